@@ -8,6 +8,12 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+pub mod effect;
+pub mod event;
 pub mod hash;
 pub mod ids;
+pub mod job;
+pub mod manifest;
 pub mod object;
+pub mod record;
+pub mod status;

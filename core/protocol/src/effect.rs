@@ -1,0 +1,88 @@
+//! What the machine asks its host to do, in order.
+
+use crate::event::TimerId;
+use crate::ids::{MemberIndex, Round, Time};
+use crate::job::{Job, JobId};
+use crate::object::ObjectRef;
+use crate::record::CertifiedRecord;
+use crate::status::Status;
+
+/// What bytes are for: traffic is counted by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Purpose {
+    /// Encrypted updates.
+    Ciphertext,
+    /// Sealed key shares.
+    Share,
+    /// The sum of the ciphertexts.
+    Aggregate,
+    /// Partial decryptions.
+    Partial,
+    /// The global adapter, for a member that catches up.
+    Adapter,
+}
+
+/// One thing to do. The host executes effects in order and does not go on past a [`Effect::Persist`] or
+/// [`Effect::Append`] before it is on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Append to the journal, fsync.
+    Persist(Vec<u8>),
+    /// Append a finished record to the ledger, fsync.
+    Append(Box<CertifiedRecord>),
+    /// Journal entries of rounds before this one are not needed any more.
+    Truncate {
+        /// First round whose entries stay. Each entry names its round, see `journal`.
+        before: Round,
+    },
+    /// Announce to everyone.
+    Gossip(Vec<u8>),
+    /// Send to one member.
+    Send {
+        /// To whom.
+        to: MemberIndex,
+        /// A signed message.
+        bytes: Vec<u8>,
+    },
+    /// Set or replace a timer.
+    SetTimer(TimerId, Time),
+    /// Forget a timer.
+    CancelTimer(TimerId),
+    /// Get an object from any of `holders`; ends in `ObjectReady` or `ObjectFailed`.
+    Fetch {
+        /// What to get.
+        object: ObjectRef,
+        /// Who should have it, best first.
+        holders: Vec<MemberIndex>,
+        /// What it is for.
+        purpose: Purpose,
+    },
+    /// Stop trying.
+    StopFetch(ObjectRef),
+    /// Give an object to those who ask: to all members, or to one (its sealed box) and the committee.
+    Serve {
+        /// What to give.
+        object: ObjectRef,
+        /// `None`: all members.
+        audience: Option<Vec<MemberIndex>>,
+        /// What it is for.
+        purpose: Purpose,
+    },
+    /// Stop giving it.
+    Unserve(ObjectRef),
+    /// Start a job.
+    Start(JobId, Job),
+    /// Cancel a job; no answer is expected.
+    Cancel(JobId),
+    /// Proof of misbehaviour: keep it, tell the operator.
+    Ban {
+        /// Whose.
+        member: MemberIndex,
+        /// Two signed messages or one that contradicts a computation, canonical bytes.
+        evidence: Vec<u8>,
+        /// For people.
+        reason: String,
+    },
+    /// What people see.
+    Publish(Box<Status>),
+}

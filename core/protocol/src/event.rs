@@ -1,0 +1,67 @@
+//! What can happen to the machine.
+
+use crate::ids::MemberIndex;
+use crate::job::{JobId, JobOutput};
+use crate::object::ObjectRef;
+use crate::record::CertifiedRecord;
+
+/// Timers of the machine; setting one again replaces it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TimerId {
+    /// Commitments count until here.
+    Commit,
+    /// Reports are made here at the latest.
+    Transfer,
+    /// The current view of the current decision.
+    View,
+    /// The sum should be open by now.
+    Decrypt,
+    /// Without a decision by now, members vote to skip.
+    Round,
+    /// Signed status to everyone, retries of what is missing.
+    Status,
+}
+
+/// What an operator may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Take no part in rounds that have not started.
+    Pause,
+    /// Take part again.
+    Resume,
+}
+
+/// One thing that happened. Everything remote in it is hostile until checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The host has started; what earlier runs persisted, in order.
+    Boot {
+        /// The ledger.
+        records: Vec<CertifiedRecord>,
+        /// Journal entries, as [`crate::effect::Effect::Persist`] gave them.
+        journal: Vec<Vec<u8>>,
+    },
+    /// A timer ran out.
+    Tick(TimerId),
+    /// Bytes from a connected member (not necessarily their author).
+    Message {
+        /// Who handed them over.
+        from: MemberIndex,
+        /// A signed message, unchecked.
+        bytes: Vec<u8>,
+    },
+    /// A member can be reached.
+    PeerUp(MemberIndex),
+    /// A member cannot be reached.
+    PeerDown(MemberIndex),
+    /// A fetched object is here, verified.
+    ObjectReady(ObjectRef),
+    /// No holder could give the object; the host has stopped trying.
+    ObjectFailed(ObjectRef),
+    /// A job is done.
+    JobDone(JobId, JobOutput),
+    /// A job failed; `reason` is for people.
+    JobFailed(JobId, String),
+    /// An operator's wish.
+    Operator(Command),
+}

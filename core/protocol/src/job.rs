@@ -1,0 +1,198 @@
+//! Work that the machine asks its host for. The protocol sees digests and sizes, never a tensor or a ciphertext.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Digest, MemberIndex, Round};
+use crate::object::ObjectRef;
+
+/// Identifies a started job until it is done, failed or cancelled; unique within one run of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JobId(pub u64);
+
+/// What a contributor binds itself to: the body of a commitment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitmentBody {
+    /// The encrypted update.
+    pub ciphertext: ObjectRef,
+    /// One sealed box of key share and mask shares for each member, in manifest order.
+    pub boxes: Vec<ObjectRef>,
+    /// `H(m, salt_m, share_m, mask shares_m)` for each member, in manifest order.
+    pub share_digests: Vec<Digest>,
+    /// The polynomials of the low-degree test, opaque here, at most [`MAX_LOW_DEGREE_BYTES`].
+    pub low_degree: Vec<u8>,
+    /// What the slots mean: tensors, mask, order.
+    pub layout: Digest,
+}
+
+/// Longest [`CommitmentBody::low_degree`].
+pub const MAX_LOW_DEGREE_BYTES: usize = 4096;
+
+/// One update in the decided set U, as jobs need it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Included {
+    /// Its author.
+    pub member: MemberIndex,
+    /// Digest of the commitment.
+    pub commitment: Digest,
+    /// What the commitment binds to.
+    pub body: CommitmentBody,
+}
+
+/// What happened to a member's own update when a round ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fate {
+    /// Not in a decided set: local progress is kept and encrypted afresh.
+    Kept,
+    /// In a decided set, whatever became of the sum: never sent again.
+    Spent,
+}
+
+/// Work for the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Job {
+    /// Make the sealing key for `round` and keep its secret sealed on disk; gives [`JobOutput::SealingKey`].
+    MakeSealingKey {
+        /// First round in which it is used.
+        round: Round,
+    },
+    /// train, prune, encode, encrypt; gives [`JobOutput::Contribution`]. Key, shares and ciphertext are on disk first.
+    Contribute {
+        /// The round.
+        round: Round,
+        /// Applied rounds so far, `t` of learning.md.
+        applied: u64,
+        /// Seeds the mask and the batches.
+        beacon: Digest,
+        /// The newest sealing key of each member, in manifest order.
+        sealing_keys: Vec<Vec<u8>>,
+    },
+    /// Open this member's own box and test the share; gives [`JobOutput::Checked`].
+    CheckShare {
+        /// The round.
+        round: Round,
+        /// Whose share.
+        dealer: Included,
+    },
+    /// Show the preimage of one share of our own dealing; gives [`JobOutput::Preimage`].
+    RevealShare {
+        /// The round.
+        round: Round,
+        /// The member that complained.
+        member: MemberIndex,
+    },
+    /// Check a revealed preimage, and keep the share if it is for this member; gives [`JobOutput::Checked`].
+    CheckPreimage {
+        /// The round.
+        round: Round,
+        /// Who dealt.
+        dealer: Included,
+        /// Whose share it is.
+        member: MemberIndex,
+        /// The preimage in clear.
+        preimage: Vec<u8>,
+    },
+    /// Add the ciphertexts of `set`; gives [`JobOutput::Aggregated`].
+    Aggregate {
+        /// The round.
+        round: Round,
+        /// U, in canonical order.
+        set: Vec<Included>,
+    },
+    /// Add this member's key shares for `set`, once; gives [`JobOutput::Partial`].
+    PartialDecrypt {
+        /// The round.
+        round: Round,
+        /// U, in canonical order.
+        set: Vec<Included>,
+    },
+    /// Interpolate the key, check it, open the sum; gives [`JobOutput::Combined`].
+    Combine {
+        /// The round.
+        round: Round,
+        /// U, in canonical order.
+        set: Vec<Included>,
+        /// The certified aggregate, fetched.
+        aggregate: ObjectRef,
+        /// The answers so far, fetched, by member.
+        partials: Vec<(MemberIndex, ObjectRef)>,
+    },
+    /// Apply the opened sum to the global adapter; gives [`JobOutput::Applied`].
+    Apply {
+        /// The round.
+        round: Round,
+        /// U, in canonical order.
+        set: Vec<Included>,
+        /// Digest of the opened sum that was decided.
+        sum: Digest,
+    },
+    /// Take over a fetched global adapter that a certified record names; gives [`JobOutput::Adopted`].
+    Adopt {
+        /// The adapter's canonical bytes.
+        adapter: ObjectRef,
+        /// Rounds applied in it.
+        applied: u64,
+    },
+    /// Settle the own update of `round`, erase its keys and shares, drop its objects; gives [`JobOutput::Settled`].
+    Settle {
+        /// The round that ended.
+        round: Round,
+        /// What became of the own update; `None` if there was none.
+        fate: Option<Fate>,
+    },
+}
+
+/// What combining gave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Combined {
+    /// An accepted key and the sum it opens.
+    Opened {
+        /// Digest of the key K.
+        key: Digest,
+        /// Digest of the opened sum.
+        sum: Digest,
+        /// Members whose answers were wrong.
+        culprits: Vec<MemberIndex>,
+    },
+    /// No accepted key among these answers; more may help.
+    NotYet,
+}
+
+/// What applying gave.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// The global adapter afterwards.
+    pub adapter: ObjectRef,
+    /// False if the sum failed the range check: recorded as rejected, `adapter` unchanged.
+    pub accepted: bool,
+    /// Digest of the opened sum of the members' nonces.
+    pub nonce: Digest,
+}
+
+/// What a finished job gives back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobOutput {
+    /// Public half of a sealing key.
+    SealingKey(Vec<u8>),
+    /// A commitment's body; its objects can be served.
+    Contribution(CommitmentBody),
+    /// Whether a share or a preimage is valid.
+    Checked {
+        /// The verdict.
+        valid: bool,
+    },
+    /// A share's preimage in clear.
+    Preimage(Vec<u8>),
+    /// The aggregate; it can be served.
+    Aggregated(ObjectRef),
+    /// The partial decryption; it is on disk and can be served.
+    Partial(ObjectRef),
+    /// See [`Combined`].
+    Combined(Combined),
+    /// See [`Applied`].
+    Applied(Applied),
+    /// The adapter has been taken over.
+    Adopted,
+    /// The round's secrets are gone.
+    Settled,
+}

@@ -1,0 +1,81 @@
+//! The manifest: the contract between the members. TOML for people, canonical bytes for its digest.
+
+mod terms;
+
+use serde::{Deserialize, Serialize};
+
+pub use terms::{
+    Adapter, Algorithm, Deadlines, Encryption, Pruning, Real, ServerOptimizer, Training,
+};
+
+use crate::hash::Use;
+use crate::ids::{Digest, Epoch, IdentityKey};
+
+/// One organisation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// The name people see; unique in the federation.
+    pub name: String,
+    /// Signs this member's messages; also its libp2p identity.
+    pub identity_key: IdentityKey,
+    /// Public key to which shares of the first round are sealed; base64 in TOML, opaque here.
+    #[serde(with = "terms::base64_bytes")]
+    pub sealing_key: Vec<u8>,
+    /// libp2p multiaddresses, most useful first.
+    pub addresses: Vec<String>,
+}
+
+/// What every member has agreed to. Two members with the same digest will do the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The name people see.
+    pub name: String,
+    /// Random; separates federations that agree in everything else.
+    pub founding_id: Digest,
+    /// Which membership list this is, from 0.
+    pub epoch: Epoch,
+    /// Rounds that get an adapter before the federation is done.
+    pub rounds: u64,
+    /// Fewest updates in a sum that may be opened; at least `max(3, f + 2)`.
+    pub min_contributors: u16,
+    /// Members that add ciphertexts; at least `2f + 1`.
+    pub committee_size: u16,
+    /// Largest weight that one update may claim (its example count is capped to it).
+    pub weight_cap: u32,
+    /// Digest of config, tokenizer and weights of the frozen model.
+    pub base_model: Digest,
+    /// LoRA shape.
+    pub adapter: Adapter,
+    /// How a round trains.
+    pub training: Training,
+    /// Which coordinates travel.
+    pub pruning: Pruning,
+    /// How they travel.
+    pub encryption: Encryption,
+    /// What happens to the opened mean.
+    pub server_optimizer: ServerOptimizer,
+    /// How long each phase waits.
+    pub deadlines: Deadlines,
+    /// All members; a position in this list is a member's index.
+    pub members: Vec<Member>,
+}
+
+impl Manifest {
+    /// The bytes that are hashed and signed.
+    ///
+    /// # Errors
+    /// Only if a field cannot be encoded, which no valid manifest has.
+    pub fn canonical_bytes(&self) -> Result<Vec<u8>, postcard::Error> {
+        postcard::to_allocvec(self)
+    }
+
+    /// The digest that signatures, records and encryption bind to.
+    ///
+    /// # Errors
+    /// See [`Self::canonical_bytes`].
+    pub fn digest(&self) -> Result<Digest, postcard::Error> {
+        Ok(Use::Manifest.digest(&[&self.canonical_bytes()?]))
+    }
+}

@@ -1,0 +1,189 @@
+//! The parts of a manifest that say how to train, prune, encrypt and wait.
+
+use core::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// A finite number that the protocol carries and compares by its bits but never computes with.
+#[derive(Clone, Copy)]
+pub struct Real(f64);
+
+impl Real {
+    /// `None` for NaN and the infinities.
+    #[must_use]
+    pub fn new(value: f64) -> Option<Self> {
+        value.is_finite().then_some(Self(value))
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl PartialEq for Real {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_bits() == other.0.to_bits()
+    }
+}
+
+impl Eq for Real {}
+
+impl fmt::Debug for Real {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl Serialize for Real {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Real {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(f64::deserialize(deserializer)?)
+            .ok_or_else(|| de::Error::custom("not a finite number"))
+    }
+}
+
+/// LoRA shape.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Adapter {
+    /// Inner dimension of the two factors.
+    pub rank: u32,
+    /// Numerator of the scale `alpha / rank`.
+    pub alpha: u32,
+    /// Projections that get an adapter, for instance `q_proj`.
+    pub target_modules: Vec<String>,
+}
+
+/// Which factor is trained and sent in which round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Algorithm {
+    /// B in even applied rounds, A in odd ones; exact under addition.
+    Rolora,
+    /// B only, A from a public seed; exact under addition.
+    Ffa,
+    /// A and B, as the paper does; inexact.
+    Fedit,
+}
+
+/// How a round trains at one member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// Which factor is trained and sent in which round.
+    pub algorithm: Algorithm,
+    /// Optimiser steps in one round.
+    pub steps_per_round: u32,
+    /// Examples in one step.
+    pub batch_size: u32,
+    /// Longest sequence, in tokens.
+    pub sequence_length: u32,
+    /// Learning rate of the first round; falls along a cosine over the rounds.
+    pub learning_rate: Real,
+    /// Learning rate of the last round.
+    pub learning_rate_final: Real,
+    /// Gradient norm above which a step is scaled down.
+    pub max_gradient_norm: Real,
+    /// Prompt template: `alpaca`, `chatml` or `model` (the model's own).
+    pub template: String,
+}
+
+/// Which coordinates travel: the share left out grows from `initial` to `last` between two rounds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pruning {
+    /// Share left out before `start_round`, 0 to 1.
+    pub initial: Real,
+    /// Share left out from `end_round` on, 0 to 1.
+    pub last: Real,
+    /// Applied round in which the share starts to grow.
+    pub start_round: u64,
+    /// Applied round in which it has reached `last`.
+    pub end_round: u64,
+    /// Share of the coordinates drawn by the beacon whatever their size, 0 to 1.
+    pub explore: Real,
+    /// Memory of the importance score, 0 to 1.
+    pub memory: Real,
+}
+
+/// How updates are encrypted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Encryption {
+    /// Name of the parameter set, for instance `rlwe-sum/b16/n16`.
+    pub preset: String,
+    /// Largest magnitude of one coordinate of an update; larger ones are clipped.
+    pub clip: Real,
+}
+
+/// What happens to the opened mean before it is added to the global factors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServerOptimizer {
+    /// Adds `rate` times the mean.
+    Plain {
+        /// Server learning rate; 1 is federated averaging.
+        rate: Real,
+    },
+    /// Adds `rate` times a running sum of means.
+    Momentum {
+        /// Server learning rate.
+        rate: Real,
+        /// Share of the running sum that is kept, 0 to 1.
+        momentum: Real,
+    },
+}
+
+/// How long each phase waits for members that are late, in milliseconds. A phase ends sooner when nobody is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deadlines {
+    /// From the start of the round to the last commitment that counts.
+    pub commit_ms: u64,
+    /// From there to the report of what has arrived.
+    pub transfer_ms: u64,
+    /// One view of a decision; grows linearly with the view.
+    pub view_ms: u64,
+    /// From the decision to the conclusion without an opened sum.
+    pub decrypt_ms: u64,
+    /// From the start of the round until members vote to skip it.
+    pub round_ms: u64,
+}
+
+/// Bytes as base64 text in TOML and JSON, as bytes elsewhere.
+pub mod base64_bytes {
+    use data_encoding::BASE64;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    /// Writes `bytes`.
+    ///
+    /// # Errors
+    /// Whatever the serializer returns.
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.serialize_str(&BASE64.encode(bytes))
+        } else {
+            serde::Serialize::serialize(bytes, serializer)
+        }
+    }
+
+    /// Reads bytes.
+    ///
+    /// # Errors
+    /// If the text is not base64.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = String::deserialize(deserializer)?;
+            BASE64.decode(text.as_bytes()).map_err(de::Error::custom)
+        } else {
+            Vec::<u8>::deserialize(deserializer)
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The ledger: one record a round, signed by a quorum. Its verification is in `ledger`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Digest, Epoch, MemberIndex, Round};
+use crate::object::ObjectRef;
+
+/// How a round ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The sum was opened and applied.
+    Applied {
+        /// The updates in U: authors and commitment digests, in canonical order.
+        set: Vec<(MemberIndex, Digest)>,
+        /// The certified aggregate.
+        aggregate: ObjectRef,
+        /// Digest of the opened sum.
+        sum: Digest,
+    },
+    /// The sum was opened and failed the range check; nobody applied it.
+    Rejected {
+        /// The updates in U.
+        set: Vec<(MemberIndex, Digest)>,
+        /// The certified aggregate.
+        aggregate: ObjectRef,
+        /// Digest of the opened sum.
+        sum: Digest,
+    },
+    /// U was decided, the sum could not be opened.
+    Void {
+        /// The updates in U, spent all the same.
+        set: Vec<(MemberIndex, Digest)>,
+        /// The certified aggregate.
+        aggregate: ObjectRef,
+    },
+    /// Nothing was decided to be opened.
+    Skipped,
+}
+
+/// The decided values of one round. Only these are signed, so that every honest member signs the same bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The federation.
+    pub federation: Digest,
+    /// The manifest in force.
+    pub manifest: Digest,
+    /// Which epoch.
+    pub epoch: Epoch,
+    /// Which round.
+    pub round: Round,
+    /// Digest of the record before; the manifest digest for the first.
+    pub previous: Digest,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The global adapter after this round; `None` before the first applied round.
+    pub adapter: Option<ObjectRef>,
+    /// Rounds applied so far, this one included.
+    pub applied: u64,
+    /// Seeds the next election and the next mask.
+    pub beacon: Digest,
+}
+
+/// A record with the signatures of a quorum.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertifiedRecord {
+    /// What was decided.
+    pub record: Record,
+    /// ed25519 signatures over the record, by member, ascending.
+    pub signatures: Vec<(MemberIndex, Vec<u8>)>,
+    /// Certificates, views, evidence: canonical bytes, not signed over.
+    pub attachments: Vec<u8>,
+}

@@ -1,0 +1,86 @@
+//! What people see of the machine: the source of `status`, the dashboard and the metrics.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{Digest, Epoch, MemberIndex, Round, View};
+use crate::object::ObjectRef;
+
+/// Where a round is. The words are those of the path of one update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Waiting until a quorum is there.
+    Gather,
+    /// Catching up with records or the adapter.
+    Sync,
+    /// train, prune, encode, encrypt, then wait for commitments.
+    Commit,
+    /// Ciphertexts and shares travel.
+    Transfer,
+    /// The committee adds.
+    Aggregate,
+    /// All members decide on the set and its sum.
+    Certify,
+    /// Partial decryptions are released.
+    Decrypt,
+    /// The key is put together, the sum opened, the end of the round decided.
+    Combine,
+    /// The sum goes into the adapter.
+    Apply,
+    /// The record is signed.
+    Record,
+    /// An operator paused this member.
+    Paused,
+    /// All rounds of the manifest are done.
+    Done,
+}
+
+/// What is known of one member in the current round.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberStatus {
+    /// Connected, or this member itself.
+    pub reachable: bool,
+    /// The last round it said it is in.
+    pub round: Option<Round>,
+    /// Its commitment is here.
+    pub committed: bool,
+    /// Its share for this member is here and valid.
+    pub share_valid: bool,
+    /// It has the whole of this many updates (committee members).
+    pub holds: u32,
+    /// Its report is here.
+    pub reported: bool,
+    /// Its partial decryption is announced.
+    pub answered: bool,
+    /// It signed the record.
+    pub signed: bool,
+}
+
+/// A snapshot after an event that changed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// The round in progress.
+    pub round: Round,
+    /// Where it is.
+    pub phase: Phase,
+    /// The voting attempt, 0 when all goes well.
+    pub view: View,
+    /// Rounds applied so far.
+    pub applied: u64,
+    /// The global adapter.
+    pub adapter: Option<ObjectRef>,
+    /// Digest of the last record.
+    pub head: Digest,
+    /// This round's committee.
+    pub committee: Vec<MemberIndex>,
+    /// Who proposes in the current view.
+    pub proposer: Option<MemberIndex>,
+    /// By member, in manifest order.
+    pub members: Vec<MemberStatus>,
+    /// Members that the phase is waiting for.
+    pub waiting_for: Vec<MemberIndex>,
+    /// Messages dropped so far, by reason.
+    pub dropped: std::collections::BTreeMap<String, u64>,
+}
