@@ -1,1 +1,1 @@
-//! See the crate description.
+//! End-to-end tests of FedShield live in `tests/tests/`; what several of them need is here.

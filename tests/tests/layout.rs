@@ -1,0 +1,97 @@
+//! The direction of dependencies, checked against the picture in `docs/ARCHITECTURE.md`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Every arrow that is allowed between our crates. An arrow that is not here points up, or sideways.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("fedshield-protocol", &[]),
+    ("fedshield-he", &["openfhe-sys"]),
+    ("openfhe-sys", &[]),
+    ("fedshield-train", &[]),
+    ("fedshield-net", &["fedshield-protocol"]),
+    ("fedshieldd", &["fedshield-protocol", "fedshield-net", "fedshield-train", "fedshield-he"]),
+    ("fedshield-cli", &["fedshield-protocol", "fedshieldd"]),
+    ("fedshield-netsim", &["fedshield-protocol", "fedshieldd"]),
+    (
+        "fedshield-tests",
+        &[
+            "fedshield-protocol",
+            "fedshield-he",
+            "fedshield-train",
+            "fedshield-net",
+            "fedshieldd",
+            "fedshield-cli",
+        ],
+    ),
+];
+
+/// Crates that must not see an outside crate: the protocol has no clock, no runtime and no network.
+const FORBIDDEN: &[(&str, &[&str])] = &[
+    ("fedshield-protocol", &["tokio", "libp2p", "rand", "getrandom", "burn", "sled"]),
+    ("fedshield-he", &["tokio", "libp2p", "burn", "sled"]),
+    ("fedshield-train", &["tokio", "libp2p", "sled"]),
+    ("fedshield-net", &["burn", "sled"]),
+];
+
+/// Name of each of our packages, with its direct dependencies (dev-dependencies left out).
+fn packages() -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo metadata runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("metadata is JSON");
+    let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
+    list(&metadata, "packages")
+        .iter()
+        .map(|package| {
+            let dependencies = list(package, "dependencies")
+                .iter()
+                .filter(|dependency| dependency["kind"].as_str() != Some("dev"))
+                .filter_map(|dependency| dependency["name"].as_str().map(str::to_owned))
+                .collect();
+            (package["name"].as_str().unwrap_or_default().to_owned(), dependencies)
+        })
+        .collect()
+}
+
+#[test]
+fn no_arrow_goes_up() {
+    let packages = packages();
+    let ours: BTreeSet<&str> = packages.keys().map(String::as_str).collect();
+    for (name, dependencies) in &packages {
+        let allowed = ALLOWED
+            .iter()
+            .find(|(crate_name, _)| crate_name == name)
+            .unwrap_or_else(|| panic!("{name} is not in the picture: add it with its arrows"))
+            .1;
+        for dependency in dependencies.iter().filter(|d| ours.contains(d.as_str())) {
+            assert!(
+                allowed.contains(&dependency.as_str()),
+                "{name} depends on {dependency}, which the picture does not allow"
+            );
+        }
+    }
+}
+
+#[test]
+fn pure_crates_stay_pure() {
+    let packages = packages();
+    for (name, forbidden) in FORBIDDEN {
+        for dependency in &packages[*name] {
+            assert!(!forbidden.contains(&dependency.as_str()), "{name} depends on {dependency}");
+        }
+    }
+}
+
+#[test]
+fn the_top_level_is_the_agreed_one() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    for folder in ["daemon", "core", "net", "he", "cli", "tests", "netsim", "docs"] {
+        assert!(std::path::Path::new(root).join(folder).is_dir(), "{folder}/ is missing");
+    }
+}
