@@ -1,0 +1,3 @@
+//! The control socket: how people and the CLI talk to a running daemon.
+
+pub mod api;

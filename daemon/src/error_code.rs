@@ -1,0 +1,219 @@
+//! The stable names of what can go wrong, the same in the control API, in the CLI's exit code and in the docs.
+
+use serde::{Deserialize, Serialize};
+
+/// What went wrong, for programs. People get a message and a hint beside it.
+///
+/// The names and the exit codes are part of the interface: they are listed in `docs/OPERATING.md` and never
+/// change their meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// A fault in the program itself, or one without a name of its own.
+    Internal,
+    /// The request makes no sense: a missing or unknown field, a value out of range.
+    InvalidRequest,
+    /// No daemon answers on the control socket.
+    NotRunning,
+    /// The configuration cannot be used: unknown key, wrong value, missing file.
+    ConfigInvalid,
+    /// The home folder has no identity yet.
+    NoIdentity,
+    /// The identity is sealed and the passphrase is missing or wrong.
+    IdentityLocked,
+    /// The invite is truncated, mistyped or not an invite.
+    InviteInvalid,
+    /// The invite is past its expiry.
+    InviteExpired,
+    /// Someone has used the invite.
+    InviteUsed,
+    /// The owner does not know the invite, or answers for another federation.
+    InviteUnknown,
+    /// None of the addresses answers.
+    Unreachable,
+    /// The base model here is not the one in the terms.
+    ModelMismatch,
+    /// The base model cannot be read.
+    ModelUnreadable,
+    /// The training or held-out data cannot be read.
+    DataUnreadable,
+    /// Another process has the address or the socket.
+    AddressInUse,
+    /// No space left on the disk.
+    DiskFull,
+    /// The store does not open or holds what it cannot hold.
+    StoreCorrupted,
+    /// The journal is damaged in the middle.
+    JournalCorrupted,
+    /// This node is in no federation and has no draft.
+    NoFederation,
+    /// This node is in a federation, or has a draft, already.
+    AlreadyInFederation,
+    /// Only the owner of the draft may do this.
+    NotOwner,
+    /// The draft is frozen, its membership is final.
+    DraftFrozen,
+    /// Too few founders have joined.
+    TooFewMembers,
+    /// The terms that came back are not those that were accepted.
+    TermsChanged,
+    /// The other side refused, and said why.
+    Refused,
+    /// Not possible in the present state, for instance before the first round.
+    WrongState,
+    /// No answer in time.
+    Timeout,
+    /// The ledger fails its verification.
+    LedgerInvalid,
+}
+
+/// All codes, in the order of their exit codes.
+pub const ALL_CODES: [ErrorCode; 28] = {
+    use ErrorCode as E;
+    [
+        E::Internal,
+        E::InvalidRequest,
+        E::NotRunning,
+        E::ConfigInvalid,
+        E::NoIdentity,
+        E::IdentityLocked,
+        E::InviteInvalid,
+        E::InviteExpired,
+        E::InviteUsed,
+        E::InviteUnknown,
+        E::Unreachable,
+        E::ModelMismatch,
+        E::ModelUnreadable,
+        E::DataUnreadable,
+        E::AddressInUse,
+        E::DiskFull,
+        E::StoreCorrupted,
+        E::JournalCorrupted,
+        E::NoFederation,
+        E::AlreadyInFederation,
+        E::NotOwner,
+        E::DraftFrozen,
+        E::TooFewMembers,
+        E::TermsChanged,
+        E::Refused,
+        E::WrongState,
+        E::Timeout,
+        E::LedgerInvalid,
+    ]
+};
+
+impl ErrorCode {
+    /// The exit code of the CLI and of the daemon; never 0. 2 is also what wrong arguments give.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Internal => 1,
+            Self::InvalidRequest => 2,
+            Self::NotRunning => 3,
+            Self::ConfigInvalid => 4,
+            Self::NoIdentity => 5,
+            Self::IdentityLocked => 6,
+            Self::InviteInvalid => 10,
+            Self::InviteExpired => 11,
+            Self::InviteUsed => 12,
+            Self::InviteUnknown => 13,
+            Self::Unreachable => 14,
+            Self::ModelMismatch => 20,
+            Self::ModelUnreadable => 21,
+            Self::DataUnreadable => 22,
+            Self::AddressInUse => 30,
+            Self::DiskFull => 31,
+            Self::StoreCorrupted => 32,
+            Self::JournalCorrupted => 33,
+            Self::NoFederation => 40,
+            Self::AlreadyInFederation => 41,
+            Self::NotOwner => 42,
+            Self::DraftFrozen => 43,
+            Self::TooFewMembers => 44,
+            Self::TermsChanged => 45,
+            Self::Refused => 46,
+            Self::WrongState => 47,
+            Self::Timeout => 48,
+            Self::LedgerInvalid => 50,
+        }
+    }
+
+    /// The HTTP status that carries it.
+    #[must_use]
+    pub const fn http_status(self) -> u16 {
+        match self {
+            Self::InvalidRequest | Self::InviteInvalid => 400,
+            Self::NotOwner | Self::Refused | Self::InviteExpired | Self::InviteUsed => 403,
+            Self::NoFederation | Self::InviteUnknown => 404,
+            Self::AlreadyInFederation
+            | Self::DraftFrozen
+            | Self::TooFewMembers
+            | Self::TermsChanged
+            | Self::WrongState
+            | Self::ModelMismatch => 409,
+            Self::Unreachable => 502,
+            Self::Timeout => 504,
+            Self::DiskFull => 507,
+            _ => 500,
+        }
+    }
+
+    /// The stable name, for instance `invite-expired`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Internal => "internal",
+            Self::InvalidRequest => "invalid-request",
+            Self::NotRunning => "not-running",
+            Self::ConfigInvalid => "config-invalid",
+            Self::NoIdentity => "no-identity",
+            Self::IdentityLocked => "identity-locked",
+            Self::InviteInvalid => "invite-invalid",
+            Self::InviteExpired => "invite-expired",
+            Self::InviteUsed => "invite-used",
+            Self::InviteUnknown => "invite-unknown",
+            Self::Unreachable => "unreachable",
+            Self::ModelMismatch => "model-mismatch",
+            Self::ModelUnreadable => "model-unreadable",
+            Self::DataUnreadable => "data-unreadable",
+            Self::AddressInUse => "address-in-use",
+            Self::DiskFull => "disk-full",
+            Self::StoreCorrupted => "store-corrupted",
+            Self::JournalCorrupted => "journal-corrupted",
+            Self::NoFederation => "no-federation",
+            Self::AlreadyInFederation => "already-in-federation",
+            Self::NotOwner => "not-owner",
+            Self::DraftFrozen => "draft-frozen",
+            Self::TooFewMembers => "too-few-members",
+            Self::TermsChanged => "terms-changed",
+            Self::Refused => "refused",
+            Self::WrongState => "wrong-state",
+            Self::Timeout => "timeout",
+            Self::LedgerInvalid => "ledger-invalid",
+        }
+    }
+}
+
+impl std::fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_and_exit_codes_are_unique_and_the_json_says_the_name() {
+        let codes: BTreeSet<u8> = ALL_CODES.iter().map(|code| code.exit_code()).collect();
+        assert_eq!(codes.len(), ALL_CODES.len());
+        assert!(!codes.contains(&0));
+        for code in ALL_CODES {
+            assert_eq!(serde_json::to_string(&code).unwrap(), format!("\"{code}\""));
+        }
+    }
+}

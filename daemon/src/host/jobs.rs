@@ -1,0 +1,94 @@
+//! Runs jobs off the loop, a bounded number at a time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fedshield_protocol::job::{Job, JobId, JobOutput};
+use tokio::sync::{Semaphore, mpsc};
+
+use crate::pipeline::Pipeline;
+
+/// Jobs at work at the same time. Two: a member checks others' shares while it trains.
+const WORKERS: usize = 2;
+/// Finished jobs that wait for the loop; a worker waits when it is full.
+const FINISHED_CAPACITY: usize = 64;
+
+/// Set by whoever wants a job to end early; the job looks at it between steps and blocks.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Asks the job to end.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it should.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A finished job.
+pub(crate) struct Finished {
+    pub(crate) id: JobId,
+    pub(crate) result: Result<JobOutput, String>,
+}
+
+/// Starts jobs on the blocking pool and hands their results to the loop.
+pub(crate) struct JobRunner {
+    pipeline: Arc<Pipeline>,
+    permits: Arc<Semaphore>,
+    running: BTreeMap<JobId, Cancel>,
+    finished: mpsc::Sender<Finished>,
+}
+
+impl JobRunner {
+    /// A runner and where its results arrive.
+    pub(crate) fn new(pipeline: Arc<Pipeline>) -> (Self, mpsc::Receiver<Finished>) {
+        let (finished, receiver) = mpsc::channel(FINISHED_CAPACITY);
+        let permits = Arc::new(Semaphore::new(WORKERS));
+        (Self { pipeline, permits, running: BTreeMap::new(), finished }, receiver)
+    }
+
+    /// Starts a job as soon as a worker is free.
+    pub(crate) fn start(&mut self, id: JobId, job: Job) {
+        let cancel = Cancel::default();
+        self.running.insert(id, cancel.clone());
+        let (pipeline, permits) = (Arc::clone(&self.pipeline), Arc::clone(&self.permits));
+        let finished = self.finished.clone();
+        tokio::spawn(async move {
+            let Ok(_permit) = permits.acquire_owned().await else { return };
+            let work = tokio::task::spawn_blocking(move || pipeline.run(&job, &cancel));
+            let result = match work.await {
+                Ok(Ok(output)) => Ok(output),
+                Ok(Err(error)) => Err(crate::error_chain(&error)),
+                // A panic in a numeric library must not take the daemon down with it.
+                Err(join) => Err(format!("the job ended abnormally: {join}")),
+            };
+            // The loop is gone only when the daemon stops.
+            let _ = finished.send(Finished { id, result }).await;
+        });
+    }
+
+    /// Takes note of a finished job; false if it was cancelled meanwhile, and its result is not wanted.
+    pub(crate) fn finish(&mut self, id: JobId) -> bool {
+        self.running.remove(&id).is_some()
+    }
+
+    /// Ends a job early; its result will not be reported.
+    pub(crate) fn cancel(&mut self, id: JobId) {
+        if let Some(cancel) = self.running.remove(&id) {
+            cancel.cancel();
+        }
+    }
+
+    /// Ends all jobs.
+    pub(crate) fn cancel_all(&mut self) {
+        for cancel in std::mem::take(&mut self.running).into_values() {
+            cancel.cancel();
+        }
+    }
+}
