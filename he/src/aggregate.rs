@@ -1,0 +1,91 @@
+//! aggregate: C = sum of the ciphertexts of a set, from packed bytes to packed bytes.
+//!
+//! Integer additions only: the order of the contributors does not matter, and two committee members
+//! write the same bytes.
+
+use std::io::{Read, Write};
+
+use crate::ciphertext::{AGGREGATE_HEADER_LEN, BlockReader, aggregate_header};
+use crate::context::RoundContext;
+use crate::error::{Error, Fault};
+use crate::layout::Layout;
+use crate::params::Preset;
+use crate::set::ContributorSet;
+
+/// Adds the ciphertexts of exactly the set and writes the aggregate. `value_count` is what the round
+/// fixes; each ciphertext has to have it. Returns the bytes written.
+///
+/// # Errors
+/// [`Error::Remote`] names the contributor whose ciphertext is missing, given twice, truncated, oversized,
+/// of another round or preset, or out of range.
+pub fn aggregate<R: Read>(
+    context: &RoundContext,
+    set: &ContributorSet,
+    value_count: u64,
+    ciphertexts: impl IntoIterator<Item = (u16, R)>,
+    out: &mut impl Write,
+) -> Result<u64, Error> {
+    let mut inputs: Vec<(u16, R)> = ciphertexts.into_iter().collect();
+    inputs.sort_by_key(|input| input.0);
+    check_senders(set, inputs.iter().map(|input| input.0))?;
+    let preset = context.preset();
+    let layout = Layout::new(preset, value_count)
+        .ok_or_else(|| Error::argument("value count", "too many"))?;
+    let mut readers = inputs
+        .into_iter()
+        .map(|(sender, reader)| BlockReader::ciphertext(context, sender, value_count, reader))
+        .collect::<Result<Vec<_>, _>>()?;
+
+    out.write_all(&aggregate_header(context, set, value_count))?;
+    let bits = preset.aggregate_bits();
+    let mut sum = vec![0; preset.ring_degree()];
+    let mut packed = vec![0; layout.block_len(0, bits)];
+    for block in 0..layout.blocks() {
+        let sum = &mut sum[..layout.coefficients(block)];
+        sum.fill(0);
+        for reader in &mut readers {
+            reader.add_block(context, block, sum)?;
+        }
+        let packed = &mut packed[..layout.block_len(block, bits)];
+        context.kernel().pack(sum, bits, packed);
+        out.write_all(packed)?;
+    }
+    readers.into_iter().try_for_each(BlockReader::end)?;
+    aggregate_len(preset, value_count)
+}
+
+/// Bytes of an aggregate with so many values, header included.
+///
+/// # Errors
+/// [`Error::Argument`] for more values than an update may have.
+pub fn aggregate_len(preset: &'static Preset, value_count: u64) -> Result<u64, Error> {
+    let layout = Layout::new(preset, value_count)
+        .ok_or_else(|| Error::argument("value count", "too many"))?;
+    Ok(AGGREGATE_HEADER_LEN as u64 + layout.blocks_len(preset.aggregate_bits()))
+}
+
+/// The senders, ascending, are those of the set, each once.
+pub(crate) fn check_senders(
+    set: &ContributorSet,
+    senders: impl Iterator<Item = u16>,
+) -> Result<(), Error> {
+    let mut expected = set.indices();
+    let mut previous = 0;
+    for sender in senders {
+        if sender == previous {
+            return Err(Error::remote(sender, "contributor", Fault::Duplicate));
+        }
+        previous = sender;
+        match expected.next() {
+            Some(index) if index == sender => {}
+            Some(index) if index < sender => {
+                return Err(Error::remote(index, "contributor", Fault::Missing));
+            }
+            _ => return Err(Error::remote(sender, "contributor", Fault::WrongSet)),
+        }
+    }
+    match expected.next() {
+        Some(index) => Err(Error::remote(index, "contributor", Fault::Missing)),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,165 @@
+//! Ciphertexts and aggregates on the wire, read block by block.
+//!
+//! ```text
+//! ciphertext  header (member = sender), 8 value count, blocks of words with ceil(log2 q) - l bits
+//! aggregate   header (member = number of contributors), 8 value count, 32 id of the set,
+//!             blocks of words with ceil(log2 q) - l + ceil(log2 n) bits
+//! ```
+
+use std::io::Read;
+
+use crate::context::RoundContext;
+use crate::error::{Error, Fault};
+use crate::layout::Layout;
+use crate::set::ContributorSet;
+use crate::wire::{HEADER_LEN, Kind, Parser, header};
+
+/// Bytes before the first block of a ciphertext.
+pub(crate) const CIPHERTEXT_HEADER_LEN: usize = HEADER_LEN + 8;
+/// Bytes before the first block of an aggregate.
+pub(crate) const AGGREGATE_HEADER_LEN: usize = HEADER_LEN + 8 + 32;
+
+pub(crate) fn ciphertext_header(
+    context: &RoundContext,
+    sender: u16,
+    value_count: u64,
+) -> [u8; CIPHERTEXT_HEADER_LEN] {
+    let mut bytes = [0; CIPHERTEXT_HEADER_LEN];
+    bytes[..HEADER_LEN].copy_from_slice(&header(context, Kind::Ciphertext, sender));
+    bytes[HEADER_LEN..].copy_from_slice(&value_count.to_le_bytes());
+    bytes
+}
+
+pub(crate) fn aggregate_header(
+    context: &RoundContext,
+    set: &ContributorSet,
+    value_count: u64,
+) -> [u8; AGGREGATE_HEADER_LEN] {
+    let mut bytes = [0; AGGREGATE_HEADER_LEN];
+    bytes[..HEADER_LEN].copy_from_slice(&header(context, Kind::Aggregate, set.len()));
+    bytes[HEADER_LEN..HEADER_LEN + 8].copy_from_slice(&value_count.to_le_bytes());
+    bytes[HEADER_LEN + 8..].copy_from_slice(set.id());
+    bytes
+}
+
+/// Reads one ciphertext or aggregate: its header is checked, its blocks are checked one by one.
+#[derive(Debug)]
+pub(crate) struct BlockReader<R> {
+    reader: R,
+    /// Share index of the author; 0 for an aggregate.
+    sender: u16,
+    layout: Layout,
+    bits: u32,
+    /// Largest word that can honestly occur.
+    largest: u64,
+    packed: Vec<u8>,
+}
+
+impl<R: Read> BlockReader<R> {
+    /// Opens the ciphertext of `sender` with exactly `value_count` values.
+    pub(crate) fn ciphertext(
+        context: &RoundContext,
+        sender: u16,
+        value_count: u64,
+        mut reader: R,
+    ) -> Result<Self, Error> {
+        let mut bytes = [0; CIPHERTEXT_HEADER_LEN];
+        reader.read_exact(&mut bytes).map_err(|e| Error::read(sender, "ciphertext header", e))?;
+        let mut parser = Parser::new(&bytes, sender);
+        parser.header_of(context, Kind::Ciphertext, sender)?;
+        let found = parser.u64("value count")?;
+        let bits = context.preset().wire_bits();
+        Self::new(context, (sender, 1), (found, value_count), bits, reader)
+    }
+
+    /// Opens the aggregate of `set` with exactly `value_count` values.
+    pub(crate) fn aggregate(
+        context: &RoundContext,
+        set: &ContributorSet,
+        value_count: u64,
+        mut reader: R,
+    ) -> Result<Self, Error> {
+        let mut bytes = [0; AGGREGATE_HEADER_LEN];
+        reader.read_exact(&mut bytes).map_err(|e| Error::read(0, "aggregate header", e))?;
+        let mut parser = Parser::new(&bytes, 0);
+        let contributors = parser.header(context, Kind::Aggregate)?;
+        let found = parser.u64("value count")?;
+        if parser.array::<32>("set")? != *set.id() || contributors != set.len() {
+            return Err(Error::remote(0, "set", Fault::WrongSet));
+        }
+        let bits = context.preset().aggregate_bits();
+        Self::new(context, (0, set.len()), (found, value_count), bits, reader)
+    }
+
+    fn new(
+        context: &RoundContext,
+        (sender, summands): (u16, u16),
+        (found, expected): (u64, u64),
+        bits: u32,
+        reader: R,
+    ) -> Result<Self, Error> {
+        if found != expected {
+            let fault = Fault::Count { found, expected };
+            return Err(Error::remote(sender, "value count", fault));
+        }
+        let preset = context.preset();
+        let layout = Layout::new(preset, expected)
+            .ok_or_else(|| Error::argument("value count", "too many"))?;
+        let largest = ((preset.modulus() - 1) >> preset.dropped_bits()) * u64::from(summands);
+        let packed = vec![0; layout.block_len(0, bits)];
+        Ok(Self { reader, sender, layout, bits, largest, packed })
+    }
+
+    pub(crate) fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Reads the next block, which must be `block`, and adds its words to `sum`, which has as many
+    /// words as the layout says.
+    pub(crate) fn add_block(
+        &mut self,
+        context: &RoundContext,
+        block: u64,
+        sum: &mut [u64],
+    ) -> Result<(), Error> {
+        let len = self.layout.block_len(block, self.bits);
+        let packed = &mut self.packed[..len];
+        self.reader.read_exact(packed).map_err(|e| Error::read(self.sender, "blocks", e))?;
+        if context.kernel().unpack_add(packed, self.bits, sum) > self.largest {
+            return Err(Error::remote(self.sender, "blocks", Fault::OutOfRange(block)));
+        }
+        Ok(())
+    }
+
+    /// Refuses what follows the last block.
+    pub(crate) fn end(mut self) -> Result<(), Error> {
+        let mut byte = [0];
+        loop {
+            match self.reader.read(&mut byte) {
+                Ok(0) => return Ok(()),
+                Ok(_) => return Err(Error::remote(self.sender, "blocks", Fault::Oversized)),
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(Error::Io(e)),
+            }
+        }
+    }
+}
+
+/// Checks a whole ciphertext without adding it: header, length, range of every word.
+///
+/// # Errors
+/// [`Error::Remote`] names the sender and what is wrong.
+pub fn check_ciphertext(
+    context: &RoundContext,
+    sender: u16,
+    value_count: u64,
+    reader: impl Read,
+) -> Result<(), Error> {
+    let mut blocks = BlockReader::ciphertext(context, sender, value_count, reader)?;
+    let mut words = vec![0; context.preset().ring_degree()];
+    for block in 0..blocks.layout().blocks() {
+        let count = blocks.layout().coefficients(block);
+        blocks.add_block(context, block, &mut words[..count])?;
+    }
+    blocks.end()
+}

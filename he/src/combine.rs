@@ -1,0 +1,200 @@
+//! combine: the summed key from any `threshold` partial decryptions, robustly.
+//!
+//! Any `threshold` answers interpolate to some K, so a K is accepted only when every coefficient is at
+//! most 42 |U| and the residuals of the opened sum lie within their bound (see `open`). Sets of answers
+//! are tried in lexicographic order until one is accepted. The first block decides: a wrong K passes
+//! it with probability below 2^-900 (the first block always has all N coefficients); all later blocks are
+//! then checked too, and a failure there is the ciphertexts' fault, not the answers'.
+
+use std::io::Read;
+
+use crate::ciphertext::BlockReader;
+use crate::context::RoundContext;
+use crate::culprits::{Answers, judge};
+use crate::error::{Error, Fault};
+use crate::field::{lagrange, reduce_wide, to_signed};
+use crate::key::OpenedKey;
+use crate::open::BlockOpening;
+use crate::params::Preset;
+use crate::partial::PartialDecryption;
+use crate::set::ContributorSet;
+
+/// Sets of answers tried before giving up: all of them up to n = 16 (4,368 with a threshold of 11).
+pub const MAX_SETS_TRIED: u64 = 5_000;
+
+/// The accepted key, and what the other answers turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Combined {
+    /// The accepted summed key.
+    pub key: OpenedKey,
+    /// Answers that do not lie on the polynomial of the accepted ones, judged.
+    pub answers: Answers,
+}
+
+/// Finds the summed key from partial decryptions and checks it on the whole aggregate, which is read
+/// once from its beginning.
+///
+/// `threshold` answers are needed, and `max_faulty` members may lie. With e wrong answers among them, `threshold
+/// + e` answers suffice to open; see [`Answers`] for when the liars are named.
+///
+/// # Errors
+/// [`Error::NotOpened`] when no set of answers is accepted: wait for more answers. [`Error::Residual`] when
+/// the key opens the first block but not another one. [`Error::Remote`] for a member that answered twice, for another
+/// set or another aggregate.
+pub fn combine(
+    context: &RoundContext,
+    set: &ContributorSet,
+    (threshold, max_faulty): (u16, u16),
+    answers: &[PartialDecryption],
+    value_count: u64,
+    aggregate: impl Read,
+) -> Result<Combined, Error> {
+    let mut answers: Vec<&PartialDecryption> = answers.iter().collect();
+    answers.sort_by_key(|answer| answer.share_index);
+    check_answers(context, set, &answers)?;
+    let mut blocks = BlockReader::aggregate(context, set, value_count, aggregate)?;
+    let degree = context.preset().ring_degree();
+    let mut first = vec![0; degree];
+    blocks.add_block(context, 0, &mut first)?;
+    let mut check = Check::new(context, set, first);
+    let (chosen, key) = search(&mut check, usize::from(threshold), &answers)?;
+
+    let layout = blocks.layout();
+    let multiplier = context.ring().multiplier(&key);
+    let mut sum = vec![0; degree];
+    for block in 1..layout.blocks() {
+        let sum = &mut sum[..layout.coefficients(block)];
+        sum.fill(0);
+        blocks.add_block(context, block, sum)?;
+        if !check.opening.open(context, &multiplier, block, sum, &mut check.products) {
+            return Err(Error::Residual { block });
+        }
+    }
+    blocks.end()?;
+    let key = OpenedKey::new(*set.id(), key);
+    Ok(Combined { key, answers: judge(&answers, &chosen, threshold, max_faulty) })
+}
+
+fn check_answers(
+    context: &RoundContext,
+    set: &ContributorSet,
+    answers: &[&PartialDecryption],
+) -> Result<(), Error> {
+    let mut previous = 0;
+    for answer in answers {
+        let index = answer.share_index;
+        let fault = if index == 0 || index > context.preset().members() {
+            Fault::WrongMember(index)
+        } else if index == previous {
+            Fault::Duplicate
+        } else if answer.set != *set.id() {
+            Fault::WrongSet
+        } else if answer.values.len() != context.preset().ring_degree() {
+            Fault::Truncated
+        } else {
+            previous = index;
+            continue;
+        };
+        return Err(Error::remote(index, "partial decryption", fault));
+    }
+    Ok(())
+}
+
+/// The check of one candidate on the first block.
+struct Check<'a> {
+    context: &'a RoundContext,
+    opening: BlockOpening,
+    bound: i32,
+    first: Vec<u64>,
+    sums: Vec<u64>,
+    products: Vec<u64>,
+}
+
+impl<'a> Check<'a> {
+    fn new(context: &'a RoundContext, set: &ContributorSet, first: Vec<u64>) -> Self {
+        Self {
+            context,
+            opening: BlockOpening::new(context.preset(), set.len()),
+            bound: Preset::key_bound(set.len()) as i32,
+            sums: first.clone(),
+            products: first.clone(),
+            first,
+        }
+    }
+
+    /// The key that these answers interpolate to, if it is accepted.
+    fn accept(&mut self, answers: &[&PartialDecryption]) -> Option<Vec<i32>> {
+        let points: Vec<u16> = answers.iter().map(|a| a.share_index).collect();
+        let weights = lagrange(&points, 0);
+        let mut key = Vec::with_capacity(self.first.len());
+        for c in 0..self.first.len() {
+            let coefficient = to_signed(interpolate(&weights, answers, c));
+            if coefficient.abs() > self.bound {
+                return None;
+            }
+            key.push(coefficient);
+        }
+        let multiplier = self.context.ring().multiplier(&key);
+        self.sums.copy_from_slice(&self.first);
+        let opening = self.opening;
+        let opens = opening.open(self.context, &multiplier, 0, &mut self.sums, &mut self.products);
+        opens.then_some(key)
+    }
+}
+
+/// The weighted sum of the answers at one coefficient.
+pub(crate) fn interpolate(weights: &[u32], answers: &[&PartialDecryption], c: usize) -> u32 {
+    let products = weights.iter().zip(answers);
+    // At most 700 products below 2^32.
+    reduce_wide(products.map(|(&w, a)| u64::from(w) * u64::from(a.values[c])).sum())
+}
+
+/// Tries sets of `threshold` answers in lexicographic order; returns positions and key of the first
+/// that is accepted.
+fn search(
+    check: &mut Check<'_>,
+    threshold: usize,
+    answers: &[&PartialDecryption],
+) -> Result<(Vec<usize>, Vec<i32>), Error> {
+    let mut tried = 0;
+    let mut positions: Vec<usize> = (0..threshold).collect();
+    let mut more = threshold > 0 && threshold <= answers.len();
+    while more && tried < MAX_SETS_TRIED {
+        tried += 1;
+        let chosen: Vec<&PartialDecryption> = positions.iter().map(|&p| answers[p]).collect();
+        if let Some(key) = check.accept(&chosen) {
+            return Ok((positions, key));
+        }
+        more = next_set(&mut positions, answers.len());
+    }
+    Err(Error::NotOpened { threshold: threshold as u16, answers: answers.len(), tried })
+}
+
+/// The next set of positions below `count` in lexicographic order; false after the last.
+fn next_set(positions: &mut [usize], count: usize) -> bool {
+    let size = positions.len();
+    let Some(i) = (0..size).rev().find(|&i| positions[i] < count - size + i) else {
+        return false;
+    };
+    positions[i] += 1;
+    for j in i + 1..size {
+        positions[j] = positions[j - 1] + 1;
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_sets_are_visited_once() {
+        let mut positions = vec![0, 1, 2];
+        let mut seen = vec![positions.clone()];
+        while next_set(&mut positions, 6) {
+            seen.push(positions.clone());
+        }
+        assert_eq!(seen.len(), 20);
+        assert!(seen.windows(2).all(|w| w[0] < w[1]));
+    }
+}

@@ -1,0 +1,98 @@
+//! What one round fixes for everybody: manifest, round number, preset; and what follows from them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::crs::CrsSeed;
+use crate::kernel::Kernel;
+use crate::params::Preset;
+use crate::ring::Ring;
+
+/// The round that all objects belong to. Cheap to clone. Two contexts with another manifest digest,
+/// another round or another preset have nothing in common: an object of one is refused by the other.
+#[derive(Clone)]
+pub struct RoundContext {
+    manifest_digest: [u8; 32],
+    round: u64,
+    preset: &'static Preset,
+    tag: [u8; 32],
+    seed: CrsSeed,
+    ring: Arc<Ring>,
+}
+
+impl RoundContext {
+    /// Prepares a round; runs on the fastest path of this machine.
+    pub fn new(manifest_digest: [u8; 32], round: u64, preset: &'static Preset) -> Self {
+        Self::with_kernel(manifest_digest, round, preset, Kernel::best())
+    }
+
+    /// Prepares a round on a chosen path; every path gives the same bytes.
+    pub fn with_kernel(
+        manifest_digest: [u8; 32],
+        round: u64,
+        preset: &'static Preset,
+        kernel: Kernel,
+    ) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("fedshield-he v1 round tag");
+        hasher.update(&manifest_digest).update(&round.to_le_bytes());
+        hasher.update(preset.name().as_bytes());
+        Self {
+            manifest_digest,
+            round,
+            preset,
+            tag: *hasher.finalize().as_bytes(),
+            seed: CrsSeed::new(&manifest_digest, round, preset),
+            ring: Arc::new(Ring::new(preset, kernel)),
+        }
+    }
+
+    /// The preset of the manifest.
+    pub fn preset(&self) -> &'static Preset {
+        self.preset
+    }
+
+    /// Digest of the manifest.
+    pub fn manifest_digest(&self) -> &[u8; 32] {
+        &self.manifest_digest
+    }
+
+    /// The round number.
+    pub fn round(&self) -> u64 {
+        self.round
+    }
+
+    /// Seed of the common polynomials.
+    pub fn crs_seed(&self) -> &CrsSeed {
+        &self.seed
+    }
+
+    /// The path that runs the inner loops.
+    pub fn kernel(&self) -> Kernel {
+        self.ring.kernel()
+    }
+
+    pub(crate) fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    /// Names manifest, round and preset in 32 bytes; its beginning stands in every header.
+    pub(crate) fn tag(&self) -> &[u8; 32] {
+        &self.tag
+    }
+
+    /// A hasher for one use, bound to this round.
+    pub(crate) fn hasher(&self, use_context: &str) -> blake3::Hasher {
+        let mut hasher = blake3::Hasher::new_derive_key(use_context);
+        hasher.update(&self.tag);
+        hasher
+    }
+}
+
+impl fmt::Debug for RoundContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RoundContext")
+            .field("round", &self.round)
+            .field("preset", &self.preset.name())
+            .finish_non_exhaustive()
+    }
+}

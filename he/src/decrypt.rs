@@ -1,0 +1,176 @@
+//! decrypt, everyone's part: exact integers from the aggregate and the accepted key.
+
+use std::io::Read;
+
+use crate::ciphertext::BlockReader;
+use crate::context::RoundContext;
+use crate::error::Error;
+use crate::key::OpenedKey;
+use crate::layout::{Layout, NONCE_LIMBS, WEIGHT_LIMBS};
+use crate::open::BlockOpening;
+use crate::params::Preset;
+use crate::set::ContributorSet;
+
+/// What a sum holds beside its values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenedSum {
+    /// Number of values.
+    pub value_count: u64,
+    /// Sum of the contributors' weights.
+    pub weight: u64,
+    /// Sums of the contributors' nonces, byte by byte: position k is the sum of all k-th bytes.
+    pub nonce: [u32; NONCE_LIMBS],
+    /// BLAKE3 over the nonce sums: material for the beacon.
+    pub nonce_digest: [u8; 32],
+    /// Digest of the opened sum: set, values, weight and nonce. Equal at all members.
+    pub digest: [u8; 32],
+    /// Slots whose sum no honest contributors can have produced (below |U| or above |U| (2^b - 1)).
+    /// Above zero: some contributor is malicious and the sum must not be applied.
+    pub out_of_range: u64,
+}
+
+/// Opens the aggregate block by block and hands the sums of the values to `sink`, in order; every residual
+/// is checked on the way. What the sink got is to be used only when this returns `Ok`.
+///
+/// # Errors
+/// [`Error::Residual`] when the key does not open a block; [`Error::Remote`] for a malformed
+/// aggregate; [`Error::Argument`] for the key of another set. Errors of the sink are passed on.
+pub fn decrypt(
+    context: &RoundContext,
+    set: &ContributorSet,
+    key: &OpenedKey,
+    value_count: u64,
+    aggregate: impl Read,
+    mut sink: impl FnMut(&[i64]) -> std::io::Result<()>,
+) -> Result<OpenedSum, Error> {
+    if key.set() != set.id() {
+        return Err(Error::argument("key", "opens another set"));
+    }
+    let preset = context.preset();
+    let mut blocks = BlockReader::aggregate(context, set, value_count, aggregate)?;
+    let layout = blocks.layout();
+    let multiplier = context.ring().multiplier(key.coefficients());
+    let opening = BlockOpening::new(preset, set.len());
+    let mut unpacker = Unpacker::new(context, set, layout);
+    let mut sum = vec![0; preset.ring_degree()];
+    let mut products = vec![0; preset.ring_degree()];
+    for block in 0..layout.blocks() {
+        let sum = &mut sum[..layout.coefficients(block)];
+        sum.fill(0);
+        blocks.add_block(context, block, sum)?;
+        if !opening.open(context, &multiplier, block, sum, &mut products) {
+            return Err(Error::Residual { block });
+        }
+        sink(unpacker.block(block, sum))?;
+    }
+    blocks.end()?;
+    Ok(unpacker.finish(context))
+}
+
+/// [`decrypt`] into one vector.
+///
+/// # Errors
+/// As [`decrypt`].
+pub fn decrypt_to_vec(
+    context: &RoundContext,
+    set: &ContributorSet,
+    key: &OpenedKey,
+    value_count: u64,
+    aggregate: impl Read,
+) -> Result<(Vec<i64>, OpenedSum), Error> {
+    // Grows with what is really read, not with what is announced.
+    let mut values = Vec::new();
+    let opened = decrypt(context, set, key, value_count, aggregate, |block| {
+        values.extend_from_slice(block);
+        Ok(())
+    })?;
+    Ok((values, opened))
+}
+
+/// Takes messages apart into slots.
+struct Unpacker {
+    preset: &'static Preset,
+    layout: Layout,
+    contributors: i64,
+    slots: Vec<i64>,
+    limbs: Vec<u64>,
+    out_of_range: u64,
+    digest: blake3::Hasher,
+    canonical: Vec<u8>,
+}
+
+impl Unpacker {
+    fn new(context: &RoundContext, set: &ContributorSet, layout: Layout) -> Self {
+        let mut digest = context.hasher("fedshield-he v1 opened sum");
+        digest.update(set.id()).update(&layout.value_count().to_le_bytes());
+        Self {
+            preset: context.preset(),
+            layout,
+            contributors: set.len().into(),
+            slots: vec![0; context.preset().slots_per_block()],
+            limbs: Vec::with_capacity(WEIGHT_LIMBS + NONCE_LIMBS),
+            out_of_range: 0,
+            digest,
+            canonical: Vec::with_capacity(4 * context.preset().slots_per_block()),
+        }
+    }
+
+    /// The value sums of one block.
+    fn block(&mut self, block: u64, messages: &[u64]) -> &[i64] {
+        let count = messages.len();
+        let width = self.preset.slot_bits();
+        let slots = self.preset.slots_per_coefficient();
+        for (s, out) in self.slots.chunks_exact_mut(count).take(slots).enumerate() {
+            // The highest slot keeps everything above it, so that an overflow shows.
+            let mask = if s + 1 == slots { u64::MAX } else { (1 << width) - 1 };
+            for (slot, &message) in out.iter_mut().zip(messages) {
+                *slot = ((message >> (width as usize * s)) & mask) as i64;
+            }
+        }
+        let base = self.layout.base(block);
+        let left = self.layout.value_count().saturating_sub(base);
+        let values = usize::try_from(left).unwrap_or(usize::MAX).min(count * slots);
+        self.take_limbs(values, count * slots);
+        let offset = self.contributors * self.preset.value_offset();
+        let limit = self.contributors * self.preset.value_limit();
+        self.canonical.clear();
+        for slot in &mut self.slots[..values] {
+            *slot -= offset;
+            self.out_of_range += u64::from(slot.abs() > limit);
+            // 24 bits of value and 10 of members at most; anything larger is out of range.
+            self.canonical.extend_from_slice(&(*slot as i32).to_le_bytes());
+        }
+        self.digest.update(&self.canonical);
+        &self.slots[..values]
+    }
+
+    fn take_limbs(&mut self, from: usize, to: usize) {
+        let missing = WEIGHT_LIMBS + NONCE_LIMBS - self.limbs.len();
+        for &limb in self.slots[from..to].iter().take(missing) {
+            self.out_of_range += u64::from(limb > 255 * self.contributors);
+            self.limbs.push(limb as u64);
+        }
+    }
+
+    fn finish(mut self, context: &RoundContext) -> OpenedSum {
+        let (weight, nonce_limbs) = self.limbs.split_at(WEIGHT_LIMBS);
+        let weight = weight.iter().rev().fold(0u64, |sum, &limb| (sum << 8).wrapping_add(limb));
+        let mut nonce = [0; NONCE_LIMBS];
+        let mut nonce_hasher = context.hasher("fedshield-he v1 nonce sum");
+        for (n, &limb) in nonce.iter_mut().zip(nonce_limbs) {
+            *n = limb as u32;
+            nonce_hasher.update(&n.to_le_bytes());
+        }
+        let nonce_digest = *nonce_hasher.finalize().as_bytes();
+        self.digest.update(&weight.to_le_bytes()).update(&nonce_digest);
+        self.digest.update(&self.out_of_range.to_le_bytes());
+        OpenedSum {
+            value_count: self.layout.value_count(),
+            weight,
+            nonce,
+            nonce_digest,
+            digest: *self.digest.finalize().as_bytes(),
+            out_of_range: self.out_of_range,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! encode: clipped values to slots, with stochastic rounding.
+//!
+//! With factor = scale * weight (one f64 product), a value x becomes
+//! `floor(x * factor + (r + 1/2) / 2^16 + 2^(b-1))` in f64, r a uniform 16-bit word, clamped to
+//! 1 ..= 2^b - 1; taking 2^(b-1) off again gives the quantised value in -(2^(b-1) - 1) ..= 2^(b-1) - 1.
+//! Its expectation is x * factor but for 2^-17.
+
+use crate::error::Error;
+use crate::kernel::Kernel;
+use crate::layout::{Layout, NONCE_LIMBS, WEIGHT_LIMBS};
+use crate::params::Preset;
+
+/// What one contributor puts into the sum.
+#[derive(Clone, Copy)]
+pub struct Update<'a> {
+    /// Clipped, finite values; how many is part of what all contributors agree on.
+    pub values: &'a [f32],
+    /// Quanta per unit: a value is quantised to `scale * weight * value`.
+    pub scale: f64,
+    /// Weight of this contributor, at most the cap of the manifest.
+    pub weight: u32,
+    /// 256 fresh random bits for the beacon.
+    pub nonce: &'a [u8; 32],
+}
+
+impl std::fmt::Debug for Update<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Update").field("values", &self.values.len()).finish_non_exhaustive()
+    }
+}
+
+/// The constants of one encoding.
+#[derive(Clone, Copy)]
+pub(crate) struct Quantiser {
+    /// scale * weight.
+    pub(crate) factor: f64,
+    /// 2^(b-1).
+    pub(crate) offset: f64,
+    /// 2^b: a slot lies in 1 .. top.
+    pub(crate) top: f64,
+}
+
+impl Quantiser {
+    fn new(preset: &Preset, update: &Update<'_>) -> Result<Self, Error> {
+        let factor = update.scale * f64::from(update.weight);
+        if !factor.is_finite() || factor < 0.0 {
+            return Err(Error::argument("scale", "scale * weight is not a number of quanta"));
+        }
+        let offset = preset.value_offset() as f64;
+        Ok(Self { factor, offset, top: 2.0 * offset })
+    }
+
+    /// The slot of one value, before and after clamping.
+    #[inline(always)]
+    pub(crate) fn slot(&self, value: f32, rounding: u16) -> (u64, bool) {
+        let dither = (f64::from(rounding) + 0.5) * (1.0 / 65536.0);
+        let exact = f64::from(value) * self.factor + dither + self.offset;
+        let clamped = exact < 1.0 || exact >= self.top;
+        // The conversion truncates, which is the floor of a positive number.
+        (exact.max(1.0).min(self.top - 1.0) as u64, clamped)
+    }
+}
+
+/// Encodes an update block by block.
+pub(crate) struct Encoder<'a> {
+    preset: &'static Preset,
+    layout: Layout,
+    update: Update<'a>,
+    quantiser: Quantiser,
+}
+
+/// What encoding one run of values met.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Met {
+    /// Values that were clamped.
+    pub(crate) clamped: u64,
+    /// True when a value was not finite.
+    pub(crate) not_finite: bool,
+}
+
+impl<'a> Encoder<'a> {
+    pub(crate) fn new(
+        preset: &'static Preset,
+        layout: Layout,
+        update: Update<'a>,
+    ) -> Result<Self, Error> {
+        Ok(Self { preset, layout, update, quantiser: Quantiser::new(preset, &update)? })
+    }
+
+    /// Writes the packed messages of a block to `out` (N words, without the scale), using one rounding
+    /// word per slot. Returns how many values were clamped.
+    pub(crate) fn block(
+        &self,
+        kernel: Kernel,
+        block: u64,
+        rounding: &[u16],
+        out: &mut [u64],
+    ) -> Result<u64, Error> {
+        out.fill(0);
+        let count = self.layout.coefficients(block);
+        let width = self.preset.slot_bits();
+        let mut clamped = 0;
+        let rounding = rounding.chunks_exact(count);
+        for (s, rounding) in (0..self.preset.slots_per_coefficient()).zip(rounding) {
+            let first = self.layout.base(block) + (s * count) as u64;
+            let shift = width * s as u32;
+            let values = self.values_from(first, count);
+            let met =
+                kernel.encode(values, rounding, &self.quantiser, shift, &mut out[..values.len()]);
+            if met.not_finite {
+                let at = values.iter().position(|v| !v.is_finite()).unwrap_or(0);
+                return Err(Error::NotFinite { index: first + at as u64 });
+            }
+            clamped += met.clamped;
+            for (i, word) in out[..count].iter_mut().enumerate().skip(values.len()) {
+                *word |= self.limb(first + i as u64) << shift;
+            }
+        }
+        Ok(clamped)
+    }
+
+    /// The values among the `count` slots from `first` on; they come first.
+    fn values_from(&self, first: u64, count: usize) -> &'a [f32] {
+        let total = self.update.values.len();
+        let start = usize::try_from(first).unwrap_or(total).min(total);
+        &self.update.values[start..total.min(start + count)]
+    }
+
+    /// The number in a slot after the values.
+    fn limb(&self, slot: u64) -> u64 {
+        let index = (slot - self.layout.value_count()) as usize;
+        if index < WEIGHT_LIMBS {
+            return u64::from(self.update.weight.to_le_bytes()[index]);
+        }
+        let index = index - WEIGHT_LIMBS;
+        if index < NONCE_LIMBS { u64::from(self.update.nonce[index]) } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_is_unbiased_and_clamping_is_counted() {
+        let q = Quantiser { factor: 1000.0, offset: 32768.0, top: 65536.0 };
+        let mean: f64 =
+            (0..=u16::MAX).map(|r| q.slot(0.000_3, r).0 as f64 - q.offset).sum::<f64>() / 65536.0;
+        assert!((mean - 0.3).abs() < 1.0 / 65536.0, "{mean}");
+        assert_eq!(q.slot(-0.000_5, 0x4000).0, 32767);
+        assert_eq!(q.slot(100.0, 0), (65535, true));
+        assert_eq!(q.slot(-100.0, 0), (1, true));
+        assert_eq!(q.slot(32.767, 0).0, 65535);
+        assert_eq!(q.slot(-32.767, 0x8000), (1, false));
+        assert_eq!(q.slot(f32::MAX, 0), (65535, true));
+    }
+
+    #[test]
+    fn every_path_encodes_alike() {
+        let values: Vec<f32> = (0..1003)
+            .map(|i| match i % 7 {
+                0 => 1e30,
+                1 => -1e30,
+                2 => 0.0,
+                _ => ((i * 7919) % 2003) as f32 * 0.07 - 70.0,
+            })
+            .collect();
+        let rounding: Vec<u16> = (0..1003u32).map(|i| (i * 40_503) as u16).collect();
+        let q = Quantiser { factor: 777.7, offset: 32768.0, top: 65536.0 };
+        let mut expected = vec![3; 1003];
+        let met = Kernel::SCALAR.encode(&values, &rounding, &q, 20, &mut expected);
+        assert!(met.clamped > 200 && !met.not_finite);
+        for kernel in Kernel::available() {
+            let mut out = vec![3; 1003];
+            assert_eq!(kernel.encode(&values, &rounding, &q, 20, &mut out), met);
+            assert_eq!(out, expected, "{kernel:?}");
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                for at in [0, 500, 1002] {
+                    let mut values = values.clone();
+                    values[at] = bad;
+                    assert!(kernel.encode(&values, &rounding, &q, 0, &mut out).not_finite);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! encrypt: c_j = a_j k + e_j + 2^s pack(u_j), block by block, straight to packed wire bytes.
+
+use std::fmt;
+use std::io::Write;
+
+use rand_core::CryptoRng;
+use rayon::prelude::*;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::ciphertext::{CIPHERTEXT_HEADER_LEN, ciphertext_header};
+use crate::context::RoundContext;
+use crate::encode::{Encoder, Update};
+use crate::error::Error;
+use crate::gaussian;
+use crate::layout::Layout;
+use crate::params::Preset;
+use crate::ring::Multiplier;
+use crate::stream::fill_rounding;
+
+/// The ring key of one ciphertext: drawn by [`encrypt`], shared by [`deal`](crate::deal), then dropped.
+/// Never used for a second ciphertext. Erased on drop.
+pub struct OneTimeKey(Zeroizing<Vec<i32>>);
+
+impl OneTimeKey {
+    /// Coefficients in -42..=42.
+    pub(crate) fn coefficients(&self) -> &[i32] {
+        &self.0
+    }
+
+    #[cfg(test)]
+    pub(crate) fn from_coefficients(coefficients: Vec<i32>) -> Self {
+        Self(Zeroizing::new(coefficients))
+    }
+}
+
+impl fmt::Debug for OneTimeKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OneTimeKey(..)")
+    }
+}
+
+/// What an encryption wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CiphertextSummary {
+    /// Bytes written.
+    pub bytes: u64,
+    /// Values that did not fit `value_bits` bits and were clamped: above zero means that scale, weight
+    /// and clipping bound do not go together.
+    pub clamped: u64,
+}
+
+/// Encrypts an update under a fresh key and writes the ciphertext, a few blocks at a time, to `out`.
+///
+/// Memory beside input and output: some 100 KiB for each block that is in work (two per thread).
+///
+/// # Errors
+/// [`Error::NotFinite`] names the first value that is no number; [`Error::Argument`] a scale or a share
+/// index that makes no sense; [`Error::Io`] a failed write. What was written before is of no use.
+pub fn encrypt(
+    context: &RoundContext,
+    sender: u16,
+    update: &Update<'_>,
+    rng: &mut impl CryptoRng,
+    out: &mut impl Write,
+) -> Result<(OneTimeKey, CiphertextSummary), Error> {
+    let mut seed = Zeroizing::new([0u8; 32]);
+    rng.fill_bytes(seed.as_mut_slice());
+    encrypt_from_seed(context, sender, update, &seed, out)
+}
+
+/// Encryption as a function of its 32-byte seed, for vectors.
+pub(crate) fn encrypt_from_seed(
+    context: &RoundContext,
+    sender: u16,
+    update: &Update<'_>,
+    seed: &[u8; 32],
+    out: &mut impl Write,
+) -> Result<(OneTimeKey, CiphertextSummary), Error> {
+    let preset = context.preset();
+    if sender == 0 || sender > preset.members() {
+        return Err(Error::argument("sender", "not a share index of this preset"));
+    }
+    let layout = Layout::new(preset, update.values.len() as u64)
+        .ok_or_else(|| Error::argument("values", "too many"))?;
+    let keys = StreamKeys::derive(context, seed);
+    let key = gaussian::key(context.kernel(), &keys.key, preset.ring_degree());
+    let work = Work {
+        context,
+        layout,
+        encoder: Encoder::new(preset, layout, *update)?,
+        multiplier: context.ring().multiplier(&key),
+        keys,
+    };
+    out.write_all(&ciphertext_header(context, sender, layout.value_count()))?;
+    let clamped = work.run(out)?;
+    let bytes = CIPHERTEXT_HEADER_LEN as u64 + layout.blocks_len(preset.wire_bits());
+    Ok((OneTimeKey(key), CiphertextSummary { bytes, clamped }))
+}
+
+/// Bytes of a ciphertext with so many values, header included.
+pub fn ciphertext_len(preset: &'static Preset, value_count: u64) -> Result<u64, Error> {
+    let layout =
+        Layout::new(preset, value_count).ok_or_else(|| Error::argument("values", "too many"))?;
+    Ok(CIPHERTEXT_HEADER_LEN as u64 + layout.blocks_len(preset.wire_bits()))
+}
+
+/// The keys of the three secret streams of one encryption.
+#[derive(Zeroize, ZeroizeOnDrop)]
+struct StreamKeys {
+    key: [u8; 32],
+    errors: [u8; 32],
+    rounding: [u8; 32],
+}
+
+impl StreamKeys {
+    fn derive(context: &RoundContext, seed: &[u8; 32]) -> Self {
+        let derive = |name: &str| {
+            let mut hasher = context.hasher(name);
+            hasher.update(seed);
+            let key = *hasher.finalize().as_bytes();
+            hasher.zeroize();
+            key
+        };
+        Self {
+            key: derive("fedshield-he v1 key stream"),
+            errors: derive("fedshield-he v1 error stream"),
+            rounding: derive("fedshield-he v1 rounding stream"),
+        }
+    }
+}
+
+/// Everything the blocks of one encryption share.
+struct Work<'a> {
+    context: &'a RoundContext,
+    layout: Layout,
+    encoder: Encoder<'a>,
+    multiplier: Multiplier,
+    keys: StreamKeys,
+}
+
+impl Work<'_> {
+    /// Encrypts all blocks and writes them in order. Returns the number of clamped values.
+    fn run(&self, sink: &mut impl Write) -> Result<u64, Error> {
+        let preset = self.context.preset();
+        let bits = preset.wire_bits();
+        let in_work = (2 * rayon::current_num_threads() as u64).min(self.layout.blocks());
+        let mut scratch: Vec<Scratch> = (0..in_work).map(|_| Scratch::new(preset)).collect();
+        let full = self.layout.block_len(0, bits);
+        let mut packed = vec![0; full * scratch.len()];
+        let (mut block, mut clamped) = (0, 0);
+        while block < self.layout.blocks() {
+            let count = in_work.min(self.layout.blocks() - block);
+            let last = block + count - 1;
+            let len = (count as usize - 1) * full + self.layout.block_len(last, bits);
+            clamped += packed[..len]
+                .par_chunks_mut(full)
+                .zip(&mut scratch)
+                .enumerate()
+                .map(|(i, (out, scratch))| self.block(block + i as u64, scratch, out))
+                .try_reduce(|| 0, |a, b| Ok(a + b))?;
+            sink.write_all(&packed[..len])?;
+            block += count;
+        }
+        Ok(clamped)
+    }
+
+    /// One block: expand, multiply, sample, encode, add, pack; it stays in the cache throughout.
+    fn block(&self, block: u64, scratch: &mut Scratch, out: &mut [u8]) -> Result<u64, Error> {
+        let Scratch { product, error, message, rounding } = scratch;
+        let (preset, kernel) = (self.context.preset(), self.context.kernel());
+        let q = preset.modulus();
+        fill_rounding(&self.keys.rounding, block, rounding);
+        let clamped = self.encoder.block(kernel, block, rounding, message)?;
+        self.context.crs_seed().expand(block, q, product);
+        self.context.ring().multiply(product, &self.multiplier);
+        gaussian::errors(kernel, &self.keys.errors, block, error);
+        let shifts = [preset.scale_bits(), preset.dropped_bits()];
+        kernel.seal_words(product, error, message, shifts, q);
+        kernel.pack(&product[..self.layout.coefficients(block)], preset.wire_bits(), out);
+        Ok(clamped)
+    }
+}
+
+/// Room for one block in work. Erased on drop: it holds errors and messages.
+struct Scratch {
+    product: Zeroizing<Vec<u64>>,
+    error: Zeroizing<Vec<u64>>,
+    message: Zeroizing<Vec<u64>>,
+    rounding: Zeroizing<Vec<u16>>,
+}
+
+impl Scratch {
+    fn new(preset: &Preset) -> Self {
+        let room = || Zeroizing::new(vec![0; preset.ring_degree()]);
+        let rounding = Zeroizing::new(vec![0; preset.slots_per_block()]);
+        Self { product: room(), error: room(), message: room(), rounding }
+    }
+}

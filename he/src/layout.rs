@@ -1,0 +1,96 @@
+//! Where each number of an update stands in the blocks of its ciphertext.
+//!
+//! Slots are numbered: first the values, then [`EXTRA_SLOTS`] limbs: four for the weight (little-endian
+//! bytes of a u32) and 32 for the nonce, one byte each. A limb is 8 bits in a slot whose values have b >= 8
+//! bits, so the sum of n limbs fits wherever the sum of n values does, and nothing ever carries: the sum of
+//! the weights is read off the four sums of limbs, the sum of the nonces is the vector of 32 sums.
+//!
+//! A block holds S * T slots in T coefficients: coefficient i carries slot `base + s * T + i` in its
+//! s-th lowest slot. T = N, but for the last of several blocks, where T is the number of coefficients
+//! that are needed, rounded up to a multiple of eight; the coefficients above T are not sent. Slots
+//! after the last limb hold zero.
+
+use crate::params::Preset;
+
+/// Limbs that carry the weight.
+pub(crate) const WEIGHT_LIMBS: usize = 4;
+/// Limbs that carry the nonce.
+pub(crate) const NONCE_LIMBS: usize = 32;
+/// Slots that every update has beside its values.
+pub const EXTRA_SLOTS: u64 = (WEIGHT_LIMBS + NONCE_LIMBS) as u64;
+/// Most values in one update: 2^40, far above any adapter, so that no length computation overflows.
+pub const MAX_VALUES: u64 = 1 << 40;
+
+/// The blocks of an update with a given number of values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Layout {
+    preset: &'static Preset,
+    value_count: u64,
+}
+
+impl Layout {
+    /// `None` when there are too many values.
+    pub(crate) fn new(preset: &'static Preset, value_count: u64) -> Option<Self> {
+        (value_count <= MAX_VALUES).then_some(Self { preset, value_count })
+    }
+
+    pub(crate) fn value_count(&self) -> u64 {
+        self.value_count
+    }
+
+    pub(crate) fn slots(&self) -> u64 {
+        self.value_count + EXTRA_SLOTS
+    }
+
+    pub(crate) fn blocks(&self) -> u64 {
+        self.slots().div_ceil(self.preset.slots_per_block() as u64)
+    }
+
+    /// First slot of a block.
+    pub(crate) fn base(&self, block: u64) -> u64 {
+        block * self.preset.slots_per_block() as u64
+    }
+
+    /// Coefficients of a block that are sent.
+    pub(crate) fn coefficients(&self, block: u64) -> usize {
+        let left = self.slots().saturating_sub(self.base(block));
+        if block == 0 || left >= self.preset.slots_per_block() as u64 {
+            return self.preset.ring_degree();
+        }
+        let needed = (left as usize).div_ceil(self.preset.slots_per_coefficient());
+        needed.next_multiple_of(8)
+    }
+
+    /// Bytes of a block whose words have `bits` bits.
+    pub(crate) fn block_len(&self, block: u64, bits: u32) -> usize {
+        crate::pack::packed_len(self.coefficients(block), bits)
+    }
+
+    /// Bytes of all blocks.
+    pub(crate) fn blocks_len(&self, bits: u32) -> u64 {
+        let last = self.blocks() - 1;
+        last * self.block_len(0, bits) as u64 + self.block_len(last, bits) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_is_cut_and_a_single_block_is_whole() {
+        let preset = Preset::by_name("rlwe-sum/b16/n16").unwrap();
+        let layout = |values| Layout::new(preset, values).unwrap();
+        assert_eq!(layout(0).blocks(), 1);
+        assert_eq!(layout(0).coefficients(0), 4096);
+        assert_eq!(layout(8192 - 36).blocks(), 1);
+        assert_eq!(layout(8192 - 35).blocks(), 2);
+        assert_eq!(layout(8192 - 35).coefficients(1), 8);
+        assert_eq!(layout(8192).coefficients(1), 24);
+        assert_eq!(layout(2 * 8192 - 36).coefficients(1), 4096);
+        assert_eq!(layout(1 << 20).blocks(), 129);
+        assert!(Layout::new(preset, MAX_VALUES + 1).is_none());
+        let bytes = layout(1 << 20).blocks_len(preset.wire_bits());
+        assert_eq!(bytes, 128 * 4096 * 45 / 8 + 3 * 64);
+    }
+}

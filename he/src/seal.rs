@@ -1,0 +1,202 @@
+//! Sealed boxes for key shares: HPKE (RFC 9180), base mode, with the hybrid KEM X-Wing (X25519 and
+//! ML-KEM-768), HKDF-SHA256 and ChaCha20-Poly1305.
+//!
+//! ```text
+//! box   1120 encapsulated key, sealed bytes, 16 tag
+//! info  "fedshield-he v1 sealed share"
+//! aad   32 manifest digest, 8 round, 2 length of the preset name and the name, 2 sender,
+//!       32 BLAKE3 of the receiver's sealing key, 2 share index of the receiver, 32 digest of the ciphertext
+//! ```
+
+use std::fmt;
+
+use hpke::aead::ChaCha20Poly1305;
+use hpke::kdf::HkdfSha256;
+use hpke::kem::XWing;
+use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable, setup_receiver};
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+use crate::commitment::ShareCommitment;
+use crate::context::RoundContext;
+use crate::error::{Error, Fault};
+use crate::preimage::Preimage;
+use crate::share::Share;
+
+const INFO: &[u8] = b"fedshield-he v1 sealed share";
+
+/// Bytes of a public sealing key.
+pub const SEALING_PUBLIC_LEN: usize = 1216;
+/// Bytes of the secret that a sealing key pair grows from.
+pub const SEALING_SECRET_LEN: usize = 32;
+/// Bytes of a box beside what it holds: encapsulated key and tag.
+pub const SEALING_OVERHEAD: usize = 1120 + 16;
+const ENCAPSULATED_LEN: usize = 1120;
+
+/// A member's public sealing key for one round.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealingPublicKey(<XWing as Kem>::PublicKey);
+
+impl SealingPublicKey {
+    /// Reads the key of `member` as published.
+    ///
+    /// # Errors
+    /// [`Error::Remote`] names the member.
+    pub fn from_bytes(member: u16, bytes: &[u8]) -> Result<Self, Error> {
+        <XWing as Kem>::PublicKey::from_bytes(bytes)
+            .map(Self)
+            .map_err(|_| Error::remote(member, "sealing key", Fault::SealingKey))
+    }
+
+    /// The 1216 bytes to publish.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.0.to_bytes().to_vec()
+    }
+}
+
+impl fmt::Debug for SealingPublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SealingPublicKey({})", blake3::hash(&self.to_bytes()).to_hex())
+    }
+}
+
+/// A member's sealing key pair for one round. Erased on drop; to be dropped everywhere when the round
+/// ends, so that boxes stored by others stay closed.
+pub struct SealingKeyPair {
+    secret: Zeroizing<[u8; SEALING_SECRET_LEN]>,
+    public: SealingPublicKey,
+}
+
+impl SealingKeyPair {
+    /// A fresh key pair.
+    pub fn generate(rng: &mut impl CryptoRng) -> Self {
+        let mut secret = Zeroizing::new([0; SEALING_SECRET_LEN]);
+        rng.fill_bytes(secret.as_mut_slice());
+        Self::from_secret(&secret)
+    }
+
+    /// The key pair of a secret that [`secret`](Self::secret) gave, out of sealed storage.
+    pub fn from_secret(secret: &[u8; SEALING_SECRET_LEN]) -> Self {
+        let private = private_key(secret);
+        Self {
+            secret: Zeroizing::new(*secret),
+            public: SealingPublicKey(XWing::sk_to_pk(&private)),
+        }
+    }
+
+    /// The 32 secret bytes, for sealed storage.
+    pub fn secret(&self) -> Zeroizing<[u8; SEALING_SECRET_LEN]> {
+        self.secret.clone()
+    }
+
+    /// The key to publish.
+    pub fn public(&self) -> &SealingPublicKey {
+        &self.public
+    }
+}
+
+impl fmt::Debug for SealingKeyPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SealingKeyPair({:?}, ..)", self.public)
+    }
+}
+
+/// Any 32 bytes are a secret of X-Wing: its decoder checks the length only.
+fn private_key(secret: &[u8; SEALING_SECRET_LEN]) -> <XWing as Kem>::PrivateKey {
+    match <XWing as Kem>::PrivateKey::from_bytes(secret) {
+        Ok(key) => key,
+        Err(_) => unreachable!("a secret of X-Wing is any 32 bytes"),
+    }
+}
+
+/// Seals what a member gets. `commitment` is the one that the preimage belongs to.
+///
+/// # Errors
+/// [`Error::Argument`] when the receiver's key cannot be used.
+pub fn seal_share(
+    context: &RoundContext,
+    commitment: &ShareCommitment,
+    preimage: &Preimage,
+    receiver_key: &SealingPublicKey,
+    rng: &mut impl CryptoRng,
+) -> Result<Vec<u8>, Error> {
+    let fail = |_| Error::argument("receiver key", "sealing failed");
+    let aad = associated_data(context, commitment, preimage.receiver(), receiver_key);
+    let (encapsulated, mut sender) = hpke::setup_sender_with_rng::<
+        ChaCha20Poly1305,
+        HkdfSha256,
+        XWing,
+    >(&OpModeS::Base, &receiver_key.0, INFO, rng)
+    .map_err(fail)?;
+    let mut sealed = encapsulated.to_bytes().to_vec();
+    sealed.extend(sender.seal(&preimage.to_bytes(context), &aad).map_err(fail)?);
+    Ok(sealed)
+}
+
+/// Opens the box that the dealer of `commitment` sealed for `receiver` and checks what is in it: digest
+/// and low-degree test.
+///
+/// # Errors
+/// [`Error::Remote`] names the dealer: reason for a complaint.
+pub fn open_share(
+    context: &RoundContext,
+    commitment: &ShareCommitment,
+    receiver: u16,
+    keys: &SealingKeyPair,
+    sealed: &[u8],
+) -> Result<Share, Error> {
+    let sender = commitment.sender();
+    let bytes = open_box(context, commitment, receiver, keys, sealed)?;
+    Preimage::from_bytes(context, sender, receiver, &bytes)?.check(context, commitment)
+}
+
+/// Bytes of a sealed box in this round.
+pub fn sealed_len(context: &RoundContext) -> usize {
+    Preimage::len_bytes(context) + SEALING_OVERHEAD
+}
+
+fn open_box(
+    context: &RoundContext,
+    commitment: &ShareCommitment,
+    receiver: u16,
+    keys: &SealingKeyPair,
+    sealed: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let fail = |fault| Error::remote(commitment.sender(), "sealed share", fault);
+    match sealed.len().cmp(&sealed_len(context)) {
+        std::cmp::Ordering::Less => return Err(fail(Fault::Truncated)),
+        std::cmp::Ordering::Greater => return Err(fail(Fault::Oversized)),
+        std::cmp::Ordering::Equal => {}
+    }
+    let (encapsulated, sealed) = sealed.split_at(ENCAPSULATED_LEN);
+    let encapsulated =
+        <XWing as Kem>::EncappedKey::from_bytes(encapsulated).map_err(|_| fail(Fault::Sealed))?;
+    let mut opener = setup_receiver::<ChaCha20Poly1305, HkdfSha256, XWing>(
+        &OpModeR::Base,
+        &private_key(&keys.secret),
+        &encapsulated,
+        INFO,
+    )
+    .map_err(|_| fail(Fault::Sealed))?;
+    let aad = associated_data(context, commitment, receiver, &keys.public);
+    opener.open(sealed, &aad).map(Zeroizing::new).map_err(|_| fail(Fault::Sealed))
+}
+
+fn associated_data(
+    context: &RoundContext,
+    commitment: &ShareCommitment,
+    receiver: u16,
+    receiver_key: &SealingPublicKey,
+) -> Vec<u8> {
+    let name = context.preset().name().as_bytes();
+    let mut aad = Vec::with_capacity(128 + name.len());
+    aad.extend_from_slice(context.manifest_digest());
+    aad.extend_from_slice(&context.round().to_le_bytes());
+    aad.extend_from_slice(&(name.len() as u16).to_le_bytes());
+    aad.extend_from_slice(name);
+    aad.extend_from_slice(&commitment.sender().to_le_bytes());
+    aad.extend_from_slice(blake3::hash(&receiver_key.to_bytes()).as_bytes());
+    aad.extend_from_slice(&receiver.to_le_bytes());
+    aad.extend_from_slice(commitment.ciphertext_digest());
+    aad
+}

@@ -1,0 +1,72 @@
+//! The contributors of one sum.
+
+use crate::context::RoundContext;
+use crate::error::Error;
+
+/// The set U: which commitments one sum is made of. Two sets that differ in one commitment have
+/// different ids, and everything that is made for one set names its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContributorSet {
+    /// Share index and digest of the commitment, in ascending order of the index.
+    entries: Vec<(u16, [u8; 32])>,
+    id: [u8; 32],
+}
+
+impl ContributorSet {
+    /// The set of these (share index, digest of the commitment), in any order.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] when the set is smaller than `min_contributors`, too large for the preset, or
+    /// holds an index twice or one that is out of range.
+    pub fn new(
+        context: &RoundContext,
+        min_contributors: u16,
+        entries: impl IntoIterator<Item = (u16, [u8; 32])>,
+    ) -> Result<Self, Error> {
+        let mut entries: Vec<_> = entries.into_iter().collect();
+        entries.sort_unstable();
+        let members = context.preset().members();
+        if entries.len() < usize::from(min_contributors.max(1)) {
+            let reason =
+                format!("{} contributors, at least {min_contributors} are needed", entries.len());
+            return Err(Error::argument("contributors", reason));
+        }
+        if entries.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+            return Err(Error::argument("contributors", "a member appears twice"));
+        }
+        if entries.iter().any(|e| e.0 == 0 || e.0 > members) {
+            return Err(Error::argument("contributors", "a share index is out of range"));
+        }
+        let mut hasher = context.hasher("fedshield-he v1 contributor set");
+        for (index, digest) in &entries {
+            hasher.update(&index.to_le_bytes()).update(digest);
+        }
+        Ok(Self { entries, id: *hasher.finalize().as_bytes() })
+    }
+
+    /// Number of contributors.
+    pub fn len(&self) -> u16 {
+        self.entries.len() as u16
+    }
+
+    /// Never true; clippy wants it beside `len`.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Names round and set.
+    pub fn id(&self) -> &[u8; 32] {
+        &self.id
+    }
+
+    /// Share indices, ascending.
+    pub fn indices(&self) -> impl Iterator<Item = u16> + '_ {
+        self.entries.iter().map(|e| e.0)
+    }
+
+    /// Digest of the commitment of a contributor.
+    pub fn commitment_of(&self, index: u16) -> Option<&[u8; 32]> {
+        let at = self.entries.binary_search_by_key(&index, |e| e.0).ok()?;
+        self.entries.get(at).map(|e| &e.1)
+    }
+}
