@@ -17,16 +17,26 @@ pub struct CommitmentBody {
     pub ciphertext: ObjectRef,
     /// One sealed box of key share and mask shares for each member, in manifest order.
     pub boxes: Vec<ObjectRef>,
-    /// `H(m, salt_m, share_m, mask shares_m)` for each member, in manifest order.
-    pub share_digests: Vec<Digest>,
-    /// The polynomials of the low-degree test, opaque here, at most [`MAX_LOW_DEGREE_BYTES`].
-    pub low_degree: Vec<u8>,
+    /// The published part of the key's sharing: a digest for each member's share and the polynomials of the low-degree
+    /// test; opaque here, at most [`MAX_SHARES_BYTES`].
+    pub shares: Vec<u8>,
     /// What the slots mean: tensors, mask, order.
     pub layout: Digest,
 }
 
-/// Longest [`CommitmentBody::low_degree`].
-pub const MAX_LOW_DEGREE_BYTES: usize = 4096;
+/// Longest [`CommitmentBody::shares`]: 100 members at a threshold of 67 need 4.4 KiB.
+pub const MAX_SHARES_BYTES: usize = 8192;
+
+/// What a round starts from; mask, batches and lengths follow from it at every member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoundStart {
+    /// The round.
+    pub round: Round,
+    /// Applied rounds so far, `t` of learning.md.
+    pub applied: u64,
+    /// Seeds mask and batches.
+    pub beacon: Digest,
+}
 
 /// One update in the decided set U, as jobs need it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,12 +68,8 @@ pub enum Job {
     },
     /// train, prune, encode, encrypt; gives [`JobOutput::Contribution`]. Key, shares and ciphertext are on disk first.
     Contribute {
-        /// The round.
-        round: Round,
-        /// Applied rounds so far, `t` of learning.md.
-        applied: u64,
-        /// Seeds the mask and the batches.
-        beacon: Digest,
+        /// The round and what it starts from.
+        start: RoundStart,
         /// The newest sealing key of each member, in manifest order.
         sealing_keys: Vec<Vec<u8>>,
     },
@@ -94,8 +100,8 @@ pub enum Job {
     },
     /// Add the ciphertexts of `set`; gives [`JobOutput::Aggregated`].
     Aggregate {
-        /// The round.
-        round: Round,
+        /// The round and what it starts from.
+        start: RoundStart,
         /// U, in canonical order.
         set: Vec<Included>,
     },
@@ -108,8 +114,8 @@ pub enum Job {
     },
     /// Interpolate the key, check it, open the sum; gives [`JobOutput::Combined`].
     Combine {
-        /// The round.
-        round: Round,
+        /// The round and what it starts from.
+        start: RoundStart,
         /// U, in canonical order.
         set: Vec<Included>,
         /// The certified aggregate, fetched.
@@ -119,8 +125,8 @@ pub enum Job {
     },
     /// Apply the opened sum to the global adapter; gives [`JobOutput::Applied`].
     Apply {
-        /// The round.
-        round: Round,
+        /// The round and what it starts from.
+        start: RoundStart,
         /// U, in canonical order.
         set: Vec<Included>,
         /// Digest of the opened sum that was decided.

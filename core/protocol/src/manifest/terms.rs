@@ -119,7 +119,8 @@ pub struct Pruning {
 pub struct Encryption {
     /// Name of the parameter set, for instance `rlwe-sum/b16/n16`.
     pub preset: String,
-    /// Largest magnitude of one coordinate of an update; larger ones are clipped.
+    /// Clipping bound of one coordinate of an update, in multiples of `learning_rate * steps_per_round`: what the
+    /// optimiser can move a weight in one round.
     pub clip: Real,
 }
 
