@@ -1,1 +1,26 @@
-//! See the crate description.
+//! Federated LoRA fine-tuning with Burn: models, data, training, pruning, apply, adapters.
+//!
+//! This crate knows nothing of encryption, rounds' agreement or networks: it turns data and a common
+//! adapter into an update, and an opened sum into the next common adapter.
+
+pub mod adapter;
+pub mod data;
+mod error;
+pub mod federated;
+pub mod load;
+pub mod model;
+mod random;
+pub mod synth;
+pub mod text;
+mod train;
+
+pub use error::{Result, TrainError};
+pub use train::{
+    AdamW, AdamWSettings, ComputeDevice, Evaluation, OnProgress, Progress, RoundResult, RoundStats,
+    TrainSettings, Trainer, clip_global_norm,
+};
+
+/// The CPU device (burn-flex). Thread count: the environment variable `RAYON_NUM_THREADS`.
+pub fn cpu() -> burn::tensor::Device {
+    burn::tensor::Device::flex()
+}

@@ -314,9 +314,13 @@ impl RawConfig {
             return Ok(vec![None; layers]);
         };
         if let Some(types) = self.layer_types.as_ref().filter(|_| family != Family::Mistral) {
-            return Ok(types.iter().map(|t| (t == "sliding_attention").then_some(window)).collect());
+            return Ok(types
+                .iter()
+                .map(|t| (t == "sliding_attention").then_some(window))
+                .collect());
         }
-        let first = if family == Family::Mistral { 0 } else { self.max_window_layers.unwrap_or(28) };
+        let first =
+            if family == Family::Mistral { 0 } else { self.max_window_layers.unwrap_or(28) };
         Ok((0..layers).map(|layer| (layer >= first).then_some(window)).collect())
     }
 }

@@ -1,0 +1,86 @@
+//! Which factors are trained and sent in which round.
+
+use serde::{Deserialize, Serialize};
+
+use super::layout::Factor;
+
+/// A federated LoRA algorithm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Algorithm {
+    /// B in even applied rounds, A in odd ones. The factor that is not trained is common, so the
+    /// average of the updates is exactly the average of the products.
+    #[default]
+    RoLora,
+    /// B only; A stays as expanded from the public seed. Exact.
+    Ffa,
+    /// Both at once, as in the FedShield-LLM paper. Inexact: the average of A and the average of B do
+    /// not make the average of BA. Kept for comparison.
+    FedIt,
+}
+
+impl Algorithm {
+    /// The factors trained after `t` applied rounds, in the order of the flat vector.
+    pub fn factors(self, t: u64) -> &'static [Factor] {
+        match self {
+            Self::RoLora if t.is_multiple_of(2) => &[Factor::B],
+            Self::RoLora => &[Factor::A],
+            Self::Ffa => &[Factor::B],
+            Self::FedIt => &[Factor::A, Factor::B],
+        }
+    }
+
+    /// Whether the factors of round `t` have never been sent before. Such a round sends every
+    /// coordinate, because nothing is known yet about which ones matter.
+    pub fn is_first(self, t: u64) -> bool {
+        match self {
+            Self::RoLora => t < 2,
+            Self::Ffa | Self::FedIt => t < 1,
+        }
+    }
+
+    /// Number of applied rounds that have trained `factor` before round `t`.
+    pub fn applied(self, t: u64, factor: Factor) -> u64 {
+        match (self, factor) {
+            (Self::RoLora, Factor::B) => t.div_ceil(2),
+            (Self::RoLora, Factor::A) => t / 2,
+            (Self::Ffa, Factor::B) | (Self::FedIt, _) => t,
+            (Self::Ffa, Factor::A) => 0,
+        }
+    }
+
+    pub(crate) fn tag(self) -> u8 {
+        match self {
+            Self::RoLora => 0,
+            Self::Ffa => 1,
+            Self::FedIt => 2,
+        }
+    }
+
+    pub(crate) fn from_tag(tag: u8) -> Option<Self> {
+        [Self::RoLora, Self::Ffa, Self::FedIt].into_iter().find(|a| a.tag() == tag)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn applied_counts_the_rounds_that_trained_a_factor() {
+        for algorithm in [Algorithm::RoLora, Algorithm::Ffa, Algorithm::FedIt] {
+            for factor in [Factor::A, Factor::B] {
+                for t in 0..9 {
+                    let counted = (0..t).filter(|r| algorithm.factors(*r).contains(&factor));
+                    assert_eq!(algorithm.applied(t, factor), counted.count() as u64);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rolora_starts_with_b_because_b_is_zero() {
+        assert_eq!(Algorithm::RoLora.factors(0), &[Factor::B]);
+        assert_eq!(Algorithm::RoLora.factors(1), &[Factor::A]);
+    }
+}

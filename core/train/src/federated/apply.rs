@@ -1,0 +1,150 @@
+//! apply: the opened sum becomes the next common adapter, the same bits at every member.
+//!
+//! Plain f64 arithmetic, one coordinate after the other, no fused or parallel reductions.
+
+use super::global::GlobalAdapter;
+use super::mask::Mask;
+use super::settings::FederatedSettings;
+use crate::{Result, TrainError};
+
+/// What a round's opening gave.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenedSum<'a> {
+    /// Sum over the contributors of `round(scale * weight_i * x_i)`, in the mask's order.
+    pub values: &'a [i64],
+    /// The public scale of the round.
+    pub scale: f64,
+    /// Sum of the contributors' weights, as opened.
+    pub weight_sum: u64,
+    /// Number of contributors.
+    pub contributors: u64,
+    /// The largest weight a contributor may have.
+    pub weight_cap: u64,
+}
+
+/// Why an opened sum is not applied. Every member comes to the same verdict.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Rejection {
+    /// The sum of the weights is less than one each, or above what the contributors may have.
+    #[error("weight sum {weight_sum} is not in {least}..={most}")]
+    Weight {
+        /// As opened.
+        weight_sum: u64,
+        /// One for each contributor.
+        least: u64,
+        /// Contributors times the cap.
+        most: u64,
+    },
+    /// A coordinate lies outside what clipped updates can add up to.
+    #[error("coordinate {position} of the mask opened to {value}, beyond ±{limit}")]
+    Coordinate {
+        /// Position in the mask's order.
+        position: usize,
+        /// As opened.
+        value: i64,
+        /// scale * weight_sum * clip, plus one for each contributor's rounding.
+        limit: i64,
+    },
+    /// The number of opened values is not the mask's.
+    #[error("{opened} values opened, the mask has {masked}")]
+    Length {
+        /// Values opened.
+        opened: usize,
+        /// Coordinates of the mask.
+        masked: usize,
+    },
+    /// The new adapter would hold a value that is not finite.
+    #[error("coordinate {position} of the mask would not be finite")]
+    NotFinite {
+        /// Position in the mask's order.
+        position: usize,
+    },
+}
+
+impl OpenedSum<'_> {
+    /// The deterministic range check.
+    pub fn check(&self, mask: &Mask, clip: f32) -> std::result::Result<(), Rejection> {
+        let (opened, masked) = (self.values.len(), mask.len());
+        if opened != masked {
+            return Err(Rejection::Length { opened, masked });
+        }
+        let least = self.contributors.max(1);
+        let most = self.contributors.saturating_mul(self.weight_cap);
+        let weight_sum = self.weight_sum;
+        if !(least..=most).contains(&weight_sum) {
+            return Err(Rejection::Weight { weight_sum, least, most });
+        }
+        let reach = self.scale * weight_sum as f64 * f64::from(clip);
+        let limit = (reach.ceil() as i64).saturating_add(self.contributors as i64);
+        for (position, value) in self.values.iter().enumerate() {
+            if value.unsigned_abs() > limit.unsigned_abs() {
+                return Err(Rejection::Coordinate { position, value: *value, limit });
+            }
+        }
+        Ok(())
+    }
+
+    /// The weighted mean of the contributors' values, in the mask's order.
+    pub fn mean(&self) -> impl Iterator<Item = f64> + '_ {
+        let divisor = self.scale * self.weight_sum as f64;
+        self.values.iter().map(move |value| *value as f64 / divisor)
+    }
+}
+
+impl GlobalAdapter {
+    /// The adapter after this round: values, scores and server state move at the mask's coordinates,
+    /// and t counts one more. `self` is left as it is, so a failure leaves nothing half done.
+    ///
+    /// Scores: |mean| at a factor's first round, then S = decay * S + (1 - decay) * |mean| where a
+    /// coordinate was sent. Where it was not, nothing was observed and S stays.
+    pub fn apply(
+        &self,
+        settings: &FederatedSettings,
+        mask: &Mask,
+        opened: &OpenedSum<'_>,
+    ) -> Result<Self> {
+        self.check_settings(settings)?;
+        if mask.dense_len() != self.trained_len() {
+            let (masked, trained) = (mask.dense_len(), self.trained_len());
+            let reason = format!("a mask over {masked} values for {trained} trained ones");
+            return Err(TrainError::Adapter(reason));
+        }
+        opened.check(mask, settings.clip(self.t))?;
+        let mut next = self.clone();
+        let first = self.algorithm.is_first(self.t);
+        let mut sent = mask.indices().iter().zip(opened.mean()).enumerate().peekable();
+        let mut start = 0;
+        for factor in self.trained_factors() {
+            let applied = self.algorithm.applied(self.t, *factor) + 1;
+            let state = next.factor_mut(*factor);
+            let end = start + state.values.len();
+            while let Some((position, (index, mean))) =
+                sent.next_if(|(_, (index, _))| (**index as usize) < end)
+            {
+                let index = *index as usize - start;
+                let (mut none1, mut none2) = (0.0, 0.0);
+                let [first_state, second_state] = match state.server.as_mut_slice() {
+                    [] => [&mut none1, &mut none2],
+                    [one] => [&mut one[index], &mut none2],
+                    [one, two, ..] => [&mut one[index], &mut two[index]],
+                };
+                let change = settings.server.step(mean, [first_state, second_state], applied);
+                let value = (f64::from(state.values[index]) + change) as f32;
+                if !value.is_finite() {
+                    return Err(Rejection::NotFinite { position }.into());
+                }
+                state.values[index] = value;
+                let old = f64::from(state.scores[index]);
+                let decay = settings.score_decay;
+                let score = match first {
+                    true => mean.abs(),
+                    false => decay * old + (1.0 - decay) * mean.abs(),
+                };
+                state.scores[index] = score as f32;
+            }
+            start = end;
+        }
+        next.t += 1;
+        Ok(next)
+    }
+}

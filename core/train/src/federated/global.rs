@@ -1,0 +1,179 @@
+//! The common adapter: what every member holds, bit for bit.
+
+use super::algorithm::Algorithm;
+use super::layout::{AdapterLayout, Factor};
+use super::mask::Mask;
+use super::server::ServerOptimizer;
+use super::settings::FederatedSettings;
+use crate::random::Stream;
+use crate::{Result, TrainError};
+
+/// State kept for one factor, all vectors of the factor's length.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct FactorState {
+    /// The adapter's values g.
+    pub(crate) values: Vec<f32>,
+    /// Importance scores S; all zero before the factor's first round.
+    pub(crate) scores: Vec<f32>,
+    /// State of the server optimiser: none, one or two vectors.
+    pub(crate) server: Vec<Vec<f32>>,
+}
+
+impl FactorState {
+    fn new(values: Vec<f32>, server: ServerOptimizer) -> Self {
+        let len = values.len();
+        Self {
+            values,
+            scores: vec![0.0; len],
+            server: vec![vec![0.0; len]; server.state_vectors()],
+        }
+    }
+}
+
+/// The global adapter after `t` applied rounds, with everything the next round is computed from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GlobalAdapter {
+    pub(crate) layout: AdapterLayout,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) t: u64,
+    pub(crate) a: FactorState,
+    pub(crate) b: FactorState,
+}
+
+impl GlobalAdapter {
+    /// The adapter before the first round: A uniform in ±1/sqrt(inputs), which is PEFT's kaiming-uniform
+    /// with a = sqrt(5), expanded from `seed` (the federation id); B zero.
+    pub fn new(layout: AdapterLayout, settings: &FederatedSettings, seed: [u8; 32]) -> Self {
+        let mut stream = Stream::new(seed, "first factor a");
+        let mut a = Vec::with_capacity(layout.len(Factor::A));
+        for (module, range) in layout.ranges(Factor::A) {
+            let bound = 1.0 / (module.inputs as f64).sqrt();
+            a.extend(range.map(|_| ((2.0 * stream.unit() - 1.0) * bound) as f32));
+        }
+        let b = vec![0.0; layout.len(Factor::B)];
+        Self::from_values(layout, settings, a, b)
+    }
+
+    /// An adapter that continues from existing factors, for example an imported one.
+    pub(crate) fn from_values(
+        layout: AdapterLayout,
+        settings: &FederatedSettings,
+        a: Vec<f32>,
+        b: Vec<f32>,
+    ) -> Self {
+        Self {
+            layout,
+            algorithm: settings.algorithm,
+            t: 0,
+            a: FactorState::new(a, settings.server),
+            b: FactorState::new(b, settings.server),
+        }
+    }
+
+    /// Modules and their order.
+    pub fn layout(&self) -> &AdapterLayout {
+        &self.layout
+    }
+
+    /// Number of applied rounds.
+    pub fn t(&self) -> u64 {
+        self.t
+    }
+
+    /// The algorithm that decides which factor is trained.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// The values of a factor, in the order of the layout.
+    pub fn values(&self, factor: Factor) -> &[f32] {
+        &self.factor(factor).values
+    }
+
+    /// The factors trained in the next round.
+    pub fn trained_factors(&self) -> &'static [Factor] {
+        self.algorithm.factors(self.t)
+    }
+
+    /// Number of values trained in the next round.
+    pub fn trained_len(&self) -> usize {
+        self.trained_factors().iter().map(|factor| self.layout.len(*factor)).sum()
+    }
+
+    /// The values trained in the next round, one factor after the other.
+    pub fn trained_values(&self) -> Vec<f32> {
+        self.join(|state| &state.values)
+    }
+
+    /// The mask of the next round. `beacon` is the round's public randomness.
+    pub fn mask(&self, settings: &FederatedSettings, beacon: [u8; 32]) -> Mask {
+        if self.algorithm.is_first(self.t) {
+            return Mask::full(self.trained_len());
+        }
+        let scores = self.join(|state| &state.scores);
+        Mask::choose(&settings.prune, self.t, &scores, beacon)
+    }
+
+    /// This adapter with other values for the trained factors and `t` one higher: a local-only run, in
+    /// which nothing is pruned, sent or added. Never use it on the common adapter.
+    pub fn with_trained(&self, values: &[f32]) -> Result<Self> {
+        let mut next = self.clone();
+        next.set_trained(values)?;
+        next.t += 1;
+        Ok(next)
+    }
+
+    /// Replaces the values of the trained factors, leaving `t` alone.
+    pub(crate) fn set_trained(&mut self, values: &[f32]) -> Result<()> {
+        if values.len() != self.trained_len() {
+            let (got, want) = (values.len(), self.trained_len());
+            return Err(TrainError::Adapter(format!("{got} values for {want} trained ones")));
+        }
+        let mut rest = values;
+        for factor in self.trained_factors() {
+            let state = self.factor_mut(*factor);
+            let (head, tail) = rest.split_at(state.values.len());
+            state.values.copy_from_slice(head);
+            rest = tail;
+        }
+        Ok(())
+    }
+
+    /// Whether `settings` describe this adapter; fails with what differs.
+    pub fn check_settings(&self, settings: &FederatedSettings) -> Result<()> {
+        let differs = if self.algorithm != settings.algorithm {
+            "algorithm"
+        } else if self.layout.spec().rank != settings.adapter.rank
+            || self.layout.spec().alpha != settings.adapter.alpha
+        {
+            "rank or alpha"
+        } else if self.a.server.len() != settings.server.state_vectors() {
+            "server optimiser"
+        } else {
+            return Ok(());
+        };
+        Err(TrainError::Adapter(format!("the stored adapter has another {differs}")))
+    }
+
+    pub(crate) fn factor(&self, factor: Factor) -> &FactorState {
+        match factor {
+            Factor::A => &self.a,
+            Factor::B => &self.b,
+        }
+    }
+
+    pub(crate) fn factor_mut(&mut self, factor: Factor) -> &mut FactorState {
+        match factor {
+            Factor::A => &mut self.a,
+            Factor::B => &mut self.b,
+        }
+    }
+
+    fn join(&self, part: impl Fn(&FactorState) -> &Vec<f32>) -> Vec<f32> {
+        let mut joined = Vec::with_capacity(self.trained_len());
+        for factor in self.trained_factors() {
+            joined.extend_from_slice(part(self.factor(*factor)));
+        }
+        joined
+    }
+}

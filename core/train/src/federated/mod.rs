@@ -1,0 +1,24 @@
+//! The federated part: what is trained when, what is sent, and how an opened sum is applied.
+//!
+//! [`GlobalAdapter`] is common, bit for bit; [`LocalMemory`] never leaves home.
+
+mod algorithm;
+mod apply;
+mod codec;
+mod global;
+mod layout;
+mod mask;
+mod prune;
+mod schedule;
+mod server;
+mod settings;
+
+pub use algorithm::Algorithm;
+pub use apply::{OpenedSum, Rejection};
+pub use global::GlobalAdapter;
+pub use layout::{AdapterLayout, AdapterSpec, Factor, ModuleShape};
+pub use mask::Mask;
+pub use prune::{LocalMemory, PrunedUpdate};
+pub use schedule::{LearningRate, PruneSchedule};
+pub use server::ServerOptimizer;
+pub use settings::FederatedSettings;

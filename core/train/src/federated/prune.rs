@@ -1,0 +1,220 @@
+//! prune: a local update becomes the values that are sent, and what is not sent is remembered.
+
+use std::path::Path;
+
+use super::codec::{Reader, put_floats};
+use super::global::GlobalAdapter;
+use super::layout::{AdapterLayout, Factor};
+use super::mask::Mask;
+use crate::{Result, TrainError};
+
+/// What a member contributes to a round, in the clear. It never leaves home: it is encoded and
+/// encrypted first.
+#[derive(Clone, PartialEq)]
+pub struct PrunedUpdate {
+    /// Which coordinates are sent.
+    pub mask: Mask,
+    /// The clipped values, in the mask's order.
+    pub values: Vec<f32>,
+    /// How many values were cut by the clipping bound.
+    pub clipped: usize,
+}
+
+impl std::fmt::Debug for PrunedUpdate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (len, dense_len) = (self.values.len(), self.mask.dense_len());
+        write!(f, "PrunedUpdate {{ {len} of {dense_len} values, redacted }}")
+    }
+}
+
+/// What a member keeps between rounds: the error feedback of each factor, and the update of the round
+/// under way. It never leaves home.
+#[derive(Clone, PartialEq)]
+pub struct LocalMemory {
+    a: Vec<f32>,
+    b: Vec<f32>,
+    pending: Option<Pending>,
+}
+
+/// An update that was pruned and is not yet decided on.
+#[derive(Clone, PartialEq)]
+struct Pending {
+    t: u64,
+    factors: Vec<Factor>,
+    /// theta - g + e, dense.
+    delta: Vec<f32>,
+}
+
+impl std::fmt::Debug for LocalMemory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let pending = self.pending.as_ref().map(|pending| pending.t);
+        write!(f, "LocalMemory {{ pending: {pending:?}, values redacted }}")
+    }
+}
+
+impl LocalMemory {
+    /// Nothing remembered yet.
+    pub fn new(layout: &AdapterLayout) -> Self {
+        let zeros = |factor| vec![0.0; layout.len(factor)];
+        Self { a: zeros(Factor::A), b: zeros(Factor::B), pending: None }
+    }
+
+    /// Prunes the update `theta` (the trained factors after local training, dense) of round
+    /// `global.t()`: delta = theta - g + e, x = clip(delta at the mask).
+    ///
+    /// What becomes of delta is decided by [`Self::spend`] or [`Self::skip`]. Pruning again before that
+    /// (a retried round) replaces the pending update.
+    pub fn prune(
+        &mut self,
+        global: &GlobalAdapter,
+        theta: &[f32],
+        mask: Mask,
+        clip: f32,
+    ) -> Result<PrunedUpdate> {
+        let g = global.trained_values();
+        if theta.len() != g.len() || mask.dense_len() != g.len() {
+            let (got, want) = (theta.len(), g.len());
+            return Err(TrainError::Adapter(format!("an update of {got} values for {want}")));
+        }
+        let memory = global.trained_factors().iter().flat_map(|factor| self.factor(*factor));
+        let mut delta = Vec::with_capacity(g.len());
+        for ((theta, g), e) in theta.iter().zip(&g).zip(memory) {
+            let value = theta - g + e;
+            if !value.is_finite() {
+                return Err(TrainError::NotFinite { step: 0, what: "update" });
+            }
+            delta.push(value);
+        }
+        let mut clipped = 0;
+        let values = mask.gather(&delta).into_iter().map(|x| {
+            clipped += usize::from(x.abs() > clip);
+            x.clamp(-clip, clip)
+        });
+        let values = values.collect();
+        let factors = global.trained_factors().to_vec();
+        self.pending = Some(Pending { t: global.t(), factors, delta });
+        Ok(PrunedUpdate { mask, values, clipped })
+    }
+
+    /// The round's contributors are decided and this member is among them: what was sent is spent and
+    /// never sent again, whatever becomes of the round; the rest is remembered.
+    ///
+    /// `sent` are the values as sent, in the mask's order: after quantisation divided by scale and
+    /// weight, if that is at hand, so that the rounding error is remembered too; else those of the
+    /// [`PrunedUpdate`].
+    pub fn spend(&mut self, t: u64, mask: &Mask, sent: &[f32]) -> Result<()> {
+        let Some(mut pending) = self.pending.take_if(|pending| pending.t == t) else {
+            return Err(TrainError::Adapter(format!("no update of round {t} is pending")));
+        };
+        if mask.dense_len() != pending.delta.len() || mask.len() != sent.len() {
+            self.pending = Some(pending);
+            return Err(TrainError::Adapter("the values sent do not fit the update".to_owned()));
+        }
+        for (index, value) in mask.indices().iter().zip(sent) {
+            pending.delta[*index as usize] -= value;
+        }
+        self.remember(pending);
+        Ok(())
+    }
+
+    /// Nothing of the pending update was spent. With `keep_progress`, the whole update is remembered
+    /// and added to the next one of its factors: right when the round was applied without this member.
+    /// Without, it is forgotten: right when the round will be run again from the same adapter, which
+    /// trains it anew.
+    pub fn skip(&mut self, keep_progress: bool) {
+        if let Some(pending) = self.pending.take()
+            && keep_progress
+        {
+            self.remember(pending);
+        }
+    }
+
+    /// The round whose update awaits [`Self::spend`] or [`Self::skip`].
+    pub fn pending_round(&self) -> Option<u64> {
+        self.pending.as_ref().map(|pending| pending.t)
+    }
+
+    /// The memory of a factor.
+    pub fn factor(&self, factor: Factor) -> &[f32] {
+        match factor {
+            Factor::A => &self.a,
+            Factor::B => &self.b,
+        }
+    }
+
+    fn remember(&mut self, pending: Pending) {
+        let mut rest = pending.delta.as_slice();
+        for factor in &pending.factors {
+            let memory = match factor {
+                Factor::A => &mut self.a,
+                Factor::B => &mut self.b,
+            };
+            let (head, tail) = rest.split_at(memory.len());
+            memory.copy_from_slice(head);
+            rest = tail;
+        }
+    }
+
+    /// Bytes for the member's own store.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = b"FSLOCAL1".to_vec();
+        for factor in [&self.a, &self.b] {
+            bytes.extend((factor.len() as u64).to_le_bytes());
+            put_floats(&mut bytes, factor);
+        }
+        match &self.pending {
+            None => bytes.push(0),
+            Some(pending) => {
+                bytes.push(1);
+                bytes.extend(pending.t.to_le_bytes());
+                bytes.push(pending.factors.iter().map(|f| 1 << (*f as u8)).sum());
+                bytes.extend((pending.delta.len() as u64).to_le_bytes());
+                put_floats(&mut bytes, &pending.delta);
+            }
+        }
+        bytes
+    }
+
+    /// Reads [`Self::to_bytes`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let mut reader = Reader { rest: bytes, what: "local memory" };
+        if reader.take(8)? != b"FSLOCAL1" {
+            return Err(reader.bad("not a local memory of version 1"));
+        }
+        let vector = |reader: &mut Reader<'_>| {
+            let len = usize::try_from(reader.u64()?).map_err(|_| reader.bad("too long"))?;
+            reader.floats(len)
+        };
+        let (a, b) = (vector(&mut reader)?, vector(&mut reader)?);
+        let pending = match reader.byte()? {
+            0 => None,
+            _ => {
+                let t = reader.u64()?;
+                let bits = reader.byte()?;
+                let factors: Vec<Factor> = [Factor::A, Factor::B]
+                    .into_iter()
+                    .filter(|factor| bits >> (*factor as u8) & 1 == 1)
+                    .collect();
+                let delta = vector(&mut reader)?;
+                let len = |f: &Factor| if *f == Factor::A { a.len() } else { b.len() };
+                if factors.iter().map(len).sum::<usize>() != delta.len() {
+                    return Err(reader.bad("a pending update of another length"));
+                }
+                Some(Pending { t, factors, delta })
+            }
+        };
+        reader.end()?;
+        Ok(Self { a, b, pending })
+    }
+
+    /// Writes the memory to a file.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        std::fs::write(path, self.to_bytes()).map_err(TrainError::io(path))
+    }
+
+    /// Reads a file written by [`Self::save`].
+    pub fn load(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(TrainError::io(path))?;
+        Self::from_bytes(&bytes).map_err(|e| TrainError::format(path, e.to_string()))
+    }
+}

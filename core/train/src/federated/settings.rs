@@ -1,0 +1,87 @@
+//! Settings that every member must share, because common state is computed from them.
+
+use serde::{Deserialize, Serialize};
+
+use super::algorithm::Algorithm;
+use super::layout::AdapterSpec;
+use super::schedule::{LearningRate, PruneSchedule};
+use super::server::ServerOptimizer;
+use crate::{Result, TrainError};
+
+/// Everything about learning that the members agree on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FederatedSettings {
+    /// Which adapter.
+    pub adapter: AdapterSpec,
+    /// Which factors are sent when.
+    pub algorithm: Algorithm,
+    /// Local optimiser steps in a round.
+    pub steps: usize,
+    /// Learning rate over the rounds; constant inside one.
+    pub learning_rate: LearningRate,
+    /// How much is pruned when.
+    pub prune: PruneSchedule,
+    /// Decay of the importance scores S.
+    pub score_decay: f64,
+    /// Each coordinate of a sent update is clipped to `clip_factor * learning rate * steps`: what
+    /// AdamW can move a weight in one round, times this factor.
+    pub clip_factor: f64,
+    /// What is done with the opened mean.
+    pub server: ServerOptimizer,
+}
+
+impl Default for FederatedSettings {
+    fn default() -> Self {
+        Self {
+            adapter: AdapterSpec::default(),
+            algorithm: Algorithm::default(),
+            steps: 10,
+            learning_rate: LearningRate::default(),
+            prune: PruneSchedule::default(),
+            score_decay: 0.9,
+            clip_factor: 1.0,
+            server: ServerOptimizer::default(),
+        }
+    }
+}
+
+impl FederatedSettings {
+    /// Bound on the absolute value of every sent coordinate in round `t`; the same bits everywhere.
+    pub fn clip(&self, t: u64) -> f32 {
+        (self.clip_factor * self.learning_rate.at(t) * self.steps as f64) as f32
+    }
+
+    /// The largest scale at which `round(scale * weight * x)` fits `bits` signed bits for every
+    /// `|x| <= clip` and `weight <= weight_cap`, with one unit to spare for stochastic rounding.
+    pub fn scale(&self, t: u64, bits: u32, weight_cap: u64) -> f64 {
+        let largest = ((1u64 << (bits.clamp(3, 32) - 1)) - 2) as f64;
+        largest / (weight_cap.max(1) as f64 * f64::from(self.clip(t)))
+    }
+
+    /// Fails on the first setting that cannot work.
+    pub fn check(&self) -> Result<()> {
+        let fraction = |name, value: f64| match (0.0..1.0).contains(&value) {
+            true => Ok(()),
+            false => Err(TrainError::setting(name, format!("{value} is not in [0, 1)"))),
+        };
+        let positive = |name, value: f64| match value.is_finite() && value > 0.0 {
+            true => Ok(()),
+            false => Err(TrainError::setting(name, format!("{value} is not positive"))),
+        };
+        if self.steps == 0 {
+            return Err(TrainError::setting("steps", "must be at least 1"));
+        }
+        positive("learning_rate.peak", self.learning_rate.peak)?;
+        positive("learning_rate.last", self.learning_rate.last)?;
+        positive("clip_factor", self.clip_factor)?;
+        fraction("prune.start_rate", self.prune.start_rate)?;
+        fraction("prune.end_rate", self.prune.end_rate)?;
+        fraction("prune.explore", self.prune.explore)?;
+        fraction("score_decay", self.score_decay)?;
+        if self.prune.end_rate < self.prune.start_rate {
+            return Err(TrainError::setting("prune.end_rate", "must not be below start_rate"));
+        }
+        self.server.check()
+    }
+}

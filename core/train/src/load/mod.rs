@@ -1,0 +1,10 @@
+//! Reading models from disk.
+
+mod digest;
+mod folder;
+mod gguf;
+mod loaded;
+mod safetensors;
+
+pub use loaded::LoadedModel;
+pub use safetensors::{SafetensorsSource, save_base, write_safetensors, write_safetensors_f16};

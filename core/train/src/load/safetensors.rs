@@ -1,0 +1,192 @@
+//! Hugging Face folders: one or many safetensors files, memory-mapped, in f32, f16 or bf16.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+
+use super::digest::BaseDigest;
+use crate::model::{BaseWeights, TensorSource};
+use crate::{Result, TrainError};
+
+/// The tensors of a folder or of a single safetensors file.
+pub struct SafetensorsSource {
+    path: PathBuf,
+    files: Vec<(PathBuf, Mmap)>,
+    /// Which file holds each tensor.
+    index: BTreeMap<String, usize>,
+}
+
+impl SafetensorsSource {
+    /// Opens every `*.safetensors` in `folder`.
+    pub fn open_folder(folder: &Path) -> Result<Self> {
+        let mut paths = Vec::new();
+        for entry in std::fs::read_dir(folder).map_err(TrainError::io(folder))? {
+            let path = entry.map_err(TrainError::io(folder))?.path();
+            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            if name.ends_with(".safetensors") && !name.starts_with("adapter_") {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        if paths.is_empty() {
+            return Err(TrainError::format(folder, "no .safetensors file in this folder"));
+        }
+        Self::open(folder.to_owned(), paths)
+    }
+
+    /// Opens one file.
+    pub fn open_file(path: &Path) -> Result<Self> {
+        Self::open(path.to_owned(), vec![path.to_owned()])
+    }
+
+    fn open(path: PathBuf, paths: Vec<PathBuf>) -> Result<Self> {
+        let mut source = Self { path, files: Vec::new(), index: BTreeMap::new() };
+        for path in paths {
+            let map = map_file(&path)?;
+            let tensors = parse(&path, &map)?;
+            for name in tensors.names() {
+                source.index.insert(name.to_owned(), source.files.len());
+            }
+            drop(tensors);
+            source.files.push((path, map));
+        }
+        Ok(source)
+    }
+
+    /// Names of all tensors, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.index.keys().map(String::as_str)
+    }
+
+    /// Adds the bytes of every file, in the order of their names, to a model's digest.
+    pub(crate) fn digest_into(&self, digest: &mut BaseDigest) {
+        for (path, map) in &self.files {
+            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            digest.part(name, map);
+        }
+    }
+
+    /// Shape and values of a tensor, whatever its shape.
+    pub fn read_any(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
+        let index =
+            self.index.get(name).ok_or_else(|| TrainError::tensor(&self.path, name, "missing"))?;
+        let (path, map) = &self.files[*index];
+        let tensors = parse(path, map)?;
+        let view =
+            tensors.tensor(name).map_err(|e| TrainError::tensor(path, name, e.to_string()))?;
+        let values = to_f32(&view).map_err(|reason| TrainError::tensor(path, name, reason))?;
+        Ok((view.shape().to_vec(), values))
+    }
+}
+
+impl TensorSource for SafetensorsSource {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.index.contains_key(name)
+    }
+
+    fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let (found, values) = self.read_any(name)?;
+        if found != shape {
+            let reason = format!("shape {found:?}, expected {shape:?}");
+            return Err(TrainError::tensor(&self.path, name, reason));
+        }
+        Ok(values)
+    }
+}
+
+/// Writes f32 tensors in the given order of names, with the metadata that transformers expects.
+pub fn write_safetensors(
+    path: &Path,
+    tensors: &BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+) -> Result<()> {
+    let bytes: BTreeMap<&str, Vec<u8>> = tensors
+        .iter()
+        .map(|(name, (_, values))| {
+            (name.as_str(), values.iter().flat_map(|v| v.to_le_bytes()).collect())
+        })
+        .collect();
+    write_views(path, tensors, &bytes, Dtype::F32)
+}
+
+/// Writes `weights` as f16, half the size, rounding to nearest-even.
+pub fn write_safetensors_f16(
+    path: &Path,
+    tensors: &BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+) -> Result<()> {
+    let bytes: BTreeMap<&str, Vec<u8>> = tensors
+        .iter()
+        .map(|(name, (_, values))| {
+            let half = values.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes());
+            (name.as_str(), half.collect())
+        })
+        .collect();
+    write_views(path, tensors, &bytes, Dtype::F16)
+}
+
+/// Saves base weights as `model.safetensors` (f32, or f16 when `half`) in `folder`.
+pub fn save_base(folder: &Path, weights: &BaseWeights, half: bool) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(TrainError::io(folder))?;
+    let tensors = weights
+        .tensors
+        .iter()
+        .map(|(name, t)| (name.clone(), (t.shape.clone(), t.values.clone())))
+        .collect();
+    let path = folder.join("model.safetensors");
+    if half { write_safetensors_f16(&path, &tensors) } else { write_safetensors(&path, &tensors) }
+}
+
+fn write_views(
+    path: &Path,
+    tensors: &BTreeMap<String, (Vec<usize>, Vec<f32>)>,
+    bytes: &BTreeMap<&str, Vec<u8>>,
+    dtype: Dtype,
+) -> Result<()> {
+    let mut views = Vec::with_capacity(tensors.len());
+    for (name, (shape, _)) in tensors {
+        let view = TensorView::new(dtype, shape.clone(), &bytes[name.as_str()])
+            .map_err(|e| TrainError::tensor(path, name, e.to_string()))?;
+        views.push((name.as_str(), view));
+    }
+    let metadata = Some([("format".to_owned(), "pt".to_owned())].into());
+    let file = safetensors::serialize(views, metadata)
+        .map_err(|e| TrainError::format(path, e.to_string()))?;
+    std::fs::write(path, file).map_err(TrainError::io(path))
+}
+
+/// Maps a file for reading.
+#[expect(unsafe_code, reason = "memory mapping; see the safety argument")]
+pub(crate) fn map_file(path: &Path) -> Result<Mmap> {
+    let file = File::open(path).map_err(TrainError::io(path))?;
+    // SAFETY: the map is only read, and only as bytes. If another process truncates the file meanwhile
+    // the process gets a bus error; model files are not written while a daemon uses them.
+    unsafe { Mmap::map(&file) }.map_err(TrainError::io(path))
+}
+
+fn parse<'a>(path: &Path, map: &'a Mmap) -> Result<SafeTensors<'a>> {
+    SafeTensors::deserialize(map).map_err(|e| TrainError::format(path, e.to_string()))
+}
+
+fn to_f32(view: &TensorView<'_>) -> std::result::Result<Vec<f32>, String> {
+    let data = view.data();
+    let pair = |b: &[u8]| u16::from_le_bytes([b[0], b[1]]);
+    match view.dtype() {
+        Dtype::F32 => {
+            Ok(data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+        }
+        Dtype::F16 => {
+            Ok(data.chunks_exact(2).map(|b| half::f16::from_bits(pair(b)).to_f32()).collect())
+        }
+        Dtype::BF16 => {
+            Ok(data.chunks_exact(2).map(|b| half::bf16::from_bits(pair(b)).to_f32()).collect())
+        }
+        other => Err(format!("type {other:?} is not one of F32, F16, BF16")),
+    }
+}

@@ -1,0 +1,255 @@
+//! The whole decoder on one device: hidden states, loss, gradients, next-token logits.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use super::attention::AttentionShape;
+use super::batch::Batch;
+use super::config::ModelConfig;
+use super::layer::{Layer, LayerContext, LayerGradients};
+use super::linear::{Linear, Wants};
+use super::lora::{LoraLayers, Projection};
+use super::loss::{self, HeadOutcome};
+use super::norm::RmsNorm;
+use super::rope::RopeTable;
+use super::weights::{EMBEDDING, FINAL_NORM, HEAD, TensorSource, has_bias, layer_name};
+use crate::{Result, TrainError};
+
+/// A decoder with its weights on a device. Cheap to clone: clones share the weights.
+#[derive(Clone)]
+pub struct Decoder {
+    pub(crate) config: ModelConfig,
+    pub(crate) device: Device,
+    pub(crate) embedding: Tensor<2>,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) norm: RmsNorm,
+    /// `None`: the embedding.
+    pub(crate) head: Option<Tensor<2>>,
+}
+
+/// Loss of a batch and the gradients asked for.
+pub(crate) struct DecoderGradients {
+    /// Sum of the losses over the labelled positions, not scaled.
+    pub(crate) loss_sum: f64,
+    pub(crate) layers: Vec<LayerGradients>,
+    /// Gradients of embedding rows in the batch: `[rows, hidden]`, with full-parameter training only.
+    pub(crate) embedded: Option<Tensor<2>>,
+    pub(crate) norm: Option<Tensor<1>>,
+    pub(crate) head: Option<Tensor<2>>,
+}
+
+impl Decoder {
+    /// Puts the weights of `source` on `device`.
+    pub fn load(config: &ModelConfig, source: &dyn TensorSource, device: &Device) -> Result<Self> {
+        config.check().map_err(|reason| TrainError::format(source.path(), reason))?;
+        let reader = Reader { source, device };
+        let hidden = config.hidden_size;
+        let norm = |name: String, width| -> Result<RmsNorm> {
+            Ok(RmsNorm { gamma: reader.vector(&name, width)?, eps: config.rms_norm_eps })
+        };
+        let mut layers = Vec::with_capacity(config.layers);
+        for index in 0..config.layers {
+            let mut projections = Vec::with_capacity(7);
+            for projection in Projection::ALL {
+                projections.push(reader.linear(config, index, projection)?);
+            }
+            let projections: [Linear; 7] = projections
+                .try_into()
+                .map_err(|_| TrainError::format(source.path(), "a layer has seven projections"))?;
+            let head_norm = |which: &str| {
+                norm(layer_name(index, &format!("self_attn.{which}.weight")), config.head_dim)
+            };
+            let qk_norm = match config.qk_norm {
+                true => Some((head_norm("q_norm")?, head_norm("k_norm")?)),
+                false => None,
+            };
+            layers.push(Layer {
+                input_norm: norm(layer_name(index, "input_layernorm.weight"), hidden)?,
+                post_norm: norm(layer_name(index, "post_attention_layernorm.weight"), hidden)?,
+                projections,
+                qk_norm,
+            });
+        }
+        let head = match config.tied_head {
+            true => None,
+            false => Some(reader.matrix(HEAD, config.vocab_size, hidden)?),
+        };
+        Ok(Self {
+            config: config.clone(),
+            device: device.clone(),
+            embedding: reader.matrix(EMBEDDING, config.vocab_size, hidden)?,
+            layers,
+            norm: norm(FINAL_NORM.to_owned(), hidden)?,
+            head,
+        })
+    }
+
+    /// Shape and switches of this model.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Sum of the losses over the labelled positions of `batch`.
+    pub(crate) fn loss_sum(&self, lora: &LoraLayers, batch: &Batch) -> Result<f64> {
+        self.check(batch)?;
+        let wants = Wants::default();
+        let pass = Pass::new(self, batch.sequences, batch.len, wants);
+        let x = pass.hidden(&batch.ids, lora);
+        let (h, _) = self.norm.forward(x.select(0, self.ids(&batch.rows)));
+        Ok(loss::cross_entropy(&h, self.head(), &batch.targets, None, false).loss_sum)
+    }
+
+    /// Loss and gradients of `scale * loss_sum`.
+    pub(crate) fn gradients(
+        &self,
+        lora: &LoraLayers,
+        batch: &Batch,
+        scale: f64,
+        wants: Wants,
+    ) -> Result<DecoderGradients> {
+        self.check(batch)?;
+        let pass = Pass::new(self, batch.sequences, batch.len, wants);
+        let mut x = self.embed(&batch.ids);
+        let mut saved = Vec::with_capacity(self.layers.len());
+        for (index, layer) in self.layers.iter().enumerate() {
+            let (y, kept) = layer.forward(x, &lora.layers[index], &pass.context(index));
+            saved.push(kept);
+            x = y;
+        }
+        let all_rows = x.dims();
+        let rows = self.ids(&batch.rows);
+        let (h, norm_saved) = self.norm.forward(x.select(0, rows.clone()));
+        let HeadOutcome { loss_sum, d_hidden, d_head } =
+            loss::cross_entropy(&h, self.head(), &batch.targets, Some(scale), wants.base);
+        let d_hidden = d_hidden.unwrap_or_else(|| h.zeros_like());
+        let (dh, norm) = self.norm.backward(d_hidden, &norm_saved, wants.base);
+        let mut dx = Tensor::<2>::zeros(all_rows, &self.device).select_assign(
+            0,
+            rows,
+            dh,
+            burn::tensor::IndexingUpdateOp::Add,
+        );
+        let mut layers = Vec::with_capacity(self.layers.len());
+        for (index, layer) in self.layers.iter().enumerate().rev() {
+            let Some(kept) = saved.pop() else { break };
+            let (d, g) = layer.backward(dx, kept, &lora.layers[index], &pass.context(index));
+            layers.push(g);
+            dx = d;
+        }
+        layers.reverse();
+        let embedded = wants.base.then_some(dx);
+        Ok(DecoderGradients { loss_sum, layers, embedded, norm, head: d_head })
+    }
+
+    /// Logits of every position, `[sequences * len, vocab]`: for parity tests and small models.
+    pub(crate) fn logits(&self, lora: &LoraLayers, ids: &[u32], len: usize) -> Tensor<2> {
+        let pass = Pass::new(self, ids.len() / len.max(1), len, Wants::default());
+        let (h, _) = self.norm.forward(pass.hidden(ids, lora));
+        h.matmul(self.head().clone().transpose())
+    }
+
+    pub(crate) fn head(&self) -> &Tensor<2> {
+        self.head.as_ref().unwrap_or(&self.embedding)
+    }
+
+    pub(crate) fn ids(&self, ids: &[u32]) -> Tensor<1, Int> {
+        let ids: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
+        let count = ids.len();
+        Tensor::from_data(TensorData::new(ids, [count]), &self.device)
+    }
+
+    pub(crate) fn embed(&self, ids: &[u32]) -> Tensor<2> {
+        self.embedding.clone().select(0, self.ids(ids))
+    }
+
+    /// Token ids and lengths come from data files, so they are checked, not assumed.
+    fn check(&self, batch: &Batch) -> Result<()> {
+        if batch.len > self.config.max_position {
+            let reason = format!(
+                "a sequence of {} tokens does not fit the model's context of {}",
+                batch.len, self.config.max_position
+            );
+            return Err(TrainError::setting("max_length", reason));
+        }
+        match batch.ids.iter().find(|id| **id as usize >= self.config.vocab_size) {
+            None => Ok(()),
+            Some(id) => Err(TrainError::Tokenizer(format!(
+                "token {id} is outside the model's vocabulary of {}",
+                self.config.vocab_size
+            ))),
+        }
+    }
+}
+
+/// Tables and masks of one pass over a batch.
+struct Pass<'a> {
+    decoder: &'a Decoder,
+    shape: AttentionShape,
+    rope: RopeTable,
+    /// One mask for each distinct window, and which of them each layer uses.
+    masks: Vec<Tensor<4>>,
+    mask_of_layer: Vec<usize>,
+    wants: Wants,
+}
+
+impl<'a> Pass<'a> {
+    fn new(decoder: &'a Decoder, sequences: usize, len: usize, wants: Wants) -> Self {
+        let config = &decoder.config;
+        let shape = AttentionShape::new(config, sequences, len);
+        let mut windows: Vec<Option<usize>> = Vec::new();
+        let mask_of_layer = config
+            .windows
+            .iter()
+            .map(|window| {
+                windows.iter().position(|known| known == window).unwrap_or_else(|| {
+                    windows.push(*window);
+                    windows.len() - 1
+                })
+            })
+            .collect();
+        let masks = windows.iter().map(|w| shape.mask(*w, &decoder.device)).collect();
+        let rope = RopeTable::new(config, len, &decoder.device);
+        Self { decoder, shape, rope, masks, mask_of_layer, wants }
+    }
+
+    fn context(&self, layer: usize) -> LayerContext<'_> {
+        let mask = &self.masks[self.mask_of_layer[layer]];
+        LayerContext { shape: &self.shape, rope: &self.rope, mask, wants: self.wants }
+    }
+
+    /// Forward without keeping anything.
+    fn hidden(&self, ids: &[u32], lora: &LoraLayers) -> Tensor<2> {
+        let mut x = self.decoder.embed(ids);
+        for (index, layer) in self.decoder.layers.iter().enumerate() {
+            x = layer.forward(x, &lora.layers[index], &self.context(index)).0;
+        }
+        x
+    }
+}
+
+/// Reads tensors of known shape onto a device.
+struct Reader<'a> {
+    source: &'a dyn TensorSource,
+    device: &'a Device,
+}
+
+impl Reader<'_> {
+    fn vector(&self, name: &str, width: usize) -> Result<Tensor<1>> {
+        let values = self.source.read(name, &[width])?;
+        Ok(Tensor::from_data(TensorData::new(values, [width]), self.device))
+    }
+
+    fn matrix(&self, name: &str, rows: usize, columns: usize) -> Result<Tensor<2>> {
+        let values = self.source.read(name, &[rows, columns])?;
+        Ok(Tensor::from_data(TensorData::new(values, [rows, columns]), self.device))
+    }
+
+    fn linear(&self, config: &ModelConfig, layer: usize, which: Projection) -> Result<Linear> {
+        let (outputs, inputs) = which.shape(config);
+        let path = layer_name(layer, &which.path());
+        let bias = match has_bias(config, which) {
+            true => Some(self.vector(&format!("{path}.bias"), outputs)?),
+            false => None,
+        };
+        Ok(Linear { weight: self.matrix(&format!("{path}.weight"), outputs, inputs)?, bias })
+    }
+}

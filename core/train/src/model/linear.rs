@@ -1,0 +1,101 @@
+//! A projection with an optional adapter, and its hand-written backward pass.
+//!
+//! Forward: y = x W^T + bias + s (x A^T) B^T. Backward, only the parts asked for:
+//! dB = s dy^T u with u = x A^T; du = s dy B; dA = du^T x; dx = dy W + du A; dW = dy^T x.
+
+use burn::tensor::Tensor;
+
+use super::lora::Lora;
+
+/// A base projection; `weight` is `[outputs, inputs]` as in the model files.
+#[derive(Clone)]
+pub(crate) struct Linear {
+    pub(crate) weight: Tensor<2>,
+    pub(crate) bias: Option<Tensor<1>>,
+}
+
+/// Which gradients the backward pass should produce.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wants {
+    /// Every base weight: full-parameter training.
+    pub(crate) base: bool,
+    /// Adapter factor A.
+    pub(crate) factor_a: bool,
+    /// Adapter factor B.
+    pub(crate) factor_b: bool,
+}
+
+/// Activations kept from the forward pass.
+pub(crate) struct LinearSaved {
+    /// The input, kept only where a gradient needs it.
+    x: Option<Tensor<2>>,
+    /// u = x A^T.
+    u: Option<Tensor<2>>,
+}
+
+/// Gradients of one projection's parameters; `None` where not asked for.
+#[derive(Default)]
+pub(crate) struct LinearGradients {
+    pub(crate) weight: Option<Tensor<2>>,
+    pub(crate) bias: Option<Tensor<1>>,
+    pub(crate) a: Option<Tensor<2>>,
+    pub(crate) b: Option<Tensor<2>>,
+}
+
+impl Linear {
+    /// `x` is `[rows, inputs]`; returns `[rows, outputs]`.
+    pub(crate) fn forward(
+        &self,
+        x: &Tensor<2>,
+        lora: Option<&Lora>,
+        wants: Wants,
+    ) -> (Tensor<2>, LinearSaved) {
+        let mut y = x.clone().matmul(self.weight.clone().transpose());
+        if let Some(bias) = &self.bias {
+            y = y + bias.clone().unsqueeze();
+        }
+        let mut u = None;
+        if let Some(lora) = lora {
+            let low = x.clone().matmul(lora.a.clone().transpose());
+            let scaled_b = lora.b.clone().transpose().mul_scalar(lora.scaling);
+            y = y + low.clone().matmul(scaled_b);
+            u = wants.factor_b.then_some(low);
+        }
+        let keep_x = wants.base || (wants.factor_a && lora.is_some());
+        (y, LinearSaved { x: keep_x.then(|| x.clone()), u })
+    }
+
+    /// `dy` is `[rows, outputs]`; returns dx and the gradients asked for.
+    pub(crate) fn backward(
+        &self,
+        dy: Tensor<2>,
+        saved: &LinearSaved,
+        lora: Option<&Lora>,
+        wants: Wants,
+    ) -> (Tensor<2>, LinearGradients) {
+        let mut gradients = LinearGradients::default();
+        let mut dx = dy.clone().matmul(self.weight.clone());
+        if let Some(lora) = lora {
+            let du = dy.clone().matmul(lora.b.clone().mul_scalar(lora.scaling));
+            if wants.factor_b
+                && let Some(u) = &saved.u
+            {
+                let db = dy.clone().transpose().matmul(u.clone());
+                gradients.b = Some(db.mul_scalar(lora.scaling));
+            }
+            if wants.factor_a
+                && let Some(x) = &saved.x
+            {
+                gradients.a = Some(du.clone().transpose().matmul(x.clone()));
+            }
+            dx = dx + du.matmul(lora.a.clone());
+        }
+        if wants.base
+            && let Some(x) = &saved.x
+        {
+            gradients.weight = Some(dy.clone().transpose().matmul(x.clone()));
+            gradients.bias = self.bias.as_ref().map(|_| dy.sum_dim(0).squeeze_dim::<1>(0));
+        }
+        (dx, gradients)
+    }
+}

@@ -1,0 +1,126 @@
+//! Low-rank adapters beside frozen projections: y = W x + (alpha/rank) B A x.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use super::config::ModelConfig;
+
+/// The seven projections of a decoder layer that an adapter can sit beside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Projection {
+    /// Queries.
+    QProj,
+    /// Keys.
+    KProj,
+    /// Values.
+    VProj,
+    /// Attention output.
+    OProj,
+    /// Feed-forward gate.
+    GateProj,
+    /// Feed-forward up.
+    UpProj,
+    /// Feed-forward down.
+    DownProj,
+}
+
+impl Projection {
+    /// All of them, in the order of a layer's forward pass.
+    pub const ALL: [Self; 7] = [
+        Self::QProj,
+        Self::KProj,
+        Self::VProj,
+        Self::OProj,
+        Self::GateProj,
+        Self::UpProj,
+        Self::DownProj,
+    ];
+
+    /// The attention projections: what is adapted by default.
+    pub const ATTENTION: [Self; 4] = [Self::QProj, Self::KProj, Self::VProj, Self::OProj];
+
+    /// Position in [`Self::ALL`].
+    pub(crate) fn slot(self) -> usize {
+        self as usize
+    }
+
+    /// The name in `target_modules`, for example `q_proj`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::QProj => "q_proj",
+            Self::KProj => "k_proj",
+            Self::VProj => "v_proj",
+            Self::OProj => "o_proj",
+            Self::GateProj => "gate_proj",
+            Self::UpProj => "up_proj",
+            Self::DownProj => "down_proj",
+        }
+    }
+
+    /// The path inside a layer, for example `self_attn.q_proj`.
+    pub fn path(self) -> String {
+        let block = match self {
+            Self::QProj | Self::KProj | Self::VProj | Self::OProj => "self_attn",
+            Self::GateProj | Self::UpProj | Self::DownProj => "mlp",
+        };
+        format!("{block}.{}", self.name())
+    }
+
+    /// Reads a `target_modules` name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|projection| projection.name() == name)
+    }
+
+    /// (outputs, inputs) of this projection's weight.
+    pub fn shape(self, config: &ModelConfig) -> (usize, usize) {
+        let hidden = config.hidden_size;
+        let queries = config.heads * config.head_dim;
+        let keys = config.kv_heads * config.head_dim;
+        match self {
+            Self::QProj => (queries, hidden),
+            Self::KProj | Self::VProj => (keys, hidden),
+            Self::OProj => (hidden, queries),
+            Self::GateProj | Self::UpProj => (config.intermediate_size, hidden),
+            Self::DownProj => (hidden, config.intermediate_size),
+        }
+    }
+}
+
+/// One adapter on a device: `a` is `[rank, inputs]`, `b` is `[outputs, rank]`.
+#[derive(Clone)]
+pub(crate) struct Lora {
+    pub(crate) a: Tensor<2>,
+    pub(crate) b: Tensor<2>,
+    /// alpha / rank.
+    pub(crate) scaling: f64,
+}
+
+impl Lora {
+    pub(crate) fn new(
+        a: &[f32],
+        b: &[f32],
+        (rank, inputs, outputs): (usize, usize, usize),
+        scaling: f64,
+        device: &Device,
+    ) -> Self {
+        Self {
+            a: Tensor::from_data(TensorData::new(a.to_vec(), [rank, inputs]), device),
+            b: Tensor::from_data(TensorData::new(b.to_vec(), [outputs, rank]), device),
+            scaling,
+        }
+    }
+}
+
+/// The adapters of a whole model on a device: one entry per layer, indexed by [`Projection::slot`].
+#[derive(Clone, Default)]
+pub(crate) struct LoraLayers {
+    pub(crate) layers: Vec<[Option<Lora>; 7]>,
+}
+
+impl LoraLayers {
+    /// No adapter anywhere.
+    pub(crate) fn none(layers: usize) -> Self {
+        Self { layers: (0..layers).map(|_| Default::default()).collect() }
+    }
+}

@@ -1,0 +1,58 @@
+//! Cross-entropy at the labelled positions, in chunks of rows: the logits of the whole batch never
+//! exist at once, and positions without a label cost nothing.
+
+use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
+
+/// Rows of logits computed at a time.
+const CHUNK_ROWS: usize = 128;
+
+/// Sum of the losses, and the gradients asked for.
+pub(crate) struct HeadOutcome {
+    /// Sum over the rows of -log p(target).
+    pub(crate) loss_sum: f64,
+    /// `[rows, hidden]`, scaled.
+    pub(crate) d_hidden: Option<Tensor<2>>,
+    /// `[vocab, hidden]`, scaled.
+    pub(crate) d_head: Option<Tensor<2>>,
+}
+
+/// `hidden` is `[rows, hidden]`, `head` is `[vocab, hidden]`, one target for each row. Gradients are
+/// those of `scale * loss_sum`; with no scale, none are computed.
+pub(crate) fn cross_entropy(
+    hidden: &Tensor<2>,
+    head: &Tensor<2>,
+    targets: &[u32],
+    scale: Option<f64>,
+    want_head: bool,
+) -> HeadOutcome {
+    let device = hidden.device();
+    let (mut loss_sum, mut d_rows, mut d_head) = (0.0, Vec::new(), None);
+    for (index, chunk) in targets.chunks(CHUNK_ROWS).enumerate() {
+        let rows = chunk.len();
+        let h = hidden.clone().narrow(0, index * CHUNK_ROWS, rows);
+        let logits = h.clone().matmul(head.clone().transpose());
+        let ids: Vec<i32> = chunk.iter().map(|id| *id as i32).collect();
+        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [rows, 1]), &device);
+        let target_logits = logits.clone().gather(1, ids.clone());
+        let max = logits.clone().max_dim(1);
+        let exps = (logits - max.clone()).exp();
+        let sums = exps.clone().sum_dim(1);
+        let losses = sums.clone().log() + max - target_logits;
+        let losses = super::to_vec(losses);
+        loss_sum += losses.iter().map(|loss| f64::from(*loss)).sum::<f64>();
+        let Some(scale) = scale else { continue };
+        let minus_one = Tensor::<2>::ones([rows, 1], &device).neg();
+        let d_logits =
+            (exps / sums).scatter(1, ids, minus_one, IndexingUpdateOp::Add).mul_scalar(scale);
+        if want_head {
+            let d = d_logits.clone().transpose().matmul(h);
+            d_head = Some(match d_head {
+                None => d,
+                Some(sum) => sum + d,
+            });
+        }
+        d_rows.push(d_logits.matmul(head.clone()));
+    }
+    let d_hidden = (!d_rows.is_empty()).then(|| Tensor::cat(d_rows, 0));
+    HeadOutcome { loss_sum, d_hidden, d_head }
+}

@@ -1,0 +1,38 @@
+//! The decoder: configuration, weights, forward and backward passes.
+//!
+//! The backward pass is written by hand rather than recorded: nothing is ever computed for a frozen
+//! weight, what is kept between the passes is chosen in one place, and the same code runs on every
+//! Burn device. Tests check it against transformers + PEFT and against finite differences.
+
+mod attention;
+mod batch;
+mod config;
+mod decoder;
+mod full;
+mod layer;
+mod linear;
+mod lora;
+mod loss;
+mod norm;
+mod rope;
+#[cfg(test)]
+mod tests;
+mod weights;
+
+pub use batch::{Batch, TokenSequence};
+pub use config::{Family, ModelConfig, RopeScaling};
+pub use decoder::Decoder;
+pub use full::{FullGradients, full_gradients, full_loss};
+pub use lora::Projection;
+pub use weights::{BaseWeights, HostTensor, TensorSource, parameter_shapes};
+
+pub(crate) use linear::Wants;
+pub(crate) use lora::{Lora, LoraLayers};
+pub(crate) use weights::layer_name;
+
+use burn::tensor::Tensor;
+
+/// Values of an f32 tensor on the host, row-major.
+pub(crate) fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec_as::<f32>().unwrap_or_default()
+}

@@ -1,0 +1,198 @@
+//! How an example becomes text, and which part of that text carries a loss.
+
+use serde::{Deserialize, Serialize};
+
+use super::tokenizer::TextTokenizer;
+use crate::data::{Example, Role, Turn};
+use crate::model::TokenSequence;
+use crate::{Result, TrainError};
+
+/// A named template.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Template {
+    /// `### Instruction:`, `### Input:`, `### Response:` after a sentence that introduces them.
+    #[default]
+    Alpaca,
+    /// `<|im_start|>role`, text, `<|im_end|>` for each turn.
+    ChatMl,
+    /// `USER:` and `ASSISTANT:` on one line each, after a system sentence.
+    Vicuna,
+}
+
+impl Template {
+    /// Reads a template's name.
+    pub fn parse(name: &str) -> Result<Self> {
+        match name {
+            "alpaca" => Ok(Self::Alpaca),
+            "chatml" => Ok(Self::ChatMl),
+            "vicuna" => Ok(Self::Vicuna),
+            other => Err(TrainError::Template {
+                name: other.to_owned(),
+                reason: "not one of alpaca, chatml, vicuna".to_owned(),
+            }),
+        }
+    }
+
+    /// The name in configuration files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Alpaca => "alpaca",
+            Self::ChatMl => "chatml",
+            Self::Vicuna => "vicuna",
+        }
+    }
+}
+
+/// A piece of rendered text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Segment {
+    /// The text.
+    pub text: String,
+    /// Whether its tokens carry a loss.
+    pub labelled: bool,
+    /// Whether the token that ends an answer follows.
+    pub end: bool,
+}
+
+impl Segment {
+    fn prompt(text: impl Into<String>) -> Self {
+        Self { text: text.into(), labelled: false, end: false }
+    }
+
+    fn answer(text: &str, end: bool) -> Self {
+        Self { text: text.to_owned(), labelled: true, end }
+    }
+}
+
+const ALPACA_WITH_INPUT: &str = "Below is an instruction that describes a task, paired with an input that \
+provides further context. Write a response that appropriately completes the request.";
+const ALPACA_WITHOUT_INPUT: &str = "Below is an instruction that describes a task. Write a response that appropriately completes \
+the request.";
+const VICUNA_SYSTEM: &str = "A chat between a curious user and an artificial intelligence assistant. \
+The assistant gives helpful, detailed, and polite answers to the user's questions.";
+
+impl Template {
+    /// Renders a whole example, answers included.
+    pub fn render(self, example: &Example) -> Result<Vec<Segment>> {
+        match self {
+            Self::Alpaca => self.alpaca(example),
+            Self::ChatMl => Ok(chatml(&example.turns())),
+            Self::Vicuna => Ok(vicuna(&example.turns())),
+        }
+    }
+
+    /// Renders an example up to where the last answer begins: what a model is given to complete.
+    pub fn render_prompt(self, example: &Example) -> Result<Vec<Segment>> {
+        let mut segments = self.render(example)?;
+        let last = segments.iter().rposition(|segment| segment.labelled);
+        segments.truncate(last.unwrap_or(segments.len()));
+        Ok(segments)
+    }
+
+    fn alpaca(self, example: &Example) -> Result<Vec<Segment>> {
+        let (instruction, input, output) = match example {
+            Example::Instruction { instruction, input, output } => {
+                (instruction.clone(), input.clone(), output.clone())
+            }
+            Example::Chat { .. } => {
+                let turns = example.turns();
+                let (system, rest) = match turns.first() {
+                    Some(turn) if turn.role == Role::System => (Some(&turn.text), &turns[1..]),
+                    _ => (None, &turns[..]),
+                };
+                let [Turn { role: Role::User, text }, Turn { role: Role::Assistant, text: answer }] =
+                    rest
+                else {
+                    return Err(TrainError::Template {
+                        name: self.name().to_owned(),
+                        reason: "needs one question and one answer; use chatml for longer \
+                                 conversations"
+                            .to_owned(),
+                    });
+                };
+                (
+                    system.cloned().unwrap_or_else(|| text.clone()),
+                    system.map(|_| text.clone()).unwrap_or_default(),
+                    answer.clone(),
+                )
+            }
+        };
+        let prompt = if input.is_empty() {
+            format!("{ALPACA_WITHOUT_INPUT}\n\n### Instruction:\n{instruction}\n\n### Response:\n")
+        } else {
+            format!(
+                "{ALPACA_WITH_INPUT}\n\n### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n\
+                 ### Response:\n"
+            )
+        };
+        Ok(vec![Segment::prompt(prompt), Segment::answer(&output, true)])
+    }
+}
+
+fn chatml(turns: &[Turn]) -> Vec<Segment> {
+    let mut segments = Vec::new();
+    for turn in turns {
+        let role = turn.role.name();
+        segments.push(Segment::prompt(format!("<|im_start|>{role}\n")));
+        let body = format!("{}<|im_end|>", turn.text);
+        segments.push(match turn.role {
+            Role::Assistant => Segment::answer(&body, false),
+            Role::System | Role::User => Segment::prompt(body),
+        });
+        segments.push(Segment::prompt("\n"));
+    }
+    join_prompts(segments)
+}
+
+fn vicuna(turns: &[Turn]) -> Vec<Segment> {
+    let mut segments = Vec::new();
+    let system = turns.iter().find(|turn| turn.role == Role::System);
+    segments.push(Segment::prompt(system.map_or(VICUNA_SYSTEM, |turn| turn.text.as_str())));
+    for turn in turns {
+        match turn.role {
+            Role::System => {}
+            Role::User => segments.push(Segment::prompt(format!(" USER: {}", turn.text))),
+            Role::Assistant => {
+                segments.push(Segment::prompt(" ASSISTANT: "));
+                segments.push(Segment::answer(&turn.text, true));
+            }
+        }
+    }
+    join_prompts(segments)
+}
+
+/// Joins neighbouring unlabelled pieces, so that tokens are not cut where nothing changes.
+fn join_prompts(segments: Vec<Segment>) -> Vec<Segment> {
+    let mut joined: Vec<Segment> = Vec::new();
+    for segment in segments {
+        match joined.last_mut() {
+            Some(last) if !last.labelled && !segment.labelled && !last.end => {
+                last.text.push_str(&segment.text);
+            }
+            _ => joined.push(segment),
+        }
+    }
+    joined
+}
+
+/// Tokenises rendered segments; each is tokenised by itself, so that the mask is exact.
+pub fn tokenize(tokenizer: &TextTokenizer, segments: &[Segment]) -> Result<TokenSequence> {
+    let mut sequence = TokenSequence { ids: Vec::new(), labels: Vec::new() };
+    if let Some(bos) = tokenizer.bos {
+        sequence.ids.push(bos);
+        sequence.labels.push(false);
+    }
+    for segment in segments {
+        let ids = tokenizer.encode(&segment.text)?;
+        sequence.labels.extend(ids.iter().map(|_| segment.labelled));
+        sequence.ids.extend(ids);
+        if segment.end
+            && let Some(eos) = tokenizer.eos.first()
+        {
+            sequence.ids.push(*eos);
+            sequence.labels.push(segment.labelled);
+        }
+    }
+    Ok(sequence)
+}

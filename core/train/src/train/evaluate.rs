@@ -1,0 +1,59 @@
+//! Evaluation: loss on the held-out response tokens, nothing kept for a backward pass.
+
+use serde::Serialize;
+
+use super::trainer::{Trainer, lora_layers};
+use crate::Result;
+use crate::data::TokenizedExample;
+use crate::federated::GlobalAdapter;
+use crate::model::{Batch, LoraLayers, TokenSequence};
+
+/// Result of an evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// Mean loss over all response tokens.
+    pub loss: f64,
+    /// Response tokens it is a mean over.
+    pub tokens: usize,
+    /// Examples.
+    pub examples: usize,
+}
+
+impl Evaluation {
+    /// exp(loss).
+    pub fn perplexity(&self) -> f64 {
+        self.loss.exp()
+    }
+}
+
+impl Trainer {
+    /// Mean loss on the response tokens of `examples`: of the base model without an adapter, else of
+    /// base and adapter. With no examples the loss is NaN.
+    pub fn evaluate(
+        &self,
+        adapter: Option<&GlobalAdapter>,
+        examples: &[TokenizedExample],
+    ) -> Result<Evaluation> {
+        let lora = self.lora(adapter)?;
+        let (mut sum, mut tokens) = (0.0, 0);
+        // Sequences of similar length share a batch, so that little is padded away.
+        let mut sequences: Vec<&TokenSequence> = examples.iter().map(|e| &e.sequence).collect();
+        sequences.sort_by_key(|sequence| sequence.ids.len());
+        for chunk in sequences.chunks(self.settings.batch_size) {
+            let batch = Batch::new(chunk)?;
+            sum += self.decoder.loss_sum(&lora, &batch)?;
+            tokens += batch.label_count();
+        }
+        Ok(Evaluation { loss: sum / tokens as f64, tokens, examples: examples.len() })
+    }
+
+    pub(crate) fn lora(&self, adapter: Option<&GlobalAdapter>) -> Result<LoraLayers> {
+        match adapter {
+            None => Ok(LoraLayers::none(self.decoder.layers.len())),
+            Some(adapter) => {
+                self.check_layout(adapter.layout())?;
+                Ok(lora_layers(&self.decoder, adapter))
+            }
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Local training, evaluation and generation.
+
+mod device;
+mod evaluate;
+mod optimizer;
+mod progress;
+mod trainer;
+
+pub use device::ComputeDevice;
+pub use evaluate::Evaluation;
+pub use optimizer::{AdamW, AdamWSettings, clip_global_norm};
+pub use progress::{OnProgress, Progress, RoundStats};
+pub use trainer::{RoundResult, TrainSettings, Trainer};

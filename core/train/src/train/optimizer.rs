@@ -1,0 +1,93 @@
+//! AdamW and gradient clipping on flat vectors, with the arithmetic of PyTorch in f32.
+
+use serde::{Deserialize, Serialize};
+
+/// AdamW's constants; the defaults are PyTorch's.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdamWSettings {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+}
+
+impl Default for AdamWSettings {
+    fn default() -> Self {
+        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 }
+    }
+}
+
+/// AdamW over one vector of parameters.
+#[derive(Clone, Debug)]
+pub struct AdamW {
+    settings: AdamWSettings,
+    first: Vec<f32>,
+    second: Vec<f32>,
+    steps: i32,
+}
+
+impl AdamW {
+    /// A fresh optimiser for `len` parameters.
+    pub fn new(settings: AdamWSettings, len: usize) -> Self {
+        Self { settings, first: vec![0.0; len], second: vec![0.0; len], steps: 0 }
+    }
+
+    /// One step: `parameters -= ...` along `gradients`, both as long as the optimiser.
+    pub fn step(&mut self, parameters: &mut [f32], gradients: &[f32], learning_rate: f64) {
+        self.steps += 1;
+        let AdamWSettings { beta1, beta2, epsilon, weight_decay } = self.settings;
+        let correction1 = 1.0 - beta1.powi(self.steps);
+        let correction2 = 1.0 - beta2.powi(self.steps);
+        let decay = (1.0 - learning_rate * weight_decay) as f32;
+        let step_size = (learning_rate / correction1) as f32;
+        let root_correction = correction2.sqrt() as f32;
+        let (b1, b2, epsilon) = (beta1 as f32, beta2 as f32, epsilon as f32);
+        let (c1, c2) = ((1.0 - beta1) as f32, (1.0 - beta2) as f32);
+        let moments = self.first.iter_mut().zip(&mut self.second);
+        for ((p, g), (m, v)) in parameters.iter_mut().zip(gradients).zip(moments) {
+            *p *= decay;
+            *m = b1 * *m + c1 * g;
+            *v = b2 * *v + c2 * g * g;
+            *p -= step_size * *m / (v.sqrt() / root_correction + epsilon);
+        }
+    }
+}
+
+/// Scales `gradients` so that their Euclidean norm is at most `max_norm`; returns the norm before.
+pub fn clip_global_norm(gradients: &mut [f32], max_norm: f64) -> f64 {
+    let norm = gradients.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>().sqrt();
+    let factor = max_norm / (norm + 1e-6);
+    if factor < 1.0 {
+        let factor = factor as f32;
+        gradients.iter_mut().for_each(|g| *g *= factor);
+    }
+    norm
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_step_moves_by_the_learning_rate_against_the_sign() {
+        let settings = AdamWSettings { weight_decay: 0.0, ..AdamWSettings::default() };
+        let mut parameters = [1.0, -2.0];
+        AdamW::new(settings, 2).step(&mut parameters, &[0.3, -7.0], 0.01);
+        assert!((parameters[0] - 0.99).abs() < 1e-6 && (parameters[1] + 1.99).abs() < 1e-6);
+    }
+
+    #[test]
+    fn clipping_keeps_the_direction() {
+        let mut gradients = [3.0, 4.0];
+        assert!((clip_global_norm(&mut gradients, 1.0) - 5.0).abs() < 1e-12);
+        assert!((gradients[0] - 0.6).abs() < 1e-5 && (gradients[1] - 0.8).abs() < 1e-5);
+        let mut small = [0.3, 0.4];
+        clip_global_norm(&mut small, 1.0);
+        assert_eq!(small, [0.3, 0.4]);
+    }
+}

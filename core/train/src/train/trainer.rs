@@ -1,0 +1,263 @@
+//! The trainer: one base model, one member's settings, rounds of local training.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Instant;
+
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use super::device::ComputeDevice;
+use super::optimizer::{AdamW, AdamWSettings, clip_global_norm};
+use super::progress::{OnProgress, Progress, RoundStats};
+use crate::data::{DataSet, Order, TokenizedExample};
+use crate::federated::{AdapterLayout, Factor, FederatedSettings, GlobalAdapter};
+use crate::load::LoadedModel;
+use crate::model::{Batch, Decoder, Lora, LoraLayers, ModelConfig, TokenSequence, Wants, to_vec};
+use crate::text::TextTokenizer;
+use crate::{Result, TrainError};
+
+/// How one member trains. These may differ between members.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainSettings {
+    /// Sequences computed at a time.
+    pub batch_size: usize,
+    /// Batches added up before one optimiser step.
+    pub accumulation: usize,
+    /// The optimiser.
+    pub optimizer: AdamWSettings,
+    /// Bound on the Euclidean norm of the whole gradient.
+    pub max_gradient_norm: f64,
+    /// Where to compute.
+    pub device: ComputeDevice,
+}
+
+impl Default for TrainSettings {
+    fn default() -> Self {
+        Self {
+            batch_size: 8,
+            accumulation: 1,
+            optimizer: AdamWSettings::default(),
+            max_gradient_norm: 1.0,
+            device: ComputeDevice::default(),
+        }
+    }
+}
+
+/// A base model on a device, ready to train adapters beside it. Holds no state between rounds.
+pub struct Trainer {
+    pub(crate) decoder: Decoder,
+    pub(crate) tokenizer: TextTokenizer,
+    pub(crate) settings: TrainSettings,
+    chat_template: Option<String>,
+    base_digest: [u8; 32],
+}
+
+/// What a round of local training produced.
+#[derive(Clone)]
+pub struct RoundResult {
+    /// The trained factors after training, dense, in the layout's order.
+    pub theta: Vec<f32>,
+    /// What was measured.
+    pub stats: RoundStats,
+}
+
+impl Trainer {
+    /// Opens a Hugging Face folder or GGUF file and puts the model on the device.
+    pub fn open(model: &Path, settings: TrainSettings) -> Result<Self> {
+        Self::new(LoadedModel::open(model)?, settings)
+    }
+
+    /// Puts an opened model on the device.
+    pub fn new(model: LoadedModel, settings: TrainSettings) -> Result<Self> {
+        if settings.batch_size == 0 || settings.accumulation == 0 {
+            return Err(TrainError::setting(
+                "batch_size",
+                "batch_size and accumulation start at 1",
+            ));
+        }
+        let device = settings.device.open()?;
+        let decoder = model.decoder(&device)?;
+        Ok(Self {
+            decoder,
+            tokenizer: model.tokenizer,
+            settings,
+            chat_template: model.chat_template,
+            base_digest: model.digest,
+        })
+    }
+
+    /// Shape of the base model.
+    pub fn config(&self) -> &ModelConfig {
+        &self.decoder.config
+    }
+
+    /// The model's tokenizer.
+    pub fn tokenizer(&self) -> &TextTokenizer {
+        &self.tokenizer
+    }
+
+    /// The model's own chat template (Jinja), if it has one.
+    pub fn chat_template(&self) -> Option<&str> {
+        self.chat_template.as_deref()
+    }
+
+    /// Identifies the base model.
+    pub fn base_digest(&self) -> [u8; 32] {
+        self.base_digest
+    }
+
+    /// The adapter before the first round; see [`GlobalAdapter::new`].
+    pub fn first_adapter(
+        &self,
+        settings: &FederatedSettings,
+        seed: [u8; 32],
+    ) -> Result<GlobalAdapter> {
+        settings.check()?;
+        let layout = AdapterLayout::new(self.config(), &settings.adapter)?;
+        Ok(GlobalAdapter::new(layout, settings, seed))
+    }
+
+    /// Trains the factors of round `global.t()` on `data`, from the common adapter, with a fresh
+    /// optimiser. `seed` decides the order of the examples: another one each round and member. The same
+    /// inputs give the same result on one machine.
+    ///
+    /// # Errors
+    /// A loss or gradient that is not finite, a cancelled round, or an empty data set; nothing is
+    /// produced then.
+    pub fn train_round(
+        &self,
+        global: &GlobalAdapter,
+        settings: &FederatedSettings,
+        seed: [u8; 32],
+        data: &DataSet,
+        progress: OnProgress<'_>,
+    ) -> Result<RoundResult> {
+        self.check_layout(global.layout())?;
+        if data.train.is_empty() {
+            return Err(TrainError::setting("data", "no example to train on"));
+        }
+        let learning_rate = settings.learning_rate.at(global.t());
+        let factors = global.trained_factors();
+        let mut theta = global.trained_values();
+        let mut working = global.clone();
+        let mut optimizer = AdamW::new(self.settings.optimizer, theta.len());
+        let mut order = Order::new(data.train.len(), seed);
+        let mut stats = RoundStats::new(settings.steps);
+        let begin = Instant::now();
+        for step in 0..settings.steps {
+            let step_begin = Instant::now();
+            let micro_batches = self.micro_batches(&mut order, &data.train)?;
+            let (loss, mut gradient) = self.step_gradient(&working, factors, &micro_batches)?;
+            if !loss.is_finite() {
+                return Err(TrainError::NotFinite { step, what: "loss" });
+            }
+            let gradient_norm = clip_global_norm(&mut gradient, self.settings.max_gradient_norm);
+            if !gradient_norm.is_finite() {
+                return Err(TrainError::NotFinite { step, what: "gradient norm" });
+            }
+            optimizer.step(&mut theta, &gradient, learning_rate);
+            working.set_trained(&theta)?;
+            let tokens: usize = micro_batches.iter().map(Batch::token_count).sum();
+            stats.losses.push(loss);
+            stats.tokens += tokens;
+            stats.labelled_tokens += micro_batches.iter().map(Batch::label_count).sum::<usize>();
+            let report = Progress {
+                step: step + 1,
+                steps: settings.steps,
+                loss,
+                gradient_norm,
+                tokens_per_second: tokens as f64 / step_begin.elapsed().as_secs_f64().max(1e-9),
+            };
+            if let ControlFlow::Break(()) = progress(&report) {
+                return Err(TrainError::Cancelled { step: step + 1 });
+            }
+        }
+        if theta.iter().any(|value| !value.is_finite()) {
+            return Err(TrainError::NotFinite { step: settings.steps, what: "update" });
+        }
+        stats.seconds = begin.elapsed().as_secs_f64();
+        Ok(RoundResult { theta, stats })
+    }
+
+    /// Mean loss over the labelled tokens of `micro_batches`, and its gradient for `factors`.
+    pub(crate) fn step_gradient(
+        &self,
+        adapter: &GlobalAdapter,
+        factors: &[Factor],
+        micro_batches: &[Batch],
+    ) -> Result<(f64, Vec<f32>)> {
+        let wants = Wants {
+            base: false,
+            factor_a: factors.contains(&Factor::A),
+            factor_b: factors.contains(&Factor::B),
+        };
+        let labels: usize = micro_batches.iter().map(Batch::label_count).sum();
+        let lora = lora_layers(&self.decoder, adapter);
+        let (mut loss, mut sum) = (0.0, Vec::new());
+        for batch in micro_batches {
+            let result = self.decoder.gradients(&lora, batch, 1.0 / labels as f64, wants)?;
+            loss += result.loss_sum;
+            let mut flat = Vec::with_capacity(sum.len());
+            let mut layers = result.layers;
+            for factor in factors {
+                for (module, range) in adapter.layout().ranges(*factor) {
+                    let linear = &mut layers[module.layer].projections[module.projection.slot()];
+                    let gradient = match factor {
+                        Factor::A => linear.a.take(),
+                        Factor::B => linear.b.take(),
+                    };
+                    match gradient {
+                        Some(gradient) => flat.extend(to_vec(gradient)),
+                        None => flat.extend(range.map(|_| 0.0)),
+                    }
+                }
+            }
+            match sum.is_empty() {
+                true => sum = flat,
+                false => sum.iter_mut().zip(&flat).for_each(|(sum, value)| *sum += value),
+            }
+        }
+        Ok((loss / labels as f64, sum))
+    }
+
+    pub(crate) fn check_layout(&self, layout: &AdapterLayout) -> Result<()> {
+        match *layout == AdapterLayout::new(self.config(), &layout.spec())? {
+            true => Ok(()),
+            false => Err(TrainError::Adapter("it was made for another base model".to_owned())),
+        }
+    }
+
+    fn micro_batches(&self, order: &mut Order, train: &[TokenizedExample]) -> Result<Vec<Batch>> {
+        (0..self.settings.accumulation)
+            .map(|_| {
+                let picked = order.take(self.settings.batch_size);
+                let sequences: Vec<&TokenSequence> =
+                    picked.iter().map(|index| &train[*index].sequence).collect();
+                Batch::new(&sequences)
+            })
+            .collect()
+    }
+}
+
+impl RoundStats {
+    fn new(steps: usize) -> Self {
+        Self { steps, losses: Vec::new(), tokens: 0, labelled_tokens: 0, seconds: 0.0 }
+    }
+}
+
+/// Puts the adapter's factors on the decoder's device.
+pub(crate) fn lora_layers(decoder: &Decoder, adapter: &GlobalAdapter) -> LoraLayers {
+    let layout = adapter.layout();
+    let device: &Device = &decoder.device;
+    let scaling = layout.alpha() / layout.rank() as f64;
+    let mut lora = LoraLayers::none(decoder.layers.len());
+    for ((module, a), (_, b)) in layout.ranges(Factor::A).zip(layout.ranges(Factor::B)) {
+        let (a, b) = (&adapter.values(Factor::A)[a], &adapter.values(Factor::B)[b]);
+        let sizes = (layout.rank(), module.inputs, module.outputs);
+        lora.layers[module.layer][module.projection.slot()] =
+            Some(Lora::new(a, b, sizes, scaling, device));
+    }
+    lora
+}
