@@ -3,6 +3,7 @@
 
 use super::schedule::PruneSchedule;
 use crate::random::Stream;
+use crate::{Result, TrainError};
 
 /// Coordinates sent in a round, as ascending indices into the flat vector of the trained factors.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,18 @@ impl Mask {
     /// Every coordinate.
     pub fn full(len: usize) -> Self {
         Self { indices: (0..len as u32).collect(), len }
+    }
+
+    /// A mask that a member stored: ascending indices into a vector of `len` values.
+    ///
+    /// # Errors
+    /// If the indices are not ascending or one is out of range.
+    pub fn from_indices(indices: Vec<u32>, len: usize) -> Result<Self> {
+        let ascending = indices.windows(2).all(|pair| pair[0] < pair[1]);
+        if !ascending || indices.last().is_some_and(|last| *last as usize >= len) {
+            return Err(TrainError::Adapter("a stored mask is not ascending or too long".to_owned()));
+        }
+        Ok(Self { indices, len })
     }
 
     /// The coordinates of the highest scores, ties going to the lower index, and some of the others
