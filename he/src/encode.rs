@@ -143,15 +143,16 @@ mod tests {
 
     #[test]
     fn rounding_is_unbiased_and_clamping_is_counted() {
-        let q = Quantiser { factor: 1000.0, offset: 32768.0, top: 65536.0 };
+        let q = Quantiser { factor: 1024.0, offset: 32768.0, top: 65536.0 };
         let mean: f64 =
-            (0..=u16::MAX).map(|r| q.slot(0.000_3, r).0 as f64 - q.offset).sum::<f64>() / 65536.0;
+            (0..=u16::MAX).map(|r| q.slot(0.3 / 1024.0, r).0 as f64 - q.offset).sum::<f64>()
+                / 65536.0;
         assert!((mean - 0.3).abs() < 1.0 / 65536.0, "{mean}");
-        assert_eq!(q.slot(-0.000_5, 0x4000).0, 32767);
+        assert_eq!(q.slot(-0.5 / 1024.0, 0x4000).0, 32767);
         assert_eq!(q.slot(100.0, 0), (65535, true));
         assert_eq!(q.slot(-100.0, 0), (1, true));
-        assert_eq!(q.slot(32.767, 0).0, 65535);
-        assert_eq!(q.slot(-32.767, 0x8000), (1, false));
+        assert_eq!(q.slot(32767.0 / 1024.0, 0xffff), (65535, false));
+        assert_eq!(q.slot(-32767.0 / 1024.0, 0), (1, false));
         assert_eq!(q.slot(f32::MAX, 0), (65535, true));
     }
 

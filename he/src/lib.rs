@@ -82,6 +82,9 @@ mod share;
 mod stream;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use aggregate::{aggregate, aggregate_len};
 pub use ciphertext::check_ciphertext;
 pub use combine::{Combined, MAX_SETS_TRIED, combine};

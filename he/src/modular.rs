@@ -1,13 +1,13 @@
 //! Arithmetic modulo a prime below 2^62, in one machine word.
 
 /// `a + b mod q` for `a, b < q`.
-#[inline(always)]
+#[cfg(test)]
 pub(crate) fn add(a: u64, b: u64, q: u64) -> u64 {
     reduce_once(a + b, q)
 }
 
 /// `a - b mod q` for `a, b < q`.
-#[inline(always)]
+#[cfg(test)]
 pub(crate) fn sub(a: u64, b: u64, q: u64) -> u64 {
     reduce_once(a + q - b, q)
 }

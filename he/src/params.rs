@@ -10,9 +10,8 @@ mod table;
 pub use bounds::PresetError;
 pub use table::presets;
 
-/// Standard deviation of a key coefficient: 3.2 * sqrt(2). Squared, times 100, to stay in integers.
-pub(crate) const KEY_VARIANCE_X100: u64 = 2048;
-/// Standard deviation of an error coefficient: 6.4. Squared, times 100, to stay in integers.
+/// Variance of an error coefficient (sigma = 6.4), times 100, to stay in integers. That of a key
+/// coefficient is half of it (sigma = 3.2 * sqrt(2)).
 pub const ERROR_VARIANCE_X100: u64 = 4096;
 /// No sampled key coefficient is larger than this in absolute value (9.2 standard deviations).
 pub const KEY_BOUND: u32 = 42;

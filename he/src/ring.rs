@@ -64,10 +64,6 @@ impl Ring {
         }
     }
 
-    pub(crate) fn modulus(&self) -> u64 {
-        self.modulus
-    }
-
     pub(crate) fn kernel(&self) -> Kernel {
         self.kernel
     }

@@ -196,7 +196,7 @@ mod tests {
         broken(|n| n.ring_degree = 5000, "power of two");
         broken(|n| n.modulus += 2, "modulus = 1");
         broken(|n| n.dropped_bits = 7, "half the scale");
-        broken(|n| n.members = 17, "half the scale");
+        broken(|n| n.members = 17, "does not wrap");
         broken(|n| n.slots = 3, "does not wrap");
         broken(|n| n.slots = 0, "does not wrap");
         broken(|n| n.value_bits = 17, "does not wrap");

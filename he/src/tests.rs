@@ -1,0 +1,7 @@
+//! Whole rounds, with access to what only liars would touch.
+
+mod federation;
+mod hostile;
+mod liars;
+mod sums;
+mod vectors;

@@ -1,0 +1,163 @@
+//! A small federation in memory.
+
+use chacha20::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+
+use crate::*;
+
+pub(super) fn rng(seed: u64) -> ChaCha20Rng {
+    ChaCha20Rng::seed_from_u64(seed)
+}
+
+/// One contributor's part of a round.
+pub(super) struct Contributor {
+    pub(super) index: u16,
+    pub(super) values: Vec<f32>,
+    pub(super) weight: u32,
+    pub(super) nonce: [u8; 32],
+    pub(super) ciphertext: Vec<u8>,
+    pub(super) commitment: ShareCommitment,
+    pub(super) preimages: Vec<Preimage>,
+}
+
+/// A round without sealing (sealing has its own tests): members `1..=members`.
+pub(super) struct Federation {
+    pub(super) context: RoundContext,
+    pub(super) members: u16,
+    pub(super) threshold: u16,
+    pub(super) max_faulty: u16,
+    pub(super) scale: f64,
+    pub(super) contributors: Vec<Contributor>,
+    pub(super) rng: ChaCha20Rng,
+}
+
+impl Federation {
+    pub(super) fn new(preset: &str, members: u16, seed: u64) -> Self {
+        let preset = Preset::by_name(preset).unwrap();
+        let max_faulty = (members - 1) / 3;
+        Self {
+            context: RoundContext::new([7; 32], 3, preset),
+            members,
+            threshold: (members + max_faulty) / 2 + 1,
+            max_faulty,
+            scale: 1.0,
+            contributors: Vec::new(),
+            rng: rng(seed),
+        }
+    }
+
+    /// Contributes honestly.
+    pub(super) fn contribute(&mut self, index: u16, values: Vec<f32>, weight: u32) {
+        let mut nonce = [0; 32];
+        self.rng.fill_bytes(&mut nonce);
+        let (key, ciphertext) = self.encrypt(index, &values, weight, &nonce);
+        let dealing = self.deal(index, &key, &ciphertext);
+        self.add(index, values, weight, nonce, ciphertext, dealing);
+    }
+
+    pub(super) fn encrypt(
+        &mut self,
+        index: u16,
+        values: &[f32],
+        weight: u32,
+        nonce: &[u8; 32],
+    ) -> (OneTimeKey, Vec<u8>) {
+        let update = Update { values, scale: self.scale, weight, nonce };
+        let mut ciphertext = Vec::new();
+        let (key, summary) =
+            encrypt(&self.context, index, &update, &mut self.rng, &mut ciphertext).unwrap();
+        assert_eq!(summary.bytes, ciphertext.len() as u64);
+        let expected = ciphertext_len(self.context.preset(), values.len() as u64).unwrap();
+        assert_eq!(summary.bytes, expected);
+        (key, ciphertext)
+    }
+
+    pub(super) fn deal(&mut self, index: u16, key: &OneTimeKey, ciphertext: &[u8]) -> Dealing {
+        let digest = *blake3::hash(ciphertext).as_bytes();
+        let numbers = (self.threshold, self.members);
+        deal(&self.context, index, numbers, key, &digest, &mut self.rng).unwrap()
+    }
+
+    pub(super) fn add(
+        &mut self,
+        index: u16,
+        values: Vec<f32>,
+        weight: u32,
+        nonce: [u8; 32],
+        ciphertext: Vec<u8>,
+        Dealing { commitment, preimages }: Dealing,
+    ) {
+        self.contributors.push(Contributor {
+            index,
+            values,
+            weight,
+            nonce,
+            ciphertext,
+            commitment,
+            preimages,
+        });
+    }
+
+    pub(super) fn value_count(&self) -> u64 {
+        self.contributors[0].values.len() as u64
+    }
+
+    pub(super) fn set(&self) -> ContributorSet {
+        let entries =
+            self.contributors.iter().map(|c| (c.index, c.commitment.digest(&self.context)));
+        ContributorSet::new(&self.context, 1, entries).unwrap()
+    }
+
+    pub(super) fn aggregate(&self) -> Result<Vec<u8>, Error> {
+        let inputs = self.contributors.iter().map(|c| (c.index, c.ciphertext.as_slice()));
+        let mut out = Vec::new();
+        let bytes = aggregate(&self.context, &self.set(), self.value_count(), inputs, &mut out)?;
+        assert_eq!(bytes, out.len() as u64);
+        Ok(out)
+    }
+
+    pub(super) fn shares(&self, member: u16) -> Result<Vec<Share>, Error> {
+        self.contributors
+            .iter()
+            .map(|c| {
+                let bytes = c.preimages[usize::from(member) - 1].to_bytes(&self.context);
+                check_preimage(&self.context, &c.commitment, member, &bytes)
+            })
+            .collect()
+    }
+
+    pub(super) fn answer(&self, member: u16) -> PartialDecryption {
+        let shares = self.shares(member).unwrap();
+        partial_decrypt(&self.context, &self.set(), member, &shares).unwrap()
+    }
+
+    pub(super) fn combine(&self, answers: &[PartialDecryption]) -> Result<Combined, Error> {
+        let aggregate = self.aggregate()?;
+        let numbers = (self.threshold, self.max_faulty);
+        let count = self.value_count();
+        combine(&self.context, &self.set(), numbers, answers, count, aggregate.as_slice())
+    }
+
+    /// Opens the sum with these members' answers.
+    pub(super) fn open(&self, members: &[u16]) -> (Vec<i64>, OpenedSum) {
+        let answers: Vec<_> = members.iter().map(|&m| self.answer(m)).collect();
+        let combined = self.combine(&answers).unwrap();
+        assert_eq!(combined.answers, Answers::Consistent);
+        self.decrypt(&combined.key)
+    }
+
+    pub(super) fn decrypt(&self, key: &OpenedKey) -> (Vec<i64>, OpenedSum) {
+        let aggregate = self.aggregate().unwrap();
+        let count = self.value_count();
+        decrypt_to_vec(&self.context, &self.set(), key, count, aggregate.as_slice()).unwrap()
+    }
+
+    /// The plain sum of integer values (scale 1), weighted.
+    pub(super) fn expected(&self) -> Vec<i64> {
+        (0..self.value_count() as usize)
+            .map(|i| {
+                self.contributors.iter().map(|c| c.values[i] as i64 * i64::from(c.weight)).sum()
+            })
+            .collect()
+    }
+}

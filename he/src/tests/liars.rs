@@ -1,0 +1,205 @@
+//! Lying contributors and lying members: nothing wrong opens, and the author is named.
+
+use super::federation::Federation;
+use crate::encrypt::OneTimeKey;
+use crate::*;
+
+const PRESET: &str = "INSECURE-rlwe-sum/b16/n16";
+
+fn honest(members: u16, seed: u64) -> Federation {
+    let mut f = Federation::new(PRESET, members, seed);
+    for index in 1..=members {
+        f.contribute(index, vec![f32::from(index) - 2.0; 900], 1);
+    }
+    f
+}
+
+fn answers(f: &Federation, members: impl IntoIterator<Item = u16>) -> Vec<PartialDecryption> {
+    members.into_iter().map(|m| f.answer(m)).collect()
+}
+
+fn bump(answer: &mut PartialDecryption, at: usize, by: u32) {
+    answer.values[at] = ((u32::from(answer.values[at]) + by) % params::SHARE_MODULUS) as u16;
+}
+
+#[test]
+fn a_wrong_answer_is_corrected_and_its_author_named() {
+    let f = honest(4, 1);
+    for liar in 1..=4 {
+        for (at, by) in [(0, 1), (511, 65_520), (77, 30_000)] {
+            let mut answers = answers(&f, 1..=4);
+            bump(&mut answers[liar - 1], at, by);
+            let combined = f.combine(&answers).unwrap();
+            assert_eq!(combined.answers, Answers::Culprits(vec![liar as u16]));
+            assert_eq!(f.decrypt(&combined.key).0, f.expected());
+        }
+    }
+}
+
+#[test]
+fn with_threshold_answers_a_lie_is_detected() {
+    let f = honest(4, 2);
+    let mut answers = answers(&f, 2..=4);
+    bump(&mut answers[0], 3, 1);
+    let error = f.combine(&answers).unwrap_err();
+    assert!(matches!(error, Error::NotOpened { threshold: 3, answers: 3, tried: 1 }), "{error}");
+    let error = f.combine(&answers[..2]).unwrap_err();
+    assert!(matches!(error, Error::NotOpened { tried: 0, .. }), "{error}");
+}
+
+#[test]
+fn e_lies_are_corrected_with_threshold_plus_e_answers() {
+    let f = honest(16, 3);
+    assert_eq!((f.threshold, f.max_faulty), (11, 5));
+    let mut answers = answers(&f, 1..=16);
+    for (i, answer) in answers.iter_mut().take(5).enumerate() {
+        bump(answer, i, 1 + i as u32);
+    }
+    let combined = f.combine(&answers).unwrap();
+    assert_eq!(f.decrypt(&combined.key).0, f.expected());
+    // Eleven agree: five liars could have made eleven agree on another polynomial through the same key.
+    assert_eq!(combined.answers, Answers::Disputed(vec![1, 2, 3, 4, 5]));
+    // One lie among sixteen is proven.
+    let mut answers = answers.split_off(5);
+    answers.extend((1..=5).map(|m| f.answer(m)));
+    bump(&mut answers[0], 0, 9);
+    assert_eq!(f.combine(&answers).unwrap().answers, Answers::Culprits(vec![6]));
+}
+
+/// Two liars among seven shift their answers along a polynomial that vanishes at 0 and at three honest
+/// members: the key stays right, and the two other honest members seem to lie. Nobody may be named.
+#[test]
+fn colluding_liars_cannot_frame_honest_members() {
+    let f = honest(7, 4);
+    assert_eq!((f.threshold, f.max_faulty), (5, 2));
+    let mut answers = answers(&f, 1..=7);
+    for liar in [1u32, 2] {
+        // x (x - 3)(x - 4)(x - 5), of degree 4 = threshold - 1.
+        let p = i64::from(params::SHARE_MODULUS);
+        let x = i64::from(liar);
+        let shift = (x * (x - 3) * (x - 4) * (x - 5)).rem_euclid(p) as u32;
+        (0..512).for_each(|c| bump(&mut answers[liar as usize - 1], c, shift));
+    }
+    let combined = f.combine(&answers).unwrap();
+    assert_eq!(f.decrypt(&combined.key).0, f.expected());
+    assert_eq!(combined.answers, Answers::Disputed(vec![6, 7]));
+}
+
+#[test]
+fn a_bad_share_is_a_reason_to_complain_and_its_preimage_answers() {
+    let f = honest(4, 5);
+    let dealer = &f.contributors[1];
+    // The dealer seals something else to member 3 than it committed to.
+    let good = dealer.preimages[2].to_bytes(&f.context);
+    for at in [24, 30, 60, 500, good.len() - 1] {
+        let mut bad = good.to_vec();
+        bad[at] ^= 1;
+        let error = check_preimage(&f.context, &dealer.commitment, 3, &bad).unwrap_err();
+        assert!(matches!(error, Error::Remote { sender: 2, .. }), "{error}");
+    }
+    // The true preimage in clear settles the complaint, and gives the member its share.
+    let share = check_preimage(&f.context, &dealer.commitment, 3, &good).unwrap();
+    assert_eq!((share.sender(), share.receiver()), (2, 3));
+    // The preimage of another member does not.
+    let other = dealer.preimages[0].to_bytes(&f.context);
+    assert!(check_preimage(&f.context, &dealer.commitment, 3, &other).is_err());
+}
+
+#[test]
+fn shares_off_a_low_degree_polynomial_fail_the_test() {
+    let mut f = honest(4, 6);
+    let key = OneTimeKey::from_coefficients(vec![1; 512]);
+    // Dealt with one degree more than allowed, the published polynomials cut to the right length.
+    let digest = [1; 32];
+    let dealing = deal(&f.context, 1, (4, 4), &key, &digest, &mut f.rng).unwrap();
+    let mut cut = dealing.commitment.clone();
+    cut.threshold = 3;
+    cut.low_degree = cut.low_degree.chunks(4).flat_map(|h| h[..3].to_vec()).collect();
+    for preimage in &dealing.preimages {
+        let error = preimage.check(&f.context, &cut).unwrap_err();
+        assert!(matches!(error, Error::Remote { fault: Fault::LowDegree, .. }), "{error}");
+    }
+    // With the right length for its degree it is refused where the threshold is checked.
+    let bytes = dealing.commitment.to_bytes(&f.context);
+    let error = ShareCommitment::from_bytes(&f.context, 1, (3, 4), &bytes).unwrap_err();
+    assert!(matches!(error, Error::Remote { field: "threshold", .. }), "{error}");
+}
+
+/// A contributor whose ciphertext and shares belong to different keys, and one with an oversized key, spoil
+/// the sum: it is void, never wrong.
+#[test]
+fn keys_that_do_not_match_or_are_too_large_never_open() {
+    for oversized in [false, true] {
+        let mut f = honest(4, 7);
+        f.contributors.truncate(3);
+        let (_, ciphertext) = f.encrypt(4, &[1.0; 900], 1, &[0; 32]);
+        let coefficient = if oversized { 9_000 } else { 1 };
+        let wrong = OneTimeKey::from_coefficients(vec![coefficient; 512]);
+        let dealing = f.deal(4, &wrong, &ciphertext);
+        f.add(4, vec![1.0; 900], 1, [0; 32], ciphertext, dealing);
+        let error = f.combine(&answers(&f, 1..=4)).unwrap_err();
+        assert!(matches!(error, Error::NotOpened { tried: 4, .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_ciphertext_with_one_bad_block_is_found_behind_a_good_key() {
+    let mut f = honest(4, 8);
+    // Valid words, but not of this block: the last block of a fresh encryption.
+    let (_, other) = f.encrypt(1, &[1.0; 1200], 1, &[0; 32]);
+    let (key, mut mixed) = f.encrypt(1, &[1.0; 1200], 1, &[0; 32]);
+    let at = mixed.len() - 200;
+    mixed[at..].copy_from_slice(&other[at..]);
+    let dealing = f.deal(1, &key, &mixed);
+    f.contributors.clear();
+    f.add(1, vec![1.0; 1200], 1, [0; 32], mixed, dealing);
+    f.contribute(2, vec![2.0; 1200], 1);
+    let error = f.combine(&answers(&f, 1..=4)).unwrap_err();
+    assert!(matches!(error, Error::Residual { block: 1 }), "{error}");
+}
+
+/// Bad share to one member, wrong answer of another, and all of it at once: the sum still opens.
+#[test]
+fn all_at_once() {
+    let f = honest(7, 9);
+    let dealer = &f.contributors[6];
+    let mut bad = dealer.preimages[0].to_bytes(&f.context).to_vec();
+    bad[100] ^= 4;
+    let error = check_preimage(&f.context, &dealer.commitment, 1, &bad).unwrap_err();
+    assert!(matches!(error, Error::Remote { sender: 7, fault: Fault::Digest, .. }), "{error}");
+    // The dealer answers the complaint in clear, so member 1 takes part; member 2 lies.
+    let mut all = answers(&f, 1..=7);
+    bump(&mut all[1], 200, 12_345);
+    let combined = f.combine(&all).unwrap();
+    assert_eq!(combined.answers, Answers::Culprits(vec![2]));
+    assert_eq!(f.decrypt(&combined.key).0, f.expected());
+}
+
+/// Adds `by` to the first slot of a ciphertext, as a contributor that ignores the encoding would.
+fn shift_first_slot(f: &mut Federation, contributor: usize, by: u64) {
+    let preset = f.context.preset();
+    let (bits, kernel) = (preset.wire_bits(), Kernel::SCALAR);
+    let ciphertext = &mut f.contributors[contributor].ciphertext;
+    let packed = &mut ciphertext[32..32 + crate::pack::packed_len(512, bits)];
+    let mut words = vec![0; 512];
+    kernel.unpack_add(packed, bits, &mut words);
+    let wrap = preset.modulus() >> preset.dropped_bits();
+    words[0] = (words[0] + (by << (preset.scale_bits() - preset.dropped_bits()))) % wrap;
+    kernel.pack(&words, bits, packed);
+}
+
+#[test]
+fn a_slot_beyond_its_range_is_counted() {
+    let mut f = honest(3, 10);
+    f.contributors.truncate(2);
+    let honest = f.contributors[1].ciphertext.clone();
+    for (by, out_of_range) in [(0, 0), (60_000, 0), (100_000, 1)] {
+        f.contributors[1].ciphertext.clone_from(&honest);
+        shift_first_slot(&mut f, 1, by);
+        let answers = answers(&f, 1..=3);
+        let combined = f.combine(&answers).unwrap();
+        let (sum, opened) = f.decrypt(&combined.key);
+        assert_eq!(opened.out_of_range, out_of_range, "{by} {}", sum[0]);
+        assert_eq!(sum[1..], f.expected()[1..]);
+    }
+}

@@ -1,0 +1,173 @@
+//! The sum of encryptions decrypts to the sum, exactly.
+
+use proptest::prelude::*;
+use rand_core::Rng;
+
+use super::federation::Federation;
+use crate::*;
+
+/// Integer values with worst cases among them.
+fn values(federation: &mut Federation, count: usize) -> Vec<f32> {
+    let limit = federation.context.preset().value_limit();
+    (0..count)
+        .map(|_| match federation.rng.next_u32() % 4 {
+            0 => limit as f32,
+            1 => -limit as f32,
+            _ => (i64::from(federation.rng.next_u32()) % (2 * limit + 1) - limit) as f32,
+        })
+        .collect()
+}
+
+fn check_round(preset: &str, members: u16, contributors: u16, count: usize, seed: u64) {
+    let mut f = Federation::new(preset, members, seed);
+    for index in 1..=contributors {
+        let values = values(&mut f, count);
+        f.contribute(index, values, 1);
+    }
+    // Any `threshold` members open: a random selection.
+    let mut order: Vec<u16> = (1..=members).collect();
+    for i in (1..order.len()).rev() {
+        order.swap(i, f.rng.next_u32() as usize % (i + 1));
+    }
+    let (sum, opened) = f.open(&order[..f.threshold.into()]);
+    assert_eq!(sum, f.expected());
+    assert_eq!(opened.weight, contributors.into());
+    assert_eq!(opened.out_of_range, 0);
+    for (k, n) in opened.nonce.iter().enumerate() {
+        assert_eq!(*n, f.contributors.iter().map(|c| u32::from(c.nonce[k])).sum::<u32>());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn random_rounds_are_exact(
+        preset in 0usize..4,
+        members in 3u16..=16,
+        missing in 0u16..10,
+        count in 0usize..4000,
+        seed: u64,
+    ) {
+        let preset = [
+            "INSECURE-rlwe-sum/b8/n16",
+            "INSECURE-rlwe-sum/b16/n16",
+            "INSECURE-rlwe-sum/b16/n128",
+            "INSECURE-rlwe-sum/b20/n128",
+        ][preset];
+        check_round(preset, members, members.saturating_sub(missing).max(2), count, seed);
+    }
+}
+
+#[test]
+fn full_federations_are_exact_at_the_largest_values() {
+    for (preset, members) in [("INSECURE-rlwe-sum/b16/n128", 128), ("INSECURE-rlwe-sum/b8/n16", 16)]
+    {
+        for sign in [1.0, -1.0] {
+            let mut f = Federation::new(preset, members, 5);
+            let limit = f.context.preset().value_limit() as f32;
+            for index in 1..=members {
+                f.contribute(index, vec![sign * limit; 1500], 1);
+            }
+            let first: Vec<u16> = (1..=f.threshold).collect();
+            assert_eq!(f.open(&first).0, f.expected());
+        }
+    }
+}
+
+#[test]
+fn every_preset_is_exact_on_every_path() {
+    for preset in presets() {
+        let mut digests = Vec::new();
+        for kernel in Kernel::available() {
+            let mut f = Federation::new(preset.name(), 3, 9);
+            f.context = RoundContext::with_kernel([7; 32], 3, preset, kernel);
+            for index in 1..=3 {
+                let values = values(&mut f, preset.slots_per_block() + 100);
+                f.contribute(index, values, 1);
+            }
+            let (sum, opened) = f.open(&[1, 2, 3]);
+            assert_eq!(sum, f.expected(), "{preset} {kernel:?}");
+            digests.push((opened.digest, f.aggregate().unwrap()));
+        }
+        assert!(digests.windows(2).all(|pair| pair[0] == pair[1]), "{preset}");
+    }
+}
+
+#[test]
+fn weights_and_rounding_add_up() {
+    let mut f = Federation::new("INSECURE-rlwe-sum/b16/n16", 4, 1);
+    f.scale = 37.5;
+    let weights = [3, 200, 17];
+    for (index, weight) in (1..).zip(weights) {
+        f.contribute(index, vec![0.731, -0.02, 0.0], weight);
+    }
+    let (sum, opened) = f.open(&[2, 3, 4]);
+    assert_eq!(opened.weight, 220);
+    for (s, x) in sum.iter().zip([0.731f64, -0.02, 0.0]) {
+        assert!((*s as f64 - x * 37.5 * 220.0).abs() < 3.01, "{s} {x}");
+    }
+    f.contributors.iter_mut().for_each(|c| c.weight = u32::MAX);
+}
+
+#[test]
+fn the_largest_weights_do_not_carry() {
+    let mut f = Federation::new("INSECURE-rlwe-sum/b8/n16", 16, 2);
+    f.scale = 0.0;
+    for index in 1..=16 {
+        f.contribute(index, vec![1.0; 10], u32::MAX);
+    }
+    let (sum, opened) = f.open(&(1..=11).collect::<Vec<_>>());
+    assert_eq!(opened.weight, 16 * u64::from(u32::MAX));
+    assert_eq!(sum, vec![0; 10]);
+}
+
+#[test]
+fn the_aggregate_does_not_depend_on_the_order() {
+    let mut f = Federation::new("INSECURE-rlwe-sum/b16/n16", 5, 3);
+    for index in [4, 1, 5, 2] {
+        f.contribute(index, vec![f32::from(index); 2000], 1);
+    }
+    let first = f.aggregate().unwrap();
+    let id = *f.set().id();
+    f.contributors.reverse();
+    assert_eq!(f.aggregate().unwrap(), first);
+    assert_eq!(*f.set().id(), id);
+}
+
+#[test]
+fn contribute_and_boxes_do_what_the_parts_do() {
+    let mut f = Federation::new("INSECURE-rlwe-sum/b16/n16", 3, 4);
+    let keys: Vec<_> = (0..3).map(|_| SealingKeyPair::generate(&mut f.rng)).collect();
+    let publics: Vec<_> = keys.iter().map(|k| k.public().clone()).collect();
+    let update = Update { values: &[1.0; 7], scale: 2.0, weight: 1, nonce: &[1; 32] };
+    let mut file = Vec::new();
+    let made = contribute(&f.context, 2, 3, &publics, &update, &mut f.rng, &mut file).unwrap();
+    assert_eq!(made.commitment.ciphertext_digest(), blake3::hash(&file).as_bytes());
+    assert_eq!(digest_of(file.as_slice()).unwrap(), *made.commitment.ciphertext_digest());
+    check_ciphertext(&f.context, 2, 7, file.as_slice()).unwrap();
+    for (at, (sealed, keys)) in made.boxes.iter().zip(&keys).enumerate() {
+        assert_eq!(sealed.len(), sealed_len(&f.context));
+        let stored = SealingKeyPair::from_secret(&keys.secret());
+        let receiver = at as u16 + 1;
+        let share = open_share(&f.context, &made.commitment, receiver, &stored, sealed).unwrap();
+        assert_eq!((share.sender(), share.receiver()), (2, receiver));
+        assert_eq!(*share.commitment(), made.commitment.digest(&f.context));
+    }
+}
+
+#[test]
+fn values_that_are_no_numbers_and_values_that_do_not_fit() {
+    let mut f = Federation::new("INSECURE-rlwe-sum/b16/n16", 3, 4);
+    let mut encrypt = |values: &[f32]| {
+        let update = Update { values, scale: 1.0, weight: 1, nonce: &[0; 32] };
+        crate::encrypt(&f.context, 1, &update, &mut f.rng, &mut Vec::new())
+    };
+    let mut values = vec![0.0; 3000];
+    values[10] = 40_000.0;
+    values[2999] = -32_768.0;
+    values[5] = 32_767.0;
+    assert_eq!(encrypt(&values).unwrap().1.clamped, 2);
+    values[2500] = f32::NAN;
+    let error = encrypt(&values).unwrap_err();
+    assert!(matches!(error, Error::NotFinite { index: 2500 }), "{error}");
+}

@@ -1,0 +1,129 @@
+//! Known answers for every stage, in `he/vectors/rlwe-sum.txt`: `name = hex`, one a line. They hold on
+//! every machine and on every path. A change of any of them is a change of the wire format.
+
+use std::fmt::Write as _;
+
+use super::federation::rng;
+use crate::encrypt::encrypt_from_seed;
+use crate::*;
+
+const VECTORS: &str = include_str!("../../vectors/rlwe-sum.txt");
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut s, b| {
+        write!(s, "{b:02x}").unwrap();
+        s
+    })
+}
+
+fn words(words: &[u64]) -> String {
+    hex(&words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<_>>())
+}
+
+fn digest(bytes: &[u8]) -> String {
+    hex(blake3::hash(bytes).as_bytes())
+}
+
+/// One round of three members, all randomness from fixed seeds, with a line for every stage.
+fn lines(preset: &'static Preset, kernel: Kernel) -> String {
+    let name = preset.name();
+    let context = RoundContext::with_kernel([1; 32], 2, preset, kernel);
+    let mut out = String::new();
+    let mut line = |what: &str, value: String| writeln!(out, "{name} {what} = {value}").unwrap();
+    line("round tag", hex(context.tag()));
+    line("crs seed", hex(context.crs_seed().as_bytes()));
+    let mut poly = vec![0; preset.ring_degree()];
+    context.crs_seed().expand(5, preset.modulus(), &mut poly);
+    line("expand block 5, words 0..2", words(&poly[..2]));
+    line("expand block 5, digest", hex(blake3::hash(bytemuck::cast_slice(&poly)).as_bytes()));
+    context.ring().forward(&mut poly);
+    line("its forward transform, digest", digest(bytemuck::cast_slice(&poly)));
+    gaussian::errors(kernel, &[3; 32], 5, &mut poly);
+    line("errors, key 03.., block 5, words 0..2", words(&poly[..2]));
+    line("errors, digest", digest(bytemuck::cast_slice(&poly)));
+
+    let values: Vec<f32> =
+        (0..preset.slots_per_block() as i32 + 50).map(|i| (i % 201 - 100) as f32 * 0.013).collect();
+    let scale = preset.value_limit() as f64 / 4.0;
+    let mut rng = rng(4);
+    let (mut files, mut dealings) = (Vec::new(), Vec::new());
+    for sender in 1..=3u16 {
+        let update =
+            Update { values: &values, scale, weight: sender.into(), nonce: &[sender as u8; 32] };
+        let mut file = Vec::new();
+        let (key, _) =
+            encrypt_from_seed(&context, sender, &update, &[sender as u8; 32], &mut file).unwrap();
+        if sender == 1 {
+            let key: Vec<u8> = key.coefficients().iter().map(|&c| c as u8).collect();
+            line("key of sender 1, digest", digest(&key));
+            line("ciphertext of sender 1, bytes 0..64", hex(&file[..64]));
+        }
+        line(&format!("ciphertext of sender {sender}, digest"), digest(&file));
+        let file_digest = *blake3::hash(&file).as_bytes();
+        let dealing = deal(&context, sender, (3, 3), &key, &file_digest, &mut rng).unwrap();
+        let commitment = dealing.commitment.digest(&context);
+        line(&format!("commitment of sender {sender}, digest"), hex(&commitment));
+        files.push(file);
+        dealings.push(dealing);
+    }
+    let preimage = dealings[0].preimages[1].to_bytes(&context);
+    line("preimage 1 -> 2, digest", digest(&preimage));
+    let keys = SealingKeyPair::from_secret(&[6; 32]);
+    let of_one = &dealings[0];
+    let sealed =
+        seal_share(&context, &of_one.commitment, &of_one.preimages[1], keys.public(), &mut rng);
+    line("sealing public key of secret 06.., digest", digest(&keys.public().to_bytes()));
+    line("box 1 -> 2, digest", digest(&sealed.unwrap()));
+
+    let entries = dealings.iter().map(|d| (d.commitment.sender(), d.commitment.digest(&context)));
+    let set = ContributorSet::new(&context, 3, entries).unwrap();
+    line("set", hex(set.id()));
+    let mut sum = Vec::new();
+    let inputs = (1..).zip(files.iter().map(|f| f.as_slice()));
+    let count = values.len() as u64;
+    aggregate(&context, &set, count, inputs, &mut sum).unwrap();
+    line("aggregate, digest", digest(&sum));
+    let answers: Vec<_> = (1..=3u16)
+        .map(|member| {
+            let preimages = dealings.iter().map(|d| (&d.preimages[usize::from(member) - 1], d));
+            let shares: Vec<_> =
+                preimages.map(|(p, d)| p.check(&context, &d.commitment).unwrap()).collect();
+            partial_decrypt(&context, &set, member, &shares).unwrap()
+        })
+        .collect();
+    line("partial decryption of 1, digest", digest(&answers[0].to_bytes(&context)));
+    let combined = combine(&context, &set, (3, 0), &answers, count, &sum[..]).unwrap();
+    line("opened key, digest", hex(&combined.key.digest(&context, &set)));
+    let (values, opened) = decrypt_to_vec(&context, &set, &combined.key, count, &sum[..]).unwrap();
+    line("opened values 0..4", format!("{:?}", &values[..4]));
+    line("opened weight", opened.weight.to_string());
+    line("nonce digest", hex(&opened.nonce_digest));
+    line("opened sum, digest", hex(&opened.digest));
+    out
+}
+
+fn all_lines(kernel: Kernel) -> String {
+    ["rlwe-sum/b16/n16", "rlwe-sum/b16/n128", "rlwe-sum/b8/n16", "rlwe-sum/b20/n128"]
+        .map(|name| lines(Preset::by_name(name).unwrap(), kernel))
+        .concat()
+}
+
+/// Writes the file anew, after a deliberate change of the format:
+/// `cargo test -p fedshield-he write_vectors -- --ignored`.
+#[test]
+#[ignore = "overwrites the vectors"]
+fn write_vectors() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/vectors/rlwe-sum.txt");
+    std::fs::write(path, all_lines(Kernel::SCALAR)).unwrap();
+}
+
+#[test]
+fn every_stage_gives_its_known_answer() {
+    for kernel in Kernel::available() {
+        let found = all_lines(kernel);
+        for (found, known) in found.lines().zip(VECTORS.lines()) {
+            assert_eq!(found, known, "{kernel:?}");
+        }
+        assert_eq!(found.lines().count(), VECTORS.lines().count());
+    }
+}
