@@ -28,6 +28,17 @@ pub struct Contribution {
     pub preimages: Vec<Preimage>,
 }
 
+/// A committed and sealed key: [`Contribution`] without the ciphertext.
+#[derive(Debug)]
+pub struct KeyCommitment {
+    /// To publish.
+    pub commitment: ShareCommitment,
+    /// One sealed box for each member, in the order of the share indices.
+    pub boxes: Vec<Vec<u8>>,
+    /// To answer complaints with: as in [`Contribution`].
+    pub preimages: Vec<Preimage>,
+}
+
 /// Encrypts `update` to `out` and deals its key; the ciphertext is committed to by the BLAKE3 of its
 /// bytes. Where it is committed to by another digest, call [`encrypt`] and [`commit_key`].
 ///
@@ -45,7 +56,7 @@ pub fn contribute(
     let mut out = HashingWriter::new(out);
     let (key, summary) = encrypt(context, sender, update, rng, &mut out)?;
     let digest = out.digest();
-    let (commitment, boxes, preimages) =
+    let KeyCommitment { commitment, boxes, preimages } =
         commit_key(context, sender, threshold, receivers, key, &digest, rng)?;
     Ok(Contribution { summary, commitment, boxes, preimages })
 }
@@ -63,7 +74,7 @@ pub fn commit_key(
     key: OneTimeKey,
     ciphertext_digest: &[u8; 32],
     rng: &mut impl CryptoRng,
-) -> Result<(ShareCommitment, Vec<Vec<u8>>, Vec<Preimage>), Error> {
+) -> Result<KeyCommitment, Error> {
     let members = u16::try_from(receivers.len())
         .map_err(|_| Error::argument("receivers", "more than any preset holds"))?;
     let dealing = deal(context, sender, (threshold, members), &key, ciphertext_digest, rng)?;
@@ -74,5 +85,5 @@ pub fn commit_key(
         .zip(receivers)
         .map(|(preimage, to)| seal_share(context, &dealing.commitment, preimage, to, rng))
         .collect::<Result<Vec<_>, _>>()?;
-    Ok((dealing.commitment, boxes, dealing.preimages))
+    Ok(KeyCommitment { commitment: dealing.commitment, boxes, preimages: dealing.preimages })
 }

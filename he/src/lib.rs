@@ -79,6 +79,7 @@ mod ring;
 mod seal;
 mod set;
 mod share;
+pub mod stages;
 mod stream;
 mod wire;
 
@@ -90,7 +91,7 @@ pub use ciphertext::check_ciphertext;
 pub use combine::{Combined, MAX_SETS_TRIED, combine};
 pub use commitment::ShareCommitment;
 pub use context::RoundContext;
-pub use contribute::{Contribution, commit_key, contribute};
+pub use contribute::{Contribution, KeyCommitment, commit_key, contribute};
 pub use crs::CrsSeed;
 pub use culprits::Answers;
 pub use decrypt::{OpenedSum, decrypt, decrypt_to_vec};

@@ -147,9 +147,9 @@ mod tests {
     fn naive_product(a: &[u64], b: &[u64], q: u64) -> Vec<u64> {
         let n = a.len();
         let mut c = vec![0; n];
-        for i in 0..n {
-            for j in 0..n {
-                let p = modular::mul(a[i], b[j], q);
+        for (i, &x) in a.iter().enumerate() {
+            for (j, &y) in b.iter().enumerate() {
+                let p = modular::mul(x, y, q);
                 let k = (i + j) % n;
                 c[k] = if i + j < n { modular::add(c[k], p, q) } else { modular::sub(c[k], p, q) };
             }

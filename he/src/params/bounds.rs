@@ -137,7 +137,7 @@ const fn broken_bound(p: &Preset) -> Option<&'static str> {
         return Some("the summed key fits the share field with its sign");
     }
     // The last block is cut to whole rows of eight lanes; a full block has to fill whole words.
-    if (p.ring_degree / 8) % 64 != 0 {
+    if !(p.ring_degree / 8).is_multiple_of(64) {
         return Some("a full block fills whole words in each of eight lanes");
     }
     None

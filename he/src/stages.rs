@@ -1,0 +1,114 @@
+//! The stages of encryption one by one, for measuring only: what [`encrypt`](crate::encrypt) does fused
+//! on each block, split up, so that a report can say where the time goes.
+
+use crate::context::RoundContext;
+use crate::encode::{Encoder, Update};
+use crate::error::Error;
+use crate::gaussian;
+use crate::layout::Layout;
+use crate::ring::Multiplier;
+use crate::stream::fill_rounding;
+
+/// One stage of the work on a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The common polynomial.
+    Expand,
+    /// Rounding words and quantisation.
+    Encode,
+    /// Product with the key and inverse transform.
+    Multiply,
+    /// The errors.
+    Sample,
+    /// Adding up and cutting.
+    Add,
+    /// Packing.
+    Pack,
+}
+
+impl Stage {
+    /// All stages in the order of the work.
+    pub const ALL: [Self; 6] =
+        [Self::Expand, Self::Encode, Self::Multiply, Self::Sample, Self::Add, Self::Pack];
+
+    /// Name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Expand => "expand",
+            Self::Encode => "encode",
+            Self::Multiply => "multiply",
+            Self::Sample => "sample",
+            Self::Add => "add",
+            Self::Pack => "pack",
+        }
+    }
+}
+
+/// Buffers of one block, to run single stages on.
+pub struct Bench<'a> {
+    context: &'a RoundContext,
+    layout: Layout,
+    encoder: Encoder<'a>,
+    multiplier: Multiplier,
+    product: Vec<u64>,
+    error: Vec<u64>,
+    message: Vec<u64>,
+    rounding: Vec<u16>,
+    packed: Vec<u8>,
+}
+
+impl<'a> Bench<'a> {
+    /// Prepares the stages for an update, under a key that protects nothing.
+    ///
+    /// # Errors
+    /// As [`encrypt`](crate::encrypt).
+    pub fn new(context: &'a RoundContext, update: Update<'a>) -> Result<Self, Error> {
+        let preset = context.preset();
+        let layout = Layout::new(preset, update.values.len() as u64)
+            .ok_or_else(|| Error::argument("values", "too many"))?;
+        let degree = preset.ring_degree();
+        let key = gaussian::key(context.kernel(), &[0; 32], degree);
+        Ok(Self {
+            context,
+            layout,
+            encoder: Encoder::new(preset, layout, update)?,
+            multiplier: context.ring().multiplier(&key),
+            product: vec![0; degree],
+            error: vec![0; degree],
+            message: vec![0; degree],
+            rounding: vec![0; preset.slots_per_block()],
+            packed: vec![0; layout.block_len(0, preset.wire_bits())],
+        })
+    }
+
+    /// Runs one stage on as many blocks as the update has.
+    ///
+    /// # Errors
+    /// As [`encrypt`](crate::encrypt).
+    pub fn run(&mut self, stage: Stage) -> Result<(), Error> {
+        for block in 0..self.layout.blocks() {
+            self.block(stage, block)?;
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, stage: Stage, block: u64) -> Result<(), Error> {
+        let (preset, kernel) = (self.context.preset(), self.context.kernel());
+        let q = preset.modulus();
+        match stage {
+            Stage::Expand => self.context.crs_seed().expand(block, q, &mut self.product),
+            Stage::Encode => {
+                fill_rounding(&[0; 32], block, &mut self.rounding);
+                self.encoder.block(kernel, block, &self.rounding, &mut self.message)?;
+            }
+            Stage::Multiply => self.context.ring().multiply(&mut self.product, &self.multiplier),
+            Stage::Sample => gaussian::errors(kernel, &[0; 32], block, &mut self.error),
+            Stage::Add => {
+                let shifts = [preset.scale_bits(), preset.dropped_bits()];
+                kernel.seal_words(&mut self.product, &self.error, &self.message, shifts, q);
+            }
+            Stage::Pack => kernel.pack(&self.product, preset.wire_bits(), &mut self.packed),
+        }
+        Ok(())
+    }
+}
