@@ -1,0 +1,40 @@
+//! What a handle asks of the network task.
+
+use fedshield_protocol::ids::{Digest, IdentityKey};
+use libp2p::Multiaddr;
+use tokio::sync::oneshot;
+
+use crate::error::{GossipError, JoinError, MembersError, SendError};
+use crate::handle::MemberAddr;
+
+pub(crate) type Reply<T> = oneshot::Sender<T>;
+
+pub(crate) enum Command {
+    SetMembers {
+        federation: Digest,
+        members: Vec<MemberAddr>,
+        reply: Reply<Result<(), MembersError>>,
+    },
+    Gossip {
+        bytes: Vec<u8>,
+        reply: Reply<Result<(), GossipError>>,
+    },
+    Send {
+        to: IdentityKey,
+        bytes: Vec<u8>,
+        reply: Reply<Result<(), SendError>>,
+    },
+    Join {
+        call: JoinCall,
+        reply: Reply<Result<Vec<u8>, JoinError>>,
+    },
+    Shutdown {
+        reply: Reply<()>,
+    },
+}
+
+pub(crate) struct JoinCall {
+    pub(crate) addresses: Vec<Multiaddr>,
+    pub(crate) peer: IdentityKey,
+    pub(crate) bytes: Vec<u8>,
+}

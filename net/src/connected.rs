@@ -1,0 +1,28 @@
+//! Who is connected at the moment: written by the network task, read by anyone.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use fedshield_protocol::ids::IdentityKey;
+
+/// The members with at least one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Connected(Mutex<BTreeSet<IdentityKey>>);
+
+impl Connected {
+    pub(crate) fn insert(&self, key: IdentityKey) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+    }
+
+    pub(crate) fn remove(&self, key: &IdentityKey) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    pub(crate) fn contains(&self, key: &IdentityKey) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
+    }
+
+    pub(crate) fn list(&self) -> Vec<IdentityKey> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    }
+}

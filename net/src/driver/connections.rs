@@ -1,0 +1,208 @@
+//! Connections: who is up, who is dialled again, who has stayed too long.
+
+use std::collections::HashMap;
+
+use libp2p::core::ConnectedPoint;
+use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
+use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, identify, ping};
+use rand::RngExt;
+use tokio::time::Instant;
+
+use super::Driver;
+use crate::behaviour::BehaviourEvent;
+use crate::event::NetEvent;
+use crate::key::identity_key_of;
+use crate::limits::{GUEST_LIFETIME, MAX_ADDRESSES_PER_MEMBER, MAX_LOST_PINGS, PING_TIMEOUT};
+
+/// What is known of the open connections.
+#[derive(Default)]
+pub(super) struct Links {
+    members: HashMap<ConnectionId, MemberLink>,
+    guests: HashMap<ConnectionId, Guest>,
+    /// Dials of the address book under way.
+    dials: HashMap<ConnectionId, PeerId>,
+}
+
+struct MemberLink {
+    peer: PeerId,
+    remote: Multiaddr,
+    lost_pings: u32,
+}
+
+struct Guest {
+    peer: PeerId,
+    leave_at: Instant,
+}
+
+impl Links {
+    pub(super) fn next_guest_deadline(&self) -> Option<Instant> {
+        self.guests.values().map(|guest| guest.leave_at).min()
+    }
+
+    fn count(&self, peer: &PeerId) -> usize {
+        self.members.values().filter(|link| link.peer == *peer).count()
+    }
+}
+
+impl Driver {
+    pub(super) fn on_connection_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::ConnectionEstablished {
+                peer_id,
+                connection_id,
+                endpoint,
+                concurrent_dial_errors,
+                ..
+            } => {
+                let failed = concurrent_dial_errors.unwrap_or_default();
+                for (address, _) in &failed {
+                    self.book.failed(&peer_id, address);
+                }
+                self.on_established(peer_id, connection_id, &endpoint);
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
+                tracing::debug!(peer = %peer_id, ?cause, "connection closed");
+                self.on_closed(peer_id, connection_id);
+            }
+            SwarmEvent::OutgoingConnectionError { connection_id, peer_id, error } => {
+                self.on_dial_failed(connection_id, peer_id, &error);
+            }
+            SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
+                tracing::debug!(from = %send_back_addr, %error, "inbound connection failed");
+            }
+            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
+                tracing::warn!(?addresses, ?reason, "no longer listening");
+            }
+            SwarmEvent::ListenerError { error, .. } => {
+                tracing::warn!(%error, "a listener failed");
+            }
+            SwarmEvent::NewListenAddr { address, .. } => {
+                tracing::info!(%address, "listening");
+            }
+            _ => {}
+        }
+    }
+
+    fn on_established(&mut self, peer: PeerId, id: ConnectionId, endpoint: &ConnectedPoint) {
+        let now = Instant::now();
+        let remote = endpoint.get_remote_address().clone();
+        if self.links.dials.remove(&id).is_some() {
+            self.book.succeeded(&peer, &remote);
+            self.book.dial_ended(&peer, now, jitter());
+        }
+        if self.swarm.behaviour().members.is_member_connection(id) {
+            let first = self.links.count(&peer) == 0;
+            self.links.members.insert(id, MemberLink { peer, remote, lost_pings: 0 });
+            if first {
+                self.book.connected(&peer, now);
+                if let Some(key) = identity_key_of(&peer) {
+                    self.connected.insert(key);
+                    self.tell(NetEvent::PeerUp(key));
+                }
+            }
+        } else {
+            self.links.guests.insert(id, Guest { peer, leave_at: now + GUEST_LIFETIME });
+        }
+        self.on_join_peer_connected(peer, id);
+    }
+
+    fn on_closed(&mut self, peer: PeerId, id: ConnectionId) {
+        self.links.guests.remove(&id);
+        if self.links.members.remove(&id).is_some() && self.links.count(&peer) == 0 {
+            self.book.disconnected(&peer, Instant::now(), jitter());
+            if let Some(key) = identity_key_of(&peer) {
+                self.connected.remove(&key);
+                self.tell(NetEvent::PeerDown(key));
+            }
+        }
+    }
+
+    pub(super) fn dial_member(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        // A port of its own for each dial: two nodes that dial each other from their listening
+        // ports at the same moment would make one broken connection instead of two good ones.
+        let options = DialOpts::peer_id(peer)
+            .addresses(addresses)
+            .condition(PeerCondition::Always)
+            .allocate_new_port()
+            .build();
+        let id = options.connection_id();
+        self.links.dials.insert(id, peer);
+        if let Err(error) = self.swarm.dial(options) {
+            self.on_dial_failed(id, Some(peer), &error);
+        }
+    }
+
+    fn on_dial_failed(&mut self, id: ConnectionId, peer: Option<PeerId>, error: &DialError) {
+        let Some(peer) = peer else { return };
+        self.on_join_dial_failed(id, peer, error);
+        if self.links.dials.remove(&id).is_none() {
+            return;
+        }
+        tracing::debug!(%peer, %error, "dial failed");
+        match error {
+            DialError::Transport(failed) => {
+                for (address, _) in failed {
+                    self.book.failed(&peer, address);
+                }
+            }
+            DialError::WrongPeerId { address, .. } | DialError::LocalPeerId { address } => {
+                self.book.answered_by_another(&peer, address);
+            }
+            _ => {}
+        }
+        self.book.dial_ended(&peer, Instant::now(), jitter());
+    }
+
+    pub(super) fn close_old_guests(&mut self, now: Instant) {
+        let mut leaving = Vec::new();
+        for (id, guest) in &mut self.links.guests {
+            if guest.leave_at <= now {
+                if self.joins.is_busy_with(&guest.peer) {
+                    guest.leave_at = now + PING_TIMEOUT;
+                } else {
+                    leaving.push(*id);
+                }
+            }
+        }
+        for id in leaving {
+            self.links.guests.remove(&id);
+            self.close(id);
+        }
+    }
+
+    pub(super) fn on_identify(&mut self, event: identify::Event) {
+        let (id, peer, info) = match event {
+            identify::Event::Received { connection_id, peer_id, info } => {
+                (connection_id, peer_id, info)
+            }
+            identify::Event::Error { peer_id, error, .. } => {
+                tracing::debug!(peer = %peer_id, %error, "identify failed");
+                return;
+            }
+            identify::Event::Sent { .. } | identify::Event::Pushed { .. } => return,
+        };
+        let Some(link) = self.links.members.get(&id) else { return };
+        for address in info.listen_addrs.into_iter().take(MAX_ADDRESSES_PER_MEMBER) {
+            self.book.learn(&peer, address, &link.remote);
+        }
+    }
+
+    /// A peer that went away without a word is found out here.
+    pub(super) fn on_ping(&mut self, event: &ping::Event) {
+        let Some(link) = self.links.members.get_mut(&event.connection) else { return };
+        match &event.result {
+            Ok(_) | Err(ping::Failure::Unsupported) => link.lost_pings = 0,
+            Err(_) => link.lost_pings += 1,
+        }
+        if link.lost_pings >= MAX_LOST_PINGS {
+            tracing::debug!(peer = %event.peer, "connection is dead");
+            self.close(event.connection);
+        }
+    }
+}
+
+/// Uniform in 0..1000.
+fn jitter() -> u32 {
+    rand::rng().random_range(0..1000)
+}

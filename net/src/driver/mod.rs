@@ -1,0 +1,238 @@
+//! The task that owns the swarm: commands in, events out, one loop.
+
+mod connections;
+mod joins;
+mod messages;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fedshield_protocol::ids::Digest;
+use futures::StreamExt;
+use libp2p::gossipsub::IdentTopic;
+use libp2p::swarm::{ConnectionId, SwarmEvent};
+use libp2p::{PeerId, Swarm, request_response::OutboundRequestId};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::address_book::AddressBook;
+use crate::behaviour::{Behaviour, BehaviourEvent, MemberProtocolsEvent};
+use crate::bulk::Bulk;
+use crate::command::{Command, Reply};
+use crate::connected::Connected;
+use crate::error::MembersError;
+use crate::event::NetEvent;
+use crate::gossip::topic_of;
+use crate::handle::MemberAddr;
+use crate::key::peer_id_of;
+use crate::limits::{
+    DIRECT_RATE, GOSSIP_RATE, JOIN_RATE, JOIN_RATE_PER_PEER, MAX_JOIN_BUCKETS, MAX_MEMBERS,
+    MAX_PENDING_EVENTS,
+};
+use crate::rate::Buckets;
+use crate::stats::Counters;
+use crate::tasks::Tasks;
+
+/// How long connections may take to say goodbye.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What the task starts with.
+pub(crate) struct Setup {
+    pub(crate) swarm: Swarm<Behaviour>,
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) events: mpsc::Sender<NetEvent>,
+    pub(crate) book: AddressBook,
+    pub(crate) bulk: Arc<Bulk>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) connected: Arc<Connected>,
+    pub(crate) tasks: Tasks,
+}
+
+/// The state of the network task.
+pub(crate) struct Driver {
+    swarm: Swarm<Behaviour>,
+    commands: mpsc::Receiver<Command>,
+    events: mpsc::Sender<NetEvent>,
+    /// Events that wait for a place in the channel to the daemon.
+    pending: VecDeque<NetEvent>,
+    book: AddressBook,
+    bulk: Arc<Bulk>,
+    counters: Arc<Counters>,
+    connected: Arc<Connected>,
+    tasks: Tasks,
+    topic: Option<IdentTopic>,
+    links: connections::Links,
+    direct_out: HashMap<OutboundRequestId, messages::DirectOut>,
+    direct_rate: Buckets<PeerId>,
+    gossip_rate: Buckets<PeerId>,
+    joins: joins::Joins,
+}
+
+impl Driver {
+    pub(crate) fn new(setup: Setup) -> Self {
+        Self {
+            swarm: setup.swarm,
+            commands: setup.commands,
+            events: setup.events,
+            pending: VecDeque::new(),
+            book: setup.book,
+            bulk: setup.bulk,
+            counters: setup.counters,
+            connected: setup.connected,
+            tasks: setup.tasks,
+            topic: None,
+            links: connections::Links::default(),
+            direct_out: HashMap::new(),
+            direct_rate: Buckets::new(DIRECT_RATE, MAX_MEMBERS),
+            gossip_rate: Buckets::new(GOSSIP_RATE, MAX_MEMBERS),
+            joins: joins::Joins::new(JOIN_RATE, JOIN_RATE_PER_PEER, MAX_JOIN_BUCKETS),
+        }
+    }
+
+    /// Runs until it is told to stop, or until nobody can tell it anything.
+    pub(crate) async fn run(mut self) {
+        let events = self.events.clone();
+        let stopped_by = loop {
+            // A daemon that does not read its events stops the network, not the memory.
+            let has_room = self.pending.len() < MAX_PENDING_EVENTS;
+            let wake_at = self.next_timer();
+            tokio::select! {
+                place = events.reserve(), if !self.pending.is_empty() => match place {
+                    Ok(place) => if let Some(event) = self.pending.pop_front() {
+                        place.send(event);
+                    },
+                    Err(_) => break None,
+                },
+                command = self.commands.recv() => match command {
+                    Some(Command::Shutdown { reply }) => break Some(reply),
+                    Some(command) => self.on_command(command),
+                    None => break None,
+                },
+                event = self.swarm.select_next_some(), if has_room => self.on_swarm_event(event),
+                answered = self.joins.next_answer() => self.send_join_answer(answered),
+                () = sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {}
+            }
+            self.on_timer(Instant::now());
+        };
+        self.stop(stopped_by).await;
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::SetMembers { federation, members, reply } => {
+                // Each caller may have gone away; then nobody minds.
+                let _ = reply.send(self.set_members(&federation, members));
+            }
+            Command::Gossip { bytes, reply } => {
+                let _ = reply.send(self.publish(bytes));
+            }
+            Command::Send { to, bytes, reply } => self.send_direct(to, bytes, reply),
+            Command::Join { call, reply } => self.start_join(call, reply),
+            // Taken by the loop.
+            Command::Shutdown { reply } => drop(reply),
+        }
+    }
+
+    fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        let event = match event {
+            SwarmEvent::Behaviour(event) => event,
+            other => return self.on_connection_event(other),
+        };
+        match event {
+            BehaviourEvent::Join(event) => self.on_join_event(event),
+            BehaviourEvent::Members(event) => match event {
+                MemberProtocolsEvent::Gossip(event) => self.on_gossip(event),
+                MemberProtocolsEvent::Direct(event) => self.on_direct(event),
+                MemberProtocolsEvent::Identify(event) => self.on_identify(event),
+                MemberProtocolsEvent::Ping(event) => self.on_ping(&event),
+                MemberProtocolsEvent::Streams(()) => {}
+            },
+            BehaviourEvent::ConnectionLimits(never)
+            | BehaviourEvent::MemoryLimits(never)
+            | BehaviourEvent::Admission(never) => match never {},
+        }
+    }
+
+    fn set_members(
+        &mut self,
+        federation: &Digest,
+        members: Vec<MemberAddr>,
+    ) -> Result<(), MembersError> {
+        if members.len() > MAX_MEMBERS {
+            return Err(MembersError::TooMany { count: members.len(), max: MAX_MEMBERS });
+        }
+        let mut peers = Vec::with_capacity(members.len());
+        let mut keys = Vec::with_capacity(members.len());
+        for member in members {
+            let peer = peer_id_of(&member.key).ok_or(MembersError::Key { key: member.key })?;
+            keys.push(member.key);
+            peers.push((peer, member.addresses));
+        }
+        self.bulk.retain_members(&keys);
+        let allowed = peers.iter().map(|(peer, _)| *peer).collect();
+        self.swarm.behaviour_mut().members.set_members(allowed);
+        self.book.set_members(peers, Instant::now());
+        self.set_topic(topic_of(federation));
+        Ok(())
+    }
+
+    /// Queues an event that must not be lost.
+    fn tell(&mut self, event: NetEvent) {
+        self.pending.push_back(event);
+    }
+
+    /// Queues an event that may be refused: while the daemon is behind, what others can send
+    /// again waits outside.
+    fn offer(&mut self, event: NetEvent) -> bool {
+        let has_room = self.pending.len() < MAX_PENDING_EVENTS / 2;
+        if has_room {
+            self.pending.push_back(event);
+        } else {
+            self.counters.dropped();
+        }
+        has_room
+    }
+
+    fn next_timer(&self) -> Option<Instant> {
+        let guests = self.links.next_guest_deadline();
+        [self.book.next_due(), guests].into_iter().flatten().min()
+    }
+
+    fn on_timer(&mut self, now: Instant) {
+        for (peer, addresses) in self.book.take_due(now) {
+            self.dial_member(peer, addresses);
+        }
+        self.close_old_guests(now);
+    }
+
+    fn close(&mut self, connection: ConnectionId) {
+        // False means that it is closed already.
+        let _ = self.swarm.close_connection(connection);
+    }
+
+    /// Says goodbye, so that the others need not find out by themselves, and lets go of everything.
+    async fn stop(mut self, stopped_by: Option<Reply<()>>) {
+        self.tasks.stop().await;
+        let peers: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
+        for peer in peers {
+            // An error means that it is gone already.
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        let goodbye = async {
+            while self.swarm.connected_peers().next().is_some() {
+                self.swarm.select_next_some().await;
+            }
+        };
+        if timeout(GOODBYE_TIMEOUT, goodbye).await.is_err() {
+            tracing::debug!("some connections did not close in time");
+        }
+        for key in self.connected.list() {
+            self.connected.remove(&key);
+        }
+        drop(self.swarm);
+        if let Some(reply) = stopped_by {
+            let _ = reply.send(());
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Announcements: gossipsub, signed, on one topic per federation.
+
+use fedshield_protocol::ids::Digest;
+use libp2p::gossipsub::{
+    AllowAllSubscriptionFilter, Behaviour, ConfigBuilder, IdentTopic, IdentityTransform,
+    MaxCountSubscriptionFilter, Message, MessageAuthenticity, MessageId, ValidationMode,
+};
+use libp2p::identity::Keypair;
+
+use crate::error::StartError;
+use crate::limits::{
+    GOSSIP_ENVELOPE_BYTES, GOSSIP_MEMORY, MAX_GOSSIP_BYTES, MAX_GOSSIP_QUEUE, MAX_TOPICS_PER_PEER,
+};
+use crate::protocols::GOSSIP_PREFIX;
+
+/// Gossipsub with a bound on the topics that a peer may make us remember.
+pub(crate) type Gossip =
+    Behaviour<IdentityTransform, MaxCountSubscriptionFilter<AllowAllSubscriptionFilter>>;
+
+/// The topic of a federation.
+pub(crate) fn topic_of(federation: &Digest) -> IdentTopic {
+    IdentTopic::new(format!("fedshield/1/{federation}"))
+}
+
+/// Announcements are told apart by what they say, not by who sent them and when: the same bytes
+/// from two members travel once.
+fn content_id(message: &Message) -> MessageId {
+    MessageId::new(blake3::hash(&message.data).as_bytes())
+}
+
+pub(crate) fn behaviour(pair: &Keypair) -> Result<Gossip, StartError> {
+    let config = ConfigBuilder::default()
+        .protocol_id_prefix(GOSSIP_PREFIX)
+        .validation_mode(ValidationMode::Strict)
+        // We look at author and size before anything is passed on.
+        .validate_messages()
+        .message_id_fn(content_id)
+        .max_transmit_size(MAX_GOSSIP_BYTES + GOSSIP_ENVELOPE_BYTES)
+        .duplicate_cache_time(GOSSIP_MEMORY)
+        .connection_handler_queue_len(MAX_GOSSIP_QUEUE)
+        .build()
+        .map_err(|error| StartError::Setup(error.to_string()))?;
+    let filter = MaxCountSubscriptionFilter {
+        filter: AllowAllSubscriptionFilter {},
+        max_subscribed_topics: MAX_TOPICS_PER_PEER,
+        max_subscriptions_per_request: MAX_TOPICS_PER_PEER,
+    };
+    let keys = MessageAuthenticity::Signed(pair.clone());
+    Behaviour::new_with_subscription_filter(keys, config, filter)
+        .map_err(|error| StartError::Setup(error.into()))
+}

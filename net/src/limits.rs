@@ -1,0 +1,163 @@
+//! Every bound of the network, in one place. Sizes in bytes, times in the unit of their type.
+//!
+//! Whatever a remote may make us hold, open, answer or wait for has its bound here.
+
+use std::time::Duration;
+
+use fedshield_protocol::object::{CHUNK_SIZE_BYTES, MAX_OBJECT_BYTES};
+
+// --- messages -------------------------------------------------------------------------------
+
+/// The largest announcement that gossip carries.
+pub const MAX_GOSSIP_BYTES: usize = 16 << 10;
+/// What gossipsub adds around an announcement: signature, key, sequence number, topic, tags.
+pub const GOSSIP_ENVELOPE_BYTES: usize = 1 << 10;
+/// The largest message sent to one member.
+pub const MAX_DIRECT_BYTES: usize = 256 << 10;
+/// The largest request of a joiner.
+pub const MAX_JOIN_REQUEST_BYTES: usize = 64 << 10;
+/// The largest answer to a joiner.
+pub const MAX_JOIN_REPLY_BYTES: usize = 1 << 20;
+
+/// How long an announcement is remembered, so that it is not passed on twice. The same bytes sent
+/// again after this time travel again.
+pub const GOSSIP_MEMORY: Duration = Duration::from_secs(10);
+/// Announcements that one author may make at once, and per second after that.
+pub const GOSSIP_RATE: Rate = Rate { burst: 400, per_second: 40 };
+/// Direct messages that one member may send at once, and per second after that.
+pub const DIRECT_RATE: Rate = Rate { burst: 400, per_second: 40 };
+/// Topics that a peer may subscribe to.
+pub const MAX_TOPICS_PER_PEER: usize = 4;
+/// Gossip messages queued towards one peer.
+pub const MAX_GOSSIP_QUEUE: usize = 1024;
+/// Direct streams open at once on one connection.
+pub const MAX_DIRECT_STREAMS: usize = 16;
+/// How long a direct message may take, until its receipt is back.
+pub const DIRECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Direct messages under way from us, to all members.
+pub const MAX_DIRECT_PENDING: usize = 1024;
+
+// --- joining --------------------------------------------------------------------------------
+
+/// Join requests that one peer may make at once, and per second after that.
+pub const JOIN_RATE_PER_PEER: Rate = Rate { burst: 8, per_second: 1 };
+/// Join requests that all peers together may make at once, and per second after that.
+pub const JOIN_RATE: Rate = Rate { burst: 128, per_second: 16 };
+/// Peers whose join rate is remembered.
+pub const MAX_JOIN_BUCKETS: usize = 1024;
+/// Join requests that wait for the daemon's answer.
+pub const MAX_JOINS_PENDING: usize = 32;
+/// Join requests of our own under way.
+pub const MAX_JOINS_OUT: usize = 16;
+/// Join streams open at once on one connection.
+pub const MAX_JOIN_STREAMS: usize = 2;
+/// How long a joiner waits for an answer, at the longest.
+pub const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long the daemon may think about a join request.
+pub const JOIN_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+// --- connections ----------------------------------------------------------------------------
+
+/// The most members of a federation.
+pub const MAX_MEMBERS: usize = 128;
+/// Connections from outsiders at once.
+pub const MAX_GUESTS: usize = 64;
+/// How long an outsider may stay connected.
+pub const GUEST_LIFETIME: Duration = Duration::from_secs(60);
+/// Connections with one peer.
+pub const MAX_CONNECTIONS_PER_PEER: u32 = 4;
+/// Connections in all: two for each member, and the guests.
+pub const MAX_CONNECTIONS: u32 = 2 * MAX_MEMBERS as u32 + MAX_GUESTS as u32;
+/// Inbound connections whose handshake is not over.
+pub const MAX_PENDING_INBOUND: u32 = 64;
+/// Outbound connections whose handshake is not over.
+pub const MAX_PENDING_OUTBOUND: u32 = 64;
+/// Inbound connections from one address (an IPv4 address or an IPv6 /64).
+pub const INBOUND_RATE: Rate = Rate { burst: 256, per_second: 16 };
+/// Addresses whose inbound rate is remembered.
+pub const MAX_INBOUND_BUCKETS: usize = 4096;
+/// Streams open at once on one connection.
+pub const MAX_STREAMS_PER_CONNECTION: usize = 64;
+/// Time for the handshakes of one connection.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
+/// No new connection while the process uses more than this share of the machine's memory.
+pub const MAX_MEMORY_SHARE: f64 = 0.9;
+/// Between two pings.
+pub const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// A ping without an answer for this long counts as lost.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(15);
+/// Lost pings in a row after which a connection is closed.
+pub const MAX_LOST_PINGS: u32 = 2;
+
+// --- addresses ------------------------------------------------------------------------------
+
+/// Addresses kept for one member.
+pub const MAX_ADDRESSES_PER_MEMBER: usize = 16;
+/// The longest address.
+pub const MAX_ADDRESS_BYTES: usize = 256;
+/// Failed dials in a row after which a learned address is forgotten; a given one never is.
+pub const MAX_LEARNED_FAILURES: u32 = 8;
+/// The first wait before dialling again.
+pub const REDIAL_BASE: Duration = Duration::from_millis(500);
+/// The longest wait before dialling again.
+pub const REDIAL_CAP: Duration = Duration::from_secs(60);
+/// How long the member with the greater key leaves the first dial to the other one.
+pub const DIAL_COURTESY: Duration = Duration::from_millis(300);
+
+// --- bulk -----------------------------------------------------------------------------------
+
+/// Without this many bytes ([`PROGRESS_BYTES`]) or a whole frame in this time, a stream is stalled.
+pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// What counts as progress on a stream: one byte now and then does not.
+pub const PROGRESS_BYTES: usize = 64 << 10;
+/// The most digests in a chunk list.
+pub const MAX_LIST_DIGESTS: usize = (MAX_OBJECT_BYTES / CHUNK_SIZE_BYTES as u64) as usize;
+/// Chunks asked of one holder for one object and not yet answered.
+pub const FETCH_WINDOW: usize = 8;
+/// Requests on one stream and not yet answered.
+pub const LINK_WINDOW: usize = 16;
+/// Requests waiting for a place on one stream.
+pub const LINK_QUEUE: usize = 64;
+/// Chunks in memory on their way from the network to the disk, for all fetches together.
+pub const FETCH_BUDGET_CHUNKS: usize = 64;
+/// Objects pulled at once; others wait.
+pub const MAX_ACTIVE_FETCHES: usize = 32;
+/// Objects asked for and not there yet.
+pub const MAX_FETCHES: usize = 4096;
+/// Holders named for one object.
+pub const MAX_HOLDERS: usize = MAX_MEMBERS;
+/// Holders pulled from at once for one object.
+pub const MAX_PARALLEL_HOLDERS: usize = 4;
+/// Refusals in a row after which a holder is given up for one object.
+pub const MAX_REFUSALS: u32 = 4;
+/// The first wait before a holder is asked again; it doubles each time.
+pub const HOLDER_BACKOFF_BASE: Duration = Duration::from_millis(250);
+/// The longest wait before a holder is asked again.
+pub const HOLDER_BACKOFF_CAP: Duration = Duration::from_secs(5);
+/// Objects served at once.
+pub const MAX_SERVED: usize = 65_536;
+/// Bulk streams that one member may hold open towards us.
+pub const MAX_BULK_STREAMS_PER_PEER: usize = 4;
+/// Requests that one member may make on a stream at once, and per second after that.
+pub const BULK_REQUEST_RATE: Rate = Rate { burst: 1024, per_second: 512 };
+
+// --- the seam to the daemon -----------------------------------------------------------------
+
+/// Commands on their way to the network task.
+pub const COMMAND_QUEUE: usize = 256;
+/// Events on their way to the daemon.
+pub const EVENT_QUEUE: usize = 256;
+/// Events that wait inside the network task; at half of it messages are refused, at all of it the
+/// network is no longer read.
+pub const MAX_PENDING_EVENTS: usize = 512;
+/// Labels under which bytes are counted.
+pub const MAX_LABELS: usize = 16;
+
+/// A token bucket's size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How many may come at once.
+    pub burst: u32,
+    /// How many more may come each second.
+    pub per_second: u32,
+}

@@ -1,0 +1,106 @@
+//! Token buckets: how much of something a peer may do.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use tokio::time::Instant;
+
+use crate::limits::Rate;
+
+/// One bucket. Counts in thousandths of a token, so that no float is needed.
+#[derive(Debug, Clone)]
+pub(crate) struct TokenBucket {
+    rate: Rate,
+    millitokens: u64,
+    refilled: Instant,
+}
+
+impl TokenBucket {
+    pub(crate) fn new(rate: Rate, now: Instant) -> Self {
+        Self { rate, millitokens: u64::from(rate.burst) * 1000, refilled: now }
+    }
+
+    /// Takes one token, if there is one.
+    pub(crate) fn take(&mut self, now: Instant) -> bool {
+        self.refill(now);
+        let Some(left) = self.millitokens.checked_sub(1000) else { return false };
+        self.millitokens = left;
+        true
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let elapsed_ms = now.saturating_duration_since(self.refilled).as_millis();
+        let gained = u64::try_from(elapsed_ms)
+            .unwrap_or(u64::MAX)
+            .saturating_mul(u64::from(self.rate.per_second));
+        if gained > 0 {
+            let full = u64::from(self.rate.burst) * 1000;
+            self.millitokens = self.millitokens.saturating_add(gained).min(full);
+            self.refilled = now;
+        }
+    }
+
+    fn is_full(&mut self, now: Instant) -> bool {
+        self.refill(now);
+        self.millitokens >= u64::from(self.rate.burst) * 1000
+    }
+}
+
+/// One bucket for each key, in bounded memory.
+#[derive(Debug)]
+pub(crate) struct Buckets<K> {
+    rate: Rate,
+    max: usize,
+    by_key: HashMap<K, TokenBucket>,
+}
+
+impl<K: Hash + Eq> Buckets<K> {
+    pub(crate) fn new(rate: Rate, max: usize) -> Self {
+        Self { rate, max, by_key: HashMap::new() }
+    }
+
+    /// Takes one of `key`'s tokens, if there is one. A key that is not known and finds the table
+    /// full of busy ones gets none.
+    pub(crate) fn take(&mut self, key: K, now: Instant) -> bool {
+        if !self.by_key.contains_key(&key) && self.by_key.len() >= self.max {
+            // A full bucket says nothing that a new one would not.
+            self.by_key.retain(|_, bucket| !bucket.is_full(now));
+            if self.by_key.len() >= self.max {
+                return false;
+            }
+        }
+        self.by_key.entry(key).or_insert_with(|| TokenBucket::new(self.rate, now)).take(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const RATE: Rate = Rate { burst: 3, per_second: 2 };
+
+    #[test]
+    fn a_bucket_gives_its_burst_and_then_its_rate() {
+        let start = Instant::now();
+        let mut bucket = TokenBucket::new(RATE, start);
+        assert_eq!((0..5).filter(|_| bucket.take(start)).count(), 3);
+        assert!(!bucket.take(start + Duration::from_millis(499)));
+        assert!(bucket.take(start + Duration::from_millis(500)));
+        let later = start + Duration::from_secs(100);
+        assert_eq!((0..5).filter(|_| bucket.take(later)).count(), 3);
+    }
+
+    #[test]
+    fn the_table_of_buckets_stays_within_its_bound() {
+        let start = Instant::now();
+        let mut buckets = Buckets::new(RATE, 2);
+        assert!(buckets.take("a", start));
+        assert!(buckets.take("b", start));
+        assert!(!buckets.take("c", start), "the table is full of busy keys");
+        let later = start + Duration::from_secs(10);
+        assert!(buckets.take("c", later), "the others are forgotten once they are full again");
+        assert_eq!(buckets.by_key.len(), 1);
+    }
+}
