@@ -1,0 +1,67 @@
+//! What can be wrong with a configuration.
+
+use std::path::PathBuf;
+
+use crate::durable::DiskError;
+use crate::error_code::ErrorCode;
+
+/// What is wrong with the configuration, and where.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is not TOML, has an unknown key or a value of the wrong kind; the message names line and key.
+    #[error("{}: {message}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said.
+        message: String,
+    },
+    /// A flag or an environment variable has a value that does not fit.
+    #[error("{origin}: `{value}` is not {expected}")]
+    Value {
+        /// The flag or variable.
+        origin: String,
+        /// What it was.
+        value: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A flag names a key that does not exist.
+    #[error(
+        "there is no setting `{key}`; see `fedshield-cli config check` and the comments in config.toml"
+    )]
+    UnknownKey {
+        /// The key.
+        key: String,
+    },
+    /// A value is out of its range.
+    #[error("`{key}`: {reason}")]
+    Range {
+        /// The key.
+        key: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A setting that has no default is missing.
+    #[error("`{key}` is missing: {hint}")]
+    Missing {
+        /// The key.
+        key: &'static str,
+        /// What to write.
+        hint: &'static str,
+    },
+    /// The disk.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+impl ConfigError {
+    /// The stable name.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Disk(DiskError::Full { .. }) => ErrorCode::DiskFull,
+            _ => ErrorCode::ConfigInvalid,
+        }
+    }
+}

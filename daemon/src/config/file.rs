@@ -1,0 +1,192 @@
+//! What can be set. The comments in [`default_file`](super::default_file) say the same to operators.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::ConfigError;
+
+const MAX_NAME_BYTES: usize = 64;
+const MAX_THREADS: usize = 1024;
+
+/// All settings. Relative paths are relative to the home folder once [`Config::rooted`] has been called, as
+/// [`Loaded`](super::Loaded) does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The name other members see.
+    pub name: String,
+    /// Multiaddresses to listen on.
+    pub listen: Vec<String>,
+    /// Multiaddresses under which others reach this node, if they differ from `listen` (NAT, port forwarding).
+    pub external_addresses: Vec<String>,
+    /// The frozen model.
+    pub model: ModelConfig,
+    /// This organisation's examples.
+    pub data: DataConfig,
+    /// How to compute.
+    pub training: TrainingConfig,
+    /// The control socket.
+    pub control: ControlConfig,
+    /// Metrics and dashboard.
+    pub http: HttpConfig,
+    /// Logs.
+    pub log: LogConfig,
+}
+
+/// The frozen model.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelConfig {
+    /// A Hugging Face folder (config.json, tokenizer.json, safetensors) or a GGUF file.
+    pub path: Option<PathBuf>,
+}
+
+/// This organisation's examples.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// JSON Lines files with `instruction`, `input`, `output`.
+    pub train: Vec<PathBuf>,
+    /// Files of the same kind that are never trained on.
+    pub held_out: Vec<PathBuf>,
+    /// Without `held_out` files: the share of `train` that is kept apart, above 0 and at most 0.5.
+    pub held_out_fraction: Option<f64>,
+    /// Prompt template to use instead of the manifest's when only this node's files differ in form.
+    pub template: Option<String>,
+}
+
+/// How to compute.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingConfig {
+    /// `cpu`, or an accelerator that this build supports.
+    pub device: String,
+    /// Threads for training and encryption; 0: as many as the machine has.
+    pub threads: usize,
+    /// Memory that jobs may use together, in MiB; 0: three quarters of the machine's.
+    pub memory_mib: u64,
+}
+
+/// The control socket.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ControlConfig {
+    /// Path of the Unix socket; by default `control.sock` in the home folder.
+    pub socket: Option<PathBuf>,
+}
+
+/// Metrics and dashboard.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpConfig {
+    /// `127.0.0.1:9464`, or port 0 for any; not served without it.
+    pub listen: Option<SocketAddr>,
+    /// Must be true for an address that other machines can reach: the pages have no password.
+    pub allow_remote: bool,
+}
+
+/// Logs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// How lines look.
+    pub format: LogFormat,
+    /// `info`, or per part: `info,fedshield_net=debug`.
+    pub level: String,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For terminals.
+    #[default]
+    Human,
+    /// One JSON object a line.
+    Json,
+    /// Priorities in front, no time: systemd's journal adds its own.
+    Journald,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            listen: vec!["/ip4/0.0.0.0/tcp/7000".into(), "/ip4/0.0.0.0/udp/7000/quic-v1".into()],
+            external_addresses: Vec::new(),
+            model: ModelConfig::default(),
+            data: DataConfig::default(),
+            training: TrainingConfig::default(),
+            control: ControlConfig::default(),
+            http: HttpConfig::default(),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self { device: "cpu".into(), threads: 0, memory_mib: 0 }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::Human, level: "info".into() }
+    }
+}
+
+impl Config {
+    /// Makes every relative path relative to `home`.
+    #[must_use]
+    pub fn rooted(mut self, home: &Path) -> Self {
+        let data = self.data.train.iter_mut().chain(&mut self.data.held_out);
+        let single = self.model.path.iter_mut().chain(&mut self.control.socket);
+        for path in data.chain(single) {
+            *path = home.join(&*path);
+        }
+        self
+    }
+
+    /// Checks what types cannot say. Files are looked at by `doctor` and at start, not here.
+    ///
+    /// # Errors
+    /// The first value that is out of range.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let range = |key, reason: &str| Err(ConfigError::Range { key, reason: reason.into() });
+        if self.name.is_empty() {
+            return Err(ConfigError::Missing { key: "name", hint: "the name other members see" });
+        }
+        if self.name.len() > MAX_NAME_BYTES || self.name.chars().any(char::is_control) {
+            return range("name", "at most 64 bytes, no control characters");
+        }
+        for (key, addresses) in
+            [("listen", &self.listen), ("external_addresses", &self.external_addresses)]
+        {
+            if let Some(wrong) = addresses.iter().find(|address| !address.starts_with('/')) {
+                let reason = format!("`{wrong}` is not a multiaddress like /ip4/0.0.0.0/tcp/7000");
+                return range(key, &reason);
+            }
+        }
+        if let Some(fraction) = self.data.held_out_fraction {
+            if !(fraction > 0.0 && fraction <= 0.5) {
+                return range("data.held_out_fraction", "above 0 and at most 0.5");
+            }
+            if !self.data.held_out.is_empty() {
+                return range("data.held_out_fraction", "leave it out if there are held_out files");
+            }
+        }
+        if self.training.threads > MAX_THREADS {
+            return range("training.threads", "at most 1024");
+        }
+        match self.http.listen {
+            Some(address) if !address.ip().is_loopback() && !self.http.allow_remote => range(
+                "http.listen",
+                "not a loopback address: say allow_remote = true if you mean it",
+            ),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Reading the configuration from its four sources.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use toml::Table;
+
+use super::sources::{self, SETTINGS, variable};
+use super::{Config, ConfigError};
+use crate::durable::DiskError;
+use crate::home::Home;
+
+/// Variables that begin like settings but are read elsewhere.
+const OTHER_VARIABLES: [&str; 2] = ["FEDSHIELD_HOME", "FEDSHIELD_PASSPHRASE_FILE"];
+
+/// Settings from the command line, in order: key as in the file, and text.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides(pub Vec<(String, String)>);
+
+/// A configuration, checked, with paths rooted in the home folder.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    /// Worth telling the operator: variables that look like settings and are none.
+    pub warnings: Vec<String>,
+}
+
+impl Loaded {
+    /// Reads the file in `home` (a missing one is empty), then the environment, then `flags`.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, naming its key and where it comes from.
+    pub fn read(home: &Home, flags: &Overrides) -> Result<Self, ConfigError> {
+        let path = home.config();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(DiskError::at(&path, error).into()),
+        };
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Self::from_sources(home, &path, &text, environment, flags)
+    }
+
+    /// The same from given sources; `path` is for messages.
+    ///
+    /// # Errors
+    /// See [`Self::read`].
+    pub fn from_sources(
+        home: &Home,
+        path: &Path,
+        text: &str,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: &Overrides,
+    ) -> Result<Self, ConfigError> {
+        let file = |error: toml::de::Error| ConfigError::File {
+            path: path.to_path_buf(),
+            message: error.to_string().trim_end().to_owned(),
+        };
+        // First as it stands: only here does the parser know lines.
+        toml::from_str::<Config>(text).map_err(file)?;
+        let mut table: Table = toml::from_str(text).map_err(file)?;
+        let mut warnings = Vec::new();
+        let mut variables: Vec<(String, String)> = environment
+            .into_iter()
+            .filter(|(name, _)| name.starts_with("FEDSHIELD_"))
+            .filter(|(name, _)| !OTHER_VARIABLES.contains(&name.as_str()))
+            .collect();
+        variables.sort();
+        for (name, value) in &variables {
+            match SETTINGS.iter().find(|(key, _)| variable(key) == *name) {
+                Some((key, _)) => sources::set(&mut table, key, value, name)?,
+                None => warnings.push(format!("{name} is not a setting and is ignored")),
+            }
+        }
+        for (key, value) in &flags.0 {
+            sources::set(&mut table, key, value, &format!("--set {key}"))?;
+        }
+        let config = Config::deserialize(table).map_err(|error| ConfigError::Value {
+            origin: "the environment or a flag".to_owned(),
+            value: error.message().to_owned(),
+            expected: "a setting",
+        })?;
+        config.check()?;
+        Ok(Self { config: config.rooted(home.path()), warnings })
+    }
+}
+
+/// The file that `init` writes: every setting with its default, explained.
+#[must_use]
+pub fn default_file(name: &str) -> String {
+    let name = toml::Value::String(name.to_owned()).to_string();
+    include_str!("default.toml").replace("\"NAME\"", &name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(
+        text: &str,
+        environment: &[(&str, &str)],
+        flags: &[(&str, &str)],
+    ) -> Result<Loaded, ConfigError> {
+        let pair = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        let home = Home::new("/home/node");
+        let flags = Overrides(flags.iter().map(pair).collect());
+        Loaded::from_sources(
+            &home,
+            &home.config(),
+            text,
+            environment.iter().map(pair).collect::<Vec<_>>(),
+            &flags,
+        )
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_over_the_file_over_defaults() {
+        let text = "name = \"a\"\n[training]\nthreads = 1\n[data]\ntrain = [\"x\"]";
+        let loaded = load(
+            text,
+            &[("FEDSHIELD_TRAINING_THREADS", "2"), ("FEDSHIELD_DATA_TRAIN", "y, /z"), ("A", "b")],
+            &[("training.threads", "3"), ("http.listen", "127.0.0.1:0")],
+        )
+        .unwrap();
+        assert_eq!(loaded.config.training.threads, 3);
+        assert_eq!(loaded.config.training.device, "cpu");
+        assert_eq!(loaded.config.data.train, [Path::new("/home/node/y"), Path::new("/z")]);
+        assert_eq!(loaded.config.http.listen.unwrap().port(), 0);
+        assert!(loaded.warnings.is_empty());
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_it() {
+        let error = load("name = \"a\"\n[data]\ntrian = []", &[], &[]).unwrap_err().to_string();
+        assert!(error.contains("trian") && error.contains("line 3"), "{error}");
+        let error = load("name = \"a\"", &[], &[("data.trian", "x")]).unwrap_err().to_string();
+        assert!(error.contains("data.trian"), "{error}");
+        let loaded = load("name = \"a\"", &[("FEDSHIELD_DATA_TRIAN", "x")], &[]).unwrap();
+        assert!(loaded.warnings[0].contains("FEDSHIELD_DATA_TRIAN"));
+    }
+
+    #[test]
+    fn a_wrong_value_says_what_is_expected_and_where_it_came_from() {
+        for (text, environment, expected) in [
+            ("name = 3", vec![], "line 1"),
+            ("", vec![], "`name` is missing"),
+            (
+                "name = \"a\"",
+                vec![("FEDSHIELD_TRAINING_THREADS", "-1")],
+                "FEDSHIELD_TRAINING_THREADS",
+            ),
+            ("name = \"a\"", vec![("FEDSHIELD_HTTP_LISTEN", "0.0.0.0:1")], "allow_remote"),
+            ("name = \"a\"", vec![("FEDSHIELD_LOG_FORMAT", "xml")], "xml"),
+            ("name = \"a\"\nlisten = [\"localhost:7\"]", vec![], "localhost:7"),
+            ("name = \"a\"\n[data]\nheld_out_fraction = 0.6", vec![], "held_out_fraction"),
+        ] {
+            let error = load(text, &environment, &[]).unwrap_err();
+            assert_eq!(error.code(), crate::error_code::ErrorCode::ConfigInvalid);
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_file_that_init_writes_is_the_default_with_a_name() {
+        let name = "St. \"Mary's\" Hospital";
+        let loaded = load(&default_file(name), &[], &[]).unwrap();
+        let expected = Config { name: name.to_owned(), ..Config::default() };
+        assert_eq!(loaded.config, expected.rooted(Path::new("/home/node")));
+        for (key, _) in SETTINGS {
+            let field = key.rsplit('.').next().unwrap();
+            assert!(default_file("a").contains(field), "{key} is not explained");
+        }
+    }
+}

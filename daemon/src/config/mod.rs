@@ -1,0 +1,14 @@
+//! The configuration: flags over environment over file over defaults.
+
+mod error;
+mod file;
+mod load;
+mod sources;
+
+pub use error::ConfigError;
+pub use file::{
+    Config, ControlConfig, DataConfig, HttpConfig, LogConfig, LogFormat, ModelConfig,
+    TrainingConfig,
+};
+pub use load::{Loaded, Overrides, default_file};
+pub use sources::SETTINGS;

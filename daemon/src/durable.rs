@@ -1,0 +1,220 @@
+//! Files that survive a crash: write, fsync, rename, fsync the folder; and disk errors that name the file.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::error_code::ErrorCode;
+
+/// Readable and writable by the owner only: everything in the home folder.
+pub const PRIVATE_FILE: u32 = 0o600;
+const PRIVATE_FOLDER: u32 = 0o700;
+/// How much is written at a time when a secret is overwritten.
+const ERASE_BLOCK_BYTES: usize = 64 << 10;
+
+/// What the disk said, and about which file.
+#[derive(Debug, thiserror::Error)]
+pub enum DiskError {
+    /// No space, or over the quota.
+    #[error("no space left on the disk that holds {}", path.display())]
+    Full {
+        /// The file that was being written.
+        path: PathBuf,
+    },
+    /// Anything else.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl DiskError {
+    /// What happened to `path`.
+    pub fn at(path: &Path, source: io::Error) -> Self {
+        let path = path.to_path_buf();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path },
+            _ => Self::Io { path, source },
+        }
+    }
+
+    /// The stable name.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Full { .. } => ErrorCode::DiskFull,
+            Self::Io { .. } => ErrorCode::Internal,
+        }
+    }
+
+    /// True if the file does not exist.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+impl From<DiskError> for io::Error {
+    fn from(error: DiskError) -> Self {
+        let kind = match &error {
+            DiskError::Full { .. } => io::ErrorKind::StorageFull,
+            DiskError::Io { source, .. } => source.kind(),
+        };
+        Self::new(kind, error)
+    }
+}
+
+/// Makes `folder` and its parents, for the owner only.
+///
+/// # Errors
+/// What the disk says.
+pub fn make_folder(folder: &Path) -> Result<(), DiskError> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(PRIVATE_FOLDER)
+        .create(folder)
+        .map_err(|error| DiskError::at(folder, error))
+}
+
+/// Makes what was created, renamed or removed in `folder` durable.
+///
+/// # Errors
+/// What the disk says.
+pub fn sync_folder(folder: &Path) -> Result<(), DiskError> {
+    File::open(folder)
+        .and_then(|handle| handle.sync_all())
+        .map_err(|error| DiskError::at(folder, error))
+}
+
+/// Replaces `path` by `bytes`, all of it or nothing, durable when this returns. The file is private.
+///
+/// # Errors
+/// What the disk says; the old file is then still there.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+    let next = next_to(path);
+    let written = (|| {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(PRIVATE_FILE)
+            .open(&next)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&next, path)
+    })();
+    if let Err(error) = written {
+        // The first error is the one to tell; a leftover is overwritten by the next attempt.
+        let _ = fs::remove_file(&next);
+        return Err(DiskError::at(path, error));
+    }
+    sync_folder(parent(path))
+}
+
+/// Reads `path`; `None` if it does not exist.
+///
+/// # Errors
+/// What the disk says, or if the file is longer than `limit_bytes`.
+pub fn read_if_present(path: &Path, limit_bytes: u64) -> Result<Option<Vec<u8>>, DiskError> {
+    let length = match fs::metadata(path) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(DiskError::at(path, error)),
+    };
+    if length > limit_bytes {
+        let reason = format!("{length} bytes are over the limit of {limit_bytes}");
+        return Err(DiskError::at(path, io::Error::new(io::ErrorKind::InvalidData, reason)));
+    }
+    fs::read(path).map(Some).map_err(|error| DiskError::at(path, error))
+}
+
+/// Overwrites a file, then removes it. On a copying file system or an SSD old blocks may survive: what is stored
+/// here is sealed for that reason. A missing file is fine.
+///
+/// # Errors
+/// What the disk says.
+pub fn erase(path: &Path) -> Result<(), DiskError> {
+    let mut file = match OpenOptions::new().write(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(DiskError::at(path, error)),
+    };
+    overwrite(&mut file)
+        .and_then(|()| fs::remove_file(path))
+        .map_err(|error| DiskError::at(path, error))?;
+    sync_folder(parent(path))
+}
+
+fn overwrite(file: &mut File) -> io::Result<()> {
+    let zeros = vec![0; ERASE_BLOCK_BYTES];
+    let mut left = file.metadata()?.len();
+    file.seek(SeekFrom::Start(0))?;
+    while left > 0 {
+        let take = left.min(ERASE_BLOCK_BYTES as u64);
+        file.write_all(&zeros[..take as usize])?;
+        left -= take;
+    }
+    file.sync_all()
+}
+
+/// The folder that holds `path`.
+pub(crate) fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn next_to(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".next");
+    path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_replaced_file_is_private_and_complete() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        replace(&path, b"one").unwrap();
+        replace(&path, b"two").unwrap();
+        assert_eq!(read_if_present(&path, 10).unwrap().as_deref(), Some(&b"two"[..]));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, PRIVATE_FILE);
+        assert!(read_if_present(&path, 2).is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_erased_file_is_gone_and_was_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("a"), folder.path().join("b"));
+        replace(&path, b"secret").unwrap();
+        fs::hard_link(&path, &link).unwrap();
+        erase(&path).unwrap();
+        erase(&path).unwrap();
+        assert_eq!(read_if_present(&path, 10).unwrap(), None);
+        assert_eq!(fs::read(&link).unwrap(), vec![0; 6]);
+    }
+
+    #[test]
+    fn a_full_disk_has_its_own_name() {
+        let full = Path::new("/dev/full");
+        let error = OpenOptions::new()
+            .write(true)
+            .open(full)
+            .and_then(|mut file| file.write_all(b"x"))
+            .map_err(|error| DiskError::at(full, error))
+            .unwrap_err();
+        assert_eq!(error.code(), ErrorCode::DiskFull);
+        assert!(error.to_string().contains("/dev/full"));
+    }
+}

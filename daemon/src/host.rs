@@ -1,0 +1,233 @@
+//! The host of the protocol machine: turns what happens into events, executes effects in order.
+//!
+//! `event_loop` joins network, timers, jobs and commands; `effects` executes; `jobs` runs work off the loop;
+//! `reports` keeps what people want to know about finished rounds.
+
+mod effects;
+mod jobs;
+mod progress;
+mod reports;
+mod timers;
+
+use std::sync::Arc;
+
+use fedshield_net::{NetEvent, NetHandle};
+use fedshield_protocol::event::{Command, Event};
+use fedshield_protocol::ids::{IdentityKey, MemberIndex};
+use fedshield_protocol::machine::Machine;
+use fedshield_protocol::object::ObjectRef;
+use tokio::sync::{mpsc, watch};
+
+pub use jobs::Cancel;
+pub use progress::ProgressBoard;
+
+use crate::control::api::NodeStatus;
+use crate::journal::Journal;
+use crate::objects::ObjectFolder;
+use crate::pipeline::Pipeline;
+use crate::store::Ledger;
+use jobs::{Finished, JobRunner};
+use reports::Reports;
+use timers::{Clock, Timers};
+
+/// Why the host has to stop: going on could break a promise to other members.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The journal cannot take what must be on disk before it is sent.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::JournalError),
+    /// The ledger cannot take a record.
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+    /// The network is gone.
+    #[error("the network has stopped")]
+    NetworkGone,
+}
+
+/// What a host is made of.
+pub struct HostParts {
+    /// The protocol machine, not booted.
+    pub machine: Machine,
+    /// Members' keys in manifest order.
+    pub members: Vec<IdentityKey>,
+    /// Their names.
+    pub names: Vec<String>,
+    /// This member.
+    pub me: MemberIndex,
+    /// The network, with the members set.
+    pub net: NetHandle,
+    /// Where promises are kept.
+    pub journal: Journal,
+    /// Where records are kept.
+    pub ledger: Arc<Ledger>,
+    /// Where bytes are kept.
+    pub objects: Arc<ObjectFolder>,
+    /// Who computes.
+    pub pipeline: Arc<Pipeline>,
+    /// What the pipeline reported.
+    pub progress: Arc<ProgressBoard>,
+    /// What people see.
+    pub status: Arc<watch::Sender<NodeStatus>>,
+}
+
+/// One member's machine at work.
+pub struct Host {
+    machine: Machine,
+    members: Vec<IdentityKey>,
+    names: Vec<String>,
+    me: MemberIndex,
+    net: NetHandle,
+    journal: Journal,
+    ledger: Arc<Ledger>,
+    objects: Arc<ObjectFolder>,
+    pipeline: Arc<Pipeline>,
+    progress: Arc<ProgressBoard>,
+    status: Arc<watch::Sender<NodeStatus>>,
+    clock: Clock,
+    timers: Timers,
+    jobs: JobRunner,
+    finished: mpsc::Receiver<Finished>,
+    reports: Reports,
+    /// Objects asked for that were here already; reported before anything else happens.
+    present: Vec<ObjectRef>,
+}
+
+impl Host {
+    /// Boots the machine with what earlier runs persisted.
+    ///
+    /// # Errors
+    /// If journal or ledger cannot be read or written.
+    pub async fn boot(parts: HostParts, journal: Vec<Vec<u8>>) -> Result<Self, HostError> {
+        let (jobs, finished) = JobRunner::new(Arc::clone(&parts.pipeline));
+        let records = parts.ledger.records()?;
+        let reports = Reports::new(parts.names.clone(), parts.net.stats());
+        let mut host = Self {
+            machine: parts.machine,
+            members: parts.members,
+            names: parts.names,
+            me: parts.me,
+            net: parts.net,
+            journal: parts.journal,
+            ledger: parts.ledger,
+            objects: parts.objects,
+            pipeline: parts.pipeline,
+            progress: parts.progress,
+            status: parts.status,
+            clock: Clock::start(),
+            timers: Timers::default(),
+            jobs,
+            finished,
+            reports,
+            present: Vec::new(),
+        };
+        host.handle(Event::Boot { records, journal }).await?;
+        for key in host.net.connected() {
+            if let Some(member) = host.member_of(&key) {
+                host.handle(Event::PeerUp(member)).await?;
+            }
+        }
+        Ok(host)
+    }
+
+    /// Waits for a timer or a finished job and handles it. Cancel-safe: whatever it waits for stays.
+    ///
+    /// # Errors
+    /// See [`HostError`].
+    pub async fn turn(&mut self) -> Result<(), HostError> {
+        let next = self.timers.next().map(|at| self.clock.instant(at));
+        let event = tokio::select! {
+            finished = self.finished.recv() => match finished {
+                Some(Finished { id, result }) if self.jobs.finish(id) => match result {
+                    Ok(output) => Event::JobDone(id, output),
+                    Err(reason) => {
+                        tracing::error!(job = id.0, %reason, "job failed");
+                        self.status.send_modify(|status| status.last_error = Some(reason.clone()));
+                        Event::JobFailed(id, reason)
+                    }
+                },
+                _ => return Ok(()),
+            },
+            () = sleep_until(next) => match self.timers.take_due(self.clock.now()) {
+                Some(timer) => Event::Tick(timer),
+                None => return Ok(()),
+            },
+        };
+        self.handle(event).await
+    }
+
+    /// Handles what the network says.
+    ///
+    /// # Errors
+    /// See [`HostError`].
+    pub async fn on_network(&mut self, event: NetEvent) -> Result<(), HostError> {
+        let event = match event {
+            NetEvent::Gossip { from, bytes, .. } | NetEvent::Direct { from, bytes } => {
+                self.member_of(&from).map(|from| Event::Message { from, bytes })
+            }
+            NetEvent::PeerUp(key) => self.member_of(&key).map(Event::PeerUp),
+            NetEvent::PeerDown(key) => self.member_of(&key).map(Event::PeerDown),
+            NetEvent::ObjectReady(object) => Some(Event::ObjectReady(object)),
+            NetEvent::ObjectFailed { object, reason } => {
+                tracing::warn!(object = %object.root.short(), %reason, "fetch failed");
+                Some(Event::ObjectFailed(object))
+            }
+            _ => None,
+        };
+        match event {
+            Some(event) => self.handle(event).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Hands an operator's wish to the machine.
+    ///
+    /// # Errors
+    /// See [`HostError`].
+    pub async fn command(&mut self, command: Command) -> Result<(), HostError> {
+        self.handle(Event::Operator(command)).await
+    }
+
+    /// The pipeline, for work that people ask for.
+    #[must_use]
+    pub fn pipeline(&self) -> Arc<Pipeline> {
+        Arc::clone(&self.pipeline)
+    }
+
+    /// Ends running jobs.
+    pub fn stop(&mut self) {
+        self.jobs.cancel_all();
+    }
+
+    async fn handle(&mut self, event: Event) -> Result<(), HostError> {
+        self.step(event).await?;
+        // Effects of one event may find objects that are here already: each is an event of its own.
+        while let Some(object) = self.present.pop() {
+            self.step(Event::ObjectReady(object)).await?;
+        }
+        Ok(())
+    }
+
+    async fn step(&mut self, event: Event) -> Result<(), HostError> {
+        let effects = self.machine.handle(self.clock.now(), event);
+        for effect in effects {
+            self.execute(effect).await?;
+        }
+        Ok(())
+    }
+
+    fn member_of(&self, key: &IdentityKey) -> Option<MemberIndex> {
+        let position = self.members.iter().position(|member| member == key)?;
+        u16::try_from(position).ok().map(MemberIndex)
+    }
+
+    fn key_of(&self, member: MemberIndex) -> Option<IdentityKey> {
+        self.members.get(member.position()).copied()
+    }
+}
+
+async fn sleep_until(instant: Option<std::time::Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant.into()).await,
+        None => std::future::pending().await,
+    }
+}

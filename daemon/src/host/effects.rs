@@ -1,0 +1,120 @@
+//! Executes what the machine asks for, in order.
+
+use fedshield_net::{Audience, Label};
+use fedshield_protocol::effect::{Effect, Purpose};
+use fedshield_protocol::ids::{IdentityKey, MemberIndex};
+use fedshield_protocol::journal;
+use fedshield_protocol::object::ObjectRef;
+
+use super::{Host, HostError};
+
+/// Under which label the network counts the bytes of a purpose.
+pub(super) fn label(purpose: Purpose) -> Label {
+    let number = match purpose {
+        Purpose::Ciphertext => 0,
+        Purpose::Share => 1,
+        Purpose::Aggregate => 2,
+        Purpose::Partial => 3,
+        Purpose::Adapter => 4,
+    };
+    Label::new(number).unwrap_or_default()
+}
+
+impl Host {
+    pub(super) async fn execute(&mut self, effect: Effect) -> Result<(), HostError> {
+        match effect {
+            Effect::Persist(bytes) => {
+                let round = journal::round_of(&bytes);
+                // An fsync blocks this thread only; other tasks move to other threads.
+                tokio::task::block_in_place(|| self.journal.append(round, &bytes))?;
+            }
+            Effect::Append(record) => {
+                tokio::task::block_in_place(|| self.ledger.append(&record))?;
+                self.finish_report(&record)?;
+            }
+            Effect::Truncate { before } => {
+                tokio::task::block_in_place(|| self.journal.truncate(before))?;
+            }
+            Effect::Gossip(bytes) => self.gossip(bytes).await,
+            Effect::Send { to, bytes } => self.send(to, bytes),
+            Effect::SetTimer(id, at) => self.timers.set(id, at),
+            Effect::CancelTimer(id) => self.timers.cancel(id),
+            Effect::Fetch { object, holders, purpose } => self.fetch(object, &holders, purpose),
+            Effect::StopFetch(object) => self.net.stop_fetch(&object),
+            Effect::Serve { object, audience, purpose } => {
+                let audience = match audience {
+                    None => Audience::Everyone,
+                    Some(members) => Audience::Only(self.keys_of(&members)),
+                };
+                if let Err(reason) = self.net.serve(object, audience, label(purpose)) {
+                    tracing::warn!(object = %object.root.short(), %reason, "cannot serve an object");
+                }
+            }
+            Effect::Unserve(object) => self.drop_object(&object),
+            Effect::Start(id, job) => self.jobs.start(id, job),
+            Effect::Cancel(id) => self.jobs.cancel(id),
+            Effect::Ban { member, evidence, reason } => self.keep_evidence(member, &evidence, &reason)?,
+            Effect::Publish(status) => {
+                self.reports.observe(&status);
+                self.status.send_modify(|node| node.machine = Some(*status));
+            }
+        }
+        Ok(())
+    }
+
+    async fn gossip(&self, bytes: Vec<u8>) {
+        // Nobody there to hear it is normal; the machine says it again.
+        if let Err(reason) = self.net.gossip(bytes).await {
+            tracing::debug!(%reason, "announcement not sent");
+        }
+    }
+
+    fn send(&self, to: MemberIndex, bytes: Vec<u8>) {
+        let Some(key) = self.key_of(to) else { return };
+        let net = self.net.clone();
+        // Not awaited here: a slow member must not hold up the machine. The network bounds what waits.
+        tokio::spawn(async move {
+            if let Err(reason) = net.send(key, bytes).await {
+                tracing::debug!(%to, %reason, "message not sent");
+            }
+        });
+    }
+
+    fn fetch(&mut self, object: ObjectRef, holders: &[MemberIndex], purpose: Purpose) {
+        if self.objects.contains(&object) {
+            self.present.push(object);
+            return;
+        }
+        if let Err(reason) = self.net.fetch(object, self.keys_of(holders), label(purpose)) {
+            tracing::warn!(object = %object.root.short(), %reason, "cannot fetch an object");
+        }
+    }
+
+    /// Stops giving an object out and forgets its bytes.
+    fn drop_object(&self, object: &ObjectRef) {
+        self.net.unserve(object);
+        if let Err(reason) = self.objects.remove(object) {
+            tracing::warn!(object = %object.root.short(), %reason, "cannot remove an object");
+        }
+    }
+
+    fn keep_evidence(
+        &self,
+        member: MemberIndex,
+        evidence: &[u8],
+        reason: &str,
+    ) -> Result<(), HostError> {
+        let name = self.names.get(member.position()).map_or("?", String::as_str);
+        tracing::error!(member = name, reason, "misbehaviour proven; evidence kept");
+        let digest = fedshield_protocol::object::ObjectRef::of(evidence).root;
+        self.ledger.put_note(&format!("evidence-{}", digest.short()), &evidence.to_vec())?;
+        self.status.send_modify(|status| {
+            status.last_error = Some(format!("{name} misbehaved: {reason}"));
+        });
+        Ok(())
+    }
+
+    fn keys_of(&self, members: &[MemberIndex]) -> Vec<IdentityKey> {
+        members.iter().filter_map(|member| self.key_of(*member)).collect()
+    }
+}

@@ -1,0 +1,157 @@
+//! What one finished round looked like from here.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use fedshield_net::{NetStats, Traffic};
+use fedshield_protocol::effect::Purpose;
+use fedshield_protocol::ids::{MemberIndex, Round};
+use fedshield_protocol::record::{CertifiedRecord, Outcome};
+use fedshield_protocol::status::{Phase, Status};
+
+use super::effects::label;
+use super::progress::RoundMeasures;
+use super::{Host, HostError};
+use crate::control::api::{RoundOutcome, RoundReport};
+
+/// Bytes by purpose, in the order of the path of an update.
+const PURPOSES: &[(&str, Purpose)] = &[
+    ("ciphertext", Purpose::Ciphertext),
+    ("share", Purpose::Share),
+    ("aggregate", Purpose::Aggregate),
+    ("partial", Purpose::Partial),
+    ("adapter", Purpose::Adapter),
+];
+
+/// Watches phases and traffic between two records.
+pub(super) struct Reports {
+    names: Vec<String>,
+    traffic: NetStats,
+    phase: Option<(Phase, Instant)>,
+    seconds: BTreeMap<String, f64>,
+    committee: BTreeMap<Round, Vec<MemberIndex>>,
+}
+
+impl Reports {
+    pub(super) fn new(names: Vec<String>, traffic: NetStats) -> Self {
+        let (seconds, committee) = (BTreeMap::new(), BTreeMap::new());
+        Self { names, traffic, phase: None, seconds, committee }
+    }
+
+    /// Takes note of a phase change.
+    pub(super) fn observe(&mut self, status: &Status) {
+        self.committee.insert(status.round, status.committee.clone());
+        while self.committee.len() > 2 {
+            self.committee.pop_first();
+        }
+        if self.phase.is_none_or(|(phase, _)| phase != status.phase) {
+            self.close_phase();
+            self.phase = Some((status.phase, Instant::now()));
+        }
+    }
+
+    /// The report of the round that `record` ends.
+    pub(super) fn finish(
+        &mut self,
+        record: &CertifiedRecord,
+        traffic: NetStats,
+        measures: RoundMeasures,
+    ) -> RoundReport {
+        self.close_phase();
+        let record = &record.record;
+        let (outcome, contributors) = match &record.outcome {
+            Outcome::Applied { set, .. } => (RoundOutcome::Applied, set.as_slice()),
+            Outcome::Rejected { set, .. } => (RoundOutcome::Rejected, set.as_slice()),
+            Outcome::Void { set, .. } => (RoundOutcome::Void, set.as_slice()),
+            Outcome::Skipped => (RoundOutcome::Skipped, &[][..]),
+        };
+        let committee = self.committee.remove(&record.round).unwrap_or_default();
+        let mut seconds = std::mem::take(&mut self.seconds);
+        // Waiting for others is what the phase took beyond this member's own work in it.
+        let own: f64 = ["train", "prune", "encrypt", "share"].iter().filter_map(|s| measures.seconds.get(s)).sum();
+        if let Some(commit) = seconds.get_mut("commit") {
+            *commit = (*commit - own).max(0.0);
+        }
+        for (stage, value) in measures.seconds {
+            seconds.entry(stage.to_owned()).or_insert(value);
+        }
+        let previous = std::mem::replace(&mut self.traffic, traffic);
+        RoundReport {
+            round: record.round,
+            outcome,
+            adapter_digest: record.adapter.map(|adapter| adapter.root),
+            contributors: contributors.iter().map(|(member, _)| self.name(*member)).collect(),
+            committee: committee.iter().map(|member| self.name(*member)).collect(),
+            bytes: bytes_between(&previous, &traffic, |traffic| traffic.bytes_out),
+            bytes_in: bytes_between(&previous, &traffic, |traffic| traffic.bytes_in),
+            seconds,
+            train_loss: measures.train_loss,
+            held_out_loss: None,
+            update_bytes_f32: measures.update_bytes_f32,
+            sent_bytes: measures.ciphertext_bytes,
+        }
+    }
+
+    fn close_phase(&mut self) {
+        if let Some((phase, since)) = self.phase.take() {
+            *self.seconds.entry(word(phase).to_owned()).or_default() += since.elapsed().as_secs_f64();
+        }
+    }
+
+    fn name(&self, member: MemberIndex) -> String {
+        self.names.get(member.position()).cloned().unwrap_or_else(|| member.to_string())
+    }
+}
+
+impl Host {
+    pub(super) fn finish_report(&mut self, record: &CertifiedRecord) -> Result<(), HostError> {
+        let measures = self.progress.take(record.record.round);
+        let report = self.reports.finish(record, self.net.stats(), measures);
+        tracing::info!(
+            round = %report.round,
+            outcome = ?report.outcome,
+            contributors = report.contributors.len(),
+            sent_bytes = report.bytes.values().sum::<u64>(),
+            "record"
+        );
+        self.ledger.put_report(&report)?;
+        Ok(())
+    }
+}
+
+fn bytes_between(
+    before: &NetStats,
+    after: &NetStats,
+    pick: impl Fn(&Traffic) -> u64,
+) -> BTreeMap<String, u64> {
+    let difference = |before: &Traffic, after: &Traffic| pick(after).saturating_sub(pick(before));
+    let mut bytes: BTreeMap<String, u64> = PURPOSES
+        .iter()
+        .map(|(word, purpose)| {
+            let label = label(*purpose);
+            ((*word).to_owned(), difference(&before.object(label), &after.object(label)))
+        })
+        .collect();
+    let messages = difference(&before.gossip, &after.gossip) + difference(&before.direct, &after.direct);
+    bytes.insert("messages".to_owned(), messages);
+    // Noise, multiplexing, gossip's fan-out and pings: everything on the wire, to be honest about it.
+    bytes.insert("transport".to_owned(), difference(&before.transport, &after.transport));
+    bytes
+}
+
+fn word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Gather => "gather",
+        Phase::Sync => "sync",
+        Phase::Commit => "commit",
+        Phase::Transfer => "transfer",
+        Phase::Aggregate => "aggregate",
+        Phase::Certify => "certify",
+        Phase::Decrypt => "decrypt",
+        Phase::Combine => "combine",
+        Phase::Apply => "apply",
+        Phase::Record => "record",
+        Phase::Paused => "paused",
+        Phase::Done => "done",
+    }
+}

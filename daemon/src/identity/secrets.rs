@@ -1,0 +1,166 @@
+//! Secrets between rounds (sealing keys, one-time keys, unsent shares): sealed files that can be erased one by one.
+
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::Identity;
+use super::sealed::SealKey;
+use crate::durable::{self, DiskError};
+use crate::error_code::ErrorCode;
+
+/// The longest secret: the key shares of 128 members for a ring of degree 2^16.
+const LIMIT_BYTES: u64 = 1 << 30;
+const MAX_NAME_BYTES: usize = 100;
+
+/// Why a secret could not be kept or found.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretStoreError {
+    /// Names are `a-z`, `0-9`, `-`, `_` and `.`, not starting with a dot, at most 100 bytes.
+    #[error("`{name}` is not a name for a secret")]
+    Name {
+        /// What was asked for.
+        name: String,
+    },
+    /// The file does not open: another identity's, or changed.
+    #[error("{} was not sealed by this identity, or was changed", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The system gives no randomness.
+    #[error("{0}")]
+    Random(String),
+    /// The disk.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+impl SecretStoreError {
+    /// The stable name.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Disk(error) => error.code(),
+            _ => ErrorCode::Internal,
+        }
+    }
+}
+
+/// A folder of sealed secrets. Calls block on the disk.
+#[derive(Debug, Clone)]
+pub struct SecretStore {
+    folder: PathBuf,
+    key: SealKey,
+}
+
+impl SecretStore {
+    /// The secrets of `identity` in `folder`, which is made if missing.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn open(folder: &Path, identity: &Identity) -> Result<Self, SecretStoreError> {
+        durable::make_folder(folder)?;
+        Ok(Self { folder: folder.to_path_buf(), key: identity.vault() })
+    }
+
+    /// Keeps `secret` as `name`, on disk when this returns; replaces an older one.
+    ///
+    /// # Errors
+    /// Any of [`SecretStoreError`] but `Damaged`.
+    pub fn put(&self, name: &str, secret: &[u8]) -> Result<(), SecretStoreError> {
+        let path = self.path(name)?;
+        let sealed = self
+            .key
+            .seal(secret, name.as_bytes())
+            .map_err(|error| SecretStoreError::Random(error.to_string()))?;
+        Ok(durable::replace(&path, &sealed)?)
+    }
+
+    /// The secret called `name`, if there is one.
+    ///
+    /// # Errors
+    /// Any of [`SecretStoreError`].
+    pub fn get(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, SecretStoreError> {
+        let path = self.path(name)?;
+        let Some(sealed) = durable::read_if_present(&path, LIMIT_BYTES)? else {
+            return Ok(None);
+        };
+        match self.key.open(&sealed, name.as_bytes()) {
+            Ok(plain) => Ok(Some(plain)),
+            Err(_) => Err(SecretStoreError::Damaged { path }),
+        }
+    }
+
+    /// Overwrites and removes the secret called `name`, if there is one.
+    ///
+    /// # Errors
+    /// A wrong name, or what the disk says.
+    pub fn erase(&self, name: &str) -> Result<(), SecretStoreError> {
+        Ok(durable::erase(&self.path(name)?)?)
+    }
+
+    /// The names that begin with `prefix`, in order.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn names(&self, prefix: &str) -> Result<Vec<String>, SecretStoreError> {
+        let entries =
+            std::fs::read_dir(&self.folder).map_err(|error| DiskError::at(&self.folder, error))?;
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| name.starts_with(prefix) && !name.ends_with(".next"))
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    fn path(&self, name: &str) -> Result<PathBuf, SecretStoreError> {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
+        let good = !name.is_empty()
+            && name.len() <= MAX_NAME_BYTES
+            && !name.starts_with('.')
+            && !name.ends_with(".next")
+            && name.chars().all(allowed);
+        if !good {
+            return Err(SecretStoreError::Name { name: name.chars().take(200).collect() });
+        }
+        Ok(self.folder.join(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Protection;
+
+    #[test]
+    fn a_secret_is_kept_sealed_under_its_own_name_and_erased() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("identity.key");
+        let identity = Identity::create(&path, &Protection::None).unwrap();
+        let secrets = SecretStore::open(&folder.path().join("secrets"), &identity).unwrap();
+        secrets.put("sealing-7", b"a sealing key").unwrap();
+        secrets.put("sealing-7", b"a sealing key!").unwrap();
+        assert_eq!(secrets.get("sealing-7").unwrap().unwrap().as_slice(), b"a sealing key!");
+        assert_eq!(secrets.names("sealing-").unwrap(), ["sealing-7"]);
+        let at = |name: &str| folder.path().join("secrets").join(name);
+        let raw = std::fs::read(at("sealing-7")).unwrap();
+        assert!(!raw.windows(7).any(|window| window == b"sealing"));
+        std::fs::copy(at("sealing-7"), at("sealing-8")).unwrap();
+        assert!(matches!(secrets.get("sealing-8"), Err(SecretStoreError::Damaged { .. })));
+        secrets.erase("sealing-7").unwrap();
+        assert_eq!(secrets.get("sealing-7").unwrap(), None);
+    }
+
+    #[test]
+    fn a_name_cannot_leave_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("identity.key");
+        let identity = Identity::create(&path, &Protection::None).unwrap();
+        let secrets = SecretStore::open(folder.path(), &identity).unwrap();
+        for name in ["", "../x", "a/b", ".x", "A", "x.next"] {
+            assert!(matches!(secrets.put(name, b""), Err(SecretStoreError::Name { .. })));
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! The journal file: replay, append, truncate.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use fedshield_protocol::ids::Round;
+
+use super::format::{Entry, Format, HEADER_BYTES, MAGIC, MAX_ENTRY_BYTES, Parsed};
+use crate::durable::{self, DiskError, PRIVATE_FILE};
+use crate::error_code::ErrorCode;
+
+/// Why the journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// An entry that was once on disk is damaged, and later ones are not.
+    #[error(
+        "{} is damaged at byte {offset}: {reason}. Stop the disk from doing more harm, restore the journal from \
+         a copy that is not older than the last start, or follow `a lost journal` in docs/OPERATING.md: the node \
+         must then rejoin with a new identity, because it no longer knows what it has voted for",
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where the damaged entry starts.
+        offset: u64,
+        /// What does not fit.
+        reason: &'static str,
+    },
+    /// Over [`MAX_ENTRY_BYTES`].
+    #[error("a journal entry of {length} bytes is over the limit of {MAX_ENTRY_BYTES}")]
+    TooLarge {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// An earlier write failed in a way that leaves unknown what is on disk; only a restart can tell.
+    #[error("the journal at {} failed before and takes nothing more until a restart", path.display())]
+    Poisoned {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The disk.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+impl JournalError {
+    /// The stable name.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Damaged { .. } => ErrorCode::JournalCorrupted,
+            Self::Disk(error) => error.code(),
+            Self::TooLarge { .. } | Self::Poisoned { .. } => ErrorCode::Internal,
+        }
+    }
+}
+
+/// What a start finds.
+#[derive(Debug, Default)]
+pub struct Replay {
+    /// All entries, in the order in which they were appended.
+    pub entries: Vec<Entry>,
+    /// The last append was cut by a crash and has been removed: worth a warning, not an error.
+    pub torn: Option<TornTail>,
+}
+
+/// What was cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TornTail {
+    /// Where.
+    pub offset: u64,
+    /// How many bytes.
+    pub length: u64,
+    /// What did not fit.
+    pub reason: &'static str,
+}
+
+/// The open journal. Calls block until the bytes are on disk.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+    format: Format,
+    end: u64,
+    poisoned: bool,
+}
+
+impl Journal {
+    /// Opens or makes the journal at `path` and reads what is in it.
+    ///
+    /// # Errors
+    /// [`JournalError::Damaged`], or what the disk says.
+    pub fn open(path: &Path) -> Result<(Self, Replay), JournalError> {
+        let disk = |error| DiskError::at(path, error);
+        if !path.exists() {
+            durable::make_folder(durable::parent(path))?;
+            durable::replace(path, &fresh_header().map_err(disk)?)?;
+        }
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .mode(PRIVATE_FILE)
+            .open(path)
+            .map_err(disk)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(disk)?;
+        let format = read_header(path, &bytes)?;
+        let (replay, end) = replay(path, &format, &bytes)?;
+        if replay.torn.is_some() {
+            file.set_len(end).and_then(|()| file.sync_all()).map_err(disk)?;
+        }
+        file.seek(SeekFrom::Start(end)).map_err(disk)?;
+        Ok((Self { path: path.to_path_buf(), file, format, end, poisoned: false }, replay))
+    }
+
+    /// Appends one entry; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// [`JournalError::TooLarge`]; what the disk says, and then nothing of the entry is left behind; or
+    /// [`JournalError::Poisoned`] after a failure that could not be undone.
+    pub fn append(&mut self, round: Round, body: &[u8]) -> Result<(), JournalError> {
+        self.check_usable()?;
+        if body.len() > MAX_ENTRY_BYTES {
+            return Err(JournalError::TooLarge { length: body.len() });
+        }
+        let bytes = self.format.encode(self.end, round, body);
+        if let Err(error) = self.file.write_all(&bytes) {
+            self.undo();
+            return Err(DiskError::at(&self.path, error).into());
+        }
+        if let Err(error) = self.file.sync_data() {
+            // After a failed fsync the kernel may have dropped the pages: a second one would lie.
+            self.poisoned = true;
+            return Err(DiskError::at(&self.path, error).into());
+        }
+        self.end += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Forgets the entries of rounds before `before`: writes the others to a new file and puts it in place.
+    ///
+    /// # Errors
+    /// What the disk says; the old file is then still in use.
+    pub fn truncate(&mut self, before: Round) -> Result<(), JournalError> {
+        self.check_usable()?;
+        let old = std::fs::read(&self.path).map_err(|error| DiskError::at(&self.path, error))?;
+        let (kept, end) = replay(&self.path, &self.format, &old)?;
+        if end != self.end {
+            return Err(damaged(&self.path, end, "it is shorter than what was written"));
+        }
+        if kept.entries.iter().all(|entry| entry.round >= before) {
+            return Ok(());
+        }
+        let mut bytes = fresh_header().map_err(|error| DiskError::at(&self.path, error))?;
+        let format = read_header(&self.path, &bytes)?;
+        for entry in kept.entries.iter().filter(|entry| entry.round >= before) {
+            let encoded = format.encode(bytes.len() as u64, entry.round, &entry.bytes);
+            bytes.extend_from_slice(&encoded);
+        }
+        durable::replace(&self.path, &bytes)?;
+        // The old handle points at a file without a name: nothing may be appended to it any more.
+        self.poisoned = true;
+        let (fresh, _) = Self::open(&self.path)?;
+        *self = fresh;
+        Ok(())
+    }
+
+    /// Length of the file in bytes.
+    #[must_use]
+    pub const fn length_bytes(&self) -> u64 {
+        self.end
+    }
+
+    fn check_usable(&self) -> Result<(), JournalError> {
+        if self.poisoned {
+            return Err(JournalError::Poisoned { path: self.path.clone() });
+        }
+        Ok(())
+    }
+
+    fn undo(&mut self) {
+        let undone = self
+            .file
+            .set_len(self.end)
+            .and_then(|()| self.file.seek(SeekFrom::Start(self.end)))
+            .and_then(|_| self.file.sync_all());
+        self.poisoned = undone.is_err();
+    }
+}
+
+fn fresh_header() -> io::Result<Vec<u8>> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.resize(HEADER_BYTES, 0);
+    getrandom::fill(&mut bytes[MAGIC.len()..]).map_err(io::Error::other)?;
+    Ok(bytes)
+}
+
+fn read_header(path: &Path, bytes: &[u8]) -> Result<Format, JournalError> {
+    let (magic, rest) = bytes.split_first_chunk::<8>().unzip();
+    match (magic, rest.and_then(|rest| rest.first_chunk::<16>())) {
+        (Some(MAGIC), Some(key)) => Ok(Format::new(key)),
+        _ => Err(damaged(path, 0, "it does not begin like a journal")),
+    }
+}
+
+/// All entries, and where the good part ends.
+fn replay(path: &Path, format: &Format, bytes: &[u8]) -> Result<(Replay, u64), JournalError> {
+    let mut replay = Replay::default();
+    let mut offset = HEADER_BYTES;
+    while offset < bytes.len() {
+        match format.parse(bytes, offset) {
+            Parsed::Entry(entry, length) => {
+                replay.entries.push(entry);
+                offset += length;
+            }
+            Parsed::Bad(reason) if entry_follows(format, bytes, offset) => {
+                return Err(damaged(path, offset as u64, reason));
+            }
+            Parsed::Bad(reason) => {
+                let length = (bytes.len() - offset) as u64;
+                replay.torn = Some(TornTail { offset: offset as u64, length, reason });
+                break;
+            }
+        }
+    }
+    Ok((replay, offset as u64))
+}
+
+/// A good entry behind a bad one: the bad one was complete once, this is no torn append.
+fn entry_follows(format: &Format, bytes: &[u8], bad: usize) -> bool {
+    (bad + 1..bytes.len()).any(|offset| matches!(format.parse(bytes, offset), Parsed::Entry(..)))
+}
+
+fn damaged(path: &Path, offset: u64, reason: &'static str) -> JournalError {
+    JournalError::Damaged { path: path.to_path_buf(), offset, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn entries_of(path: &Path) -> Vec<(u64, Vec<u8>)> {
+        let (_, replay) = Journal::open(path).unwrap();
+        replay.entries.into_iter().map(|entry| (entry.round.0, entry.bytes)).collect()
+    }
+
+    fn three(path: &Path) -> Vec<u64> {
+        let (mut journal, _) = Journal::open(path).unwrap();
+        let mut ends = vec![journal.length_bytes()];
+        for (round, body) in [(1, &b"one"[..]), (1, b""), (2, b"three")] {
+            journal.append(Round(round), body).unwrap();
+            ends.push(journal.length_bytes());
+        }
+        ends
+    }
+
+    #[test]
+    fn entries_come_back_in_order_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.log");
+        three(&path);
+        let all = vec![(1, b"one".to_vec()), (1, vec![]), (2, b"three".to_vec())];
+        assert_eq!(entries_of(&path), all);
+        let (mut journal, _) = Journal::open(&path).unwrap();
+        journal.append(Round(3), b"four").unwrap();
+        assert_eq!(entries_of(&path).len(), 4);
+    }
+
+    #[test]
+    fn a_crash_at_any_byte_of_an_append_loses_only_that_append() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.log");
+        let ends = three(&path);
+        let whole = fs::read(&path).unwrap();
+        for cut in ends[0]..whole.len() as u64 {
+            fs::write(&path, &whole[..cut as usize]).unwrap();
+            let (mut journal, replay) = Journal::open(&path).unwrap();
+            let complete = ends.iter().filter(|end| **end <= cut).count() - 1;
+            assert_eq!(replay.entries.len(), complete);
+            assert_eq!(replay.torn.is_some(), !ends.contains(&cut));
+            journal.append(Round(9), b"next").unwrap();
+            assert_eq!(entries_of(&path).len(), complete + 1);
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_before_the_last_entry_is_an_error_that_names_the_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.log");
+        let ends = three(&path);
+        let whole = fs::read(&path).unwrap();
+        for index in ends[0]..ends[2] {
+            let mut wrong = whole.clone();
+            wrong[index as usize] ^= 0x10;
+            fs::write(&path, &wrong).unwrap();
+            let start = ends.iter().rev().find(|end| **end <= index).unwrap();
+            match Journal::open(&path) {
+                Err(JournalError::Damaged { offset, .. }) => assert_eq!(offset, *start),
+                other => panic!("byte {index}: {other:?}"),
+            }
+            assert_eq!(fs::read(&path).unwrap(), wrong, "a damaged journal is left as it is");
+        }
+    }
+
+    #[test]
+    fn truncation_keeps_the_later_rounds_and_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.log");
+        three(&path);
+        let (mut journal, _) = Journal::open(&path).unwrap();
+        journal.truncate(Round(2)).unwrap();
+        journal.append(Round(5), b"later").unwrap();
+        assert_eq!(entries_of(&path), [(2, b"three".to_vec()), (5, b"later".to_vec())]);
+        journal.truncate(Round(9)).unwrap();
+        assert_eq!(journal.length_bytes(), HEADER_BYTES as u64);
+        assert!(matches!(
+            journal.append(Round(1), &vec![0; MAX_ENTRY_BYTES + 1]),
+            Err(JournalError::TooLarge { .. })
+        ));
+    }
+
+    #[test]
+    fn an_entry_inside_another_body_is_not_an_entry() {
+        let folder = tempfile::tempdir().unwrap();
+        let (inner, outer) = (folder.path().join("a"), folder.path().join("b"));
+        three(&inner);
+        let (mut journal, _) = Journal::open(&outer).unwrap();
+        journal.append(Round(1), &fs::read(&inner).unwrap()).unwrap();
+        let mut torn = fs::read(&outer).unwrap();
+        torn.pop();
+        fs::write(&outer, torn).unwrap();
+        assert!(Journal::open(&outer).unwrap().1.torn.is_some());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn any_file_is_read_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("journal.log");
+            fs::write(&path, &bytes).unwrap();
+            let _ = Journal::open(&path);
+            let mut headed = MAGIC.to_vec();
+            headed.extend_from_slice(&bytes);
+            fs::write(&path, &headed).unwrap();
+            let _ = Journal::open(&path);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! How entries lie in the file.
+//!
+//! ```text
+//! file  = "FSJRNL01" | file key (16 random bytes) | entry*
+//! entry = length u32 | round u64 | check of these two, 4 bytes | check of the body, 16 bytes | body
+//! ```
+//! Little-endian; checks are keyed BLAKE3 over the offset as well, cut short. The key keeps bytes that came from a
+//! remote from looking like an entry; the offset keeps an entry from being taken for another.
+
+use fedshield_protocol::ids::Round;
+
+/// First bytes of the file.
+pub(super) const MAGIC: &[u8; 8] = b"FSJRNL01";
+/// Magic and file key.
+pub(super) const HEADER_BYTES: usize = 24;
+/// What stands before a body.
+pub(super) const ENTRY_HEADER_BYTES: usize = 32;
+/// The longest entry.
+pub const MAX_ENTRY_BYTES: usize = 16 << 20;
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The round it belongs to.
+    pub round: Round,
+    /// Opaque.
+    pub bytes: Vec<u8>,
+}
+
+/// Makes and checks entries of one file.
+#[derive(Debug, Clone)]
+pub(super) struct Format {
+    key: [u8; 32],
+}
+
+/// What stands at an offset.
+pub(super) enum Parsed {
+    /// A whole entry of this many bytes.
+    Entry(Entry, usize),
+    /// Not an entry.
+    Bad(&'static str),
+}
+
+impl Format {
+    pub(super) fn new(file_key: &[u8; 16]) -> Self {
+        Self { key: blake3::derive_key("fedshield v1 daemon journal", file_key) }
+    }
+
+    /// The bytes of an entry that starts at `offset`.
+    pub(super) fn encode(&self, offset: u64, round: Round, body: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(ENTRY_HEADER_BYTES + body.len());
+        // The caller has checked the length against MAX_ENTRY_BYTES.
+        out.extend_from_slice(&(body.len() as u32).to_le_bytes());
+        out.extend_from_slice(&round.0.to_le_bytes());
+        let head: [u8; 4] = self.check(offset, b"head", &out);
+        let check: [u8; 16] = self.check(offset, b"body", body);
+        out.extend_from_slice(&head);
+        out.extend_from_slice(&check);
+        out.extend_from_slice(body);
+        out
+    }
+
+    /// Reads the entry that starts at `offset` of `file`.
+    pub(super) fn parse(&self, file: &[u8], offset: usize) -> Parsed {
+        let Some(rest) = file.get(offset..) else { return Parsed::Bad("past the end") };
+        let Some((header, rest)) = rest.split_first_chunk::<ENTRY_HEADER_BYTES>() else {
+            return Parsed::Bad("its header is cut off");
+        };
+        let [l0, l1, l2, l3, ..] = *header;
+        let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+        let mut round = [0; 8];
+        round.copy_from_slice(&header[4..12]);
+        let head: [u8; 4] = self.check(offset as u64, b"head", &header[..12]);
+        if header[12..16] != head || length > MAX_ENTRY_BYTES {
+            return Parsed::Bad("its header does not match its checksum");
+        }
+        let Some(body) = rest.get(..length) else { return Parsed::Bad("its body is cut off") };
+        let check: [u8; 16] = self.check(offset as u64, b"body", body);
+        if header[16..] != check {
+            return Parsed::Bad("its body does not match its checksum");
+        }
+        let entry = Entry { round: Round(u64::from_le_bytes(round)), bytes: body.to_vec() };
+        Parsed::Entry(entry, ENTRY_HEADER_BYTES + length)
+    }
+
+    fn check<const N: usize>(&self, offset: u64, part: &[u8], bytes: &[u8]) -> [u8; N] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(&offset.to_le_bytes()).update(part).update(bytes);
+        let mut out = [0; N];
+        hasher.finalize_xof().fill(&mut out);
+        out
+    }
+}

@@ -1,0 +1,80 @@
+//! apply: the opened sum becomes the next common adapter, the same bits at every member.
+
+use fedshield_protocol::ids::Digest;
+use fedshield_protocol::job::{Applied, Included, JobOutput, RoundStart};
+use fedshield_protocol::object::ObjectRef;
+use fedshield_train::TrainError;
+use fedshield_train::federated::{GlobalAdapter, OpenedSum};
+
+use super::observer::{Stage, timed};
+use super::{Pipeline, PipelineError};
+
+impl Pipeline {
+    pub(super) fn apply(
+        &self,
+        start: &RoundStart,
+        set: &[Included],
+        sum: &Digest,
+    ) -> Result<JobOutput, PipelineError> {
+        let RoundStart { round, applied, beacon } = *start;
+        let opened = self.opened_sum(round)?;
+        if opened.digest != *sum {
+            return Err(PipelineError::OtherSum { round });
+        }
+        let mut state = self.state();
+        if state.global.t() == applied + 1 {
+            // A restart after the adapter was written: the same result again.
+            let adapter = self.objects.put(&state.global.to_bytes())?;
+            return Ok(JobOutput::Applied(Applied { adapter, accepted: true, nonce: opened.nonce }));
+        }
+        if state.global.t() != applied {
+            let here = state.global.t();
+            return Err(PipelineError::Behind { round, wanted: applied, here });
+        }
+        let next = timed(&*self.observer, round, Stage::Apply, || {
+            let mask = self.mask_of(&state.global, &beacon);
+            let sum = OpenedSum {
+                values: &opened.values,
+                scale: self.terms.scale(applied),
+                weight_sum: opened.weight,
+                contributors: set.len() as u64,
+                weight_cap: u64::from(self.terms.manifest.weight_cap),
+            };
+            if opened.out_of_range > 0 {
+                tracing::warn!(%round, slots = opened.out_of_range, "sum rejected: slots out of range");
+                return Ok(None);
+            }
+            match state.global.apply(&self.terms.settings, &mask, &sum) {
+                Ok(next) => Ok(Some(next)),
+                Err(TrainError::Rejected(reason)) => {
+                    tracing::warn!(%round, %reason, "sum rejected");
+                    Ok(None)
+                }
+                Err(other) => Err(other),
+            }
+        })?;
+        let accepted = next.is_some();
+        let adapter = match next {
+            Some(next) => {
+                let adapter = self.objects.put(&next.to_bytes())?;
+                state.set_global(next, &adapter)?;
+                adapter
+            }
+            None => self.objects.put(&state.global.to_bytes())?,
+        };
+        Ok(JobOutput::Applied(Applied { adapter, accepted, nonce: opened.nonce }))
+    }
+
+    /// Takes over an adapter that a quorum recorded.
+    pub(super) fn adopt(&self, adapter: ObjectRef, applied: u64) -> Result<JobOutput, PipelineError> {
+        let global = GlobalAdapter::from_bytes(&self.objects.read(&adapter)?)?;
+        global.check_settings(&self.terms.settings)?;
+        let mut state = self.state();
+        if global.layout() != state.global.layout() || global.t() != applied {
+            let reason = "the recorded adapter was made for another model or round";
+            return Err(TrainError::Adapter(reason.to_owned()).into());
+        }
+        state.set_global(global, &adapter)?;
+        Ok(JobOutput::Adopted)
+    }
+}

@@ -1,0 +1,98 @@
+//! combine: the summed key from partial decryptions, its check, and the opened sum.
+
+use std::io::BufReader;
+
+use fedshield_he::{Answers, PartialDecryption, combine, decrypt_to_vec};
+use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::job::{Combined, Included, JobOutput, RoundStart};
+use fedshield_protocol::object::ObjectRef;
+use serde::{Deserialize, Serialize};
+
+use super::observer::{Stage, timed};
+use super::round_folder::write_value;
+use super::{Pipeline, PipelineError};
+
+/// The opened sum, as every member has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenedSum {
+    /// Digest that members agreed on.
+    pub digest: Digest,
+    /// Sum over the contributors of `round(scale * weight_i * x_i)`, in the mask's order.
+    pub values: Vec<i64>,
+    /// Sum of the contributors' weights.
+    pub weight: u64,
+    /// Digest of the sum of their nonces.
+    pub nonce: Digest,
+    /// Slots that no honest contributors can have produced.
+    pub out_of_range: u64,
+}
+
+impl Pipeline {
+    pub(super) fn combine(
+        &self,
+        start: &RoundStart,
+        set: &[Included],
+        aggregate: ObjectRef,
+        partials: &[(MemberIndex, ObjectRef)],
+    ) -> Result<JobOutput, PipelineError> {
+        let round = start.round;
+        let context = self.terms.context(round);
+        let contributors = self.contributors(round, set)?;
+        let value_count = self.value_count(start)?;
+        let mut answers = Vec::with_capacity(partials.len());
+        for (member, object) in partials {
+            let bytes = self.objects.read(object)?;
+            match PartialDecryption::from_bytes(&context, member.share_index(), &contributors, &bytes) {
+                Ok(answer) => answers.push(answer),
+                Err(reason) => tracing::warn!(%round, %member, %reason, "partial decryption refused"),
+            }
+        }
+        let open = || Ok::<_, PipelineError>(BufReader::new(self.objects.open(&aggregate)?));
+        let limits = (self.terms.threshold, max_faulty(self.terms.member_count()));
+        let result = timed(&*self.observer, round, Stage::Combine, || {
+            combine(&context, &contributors, limits, &answers, value_count, open()?)
+                .map_err(PipelineError::from)
+        });
+        let combined = match result {
+            Ok(combined) => combined,
+            // Too few or wrong answers: more may come. A residual is the ciphertexts' fault, and no answer mends it.
+            Err(PipelineError::Encryption(
+                fedshield_he::Error::NotOpened { .. } | fedshield_he::Error::Residual { .. },
+            )) => return Ok(JobOutput::Combined(Combined::NotYet)),
+            Err(other) => return Err(other),
+        };
+        let (values, opened) =
+            decrypt_to_vec(&context, &contributors, &combined.key, value_count, open()?)?;
+        let folder = self.round_folder(round)?;
+        let sum = OpenedSum {
+            digest: Digest(opened.digest),
+            values,
+            weight: opened.weight,
+            nonce: Digest(opened.nonce_digest),
+            out_of_range: opened.out_of_range,
+        };
+        write_value(&folder.join("key"), &combined.key.to_bytes(&context, &contributors))?;
+        write_value(&folder.join("sum"), &sum)?;
+        let culprits = match combined.answers {
+            Answers::Culprits(indices) => {
+                indices.iter().map(|index| MemberIndex(index.saturating_sub(1))).collect()
+            }
+            Answers::Consistent | Answers::Disputed(_) => Vec::new(),
+        };
+        let key = Digest(combined.key.digest(&context, &contributors));
+        Ok(JobOutput::Combined(Combined::Opened { key, sum: sum.digest, culprits }))
+    }
+
+    /// The sum that this member opened in a round, once [`combine`](Self::run) has opened it.
+    ///
+    /// # Errors
+    /// If the round's folder does not hold it.
+    pub fn opened_sum(&self, round: Round) -> Result<OpenedSum, PipelineError> {
+        super::round_folder::read_value(&self.round_folder(round)?.join("sum"))
+    }
+}
+
+/// f = floor((n - 1) / 3).
+fn max_faulty(members: u16) -> u16 {
+    members.saturating_sub(1) / 3
+}

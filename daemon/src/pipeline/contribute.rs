@@ -1,0 +1,188 @@
+//! train, prune, encode, encrypt, share, seal: one's own part of a round.
+
+use std::time::Instant;
+
+use fedshield_he::{SealingPublicKey, Update, commit_key, encrypt};
+use fedshield_protocol::hash::Use;
+use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::job::{CommitmentBody, JobOutput, RoundStart};
+use fedshield_train::federated::{GlobalAdapter, Mask, PrunedUpdate};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::observer::{ContributionSizes, Stage, timed};
+use super::round_folder::{Sent, secret};
+use super::{Pipeline, PipelineError};
+use crate::host::Cancel;
+use crate::randomness::OsRandom;
+
+/// Name of the sealed result of training, kept until it is spent, so that a skipped round costs no training.
+pub(super) const TRAINED: &str = "trained";
+
+/// What local training gave, and from which adapter.
+#[derive(Serialize, Deserialize)]
+struct Trained {
+    applied: u64,
+    adapter: [u8; 32],
+    theta: Vec<f32>,
+}
+
+impl Pipeline {
+    pub(super) fn contribute(
+        &self,
+        start: &RoundStart,
+        sealing_keys: &[Vec<u8>],
+        cancel: &Cancel,
+    ) -> Result<JobOutput, PipelineError> {
+        let RoundStart { round, beacon, .. } = start;
+        let round = *round;
+        let global = self.global_at(start)?;
+        let (theta, train_loss) = self.train(round, &global, beacon, cancel)?;
+        let begin = Instant::now();
+        self.observer.begin(round, Stage::Prune);
+        let update = self.prune(round, &global, &theta, beacon)?;
+        self.observer.end(round, Stage::Prune, begin.elapsed().as_secs_f64());
+        if cancel.is_cancelled() {
+            return Err(PipelineError::Cancelled);
+        }
+        let body = self.encrypt(round, &global, &update, sealing_keys)?;
+        self.observer.contributed(
+            round,
+            ContributionSizes {
+                values: update.values.len() as u64,
+                ciphertext_bytes: body.ciphertext.length,
+                train_loss,
+            },
+        );
+        Ok(JobOutput::Contribution(body))
+    }
+
+    /// The common adapter, if it is the one that the round starts from.
+    pub(super) fn global_at(&self, start: &RoundStart) -> Result<GlobalAdapter, PipelineError> {
+        let state = self.state();
+        let RoundStart { round, applied: wanted, .. } = *start;
+        if state.global.t() != wanted {
+            return Err(PipelineError::Behind { round, wanted, here: state.global.t() });
+        }
+        Ok(state.global.clone())
+    }
+
+    /// The mask that every member uses in a round.
+    pub(super) fn mask_of(&self, global: &GlobalAdapter, beacon: &Digest) -> Mask {
+        global.mask(&self.terms.settings, Use::Mask.digest(&[beacon.as_bytes()]).0)
+    }
+
+    fn train(
+        &self,
+        round: Round,
+        global: &GlobalAdapter,
+        beacon: &Digest,
+        cancel: &Cancel,
+    ) -> Result<(Vec<f32>, Option<f64>), PipelineError> {
+        let adapter = global.digest();
+        if let Some(bytes) = self.secrets.get(TRAINED)?
+            && let Ok(trained) = postcard::from_bytes::<Trained>(&bytes)
+            && (trained.applied, trained.adapter) == (global.t(), adapter)
+        {
+            return Ok((trained.theta, None));
+        }
+        let name = self.terms.me.0.to_le_bytes();
+        // Another order of examples at every member and in every round.
+        let seed = Use::Mask.digest(&[b"batches", beacon.as_bytes(), &name]).0;
+        let result = timed(&*self.observer, round, Stage::Train, || {
+            let on_step = |step| self.observer.step(round, step);
+            self.learning.train(global, &self.terms.settings, seed, cancel, &on_step)
+        })?;
+        let losses = &result.stats.losses;
+        let mean = losses.iter().sum::<f64>() / losses.len().max(1) as f64;
+        let trained = Trained { applied: global.t(), adapter, theta: result.theta };
+        let bytes = Zeroizing::new(
+            postcard::to_allocvec(&trained).map_err(|e| PipelineError::corrupt(&self.folder, e))?,
+        );
+        self.secrets.put(TRAINED, &bytes)?;
+        Ok((trained.theta, Some(mean)))
+    }
+
+    fn prune(
+        &self,
+        round: Round,
+        global: &GlobalAdapter,
+        theta: &[f32],
+        beacon: &Digest,
+    ) -> Result<PrunedUpdate, PipelineError> {
+        let mask = self.mask_of(global, beacon);
+        let clip = self.terms.settings.clip(global.t());
+        let mut state = self.state();
+        // A round that moved on while this member trained.
+        if state.global.t() != global.t() {
+            let here = state.global.t();
+            return Err(PipelineError::Behind { round, wanted: global.t(), here });
+        }
+        let update = state.memory.prune(global, theta, mask, clip)?;
+        state.save_memory(&self.secrets)?;
+        let sent = Sent {
+            applied: global.t(),
+            values: update.values.clone(),
+            indices: update.mask.indices().to_vec(),
+            dense_len: update.mask.dense_len() as u64,
+        };
+        let bytes = Zeroizing::new(
+            postcard::to_allocvec(&sent).map_err(|e| PipelineError::corrupt(&self.folder, e))?,
+        );
+        self.secrets.put(&secret::sent(round), &bytes)?;
+        Ok(update)
+    }
+
+    fn encrypt(
+        &self,
+        round: Round,
+        global: &GlobalAdapter,
+        update: &PrunedUpdate,
+        sealing_keys: &[Vec<u8>],
+    ) -> Result<CommitmentBody, PipelineError> {
+        let context = self.terms.context(round);
+        let sender = self.terms.me.share_index();
+        let mut rng = OsRandom::checked().map_err(PipelineError::Randomness)?;
+        let mut nonce = Zeroizing::new([0u8; 32]);
+        rand::Rng::fill_bytes(&mut rng, nonce.as_mut_slice());
+        let plain = Update {
+            values: &update.values,
+            scale: self.terms.scale(global.t()),
+            weight: self.weight(),
+            nonce: &nonce,
+        };
+        let mut writer = self.objects.create()?;
+        let (key, _) = timed(&*self.observer, round, Stage::Encrypt, || {
+            encrypt(&context, sender, &plain, &mut rng, &mut writer)
+        })?;
+        let ciphertext = writer.finish()?;
+        let receivers = (1u16..)
+            .zip(sealing_keys)
+            .map(|(member, bytes)| SealingPublicKey::from_bytes(member, bytes))
+            .collect::<Result<Vec<_>, _>>()?;
+        let (commitment, boxes, preimages) = timed(&*self.observer, round, Stage::Share, || {
+            let threshold = self.terms.threshold;
+            commit_key(&context, sender, threshold, &receivers, key, &ciphertext.root.0, &mut rng)
+        })?;
+        for (member, preimage) in (0u16..).map(MemberIndex).zip(&preimages) {
+            self.secrets.put(&secret::dealt(round, member), &preimage.to_bytes(&context))?;
+        }
+        let boxes = boxes.iter().map(|b| self.objects.put(b)).collect::<Result<Vec<_>, _>>()?;
+        Ok(CommitmentBody {
+            ciphertext,
+            boxes,
+            shares: commitment.to_bytes(&context),
+            layout: self.layout_digest(global, update.mask.digest()),
+        })
+    }
+
+    /// Weight of this member's update: its examples, capped.
+    fn weight(&self) -> u32 {
+        let examples = u32::try_from(self.learning.example_count()).unwrap_or(u32::MAX);
+        examples.min(self.terms.manifest.weight_cap).max(1)
+    }
+
+    fn layout_digest(&self, global: &GlobalAdapter, mask: [u8; 32]) -> Digest {
+        Use::Commitment.digest(&[b"layout", &global.layout().digest(), &mask])
+    }
+}

@@ -1,0 +1,102 @@
+//! Why a job could not be done.
+
+use std::path::{Path, PathBuf};
+
+use fedshield_protocol::ids::{MemberIndex, Round};
+
+use crate::objects::ObjectFolderError;
+use crate::identity::SecretStoreError;
+
+/// Why a job could not be done. Messages name the file, member or field and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// A field of the manifest that this build cannot honour.
+    #[error("manifest field `{field}`: {reason}")]
+    Manifest {
+        /// Dotted name.
+        field: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// A file of the pipeline's folder.
+    #[error("{path}: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file of the pipeline's folder that holds something else.
+    #[error("{path}: {reason}; remove it if the round it belongs to is over")]
+    Corrupt {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Training, pruning or applying.
+    #[error(transparent)]
+    Train(#[from] fedshield_train::TrainError),
+    /// Encrypting, sharing or opening.
+    #[error(transparent)]
+    Encryption(#[from] fedshield_he::Error),
+    /// The object folder.
+    #[error(transparent)]
+    Objects(#[from] ObjectFolderError),
+    /// The sealed secrets.
+    #[error(transparent)]
+    Secrets(#[from] SecretStoreError),
+    /// This member is not at the adapter that the round starts from.
+    #[error("round {round} starts after {wanted} applied rounds, this member has {here}: it has to catch up first")]
+    Behind {
+        /// The round.
+        round: Round,
+        /// Applied rounds that the round starts from.
+        wanted: u64,
+        /// Applied rounds here.
+        here: u64,
+    },
+    /// A share of a decided update is not here.
+    #[error("round {round}: the key share from member {member} is missing")]
+    ShareMissing {
+        /// The round.
+        round: Round,
+        /// Who dealt it.
+        member: MemberIndex,
+    },
+    /// Another set was answered for already.
+    #[error("round {round}: a partial decryption for another set was made already; it is made once")]
+    AlreadyReleased {
+        /// The round.
+        round: Round,
+    },
+    /// The decided sum is not the one that was opened here.
+    #[error("round {round}: the decided sum was not opened here")]
+    OtherSum {
+        /// The round.
+        round: Round,
+    },
+    /// Randomness of the operating system.
+    #[error("the operating system gives no randomness: {0}")]
+    Randomness(String),
+    /// The daemon stops, or the round moved on.
+    #[error("cancelled")]
+    Cancelled,
+    /// Nothing to measure on.
+    #[error("there is no held-out data to evaluate on: set `data.held_out` or `data.held_out_fraction`")]
+    NoHeldOut,
+}
+
+impl PipelineError {
+    pub(crate) fn manifest(field: &'static str, reason: impl Into<String>) -> Self {
+        Self::Manifest { field, reason: reason.into() }
+    }
+
+    pub(crate) fn file(path: &Path, source: std::io::Error) -> Self {
+        Self::File { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn corrupt(path: &Path, reason: impl ToString) -> Self {
+        Self::Corrupt { path: path.to_owned(), reason: reason.to_string() }
+    }
+}

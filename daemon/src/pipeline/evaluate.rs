@@ -1,0 +1,116 @@
+//! Honest numbers for people: base, local-only and federated, on this member's held-out data.
+
+use fedshield_protocol::hash::Use;
+use fedshield_protocol::ids::Round;
+use fedshield_train::federated::GlobalAdapter;
+
+use super::observer::{Stage, TrainingStep, timed};
+use super::{Pipeline, PipelineError};
+use crate::host::Cancel;
+
+/// Mean losses on the held-out response tokens, nats per token, and one answer for the eye.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LossComparison {
+    /// The base model.
+    pub base: f64,
+    /// An adapter trained on this member's data alone, for as many steps as the federation took.
+    pub local: f64,
+    /// The common adapter.
+    pub federated: f64,
+    /// Held-out examples.
+    pub examples: usize,
+    /// A held-out prompt, its reference answer, the base model's answer and the federation's.
+    pub sample: Option<SampleAnswer>,
+}
+
+/// One answer before and after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SampleAnswer {
+    /// What was asked.
+    pub prompt: String,
+    /// What the data says.
+    pub reference: String,
+    /// The base model's greedy answer.
+    pub before: String,
+    /// The greedy answer with the common adapter.
+    pub after: String,
+}
+
+/// Longest sample answer, in tokens.
+const SAMPLE_TOKENS: usize = 64;
+
+impl Pipeline {
+    /// Compares losses; trains the local-only adapter for it.
+    ///
+    /// # Errors
+    /// Without held-out data; or what training returns.
+    pub fn evaluate(&self, cancel: &Cancel) -> Result<LossComparison, PipelineError> {
+        let learning = &*self.learning;
+        if learning.data.held_out.is_empty() {
+            return Err(PipelineError::NoHeldOut);
+        }
+        let federated = self.state().global.clone();
+        let round = Round(federated.t());
+        timed(&*self.observer, round, Stage::Evaluate, || {
+            let local = self.train_alone(federated.t(), cancel)?;
+            let held_out = &learning.data.held_out;
+            let loss = |adapter: Option<&GlobalAdapter>| {
+                learning.trainer.evaluate(adapter, held_out).map(|e| e.loss)
+            };
+            Ok(LossComparison {
+                base: loss(None)?,
+                local: loss(Some(&local))?,
+                federated: loss(Some(&federated))?,
+                examples: held_out.len(),
+                sample: self.sample(&federated)?,
+            })
+        })
+    }
+
+    /// Writes the common adapter as a PEFT folder.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn export(&self, folder: &std::path::Path) -> Result<(), PipelineError> {
+        let global = self.state().global.clone();
+        Ok(fedshield_train::adapter::export_peft(folder, &global, &self.learning.base)?)
+    }
+
+    /// Applied rounds and root of the common adapter.
+    #[must_use]
+    pub fn adapter(&self) -> (u64, fedshield_protocol::object::ObjectRef) {
+        let state = self.state();
+        let object = fedshield_protocol::object::ObjectRef::of(&state.global.to_bytes());
+        (state.global.t(), object)
+    }
+
+    fn train_alone(&self, rounds: u64, cancel: &Cancel) -> Result<GlobalAdapter, PipelineError> {
+        let (learning, terms) = (&*self.learning, &self.terms);
+        let mut local = learning.trainer.first_adapter(&terms.settings, terms.federation.0)?;
+        let steps = rounds * terms.settings.steps as u64;
+        for t in 0..rounds {
+            let seed = Use::Mask.digest(&[b"local-only", &t.to_le_bytes(), &terms.me.0.to_le_bytes()]);
+            let done = t * terms.settings.steps as u64;
+            let on_step = |step: TrainingStep| {
+                self.observer.step(Round(t), TrainingStep { step: done + step.step, steps, ..step });
+            };
+            let result = learning.train(&local, &terms.settings, seed.0, cancel, &on_step)?;
+            local = local.with_trained(&result.theta)?;
+        }
+        Ok(local)
+    }
+
+    fn sample(&self, federated: &GlobalAdapter) -> Result<Option<SampleAnswer>, PipelineError> {
+        let learning = &*self.learning;
+        let Some(held_out) = learning.data.held_out.first() else { return Ok(None) };
+        let answer = |adapter: Option<&GlobalAdapter>| {
+            learning.trainer.answer(adapter, learning.template, &held_out.example, SAMPLE_TOKENS)
+        };
+        Ok(Some(SampleAnswer {
+            prompt: held_out.example.prompt(),
+            reference: held_out.example.answer(),
+            before: answer(None)?,
+            after: answer(Some(federated))?,
+        }))
+    }
+}

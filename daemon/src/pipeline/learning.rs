@@ -1,0 +1,130 @@
+//! The base model and this organisation's data, opened once.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use fedshield_protocol::ids::Digest;
+use fedshield_train::TrainError;
+use fedshield_train::data::{DataSet, DataSettings};
+use fedshield_train::federated::{FederatedSettings, GlobalAdapter};
+use fedshield_train::load::LoadedModel;
+use fedshield_train::text::Template;
+use fedshield_train::train::{RoundResult, TrainSettings, Trainer};
+
+use super::observer::TrainingStep;
+use super::{PipelineError, Terms};
+use crate::host::Cancel;
+
+/// Where model and data are, and how to read them.
+#[derive(Debug, Clone)]
+pub struct LearningSources {
+    /// Hugging Face folder or GGUF file.
+    pub model: PathBuf,
+    /// JSONL files to train on.
+    pub train: Vec<PathBuf>,
+    /// JSONL files to evaluate on; empty: a fraction of the training files.
+    pub held_out: Vec<PathBuf>,
+    /// That fraction.
+    pub held_out_fraction: f64,
+}
+
+/// The model's weights, read and named; not yet on a device.
+pub struct OpenedModel {
+    sources: LearningSources,
+    model: LoadedModel,
+}
+
+impl OpenedModel {
+    /// Reads the model.
+    ///
+    /// # Errors
+    /// Names the file and the tensor that is wrong.
+    pub fn open(sources: LearningSources) -> Result<Self, PipelineError> {
+        let model = LoadedModel::open(&sources.model)?;
+        Ok(Self { sources, model })
+    }
+
+    /// Digest of config, tokenizer and weights.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest(self.model.digest)
+    }
+
+    /// Puts the model on the device and reads the data, as the manifest says.
+    ///
+    /// # Errors
+    /// Names the data file and line, or the setting.
+    pub fn prepare(self, terms: &Terms) -> Result<Learning, PipelineError> {
+        let training = &terms.manifest.training;
+        let settings = TrainSettings {
+            batch_size: training.batch_size as usize,
+            max_gradient_norm: training.max_gradient_norm.get(),
+            ..TrainSettings::default()
+        };
+        let base = self.sources.model.display().to_string();
+        let template = match terms.template {
+            Some(template) => template,
+            None => self.model.own_template()?,
+        };
+        let trainer = Trainer::new(self.model, settings)?;
+        let data = read_data(&self.sources, &trainer, template, training.sequence_length as usize)?;
+        Ok(Learning { trainer, data, template, base })
+    }
+}
+
+/// Trainer and data of one member.
+pub struct Learning {
+    pub(super) trainer: Trainer,
+    pub(super) data: DataSet,
+    pub(super) template: Template,
+    /// What PEFT files call the base model.
+    pub(super) base: String,
+}
+
+impl Learning {
+    /// Examples to train on.
+    #[must_use]
+    pub fn example_count(&self) -> usize {
+        self.data.train.len()
+    }
+
+    /// train: the factors of round `global.t()` after local training.
+    pub(super) fn train(
+        &self,
+        global: &GlobalAdapter,
+        settings: &FederatedSettings,
+        seed: [u8; 32],
+        cancel: &Cancel,
+        on_step: &dyn Fn(TrainingStep),
+    ) -> Result<RoundResult, PipelineError> {
+        let mut progress = |step: &fedshield_train::train::Progress| {
+            on_step(TrainingStep {
+                step: step.step as u64,
+                steps: step.steps as u64,
+                loss: step.loss,
+                tokens_per_second: step.tokens_per_second,
+            });
+            if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        match self.trainer.train_round(global, settings, seed, &self.data, &mut progress) {
+            Err(TrainError::Cancelled { .. }) => Err(PipelineError::Cancelled),
+            other => Ok(other?),
+        }
+    }
+}
+
+fn read_data(
+    sources: &LearningSources,
+    trainer: &Trainer,
+    template: Template,
+    max_length: usize,
+) -> Result<DataSet, PipelineError> {
+    let fraction = if sources.held_out.is_empty() { sources.held_out_fraction } else { 0.0 };
+    let settings = DataSettings { template, max_length, held_out: fraction };
+    let mut data = DataSet::load(&sources.train, trainer.tokenizer(), &settings)?;
+    if !sources.held_out.is_empty() {
+        let settings = DataSettings { held_out: 0.0, ..settings };
+        data.held_out = DataSet::load(&sources.held_out, trainer.tokenizer(), &settings)?.train;
+    }
+    Ok(data)
+}

@@ -1,0 +1,100 @@
+//! Who may watch the pipeline: progress for people, seconds for reports.
+
+use fedshield_protocol::ids::Round;
+
+/// The steps of the path that run here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// Local training.
+    Train,
+    /// Choosing and clipping what is sent.
+    Prune,
+    /// Quantising and encrypting; one pass over the values.
+    Encrypt,
+    /// Splitting and sealing the key.
+    Share,
+    /// Adding ciphertexts.
+    Aggregate,
+    /// Adding key shares.
+    Decrypt,
+    /// Finding the key and opening the sum.
+    Combine,
+    /// Applying the sum.
+    Apply,
+    /// Comparing losses.
+    Evaluate,
+}
+
+impl Stage {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Prune => "prune",
+            Self::Encrypt => "encrypt",
+            Self::Share => "share",
+            Self::Aggregate => "aggregate",
+            Self::Decrypt => "decrypt",
+            Self::Combine => "combine",
+            Self::Apply => "apply",
+            Self::Evaluate => "evaluate",
+        }
+    }
+}
+
+/// One optimiser step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TrainingStep {
+    /// Steps done.
+    pub step: u64,
+    /// Of how many.
+    pub steps: u64,
+    /// Mean loss over the step's labelled tokens, nats.
+    pub loss: f64,
+    /// Tokens computed per second.
+    pub tokens_per_second: f64,
+}
+
+/// Receives what the pipeline does while it does it. Called from worker threads; must not block.
+pub trait Observer: Send + Sync {
+    /// A stage begins.
+    fn begin(&self, _round: Round, _stage: Stage) {}
+    /// A stage is done.
+    fn end(&self, _round: Round, _stage: Stage, _seconds: f64) {}
+    /// An optimiser step is done.
+    fn step(&self, _round: Round, _step: TrainingStep) {}
+    /// An update was encrypted.
+    fn contributed(&self, _round: Round, _update: ContributionSizes) {}
+}
+
+/// Sizes and losses of one's own update.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ContributionSizes {
+    /// Values that survived pruning.
+    pub values: u64,
+    /// Bytes of the ciphertext with its headers.
+    pub ciphertext_bytes: u64,
+    /// Mean training loss over the round's steps; `None` if an earlier training was sent again.
+    pub train_loss: Option<f64>,
+}
+
+/// Nobody watches.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoObserver;
+
+impl Observer for NoObserver {}
+
+/// Tells the observer how long a stage took.
+pub(super) fn timed<T>(
+    observer: &dyn Observer,
+    round: Round,
+    stage: Stage,
+    work: impl FnOnce() -> T,
+) -> T {
+    observer.begin(round, stage);
+    let begin = std::time::Instant::now();
+    let result = work();
+    observer.end(round, stage, begin.elapsed().as_secs_f64());
+    result
+}

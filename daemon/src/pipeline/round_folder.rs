@@ -1,0 +1,84 @@
+//! What one round leaves on disk: public results in a folder, secrets in the sealed store.
+//!
+//! ```text
+//! rounds/<round>/key    the accepted key K of the sum (public among members)
+//! rounds/<round>/sum    the opened sum
+//! secrets round-<r>-sent, round-<r>-deal-<m>, round-<r>-share-<m>
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use fedshield_protocol::ids::{MemberIndex, Round};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{Pipeline, PipelineError};
+use crate::durable;
+
+/// What this member sent, until it is spent.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Sent {
+    /// Applied rounds before the round.
+    pub(super) applied: u64,
+    /// Clipped values in the mask's order.
+    pub(super) values: Vec<f32>,
+    /// The mask, as indices into the factors that were trained.
+    pub(super) indices: Vec<u32>,
+    /// How many values the factors have.
+    pub(super) dense_len: u64,
+}
+
+/// Names of the round's secrets.
+pub(super) mod secret {
+    use super::{MemberIndex, Round};
+
+    pub(crate) fn sent(round: Round) -> String {
+        format!("round-{round}-sent")
+    }
+
+    pub(crate) fn dealt(round: Round, member: MemberIndex) -> String {
+        format!("round-{round}-deal-{member}")
+    }
+
+    pub(crate) fn share(round: Round, dealer: MemberIndex) -> String {
+        format!("round-{round}-share-{dealer}")
+    }
+
+    pub(crate) fn released(round: Round) -> String {
+        format!("round-{round}-released")
+    }
+
+    pub(crate) fn all_of(round: Round) -> String {
+        format!("round-{round}-")
+    }
+}
+
+impl Pipeline {
+    pub(super) fn round_folder(&self, round: Round) -> Result<PathBuf, PipelineError> {
+        let folder = self.folder.join("rounds").join(round.to_string());
+        fs::create_dir_all(&folder).map_err(|e| PipelineError::file(&folder, e))?;
+        Ok(folder)
+    }
+
+    pub(super) fn remove_round_folder(&self, round: Round) -> Result<(), PipelineError> {
+        let folder = self.folder.join("rounds").join(round.to_string());
+        match fs::remove_dir_all(&folder) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(PipelineError::file(&folder, e))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Writes a value so that a crash leaves the old one or the new one.
+pub(super) fn write_value<T: Serialize>(path: &Path, value: &T) -> Result<(), PipelineError> {
+    let bytes = postcard::to_allocvec(value).map_err(|e| PipelineError::corrupt(path, e))?;
+    durable::replace(path, &bytes).map_err(|e| PipelineError::file(path, e))
+}
+
+/// Reads a value written by [`write_value`].
+pub(super) fn read_value<T: DeserializeOwned>(path: &Path) -> Result<T, PipelineError> {
+    let bytes = fs::read(path).map_err(|e| PipelineError::file(path, e))?;
+    postcard::from_bytes(&bytes).map_err(|e| PipelineError::corrupt(path, e))
+}

@@ -1,0 +1,51 @@
+//! settle: what a finished round means for the own update, and the end of its secrets.
+
+use fedshield_protocol::ids::Round;
+use fedshield_protocol::job::{Fate, JobOutput};
+use fedshield_train::federated::Mask;
+
+use super::contribute::TRAINED;
+use super::round_folder::{Sent, secret};
+use super::{Pipeline, PipelineError};
+use crate::sealing_keys;
+
+impl Pipeline {
+    pub(super) fn settle(&self, round: Round, fate: Option<Fate>) -> Result<JobOutput, PipelineError> {
+        if let Some(bytes) = self.secrets.get(&secret::sent(round))? {
+            let sent: Sent = postcard::from_bytes(&bytes)
+                .map_err(|e| PipelineError::corrupt(&self.folder.join("sent"), e))?;
+            self.settle_update(&sent, fate)?;
+        }
+        // In this order: the record of what was sent goes last, so that a crash settles again, not never.
+        sealing_keys::retire(&self.secrets, round)?;
+        self.remove_round_folder(round)?;
+        self.secrets.erase_all(&secret::all_of(round))?;
+        Ok(JobOutput::Settled)
+    }
+
+    fn settle_update(&self, sent: &Sent, fate: Option<Fate>) -> Result<(), PipelineError> {
+        let mut state = self.state();
+        // Settled before a crash: nothing is pending any more.
+        if state.memory.pending_round() != Some(sent.applied) {
+            return Ok(());
+        }
+        match fate {
+            Some(Fate::Spent) => {
+                let dense_len = usize::try_from(sent.dense_len).unwrap_or(usize::MAX);
+                let mask = Mask::from_indices(sent.indices.clone(), dense_len)?;
+                state.memory.spend(sent.applied, &mask, &sent.values)?;
+                self.secrets.erase(TRAINED)?;
+            }
+            Some(Fate::Kept) | None => {
+                // Applied without this member: its progress joins the next update of the same factors. Not
+                // applied: the same training result is encrypted afresh in the next round.
+                let applied_without_us = state.global.t() > sent.applied;
+                state.memory.skip(applied_without_us);
+                if applied_without_us {
+                    self.secrets.erase(TRAINED)?;
+                }
+            }
+        }
+        state.save_memory(&self.secrets)
+    }
+}

@@ -1,0 +1,75 @@
+//! aggregate: adding the ciphertexts of the decided set.
+
+use std::io::{BufReader, Read};
+
+use fedshield_he::{ContributorSet, aggregate};
+use fedshield_protocol::ids::Round;
+use fedshield_protocol::job::{Included, JobOutput, RoundStart};
+
+use super::observer::{Stage, timed};
+use super::{Pipeline, PipelineError};
+use crate::host::Cancel;
+
+/// Bytes read ahead from each ciphertext.
+const READ_AHEAD_BYTES: usize = 256 * 1024;
+
+impl Pipeline {
+    pub(super) fn aggregate(
+        &self,
+        start: &RoundStart,
+        set: &[Included],
+        cancel: &Cancel,
+    ) -> Result<JobOutput, PipelineError> {
+        let round = start.round;
+        let context = self.terms.context(round);
+        let contributors = self.contributors(round, set)?;
+        let value_count = self.value_count(start)?;
+        let mut inputs = Vec::with_capacity(set.len());
+        for update in set {
+            let file = self.objects.open(&update.body.ciphertext)?;
+            let reader = Cancellable { reader: BufReader::with_capacity(READ_AHEAD_BYTES, file), cancel };
+            inputs.push((update.member.share_index(), reader));
+        }
+        let mut writer = self.objects.create()?;
+        timed(&*self.observer, round, Stage::Aggregate, || {
+            aggregate(&context, &contributors, value_count, inputs, &mut writer)
+        })?;
+        Ok(JobOutput::Aggregated(writer.finish()?))
+    }
+
+    /// The set U as the encryption knows it: by the digests of the dealings.
+    pub(super) fn contributors(
+        &self,
+        round: Round,
+        set: &[Included],
+    ) -> Result<ContributorSet, PipelineError> {
+        let context = self.terms.context(round);
+        let mut entries = Vec::with_capacity(set.len());
+        for update in set {
+            let commitment = self.commitment_of(round, update)?;
+            entries.push((update.member.share_index(), commitment.digest(&context)));
+        }
+        Ok(ContributorSet::new(&context, self.terms.manifest.min_contributors, entries)?)
+    }
+
+    /// How many values each update of the round has.
+    pub(super) fn value_count(&self, start: &RoundStart) -> Result<u64, PipelineError> {
+        let global = self.global_at(start)?;
+        Ok(self.mask_of(&global, &start.beacon).len() as u64)
+    }
+}
+
+/// A reader that stops when the job is cancelled.
+struct Cancellable<'a, R> {
+    reader: R,
+    cancel: &'a Cancel,
+}
+
+impl<R: Read> Read for Cancellable<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.cancel.is_cancelled() {
+            return Err(std::io::Error::other("cancelled"));
+        }
+        self.reader.read(buffer)
+    }
+}
