@@ -17,7 +17,8 @@ mod train;
 pub use error::{Result, TrainError};
 pub use train::{
     AdamW, AdamWSettings, ComputeDevice, Evaluation, OnProgress, Progress, RoundResult, RoundStats,
-    TrainSettings, Trainer, clip_global_norm,
+    Sampling, StepGradient, TrainSettings, Trainer, adapter_gradient, adapter_logits,
+    clip_global_norm,
 };
 
 /// The CPU device (burn-flex). Thread count: the environment variable `RAYON_NUM_THREADS`.

@@ -70,7 +70,7 @@ impl DataReport {
         let all = || set.train.iter().chain(&set.held_out).map(|e| &e.sequence);
         let (mut rendered, mut rendered_tokens) = (Vec::new(), Vec::new());
         if let Some(first) = set.train.first() {
-            rendered = settings.template.render(&first.example)?;
+            rendered = settings.template.render(&first.example, tokenizer)?;
             for (id, label) in first.sequence.ids.iter().zip(&first.sequence.labels) {
                 rendered_tokens.push((tokenizer.decode(&[*id], true)?, *label));
             }

@@ -82,7 +82,7 @@ impl DataSet {
         }
         let mut set = Self::default();
         for example in examples {
-            let segments = settings.template.render(&example)?;
+            let segments = settings.template.render(&example, tokenizer)?;
             let mut sequence = tokenize(tokenizer, &segments)?;
             if sequence.ids.len() > settings.max_length {
                 sequence.ids.truncate(settings.max_length);

@@ -75,7 +75,7 @@ impl OpenedSum<'_> {
             return Err(Rejection::Weight { weight_sum, least, most });
         }
         let reach = self.scale * weight_sum as f64 * f64::from(clip);
-        let limit = (reach.ceil() as i64).saturating_add(self.contributors as i64);
+        let limit = (reach.floor() as i64).saturating_add(self.contributors as i64);
         for (position, value) in self.values.iter().enumerate() {
             if value.unsigned_abs() > limit.unsigned_abs() {
                 return Err(Rejection::Coordinate { position, value: *value, limit });

@@ -25,7 +25,9 @@ impl Mask {
     pub fn from_indices(indices: Vec<u32>, len: usize) -> Result<Self> {
         let ascending = indices.windows(2).all(|pair| pair[0] < pair[1]);
         if !ascending || indices.last().is_some_and(|last| *last as usize >= len) {
-            return Err(TrainError::Adapter("a stored mask is not ascending or too long".to_owned()));
+            return Err(TrainError::Adapter(
+                "a stored mask is not ascending or too long".to_owned(),
+            ));
         }
         Ok(Self { indices, len })
     }

@@ -12,6 +12,8 @@ mod prune;
 mod schedule;
 mod server;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 pub use algorithm::Algorithm;
 pub use apply::{OpenedSum, Rejection};

@@ -75,18 +75,12 @@ pub(crate) fn open(folder: &Path) -> Result<LoadedModel> {
         }
     }
     (tokenizer.bos, tokenizer.eos) = (bos, eos);
-    let chat_template = chat_template(folder, settings.chat_template)?;
+    tokenizer.chat_template = chat_template(folder, settings.chat_template)?;
     let mut digest = BaseDigest::new();
     digest.part("config", config_text.as_bytes());
     digest.part("tokenizer", &tokenizer_bytes);
     weights.digest_into(&mut digest);
-    Ok(LoadedModel {
-        config,
-        weights: Box::new(weights),
-        tokenizer,
-        chat_template,
-        digest: digest.finish(),
-    })
+    Ok(LoadedModel { config, weights: Box::new(weights), tokenizer, digest: digest.finish() })
 }
 
 impl TokenName {

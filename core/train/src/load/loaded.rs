@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 
-use crate::model::{Decoder, ModelConfig, TensorSource};
+use crate::model::{BaseWeights, Decoder, ModelConfig, TensorSource};
 use crate::text::TextTokenizer;
 use crate::{Result, TrainError};
 
@@ -16,8 +16,6 @@ pub struct LoadedModel {
     pub weights: Box<dyn TensorSource + Send + Sync>,
     /// The tokenizer.
     pub tokenizer: TextTokenizer,
-    /// The model's own chat template (Jinja), if it has one.
-    pub chat_template: Option<String>,
     /// BLAKE3 over configuration, tokenizer and weights as stored.
     pub digest: [u8; 32],
 }
@@ -41,5 +39,10 @@ impl LoadedModel {
     /// Puts the weights on a device.
     pub fn decoder(&self, device: &Device) -> Result<Decoder> {
         Decoder::load(&self.config, self.weights.as_ref(), device)
+    }
+
+    /// All weights on the host.
+    pub fn base_weights(&self) -> Result<BaseWeights> {
+        BaseWeights::read(&self.config, self.weights.as_ref())
     }
 }

@@ -1,5 +1,7 @@
 //! The whole decoder on one device: hidden states, loss, gradients, next-token logits.
 
+use std::time::Instant;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::attention::AttentionShape;
@@ -26,8 +28,29 @@ pub struct Decoder {
     pub(crate) head: Option<Tensor<2>>,
 }
 
+/// Wall-clock seconds of the parts of one pass. Devices that compute behind the caller's back show their
+/// waiting in the part that first needs a result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub struct StageSeconds {
+    /// Embedding and layers.
+    pub forward: f64,
+    /// Final norm, output head and loss, with their gradients.
+    pub head: f64,
+    /// Layers, backwards.
+    pub backward: f64,
+}
+
+impl std::ops::AddAssign for StageSeconds {
+    fn add_assign(&mut self, other: Self) {
+        self.forward += other.forward;
+        self.head += other.head;
+        self.backward += other.backward;
+    }
+}
+
 /// Loss of a batch and the gradients asked for.
 pub(crate) struct DecoderGradients {
+    pub(crate) seconds: StageSeconds,
     /// Sum of the losses over the labelled positions, not scaled.
     pub(crate) loss_sum: f64,
     pub(crate) layers: Vec<LayerGradients>,
@@ -107,6 +130,7 @@ impl Decoder {
         wants: Wants,
     ) -> Result<DecoderGradients> {
         self.check(batch)?;
+        let begin = Instant::now();
         let pass = Pass::new(self, batch.sequences, batch.len, wants);
         let mut x = self.embed(&batch.ids);
         let mut saved = Vec::with_capacity(self.layers.len());
@@ -115,6 +139,7 @@ impl Decoder {
             saved.push(kept);
             x = y;
         }
+        let forward = begin.elapsed().as_secs_f64();
         let all_rows = x.dims();
         let rows = self.ids(&batch.rows);
         let (h, norm_saved) = self.norm.forward(x.select(0, rows.clone()));
@@ -128,6 +153,7 @@ impl Decoder {
             dh,
             burn::tensor::IndexingUpdateOp::Add,
         );
+        let head_end = begin.elapsed().as_secs_f64();
         let mut layers = Vec::with_capacity(self.layers.len());
         for (index, layer) in self.layers.iter().enumerate().rev() {
             let Some(kept) = saved.pop() else { break };
@@ -137,7 +163,21 @@ impl Decoder {
         }
         layers.reverse();
         let embedded = wants.base.then_some(dx);
-        Ok(DecoderGradients { loss_sum, layers, embedded, norm, head: d_head })
+        let seconds = StageSeconds {
+            forward,
+            head: head_end - forward,
+            backward: begin.elapsed().as_secs_f64() - head_end,
+        };
+        Ok(DecoderGradients { seconds, loss_sum, layers, embedded, norm, head: d_head })
+    }
+
+    /// Logits of the token after `ids`.
+    pub(crate) fn next_logits(&self, lora: &LoraLayers, ids: &[u32]) -> Result<Vec<f32>> {
+        self.check_ids(ids, ids.len())?;
+        let pass = Pass::new(self, 1, ids.len(), Wants::default());
+        let last = pass.hidden(ids, lora).narrow(0, ids.len().saturating_sub(1), 1);
+        let (h, _) = self.norm.forward(last);
+        Ok(super::to_vec(h.matmul(self.head().clone().transpose())))
     }
 
     /// Logits of every position, `[sequences * len, vocab]`: for parity tests and small models.
@@ -163,14 +203,18 @@ impl Decoder {
 
     /// Token ids and lengths come from data files, so they are checked, not assumed.
     fn check(&self, batch: &Batch) -> Result<()> {
-        if batch.len > self.config.max_position {
+        self.check_ids(&batch.ids, batch.len)
+    }
+
+    fn check_ids(&self, ids: &[u32], len: usize) -> Result<()> {
+        if len > self.config.max_position {
             let reason = format!(
                 "a sequence of {} tokens does not fit the model's context of {}",
-                batch.len, self.config.max_position
+                len, self.config.max_position
             );
             return Err(TrainError::setting("max_length", reason));
         }
-        match batch.ids.iter().find(|id| **id as usize >= self.config.vocab_size) {
+        match ids.iter().find(|id| **id as usize >= self.config.vocab_size) {
             None => Ok(()),
             Some(id) => Err(TrainError::Tokenizer(format!(
                 "token {id} is outside the model's vocabulary of {}",

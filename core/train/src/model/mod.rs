@@ -21,11 +21,12 @@ mod weights;
 
 pub use batch::{Batch, TokenSequence};
 pub use config::{Family, ModelConfig, RopeScaling};
-pub use decoder::Decoder;
+pub use decoder::{Decoder, StageSeconds};
 pub use full::{FullGradients, full_gradients, full_loss};
 pub use lora::Projection;
 pub use weights::{BaseWeights, HostTensor, TensorSource, parameter_shapes};
 
+pub(crate) use layer::LayerGradients;
 pub(crate) use linear::Wants;
 pub(crate) use lora::{Lora, LoraLayers};
 pub(crate) use weights::layer_name;

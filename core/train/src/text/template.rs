@@ -73,8 +73,9 @@ const VICUNA_SYSTEM: &str = "A chat between a curious user and an artificial int
 The assistant gives helpful, detailed, and polite answers to the user's questions.";
 
 impl Template {
-    /// Renders a whole example, answers included.
-    pub fn render(self, example: &Example) -> Result<Vec<Segment>> {
+    /// Renders a whole example, answers included. The tokenizer knows the model's own template.
+    pub fn render(self, example: &Example, tokenizer: &TextTokenizer) -> Result<Vec<Segment>> {
+        let _ = tokenizer;
         match self {
             Self::Alpaca => self.alpaca(example),
             Self::ChatMl => Ok(chatml(&example.turns())),
@@ -83,8 +84,12 @@ impl Template {
     }
 
     /// Renders an example up to where the last answer begins: what a model is given to complete.
-    pub fn render_prompt(self, example: &Example) -> Result<Vec<Segment>> {
-        let mut segments = self.render(example)?;
+    pub fn render_prompt(
+        self,
+        example: &Example,
+        tokenizer: &TextTokenizer,
+    ) -> Result<Vec<Segment>> {
+        let mut segments = self.render(example, tokenizer)?;
         let last = segments.iter().rposition(|segment| segment.labelled);
         segments.truncate(last.unwrap_or(segments.len()));
         Ok(segments)

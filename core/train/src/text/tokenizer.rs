@@ -14,12 +14,14 @@ pub struct TextTokenizer {
     pub bos: Option<u32>,
     /// Tokens that end an answer; the first one is appended to training responses.
     pub eos: Vec<u32>,
+    /// The model's own chat template (Jinja), if it has one.
+    pub chat_template: Option<String>,
 }
 
 impl TextTokenizer {
     /// Wraps a tokenizer; `bos` and `eos` come from the model's configuration.
     pub fn new(inner: Tokenizer, bos: Option<u32>, eos: Vec<u32>) -> Self {
-        Self { inner, bos, eos }
+        Self { inner, bos, eos, chat_template: None }
     }
 
     /// Reads a `tokenizer.json`.
@@ -35,7 +37,7 @@ impl TextTokenizer {
         // Files from other trainings may cut or pad silently; lengths are decided here alone.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|e| TrainError::Tokenizer(e.to_string()))?;
-        Ok(Self { inner, bos, eos })
+        Ok(Self { inner, bos, eos, chat_template: None })
     }
 
     /// Token ids of `text`, without any token added before or after.

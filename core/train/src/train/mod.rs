@@ -2,12 +2,16 @@
 
 mod device;
 mod evaluate;
+mod generate;
 mod optimizer;
 mod progress;
 mod trainer;
 
 pub use device::ComputeDevice;
 pub use evaluate::Evaluation;
+pub use generate::Sampling;
 pub use optimizer::{AdamW, AdamWSettings, clip_global_norm};
 pub use progress::{OnProgress, Progress, RoundStats};
-pub use trainer::{RoundResult, TrainSettings, Trainer};
+pub use trainer::{
+    RoundResult, StepGradient, TrainSettings, Trainer, adapter_gradient, adapter_logits,
+};

@@ -4,6 +4,8 @@ use std::ops::ControlFlow;
 
 use serde::Serialize;
 
+use crate::model::StageSeconds;
+
 /// State of local training after one optimiser step.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Progress {
@@ -35,6 +37,8 @@ pub struct RoundStats {
     pub labelled_tokens: usize,
     /// Wall-clock seconds.
     pub seconds: f64,
+    /// Where they went; the rest is the optimiser, batching and moving factors to the device.
+    pub stages: StageSeconds,
 }
 
 impl RoundStats {

@@ -13,7 +13,10 @@ use super::progress::{OnProgress, Progress, RoundStats};
 use crate::data::{DataSet, Order, TokenizedExample};
 use crate::federated::{AdapterLayout, Factor, FederatedSettings, GlobalAdapter};
 use crate::load::LoadedModel;
-use crate::model::{Batch, Decoder, Lora, LoraLayers, ModelConfig, TokenSequence, Wants, to_vec};
+use crate::model::{
+    Batch, Decoder, LayerGradients, Lora, LoraLayers, ModelConfig, StageSeconds, TokenSequence,
+    Wants, to_vec,
+};
 use crate::text::TextTokenizer;
 use crate::{Result, TrainError};
 
@@ -50,7 +53,6 @@ pub struct Trainer {
     pub(crate) decoder: Decoder,
     pub(crate) tokenizer: TextTokenizer,
     pub(crate) settings: TrainSettings,
-    chat_template: Option<String>,
     base_digest: [u8; 32],
 }
 
@@ -79,13 +81,7 @@ impl Trainer {
         }
         let device = settings.device.open()?;
         let decoder = model.decoder(&device)?;
-        Ok(Self {
-            decoder,
-            tokenizer: model.tokenizer,
-            settings,
-            chat_template: model.chat_template,
-            base_digest: model.digest,
-        })
+        Ok(Self { decoder, tokenizer: model.tokenizer, settings, base_digest: model.digest })
     }
 
     /// Shape of the base model.
@@ -96,11 +92,6 @@ impl Trainer {
     /// The model's tokenizer.
     pub fn tokenizer(&self) -> &TextTokenizer {
         &self.tokenizer
-    }
-
-    /// The model's own chat template (Jinja), if it has one.
-    pub fn chat_template(&self) -> Option<&str> {
-        self.chat_template.as_deref()
     }
 
     /// Identifies the base model.
@@ -149,7 +140,9 @@ impl Trainer {
         for step in 0..settings.steps {
             let step_begin = Instant::now();
             let micro_batches = self.micro_batches(&mut order, &data.train)?;
-            let (loss, mut gradient) = self.step_gradient(&working, factors, &micro_batches)?;
+            let StepGradient { loss, mut gradient, seconds } =
+                adapter_gradient(&self.decoder, &working, factors, &micro_batches)?;
+            stats.stages += seconds;
             if !loss.is_finite() {
                 return Err(TrainError::NotFinite { step, what: "loss" });
             }
@@ -181,47 +174,6 @@ impl Trainer {
         Ok(RoundResult { theta, stats })
     }
 
-    /// Mean loss over the labelled tokens of `micro_batches`, and its gradient for `factors`.
-    pub(crate) fn step_gradient(
-        &self,
-        adapter: &GlobalAdapter,
-        factors: &[Factor],
-        micro_batches: &[Batch],
-    ) -> Result<(f64, Vec<f32>)> {
-        let wants = Wants {
-            base: false,
-            factor_a: factors.contains(&Factor::A),
-            factor_b: factors.contains(&Factor::B),
-        };
-        let labels: usize = micro_batches.iter().map(Batch::label_count).sum();
-        let lora = lora_layers(&self.decoder, adapter);
-        let (mut loss, mut sum) = (0.0, Vec::new());
-        for batch in micro_batches {
-            let result = self.decoder.gradients(&lora, batch, 1.0 / labels as f64, wants)?;
-            loss += result.loss_sum;
-            let mut flat = Vec::with_capacity(sum.len());
-            let mut layers = result.layers;
-            for factor in factors {
-                for (module, range) in adapter.layout().ranges(*factor) {
-                    let linear = &mut layers[module.layer].projections[module.projection.slot()];
-                    let gradient = match factor {
-                        Factor::A => linear.a.take(),
-                        Factor::B => linear.b.take(),
-                    };
-                    match gradient {
-                        Some(gradient) => flat.extend(to_vec(gradient)),
-                        None => flat.extend(range.map(|_| 0.0)),
-                    }
-                }
-            }
-            match sum.is_empty() {
-                true => sum = flat,
-                false => sum.iter_mut().zip(&flat).for_each(|(sum, value)| *sum += value),
-            }
-        }
-        Ok((loss / labels as f64, sum))
-    }
-
     pub(crate) fn check_layout(&self, layout: &AdapterLayout) -> Result<()> {
         match *layout == AdapterLayout::new(self.config(), &layout.spec())? {
             true => Ok(()),
@@ -243,8 +195,88 @@ impl Trainer {
 
 impl RoundStats {
     fn new(steps: usize) -> Self {
-        Self { steps, losses: Vec::new(), tokens: 0, labelled_tokens: 0, seconds: 0.0 }
+        Self {
+            steps,
+            losses: Vec::new(),
+            tokens: 0,
+            labelled_tokens: 0,
+            seconds: 0.0,
+            stages: StageSeconds::default(),
+        }
     }
+}
+
+/// What one step's batches gave.
+#[derive(Clone, Debug)]
+pub struct StepGradient {
+    /// Mean loss over the labelled tokens.
+    pub loss: f64,
+    /// Gradient of the mean loss, flat.
+    pub gradient: Vec<f32>,
+    /// Where the time went.
+    pub seconds: StageSeconds,
+}
+
+/// Mean loss over the labelled tokens of `batches` together, and its gradient for `factors`, flat and in
+/// the layout's order, with the seconds of each stage. This is what a round computes in each step; it is public for tests of parity with
+/// other programs and for trainers of one's own.
+pub fn adapter_gradient(
+    decoder: &Decoder,
+    adapter: &GlobalAdapter,
+    factors: &[Factor],
+    batches: &[Batch],
+) -> Result<StepGradient> {
+    let wants = Wants {
+        base: false,
+        factor_a: factors.contains(&Factor::A),
+        factor_b: factors.contains(&Factor::B),
+    };
+    let labels: usize = batches.iter().map(Batch::label_count).sum();
+    let lora = lora_layers(decoder, adapter);
+    let (mut loss, mut sum, mut seconds) = (0.0, Vec::new(), StageSeconds::default());
+    for batch in batches {
+        let result = decoder.gradients(&lora, batch, 1.0 / labels as f64, wants)?;
+        loss += result.loss_sum;
+        seconds += result.seconds;
+        let flat = flatten(adapter.layout(), factors, result.layers);
+        match sum.is_empty() {
+            true => sum = flat,
+            false => sum.iter_mut().zip(&flat).for_each(|(sum, value)| *sum += value),
+        }
+    }
+    Ok(StepGradient { loss: loss / labels as f64, gradient: sum, seconds })
+}
+
+/// Logits of every position, `[ids.len(), vocab]` row-major, for sequences of `len` tokens each.
+pub fn adapter_logits(
+    decoder: &Decoder,
+    adapter: &GlobalAdapter,
+    ids: &[u32],
+    len: usize,
+) -> Vec<f32> {
+    to_vec(decoder.logits(&lora_layers(decoder, adapter), ids, len))
+}
+
+fn flatten(
+    layout: &AdapterLayout,
+    factors: &[Factor],
+    mut layers: Vec<LayerGradients>,
+) -> Vec<f32> {
+    let mut flat = Vec::new();
+    for factor in factors {
+        for (module, range) in layout.ranges(*factor) {
+            let linear = &mut layers[module.layer].projections[module.projection.slot()];
+            let gradient = match factor {
+                Factor::A => linear.a.take(),
+                Factor::B => linear.b.take(),
+            };
+            match gradient {
+                Some(gradient) => flat.extend(to_vec(gradient)),
+                None => flat.extend(range.map(|_| 0.0)),
+            }
+        }
+    }
+    flat
 }
 
 /// Puts the adapter's factors on the decoder's device.

@@ -17,17 +17,17 @@ use reader::{GgufFile, Value};
 /// Opens a GGUF file.
 pub(crate) fn open(path: &Path) -> Result<LoadedModel> {
     let file = GgufFile::open(path)?;
-    let tokenizer = tokenizer::build(&file)?;
+    let mut tokenizer = tokenizer::build(&file)?;
     let mut config = config(&file)?;
     config.bos_token_id = tokenizer.bos;
     config.eos_token_ids.clone_from(&tokenizer.eos);
-    let chat_template =
+    tokenizer.chat_template =
         file.get("tokenizer.chat_template").and_then(Value::as_str).map(str::to_owned);
     // One file holds configuration, tokenizer and weights, so its bytes are all three.
     let mut digest = BaseDigest::new();
     digest.part("gguf", file.bytes());
     let weights = Box::new(GgufSource::new(file, &config));
-    Ok(LoadedModel { config, weights, tokenizer, chat_template, digest: digest.finish() })
+    Ok(LoadedModel { config, weights, tokenizer, digest: digest.finish() })
 }
 
 /// The model's shape, from metadata.

@@ -1,0 +1,282 @@
+//! Rounds of several members without training: exactness, memory, rejection, canonical bytes.
+
+use super::*;
+use crate::model::{ModelConfig, Projection};
+use crate::random::Stream;
+use std::path::Path;
+
+fn settings(algorithm: Algorithm, prune: PruneSchedule) -> FederatedSettings {
+    FederatedSettings {
+        adapter: AdapterSpec {
+            rank: 2,
+            alpha: 4.0,
+            target_modules: vec![Projection::VProj, Projection::QProj, Projection::DownProj],
+        },
+        algorithm,
+        prune,
+        learning_rate: LearningRate { peak: 0.01, last: 0.01, rounds: 10 },
+        ..FederatedSettings::default()
+    }
+}
+
+fn layout(settings: &FederatedSettings) -> AdapterLayout {
+    let json = serde_json::json!({
+        "model_type": "llama", "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 16,
+    });
+    let config = ModelConfig::from_json(&json.to_string(), Path::new("test")).unwrap();
+    AdapterLayout::new(&config, &settings.adapter).unwrap()
+}
+
+fn adapter(settings: &FederatedSettings) -> GlobalAdapter {
+    GlobalAdapter::new(layout(settings), settings, [5; 32])
+}
+
+/// What a member has after "training": its values moved by up to `size`.
+fn moved(global: &GlobalAdapter, stream: &mut Stream, size: f64) -> Vec<f32> {
+    let values = global.trained_values();
+    values.iter().map(|v| v + ((2.0 * stream.unit() - 1.0) * size) as f32).collect()
+}
+
+struct Member {
+    memory: LocalMemory,
+    weight: u64,
+}
+
+/// One round: prune, quantise, add, apply, spend. Returns the new adapter and each member's theta.
+fn round(
+    global: &GlobalAdapter,
+    settings: &FederatedSettings,
+    members: &mut [Member],
+    stream: &mut Stream,
+) -> (GlobalAdapter, Vec<Vec<f32>>) {
+    let t = global.t();
+    let (clip, scale) = (settings.clip(t), settings.scale(t, 20, 4));
+    let mask = global.mask(settings, [t as u8; 32]);
+    let mut sum = vec![0i64; mask.len()];
+    let mut thetas = Vec::new();
+    for member in members.iter_mut() {
+        let theta = moved(global, stream, 0.02);
+        let update = member.memory.prune(global, &theta, mask.clone(), clip).unwrap();
+        let weight = member.weight as f64;
+        let quantised: Vec<i64> =
+            update.values.iter().map(|x| (scale * weight * f64::from(*x)).round() as i64).collect();
+        sum.iter_mut().zip(&quantised).for_each(|(sum, q)| *sum += q);
+        let sent: Vec<f32> =
+            quantised.iter().map(|q| (*q as f64 / (scale * weight)) as f32).collect();
+        member.memory.spend(t, &mask, &sent).unwrap();
+        thetas.push(theta);
+    }
+    let opened = OpenedSum {
+        values: &sum,
+        scale,
+        weight_sum: members.iter().map(|member| member.weight).sum(),
+        contributors: members.len() as u64,
+        weight_cap: 4,
+    };
+    (global.apply(settings, &mask, &opened).unwrap(), thetas)
+}
+
+fn members(global: &GlobalAdapter) -> Vec<Member> {
+    [1, 3, 4].map(|weight| Member { memory: LocalMemory::new(global.layout()), weight }).into()
+}
+
+/// alpha/rank * B A of one module, row-major `[outputs, inputs]`.
+fn product(a: &[f32], b: &[f32], rank: usize, scaling: f64) -> Vec<f64> {
+    let inputs = a.len() / rank;
+    let mut out = Vec::new();
+    for row in b.chunks(rank) {
+        for column in 0..inputs {
+            let dot: f64 =
+                (0..rank).map(|r| f64::from(row[r]) * f64::from(a[r * inputs + column])).sum();
+            out.push(dot * scaling);
+        }
+    }
+    out
+}
+
+/// The largest difference between the federated product and the weighted mean of the members' products.
+fn inexactness(algorithm: Algorithm, rounds: u64) -> f64 {
+    // A bound far above the updates, so that nothing is clipped.
+    let settings =
+        FederatedSettings { clip_factor: 5.0, ..settings(algorithm, PruneSchedule::none()) };
+    let mut global = adapter(&settings);
+    let mut stream = Stream::new([9; 32], "test");
+    let mut worst = 0f64;
+    for _ in 0..rounds {
+        let mut members = members(&global);
+        let (next, thetas) = round(&global, &settings, &mut members, &mut stream);
+        let locals: Vec<GlobalAdapter> =
+            thetas.iter().map(|theta| global.with_trained(theta).unwrap()).collect();
+        let (a_ranges, b_ranges): (Vec<_>, Vec<_>) = next
+            .layout()
+            .ranges(Factor::A)
+            .zip(next.layout().ranges(Factor::B))
+            .map(|((_, a), (_, b))| (a, b))
+            .unzip();
+        for (a, b) in a_ranges.into_iter().zip(b_ranges) {
+            let of = |adapter: &GlobalAdapter| {
+                let a = &adapter.values(Factor::A)[a.clone()];
+                product(a, &adapter.values(Factor::B)[b.clone()], 2, 2.0)
+            };
+            let federated = of(&next);
+            let mut mean = vec![0f64; federated.len()];
+            for (local, weight) in locals.iter().zip([1.0, 3.0, 4.0]) {
+                mean.iter_mut().zip(of(local)).for_each(|(m, v)| *m += v * weight / 8.0);
+            }
+            let differences = federated.iter().zip(&mean).map(|(x, y)| (x - y).abs());
+            worst = differences.fold(worst, f64::max);
+        }
+        global = next;
+    }
+    worst
+}
+
+#[test]
+fn rolora_and_ffa_average_the_products_and_fedit_does_not() {
+    for algorithm in [Algorithm::RoLora, Algorithm::Ffa] {
+        let worst = inexactness(algorithm, 5);
+        assert!(worst < 1e-5, "{algorithm:?} {worst}");
+    }
+    assert!(inexactness(Algorithm::FedIt, 5) > 1e-4);
+}
+
+#[test]
+fn pruning_at_a_half_sends_half_the_values_and_forgets_none() {
+    let settings = settings(Algorithm::RoLora, PruneSchedule::constant(0.5));
+    let mut global = adapter(&settings);
+    let mut stream = Stream::new([9; 32], "test");
+    let mut members = members(&global);
+    for t in 0..6 {
+        let dense = global.trained_len();
+        let mask = global.mask(&settings, [t as u8; 32]);
+        let expected = if t < 2 { dense } else { dense.div_ceil(2) };
+        assert_eq!(mask.len(), expected, "round {t}");
+        let before = members[0].memory.clone();
+        let g = global.trained_values();
+        let factor = global.trained_factors()[0];
+        let clip = settings.clip(t);
+        let (next, thetas) = round(&global, &settings, &mut members, &mut stream);
+        let after = members[0].memory.factor(factor);
+        for index in 0..dense {
+            let delta = thetas[0][index] - g[index] + before.factor(factor)[index];
+            let sent = delta - after[index];
+            match mask.indices().binary_search(&(index as u32)) {
+                Ok(_) => assert!((sent - delta.clamp(-clip, clip)).abs() < 1e-5),
+                Err(_) => assert_eq!(sent, 0.0),
+            }
+        }
+        global = next;
+    }
+    assert_eq!(global.t(), 6);
+}
+
+#[test]
+fn what_is_spent_is_never_sent_again_and_what_is_skipped_is() {
+    let settings = settings(Algorithm::Ffa, PruneSchedule::none());
+    let global = adapter(&settings);
+    let mask = global.mask(&settings, [0; 32]);
+    let theta: Vec<f32> = global.trained_values().iter().map(|v| v + 0.01).collect();
+    let mut memory = LocalMemory::new(global.layout());
+    let update = memory.prune(&global, &theta, mask.clone(), 1.0).unwrap();
+    assert!(memory.spend(7, &mask, &update.values).is_err());
+    let restored = LocalMemory::from_bytes(&memory.to_bytes()).unwrap();
+    assert!(restored == memory);
+    memory.spend(0, &mask, &update.values).unwrap();
+    assert!(memory.factor(Factor::B).iter().all(|e| *e == 0.0));
+    assert!(memory.spend(0, &mask, &update.values).is_err());
+    for (keep, expected) in [(false, 0.0), (true, 0.01)] {
+        memory.prune(&global, &theta, mask.clone(), 1.0).unwrap();
+        memory.skip(keep);
+        assert!(memory.factor(Factor::B).iter().all(|e| (e - expected).abs() < 1e-7));
+    }
+}
+
+#[test]
+fn sums_out_of_range_are_rejected() {
+    let settings = settings(Algorithm::RoLora, PruneSchedule::none());
+    let global = adapter(&settings);
+    let mask = global.mask(&settings, [0; 32]);
+    let values = vec![0i64; mask.len()];
+    let good =
+        OpenedSum { values: &values, scale: 1000.0, weight_sum: 5, contributors: 2, weight_cap: 4 };
+    assert!(global.apply(&settings, &mask, &good).is_ok());
+    for weight_sum in [0, 1, 9] {
+        let bad = OpenedSum { weight_sum, ..good };
+        let error = global.apply(&settings, &mask, &bad);
+        assert!(matches!(error, Err(crate::TrainError::Rejected(Rejection::Weight { .. }))));
+    }
+    // scale * weights * clip = 1000 * 5 * 0.1, and 2 for rounding.
+    for (value, accepted) in [(502, true), (-502, true), (503, false), (i64::MIN, false)] {
+        let mut values = values.clone();
+        values[3] = value;
+        let sum = OpenedSum { values: &values, ..good };
+        assert_eq!(global.apply(&settings, &mask, &sum).is_ok(), accepted, "{value}");
+    }
+    let short = OpenedSum { values: &values[1..], ..good };
+    assert!(global.apply(&settings, &mask, &short).is_err());
+}
+
+#[test]
+fn canonical_bytes_round_trip_and_name_every_difference() {
+    for server in [
+        ServerOptimizer::default(),
+        ServerOptimizer::Momentum { eta: 1.0, beta: 0.9 },
+        ServerOptimizer::Adam { eta: 0.01, beta1: 0.9, beta2: 0.99, epsilon: 1e-6 },
+    ] {
+        let settings =
+            FederatedSettings { server, ..settings(Algorithm::FedIt, PruneSchedule::none()) };
+        let first = adapter(&settings);
+        let mut stream = Stream::new([1; 32], "test");
+        let (next, _) = round(&first, &settings, &mut members(&first), &mut stream);
+        assert_ne!(first.digest(), next.digest());
+        let bytes = next.to_bytes();
+        let back = GlobalAdapter::from_bytes(&bytes).unwrap();
+        assert!(back == next && back.digest() == next.digest());
+        for cut in [0, 7, 30, bytes.len() - 1] {
+            assert!(GlobalAdapter::from_bytes(&bytes[..cut]).is_err());
+        }
+        assert!(GlobalAdapter::from_bytes(&[bytes, vec![0]].concat()).is_err());
+    }
+}
+
+#[test]
+fn momentum_carries_the_mean_on_and_adam_starts_with_a_step_of_eta() {
+    let mut state = (0.0, 0.0);
+    let momentum = ServerOptimizer::Momentum { eta: 2.0, beta: 0.5 };
+    assert_eq!(momentum.step(1.0, [&mut state.0, &mut state.1], 1), 2.0);
+    assert_eq!(momentum.step(1.0, [&mut state.0, &mut state.1], 2), 3.0);
+    let mut state = (0.0, 0.0);
+    let adam = ServerOptimizer::Adam { eta: 0.1, beta1: 0.9, beta2: 0.99, epsilon: 1e-12 };
+    let step = adam.step(-0.37, [&mut state.0, &mut state.1], 1);
+    assert!((step + 0.1).abs() < 1e-9, "{step}");
+}
+
+/// Pinned: another value means that members of different versions would fork.
+#[test]
+fn the_first_adapter_and_a_round_are_the_same_everywhere() {
+    let settings = settings(Algorithm::RoLora, PruneSchedule::constant(0.5));
+    let mut global = adapter(&settings);
+    let mut stream = Stream::new([2; 32], "test");
+    let mut members = members(&global);
+    let mut digests = vec![short(global.digest())];
+    for _ in 0..4 {
+        global = round(&global, &settings, &mut members, &mut stream).0;
+        digests.push(short(global.digest()));
+    }
+    assert_eq!(short(global.layout().digest()), PINNED_LAYOUT);
+    assert_eq!(digests, PINNED_ROUNDS);
+}
+
+const PINNED_LAYOUT: &str = "5a2909e1ae442c5f";
+const PINNED_ROUNDS: [&str; 5] = [
+    "8c86224f7acebb5a",
+    "87713708a90c4a73",
+    "dcb62a0e61ab171e",
+    "ec1327c7e689a256",
+    "0b88cb988ccb01d5",
+];
+
+fn short(digest: [u8; 32]) -> String {
+    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,125 @@
+//! Parity with transformers + PEFT on tiny random models of every family. The reference values in
+//! `tests/parity/<family>` were made by `tests/parity/make_reference.py`.
+
+use std::path::{Path, PathBuf};
+
+use fedshield_train::adapter::import_peft;
+use fedshield_train::federated::{Factor, FederatedSettings, GlobalAdapter};
+use fedshield_train::load::SafetensorsSource;
+use fedshield_train::model::{Batch, Decoder, ModelConfig, TokenSequence};
+use fedshield_train::{AdamW, AdamWSettings, StepGradient, adapter_gradient, adapter_logits};
+
+/// Bound of the project: max|a - b| <= 1e-4 * max|b|. The tests hold a tenth of it.
+const BOUND: f32 = 1e-5;
+
+struct Case {
+    config: ModelConfig,
+    decoder: Decoder,
+    adapter: GlobalAdapter,
+    reference: SafetensorsSource,
+}
+
+impl Case {
+    fn open(family: &str) -> Self {
+        let folder: PathBuf =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity").join(family);
+        let path = folder.join("config.json");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let config = ModelConfig::from_json(&text, &path).unwrap();
+        let base = SafetensorsSource::open_file(&folder.join("model.safetensors")).unwrap();
+        let decoder = Decoder::load(&config, &base, &fedshield_train::cpu()).unwrap();
+        let settings = FederatedSettings::default();
+        let adapter = import_peft(&folder.join("adapter"), &config, &settings).unwrap();
+        let reference =
+            SafetensorsSource::open_file(&folder.join("reference.safetensors")).unwrap();
+        Self { config, decoder, adapter, reference }
+    }
+
+    fn values(&self, name: &str) -> Vec<f32> {
+        self.reference.read_any(name).unwrap().1
+    }
+
+    /// The reference's values of a factor in our order.
+    fn factor(&self, kind: &str, factor: Factor) -> Vec<f32> {
+        let suffix = if factor == Factor::A { "lora_A" } else { "lora_B" };
+        let modules = self.adapter.layout().modules().iter();
+        modules
+            .flat_map(|m| self.values(&format!("{kind}.{}.{suffix}.weight", m.peft_name())))
+            .collect()
+    }
+
+    fn batch(&self) -> (Vec<u32>, usize, Batch) {
+        let (shape, ids) = self.reference.read_any("ids").unwrap();
+        let ids: Vec<u32> = ids.iter().map(|id| *id as u32).collect();
+        let sequences: Vec<TokenSequence> = ids
+            .chunks(shape[1])
+            .map(|ids| TokenSequence {
+                ids: ids.to_vec(),
+                labels: (0..ids.len()).map(|position| position >= 4).collect(),
+            })
+            .collect();
+        let batch = Batch::new(&sequences.iter().collect::<Vec<_>>()).unwrap();
+        (ids, shape[1], batch)
+    }
+}
+
+#[track_caller]
+fn assert_close(what: &str, ours: &[f32], theirs: &[f32]) {
+    assert_eq!(ours.len(), theirs.len(), "{what}");
+    let largest = theirs.iter().fold(0f32, |m, v| m.max(v.abs()));
+    let difference = ours.iter().zip(theirs).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
+    assert!(difference <= BOUND * largest, "{what}: {difference:e} of {largest:e}");
+}
+
+fn check(family: &str) {
+    let case = Case::open(family);
+    let (ids, len, batch) = case.batch();
+    let logits = adapter_logits(&case.decoder, &case.adapter, &ids, len);
+    assert_close("logits", &logits, &case.values("logits"));
+    let both = [Factor::A, Factor::B];
+    let StepGradient { loss, gradient, .. } =
+        adapter_gradient(&case.decoder, &case.adapter, &both, std::slice::from_ref(&batch))
+            .unwrap();
+    assert_close("loss", &[loss as f32], &case.values("loss"));
+    let (gradient_a, gradient_b) = gradient.split_at(case.adapter.layout().len(Factor::A));
+    for (factor, gradient) in both.into_iter().zip([gradient_a, gradient_b]) {
+        for (module, range) in case.adapter.layout().ranges(factor) {
+            let suffix = if factor == Factor::A { "lora_A" } else { "lora_B" };
+            let name = format!("gradient.{}.{suffix}.weight", module.peft_name());
+            assert_close(&name, &gradient[range], &case.values(&name));
+        }
+        let mut values = case.adapter.values(factor).to_vec();
+        AdamW::new(AdamWSettings::default(), values.len()).step(&mut values, gradient, 1e-3);
+        assert_close("stepped", &values, &case.factor("stepped", factor));
+        // Training one factor alone gives the same gradient as training both.
+        let alone =
+            adapter_gradient(&case.decoder, &case.adapter, &[factor], std::slice::from_ref(&batch));
+        assert_eq!(alone.unwrap().gradient, gradient);
+    }
+    assert_eq!(case.config.layers, 2);
+}
+
+#[test]
+fn llama() {
+    check("llama");
+}
+
+#[test]
+fn llama3_with_rope_scaling_untied_head_and_all_projections() {
+    check("llama3");
+}
+
+#[test]
+fn mistral() {
+    check("mistral");
+}
+
+#[test]
+fn qwen2() {
+    check("qwen2");
+}
+
+#[test]
+fn qwen3() {
+    check("qwen3");
+}

@@ -1,0 +1,106 @@
+"""Makes the reference values that tests/parity.rs compares with: tiny random models of every family,
+run by transformers + PEFT. Run it in this folder; it writes one folder for each family.
+
+    pip install torch transformers peft safetensors
+    python make_reference.py
+
+In each folder: config.json and model.safetensors (the base, f32), adapter/ (a PEFT adapter with random
+factors), reference.safetensors (ids, loss, logits, the gradient of every adapter tensor, and every
+adapter tensor after one AdamW step at 1e-3). `versions.txt` says what made them.
+"""
+
+import json
+import os
+import shutil
+
+import peft
+import torch
+import transformers
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import save_file
+from transformers import (
+    LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM,
+    Qwen3Config, Qwen3ForCausalLM,
+)
+
+VOCAB, BATCH, LENGTH = 64, 2, 12
+SHAPE = dict(
+    hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+    num_key_value_heads=2, vocab_size=VOCAB, max_position_embeddings=64, initializer_range=0.2,
+    attn_implementation="eager", bos_token_id=1, eos_token_id=2, pad_token_id=0,
+)
+ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
+LLAMA3 = dict(
+    rope_type="llama3", factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
+    original_max_position_embeddings=16,
+)
+MODELS = {
+    "llama": (LlamaConfig, LlamaForCausalLM, dict(tie_word_embeddings=True), ATTENTION),
+    "llama3": (LlamaConfig, LlamaForCausalLM, dict(
+        tie_word_embeddings=False, rope_scaling=LLAMA3, rope_theta=10000.0,
+    ), ATTENTION + ["gate_proj", "up_proj", "down_proj"]),
+    "mistral": (MistralConfig, MistralForCausalLM, dict(
+        tie_word_embeddings=False, sliding_window=4, head_dim=8,
+    ), ATTENTION),
+    "qwen2": (Qwen2Config, Qwen2ForCausalLM, dict(tie_word_embeddings=True), ATTENTION),
+    "qwen3": (Qwen3Config, Qwen3ForCausalLM, dict(tie_word_embeddings=True, head_dim=16), ATTENTION),
+}
+
+
+def randomise(parameters, generator):
+    """Norms and biases start at one and zero, which would hide mistakes in them."""
+    for name, parameter in parameters:
+        if parameter.dim() == 1:
+            with torch.no_grad():
+                noise = torch.rand(parameter.shape, generator=generator) - 0.5
+                parameter.add_(0.6 * noise)
+
+
+def make(name, config_class, model_class, extra, targets):
+    generator = torch.Generator().manual_seed(7)
+    torch.manual_seed(1)
+    model = model_class(config_class(**{**SHAPE, **extra})).float().eval()
+    randomise(model.named_parameters(), generator)
+    shutil.rmtree(name, ignore_errors=True)
+    model.save_pretrained(name)
+    for file in os.listdir(name):
+        if file not in ("config.json", "model.safetensors"):
+            os.remove(os.path.join(name, file))
+    lora = LoraConfig(
+        r=3, lora_alpha=6, target_modules=targets, lora_dropout=0.0, init_lora_weights=False,
+        task_type="CAUSAL_LM",
+    )
+    tuned = get_peft_model(model, lora)
+    tuned.save_pretrained(os.path.join(name, "adapter"))
+    for file in os.listdir(os.path.join(name, "adapter")):
+        if file not in ("adapter_config.json", "adapter_model.safetensors"):
+            os.remove(os.path.join(name, "adapter", file))
+    ids = torch.randint(0, VOCAB, (BATCH, LENGTH), generator=generator)
+    labels = ids.clone()
+    labels[:, :4] = -100
+    out = tuned(input_ids=ids, use_cache=False)
+    loss = torch.nn.functional.cross_entropy(
+        out.logits[:, :-1].reshape(-1, VOCAB), labels[:, 1:].reshape(-1), ignore_index=-100
+    )
+    loss.backward()
+    reference = {
+        "ids": ids.float(), "loss": loss.detach().reshape(1), "logits": out.logits.detach().contiguous(),
+    }
+    trained = [(n.replace(".default", ""), p) for n, p in tuned.named_parameters() if p.requires_grad]
+    for key, parameter in trained:
+        reference["gradient." + key] = parameter.grad.clone().contiguous()
+    optimiser = torch.optim.AdamW([p for _, p in trained], lr=1e-3, weight_decay=0.01, eps=1e-8)
+    optimiser.step()
+    for key, parameter in trained:
+        reference["stepped." + key] = parameter.detach().clone().contiguous()
+    save_file(reference, os.path.join(name, "reference.safetensors"))
+    print(name, loss.item(), len(trained))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for name, arguments in MODELS.items():
+        make(name, *arguments)
+    with open("versions.txt", "w") as file:
+        file.write(f"torch {torch.__version__}\ntransformers {transformers.__version__}\n")
+        file.write(f"peft {peft.__version__}\n")
