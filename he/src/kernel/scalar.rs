@@ -4,6 +4,7 @@ use crate::modular::{mul_shoup_lazy, reduce_once};
 use crate::pack::LANES;
 use crate::ring::{Multiplier, Twiddles};
 
+#[inline(always)]
 pub(super) fn ntt_forward(poly: &mut [u64], twiddles: &Twiddles, q: u64) {
     let two_q = 2 * q;
     let mut half = poly.len() / 2;
@@ -27,6 +28,7 @@ pub(super) fn ntt_forward(poly: &mut [u64], twiddles: &Twiddles, q: u64) {
     }
 }
 
+#[inline(always)]
 pub(super) fn ntt_inverse(poly: &mut [u64], twiddles: &Twiddles, q: u64) {
     let two_q = 2 * q;
     let mut half = 1;
@@ -46,6 +48,7 @@ pub(super) fn ntt_inverse(poly: &mut [u64], twiddles: &Twiddles, q: u64) {
     }
 }
 
+#[inline(always)]
 pub(super) fn mul_pointwise(poly: &mut [u64], multiplier: &Multiplier, q: u64) {
     let factors = multiplier.values.iter().zip(multiplier.quotients.iter());
     for (x, (&w, &w_quotient)) in poly.iter_mut().zip(factors) {
@@ -55,6 +58,7 @@ pub(super) fn mul_pointwise(poly: &mut [u64], multiplier: &Multiplier, q: u64) {
 
 /// Compares with every entry of the table, whatever the word is: no branch and no address depends on
 /// a sample. In runs of 32, so that the compiler keeps the counts in vector registers.
+#[inline(always)]
 pub(super) fn gaussian(words: &mut [u64], table: &[u64]) {
     for run in words.chunks_mut(32) {
         let mut magnitudes = [0u64; 32];
@@ -70,6 +74,7 @@ pub(super) fn gaussian(words: &mut [u64], table: &[u64]) {
     }
 }
 
+#[inline(always)]
 pub(super) fn pack(words: &[u64], bits: u32, out: &mut [u8]) {
     let mut held = [0u64; LANES];
     let mut filled = 0;
@@ -100,6 +105,7 @@ pub(super) fn pack(words: &[u64], bits: u32, out: &mut [u8]) {
     }
 }
 
+#[inline(always)]
 pub(super) fn unpack_add(packed: &[u8], bits: u32, sum: &mut [u64]) -> u64 {
     let mask = u64::MAX >> (64 - bits);
     let mut rows_in = packed.chunks_exact(8 * LANES);

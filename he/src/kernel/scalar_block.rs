@@ -4,6 +4,7 @@ use crate::encode::{Met, Quantiser};
 use crate::modular::reduce_once;
 use crate::open::BlockOpening;
 
+#[inline(always)]
 pub(super) fn encode(
     values: &[f32],
     rounding: &[u16],
@@ -21,12 +22,12 @@ pub(super) fn encode(
     met
 }
 
+#[inline(always)]
 pub(super) fn seal_words(
     products: &mut [u64],
     errors: &[u64],
     messages: &[u64],
-    scale_bits: u32,
-    dropped_bits: u32,
+    [scale_bits, dropped_bits]: [u32; 2],
     q: u64,
 ) {
     for ((x, &error), &message) in products.iter_mut().zip(errors).zip(messages) {
@@ -37,6 +38,7 @@ pub(super) fn seal_words(
     }
 }
 
+#[inline(always)]
 pub(super) fn open_words(sums: &mut [u64], products: &[u64], opening: &BlockOpening) -> u64 {
     let q = opening.modulus;
     let mut largest = 0;

@@ -1,0 +1,245 @@
+//! The AVX-512 path: transform and pointwise product.
+//!
+//! Layers whose halves hold whole vectors run straight; the three layers inside a vector run together on
+//! two vectors at a time, with permutations between them. Below 2^51 the 52-bit multiplier is used.
+
+#![allow(unsafe_code, reason = "calls code compiled for CPU features that the token proves")]
+
+use std::arch::x86_64::*;
+
+use super::avx512::{Modulus, Token, load, mul_52, mul_wide, reduce_once, store};
+use crate::ring::{Multiplier, Twiddles};
+
+/// The 52-bit product needs x < 2^52 for x < 2q.
+fn fits_52(token: Token, q: u64) -> bool {
+    token.ifma && q < 1 << 51
+}
+
+/// Defines the functions of this module for one modular product.
+macro_rules! transform {
+    ($module:ident, $features:literal, $mul:ident) => {
+        mod $module {
+            use super::*;
+
+            /// (x, y) -> (x + w y, x - w y): inputs below 4q, outputs below 4q.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn forward_step(
+                x: __m512i,
+                y: __m512i,
+                (w, quotient): (__m512i, __m512i),
+                m: Modulus,
+            ) -> (__m512i, __m512i) {
+                let u = reduce_once(x, m.two_q);
+                let v = $mul(reduce_once(y, m.two_q), w, quotient, m);
+                (_mm512_add_epi64(u, v), _mm512_sub_epi64(_mm512_add_epi64(u, m.two_q), v))
+            }
+
+            /// (x, y) -> (x + y, w (x - y)): inputs below 2q, outputs below 2q.
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn inverse_step(
+                x: __m512i,
+                y: __m512i,
+                (w, quotient): (__m512i, __m512i),
+                m: Modulus,
+            ) -> (__m512i, __m512i) {
+                let difference = _mm512_sub_epi64(_mm512_add_epi64(x, m.two_q), y);
+                let sum = reduce_once(_mm512_add_epi64(x, y), m.two_q);
+                (sum, $mul(reduce_once(difference, m.two_q), w, quotient, m))
+            }
+
+            #[target_feature(enable = $features)]
+            pub(super) fn forward(rows: &mut [[u64; 8]], t: &Twiddles, q: u64) {
+                let m = Modulus::new(q);
+                let (mut half, mut groups) = (rows.len() / 2, 1);
+                while half > 0 {
+                    let roots = t.values[groups..].iter().zip(&t.quotients[groups..]);
+                    for (pair, (&w, &quotient)) in rows.chunks_exact_mut(2 * half).zip(roots) {
+                        let w = (_mm512_set1_epi64(w as i64), _mm512_set1_epi64(quotient as i64));
+                        let (low, high) = pair.split_at_mut(half);
+                        for (x, y) in low.iter_mut().zip(high) {
+                            let (a, b) = forward_step(load(x), load(y), w, m);
+                            store(x, a);
+                            store(y, b);
+                        }
+                    }
+                    half /= 2;
+                    groups *= 2;
+                }
+                let inner = Inner::new(t, rows.len());
+                for (b, pair) in rows.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+                    let (mut x, mut y) = (load(&pair[0]), load(&pair[1]));
+                    for stride in [4, 2, 1] {
+                        let (low, high) = split(x, y, stride);
+                        let (a, c) = forward_step(low, high, inner.roots(b, stride), m);
+                        (x, y) = join(a, c, stride);
+                    }
+                    store(&mut pair[0], reduce_once(reduce_once(x, m.two_q), m.q));
+                    store(&mut pair[1], reduce_once(reduce_once(y, m.two_q), m.q));
+                }
+            }
+
+            #[target_feature(enable = $features)]
+            pub(super) fn inverse(rows: &mut [[u64; 8]], t: &Twiddles, q: u64) {
+                let m = Modulus::new(q);
+                let inner = Inner::new(t, rows.len());
+                for (b, pair) in rows.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+                    let (mut x, mut y) = (load(&pair[0]), load(&pair[1]));
+                    for stride in [1, 2, 4] {
+                        let (low, high) = split(x, y, stride);
+                        let (a, c) = inverse_step(low, high, inner.roots(b, stride), m);
+                        (x, y) = join(a, c, stride);
+                    }
+                    store(&mut pair[0], x);
+                    store(&mut pair[1], y);
+                }
+                let (mut half, mut groups) = (1, rows.len() / 2);
+                while groups > 0 {
+                    let roots = t.values[groups..].iter().zip(&t.quotients[groups..]);
+                    for (pair, (&w, &quotient)) in rows.chunks_exact_mut(2 * half).zip(roots) {
+                        let w = (_mm512_set1_epi64(w as i64), _mm512_set1_epi64(quotient as i64));
+                        let (low, high) = pair.split_at_mut(half);
+                        for (x, y) in low.iter_mut().zip(high) {
+                            let (a, b) = inverse_step(load(x), load(y), w, m);
+                            store(x, a);
+                            store(y, b);
+                        }
+                    }
+                    half *= 2;
+                    groups /= 2;
+                }
+            }
+
+            #[target_feature(enable = $features)]
+            pub(super) fn pointwise(rows: &mut [[u64; 8]], multiplier: &Multiplier, q: u64) {
+                let m = Modulus::new(q);
+                let values = multiplier.values.as_chunks::<8>().0;
+                let quotients = multiplier.quotients.as_chunks::<8>().0;
+                for (row, (w, quotient)) in rows.iter_mut().zip(values.iter().zip(quotients)) {
+                    store(row, $mul(load(row), load(w), load(quotient), m));
+                }
+            }
+        }
+    };
+}
+
+transform!(wide, "avx512f,avx512dq", mul_wide);
+transform!(narrow, "avx512f,avx512dq,avx512ifma", mul_52);
+
+/// Twiddles of the three layers inside a vector.
+struct Inner<'a> {
+    layers: [(&'a [u64], &'a [u64]); 3],
+}
+
+impl<'a> Inner<'a> {
+    /// `rows` vectors of eight: layers of stride 4, 2 and 1 have rows, 2 rows and 4 rows groups.
+    fn new(t: &'a Twiddles, rows: usize) -> Self {
+        let layer =
+            |groups: usize| (&t.values[groups..2 * groups], &t.quotients[groups..2 * groups]);
+        Self { layers: [layer(rows), layer(2 * rows), layer(4 * rows)] }
+    }
+
+    /// The roots of the pair of vectors number `b`: 2, 4 or 8 of them, each repeated `stride` times.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn roots(&self, b: usize, stride: usize) -> (__m512i, __m512i) {
+        let (layer, count) = match stride {
+            4 => (0, 2),
+            2 => (1, 4),
+            _ => (2, 8),
+        };
+        let spread = match stride {
+            4 => _mm512_setr_epi64(0, 0, 0, 0, 1, 1, 1, 1),
+            2 => _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3),
+            _ => _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7),
+        };
+        let pick = |all: &[u64]| {
+            let mut words = [0; 8];
+            words[..count].copy_from_slice(&all[b * count..][..count]);
+            words
+        };
+        let (values, quotients) = self.layers[layer];
+        let w = _mm512_permutexvar_epi64(spread, load(&pick(values)));
+        let quotient = _mm512_permutexvar_epi64(spread, load(&pick(quotients)));
+        (w, quotient)
+    }
+}
+
+/// Sixteen consecutive words to the lower and the upper members of their butterflies.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn split(x: __m512i, y: __m512i, stride: usize) -> (__m512i, __m512i) {
+    let (low, high) = match stride {
+        4 => (
+            _mm512_setr_epi64(0, 1, 2, 3, 8, 9, 10, 11),
+            _mm512_setr_epi64(4, 5, 6, 7, 12, 13, 14, 15),
+        ),
+        2 => (
+            _mm512_setr_epi64(0, 1, 4, 5, 8, 9, 12, 13),
+            _mm512_setr_epi64(2, 3, 6, 7, 10, 11, 14, 15),
+        ),
+        _ => (
+            _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14),
+            _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15),
+        ),
+    };
+    (_mm512_permutex2var_epi64(x, low, y), _mm512_permutex2var_epi64(x, high, y))
+}
+
+/// The inverse of `split`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn join(low: __m512i, high: __m512i, stride: usize) -> (__m512i, __m512i) {
+    let (x, y) = match stride {
+        4 => (
+            _mm512_setr_epi64(0, 1, 2, 3, 8, 9, 10, 11),
+            _mm512_setr_epi64(4, 5, 6, 7, 12, 13, 14, 15),
+        ),
+        2 => (
+            _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11),
+            _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15),
+        ),
+        _ => (
+            _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11),
+            _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15),
+        ),
+    };
+    (_mm512_permutex2var_epi64(low, x, high), _mm512_permutex2var_epi64(low, y, high))
+}
+
+pub(super) fn ntt_forward(token: Token, poly: &mut [u64], twiddles: &Twiddles, q: u64) {
+    let rows = poly.as_chunks_mut::<8>().0;
+    // SAFETY: the token proves the features.
+    unsafe {
+        if fits_52(token, q) {
+            narrow::forward(rows, twiddles, q);
+        } else {
+            wide::forward(rows, twiddles, q);
+        }
+    }
+}
+
+pub(super) fn ntt_inverse(token: Token, poly: &mut [u64], twiddles: &Twiddles, q: u64) {
+    let rows = poly.as_chunks_mut::<8>().0;
+    // SAFETY: the token proves the features.
+    unsafe {
+        if fits_52(token, q) {
+            narrow::inverse(rows, twiddles, q);
+        } else {
+            wide::inverse(rows, twiddles, q);
+        }
+    }
+}
+
+pub(super) fn mul_pointwise(token: Token, poly: &mut [u64], multiplier: &Multiplier, q: u64) {
+    let rows = poly.as_chunks_mut::<8>().0;
+    // SAFETY: the token proves the features.
+    unsafe {
+        if fits_52(token, q) {
+            narrow::pointwise(rows, multiplier, q);
+        } else {
+            wide::pointwise(rows, multiplier, q);
+        }
+    }
+}
