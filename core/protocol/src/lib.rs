@@ -8,12 +8,27 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+pub mod agreement;
+pub mod certificate;
+pub mod codec;
 pub mod effect;
+pub mod election;
 pub mod event;
+pub mod evidence;
 pub mod hash;
 pub mod ids;
 pub mod job;
+pub mod journal;
+pub mod ledger;
+pub mod limits;
+pub mod machine;
 pub mod manifest;
+pub mod message;
 pub mod object;
 pub mod record;
+pub mod roster;
+mod round;
+pub mod sign;
 pub mod status;
+
+pub use machine::{Config, Machine};

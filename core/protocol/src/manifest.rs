@@ -1,9 +1,15 @@
 //! The manifest: the contract between the members. TOML for people, canonical bytes for its digest.
 
+mod check;
+mod rules;
+mod signed;
 mod terms;
 
 use serde::{Deserialize, Serialize};
 
+pub use check::ManifestError;
+pub use rules::Rules;
+pub use signed::{FoundingError, SignedManifest, ValidManifest, sign_founding};
 pub use terms::{
     Adapter, Algorithm, Deadlines, Encryption, Pruning, Real, ServerOptimizer, Training,
 };

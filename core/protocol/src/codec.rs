@@ -1,0 +1,98 @@
+//! One canonical, bounded encoding for everything on the wire, in the journal and in the ledger.
+//!
+//! postcard leaves freedom (overlong integers, trailing bytes); decoding here takes it away: what decodes encodes back
+//! to the same bytes, so a digest or a signature over a value is one over its bytes.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Why bytes are not what they should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    /// Over the limit for its kind.
+    #[error("{what} of {length} bytes is over the limit of {limit}")]
+    TooLong {
+        /// What was read or written.
+        what: &'static str,
+        /// Its length in bytes.
+        length: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// Not an encoding of this kind.
+    #[error("{what} cannot be decoded: {reason}")]
+    Malformed {
+        /// What was read.
+        what: &'static str,
+        /// postcard's reason.
+        reason: String,
+    },
+    /// Decodes, but not from its one canonical encoding.
+    #[error("{what} is not in canonical form")]
+    NotCanonical {
+        /// What was read.
+        what: &'static str,
+    },
+}
+
+/// The canonical bytes of `value`.
+///
+/// # Errors
+/// [`CodecError::TooLong`] over `limit`; [`CodecError::Malformed`] if postcard refuses, which no type of this crate
+/// gives it reason to.
+pub fn encode<T: Serialize>(
+    what: &'static str,
+    value: &T,
+    limit: usize,
+) -> Result<Vec<u8>, CodecError> {
+    let bytes = postcard::to_allocvec(value)
+        .map_err(|error| CodecError::Malformed { what, reason: error.to_string() })?;
+    if bytes.len() > limit {
+        return Err(CodecError::TooLong { what, length: bytes.len(), limit });
+    }
+    Ok(bytes)
+}
+
+/// The value whose canonical bytes are `bytes`.
+///
+/// # Errors
+/// See [`CodecError`].
+pub fn decode<T: Serialize + DeserializeOwned>(
+    what: &'static str,
+    bytes: &[u8],
+    limit: usize,
+) -> Result<T, CodecError> {
+    if bytes.len() > limit {
+        return Err(CodecError::TooLong { what, length: bytes.len(), limit });
+    }
+    let value: T = postcard::from_bytes(bytes)
+        .map_err(|error| CodecError::Malformed { what, reason: error.to_string() })?;
+    // from_bytes ignores trailing bytes; encoding again catches them, and overlong integers.
+    match postcard::to_allocvec(&value) {
+        Ok(again) if again == bytes => Ok(value),
+        _ => Err(CodecError::NotCanonical { what }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_canonical_encoding_decodes() {
+        let bytes = encode("pair", &(300_u64, 7_u8), 16).unwrap();
+        assert_eq!(decode::<(u64, u8)>("pair", &bytes, 16).unwrap(), (300, 7));
+        let mut longer = bytes.clone();
+        longer.push(0);
+        assert!(matches!(
+            decode::<(u64, u8)>("pair", &longer, 16),
+            Err(CodecError::NotCanonical { .. })
+        ));
+        assert!(matches!(
+            decode::<(u64, u8)>("pair", &[0x81, 0x00, 7], 16),
+            Err(CodecError::NotCanonical { .. })
+        ));
+        assert!(matches!(decode::<u64>("pair", &bytes, 1), Err(CodecError::TooLong { .. })));
+        assert!(matches!(encode("pair", &[0_u8; 20], 8), Err(CodecError::TooLong { .. })));
+    }
+}

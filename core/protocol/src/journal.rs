@@ -1,0 +1,92 @@
+//! What a member must remember across a restart so that it never contradicts itself.
+//!
+//! Each entry is one [`Effect::Persist`](crate::effect::Effect::Persist): a version byte and a canonical encoding. Later
+//! entries of a kind replace earlier ones of the same round.
+
+use serde::{Deserialize, Serialize};
+
+use crate::agreement::VotingState;
+use crate::codec::{self, CodecError};
+use crate::ids::{Digest, Round};
+use crate::job::CommitmentBody;
+use crate::limits::MAX_JOURNAL_ENTRY_BYTES;
+use crate::message::{Decided, Decision, Set};
+use crate::object::ObjectRef;
+use crate::record::Record;
+
+/// The first byte of every entry.
+const VERSION: u8 = 1;
+
+/// What is remembered. The order of the kinds is their encoding: only add at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Note {
+    /// The own commitment, before it is announced.
+    Committed(Box<CommitmentBody>),
+    /// The own report, before it is sent.
+    Reported(Set),
+    /// A sum attested by this member.
+    Attested {
+        /// Digest of the set.
+        set: Digest,
+        /// Its sum.
+        aggregate: ObjectRef,
+    },
+    /// View, votes and locks of a decision, with the content of the locked value.
+    Voting {
+        /// Which decision.
+        decision: Decision,
+        /// What binds.
+        state: VotingState,
+        /// The values that `state` refers to.
+        values: Vec<crate::message::Value>,
+    },
+    /// A decision.
+    Decided(Box<Decided>),
+    /// The partial decryption released: the only one of this round.
+    Released {
+        /// Digest of the decided set.
+        set: Digest,
+        /// The partial decryption.
+        object: ObjectRef,
+    },
+    /// The record signed: the only one of this round.
+    Signed(Box<Record>),
+}
+
+/// A note and its round.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    version: u8,
+    /// The round it belongs to; a host may drop it once `Truncate` names a later one.
+    pub round: Round,
+    /// What is remembered.
+    pub note: Note,
+}
+
+impl Entry {
+    /// A note of `round`.
+    #[must_use]
+    pub const fn new(round: Round, note: Note) -> Self {
+        Self { version: VERSION, round, note }
+    }
+
+    /// The canonical bytes.
+    ///
+    /// # Errors
+    /// [`CodecError::TooLong`].
+    pub fn encode(&self) -> Result<Vec<u8>, CodecError> {
+        codec::encode("journal entry", self, MAX_JOURNAL_ENTRY_BYTES)
+    }
+
+    /// Reads an entry.
+    ///
+    /// # Errors
+    /// See [`CodecError`]. A member that cannot read its journal must sit the round out.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        if bytes.first() != Some(&VERSION) {
+            let reason = format!("version {:?}, not {VERSION}", bytes.first());
+            return Err(CodecError::Malformed { what: "journal entry", reason });
+        }
+        codec::decode("journal entry", bytes, MAX_JOURNAL_ENTRY_BYTES)
+    }
+}

@@ -1,0 +1,58 @@
+//! A limit on everything that a remote member can make this one hold, in one place.
+
+/// Fewest members of a federation: with two, each could subtract its own update from the sum.
+pub const MIN_MEMBERS: u16 = 3;
+/// Most members: messages that name every member stay under [`MAX_GOSSIP_BYTES`].
+pub const MAX_MEMBERS: u16 = 100;
+
+/// The longest message that may be gossiped, in bytes.
+pub const MAX_GOSSIP_BYTES: usize = 16 * 1024;
+/// The longest message that may be sent to one member, in bytes.
+pub const MAX_DIRECT_BYTES: usize = 256 * 1024;
+/// The longest canonical signed manifest, in bytes.
+pub const MAX_MANIFEST_BYTES: usize = 1 << 20;
+/// The longest certified record, in bytes.
+pub const MAX_RECORD_BYTES: usize = 128 * 1024;
+/// The longest journal entry, in bytes.
+pub const MAX_JOURNAL_ENTRY_BYTES: usize = 256 * 1024;
+/// Most bytes of records in one answer; leaves room for the envelope.
+pub const MAX_RECORDS_ANSWER_BYTES: usize = MAX_DIRECT_BYTES - 1024;
+
+/// The longest name of a federation, member, module or preset, in bytes.
+pub const MAX_NAME_BYTES: usize = 64;
+/// Most addresses of one member.
+pub const MAX_ADDRESSES: usize = 8;
+/// The longest address, in bytes.
+pub const MAX_ADDRESS_BYTES: usize = 256;
+/// The longest sealing key, in bytes (X25519 with ML-KEM-768 needs 1,216).
+pub const MAX_SEALING_KEY_BYTES: usize = 2048;
+/// Most target modules of an adapter.
+pub const MAX_TARGET_MODULES: usize = 32;
+/// Most rounds of a federation.
+pub const MAX_ROUNDS: u64 = 1_000_000;
+/// The longest deadline: one week.
+pub const MAX_DEADLINE_MS: u64 = 7 * 24 * 3600 * 1000;
+/// The shortest deadline.
+pub const MIN_DEADLINE_MS: u64 = 10;
+
+/// The longest share preimage shown in clear, in bytes.
+pub const MAX_PREIMAGE_BYTES: usize = 128 * 1024;
+/// The largest sealed box, in bytes.
+pub const MAX_BOX_BYTES: u64 = 256 * 1024;
+/// The largest partial decryption, in bytes.
+pub const MAX_PARTIAL_BYTES: u64 = 1 << 20;
+
+/// Views ahead of the current one whose votes are kept.
+pub const VIEW_WINDOW: u32 = 3;
+/// Different sets that a committee member adds, and whose attestations are kept, in one round.
+pub const MAX_SETS: usize = 16;
+/// Proposed values of one decision whose content is kept.
+pub const MAX_VALUES: usize = 32;
+/// Messages of the next round kept for one member until this member is there too.
+pub const MAX_EARLY_PER_MEMBER: usize = 16;
+/// Commitments sent in answer to one request.
+pub const MAX_WANTED: usize = 8;
+/// Times that a failed job is started again in one round.
+pub const MAX_ATTEMPTS: u8 = 3;
+/// Status ticks that a round waits for the sealing keys of members that can be reached.
+pub const KEY_GRACE_TICKS: u8 = 2;

@@ -1,0 +1,186 @@
+//! The machine: one member of one federation, from events to effects.
+//!
+//! Handlers of events only note what happened; then [`Machine::advance`] (in `round`) does whatever has become
+//! possible, phase by phase. So the order in which messages arrive does not matter, and a restart is a matter of
+//! noting what the journal says.
+
+mod boot;
+mod chain;
+mod config;
+mod heartbeat;
+mod inbox;
+mod jobs;
+mod objects;
+mod outbox;
+mod publish;
+mod sync;
+
+use std::collections::BTreeMap;
+
+pub use config::Config;
+pub(crate) use jobs::Tag;
+
+use crate::effect::Effect;
+use crate::event::{Command, Event, TimerId};
+use crate::ids::{MemberIndex, Round, Time};
+use crate::ledger::Tip;
+use crate::message::{Heartbeat, Signed};
+use crate::object::ObjectRef;
+use crate::record::CertifiedRecord;
+use crate::round::RoundState;
+use crate::status::Status;
+use jobs::Jobs;
+use objects::Objects;
+
+/// What is known of a member across rounds.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Peer {
+    /// The host can reach it.
+    pub(crate) reachable: bool,
+    /// Its newest sealing key and the round it is for.
+    pub(crate) key: (Round, Vec<u8>),
+    /// Its last heartbeat and the round it was in.
+    pub(crate) heartbeat: Option<(Round, Heartbeat)>,
+    /// When its heartbeat was last answered.
+    pub(crate) answered: Option<Time>,
+    /// When it was last asked for records.
+    pub(crate) asked: Option<Time>,
+    /// When it was last sent records.
+    pub(crate) records_sent: Option<Time>,
+    /// Messages of the next round.
+    pub(crate) early: Vec<Signed>,
+}
+
+/// One member. See the crate's documentation for its contract with the host.
+pub struct Machine {
+    pub(crate) config: Config,
+    pub(crate) now: Time,
+    pub(crate) booted: bool,
+    pub(crate) paused: bool,
+    pub(crate) out: Vec<Effect>,
+    pub(crate) jobs: Jobs,
+    pub(crate) objects: Objects,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) records: Vec<CertifiedRecord>,
+    pub(crate) tip: Tip,
+    /// The global adapter that the host holds.
+    pub(crate) held: Option<ObjectRef>,
+    /// The own update of this round is being settled; the next must wait.
+    pub(crate) settling: BTreeMap<Round, Option<crate::job::Fate>>,
+    /// The journal speaks of rounds that the ledger does not reach: silent through this one.
+    pub(crate) silent_through: Option<Round>,
+    pub(crate) round: RoundState,
+    pub(crate) dropped: BTreeMap<&'static str, u64>,
+    pub(crate) published: Option<Status>,
+}
+
+impl Machine {
+    /// A member that waits for [`Event::Boot`].
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let tip = Tip::start(&config.manifest);
+        let round = RoundState::new(&config, &tip);
+        let peers = config
+            .manifest
+            .manifest()
+            .members
+            .iter()
+            .map(|m| Peer { key: (Round(0), m.sealing_key.clone()), ..Peer::default() })
+            .collect();
+        Self {
+            config,
+            now: Time(0),
+            booted: false,
+            paused: false,
+            out: Vec::new(),
+            jobs: Jobs::default(),
+            objects: Objects::default(),
+            peers,
+            records: Vec::new(),
+            tip,
+            held: None,
+            settling: BTreeMap::new(),
+            silent_through: None,
+            round,
+            dropped: BTreeMap::new(),
+            published: None,
+        }
+    }
+
+    /// This member's position in the manifest.
+    #[must_use]
+    pub const fn me(&self) -> MemberIndex {
+        self.config.me
+    }
+
+    /// The records so far.
+    #[must_use]
+    pub fn records(&self) -> &[CertifiedRecord] {
+        &self.records
+    }
+
+    /// What to do about `event`. Pure: the same machine, time and event give the same effects. Never panics.
+    pub fn handle(&mut self, now: Time, event: Event) -> Vec<Effect> {
+        self.now = self.now.max(now);
+        match event {
+            Event::Boot { records, journal } => {
+                if self.booted {
+                    self.dropped("boot: a second time");
+                } else {
+                    self.boot(records, &journal);
+                }
+            }
+            _ if !self.booted => self.dropped("event: before boot"),
+            Event::Tick(timer) => self.tick(timer),
+            Event::Message { from: _, bytes } => self.receive(&bytes),
+            Event::PeerUp(member) => self.set_reachable(member, true),
+            Event::PeerDown(member) => self.set_reachable(member, false),
+            Event::ObjectReady(object) => self.objects.arrived(&object),
+            Event::ObjectFailed(object) => self.objects.failed(&object),
+            Event::JobDone(id, output) => self.job_done(id, output),
+            Event::JobFailed(id, _reason) => self.jobs.failed(id),
+            Event::Operator(Command::Pause) => self.paused = true,
+            Event::Operator(Command::Resume) => self.paused = false,
+        }
+        if self.booted {
+            self.advance();
+            self.publish();
+        }
+        core::mem::take(&mut self.out)
+    }
+
+    fn tick(&mut self, timer: TimerId) {
+        match timer {
+            TimerId::Commit => self.round.clock.commit_over = true,
+            TimerId::Transfer => self.round.clock.transfer_over = true,
+            TimerId::Decrypt => self.round.clock.decrypt_over = true,
+            TimerId::Round => self.round.clock.round_over = true,
+            TimerId::View => self.view_timeout(),
+            TimerId::Status => {
+                self.round.clock.status_ticks = self.round.clock.status_ticks.saturating_add(1);
+                self.jobs.rested();
+                self.objects.forget_failed();
+                self.complain_again();
+                self.beat();
+                self.ask_for_commitments();
+                let next = self.now.plus_ms(self.config.status_ms());
+                self.out.push(Effect::SetTimer(TimerId::Status, next));
+            }
+        }
+    }
+
+    fn set_reachable(&mut self, member: MemberIndex, reachable: bool) {
+        if let Some(peer) = self.peers.get_mut(member.position()) {
+            peer.reachable = reachable;
+        }
+    }
+
+    /// Counts something that was not used.
+    pub(crate) fn dropped(&mut self, reason: &'static str) {
+        let count = self.dropped.entry(reason).or_default();
+        *count = count.saturating_add(1);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! Anti-entropy: every member says every few seconds where it is and what it has; who sees that another lacks something
+//! of its own sends it again. This one mechanism repairs every lost message.
+
+use super::Machine;
+use crate::ids::{MemberIndex, Round, View};
+use crate::message::{Bits, Body, Decided, Decision, Heartbeat, Known, VoteKind};
+use crate::status::Phase;
+
+impl Machine {
+    /// Says where this member is.
+    pub(crate) fn beat(&mut self) {
+        let heartbeat = self.heartbeat();
+        self.say(Body::Status(Box::new(heartbeat)));
+    }
+
+    fn heartbeat(&self) -> Heartbeat {
+        let round = &self.round;
+        let n = self.config.rules().member_count;
+        let voting = round.voting();
+        let (prevotes, precommits, has_proposal) = match voting {
+            Some((decision, _)) => {
+                let vote = round.vote_on(decision);
+                (
+                    vote.voters(VoteKind::Prevote),
+                    vote.voters(VoteKind::Precommit),
+                    vote.has_offer(),
+                )
+            }
+            None => (Vec::new(), Vec::new(), false),
+        };
+        let keyed = self.config.manifest.members().filter(|m| self.has_key(*m));
+        Heartbeat {
+            ready: self.is_ready(),
+            head: self.tip.head,
+            set_decided: round.set_vote.decided().is_some(),
+            end_decided: round.end_vote.decided().is_some(),
+            voting,
+            has_proposal,
+            known: Known {
+                keys: Bits::of(n, keyed),
+                commitments: Bits::of(n, round.first.keys().copied()),
+                holds: Bits::of(n, round.complete_holders()),
+                reports: Bits::of(n, round.reports.keys().copied()),
+                attestations: Bits::of(n, round.collected_attesters()),
+                prevotes: Bits::of(n, prevotes),
+                precommits: Bits::of(n, precommits),
+                partials: Bits::of(n, round.partials.keys().copied()),
+                signatures: Bits::of(n, round.signatures.keys().copied()),
+            },
+        }
+    }
+
+    /// Whether the newest sealing key of `member` is here.
+    pub(crate) fn has_key(&self, member: MemberIndex) -> bool {
+        self.peers.get(member.position()).is_some_and(|peer| peer.key.0 == self.round.number)
+    }
+
+    pub(super) fn heard(&mut self, sender: MemberIndex, round: Round, heartbeat: Heartbeat) {
+        let current = self.round.number;
+        let (now, pause) = (self.now, self.config.status_ms() / 2);
+        let Some(peer) = self.peers.get_mut(sender.position()) else { return };
+        if peer.heartbeat.as_ref().is_some_and(|(last, _)| *last > round) {
+            return;
+        }
+        peer.heartbeat = Some((round, heartbeat.clone()));
+        if round > current {
+            return self.ask_for_records(sender);
+        }
+        if round < current {
+            return;
+        }
+        if heartbeat.head != self.tip.head {
+            return self.dropped("fork: another record before this round");
+        }
+        // A replayed heartbeat must not make this member flood its author.
+        if peer.answered.is_some_and(|last| now < last.plus_ms(pause)) {
+            return;
+        }
+        peer.answered = Some(now);
+        self.answer(sender, &heartbeat);
+    }
+
+    /// Sends what of this member's own `to` lacks.
+    fn answer(&mut self, to: MemberIndex, theirs: &Heartbeat) {
+        let me = self.config.me;
+        let known = &theirs.known;
+        let mut lacking: Vec<Body> = Vec::new();
+        let gathering = matches!(self.round.phase, Phase::Gather | Phase::Commit);
+        if gathering && !known.keys.contains(me) && self.has_key(me) {
+            let key = self.peers.get(me.position()).map(|peer| peer.key.1.clone());
+            lacking.extend(key.map(Body::SealingKey));
+        }
+        if !theirs.set_decided {
+            if !known.commitments.contains(me) {
+                lacking.extend(self.round.own_commitment());
+            }
+            if !known.holds.contains(me) {
+                lacking.extend(self.round.own_holds(me));
+            }
+            if !known.reports.contains(me) {
+                lacking.extend(self.round.reports.get(&me).map(|r| Body::Report(r.0.clone())));
+            }
+            if !known.attestations.contains(me) {
+                lacking.extend(self.round.own_attestations(me));
+            }
+        }
+        if !known.partials.contains(me) {
+            let partial = self.round.released;
+            lacking.extend(partial.map(|(set, object)| Body::Partial { set, object }));
+        }
+        if !known.signatures.contains(me) {
+            lacking.extend(self.round.signatures.get(&me).map(|s| Body::RecordSignature(s.0)));
+        }
+        for body in lacking {
+            self.tell(to, body);
+        }
+        self.answer_vote(to, theirs);
+    }
+
+    fn answer_vote(&mut self, to: MemberIndex, theirs: &Heartbeat) {
+        for (decision, known) in
+            [(Decision::Set, theirs.set_decided), (Decision::End, theirs.end_decided)]
+        {
+            if let Some(decided) = self.decided_value(decision).filter(|_| !known) {
+                self.tell(to, Body::Decided(Box::new(decided)));
+            }
+        }
+        let Some((decision, view)) = theirs.voting else { return };
+        let votes: Vec<_> = self
+            .round
+            .vote_on(decision)
+            .cast()
+            .filter(|vote| vote.view > view || vote.view == view && self.lacks(theirs, vote.kind))
+            .collect();
+        for vote in votes {
+            self.tell(to, Body::Vote(vote));
+        }
+        if !theirs.has_proposal {
+            self.propose_again(to, decision, view);
+        }
+        if decision == Decision::Set {
+            self.collect_again(to, view);
+        }
+    }
+
+    fn lacks(&self, theirs: &Heartbeat, kind: VoteKind) -> bool {
+        let voters = match kind {
+            VoteKind::Prevote => &theirs.known.prevotes,
+            VoteKind::Precommit => &theirs.known.precommits,
+        };
+        !voters.contains(self.config.me)
+    }
+
+    /// A decision of this round with its certificate.
+    pub(crate) fn decided_value(&self, decision: Decision) -> Option<Decided> {
+        let certificate = self.round.vote_on(decision).decided()?.clone();
+        let value = self.round.values.get(&certificate.value)?.clone();
+        Some(Decided { value, certificate })
+    }
+
+    fn propose_again(&mut self, to: MemberIndex, decision: Decision, view: View) {
+        let proposed = self.round.proposed.get(&decision);
+        if let Some((body, signature)) =
+            proposed.filter(|(at, ..)| *at == view).map(|(_, b, s)| (b.clone(), *s))
+        {
+            self.forward(to, self.config.me, body, signature);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Messages from others: decode, check bounds, check the signature, then look at what they say.
+
+use super::Machine;
+use crate::codec::CodecError;
+use crate::ids::{MemberIndex, Round};
+use crate::limits::MAX_EARLY_PER_MEMBER;
+use crate::message::{Body, Signed};
+
+impl Machine {
+    pub(super) fn receive(&mut self, bytes: &[u8]) {
+        let signed = match Signed::decode(bytes) {
+            Ok(signed) => signed,
+            Err(CodecError::TooLong { .. }) => return self.dropped("message: too long"),
+            Err(CodecError::Malformed { .. }) => return self.dropped("message: malformed"),
+            Err(CodecError::NotCanonical { .. }) => return self.dropped("message: not canonical"),
+        };
+        let member_count = self.config.rules().member_count;
+        if signed.sender.0 >= member_count {
+            return self.dropped("message: not a member");
+        }
+        if signed.sender == self.config.me {
+            return;
+        }
+        if signed.epoch != self.config.manifest.epoch() {
+            return self.dropped("message: other epoch");
+        }
+        if !signed.body.is_shaped(member_count) {
+            return self.dropped("message: impossible content");
+        }
+        if !self.is_timely(&signed) {
+            return self.dropped("message: other round");
+        }
+        if !self.config.roster().is_by_sender(&signed) {
+            return self.dropped("message: signature");
+        }
+        self.accept(signed);
+    }
+
+    /// Whether a message can matter now; checked before its signature because it is cheaper.
+    fn is_timely(&self, signed: &Signed) -> bool {
+        let current = self.round.number;
+        match signed.body {
+            Body::Status(_) | Body::RecordsRequest(_) | Body::Records(_) => true,
+            Body::SealingKey(_) => signed.round >= current,
+            _ => signed.round == current || signed.round == current.next(),
+        }
+    }
+
+    fn accept(&mut self, signed: Signed) {
+        let Signed { sender, round, .. } = signed;
+        match signed.body {
+            Body::Status(heartbeat) => self.heard(sender, round, *heartbeat),
+            Body::SealingKey(key) => self.note_key(sender, round, key),
+            Body::RecordsRequest(from) => self.send_records(sender, from),
+            Body::Records(records) => self.take_records(records),
+            _ if round == self.round.number => self.take(signed),
+            _ => self.keep_for_later(signed),
+        }
+    }
+
+    fn keep_for_later(&mut self, signed: Signed) {
+        let Some(peer) = self.peers.get_mut(signed.sender.position()) else { return };
+        if peer.early.len() < MAX_EARLY_PER_MEMBER {
+            peer.early.push(signed);
+        } else {
+            self.dropped("message: too many of the next round");
+        }
+    }
+
+    /// A new round: what came early counts now.
+    pub(super) fn take_early(&mut self) {
+        let early: Vec<Signed> =
+            self.peers.iter_mut().flat_map(|peer| core::mem::take(&mut peer.early)).collect();
+        for signed in early {
+            if signed.round == self.round.number {
+                self.take(signed);
+            }
+        }
+    }
+
+    /// Keeps the newest sealing key of a member; of two for one round, the first.
+    pub(crate) fn note_key(&mut self, member: MemberIndex, round: Round, key: Vec<u8>) {
+        if let Some(peer) = self.peers.get_mut(member.position()).filter(|p| p.key.0 < round) {
+            peer.key = (round, key);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Which objects are here, on their way, or served.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Machine;
+use crate::effect::{Effect, Purpose};
+use crate::ids::MemberIndex;
+use crate::object::ObjectRef;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Wanted,
+    Here,
+    Failed,
+}
+
+/// The objects of one machine.
+#[derive(Debug, Default)]
+pub(crate) struct Objects {
+    places: BTreeMap<ObjectRef, Place>,
+    served: BTreeMap<ObjectRef, Purpose>,
+    /// Served until the next round ends, for members that are late in this one.
+    lingering: BTreeSet<ObjectRef>,
+    adapters: Vec<ObjectRef>,
+}
+
+impl Objects {
+    pub(super) fn arrived(&mut self, object: &ObjectRef) {
+        if let Some(place) = self.places.get_mut(object) {
+            *place = Place::Here;
+        }
+    }
+
+    pub(super) fn failed(&mut self, object: &ObjectRef) {
+        if let Some(place) = self.places.get_mut(object).filter(|p| **p == Place::Wanted) {
+            *place = Place::Failed;
+        }
+    }
+
+    /// A status tick: what failed is asked for again.
+    pub(super) fn forget_failed(&mut self) {
+        self.places.retain(|_, place| *place != Place::Failed);
+    }
+
+    /// Whether the host has it.
+    pub(crate) fn is_here(&self, object: &ObjectRef) -> bool {
+        self.places.get(object) == Some(&Place::Here)
+    }
+
+    /// The host made it.
+    pub(crate) fn made(&mut self, object: ObjectRef) {
+        self.places.insert(object, Place::Here);
+    }
+}
+
+impl Machine {
+    /// Whether `object` is here; if not, it is fetched.
+    pub(crate) fn want(
+        &mut self,
+        object: ObjectRef,
+        purpose: Purpose,
+        holders: impl FnOnce() -> Vec<MemberIndex>,
+    ) -> bool {
+        match self.objects.places.get(&object) {
+            Some(place) => *place == Place::Here,
+            None => {
+                let me = self.config.me;
+                let mut holders = holders();
+                holders.retain(|m| *m != me);
+                self.objects.places.insert(object, Place::Wanted);
+                self.out.push(Effect::Fetch { object, holders, purpose });
+                false
+            }
+        }
+    }
+
+    /// Gives an object to all members, or to some.
+    pub(crate) fn serve(
+        &mut self,
+        object: ObjectRef,
+        audience: Option<Vec<MemberIndex>>,
+        purpose: Purpose,
+    ) {
+        if self.objects.served.insert(object, purpose).is_none() {
+            self.objects.lingering.remove(&object);
+            self.out.push(Effect::Serve { object, audience, purpose });
+        }
+    }
+
+    /// Gives the global adapter; the one before stays served for members that are one round late.
+    pub(crate) fn serve_adapter(&mut self, adapter: ObjectRef) {
+        self.objects.made(adapter);
+        self.objects.adapters.retain(|a| *a != adapter);
+        self.objects.adapters.push(adapter);
+        if self.objects.adapters.len() > 2 {
+            let oldest = self.objects.adapters.remove(0);
+            self.unserve(oldest);
+        }
+        self.serve(adapter, None, Purpose::Adapter);
+    }
+
+    fn unserve(&mut self, object: ObjectRef) {
+        self.objects.places.remove(&object);
+        if self.objects.served.remove(&object).is_some() {
+            self.out.push(Effect::Unserve(object));
+        }
+    }
+
+    /// The round has ended: nothing more is fetched for it; aggregates and partial decryptions stay for one more round.
+    pub(crate) fn end_round_objects(&mut self) {
+        let wanted: Vec<ObjectRef> = self
+            .objects
+            .places
+            .iter()
+            .filter(|(_, place)| **place == Place::Wanted)
+            .map(|(object, _)| *object)
+            .collect();
+        for object in wanted {
+            self.objects.places.remove(&object);
+            self.out.push(Effect::StopFetch(object));
+        }
+        for object in core::mem::take(&mut self.objects.lingering) {
+            self.unserve(object);
+        }
+        let served: Vec<_> = self.objects.served.iter().map(|(o, p)| (*o, *p)).collect();
+        for (object, purpose) in served {
+            match purpose {
+                Purpose::Ciphertext | Purpose::Share => self.unserve(object),
+                Purpose::Aggregate | Purpose::Partial => {
+                    self.objects.lingering.insert(object);
+                }
+                Purpose::Adapter => {}
+            }
+        }
+        let objects = &mut self.objects;
+        objects.places.retain(|object, _| objects.served.contains_key(object));
+    }
+}

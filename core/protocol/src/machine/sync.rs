@@ -1,0 +1,104 @@
+//! Catching up: records from whoever is ahead, then the global adapter by chunks.
+
+use super::{Machine, Tag};
+use crate::effect::Purpose;
+use crate::ids::{Digest, MemberIndex, Round};
+use crate::job::Job;
+use crate::limits::MAX_RECORDS_ANSWER_BYTES;
+use crate::message::Body;
+use crate::record::{CertifiedRecord, Outcome};
+
+impl Machine {
+    /// `ahead` is in a later round: its records, please.
+    pub(super) fn ask_for_records(&mut self, ahead: MemberIndex) {
+        let (now, pause) = (self.now, self.config.status_ms() / 2);
+        let Some(peer) = self.peers.get_mut(ahead.position()) else { return };
+        if peer.asked.is_some_and(|last| now < last.plus_ms(pause)) {
+            return;
+        }
+        peer.asked = Some(now);
+        self.tell(ahead, Body::RecordsRequest(self.round.number));
+    }
+
+    pub(super) fn send_records(&mut self, to: MemberIndex, from: Round) {
+        let (now, pause) = (self.now, self.config.status_ms() / 4);
+        let Some(peer) = self.peers.get_mut(to.position()) else { return };
+        if peer.records_sent.is_some_and(|last| now < last.plus_ms(pause)) {
+            return self.dropped("records: asked too often");
+        }
+        peer.records_sent = Some(now);
+        let mut answer = Vec::new();
+        let mut room = MAX_RECORDS_ANSWER_BYTES;
+        // Epoch 0 starts at round 0, so a record's round is its position.
+        let start = usize::try_from(from.0).unwrap_or(usize::MAX);
+        for record in self.records.get(start..).unwrap_or_default() {
+            let size = postcard::experimental::serialized_size(record).unwrap_or(usize::MAX);
+            if size > room {
+                break;
+            }
+            room -= size;
+            answer.push(record.clone());
+        }
+        if !answer.is_empty() {
+            self.tell(to, Body::Records(answer));
+        }
+    }
+
+    pub(super) fn take_records(&mut self, records: Vec<CertifiedRecord>) {
+        let before = self.round.number;
+        for certified in records {
+            if certified.record.round != self.round.number {
+                continue;
+            }
+            if self.tip.check(&self.config.roster(), &certified).is_err() {
+                return self.dropped("records: not valid");
+            }
+            // An apply job that runs already outlives the round: it gives the adapter sooner than the network.
+            self.finish(certified);
+        }
+        if self.round.number == before {
+            return;
+        }
+        // There may be more than fit into one answer.
+        let current = self.round.number;
+        let ahead = self.peers.iter().position(|peer| {
+            peer.heartbeat.as_ref().is_some_and(|(round, _)| *round > current)
+        });
+        if let Some(ahead) = ahead.and_then(|p| u16::try_from(p).ok()).map(MemberIndex) {
+            if let Some(peer) = self.peers.get_mut(ahead.position()) {
+                peer.asked = None;
+            }
+            self.ask_for_records(ahead);
+        }
+    }
+
+    /// Phase sync: the records are here, the adapter they name is not. Gives up on nothing; asks again on every tick.
+    pub(crate) fn sync(&mut self) {
+        let Some(adapter) = self.tip.adapter.filter(|adapter| self.held != Some(*adapter)) else {
+            return;
+        };
+        let last = self.records.last().map(|certified| &certified.record);
+        if let Some(record) = last.filter(|r| matches!(r.outcome, Outcome::Applied { .. }))
+            && self.jobs.is_running(Tag::Apply(record.round))
+        {
+            return;
+        }
+        let members: Vec<_> = self.config.manifest.members().collect();
+        if self.want(adapter, Purpose::Adapter, || members) {
+            let applied = self.tip.applied;
+            self.start(Tag::Adopt(adapter.root), Job::Adopt { adapter, applied });
+        }
+    }
+
+    pub(super) fn adopted(&mut self, root: Digest) {
+        if let Some(adapter) = self.tip.adapter.filter(|adapter| adapter.root == root) {
+            self.hold(adapter);
+        }
+    }
+
+    /// The host has the global adapter; others can get it here.
+    pub(crate) fn hold(&mut self, adapter: crate::object::ObjectRef) {
+        self.held = Some(adapter);
+        self.serve_adapter(adapter);
+    }
+}

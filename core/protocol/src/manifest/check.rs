@@ -1,0 +1,246 @@
+//! What makes a manifest valid. Errors name the field, its value and what to do.
+
+use std::collections::BTreeSet;
+
+use super::rules::{Rules, least_committee};
+use super::{Manifest, Member, Real, ServerOptimizer};
+use crate::limits::{
+    MAX_ADDRESS_BYTES, MAX_ADDRESSES, MAX_DEADLINE_MS, MAX_MEMBERS, MAX_NAME_BYTES, MAX_ROUNDS,
+    MAX_SEALING_KEY_BYTES, MAX_TARGET_MODULES, MIN_DEADLINE_MS, MIN_MEMBERS,
+};
+use crate::sign::is_usable_key;
+
+/// One thing that is wrong with a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("manifest: `{field}` is {value}: {remedy}")]
+pub struct ManifestError {
+    /// The field, as in the TOML file.
+    pub field: String,
+    /// What it says.
+    pub value: String,
+    /// What it should say.
+    pub remedy: String,
+}
+
+type Checked = Result<(), ManifestError>;
+
+fn wrong(field: impl Into<String>, value: impl ToString, remedy: impl Into<String>) -> Checked {
+    let value: String = value.to_string().chars().take(80).collect();
+    Err(ManifestError { field: field.into(), value, remedy: remedy.into() })
+}
+
+/// Checks everything, in the order of the fields.
+pub(super) fn check(manifest: &Manifest) -> Result<Rules, ManifestError> {
+    let rules = Rules::of(manifest);
+    text("name", &manifest.name, MAX_NAME_BYTES)?;
+    between("rounds", manifest.rounds, 1, MAX_ROUNDS)?;
+    check_counts(manifest, &rules)?;
+    between("weight_cap", u64::from(manifest.weight_cap), 1, 1 << 24)?;
+    check_adapter(manifest)?;
+    check_training(manifest)?;
+    check_pruning(manifest)?;
+    text("encryption.preset", &manifest.encryption.preset, MAX_NAME_BYTES)?;
+    above_zero("encryption.clip", manifest.encryption.clip)?;
+    match manifest.server_optimizer {
+        ServerOptimizer::Plain { rate } => above_zero("server_optimizer.plain.rate", rate)?,
+        ServerOptimizer::Momentum { rate, momentum } => {
+            above_zero("server_optimizer.momentum.rate", rate)?;
+            share("server_optimizer.momentum.momentum", momentum)?;
+        }
+    }
+    check_deadlines(manifest)?;
+    check_members(&manifest.members)?;
+    Ok(rules)
+}
+
+fn check_counts(manifest: &Manifest, rules: &Rules) -> Checked {
+    let n = rules.member_count;
+    if n < MIN_MEMBERS {
+        return wrong(
+            "members",
+            format!("a list of {n}"),
+            "three members are the least: with two, each can subtract its own update from the sum",
+        );
+    }
+    if n > MAX_MEMBERS {
+        return wrong("members", format!("a list of {n}"), format!("at most {MAX_MEMBERS} members"));
+    }
+    let least = Rules::least_contributors(n);
+    if !(least..=n).contains(&manifest.min_contributors) {
+        return wrong(
+            "min_contributors",
+            manifest.min_contributors,
+            format!(
+                "for {n} members take {least} to {n}; {} is usual",
+                Rules::default_contributors(n)
+            ),
+        );
+    }
+    let least = least_committee(n);
+    if !(least..=n).contains(&manifest.committee_size) {
+        return wrong(
+            "committee_size",
+            manifest.committee_size,
+            format!("for {n} members take {least} to {n}; {} is usual", Rules::default_committee(n)),
+        );
+    }
+    Ok(())
+}
+
+fn check_adapter(manifest: &Manifest) -> Checked {
+    let adapter = &manifest.adapter;
+    between("adapter.rank", u64::from(adapter.rank), 1, 1024)?;
+    between("adapter.alpha", u64::from(adapter.alpha), 1, 1 << 16)?;
+    let modules = &adapter.target_modules;
+    if modules.is_empty() || modules.len() > MAX_TARGET_MODULES {
+        return wrong(
+            "adapter.target_modules",
+            format!("a list of {}", modules.len()),
+            format!("name 1 to {MAX_TARGET_MODULES} projections, for instance \"q_proj\""),
+        );
+    }
+    let mut seen = BTreeSet::new();
+    for (i, module) in modules.iter().enumerate() {
+        text(&format!("adapter.target_modules[{i}]"), module, MAX_NAME_BYTES)?;
+        if !seen.insert(module) {
+            return wrong(
+                format!("adapter.target_modules[{i}]"),
+                format!("\"{module}\" a second time"),
+                "name each projection once",
+            );
+        }
+    }
+    Ok(())
+}
+
+fn check_training(manifest: &Manifest) -> Checked {
+    let training = &manifest.training;
+    between("training.steps_per_round", u64::from(training.steps_per_round), 1, 1_000_000)?;
+    between("training.batch_size", u64::from(training.batch_size), 1, 65_536)?;
+    between("training.sequence_length", u64::from(training.sequence_length), 1, 1 << 20)?;
+    above_zero("training.learning_rate", training.learning_rate)?;
+    if training.learning_rate_final.get() < 0.0 {
+        return wrong(
+            "training.learning_rate_final",
+            training.learning_rate_final.get(),
+            "take 0 or more",
+        );
+    }
+    above_zero("training.max_gradient_norm", training.max_gradient_norm)?;
+    text("training.template", &training.template, MAX_NAME_BYTES)
+}
+
+fn check_pruning(manifest: &Manifest) -> Checked {
+    let pruning = &manifest.pruning;
+    share("pruning.initial", pruning.initial)?;
+    share("pruning.last", pruning.last)?;
+    share("pruning.explore", pruning.explore)?;
+    share("pruning.memory", pruning.memory)?;
+    for (field, value) in [("pruning.initial", pruning.initial), ("pruning.last", pruning.last)] {
+        if value.get() >= 1.0 {
+            return wrong(field, value.get(), "take less than 1: with 1 nothing would travel");
+        }
+    }
+    if pruning.end_round < pruning.start_round {
+        return wrong(
+            "pruning.end_round",
+            pruning.end_round,
+            format!("take pruning.start_round ({}) or later", pruning.start_round),
+        );
+    }
+    Ok(())
+}
+
+fn check_deadlines(manifest: &Manifest) -> Checked {
+    let deadlines = &manifest.deadlines;
+    for (field, ms) in [
+        ("deadlines.commit_ms", deadlines.commit_ms),
+        ("deadlines.transfer_ms", deadlines.transfer_ms),
+        ("deadlines.view_ms", deadlines.view_ms),
+        ("deadlines.decrypt_ms", deadlines.decrypt_ms),
+        ("deadlines.round_ms", deadlines.round_ms),
+    ] {
+        between(field, ms, MIN_DEADLINE_MS, MAX_DEADLINE_MS)?;
+    }
+    let before = deadlines.commit_ms.saturating_add(deadlines.transfer_ms);
+    if deadlines.round_ms <= before {
+        return wrong(
+            "deadlines.round_ms",
+            deadlines.round_ms,
+            format!("take more than commit_ms + transfer_ms ({before}), or every round is skipped"),
+        );
+    }
+    Ok(())
+}
+
+fn check_members(members: &[Member]) -> Checked {
+    let mut names = BTreeSet::new();
+    let mut keys = BTreeSet::new();
+    for (i, member) in members.iter().enumerate() {
+        let field = |name: &str| format!("members[{i}].{name}");
+        text(&field("name"), &member.name, MAX_NAME_BYTES)?;
+        if !names.insert(&member.name) {
+            return wrong(field("name"), &member.name, "another member has this name; take another");
+        }
+        if !keys.insert(member.identity_key) {
+            return wrong(
+                field("identity_key"),
+                member.identity_key,
+                "another member has this key; each organisation needs its own (`init`)",
+            );
+        }
+        if !is_usable_key(&member.identity_key) {
+            return wrong(field("identity_key"), member.identity_key, "not an ed25519 public key");
+        }
+        let length = member.sealing_key.len();
+        if length == 0 || length > MAX_SEALING_KEY_BYTES {
+            return wrong(
+                field("sealing_key"),
+                format!("{length} bytes long"),
+                format!("take 1 to {MAX_SEALING_KEY_BYTES} bytes, as `init` prints them"),
+            );
+        }
+        if member.addresses.len() > MAX_ADDRESSES {
+            return wrong(
+                field("addresses"),
+                format!("a list of {}", member.addresses.len()),
+                format!("at most {MAX_ADDRESSES}, the most useful first"),
+            );
+        }
+        for (k, address) in member.addresses.iter().enumerate() {
+            text(&field(&format!("addresses[{k}]")), address, MAX_ADDRESS_BYTES)?;
+        }
+    }
+    Ok(())
+}
+
+fn text(field: &str, value: &str, limit: usize) -> Checked {
+    if value.is_empty() || value.len() > limit {
+        return wrong(field, format!("{} bytes long", value.len()), format!("1 to {limit} bytes"));
+    }
+    if value.trim() != value || value.chars().any(char::is_control) {
+        return wrong(field, format!("{value:?}"), "no control characters, no space at the ends");
+    }
+    Ok(())
+}
+
+fn between(field: &str, value: u64, least: u64, most: u64) -> Checked {
+    if value < least || value > most {
+        return wrong(field, value, format!("take {least} to {most}"));
+    }
+    Ok(())
+}
+
+fn above_zero(field: &str, value: Real) -> Checked {
+    if value.get() <= 0.0 {
+        return wrong(field, value.get(), "take a number above 0");
+    }
+    Ok(())
+}
+
+fn share(field: &str, value: Real) -> Checked {
+    if !(0.0..=1.0).contains(&value.get()) {
+        return wrong(field, value.get(), "take a number from 0 to 1");
+    }
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! The numbers that a membership list fixes.
+
+use crate::manifest::Manifest;
+
+/// How many may fail and how many must agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// n.
+    pub member_count: u16,
+    /// f = floor((n-1)/3): members that may be faulty in any way.
+    pub max_faulty: u16,
+    /// q = floor((n+f)/2) + 1: two quorums share an honest member.
+    pub quorum: u16,
+    /// Partial decryptions needed to open a sum; equal to the quorum.
+    pub threshold: u16,
+    /// Fewest updates in a sum that may be opened.
+    pub min_contributors: u16,
+    /// Members that add ciphertexts.
+    pub committee_size: u16,
+}
+
+impl Rules {
+    /// The numbers for `member_count` members with the manifest's own choices; unchecked.
+    pub(super) fn of(manifest: &Manifest) -> Self {
+        let member_count = u16::try_from(manifest.members.len()).unwrap_or(u16::MAX);
+        let (max_faulty, quorum) = counts(member_count);
+        Self {
+            member_count,
+            max_faulty,
+            quorum,
+            threshold: quorum,
+            min_contributors: manifest.min_contributors,
+            committee_size: manifest.committee_size,
+        }
+    }
+
+    /// Reports of a quorum that must list an update before it is in U: q - f, so that one of them is honest and a
+    /// contributor that was on time at every honest member cannot be dropped.
+    #[must_use]
+    pub const fn listings(&self) -> u16 {
+        self.quorum.saturating_sub(self.max_faulty)
+    }
+
+    /// f + 1: among these, one is honest.
+    #[must_use]
+    pub const fn one_honest(&self) -> u16 {
+        self.max_faulty.saturating_add(1)
+    }
+
+    /// Fewest contributors that a manifest for `member_count` members may ask for.
+    #[must_use]
+    pub fn least_contributors(member_count: u16) -> u16 {
+        counts(member_count).0.saturating_add(2).max(3)
+    }
+
+    /// The usual choice of `min_contributors`: max(3, q).
+    #[must_use]
+    pub fn default_contributors(member_count: u16) -> u16 {
+        counts(member_count).1.max(3)
+    }
+
+    /// The usual choice of `committee_size`: min(n, max(2f + 1, 3)).
+    #[must_use]
+    pub fn default_committee(member_count: u16) -> u16 {
+        least_committee(member_count).max(3).min(member_count)
+    }
+}
+
+/// Fewest committee members: 2f + 1, so that f + 1 equal attestations come from honest ones.
+pub(super) fn least_committee(member_count: u16) -> u16 {
+    counts(member_count).0.saturating_mul(2).saturating_add(1)
+}
+
+/// f and q.
+fn counts(member_count: u16) -> (u16, u16) {
+    let n = u32::from(member_count);
+    let f = n.saturating_sub(1) / 3;
+    let q = (n + f) / 2 + 1;
+    (u16::try_from(f).unwrap_or(u16::MAX), u16::try_from(q).unwrap_or(u16::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quorums_of_every_size() {
+        for n in 3..=100 {
+            let (f, q) = counts(n);
+            assert!(q <= n - f, "n = {n}: the honest members are a quorum");
+            assert!(2 * q >= n + f + 1, "n = {n}: two quorums share an honest member");
+            assert!(3 * f < n);
+        }
+        assert_eq!(counts(3), (0, 2));
+        assert_eq!(counts(4), (1, 3));
+        assert_eq!(counts(5), (1, 4));
+        assert_eq!(counts(6), (1, 4));
+        assert_eq!(counts(7), (2, 5));
+        assert_eq!(counts(10), (3, 7));
+        assert_eq!(counts(100), (33, 67));
+        assert_eq!(Rules::default_committee(4), 3);
+        assert_eq!(Rules::least_contributors(3), 3);
+        assert_eq!(Rules::default_contributors(7), 5);
+    }
+}

@@ -1,0 +1,65 @@
+//! The status that every member sends every few seconds: anti-entropy in two hundred bytes.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Bits, Decision};
+use crate::ids::{Digest, View};
+
+/// Where the sender is; the envelope names its round.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// It takes part in this round, or will as soon as a quorum does.
+    pub ready: bool,
+    /// Digest of its last record.
+    pub head: Digest,
+    /// It knows what was decided about the set.
+    pub set_decided: bool,
+    /// It knows what was decided about the end of the round.
+    pub end_decided: bool,
+    /// The vote it takes part in, and its view.
+    pub voting: Option<(Decision, View)>,
+    /// It has the proposal of that view.
+    pub has_proposal: bool,
+    /// What it has, by author.
+    pub known: Known,
+}
+
+/// Whose messages of the round the sender has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// Sealing keys for this round.
+    pub keys: Bits,
+    /// Commitments.
+    pub commitments: Bits,
+    /// Committee members that announced every update the sender knows of.
+    pub holds: Bits,
+    /// Reports.
+    pub reports: Bits,
+    /// Attestations of the set that the sender collected.
+    pub attestations: Bits,
+    /// Prevotes of its view.
+    pub prevotes: Bits,
+    /// Precommits of its view.
+    pub precommits: Bits,
+    /// Partial decryptions announced.
+    pub partials: Bits,
+    /// Signatures of the record.
+    pub signatures: Bits,
+}
+
+impl Known {
+    /// Every bitmap, for checks.
+    pub(super) fn all(&self) -> [&Bits; 9] {
+        [
+            &self.keys,
+            &self.commitments,
+            &self.holds,
+            &self.reports,
+            &self.attestations,
+            &self.prevotes,
+            &self.precommits,
+            &self.partials,
+            &self.signatures,
+        ]
+    }
+}

@@ -1,0 +1,78 @@
+//! One round, in protocol order: elect, commit, transfer, report, aggregate, certify, decrypt, combine, conclude, apply,
+//! record. Each file of this folder is one step; the two tables below are the whole of it.
+
+mod aggregate;
+mod apply;
+mod certify;
+mod combine;
+mod commit;
+mod complain;
+mod conclude;
+mod decrypt;
+mod elect;
+mod record;
+mod report;
+mod state;
+mod transfer;
+mod voting;
+
+pub(crate) use state::RoundState;
+
+use crate::machine::Machine;
+use crate::message::{Body, Signed};
+use crate::status::Phase;
+
+impl Machine {
+    /// Does whatever has become possible. Each step is idempotent and leaves its phase only forward.
+    pub(crate) fn advance(&mut self) {
+        self.keep_house();
+        loop {
+            let before = (self.round.number, self.round.phase);
+            let next = match self.round.phase {
+                Phase::Gather | Phase::Sync | Phase::Paused | Phase::Done => self.elect(),
+                Phase::Commit => self.commit(),
+                Phase::Transfer => self.transfer(),
+                Phase::Aggregate => self.aggregate(),
+                Phase::Certify => self.certify(),
+                Phase::Decrypt => self.decrypt(),
+                Phase::Combine => self.combine(),
+                Phase::Apply => self.apply(),
+                Phase::Record => self.record(),
+            };
+            if self.round.number == before.0 {
+                self.round.phase = next;
+            }
+            if (self.round.number, self.round.phase) == before {
+                break;
+            }
+            self.keep_house();
+        }
+    }
+
+    /// Notes a message of the current round; its signature has been checked.
+    pub(crate) fn take(&mut self, signed: Signed) {
+        let Signed { sender, signature, body, .. } = signed;
+        match body {
+            Body::Commitment(body) => self.take_commitment(sender, *body, signature),
+            Body::Holds(list) => self.take_holds(sender, list),
+            Body::Complaint(commitment) => self.take_complaint(sender, commitment),
+            Body::Preimage { commitment, member, preimage } => {
+                self.take_preimage(sender, commitment, member, preimage);
+            }
+            Body::Report(set) => self.take_report(sender, set, signature),
+            Body::Collected { view, collected } => self.take_collected(sender, view, &collected),
+            Body::Attestation { set, aggregate } => {
+                self.take_attestation(sender, set, aggregate, signature);
+            }
+            Body::Proposal(proposal) => self.take_proposal(sender, *proposal, signature),
+            Body::Vote(vote) => self.take_vote(sender, &vote, signature),
+            Body::Decided(decided) => self.take_decided(*decided),
+            Body::Partial { set, object } => self.take_partial(sender, set, object, signature),
+            Body::RecordSignature(digest) => self.take_signature(sender, digest, signature),
+            Body::Want(list) => self.send_commitments(sender, &list),
+            Body::Status(_) | Body::SealingKey(_) | Body::RecordsRequest(_) | Body::Records(_) => {
+                self.dropped("message: not of a round");
+            }
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! aggregate: the proposer of the view collects q reports, from which U follows; the committee adds exactly U and
+//! attests the sum. Addition is deterministic, so honest attestations of one set are equal.
+
+use std::collections::BTreeMap;
+
+use super::state::Collection;
+use crate::effect::Purpose;
+use crate::ids::{Digest, MemberIndex, View};
+use crate::job::Job;
+use crate::journal::Note;
+use crate::limits::{MAX_SETS, VIEW_WINDOW};
+use crate::machine::{Machine, Tag};
+use crate::message::{Body, Collected, Decision, Grounds, Set, Value, set_digest};
+use crate::object::ObjectRef;
+use crate::sign::Signature;
+use crate::status::Phase;
+
+impl Machine {
+    pub(super) fn aggregate(&mut self) -> Phase {
+        self.collect();
+        self.answer_proposers();
+        self.deliberate(Decision::Set);
+        if let Some(phase) = self.decided_elsewhere() {
+            return phase;
+        }
+        if self.round.set_vote.has_offer() { Phase::Certify } else { Phase::Aggregate }
+    }
+
+    /// The proposer of the view packs q reports and asks the committee for the sum of what follows from them.
+    pub(super) fn collect(&mut self) {
+        let vote = &self.round.set_vote;
+        let view = vote.view();
+        if !vote.is_started()
+            || vote.decided().is_some()
+            || self.round.election.proposer(view) != self.config.me
+        {
+            return;
+        }
+        if self.round.collection.is_none() {
+            let rules = *self.config.rules();
+            let Some(collected) = Collected::pack(&self.round.reports, rules.quorum) else { return };
+            let set = collected.set(&rules);
+            if set.len() < usize::from(rules.min_contributors) {
+                return;
+            }
+            let digest = set_digest(&set);
+            self.round.collection = Some(Collection { collected, set, digest, asked_in: None });
+        }
+        let Some(collection) = self.round.collection.as_mut() else { return };
+        if collection.asked_in == Some(view) {
+            return;
+        }
+        collection.asked_in = Some(view);
+        let (collected, set, digest) =
+            (collection.collected.clone(), collection.set.clone(), collection.digest);
+        if self.agreed_sum(&digest).is_some() {
+            return;
+        }
+        if self.round.election.in_committee(self.config.me) {
+            self.note_asked(digest, set);
+        }
+        for to in self.round.election.committee().to_vec() {
+            self.tell(to, Body::Collected { view, collected: collected.clone() });
+        }
+    }
+
+    /// A committee member has not attested yet: the request may have been lost.
+    pub(crate) fn collect_again(&mut self, to: MemberIndex, view: View) {
+        let Some(collection) = &self.round.collection else { return };
+        let attested = self.round.attestations.get(&collection.digest);
+        if collection.asked_in == Some(view)
+            && self.round.election.in_committee(to)
+            && !attested.is_some_and(|attested| attested.contains_key(&to))
+        {
+            let collected = collection.collected.clone();
+            self.tell(to, Body::Collected { view, collected });
+        }
+    }
+
+    pub(super) fn take_collected(
+        &mut self,
+        sender: MemberIndex,
+        view: View,
+        collected: &Collected,
+    ) {
+        let election = &self.round.election;
+        if election.proposer(view) != sender || !election.in_committee(self.config.me) {
+            return self.dropped("collected: not by the proposer, or not to the committee");
+        }
+        let current = self.round.set_vote.view();
+        if view.0.saturating_add(1) < current.0 || view.0 > current.0.saturating_add(VIEW_WINDOW) {
+            return self.dropped("collected: far from this view");
+        }
+        let rules = self.config.rules();
+        let set = collected.set(rules);
+        let digest = set_digest(&set);
+        if self.round.asked.contains_key(&digest) {
+            return;
+        }
+        if set.len() < usize::from(rules.min_contributors)
+            || !collected.is_valid(&self.config.roster(), self.round.number)
+        {
+            return self.dropped("collected: not q reports for enough updates");
+        }
+        self.note_asked(digest, set);
+    }
+
+    fn note_asked(&mut self, digest: Digest, set: Set) {
+        if self.round.asked.len() < MAX_SETS {
+            self.round.asked.insert(digest, set);
+        } else {
+            self.dropped("collected: too many sets");
+        }
+    }
+
+    /// The committee adds what proposers asked for.
+    pub(super) fn answer_proposers(&mut self) {
+        let me = self.config.me;
+        let open: Vec<(Digest, Set)> = self
+            .round
+            .asked
+            .iter()
+            .filter(|(digest, _)| {
+                self.round.attestations.get(digest).is_none_or(|a| !a.contains_key(&me))
+            })
+            .map(|(digest, set)| (*digest, set.clone()))
+            .collect();
+        for (digest, set) in open {
+            if self.fetch_set(&set)
+                && let Some(included) = self.round.included(&set)
+            {
+                let job = Job::Aggregate { start: self.round.start, set: included };
+                self.start(Tag::Aggregate(digest), job);
+            }
+        }
+    }
+
+    pub(crate) fn aggregated(&mut self, set: Digest, aggregate: ObjectRef) {
+        if aggregate.check_size().is_err() || !self.persist(Note::Attested { set, aggregate }) {
+            return;
+        }
+        self.note_own_attestation(set, aggregate);
+        self.say(Body::Attestation { set, aggregate });
+    }
+
+    /// Notes an own attestation, fresh or from the journal, and serves the sum.
+    pub(crate) fn note_own_attestation(&mut self, set: Digest, aggregate: ObjectRef) {
+        self.objects.made(aggregate);
+        self.serve(aggregate, None, Purpose::Aggregate);
+        let body = Body::Attestation { set, aggregate };
+        if let Some(signature) = self.sign(self.round.number, &body) {
+            let attested = self.round.attestations.entry(set).or_default();
+            attested.insert(self.config.me, (aggregate, signature));
+        }
+    }
+
+    pub(super) fn take_attestation(
+        &mut self,
+        sender: MemberIndex,
+        set: Digest,
+        aggregate: ObjectRef,
+        signature: Signature,
+    ) {
+        if !self.round.election.in_committee(sender) {
+            return self.dropped("attestation: not of the committee");
+        }
+        let own = self.round.collection.as_ref().is_some_and(|c| c.digest == set);
+        let known = self.round.attestations.contains_key(&set);
+        if !known && !own && self.round.attestations.len() >= MAX_SETS {
+            return self.dropped("attestation: too many sets");
+        }
+        let attested = self.round.attestations.entry(set).or_default();
+        match attested.get(&sender).copied() {
+            Some((first, _)) if first == aggregate => {}
+            Some((first, first_signature)) => {
+                let first = (Body::Attestation { set, aggregate: first }, first_signature);
+                let second = (Body::Attestation { set, aggregate }, signature);
+                self.equivocated(sender, first, second);
+            }
+            None => {
+                attested.insert(sender, (aggregate, signature));
+            }
+        }
+    }
+
+    /// The sum of a set that f + 1 committee members attested, and their signatures.
+    fn agreed_sum(&self, set: &Digest) -> Option<(ObjectRef, Vec<(MemberIndex, Signature)>)> {
+        let mut by_sum: BTreeMap<ObjectRef, Vec<(MemberIndex, Signature)>> = BTreeMap::new();
+        for (member, (aggregate, signature)) in self.round.attestations.get(set)? {
+            by_sum.entry(*aggregate).or_default().push((*member, *signature));
+        }
+        let enough = usize::from(self.config.rules().one_honest());
+        let (sum, mut attestations) = by_sum.into_iter().find(|(_, a)| a.len() >= enough)?;
+        attestations.truncate(enough);
+        Some((sum, attestations))
+    }
+
+    /// What this member can propose, and why it is valid.
+    pub(super) fn certifiable(&self) -> Option<(Value, Grounds)> {
+        let collection = self.round.collection.as_ref()?;
+        let (aggregate, attestations) = self.agreed_sum(&collection.digest)?;
+        let value = Value::Aggregate { set: collection.set.clone(), aggregate };
+        Some((value, Grounds { collected: collection.collected.clone(), attestations }))
+    }
+}

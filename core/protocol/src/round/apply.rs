@@ -1,0 +1,41 @@
+//! apply: the opened sum goes into the global adapter: the same arithmetic, bit for bit, at every member.
+
+use crate::ids::Round;
+use crate::job::{Applied, Job};
+use crate::machine::{Machine, Tag};
+use crate::message::{Decision, Value};
+use crate::status::Phase;
+
+impl Machine {
+    pub(super) fn apply(&mut self) -> Phase {
+        if self.round.applied.is_some() {
+            return Phase::Record;
+        }
+        let decided = self.decided_value(Decision::End).map(|decided| decided.value);
+        let Some(Value::Opened { key, sum }) = decided else { return Phase::Record };
+        // A member that has not opened the sum itself yet goes on trying; if the others are faster it gets the adapter.
+        self.put_together();
+        if self.round.opened == Some((key, sum))
+            && let Some((set, _)) = &self.round.decided
+            && let Some(set) = self.round.included(set)
+        {
+            let start = self.round.start;
+            self.start(Tag::Apply(self.round.number), Job::Apply { start, set, sum });
+        }
+        Phase::Apply
+    }
+
+    pub(crate) fn applied(&mut self, round: Round, applied: Applied) {
+        if round == self.round.number {
+            self.round.applied = Some(applied);
+            return;
+        }
+        // The others finished the round first; their record says whether this is the right adapter.
+        if applied.accepted && round.next() == self.round.number {
+            self.held = Some(applied.adapter);
+            if self.tip.adapter == self.held {
+                self.hold(applied.adapter);
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! certify: all members decide what is opened, or that nothing is. A proposed aggregate is valid by what it carries: q
+//! reports from which its set follows, at least `min_contributors` updates, f + 1 equal attestations. Never by what the
+//! voter happens to hold.
+
+use crate::agreement::Opinion;
+use crate::effect::Effect;
+use crate::event::TimerId;
+use crate::journal::Note;
+use crate::machine::Machine;
+use crate::message::{Body, Decided, Decision, Grounds, Set, Value, set_digest};
+use crate::object::ObjectRef;
+use crate::status::Phase;
+
+impl Machine {
+    pub(super) fn certify(&mut self) -> Phase {
+        self.aggregate();
+        self.decided_elsewhere().unwrap_or(Phase::Certify)
+    }
+
+    /// In whichever phase this member is, a decision made by the others takes it along.
+    pub(super) fn decided_elsewhere(&mut self) -> Option<Phase> {
+        if self.round.set_vote.decided().is_none() {
+            self.deliberate(Decision::Set);
+        }
+        self.round.set_vote.decided()?;
+        self.learn_set();
+        Some(if self.round.decided.is_some() { Phase::Decrypt } else { Phase::Record })
+    }
+
+    /// Notes the decided set; its updates are spent from now on, whatever becomes of the sum.
+    fn learn_set(&mut self) {
+        if self.round.decided.is_some() {
+            return;
+        }
+        let Some(Decided { value, .. }) = self.decided_value(Decision::Set) else { return };
+        if let Value::Aggregate { set, aggregate } = value {
+            self.round.decided = Some((set, aggregate));
+            let decrypt_ms = self.config.manifest.manifest().deadlines.decrypt_ms;
+            let deadline = self.now.plus_ms(decrypt_ms);
+            self.out.push(Effect::CancelTimer(TimerId::View));
+            self.out.push(Effect::SetTimer(TimerId::Decrypt, deadline));
+        }
+    }
+
+    /// What this member thinks of values of the first decision.
+    pub(super) fn set_opinion(&mut self) -> Opinion {
+        let skip = Value::Skip.id();
+        let mut opinion = Opinion { known: self.known_values(Decision::Set), ..Opinion::default() };
+        opinion.valid = self.round.grounded.clone();
+        opinion.valid_if_backed = opinion.known.clone();
+        if self.round.clock.round_over {
+            opinion.valid.insert(skip);
+            opinion.candidate = Some(skip);
+        }
+        if let Some((value, _)) = self.certifiable() {
+            let id = value.id();
+            self.round.values.entry(id).or_insert(value);
+            self.round.grounded.insert(id);
+            opinion.known.insert(id);
+            opinion.valid.insert(id);
+            opinion.candidate = Some(id);
+        }
+        opinion
+    }
+
+    /// Whether `set` and `aggregate` follow from what the proposal carries.
+    pub(super) fn is_grounded(&self, set: &Set, aggregate: &ObjectRef, grounds: &Grounds) -> bool {
+        let rules = self.config.rules();
+        let roster = self.config.roster();
+        let round = self.round.number;
+        let attestation = Body::Attestation { set: set_digest(set), aggregate: *aggregate };
+        set.len() >= usize::from(rules.min_contributors)
+            && grounds.collected.set(rules) == *set
+            && grounds.attestations.len() >= usize::from(rules.one_honest())
+            && grounds.attestations.is_sorted_by(|a, b| a.0 < b.0)
+            && grounds.attestations.iter().all(|(member, signature)| {
+                self.round.election.in_committee(*member)
+                    && roster.is_said(round, *member, &attestation, signature)
+            })
+            && grounds.collected.is_valid(&roster, round)
+    }
+
+    /// Remembers a decision before anything is done about it.
+    pub(super) fn remember_decision(&mut self, decision: Decision) {
+        if let Some(decided) = self.decided_value(decision) {
+            // If it could not be remembered, the certificate can be had again from any member.
+            let _ = self.persist(Note::Decided(Box::new(decided)));
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! commit: train, prune, encode, encrypt at the host; then bind to the result. Key, shares and ciphertext are on disk
+//! before the commitment is, and the commitment is in the journal before it is said: after a restart the same bytes are
+//! served, and nothing is encrypted twice under one key.
+
+use std::sync::Arc;
+
+use super::state::{Commitment, Share};
+use crate::effect::Purpose;
+use crate::ids::{Digest, MemberIndex};
+use crate::job::{CommitmentBody, Job};
+use crate::journal::Note;
+use crate::limits::KEY_GRACE_TICKS;
+use crate::machine::{Machine, Tag};
+use crate::message::Body;
+use crate::sign::Signature;
+use crate::status::Phase;
+
+impl Machine {
+    pub(super) fn commit(&mut self) -> Phase {
+        if let Some(phase) = self.decided_elsewhere() {
+            return phase;
+        }
+        if self.round.own.is_none() && self.has_needed_keys() {
+            let job = Job::Contribute {
+                start: self.round.start,
+                sealing_keys: self.peers.iter().map(|peer| peer.key.1.clone()).collect(),
+            };
+            self.start(Tag::Contribute(self.round.number), job);
+        }
+        self.fetch_updates();
+        let everyone = self.round.first.len() == usize::from(self.config.rules().member_count);
+        if everyone || self.round.clock.commit_over || self.has_reported() {
+            return Phase::Transfer;
+        }
+        Phase::Commit
+    }
+
+    /// Whether every member that can be reached has published its key for this round. The others' newest known key must
+    /// do, after a while also that of a member whose message is late.
+    fn has_needed_keys(&self) -> bool {
+        self.round.clock.status_ticks >= KEY_GRACE_TICKS
+            || self.config.manifest.members().all(|member| {
+                let peer = self.peers.get(member.position());
+                self.has_key(member) || peer.is_none_or(|peer| !peer.reachable)
+            })
+    }
+
+    /// The host has encrypted the own update.
+    pub(crate) fn contributed(&mut self, body: CommitmentBody) {
+        let body_shaped = Body::Commitment(Box::new(body.clone()));
+        if !body_shaped.is_shaped(self.config.rules().member_count) {
+            return self.dropped("job: an impossible contribution");
+        }
+        // Too late: those who have reported will not list it, so the local progress is kept for the next round.
+        let in_time = matches!(self.round.phase, Phase::Commit | Phase::Transfer);
+        if self.round.own.is_some() || !in_time {
+            return self.dropped("job: a late contribution");
+        }
+        if !self.persist(Note::Committed(Box::new(body.clone()))) {
+            return;
+        }
+        self.note_own_commitment(body);
+        self.say(body_shaped);
+    }
+
+    /// Notes the own commitment, fresh or from the journal, and serves what it names.
+    pub(crate) fn note_own_commitment(&mut self, body: CommitmentBody) {
+        let me = self.config.me;
+        let said = Body::Commitment(Box::new(body.clone()));
+        let digest = self.config.roster().scope(self.round.number).commitment(me, &body);
+        let signature = self.sign(self.round.number, &said);
+        let (Ok(digest), Some(signature)) = (digest, signature) else { return };
+        for object in body.boxes.iter().chain([&body.ciphertext]) {
+            self.objects.made(*object);
+        }
+        self.serve_update(&body);
+        self.round.own = Some(digest);
+        self.round.first.insert(me, digest);
+        self.insert_commitment(digest, me, body, signature);
+    }
+
+    /// Gives a ciphertext to the committee, and each sealed box to its receiver and the committee.
+    pub(super) fn serve_update(&mut self, body: &CommitmentBody) {
+        let committee = self.round.election.committee().to_vec();
+        self.serve(body.ciphertext, Some(committee.clone()), Purpose::Ciphertext);
+        for (receiver, object) in self.config.manifest.members().zip(&body.boxes) {
+            let mut audience = committee.clone();
+            if !audience.contains(&receiver) {
+                audience.push(receiver);
+            }
+            self.serve(*object, Some(audience), Purpose::Share);
+        }
+    }
+
+    pub(super) fn take_commitment(
+        &mut self,
+        author: MemberIndex,
+        body: CommitmentBody,
+        signature: Signature,
+    ) {
+        let Ok(digest) = self.config.roster().scope(self.round.number).commitment(author, &body)
+        else {
+            return;
+        };
+        if self.round.commitments.contains_key(&digest) {
+            return;
+        }
+        let wanted = self.round.missing.remove(&digest);
+        match self.round.first.get(&author).and_then(|first| self.round.commitments.get(first)) {
+            Some(first) => {
+                let earlier =
+                    (Body::Commitment(Box::new(first.body.as_ref().clone())), first.signature);
+                let now = (Body::Commitment(Box::new(body.clone())), signature);
+                self.equivocated(author, earlier, now);
+                if !wanted {
+                    return;
+                }
+            }
+            None if wanted => {}
+            None if self.round.clock.commit_over || self.has_reported() => {
+                return self.dropped("commitment: after the deadline");
+            }
+            None => {
+                self.round.first.insert(author, digest);
+            }
+        }
+        self.insert_commitment(digest, author, body, signature);
+    }
+
+    fn insert_commitment(
+        &mut self,
+        digest: Digest,
+        author: MemberIndex,
+        body: CommitmentBody,
+        signature: Signature,
+    ) {
+        let commitment = Commitment {
+            author,
+            body: Arc::new(body),
+            signature,
+            share: Share::Unknown,
+            spoiled: false,
+            whole: false,
+        };
+        self.round.missing.remove(&digest);
+        self.round.commitments.insert(digest, commitment);
+    }
+}

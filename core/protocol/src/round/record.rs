@@ -1,0 +1,122 @@
+//! record: everyone signs the decided values only, so that all honest members sign the same bytes; q signatures finish
+//! the round. Certificates are attached, not signed over.
+
+use crate::ids::{Digest, MemberIndex};
+use crate::journal::Note;
+use crate::ledger::{Attachments, record_digest};
+use crate::machine::Machine;
+use crate::message::{Body, Decision, Value};
+use crate::record::{CertifiedRecord, Outcome, Record};
+use crate::sign::Signature;
+use crate::status::Phase;
+
+impl Machine {
+    pub(super) fn record(&mut self) -> Phase {
+        if self.round.record.is_none() {
+            self.round.record = self.own_record();
+            self.sign_record();
+        }
+        if let Some(certified) = self.certified() {
+            self.finish(certified);
+        }
+        Phase::Record
+    }
+
+    /// The record that follows from what was decided.
+    fn own_record(&self) -> Option<Record> {
+        let set_value = self.decided_value(Decision::Set)?.value;
+        let Value::Aggregate { set, aggregate } = set_value else {
+            let adapter = self.tip.adapter;
+            return Some(self.tip.record(&self.config.manifest, Outcome::Skipped, adapter, None));
+        };
+        let (outcome, adapter, nonce) = match self.decided_value(Decision::End)?.value {
+            Value::Opened { sum, .. } => {
+                let applied = self.round.applied.as_ref()?;
+                if applied.accepted {
+                    let outcome = Outcome::Applied { set, aggregate, sum };
+                    (outcome, Some(applied.adapter), Some(&applied.nonce))
+                } else {
+                    let outcome = Outcome::Rejected { set, aggregate, sum };
+                    (outcome, self.tip.adapter, Some(&applied.nonce))
+                }
+            }
+            _ => (Outcome::Void { set, aggregate }, self.tip.adapter, None),
+        };
+        Some(self.tip.record(&self.config.manifest, outcome, adapter, nonce))
+    }
+
+    fn sign_record(&mut self) {
+        let Some(record) = self.round.record.clone() else { return };
+        match &self.round.signed_before {
+            Some(before) if *before != record => {
+                return self.dropped("record: differs from the one signed before a restart");
+            }
+            Some(_) => {}
+            None => {
+                if !self.persist(Note::Signed(Box::new(record.clone()))) {
+                    return;
+                }
+            }
+        }
+        let digest = record_digest(&record);
+        let body = Body::RecordSignature(digest);
+        if let Some(signature) = self.sign(self.round.number, &body) {
+            self.round.signatures.insert(self.config.me, (digest, signature));
+            self.broadcast(body, signature);
+        }
+    }
+
+    /// The record signed before a restart is said again, and no other.
+    pub(crate) fn note_own_record(&mut self, record: Record) {
+        self.round.signed_before = Some(record);
+    }
+
+    pub(super) fn take_signature(
+        &mut self,
+        sender: MemberIndex,
+        digest: Digest,
+        signature: Signature,
+    ) {
+        match self.round.signatures.get(&sender).copied() {
+            Some((first, _)) if first == digest => {}
+            Some((first, first_signature)) => {
+                let first = (Body::RecordSignature(first), first_signature);
+                self.equivocated(sender, first, (Body::RecordSignature(digest), signature));
+            }
+            None => {
+                self.round.signatures.insert(sender, (digest, signature));
+            }
+        }
+    }
+
+    /// The own record with the signatures of a quorum.
+    fn certified(&mut self) -> Option<CertifiedRecord> {
+        let record = self.round.record.clone()?;
+        let digest = record_digest(&record);
+        let signatures: Vec<(MemberIndex, Vec<u8>)> = self
+            .round
+            .signatures
+            .iter()
+            .filter(|(_, (signed, _))| *signed == digest)
+            .map(|(member, (_, signature))| (*member, signature.to_bytes().to_vec()))
+            .collect();
+        if signatures.len() < usize::from(self.config.rules().quorum) {
+            return None;
+        }
+        let set = self.round.set_vote.decided()?.clone();
+        let end = self.decided_value(Decision::End).map(|decided| {
+            let key = match decided.value {
+                Value::Opened { key, .. } => Some(key),
+                _ => None,
+            };
+            (key, decided.certificate)
+        });
+        match (Attachments { set, end }).encode() {
+            Ok(attachments) => Some(CertifiedRecord { record, signatures, attachments }),
+            Err(_) => {
+                self.dropped("record: too long");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! report: at the collection deadline, or as soon as nothing is missing, each member signs the updates whose own share
+//! is valid and which f + 1 committee members hold whole: one of them is honest and will serve it.
+
+use super::state::Share;
+use crate::ids::{Digest, MemberIndex};
+use crate::journal::Note;
+use crate::machine::Machine;
+use crate::message::{Body, Set};
+use crate::sign::Signature;
+use crate::status::Phase;
+
+impl Machine {
+    pub(super) fn report(&mut self) -> Phase {
+        if !self.has_reported() {
+            let candidates: Vec<(MemberIndex, Digest)> = self
+                .round
+                .first
+                .iter()
+                .map(|(member, digest)| (*member, *digest))
+                .filter(|(member, digest)| {
+                    self.is_compatible(digest) && !self.round.banned.contains(member)
+                })
+                .collect();
+            let listed: Set =
+                candidates.iter().filter(|(_, digest)| self.is_vouched_for(digest)).copied().collect();
+            let missing = listed.len() < candidates.len();
+            if missing && !self.round.clock.transfer_over {
+                return Phase::Transfer;
+            }
+            if !self.persist(Note::Reported(listed.clone())) {
+                return Phase::Transfer;
+            }
+            self.note_own_report(listed.clone());
+            self.say(Body::Report(listed));
+        }
+        self.round.set_vote.start();
+        Phase::Aggregate
+    }
+
+    pub(super) fn has_reported(&self) -> bool {
+        self.round.reports.contains_key(&self.config.me)
+    }
+
+    fn is_vouched_for(&self, digest: &Digest) -> bool {
+        let enough = usize::from(self.config.rules().one_honest());
+        self.round.commitments.get(digest).is_some_and(|commitment| {
+            commitment.share == Share::Valid
+                && !commitment.spoiled
+                && self.round.holders_of(digest).len() >= enough
+        })
+    }
+
+    /// Notes the own report, fresh or from the journal.
+    pub(crate) fn note_own_report(&mut self, set: Set) {
+        let body = Body::Report(set.clone());
+        if let Some(signature) = self.sign(self.round.number, &body) {
+            self.round.reports.insert(self.config.me, (set, signature));
+        }
+    }
+
+    pub(super) fn take_report(&mut self, sender: MemberIndex, set: Set, signature: Signature) {
+        match self.round.reports.get(&sender) {
+            Some((first, _)) if *first == set => {}
+            Some((first, first_signature)) => {
+                let first = (Body::Report(first.clone()), *first_signature);
+                self.equivocated(sender, first, (Body::Report(set), signature));
+            }
+            None => {
+                self.round.reports.insert(sender, (set, signature));
+            }
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Everything that is known of the current round. Nothing in it survives the round's record.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::agreement::{Agreement, VotingState};
+use crate::election::Election;
+use crate::ids::{Digest, MemberIndex, Round, View};
+use crate::job::{Applied, CommitmentBody, Included, RoundStart};
+use crate::ledger::Tip;
+use crate::machine::Config;
+use crate::message::{Body, Collected, Decision, Set, SignedReport, Value};
+use crate::object::ObjectRef;
+use crate::record::Record;
+use crate::sign::Signature;
+use crate::status::Phase;
+
+/// Deadlines that have passed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Clock {
+    pub(crate) commit_over: bool,
+    pub(crate) transfer_over: bool,
+    pub(crate) decrypt_over: bool,
+    pub(crate) round_over: bool,
+    /// Status ticks since the round began.
+    pub(crate) status_ticks: u8,
+}
+
+/// What is known of the own share in a commitment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Share {
+    Unknown,
+    Valid,
+    /// The box does not open to its digest, or fails the test.
+    Bad,
+}
+
+/// A commitment and how far it has come.
+#[derive(Debug, Clone)]
+pub(crate) struct Commitment {
+    pub(crate) author: MemberIndex,
+    pub(crate) body: Arc<CommitmentBody>,
+    pub(crate) signature: Signature,
+    pub(crate) share: Share,
+    /// The dealer answered a complaint with a preimage that is wrong.
+    pub(crate) spoiled: bool,
+    /// This member, of the committee, holds all of it.
+    pub(crate) whole: bool,
+}
+
+/// The proposer's reports and what follows from them.
+#[derive(Debug, Clone)]
+pub(crate) struct Collection {
+    pub(crate) collected: Collected,
+    pub(crate) set: Set,
+    pub(crate) digest: Digest,
+    /// The last view in which the committee was asked.
+    pub(crate) asked_in: Option<View>,
+}
+
+/// A partial decryption that was announced.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answer {
+    pub(crate) set: Digest,
+    pub(crate) object: ObjectRef,
+    pub(crate) signature: Signature,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct RoundState {
+    pub(crate) number: Round,
+    pub(crate) phase: Phase,
+    pub(crate) start: RoundStart,
+    pub(crate) election: Election,
+    pub(crate) clock: Clock,
+
+    /// Readiness for this round has been said at once.
+    pub(crate) announced: bool,
+
+    /// The own commitment.
+    pub(crate) own: Option<Digest>,
+    pub(crate) commitments: BTreeMap<Digest, Commitment>,
+    /// The first commitment of each member; only this one is transferred and reported.
+    pub(crate) first: BTreeMap<MemberIndex, Digest>,
+    /// Commitments that a set names and that are not here.
+    pub(crate) missing: BTreeSet<Digest>,
+    pub(crate) holds: BTreeMap<MemberIndex, BTreeSet<Digest>>,
+    /// Members that complained about the own commitment.
+    pub(crate) complainers: BTreeSet<MemberIndex>,
+    /// Preimages under check.
+    pub(crate) preimages: BTreeMap<(Digest, MemberIndex), Vec<u8>>,
+
+    pub(crate) reports: BTreeMap<MemberIndex, SignedReport>,
+    pub(crate) collection: Option<Collection>,
+    /// Sets that proposers asked the committee to add.
+    pub(crate) asked: BTreeMap<Digest, Set>,
+    pub(crate) attestations: BTreeMap<Digest, BTreeMap<MemberIndex, (ObjectRef, Signature)>>,
+
+    pub(crate) set_vote: Agreement,
+    pub(crate) end_vote: Agreement,
+    /// Values by digest, of both decisions.
+    pub(crate) values: BTreeMap<Digest, Value>,
+    /// Aggregates that came with valid grounds.
+    pub(crate) grounded: BTreeSet<Digest>,
+    /// The own last proposals.
+    pub(crate) proposed: BTreeMap<Decision, (View, Body, Signature)>,
+    /// The first proposal of each view, to notice a second.
+    pub(crate) offered: BTreeMap<(Decision, View), (Body, Signature)>,
+
+    /// The decided set and its aggregate.
+    pub(crate) decided: Option<(Set, ObjectRef)>,
+    pub(crate) partials: BTreeMap<MemberIndex, Answer>,
+    /// What this member released: for which set, which object.
+    pub(crate) released: Option<(Digest, ObjectRef)>,
+    /// How many answers the last combine job had.
+    pub(crate) combined_with: usize,
+    /// Key and sum, as the own combine job gave them.
+    pub(crate) opened: Option<(Digest, Digest)>,
+    pub(crate) applied: Option<Applied>,
+    pub(crate) record: Option<Record>,
+    /// The record signed before a restart.
+    pub(crate) signed_before: Option<Record>,
+    pub(crate) signatures: BTreeMap<MemberIndex, (Digest, Signature)>,
+    pub(crate) banned: BTreeSet<MemberIndex>,
+}
+
+impl RoundState {
+    /// The round after `tip`, before anything has happened in it.
+    pub(crate) fn new(config: &Config, tip: &Tip) -> Self {
+        let rules = config.rules();
+        let number = tip.round;
+        let election = Election::draw(
+            &tip.beacon,
+            config.manifest.epoch(),
+            number,
+            rules.member_count,
+            rules.committee_size,
+        );
+        let vote = |decision| Agreement::new(decision, config.me, rules, VotingState::default());
+        Self {
+            number,
+            phase: Phase::Gather,
+            start: RoundStart { round: number, applied: tip.applied, beacon: tip.beacon },
+            election,
+            clock: Clock::default(),
+            announced: false,
+            own: None,
+            commitments: BTreeMap::new(),
+            first: BTreeMap::new(),
+            missing: BTreeSet::new(),
+            holds: BTreeMap::new(),
+            complainers: BTreeSet::new(),
+            preimages: BTreeMap::new(),
+            reports: BTreeMap::new(),
+            collection: None,
+            asked: BTreeMap::new(),
+            attestations: BTreeMap::new(),
+            set_vote: vote(Decision::Set),
+            end_vote: vote(Decision::End),
+            values: [Value::Skip, Value::Void].into_iter().map(|v| (v.id(), v)).collect(),
+            grounded: BTreeSet::new(),
+            proposed: BTreeMap::new(),
+            offered: BTreeMap::new(),
+            decided: None,
+            partials: BTreeMap::new(),
+            released: None,
+            combined_with: 0,
+            opened: None,
+            applied: None,
+            record: None,
+            signed_before: None,
+            signatures: BTreeMap::new(),
+            banned: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) const fn vote_on(&self, decision: Decision) -> &Agreement {
+        match decision {
+            Decision::Set => &self.set_vote,
+            Decision::End => &self.end_vote,
+        }
+    }
+
+    pub(crate) const fn vote_on_mut(&mut self, decision: Decision) -> &mut Agreement {
+        match decision {
+            Decision::Set => &mut self.set_vote,
+            Decision::End => &mut self.end_vote,
+        }
+    }
+
+    /// The vote that this member takes part in, and its view.
+    pub(crate) fn voting(&self) -> Option<(Decision, View)> {
+        [Decision::End, Decision::Set].into_iter().find_map(|decision| {
+            let vote = self.vote_on(decision);
+            (vote.is_started() && vote.decided().is_none()).then_some((decision, vote.view()))
+        })
+    }
+
+    /// The updates of `set` as jobs need them; `None` while a commitment is missing.
+    pub(crate) fn included(&self, set: &Set) -> Option<Vec<Included>> {
+        set.iter()
+            .map(|(member, digest)| {
+                let known = self.commitments.get(digest).filter(|c| c.author == *member)?;
+                let body = known.body.as_ref().clone();
+                Some(Included { member: *member, commitment: *digest, body })
+            })
+            .collect()
+    }
+
+    /// One update as jobs need it.
+    pub(crate) fn dealer(&self, digest: &Digest) -> Option<Included> {
+        let known = self.commitments.get(digest)?;
+        let body = known.body.as_ref().clone();
+        Some(Included { member: known.author, commitment: *digest, body })
+    }
+
+    /// Committee members that announced this commitment.
+    pub(crate) fn holders_of(&self, digest: &Digest) -> Vec<MemberIndex> {
+        let holds = |m: &&MemberIndex| self.holds.get(m).is_some_and(|held| held.contains(digest));
+        self.election.committee().iter().filter(holds).copied().collect()
+    }
+
+    /// Whether a committee member announced every commitment known here.
+    pub(crate) fn holds_everything(&self, member: MemberIndex) -> bool {
+        let held = self.holds.get(&member);
+        self.first.values().all(|digest| held.is_some_and(|held| held.contains(digest)))
+    }
+
+    /// Committee members of which no announcement is missed.
+    pub(crate) fn complete_holders(&self) -> impl Iterator<Item = MemberIndex> + '_ {
+        self.election.committee().iter().copied().filter(|m| self.holds_everything(*m))
+    }
+
+    /// Whether the own share in the commitment of `member` is valid.
+    pub(crate) fn has_valid_share_of(&self, member: MemberIndex) -> bool {
+        self.first
+            .get(&member)
+            .and_then(|digest| self.commitments.get(digest))
+            .is_some_and(|commitment| commitment.share == Share::Valid)
+    }
+
+    /// Who attested the set that this member collected.
+    pub(crate) fn collected_attesters(&self) -> Vec<MemberIndex> {
+        let digest = self.collection.as_ref().map(|collection| collection.digest);
+        digest
+            .and_then(|digest| self.attestations.get(&digest))
+            .map(|attested| attested.keys().copied().collect())
+            .unwrap_or_default()
+    }
+
+    /// The own commitment, to say it again.
+    pub(crate) fn own_commitment(&self) -> Option<Body> {
+        let own = self.commitments.get(&self.own?)?;
+        Some(Body::Commitment(Box::new(own.body.as_ref().clone())))
+    }
+
+    /// The own announcement, to say it again.
+    pub(crate) fn own_holds(&self, me: MemberIndex) -> Option<Body> {
+        let held = self.holds.get(&me).filter(|held| !held.is_empty())?;
+        Some(Body::Holds(held.iter().copied().collect()))
+    }
+
+    /// The own attestations, to say them again.
+    pub(crate) fn own_attestations(&self, me: MemberIndex) -> Vec<Body> {
+        self.attestations
+            .iter()
+            .filter_map(|(set, attested)| {
+                let (aggregate, _) = attested.get(&me)?;
+                Some(Body::Attestation { set: *set, aggregate: *aggregate })
+            })
+            .collect()
+    }
+}

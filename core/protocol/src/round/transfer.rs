@@ -1,0 +1,175 @@
+//! transfer: every member pulls its own sealed share of each update and tests it; the committee pulls ciphertexts and
+//! all shares and says so when it holds an update whole. What a set names and is not here is asked for.
+
+use std::sync::Arc;
+
+use super::state::Share;
+use crate::effect::Purpose;
+use crate::ids::{Digest, MemberIndex};
+use crate::job::{CommitmentBody, Job};
+use crate::limits::MAX_WANTED;
+use crate::machine::{Machine, Tag};
+use crate::message::{Body, Set};
+use crate::status::Phase;
+
+impl Machine {
+    pub(super) fn transfer(&mut self) -> Phase {
+        if let Some(phase) = self.decided_elsewhere() {
+            return phase;
+        }
+        self.fetch_updates();
+        self.answer_proposers();
+        self.report()
+    }
+
+    /// Fetches what this member needs of the updates that it knows.
+    pub(super) fn fetch_updates(&mut self) {
+        let updates: Vec<Digest> = self.round.first.values().copied().collect();
+        let mut grown = false;
+        for digest in updates {
+            if !self.is_compatible(&digest) {
+                continue;
+            }
+            self.fetch_share(&digest);
+            grown |= self.fetch_whole(&digest);
+        }
+        if grown {
+            let holds = self.round.own_holds(self.config.me);
+            holds.into_iter().for_each(|holds| self.say(holds));
+        }
+    }
+
+    /// Whether an update can be added to the own one: all honest ones of a round agree in layout and length.
+    pub(super) fn is_compatible(&self, digest: &Digest) -> bool {
+        let Some(theirs) = self.round.commitments.get(digest) else { return false };
+        let own = self.round.own.and_then(|own| self.round.commitments.get(&own));
+        own.is_none_or(|own| {
+            own.body.layout == theirs.body.layout
+                && own.body.ciphertext.length == theirs.body.ciphertext.length
+        })
+    }
+
+    /// Pulls and tests the own share. Returns whether it is valid.
+    pub(super) fn fetch_share(&mut self, digest: &Digest) -> bool {
+        let Some(commitment) = self.round.commitments.get(digest) else { return false };
+        if commitment.share != Share::Unknown {
+            return commitment.share == Share::Valid;
+        }
+        let Some(sealed) = commitment.body.boxes.get(self.config.me.position()).copied() else {
+            return false;
+        };
+        let holders = self.holders_for(digest, commitment.author);
+        if self.want(sealed, Purpose::Share, || holders)
+            && let Some(dealer) = self.round.dealer(digest)
+        {
+            let round = self.round.number;
+            self.start(Tag::CheckShare(*digest), Job::CheckShare { round, dealer });
+        }
+        false
+    }
+
+    /// Pulls a whole update, for the committee. Returns whether it has just become whole.
+    fn fetch_whole(&mut self, digest: &Digest) -> bool {
+        let me = self.config.me;
+        let Some(commitment) = self.round.commitments.get(digest) else { return false };
+        if commitment.whole || !self.round.election.in_committee(me) {
+            return false;
+        }
+        let (author, body) = (commitment.author, Arc::clone(&commitment.body));
+        let mut whole = self.fetch_ciphertext(digest, author, &body);
+        for sealed in &body.boxes {
+            let holders = self.holders_for(digest, author);
+            whole &= self.want(*sealed, Purpose::Share, || holders);
+        }
+        if whole {
+            self.serve_update(&body);
+            self.round.holds.entry(me).or_default().insert(*digest);
+            if let Some(commitment) = self.round.commitments.get_mut(digest) {
+                commitment.whole = true;
+            }
+        }
+        whole
+    }
+
+    fn fetch_ciphertext(
+        &mut self,
+        digest: &Digest,
+        author: MemberIndex,
+        body: &CommitmentBody,
+    ) -> bool {
+        let holders = self.holders_for(digest, author);
+        self.want(body.ciphertext, Purpose::Ciphertext, || holders)
+    }
+
+    /// The dealer first, then who announced it, then the rest of the committee.
+    fn holders_for(&self, digest: &Digest, author: MemberIndex) -> Vec<MemberIndex> {
+        let mut holders = vec![author];
+        let announced = self.round.holders_of(digest);
+        for member in announced.iter().chain(self.round.election.committee()) {
+            if !holders.contains(member) {
+                holders.push(*member);
+            }
+        }
+        holders
+    }
+
+    /// Whether the ciphertexts of a whole set are here; those that are not are fetched, and commitments asked for.
+    pub(super) fn fetch_set(&mut self, set: &Set) -> bool {
+        if !self.has_commitments(set) {
+            return false;
+        }
+        let mut complete = true;
+        for (author, digest) in set {
+            let Some(commitment) = self.round.commitments.get(digest) else { return false };
+            let body = Arc::clone(&commitment.body);
+            complete &= self.fetch_ciphertext(digest, *author, &body);
+        }
+        complete
+    }
+
+    /// Whether every commitment of `set` is here; those that are not are asked for.
+    pub(super) fn has_commitments(&mut self, set: &Set) -> bool {
+        let lacking: Vec<Digest> = set
+            .iter()
+            .map(|(_, digest)| *digest)
+            .filter(|digest| !self.round.commitments.contains_key(digest))
+            .collect();
+        let new = lacking.iter().any(|digest| !self.round.missing.contains(digest));
+        self.round.missing.extend(lacking.iter().copied());
+        if new {
+            self.ask_for_commitments();
+        }
+        lacking.is_empty()
+    }
+
+    /// Asks everyone for commitments that a set names.
+    pub(crate) fn ask_for_commitments(&mut self) {
+        let wanted: Vec<Digest> = self.round.missing.iter().copied().take(MAX_WANTED).collect();
+        if !wanted.is_empty() {
+            self.say(Body::Want(wanted));
+        }
+    }
+
+    /// Hands on commitments with their authors' signatures.
+    pub(super) fn send_commitments(&mut self, to: MemberIndex, wanted: &[Digest]) {
+        for digest in wanted {
+            let Some(known) = self.round.commitments.get(digest) else { continue };
+            let body = Body::Commitment(Box::new(known.body.as_ref().clone()));
+            let (author, signature) = (known.author, known.signature);
+            self.forward(to, author, body, signature);
+        }
+    }
+
+    pub(super) fn take_holds(&mut self, sender: MemberIndex, list: Vec<Digest>) {
+        if !self.round.election.in_committee(sender) {
+            return self.dropped("holds: not of the committee");
+        }
+        let held = self.round.holds.entry(sender).or_default();
+        let room = usize::from(self.config.rules().member_count) * 2;
+        for digest in list {
+            if held.len() < room {
+                held.insert(digest);
+            }
+        }
+    }
+}
