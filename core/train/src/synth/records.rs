@@ -1,0 +1,110 @@
+//! Records of named fields and the plain sentences they become: the general form of the work that the domains
+//! do each in its own way.
+
+use super::choice::Choice;
+use super::domain::glimpses;
+use super::example::Example;
+use super::prose::{article, capital};
+use super::words::{DAYS, HOBBIES, JOBS, KINDS, MONTHS, PEOPLE, SURNAMES, THINGS, TOWNS, WEATHER};
+
+/// A record of two to five fields and the sentences that say the same, field by field.
+pub(super) fn task(choice: &mut Choice) -> Example {
+    let count = choice.between(2, 5);
+    let mut first = choice.below(FIELDS.len());
+    let mut input = Vec::new();
+    let mut output = Vec::new();
+    for _ in 0..count {
+        let (name, value) = field(first, choice);
+        input.push(format!("{name}: {value}"));
+        output.push(sentence(&name, &value));
+        first = (first + 1 + choice.below(3)) % FIELDS.len();
+    }
+    let kind = *choice.pick(KINDS_OF_TEXT);
+    let instruction = match choice.below(5) {
+        0 => format!("Write {} {kind} from the record.", article(kind)),
+        1 => format!("Write the {kind}."),
+        2 => format!("Turn the fields into {} {kind}.", article(kind)),
+        3 => "Say it in full sentences.".to_owned(),
+        _ => format!("Please prepare the {kind} for this."),
+    };
+    Example::new(instruction, input.join("\n"), output.join(" "))
+}
+
+const KINDS_OF_TEXT: &[&str] =
+    &["note", "letter", "report", "message", "answer", "summary", "card"];
+
+/// The fields in the order in which a record has them; each has its own way to draw a value.
+const FIELDS: &[&str] = &[
+    "Name", "Customer", "Guest", "Age", "Town", "Job", "Hobby", "Item", "Price", "Day", "Month",
+    "Hour", "Weather", "Room", "Number", ANY, ANY, ANY, ANY, ANY, ANY,
+];
+
+/// Stands for a field whose name and value may be any of many words: the model has to learn the rule, not a table.
+const ANY: &str = "";
+
+fn field(index: usize, choice: &mut Choice) -> (String, String) {
+    let name = FIELDS[index];
+    if name == ANY {
+        return any(choice);
+    }
+    let value = match name {
+        "Name" => format!("{} {}", choice.pick(PEOPLE).0, choice.pick(SURNAMES)),
+        "Customer" | "Guest" => {
+            format!("{} {}", choice.pick(&["Ms", "Mr"]), choice.pick(SURNAMES))
+        }
+        "Age" => choice.between(18, 89).to_string(),
+        "Town" => (*choice.pick(TOWNS)).to_owned(),
+        "Job" => choice.pick(JOBS).0.to_owned(),
+        "Hobby" => (*choice.pick(HOBBIES)).to_owned(),
+        "Item" => choice.pick(THINGS).0.to_owned(),
+        "Price" => format!("{} francs", choice.between(2, 99) * 10),
+        "Day" => (*choice.pick(DAYS)).to_owned(),
+        "Month" => (*choice.pick(MONTHS)).to_owned(),
+        "Hour" => choice.between(6, 22).to_string(),
+        "Weather" => choice.pick(WEATHER).0.to_owned(),
+        "Number" => choice.between(100, 999).to_string(),
+        _ => choice.between(1, 30).to_string(),
+    };
+    (name.to_owned(), value)
+}
+
+/// The base has seen the words of the domains, but nothing of what the domains say with them.
+fn any(choice: &mut Choice) -> (String, String) {
+    let name = match choice.below(2) {
+        0 => glimpses::field(choice),
+        _ => choice.pick(KINDS).0,
+    };
+    let value = match choice.below(4) {
+        0 => glimpses::word(choice).to_owned(),
+        1 => {
+            let members = choice.pick(KINDS).2;
+            (*choice.pick(members)).to_owned()
+        }
+        2 => choice.pick(THINGS).0.to_owned(),
+        _ => choice.between(2, 999).to_string(),
+    };
+    (capital(name), value)
+}
+
+fn sentence(name: &str, value: &str) -> String {
+    match name {
+        "Name" => format!("This is about {value}."),
+        "Price" => format!("It costs {value}."),
+        "Day" => format!("It is on {value}."),
+        "Hour" => format!("It starts at {value}."),
+        _ => format!("The {} is {value}.", name.to_lowercase()),
+    }
+}
+
+/// A plain sentence about one word of the domains.
+pub(super) fn remark(choice: &mut Choice) -> String {
+    let word = glimpses::word(choice);
+    let (person, subject, ..) = *choice.pick(PEOPLE);
+    let day = choice.pick(DAYS);
+    match choice.below(4) {
+        0 => format!("{person} had a question about {word}."),
+        1 => format!("On {day} {person} read something about {word}."),
+        2 => format!("{} is a word that {person} wrote down on {day}.", capital(word)),
+        _ => format!("{person} talked about {word} on {day}, and {subject} asked what to do."),
+    }
+}
