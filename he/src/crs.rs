@@ -9,6 +9,7 @@
 //!    stream, cut in the same way; a word of q or more is skipped.
 //! 5. The result is a_j in the NTT domain, in the order that the module `ring` documents.
 
+use crate::kernel::Kernel;
 use crate::params::Preset;
 use crate::stream::PublicStream;
 
@@ -32,15 +33,14 @@ impl CrsSeed {
 
     /// Writes the common polynomial of `block` in the NTT domain: `poly.len()` words below `modulus`.
     pub fn expand(&self, block: u64, modulus: u64, poly: &mut [u64]) {
+        self.expand_on(Kernel::SCALAR, block, modulus, poly);
+    }
+
+    pub(crate) fn expand_on(&self, kernel: Kernel, block: u64, modulus: u64, poly: &mut [u64]) {
         let mask = u64::MAX >> modulus.leading_zeros();
         let mut stream = PublicStream::new(&self.0, block);
         stream.fill(poly);
-        let mut rejected = 0;
-        for word in poly.iter_mut() {
-            *word &= mask;
-            rejected |= u64::from(*word >= modulus);
-        }
-        if rejected == 0 {
+        if !kernel.cut(poly, mask, modulus) {
             return;
         }
         for word in poly.iter_mut() {

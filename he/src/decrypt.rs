@@ -5,6 +5,7 @@ use std::io::Read;
 use crate::ciphertext::BlockReader;
 use crate::context::RoundContext;
 use crate::error::Error;
+use crate::kernel::Kernel;
 use crate::key::OpenedKey;
 use crate::layout::{Layout, NONCE_LIMBS, WEIGHT_LIMBS};
 use crate::open::BlockOpening;
@@ -87,6 +88,17 @@ pub fn decrypt_to_vec(
     Ok((values, opened))
 }
 
+/// Which slot of a message, and what its sum may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SlotRange {
+    pub(crate) shift: u32,
+    pub(crate) mask: u64,
+    /// Taken off the slot.
+    pub(crate) offset: i64,
+    /// Largest absolute value after that.
+    pub(crate) limit: i64,
+}
+
 /// Takes messages apart into slots.
 struct Unpacker {
     preset: &'static Preset,
@@ -96,7 +108,8 @@ struct Unpacker {
     limbs: Vec<u64>,
     out_of_range: u64,
     digest: blake3::Hasher,
-    canonical: Vec<u8>,
+    canonical: Vec<i32>,
+    kernel: Kernel,
 }
 
 impl Unpacker {
@@ -111,36 +124,43 @@ impl Unpacker {
             limbs: Vec::with_capacity(WEIGHT_LIMBS + NONCE_LIMBS),
             out_of_range: 0,
             digest,
-            canonical: Vec::with_capacity(4 * context.preset().slots_per_block()),
+            canonical: vec![0; context.preset().slots_per_block()],
+            kernel: context.kernel(),
         }
     }
 
     /// The value sums of one block.
     fn block(&mut self, block: u64, messages: &[u64]) -> &[i64] {
         let count = messages.len();
-        let width = self.preset.slot_bits();
         let slots = self.preset.slots_per_coefficient();
-        for (s, out) in self.slots.chunks_exact_mut(count).take(slots).enumerate() {
-            // The highest slot keeps everything above it, so that an overflow shows.
-            let mask = if s + 1 == slots { u64::MAX } else { (1 << width) - 1 };
-            for (slot, &message) in out.iter_mut().zip(messages) {
-                *slot = ((message >> (width as usize * s)) & mask) as i64;
-            }
-        }
-        let base = self.layout.base(block);
-        let left = self.layout.value_count().saturating_sub(base);
+        let left = self.layout.value_count().saturating_sub(self.layout.base(block));
         let values = usize::try_from(left).unwrap_or(usize::MAX).min(count * slots);
-        self.take_limbs(values, count * slots);
-        let offset = self.contributors * self.preset.value_offset();
-        let limit = self.contributors * self.preset.value_limit();
-        self.canonical.clear();
-        for slot in &mut self.slots[..values] {
-            *slot -= offset;
-            self.out_of_range += u64::from(slot.abs() > limit);
-            // 24 bits of value and 10 of members at most; anything larger is out of range.
-            self.canonical.extend_from_slice(&(*slot as i32).to_le_bytes());
+        for s in 0..slots {
+            // The highest slot keeps everything above it, so that an overflow shows.
+            let width = self.preset.slot_bits();
+            let mask = if s + 1 == slots { u64::MAX } else { (1 << width) - 1 };
+            let shift = width * s as u32;
+            let value_range = SlotRange {
+                shift,
+                mask,
+                offset: self.contributors * self.preset.value_offset(),
+                limit: self.contributors * self.preset.value_limit(),
+            };
+            let limb_range = SlotRange { shift, mask, offset: 0, limit: i64::MAX };
+            // The values come first; limbs follow, taken as they are.
+            let here = values.saturating_sub(s * count).min(count);
+            let (value_messages, limb_messages) = messages.split_at(here);
+            let out = &mut self.slots[s * count..][..count];
+            let canonical = &mut self.canonical[s * count..][..count];
+            let (value_out, limb_out) = out.split_at_mut(here);
+            let (value_short, limb_short) = canonical.split_at_mut(here);
+            let kernel = self.kernel;
+            self.out_of_range +=
+                kernel.take_slots(value_messages, &value_range, value_out, value_short);
+            kernel.take_slots(limb_messages, &limb_range, limb_out, limb_short);
         }
-        self.digest.update(&self.canonical);
+        self.take_limbs(values, count * slots);
+        self.digest.update(bytemuck::cast_slice(&self.canonical[..values]));
         &self.slots[..values]
     }
 

@@ -51,7 +51,7 @@ pub struct CiphertextSummary {
 
 /// Encrypts an update under a fresh key and writes the ciphertext, a few blocks at a time, to `out`.
 ///
-/// Memory beside input and output: some 100 KiB for each block that is in work (two per thread).
+/// Memory beside input and output: less than half a MiB for each thread.
 ///
 /// # Errors
 /// [`Error::NotFinite`] names the first value that is no number; [`Error::Argument`] a scale or a share
@@ -104,6 +104,9 @@ pub fn ciphertext_len(preset: &'static Preset, value_count: u64) -> Result<u64, 
     Ok(CIPHERTEXT_HEADER_LEN as u64 + layout.blocks_len(preset.wire_bits()))
 }
 
+/// Blocks that a thread works on before they are written: 200 KiB of packed bytes.
+const BLOCKS_PER_RUN: u64 = 8;
+
 /// The keys of the three secret streams of one encryption.
 #[derive(Zeroize, ZeroizeOnDrop)]
 struct StreamKeys {
@@ -143,25 +146,41 @@ impl Work<'_> {
     fn run(&self, sink: &mut impl Write) -> Result<u64, Error> {
         let preset = self.context.preset();
         let bits = preset.wire_bits();
-        let in_work = (2 * rayon::current_num_threads() as u64).min(self.layout.blocks());
-        let mut scratch: Vec<Scratch> = (0..in_work).map(|_| Scratch::new(preset)).collect();
         let full = self.layout.block_len(0, bits);
-        let mut packed = vec![0; full * scratch.len()];
+        let threads = rayon::current_num_threads();
+        // Runs of blocks, so that a thread is woken a few times per MiB and not for each block.
+        let run = BLOCKS_PER_RUN.min(self.layout.blocks().div_ceil(threads as u64)) as usize;
+        let mut scratch: Vec<Scratch> = (0..threads).map(|_| Scratch::new(preset)).collect();
+        let mut packed = vec![0; full * run * threads];
         let (mut block, mut clamped) = (0, 0);
         while block < self.layout.blocks() {
-            let count = in_work.min(self.layout.blocks() - block);
-            let last = block + count - 1;
-            let len = (count as usize - 1) * full + self.layout.block_len(last, bits);
-            clamped += packed[..len]
-                .par_chunks_mut(full)
-                .zip(&mut scratch)
-                .enumerate()
-                .map(|(i, (out, scratch))| self.block(block + i as u64, scratch, out))
-                .try_reduce(|| 0, |a, b| Ok(a + b))?;
+            let count = ((run * threads) as u64).min(self.layout.blocks() - block);
+            let len = (count as usize - 1) * full + self.layout.block_len(block + count - 1, bits);
+            let work = |(i, (out, scratch)): (usize, (&mut [u8], &mut Scratch))| {
+                self.run_of_blocks(block + (i * run) as u64, scratch, out, full)
+            };
+            clamped += if threads == 1 {
+                work((0, (&mut packed[..len], &mut scratch[0])))?
+            } else {
+                let runs = packed[..len].par_chunks_mut(full * run).zip(&mut scratch);
+                runs.enumerate().map(work).try_reduce(|| 0, |a, b| Ok(a + b))?
+            };
             sink.write_all(&packed[..len])?;
             block += count;
         }
         Ok(clamped)
+    }
+
+    /// Consecutive blocks on one thread.
+    fn run_of_blocks(
+        &self,
+        first: u64,
+        scratch: &mut Scratch,
+        out: &mut [u8],
+        full: usize,
+    ) -> Result<u64, Error> {
+        let blocks = (first..).zip(out.chunks_mut(full));
+        blocks.map(|(block, out)| self.block(block, scratch, out)).sum()
     }
 
     /// One block: expand, multiply, sample, encode, add, pack; it stays in the cache throughout.
@@ -171,7 +190,7 @@ impl Work<'_> {
         let q = preset.modulus();
         fill_rounding(&self.keys.rounding, block, rounding);
         let clamped = self.encoder.block(kernel, block, rounding, message)?;
-        self.context.crs_seed().expand(block, q, product);
+        self.context.crs_seed().expand_on(kernel, block, q, product);
         self.context.ring().multiply(product, &self.multiplier);
         gaussian::errors(kernel, &self.keys.errors, block, error);
         let shifts = [preset.scale_bits(), preset.dropped_bits()];

@@ -3,6 +3,7 @@
 //! The scalar path is the reference. The vector paths compute the same words, bit for bit; every test
 //! of the ring, the sampler, the encoding and the packing runs over all paths that this machine has.
 
+mod plain;
 mod scalar;
 mod scalar_block;
 
@@ -15,6 +16,7 @@ mod avx512_block;
 #[cfg(target_arch = "x86_64")]
 mod avx512_ntt;
 
+use crate::decrypt::SlotRange;
 use crate::encode::{Met, Quantiser};
 use crate::open::BlockOpening;
 use crate::ring::{Multiplier, Twiddles};
@@ -141,5 +143,26 @@ impl Kernel {
         opening: &BlockOpening,
     ) -> u64 {
         run!(self, scalar_block, avx512_block, open_words(sums, products, opening))
+    }
+
+    /// Shoup quotients of secrets, in place, in constant time.
+    pub(crate) fn quotients(self, values: &mut [u64], q: u64) {
+        run!(self, plain, avx512_block, quotients(values, q));
+    }
+
+    /// Cuts words to a mask; true when a cut word is `modulus` or more.
+    pub(crate) fn cut(self, words: &mut [u64], mask: u64, modulus: u64) -> bool {
+        run!(self, plain, avx512_block, cut(words, mask, modulus))
+    }
+
+    /// Takes one slot out of every message: see `decrypt`. Returns how many lie outside the range.
+    pub(crate) fn take_slots(
+        self,
+        messages: &[u64],
+        range: &SlotRange,
+        out: &mut [i64],
+        canonical: &mut [i32],
+    ) -> u64 {
+        run!(self, plain, avx512_block, take_slots(messages, range, out, canonical))
     }
 }

@@ -47,7 +47,7 @@ impl BlockOpening {
         sums: &mut [u64],
         products: &mut [u64],
     ) -> bool {
-        context.crs_seed().expand(block, self.modulus, products);
+        context.crs_seed().expand_on(context.kernel(), block, self.modulus, products);
         context.ring().multiply(products, key);
         context.kernel().open_words(sums, products, self) <= self.bound_x2
     }

@@ -89,7 +89,8 @@ impl Ring {
         for v in values.iter_mut() {
             *v = modular::reduce_once(self.degree_inverse.mul_lazy(*v, q), q);
         }
-        let quotients = Zeroizing::new(values.iter().map(|&v| quotient_of_secret(v, q)).collect());
+        let mut quotients = values.clone();
+        self.kernel.quotients(&mut quotients, q);
         Multiplier { values, quotients }
     }
 
@@ -112,19 +113,6 @@ impl Drop for Multiplier {
 #[inline(always)]
 pub(crate) fn signed_residue(c: i64, q: u64) -> u64 {
     (c as u64).wrapping_add(((c >> 63) as u64) & q)
-}
-
-/// The Shoup quotient of a secret: by long division with 64 steps, because the machine's division
-/// takes a time that depends on its operands.
-fn quotient_of_secret(value: u64, q: u64) -> u64 {
-    let (mut rest, mut quotient) = (value, 0);
-    for _ in 0..64 {
-        rest <<= 1;
-        let fits = u64::from(rest >= q);
-        rest -= q & fits.wrapping_neg();
-        quotient = (quotient << 1) | fits;
-    }
-    quotient
 }
 
 /// The psi of the module's description.
@@ -204,11 +192,14 @@ mod tests {
     }
 
     #[test]
-    fn the_quotient_of_a_secret_is_the_quotient() {
+    fn the_quotients_of_secrets_are_the_quotients() {
         for q in [68_719_403_009u64, 4_611_686_018_427_322_369] {
-            for i in 0..200 {
-                let v = noise(i, q);
-                assert_eq!(quotient_of_secret(v, q), modular::quotient(v, q));
+            let values: Vec<u64> = (0..203).map(|i| noise(i, q)).collect();
+            let expected: Vec<u64> = values.iter().map(|&v| modular::quotient(v, q)).collect();
+            for kernel in Kernel::available() {
+                let mut found = values.clone();
+                kernel.quotients(&mut found, q);
+                assert_eq!(found, expected, "{kernel:?}");
             }
         }
     }

@@ -96,7 +96,7 @@ impl<'a> Bench<'a> {
         let (preset, kernel) = (self.context.preset(), self.context.kernel());
         let q = preset.modulus();
         match stage {
-            Stage::Expand => self.context.crs_seed().expand(block, q, &mut self.product),
+            Stage::Expand => self.context.crs_seed().expand_on(kernel, block, q, &mut self.product),
             Stage::Encode => {
                 fill_rounding(&[0; 32], block, &mut self.rounding);
                 self.encoder.block(kernel, block, &self.rounding, &mut self.message)?;

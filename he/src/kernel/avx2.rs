@@ -9,7 +9,8 @@
 
 #![allow(unsafe_code, reason = "calls code compiled for CPU features that the token proves")]
 
-use super::{scalar, scalar_block};
+use super::{plain, scalar, scalar_block};
+use crate::decrypt::SlotRange;
 use crate::encode::{Met, Quantiser};
 use crate::open::BlockOpening;
 use crate::ring::{Multiplier, Twiddles};
@@ -65,4 +66,12 @@ recompile!(scalar_block::open_words(
     sums: &mut [u64],
     products: &[u64],
     opening: &BlockOpening
+) -> u64);
+recompile!(plain::quotients(values: &mut [u64], q: u64));
+recompile!(plain::cut(words: &mut [u64], mask: u64, modulus: u64) -> bool);
+recompile!(plain::take_slots(
+    messages: &[u64],
+    range: &SlotRange,
+    out: &mut [i64],
+    canonical: &mut [i32]
 ) -> u64);

@@ -5,7 +5,8 @@
 use std::arch::x86_64::*;
 
 use super::avx512::{Modulus, Token, load, mul_wide, reduce_once, store};
-use super::scalar_block;
+use super::{plain, scalar_block};
+use crate::decrypt::SlotRange;
 use crate::encode::{Met, Quantiser};
 use crate::open::BlockOpening;
 use crate::pack::LANES;
@@ -72,22 +73,35 @@ fn encode_rows(
     Met { clamped, not_finite: strange != 0 }
 }
 
-pub(super) fn seal_words(
-    token: Token,
+/// Declares a function that runs plain code under the features of this path.
+macro_rules! recompile {
+    ($module:ident :: $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?) => {
+        pub(super) fn $name(_: Token, $($argument: $type),*) $(-> $result)? {
+            #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,bmi2")]
+            fn inner($($argument: $type),*) $(-> $result)? {
+                $module::$name($($argument),*)
+            }
+            // SAFETY: the token proves the features.
+            unsafe { inner($($argument),*) }
+        }
+    };
+}
+
+recompile!(scalar_block::seal_words(
     products: &mut [u64],
     errors: &[u64],
     messages: &[u64],
     shifts: [u32; 2],
-    q: u64,
-) {
-    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl")]
-    fn inner(products: &mut [u64], errors: &[u64], messages: &[u64], shifts: [u32; 2], q: u64) {
-        scalar_block::seal_words(products, errors, messages, shifts, q);
-    }
-    let Token { .. } = token;
-    // SAFETY: the token proves the features; the code is the reference, compiled for them.
-    unsafe { inner(products, errors, messages, shifts, q) }
-}
+    q: u64
+));
+recompile!(plain::quotients(values: &mut [u64], q: u64));
+recompile!(plain::cut(words: &mut [u64], mask: u64, modulus: u64) -> bool);
+recompile!(plain::take_slots(
+    messages: &[u64],
+    range: &SlotRange,
+    out: &mut [i64],
+    canonical: &mut [i32]
+) -> u64);
 
 pub(super) fn open_words(
     _: Token,

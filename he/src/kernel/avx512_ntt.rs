@@ -70,11 +70,15 @@ macro_rules! transform {
                 let inner = Inner::new(t, rows.len());
                 for (b, pair) in rows.as_chunks_mut::<2>().0.iter_mut().enumerate() {
                     let (mut x, mut y) = (load(&pair[0]), load(&pair[1]));
-                    for stride in [4, 2, 1] {
-                        let (low, high) = split(x, y, stride);
-                        let (a, c) = forward_step(low, high, inner.roots(b, stride), m);
-                        (x, y) = join(a, c, stride);
-                    }
+                    let (low, high) = split::<4>(x, y);
+                    (x, y) = forward_step(low, high, inner.roots_of_two(b), m);
+                    (x, y) = join::<4>(x, y);
+                    let (low, high) = split::<2>(x, y);
+                    (x, y) = forward_step(low, high, inner.roots_of_four(b), m);
+                    (x, y) = join::<2>(x, y);
+                    let (low, high) = split::<1>(x, y);
+                    (x, y) = forward_step(low, high, inner.roots_of_eight(b), m);
+                    (x, y) = join::<1>(x, y);
                     store(&mut pair[0], reduce_once(reduce_once(x, m.two_q), m.q));
                     store(&mut pair[1], reduce_once(reduce_once(y, m.two_q), m.q));
                 }
@@ -86,11 +90,15 @@ macro_rules! transform {
                 let inner = Inner::new(t, rows.len());
                 for (b, pair) in rows.as_chunks_mut::<2>().0.iter_mut().enumerate() {
                     let (mut x, mut y) = (load(&pair[0]), load(&pair[1]));
-                    for stride in [1, 2, 4] {
-                        let (low, high) = split(x, y, stride);
-                        let (a, c) = inverse_step(low, high, inner.roots(b, stride), m);
-                        (x, y) = join(a, c, stride);
-                    }
+                    let (low, high) = split::<1>(x, y);
+                    (x, y) = inverse_step(low, high, inner.roots_of_eight(b), m);
+                    (x, y) = join::<1>(x, y);
+                    let (low, high) = split::<2>(x, y);
+                    (x, y) = inverse_step(low, high, inner.roots_of_four(b), m);
+                    (x, y) = join::<2>(x, y);
+                    let (low, high) = split::<4>(x, y);
+                    (x, y) = inverse_step(low, high, inner.roots_of_two(b), m);
+                    (x, y) = join::<4>(x, y);
                     store(&mut pair[0], x);
                     store(&mut pair[1], y);
                 }
@@ -127,9 +135,11 @@ macro_rules! transform {
 transform!(wide, "avx512f,avx512dq", mul_wide);
 transform!(narrow, "avx512f,avx512dq,avx512ifma", mul_52);
 
-/// Twiddles of the three layers inside a vector.
+/// Twiddles of the three layers inside a vector: values and quotients for each pair of vectors.
 struct Inner<'a> {
-    layers: [(&'a [u64], &'a [u64]); 3],
+    two: (&'a [[u64; 2]], &'a [[u64; 2]]),
+    four: (&'a [[u64; 4]], &'a [[u64; 4]]),
+    eight: (&'a [[u64; 8]], &'a [[u64; 8]]),
 }
 
 impl<'a> Inner<'a> {
@@ -137,40 +147,53 @@ impl<'a> Inner<'a> {
     fn new(t: &'a Twiddles, rows: usize) -> Self {
         let layer =
             |groups: usize| (&t.values[groups..2 * groups], &t.quotients[groups..2 * groups]);
-        Self { layers: [layer(rows), layer(2 * rows), layer(4 * rows)] }
+        let [two, four, eight] = [layer(rows), layer(2 * rows), layer(4 * rows)];
+        Self {
+            two: (two.0.as_chunks().0, two.1.as_chunks().0),
+            four: (four.0.as_chunks().0, four.1.as_chunks().0),
+            eight: (eight.0.as_chunks().0, eight.1.as_chunks().0),
+        }
     }
 
-    /// The roots of the pair of vectors number `b`: 2, 4 or 8 of them, each repeated `stride` times.
+    /// Stride 4: two roots of the pair of vectors number `b`, each four times.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    fn roots(&self, b: usize, stride: usize) -> (__m512i, __m512i) {
-        let (layer, count) = match stride {
-            4 => (0, 2),
-            2 => (1, 4),
-            _ => (2, 8),
+    fn roots_of_two(&self, b: usize) -> (__m512i, __m512i) {
+        let spread = _mm512_setr_epi64(0, 0, 0, 0, 1, 1, 1, 1);
+        let wide = |words: &[u64; 2]| {
+            // SAFETY: the reference is valid for 16 bytes, and the load has no alignment.
+            let pair = unsafe { _mm_loadu_si128(words.as_ptr().cast()) };
+            _mm512_permutexvar_epi64(spread, _mm512_castsi128_si512(pair))
         };
-        let spread = match stride {
-            4 => _mm512_setr_epi64(0, 0, 0, 0, 1, 1, 1, 1),
-            2 => _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3),
-            _ => _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 6, 7),
+        (wide(&self.two.0[b]), wide(&self.two.1[b]))
+    }
+
+    /// Stride 2: four roots, each twice.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn roots_of_four(&self, b: usize) -> (__m512i, __m512i) {
+        let spread = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
+        let wide = |words: &[u64; 4]| {
+            // SAFETY: the reference is valid for 32 bytes, and the load has no alignment.
+            let four = unsafe { _mm256_loadu_si256(words.as_ptr().cast()) };
+            _mm512_permutexvar_epi64(spread, _mm512_castsi256_si512(four))
         };
-        let pick = |all: &[u64]| {
-            let mut words = [0; 8];
-            words[..count].copy_from_slice(&all[b * count..][..count]);
-            words
-        };
-        let (values, quotients) = self.layers[layer];
-        let w = _mm512_permutexvar_epi64(spread, load(&pick(values)));
-        let quotient = _mm512_permutexvar_epi64(spread, load(&pick(quotients)));
-        (w, quotient)
+        (wide(&self.four.0[b]), wide(&self.four.1[b]))
+    }
+
+    /// Stride 1: eight roots.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn roots_of_eight(&self, b: usize) -> (__m512i, __m512i) {
+        (load(&self.eight.0[b]), load(&self.eight.1[b]))
     }
 }
 
 /// Sixteen consecutive words to the lower and the upper members of their butterflies.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn split(x: __m512i, y: __m512i, stride: usize) -> (__m512i, __m512i) {
-    let (low, high) = match stride {
+fn split<const STRIDE: usize>(x: __m512i, y: __m512i) -> (__m512i, __m512i) {
+    let (low, high) = match STRIDE {
         4 => (
             _mm512_setr_epi64(0, 1, 2, 3, 8, 9, 10, 11),
             _mm512_setr_epi64(4, 5, 6, 7, 12, 13, 14, 15),
@@ -190,8 +213,8 @@ fn split(x: __m512i, y: __m512i, stride: usize) -> (__m512i, __m512i) {
 /// The inverse of `split`.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn join(low: __m512i, high: __m512i, stride: usize) -> (__m512i, __m512i) {
-    let (x, y) = match stride {
+fn join<const STRIDE: usize>(low: __m512i, high: __m512i) -> (__m512i, __m512i) {
+    let (x, y) = match STRIDE {
         4 => (
             _mm512_setr_epi64(0, 1, 2, 3, 8, 9, 10, 11),
             _mm512_setr_epi64(4, 5, 6, 7, 12, 13, 14, 15),
