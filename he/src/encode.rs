@@ -56,8 +56,12 @@ impl Quantiser {
         let dither = (f64::from(rounding) + 0.5) * (1.0 / 65536.0);
         let exact = f64::from(value) * self.factor + dither + self.offset;
         let clamped = exact < 1.0 || exact >= self.top;
-        // The conversion truncates, which is the floor of a positive number.
-        (exact.max(1.0).min(self.top - 1.0) as u64, clamped)
+        let inside = exact.max(1.0).min(self.top - 1.0);
+        // Adding 2^52 rounds to an integer, which stands in the lowest bits of the sum. Floor from
+        // there; unlike the conversion of Rust, this has no cases and becomes vector code.
+        let shifted = inside + TWO_TO_52;
+        let above = u64::from(shifted - TWO_TO_52 > inside);
+        ((shifted.to_bits() & LOW_BITS) - above, clamped)
     }
 }
 
@@ -68,6 +72,9 @@ pub(crate) struct Encoder<'a> {
     update: Update<'a>,
     quantiser: Quantiser,
 }
+
+const TWO_TO_52: f64 = (1u64 << 52) as f64;
+const LOW_BITS: u64 = (1 << 52) - 1;
 
 /// What encoding one run of values met.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

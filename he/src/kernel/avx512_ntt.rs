@@ -68,16 +68,16 @@ macro_rules! transform {
                     groups *= 2;
                 }
                 let inner = Inner::new(t, rows.len());
-                for (b, pair) in rows.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+                for (pair, roots) in rows.as_chunks_mut::<2>().0.iter_mut().zip(inner.roots()) {
                     let (mut x, mut y) = (load(&pair[0]), load(&pair[1]));
                     let (low, high) = split::<4>(x, y);
-                    (x, y) = forward_step(low, high, inner.roots_of_two(b), m);
+                    (x, y) = forward_step(low, high, spread_two(roots.two), m);
                     (x, y) = join::<4>(x, y);
                     let (low, high) = split::<2>(x, y);
-                    (x, y) = forward_step(low, high, inner.roots_of_four(b), m);
+                    (x, y) = forward_step(low, high, spread_four(roots.four), m);
                     (x, y) = join::<2>(x, y);
                     let (low, high) = split::<1>(x, y);
-                    (x, y) = forward_step(low, high, inner.roots_of_eight(b), m);
+                    (x, y) = forward_step(low, high, (load(roots.eight.0), load(roots.eight.1)), m);
                     (x, y) = join::<1>(x, y);
                     store(&mut pair[0], reduce_once(reduce_once(x, m.two_q), m.q));
                     store(&mut pair[1], reduce_once(reduce_once(y, m.two_q), m.q));
@@ -88,16 +88,16 @@ macro_rules! transform {
             pub(super) fn inverse(rows: &mut [[u64; 8]], t: &Twiddles, q: u64) {
                 let m = Modulus::new(q);
                 let inner = Inner::new(t, rows.len());
-                for (b, pair) in rows.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+                for (pair, roots) in rows.as_chunks_mut::<2>().0.iter_mut().zip(inner.roots()) {
                     let (mut x, mut y) = (load(&pair[0]), load(&pair[1]));
                     let (low, high) = split::<1>(x, y);
-                    (x, y) = inverse_step(low, high, inner.roots_of_eight(b), m);
+                    (x, y) = inverse_step(low, high, (load(roots.eight.0), load(roots.eight.1)), m);
                     (x, y) = join::<1>(x, y);
                     let (low, high) = split::<2>(x, y);
-                    (x, y) = inverse_step(low, high, inner.roots_of_four(b), m);
+                    (x, y) = inverse_step(low, high, spread_four(roots.four), m);
                     (x, y) = join::<2>(x, y);
                     let (low, high) = split::<4>(x, y);
-                    (x, y) = inverse_step(low, high, inner.roots_of_two(b), m);
+                    (x, y) = inverse_step(low, high, spread_two(roots.two), m);
                     (x, y) = join::<4>(x, y);
                     store(&mut pair[0], x);
                     store(&mut pair[1], y);
@@ -137,9 +137,22 @@ transform!(narrow, "avx512f,avx512dq,avx512ifma", mul_52);
 
 /// Twiddles of the three layers inside a vector: values and quotients for each pair of vectors.
 struct Inner<'a> {
-    two: (&'a [[u64; 2]], &'a [[u64; 2]]),
-    four: (&'a [[u64; 4]], &'a [[u64; 4]]),
-    eight: (&'a [[u64; 8]], &'a [[u64; 8]]),
+    two: Layer<'a, 2>,
+    four: Layer<'a, 4>,
+    eight: Layer<'a, 8>,
+}
+
+/// Values and quotients of one layer, as many of each for a pair of vectors.
+type Layer<'a, const COUNT: usize> = (&'a [[u64; COUNT]], &'a [[u64; COUNT]]);
+
+/// The roots for one pair of vectors.
+struct Roots<'a> {
+    /// Stride 4: each for four words.
+    two: (&'a [u64; 2], &'a [u64; 2]),
+    /// Stride 2: each for two words.
+    four: (&'a [u64; 4], &'a [u64; 4]),
+    /// Stride 1.
+    eight: (&'a [u64; 8], &'a [u64; 8]),
 }
 
 impl<'a> Inner<'a> {
@@ -155,38 +168,38 @@ impl<'a> Inner<'a> {
         }
     }
 
-    /// Stride 4: two roots of the pair of vectors number `b`, each four times.
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn roots_of_two(&self, b: usize) -> (__m512i, __m512i) {
-        let spread = _mm512_setr_epi64(0, 0, 0, 0, 1, 1, 1, 1);
-        let wide = |words: &[u64; 2]| {
-            // SAFETY: the reference is valid for 16 bytes, and the load has no alignment.
-            let pair = unsafe { _mm_loadu_si128(words.as_ptr().cast()) };
-            _mm512_permutexvar_epi64(spread, _mm512_castsi128_si512(pair))
-        };
-        (wide(&self.two.0[b]), wide(&self.two.1[b]))
+    fn roots(&self) -> impl Iterator<Item = Roots<'a>> {
+        let two = self.two.0.iter().zip(self.two.1);
+        let four = self.four.0.iter().zip(self.four.1);
+        let eight = self.eight.0.iter().zip(self.eight.1);
+        two.zip(four).zip(eight).map(|((two, four), eight)| Roots { two, four, eight })
     }
+}
 
-    /// Stride 2: four roots, each twice.
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn roots_of_four(&self, b: usize) -> (__m512i, __m512i) {
-        let spread = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
-        let wide = |words: &[u64; 4]| {
-            // SAFETY: the reference is valid for 32 bytes, and the load has no alignment.
-            let four = unsafe { _mm256_loadu_si256(words.as_ptr().cast()) };
-            _mm512_permutexvar_epi64(spread, _mm512_castsi256_si512(four))
-        };
-        (wide(&self.four.0[b]), wide(&self.four.1[b]))
-    }
+/// Two roots and their quotients, each four times.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn spread_two(words: (&[u64; 2], &[u64; 2])) -> (__m512i, __m512i) {
+    let spread = _mm512_setr_epi64(0, 0, 0, 0, 1, 1, 1, 1);
+    // SAFETY: the references are valid for 16 bytes each, and the loads have no alignment.
+    let (w, quotient) = unsafe {
+        (_mm_loadu_si128(words.0.as_ptr().cast()), _mm_loadu_si128(words.1.as_ptr().cast()))
+    };
+    let wide = |pair| _mm512_permutexvar_epi64(spread, _mm512_castsi128_si512(pair));
+    (wide(w), wide(quotient))
+}
 
-    /// Stride 1: eight roots.
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn roots_of_eight(&self, b: usize) -> (__m512i, __m512i) {
-        (load(&self.eight.0[b]), load(&self.eight.1[b]))
-    }
+/// Four roots and their quotients, each twice.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn spread_four(words: (&[u64; 4], &[u64; 4])) -> (__m512i, __m512i) {
+    let spread = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
+    // SAFETY: the references are valid for 32 bytes each, and the loads have no alignment.
+    let (w, quotient) = unsafe {
+        (_mm256_loadu_si256(words.0.as_ptr().cast()), _mm256_loadu_si256(words.1.as_ptr().cast()))
+    };
+    let wide = |four| _mm512_permutexvar_epi64(spread, _mm512_castsi256_si512(four));
+    (wide(w), wide(quotient))
 }
 
 /// Sixteen consecutive words to the lower and the upper members of their butterflies.

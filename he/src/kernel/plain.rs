@@ -6,20 +6,29 @@ use crate::decrypt::SlotRange;
 /// takes a time that depends on its operands.
 #[inline(always)]
 pub(super) fn quotients(values: &mut [u64], q: u64) {
-    for run in values.chunks_mut(32) {
-        let mut rest = [0; 32];
-        rest.iter_mut().zip(run.iter()).for_each(|(r, &v)| *r = v);
-        let mut quotient = [0u64; 32];
-        for _ in 0..64 {
-            for (r, quotient) in rest.iter_mut().zip(&mut quotient) {
-                let doubled = *r << 1;
-                let reduced = doubled.min(doubled.wrapping_sub(q));
-                *quotient = (*quotient << 1) | u64::from(reduced != doubled);
-                *r = reduced;
-            }
-        }
-        run.iter_mut().zip(quotient).for_each(|(v, quotient)| *v = quotient);
+    let (runs, rest) = values.as_chunks_mut::<16>();
+    for run in runs {
+        divide(run, q);
     }
+    let mut last = [0; 16];
+    last.iter_mut().zip(rest.iter()).for_each(|(l, &value)| *l = value);
+    divide(&mut last, q);
+    rest.iter_mut().zip(last).for_each(|(value, l)| *value = l);
+}
+
+#[inline(always)]
+fn divide(run: &mut [u64; 16], q: u64) {
+    let mut rest = *run;
+    let mut quotient = [0u64; 16];
+    for _ in 0..64 {
+        for (r, quotient) in rest.iter_mut().zip(&mut quotient) {
+            let doubled = *r << 1;
+            let reduced = doubled.min(doubled.wrapping_sub(q));
+            *quotient = (*quotient << 1) | u64::from(reduced != doubled);
+            *r = reduced;
+        }
+    }
+    *run = quotient;
 }
 
 /// Cuts words to a mask; true when a cut word is `modulus` or more.

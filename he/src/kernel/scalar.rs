@@ -57,20 +57,32 @@ pub(super) fn mul_pointwise(poly: &mut [u64], multiplier: &Multiplier, q: u64) {
 }
 
 /// Compares with every entry of the table, whatever the word is: no branch and no address depends on
-/// a sample. In runs of 32, so that the compiler keeps the counts in vector registers.
+/// a sample. In runs of a fixed length, so that the compiler keeps the counts in vector registers.
 #[inline(always)]
 pub(super) fn gaussian(words: &mut [u64], table: &[u64]) {
-    for run in words.chunks_mut(32) {
-        let mut magnitudes = [0u64; 32];
-        for &entry in table {
-            for (magnitude, &word) in magnitudes.iter_mut().zip(run.iter()) {
-                *magnitude += u64::from((word >> 1) >= entry);
-            }
+    let (runs, rest) = words.as_chunks_mut::<16>();
+    for run in runs {
+        count_entries(run, table);
+    }
+    let mut last = [0; 16];
+    last.iter_mut().zip(rest.iter()).for_each(|(l, &word)| *l = word);
+    count_entries(&mut last, table);
+    rest.iter_mut().zip(last).for_each(|(word, l)| *word = l);
+}
+
+#[inline(always)]
+fn count_entries(run: &mut [u64; 16], table: &[u64]) {
+    // Signed, because vector units below AVX-512 compare signed words only; both sides have 63 bits.
+    let upper = run.map(|word| (word >> 1) as i64);
+    let mut magnitudes = [0i64; 16];
+    for &entry in table {
+        for (magnitude, &word) in magnitudes.iter_mut().zip(&upper) {
+            *magnitude += i64::from(word >= entry as i64);
         }
-        for (word, magnitude) in run.iter_mut().zip(magnitudes) {
-            let sign = (*word & 1).wrapping_neg();
-            *word = (magnitude ^ sign).wrapping_sub(sign);
-        }
+    }
+    for (word, magnitude) in run.iter_mut().zip(magnitudes) {
+        let sign = -((*word & 1) as i64);
+        *word = ((magnitude ^ sign) - sign) as u64;
     }
 }
 
