@@ -62,8 +62,8 @@ pub const JOIN_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 pub const MAX_MEMBERS: usize = 128;
 /// Connections from outsiders at once.
 pub const MAX_GUESTS: usize = 64;
-/// How long an outsider may stay connected.
-pub const GUEST_LIFETIME: Duration = Duration::from_secs(60);
+/// How long an outsider may stay connected without asking anything.
+pub const GUEST_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Connections with one peer.
 pub const MAX_CONNECTIONS_PER_PEER: u32 = 4;
 /// Connections in all: two for each member, and the guests.

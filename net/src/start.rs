@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,9 +101,8 @@ async fn listen(
 ) -> Result<Vec<Multiaddr>, StartError> {
     let mut waiting = HashMap::new();
     for address in wanted {
-        let failed = |error: &(dyn Error + 'static)| listen_error(address, error);
-        claim_tcp_port(address).map_err(|error| failed(&error))?;
-        let id = swarm.listen_on(address.clone()).map_err(|error| failed(&error))?;
+        claim_port(address)?;
+        let id = swarm.listen_on(address.clone()).map_err(|error| listen_error(address, &error))?;
         waiting.insert(id, address.clone());
     }
     let mut listening = Vec::new();
@@ -142,48 +141,36 @@ async fn wait_for_listeners(
     Ok(())
 }
 
-/// Makes sure that a TCP port is free. libp2p listens with SO_REUSEPORT, so a second process of
+/// Makes sure that a port is free. libp2p listens on TCP with SO_REUSEPORT, so a second process of
 /// the same user would be let in, and the kernel would deal connections to both at random.
-fn claim_tcp_port(address: &Multiaddr) -> io::Result<()> {
+fn claim_port(address: &Multiaddr) -> Result<(), StartError> {
     let mut parts = address.iter();
     let ip = match parts.next() {
         Some(Protocol::Ip4(ip)) => IpAddr::V4(ip),
         Some(Protocol::Ip6(ip)) => IpAddr::V6(ip),
         _ => return Ok(()),
     };
-    match parts.next() {
-        Some(Protocol::Tcp(port)) if port != 0 => {
-            // Closed again at once: the library's own socket follows.
-            TcpListener::bind(SocketAddr::new(ip, port)).map(drop)
+    // Closed again at once: the library's own socket follows.
+    let claimed = match parts.next() {
+        Some(Protocol::Tcp(port)) if port != 0 => TcpListener::bind((ip, port)).map(drop),
+        Some(Protocol::Udp(port)) if port != 0 => UdpSocket::bind((ip, port)).map(drop),
+        _ => return Ok(()),
+    };
+    match claimed {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            Err(StartError::AddressInUse { address: address.clone() })
         }
-        _ => Ok(()),
+        Err(error) => Err(listen_error(address, &error)),
+        Ok(()) => Ok(()),
     }
 }
 
 fn listen_error(address: &Multiaddr, error: &(dyn Error + 'static)) -> StartError {
-    let address = address.clone();
-    if is_address_in_use(error) {
-        return StartError::AddressInUse { address };
-    }
     let mut reason = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
         reason = format!("{reason}: {error}");
         source = error.source();
     }
-    StartError::Listen { address, reason }
-}
-
-/// Looks through the layers of transports for the system's own error.
-fn is_address_in_use(error: &(dyn Error + 'static)) -> bool {
-    if let Some(error) = error.downcast_ref::<io::Error>() {
-        if error.kind() == io::ErrorKind::AddrInUse {
-            return true;
-        }
-        // An io::Error's source is that of what it wraps, not what it wraps.
-        if let Some(inner) = error.get_ref() {
-            return is_address_in_use(inner);
-        }
-    }
-    error.source().is_some_and(is_address_in_use)
+    StartError::Listen { address: address.clone(), reason }
 }

@@ -274,6 +274,9 @@ async fn wait(
     tokio::select! {
         answer = asked => match answer {
             Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(LinkError::Violation(reason))) => {
+                Err(TurnError::Holder(Trouble::Lied(reason)))
+            }
             Ok(Err(error)) => Err(lost(error.to_string())),
             Err(_) => Err(lost("the stream broke".into())),
         },

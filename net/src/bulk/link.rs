@@ -28,9 +28,23 @@ pub(crate) enum LinkError {
     /// No stream to the holder could be opened.
     #[error("not reachable: {0}")]
     Unreachable(String),
-    /// The stream broke, stalled, or carried something else than an answer.
+    /// The stream broke or stalled.
     #[error("{0}")]
     Broken(String),
+    /// What came was no answer. The stream is authenticated, so the holder itself wrote that.
+    #[error("{0}")]
+    Violation(String),
+}
+
+impl From<&WireError> for LinkError {
+    fn from(error: &WireError) -> Self {
+        match error {
+            WireError::Frame(_) | WireError::Mismatch => Self::Violation(error.to_string()),
+            WireError::Closed | WireError::Stalled { .. } | WireError::Io(_) => {
+                Self::Broken(error.to_string())
+            }
+        }
+    }
 }
 
 /// An answer that fits its request in form, and its place in the memory budget.
@@ -190,7 +204,7 @@ impl Link {
                 let Ok(place) = in_flight.reserve().await else { return WireError::Closed };
                 let frame = ask.request.encode();
                 if let Err(error) = wire::write_frame(&mut writer, &frame, self.stall).await {
-                    let _ = ask.reply.send(Err(LinkError::Broken(error.to_string())));
+                    let _ = ask.reply.send(Err(LinkError::from(&error)));
                     return error;
                 }
                 ask.counter.sent(frame.len());
@@ -212,7 +226,7 @@ impl Link {
                     let _ = ask.reply.send(Ok(answer));
                 }
                 Err(error) => {
-                    let _ = ask.reply.send(Err(LinkError::Broken(error.to_string())));
+                    let _ = ask.reply.send(Err(LinkError::from(&error)));
                     return error;
                 }
             }

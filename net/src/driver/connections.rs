@@ -13,7 +13,7 @@ use super::Driver;
 use crate::behaviour::BehaviourEvent;
 use crate::event::NetEvent;
 use crate::key::identity_key_of;
-use crate::limits::{GUEST_LIFETIME, MAX_ADDRESSES_PER_MEMBER, MAX_LOST_PINGS, PING_TIMEOUT};
+use crate::limits::{GUEST_IDLE_TIMEOUT, MAX_ADDRESSES_PER_MEMBER, MAX_LOST_PINGS};
 
 /// What is known of the open connections.
 #[derive(Default)]
@@ -87,7 +87,8 @@ impl Driver {
     fn on_established(&mut self, peer: PeerId, id: ConnectionId, endpoint: &ConnectedPoint) {
         let now = Instant::now();
         let remote = endpoint.get_remote_address().clone();
-        if self.links.dials.remove(&id).is_some() {
+        let ours = self.links.dials.remove(&id).is_some();
+        if ours {
             self.book.succeeded(&peer, &remote);
             self.book.dial_ended(&peer, now, jitter());
         }
@@ -102,7 +103,9 @@ impl Driver {
                 }
             }
         } else {
-            self.links.guests.insert(id, Guest { peer, leave_at: now + GUEST_LIFETIME });
+            // A member that we dialled and that left the federation meanwhile has no business here.
+            let leave_at = if ours { now } else { now + GUEST_IDLE_TIMEOUT };
+            self.links.guests.insert(id, Guest { peer, leave_at });
         }
         self.on_join_peer_connected(peer, id);
     }
@@ -154,12 +157,20 @@ impl Driver {
         self.book.dial_ended(&peer, Instant::now(), jitter());
     }
 
-    pub(super) fn close_old_guests(&mut self, now: Instant) {
+    /// An outsider asked for something: it may stay a little longer.
+    pub(super) fn guest_asked(&mut self, peer: &PeerId) {
+        let leave_at = Instant::now() + GUEST_IDLE_TIMEOUT;
+        for guest in self.links.guests.values_mut().filter(|guest| guest.peer == *peer) {
+            guest.leave_at = leave_at;
+        }
+    }
+
+    pub(super) fn close_idle_guests(&mut self, now: Instant) {
         let mut leaving = Vec::new();
         for (id, guest) in &mut self.links.guests {
             if guest.leave_at <= now {
                 if self.joins.is_busy_with(&guest.peer) {
-                    guest.leave_at = now + PING_TIMEOUT;
+                    guest.leave_at = now + GUEST_IDLE_TIMEOUT;
                 } else {
                     leaving.push(*id);
                 }

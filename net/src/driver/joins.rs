@@ -144,6 +144,7 @@ impl Driver {
         if out.reply.is_closed() {
             return;
         }
+        self.guest_asked(&out.peer);
         self.counters.join.sent(REQUEST_HEADER_BYTES + out.bytes.len());
         let id = self.swarm.behaviour_mut().join.send_request(&out.peer, out.bytes);
         self.joins.asked.insert(id, (out.peer, out.reply));
@@ -179,6 +180,7 @@ impl Driver {
     fn on_join_request(&mut self, peer: PeerId, bytes: Vec<u8>, channel: ResponseChannel<Answer>) {
         self.counters.join.received(REQUEST_HEADER_BYTES + bytes.len());
         let Some(from) = identity_key_of(&peer) else { return };
+        self.guest_asked(&peer);
         let now = Instant::now();
         let joins = &mut self.joins;
         // One peer's excess must not eat what all share, so its own bucket comes first.

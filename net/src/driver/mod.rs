@@ -203,7 +203,7 @@ impl Driver {
         for (peer, addresses) in self.book.take_due(now) {
             self.dial_member(peer, addresses);
         }
-        self.close_old_guests(now);
+        self.close_idle_guests(now);
     }
 
     fn close(&mut self, connection: ConnectionId) {

@@ -1,0 +1,12 @@
+//! Real nodes on loopback: every test starts its own, on ports that the system chooses, and waits
+//! for events, never for time.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod bulk;
+mod joining;
+mod liars;
+mod membership;
+mod messages;
+mod starting;
+mod support;
