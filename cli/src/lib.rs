@@ -1,1 +1,15 @@
-//! See the crate description.
+//! The FedShield command line: commands that talk to a running daemon over its control socket, the few that need
+//! none, and `demo`, which is this program several times.
+//!
+//! Read `args`, `run`, then `command/`; `demo/mod.rs` tells the whole story of a federation.
+
+pub mod args;
+pub mod command;
+pub mod connection;
+pub mod demo;
+pub mod failure;
+pub mod run;
+pub mod screen;
+pub mod table;
+pub mod terms;
+pub mod units;

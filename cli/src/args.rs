@@ -1,0 +1,177 @@
+//! The command line: global flags and the list of commands. Each command's own arguments stand with the command.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use fedshieldd::home::Home;
+
+use crate::command::{
+    adapter, completions, config, daemon, doctor, federation, init, join, ledger, members, pause,
+    rounds, status,
+};
+use crate::demo;
+
+/// Fine-tune a language model together with other organisations; each keeps its data at home.
+#[derive(Debug, Parser)]
+#[command(
+    name = "fedshield-cli",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    after_help = AFTER
+)]
+pub struct Cli {
+    /// The node's home folder [default: $XDG_DATA_HOME/fedshield or ~/.local/share/fedshield]
+    #[arg(long, global = true, env = "FEDSHIELD_HOME", value_name = "DIR", hide_env_values = true)]
+    pub home: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER: &str = "Start here:
+  fedshield-cli demo                                     four organisations on this machine
+  fedshield-cli init --name bank --model DIR --data F    an identity and a configuration
+  fedshield-cli daemon                                   the node itself, in the foreground
+  fedshield-cli federation new --name trial              ... or: fedshield-cli join fs1...
+  fedshield-cli status --watch
+
+Exit codes: 0 done, 2 wrong usage, 3 no daemon runs, 4-6 configuration or identity, 10-14 invite or network,
+20-22 model or data, 30-33 ports or storage, 40-48 refused by daemon or federation, 50 verification failed,
+130 interrupted, 1 anything else. docs/CLI.md lists them all.";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make an identity and a configuration for this node
+    Init(init::InitArgs),
+    /// Run this node's daemon in the foreground
+    Daemon(daemon::DaemonArgs),
+    /// Draft, show or found a federation
+    #[command(subcommand)]
+    Federation(federation::FederationCommand),
+    /// Make an invite for one organisation
+    Invite(join::InviteArgs),
+    /// Read the terms behind an invite and join
+    Join(join::JoinArgs),
+    /// List the members
+    Members(members::MembersArgs),
+    /// Show where this node stands
+    Status(status::StatusArgs),
+    /// List the finished rounds
+    Rounds(rounds::RoundsArgs),
+    /// Take no part in rounds that have not started
+    Pause(pause::NoArgs),
+    /// Take part again
+    Resume(pause::NoArgs),
+    /// Stop the daemon in an orderly way
+    Stop(pause::NoArgs),
+    /// Export the common adapter
+    #[command(subcommand)]
+    Adapter(adapter::AdapterCommand),
+    /// Export or verify the federation's history
+    #[command(subcommand)]
+    Ledger(ledger::LedgerCommand),
+    /// Check the configuration
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Run every pre-flight check of the running daemon
+    Doctor(doctor::DoctorArgs),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+    /// Several organisations as real daemons on this machine
+    Demo(Box<demo::DemoArgs>),
+}
+
+impl Cli {
+    /// The home folder: flag, environment, default.
+    #[must_use]
+    pub fn home(&self) -> Home {
+        self.home.as_ref().map_or_else(Home::from_environment, Home::new)
+    }
+
+    /// Whether failures are to be shown as JSON.
+    #[must_use]
+    pub fn wants_json(&self) -> bool {
+        match &self.command {
+            Command::Federation(command) => command.json(),
+            Command::Invite(args) => args.json.json,
+            Command::Join(args) => args.json.json,
+            Command::Members(args) => args.json.json,
+            Command::Status(args) => args.json(),
+            Command::Rounds(args) => args.json.json,
+            Command::Adapter(command) => command.json(),
+            Command::Ledger(command) => command.json(),
+            Command::Config(command) => command.json(),
+            Command::Doctor(args) => args.json.json,
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_home_may_stand_before_or_after_the_command() {
+        for line in [["x", "--home", "/h", "status"], ["x", "status", "--home", "/h"]] {
+            let cli = Cli::try_parse_from(line).unwrap();
+            assert_eq!(cli.home().path(), std::path::Path::new("/h"));
+        }
+    }
+
+    #[test]
+    fn every_line_of_the_readme_parses() {
+        for line in [
+            "init --name bank --listen /ip4/0.0.0.0/tcp/4001 --model m --data d.jsonl --no-passphrase",
+            "daemon",
+            "federation new --name trial --members 4 --rounds 10",
+            "federation new --terms terms.toml",
+            "federation show --toml",
+            "federation found",
+            "invite",
+            "join fs1abc --yes",
+            "members --json",
+            "status --watch",
+            "rounds --traffic",
+            "adapter export ./adapter",
+            "ledger export ./history",
+            "ledger verify ./history/ledger.fsl",
+            "config check",
+            "demo --members 3 --rounds 2 --data a --data b --data c --json out.json --seq 64 --lr 0.001",
+            "demo --data a b c",
+            "completions bash",
+        ] {
+            let words = std::iter::once("fedshield-cli").chain(line.split(' '));
+            if let Err(error) = Cli::try_parse_from(words) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        for line in [
+            "federation new",
+            "federation new --terms t.toml --rank 8",
+            "federation new --terms t.toml --preset paper",
+            "join fs1abc --yes --show",
+            "demo --members 2",
+            "demo --rounds 0",
+            "invite --expires-hours 721",
+            "init --name x --passphrase-file f --no-passphrase",
+        ] {
+            let words = std::iter::once("fedshield-cli").chain(line.split(' '));
+            assert!(Cli::try_parse_from(words).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! `adapter export`: the common adapter as a Hugging Face PEFT folder.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use fedshieldd::control::api::{ExportRequest, ExportView};
+use fedshieldd::home::Home;
+
+use super::JsonFlag;
+use crate::connection;
+use crate::failure::Failure;
+use crate::screen::{Colours, Screen};
+use crate::table::facts;
+
+/// `adapter ...`.
+#[derive(Debug, Subcommand)]
+pub enum AdapterCommand {
+    /// Write the common adapter as a folder that PEFT loads
+    Export(ExportArgs),
+}
+
+/// Arguments of `adapter export`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  fedshield-cli adapter export ./adapter
+  python -c 'from peft import PeftModel; PeftModel.from_pretrained(base, \"./adapter\")'")]
+pub struct ExportArgs {
+    /// The folder; made if missing
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    #[command(flatten)]
+    pub(crate) json: JsonFlag,
+}
+
+impl AdapterCommand {
+    /// Whether JSON was asked for.
+    #[must_use]
+    pub const fn json(&self) -> bool {
+        match self {
+            Self::Export(args) => args.json.json,
+        }
+    }
+}
+
+/// Runs `adapter ...`.
+///
+/// # Errors
+/// If no daemon answers, no round has been applied yet, or the folder cannot be written.
+pub async fn run(command: &AdapterCommand, home: &Home) -> Result<(), Failure> {
+    let AdapterCommand::Export(args) = command;
+    let request = ExportRequest { directory: absolute(&args.directory)? };
+    let view = connection::to(home).export(&request).await?;
+    Screen::new(args.json.json).answer(&view, render)
+}
+
+/// The daemon has another working folder than this command.
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(|error| Failure::io("find the folder", path, &error))
+}
+
+fn render(view: &ExportView, colours: Colours) -> String {
+    let names: Vec<String> = view
+        .files
+        .iter()
+        .map(|file| file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned())
+        .collect();
+    facts(
+        colours,
+        &[
+            ("folder", view.directory.display().to_string()),
+            ("files", names.join(", ")),
+            ("adapter", view.adapter_digest.to_string()),
+            ("after round", view.round.to_string()),
+        ],
+    )
+}

@@ -1,0 +1,262 @@
+//! `federation new`, `federation show`, `federation found`: from draft terms to a frozen manifest.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use fedshield_protocol::manifest::Manifest;
+use fedshieldd::control::api::{ErrorCode, FederationView, NewFederation};
+use fedshieldd::home::Home;
+
+use super::{JsonFlag, word};
+use crate::connection;
+use crate::failure::Failure;
+use crate::screen::{Colours, Screen};
+use crate::table::facts;
+use crate::terms::{TermsFlags, TermsPreset, terms, terms_from_file};
+use crate::units;
+
+/// `federation ...`.
+#[derive(Debug, Subcommand)]
+pub enum FederationCommand {
+    /// Draft a new federation; this node becomes the draft's owner
+    New(Box<NewArgs>),
+    /// Show the draft or the manifest in force
+    Show(ShowArgs),
+    /// Freeze the draft: the members are final, every founder signs, round 0 begins
+    Found(FoundArgs),
+}
+
+/// Arguments of `federation new`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  fedshield-cli federation new --name northern-hospitals --members 6
+  fedshield-cli federation new --name trial --preset paper --rounds 50 --lr 1e-4
+  fedshield-cli federation new --name trial --dry-run > terms.toml
+  fedshield-cli federation new --terms terms.toml")]
+pub struct NewArgs {
+    /// The name that members see
+    #[arg(long, required_unless_present = "terms")]
+    pub name: Option<String>,
+    /// Terms to start from; flags change them
+    #[arg(long, value_enum, default_value = "small")]
+    pub preset: TermsPreset,
+    /// How many members are expected at most: sets the encryption's parameters
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub members: u16,
+    /// Take the terms from a TOML file instead of preset and flags
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["preset", "members", "TermsFlags"])]
+    pub terms: Option<PathBuf>,
+    /// Print the terms as TOML and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// What differs from the preset.
+    #[command(flatten)]
+    pub flags: TermsFlags,
+    #[command(flatten)]
+    pub(crate) json: JsonFlag,
+}
+
+/// Arguments of `federation show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// Print the draft or manifest as TOML
+    #[arg(long)]
+    pub toml: bool,
+    #[command(flatten)]
+    pub(crate) json: JsonFlag,
+}
+
+/// Arguments of `federation found`.
+#[derive(Debug, Args)]
+pub struct FoundArgs {
+    #[command(flatten)]
+    pub(crate) json: JsonFlag,
+}
+
+impl FederationCommand {
+    /// Whether JSON was asked for.
+    #[must_use]
+    pub fn json(&self) -> bool {
+        match self {
+            Self::New(args) => args.json.json,
+            Self::Show(args) => args.json.json,
+            Self::Found(args) => args.json.json,
+        }
+    }
+}
+
+/// Runs `federation ...`.
+///
+/// # Errors
+/// Terms that cannot be used, no daemon, or what the daemon refuses.
+pub async fn run(command: &FederationCommand, home: &Home) -> Result<(), Failure> {
+    let screen = Screen::new(command.json());
+    match command {
+        FederationCommand::New(args) => new(args, home, &screen).await,
+        FederationCommand::Show(args) => {
+            let view = connection::to(home).federation().await?;
+            if args.toml && !args.json.json {
+                return screen.text(&view.toml);
+            }
+            screen.answer(&view, render)
+        }
+        FederationCommand::Found(_) => {
+            let view = connection::to(home).found().await?;
+            screen.answer(&view, |view, colours| {
+                let next = "\nthe members sign now; rounds begin when a quorum is ready: \
+                            `fedshield-cli status --watch`\n";
+                render(view, colours) + next
+            })
+        }
+    }
+}
+
+async fn new(args: &NewArgs, home: &Home, screen: &Screen) -> Result<(), Failure> {
+    let terms = match &args.terms {
+        Some(path) => terms_from_file(path)?,
+        None => {
+            let name = args.name.as_deref().unwrap_or_default();
+            terms(name, args.preset, args.members, &args.flags)?
+        }
+    };
+    if args.dry_run {
+        return screen.answer(&terms, |terms, _| toml_of(terms));
+    }
+    if args.terms.is_none() && args.members == 3 {
+        screen.remark("note: three members need every one of them in every round; use four or more in earnest");
+    }
+    let view = connection::to(home).new_federation(&NewFederation { terms }).await?;
+    screen.answer(&view, |view, colours| {
+        let next = "\nnext: `fedshield-cli invite` once for each member, then `fedshield-cli federation found`\n";
+        render(view, colours) + next
+    })
+}
+
+fn toml_of(terms: &Manifest) -> String {
+    toml::to_string_pretty(terms).unwrap_or_else(|error| format!("# {error}\n"))
+}
+
+fn render(view: &FederationView, colours: Colours) -> String {
+    let state = match (view.frozen, view.founded) {
+        (_, true) => colours.good("founded"),
+        (true, false) => colours.odd("frozen, signatures are being collected"),
+        (false, false) => colours.odd("draft, open for members"),
+    };
+    let id = view.summary.id.map_or_else(
+        || format!("{} (founding id)", view.summary.founding_id.short()),
+        |id| id.to_string(),
+    );
+    let mut list = vec![("federation", view.summary.name.clone()), ("state", state), ("id", id)];
+    if let Some(digest) = view.summary.manifest_digest {
+        list.push(("manifest", digest.to_string()));
+    }
+    list.push(("members", units::names(&view.summary.members)));
+    if view.frozen && !view.founded {
+        list.push(("signed", units::names(&view.summary.signed)));
+    }
+    list.extend(terms_facts(&view.manifest));
+    facts(colours, &list)
+}
+
+/// The terms as label and value, for people who have to agree to them.
+#[must_use]
+pub fn terms_facts(terms: &Manifest) -> Vec<(&'static str, String)> {
+    let (training, pruning, adapter) = (&terms.training, &terms.pruning, &terms.adapter);
+    let minutes = |ms: u64| units::seconds(ms as f64 / 1000.0);
+    vec![
+        ("base model", terms.base_model.to_string()),
+        ("rounds", format!("{}, each {} steps", terms.rounds, training.steps_per_round)),
+        (
+            "training",
+            format!(
+                "{}, batch {}, sequence {}, learning rate {} to {}, template {}",
+                word(&training.algorithm),
+                training.batch_size,
+                training.sequence_length,
+                training.learning_rate.get(),
+                training.learning_rate_final.get(),
+                training.template
+            ),
+        ),
+        (
+            "adapter",
+            format!(
+                "rank {}, alpha {}, {}",
+                adapter.rank,
+                adapter.alpha,
+                adapter.target_modules.join(" ")
+            ),
+        ),
+        (
+            "pruning",
+            format!(
+                "{:.0}% to {:.0}%, rounds {} to {}",
+                pruning.initial.get() * 100.0,
+                pruning.last.get() * 100.0,
+                pruning.start_round,
+                pruning.end_round
+            ),
+        ),
+        ("encryption", terms.encryption.preset.clone()),
+        (
+            "opened sums",
+            match terms.min_contributors {
+                0 => "of a quorum of the members, at least 3".to_owned(),
+                least => format!("of {least} updates or more"),
+            },
+        ),
+        (
+            "committee",
+            match terms.committee_size {
+                0 => "as many members as tolerate a third of faulty ones".to_owned(),
+                size => units::count(u64::from(size), "member"),
+            },
+        ),
+        ("weight cap", units::count(u64::from(terms.weight_cap), "example")),
+        ("round timer", minutes(terms.deadlines.round_ms)),
+    ]
+}
+
+/// A federation's name is shown everywhere, so it must be short and readable.
+///
+/// # Errors
+/// If it is empty, too long or has control characters.
+pub fn check_name(name: &str) -> Result<(), Failure> {
+    if name.trim().is_empty() || name.chars().count() > 64 || name.chars().any(char::is_control) {
+        return Err(Failure::new(ErrorCode::InvalidRequest, format!("{name:?} is not a name"))
+            .at("--name")
+            .next("give 1 to 64 printable characters"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_short_and_printable() {
+        assert!(check_name("northern hospitals").is_ok());
+        for name in ["", "  ", "a\nb", &"x".repeat(65)] {
+            assert!(check_name(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_dry_run_prints_terms_that_can_be_read_back() {
+        let written = terms("t", TermsPreset::Small, 4, &TermsFlags::default()).unwrap();
+        let read: Manifest = toml::from_str(&toml_of(&written)).unwrap();
+        assert_eq!(read, written);
+    }
+
+    #[test]
+    fn the_terms_name_everything_a_member_agrees_to() {
+        let terms = terms("t", TermsPreset::Paper, 4, &TermsFlags::default()).unwrap();
+        let text = facts(Colours::none(), &terms_facts(&terms));
+        for part in
+            ["rank 32, alpha 64", "batch 16, sequence 512", "0.00005 to 0.000001", "20% to 50%"]
+        {
+            assert!(text.contains(part), "{part} is missing in\n{text}");
+        }
+    }
+}

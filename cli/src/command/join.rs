@@ -1,0 +1,151 @@
+//! `invite` and `join`: how an organisation gets in.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use clap::Args;
+use fedshieldd::control::api::{ErrorCode, InviteRequest, InviteView, JoinRequest, JoinView};
+use fedshieldd::home::Home;
+
+use super::JsonFlag;
+use super::federation::terms_facts;
+use crate::connection;
+use crate::failure::Failure;
+use crate::screen::{Colours, Screen};
+use crate::table::facts;
+use crate::units;
+
+/// Arguments of `invite`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  fedshield-cli invite                  one invite for one organisation
+  fedshield-cli invite --expires-hours 2 --quiet | age -r ... > invite.age")]
+pub struct InviteArgs {
+    /// Hours until the invite expires
+    #[arg(long, value_name = "HOURS", default_value_t = 48, value_parser = clap::value_parser!(u64).range(1..=720))]
+    pub expires_hours: u64,
+    /// Print the invite only
+    #[arg(long, short)]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub(crate) json: JsonFlag,
+}
+
+/// Arguments of `join`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  fedshield-cli join fs1...             shows the terms and asks
+  fedshield-cli join fs1... --yes       joins without asking
+  fedshield-cli join - < invite.txt     reads the invite from standard input")]
+pub struct JoinArgs {
+    /// The invite, `fs1...`, or `-` for standard input
+    pub invite: String,
+    /// Accept the terms without asking
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Show the terms and join nothing
+    #[arg(long, conflicts_with = "yes")]
+    pub show: bool,
+    #[command(flatten)]
+    pub(crate) json: JsonFlag,
+}
+
+/// Runs `invite`.
+///
+/// # Errors
+/// If no daemon answers, or it owns no open draft.
+pub async fn invite(args: &InviteArgs, home: &Home) -> Result<(), Failure> {
+    let request = InviteRequest { expires_s: args.expires_hours * 3600 };
+    let view = connection::to(home).invite(&request).await?;
+    let screen = Screen::new(args.json.json);
+    let quiet = args.quiet;
+    screen.answer(&view, |view: &InviteView, colours| {
+        if quiet {
+            return format!("{}\n", view.invite);
+        }
+        let hours = units::seconds(args.expires_hours as f64 * 3600.0);
+        let remark = colours.faint(&format!(
+            "for one organisation, once, within {hours}; send it over a channel that you trust"
+        ));
+        format!("{}\n{remark}\n", view.invite)
+    })
+}
+
+/// Runs `join`.
+///
+/// # Errors
+/// A broken, used or expired invite, another base model, no answer, or a person who says no.
+pub async fn join(args: &JoinArgs, home: &Home) -> Result<(), Failure> {
+    let screen = Screen::new(args.json.json);
+    let invite = if args.invite == "-" { first_line()? } else { args.invite.trim().to_owned() };
+    let daemon = connection::to(home);
+    let request =
+        |accept, terms_digest| JoinRequest { invite: invite.clone(), accept, terms_digest };
+    let preview = daemon.join(&request(false, None)).await?;
+    if args.show {
+        return screen.answer(&preview, render);
+    }
+    if !args.yes {
+        let asked = !screen.wants_json() && std::io::stdin().is_terminal();
+        if !asked || args.invite == "-" {
+            return Err(Failure::new(
+                ErrorCode::InvalidRequest,
+                "nobody is here to accept the terms",
+            )
+            .next("read them with `join --show`, then accept them with `join --yes`"));
+        }
+        screen.text(&render(&preview, screen.colours()))?;
+        if !confirm("Join under these terms?")? {
+            return Err(Failure::new(
+                ErrorCode::Refused,
+                "not joined: the terms were not accepted",
+            ));
+        }
+    }
+    // Accepts what was read: if the owner has changed the terms since, joining fails.
+    let view = daemon.join(&request(true, Some(preview.terms_digest))).await?;
+    screen.answer(&view, |view, _| {
+        format!(
+            "joined the draft of `{}`, owned by {}\nnext: when its owner runs `federation found`, this node \
+             signs and trains by itself; watch it with `fedshield-cli status --watch`\n",
+            view.terms.name, view.owner
+        )
+    })
+}
+
+fn render(view: &JoinView, colours: Colours) -> String {
+    let members: Vec<String> =
+        view.terms.members.iter().map(|member| member.name.clone()).collect();
+    let mut list = vec![
+        ("federation", view.terms.name.clone()),
+        ("owner", view.owner.clone()),
+        ("members so far", units::names(&members)),
+        ("terms", view.terms_digest.to_string()),
+    ];
+    list.extend(terms_facts(&view.terms));
+    let model = if view.model_matches {
+        colours.good("the same")
+    } else {
+        colours.bad(&format!("another one: {}", view.base_model))
+    };
+    list.push(("model here", model));
+    facts(colours, &list)
+}
+
+fn first_line() -> Result<String, Failure> {
+    let mut line = String::new();
+    // An invite has a few hundred characters; more than this is not one.
+    let mut input = std::io::Read::take(std::io::stdin(), 64 << 10);
+    let read = std::io::BufReader::new(&mut input).read_line(&mut line);
+    read.map_err(|error| {
+        Failure::io("read the invite", std::path::Path::new("standard input"), &error)
+    })?;
+    Ok(line.trim().to_owned())
+}
+
+fn confirm(question: &str) -> Result<bool, Failure> {
+    let mut err = std::io::stderr().lock();
+    let _ = write!(err, "{question} [y/N] ");
+    let _ = err.flush();
+    let answer = first_line()?;
+    Ok(matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes"))
+}

@@ -1,0 +1,250 @@
+//! Who takes part in the demo: a name, a model and data for each member.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use fedshieldd::control::api::ErrorCode;
+
+use super::DemoArgs;
+use crate::failure::Failure;
+
+/// One organisation of the demo.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// Its name.
+    pub name: String,
+    /// What it trains on.
+    pub train: Training,
+    /// What it measures on; `None`: a fraction of the training data.
+    pub held_out: Option<PathBuf>,
+}
+
+/// Where training examples come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Training {
+    /// The whole file.
+    File(PathBuf),
+    /// Every `of`-th line of the file, from line `index` (from 0) on: several members share one domain.
+    Share {
+        /// The file.
+        file: PathBuf,
+        /// Which share.
+        index: usize,
+        /// How many shares.
+        of: usize,
+    },
+}
+
+/// The folder with the shipped model and the shipped data, as it was when this program was built.
+fn assets() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/train/assets")
+}
+
+/// The base model: what `--model` says, or the shipped one.
+///
+/// # Errors
+/// If it is not there.
+pub fn model(args: &DemoArgs) -> Result<PathBuf, Failure> {
+    let path = args.model.clone().unwrap_or_else(|| assets().join("base"));
+    path.canonicalize().map_err(|error| {
+        let next = match args.model {
+            Some(_) => "give a Hugging Face folder or a GGUF file",
+            None => "run the demo where the sources are, or name a model with `--model`",
+        };
+        Failure::new(ErrorCode::ModelUnreadable, format!("the base model is not there: {error}"))
+            .at(path.display())
+            .next(next)
+    })
+}
+
+/// The members: one for each `--data`, or `--members` of the shipped domains.
+///
+/// # Errors
+/// If files are missing or their number does not fit.
+pub fn parts(args: &DemoArgs) -> Result<Vec<Part>, Failure> {
+    let parts = if args.data.is_empty() {
+        if !args.held_out.is_empty() {
+            return Err(usage(
+                "--held-out",
+                "held-out files belong to `--data` files",
+                "give both",
+            ));
+        }
+        shipped(&assets().join("domains"), usize::from(args.members.unwrap_or(4)))?
+    } else {
+        from_files(args)?
+    };
+    if parts.len() < 3 {
+        return Err(usage(
+            "--members",
+            "a federation of fewer than three cannot hide anything",
+            "take three members or more; with `--data`, one file for each",
+        ));
+    }
+    for part in &parts {
+        let (Training::File(file) | Training::Share { file, .. }) = &part.train;
+        for file in [Some(file), part.held_out.as_ref()].into_iter().flatten() {
+            fs::File::open(file).map_err(|error| {
+                Failure::new(ErrorCode::DataUnreadable, format!("cannot read the data: {error}"))
+                    .at(file.display())
+                    .next("check the path; the format is JSONL, one example a line")
+            })?;
+        }
+    }
+    Ok(parts)
+}
+
+fn usage(place: &str, what: &str, next: &str) -> Failure {
+    Failure::new(ErrorCode::InvalidRequest, what).at(place).next(next)
+}
+
+/// `members` members on the domains of `folder`, in turn; a domain with several members is dealt out to them.
+fn shipped(folder: &Path, members: usize) -> Result<Vec<Part>, Failure> {
+    let entries = fs::read_dir(folder)
+        .map_err(|error| Failure::io("find the shipped data", folder, &error))?;
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter_map(|name| name.strip_suffix(".jsonl").map(str::to_owned))
+        .collect();
+    names.sort();
+    if names.is_empty() {
+        return Err(Failure::new(ErrorCode::DataUnreadable, "there is no shipped data")
+            .at(folder.display())
+            .next("name files with `--data`"));
+    }
+    let parts = (0..members).map(|member| {
+        let domain = &names[member % names.len()];
+        let file = folder.join(format!("{domain}.jsonl"));
+        // How many members this domain has.
+        let of = (members - member % names.len()).div_ceil(names.len());
+        let index = member / names.len();
+        let (name, train) = if of == 1 {
+            (domain.clone(), Training::File(file))
+        } else {
+            (format!("{domain}-{}", index + 1), Training::Share { file, index, of })
+        };
+        Part { name, train, held_out: None }
+    });
+    Ok(parts.collect())
+}
+
+/// One member for each `--data` file, named after it.
+fn from_files(args: &DemoArgs) -> Result<Vec<Part>, Failure> {
+    let files = args.data.len();
+    if args.members.is_some_and(|members| usize::from(members) != files) {
+        let what = format!("{files} data files do not make that many members");
+        return Err(usage("--members", &what, "give one `--data` file for each member"));
+    }
+    if !args.held_out.is_empty() && args.held_out.len() != files {
+        let what = format!("{} held-out files for {files} data files", args.held_out.len());
+        return Err(usage(
+            "--held-out",
+            &what,
+            "give one for each `--data` file, in the same order",
+        ));
+    }
+    let mut taken = BTreeSet::new();
+    let absolute = |file: &Path| {
+        file.canonicalize().map_err(|error| {
+            Failure::new(ErrorCode::DataUnreadable, format!("cannot read the data: {error}"))
+                .at(file.display())
+                .next("check the path; the format is JSONL, one example a line")
+        })
+    };
+    args.data
+        .iter()
+        .enumerate()
+        .map(|(index, file)| {
+            let name = free_name(file, &mut taken);
+            let held_out = args.held_out.get(index).map(|file| absolute(file)).transpose()?;
+            Ok(Part { name, train: Training::File(absolute(file)?), held_out })
+        })
+        .collect()
+}
+
+/// The file's name up to its first dot, in plain letters, with a number if it is taken.
+fn free_name(file: &Path, taken: &mut BTreeSet<String>) -> String {
+    let stem = file.file_name().unwrap_or_default().to_string_lossy();
+    let stem = stem.split('.').next().unwrap_or_default();
+    let plain: String = stem
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c.to_ascii_lowercase() } else { '-' })
+        .take(24)
+        .collect();
+    let plain = if plain.trim_matches('-').is_empty() { "member".to_owned() } else { plain };
+    let name = (1..)
+        .map(|number| if number == 1 { plain.clone() } else { format!("{plain}-{number}") })
+        .find(|name| !taken.contains(name))
+        .unwrap_or(plain);
+    taken.insert(name.clone());
+    name
+}
+
+impl Part {
+    /// The training file: the given one, or this member's share of it written to `folder`.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn training_file(&self, folder: &Path) -> Result<PathBuf, Failure> {
+        let (file, index, of) = match &self.train {
+            Training::File(file) => return Ok(file.clone()),
+            Training::Share { file, index, of } => (file, *index, *of),
+        };
+        let text =
+            fs::read_to_string(file).map_err(|error| Failure::io("read the data", file, &error))?;
+        let lines = text.lines().skip(index).step_by(of);
+        let share: String = lines.flat_map(|line| [line, "\n"]).collect();
+        let path = folder.join("train.jsonl");
+        fs::create_dir_all(folder)
+            .and_then(|()| fs::write(&path, share))
+            .map_err(|error| Failure::io("write a share of the data", &path, &error))?;
+        Ok(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn domains(names: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in names {
+            fs::write(folder.path().join(format!("{name}.jsonl")), "1\n2\n3\n4\n5\n").unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn four_members_have_a_domain_each() {
+        let folder = domains(&["a", "b", "c", "d"]);
+        let parts = shipped(folder.path(), 4).unwrap();
+        let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
+        assert_eq!(names, ["a", "b", "c", "d"]);
+        assert!(parts.iter().all(|part| matches!(part.train, Training::File(_))));
+    }
+
+    #[test]
+    fn more_members_than_domains_share_them_without_overlap() {
+        let folder = domains(&["a", "b"]);
+        let parts = shipped(folder.path(), 5).unwrap();
+        let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
+        assert_eq!(names, ["a-1", "b-1", "a-2", "b-2", "a-3"]);
+        let mut lines: Vec<String> = Vec::new();
+        for part in parts.iter().filter(|part| part.name.starts_with("a-")) {
+            let file = part.training_file(&folder.path().join(&part.name)).unwrap();
+            lines.extend(fs::read_to_string(file).unwrap().lines().map(str::to_owned));
+        }
+        lines.sort();
+        assert_eq!(lines, ["1", "2", "3", "4", "5"]);
+    }
+
+    #[test]
+    fn names_come_from_the_files_and_are_unique() {
+        let mut taken = BTreeSet::new();
+        let name = |file: &str, taken: &mut _| free_name(Path::new(file), taken);
+        assert_eq!(name("/x/Noun Body.train.jsonl", &mut taken), "noun-body");
+        assert_eq!(name("/y/noun-body.jsonl", &mut taken), "noun-body-2");
+        assert_eq!(name("/y/....", &mut taken), "member");
+    }
+}

@@ -1,0 +1,145 @@
+//! `demo`: several organisations as real daemons on this machine, from `init` to a verified ledger.
+//!
+//! Nothing in it is simulated: each daemon is this program again with its own home, keys and data, and the demo
+//! talks to it over its control socket as a user would. Read [`run`] from top to bottom.
+
+pub mod cast;
+pub mod folder;
+pub mod process;
+pub mod report;
+mod steps;
+pub mod tables;
+pub mod watch;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use fedshieldd::control::api::ErrorCode;
+
+use crate::failure::Failure;
+use crate::screen::Screen;
+use crate::terms::{TermsFlags, TermsPreset, terms};
+use folder::WorkFolder;
+use process::Nodes;
+use report::DemoReport;
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  fedshield-cli demo
+  fedshield-cli demo --members 5 --rounds 3 --json out.json
+  fedshield-cli demo --model SmolLM2.gguf --data body.jsonl --data food.jsonl --data act.jsonl --rounds 3
+
+The default model and data ship with the sources (core/train/assets). Ctrl-C stops all daemons.")]
+pub struct DemoArgs {
+    /// Work folder; made if missing, emptied if an earlier demo made it
+    #[arg(long, value_name = "DIR", default_value = "demo-out")]
+    pub out: PathBuf,
+    /// How many organisations [default: 4, or one for each --data]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(3..=100))]
+    pub members: Option<u16>,
+    /// Base model: a Hugging Face folder or a GGUF file [default: the shipped one]
+    #[arg(long, value_name = "PATH")]
+    pub model: Option<PathBuf>,
+    /// Training data (JSONL), once for each member [default: the shipped domains]
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub data: Vec<PathBuf>,
+    /// Held-out data, once for each --data [default: a fraction of it]
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub held_out: Vec<PathBuf>,
+    /// Share of the data that is held out where no --held-out is given
+    #[arg(long, value_name = "SHARE", default_value_t = 0.125)]
+    pub held_out_fraction: f64,
+    /// Write the report as JSON to this file (`-`: standard output)
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Keep the members' homes (keys, stores, logs) in the work folder
+    #[arg(long)]
+    pub keep: bool,
+    /// What differs from the demo's own terms.
+    #[command(flatten)]
+    pub flags: TermsFlags,
+}
+
+/// The demo's own terms, where no flag says otherwise: what fits into a few minutes on two cores. The settings for the
+/// shipped model are those of `core/train/examples/evidence.rs`, which measures them without a network.
+fn demo_flags(args: &DemoArgs) -> TermsFlags {
+    let mut flags = args.flags.clone();
+    let all = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+    flags.rounds = flags.rounds.or(Some(8));
+    flags.weight_cap = flags.weight_cap.or(Some(1));
+    if args.model.is_none() {
+        flags.lr_final = flags.lr_final.or(flags.lr.is_none().then_some(2e-3));
+        flags.lr = flags.lr.or(Some(1e-2));
+        flags.seq = flags.seq.or(Some(160));
+        flags.template = flags.template.or(Some("alpaca".to_owned()));
+        flags.target_modules = flags.target_modules.or(Some(all.map(str::to_owned).to_vec()));
+    }
+    flags
+}
+
+/// Runs `demo`.
+///
+/// # Errors
+/// What any of its steps returns. All daemons are stopped in every case.
+pub async fn run(args: &DemoArgs) -> Result<(), Failure> {
+    let started = Instant::now();
+    let model = cast::model(args)?;
+    let parts = cast::parts(args)?;
+    let count = u16::try_from(parts.len()).unwrap_or(u16::MAX);
+    let terms = terms("demo", TermsPreset::Small, count, &demo_flags(args))?;
+    let work = WorkFolder::claim(&args.out)?;
+    let screen = Screen::new(args.json.as_ref().is_some_and(|file| file.as_os_str() == "-"));
+
+    steps::say(&format!("{} organisations in {}", parts.len(), work.path().display()));
+    let homes = steps::init(args, &model, &parts, &work)?;
+    let mut nodes = Nodes::new();
+    let result = tokio::select! {
+        result = steps::federate(&mut nodes, &parts, &homes, terms, &work) => result,
+        () = interrupted() => Err(Failure::new(ErrorCode::Refused, "interrupted")),
+    };
+    steps::say("stopping the daemons");
+    nodes.stop().await;
+    let (mut report, failure) = match result {
+        Ok(found) => found,
+        Err(failure) => {
+            let kept = format!("the homes and logs are in {}", work.path().display());
+            return Err(Failure { next: Some(failure.next.clone().unwrap_or(kept)), ..failure });
+        }
+    };
+    report.total_seconds = started.elapsed().as_secs_f64();
+    write_report(args, &report, &screen)?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    if !args.keep {
+        work.drop_homes()?;
+    }
+    Ok(())
+}
+
+fn write_report(args: &DemoArgs, report: &DemoReport, screen: &Screen) -> Result<(), Failure> {
+    screen.answer(report, tables::render)?;
+    let Some(file) = args.json.as_ref().filter(|file| file.as_os_str() != "-") else {
+        return Ok(());
+    };
+    let json = serde_json::to_string_pretty(report)
+        .map_err(|error| Failure::new(ErrorCode::Internal, error.to_string()))?;
+    std::fs::write(file, json + "\n").map_err(|error| Failure::io("write the report", file, &error))
+}
+
+/// Ctrl-C, a polite kill, or the terminal going away.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (terminate, hangup) = (signal(SignalKind::terminate()), signal(SignalKind::hangup()));
+    let (Ok(mut terminate), Ok(mut hangup)) = (terminate, hangup) else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => (),
+        _ = terminate.recv() => (),
+        _ = hangup.recv() => (),
+    }
+}

@@ -1,0 +1,206 @@
+//! The demo step by step, as a user would go: init, daemons, federation, rounds, measurements, export, verification.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use fedshield_protocol::manifest::Manifest;
+use fedshieldd::config::{Config, DataConfig, HttpConfig, ModelConfig};
+use fedshieldd::control::api::{
+    ExportRequest, InviteRequest, JoinRequest, NewFederation, NodeState, NodeStatus,
+};
+use fedshieldd::identity::Protection;
+
+use super::DemoArgs;
+use super::cast::Part;
+use super::folder::WorkFolder;
+use super::process::{Node, Nodes};
+use super::report::{DemoMember, DemoReport, MemberOutcome, agreed_rounds, update_ratio};
+use super::watch::Progress;
+use crate::command::init::{NewNode, make_node};
+use crate::command::ledger;
+use crate::failure::Failure;
+
+const POLL: Duration = Duration::from_millis(250);
+/// How often in a row a busy daemon may fail to answer.
+const MISSED_ANSWERS: u32 = 40;
+
+/// A remark on what the demo does next.
+#[expect(clippy::print_stderr, reason = "the place where the demo speaks")]
+pub(super) fn say(text: &str) {
+    eprintln!("{text}");
+}
+
+/// init: a home for each member, made by the same code as `fedshield-cli init`.
+pub(super) fn init(
+    args: &DemoArgs,
+    model: &Path,
+    parts: &[Part],
+    work: &WorkFolder,
+) -> Result<Vec<PathBuf>, Failure> {
+    parts
+        .iter()
+        .map(|part| {
+            let home = work.home(&part.name)?;
+            let data = part.training_file(&work.path().join("data").join(&part.name))?;
+            make_node(&NewNode {
+                home: home.clone(),
+                config: config(args, model, part, data),
+                protection: Protection::None,
+            })?;
+            Ok(home)
+        })
+        .collect()
+}
+
+/// Listens on loopback, on any free port.
+fn config(args: &DemoArgs, model: &Path, part: &Part, data: PathBuf) -> Config {
+    let held_out: Vec<PathBuf> = part.held_out.iter().cloned().collect();
+    Config {
+        name: part.name.clone(),
+        listen: ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"].map(str::to_owned).into(),
+        model: ModelConfig { path: Some(model.to_path_buf()) },
+        data: DataConfig {
+            train: vec![data],
+            held_out_fraction: held_out.is_empty().then_some(args.held_out_fraction),
+            held_out,
+            template: None,
+        },
+        http: HttpConfig { listen: Some(([127, 0, 0, 1], 0).into()), allow_remote: false },
+        ..Config::default()
+    }
+}
+
+/// Everything between the first daemon's start and the finished report. Ends early if a daemon dies.
+pub(super) async fn federate(
+    nodes: &mut Nodes,
+    parts: &[Part],
+    homes: &[PathBuf],
+    terms: Manifest,
+    work: &WorkFolder,
+) -> Result<(DemoReport, Option<Failure>), Failure> {
+    for (part, home) in parts.iter().zip(homes) {
+        nodes.start(&part.name, home)?;
+    }
+    let started = Instant::now();
+    let (members, death) = nodes.split();
+    tokio::select! {
+        result = play(members, terms, work, started) => result,
+        failure = death => Err(failure),
+    }
+}
+
+async fn play(
+    nodes: &[Node],
+    terms: Manifest,
+    work: &WorkFolder,
+    started: Instant,
+) -> Result<(DemoReport, Option<Failure>), Failure> {
+    for node in nodes {
+        node.ready().await?;
+    }
+    found(nodes, terms).await?;
+    watch(nodes).await?;
+    let federation_seconds = started.elapsed().as_secs_f64();
+    let outcomes = measure(nodes, work).await?;
+    let owner = &nodes[0];
+    let folder = work.path().join("ledger");
+    let ledger = ledger::export(&owner.connection(), owner.home(), &folder).await?;
+    let verified = ledger::verify_file(&ledger);
+    let agreed = agreed_rounds(&outcomes);
+    // A report is given also when something does not verify: it is what one looks at first.
+    let (rounds, failure) = match (agreed, &verified) {
+        (Ok(rounds), Ok(_)) => (rounds, None),
+        (Ok(rounds), Err(failure)) => (rounds, Some(failure.clone())),
+        (Err(failure), _) => (Vec::new(), Some(failure)),
+    };
+    let adapter = outcomes.first().map(|outcome| outcome.adapter.clone()).unwrap_or_default();
+    let members: Vec<DemoMember> = outcomes.into_iter().map(Into::into).collect();
+    let report = DemoReport {
+        rounds,
+        update_ratio: update_ratio(&members),
+        members,
+        ledger,
+        adapter,
+        verified: failure.is_none(),
+        federation_seconds,
+        total_seconds: 0.0,
+    };
+    Ok((report, failure))
+}
+
+/// federation new, invite and join for each other member, federation found.
+async fn found(nodes: &[Node], terms: Manifest) -> Result<(), Failure> {
+    let owner = nodes[0].connection();
+    let view = owner.new_federation(&NewFederation { terms }).await?;
+    say(&format!("{} drafts federation {}", nodes[0].name, view.summary.founding_id.short()));
+    for node in &nodes[1..] {
+        let invite = owner.invite(&InviteRequest { expires_s: 3600 }).await?.invite;
+        let daemon = node.connection();
+        let request =
+            |accept, terms_digest| JoinRequest { invite: invite.clone(), accept, terms_digest };
+        let preview = daemon.join(&request(false, None)).await?;
+        daemon.join(&request(true, Some(preview.terms_digest))).await?;
+        say(&format!("{} joins", node.name));
+    }
+    owner.found().await?;
+    say(&format!("{} founds it; all members sign", nodes[0].name));
+    Ok(())
+}
+
+/// Shows the rounds until all members are done.
+async fn watch(nodes: &[Node]) -> Result<(), Failure> {
+    let names: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
+    let mut progress: Option<Progress> = None;
+    loop {
+        let statuses = statuses(nodes).await?;
+        let rounds = statuses[0].federation.as_ref().map_or(1, |federation| federation.rounds);
+        progress.get_or_insert_with(|| Progress::new(&names, rounds)).show(&statuses);
+        if statuses.iter().all(|status| status.state == NodeState::Done) {
+            break;
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    if let Some(mut progress) = progress {
+        progress.finish();
+    }
+    Ok(())
+}
+
+async fn statuses(nodes: &[Node]) -> Result<Vec<NodeStatus>, Failure> {
+    let mut list = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let mut missed = 0;
+        let status = loop {
+            match node.connection().status().await {
+                Ok(status) => break status,
+                Err(error) if missed >= MISSED_ANSWERS => {
+                    return Err(Failure::from(error).at(&node.name));
+                }
+                Err(_) => missed += 1,
+            }
+            tokio::time::sleep(POLL).await;
+        };
+        list.push(status);
+    }
+    Ok(list)
+}
+
+/// evaluate and adapter export at each member, one after the other: each uses all cores.
+async fn measure(nodes: &[Node], work: &WorkFolder) -> Result<Vec<MemberOutcome>, Failure> {
+    let mut outcomes = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        say(&format!("{} measures base, local-only and federated losses", node.name));
+        let daemon = node.connection();
+        let evaluation = daemon.evaluate().await?;
+        let directory = work.path().join("adapters").join(&node.name);
+        let export = daemon.export(&ExportRequest { directory }).await?;
+        outcomes.push(MemberOutcome {
+            name: node.name.clone(),
+            rounds: daemon.rounds().await?,
+            evaluation,
+            adapter: export.directory,
+            exported: export.adapter_digest,
+        });
+    }
+    Ok(outcomes)
+}

@@ -1,0 +1,199 @@
+//! What a demo run found, for people.
+
+use std::collections::BTreeMap;
+
+use super::report::{DemoMember, DemoReport};
+use crate::command::word;
+use crate::screen::Colours;
+use crate::table::Table;
+use crate::units;
+
+/// The order of the path of one update; words that are not in it come last.
+const WORDS: [&str; 19] = [
+    "gather",
+    "sync",
+    "load-model",
+    "train",
+    "prune",
+    "encode",
+    "encrypt",
+    "commit",
+    "transfer",
+    "ciphertext",
+    "share",
+    "aggregate",
+    "certify",
+    "partial",
+    "decrypt",
+    "combine",
+    "apply",
+    "record",
+    "adapter",
+];
+
+/// The whole report as text.
+#[must_use]
+pub fn render(report: &DemoReport, colours: Colours) -> String {
+    let mut text = String::new();
+    let mut section = |heading: &str, body: String| {
+        text.push_str(&format!("\n{}\n{body}", colours.strong(heading)));
+    };
+    section("Held-out loss (nats per token, each member on its own data)", losses(report, colours));
+    section("Rounds", rounds(report, colours));
+    section("Bytes and seconds, all rounds", phases(report, colours));
+    if let Some(ratio) = report.update_ratio {
+        let plain = report.members.iter().map(|member| member.update_bytes_f32).sum();
+        let sent = report.members.iter().map(|member| member.sent_bytes).sum();
+        section(
+            "Size of the updates",
+            format!(
+                "{} pruned as f32, {} encrypted: ratio {ratio:.3}\n",
+                units::bytes(plain),
+                units::bytes(sent)
+            ),
+        );
+    }
+    if let Some(sample) = report.members.iter().find_map(sample) {
+        section("One answer", sample);
+    }
+    let verdict = if report.verified {
+        colours.good("verified offline; all members have the same adapter after every round")
+    } else {
+        colours.bad("NOT verified")
+    };
+    section(
+        "Result",
+        format!(
+            "adapter  {}\nledger   {}\n         {verdict}\ntime     {} for the rounds, {} in all\n",
+            report.adapter.display(),
+            report.ledger.display(),
+            units::seconds(report.federation_seconds),
+            units::seconds(report.total_seconds)
+        ),
+    );
+    text
+}
+
+fn losses(report: &DemoReport, colours: Colours) -> String {
+    let mut table = Table::new(&[
+        "member",
+        ">base",
+        ">local only",
+        ">federated",
+        ">against base",
+        ">against local",
+    ]);
+    for member in &report.members {
+        let loss = member.held_out_loss;
+        table.row([
+            member.name.clone(),
+            units::loss(Some(loss.base)),
+            units::loss(loss.local),
+            units::loss(loss.federated),
+            units::change(Some(loss.base), loss.federated),
+            units::change(loss.local, loss.federated),
+        ]);
+    }
+    table.render(colours)
+}
+
+fn rounds(report: &DemoReport, colours: Colours) -> String {
+    let mut table = Table::new(&[
+        ">round",
+        "outcome",
+        "adapter",
+        "contributors",
+        "committee",
+        ">sent",
+        ">time",
+    ]);
+    for round in &report.rounds {
+        table.row([
+            round.round.to_string(),
+            word(&round.outcome),
+            round.adapter_digest.map_or_else(|| "-".into(), |digest| digest.short()),
+            units::names(&round.contributors),
+            units::names(&round.committee),
+            units::bytes(round.bytes.values().sum()),
+            units::seconds(round.seconds.values().sum()),
+        ]);
+    }
+    table.render(colours)
+}
+
+/// Bytes of one member on average and seconds of the slowest one, by the words of the protocol.
+fn phases(report: &DemoReport, colours: Colours) -> String {
+    let mut rows: BTreeMap<(usize, String), [f64; 3]> = BTreeMap::new();
+    let members = report.members.len().max(1) as f64;
+    let mut add = |word: &String, column: usize, value: f64| {
+        let order = WORDS.iter().position(|known| known == word).unwrap_or(WORDS.len());
+        rows.entry((order, word.clone())).or_default()[column] += value;
+    };
+    for member in &report.members {
+        member.bytes_sent.iter().for_each(|(word, count)| add(word, 0, *count as f64 / members));
+        member
+            .bytes_received
+            .iter()
+            .for_each(|(word, count)| add(word, 1, *count as f64 / members));
+    }
+    for round in &report.rounds {
+        round.seconds.iter().for_each(|(word, value)| add(word, 2, *value));
+    }
+    let mut table = Table::new(&["phase", ">sent by a member", ">received", ">slowest member"]);
+    let dash = |value: f64, text: String| if value > 0.0 { text } else { "-".into() };
+    for ((_, word), [sent, received, time]) in rows {
+        table.row([
+            word,
+            dash(sent, units::bytes(sent.round() as u64)),
+            dash(received, units::bytes(received.round() as u64)),
+            dash(time, units::seconds(time)),
+        ]);
+    }
+    table.render(colours)
+}
+
+fn sample(member: &DemoMember) -> Option<String> {
+    let sample = member.sample.as_ref()?;
+    let indented = |text: &str| text.trim().replace('\n', "\n           ");
+    Some(format!(
+        "member     {}\nprompt     {}\nbefore     {}\nafter      {}\n",
+        member.name,
+        indented(&sample.prompt),
+        indented(&sample.before),
+        indented(&sample.after)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::{agreed_rounds, tests::outcome, update_ratio};
+    use super::*;
+
+    #[test]
+    fn the_tables_say_what_the_issue_asks_for() {
+        let outcomes = [outcome("bank", &[1, 2]), outcome("farm", &[1, 2])];
+        let rounds = agreed_rounds(&outcomes).unwrap();
+        let members: Vec<DemoMember> = outcomes.into_iter().map(Into::into).collect();
+        let report = DemoReport {
+            update_ratio: update_ratio(&members),
+            rounds,
+            members,
+            ledger: "/out/ledger".into(),
+            adapter: "/out/adapter".into(),
+            verified: true,
+            federation_seconds: 61.0,
+            total_seconds: 125.0,
+        };
+        let text = render(&report, Colours::none());
+        for part in [
+            "bank    2.0000      1.8000     1.5000        -25.0%         -16.7%",
+            "0  applied  01010101  bank, farm    farm       1.40 kB",
+            "ciphertext           1.40 kB   2.80 kB               -",
+            "ratio 0.700",
+            "/out/ledger",
+            "2 min 05 s in all",
+        ] {
+            assert!(text.contains(part), "`{part}` is missing in\n{text}");
+        }
+    }
+}

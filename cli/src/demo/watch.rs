@@ -1,0 +1,169 @@
+//! The demo's progress: a bar for the phases of a round and a line for each member; plain lines without a terminal.
+
+use std::io::IsTerminal;
+
+use fedshield_protocol::status::Phase;
+use fedshieldd::control::api::{NodeState, NodeStatus};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::command::status::{names, progress_text};
+use crate::command::word;
+use crate::screen::Colours;
+
+/// The phases of a round in their order, as the bar counts them.
+const PHASES: [Phase; 8] = [
+    Phase::Commit,
+    Phase::Transfer,
+    Phase::Aggregate,
+    Phase::Certify,
+    Phase::Decrypt,
+    Phase::Combine,
+    Phase::Apply,
+    Phase::Record,
+];
+
+/// Shows what the members are doing. Everything goes to standard error.
+pub struct Progress {
+    bars: Option<Bars>,
+    last: Vec<String>,
+    colours: Colours,
+}
+
+struct Bars {
+    all: MultiProgress,
+    round: ProgressBar,
+    members: Vec<ProgressBar>,
+}
+
+impl Progress {
+    /// For members with these names and a federation of `rounds` rounds.
+    #[must_use]
+    pub fn new(members: &[String], rounds: u64) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let bars = terminal.then(|| Bars::new(members, rounds));
+        let last = vec![String::new(); members.len()];
+        Self { bars, last, colours: Colours::detect(terminal) }
+    }
+
+    /// Shows the members' newest status, in the order of their names.
+    pub fn show(&mut self, statuses: &[NodeStatus]) {
+        match &self.bars {
+            Some(bars) => bars.show(statuses, self.colours),
+            None => self.print(statuses),
+        }
+    }
+
+    /// Removes the bars.
+    pub fn finish(&mut self) {
+        if let Some(bars) = self.bars.take() {
+            bars.round.finish_and_clear();
+            for bar in bars.members {
+                bar.finish_and_clear();
+            }
+            let _ = bars.all.clear();
+        }
+    }
+
+    /// One line for each member that went on to another phase.
+    fn print(&mut self, statuses: &[NodeStatus]) {
+        for (status, last) in statuses.iter().zip(&mut self.last) {
+            let line = phase_line(status);
+            if line != *last {
+                #[expect(clippy::print_stderr, reason = "the place where progress is printed")]
+                {
+                    eprintln!("  {line}");
+                }
+                *last = line;
+            }
+        }
+    }
+}
+
+impl Bars {
+    fn new(members: &[String], rounds: u64) -> Self {
+        let all = MultiProgress::new();
+        let round = all.add(ProgressBar::new(rounds * PHASES.len() as u64));
+        round.set_style(style("{prefix:.bold} [{bar:32}] {msg} {elapsed}").progress_chars("=> "));
+        let width = members.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        let members = members
+            .iter()
+            .map(|name| {
+                let bar = all.add(ProgressBar::new_spinner());
+                bar.set_style(style("  {prefix}  {wide_msg}"));
+                bar.set_prefix(format!("{name:width$}"));
+                bar
+            })
+            .collect();
+        Self { all, round, members }
+    }
+
+    fn show(&self, statuses: &[NodeStatus], colours: Colours) {
+        let last = statuses.iter().filter_map(place).min_by_key(|place| place.position);
+        if let Some(place) = last {
+            self.round.set_position(place.position);
+            self.round.set_prefix(format!("round {}", place.round));
+            self.round.set_message(format!("{:9}", word(&place.phase)));
+        }
+        for (bar, status) in self.members.iter().zip(statuses) {
+            bar.set_message(member_line(status, colours));
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    // The templates above are constants; a wrong one falls back to the default.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// How far a member is.
+struct Place {
+    round: u64,
+    phase: Phase,
+    position: u64,
+}
+
+fn place(status: &NodeStatus) -> Option<Place> {
+    let machine = status.machine.as_ref()?;
+    let index = PHASES.iter().position(|phase| *phase == machine.phase).unwrap_or(0) as u64;
+    let position = machine.applied * PHASES.len() as u64 + index;
+    Some(Place { round: machine.round.0, phase: machine.phase, position })
+}
+
+/// What a member does, for its bar.
+fn member_line(status: &NodeStatus, colours: Colours) -> String {
+    let Some(machine) = &status.machine else { return word(&status.state) };
+    if status.state == NodeState::Done {
+        return colours.good("done");
+    }
+    let mut line = format!("{:9}", word(&machine.phase));
+    if let Some(progress) = &status.progress {
+        line.push_str(&format!("  {}", progress_text(progress)));
+    }
+    let others: Vec<_> = machine.waiting_for.clone();
+    if !others.is_empty() {
+        line.push_str(&format!("  waiting for {}", names(&others, status)));
+    }
+    line
+}
+
+/// What a member does, for a log: changes with the phase only.
+fn phase_line(status: &NodeStatus) -> String {
+    match &status.machine {
+        Some(machine) if status.state != NodeState::Done => {
+            format!("round {}  {:10}  {}", machine.round, status.name, word(&machine.phase))
+        }
+        _ => format!("{}: {}", status.name, word(&status.state)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bar_counts_phases_in_the_order_of_the_protocol() {
+        let mut sorted = PHASES;
+        sorted.sort();
+        assert_eq!(sorted, PHASES);
+    }
+}

@@ -1,0 +1,128 @@
+//! What a failed command says: what happened, where, and what to do next; and with which exit code it ends.
+
+use std::fmt;
+use std::path::Path;
+
+use fedshieldd::control::api::{ApiError, ErrorBody, ErrorCode};
+
+use crate::screen::Colours;
+
+/// A failed command. The exit code is that of [`ErrorCode`], the same list as the daemon's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// For programs.
+    pub code: ErrorCode,
+    /// What happened.
+    pub what: String,
+    /// The file, folder, socket or flag it is about.
+    pub place: Option<String>,
+    /// What to do next.
+    pub next: Option<String>,
+}
+
+impl Failure {
+    /// A failure that says what happened only.
+    pub fn new(code: ErrorCode, what: impl Into<String>) -> Self {
+        Self { code, what: what.into(), place: None, next: None }
+    }
+
+    /// The same with the place it is about.
+    #[must_use]
+    pub fn at(mut self, place: impl fmt::Display) -> Self {
+        self.place = Some(place.to_string());
+        self
+    }
+
+    /// The same with what to do next.
+    #[must_use]
+    pub fn next(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+
+    /// A file or folder that the system refused. A full disk has its own code.
+    #[must_use]
+    pub fn io(doing: &str, path: &Path, error: &std::io::Error) -> Self {
+        let failure = |code| Self::new(code, format!("cannot {doing}: {error}")).at(path.display());
+        match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                failure(ErrorCode::DiskFull).next("free some space, then run the command again")
+            }
+            std::io::ErrorKind::NotFound => {
+                failure(ErrorCode::InvalidRequest).next("check the path for a typing error")
+            }
+            std::io::ErrorKind::PermissionDenied => failure(ErrorCode::InvalidRequest)
+                .next("run the command as the owner of this path, or choose another"),
+            _ => failure(ErrorCode::Internal),
+        }
+    }
+
+    /// The process's exit code; never 0.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        self.code.exit_code()
+    }
+
+    /// The text for people, without a line end.
+    #[must_use]
+    pub fn render(&self, colours: Colours) -> String {
+        let mut text = format!("{} {}", colours.bad("error:"), self.what);
+        if let Some(place) = &self.place {
+            text.push_str(&format!("\n {} {place}", colours.faint("where:")));
+        }
+        if let Some(next) = &self.next {
+            text.push_str(&format!("\n  {} {next}", colours.faint("next:")));
+        }
+        text
+    }
+
+    /// The same for programs: the error body of the control API.
+    #[must_use]
+    pub fn body(&self) -> ErrorBody {
+        let message = match &self.place {
+            Some(place) => format!("{} ({place})", self.what),
+            None => self.what.clone(),
+        };
+        ErrorBody { error: ApiError { code: self.code, message, hint: self.next.clone() } }
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self { code: error.code, what: error.message, place: None, next: error.hint }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(Colours::none()))
+    }
+}
+
+impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_where_and_what_next() {
+        let failure = Failure::new(ErrorCode::DataUnreadable, "line 3 is not JSON")
+            .at("bank.jsonl:3")
+            .next("mend the line");
+        assert_eq!(
+            failure.to_string(),
+            "error: line 3 is not JSON\n where: bank.jsonl:3\n  next: mend the line"
+        );
+        assert_eq!(failure.exit_code(), 22);
+        assert_eq!(failure.body().error.message, "line 3 is not JSON (bank.jsonl:3)");
+    }
+
+    #[test]
+    fn a_full_disk_keeps_its_own_exit_code() {
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        assert_eq!(Failure::io("write", Path::new("/x"), &full).exit_code(), 31);
+        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+        assert_eq!(Failure::io("read", Path::new("/x"), &missing).exit_code(), 2);
+    }
+}

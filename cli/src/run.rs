@@ -1,0 +1,67 @@
+//! From arguments to an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use fedshieldd::control::api::ErrorCode;
+
+use crate::args::{Cli, Command};
+use crate::command::{
+    adapter, completions, config, daemon, doctor, federation, init, join, ledger, members, pause,
+    rounds, status,
+};
+use crate::demo;
+use crate::failure::Failure;
+use crate::screen::show_failure;
+
+/// Reads the command line, runs the command, shows its failure. Wrong usage ends the process with exit code 2.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.wants_json();
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            show_failure(&failure, json);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Failure> {
+    let home = cli.home();
+    match &cli.command {
+        // The daemon has a runtime of its own.
+        Command::Daemon(args) => daemon::run(args, &home),
+        Command::Completions(args) => completions::run(args),
+        Command::Config(command) => config::run(command, &home),
+        Command::Init(args) => init::run(args, &home),
+        command => runtime()?.block_on(async {
+            match command {
+                Command::Federation(command) => federation::run(command, &home).await,
+                Command::Invite(args) => join::invite(args, &home).await,
+                Command::Join(args) => join::join(args, &home).await,
+                Command::Members(args) => members::run(args, &home).await,
+                Command::Status(args) => status::run(args, &home).await,
+                Command::Rounds(args) => rounds::run(args, &home).await,
+                Command::Pause(_) => pause::pause(&home).await,
+                Command::Resume(_) => pause::resume(&home).await,
+                Command::Stop(_) => pause::stop(&home).await,
+                Command::Adapter(command) => adapter::run(command, &home).await,
+                Command::Ledger(command) => ledger::run(command, &home).await,
+                Command::Doctor(args) => doctor::run(args, &home).await,
+                Command::Demo(args) => demo::run(args).await,
+                Command::Daemon(_)
+                | Command::Completions(_)
+                | Command::Config(_)
+                | Command::Init(_) => Ok(()),
+            }
+        }),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        Failure::new(ErrorCode::Internal, format!("cannot start the runtime: {error}"))
+    })
+}

@@ -1,0 +1,342 @@
+//! The terms of a new federation: a preset, changed by flags. A manifest without its members.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use fedshield_protocol::ids::{Digest, Epoch};
+use fedshield_protocol::limits::MAX_MEMBERS;
+use fedshield_protocol::manifest::{
+    Adapter, Algorithm, Deadlines, Encryption, Manifest, Pruning, Real, ServerOptimizer, Training,
+};
+use fedshieldd::control::api::ErrorCode;
+
+use crate::failure::Failure;
+
+/// A named set of terms to start from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TermsPreset {
+    /// A small model and a first trial: rank 8, short sequences, 10 rounds.
+    Small,
+    /// The settings of FedShield-LLM (arXiv 2506.05640): rank 32, batch 16, sequence 512, 200 rounds.
+    Paper,
+}
+
+/// `--algorithm`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AlgorithmName {
+    /// B in even rounds, A in odd ones; exact, half the bytes.
+    Rolora,
+    /// B only; exact, the right one with differential privacy.
+    Ffa,
+    /// A and B, as the paper does; inexact.
+    Fedit,
+}
+
+impl From<AlgorithmName> for Algorithm {
+    fn from(name: AlgorithmName) -> Self {
+        match name {
+            AlgorithmName::Rolora => Self::Rolora,
+            AlgorithmName::Ffa => Self::Ffa,
+            AlgorithmName::Fedit => Self::Fedit,
+        }
+    }
+}
+
+/// Flags that change the preset. `federation new` and `demo` share them.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Terms")]
+pub struct TermsFlags {
+    /// Rounds that get an adapter before the federation is done
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub rounds: Option<u64>,
+    /// Optimiser steps in one round
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: Option<u32>,
+    /// Examples in one step
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: Option<u32>,
+    /// Longest sequence, in tokens
+    #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u32).range(8..))]
+    pub seq: Option<u32>,
+    /// LoRA rank
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub rank: Option<u32>,
+    /// LoRA alpha; twice the rank unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub alpha: Option<u32>,
+    /// Projections that get an adapter
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub target_modules: Option<Vec<String>>,
+    /// What is trained and sent in which round
+    #[arg(long, value_enum)]
+    pub algorithm: Option<AlgorithmName>,
+    /// Learning rate of the first round; falls along a cosine
+    #[arg(long, value_name = "RATE")]
+    pub lr: Option<f64>,
+    /// Learning rate of the last round; a tenth of --lr unless given
+    #[arg(long, value_name = "RATE")]
+    pub lr_final: Option<f64>,
+    /// Prompt template: `alpaca`, `chatml` or `model` (the model's own)
+    #[arg(long, value_name = "NAME")]
+    pub template: Option<String>,
+    /// Bits for each value of an update
+    #[arg(long, value_name = "BITS", value_parser = ["8", "12", "16", "20"])]
+    pub bits: Option<String>,
+    /// Largest change of one value in a round, in units of steps times learning rate
+    #[arg(long, value_name = "FACTOR")]
+    pub clip: Option<f64>,
+    /// Share of an update that is left out at the end of the pruning schedule, 0 to 0.95
+    #[arg(long, value_name = "SHARE")]
+    pub sparsity: Option<f64>,
+    /// Largest number of examples that counts for one member's weight
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub weight_cap: Option<u32>,
+    /// Fewest updates in a sum; a quorum of the members, but at least 3, unless given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(3..))]
+    pub min_contributors: Option<u16>,
+    /// Minutes until a round that cannot go on is skipped; the other deadlines are shares of it
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=10_080))]
+    pub round_minutes: Option<u64>,
+}
+
+/// What a preset fixes.
+struct Base {
+    rounds: u64,
+    steps: u32,
+    batch: u32,
+    sequence: u32,
+    rank: u32,
+    rate: f64,
+    rate_final: f64,
+    round_minutes: u64,
+}
+
+const SMALL: Base = Base {
+    rounds: 10,
+    steps: 10,
+    batch: 8,
+    sequence: 256,
+    rank: 8,
+    rate: 1e-3,
+    rate_final: 1e-4,
+    round_minutes: 60,
+};
+
+const PAPER: Base = Base {
+    rounds: 200,
+    steps: 10,
+    batch: 16,
+    sequence: 512,
+    rank: 32,
+    rate: 5e-5,
+    rate_final: 1e-6,
+    round_minutes: 240,
+};
+
+/// The terms that `flags` make of `preset` for about `members` members.
+///
+/// # Errors
+/// Names the flag whose value cannot be used.
+pub fn terms(
+    name: &str,
+    preset: TermsPreset,
+    members: u16,
+    flags: &TermsFlags,
+) -> Result<Manifest, Failure> {
+    let base = match preset {
+        TermsPreset::Small => SMALL,
+        TermsPreset::Paper => PAPER,
+    };
+    if members < 3 {
+        return Err(Failure::new(
+            ErrorCode::TooFewMembers,
+            format!("a federation of {members} cannot hide anything: each member could subtract its own update"),
+        )
+        .at("--members")
+        .next("find at least three organisations; four tolerate one that fails"));
+    }
+    let rounds = flags.rounds.unwrap_or(base.rounds);
+    let rank = flags.rank.unwrap_or(base.rank);
+    let steps = flags.steps.unwrap_or(base.steps);
+    let rate = positive("--lr", flags.lr.unwrap_or(base.rate))?;
+    let final_rate = flags.lr_final.or(flags.lr.map(|lr| lr / 10.0)).unwrap_or(base.rate_final);
+    // Adam moves a value by about the learning rate in a step: the way of a whole round clips little.
+    let clip = flags.clip.unwrap_or(1.0);
+    let targets = flags
+        .target_modules
+        .clone()
+        .unwrap_or_else(|| ["q_proj", "k_proj", "v_proj", "o_proj"].map(str::to_owned).to_vec());
+    Ok(Manifest {
+        name: name.to_owned(),
+        // The daemon fills in what is zero here: some is its own to choose, some follows from who joins.
+        founding_id: Digest([0; 32]),
+        epoch: Epoch(0),
+        rounds,
+        min_contributors: flags.min_contributors.unwrap_or(0),
+        committee_size: 0,
+        weight_cap: flags.weight_cap.unwrap_or(1024),
+        base_model: Digest([0; 32]),
+        adapter: Adapter { rank, alpha: flags.alpha.unwrap_or(2 * rank), target_modules: targets },
+        training: Training {
+            algorithm: flags.algorithm.unwrap_or(AlgorithmName::Rolora).into(),
+            steps_per_round: steps,
+            batch_size: flags.batch.unwrap_or(base.batch),
+            sequence_length: flags.seq.unwrap_or(base.sequence),
+            learning_rate: rate,
+            learning_rate_final: positive("--lr-final", final_rate)?,
+            max_gradient_norm: positive("gradient norm", 1.0)?,
+            template: flags.template.clone().unwrap_or_else(|| "model".to_owned()),
+        },
+        pruning: pruning(rounds, flags.sparsity)?,
+        encryption: Encryption {
+            preset: encryption_preset(flags.bits.as_deref().unwrap_or("16"), members)?,
+            clip: positive("--clip", clip)?,
+        },
+        server_optimizer: ServerOptimizer::Plain { rate: positive("server rate", 1.0)? },
+        deadlines: deadlines(flags.round_minutes.unwrap_or(base.round_minutes)),
+        members: Vec::new(),
+    })
+}
+
+/// Terms from a TOML file, as `federation show --toml` prints them. The members in it do not count.
+///
+/// # Errors
+/// If the file cannot be read, or is not a manifest: names file and line.
+pub fn terms_from_file(path: &PathBuf) -> Result<Manifest, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::io("read the terms", path, &error))?;
+    let mut terms: Manifest = toml::from_str(&text).map_err(|error| {
+        let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+        Failure::new(
+            ErrorCode::InvalidRequest,
+            format!("the terms cannot be used: {}", error.message()),
+        )
+        .at(format!("{}:{line}", path.display()))
+        .next("compare with the output of `fedshield-cli federation new --dry-run`")
+    })?;
+    terms.members.clear();
+    Ok(terms)
+}
+
+/// The smallest encryption preset for values of `bits` bits and `members` members: both double from 16 on.
+fn encryption_preset(bits: &str, members: u16) -> Result<String, Failure> {
+    if members > MAX_MEMBERS {
+        return Err(Failure::new(
+            ErrorCode::InvalidRequest,
+            format!("{members} members are too many for one federation"),
+        )
+        .at("--members")
+        .next(format!("split the federation; one holds at most {MAX_MEMBERS}")));
+    }
+    let holds = members.max(16).next_power_of_two();
+    Ok(format!("rlwe-sum/b{bits}/n{holds}"))
+}
+
+/// From 0.2 (or less) to the wanted share, growing over the last four fifths of the run.
+fn pruning(rounds: u64, sparsity: Option<f64>) -> Result<Pruning, Failure> {
+    let last = sparsity.unwrap_or(0.5);
+    if !(0.0..=0.95).contains(&last) {
+        return Err(Failure::new(ErrorCode::InvalidRequest, format!("{last} is not a share"))
+            .at("--sparsity")
+            .next("give a number from 0 to 0.95"));
+    }
+    Ok(Pruning {
+        initial: real("--sparsity", last.min(0.2))?,
+        last: real("--sparsity", last)?,
+        start_round: rounds / 5,
+        end_round: rounds,
+        explore: real("explore", 0.05)?,
+        memory: real("memory", 0.9)?,
+    })
+}
+
+/// Shares of the round's time. A phase ends sooner when nobody is missing.
+fn deadlines(round_minutes: u64) -> Deadlines {
+    let round_ms = round_minutes * 60_000;
+    Deadlines {
+        commit_ms: round_ms / 2,
+        transfer_ms: round_ms / 4,
+        view_ms: (round_ms / 40).clamp(5_000, 60_000),
+        decrypt_ms: round_ms / 8,
+        round_ms,
+    }
+}
+
+fn positive(flag: &str, value: f64) -> Result<Real, Failure> {
+    if value > 0.0 {
+        return real(flag, value);
+    }
+    Err(Failure::new(ErrorCode::InvalidRequest, format!("{value} is not above zero")).at(flag))
+}
+
+fn real(flag: &str, value: f64) -> Result<Real, Failure> {
+    Real::new(value).ok_or_else(|| {
+        Failure::new(ErrorCode::InvalidRequest, format!("{value} is not a finite number")).at(flag)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn small(members: u16, flags: &TermsFlags) -> Manifest {
+        terms("trial", TermsPreset::Small, members, flags).unwrap()
+    }
+
+    #[test]
+    fn the_encryption_preset_follows_bits_and_members() {
+        assert_eq!(small(4, &TermsFlags::default()).encryption.preset, "rlwe-sum/b16/n16");
+        assert_eq!(small(17, &TermsFlags::default()).encryption.preset, "rlwe-sum/b16/n32");
+        let flags = TermsFlags { bits: Some("8".into()), ..TermsFlags::default() };
+        assert_eq!(small(100, &flags).encryption.preset, "rlwe-sum/b8/n128");
+        let failure = terms("x", TermsPreset::Small, 101, &flags).unwrap_err();
+        assert_eq!(failure.place.as_deref(), Some("--members"));
+    }
+
+    #[test]
+    fn two_members_are_refused() {
+        let failure = terms("x", TermsPreset::Small, 2, &TermsFlags::default()).unwrap_err();
+        assert_eq!(failure.code, ErrorCode::TooFewMembers);
+    }
+
+    #[test]
+    fn flags_change_the_preset_and_what_follows_from_it() {
+        let flags = TermsFlags {
+            rank: Some(4),
+            lr: Some(0.01),
+            steps: Some(5),
+            rounds: Some(20),
+            ..TermsFlags::default()
+        };
+        let terms = small(4, &flags);
+        assert_eq!((terms.adapter.rank, terms.adapter.alpha), (4, 8));
+        assert_eq!(terms.training.learning_rate_final.get(), 0.001);
+        assert_eq!(terms.encryption.clip.get(), 1.0);
+        assert_eq!((terms.pruning.start_round, terms.pruning.end_round), (4, 20));
+    }
+
+    #[test]
+    fn numbers_that_make_no_sense_name_their_flag() {
+        for (flags, flag) in [
+            (TermsFlags { lr: Some(-1.0), ..TermsFlags::default() }, "--lr"),
+            (TermsFlags { lr: Some(f64::NAN), ..TermsFlags::default() }, "--lr"),
+            (TermsFlags { clip: Some(0.0), ..TermsFlags::default() }, "--clip"),
+            (TermsFlags { sparsity: Some(1.5), ..TermsFlags::default() }, "--sparsity"),
+        ] {
+            let failure = terms("x", TermsPreset::Small, 4, &flags).unwrap_err();
+            assert_eq!(failure.place.as_deref(), Some(flag));
+        }
+    }
+
+    #[test]
+    fn terms_survive_a_toml_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("terms.toml");
+        let written = terms("paper", TermsPreset::Paper, 30, &TermsFlags::default()).unwrap();
+        std::fs::write(&path, toml::to_string_pretty(&written).unwrap()).unwrap();
+        assert_eq!(terms_from_file(&path).unwrap(), written);
+        std::fs::write(&path, "name = \"x\"\nfoo = 1\n").unwrap();
+        let failure = terms_from_file(&path).unwrap_err();
+        assert!(failure.place.unwrap().contains("terms.toml:"), "{}", failure.what);
+    }
+}

@@ -1,0 +1,137 @@
+//! Numbers for people: with units, as many digits as mean something, the same everywhere.
+
+use std::time::Duration;
+
+/// Bytes in decimal units, three digits: `512 B`, `3.38 kB`, `1.20 MB`.
+#[must_use]
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    if count < 1000 {
+        return format!("{count} B");
+    }
+    let mut value = count as f64 / 1000.0;
+    let mut unit = 0;
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    format!("{} {}", three_digits(value), UNITS[unit])
+}
+
+/// Seconds: `0.31 s`, `12.3 s`, `4 min 05 s`, `1 h 02 min`, `3 d 04 h`.
+#[must_use]
+pub fn seconds(value: f64) -> String {
+    if !value.is_finite() || value < 0.0 {
+        return "-".into();
+    }
+    if value < 99.95 {
+        return format!("{} s", three_digits(value));
+    }
+    let whole = value.round() as u64;
+    match whole {
+        0..3_600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        3_600..86_400 => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+        _ => format!("{} d {:02} h", whole / 86_400, whole % 86_400 / 3600),
+    }
+}
+
+/// See [`seconds`].
+#[must_use]
+pub fn duration(value: Duration) -> String {
+    seconds(value.as_secs_f64())
+}
+
+/// A loss in nats per token: `2.3456`; `-` if there is none.
+#[must_use]
+pub fn loss(value: Option<f64>) -> String {
+    value.filter(|loss| loss.is_finite()).map_or_else(|| "-".into(), |loss| format!("{loss:.4}"))
+}
+
+/// By how much `now` is under (or over) `before`: `-12.3%`.
+#[must_use]
+pub fn change(before: Option<f64>, now: Option<f64>) -> String {
+    match (before, now) {
+        (Some(before), Some(now)) if before > 0.0 && now.is_finite() => {
+            format!("{:+.1}%", (now / before - 1.0) * 100.0)
+        }
+        _ => "-".into(),
+    }
+}
+
+/// The first eight characters of a digest, a key or anything else that is too long for a table.
+#[must_use]
+pub fn short(text: &str) -> String {
+    text.chars().take(8).collect()
+}
+
+/// Names in one cell: `bank, farm`, or `-`.
+#[must_use]
+pub fn names(list: &[String]) -> String {
+    if list.is_empty() { "-".into() } else { list.join(", ") }
+}
+
+/// A count with its noun: `1 member`, `4 members`.
+#[must_use]
+pub fn count(number: u64, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+fn three_digits(value: f64) -> String {
+    if value < 9.995 {
+        format!("{value:.2}")
+    } else if value < 99.95 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.0}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_keep_three_digits_and_never_show_a_thousand() {
+        let shown: Vec<String> =
+            [0, 999, 1000, 3375, 99_949, 999_499, 999_500, 1 << 30, u64::MAX].map(bytes).into();
+        assert_eq!(
+            shown,
+            [
+                "0 B", "999 B", "1.00 kB", "3.38 kB", "99.9 kB", "999 kB", "1.00 MB", "1.07 GB",
+                "18447 PB"
+            ]
+        );
+    }
+
+    #[test]
+    fn seconds_change_their_unit() {
+        let shown: Vec<String> =
+            [0.0, 0.314, 12.34, 99.9, 99.96, 245.0, 3_720.0, 270_000.0, f64::NAN]
+                .map(seconds)
+                .into();
+        assert_eq!(
+            shown,
+            [
+                "0.00 s",
+                "0.31 s",
+                "12.3 s",
+                "99.9 s",
+                "1 min 40 s",
+                "4 min 05 s",
+                "1 h 02 min",
+                "3 d 03 h",
+                "-"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_missing_is_a_dash() {
+        assert_eq!(loss(None), "-");
+        assert_eq!(loss(Some(1.23456)), "1.2346");
+        assert_eq!(change(Some(2.0), Some(1.5)), "-25.0%");
+        assert_eq!(change(Some(2.0), None), "-");
+        assert_eq!(names(&[]), "-");
+        assert_eq!((count(1, "round"), count(2, "round")), ("1 round".into(), "2 rounds".into()));
+    }
+}

@@ -1,0 +1,158 @@
+//! Commands on the built program that need no daemon: exit codes, streams, what stays untouched.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// Runs the program in `folder` with a home of its own and none of the caller's settings.
+fn cli(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_fedshield-cli"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .env("FEDSHIELD_HOME", folder.join("home"))
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program runs")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn every_kind_of_wrong_input_has_its_exit_code_and_a_next_step() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("three.jsonl"), "{}\n").unwrap();
+    std::fs::write(folder.path().join("bad.toml"), "name = 1\n").unwrap();
+    std::fs::write(folder.path().join("bad.fsl"), "no ledger").unwrap();
+    std::fs::write(folder.path().join("manifest.signed"), "no manifest").unwrap();
+    let cases: &[(&[&str], i32)] = &[
+        (&["no-such-command"], 2),
+        (&["federation", "new"], 2),
+        (&["status"], 3),
+        (&["status", "--watch"], 3),
+        (&["members"], 3),
+        (&["rounds"], 3),
+        (&["pause"], 3),
+        (&["federation", "show"], 3),
+        (&["federation", "new", "--name", "x"], 3),
+        (&["invite"], 3),
+        (&["join", "fs1abc", "--yes"], 3),
+        (&["adapter", "export", "out"], 3),
+        (&["doctor"], 3),
+        (&["config", "check"], 4),
+        (&["init", "--name", "x"], 2),
+        (&["init", "--name", "", "--no-passphrase"], 4),
+        (&["init", "--name", "x", "--no-passphrase", "--listen", "localhost"], 4),
+        (&["init", "--name", "x", "--no-passphrase", "--model", "gone"], 21),
+        (&["init", "--name", "x", "--no-passphrase", "--data", "gone.jsonl"], 22),
+        (&["federation", "new", "--name", "x", "--lr", "-1", "--dry-run"], 2),
+        (&["federation", "new", "--name", "x", "--members", "2", "--dry-run"], 44),
+        (&["federation", "new", "--terms", "bad.toml", "--dry-run"], 2),
+        (&["federation", "new", "--terms", "gone.toml"], 2),
+        (&["ledger", "verify"], 40),
+        (&["ledger", "verify", "gone.fsl"], 2),
+        (&["ledger", "verify", "bad.fsl"], 50),
+        (&["demo", "--data", "three.jsonl"], 2),
+        (&["demo", "--members", "4", "--data", "three.jsonl"], 2),
+        (&["demo", "--data", "gone.jsonl", "gone.jsonl", "gone.jsonl"], 22),
+        (&["demo", "--model", "gone"], 21),
+    ];
+    for (arguments, code) in cases {
+        let output = cli(folder.path(), arguments);
+        assert_eq!(output.status.code(), Some(*code), "{arguments:?}: {}", stderr(&output));
+        assert!(stdout(&output).is_empty(), "{arguments:?} answers in spite of its failure");
+        assert!(stderr(&output).contains("error:"), "{arguments:?}");
+        assert!(!stderr(&output).contains('\x1b'), "{arguments:?} colours without a terminal");
+    }
+    assert!(!folder.path().join("home").exists(), "a failed command made a home");
+    assert!(!folder.path().join("demo-out").exists(), "a failed demo made its folder");
+}
+
+#[test]
+fn a_failure_is_json_where_json_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = cli(folder.path(), &["status", "--json"]);
+    assert_eq!(output.status.code(), Some(3));
+    let body: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(body["error"]["code"], "not-running");
+    assert!(body["error"]["hint"].as_str().unwrap().contains("fedshield-cli daemon"));
+}
+
+#[test]
+fn init_makes_a_home_once_and_config_check_accepts_it() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("notes.jsonl"), "{}\n").unwrap();
+    let init = ["init", "--name", "bank", "--no-passphrase", "--data", "notes.jsonl", "--json"];
+    let output = cli(folder.path(), &init);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let made: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(made["identity_key"].as_str().unwrap().len(), 64);
+    assert_eq!(made["sealed"], false);
+    let checked = cli(folder.path(), &["config", "check"]);
+    assert!(checked.status.success(), "{}", stderr(&checked));
+    let shown = cli(folder.path(), &["config", "show", "--json"]);
+    let config: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert!(config["data"]["train"][0].as_str().unwrap().ends_with("/notes.jsonl"));
+    assert_eq!(cli(folder.path(), &init).status.code(), Some(47), "an identity was overwritten");
+    let wrong = cli(folder.path(), &["config", "check", "--set", "data.trian=x"]);
+    assert_eq!(wrong.status.code(), Some(4));
+    assert!(stderr(&wrong).contains("data.trian"));
+}
+
+#[test]
+fn an_identity_is_sealed_with_a_passphrase_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("pass"), "correct horse\n").unwrap();
+    let init = ["init", "--name", "bank", "--passphrase-file", "pass", "--json"];
+    let output = cli(folder.path(), &init);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let made: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(made["sealed"], true);
+    let identity = std::fs::read_to_string(folder.path().join("home/identity.key")).unwrap();
+    assert!(!identity.contains("correct horse"));
+}
+
+#[test]
+fn terms_go_through_a_file_unchanged() {
+    let folder = tempfile::tempdir().unwrap();
+    let flags =
+        ["federation", "new", "--name", "x", "--preset", "paper", "--rank", "16", "--dry-run"];
+    let first = cli(folder.path(), &flags);
+    assert!(first.status.success(), "{}", stderr(&first));
+    std::fs::write(folder.path().join("terms.toml"), &first.stdout).unwrap();
+    let second = cli(folder.path(), &["federation", "new", "--terms", "terms.toml", "--dry-run"]);
+    assert_eq!(stdout(&first), stdout(&second));
+    assert!(stdout(&first).contains("rank = 16"));
+}
+
+#[test]
+fn the_demo_touches_no_folder_that_it_did_not_make() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("own");
+    std::fs::create_dir(&own).unwrap();
+    std::fs::write(own.join("thesis.txt"), "years of work").unwrap();
+    for name in ["a", "b", "c"] {
+        std::fs::write(folder.path().join(name), "{}\n").unwrap();
+    }
+    let model = folder.path().display().to_string();
+    let demo = ["demo", "--out", "own", "--model", &model, "--data", "a", "b", "c"];
+    let output = cli(folder.path(), &demo);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("--out"));
+    assert_eq!(std::fs::read_dir(&own).unwrap().count(), 1);
+}
+
+#[test]
+fn completions_know_the_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let output = cli(folder.path(), &["completions", shell]);
+        assert!(output.status.success());
+        assert!(stdout(&output).contains("federation"), "{shell}");
+    }
+}
