@@ -103,13 +103,13 @@ impl Home {
     /// The owner's draft of a federation.
     #[must_use]
     pub fn draft(&self) -> PathBuf {
-        self.0.join("draft.json")
+        self.0.join("federation.draft")
     }
 
     /// What this node accepted when it asked to join.
     #[must_use]
     pub fn joining(&self) -> PathBuf {
-        self.0.join("joining.json")
+        self.0.join("federation.joining")
     }
 
     /// The signed manifest in force.

@@ -1,3 +1,10 @@
 //! The control socket: how people and the CLI talk to a running daemon.
 
 pub mod api;
+mod client;
+mod port;
+mod server;
+
+pub use client::ControlClient;
+pub use port::{COMMAND_QUEUE, ControlCommand, ControlHost, ControlPort, Reply, control_channel};
+pub use server::{ControlError, ControlServer};

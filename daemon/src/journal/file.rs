@@ -16,9 +16,8 @@ use crate::error_code::ErrorCode;
 pub enum JournalError {
     /// An entry that was once on disk is damaged, and later ones are not.
     #[error(
-        "{} is damaged at byte {offset}: {reason}. Stop the disk from doing more harm, restore the journal from \
-         a copy that is not older than the last start, or follow `a lost journal` in docs/OPERATING.md: the node \
-         must then rejoin with a new identity, because it no longer knows what it has voted for",
+        "{} is damaged at byte {offset}: {reason}. The daemon does not start, because it no longer knows what it has \
+         voted for. Check the disk, then follow `A lost journal` in docs/OPERATING.md",
         path.display()
     )]
     Damaged {

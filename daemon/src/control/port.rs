@@ -1,0 +1,104 @@
+//! Between the control server and the host: a bounded queue of commands one way, the node's status the other.
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::api::{
+    ApiError, DoctorView, Done, ErrorCode, Evaluation, ExportRequest, ExportView, FederationView,
+    InviteRequest, InviteView, JoinRequest, JoinView, MemberView, NewFederation, NodeStatus,
+    RoundReport,
+};
+
+/// Commands that wait for the host; more get an answer that says so.
+pub const COMMAND_QUEUE: usize = 32;
+
+/// Where the answer to a command goes.
+pub type Reply<T> = oneshot::Sender<Result<T, ApiError>>;
+
+/// What the control server asks the host for.
+#[derive(Debug)]
+pub enum ControlCommand {
+    /// Founding: start a draft.
+    NewFederation(NewFederation, Reply<FederationView>),
+    /// Founding: freeze the draft.
+    Found(Reply<FederationView>),
+    /// Founding: an invite.
+    Invite(InviteRequest, Reply<InviteView>),
+    /// Founding: read the terms behind an invite, or accept them.
+    Join(JoinRequest, Reply<JoinView>),
+    /// The manifest or draft.
+    Federation(Reply<FederationView>),
+    /// The members, with what the machine knows of them.
+    Members(Reply<Vec<MemberView>>),
+    /// All finished rounds.
+    Rounds(Reply<Vec<RoundReport>>),
+    /// Write the global adapter in PEFT form.
+    Export(ExportRequest, Reply<ExportView>),
+    /// Measure held-out loss.
+    Evaluate(Reply<Evaluation>),
+    /// Take no part in rounds that have not started.
+    Pause(Reply<Done>),
+    /// Take part again.
+    Resume(Reply<Done>),
+    /// The ledger's canonical bytes.
+    Ledger(Reply<Vec<u8>>),
+    /// All pre-flight checks.
+    Doctor(Reply<DoctorView>),
+    /// Stop in an orderly way; answered before it happens.
+    Stop(Reply<Done>),
+}
+
+/// The server's end; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ControlPort {
+    commands: mpsc::Sender<ControlCommand>,
+    status: watch::Receiver<NodeStatus>,
+}
+
+/// The host's end.
+#[derive(Debug)]
+pub struct ControlHost {
+    /// What to do, in order.
+    pub commands: mpsc::Receiver<ControlCommand>,
+    /// What people see; `send_modify` it when something changed.
+    pub status: watch::Sender<NodeStatus>,
+}
+
+/// The two ends.
+#[must_use]
+pub fn control_channel(initial: NodeStatus) -> (ControlPort, ControlHost) {
+    let (command_sender, commands) = mpsc::channel(COMMAND_QUEUE);
+    let (status, status_receiver) = watch::channel(initial);
+    let port = ControlPort { commands: command_sender, status: status_receiver };
+    (port, ControlHost { commands, status })
+}
+
+impl ControlPort {
+    /// The status now.
+    #[must_use]
+    pub fn status(&self) -> NodeStatus {
+        self.status.borrow().clone()
+    }
+
+    /// Puts a command to the host and waits for its answer.
+    ///
+    /// # Errors
+    /// The host's, or that it is too busy or gone.
+    pub async fn call<T>(
+        &self,
+        command: impl FnOnce(Reply<T>) -> ControlCommand,
+    ) -> Result<T, ApiError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.try_send(command(reply)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => {
+                ApiError::new(ErrorCode::Timeout, "the daemon has too many requests at the moment")
+                    .with_hint("try again in a moment")
+            }
+            mpsc::error::TrySendError::Closed(_) => stopping(),
+        })?;
+        answer.await.unwrap_or_else(|_| Err(stopping()))
+    }
+}
+
+fn stopping() -> ApiError {
+    ApiError::new(ErrorCode::WrongState, "the daemon is stopping")
+}

@@ -1,0 +1,169 @@
+//! The control server: axum on a Unix socket that only this user can open.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::{Path, PathBuf};
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixListener;
+use tokio_util::sync::CancellationToken;
+
+use super::api::{ApiError, ErrorBody, ErrorCode, path};
+use super::port::{ControlCommand as Command, ControlPort, Reply};
+use crate::durable::{self, DiskError};
+
+/// The longest request: a manifest as JSON.
+const MAX_BODY_BYTES: usize = 4 << 20;
+
+/// Why the control socket cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// A daemon answers there already.
+    #[error("another daemon answers on {}", path.display())]
+    InUse {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The disk.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+impl ControlError {
+    /// The stable name.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::InUse { .. } => ErrorCode::AddressInUse,
+            Self::Disk(error) => error.code(),
+        }
+    }
+}
+
+/// A bound control socket. The socket file goes when this is dropped.
+#[derive(Debug)]
+pub struct ControlServer {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl ControlServer {
+    /// Binds the socket, mode 0600. A socket file that a dead daemon left behind is replaced.
+    ///
+    /// # Errors
+    /// [`ControlError`].
+    pub fn bind(path: &Path) -> Result<Self, ControlError> {
+        let disk = |error| DiskError::at(path, error);
+        durable::make_folder(durable::parent(path))?;
+        match StdUnixStream::connect(path) {
+            Ok(_) => return Err(ControlError::InUse { path: path.to_path_buf() }),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                fs::remove_file(path).map_err(disk)?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(disk(error).into()),
+        }
+        // The folder is private, so nobody else gets in between these two calls.
+        let listener = UnixListener::bind(path).map_err(disk)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(disk)?;
+        Ok(Self { listener, path: path.to_path_buf() })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Answers until `stop`, then finishes the requests under way.
+    ///
+    /// # Errors
+    /// What the socket says.
+    pub async fn serve(self, port: ControlPort, stop: CancellationToken) -> io::Result<()> {
+        let _remove = RemoveSocket(self.path);
+        axum::serve(self.listener, router(port))
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await
+    }
+}
+
+/// Removes the socket file when serving ends.
+struct RemoveSocket(PathBuf);
+
+impl Drop for RemoveSocket {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn router(port: ControlPort) -> Router {
+    type Port = State<ControlPort>;
+    Router::new()
+        .route(path::STATUS, get(|State(port): Port| async move { Json(port.status()) }))
+        .route(path::MEMBERS, get(|State(port): Port| ask(port, Command::Members)))
+        .route(path::ROUNDS, get(|State(port): Port| ask(port, Command::Rounds)))
+        .route(path::FEDERATION, get(|State(port): Port| ask(port, Command::Federation)))
+        .route(path::DOCTOR, get(|State(port): Port| ask(port, Command::Doctor)))
+        .route(path::LEDGER, get(ledger))
+        .route(path::FEDERATION_NEW, post(|port, body| tell(port, body, Command::NewFederation)))
+        .route(path::INVITE, post(|port, body| tell(port, body, Command::Invite)))
+        .route(path::JOIN, post(|port, body| tell(port, body, Command::Join)))
+        .route(path::ADAPTER_EXPORT, post(|port, body| tell(port, body, Command::Export)))
+        .route(path::FEDERATION_FOUND, post(|State(port): Port| ask(port, Command::Found)))
+        .route(path::EVALUATE, post(|State(port): Port| ask(port, Command::Evaluate)))
+        .route(path::PAUSE, post(|State(port): Port| ask(port, Command::Pause)))
+        .route(path::RESUME, post(|State(port): Port| ask(port, Command::Resume)))
+        .route(path::STOP, post(|State(port): Port| ask(port, Command::Stop)))
+        .fallback(|| async { fail(ApiError::new(ErrorCode::InvalidRequest, "no such path")) })
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .with_state(port)
+}
+
+async fn ask<T: Serialize>(
+    port: ControlPort,
+    command: impl FnOnce(Reply<T>) -> Command,
+) -> Response {
+    respond(port.call(command).await)
+}
+
+async fn tell<B: DeserializeOwned, T: Serialize>(
+    State(port): State<ControlPort>,
+    body: Bytes,
+    command: impl FnOnce(B, Reply<T>) -> Command,
+) -> Response {
+    match serde_json::from_slice(&body) {
+        Ok(body) => ask(port, |reply| command(body, reply)).await,
+        Err(error) => {
+            fail(ApiError::new(ErrorCode::InvalidRequest, format!("request body: {error}")))
+        }
+    }
+}
+
+async fn ledger(State(port): State<ControlPort>) -> Response {
+    match port.call(Command::Ledger).await {
+        Ok(bytes) => ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response(),
+        Err(error) => fail(error),
+    }
+}
+
+fn respond<T: Serialize>(result: Result<T, ApiError>) -> Response {
+    match result {
+        Ok(value) => Json(value).into_response(),
+        Err(error) => fail(error),
+    }
+}
+
+fn fail(error: ApiError) -> Response {
+    let status =
+        StatusCode::from_u16(error.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, Json(ErrorBody { error })).into_response()
+}

@@ -1,0 +1,80 @@
+//! The terms: a manifest without its members. What a founder accepts, and what must come back to be signed.
+
+use fedshield_protocol::hash::Use;
+use fedshield_protocol::ids::{Digest, IdentityKey};
+use fedshield_protocol::limits::{
+    MAX_ADDRESS_BYTES, MAX_ADDRESSES, MAX_NAME_BYTES, MAX_SEALING_KEY_BYTES,
+};
+use fedshield_protocol::manifest::{Manifest, Member, Rules};
+use fedshield_protocol::sign::{Signature, verify_ed25519};
+
+/// A manifest without its members.
+#[must_use]
+pub fn terms_of(manifest: &Manifest) -> Manifest {
+    Manifest { members: Vec::new(), ..manifest.clone() }
+}
+
+/// What people compare: the digest of the terms.
+#[must_use]
+pub fn terms_digest(manifest: &Manifest) -> Digest {
+    // No manifest that was decoded fails to encode.
+    let bytes = terms_of(manifest).canonical_bytes().unwrap_or_default();
+    Digest(blake3::derive_key("fedshield v1 terms", &bytes))
+}
+
+/// The manifest with the two numbers that may be left open (0) in a draft, because they follow from the count of
+/// members.
+pub(super) fn resolved(draft: &Manifest) -> Manifest {
+    let count = u16::try_from(draft.members.len()).unwrap_or(u16::MAX);
+    let mut manifest = draft.clone();
+    if manifest.min_contributors == 0 {
+        manifest.min_contributors = Rules::default_contributors(count);
+    }
+    if manifest.committee_size == 0 {
+        manifest.committee_size = Rules::default_committee(count);
+    }
+    manifest
+}
+
+/// Whether `manifest` is what was accepted in `terms`, with members added and open numbers filled in.
+#[must_use]
+pub fn same_terms(terms: &Manifest, manifest: &Manifest) -> bool {
+    let accepted = Manifest { members: manifest.members.clone(), ..terms.clone() };
+    resolved(&accepted) == *manifest
+}
+
+/// Refuses a member entry that would keep the draft from ever becoming a valid manifest.
+pub(super) fn check_member(member: &Member) -> Result<(), String> {
+    let text = |what: &str, value: &str, limit: usize| {
+        let good = !value.is_empty()
+            && value.len() <= limit
+            && value.trim() == value
+            && !value.chars().any(char::is_control);
+        if good {
+            Ok(())
+        } else {
+            Err(format!(
+                "{what} must have 1 to {limit} bytes, no control characters, no space around"
+            ))
+        }
+    };
+    text("a member's name", &member.name, MAX_NAME_BYTES)?;
+    if member.sealing_key.is_empty() || member.sealing_key.len() > MAX_SEALING_KEY_BYTES {
+        return Err(format!("a sealing key must have 1 to {MAX_SEALING_KEY_BYTES} bytes"));
+    }
+    if member.addresses.len() > MAX_ADDRESSES {
+        return Err(format!("at most {MAX_ADDRESSES} addresses"));
+    }
+    member.addresses.iter().try_for_each(|address| text("an address", address, MAX_ADDRESS_BYTES))
+}
+
+/// Whether `signature` is the founding signature of `key` over the manifest with this digest; the same bytes as
+/// [`sign_founding`](fedshield_protocol::manifest::sign_founding) signs.
+pub(super) fn is_founding_signature(
+    key: &IdentityKey,
+    manifest: &Digest,
+    signature: &Signature,
+) -> bool {
+    let digest = Use::Signature.digest(&[b"founding", manifest.as_bytes()]);
+    verify_ed25519(key, &digest, signature)
+}

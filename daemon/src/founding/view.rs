@@ -1,0 +1,121 @@
+//! What people see of the founding.
+
+use fedshield_protocol::ids::{IdentityKey, MemberIndex};
+use fedshield_protocol::manifest::{Manifest, SignedManifest, ValidManifest};
+
+use super::{FoundingError, terms};
+use crate::control::api::{FederationSummary, FederationView, MemberView, NodeState};
+
+/// How far the founding is; published whenever it changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundingView {
+    /// `Idle`, `Draft`, `Joining`, `Founding` or `Active`.
+    pub state: NodeState,
+    /// The draft, the frozen manifest or the one in force.
+    pub manifest: Option<Manifest>,
+    /// True once no member can be added.
+    pub frozen: bool,
+    /// By member, in manifest order: its signature is here. Empty until frozen.
+    pub signed: Vec<bool>,
+    /// The federation, once it is founded and on disk.
+    pub founded: Option<SignedManifest>,
+    /// Why this node does not get on, for people.
+    pub last_error: Option<String>,
+}
+
+impl FoundingView {
+    pub(super) const fn idle() -> Self {
+        Self {
+            state: NodeState::Idle,
+            manifest: None,
+            frozen: false,
+            signed: Vec::new(),
+            founded: None,
+            last_error: None,
+        }
+    }
+
+    pub(super) fn founded(signed: SignedManifest) -> Self {
+        Self {
+            state: NodeState::Active,
+            manifest: Some(signed.manifest.clone()),
+            frozen: true,
+            signed: vec![true; signed.manifest.members.len()],
+            founded: Some(signed),
+            last_error: None,
+        }
+    }
+
+    /// In short, for `status`; `own` is this node.
+    #[must_use]
+    pub fn summary(&self, own: &IdentityKey) -> Option<FederationSummary> {
+        let manifest = self.manifest.as_ref()?;
+        let valid = self.frozen.then(|| ValidManifest::check(manifest.clone()).ok()).flatten();
+        let names = || manifest.members.iter().map(|member| member.name.clone());
+        let signed = names().zip(&self.signed).filter(|(_, signed)| **signed);
+        Some(FederationSummary {
+            id: valid.as_ref().map(ValidManifest::federation),
+            founding_id: manifest.founding_id,
+            name: manifest.name.clone(),
+            epoch: manifest.epoch,
+            manifest_digest: valid.as_ref().map(ValidManifest::digest),
+            members: names().collect(),
+            self_index: index_of(manifest, own),
+            rounds: manifest.rounds,
+            signed: signed.map(|(name, _)| name).collect(),
+        })
+    }
+
+    /// `GET /v1/federation`.
+    ///
+    /// # Errors
+    /// [`FoundingError::None`] if there is nothing to show.
+    pub fn federation(&self, own: &IdentityKey) -> Result<FederationView, FoundingError> {
+        let (Some(manifest), Some(summary)) = (&self.manifest, self.summary(own)) else {
+            return Err(FoundingError::None);
+        };
+        Ok(FederationView {
+            summary,
+            toml: to_toml(manifest)?,
+            manifest: manifest.clone(),
+            frozen: self.frozen,
+            founded: self.founded.is_some(),
+        })
+    }
+
+    /// `GET /v1/members`, without what the machine knows of them.
+    #[must_use]
+    pub fn members(&self, own: &IdentityKey) -> Vec<MemberView> {
+        let members = self.manifest.iter().flat_map(|manifest| &manifest.members);
+        members
+            .zip(0..)
+            .map(|(member, index)| MemberView {
+                index: MemberIndex(index),
+                name: member.name.clone(),
+                identity_key: member.identity_key,
+                addresses: member.addresses.clone(),
+                is_self: member.identity_key == *own,
+                signed_manifest: self.signed.get(usize::from(index)).copied().unwrap_or(false),
+                status: None,
+            })
+            .collect()
+    }
+}
+
+/// A manifest as TOML.
+pub(super) fn to_toml(manifest: &Manifest) -> Result<String, FoundingError> {
+    let text = toml::to_string_pretty(manifest);
+    let note = if manifest.min_contributors == 0 || manifest.committee_size == 0 {
+        "# 0 in min_contributors or committee_size: the usual number for the final count of members.\n"
+    } else {
+        ""
+    };
+    let digest = terms::terms_digest(manifest);
+    text.map(|text| format!("# terms digest (without members): {digest}\n{note}{text}"))
+        .map_err(|error| FoundingError::Request(error.to_string()))
+}
+
+fn index_of(manifest: &Manifest, key: &IdentityKey) -> Option<MemberIndex> {
+    let position = manifest.members.iter().position(|member| member.identity_key == *key)?;
+    u16::try_from(position).ok().map(MemberIndex)
+}

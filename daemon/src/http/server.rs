@@ -1,0 +1,150 @@
+//! The pages: axum on a TCP listener.
+
+use std::io;
+use std::net::SocketAddr;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::Metrics;
+use crate::control::api::{ErrorCode, NodeState, RoundReport, path};
+use crate::control::{ControlCommand, ControlPort};
+
+/// One page, no other files, no internet.
+const DASHBOARD: &str = include_str!("dashboard.html");
+/// The page may run its own script and style and ask its own server, nothing else.
+const CONTENT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Why the pages cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// Another process has the address.
+    #[error("http.listen: {address} is already in use by another process")]
+    InUse {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// Anything else.
+    #[error("http.listen: cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl HttpError {
+    /// The stable name.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::InUse { .. } => ErrorCode::AddressInUse,
+            Self::Listen { .. } => ErrorCode::ConfigInvalid,
+        }
+    }
+}
+
+/// A bound listener.
+#[derive(Debug)]
+pub struct HttpServer {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+#[derive(Clone)]
+struct Pages {
+    port: ControlPort,
+    metrics: Metrics,
+}
+
+impl HttpServer {
+    /// Listens on `address`; port 0 takes any.
+    ///
+    /// # Errors
+    /// [`HttpError`].
+    pub async fn bind(address: SocketAddr) -> Result<Self, HttpError> {
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::AddrInUse => HttpError::InUse { address },
+            _ => HttpError::Listen { address, source },
+        };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address })
+    }
+
+    /// Where it listens, with the port that was really taken.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop`.
+    ///
+    /// # Errors
+    /// What the socket says.
+    pub async fn serve(
+        self,
+        port: ControlPort,
+        metrics: Metrics,
+        stop: CancellationToken,
+    ) -> io::Result<()> {
+        let pages = Pages { port, metrics };
+        let router = Router::new()
+            .route("/", get(dashboard))
+            .route("/metrics", get(metrics_page))
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/readyz", get(ready))
+            .route(
+                path::STATUS,
+                get(|State(it): State<Pages>| async move { Json(it.port.status()) }),
+            )
+            .route(path::ROUNDS, get(rounds_page))
+            .route(path::MEMBERS, get(members_page))
+            .with_state(pages);
+        axum::serve(self.listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+    }
+}
+
+async fn dashboard() -> Response {
+    let policy = HeaderValue::from_static(CONTENT_POLICY);
+    ([(header::CONTENT_SECURITY_POLICY, policy)], Html(DASHBOARD)).into_response()
+}
+
+async fn metrics_page(State(pages): State<Pages>) -> Response {
+    let rounds: Vec<RoundReport> =
+        pages.port.call(ControlCommand::Rounds).await.unwrap_or_default();
+    let text = pages.metrics.render(&pages.port.status(), &rounds);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+/// Ready: in a federation, with nothing that keeps this node from taking part.
+async fn ready(State(pages): State<Pages>) -> (StatusCode, String) {
+    let status = pages.port.status();
+    match (status.state, status.last_error) {
+        (NodeState::Active | NodeState::Done, None) => (StatusCode::OK, "ready\n".into()),
+        (_, Some(error)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
+        (..) => (StatusCode::SERVICE_UNAVAILABLE, "not in a founded federation\n".into()),
+    }
+}
+
+async fn rounds_page(State(pages): State<Pages>) -> Response {
+    json(pages.port.call(ControlCommand::Rounds).await)
+}
+
+async fn members_page(State(pages): State<Pages>) -> Response {
+    json(pages.port.call(ControlCommand::Members).await)
+}
+
+fn json<T: serde::Serialize>(result: Result<T, crate::control::api::ApiError>) -> Response {
+    match result {
+        Ok(value) => Json(value).into_response(),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()).into_response(),
+    }
+}

@@ -1,0 +1,342 @@
+//! The object folder: find, read, keep, collect.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fedshield_protocol::ids::{Digest, Round};
+use fedshield_protocol::object::{CHUNK_SIZE_BYTES, ChunkList, ObjectRef};
+
+use super::sidecar::Sidecar;
+use super::{ObjectStoreError, ObjectWriter, PartialFile};
+use crate::durable::{self, DiskError};
+
+/// Chunk lists kept in memory: a holder is asked for one object's chunks many times in a row.
+const CACHED_LISTS: usize = 256;
+
+/// The object folder. Cheap to clone; all calls may block on the disk.
+#[derive(Debug, Clone)]
+pub struct Objects {
+    pub(super) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    folder: PathBuf,
+    /// Objects made or fetched now belong to this round.
+    round: AtomicU64,
+    /// Numbers the files in `new/`.
+    next: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    fetching: BTreeSet<Digest>,
+    lists: BTreeMap<Digest, Arc<ChunkList>>,
+}
+
+/// What a collection removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// How many objects and partial fetches.
+    pub objects: u64,
+    /// Their length together, in bytes.
+    pub bytes: u64,
+}
+
+impl Objects {
+    /// Opens or makes the folder and removes what an earlier run did not finish writing.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn open(folder: &Path) -> Result<Self, ObjectStoreError> {
+        let inner = Inner {
+            folder: folder.to_path_buf(),
+            round: AtomicU64::new(0),
+            next: AtomicU64::new(0),
+            state: Mutex::default(),
+        };
+        let new = inner.new_folder();
+        if new.exists() {
+            fs::remove_dir_all(&new).map_err(|error| DiskError::at(&new, error))?;
+        }
+        durable::make_folder(&new)?;
+        durable::make_folder(&inner.partial_folder())?;
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// From now on, new and fetched objects belong to `round`, see [`Self::collect`].
+    pub fn set_round(&self, round: Round) {
+        self.inner.round.store(round.0, Ordering::Relaxed);
+    }
+
+    /// Starts an object; its name is known when it is finished.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn create(&self) -> Result<ObjectWriter, ObjectStoreError> {
+        ObjectWriter::start(self.clone())
+    }
+
+    /// Keeps `bytes` as an object.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn put(&self, bytes: &[u8]) -> Result<ObjectRef, ObjectStoreError> {
+        let mut writer = self.create()?;
+        writer.append(bytes)?;
+        writer.finish()
+    }
+
+    /// Whether the whole object is here.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn contains(&self, object: &ObjectRef) -> Result<bool, ObjectStoreError> {
+        match self.file(object) {
+            Ok(_) => Ok(true),
+            Err(ObjectStoreError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Where a complete object's bytes are, for reading or mapping. What is read is what was written unless the disk
+    /// changed it: [`Self::check`] tells.
+    ///
+    /// # Errors
+    /// [`ObjectStoreError::NotFound`], or what the disk says.
+    pub fn path(&self, object: &ObjectRef) -> Result<PathBuf, ObjectStoreError> {
+        self.file(object)?;
+        Ok(self.inner.path(&object.root))
+    }
+
+    /// Opens a complete object for reading.
+    ///
+    /// # Errors
+    /// [`ObjectStoreError::NotFound`], or what the disk says.
+    pub fn file(&self, object: &ObjectRef) -> Result<File, ObjectStoreError> {
+        let path = self.inner.path(&object.root);
+        let missing = ObjectStoreError::NotFound { root: object.root };
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(missing),
+            Err(error) => return Err(DiskError::at(&path, error).into()),
+        };
+        let length = file.metadata().map_err(|error| DiskError::at(&path, error))?.len();
+        if length == object.length { Ok(file) } else { Err(missing) }
+    }
+
+    /// All bytes of a complete object, checked. For small ones: the whole of it is in memory.
+    ///
+    /// # Errors
+    /// [`ObjectStoreError::NotFound`], [`ObjectStoreError::Damaged`], or what the disk says.
+    pub fn read(&self, object: &ObjectRef) -> Result<Vec<u8>, ObjectStoreError> {
+        let mut bytes = Vec::new();
+        for index in 0..object.chunk_count() {
+            bytes.extend_from_slice(&self.read_chunk(object, index)?);
+        }
+        self.file(object)?;
+        Ok(bytes)
+    }
+
+    /// Reads all chunks and compares them with their digests.
+    ///
+    /// # Errors
+    /// [`ObjectStoreError::NotFound`], [`ObjectStoreError::Damaged`], or what the disk says.
+    pub fn check(&self, object: &ObjectRef) -> Result<(), ObjectStoreError> {
+        self.file(object)?;
+        (0..object.chunk_count()).try_for_each(|index| self.read_chunk(object, index).map(drop))
+    }
+
+    /// The chunk list of a complete object.
+    ///
+    /// # Errors
+    /// [`ObjectStoreError::NotFound`], or what the disk says.
+    pub fn chunk_list(&self, object: &ObjectRef) -> Result<Arc<ChunkList>, ObjectStoreError> {
+        if let Some(list) = self.inner.lock().lists.get(&object.root) {
+            if list.object == *object {
+                return Ok(Arc::clone(list));
+            }
+        }
+        self.file(object)?;
+        let path = self.inner.path(&object.root);
+        let list = Sidecar::read(&path)?
+            .and_then(|sidecar| sidecar.list(object.root))
+            .filter(|list| list.object == *object)
+            .map(Arc::new)
+            .ok_or(ObjectStoreError::NotFound { root: object.root })?;
+        let mut state = self.inner.lock();
+        if state.lists.len() >= CACHED_LISTS {
+            state.lists.pop_first();
+        }
+        state.lists.insert(object.root, Arc::clone(&list));
+        Ok(list)
+    }
+
+    /// One chunk of a complete object, checked against its digest.
+    ///
+    /// # Errors
+    /// [`ObjectStoreError::NotFound`], [`ObjectStoreError::Damaged`], or what the disk says.
+    pub fn read_chunk(&self, object: &ObjectRef, index: u32) -> Result<Vec<u8>, ObjectStoreError> {
+        let list = self.chunk_list(object)?;
+        let mut bytes = vec![0; object.chunk_length(index)];
+        let offset = u64::from(index) * CHUNK_SIZE_BYTES as u64;
+        self.file(object)?
+            .read_exact_at(&mut bytes, offset)
+            .map_err(|error| DiskError::at(&self.inner.path(&object.root), error))?;
+        if list.check_chunk(index, &bytes).is_err() {
+            self.remove(object)?;
+            return Err(ObjectStoreError::Damaged { root: object.root });
+        }
+        Ok(bytes)
+    }
+
+    /// Starts fetching an object or goes on where an earlier fetch stopped.
+    ///
+    /// # Errors
+    /// [`ObjectStoreError::Busy`], an object over the size limit, or what the disk says.
+    pub fn resume(&self, list: &ChunkList) -> Result<PartialFile, ObjectStoreError> {
+        PartialFile::resume(self.clone(), list)
+    }
+
+    /// Keeps an object until all rounds up to `round` are over, if it was to go before.
+    ///
+    /// # Errors
+    /// [`ObjectStoreError::NotFound`], or what the disk says.
+    pub fn keep(&self, object: &ObjectRef, round: Round) -> Result<(), ObjectStoreError> {
+        let path = self.path(object)?;
+        let mut sidecar =
+            Sidecar::read(&path)?.ok_or(ObjectStoreError::NotFound { root: object.root })?;
+        if sidecar.round < round {
+            sidecar.round = round;
+            sidecar.write(&path)?;
+        }
+        Ok(())
+    }
+
+    /// Removes an object, if it is here.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn remove(&self, object: &ObjectRef) -> Result<(), ObjectStoreError> {
+        self.inner.lock().lists.remove(&object.root);
+        let path = self.inner.path(&object.root);
+        remove_file(&path)?;
+        remove_file(&Sidecar::path(&path))
+    }
+
+    /// Removes every object that no round from `before` on needs, but those in `keep`, and the partial fetches that
+    /// nobody works on.
+    ///
+    /// # Errors
+    /// What the disk says; the rest goes with the next collection.
+    pub fn collect(
+        &self,
+        before: Round,
+        keep: &BTreeSet<Digest>,
+    ) -> Result<Collected, ObjectStoreError> {
+        let mut collected = Collected::default();
+        for (root, path) in self.inner.named_files(&self.inner.folder)? {
+            let sidecar = Sidecar::read(&path)?;
+            let needed = sidecar.as_ref().is_some_and(|sidecar| sidecar.round >= before);
+            if keep.contains(&root) || needed {
+                continue;
+            }
+            let length = fs::metadata(&path).map_or(0, |metadata| metadata.len());
+            let length = sidecar.map_or(length, |sidecar| sidecar.length());
+            self.remove(&ObjectRef { root, length })?;
+            collected.objects += 1;
+            collected.bytes += length;
+        }
+        for (root, path) in self.inner.named_files(&self.inner.partial_folder())? {
+            if !self.inner.lock().fetching.contains(&root) {
+                collected.objects += 1;
+                remove_file(&path)?;
+            }
+        }
+        durable::sync_folder(&self.inner.folder)?;
+        Ok(collected)
+    }
+
+    /// How many complete objects are here, and their length together.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn usage(&self) -> Result<Collected, ObjectStoreError> {
+        let files = self.inner.named_files(&self.inner.folder)?;
+        let lengths = files.iter().filter_map(|(_, path)| Some(fs::metadata(path).ok()?.len()));
+        Ok(lengths.fold(Collected::default(), |all, length| Collected {
+            objects: all.objects + 1,
+            bytes: all.bytes + length,
+        }))
+    }
+}
+
+impl Inner {
+    pub(super) fn path(&self, root: &Digest) -> PathBuf {
+        self.folder.join(root.to_string())
+    }
+
+    pub(super) fn partial_path(&self, root: &Digest) -> PathBuf {
+        self.partial_folder().join(root.to_string())
+    }
+
+    pub(super) fn new_path(&self) -> PathBuf {
+        self.new_folder().join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
+    }
+
+    /// Makes the finished file `from` visible under the object's name, on disk when this returns.
+    pub(super) fn publish(&self, from: &Path, list: &ChunkList) -> Result<(), ObjectStoreError> {
+        let path = self.path(&list.object.root);
+        // The list first: an object without one would be unreadable, a list without an object is harmless.
+        let round = Round(self.round.load(Ordering::Relaxed));
+        let kept = Sidecar::read(&path)?.map_or(round, |sidecar| sidecar.round.max(round));
+        Sidecar::new(list, kept).write(&path)?;
+        fs::rename(from, &path).map_err(|error| DiskError::at(&path, error))?;
+        Ok(durable::sync_folder(&self.folder)?)
+    }
+
+    /// Marks a fetch as under way; false if it is already.
+    pub(super) fn begin_fetch(&self, root: Digest) -> bool {
+        self.lock().fetching.insert(root)
+    }
+
+    pub(super) fn end_fetch(&self, root: &Digest) {
+        self.lock().fetching.remove(root);
+    }
+
+    fn new_folder(&self) -> PathBuf {
+        self.folder.join("new")
+    }
+
+    fn partial_folder(&self) -> PathBuf {
+        self.folder.join("partial")
+    }
+
+    /// The files in `folder` that are named by a digest.
+    fn named_files(&self, folder: &Path) -> Result<Vec<(Digest, PathBuf)>, ObjectStoreError> {
+        let entries = fs::read_dir(folder).map_err(|error| DiskError::at(folder, error))?;
+        let named = entries.filter_map(|entry| {
+            let entry = entry.ok()?;
+            Some((entry.file_name().to_str()?.parse().ok()?, entry.path()))
+        });
+        Ok(named.collect())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn remove_file(path: &Path) -> Result<(), ObjectStoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(DiskError::at(path, error).into())
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,94 @@
+//! Big things by digest: ciphertexts, sealed shares, aggregates, partial decryptions, adapters.
+//!
+//! ```text
+//! objects/<root>        the bytes
+//! objects/<root>.list   length, last round it is needed in, chunk digests
+//! objects/partial/      fetches under way, sparse; resumed after a restart
+//! objects/new/          objects being written here; emptied at start
+//! ```
+
+mod folder;
+mod partial;
+mod sidecar;
+mod writer;
+
+pub use folder::{Collected, Objects};
+pub use partial::PartialFile;
+pub use writer::ObjectWriter;
+
+use std::path::PathBuf;
+
+use fedshield_protocol::ids::Digest;
+use fedshield_protocol::object::ObjectError;
+
+use crate::durable::DiskError;
+use crate::error_code::ErrorCode;
+
+/// Why an object cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectStoreError {
+    /// It is not here.
+    #[error("object {} is not here", root.short())]
+    NotFound {
+        /// Its root.
+        root: Digest,
+    },
+    /// Its bytes on the disk are not those that were written; it has been put away and can be fetched again.
+    #[error("object {} was changed on the disk and has been removed", root.short())]
+    Damaged {
+        /// Its root.
+        root: Digest,
+    },
+    /// It is being fetched already.
+    #[error("object {} is being fetched already", root.short())]
+    Busy {
+        /// Its root.
+        root: Digest,
+    },
+    /// Chunks that were never written.
+    #[error("{missing} chunks of object {} are missing", root.short())]
+    Incomplete {
+        /// Its root.
+        root: Digest,
+        /// How many.
+        missing: u32,
+    },
+    /// Bytes that are not the object's, or an object over the size limit.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// The folder is not usable.
+    #[error("{} is not an object folder: {reason}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The disk, for instance that it is full.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+impl ObjectStoreError {
+    /// The stable name.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Disk(error) => error.code(),
+            _ => ErrorCode::Internal,
+        }
+    }
+}
+
+impl From<ObjectStoreError> for std::io::Error {
+    fn from(error: ObjectStoreError) -> Self {
+        use std::io::ErrorKind as Kind;
+        let kind = match error {
+            ObjectStoreError::Disk(error) => return error.into(),
+            ObjectStoreError::NotFound { .. } | ObjectStoreError::Damaged { .. } => Kind::NotFound,
+            ObjectStoreError::Busy { .. } => Kind::ResourceBusy,
+            _ => Kind::InvalidData,
+        };
+        Self::new(kind, error)
+    }
+}

@@ -1,0 +1,56 @@
+//! What is kept beside an object's bytes: its chunk list and the last round it is needed in.
+
+use std::path::{Path, PathBuf};
+
+use fedshield_protocol::ids::{Digest, Round};
+use fedshield_protocol::object::{ChunkList, MAX_OBJECT_BYTES, ObjectRef};
+use serde::{Deserialize, Serialize};
+
+use super::ObjectStoreError;
+use crate::durable;
+
+/// A list of 2^16 digests and a few bytes around it.
+const LIMIT_BYTES: u64 = (MAX_OBJECT_BYTES >> 20) * 32 + 1024;
+
+/// The file's content.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Sidecar {
+    length: u64,
+    /// The object may go when all rounds up to this one are over.
+    pub(super) round: Round,
+    digests: Vec<Digest>,
+}
+
+impl Sidecar {
+    pub(super) fn new(list: &ChunkList, round: Round) -> Self {
+        Self { length: list.object.length, round, digests: list.digests().to_vec() }
+    }
+
+    /// Where it is for an object at `path`.
+    pub(super) fn path(object: &Path) -> PathBuf {
+        object.with_extension("list")
+    }
+
+    /// Reads the one beside `object`; `None` if there is none or it cannot be read: the object is then fetched again.
+    pub(super) fn read(object: &Path) -> Result<Option<Self>, ObjectStoreError> {
+        let bytes = durable::read_if_present(&Self::path(object), LIMIT_BYTES)?;
+        Ok(bytes.and_then(|bytes| postcard::from_bytes(&bytes).ok()))
+    }
+
+    pub(super) fn write(&self, object: &Path) -> Result<(), ObjectStoreError> {
+        let bytes = postcard::to_allocvec(self).map_err(|error| ObjectStoreError::Folder {
+            path: object.to_path_buf(),
+            reason: error.to_string(),
+        })?;
+        Ok(durable::replace(&Self::path(object), &bytes)?)
+    }
+
+    /// The chunk list, if it is the one of the object called `root`.
+    pub(super) fn list(self, root: Digest) -> Option<ChunkList> {
+        ChunkList::verify(ObjectRef { root, length: self.length }, self.digests).ok()
+    }
+
+    pub(super) const fn length(&self) -> u64 {
+        self.length
+    }
+}

@@ -1,0 +1,9 @@
+//! Running as a service: logs, signals, systemd.
+
+mod logging;
+mod notify;
+mod signals;
+
+pub use logging::{LogError, init_logging};
+pub use notify::{Heartbeat, notify_ready, notify_status, notify_stopping};
+pub use signals::stop_on_signals;

@@ -1,0 +1,182 @@
+//! The control socket and the pages: real sockets, a host that answers from a table.
+
+use std::os::unix::fs::PermissionsExt;
+
+use fedshield_protocol::ids::{IdentityKey, Round};
+use fedshieldd::control::api::{
+    ApiError, Done, ErrorCode, InviteRequest, InviteView, JoinRequest, NodeState, NodeStatus,
+    RoundOutcome, RoundReport,
+};
+use fedshieldd::control::{
+    ControlClient, ControlCommand, ControlError, ControlPort, ControlServer, control_channel,
+};
+use fedshieldd::http::{HttpError, HttpServer, Metrics};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
+
+fn status() -> NodeStatus {
+    NodeStatus {
+        version: "0.1.0".into(),
+        name: "ward \"7\"".into(),
+        identity_key: IdentityKey([7; 32]),
+        listen: vec!["/ip4/127.0.0.1/tcp/7000".into()],
+        http: None,
+        state: NodeState::Idle,
+        federation: None,
+        machine: None,
+        progress: None,
+        last_error: None,
+    }
+}
+
+fn report() -> RoundReport {
+    RoundReport {
+        round: Round(0),
+        outcome: RoundOutcome::Applied,
+        adapter_digest: None,
+        contributors: vec!["a".into()],
+        committee: vec![],
+        bytes: [("ciphertext".to_owned(), 10)].into(),
+        bytes_in: [("ciphertext".to_owned(), 30)].into(),
+        seconds: [("commit".to_owned(), 1.5)].into(),
+        train_loss: Some(2.5),
+        held_out_loss: None,
+        update_bytes_f32: 20,
+        sent_bytes: 10,
+    }
+}
+
+/// A host that knows three answers.
+fn host() -> ControlPort {
+    let (port, mut host) = control_channel(status());
+    tokio::spawn(async move {
+        while let Some(command) = host.commands.recv().await {
+            match command {
+                ControlCommand::Invite(body, reply) => {
+                    let view =
+                        InviteView { invite: "fs1x".into(), expires_at_s: body.expires_s + 1 };
+                    let _ = reply.send(Ok(view));
+                }
+                ControlCommand::Rounds(reply) => drop(reply.send(Ok(vec![report()]))),
+                ControlCommand::Ledger(reply) => drop(reply.send(Ok(vec![0, 255, 1]))),
+                ControlCommand::Join(_, reply) => {
+                    let error = ApiError::new(ErrorCode::InviteExpired, "too late");
+                    let _ = reply.send(Err(error.with_hint("ask for another")));
+                }
+                ControlCommand::Stop(reply) => {
+                    let _ = reply.send(Ok(Done {}));
+                    return;
+                }
+                // Dropped: the client is told that the daemon is stopping.
+                _ => {}
+            }
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn every_kind_of_answer_comes_back_through_the_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("control.sock");
+    let client = ControlClient::new(&socket);
+    let nobody = client.status().await.unwrap_err();
+    assert_eq!(nobody.code, ErrorCode::NotRunning);
+    assert!(nobody.hint.is_some());
+
+    let server = ControlServer::bind(&socket).unwrap();
+    assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    let stop = CancellationToken::new();
+    let serving = tokio::spawn(server.serve(host(), stop.clone()));
+    assert!(matches!(ControlServer::bind(&socket), Err(ControlError::InUse { .. })));
+
+    assert_eq!(client.status().await.unwrap(), status());
+    assert_eq!(client.rounds().await.unwrap(), [report()]);
+    assert_eq!(client.ledger().await.unwrap(), [0, 255, 1]);
+    let invite = client.invite(&InviteRequest { expires_s: 5 }).await.unwrap();
+    assert_eq!(invite.expires_at_s, 6);
+    let join = JoinRequest { invite: "fs1".into(), accept: false, terms_digest: None };
+    let error = client.join(&join).await.unwrap_err();
+    assert_eq!(
+        (error.code, error.hint.as_deref()),
+        (ErrorCode::InviteExpired, Some("ask for another"))
+    );
+    assert_eq!(client.evaluate().await.unwrap_err().code, ErrorCode::WrongState);
+    client.stop().await.unwrap();
+    assert_eq!(client.pause().await.unwrap_err().code, ErrorCode::WrongState);
+
+    stop.cancel();
+    serving.await.unwrap().unwrap();
+    assert!(!socket.exists());
+}
+
+#[tokio::test]
+async fn a_socket_that_a_dead_daemon_left_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("control.sock");
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    assert!(socket.exists());
+    ControlServer::bind(&socket).unwrap();
+}
+
+/// One plain request over any stream; gives the whole answer.
+async fn plain(mut stream: impl AsyncReadExt + AsyncWriteExt + Unpin, request: &str) -> String {
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn a_request_that_makes_no_sense_is_answered_with_an_error_body() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("control.sock");
+    let server = ControlServer::bind(&socket).unwrap();
+    tokio::spawn(server.serve(host(), CancellationToken::new()));
+    for (path, body) in [
+        ("/v1/invite", "{\"expires_s\": \"soon\"}"),
+        ("/v1/invite", "{\"expires_s\": 1, \"extra\": 2}"),
+        ("/v1/nothing", "{}"),
+    ] {
+        let length = body.len();
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        let stream = tokio::net::UnixStream::connect(&socket).await.unwrap();
+        let answer = plain(stream, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+        assert!(answer.contains("\"code\":\"invalid-request\""), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn the_pages_show_metrics_health_and_a_dashboard_without_outside_links() {
+    let server = HttpServer::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let address = server.address();
+    assert!(matches!(HttpServer::bind(address).await, Err(HttpError::InUse { .. })));
+    let metrics = Metrics::default();
+    metrics.add("fetches_total", Some(("result", "o\"k")), 2.0);
+    tokio::spawn(server.serve(host(), metrics, CancellationToken::new()));
+    let get = async |path: &str| {
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        plain(stream, &format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")).await
+    };
+    let page = get("/metrics").await;
+    for line in [
+        "fedshield_info{version=\"0.1.0\",state=\"idle\"} 1",
+        "fedshield_round_sent_bytes_total{phase=\"ciphertext\"} 10",
+        "fedshield_rounds_total{outcome=\"applied\"} 1",
+        "fedshield_train_loss 2.5",
+        "fedshield_fetches_total{result=\"o\\\"k\"} 2",
+        "# TYPE fedshield_fetches_total counter",
+    ] {
+        assert!(page.contains(line), "{line} in {page}");
+    }
+    assert!(get("/healthz").await.starts_with("HTTP/1.1 200"));
+    assert!(get("/readyz").await.starts_with("HTTP/1.1 503"));
+    assert!(get("/v1/status").await.contains("\"state\":\"idle\""));
+    assert!(get("/v1/ledger").await.starts_with("HTTP/1.1 404"));
+    let dashboard = get("/").await;
+    assert!(dashboard.contains("content-security-policy"));
+    assert!(!dashboard.contains("http://") && !dashboard.contains("https://"));
+}

@@ -1,0 +1,332 @@
+//! Founding from draft to signed manifest, over an in-memory port, with everything that can go wrong on the way.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use fedshield_protocol::ids::{Digest, Epoch, IdentityKey};
+use fedshield_protocol::manifest::{
+    Adapter, Algorithm, Deadlines, Encryption, Manifest, Member, Pruning, Real, ServerOptimizer,
+    Training, ValidManifest,
+};
+use fedshieldd::control::api::{ErrorCode, InviteRequest, JoinRequest, NewFederation, NodeState};
+use fedshieldd::founding::{Founding, FoundingError, JoinPort, JoinPortError, Local};
+use fedshieldd::home::Home;
+use fedshieldd::identity::{Identity, Protection};
+use tokio_util::sync::CancellationToken;
+
+/// Everybody's join protocol. A node that is not in the list cannot be reached.
+#[derive(Clone, Default)]
+struct Network(Arc<Mutex<BTreeMap<IdentityKey, Founding>>>);
+
+/// One node's end of it.
+struct End {
+    network: Network,
+    own: IdentityKey,
+}
+
+impl JoinPort for End {
+    fn request(
+        &self,
+        to: IdentityKey,
+        _: Vec<String>,
+        bytes: Vec<u8>,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Vec<u8>, JoinPortError>> + Send>> {
+        let target = self.network.0.lock().unwrap().get(&to).cloned();
+        let own = self.own;
+        Box::pin(async move {
+            let target = target.ok_or(JoinPortError::Unreachable("nobody there".into()))?;
+            target.answer(&own, &bytes).ok_or(JoinPortError::Unreachable("declined".into()))
+        })
+    }
+}
+
+struct Node {
+    folder: tempfile::TempDir,
+    identity: Arc<Identity>,
+    local: Local,
+    network: Network,
+    founding: Founding,
+}
+
+impl Node {
+    fn new(network: &Network, name: &str) -> Self {
+        Self::with_model(network, name, 5)
+    }
+
+    fn with_model(network: &Network, name: &str, model: u8) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Home::new(folder.path()).identity();
+        let identity = Arc::new(Identity::create(&path, &Protection::None).unwrap());
+        let member = Member {
+            name: name.to_owned(),
+            identity_key: identity.key(),
+            sealing_key: vec![1; 32],
+            addresses: vec![format!("/memory/{name}")],
+        };
+        let local = Local { member, base_model: Digest([model; 32]) };
+        let founding = open(&folder, &identity, &local, network).unwrap();
+        network.0.lock().unwrap().insert(identity.key(), founding.clone());
+        Self { folder, identity, local, network: network.clone(), founding }
+    }
+
+    fn restart(&mut self) {
+        self.founding = open(&self.folder, &self.identity, &self.local, &self.network).unwrap();
+        let key = self.identity.key();
+        self.network.0.lock().unwrap().insert(key, self.founding.clone());
+    }
+
+    async fn invite(&self) -> String {
+        self.founding.invite(InviteRequest { expires_s: 600 }).await.unwrap().invite
+    }
+
+    async fn join(&self, invite: &str) -> Result<(), FoundingError> {
+        let request = JoinRequest { invite: invite.into(), accept: true, terms_digest: None };
+        self.founding.join(request).await.map(|view| assert!(view.joined))
+    }
+
+    fn state(&self) -> NodeState {
+        self.founding.view().borrow().state
+    }
+}
+
+fn open(
+    folder: &tempfile::TempDir,
+    identity: &Arc<Identity>,
+    local: &Local,
+    network: &Network,
+) -> Result<Founding, FoundingError> {
+    let end = End { network: network.clone(), own: identity.key() };
+    let home = Home::new(folder.path());
+    Founding::open(&home, Arc::clone(identity), local.clone(), Arc::new(end))
+}
+
+fn terms() -> Manifest {
+    let real = |value| Real::new(value).unwrap();
+    Manifest {
+        name: "trial".into(),
+        founding_id: Digest([0; 32]),
+        epoch: Epoch(0),
+        rounds: 3,
+        min_contributors: 0,
+        committee_size: 0,
+        weight_cap: 1000,
+        base_model: Digest([0; 32]),
+        adapter: Adapter { rank: 8, alpha: 16, target_modules: vec!["q_proj".into()] },
+        training: Training {
+            algorithm: Algorithm::Rolora,
+            steps_per_round: 10,
+            batch_size: 4,
+            sequence_length: 128,
+            learning_rate: real(0.001),
+            learning_rate_final: real(0.0001),
+            max_gradient_norm: real(1.0),
+            template: "alpaca".into(),
+        },
+        pruning: Pruning {
+            initial: real(0.0),
+            last: real(0.5),
+            start_round: 1,
+            end_round: 2,
+            explore: real(0.1),
+            memory: real(0.9),
+        },
+        encryption: Encryption { preset: "rlwe-sum/b16/n16".into(), clip: real(0.1) },
+        server_optimizer: ServerOptimizer::Plain { rate: real(1.0) },
+        deadlines: Deadlines {
+            commit_ms: 60_000,
+            transfer_ms: 60_000,
+            view_ms: 10_000,
+            decrypt_ms: 60_000,
+            round_ms: 300_000,
+        },
+        members: vec![],
+    }
+}
+
+async fn owner(network: &Network) -> Node {
+    let node = Node::new(network, "owner");
+    node.founding.new_federation(NewFederation { terms: terms() }).await.unwrap();
+    node
+}
+
+#[tokio::test]
+async fn four_nodes_found_a_federation_and_all_store_the_same_manifest() {
+    let network = Network::default();
+    let owner = owner(&network).await;
+    let mut nodes = vec![];
+    for name in ["b", "c", "d"] {
+        let node = Node::new(&network, name);
+        node.join(&owner.invite().await).await.unwrap();
+        assert_eq!(node.state(), NodeState::Joining);
+        nodes.push(node);
+    }
+    let draft = owner.founding.federation().unwrap();
+    assert_eq!(draft.summary.members, ["owner", "b", "c", "d"]);
+    assert!(!draft.frozen && draft.summary.id.is_none());
+    let frozen = owner.founding.found().await.unwrap();
+    assert!(frozen.frozen && !frozen.founded);
+    assert_eq!((frozen.manifest.min_contributors, frozen.manifest.committee_size), (3, 3));
+    assert_eq!(owner.state(), NodeState::Founding);
+
+    // The first two sign and have to wait for the third.
+    for node in &nodes[..2] {
+        node.founding.poll().await.unwrap();
+        assert_eq!(node.state(), NodeState::Founding);
+        assert!(node.founding.founded().is_none());
+    }
+    let stop = CancellationToken::new();
+    let mut digests = vec![];
+    for node in nodes.iter().rev().chain([&owner]) {
+        let signed = node.founding.run(&stop).await.unwrap().unwrap();
+        let valid = ValidManifest::founded(signed).unwrap();
+        assert_eq!(node.state(), NodeState::Active);
+        digests.push(valid.digest());
+    }
+    assert!(digests.windows(2).all(|pair| pair[0] == pair[1]));
+
+    // All of it is there after a restart, and nothing can be started anew.
+    for node in &mut nodes {
+        node.restart();
+        assert_eq!(node.state(), NodeState::Active);
+        let again = node.founding.new_federation(NewFederation { terms: terms() }).await;
+        assert_eq!(again.unwrap_err().code(), ErrorCode::AlreadyInFederation);
+        assert_eq!(node.founding.found().await.unwrap_err().code(), ErrorCode::NotOwner);
+        assert!(node.founding.members().iter().all(|member| member.signed_manifest));
+    }
+}
+
+#[tokio::test]
+async fn a_crash_after_any_step_repeats_the_step_and_contradicts_nothing() {
+    let network = Network::default();
+    let mut owner = owner(&network).await;
+    let mut nodes: Vec<Node> = ["b", "c"].map(|name| Node::new(&network, name)).into();
+    for index in 0..2 {
+        owner.restart();
+        let invite = owner.invite().await;
+        owner.restart();
+        nodes[index].join(&invite).await.unwrap();
+        nodes[index].restart();
+        owner.restart();
+        nodes[index].founding.poll().await.unwrap();
+        assert_eq!(nodes[index].state(), NodeState::Joining);
+    }
+    owner.founding.found().await.unwrap();
+    for index in [0, 1, 0] {
+        owner.restart();
+        nodes[index].founding.poll().await.unwrap();
+        nodes[index].restart();
+    }
+    owner.restart();
+    assert_eq!(owner.state(), NodeState::Active);
+    let signed: Vec<_> = nodes.iter().map(|node| node.founding.founded().unwrap()).collect();
+    assert!(signed.iter().all(|it| Some(it) == owner.founding.founded().as_ref()));
+}
+
+#[tokio::test]
+async fn an_invite_lets_one_identity_in_once() {
+    let network = Network::default();
+    let owner = owner(&network).await;
+    let (first, second) = (Node::new(&network, "b"), Node::new(&network, "c"));
+    let invite = owner.invite().await;
+    first.join(&invite).await.unwrap();
+    let used = second.join(&invite).await.unwrap_err();
+    assert_eq!(used.code(), ErrorCode::InviteUsed);
+    assert_eq!(second.state(), NodeState::Idle);
+    let truncated = second.join(&invite[..invite.len() - 1]).await.unwrap_err();
+    assert_eq!(truncated.code(), ErrorCode::InviteInvalid);
+    let other = self::owner(&Network::default()).await.invite().await;
+    assert_eq!(second.join(&other).await.unwrap_err().code(), ErrorCode::Unreachable);
+    // An invite whose content was changed to look good is still not known to the owner.
+    let forged: fedshieldd::founding::Invite = invite.parse().unwrap();
+    let forged = fedshieldd::founding::Invite {
+        token: fedshieldd::founding::Token::random().unwrap(),
+        ..forged
+    };
+    assert_eq!(
+        second.join(&forged.to_string()).await.unwrap_err().code(),
+        ErrorCode::InviteUnknown
+    );
+    let expired = fedshieldd::founding::Invite { expires_at_s: 1, ..forged };
+    assert_eq!(
+        second.join(&expired.to_string()).await.unwrap_err().code(),
+        ErrorCode::InviteExpired
+    );
+    second.join(&owner.invite().await).await.unwrap();
+    assert_eq!(owner.founding.found().await.unwrap().summary.members.len(), 3);
+    let late = Node::new(&network, "d");
+    assert_eq!(
+        owner.founding.invite(InviteRequest { expires_s: 9 }).await.unwrap_err().code(),
+        ErrorCode::DraftFrozen
+    );
+    assert!(late.join(&invite).await.is_err());
+}
+
+#[tokio::test]
+async fn another_base_model_is_named_with_both_digests() {
+    let network = Network::default();
+    let owner = owner(&network).await;
+    let node = Node::with_model(&network, "b", 6);
+    let invite = owner.invite().await;
+    let preview = JoinRequest { invite: invite.clone(), accept: false, terms_digest: None };
+    let view = node.founding.join(preview).await.unwrap();
+    assert!(!view.joined && !view.model_matches && view.owner == "owner");
+    let error = node.join(&invite).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::ModelMismatch);
+    let text = error.to_string();
+    assert!(text.contains(&"05".repeat(32)) && text.contains(&"06".repeat(32)), "{text}");
+    assert_eq!(node.state(), NodeState::Idle);
+    assert_eq!(owner.founding.federation().unwrap().summary.members, ["owner"]);
+}
+
+#[tokio::test]
+async fn terms_that_were_not_read_are_not_accepted() {
+    let network = Network::default();
+    let owner = owner(&network).await;
+    let node = Node::new(&network, "b");
+    let invite = owner.invite().await;
+    let wrong = JoinRequest { invite, accept: true, terms_digest: Some(Digest([1; 32])) };
+    let error = node.founding.join(wrong).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::TermsChanged);
+    assert_eq!(owner.founding.found().await.unwrap_err().code(), ErrorCode::TooFewMembers);
+    assert_eq!(node.founding.federation().unwrap_err().code(), ErrorCode::NoFederation);
+}
+
+#[tokio::test]
+async fn a_name_is_taken_once_and_new_addresses_replace_old_ones() {
+    let network = Network::default();
+    let owner = owner(&network).await;
+    let mut node = Node::new(&network, "b");
+    node.join(&owner.invite().await).await.unwrap();
+    let error = Node::new(&network, "b").join(&owner.invite().await).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Refused);
+    node.local.member.addresses = vec!["/memory/elsewhere".into()];
+    node.restart();
+    node.founding.poll().await.unwrap();
+    assert_eq!(owner.founding.members()[1].addresses, ["/memory/elsewhere"]);
+}
+
+#[tokio::test]
+async fn a_manifest_file_of_another_model_stops_the_start() {
+    let network = Network::default();
+    let owner = owner(&network).await;
+    let nodes = ["b", "c"].map(|name| Node::new(&network, name));
+    for node in &nodes {
+        node.join(&owner.invite().await).await.unwrap();
+    }
+    owner.founding.found().await.unwrap();
+    let stop = CancellationToken::new();
+    let (b, c) = tokio::join!(nodes[0].founding.run(&stop), nodes[1].founding.run(&stop));
+    assert_eq!(b.unwrap(), c.unwrap());
+    let other = Local { base_model: Digest([7; 32]), ..owner.local.clone() };
+    let error = open(&owner.folder, &owner.identity, &other, &network).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::ModelMismatch);
+}
+
+#[tokio::test]
+async fn stopping_ends_the_wait() {
+    let network = Network::default();
+    let owner = owner(&network).await;
+    let stop = CancellationToken::new();
+    stop.cancel();
+    assert_eq!(owner.founding.run(&stop).await.unwrap(), None);
+}
