@@ -24,7 +24,7 @@ use crate::effect::Effect;
 use crate::event::{Command, Event, TimerId};
 use crate::ids::{MemberIndex, Round, Time};
 use crate::ledger::Tip;
-use crate::message::{Heartbeat, Signed};
+use crate::message::{Heartbeat, Scope, Signed};
 use crate::object::ObjectRef;
 use crate::record::CertifiedRecord;
 use crate::round::RoundState;
@@ -117,6 +117,12 @@ impl Machine {
     #[must_use]
     pub fn records(&self) -> &[CertifiedRecord] {
         &self.records
+    }
+
+    /// Where this member's signatures belong at the moment.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.config.roster().scope(self.round.number)
     }
 
     /// What to do about `event`. Pure: the same machine, time and event give the same effects. Never panics.

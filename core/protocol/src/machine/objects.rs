@@ -42,10 +42,6 @@ impl Objects {
         self.places.retain(|_, place| *place != Place::Failed);
     }
 
-    /// Whether the host has it.
-    pub(crate) fn is_here(&self, object: &ObjectRef) -> bool {
-        self.places.get(object) == Some(&Place::Here)
-    }
 
     /// The host made it.
     pub(crate) fn made(&mut self, object: ObjectRef) {

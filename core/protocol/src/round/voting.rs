@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::agreement::{Action, Opinion, Wait};
+use crate::agreement::{Action, Wait};
 use crate::certificate::Certificate;
 use crate::effect::Effect;
 use crate::event::TimerId;

@@ -1,0 +1,106 @@
+//! One checker for each invariant. They see what honest members do, and know the rules as they should be.
+
+mod agreement;
+mod certificate;
+mod ledger;
+pub(super) mod liveness;
+mod min_contributors;
+mod release_once;
+mod spent;
+mod sum;
+
+use fedshield_protocol::ids::MemberIndex;
+use fedshield_protocol::job::{Job, JobOutput};
+use fedshield_protocol::journal::Entry;
+use fedshield_protocol::record::CertifiedRecord;
+
+use super::faults::Plan;
+use super::federation::Federation;
+use super::node::Node;
+
+/// Something that an honest member did.
+pub(super) enum Fact<'a> {
+    /// Wrote to its journal.
+    Noted(Entry),
+    /// Finished a round.
+    Recorded(&'a CertifiedRecord),
+    /// Started a job.
+    Started(&'a Job),
+    /// Got a job's result.
+    Ended(&'a Job, &'a JobOutput),
+    /// Has evidence against a member.
+    Banned(MemberIndex),
+}
+
+/// All checkers of one run, and the first violation.
+pub(super) struct Checkers {
+    agreement: agreement::Agreement,
+    certificate: certificate::Certificate,
+    release_once: release_once::ReleaseOnce,
+    spent: spent::Spent,
+    sum: sum::Sum,
+    min_contributors: min_contributors::MinContributors,
+    blame: Vec<MemberIndex>,
+    pub(super) violation: Option<(&'static str, String)>,
+}
+
+impl Checkers {
+    pub(super) fn new(_federation: &Federation, plan: &Plan) -> Self {
+        Self {
+            agreement: agreement::Agreement::default(),
+            certificate: certificate::Certificate::default(),
+            release_once: release_once::ReleaseOnce::default(),
+            spent: spent::Spent::default(),
+            sum: sum::Sum::default(),
+            min_contributors: min_contributors::MinContributors,
+            blame: plan.faulty.iter().map(|(member, _)| *member).collect(),
+            violation: None,
+        }
+    }
+
+    pub(super) fn observe(&mut self, federation: &Federation, node: &Node, fact: &Fact<'_>) {
+        if self.violation.is_some() {
+            return;
+        }
+        let results = [
+            ("agreement", self.agreement.observe(fact)),
+            ("certificate", self.certificate.observe(federation, node, fact)),
+            ("release_once", self.release_once.observe(node, fact)),
+            ("spent", self.spent.observe(node, fact)),
+            ("sum", self.sum.observe(fact)),
+            ("min_contributors", self.min_contributors.observe(federation, fact)),
+            ("blame", self.blamed(fact)),
+        ];
+        for (checker, result) in results {
+            if let Err(reason) = result {
+                let reason = format!("member {}: {reason}", node.member);
+                self.violation = Some((checker, reason));
+                return;
+            }
+        }
+    }
+
+    /// What any member encrypted, a faulty one too.
+    pub(super) fn contributed(&mut self, node: &Node, output: &JobOutput) {
+        self.sum.contributed(node, output);
+    }
+
+    /// Evidence is only ever against faulty members.
+    fn blamed(&self, fact: &Fact<'_>) -> Result<(), String> {
+        match fact {
+            Fact::Banned(member) if !self.blame.contains(member) => {
+                Err(format!("has evidence against member {member}, which is honest"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that only make sense in the end. Returns how many rounds were applied, rejected, void, skipped.
+    pub(super) fn finish(
+        &self,
+        federation: &Federation,
+        nodes: &[Node],
+    ) -> Result<[u64; 4], (&'static str, String)> {
+        ledger::check(federation, nodes).map_err(|reason| ("ledger", reason))
+    }
+}

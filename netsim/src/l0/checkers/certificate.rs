@@ -1,0 +1,70 @@
+//! Nothing is released or opened without a certificate of a true quorum for exactly that set, nor with fewer answers than
+//! the true threshold.
+
+use std::collections::BTreeMap;
+
+use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::job::{Included, Job};
+use fedshield_protocol::journal::Note;
+use fedshield_protocol::message::{Decision, Set, Value, VoteKind};
+use fedshield_protocol::roster::Roster;
+
+use super::Fact;
+use crate::l0::federation::Federation;
+use crate::l0::node::Node;
+
+#[derive(Default)]
+pub(super) struct Certificate {
+    /// The set that a member knows to be decided.
+    decided: BTreeMap<(MemberIndex, Round), Set>,
+}
+
+impl Certificate {
+    pub(super) fn observe(
+        &mut self,
+        federation: &Federation,
+        node: &Node,
+        fact: &Fact<'_>,
+    ) -> Result<(), String> {
+        match fact {
+            Fact::Noted(entry) => {
+                let Note::Decided(decided) = &entry.note else { return Ok(()) };
+                let Value::Aggregate { set, .. } = &decided.value else { return Ok(()) };
+                let signatures = federation.signatures(node.member);
+                let roster = Roster::new(&federation.manifest, &signatures);
+                let certificate = &decided.certificate;
+                let valid = certificate.kind == VoteKind::Precommit
+                    && certificate.decision == Decision::Set
+                    && certificate.value == decided.value.id()
+                    && certificate.is_valid(&roster, entry.round);
+                if !valid {
+                    return Err(format!("round {}: decided without a true quorum", entry.round));
+                }
+                self.decided.insert((node.member, entry.round), set.clone());
+                Ok(())
+            }
+            Fact::Started(Job::PartialDecrypt { round, set }) => {
+                self.allowed(node.member, *round, set)
+            }
+            Fact::Started(Job::Combine { start, set, partials, .. }) => {
+                let threshold = usize::from(federation.rules().threshold);
+                if partials.len() < threshold {
+                    let count = partials.len();
+                    return Err(format!("round {}: opens with {count} answers", start.round));
+                }
+                self.allowed(node.member, start.round, set)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn allowed(&self, member: MemberIndex, round: Round, set: &[Included]) -> Result<(), String> {
+        let wanted: Vec<(MemberIndex, Digest)> =
+            set.iter().map(|included| (included.member, included.commitment)).collect();
+        match self.decided.get(&(member, round)) {
+            Some(decided) if *decided == wanted => Ok(()),
+            Some(_) => Err(format!("round {round}: opens another set than the decided one")),
+            None => Err(format!("round {round}: opens without a decision")),
+        }
+    }
+}

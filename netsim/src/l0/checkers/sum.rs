@@ -1,0 +1,39 @@
+//! What was opened is the sum of U: of the vectors inside the ciphertexts that the decided commitments name.
+
+use std::collections::BTreeMap;
+
+use fedshield_protocol::job::{Combined, Job, JobOutput};
+use fedshield_protocol::object::ObjectRef;
+
+use super::Fact;
+use crate::l0::content::{Content, Vector, sum_of};
+use crate::l0::node::Node;
+
+#[derive(Default)]
+pub(super) struct Sum {
+    /// What is inside each ciphertext.
+    vectors: BTreeMap<ObjectRef, Vector>,
+}
+
+impl Sum {
+    /// Looks into ciphertexts, of faulty members too.
+    pub(super) fn contributed(&mut self, node: &Node, output: &JobOutput) {
+        let JobOutput::Contribution(body) = output else { return };
+        let bytes = node.disk.objects.get(&body.ciphertext);
+        if let Some(Content::Ciphertext { vector, .. }) = bytes.and_then(|b| Content::read(b)) {
+            self.vectors.insert(body.ciphertext, vector);
+        }
+    }
+
+    pub(super) fn observe(&self, fact: &Fact<'_>) -> Result<(), String> {
+        let Fact::Ended(Job::Combine { start, set, .. }, output) = fact else { return Ok(()) };
+        let JobOutput::Combined(Combined::Opened { sum, .. }) = output else { return Ok(()) };
+        let vectors: Option<Vec<Vector>> =
+            set.iter().map(|i| self.vectors.get(&i.body.ciphertext).copied()).collect();
+        match vectors.map(|vectors| sum_of(&vectors)) {
+            Some(expected) if expected == *sum => Ok(()),
+            Some(_) => Err(format!("round {}: opened something else than the sum", start.round)),
+            None => Err(format!("round {}: opened what nobody encrypted", start.round)),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Make-believe objects: what an object means is written in its bytes, so that jobs and checkers can read it.
+
+use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::object::ObjectRef;
+use serde::{Deserialize, Serialize};
+
+/// An update before encryption. A member that keeps its progress sends the same vector again; one whose update is spent
+/// never does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Vector {
+    /// Whose.
+    pub member: MemberIndex,
+    /// Which of its updates.
+    pub number: u32,
+}
+
+/// What an object is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Content {
+    /// An encrypted update; `salt` makes each encryption different.
+    Ciphertext {
+        /// What is inside.
+        vector: Vector,
+        /// Different for every encryption.
+        salt: u64,
+    },
+    /// A sealed key share.
+    Share {
+        /// Who dealt it.
+        dealer: MemberIndex,
+        /// For whom.
+        receiver: MemberIndex,
+        /// Of which encryption.
+        salt: u64,
+        /// Whether it opens to its digest.
+        valid: bool,
+    },
+    /// A sum of ciphertexts.
+    Aggregate {
+        /// Roots of what was added, sorted.
+        parts: Vec<Digest>,
+        /// The vectors inside, sorted.
+        vectors: Vec<Vector>,
+    },
+    /// A partial decryption.
+    Partial {
+        /// Whose.
+        member: MemberIndex,
+        /// For which set, by commitment digests.
+        set: Vec<Digest>,
+        /// Whether it is right.
+        correct: bool,
+    },
+    /// A global adapter.
+    Adapter {
+        /// After which round.
+        round: Round,
+        /// The adapter before.
+        before: Option<Digest>,
+        /// The sum that was added.
+        sum: Digest,
+    },
+}
+
+impl Content {
+    /// The object's bytes.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        // JSON of a plain enum cannot fail; the padding makes all ciphertexts equally long.
+        let mut text = serde_json::to_string(self).unwrap_or_default();
+        while text.len() < 160 {
+            text.push(' ');
+        }
+        text.into_bytes()
+    }
+
+    /// The object's name.
+    #[must_use]
+    pub fn object(&self) -> ObjectRef {
+        ObjectRef::of(&self.bytes())
+    }
+
+    /// Reads an object's bytes.
+    #[must_use]
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+}
+
+fn hash(context: &str, parts: &impl Serialize) -> Digest {
+    let mut hasher = blake3::Hasher::new_derive_key(context);
+    hasher.update(&serde_json::to_vec(parts).unwrap_or_default());
+    Digest(*hasher.finalize().as_bytes())
+}
+
+/// The digest of the sum of some vectors.
+#[must_use]
+pub fn sum_of(vectors: &[Vector]) -> Digest {
+    let mut sorted = vectors.to_vec();
+    sorted.sort_unstable();
+    hash("fedshield simulation sum", &sorted)
+}
+
+/// The digest of the key that opens a set.
+#[must_use]
+pub(crate) fn key_of(set: &[Digest]) -> Digest {
+    hash("fedshield simulation key", &set)
+}
+
+/// The digest of the opened sum of nonces.
+#[must_use]
+pub(crate) fn nonce_of(sum: &Digest) -> Digest {
+    hash("fedshield simulation nonce", sum)
+}
+
+/// What the slots mean in a round: the same for all honest members.
+#[must_use]
+pub(crate) fn layout_of(beacon: &Digest) -> Digest {
+    hash("fedshield simulation layout", beacon)
+}
+
+/// One opened sum in sixteen is out of range and rejected by everyone.
+#[must_use]
+pub(crate) fn is_in_range(sum: &Digest) -> bool {
+    !sum.as_bytes().first().is_some_and(|byte| byte % 16 == 0)
+}

@@ -1,0 +1,156 @@
+//! What goes wrong in a run, drawn from the seed.
+
+use fedshield_protocol::ids::MemberIndex;
+
+use super::random::Random;
+
+/// How a faulty member misbehaves. At most f members do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Says nothing at all.
+    Silent,
+    /// Two instances with the same key, each talking to a part of the others: it votes, proposes and commits twice.
+    Twins,
+    /// Tells every second receiver another vote.
+    TwoFaced,
+    /// Attests wrong sums.
+    WrongSum,
+    /// Deals shares that do not open, to some.
+    BadShares,
+    /// Gives wrong partial decryptions.
+    WrongPartial,
+}
+
+/// A crash and the restart after it.
+#[derive(Debug, Clone, Copy)]
+pub struct Crash {
+    /// Which node.
+    pub node: usize,
+    /// From when on; it happens in the middle of the next effects.
+    pub at_ms: u64,
+    /// For how long.
+    pub down_ms: u64,
+}
+
+/// A time during which two sides cannot hear each other.
+#[derive(Debug, Clone)]
+pub struct Partition {
+    /// From when.
+    pub from_ms: u64,
+    /// Until when.
+    pub until_ms: u64,
+    /// One side, by member.
+    pub side: Vec<bool>,
+}
+
+/// Everything that goes wrong in one run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Faulty members.
+    pub faulty: Vec<(MemberIndex, Fault)>,
+    /// Messages lost, per mille, until `heal_ms`.
+    pub loss: u64,
+    /// Messages delivered twice, per mille.
+    pub duplicates: u64,
+    /// Longest delay of a message in ms; messages overtake one another.
+    pub delay_ms: u64,
+    /// Crashes of honest members.
+    pub crashes: Vec<Crash>,
+    /// Partitions.
+    pub partitions: Vec<Partition>,
+    /// From here on nothing is lost and nobody crashes.
+    pub heal_ms: u64,
+    /// Which twin a member talks to.
+    pub split: Vec<bool>,
+}
+
+impl Plan {
+    /// Nothing goes wrong.
+    #[must_use]
+    pub fn calm(member_count: u16) -> Self {
+        Self {
+            faulty: Vec::new(),
+            loss: 0,
+            duplicates: 0,
+            delay_ms: 50,
+            crashes: Vec::new(),
+            partitions: Vec::new(),
+            heal_ms: 0,
+            split: vec![false; usize::from(member_count)],
+        }
+    }
+
+    /// What the seed brings.
+    #[must_use]
+    pub fn draw(seed: u64, member_count: u16, max_faulty: u16) -> Self {
+        let mut random = Random::new(seed, 1);
+        let n = u64::from(member_count);
+        let mut plan = Self::calm(member_count);
+        plan.heal_ms = random.between(15_000, 45_000);
+        plan.delay_ms = random.between(20, 400);
+        if random.chance(700) {
+            plan.loss = random.between(0, 250);
+            plan.duplicates = random.between(0, 100);
+        }
+        plan.draw_faulty(&mut random, member_count, max_faulty);
+        plan.split = (0..n).map(|_| random.chance(500)).collect();
+        if random.chance(600) {
+            for _ in 0..random.between(1, n) {
+                let at_ms = random.below(plan.heal_ms);
+                plan.crashes.push(Crash {
+                    node: random.below(n) as usize,
+                    at_ms,
+                    down_ms: random.between(200, plan.heal_ms.saturating_sub(at_ms).max(400)),
+                });
+            }
+        }
+        if random.chance(500) {
+            for _ in 0..random.between(1, 2) {
+                let from_ms = random.below(plan.heal_ms);
+                let until_ms = random.between(from_ms, plan.heal_ms);
+                // Sometimes the two sides are those that the twins talk to.
+                let side = if random.chance(500) {
+                    plan.split.clone()
+                } else {
+                    (0..n).map(|_| random.chance(500)).collect()
+                };
+                plan.partitions.push(Partition { from_ms, until_ms, side });
+            }
+        }
+        plan
+    }
+
+    fn draw_faulty(&mut self, random: &mut Random, member_count: u16, max_faulty: u16) {
+        let count = random.between(0, u64::from(max_faulty));
+        while (self.faulty.len() as u64) < count {
+            let member = MemberIndex(random.below(u64::from(member_count)) as u16);
+            if self.faulty.iter().any(|(m, _)| *m == member) {
+                continue;
+            }
+            let fault = match random.below(7) {
+                0 => Fault::Silent,
+                1 | 2 => Fault::Twins,
+                3 => Fault::TwoFaced,
+                4 => Fault::WrongSum,
+                5 => Fault::BadShares,
+                _ => Fault::WrongPartial,
+            };
+            self.faulty.push((member, fault));
+        }
+    }
+
+    /// How `member` misbehaves, if it does.
+    #[must_use]
+    pub fn fault_of(&self, member: MemberIndex) -> Option<Fault> {
+        self.faulty.iter().find(|(m, _)| *m == member).map(|(_, fault)| *fault)
+    }
+
+    /// Whether a message between two members is cut at `now_ms`.
+    #[must_use]
+    pub fn is_cut(&self, a: MemberIndex, b: MemberIndex, now_ms: u64) -> bool {
+        self.partitions.iter().any(|partition| {
+            (partition.from_ms..partition.until_ms).contains(&now_ms)
+                && partition.side.get(a.position()) != partition.side.get(b.position())
+        })
+    }
+}

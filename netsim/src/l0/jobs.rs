@@ -1,0 +1,199 @@
+//! Make-believe jobs: what the daemon's pipeline would compute, on names instead of numbers.
+
+use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::job::{
+    Applied, Combined, CommitmentBody, Fate, Included, Job, JobOutput, RoundStart,
+};
+use fedshield_protocol::object::ObjectRef;
+
+use super::content::{
+    Content, Vector, is_in_range, key_of, layout_of, nonce_of, sum_of,
+};
+use super::faults::Fault;
+use super::node::Node;
+
+fn digests(set: &[Included]) -> Vec<Digest> {
+    set.iter().map(|included| included.commitment).collect()
+}
+
+impl Node {
+    /// Runs a job to its end. `Err` is a failed job.
+    pub(crate) fn run_job(
+        &mut self,
+        job: &Job,
+        member_count: u16,
+        threshold: u16,
+        resend_spent: bool,
+    ) -> Result<JobOutput, String> {
+        match job {
+            Job::MakeSealingKey { round } => Ok(JobOutput::SealingKey(self.sealing_key(*round))),
+            Job::Contribute { start, .. } => {
+                Ok(JobOutput::Contribution(self.contribute(start, member_count)))
+            }
+            Job::CheckShare { dealer, .. } => self.check_share(dealer),
+            Job::RevealShare { member, .. } => Ok(JobOutput::Preimage(vec![member.0 as u8; 4])),
+            Job::CheckPreimage { dealer, member, .. } => {
+                if *member == self.member {
+                    self.disk.shares.insert(dealer.commitment);
+                }
+                Ok(JobOutput::Checked { valid: true })
+            }
+            Job::Aggregate { set, .. } => self.aggregate(set),
+            Job::PartialDecrypt { set, .. } => self.partial(set),
+            Job::Combine { start, set, aggregate, partials } => {
+                self.combine(start.round, set, aggregate, partials, threshold)
+            }
+            Job::Apply { start, sum, .. } => self.apply(start, *sum),
+            Job::Adopt { adapter, .. } => match self.disk.objects.contains_key(adapter) {
+                true => Ok(JobOutput::Adopted),
+                false => Err("the adapter is not here".into()),
+            },
+            Job::Settle { round, fate } => {
+                self.settle(*round, *fate, resend_spent);
+                Ok(JobOutput::Settled)
+            }
+        }
+    }
+
+    fn sealing_key(&self, round: Round) -> Vec<u8> {
+        let mut key = vec![self.member.0 as u8 + 1; 24];
+        key.extend_from_slice(&round.0.to_le_bytes());
+        key
+    }
+
+    fn put(&mut self, content: &Content) -> ObjectRef {
+        let bytes = content.bytes();
+        let object = ObjectRef::of(&bytes);
+        self.disk.objects.insert(object, bytes);
+        object
+    }
+
+    fn read(&self, object: &ObjectRef) -> Option<Content> {
+        self.disk.objects.get(object).and_then(|bytes| Content::read(bytes))
+    }
+
+    /// A fresh encryption each time it runs: nothing is encrypted twice under one key.
+    fn contribute(&mut self, start: &RoundStart, member_count: u16) -> CommitmentBody {
+        self.disk.salt += 1;
+        let side = u64::from(self.side.unwrap_or_default());
+        let salt = self.disk.salt * 1000 + u64::from(self.member.0) * 2 + side;
+        let vector = Vector { member: self.member, number: self.disk.vector };
+        let ciphertext = self.put(&Content::Ciphertext { vector, salt });
+        let boxes = (0..member_count)
+            .map(MemberIndex)
+            .map(|receiver| {
+                let valid = self.fault != Some(Fault::BadShares) || receiver.0 % 2 == 0;
+                self.put(&Content::Share { dealer: self.member, receiver, salt, valid })
+            })
+            .collect();
+        let layout = layout_of(&start.beacon);
+        let body =
+            CommitmentBody { ciphertext, boxes, shares: salt.to_le_bytes().to_vec(), layout };
+        self.disk.contributions.insert(start.round, (salt, body.clone()));
+        body
+    }
+
+    fn check_share(&mut self, dealer: &Included) -> Result<JobOutput, String> {
+        let sealed = dealer.body.boxes.get(self.member.position()).ok_or("no box")?;
+        let valid = match self.read(sealed) {
+            Some(Content::Share { dealer: by, receiver, valid, .. }) => {
+                valid && by == dealer.member && receiver == self.member
+            }
+            Some(_) => false,
+            None => return Err("the box is not here".into()),
+        };
+        if valid {
+            self.disk.shares.insert(dealer.commitment);
+        }
+        Ok(JobOutput::Checked { valid })
+    }
+
+    fn aggregate(&mut self, set: &[Included]) -> Result<JobOutput, String> {
+        let mut parts = Vec::new();
+        let mut vectors = Vec::new();
+        for included in set {
+            match self.read(&included.body.ciphertext) {
+                Some(Content::Ciphertext { vector, .. }) => vectors.push(vector),
+                _ => return Err("a ciphertext is not here".into()),
+            }
+            parts.push(included.body.ciphertext.root);
+        }
+        parts.sort_unstable();
+        vectors.sort_unstable();
+        if self.fault == Some(Fault::WrongSum) {
+            vectors.pop();
+        }
+        Ok(JobOutput::Aggregated(self.put(&Content::Aggregate { parts, vectors })))
+    }
+
+    fn partial(&mut self, set: &[Included]) -> Result<JobOutput, String> {
+        if !set.iter().all(|included| self.disk.shares.contains(&included.commitment)) {
+            return Err("a share is not here".into());
+        }
+        let correct = self.fault != Some(Fault::WrongPartial);
+        let content = Content::Partial { member: self.member, set: digests(set), correct };
+        Ok(JobOutput::Partial(self.put(&content)))
+    }
+
+    fn combine(
+        &mut self,
+        round: Round,
+        set: &[Included],
+        aggregate: &ObjectRef,
+        partials: &[(MemberIndex, ObjectRef)],
+        threshold: u16,
+    ) -> Result<JobOutput, String> {
+        let Some(Content::Aggregate { vectors, .. }) = self.read(aggregate) else {
+            return Err("the aggregate is not here".into());
+        };
+        let wanted = digests(set);
+        let mut good = 0;
+        let mut culprits = Vec::new();
+        for (by, object) in partials {
+            match self.read(object) {
+                Some(Content::Partial { member, set, correct })
+                    if correct && member == *by && set == wanted =>
+                {
+                    good += 1;
+                }
+                Some(_) => culprits.push(*by),
+                None => return Err("a partial decryption is not here".into()),
+            }
+        }
+        if good < usize::from(threshold) {
+            return Ok(JobOutput::Combined(Combined::NotYet));
+        }
+        let sum = sum_of(&vectors);
+        self.disk.sums.insert(round, sum);
+        Ok(JobOutput::Combined(Combined::Opened { key: key_of(&wanted), sum, culprits }))
+    }
+
+    /// Applying the same round again gives the same result.
+    fn apply(&mut self, start: &RoundStart, sum: Digest) -> Result<JobOutput, String> {
+        if self.disk.sums.get(&start.round) != Some(&sum) {
+            return Err("this sum was not opened here".into());
+        }
+        let before = self.adapter_before(start.round);
+        let accepted = is_in_range(&sum);
+        let content = Content::Adapter { round: start.round, before: before.map(|a| a.root), sum };
+        let adapter = match (accepted, before) {
+            (false, Some(before)) => before,
+            _ => self.put(&content),
+        };
+        let applied = Applied { adapter, accepted, nonce: nonce_of(&sum) };
+        self.disk.applied.insert(start.round, applied.clone());
+        Ok(JobOutput::Applied(applied))
+    }
+
+    fn adapter_before(&self, round: Round) -> Option<ObjectRef> {
+        self.disk.records.iter().rfind(|r| r.record.round < round).and_then(|r| r.record.adapter)
+    }
+
+    /// Erases the round's keys and shares. A spent vector is never sent again.
+    fn settle(&mut self, round: Round, fate: Option<Fate>, resend_spent: bool) {
+        self.disk.contributions.remove(&round);
+        if self.disk.settled.insert(round) && fate == Some(Fate::Spent) && !resend_spent {
+            self.disk.vector += 1;
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Messages and objects between nodes: late, lost, twice, cut.
+
+use fedshield_protocol::effect::Effect;
+use fedshield_protocol::ids::MemberIndex;
+use fedshield_protocol::object::ObjectRef;
+
+use super::faults::Fault;
+use super::twofaced::other_face;
+use super::world::{Happening, World};
+
+/// Times that a fetch goes around its holders before the host gives up.
+const FETCH_TRIES: u32 = 4;
+
+impl World {
+    /// Sends to everyone.
+    pub(super) fn gossip(&mut self, from: usize, bytes: &[u8]) {
+        for member in 0..self.federation.rules().member_count {
+            self.send(from, MemberIndex(member), bytes);
+        }
+    }
+
+    /// Sends to one member: to the twin that the sender talks to, if there are two.
+    pub(super) fn send(&mut self, from: usize, to: MemberIndex, bytes: &[u8]) {
+        let Some(sender) = self.nodes.get(from) else { return };
+        let (member, side, fault) = (sender.member, sender.side, sender.fault);
+        let talks_to = |m: MemberIndex| self.plan.split.get(m.position()).copied();
+        if member == to || fault == Some(Fault::Silent) {
+            return;
+        }
+        if side.is_some() && talks_to(to) != side {
+            return;
+        }
+        let faced = (fault == Some(Fault::TwoFaced) && to.0 % 2 == 1)
+            .then(|| other_face(bytes, &self.federation))
+            .flatten();
+        let bytes = faced.unwrap_or_else(|| bytes.to_vec());
+        let receiver = self.nodes.iter().position(|node| {
+            node.member == to && node.side.is_none_or(|side| talks_to(member) == Some(side))
+        });
+        let Some(receiver) = receiver else { return };
+        let unstable = self.now < self.plan.heal_ms;
+        if self.plan.is_cut(member, to, self.now) || unstable && self.random.chance(self.plan.loss)
+        {
+            return;
+        }
+        let copies = 1 + u64::from(unstable && self.random.chance(self.plan.duplicates));
+        for _ in 0..copies {
+            let at = self.now + self.random.between(1, self.plan.delay_ms);
+            let bytes = bytes.clone();
+            self.schedule(at, Happening::Deliver { to: receiver, from: member, bytes });
+        }
+    }
+
+    /// Tries to get an object for a node.
+    pub(super) fn try_fetch(
+        &mut self,
+        node: usize,
+        object: ObjectRef,
+        holders: Vec<MemberIndex>,
+        tries: u32,
+    ) {
+        let Some(asker) = self.nodes.get(node) else { return };
+        let (member, life) = (asker.member, asker.life);
+        if !asker.fetching.contains(&object) {
+            return;
+        }
+        let bytes = asker.disk.objects.get(&object).cloned().or_else(|| {
+            self.nodes.iter().find_map(|other| {
+                let reachable = holders.contains(&other.member)
+                    && other.gives(&object, member)
+                    && other.fault != Some(Fault::Silent)
+                    && !self.plan.is_cut(member, other.member, self.now);
+                reachable.then(|| other.disk.objects.get(&object).cloned()).flatten()
+            })
+        });
+        if let Some(bytes) = bytes {
+            return self.fetched(node, object, Some(bytes));
+        }
+        if tries >= FETCH_TRIES {
+            return self.fetched(node, object, None);
+        }
+        let at = self.now + self.random.between(100, 600);
+        let tries = tries + 1;
+        self.schedule(at, Happening::Fetch { node, life, object, holders, tries });
+    }
+
+    /// Effects that concern the network.
+    pub(super) fn execute_network(&mut self, node: usize, effect: Effect) {
+        match effect {
+            Effect::Gossip(bytes) => self.gossip(node, &bytes),
+            Effect::Send { to, bytes } => self.send(node, to, &bytes),
+            Effect::Fetch { object, holders, .. } => {
+                let at = self.now + self.random.between(1, self.plan.delay_ms);
+                if let Some(asker) = self.nodes.get_mut(node) {
+                    asker.fetching.insert(object);
+                    let life = asker.life;
+                    self.schedule(at, Happening::Fetch { node, life, object, holders, tries: 0 });
+                }
+            }
+            Effect::StopFetch(object) => {
+                if let Some(asker) = self.nodes.get_mut(node) {
+                    asker.fetching.remove(&object);
+                }
+            }
+            Effect::Serve { object, audience, .. } => {
+                if let Some(server) = self.nodes.get_mut(node) {
+                    server.served.insert(object, audience);
+                }
+            }
+            Effect::Unserve(object) => {
+                if let Some(server) = self.nodes.get_mut(node) {
+                    server.served.remove(&object);
+                    server.disk.objects.remove(&object);
+                }
+            }
+            _ => {}
+        }
+    }
+}

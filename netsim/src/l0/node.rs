@@ -1,0 +1,94 @@
+//! One host: a machine, its disk, its running jobs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fedshield_protocol::Machine;
+use fedshield_protocol::event::TimerId;
+use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::job::{Applied, CommitmentBody};
+use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::record::CertifiedRecord;
+
+use super::faults::Fault;
+
+/// What survives a crash: everything that an effect or a finished job has put there.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Disk {
+    pub(crate) journal: Vec<Vec<u8>>,
+    pub(crate) records: Vec<CertifiedRecord>,
+    pub(crate) objects: BTreeMap<ObjectRef, Vec<u8>>,
+    /// The number of the own vector that is not spent yet.
+    pub(crate) vector: u32,
+    /// Counts encryptions.
+    pub(crate) salt: u64,
+    /// The encryption of a round, its salt, and what it is made of.
+    pub(crate) contributions: BTreeMap<Round, (u64, CommitmentBody)>,
+    /// Valid shares of others' updates, by commitment.
+    pub(crate) shares: BTreeSet<Digest>,
+    /// Opened sums by round.
+    pub(crate) sums: BTreeMap<Round, Digest>,
+    /// What applying gave, by round.
+    pub(crate) applied: BTreeMap<Round, Applied>,
+    pub(crate) settled: BTreeSet<Round>,
+}
+
+/// One node. Twins share a member.
+pub(crate) struct Node {
+    pub(crate) member: MemberIndex,
+    /// For twins: which of the two.
+    pub(crate) side: Option<bool>,
+    pub(crate) fault: Option<Fault>,
+    pub(crate) disk: Disk,
+    /// `None` while it is down.
+    pub(crate) machine: Option<Machine>,
+    /// Counts starts: what belongs to an earlier life is not delivered.
+    pub(crate) life: u64,
+    /// The number of the latest setting of each timer.
+    pub(crate) timers: BTreeMap<TimerId, u64>,
+    pub(crate) served: BTreeMap<ObjectRef, Option<Vec<MemberIndex>>>,
+    pub(crate) fetching: BTreeSet<ObjectRef>,
+    pub(crate) jobs: BTreeSet<u64>,
+    /// Crashes in the middle of the next effects.
+    pub(crate) doomed_for_ms: Option<u64>,
+}
+
+impl Node {
+    pub(crate) fn new(member: MemberIndex, side: Option<bool>, fault: Option<Fault>) -> Self {
+        Self {
+            member,
+            side,
+            fault,
+            disk: Disk::default(),
+            machine: None,
+            life: 0,
+            timers: BTreeMap::new(),
+            served: BTreeMap::new(),
+            fetching: BTreeSet::new(),
+            jobs: BTreeSet::new(),
+            doomed_for_ms: None,
+        }
+    }
+
+    /// Loses everything that is not on disk.
+    pub(crate) fn go_down(&mut self) {
+        self.machine = None;
+        self.life += 1;
+        self.timers.clear();
+        self.served.clear();
+        self.fetching.clear();
+        self.jobs.clear();
+        self.doomed_for_ms = None;
+    }
+
+    pub(crate) const fn is_honest(&self) -> bool {
+        self.fault.is_none()
+    }
+
+    /// Whether it gives `object` to `member`.
+    pub(crate) fn gives(&self, object: &ObjectRef, member: MemberIndex) -> bool {
+        self.machine.is_some()
+            && self.served.get(object).is_some_and(|audience| {
+                audience.as_ref().is_none_or(|members| members.contains(&member))
+            })
+    }
+}

@@ -1,0 +1,131 @@
+//! One run from its seed, and what it gave.
+
+use super::faults::Plan;
+use super::federation::Federation;
+use super::world::World;
+use fedshield_protocol::manifest::Rules;
+
+/// A bug planted to see whether the checkers find it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bug {
+    /// A quorum is a mere majority.
+    MajorityQuorum,
+    /// Votes, decisions and signed records are forgotten in a crash.
+    VotesNotPersisted,
+    /// f + 1 partial decryptions open a sum.
+    LowThreshold,
+    /// Two contributors are enough.
+    TooFewContributors,
+    /// An update is sent again although it was in a decided set.
+    SpentResent,
+}
+
+impl Bug {
+    /// How the bug changes the rules, if it does.
+    #[must_use]
+    pub fn change(self, rules: &mut Rules) {
+        match self {
+            Self::MajorityQuorum => {
+                rules.quorum = rules.member_count / 2 + 1;
+                rules.threshold = rules.quorum;
+            }
+            Self::LowThreshold => rules.threshold = rules.one_honest(),
+            Self::TooFewContributors => rules.min_contributors = 2,
+            Self::VotesNotPersisted | Self::SpentResent => {}
+        }
+    }
+}
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Every honest member must have this many records in the end.
+    pub rounds: u64,
+    /// The bug, if one is planted; the federation's `used` manifest must have been changed accordingly.
+    pub bug: Option<Bug>,
+    /// Instead of what the seed brings.
+    pub plan: Option<Plan>,
+    /// Writes what happens to standard error.
+    pub verbose: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { rounds: 3, bug: None, plan: None, verbose: false }
+    }
+}
+
+/// A run in which every check passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Milliseconds of virtual time.
+    pub virtual_ms: u64,
+    /// Events handled.
+    pub events: u64,
+    /// Rounds applied, rejected, void, skipped, in the longest ledger.
+    pub rounds: [u64; 4],
+    /// Digest of the trace.
+    pub trace: String,
+}
+
+/// A run in which a check failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("seed {seed}, {members} members, at {at_ms} ms: {checker}: {reason}")]
+pub struct Failure {
+    /// Runs it again.
+    pub seed: u64,
+    /// How many members.
+    pub members: u16,
+    /// Virtual time.
+    pub at_ms: u64,
+    /// Which invariant.
+    pub checker: &'static str,
+    /// What is wrong.
+    pub reason: String,
+}
+
+/// Longest time after the network has healed, for each round.
+const PATIENCE_MS: u64 = 240_000;
+
+/// Runs one seed.
+///
+/// # Errors
+/// The first invariant that did not hold.
+pub fn run_seed(federation: &Federation, seed: u64, options: &Options) -> Result<Outcome, Failure> {
+    let rules = *federation.rules();
+    let members = rules.member_count;
+    let plan = options.plan.clone().unwrap_or_else(|| Plan::draw(seed, members, rules.max_faulty));
+    let end = plan.heal_ms + PATIENCE_MS * options.rounds;
+    if options.verbose {
+        eprintln!("{plan:?}");
+    }
+    let mut world = World::new(federation.clone(), plan, seed, options.bug, options.verbose);
+    loop {
+        let more = world.step();
+        if let Some((checker, reason)) = world.checkers.violation.take() {
+            return Err(Failure { seed, members, at_ms: world.now, checker, reason });
+        }
+        let arrived = |world: &World| {
+            let honest = || world.nodes.iter().filter(|node| node.is_honest());
+            honest().all(|node| node.disk.records.len() as u64 >= options.rounds)
+                && honest().all(|node| node.machine.is_some())
+        };
+        if arrived(&world) {
+            break;
+        }
+        if !more || world.now > end {
+            let reason = super::checkers::liveness::explain(&world.nodes, options.rounds);
+            return Err(Failure { seed, members, at_ms: world.now, checker: "liveness", reason });
+        }
+    }
+    let rounds = world
+        .checkers
+        .finish(&world.federation, &world.nodes)
+        .map_err(|(checker, reason)| Failure { seed, members, at_ms: world.now, checker, reason })?;
+    Ok(Outcome {
+        virtual_ms: world.now,
+        events: world.events,
+        rounds,
+        trace: world.trace.finalize().to_hex().chars().take(16).collect(),
+    })
+}

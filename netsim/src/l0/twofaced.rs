@@ -1,0 +1,25 @@
+//! A member that tells every second receiver another vote, properly signed.
+
+use fedshield_protocol::message::{Body, Scope, Signed, Value};
+use fedshield_protocol::sign::Signatures;
+
+use super::federation::Federation;
+
+/// The other face of a message: a vote for another value. Other messages stay.
+pub(crate) fn other_face(bytes: &[u8], federation: &Federation) -> Option<Vec<u8>> {
+    let signed = Signed::decode(bytes).ok()?;
+    let Body::Vote(mut vote) = signed.body else { return None };
+    vote.value = match vote.value {
+        Some(_) => None,
+        None => Some(Value::Skip.id()),
+    };
+    let scope = Scope {
+        federation: federation.manifest.federation(),
+        epoch: signed.epoch,
+        round: signed.round,
+    };
+    let body = Body::Vote(vote);
+    let digest = scope.digest(signed.sender, &body).ok()?;
+    let signature = federation.signatures(signed.sender).sign(&digest);
+    Signed::new(scope, signed.sender, body, signature).encode().ok()
+}

@@ -1,0 +1,318 @@
+//! The event queue: time passes only here.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use fedshield_protocol::Machine;
+use fedshield_protocol::effect::Effect;
+use fedshield_protocol::event::{Event, TimerId};
+use fedshield_protocol::ids::{MemberIndex, Time};
+use fedshield_protocol::job::{Job, JobId};
+use fedshield_protocol::journal::{Entry, Note};
+use fedshield_protocol::object::ObjectRef;
+
+use super::checkers::{Checkers, Fact};
+use super::faults::{Fault, Plan};
+use super::federation::Federation;
+use super::node::Node;
+use super::random::Random;
+use super::run::Bug;
+
+/// Something that will happen.
+#[derive(Debug, Clone)]
+pub(super) enum Happening {
+    Boot(usize),
+    Doom { node: usize, down_ms: u64 },
+    Deliver { to: usize, from: MemberIndex, bytes: Vec<u8> },
+    Timer { node: usize, life: u64, timer: TimerId, number: u64 },
+    Job { node: usize, life: u64, id: JobId, job: Box<Job> },
+    Fetch { node: usize, life: u64, object: ObjectRef, holders: Vec<MemberIndex>, tries: u32 },
+}
+
+/// A whole run.
+pub(super) struct World {
+    pub(super) federation: Federation,
+    pub(super) plan: Plan,
+    pub(super) bug: Option<Bug>,
+    pub(super) now: u64,
+    pub(super) random: Random,
+    pub(super) nodes: Vec<Node>,
+    pub(super) checkers: Checkers,
+    pub(super) trace: blake3::Hasher,
+    pub(super) verbose: bool,
+    pub(super) events: u64,
+    queue: BinaryHeap<Reverse<(u64, u64)>>,
+    happenings: BTreeMap<u64, Happening>,
+    next: u64,
+}
+
+impl World {
+    pub(super) fn new(
+        federation: Federation,
+        plan: Plan,
+        seed: u64,
+        bug: Option<Bug>,
+        verbose: bool,
+    ) -> Self {
+        let mut nodes = Vec::new();
+        let mut twins = Vec::new();
+        for member in federation.manifest.members() {
+            let fault = plan.fault_of(member);
+            let is_twin = fault == Some(Fault::Twins);
+            nodes.push(Node::new(member, is_twin.then_some(false), fault));
+            if is_twin {
+                twins.push(Node::new(member, Some(true), fault));
+            }
+        }
+        nodes.extend(twins);
+        let checkers = Checkers::new(&federation, &plan);
+        let mut world = Self {
+            federation,
+            plan,
+            bug,
+            now: 0,
+            random: Random::new(seed, 2),
+            nodes,
+            checkers,
+            trace: blake3::Hasher::new(),
+            verbose,
+            events: 0,
+            queue: BinaryHeap::new(),
+            happenings: BTreeMap::new(),
+            next: 0,
+        };
+        for node in 0..world.nodes.len() {
+            let at = world.random.below(500);
+            world.schedule(at, Happening::Boot(node));
+        }
+        for crash in world.plan.crashes.clone() {
+            let doom = Happening::Doom { node: crash.node, down_ms: crash.down_ms };
+            world.schedule(crash.at_ms, doom);
+        }
+        world
+    }
+
+    pub(super) fn schedule(&mut self, at: u64, happening: Happening) {
+        self.next += 1;
+        self.happenings.insert(self.next, happening);
+        self.queue.push(Reverse((at, self.next)));
+    }
+
+    /// Lets the next thing happen; false if there is nothing more.
+    pub(super) fn step(&mut self) -> bool {
+        let Some(Reverse((at, number))) = self.queue.pop() else { return false };
+        let Some(happening) = self.happenings.remove(&number) else { return true };
+        self.now = self.now.max(at);
+        self.events += 1;
+        match happening {
+            Happening::Boot(node) => self.boot(node),
+            Happening::Doom { node, down_ms } => {
+                if let Some(doomed) = self.nodes.get_mut(node).filter(|n| n.machine.is_some()) {
+                    doomed.doomed_for_ms = Some(down_ms);
+                }
+            }
+            Happening::Deliver { to, from, bytes } => {
+                self.handle(to, Event::Message { from, bytes });
+            }
+            Happening::Timer { node, life, timer, number } => {
+                let current = self.nodes.get(node).and_then(|n| n.timers.get(&timer));
+                if self.is_alive(node, life) && current == Some(&number) {
+                    self.handle(node, Event::Tick(timer));
+                }
+            }
+            Happening::Job { node, life, id, job } => {
+                if self.is_alive(node, life) {
+                    self.end_job(node, id, &job);
+                }
+            }
+            Happening::Fetch { node, life, object, holders, tries } => {
+                if self.is_alive(node, life) {
+                    self.try_fetch(node, object, holders, tries);
+                }
+            }
+        }
+        true
+    }
+
+    fn is_alive(&self, node: usize, life: u64) -> bool {
+        self.nodes.get(node).is_some_and(|n| n.life == life && n.machine.is_some())
+    }
+
+    fn boot(&mut self, index: usize) {
+        let Some(node) = self.nodes.get_mut(index) else { return };
+        let mut journal = node.disk.journal.clone();
+        if self.bug == Some(Bug::VotesNotPersisted) {
+            journal.retain(|bytes| {
+                let note = Entry::decode(bytes).map(|entry| entry.note);
+                !matches!(note, Ok(Note::Voting { .. } | Note::Decided(_) | Note::Signed(_)))
+            });
+        }
+        let records = node.disk.records.clone();
+        let member = node.member;
+        node.machine = Some(Machine::new(self.federation.config(member)));
+        self.handle(index, Event::Boot { records, journal });
+        for other in 0..self.nodes.len() {
+            let Some(peer) = self.nodes.get(other).filter(|_| other != index) else { continue };
+            let (peer_member, up) = (peer.member, peer.machine.is_some());
+            if up {
+                self.handle(index, Event::PeerUp(peer_member));
+                self.handle(other, Event::PeerUp(member));
+            }
+        }
+    }
+
+    fn crash(&mut self, index: usize, down_ms: u64) {
+        let Some(node) = self.nodes.get_mut(index) else { return };
+        node.go_down();
+        let member = node.member;
+        self.note(index, "crash", &[]);
+        for other in 0..self.nodes.len() {
+            self.handle(other, Event::PeerDown(member));
+        }
+        // Everyone is back soon after the network has healed.
+        let back = (self.now + down_ms).min(self.plan.heal_ms.max(self.now + 200));
+        self.schedule(back, Happening::Boot(index));
+    }
+
+    /// One event at one machine, then its effects, in order.
+    pub(super) fn handle(&mut self, index: usize, event: Event) {
+        let Some(node) = self.nodes.get_mut(index) else { return };
+        let doomed = node.doomed_for_ms;
+        let Some(machine) = node.machine.as_mut() else { return };
+        let text = if self.verbose { format!("{event:?}") } else { String::new() };
+        let effects = machine.handle(Time(self.now), event);
+        if self.verbose && !text.starts_with("Message") {
+            self.note(index, &text, &[]);
+        }
+        let count = effects.len();
+        // A crash comes between any two effects: what was not persisted before is lost.
+        let cut = match doomed {
+            Some(_) => self.random.below(count as u64 + 1) as usize,
+            None => count,
+        };
+        for effect in effects.into_iter().take(cut) {
+            self.execute(index, effect);
+        }
+        if let Some(down_ms) = doomed {
+            self.crash(index, down_ms);
+        }
+    }
+
+    fn execute(&mut self, index: usize, effect: Effect) {
+        let Some(node) = self.nodes.get_mut(index) else { return };
+        let life = node.life;
+        match effect {
+            Effect::Persist(bytes) => {
+                self.note(index, "persist", &bytes);
+                if let Ok(entry) = Entry::decode(&bytes) {
+                    self.observe(index, &Fact::Noted(entry));
+                }
+                if let Some(node) = self.nodes.get_mut(index) {
+                    node.disk.journal.push(bytes);
+                }
+            }
+            Effect::Append(record) => {
+                self.note(index, "append", record.record.beacon.as_bytes());
+                self.observe(index, &Fact::Recorded(&record));
+                if let Some(node) = self.nodes.get_mut(index) {
+                    node.disk.records.push(*record);
+                }
+            }
+            Effect::Truncate { before } => node.disk.journal.retain(|bytes| {
+                Entry::decode(bytes).is_ok_and(|entry| entry.round >= before)
+            }),
+            Effect::SetTimer(timer, at) => {
+                let number = node.timers.entry(timer).or_default();
+                *number += 1;
+                let number = *number;
+                let at = at.0.max(self.now + 1);
+                self.schedule(at, Happening::Timer { node: index, life, timer, number });
+            }
+            Effect::CancelTimer(timer) => *node.timers.entry(timer).or_default() += 1,
+            Effect::Start(id, job) => {
+                node.jobs.insert(id.0);
+                self.observe(index, &Fact::Started(&job));
+                let ms = match &job {
+                    Job::Contribute { .. } => self.random.between(200, 1500),
+                    _ => self.random.between(1, 200),
+                };
+                let job = Box::new(job);
+                self.schedule(self.now + ms, Happening::Job { node: index, life, id, job });
+            }
+            Effect::Cancel(id) => {
+                node.jobs.remove(&id.0);
+            }
+            Effect::Ban { member, .. } => self.observe(index, &Fact::Banned(member)),
+            Effect::Publish(status) => {
+                if self.verbose {
+                    let text = format!("{} {:?} view {}", status.round, status.phase, status.view);
+                    self.note(index, &text, &[]);
+                }
+            }
+            other => {
+                if let Effect::Gossip(bytes) | Effect::Send { bytes, .. } = &other {
+                    self.note(index, "say", bytes);
+                }
+                self.execute_network(index, other);
+            }
+        }
+    }
+
+    fn end_job(&mut self, index: usize, id: JobId, job: &Job) {
+        let rules = self.federation.rules();
+        let (member_count, threshold) = (rules.member_count, rules.threshold);
+        let used_threshold = self.federation.used.rules().threshold.min(threshold);
+        let resend_spent = self.bug == Some(Bug::SpentResent);
+        let Some(node) = self.nodes.get_mut(index) else { return };
+        if !node.jobs.remove(&id.0) {
+            return;
+        }
+        // One job in fifty fails while the network is bad.
+        let fails = self.now < self.plan.heal_ms && self.plan.loss > 0 && self.random.chance(20);
+        let output = match fails {
+            true => Err("out of luck".to_owned()),
+            false => node.run_job(job, member_count, used_threshold, resend_spent),
+        };
+        match output {
+            Ok(output) => {
+                if let Some(node) = self.nodes.get(index) {
+                    self.checkers.contributed(node, &output);
+                }
+                self.observe(index, &Fact::Ended(job, &output));
+                self.handle(index, Event::JobDone(id, output));
+            }
+            Err(reason) => self.handle(index, Event::JobFailed(id, reason)),
+        }
+    }
+
+    pub(super) fn fetched(&mut self, index: usize, object: ObjectRef, bytes: Option<Vec<u8>>) {
+        let Some(node) = self.nodes.get_mut(index) else { return };
+        node.fetching.remove(&object);
+        match bytes {
+            Some(bytes) => {
+                node.disk.objects.insert(object, bytes);
+                self.handle(index, Event::ObjectReady(object));
+            }
+            None => self.handle(index, Event::ObjectFailed(object)),
+        }
+    }
+
+    fn observe(&mut self, index: usize, fact: &Fact<'_>) {
+        if let Some(node) = self.nodes.get(index).filter(|node| node.is_honest()) {
+            self.checkers.observe(&self.federation, node, fact);
+        }
+    }
+
+    /// Adds to the trace: the same seed gives the same trace.
+    fn note(&mut self, index: usize, what: &str, bytes: &[u8]) {
+        self.trace.update(&self.now.to_le_bytes());
+        self.trace.update(&(index as u64).to_le_bytes());
+        self.trace.update(what.as_bytes());
+        self.trace.update(bytes);
+        if self.verbose && what != "say" && what != "persist" {
+            let mut line = format!("{:>7} node {index}: {what}", self.now);
+            line.truncate(160);
+            eprintln!("{line}");
+        }
+    }
+}

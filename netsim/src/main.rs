@@ -1,0 +1,126 @@
+//! `fedshield-netsim l0`: runs seeds, says how fast, and names the first seed that fails.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Parser, Subcommand};
+use fedshield_netsim::l0::{Federation, Options, Plan, run_seed};
+
+#[derive(Parser)]
+#[command(version, about = "Simulated FedShield networks")]
+struct Arguments {
+    #[command(subcommand)]
+    level: Level,
+}
+
+#[derive(Subcommand)]
+enum Level {
+    /// The protocol machine alone under a seeded event queue.
+    L0(L0),
+}
+
+#[derive(clap::Args)]
+struct L0 {
+    /// How many seeds to run.
+    #[arg(long, default_value_t = 2000)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    first: u64,
+    /// Members: one number, or a range `4..10` (both included) through which the seeds rotate.
+    #[arg(long, default_value = "4..10", value_parser = parse_members)]
+    members: (u16, u16),
+    /// Records that every honest member must have in the end.
+    #[arg(long, default_value_t = 3)]
+    rounds: u64,
+    /// Nothing goes wrong.
+    #[arg(long)]
+    calm: bool,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+    /// Writes every event of each run to standard error; for one seed.
+    #[arg(long)]
+    trace: bool,
+}
+
+fn parse_members(text: &str) -> Result<(u16, u16), String> {
+    let (least, most) = text.split_once("..").unwrap_or((text, text));
+    let number = |text: &str| {
+        text.parse::<u16>()
+            .ok()
+            .filter(|n| (3..=100).contains(n))
+            .ok_or_else(|| format!("`{text}` is not a number of members (3 to 100)"))
+    };
+    let (least, most) = (number(least)?, number(most)?);
+    if least > most {
+        return Err(format!("{least} is more than {most}"));
+    }
+    Ok((least, most))
+}
+
+fn main() -> ExitCode {
+    let Level::L0(arguments) = Arguments::parse().level;
+    l0(&arguments)
+}
+
+#[allow(clippy::print_stdout, reason = "this is what the command is for")]
+fn l0(arguments: &L0) -> ExitCode {
+    let (least, most) = arguments.members;
+    let federations: Vec<Federation> = (least..=most).map(Federation::new).collect();
+    let started = Instant::now();
+    let (mut events, mut virtual_ms, mut rounds) = (0, 0, [0; 4]);
+    for seed in arguments.first..arguments.first + arguments.seeds {
+        let federation = &federations[(seed % federations.len() as u64) as usize];
+        let plan = arguments.calm.then(|| Plan::calm(federation.rules().member_count));
+        let options =
+            Options { rounds: arguments.rounds, bug: None, plan, verbose: arguments.trace };
+        match run_seed(federation, seed, &options) {
+            Ok(outcome) => {
+                events += outcome.events;
+                virtual_ms += outcome.virtual_ms;
+                for (total, count) in rounds.iter_mut().zip(outcome.rounds) {
+                    *total += count;
+                }
+            }
+            Err(failure) => {
+                if arguments.json {
+                    let members = failure.members;
+                    let report = serde_json::json!({
+                        "failed": { "seed": seed, "members": members, "checker": failure.checker,
+                            "at_ms": failure.at_ms, "reason": failure.reason },
+                        "commit": option_env!("FEDSHIELD_COMMIT"),
+                    });
+                    println!("{report}");
+                }
+                eprintln!("{failure}");
+                eprintln!(
+                    "again: fedshield-netsim l0 --seeds 1 --first {seed} --members {least}..{most} \
+                     --rounds {} --trace",
+                    arguments.rounds
+                );
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let per_second = arguments.seeds as f64 / seconds.max(1e-9);
+    let [applied, rejected, voided, skipped] = rounds;
+    if arguments.json {
+        let report = serde_json::json!({
+            "seeds": arguments.seeds, "members": [least, most], "seconds": seconds,
+            "seeds_per_second": per_second, "events": events, "virtual_ms": virtual_ms,
+            "rounds": { "applied": applied, "rejected": rejected, "void": voided,
+                "skipped": skipped },
+        });
+        println!("{report}");
+    } else {
+        println!(
+            "{} seeds with {least} to {most} members: no violation. {per_second:.0} seeds/s, {events} events, \
+             {:.1} virtual hours; rounds: {applied} applied, {rejected} rejected, {voided} void, {skipped} skipped",
+            arguments.seeds,
+            virtual_ms as f64 / 3.6e6,
+        );
+    }
+    ExitCode::SUCCESS
+}
