@@ -175,6 +175,12 @@ impl Agreement {
         self.decided.as_ref()
     }
 
+    /// Whether there is a decision and the caller has been told.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.decided.is_some() && self.queue.is_empty()
+    }
+
     /// Whether the proposal of the current view is here.
     #[must_use]
     pub fn has_offer(&self) -> bool {
@@ -351,7 +357,7 @@ impl Agreement {
         if against || waited {
             return self.cast_vote(VoteKind::Precommit, None);
         }
-        if enough && self.timer.is_none() {
+        if enough && !matches!(self.timer, Some(Wait::Prevotes | Wait::Precommits)) {
             self.wait_for(Wait::Prevotes);
             return true;
         }

@@ -32,6 +32,9 @@ use crate::status::Status;
 use jobs::Jobs;
 use objects::Objects;
 
+/// A tick counts if it comes at most this much too early.
+const TIMER_SLACK_MS: u64 = 20;
+
 /// What is known of a member across rounds.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Peer {
@@ -58,6 +61,7 @@ pub struct Machine {
     pub(crate) booted: bool,
     pub(crate) paused: bool,
     pub(crate) out: Vec<Effect>,
+    pub(crate) timers: BTreeMap<TimerId, Time>,
     pub(crate) jobs: Jobs,
     pub(crate) objects: Objects,
     pub(crate) peers: Vec<Peer>,
@@ -93,6 +97,7 @@ impl Machine {
             booted: false,
             paused: false,
             out: Vec::new(),
+            timers: BTreeMap::new(),
             jobs: Jobs::default(),
             objects: Objects::default(),
             peers,
@@ -156,6 +161,11 @@ impl Machine {
     }
 
     fn tick(&mut self, timer: TimerId) {
+        // A host may deliver a tick that was on its way when the timer was set anew; clocks may round by a little.
+        match self.timers.get(&timer) {
+            Some(at) if *at <= self.now.plus_ms(TIMER_SLACK_MS) => self.timers.remove(&timer),
+            _ => return self.dropped("timer: not set"),
+        };
         match timer {
             TimerId::Commit => self.round.clock.commit_over = true,
             TimerId::Transfer => self.round.clock.transfer_over = true,
@@ -169,9 +179,20 @@ impl Machine {
                 self.complain_again();
                 self.beat();
                 self.ask_for_commitments();
-                let next = self.now.plus_ms(self.config.status_ms());
-                self.out.push(Effect::SetTimer(TimerId::Status, next));
+                self.set_timer(TimerId::Status, self.config.status_ms());
             }
+        }
+    }
+
+    pub(crate) fn set_timer(&mut self, timer: TimerId, ms: u64) {
+        let at = self.now.plus_ms(ms);
+        self.timers.insert(timer, at);
+        self.out.push(Effect::SetTimer(timer, at));
+    }
+
+    pub(crate) fn cancel_timer(&mut self, timer: TimerId) {
+        if self.timers.remove(&timer).is_some() {
+            self.out.push(Effect::CancelTimer(timer));
         }
     }
 

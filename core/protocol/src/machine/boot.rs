@@ -2,7 +2,6 @@
 
 use super::Machine;
 use crate::agreement::Agreement;
-use crate::effect::Effect;
 use crate::event::TimerId;
 use crate::ids::Round;
 use crate::job::Fate;
@@ -34,8 +33,7 @@ impl Machine {
             }
         }
         self.resume();
-        let next = self.now.plus_ms(self.config.status_ms());
-        self.out.push(Effect::SetTimer(TimerId::Status, next));
+        self.set_timer(TimerId::Status, self.config.status_ms());
     }
 
     /// Says nothing that could contradict what a lost journal or ledger knew.
@@ -70,6 +68,7 @@ impl Machine {
             }
             Note::Decided(decided) => {
                 let decision = decided.certificate.decision;
+                self.round.remembered.insert(decision);
                 self.round.values.insert(decided.value.id(), decided.value);
                 self.round.vote_on_mut(decision).adopt(decided.certificate);
             }

@@ -23,7 +23,7 @@ impl Machine {
         for timer in
             [TimerId::Commit, TimerId::Transfer, TimerId::View, TimerId::Decrypt, TimerId::Round]
         {
-            self.out.push(Effect::CancelTimer(timer));
+            self.cancel_timer(timer);
         }
         self.cancel_round_jobs();
         self.end_round_objects();

@@ -3,7 +3,6 @@
 //! voter happens to hold.
 
 use crate::agreement::Opinion;
-use crate::effect::Effect;
 use crate::event::TimerId;
 use crate::journal::Note;
 use crate::machine::Machine;
@@ -19,7 +18,7 @@ impl Machine {
 
     /// In whichever phase this member is, a decision made by the others takes it along.
     pub(super) fn decided_elsewhere(&mut self) -> Option<Phase> {
-        if self.round.set_vote.decided().is_none() {
+        if !self.round.set_vote.is_settled() {
             self.deliberate(Decision::Set);
         }
         self.round.set_vote.decided()?;
@@ -36,9 +35,8 @@ impl Machine {
         if let Value::Aggregate { set, aggregate } = value {
             self.round.decided = Some((set, aggregate));
             let decrypt_ms = self.config.manifest.manifest().deadlines.decrypt_ms;
-            let deadline = self.now.plus_ms(decrypt_ms);
-            self.out.push(Effect::CancelTimer(TimerId::View));
-            self.out.push(Effect::SetTimer(TimerId::Decrypt, deadline));
+            self.cancel_timer(TimerId::View);
+            self.set_timer(TimerId::Decrypt, decrypt_ms);
         }
     }
 
@@ -82,7 +80,9 @@ impl Machine {
 
     /// Remembers a decision before anything is done about it.
     pub(super) fn remember_decision(&mut self, decision: Decision) {
-        if let Some(decided) = self.decided_value(decision) {
+        if self.round.remembered.insert(decision)
+            && let Some(decided) = self.decided_value(decision)
+        {
             // If it could not be remembered, the certificate can be had again from any member.
             let _ = self.persist(Note::Decided(Box::new(decided)));
         }

@@ -116,8 +116,7 @@ impl Machine {
                     return;
                 }
             }
-            None if wanted => {}
-            None if self.round.clock.commit_over || self.has_reported() => {
+            None if !wanted && (self.round.clock.commit_over || self.has_reported()) => {
                 return self.dropped("commitment: after the deadline");
             }
             None => {

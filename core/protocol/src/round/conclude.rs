@@ -12,7 +12,7 @@ impl Machine {
         if self.round.opened.is_some() || self.round.clock.decrypt_over || self.has_voted_on_end() {
             self.round.end_vote.start();
         }
-        if self.round.end_vote.decided().is_none() {
+        if !self.round.end_vote.is_settled() {
             self.deliberate(Decision::End);
         }
         let decided = self.decided_value(Decision::End)?;

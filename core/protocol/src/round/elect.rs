@@ -1,6 +1,5 @@
 //! elect: wait until a quorum is there. Who adds and who proposes follows from the beacon (`crate::election`).
 
-use crate::effect::Effect;
 use crate::event::TimerId;
 use crate::ids::MemberIndex;
 use crate::machine::Machine;
@@ -46,12 +45,10 @@ impl Machine {
 
     fn begin(&mut self) -> Phase {
         let deadlines = self.config.manifest.manifest().deadlines;
-        let commit = self.now.plus_ms(deadlines.commit_ms);
-        let transfer = commit.plus_ms(deadlines.transfer_ms);
-        let round = self.now.plus_ms(deadlines.round_ms);
-        self.out.push(Effect::SetTimer(TimerId::Commit, commit));
-        self.out.push(Effect::SetTimer(TimerId::Transfer, transfer));
-        self.out.push(Effect::SetTimer(TimerId::Round, round));
+        let transfer_ms = deadlines.commit_ms.saturating_add(deadlines.transfer_ms);
+        self.set_timer(TimerId::Commit, deadlines.commit_ms);
+        self.set_timer(TimerId::Transfer, transfer_ms);
+        self.set_timer(TimerId::Round, deadlines.round_ms);
         self.round.clock.status_ticks = 0;
         Phase::Commit
     }

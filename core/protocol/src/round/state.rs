@@ -107,6 +107,8 @@ pub(crate) struct RoundState {
     /// The first proposal of each view, to notice a second.
     pub(crate) offered: BTreeMap<(Decision, View), (Body, Signature)>,
 
+    /// Decisions that are in the journal.
+    pub(crate) remembered: BTreeSet<Decision>,
     /// The decided set and its aggregate.
     pub(crate) decided: Option<(Set, ObjectRef)>,
     pub(crate) partials: BTreeMap<MemberIndex, Answer>,
@@ -161,6 +163,7 @@ impl RoundState {
             grounded: BTreeSet::new(),
             proposed: BTreeMap::new(),
             offered: BTreeMap::new(),
+            remembered: BTreeSet::new(),
             decided: None,
             partials: BTreeMap::new(),
             released: None,

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use crate::agreement::{Action, Wait};
 use crate::certificate::Certificate;
-use crate::effect::Effect;
 use crate::event::TimerId;
 use crate::evidence::Evidence;
 use crate::ids::{Digest, MemberIndex, View};
@@ -91,7 +90,7 @@ impl Machine {
             Wait::Prevotes | Wait::Precommits => base / 4,
         };
         let ms = step.max(1).saturating_mul(u64::from(view.0).saturating_add(1));
-        self.out.push(Effect::SetTimer(TimerId::View, self.now.plus_ms(ms)));
+        self.set_timer(TimerId::View, ms);
     }
 
     pub(crate) fn view_timeout(&mut self) {
