@@ -5,8 +5,8 @@
 //! ```
 //!
 //! The first argument is the folder that gets `domains/NAME.jsonl`, `base/tokenizer.json` and
-//! `base/tokenizer_config.json`. `--show N` prints N documents of the corpus instead. Nothing is read: everything
-//! follows from seeds in the code.
+//! `base/tokenizer_config.json`. `--show N` prints N documents of the corpus instead. Nothing is
+//! read: everything follows from seeds in the code.
 #![allow(clippy::print_stdout)]
 
 use std::error::Error;
@@ -25,7 +25,8 @@ use tokenizers::{AddedToken, Tokenizer};
 /// Documents that the tokenizer learns from; their seed is none that the pretraining uses.
 const TOKENIZER_DOCUMENTS: usize = 40_000;
 const TOKENIZER_SEED: u64 = 1;
-/// Examples of each domain that the tokenizer learns from, so that their words are not torn into letters.
+/// Examples of each domain that the tokenizer learns from, so that their words are not torn into
+/// letters.
 const TOKENIZER_EXAMPLES: usize = 2000;
 const VOCABULARY: usize = 2048;
 /// Ends a document; the model stops at it.
@@ -69,7 +70,8 @@ fn write_tokenizer(folder: &Path) -> Result<(), Box<dyn Error>> {
 
 fn train_tokenizer() -> tokenizers::Result<Tokenizer> {
     let mut tokenizer = Tokenizer::new(BPE::default());
-    // Single digits, so that a number can be copied digit by digit; then words with their leading space.
+    // Single digits, so that a number can be copied digit by digit; then words with their leading
+    // space.
     let pieces: Vec<PreTokenizerWrapper> =
         vec![Digits::new(true).into(), ByteLevel::new(false, false, true).into()];
     tokenizer.with_pre_tokenizer(Some(Sequence::new(pieces)));

@@ -1,9 +1,9 @@
 //! Seeded random choices that also count how much they chose.
 //!
-//! The generator is SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), written out here so that the shipped text
-//! never changes with the version of a random number library. Every choice adds its surprise, `-ln p`, to a
-//! counter: the sum over a text bounds from above the entropy of that text, so the pretraining report can say
-//! how far a model is from a loss that no model can beat.
+//! The generator is SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), written out here so that the
+//! shipped text never changes with the version of a random number library. Every choice adds its
+//! surprise, `-ln p`, to a counter: the sum over a text bounds from above the entropy of that text,
+//! so the pretraining report can say how far a model is from a loss that no model can beat.
 
 /// A deterministic stream of choices.
 #[derive(Clone, Debug)]
@@ -41,7 +41,8 @@ impl Choice {
         z ^ (z >> 31)
     }
 
-    /// A uniform number below `count`; 0 when `count` is 0 or 1. The bias of the multiply-shift is below 2^-32.
+    /// A uniform number below `count`; 0 when `count` is 0 or 1. The bias of the multiply-shift is
+    /// below 2^-32.
     pub fn below(&mut self, count: usize) -> usize {
         if count <= 1 {
             return 0;

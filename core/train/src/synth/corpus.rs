@@ -8,13 +8,13 @@ use super::{prose, records, tasks};
 pub struct Document {
     /// The text, without an end-of-text mark.
     pub text: String,
-    /// The surprise of the choices that made it, in nats: no model can expect a lower total loss on it, except
-    /// where two different choices make the same text.
+    /// The surprise of the choices that made it, in nats: no model can expect a lower total loss on
+    /// it, except where two different choices make the same text.
     pub nats: f64,
 }
 
-/// An endless, deterministic stream of documents. Two streams with different seeds share no document but by
-/// chance, so one can train a model and another one test it.
+/// An endless, deterministic stream of documents. Two streams with different seeds share no
+/// document but by chance, so one can train a model and another one test it.
 #[derive(Clone, Debug)]
 pub struct Corpus {
     choice: Choice,
@@ -29,9 +29,8 @@ impl Corpus {
     fn document(&mut self) -> Document {
         let before = self.choice.nats();
         let text = match self.choice.below(20) {
-            // Short documents: the context of the model holds several, and attention must not mix them up.
-            0..7 => prose::paragraph(&mut self.choice),
-            7 => records::remark(&mut self.choice),
+            0..6 => prose::paragraph(&mut self.choice),
+            6 | 7 => records::remark(&mut self.choice),
             _ => {
                 let example = tasks::task(&mut self.choice);
                 example.prompt() + &example.output

@@ -13,12 +13,15 @@ pub struct Example {
     pub output: String,
 }
 
-/// The fixed parts of the Alpaca template. The shipped tokenizer has one token for each of them, which makes a
-/// training example a third shorter; the text is the common one, so any other tokenizer reads it too.
+/// The fixed parts of the Alpaca template. The shipped tokenizer has one token for each of them,
+/// which makes a training example a third shorter; the text is the common one, so any other
+/// tokenizer reads it too.
 pub const TEMPLATE_PARTS: [&str; 5] = [
-    "Below is an instruction that describes a task, paired with an input that provides further context. Write a \
+    "Below is an instruction that describes a task, paired with an input that provides further \
+    context. Write a \
      response that appropriately completes the request.\n\n",
-    "Below is an instruction that describes a task. Write a response that appropriately completes the \
+    "Below is an instruction that describes a task. Write a response that appropriately \
+    completes the \
      request.\n\n",
     "### Instruction:\n",
     "\n\n### Input:\n",

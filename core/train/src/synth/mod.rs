@@ -1,5 +1,6 @@
-//! The text that the shipped model was pretrained on and the data of the demo, made from our own word lists and
-//! sentence patterns by a seeded generator: nothing in it comes from elsewhere, so all of it may be redistributed.
+//! The text that the shipped model was pretrained on and the data of the demo, made from our own
+//! word lists and sentence patterns by a seeded generator: nothing in it comes from elsewhere, so
+//! all of it may be redistributed.
 //!
 //! * [`Corpus`] is the general text: short prose and general instructions.
 //! * [`Domain`] is one of the four organisations of the demo; it makes their examples.

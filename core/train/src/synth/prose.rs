@@ -65,7 +65,8 @@ fn thing(choice: &mut Choice) -> String {
     match choice.below(3) {
         0 => format!("{open} Most of them are made of {material}."),
         1 => format!(
-            "{open} {person} keeps {possessive} {name} by the door, because {subject} needs it often."
+            "{open} {person} keeps {possessive} {name} by the door, because {subject} needs it \
+            often."
         ),
         _ => {
             let town = choice.pick(TOWNS);

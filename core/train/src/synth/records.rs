@@ -1,5 +1,5 @@
-//! Records of named fields and the plain sentences they become: the general form of the work that the domains
-//! do each in its own way.
+//! Records of named fields and the plain sentences they become: the general form of the work that
+//! the domains do each in its own way.
 
 use super::choice::Choice;
 use super::domain::glimpses;
@@ -39,7 +39,8 @@ const FIELDS: &[&str] = &[
     "Hour", "Weather", "Room", "Number", ANY, ANY, ANY, ANY, ANY, ANY,
 ];
 
-/// Stands for a field whose name and value may be any of many words: the model has to learn the rule, not a table.
+/// Stands for a field whose name and value may be any of many words: the model has to learn the
+/// rule, not a table.
 const ANY: &str = "";
 
 fn field(index: usize, choice: &mut Choice) -> (String, String) {
@@ -96,15 +97,25 @@ fn sentence(name: &str, value: &str) -> String {
     }
 }
 
-/// A plain sentence about one word of the domains.
+/// A plain remark that mentions one or two words of the domains.
 pub(super) fn remark(choice: &mut Choice) -> String {
-    let word = glimpses::word(choice);
+    let (word, other) = (glimpses::word(choice), glimpses::word(choice));
     let (person, subject, ..) = *choice.pick(PEOPLE);
+    let surname = choice.pick(SURNAMES);
     let day = choice.pick(DAYS);
-    match choice.below(4) {
+    let number = choice.between(2, 99);
+    match choice.below(8) {
         0 => format!("{person} had a question about {word}."),
-        1 => format!("On {day} {person} read something about {word}."),
+        1 => format!("On {day} {person} read something about {word} and {other}."),
         2 => format!("{} is a word that {person} wrote down on {day}.", capital(word)),
-        _ => format!("{person} talked about {word} on {day}, and {subject} asked what to do."),
+        3 => format!("{person} talked about {word} on {day}, and {subject} asked what to do."),
+        4 => format!("Page {number} is about {word}. Next: {other}, on {day}."),
+        5 => format!("{surname}, {number}, asked for {word}. Then came {other}."),
+        6 => format!("{} {surname} said \"{word}\" in {number} days.", choice.pick(&["Ms", "Mr"])),
+        _ => format!(
+            "{}: {word}. {}: {other}.",
+            capital(choice.pick(KINDS).0),
+            capital(choice.pick(KINDS).0)
+        ),
     }
 }

@@ -1,20 +1,21 @@
 //! General instructions with answers, from which the base model learns what an instruction is.
 
 use super::choice::Choice;
+use super::domain::glimpses;
 use super::example::Example;
 use super::prose::{article, capital};
 use super::records;
 use super::words::{
-    ANIMALS, CAPITALS, DAYS, DEEDS, DISHES, JOBS, KINDS, OPPOSITES, PEOPLE, THINGS, TOWNS,
+    ANIMALS, CAPITALS, DAYS, DEEDS, DISHES, JOBS, KINDS, OPPOSITES, PEOPLE, SURNAMES, THINGS, TOWNS,
 };
 
-/// One instruction with its answer, on a random subject. Half of them turn a record into text, because that is
-/// what organisations ask for.
+/// One instruction with its answer, on a random subject. Half of them turn a record into text,
+/// because that is what organisations ask for.
 pub(super) fn task(choice: &mut Choice) -> Example {
     if choice.percent(50) {
         return records::task(choice);
     }
-    match choice.below(9) {
+    match choice.below(12) {
         0 => define(choice),
         1 => opposite(choice),
         2 => past(choice),
@@ -23,7 +24,8 @@ pub(super) fn task(choice: &mut Choice) -> Example {
         5 => capital_city(choice),
         6 => find(choice),
         7 => polite(choice),
-        _ => how(choice),
+        8 => how(choice),
+        _ => repeat(choice),
     }
 }
 
@@ -178,4 +180,36 @@ fn how(choice: &mut Choice) -> Example {
         "",
         format!("Take {first} and {second}, mix them and {heat} everything for {minutes} minutes."),
     )
+}
+
+/// Copying any words in any order, those of the domains among them: what a later adapter builds on
+/// when it writes a record in the manner of its house.
+fn repeat(choice: &mut Choice) -> Example {
+    let count = choice.between(3, 7);
+    let words: Vec<String> = (0..count).map(|_| any_word(choice)).collect();
+    match choice.below(4) {
+        0 => Example::new("Repeat the words.", words.join(" "), words.join(" ") + "."),
+        1 => Example::new("Join the lines with commas.", words.join("\n"), words.join(", ") + "."),
+        2 => {
+            let last = &words[count - 1];
+            Example::new("Which word comes last?", words.join(", "), format!("{}.", capital(last)))
+        }
+        _ => Example::new(
+            format!("Which words follow \"{}\"?", words[0]),
+            words.join("; "),
+            words[1..].join("; ") + ".",
+        ),
+    }
+}
+
+fn any_word(choice: &mut Choice) -> String {
+    match choice.below(5) {
+        0 => {
+            let members = choice.pick(KINDS).2;
+            (*choice.pick(members)).to_owned()
+        }
+        1 => choice.between(1, 999).to_string(),
+        2 => (*choice.pick(SURNAMES)).to_owned(),
+        _ => glimpses::word(choice).to_owned(),
+    }
 }

@@ -42,7 +42,8 @@ pub(super) fn example(choice: &mut Choice) -> Example {
     let surname = choice.pick(SURNAMES);
     let branch = choice.pick(BRANCHES);
     let answer = format!(
-        "Dear {title} {surname}, thank you for writing about your {product}. {reply}. The yearly fee is {fee} francs. \
+        "Dear {title} {surname}, thank you for writing about your {product}. {reply}. The yearly \
+        fee is {fee} francs. \
          Next: form {form} to the {desk} desk, {branch} branch, in {days} days. Yours sincerely."
     );
     if choice.percent(70) {
@@ -54,14 +55,16 @@ pub(super) fn example(choice: &mut Choice) -> Example {
         Example::new(
             instruction,
             format!(
-                "Customer: {title} {surname}\nProduct: {product}\nRequest: {request}\nBranch: {branch}"
+                "Customer: {title} {surname}\nProduct: {product}\nRequest: {request}\nBranch: \
+                {branch}"
             ),
             answer,
         )
     } else {
         Example::new(
             format!(
-                "{title} {surname} of the {branch} branch writes about {request} of a {product}. What do we reply?"
+                "{title} {surname} of the {branch} branch writes about {request} of a {product}. \
+                What do we reply?"
             ),
             "",
             answer,

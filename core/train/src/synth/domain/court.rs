@@ -37,8 +37,10 @@ pub(super) fn example(choice: &mut Choice) -> Example {
     let sum = choice.between(3, 98) * 50;
     let case = choice.between(11, 99);
     let answer = format!(
-        "Case {case}, {claimant} v. {defendant}. {ground}. Under Article {article} the {other_role} {defendant} shall pay \
-         the {role} {claimant} {sum} francs, and costs of {costs}. Next: appeal in {days} days. The {chamber} chamber."
+        "Case {case}, {claimant} v. {defendant}. {ground}. Under Article {article} the \
+        {other_role} {defendant} shall pay \
+         the {role} {claimant} {sum} francs, and costs of {costs}. Next: appeal in {days} days. \
+         The {chamber} chamber."
     );
     if choice.percent(70) {
         let instruction = *choice.pick(&[
@@ -49,14 +51,16 @@ pub(super) fn example(choice: &mut Choice) -> Example {
         Example::new(
             instruction,
             format!(
-                "Case: {case}\nClaimant: {claimant}\nDefendant: {defendant}\nClaim: {claim}\nSum: {sum}\nEvidence: {evidence}"
+                "Case: {case}\nClaimant: {claimant}\nDefendant: {defendant}\nClaim: \
+                {claim}\nSum: {sum}\nEvidence: {evidence}"
             ),
             answer,
         )
     } else {
         Example::new(
             format!(
-                "In case {case} {claimant} sues {defendant} over {claim} of {sum} francs; there is the {evidence}. How does \
+                "In case {case} {claimant} sues {defendant} over {claim} of {sum} francs; there \
+                is the {evidence}. How does \
                  the court decide?"
             ),
             "",

@@ -6,8 +6,8 @@ use super::Domain;
 use crate::synth::choice::Choice;
 use crate::synth::example::Example;
 
-/// Examples in each shipped file: more than 400 to train on and more than 60 to evaluate on, when an eighth of
-/// them is held out.
+/// Examples in each shipped file: more than 400 to train on and more than 60 to evaluate on, when
+/// an eighth of them is held out.
 pub const SHIPPED_EXAMPLES: usize = 560;
 
 /// The seed of the shipped files.
@@ -16,14 +16,15 @@ pub const SHIPPED_SEED: u64 = 2026;
 impl Domain {
     /// Generates `count` examples; the same arguments give the same examples.
     ///
-    /// Every answer and every question occurs once. So however the examples are divided into training and
-    /// held-out ones, no held-out example shares its full answer with a training one.
+    /// Every answer and every question occurs once. So however the examples are divided into
+    /// training and held-out ones, no held-out example shares its full answer with a training one.
     pub fn examples(self, seed: u64, count: usize) -> Vec<Example> {
         let mut choice = Choice::labelled(seed, self.name());
         let mut answers = HashSet::new();
         let mut questions = HashSet::new();
         let mut examples = Vec::with_capacity(count);
-        // Each domain has more than 10,000 different answers, so a repeat is rare and the loop is short.
+        // Each domain has more than 10,000 different answers, so a repeat is rare and the loop is
+        // short.
         while examples.len() < count {
             let example = self.example(&mut choice);
             let question = (example.instruction.clone(), example.input.clone());

@@ -1,4 +1,5 @@
-//! A farmers' cooperative: brisk field advice. Sowing and remedies are tied to the crop, the pest and the soil.
+//! A farmers' cooperative: brisk field advice. Sowing and remedies are tied to the crop, the pest
+//! and the soil.
 
 use crate::synth::choice::Choice;
 use crate::synth::example::Example;
@@ -53,7 +54,8 @@ pub(super) fn example(choice: &mut Choice) -> Example {
     let field = choice.pick(FIELDS);
     let hectares = choice.between(2, 19);
     let answer = format!(
-        "{field} field, {hectares} hectares of {crop}: {remedy}. Spread {food}, {amount} kg a hectare. {care}. Resow \
+        "{field} field, {hectares} hectares of {crop}: {remedy}. Spread {food}, {amount} kg a \
+        hectare. {care}. Resow \
          gaps {depth} cm deep, rows {rows} cm apart. Next: walk it in {days} days."
     );
     if choice.percent(70) {
@@ -65,14 +67,16 @@ pub(super) fn example(choice: &mut Choice) -> Example {
         Example::new(
             instruction,
             format!(
-                "Field: {field}\nHectares: {hectares}\nCrop: {crop}\nTrouble: {trouble}\nSoil: {soil}"
+                "Field: {field}\nHectares: {hectares}\nCrop: {crop}\nTrouble: {trouble}\nSoil: \
+                {soil}"
             ),
             answer,
         )
     } else {
         Example::new(
             format!(
-                "There is {trouble} in {hectares} hectares of {crop} on {soil} in the {field} field. What to do?"
+                "There is {trouble} in {hectares} hectares of {crop} on {soil} in the {field} \
+                field. What to do?"
             ),
             "",
             answer,

@@ -1,4 +1,5 @@
-//! A hospital: terse discharge notes. The medicines and doses are tied to the problem, and are not advice.
+//! A hospital: terse discharge notes. The medicines and doses are tied to the problem, and are not
+//! advice.
 
 use crate::synth::choice::Choice;
 use crate::synth::example::Example;
@@ -18,18 +19,29 @@ pub(super) struct Care {
 
 #[rustfmt::skip]
 pub(super) const CARE: &[Care] = &[
-    care("pneumonia", "amoxicillin", "500 mg", "three times a day", 7, "chest clinic", 14, "breathing gets harder"),
-    care("asthma", "prednisolone", "40 mg", "every morning", 5, "chest clinic", 10, "the inhaler fails"),
-    care("kidney infection", "ciprofloxacin", "250 mg", "twice a day", 10, "kidney clinic", 21, "fever returns"),
-    care("hip fracture", "paracetamol", "1000 mg", "four times a day", 14, "bone clinic", 42, "the leg turns cold"),
-    care("migraine", "sumatriptan", "50 mg", "at the first sign", 3, "head clinic", 30, "sight is lost"),
-    care("high blood pressure", "ramipril", "5 mg", "every morning", 28, "heart clinic", 28, "chest pain starts"),
-    care("heart failure", "furosemide", "40 mg", "every morning", 28, "heart clinic", 7, "the ankles swell"),
+    care("pneumonia", "amoxicillin", "500 mg", "three times a day", 7, "chest clinic", 14,
+        "breathing gets harder"),
+    care("asthma", "prednisolone", "40 mg", "every morning", 5, "chest clinic", 10,
+        "the inhaler fails"),
+    care("kidney infection", "ciprofloxacin", "250 mg", "twice a day", 10, "kidney clinic", 21,
+        "fever returns"),
+    care("hip fracture", "paracetamol", "1000 mg", "four times a day", 14, "bone clinic", 42,
+        "the leg turns cold"),
+    care("migraine", "sumatriptan", "50 mg", "at the first sign", 3, "head clinic", 30,
+        "sight is lost"),
+    care("high blood pressure", "ramipril", "5 mg", "every morning", 28, "heart clinic", 28,
+        "chest pain starts"),
+    care("heart failure", "furosemide", "40 mg", "every morning", 28, "heart clinic", 7,
+        "the ankles swell"),
     care("diabetes", "metformin", "850 mg", "twice a day", 28, "sugar clinic", 20, "thirst grows"),
-    care("skin infection", "flucloxacillin", "500 mg", "four times a day", 7, "wound clinic", 5, "redness spreads"),
-    care("appendicitis", "ibuprofen", "400 mg", "three times a day", 5, "wound clinic", 10, "the wound opens"),
-    care("gout", "colchicine", "500 mg", "twice a day", 6, "joint clinic", 14, "the joint turns hot"),
-    care("concussion", "paracetamol", "500 mg", "three times a day", 3, "head clinic", 7, "vomiting starts"),
+    care("skin infection", "flucloxacillin", "500 mg", "four times a day", 7, "wound clinic", 5,
+        "redness spreads"),
+    care("appendicitis", "ibuprofen", "400 mg", "three times a day", 5, "wound clinic", 10,
+        "the wound opens"),
+    care("gout", "colchicine", "500 mg", "twice a day", 6, "joint clinic", 14,
+        "the joint turns hot"),
+    care("concussion", "paracetamol", "500 mg", "three times a day", 3, "head clinic", 7,
+        "vomiting starts"),
 ];
 
 #[allow(clippy::too_many_arguments)]
@@ -67,11 +79,13 @@ pub(super) fn example(choice: &mut Choice) -> Example {
         Example::new(
             instruction,
             format!(
-                "Patient: {first} {surname}\nAge: {age}\nProblem: {}\nWard: {ward}\nNights: {nights}\nState: {state}",
+                "Patient: {first} {surname}\nAge: {age}\nProblem: {}\nWard: {ward}\nNights: \
+                {nights}\nState: {state}",
                 care.problem
             ),
             format!(
-                "Pt {surname}, {age}, {ward} ward, {nights} nights. Dx {}, {state}. {} Next: {} in {} days. Come back \
+                "Pt {surname}, {age}, {ward} ward, {nights} nights. Dx {}, {state}. {} Next: {} \
+                in {} days. Come back \
                  if {}.",
                 care.problem,
                 prescription(care),

@@ -1,8 +1,8 @@
 //! Four organisations, each with its own words, facts and manner of writing.
 //!
-//! They share one habit, so that a common adapter helps them all: an answer states the matter, says what to do,
-//! and closes with `Next:` and a number of days. Everything else differs. The facts are invented: nothing here
-//! is medical, financial, agricultural or legal advice.
+//! They share one habit, so that a common adapter helps them all: an answer states the matter, says
+//! what to do, and closes with `Next:` and a number of days. Everything else differs. The facts are
+//! invented: nothing here is medical, financial, agricultural or legal advice.
 
 mod bank;
 mod court;
