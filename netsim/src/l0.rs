@@ -18,6 +18,6 @@ mod signatures;
 mod twofaced;
 mod world;
 
-pub use faults::{Fault, Plan};
+pub use faults::{Crash, Fault, Partition, Plan};
 pub use federation::Federation;
 pub use run::{Bug, Failure, Options, Outcome, run_seed};

@@ -1,10 +1,13 @@
 //! `fedshield-netsim l0`: runs seeds, says how fast, and names the first seed that fails.
 
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread::available_parallelism;
 use std::time::Instant;
 
 use clap::{Parser, Subcommand};
-use fedshield_netsim::l0::{Federation, Options, Plan, run_seed};
+use fedshield_netsim::l0::{Failure, Federation, Options, Plan, run_seed};
 
 #[derive(Parser)]
 #[command(version, about = "Simulated FedShield networks")]
@@ -64,62 +67,98 @@ fn main() -> ExitCode {
     l0(&arguments)
 }
 
-#[allow(clippy::print_stdout, reason = "this is what the command is for")]
-fn l0(arguments: &L0) -> ExitCode {
+/// What a run of many seeds adds up to.
+#[derive(Default)]
+struct Total {
+    events: u64,
+    virtual_ms: u64,
+    rounds: [u64; 4],
+    failure: Option<Failure>,
+}
+
+/// Runs all seeds on all cores; stops soon after the first failure.
+fn run_all(arguments: &L0) -> Total {
     let (least, most) = arguments.members;
     let federations: Vec<Federation> = (least..=most).map(Federation::new).collect();
-    let started = Instant::now();
-    let (mut events, mut virtual_ms, mut rounds) = (0, 0, [0; 4]);
-    for seed in arguments.first..arguments.first + arguments.seeds {
-        let federation = &federations[(seed % federations.len() as u64) as usize];
-        let plan = arguments.calm.then(|| Plan::calm(federation.rules().member_count));
-        let options =
-            Options { rounds: arguments.rounds, bug: None, plan, verbose: arguments.trace };
-        match run_seed(federation, seed, &options) {
-            Ok(outcome) => {
-                events += outcome.events;
-                virtual_ms += outcome.virtual_ms;
-                for (total, count) in rounds.iter_mut().zip(outcome.rounds) {
-                    *total += count;
-                }
+    let next = AtomicU64::new(arguments.first);
+    let end = arguments.first.saturating_add(arguments.seeds);
+    let total = Mutex::new(Total::default());
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end {
+                return;
             }
-            Err(failure) => {
-                if arguments.json {
-                    let members = failure.members;
-                    let report = serde_json::json!({
-                        "failed": { "seed": seed, "members": members, "checker": failure.checker,
-                            "at_ms": failure.at_ms, "reason": failure.reason },
-                        "commit": option_env!("FEDSHIELD_COMMIT"),
-                    });
-                    println!("{report}");
+            let federation = &federations[(seed % federations.len() as u64) as usize];
+            let plan = arguments.calm.then(|| Plan::calm(federation.rules().member_count));
+            let options =
+                Options { rounds: arguments.rounds, bug: None, plan, verbose: arguments.trace };
+            let result = run_seed(federation, seed, &options);
+            let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
+            match result {
+                Ok(outcome) => {
+                    total.events += outcome.events;
+                    total.virtual_ms += outcome.virtual_ms;
+                    for (sum, count) in total.rounds.iter_mut().zip(outcome.rounds) {
+                        *sum += count;
+                    }
                 }
-                eprintln!("{failure}");
-                eprintln!(
-                    "again: fedshield-netsim l0 --seeds 1 --first {seed} --members {least}..{most} \
-                     --rounds {} --trace",
-                    arguments.rounds
-                );
-                return ExitCode::FAILURE;
+                Err(failure) => {
+                    next.store(end, Ordering::Relaxed);
+                    if total.failure.as_ref().is_none_or(|first| failure.seed < first.seed) {
+                        total.failure = Some(failure);
+                    }
+                }
             }
         }
+    };
+    let threads = if arguments.trace { 1 } else { available_parallelism().map_or(1, usize::from) };
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
+    });
+    total.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[allow(clippy::print_stdout, reason = "this is what the command is for")]
+fn l0(arguments: &L0) -> ExitCode {
+    let started = Instant::now();
+    let total = run_all(arguments);
+    let (least, most) = arguments.members;
+    if let Some(failure) = total.failure {
+        if arguments.json {
+            let report = serde_json::json!({ "failed": {
+                "seed": failure.seed, "members": failure.members, "checker": failure.checker,
+                "at_ms": failure.at_ms, "reason": failure.reason } });
+            println!("{report}");
+        }
+        eprintln!("{failure}");
+        eprintln!(
+            "again: fedshield-netsim l0 --seeds 1 --first {} --members {least}..{most} --rounds {} --trace",
+            failure.seed, arguments.rounds
+        );
+        return ExitCode::FAILURE;
     }
     let seconds = started.elapsed().as_secs_f64();
     let per_second = arguments.seeds as f64 / seconds.max(1e-9);
-    let [applied, rejected, voided, skipped] = rounds;
+    let [applied, rejected, voided, skipped] = total.rounds;
     if arguments.json {
         let report = serde_json::json!({
             "seeds": arguments.seeds, "members": [least, most], "seconds": seconds,
-            "seeds_per_second": per_second, "events": events, "virtual_ms": virtual_ms,
+            "seeds_per_second": per_second, "events": total.events,
+            "virtual_ms": total.virtual_ms,
             "rounds": { "applied": applied, "rejected": rejected, "void": voided,
                 "skipped": skipped },
         });
         println!("{report}");
     } else {
         println!(
-            "{} seeds with {least} to {most} members: no violation. {per_second:.0} seeds/s, {events} events, \
+            "{} seeds with {least} to {most} members: no violation. {per_second:.0} seeds/s, {} events, \
              {:.1} virtual hours; rounds: {applied} applied, {rejected} rejected, {voided} void, {skipped} skipped",
             arguments.seeds,
-            virtual_ms as f64 / 3.6e6,
+            total.events,
+            total.virtual_ms as f64 / 3.6e6,
         );
     }
     ExitCode::SUCCESS

@@ -118,7 +118,8 @@ impl Tip {
     }
 
     /// The tip after `record`, which has been checked.
-    pub(crate) fn after(&self, record: &Record) -> Self {
+    #[must_use]
+    pub fn after(&self, record: &Record) -> Self {
         Self {
             head: record_digest(record),
             round: record.round.next(),

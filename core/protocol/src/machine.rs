@@ -208,6 +208,3 @@ impl Machine {
         *count = count.saturating_add(1);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -48,6 +48,14 @@ impl Federation {
         Self { used: Arc::clone(&manifest), manifest, secrets: Arc::new(secrets) }
     }
 
+    /// The same federation, whose machines follow other rules.
+    #[cfg(feature = "planted-bugs")]
+    #[must_use]
+    pub fn with_bug(mut self, bug: super::Bug) -> Self {
+        Arc::make_mut(&mut self.used).plant(|rules| bug.change(rules));
+        self
+    }
+
     /// The rules as they should be.
     #[must_use]
     pub fn rules(&self) -> &Rules {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{Included, Job};
 use fedshield_protocol::journal::Note;
-use fedshield_protocol::message::{Decision, Set, Value, VoteKind};
+use fedshield_protocol::message::{Set, Value, VoteKind};
 use fedshield_protocol::roster::Roster;
 
 use super::Fact;
@@ -29,18 +29,19 @@ impl Certificate {
         match fact {
             Fact::Noted(entry) => {
                 let Note::Decided(decided) = &entry.note else { return Ok(()) };
-                let Value::Aggregate { set, .. } = &decided.value else { return Ok(()) };
                 let signatures = federation.signatures(node.member);
                 let roster = Roster::new(&federation.manifest, &signatures);
                 let certificate = &decided.certificate;
                 let valid = certificate.kind == VoteKind::Precommit
-                    && certificate.decision == Decision::Set
+                    && certificate.decision == decided.value.decision()
                     && certificate.value == decided.value.id()
                     && certificate.is_valid(&roster, entry.round);
                 if !valid {
                     return Err(format!("round {}: decided without a true quorum", entry.round));
                 }
-                self.decided.insert((node.member, entry.round), set.clone());
+                if let Value::Aggregate { set, .. } = &decided.value {
+                    self.decided.insert((node.member, entry.round), set.clone());
+                }
                 Ok(())
             }
             Fact::Started(Job::PartialDecrypt { round, set }) => {

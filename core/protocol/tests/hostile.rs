@@ -1,0 +1,167 @@
+//! Nothing that comes in makes the machine panic, and nothing that comes in for free makes it grow.
+
+mod fixture;
+
+use fedshield_protocol::event::{Command, Event, TimerId};
+use fedshield_protocol::ids::{Digest, MemberIndex, Round, Time, View};
+use fedshield_protocol::job::{Applied, Combined, CommitmentBody, JobId, JobOutput};
+use fedshield_protocol::manifest::ValidManifest;
+use fedshield_protocol::message::{Body, Decision, Signed, Value, Vote, VoteKind};
+use fedshield_protocol::object::ObjectRef;
+use fixture::{machine, message, object, signed_manifest};
+use proptest::prelude::*;
+
+fn digest() -> impl Strategy<Value = Digest> {
+    prop_oneof![
+        (0_u8..4).prop_map(|b| Digest([b; 32])),
+        Just(Value::Skip.id()),
+        Just(Value::Void.id())
+    ]
+}
+
+fn any_object() -> impl Strategy<Value = ObjectRef> {
+    (0_u8..6).prop_map(object)
+}
+
+fn commitment() -> impl Strategy<Value = CommitmentBody> {
+    (any_object(), prop::collection::vec(any_object(), 3..6)).prop_map(|(ciphertext, boxes)| {
+        CommitmentBody { ciphertext, boxes, shares: vec![1], layout: Digest([1; 32]) }
+    })
+}
+
+fn body() -> impl Strategy<Value = Body> {
+    let set = prop::collection::vec((0_u16..6, digest()), 0..5)
+        .prop_map(|set| set.into_iter().map(|(m, d)| (MemberIndex(m), d)).collect::<Vec<_>>());
+    let vote = (any::<bool>(), any::<bool>(), 0_u32..6, prop::option::of(digest()));
+    prop_oneof![
+        commitment().prop_map(|body| Body::Commitment(Box::new(body))),
+        prop::collection::vec(digest(), 0..4).prop_map(Body::Holds),
+        digest().prop_map(Body::Complaint),
+        (digest(), 0_u16..5).prop_map(|(commitment, member)| Body::Preimage {
+            commitment,
+            member: MemberIndex(member),
+            preimage: vec![1]
+        }),
+        set.prop_map(Body::Report),
+        (digest(), any_object())
+            .prop_map(|(set, aggregate)| Body::Attestation { set, aggregate }),
+        vote.prop_map(|(set, pre, view, value)| Body::Vote(Vote {
+            decision: if set { Decision::Set } else { Decision::End },
+            kind: if pre { VoteKind::Prevote } else { VoteKind::Precommit },
+            view: View(view),
+            value
+        })),
+        (digest(), any_object()).prop_map(|(set, object)| Body::Partial { set, object }),
+        digest().prop_map(Body::RecordSignature),
+        prop::collection::vec(digest(), 0..9).prop_map(Body::Want),
+        any::<u64>().prop_map(|r| Body::RecordsRequest(Round(r))),
+        prop::collection::vec(any::<u8>(), 0..40).prop_map(Body::SealingKey),
+    ]
+}
+
+fn output() -> impl Strategy<Value = JobOutput> {
+    prop_oneof![
+        commitment().prop_map(JobOutput::Contribution),
+        any::<bool>().prop_map(|valid| JobOutput::Checked { valid }),
+        any_object().prop_map(JobOutput::Aggregated),
+        any_object().prop_map(JobOutput::Partial),
+        Just(JobOutput::Combined(Combined::NotYet)),
+        (digest(), digest()).prop_map(|(key, sum)| JobOutput::Combined(Combined::Opened {
+            key,
+            sum,
+            culprits: vec![MemberIndex(9), MemberIndex(1)]
+        })),
+        any_object().prop_map(|adapter| JobOutput::Applied(Applied {
+            adapter,
+            accepted: true,
+            nonce: Digest([1; 32])
+        })),
+        Just(JobOutput::Adopted),
+        Just(JobOutput::Settled),
+    ]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let timer = prop::sample::select(vec![
+        TimerId::Commit,
+        TimerId::Transfer,
+        TimerId::View,
+        TimerId::Decrypt,
+        TimerId::Round,
+        TimerId::Status,
+    ]);
+    let manifest = ValidManifest::founded(signed_manifest(4)).unwrap();
+    let signed = (0_u16..4, 0_u64..3, body()).prop_map(move |(from, round, body)| {
+        let bytes = message(&manifest, Round(round), from, body);
+        Event::Message { from: MemberIndex(from), bytes }
+    });
+    prop_oneof![
+        6 => signed,
+        2 => timer.prop_map(Event::Tick),
+        2 => (0_u64..12, output()).prop_map(|(id, output)| Event::JobDone(JobId(id), output)),
+        1 => (0_u64..12).prop_map(|id| Event::JobFailed(JobId(id), "no".into())),
+        1 => any_object().prop_map(Event::ObjectReady),
+        1 => any_object().prop_map(Event::ObjectFailed),
+        1 => any::<u16>().prop_map(|m| Event::PeerUp(MemberIndex(m))),
+        1 => any::<u16>().prop_map(|m| Event::PeerDown(MemberIndex(m))),
+        1 => prop_oneof![Just(Command::Pause), Just(Command::Resume)].prop_map(Event::Operator),
+        1 => prop::collection::vec(any::<u8>(), 0..300)
+            .prop_map(|bytes| Event::Message { from: MemberIndex(0), bytes }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn random_events(events in prop::collection::vec((0_u64..500, event()), 0..80)) {
+        let mut machine = machine(0);
+        machine.handle(Time(0), Event::Boot { records: vec![], journal: vec![] });
+        let mut now = 0;
+        for (ms, event) in events {
+            now += ms;
+            machine.handle(Time(now), event);
+        }
+    }
+
+    #[test]
+    fn random_bytes(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        let mut versioned = vec![1];
+        versioned.extend_from_slice(&bytes);
+        for bytes in [bytes, versioned] {
+            if let Ok(signed) = Signed::decode(&bytes) {
+                prop_assert_eq!(signed.encode().unwrap(), bytes.clone());
+            }
+            let mut machine = machine(0);
+            let journal = vec![bytes.clone()];
+            machine.handle(Time(0), Event::Boot { records: vec![], journal });
+            machine.handle(Time(0), Event::Message { from: MemberIndex(1), bytes });
+        }
+    }
+}
+
+#[test]
+fn what_is_dropped_is_counted() {
+    let manifest = ValidManifest::founded(signed_manifest(4)).unwrap();
+    let mut machine = machine(0);
+    machine.handle(Time(0), Event::Boot { records: vec![], journal: vec![] });
+    let good = message(&manifest, Round(0), 1, Body::Complaint(Digest([1; 32])));
+    let mut forged = good.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    let mut trailing = good.clone();
+    trailing.push(0);
+    let mut old = good.clone();
+    old[0] = 0;
+    let later = message(&manifest, Round(9), 1, Body::Complaint(Digest([1; 32])));
+    let cases = [
+        (forged, "message: signature"),
+        (trailing, "message: not canonical"),
+        (old, "message: malformed"),
+        (later, "message: other round"),
+        (vec![1; 300_000], "message: too long"),
+    ];
+    for (bytes, reason) in cases {
+        machine.handle(Time(1), Event::Message { from: MemberIndex(1), bytes });
+        assert_eq!(machine.status().dropped.get(reason), Some(&1), "{reason}");
+    }
+}

@@ -1,0 +1,65 @@
+//! A ledger proves itself, and any flipped byte is found and its record named.
+
+mod fixture;
+
+use fedshield_protocol::ledger::{LedgerError, decode, encode, verify};
+use proptest::prelude::*;
+
+#[test]
+fn a_ledger_of_every_outcome_verifies() {
+    let (manifest, records) = fixture::ledger();
+    let summary = verify(&manifest, &decode(&encode(&records).unwrap()).unwrap()).unwrap();
+    assert_eq!(summary.records, 4);
+    assert_eq!(
+        (summary.applied, summary.rejected, summary.voided, summary.skipped),
+        (1, 1, 1, 1)
+    );
+    assert_eq!(summary.tip.adapter, Some(fixture::object(7)));
+}
+
+#[test]
+fn order_quorum_and_manifest_matter() {
+    let (manifest, records) = fixture::ledger();
+    let mut swapped = records.clone();
+    swapped.swap(1, 2);
+    let mut short = records.clone();
+    short[2].signatures.pop();
+    let mut twice = records.clone();
+    let first = twice[3].signatures[0].clone();
+    twice[3].signatures[1] = first;
+    for (changed, expected) in [(swapped, 1), (short, 2), (twice, 3)] {
+        match verify(&manifest, &changed) {
+            Err(LedgerError::Record { index, .. }) => assert_eq!(index, expected),
+            other => panic!("{other:?}"),
+        }
+    }
+    let mut other = manifest;
+    other.manifest.rounds = 4;
+    assert!(matches!(verify(&other, &records), Err(LedgerError::Manifest(_))));
+}
+
+#[test]
+fn a_flipped_byte_anywhere_is_found() {
+    let (manifest, records) = fixture::ledger();
+    let bytes = encode(&records).unwrap();
+    // Where each record ends, its length included.
+    let mut ends = Vec::new();
+    let mut end = 8;
+    for record in &records {
+        end += encode(std::slice::from_ref(record)).unwrap().len() - 8;
+        ends.push(end);
+    }
+    proptest!(ProptestConfig::with_cases(400), |(at in 0..bytes.len(), flip in 1_u8..)| {
+        let mut changed = bytes.clone();
+        changed[at] ^= flip;
+        let result = decode(&changed).and_then(|records| verify(&manifest, &records));
+        match result {
+            Err(LedgerError::NotALedger) => prop_assert!(at < 8),
+            Err(LedgerError::Record { index, .. }) => {
+                let holder = ends.iter().position(|end| at < *end).unwrap();
+                prop_assert_eq!(index, holder);
+            }
+            other => prop_assert!(false, "byte {}: {:?}", at, other),
+        }
+    });
+}

@@ -1,0 +1,149 @@
+//! The bytes on the wire and in the journal, pinned. A change here is a change of version.
+
+mod fixture;
+
+use std::collections::BTreeMap;
+
+use data_encoding::HEXLOWER;
+use fedshield_protocol::agreement::VotingState;
+use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
+use fedshield_protocol::job::CommitmentBody;
+use fedshield_protocol::journal::{Entry, Note};
+use fedshield_protocol::manifest::ValidManifest;
+use fedshield_protocol::message::{
+    Bits, Body, Collected, Decided, Decision, Grounds, Heartbeat, Known, Proposal, Set, Signed,
+    Value, Vote, VoteKind,
+};
+use fixture::{certificate, ledger, message, object, sign, signed_manifest};
+
+fn bodies() -> Vec<Body> {
+    let manifest = ValidManifest::founded(signed_manifest(4)).unwrap();
+    let set: Set = (0..3).map(|m| (MemberIndex(m), Digest([m as u8; 32]))).collect();
+    let report = Body::Report(set.clone());
+    let reports: BTreeMap<_, _> = (0..3)
+        .map(|m| (MemberIndex(m), (set.clone(), sign(&manifest, Round(2), m, &report))))
+        .collect();
+    let collected = Collected::pack(&reports, 3).unwrap();
+    let value = Value::Aggregate { set: set.clone(), aggregate: object(5) };
+    let attestation = (MemberIndex(0), sign(&manifest, Round(2), 0, &report));
+    let bits = || Bits::of(4, [MemberIndex(1), MemberIndex(3)]);
+    let known = Known {
+        keys: bits(),
+        commitments: bits(),
+        holds: bits(),
+        reports: bits(),
+        attestations: bits(),
+        prevotes: bits(),
+        precommits: bits(),
+        partials: bits(),
+        signatures: bits(),
+    };
+    let heartbeat = Heartbeat {
+        ready: true,
+        head: Digest([1; 32]),
+        set_decided: true,
+        end_decided: false,
+        voting: Some((Decision::End, View(2))),
+        has_proposal: false,
+        known,
+    };
+    let commitment = CommitmentBody {
+        ciphertext: object(1),
+        boxes: (2..6).map(object).collect(),
+        shares: vec![1, 2, 3],
+        layout: Digest([4; 32]),
+    };
+    let vote = Vote {
+        decision: Decision::Set,
+        kind: VoteKind::Precommit,
+        view: View(3),
+        value: Some(value.id()),
+    };
+    vec![
+        Body::Status(Box::new(heartbeat)),
+        Body::SealingKey(vec![9; 32]),
+        Body::Commitment(Box::new(commitment)),
+        Body::Holds(vec![Digest([1; 32]), Digest([2; 32])]),
+        Body::Complaint(Digest([3; 32])),
+        Body::Preimage {
+            commitment: Digest([3; 32]),
+            member: MemberIndex(2),
+            preimage: vec![1, 2, 3],
+        },
+        report,
+        Body::Collected { view: View(1), collected: collected.clone() },
+        Body::Attestation { set: Digest([5; 32]), aggregate: object(6) },
+        Body::Proposal(Box::new(Proposal {
+            view: View(0),
+            value: value.clone(),
+            polka: None,
+            grounds: Some(Grounds { collected, attestations: vec![attestation] }),
+        })),
+        Body::Vote(vote),
+        Body::Decided(Box::new(Decided {
+            certificate: certificate(&manifest, Round(2), &value),
+            value,
+        })),
+        Body::Partial { set: Digest([5; 32]), object: object(8) },
+        Body::RecordSignature(Digest([6; 32])),
+        Body::Want(vec![Digest([7; 32])]),
+        Body::RecordsRequest(Round(300)),
+        Body::Records(ledger().1.into_iter().take(1).collect()),
+    ]
+}
+
+#[test]
+fn messages_are_pinned() {
+    let manifest = ValidManifest::founded(signed_manifest(4)).unwrap();
+    let mut pinned = String::new();
+    for body in bodies() {
+        assert!(body.is_shaped(4), "{}", body.kind());
+        let kind = body.kind();
+        let bytes = message(&manifest, Round(2), 1, body.clone());
+        assert_eq!(Signed::decode(&bytes).unwrap().body, body);
+        // Long ones by digest; the signature covers the content either way.
+        let shown = match bytes.len() {
+            0..=200 => HEXLOWER.encode(&bytes),
+            length => format!("{length} bytes, blake3 {}", blake3::hash(&bytes)),
+        };
+        pinned.push_str(&format!("{kind}: {shown}\n"));
+    }
+    insta::assert_snapshot!(pinned);
+}
+
+#[test]
+fn journal_entries_are_pinned() {
+    let state = VotingState {
+        view: View(2),
+        cast: [((View(2), VoteKind::Prevote), None)].into_iter().collect(),
+        locked: None,
+        valid: None,
+        proposed: Some(View(1)),
+    };
+    let notes = [
+        Note::Reported(vec![(MemberIndex(1), Digest([1; 32]))]),
+        Note::Attested { set: Digest([2; 32]), aggregate: object(3) },
+        Note::Voting { decision: Decision::Set, state, values: vec![Value::Skip] },
+        Note::Released { set: Digest([4; 32]), object: object(5) },
+    ];
+    let mut pinned = String::new();
+    for note in notes {
+        let entry = Entry::new(Round(7), note);
+        let bytes = entry.encode().unwrap();
+        assert_eq!(Entry::decode(&bytes).unwrap(), entry);
+        pinned.push_str(&HEXLOWER.encode(&bytes));
+        pinned.push('\n');
+    }
+    insta::assert_snapshot!(pinned);
+}
+
+#[test]
+fn the_founding_digests_are_pinned() {
+    let manifest = ValidManifest::founded(signed_manifest(4)).unwrap();
+    insta::assert_snapshot!(format!(
+        "manifest {}\nfederation {}\nbeacon {}",
+        manifest.digest(),
+        manifest.federation(),
+        manifest.first_beacon()
+    ));
+}

@@ -1,0 +1,62 @@
+//! The checkers are checked: each planted bug must be found, and by which of them.
+
+use fedshield_netsim::l0::{Bug, Crash, Failure, Fault, Federation, Options, Partition, Plan, run_seed};
+use fedshield_protocol::ids::MemberIndex;
+
+/// The first failure among some seeds.
+fn find(members: u16, bug: Bug, plan: Option<&Plan>, seeds: u64) -> Option<Failure> {
+    let federation = Federation::new(members).with_bug(bug);
+    (0..seeds).find_map(|seed| {
+        let options = Options { bug: Some(bug), plan: plan.cloned(), ..Options::default() };
+        run_seed(&federation, seed, &options).err()
+    })
+}
+
+/// Two sides that cannot hear each other, and twins that talk to both.
+fn split_by_twins(members: u16, twins: &[u16], side: &[u16]) -> Plan {
+    let mut plan = Plan::calm(members);
+    plan.faulty = twins.iter().map(|m| (MemberIndex(*m), Fault::Twins)).collect();
+    plan.split = (0..members).map(|m| side.contains(&m)).collect();
+    plan.heal_ms = 60_000;
+    let partition = Partition { from_ms: 0, until_ms: 60_000, side: plan.split.clone() };
+    plan.partitions = vec![partition];
+    plan
+}
+
+#[test]
+fn a_majority_quorum_forks() {
+    let plan = split_by_twins(7, &[0, 1], &[5, 6]);
+    let failure = find(7, Bug::MajorityQuorum, Some(&plan), 10).expect("not found");
+    assert!(["agreement", "certificate"].contains(&failure.checker), "{failure}");
+    // With the true quorum the same plan does no harm.
+    let options = Options { plan: Some(plan), ..Options::default() };
+    run_seed(&Federation::new(7), 0, &options).unwrap();
+}
+
+#[test]
+fn forgotten_votes_are_noticed() {
+    let failure = find(4, Bug::VotesNotPersisted, None, 400).expect("not found");
+    assert!(["agreement", "blame", "release_once"].contains(&failure.checker), "{failure}");
+}
+
+#[test]
+fn a_low_threshold_opens_too_early() {
+    let failure = find(7, Bug::LowThreshold, Some(&Plan::calm(7)), 20).expect("not found");
+    assert_eq!(failure.checker, "certificate", "{failure}");
+}
+
+#[test]
+fn two_contributors_are_too_few() {
+    let mut plan = Plan::calm(4);
+    plan.faulty = vec![(MemberIndex(3), Fault::Silent)];
+    plan.crashes = vec![Crash { node: 2, at_ms: 550, down_ms: 9_000 }];
+    plan.heal_ms = 10_000;
+    let failure = find(4, Bug::TooFewContributors, Some(&plan), 40).expect("not found");
+    assert_eq!(failure.checker, "min_contributors", "{failure}");
+}
+
+#[test]
+fn a_spent_update_must_not_come_again() {
+    let failure = find(4, Bug::SpentResent, Some(&Plan::calm(4)), 5).expect("not found");
+    assert_eq!(failure.checker, "spent", "{failure}");
+}
