@@ -4,7 +4,7 @@ mod fixture;
 
 use std::ops::ControlFlow;
 
-use fedshield_train::adapter::{export_peft, import_peft};
+use fedshield_train::adapter::{export_model, export_peft, import_peft};
 use fedshield_train::data::{DataReport, DataSettings};
 use fedshield_train::federated::{Factor, GlobalAdapter, LocalMemory, OpenedSum};
 use fedshield_train::load::{LoadedModel, save_base};
@@ -191,4 +191,24 @@ fn bad_data_is_named_by_file_and_line() {
     let labelled: Vec<&str> =
         report.rendered_tokens.iter().filter(|t| t.1).map(|t| t.0.as_str()).collect();
     assert_eq!(labelled, ["blue", "<end>"]);
+}
+
+#[test]
+fn a_merged_model_is_base_and_adapter() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = fixture::write_model(folder.path());
+    let trainer = fixture::trainer(&model);
+    let data = fixture::data(&trainer, &fixture::write_data(folder.path(), 0));
+    let settings = fixture::settings();
+    let global = trainer.first_adapter(&settings, [1; 32]).unwrap();
+    let theta = trainer.train_round(&global, &settings, [1; 32], &data, &mut go_on).unwrap().theta;
+    let trained = global.with_trained(&theta).unwrap();
+    let out = folder.path().join("merged");
+    export_model(&out, &LoadedModel::open(&model).unwrap(), Some(&trained), false).unwrap();
+    let merged = fixture::trainer(&out);
+    let beside = trainer.evaluate(Some(&trained), &data.train).unwrap().loss;
+    let inside = merged.evaluate(None, &data.train).unwrap().loss;
+    let base = trainer.evaluate(None, &data.train).unwrap().loss;
+    assert!((beside - inside).abs() < 1e-4 && (base - inside).abs() > 1e-2, "{beside} {inside}");
+    assert_eq!(merged.tokenizer().eos, trainer.tokenizer().eos);
 }

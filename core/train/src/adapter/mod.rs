@@ -1,6 +1,8 @@
-//! Adapters in the formats of other programs.
+//! Adapters and models in the formats of other programs.
 
 mod config;
+mod merge;
 mod peft;
 
+pub use merge::export_model;
 pub use peft::{export_peft, import_peft};

@@ -1,6 +1,9 @@
 //! Tokenizers and templates.
 
+mod chat;
 mod template;
+#[cfg(test)]
+mod tests;
 mod tokenizer;
 
 pub use template::{Segment, Template, tokenize};

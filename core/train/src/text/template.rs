@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::chat;
 use super::tokenizer::TextTokenizer;
 use crate::data::{Example, Role, Turn};
 use crate::model::TokenSequence;
@@ -16,6 +17,8 @@ pub enum Template {
     Alpaca,
     /// `<|im_start|>role`, text, `<|im_end|>` for each turn.
     ChatMl,
+    /// The model's own chat template.
+    Model,
     /// `USER:` and `ASSISTANT:` on one line each, after a system sentence.
     Vicuna,
 }
@@ -26,10 +29,11 @@ impl Template {
         match name {
             "alpaca" => Ok(Self::Alpaca),
             "chatml" => Ok(Self::ChatMl),
+            "model" => Ok(Self::Model),
             "vicuna" => Ok(Self::Vicuna),
             other => Err(TrainError::Template {
                 name: other.to_owned(),
-                reason: "not one of alpaca, chatml, vicuna".to_owned(),
+                reason: "not one of alpaca, chatml, model, vicuna".to_owned(),
             }),
         }
     }
@@ -39,6 +43,7 @@ impl Template {
         match self {
             Self::Alpaca => "alpaca",
             Self::ChatMl => "chatml",
+            Self::Model => "model",
             Self::Vicuna => "vicuna",
         }
     }
@@ -75,10 +80,10 @@ The assistant gives helpful, detailed, and polite answers to the user's question
 impl Template {
     /// Renders a whole example, answers included. The tokenizer knows the model's own template.
     pub fn render(self, example: &Example, tokenizer: &TextTokenizer) -> Result<Vec<Segment>> {
-        let _ = tokenizer;
         match self {
             Self::Alpaca => self.alpaca(example),
             Self::ChatMl => Ok(chatml(&example.turns())),
+            Self::Model => chat::render(&example.turns(), tokenizer),
             Self::Vicuna => Ok(vicuna(&example.turns())),
         }
     }

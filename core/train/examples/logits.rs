@@ -1,0 +1,45 @@
+//! Next-token logits of a base model with and without a PEFT adapter, for comparing with transformers + PEFT
+//! (`tests/parity/compare_export.py`). Also writes the base as a Hugging Face folder, dequantised, so that both
+//! sides run the same weights.
+//!
+//! ```text
+//! cargo run -p fedshield-train --example logits -- MODEL ADAPTER_FOLDER PROMPTS.txt OUT_FOLDER
+//! ```
+//!
+//! PROMPTS.txt has one prompt on each line. OUT_FOLDER gets `base/` and `logits.safetensors`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use fedshield_train::adapter::{export_model, import_peft};
+use fedshield_train::federated::FederatedSettings;
+use fedshield_train::load::{LoadedModel, write_safetensors};
+use fedshield_train::{adapter_logits, cpu};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let words: Vec<PathBuf> = std::env::args().skip(1).map(PathBuf::from).collect();
+    let [model, adapter, prompts, out] = words.as_slice() else {
+        return Err("usage: logits MODEL ADAPTER_FOLDER PROMPTS.txt OUT_FOLDER".into());
+    };
+    let model = LoadedModel::open(model)?;
+    export_model(&out.join("base"), &model, None, false)?;
+    let adapter = import_peft(adapter, &model.config, &FederatedSettings::default())?;
+    let mut silent = adapter.clone();
+    // B = 0 makes the adapter silent, which is the base.
+    silent.silence();
+    let decoder = model.decoder(&cpu())?;
+    let mut tensors = BTreeMap::new();
+    for (index, prompt) in std::fs::read_to_string(prompts)?.lines().enumerate() {
+        let ids = model.tokenizer.encode(prompt)?;
+        let vocab = decoder.config().vocab_size;
+        for (name, adapter) in [("base", &silent), ("adapted", &adapter)] {
+            let logits = adapter_logits(&decoder, adapter, &ids, ids.len());
+            let last = logits[logits.len() - vocab..].to_vec();
+            tensors.insert(format!("{name}.{index:03}"), (vec![vocab], last));
+        }
+        let floats = ids.iter().map(|id| *id as f32).collect();
+        tensors.insert(format!("ids.{index:03}"), (vec![ids.len()], floats));
+    }
+    write_safetensors(&out.join("logits.safetensors"), &tensors)?;
+    Ok(())
+}
