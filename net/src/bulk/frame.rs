@@ -143,7 +143,7 @@ impl Response {
         let header = split_header(bytes);
         let length = header.length;
         let fits = match header.kind {
-            KIND_LIST => length % 32 == 0 && length / 32 <= MAX_LIST_DIGESTS,
+            KIND_LIST => length.is_multiple_of(32) && length / 32 <= MAX_LIST_DIGESTS,
             KIND_CHUNK => length > INDEX_BYTES && length <= INDEX_BYTES + CHUNK_SIZE_BYTES,
             KIND_REFUSED => length == 1,
             kind => return Err(FrameError::Kind { kind }),

@@ -216,10 +216,13 @@ pub(crate) struct MemoryStore {
     inner: Arc<Inner>,
 }
 
+/// The bytes, and the chunks that are there.
+type Arriving = (Vec<u8>, BTreeSet<u32>);
+
 #[derive(Default)]
 struct Inner {
     complete: Mutex<HashMap<ObjectRef, Vec<u8>>>,
-    partial: Mutex<HashMap<ObjectRef, (Vec<u8>, BTreeSet<u32>)>>,
+    partial: Mutex<HashMap<ObjectRef, Arriving>>,
     writes: Mutex<u32>,
     hook: Mutex<Option<Arc<WriteHook>>>,
 }
