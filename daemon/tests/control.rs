@@ -117,6 +117,10 @@ async fn a_socket_that_a_dead_daemon_left_is_replaced() {
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
     assert!(socket.exists());
     ControlServer::bind(&socket).unwrap();
+    let file = folder.path().join("notes.txt");
+    std::fs::write(&file, "precious").unwrap();
+    assert!(matches!(ControlServer::bind(&file), Err(ControlError::Disk(_))));
+    assert_eq!(std::fs::read(&file).unwrap(), b"precious");
 }
 
 /// One plain request over any stream; gives the whole answer.
@@ -159,7 +163,11 @@ async fn the_pages_show_metrics_health_and_a_dashboard_without_outside_links() {
     tokio::spawn(server.serve(host(), metrics, CancellationToken::new()));
     let get = async |path: &str| {
         let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        plain(stream, &format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")).await
+        plain(
+            stream,
+            &format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1:9\r\nconnection: close\r\n\r\n"),
+        )
+        .await
     };
     let page = get("/metrics").await;
     for line in [
@@ -176,6 +184,9 @@ async fn the_pages_show_metrics_health_and_a_dashboard_without_outside_links() {
     assert!(get("/readyz").await.starts_with("HTTP/1.1 503"));
     assert!(get("/v1/status").await.contains("\"state\":\"idle\""));
     assert!(get("/v1/ledger").await.starts_with("HTTP/1.1 404"));
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let rebound = "GET /v1/status HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n";
+    assert!(plain(stream, rebound).await.starts_with("HTTP/1.1 421"));
     let dashboard = get("/").await;
     assert!(dashboard.contains("content-security-policy"));
     assert!(!dashboard.contains("http://") && !dashboard.contains("https://"));

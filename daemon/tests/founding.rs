@@ -323,6 +323,34 @@ async fn a_manifest_file_of_another_model_stops_the_start() {
 }
 
 #[tokio::test]
+async fn a_join_that_was_lost_is_made_again_and_a_draft_that_is_gone_is_left() {
+    let network = Network::default();
+    let mut owner = owner(&network).await;
+    let file = Home::new(owner.folder.path()).draft();
+    let before_invite = std::fs::read(&file).unwrap();
+    let node = Node::new(&network, "b");
+    let invite = owner.invite().await;
+    let before_join = std::fs::read(&file).unwrap();
+    node.join(&invite).await.unwrap();
+
+    // As if the request had never arrived.
+    std::fs::write(&file, before_join).unwrap();
+    owner.restart();
+    assert_eq!(owner.founding.members().len(), 1);
+    node.founding.poll().await.unwrap();
+    assert_eq!(owner.founding.members().len(), 2);
+
+    // As if the owner had begun anew.
+    std::fs::write(&file, before_invite).unwrap();
+    owner.restart();
+    let error = node.founding.poll().await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::InviteUnknown);
+    assert_eq!(node.state(), NodeState::Idle);
+    assert!(node.founding.view().borrow().last_error.is_some());
+    node.join(&owner.invite().await).await.unwrap();
+}
+
+#[tokio::test]
 async fn stopping_ends_the_wait() {
     let network = Network::default();
     let owner = owner(&network).await;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 
@@ -49,7 +49,7 @@ impl ControlError {
     }
 }
 
-/// A bound control socket. The socket file goes when this is dropped.
+/// A bound control socket. The socket file goes when serving ends.
 #[derive(Debug)]
 pub struct ControlServer {
     listener: UnixListener,
@@ -63,18 +63,28 @@ impl ControlServer {
     /// [`ControlError`].
     pub fn bind(path: &Path) -> Result<Self, ControlError> {
         let disk = |error| DiskError::at(path, error);
-        durable::make_folder(durable::parent(path))?;
+        let folder = durable::parent(path);
+        durable::make_folder(folder)?;
         match StdUnixStream::connect(path) {
             Ok(_) => return Err(ControlError::InUse { path: path.to_path_buf() }),
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                fs::remove_file(path).map_err(disk)?;
+                remove_stale(path).map_err(disk)?;
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(disk(error).into()),
         }
-        // The folder is private, so nobody else gets in between these two calls.
-        let listener = UnixListener::bind(path).map_err(disk)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(disk)?;
+        // Bound where nobody else can look, so that it is private before it has its name.
+        let private = folder.join(format!(".fs{}", std::process::id()));
+        durable::make_folder(&private)?;
+        let hidden = private.join("s");
+        let bound = (|| {
+            let listener = UnixListener::bind(&hidden)?;
+            fs::set_permissions(&hidden, fs::Permissions::from_mode(0o600))?;
+            fs::rename(&hidden, path)?;
+            Ok(listener)
+        })();
+        let _ = fs::remove_dir_all(&private);
+        let listener = bound.map_err(disk)?;
         Ok(Self { listener, path: path.to_path_buf() })
     }
 
@@ -94,6 +104,14 @@ impl ControlServer {
             .with_graceful_shutdown(stop.cancelled_owned())
             .await
     }
+}
+
+/// Removes a socket that nobody answers on, and nothing else.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.file_type().is_socket() {
+        return fs::remove_file(path);
+    }
+    Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file here that is no socket"))
 }
 
 /// Removes the socket file when serving ends.

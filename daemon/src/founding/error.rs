@@ -148,6 +148,21 @@ impl FoundingError {
         })
     }
 
+    /// True if the owner will not have this node, so that it need not ask again.
+    #[must_use]
+    pub const fn ends_joining(&self) -> bool {
+        matches!(
+            self,
+            Self::Invite(_)
+                | Self::InviteUnknown
+                | Self::InviteUsed
+                | Self::Frozen
+                | Self::ModelMismatch { .. }
+                | Self::TermsChanged { .. }
+                | Self::Refused { .. }
+        )
+    }
+
     /// True if trying again later may help without anybody doing anything.
     #[must_use]
     pub const fn is_transient(&self) -> bool {

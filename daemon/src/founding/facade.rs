@@ -262,7 +262,8 @@ impl Founding {
     /// Waits until the federation is founded, asking the owner from time to time if this node has joined a draft.
     ///
     /// # Errors
-    /// What cannot be mended by waiting, for instance terms that changed. `Ok(None)`: stopped before.
+    /// What cannot be mended by waiting, for instance terms that changed: tell the operator and call again, it waits for
+    /// the next command. `Ok(None)`: stopped before.
     pub async fn run(
         &self,
         stop: &CancellationToken,
@@ -303,6 +304,9 @@ impl Founding {
     /// See [`FoundingError`]; also shown in the view.
     pub async fn poll(&self) -> Result<(), FoundingError> {
         let result = self.exchange(Ask::Poll).await;
+        if result.as_ref().is_err_and(FoundingError::ends_joining) {
+            self.forget_joining()?;
+        }
         self.lock().last_error = result.as_ref().err().map(ToString::to_string);
         self.publish();
         result
@@ -315,16 +319,22 @@ impl Founding {
         let first = joiner.join_request();
         self.lock().joiner = Some(joiner);
         let result = self.exchange(first).await;
-        match &result {
-            // The owner may have taken us in although its answer was lost: polling finds out.
-            Err(error) if !error.is_transient() => {
-                self.lock().joiner = None;
-                durable::erase(&path)?;
-            }
-            _ => {}
+        // After a lost answer the owner may have taken us in: polling finds out.
+        if result.as_ref().is_err_and(FoundingError::ends_joining) {
+            self.forget_joining()?;
         }
         self.publish();
         result
+    }
+
+    /// Leaves a draft that did not come to be. A node that has signed stays: its signature may still be used.
+    fn forget_joining(&self) -> Result<(), FoundingError> {
+        let mut state = self.lock();
+        if state.joiner.as_ref().is_some_and(|joiner| joiner.joining.signed.is_none()) {
+            durable::erase(&self.inner.home.joining())?;
+            state.joiner = None;
+        }
+        Ok(())
     }
 
     /// Asks, does what follows from the answer, and asks again while that is what follows.

@@ -186,7 +186,8 @@ mod tests {
         let text = invite().to_string();
         assert!(text.starts_with("fs1"));
         assert_eq!(text.parse::<Invite>().unwrap(), invite());
-        let (head, tail) = text.to_uppercase().split_at(40).clone();
+        let capitals = text.to_uppercase();
+        let (head, tail) = capitals.split_at(40);
         let folded = format!("  {head}\r\n{tail}\n");
         assert_eq!(folded.parse::<Invite>().unwrap(), invite());
     }

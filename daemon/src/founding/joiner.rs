@@ -98,6 +98,8 @@ impl Joiner {
     /// What follows from the owner's answer.
     pub(super) fn take(&mut self, reply: Reply, key: &SigningKey) -> Result<Next, FoundingError> {
         match reply {
+            // The request to join was lost: ask again.
+            Reply::Refused { refusal: Refusal::NotJoined } => Ok(Next::Ask(self.join_request())),
             Reply::Refused { refusal } => Err(refused(refusal, &self.joining.terms.base_model)),
             Reply::Terms { .. } => Err(FoundingError::Answer("terms again".into())),
             Reply::Waiting { draft } => {
@@ -137,7 +139,7 @@ impl Joiner {
     fn check_manifest(&self, manifest: &Manifest) -> Result<(), FoundingError> {
         self.check_accepted(manifest)?;
         let changed = |what: &str| Err(FoundingError::TermsChanged { what: what.to_owned() });
-        if !manifest.members.contains(&self.joining.own) {
+        if !manifest.members.iter().any(|member| self.is_own(member)) {
             return changed("this node's own entry is missing or was altered");
         }
         let owner = self.joining.invite.owner;
@@ -145,6 +147,14 @@ impl Joiner {
             return changed("the owner is not a member");
         }
         Ok(())
+    }
+
+    /// This node's entry, perhaps with the addresses of an earlier start: those are hints, not promises.
+    fn is_own(&self, member: &Member) -> bool {
+        let own = &self.joining.own;
+        member.name == own.name
+            && member.identity_key == own.identity_key
+            && member.sealing_key == own.sealing_key
     }
 
     fn check_accepted(&self, manifest: &Manifest) -> Result<(), FoundingError> {
@@ -180,6 +190,7 @@ pub(super) fn refused(refusal: Refusal, own: &Digest) -> FoundingError {
         Refusal::InviteExpired { seconds } => InviteError::Expired { seconds }.into(),
         Refusal::InviteUsed => FoundingError::InviteUsed,
         Refusal::Frozen => FoundingError::Frozen,
+        Refusal::NotJoined => FoundingError::Refused { reason: "this node has not joined".into() },
         Refusal::TermsChanged => {
             FoundingError::TermsChanged { what: "the owner has changed them since".into() }
         }

@@ -65,12 +65,20 @@ pub(super) enum Reply {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Refusal {
     InviteUnknown,
-    InviteExpired { seconds: u64 },
+    InviteExpired {
+        seconds: u64,
+    },
     InviteUsed,
     Frozen,
+    /// The invite is good, but nobody has joined with it yet.
+    NotJoined,
     TermsChanged,
-    ModelMismatch { expected: Digest },
-    Other { reason: String },
+    ModelMismatch {
+        expected: Digest,
+    },
+    Other {
+        reason: String,
+    },
 }
 
 impl Refusal {

@@ -232,7 +232,7 @@ impl Owner {
         let manifest = &self.draft.manifest;
         let Some(place) = manifest.members.iter().position(|member| member.identity_key == *from)
         else {
-            return Err(Refusal::other("not a member of this draft: join first"));
+            return Err(if self.draft.frozen { Refusal::Frozen } else { Refusal::NotJoined });
         };
         if !self.draft.frozen {
             return Ok(Reply::Waiting { draft: manifest.clone() });

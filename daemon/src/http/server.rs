@@ -3,8 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -108,8 +109,30 @@ impl HttpServer {
             .route(path::ROUNDS, get(rounds_page))
             .route(path::MEMBERS, get(members_page))
             .with_state(pages);
+        let router = if self.address.ip().is_loopback() {
+            router.layer(middleware::from_fn(check_host))
+        } else {
+            router
+        };
         axum::serve(self.listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
     }
+}
+
+/// A page from elsewhere must not read these by giving its own name the address 127.0.0.1.
+async fn check_host(request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let name = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
+    let local = |name: &str| {
+        name.eq_ignore_ascii_case("localhost")
+            || name
+                .trim_matches(['[', ']'])
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|it| it.is_loopback())
+    };
+    if name.is_some_and(local) {
+        return next.run(request).await;
+    }
+    (StatusCode::MISDIRECTED_REQUEST, "ask for 127.0.0.1 or localhost\n").into_response()
 }
 
 async fn dashboard() -> Response {
