@@ -23,7 +23,7 @@ pub use progress::ProgressBoard;
 
 use crate::control::api::NodeStatus;
 use crate::journal::Journal;
-use crate::objects::ObjectFolder;
+use crate::objects::Objects;
 use crate::pipeline::Pipeline;
 use crate::store::Ledger;
 use jobs::{Finished, JobRunner};
@@ -52,8 +52,6 @@ pub struct HostParts {
     pub members: Vec<IdentityKey>,
     /// Their names.
     pub names: Vec<String>,
-    /// This member.
-    pub me: MemberIndex,
     /// The network, with the members set.
     pub net: NetHandle,
     /// Where promises are kept.
@@ -61,7 +59,7 @@ pub struct HostParts {
     /// Where records are kept.
     pub ledger: Arc<Ledger>,
     /// Where bytes are kept.
-    pub objects: Arc<ObjectFolder>,
+    pub objects: Arc<Objects>,
     /// Who computes.
     pub pipeline: Arc<Pipeline>,
     /// What the pipeline reported.
@@ -70,16 +68,18 @@ pub struct HostParts {
     pub status: Arc<watch::Sender<NodeStatus>>,
 }
 
+/// A finished job, or a timer.
+pub struct Wake(Option<Finished>);
+
 /// One member's machine at work.
 pub struct Host {
     machine: Machine,
     members: Vec<IdentityKey>,
     names: Vec<String>,
-    me: MemberIndex,
     net: NetHandle,
     journal: Journal,
     ledger: Arc<Ledger>,
-    objects: Arc<ObjectFolder>,
+    objects: Arc<Objects>,
     pipeline: Arc<Pipeline>,
     progress: Arc<ProgressBoard>,
     status: Arc<watch::Sender<NodeStatus>>,
@@ -105,7 +105,6 @@ impl Host {
             machine: parts.machine,
             members: parts.members,
             names: parts.names,
-            me: parts.me,
             net: parts.net,
             journal: parts.journal,
             ledger: parts.ledger,
@@ -129,25 +128,31 @@ impl Host {
         Ok(host)
     }
 
-    /// Waits for a timer or a finished job and handles it. Cancel-safe: whatever it waits for stays.
+    /// Waits for a timer or a finished job. Cancel-safe: whatever it waits for stays; handling is [`Self::turn`]'s.
+    pub async fn wake(&mut self) -> Wake {
+        let next = self.timers.next().map(|at| self.clock.instant(at));
+        tokio::select! {
+            finished = self.finished.recv() => Wake(finished),
+            () = sleep_until(next) => Wake(None),
+        }
+    }
+
+    /// Handles what [`Self::wake`] waited for. Must run to its end.
     ///
     /// # Errors
     /// See [`HostError`].
-    pub async fn turn(&mut self) -> Result<(), HostError> {
-        let next = self.timers.next().map(|at| self.clock.instant(at));
-        let event = tokio::select! {
-            finished = self.finished.recv() => match finished {
-                Some(Finished { id, result }) if self.jobs.finish(id) => match result {
-                    Ok(output) => Event::JobDone(id, output),
-                    Err(reason) => {
-                        tracing::error!(job = id.0, %reason, "job failed");
-                        self.status.send_modify(|status| status.last_error = Some(reason.clone()));
-                        Event::JobFailed(id, reason)
-                    }
-                },
-                _ => return Ok(()),
+    pub async fn turn(&mut self, wake: Wake) -> Result<(), HostError> {
+        let event = match wake.0 {
+            Some(Finished { id, result }) if self.jobs.finish(id) => match result {
+                Ok(output) => Event::JobDone(id, output),
+                Err(reason) => {
+                    tracing::error!(job = id.0, %reason, "job failed");
+                    self.status.send_modify(|status| status.last_error = Some(reason.clone()));
+                    Event::JobFailed(id, reason)
+                }
             },
-            () = sleep_until(next) => match self.timers.take_due(self.clock.now()) {
+            Some(_) => return Ok(()),
+            None => match self.timers.take_due(self.clock.now()) {
                 Some(timer) => Event::Tick(timer),
                 None => return Ok(()),
             },

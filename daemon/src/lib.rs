@@ -15,3 +15,26 @@ pub mod journal;
 pub mod objects;
 pub mod service;
 pub mod store;
+
+pub mod host;
+pub mod node;
+pub mod pipeline;
+mod randomness;
+mod sealing_keys;
+
+/// An error and what it came from, on one line.
+#[must_use]
+pub fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Transparent errors repeat their cause.
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

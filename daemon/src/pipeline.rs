@@ -34,12 +34,13 @@ use fedshield_protocol::job::{Job, JobOutput};
 
 pub use error::PipelineError;
 pub use evaluate::LossComparison;
-pub use learning::Learning;
+pub use learning::{Learning, LearningSources, OpenedModel};
+pub use combine::OpenedSum;
 pub use observer::{ContributionSizes, NoObserver, Observer, Stage, TrainingStep};
 pub use terms::Terms;
 
 use crate::host::Cancel;
-use crate::objects::ObjectFolder;
+use crate::objects::Objects;
 use crate::identity::SecretStore;
 use state::State;
 
@@ -47,7 +48,7 @@ use state::State;
 pub struct Pipeline {
     terms: Terms,
     learning: Arc<Learning>,
-    objects: Arc<ObjectFolder>,
+    objects: Arc<Objects>,
     secrets: Arc<SecretStore>,
     folder: std::path::PathBuf,
     observer: Arc<dyn Observer>,
@@ -63,7 +64,7 @@ impl Pipeline {
     pub fn open(
         terms: Terms,
         learning: Arc<Learning>,
-        objects: Arc<ObjectFolder>,
+        objects: Arc<Objects>,
         secrets: Arc<SecretStore>,
         folder: std::path::PathBuf,
         observer: Arc<dyn Observer>,

@@ -18,6 +18,20 @@ pub(crate) fn load(
         .map(SealingKeyPair::from_secret))
 }
 
+/// The key pair of the first round, made at the first start; its public half stands in the manifest.
+pub(crate) fn first(
+    secrets: &SecretStore,
+    rng: &mut impl rand::CryptoRng,
+) -> Result<SealingKeyPair, SecretStoreError> {
+    let first = Round(0);
+    if let Some(pair) = load(secrets, first)? {
+        return Ok(pair);
+    }
+    let pair = SealingKeyPair::generate(rng);
+    store(secrets, first, &pair)?;
+    Ok(pair)
+}
+
 /// All key pairs for `round` and before, newest first.
 pub(crate) fn load_up_to(
     secrets: &SecretStore,

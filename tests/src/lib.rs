@@ -1,1 +1,12 @@
-//! End-to-end tests of FedShield live in `tests/tests/`; what several of them need is here.
+//! Real federations for the end-to-end tests: real homes, real daemon processes, the real command line.
+
+mod daemon;
+mod federation;
+pub mod fuzz;
+mod program;
+mod work;
+
+pub use daemon::Daemon;
+pub use federation::{Federation, Terms, eventually, make_home};
+pub use program::{Program, Run};
+pub use work::Work;

@@ -1,11 +1,15 @@
 //! `daemon`: this node in the foreground, the same function as the `fedshieldd` program.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use fedshieldd::control::api::ErrorCode;
 use fedshieldd::home::Home;
+use fedshieldd::identity::PASSPHRASE_FILE_VARIABLE;
+use fedshieldd::node;
 
 use super::config::SetFlags;
 use crate::connection;
@@ -38,10 +42,53 @@ const POLL: Duration = Duration::from_millis(200);
 /// # Errors
 /// Whatever keeps it from starting or ends it.
 pub fn run(args: &DaemonArgs, home: &Home) -> Result<(), Failure> {
+    if let Some(file) = &args.passphrase_file {
+        return again_with_passphrase(file);
+    }
     if args.stop_with_stdin {
         stop_when_stdin_ends(home.clone())?;
     }
-    Err(Failure::new(ErrorCode::Internal, "the daemon library cannot run a node yet"))
+    node::run_process(home, &args.set.overrides()).map_err(|error| {
+        let failure = Failure::new(error.code(), fedshieldd::error_chain(&error));
+        let failure = failure.at(home.path().display());
+        match error.code() {
+            ErrorCode::ConfigInvalid => failure.next("try `fedshield-cli config check`"),
+            ErrorCode::NoIdentity => failure.next("make one with `fedshield-cli init`"),
+            ErrorCode::IdentityLocked => {
+                failure.next("name the passphrase's file: `--passphrase-file FILE`")
+            }
+            ErrorCode::AddressInUse => {
+                failure.next("is another daemon running for this home or port?")
+            }
+            _ => failure,
+        }
+    })
+}
+
+/// The daemon library takes the passphrase's file from the environment, and a process cannot safely change its own: so
+/// this one becomes another with the variable set and the flag left out.
+fn again_with_passphrase(file: &Path) -> Result<(), Failure> {
+    let file = file.canonicalize().map_err(|error| {
+        Failure::new(ErrorCode::IdentityLocked, format!("cannot read the passphrase: {error}"))
+            .at(file.display())
+    })?;
+    let program = std::env::current_exe()
+        .map_err(|error| Failure::io("find this program", Path::new("itself"), &error))?;
+    let mut arguments: Vec<OsString> = Vec::new();
+    let mut given = std::env::args_os().skip(1);
+    while let Some(argument) = given.next() {
+        let text = argument.to_string_lossy();
+        if text == "--passphrase-file" {
+            given.next();
+        } else if !text.starts_with("--passphrase-file=") {
+            arguments.push(argument);
+        }
+    }
+    let error = std::process::Command::new(&program)
+        .args(arguments)
+        .env(PASSPHRASE_FILE_VARIABLE, file)
+        .exec();
+    Err(Failure::io("start this program again", &program, &error))
 }
 
 /// When the program that started this daemon ends, in whatever way, the other end of standard input closes.

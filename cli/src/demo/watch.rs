@@ -6,6 +6,7 @@ use fedshield_protocol::status::Phase;
 use fedshieldd::control::api::{NodeState, NodeStatus};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use super::steps;
 use crate::command::status::{names, progress_text};
 use crate::command::word;
 use crate::screen::Colours;
@@ -26,6 +27,7 @@ const PHASES: [Phase; 8] = [
 pub struct Progress {
     bars: Option<Bars>,
     last: Vec<String>,
+    errors: Vec<Option<String>>,
     colours: Colours,
 }
 
@@ -42,11 +44,21 @@ impl Progress {
         let terminal = std::io::stderr().is_terminal();
         let bars = terminal.then(|| Bars::new(members, rounds));
         let last = vec![String::new(); members.len()];
-        Self { bars, last, colours: Colours::detect(terminal) }
+        let errors = vec![None; members.len()];
+        Self { bars, last, errors, colours: Colours::detect(terminal) }
     }
 
     /// Shows the members' newest status, in the order of their names.
     pub fn show(&mut self, statuses: &[NodeStatus]) {
+        for (status, last) in statuses.iter().zip(&mut self.errors) {
+            if status.last_error != *last {
+                last.clone_from(&status.last_error);
+                if let Some(error) = last {
+                    let line = format!("  {}: {}", status.name, self.colours.odd(error));
+                    say(self.bars.as_ref(), &line);
+                }
+            }
+        }
         match &self.bars {
             Some(bars) => bars.show(statuses, self.colours),
             None => self.print(statuses),
@@ -69,13 +81,20 @@ impl Progress {
         for (status, last) in statuses.iter().zip(&mut self.last) {
             let line = phase_line(status);
             if line != *last {
-                #[expect(clippy::print_stderr, reason = "the place where progress is printed")]
-                {
-                    eprintln!("  {line}");
-                }
+                say(None, &format!("  {line}"));
                 *last = line;
             }
         }
+    }
+}
+
+/// A line that stays: above the bars, if there are any.
+fn say(bars: Option<&Bars>, line: &str) {
+    match bars {
+        Some(bars) => {
+            let _ = bars.all.println(line);
+        }
+        None => steps::say(line),
     }
 }
 

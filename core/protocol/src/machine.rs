@@ -197,8 +197,13 @@ impl Machine {
     }
 
     fn set_reachable(&mut self, member: MemberIndex, reachable: bool) {
-        if let Some(peer) = self.peers.get_mut(member.position()) {
-            peer.reachable = reachable;
+        let Some(peer) = self.peers.get_mut(member.position()) else { return };
+        let is_new = reachable && !peer.reachable;
+        peer.reachable = reachable;
+        if is_new {
+            // What was gossiped before it could be reached has not come to it.
+            let heartbeat = self.heartbeat();
+            self.tell(member, crate::message::Body::Status(Box::new(heartbeat)));
         }
     }
 

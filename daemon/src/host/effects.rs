@@ -2,8 +2,8 @@
 
 use fedshield_net::{Audience, Label};
 use fedshield_protocol::effect::{Effect, Purpose};
-use fedshield_protocol::ids::{IdentityKey, MemberIndex};
-use fedshield_protocol::journal;
+use fedshield_protocol::ids::{IdentityKey, MemberIndex, Round};
+use fedshield_protocol::journal::Entry;
 use fedshield_protocol::object::ObjectRef;
 
 use super::{Host, HostError};
@@ -24,7 +24,8 @@ impl Host {
     pub(super) async fn execute(&mut self, effect: Effect) -> Result<(), HostError> {
         match effect {
             Effect::Persist(bytes) => {
-                let round = journal::round_of(&bytes);
+                // The machine made these bytes; should they not decode, they belong to no round that may be dropped.
+                let round = Entry::decode(&bytes).map_or(Round(u64::MAX), |entry| entry.round);
                 // An fsync blocks this thread only; other tasks move to other threads.
                 tokio::task::block_in_place(|| self.journal.append(round, &bytes))?;
             }
@@ -44,7 +45,7 @@ impl Host {
             Effect::Serve { object, audience, purpose } => {
                 let audience = match audience {
                     None => Audience::Everyone,
-                    Some(members) => Audience::Only(self.keys_of(&members)),
+                    Some(members) => Audience::Members(self.keys_of(&members)),
                 };
                 if let Err(reason) = self.net.serve(object, audience, label(purpose)) {
                     tracing::warn!(object = %object.root.short(), %reason, "cannot serve an object");
@@ -81,7 +82,7 @@ impl Host {
     }
 
     fn fetch(&mut self, object: ObjectRef, holders: &[MemberIndex], purpose: Purpose) {
-        if self.objects.contains(&object) {
+        if self.objects.contains(&object).unwrap_or(false) {
             self.present.push(object);
             return;
         }

@@ -45,6 +45,7 @@ impl Reports {
             self.committee.pop_first();
         }
         if self.phase.is_none_or(|(phase, _)| phase != status.phase) {
+            tracing::info!(round = %status.round, phase = word(status.phase), view = status.view.0, "phase");
             self.close_phase();
             self.phase = Some((status.phase, Instant::now()));
         }

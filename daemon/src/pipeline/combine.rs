@@ -47,8 +47,8 @@ impl Pipeline {
                 Err(reason) => tracing::warn!(%round, %member, %reason, "partial decryption refused"),
             }
         }
-        let open = || Ok::<_, PipelineError>(BufReader::new(self.objects.open(&aggregate)?));
-        let limits = (self.terms.threshold, max_faulty(self.terms.member_count()));
+        let open = || Ok::<_, PipelineError>(BufReader::new(self.objects.file(&aggregate)?));
+        let limits = (self.terms.rules.threshold, self.terms.rules.max_faulty);
         let result = timed(&*self.observer, round, Stage::Combine, || {
             combine(&context, &contributors, limits, &answers, value_count, open()?)
                 .map_err(PipelineError::from)
@@ -90,9 +90,4 @@ impl Pipeline {
     pub fn opened_sum(&self, round: Round) -> Result<OpenedSum, PipelineError> {
         super::round_folder::read_value(&self.round_folder(round)?.join("sum"))
     }
-}
-
-/// f = floor((n - 1) / 3).
-fn max_faulty(members: u16) -> u16 {
-    members.saturating_sub(1) / 3
 }

@@ -14,7 +14,7 @@ use super::observer::{ContributionSizes, Stage, timed};
 use super::round_folder::{Sent, secret};
 use super::{Pipeline, PipelineError};
 use crate::host::Cancel;
-use crate::randomness::OsRandom;
+use crate::randomness::os_random;
 
 /// Name of the sealed result of training, kept until it is spent, so that a skipped round costs no training.
 pub(super) const TRAINED: &str = "trained";
@@ -142,7 +142,7 @@ impl Pipeline {
     ) -> Result<CommitmentBody, PipelineError> {
         let context = self.terms.context(round);
         let sender = self.terms.me.share_index();
-        let mut rng = OsRandom::checked().map_err(PipelineError::Randomness)?;
+        let mut rng = os_random().map_err(PipelineError::Randomness)?;
         let mut nonce = Zeroizing::new([0u8; 32]);
         rand::Rng::fill_bytes(&mut rng, nonce.as_mut_slice());
         let plain = Update {
@@ -160,18 +160,18 @@ impl Pipeline {
             .zip(sealing_keys)
             .map(|(member, bytes)| SealingPublicKey::from_bytes(member, bytes))
             .collect::<Result<Vec<_>, _>>()?;
-        let (commitment, boxes, preimages) = timed(&*self.observer, round, Stage::Share, || {
-            let threshold = self.terms.threshold;
+        let dealt = timed(&*self.observer, round, Stage::Share, || {
+            let threshold = self.terms.rules.threshold;
             commit_key(&context, sender, threshold, &receivers, key, &ciphertext.root.0, &mut rng)
         })?;
-        for (member, preimage) in (0u16..).map(MemberIndex).zip(&preimages) {
+        for (member, preimage) in (0u16..).map(MemberIndex).zip(&dealt.preimages) {
             self.secrets.put(&secret::dealt(round, member), &preimage.to_bytes(&context))?;
         }
-        let boxes = boxes.iter().map(|b| self.objects.put(b)).collect::<Result<Vec<_>, _>>()?;
+        let boxes = dealt.boxes.iter().map(|b| self.objects.put(b)).collect::<Result<Vec<_>, _>>()?;
         Ok(CommitmentBody {
             ciphertext,
             boxes,
-            shares: commitment.to_bytes(&context),
+            shares: dealt.commitment.to_bytes(&context),
             layout: self.layout_digest(global, update.mask.digest()),
         })
     }

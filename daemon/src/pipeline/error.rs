@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use fedshield_protocol::ids::{MemberIndex, Round};
 
-use crate::objects::ObjectFolderError;
+use crate::objects::ObjectStoreError;
 use crate::identity::SecretStoreError;
 
 /// Why a job could not be done. Messages name the file, member or field and what to do.
@@ -40,9 +40,12 @@ pub enum PipelineError {
     /// Encrypting, sharing or opening.
     #[error(transparent)]
     Encryption(#[from] fedshield_he::Error),
+    /// A file that is written so that a crash leaves the old one or the new one.
+    #[error(transparent)]
+    Disk(#[from] crate::durable::DiskError),
     /// The object folder.
     #[error(transparent)]
-    Objects(#[from] ObjectFolderError),
+    Objects(#[from] ObjectStoreError),
     /// The sealed secrets.
     #[error(transparent)]
     Secrets(#[from] SecretStoreError),

@@ -2,6 +2,8 @@
 
 use fedshield_protocol::hash::Use;
 use fedshield_protocol::ids::Round;
+use fedshield_train::Sampling;
+use fedshield_train::data::{Example, Role};
 use fedshield_train::federated::GlobalAdapter;
 
 use super::observer::{Stage, TrainingStep, timed};
@@ -19,6 +21,8 @@ pub struct LossComparison {
     pub federated: f64,
     /// Held-out examples.
     pub examples: usize,
+    /// Held-out response tokens.
+    pub tokens: usize,
     /// A held-out prompt, its reference answer, the base model's answer and the federation's.
     pub sample: Option<SampleAnswer>,
 }
@@ -54,14 +58,16 @@ impl Pipeline {
         timed(&*self.observer, round, Stage::Evaluate, || {
             let local = self.train_alone(federated.t(), cancel)?;
             let held_out = &learning.data.held_out;
-            let loss = |adapter: Option<&GlobalAdapter>| {
-                learning.trainer.evaluate(adapter, held_out).map(|e| e.loss)
+            let base = learning.trainer.evaluate(None, held_out)?;
+            let loss = |adapter: &GlobalAdapter| {
+                learning.trainer.evaluate(Some(adapter), held_out).map(|e| e.loss)
             };
             Ok(LossComparison {
-                base: loss(None)?,
-                local: loss(Some(&local))?,
-                federated: loss(Some(&federated))?,
-                examples: held_out.len(),
+                base: base.loss,
+                local: loss(&local)?,
+                federated: loss(&federated)?,
+                examples: base.examples,
+                tokens: base.tokens,
                 sample: self.sample(&federated)?,
             })
         })
@@ -104,13 +110,21 @@ impl Pipeline {
         let learning = &*self.learning;
         let Some(held_out) = learning.data.held_out.first() else { return Ok(None) };
         let answer = |adapter: Option<&GlobalAdapter>| {
-            learning.trainer.answer(adapter, learning.template, &held_out.example, SAMPLE_TOKENS)
+            let greedy =
+                Sampling { max_tokens: SAMPLE_TOKENS, temperature: 0.0, top_p: 1.0, seed: 0 };
+            learning.trainer.answer(adapter, learning.template, &held_out.example, &greedy)
         };
         Ok(Some(SampleAnswer {
-            prompt: held_out.example.prompt(),
+            prompt: question(&held_out.example),
             reference: held_out.example.answer(),
             before: answer(None)?,
             after: answer(Some(federated))?,
         }))
     }
+}
+
+/// The last thing that a user says in an example.
+fn question(example: &Example) -> String {
+    let asked = example.turns().into_iter().rev().find(|turn| turn.role == Role::User);
+    asked.map(|turn| turn.text).unwrap_or_default()
 }

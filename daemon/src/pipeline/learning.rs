@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use fedshield_protocol::ids::Digest;
 use fedshield_train::TrainError;
-use fedshield_train::data::{DataSet, DataSettings};
+use fedshield_train::data::{DataSet, DataSettings, read_jsonl};
 use fedshield_train::federated::{FederatedSettings, GlobalAdapter};
 use fedshield_train::load::LoadedModel;
 use fedshield_train::text::Template;
-use fedshield_train::train::{RoundResult, TrainSettings, Trainer};
+use fedshield_train::{Progress, RoundResult, TrainSettings, Trainer};
 
 use super::observer::TrainingStep;
 use super::{PipelineError, Terms};
@@ -39,9 +39,20 @@ impl OpenedModel {
     ///
     /// # Errors
     /// Names the file and the tensor that is wrong.
-    pub fn open(sources: LearningSources) -> Result<Self, PipelineError> {
+    pub fn open(sources: LearningSources) -> Result<Self, TrainError> {
         let model = LoadedModel::open(&sources.model)?;
         Ok(Self { sources, model })
+    }
+
+    /// Reads the data files once, so that a broken line is found before anyone waits for this member.
+    ///
+    /// # Errors
+    /// Names the file and line.
+    pub fn check_data(&self) -> Result<(), TrainError> {
+        for path in self.sources.train.iter().chain(&self.sources.held_out) {
+            read_jsonl(path)?;
+        }
+        Ok(())
     }
 
     /// Digest of config, tokenizer and weights.
@@ -62,9 +73,10 @@ impl OpenedModel {
             ..TrainSettings::default()
         };
         let base = self.sources.model.display().to_string();
+        // A base model without a chat template of its own gets the plainest one.
         let template = match terms.template {
-            Some(template) => template,
-            None => self.model.own_template()?,
+            Template::Model if self.model.tokenizer.chat_template.is_none() => Template::Alpaca,
+            named => named,
         };
         let trainer = Trainer::new(self.model, settings)?;
         let data = read_data(&self.sources, &trainer, template, training.sequence_length as usize)?;
@@ -97,7 +109,7 @@ impl Learning {
         cancel: &Cancel,
         on_step: &dyn Fn(TrainingStep),
     ) -> Result<RoundResult, PipelineError> {
-        let mut progress = |step: &fedshield_train::train::Progress| {
+        let mut progress = |step: &Progress| {
             on_step(TrainingStep {
                 step: step.step as u64,
                 steps: step.steps as u64,

@@ -74,7 +74,7 @@ impl Pipeline {
 /// Writes a value so that a crash leaves the old one or the new one.
 pub(super) fn write_value<T: Serialize>(path: &Path, value: &T) -> Result<(), PipelineError> {
     let bytes = postcard::to_allocvec(value).map_err(|e| PipelineError::corrupt(path, e))?;
-    durable::replace(path, &bytes).map_err(|e| PipelineError::file(path, e))
+    Ok(durable::replace(path, &bytes)?)
 }
 
 /// Reads a value written by [`write_value`].

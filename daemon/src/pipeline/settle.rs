@@ -19,7 +19,12 @@ impl Pipeline {
         // In this order: the record of what was sent goes last, so that a crash settles again, not never.
         sealing_keys::retire(&self.secrets, round)?;
         self.remove_round_folder(round)?;
-        self.secrets.erase_all(&secret::all_of(round))?;
+        for name in self.secrets.names(&secret::all_of(round))? {
+            if name != secret::sent(round) {
+                self.secrets.erase(&name)?;
+            }
+        }
+        self.secrets.erase(&secret::sent(round))?;
         Ok(JobOutput::Settled)
     }
 

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::round_folder::secret;
 use super::{Pipeline, PipelineError};
-use crate::randomness::OsRandom;
+use crate::randomness::os_random;
 use crate::sealing_keys;
 
 impl Pipeline {
@@ -16,7 +16,7 @@ impl Pipeline {
         if let Some(pair) = sealing_keys::load(&self.secrets, round)? {
             return Ok(JobOutput::SealingKey(pair.public().to_bytes()));
         }
-        let mut rng = OsRandom::checked().map_err(PipelineError::Randomness)?;
+        let mut rng = os_random().map_err(PipelineError::Randomness)?;
         let pair = SealingKeyPair::generate(&mut rng);
         sealing_keys::store(&self.secrets, round, &pair)?;
         Ok(JobOutput::SealingKey(pair.public().to_bytes()))
@@ -89,7 +89,7 @@ impl Pipeline {
         )?;
         if *commitment.ciphertext_digest() != dealer.body.ciphertext.root.0 {
             return Err(fedshield_he::Error::Remote {
-                member: sender,
+                sender,
                 field: "ciphertext digest",
                 fault: fedshield_he::Fault::Digest,
             }

@@ -7,7 +7,7 @@ use fedshield_train::federated::{GlobalAdapter, LocalMemory};
 
 use super::round_folder::{read_value, write_value};
 use super::{Learning, PipelineError, Terms};
-use crate::objects::ObjectFolder;
+use crate::objects::Objects;
 use crate::identity::SecretStore;
 
 /// Name of the sealed local memory.
@@ -25,7 +25,7 @@ impl State {
         folder: &Path,
         terms: &Terms,
         learning: &Learning,
-        objects: &ObjectFolder,
+        objects: &Objects,
         secrets: &SecretStore,
     ) -> Result<Self, PipelineError> {
         let pointer = folder.join("adapter");

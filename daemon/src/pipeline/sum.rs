@@ -26,7 +26,7 @@ impl Pipeline {
         let value_count = self.value_count(start)?;
         let mut inputs = Vec::with_capacity(set.len());
         for update in set {
-            let file = self.objects.open(&update.body.ciphertext)?;
+            let file = self.objects.file(&update.body.ciphertext)?;
             let reader = Cancellable { reader: BufReader::with_capacity(READ_AHEAD_BYTES, file), cancel };
             inputs.push((update.member.share_index(), reader));
         }
@@ -49,7 +49,7 @@ impl Pipeline {
             let commitment = self.commitment_of(round, update)?;
             entries.push((update.member.share_index(), commitment.digest(&context)));
         }
-        Ok(ContributorSet::new(&context, self.terms.manifest.min_contributors, entries)?)
+        Ok(ContributorSet::new(&context, self.terms.rules.min_contributors, entries)?)
     }
 
     /// How many values each update of the round has.

@@ -2,7 +2,7 @@
 
 use fedshield_he::{Preset, RoundContext};
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
-use fedshield_protocol::manifest::{self, Manifest};
+use fedshield_protocol::manifest::{self, Manifest, Rules, ValidManifest};
 use fedshield_train::federated::{
     AdapterSpec, Algorithm, FederatedSettings, LearningRate, PruneSchedule, ServerOptimizer,
 };
@@ -22,37 +22,36 @@ pub struct Terms {
     pub federation: Digest,
     /// This member.
     pub me: MemberIndex,
-    /// How many partial decryptions open a sum.
-    pub threshold: u16,
+    /// Quorum, threshold, faults tolerated.
+    pub rules: Rules,
     /// The encryption's parameters.
     pub preset: &'static Preset,
     /// The learner's settings.
     pub settings: FederatedSettings,
     /// How examples become text.
-    pub template: Option<Template>,
+    pub template: Template,
 }
 
 impl Terms {
-    /// Reads a validated manifest.
+    /// Reads a valid manifest.
     ///
     /// # Errors
     /// Names the field that this build cannot honour.
-    pub fn new(
-        manifest: Manifest,
-        manifest_digest: Digest,
-        federation: Digest,
-        me: MemberIndex,
-        threshold: u16,
-    ) -> Result<Self, PipelineError> {
+    pub fn new(valid: &ValidManifest, me: MemberIndex) -> Result<Self, PipelineError> {
+        let manifest = valid.manifest().clone();
+        let rules = valid.rules();
         let preset = Preset::by_name(&manifest.encryption.preset)
             .map_err(|e| PipelineError::manifest("encryption.preset", e.to_string()))?;
         preset
-            .check_members(manifest.members.len().try_into().unwrap_or(u16::MAX))
+            .check_members(rules.member_count)
             .map_err(|e| PipelineError::manifest("encryption.preset", e.to_string()))?;
         let settings = settings_of(&manifest)?;
         settings.check().map_err(|e| PipelineError::manifest("training", e.to_string()))?;
-        let template = template_of(&manifest)?;
-        Ok(Self { manifest, manifest_digest, federation, me, threshold, preset, settings, template })
+        let template = Template::parse(&manifest.training.template)
+            .map_err(|e| PipelineError::manifest("training.template", e.to_string()))?;
+        let (manifest_digest, federation) = (valid.digest(), valid.federation());
+        let rules = *rules;
+        Ok(Self { manifest, manifest_digest, federation, me, rules, preset, settings, template })
     }
 
     /// The encryption of one round.
@@ -63,15 +62,8 @@ impl Terms {
 
     /// Threshold and number of members, as sharing wants them.
     #[must_use]
-    pub fn sharing(&self) -> (u16, u16) {
-        (self.threshold, self.member_count())
-    }
-
-    /// Number of members.
-    #[must_use]
-    pub fn member_count(&self) -> u16 {
-        // A validated manifest has at most 100 members.
-        self.manifest.members.len().try_into().unwrap_or(u16::MAX)
+    pub const fn sharing(&self) -> (u16, u16) {
+        (self.rules.threshold, self.rules.member_count)
     }
 
     /// Quanta per unit of an update in applied round `t`.
@@ -87,8 +79,9 @@ fn settings_of(manifest: &Manifest) -> Result<FederatedSettings, PipelineError> 
         .target_modules
         .iter()
         .map(|name| {
+            let reason = || format!("`{name}` is not a projection of a Llama layer");
             Projection::parse(name)
-                .map_err(|e| PipelineError::manifest("adapter.target_modules", e.to_string()))
+                .ok_or_else(|| PipelineError::manifest("adapter.target_modules", reason()))
         })
         .collect::<Result<Vec<_>, _>>()?;
     let (training, pruning) = (&manifest.training, &manifest.pruning);
@@ -121,18 +114,8 @@ fn settings_of(manifest: &Manifest) -> Result<FederatedSettings, PipelineError> 
         server: match manifest.server_optimizer {
             manifest::ServerOptimizer::Plain { rate } => ServerOptimizer::Plain { eta: rate.get() },
             manifest::ServerOptimizer::Momentum { rate, momentum } => {
-                ServerOptimizer::Momentum { eta: rate.get(), momentum: momentum.get() }
+                ServerOptimizer::Momentum { eta: rate.get(), beta: momentum.get() }
             }
         },
     })
-}
-
-/// `None` for `model`: the model's own template.
-fn template_of(manifest: &Manifest) -> Result<Option<Template>, PipelineError> {
-    match manifest.training.template.as_str() {
-        "model" => Ok(None),
-        name => Template::parse(name)
-            .map(Some)
-            .map_err(|e| PipelineError::manifest("training.template", e.to_string())),
-    }
 }

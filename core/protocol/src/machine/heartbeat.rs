@@ -13,7 +13,7 @@ impl Machine {
         self.say(Body::Status(Box::new(heartbeat)));
     }
 
-    fn heartbeat(&self) -> Heartbeat {
+    pub(super) fn heartbeat(&self) -> Heartbeat {
         let round = &self.round;
         let n = self.config.rules().member_count;
         let voting = round.voting();

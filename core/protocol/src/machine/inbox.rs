@@ -59,6 +59,13 @@ impl Machine {
     }
 
     fn keep_for_later(&mut self, signed: Signed) {
+        // Large kinds are said again by whoever sees that they are missing; keeping them would cost memory.
+        if matches!(
+            signed.body,
+            Body::Collected { .. } | Body::Proposal(_) | Body::Decided(_) | Body::Preimage { .. }
+        ) {
+            return self.dropped("message: of the next round");
+        }
         let Some(peer) = self.peers.get_mut(signed.sender.position()) else { return };
         if peer.early.len() < MAX_EARLY_PER_MEMBER {
             peer.early.push(signed);

@@ -82,7 +82,7 @@ mod tests {
                 "{name} is not what the generator makes"
             );
             let read = read_jsonl(&path).expect("the shipped file reads");
-            let held_out = read.iter().filter(|e| is_held_out(e, 0.125)).count();
+            let held_out = read.iter().filter(|e| is_held_out(e, 0.15)).count();
             assert!(held_out >= 60 && read.len() - held_out >= 400, "{name}: {held_out} held out");
         }
     }

@@ -1,0 +1,56 @@
+//! Pre-flight checks of a running node. What cannot be opened at all stops the node before this.
+
+use super::turn::Node;
+use crate::control::api::{Check, DoctorView, Verdict};
+
+/// Free space below which a round may not find room.
+const LOW_DISK_BYTES: u64 = 1 << 30;
+
+impl Node {
+    pub(super) fn doctor(&self) -> DoctorView {
+        let status = self.status.borrow().clone();
+        let reachable = status.listen.iter().any(|address| !address.contains("/127.0.0.1/"));
+        let mut checks = vec![
+            check(
+                "identity",
+                self.identity.is_protected(),
+                "sealed with a passphrase",
+                "the identity file is in clear",
+                "make a new home with `init --passphrase-file FILE` before real use",
+            ),
+            check(
+                "addresses",
+                reachable,
+                &format!("listening on {}", status.listen.join(", ")),
+                "only this machine can reach this node",
+                "set `listen` to an address that other members can dial",
+            ),
+        ];
+        checks.push(match rustix::fs::statvfs(self.home.path()) {
+            Ok(disk) => {
+                let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+                check(
+                    "disk",
+                    free >= LOW_DISK_BYTES,
+                    &format!("{} MiB free", free >> 20),
+                    &format!("only {} MiB free", free >> 20),
+                    "a round keeps every member's ciphertext: free some space",
+                )
+            }
+            Err(error) => check("disk", false, "", &error.to_string(), "look at the home folder"),
+        });
+        if let Some(error) = status.last_error {
+            checks.push(check("rounds", false, "", &error, "see the log for what led to it"));
+        }
+        DoctorView { checks }
+    }
+}
+
+fn check(name: &str, fine: bool, good: &str, bad: &str, hint: &str) -> Check {
+    Check {
+        name: name.to_owned(),
+        verdict: if fine { Verdict::Ok } else { Verdict::Warning },
+        message: if fine { good } else { bad }.to_owned(),
+        hint: (!fine).then(|| hint.to_owned()),
+    }
+}

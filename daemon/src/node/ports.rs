@@ -1,0 +1,35 @@
+//! The network as the founding sees it.
+
+use std::time::Duration;
+
+use fedshield_net::{JoinError, Multiaddr, NetHandle};
+use fedshield_protocol::ids::IdentityKey;
+
+use crate::founding::{JoinAnswer, JoinPort, JoinPortError};
+
+/// How long one question to the owner may take.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The join protocol of the network.
+pub(super) struct NetJoinPort(pub(super) NetHandle);
+
+impl JoinPort for NetJoinPort {
+    fn request(&self, to: IdentityKey, addresses: Vec<String>, bytes: Vec<u8>) -> JoinAnswer {
+        let net = self.0.clone();
+        Box::pin(async move {
+            let addresses: Vec<Multiaddr> =
+                addresses.iter().filter_map(|address| address.parse().ok()).collect();
+            if addresses.is_empty() {
+                return Err(JoinPortError::Unreachable("the invite has no usable address".into()));
+            }
+            net.join_request(addresses, to, bytes, JOIN_TIMEOUT).await.map_err(|error| {
+                let text = error.to_string();
+                match error {
+                    JoinError::Timeout { .. } => JoinPortError::Timeout(text),
+                    JoinError::TooLarge { .. } => JoinPortError::Local(text),
+                    _ => JoinPortError::Unreachable(text),
+                }
+            })
+        })
+    }
+}

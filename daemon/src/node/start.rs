@@ -1,0 +1,225 @@
+//! Opens everything that a node needs, in an order in which each failure is found before others notice.
+
+use std::sync::Arc;
+
+use fedshield_net::{Multiaddr, Net, NetConfig, NetEvent, NetHandle, SecretKey, Tuning};
+use fedshield_protocol::manifest::Member;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::object_port::NetObjects;
+use super::ports::NetJoinPort;
+use super::turn::Node;
+use super::NodeError;
+use crate::config::{Config, Loaded};
+use crate::control::api::{NodeState, NodeStatus};
+use crate::founding::{Founding, Local};
+use crate::home::Home;
+use crate::http::{HttpServer, Metrics};
+use crate::identity::{Identity, Passphrase, SecretStore};
+use crate::journal::{Entry, Journal};
+use crate::objects::Objects;
+use crate::pipeline::{LearningSources, OpenedModel};
+use crate::randomness::os_random;
+use crate::store::{Ledger, SledStore};
+use crate::sealing_keys;
+use crate::control::{ControlHost, ControlPort, ControlServer, control_channel};
+
+/// Starts a node up to the point where it can be talked to.
+pub(super) async fn start(
+    home: &Home,
+    loaded: Loaded,
+    stop: &CancellationToken,
+) -> Result<Node, NodeError> {
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let config = loaded.config;
+    let lock = home.lock()?;
+    let identity = Arc::new(open_identity(home)?);
+    let secrets = Arc::new(SecretStore::open(&home.secrets(), &identity)?);
+    let (journal, entries) = open_journal(home)?;
+    let ledger = Arc::new(Ledger::new(Arc::new(SledStore::open(&home.store())?)));
+    let objects = Arc::new(Objects::open(&home.objects())?);
+    let sources = sources(&config)?;
+    use_threads(config.training.threads);
+    let model = open_model(sources).await?;
+    let base_model = model.digest();
+    let (net, net_events) = listen(&config, &identity, &objects).await?;
+    let local = Local { member: own_entry(home, &config, &identity, &secrets, &net)?, base_model };
+    let founding =
+        Founding::open(home, Arc::clone(&identity), local, Arc::new(NetJoinPort(net.clone())))?;
+    let (port, ControlHost { commands, status }) =
+        control_channel(first_status(&config, &identity, &net));
+    serve_control(home, &config, port.clone(), stop)?;
+    let http = serve_http(&config, port, stop).await?;
+    status.send_modify(|status| status.http = http);
+    Ok(Node {
+        home: home.clone(),
+        identity,
+        secrets,
+        journal: Some((journal, entries)),
+        ledger,
+        objects,
+        model: Some(model),
+        net,
+        net_events,
+        founding,
+        status: Arc::new(status),
+        commands,
+        host: None,
+        _lock: lock,
+    })
+}
+
+fn open_identity(home: &Home) -> Result<Identity, NodeError> {
+    let passphrase = Passphrase::from_environment()?;
+    Ok(Identity::open(&home.identity(), passphrase.as_ref())?)
+}
+
+fn open_journal(home: &Home) -> Result<(Journal, Vec<Vec<u8>>), NodeError> {
+    let (journal, replay) = Journal::open(&home.journal())?;
+    if let Some(torn) = replay.torn {
+        tracing::warn!(offset = torn.offset, bytes = torn.length, "the journal's torn end was cut off");
+    }
+    let entries = replay.entries.into_iter().map(|Entry { bytes, .. }| bytes).collect();
+    Ok((journal, entries))
+}
+
+fn sources(config: &Config) -> Result<LearningSources, NodeError> {
+    let missing = |key, what: &str| NodeError::Setting {
+        key,
+        reason: format!("is not set: {what}, in config.toml or with a flag of `init`"),
+    };
+    let model =
+        config.model.path.clone().ok_or_else(|| missing("model.path", "name the base model"))?;
+    if config.data.train.is_empty() {
+        return Err(missing("data.train", "name at least one JSONL file"));
+    }
+    Ok(LearningSources {
+        model,
+        train: config.data.train.clone(),
+        held_out: config.data.held_out.clone(),
+        held_out_fraction: config.data.held_out_fraction.unwrap_or(DEFAULT_HELD_OUT),
+    })
+}
+
+/// Part of the examples that stays out of training when no held-out file is named.
+const DEFAULT_HELD_OUT: f64 = 0.1;
+
+fn use_threads(threads: usize) {
+    if threads > 0 {
+        // Fails only if the pool exists already, as in tests with several nodes in one process.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    }
+}
+
+async fn open_model(sources: LearningSources) -> Result<OpenedModel, NodeError> {
+    let work = tokio::task::spawn_blocking(move || {
+        let model = OpenedModel::open(sources).map_err(NodeError::Model)?;
+        model.check_data().map_err(NodeError::Data)?;
+        Ok(model)
+    });
+    work.await.map_err(|_| NodeError::Gone("reading the model"))?
+}
+
+async fn listen(
+    config: &Config,
+    identity: &Identity,
+    objects: &Arc<Objects>,
+) -> Result<(NetHandle, mpsc::Receiver<NetEvent>), NodeError> {
+    let listen = config
+        .listen
+        .iter()
+        .map(|text| {
+            text.parse::<Multiaddr>().map_err(|e| NodeError::Setting {
+                key: "listen",
+                reason: format!("`{text}` is not a multiaddress: {e}"),
+            })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let started = Net::start(NetConfig {
+        identity: SecretKey::new(identity.seed()),
+        listen,
+        store: Arc::new(NetObjects(Arc::clone(objects))),
+        tuning: Tuning::default(),
+    });
+    Ok(started.await?)
+}
+
+fn own_entry(
+    home: &Home,
+    config: &Config,
+    identity: &Identity,
+    secrets: &SecretStore,
+    net: &NetHandle,
+) -> Result<Member, NodeError> {
+    // Once founded, the entry in the manifest stands, and its first key may have been erased.
+    let sealing_key = if home.manifest().exists() {
+        Vec::new()
+    } else {
+        let mut rng = os_random().map_err(NodeError::Randomness)?;
+        sealing_keys::first(secrets, &mut rng)?.public().to_bytes()
+    };
+    let addresses = if config.external_addresses.is_empty() {
+        net.listen_addresses().iter().map(ToString::to_string).collect()
+    } else {
+        config.external_addresses.clone()
+    };
+    Ok(Member {
+        name: config.name.clone(),
+        identity_key: identity.key(),
+        sealing_key,
+        addresses,
+    })
+}
+
+fn first_status(config: &Config, identity: &Identity, net: &NetHandle) -> NodeStatus {
+    NodeStatus {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        name: config.name.clone(),
+        identity_key: identity.key(),
+        listen: net.listen_addresses().iter().map(ToString::to_string).collect(),
+        http: None,
+        state: NodeState::Idle,
+        federation: None,
+        machine: None,
+        progress: None,
+        last_error: None,
+    }
+}
+
+fn serve_control(
+    home: &Home,
+    config: &Config,
+    port: ControlPort,
+    stop: &CancellationToken,
+) -> Result<(), NodeError> {
+    let path = config.control.socket.clone().unwrap_or_else(|| home.control_socket());
+    let server = ControlServer::bind(&path)?;
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        if let Err(error) = server.serve(port, stop).await {
+            tracing::error!(%error, "the control socket failed");
+        }
+    });
+    Ok(())
+}
+
+async fn serve_http(
+    config: &Config,
+    port: ControlPort,
+    stop: &CancellationToken,
+) -> Result<Option<String>, NodeError> {
+    let Some(address) = config.http.listen else { return Ok(None) };
+    let server = HttpServer::bind(address).await?;
+    let address = server.address();
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        if let Err(error) = server.serve(port, Metrics::default(), stop).await {
+            tracing::error!(%error, "metrics and dashboard failed");
+        }
+    });
+    tracing::info!(%address, "dashboard");
+    Ok(Some(address.to_string()))
+}

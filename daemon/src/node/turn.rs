@@ -1,0 +1,215 @@
+//! The loop of a node: network, founding, rounds and operator, one thing at a time.
+
+use std::sync::Arc;
+
+use fedshield_net::{MemberAddr, NetEvent, NetHandle};
+use fedshield_protocol::machine::{Config as MachineConfig, Machine};
+use fedshield_protocol::manifest::{SignedManifest, ValidManifest};
+use fedshield_protocol::status::Phase;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::NodeError;
+use crate::control::ControlCommand;
+use crate::control::api::{NodeState, NodeStatus};
+use crate::founding::{Founding, FoundingError};
+use crate::home::{Home, HomeLock};
+use crate::host::{Host, HostParts, ProgressBoard, Wake};
+use crate::identity::{Identity, SecretStore};
+use crate::journal::Journal;
+use crate::objects::Objects;
+use crate::pipeline::{OpenedModel, Pipeline, Terms};
+use crate::service::{Heartbeat, notify_ready, notify_stopping};
+use crate::store::Ledger;
+
+/// Everything that a running node holds.
+pub(super) struct Node {
+    pub(super) home: Home,
+    pub(super) identity: Arc<Identity>,
+    pub(super) secrets: Arc<SecretStore>,
+    /// With what earlier runs wrote; moves into the host.
+    pub(super) journal: Option<(Journal, Vec<Vec<u8>>)>,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) objects: Arc<Objects>,
+    /// Until the manifest says how to use it.
+    pub(super) model: Option<OpenedModel>,
+    pub(super) net: NetHandle,
+    pub(super) net_events: mpsc::Receiver<NetEvent>,
+    pub(super) founding: Founding,
+    pub(super) status: Arc<watch::Sender<NodeStatus>>,
+    pub(super) commands: mpsc::Receiver<ControlCommand>,
+    pub(super) host: Option<Host>,
+    pub(super) _lock: HomeLock,
+}
+
+/// What the loop woke up for.
+enum Woken {
+    Stop,
+    Network(Option<NetEvent>),
+    Command(Option<ControlCommand>),
+    Founded(Result<Option<SignedManifest>, FoundingError>),
+    FoundingChanged,
+    Beat,
+    Host(Wake),
+}
+
+impl Node {
+    /// Runs until `stop`, then leaves in good order.
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), NodeError> {
+        notify_ready();
+        let result = self.turn_until(&stop).await;
+        notify_stopping();
+        stop.cancel();
+        if let Some(host) = &mut self.host {
+            host.stop();
+        }
+        self.net.shutdown().await;
+        if let Err(error) = &result {
+            tracing::error!(%error, "stopping");
+        }
+        result
+    }
+
+    async fn turn_until(&mut self, stop: &CancellationToken) -> Result<(), NodeError> {
+        let founding = self.founding.clone();
+        let waiting = founding.run(stop);
+        tokio::pin!(waiting);
+        let mut founded = false;
+        let heartbeat = Heartbeat::from_environment();
+        let mut beats = heartbeat.interval().map(tokio::time::interval);
+        let mut view = self.founding.view();
+        self.show_founding();
+        loop {
+            let woken = tokio::select! {
+                () = stop.cancelled() => Woken::Stop,
+                event = self.net_events.recv() => Woken::Network(event),
+                command = self.commands.recv() => Woken::Command(command),
+                result = &mut waiting, if !founded => Woken::Founded(result),
+                _ = view.changed() => Woken::FoundingChanged,
+                () = beat(&mut beats) => Woken::Beat,
+                wake = wake(&mut self.host) => Woken::Host(wake),
+            };
+            match woken {
+                Woken::Stop => return Ok(()),
+                Woken::Network(None) => return Err(NodeError::Gone("the network")),
+                Woken::Network(Some(event)) => self.on_network(event).await?,
+                Woken::Command(None) => return Err(NodeError::Gone("the control socket")),
+                Woken::Command(Some(command)) => self.command(command, stop).await?,
+                Woken::Founded(result) => {
+                    founded = true;
+                    if let Some(signed) = result? {
+                        self.activate(signed).await?;
+                    }
+                }
+                Woken::FoundingChanged => self.show_founding(),
+                Woken::Beat => heartbeat.beat(),
+                Woken::Host(wake) => {
+                    if let Some(host) = &mut self.host {
+                        host.turn(wake).await?;
+                    }
+                }
+            }
+            self.show_done();
+        }
+    }
+
+    async fn on_network(&mut self, event: NetEvent) -> Result<(), NodeError> {
+        if let NetEvent::JoinRequest { from, bytes, reply } = event {
+            // Dropping the reply declines.
+            if let Some(answer) = self.founding.answer(&from, &bytes) {
+                reply.answer(answer);
+            }
+            return Ok(());
+        }
+        match &mut self.host {
+            Some(host) => Ok(host.on_network(event).await?),
+            None => Ok(()),
+        }
+    }
+
+    /// The federation is founded: from here on the protocol machine decides.
+    async fn activate(&mut self, signed: SignedManifest) -> Result<(), NodeError> {
+        let valid = ValidManifest::founded(signed.clone())?;
+        let config = MachineConfig::new(signed, self.identity.signing_key().clone())?;
+        let Some(me) = valid.member_by_key(&self.identity.key()) else {
+            return Err(NodeError::Gone("this node's membership"));
+        };
+        let terms = Terms::new(&valid, me)?;
+        let (Some(model), Some((journal, entries))) = (self.model.take(), self.journal.take()) else {
+            return Err(NodeError::Gone("the base model"));
+        };
+        let progress = Arc::new(ProgressBoard::new(Arc::clone(&self.status)));
+        let pipeline = {
+            let (objects, secrets) = (Arc::clone(&self.objects), Arc::clone(&self.secrets));
+            let (folder, observer) = (self.home.training(), Arc::clone(&progress));
+            let work = tokio::task::spawn_blocking(move || {
+                let learning = Arc::new(model.prepare(&terms)?);
+                Pipeline::open(terms, learning, objects, secrets, folder, observer)
+            });
+            Arc::new(work.await.map_err(|_| NodeError::Gone("opening the model"))??)
+        };
+        let members = &valid.manifest().members;
+        let addresses = members
+            .iter()
+            .map(|member| MemberAddr {
+                key: member.identity_key,
+                addresses: member.addresses.iter().filter_map(|text| text.parse().ok()).collect(),
+            })
+            .collect();
+        self.net.set_members(valid.federation(), addresses).await?;
+        let parts = HostParts {
+            machine: Machine::new(config),
+            members: members.iter().map(|member| member.identity_key).collect(),
+            names: members.iter().map(|member| member.name.clone()).collect(),
+            net: self.net.clone(),
+            journal,
+            ledger: Arc::clone(&self.ledger),
+            objects: Arc::clone(&self.objects),
+            pipeline,
+            progress,
+            status: Arc::clone(&self.status),
+        };
+        tracing::info!(federation = %valid.federation(), members = members.len(), "founded");
+        self.host = Some(Host::boot(parts, entries).await?);
+        Ok(())
+    }
+
+    fn show_founding(&self) {
+        let view = self.founding.view().borrow().clone();
+        let summary = view.summary(&self.identity.key());
+        self.status.send_modify(|status| {
+            status.state = view.state;
+            status.federation = summary;
+            if view.last_error.is_some() {
+                status.last_error = view.last_error;
+            }
+        });
+    }
+
+    fn show_done(&self) {
+        self.status.send_if_modified(|status| {
+            let done = status.machine.as_ref().is_some_and(|machine| machine.phase == Phase::Done);
+            let changed = done && status.state != NodeState::Done;
+            if changed {
+                status.state = NodeState::Done;
+            }
+            changed
+        });
+    }
+}
+
+async fn wake(host: &mut Option<Host>) -> Wake {
+    match host {
+        Some(host) => host.wake().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn beat(beats: &mut Option<tokio::time::Interval>) {
+    match beats {
+        Some(beats) => {
+            beats.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,13 @@
+//! The operating system's randomness for libraries that cannot report its failure.
+
+use zeroize::Zeroizing;
+
+/// A ChaCha20 generator seeded by the operating system.
+pub(crate) type OsRandom = rand_chacha::ChaCha20Rng;
+
+/// A fresh generator; the failure of the operating system's randomness is reported here and nowhere else.
+pub(crate) fn os_random() -> Result<OsRandom, String> {
+    let mut seed = Zeroizing::new([0u8; 32]);
+    getrandom::fill(seed.as_mut_slice()).map_err(|e| e.to_string())?;
+    Ok(rand::SeedableRng::from_seed(*seed))
+}

@@ -1,0 +1,123 @@
+//! One daemon process, its log, and ways to end it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use fedshieldd::control::ControlClient;
+use fedshieldd::control::api::{NodeStatus, RoundReport};
+use fedshieldd::home::Home;
+
+use crate::Program;
+
+/// A daemon under test; killed when dropped.
+pub struct Daemon {
+    /// Its home folder.
+    pub home: PathBuf,
+    child: Option<Child>,
+    lines: Receiver<String>,
+    log: Vec<String>,
+}
+
+impl Daemon {
+    /// Starts the daemon of `home`.
+    ///
+    /// # Panics
+    /// If the program cannot be started.
+    pub fn start(program: &Program, home: &Path) -> Self {
+        let mut child = program
+            .command(home)
+            .args(["daemon", "--set", "log.format=json", "--set", "log.level=info"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the daemon starts");
+        let stderr = child.stderr.take().expect("standard error is piped");
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { home: home.to_owned(), child: Some(child), lines, log: Vec::new() }
+    }
+
+    /// The control socket's client.
+    pub fn control(&self) -> ControlClient {
+        ControlClient::new(Home::new(&self.home).control_socket())
+    }
+
+    /// The status, if it answers.
+    pub fn status(&self) -> Option<NodeStatus> {
+        block_on(self.control().status())
+    }
+
+    /// The finished rounds, if it answers.
+    pub fn rounds(&self) -> Vec<RoundReport> {
+        block_on(self.control().rounds()).unwrap_or_default()
+    }
+
+    /// Waits for a line of the log that holds all of `words`.
+    ///
+    /// # Panics
+    /// After `limit` without it.
+    #[track_caller]
+    pub fn wait_for_log(&mut self, words: &[&str], limit: Duration) {
+        let end = Instant::now() + limit;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => {
+                    let found = words.iter().all(|word| line.contains(word));
+                    self.log.push(line);
+                    if found {
+                        return;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                    let tail = self.tail();
+                    panic!("{words:?} is not in the log of {}:\n{tail}", self.home.display());
+                }
+            }
+        }
+    }
+
+    /// SIGKILL, now.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // Fails only if it is dead already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Waits for the process to end by itself; its exit code.
+    pub fn wait(&mut self) -> Option<i32> {
+        self.child.take()?.wait().ok()?.code()
+    }
+
+    /// The end of the log.
+    pub fn tail(&mut self) -> String {
+        self.log.extend(self.lines.try_iter());
+        let skip = self.log.len().saturating_sub(40);
+        self.log[skip..].join("\n")
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Runs one question to the control socket; `None` if there is no answer.
+fn block_on<T, E>(question: impl Future<Output = Result<T, E>>) -> Option<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    runtime.block_on(async {
+        tokio::time::timeout(Duration::from_secs(10), question).await.ok()?.ok()
+    })
+}

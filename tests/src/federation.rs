@@ -1,0 +1,172 @@
+//! A federation of daemon processes on loopback, founded through the command line.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use fedshieldd::control::api::{NodeState, RoundReport};
+
+use crate::{Daemon, Program, Work};
+
+/// What the tests vary; everything else is small, so that many federations fit into a test run.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// Members.
+    pub members: usize,
+    /// Rounds that get an adapter.
+    pub rounds: u64,
+    /// Milliseconds for each phase, before a member that is missing is not waited for any more.
+    pub phase_ms: u64,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { members: 4, rounds: 2, phase_ms: 4000 }
+    }
+}
+
+/// Daemons and their homes; everything goes when it is dropped.
+pub struct Federation {
+    /// In the order of the manifest: the owner first.
+    pub daemons: Vec<Daemon>,
+    /// The program they run.
+    pub program: Program,
+    folder: tempfile::TempDir,
+}
+
+/// Longest wait for something that must happen.
+const LIMIT: Duration = Duration::from_secs(240);
+
+impl Federation {
+    /// Makes homes, starts daemons, founds the federation.
+    ///
+    /// # Panics
+    /// If any step fails.
+    pub fn found(program: &Program, terms: &Terms) -> Self {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let domains = Work::domains();
+        let homes: Vec<PathBuf> = (0..terms.members)
+            .map(|member| {
+                let home = folder.path().join(format!("m{member}"));
+                make_home(program, &home, &format!("m{member}"), &domains[member % domains.len()]);
+                home
+            })
+            .collect();
+        let daemons = homes.iter().map(|home| Daemon::start(program, home)).collect();
+        let mut federation = Self { daemons, program: program.clone(), folder };
+        federation.wait_until("the daemons answer", |daemons| {
+            daemons.iter().all(|daemon| daemon.status().is_some())
+        });
+        federation.draft(terms);
+        federation
+    }
+
+    fn draft(&mut self, terms: &Terms) {
+        let owner = &self.daemons[0].home;
+        let file = self.folder.path().join("terms.toml");
+        let dry = ["federation", "new", "--name", "test", "--dry-run", "--members"];
+        let mut toml = self.program.run(owner, dry.iter().map(ToString::to_string).chain([
+            terms.members.to_string(),
+            "--rounds".into(), terms.rounds.to_string(),
+            "--steps".into(), "1".into(), "--batch".into(), "2".into(), "--seq".into(), "64".into(),
+            "--rank".into(), "2".into(),
+        ])).ok();
+        for (key, value) in [
+            ("commit_ms", terms.phase_ms * 2),
+            ("transfer_ms", terms.phase_ms),
+            ("view_ms", terms.phase_ms / 2),
+            ("decrypt_ms", terms.phase_ms),
+            ("round_ms", terms.phase_ms * 5),
+        ] {
+            toml = set_number(&toml, key, value);
+        }
+        std::fs::write(&file, toml).expect("the terms can be written");
+        let file = file.display().to_string();
+        self.program.run(owner, ["federation", "new", "--terms", &file]).ok();
+        for daemon in &self.daemons[1..] {
+            let invite = self.program.run(owner, ["invite", "--quiet"]).ok();
+            self.program.run(&daemon.home, ["join", "--yes", invite.trim()]).ok();
+        }
+        self.program.run(owner, ["federation", "found"]).ok();
+    }
+
+    /// Polls until `condition`.
+    ///
+    /// # Panics
+    /// If it does not come about; with the ends of all logs.
+    #[track_caller]
+    pub fn wait_until(&mut self, what: &str, condition: impl Fn(&[Daemon]) -> bool) {
+        if !eventually(|| condition(&self.daemons)) {
+            let logs: Vec<String> = self
+                .daemons
+                .iter_mut()
+                .map(|daemon| {
+                    let tail = daemon.tail();
+                    format!("== {}\n{tail}", daemon.home.display())
+                })
+                .collect();
+            panic!("waited in vain until {what}\n{}", logs.join("\n"));
+        }
+    }
+
+    /// Waits until every living daemon has done all rounds.
+    #[track_caller]
+    pub fn wait_until_done(&mut self) {
+        self.wait_until("all rounds are done", |daemons| {
+            daemons.iter().all(|daemon| {
+                daemon.status().is_some_and(|status| status.state == NodeState::Done)
+            })
+        });
+    }
+
+    /// Starts a killed daemon again on its home.
+    pub fn restart(&mut self, member: usize) {
+        let home = self.daemons[member].home.clone();
+        self.daemons[member] = Daemon::start(&self.program, &home);
+    }
+
+    /// The finished rounds of every member.
+    pub fn rounds(&self) -> Vec<Vec<RoundReport>> {
+        self.daemons.iter().map(Daemon::rounds).collect()
+    }
+
+    /// A folder that lives as long as the federation.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+}
+
+/// Makes a home as a user would.
+///
+/// # Panics
+/// If `init` fails.
+pub fn make_home(program: &Program, home: &std::path::Path, name: &str, data: &std::path::Path) {
+    let model = Work::model();
+    let mut args: Vec<std::ffi::OsString> = ["init", "--no-passphrase", "--name", name, "--listen"]
+        .map(Into::into)
+        .to_vec();
+    args.push("/ip4/127.0.0.1/tcp/0".into());
+    args.extend(["--model".into(), model.into_os_string()]);
+    args.extend(["--data".into(), data.as_os_str().to_owned()]);
+    program.run(home, args).ok();
+}
+
+/// Polls `condition` until it holds; false after a generous limit.
+pub fn eventually(condition: impl Fn() -> bool) -> bool {
+    let end = Instant::now() + LIMIT;
+    while Instant::now() < end {
+        if condition() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    false
+}
+
+/// Replaces the number behind `key = ` in TOML text.
+fn set_number(toml: &str, key: &str, value: u64) -> String {
+    let prefix = format!("{key} = ");
+    let lines = toml.lines().map(|line| {
+        if line.starts_with(&prefix) { format!("{prefix}{value}") } else { line.to_owned() }
+    });
+    lines.collect::<Vec<_>>().join("\n") + "\n"
+}

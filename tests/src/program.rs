@@ -1,0 +1,79 @@
+//! Runs the command line as a user would.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The program under test.
+#[derive(Debug, Clone)]
+pub struct Program(PathBuf);
+
+/// What one call printed.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The exit code; -1 after a signal.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Program {
+    /// The program at `path`: `env!("CARGO_BIN_EXE_fedshield")`.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// A call on a home folder, ready to run.
+    pub fn command(&self, home: &Path) -> Command {
+        let mut command = Command::new(&self.0);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("FEDSHIELD_") {
+                command.env_remove(name);
+            }
+        }
+        command.env("NO_COLOR", "1").arg("--home").arg(home).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a call to its end.
+    ///
+    /// # Panics
+    /// If the program cannot be started.
+    pub fn run<I, S>(&self, home: &Path, args: I) -> Run
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<std::ffi::OsStr>,
+    {
+        let output = self.command(home).args(args).output().expect("the program starts");
+        Run {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Run {
+    /// Standard output of a call that must succeed.
+    ///
+    /// # Panics
+    /// If it did not.
+    #[track_caller]
+    pub fn ok(self) -> String {
+        assert_eq!(self.code, 0, "stdout:\n{}\nstderr:\n{}", self.out, self.err);
+        self.out
+    }
+
+    /// Checks a call that must fail: its exit code, and words that its message must have.
+    ///
+    /// # Panics
+    /// If it succeeded, failed otherwise, or said something else.
+    #[track_caller]
+    pub fn fails(self, code: u8, words: &[&str]) {
+        assert_eq!(self.code, i32::from(code), "stdout:\n{}\nstderr:\n{}", self.out, self.err);
+        for word in words {
+            assert!(self.err.contains(word), "`{word}` is not in:\n{}", self.err);
+        }
+    }
+}
