@@ -7,7 +7,7 @@ use crate::synth::choice::Choice;
 use crate::synth::example::Example;
 
 /// Examples in each shipped file: more than 400 to train on and more than 60 to evaluate on, when
-/// an eighth of them is held out.
+/// a seventh of them is held out.
 pub const SHIPPED_EXAMPLES: usize = 560;
 
 /// The seed of the shipped files.
