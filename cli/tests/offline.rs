@@ -80,7 +80,7 @@ fn a_failure_is_json_where_json_was_asked_for() {
     assert_eq!(output.status.code(), Some(3));
     let body: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
     assert_eq!(body["error"]["code"], "not-running");
-    assert!(body["error"]["hint"].as_str().unwrap().contains("fedshield-cli daemon"));
+    assert!(body["error"]["hint"].as_str().unwrap().contains("start `fedshieldd`"));
 }
 
 #[test]
