@@ -159,7 +159,7 @@ pub struct Deadlines {
 }
 
 /// Bytes as base64 text in TOML and JSON, as bytes elsewhere.
-pub mod base64_bytes {
+pub(crate) mod base64_bytes {
     use data_encoding::BASE64;
     use serde::{Deserialize, Deserializer, Serializer, de};
 
@@ -167,7 +167,7 @@ pub mod base64_bytes {
     ///
     /// # Errors
     /// Whatever the serializer returns.
-    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
         if serializer.is_human_readable() {
             serializer.serialize_str(&BASE64.encode(bytes))
         } else {
@@ -179,7 +179,7 @@ pub mod base64_bytes {
     ///
     /// # Errors
     /// If the text is not base64.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
         if deserializer.is_human_readable() {
             let text = String::deserialize(deserializer)?;
             BASE64.decode(text.as_bytes()).map_err(de::Error::custom)
