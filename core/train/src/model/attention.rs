@@ -3,11 +3,12 @@
 //! Query heads that share a key head are stacked along the sequence axis, so that keys and values
 //! are never repeated: q is `[batch, kv_heads, group * len, head_dim]`.
 
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::Tensor;
 
 use super::config::ModelConfig;
+use super::kernels;
 
-/// Shapes and masks for one batch size and sequence length.
+/// Shapes for one batch size and sequence length.
 #[derive(Clone)]
 pub(crate) struct AttentionShape {
     pub(crate) batch: usize,
@@ -27,33 +28,23 @@ impl AttentionShape {
         self.heads / self.kv_heads
     }
 
-    /// `[rows, heads * head_dim]` to `[batch, heads, len, head_dim]`.
-    pub(crate) fn split(&self, x: Tensor<2>, heads: usize) -> Tensor<4> {
-        x.reshape([self.batch, self.len, heads, self.head_dim]).swap_dims(1, 2)
+    /// Shape of queries after splitting.
+    pub(crate) fn queries(&self) -> [usize; 4] {
+        [self.batch, self.heads, self.len, self.head_dim]
     }
 
-    /// The inverse of [`Self::split`].
-    pub(crate) fn join(&self, x: Tensor<4>, heads: usize) -> Tensor<2> {
-        x.reshape([self.batch, heads, self.len, self.head_dim])
-            .swap_dims(1, 2)
-            .reshape([self.batch * self.len, heads * self.head_dim])
+    /// Shape of keys and values after splitting.
+    pub(crate) fn keys(&self) -> [usize; 4] {
+        [self.batch, self.kv_heads, self.len, self.head_dim]
+    }
+
+    /// What scores are multiplied by; it is multiplied into the queries.
+    pub(crate) fn scale(&self) -> f64 {
+        1.0 / (self.head_dim as f64).sqrt()
     }
 
     fn stack(&self, q: Tensor<4>) -> Tensor<4> {
         q.reshape([self.batch, self.kv_heads, self.group() * self.len, self.head_dim])
-    }
-
-    /// Additive mask `[1, 1, group * len, len]`: 0 where a query may look, a large negative number
-    /// elsewhere. A window of w tokens lets position i see i-w+1..=i.
-    pub(crate) fn mask(&self, window: Option<usize>, device: &Device) -> Tensor<4> {
-        let (len, group) = (self.len, self.group());
-        let mut mask = vec![-1e9f32; group * len * len];
-        for (row, line) in mask.chunks_exact_mut(len).enumerate() {
-            let position = row % len;
-            let first = window.map_or(0, |w| (position + 1).saturating_sub(w));
-            line[first..=position].fill(0.0);
-        }
-        Tensor::from_data(TensorData::new(mask, [1, 1, group * len, len]), device)
     }
 }
 
@@ -65,38 +56,35 @@ pub(crate) struct AttentionSaved {
     probabilities: Tensor<4>,
 }
 
-/// `q` is `[batch, heads, len, head_dim]`, `k` and `v` have `kv_heads`; returns the shape of `q`.
+/// `q` is `[batch, heads, len, head_dim]`, already scaled, `k` and `v` have `kv_heads`; returns the shape of
+/// `q`. A window of w tokens lets position i see i-w+1..=i.
 pub(crate) fn forward(
     shape: &AttentionShape,
     q: Tensor<4>,
     k: Tensor<4>,
     v: Tensor<4>,
-    mask: &Tensor<4>,
+    window: Option<usize>,
 ) -> (Tensor<4>, AttentionSaved) {
-    let scale = 1.0 / (shape.head_dim as f64).sqrt();
-    let q = shape.stack(q).mul_scalar(scale);
-    let scores = q.clone().matmul(k.clone().transpose()) + mask.clone();
-    let probabilities = activation::softmax(scores, 3);
-    let out = probabilities.clone().matmul(v.clone());
-    let out = out.reshape([shape.batch, shape.heads, shape.len, shape.head_dim]);
+    let q = shape.stack(q);
+    let scores = q.clone().matmul(k.clone().transpose());
+    let probabilities = kernels::causal_softmax(scores, window);
+    let out = probabilities.clone().matmul(v.clone()).reshape(shape.queries());
     (out, AttentionSaved { q, k, v, probabilities })
 }
 
-/// Gradients of q, k and v, in their own shapes; `d_out` has the shape of the output.
+/// Gradients of q (scaled, as it was given), k and v, in their own shapes; `d_out` has the shape of the
+/// output.
 pub(crate) fn backward(
     shape: &AttentionShape,
     d_out: Tensor<4>,
     saved: AttentionSaved,
 ) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
     let AttentionSaved { q, k, v, probabilities } = saved;
-    let scale = 1.0 / (shape.head_dim as f64).sqrt();
     let d_out = shape.stack(d_out);
     let dv = probabilities.clone().transpose().matmul(d_out.clone());
     let dp = d_out.matmul(v.transpose());
-    let weighted = dp * probabilities.clone();
-    let ds = weighted.clone() - probabilities * weighted.sum_dim(3);
+    let ds = kernels::softmax_backward(dp, &probabilities);
     let dk = ds.clone().transpose().matmul(q);
-    let dq = ds.matmul(k).mul_scalar(scale);
-    let dq = dq.reshape([shape.batch, shape.heads, shape.len, shape.head_dim]);
+    let dq = ds.matmul(k).reshape(shape.queries());
     (dq, dk, dv)
 }

@@ -224,14 +224,11 @@ impl Decoder {
     }
 }
 
-/// Tables and masks of one pass over a batch.
+/// Shapes and tables of one pass over a batch.
 struct Pass<'a> {
     decoder: &'a Decoder,
     shape: AttentionShape,
     rope: RopeTable,
-    /// One mask for each distinct window, and which of them each layer uses.
-    masks: Vec<Tensor<4>>,
-    mask_of_layer: Vec<usize>,
     wants: Wants,
 }
 
@@ -239,25 +236,13 @@ impl<'a> Pass<'a> {
     fn new(decoder: &'a Decoder, sequences: usize, len: usize, wants: Wants) -> Self {
         let config = &decoder.config;
         let shape = AttentionShape::new(config, sequences, len);
-        let mut windows: Vec<Option<usize>> = Vec::new();
-        let mask_of_layer = config
-            .windows
-            .iter()
-            .map(|window| {
-                windows.iter().position(|known| known == window).unwrap_or_else(|| {
-                    windows.push(*window);
-                    windows.len() - 1
-                })
-            })
-            .collect();
-        let masks = windows.iter().map(|w| shape.mask(*w, &decoder.device)).collect();
         let rope = RopeTable::new(config, len, &decoder.device);
-        Self { decoder, shape, rope, masks, mask_of_layer, wants }
+        Self { decoder, shape, rope, wants }
     }
 
     fn context(&self, layer: usize) -> LayerContext<'_> {
-        let mask = &self.masks[self.mask_of_layer[layer]];
-        LayerContext { shape: &self.shape, rope: &self.rope, mask, wants: self.wants }
+        let window = self.decoder.config.windows[layer];
+        LayerContext { shape: &self.shape, rope: &self.rope, window, wants: self.wants }
     }
 
     /// Forward without keeping anything.

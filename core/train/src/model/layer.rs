@@ -1,8 +1,9 @@
 //! One decoder layer: attention and feed-forward blocks with residuals, forward and backward.
 
-use burn::tensor::{Tensor, activation};
+use burn::tensor::Tensor;
 
 use super::attention::{self, AttentionSaved, AttentionShape};
+use super::kernels;
 use super::linear::{Linear, LinearGradients, LinearSaved, Wants};
 use super::lora::{Lora, Projection};
 use super::norm::{NormSaved, RmsNorm};
@@ -22,7 +23,8 @@ pub(crate) struct Layer {
 pub(crate) struct LayerContext<'a> {
     pub(crate) shape: &'a AttentionShape,
     pub(crate) rope: &'a RopeTable,
-    pub(crate) mask: &'a Tensor<4>,
+    /// Attention window of this layer.
+    pub(crate) window: Option<usize>,
     pub(crate) wants: Wants,
 }
 
@@ -67,16 +69,17 @@ impl Layer {
         let k = project(Projection::KProj, &normed);
         let v = project(Projection::VProj, &normed);
         let (q, k, qk_norm) = self.norm_heads(q, k, shape);
-        let q = context.rope.rotate(shape.split(q, shape.heads));
-        let k = context.rope.rotate(shape.split(k, shape.kv_heads));
-        let v = shape.split(v, shape.kv_heads);
-        let (mixed, attention) = attention::forward(shape, q, k, v, context.mask);
-        let mixed = shape.join(mixed, shape.heads);
+        let rope = Some(context.rope);
+        let q = kernels::split_heads(q, shape.queries(), rope, shape.scale());
+        let k = kernels::split_heads(k, shape.keys(), rope, 1.0);
+        let v = kernels::split_heads(v, shape.keys(), None, 1.0);
+        let (mixed, attention) = attention::forward(shape, q, k, v, context.window);
+        let mixed = kernels::join_heads(mixed, shape.queries(), None, 1.0);
         let x = x + project(Projection::OProj, &mixed);
         let (normed, post_norm) = self.post_norm.forward(x.clone());
         let gate = project(Projection::GateProj, &normed);
         let up = project(Projection::UpProj, &normed);
-        let inner = activation::silu(gate.clone()) * up.clone();
+        let inner = kernels::swiglu(&gate, &up);
         let y = x + project(Projection::DownProj, &inner);
         let saved =
             LayerSaved { input_norm, post_norm, projections: kept, qk_norm, attention, gate, up };
@@ -102,17 +105,18 @@ impl Layer {
             dx
         };
         let d_inner = back(Projection::DownProj, dy.clone());
-        let (d_gate, d_up) = swiglu_backward(d_inner, saved.gate, saved.up);
+        let (d_gate, d_up) = kernels::swiglu_backward(&d_inner, &saved.gate, &saved.up);
         let d_normed = back(Projection::GateProj, d_gate) + back(Projection::UpProj, d_up);
         let (dx, post_norm) = self.post_norm.backward(d_normed, &saved.post_norm, wants.base);
         let dy = dy + dx;
 
         let d_mixed = back(Projection::OProj, dy.clone());
-        let d_mixed = shape.split(d_mixed, shape.heads);
+        let d_mixed = kernels::split_heads(d_mixed, shape.queries(), None, 1.0);
         let (dq, dk, dv) = attention::backward(shape, d_mixed, saved.attention);
-        let dq = shape.join(context.rope.rotate_back(dq), shape.heads);
-        let dk = shape.join(context.rope.rotate_back(dk), shape.kv_heads);
-        let dv = shape.join(dv, shape.kv_heads);
+        let rope = Some(context.rope);
+        let dq = kernels::join_heads(dq, shape.queries(), rope, shape.scale());
+        let dk = kernels::join_heads(dk, shape.keys(), rope, 1.0);
+        let dv = kernels::join_heads(dv, shape.keys(), None, 1.0);
         let (dq, dk, qk_norm) = self.norm_heads_backward(dq, dk, &saved.qk_norm, context);
         let d_normed =
             back(Projection::QProj, dq) + back(Projection::KProj, dk) + back(Projection::VProj, dv);
@@ -163,12 +167,4 @@ impl Layer {
         let (dk, k_gamma) = apply(k_norm, dk, k_saved);
         (dq, dk, q_gamma.zip(k_gamma))
     }
-}
-
-/// Gradients of silu(gate) * up. silu'(g) = s (1 + g (1 - s)) with s = sigmoid(g).
-fn swiglu_backward(d: Tensor<2>, gate: Tensor<2>, up: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
-    let sigmoid = activation::sigmoid(gate.clone());
-    let silu = gate.clone() * sigmoid.clone();
-    let slope = sigmoid.clone() * (gate * (sigmoid.neg() + 1.0) + 1.0);
-    (d.clone() * up * slope, d * silu)
 }

@@ -1,7 +1,9 @@
 //! Cross-entropy at the labelled positions, in chunks of rows: the logits of the whole batch never
 //! exist at once, and positions without a label cost nothing.
 
-use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData};
+use burn::tensor::Tensor;
+
+use super::kernels;
 
 /// Rows of logits computed at a time.
 const CHUNK_ROWS: usize = 128;
@@ -25,25 +27,14 @@ pub(crate) fn cross_entropy(
     scale: Option<f64>,
     want_head: bool,
 ) -> HeadOutcome {
-    let device = hidden.device();
     let (mut loss_sum, mut d_rows, mut d_head) = (0.0, Vec::new(), None);
     for (index, chunk) in targets.chunks(CHUNK_ROWS).enumerate() {
         let rows = chunk.len();
         let h = hidden.clone().narrow(0, index * CHUNK_ROWS, rows);
         let logits = h.clone().matmul(head.clone().transpose());
-        let ids: Vec<i32> = chunk.iter().map(|id| *id as i32).collect();
-        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [rows, 1]), &device);
-        let target_logits = logits.clone().gather(1, ids.clone());
-        let max = logits.clone().max_dim(1);
-        let exps = (logits - max.clone()).exp();
-        let sums = exps.clone().sum_dim(1);
-        let losses = sums.clone().log() + max - target_logits;
-        let losses = super::to_vec(losses);
-        loss_sum += losses.iter().map(|loss| f64::from(*loss)).sum::<f64>();
-        let Some(scale) = scale else { continue };
-        let minus_one = Tensor::<2>::ones([rows, 1], &device).neg();
-        let d_logits =
-            (exps / sums).scatter(1, ids, minus_one, IndexingUpdateOp::Add).mul_scalar(scale);
+        let (loss, d_logits) = kernels::cross_entropy(logits, chunk, scale);
+        loss_sum += loss;
+        let Some(d_logits) = d_logits else { continue };
         if want_head {
             let d = d_logits.clone().transpose().matmul(h);
             d_head = Some(match d_head {

@@ -9,6 +9,7 @@ mod batch;
 mod config;
 mod decoder;
 mod full;
+mod kernels;
 mod layer;
 mod linear;
 mod lora;

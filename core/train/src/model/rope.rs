@@ -1,6 +1,8 @@
 //! Rotary position embedding in the rotate-half layout of the Hugging Face weights: coordinate j is
 //! paired with j + head_dim/2, not with its neighbour.
 
+use std::sync::Arc;
+
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::config::{ModelConfig, RopeScaling};
@@ -10,6 +12,9 @@ use super::config::{ModelConfig, RopeScaling};
 pub(crate) struct RopeTable {
     cos: Tensor<4>,
     sin: Tensor<4>,
+    /// The same values on the host, `[len, head_dim / 2]`.
+    host: Arc<(Vec<f32>, Vec<f32>)>,
+    half: usize,
 }
 
 impl RopeTable {
@@ -26,11 +31,17 @@ impl RopeTable {
                 sin.push(angle.sin() as f32);
             }
         }
-        let shape = [1, 1, len, half];
-        Self {
-            cos: Tensor::from_data(TensorData::new(cos, shape), device),
-            sin: Tensor::from_data(TensorData::new(sin, shape), device),
-        }
+        let on_device = |values: &Vec<f32>| {
+            Tensor::from_data(TensorData::new(values.clone(), [1, 1, len, half]), device)
+        };
+        let (cos_tensor, sin_tensor) = (on_device(&cos), on_device(&sin));
+        Self { cos: cos_tensor, sin: sin_tensor, host: Arc::new((cos, sin)), half }
+    }
+
+    /// Cosines and sines of a position, `head_dim / 2` each.
+    pub(crate) fn angles(&self, position: usize) -> (&[f32], &[f32]) {
+        let range = position * self.half..(position + 1) * self.half;
+        (&self.host.0[range.clone()], &self.host.1[range])
     }
 
     /// Rotates `x` of shape `[batch, heads, len, head_dim]`.

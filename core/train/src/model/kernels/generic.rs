@@ -1,0 +1,75 @@
+//! The kernels in tensor operations, for devices other than the CPU, and as the reference in tests.
+
+use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData, activation};
+
+pub(crate) fn rms_norm(x: &Tensor<2>, gamma: &Tensor<1>, eps: f64) -> (Tensor<2>, Tensor<2>) {
+    let mean_square = x.clone().square().mean_dim(1);
+    let inverse = mean_square.add_scalar(eps).sqrt().recip();
+    (x.clone() * inverse.clone() * gamma.clone().unsqueeze(), inverse)
+}
+
+pub(crate) fn rms_norm_backward(
+    dy: &Tensor<2>,
+    x: &Tensor<2>,
+    inverse: &Tensor<2>,
+    gamma: &Tensor<1>,
+) -> Tensor<2> {
+    let normed = x.clone() * inverse.clone();
+    let g = dy.clone() * gamma.clone().unsqueeze();
+    let mean = (g.clone() * normed.clone()).mean_dim(1);
+    (g - normed * mean) * inverse.clone()
+}
+
+pub(crate) fn swiglu(gate: &Tensor<2>, up: &Tensor<2>) -> Tensor<2> {
+    activation::silu(gate.clone()) * up.clone()
+}
+
+/// silu'(g) = s (1 + g (1 - s)) with s = sigmoid(g).
+pub(crate) fn swiglu_backward(
+    d: &Tensor<2>,
+    gate: &Tensor<2>,
+    up: &Tensor<2>,
+) -> (Tensor<2>, Tensor<2>) {
+    let sigmoid = activation::sigmoid(gate.clone());
+    let silu = gate.clone() * sigmoid.clone();
+    let slope = sigmoid.clone() * (gate.clone() * (sigmoid.neg() + 1.0) + 1.0);
+    (d.clone() * up.clone() * slope, d.clone() * silu)
+}
+
+pub(crate) fn causal_softmax(scores: Tensor<4>, window: Option<usize>) -> Tensor<4> {
+    let [_, _, rows, len] = scores.dims();
+    let mut mask = vec![-1e9f32; rows * len];
+    for (row, line) in mask.chunks_exact_mut(len).enumerate() {
+        let position = row % len;
+        let first = window.map_or(0, |w| (position + 1).saturating_sub(w));
+        line[first..=position].fill(0.0);
+    }
+    let mask = Tensor::<4>::from_data(TensorData::new(mask, [1, 1, rows, len]), &scores.device());
+    activation::softmax(scores + mask, 3)
+}
+
+pub(crate) fn softmax_backward(dp: Tensor<4>, p: &Tensor<4>) -> Tensor<4> {
+    let weighted = dp * p.clone();
+    weighted.clone() - p.clone() * weighted.sum_dim(3)
+}
+
+pub(crate) fn cross_entropy(
+    logits: Tensor<2>,
+    targets: Tensor<2, Int>,
+    scale: Option<f64>,
+) -> (f64, Option<Tensor<2>>) {
+    let [rows, _] = logits.dims();
+    let device = logits.device();
+    let target_logits = logits.clone().gather(1, targets.clone());
+    let max = logits.clone().max_dim(1);
+    let exps = (logits - max.clone()).exp();
+    let sums = exps.clone().sum_dim(1);
+    let losses = crate::model::to_vec(sums.clone().log() + max - target_logits);
+    let loss = losses.iter().map(|loss| f64::from(*loss)).sum();
+    let gradient = scale.map(|scale| {
+        let minus_one = Tensor::<2>::ones([rows, 1], &device).neg();
+        let d = (exps / sums).scatter(1, targets, minus_one, IndexingUpdateOp::Add);
+        d.mul_scalar(scale)
+    });
+    (loss, gradient)
+}

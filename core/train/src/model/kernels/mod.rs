@@ -1,0 +1,139 @@
+//! The parts of a layer that are not matrix products, fused. On the CPU device each is one pass over memory,
+//! on all threads; on other devices the same formula in tensor operations. Tests hold the two against each
+//! other.
+
+mod generic;
+mod host;
+#[cfg(test)]
+mod tests;
+
+use burn::tensor::{Int, Tensor, TensorData};
+
+use super::rope::RopeTable;
+use host::HostTensor;
+
+/// y = gamma * x / rms(x) over the last dimension, and 1/rms of each row (`[rows, 1]`).
+pub(crate) fn rms_norm(x: &Tensor<2>, gamma: &Tensor<1>, eps: f64) -> (Tensor<2>, Tensor<2>) {
+    match (HostTensor::borrow(x), HostTensor::borrow(gamma)) {
+        (Some(host_x), Some(gamma)) => host::norm::forward(&host_x, &gamma, eps as f32, x),
+        _ => generic::rms_norm(x, gamma, eps),
+    }
+}
+
+/// The gradient of [`rms_norm`]'s input: inv * (g - xhat * mean(g * xhat)), g = dy * gamma, xhat = x * inv.
+pub(crate) fn rms_norm_backward(
+    dy: &Tensor<2>,
+    x: &Tensor<2>,
+    inverse: &Tensor<2>,
+    gamma: &Tensor<1>,
+) -> Tensor<2> {
+    let all = (
+        HostTensor::borrow(dy),
+        HostTensor::borrow(x),
+        HostTensor::borrow(inverse),
+        HostTensor::borrow(gamma),
+    );
+    match all {
+        (Some(host_dy), Some(host_x), Some(inverse), Some(gamma)) => {
+            host::norm::backward(&host_dy, &host_x, &inverse, &gamma, x)
+        }
+        _ => generic::rms_norm_backward(dy, x, inverse, gamma),
+    }
+}
+
+/// silu(gate) * up.
+pub(crate) fn swiglu(gate: &Tensor<2>, up: &Tensor<2>) -> Tensor<2> {
+    match (HostTensor::borrow(gate), HostTensor::borrow(up)) {
+        (Some(host_gate), Some(host_up)) => host::swiglu::forward(&host_gate, &host_up, gate),
+        _ => generic::swiglu(gate, up),
+    }
+}
+
+/// Gradients of gate and up.
+pub(crate) fn swiglu_backward(
+    d: &Tensor<2>,
+    gate: &Tensor<2>,
+    up: &Tensor<2>,
+) -> (Tensor<2>, Tensor<2>) {
+    match (HostTensor::borrow(d), HostTensor::borrow(gate), HostTensor::borrow(up)) {
+        (Some(host_d), Some(host_gate), Some(host_up)) => {
+            host::swiglu::backward(&host_d, &host_gate, &host_up, gate)
+        }
+        _ => generic::swiglu_backward(d, gate, up),
+    }
+}
+
+/// Causal softmax over the last dimension of scores `[batch, heads, group * len, len]`: row i of each run of
+/// `len` rows looks at columns i-window+1..=i. Elsewhere the result is 0.
+pub(crate) fn causal_softmax(scores: Tensor<4>, window: Option<usize>) -> Tensor<4> {
+    match HostTensor::borrow(&scores) {
+        Some(_) => host::softmax::forward(scores, window),
+        None => generic::causal_softmax(scores, window),
+    }
+}
+
+/// ds = p * (dp - sum(dp * p)) over the last dimension.
+pub(crate) fn softmax_backward(dp: Tensor<4>, p: &Tensor<4>) -> Tensor<4> {
+    match HostTensor::borrow(p) {
+        Some(host_p) => host::softmax::backward(dp, &host_p),
+        None => generic::softmax_backward(dp, p),
+    }
+}
+
+/// Losses of `logits` `[rows, vocab]` against `targets`: the sum, and, with a scale, the gradient of
+/// `scale * sum` for the logits.
+pub(crate) fn cross_entropy(
+    logits: Tensor<2>,
+    targets: &[u32],
+    scale: Option<f64>,
+) -> (f64, Option<Tensor<2>>) {
+    match HostTensor::borrow(&logits) {
+        Some(_) => host::cross_entropy::both(logits, targets, scale),
+        None => {
+            let ids: Vec<i32> = targets.iter().map(|id| *id as i32).collect();
+            let shape = [targets.len(), 1];
+            let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, shape), &logits.device());
+            generic::cross_entropy(logits, ids, scale)
+        }
+    }
+}
+
+/// `[batch * len, heads * head_dim]` to `[batch, heads, len, head_dim]`, rotated if there is a table, and
+/// multiplied by `scale`.
+pub(crate) fn split_heads(
+    x: Tensor<2>,
+    shape: [usize; 4],
+    rope: Option<&RopeTable>,
+    scale: f64,
+) -> Tensor<4> {
+    if let Some(host) = HostTensor::borrow(&x) {
+        return host::heads::split(&host, shape, rope, scale as f32, &x);
+    }
+    let [batch, heads, len, head_dim] = shape;
+    let x = x.reshape([batch, len, heads, head_dim]).swap_dims(1, 2);
+    let x = match rope {
+        Some(rope) => rope.rotate(x),
+        None => x,
+    };
+    if scale == 1.0 { x } else { x.mul_scalar(scale) }
+}
+
+/// The transpose of [`split_heads`], which is its backward pass.
+pub(crate) fn join_heads(
+    x: Tensor<4>,
+    shape: [usize; 4],
+    rope: Option<&RopeTable>,
+    scale: f64,
+) -> Tensor<2> {
+    let x = x.reshape(shape);
+    if let Some(host) = HostTensor::borrow(&x) {
+        return host::heads::join(&host, shape, rope, scale as f32, &x);
+    }
+    let [batch, heads, len, head_dim] = shape;
+    let x = match rope {
+        Some(rope) => rope.rotate_back(x),
+        None => x,
+    };
+    let x = x.swap_dims(1, 2).reshape([batch * len, heads * head_dim]);
+    if scale == 1.0 { x } else { x.mul_scalar(scale) }
+}

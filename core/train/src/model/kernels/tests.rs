@@ -1,0 +1,89 @@
+//! Host kernels against the same formulas in tensor operations.
+
+use burn::tensor::Distribution;
+
+use super::*;
+use crate::model::ModelConfig;
+use crate::model::rope::RopeTable;
+use crate::model::to_vec;
+
+fn random<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+    Tensor::random(shape, Distribution::Normal(0.0, 1.5), &crate::cpu())
+}
+
+#[track_caller]
+fn close<const D: usize>(ours: Tensor<D>, reference: Tensor<D>) {
+    assert_eq!(ours.dims(), reference.dims());
+    let (ours, reference) = (to_vec(ours), to_vec(reference));
+    let largest = reference.iter().fold(1e-6f32, |m, v| m.max(v.abs()));
+    let worst = ours.iter().zip(&reference).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
+    assert!(worst <= 2e-6 * largest, "{worst:e} of {largest:e}");
+}
+
+#[test]
+fn norm() {
+    let (x, dy, gamma) = (random([37, 21]), random([37, 21]), random([21]));
+    let (y, inverse) = rms_norm(&x, &gamma, 1e-5);
+    let (reference, reference_inverse) = generic::rms_norm(&x, &gamma, 1e-5);
+    close(y, reference);
+    close(inverse.clone(), reference_inverse);
+    close(
+        rms_norm_backward(&dy, &x, &inverse, &gamma),
+        generic::rms_norm_backward(&dy, &x, &inverse, &gamma),
+    );
+}
+
+#[test]
+fn gated_units() {
+    let (d, gate, up) = (random([5, 33]), random([5, 33]).mul_scalar(4.0), random([5, 33]));
+    close(swiglu(&gate, &up), generic::swiglu(&gate, &up));
+    let (d_gate, d_up) = swiglu_backward(&d, &gate, &up);
+    let (reference_gate, reference_up) = generic::swiglu_backward(&d, &gate, &up);
+    close(d_gate, reference_gate);
+    close(d_up, reference_up);
+}
+
+#[test]
+fn softmax_with_and_without_a_window() {
+    for window in [None, Some(1), Some(4), Some(99)] {
+        let scores = random([2, 3, 22, 11]);
+        let p = causal_softmax(scores.clone(), window);
+        close(p.clone(), generic::causal_softmax(scores, window));
+        let dp = random([2, 3, 22, 11]);
+        close(softmax_backward(dp.clone(), &p), generic::softmax_backward(dp, &p));
+    }
+}
+
+#[test]
+fn rotation_splits_and_joins() {
+    let json = r#"{"model_type": "llama", "hidden_size": 24, "intermediate_size": 8,
+        "num_hidden_layers": 1, "num_attention_heads": 3, "vocab_size": 4}"#;
+    let config = ModelConfig::from_json(json, std::path::Path::new("test")).unwrap();
+    let rope = RopeTable::new(&config, 7, &crate::cpu());
+    let shape = [2, 3, 7, 8];
+    let x = random([14, 24]);
+    let split = split_heads(x.clone(), shape, Some(&rope), 0.5);
+    let reference = rope.rotate(x.clone().reshape([2, 7, 3, 8]).swap_dims(1, 2)).mul_scalar(0.5);
+    close(split.clone(), reference);
+    // A rotation's transpose is its inverse.
+    close(join_heads(split, shape, Some(&rope), 2.0), x.clone());
+    let plain = split_heads(x.clone(), shape, None, 1.0);
+    close(plain.clone(), x.clone().reshape([2, 7, 3, 8]).swap_dims(1, 2));
+    close(join_heads(plain, shape, None, 1.0), x);
+}
+
+#[test]
+fn losses_and_their_gradient() {
+    let logits = random([6, 45]).mul_scalar(3.0);
+    let targets = [0u32, 44, 7, 7, 13, 21];
+    let ids = Tensor::<2, Int>::from_data(
+        TensorData::new(targets.map(|id| id as i32).to_vec(), [6, 1]),
+        &crate::cpu(),
+    );
+    let (loss, gradient) = cross_entropy(logits.clone(), &targets, Some(0.25));
+    let (reference, reference_gradient) = generic::cross_entropy(logits.clone(), ids, Some(0.25));
+    assert!((loss - reference).abs() < 1e-5 * reference);
+    close(gradient.unwrap(), reference_gradient.unwrap());
+    let (alone, none) = cross_entropy(logits, &targets, None);
+    assert!((alone - loss).abs() < 1e-6 * loss && none.is_none());
+}
