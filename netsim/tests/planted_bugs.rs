@@ -1,6 +1,8 @@
 //! The checkers are checked: each planted bug must be found, and by which of them.
 
-use fedshield_netsim::l0::{Bug, Crash, Failure, Fault, Federation, Options, Partition, Plan, run_seed};
+use fedshield_netsim::l0::{
+    Bug, Crash, Failure, Fault, Federation, Options, Partition, Plan, run_seed,
+};
 use fedshield_protocol::ids::MemberIndex;
 
 /// The first failure among some seeds.

@@ -227,10 +227,7 @@ impl Agreement {
         }
         let ballots = self.ballots.entry(vote.view).or_default();
         let (value, first) = ballots.add(vote.kind, member, vote.value, signature)?;
-        Some(Conflict {
-            first: (Vote { value, ..*vote }, first),
-            second: (*vote, signature),
-        })
+        Some(Conflict { first: (Vote { value, ..*vote }, first), second: (*vote, signature) })
     }
 
     /// A decision made elsewhere, its certificate checked.

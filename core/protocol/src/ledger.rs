@@ -94,9 +94,7 @@ impl Tip {
     ) -> Record {
         let applied = self.applied + u64::from(matches!(outcome, Outcome::Applied { .. }));
         let beacon = match nonce {
-            Some(nonce) => {
-                Use::BeaconOpened.digest(&[self.beacon.as_bytes(), nonce.as_bytes()])
-            }
+            Some(nonce) => Use::BeaconOpened.digest(&[self.beacon.as_bytes(), nonce.as_bytes()]),
             None => self.skip_beacon(),
         };
         Record {
@@ -259,10 +257,9 @@ fn check_attachments(roster: &Roster<'_>, certified: &CertifiedRecord) -> Result
     let end_value = match (&record.outcome, &attachments.end) {
         (Outcome::Skipped, None) => None,
         (Outcome::Void { .. }, Some((None, _))) => Some(Value::Void),
-        (
-            Outcome::Applied { sum, .. } | Outcome::Rejected { sum, .. },
-            Some((Some(key), _)),
-        ) => Some(Value::Opened { key: *key, sum: *sum }),
+        (Outcome::Applied { sum, .. } | Outcome::Rejected { sum, .. }, Some((Some(key), _))) => {
+            Some(Value::Opened { key: *key, sum: *sum })
+        }
         _ => return Err("the certificates are not those of its outcome".into()),
     };
     let end = attachments.end.as_ref().map(|(_, certificate)| certificate);
@@ -308,8 +305,11 @@ pub fn verify_with(
     let (mut rejected, mut voided, mut skipped) = (0, 0, 0);
     for (index, certified) in records.iter().enumerate() {
         let round = certified.record.round;
-        tip.check(roster, certified)
-            .map_err(|reason| LedgerError::Record { index, round, reason })?;
+        tip.check(roster, certified).map_err(|reason| LedgerError::Record {
+            index,
+            round,
+            reason,
+        })?;
         tip = tip.after(&certified.record);
         match certified.record.outcome {
             Outcome::Applied { .. } => {}
@@ -346,7 +346,8 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<CertifiedRecord>, LedgerError> {
     let mut records = Vec::new();
     while !rest.is_empty() {
         let index = records.len();
-        let wrong = |reason: String| LedgerError::Record { index, round: Round(index as u64), reason };
+        let wrong =
+            |reason: String| LedgerError::Record { index, round: Round(index as u64), reason };
         let cut = || wrong("it is cut short".into());
         let (length, after) = rest.split_first_chunk::<4>().ok_or_else(cut)?;
         let length = u32::from_le_bytes(*length) as usize;
@@ -367,7 +368,12 @@ impl Signatures for OnlyVerify {
         Signature::default()
     }
 
-    fn verify(&self, key: &crate::ids::IdentityKey, digest: &Digest, signature: &Signature) -> bool {
+    fn verify(
+        &self,
+        key: &crate::ids::IdentityKey,
+        digest: &Digest,
+        signature: &Signature,
+    ) -> bool {
         verify_ed25519(key, digest, signature)
     }
 }

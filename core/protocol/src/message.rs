@@ -198,12 +198,7 @@ pub struct Signed {
 impl Signed {
     /// Puts a message together.
     #[must_use]
-    pub const fn new(
-        scope: Scope,
-        sender: MemberIndex,
-        body: Body,
-        signature: Signature,
-    ) -> Self {
+    pub const fn new(scope: Scope, sender: MemberIndex, body: Body, signature: Signature) -> Self {
         Self { version: VERSION, epoch: scope.epoch, round: scope.round, sender, body, signature }
     }
 

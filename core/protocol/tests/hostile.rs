@@ -43,8 +43,7 @@ fn body() -> impl Strategy<Value = Body> {
             preimage: vec![1]
         }),
         set.prop_map(Body::Report),
-        (digest(), any_object())
-            .prop_map(|(set, aggregate)| Body::Attestation { set, aggregate }),
+        (digest(), any_object()).prop_map(|(set, aggregate)| Body::Attestation { set, aggregate }),
         vote.prop_map(|(set, pre, view, value)| Body::Vote(Vote {
             decision: if set { Decision::Set } else { Decision::End },
             kind: if pre { VoteKind::Prevote } else { VoteKind::Precommit },

@@ -10,10 +10,7 @@ fn a_ledger_of_every_outcome_verifies() {
     let (manifest, records) = fixture::ledger();
     let summary = verify(&manifest, &decode(&encode(&records).unwrap()).unwrap()).unwrap();
     assert_eq!(summary.records, 4);
-    assert_eq!(
-        (summary.applied, summary.rejected, summary.voided, summary.skipped),
-        (1, 1, 1, 1)
-    );
+    assert_eq!((summary.applied, summary.rejected, summary.voided, summary.skipped), (1, 1, 1, 1));
     assert_eq!(summary.tip.adapter, Some(fixture::object(7)));
 }
 

@@ -64,10 +64,7 @@ impl Federation {
 
     pub(crate) fn signatures(&self, member: MemberIndex) -> KeyedHash {
         let secret = self.manifest.key_of(member).and_then(|key| self.secrets.get(key));
-        KeyedHash {
-            own: secret.copied().unwrap_or_default(),
-            secrets: Arc::clone(&self.secrets),
-        }
+        KeyedHash { own: secret.copied().unwrap_or_default(), secrets: Arc::clone(&self.secrets) }
     }
 
     pub(crate) fn config(&self, member: MemberIndex) -> Config {

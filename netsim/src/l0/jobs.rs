@@ -6,9 +6,7 @@ use fedshield_protocol::job::{
 };
 use fedshield_protocol::object::ObjectRef;
 
-use super::content::{
-    Content, Vector, is_in_range, key_of, layout_of, nonce_of, sum_of,
-};
+use super::content::{Content, Vector, is_in_range, key_of, layout_of, nonce_of, sum_of};
 use super::faults::Fault;
 use super::node::Node;
 

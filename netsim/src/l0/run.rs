@@ -118,10 +118,10 @@ pub fn run_seed(federation: &Federation, seed: u64, options: &Options) -> Result
             return Err(Failure { seed, members, at_ms: world.now, checker: "liveness", reason });
         }
     }
-    let rounds = world
-        .checkers
-        .finish(&world.federation, &world.nodes)
-        .map_err(|(checker, reason)| Failure { seed, members, at_ms: world.now, checker, reason })?;
+    let rounds =
+        world.checkers.finish(&world.federation, &world.nodes).map_err(|(checker, reason)| {
+            Failure { seed, members, at_ms: world.now, checker, reason }
+        })?;
     Ok(Outcome {
         virtual_ms: world.now,
         events: world.events,

@@ -218,9 +218,10 @@ impl World {
                     node.disk.records.push(*record);
                 }
             }
-            Effect::Truncate { before } => node.disk.journal.retain(|bytes| {
-                Entry::decode(bytes).is_ok_and(|entry| entry.round >= before)
-            }),
+            Effect::Truncate { before } => node
+                .disk
+                .journal
+                .retain(|bytes| Entry::decode(bytes).is_ok_and(|entry| entry.round >= before)),
             Effect::SetTimer(timer, at) => {
                 let number = node.timers.entry(timer).or_default();
                 *number += 1;

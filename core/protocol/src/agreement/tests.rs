@@ -71,8 +71,7 @@ fn the_proposer_proposes_once_also_after_a_restart() {
     let mut agreement = member(proposer.0);
     let actions = run(&mut agreement, Some(skip()));
     assert!(matches!(actions.as_slice(), [Action::Timer(..), Action::Propose { .. }]));
-    let mut again =
-        Agreement::new(Decision::Set, proposer, &RULES, agreement.state().clone());
+    let mut again = Agreement::new(Decision::Set, proposer, &RULES, agreement.state().clone());
     again.start();
     assert!(matches!(run(&mut again, Some(skip())).as_slice(), [Action::Timer(..)]));
 }
@@ -125,8 +124,7 @@ fn a_lock_holds_until_a_later_quorum() {
 #[test]
 fn a_lock_survives_a_restart() {
     let before = locked();
-    let mut after =
-        Agreement::new(Decision::Set, MemberIndex(0), &RULES, before.state().clone());
+    let mut after = Agreement::new(Decision::Set, MemberIndex(0), &RULES, before.state().clone());
     after.start();
     after.offer(View(1), Value::Void.id(), None);
     let actions = run(&mut after, None);
@@ -142,11 +140,8 @@ fn who_falls_behind_votes_nil_where_others_may_wait() {
     hear(&mut agreement, &[2], &vote(VoteKind::Prevote, 7, None));
     let actions = run(&mut agreement, None);
     let nil = |kind| Action::Vote(vote(kind, 6, None));
-    let expected = [
-        nil(VoteKind::Prevote),
-        nil(VoteKind::Precommit),
-        Action::Timer(Wait::Proposal, View(7)),
-    ];
+    let expected =
+        [nil(VoteKind::Prevote), nil(VoteKind::Precommit), Action::Timer(Wait::Proposal, View(7))];
     assert_eq!(actions, expected);
 }
 

@@ -61,8 +61,7 @@ impl Machine {
             Note::Reported(set) => self.note_own_report(set),
             Note::Attested { set, aggregate } => self.note_own_attestation(set, aggregate),
             Note::Voting { decision, state, values } => {
-                let vote =
-                    Agreement::new(decision, self.config.me, self.config.rules(), state);
+                let vote = Agreement::new(decision, self.config.me, self.config.rules(), state);
                 *self.round.vote_on_mut(decision) = vote;
                 self.round.values.extend(values.into_iter().map(|value| (value.id(), value)));
             }

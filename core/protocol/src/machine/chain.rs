@@ -84,10 +84,8 @@ impl Machine {
 
     /// Whether this member can take part in the current round.
     pub(crate) fn is_ready(&self) -> bool {
-        let started = !matches!(
-            self.round.phase,
-            Phase::Gather | Phase::Sync | Phase::Paused | Phase::Done
-        );
+        let started =
+            !matches!(self.round.phase, Phase::Gather | Phase::Sync | Phase::Paused | Phase::Done);
         started || self.could_start()
     }
 

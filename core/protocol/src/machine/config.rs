@@ -30,9 +30,8 @@ impl Config {
     pub fn new(signed: SignedManifest, key: SigningKey) -> Result<Self, FoundingError> {
         let manifest = ValidManifest::founded(signed)?;
         let identity = IdentityKey(key.verifying_key().to_bytes());
-        let me = manifest
-            .member_by_key(&identity)
-            .ok_or(FoundingError::NotAMember { key: identity })?;
+        let me =
+            manifest.member_by_key(&identity).ok_or(FoundingError::NotAMember { key: identity })?;
         Ok(Self::with_signatures(Arc::new(manifest), me, Box::new(Ed25519::new(key))))
     }
 

@@ -20,11 +20,7 @@ impl Machine {
         let (prevotes, precommits, has_proposal) = match voting {
             Some((decision, _)) => {
                 let vote = round.vote_on(decision);
-                (
-                    vote.voters(VoteKind::Prevote),
-                    vote.voters(VoteKind::Precommit),
-                    vote.has_offer(),
-                )
+                (vote.voters(VoteKind::Prevote), vote.voters(VoteKind::Precommit), vote.has_offer())
             }
             None => (Vec::new(), Vec::new(), false),
         };

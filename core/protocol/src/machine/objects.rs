@@ -42,7 +42,6 @@ impl Objects {
         self.places.retain(|_, place| *place != Place::Failed);
     }
 
-
     /// The host made it.
     pub(crate) fn made(&mut self, object: ObjectRef) {
         self.places.insert(object, Place::Here);

@@ -61,9 +61,10 @@ impl Machine {
         }
         // There may be more than fit into one answer.
         let current = self.round.number;
-        let ahead = self.peers.iter().position(|peer| {
-            peer.heartbeat.as_ref().is_some_and(|(round, _)| *round > current)
-        });
+        let ahead = self
+            .peers
+            .iter()
+            .position(|peer| peer.heartbeat.as_ref().is_some_and(|(round, _)| *round > current));
         if let Some(ahead) = ahead.and_then(|p| u16::try_from(p).ok()).map(MemberIndex) {
             if let Some(peer) = self.peers.get_mut(ahead.position()) {
                 peer.asked = None;

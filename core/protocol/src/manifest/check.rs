@@ -63,7 +63,11 @@ fn check_counts(manifest: &Manifest, rules: &Rules) -> Checked {
         );
     }
     if n > MAX_MEMBERS {
-        return wrong("members", format!("a list of {n}"), format!("at most {MAX_MEMBERS} members"));
+        return wrong(
+            "members",
+            format!("a list of {n}"),
+            format!("at most {MAX_MEMBERS} members"),
+        );
     }
     let least = Rules::least_contributors(n);
     if !(least..=n).contains(&manifest.min_contributors) {
@@ -81,7 +85,10 @@ fn check_counts(manifest: &Manifest, rules: &Rules) -> Checked {
         return wrong(
             "committee_size",
             manifest.committee_size,
-            format!("for {n} members take {least} to {n}; {} is usual", Rules::default_committee(n)),
+            format!(
+                "for {n} members take {least} to {n}; {} is usual",
+                Rules::default_committee(n)
+            ),
         );
     }
     Ok(())
@@ -180,7 +187,11 @@ fn check_members(members: &[Member]) -> Checked {
         let field = |name: &str| format!("members[{i}].{name}");
         text(&field("name"), &member.name, MAX_NAME_BYTES)?;
         if !names.insert(&member.name) {
-            return wrong(field("name"), &member.name, "another member has this name; take another");
+            return wrong(
+                field("name"),
+                &member.name,
+                "another member has this name; take another",
+            );
         }
         if !keys.insert(member.identity_key) {
             return wrong(

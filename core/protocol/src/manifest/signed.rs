@@ -20,7 +20,9 @@ pub enum FoundingError {
     #[error(transparent)]
     Codec(#[from] CodecError),
     /// One signature for each member, in manifest order, is needed.
-    #[error("the manifest has {members} members and {signatures} signatures: every founder must sign")]
+    #[error(
+        "the manifest has {members} members and {signatures} signatures: every founder must sign"
+    )]
     Signatures {
         /// How many members it lists.
         members: usize,
@@ -28,7 +30,9 @@ pub enum FoundingError {
         signatures: usize,
     },
     /// A signature does not verify.
-    #[error("the signature of founder {name:?} over this manifest does not verify: let it sign again")]
+    #[error(
+        "the signature of founder {name:?} over this manifest does not verify: let it sign again"
+    )]
     WrongSignature {
         /// Whose.
         name: String,
@@ -83,7 +87,8 @@ pub fn sign_founding(
 ) -> Result<(MemberIndex, Signature), FoundingError> {
     let valid = ValidManifest::check(manifest.clone())?;
     let identity = IdentityKey(key.verifying_key().to_bytes());
-    let member = valid.member_by_key(&identity).ok_or(FoundingError::NotAMember { key: identity })?;
+    let member =
+        valid.member_by_key(&identity).ok_or(FoundingError::NotAMember { key: identity })?;
     let signature = Ed25519::new(key.clone()).sign(&founding_digest(&valid.digest()));
     Ok((member, signature))
 }

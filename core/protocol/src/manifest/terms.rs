@@ -179,7 +179,9 @@ pub(crate) mod base64_bytes {
     ///
     /// # Errors
     /// If the text is not base64.
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<u8>, D::Error> {
         if deserializer.is_human_readable() {
             let text = String::deserialize(deserializer)?;
             BASE64.decode(text.as_bytes()).map_err(de::Error::custom)

@@ -32,7 +32,6 @@ pub struct Collected {
 /// A report and its author's signature.
 pub type SignedReport = (Set, Signature);
 
-
 impl Collected {
     /// Packs the `quorum` longest of `reports` (the lower index first among equals); `None` if there are fewer.
     #[must_use]

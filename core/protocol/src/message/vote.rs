@@ -10,9 +10,7 @@ use crate::object::ObjectRef;
 use crate::sign::Signature;
 
 /// Which decision.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Decision {
     /// certify: which set is opened, if any.
     Set,
@@ -73,9 +71,7 @@ impl Value {
 }
 
 /// First or second vote of a view.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum VoteKind {
     /// The voter finds the proposal valid.
     Prevote,

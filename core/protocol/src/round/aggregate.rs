@@ -38,7 +38,9 @@ impl Machine {
         }
         if self.round.collection.is_none() {
             let rules = *self.config.rules();
-            let Some(collected) = Collected::pack(&self.round.reports, rules.quorum) else { return };
+            let Some(collected) = Collected::pack(&self.round.reports, rules.quorum) else {
+                return;
+            };
             let set = collected.set(&rules);
             if set.len() < usize::from(rules.min_contributors) {
                 return;

@@ -126,7 +126,8 @@ impl Machine {
             .filter(|(_, (sum, _))| sum == aggregate)
             .map(|(member, _)| *member)
             .collect();
-        for member in self.round.election.committee().iter().copied().chain(self.config.manifest.members())
+        for member in
+            self.round.election.committee().iter().copied().chain(self.config.manifest.members())
         {
             if !holders.contains(&member) {
                 holders.push(member);

@@ -21,8 +21,11 @@ impl Machine {
                     self.is_compatible(digest) && !self.round.banned.contains(member)
                 })
                 .collect();
-            let listed: Set =
-                candidates.iter().filter(|(_, digest)| self.is_vouched_for(digest)).copied().collect();
+            let listed: Set = candidates
+                .iter()
+                .filter(|(_, digest)| self.is_vouched_for(digest))
+                .copied()
+                .collect();
             let missing = listed.len() < candidates.len();
             if missing && !self.round.clock.transfer_over {
                 return Phase::Transfer;

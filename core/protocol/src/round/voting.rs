@@ -101,7 +101,8 @@ impl Machine {
 
     /// The values of a decision whose content is here.
     pub(super) fn known_values(&self, decision: Decision) -> BTreeSet<Digest> {
-        let of_decision = |(id, value): (&Digest, &Value)| (value.decision() == decision).then_some(*id);
+        let of_decision =
+            |(id, value): (&Digest, &Value)| (value.decision() == decision).then_some(*id);
         self.round.values.iter().filter_map(of_decision).collect()
     }
 
