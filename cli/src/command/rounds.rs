@@ -73,12 +73,21 @@ fn render(rounds: &[RoundReport], colours: Colours) -> String {
             units::names(&round.committee),
             units::loss(round.train_loss),
             units::loss(round.held_out_loss),
-            units::bytes(round.bytes.values().sum()),
-            units::bytes(round.bytes_in.values().sum()),
+            units::bytes(on_the_wire(&round.bytes)),
+            units::bytes(on_the_wire(&round.bytes_in)),
             units::seconds(round.seconds.values().sum()),
         ]);
     }
     table.render(colours)
+}
+
+/// The word under which everything on the wire is counted; the other words are parts of it.
+pub const ON_THE_WIRE: &str = "transport";
+
+/// Everything on the wire: the parts, and what carrying them takes.
+#[must_use]
+pub fn on_the_wire(bytes: &BTreeMap<String, u64>) -> u64 {
+    bytes.get(ON_THE_WIRE).copied().unwrap_or_else(|| bytes.values().sum())
 }
 
 fn traffic(rounds: &[RoundReport], colours: Colours) -> String {
@@ -133,7 +142,11 @@ mod tests {
             adapter_digest: Some(Digest([0xcd; 32])),
             contributors: vec!["bank".into(), "farm".into(), "court".into()],
             committee: vec!["bank".into()],
-            bytes: BTreeMap::from([("ciphertext".into(), 2_000_000), ("share".into(), 32_768)]),
+            bytes: BTreeMap::from([
+                ("ciphertext".into(), 2_000_000),
+                ("share".into(), 32_768),
+                ("transport".into(), 2_100_000),
+            ]),
             bytes_in: BTreeMap::from([("ciphertext".into(), 1_000_000)]),
             seconds: BTreeMap::from([("train".into(), 12.0), ("transfer".into(), 0.5)]),
             train_loss: Some(2.5),
@@ -147,7 +160,7 @@ mod tests {
     fn a_round_is_one_line() {
         let text = render(&[report()], Colours::none());
         let line = text.lines().nth(1).unwrap();
-        for part in ["3", "applied", "cdcdcdcd", "bank, farm, court", "2.5000", "2.03 MB", "12.5 s"]
+        for part in ["3", "applied", "cdcdcdcd", "bank, farm, court", "2.5000", "2.10 MB", "12.5 s"]
         {
             assert!(line.contains(part), "{part} is missing in {line}");
         }

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::report::{DemoMember, DemoReport};
+use crate::command::rounds::{ON_THE_WIRE, on_the_wire};
 use crate::command::word;
 use crate::screen::Colours;
 use crate::table::Table;
 use crate::units;
 
 /// The order of the path of one update; words that are not in it come last.
-const WORDS: [&str; 19] = [
+const WORDS: [&str; 21] = [
     "gather",
     "sync",
     "load-model",
@@ -29,6 +30,8 @@ const WORDS: [&str; 19] = [
     "apply",
     "record",
     "adapter",
+    "messages",
+    ON_THE_WIRE,
 ];
 
 /// The whole report as text.
@@ -114,7 +117,7 @@ fn rounds(report: &DemoReport, colours: Colours) -> String {
             round.adapter_digest.map_or_else(|| "-".into(), |digest| digest.short()),
             units::names(&round.contributors),
             units::names(&round.committee),
-            units::bytes(round.bytes.values().sum()),
+            units::bytes(on_the_wire(&round.bytes)),
             units::seconds(round.seconds.values().sum()),
         ]);
     }
@@ -142,6 +145,10 @@ fn phases(report: &DemoReport, colours: Colours) -> String {
     let mut table = Table::new(&["phase", ">sent by a member", ">received", ">slowest member"]);
     let dash = |value: f64, text: String| if value > 0.0 { text } else { "-".into() };
     for ((_, word), [sent, received, time]) in rows {
+        if sent + received + time == 0.0 {
+            continue;
+        }
+        let word = if word == ON_THE_WIRE { "all on the wire".to_owned() } else { word };
         table.row([
             word,
             dash(sent, units::bytes(sent.round() as u64)),

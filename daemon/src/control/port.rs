@@ -16,6 +16,7 @@ pub type Reply<T> = oneshot::Sender<Result<T, ApiError>>;
 
 /// What the control server asks the host for.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "at most COMMAND_QUEUE of them at once")]
 pub enum ControlCommand {
     /// Founding: start a draft.
     NewFederation(NewFederation, Reply<FederationView>),

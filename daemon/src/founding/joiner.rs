@@ -32,6 +32,7 @@ pub(super) struct Joining {
 
 /// What to do after an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "lives for one exchange")]
 pub(super) enum Next {
     /// Ask again later.
     Wait,

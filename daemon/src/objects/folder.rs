@@ -157,10 +157,9 @@ impl Objects {
     /// # Errors
     /// [`ObjectStoreError::NotFound`], or what the disk says.
     pub fn chunk_list(&self, object: &ObjectRef) -> Result<Arc<ChunkList>, ObjectStoreError> {
-        if let Some(list) = self.inner.lock().lists.get(&object.root) {
-            if list.object == *object {
-                return Ok(Arc::clone(list));
-            }
+        let cached = self.inner.lock().lists.get(&object.root).map(Arc::clone);
+        if let Some(list) = cached.filter(|list| list.object == *object) {
+            return Ok(list);
         }
         self.file(object)?;
         let path = self.inner.path(&object.root);

@@ -122,5 +122,5 @@ pub(crate) fn layout_of(beacon: &Digest) -> Digest {
 /// One opened sum in sixteen is out of range and rejected by everyone.
 #[must_use]
 pub(crate) fn is_in_range(sum: &Digest) -> bool {
-    !sum.as_bytes().first().is_some_and(|byte| byte % 16 == 0)
+    sum.as_bytes().first().is_none_or(|byte| byte % 16 != 0)
 }

@@ -22,7 +22,6 @@ pub enum Bug {
 
 impl Bug {
     /// How the bug changes the rules, if it does.
-    #[must_use]
     pub fn change(self, rules: &mut Rules) {
         match self {
             Self::MajorityQuorum => {
