@@ -145,7 +145,6 @@ impl Layer {
         (q, k, Some((q_saved, k_saved)))
     }
 
-    #[expect(clippy::type_complexity, reason = "two gradients and two optional ones, used once")]
     fn norm_heads_backward(
         &self,
         dq: Tensor<2>,

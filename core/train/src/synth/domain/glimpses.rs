@@ -23,13 +23,13 @@ pub(in crate::synth) fn word(choice: &mut Choice) -> &'static str {
         10 => choice.pick(court::CLAIMS).0,
         11 => choice.pick(court::CLAIMS).1,
         12 => choice.pick(court::GROUNDS).0,
-        _ => choice.pick(SPECIAL),
+        _ => choice.pick::<&str>(SPECIAL),
     }
 }
 
 /// The name of a field, as the records of the domains have them.
 pub(in crate::synth) fn field(choice: &mut Choice) -> &'static str {
-    choice.pick(FIELDS)
+    choice.pick::<&str>(FIELDS)
 }
 
 /// Words that occur only in the set phrases of the domains.

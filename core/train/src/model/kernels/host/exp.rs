@@ -3,6 +3,7 @@
 
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
 /// ln 2 in two parts, the first exact in few bits, so that x - n ln 2 loses nothing.
+#[expect(clippy::excessive_precision, reason = "all digits, because it is exact")]
 const LN2_HIGH: f32 = 0.693_359_375;
 const LN2_LOW: f32 = -2.121_944_4e-4;
 /// 1.5 * 2^23: adding it rounds to an integer and leaves that integer in the low bits.
