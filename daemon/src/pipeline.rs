@@ -32,16 +32,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fedshield_protocol::job::{Job, JobOutput};
 
+pub use combine::OpenedSum;
 pub use error::PipelineError;
 pub use evaluate::LossComparison;
 pub use learning::{Learning, LearningSources, OpenedModel};
-pub use combine::OpenedSum;
 pub use observer::{ContributionSizes, NoObserver, Observer, Stage, TrainingStep};
 pub use terms::Terms;
 
 use crate::host::Cancel;
-use crate::objects::Objects;
 use crate::identity::SecretStore;
+use crate::objects::Objects;
 use state::State;
 
 /// One member's side of one federation.
@@ -81,9 +81,7 @@ impl Pipeline {
     pub fn run(&self, job: &Job, cancel: &Cancel) -> Result<JobOutput, PipelineError> {
         match job {
             Job::MakeSealingKey { round } => self.make_sealing_key(*round),
-            Job::Contribute { start, sealing_keys } => {
-                self.contribute(start, sealing_keys, cancel)
-            }
+            Job::Contribute { start, sealing_keys } => self.contribute(start, sealing_keys, cancel),
             Job::CheckShare { round, dealer } => self.check_share(*round, dealer),
             Job::RevealShare { round, member } => self.reveal_share(*round, *member),
             Job::CheckPreimage { round, dealer, member, preimage } => {

@@ -200,15 +200,15 @@ async fn a_crash_after_any_step_repeats_the_step_and_contradicts_nothing() {
     let network = Network::default();
     let mut owner = owner(&network).await;
     let mut nodes: Vec<Node> = ["b", "c"].map(|name| Node::new(&network, name)).into();
-    for index in 0..2 {
+    for node in &mut nodes {
         owner.restart();
         let invite = owner.invite().await;
         owner.restart();
-        nodes[index].join(&invite).await.unwrap();
-        nodes[index].restart();
+        node.join(&invite).await.unwrap();
+        node.restart();
         owner.restart();
-        nodes[index].founding.poll().await.unwrap();
-        assert_eq!(nodes[index].state(), NodeState::Joining);
+        node.founding.poll().await.unwrap();
+        assert_eq!(node.state(), NodeState::Joining);
     }
     owner.founding.found().await.unwrap();
     for index in [0, 1, 0] {

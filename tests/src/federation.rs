@@ -64,12 +64,25 @@ impl Federation {
         let owner = &self.daemons[0].home;
         let file = self.folder.path().join("terms.toml");
         let dry = ["federation", "new", "--name", "test", "--dry-run", "--members"];
-        let mut toml = self.program.run(owner, dry.iter().map(ToString::to_string).chain([
-            terms.members.to_string(),
-            "--rounds".into(), terms.rounds.to_string(),
-            "--steps".into(), "1".into(), "--batch".into(), "2".into(), "--seq".into(), "64".into(),
-            "--rank".into(), "2".into(),
-        ])).ok();
+        let mut toml = self
+            .program
+            .run(
+                owner,
+                dry.iter().map(ToString::to_string).chain([
+                    terms.members.to_string(),
+                    "--rounds".into(),
+                    terms.rounds.to_string(),
+                    "--steps".into(),
+                    "1".into(),
+                    "--batch".into(),
+                    "2".into(),
+                    "--seq".into(),
+                    "64".into(),
+                    "--rank".into(),
+                    "2".into(),
+                ]),
+            )
+            .ok();
         for (key, value) in [
             ("commit_ms", terms.phase_ms * 2),
             ("transfer_ms", terms.phase_ms),
@@ -112,9 +125,9 @@ impl Federation {
     #[track_caller]
     pub fn wait_until_done(&mut self) {
         self.wait_until("all rounds are done", |daemons| {
-            daemons.iter().all(|daemon| {
-                daemon.status().is_some_and(|status| status.state == NodeState::Done)
-            })
+            daemons
+                .iter()
+                .all(|daemon| daemon.status().is_some_and(|status| status.state == NodeState::Done))
         });
     }
 
@@ -141,9 +154,8 @@ impl Federation {
 /// If `init` fails.
 pub fn make_home(program: &Program, home: &std::path::Path, name: &str, data: &std::path::Path) {
     let model = Work::model();
-    let mut args: Vec<std::ffi::OsString> = ["init", "--no-passphrase", "--name", name, "--listen"]
-        .map(Into::into)
-        .to_vec();
+    let mut args: Vec<std::ffi::OsString> =
+        ["init", "--no-passphrase", "--name", name, "--listen"].map(Into::into).to_vec();
     args.push("/ip4/127.0.0.1/tcp/0".into());
     args.extend(["--model".into(), model.into_os_string()]);
     args.extend(["--data".into(), data.as_os_str().to_owned()]);

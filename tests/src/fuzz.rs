@@ -42,12 +42,8 @@ fn set(context: &RoundContext) -> ContributorSet {
 fn encrypted() -> [Vec<u8>; 3] {
     let context = context();
     let mut rng = ChaCha8Rng::from_seed([5; 32]);
-    let update = fedshield_he::Update {
-        values: &[0.25; VALUES],
-        scale: 100.0,
-        weight: 3,
-        nonce: &[9; 32],
-    };
+    let update =
+        fedshield_he::Update { values: &[0.25; VALUES], scale: 100.0, weight: 3, nonce: &[9; 32] };
     let mut ciphertext = Vec::new();
     let (key, _) =
         encrypt(&context, 1, &update, &mut rng, &mut ciphertext).expect("the update is valid");
@@ -63,8 +59,16 @@ pub fn targets() -> Vec<Target> {
     let ledger = ledger::encode(&[]).expect("an empty ledger can be written");
     vec![
         Target { name: "message", seeds: vec![vec![1; 200]], run: |b| drop(Signed::decode(b)) },
-        Target { name: "manifest", seeds: vec![vec![1; 300]], run: |b| drop(SignedManifest::decode(b)) },
-        Target { name: "journal entry", seeds: vec![vec![1; 100]], run: |b| drop(Entry::decode(b)) },
+        Target {
+            name: "manifest",
+            seeds: vec![vec![1; 300]],
+            run: |b| drop(SignedManifest::decode(b)),
+        },
+        Target {
+            name: "journal entry",
+            seeds: vec![vec![1; 100]],
+            run: |b| drop(Entry::decode(b)),
+        },
         Target { name: "evidence", seeds: vec![vec![1; 100]], run: |b| drop(Evidence::decode(b)) },
         Target { name: "ledger", seeds: vec![ledger], run: |b| drop(ledger::decode(b)) },
         Target {

@@ -171,7 +171,7 @@ fn bad_data_is_named_by_file_and_line() {
     let check = |text: &str| {
         std::fs::write(&path, text).unwrap();
         let settings = DataSettings { max_length: 96, held_out: 0.0, ..DataSettings::default() };
-        DataReport::check(&[path.clone()], trainer.tokenizer(), &settings)
+        DataReport::check(std::slice::from_ref(&path), trainer.tokenizer(), &settings)
             .map_err(|e| e.to_string())
     };
     let cases = [

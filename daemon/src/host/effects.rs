@@ -54,7 +54,9 @@ impl Host {
             Effect::Unserve(object) => self.drop_object(&object),
             Effect::Start(id, job) => self.jobs.start(id, job),
             Effect::Cancel(id) => self.jobs.cancel(id),
-            Effect::Ban { member, evidence, reason } => self.keep_evidence(member, &evidence, &reason)?,
+            Effect::Ban { member, evidence, reason } => {
+                self.keep_evidence(member, &evidence, &reason)?
+            }
             Effect::Publish(status) => {
                 self.reports.observe(&status);
                 self.status.send_modify(|node| node.machine = Some(*status));

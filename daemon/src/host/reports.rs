@@ -69,7 +69,10 @@ impl Reports {
         let committee = self.committee.remove(&record.round).unwrap_or_default();
         let mut seconds = std::mem::take(&mut self.seconds);
         // Waiting for others is what the phase took beyond this member's own work in it.
-        let own: f64 = ["train", "prune", "encrypt", "share"].iter().filter_map(|s| measures.seconds.get(s)).sum();
+        let own: f64 = ["train", "prune", "encrypt", "share"]
+            .iter()
+            .filter_map(|s| measures.seconds.get(s))
+            .sum();
         if let Some(commit) = seconds.get_mut("commit") {
             *commit = (*commit - own).max(0.0);
         }
@@ -95,7 +98,8 @@ impl Reports {
 
     fn close_phase(&mut self) {
         if let Some((phase, since)) = self.phase.take() {
-            *self.seconds.entry(word(phase).to_owned()).or_default() += since.elapsed().as_secs_f64();
+            *self.seconds.entry(word(phase).to_owned()).or_default() +=
+                since.elapsed().as_secs_f64();
         }
     }
 
@@ -133,7 +137,8 @@ fn bytes_between(
             ((*word).to_owned(), difference(&before.object(label), &after.object(label)))
         })
         .collect();
-    let messages = difference(&before.gossip, &after.gossip) + difference(&before.direct, &after.direct);
+    let messages =
+        difference(&before.gossip, &after.gossip) + difference(&before.direct, &after.direct);
     bytes.insert("messages".to_owned(), messages);
     // Noise, multiplexing, gossip's fan-out and pings: everything on the wire, to be honest about it.
     bytes.insert("transport".to_owned(), difference(&before.transport, &after.transport));

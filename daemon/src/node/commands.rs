@@ -44,7 +44,10 @@ impl Node {
             }
             ControlCommand::Members(reply) => answer(reply, Ok(self.members())),
             ControlCommand::Rounds(reply) => {
-                answer(reply, self.ledger.reports().map_err(|e| ApiError::new(e.code(), e.to_string())));
+                answer(
+                    reply,
+                    self.ledger.reports().map_err(|e| ApiError::new(e.code(), e.to_string())),
+                );
             }
             ControlCommand::Ledger(reply) => answer(reply, self.ledger_bytes()),
             ControlCommand::Export(request, reply) => {
@@ -85,8 +88,7 @@ impl Node {
     }
 
     fn ledger_bytes(&self) -> Result<Vec<u8>, ApiError> {
-        let records =
-            self.ledger.records().map_err(|e| ApiError::new(e.code(), e.to_string()))?;
+        let records = self.ledger.records().map_err(|e| ApiError::new(e.code(), e.to_string()))?;
         fedshield_protocol::ledger::encode(&records)
             .map_err(|e| ApiError::new(ErrorCode::Internal, e.to_string()))
     }

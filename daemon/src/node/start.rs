@@ -7,12 +7,13 @@ use fedshield_protocol::manifest::Member;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::NodeError;
 use super::object_port::NetObjects;
 use super::ports::NetJoinPort;
 use super::turn::Node;
-use super::NodeError;
 use crate::config::{Config, Loaded};
 use crate::control::api::{NodeState, NodeStatus};
+use crate::control::{ControlHost, ControlPort, ControlServer, control_channel};
 use crate::founding::{Founding, Local};
 use crate::home::Home;
 use crate::http::{HttpServer, Metrics};
@@ -21,9 +22,8 @@ use crate::journal::{Entry, Journal};
 use crate::objects::Objects;
 use crate::pipeline::{LearningSources, OpenedModel};
 use crate::randomness::os_random;
-use crate::store::{Ledger, SledStore};
 use crate::sealing_keys;
-use crate::control::{ControlHost, ControlPort, ControlServer, control_channel};
+use crate::store::{Ledger, SledStore};
 
 /// Starts a node up to the point where it can be talked to.
 pub(super) async fn start(
@@ -80,7 +80,11 @@ fn open_identity(home: &Home) -> Result<Identity, NodeError> {
 fn open_journal(home: &Home) -> Result<(Journal, Vec<Vec<u8>>), NodeError> {
     let (journal, replay) = Journal::open(&home.journal())?;
     if let Some(torn) = replay.torn {
-        tracing::warn!(offset = torn.offset, bytes = torn.length, "the journal's torn end was cut off");
+        tracing::warn!(
+            offset = torn.offset,
+            bytes = torn.length,
+            "the journal's torn end was cut off"
+        );
     }
     let entries = replay.entries.into_iter().map(|Entry { bytes, .. }| bytes).collect();
     Ok((journal, entries))
@@ -166,12 +170,7 @@ fn own_entry(
     } else {
         config.external_addresses.clone()
     };
-    Ok(Member {
-        name: config.name.clone(),
-        identity_key: identity.key(),
-        sealing_key,
-        addresses,
-    })
+    Ok(Member { name: config.name.clone(), identity_key: identity.key(), sealing_key, addresses })
 }
 
 fn first_status(config: &Config, identity: &Identity, net: &NetHandle) -> NodeStatus {

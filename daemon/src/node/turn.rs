@@ -135,7 +135,8 @@ impl Node {
             return Err(NodeError::Gone("this node's membership"));
         };
         let terms = Terms::new(&valid, me)?;
-        let (Some(model), Some((journal, entries))) = (self.model.take(), self.journal.take()) else {
+        let (Some(model), Some((journal, entries))) = (self.model.take(), self.journal.take())
+        else {
             return Err(NodeError::Gone("the base model"));
         };
         let progress = Arc::new(ProgressBoard::new(Arc::clone(&self.status)));

@@ -25,7 +25,11 @@ impl Pipeline {
         if state.global.t() == applied + 1 {
             // A restart after the adapter was written: the same result again.
             let adapter = self.objects.put(&state.global.to_bytes())?;
-            return Ok(JobOutput::Applied(Applied { adapter, accepted: true, nonce: opened.nonce }));
+            return Ok(JobOutput::Applied(Applied {
+                adapter,
+                accepted: true,
+                nonce: opened.nonce,
+            }));
         }
         if state.global.t() != applied {
             let here = state.global.t();
@@ -66,7 +70,11 @@ impl Pipeline {
     }
 
     /// Takes over an adapter that a quorum recorded.
-    pub(super) fn adopt(&self, adapter: ObjectRef, applied: u64) -> Result<JobOutput, PipelineError> {
+    pub(super) fn adopt(
+        &self,
+        adapter: ObjectRef,
+        applied: u64,
+    ) -> Result<JobOutput, PipelineError> {
         let global = GlobalAdapter::from_bytes(&self.objects.read(&adapter)?)?;
         global.check_settings(&self.terms.settings)?;
         let mut state = self.state();

@@ -42,9 +42,16 @@ impl Pipeline {
         let mut answers = Vec::with_capacity(partials.len());
         for (member, object) in partials {
             let bytes = self.objects.read(object)?;
-            match PartialDecryption::from_bytes(&context, member.share_index(), &contributors, &bytes) {
+            match PartialDecryption::from_bytes(
+                &context,
+                member.share_index(),
+                &contributors,
+                &bytes,
+            ) {
                 Ok(answer) => answers.push(answer),
-                Err(reason) => tracing::warn!(%round, %member, %reason, "partial decryption refused"),
+                Err(reason) => {
+                    tracing::warn!(%round, %member, %reason, "partial decryption refused")
+                }
             }
         }
         let open = || Ok::<_, PipelineError>(BufReader::new(self.objects.file(&aggregate)?));

@@ -167,7 +167,8 @@ impl Pipeline {
         for (member, preimage) in (0u16..).map(MemberIndex).zip(&dealt.preimages) {
             self.secrets.put(&secret::dealt(round, member), &preimage.to_bytes(&context))?;
         }
-        let boxes = dealt.boxes.iter().map(|b| self.objects.put(b)).collect::<Result<Vec<_>, _>>()?;
+        let boxes =
+            dealt.boxes.iter().map(|b| self.objects.put(b)).collect::<Result<Vec<_>, _>>()?;
         Ok(CommitmentBody {
             ciphertext,
             boxes,

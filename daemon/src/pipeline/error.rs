@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use fedshield_protocol::ids::{MemberIndex, Round};
 
-use crate::objects::ObjectStoreError;
 use crate::identity::SecretStoreError;
+use crate::objects::ObjectStoreError;
 
 /// Why a job could not be done. Messages name the file, member or field and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,9 @@ pub enum PipelineError {
     #[error(transparent)]
     Secrets(#[from] SecretStoreError),
     /// This member is not at the adapter that the round starts from.
-    #[error("round {round} starts after {wanted} applied rounds, this member has {here}: it has to catch up first")]
+    #[error(
+        "round {round} starts after {wanted} applied rounds, this member has {here}: it has to catch up first"
+    )]
     Behind {
         /// The round.
         round: Round,
@@ -68,7 +70,9 @@ pub enum PipelineError {
         member: MemberIndex,
     },
     /// Another set was answered for already.
-    #[error("round {round}: a partial decryption for another set was made already; it is made once")]
+    #[error(
+        "round {round}: a partial decryption for another set was made already; it is made once"
+    )]
     AlreadyReleased {
         /// The round.
         round: Round,
@@ -86,7 +90,9 @@ pub enum PipelineError {
     #[error("cancelled")]
     Cancelled,
     /// Nothing to measure on.
-    #[error("there is no held-out data to evaluate on: set `data.held_out` or `data.held_out_fraction`")]
+    #[error(
+        "there is no held-out data to evaluate on: set `data.held_out` or `data.held_out_fraction`"
+    )]
     NoHeldOut,
 }
 

@@ -95,10 +95,12 @@ impl Pipeline {
         let mut local = learning.trainer.first_adapter(&terms.settings, terms.federation.0)?;
         let steps = rounds * terms.settings.steps as u64;
         for t in 0..rounds {
-            let seed = Use::Mask.digest(&[b"local-only", &t.to_le_bytes(), &terms.me.0.to_le_bytes()]);
+            let seed =
+                Use::Mask.digest(&[b"local-only", &t.to_le_bytes(), &terms.me.0.to_le_bytes()]);
             let done = t * terms.settings.steps as u64;
             let on_step = |step: TrainingStep| {
-                self.observer.step(Round(t), TrainingStep { step: done + step.step, steps, ..step });
+                self.observer
+                    .step(Round(t), TrainingStep { step: done + step.step, steps, ..step });
             };
             let result = learning.train(&local, &terms.settings, seed.0, cancel, &on_step)?;
             local = local.with_trained(&result.theta)?;

@@ -10,7 +10,11 @@ use super::{Pipeline, PipelineError};
 use crate::sealing_keys;
 
 impl Pipeline {
-    pub(super) fn settle(&self, round: Round, fate: Option<Fate>) -> Result<JobOutput, PipelineError> {
+    pub(super) fn settle(
+        &self,
+        round: Round,
+        fate: Option<Fate>,
+    ) -> Result<JobOutput, PipelineError> {
         if let Some(bytes) = self.secrets.get(&secret::sent(round))? {
             let sent: Sent = postcard::from_bytes(&bytes)
                 .map_err(|e| PipelineError::corrupt(&self.folder.join("sent"), e))?;

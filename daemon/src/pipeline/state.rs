@@ -7,8 +7,8 @@ use fedshield_train::federated::{GlobalAdapter, LocalMemory};
 
 use super::round_folder::{read_value, write_value};
 use super::{Learning, PipelineError, Terms};
-use crate::objects::Objects;
 use crate::identity::SecretStore;
+use crate::objects::Objects;
 
 /// Name of the sealed local memory.
 const MEMORY: &str = "local-memory";

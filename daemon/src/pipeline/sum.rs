@@ -27,7 +27,8 @@ impl Pipeline {
         let mut inputs = Vec::with_capacity(set.len());
         for update in set {
             let file = self.objects.file(&update.body.ciphertext)?;
-            let reader = Cancellable { reader: BufReader::with_capacity(READ_AHEAD_BYTES, file), cancel };
+            let reader =
+                Cancellable { reader: BufReader::with_capacity(READ_AHEAD_BYTES, file), cancel };
             inputs.push((update.member.share_index(), reader));
         }
         let mut writer = self.objects.create()?;

@@ -25,7 +25,7 @@ impl<'a> Windows<'a> {
     /// document, as fine-tuning examples do.
     pub fn next_full(&mut self, length: usize) -> Result<TokenSequence, Box<dyn Error>> {
         self.count += 1;
-        let mut ids = if self.count % 2 == 0 { vec![self.end] } else { Vec::new() };
+        let mut ids = if self.count.is_multiple_of(2) { vec![self.end] } else { Vec::new() };
         while ids.len() < length {
             ids.extend(self.next_document()?.0);
         }
