@@ -106,7 +106,7 @@ impl NodeError {
             Self::Store(e) => e.code(),
             Self::Journal(e) => e.code(),
             Self::Objects(e) => e.code(),
-            Self::Network(StartError::Listen { .. }) => ErrorCode::AddressInUse,
+            Self::Network(StartError::AddressInUse { .. }) => ErrorCode::AddressInUse,
             Self::Control(e) => e.code(),
             Self::Config(e) => e.code(),
             Self::Http(e) => e.code(),

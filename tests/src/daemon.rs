@@ -27,9 +27,20 @@ impl Daemon {
     /// # Panics
     /// If the program cannot be started.
     pub fn start(program: &Program, home: &Path) -> Self {
-        let mut child = program
-            .command(home)
-            .args(["daemon", "--set", "log.format=json", "--set", "log.level=info"])
+        Self::start_with(program, home, &[])
+    }
+
+    /// Starts the daemon of `home` with other settings, `key=value`.
+    ///
+    /// # Panics
+    /// If the program cannot be started.
+    pub fn start_with(program: &Program, home: &Path, settings: &[&str]) -> Self {
+        let mut command = program.command(home);
+        command.args(["daemon", "--set", "log.format=json", "--set", "log.level=info"]);
+        for setting in settings {
+            command.args(["--set", setting]);
+        }
+        let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

@@ -1,6 +1,6 @@
 //! The machine: one member of one federation, from events to effects.
 //!
-//! Handlers of events only note what happened; then [`Machine::advance`] (in `round`) does whatever has become
+//! Handlers of events only note what happened; then `Machine::advance` (in `round`) does whatever has become
 //! possible, phase by phase. So the order in which messages arrive does not matter, and a restart is a matter of
 //! noting what the journal says.
 

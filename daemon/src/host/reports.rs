@@ -116,7 +116,7 @@ impl Host {
             round = %report.round,
             outcome = ?report.outcome,
             contributors = report.contributors.len(),
-            sent_bytes = report.bytes.values().sum::<u64>(),
+            sent_bytes = report.bytes.get("transport").copied().unwrap_or_default(),
             "record"
         );
         self.ledger.put_report(&report)?;

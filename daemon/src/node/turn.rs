@@ -1,6 +1,7 @@
 //! The loop of a node: network, founding, rounds and operator, one thing at a time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fedshield_net::{MemberAddr, NetEvent, NetHandle};
 use fedshield_protocol::machine::{Config as MachineConfig, Machine};
@@ -42,6 +43,9 @@ pub(super) struct Node {
     pub(super) _lock: HomeLock,
 }
 
+/// Between two attempts to found after one that waiting could not mend.
+const FOUNDING_PAUSE: Duration = Duration::from_secs(5);
+
 /// What the loop woke up for.
 enum Woken {
     Stop,
@@ -72,8 +76,11 @@ impl Node {
 
     async fn turn_until(&mut self, stop: &CancellationToken) -> Result<(), NodeError> {
         let founding = self.founding.clone();
-        let waiting = founding.run(stop);
-        tokio::pin!(waiting);
+        let wait = async |pause: Duration| {
+            tokio::time::sleep(pause).await;
+            founding.run(stop).await
+        };
+        let mut waiting = Box::pin(wait(Duration::ZERO));
         let mut founded = false;
         let heartbeat = Heartbeat::from_environment();
         let mut beats = heartbeat.interval().map(tokio::time::interval);
@@ -96,9 +103,18 @@ impl Node {
                 Woken::Command(None) => return Err(NodeError::Gone("the control socket")),
                 Woken::Command(Some(command)) => self.command(command, stop).await?,
                 Woken::Founded(result) => {
-                    founded = true;
-                    if let Some(signed) = result? {
-                        self.activate(signed).await?;
+                    match result {
+                        Ok(signed) => {
+                            founded = true;
+                            if let Some(signed) = signed {
+                                self.activate(signed).await?;
+                            }
+                        }
+                        // A refusal is for the operator to mend; the node stays and can join another federation.
+                        Err(error) => {
+                            tracing::error!(%error, "founding");
+                            waiting = Box::pin(wait(FOUNDING_PAUSE));
+                        }
                     }
                 }
                 Woken::FoundingChanged => self.show_founding(),

@@ -1,0 +1,378 @@
+//! Phase by phase: one machine, what comes in, what must come out and in which order. The others' words are signed here.
+
+mod fixture;
+
+use fedshield_protocol::Machine;
+use fedshield_protocol::effect::Effect;
+use fedshield_protocol::event::{Event, TimerId};
+use fedshield_protocol::ids::{Digest, MemberIndex, Round, Time, View};
+use fedshield_protocol::job::{CommitmentBody, Fate, Job, JobId, JobOutput};
+use fedshield_protocol::journal::{Entry, Note};
+use fedshield_protocol::ledger::{Tip, record_digest};
+use fedshield_protocol::manifest::ValidManifest;
+use fedshield_protocol::message::{
+    Bits, Body, Decided, Heartbeat, Known, Proposal, Set, Signed, Value,
+};
+use fedshield_protocol::record::{CertifiedRecord, Outcome};
+use fedshield_protocol::status::Phase;
+use fixture::{certificate, machine, message, object, scope, signed_manifest};
+
+struct Bench {
+    manifest: ValidManifest,
+    machine: Machine,
+    now: u64,
+    journal: Vec<Vec<u8>>,
+    records: Vec<CertifiedRecord>,
+    jobs: Vec<(JobId, Job)>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let manifest = ValidManifest::founded(signed_manifest(4)).unwrap();
+        let (journal, records, jobs) = (Vec::new(), Vec::new(), Vec::new());
+        let mut bench = Self { manifest, machine: machine(0), now: 0, journal, records, jobs };
+        bench.boot();
+        bench
+    }
+
+    fn boot(&mut self) -> Vec<Effect> {
+        self.machine = machine(0);
+        self.jobs.clear();
+        let (records, journal) = (self.records.clone(), self.journal.clone());
+        self.handle(Event::Boot { records, journal })
+    }
+
+    fn handle(&mut self, event: Event) -> Vec<Effect> {
+        let effects = self.machine.handle(Time(self.now), event);
+        for effect in &effects {
+            match effect {
+                Effect::Persist(bytes) => self.journal.push(bytes.clone()),
+                Effect::Append(record) => self.records.push(record.as_ref().clone()),
+                Effect::Start(id, job) => self.jobs.push((*id, job.clone())),
+                _ => {}
+            }
+        }
+        effects
+    }
+
+    fn hear(&mut self, from: u16, body: Body) -> Vec<Effect> {
+        let round = self.machine.scope().round;
+        let bytes = message(&self.manifest, round, from, body);
+        self.handle(Event::Message { from: MemberIndex(from), bytes })
+    }
+
+    fn tick(&mut self, timer: TimerId, at: u64) -> Vec<Effect> {
+        self.now = at;
+        self.handle(Event::Tick(timer))
+    }
+
+    fn done(&mut self, is: impl Fn(&Job) -> bool, output: JobOutput) -> Vec<Effect> {
+        let position = self.jobs.iter().position(|(_, job)| is(job)).expect("the job was started");
+        let (id, _) = self.jobs.remove(position);
+        self.handle(Event::JobDone(id, output))
+    }
+
+    fn phase(&self) -> Phase {
+        self.machine.status().phase
+    }
+
+    /// Two others are ready too: the round begins.
+    fn begin(&mut self) {
+        for member in [1, 2] {
+            let head = self.machine.status().head;
+            self.hear(member, heartbeat(head));
+        }
+        assert_eq!(self.phase(), Phase::Commit);
+    }
+
+    fn body(&self, bytes: &[u8]) -> Body {
+        Signed::decode(bytes).unwrap().body
+    }
+
+    /// What was said to everyone, in order, with what was written before it.
+    fn story(&self, effects: &[Effect]) -> Vec<String> {
+        effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Persist(bytes) => Some(match Entry::decode(bytes).unwrap().note {
+                    Note::Committed(_) => "persist commitment".to_owned(),
+                    Note::Reported(_) => "persist report".to_owned(),
+                    Note::Voting { .. } => "persist votes".to_owned(),
+                    Note::Decided(_) => "persist decision".to_owned(),
+                    Note::Released { .. } => "persist release".to_owned(),
+                    Note::Signed(_) => "persist record".to_owned(),
+                    Note::Attested { .. } => "persist attestation".to_owned(),
+                }),
+                Effect::Gossip(bytes) => Some(format!("say {}", self.body(bytes).kind())),
+                Effect::Append(_) => Some("append".to_owned()),
+                Effect::Truncate { before } => Some(format!("truncate before {before}")),
+                _ => None,
+            })
+            .collect()
+    }
+}
+
+fn heartbeat(head: Digest) -> Body {
+    let none = || Bits::of(4, []);
+    let known = Known {
+        keys: none(),
+        commitments: none(),
+        holds: none(),
+        reports: none(),
+        attestations: none(),
+        prevotes: none(),
+        precommits: none(),
+        partials: none(),
+        signatures: none(),
+    };
+    Body::Status(Box::new(Heartbeat {
+        ready: true,
+        head,
+        set_decided: false,
+        end_decided: false,
+        voting: None,
+        has_proposal: false,
+        known,
+    }))
+}
+
+fn update(member: u8) -> CommitmentBody {
+    let first = member * 10;
+    CommitmentBody {
+        ciphertext: fedshield_protocol::object::ObjectRef { length: 1000, ..object(first) },
+        boxes: (1..5).map(|i| object(first + i)).collect(),
+        shares: vec![member],
+        layout: Digest([1; 32]),
+    }
+}
+
+fn commitment_digest(bench: &Bench, member: u16) -> Digest {
+    let scope = scope(&bench.manifest, Round(0));
+    scope.commitment(MemberIndex(member), &update(member as u8)).unwrap()
+}
+
+#[test]
+fn gather_waits_for_a_quorum() {
+    let mut bench = Bench::new();
+    let head = bench.machine.status().head;
+    bench.hear(1, heartbeat(head));
+    assert_eq!(bench.phase(), Phase::Gather);
+    assert_eq!(bench.machine.status().waiting_for, [MemberIndex(2), MemberIndex(3)]);
+    bench.hear(2, heartbeat(head));
+    assert_eq!(bench.phase(), Phase::Commit);
+    assert!(matches!(bench.jobs.as_slice(), [(_, Job::Contribute { .. })]));
+}
+
+#[test]
+fn commit_is_written_before_it_is_said_and_survives_a_restart() {
+    let mut bench = Bench::new();
+    bench.begin();
+    let contribute = |job: &Job| matches!(job, Job::Contribute { .. });
+    let effects = bench.done(contribute, JobOutput::Contribution(update(0)));
+    assert_eq!(bench.story(&effects)[..2], ["persist commitment", "say commitment"]);
+    let effects = bench.boot();
+    let served = effects.iter().filter(|e| matches!(e, Effect::Serve { .. })).count();
+    assert_eq!(served, 5, "the ciphertext and four boxes");
+    bench.begin();
+    assert!(!bench.jobs.iter().any(|(_, job)| contribute(job)), "nothing is encrypted twice");
+    // Who lacks the commitment gets it from whoever made it.
+    bench.now += 200;
+    let head = bench.machine.status().head;
+    let effects = bench.hear(3, heartbeat(head));
+    let sent = effects.iter().any(|effect| match effect {
+        Effect::Send { to, bytes } => {
+            *to == MemberIndex(3) && bench.body(bytes) == Body::Commitment(Box::new(update(0)))
+        }
+        _ => false,
+    });
+    assert!(sent);
+}
+
+#[test]
+fn transfer_tests_the_own_share_and_complains_about_a_bad_one() {
+    let mut bench = Bench::new();
+    bench.begin();
+    let effects = bench.hear(1, Body::Commitment(Box::new(update(1))));
+    let own_box = update(1).boxes[0];
+    let fetched = |e: &Effect| matches!(e, Effect::Fetch { object, .. } if *object == own_box);
+    assert!(effects.iter().any(fetched));
+    bench.handle(Event::ObjectReady(own_box));
+    let check = |job: &Job| matches!(job, Job::CheckShare { .. });
+    let effects = bench.done(check, JobOutput::Checked { valid: false });
+    assert_eq!(bench.story(&effects), ["say complaint"]);
+    assert!(!bench.machine.status().members[1].share_valid);
+    let answer = Body::Preimage {
+        commitment: commitment_digest(&bench, 1),
+        member: MemberIndex(0),
+        preimage: vec![1],
+    };
+    bench.hear(1, answer);
+    let check = |job: &Job| matches!(job, Job::CheckPreimage { .. });
+    bench.done(check, JobOutput::Checked { valid: true });
+    assert!(bench.machine.status().members[1].share_valid);
+}
+
+#[test]
+fn report_comes_at_the_deadline_and_is_not_changed() {
+    let mut bench = Bench::new();
+    bench.begin();
+    bench.hear(2, Body::Commitment(Box::new(update(2))));
+    bench.tick(TimerId::Commit, 1_000);
+    assert_eq!(bench.phase(), Phase::Transfer, "the share of member 2 is missing");
+    let effects = bench.tick(TimerId::Transfer, 2_000);
+    assert_eq!(bench.story(&effects)[..2], ["persist report", "say report"]);
+    assert_eq!(bench.phase(), Phase::Aggregate);
+    bench.hear(1, Body::Commitment(Box::new(update(1))));
+    assert!(!bench.machine.status().members[1].committed, "too late");
+    bench.boot();
+    let head = bench.machine.status().head;
+    let mut effects = bench.hear(1, heartbeat(head));
+    effects.extend(bench.hear(2, heartbeat(head)));
+    assert_eq!(bench.phase(), Phase::Aggregate, "with the report of before");
+    assert!(!bench.story(&effects).contains(&"persist report".to_owned()));
+    assert!(bench.machine.status().members[0].reported);
+}
+
+/// The proposer of a view, from what the machine shows.
+fn proposer(bench: &Bench) -> MemberIndex {
+    bench.machine.status().proposer.expect("a vote is on")
+}
+
+#[test]
+fn certify_does_not_take_a_skip_before_its_time_nor_an_aggregate_without_grounds() {
+    for (value, accepted) in
+        [(Value::Skip, true), (Value::Aggregate { set: vec![], aggregate: object(1) }, false)]
+    {
+        let mut bench = Bench::new();
+        bench.begin();
+        bench.tick(TimerId::Commit, 1_000);
+        bench.tick(TimerId::Transfer, 2_000);
+        let by = proposer(&bench);
+        if by == MemberIndex(0) {
+            let effects = bench.tick(TimerId::Round, 4_000);
+            assert!(bench.story(&effects).contains(&"say proposal".to_owned()));
+            continue;
+        }
+        let proposal = Proposal { view: View(0), value, polka: None, grounds: None };
+        let effects = bench.hear(by.0, Body::Proposal(Box::new(proposal)));
+        assert!(!bench.story(&effects).contains(&"say vote".to_owned()));
+        let effects = bench.tick(TimerId::Round, 4_000);
+        let voted = bench.story(&effects).contains(&"say vote".to_owned());
+        assert_eq!(voted, accepted);
+    }
+}
+
+fn decide(bench: &mut Bench, value: Value) -> Vec<Effect> {
+    let certificate = certificate(&bench.manifest, Round(0), &value);
+    bench.hear(3, Body::Decided(Box::new(Decided { value, certificate })))
+}
+
+#[test]
+fn decrypt_happens_on_the_decision_only_and_once() {
+    let mut bench = Bench::new();
+    bench.begin();
+    let mut set = Set::new();
+    for member in 1..4 {
+        bench.hear(member, Body::Commitment(Box::new(update(member as u8))));
+        bench.handle(Event::ObjectReady(update(member as u8).boxes[0]));
+        let check = |job: &Job| matches!(job, Job::CheckShare { .. });
+        bench.done(check, JobOutput::Checked { valid: true });
+        set.push((MemberIndex(member), commitment_digest(&bench, member)));
+    }
+    let partial = |job: &Job| matches!(job, Job::PartialDecrypt { .. });
+    assert!(!bench.jobs.iter().any(|(_, job)| partial(job)));
+    let mut forged = certificate(&bench.manifest, Round(0), &Value::Skip);
+    let value = Value::Aggregate { set, aggregate: object(90) };
+    forged.value = value.id();
+    let decided = Decided { value: value.clone(), certificate: forged };
+    bench.hear(3, Body::Decided(Box::new(decided)));
+    assert!(!bench.jobs.iter().any(|(_, job)| partial(job)), "a forged certificate");
+    let effects = decide(&mut bench, value);
+    assert_eq!(bench.story(&effects), ["persist decision"]);
+    assert_eq!(bench.phase(), Phase::Decrypt);
+    let effects = bench.done(partial, JobOutput::Partial(object(91)));
+    assert_eq!(bench.story(&effects), ["persist release", "say partial"]);
+    bench.boot();
+    bench.begin_after_restart();
+    assert!(!bench.jobs.iter().any(|(_, job)| partial(job)), "never computed again");
+    assert!(bench.machine.status().members[0].answered);
+}
+
+impl Bench {
+    fn begin_after_restart(&mut self) {
+        for member in [1, 2] {
+            let head = self.machine.status().head;
+            self.hear(member, heartbeat(head));
+        }
+        assert_eq!(self.phase(), Phase::Decrypt);
+    }
+}
+
+#[test]
+fn record_of_a_skipped_round_keeps_the_own_update() {
+    let mut bench = Bench::new();
+    bench.begin();
+    let contribute = |job: &Job| matches!(job, Job::Contribute { .. });
+    bench.done(contribute, JobOutput::Contribution(update(0)));
+    let effects = decide(&mut bench, Value::Skip);
+    let story = bench.story(&effects);
+    assert_eq!(story, ["persist decision", "persist record", "say record signature"]);
+    let tip = Tip::start(&bench.manifest);
+    let record = tip.record(&bench.manifest, Outcome::Skipped, None, None);
+    bench.hear(1, Body::RecordSignature(record_digest(&record)));
+    assert!(bench.records.is_empty());
+    let effects = bench.hear(2, Body::RecordSignature(record_digest(&record)));
+    assert_eq!(bench.story(&effects)[0], "append");
+    assert_eq!(bench.machine.status().round, Round(1));
+    let settle = |job: &Job| matches!(job, Job::Settle { round: Round(0), fate: Some(Fate::Kept) });
+    assert!(!bench.jobs.iter().any(|(_, job)| matches!(job, Job::MakeSealingKey { .. })));
+    let effects = bench.done(settle, JobOutput::Settled);
+    assert_eq!(bench.story(&effects), ["truncate before 1"]);
+    let key = |job: &Job| matches!(job, Job::MakeSealingKey { round: Round(1) });
+    let effects = bench.done(key, JobOutput::SealingKey(vec![5; 32]));
+    assert_eq!(bench.story(&effects), ["say sealing key", "say status"]);
+}
+
+#[test]
+fn a_member_that_is_behind_takes_over_records_and_the_adapter() {
+    let (_, records) = fixture::ledger();
+    let mut bench = Bench::new();
+    let bytes = message(&bench.manifest, Round(4), 2, heartbeat(Digest([1; 32])));
+    let effects = bench.handle(Event::Message { from: MemberIndex(2), bytes });
+    let asked = effects.iter().any(|effect| match effect {
+        Effect::Send { bytes, .. } => bench.body(bytes) == Body::RecordsRequest(Round(0)),
+        _ => false,
+    });
+    assert!(asked);
+    let bytes = message(&bench.manifest, Round(4), 2, Body::Records(records.clone()));
+    bench.handle(Event::Message { from: MemberIndex(2), bytes });
+    assert_eq!(bench.records.len(), 4);
+    assert_eq!(bench.phase(), Phase::Sync);
+    bench.handle(Event::ObjectReady(object(7)));
+    let settled = |job: &Job| matches!(job, Job::Settle { .. });
+    while bench.jobs.iter().any(|(_, job)| settled(job)) {
+        bench.done(settled, JobOutput::Settled);
+    }
+    bench.done(|job| matches!(job, Job::Adopt { applied: 1, .. }), JobOutput::Adopted);
+    assert_eq!(bench.phase(), Phase::Gather);
+    assert_eq!(bench.machine.status().round, Round(4));
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_or_goes_beyond_the_ledger_silences_its_round() {
+    let beyond = Entry::new(Round(2), Note::Reported(vec![])).encode().unwrap();
+    for journal in [vec![vec![1, 2, 3]], vec![beyond]] {
+        let mut bench = Bench::new();
+        bench.journal = journal;
+        bench.boot();
+        let head = bench.machine.status().head;
+        let mut said = Vec::new();
+        for member in [1, 2, 3] {
+            said.extend(bench.hear(member, heartbeat(head)));
+        }
+        assert_eq!(bench.phase(), Phase::Sync);
+        assert!(bench.jobs.is_empty());
+        assert!(!bench.story(&said).iter().any(|line| line != "say status"));
+        assert!(bench.machine.status().proposer.is_none(), "it takes part in no vote");
+    }
+}
