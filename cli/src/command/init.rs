@@ -22,7 +22,7 @@ use crate::table::facts;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   fedshield-cli init --name northern-hospital --model /srv/models/SmolLM2 --data notes.jsonl \\
-      --external /dns4/fed.hospital.example/tcp/7000 --passphrase-file /root/fedshield.pass
+      --external /dns4/fed.hospital.example/tcp/7000 --passphrase-file ./passphrase
   fedshield-cli --home /tmp/trial init --name trial --no-passphrase
 
 Everything but the identity can be changed later in config.toml.")]
