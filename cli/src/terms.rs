@@ -88,6 +88,13 @@ pub struct TermsFlags {
     /// Share of an update that is left out at the end of the pruning schedule, 0 to 0.95
     #[arg(long, value_name = "SHARE")]
     pub sparsity: Option<f64>,
+    /// Step size of the server optimiser: the opened mean of the updates times this is applied. Above 1 where the
+    /// members' data differ much, because what only one of them learns is divided by their number [default: 1]
+    #[arg(long, value_name = "RATE")]
+    pub server_rate: Option<f64>,
+    /// Momentum of the server optimiser, 0 to below 1; none unless given
+    #[arg(long, value_name = "SHARE")]
+    pub server_momentum: Option<f64>,
     /// Largest number of examples that counts for one member's weight
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub weight_cap: Option<u32>,
@@ -192,7 +199,7 @@ pub fn terms(
             preset: encryption_preset(flags.bits.as_deref().unwrap_or("16"), members)?,
             clip: positive("--clip", clip)?,
         },
-        server_optimizer: ServerOptimizer::Plain { rate: positive("server rate", 1.0)? },
+        server_optimizer: server_optimizer(flags)?,
         deadlines: deadlines(flags.round_minutes.unwrap_or(base.round_minutes)),
         members: Vec::new(),
     })
@@ -230,6 +237,19 @@ fn encryption_preset(bits: &str, members: u16) -> Result<String, Failure> {
     }
     let holds = members.max(16).next_power_of_two();
     Ok(format!("rlwe-sum/b{bits}/n{holds}"))
+}
+
+fn server_optimizer(flags: &TermsFlags) -> Result<ServerOptimizer, Failure> {
+    let rate = positive("--server-rate", flags.server_rate.unwrap_or(1.0))?;
+    let Some(momentum) = flags.server_momentum else {
+        return Ok(ServerOptimizer::Plain { rate });
+    };
+    if !(0.0..1.0).contains(&momentum) {
+        return Err(Failure::new(ErrorCode::InvalidRequest, format!("{momentum} is no momentum"))
+            .at("--server-momentum")
+            .next("give a number from 0 to below 1"));
+    }
+    Ok(ServerOptimizer::Momentum { rate, momentum: real("--server-momentum", momentum)? })
 }
 
 /// From 0.2 (or less) to the wanted share, growing over the last four fifths of the run.
@@ -322,6 +342,11 @@ mod tests {
             (TermsFlags { lr: Some(f64::NAN), ..TermsFlags::default() }, "--lr"),
             (TermsFlags { clip: Some(0.0), ..TermsFlags::default() }, "--clip"),
             (TermsFlags { sparsity: Some(1.5), ..TermsFlags::default() }, "--sparsity"),
+            (TermsFlags { server_rate: Some(0.0), ..TermsFlags::default() }, "--server-rate"),
+            (
+                TermsFlags { server_momentum: Some(1.0), ..TermsFlags::default() },
+                "--server-momentum",
+            ),
         ] {
             let failure = terms("x", TermsPreset::Small, 4, &flags).unwrap_err();
             assert_eq!(failure.place.as_deref(), Some(flag));

@@ -67,11 +67,15 @@ pub struct DemoArgs {
 fn demo_flags(args: &DemoArgs) -> TermsFlags {
     let mut flags = args.flags.clone();
     let all = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
-    flags.rounds = flags.rounds.or(Some(8));
     flags.weight_cap = flags.weight_cap.or(Some(1));
-    if args.model.is_none() {
+    if args.model.is_some() {
+        flags.rounds = flags.rounds.or(Some(8));
+    } else {
+        flags.rounds = flags.rounds.or(Some(16));
+        flags.rank = flags.rank.or(Some(16));
         flags.lr_final = flags.lr_final.or(flags.lr.is_none().then_some(2e-3));
-        flags.lr = flags.lr.or(Some(1e-2));
+        flags.lr = flags.lr.or(Some(8e-3));
+        flags.server_rate = flags.server_rate.or(Some(2.0));
         flags.seq = flags.seq.or(Some(160));
         flags.template = flags.template.or(Some("alpaca".to_owned()));
         flags.target_modules = flags.target_modules.or(Some(all.map(str::to_owned).to_vec()));

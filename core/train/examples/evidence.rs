@@ -3,10 +3,10 @@
 //! the encryption needs them).
 //!
 //! ```text
-//! cargo run -p fedshield-train --example evidence -- [--model FOLDER] [--data FOLDER]
-//!     [--rounds 8] [--steps 10] [--batch 8] [--rank 8] [--alpha 16] [--peak 0.01] [--last 0.002]
-//!     [--targets attention|all] [--prune-start 0.2] [--prune-end 0.5] [--seeds 1,2,3]
-//!     [--alone false] [--json FILE]
+//! cargo run --example evidence -- [--model FOLDER] [--data FOLDER]
+//!     [--rounds 16] [--steps 10] [--batch 8] [--rank 16] [--alpha 32] [--peak 0.008] [--last 0.002]
+//!     [--eta 2.0] [--clip 1.0] [--targets attention|all] [--prune-start 0.2] [--prune-end 0.5]
+//!     [--seeds 1,2,3] [--alone false] [--json FILE]
 //! ```
 #![allow(clippy::print_stdout)]
 
@@ -19,7 +19,7 @@ use std::time::Instant;
 use fedshield_train::data::{DataSet, DataSettings, TokenizedExample};
 use fedshield_train::federated::{
     AdapterSpec, FederatedSettings, GlobalAdapter, LearningRate, LocalMemory, OpenedSum,
-    PruneSchedule,
+    PruneSchedule, ServerOptimizer,
 };
 use fedshield_train::model::Projection;
 use fedshield_train::synth::Domain;
@@ -59,20 +59,22 @@ impl Options {
     }
 
     fn federated(&self) -> Outcome<(FederatedSettings, u64)> {
-        let rounds = self.get("rounds", 8)?;
+        let rounds = self.get("rounds", 16)?;
         let targets = match self.0.get("targets").map(String::as_str) {
             Some("attention") => Projection::ATTENTION.to_vec(),
             _ => Projection::ALL.to_vec(),
         };
         let settings = FederatedSettings {
             adapter: AdapterSpec {
-                rank: self.get("rank", 8)?,
-                alpha: self.get("alpha", 16.0)?,
+                rank: self.get("rank", 16)?,
+                alpha: self.get("alpha", 32.0)?,
                 target_modules: targets,
             },
             steps: self.get("steps", 10)?,
+            clip_factor: self.get("clip", 1.0)?,
+            server: ServerOptimizer::Plain { eta: self.get("eta", 2.0)? },
             learning_rate: LearningRate {
-                peak: self.get("peak", 1e-2)?,
+                peak: self.get("peak", 8e-3)?,
                 last: self.get("last", 2e-3)?,
                 rounds,
             },

@@ -3,7 +3,7 @@
 //! sides run the same weights.
 //!
 //! ```text
-//! cargo run -p fedshield-train --example logits -- MODEL ADAPTER_FOLDER PROMPTS.txt OUT_FOLDER
+//! cargo run --example logits -- MODEL ADAPTER_FOLDER PROMPTS.txt OUT_FOLDER
 //! ```
 //!
 //! PROMPTS.txt has one prompt on each line. OUT_FOLDER gets `base/` and `logits.safetensors`.

@@ -1,7 +1,7 @@
 //! A look at a model: opens it, says what it is, and answers one question.
 //!
 //! ```text
-//! cargo run -p fedshield-train --example look -- MODEL "What is the capital of France?"
+//! cargo run --example look -- MODEL "What is the capital of France?"
 //! ```
 
 #![allow(clippy::print_stdout, reason = "an example prints its result")]

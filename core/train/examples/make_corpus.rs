@@ -1,7 +1,7 @@
 //! Writes the data of the demo and the tokenizer of the shipped model.
 //!
 //! ```text
-//! cargo run -p fedshield-train --example make_corpus -- core/train/assets [--show 20]
+//! cargo run --example make_corpus -- core/train/assets [--show 20]
 //! ```
 //!
 //! The first argument is the folder that gets `domains/NAME.jsonl`, `base/tokenizer.json` and

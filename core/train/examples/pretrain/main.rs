@@ -1,7 +1,7 @@
 //! Pretrains the base model that ships with the repository, on the generated corpus, on the CPU.
 //!
 //! ```text
-//! cargo run -p fedshield-train --example pretrain -- core/train/assets/base --steps 1800
+//! cargo run --example pretrain -- core/train/assets/base --steps 1800
 //!     [--seed 10] [--rate 0.004] [--batch 6] [--length 128] [--from FOLDER] [--minutes 30]
 //!     [--out FOLDER]
 //! ```

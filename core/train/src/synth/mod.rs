@@ -13,6 +13,7 @@ mod domain;
 mod example;
 mod prose;
 mod records;
+mod styles;
 mod tasks;
 mod words;
 

@@ -10,15 +10,10 @@ use super::words::{DAYS, HOBBIES, JOBS, KINDS, MONTHS, PEOPLE, SURNAMES, THINGS,
 /// A record of two to five fields and the sentences that say the same, field by field.
 pub(super) fn task(choice: &mut Choice) -> Example {
     let count = choice.between(2, 5);
-    let mut first = choice.below(FIELDS.len());
-    let mut input = Vec::new();
-    let mut output = Vec::new();
-    for _ in 0..count {
-        let (name, value) = field(first, choice);
-        input.push(format!("{name}: {value}"));
-        output.push(sentence(&name, &value));
-        first = (first + 1 + choice.below(3)) % FIELDS.len();
-    }
+    let fields = record(count, choice);
+    let input: Vec<String> =
+        fields.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    let output: Vec<String> = fields.iter().map(|(name, value)| sentence(name, value)).collect();
     let kind = *choice.pick(KINDS_OF_TEXT);
     let instruction = match choice.below(5) {
         0 => format!("Write {} {kind} from the record.", article(kind)),
@@ -30,7 +25,19 @@ pub(super) fn task(choice: &mut Choice) -> Example {
     Example::new(instruction, input.join("\n"), output.join(" "))
 }
 
-const KINDS_OF_TEXT: &[&str] =
+/// The names and values of `count` fields, in the order of [`FIELDS`] from a random one on.
+pub(super) fn record(count: usize, choice: &mut Choice) -> Vec<(String, String)> {
+    let mut next = choice.below(FIELDS.len());
+    (0..count)
+        .map(|_| {
+            let drawn = field(next, choice);
+            next = (next + 1 + choice.below(3)) % FIELDS.len();
+            drawn
+        })
+        .collect()
+}
+
+pub(super) const KINDS_OF_TEXT: &[&str] =
     &["note", "letter", "report", "message", "answer", "summary", "card"];
 
 /// The fields in the order in which a record has them; each has its own way to draw a value.

@@ -5,15 +5,18 @@ use super::domain::glimpses;
 use super::example::Example;
 use super::prose::{article, capital};
 use super::records;
+use super::styles;
 use super::words::{
     ANIMALS, CAPITALS, DAYS, DEEDS, DISHES, JOBS, KINDS, OPPOSITES, PEOPLE, SURNAMES, THINGS, TOWNS,
 };
 
-/// One instruction with its answer, on a random subject. Half of them turn a record into text,
-/// because that is what organisations ask for.
+/// One instruction with its answer, on a random subject. Two thirds of them turn a record into text,
+/// because that is what organisations ask for; most of these in a style of their own.
 pub(super) fn task(choice: &mut Choice) -> Example {
-    if choice.percent(50) {
-        return records::task(choice);
+    match choice.below(6) {
+        0 => return records::task(choice),
+        1..4 => return styles::task(choice),
+        _ => {}
     }
     match choice.below(12) {
         0 => define(choice),

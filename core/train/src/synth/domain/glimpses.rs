@@ -108,8 +108,7 @@ const SPECIAL: &[&str] = &[
     "problem",
     "state",
     "request",
-    "three times a
-    day",
+    "three times a day",
     "every morning",
     "thank you for writing",
     "shall pay",
@@ -127,8 +126,7 @@ const SPECIAL: &[&str] = &[
     "the yearly fee",
     "cm apart",
     "at the hearing",
-    "four
-    times a day",
+    "four times a day",
     "twice a day",
     "document",
     "occasion",
