@@ -16,16 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 fn status() -> NodeStatus {
     NodeStatus {
-        version: "0.1.0".into(),
-        name: "ward \"7\"".into(),
-        identity_key: IdentityKey([7; 32]),
         listen: vec!["/ip4/127.0.0.1/tcp/7000".into()],
-        http: None,
-        state: NodeState::Idle,
-        federation: None,
-        machine: None,
-        progress: None,
-        last_error: None,
+        ..NodeStatus::starting("ward \"7\"", IdentityKey([7; 32]))
     }
 }
 

@@ -23,7 +23,7 @@ pub struct LossComparison {
     pub examples: usize,
     /// Held-out response tokens.
     pub tokens: usize,
-    /// A held-out prompt, its reference answer, the base model's answer and the federation's.
+    /// A held-out prompt, the answer in the data, the base model's and the federation's.
     pub sample: Option<SampleAnswer>,
 }
 
@@ -58,6 +58,9 @@ impl Pipeline {
         timed(&*self.observer, round, Stage::Evaluate, || {
             let local = self.train_alone(federated.t(), cancel)?;
             let held_out = &learning.data.held_out;
+            if cancel.is_cancelled() {
+                return Err(PipelineError::Cancelled);
+            }
             let base = learning.trainer.evaluate(None, held_out)?;
             let loss = |adapter: &GlobalAdapter| {
                 learning.trainer.evaluate(Some(adapter), held_out).map(|e| e.loss)
@@ -99,8 +102,8 @@ impl Pipeline {
                 Use::Mask.digest(&[b"local-only", &t.to_le_bytes(), &terms.me.0.to_le_bytes()]);
             let done = t * terms.settings.steps as u64;
             let on_step = |step: TrainingStep| {
-                self.observer
-                    .step(Round(t), TrainingStep { step: done + step.step, steps, ..step });
+                let step = TrainingStep { step: done + step.step, steps, ..step };
+                self.observer.step(Round(t), Stage::Evaluate, step);
             };
             let result = learning.train(&local, &terms.settings, seed.0, cancel, &on_step)?;
             local = local.with_trained(&result.theta)?;
