@@ -20,7 +20,6 @@ use fedshield_protocol::ids::{IdentityKey, MemberIndex, Round};
 use fedshield_protocol::job::JobOutput;
 use fedshield_protocol::machine::Machine;
 use fedshield_protocol::object::ObjectRef;
-use fedshield_protocol::record::Outcome;
 use tokio::sync::{mpsc, watch};
 
 pub use jobs::Cancel;
@@ -116,11 +115,7 @@ impl Host {
         let (jobs, finished) = JobRunner::new(Arc::clone(&parts.pipeline));
         let records = parts.ledger.records()?;
         let reports = Reports::new(parts.names.clone(), parts.net.stats());
-        let last_applied = records
-            .iter()
-            .rev()
-            .find(|certified| matches!(certified.record.outcome, Outcome::Applied { .. }))
-            .and_then(|certified| Some((certified.record.round, certified.record.adapter?)));
+        let last_applied = parts.ledger.last_applied()?;
         let ended = records.last().map(|certified| certified.record.round);
         let collector = Collector::new(Arc::clone(&parts.objects), ended);
         let measurer = Measurer::start(

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use fedshield_protocol::event::Command;
-use fedshield_protocol::ids::Round;
 use tokio_util::sync::CancellationToken;
 
 use super::NodeError;
@@ -13,6 +12,7 @@ use crate::control::api::{
 };
 use crate::control::{ControlCommand, Reply};
 use crate::host::{Cancel, SpareError};
+use crate::offline::adapter_files;
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::store::{Ledger, StoreError};
 
@@ -49,7 +49,8 @@ impl Node {
             }
             ControlCommand::Ledger(reply) => self.with_ledger(reply, ledger_bytes),
             ControlCommand::Export(request, reply) => {
-                self.with_pipeline(reply, move |pipeline| export(pipeline, request));
+                let ledger = Arc::clone(&self.ledger);
+                self.with_pipeline(reply, move |pipeline| export(pipeline, &ledger, request));
             }
             ControlCommand::Evaluate(reply) => self.evaluate(reply),
             ControlCommand::Pause(reply) => self.operator(Command::Pause, reply).await?,
@@ -124,24 +125,27 @@ impl Node {
     }
 }
 
-fn export(pipeline: &Pipeline, request: ExportRequest) -> Result<ExportView, ApiError> {
-    let (applied, adapter) = pipeline.adapter();
-    if applied == 0 {
+fn export(
+    pipeline: &Pipeline,
+    ledger: &Ledger,
+    request: ExportRequest,
+) -> Result<ExportView, ApiError> {
+    let Some((round, _)) = ledger.last_applied()? else {
         let message = "no round has been applied yet, so there is no adapter";
         return Err(ApiError::new(ErrorCode::WrongState, message)
             .with_hint("wait for the first round: `fedshield-cli status --watch`"));
+    };
+    let adapter = pipeline.export(&request.directory).map_err(not_written)?;
+    let files = adapter_files(&request.directory);
+    Ok(ExportView { directory: request.directory, files, adapter_digest: adapter.root, round })
+}
+
+/// The folder is the caller's choice, not a fault of the daemon.
+fn not_written(error: PipelineError) -> ApiError {
+    match error {
+        PipelineError::Train(error) => crate::offline::not_written(&error),
+        other => other.into(),
     }
-    pipeline.export(&request.directory)?;
-    let mut files: Vec<_> = std::fs::read_dir(&request.directory)
-        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
-        .unwrap_or_default();
-    files.sort();
-    Ok(ExportView {
-        directory: request.directory,
-        files,
-        adapter_digest: adapter.root,
-        round: Round(applied.saturating_sub(1)),
-    })
 }
 
 fn ledger_bytes(ledger: &Ledger) -> Result<Vec<u8>, ApiError> {

@@ -30,6 +30,7 @@ use crate::store::{Ledger, SledStore};
 pub(super) async fn start(
     home: &Home,
     loaded: Loaded,
+    passphrase: Option<Passphrase>,
     stop: &CancellationToken,
 ) -> Result<Node, NodeError> {
     for warning in &loaded.warnings {
@@ -37,7 +38,7 @@ pub(super) async fn start(
     }
     let config = loaded.config;
     let lock = home.lock()?;
-    let identity = Arc::new(open_identity(home)?);
+    let identity = Arc::new(open_identity(home, passphrase)?);
     let secrets = Arc::new(SecretStore::open(&home.secrets(), &identity)?);
     let (journal, entries) = open_journal(home)?;
     let ledger = Arc::new(Ledger::new(Arc::new(SledStore::open(&home.store())?)));
@@ -75,8 +76,11 @@ pub(super) async fn start(
     })
 }
 
-fn open_identity(home: &Home) -> Result<Identity, NodeError> {
-    let passphrase = Passphrase::from_environment()?;
+fn open_identity(home: &Home, given: Option<Passphrase>) -> Result<Identity, NodeError> {
+    let passphrase = match given {
+        Some(passphrase) => Some(passphrase),
+        None => Passphrase::from_environment()?,
+    };
     Ok(Identity::open(&home.identity(), passphrase.as_ref())?)
 }
 

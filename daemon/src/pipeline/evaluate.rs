@@ -2,6 +2,7 @@
 
 use fedshield_protocol::hash::Use;
 use fedshield_protocol::ids::Round;
+use fedshield_protocol::object::ObjectRef;
 use fedshield_train::Sampling;
 use fedshield_train::data::{Example, Role};
 use fedshield_train::federated::GlobalAdapter;
@@ -76,21 +77,14 @@ impl Pipeline {
         })
     }
 
-    /// Writes the common adapter as a PEFT folder.
+    /// Writes the common adapter as a PEFT folder; gives its object.
     ///
     /// # Errors
     /// If the folder cannot be written.
-    pub fn export(&self, folder: &std::path::Path) -> Result<(), PipelineError> {
+    pub fn export(&self, folder: &std::path::Path) -> Result<ObjectRef, PipelineError> {
         let global = self.state().global.clone();
-        Ok(fedshield_train::adapter::export_peft(folder, &global, &self.learning.base)?)
-    }
-
-    /// Applied rounds and root of the common adapter.
-    #[must_use]
-    pub fn adapter(&self) -> (u64, fedshield_protocol::object::ObjectRef) {
-        let state = self.state();
-        let object = fedshield_protocol::object::ObjectRef::of(&state.global.to_bytes());
-        (state.global.t(), object)
+        fedshield_train::adapter::export_peft(folder, &global, &self.learning.base)?;
+        Ok(ObjectRef::of(&global.to_bytes()))
     }
 
     fn train_alone(&self, rounds: u64, cancel: &Cancel) -> Result<GlobalAdapter, PipelineError> {
