@@ -66,12 +66,12 @@ impl Failure {
     /// The text for people, without a line end.
     #[must_use]
     pub fn render(&self, colours: Colours) -> String {
-        let mut text = format!("{} {}", colours.bad("error:"), self.what);
+        let mut text = format!("{} {}", colours.bad("error:"), harmless(&self.what));
         if let Some(place) = &self.place {
-            text.push_str(&format!("\n {} {place}", colours.faint("where:")));
+            text.push_str(&format!("\n {} {}", colours.faint("where:"), harmless(place)));
         }
         if let Some(next) = &self.next {
-            text.push_str(&format!("\n  {} {next}", colours.faint("next:")));
+            text.push_str(&format!("\n  {} {}", colours.faint("next:"), harmless(next)));
         }
         text
     }
@@ -85,6 +85,12 @@ impl Failure {
         };
         ErrorBody { error: ApiError { code: self.code, message, hint: self.next.clone() } }
     }
+}
+
+/// Without the characters that a terminal obeys: a reason may come from another organisation's node.
+fn harmless(text: &str) -> String {
+    let shown = |c: char| if c.is_control() && c != '\n' { '\u{fffd}' } else { c };
+    text.chars().map(shown).collect()
 }
 
 impl From<ApiError> for Failure {
@@ -116,6 +122,14 @@ mod tests {
         );
         assert_eq!(failure.exit_code(), 22);
         assert_eq!(failure.body().error.message, "line 3 is not JSON (bank.jsonl:3)");
+    }
+
+    #[test]
+    fn a_reason_from_elsewhere_does_not_command_the_terminal() {
+        let failure = Failure::new(ErrorCode::Refused, "no\x1b]0;owned\x07\x1b[2J");
+        let text = failure.render(Colours::none());
+        assert!(!text.contains(['\x1b', '\x07']), "{text:?}");
+        assert!(text.contains("no\u{fffd}]0;owned"), "{text:?}");
     }
 
     #[test]

@@ -8,6 +8,8 @@ pub mod command;
 pub mod connection;
 pub mod demo;
 pub mod failure;
+pub mod offline;
+pub mod passphrase;
 pub mod run;
 pub mod screen;
 pub mod table;

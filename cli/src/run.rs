@@ -19,13 +19,33 @@ use crate::screen::show_failure;
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let json = cli.wants_json();
-    match run(&cli) {
+    match run(&cli).map_err(|failure| about_home(failure, &cli)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             show_failure(&failure, json);
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// That no daemon answers means something else in a home that has no node yet.
+fn about_home(failure: Failure, cli: &Cli) -> Failure {
+    let home = cli.home();
+    if failure.code != ErrorCode::NotRunning {
+        return failure;
+    }
+    let place = home.path().display();
+    if home.identity().exists() {
+        // A hint that is more than "start it" stays, for instance about permissions.
+        let start = failure.next.as_ref().is_none_or(|hint| hint.starts_with("start"));
+        let next = format!(
+            "start it: `fedshield-cli --home {place} daemon`, or `systemctl start fedshieldd`"
+        );
+        return if start { failure.next(next) } else { failure };
+    }
+    Failure::new(ErrorCode::NotRunning, "there is no node in this home, and no daemon answers")
+        .at(place)
+        .next("make a node with `fedshield-cli init`, or name another home with `--home`")
 }
 
 fn run(cli: &Cli) -> Result<(), Failure> {

@@ -80,7 +80,40 @@ fn a_failure_is_json_where_json_was_asked_for() {
     assert_eq!(output.status.code(), Some(3));
     let body: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
     assert_eq!(body["error"]["code"], "not-running");
-    assert!(body["error"]["hint"].as_str().unwrap().contains("start `fedshieldd`"));
+    assert!(body["error"]["hint"].as_str().unwrap().contains("`fedshield-cli init`"));
+    // With a node in the home, the daemon is what is missing.
+    assert!(cli(folder.path(), &["init", "--name", "a", "--no-passphrase"]).status.success());
+    let output = cli(folder.path(), &["members", "--json"]);
+    let body: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert!(body["error"]["hint"].as_str().unwrap().contains("daemon`"), "{body}");
+}
+
+#[test]
+fn a_home_without_a_node_says_so_whatever_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    for (command, code) in [
+        (&["daemon"][..], 5),
+        (&["status"], 3),
+        (&["rounds"], 3),
+        (&["adapter", "export", "out"], 3),
+        (&["ledger", "verify"], 40),
+        (&["ledger", "export", "out"], 40),
+        (&["config", "check"], 4),
+    ] {
+        let output = cli(folder.path(), command);
+        assert_eq!(output.status.code(), Some(code), "{command:?} {}", stderr(&output));
+        assert!(stderr(&output).contains("next:"), "{command:?} {}", stderr(&output));
+    }
+    assert!(!folder.path().join("home").exists() && !folder.path().join("out").exists());
+}
+
+#[test]
+fn a_ledger_without_its_manifest_says_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ledger.fsl"), "x").unwrap();
+    let output = cli(folder.path(), &["ledger", "verify", "ledger.fsl"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--manifest FILE"), "{}", stderr(&output));
 }
 
 #[test]

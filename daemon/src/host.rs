@@ -1,32 +1,39 @@
 //! The host of the protocol machine: turns what happens into events, executes effects in order.
 //!
-//! `event_loop` joins network, timers, jobs and commands; `effects` executes; `jobs` runs work off the loop;
-//! `reports` keeps what people want to know about finished rounds.
+//! `effects` executes; `jobs` runs work off the loop; `collect` removes objects of rounds that are over; `reports` keeps
+//! what people want to know about finished rounds; `measure` takes the held-out loss in `spare` time.
 
+mod collect;
 mod effects;
 mod jobs;
+mod measure;
 mod progress;
 mod reports;
+mod spare;
 mod timers;
 
 use std::sync::Arc;
 
 use fedshield_net::{NetEvent, NetHandle};
 use fedshield_protocol::event::{Command, Event};
-use fedshield_protocol::ids::{IdentityKey, MemberIndex};
+use fedshield_protocol::ids::{IdentityKey, MemberIndex, Round};
+use fedshield_protocol::job::JobOutput;
 use fedshield_protocol::machine::Machine;
 use fedshield_protocol::object::ObjectRef;
 use tokio::sync::{mpsc, watch};
 
 pub use jobs::Cancel;
 pub use progress::ProgressBoard;
+pub use spare::{SpareError, SpareTime};
 
 use crate::control::api::NodeStatus;
 use crate::journal::Journal;
 use crate::objects::Objects;
 use crate::pipeline::Pipeline;
 use crate::store::Ledger;
+use collect::Collector;
 use jobs::{Finished, JobRunner};
+use measure::Measurer;
 use reports::Reports;
 use timers::{Clock, Timers};
 
@@ -66,6 +73,8 @@ pub struct HostParts {
     pub progress: Arc<ProgressBoard>,
     /// What people see.
     pub status: Arc<watch::Sender<NodeStatus>>,
+    /// Where measurements run.
+    pub spare: SpareTime,
 }
 
 /// A finished job, or a timer.
@@ -88,8 +97,13 @@ pub struct Host {
     jobs: JobRunner,
     finished: mpsc::Receiver<Finished>,
     reports: Reports,
-    /// Objects asked for that were here already; reported before anything else happens.
-    present: Vec<ObjectRef>,
+    collector: Collector,
+    measurer: Measurer,
+    /// The newest round with a new adapter.
+    last_applied: Option<(Round, ObjectRef)>,
+    /// What effects of the present event led to at once: each is an event of its own, handled before anything else.
+    /// At most one for each fetch of one event.
+    followed: Vec<Event>,
 }
 
 impl Host {
@@ -101,6 +115,15 @@ impl Host {
         let (jobs, finished) = JobRunner::new(Arc::clone(&parts.pipeline));
         let records = parts.ledger.records()?;
         let reports = Reports::new(parts.names.clone(), parts.net.stats());
+        let last_applied = parts.ledger.last_applied()?;
+        let ended = records.last().map(|certified| certified.record.round);
+        let collector = Collector::new(Arc::clone(&parts.objects), ended);
+        let measurer = Measurer::start(
+            parts.spare,
+            Arc::clone(&parts.pipeline),
+            Arc::clone(&parts.ledger),
+            Arc::clone(&parts.status),
+        );
         let mut host = Self {
             machine: parts.machine,
             members: parts.members,
@@ -117,9 +140,13 @@ impl Host {
             jobs,
             finished,
             reports,
-            present: Vec::new(),
+            collector,
+            measurer,
+            last_applied,
+            followed: Vec::new(),
         };
         host.handle(Event::Boot { records, journal }).await?;
+        host.measure_again();
         for key in host.net.connected() {
             if let Some(member) = host.member_of(&key) {
                 host.handle(Event::PeerUp(member)).await?;
@@ -144,7 +171,14 @@ impl Host {
     pub async fn turn(&mut self, wake: Wake) -> Result<(), HostError> {
         let event = match wake.0 {
             Some(Finished { id, result }) if self.jobs.finish(id) => match result {
-                Ok(output) => Event::JobDone(id, output),
+                Ok(output) => {
+                    let adopted = matches!(output, JobOutput::Adopted);
+                    self.handle(Event::JobDone(id, output)).await?;
+                    if adopted {
+                        self.measure_again();
+                    }
+                    return Ok(());
+                }
                 Err(reason) => {
                     tracing::error!(job = id.0, %reason, "job failed");
                     self.status.send_modify(|status| status.last_error = Some(reason.clone()));
@@ -201,13 +235,13 @@ impl Host {
     /// Ends running jobs.
     pub fn stop(&mut self) {
         self.jobs.cancel_all();
+        self.measurer.stop();
     }
 
     async fn handle(&mut self, event: Event) -> Result<(), HostError> {
         self.step(event).await?;
-        // Effects of one event may find objects that are here already: each is an event of its own.
-        while let Some(object) = self.present.pop() {
-            self.step(Event::ObjectReady(object)).await?;
+        while let Some(event) = self.followed.pop() {
+            self.step(event).await?;
         }
         Ok(())
     }

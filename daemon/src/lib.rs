@@ -1,7 +1,7 @@
 //! The FedShield daemon as a library: the one place where protocol, training, encryption and network meet.
 //!
 //! Read `home` (which file is what), `config`, `identity`, then what is kept (`journal`, `store`, `objects`), how a
-//! federation begins (`founding`), how people look in (`control`, `http`), how it runs as a service (`service`).
+//! federation begins (`founding`), how people look in (`control`, `http`, `offline`), how it runs as a service (`service`).
 
 pub mod config;
 pub mod control;
@@ -18,6 +18,7 @@ pub mod store;
 
 pub mod host;
 pub mod node;
+pub mod offline;
 pub mod pipeline;
 mod randomness;
 mod sealing_keys;

@@ -45,5 +45,5 @@ fn run(home: &Home, set: Vec<(String, String)>, rebuild_store: bool) -> Result<(
     if rebuild_store && let Some(aside) = SledStore::put_aside(&home.store())? {
         eprintln!("fedshieldd: the old store is in {}", aside.display());
     }
-    run_process(home, &Overrides(set))
+    run_process(home, &Overrides(set), None)
 }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Loaded, Overrides};
 use crate::error_code::ErrorCode;
 use crate::home::Home;
+use crate::identity::Passphrase;
 use crate::service::{init_logging, stop_on_signals};
 
 /// Why a node cannot start or go on.
@@ -120,17 +121,22 @@ impl NodeError {
     }
 }
 
-/// Runs a node as a process of its own: configuration, logs, signals, then [`run`].
+/// Runs a node as a process of its own: configuration, logs, signals, then [`run`]. Without a `passphrase` it is taken from
+/// the environment, see [`Passphrase::from_environment`].
 ///
 /// # Errors
 /// See [`NodeError`].
-pub fn run_process(home: &Home, overrides: &Overrides) -> Result<(), NodeError> {
+pub fn run_process(
+    home: &Home,
+    overrides: &Overrides,
+    passphrase: Option<Passphrase>,
+) -> Result<(), NodeError> {
     let loaded = Loaded::read(home, overrides)?;
     init_logging(&loaded.config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         let stop = stop_on_signals()?;
-        run(home, loaded, stop).await
+        run(home, loaded, passphrase, stop).await
     });
     // A job that computes looks at its cancel flag between steps; nobody waits for it any longer than this.
     runtime.shutdown_timeout(JOB_LIMIT);
@@ -144,7 +150,12 @@ const JOB_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
 ///
 /// # Errors
 /// See [`NodeError`]; nothing is lost, the next start goes on from what is on disk.
-pub async fn run(home: &Home, loaded: Loaded, stop: CancellationToken) -> Result<(), NodeError> {
-    let node = start::start(home, loaded, &stop).await?;
+pub async fn run(
+    home: &Home,
+    loaded: Loaded,
+    passphrase: Option<Passphrase>,
+    stop: CancellationToken,
+) -> Result<(), NodeError> {
+    let node = start::start(home, loaded, passphrase, &stop).await?;
     node.run(stop).await
 }

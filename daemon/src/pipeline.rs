@@ -10,6 +10,11 @@
 //! settle       spend the own update, erase the round's secrets     (record)
 //! ```
 //!
+//! `measure` and `evaluate` give people numbers; no round waits for them.
+//!
+//! Jobs of one round run beside each other (`host::jobs` has two workers): training takes no lock, so that shares are
+//! checked meanwhile; what reads or replaces adapter and local memory holds `state` for that moment only.
+//!
 //! Every function reads what it needs from disk and leaves its result on disk before it returns, so that a
 //! restarted member can run the same job again.
 
@@ -20,6 +25,7 @@ mod decrypt;
 mod error;
 mod evaluate;
 mod learning;
+mod measure;
 mod observer;
 mod round_folder;
 mod settle;
@@ -31,11 +37,13 @@ mod terms;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fedshield_protocol::job::{Job, JobOutput};
+use fedshield_protocol::object::ObjectRef;
 
 pub use combine::OpenedSum;
 pub use error::PipelineError;
 pub use evaluate::LossComparison;
 pub use learning::{Learning, LearningSources, OpenedModel};
+pub use measure::HeldOutLoss;
 pub use observer::{ContributionSizes, NoObserver, Observer, Stage, TrainingStep};
 pub use terms::Terms;
 
@@ -52,7 +60,7 @@ pub struct Pipeline {
     secrets: Arc<SecretStore>,
     folder: std::path::PathBuf,
     observer: Arc<dyn Observer>,
-    /// Adapter and local memory; whoever trains, applies or settles holds it.
+    /// Adapter and local memory; whoever prunes, applies or settles holds it.
     state: Mutex<State>,
 }
 
@@ -96,6 +104,12 @@ impl Pipeline {
             Job::Adopt { adapter, applied } => self.adopt(*adapter, *applied),
             Job::Settle { round, fate } => self.settle(*round, *fate),
         }
+    }
+
+    /// The adapter that this member works with, as an object; `None` before the first applied round. Takes no lock.
+    #[must_use]
+    pub fn held(&self) -> Option<ObjectRef> {
+        State::held(&self.folder)
     }
 
     /// What the members agreed on.

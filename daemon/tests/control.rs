@@ -1,31 +1,22 @@
-//! The control socket and the pages: real sockets, a host that answers from a table.
+//! The control socket: a real socket, a host that answers from a table.
 
 use std::os::unix::fs::PermissionsExt;
 
 use fedshield_protocol::ids::{IdentityKey, Round};
 use fedshieldd::control::api::{
-    ApiError, Done, ErrorCode, InviteRequest, InviteView, JoinRequest, NodeState, NodeStatus,
-    RoundOutcome, RoundReport,
+    ApiError, Done, ErrorCode, InviteRequest, InviteView, JoinRequest, NodeStatus, RoundOutcome,
+    RoundReport,
 };
 use fedshieldd::control::{
     ControlClient, ControlCommand, ControlError, ControlPort, ControlServer, control_channel,
 };
-use fedshieldd::http::{HttpError, HttpServer, Metrics};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
 fn status() -> NodeStatus {
     NodeStatus {
-        version: "0.1.0".into(),
-        name: "ward \"7\"".into(),
-        identity_key: IdentityKey([7; 32]),
         listen: vec!["/ip4/127.0.0.1/tcp/7000".into()],
-        http: None,
-        state: NodeState::Idle,
-        federation: None,
-        machine: None,
-        progress: None,
-        last_error: None,
+        ..NodeStatus::starting("ward \"7\"", IdentityKey([7; 32]))
     }
 }
 
@@ -151,43 +142,4 @@ async fn a_request_that_makes_no_sense_is_answered_with_an_error_body() {
         assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
         assert!(answer.contains("\"code\":\"invalid-request\""), "{answer}");
     }
-}
-
-#[tokio::test]
-async fn the_pages_show_metrics_health_and_a_dashboard_without_outside_links() {
-    let server = HttpServer::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let address = server.address();
-    assert!(matches!(HttpServer::bind(address).await, Err(HttpError::InUse { .. })));
-    let metrics = Metrics::default();
-    metrics.add("fetches_total", Some(("result", "o\"k")), 2.0);
-    tokio::spawn(server.serve(host(), metrics, CancellationToken::new()));
-    let get = async |path: &str| {
-        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        plain(
-            stream,
-            &format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1:9\r\nconnection: close\r\n\r\n"),
-        )
-        .await
-    };
-    let page = get("/metrics").await;
-    for line in [
-        "fedshield_info{version=\"0.1.0\",state=\"idle\"} 1",
-        "fedshield_round_sent_bytes_total{phase=\"ciphertext\"} 10",
-        "fedshield_rounds_total{outcome=\"applied\"} 1",
-        "fedshield_train_loss 2.5",
-        "fedshield_fetches_total{result=\"o\\\"k\"} 2",
-        "# TYPE fedshield_fetches_total counter",
-    ] {
-        assert!(page.contains(line), "{line} in {page}");
-    }
-    assert!(get("/healthz").await.starts_with("HTTP/1.1 200"));
-    assert!(get("/readyz").await.starts_with("HTTP/1.1 503"));
-    assert!(get("/v1/status").await.contains("\"state\":\"idle\""));
-    assert!(get("/v1/ledger").await.starts_with("HTTP/1.1 404"));
-    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let rebound = "GET /v1/status HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n";
-    assert!(plain(stream, rebound).await.starts_with("HTTP/1.1 421"));
-    let dashboard = get("/").await;
-    assert!(dashboard.contains("content-security-policy"));
-    assert!(!dashboard.contains("http://") && !dashboard.contains("https://"));
 }

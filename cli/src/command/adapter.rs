@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use fedshieldd::config::{Loaded, Overrides};
 use fedshieldd::control::api::{ExportRequest, ExportView};
 use fedshieldd::home::Home;
 
 use super::JsonFlag;
 use crate::connection;
 use crate::failure::Failure;
+use crate::offline;
 use crate::screen::{Colours, Screen};
 use crate::table::facts;
 
@@ -45,12 +47,23 @@ impl AdapterCommand {
 /// Runs `adapter ...`.
 ///
 /// # Errors
-/// If no daemon answers, no round has been applied yet, or the folder cannot be written.
+/// If no round has been applied yet, or the folder cannot be written.
 pub async fn run(command: &AdapterCommand, home: &Home) -> Result<(), Failure> {
     let AdapterCommand::Export(args) = command;
     let request = ExportRequest { directory: absolute(&args.directory)? };
-    let view = connection::to(home).export(&request).await?;
-    Screen::new(args.json.json).answer(&view, render)
+    let screen = Screen::new(args.json.json);
+    let answer = connection::to(home).export(&request).await;
+    let view = offline::or_home(answer, home, &screen, |offline| {
+        offline.export(&request.directory, &base_model(home))
+    })?;
+    screen.answer(&view, render)
+}
+
+/// What the daemon calls the base model, too.
+fn base_model(home: &Home) -> String {
+    let loaded = Loaded::read(home, &Overrides::default()).ok();
+    let path = loaded.and_then(|loaded| loaded.config.model.path);
+    path.map(|path| path.display().to_string()).unwrap_or_default()
 }
 
 /// The daemon has another working folder than this command.

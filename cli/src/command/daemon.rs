@@ -1,19 +1,18 @@
 //! `daemon`: this node in the foreground, the same function as the `fedshieldd` program.
 
-use std::ffi::OsString;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use fedshieldd::control::api::ErrorCode;
 use fedshieldd::home::Home;
-use fedshieldd::identity::PASSPHRASE_FILE_VARIABLE;
+use fedshieldd::identity::{Identity, PASSPHRASE_FILE_VARIABLE, Passphrase};
 use fedshieldd::node;
 
 use super::config::SetFlags;
 use crate::connection;
 use crate::failure::Failure;
+use crate::passphrase;
 
 /// Arguments of `daemon`.
 #[derive(Debug, Args)]
@@ -25,7 +24,7 @@ Ctrl-C stops it in an orderly way. As a service, run the `fedshieldd` program in
 pub struct DaemonArgs {
     #[command(flatten)]
     pub(crate) set: SetFlags,
-    /// The file with the identity's passphrase [default: $FEDSHIELD_PASSPHRASE_FILE]
+    /// The file with the identity's passphrase [default: $FEDSHIELD_PASSPHRASE_FILE; asked for on a terminal]
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
     /// Stop in an orderly way when standard input ends: for programs that start daemons
@@ -42,21 +41,24 @@ const POLL: Duration = Duration::from_millis(200);
 /// # Errors
 /// Whatever keeps it from starting or ends it.
 pub fn run(args: &DaemonArgs, home: &Home) -> Result<(), Failure> {
-    if let Some(file) = &args.passphrase_file {
-        return again_with_passphrase(file);
+    if !home.identity().exists() {
+        return Err(Failure::new(ErrorCode::NoIdentity, "there is no node in this home yet")
+            .at(home.path().display())
+            .next("make one with `fedshield-cli init`, or name another home with `--home`"));
     }
+    let passphrase = passphrase(args, home)?;
     if args.stop_with_stdin {
         stop_when_stdin_ends(home.clone())?;
     }
-    node::run_process(home, &args.set.overrides()).map_err(|error| {
+    node::run_process(home, &args.set.overrides(), passphrase).map_err(|error| {
         let failure = Failure::new(error.code(), fedshieldd::error_chain(&error));
         let failure = failure.at(home.path().display());
         match error.code() {
             ErrorCode::ConfigInvalid => failure.next("try `fedshield-cli config check`"),
             ErrorCode::NoIdentity => failure.next("make one with `fedshield-cli init`"),
-            ErrorCode::IdentityLocked => {
-                failure.next("name the passphrase's file: `--passphrase-file FILE`")
-            }
+            ErrorCode::IdentityLocked => failure.next(
+                "name the file with the passphrase: `--passphrase-file FILE`; on a terminal it is asked for",
+            ),
             ErrorCode::AddressInUse => {
                 failure.next("is another daemon running for this home or port?")
             }
@@ -65,30 +67,21 @@ pub fn run(args: &DaemonArgs, home: &Home) -> Result<(), Failure> {
     })
 }
 
-/// The daemon library takes the passphrase's file from the environment, and a process cannot safely change its own: so
-/// this one becomes another with the variable set and the flag left out.
-fn again_with_passphrase(file: &Path) -> Result<(), Failure> {
-    let file = file.canonicalize().map_err(|error| {
-        Failure::new(ErrorCode::IdentityLocked, format!("cannot read the passphrase: {error}"))
-            .at(file.display())
-    })?;
-    let program = std::env::current_exe()
-        .map_err(|error| Failure::io("find this program", Path::new("itself"), &error))?;
-    let mut arguments: Vec<OsString> = Vec::new();
-    let mut given = std::env::args_os().skip(1);
-    while let Some(argument) = given.next() {
-        let text = argument.to_string_lossy();
-        if text == "--passphrase-file" {
-            given.next();
-        } else if !text.starts_with("--passphrase-file=") {
-            arguments.push(argument);
-        }
+/// The passphrase's file, or what is typed. `None`: the daemon library looks into the environment.
+fn passphrase(args: &DaemonArgs, home: &Home) -> Result<Option<Passphrase>, Failure> {
+    if let Some(file) = &args.passphrase_file {
+        return Passphrase::from_file(file).map(Some).map_err(|error| {
+            Failure::new(ErrorCode::IdentityLocked, format!("cannot read the passphrase: {error}"))
+                .next("check the path for a typing error")
+        });
     }
-    let error = std::process::Command::new(&program)
-        .args(arguments)
-        .env(PASSPHRASE_FILE_VARIABLE, file)
-        .exec();
-    Err(Failure::io("start this program again", &program, &error))
+    let named = std::env::var_os(PASSPHRASE_FILE_VARIABLE).is_some()
+        || std::env::var_os("CREDENTIALS_DIRECTORY").is_some();
+    let sealed = matches!(Identity::is_sealed_at(&home.identity()), Ok(true));
+    if sealed && !named && !args.stop_with_stdin && passphrase::can_ask() {
+        return passphrase::ask_for(home).map(Some);
+    }
+    Ok(None)
 }
 
 /// When the program that started this daemon ends, in whatever way, the other end of standard input closes.

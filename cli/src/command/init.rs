@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::JsonFlag;
 use crate::failure::Failure;
+use crate::passphrase;
 use crate::screen::Screen;
 use crate::table::facts;
 
@@ -51,7 +52,7 @@ pub struct InitArgs {
     /// Serve metrics and dashboard here, for instance 127.0.0.1:9464
     #[arg(long, value_name = "ADDRESS")]
     pub http: Option<std::net::SocketAddr>,
-    /// Seal the identity with the passphrase in this file [default: $FEDSHIELD_PASSPHRASE_FILE]
+    /// Seal the identity with the passphrase in this file [default: $FEDSHIELD_PASSPHRASE_FILE; asked for on a terminal]
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
     /// Keep the identity in clear: whoever reads the file is this node
@@ -90,6 +91,7 @@ pub struct MadeNode {
 /// # Errors
 /// If the home has an identity or a configuration already, a file is missing, or a setting is out of range.
 pub fn run(args: &InitArgs, home: &Home) -> Result<(), Failure> {
+    refuse_a_second(home)?;
     let protection = protection(args)?;
     let mut config = Config {
         name: args.name.clone(),
@@ -127,16 +129,7 @@ pub fn run(args: &InitArgs, home: &Home) -> Result<(), Failure> {
 /// See [`run`].
 pub fn make_node(new: &NewNode) -> Result<MadeNode, Failure> {
     let home = Home::new(std::path::absolute(&new.home).unwrap_or_else(|_| new.home.clone()));
-    for (path, what) in [(home.identity(), "an identity"), (home.config(), "a configuration")] {
-        if path.exists() {
-            return Err(Failure::new(
-                ErrorCode::WrongState,
-                format!("this home has {what} already"),
-            )
-            .at(path.display())
-            .next("nothing was changed; choose another home with `--home`"));
-        }
-    }
+    refuse_a_second(&home)?;
     let config = with_absolute_paths(&new.config)?;
     let text = config_file(&config, &home)?;
     fs::create_dir_all(home.path())
@@ -154,6 +147,21 @@ pub fn make_node(new: &NewNode) -> Result<MadeNode, Failure> {
         identity_key: identity.key(),
         sealed: identity.is_protected(),
     })
+}
+
+/// Before anything is asked or made.
+fn refuse_a_second(home: &Home) -> Result<(), Failure> {
+    for (path, what) in [(home.identity(), "an identity"), (home.config(), "a configuration")] {
+        if path.exists() {
+            return Err(Failure::new(
+                ErrorCode::WrongState,
+                format!("this home has {what} already"),
+            )
+            .at(path.display())
+            .next("nothing was changed; choose another home with `--home`"));
+        }
+    }
+    Ok(())
 }
 
 /// What an identity that cannot be used means for people.
@@ -179,10 +187,12 @@ fn protection(args: &InitArgs) -> Result<Protection, Failure> {
     let found = found.map_err(|error| {
         Failure::new(ErrorCode::IdentityLocked, format!("cannot read the passphrase: {error}"))
     })?;
-    found.map(Protection::Passphrase).ok_or_else(|| {
-        Failure::new(ErrorCode::InvalidRequest, "how should the identity be kept?")
-            .next("seal it with `--passphrase-file FILE`, or, for a trial, say `--no-passphrase`")
-    })
+    match found {
+        Some(passphrase) => Ok(Protection::Passphrase(passphrase)),
+        None if passphrase::can_ask() => passphrase::ask_new().map(Protection::Passphrase),
+        None => Err(Failure::new(ErrorCode::InvalidRequest, "how should the identity be kept?")
+            .next("seal it with `--passphrase-file FILE`, or, for a trial, say `--no-passphrase`")),
+    }
 }
 
 /// The files that the configuration names, absolute: it is read from another folder than this command runs in.

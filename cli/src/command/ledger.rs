@@ -13,11 +13,13 @@ use fedshield_protocol::manifest::{SignedManifest, ValidManifest};
 use fedshieldd::control::ControlClient;
 use fedshieldd::control::api::ErrorCode;
 use fedshieldd::home::Home;
+use fedshieldd::offline::Offline;
 use serde::Serialize;
 
 use super::JsonFlag;
 use crate::connection;
 use crate::failure::Failure;
+use crate::offline;
 use crate::screen::{Colours, Screen};
 use crate::table::facts;
 use crate::units;
@@ -37,6 +39,8 @@ pub struct ExportArgs {
     /// The folder; made if missing
     #[arg(value_name = "DIR")]
     pub directory: PathBuf,
+    #[command(flatten)]
+    pub(crate) json: JsonFlag,
 }
 
 /// Arguments of `ledger verify`.
@@ -63,10 +67,17 @@ impl LedgerCommand {
     #[must_use]
     pub const fn json(&self) -> bool {
         match self {
-            Self::Export(_) => false,
+            Self::Export(args) => args.json.json,
             Self::Verify(args) => args.json.json,
         }
     }
+}
+
+/// The two files of an export.
+#[derive(Debug, Serialize)]
+struct Exported {
+    ledger: PathBuf,
+    manifest: PathBuf,
 }
 
 /// Names of the two files.
@@ -107,18 +118,22 @@ pub struct Verified {
 pub async fn run(command: &LedgerCommand, home: &Home) -> Result<(), Failure> {
     match command {
         LedgerCommand::Export(args) => {
-            let path = export(&connection::to(home), home, &args.directory).await?;
-            let text =
-                format!("{}\n{}\n", path.display(), path.with_file_name(MANIFEST_FILE).display());
-            Screen::new(false).text(&text)
+            let screen = Screen::new(args.json.json);
+            let bytes = ledger_of(home, &screen).await?;
+            let path = write(&bytes, home, &args.directory)?;
+            let manifest = path.with_file_name(MANIFEST_FILE);
+            screen.answer(&Exported { ledger: path, manifest }, |files, _| {
+                format!("{}\n{}\n", files.ledger.display(), files.manifest.display())
+            })
         }
         LedgerCommand::Verify(args) => {
+            let screen = Screen::new(args.json.json);
             let verified = match &args.file {
                 Some(file) => verify_files(file, &manifest_beside(file, args.manifest.as_deref()))?,
-                None => verify_home(home).await?,
+                None => verify_home(home, &screen).await?,
             };
             expect_federation(&verified, args.federation)?;
-            Screen::new(args.json.json).answer(&verified, render)
+            screen.answer(&verified, render)
         }
     }
 }
@@ -133,7 +148,21 @@ pub async fn export(
     home: &Home,
     directory: &Path,
 ) -> Result<PathBuf, Failure> {
-    let bytes = daemon.ledger().await?;
+    write(&daemon.ledger().await?, home, directory)
+}
+
+/// The ledger from the daemon or, if none runs, from the home itself.
+async fn ledger_of(home: &Home, screen: &Screen) -> Result<Vec<u8>, Failure> {
+    if !home.manifest().exists() {
+        return Err(Failure::new(ErrorCode::NoFederation, "this home is in no federation")
+            .at(home.path().display())
+            .next("name a ledger file, or another home with `--home`"));
+    }
+    let answer = connection::to(home).ledger().await;
+    offline::or_home(answer, home, screen, Offline::ledger)
+}
+
+fn write(bytes: &[u8], home: &Home, directory: &Path) -> Result<PathBuf, Failure> {
     let manifest = read(&home.manifest())?;
     let path = directory.join(LEDGER_FILE);
     fs::create_dir_all(directory)
@@ -151,19 +180,19 @@ pub fn verify_file(file: &Path) -> Result<Verified, Failure> {
     verify_files(file, &manifest_beside(file, None))
 }
 
-async fn verify_home(home: &Home) -> Result<Verified, Failure> {
-    let manifest = home.manifest();
-    if !manifest.exists() {
-        return Err(Failure::new(ErrorCode::NoFederation, "this home is in no federation")
-            .at(home.path().display())
-            .next("name a ledger file, or another home with `--home`"));
-    }
-    let bytes = connection::to(home).ledger().await?;
-    verify(&read(&manifest)?, &bytes, home.path())
+async fn verify_home(home: &Home, screen: &Screen) -> Result<Verified, Failure> {
+    let bytes = ledger_of(home, screen).await?;
+    verify(&read(&home.manifest())?, &bytes, home.path())
 }
 
 fn verify_files(file: &Path, manifest: &Path) -> Result<Verified, Failure> {
-    verify(&read(manifest)?, &read(file)?, file)
+    let ledger = read(file)?;
+    if !manifest.exists() {
+        return Err(Failure::new(ErrorCode::InvalidRequest, "the signed manifest is not there")
+            .at(manifest.display())
+            .next("put it beside the ledger, as `ledger export` does, or name it with `--manifest FILE`"));
+    }
+    verify(&read(manifest)?, &ledger, file)
 }
 
 fn verify(manifest: &[u8], ledger: &[u8], place: &Path) -> Result<Verified, Failure> {

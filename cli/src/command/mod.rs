@@ -15,7 +15,6 @@ pub mod rounds;
 pub mod status;
 
 use clap::Args;
-use serde::Serialize;
 
 /// `--json`, on everything that reads.
 #[derive(Debug, Clone, Copy, Default, Args)]
@@ -25,11 +24,4 @@ pub struct JsonFlag {
     pub json: bool,
 }
 
-/// The word that JSON has for a plain enum value.
-#[must_use]
-pub fn word<T: Serialize>(value: &T) -> String {
-    match serde_json::to_value(value) {
-        Ok(serde_json::Value::String(word)) => word,
-        _ => "?".to_owned(),
-    }
-}
+pub use fedshieldd::control::api::word;

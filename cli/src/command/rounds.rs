@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use clap::Args;
 use fedshieldd::control::api::RoundReport;
 use fedshieldd::home::Home;
+use fedshieldd::offline::Offline;
 
 use super::{JsonFlag, word};
 use crate::connection;
 use crate::failure::Failure;
+use crate::offline;
 use crate::screen::{Colours, Screen};
 use crate::table::Table;
 use crate::units;
@@ -33,13 +35,15 @@ pub struct RoundsArgs {
 /// Runs `rounds`.
 ///
 /// # Errors
-/// If no daemon answers, or it is in no federation.
+/// If no daemon answers and the home holds nothing.
 pub async fn run(args: &RoundsArgs, home: &Home) -> Result<(), Failure> {
-    let mut rounds = connection::to(home).rounds().await?;
+    let screen = Screen::new(args.json.json);
+    let answer = connection::to(home).rounds().await;
+    let mut rounds = offline::or_home(answer, home, &screen, Offline::rounds)?;
     if let Some(last) = args.last {
         rounds.drain(..rounds.len().saturating_sub(last));
     }
-    Screen::new(args.json.json).answer(&rounds, |rounds, colours| {
+    screen.answer(&rounds, |rounds, colours| {
         if rounds.is_empty() {
             "no round has finished yet\n".to_owned()
         } else if args.traffic {

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use clap::Args;
-use fedshield_protocol::ids::MemberIndex;
+use fedshield_protocol::ids::{Digest, MemberIndex};
 use fedshield_protocol::status::Status;
-use fedshieldd::control::api::{NodeState, NodeStatus, Progress};
+use fedshieldd::control::ControlClient;
+use fedshieldd::control::api::{
+    HeldOut, NodeState, NodeStatus, Progress, RoundOutcome, RoundReport,
+};
 use fedshieldd::home::Home;
 
 use super::{JsonFlag, word};
@@ -48,8 +51,11 @@ const INTERVAL: Duration = Duration::from_millis(500);
 pub async fn run(args: &StatusArgs, home: &Home) -> Result<(), Failure> {
     let screen = Screen::new(args.json());
     let daemon = connection::to(home);
+    let mut pace = Pace::default();
     if !args.watch {
-        return screen.answer(&daemon.status().await?, render);
+        let status = daemon.status().await?;
+        pace.learn(&status, &daemon).await;
+        return screen.answer(&status, |status, colours| render(status, &pace, colours));
     }
     let mut redraw = Redraw::default();
     let mut last = None;
@@ -58,7 +64,8 @@ pub async fn run(args: &StatusArgs, home: &Home) -> Result<(), Failure> {
         let done = status.state == NodeState::Done;
         if last.as_ref() != Some(&status) {
             if screen.interactive() {
-                screen.text(&redraw.over(&render(&status, screen.colours())))?;
+                pace.learn(&status, &daemon).await;
+                screen.text(&redraw.over(&render(&status, &pace, screen.colours())))?;
             } else if screen.wants_json() {
                 screen.json_line(&status)?;
             } else if last.as_ref().map(one_line) != Some(one_line(&status)) {
@@ -73,9 +80,46 @@ pub async fn run(args: &StatusArgs, home: &Home) -> Result<(), Failure> {
     }
 }
 
+/// How long a round takes, from the last ones.
+#[derive(Debug, Default)]
+pub struct Pace {
+    head: Option<Digest>,
+    round_seconds: Option<f64>,
+}
+
+/// Rounds that tell the pace.
+const PACE_ROUNDS: usize = 5;
+
+impl Pace {
+    /// Asks for the reports if a round has ended since.
+    async fn learn(&mut self, status: &NodeStatus, daemon: &ControlClient) {
+        let head = status.machine.as_ref().map(|machine| machine.head);
+        if head == self.head {
+            return;
+        }
+        // Only an estimate hangs on it.
+        if let Ok(rounds) = daemon.rounds().await {
+            self.head = head;
+            self.round_seconds = round_seconds(&rounds);
+        }
+    }
+
+    /// Seconds until `left` more rounds are applied.
+    fn seconds_for(&self, left: u64) -> Option<f64> {
+        self.round_seconds.filter(|_| left > 0).map(|seconds| seconds * left as f64)
+    }
+}
+
+fn round_seconds(rounds: &[RoundReport]) -> Option<f64> {
+    let applied = rounds.iter().rev().filter(|round| round.outcome == RoundOutcome::Applied);
+    let last: Vec<f64> =
+        applied.take(PACE_ROUNDS).map(|round| round.seconds.values().sum()).collect();
+    (!last.is_empty()).then(|| last.iter().sum::<f64>() / last.len() as f64)
+}
+
 /// The whole status as text.
 #[must_use]
-pub fn render(status: &NodeStatus, colours: Colours) -> String {
+pub fn render(status: &NodeStatus, pace: &Pace, colours: Colours) -> String {
     let mut list = vec![
         ("node", format!("{}  {}", status.name, units::short(&status.identity_key.to_string()))),
         ("state", state(status.state, colours)),
@@ -93,10 +137,16 @@ pub fn render(status: &NodeStatus, colours: Colours) -> String {
         }
     }
     if let Some(machine) = &status.machine {
-        list.extend(machine_facts(machine, status));
+        list.extend(machine_facts(machine, status, pace, colours));
     }
     if let Some(progress) = &status.progress {
         list.push(("now", progress_text(progress)));
+    }
+    if let Some(held_out) = &status.held_out {
+        list.push(("held-out loss", held_out_text(held_out)));
+    }
+    for line in &status.misbehaviour {
+        list.push(("misbehaviour", colours.bad(line)));
     }
     if let Some(error) = &status.last_error {
         list.push(("last error", colours.bad(error)));
@@ -113,15 +163,33 @@ pub fn render(status: &NodeStatus, colours: Colours) -> String {
     text
 }
 
-fn machine_facts(machine: &Status, status: &NodeStatus) -> Vec<(&'static str, String)> {
+/// `2.4527 after round 7 (-69.6% against the base model's 8.0623)`.
+fn held_out_text(held_out: &HeldOut) -> String {
+    let loss = units::loss(Some(held_out.loss));
+    let against = held_out.base.map_or_else(String::new, |base| {
+        let change = units::change(Some(base), Some(held_out.loss));
+        format!(" ({change} against the base model's {})", units::loss(Some(base)))
+    });
+    format!("{loss} after round {}{against}", held_out.round)
+}
+
+fn machine_facts(
+    machine: &Status,
+    status: &NodeStatus,
+    pace: &Pace,
+    colours: Colours,
+) -> Vec<(&'static str, String)> {
     let rounds = status.federation.as_ref().map_or(0, |federation| federation.rounds);
     let mut round = format!("{}, {} of {rounds} applied", machine.round, machine.applied);
     if machine.view.0 > 0 {
         round.push_str(&format!(", view {}", machine.view));
     }
-    let mut list = vec![("round", round), ("phase", word(&machine.phase))];
+    if let Some(seconds) = pace.seconds_for(rounds.saturating_sub(machine.applied)) {
+        round.push_str(&format!(", about {} to go", units::seconds(seconds)));
+    }
+    let mut list = vec![("round", round), ("phase", colours.strong(&word(&machine.phase)))];
     if !machine.waiting_for.is_empty() {
-        list.push(("waiting for", names(&machine.waiting_for, status)));
+        list.push(("waiting for", colours.odd(&names(&machine.waiting_for, status))));
     }
     let proposer = machine
         .proposer
@@ -239,6 +307,30 @@ fn state(state: NodeState, colours: Colours) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_measured_loss_stands_against_the_base_model() {
+        let mut held_out = HeldOut {
+            round: fedshield_protocol::ids::Round(7),
+            loss: 2.4527,
+            base: None,
+            examples: 64,
+            tokens: 3000,
+        };
+        assert_eq!(held_out_text(&held_out), "2.4527 after round 7");
+        held_out.base = Some(8.0623);
+        let text = "2.4527 after round 7 (-69.6% against the base model's 8.0623)";
+        assert_eq!(held_out_text(&held_out), text);
+    }
+
+    #[test]
+    fn the_pace_is_known_after_the_first_round_and_ends_with_the_last() {
+        assert_eq!(round_seconds(&[]), None);
+        let pace = Pace { head: None, round_seconds: Some(6.0) };
+        assert_eq!(pace.seconds_for(3), Some(18.0));
+        assert_eq!(pace.seconds_for(0), None);
+        assert_eq!(Pace::default().seconds_for(3), None);
+    }
 
     #[test]
     fn progress_says_what_is_known_and_no_more() {

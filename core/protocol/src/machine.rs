@@ -146,7 +146,10 @@ impl Machine {
             Event::Message { from: _, bytes } => self.receive(&bytes),
             Event::PeerUp(member) => self.set_reachable(member, true),
             Event::PeerDown(member) => self.set_reachable(member, false),
-            Event::ObjectReady(object) => self.objects.arrived(&object),
+            Event::ObjectReady(object) => {
+                self.objects.arrived(&object);
+                self.round.stirred.arrived(&object);
+            }
             Event::ObjectFailed(object) => self.objects.failed(&object),
             Event::JobDone(id, output) => self.job_done(id, output),
             Event::JobFailed(id, _reason) => self.jobs.failed(id),
@@ -176,6 +179,7 @@ impl Machine {
                 self.round.clock.status_ticks = self.round.clock.status_ticks.saturating_add(1);
                 self.jobs.rested();
                 self.objects.forget_failed();
+                self.look_again();
                 self.complain_again();
                 self.beat();
                 self.ask_for_commitments();

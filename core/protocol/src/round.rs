@@ -13,6 +13,7 @@ mod elect;
 mod record;
 mod report;
 mod state;
+mod stirred;
 mod transfer;
 mod voting;
 

@@ -103,8 +103,63 @@ pub struct NodeStatus {
     pub machine: Option<Status>,
     /// The longest-running work at the moment.
     pub progress: Option<Progress>,
-    /// The last thing that went wrong and was not repaired by itself, for people.
+    /// The last thing that went wrong and was not repaired by itself, for people. Gone after the next applied round.
     pub last_error: Option<String>,
+    /// The last measurement of the common adapter on this member's own held-out data; never leaves the node.
+    #[serde(default)]
+    pub held_out: Option<HeldOut>,
+    /// Members whose misbehaviour was proven since the daemon started, and how; the newest last, at most
+    /// [`MAX_MISBEHAVIOUR`].
+    #[serde(default)]
+    pub misbehaviour: Vec<String>,
+}
+
+/// Most entries of [`NodeStatus::misbehaviour`].
+pub const MAX_MISBEHAVIOUR: usize = 16;
+
+impl NodeStatus {
+    /// A node that knows nothing but itself.
+    #[must_use]
+    pub fn starting(name: &str, identity_key: IdentityKey) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            name: name.to_owned(),
+            identity_key,
+            listen: Vec::new(),
+            http: None,
+            state: NodeState::Idle,
+            federation: None,
+            machine: None,
+            progress: None,
+            last_error: None,
+            held_out: None,
+            misbehaviour: Vec::new(),
+        }
+    }
+}
+
+/// Mean losses on a fixed sample of this member's held-out data, nats per response token.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HeldOut {
+    /// The round whose adapter was measured.
+    pub round: Round,
+    /// With that adapter.
+    pub loss: f64,
+    /// Of the frozen model, once measured.
+    pub base: Option<f64>,
+    /// Examples in the sample.
+    pub examples: u64,
+    /// Response tokens in it.
+    pub tokens: u64,
+}
+
+/// The word that JSON has for a plain enum value, for instance a phase: one spelling everywhere.
+#[must_use]
+pub fn word<T: Serialize>(value: &T) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => "?".to_owned(),
+    }
 }
 
 /// The federation in short.
@@ -202,7 +257,8 @@ pub struct RoundReport {
     pub seconds: BTreeMap<String, f64>,
     /// Mean training loss of the round's steps; `None` if this node did not train.
     pub train_loss: Option<f64>,
-    /// Held-out loss of the adapter afterwards, if it was measured.
+    /// Loss of the adapter afterwards on a fixed sample of this node's held-out data; `None` until it is measured, and
+    /// for rounds without a new adapter.
     pub held_out_loss: Option<f64>,
     /// This node's pruned update as f32: the base that traffic is compared with.
     pub update_bytes_f32: u64,
@@ -327,6 +383,9 @@ pub struct Evaluation {
 pub struct Sample {
     /// A held-out prompt.
     pub prompt: String,
+    /// The answer in the data.
+    #[serde(default)]
+    pub reference: String,
     /// The frozen model's answer.
     pub before: String,
     /// The answer with the global adapter.

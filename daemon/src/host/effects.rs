@@ -2,11 +2,13 @@
 
 use fedshield_net::{Audience, Label};
 use fedshield_protocol::effect::{Effect, Purpose};
+use fedshield_protocol::event::Event;
 use fedshield_protocol::ids::{IdentityKey, MemberIndex, Round};
 use fedshield_protocol::journal::Entry;
 use fedshield_protocol::object::ObjectRef;
 
 use super::{Host, HostError};
+use crate::control::api::MAX_MISBEHAVIOUR;
 
 /// Under which label the network counts the bytes of a purpose.
 pub(super) fn label(purpose: Purpose) -> Label {
@@ -31,7 +33,7 @@ impl Host {
             }
             Effect::Append(record) => {
                 tokio::task::block_in_place(|| self.ledger.append(&record))?;
-                self.finish_report(&record)?;
+                self.round_ended(&record)?;
             }
             Effect::Truncate { before } => {
                 tokio::task::block_in_place(|| self.journal.truncate(before))?;
@@ -43,6 +45,7 @@ impl Host {
             Effect::Fetch { object, holders, purpose } => self.fetch(object, &holders, purpose),
             Effect::StopFetch(object) => self.net.stop_fetch(&object),
             Effect::Serve { object, audience, purpose } => {
+                self.collector.serve(&object);
                 let audience = match audience {
                     None => Audience::Everyone,
                     Some(members) => Audience::Members(self.keys_of(&members)),
@@ -85,17 +88,20 @@ impl Host {
 
     fn fetch(&mut self, object: ObjectRef, holders: &[MemberIndex], purpose: Purpose) {
         if self.objects.contains(&object).unwrap_or(false) {
-            self.present.push(object);
+            self.followed.push(Event::ObjectReady(object));
             return;
         }
         if let Err(reason) = self.net.fetch(object, self.keys_of(holders), label(purpose)) {
-            tracing::warn!(object = %object.root.short(), %reason, "cannot fetch an object");
+            // Too many at once, for instance: the machine asks again after its next status tick.
+            tracing::debug!(object = %object.root.short(), %reason, "cannot fetch an object yet");
+            self.followed.push(Event::ObjectFailed(object));
         }
     }
 
     /// Stops giving an object out and forgets its bytes.
-    fn drop_object(&self, object: &ObjectRef) {
+    fn drop_object(&mut self, object: &ObjectRef) {
         self.net.unserve(object);
+        self.collector.unserve(object);
         if let Err(reason) = self.objects.remove(object) {
             tracing::warn!(object = %object.root.short(), %reason, "cannot remove an object");
         }
@@ -110,9 +116,14 @@ impl Host {
         let name = self.names.get(member.position()).map_or("?", String::as_str);
         tracing::error!(member = name, reason, "misbehaviour proven; evidence kept");
         let digest = fedshield_protocol::object::ObjectRef::of(evidence).root;
-        self.ledger.put_note(&format!("evidence-{}", digest.short()), &evidence.to_vec())?;
+        let note = format!("evidence-{}", digest.short());
+        tokio::task::block_in_place(|| self.ledger.put_note(&note, &evidence.to_vec()))?;
+        let line = format!("{name}: {reason}");
         self.status.send_modify(|status| {
-            status.last_error = Some(format!("{name} misbehaved: {reason}"));
+            let kept = MAX_MISBEHAVIOUR - 1;
+            let surplus = status.misbehaviour.len().saturating_sub(kept);
+            status.misbehaviour.drain(..surplus);
+            status.misbehaviour.push(line);
         });
         Ok(())
     }

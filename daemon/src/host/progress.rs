@@ -30,70 +30,85 @@ const ROUNDS_KEPT: usize = 4;
 
 /// Collects measures and shows progress.
 pub struct ProgressBoard {
-    rounds: Mutex<BTreeMap<Round, RoundMeasures>>,
+    inner: Mutex<Inner>,
     status: Arc<watch::Sender<NodeStatus>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    rounds: BTreeMap<Round, RoundMeasures>,
+    /// What runs now. Jobs run beside each other; the one that stands first in the path of an update is shown, and an
+    /// evaluation only while nothing else runs.
+    running: BTreeMap<Stage, Progress>,
 }
 
 impl ProgressBoard {
     /// A board that shows progress in `status`.
     #[must_use]
     pub fn new(status: Arc<watch::Sender<NodeStatus>>) -> Self {
-        Self { rounds: Mutex::default(), status }
+        Self { inner: Mutex::default(), status }
     }
 
     /// Takes what was measured in `round`.
     pub fn take(&self, round: Round) -> RoundMeasures {
-        self.lock().remove(&round).unwrap_or_default()
+        self.lock().rounds.remove(&round).unwrap_or_default()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Round, RoundMeasures>> {
-        self.rounds.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn measure(&self, round: Round, change: impl FnOnce(&mut RoundMeasures)) {
-        let mut rounds = self.lock();
+        let rounds = &mut self.lock().rounds;
         change(rounds.entry(round).or_default());
         while rounds.len() > ROUNDS_KEPT {
             rounds.pop_first();
         }
     }
 
-    fn show(&self, progress: Option<Progress>) {
-        self.status.send_modify(|status| status.progress = progress);
+    fn show(&self, change: impl FnOnce(&mut BTreeMap<Stage, Progress>)) {
+        let shown = {
+            let running = &mut self.lock().running;
+            change(running);
+            running.values().next().cloned()
+        };
+        self.status.send_modify(|status| status.progress = shown);
     }
 }
 
 impl Observer for ProgressBoard {
     fn begin(&self, _round: Round, stage: Stage) {
-        self.show(Some(Progress {
+        let progress = Progress {
             phase: stage.word().to_owned(),
             step: 0,
             steps: 0,
             loss: None,
             tokens_per_second: None,
             fraction: 0.0,
-        }));
+        };
+        self.show(|running| drop(running.insert(stage, progress)));
     }
 
     fn end(&self, round: Round, stage: Stage, seconds: f64) {
-        self.measure(round, |measures| {
-            *measures.seconds.entry(stage.word()).or_default() += seconds;
-        });
-        self.show(None);
+        // An evaluation belongs to no round.
+        if stage != Stage::Evaluate {
+            self.measure(round, |measures| {
+                *measures.seconds.entry(stage.word()).or_default() += seconds;
+            });
+        }
+        self.show(|running| drop(running.remove(&stage)));
     }
 
-    fn step(&self, _round: Round, step: TrainingStep) {
-        self.status.send_modify(|status| {
-            let phase = status.progress.as_ref().map_or_else(String::new, |p| p.phase.clone());
-            status.progress = Some(Progress {
-                phase,
-                step: step.step,
-                steps: step.steps,
-                loss: Some(step.loss),
-                tokens_per_second: Some(step.tokens_per_second),
-                fraction: step.step as f64 / step.steps.max(1) as f64,
-            });
-        });
+    fn step(&self, _round: Round, stage: Stage, step: TrainingStep) {
+        let progress = Progress {
+            phase: stage.word().to_owned(),
+            step: step.step,
+            steps: step.steps,
+            loss: Some(step.loss),
+            tokens_per_second: Some(step.tokens_per_second),
+            fraction: step.step as f64 / step.steps.max(1) as f64,
+        };
+        self.show(|running| drop(running.insert(stage, progress)));
     }
 
     fn contributed(&self, round: Round, update: ContributionSizes) {
@@ -102,5 +117,34 @@ impl Observer for ProgressBoard {
             measures.update_bytes_f32 = update.values * F32_BYTES;
             measures.ciphertext_bytes = update.ciphertext_bytes;
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fedshield_protocol::ids::IdentityKey;
+
+    use super::*;
+
+    fn shown(board: &ProgressBoard) -> Option<String> {
+        board.status.borrow().progress.as_ref().map(|progress| progress.phase.clone())
+    }
+
+    #[test]
+    fn an_evaluation_hides_no_round_and_counts_in_none() {
+        let (status, _keep) = watch::channel(NodeStatus::starting("a", IdentityKey([1; 32])));
+        let board = ProgressBoard::new(Arc::new(status));
+        let round = Round(3);
+        board.begin(round, Stage::Evaluate);
+        assert_eq!(shown(&board).as_deref(), Some("evaluate"));
+        board.begin(round, Stage::Train);
+        let step = TrainingStep { step: 1, steps: 2, loss: 2.0, tokens_per_second: 10.0 };
+        board.step(round, Stage::Evaluate, step);
+        assert_eq!(shown(&board).as_deref(), Some("train"));
+        board.end(round, Stage::Train, 2.0);
+        assert_eq!(shown(&board).as_deref(), Some("evaluate"));
+        board.end(round, Stage::Evaluate, 5.0);
+        assert_eq!(shown(&board), None);
+        assert_eq!(board.take(round).seconds, BTreeMap::from([("train", 2.0)]));
     }
 }

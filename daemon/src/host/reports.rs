@@ -1,6 +1,7 @@
 //! What one finished round looked like from here.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use fedshield_net::{NetStats, Traffic};
@@ -12,7 +13,7 @@ use fedshield_protocol::status::{Phase, Status};
 use super::effects::label;
 use super::progress::RoundMeasures;
 use super::{Host, HostError};
-use crate::control::api::{RoundOutcome, RoundReport};
+use crate::control::api::{RoundOutcome, RoundReport, word};
 
 /// Bytes by purpose, in the order of the path of an update.
 const PURPOSES: &[(&str, Purpose)] = &[
@@ -45,7 +46,7 @@ impl Reports {
             self.committee.pop_first();
         }
         if self.phase.is_none_or(|(phase, _)| phase != status.phase) {
-            tracing::info!(round = %status.round, phase = word(status.phase), view = status.view.0, "phase");
+            tracing::info!(round = %status.round, phase = %word(&status.phase), view = status.view.0, "phase");
             self.close_phase();
             self.phase = Some((status.phase, Instant::now()));
         }
@@ -98,8 +99,7 @@ impl Reports {
 
     fn close_phase(&mut self) {
         if let Some((phase, since)) = self.phase.take() {
-            *self.seconds.entry(word(phase).to_owned()).or_default() +=
-                since.elapsed().as_secs_f64();
+            *self.seconds.entry(word(&phase)).or_default() += since.elapsed().as_secs_f64();
         }
     }
 
@@ -109,18 +109,37 @@ impl Reports {
 }
 
 impl Host {
-    pub(super) fn finish_report(&mut self, record: &CertifiedRecord) -> Result<(), HostError> {
-        let measures = self.progress.take(record.record.round);
+    /// A record is in the ledger: reports it, lets its objects go, has its adapter measured.
+    pub(super) fn round_ended(&mut self, record: &CertifiedRecord) -> Result<(), HostError> {
+        let round = record.record.round;
+        let measures = self.progress.take(round);
         let report = self.reports.finish(record, self.net.stats(), measures);
         tracing::info!(
-            round = %report.round,
-            outcome = ?report.outcome,
+            %round,
+            outcome = %word(&report.outcome),
             contributors = report.contributors.len(),
             sent_bytes = report.bytes.get("transport").copied().unwrap_or_default(),
             "record"
         );
-        self.ledger.put_report(&report)?;
+        tokio::task::block_in_place(|| self.ledger.put_report(&report))?;
+        let adapter = record.record.adapter;
+        self.collector.ended(round, adapter, Arc::clone(&self.pipeline));
+        if report.outcome == RoundOutcome::Applied {
+            // A round went well: whatever went wrong before is mended.
+            self.status.send_modify(|status| status.last_error = None);
+            self.last_applied = adapter.map(|adapter| (round, adapter));
+            self.measure_again();
+        }
         Ok(())
+    }
+
+    /// Has the newest adapter measured if it is here: after a restart, and when this member has caught up.
+    pub(super) fn measure_again(&self) {
+        if let Some((round, adapter)) = self.last_applied
+            && self.objects.contains(&adapter).unwrap_or(false)
+        {
+            self.measurer.want(round, adapter);
+        }
     }
 }
 
@@ -143,21 +162,4 @@ fn bytes_between(
     // Noise, multiplexing, gossip's fan-out and pings: everything on the wire, to be honest about it.
     bytes.insert("transport".to_owned(), difference(&before.transport, &after.transport));
     bytes
-}
-
-fn word(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Gather => "gather",
-        Phase::Sync => "sync",
-        Phase::Commit => "commit",
-        Phase::Transfer => "transfer",
-        Phase::Aggregate => "aggregate",
-        Phase::Certify => "certify",
-        Phase::Decrypt => "decrypt",
-        Phase::Combine => "combine",
-        Phase::Apply => "apply",
-        Phase::Record => "record",
-        Phase::Paused => "paused",
-        Phase::Done => "done",
-    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::control::api::{NodeStatus, RoundOutcome, RoundReport};
+use crate::control::api::{NodeStatus, RoundOutcome, RoundReport, word};
 
 /// Different label values one metric may have: a faulty caller must not fill the memory.
 const MAX_SERIES: usize = 4096;
@@ -63,14 +63,21 @@ impl Metrics {
 
 fn node(page: &mut Page, status: &NodeStatus) {
     page.head("info", "gauge", "Always 1; version and state are labels.");
-    let state = serde_json::to_value(status.state).unwrap_or_default();
-    let state = state.as_str().unwrap_or_default();
-    page.line("info", &[("version", &status.version), ("state", state)], 1.0);
+    let state = word(&status.state);
+    page.line("info", &[("version", &status.version), ("state", &state)], 1.0);
     if let Some(progress) = &status.progress {
         page.head("progress_ratio", "gauge", "Share of the present work that is done.");
         page.line("progress_ratio", &[("phase", &progress.phase)], progress.fraction);
         if let Some(speed) = progress.tokens_per_second {
             page.gauge("tokens_per_second", "Training speed.", speed);
+        }
+    }
+    if let Some(held_out) = &status.held_out {
+        let help = "Loss of the last measured adapter on held-out data, nats per token.";
+        page.gauge("held_out_loss", help, held_out.loss);
+        page.gauge("held_out_round", "The round of that adapter.", held_out.round.0 as f64);
+        if let Some(base) = held_out.base {
+            page.gauge("held_out_loss_base", "The same of the base model.", base);
         }
     }
     let (Some(federation), Some(machine)) = (&status.federation, &status.machine) else { return };
@@ -79,8 +86,7 @@ fn node(page: &mut Page, status: &NodeStatus) {
     page.gauge("view", "Voting attempt of the present decision.", f64::from(machine.view.0));
     page.gauge("waiting_for", "Members the phase waits for.", machine.waiting_for.len() as f64);
     page.head("phase", "gauge", "1 for the phase the round is in.");
-    let phase = serde_json::to_value(machine.phase).unwrap_or_default();
-    page.line("phase", &[("phase", phase.as_str().unwrap_or_default())], 1.0);
+    page.line("phase", &[("phase", &word(&machine.phase))], 1.0);
     page.head("member_reachable", "gauge", "1 if the member is connected.");
     for (name, member) in federation.members.iter().zip(&machine.members) {
         let reachable = f64::from(u8::from(member.reachable));
@@ -125,9 +131,6 @@ fn finished(page: &mut Page, rounds: &[RoundReport]) {
     }
     if let Some(loss) = last.train_loss {
         page.gauge("train_loss", "Training loss of the last round, nats per token.", loss);
-    }
-    if let Some(loss) = last.held_out_loss {
-        page.gauge("held_out_loss", "Held-out loss after the last round, nats per token.", loss);
     }
 }
 

@@ -92,6 +92,12 @@ impl SecretStore {
         }
     }
 
+    /// The file of the secret called `name`, for messages.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
     /// Overwrites and removes the secret called `name`, if there is one.
     ///
     /// # Errors

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use fedshield_protocol::event::Command;
-use fedshield_protocol::ids::Round;
 use tokio_util::sync::CancellationToken;
 
 use super::NodeError;
@@ -12,8 +11,10 @@ use crate::control::api::{
     ApiError, Done, ErrorCode, Evaluation, ExportRequest, ExportView, MemberView, Sample,
 };
 use crate::control::{ControlCommand, Reply};
-use crate::host::Cancel;
+use crate::host::{Cancel, SpareError};
+use crate::offline::adapter_files;
 use crate::pipeline::{Pipeline, PipelineError};
+use crate::store::{Ledger, StoreError};
 
 impl Node {
     pub(super) async fn command(
@@ -44,16 +45,14 @@ impl Node {
             }
             ControlCommand::Members(reply) => answer(reply, Ok(self.members())),
             ControlCommand::Rounds(reply) => {
-                answer(
-                    reply,
-                    self.ledger.reports().map_err(|e| ApiError::new(e.code(), e.to_string())),
-                );
+                self.with_ledger(reply, |ledger| Ok(ledger.reports()?));
             }
-            ControlCommand::Ledger(reply) => answer(reply, self.ledger_bytes()),
+            ControlCommand::Ledger(reply) => self.with_ledger(reply, ledger_bytes),
             ControlCommand::Export(request, reply) => {
-                self.with_pipeline(reply, move |pipeline| export(pipeline, request));
+                let ledger = Arc::clone(&self.ledger);
+                self.with_pipeline(reply, move |pipeline| export(pipeline, &ledger, request));
             }
-            ControlCommand::Evaluate(reply) => self.with_pipeline(reply, evaluate),
+            ControlCommand::Evaluate(reply) => self.evaluate(reply),
             ControlCommand::Pause(reply) => self.operator(Command::Pause, reply).await?,
             ControlCommand::Resume(reply) => self.operator(Command::Resume, reply).await?,
             ControlCommand::Doctor(reply) => answer(reply, Ok(self.doctor())),
@@ -87,10 +86,28 @@ impl Node {
         members
     }
 
-    fn ledger_bytes(&self) -> Result<Vec<u8>, ApiError> {
-        let records = self.ledger.records().map_err(|e| ApiError::new(e.code(), e.to_string()))?;
-        fedshield_protocol::ledger::encode(&records)
-            .map_err(|e| ApiError::new(ErrorCode::Internal, e.to_string()))
+    /// Reads the whole ledger or all reports: as long as a federation runs, they grow, and the loop must not wait.
+    fn with_ledger<T: Send + 'static>(
+        &self,
+        reply: Reply<T>,
+        work: impl FnOnce(&Ledger) -> Result<T, ApiError> + Send + 'static,
+    ) {
+        let ledger = Arc::clone(&self.ledger);
+        tokio::task::spawn_blocking(move || answer(reply, work(&ledger)));
+    }
+
+    /// Trains an adapter alone and compares, at the lowest priority; ends when whoever asked has gone.
+    fn evaluate(&self, mut reply: Reply<Evaluation>) {
+        let Some(host) = &self.host else { return answer(reply, Err(not_founded())) };
+        let (pipeline, spare) = (host.pipeline(), self.spare.clone());
+        tokio::spawn(async move {
+            let work = spare.evaluate(move |cancel| evaluate(&pipeline, cancel));
+            let result = tokio::select! {
+                result = work => result,
+                () = reply.closed() => return,
+            };
+            answer(reply, result.unwrap_or_else(|error| Err(error.into())));
+        });
     }
 
     /// Runs work that takes long beside the rounds.
@@ -108,28 +125,36 @@ impl Node {
     }
 }
 
-fn export(pipeline: &Pipeline, request: ExportRequest) -> Result<ExportView, ApiError> {
-    let (applied, adapter) = pipeline.adapter();
-    if applied == 0 {
+fn export(
+    pipeline: &Pipeline,
+    ledger: &Ledger,
+    request: ExportRequest,
+) -> Result<ExportView, ApiError> {
+    let Some((round, _)) = ledger.last_applied()? else {
         let message = "no round has been applied yet, so there is no adapter";
         return Err(ApiError::new(ErrorCode::WrongState, message)
             .with_hint("wait for the first round: `fedshield-cli status --watch`"));
-    }
-    pipeline.export(&request.directory)?;
-    let mut files: Vec<_> = std::fs::read_dir(&request.directory)
-        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
-        .unwrap_or_default();
-    files.sort();
-    Ok(ExportView {
-        directory: request.directory,
-        files,
-        adapter_digest: adapter.root,
-        round: Round(applied.saturating_sub(1)),
-    })
+    };
+    let adapter = pipeline.export(&request.directory).map_err(not_written)?;
+    let files = adapter_files(&request.directory);
+    Ok(ExportView { directory: request.directory, files, adapter_digest: adapter.root, round })
 }
 
-fn evaluate(pipeline: &Pipeline) -> Result<Evaluation, ApiError> {
-    let losses = pipeline.evaluate(&Cancel::default())?;
+/// The folder is the caller's choice, not a fault of the daemon.
+fn not_written(error: PipelineError) -> ApiError {
+    match error {
+        PipelineError::Train(error) => crate::offline::not_written(&error),
+        other => other.into(),
+    }
+}
+
+fn ledger_bytes(ledger: &Ledger) -> Result<Vec<u8>, ApiError> {
+    fedshield_protocol::ledger::encode(&ledger.records()?)
+        .map_err(|e| ApiError::new(ErrorCode::Internal, e.to_string()))
+}
+
+fn evaluate(pipeline: &Pipeline, cancel: &Cancel) -> Result<Evaluation, ApiError> {
+    let losses = pipeline.evaluate(cancel)?;
     Ok(Evaluation {
         base: losses.base,
         local: Some(losses.local),
@@ -138,6 +163,7 @@ fn evaluate(pipeline: &Pipeline) -> Result<Evaluation, ApiError> {
         tokens: losses.tokens as u64,
         sample: losses.sample.map(|sample| Sample {
             prompt: sample.prompt,
+            reference: sample.reference,
             before: sample.before,
             after: sample.after,
         }),
@@ -154,6 +180,22 @@ impl From<PipelineError> for ApiError {
             _ => ErrorCode::Internal,
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<SpareError> for ApiError {
+    fn from(error: SpareError) -> Self {
+        match error {
+            SpareError::Busy => Self::new(ErrorCode::WrongState, error.to_string())
+                .with_hint("wait until it is done; it makes way for the rounds"),
+            SpareError::Lost => Self::new(ErrorCode::Internal, error.to_string()),
+        }
     }
 }
 

@@ -12,10 +12,11 @@ use super::object_port::NetObjects;
 use super::ports::NetJoinPort;
 use super::turn::Node;
 use crate::config::{Config, Loaded};
-use crate::control::api::{NodeState, NodeStatus};
+use crate::control::api::NodeStatus;
 use crate::control::{ControlHost, ControlPort, ControlServer, control_channel};
 use crate::founding::{Founding, Local};
 use crate::home::Home;
+use crate::host::SpareTime;
 use crate::http::{HttpServer, Metrics};
 use crate::identity::{Identity, Passphrase, SecretStore};
 use crate::journal::{Entry, Journal};
@@ -29,6 +30,7 @@ use crate::store::{Ledger, SledStore};
 pub(super) async fn start(
     home: &Home,
     loaded: Loaded,
+    passphrase: Option<Passphrase>,
     stop: &CancellationToken,
 ) -> Result<Node, NodeError> {
     for warning in &loaded.warnings {
@@ -36,13 +38,14 @@ pub(super) async fn start(
     }
     let config = loaded.config;
     let lock = home.lock()?;
-    let identity = Arc::new(open_identity(home)?);
+    let identity = Arc::new(open_identity(home, passphrase)?);
     let secrets = Arc::new(SecretStore::open(&home.secrets(), &identity)?);
     let (journal, entries) = open_journal(home)?;
     let ledger = Arc::new(Ledger::new(Arc::new(SledStore::open(&home.store())?)));
     let objects = Arc::new(Objects::open(&home.objects())?);
     let sources = sources(&config)?;
     use_threads(config.training.threads);
+    let spare = SpareTime::new(config.training.threads)?;
     let model = open_model(sources).await?;
     let base_model = model.digest();
     let (net, net_events) = listen(&config, &identity, &objects).await?;
@@ -68,12 +71,16 @@ pub(super) async fn start(
         status: Arc::new(status),
         commands,
         host: None,
+        spare,
         _lock: lock,
     })
 }
 
-fn open_identity(home: &Home) -> Result<Identity, NodeError> {
-    let passphrase = Passphrase::from_environment()?;
+fn open_identity(home: &Home, given: Option<Passphrase>) -> Result<Identity, NodeError> {
+    let passphrase = match given {
+        Some(passphrase) => Some(passphrase),
+        None => Passphrase::from_environment()?,
+    };
     Ok(Identity::open(&home.identity(), passphrase.as_ref())?)
 }
 
@@ -175,16 +182,8 @@ fn own_entry(
 
 fn first_status(config: &Config, identity: &Identity, net: &NetHandle) -> NodeStatus {
     NodeStatus {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        name: config.name.clone(),
-        identity_key: identity.key(),
         listen: net.listen_addresses().iter().map(ToString::to_string).collect(),
-        http: None,
-        state: NodeState::Idle,
-        federation: None,
-        machine: None,
-        progress: None,
-        last_error: None,
+        ..NodeStatus::starting(&config.name, identity.key())
     }
 }
 

@@ -15,7 +15,7 @@ use crate::control::ControlCommand;
 use crate::control::api::{NodeState, NodeStatus};
 use crate::founding::{Founding, FoundingError};
 use crate::home::{Home, HomeLock};
-use crate::host::{Host, HostParts, ProgressBoard, Wake};
+use crate::host::{Host, HostParts, ProgressBoard, SpareTime, Wake};
 use crate::identity::{Identity, SecretStore};
 use crate::journal::Journal;
 use crate::objects::Objects;
@@ -40,6 +40,8 @@ pub(super) struct Node {
     pub(super) status: Arc<watch::Sender<NodeStatus>>,
     pub(super) commands: mpsc::Receiver<ControlCommand>,
     pub(super) host: Option<Host>,
+    /// Where measurements and evaluations run.
+    pub(super) spare: SpareTime,
     pub(super) _lock: HomeLock,
 }
 
@@ -185,6 +187,7 @@ impl Node {
             pipeline,
             progress,
             status: Arc::clone(&self.status),
+            spare: self.spare.clone(),
         };
         tracing::info!(federation = %valid.federation(), members = members.len(), "founded");
         self.host = Some(Host::boot(parts, entries).await?);

@@ -1,7 +1,5 @@
 //! train, prune, encode, encrypt, share, seal: one's own part of a round.
 
-use std::time::Instant;
-
 use fedshield_he::{SealingPublicKey, Update, commit_key, encrypt};
 use fedshield_protocol::hash::Use;
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
@@ -38,10 +36,9 @@ impl Pipeline {
         let round = *round;
         let global = self.global_at(start)?;
         let (theta, train_loss) = self.train(round, &global, beacon, cancel)?;
-        let begin = Instant::now();
-        self.observer.begin(round, Stage::Prune);
-        let update = self.prune(round, &global, &theta, beacon)?;
-        self.observer.end(round, Stage::Prune, begin.elapsed().as_secs_f64());
+        let update = timed(&*self.observer, round, Stage::Prune, || {
+            self.prune(round, &global, &theta, beacon)
+        })?;
         if cancel.is_cancelled() {
             return Err(PipelineError::Cancelled);
         }
@@ -90,16 +87,13 @@ impl Pipeline {
         // Another order of examples at every member and in every round.
         let seed = Use::Mask.digest(&[b"batches", beacon.as_bytes(), &name]).0;
         let result = timed(&*self.observer, round, Stage::Train, || {
-            let on_step = |step| self.observer.step(round, step);
+            let on_step = |step| self.observer.step(round, Stage::Train, step);
             self.learning.train(global, &self.terms.settings, seed, cancel, &on_step)
         })?;
         let losses = &result.stats.losses;
         let mean = losses.iter().sum::<f64>() / losses.len().max(1) as f64;
         let trained = Trained { applied: global.t(), adapter, theta: result.theta };
-        let bytes = Zeroizing::new(
-            postcard::to_allocvec(&trained).map_err(|e| PipelineError::corrupt(&self.folder, e))?,
-        );
-        self.secrets.put(TRAINED, &bytes)?;
+        self.keep_sealed(TRAINED, &trained)?;
         Ok((trained.theta, Some(mean)))
     }
 
@@ -126,10 +120,7 @@ impl Pipeline {
             indices: update.mask.indices().to_vec(),
             dense_len: update.mask.dense_len() as u64,
         };
-        let bytes = Zeroizing::new(
-            postcard::to_allocvec(&sent).map_err(|e| PipelineError::corrupt(&self.folder, e))?,
-        );
-        self.secrets.put(&secret::sent(round), &bytes)?;
+        self.keep_sealed(&secret::sent(round), &sent)?;
         Ok(update)
     }
 

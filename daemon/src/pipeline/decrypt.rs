@@ -25,9 +25,7 @@ impl Pipeline {
     ) -> Result<JobOutput, PipelineError> {
         let context = self.terms.context(round);
         let contributors = self.contributors(round, set)?;
-        if let Some(bytes) = self.secrets.get(&secret::released(round))? {
-            let released: Released = postcard::from_bytes(&bytes)
-                .map_err(|e| PipelineError::corrupt(&self.folder.join("released"), e))?;
+        if let Some(released) = self.sealed::<Released>(&secret::released(round))? {
             // The released bytes are sent again, never made again, and never for another set.
             return if released.set == *contributors.id() {
                 Ok(JobOutput::Partial(released.object))
@@ -45,9 +43,7 @@ impl Pipeline {
         })?;
         let object = self.objects.put(&partial.to_bytes(&context))?;
         let released = Released { set: *contributors.id(), object };
-        let bytes = postcard::to_allocvec(&released)
-            .map_err(|e| PipelineError::corrupt(&self.folder.join("released"), e))?;
-        self.secrets.put(&secret::released(round), &bytes)?;
+        self.keep_sealed(&secret::released(round), &released)?;
         Ok(JobOutput::Partial(object))
     }
 }

@@ -2,6 +2,7 @@
 
 use fedshield_protocol::hash::Use;
 use fedshield_protocol::ids::Round;
+use fedshield_protocol::object::ObjectRef;
 use fedshield_train::Sampling;
 use fedshield_train::data::{Example, Role};
 use fedshield_train::federated::GlobalAdapter;
@@ -23,7 +24,7 @@ pub struct LossComparison {
     pub examples: usize,
     /// Held-out response tokens.
     pub tokens: usize,
-    /// A held-out prompt, its reference answer, the base model's answer and the federation's.
+    /// A held-out prompt, the answer in the data, the base model's and the federation's.
     pub sample: Option<SampleAnswer>,
 }
 
@@ -58,6 +59,9 @@ impl Pipeline {
         timed(&*self.observer, round, Stage::Evaluate, || {
             let local = self.train_alone(federated.t(), cancel)?;
             let held_out = &learning.data.held_out;
+            if cancel.is_cancelled() {
+                return Err(PipelineError::Cancelled);
+            }
             let base = learning.trainer.evaluate(None, held_out)?;
             let loss = |adapter: &GlobalAdapter| {
                 learning.trainer.evaluate(Some(adapter), held_out).map(|e| e.loss)
@@ -73,21 +77,14 @@ impl Pipeline {
         })
     }
 
-    /// Writes the common adapter as a PEFT folder.
+    /// Writes the common adapter as a PEFT folder; gives its object.
     ///
     /// # Errors
     /// If the folder cannot be written.
-    pub fn export(&self, folder: &std::path::Path) -> Result<(), PipelineError> {
+    pub fn export(&self, folder: &std::path::Path) -> Result<ObjectRef, PipelineError> {
         let global = self.state().global.clone();
-        Ok(fedshield_train::adapter::export_peft(folder, &global, &self.learning.base)?)
-    }
-
-    /// Applied rounds and root of the common adapter.
-    #[must_use]
-    pub fn adapter(&self) -> (u64, fedshield_protocol::object::ObjectRef) {
-        let state = self.state();
-        let object = fedshield_protocol::object::ObjectRef::of(&state.global.to_bytes());
-        (state.global.t(), object)
+        fedshield_train::adapter::export_peft(folder, &global, &self.learning.base)?;
+        Ok(ObjectRef::of(&global.to_bytes()))
     }
 
     fn train_alone(&self, rounds: u64, cancel: &Cancel) -> Result<GlobalAdapter, PipelineError> {
@@ -99,8 +96,8 @@ impl Pipeline {
                 Use::Mask.digest(&[b"local-only", &t.to_le_bytes(), &terms.me.0.to_le_bytes()]);
             let done = t * terms.settings.steps as u64;
             let on_step = |step: TrainingStep| {
-                self.observer
-                    .step(Round(t), TrainingStep { step: done + step.step, steps, ..step });
+                let step = TrainingStep { step: done + step.step, steps, ..step };
+                self.observer.step(Round(t), Stage::Evaluate, step);
             };
             let result = learning.train(&local, &terms.settings, seed.0, cancel, &on_step)?;
             local = local.with_trained(&result.theta)?;

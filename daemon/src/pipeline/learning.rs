@@ -5,14 +5,14 @@ use std::path::PathBuf;
 
 use fedshield_protocol::ids::Digest;
 use fedshield_train::TrainError;
-use fedshield_train::data::{DataSet, DataSettings, read_jsonl};
+use fedshield_train::data::{DataSet, DataSettings, TokenizedExample, read_jsonl};
 use fedshield_train::federated::{FederatedSettings, GlobalAdapter};
 use fedshield_train::load::LoadedModel;
 use fedshield_train::text::Template;
 use fedshield_train::{Progress, RoundResult, TrainSettings, Trainer};
 
 use super::observer::TrainingStep;
-use super::{PipelineError, Terms};
+use super::{PipelineError, Terms, measure};
 use crate::host::Cancel;
 
 /// Where model and data are, and how to read them.
@@ -80,7 +80,8 @@ impl OpenedModel {
         };
         let trainer = Trainer::new(self.model, settings)?;
         let data = read_data(&self.sources, &trainer, template, training.sequence_length as usize)?;
-        Ok(Learning { trainer, data, template, base })
+        let sample = measure::sample(&data.held_out);
+        Ok(Learning { trainer, data, sample, template, base })
     }
 }
 
@@ -88,6 +89,8 @@ impl OpenedModel {
 pub struct Learning {
     pub(super) trainer: Trainer,
     pub(super) data: DataSet,
+    /// The part of the held-out data that is measured on after each round.
+    pub(super) sample: Vec<TokenizedExample>,
     pub(super) template: Template,
     /// What PEFT files call the base model.
     pub(super) base: String,

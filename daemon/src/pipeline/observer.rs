@@ -62,8 +62,8 @@ pub trait Observer: Send + Sync {
     fn begin(&self, _round: Round, _stage: Stage) {}
     /// A stage is done.
     fn end(&self, _round: Round, _stage: Stage, _seconds: f64) {}
-    /// An optimiser step is done.
-    fn step(&self, _round: Round, _step: TrainingStep) {}
+    /// An optimiser step of a stage that trains is done.
+    fn step(&self, _round: Round, _stage: Stage, _step: TrainingStep) {}
     /// An update was encrypted.
     fn contributed(&self, _round: Round, _update: ContributionSizes) {}
 }
@@ -93,8 +93,20 @@ pub(super) fn timed<T>(
     work: impl FnOnce() -> T,
 ) -> T {
     observer.begin(round, stage);
-    let begin = std::time::Instant::now();
-    let result = work();
-    observer.end(round, stage, begin.elapsed().as_secs_f64());
-    result
+    let _end = End { observer, round, stage, begin: std::time::Instant::now() };
+    work()
+}
+
+/// Ends a stage also when its work fails or panics: it must not be shown for ever.
+struct End<'a> {
+    observer: &'a dyn Observer,
+    round: Round,
+    stage: Stage,
+    begin: std::time::Instant,
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.observer.end(self.round, self.stage, self.begin.elapsed().as_secs_f64());
+    }
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use fedshield_protocol::ids::{MemberIndex, Round};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use zeroize::Zeroizing;
 
 use super::{Pipeline, PipelineError};
 use crate::durable;
@@ -68,6 +69,31 @@ impl Pipeline {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl Pipeline {
+    /// Seals a value under `name`, on disk when this returns.
+    pub(super) fn keep_sealed<T: Serialize>(
+        &self,
+        name: &str,
+        value: &T,
+    ) -> Result<(), PipelineError> {
+        let bytes = postcard::to_allocvec(value)
+            .map(Zeroizing::new)
+            .map_err(|e| PipelineError::corrupt(&self.secrets.file(name), e))?;
+        Ok(self.secrets.put(name, &bytes)?)
+    }
+
+    /// The value sealed under `name`, if there is one.
+    pub(super) fn sealed<T: DeserializeOwned>(
+        &self,
+        name: &str,
+    ) -> Result<Option<T>, PipelineError> {
+        let Some(bytes) = self.secrets.get(name)? else { return Ok(None) };
+        postcard::from_bytes(&bytes)
+            .map(Some)
+            .map_err(|e| PipelineError::corrupt(&self.secrets.file(name), e))
     }
 }
 

@@ -15,9 +15,7 @@ impl Pipeline {
         round: Round,
         fate: Option<Fate>,
     ) -> Result<JobOutput, PipelineError> {
-        if let Some(bytes) = self.secrets.get(&secret::sent(round))? {
-            let sent: Sent = postcard::from_bytes(&bytes)
-                .map_err(|e| PipelineError::corrupt(&self.folder.join("sent"), e))?;
+        if let Some(sent) = self.sealed::<Sent>(&secret::sent(round))? {
             self.settle_update(&sent, fate)?;
         }
         // In this order: the record of what was sent goes last, so that a crash settles again, not never.

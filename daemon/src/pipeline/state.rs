@@ -8,8 +8,10 @@ use fedshield_train::federated::{GlobalAdapter, LocalMemory};
 use super::round_folder::{read_value, write_value};
 use super::{Learning, PipelineError, Terms};
 use crate::identity::SecretStore;
-use crate::objects::Objects;
+use crate::objects::{ObjectStoreError, Objects};
 
+/// Name of the file that says which object is the adapter.
+const POINTER: &str = "adapter";
 /// Name of the sealed local memory.
 const MEMORY: &str = "local-memory";
 
@@ -28,18 +30,23 @@ impl State {
         objects: &Objects,
         secrets: &SecretStore,
     ) -> Result<Self, PipelineError> {
-        let pointer = folder.join("adapter");
-        let global = if pointer.exists() {
-            let object: ObjectRef = read_value(&pointer)?;
-            GlobalAdapter::from_bytes(&objects.read(&object)?)?
-        } else {
-            learning.trainer.first_adapter(&terms.settings, terms.federation.0)?
+        let pointer = folder.join(POINTER);
+        let kept =
+            if pointer.exists() { read_adapter(objects, &read_value(&pointer)?)? } else { None };
+        let global = match kept {
+            Some(global) => global,
+            None => learning.trainer.first_adapter(&terms.settings, terms.federation.0)?,
         };
         let memory = match secrets.get(MEMORY)? {
             Some(bytes) => LocalMemory::from_bytes(&bytes)?,
             None => LocalMemory::new(global.layout()),
         };
         Ok(Self { global, memory, pointer })
+    }
+
+    /// The object that the pointer in `folder` names.
+    pub(super) fn held(folder: &Path) -> Option<ObjectRef> {
+        read_value(&folder.join(POINTER)).ok()
     }
 
     /// Takes over another adapter, on disk first.
@@ -57,5 +64,20 @@ impl State {
     pub(super) fn save_memory(&self, secrets: &SecretStore) -> Result<(), PipelineError> {
         secrets.put(MEMORY, &self.memory.to_bytes())?;
         Ok(())
+    }
+}
+
+/// The adapter, unless the disk has lost it: then the other members give it again before the next round.
+fn read_adapter(
+    objects: &Objects,
+    object: &ObjectRef,
+) -> Result<Option<GlobalAdapter>, PipelineError> {
+    match objects.read(object) {
+        Ok(bytes) => Ok(Some(GlobalAdapter::from_bytes(&bytes)?)),
+        Err(error @ (ObjectStoreError::NotFound { .. } | ObjectStoreError::Damaged { .. })) => {
+            tracing::warn!(%error, "the adapter is fetched from the other members");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
     }
 }

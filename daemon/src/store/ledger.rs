@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use fedshield_protocol::ids::Round;
-use fedshield_protocol::record::CertifiedRecord;
+use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::record::{CertifiedRecord, Outcome};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -49,6 +50,19 @@ impl Ledger {
             records.push(record);
         }
         Ok(records)
+    }
+
+    /// The last round that gave an adapter, and that adapter.
+    ///
+    /// # Errors
+    /// See [`Self::records`].
+    pub fn last_applied(&self) -> Result<Option<(Round, ObjectRef)>, StoreError> {
+        let records = self.records()?;
+        Ok(records.iter().rev().find_map(|certified| {
+            let record = &certified.record;
+            let applied = matches!(record.outcome, Outcome::Applied { .. });
+            record.adapter.filter(|_| applied).map(|adapter| (record.round, adapter))
+        }))
     }
 
     /// Keeps what this node saw of a round.
@@ -121,7 +135,7 @@ fn encode(error: impl std::fmt::Display) -> StoreError {
 #[cfg(test)]
 mod tests {
     use fedshield_protocol::ids::{Digest, Epoch};
-    use fedshield_protocol::record::{Outcome, Record};
+    use fedshield_protocol::record::Record;
 
     use super::*;
     use crate::store::SledStore;

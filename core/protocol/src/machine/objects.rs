@@ -42,6 +42,11 @@ impl Objects {
         self.places.retain(|_, place| *place != Place::Failed);
     }
 
+    /// Whether it is here; `None` if nobody has asked for it.
+    pub(crate) fn is_here(&self, object: &ObjectRef) -> Option<bool> {
+        self.places.get(object).map(|place| *place == Place::Here)
+    }
+
     /// The host made it.
     pub(crate) fn made(&mut self, object: ObjectRef) {
         self.places.insert(object, Place::Here);
@@ -49,24 +54,22 @@ impl Objects {
 }
 
 impl Machine {
-    /// Whether `object` is here; if not, it is fetched.
+    /// Whether `object` is here; if not, it is fetched. `holders` is asked once for each object.
     pub(crate) fn want(
         &mut self,
         object: ObjectRef,
         purpose: Purpose,
-        holders: impl FnOnce() -> Vec<MemberIndex>,
+        holders: impl FnOnce(&Self) -> Vec<MemberIndex>,
     ) -> bool {
-        match self.objects.places.get(&object) {
-            Some(place) => *place == Place::Here,
-            None => {
-                let me = self.config.me;
-                let mut holders = holders();
-                holders.retain(|m| *m != me);
-                self.objects.places.insert(object, Place::Wanted);
-                self.out.push(Effect::Fetch { object, holders, purpose });
-                false
-            }
+        if let Some(here) = self.objects.is_here(&object) {
+            return here;
         }
+        let me = self.config.me;
+        let mut holders = holders(self);
+        holders.retain(|m| *m != me);
+        self.objects.places.insert(object, Place::Wanted);
+        self.out.push(Effect::Fetch { object, holders, purpose });
+        false
     }
 
     /// Gives an object to all members, or to some.

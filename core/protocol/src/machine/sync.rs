@@ -85,7 +85,7 @@ impl Machine {
             return;
         }
         let members: Vec<_> = self.config.manifest.members().collect();
-        if self.want(adapter, Purpose::Adapter, || members) {
+        if self.want(adapter, Purpose::Adapter, |_| members) {
             let applied = self.tip.applied;
             self.start(Tag::Adopt(adapter.root), Job::Adopt { adapter, applied });
         }

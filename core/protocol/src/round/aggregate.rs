@@ -129,6 +129,7 @@ impl Machine {
             .collect();
         for (digest, set) in open {
             if self.fetch_set(&set)
+                && !self.jobs.is_running(Tag::Aggregate(digest))
                 && let Some(included) = self.round.included(&set)
             {
                 let job = Job::Aggregate { start: self.round.start, set: included };

@@ -142,6 +142,7 @@ impl Machine {
             whole: false,
         };
         self.round.missing.remove(&digest);
+        self.round.stirred.know(digest, &commitment.body);
         self.round.commitments.insert(digest, commitment);
     }
 }

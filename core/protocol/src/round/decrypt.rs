@@ -33,8 +33,11 @@ impl Machine {
         for (_, digest) in set {
             valid &= self.fetch_share(digest);
         }
-        if valid && let Some(set) = self.round.included(set) {
-            let round = self.round.number;
+        let round = self.round.number;
+        if valid
+            && !self.jobs.is_running(Tag::Partial(round))
+            && let Some(set) = self.round.included(set)
+        {
             self.start(Tag::Partial(round), Job::PartialDecrypt { round, set });
         }
     }
@@ -90,8 +93,8 @@ impl Machine {
     ) -> Option<Vec<(MemberIndex, ObjectRef)>> {
         let (set, _) = self.round.decided.as_ref()?;
         let set = set_digest(set);
-        let attesters = self.attesters_of(&set, aggregate);
-        let mut ready = self.want(*aggregate, Purpose::Aggregate, || attesters);
+        let mut ready =
+            self.want(*aggregate, Purpose::Aggregate, |it| it.attesters_of(&set, aggregate));
         if ready {
             self.serve(*aggregate, None, Purpose::Aggregate);
         }
@@ -104,9 +107,11 @@ impl Machine {
             .collect();
         let mut here = Vec::new();
         for (member, object) in announced {
-            let mut holders = vec![member];
-            holders.extend(self.config.manifest.members().filter(|m| *m != member));
-            if self.want(object, Purpose::Partial, || holders) {
+            let holders = |it: &Self| {
+                let others = it.config.manifest.members().filter(|m| *m != member);
+                std::iter::once(member).chain(others).collect()
+            };
+            if self.want(object, Purpose::Partial, holders) {
                 self.serve(object, None, Purpose::Partial);
                 here.push((member, object));
             }

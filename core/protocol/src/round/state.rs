@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::stirred::Stirred;
 use crate::agreement::{Agreement, VotingState};
 use crate::election::Election;
 use crate::ids::{Digest, MemberIndex, Round, View};
@@ -82,6 +83,8 @@ pub(crate) struct RoundState {
     pub(crate) commitments: BTreeMap<Digest, Commitment>,
     /// The first commitment of each member; only this one is transferred and reported.
     pub(crate) first: BTreeMap<MemberIndex, Digest>,
+    /// Updates to look at again.
+    pub(crate) stirred: Stirred,
     /// Commitments that a set names and that are not here.
     pub(crate) missing: BTreeSet<Digest>,
     pub(crate) holds: BTreeMap<MemberIndex, BTreeSet<Digest>>,
@@ -149,6 +152,7 @@ impl RoundState {
             own: None,
             commitments: BTreeMap::new(),
             first: BTreeMap::new(),
+            stirred: Stirred::default(),
             missing: BTreeSet::new(),
             holds: BTreeMap::new(),
             complainers: BTreeSet::new(),

@@ -22,9 +22,15 @@ impl Machine {
         self.report()
     }
 
-    /// Fetches what this member needs of the updates that it knows.
+    /// Fetches what this member needs of the updates that have changed.
     pub(super) fn fetch_updates(&mut self) {
-        let updates: Vec<Digest> = self.round.first.values().copied().collect();
+        let stirred = self.round.stirred.take();
+        if stirred.is_empty() {
+            return;
+        }
+        // In the order of the members, whatever the order in which things arrived.
+        let first = self.round.first.values();
+        let updates: Vec<Digest> = first.filter(|d| stirred.contains(*d)).copied().collect();
         let mut grown = false;
         for digest in updates {
             if !self.is_compatible(&digest) {
@@ -36,6 +42,17 @@ impl Machine {
         if grown {
             let holds = self.round.own_holds(self.config.me);
             holds.into_iter().for_each(|holds| self.say(holds));
+        }
+    }
+
+    /// A status tick: what failed may be tried again, so that all unfinished updates are looked at.
+    pub(crate) fn look_again(&mut self) {
+        let in_committee = self.round.election.in_committee(self.config.me);
+        for digest in self.round.first.values() {
+            let Some(known) = self.round.commitments.get(digest) else { continue };
+            if known.share == Share::Unknown || (in_committee && !known.whole) {
+                self.round.stirred.stir(*digest);
+            }
         }
     }
 
@@ -58,8 +75,8 @@ impl Machine {
         let Some(sealed) = commitment.body.boxes.get(self.config.me.position()).copied() else {
             return false;
         };
-        let holders = self.holders_for(digest, commitment.author);
-        if self.want(sealed, Purpose::Share, || holders)
+        let author = commitment.author;
+        if self.want(sealed, Purpose::Share, |it| it.holders_for(digest, author))
             && let Some(dealer) = self.round.dealer(digest)
         {
             let round = self.round.number;
@@ -78,8 +95,7 @@ impl Machine {
         let (author, body) = (commitment.author, Arc::clone(&commitment.body));
         let mut whole = self.fetch_ciphertext(digest, author, &body);
         for sealed in &body.boxes {
-            let holders = self.holders_for(digest, author);
-            whole &= self.want(*sealed, Purpose::Share, || holders);
+            whole &= self.want(*sealed, Purpose::Share, |it| it.holders_for(digest, author));
         }
         if whole {
             self.serve_update(&body);
@@ -97,8 +113,7 @@ impl Machine {
         author: MemberIndex,
         body: &CommitmentBody,
     ) -> bool {
-        let holders = self.holders_for(digest, author);
-        self.want(body.ciphertext, Purpose::Ciphertext, || holders)
+        self.want(body.ciphertext, Purpose::Ciphertext, |it| it.holders_for(digest, author))
     }
 
     /// The dealer first, then who announced it, then the rest of the committee.

@@ -1,0 +1,30 @@
+//! Reading a home whose daemon does not run: what is finished can be looked at all the same.
+
+use fedshieldd::control::api::{ApiError, ErrorCode};
+use fedshieldd::home::Home;
+use fedshieldd::offline::Offline;
+
+use crate::failure::Failure;
+use crate::screen::Screen;
+
+/// The daemon's answer or, if none runs, what `read` finds in the home.
+///
+/// # Errors
+/// The daemon's; that of the home if it cannot be read.
+pub fn or_home<T>(
+    answer: Result<T, ApiError>,
+    home: &Home,
+    screen: &Screen,
+    read: impl FnOnce(&Offline) -> Result<T, ApiError>,
+) -> Result<T, Failure> {
+    match answer {
+        Err(error) if error.code == ErrorCode::NotRunning => match Offline::open(home)? {
+            Some(offline) => {
+                screen.remark("no daemon runs here: read from the home itself");
+                Ok(read(&offline)?)
+            }
+            None => Err(error.into()),
+        },
+        other => Ok(other?),
+    }
+}

@@ -1,0 +1,139 @@
+//! Removes objects whose rounds are over: leftovers of fetches that nobody finished, of rounds that were skipped, of
+//! runs that ended in the middle of one. What a round gave back in order is gone before, see `effects`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use fedshield_protocol::ids::{Digest, Round};
+use fedshield_protocol::object::ObjectRef;
+use tokio::task::JoinHandle;
+
+use crate::objects::{Collected, ObjectStoreError, Objects};
+use crate::pipeline::Pipeline;
+
+/// Knows what is still needed.
+pub(super) struct Collector {
+    objects: Arc<Objects>,
+    served: BTreeSet<Digest>,
+    busy: Arc<AtomicBool>,
+}
+
+impl Collector {
+    /// New objects belong to the round after the last of `ended`.
+    pub(super) fn new(objects: Arc<Objects>, ended: Option<Round>) -> Self {
+        objects.set_round(ended.map_or(Round(0), |round| Round(round.0.saturating_add(1))));
+        Self { objects, served: BTreeSet::new(), busy: Arc::default() }
+    }
+
+    /// Others may ask for it.
+    pub(super) fn serve(&mut self, object: &ObjectRef) {
+        self.served.insert(object.root);
+    }
+
+    /// Others are no longer given it.
+    pub(super) fn unserve(&mut self, object: &ObjectRef) {
+        self.served.remove(&object.root);
+    }
+
+    /// A round is over. What was made or fetched in earlier rounds goes, unless it is served or is the `adapter` of
+    /// the federation; what belongs to this one stays for another, for members that are late.
+    pub(super) fn ended(
+        &self,
+        round: Round,
+        adapter: Option<ObjectRef>,
+        holder: Arc<impl Holder>,
+    ) -> Option<JoinHandle<()>> {
+        self.objects.set_round(Round(round.0.saturating_add(1)));
+        // Catching up ends many rounds at once; one collection at a time is enough.
+        if self.busy.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        let mut keep = self.served.clone();
+        keep.extend(adapter.map(|adapter| adapter.root));
+        let (objects, busy) = (Arc::clone(&self.objects), Arc::clone(&self.busy));
+        Some(tokio::task::spawn_blocking(move || {
+            // A member that is behind works with an older adapter than the ledger's.
+            keep.extend(holder.held().map(|held| held.root));
+            report(round, objects.collect(round, &keep));
+            busy.store(false, Ordering::Release);
+        }))
+    }
+}
+
+/// Who knows which adapter this member works with.
+pub(super) trait Holder: Send + Sync + 'static {
+    fn held(&self) -> Option<ObjectRef>;
+}
+
+impl Holder for Pipeline {
+    fn held(&self) -> Option<ObjectRef> {
+        Self::held(self)
+    }
+}
+
+fn report(round: Round, collected: Result<Collected, ObjectStoreError>) {
+    match collected {
+        Ok(Collected { objects: 0, .. }) => {}
+        Ok(gone) => tracing::info!(%round, objects = gone.objects, bytes = gone.bytes, "collected"),
+        Err(error) => {
+            tracing::warn!(%round, %error, "objects not collected; tried again next round")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Works(Option<ObjectRef>);
+
+    impl Holder for Works {
+        fn held(&self) -> Option<ObjectRef> {
+            self.0
+        }
+    }
+
+    async fn ended(collector: &Collector, round: u64, adapter: ObjectRef, works: ObjectRef) {
+        let works = Arc::new(Works(Some(works)));
+        collector.ended(Round(round), Some(adapter), works).unwrap().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn leftovers_go_when_their_round_is_over_and_what_is_needed_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Arc::new(Objects::open(folder.path()).unwrap());
+        let mut collector = Collector::new(Arc::clone(&objects), None);
+        let leftover = objects.put(b"of an abandoned fetch").unwrap();
+        let served = objects.put(b"a partial decryption").unwrap();
+        let adapter = objects.put(b"the federation's adapter").unwrap();
+        let works = objects.put(b"this member's adapter").unwrap();
+        collector.serve(&served);
+        let here = |object| objects.contains(object).unwrap();
+
+        ended(&collector, 0, adapter, works).await;
+        assert!([&leftover, &served, &adapter, &works].into_iter().all(here), "a round of grace");
+        let next = objects.put(b"of round 1").unwrap();
+
+        ended(&collector, 1, adapter, works).await;
+        assert!(!here(&leftover));
+        assert!([&served, &adapter, &works, &next].into_iter().all(here));
+
+        collector.unserve(&served);
+        ended(&collector, 2, adapter, works).await;
+        assert!(!here(&served) && !here(&next) && here(&adapter) && here(&works));
+    }
+
+    #[tokio::test]
+    async fn after_a_restart_objects_belong_to_the_round_in_progress() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Arc::new(Objects::open(folder.path()).unwrap());
+        let collector = Collector::new(Arc::clone(&objects), Some(Round(6)));
+        let adapter = objects.put(b"adapter").unwrap();
+        let fetched = objects.put(b"in round 7").unwrap();
+        ended(&collector, 7, adapter, adapter).await;
+        assert!(objects.contains(&fetched).unwrap());
+        ended(&collector, 8, adapter, adapter).await;
+        assert!(!objects.contains(&fetched).unwrap());
+    }
+}

@@ -1,0 +1,156 @@
+//! Takes the held-out loss after each applied round and puts it into the round's report.
+//!
+//! Rounds never wait for it: it runs in [`SpareTime`]. One measurement runs at a time and is finished; of those that
+//! wait only the newest is taken, so that a member that is always busy measures every other round instead of none.
+
+use std::sync::Arc;
+
+use fedshield_protocol::ids::Round;
+use fedshield_protocol::object::ObjectRef;
+use tokio::sync::watch;
+
+use super::{Cancel, SpareError, SpareTime};
+use crate::control::api::{HeldOut, NodeStatus};
+use crate::pipeline::{HeldOutLoss, Pipeline, PipelineError};
+use crate::store::{Ledger, StoreError};
+
+/// Under which name the last measurement is kept between runs.
+const NOTE: &str = "held-out";
+
+/// An adapter and the round that made it.
+type Wanted = Option<(Round, ObjectRef)>;
+
+/// Asks for measurements. Dropping it ends them.
+pub(super) struct Measurer {
+    wanted: watch::Sender<Wanted>,
+    cancel: Cancel,
+}
+
+impl Measurer {
+    /// Shows the last measurement of earlier runs and waits for the next.
+    pub(super) fn start(
+        spare: SpareTime,
+        pipeline: Arc<Pipeline>,
+        ledger: Arc<Ledger>,
+        status: Arc<watch::Sender<NodeStatus>>,
+    ) -> Self {
+        let (wanted, receiver) = watch::channel(None);
+        let cancel = Cancel::default();
+        if pipeline.has_held_out() {
+            let last = ledger.note(NOTE).ok().flatten();
+            status.send_modify(|status| status.held_out = last);
+            let cancel = cancel.clone();
+            let work = Measuring { spare, pipeline, ledger, status, cancel, base: None };
+            tokio::spawn(work.run(receiver));
+        } else {
+            tracing::info!("no held-out data: the loss after each round is not measured");
+        }
+        Self { wanted, cancel }
+    }
+
+    /// Measures `adapter` as soon as there is time, instead of what waits.
+    pub(super) fn want(&self, round: Round, adapter: ObjectRef) {
+        self.wanted.send_if_modified(|wanted| {
+            let new = Some((round, adapter));
+            let changed = *wanted != new;
+            *wanted = new;
+            changed
+        });
+    }
+
+    pub(super) fn stop(&self) {
+        self.cancel.cancel();
+    }
+}
+
+impl Drop for Measurer {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
+
+struct Measuring {
+    spare: SpareTime,
+    pipeline: Arc<Pipeline>,
+    ledger: Arc<Ledger>,
+    status: Arc<watch::Sender<NodeStatus>>,
+    cancel: Cancel,
+    /// The base model's, once measured in this run: the data may have changed since the last.
+    base: Option<f64>,
+}
+
+/// Why there is no number.
+#[derive(Debug, thiserror::Error)]
+enum MeasureError {
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Spare(#[from] SpareError),
+}
+
+impl Measuring {
+    async fn run(mut self, mut wanted: watch::Receiver<Wanted>) {
+        while wanted.changed().await.is_ok() {
+            let Some((round, adapter)) = *wanted.borrow_and_update() else { continue };
+            if self.is_measured(round).await {
+                continue;
+            }
+            match self.measure_round(round, adapter).await {
+                Ok(loss) => tracing::info!(%round, loss, "held-out"),
+                Err(MeasureError::Pipeline(PipelineError::Cancelled)) => return,
+                // Nothing depends on the number: the round's report goes without it.
+                Err(error) => tracing::warn!(%round, %error, "held-out loss not measured"),
+            }
+        }
+    }
+
+    /// In an earlier run; the base model's loss is then known as well.
+    async fn is_measured(&self, round: Round) -> bool {
+        let ledger = Arc::clone(&self.ledger);
+        let report = tokio::task::spawn_blocking(move || ledger.report(round)).await;
+        matches!(report, Ok(Ok(Some(report))) if report.held_out_loss.is_some())
+    }
+
+    async fn measure_round(
+        &mut self,
+        round: Round,
+        adapter: ObjectRef,
+    ) -> Result<f64, MeasureError> {
+        let measured = self.loss_of(Some(adapter)).await?;
+        self.show(round, &measured).await?;
+        if self.base.is_none() {
+            self.base = Some(self.loss_of(None).await?.loss);
+            self.show(round, &measured).await?;
+        }
+        Ok(measured.loss)
+    }
+
+    async fn loss_of(&self, adapter: Option<ObjectRef>) -> Result<HeldOutLoss, MeasureError> {
+        let (pipeline, cancel) = (Arc::clone(&self.pipeline), self.cancel.clone());
+        let work = move || pipeline.measure(adapter.as_ref(), &cancel);
+        Ok(self.spare.run(work).await??)
+    }
+
+    async fn show(&self, round: Round, measured: &HeldOutLoss) -> Result<(), MeasureError> {
+        let held_out = HeldOut {
+            round,
+            loss: measured.loss,
+            base: self.base,
+            examples: measured.examples as u64,
+            tokens: measured.tokens as u64,
+        };
+        let (ledger, kept) = (Arc::clone(&self.ledger), held_out.clone());
+        let store = move || -> Result<(), StoreError> {
+            if let Some(mut report) = ledger.report(kept.round)? {
+                report.held_out_loss = Some(kept.loss);
+                ledger.put_report(&report)?;
+            }
+            ledger.put_note(NOTE, &kept)
+        };
+        tokio::task::spawn_blocking(store).await.map_err(|_| SpareError::Lost)??;
+        self.status.send_modify(|status| status.held_out = Some(held_out));
+        Ok(())
+    }
+}

@@ -1,0 +1,316 @@
+"use strict";
+// Text only ever enters the page as text: names and errors come from others.
+
+const PHASES = ["gather", "sync", "commit", "transfer", "aggregate", "certify", "decrypt", "combine", "apply", "record"];
+const EXPLAINED = {
+  gather: "waiting until enough members are ready", sync: "catching up with the others",
+  commit: "training and encrypting, then waiting for the others' updates", transfer: "encrypted updates travel",
+  aggregate: "the committee adds ciphertexts", certify: "all members decide on the sum",
+  decrypt: "members release their part of the key", combine: "the sum is opened", apply: "the sum goes into the adapter",
+  record: "members sign the round", paused: "paused by the operator", done: "all rounds are done",
+};
+const STATES = {
+  idle: "In no federation yet.", draft: "A draft: members may be invited.", joining: "Waiting until the owner founds it.",
+  founding: "Waiting for all founders' signatures.",
+};
+const POLL_MS = 1500;
+const ROWS = 100;
+const at = (id) => document.getElementById(id);
+const set = (id, text) => { if (at(id).textContent !== text) at(id).textContent = text; };
+
+function node(tag, content, attributes = {}) {
+  const it = document.createElement(tag);
+  if (content instanceof Node) it.append(content);
+  else if (content !== undefined) it.textContent = content;
+  for (const [name, value] of Object.entries(attributes)) it.setAttribute(name, value);
+  return it;
+}
+
+function svg(tag, attributes, text) {
+  const it = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) it.setAttribute(name, value);
+  if (text !== undefined) it.textContent = text;
+  return it;
+}
+
+function bytes(count) {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let unit = 0;
+  while (count >= 999.5 && unit < units.length - 1) { count /= 1000; unit += 1; }
+  return (unit === 0 ? count : count.toPrecision(3)) + " " + units[unit];
+}
+
+function duration(seconds) {
+  if (seconds < 100) return seconds.toFixed(seconds < 10 ? 1 : 0) + " s";
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 60) return minutes + " min";
+  if (minutes < 48 * 60) return Math.floor(minutes / 60) + " h " + minutes % 60 + " min";
+  return Math.floor(minutes / 1440) + " d " + Math.floor(minutes % 1440 / 60) + " h";
+}
+
+const total = (map) => Object.values(map).reduce((sum, value) => sum + value, 0);
+const wire = (map) => map.transport ?? total(map);
+const number = (value) => value == null ? "\u2013" : value.toFixed(4);
+const change = (from, to) => `${to < from ? "\u2212" : "+"}${Math.abs(100 * (to / from - 1)).toFixed(1)}%`;
+
+function names(list) {
+  const all = document.createDocumentFragment();
+  list.forEach((name, index) => all.append(index ? ", " : "", node("bdi", name)));
+  return all;
+}
+
+function flag(value) {
+  const it = node("td");
+  it.append(node("span", value ? "\u2713" : "\u2013", { "aria-hidden": "true" }),
+    node("span", value ? "yes" : "no", { class: "hidden" }));
+  return it;
+}
+
+function setBar(bar, percent, text) {
+  bar.firstElementChild.style.width = percent + "%";
+  bar.setAttribute("aria-valuenow", percent);
+  bar.setAttribute("aria-valuetext", text);
+}
+
+// When the phase that is shown began, by this page's clock.
+let phaseSince = { key: "", at: 0 };
+
+function showNow(status, rounds) {
+  const { machine, federation } = status;
+  const phase = machine ? machine.phase : status.state;
+  const current = PHASES.indexOf(phase);
+  at("path").replaceChildren(...PHASES.map((name, index) => {
+    const item = node("li", name, { title: EXPLAINED[name] });
+    if (index === current) item.setAttribute("aria-current", "step");
+    else if (index < current) {
+      item.className = "done";
+      item.append(node("span", " done", { class: "hidden" }));
+    }
+    return item;
+  }));
+  at("path").hidden = current < 0;
+  const key = machine ? `${machine.round} ${phase}` : phase;
+  if (phaseSince.key !== key) phaseSince = { key, at: Date.now() };
+  const view = machine && machine.view > 0 ? ` (view ${machine.view}: an earlier proposal did not succeed)` : "";
+  set("phase", !machine ? STATES[status.state] ?? status.state
+    : phase === "done" ? "All rounds are done."
+    : `Round ${machine.round}, ${phase}: ${EXPLAINED[phase]}${view}`);
+  showWork(status.progress);
+  const known = federation ? federation.members : [];
+  const late = machine ? machine.waiting_for.map((index) => known[index] ?? `member ${index}`) : [];
+  at("waiting").hidden = late.length === 0;
+  at("waiting-names").replaceChildren(...late.map((name) => node("bdi", name, { class: "name" })));
+  at("whole").hidden = !machine || !federation;
+  if (machine && federation) {
+    const recent = rounds.filter((it) => it.outcome === "applied").slice(-5);
+    const each = recent.length ? recent.reduce((sum, it) => sum + total(it.seconds), 0) / recent.length : 0;
+    const left = federation.rounds - machine.applied;
+    const eta = left > 0 && each > 0 ? `, about ${duration(left * each)} to go at the pace of the last rounds` : "";
+    const text = `${machine.applied} of ${federation.rounds} rounds applied${eta}`;
+    set("whole-text", text);
+    setBar(at("whole-bar"), Math.round(100 * machine.applied / Math.max(1, federation.rounds)), text);
+  }
+}
+
+function showWork(progress) {
+  at("work").hidden = !progress;
+  if (!progress) return;
+  const percent = Math.round(100 * Math.min(1, Math.max(0, progress.fraction)));
+  const parts = [`This node: ${progress.phase}`];
+  if (progress.steps) parts.push(`step ${progress.step} of ${progress.steps}`);
+  if (progress.loss != null) parts.push("loss " + progress.loss.toFixed(3));
+  if (progress.tokens_per_second != null) parts.push(Math.round(progress.tokens_per_second) + " tokens/s");
+  set("work-text", parts.join(" \u00b7 "));
+  at("bar").hidden = !progress.steps;
+  setBar(at("bar"), percent, `${percent} percent`);
+}
+
+function showMembers(status) {
+  const { federation, machine } = status;
+  const list = federation ? federation.members : [];
+  at("members").replaceChildren(...list.map((name, index) => {
+    const row = node("tr");
+    const it = machine ? machine.members[index] : undefined;
+    const me = federation.self_index === index;
+    const head = node("th", node("bdi", name), { scope: "row", title: name });
+    if (me) head.append(node("span", " (this node)", { class: "soft" }));
+    row.append(head);
+    row.append(node("td", it ? (it.reachable ? "yes" : "no") : "?", { class: "dot" + (it?.reachable ? " up" : "") }));
+    const roles = [];
+    if (machine?.committee.includes(index)) roles.push("committee");
+    if (machine?.proposer === index) roles.push("proposer");
+    if (machine?.waiting_for.includes(index)) roles.push("awaited");
+    const role = node("td", roles.join(", "));
+    if (roles.includes("awaited")) role.className = "awaited";
+    row.append(role, node("td", it?.round ?? "", { class: "n" }));
+    for (const field of ["committed", "share_valid", "reported", "answered"]) {
+      row.append(it ? flag(it[field]) : node("td"));
+    }
+    row.append(flag(it ? it.signed : federation.signed.includes(name)));
+    return row;
+  }));
+}
+
+function key(word, kind) {
+  const it = node("span", undefined, { class: "key" });
+  it.append(node("i", undefined, { class: kind, "aria-hidden": "true" }), word);
+  return it;
+}
+
+function showLoss(status, rounds) {
+  const pick = (field) => rounds.filter((it) => it[field] != null).map((it) => [it.round, it[field]]);
+  const held = pick("held_out_loss");
+  const train = pick("train_loss");
+  const base = status.held_out?.base ?? null;
+  const all = held.concat(train);
+  at("keys").replaceChildren(...[["held out", "held", held.length], ["training", "train", train.length],
+    ["base model, held out", "base", base != null]].filter((it) => it[2]).map(([word, kind]) => key(word, kind)));
+  const measured = status.held_out;
+  set("loss-note", measured
+    ? `After round ${measured.round}: ${measured.loss.toFixed(4)} on ${measured.examples} held-out examples of this node`
+      + (base != null ? `, ${change(base, measured.loss)} against the base model (${base.toFixed(4)}).` : ".")
+      + " Held-out data and losses never leave this node."
+    : "");
+  if (all.length === 0) { at("loss").replaceChildren(node("p", "No round has been measured yet.", { class: "soft" })); return; }
+  at("loss").replaceChildren(chart(held, train, base, Math.max(260, at("loss").clientWidth)));
+}
+
+function chart(held, train, base, width) {
+  const [height, left, right, top, bottom] = [260, 44, 30, 10, 30];
+  const all = held.concat(train);
+  const losses = all.map((it) => it[1]).concat(base ?? []);
+  const first = Math.min(...all.map((it) => it[0]));
+  const last = Math.max(...all.map((it) => it[0]));
+  let [low, high] = [Math.min(...losses), Math.max(...losses)];
+  const room = Math.max((high - low) * 0.06, 0.01);
+  low -= room; high += room;
+  const x = (round) => left + (width - left - right) * (last > first ? (round - first) / (last - first) : 0.5);
+  const y = (loss) => top + (height - top - bottom) * (high - loss) / (high - low);
+  const words = (name, points) => points.length
+    ? `${name} from ${points[0][1].toFixed(3)} to ${points[points.length - 1][1].toFixed(3)} over ${points.length} rounds. ` : "";
+  const label = words("Held-out loss", held) + words("Training loss", train)
+    + (base != null ? `Base model ${base.toFixed(3)}.` : "");
+  const it = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
+  for (let i = 0; i <= 4; i += 1) {
+    const loss = low + (high - low) * i / 4;
+    it.append(svg("line", { x1: left, x2: width - right, y1: y(loss), y2: y(loss), class: "grid-line" }),
+      svg("text", { x: left - 8, y: y(loss) + 4, "text-anchor": "end" }, loss.toFixed(2)));
+  }
+  const every = Math.max(1, Math.ceil((last - first) / Math.max(1, Math.floor(width / 90))));
+  for (let round = first; round <= last; round += every) {
+    it.append(svg("text", { x: x(round), y: height - 8, "text-anchor": "middle" }, round === first ? `round ${round}` : round));
+  }
+  if (base != null) it.append(svg("line", { x1: left, x2: width - right, y1: y(base), y2: y(base), class: "curve base" }));
+  for (const [points, kind, name] of [[train, "train", "training"], [held, "held", "held out"]]) {
+    const line = points.map(([round, loss]) => `${x(round).toFixed(1)},${y(loss).toFixed(1)}`).join(" ");
+    it.append(svg("polyline", { points: line, class: "curve " + kind }));
+    if (points.length > 200) continue;
+    for (const [round, loss] of points) {
+      const point = svg("circle", { cx: x(round).toFixed(1), cy: y(loss).toFixed(1), r: 3.5, class: "point " + kind });
+      point.append(svg("title", {}, `round ${round}, ${name}: ${loss.toFixed(4)}`));
+      it.append(point);
+    }
+  }
+  return it;
+}
+
+function showTraffic(rounds) {
+  const last = rounds[rounds.length - 1];
+  const words = last ? [...new Set([...Object.keys(last.bytes), ...Object.keys(last.bytes_in)])] : [];
+  const parts = words.filter((word) => word !== "transport");
+  const row = (name, word, attributes = {}) => {
+    const it = node("tr", undefined, attributes);
+    it.append(node("th", name, { scope: "row" }), node("td", bytes(last.bytes[word] ?? 0), { class: "n" }),
+      node("td", bytes(last.bytes_in[word] ?? 0), { class: "n" }));
+    return it;
+  };
+  const all = parts.map((word) => row(word, word));
+  if (words.includes("transport")) all.push(row("all, on the wire", "transport", { class: "total" }));
+  at("bytes").replaceChildren(...all);
+  set("ratio", last && last.update_bytes_f32 > 0
+    ? `Encrypted update ${bytes(last.sent_bytes)}: ${(last.sent_bytes / last.update_bytes_f32).toFixed(3)} of the pruned`
+      + ` update in clear (${bytes(last.update_bytes_f32)}).` : "");
+  const times = last ? Object.entries(last.seconds).sort((a, b) => b[1] - a[1]) : [];
+  const most = times.length ? times[0][1] : 1;
+  at("seconds").replaceChildren(...times.map(([phase, seconds]) => {
+    const it = node("tr");
+    const meter = node("td", node("div"), { class: "meter", "aria-hidden": "true" });
+    meter.firstElementChild.style.width = 100 * seconds / Math.max(most, 1e-9) + "%";
+    it.append(node("th", phase, { scope: "row" }), node("td", seconds.toFixed(2), { class: "n" }), meter);
+    return it;
+  }));
+}
+
+function showLedger(rounds) {
+  const shown = rounds.slice(-ROWS).reverse();
+  at("ledger").replaceChildren(...shown.map((it) => {
+    const row = node("tr");
+    const adapter = node("td");
+    if (it.adapter_digest) adapter.append(node("code", it.adapter_digest.slice(0, 12), { title: it.adapter_digest }));
+    row.append(node("th", it.round, { class: "n", scope: "row" }),
+      node("td", it.outcome, it.outcome === "applied" ? {} : { class: "bad" }), adapter,
+      node("td", names(it.contributors), { class: "people" }), node("td", names(it.committee), { class: "people" }),
+      node("td", number(it.train_loss), { class: "n" }), node("td", number(it.held_out_loss), { class: "n" }),
+      node("td", total(it.seconds).toFixed(1), { class: "n" }), node("td", bytes(wire(it.bytes)), { class: "n" }));
+    return row;
+  }));
+  set("ledger-note", rounds.length === 0 ? "No round has finished yet."
+    : rounds.length > ROWS ? `The newest ${ROWS} of ${rounds.length}; fedshield-cli rounds lists them all.` : "");
+}
+
+function showAlerts(status) {
+  const lines = [];
+  if (status.last_error) lines.push(status.last_error);
+  for (const line of status.misbehaviour ?? []) lines.push("Proven misbehaviour: " + line);
+  const key = lines.join("\n");
+  if (at("alerts").dataset.key === key) return;
+  at("alerts").dataset.key = key;
+  at("alerts").replaceChildren(...lines.map((line) => node("p", line, { class: "alert" })));
+}
+
+async function read(path) {
+  const answer = await fetch(path, { cache: "no-store" });
+  if (!answer.ok) throw new Error(await answer.text());
+  return answer.json();
+}
+
+let shown = { status: "", rounds: [], roundsKey: null };
+
+async function refresh() {
+  const status = await read("/v1/status");
+  // Reports change when a round ends and when its loss has been measured.
+  const roundsKey = JSON.stringify([status.machine?.head, status.held_out]);
+  if (roundsKey !== shown.roundsKey) {
+    shown.rounds = await read("/v1/rounds");
+    shown.roundsKey = roundsKey;
+    shown.status = "";
+  }
+  const name = status.federation?.name ?? "FedShield";
+  set("title", name);
+  document.title = status.federation ? `${name} \u2013 FedShield` : "FedShield";
+  set("node", `${status.name} \u00b7 ${status.identity_key.slice(0, 8)} \u00b7 version ${status.version}`);
+  set("state", status.state);
+  set("live", "");
+  const now = JSON.stringify(status);
+  if (now === shown.status) return;
+  const first = shown.status === "";
+  shown.status = now;
+  showAlerts(status);
+  showNow(status, shown.rounds);
+  showMembers(status);
+  if (first) { showLoss(status, shown.rounds); showTraffic(shown.rounds); showLedger(shown.rounds); }
+}
+
+async function poll() {
+  if (!document.hidden) {
+    await refresh().catch(() => set("live", "The daemon does not answer; what is below may be old."));
+  }
+  setTimeout(poll, POLL_MS);
+}
+
+let resizing;
+addEventListener("resize", () => {
+  clearTimeout(resizing);
+  resizing = setTimeout(() => { if (shown.status) showLoss(JSON.parse(shown.status), shown.rounds); }, 150);
+});
+poll();

@@ -1,0 +1,274 @@
+//! The pages: a real server and, where one is installed, a real browser. Names and errors in them are hostile.
+//!
+//! The browser test needs Debian's `chromium` (or a program named by `FEDSHIELD_BROWSER`); without one it says so and
+//! passes: `cargo test --workspace --test pages -- --nocapture`. `FEDSHIELD_SCREENSHOTS=DIR` keeps pictures of the page.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, MemberIndex, Round, View};
+use fedshield_protocol::status::{MemberStatus, Phase, Status};
+use fedshieldd::control::api::{
+    FederationSummary, HeldOut, NodeState, NodeStatus, Progress, RoundOutcome, RoundReport,
+};
+use fedshieldd::control::{ControlCommand, ControlPort, control_channel};
+use fedshieldd::http::{HttpError, HttpServer, Metrics};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
+
+const HOSTILE: [&str; 4] = [
+    "<img src=x onerror=\"document.title='owned'\">",
+    "\"><script>document.title='owned'</script>",
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    "Z\u{fc}rich & 'S\u{f6}hne'",
+];
+
+fn members() -> Vec<String> {
+    HOSTILE.map(str::to_owned).to_vec()
+}
+
+/// The third round of eight, waiting for two members.
+fn status() -> NodeStatus {
+    let member = |index| MemberStatus {
+        reachable: index != 3,
+        round: Some(Round(2)),
+        committed: true,
+        share_valid: index < 2,
+        ..MemberStatus::default()
+    };
+    NodeStatus {
+        state: NodeState::Active,
+        federation: Some(FederationSummary {
+            id: Some(Digest([1; 32])),
+            founding_id: Digest([2; 32]),
+            name: "<b>trial</b>".into(),
+            epoch: Epoch(0),
+            manifest_digest: None,
+            members: members(),
+            self_index: Some(MemberIndex(0)),
+            rounds: 8,
+            signed: members(),
+        }),
+        machine: Some(Status {
+            epoch: Epoch(0),
+            round: Round(2),
+            phase: Phase::Transfer,
+            view: View(0),
+            applied: 2,
+            adapter: None,
+            head: Digest([3; 32]),
+            committee: vec![MemberIndex(1), MemberIndex(2)],
+            proposer: Some(MemberIndex(1)),
+            members: (0..4).map(member).collect(),
+            waiting_for: vec![MemberIndex(2), MemberIndex(3)],
+            dropped: [("message: <i>".to_owned(), 1)].into(),
+        }),
+        progress: Some(Progress {
+            phase: "train".into(),
+            step: 3,
+            steps: 12,
+            loss: Some(2.5),
+            tokens_per_second: Some(812.0),
+            fraction: 0.25,
+        }),
+        last_error: Some("job failed: <script>document.title='owned'</script>".into()),
+        held_out: Some(HeldOut {
+            round: Round(1),
+            loss: 2.25,
+            base: Some(3.0),
+            examples: 64,
+            tokens: 4000,
+        }),
+        misbehaviour: vec![format!("{}: a wrong partial decryption", HOSTILE[0])],
+        ..NodeStatus::starting("<i>ward</i>", IdentityKey([7; 32]))
+    }
+}
+
+fn report(round: u64) -> RoundReport {
+    RoundReport {
+        round: Round(round),
+        outcome: RoundOutcome::Applied,
+        adapter_digest: Some(Digest([round as u8; 32])),
+        contributors: members(),
+        committee: vec![HOSTILE[1].into()],
+        bytes: [("ciphertext".to_owned(), 10), ("transport".to_owned(), 12)].into(),
+        bytes_in: [("ciphertext".to_owned(), 30)].into(),
+        seconds: [("commit".to_owned(), 1.5), ("train".to_owned(), 8.0)].into(),
+        train_loss: Some(2.75 - round as f64 / 4.0),
+        held_out_loss: Some(2.5 - round as f64 / 4.0),
+        update_bytes_f32: 20,
+        sent_bytes: 14,
+    }
+}
+
+fn host(status: NodeStatus) -> ControlPort {
+    let (port, mut host) = control_channel(status);
+    tokio::spawn(async move {
+        while let Some(command) = host.commands.recv().await {
+            if let ControlCommand::Rounds(reply) = command {
+                let _ = reply.send(Ok(vec![report(0), report(1)]));
+            }
+        }
+        drop(host.status);
+    });
+    port
+}
+
+async fn serve(status: NodeStatus) -> std::net::SocketAddr {
+    let server = HttpServer::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let address = server.address();
+    let metrics = Metrics::default();
+    metrics.add("fetches_total", Some(("result", "o\"k")), 2.0);
+    tokio::spawn(server.serve(host(status), metrics, CancellationToken::new()));
+    address
+}
+
+async fn get(address: std::net::SocketAddr, path: &str, host: &str) -> String {
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn metrics_and_health() {
+    let address = serve(status()).await;
+    assert!(matches!(HttpServer::bind(address).await, Err(HttpError::InUse { .. })));
+    let page = get(address, "/metrics", "127.0.0.1:9").await;
+    for line in [
+        "fedshield_info{version=\"0.1.0\",state=\"active\"} 1",
+        "fedshield_phase{phase=\"transfer\"} 1",
+        "fedshield_waiting_for 2",
+        "fedshield_held_out_loss 2.25",
+        "fedshield_held_out_loss_base 3",
+        "fedshield_round_sent_bytes_total{phase=\"ciphertext\"} 20",
+        "fedshield_rounds_total{outcome=\"applied\"} 2",
+        "fedshield_train_loss 2.5",
+        "fedshield_fetches_total{result=\"o\\\"k\"} 2",
+        "# TYPE fedshield_fetches_total counter",
+        // A quotation mark in a name must not end the label.
+        "fedshield_member_reachable{member=\"\\\"><script>document.title='owned'</script>\"} 1",
+    ] {
+        assert!(page.contains(line), "{line} in {page}");
+    }
+    assert!(get(address, "/healthz", "localhost").await.starts_with("HTTP/1.1 200"));
+    assert!(get(address, "/readyz", "localhost").await.starts_with("HTTP/1.1 503"));
+    let well = NodeStatus { last_error: None, ..status() };
+    assert!(get(serve(well).await, "/readyz", "[::1]:80").await.starts_with("HTTP/1.1 200"));
+    let idle = NodeStatus::starting("a", IdentityKey([1; 32]));
+    assert!(get(serve(idle).await, "/readyz", "localhost").await.starts_with("HTTP/1.1 503"));
+}
+
+#[tokio::test]
+async fn every_answer_forbids_what_the_dashboard_does_not_need() {
+    let address = serve(status()).await;
+    for (path, kind) in [
+        ("/", "text/html"),
+        ("/dashboard.css", "text/css"),
+        ("/dashboard.js", "text/javascript"),
+        ("/v1/status", "application/json"),
+        ("/v1/rounds", "application/json"),
+        ("/metrics", "text/plain"),
+        ("/nothing", ""),
+    ] {
+        let answer = get(address, path, "127.0.0.1").await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("content-security-policy: default-src 'none';"), "{path}: {head}");
+        assert!(head.contains("script-src 'self'") && !head.contains("unsafe"), "{path}: {head}");
+        assert!(head.contains("x-content-type-options: nosniff"), "{path}: {head}");
+        assert!(head.contains(&format!("content-type: {kind}")) || kind.is_empty(), "{head}");
+        // The name of SVG is an address, though nobody asks it.
+        let body = body.replace("http://www.w3.org/2000/svg", "");
+        assert!(!body.contains("http://") && !body.contains("https://"), "{path}");
+    }
+    // The ledger is for the control socket only, and a page elsewhere gets nothing by renaming itself.
+    assert!(get(address, "/v1/ledger", "localhost").await.starts_with("HTTP/1.1 404"));
+    assert!(get(address, "/v1/status", "evil.example").await.starts_with("HTTP/1.1 421"));
+}
+
+#[test]
+fn the_script_never_makes_markup_of_text() {
+    let script = include_str!("../src/http/dashboard/dashboard.js");
+    for sink in
+        ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "srcdoc"]
+    {
+        assert!(!script.contains(sink), "{sink}");
+    }
+    let page = include_str!("../src/http/dashboard/index.html");
+    assert!(!page.contains("style=") && !page.contains(" onload") && !page.contains("<script>"));
+}
+
+/// Every id that the script looks for is in the page, and phases are explained.
+#[test]
+fn page_and_script_fit() {
+    let script = include_str!("../src/http/dashboard/dashboard.js");
+    let page = include_str!("../src/http/dashboard/index.html");
+    for part in script.split("at(\"").skip(1).chain(script.split("set(\"").skip(1)) {
+        let id = part.split('"').next().unwrap();
+        assert!(page.contains(&format!("id=\"{id}\"")), "{id}");
+    }
+}
+
+fn browser() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("FEDSHIELD_BROWSER") {
+        return Some(named.into());
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders)
+        .flat_map(|folder| ["chromium", "chromium-browser"].map(|name| folder.join(name)))
+        .find(|path| path.exists())
+}
+
+/// What the browser made of the page at `url`, and what it complained about.
+fn browse(browser: &Path, url: &str, arguments: &[&str]) -> (String, String) {
+    let profile = tempfile::tempdir().unwrap();
+    let output = Command::new(browser)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        .args(["--hide-scrollbars", "--virtual-time-budget=6000", "--enable-logging=stderr"])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .args(arguments)
+        .arg(url)
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_shows_hostile_names_as_text() {
+    let Some(browser) = browser() else {
+        eprintln!("skipped: no chromium here (apt-get install chromium, or set FEDSHIELD_BROWSER)");
+        return;
+    };
+    let url = format!("http://{}/", serve(status()).await);
+    if let Some(folder) = std::env::var_os("FEDSHIELD_SCREENSHOTS") {
+        for (name, size) in [("wide", "1280,1800"), ("narrow", "500,2600")] {
+            let file = Path::new(&folder).join(format!("{name}.png"));
+            let file = format!("--screenshot={}", file.display());
+            browse(&browser, &url, &[&file, &format!("--window-size={size}")]);
+        }
+    }
+    let (page, complaints) = browse(&browser, &url, &["--dump-dom"]);
+    assert!(page.contains("<title>&lt;b&gt;trial&lt;/b&gt; \u{2013} FedShield</title>"), "{page}");
+    for shown in [
+        "<bdi>&lt;img src=x onerror=\"document.title='owned'\"&gt;</bdi>",
+        "job failed: &lt;script&gt;",
+        "Proven misbehaviour: &lt;img",
+        "Round 2, transfer",
+        "step 3 of 12",
+        "Z\u{fc}rich &amp; 'S\u{f6}hne'",
+        "2 of 8 rounds applied, about 57 s to go",
+        "After round 1: 2.2500 on 64 held-out examples",
+        "Held-out loss from 2.500 to 2.250 over 2 rounds",
+        "all, on the wire",
+    ] {
+        assert!(page.contains(shown), "{shown} in {page}");
+    }
+    assert!(!page.contains("<img") && !page.contains("<script>document"), "{page}");
+    for complaint in complaints.lines().filter(|line| line.contains("CONSOLE")) {
+        panic!("the browser complains: {complaint}");
+    }
+}
