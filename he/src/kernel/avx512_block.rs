@@ -174,27 +174,41 @@ pub(super) fn pack(_: Token, words: &[u64], bits: u32, out: &mut [u8]) {
 }
 
 pub(super) fn unpack_add(_: Token, packed: &[u8], bits: u32, sum: &mut [u64]) -> u64 {
-    #[target_feature(enable = "avx512f")]
-    fn inner(packed: &[[u8; 8 * LANES]], bits: u32, sum: &mut [[u64; 8]]) -> u64 {
-        let mask = _mm512_set1_epi64((u64::MAX >> (64 - bits)) as i64);
-        let row_at = |k: usize| {
-            let Some(row) = packed.get(k) else { return _mm512_setzero_si512() };
-            // SAFETY: the reference is valid for 64 bytes, and the load has no alignment.
-            unsafe { _mm512_loadu_si512(row.as_ptr().cast()) }
-        };
-        let mut largest = _mm512_setzero_si512();
-        for (t, s) in sum.iter_mut().enumerate() {
-            let position = t * bits as usize;
-            let (k, offset) = (position / 64, (position % 64) as i64);
-            // A vector shift by 64 gives zero: no case for words that end on the boundary.
-            let low = _mm512_srl_epi64(row_at(k), _mm_cvtsi64_si128(offset));
-            let high = _mm512_sll_epi64(row_at(k + 1), _mm_cvtsi64_si128(64 - offset));
-            let word = _mm512_and_si512(_mm512_or_si512(low, high), mask);
-            store(s, _mm512_add_epi64(load(s), word));
-            largest = _mm512_max_epu64(largest, word);
-        }
-        _mm512_reduce_max_epu64(largest)
-    }
     // SAFETY: the token proves the features.
-    unsafe { inner(packed.as_chunks().0, bits, sum.as_chunks_mut().0) }
+    unsafe { unpack_rows(packed.as_chunks().0, bits, sum.as_chunks_mut().0) }
+}
+
+/// Eight packed words; the machine is little-endian.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_bytes(bytes: &[u8; 8 * LANES]) -> __m512i {
+    // SAFETY: the reference is valid for 64 bytes, and the load has no alignment.
+    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+}
+
+/// Row t of the words starts at bit `t * bits` of every lane. A word crosses into the next row of the packed ones or
+/// not: both rows are loaded and shifted either way, for a branch would cost more than a load from the cache. The shift
+/// counts stay in a vector, where an addition makes the next ones; a shift by 64 or more gives zero.
+#[target_feature(enable = "avx512f")]
+fn unpack_rows(packed: &[[u8; 8 * LANES]], bits: u32, sum: &mut [[u64; 8]]) -> u64 {
+    let Some(last) = packed.len().checked_sub(1) else { return 0 };
+    let mask = _mm512_set1_epi64((u64::MAX >> (64 - bits)) as i64);
+    let (step, sixty_three) = (_mm512_set1_epi64(bits.into()), _mm512_set1_epi64(63));
+    let sixty_four = _mm512_set1_epi64(64);
+    let mut offset = _mm512_setzero_si512();
+    let mut largest = _mm512_setzero_si512();
+    let mut position = 0;
+    for s in sum {
+        // Beyond the end the last row stands in: what it adds lies above the mask.
+        let k = (position / 64).min(last);
+        let (low, high) = (load_bytes(&packed[k]), load_bytes(&packed[(k + 1).min(last)]));
+        let low = _mm512_srlv_epi64(low, offset);
+        let high = _mm512_sllv_epi64(high, _mm512_sub_epi64(sixty_four, offset));
+        let word = _mm512_and_si512(_mm512_or_si512(low, high), mask);
+        store(s, _mm512_add_epi64(load(s), word));
+        largest = _mm512_max_epu64(largest, word);
+        offset = _mm512_and_si512(_mm512_add_epi64(offset, step), sixty_three);
+        position += bits as usize;
+    }
+    _mm512_reduce_max_epu64(largest)
 }
