@@ -186,29 +186,35 @@ fn load_bytes(bytes: &[u8; 8 * LANES]) -> __m512i {
     unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
 }
 
-/// Row t of the words starts at bit `t * bits` of every lane. A word crosses into the next row of the packed ones or
-/// not: both rows are loaded and shifted either way, for a branch would cost more than a load from the cache. The shift
-/// counts stay in a vector, where an addition makes the next ones; a shift by 64 or more gives zero.
+/// As the reference, with the shift counts in vectors: a shift by 64 gives zero, which the reference has to say. Each packed
+/// row is loaded once; it may lie across two lines of the cache.
 #[target_feature(enable = "avx512f")]
 fn unpack_rows(packed: &[[u8; 8 * LANES]], bits: u32, sum: &mut [[u64; 8]]) -> u64 {
-    let Some(last) = packed.len().checked_sub(1) else { return 0 };
     let mask = _mm512_set1_epi64((u64::MAX >> (64 - bits)) as i64);
-    let (step, sixty_three) = (_mm512_set1_epi64(bits.into()), _mm512_set1_epi64(63));
-    let sixty_four = _mm512_set1_epi64(64);
-    let mut offset = _mm512_setzero_si512();
-    let mut largest = _mm512_setzero_si512();
-    let mut position = 0;
+    let (mut held, mut largest) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+    let mut rows = packed.iter();
+    let mut filled = 0;
     for s in sum {
-        // Beyond the end the last row stands in: what it adds lies above the mask.
-        let k = (position / 64).min(last);
-        let (low, high) = (load_bytes(&packed[k]), load_bytes(&packed[(k + 1).min(last)]));
-        let low = _mm512_srlv_epi64(low, offset);
-        let high = _mm512_sllv_epi64(high, _mm512_sub_epi64(sixty_four, offset));
-        let word = _mm512_and_si512(_mm512_or_si512(low, high), mask);
+        let mut word = held;
+        if filled < bits {
+            let row = rows.next().map_or(_mm512_setzero_si512(), |row| load_bytes(row));
+            word = _mm512_or_si512(word, _mm512_sllv_epi64(row, count(filled)));
+            held = _mm512_srlv_epi64(row, count(bits - filled));
+            filled += 64 - bits;
+        } else {
+            held = _mm512_srlv_epi64(held, count(bits));
+            filled -= bits;
+        }
+        let word = _mm512_and_si512(word, mask);
         store(s, _mm512_add_epi64(load(s), word));
         largest = _mm512_max_epu64(largest, word);
-        offset = _mm512_and_si512(_mm512_add_epi64(offset, step), sixty_three);
-        position += bits as usize;
     }
     _mm512_reduce_max_epu64(largest)
+}
+
+/// A shift count for all lanes.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn count(bits: u32) -> __m512i {
+    _mm512_set1_epi64(bits.into())
 }
