@@ -3,12 +3,13 @@
 //! Integer additions only: the order of the contributors does not matter, and two committee members
 //! write the same bytes.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, Write};
 
 use crate::ciphertext::{AGGREGATE_HEADER_LEN, BlockReader, aggregate_header};
 use crate::context::RoundContext;
 use crate::error::{Error, Fault};
 use crate::layout::Layout;
+use crate::pack::{STRIPE, packed_len};
 use crate::params::Preset;
 use crate::set::ContributorSet;
 
@@ -18,7 +19,7 @@ use crate::set::ContributorSet;
 /// # Errors
 /// [`Error::Remote`] names the contributor whose ciphertext is missing, given twice, truncated, oversized,
 /// of another round or preset, or out of range.
-pub fn aggregate<R: Read>(
+pub fn aggregate<R: BufRead>(
     context: &RoundContext,
     set: &ContributorSet,
     value_count: u64,
@@ -38,16 +39,20 @@ pub fn aggregate<R: Read>(
 
     out.write_all(&aggregate_header(context, set, value_count))?;
     let bits = preset.aggregate_bits();
-    let mut sum = vec![0; preset.ring_degree()];
+    let mut sum = [0; STRIPE];
     let mut packed = vec![0; layout.block_len(0, bits)];
     for block in 0..layout.blocks() {
-        let sum = &mut sum[..layout.coefficients(block)];
-        sum.fill(0);
-        for reader in &mut readers {
-            reader.add_block(context, block, sum)?;
-        }
         let packed = &mut packed[..layout.block_len(block, bits)];
-        context.kernel().pack(sum, bits, packed);
+        let mut left = layout.coefficients(block);
+        for packed in packed.chunks_mut(packed_len(STRIPE, bits)) {
+            let sum = &mut sum[..left.min(STRIPE)];
+            left -= sum.len();
+            sum.fill(0);
+            for reader in &mut readers {
+                reader.add_stripe(context, block, sum)?;
+            }
+            context.kernel().pack(sum, bits, packed);
+        }
         out.write_all(packed)?;
     }
     readers.into_iter().try_for_each(BlockReader::end)?;

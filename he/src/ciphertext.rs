@@ -6,11 +6,12 @@
 //!             blocks of words with ceil(log2 q) - l + ceil(log2 n) bits
 //! ```
 
-use std::io::Read;
+use std::io::{BufRead, ErrorKind};
 
 use crate::context::RoundContext;
 use crate::error::{Error, Fault};
 use crate::layout::Layout;
+use crate::pack::{STRIPE, packed_len};
 use crate::set::ContributorSet;
 use crate::wire::{HEADER_LEN, Kind, Parser, header};
 
@@ -52,10 +53,11 @@ pub(crate) struct BlockReader<R> {
     bits: u32,
     /// Largest word that can honestly occur.
     largest: u64,
+    /// Room for one stripe, where the reader's buffer ends within it.
     packed: Vec<u8>,
 }
 
-impl<R: Read> BlockReader<R> {
+impl<R: BufRead> BlockReader<R> {
     /// Opens the ciphertext of `sender` with exactly `value_count` values.
     pub(crate) fn ciphertext(
         context: &RoundContext,
@@ -106,7 +108,7 @@ impl<R: Read> BlockReader<R> {
         let layout = Layout::new(preset, expected)
             .ok_or_else(|| Error::argument("value count", "too many"))?;
         let largest = ((preset.modulus() - 1) >> preset.dropped_bits()) * u64::from(summands);
-        let packed = vec![0; layout.block_len(0, bits)];
+        let packed = vec![0; packed_len(STRIPE, bits)];
         Ok(Self { reader, sender, layout, bits, largest, packed })
     }
 
@@ -122,10 +124,38 @@ impl<R: Read> BlockReader<R> {
         block: u64,
         sum: &mut [u64],
     ) -> Result<(), Error> {
-        let len = self.layout.block_len(block, self.bits);
-        let packed = &mut self.packed[..len];
-        self.reader.read_exact(packed).map_err(|e| Error::read(self.sender, "blocks", e))?;
-        if context.kernel().unpack_add(packed, self.bits, sum) > self.largest {
+        sum.chunks_mut(STRIPE).try_for_each(|stripe| self.add_stripe(context, block, stripe))
+    }
+
+    /// Reads the next stripe, which must be of `block`, and adds its words to `sum`: [`STRIPE`] words, or what is left
+    /// of a cut block.
+    pub(crate) fn add_stripe(
+        &mut self,
+        context: &RoundContext,
+        block: u64,
+        sum: &mut [u64],
+    ) -> Result<(), Error> {
+        let (kernel, bits) = (context.kernel(), self.bits);
+        let len = packed_len(sum.len(), bits);
+        // Straight out of the reader's buffer where it holds the stripe whole: a slice always does.
+        let buffered = match self.reader.fill_buf() {
+            Ok(buffer) => buffer.get(..len).map(|packed| kernel.unpack_add(packed, bits, sum)),
+            Err(error) if error.kind() == ErrorKind::Interrupted => None,
+            Err(error) => return Err(Error::Io(error)),
+        };
+        let largest = match buffered {
+            Some(largest) => {
+                self.reader.consume(len);
+                largest
+            }
+            None => {
+                let packed = &mut self.packed[..len];
+                let read = self.reader.read_exact(packed);
+                read.map_err(|e| Error::read(self.sender, "blocks", e))?;
+                kernel.unpack_add(packed, bits, sum)
+            }
+        };
+        if largest > self.largest {
             return Err(Error::remote(self.sender, "blocks", Fault::OutOfRange(block)));
         }
         Ok(())
@@ -133,12 +163,11 @@ impl<R: Read> BlockReader<R> {
 
     /// Refuses what follows the last block.
     pub(crate) fn end(mut self) -> Result<(), Error> {
-        let mut byte = [0];
         loop {
-            match self.reader.read(&mut byte) {
-                Ok(0) => return Ok(()),
+            match self.reader.fill_buf() {
+                Ok([]) => return Ok(()),
                 Ok(_) => return Err(Error::remote(self.sender, "blocks", Fault::Oversized)),
-                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) => return Err(Error::Io(e)),
             }
         }
@@ -153,7 +182,7 @@ pub fn check_ciphertext(
     context: &RoundContext,
     sender: u16,
     value_count: u64,
-    reader: impl Read,
+    reader: impl BufRead,
 ) -> Result<(), Error> {
     let mut blocks = BlockReader::ciphertext(context, sender, value_count, reader)?;
     let mut words = vec![0; context.preset().ring_degree()];

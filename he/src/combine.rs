@@ -6,7 +6,7 @@
 //! it with probability below 2^-900 (the first block always has all N coefficients); all later blocks are
 //! then checked too, and a failure there is the ciphertexts' fault, not the answers'.
 
-use std::io::Read;
+use std::io::BufRead;
 
 use crate::ciphertext::BlockReader;
 use crate::context::RoundContext;
@@ -47,7 +47,7 @@ pub fn combine(
     (threshold, max_faulty): (u16, u16),
     answers: &[PartialDecryption],
     value_count: u64,
-    aggregate: impl Read,
+    aggregate: impl BufRead,
 ) -> Result<Combined, Error> {
     let mut answers: Vec<&PartialDecryption> = answers.iter().collect();
     answers.sort_by_key(|answer| answer.share_index);

@@ -1,6 +1,6 @@
 //! decrypt, everyone's part: exact integers from the aggregate and the accepted key.
 
-use std::io::Read;
+use std::io::BufRead;
 
 use crate::ciphertext::BlockReader;
 use crate::context::RoundContext;
@@ -41,7 +41,7 @@ pub fn decrypt(
     set: &ContributorSet,
     key: &OpenedKey,
     value_count: u64,
-    aggregate: impl Read,
+    aggregate: impl BufRead,
     mut sink: impl FnMut(&[i64]) -> std::io::Result<()>,
 ) -> Result<OpenedSum, Error> {
     if key.set() != set.id() {
@@ -77,7 +77,7 @@ pub fn decrypt_to_vec(
     set: &ContributorSet,
     key: &OpenedKey,
     value_count: u64,
-    aggregate: impl Read,
+    aggregate: impl BufRead,
 ) -> Result<(Vec<i64>, OpenedSum), Error> {
     // Grows with what is really read, not with what is announced.
     let mut values = Vec::new();

@@ -67,7 +67,9 @@ pub(crate) fn lagrange(points: &[u16], at: u16) -> Vec<u32> {
 }
 
 /// Uniform field elements from a secret 32-byte seed: little-endian 16-bit words of the ChaCha20
-/// stream with nonce zero; words of p or more are skipped.
+/// stream with nonce zero; words of p or more are skipped. Not inlined: the check of constant time knows this function by
+/// its name, for the branch on words that are skipped.
+#[inline(never)]
 pub(crate) fn uniform(seed: &[u8; 32], count: usize) -> Zeroizing<Vec<u16>> {
     let mut stream = ChaCha20::new(seed.into(), &[0; 12].into());
     let mut buffer = Zeroizing::new([0u16; 2048]);

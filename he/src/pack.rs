@@ -8,6 +8,10 @@
 /// Lanes of the packed format.
 pub(crate) const LANES: usize = 8;
 
+/// Words of one stripe: 64 rows of eight, which fill whole packed words whatever their bits. A block can be packed, read
+/// and added stripe by stripe, so that what is in work stays in the first-level cache (4 KiB of words).
+pub(crate) const STRIPE: usize = 64 * LANES;
+
 /// Bytes of `count` packed words of `bits` bits; `count` is a multiple of eight.
 pub(crate) fn packed_len(count: usize, bits: u32) -> usize {
     (count / LANES * bits as usize).div_ceil(64) * 8 * LANES

@@ -44,6 +44,32 @@ impl Stage {
     }
 }
 
+/// One step that works on secrets, for tests of its timing: see [`on_secrets`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretStep {
+    /// Random words to errors.
+    Sample,
+    /// Key residues, below the modulus, to Shoup quotients.
+    Quotients,
+    /// Forward transform of key residues.
+    Transform,
+}
+
+impl SecretStep {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Sample, Self::Quotients, Self::Transform];
+}
+
+/// Runs one step in place on `words`, a block of secrets.
+pub fn on_secrets(context: &RoundContext, step: SecretStep, words: &mut [u64]) {
+    let (kernel, q) = (context.kernel(), context.preset().modulus());
+    match step {
+        SecretStep::Sample => kernel.gaussian(words, &gaussian::ERROR_TABLE),
+        SecretStep::Quotients => kernel.quotients(words, q),
+        SecretStep::Transform => context.ring().forward(words),
+    }
+}
+
 /// Buffers of one block, to run single stages on.
 pub struct Bench<'a> {
     context: &'a RoundContext,

@@ -3,10 +3,12 @@
 mod daemon;
 mod federation;
 pub mod fuzz;
+mod parties;
 mod program;
 mod work;
 
 pub use daemon::Daemon;
 pub use federation::{Federation, Terms, eventually, make_home};
+pub use parties::{Party, carry, parties, run};
 pub use program::{Program, Run};
 pub use work::Work;

@@ -3,131 +3,16 @@
 //! A test host runs the daemon's pipelines of four members and carries their objects from one to the other. As it holds
 //! all four homes, it can do what no coalition of fewer than the threshold can: open each single update, too.
 
-use std::path::Path;
-use std::sync::Arc;
-
 use fedshield_he::{
     ContributorSet, SealingKeyPair, ShareCommitment, aggregate, combine, decrypt_to_vec,
     open_share, partial_decrypt,
 };
-use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, MemberIndex, Round};
+use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{Combined, CommitmentBody, Included, Job, JobOutput, RoundStart};
-use fedshield_protocol::manifest::{
-    Adapter, Algorithm, Deadlines, Encryption, Manifest, Member, Pruning, Real, ServerOptimizer,
-    Training, ValidManifest,
-};
 use fedshield_protocol::object::ObjectRef;
-use fedshield_tests::Work;
-use fedshieldd::host::Cancel;
-use fedshieldd::identity::{Identity, Protection, SecretStore};
-use fedshieldd::objects::Objects;
-use fedshieldd::pipeline::{LearningSources, NoObserver, OpenedModel, Pipeline, Terms};
+use fedshield_tests::{Party, carry, parties, run};
 
 const MEMBERS: u16 = 4;
-
-/// One member: its pipeline and what the test host looks at.
-struct Party {
-    pipeline: Pipeline,
-    objects: Arc<Objects>,
-    secrets: Arc<SecretStore>,
-}
-
-fn real(value: f64) -> Real {
-    Real::new(value).expect("it is finite")
-}
-
-fn manifest(base_model: Digest) -> Manifest {
-    let member = |index: u16| Member {
-        name: format!("m{index}"),
-        identity_key: IdentityKey(
-            ed25519_dalek::SigningKey::from_bytes(&[index as u8 + 1; 32])
-                .verifying_key()
-                .to_bytes(),
-        ),
-        sealing_key: vec![index as u8; fedshield_he::SEALING_PUBLIC_LEN],
-        addresses: vec!["/ip4/127.0.0.1/tcp/1".to_owned()],
-    };
-    Manifest {
-        name: "sum".to_owned(),
-        founding_id: Digest([9; 32]),
-        epoch: Epoch(0),
-        rounds: 4,
-        min_contributors: 3,
-        committee_size: 3,
-        weight_cap: 600,
-        base_model,
-        adapter: Adapter {
-            rank: 2,
-            alpha: 4,
-            target_modules: vec!["q_proj".to_owned(), "v_proj".to_owned()],
-        },
-        training: Training {
-            algorithm: Algorithm::Rolora,
-            steps_per_round: 1,
-            batch_size: 2,
-            sequence_length: 64,
-            learning_rate: real(1e-2),
-            learning_rate_final: real(1e-3),
-            max_gradient_norm: real(1.0),
-            template: "alpaca".to_owned(),
-        },
-        pruning: Pruning {
-            initial: real(0.2),
-            last: real(0.5),
-            start_round: 0,
-            end_round: 4,
-            explore: real(0.05),
-            memory: real(0.9),
-        },
-        encryption: Encryption { preset: "rlwe-sum/b16/n16".to_owned(), clip: real(1.0) },
-        server_optimizer: ServerOptimizer::Plain { rate: real(1.0) },
-        deadlines: Deadlines {
-            commit_ms: 60_000,
-            transfer_ms: 60_000,
-            view_ms: 10_000,
-            decrypt_ms: 60_000,
-            round_ms: 300_000,
-        },
-        members: (0..MEMBERS).map(member).collect(),
-    }
-}
-
-fn party(folder: &Path, index: u16) -> Party {
-    let sources = LearningSources {
-        model: Work::model(),
-        train: vec![Work::domains()[usize::from(index)].clone()],
-        held_out: Vec::new(),
-        held_out_fraction: 0.1,
-    };
-    let model = OpenedModel::open(sources).expect("the model reads");
-    let valid = ValidManifest::check(manifest(model.digest())).expect("the manifest is valid");
-    let terms = Terms::new(&valid, MemberIndex(index)).expect("the terms are known");
-    let learning = Arc::new(model.prepare(&terms).expect("the data reads"));
-    let home = folder.join(index.to_string());
-    std::fs::create_dir(&home).expect("a folder can be made");
-    let identity = Identity::create(&home.join("identity.key"), &Protection::None)
-        .expect("an identity can be made");
-    let secrets =
-        Arc::new(SecretStore::open(&home.join("secrets"), &identity).expect("secrets can be kept"));
-    let objects = Arc::new(Objects::open(&home.join("objects")).expect("objects can be kept"));
-    let (kept, sealed) = (Arc::clone(&objects), Arc::clone(&secrets));
-    let pipeline =
-        Pipeline::open(terms, learning, kept, sealed, home.join("training"), Arc::new(NoObserver))
-            .expect("the pipeline opens");
-    Party { pipeline, objects, secrets }
-}
-
-fn run(party: &Party, job: Job) -> JobOutput {
-    party.pipeline.run(&job, &Cancel::default()).expect("the job succeeds")
-}
-
-/// Carries an object to everybody.
-fn carry(parties: &[Party], from: usize, object: &ObjectRef) {
-    let bytes = parties[from].objects.read(object).expect("the object is there");
-    for party in parties {
-        assert_eq!(party.objects.put(&bytes).expect("it can be kept"), *object);
-    }
-}
 
 /// Opens the update of one contributor alone, with all members' sealing keys: the values as they were quantised.
 fn open_single(parties: &[Party], start: &RoundStart, included: &Included, count: u64) -> Vec<i64> {
@@ -169,7 +54,7 @@ fn open_single(parties: &[Party], start: &RoundStart, included: &Included, count
 #[test]
 fn the_opened_sum_is_the_plain_sum_of_the_quantised_updates() {
     let folder = tempfile::tempdir().expect("a folder can be made");
-    let parties: Vec<Party> = (0..MEMBERS).map(|index| party(folder.path(), index)).collect();
+    let parties = parties(folder.path(), MEMBERS);
     let mut adapter = None;
     // Two rounds: one for each factor. The third is pruned.
     for applied in 0..3 {

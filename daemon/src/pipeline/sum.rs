@@ -1,6 +1,6 @@
 //! aggregate: adding the ciphertexts of the decided set.
 
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 
 use fedshield_he::{ContributorSet, aggregate};
 use fedshield_protocol::ids::Round;
@@ -72,5 +72,18 @@ impl<R: Read> Read for Cancellable<'_, R> {
             return Err(std::io::Error::other("cancelled"));
         }
         self.reader.read(buffer)
+    }
+}
+
+impl<R: BufRead> BufRead for Cancellable<'_, R> {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        if self.cancel.is_cancelled() {
+            return Err(std::io::Error::other("cancelled"));
+        }
+        self.reader.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.reader.consume(amount);
     }
 }

@@ -1,4 +1,4 @@
-//! The AVX2 path: the reference code, compiled once more for AVX2, BMI2 and ADX.
+//! The AVX2 path: the reference code, compiled once more for AVX2 and BMI2.
 //!
 //! Encoding, packing and additions become 256-bit code; the transform stays scalar but gains MULX (AVX2
 //! has no 64-bit product, so butterflies by hand win nothing there). The sampler is written by hand: the
@@ -24,9 +24,7 @@ pub(super) struct Token(());
 
 impl Token {
     pub(super) fn new() -> Option<Self> {
-        let all = is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("bmi2")
-            && is_x86_feature_detected!("adx");
+        let all = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2");
         all.then_some(Self(()))
     }
 }
@@ -35,7 +33,7 @@ impl Token {
 macro_rules! recompile {
     ($module:ident :: $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)?) => {
         pub(super) fn $name(_: Token, $($argument: $type),*) $(-> $result)? {
-            #[target_feature(enable = "avx2,bmi2,adx")]
+            #[target_feature(enable = "avx2,bmi2")]
             fn inner($($argument: $type),*) $(-> $result)? {
                 $module::$name($($argument),*)
             }

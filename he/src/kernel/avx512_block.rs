@@ -174,27 +174,47 @@ pub(super) fn pack(_: Token, words: &[u64], bits: u32, out: &mut [u8]) {
 }
 
 pub(super) fn unpack_add(_: Token, packed: &[u8], bits: u32, sum: &mut [u64]) -> u64 {
-    #[target_feature(enable = "avx512f")]
-    fn inner(packed: &[[u8; 8 * LANES]], bits: u32, sum: &mut [[u64; 8]]) -> u64 {
-        let mask = _mm512_set1_epi64((u64::MAX >> (64 - bits)) as i64);
-        let row_at = |k: usize| {
-            let Some(row) = packed.get(k) else { return _mm512_setzero_si512() };
-            // SAFETY: the reference is valid for 64 bytes, and the load has no alignment.
-            unsafe { _mm512_loadu_si512(row.as_ptr().cast()) }
-        };
-        let mut largest = _mm512_setzero_si512();
-        for (t, s) in sum.iter_mut().enumerate() {
-            let position = t * bits as usize;
-            let (k, offset) = (position / 64, (position % 64) as i64);
-            // A vector shift by 64 gives zero: no case for words that end on the boundary.
-            let low = _mm512_srl_epi64(row_at(k), _mm_cvtsi64_si128(offset));
-            let high = _mm512_sll_epi64(row_at(k + 1), _mm_cvtsi64_si128(64 - offset));
-            let word = _mm512_and_si512(_mm512_or_si512(low, high), mask);
-            store(s, _mm512_add_epi64(load(s), word));
-            largest = _mm512_max_epu64(largest, word);
-        }
-        _mm512_reduce_max_epu64(largest)
-    }
     // SAFETY: the token proves the features.
-    unsafe { inner(packed.as_chunks().0, bits, sum.as_chunks_mut().0) }
+    unsafe { unpack_rows(packed.as_chunks().0, bits, sum.as_chunks_mut().0) }
+}
+
+/// Eight packed words; the machine is little-endian.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_bytes(bytes: &[u8; 8 * LANES]) -> __m512i {
+    // SAFETY: the reference is valid for 64 bytes, and the load has no alignment.
+    unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
+}
+
+/// As the reference, with the shift counts in vectors: a shift by 64 gives zero, which the reference has to say. Each packed
+/// row is loaded once; it may lie across two lines of the cache.
+#[target_feature(enable = "avx512f")]
+fn unpack_rows(packed: &[[u8; 8 * LANES]], bits: u32, sum: &mut [[u64; 8]]) -> u64 {
+    let mask = _mm512_set1_epi64((u64::MAX >> (64 - bits)) as i64);
+    let (mut held, mut largest) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+    let mut rows = packed.iter();
+    let mut filled = 0;
+    for s in sum {
+        let mut word = held;
+        if filled < bits {
+            let row = rows.next().map_or(_mm512_setzero_si512(), |row| load_bytes(row));
+            word = _mm512_or_si512(word, _mm512_sllv_epi64(row, count(filled)));
+            held = _mm512_srlv_epi64(row, count(bits - filled));
+            filled += 64 - bits;
+        } else {
+            held = _mm512_srlv_epi64(held, count(bits));
+            filled -= bits;
+        }
+        let word = _mm512_and_si512(word, mask);
+        store(s, _mm512_add_epi64(load(s), word));
+        largest = _mm512_max_epu64(largest, word);
+    }
+    _mm512_reduce_max_epu64(largest)
+}
+
+/// A shift count for all lanes.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn count(bits: u32) -> __m512i {
+    _mm512_set1_epi64(bits.into())
 }

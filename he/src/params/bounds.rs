@@ -14,17 +14,18 @@ pub enum PresetError {
         known: String,
     },
     /// No preset has values of this width.
-    #[error("no preset has {value_bits}-bit values; choose one of: {known}")]
+    #[error("no preset has {value_bits}-bit values; choose one of: {known}{hint}")]
     ValueBits {
         /// The width asked for.
         value_bits: u32,
         /// The widths there are.
         known: String,
+        /// What would fit, if any width does.
+        hint: String,
     },
     /// No preset with this width holds so many members.
     #[error(
-        "no preset with {value_bits}-bit values holds {members} members (slot width and noise: \
-         at most {largest}); {hint}"
+        "no preset with {value_bits}-bit values holds {members} members, at most {largest} ({bound}); {hint}"
     )]
     Members {
         /// The width asked for.
@@ -33,6 +34,8 @@ pub enum PresetError {
         members: u16,
         /// What the largest preset of this width holds.
         largest: u16,
+        /// The bound that breaks.
+        bound: &'static str,
         /// What would fit.
         hint: String,
     },

@@ -2,7 +2,7 @@
 //! wire bits per value that keeps every bound; the bounds are checked again at compile time.
 
 use super::bounds::{Numbers, PresetError};
-use super::{Preset, RING_DEGREE};
+use super::{MAX_MEMBERS, Preset, RING_DEGREE};
 
 /// One row that does not compile when a bound is broken.
 macro_rules! preset {
@@ -92,10 +92,17 @@ pub(super) fn choose(value_bits: u32, members: u16) -> Result<&'static Preset, P
     let list = |w: &[u32]| w.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
     let largest = SECURE.iter().filter(|p| p.value_bits == value_bits).map(|p| p.members).max();
     let Some(largest) = largest else {
-        return Err(PresetError::ValueBits { value_bits, known: list(&widths) });
+        let wider = SECURE.iter().find(|p| p.value_bits > value_bits && p.members >= members);
+        let hint = wider.map(|p| format!("; {p} would fit")).unwrap_or_default();
+        return Err(PresetError::ValueBits { value_bits, known: list(&widths), hint });
+    };
+    let bound = if members > MAX_MEMBERS {
+        "the sum of more than 700 keys does not fit the share field"
+    } else {
+        "the sum of more values does not fit the widest slot of the table"
     };
     let hint = format!("split the federation, or run it with at most {largest} members");
-    Err(PresetError::Members { value_bits, members, largest, hint })
+    Err(PresetError::Members { value_bits, members, largest, bound, hint })
 }
 
 #[cfg(test)]
@@ -136,25 +143,34 @@ mod tests {
         }
     }
 
+    /// The targets by (bits, members), with the header and the extra slots of a million values.
     #[test]
-    fn the_sizes_of_the_design() {
-        let bytes = |b, n| Preset::for_federation(b, n).unwrap().bytes_per_value();
-        assert_eq!(bytes(16, 16), 2.8125);
-        assert_eq!(bytes(16, 128), 3.375);
-        assert_eq!(bytes(20, 128), 4.375);
-        assert_eq!(bytes(8, 16), 1.65625);
+    fn a_value_takes_no_more_bytes_than_promised() {
+        for (b, n, most) in [(16, 16, 2.82), (16, 128, 3.375), (20, 128, 4.375), (8, 16, 1.66)] {
+            let preset = Preset::for_federation(b, n).unwrap();
+            assert!(preset.bytes_per_value() <= most, "{preset}");
+            let all = crate::ciphertext_len(preset, 1 << 20).unwrap() as f64;
+            assert!(all / f64::from(1 << 20) <= most * 1.0001, "{preset}");
+            assert_eq!(2 * preset.ring_degree(), 8192, "bytes of a key share");
+        }
     }
 
     #[test]
-    fn a_preset_that_does_not_fit_says_what_would() {
+    fn a_preset_that_does_not_fit_says_what_broke_and_what_would() {
         let preset = Preset::for_federation(16, 16).unwrap();
         let error = preset.check_members(17).unwrap_err().to_string();
+        assert!(error.contains("carry into the next slot"), "{error}");
         assert!(error.contains("rlwe-sum/b16/n32 would fit"), "{error}");
         let error = Preset::for_federation(16, 600).unwrap_err().to_string();
-        assert!(error.contains("at most 512"), "{error}");
-        let error = Preset::for_federation(15, 8).unwrap_err().to_string();
-        assert!(error.contains("8, 12, 16, 20"), "{error}");
-        assert!(Preset::for_federation(16, 2).is_err());
+        assert!(error.contains("at most 512") && error.contains("widest slot"), "{error}");
+        let error = Preset::for_federation(16, 701).unwrap_err().to_string();
+        assert!(error.contains("share field"), "{error}");
+        let error = Preset::for_federation(15, 100).unwrap_err().to_string();
+        assert!(error.contains("8, 12, 16, 20; rlwe-sum/b16/n128 would fit"), "{error}");
+        let error = Preset::for_federation(21, 100).unwrap_err().to_string();
+        assert!(error.ends_with("8, 12, 16, 20"), "{error}");
+        let error = Preset::for_federation(16, 2).unwrap_err().to_string();
+        assert!(error.contains("too few"), "{error}");
     }
 
     #[test]
