@@ -1,0 +1,28 @@
+//! Decoders of messages, journal and ledger.
+
+use fedshield_protocol::evidence::Evidence;
+use fedshield_protocol::journal::Entry;
+use fedshield_protocol::ledger;
+use fedshield_protocol::manifest::SignedManifest;
+use fedshield_protocol::message::Signed;
+
+use super::Target;
+
+pub(super) fn targets() -> Vec<Target> {
+    let ledger = ledger::encode(&[]).expect("an empty ledger can be written");
+    vec![
+        Target { name: "message", seeds: vec![vec![1; 200]], run: |b| drop(Signed::decode(b)) },
+        Target {
+            name: "manifest",
+            seeds: vec![vec![1; 300]],
+            run: |b| drop(SignedManifest::decode(b)),
+        },
+        Target {
+            name: "journal_entry",
+            seeds: vec![vec![1; 100]],
+            run: |b| drop(Entry::decode(b)),
+        },
+        Target { name: "evidence", seeds: vec![vec![1; 100]], run: |b| drop(Evidence::decode(b)) },
+        Target { name: "ledger", seeds: vec![ledger], run: |b| drop(ledger::decode(b)) },
+    ]
+}

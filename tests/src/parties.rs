@@ -1,0 +1,135 @@
+//! Members as pipelines of the daemon's library, without network and protocol: a test host runs their jobs and carries
+//! their objects from one to the other.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, MemberIndex};
+use fedshield_protocol::job::{Job, JobOutput};
+use fedshield_protocol::manifest::{
+    Adapter, Algorithm, Deadlines, Encryption, Manifest, Member, Pruning, Real, ServerOptimizer,
+    Training, ValidManifest,
+};
+use fedshield_protocol::object::ObjectRef;
+use fedshieldd::host::Cancel;
+use fedshieldd::identity::{Identity, Protection, SecretStore};
+use fedshieldd::objects::Objects;
+use fedshieldd::pipeline::{LearningSources, NoObserver, OpenedModel, Pipeline, Terms};
+
+use crate::Work;
+
+/// One member: its pipeline and what the test host looks at.
+pub struct Party {
+    /// Runs its jobs.
+    pub pipeline: Pipeline,
+    /// What it holds of everybody's objects.
+    pub objects: Arc<Objects>,
+    /// Its sealed secrets.
+    pub secrets: Arc<SecretStore>,
+}
+
+fn real(value: f64) -> Real {
+    Real::new(value).expect("it is finite")
+}
+
+fn manifest(base_model: Digest, members: u16) -> Manifest {
+    let member = |index: u16| Member {
+        name: format!("m{index}"),
+        identity_key: IdentityKey(
+            ed25519_dalek::SigningKey::from_bytes(&[index as u8 + 1; 32])
+                .verifying_key()
+                .to_bytes(),
+        ),
+        sealing_key: vec![index as u8; fedshield_he::SEALING_PUBLIC_LEN],
+        addresses: vec!["/ip4/127.0.0.1/tcp/1".to_owned()],
+    };
+    Manifest {
+        name: "sum".to_owned(),
+        founding_id: Digest([9; 32]),
+        epoch: Epoch(0),
+        rounds: 4,
+        // Three of four, five of seven; for both.
+        min_contributors: members - (members - 1) / 3,
+        committee_size: members - (members - 1) / 3,
+        weight_cap: 600,
+        base_model,
+        adapter: Adapter {
+            rank: 2,
+            alpha: 4,
+            target_modules: vec!["q_proj".to_owned(), "v_proj".to_owned()],
+        },
+        training: Training {
+            algorithm: Algorithm::Rolora,
+            steps_per_round: 1,
+            batch_size: 2,
+            sequence_length: 64,
+            learning_rate: real(1e-2),
+            learning_rate_final: real(1e-3),
+            max_gradient_norm: real(1.0),
+            template: "alpaca".to_owned(),
+        },
+        pruning: Pruning {
+            initial: real(0.2),
+            last: real(0.5),
+            start_round: 0,
+            end_round: 4,
+            explore: real(0.05),
+            memory: real(0.9),
+        },
+        encryption: Encryption { preset: "rlwe-sum/b16/n16".to_owned(), clip: real(1.0) },
+        server_optimizer: ServerOptimizer::Plain { rate: real(1.0) },
+        deadlines: Deadlines {
+            commit_ms: 60_000,
+            transfer_ms: 60_000,
+            view_ms: 10_000,
+            decrypt_ms: 60_000,
+            round_ms: 300_000,
+        },
+        members: (0..members).map(member).collect(),
+    }
+}
+
+fn party(folder: &Path, members: u16, index: u16) -> Party {
+    let domains = Work::domains();
+    let sources = LearningSources {
+        model: Work::model(),
+        train: vec![domains[usize::from(index) % domains.len()].clone()],
+        held_out: Vec::new(),
+        held_out_fraction: 0.1,
+    };
+    let model = OpenedModel::open(sources).expect("the model reads");
+    let valid =
+        ValidManifest::check(manifest(model.digest(), members)).expect("the manifest is valid");
+    let terms = Terms::new(&valid, MemberIndex(index)).expect("the terms are known");
+    let learning = Arc::new(model.prepare(&terms).expect("the data reads"));
+    let home = folder.join(index.to_string());
+    std::fs::create_dir(&home).expect("a folder can be made");
+    let identity = Identity::create(&home.join("identity.key"), &Protection::None)
+        .expect("an identity can be made");
+    let secrets =
+        Arc::new(SecretStore::open(&home.join("secrets"), &identity).expect("secrets can be kept"));
+    let objects = Arc::new(Objects::open(&home.join("objects")).expect("objects can be kept"));
+    let (kept, sealed) = (Arc::clone(&objects), Arc::clone(&secrets));
+    let pipeline =
+        Pipeline::open(terms, learning, kept, sealed, home.join("training"), Arc::new(NoObserver))
+            .expect("the pipeline opens");
+    Party { pipeline, objects, secrets }
+}
+
+/// Runs one job of a member, which has to succeed.
+pub fn run(party: &Party, job: Job) -> JobOutput {
+    party.pipeline.run(&job, &Cancel::default()).expect("the job succeeds")
+}
+
+/// Carries an object to everybody.
+pub fn carry(parties: &[Party], from: usize, object: &ObjectRef) {
+    let bytes = parties[from].objects.read(object).expect("the object is there");
+    for party in parties {
+        assert_eq!(party.objects.put(&bytes).expect("it can be kept"), *object);
+    }
+}
+
+/// A federation of so many members, with their homes in `folder`.
+pub fn parties(folder: &Path, members: u16) -> Vec<Party> {
+    (0..members).map(|index| party(folder, members, index)).collect()
+}
