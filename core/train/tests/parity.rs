@@ -26,7 +26,7 @@ impl Case {
         let path = folder.join("config.json");
         let text = std::fs::read_to_string(&path).unwrap();
         let config = ModelConfig::from_json(&text, &path).unwrap();
-        let base = SafetensorsSource::open_file(&folder.join("model.safetensors")).unwrap();
+        let base = SafetensorsSource::open_folder(&folder).unwrap();
         let decoder = Decoder::load(&config, &base, &fedshield_train::cpu()).unwrap();
         let settings = FederatedSettings::default();
         let adapter = import_peft(&folder.join("adapter"), &config, &settings).unwrap();
@@ -97,11 +97,32 @@ fn check(family: &str) {
         assert_eq!(alone.unwrap().gradient, gradient);
     }
     assert_eq!(case.config.layers, 2);
+    // Computing a layer's activations again changes nothing, not even in the last bit.
+    let mut frugal = case.decoder.clone();
+    frugal.checkpoint_layers(true);
+    let again = adapter_gradient(&frugal, &case.adapter, &both, std::slice::from_ref(&batch));
+    let again = again.unwrap();
+    assert_eq!((again.loss, again.gradient), (loss, gradient));
 }
 
 #[test]
 fn llama() {
     check("llama");
+}
+
+#[test]
+fn llama_with_linear_scaling_and_biases_in_bf16_shards() {
+    check("llama_linear");
+}
+
+#[test]
+fn qwen2_with_a_window_on_one_layer_in_f16_shards() {
+    check("qwen2_window");
+}
+
+#[test]
+fn qwen3_with_a_window_and_an_untied_head_in_f32_shards() {
+    check("qwen3_window");
 }
 
 #[test]
