@@ -35,6 +35,8 @@ use fedshield_protocol::job::{Job, JobOutput};
 pub use combine::OpenedSum;
 pub use error::PipelineError;
 pub use evaluate::LossComparison;
+/// Where a member computes.
+pub use fedshield_train::ComputeDevice;
 pub use learning::{Learning, LearningSources, OpenedModel};
 pub use observer::{ContributionSizes, NoObserver, Observer, Stage, TrainingStep};
 pub use terms::Terms;

@@ -21,7 +21,9 @@ use fedshield_tests::Work;
 use fedshieldd::host::Cancel;
 use fedshieldd::identity::{Identity, Protection, SecretStore};
 use fedshieldd::objects::Objects;
-use fedshieldd::pipeline::{LearningSources, NoObserver, OpenedModel, Pipeline, Terms};
+use fedshieldd::pipeline::{
+    ComputeDevice, LearningSources, NoObserver, OpenedModel, Pipeline, Terms,
+};
 
 const MEMBERS: u16 = 4;
 
@@ -98,6 +100,8 @@ fn party(folder: &Path, index: u16) -> Party {
         train: vec![Work::domains()[usize::from(index)].clone()],
         held_out: Vec::new(),
         held_out_fraction: 0.1,
+        device: ComputeDevice::Cpu,
+        gradient_checkpointing: false,
     };
     let model = OpenedModel::open(sources).expect("the model reads");
     let valid = ValidManifest::check(manifest(model.digest())).expect("the manifest is valid");
