@@ -23,6 +23,9 @@ pub mod pipeline;
 mod randomness;
 mod sealing_keys;
 
+/// To be called first in `main` of every program that runs a node: it may be started again to try a GPU.
+pub use fedshield_train::answer_device_probe;
+
 /// An error and what it came from, on one line.
 #[must_use]
 pub fn error_chain(error: &dyn std::error::Error) -> String {

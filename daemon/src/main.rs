@@ -30,6 +30,7 @@ fn setting(text: &str) -> Result<(String, String), String> {
 }
 
 fn main() -> ExitCode {
+    fedshieldd::answer_device_probe();
     let arguments = Arguments::parse();
     let home = arguments.home.map_or_else(Home::from_environment, Home::new);
     match run(&home, arguments.set, arguments.rebuild_store) {

@@ -42,6 +42,8 @@ use fedshield_protocol::object::ObjectRef;
 pub use combine::OpenedSum;
 pub use error::PipelineError;
 pub use evaluate::LossComparison;
+/// Where a member computes.
+pub use fedshield_train::ComputeDevice;
 pub use learning::{Learning, LearningSources, OpenedModel};
 pub use measure::HeldOutLoss;
 pub use observer::{ContributionSizes, NoObserver, Observer, Stage, TrainingStep};

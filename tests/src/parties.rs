@@ -14,7 +14,9 @@ use fedshield_protocol::object::ObjectRef;
 use fedshieldd::host::Cancel;
 use fedshieldd::identity::{Identity, Protection, SecretStore};
 use fedshieldd::objects::Objects;
-use fedshieldd::pipeline::{LearningSources, NoObserver, OpenedModel, Pipeline, Terms};
+use fedshieldd::pipeline::{
+    ComputeDevice, LearningSources, NoObserver, OpenedModel, Pipeline, Terms,
+};
 
 use crate::Work;
 
@@ -96,6 +98,8 @@ fn party(folder: &Path, members: u16, index: u16) -> Party {
         train: vec![domains[usize::from(index) % domains.len()].clone()],
         held_out: Vec::new(),
         held_out_fraction: 0.1,
+        device: ComputeDevice::Cpu,
+        gradient_checkpointing: false,
     };
     let model = OpenedModel::open(sources).expect("the model reads");
     let valid =

@@ -18,7 +18,7 @@ pub use error::{Result, TrainError};
 pub use train::{
     AdamW, AdamWSettings, ComputeDevice, Evaluation, OnProgress, Progress, RoundResult, RoundStats,
     Sampling, StepGradient, TrainSettings, Trainer, adapter_gradient, adapter_logits,
-    clip_global_norm,
+    answer_device_probe, clip_global_norm,
 };
 
 /// The CPU device (burn-flex). Thread count: the environment variable `RAYON_NUM_THREADS`.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use fedshield_train::ComputeDevice;
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
@@ -61,8 +62,10 @@ pub struct DataConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingConfig {
-    /// `cpu`, or an accelerator that this build supports.
+    /// `auto`, `cpu`, `wgpu` or `cuda`; the last two need a build with the feature of that name.
     pub device: String,
+    /// Compute each layer's activations again in the backward pass instead of keeping them.
+    pub gradient_checkpointing: bool,
     /// Threads for training and encryption; 0: as many as the machine has.
     pub threads: usize,
     /// Memory that jobs may use together, in MiB; 0: three quarters of the machine's.
@@ -128,7 +131,7 @@ impl Default for Config {
 
 impl Default for TrainingConfig {
     fn default() -> Self {
-        Self { device: "cpu".into(), threads: 0, memory_mib: 0 }
+        Self { device: "cpu".into(), gradient_checkpointing: false, threads: 0, memory_mib: 0 }
     }
 }
 
@@ -177,6 +180,11 @@ impl Config {
             if !self.data.held_out.is_empty() {
                 return range("data.held_out_fraction", "leave it out if there are held_out files");
             }
+        }
+        if ComputeDevice::parse(&self.training.device).is_err() {
+            let names = ComputeDevice::NAMES.join(", ");
+            let reason = format!("`{}` is not one of {names}", self.training.device);
+            return range("training.device", &reason);
         }
         if self.training.threads > MAX_THREADS {
             return range("training.threads", "at most 1024");

@@ -133,6 +133,16 @@ mod tests {
     }
 
     #[test]
+    fn an_unknown_device_is_an_error_that_lists_those_there_are() {
+        let error = load("name = \"a\"\n[training]\ndevice = \"gpu\"", &[], &[]).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("training.device") && text.contains("cuda"), "{text}");
+        let flags = [("training.device", "auto"), ("training.gradient_checkpointing", "true")];
+        let training = load("name = \"a\"", &[], &flags).unwrap().config.training;
+        assert!(training.device == "auto" && training.gradient_checkpointing);
+    }
+
+    #[test]
     fn an_unknown_key_is_an_error_that_names_it() {
         let error = load("name = \"a\"\n[data]\ntrian = []", &[], &[]).unwrap_err().to_string();
         assert!(error.contains("trian") && error.contains("line 3"), "{error}");

@@ -20,7 +20,7 @@ pub enum Kind {
 }
 
 /// Every setting: its key in the file, and what its text becomes.
-pub const SETTINGS: [(&str, Kind); 17] = [
+pub const SETTINGS: [(&str, Kind); 18] = [
     ("name", Kind::Text),
     ("listen", Kind::List),
     ("external_addresses", Kind::List),
@@ -30,6 +30,7 @@ pub const SETTINGS: [(&str, Kind); 17] = [
     ("data.held_out_fraction", Kind::Number),
     ("data.template", Kind::Text),
     ("training.device", Kind::Text),
+    ("training.gradient_checkpointing", Kind::Flag),
     ("training.threads", Kind::Count),
     ("training.memory_mib", Kind::Count),
     ("control.socket", Kind::Text),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use fedshield_net::{Multiaddr, Net, NetConfig, NetEvent, NetHandle, SecretKey, Tuning};
 use fedshield_protocol::manifest::Member;
+use fedshield_train::{ComputeDevice, TrainError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -107,12 +108,19 @@ fn sources(config: &Config) -> Result<LearningSources, NodeError> {
     if config.data.train.is_empty() {
         return Err(missing("data.train", "name at least one JSONL file"));
     }
+    let device = ComputeDevice::parse(&config.training.device).map_err(device_error)?;
     Ok(LearningSources {
         model,
         train: config.data.train.clone(),
         held_out: config.data.held_out.clone(),
         held_out_fraction: config.data.held_out_fraction.unwrap_or(DEFAULT_HELD_OUT),
+        device,
+        gradient_checkpointing: config.training.gradient_checkpointing,
     })
+}
+
+fn device_error(error: TrainError) -> NodeError {
+    NodeError::Setting { key: "training.device", reason: error.to_string() }
 }
 
 /// Part of the examples that stays out of training when no held-out file is named.
@@ -125,8 +133,10 @@ fn use_threads(threads: usize) {
     }
 }
 
-async fn open_model(sources: LearningSources) -> Result<OpenedModel, NodeError> {
+async fn open_model(mut sources: LearningSources) -> Result<OpenedModel, NodeError> {
     let work = tokio::task::spawn_blocking(move || {
+        sources.device = sources.device.resolve().map_err(device_error)?;
+        tracing::info!(device = sources.device.name(), "training device");
         let model = OpenedModel::open(sources).map_err(NodeError::Model)?;
         model.check_data().map_err(NodeError::Data)?;
         Ok(model)

@@ -9,7 +9,7 @@ use fedshield_train::data::{DataSet, DataSettings, TokenizedExample, read_jsonl}
 use fedshield_train::federated::{FederatedSettings, GlobalAdapter};
 use fedshield_train::load::LoadedModel;
 use fedshield_train::text::Template;
-use fedshield_train::{Progress, RoundResult, TrainSettings, Trainer};
+use fedshield_train::{ComputeDevice, Progress, RoundResult, TrainSettings, Trainer};
 
 use super::observer::TrainingStep;
 use super::{PipelineError, Terms, measure};
@@ -26,6 +26,10 @@ pub struct LearningSources {
     pub held_out: Vec<PathBuf>,
     /// That fraction.
     pub held_out_fraction: f64,
+    /// Where to compute.
+    pub device: ComputeDevice,
+    /// See [`TrainSettings::gradient_checkpointing`].
+    pub gradient_checkpointing: bool,
 }
 
 /// The model's weights, read and named; not yet on a device.
@@ -70,6 +74,8 @@ impl OpenedModel {
         let settings = TrainSettings {
             batch_size: training.batch_size as usize,
             max_gradient_norm: training.max_gradient_norm.get(),
+            device: self.sources.device,
+            gradient_checkpointing: self.sources.gradient_checkpointing,
             ..TrainSettings::default()
         };
         let base = self.sources.model.display().to_string();

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Every position is labelled, on token ids that depend on nothing. `--model shape:135m` measures random
-//! weights in the shape of SmolLM2-135M, for machines without the model.
+//! weights in the shape of SmolLM2-135M, for machines without the model. `--checkpoint` computes each layer's
+//! activations again in the backward pass instead of keeping them.
 
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
 
@@ -31,6 +32,7 @@ struct Arguments {
     threads: usize,
     device: String,
     factors: String,
+    checkpoint: bool,
     json: bool,
 }
 
@@ -45,12 +47,17 @@ impl Arguments {
             threads: 0,
             device: "cpu".to_owned(),
             factors: "ab".to_owned(),
+            checkpoint: false,
             json: false,
         };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {
-            if word == "--json" {
-                parsed.json = true;
+            match word.as_str() {
+                "--json" => parsed.json = true,
+                "--checkpoint" => parsed.checkpoint = true,
+                _ => {}
+            }
+            if matches!(word.as_str(), "--json" | "--checkpoint") {
                 continue;
             }
             let value = words.next().ok_or(format!("{word} needs a value"))?;
@@ -93,7 +100,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if arguments.threads > 0 {
         rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global()?;
     }
-    let decoder = open(&arguments)?;
+    let mut decoder = open(&arguments)?;
+    decoder.checkpoint_layers(arguments.checkpoint);
     let spec = AdapterSpec {
         rank: arguments.rank,
         alpha: 2.0 * arguments.rank as f64,
@@ -134,7 +142,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let json = serde_json::json!({
             "model": arguments.model, "rank": arguments.rank, "batch": arguments.batch,
             "seq": arguments.seq, "steps": arguments.steps, "device": arguments.device,
-            "threads": rayon::current_num_threads(), "loss": loss,
+            "checkpoint": arguments.checkpoint, "threads": rayon::current_num_threads(), "loss": loss,
             "tokens_per_second": tokens, "step_seconds": seconds, "stages": stages,
             "best_step_seconds": timed[0].0, "peak_memory_mib": peak,
         });

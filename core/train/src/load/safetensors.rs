@@ -1,12 +1,13 @@
 //! Hugging Face folders: one or many safetensors files, memory-mapped, in f32, f16 or bf16.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
 
 use super::digest::BaseDigest;
 use crate::model::{BaseWeights, TensorSource};
@@ -21,20 +22,16 @@ pub struct SafetensorsSource {
 }
 
 impl SafetensorsSource {
-    /// Opens every `*.safetensors` in `folder`.
+    /// Opens the weights of `folder`: the files that `model.safetensors.index.json` lists; without an index
+    /// `model.safetensors`; without either, every `*.safetensors` that is no adapter.
     pub fn open_folder(folder: &Path) -> Result<Self> {
-        let mut paths = Vec::new();
-        for entry in std::fs::read_dir(folder).map_err(TrainError::io(folder))? {
-            let path = entry.map_err(TrainError::io(folder))?.path();
-            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-            if name.ends_with(".safetensors") && !name.starts_with("adapter_") {
-                paths.push(path);
-            }
-        }
-        paths.sort();
-        if paths.is_empty() {
-            return Err(TrainError::format(folder, "no .safetensors file in this folder"));
-        }
+        let index = folder.join("model.safetensors.index.json");
+        let single = folder.join("model.safetensors");
+        let paths = match (index.exists(), single.exists()) {
+            (true, _) => shards(folder, &index)?,
+            (false, true) => vec![single],
+            (false, false) => all_files(folder)?,
+        };
         Self::open(folder.to_owned(), paths)
     }
 
@@ -100,6 +97,54 @@ impl TensorSource for SafetensorsSource {
         }
         Ok(values)
     }
+}
+
+/// The part of an index file that says where each tensor is.
+#[derive(Deserialize)]
+struct ShardIndex {
+    weight_map: BTreeMap<String, String>,
+}
+
+/// The files an index lists, sorted. They must be names, not paths: an index that came with a model does not
+/// get to open files elsewhere.
+fn shards(folder: &Path, index: &Path) -> Result<Vec<PathBuf>> {
+    let text = std::fs::read_to_string(index).map_err(TrainError::io(index))?;
+    let parsed: ShardIndex =
+        serde_json::from_str(&text).map_err(|e| TrainError::format(index, e.to_string()))?;
+    let names: BTreeSet<String> = parsed.weight_map.into_values().collect();
+    if names.is_empty() {
+        return Err(TrainError::format(index, "weight_map lists no file"));
+    }
+    let mut paths = Vec::with_capacity(names.len());
+    for name in names {
+        if Path::new(&name).file_name() != Some(name.as_ref()) {
+            let reason = format!("weight_map names {name:?}, which is not a file of this folder");
+            return Err(TrainError::format(index, reason));
+        }
+        let path = folder.join(&name);
+        if !path.exists() {
+            let reason = format!("weight_map names {name}, which is missing: download it again");
+            return Err(TrainError::format(index, reason));
+        }
+        paths.push(path);
+    }
+    Ok(paths)
+}
+
+fn all_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(TrainError::io(folder))? {
+        let path = entry.map_err(TrainError::io(folder))?.path();
+        let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+        if name.ends_with(".safetensors") && !name.starts_with("adapter_") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    if paths.is_empty() {
+        return Err(TrainError::format(folder, "no .safetensors file in this folder"));
+    }
+    Ok(paths)
 }
 
 /// Writes f32 tensors in the given order of names, with the metadata that transformers expects.

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::attention::AttentionShape;
 use super::batch::Batch;
 use super::config::ModelConfig;
-use super::layer::{Layer, LayerContext, LayerGradients};
+use super::layer::{Layer, LayerContext, LayerGradients, LayerSaved};
 use super::linear::{Linear, Wants};
 use super::lora::{LoraLayers, Projection};
 use super::loss::{self, HeadOutcome};
@@ -26,6 +26,16 @@ pub struct Decoder {
     pub(crate) norm: RmsNorm,
     /// `None`: the embedding.
     pub(crate) head: Option<Tensor<2>>,
+    /// See [`Decoder::checkpoint_layers`].
+    checkpointing: bool,
+}
+
+/// What a layer's forward pass leaves for its backward pass.
+enum Kept {
+    /// Every activation it needs.
+    Activations(Box<LayerSaved>),
+    /// The layer's input, from which they are computed again.
+    Input(Tensor<2>),
 }
 
 /// Wall-clock seconds of the parts of one pass. Devices that compute behind the caller's back show their
@@ -103,7 +113,15 @@ impl Decoder {
             layers,
             norm: norm(FINAL_NORM.to_owned(), hidden)?,
             head,
+            checkpointing: false,
         })
+    }
+
+    /// Gradient checkpointing: keep only each layer's input between the passes and run the layer again for
+    /// its backward pass. The gradients are the same bit for bit; a step takes a third longer, and activations
+    /// take about a tenth of the memory.
+    pub fn checkpoint_layers(&mut self, on: bool) {
+        self.checkpointing = on;
     }
 
     /// Shape and switches of this model.
@@ -135,8 +153,12 @@ impl Decoder {
         let mut x = self.embed(&batch.ids);
         let mut saved = Vec::with_capacity(self.layers.len());
         for (index, layer) in self.layers.iter().enumerate() {
+            let input = self.checkpointing.then(|| x.clone());
             let (y, kept) = layer.forward(x, &lora.layers[index], &pass.context(index));
-            saved.push(kept);
+            saved.push(match input {
+                Some(input) => Kept::Input(input),
+                None => Kept::Activations(Box::new(kept)),
+            });
             x = y;
         }
         let forward = begin.elapsed().as_secs_f64();
@@ -157,7 +179,12 @@ impl Decoder {
         let mut layers = Vec::with_capacity(self.layers.len());
         for (index, layer) in self.layers.iter().enumerate().rev() {
             let Some(kept) = saved.pop() else { break };
-            let (d, g) = layer.backward(dx, kept, &lora.layers[index], &pass.context(index));
+            let (lora, context) = (&lora.layers[index], pass.context(index));
+            let kept = match kept {
+                Kept::Activations(kept) => *kept,
+                Kept::Input(x) => layer.forward(x, lora, &context).1,
+            };
+            let (d, g) = layer.backward(dx, kept, lora, &context);
             layers.push(g);
             dx = d;
         }

@@ -1,26 +1,146 @@
-//! Where to compute, chosen at run time.
+//! Where to compute, chosen at run time among what the build has.
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
+use super::probe;
+use crate::{Result, TrainError};
 
 /// A compute device by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ComputeDevice {
-    /// The best one this build and machine have.
+    /// CUDA, else a GPU through wgpu, else the processor: the first that this build and machine have.
     #[default]
     Auto,
     /// The processor. Threads: the environment variable `RAYON_NUM_THREADS`.
     Cpu,
+    /// Any GPU through Vulkan, Metal or DirectX; needs a build with the feature `wgpu`.
+    Wgpu,
+    /// An NVIDIA GPU; needs a build with the feature `cuda`.
+    Cuda,
 }
 
 impl ComputeDevice {
+    /// All names, for messages.
+    pub const NAMES: [&str; 4] = ["auto", "cpu", "wgpu", "cuda"];
+
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// Lists the names there are.
+    pub fn parse(name: &str) -> Result<Self> {
+        Ok(match name {
+            "auto" => Self::Auto,
+            "cpu" => Self::Cpu,
+            "wgpu" => Self::Wgpu,
+            "cuda" => Self::Cuda,
+            _ => {
+                let reason = format!("is not one of {}", Self::NAMES.join(", "));
+                return Err(TrainError::Device { name: name.to_owned(), reason });
+            }
+        })
+    }
+
+    /// Its name in settings.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Cpu => "cpu",
+            Self::Wgpu => "wgpu",
+            Self::Cuda => "cuda",
+        }
+    }
+
+    /// Whether this build can use it.
+    #[must_use]
+    pub fn is_built(self) -> bool {
+        match self {
+            Self::Auto | Self::Cpu => true,
+            Self::Wgpu => cfg!(feature = "wgpu"),
+            Self::Cuda => cfg!(feature = "cuda"),
+        }
+    }
+
+    /// The device that `open` would open, never `Auto`. A GPU is tried in a child process first, if this
+    /// program answers probes (see [`answer_device_probe`](crate::answer_device_probe)): a missing driver
+    /// can hang or end a process. Without that, `Auto` is the processor.
+    ///
+    /// # Errors
+    /// A device asked for by name that this build or machine does not have.
+    pub fn resolve(self) -> Result<Self> {
+        match self {
+            Self::Cpu => Ok(Self::Cpu),
+            Self::Auto => {
+                let usable = |device: &Self| {
+                    device.is_built() && probe::answers() && probe::run(*device, true).is_ok()
+                };
+                Ok([Self::Cuda, Self::Wgpu].into_iter().find(usable).unwrap_or(Self::Cpu))
+            }
+            Self::Wgpu | Self::Cuda if !self.is_built() => Err(self.error(format!(
+                "this program was built without it: build with `--features {}`, or set the device to cpu",
+                self.name()
+            ))),
+            Self::Wgpu | Self::Cuda => {
+                if probe::answers() {
+                    probe::run(self, false).map_err(|reason| self.error(reason))?;
+                }
+                Ok(self)
+            }
+        }
+    }
+
     /// Opens the device.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
     pub fn open(self) -> Result<Device> {
+        self.resolve()?.device()
+    }
+
+    /// The device itself, nothing tried. Burn opens it when it is first used.
+    pub(super) fn device(self) -> Result<Device> {
         match self {
             Self::Auto | Self::Cpu => Ok(Device::flex()),
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
+            #[cfg(feature = "cuda")]
+            Self::Cuda => Ok(Device::cuda(0)),
+            #[cfg(not(all(feature = "wgpu", feature = "cuda")))]
+            other => Err(other.error("this program was built without it".to_owned())),
         }
+    }
+
+    fn error(self, reason: String) -> TrainError {
+        TrainError::Device { name: self.name().to_owned(), reason }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_and_written() {
+        for name in ComputeDevice::NAMES {
+            assert_eq!(ComputeDevice::parse(name).unwrap().name(), name);
+            let json: ComputeDevice = serde_json::from_value(name.into()).unwrap();
+            assert_eq!(json.name(), name);
+        }
+        let error = ComputeDevice::parse("gpu").unwrap_err().to_string();
+        assert!(error.contains("auto, cpu, wgpu, cuda"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_built_is_refused_and_auto_still_works() {
+        for device in [ComputeDevice::Wgpu, ComputeDevice::Cuda] {
+            if !device.is_built() {
+                let error = device.open().unwrap_err().to_string();
+                assert!(error.contains(&format!("--features {}", device.name())), "{error}");
+            }
+        }
+        // This test program answers no probes.
+        assert_eq!(ComputeDevice::Auto.resolve().unwrap(), ComputeDevice::Cpu);
     }
 }

@@ -4,6 +4,7 @@ mod device;
 mod evaluate;
 mod generate;
 mod optimizer;
+mod probe;
 mod progress;
 mod trainer;
 
@@ -11,6 +12,7 @@ pub use device::ComputeDevice;
 pub use evaluate::Evaluation;
 pub use generate::Sampling;
 pub use optimizer::{AdamW, AdamWSettings, clip_global_norm};
+pub use probe::answer_device_probe;
 pub use progress::{OnProgress, Progress, RoundStats};
 pub use trainer::{
     RoundResult, StepGradient, TrainSettings, Trainer, adapter_gradient, adapter_logits,

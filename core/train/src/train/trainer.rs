@@ -34,6 +34,9 @@ pub struct TrainSettings {
     pub max_gradient_norm: f64,
     /// Where to compute.
     pub device: ComputeDevice,
+    /// Keep only each layer's input between forward and backward pass and compute the rest again: about a
+    /// third more time a step, for the memory see `docs/TRAINING.md`. The gradients are the same bit for bit.
+    pub gradient_checkpointing: bool,
 }
 
 impl Default for TrainSettings {
@@ -44,6 +47,7 @@ impl Default for TrainSettings {
             optimizer: AdamWSettings::default(),
             max_gradient_norm: 1.0,
             device: ComputeDevice::default(),
+            gradient_checkpointing: false,
         }
     }
 }
@@ -80,7 +84,8 @@ impl Trainer {
             ));
         }
         let device = settings.device.open()?;
-        let decoder = model.decoder(&device)?;
+        let mut decoder = model.decoder(&device)?;
+        decoder.checkpoint_layers(settings.gradient_checkpointing);
         Ok(Self { decoder, tokenizer: model.tokenizer, settings, base_digest: model.digest })
     }
 

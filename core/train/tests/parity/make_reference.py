@@ -4,14 +4,16 @@ run by transformers + PEFT. Run it in this folder; it writes one folder for each
     pip install torch transformers peft safetensors
     python make_reference.py
 
-In each folder: config.json and model.safetensors (the base, f32), adapter/ (a PEFT adapter with random
-factors), reference.safetensors (ids, loss, logits, the gradient of every adapter tensor, and every
-adapter tensor after one AdamW step at 1e-3). `versions.txt` says what made them.
+With names as arguments, only those. In each folder: config.json and the base (model.safetensors in f32, or
+shards with an index in the type given below), adapter/ (a PEFT adapter with random factors),
+reference.safetensors (ids, loss, logits, the gradient of every adapter tensor, and every adapter tensor after
+one AdamW step at 1e-3). `versions.txt` in the folder, else the one beside this script, says what made them.
 """
 
 import json
 import os
 import shutil
+import sys
 
 import peft
 import torch
@@ -34,8 +36,22 @@ LLAMA3 = dict(
     rope_type="llama3", factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
     original_max_position_embeddings=16,
 )
+# What the weights are stored in where it is not one f32 file: the type, in shards of at most 24 kB.
+SHARDED = {"llama_linear": torch.bfloat16, "qwen2_window": torch.float16, "qwen3_window": torch.float32}
 MODELS = {
     "llama": (LlamaConfig, LlamaForCausalLM, dict(tie_word_embeddings=True), ATTENTION),
+    "llama_linear": (LlamaConfig, LlamaForCausalLM, dict(
+        tie_word_embeddings=False, rope_scaling=dict(rope_type="linear", factor=2.5), rope_theta=10000.0,
+        attention_bias=True, mlp_bias=True,
+    ), ATTENTION),
+    "qwen2_window": (Qwen2Config, Qwen2ForCausalLM, dict(
+        tie_word_embeddings=False, use_sliding_window=True, sliding_window=4, max_window_layers=1,
+        layer_types=["full_attention", "sliding_attention"],
+    ), ATTENTION),
+    "qwen3_window": (Qwen3Config, Qwen3ForCausalLM, dict(
+        tie_word_embeddings=False, head_dim=16, use_sliding_window=True, sliding_window=3, max_window_layers=0,
+        layer_types=["sliding_attention", "full_attention"],
+    ), ATTENTION),
     "llama3": (LlamaConfig, LlamaForCausalLM, dict(
         tie_word_embeddings=False, rope_scaling=LLAMA3, rope_theta=10000.0,
     ), ATTENTION + ["gate_proj", "up_proj", "down_proj"]),
@@ -62,9 +78,15 @@ def make(name, config_class, model_class, extra, targets):
     model = model_class(config_class(**{**SHAPE, **extra})).float().eval()
     randomise(model.named_parameters(), generator)
     shutil.rmtree(name, ignore_errors=True)
-    model.save_pretrained(name)
+    if name in SHARDED:
+        # Read back, so that the reference is of the weights as they are stored. (Casting the model and back
+        # would round its rotary frequencies as well.)
+        model.to(SHARDED[name]).save_pretrained(name, max_shard_size="24KB")
+        model = model_class.from_pretrained(name, dtype=torch.float32, attn_implementation="eager").eval()
+    else:
+        model.save_pretrained(name)
     for file in os.listdir(name):
-        if file not in ("config.json", "model.safetensors"):
+        if file != "config.json" and not file.startswith("model"):
             os.remove(os.path.join(name, file))
     lora = LoraConfig(
         r=3, lora_alpha=6, target_modules=targets, lora_dropout=0.0, init_lora_weights=False,
@@ -94,13 +116,14 @@ def make(name, config_class, model_class, extra, targets):
     for key, parameter in trained:
         reference["stepped." + key] = parameter.detach().clone().contiguous()
     save_file(reference, os.path.join(name, "reference.safetensors"))
+    with open(os.path.join(name, "versions.txt"), "w") as file:
+        file.write(f"torch {torch.__version__}\ntransformers {transformers.__version__}\n")
+        file.write(f"peft {peft.__version__}\n")
     print(name, loss.item(), len(trained))
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     for name, arguments in MODELS.items():
-        make(name, *arguments)
-    with open("versions.txt", "w") as file:
-        file.write(f"torch {torch.__version__}\ntransformers {transformers.__version__}\n")
-        file.write(f"peft {peft.__version__}\n")
+        if not sys.argv[1:] or name in sys.argv[1:]:
+            make(name, *arguments)

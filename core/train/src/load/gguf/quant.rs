@@ -191,6 +191,7 @@ fn q6_k(block: &[u8], out: &mut Vec<f32>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use safetensors::SafeTensors;
 
     #[test]
     fn q4_1_puts_low_halves_first() {
@@ -208,5 +209,51 @@ mod tests {
         block[..2].copy_from_slice(&f16::from_f32(0.25).to_le_bytes());
         block[2] = (-4i8) as u8;
         assert_eq!(Encoding::Q8_0.decode(&block)[..2], [-1.0, 0.0]);
+    }
+
+    /// Real weights encoded by ggml and decoded by the gguf package (`tests/parity/make_quant.py`).
+    #[test]
+    fn every_encoding_decodes_as_gguf_does() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/quant");
+        let bytes = std::fs::read(folder.join("reference.safetensors")).unwrap();
+        let reference = SafeTensors::deserialize(&bytes).unwrap();
+        let ids = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 30];
+        let encodings = ids.map(|id| Encoding::from_id(id).unwrap());
+        let stored = [("file.q8_0", Encoding::Q8_0), ("file.q4_1", Encoding::Q4_1)];
+        let named = encodings.map(|encoding| (encoding.file_name(), encoding));
+        for (name, encoding) in named.into_iter().chain(stored) {
+            let part = |part: &str| reference.tensor(&format!("{name}.{part}")).unwrap();
+            let (encoded, values) = (part("bytes"), part("values"));
+            let theirs = values.data().chunks_exact(4);
+            let theirs = theirs.map(|b| f32::from_le_bytes(b.try_into().unwrap()));
+            let theirs: Vec<f32> = theirs.collect();
+            assert_eq!(encoded.data().len() % encoding.block_size(), 0, "{name}");
+            let ours = encoding.decode(encoded.data());
+            assert_eq!(ours.len(), theirs.len(), "{name}");
+            let largest = theirs.iter().fold(0f32, |m, v| m.max(v.abs()));
+            assert!(largest > 0.1, "{name}: the reference is not trivial");
+            for (ours, theirs) in ours.iter().zip(&theirs) {
+                assert!((ours - theirs).abs() <= 1e-6 * largest, "{name}: {ours} {theirs}");
+            }
+        }
+    }
+
+    impl Encoding {
+        /// Its name in the reference file.
+        fn file_name(self) -> &'static str {
+            match self {
+                Self::F32 => "f32",
+                Self::F16 => "f16",
+                Self::Bf16 => "bf16",
+                Self::Q8_0 => "q8_0",
+                Self::Q4_0 => "q4_0",
+                Self::Q4_1 => "q4_1",
+                Self::Q5_0 => "q5_0",
+                Self::Q5_1 => "q5_1",
+                Self::Q4K => "q4_k",
+                Self::Q5K => "q5_k",
+                Self::Q6K => "q6_k",
+            }
+        }
     }
 }

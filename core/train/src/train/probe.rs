@@ -1,0 +1,144 @@
+//! Trying a device in a child process. GPU drivers fail in ways that a library cannot catch: the CUDA backend
+//! panics in a thread of its own when there is no driver, wgpu can hang for a minute, a driver can crash. The
+//! child is this program again, told by an environment variable to try a device and do nothing else.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::device::ComputeDevice;
+use crate::model::to_vec;
+
+/// Tells a child which device to try.
+const VARIABLE: &str = "FEDSHIELD_PROBE_DEVICE";
+/// In front of the name: only a real GPU counts, not a driver that computes on the processor.
+const HARDWARE: &str = "hardware:";
+/// A cold start compiles a few kernels; a driver that needs longer than this hangs.
+const LIMIT: Duration = Duration::from_secs(30);
+
+static ANSWERS: AtomicBool = AtomicBool::new(false);
+
+/// To be called first in `main` of a program that uses GPUs. In a child that is to try a device this tries it
+/// and ends the process; else it notes that this program can be started as such a child, and returns.
+pub fn answer_device_probe() {
+    let Ok(asked) = std::env::var(VARIABLE) else {
+        ANSWERS.store(true, Ordering::Relaxed);
+        return;
+    };
+    let (name, hardware) = match asked.strip_prefix(HARDWARE) {
+        Some(name) => (name, true),
+        None => (asked.as_str(), false),
+    };
+    match attempt(name, hardware) {
+        Ok(()) => std::process::exit(0),
+        Err(reason) => {
+            eprintln!("{reason}");
+            std::process::exit(1)
+        }
+    }
+}
+
+/// Whether this program called [`answer_device_probe`].
+pub(super) fn answers() -> bool {
+    ANSWERS.load(Ordering::Relaxed)
+}
+
+/// Tries a device in a child process; the error is for people.
+pub(super) fn run(device: ComputeDevice, hardware: bool) -> Result<(), String> {
+    let program = std::env::current_exe().map_err(|e| format!("finding this program: {e}"))?;
+    let prefix = if hardware { HARDWARE } else { "" };
+    let child = Command::new(program)
+        .env(VARIABLE, format!("{prefix}{}", device.name()))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|e| format!("starting a process to try it: {e}"))?;
+    judge(child, LIMIT)
+}
+
+/// Waits for the child, at most `limit`, and gives the last line of its error output if it failed.
+fn judge(mut child: Child, limit: Duration) -> Result<(), String> {
+    let (send, receive) = mpsc::channel();
+    let errors = child.stderr.take();
+    std::thread::spawn(move || {
+        let lines = errors.map(|errors| BufReader::new(errors).lines());
+        let lines = lines.into_iter().flatten().map_while(Result::ok);
+        let last = lines.filter(|line| !line.trim().is_empty()).last();
+        // Nobody listens any more after the limit.
+        let _ = send.send(last.unwrap_or_default());
+    });
+    // The error output ends when the child does.
+    let Ok(last) = receive.recv_timeout(limit) else {
+        let _ = child.kill();
+        let _ = child.wait();
+        let seconds = limit.as_secs();
+        return Err(format!("it did not answer within {seconds} s: is its driver installed?"));
+    };
+    let status = child.wait().map_err(|e| format!("waiting for the process that tries it: {e}"))?;
+    match status.success() {
+        true => Ok(()),
+        false if last.is_empty() => Err(format!("trying it failed ({status})")),
+        false => Err(format!("trying it failed ({status}): {}", last.trim())),
+    }
+}
+
+/// In the child: a product on the device, compared with its known result.
+fn attempt(name: &str, hardware: bool) -> Result<(), String> {
+    let device = ComputeDevice::parse(name).map_err(|e| e.to_string())?;
+    let device = device.device().map_err(|e| e.to_string())?;
+    if hardware && !is_hardware(&device) {
+        return Err("the driver computes on the processor".to_owned());
+    }
+    let values: Vec<f32> = (0..64).map(|i| i as f32 / 8.0).collect();
+    let x = Tensor::<2>::from_data(TensorData::new(values, [8, 8]), &device);
+    let identity = Tensor::<2>::eye(8, &device);
+    let twice = to_vec(x.matmul(identity).mul_scalar(2.0));
+    match twice.len() == 64 && twice.iter().enumerate().all(|(i, y)| *y == i as f32 / 4.0) {
+        true => Ok(()),
+        false => Err("it computes wrong results".to_owned()),
+    }
+}
+
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+fn is_hardware(device: &Device) -> bool {
+    device.identity().is_some_and(|identity| identity.physical.is_some())
+}
+
+#[cfg(not(any(feature = "wgpu", feature = "cuda")))]
+fn is_hardware(_: &Device) -> bool {
+    false
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Child {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    #[test]
+    fn a_child_that_succeeds_fails_or_hangs() {
+        let long = Duration::from_secs(60);
+        assert_eq!(judge(shell("echo warning >&2"), long), Ok(()));
+        let error = judge(shell("echo first >&2; echo no driver >&2; exit 3"), long).unwrap_err();
+        assert!(error.contains("no driver") && !error.contains("first"), "{error}");
+        let error = judge(shell("kill -9 $$"), long).unwrap_err();
+        assert!(error.contains("signal"), "{error}");
+        let error = judge(shell("exec sleep 600"), Duration::from_millis(50)).unwrap_err();
+        assert!(error.contains("did not answer"), "{error}");
+    }
+
+    #[test]
+    fn the_processor_computes_the_known_product() {
+        assert_eq!(attempt("cpu", false), Ok(()));
+        assert!(attempt("cpu", true).is_err());
+        assert!(attempt("abacus", false).unwrap_err().contains("abacus"));
+    }
+}
