@@ -11,7 +11,7 @@ mod timers;
 
 use std::sync::Arc;
 
-use fedshield_net::{NetEvent, NetHandle};
+use fedshield_net::{FetchError, NetEvent, NetHandle};
 use fedshield_protocol::event::{Command, Event};
 use fedshield_protocol::ids::{IdentityKey, MemberIndex};
 use fedshield_protocol::machine::Machine;
@@ -22,11 +22,12 @@ pub use jobs::Cancel;
 pub use progress::ProgressBoard;
 
 use crate::control::api::NodeStatus;
+use crate::error_code::ErrorCode;
 use crate::journal::Journal;
 use crate::objects::Objects;
 use crate::pipeline::Pipeline;
 use crate::store::Ledger;
-use jobs::{Finished, JobRunner};
+use jobs::{Finished, JobFailure, JobRunner};
 use reports::Reports;
 use timers::{Clock, Timers};
 
@@ -39,9 +40,28 @@ pub enum HostError {
     /// The ledger cannot take a record.
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),
+    /// There is no room for what the round needs; every further job would fail as well.
+    #[error("{reason}: the node stops. Make room and start it again: it goes on where it was")]
+    DiskFull {
+        /// What could not be written.
+        reason: String,
+    },
     /// The network is gone.
     #[error("the network has stopped")]
     NetworkGone,
+}
+
+impl HostError {
+    /// The stable name.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Journal(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::DiskFull { .. } => ErrorCode::DiskFull,
+            Self::NetworkGone => ErrorCode::Internal,
+        }
+    }
 }
 
 /// What a host is made of.
@@ -145,7 +165,10 @@ impl Host {
         let event = match wake.0 {
             Some(Finished { id, result }) if self.jobs.finish(id) => match result {
                 Ok(output) => Event::JobDone(id, output),
-                Err(reason) => {
+                Err(JobFailure { reason, disk_full: true }) => {
+                    return Err(HostError::DiskFull { reason });
+                }
+                Err(JobFailure { reason, .. }) => {
                     tracing::error!(job = id.0, %reason, "job failed");
                     self.status.send_modify(|status| status.last_error = Some(reason.clone()));
                     Event::JobFailed(id, reason)
@@ -172,6 +195,9 @@ impl Host {
             NetEvent::PeerUp(key) => self.member_of(&key).map(Event::PeerUp),
             NetEvent::PeerDown(key) => self.member_of(&key).map(Event::PeerDown),
             NetEvent::ObjectReady(object) => Some(Event::ObjectReady(object)),
+            NetEvent::ObjectFailed { reason: FetchError::Store { reason, disk_full: true }, .. } => {
+                return Err(HostError::DiskFull { reason });
+            }
             NetEvent::ObjectFailed { object, reason } => {
                 tracing::warn!(object = %object.root.short(), %reason, "fetch failed");
                 Some(Event::ObjectFailed(object))

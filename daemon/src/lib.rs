@@ -19,6 +19,7 @@ pub mod store;
 pub mod host;
 pub mod node;
 pub mod pipeline;
+pub mod program;
 mod randomness;
 mod sealing_keys;
 

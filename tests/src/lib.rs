@@ -4,9 +4,13 @@ mod daemon;
 mod federation;
 pub mod fuzz;
 mod program;
+mod small_disk;
+mod steps;
 mod work;
 
 pub use daemon::Daemon;
 pub use federation::{Federation, Terms, eventually, make_home};
-pub use program::{Program, Run};
+pub use program::{Program, Run, signal};
+pub use small_disk::SmallDisk;
+pub use steps::Step;
 pub use work::Work;

@@ -10,11 +10,11 @@ use fedshield_he::{
     ContributorSet, SealingKeyPair, ShareCommitment, aggregate, combine, decrypt_to_vec,
     open_share, partial_decrypt,
 };
-use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, MemberIndex, Round};
+use fedshield_fixtures::{long_deadlines, members, real, terms};
+use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{Combined, CommitmentBody, Included, Job, JobOutput, RoundStart};
 use fedshield_protocol::manifest::{
-    Adapter, Algorithm, Deadlines, Encryption, Manifest, Member, Pruning, Real, ServerOptimizer,
-    Training, ValidManifest,
+    Adapter, Encryption, Manifest, Pruning, Training, ValidManifest,
 };
 use fedshield_protocol::object::ObjectRef;
 use fedshield_tests::Work;
@@ -32,28 +32,14 @@ struct Party {
     secrets: Arc<SecretStore>,
 }
 
-fn real(value: f64) -> Real {
-    Real::new(value).expect("it is finite")
-}
-
 fn manifest(base_model: Digest) -> Manifest {
-    let member = |index: u16| Member {
-        name: format!("m{index}"),
-        identity_key: IdentityKey(
-            ed25519_dalek::SigningKey::from_bytes(&[index as u8 + 1; 32])
-                .verifying_key()
-                .to_bytes(),
-        ),
-        sealing_key: vec![index as u8; fedshield_he::SEALING_PUBLIC_LEN],
-        addresses: vec!["/ip4/127.0.0.1/tcp/1".to_owned()],
-    };
+    let mut members = members(MEMBERS);
+    for member in &mut members {
+        member.sealing_key.resize(fedshield_he::SEALING_PUBLIC_LEN, 0);
+    }
+    let terms = terms();
     Manifest {
-        name: "sum".to_owned(),
-        founding_id: Digest([9; 32]),
-        epoch: Epoch(0),
         rounds: 4,
-        min_contributors: 3,
-        committee_size: 3,
         weight_cap: 600,
         base_model,
         adapter: Adapter {
@@ -62,33 +48,18 @@ fn manifest(base_model: Digest) -> Manifest {
             target_modules: vec!["q_proj".to_owned(), "v_proj".to_owned()],
         },
         training: Training {
-            algorithm: Algorithm::Rolora,
             steps_per_round: 1,
             batch_size: 2,
             sequence_length: 64,
             learning_rate: real(1e-2),
             learning_rate_final: real(1e-3),
-            max_gradient_norm: real(1.0),
-            template: "alpaca".to_owned(),
+            ..terms.training
         },
-        pruning: Pruning {
-            initial: real(0.2),
-            last: real(0.5),
-            start_round: 0,
-            end_round: 4,
-            explore: real(0.05),
-            memory: real(0.9),
-        },
-        encryption: Encryption { preset: "rlwe-sum/b16/n16".to_owned(), clip: real(1.0) },
-        server_optimizer: ServerOptimizer::Plain { rate: real(1.0) },
-        deadlines: Deadlines {
-            commit_ms: 60_000,
-            transfer_ms: 60_000,
-            view_ms: 10_000,
-            decrypt_ms: 60_000,
-            round_ms: 300_000,
-        },
-        members: (0..MEMBERS).map(member).collect(),
+        pruning: Pruning { initial: real(0.2), end_round: 4, ..terms.pruning },
+        encryption: Encryption { clip: real(1.0), ..terms.encryption },
+        deadlines: long_deadlines(),
+        members,
+        ..terms
     }
 }
 
