@@ -36,10 +36,13 @@ impl DiskError {
     /// What happened to `path`.
     pub fn at(path: &Path, source: io::Error) -> Self {
         let path = path.to_path_buf();
-        match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path },
-            _ => Self::Io { path, source },
-        }
+        if Self::is_full(&source) { Self::Full { path } } else { Self::Io { path, source } }
+    }
+
+    /// Whether the system says that there is no space, or that a quota is used up.
+    #[must_use]
+    pub fn is_full(error: &io::Error) -> bool {
+        matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     }
 
     /// The stable name.

@@ -66,10 +66,12 @@ pub enum ErrorCode {
     Timeout,
     /// The ledger fails its verification.
     LedgerInvalid,
+    /// A person or the system ended it with a signal.
+    Interrupted,
 }
 
 /// All codes, in the order of their exit codes.
-pub const ALL_CODES: [ErrorCode; 28] = {
+pub const ALL_CODES: [ErrorCode; 29] = {
     use ErrorCode as E;
     [
         E::Internal,
@@ -100,6 +102,7 @@ pub const ALL_CODES: [ErrorCode; 28] = {
         E::WrongState,
         E::Timeout,
         E::LedgerInvalid,
+        E::Interrupted,
     ]
 };
 
@@ -136,6 +139,7 @@ impl ErrorCode {
             Self::WrongState => 47,
             Self::Timeout => 48,
             Self::LedgerInvalid => 50,
+            Self::Interrupted => 130,
         }
     }
 
@@ -191,6 +195,7 @@ impl ErrorCode {
             Self::WrongState => "wrong-state",
             Self::Timeout => "timeout",
             Self::LedgerInvalid => "ledger-invalid",
+            Self::Interrupted => "interrupted",
         }
     }
 }

@@ -14,7 +14,7 @@ mod timers;
 
 use std::sync::Arc;
 
-use fedshield_net::{NetEvent, NetHandle};
+use fedshield_net::{FetchError, NetEvent, NetHandle};
 use fedshield_protocol::event::{Command, Event};
 use fedshield_protocol::ids::{IdentityKey, MemberIndex, Round};
 use fedshield_protocol::job::JobOutput;
@@ -27,12 +27,13 @@ pub use progress::ProgressBoard;
 pub use spare::{SpareError, SpareTime};
 
 use crate::control::api::NodeStatus;
+use crate::error_code::ErrorCode;
 use crate::journal::Journal;
 use crate::objects::Objects;
 use crate::pipeline::Pipeline;
 use crate::store::Ledger;
 use collect::Collector;
-use jobs::{Finished, JobRunner};
+use jobs::{Finished, JobFailure, JobRunner};
 use measure::Measurer;
 use reports::Reports;
 use timers::{Clock, Timers};
@@ -46,9 +47,28 @@ pub enum HostError {
     /// The ledger cannot take a record.
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),
+    /// There is no room for what the round needs; every further job would fail as well.
+    #[error("{reason}: the node stops. Make room and start it again: it goes on where it was")]
+    DiskFull {
+        /// What could not be written.
+        reason: String,
+    },
     /// The network is gone.
     #[error("the network has stopped")]
     NetworkGone,
+}
+
+impl HostError {
+    /// The stable name.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Journal(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::DiskFull { .. } => ErrorCode::DiskFull,
+            Self::NetworkGone => ErrorCode::Internal,
+        }
+    }
 }
 
 /// What a host is made of.
@@ -179,7 +199,10 @@ impl Host {
                     }
                     return Ok(());
                 }
-                Err(reason) => {
+                Err(JobFailure { reason, disk_full: true }) => {
+                    return Err(HostError::DiskFull { reason });
+                }
+                Err(JobFailure { reason, .. }) => {
                     tracing::error!(job = id.0, %reason, "job failed");
                     self.status.send_modify(|status| status.last_error = Some(reason.clone()));
                     Event::JobFailed(id, reason)
@@ -206,6 +229,9 @@ impl Host {
             NetEvent::PeerUp(key) => self.member_of(&key).map(Event::PeerUp),
             NetEvent::PeerDown(key) => self.member_of(&key).map(Event::PeerDown),
             NetEvent::ObjectReady(object) => Some(Event::ObjectReady(object)),
+            NetEvent::ObjectFailed { reason: FetchError::Store { reason, disk_full: true }, .. } => {
+                return Err(HostError::DiskFull { reason });
+            }
             NetEvent::ObjectFailed { object, reason } => {
                 tracing::warn!(object = %object.root.short(), %reason, "fetch failed");
                 Some(Event::ObjectFailed(object))

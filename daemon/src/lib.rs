@@ -20,6 +20,7 @@ pub mod host;
 pub mod node;
 pub mod offline;
 pub mod pipeline;
+pub mod program;
 mod randomness;
 mod sealing_keys;
 

@@ -111,6 +111,9 @@ impl NodeError {
             Self::Control(e) => e.code(),
             Self::Config(e) => e.code(),
             Self::Http(e) => e.code(),
+            Self::Pipeline(e) => e.code(),
+            Self::Host(e) => e.code(),
+            Self::System(e) if crate::durable::DiskError::is_full(e) => ErrorCode::DiskFull,
             Self::Log(_) => ErrorCode::ConfigInvalid,
             Self::Founding(e) => e.code(),
             Self::Model(_) => ErrorCode::ModelUnreadable,
@@ -130,13 +133,14 @@ pub fn run_process(
     home: &Home,
     overrides: &Overrides,
     passphrase: Option<Passphrase>,
+    rebuild_store: bool,
 ) -> Result<(), NodeError> {
     let loaded = Loaded::read(home, overrides)?;
     init_logging(&loaded.config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         let stop = stop_on_signals()?;
-        run(home, loaded, passphrase, stop).await
+        run(home, loaded, passphrase, rebuild_store, stop).await
     });
     // A job that computes looks at its cancel flag between steps; nobody waits for it any longer than this.
     runtime.shutdown_timeout(JOB_LIMIT);
@@ -146,7 +150,8 @@ pub fn run_process(
 /// How long running jobs may take to notice that the daemon stops.
 const JOB_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Runs a node until `stop`.
+/// Runs a node until `stop`. With `rebuild_store` the store's folder is put aside first and the node begins with an empty
+/// one, which it fills with the other members' records.
 ///
 /// # Errors
 /// See [`NodeError`]; nothing is lost, the next start goes on from what is on disk.
@@ -154,8 +159,9 @@ pub async fn run(
     home: &Home,
     loaded: Loaded,
     passphrase: Option<Passphrase>,
+    rebuild_store: bool,
     stop: CancellationToken,
 ) -> Result<(), NodeError> {
-    let node = start::start(home, loaded, passphrase, &stop).await?;
+    let node = start::start(home, loaded, passphrase, rebuild_store, &stop).await?;
     node.run(stop).await
 }

@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use fedshield_protocol::ids::{Digest, Epoch, IdentityKey};
-use fedshield_protocol::manifest::{
-    Adapter, Algorithm, Deadlines, Encryption, Manifest, Member, Pruning, Real, ServerOptimizer,
-    Training, ValidManifest,
-};
+use fedshield_fixtures::long_deadlines;
+use fedshield_protocol::ids::{Digest, IdentityKey};
+use fedshield_protocol::manifest::{Manifest, Member, ValidManifest};
 use fedshieldd::control::api::{ErrorCode, InviteRequest, JoinRequest, NewFederation, NodeState};
 use fedshieldd::founding::{Founding, FoundingError, JoinPort, JoinPortError, Local};
 use fedshieldd::home::Home;
@@ -101,45 +99,15 @@ fn open(
 }
 
 fn terms() -> Manifest {
-    let real = |value| Real::new(value).unwrap();
     Manifest {
         name: "trial".into(),
+        // The owner's daemon fills these in.
         founding_id: Digest([0; 32]),
-        epoch: Epoch(0),
-        rounds: 3,
         min_contributors: 0,
         committee_size: 0,
-        weight_cap: 1000,
         base_model: Digest([0; 32]),
-        adapter: Adapter { rank: 8, alpha: 16, target_modules: vec!["q_proj".into()] },
-        training: Training {
-            algorithm: Algorithm::Rolora,
-            steps_per_round: 10,
-            batch_size: 4,
-            sequence_length: 128,
-            learning_rate: real(0.001),
-            learning_rate_final: real(0.0001),
-            max_gradient_norm: real(1.0),
-            template: "alpaca".into(),
-        },
-        pruning: Pruning {
-            initial: real(0.0),
-            last: real(0.5),
-            start_round: 1,
-            end_round: 2,
-            explore: real(0.1),
-            memory: real(0.9),
-        },
-        encryption: Encryption { preset: "rlwe-sum/b16/n16".into(), clip: real(0.1) },
-        server_optimizer: ServerOptimizer::Plain { rate: real(1.0) },
-        deadlines: Deadlines {
-            commit_ms: 60_000,
-            transfer_ms: 60_000,
-            view_ms: 10_000,
-            decrypt_ms: 60_000,
-            round_ms: 300_000,
-        },
-        members: vec![],
+        deadlines: long_deadlines(),
+        ..fedshield_fixtures::terms()
     }
 }
 

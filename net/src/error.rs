@@ -221,11 +221,14 @@ pub enum FetchError {
     Store {
         /// What the system said.
         reason: String,
+        /// There is no space left: fetching again is of no use before somebody has made room.
+        disk_full: bool,
     },
 }
 
 impl FetchError {
     pub(crate) fn store(error: &io::Error) -> Self {
-        Self::Store { reason: error.to_string() }
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+        Self::Store { reason: error.to_string(), disk_full: full.contains(&error.kind()) }
     }
 }

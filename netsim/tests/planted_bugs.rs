@@ -71,3 +71,24 @@ fn a_spent_update_must_not_come_again() {
     let failure = find(4, Bug::SpentResent, Some(&Plan::calm(4)), 5).expect("not found");
     assert_eq!(failure.checker, "spent", "{failure}");
 }
+
+#[test]
+fn validity_by_holding_stalls() {
+    // Only the committee holds ciphertexts, and with the bug only it votes for a sum. A liar in it shows a quorum to some
+    // and not to others: those lock on a sum that cannot be decided, and the skip that the others want cannot be either.
+    let plans = (0..7_u16).map(|liar| {
+        let mut plan = Plan::calm(7);
+        plan.faulty = vec![(MemberIndex(liar), Fault::TwoFaced)];
+        plan
+    });
+    let failure = plans
+        .clone()
+        .find_map(|plan| find(7, Bug::ValidByHolding, Some(&plan), 3))
+        .expect("not found");
+    assert_eq!(failure.checker, "liveness", "{failure}");
+    // Without the bug the same plans do no harm.
+    for plan in plans {
+        let options = Options { plan: Some(plan), ..Options::default() };
+        run_seed(&Federation::new(7), 0, &options).unwrap();
+    }
+}

@@ -7,10 +7,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use fedshieldd::control::ControlClient;
+use fedshield_protocol::record::CertifiedRecord;
 use fedshieldd::control::api::{NodeStatus, RoundReport};
 use fedshieldd::home::Home;
 
-use crate::Program;
+use crate::{Program, Step};
 
 /// A daemon under test; killed when dropped.
 pub struct Daemon {
@@ -35,11 +36,31 @@ impl Daemon {
     /// # Panics
     /// If the program cannot be started.
     pub fn start_with(program: &Program, home: &Path, settings: &[&str]) -> Self {
+        let settings = settings.iter().flat_map(|setting| ["--set", setting]);
+        Self::spawn(program, home, &["daemon"], &settings.collect::<Vec<_>>())
+    }
+
+    /// Starts the daemon of `home` with other arguments of `daemon`.
+    ///
+    /// # Panics
+    /// If the program cannot be started.
+    pub fn start_with_arguments(program: &Program, home: &Path, arguments: &[&str]) -> Self {
+        Self::spawn(program, home, &["daemon"], arguments)
+    }
+
+    /// The same with the `fedshieldd` program.
+    ///
+    /// # Panics
+    /// If the program cannot be started.
+    pub fn start_service(program: &Program, home: &Path, arguments: &[&str]) -> Self {
+        Self::spawn(program, home, &[], arguments)
+    }
+
+    fn spawn(program: &Program, home: &Path, before: &[&str], arguments: &[&str]) -> Self {
         let mut command = program.command(home);
-        command.args(["daemon", "--set", "log.format=json", "--set", "log.level=info"]);
-        for setting in settings {
-            command.args(["--set", setting]);
-        }
+        command.args(before);
+        command.args(["--set", "log.format=json", "--set", "log.level=info"]);
+        command.args(arguments);
         let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -72,27 +93,60 @@ impl Daemon {
         block_on(self.control().rounds()).unwrap_or_default()
     }
 
+    /// The ledger, if it answers.
+    pub fn ledger(&self) -> Vec<CertifiedRecord> {
+        let bytes = block_on(self.control().ledger()).unwrap_or_default();
+        fedshield_protocol::ledger::decode(&bytes).unwrap_or_default()
+    }
+
     /// Waits for a line of the log that holds all of `words`.
     ///
     /// # Panics
     /// After `limit` without it.
     #[track_caller]
     pub fn wait_for_log(&mut self, words: &[&str], limit: Duration) {
+        let found = |line: &str| words.iter().all(|word| line.contains(word)).then_some(());
+        if self.find_line(found, limit).is_none() {
+            let tail = self.tail();
+            panic!("{words:?} is not in the log of {}:\n{tail}", self.home.display());
+        }
+    }
+
+    /// Waits for a step in the log that `wanted` accepts.
+    ///
+    /// # Panics
+    /// After `limit` without it.
+    #[track_caller]
+    pub fn wait_for_step(&mut self, wanted: impl Fn(&Step) -> bool, limit: Duration) -> Step {
+        let found = |line: &str| Step::of_line(line).filter(|step| wanted(step));
+        match self.find_line(found, limit) {
+            Some(step) => step,
+            None => {
+                let tail = self.tail();
+                panic!("no such step in the log of {}:\n{tail}", self.home.display());
+            }
+        }
+    }
+
+    /// The last step in the log, for instance the one in which the daemon was killed.
+    pub fn last_step(&mut self) -> Option<Step> {
+        self.log.extend(self.lines.try_iter());
+        self.log.iter().rev().find_map(|line| Step::of_line(line))
+    }
+
+    fn find_line<T>(&mut self, find: impl Fn(&str) -> Option<T>, limit: Duration) -> Option<T> {
         let end = Instant::now() + limit;
         loop {
             let left = end.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {
                 Ok(line) => {
-                    let found = words.iter().all(|word| line.contains(word));
+                    let found = find(&line);
                     self.log.push(line);
-                    if found {
-                        return;
+                    if found.is_some() {
+                        return found;
                     }
                 }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    let tail = self.tail();
-                    panic!("{words:?} is not in the log of {}:\n{tail}", self.home.display());
-                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
             }
         }
     }
@@ -104,11 +158,30 @@ impl Daemon {
             let _ = child.kill();
             let _ = child.wait();
         }
+        // The reader ends with the pipe: what was still in it belongs to the log.
+        while let Ok(line) = self.lines.recv() {
+            self.log.push(line);
+        }
     }
 
     /// Waits for the process to end by itself; its exit code.
     pub fn wait(&mut self) -> Option<i32> {
         self.child.take()?.wait().ok()?.code()
+    }
+
+    /// Sends a signal by its name, for instance `TERM`.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.as_ref().expect("the daemon runs").id();
+        crate::signal(id, name);
+    }
+
+    /// The whole log so far.
+    pub fn log(&mut self) -> String {
+        self.log.extend(self.lines.try_iter());
+        self.log.join("\n")
     }
 
     /// The end of the log.

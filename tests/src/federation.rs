@@ -42,11 +42,38 @@ impl Federation {
     /// # Panics
     /// If any step fails.
     pub fn found(program: &Program, terms: &Terms) -> Self {
+        Self::found_at(program, terms, |_| None)
+    }
+
+    /// The same with the homes of some members in folders of their own.
+    ///
+    /// # Panics
+    /// If any step fails.
+    pub fn found_at(
+        program: &Program,
+        terms: &Terms,
+        place: impl Fn(usize) -> Option<PathBuf>,
+    ) -> Self {
+        let mut federation = Self::start(program, terms.members, place);
+        federation.draft(terms);
+        federation
+    }
+
+    /// Homes and running daemons, in no federation yet.
+    ///
+    /// # Panics
+    /// If one does not start.
+    pub fn start(
+        program: &Program,
+        members: usize,
+        place: impl Fn(usize) -> Option<PathBuf>,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let domains = Work::domains();
-        let homes: Vec<PathBuf> = (0..terms.members)
+        let homes: Vec<PathBuf> = (0..members)
             .map(|member| {
-                let home = folder.path().join(format!("m{member}"));
+                let name = format!("m{member}");
+                let home = place(member).unwrap_or_else(|| folder.path().to_owned()).join(name);
                 make_home(program, &home, &format!("m{member}"), &domains[member % domains.len()]);
                 home
             })
@@ -56,11 +83,22 @@ impl Federation {
         federation.wait_until("the daemons answer", |daemons| {
             daemons.iter().all(|daemon| daemon.status().is_some())
         });
-        federation.draft(terms);
         federation
     }
 
     fn draft(&mut self, terms: &Terms) {
+        self.new_draft(terms);
+        for joiner in 1..self.daemons.len() {
+            self.join(joiner);
+        }
+        self.program.run(&self.daemons[0].home, ["federation", "found"]).ok();
+    }
+
+    /// The owner's draft.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub fn new_draft(&self, terms: &Terms) {
         let owner = &self.daemons[0].home;
         let file = self.folder.path().join("terms.toml");
         let dry = ["federation", "new", "--name", "test", "--dry-run", "--members"];
@@ -95,11 +133,15 @@ impl Federation {
         std::fs::write(&file, toml).expect("the terms can be written");
         let file = file.display().to_string();
         self.program.run(owner, ["federation", "new", "--terms", &file]).ok();
-        for daemon in &self.daemons[1..] {
-            let invite = self.program.run(owner, ["invite", "--quiet"]).ok();
-            self.program.run(&daemon.home, ["join", "--yes", invite.trim()]).ok();
-        }
-        self.program.run(owner, ["federation", "found"]).ok();
+    }
+
+    /// Invites one member, which joins.
+    ///
+    /// # Panics
+    /// If either is refused.
+    pub fn join(&self, joiner: usize) {
+        let invite = self.program.run(&self.daemons[0].home, ["invite", "--quiet"]).ok();
+        self.program.run(&self.daemons[joiner].home, ["join", "--yes", invite.trim()]).ok();
     }
 
     /// Polls until `condition`.

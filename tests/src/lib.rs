@@ -5,10 +5,14 @@ mod federation;
 pub mod fuzz;
 mod parties;
 mod program;
+mod small_disk;
+mod steps;
 mod work;
 
 pub use daemon::Daemon;
 pub use federation::{Federation, Terms, eventually, make_home};
 pub use parties::{Party, carry, parties, run};
-pub use program::{Program, Run};
+pub use program::{Program, Run, signal};
+pub use small_disk::SmallDisk;
+pub use steps::Step;
 pub use work::Work;

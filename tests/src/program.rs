@@ -5,7 +5,10 @@ use std::process::{Command, Stdio};
 
 /// The program under test.
 #[derive(Debug, Clone)]
-pub struct Program(PathBuf);
+pub struct Program {
+    path: PathBuf,
+    environment: Vec<(String, String)>,
+}
 
 /// What one call printed.
 #[derive(Debug, Clone)]
@@ -21,17 +24,25 @@ pub struct Run {
 impl Program {
     /// The program at `path`: `env!("CARGO_BIN_EXE_fedshield")`.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
+        Self { path: path.into(), environment: Vec::new() }
+    }
+
+    /// The same with a variable in its environment.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.push((name.to_owned(), value.into()));
+        self
     }
 
     /// A call on a home folder, ready to run.
     pub fn command(&self, home: &Path) -> Command {
-        let mut command = Command::new(&self.0);
+        let mut command = Command::new(&self.path);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("FEDSHIELD_") {
                 command.env_remove(name);
             }
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.env("NO_COLOR", "1").arg("--home").arg(home).stdin(Stdio::null());
         command
     }
@@ -76,4 +87,13 @@ impl Run {
             assert!(self.err.contains(word), "`{word}` is not in:\n{}", self.err);
         }
     }
+}
+
+/// Sends a signal by its name to a process that a test started.
+///
+/// # Panics
+/// If there is no such process.
+pub fn signal(id: u32, name: &str) {
+    let sent = Command::new("kill").args([format!("-{name}"), id.to_string()]).status();
+    assert!(sent.is_ok_and(|status| status.success()), "cannot send {name} to {id}");
 }

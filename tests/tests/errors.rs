@@ -93,22 +93,6 @@ fn a_port_in_use() {
 }
 
 #[test]
-fn a_corrupted_store() {
-    let folder = tempfile::tempdir().expect("a folder can be made");
-    let home = home(folder.path(), "node");
-    let mut daemon = Daemon::start(&program(), &home);
-    assert!(eventually(|| daemon.status().is_some()), "the daemon answers");
-    program().run(&home, ["stop"]).ok();
-    assert_eq!(daemon.wait(), Some(0));
-    let store = fedshieldd::home::Home::new(&home).store();
-    std::fs::remove_dir_all(&store).expect("the store can be removed");
-    std::fs::write(&store, b"garbage").expect("a file can be written");
-    let run = program().run(&home, ["daemon"]);
-    assert_ne!(run.code, 0, "{run:?}");
-    assert!(run.err.contains("store"), "{}", run.err);
-}
-
-#[test]
 fn a_damaged_journal() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let home = home(folder.path(), "node");

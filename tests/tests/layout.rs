@@ -14,7 +14,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("fedshield-net", &["fedshield-protocol"]),
     ("fedshieldd", &["fedshield-protocol", "fedshield-net", "fedshield-train", "fedshield-he"]),
     ("fedshield-cli", &["fedshield-protocol", "fedshieldd"]),
-    ("fedshield-netsim", &["fedshield-protocol", "fedshieldd"]),
+    ("fedshield-fixtures", &["fedshield-protocol"]),
+    ("fedshield-netsim", &["fedshield-protocol", "fedshield-fixtures", "fedshieldd"]),
     (
         "fedshield-tests",
         &[
@@ -85,6 +86,16 @@ fn pure_crates_stay_pure() {
         for dependency in &packages[*name] {
             assert!(!forbidden.contains(&dependency.as_str()), "{name} depends on {dependency}");
         }
+    }
+}
+
+/// The fixtures are for tests and for the simulator: nothing that is installed may depend on them.
+#[test]
+fn the_product_has_no_fixtures() {
+    let packages = packages();
+    for (name, dependencies) in &packages {
+        let test_only = ["fedshield-netsim", "fedshield-tests"].contains(&name.as_str());
+        assert!(test_only || !dependencies.contains("fedshield-fixtures"), "{name}");
     }
 }
 

@@ -101,7 +101,7 @@ pub async fn run(args: &DemoArgs) -> Result<(), Failure> {
     let mut nodes = Nodes::new();
     let result = tokio::select! {
         result = steps::federate(&mut nodes, &parts, &homes, terms, &work) => result,
-        () = interrupted() => Err(Failure::new(ErrorCode::Refused, "interrupted")),
+        () = interrupted() => Err(Failure::new(ErrorCode::Interrupted, "interrupted")),
     };
     steps::say("stopping the daemons");
     nodes.stop().await;

@@ -131,7 +131,7 @@ impl FoundingError {
                 "set model.path to the same model, byte for byte, as the other members have"
             }
             Self::TermsChanged { .. } => {
-                "read the new terms (`join --preview`) before you accept them"
+                "read the new terms (`join --show`) before you accept them"
             }
             Self::Frozen => "ask the owner to start a new draft that includes this node",
             Self::TooFewMembers { .. } => {
@@ -166,7 +166,7 @@ impl FoundingError {
     /// True if trying again later may help without anybody doing anything.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
-        matches!(self, Self::Port(_) | Self::Disk(_))
+        matches!(self, Self::Port(_) | Self::Disk(DiskError::Io { .. }))
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use fedshield_protocol::job::{Job, JobId, JobOutput};
 use tokio::sync::{Semaphore, mpsc};
 
+use crate::error_code::ErrorCode;
 use crate::pipeline::Pipeline;
 
 /// Jobs at work at the same time. Two: a member checks others' shares while it trains.
@@ -34,7 +35,14 @@ impl Cancel {
 /// A finished job.
 pub(crate) struct Finished {
     pub(crate) id: JobId,
-    pub(crate) result: Result<JobOutput, String>,
+    pub(crate) result: Result<JobOutput, JobFailure>,
+}
+
+/// Why a job gave nothing.
+pub(crate) struct JobFailure {
+    pub(crate) reason: String,
+    /// Trying again is of no use before somebody has made room.
+    pub(crate) disk_full: bool,
 }
 
 /// Starts jobs on the blocking pool and hands their results to the loop.
@@ -64,9 +72,15 @@ impl JobRunner {
             let work = tokio::task::spawn_blocking(move || pipeline.run(&job, &cancel));
             let result = match work.await {
                 Ok(Ok(output)) => Ok(output),
-                Ok(Err(error)) => Err(crate::error_chain(&error)),
+                Ok(Err(error)) => Err(JobFailure {
+                    reason: crate::error_chain(&error),
+                    disk_full: error.code() == ErrorCode::DiskFull,
+                }),
                 // A panic in a numeric library must not take the daemon down with it.
-                Err(join) => Err(format!("the job ended abnormally: {join}")),
+                Err(join) => Err(JobFailure {
+                    reason: format!("the job ended abnormally: {join}"),
+                    disk_full: false,
+                }),
             };
             // The loop is gone only when the daemon stops.
             let _ = finished.send(Finished { id, result }).await;

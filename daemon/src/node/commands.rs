@@ -172,14 +172,7 @@ fn evaluate(pipeline: &Pipeline, cancel: &Cancel) -> Result<Evaluation, ApiError
 
 impl From<PipelineError> for ApiError {
     fn from(error: PipelineError) -> Self {
-        let code = match &error {
-            PipelineError::Objects(e) => e.code(),
-            PipelineError::Secrets(e) => e.code(),
-            PipelineError::NoHeldOut => ErrorCode::ConfigInvalid,
-            PipelineError::Cancelled => ErrorCode::WrongState,
-            _ => ErrorCode::Internal,
-        };
-        Self::new(code, error.to_string())
+        Self::new(error.code(), error.to_string())
     }
 }
 

@@ -32,6 +32,7 @@ pub(super) async fn start(
     home: &Home,
     loaded: Loaded,
     passphrase: Option<Passphrase>,
+    rebuild_store: bool,
     stop: &CancellationToken,
 ) -> Result<Node, NodeError> {
     for warning in &loaded.warnings {
@@ -42,6 +43,10 @@ pub(super) async fn start(
     let identity = Arc::new(open_identity(home, passphrase)?);
     let secrets = Arc::new(SecretStore::open(&home.secrets(), &identity)?);
     let (journal, entries) = open_journal(home)?;
+    // Under the lock: nobody else may be using what is put aside.
+    if rebuild_store && let Some(aside) = SledStore::put_aside(&home.store())? {
+        tracing::warn!(folder = %aside.display(), "the old store was put aside");
+    }
     let ledger = Arc::new(Ledger::new(Arc::new(SledStore::open(&home.store())?)));
     let objects = Arc::new(Objects::open(&home.objects())?);
     let sources = sources(&config)?;

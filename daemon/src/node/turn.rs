@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::NodeError;
 use crate::control::ControlCommand;
 use crate::control::api::{NodeState, NodeStatus};
+use crate::error_code::ErrorCode;
 use crate::founding::{Founding, FoundingError};
 use crate::home::{Home, HomeLock};
 use crate::host::{Host, HostParts, ProgressBoard, SpareTime, Wake};
@@ -111,6 +112,9 @@ impl Node {
                             if let Some(signed) = signed {
                                 self.activate(signed).await?;
                             }
+                        }
+                        Err(error) if error.code() == ErrorCode::DiskFull => {
+                            return Err(error.into());
                         }
                         // A refusal is for the operator to mend; the node stays and can join another federation.
                         Err(error) => {

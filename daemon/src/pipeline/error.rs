@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use fedshield_protocol::ids::{MemberIndex, Round};
 
+use crate::durable::DiskError;
+use crate::error_code::ErrorCode;
 use crate::identity::SecretStoreError;
 use crate::objects::ObjectStoreError;
 
@@ -42,7 +44,7 @@ pub enum PipelineError {
     Encryption(#[from] fedshield_he::Error),
     /// A file that is written so that a crash leaves the old one or the new one.
     #[error(transparent)]
-    Disk(#[from] crate::durable::DiskError),
+    Disk(#[from] DiskError),
     /// The object folder.
     #[error(transparent)]
     Objects(#[from] ObjectStoreError),
@@ -97,6 +99,24 @@ pub enum PipelineError {
 }
 
 impl PipelineError {
+    /// The stable name.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Disk(error) => error.code(),
+            Self::Objects(error) => error.code(),
+            Self::Secrets(error) => error.code(),
+            Self::File { source, .. } | Self::Encryption(fedshield_he::Error::Io(source))
+                if DiskError::is_full(source) =>
+            {
+                ErrorCode::DiskFull
+            }
+            Self::NoHeldOut => ErrorCode::ConfigInvalid,
+            Self::Cancelled => ErrorCode::WrongState,
+            _ => ErrorCode::Internal,
+        }
+    }
+
     pub(crate) fn manifest(field: &'static str, reason: impl Into<String>) -> Self {
         Self::Manifest { field, reason: reason.into() }
     }

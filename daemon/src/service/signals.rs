@@ -5,6 +5,8 @@ use std::io;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::error_code::ErrorCode;
+
 /// A token that is cancelled at the first SIGTERM, SIGINT or SIGHUP. What runs then finishes what must not be torn and
 /// returns; a second signal ends the process at once.
 ///
@@ -29,7 +31,7 @@ pub fn stop_on_signals() -> io::Result<CancellationToken> {
         token.cancel();
         let name = next().await;
         tracing::warn!(signal = name, "ended at once");
-        std::process::exit(130);
+        std::process::exit(i32::from(ErrorCode::Interrupted.exit_code()));
     });
     Ok(stop)
 }

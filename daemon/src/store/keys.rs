@@ -12,7 +12,7 @@ use fedshield_protocol::ids::Round;
 /// The version of the layout.
 pub(super) const FORMAT_KEY: &[u8] = b"format";
 /// The value of [`FORMAT_KEY`].
-pub(super) const FORMAT: &[u8] = &[1];
+pub(super) const FORMAT: &[u8] = &[2];
 
 /// A part of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -30,8 +30,7 @@ impl Ledger {
     /// What the store says.
     pub fn append(&self, record: &CertifiedRecord) -> Result<(), StoreError> {
         let bytes = postcard::to_allocvec(record).map_err(encode)?;
-        self.store.put(&Table::Record.round_key(record.record.round), &bytes)?;
-        self.store.barrier()
+        self.store.put(&Table::Record.round_key(record.record.round), &bytes)
     }
 
     /// All records in the order of their rounds.
@@ -71,8 +70,7 @@ impl Ledger {
     /// What the store says.
     pub fn put_report(&self, report: &RoundReport) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec(report).map_err(encode)?;
-        self.store.put(&Table::Report.round_key(report.round), &bytes)?;
-        self.store.barrier()
+        self.store.put(&Table::Report.round_key(report.round), &bytes)
     }
 
     /// The report of `round`.
@@ -101,8 +99,7 @@ impl Ledger {
     /// What the store says.
     pub fn put_note<T: Serialize>(&self, name: &str, value: &T) -> Result<(), StoreError> {
         let bytes = serde_json::to_vec(value).map_err(encode)?;
-        self.store.put(&Table::Note.name_key(name), &bytes)?;
-        self.store.barrier()
+        self.store.put(&Table::Note.name_key(name), &bytes)
     }
 
     /// A small value of the host from an earlier run.

@@ -2,6 +2,8 @@
 
 mod keys;
 mod ledger;
+mod panics;
+mod seal;
 mod sled_store;
 
 pub use keys::Table;
@@ -70,29 +72,17 @@ pub trait Store: Send + Sync {
     /// What the disk says.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Sets `key`; on disk only after the next [`Self::barrier`].
+    /// Sets `key`, on disk when this returns.
     ///
     /// # Errors
-    /// What the disk says.
+    /// What the disk says; whether the row is there is then known after the next start only.
     fn put(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError>;
-
-    /// Removes `key`, if it is there; on disk only after the next [`Self::barrier`].
-    ///
-    /// # Errors
-    /// What the disk says.
-    fn delete(&self, key: &[u8]) -> Result<(), StoreError>;
 
     /// All rows whose key begins with `prefix`, in the order of their keys.
     ///
     /// # Errors
     /// What the disk says.
     fn scan(&self, prefix: &[u8]) -> Result<Vec<Row>, StoreError>;
-
-    /// Returns when everything before is on disk.
-    ///
-    /// # Errors
-    /// What the disk says.
-    fn barrier(&self) -> Result<(), StoreError>;
 
     /// A corruption error that names this store.
     fn corrupted(&self, reason: String) -> StoreError;

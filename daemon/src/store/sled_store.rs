@@ -1,11 +1,13 @@
-//! The store on sled 0.34.
+//! The store on sled 0.34, with a seal that says what must be in it.
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::keys::{FORMAT, FORMAT_KEY};
+use super::panics::contain;
+use super::seal::{Contents, Seal};
 use super::{Row, Store, StoreError};
 use crate::durable::{self, DiskError};
 
@@ -18,24 +20,33 @@ pub struct SledStore {
     db: sled::Db,
     /// sled's `flush` ends in `sync_file_range`, which is not durable; this handle makes it so.
     file: File,
+    /// What is in it. Held while a row is written: the seal on disk must not fall behind by two.
+    contents: Mutex<Contents>,
 }
 
 impl SledStore {
-    /// Opens or makes the store in `folder`.
+    /// Opens or makes the store in `folder`, and compares all rows with the seal.
     ///
     /// # Errors
     /// [`StoreError::Corrupted`], [`StoreError::InUse`], or what the disk says.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        if folder.exists() && !folder.is_dir() {
+            return Err(corrupted(folder, "it is not a folder"));
+        }
         durable::make_folder(folder)?;
+        let seal = Seal::read(folder)?;
         let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES);
-        // sled 0.34 panics on some damaged files instead of returning an error.
-        let db = catch_unwind(AssertUnwindSafe(|| config.open()))
-            .map_err(|_| corrupted(folder, "it does not open (internal failure)"))?
+        let db = contain(|| config.open())
+            .map_err(|panic| corrupted(folder, &format!("it does not open ({panic})")))?
             .map_err(|error| open_error(folder, error))?;
         let at = folder.join("db");
         let file = File::open(&at).map_err(|error| DiskError::at(&at, error))?;
-        let store = Self { path: folder.to_path_buf(), db, file };
-        store.check_format()?;
+        let mut store =
+            Self { path: folder.to_path_buf(), db, file, contents: Mutex::new(Contents::default()) };
+        let found = store.count()?;
+        store.check_seal(seal, found)?;
+        store.contents = Mutex::new(found);
+        store.check_format(found)?;
         Ok(store)
     }
 
@@ -60,50 +71,73 @@ impl SledStore {
         Ok(Some(aside))
     }
 
-    fn check_format(&self) -> Result<(), StoreError> {
+    /// Reads every row: what cannot be read is found now and not in the middle of a round.
+    fn count(&self) -> Result<Contents, StoreError> {
+        let rows = self.scan(b"")?;
+        Ok(rows.iter().fold(Contents::default(), |all, (key, value)| all.with(key, value)))
+    }
+
+    fn check_seal(&self, seal: Option<Seal>, found: Contents) -> Result<(), StoreError> {
+        let fitting = match seal {
+            Some(seal) => found == seal.before || found == seal.after,
+            None => found == Contents::default(),
+        };
+        if fitting {
+            return Ok(());
+        }
+        let rows = found.rows();
+        Err(match seal.map(|seal| seal.after.rows()) {
+            None => self.corrupted(format!("its seal is gone, {rows} rows are there")),
+            Some(sealed) if sealed == rows => self.corrupted("rows were changed".to_owned()),
+            Some(sealed) => self.corrupted(format!("{rows} rows are there, {sealed} were written")),
+        })
+    }
+
+    fn check_format(&self, found: Contents) -> Result<(), StoreError> {
         match self.get(FORMAT_KEY)?.as_deref() {
             Some(FORMAT) => Ok(()),
-            Some(_) => Err(self.corrupted("it was written by a newer version".to_owned())),
-            None if self.db.is_empty() => {
-                self.put(FORMAT_KEY, FORMAT)?;
-                self.barrier()
-            }
+            Some(_) => Err(self.corrupted("it was written by another version".to_owned())),
+            None if found.rows() == 0 => self.put(FORMAT_KEY, FORMAT),
             None => Err(self.corrupted("its format is not named".to_owned())),
         }
     }
 
-    fn failed(&self, error: sled::Error) -> StoreError {
-        open_error(&self.path, error)
+    /// Calls into sled; what sled cannot do with these files is named as damage.
+    fn sled<T>(&self, call: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, StoreError> {
+        contain(|| call(&self.db))
+            .map_err(|panic| self.corrupted(format!("it cannot be read ({panic})")))?
+            .map_err(|error| open_error(&self.path, error))
     }
 }
 
 impl Store for SledStore {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let value = self.db.get(key).map_err(|error| self.failed(error))?;
-        Ok(value.map(|value| value.to_vec()))
+        self.sled(|db| db.get(key)).map(|value| value.map(|value| value.to_vec()))
     }
 
     fn put(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.db.insert(key, value).map(|_| ()).map_err(|error| self.failed(error))
-    }
-
-    fn delete(&self, key: &[u8]) -> Result<(), StoreError> {
-        self.db.remove(key).map(|_| ()).map_err(|error| self.failed(error))
+        let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = *contents;
+        let old = self.get(key)?;
+        let after = old.iter().fold(before, |all, old| all.without(key, old)).with(key, value);
+        // The seal first: a crash from here on leaves one of its two states.
+        Seal { before, after }.write(&self.path)?;
+        self.sled(|db| {
+            db.insert(key, value)?;
+            db.flush()
+        })?;
+        self.file.sync_all().map_err(|error| DiskError::at(&self.path, error))?;
+        *contents = after;
+        // And again, so that this row cannot get lost unnoticed either.
+        Seal::settled(after).write(&self.path)
     }
 
     fn scan(&self, prefix: &[u8]) -> Result<Vec<Row>, StoreError> {
-        self.db
-            .scan_prefix(prefix)
-            .map(|row| match row {
-                Ok((key, value)) => Ok((key.to_vec(), value.to_vec())),
-                Err(error) => Err(self.failed(error)),
-            })
-            .collect()
-    }
-
-    fn barrier(&self) -> Result<(), StoreError> {
-        self.db.flush().map_err(|error| self.failed(error))?;
-        self.file.sync_all().map_err(|error| DiskError::at(&self.path, error).into())
+        self.sled(|db| {
+            db.scan_prefix(prefix)
+                .map(|row| row.map(|(key, value)| (key.to_vec(), value.to_vec())))
+                .collect()
+        })
     }
 
     fn corrupted(&self, reason: String) -> StoreError {
@@ -122,15 +156,19 @@ fn corrupted(path: &Path, reason: &str) -> StoreError {
 }
 
 fn open_error(path: &Path, error: sled::Error) -> StoreError {
+    use std::io::ErrorKind as Kind;
     match error {
         sled::Error::Io(error) if error.to_string().contains("could not acquire lock") => {
             StoreError::InUse { path: path.to_path_buf() }
         }
-        sled::Error::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-            corrupted(path, "it ends too soon")
-        }
-        sled::Error::Io(error) => DiskError::at(path, error).into(),
-        other => corrupted(path, &other.to_string()),
+        sled::Error::Io(error) => match error.kind() {
+            Kind::UnexpectedEof => corrupted(path, "it ends too soon"),
+            Kind::IsADirectory | Kind::NotADirectory | Kind::InvalidData | Kind::InvalidInput => {
+                corrupted(path, &error.to_string())
+            }
+            _ => DiskError::at(path, error).into(),
+        },
+        other => corrupted(path, other.to_string().lines().next().unwrap_or_default()),
     }
 }
 
@@ -139,23 +177,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_behind_a_barrier_is_there_after_a_restart() {
+    fn what_was_put_is_there_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let store = SledStore::open(folder.path()).unwrap();
         store.put(b"note/b", b"2").unwrap();
         store.put(b"note/a", b"1").unwrap();
-        store.put(b"other", b"3").unwrap();
-        store.delete(b"other").unwrap();
-        store.barrier().unwrap();
+        store.put(b"note/b", b"3").unwrap();
         assert!(matches!(SledStore::open(folder.path()), Err(StoreError::InUse { .. })));
         drop(store);
         let store = SledStore::open(folder.path()).unwrap();
         let rows = store.scan(b"note/").unwrap();
         assert_eq!(
             rows,
-            [(b"note/a".to_vec(), b"1".to_vec()), (b"note/b".to_vec(), b"2".to_vec())]
+            [(b"note/a".to_vec(), b"1".to_vec()), (b"note/b".to_vec(), b"3".to_vec())]
         );
-        assert_eq!(store.get(b"other").unwrap(), None);
     }
 
     #[test]

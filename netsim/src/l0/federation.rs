@@ -4,12 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
-use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, MemberIndex};
+use fedshield_protocol::ids::{IdentityKey, MemberIndex};
 use fedshield_protocol::machine::Config;
-use fedshield_protocol::manifest::{
-    Adapter, Algorithm, Deadlines, Encryption, Manifest, Member, Pruning, Real, Rules,
-    ServerOptimizer, Training, ValidManifest,
-};
+use fedshield_protocol::manifest::{Deadlines, Manifest, Rules, ValidManifest};
 
 use super::signatures::{KeyedHash, Secrets};
 
@@ -23,10 +20,6 @@ pub struct Federation {
     secrets: Secrets,
 }
 
-fn real(value: f64) -> Real {
-    Real::new(value).unwrap_or_else(|| unreachable!("a finite literal"))
-}
-
 impl Federation {
     /// A federation of `member_count` members with the usual choices.
     ///
@@ -34,10 +27,8 @@ impl Federation {
     /// If `member_count` is outside what manifests allow.
     #[must_use]
     pub fn new(member_count: u16) -> Self {
-        let keys: Vec<SigningKey> =
-            (0..member_count).map(|i| SigningKey::from_bytes(&[i as u8 + 1; 32])).collect();
-        let manifest = manifest(member_count, &keys);
-        let manifest = match ValidManifest::check(manifest) {
+        let keys: Vec<SigningKey> = (0..member_count).map(fedshield_fixtures::key).collect();
+        let manifest = match ValidManifest::check(manifest(member_count)) {
             Ok(manifest) => Arc::new(manifest),
             Err(error) => panic!("the simulation's own manifest: {error}"),
         };
@@ -72,47 +63,14 @@ impl Federation {
     }
 }
 
-fn manifest(member_count: u16, keys: &[SigningKey]) -> Manifest {
-    let members = keys
-        .iter()
-        .enumerate()
-        .map(|(i, key)| Member {
-            name: format!("member-{i}"),
-            identity_key: IdentityKey(key.verifying_key().to_bytes()),
-            sealing_key: vec![i as u8 + 1; 32],
-            addresses: Vec::new(),
-        })
-        .collect();
+fn manifest(member_count: u16) -> Manifest {
+    let mut members = fedshield_fixtures::members(member_count);
+    members.iter_mut().for_each(|member| member.addresses.clear());
     Manifest {
         name: "simulation".into(),
-        founding_id: Digest([7; 32]),
-        epoch: Epoch(0),
         rounds: 1000,
         min_contributors: Rules::default_contributors(member_count),
         committee_size: Rules::default_committee(member_count),
-        weight_cap: 1000,
-        base_model: Digest([1; 32]),
-        adapter: Adapter { rank: 8, alpha: 16, target_modules: vec!["q_proj".into()] },
-        training: Training {
-            algorithm: Algorithm::Rolora,
-            steps_per_round: 10,
-            batch_size: 4,
-            sequence_length: 128,
-            learning_rate: real(1e-3),
-            learning_rate_final: real(1e-4),
-            max_gradient_norm: real(1.0),
-            template: "alpaca".into(),
-        },
-        pruning: Pruning {
-            initial: real(0.0),
-            last: real(0.5),
-            start_round: 0,
-            end_round: 2,
-            explore: real(0.1),
-            memory: real(0.9),
-        },
-        encryption: Encryption { preset: "rlwe-sum/b16/n16".into(), clip: real(0.1) },
-        server_optimizer: ServerOptimizer::Plain { rate: real(1.0) },
         deadlines: Deadlines {
             commit_ms: 3_000,
             transfer_ms: 3_000,
@@ -121,5 +79,6 @@ fn manifest(member_count: u16, keys: &[SigningKey]) -> Manifest {
             round_ms: 12_000,
         },
         members,
+        ..fedshield_fixtures::terms()
     }
 }

@@ -18,6 +18,8 @@ pub enum Bug {
     TooFewContributors,
     /// An update is sent again although it was in a decided set.
     SpentResent,
+    /// Whether a voter supports a set depends on the ciphertexts that it happens to hold.
+    ValidByHolding,
 }
 
 impl Bug {
@@ -30,6 +32,10 @@ impl Bug {
             }
             Self::LowThreshold => rules.threshold = rules.one_honest(),
             Self::TooFewContributors => rules.min_contributors = 2,
+            #[cfg(feature = "planted-bugs")]
+            Self::ValidByHolding => rules.vote_by_holding = true,
+            #[cfg(not(feature = "planted-bugs"))]
+            Self::ValidByHolding => {}
             Self::VotesNotPersisted | Self::SpentResent => {}
         }
     }

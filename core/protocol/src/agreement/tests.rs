@@ -11,6 +11,8 @@ const RULES: Rules = Rules {
     threshold: 3,
     min_contributors: 3,
     committee_size: 3,
+    #[cfg(feature = "planted-bugs")]
+    vote_by_holding: false,
 };
 
 fn election() -> Election {

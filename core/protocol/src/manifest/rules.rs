@@ -17,6 +17,9 @@ pub struct Rules {
     pub min_contributors: u16,
     /// Members that add ciphertexts.
     pub committee_size: u16,
+    /// A planted bug: a voter supports only what it holds itself.
+    #[cfg(feature = "planted-bugs")]
+    pub vote_by_holding: bool,
 }
 
 impl Rules {
@@ -31,6 +34,8 @@ impl Rules {
             threshold: quorum,
             min_contributors: manifest.min_contributors,
             committee_size: manifest.committee_size,
+            #[cfg(feature = "planted-bugs")]
+            vote_by_holding: false,
         }
     }
 

@@ -58,7 +58,25 @@ impl Machine {
             opinion.valid.insert(id);
             opinion.candidate = Some(id);
         }
+        #[cfg(feature = "planted-bugs")]
+        if self.config.rules().vote_by_holding {
+            self.doubt_what_is_not_held(&mut opinion);
+        }
         opinion
+    }
+
+    /// The bug that the head of this file rules out: a set counts as valid only where all its ciphertexts are.
+    #[cfg(feature = "planted-bugs")]
+    fn doubt_what_is_not_held(&self, opinion: &mut Opinion) {
+        let held = |id: &crate::ids::Digest| match self.round.values.get(id) {
+            Some(Value::Aggregate { set, .. }) => set.iter().all(|(_, digest)| {
+                let known = self.round.commitments.get(digest);
+                known.is_some_and(|known| known.whole)
+            }),
+            _ => true,
+        };
+        opinion.valid.retain(held);
+        opinion.valid_if_backed.retain(held);
     }
 
     /// Whether `set` and `aggregate` follow from what the proposal carries.

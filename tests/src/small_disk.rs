@@ -1,0 +1,108 @@
+//! A disk of a few megabytes that can be filled: a tmpfs in a mount namespace of its own.
+//!
+//! Nothing is mounted where others could see it: the namespace belongs to a process that waits, and the files are reached
+//! through `/proc/<its id>/root`. When the process goes, the disk goes.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// Set to `1` where namespaces are not allowed, to leave these tests out knowingly.
+const LEAVE_OUT: &str = "FEDSHIELD_NO_NAMESPACES";
+
+/// A small disk; gone when dropped.
+pub struct SmallDisk {
+    holder: Child,
+    path: PathBuf,
+}
+
+impl SmallDisk {
+    /// A disk of `kib` KiB. `None` only if the environment says to leave these tests out.
+    ///
+    /// # Panics
+    /// If the system refuses it, with what to do.
+    pub fn new(kib: u32) -> Option<Self> {
+        if std::env::var_os(LEAVE_OUT).is_some_and(|value| value == "1") {
+            eprintln!("NOT TESTED: a full disk, because {LEAVE_OUT}=1");
+            return None;
+        }
+        let folder = "/tmp";
+        let script =
+            format!("mount -t tmpfs -o size={kib}k,mode=700 none {folder} && echo ready && exec cat");
+        let mut refusals = Vec::new();
+        // An own user namespace needs no privileges; where those are switched off, root can do without.
+        for flags in [["--user", "--map-root-user", "--mount"].as_slice(), &["--mount"]] {
+            match Self::hold(flags, &script) {
+                Ok(holder) => {
+                    let path = PathBuf::from(format!("/proc/{}/root{folder}", holder.id()));
+                    return Some(Self { holder, path });
+                }
+                Err(refusal) => refusals.push(refusal),
+            }
+        }
+        panic!(
+            "a full disk cannot be tested here: `unshare` with a tmpfs is refused ({}). Allow user \
+             namespaces, run as root, or set {LEAVE_OUT}=1 to leave these tests out",
+            refusals.join("; ")
+        );
+    }
+
+    fn hold(flags: &[&str], script: &str) -> Result<Child, String> {
+        let mut holder = Command::new("unshare")
+            .args(flags)
+            .args(["sh", "-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        let mut line = String::new();
+        let stdout = holder.stdout.take().ok_or("no output")?;
+        let _ = BufReader::new(stdout).read_line(&mut line);
+        if line.trim() == "ready" {
+            return Ok(holder);
+        }
+        let output = holder.wait_with_output().map_err(|error| error.to_string())?;
+        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Fills it to the last byte.
+    ///
+    /// # Panics
+    /// If it cannot be written at all.
+    pub fn fill(&self) {
+        let mut file = File::create(self.ballast()).expect("the ballast can be made");
+        let block = [0x5a; 4096];
+        while let Ok(written) = file.write(&block) {
+            if written == 0 {
+                break;
+            }
+        }
+    }
+
+    /// Makes room again.
+    ///
+    /// # Panics
+    /// If it was not filled.
+    pub fn make_room(&self) {
+        fs::remove_file(self.ballast()).expect("the ballast is there");
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.path.join("ballast")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Fails only if it is gone already.
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}

@@ -1,0 +1,63 @@
+//! What systemd sees: readiness, the watchdog's pulse and an orderly stop, on a notification socket.
+
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+use fedshield_tests::{Daemon, Program, Work, make_home};
+
+/// Takes messages until one of them has the line.
+fn wait_for(socket: &UnixDatagram, line: &str) {
+    let mut heard = Vec::new();
+    let mut bytes = [0; 4096];
+    loop {
+        let length = match socket.recv(&mut bytes) {
+            Ok(length) => length,
+            Err(error) => panic!("{line} did not come ({error}), but {heard:?}"),
+        };
+        let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
+        if text.lines().any(|part| part == line) {
+            return;
+        }
+        heard.push(text);
+    }
+}
+
+#[test]
+fn systemd_is_told() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path = folder.path().join("notify.sock");
+    let socket = UnixDatagram::bind(&path).expect("the socket can be made");
+    socket.set_read_timeout(Some(Duration::from_secs(120))).expect("it takes a limit");
+    let plain = Program::new(env!("CARGO_BIN_EXE_fedshield-node"));
+    let program = plain
+        .clone()
+        .with("NOTIFY_SOCKET", path.display().to_string())
+        .with("WATCHDOG_USEC", "300000");
+    let home = folder.path().join("node");
+    let cli = Program::new(env!("CARGO_BIN_EXE_fedshield"));
+    make_home(&cli, &home, "node", &Work::domains()[0]);
+
+    let mut daemon = Daemon::start_service(&program, &home, &[]);
+    wait_for(&socket, "READY=1");
+    assert!(daemon.status().is_some(), "a node that is ready answers");
+    for _ in 0..3 {
+        wait_for(&socket, "WATCHDOG=1");
+    }
+    daemon.signal("TERM");
+    wait_for(&socket, "STOPPING=1");
+    assert_eq!(daemon.wait(), Some(0), "{}", daemon.tail());
+}
+
+#[test]
+fn a_node_that_cannot_start_is_never_ready() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path = folder.path().join("notify.sock");
+    let socket = UnixDatagram::bind(&path).expect("the socket can be made");
+    socket.set_nonblocking(true).expect("it need not wait");
+    let program = Program::new(env!("CARGO_BIN_EXE_fedshield-node"))
+        .with("NOTIFY_SOCKET", path.display().to_string());
+    let run = program.run(&folder.path().join("no-home"), Vec::<String>::new());
+    assert_ne!(run.code, 0);
+    let mut bytes = [0; 4096];
+    assert!(socket.recv(&mut bytes).is_err(), "nothing was said");
+}
