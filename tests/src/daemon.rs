@@ -6,8 +6,8 @@ use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use fedshieldd::control::ControlClient;
 use fedshield_protocol::record::CertifiedRecord;
+use fedshieldd::control::ControlClient;
 use fedshieldd::control::api::{NodeStatus, RoundReport};
 use fedshieldd::home::Home;
 
