@@ -49,11 +49,11 @@ impl ControlError {
     }
 }
 
-/// A bound control socket. The socket file goes when serving ends.
+/// A bound control socket. The socket file goes with it, also if it is never served.
 #[derive(Debug)]
 pub struct ControlServer {
     listener: UnixListener,
-    path: PathBuf,
+    file: RemoveSocket,
 }
 
 impl ControlServer {
@@ -85,13 +85,13 @@ impl ControlServer {
         })();
         let _ = fs::remove_dir_all(&private);
         let listener = bound.map_err(disk)?;
-        Ok(Self { listener, path: path.to_path_buf() })
+        Ok(Self { listener, file: RemoveSocket(path.to_path_buf()) })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.file.0
     }
 
     /// Answers until `stop`, then finishes the requests under way.
@@ -99,7 +99,7 @@ impl ControlServer {
     /// # Errors
     /// What the socket says.
     pub async fn serve(self, port: ControlPort, stop: CancellationToken) -> io::Result<()> {
-        let _remove = RemoveSocket(self.path);
+        let _remove = self.file;
         axum::serve(self.listener, router(port))
             .with_graceful_shutdown(stop.cancelled_owned())
             .await
@@ -114,7 +114,8 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file here that is no socket"))
 }
 
-/// Removes the socket file when serving ends.
+/// Removes the socket file when dropped.
+#[derive(Debug)]
 struct RemoveSocket(PathBuf);
 
 impl Drop for RemoveSocket {

@@ -54,13 +54,15 @@ pub(super) async fn start(
     let spare = SpareTime::new(config.training.threads)?;
     let model = open_model(sources).await?;
     let base_model = model.digest();
+    // Bound before the network: whoever sees that this node listens can talk to it, and waits a moment for the answer.
+    let control = bind_control(home, &config)?;
     let (net, net_events) = listen(&config, &identity, &objects).await?;
     let local = Local { member: own_entry(home, &config, &identity, &secrets, &net)?, base_model };
     let founding =
         Founding::open(home, Arc::clone(&identity), local, Arc::new(NetJoinPort(net.clone())))?;
     let (port, ControlHost { commands, status }) =
         control_channel(first_status(&config, &identity, &net));
-    serve_control(home, &config, port.clone(), stop)?;
+    serve_control(control, port.clone(), stop);
     let http = serve_http(&config, port, stop).await?;
     status.send_modify(|status| status.http = http);
     Ok(Node {
@@ -202,21 +204,18 @@ fn first_status(config: &Config, identity: &Identity, net: &NetHandle) -> NodeSt
     }
 }
 
-fn serve_control(
-    home: &Home,
-    config: &Config,
-    port: ControlPort,
-    stop: &CancellationToken,
-) -> Result<(), NodeError> {
+fn bind_control(home: &Home, config: &Config) -> Result<ControlServer, NodeError> {
     let path = config.control.socket.clone().unwrap_or_else(|| home.control_socket());
-    let server = ControlServer::bind(&path)?;
+    Ok(ControlServer::bind(&path)?)
+}
+
+fn serve_control(server: ControlServer, port: ControlPort, stop: &CancellationToken) {
     let stop = stop.clone();
     tokio::spawn(async move {
         if let Err(error) = server.serve(port, stop).await {
             tracing::error!(%error, "the control socket failed");
         }
     });
-    Ok(())
 }
 
 async fn serve_http(

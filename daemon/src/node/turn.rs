@@ -101,6 +101,8 @@ impl Node {
             };
             match woken {
                 Woken::Stop => return Ok(()),
+                // On the way out everything that this loop listens to ends, in no order.
+                _ if stop.is_cancelled() => return Ok(()),
                 Woken::Network(None) => return Err(NodeError::Gone("the network")),
                 Woken::Network(Some(event)) => self.on_network(event).await?,
                 Woken::Command(None) => return Err(NodeError::Gone("the control socket")),
