@@ -99,6 +99,8 @@ impl Node {
             };
             match woken {
                 Woken::Stop => return Ok(()),
+                // The stop reaches control socket and network as well: their ends are not unexpected then.
+                Woken::Network(None) | Woken::Command(None) if stop.is_cancelled() => return Ok(()),
                 Woken::Network(None) => return Err(NodeError::Gone("the network")),
                 Woken::Network(Some(event)) => self.on_network(event).await?,
                 Woken::Command(None) => return Err(NodeError::Gone("the control socket")),
