@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use fedshieldd::control::api::{ApiError, ErrorBody, ErrorCode};
+use fedshieldd::durable::DiskError;
 
 use crate::screen::Colours;
 
@@ -54,6 +55,16 @@ impl Failure {
             std::io::ErrorKind::PermissionDenied => failure(ErrorCode::InvalidRequest)
                 .next("run the command as the owner of this path, or choose another"),
             _ => failure(ErrorCode::Internal),
+        }
+    }
+
+    /// What the disk said about a file that was being written.
+    #[must_use]
+    pub fn from_disk(error: &DiskError, path: &Path) -> Self {
+        let failure = Self::new(error.code(), error.to_string()).at(path.display());
+        match error {
+            DiskError::Full { .. } => failure.next("make room on that disk, then try again"),
+            DiskError::Io { .. } => failure,
         }
     }
 

@@ -66,14 +66,14 @@ fn a_node_that_is_refused_can_join_again() {
     let mut making = Making::start(3);
     making.federation.new_draft(&terms());
     making.federation.join(1);
-    // The owner loses its draft: it no longer knows the invite under which the node has joined.
+    // The owner starts over: it no longer knows the invite under which the node has joined.
     making.restart_owner(|home| std::fs::remove_file(home.draft()).expect("there is a draft"));
+    making.federation.new_draft(&terms());
     making.federation.daemons[1].wait_for_log(&["\"founding\"", "does not know"], LIMIT);
     making.state_of(1, NodeState::Idle);
     let status = making.federation.daemons[1].status().expect("it still answers");
     assert!(status.last_error.is_some_and(|error| error.contains("invite")));
-    // A new draft, and the same running node joins it and gets through to the end.
-    making.federation.new_draft(&terms());
+    // The same running node joins the new draft and gets through to the end.
     making.federation.join(1);
     making.federation.join(2);
     let owner = making.federation.daemons[OWNER].home.clone();
@@ -97,9 +97,10 @@ fn a_node_that_has_signed_asks_again_after_a_refusal() {
         let members = daemons[OWNER].status().and_then(|status| status.federation);
         members.is_some_and(|federation| federation.signed.contains(&"m1".to_owned()))
     });
-    // Its signature is out: it must not leave, whatever an owner without its draft says, and asks again.
+    // Its signature is out: it must not leave, whatever an owner says that has lost its draft, and asks again.
     let kept = making.federation.folder().join("kept");
     making.restart_owner(|home| std::fs::rename(home.draft(), &kept).expect("there is a draft"));
+    making.federation.new_draft(&terms());
     making.federation.daemons[1].wait_for_log(&["\"founding\"", "does not know"], LIMIT);
     making.federation.daemons[1].wait_for_log(&["\"founding\"", "does not know"], LIMIT);
     making.restart_owner(|home| std::fs::rename(&kept, home.draft()).expect("it can be put back"));

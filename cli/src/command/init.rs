@@ -9,6 +9,7 @@ use fedshieldd::config::{
     Config, DataConfig, HttpConfig, Loaded, ModelConfig, Overrides, default_file,
 };
 use fedshieldd::control::api::ErrorCode;
+use fedshieldd::durable;
 use fedshieldd::home::Home;
 use fedshieldd::identity::{Identity, IdentityError, Passphrase, Protection};
 use serde::Serialize;
@@ -134,8 +135,9 @@ pub fn make_node(new: &NewNode) -> Result<MadeNode, Failure> {
     let text = config_file(&config, &home)?;
     fs::create_dir_all(home.path())
         .map_err(|error| Failure::io("make the home", home.path(), &error))?;
-    fs::write(home.config(), text)
-        .map_err(|error| Failure::io("write the configuration", &home.config(), &error))?;
+    // All of it or nothing: half a configuration would refuse the next attempt.
+    durable::replace(&home.config(), text.as_bytes())
+        .map_err(|error| Failure::from_disk(&error, &home.config()))?;
     let identity = Identity::create(&home.identity(), &new.protection).map_err(|error| {
         // A home with half a node in it would refuse the next attempt.
         let _ = fs::remove_file(home.config());

@@ -35,6 +35,7 @@ impl SledStore {
         }
         durable::make_folder(folder)?;
         let seal = Seal::read(folder)?;
+        drop_snapshots(folder)?;
         let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES);
         let db = contain(|| config.open())
             .map_err(|panic| corrupted(folder, &format!("it does not open ({panic})")))?
@@ -153,6 +154,19 @@ impl std::fmt::Debug for SledStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SledStore").field("path", &self.path).finish_non_exhaustive()
     }
+}
+
+/// sled's snapshots save it from reading its whole log when it opens. It refuses to open with a damaged one, and leaves an
+/// empty one behind when the disk is full. The log says the same and is short, so none is ever used.
+fn drop_snapshots(folder: &Path) -> Result<(), StoreError> {
+    let entries = std::fs::read_dir(folder).map_err(|error| DiskError::at(folder, error))?;
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with("snap.") {
+            let path = entry.path();
+            std::fs::remove_file(&path).map_err(|error| DiskError::at(&path, error))?;
+        }
+    }
+    Ok(())
 }
 
 fn corrupted(path: &Path, reason: &str) -> StoreError {
