@@ -13,6 +13,7 @@ pub mod http;
 pub mod identity;
 pub mod journal;
 pub mod objects;
+pub mod offline;
 pub mod service;
 pub mod store;
 

@@ -15,6 +15,7 @@
 
 mod apply;
 mod combine;
+mod command;
 mod contribute;
 mod decrypt;
 mod error;
@@ -33,6 +34,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fedshield_protocol::job::{Job, JobOutput};
 
 pub use combine::OpenedSum;
+pub use command::CommandSettings;
 pub use error::PipelineError;
 pub use evaluate::LossComparison;
 pub use learning::{Learning, LearningSources, OpenedModel};

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use fedshield_protocol::ids::{Digest, Epoch, IdentityKey};
 use fedshield_protocol::manifest::{
-    Adapter, Algorithm, Deadlines, Encryption, Manifest, Member, Pruning, Real, ServerOptimizer,
-    Training, ValidManifest,
+    Adapter, Algorithm, Deadlines, Encryption, Manifest, Member, Pruning, PruningRule, Real,
+    ServerOptimizer, Training, ValidManifest,
 };
 use fedshieldd::control::api::{ErrorCode, InviteRequest, JoinRequest, NewFederation, NodeState};
 use fedshieldd::founding::{Founding, FoundingError, JoinPort, JoinPortError, Local};
@@ -111,7 +111,7 @@ fn terms() -> Manifest {
         committee_size: 0,
         weight_cap: 1000,
         base_model: Digest([0; 32]),
-        adapter: Adapter { rank: 8, alpha: 16, target_modules: vec!["q_proj".into()] },
+        adapter: Adapter { rank: 8, alpha: 16, target_modules: vec!["q_proj".into()], first: None },
         training: Training {
             algorithm: Algorithm::Rolora,
             steps_per_round: 10,
@@ -123,6 +123,7 @@ fn terms() -> Manifest {
             template: "alpaca".into(),
         },
         pruning: Pruning {
+            rule: PruningRule::Shared,
             initial: real(0.0),
             last: real(0.5),
             start_round: 1,

@@ -42,6 +42,18 @@ impl Federation {
     /// # Panics
     /// If any step fails.
     pub fn found(program: &Program, terms: &Terms) -> Self {
+        Self::found_with(program, terms, |_| Vec::new())
+    }
+
+    /// The same with settings, `key=value`, for each member.
+    ///
+    /// # Panics
+    /// If any step fails.
+    pub fn found_with(
+        program: &Program,
+        terms: &Terms,
+        settings: impl Fn(usize) -> Vec<String>,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let domains = Work::domains();
         let homes: Vec<PathBuf> = (0..terms.members)
@@ -51,7 +63,15 @@ impl Federation {
                 home
             })
             .collect();
-        let daemons = homes.iter().map(|home| Daemon::start(program, home)).collect();
+        let daemons = homes
+            .iter()
+            .enumerate()
+            .map(|(member, home)| {
+                let settings = settings(member);
+                let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+                Daemon::start_with(program, home, &settings)
+            })
+            .collect();
         let mut federation = Self { daemons, program: program.clone(), folder };
         federation.wait_until("the daemons answer", |daemons| {
             daemons.iter().all(|daemon| daemon.status().is_some())

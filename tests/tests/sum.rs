@@ -13,8 +13,8 @@ use fedshield_he::{
 use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, MemberIndex, Round};
 use fedshield_protocol::job::{Combined, CommitmentBody, Included, Job, JobOutput, RoundStart};
 use fedshield_protocol::manifest::{
-    Adapter, Algorithm, Deadlines, Encryption, Manifest, Member, Pruning, Real, ServerOptimizer,
-    Training, ValidManifest,
+    Adapter, Algorithm, Deadlines, Encryption, Manifest, Member, Pruning, PruningRule, Real,
+    ServerOptimizer, Training, ValidManifest,
 };
 use fedshield_protocol::object::ObjectRef;
 use fedshield_tests::Work;
@@ -60,6 +60,7 @@ fn manifest(base_model: Digest) -> Manifest {
             rank: 2,
             alpha: 4,
             target_modules: vec!["q_proj".to_owned(), "v_proj".to_owned()],
+            first: None,
         },
         training: Training {
             algorithm: Algorithm::Rolora,
@@ -72,6 +73,7 @@ fn manifest(base_model: Digest) -> Manifest {
             template: "alpaca".to_owned(),
         },
         pruning: Pruning {
+            rule: PruningRule::Shared,
             initial: real(0.2),
             last: real(0.5),
             start_round: 0,
@@ -98,6 +100,7 @@ fn party(folder: &Path, index: u16) -> Party {
         train: vec![Work::domains()[usize::from(index)].clone()],
         held_out: Vec::new(),
         held_out_fraction: 0.1,
+        ..LearningSources::default()
     };
     let model = OpenedModel::open(sources).expect("the model reads");
     let valid = ValidManifest::check(manifest(model.digest())).expect("the manifest is valid");

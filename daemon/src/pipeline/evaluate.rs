@@ -58,10 +58,10 @@ impl Pipeline {
         timed(&*self.observer, round, Stage::Evaluate, || {
             let local = self.train_alone(federated.t(), cancel)?;
             let held_out = &learning.data.held_out;
-            let base = learning.trainer.evaluate(None, held_out)?;
-            let loss = |adapter: &GlobalAdapter| {
-                learning.trainer.evaluate(Some(adapter), held_out).map(|e| e.loss)
-            };
+            let trainer = learning.trainer()?;
+            let base = trainer.evaluate(None, held_out)?;
+            let loss =
+                |adapter: &GlobalAdapter| trainer.evaluate(Some(adapter), held_out).map(|e| e.loss);
             Ok(LossComparison {
                 base: base.loss,
                 local: loss(&local)?,
@@ -79,7 +79,7 @@ impl Pipeline {
     /// If the folder cannot be written.
     pub fn export(&self, folder: &std::path::Path) -> Result<(), PipelineError> {
         let global = self.state().global.clone();
-        Ok(fedshield_train::adapter::export_peft(folder, &global, &self.learning.base)?)
+        Ok(fedshield_train::adapter::export_peft(folder, &global, &self.learning.base())?)
     }
 
     /// Applied rounds and root of the common adapter.
@@ -92,7 +92,7 @@ impl Pipeline {
 
     fn train_alone(&self, rounds: u64, cancel: &Cancel) -> Result<GlobalAdapter, PipelineError> {
         let (learning, terms) = (&*self.learning, &self.terms);
-        let mut local = learning.trainer.first_adapter(&terms.settings, terms.federation.0)?;
+        let mut local = learning.first_adapter(terms)?;
         let steps = rounds * terms.settings.steps as u64;
         for t in 0..rounds {
             let seed =
@@ -102,7 +102,8 @@ impl Pipeline {
                 self.observer
                     .step(Round(t), TrainingStep { step: done + step.step, steps, ..step });
             };
-            let result = learning.train(&local, &terms.settings, seed.0, cancel, &on_step)?;
+            let result =
+                learning.train("local-only", &local, &terms.settings, seed.0, cancel, &on_step)?;
             local = local.with_trained(&result.theta)?;
         }
         Ok(local)
@@ -111,10 +112,11 @@ impl Pipeline {
     fn sample(&self, federated: &GlobalAdapter) -> Result<Option<SampleAnswer>, PipelineError> {
         let learning = &*self.learning;
         let Some(held_out) = learning.data.held_out.first() else { return Ok(None) };
+        let trainer = learning.trainer()?;
         let answer = |adapter: Option<&GlobalAdapter>| {
             let greedy =
                 Sampling { max_tokens: SAMPLE_TOKENS, temperature: 0.0, top_p: 1.0, seed: 0 };
-            learning.trainer.answer(adapter, learning.template, &held_out.example, &greedy)
+            trainer.answer(adapter, learning.template, &held_out.example, &greedy)
         };
         Ok(Some(SampleAnswer {
             prompt: question(&held_out.example),

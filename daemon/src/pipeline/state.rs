@@ -33,7 +33,7 @@ impl State {
             let object: ObjectRef = read_value(&pointer)?;
             GlobalAdapter::from_bytes(&objects.read(&object)?)?
         } else {
-            learning.trainer.first_adapter(&terms.settings, terms.federation.0)?
+            learning.first_adapter(terms)?
         };
         let memory = match secrets.get(MEMORY)? {
             Some(bytes) => LocalMemory::from_bytes(&bytes)?,

@@ -7,7 +7,7 @@ use ed25519_dalek::SigningKey;
 use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, MemberIndex};
 use fedshield_protocol::machine::Config;
 use fedshield_protocol::manifest::{
-    Adapter, Algorithm, Deadlines, Encryption, Manifest, Member, Pruning, Real, Rules,
+    Adapter, Algorithm, Deadlines, Encryption, Manifest, Member, Pruning, PruningRule, Real, Rules,
     ServerOptimizer, Training, ValidManifest,
 };
 
@@ -92,7 +92,7 @@ fn manifest(member_count: u16, keys: &[SigningKey]) -> Manifest {
         committee_size: Rules::default_committee(member_count),
         weight_cap: 1000,
         base_model: Digest([1; 32]),
-        adapter: Adapter { rank: 8, alpha: 16, target_modules: vec!["q_proj".into()] },
+        adapter: Adapter { rank: 8, alpha: 16, target_modules: vec!["q_proj".into()], first: None },
         training: Training {
             algorithm: Algorithm::Rolora,
             steps_per_round: 10,
@@ -104,6 +104,7 @@ fn manifest(member_count: u16, keys: &[SigningKey]) -> Manifest {
             template: "alpaca".into(),
         },
         pruning: Pruning {
+            rule: PruningRule::Shared,
             initial: real(0.0),
             last: real(0.5),
             start_round: 0,

@@ -1,10 +1,14 @@
-//! `adapter export`: the common adapter as a Hugging Face PEFT folder.
+//! `adapter ...`: the common adapter as a Hugging Face PEFT folder, and what can be done with such a folder.
+
+mod eval;
+mod merge;
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use fedshieldd::control::api::{ExportRequest, ExportView};
 use fedshieldd::home::Home;
+use fedshieldd::offline::OfflineError;
 
 use super::JsonFlag;
 use crate::connection;
@@ -17,6 +21,10 @@ use crate::table::facts;
 pub enum AdapterCommand {
     /// Write the common adapter as a folder that PEFT loads
     Export(ExportArgs),
+    /// Write base model and adapter as one model that transformers loads (no daemon)
+    Merge(merge::MergeArgs),
+    /// Measure an adapter: loss, perplexity, exact answers, sample answers (no daemon)
+    Eval(Box<eval::EvalArgs>),
 }
 
 /// Arguments of `adapter export`.
@@ -35,9 +43,11 @@ pub struct ExportArgs {
 impl AdapterCommand {
     /// Whether JSON was asked for.
     #[must_use]
-    pub const fn json(&self) -> bool {
+    pub fn json(&self) -> bool {
         match self {
             Self::Export(args) => args.json.json,
+            Self::Merge(args) => args.json.json,
+            Self::Eval(args) => args.json.json,
         }
     }
 }
@@ -45,9 +55,30 @@ impl AdapterCommand {
 /// Runs `adapter ...`.
 ///
 /// # Errors
-/// If no daemon answers, no round has been applied yet, or the folder cannot be written.
+/// `export`: if no daemon answers, no round has been applied yet, or the folder cannot be written; the others: see
+/// their files.
 pub async fn run(command: &AdapterCommand, home: &Home) -> Result<(), Failure> {
-    let AdapterCommand::Export(args) = command;
+    match command {
+        AdapterCommand::Export(args) => export(args, home).await,
+        AdapterCommand::Merge(args) => merge::run(args),
+        AdapterCommand::Eval(args) => eval::run(args),
+    }
+}
+
+fn offline_failure(error: &OfflineError) -> Failure {
+    let failure = Failure::new(error.code(), error.to_string());
+    match error {
+        OfflineError::Model(_) | OfflineError::Adapter(_) => failure.next(
+            "check the path; adapter and base model must be the ones that were trained together",
+        ),
+        OfflineError::Data(_) => {
+            failure.next("`fedshield-cli data check` lists every line that is wrong")
+        }
+        _ => failure,
+    }
+}
+
+async fn export(args: &ExportArgs, home: &Home) -> Result<(), Failure> {
     let request = ExportRequest { directory: absolute(&args.directory)? };
     let view = connection::to(home).export(&request).await?;
     Screen::new(args.json.json).answer(&view, render)
