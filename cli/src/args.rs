@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 use fedshieldd::home::Home;
 
 use crate::command::{
-    adapter, completions, config, daemon, doctor, federation, init, join, ledger, members, pause,
-    rounds, status,
+    adapter, completions, config, daemon, data, doctor, federation, init, join, ledger, members,
+    pause, rounds, status,
 };
 use crate::demo;
 
@@ -67,7 +67,10 @@ pub enum Command {
     Resume(pause::NoArgs),
     /// Stop the daemon in an orderly way
     Stop(pause::NoArgs),
-    /// Export the common adapter
+    /// Look at data before training on it
+    #[command(subcommand)]
+    Data(data::DataCommand),
+    /// Export, merge or measure adapters
     #[command(subcommand)]
     Adapter(adapter::AdapterCommand),
     /// Export or verify the federation's history
@@ -102,6 +105,7 @@ impl Cli {
             Command::Status(args) => args.json(),
             Command::Rounds(args) => args.json.json,
             Command::Adapter(command) => command.json(),
+            Command::Data(command) => command.json(),
             Command::Ledger(command) => command.json(),
             Command::Config(command) => command.json(),
             Command::Doctor(args) => args.json.json,
@@ -144,6 +148,9 @@ mod tests {
             "status --watch",
             "rounds --traffic",
             "adapter export ./adapter",
+            "adapter merge ./adapter --model m --out merged --dtype bf16",
+            "adapter eval ./adapter --model m --data test.jsonl --temperature 0.7 --top-p 0.9",
+            "data check notes.jsonl --held-out test.jsonl --model m --json",
             "ledger export ./history",
             "ledger verify ./history/ledger.fsl",
             "config check",

@@ -8,7 +8,7 @@ pub mod command;
 pub mod connection;
 pub mod demo;
 pub mod failure;
-pub mod offline;
+pub mod stopped;
 pub mod passphrase;
 pub mod run;
 pub mod screen;

@@ -7,8 +7,8 @@ use fedshieldd::control::api::ErrorCode;
 
 use crate::args::{Cli, Command};
 use crate::command::{
-    adapter, completions, config, daemon, doctor, federation, init, join, ledger, members, pause,
-    rounds, status,
+    adapter, completions, config, daemon, data, doctor, federation, init, join, ledger, members,
+    pause, rounds, status,
 };
 use crate::demo;
 use crate::failure::Failure;
@@ -57,6 +57,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Completions(args) => completions::run(args),
         Command::Config(command) => config::run(command, &home),
         Command::Init(args) => init::run(args, &home),
+        Command::Data(command) => data::run(command, &home),
         command => runtime()?.block_on(async {
             match command {
                 Command::Federation(command) => federation::run(command, &home).await,
@@ -75,6 +76,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
                 Command::Daemon(_)
                 | Command::Completions(_)
                 | Command::Config(_)
+                | Command::Data(_)
                 | Command::Init(_) => Ok(()),
             }
         }),

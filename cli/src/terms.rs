@@ -6,7 +6,8 @@ use clap::{Args, ValueEnum};
 use fedshield_protocol::ids::{Digest, Epoch};
 use fedshield_protocol::limits::MAX_MEMBERS;
 use fedshield_protocol::manifest::{
-    Adapter, Algorithm, Deadlines, Encryption, Manifest, Pruning, Real, ServerOptimizer, Training,
+    Adapter, Algorithm, Deadlines, Encryption, Manifest, Pruning, PruningRule, Real,
+    ServerOptimizer, Training,
 };
 use fedshieldd::control::api::ErrorCode;
 
@@ -40,6 +41,15 @@ impl From<AlgorithmName> for Algorithm {
             AlgorithmName::Fedit => Self::Fedit,
         }
     }
+}
+
+/// `--pruning`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PruningName {
+    /// One mask for all members, from earlier sums: saves bytes.
+    Shared,
+    /// Each member's own smallest weights, as the paper does: saves no bytes, for comparison.
+    Local,
 }
 
 /// Flags that change the preset. `federation new` and `demo` share them.
@@ -95,6 +105,9 @@ pub struct TermsFlags {
     /// Momentum of the server optimiser, 0 to below 1; none unless given
     #[arg(long, value_name = "SHARE")]
     pub server_momentum: Option<f64>,
+    /// Who chooses what is left out
+    #[arg(long, value_enum)]
+    pub pruning: Option<PruningName>,
     /// Largest number of examples that counts for one member's weight
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub weight_cap: Option<u32>,
@@ -183,7 +196,12 @@ pub fn terms(
         committee_size: 0,
         weight_cap: flags.weight_cap.unwrap_or(1024),
         base_model: Digest([0; 32]),
-        adapter: Adapter { rank, alpha: flags.alpha.unwrap_or(2 * rank), target_modules: targets },
+        adapter: Adapter {
+            rank,
+            alpha: flags.alpha.unwrap_or(2 * rank),
+            target_modules: targets,
+            first: None,
+        },
         training: Training {
             algorithm: flags.algorithm.unwrap_or(AlgorithmName::Rolora).into(),
             steps_per_round: steps,
@@ -194,7 +212,7 @@ pub fn terms(
             max_gradient_norm: positive("gradient norm", 1.0)?,
             template: flags.template.clone().unwrap_or_else(|| "model".to_owned()),
         },
-        pruning: pruning(rounds, flags.sparsity)?,
+        pruning: pruning(rounds, flags)?,
         encryption: Encryption {
             preset: encryption_preset(flags.bits.as_deref().unwrap_or("16"), members)?,
             clip: positive("--clip", clip)?,
@@ -253,14 +271,19 @@ fn server_optimizer(flags: &TermsFlags) -> Result<ServerOptimizer, Failure> {
 }
 
 /// From 0.2 (or less) to the wanted share, growing over the last four fifths of the run.
-fn pruning(rounds: u64, sparsity: Option<f64>) -> Result<Pruning, Failure> {
-    let last = sparsity.unwrap_or(0.5);
+fn pruning(rounds: u64, flags: &TermsFlags) -> Result<Pruning, Failure> {
+    let last = flags.sparsity.unwrap_or(0.5);
     if !(0.0..=0.95).contains(&last) {
         return Err(Failure::new(ErrorCode::InvalidRequest, format!("{last} is not a share"))
             .at("--sparsity")
             .next("give a number from 0 to 0.95"));
     }
+    let rule = match flags.pruning {
+        Some(PruningName::Local) => PruningRule::Local,
+        Some(PruningName::Shared) | None => PruningRule::Shared,
+    };
     Ok(Pruning {
+        rule,
         initial: real("--sparsity", last.min(0.2))?,
         last: real("--sparsity", last)?,
         start_round: rounds / 5,

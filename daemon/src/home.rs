@@ -124,6 +124,12 @@ impl Home {
         self.0.join("training")
     }
 
+    /// The adapter that the federation starts from, in PEFT form, if its manifest names one.
+    #[must_use]
+    pub fn first_adapter(&self) -> PathBuf {
+        self.0.join("first-adapter")
+    }
+
     /// Makes the folder if it is missing and keeps other daemons out.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The FedShield daemon as a library: the one place where protocol, training, encryption and network meet.
 //!
 //! Read `home` (which file is what), `config`, `identity`, then what is kept (`journal`, `store`, `objects`), how a
-//! federation begins (`founding`), how people look in (`control`, `http`, `offline`), how it runs as a service (`service`).
+//! federation begins (`founding`), how people look in (`control`, `http`, `stopped`, `offline`), how it runs as a service (`service`).
 
 pub mod config;
 pub mod control;
@@ -14,6 +14,7 @@ pub mod identity;
 pub mod journal;
 pub mod objects;
 pub mod service;
+pub mod stopped;
 pub mod store;
 
 pub mod host;

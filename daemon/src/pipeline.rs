@@ -20,6 +20,7 @@
 
 mod apply;
 mod combine;
+mod command;
 mod contribute;
 mod decrypt;
 mod error;
@@ -40,6 +41,7 @@ use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::object::ObjectRef;
 
 pub use combine::OpenedSum;
+pub use command::CommandSettings;
 pub use error::PipelineError;
 pub use evaluate::LossComparison;
 /// Where a member computes.

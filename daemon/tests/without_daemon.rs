@@ -8,7 +8,7 @@ use fedshield_protocol::record::{CertifiedRecord, Outcome, Record};
 use fedshieldd::control::api::ErrorCode;
 use fedshieldd::home::Home;
 use fedshieldd::objects::Objects;
-use fedshieldd::offline::Offline;
+use fedshieldd::stopped::Stopped;
 use fedshieldd::store::{Ledger, SledStore};
 
 fn record(round: u64, outcome: Outcome, adapter: Option<ObjectRef>) -> CertifiedRecord {
@@ -35,7 +35,7 @@ fn applied(adapter: ObjectRef) -> Outcome {
 fn a_home_that_was_never_used_is_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let home = Home::new(folder.path().join("node"));
-    assert!(Offline::open(&home).unwrap().is_none());
+    assert!(Stopped::open(&home).unwrap().is_none());
     assert!(!home.path().exists());
 }
 
@@ -45,7 +45,7 @@ fn a_daemon_that_has_the_home_keeps_readers_out() {
     let home = Home::new(folder.path());
     std::fs::create_dir(home.store()).unwrap();
     let _daemon = home.lock().unwrap();
-    let error = Offline::open(&home).unwrap_err();
+    let error = Stopped::open(&home).unwrap_err();
     assert_eq!(error.code, ErrorCode::AddressInUse);
     assert!(error.hint.unwrap().contains("try again"));
 }
@@ -65,7 +65,7 @@ fn the_ledger_is_read_and_a_missing_adapter_says_who_has_it() {
     assert_eq!(ledger.last_applied().unwrap(), Some((Round(0), adapter)));
     drop(ledger);
 
-    let offline = Offline::open(&home).unwrap().unwrap();
+    let offline = Stopped::open(&home).unwrap().unwrap();
     let bytes = offline.ledger().unwrap();
     assert_eq!(fedshield_protocol::ledger::decode(&bytes).unwrap(), records);
     assert_eq!(offline.rounds().unwrap(), []);

@@ -54,7 +54,21 @@ impl Federation {
         terms: &Terms,
         place: impl Fn(usize) -> Option<PathBuf>,
     ) -> Self {
-        let mut federation = Self::start(program, terms.members, place);
+        let mut federation = Self::start_with(program, terms.members, place, |_| Vec::new());
+        federation.draft(terms);
+        federation
+    }
+
+    /// The same with settings, `key=value`, for each member.
+    ///
+    /// # Panics
+    /// If any step fails.
+    pub fn found_with(
+        program: &Program,
+        terms: &Terms,
+        settings: impl Fn(usize) -> Vec<String>,
+    ) -> Self {
+        let mut federation = Self::start_with(program, terms.members, |_| None, settings);
         federation.draft(terms);
         federation
     }
@@ -68,6 +82,15 @@ impl Federation {
         members: usize,
         place: impl Fn(usize) -> Option<PathBuf>,
     ) -> Self {
+        Self::start_with(program, members, place, |_| Vec::new())
+    }
+
+    fn start_with(
+        program: &Program,
+        members: usize,
+        place: impl Fn(usize) -> Option<PathBuf>,
+        settings: impl Fn(usize) -> Vec<String>,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let domains = Work::domains();
         let homes: Vec<PathBuf> = (0..members)
@@ -78,7 +101,15 @@ impl Federation {
                 home
             })
             .collect();
-        let daemons = homes.iter().map(|home| Daemon::start(program, home)).collect();
+        let daemons = homes
+            .iter()
+            .enumerate()
+            .map(|(member, home)| {
+                let settings = settings(member);
+                let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+                Daemon::start_with(program, home, &settings)
+            })
+            .collect();
         let mut federation = Self { daemons, program: program.clone(), folder };
         federation.wait_until("the daemons answer", |daemons| {
             daemons.iter().all(|daemon| daemon.status().is_some())

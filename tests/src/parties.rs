@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, MemberIndex};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::manifest::{
-    Adapter, Algorithm, Deadlines, Encryption, Manifest, Member, Pruning, Real, ServerOptimizer,
+    Adapter, Algorithm, Deadlines, Encryption, Manifest, Member, Pruning, PruningRule, Real, ServerOptimizer,
     Training, ValidManifest,
 };
 use fedshield_protocol::object::ObjectRef;
@@ -59,6 +59,7 @@ fn manifest(base_model: Digest, members: u16) -> Manifest {
             rank: 2,
             alpha: 4,
             target_modules: vec!["q_proj".to_owned(), "v_proj".to_owned()],
+            first: None,
         },
         training: Training {
             algorithm: Algorithm::Rolora,
@@ -71,6 +72,7 @@ fn manifest(base_model: Digest, members: u16) -> Manifest {
             template: "alpaca".to_owned(),
         },
         pruning: Pruning {
+            rule: PruningRule::Shared,
             initial: real(0.2),
             last: real(0.5),
             start_round: 0,
@@ -100,6 +102,7 @@ fn party(folder: &Path, members: u16, index: u16) -> Party {
         held_out_fraction: 0.1,
         device: ComputeDevice::Cpu,
         gradient_checkpointing: false,
+        ..LearningSources::default()
     };
     let model = OpenedModel::open(sources).expect("the model reads");
     let valid =

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use fedshield_protocol::manifest::Manifest;
+use fedshield_protocol::manifest::{Adapter, Manifest};
 use fedshieldd::control::api::{ErrorCode, FederationView, NewFederation};
 use fedshieldd::home::Home;
+use fedshieldd::offline::{FirstAdapter, OfflineError};
 
 use super::{JsonFlag, word};
 use crate::connection;
@@ -46,6 +47,9 @@ pub struct NewArgs {
     /// Take the terms from a TOML file instead of preset and flags
     #[arg(long, value_name = "FILE", conflicts_with_all = ["preset", "members", "TermsFlags"])]
     pub terms: Option<PathBuf>,
+    /// Start from this adapter (PEFT folder), which sets rank, alpha and projections; every member needs it
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["rank", "alpha", "target_modules"])]
+    pub adapter: Option<PathBuf>,
     /// Print the terms as TOML and change nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -112,11 +116,19 @@ pub async fn run(command: &FederationCommand, home: &Home) -> Result<(), Failure
 }
 
 async fn new(args: &NewArgs, home: &Home, screen: &Screen) -> Result<(), Failure> {
-    let terms = match &args.terms {
+    let mut terms = match &args.terms {
         Some(path) => terms_from_file(path)?,
         None => {
             let name = args.name.as_deref().unwrap_or_default();
             terms(name, args.preset, args.members, &args.flags)?
+        }
+    };
+    let first = match &args.adapter {
+        None => None,
+        Some(folder) => {
+            let first = FirstAdapter::open(folder).map_err(|error| adapter_failure(&error))?;
+            terms.adapter = adapter_terms(&first)?;
+            Some(first)
         }
     };
     if args.dry_run {
@@ -125,11 +137,37 @@ async fn new(args: &NewArgs, home: &Home, screen: &Screen) -> Result<(), Failure
     if args.terms.is_none() && args.members == 3 {
         screen.remark("note: three members need every one of them in every round; use four or more in earnest");
     }
+    if let Some(first) = first {
+        first.keep(home).map_err(|error| adapter_failure(&error))?;
+    }
     let view = connection::to(home).new_federation(&NewFederation { terms }).await?;
     screen.answer(&view, |view, colours| {
         let next = "\nnext: `fedshield-cli invite` once for each member, then `fedshield-cli federation found`\n";
         render(view, colours) + next
     })
+}
+
+/// The adapter's shape in a manifest, with its name.
+fn adapter_terms(first: &FirstAdapter) -> Result<Adapter, Failure> {
+    let (rank, alpha) = (first.spec.rank, first.spec.alpha);
+    let whole = alpha.fract() == 0.0 && (1.0..=65_536.0).contains(&alpha);
+    let rank = u32::try_from(rank).ok().filter(|_| whole).ok_or_else(|| {
+        let what = format!("rank {rank} and alpha {alpha}: a federation's are whole numbers");
+        Failure::new(ErrorCode::InvalidRequest, what).at(first.folder.display())
+    })?;
+    let modules = first.spec.target_modules.iter().map(|module| module.name().to_owned());
+    Ok(Adapter {
+        rank,
+        alpha: alpha as u32,
+        target_modules: modules.collect(),
+        first: Some(first.digest),
+    })
+}
+
+/// An adapter to start from that cannot be used.
+pub(super) fn adapter_failure(error: &OfflineError) -> Failure {
+    Failure::new(error.code(), error.to_string())
+        .next("name a folder with adapter_config.json and adapter_model.safetensors (plain LoRA)")
 }
 
 fn toml_of(terms: &Manifest) -> String {
@@ -181,16 +219,18 @@ pub fn terms_facts(terms: &Manifest) -> Vec<(&'static str, String)> {
         (
             "adapter",
             format!(
-                "rank {}, alpha {}, {}",
+                "rank {}, alpha {}, {}{}",
                 adapter.rank,
                 adapter.alpha,
-                adapter.target_modules.join(" ")
+                adapter.target_modules.join(" "),
+                adapter.first.map_or_else(String::new, |first| format!(", starts from {first}"))
             ),
         ),
         (
             "pruning",
             format!(
-                "{:.0}% to {:.0}%, rounds {} to {}",
+                "{}, {:.0}% to {:.0}%, rounds {} to {}",
+                word(&pruning.rule),
                 pruning.initial.get() * 100.0,
                 pruning.last.get() * 100.0,
                 pruning.start_round,

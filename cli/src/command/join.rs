@@ -1,13 +1,15 @@
 //! `invite` and `join`: how an organisation gets in.
 
 use std::io::{BufRead, IsTerminal, Write};
+use std::path::PathBuf;
 
 use clap::Args;
 use fedshieldd::control::api::{ErrorCode, InviteRequest, InviteView, JoinRequest, JoinView};
 use fedshieldd::home::Home;
+use fedshieldd::offline::FirstAdapter;
 
 use super::JsonFlag;
-use super::federation::terms_facts;
+use super::federation::{adapter_failure, terms_facts};
 use crate::connection;
 use crate::failure::Failure;
 use crate::screen::{Colours, Screen};
@@ -45,6 +47,9 @@ pub struct JoinArgs {
     /// Show the terms and join nothing
     #[arg(long, conflicts_with = "yes")]
     pub show: bool,
+    /// The adapter that the federation starts from, if its terms name one: a PEFT folder
+    #[arg(long, value_name = "DIR")]
+    pub adapter: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) json: JsonFlag,
 }
@@ -78,6 +83,10 @@ pub async fn join(args: &JoinArgs, home: &Home) -> Result<(), Failure> {
     let screen = Screen::new(args.json.json);
     let invite = if args.invite == "-" { first_line()? } else { args.invite.trim().to_owned() };
     let daemon = connection::to(home);
+    if let Some(folder) = &args.adapter {
+        let first = FirstAdapter::open(folder).map_err(|error| adapter_failure(&error))?;
+        first.keep(home).map_err(|error| adapter_failure(&error))?;
+    }
     let request =
         |accept, terms_digest| JoinRequest { invite: invite.clone(), accept, terms_digest };
     let preview = daemon.join(&request(false, None)).await?;

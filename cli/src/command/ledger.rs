@@ -13,13 +13,13 @@ use fedshield_protocol::manifest::{SignedManifest, ValidManifest};
 use fedshieldd::control::ControlClient;
 use fedshieldd::control::api::ErrorCode;
 use fedshieldd::home::Home;
-use fedshieldd::offline::Offline;
+use fedshieldd::stopped::Stopped;
 use serde::Serialize;
 
 use super::JsonFlag;
 use crate::connection;
 use crate::failure::Failure;
-use crate::offline;
+use crate::stopped;
 use crate::screen::{Colours, Screen};
 use crate::table::facts;
 use crate::units;
@@ -159,7 +159,7 @@ async fn ledger_of(home: &Home, screen: &Screen) -> Result<Vec<u8>, Failure> {
             .next("name a ledger file, or another home with `--home`"));
     }
     let answer = connection::to(home).ledger().await;
-    offline::or_home(answer, home, screen, Offline::ledger)
+    stopped::or_home(answer, home, screen, Stopped::ledger)
 }
 
 fn write(bytes: &[u8], home: &Home, directory: &Path) -> Result<PathBuf, Failure> {

@@ -4,6 +4,7 @@ pub mod adapter;
 pub mod completions;
 pub mod config;
 pub mod daemon;
+pub mod data;
 pub mod doctor;
 pub mod federation;
 pub mod init;

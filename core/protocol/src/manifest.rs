@@ -11,7 +11,8 @@ pub use check::ManifestError;
 pub use rules::Rules;
 pub use signed::{FoundingError, SignedManifest, ValidManifest, sign_founding};
 pub use terms::{
-    Adapter, Algorithm, Deadlines, Encryption, Pruning, Real, ServerOptimizer, Training,
+    Adapter, Algorithm, Deadlines, Encryption, Pruning, PruningRule, Real, ServerOptimizer,
+    Training,
 };
 
 use crate::hash::Use;

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use fedshield_train::adapter::{export_model, import_peft};
 use fedshield_train::federated::FederatedSettings;
-use fedshield_train::load::{LoadedModel, write_safetensors};
+use fedshield_train::load::{LoadedModel, Precision, write_safetensors};
 use fedshield_train::{adapter_logits, cpu};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: logits MODEL ADAPTER_FOLDER PROMPTS.txt OUT_FOLDER".into());
     };
     let model = LoadedModel::open(model)?;
-    export_model(&out.join("base"), &model, None, false)?;
+    export_model(&out.join("base"), &model, None, Precision::F32)?;
     let adapter = import_peft(adapter, &model.config, &FederatedSettings::default())?;
     let mut silent = adapter.clone();
     // B = 0 makes the adapter silent, which is the base.

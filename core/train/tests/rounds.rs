@@ -5,9 +5,9 @@ mod fixture;
 use std::ops::ControlFlow;
 
 use fedshield_train::adapter::{export_model, export_peft, import_peft};
-use fedshield_train::data::{DataReport, DataSettings};
+use fedshield_train::data::{DataSet, DataSettings};
 use fedshield_train::federated::{Factor, GlobalAdapter, LocalMemory, OpenedSum};
-use fedshield_train::load::{LoadedModel, save_base};
+use fedshield_train::load::{LoadedModel, Precision, save_base};
 use fedshield_train::{Progress, Sampling, TrainError, TrainSettings, Trainer};
 
 fn go_on(_: &Progress) -> ControlFlow<()> {
@@ -171,7 +171,7 @@ fn bad_data_is_named_by_file_and_line() {
     let check = |text: &str| {
         std::fs::write(&path, text).unwrap();
         let settings = DataSettings { max_length: 96, held_out: 0.0, ..DataSettings::default() };
-        DataReport::check(std::slice::from_ref(&path), trainer.tokenizer(), &settings)
+        DataSet::load(std::slice::from_ref(&path), trainer.tokenizer(), &settings)
             .map_err(|e| e.to_string())
     };
     let cases = [
@@ -186,11 +186,8 @@ fn bad_data_is_named_by_file_and_line() {
         let error = check(&text).unwrap_err();
         assert!(error.contains(expected), "{error} should contain {expected}");
     }
-    let report = check(good).unwrap();
-    assert_eq!((report.train, report.held_out, report.truncated), (1, 0, 0));
-    let labelled: Vec<&str> =
-        report.rendered_tokens.iter().filter(|t| t.1).map(|t| t.0.as_str()).collect();
-    assert_eq!(labelled, ["blue", "<end>"]);
+    let set = check(good).unwrap();
+    assert_eq!((set.train.len(), set.held_out.len(), set.truncated), (1, 0, 0));
 }
 
 #[test]
@@ -204,7 +201,8 @@ fn a_merged_model_is_base_and_adapter() {
     let theta = trainer.train_round(&global, &settings, [1; 32], &data, &mut go_on).unwrap().theta;
     let trained = global.with_trained(&theta).unwrap();
     let out = folder.path().join("merged");
-    export_model(&out, &LoadedModel::open(&model).unwrap(), Some(&trained), false).unwrap();
+    export_model(&out, &LoadedModel::open(&model).unwrap(), Some(&trained), Precision::F32)
+        .unwrap();
     let merged = fixture::trainer(&out);
     let beside = trainer.evaluate(Some(&trained), &data.train).unwrap().loss;
     let inside = merged.evaluate(None, &data.train).unwrap().loss;

@@ -10,6 +10,9 @@ use super::ConfigError;
 
 const MAX_NAME_BYTES: usize = 64;
 const MAX_THREADS: usize = 1024;
+const DEFAULT_COMMAND_TIMEOUT_S: u64 = 3600;
+/// A week.
+const MAX_COMMAND_TIMEOUT_S: u64 = 7 * 24 * 3600;
 
 /// All settings. Relative paths are relative to the home folder once [`Config::rooted`] has been called, as
 /// [`Loaded`](super::Loaded) does.
@@ -62,6 +65,12 @@ pub struct DataConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingConfig {
+    /// Who trains.
+    pub trainer: TrainerKind,
+    /// With `trainer = "command"`: the program and its arguments.
+    pub command: Vec<String>,
+    /// Longest run of the command, in seconds.
+    pub command_timeout_s: u64,
     /// `auto`, `cpu`, `wgpu` or `cuda`; the last two need a build with the feature of that name.
     pub device: String,
     /// Compute each layer's activations again in the backward pass instead of keeping them.
@@ -70,6 +79,17 @@ pub struct TrainingConfig {
     pub threads: usize,
     /// Memory that jobs may use together, in MiB; 0: three quarters of the machine's.
     pub memory_mib: u64,
+}
+
+/// Who trains.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrainerKind {
+    /// This program.
+    #[default]
+    Builtin,
+    /// Another one, which is handed a PEFT folder and gives one back.
+    Command,
 }
 
 /// The control socket.
@@ -131,7 +151,15 @@ impl Default for Config {
 
 impl Default for TrainingConfig {
     fn default() -> Self {
-        Self { device: "cpu".into(), gradient_checkpointing: false, threads: 0, memory_mib: 0 }
+        Self {
+            trainer: TrainerKind::Builtin,
+            command: Vec::new(),
+            command_timeout_s: DEFAULT_COMMAND_TIMEOUT_S,
+            device: "cpu".into(),
+            gradient_checkpointing: false,
+            threads: 0,
+            memory_mib: 0,
+        }
     }
 }
 
@@ -185,6 +213,14 @@ impl Config {
             let names = ComputeDevice::NAMES.join(", ");
             let reason = format!("`{}` is not one of {names}", self.training.device);
             return range("training.device", &reason);
+        }
+        let command = &self.training.command;
+        if self.training.trainer == TrainerKind::Command && command.is_empty() {
+            let hint = "with trainer = \"command\", the program and its arguments";
+            return Err(ConfigError::Missing { key: "training.command", hint });
+        }
+        if !(1..=MAX_COMMAND_TIMEOUT_S).contains(&self.training.command_timeout_s) {
+            return range("training.command_timeout_s", "1 to 604800, which is a week");
         }
         if self.training.threads > MAX_THREADS {
             return range("training.threads", "at most 1024");

@@ -7,7 +7,7 @@ mod sources;
 
 pub use error::ConfigError;
 pub use file::{
-    Config, ControlConfig, DataConfig, HttpConfig, LogConfig, LogFormat, ModelConfig,
+    Config, ControlConfig, DataConfig, HttpConfig, LogConfig, LogFormat, ModelConfig, TrainerKind,
     TrainingConfig,
 };
 pub use load::{Loaded, Overrides, default_file};

@@ -20,7 +20,7 @@ pub enum Kind {
 }
 
 /// Every setting: its key in the file, and what its text becomes.
-pub const SETTINGS: [(&str, Kind); 18] = [
+pub const SETTINGS: [(&str, Kind); 21] = [
     ("name", Kind::Text),
     ("listen", Kind::List),
     ("external_addresses", Kind::List),
@@ -29,6 +29,9 @@ pub const SETTINGS: [(&str, Kind); 18] = [
     ("data.held_out", Kind::List),
     ("data.held_out_fraction", Kind::Number),
     ("data.template", Kind::Text),
+    ("training.trainer", Kind::Text),
+    ("training.command", Kind::List),
+    ("training.command_timeout_s", Kind::Count),
     ("training.device", Kind::Text),
     ("training.gradient_checkpointing", Kind::Flag),
     ("training.threads", Kind::Count),

@@ -28,6 +28,14 @@ pub enum FoundingError {
         /// Digest in the terms.
         expected: Digest,
     },
+    /// The adapter that the federation starts from is not here.
+    #[error("the federation starts from the adapter {wanted}; here {found}")]
+    FirstAdapter {
+        /// Its digest in the terms.
+        wanted: Digest,
+        /// What is here instead.
+        found: String,
+    },
     /// The owner changed the terms.
     #[error("the terms are not those that were accepted: {what}")]
     TermsChanged {
@@ -98,7 +106,7 @@ impl FoundingError {
             Self::Invite(_) => ErrorCode::InviteInvalid,
             Self::InviteUnknown => ErrorCode::InviteUnknown,
             Self::InviteUsed => ErrorCode::InviteUsed,
-            Self::ModelMismatch { .. } => ErrorCode::ModelMismatch,
+            Self::ModelMismatch { .. } | Self::FirstAdapter { .. } => ErrorCode::ModelMismatch,
             Self::TermsChanged { .. } => ErrorCode::TermsChanged,
             Self::Frozen => ErrorCode::DraftFrozen,
             Self::TooFewMembers { .. } => ErrorCode::TooFewMembers,
@@ -130,6 +138,9 @@ impl FoundingError {
             Self::ModelMismatch { .. } => {
                 "set model.path to the same model, byte for byte, as the other members have"
             }
+            Self::FirstAdapter { .. } => {
+                "get the adapter's folder from the owner and name it: `join INVITE --adapter DIR`"
+            }
             Self::TermsChanged { .. } => {
                 "read the new terms (`join --show`) before you accept them"
             }
@@ -158,6 +169,7 @@ impl FoundingError {
                 | Self::InviteUsed
                 | Self::Frozen
                 | Self::ModelMismatch { .. }
+                | Self::FirstAdapter { .. }
                 | Self::TermsChanged { .. }
                 | Self::Refused { .. }
         )

@@ -20,6 +20,7 @@ use crate::control::api::{
 use crate::durable;
 use crate::home::Home;
 use crate::identity::Identity;
+use crate::offline::FirstAdapter;
 
 /// Longest life of an invite: 30 days.
 const MAX_INVITE_S: u64 = 30 * 24 * 3600;
@@ -120,6 +121,7 @@ impl Founding {
     ) -> Result<FederationView, FoundingError> {
         let _one = self.inner.command.lock().await;
         self.check_idle()?;
+        self.check_first_adapter(&request.terms)?;
         let mut id = [0; 32];
         getrandom::fill(&mut id).map_err(|error| FoundingError::Random(error.to_string()))?;
         let terms = Manifest {
@@ -219,6 +221,7 @@ impl Founding {
             let what = "the owner has changed them since they were read".to_owned();
             return Err(FoundingError::TermsChanged { what });
         }
+        self.check_first_adapter(&draft)?;
         self.accept(&invite, &draft).await?;
         view(true)
     }
@@ -410,6 +413,18 @@ impl Founding {
             None if elsewhere => Err(FoundingError::NotOwner),
             None => Err(FoundingError::None),
         }
+    }
+
+    /// Whether the adapter that the terms start from, if they name one, lies in the home.
+    fn check_first_adapter(&self, terms: &Manifest) -> Result<(), FoundingError> {
+        let Some(wanted) = terms.adapter.first else { return Ok(()) };
+        let found = match FirstAdapter::of(&self.inner.home) {
+            Ok(Some(here)) if here.digest == wanted => return Ok(()),
+            Ok(Some(here)) => format!("is {}", here.digest),
+            Ok(None) => "is none".to_owned(),
+            Err(error) => format!("it cannot be read: {error}"),
+        };
+        Err(FoundingError::FirstAdapter { wanted, found })
     }
 
     fn check_idle(&self) -> Result<(), FoundingError> {

@@ -1,6 +1,7 @@
 //! Opens everything that a node needs, in an order in which each failure is found before others notice.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fedshield_net::{Multiaddr, Net, NetConfig, NetEvent, NetHandle, SecretKey, Tuning};
 use fedshield_protocol::manifest::Member;
@@ -12,7 +13,7 @@ use super::NodeError;
 use super::object_port::NetObjects;
 use super::ports::NetJoinPort;
 use super::turn::Node;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, Loaded, TrainerKind};
 use crate::control::api::NodeStatus;
 use crate::control::{ControlHost, ControlPort, ControlServer, control_channel};
 use crate::founding::{Founding, Local};
@@ -22,7 +23,7 @@ use crate::http::{HttpServer, Metrics};
 use crate::identity::{Identity, Passphrase, SecretStore};
 use crate::journal::{Entry, Journal};
 use crate::objects::Objects;
-use crate::pipeline::{LearningSources, OpenedModel};
+use crate::pipeline::{CommandSettings, LearningSources, OpenedModel};
 use crate::randomness::os_random;
 use crate::sealing_keys;
 use crate::store::{Ledger, SledStore};
@@ -49,7 +50,7 @@ pub(super) async fn start(
     }
     let ledger = Arc::new(Ledger::new(Arc::new(SledStore::open(&home.store())?)));
     let objects = Arc::new(Objects::open(&home.objects())?);
-    let sources = sources(&config)?;
+    let sources = sources(&config, home)?;
     use_threads(config.training.threads);
     let spare = SpareTime::new(config.training.threads)?;
     let model = open_model(sources).await?;
@@ -105,7 +106,7 @@ fn open_journal(home: &Home) -> Result<(Journal, Vec<Vec<u8>>), NodeError> {
     Ok((journal, entries))
 }
 
-fn sources(config: &Config) -> Result<LearningSources, NodeError> {
+fn sources(config: &Config, home: &Home) -> Result<LearningSources, NodeError> {
     let missing = |key, what: &str| NodeError::Setting {
         key,
         reason: format!("is not set: {what}, in config.toml or with a flag of `init`"),
@@ -123,6 +124,23 @@ fn sources(config: &Config) -> Result<LearningSources, NodeError> {
         held_out_fraction: config.data.held_out_fraction.unwrap_or(DEFAULT_HELD_OUT),
         device,
         gradient_checkpointing: config.training.gradient_checkpointing,
+        template: config.data.template.clone(),
+        first_adapter: home.first_adapter(),
+        command: command(config, home),
+    })
+}
+
+fn command(config: &Config, home: &Home) -> Option<CommandSettings> {
+    let training = &config.training;
+    (training.trainer == TrainerKind::Command).then(|| {
+        // The program and its requests must find each other whatever folder the daemon was started in.
+        let folder = std::path::absolute(home.path()).unwrap_or_else(|_| home.path().to_path_buf());
+        CommandSettings {
+            program: training.command.clone(),
+            work: folder.join("training").join("command"),
+            folder,
+            timeout: Duration::from_secs(training.command_timeout_s),
+        }
     })
 }
 

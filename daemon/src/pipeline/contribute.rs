@@ -4,7 +4,7 @@ use fedshield_he::{SealingPublicKey, Update, commit_key, encrypt};
 use fedshield_protocol::hash::Use;
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{CommitmentBody, JobOutput, RoundStart};
-use fedshield_train::federated::{GlobalAdapter, Mask, PrunedUpdate};
+use fedshield_train::federated::{GlobalAdapter, Mask, PruneRule, PrunedUpdate};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -88,13 +88,14 @@ impl Pipeline {
         let seed = Use::Mask.digest(&[b"batches", beacon.as_bytes(), &name]).0;
         let result = timed(&*self.observer, round, Stage::Train, || {
             let on_step = |step| self.observer.step(round, Stage::Train, step);
-            self.learning.train(global, &self.terms.settings, seed, cancel, &on_step)
+            self.learning.train("round", global, &self.terms.settings, seed, cancel, &on_step)
         })?;
         let losses = &result.stats.losses;
-        let mean = losses.iter().sum::<f64>() / losses.len().max(1) as f64;
+        // A trainer command may report no steps.
+        let mean = (!losses.is_empty()).then(|| losses.iter().sum::<f64>() / losses.len() as f64);
         let trained = Trained { applied: global.t(), adapter, theta: result.theta };
         self.keep_sealed(TRAINED, &trained)?;
-        Ok((trained.theta, Some(mean)))
+        Ok((trained.theta, mean))
     }
 
     fn prune(
@@ -112,7 +113,14 @@ impl Pipeline {
             let here = state.global.t();
             return Err(PipelineError::Behind { round, wanted: global.t(), here });
         }
-        let update = state.memory.prune(global, theta, mask, clip)?;
+        let schedule = &self.terms.settings.prune;
+        let update = match schedule.rule {
+            PruneRule::Shared => state.memory.prune(global, theta, mask, clip)?,
+            PruneRule::Local => {
+                let rate = schedule.rate(global.t());
+                state.memory.prune_locally(global, theta, rate, clip)?
+            }
+        };
         state.save_memory(&self.secrets)?;
         let sent = Sent {
             applied: global.t(),

@@ -39,6 +39,27 @@ pub enum PipelineError {
     /// Training, pruning or applying.
     #[error(transparent)]
     Train(#[from] fedshield_train::TrainError),
+    /// The trainer command of the configuration.
+    #[error("trainer command `{program}`: {reason}")]
+    Command {
+        /// Its first word.
+        program: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The adapter that the first round starts from is not here.
+    #[error(
+        "the federation starts from the adapter {wanted}, and {}: {found}; get the folder from the federation's owner",
+        path.display()
+    )]
+    FirstAdapter {
+        /// Where it belongs.
+        path: PathBuf,
+        /// Its digest.
+        wanted: fedshield_protocol::ids::Digest,
+        /// What is there instead.
+        found: String,
+    },
     /// Encrypting, sharing or opening.
     #[error(transparent)]
     Encryption(#[from] fedshield_he::Error),

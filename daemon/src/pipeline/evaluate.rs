@@ -62,10 +62,10 @@ impl Pipeline {
             if cancel.is_cancelled() {
                 return Err(PipelineError::Cancelled);
             }
-            let base = learning.trainer.evaluate(None, held_out)?;
-            let loss = |adapter: &GlobalAdapter| {
-                learning.trainer.evaluate(Some(adapter), held_out).map(|e| e.loss)
-            };
+            let trainer = learning.trainer()?;
+            let base = trainer.evaluate(None, held_out)?;
+            let loss =
+                |adapter: &GlobalAdapter| trainer.evaluate(Some(adapter), held_out).map(|e| e.loss);
             Ok(LossComparison {
                 base: base.loss,
                 local: loss(&local)?,
@@ -83,13 +83,13 @@ impl Pipeline {
     /// If the folder cannot be written.
     pub fn export(&self, folder: &std::path::Path) -> Result<ObjectRef, PipelineError> {
         let global = self.state().global.clone();
-        fedshield_train::adapter::export_peft(folder, &global, &self.learning.base)?;
+        fedshield_train::adapter::export_peft(folder, &global, &self.learning.base())?;
         Ok(ObjectRef::of(&global.to_bytes()))
     }
 
     fn train_alone(&self, rounds: u64, cancel: &Cancel) -> Result<GlobalAdapter, PipelineError> {
         let (learning, terms) = (&*self.learning, &self.terms);
-        let mut local = learning.trainer.first_adapter(&terms.settings, terms.federation.0)?;
+        let mut local = learning.first_adapter(terms)?;
         let steps = rounds * terms.settings.steps as u64;
         for t in 0..rounds {
             let seed =
@@ -99,7 +99,8 @@ impl Pipeline {
                 let step = TrainingStep { step: done + step.step, steps, ..step };
                 self.observer.step(Round(t), Stage::Evaluate, step);
             };
-            let result = learning.train(&local, &terms.settings, seed.0, cancel, &on_step)?;
+            let result =
+                learning.train("local-only", &local, &terms.settings, seed.0, cancel, &on_step)?;
             local = local.with_trained(&result.theta)?;
         }
         Ok(local)
@@ -108,10 +109,11 @@ impl Pipeline {
     fn sample(&self, federated: &GlobalAdapter) -> Result<Option<SampleAnswer>, PipelineError> {
         let learning = &*self.learning;
         let Some(held_out) = learning.data.held_out.first() else { return Ok(None) };
+        let trainer = learning.trainer()?;
         let answer = |adapter: Option<&GlobalAdapter>| {
             let greedy =
                 Sampling { max_tokens: SAMPLE_TOKENS, temperature: 0.0, top_p: 1.0, seed: 0 };
-            learning.trainer.answer(adapter, learning.template, &held_out.example, &greedy)
+            trainer.answer(adapter, learning.template, &held_out.example, &greedy)
         };
         Ok(Some(SampleAnswer {
             prompt: question(&held_out.example),

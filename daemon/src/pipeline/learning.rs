@@ -2,21 +2,25 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use fedshield_protocol::ids::Digest;
 use fedshield_train::TrainError;
+use fedshield_train::adapter::PeftAdapter;
 use fedshield_train::data::{DataSet, DataSettings, TokenizedExample, read_jsonl};
-use fedshield_train::federated::{FederatedSettings, GlobalAdapter};
+use fedshield_train::federated::{AdapterLayout, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::LoadedModel;
-use fedshield_train::text::Template;
+use fedshield_train::model::ModelConfig;
+use fedshield_train::text::{Template, TextTokenizer};
 use fedshield_train::{ComputeDevice, Progress, RoundResult, TrainSettings, Trainer};
 
+use super::command::{CommandSettings, CommandTrainer, RequestSettings, Run, write_examples};
 use super::observer::TrainingStep;
 use super::{PipelineError, Terms, measure};
 use crate::host::Cancel;
 
 /// Where model and data are, and how to read them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct LearningSources {
     /// Hugging Face folder or GGUF file.
     pub model: PathBuf,
@@ -30,6 +34,12 @@ pub struct LearningSources {
     pub device: ComputeDevice,
     /// See [`TrainSettings::gradient_checkpointing`].
     pub gradient_checkpointing: bool,
+    /// Template to use instead of the manifest's.
+    pub template: Option<String>,
+    /// PEFT folder that the first round starts from, for a manifest that asks for one.
+    pub first_adapter: PathBuf,
+    /// The program that trains; without one the built-in trainer does.
+    pub command: Option<CommandSettings>,
 }
 
 /// The model's weights, read and named; not yet on a device.
@@ -65,41 +75,74 @@ impl OpenedModel {
         Digest(self.model.digest)
     }
 
-    /// Puts the model on the device and reads the data, as the manifest says.
+    /// Reads the data as the manifest says, and puts the model on the device if it is to be trained here.
     ///
     /// # Errors
     /// Names the data file and line, or the setting.
     pub fn prepare(self, terms: &Terms) -> Result<Learning, PipelineError> {
+        let Self { sources, model } = self;
         let training = &terms.manifest.training;
         let settings = TrainSettings {
             batch_size: training.batch_size as usize,
             max_gradient_norm: training.max_gradient_norm.get(),
-            device: self.sources.device,
-            gradient_checkpointing: self.sources.gradient_checkpointing,
+            device: sources.device,
+            gradient_checkpointing: sources.gradient_checkpointing,
             ..TrainSettings::default()
         };
-        let base = self.sources.model.display().to_string();
+        let named = sources.template.as_deref().map_or(Ok(terms.template), Template::parse)?;
         // A base model without a chat template of its own gets the plainest one.
-        let template = match terms.template {
-            Template::Model if self.model.tokenizer.chat_template.is_none() => Template::Alpaca,
-            named => named,
+        let template = named.or_plain(&model.tokenizer);
+        let length = training.sequence_length as usize;
+        let data = read_data(&sources, &model.tokenizer, template, length)?;
+        let command = match sources.command {
+            None => None,
+            Some(command) => {
+                let request = RequestSettings {
+                    model: sources.model.clone(),
+                    examples: command.work.join("train.jsonl"),
+                    train_files: sources.train,
+                    template: template.name(),
+                    sequence_length: length,
+                    train: settings.clone(),
+                };
+                write_examples(&request.examples, &data.train)?;
+                Some(CommandTrainer { settings: command, request })
+            }
         };
-        let trainer = Trainer::new(self.model, settings)?;
-        let data = read_data(&self.sources, &trainer, template, training.sequence_length as usize)?;
         let sample = measure::sample(&data.held_out);
-        Ok(Learning { trainer, data, sample, template, base })
+        let learning = Learning {
+            config: model.config.clone(),
+            loader: Mutex::new(Some(model)),
+            trainer: OnceLock::new(),
+            settings,
+            command,
+            data,
+            sample,
+            template,
+            base: sources.model,
+            first_adapter: sources.first_adapter,
+        };
+        if learning.command.is_none() {
+            learning.trainer()?;
+        }
+        Ok(learning)
     }
 }
 
 /// Trainer and data of one member.
 pub struct Learning {
-    pub(super) trainer: Trainer,
+    config: ModelConfig,
+    /// Until it is on the device.
+    loader: Mutex<Option<LoadedModel>>,
+    trainer: OnceLock<Trainer>,
+    settings: TrainSettings,
+    command: Option<CommandTrainer>,
     pub(super) data: DataSet,
     /// The part of the held-out data that is measured on after each round.
     pub(super) sample: Vec<TokenizedExample>,
     pub(super) template: Template,
-    /// What PEFT files call the base model.
-    pub(super) base: String,
+    base: PathBuf,
+    first_adapter: PathBuf,
 }
 
 impl Learning {
@@ -109,15 +152,65 @@ impl Learning {
         self.data.train.len()
     }
 
-    /// train: the factors of round `global.t()` after local training.
+    /// What PEFT files call the base model.
+    pub(super) fn base(&self) -> String {
+        self.base.display().to_string()
+    }
+
+    /// The base model on the device: put there at first use, which is the start unless a command trains.
+    pub(super) fn trainer(&self) -> Result<&Trainer, PipelineError> {
+        let mut loader = self.loader.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(trainer) = self.trainer.get() {
+            return Ok(trainer);
+        }
+        let model = loader.take().map_or_else(|| LoadedModel::open(&self.base), Ok)?;
+        let trainer = Trainer::new(model, self.settings.clone())?;
+        Ok(self.trainer.get_or_init(|| trainer))
+    }
+
+    /// The adapter before the first round: expanded from the federation's id, or the one that the manifest names.
+    pub(super) fn first_adapter(&self, terms: &Terms) -> Result<GlobalAdapter, PipelineError> {
+        let Some(wanted) = terms.manifest.adapter.first else {
+            let layout = AdapterLayout::new(&self.config, &terms.settings.adapter)?;
+            return Ok(GlobalAdapter::new(layout, &terms.settings, terms.federation.0));
+        };
+        let path = &self.first_adapter;
+        let missing =
+            |found: String| PipelineError::FirstAdapter { path: path.clone(), wanted, found };
+        let peft = PeftAdapter::open(path).map_err(|error| missing(error.to_string()))?;
+        let digest = Digest(peft.digest()?);
+        if digest != wanted {
+            return Err(missing(format!("there is the adapter {digest}")));
+        }
+        let (spec, agreed) = (peft.spec(), &terms.settings.adapter);
+        let global = peft.global(&self.config, &terms.settings)?;
+        if *global.layout() != AdapterLayout::new(&self.config, agreed)? {
+            return Err(missing(format!("it has {spec}, the manifest says {agreed}")));
+        }
+        Ok(global)
+    }
+
+    /// train: the factors of round `global.t()` after local training. `purpose` is for a trainer command.
     pub(super) fn train(
         &self,
+        purpose: &'static str,
         global: &GlobalAdapter,
         settings: &FederatedSettings,
         seed: [u8; 32],
         cancel: &Cancel,
         on_step: &dyn Fn(TrainingStep),
     ) -> Result<RoundResult, PipelineError> {
+        if let Some(command) = &self.command {
+            let run = Run {
+                purpose,
+                global,
+                model: &self.config,
+                steps: settings.steps,
+                learning_rate: settings.learning_rate.at(global.t()),
+                seed,
+            };
+            return command.train(&run, cancel, on_step);
+        }
         let mut progress = |step: &Progress| {
             on_step(TrainingStep {
                 step: step.step as u64,
@@ -127,7 +220,7 @@ impl Learning {
             });
             if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        match self.trainer.train_round(global, settings, seed, &self.data, &mut progress) {
+        match self.trainer()?.train_round(global, settings, seed, &self.data, &mut progress) {
             Err(TrainError::Cancelled { .. }) => Err(PipelineError::Cancelled),
             other => Ok(other?),
         }
@@ -136,16 +229,16 @@ impl Learning {
 
 fn read_data(
     sources: &LearningSources,
-    trainer: &Trainer,
+    tokenizer: &TextTokenizer,
     template: Template,
     max_length: usize,
 ) -> Result<DataSet, PipelineError> {
     let fraction = if sources.held_out.is_empty() { sources.held_out_fraction } else { 0.0 };
     let settings = DataSettings { template, max_length, held_out: fraction };
-    let mut data = DataSet::load(&sources.train, trainer.tokenizer(), &settings)?;
+    let mut data = DataSet::load(&sources.train, tokenizer, &settings)?;
     if !sources.held_out.is_empty() {
         let settings = DataSettings { held_out: 0.0, ..settings };
-        data.held_out = DataSet::load(&sources.held_out, trainer.tokenizer(), &settings)?.train;
+        data.held_out = DataSet::load(&sources.held_out, tokenizer, &settings)?.train;
     }
     Ok(data)
 }

@@ -54,7 +54,7 @@ impl Pipeline {
             if cancel.is_cancelled() {
                 return Err(PipelineError::Cancelled);
             }
-            let part = self.learning.trainer.evaluate(adapter.as_ref(), chunk)?;
+            let part = self.learning.trainer()?.evaluate(adapter.as_ref(), chunk)?;
             sum += part.loss * part.tokens as f64;
             tokens += part.tokens;
             examples += part.examples;

@@ -35,7 +35,7 @@ impl State {
             if pointer.exists() { read_adapter(objects, &read_value(&pointer)?)? } else { None };
         let global = match kept {
             Some(global) => global,
-            None => learning.trainer.first_adapter(&terms.settings, terms.federation.0)?,
+            None => learning.first_adapter(terms)?,
         };
         let memory = match secrets.get(MEMORY)? {
             Some(bytes) => LocalMemory::from_bytes(&bytes)?,

@@ -4,7 +4,8 @@ use fedshield_he::{Preset, RoundContext};
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::manifest::{self, Manifest, Rules, ValidManifest};
 use fedshield_train::federated::{
-    AdapterSpec, Algorithm, FederatedSettings, LearningRate, PruneSchedule, ServerOptimizer,
+    AdapterSpec, Algorithm, FederatedSettings, LearningRate, PruneRule, PruneSchedule,
+    ServerOptimizer,
 };
 use fedshield_train::model::Projection;
 use fedshield_train::text::Template;
@@ -103,6 +104,10 @@ fn settings_of(manifest: &Manifest) -> Result<FederatedSettings, PipelineError> 
             rounds: manifest.rounds,
         },
         prune: PruneSchedule {
+            rule: match pruning.rule {
+                manifest::PruningRule::Shared => PruneRule::Shared,
+                manifest::PruningRule::Local => PruneRule::Local,
+            },
             start_rate: pruning.initial.get(),
             end_rate: pruning.last.get(),
             start_round: pruning.start_round,

@@ -4,6 +4,8 @@ use core::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::ids::Digest;
+
 /// A finite number that the protocol carries and compares by its bits but never computes with.
 #[derive(Clone, Copy)]
 pub struct Real(f64);
@@ -59,6 +61,9 @@ pub struct Adapter {
     pub alpha: u32,
     /// Projections that get an adapter, for instance `q_proj`.
     pub target_modules: Vec<String>,
+    /// Digest of the adapter that the first round starts from, which every member brings as files, as it does the base
+    /// model. Without it the first factor A is expanded from the federation's id, and B is zero.
+    pub first: Option<Digest>,
 }
 
 /// Which factor is trained and sent in which round.
@@ -95,10 +100,25 @@ pub struct Training {
     pub template: String,
 }
 
+/// Who chooses the coordinates that are left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PruningRule {
+    /// One mask for all, from earlier sums and the beacon: what is left out costs no bytes.
+    #[default]
+    Shared,
+    /// Each member the smallest weights of each of its own factors, as the paper does: zeros are encrypted too, so it
+    /// saves no bytes. Kept for comparison.
+    Local,
+}
+
 /// Which coordinates travel: the share left out grows from `initial` to `last` between two rounds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pruning {
+    /// Who chooses what is left out.
+    #[serde(default)]
+    pub rule: PruningRule,
     /// Share left out before `start_round`, 0 to 1.
     pub initial: Real,
     /// Share left out from `end_round` on, 0 to 1.

@@ -5,4 +5,4 @@ mod merge;
 mod peft;
 
 pub use merge::export_model;
-pub use peft::{export_peft, import_peft};
+pub use peft::{PeftAdapter, export_peft, import_peft};

@@ -1,10 +1,12 @@
 //! Adapters in and out in the Hugging Face PEFT layout.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::config;
-use crate::federated::{AdapterLayout, Factor, FederatedSettings, GlobalAdapter};
+use crate::federated::{
+    AdapterLayout, AdapterSpec, Factor, FederatedSettings, GlobalAdapter, ModuleShape,
+};
 use crate::load::{SafetensorsSource, write_safetensors};
 use crate::model::{ModelConfig, TensorSource};
 use crate::{Result, TrainError};
@@ -20,12 +22,8 @@ pub fn export_peft(folder: &Path, adapter: &GlobalAdapter, base_model: &str) -> 
     let mut tensors = BTreeMap::new();
     for factor in [Factor::A, Factor::B] {
         for (module, range) in layout.ranges(factor) {
-            let (suffix, shape) = match factor {
-                Factor::A => ("lora_A", vec![layout.rank(), module.inputs]),
-                Factor::B => ("lora_B", vec![module.outputs, layout.rank()]),
-            };
-            let name = format!("{}.{suffix}.weight", module.peft_name());
-            tensors.insert(name, (shape, adapter.values(factor)[range].to_vec()));
+            let (name, shape) = tensor_of(layout, module, factor);
+            tensors.insert(name, (shape.to_vec(), adapter.values(factor)[range].to_vec()));
         }
     }
     write_safetensors(&folder.join(WEIGHTS_FILE), &tensors)?;
@@ -34,45 +32,141 @@ pub fn export_peft(folder: &Path, adapter: &GlobalAdapter, base_model: &str) -> 
     std::fs::write(&path, text).map_err(TrainError::io(&path))
 }
 
-/// Reads a PEFT folder as the common adapter of a federation that has not run yet: `t` is 0 and the
-/// settings' adapter is replaced by what the folder says.
+/// A PEFT folder, read: kinds of adapter that are more than `W + alpha/r B A` are refused.
+pub struct PeftAdapter {
+    spec: AdapterSpec,
+    /// The weights' file.
+    path: PathBuf,
+    source: SafetensorsSource,
+}
+
+impl PeftAdapter {
+    /// Opens a folder with `adapter_config.json` and `adapter_model.safetensors`.
+    ///
+    /// # Errors
+    /// A missing file, or a kind of adapter that is more than `W + alpha/r B A`, by its field.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let path = folder.join(CONFIG_FILE);
+        let text = std::fs::read_to_string(&path).map_err(TrainError::io(&path))?;
+        let spec = config::from_json(&text, &path)?;
+        let path = folder.join(WEIGHTS_FILE);
+        let source = SafetensorsSource::open_file(&path)?;
+        Ok(Self { spec, path, source })
+    }
+
+    /// Rank, alpha and projections.
+    pub fn spec(&self) -> &AdapterSpec {
+        &self.spec
+    }
+
+    /// Identifies what the adapter means, whatever else its files say: BLAKE3 over rank, alpha, and name, shape and
+    /// f32 values of every tensor in the order of the names.
+    ///
+    /// # Errors
+    /// A tensor that cannot be read.
+    pub fn digest(&self) -> Result<[u8; 32]> {
+        let mut hasher = blake3::Hasher::new_derive_key("fedshield-train v1 first adapter");
+        hasher.update(&(self.spec.rank as u64).to_le_bytes());
+        hasher.update(&self.spec.alpha.to_bits().to_le_bytes());
+        for name in self.source.names() {
+            let (shape, values) = self.source.read_any(name)?;
+            hasher.update(&(name.len() as u64).to_le_bytes());
+            hasher.update(name.as_bytes());
+            hasher.update(&(shape.len() as u64).to_le_bytes());
+            for length in shape {
+                hasher.update(&(length as u64).to_le_bytes());
+            }
+            for value in values {
+                hasher.update(&value.to_bits().to_le_bytes());
+            }
+        }
+        Ok(*hasher.finalize().as_bytes())
+    }
+
+    /// The adapter as the common one of a federation that has not run yet: `t` is 0, nothing has a score.
+    ///
+    /// # Errors
+    /// A missing or misshapen tensor, or one with a value that is not finite, by name; tensors that no module accounts
+    /// for.
+    pub fn global(
+        &self,
+        model: &ModelConfig,
+        settings: &FederatedSettings,
+    ) -> Result<GlobalAdapter> {
+        let layout = AdapterLayout::new(model, &self.spec)?;
+        let a = self.factor(&layout, Factor::A)?;
+        let b = self.factor(&layout, Factor::B)?;
+        let (stored, read) = (self.source.names().count(), 2 * layout.modules().len());
+        if stored != read {
+            let reason = format!("{stored} tensors stored, {read} expected by {CONFIG_FILE}");
+            return Err(TrainError::format(&self.path, reason));
+        }
+        Ok(GlobalAdapter::from_values(layout, settings, a, b))
+    }
+
+    fn factor(&self, layout: &AdapterLayout, factor: Factor) -> Result<Vec<f32>> {
+        let mut values = Vec::with_capacity(layout.len(factor));
+        for module in layout.modules() {
+            let (name, shape) = tensor_of(layout, module, factor);
+            let tensor = self.source.read(&name, &shape)?;
+            if tensor.iter().any(|value| !value.is_finite()) {
+                return Err(TrainError::tensor(&self.path, &name, "holds a value not finite"));
+            }
+            values.extend(tensor);
+        }
+        Ok(values)
+    }
+
+    /// What another program made of `global` in one round: the values of the factors trained in it, in the order of
+    /// [`GlobalAdapter::trained_values`].
+    ///
+    /// # Errors
+    /// What [`Self::global`] refuses; another rank, alpha or set of projections; a factor that was not to be trained
+    /// this round and has changed all the same, by its tensor.
+    pub fn round_result(&self, global: &GlobalAdapter, model: &ModelConfig) -> Result<Vec<f32>> {
+        let layout = global.layout();
+        if self.spec != layout.spec() {
+            let (found, wanted) = (&self.spec, layout.spec());
+            let reason = format!("describes {found}, the round's adapter is {wanted}");
+            return Err(TrainError::format(&self.path.with_file_name(CONFIG_FILE), reason));
+        }
+        let settings = FederatedSettings { adapter: layout.spec(), ..FederatedSettings::default() };
+        let result = self.global(model, &settings)?;
+        let trained = global.trained_factors();
+        for factor in [Factor::A, Factor::B].into_iter().filter(|f| !trained.contains(f)) {
+            for (module, range) in layout.ranges(factor) {
+                let same = |x: &f32, y: &f32| x.to_bits() == y.to_bits();
+                let (before, after) =
+                    (&global.values(factor)[range.clone()], &result.values(factor)[range]);
+                if !before.iter().zip(after).all(|(x, y)| same(x, y)) {
+                    let (name, _) = tensor_of(layout, module, factor);
+                    let reason = "is frozen this round and must come back as it was";
+                    return Err(TrainError::tensor(&self.path, &name, reason));
+                }
+            }
+        }
+        let values = trained.iter().flat_map(|factor| result.values(*factor));
+        Ok(values.copied().collect())
+    }
+}
+
+/// Reads a PEFT folder; see [`PeftAdapter::global`].
 ///
 /// # Errors
-/// Kinds of adapter that are more than `W + alpha/r B A`; a missing or misshapen tensor, by name; tensors
-/// that no module accounts for.
+/// Those of [`PeftAdapter::open`] and [`PeftAdapter::global`].
 pub fn import_peft(
     folder: &Path,
     model: &ModelConfig,
     settings: &FederatedSettings,
 ) -> Result<GlobalAdapter> {
-    let path = folder.join(CONFIG_FILE);
-    let text = std::fs::read_to_string(&path).map_err(TrainError::io(&path))?;
-    let layout = AdapterLayout::new(model, &config::from_json(&text, &path)?)?;
-    let weights_path = folder.join(WEIGHTS_FILE);
-    let source = SafetensorsSource::open_file(&weights_path)?;
-    let mut read = 0;
-    let mut factor = |factor: Factor, suffix: &str| {
-        let mut values = Vec::with_capacity(layout.len(factor));
-        for module in layout.modules() {
-            let name = format!("{}.{suffix}.weight", module.peft_name());
-            let shape = match factor {
-                Factor::A => [layout.rank(), module.inputs],
-                Factor::B => [module.outputs, layout.rank()],
-            };
-            let tensor = source.read(&name, &shape)?;
-            if tensor.iter().any(|value| !value.is_finite()) {
-                return Err(TrainError::tensor(&weights_path, &name, "holds a value not finite"));
-            }
-            values.extend(tensor);
-            read += 1;
-        }
-        Ok(values)
+    PeftAdapter::open(folder)?.global(model, settings)
+}
+
+/// Name and shape of a module's factor in the PEFT layout.
+fn tensor_of(layout: &AdapterLayout, module: &ModuleShape, factor: Factor) -> (String, [usize; 2]) {
+    let (suffix, shape) = match factor {
+        Factor::A => ("lora_A", [layout.rank(), module.inputs]),
+        Factor::B => ("lora_B", [module.outputs, layout.rank()]),
     };
-    let (a, b) = (factor(Factor::A, "lora_A")?, factor(Factor::B, "lora_B")?);
-    let stored = source.names().count();
-    if stored != read {
-        let reason = format!("{stored} tensors stored, {read} expected by {CONFIG_FILE}");
-        return Err(TrainError::format(&weights_path, reason));
-    }
-    Ok(GlobalAdapter::from_values(layout, settings, a, b))
+    (format!("{}.{suffix}.weight", module.peft_name()), shape)
 }

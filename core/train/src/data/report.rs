@@ -1,32 +1,117 @@
-//! What `data check` shows before anything is trained.
+//! What `data check` says about data before anything is trained on it.
 
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::set::{DataSet, DataSettings};
-use crate::Result;
-use crate::text::{Segment, TextTokenizer};
+use crate::text::Segment;
 
-/// Counts, lengths and one rendered example of a data set.
-#[derive(Clone, Debug, Serialize)]
+/// Counts, lengths, repetitions, what cannot be used, and one example as the model will see it.
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct DataReport {
+    /// The files, in the order in which they were named.
+    pub files: Vec<FileSummary>,
+    /// Name of the template.
+    pub template: String,
+    /// Longest sequence in tokens.
+    pub max_length: usize,
     /// Examples to train on.
     pub train: usize,
     /// Examples kept for evaluation.
     pub held_out: usize,
-    /// Examples that lost their end.
+    /// Examples that lose their end to `max_length`.
     pub truncated: usize,
-    /// Examples left out because nothing of their answer was left.
+    /// The first of them.
+    pub truncated_first: Option<Place>,
+    /// Examples left out because nothing of their answer is left.
     pub dropped: usize,
-    /// Lengths of all kept sequences, in tokens.
+    /// The first of them.
+    pub dropped_first: Option<Place>,
+    /// Lengths of all kept sequences, in tokens, after the cut.
     pub tokens: LengthSummary,
+    /// The same before the cut.
+    pub uncut_tokens: LengthSummary,
     /// Tokens that carry a loss, per sequence.
     pub response_tokens: LengthSummary,
-    /// The first training example, rendered, with its loss mask.
-    pub rendered: Vec<Segment>,
-    /// The same example's tokens, with whether each carries a loss.
-    pub rendered_tokens: Vec<(String, bool)>,
+    /// Lengths before the cut, in bins of equal width.
+    pub histogram: Histogram,
+    /// Examples that stand in the training files more than once.
+    pub duplicates: usize,
+    /// The first of them.
+    pub duplicates_first: Vec<Repeat>,
+    /// Held-out examples that are training examples too: their loss says nothing about new data.
+    pub leaked: usize,
+    /// Held-out examples whose question, apart from case and spaces, is asked in a training example, too.
+    pub leaked_questions: usize,
+    /// The first of both.
+    pub leaked_first: Vec<Repeat>,
+    /// Lines that cannot be used.
+    pub problem_count: usize,
+    /// The first of them.
+    pub problems: Vec<Problem>,
+    /// The first training example as the model sees it.
+    pub rendered: Option<Rendered>,
+}
+
+/// One file.
+#[derive(Clone, Debug, Serialize)]
+pub struct FileSummary {
+    /// Where.
+    pub path: PathBuf,
+    /// Never trained on.
+    pub held_out: bool,
+    /// Lines in Alpaca form.
+    pub alpaca: usize,
+    /// Lines with chat messages or ShareGPT conversations.
+    pub chat: usize,
+    /// Lines that cannot be used.
+    pub bad: usize,
+}
+
+/// A line of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// The file.
+    pub path: PathBuf,
+    /// Its line, counted from 1; 0 when the whole file is meant.
+    pub line: usize,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.path.display(), self.line)
+    }
+}
+
+/// Two lines that say the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Repeat {
+    /// The earlier one, or the one to train on.
+    pub first: Place,
+    /// The later one, or the held-out one.
+    pub again: Place,
+}
+
+/// A line that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Which.
+    pub place: Place,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// An example as the model sees it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rendered {
+    /// Where it stands.
+    pub place: Place,
+    /// Its whole text in pieces, with what carries a loss.
+    pub segments: Vec<Segment>,
+    /// The text of its tokens after the cut, in runs, each with whether it carries a loss.
+    pub runs: Vec<(String, bool)>,
+    /// Its tokens after the cut, each with whether it carries a loss.
+    pub tokens: Vec<(String, bool)>,
 }
 
 /// Summary of a list of lengths.
@@ -38,52 +123,84 @@ pub struct LengthSummary {
     pub min: usize,
     /// Half are at most this.
     pub median: usize,
+    /// 90 in 100 are at most this.
+    pub p90: usize,
     /// 95 in 100 are at most this.
     pub p95: usize,
+    /// 99 in 100 are at most this.
+    pub p99: usize,
     /// Largest.
     pub max: usize,
 }
 
 impl LengthSummary {
-    fn new(mut lengths: Vec<usize>) -> Self {
+    pub(super) fn new(mut lengths: Vec<usize>) -> Self {
         lengths.sort_unstable();
         let at = |percent: usize| {
             let index = (lengths.len() * percent).div_ceil(100).saturating_sub(1);
             lengths.get(index).copied().unwrap_or(0)
         };
-        Self { total: lengths.iter().sum(), min: at(0), median: at(50), p95: at(95), max: at(100) }
+        Self {
+            total: lengths.iter().sum(),
+            min: at(0),
+            median: at(50),
+            p90: at(90),
+            p95: at(95),
+            p99: at(99),
+            max: at(100),
+        }
     }
 }
 
-impl DataReport {
-    /// Reads the files and describes them; fails on the first line that cannot be used.
-    pub fn check(
-        paths: &[PathBuf],
-        tokenizer: &TextTokenizer,
-        settings: &DataSettings,
-    ) -> Result<Self> {
-        Self::new(&DataSet::load(paths, tokenizer, settings)?, tokenizer, settings)
+/// How many lengths lie in each of at most [`BINS`](Self::BINS) bins of equal width, from 1 up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Histogram {
+    /// Lengths in one bin: bin i holds i * width + 1 to (i + 1) * width.
+    pub width: usize,
+    /// Sequences in each bin.
+    pub counts: Vec<usize>,
+}
+
+impl Histogram {
+    /// Most bins.
+    pub const BINS: usize = 10;
+
+    pub(super) fn new(lengths: &[usize]) -> Self {
+        let Some(max) = lengths.iter().copied().max() else { return Self::default() };
+        // The narrowest width of 1, 2 or 5 times a power of ten that needs no more bins.
+        let mut widths = (0u32..).flat_map(|e| [1, 2, 5].map(|m| m * 10usize.saturating_pow(e)));
+        let width = widths.find(|width| max.div_ceil(*width) <= Self::BINS).unwrap_or(max);
+        let mut counts = vec![0; max.div_ceil(width).max(1)];
+        for length in lengths {
+            counts[length.saturating_sub(1) / width] += 1;
+        }
+        Self { width, counts }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_values_that_occur() {
+        let summary = LengthSummary::new((1..=100).rev().collect());
+        assert_eq!((summary.min, summary.median, summary.p90), (1, 50, 90));
+        assert_eq!((summary.p95, summary.p99, summary.max), (95, 99, 100));
+        assert_eq!(summary.total, 5050);
+        assert_eq!(LengthSummary::new(Vec::new()), LengthSummary::default());
+        let one = LengthSummary::new(vec![7]);
+        assert_eq!((one.min, one.median, one.p99, one.max), (7, 7, 7, 7));
     }
 
-    /// Describes a data set that is already loaded.
-    pub fn new(set: &DataSet, tokenizer: &TextTokenizer, settings: &DataSettings) -> Result<Self> {
-        let all = || set.train.iter().chain(&set.held_out).map(|e| &e.sequence);
-        let (mut rendered, mut rendered_tokens) = (Vec::new(), Vec::new());
-        if let Some(first) = set.train.first() {
-            rendered = settings.template.render(&first.example, tokenizer)?;
-            for (id, label) in first.sequence.ids.iter().zip(&first.sequence.labels) {
-                rendered_tokens.push((tokenizer.decode(&[*id], true)?, *label));
-            }
+    #[test]
+    fn every_length_is_in_one_bin() {
+        for max in [1, 9, 10, 11, 99, 512, 1000, 1001] {
+            let lengths: Vec<usize> = (1..=max).collect();
+            let histogram = Histogram::new(&lengths);
+            assert!(histogram.counts.len() <= Histogram::BINS, "{max}");
+            assert_eq!(histogram.counts.iter().sum::<usize>(), max, "{max}");
+            assert!(histogram.counts[0] <= histogram.width);
         }
-        Ok(Self {
-            train: set.train.len(),
-            held_out: set.held_out.len(),
-            truncated: set.truncated,
-            dropped: set.dropped,
-            tokens: LengthSummary::new(all().map(|s| s.ids.len()).collect()),
-            response_tokens: LengthSummary::new(all().map(|s| s.label_count()).collect()),
-            rendered,
-            rendered_tokens,
-        })
     }
 }

@@ -56,14 +56,23 @@ impl DataSet {
         tokenizer: &TextTokenizer,
         settings: &DataSettings,
     ) -> Result<Self> {
-        let mut examples = Vec::new();
+        settings.check()?;
+        let mut set = Self::default();
         for path in paths {
-            examples.extend(read_jsonl(path)?);
+            for (line, example) in read_examples(path)? {
+                set.add(example?, tokenizer, settings).map_err(at_line(path, line))?;
+            }
         }
-        let set = Self::new(examples, tokenizer, settings)?;
         if set.train.is_empty() {
             let path = paths.first().map_or(Path::new("data"), PathBuf::as_path);
-            return Err(TrainError::data(path, 0, "no example to train on"));
+            let reason = match set.dropped {
+                0 => "no example to train on".to_owned(),
+                dropped => format!(
+                    "no example to train on: {dropped} lost their whole answer to the limit of {} tokens",
+                    settings.max_length
+                ),
+            };
+            return Err(TrainError::data(path, 0, reason));
         }
         Ok(set)
     }
@@ -74,30 +83,68 @@ impl DataSet {
         tokenizer: &TextTokenizer,
         settings: &DataSettings,
     ) -> Result<Self> {
-        if !(0.0..1.0).contains(&settings.held_out) {
-            return Err(TrainError::setting("held_out", "must be at least 0 and below 1"));
-        }
-        if settings.max_length < 2 {
-            return Err(TrainError::setting("max_length", "must be at least 2"));
-        }
+        settings.check()?;
         let mut set = Self::default();
         for example in examples {
-            let segments = settings.template.render(&example, tokenizer)?;
-            let mut sequence = tokenize(tokenizer, &segments)?;
-            if sequence.ids.len() > settings.max_length {
-                sequence.ids.truncate(settings.max_length);
-                sequence.labels.truncate(settings.max_length);
-                set.truncated += 1;
-            }
-            if sequence.label_count() == 0 {
-                set.dropped += 1;
-                continue;
-            }
-            let held_out = is_held_out(&example, settings.held_out);
-            let tokenized = TokenizedExample { example, sequence };
-            if held_out { set.held_out.push(tokenized) } else { set.train.push(tokenized) }
+            set.add(example, tokenizer, settings)?;
         }
         Ok(set)
+    }
+
+    fn add(
+        &mut self,
+        example: Example,
+        tokenizer: &TextTokenizer,
+        settings: &DataSettings,
+    ) -> Result<()> {
+        let (sequence, full_length) = settings.sequence(&example, tokenizer)?;
+        self.truncated += usize::from(full_length > sequence.ids.len());
+        if sequence.label_count() == 0 {
+            self.dropped += 1;
+            return Ok(());
+        }
+        let held_out = is_held_out(&example, settings.held_out);
+        let tokenized = TokenizedExample { example, sequence };
+        if held_out {
+            self.held_out.push(tokenized)
+        } else {
+            self.train.push(tokenized)
+        }
+        Ok(())
+    }
+}
+
+impl DataSettings {
+    /// Fails on the first setting that cannot work.
+    pub(super) fn check(&self) -> Result<()> {
+        if !(0.0..1.0).contains(&self.held_out) {
+            return Err(TrainError::setting("held_out", "must be at least 0 and below 1"));
+        }
+        if self.max_length < 2 {
+            return Err(TrainError::setting("max_length", "must be at least 2"));
+        }
+        Ok(())
+    }
+
+    /// Tokens and loss mask of an example, cut to `max_length`, and the length before the cut.
+    pub(super) fn sequence(
+        &self,
+        example: &Example,
+        tokenizer: &TextTokenizer,
+    ) -> Result<(TokenSequence, usize)> {
+        let mut sequence = tokenize(tokenizer, &self.template.render(example, tokenizer)?)?;
+        let full_length = sequence.ids.len();
+        sequence.ids.truncate(self.max_length);
+        sequence.labels.truncate(self.max_length);
+        Ok((sequence, full_length))
+    }
+}
+
+/// Names the line that an error comes from, unless the error names one already.
+pub(super) fn at_line(path: &Path, line: usize) -> impl Fn(TrainError) -> TrainError + '_ {
+    move |error| match error {
+        named @ TrainError::Data { .. } => named,
+        other => TrainError::data(path, line, other.to_string()),
     }
 }
 
@@ -111,13 +158,31 @@ pub fn is_held_out(example: &Example, fraction: f64) -> bool {
 }
 
 /// Reads the examples of a JSONL file; empty lines are skipped.
+///
+/// # Errors
+/// The first line that cannot be used; a file without examples.
 pub fn read_jsonl(path: &Path) -> Result<Vec<Example>> {
+    read_examples(path)?.into_iter().map(|(_, example)| example).collect()
+}
+
+/// Each line of a JSONL file that is not empty: its number, counted from 1, and its example or what is wrong with it.
+///
+/// # Errors
+/// If the file cannot be read or has no such line.
+pub(super) fn read_examples(path: &Path) -> Result<Vec<(usize, Result<Example>)>> {
     let file = File::open(path).map_err(TrainError::io(path))?;
     let mut examples = Vec::new();
-    for (index, line) in BufReader::new(file).lines().enumerate() {
-        let line = line.map_err(|e| TrainError::data(path, index + 1, e.to_string()))?;
-        if !line.trim().is_empty() {
-            examples.push(Example::parse(&line, path, index + 1)?);
+    let mut bytes = Vec::new();
+    let mut reader = BufReader::new(file);
+    for line in 1.. {
+        bytes.clear();
+        if reader.read_until(b'\n', &mut bytes).map_err(TrainError::io(path))? == 0 {
+            break;
+        }
+        match std::str::from_utf8(&bytes) {
+            Ok(text) if text.trim().is_empty() => {}
+            Ok(text) => examples.push((line, Example::parse(text.trim_end(), path, line))),
+            Err(_) => examples.push((line, Err(TrainError::data(path, line, "not UTF-8 text")))),
         }
     }
     if examples.is_empty() {

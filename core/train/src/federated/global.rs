@@ -3,6 +3,7 @@
 use super::algorithm::Algorithm;
 use super::layout::{AdapterLayout, Factor};
 use super::mask::Mask;
+use super::schedule::PruneRule;
 use super::server::ServerOptimizer;
 use super::settings::FederatedSettings;
 use crate::random::Stream;
@@ -107,7 +108,7 @@ impl GlobalAdapter {
 
     /// The mask of the next round. `beacon` is the round's public randomness.
     pub fn mask(&self, settings: &FederatedSettings, beacon: [u8; 32]) -> Mask {
-        if self.algorithm.is_first(self.t) {
+        if settings.prune.rule == PruneRule::Local || self.algorithm.is_first(self.t) {
             return Mask::full(self.trained_len());
         }
         let scores = self.join(|state| &state.scores);

@@ -24,6 +24,13 @@ impl Default for AdapterSpec {
     }
 }
 
+impl std::fmt::Display for AdapterSpec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = self.target_modules.iter().map(|p| p.name()).collect();
+        write!(f, "rank {}, alpha {}, {}", self.rank, self.alpha, names.join(" "))
+    }
+}
+
 /// One of the two matrices of an adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

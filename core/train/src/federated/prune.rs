@@ -5,6 +5,7 @@ use std::path::Path;
 use super::codec::{Reader, put_floats};
 use super::global::GlobalAdapter;
 use super::layout::{AdapterLayout, Factor};
+use super::local::zero_smallest;
 use super::mask::Mask;
 use crate::{Result, TrainError};
 
@@ -94,6 +95,43 @@ impl LocalMemory {
         let factors = global.trained_factors().to_vec();
         self.pending = Some(Pending { t: global.t(), factors, delta });
         Ok(PrunedUpdate { mask, values, clipped })
+    }
+
+    /// Prunes by the paper's rule: of theta (with what an earlier round left out, if this member was not in it), the
+    /// `rate` smallest weights of each tensor become zero, and x = clip(theta - g) is sent at every coordinate. So,
+    /// but for the clipping, the mean of what members send makes the mean of their pruned weights the next adapter.
+    /// There is no error feedback: what was pruned is forgotten once the update is spent.
+    pub fn prune_locally(
+        &mut self,
+        global: &GlobalAdapter,
+        theta: &[f32],
+        rate: f64,
+        clip: f32,
+    ) -> Result<PrunedUpdate> {
+        let g = global.trained_values();
+        if theta.len() != g.len() {
+            let (got, want) = (theta.len(), g.len());
+            return Err(TrainError::Adapter(format!("an update of {got} values for {want}")));
+        }
+        let factors = global.trained_factors().to_vec();
+        let memory = factors.iter().flat_map(|factor| self.factor(*factor));
+        let mut weights: Vec<f32> = theta.iter().zip(memory).map(|(theta, e)| theta + e).collect();
+        if weights.iter().any(|value| !value.is_finite()) {
+            return Err(TrainError::NotFinite { step: 0, what: "update" });
+        }
+        zero_smallest(global.layout(), &factors, rate, &mut weights);
+        let mut clipped = 0;
+        let values: Vec<f32> = weights
+            .iter()
+            .zip(&g)
+            .map(|(weight, g)| {
+                let x = weight - g;
+                clipped += usize::from(x.abs() > clip);
+                x.clamp(-clip, clip)
+            })
+            .collect();
+        self.pending = Some(Pending { t: global.t(), factors, delta: values.clone() });
+        Ok(PrunedUpdate { mask: Mask::full(values.len()), values, clipped })
     }
 
     /// The round's contributors are decided and this member is among them: what was sent is spent and

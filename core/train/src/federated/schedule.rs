@@ -31,10 +31,24 @@ impl LearningRate {
     }
 }
 
+/// Who chooses the coordinates that are left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PruneRule {
+    /// One mask for all members, so that only what survives is sent.
+    #[default]
+    Shared,
+    /// The paper's: each member sets the smallest weights of each of its own factors to zero and sends every
+    /// coordinate.
+    Local,
+}
+
 /// The paper's schedule of the pruning rate, with its rounds given by the run's length by default.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PruneSchedule {
+    /// Who chooses.
+    pub rule: PruneRule,
     /// Fraction pruned up to `start_round`.
     pub start_rate: f64,
     /// Fraction pruned from `end_round` on.
@@ -50,7 +64,14 @@ pub struct PruneSchedule {
 
 impl Default for PruneSchedule {
     fn default() -> Self {
-        Self { start_rate: 0.2, end_rate: 0.5, start_round: 4, end_round: 20, explore: 0.05 }
+        Self {
+            rule: PruneRule::default(),
+            start_rate: 0.2,
+            end_rate: 0.5,
+            start_round: 4,
+            end_round: 20,
+            explore: 0.05,
+        }
     }
 }
 
@@ -62,7 +83,7 @@ impl PruneSchedule {
 
     /// The same rate in every round after the first ones.
     pub fn constant(rate: f64) -> Self {
-        Self { start_rate: rate, end_rate: rate, start_round: 0, end_round: 1, explore: 0.05 }
+        Self { start_rate: rate, end_rate: rate, start_round: 0, end_round: 1, ..Self::default() }
     }
 
     /// The paper's rates with rounds at 0.2 and 1.0 of a run of `rounds`.
@@ -128,7 +149,7 @@ mod tests {
             end_rate: 0.5,
             start_round: 40,
             end_round: 200,
-            explore: 0.05,
+            ..PruneSchedule::default()
         };
         assert_eq!(schedule.rate(0), 0.2);
         assert_eq!(schedule.rate(40), 0.2);

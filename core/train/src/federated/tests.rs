@@ -280,3 +280,80 @@ const PINNED_ROUNDS: [&str; 5] = [
 fn short(digest: [u8; 32]) -> String {
     digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+fn local(rate: f64) -> FederatedSettings {
+    let rule = PruneRule::Local;
+    let prune = PruneSchedule { rule, ..PruneSchedule::constant(rate) };
+    FederatedSettings { clip_factor: 1e3, ..settings(Algorithm::FedIt, prune) }
+}
+
+#[test]
+fn local_pruning_sends_everything_and_zeroes_the_smallest_weights_of_each_tensor() {
+    let settings = local(0.25);
+    let global = adapter(&settings);
+    let mask = global.mask(&settings, [1; 32]);
+    assert_eq!(mask.len(), mask.dense_len());
+    let theta = moved(&global, &mut Stream::new([4; 32], "test"), 0.5);
+    let mut memory = LocalMemory::new(global.layout());
+    let update = memory.prune_locally(&global, &theta, 0.25, settings.clip(0)).unwrap();
+    assert_eq!(update.mask, mask);
+    let weights: Vec<f32> =
+        global.trained_values().iter().zip(&update.values).map(|(g, x)| g + x).collect();
+    let mut start = 0;
+    for factor in global.trained_factors() {
+        for (module, range) in global.layout().ranges(*factor) {
+            let tensor = start..start + range.len();
+            start = tensor.end;
+            let (pruned, dense) = (&weights[tensor.clone()], &theta[tensor]);
+            let kept = |i: &usize| pruned[*i].abs() > 1e-6;
+            let (kept, gone): (Vec<usize>, Vec<usize>) = (0..dense.len()).partition(kept);
+            assert_eq!(gone.len(), dense.len() / 4, "{module:?}");
+            let smallest = kept.iter().map(|i| dense[*i].abs()).fold(f32::MAX, f32::min);
+            assert!(gone.iter().all(|i| dense[*i].abs() <= smallest));
+        }
+    }
+}
+
+#[test]
+fn the_mean_of_locally_pruned_weights_is_the_next_adapter() {
+    let settings = local(0.5);
+    let global = adapter(&settings);
+    let (clip, scale) = (settings.clip(0), settings.scale(0, 30, 1));
+    let mask = global.mask(&settings, [1; 32]);
+    let (mut sum, mut mean) = (vec![0i64; mask.len()], vec![0f64; mask.len()]);
+    let mut stream = Stream::new([8; 32], "test");
+    for _ in 0..3 {
+        let theta = moved(&global, &mut stream, 0.5);
+        let mut memory = LocalMemory::new(global.layout());
+        let update = memory.prune_locally(&global, &theta, 0.5, clip).unwrap();
+        for (index, (x, g)) in update.values.iter().zip(global.trained_values()).enumerate() {
+            sum[index] += (scale * f64::from(*x)).round() as i64;
+            mean[index] += f64::from(x + g) / 3.0;
+        }
+    }
+    let opened = OpenedSum { values: &sum, scale, weight_sum: 3, contributors: 3, weight_cap: 1 };
+    let next = global.apply(&settings, &mask, &opened).unwrap();
+    let values = [Factor::A, Factor::B].map(|factor| next.values(factor).to_vec()).concat();
+    let worst = values.iter().zip(&mean).map(|(v, m)| (f64::from(*v) - m).abs());
+    assert!(worst.fold(0f64, f64::max) < 1e-5);
+}
+
+#[test]
+fn local_pruning_forgets_what_it_pruned_but_not_an_update_that_was_left_out() {
+    let settings = local(0.5);
+    let global = adapter(&settings);
+    let theta = moved(&global, &mut Stream::new([4; 32], "test"), 0.5);
+    let mut memory = LocalMemory::new(global.layout());
+    let update = memory.prune_locally(&global, &theta, 0.5, settings.clip(0)).unwrap();
+    memory.spend(0, &update.mask, &update.values).unwrap();
+    let empty = LocalMemory::new(global.layout());
+    assert!(memory == empty);
+    memory.prune_locally(&global, &theta, 0.5, settings.clip(0)).unwrap();
+    memory.skip(true);
+    let remembered = [memory.factor(Factor::A), memory.factor(Factor::B)].concat();
+    assert_eq!(remembered, update.values);
+    let mut bad = theta;
+    bad[3] = f32::NAN;
+    let refused = memory.prune_locally(&global, &bad, 0.5, 1.0);
+    assert!(matches!(refused, Err(crate::TrainError::NotFinite { what: "update", .. })));
+}

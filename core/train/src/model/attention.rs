@@ -3,6 +3,8 @@
 //! Query heads that share a key head are stacked along the sequence axis, so that keys and values
 //! are never repeated: q is `[batch, kv_heads, group * len, head_dim]`.
 
+use std::sync::Arc;
+
 use burn::tensor::Tensor;
 
 use super::config::ModelConfig;
@@ -16,12 +18,14 @@ pub(crate) struct AttentionShape {
     pub(crate) heads: usize,
     pub(crate) kv_heads: usize,
     pub(crate) head_dim: usize,
+    /// For packed rows: where each token's own example begins, see [`Batch`](super::Batch).
+    pub(crate) starts: Option<Arc<Vec<u32>>>,
 }
 
 impl AttentionShape {
     pub(crate) fn new(config: &ModelConfig, batch: usize, len: usize) -> Self {
         let (heads, kv_heads, head_dim) = (config.heads, config.kv_heads, config.head_dim);
-        Self { batch, len, heads, kv_heads, head_dim }
+        Self { batch, len, heads, kv_heads, head_dim, starts: None }
     }
 
     fn group(&self) -> usize {
@@ -67,7 +71,8 @@ pub(crate) fn forward(
 ) -> (Tensor<4>, AttentionSaved) {
     let q = shape.stack(q);
     let scores = q.clone().matmul(k.clone().transpose());
-    let probabilities = kernels::causal_softmax(scores, window);
+    let probabilities =
+        kernels::causal_softmax(scores, window, shape.starts.as_ref().map(|s| s.as_slice()));
     let out = probabilities.clone().matmul(v.clone()).reshape(shape.queries());
     (out, AttentionSaved { q, k, v, probabilities })
 }

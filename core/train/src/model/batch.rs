@@ -1,5 +1,7 @@
 //! A padded batch of token sequences with the positions that carry a loss.
 
+use std::sync::Arc;
+
 use crate::{Result, TrainError};
 
 /// One tokenised example. `labels[i]` says whether token `i` is part of the response, that is,
@@ -33,6 +35,8 @@ pub struct Batch {
     pub(crate) ids: Vec<u32>,
     pub(crate) sequences: usize,
     pub(crate) len: usize,
+    /// For packed rows: `[sequences * len]`, the position at which each token's own example begins.
+    pub(crate) starts: Option<Arc<Vec<u32>>>,
     /// Rows (sequence * len + position) whose next token is predicted, ascending.
     pub(crate) rows: Vec<u32>,
     /// The token to predict at each of `rows`.
@@ -43,30 +47,72 @@ impl Batch {
     /// Pads `sequences` to the longest of them. Fails when no token of the batch carries a loss.
     pub fn new(sequences: &[&TokenSequence]) -> Result<Self> {
         let len = sequences.iter().map(|s| s.ids.len()).max().unwrap_or(0);
-        let mut batch = Self {
-            ids: vec![0; sequences.len() * len],
-            sequences: sequences.len(),
-            len,
-            rows: Vec::new(),
-            targets: Vec::new(),
-        };
+        let mut batch = Self::empty(sequences.len(), len);
         for (index, sequence) in sequences.iter().enumerate() {
-            if sequence.ids.len() != sequence.labels.len() {
-                return Err(TrainError::setting("labels", "as many labels as tokens are needed"));
+            batch.put(sequence, index * len)?;
+        }
+        batch.check()
+    }
+
+    /// Puts short sequences one behind the other into rows as long as the longest of them, so that little is padded.
+    /// Attention does not cross from one to the next, and rotary positions matter by their differences only, so the
+    /// loss is that of [`Self::new`]. Fails when no token of the batch carries a loss.
+    pub fn packed(sequences: &[&TokenSequence]) -> Result<Self> {
+        let len = sequences.iter().map(|s| s.ids.len()).max().unwrap_or(0);
+        // First fit, the longest first; a stable order keeps rounds repeatable.
+        let mut order: Vec<&TokenSequence> = sequences.to_vec();
+        order.sort_by_key(|sequence| std::cmp::Reverse(sequence.ids.len()));
+        let mut used: Vec<usize> = Vec::new();
+        let mut places = Vec::with_capacity(order.len());
+        for sequence in &order {
+            let size = sequence.ids.len();
+            let row = used.iter().position(|used| used + size <= len).unwrap_or(used.len());
+            if row == used.len() {
+                used.push(0);
             }
-            let start = index * len;
-            batch.ids[start..start + sequence.ids.len()].copy_from_slice(&sequence.ids);
-            for position in 1..sequence.ids.len() {
-                if sequence.labels[position] {
-                    batch.rows.push((start + position - 1) as u32);
-                    batch.targets.push(sequence.ids[position]);
-                }
+            places.push(row * len + used[row]);
+            used[row] += size;
+        }
+        let mut batch = Self::empty(used.len(), len);
+        let mut starts: Vec<u32> = (0..used.len() * len).map(|at| (at % len) as u32).collect();
+        for (sequence, place) in order.into_iter().zip(places) {
+            batch.put(sequence, place)?;
+            starts[place..place + sequence.ids.len()].fill((place % len) as u32);
+        }
+        batch.starts = Some(Arc::new(starts));
+        batch.check()
+    }
+
+    fn empty(sequences: usize, len: usize) -> Self {
+        let (ids, starts) = (vec![0; sequences * len], None);
+        Self { ids, sequences, len, starts, rows: Vec::new(), targets: Vec::new() }
+    }
+
+    fn put(&mut self, sequence: &TokenSequence, start: usize) -> Result<()> {
+        if sequence.ids.len() != sequence.labels.len() {
+            return Err(TrainError::setting("labels", "as many labels as tokens are needed"));
+        }
+        self.ids[start..start + sequence.ids.len()].copy_from_slice(&sequence.ids);
+        for position in 1..sequence.ids.len() {
+            if sequence.labels[position] {
+                self.rows.push((start + position - 1) as u32);
+                self.targets.push(sequence.ids[position]);
             }
         }
-        if batch.rows.is_empty() {
+        Ok(())
+    }
+
+    /// The loss is taken at ascending rows.
+    fn check(mut self) -> Result<Self> {
+        if self.rows.is_empty() {
             return Err(TrainError::setting("batch", "no token in it carries a loss"));
         }
-        Ok(batch)
+        if !self.rows.is_sorted() {
+            let mut pairs: Vec<_> = self.rows.iter().copied().zip(self.targets).collect();
+            pairs.sort_unstable();
+            (self.rows, self.targets) = pairs.into_iter().unzip();
+        }
+        Ok(self)
     }
 
     /// Tokens that carry a loss.

@@ -133,7 +133,7 @@ impl Decoder {
     pub(crate) fn loss_sum(&self, lora: &LoraLayers, batch: &Batch) -> Result<f64> {
         self.check(batch)?;
         let wants = Wants::default();
-        let pass = Pass::new(self, batch.sequences, batch.len, wants);
+        let pass = Pass::over(self, batch, wants);
         let x = pass.hidden(&batch.ids, lora);
         let (h, _) = self.norm.forward(x.select(0, self.ids(&batch.rows)));
         Ok(loss::cross_entropy(&h, self.head(), &batch.targets, None, false).loss_sum)
@@ -149,7 +149,7 @@ impl Decoder {
     ) -> Result<DecoderGradients> {
         self.check(batch)?;
         let begin = Instant::now();
-        let pass = Pass::new(self, batch.sequences, batch.len, wants);
+        let pass = Pass::over(self, batch, wants);
         let mut x = self.embed(&batch.ids);
         let mut saved = Vec::with_capacity(self.layers.len());
         for (index, layer) in self.layers.iter().enumerate() {
@@ -265,6 +265,12 @@ impl<'a> Pass<'a> {
         let shape = AttentionShape::new(config, sequences, len);
         let rope = RopeTable::new(config, len, &decoder.device);
         Self { decoder, shape, rope, wants }
+    }
+
+    fn over(decoder: &'a Decoder, batch: &Batch, wants: Wants) -> Self {
+        let mut pass = Self::new(decoder, batch.sequences, batch.len, wants);
+        pass.shape.starts.clone_from(&batch.starts);
+        pass
     }
 
     fn context(&self, layer: usize) -> LayerContext<'_> {

@@ -38,6 +38,14 @@ impl Template {
         }
     }
 
+    /// This template, or the plainest one where the model's own is asked for and it has none.
+    pub fn or_plain(self, tokenizer: &TextTokenizer) -> Self {
+        match self {
+            Self::Model if tokenizer.chat_template.is_none() => Self::Alpaca,
+            named => named,
+        }
+    }
+
     /// The name in configuration files.
     pub fn name(self) -> &'static str {
         match self {

@@ -26,6 +26,8 @@ use crate::{Result, TrainError};
 pub struct TrainSettings {
     /// Sequences computed at a time.
     pub batch_size: usize,
+    /// Puts short examples of a batch into one row, so that less is padded; the loss stays the same.
+    pub packing: bool,
     /// Batches added up before one optimiser step.
     pub accumulation: usize,
     /// The optimiser.
@@ -43,6 +45,7 @@ impl Default for TrainSettings {
     fn default() -> Self {
         Self {
             batch_size: 8,
+            packing: false,
             accumulation: 1,
             optimizer: AdamWSettings::default(),
             max_gradient_norm: 1.0,
@@ -192,7 +195,10 @@ impl Trainer {
                 let picked = order.take(self.settings.batch_size);
                 let sequences: Vec<&TokenSequence> =
                     picked.iter().map(|index| &train[*index].sequence).collect();
-                Batch::new(&sequences)
+                match self.settings.packing {
+                    true => Batch::packed(&sequences),
+                    false => Batch::new(&sequences),
+                }
             })
             .collect()
     }

@@ -36,15 +36,22 @@ pub(crate) fn swiglu_backward(
     (d.clone() * up.clone() * slope, d.clone() * silu)
 }
 
-pub(crate) fn causal_softmax(scores: Tensor<4>, window: Option<usize>) -> Tensor<4> {
-    let [_, _, rows, len] = scores.dims();
-    let mut mask = vec![-1e9f32; rows * len];
+pub(crate) fn causal_softmax(
+    scores: Tensor<4>,
+    window: Option<usize>,
+    starts: Option<&[u32]>,
+) -> Tensor<4> {
+    let [batch, _, rows, len] = scores.dims();
+    let batch = if starts.is_some() { batch } else { 1 };
+    let mut mask = vec![-1e9f32; batch * rows * len];
     for (row, line) in mask.chunks_exact_mut(len).enumerate() {
         let position = row % len;
         let first = window.map_or(0, |w| (position + 1).saturating_sub(w));
+        let first = first.max(starts.map_or(0, |s| s[row / rows * len + position] as usize));
         line[first..=position].fill(0.0);
     }
-    let mask = Tensor::<4>::from_data(TensorData::new(mask, [1, 1, rows, len]), &scores.device());
+    let mask =
+        Tensor::<4>::from_data(TensorData::new(mask, [batch, 1, rows, len]), &scores.device());
     activation::softmax(scores + mask, 3)
 }
 

@@ -64,11 +64,16 @@ pub(crate) fn swiglu_backward(
 }
 
 /// Causal softmax over the last dimension of scores `[batch, heads, group * len, len]`: row i of each run of
-/// `len` rows looks at columns i-window+1..=i. Elsewhere the result is 0.
-pub(crate) fn causal_softmax(scores: Tensor<4>, window: Option<usize>) -> Tensor<4> {
+/// `len` rows looks at columns i-window+1..=i, and with `starts` (`[batch * len]`) none before the row's own start.
+/// Elsewhere the result is 0.
+pub(crate) fn causal_softmax(
+    scores: Tensor<4>,
+    window: Option<usize>,
+    starts: Option<&[u32]>,
+) -> Tensor<4> {
     match HostTensor::borrow(&scores) {
-        Some(_) => host::softmax::forward(scores, window),
-        None => generic::causal_softmax(scores, window),
+        Some(_) => host::softmax::forward(scores, window, starts),
+        None => generic::causal_softmax(scores, window, starts),
     }
 }
 

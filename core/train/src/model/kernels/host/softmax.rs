@@ -5,15 +5,21 @@ use burn::tensor::Tensor;
 use super::exp::exp;
 use super::{HostTensor, for_rows, sum_of, take, tensor};
 
-pub(crate) fn forward(scores: Tensor<4>, window: Option<usize>) -> Tensor<4> {
+pub(crate) fn forward(
+    scores: Tensor<4>,
+    window: Option<usize>,
+    starts: Option<&[u32]>,
+) -> Tensor<4> {
     let (dims, like) = (scores.dims(), Tensor::<1>::empty([1], &scores.device()));
-    let len = dims[3];
+    let (len, batch_rows) = (dims[3], dims[1] * dims[2]);
     let mut p = take(scores);
     for_rows(&mut p, len, |first, run| {
         for (row, line) in run.chunks_exact_mut(len).enumerate() {
             // Runs of `len` query rows follow each other, whatever head they belong to.
             let position = (first + row) % len;
             let begin = window.map_or(0, |w| (position + 1).saturating_sub(w));
+            let own = starts.map_or(0, |s| s[(first + row) / batch_rows * len + position] as usize);
+            let begin = begin.max(own);
             line[..begin].fill(0.0);
             line[position + 1..].fill(0.0);
             let seen = &mut line[begin..=position];

@@ -1,4 +1,7 @@
-//! `adapter export`: the common adapter as a Hugging Face PEFT folder.
+//! `adapter ...`: the common adapter as a Hugging Face PEFT folder, and what can be done with such a folder.
+
+mod eval;
+mod merge;
 
 use std::path::{Path, PathBuf};
 
@@ -6,11 +9,12 @@ use clap::{Args, Subcommand};
 use fedshieldd::config::{Loaded, Overrides};
 use fedshieldd::control::api::{ExportRequest, ExportView};
 use fedshieldd::home::Home;
+use fedshieldd::offline::OfflineError;
 
 use super::JsonFlag;
 use crate::connection;
 use crate::failure::Failure;
-use crate::offline;
+use crate::stopped;
 use crate::screen::{Colours, Screen};
 use crate::table::facts;
 
@@ -19,6 +23,10 @@ use crate::table::facts;
 pub enum AdapterCommand {
     /// Write the common adapter as a folder that PEFT loads
     Export(ExportArgs),
+    /// Write base model and adapter as one model that transformers loads (no daemon)
+    Merge(merge::MergeArgs),
+    /// Measure an adapter: loss, perplexity, exact answers, sample answers (no daemon)
+    Eval(Box<eval::EvalArgs>),
 }
 
 /// Arguments of `adapter export`.
@@ -37,9 +45,11 @@ pub struct ExportArgs {
 impl AdapterCommand {
     /// Whether JSON was asked for.
     #[must_use]
-    pub const fn json(&self) -> bool {
+    pub fn json(&self) -> bool {
         match self {
             Self::Export(args) => args.json.json,
+            Self::Merge(args) => args.json.json,
+            Self::Eval(args) => args.json.json,
         }
     }
 }
@@ -47,14 +57,35 @@ impl AdapterCommand {
 /// Runs `adapter ...`.
 ///
 /// # Errors
-/// If no round has been applied yet, or the folder cannot be written.
+/// `export`: if no daemon answers, no round has been applied yet, or the folder cannot be written; the others: see
+/// their files.
 pub async fn run(command: &AdapterCommand, home: &Home) -> Result<(), Failure> {
-    let AdapterCommand::Export(args) = command;
+    match command {
+        AdapterCommand::Export(args) => export(args, home).await,
+        AdapterCommand::Merge(args) => merge::run(args),
+        AdapterCommand::Eval(args) => eval::run(args),
+    }
+}
+
+fn offline_failure(error: &OfflineError) -> Failure {
+    let failure = Failure::new(error.code(), error.to_string());
+    match error {
+        OfflineError::Model(_) | OfflineError::Adapter(_) => failure.next(
+            "check the path; adapter and base model must be the ones that were trained together",
+        ),
+        OfflineError::Data(_) => {
+            failure.next("`fedshield-cli data check` lists every line that is wrong")
+        }
+        _ => failure,
+    }
+}
+
+async fn export(args: &ExportArgs, home: &Home) -> Result<(), Failure> {
     let request = ExportRequest { directory: absolute(&args.directory)? };
     let screen = Screen::new(args.json.json);
     let answer = connection::to(home).export(&request).await;
-    let view = offline::or_home(answer, home, &screen, |offline| {
-        offline.export(&request.directory, &base_model(home))
+    let view = stopped::or_home(answer, home, &screen, |stopped| {
+        stopped.export(&request.directory, &base_model(home))
     })?;
     screen.answer(&view, render)
 }

@@ -2,7 +2,7 @@
 
 use fedshieldd::control::api::{ApiError, ErrorCode};
 use fedshieldd::home::Home;
-use fedshieldd::offline::Offline;
+use fedshieldd::stopped::Stopped;
 
 use crate::failure::Failure;
 use crate::screen::Screen;
@@ -15,10 +15,10 @@ pub fn or_home<T>(
     answer: Result<T, ApiError>,
     home: &Home,
     screen: &Screen,
-    read: impl FnOnce(&Offline) -> Result<T, ApiError>,
+    read: impl FnOnce(&Stopped) -> Result<T, ApiError>,
 ) -> Result<T, Failure> {
     match answer {
-        Err(error) if error.code == ErrorCode::NotRunning => match Offline::open(home)? {
+        Err(error) if error.code == ErrorCode::NotRunning => match Stopped::open(home)? {
             Some(offline) => {
                 screen.remark("no daemon runs here: read from the home itself");
                 Ok(read(&offline)?)

@@ -15,13 +15,13 @@ use crate::store::{Ledger, SledStore};
 
 /// A home without its daemon.
 #[derive(Debug)]
-pub struct Offline {
+pub struct Stopped {
     home: Home,
     ledger: Ledger,
     _lock: HomeLock,
 }
 
-impl Offline {
+impl Stopped {
     /// Opens `home`; `None` if no daemon has ever kept anything in it.
     ///
     /// # Errors

@@ -1,0 +1,148 @@
+//! `adapter eval`: how good an adapter is on given examples. Needs no daemon.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use fedshieldd::offline::{
+    EvaluateQuestion, EvaluateReport, SampleAnswers, Sampling, Score, evaluate,
+};
+
+use super::super::JsonFlag;
+use super::offline_failure;
+use crate::failure::Failure;
+use crate::screen::{Colours, Screen};
+use crate::table::{Table, facts};
+use crate::units;
+
+/// Arguments of `adapter eval`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  fedshield-cli adapter eval ./adapter --model ./SmolLM2-135M --data test.jsonl --samples 5 --temperature 0.7
+
+Losses are nats per response token. Answers that are compared are greedy; samples are drawn. Every token of an
+answer runs the whole sequence again: large values of --exact and --max-tokens take long.")]
+pub struct EvalArgs {
+    /// The adapter's PEFT folder, as `adapter export` writes it
+    #[arg(value_name = "ADAPTER")]
+    pub adapter: PathBuf,
+    /// The base model: a Hugging Face folder or a GGUF file
+    #[arg(long, value_name = "PATH")]
+    pub model: PathBuf,
+    /// JSONL files; every example in them is evaluated
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    pub data: Vec<PathBuf>,
+    /// `model` (the model's own), `alpaca`, `chatml` or `vicuna` [default: model]
+    #[arg(long, value_name = "NAME")]
+    pub template: Option<String>,
+    /// Longest sequence, in tokens
+    #[arg(long, value_name = "TOKENS", default_value_t = 512)]
+    pub seq: usize,
+    /// Examples computed at a time
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub batch: usize,
+    /// Compare at most this many short answers with the reference; 0 compares none
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub exact: usize,
+    /// An answer is short up to this many tokens
+    #[arg(long, value_name = "TOKENS", default_value_t = 16)]
+    pub short: usize,
+    /// Show this many answers
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub samples: usize,
+    /// Of the samples: 0 takes the likeliest token each time, 1 draws as the model says
+    #[arg(long, value_name = "T", default_value_t = 0.0)]
+    pub temperature: f64,
+    /// Of the samples: draw among the likeliest tokens that together have this probability
+    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    pub top_p: f64,
+    /// Of the samples: longest answer, in tokens
+    #[arg(long, value_name = "TOKENS", default_value_t = 64)]
+    pub max_tokens: usize,
+    /// Of the samples: seed of the draw
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    #[command(flatten)]
+    pub(crate) json: JsonFlag,
+}
+
+/// Runs `adapter eval`.
+///
+/// # Errors
+/// A model, adapter, or line that cannot be used.
+pub fn run(args: &EvalArgs) -> Result<(), Failure> {
+    let sampling = Sampling {
+        max_tokens: args.max_tokens,
+        temperature: args.temperature,
+        top_p: args.top_p,
+        seed: args.seed,
+    };
+    for (flag, good) in [
+        ("--temperature", args.temperature.is_finite() && args.temperature >= 0.0),
+        ("--top-p", args.top_p > 0.0 && args.top_p <= 1.0),
+        ("--batch", args.batch > 0),
+    ] {
+        if !good {
+            let code = fedshieldd::control::api::ErrorCode::InvalidRequest;
+            return Err(Failure::new(code, "the value is out of its range")
+                .at(flag)
+                .next("--temperature 0 or more, --top-p above 0 up to 1, --batch 1 or more"));
+        }
+    }
+    let question = EvaluateQuestion {
+        adapter: args.adapter.clone(),
+        model: args.model.clone(),
+        data: args.data.clone(),
+        template: args.template.clone(),
+        max_length: args.seq,
+        batch_size: args.batch,
+        short_tokens: args.short,
+        exact: args.exact,
+        samples: args.samples,
+        sampling,
+    };
+    let report = evaluate(&question).map_err(|error| offline_failure(&error))?;
+    Screen::new(args.json.json).answer(&report, render)
+}
+
+fn render(report: &EvaluateReport, colours: Colours) -> String {
+    let mut text = facts(
+        colours,
+        &[
+            ("examples", report.examples.to_string()),
+            ("response tokens", report.tokens.to_string()),
+            ("cut", report.truncated.to_string()),
+        ],
+    );
+    text.push('\n');
+    let mut table = Table::new(&["model", ">loss", ">change", ">perplexity", ">exact answers"]);
+    for (name, score) in [("base", &report.base), ("with adapter", &report.adapted)] {
+        let before = (name != "base").then_some(report.base.loss);
+        table.row([
+            name.to_owned(),
+            units::loss(Some(score.loss)),
+            units::change(before, Some(score.loss)),
+            format!("{:.3}", score.perplexity),
+            exact(score),
+        ]);
+    }
+    text.push_str(&table.render(colours));
+    for sample in &report.samples {
+        text.push_str(&shown(sample, colours));
+    }
+    text
+}
+
+fn exact(score: &Score) -> String {
+    score.exact.map_or_else(|| "-".into(), |exact| format!("{} of {}", exact.equal, exact.compared))
+}
+
+fn shown(sample: &SampleAnswers, colours: Colours) -> String {
+    let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let list = [
+        ("question", one_line(&sample.question)),
+        ("reference", one_line(&sample.reference)),
+        ("base", one_line(&sample.base)),
+        ("with adapter", one_line(&sample.adapted)),
+    ];
+    format!("\n{}", facts(colours, &list))
+}

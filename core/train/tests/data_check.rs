@@ -1,0 +1,115 @@
+//! `data check`: what the report finds in files with known faults.
+
+mod fixture;
+
+use std::path::Path;
+
+use fedshield_train::data::{DataReport, DataSettings};
+use fedshield_train::text::{Template, TextTokenizer};
+
+fn line(instruction: &str, output: &str) -> String {
+    let example = serde_json::json!({"instruction": instruction, "input": "", "output": output});
+    format!("{example}\n")
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> std::path::PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn tokenizer(folder: &Path) -> TextTokenizer {
+    fixture::trainer(&fixture::write_model(folder)).tokenizer().clone()
+}
+
+fn settings() -> DataSettings {
+    DataSettings { max_length: 96, held_out: 0.0, ..DataSettings::default() }
+}
+
+#[test]
+fn every_line_that_cannot_be_used_is_named_and_the_others_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokenizer = tokenizer(folder.path());
+    let sharegpt = r#"{"conversations": [{"from": "human", "value": "what is hot"}, {"from": "gpt", "value": "cold"}]}"#;
+    let two =
+        r#"{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"},
+        {"role": "user", "content": "c"}, {"role": "assistant", "content": "d"}]}"#
+            .replace('\n', "");
+    let text = format!(
+        "{}\n{{\"instruction\"\n{sharegpt}\n{two}\n\u{1}\n",
+        line("what is the colour of sky", "blue").trim_end()
+    );
+    let path = write(folder.path(), "mixed.jsonl", &text);
+    let report = DataReport::check(&[path], &[], &tokenizer, &settings()).unwrap();
+    assert_eq!((report.train, report.held_out), (2, 0));
+    let file = &report.files[0];
+    assert_eq!((file.alpaca, file.chat, file.bad), (1, 2, 3));
+    let places: Vec<usize> = report.problems.iter().map(|p| p.place.line).collect();
+    assert_eq!(places, [2, 4, 5]);
+    assert!(report.problems[1].reason.contains("one question and one answer"));
+    let empty = write(folder.path(), "empty.jsonl", "\n \n");
+    let report = DataReport::check(&[empty], &[], &tokenizer, &settings()).unwrap();
+    assert_eq!((report.problem_count, report.problems[0].place.line), (1, 0));
+    assert!(DataReport::check(&["gone".into()], &[], &tokenizer, &settings()).is_err());
+}
+
+#[test]
+fn repeated_and_leaked_examples_are_found_by_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokenizer = tokenizer(folder.path());
+    let (a, b) = (line("what is sky", "blue"), line("what is snow", "white"));
+    let train = write(folder.path(), "train.jsonl", &format!("{a}{b}{a}"));
+    let other_answer = line("What  is SNOW", "cold");
+    let held_out =
+        write(folder.path(), "held.jsonl", &format!("{a}{other_answer}{}", line("hot", "cold")));
+    let report = DataReport::check(&[train], &[held_out], &tokenizer, &settings()).unwrap();
+    assert_eq!((report.train, report.held_out), (3, 3));
+    assert_eq!(report.duplicates, 1);
+    let repeat = &report.duplicates_first[0];
+    assert_eq!((repeat.first.line, repeat.again.line), (1, 3));
+    assert_eq!((report.leaked, report.leaked_questions), (1, 1));
+    let places: Vec<_> = report.leaked_first.iter().map(|r| (r.first.line, r.again.line)).collect();
+    assert_eq!(places, [(1, 1), (2, 2)]);
+}
+
+#[test]
+fn lengths_and_truncation_are_those_of_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokenizer = tokenizer(folder.path());
+    let (short, long) = (line("sky", "blue"), line("sky", &"blue ".repeat(40)));
+    let no_answer_left = line(&"big ".repeat(80), "small");
+    let path = write(folder.path(), "d.jsonl", &format!("{short}{long}{no_answer_left}"));
+    let settings = DataSettings { max_length: 60, ..settings() };
+    let report = DataReport::check(&[path], &[], &tokenizer, &settings).unwrap();
+    assert_eq!((report.train, report.truncated, report.dropped), (2, 2, 1));
+    assert_eq!(report.truncated_first.unwrap().line, 2);
+    assert_eq!(report.dropped_first.unwrap().line, 3);
+    assert_eq!(report.tokens.max, 60);
+    assert!(report.uncut_tokens.max > 60);
+    // "blue" and the end; the other one keeps what fits after the prompt.
+    assert_eq!(report.response_tokens.min, 2);
+    assert_eq!(report.histogram.counts.iter().sum::<usize>(), 2);
+    let rendered = report.rendered.unwrap();
+    let labelled: Vec<&str> =
+        rendered.tokens.iter().filter(|t| t.1).map(|t| t.0.as_str()).collect();
+    assert_eq!(labelled, ["blue", "<end>"]);
+    assert_eq!(rendered.place.line, 1);
+}
+
+#[test]
+fn a_models_jinja_file_is_its_template() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = fixture::write_model(folder.path());
+    std::fs::write(model.join("tokenizer_config.json"), r#"{"chat_template": "wrong"}"#).unwrap();
+    let jinja = "{%- for m in messages -%}\n{{ m.role }} {{ m.content }} {{ '<end>' }}\n{%- endfor -%}\n\
+                 {%- if add_generation_prompt -%}\nassistant {% endif %}";
+    std::fs::write(model.join("chat_template.jinja"), jinja).unwrap();
+    let tokenizer = fixture::trainer(&model).tokenizer().clone();
+    let path = write(folder.path(), "d.jsonl", &line("what is sky", "blue"));
+    let settings = DataSettings { template: Template::Model, ..settings() };
+    let report = DataReport::check(&[path], &[], &tokenizer, &settings).unwrap();
+    assert_eq!(report.problems, []);
+    let segments = report.rendered.unwrap().segments;
+    assert_eq!(segments[0].text, "user what is sky <end>assistant ");
+    assert!(segments[1].labelled && segments[1].text == "blue <end>");
+}

@@ -1,0 +1,58 @@
+//! Adapters in and out: what PEFT wrote comes back as it was, bit for bit, however often.
+
+use std::path::Path;
+
+use fedshield_train::adapter::{PeftAdapter, export_peft};
+use fedshield_train::federated::{AdapterLayout, Algorithm, FederatedSettings, GlobalAdapter};
+use fedshield_train::model::ModelConfig;
+
+#[test]
+fn export_import_export_is_the_same_to_the_bit() {
+    for family in ["llama", "llama3", "mistral", "qwen2", "qwen3"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity").join(family);
+        let path = folder.join("config.json");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let config = ModelConfig::from_json(&text, &path).unwrap();
+        // Written by PEFT itself.
+        let theirs = PeftAdapter::open(&folder.join("adapter")).unwrap();
+        let settings = |peft: &PeftAdapter| FederatedSettings {
+            adapter: peft.spec().clone(),
+            algorithm: Algorithm::FedIt,
+            ..FederatedSettings::default()
+        };
+        let first = theirs.global(&config, &settings(&theirs)).unwrap();
+        let out = tempfile::tempdir().unwrap();
+        let (one, two) = (out.path().join("one"), out.path().join("two"));
+        export_peft(&one, &first, "base").unwrap();
+        let ours = PeftAdapter::open(&one).unwrap();
+        assert_eq!(ours.digest().unwrap(), theirs.digest().unwrap(), "{family}");
+        let second = ours.global(&config, &settings(&ours)).unwrap();
+        assert!(second == first, "{family}");
+        export_peft(&two, &second, "base").unwrap();
+        for name in ["adapter_config.json", "adapter_model.safetensors"] {
+            let read = |folder: &Path| std::fs::read(folder.join(name)).unwrap();
+            assert_eq!(read(&one), read(&two), "{family} {name}");
+        }
+    }
+}
+
+#[test]
+fn another_value_alpha_or_shape_is_another_adapter() {
+    let json = r#"{"model_type": "llama", "hidden_size": 8, "intermediate_size": 12,
+        "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 16}"#;
+    let config = ModelConfig::from_json(json, Path::new("shape")).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let digest = |name: &str, rank: usize, alpha: f64, seed: u8| {
+        let mut settings = FederatedSettings::default();
+        (settings.adapter.rank, settings.adapter.alpha) = (rank, alpha);
+        let layout = AdapterLayout::new(&config, &settings.adapter).unwrap();
+        let adapter = GlobalAdapter::new(layout, &settings, [seed; 32]);
+        export_peft(&out.path().join(name), &adapter, "base").unwrap();
+        PeftAdapter::open(&out.path().join(name)).unwrap().digest().unwrap()
+    };
+    let first = digest("a", 2, 4.0, 1);
+    assert_eq!(first, digest("same", 2, 4.0, 1));
+    assert_ne!(first, digest("values", 2, 4.0, 2));
+    assert_ne!(first, digest("alpha", 2, 8.0, 1));
+    assert_ne!(first, digest("rank", 4, 4.0, 1));
+}

@@ -1,0 +1,40 @@
+//! Looking at data as a round would use it.
+
+use std::path::PathBuf;
+
+use fedshield_train::data::{DataReport, DataSettings};
+use fedshield_train::load::LoadedModel;
+
+use super::{OfflineError, template};
+
+/// Which files, and how a round would read them.
+#[derive(Debug, Clone)]
+pub struct DataQuestion {
+    /// Hugging Face folder or GGUF file; only its tokenizer and template are used.
+    pub model: PathBuf,
+    /// JSONL files to train on.
+    pub train: Vec<PathBuf>,
+    /// JSONL files that are held out; empty: a fraction of the others.
+    pub held_out: Vec<PathBuf>,
+    /// That fraction.
+    pub held_out_fraction: f64,
+    /// Template; the model's own without one.
+    pub template: Option<String>,
+    /// Longest sequence in tokens.
+    pub max_length: usize,
+}
+
+/// Describes the files; see [`DataReport`].
+///
+/// # Errors
+/// A model or file that cannot be opened. Lines that cannot be used are in the report.
+pub fn check_data(question: &DataQuestion) -> Result<DataReport, OfflineError> {
+    let model = LoadedModel::open(&question.model).map_err(OfflineError::Model)?;
+    let settings = DataSettings {
+        template: template(question.template.as_deref(), &model)?,
+        max_length: question.max_length,
+        held_out: question.held_out_fraction,
+    };
+    DataReport::check(&question.train, &question.held_out, &model.tokenizer, &settings)
+        .map_err(OfflineError::Data)
+}

@@ -1,0 +1,176 @@
+//! How good an adapter is on given examples: loss, exact answers, and some answers for the eye.
+
+use std::path::PathBuf;
+
+use fedshield_train::adapter::PeftAdapter;
+use fedshield_train::data::{DataSet, DataSettings, Role, TokenizedExample};
+use fedshield_train::federated::GlobalAdapter;
+use fedshield_train::load::LoadedModel;
+use fedshield_train::text::Template;
+use fedshield_train::{Sampling, TrainError, TrainSettings, Trainer};
+use serde::Serialize;
+
+use super::{OfflineError, plain_settings, template};
+
+/// What to measure.
+#[derive(Debug, Clone)]
+pub struct EvaluateQuestion {
+    /// PEFT folder.
+    pub adapter: PathBuf,
+    /// Hugging Face folder or GGUF file.
+    pub model: PathBuf,
+    /// JSONL files; every example in them is evaluated.
+    pub data: Vec<PathBuf>,
+    /// Template; the model's own without one.
+    pub template: Option<String>,
+    /// Longest sequence in tokens.
+    pub max_length: usize,
+    /// Sequences computed at a time.
+    pub batch_size: usize,
+    /// An answer counts as short up to this many tokens.
+    pub short_tokens: usize,
+    /// Short answers that are generated and compared, at most.
+    pub exact: usize,
+    /// Answers that are drawn and shown.
+    pub samples: usize,
+    /// How they are drawn.
+    pub sampling: Sampling,
+}
+
+/// What was measured.
+#[derive(Debug, Clone, Serialize)]
+pub struct EvaluateReport {
+    /// Examples.
+    pub examples: usize,
+    /// Response tokens that the losses are means over.
+    pub tokens: usize,
+    /// Examples that lost their end to the longest sequence.
+    pub truncated: usize,
+    /// The base model alone.
+    pub base: Score,
+    /// The base model with the adapter.
+    pub adapted: Score,
+    /// Answers for the eye.
+    pub samples: Vec<SampleAnswers>,
+}
+
+/// How good one model is.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Score {
+    /// Mean loss on the response tokens, nats per token.
+    pub loss: f64,
+    /// exp(loss).
+    pub perplexity: f64,
+    /// Short answers that were given exactly; `None` if there are none.
+    pub exact: Option<AnswerScore>,
+}
+
+/// Greedy answers that equal the reference, apart from space around them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct AnswerScore {
+    /// Equal ones.
+    pub equal: usize,
+    /// Answers compared.
+    pub compared: usize,
+}
+
+/// One question and three answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SampleAnswers {
+    /// What was asked last.
+    pub question: String,
+    /// What the data says.
+    pub reference: String,
+    /// The base model's answer.
+    pub base: String,
+    /// The answer with the adapter.
+    pub adapted: String,
+}
+
+/// Measures an adapter on every example of the files.
+///
+/// # Errors
+/// A model, adapter or line that cannot be used; a loss that is not a finite number.
+pub fn evaluate(question: &EvaluateQuestion) -> Result<EvaluateReport, OfflineError> {
+    let model = LoadedModel::open(&question.model).map_err(OfflineError::Model)?;
+    let template = template(question.template.as_deref(), &model)?;
+    let adapter = PeftAdapter::open(&question.adapter)
+        .and_then(|peft| peft.global(&model.config, &plain_settings(&peft)))
+        .map_err(OfflineError::Adapter)?;
+    let settings = DataSettings { template, max_length: question.max_length, held_out: 0.0 };
+    let data =
+        DataSet::load(&question.data, &model.tokenizer, &settings).map_err(OfflineError::Data)?;
+    let train = TrainSettings { batch_size: question.batch_size, ..TrainSettings::default() };
+    let trainer = Trainer::new(model, train).map_err(OfflineError::Model)?;
+    let work = Work { question, template, trainer, examples: &data.train };
+    let (base, tokens) = work.score(None).map_err(OfflineError::Work)?;
+    let (adapted, _) = work.score(Some(&adapter)).map_err(OfflineError::Work)?;
+    Ok(EvaluateReport {
+        examples: data.train.len(),
+        tokens,
+        truncated: data.truncated,
+        base,
+        adapted,
+        samples: work.samples(&adapter).map_err(OfflineError::Work)?,
+    })
+}
+
+struct Work<'a> {
+    question: &'a EvaluateQuestion,
+    template: Template,
+    trainer: Trainer,
+    examples: &'a [TokenizedExample],
+}
+
+impl Work<'_> {
+    fn score(&self, adapter: Option<&GlobalAdapter>) -> Result<(Score, usize), TrainError> {
+        let evaluation = self.trainer.evaluate(adapter, self.examples)?;
+        if !evaluation.loss.is_finite() {
+            return Err(TrainError::NotFinite { step: 0, what: "loss" });
+        }
+        let exact = self.exact(adapter)?;
+        let (loss, perplexity) = (evaluation.loss, evaluation.perplexity());
+        Ok((Score { loss, perplexity, exact }, evaluation.tokens))
+    }
+
+    fn exact(&self, adapter: Option<&GlobalAdapter>) -> Result<Option<AnswerScore>, TrainError> {
+        let (mut equal, mut compared) = (0, 0);
+        // One token more than a short answer has, so that one which goes on is not taken for equal.
+        let greedy = Sampling { max_tokens: self.question.short_tokens + 1, ..Sampling::default() };
+        for example in self.examples {
+            if compared == self.question.exact {
+                break;
+            }
+            let reference = example.example.answer();
+            if self.trainer.tokenizer().encode(&reference)?.len() > self.question.short_tokens {
+                continue;
+            }
+            let given = self.trainer.answer(adapter, self.template, &example.example, &greedy)?;
+            compared += 1;
+            equal += usize::from(given.trim() == reference.trim());
+        }
+        Ok((compared > 0).then_some(AnswerScore { equal, compared }))
+    }
+
+    fn samples(&self, adapter: &GlobalAdapter) -> Result<Vec<SampleAnswers>, TrainError> {
+        let mut samples = Vec::new();
+        for example in self.examples.iter().take(self.question.samples) {
+            let asked = example.example.turns().into_iter().rev();
+            let answer = |adapter: Option<&GlobalAdapter>| {
+                let sampling = &self.question.sampling;
+                self.trainer.answer(adapter, self.template, &example.example, sampling)
+            };
+            samples.push(SampleAnswers {
+                question: asked
+                    .into_iter()
+                    .find(|turn| turn.role == Role::User)
+                    .map(|turn| turn.text)
+                    .unwrap_or_default(),
+                reference: example.example.answer(),
+                base: answer(None)?,
+                adapted: answer(Some(adapter))?,
+            });
+        }
+        Ok(samples)
+    }
+}

@@ -1,0 +1,79 @@
+//! What needs neither a running daemon nor a federation: looking at data, trying adapters, merging them.
+
+mod data;
+mod evaluate;
+mod first;
+mod merge;
+
+use std::path::PathBuf;
+
+use fedshield_train::TrainError;
+use fedshield_train::federated::FederatedSettings;
+use fedshield_train::load::LoadedModel;
+use fedshield_train::text::Template;
+
+pub use data::{DataQuestion, check_data};
+pub use evaluate::{AnswerScore, EvaluateQuestion, EvaluateReport, SampleAnswers, Score, evaluate};
+pub use fedshield_train::Sampling;
+pub use fedshield_train::adapter::PeftAdapter;
+pub use fedshield_train::data::{
+    DataReport, FileSummary, Histogram, LengthSummary, Place, Problem, Rendered, Repeat,
+};
+pub use fedshield_train::federated::AdapterSpec;
+pub use fedshield_train::load::Precision;
+pub use first::FirstAdapter;
+pub use merge::{MergeQuestion, MergeReport, merge};
+
+use crate::error_code::ErrorCode;
+
+/// Why it cannot be done. Messages name the file and the tensor or line.
+#[derive(Debug, thiserror::Error)]
+pub enum OfflineError {
+    /// The base model.
+    #[error("base model: {0}")]
+    Model(#[source] TrainError),
+    /// The adapter's folder.
+    #[error("adapter: {0}")]
+    Adapter(#[source] TrainError),
+    /// The data files.
+    #[error("data: {0}")]
+    Data(#[source] TrainError),
+    /// The name of a template.
+    #[error("{0}")]
+    Template(#[source] TrainError),
+    /// Computing, or writing the result.
+    #[error("{0}")]
+    Work(#[source] TrainError),
+    /// The folder for the result holds something.
+    #[error("{} holds files already: name a new folder", .0.display())]
+    NotEmpty(PathBuf),
+}
+
+impl OfflineError {
+    /// The stable code that the command line turns into an exit code.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Model(_) | Self::Adapter(_) => ErrorCode::ModelUnreadable,
+            Self::Data(_) => ErrorCode::DataUnreadable,
+            Self::Work(TrainError::Io { source, .. })
+                if source.kind() == std::io::ErrorKind::StorageFull =>
+            {
+                ErrorCode::DiskFull
+            }
+            Self::Template(_) | Self::NotEmpty(_) => ErrorCode::InvalidRequest,
+            Self::Work(_) => ErrorCode::Internal,
+        }
+    }
+}
+
+/// The template of this name; without one the model's own, or the plainest if it has none.
+fn template(name: Option<&str>, model: &LoadedModel) -> Result<Template, OfflineError> {
+    let named = name.map_or(Ok(Template::Model), Template::parse);
+    Ok(named.map_err(OfflineError::Template)?.or_plain(&model.tokenizer))
+}
+
+/// The settings of a federation that would have this adapter.
+fn plain_settings(peft: &PeftAdapter) -> FederatedSettings {
+    FederatedSettings { adapter: peft.spec().clone(), ..FederatedSettings::default() }
+}

@@ -1,0 +1,204 @@
+//! Runs the program in a process group of its own, so that what it starts ends with it.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::CommandSettings;
+use crate::host::Cancel;
+
+/// Longest line that is kept whole, in bytes; what is longer comes in pieces.
+const LINE_BYTES: u64 = 16 * 1024;
+/// Lines that wait to be handled; the program waits when there are more.
+const LINES_WAITING: usize = 256;
+/// How often cancellation and time are looked at.
+const TICK: Duration = Duration::from_millis(50);
+/// Between asking a program to end and ending it.
+const GRACE: Duration = Duration::from_secs(3);
+/// How long output may come after the end, from children that the program left.
+const DRAIN: Duration = Duration::from_secs(2);
+/// Last lines of standard error that a failure repeats.
+const LAST_LINES: usize = 5;
+
+/// Why there is no result.
+pub(super) enum End {
+    Cancelled,
+    Failed(String),
+}
+
+pub(super) struct Process<'a> {
+    pub(super) settings: &'a CommandSettings,
+    pub(super) argument: &'a Path,
+}
+
+enum Line {
+    Out(String),
+    Err(String),
+}
+
+impl Process<'_> {
+    /// Waits for the program. `on_line` gets each line of its standard output and ends the program by returning false;
+    /// its standard error goes to the log.
+    pub(super) fn run(
+        &self,
+        cancel: &Cancel,
+        on_line: &mut dyn FnMut(&str) -> bool,
+    ) -> Result<(), End> {
+        let mut child = self.start()?;
+        let (sender, lines) = sync_channel(LINES_WAITING);
+        if let Some(out) = child.stdout.take() {
+            read(out, sender.clone(), Line::Out);
+        }
+        if let Some(err) = child.stderr.take() {
+            read(err, sender, Line::Err);
+        }
+        let mut output = Output { lines, last: VecDeque::new(), on_line };
+        let result = self.wait(&mut child, cancel, &mut output);
+        // Also after a good end: children that stayed behind would hold memory or a GPU.
+        end_group(&mut child);
+        let status = result?;
+        output.drain();
+        if status.success() {
+            return Ok(());
+        }
+        let last: Vec<String> = output.last.into();
+        Err(End::Failed(format!("{status}; its last words: {}", last.join(" | "))))
+    }
+
+    fn start(&self) -> Result<Child, End> {
+        let [program, arguments @ ..] = self.settings.program.as_slice() else {
+            return Err(End::Failed("no program is named".to_owned()));
+        };
+        Command::new(program)
+            .args(arguments)
+            .arg(self.argument)
+            .current_dir(&self.settings.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(|error| End::Failed(format!("cannot be started: {error}")))
+    }
+
+    fn wait(
+        &self,
+        child: &mut Child,
+        cancel: &Cancel,
+        output: &mut Output<'_>,
+    ) -> Result<ExitStatus, End> {
+        let end = Instant::now() + self.settings.timeout;
+        loop {
+            if !output.next(TICK) {
+                return Err(End::Failed("ended, because its loss is not a number".to_owned()));
+            }
+            if cancel.is_cancelled() {
+                return Err(End::Cancelled);
+            }
+            if Instant::now() >= end {
+                let seconds = self.settings.timeout.as_secs();
+                return Err(End::Failed(format!(
+                    "took longer than {seconds} s and was ended; see `training.command_timeout_s`"
+                )));
+            }
+            match child.try_wait() {
+                Ok(Some(status)) => return Ok(status),
+                Ok(None) => {}
+                Err(error) => return Err(End::Failed(format!("cannot be waited for: {error}"))),
+            }
+        }
+    }
+}
+
+struct Output<'a> {
+    lines: Receiver<Line>,
+    last: VecDeque<String>,
+    on_line: &'a mut dyn FnMut(&str) -> bool,
+}
+
+impl Output<'_> {
+    /// Handles lines for at most `wait`, and until none is left; false if one of them ends the program.
+    fn next(&mut self, wait: Duration) -> bool {
+        let mut line = match self.lines.recv_timeout(wait) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => {
+                std::thread::sleep(wait);
+                None
+            }
+        };
+        while let Some(next) = line {
+            if !self.handle(next) {
+                return false;
+            }
+            line = self.lines.try_recv().ok();
+        }
+        true
+    }
+
+    fn handle(&mut self, line: Line) -> bool {
+        match line {
+            Line::Out(text) => (self.on_line)(&text),
+            Line::Err(text) => {
+                tracing::info!(target: "trainer", "{text}");
+                if self.last.len() == LAST_LINES {
+                    self.last.pop_front();
+                }
+                self.last.push_back(text);
+                true
+            }
+        }
+    }
+
+    /// What was written before the end and not yet handled.
+    fn drain(&mut self) {
+        let end = Instant::now() + DRAIN;
+        while let Ok(line) = self.lines.recv_timeout(end.saturating_duration_since(Instant::now()))
+        {
+            self.handle(line);
+        }
+    }
+}
+
+/// Reads lines on a thread of its own, until the other side closes or nobody wants them.
+fn read(
+    source: impl Read + Send + 'static,
+    sender: SyncSender<Line>,
+    kind: impl Fn(String) -> Line + Send + 'static,
+) {
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(source);
+        let mut bytes = Vec::new();
+        loop {
+            bytes.clear();
+            match (&mut reader).take(LINE_BYTES).read_until(b'\n', &mut bytes) {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+            let text = String::from_utf8_lossy(&bytes);
+            let text: String = text.trim_end().chars().filter(|c| !c.is_control()).collect();
+            if !text.is_empty() && sender.send(kind(text)).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// Asks the whole group to end, and ends what does not.
+fn end_group(child: &mut Child) {
+    let group = Pid::from_child(child);
+    // Fails only if nobody is left.
+    let _ = kill_process_group(group, Signal::TERM);
+    let end = Instant::now() + GRACE;
+    while matches!(child.try_wait(), Ok(None)) && Instant::now() < end {
+        std::thread::sleep(TICK);
+    }
+    let _ = kill_process_group(group, Signal::KILL);
+    let _ = child.wait();
+}

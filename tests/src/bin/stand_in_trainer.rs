@@ -1,0 +1,101 @@
+//! A program for `trainer = "command"` that trains nothing: it moves every trained value by a little, or does one of the
+//! things that a program must not do. Usage: `stand-in-trainer MODE REQUEST`.
+
+#![allow(clippy::print_stdout, reason = "progress lines go to standard output")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use fedshield_train::adapter::{PeftAdapter, export_peft};
+use fedshield_train::federated::{Algorithm, Factor, FederatedSettings, GlobalAdapter};
+use fedshield_train::load::{LoadedModel, SafetensorsSource, write_safetensors};
+use serde_json::Value;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [mode, request] = arguments.as_slice() else { return ExitCode::from(2) };
+    let text = std::fs::read_to_string(request).expect("the request can be read");
+    let request: Value = serde_json::from_str(&text).expect("the request is JSON");
+    let path = |key: &str| PathBuf::from(request[key].as_str().expect("the request names paths"));
+    match mode.as_str() {
+        "fail" => {
+            eprintln!("no GPU left");
+            return ExitCode::from(3);
+        }
+        "hang" => hang(&path("result")),
+        "nan-loss" => {
+            println!(r#"{{"step": 1, "loss": NaN}}"#);
+            hang(&path("result"));
+        }
+        "nothing" => return ExitCode::SUCCESS,
+        _ => {}
+    }
+    let steps = request["steps"].as_u64().expect("the request names steps");
+    for step in 1..=steps {
+        let loss = 2.0 / step as f64;
+        println!(r#"{{"step": {step}, "loss": {loss}, "tokens_per_second": 10.0}}"#);
+    }
+    let trained: Vec<&str> =
+        request["trained"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let examples = std::fs::read_to_string(path("examples")).expect("the examples can be read");
+    assert!(examples.lines().all(|line| line.contains("\"labels\":[-100")), "labels are masked");
+    let moved = moved(&path("model"), &path("adapter"), |factor| match (factor, mode.as_str()) {
+        (_, "frozen") => true,
+        (Factor::A, _) => trained.contains(&"lora_A"),
+        (Factor::B, _) => trained.contains(&"lora_B"),
+    });
+    export_peft(&path("result"), &moved, "base").expect("the result can be written");
+    spoil(mode, &path("result"));
+    ExitCode::SUCCESS
+}
+
+/// Leaves a child behind, notes its id, and waits for its own end.
+fn hang(result: &Path) -> ! {
+    let child = std::process::Command::new("sleep").arg("600").spawn().expect("sleep starts");
+    let note = result.with_file_name("child");
+    std::fs::write(&note, child.id().to_string()).expect("the child can be noted");
+    std::thread::sleep(std::time::Duration::from_secs(600));
+    std::process::exit(0)
+}
+
+fn moved(model: &Path, adapter: &Path, moves: impl Fn(Factor) -> bool) -> GlobalAdapter {
+    let config = LoadedModel::open(model).expect("the model can be read").config;
+    let peft = PeftAdapter::open(adapter).expect("the adapter can be read");
+    let settings = FederatedSettings {
+        adapter: peft.spec().clone(),
+        algorithm: Algorithm::FedIt,
+        ..FederatedSettings::default()
+    };
+    let global = peft.global(&config, &settings).expect("the adapter fits the model");
+    let mut values = global.trained_values();
+    let (a, b) = values.split_at_mut(global.layout().len(Factor::A));
+    for (factor, values) in [(Factor::A, a), (Factor::B, b)] {
+        if moves(factor) {
+            values.iter_mut().for_each(|value| *value += 1e-3);
+        }
+    }
+    global.with_trained(&values).expect("as many values")
+}
+
+/// Does to the result what the mode says.
+fn spoil(mode: &str, result: &Path) {
+    let path = result.join("adapter_model.safetensors");
+    let mut tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)> = {
+        let source = SafetensorsSource::open_file(&path).expect("the result can be read");
+        let read = |name: &str| source.read_any(name).expect("the tensor can be read");
+        source.names().map(|name| (name.to_owned(), read(name))).collect()
+    };
+    let Some(name) = tensors.keys().find(|name| name.contains("lora_B")).cloned() else { return };
+    match mode {
+        "nan" => tensors.get_mut(&name).expect("it is there").1[0] = f32::NAN,
+        "missing" => drop(tensors.remove(&name)),
+        "shape" => {
+            let (shape, values) = tensors.get_mut(&name).expect("it is there");
+            *shape = vec![values.len()];
+        }
+        _ => return,
+    }
+    std::fs::remove_file(&path).expect("the result can be replaced");
+    write_safetensors(&path, &tensors).expect("the result can be written");
+}

@@ -1,0 +1,235 @@
+//! `trainer = "command"`: what another program gives is checked before anything is sent, and the program never outlives
+//! its job.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fedshield_cli::terms::{TermsFlags, TermsPreset, terms};
+use fedshield_he::SealingKeyPair;
+use fedshield_protocol::ids::{Digest, IdentityKey, MemberIndex, Round};
+use fedshield_protocol::job::{Job, JobOutput, RoundStart};
+use fedshield_protocol::manifest::{Manifest, Member, ValidManifest};
+use fedshield_tests::{Federation, Program, Terms as FederationTerms, Work, eventually};
+use fedshieldd::host::Cancel;
+use fedshieldd::identity::{Identity, Protection, SecretStore};
+use fedshieldd::objects::Objects;
+use fedshieldd::pipeline::{
+    CommandSettings, LearningSources, Observer, OpenedModel, Pipeline, PipelineError, Terms,
+    TrainingStep,
+};
+use rand::SeedableRng;
+
+const MEMBERS: u16 = 4;
+
+#[derive(Default)]
+struct Steps(Mutex<Vec<TrainingStep>>);
+
+impl Observer for Steps {
+    fn step(&self, _: Round, step: TrainingStep) {
+        self.0.lock().expect("nobody panics with it").push(step);
+    }
+}
+
+struct Party {
+    pipeline: Pipeline,
+    objects: PathBuf,
+    steps: Arc<Steps>,
+    _folder: tempfile::TempDir,
+}
+
+fn manifest(base_model: Digest) -> Manifest {
+    let flags = TermsFlags {
+        steps: Some(2),
+        batch: Some(2),
+        seq: Some(64),
+        rank: Some(2),
+        ..TermsFlags::default()
+    };
+    let terms = terms("command", TermsPreset::Small, MEMBERS, &flags).expect("the terms are good");
+    let member = |index: u16| {
+        let seed = [index as u8 + 1; 32];
+        let key = ed25519_dalek::SigningKey::from_bytes(&seed).verifying_key();
+        Member {
+            name: format!("m{index}"),
+            identity_key: IdentityKey(key.to_bytes()),
+            sealing_key: vec![index as u8; fedshield_he::SEALING_PUBLIC_LEN],
+            addresses: vec!["/ip4/127.0.0.1/tcp/1".to_owned()],
+        }
+    };
+    Manifest {
+        founding_id: Digest([9; 32]),
+        base_model,
+        min_contributors: 3,
+        committee_size: 3,
+        members: (0..MEMBERS).map(member).collect(),
+        ..terms
+    }
+}
+
+fn party(model: &Path, mode: Option<&str>, timeout: Duration) -> Party {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let command = mode.map(|mode| CommandSettings {
+        program: vec![env!("CARGO_BIN_EXE_stand-in-trainer").to_owned(), mode.to_owned()],
+        folder: folder.path().to_owned(),
+        work: folder.path().join("command"),
+        timeout,
+    });
+    let sources = LearningSources {
+        model: model.to_owned(),
+        train: vec![Work::domains()[0].clone()],
+        held_out_fraction: 0.1,
+        command,
+        ..LearningSources::default()
+    };
+    let model = OpenedModel::open(sources).expect("the model reads");
+    let valid = ValidManifest::check(manifest(model.digest())).expect("the manifest is valid");
+    let terms = Terms::new(&valid, MemberIndex(0)).expect("the terms are known");
+    let learning = Arc::new(model.prepare(&terms).expect("the data reads"));
+    let identity = Identity::create(&folder.path().join("identity.key"), &Protection::None)
+        .expect("an identity can be made");
+    let secrets = SecretStore::open(&folder.path().join("secrets"), &identity);
+    let secrets = Arc::new(secrets.expect("secrets can be kept"));
+    let objects = folder.path().join("objects");
+    let kept = Arc::new(Objects::open(&objects).expect("objects can be kept"));
+    let steps = Arc::new(Steps::default());
+    let training = folder.path().join("training");
+    let observer = Arc::clone(&steps) as Arc<dyn Observer>;
+    let pipeline = Pipeline::open(terms, learning, kept, secrets, training, observer)
+        .expect("the pipeline opens");
+    Party { pipeline, objects, steps, _folder: folder }
+}
+
+fn contribute(party: &Party, cancel: &Cancel) -> Result<JobOutput, PipelineError> {
+    let mut rng = rand_chacha::ChaCha20Rng::from_seed([3; 32]);
+    let key = |_| SealingKeyPair::generate(&mut rng).public().to_bytes();
+    let sealing_keys = (0..MEMBERS).map(key).collect();
+    let start = RoundStart { round: Round(0), applied: 0, beacon: Digest([5; 32]) };
+    party.pipeline.run(&Job::Contribute { start, sealing_keys }, cancel)
+}
+
+/// Bytes of everything that could be fetched by others.
+fn published(party: &Party) -> u64 {
+    let mut folders = vec![party.objects.clone()];
+    let mut bytes = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("the folder reads").flatten() {
+            match entry.metadata().expect("the entry reads") {
+                metadata if metadata.is_dir() => folders.push(entry.path()),
+                metadata => bytes += metadata.len(),
+            }
+        }
+    }
+    bytes
+}
+
+const LONG: Duration = Duration::from_secs(300);
+
+#[test]
+fn a_good_result_is_sent_and_its_steps_are_shown() {
+    let party = party(&Work::model(), Some("good"), LONG);
+    let output = contribute(&party, &Cancel::default()).expect("the round works");
+    assert!(matches!(output, JobOutput::Contribution(_)));
+    assert!(published(&party) > 0);
+    let steps = party.steps.0.lock().expect("nobody panics with it");
+    let seen: Vec<(u64, u64, f64)> = steps.iter().map(|s| (s.step, s.steps, s.loss)).collect();
+    assert_eq!(seen, [(1, 2, 2.0), (2, 2, 1.0)]);
+}
+
+#[test]
+fn a_bad_result_is_named_and_nothing_is_sent() {
+    let tensor = "self_attn.k_proj.lora_B.weight";
+    let frozen = "self_attn.k_proj.lora_A.weight";
+    for (mode, words) in [
+        ("nan", vec!["result/adapter_model.safetensors", tensor, "not finite"]),
+        ("missing", vec!["result/adapter_model.safetensors", tensor, "missing"]),
+        ("shape", vec!["result/adapter_model.safetensors", tensor, "shape [", "expected ["]),
+        ("frozen", vec!["result/adapter_model.safetensors", frozen, "frozen this round"]),
+        ("nothing", vec!["result/adapter_config.json"]),
+        ("fail", vec!["stand-in-trainer", "exit status: 3", "no GPU left"]),
+        ("nan-loss", vec!["stand-in-trainer", "step 1", "not a finite number"]),
+    ] {
+        let party = party(&Work::model(), Some(mode), LONG);
+        let error = contribute(&party, &Cancel::default()).expect_err(mode).to_string();
+        for word in words {
+            assert!(error.contains(word), "{mode}: {error} should contain {word}");
+        }
+        assert_eq!(published(&party), 0, "{mode}");
+    }
+}
+
+#[test]
+fn a_program_that_takes_too_long_is_ended_with_its_children() {
+    let party = party(&Work::model(), Some("hang"), Duration::from_secs(1));
+    let error = contribute(&party, &Cancel::default()).expect_err("it hangs").to_string();
+    assert!(error.contains("longer than 1 s"), "{error}");
+    assert_gone(&party);
+}
+
+#[test]
+fn a_cancelled_round_ends_the_program_with_its_children() {
+    let party = party(&Work::model(), Some("hang"), LONG);
+    let cancel = Cancel::default();
+    let result = std::thread::scope(|scope| {
+        let work = scope.spawn(|| contribute(&party, &cancel));
+        assert!(eventually(|| child(&party).is_some()), "the program starts");
+        cancel.cancel();
+        work.join().expect("no panic")
+    });
+    assert!(matches!(result, Err(PipelineError::Cancelled)));
+    assert_gone(&party);
+}
+
+/// The id of the process that the stand-in left behind, once it has noted it.
+fn child(party: &Party) -> Option<u32> {
+    let note = party._folder.path().join("command/round/child");
+    std::fs::read_to_string(note).ok()?.parse().ok()
+}
+
+#[track_caller]
+fn assert_gone(party: &Party) {
+    let id = child(party).expect("the child was noted");
+    // A zombie that nobody reaps yet has no command line any more.
+    let runs = || std::fs::read(format!("/proc/{id}/cmdline")).is_ok_and(|line| !line.is_empty());
+    assert!(eventually(|| !runs()), "process {id} is still there");
+}
+
+#[test]
+fn a_loss_of_the_built_in_trainer_that_is_no_number_sends_nothing() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let model = folder.path().join("model");
+    let opened = fedshield_train::load::LoadedModel::open(&Work::model()).expect("it reads");
+    let mut weights = opened.base_weights().expect("it reads");
+    weights.tensors.get_mut("model.norm.weight").expect("it is there").values[0] = f32::NAN;
+    fedshield_train::load::save_base(&model, &weights, false).expect("it can be written");
+    for name in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
+        std::fs::copy(Work::model().join(name), model.join(name)).expect("it can be copied");
+    }
+    let party = party(&model, None, LONG);
+    let error = contribute(&party, &Cancel::default()).expect_err("it is NaN").to_string();
+    assert!(error.contains("loss is not a finite number"), "{error}");
+    assert_eq!(published(&party), 0);
+}
+
+#[test]
+fn a_federation_in_which_one_member_trains_with_a_command_applies_its_rounds() {
+    let program = Program::new(env!("CARGO_BIN_EXE_fedshield"));
+    let stand_in = format!("training.command={},good", env!("CARGO_BIN_EXE_stand-in-trainer"));
+    let terms = FederationTerms { members: 3, ..FederationTerms::default() };
+    let mut federation = Federation::found_with(&program, &terms, |member| match member {
+        1 => vec!["training.trainer=command".to_owned(), stand_in.clone()],
+        _ => Vec::new(),
+    });
+    federation.wait_until_done();
+    let reports = federation.rounds();
+    for (first, rounds) in reports.iter().map(|rounds| (&reports[0], rounds)) {
+        assert_eq!(rounds.len(), 2);
+        for (mine, theirs) in rounds.iter().zip(first) {
+            assert!(mine.contributors.contains(&"m1".to_owned()), "{:?}", mine.contributors);
+            assert_eq!(mine.adapter_digest, theirs.adapter_digest);
+        }
+        assert_ne!(rounds[0].adapter_digest, rounds[1].adapter_digest);
+    }
+    // What the stand-in reports as its losses: 2 in its only step.
+    assert_eq!(reports[1][0].train_loss, Some(2.0));
+}
