@@ -359,6 +359,13 @@ mod tests {
     }
 
     #[test]
+    fn the_papers_pruning_is_a_flag() {
+        assert_eq!(small(4, &TermsFlags::default()).pruning.rule, PruningRule::Shared);
+        let flags = TermsFlags { pruning: Some(PruningName::Local), ..TermsFlags::default() };
+        assert_eq!(small(4, &flags).pruning.rule, PruningRule::Local);
+    }
+
+    #[test]
     fn numbers_that_make_no_sense_name_their_flag() {
         for (flags, flag) in [
             (TermsFlags { lr: Some(-1.0), ..TermsFlags::default() }, "--lr"),

@@ -44,6 +44,13 @@ fn every_kind_of_wrong_input_has_its_exit_code_and_a_next_step() {
         (&["join", "fs1abc", "--yes"], 3),
         (&["adapter", "export", "out"], 3),
         (&["doctor"], 3),
+        (&["data", "check"], 4),
+        (&["data", "check", "three.jsonl", "--model", "gone"], 21),
+        (&["adapter", "merge", "gone", "--model", "gone", "--out", "out"], 21),
+        (&["adapter", "merge", "gone", "--model", "gone", "--out", "."], 2),
+        (&["adapter", "eval", "gone", "--model", "gone", "--data", "three.jsonl"], 21),
+        (&["adapter", "eval", "gone", "--model", "m", "--data", "d", "--top-p", "0"], 2),
+        (&["federation", "new", "--name", "x", "--adapter", "gone", "--dry-run"], 21),
         (&["config", "check"], 4),
         (&["init", "--name", "x"], 2),
         (&["init", "--name", "", "--no-passphrase"], 4),
@@ -188,4 +195,31 @@ fn completions_know_the_commands() {
         assert!(output.status.success());
         assert!(stdout(&output).contains("federation"), "{shell}");
     }
+}
+
+#[test]
+fn data_check_shows_the_loss_mask_and_names_every_bad_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/train/assets/base");
+    let good = r#"{"instruction": "Say yes.", "output": "yes"}"#;
+    std::fs::write(folder.path().join("good.jsonl"), format!("{good}\n{good}\n")).unwrap();
+    std::fs::write(folder.path().join("bad.jsonl"), format!("{good}\n{{\n[]\n")).unwrap();
+    let check = ["data", "check", "good.jsonl", "--model", model];
+    let output = cli(folder.path(), &check);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
+    assert!(text.contains("Say yes.") && text.contains(">>yes<|end|><<"), "{text}");
+    assert!(text.contains("good.jsonl:2 is good.jsonl:1 again"), "{text}");
+    let output = cli(folder.path(), &["data", "check", "bad.jsonl", "--model", model, "--json"]);
+    assert_eq!(output.status.code(), Some(22), "{}", stderr(&output));
+    let report: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let lines: Vec<u64> = report["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|problem| problem["place"]["line"].as_u64().unwrap())
+        .collect();
+    assert_eq!(lines, [2, 3]);
+    assert_eq!(report["train"], 1);
+    assert!(stderr(&output).contains("data-unreadable"));
 }

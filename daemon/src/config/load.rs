@@ -166,6 +166,8 @@ mod tests {
             ("name = \"a\"", vec![("FEDSHIELD_LOG_FORMAT", "xml")], "xml"),
             ("name = \"a\"\nlisten = [\"localhost:7\"]", vec![], "localhost:7"),
             ("name = \"a\"\n[data]\nheld_out_fraction = 0.6", vec![], "held_out_fraction"),
+            ("name = \"a\"\n[training]\ntrainer = \"command\"", vec![], "training.command"),
+            ("name = \"a\"\n[training]\ncommand_timeout_s = 0", vec![], "command_timeout_s"),
         ] {
             let error = load(text, &environment, &[]).unwrap_err();
             assert_eq!(error.code(), crate::error_code::ErrorCode::ConfigInvalid);
