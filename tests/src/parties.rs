@@ -7,8 +7,8 @@ use std::sync::Arc;
 use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, MemberIndex};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::manifest::{
-    Adapter, Algorithm, Deadlines, Encryption, Manifest, Member, Pruning, PruningRule, Real, ServerOptimizer,
-    Training, ValidManifest,
+    Adapter, Algorithm, Deadlines, Encryption, Manifest, Member, Pruning, PruningRule, Real,
+    ServerOptimizer, Training, ValidManifest,
 };
 use fedshield_protocol::object::ObjectRef;
 use fedshieldd::host::Cancel;

@@ -19,8 +19,8 @@ use serde::Serialize;
 use super::JsonFlag;
 use crate::connection;
 use crate::failure::Failure;
-use crate::stopped;
 use crate::screen::{Colours, Screen};
+use crate::stopped;
 use crate::table::facts;
 use crate::units;
 

@@ -10,8 +10,8 @@ use fedshieldd::stopped::Stopped;
 use super::{JsonFlag, word};
 use crate::connection;
 use crate::failure::Failure;
-use crate::stopped;
 use crate::screen::{Colours, Screen};
+use crate::stopped;
 use crate::table::Table;
 use crate::units;
 

@@ -12,8 +12,8 @@ use crate::control::api::{
 };
 use crate::control::{ControlCommand, Reply};
 use crate::host::{Cancel, SpareError};
-use crate::offline::adapter_files;
 use crate::pipeline::{Pipeline, PipelineError};
+use crate::stopped::adapter_files;
 use crate::store::{Ledger, StoreError};
 
 impl Node {
@@ -143,7 +143,7 @@ fn export(
 /// The folder is the caller's choice, not a fault of the daemon.
 fn not_written(error: PipelineError) -> ApiError {
     match error {
-        PipelineError::Train(error) => crate::offline::not_written(&error),
+        PipelineError::Train(error) => crate::stopped::not_written(&error),
         other => other.into(),
     }
 }

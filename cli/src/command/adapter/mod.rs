@@ -14,8 +14,8 @@ use fedshieldd::offline::OfflineError;
 use super::JsonFlag;
 use crate::connection;
 use crate::failure::Failure;
-use crate::stopped;
 use crate::screen::{Colours, Screen};
+use crate::stopped;
 use crate::table::facts;
 
 /// `adapter ...`.
