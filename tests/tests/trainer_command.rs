@@ -15,7 +15,7 @@ use fedshieldd::host::Cancel;
 use fedshieldd::identity::{Identity, Protection, SecretStore};
 use fedshieldd::objects::Objects;
 use fedshieldd::pipeline::{
-    CommandSettings, LearningSources, Observer, OpenedModel, Pipeline, PipelineError, Terms,
+    CommandSettings, LearningSources, Observer, OpenedModel, Pipeline, PipelineError, Stage, Terms,
     TrainingStep,
 };
 use rand::SeedableRng;
@@ -26,7 +26,7 @@ const MEMBERS: u16 = 4;
 struct Steps(Mutex<Vec<TrainingStep>>);
 
 impl Observer for Steps {
-    fn step(&self, _: Round, step: TrainingStep) {
+    fn step(&self, _: Round, _: Stage, step: TrainingStep) {
         self.0.lock().expect("nobody panics with it").push(step);
     }
 }
