@@ -195,7 +195,10 @@ impl Host {
             NetEvent::PeerUp(key) => self.member_of(&key).map(Event::PeerUp),
             NetEvent::PeerDown(key) => self.member_of(&key).map(Event::PeerDown),
             NetEvent::ObjectReady(object) => Some(Event::ObjectReady(object)),
-            NetEvent::ObjectFailed { reason: FetchError::Store { reason, disk_full: true }, .. } => {
+            NetEvent::ObjectFailed {
+                reason: FetchError::Store { reason, disk_full: true },
+                ..
+            } => {
                 return Err(HostError::DiskFull { reason });
             }
             NetEvent::ObjectFailed { object, reason } => {

@@ -6,8 +6,8 @@ use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use fedshieldd::control::ControlClient;
 use fedshield_protocol::record::CertifiedRecord;
+use fedshieldd::control::ControlClient;
 use fedshieldd::control::api::{NodeStatus, RoundReport};
 use fedshieldd::home::Home;
 
@@ -167,6 +167,19 @@ impl Daemon {
     /// Waits for the process to end by itself; its exit code.
     pub fn wait(&mut self) -> Option<i32> {
         self.child.take()?.wait().ok()?.code()
+    }
+
+    /// Waits for the process to end by itself; its exit code, or `None` if it still ran at the limit and was killed.
+    pub fn wait_within(&mut self, limit: Duration) -> Option<i32> {
+        let end = Instant::now() + limit;
+        while Instant::now() < end {
+            if self.child.as_mut()?.try_wait().ok()?.is_some() {
+                return self.wait();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.kill();
+        None
     }
 
     /// Sends a signal by its name, for instance `TERM`.

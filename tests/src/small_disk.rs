@@ -28,8 +28,9 @@ impl SmallDisk {
             return None;
         }
         let folder = "/tmp";
-        let script =
-            format!("mount -t tmpfs -o size={kib}k,mode=700 none {folder} && echo ready && exec cat");
+        let script = format!(
+            "mount -t tmpfs -o size={kib}k,mode=700 none {folder} && echo ready && exec cat"
+        );
         let mut refusals = Vec::new();
         // An own user namespace needs no privileges; where those are switched off, root can do without.
         for flags in [["--user", "--map-root-user", "--mount"].as_slice(), &["--mount"]] {

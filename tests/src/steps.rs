@@ -13,8 +13,17 @@ pub struct Step {
 
 /// Phases in the order of a round, as logs name them, and the end.
 pub const ORDER: [&str; 11] = [
-    "gather", "sync", "commit", "transfer", "aggregate", "certify", "decrypt", "combine", "apply",
-    "record", "ended",
+    "gather",
+    "sync",
+    "commit",
+    "transfer",
+    "aggregate",
+    "certify",
+    "decrypt",
+    "combine",
+    "apply",
+    "record",
+    "ended",
 ];
 
 impl Step {

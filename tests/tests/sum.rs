@@ -6,11 +6,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use fedshield_fixtures::{long_deadlines, members, real, terms};
 use fedshield_he::{
     ContributorSet, SealingKeyPair, ShareCommitment, aggregate, combine, decrypt_to_vec,
     open_share, partial_decrypt,
 };
-use fedshield_fixtures::{long_deadlines, members, real, terms};
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{Combined, CommitmentBody, Included, Job, JobOutput, RoundStart};
 use fedshield_protocol::manifest::{

@@ -42,8 +42,12 @@ impl SledStore {
             .map_err(|error| open_error(folder, error))?;
         let at = folder.join("db");
         let file = File::open(&at).map_err(|error| DiskError::at(&at, error))?;
-        let mut store =
-            Self { path: folder.to_path_buf(), db, file, contents: Mutex::new(Contents::default()) };
+        let mut store = Self {
+            path: folder.to_path_buf(),
+            db,
+            file,
+            contents: Mutex::new(Contents::default()),
+        };
         let found = store.count()?;
         store.check_seal(seal, found)?;
         store.contents = Mutex::new(found);
