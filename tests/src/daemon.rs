@@ -169,6 +169,19 @@ impl Daemon {
         self.child.take()?.wait().ok()?.code()
     }
 
+    /// Waits for the process to end by itself; its exit code, or `None` if it still ran at the limit and was killed.
+    pub fn wait_within(&mut self, limit: Duration) -> Option<i32> {
+        let end = Instant::now() + limit;
+        while Instant::now() < end {
+            if self.child.as_mut()?.try_wait().ok()?.is_some() {
+                return self.wait();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.kill();
+        None
+    }
+
     /// Sends a signal by its name, for instance `TERM`.
     ///
     /// # Panics

@@ -2,8 +2,9 @@
 
 mod fixture;
 
+use fedshield_fixtures::real;
 use fedshield_protocol::manifest::{FoundingError, Manifest, SignedManifest, ValidManifest};
-use fixture::{manifest, real, signed_manifest};
+use fixture::{manifest, signed_manifest};
 
 #[test]
 fn toml_and_canonical_bytes_keep_everything() {

@@ -6,6 +6,8 @@
 //! | `record/` + round, 8 bytes big-endian | a certified record, postcard |
 //! | `report/` + round, 8 bytes big-endian | [`RoundReport`](crate::control::api::RoundReport), JSON |
 //! | `note/` + name | JSON that the host keeps between runs: the last evaluation, the last error |
+//!
+//! A seal beside the database (`seal.fs`) says how many rows there are, and what is in them.
 
 use fedshield_protocol::ids::Round;
 

@@ -22,7 +22,8 @@ pub enum StoreError {
     /// and fetches the ledger from the other members again.
     #[error(
         "the store at {} is corrupted: {reason}. Start the daemon once with --rebuild-store: it puts the folder \
-         aside and fetches the ledger from the other members again. Nothing else is lost",
+         aside and fetches the ledger from the other members again. Nothing that the federation needs \
+         is lost",
         path.display()
     )]
     Corrupted {

@@ -7,8 +7,8 @@
 //! seal.fs = "FSSEAL01" | state before the last write | state after it | check, 32 bytes
 //! state   = rows u64 | digest over the rows, 32 bytes
 //! ```
-//! Little-endian. Two states, because the seal goes to disk before the row does: after a crash in between, the store has
-//! one or the other.
+//! Little-endian. Two states, because the seal goes to disk before the row does: after a crash in between, the store
+//! has one or the other.
 
 use std::path::Path;
 
