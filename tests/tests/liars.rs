@@ -93,7 +93,7 @@ fn lie(parties: &[Party], answer: &mut (MemberIndex, ObjectRef), readable: bool)
     let mut bytes = objects.read(&answer.1).expect("the answer is there");
     if readable {
         // The lower half of the value in the middle: at most 0x00ff, so it stays in the field.
-        let at = bytes.len() / 2 & !1;
+        let at = (bytes.len() / 2) & !1;
         (bytes[at], bytes[at + 1]) = (bytes[at] ^ 1, 0);
     } else {
         bytes.pop();

@@ -201,7 +201,8 @@ fn an_adapter_from_elsewhere_is_checked_tensor_by_tensor() {
         }
     };
     type Change = Box<dyn Fn(&Path)>;
-    let tensors = |change: fn(&mut BTreeMap<String, (Vec<usize>, Vec<f32>)>)| -> Change {
+    type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+    let tensors = |change: fn(&mut Tensors)| -> Change {
         Box::new(move |folder: &Path| change_tensors(folder, change))
     };
     let cases: Vec<(Change, Vec<&str>)> = vec![

@@ -35,7 +35,7 @@ enum Kept {
     /// Every activation it needs.
     Activations(Box<LayerSaved>),
     /// The layer's input, from which they are computed again.
-    Input(Tensor<2>),
+    Input(Box<Tensor<2>>),
 }
 
 /// Wall-clock seconds of the parts of one pass. Devices that compute behind the caller's back show their
@@ -156,7 +156,7 @@ impl Decoder {
             let input = self.checkpointing.then(|| x.clone());
             let (y, kept) = layer.forward(x, &lora.layers[index], &pass.context(index));
             saved.push(match input {
-                Some(input) => Kept::Input(input),
+                Some(input) => Kept::Input(Box::new(input)),
                 None => Kept::Activations(Box::new(kept)),
             });
             x = y;
@@ -182,7 +182,7 @@ impl Decoder {
             let (lora, context) = (&lora.layers[index], pass.context(index));
             let kept = match kept {
                 Kept::Activations(kept) => *kept,
-                Kept::Input(x) => layer.forward(x, lora, &context).1,
+                Kept::Input(x) => layer.forward(*x, lora, &context).1,
             };
             let (d, g) = layer.backward(dx, kept, lora, &context);
             layers.push(g);
