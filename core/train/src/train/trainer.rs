@@ -37,7 +37,8 @@ pub struct TrainSettings {
     /// Where to compute.
     pub device: ComputeDevice,
     /// Keep only each layer's input between forward and backward pass and compute the rest again: about a
-    /// third more time a step, for the memory see `docs/TRAINING.md`. The gradients are the same bit for bit.
+    /// third more time a step; for the memory see `docs/benchmarks/training`. The gradients are the same bit
+    /// for bit.
     pub gradient_checkpointing: bool,
 }
 
