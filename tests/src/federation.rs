@@ -1,6 +1,8 @@
 //! A federation of daemon processes on loopback, founded through the command line.
 
+use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use fedshieldd::control::api::{NodeState, RoundReport};
@@ -221,7 +223,8 @@ impl Federation {
     }
 }
 
-/// Makes a home as a user would.
+/// Makes a home as a user would, with a port of its own: a node that came back at another address could be found by
+/// nobody but those that it finds.
 ///
 /// # Panics
 /// If `init` fails.
@@ -229,10 +232,26 @@ pub fn make_home(program: &Program, home: &std::path::Path, name: &str, data: &s
     let model = Work::model();
     let mut args: Vec<std::ffi::OsString> =
         ["init", "--no-passphrase", "--name", name, "--listen"].map(Into::into).to_vec();
-    args.push("/ip4/127.0.0.1/tcp/0".into());
+    args.push(format!("/ip4/127.0.0.1/tcp/{}", free_port()).into());
     args.extend(["--model".into(), model.into_os_string()]);
     args.extend(["--data".into(), data.as_os_str().to_owned()]);
     program.run(home, args).ok();
+}
+
+/// A port that nobody listens on, below those that the system hands out by itself, so that none takes it by accident while
+/// its node is down. Each test process begins elsewhere.
+fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 12_000;
+    let begin = std::process::id().wrapping_mul(397);
+    loop {
+        let offset = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
+        let port = u16::try_from(FIRST + offset).expect("the range ends below 65536");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Polls `condition` until it holds; false after a generous limit.
