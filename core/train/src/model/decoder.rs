@@ -7,6 +7,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::attention::AttentionShape;
 use super::batch::Batch;
 use super::config::ModelConfig;
+use super::kernels;
 use super::layer::{Layer, LayerContext, LayerGradients, LayerSaved};
 use super::linear::{Linear, Wants};
 use super::lora::{LoraLayers, Projection};
@@ -118,8 +119,7 @@ impl Decoder {
     }
 
     /// Gradient checkpointing: keep only each layer's input between the passes and run the layer again for
-    /// its backward pass. The gradients are the same bit for bit; a step takes a third longer, and activations
-    /// take about a tenth of the memory.
+    /// its backward pass. The gradients are the same bit for bit. Measured in `docs/benchmarks/training`.
     pub fn checkpoint_layers(&mut self, on: bool) {
         self.checkpointing = on;
     }
@@ -168,7 +168,7 @@ impl Decoder {
         let HeadOutcome { loss_sum, d_hidden, d_head } =
             loss::cross_entropy(&h, self.head(), &batch.targets, Some(scale), wants.base);
         let d_hidden = d_hidden.unwrap_or_else(|| h.zeros_like());
-        let (dh, norm) = self.norm.backward(d_hidden, &norm_saved, wants.base);
+        let (dh, norm) = self.norm.backward(d_hidden, &norm_saved, None, wants.base);
         let mut dx = Tensor::<2>::zeros(all_rows, &self.device).select_assign(
             0,
             rows,
@@ -190,6 +190,7 @@ impl Decoder {
         }
         layers.reverse();
         let embedded = wants.base.then_some(dx);
+        kernels::end_pass();
         let seconds = StageSeconds {
             forward,
             head: head_end - forward,

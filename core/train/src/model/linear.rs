@@ -5,6 +5,7 @@
 
 use burn::tensor::Tensor;
 
+use super::kernels;
 use super::lora::Lora;
 
 /// A base projection; `weight` is `[outputs, inputs]` as in the model files.
@@ -28,9 +29,9 @@ pub(crate) struct Wants {
 /// Activations kept from the forward pass.
 pub(crate) struct LinearSaved {
     /// The input, kept only where a gradient needs it.
-    x: Option<Tensor<2>>,
+    pub(crate) x: Option<Tensor<2>>,
     /// u = x A^T.
-    u: Option<Tensor<2>>,
+    pub(crate) u: Option<Tensor<2>>,
 }
 
 /// Gradients of one projection's parameters; `None` where not asked for.
@@ -40,6 +41,54 @@ pub(crate) struct LinearGradients {
     pub(crate) bias: Option<Tensor<1>>,
     pub(crate) a: Option<Tensor<2>>,
     pub(crate) b: Option<Tensor<2>>,
+}
+
+/// Projections of one input, each with its adapter.
+pub(crate) type Group<'a> = [(&'a Linear, Option<&'a Lora>)];
+
+/// Results of all projections of `x`, `[rows, inputs]`; `add` is added to that of a single one.
+pub(crate) fn forward(
+    group: &Group<'_>,
+    x: &Tensor<2>,
+    add: Option<&Tensor<2>>,
+    wants: Wants,
+) -> Vec<(Tensor<2>, LinearSaved)> {
+    if let Some(results) = kernels::project(group, x, add, wants) {
+        return results;
+    }
+    let one = |(linear, lora): &(&Linear, Option<&Lora>)| {
+        let (y, saved) = linear.forward(x, *lora, wants);
+        match add {
+            Some(add) => (y + add.clone(), saved),
+            None => (y, saved),
+        }
+    };
+    group.iter().map(one).collect()
+}
+
+/// The gradient of the common input from those of the results, and the gradients asked for.
+pub(crate) fn backward(
+    group: &Group<'_>,
+    dys: Vec<Tensor<2>>,
+    saved: &[LinearSaved],
+    wants: Wants,
+) -> (Tensor<2>, Vec<LinearGradients>) {
+    let device = dys[0].device();
+    if let Some(results) = kernels::project_backward(group, &dys, saved, wants) {
+        dys.into_iter().for_each(kernels::recycle);
+        return results;
+    }
+    let mut sum: Option<Tensor<2>> = None;
+    let mut all = Vec::with_capacity(group.len());
+    for (((linear, lora), dy), saved) in group.iter().zip(dys).zip(saved) {
+        let (dx, gradients) = linear.backward(dy, saved, *lora, wants);
+        sum = Some(match sum {
+            None => dx,
+            Some(sum) => sum + dx,
+        });
+        all.push(gradients);
+    }
+    (sum.unwrap_or_else(|| Tensor::empty([0, 0], &device)), all)
 }
 
 impl Linear {

@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use super::kernels;
 
 /// Rows of logits computed at a time.
-const CHUNK_ROWS: usize = 128;
+const CHUNK_ROWS: usize = 256;
 
 /// Sum of the losses, and the gradients asked for.
 pub(crate) struct HeadOutcome {
@@ -31,7 +31,7 @@ pub(crate) fn cross_entropy(
     for (index, chunk) in targets.chunks(CHUNK_ROWS).enumerate() {
         let rows = chunk.len();
         let h = hidden.clone().narrow(0, index * CHUNK_ROWS, rows);
-        let logits = h.clone().matmul(head.clone().transpose());
+        let logits = kernels::times_transposed(&h, head);
         let (loss, d_logits) = kernels::cross_entropy(logits, chunk, scale);
         loss_sum += loss;
         let Some(d_logits) = d_logits else { continue };
@@ -42,7 +42,8 @@ pub(crate) fn cross_entropy(
                 Some(sum) => sum + d,
             });
         }
-        d_rows.push(d_logits.matmul(head.clone()));
+        d_rows.push(kernels::times(&d_logits, head));
+        kernels::recycle(d_logits);
     }
     let d_hidden = (!d_rows.is_empty()).then(|| Tensor::cat(d_rows, 0));
     HeadOutcome { loss_sum, d_hidden, d_head }

@@ -17,6 +17,13 @@ pub(crate) struct NormSaved {
     inverse: Tensor<2>,
 }
 
+impl NormSaved {
+    /// Gives the memory back, if nothing else holds it.
+    pub(crate) fn recycle(self) {
+        kernels::recycle(self.x);
+    }
+}
+
 impl RmsNorm {
     /// `x` is `[rows, width]`; returns the same shape.
     pub(crate) fn forward(&self, x: Tensor<2>) -> (Tensor<2>, NormSaved) {
@@ -24,14 +31,15 @@ impl RmsNorm {
         (y, NormSaved { x, inverse })
     }
 
-    /// The gradient of the input, and that of gamma when asked for.
+    /// The gradient of the input with `add` added to it, and that of gamma when asked for.
     pub(crate) fn backward(
         &self,
         dy: Tensor<2>,
         saved: &NormSaved,
+        add: Option<&Tensor<2>>,
         want_gamma: bool,
     ) -> (Tensor<2>, Option<Tensor<1>>) {
-        let dx = kernels::rms_norm_backward(&dy, &saved.x, &saved.inverse, &self.gamma);
+        let dx = kernels::rms_norm_backward(&dy, &saved.x, &saved.inverse, &self.gamma, add);
         let d_gamma = want_gamma.then(|| {
             let normed = saved.x.clone() * saved.inverse.clone();
             (dy * normed).sum_dim(0).squeeze_dim::<1>(0)

@@ -9,8 +9,56 @@ mod tests;
 
 use burn::tensor::{Int, Tensor, TensorData};
 
+use super::linear::{Group, LinearGradients, LinearSaved, Wants};
 use super::rope::RopeTable;
-use host::HostTensor;
+pub(crate) use host::HostTensor;
+pub(crate) use host::attention as host_attention;
+
+/// Projections of one input; see [`linear::forward`](super::linear::forward). `None`: this device has no kernel.
+pub(crate) fn project(
+    group: &Group<'_>,
+    x: &Tensor<2>,
+    add: Option<&Tensor<2>>,
+    wants: Wants,
+) -> Option<Vec<(Tensor<2>, LinearSaved)>> {
+    host::project::forward(group, x, add, wants)
+}
+
+/// See [`linear::backward`](super::linear::backward). `None`: this device has no kernel.
+pub(crate) fn project_backward(
+    group: &Group<'_>,
+    dys: &[Tensor<2>],
+    saved: &[LinearSaved],
+    wants: Wants,
+) -> Option<(Tensor<2>, Vec<LinearGradients>)> {
+    host::project::backward(group, dys, saved, wants)
+}
+
+/// x W^T for a frozen `w`, `[outputs, inputs]`.
+pub(crate) fn times_transposed(x: &Tensor<2>, w: &Tensor<2>) -> Tensor<2> {
+    match (HostTensor::borrow(x), HostTensor::borrow(w)) {
+        (Some(host_x), Some(host_w)) => host::project::times_transposed(&host_x, &host_w, x, w),
+        _ => x.clone().matmul(w.clone().transpose()),
+    }
+}
+
+/// x W for a frozen `w`, `[inputs, outputs]`.
+pub(crate) fn times(x: &Tensor<2>, w: &Tensor<2>) -> Tensor<2> {
+    match (HostTensor::borrow(x), HostTensor::borrow(w)) {
+        (Some(host_x), Some(host_w)) => host::project::times(&host_x, &host_w, x, w),
+        _ => x.clone().matmul(w.clone()),
+    }
+}
+
+/// Tells the host kernels that the memory of `tensor` is free, if nothing else holds it.
+pub(crate) fn recycle<const D: usize>(tensor: Tensor<D>) {
+    host::recycle(tensor);
+}
+
+/// Tells the host kernels that a pass has ended.
+pub(crate) fn end_pass() {
+    host::pool::end_pass();
+}
 
 /// y = gamma * x / rms(x) over the last dimension, and 1/rms of each row (`[rows, 1]`).
 pub(crate) fn rms_norm(x: &Tensor<2>, gamma: &Tensor<1>, eps: f64) -> (Tensor<2>, Tensor<2>) {
@@ -20,12 +68,14 @@ pub(crate) fn rms_norm(x: &Tensor<2>, gamma: &Tensor<1>, eps: f64) -> (Tensor<2>
     }
 }
 
-/// The gradient of [`rms_norm`]'s input: inv * (g - xhat * mean(g * xhat)), g = dy * gamma, xhat = x * inv.
+/// The gradient of [`rms_norm`]'s input: inv * (g - xhat * mean(g * xhat)), g = dy * gamma, xhat = x * inv;
+/// and `add`, the gradient that reaches the input past the norm.
 pub(crate) fn rms_norm_backward(
     dy: &Tensor<2>,
     x: &Tensor<2>,
     inverse: &Tensor<2>,
     gamma: &Tensor<1>,
+    add: Option<&Tensor<2>>,
 ) -> Tensor<2> {
     let all = (
         HostTensor::borrow(dy),
@@ -35,9 +85,16 @@ pub(crate) fn rms_norm_backward(
     );
     match all {
         (Some(host_dy), Some(host_x), Some(inverse), Some(gamma)) => {
-            host::norm::backward(&host_dy, &host_x, &inverse, &gamma, x)
+            let add = add.and_then(HostTensor::borrow);
+            host::norm::backward((&host_dy, &host_x, add.as_ref()), &inverse, &gamma, x)
         }
-        _ => generic::rms_norm_backward(dy, x, inverse, gamma),
+        _ => {
+            let dx = generic::rms_norm_backward(dy, x, inverse, gamma);
+            match add {
+                Some(add) => dx + add.clone(),
+                None => dx,
+            }
+        }
     }
 }
 
@@ -101,16 +158,16 @@ pub(crate) fn cross_entropy(
 /// `[batch * len, heads * head_dim]` to `[batch, heads, len, head_dim]`, rotated if there is a table, and
 /// multiplied by `scale`.
 pub(crate) fn split_heads(
-    x: Tensor<2>,
+    x: &Tensor<2>,
     shape: [usize; 4],
     rope: Option<&RopeTable>,
     scale: f64,
 ) -> Tensor<4> {
-    if let Some(host) = HostTensor::borrow(&x) {
-        return host::heads::split(&host, shape, rope, scale as f32, &x);
+    if let Some(host) = HostTensor::borrow(x) {
+        return host::heads::split(&host, shape, rope, scale as f32, x);
     }
     let [batch, heads, len, head_dim] = shape;
-    let x = x.reshape([batch, len, heads, head_dim]).swap_dims(1, 2);
+    let x = x.clone().reshape([batch, len, heads, head_dim]).swap_dims(1, 2);
     let x = match rope {
         Some(rope) => rope.rotate(x),
         None => x,
@@ -127,7 +184,10 @@ pub(crate) fn join_heads(
 ) -> Tensor<2> {
     let x = x.reshape(shape);
     if let Some(host) = HostTensor::borrow(&x) {
-        return host::heads::join(&host, shape, rope, scale as f32, &x);
+        let joined = host::heads::join(&host, shape, rope, scale as f32, &x);
+        drop(host);
+        recycle(x);
+        return joined;
     }
     let [batch, heads, len, head_dim] = shape;
     let x = match rope {

@@ -28,7 +28,7 @@ fn norm() {
     close(y, reference);
     close(inverse.clone(), reference_inverse);
     close(
-        rms_norm_backward(&dy, &x, &inverse, &gamma),
+        rms_norm_backward(&dy, &x, &inverse, &gamma, None),
         generic::rms_norm_backward(&dy, &x, &inverse, &gamma),
     );
 }
@@ -62,12 +62,12 @@ fn rotation_splits_and_joins() {
     let rope = RopeTable::new(&config, 7, &crate::cpu());
     let shape = [2, 3, 7, 8];
     let x = random([14, 24]);
-    let split = split_heads(x.clone(), shape, Some(&rope), 0.5);
+    let split = split_heads(&x, shape, Some(&rope), 0.5);
     let reference = rope.rotate(x.clone().reshape([2, 7, 3, 8]).swap_dims(1, 2)).mul_scalar(0.5);
     close(split.clone(), reference);
     // A rotation's transpose is its inverse.
     close(join_heads(split, shape, Some(&rope), 2.0), x.clone());
-    let plain = split_heads(x.clone(), shape, None, 1.0);
+    let plain = split_heads(&x, shape, None, 1.0);
     close(plain.clone(), x.clone().reshape([2, 7, 3, 8]).swap_dims(1, 2));
     close(join_heads(plain, shape, None, 1.0), x);
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{HostTensor, for_rows, tensor};
+use super::{HostTensor, for_rows, pool, tensor};
 use crate::model::rope::RopeTable;
 
 pub(crate) fn split(
@@ -14,7 +14,7 @@ pub(crate) fn split(
 ) -> Tensor<4> {
     let [batch, heads, len, dim] = shape;
     let (x, half) = (x.values(), dim / 2);
-    let mut out = vec![0f32; batch * heads * len * dim];
+    let mut out = pool::buffer(batch * heads * len * dim);
     for_rows(&mut out, dim, |first, run| {
         for (row, y) in run.chunks_exact_mut(dim).enumerate() {
             let row = first + row;
@@ -43,7 +43,7 @@ pub(crate) fn join(
     like: &Tensor<4>,
 ) -> Tensor<2> {
     let (dx, half) = (dx.values(), dim / 2);
-    let mut out = vec![0f32; batch * heads * len * dim];
+    let mut out = pool::buffer(batch * heads * len * dim);
     for_rows(&mut out, dim, |first, run| {
         for (row, y) in run.chunks_exact_mut(dim).enumerate() {
             let row = first + row;

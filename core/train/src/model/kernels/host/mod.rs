@@ -1,10 +1,14 @@
 //! The kernels on host memory. They read tensors of the CPU backend (flex) in place and write new ones; rows
 //! are shared out to the threads in runs, and each run is compiled for the vector units of the machine.
 
+pub(crate) mod attention;
 pub(crate) mod cross_entropy;
 mod exp;
+pub(crate) mod gemm;
 pub(crate) mod heads;
 pub(crate) mod norm;
+pub(crate) mod pool;
+pub(crate) mod project;
 pub(crate) mod softmax;
 pub(crate) mod swiglu;
 
@@ -48,6 +52,14 @@ pub(crate) fn tensor<const D: usize, const E: usize>(
 /// The values of a tensor to write into: without copying if nothing else holds it.
 pub(crate) fn take<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     crate::model::to_vec(tensor)
+}
+
+/// Gives a tensor's memory back for later use, if nothing else holds it.
+pub(crate) fn recycle<const D: usize>(tensor: Tensor<D>) {
+    let Ok(inner) = tensor.try_into_primitive::<Flex>() else { return };
+    if inner.is_unique() && inner.is_contiguous() && inner.dtype() == burn::tensor::DType::F32 {
+        pool::give(inner.into_data().try_into_vec::<f32>().unwrap_or_default());
+    }
 }
 
 /// Runs `op` compiled for AVX2 and FMA where the machine has them. Everything `op` calls must be

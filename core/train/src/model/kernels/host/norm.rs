@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{HostTensor, for_rows, sum_of, tensor};
+use super::{HostTensor, for_rows, pool, sum_of, tensor};
 
 pub(crate) fn forward(
     x: &HostTensor,
@@ -20,7 +20,7 @@ pub(crate) fn forward(
             *inverse = 1.0 / (mean + eps).sqrt();
         }
     });
-    let mut y = vec![0f32; rows * width];
+    let mut y = pool::buffer(rows * width);
     for_rows(&mut y, width, |first, y| {
         for (row, y) in y.chunks_exact_mut(width).enumerate() {
             let inverse = inverse[first + row];
@@ -33,16 +33,17 @@ pub(crate) fn forward(
     (tensor(y, [rows, width], like), tensor(inverse, [rows, 1], like))
 }
 
+/// The gradient of the input, and what reaches it past the norm (`add`).
 pub(crate) fn backward(
-    dy: &HostTensor,
-    x: &HostTensor,
+    (dy, x, add): (&HostTensor, &HostTensor, Option<&HostTensor>),
     inverse: &HostTensor,
     gamma: &HostTensor,
     like: &Tensor<2>,
 ) -> Tensor<2> {
     let [rows, width] = like.dims();
     let (dy, x, inverse, gamma) = (dy.values(), x.values(), inverse.values(), gamma.values());
-    let mut dx = vec![0f32; rows * width];
+    let add = add.map(HostTensor::values);
+    let mut dx = pool::buffer(rows * width);
     for_rows(&mut dx, width, |first, dx| {
         for (row, dx) in dx.chunks_exact_mut(width).enumerate() {
             let inverse = inverse[first + row];
@@ -54,6 +55,9 @@ pub(crate) fn backward(
             let factor = inverse * inverse * dot / width as f32;
             for i in 0..width {
                 dx[i] = (dy[i] * gamma[i] - x[i] * factor) * inverse;
+            }
+            if let Some(add) = add {
+                dx.iter_mut().zip(&add[start..][..width]).for_each(|(dx, add)| *dx += add);
             }
         }
     });

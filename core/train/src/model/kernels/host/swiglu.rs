@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::exp::exp;
-use super::{HostTensor, for_rows, for_rows2, tensor};
+use super::{HostTensor, for_rows, for_rows2, pool, tensor};
 
 #[inline(always)]
 fn sigmoid(x: f32) -> f32 {
@@ -12,7 +12,7 @@ fn sigmoid(x: f32) -> f32 {
 
 pub(crate) fn forward(gate: &HostTensor, up: &HostTensor, like: &Tensor<2>) -> Tensor<2> {
     let (gate, up) = (gate.values(), up.values());
-    let mut out = vec![0f32; gate.len()];
+    let mut out = pool::buffer(gate.len());
     for_rows(&mut out, 1, |first, out| {
         let (gate, up) = (&gate[first..][..out.len()], &up[first..][..out.len()]);
         for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
@@ -29,7 +29,7 @@ pub(crate) fn backward(
     like: &Tensor<2>,
 ) -> (Tensor<2>, Tensor<2>) {
     let (d, gate, up) = (d.values(), gate.values(), up.values());
-    let (mut d_gate, mut d_up) = (vec![0f32; gate.len()], vec![0f32; gate.len()]);
+    let (mut d_gate, mut d_up) = (pool::buffer(gate.len()), pool::buffer(gate.len()));
     for_rows2(&mut d_gate, &mut d_up, 1, |first, d_gate, d_up| {
         let len = d_gate.len();
         let (d, gate, up) = (&d[first..][..len], &gate[first..][..len], &up[first..][..len]);
