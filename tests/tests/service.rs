@@ -1,9 +1,11 @@
 //! What systemd sees: readiness, the watchdog's pulse and an orderly stop, on a notification socket.
 
+use std::cell::RefCell;
 use std::os::unix::net::UnixDatagram;
+use std::process::Stdio;
 use std::time::Duration;
 
-use fedshield_tests::{Daemon, Program, Work, make_home};
+use fedshield_tests::{Daemon, Program, Work, eventually, make_home, signal};
 
 /// Takes messages until one of them has the line.
 fn wait_for(socket: &UnixDatagram, line: &str) {
@@ -46,6 +48,34 @@ fn systemd_is_told() {
     daemon.signal("TERM");
     wait_for(&socket, "STOPPING=1");
     assert_eq!(daemon.wait(), Some(0), "{}", daemon.tail());
+}
+
+/// Whoever read its log is gone, as after a crash of a supervisor: that must not keep the node from stopping.
+#[test]
+fn a_node_without_a_reader_of_its_log_stops() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path = folder.path().join("notify.sock");
+    let socket = UnixDatagram::bind(&path).expect("the socket can be made");
+    socket.set_read_timeout(Some(Duration::from_secs(120))).expect("it takes a limit");
+    let program = Program::new(env!("CARGO_BIN_EXE_fedshield-node"))
+        .with("NOTIFY_SOCKET", path.display().to_string());
+    let home = folder.path().join("node");
+    let cli = Program::new(env!("CARGO_BIN_EXE_fedshield"));
+    make_home(&cli, &home, "node", &Work::domains()[0]);
+
+    let mut command = program.command(&home);
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("the daemon starts");
+    wait_for(&socket, "READY=1");
+    drop(child.stderr.take());
+    signal(child.id(), "TERM");
+    let child = RefCell::new(child);
+    let stopped = eventually(|| child.borrow_mut().try_wait().is_ok_and(|ended| ended.is_some()));
+    let mut child = child.into_inner();
+    if !stopped {
+        child.kill().expect("it can be killed");
+    }
+    let ended = child.wait().expect("it has ended");
+    assert_eq!(ended.code(), Some(0), "{ended}");
 }
 
 #[test]

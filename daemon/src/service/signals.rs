@@ -27,8 +27,9 @@ pub fn stop_on_signals() -> io::Result<CancellationToken> {
             }
         };
         let name = next().await;
-        tracing::info!(signal = name, "stopping");
+        // First: whatever becomes of the log must not keep the node from stopping.
         token.cancel();
+        tracing::info!(signal = name, "stopping");
         let name = next().await;
         tracing::warn!(signal = name, "ended at once");
         std::process::exit(i32::from(ErrorCode::Interrupted.exit_code()));
