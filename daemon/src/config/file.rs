@@ -77,8 +77,6 @@ pub struct TrainingConfig {
     pub gradient_checkpointing: bool,
     /// Threads for training and encryption; 0: as many as the machine has.
     pub threads: usize,
-    /// Memory that jobs may use together, in MiB; 0: three quarters of the machine's.
-    pub memory_mib: u64,
 }
 
 /// Who trains.
@@ -158,7 +156,6 @@ impl Default for TrainingConfig {
             device: "cpu".into(),
             gradient_checkpointing: false,
             threads: 0,
-            memory_mib: 0,
         }
     }
 }

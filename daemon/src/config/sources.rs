@@ -20,7 +20,7 @@ pub enum Kind {
 }
 
 /// Every setting: its key in the file, and what its text becomes.
-pub const SETTINGS: [(&str, Kind); 21] = [
+pub const SETTINGS: [(&str, Kind); 20] = [
     ("name", Kind::Text),
     ("listen", Kind::List),
     ("external_addresses", Kind::List),
@@ -35,7 +35,6 @@ pub const SETTINGS: [(&str, Kind); 21] = [
     ("training.device", Kind::Text),
     ("training.gradient_checkpointing", Kind::Flag),
     ("training.threads", Kind::Count),
-    ("training.memory_mib", Kind::Count),
     ("control.socket", Kind::Text),
     ("http.listen", Kind::Text),
     ("http.allow_remote", Kind::Flag),
