@@ -18,6 +18,7 @@ use crate::screen::show_failure;
 #[must_use]
 pub fn main() -> ExitCode {
     fedshieldd::answer_device_probe();
+    fedshieldd::reuse_freed_memory();
     let cli = Cli::parse();
     let json = cli.wants_json();
     match run(&cli).map_err(|failure| about_home(failure, &cli)) {

@@ -1,13 +1,14 @@
 //! The terms of a new federation: a preset, changed by flags. A manifest without its members.
 
+mod server;
+
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use fedshield_protocol::ids::{Digest, Epoch};
 use fedshield_protocol::limits::MAX_MEMBERS;
 use fedshield_protocol::manifest::{
-    Adapter, Algorithm, Deadlines, Encryption, Manifest, Pruning, PruningRule, Real,
-    ServerOptimizer, Training,
+    Adapter, Algorithm, Deadlines, Encryption, Manifest, Pruning, PruningRule, Real, Training,
 };
 use fedshieldd::control::api::ErrorCode;
 
@@ -102,7 +103,10 @@ pub struct TermsFlags {
     /// members' data differ much, because what only one of them learns is divided by their number [default: 1]
     #[arg(long, value_name = "RATE")]
     pub server_rate: Option<f64>,
-    /// Momentum of the server optimiser, 0 to below 1; none unless given
+    /// What is done with the opened mean; `momentum` if --server-momentum is given, else `plain`
+    #[arg(long, value_enum)]
+    pub server_optimizer: Option<server::OptimizerName>,
+    /// Momentum of the server optimiser, 0 to below 1 [default: 0.9]
     #[arg(long, value_name = "SHARE")]
     pub server_momentum: Option<f64>,
     /// Who chooses what is left out
@@ -217,7 +221,7 @@ pub fn terms(
             preset: encryption_preset(flags.bits.as_deref().unwrap_or("16"), members)?,
             clip: positive("--clip", clip)?,
         },
-        server_optimizer: server_optimizer(flags)?,
+        server_optimizer: server::optimizer(flags)?,
         deadlines: deadlines(flags.round_minutes.unwrap_or(base.round_minutes)),
         members: Vec::new(),
     })
@@ -255,19 +259,6 @@ fn encryption_preset(bits: &str, members: u16) -> Result<String, Failure> {
     }
     let holds = members.max(16).next_power_of_two();
     Ok(format!("rlwe-sum/b{bits}/n{holds}"))
-}
-
-fn server_optimizer(flags: &TermsFlags) -> Result<ServerOptimizer, Failure> {
-    let rate = positive("--server-rate", flags.server_rate.unwrap_or(1.0))?;
-    let Some(momentum) = flags.server_momentum else {
-        return Ok(ServerOptimizer::Plain { rate });
-    };
-    if !(0.0..1.0).contains(&momentum) {
-        return Err(Failure::new(ErrorCode::InvalidRequest, format!("{momentum} is no momentum"))
-            .at("--server-momentum")
-            .next("give a number from 0 to below 1"));
-    }
-    Ok(ServerOptimizer::Momentum { rate, momentum: real("--server-momentum", momentum)? })
 }
 
 /// From 0.2 (or less) to the wanted share, growing over the last four fifths of the run.
@@ -372,11 +363,6 @@ mod tests {
             (TermsFlags { lr: Some(f64::NAN), ..TermsFlags::default() }, "--lr"),
             (TermsFlags { clip: Some(0.0), ..TermsFlags::default() }, "--clip"),
             (TermsFlags { sparsity: Some(1.5), ..TermsFlags::default() }, "--sparsity"),
-            (TermsFlags { server_rate: Some(0.0), ..TermsFlags::default() }, "--server-rate"),
-            (
-                TermsFlags { server_momentum: Some(1.0), ..TermsFlags::default() },
-                "--server-momentum",
-            ),
         ] {
             let failure = terms("x", TermsPreset::Small, 4, &flags).unwrap_err();
             assert_eq!(failure.place.as_deref(), Some(flag));

@@ -26,7 +26,7 @@ mod randomness;
 mod sealing_keys;
 
 /// To be called first in `main` of every program that runs a node: it may be started again to try a GPU.
-pub use fedshield_train::answer_device_probe;
+pub use fedshield_train::{answer_device_probe, reuse_freed_memory};
 
 /// An error and what it came from, on one line.
 #[must_use]

@@ -33,6 +33,7 @@ fn setting(text: &str) -> Result<(String, String), String> {
 #[must_use]
 pub fn main() -> ExitCode {
     crate::answer_device_probe();
+    crate::reuse_freed_memory();
     let arguments = Arguments::parse();
     let home = arguments.home.map_or_else(Home::from_environment, Home::new);
     match run_process(&home, &Overrides(arguments.set), None, arguments.rebuild_store) {

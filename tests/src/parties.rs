@@ -102,6 +102,7 @@ fn party(folder: &Path, members: u16, index: u16) -> Party {
         held_out_fraction: 0.1,
         device: ComputeDevice::Cpu,
         gradient_checkpointing: false,
+        packing: true,
         ..LearningSources::default()
     };
     let model = OpenedModel::open(sources).expect("the model reads");

@@ -35,6 +35,7 @@ fn examples(vocab: usize) -> Vec<TokenizedExample> {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    fedshield_train::reuse_freed_memory();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let model = Path::new(arguments.first().ok_or("name a model")?);
     let batch_size = arguments.get(1).map_or(Ok(16), |text| text.parse())?;

@@ -8,6 +8,7 @@ pub mod data;
 mod error;
 pub mod federated;
 pub mod load;
+mod memory;
 pub mod model;
 mod random;
 pub mod synth;
@@ -15,6 +16,7 @@ pub mod text;
 mod train;
 
 pub use error::{Result, TrainError};
+pub use memory::reuse_freed_memory;
 pub use train::{
     AdamW, AdamWSettings, ComputeDevice, Evaluation, OnProgress, Progress, RoundResult, RoundStats,
     Sampling, StepGradient, TrainSettings, Trainer, adapter_gradient, adapter_logits,

@@ -75,6 +75,8 @@ pub struct TrainingConfig {
     pub device: String,
     /// Compute each layer's activations again in the backward pass instead of keeping them.
     pub gradient_checkpointing: bool,
+    /// Put several short examples into one row of a batch.
+    pub packing: bool,
     /// Threads for training and encryption; 0: as many as the machine has.
     pub threads: usize,
 }
@@ -155,6 +157,7 @@ impl Default for TrainingConfig {
             command_timeout_s: DEFAULT_COMMAND_TIMEOUT_S,
             device: "cpu".into(),
             gradient_checkpointing: false,
+            packing: true,
             threads: 0,
         }
     }

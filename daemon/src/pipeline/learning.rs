@@ -34,6 +34,8 @@ pub struct LearningSources {
     pub device: ComputeDevice,
     /// See [`TrainSettings::gradient_checkpointing`].
     pub gradient_checkpointing: bool,
+    /// See [`TrainSettings::packing`].
+    pub packing: bool,
     /// Template to use instead of the manifest's.
     pub template: Option<String>,
     /// PEFT folder that the first round starts from, for a manifest that asks for one.
@@ -87,6 +89,7 @@ impl OpenedModel {
             max_gradient_norm: training.max_gradient_norm.get(),
             device: sources.device,
             gradient_checkpointing: sources.gradient_checkpointing,
+            packing: sources.packing,
             ..TrainSettings::default()
         };
         let named = sources.template.as_deref().map_or(Ok(terms.template), Template::parse)?;

@@ -121,6 +121,14 @@ fn settings_of(manifest: &Manifest) -> Result<FederatedSettings, PipelineError> 
             manifest::ServerOptimizer::Momentum { rate, momentum } => {
                 ServerOptimizer::Momentum { eta: rate.get(), beta: momentum.get() }
             }
+            manifest::ServerOptimizer::Adam { rate, beta1, beta2, epsilon } => {
+                ServerOptimizer::Adam {
+                    eta: rate.get(),
+                    beta1: beta1.get(),
+                    beta2: beta2.get(),
+                    epsilon: epsilon.get(),
+                }
+            }
         },
     })
 }

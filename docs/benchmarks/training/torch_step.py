@@ -52,7 +52,7 @@ def cpu():
     return usage.ru_utime + usage.ru_stime
 
 
-rows = []
+rows, losses = [], []
 for _ in range(options.steps + 1):
     begin, begin_cpu = time.perf_counter(), cpu()
     loss = model(input_ids=ids, labels=ids, use_cache=False).loss
@@ -60,12 +60,13 @@ for _ in range(options.steps + 1):
     torch.nn.utils.clip_grad_norm_(trained, 1.0)
     optimizer.step()
     optimizer.zero_grad()
+    losses.append(loss.item())
     rows.append((time.perf_counter() - begin, cpu() - begin_cpu))
 seconds = sorted(row[0] for row in rows[1:])[options.steps // 2]
-cpu_seconds = sorted(row[1] for row in rows[1:])[options.steps // 2]
+cpu_seconds = sum(row[1] for row in rows[1:]) / options.steps
 print(json.dumps({
     "torch": torch.__version__, "transformers": transformers.__version__, "batch": options.batch,
-    "seq": options.seq, "loss": loss.item(), "step_seconds": seconds, "cpu_seconds": cpu_seconds,
+    "seq": options.seq, "first_loss": losses[0], "last_loss": losses[-1], "step_seconds": seconds, "cpu_seconds": cpu_seconds,
     "tokens_per_second": count / seconds,
     "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
 }))

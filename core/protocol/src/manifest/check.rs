@@ -47,6 +47,12 @@ pub(super) fn check(manifest: &Manifest) -> Result<Rules, ManifestError> {
             above_zero("server_optimizer.momentum.rate", rate)?;
             share("server_optimizer.momentum.momentum", momentum)?;
         }
+        ServerOptimizer::Adam { rate, beta1, beta2, epsilon } => {
+            above_zero("server_optimizer.adam.rate", rate)?;
+            share("server_optimizer.adam.beta1", beta1)?;
+            share("server_optimizer.adam.beta2", beta2)?;
+            above_zero("server_optimizer.adam.epsilon", epsilon)?;
+        }
     }
     check_deadlines(manifest)?;
     check_members(&manifest.members)?;

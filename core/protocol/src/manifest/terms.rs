@@ -160,6 +160,17 @@ pub enum ServerOptimizer {
         /// Share of the running sum that is kept, 0 to 1.
         momentum: Real,
     },
+    /// Adam on the mean: adds `rate` times the running mean over the root of the running mean square.
+    Adam {
+        /// Server learning rate: about the largest step of a value in one round.
+        rate: Real,
+        /// Share of the running mean that is kept, 0 to 1.
+        beta1: Real,
+        /// Share of the running mean square that is kept, 0 to 1.
+        beta2: Real,
+        /// Added to the root; above 0.
+        epsilon: Real,
+    },
 }
 
 /// How long each phase waits for members that are late, in milliseconds. A phase ends sooner when nobody is missing.

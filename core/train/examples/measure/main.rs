@@ -7,7 +7,8 @@
 //!
 //! Every position is labelled, on token ids that depend on nothing. `--model shape:135m` measures random
 //! weights in the shape of SmolLM2-135M, for machines without the model. `--checkpoint` computes each layer's
-//! activations again in the backward pass instead of keeping them.
+//! activations again in the backward pass instead of keeping them. `--algorithm ffa` trains B alone, as most rounds
+//! of a federation do, instead of A and B.
 
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
 
@@ -15,7 +16,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use fedshield_train::federated::{
-    AdapterLayout, AdapterSpec, Factor, FederatedSettings, GlobalAdapter,
+    AdapterLayout, AdapterSpec, Algorithm, FederatedSettings, GlobalAdapter,
 };
 use fedshield_train::load::LoadedModel;
 use fedshield_train::model::{
@@ -31,7 +32,7 @@ struct Arguments {
     steps: usize,
     threads: usize,
     device: String,
-    factors: String,
+    algorithm: Algorithm,
     checkpoint: bool,
     json: bool,
 }
@@ -46,7 +47,7 @@ impl Arguments {
             steps: 5,
             threads: 0,
             device: "cpu".to_owned(),
-            factors: "ab".to_owned(),
+            algorithm: Algorithm::FedIt,
             checkpoint: false,
             json: false,
         };
@@ -70,7 +71,10 @@ impl Arguments {
                 "--steps" => parsed.steps = number()?,
                 "--threads" => parsed.threads = number()?,
                 "--device" => parsed.device = value,
-                "--factors" => parsed.factors = value,
+                "--algorithm" => {
+                    parsed.algorithm =
+                        serde_json::from_value(value.into()).map_err(|e| e.to_string())?
+                }
                 other => return Err(format!("unknown argument {other}")),
             }
         }
@@ -96,6 +100,7 @@ fn open(arguments: &Arguments) -> Result<Decoder, Box<dyn std::error::Error>> {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    fedshield_train::reuse_freed_memory();
     let arguments = Arguments::parse()?;
     if arguments.threads > 0 {
         rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global()?;
@@ -107,14 +112,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         alpha: 2.0 * arguments.rank as f64,
         ..AdapterSpec::default()
     };
-    let settings = FederatedSettings { adapter: spec, ..FederatedSettings::default() };
+    let algorithm = arguments.algorithm;
+    let settings = FederatedSettings { adapter: spec, algorithm, ..FederatedSettings::default() };
     let layout = AdapterLayout::new(decoder.config(), &settings.adapter)?;
-    let global = GlobalAdapter::new(layout, &settings, [0; 32]);
-    let factors: &[Factor] = match arguments.factors.as_str() {
-        "a" => &[Factor::A],
-        "b" => &[Factor::B],
-        _ => &[Factor::A, Factor::B],
-    };
+    let mut adapter = GlobalAdapter::new(layout, &settings, [0; 32]);
     let vocab = decoder.config().vocab_size;
     let sequence = |row: usize| {
         let ids = (0..arguments.seq).map(|i| ((row * arguments.seq + i) * 7919 + 13) % vocab);
@@ -122,27 +123,37 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let sequences: Vec<TokenSequence> = (0..arguments.batch).map(sequence).collect();
     let batch = Batch::new(&sequences.iter().collect::<Vec<_>>())?;
-    let len: usize = factors.iter().map(|factor| global.layout().len(*factor)).sum();
-    let mut theta = vec![0f32; len];
-    let mut optimizer = AdamW::new(AdamWSettings::default(), len);
-    let mut rows: Vec<(f64, StageSeconds, f64)> = Vec::new();
-    for _ in 0..arguments.steps + 1 {
-        let begin = Instant::now();
-        let mut step = adapter_gradient(&decoder, &global, factors, std::slice::from_ref(&batch))?;
-        clip_global_norm(&mut step.gradient, 1.0);
-        optimizer.step(&mut theta, &step.gradient, 1e-3);
-        rows.push((begin.elapsed().as_secs_f64(), step.seconds, step.loss));
+    let mut theta = adapter.trained_values();
+    let mut optimizer = AdamW::new(AdamWSettings::default(), theta.len());
+    let mut losses = Vec::new();
+    let mut timed: Vec<(f64, StageSeconds)> = Vec::new();
+    let mut cpu = 0.0;
+    for step in 0..=arguments.steps {
+        let (begin, begin_cpu) = (Instant::now(), cpu_seconds());
+        let factors = adapter.trained_factors();
+        let batches = std::slice::from_ref(&batch);
+        let mut gradient = adapter_gradient(&decoder, &adapter, factors, batches)?;
+        clip_global_norm(&mut gradient.gradient, 1.0);
+        optimizer.step(&mut theta, &gradient.gradient, 1e-3);
+        adapter = adapter.with_trained(&theta)?;
+        losses.push(gradient.loss);
+        // The first step warms up.
+        if step > 0 {
+            timed.push((begin.elapsed().as_secs_f64(), gradient.seconds));
+            cpu += (cpu_seconds() - begin_cpu) / arguments.steps as f64;
+        }
     }
-    let mut timed = rows[1..].to_vec();
     timed.sort_by(|x, y| x.0.total_cmp(&y.0));
-    let (seconds, stages, loss) = timed[timed.len() / 2];
+    let (seconds, stages) = timed[timed.len() / 2];
+    let (first, last) = (losses[0], losses[arguments.steps]);
     let peak = peak_memory_mib();
     let tokens = (arguments.batch * arguments.seq) as f64 / seconds;
     if arguments.json {
         let json = serde_json::json!({
             "model": arguments.model, "rank": arguments.rank, "batch": arguments.batch,
             "seq": arguments.seq, "steps": arguments.steps, "device": arguments.device,
-            "checkpoint": arguments.checkpoint, "threads": rayon::current_num_threads(), "loss": loss,
+            "checkpoint": arguments.checkpoint, "threads": rayon::current_num_threads(),
+            "first_loss": first, "last_loss": last, "cpu_seconds": cpu,
             "tokens_per_second": tokens, "step_seconds": seconds, "stages": stages,
             "best_step_seconds": timed[0].0, "peak_memory_mib": peak,
         });
@@ -150,11 +161,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     } else {
         println!(
             "{tokens:.1} tokens/s, {seconds:.3} s a step (median): forward {:.3}, head {:.3}, \
-             backward {:.3}; peak memory {peak:.0} MiB; loss {loss:.4}",
+             backward {:.3}; peak memory {peak:.0} MiB; loss {first:.4} in the first step, {last:.4} in the last",
             stages.forward, stages.head, stages.backward
         );
     }
     Ok(())
+}
+
+/// Processor seconds of this process so far, all threads, to a hundredth; 0 where the system does not say.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // utime and stime, the 14th and 15th field; the second is a name in brackets that may hold spaces.
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks = fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok());
+    ticks.sum::<f64>() / 100.0
 }
 
 /// Largest resident size of this process so far; 0 where the system does not say.

@@ -71,30 +71,27 @@ fn frequencies(config: &ModelConfig) -> Vec<f64> {
     let dim = config.head_dim;
     (0..dim / 2)
         .map(|j| config.rope_theta.powf(-2.0 * j as f64 / dim as f64))
-        .map(|frequency| scale(frequency, config.rope_scaling))
+        .map(|frequency| config.rope_scaling.map_or(frequency, |scaling| scaling.scale(frequency)))
         .collect()
 }
 
-fn scale(frequency: f64, scaling: Option<RopeScaling>) -> f64 {
-    match scaling {
-        None => frequency,
-        Some(RopeScaling::Linear { factor }) => frequency / factor,
-        Some(RopeScaling::Llama3 {
-            factor,
-            low_freq_factor,
-            high_freq_factor,
-            original_max_position,
-        }) => {
-            let wavelength = std::f64::consts::TAU / frequency;
-            let original = original_max_position as f64;
-            if wavelength > original / low_freq_factor {
-                frequency / factor
-            } else if wavelength < original / high_freq_factor {
-                frequency
-            } else {
-                let smooth = (original / wavelength - low_freq_factor)
-                    / (high_freq_factor - low_freq_factor);
-                (1.0 - smooth) * frequency / factor + smooth * frequency
+impl RopeScaling {
+    /// A frequency after scaling, in radians per position.
+    pub(crate) fn scale(self, frequency: f64) -> f64 {
+        match self {
+            Self::Linear { factor } => frequency / factor,
+            Self::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position } => {
+                let wavelength = std::f64::consts::TAU / frequency;
+                let original = original_max_position as f64;
+                if wavelength > original / low_freq_factor {
+                    frequency / factor
+                } else if wavelength < original / high_freq_factor {
+                    frequency
+                } else {
+                    let smooth = (original / wavelength - low_freq_factor)
+                        / (high_freq_factor - low_freq_factor);
+                    (1.0 - smooth) * frequency / factor + smooth * frequency
+                }
             }
         }
     }

@@ -180,6 +180,7 @@ impl Trainer {
             return Err(TrainError::NotFinite { step: settings.steps, what: "update" });
         }
         stats.seconds = begin.elapsed().as_secs_f64();
+        crate::memory::return_freed_memory();
         Ok(RoundResult { theta, stats })
     }
 

@@ -1,15 +1,18 @@
 //! GGUF files: one file with weights, shape and tokenizer.
 
+mod byte_level;
 mod names;
 mod quant;
 mod reader;
+mod rope;
+mod sentencepiece;
 mod tokenizer;
 
 use std::path::Path;
 
 use super::digest::BaseDigest;
 use super::loaded::LoadedModel;
-use crate::model::{Family, ModelConfig, RopeScaling};
+use crate::model::{Family, ModelConfig};
 use crate::{Result, TrainError};
 use names::GgufSource;
 use reader::{GgufFile, Value};
@@ -54,16 +57,9 @@ fn config(file: &GgufFile) -> Result<ModelConfig> {
     if heads == 0 || layers > 4096 {
         return Err(bad(format!("{heads} heads in {layers} layers")));
     }
-    let rope_scaling = match file.get(&key("rope.scaling.type")).and_then(Value::as_str) {
-        None | Some("none") => None,
-        Some("linear") => {
-            number("rope.scaling.factor").map(|factor| RopeScaling::Linear { factor })
-        }
-        Some(other) => return Err(bad(format!("rope scaling {other:?} is not supported"))),
-    };
-    if file.tensors.contains_key("rope_freqs.weight") {
-        return Err(bad("rope_freqs.weight (Llama 3 scaling) is not supported in GGUF".into()));
-    }
+    let head_dim = optional("attention.key_length").unwrap_or(hidden_size / heads);
+    let rope_theta = number("rope.freq_base").unwrap_or(10_000.0);
+    let rope_scaling = rope::scaling(file, architecture, rope_theta, head_dim)?;
     let vocab_size = file.tensors.get("token_embd.weight").and_then(|t| t.shape.first().copied());
     let windowed = optional("attention.sliding_window").filter(|_| family == Family::Llama);
     let config = ModelConfig {
@@ -73,10 +69,10 @@ fn config(file: &GgufFile) -> Result<ModelConfig> {
         layers,
         heads,
         kv_heads: optional("attention.head_count_kv").unwrap_or(heads),
-        head_dim: optional("attention.key_length").unwrap_or(hidden_size / heads),
+        head_dim,
         vocab_size: vocab_size.unwrap_or(0),
         rms_norm_eps: number("attention.layer_norm_rms_epsilon").unwrap_or(1e-5),
-        rope_theta: number("rope.freq_base").unwrap_or(10_000.0),
+        rope_theta,
         rope_scaling,
         max_position: size("context_length")?,
         tied_head: !file.tensors.contains_key("output.weight"),

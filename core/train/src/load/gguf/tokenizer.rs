@@ -1,8 +1,10 @@
-//! The tokenizer in GGUF metadata: byte-level BPE, written as a `tokenizer.json` and read from that.
+//! The tokenizer in GGUF metadata, written as a `tokenizer.json` and read from that: byte-level BPE (`gpt2`) or SentencePiece
+//! BPE (`llama`).
 
 use serde_json::{Value as Json, json};
 
 use super::reader::{GgufFile, Value};
+use super::{byte_level, sentencepiece};
 use crate::text::TextTokenizer;
 use crate::{Result, TrainError};
 
@@ -11,80 +13,63 @@ const CONTROL: u64 = 3;
 /// Token type of tokens added by users.
 const USER_DEFINED: u64 = 4;
 
-/// Words as GPT-4's and Llama 3's pattern splits them, digits in groups of up to `N`.
-fn word_pattern(digits: &str) -> Json {
-    let pattern = format!(
-        "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{{L}}\\p{{N}}]?\\p{{L}}+|{digits}| \
-         ?[^\\s\\p{{L}}\\p{{N}}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-    );
-    json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false})
-}
-
-/// Builds the tokenizer; its JSON text is also what the model's digest covers.
-pub(crate) fn build(file: &GgufFile) -> Result<TextTokenizer> {
+/// Builds the tokenizer.
+pub(super) fn build(file: &GgufFile) -> Result<TextTokenizer> {
     let kind = file.require("tokenizer.ggml.model", Value::as_str)?;
-    if kind != "gpt2" {
-        let reason =
-            format!("tokenizer model {kind:?} is not supported, only byte-level BPE (gpt2)");
-        return Err(TrainError::format(&file.path, reason));
-    }
     let tokens = texts(file, "tokenizer.ggml.tokens")?;
-    let merges = texts(file, "tokenizer.ggml.merges")?;
     let types = file.get("tokenizer.ggml.token_type").and_then(Value::as_array).unwrap_or_default();
-    let mut vocabulary = serde_json::Map::new();
-    let mut added = Vec::new();
-    for (id, token) in tokens.iter().enumerate() {
-        vocabulary.insert((*token).to_owned(), id.into());
-        let kind = types.get(id).and_then(Value::as_u64);
-        if matches!(kind, Some(CONTROL | USER_DEFINED)) {
-            added.push(json!({
-                "id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false,
-                "normalized": false, "special": kind == Some(CONTROL),
-            }));
+    let (normalizer, words, decoder, model, starts) = match kind {
+        "gpt2" => {
+            let splitting = byte_level::splitting(file)?;
+            let merges = texts(file, "tokenizer.ggml.merges")?;
+            let model = byte_level::model(&splitting, &tokens, &merges);
+            (
+                splitting.normalizer,
+                splitting.words,
+                byte_level::bytes(true),
+                model,
+                splitting.starts,
+            )
         }
-    }
-    let byte_level = |regex: bool| json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": regex});
-    let pre = file.get("tokenizer.ggml.pre").and_then(Value::as_str).unwrap_or("default");
-    let mut ignore_merges = false;
-    let steps = match pre {
-        "smollm" | "starcoder" | "refact" | "command-r" => {
-            vec![json!({"type": "Digits", "individual_digits": true}), byte_level(true)]
+        "llama" => {
+            let [normalizer, decoder, model] = sentencepiece::parts(file, &tokens, types)?;
+            (normalizer, Json::Null, decoder, model, true)
         }
-        "llama-bpe" | "llama3" | "llama-v3" => {
-            ignore_merges = true;
-            vec![word_pattern("\\p{N}{1,3}"), byte_level(false)]
-        }
-        "qwen2" => vec![word_pattern("\\p{N}"), byte_level(false)],
-        "default" | "gpt-2" => vec![byte_level(true)],
         other => {
-            let reason = format!("pre-tokenizer {other:?} is not supported");
+            let reason = format!(
+                "tokenizer model {other:?} is not one of gpt2 (byte-level BPE) and llama (SentencePiece BPE)"
+            );
             return Err(TrainError::format(&file.path, reason));
         }
     };
-    let normalizer = if pre == "qwen2" { json!({"type": "NFC"}) } else { Json::Null };
     let text = json!({
-        "version": "1.0", "truncation": null, "padding": null, "added_tokens": added,
-        "normalizer": normalizer,
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": steps},
-        "post_processor": null,
-        "decoder": byte_level(true),
-        "model": {
-            "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
-            "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
-            "ignore_merges": ignore_merges, "vocab": vocabulary, "merges": merges,
-        },
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": added(&tokens, types),
+        "normalizer": normalizer, "pre_tokenizer": words, "post_processor": null,
+        "decoder": decoder, "model": model,
     });
     let id = |key: &str| {
         let id = file.get(key).and_then(Value::as_u64)?;
         u32::try_from(id).ok()
     };
     let wants_bos = file.get("tokenizer.ggml.add_bos_token").and_then(Value::as_bool);
-    let bos = id("tokenizer.ggml.bos_token_id")
-        .filter(|_| wants_bos.unwrap_or(matches!(pre, "llama-bpe" | "llama3" | "llama-v3")));
+    let bos = id("tokenizer.ggml.bos_token_id").filter(|_| wants_bos.unwrap_or(starts));
     let mut eos: Vec<u32> = id("tokenizer.ggml.eos_token_id").into_iter().collect();
     eos.extend(id("tokenizer.ggml.eot_token_id").filter(|eot| !eos.contains(eot)));
     TextTokenizer::from_bytes(text.to_string().as_bytes(), bos, eos)
         .map_err(|e| TrainError::format(&file.path, e.to_string()))
+}
+
+/// Tokens that are found in text before anything else is.
+fn added(tokens: &[&str], types: &[Value]) -> Vec<Json> {
+    let kinds = tokens.iter().zip(types).enumerate();
+    let added = kinds.filter_map(|(id, (token, kind))| {
+        let kind = kind.as_u64().filter(|kind| matches!(*kind, CONTROL | USER_DEFINED))?;
+        Some(json!({
+            "id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false, "special": kind == CONTROL,
+        }))
+    });
+    added.collect()
 }
 
 fn texts<'a>(file: &'a GgufFile, key: &str) -> Result<Vec<&'a str>> {
