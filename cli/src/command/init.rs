@@ -238,6 +238,9 @@ fn config_file(config: &Config, home: &Home) -> Result<String, Failure> {
     set("data", "train", some(paths(&config.data.train)));
     set("data", "held_out", some(paths(&config.data.held_out)));
     set("data", "held_out_fraction", config.data.held_out_fraction.map(Into::into));
+    let precision = config.training.base_precision;
+    let differs = precision != defaults.training.base_precision;
+    set("training", "base_precision", differs.then(|| precision.name().into()));
     set("http", "listen", config.http.listen.map(|address| address.to_string().into()));
     // What the daemon will read must be what was asked for.
     let read = Loaded::from_sources(home, &home.config(), &text, [], &Overrides::default())

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use fedshield_train::ComputeDevice;
+use fedshield_train::model::BasePrecision;
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
@@ -75,6 +76,8 @@ pub struct TrainingConfig {
     pub device: String,
     /// Compute each layer's activations again in the backward pass instead of keeping them.
     pub gradient_checkpointing: bool,
+    /// How the frozen matrices are held in memory: `f32`, `bf16`, `f16`, `q8` or `q4`.
+    pub base_precision: BasePrecision,
     /// Threads for training and encryption; 0: as many as the machine has.
     pub threads: usize,
 }
@@ -155,6 +158,7 @@ impl Default for TrainingConfig {
             command_timeout_s: DEFAULT_COMMAND_TIMEOUT_S,
             device: "cpu".into(),
             gradient_checkpointing: false,
+            base_precision: BasePrecision::F32,
             threads: 0,
         }
     }

@@ -20,7 +20,7 @@ pub enum Kind {
 }
 
 /// Every setting: its key in the file, and what its text becomes.
-pub const SETTINGS: [(&str, Kind); 20] = [
+pub const SETTINGS: [(&str, Kind); 21] = [
     ("name", Kind::Text),
     ("listen", Kind::List),
     ("external_addresses", Kind::List),
@@ -34,6 +34,7 @@ pub const SETTINGS: [(&str, Kind); 20] = [
     ("training.command_timeout_s", Kind::Count),
     ("training.device", Kind::Text),
     ("training.gradient_checkpointing", Kind::Flag),
+    ("training.base_precision", Kind::Text),
     ("training.threads", Kind::Count),
     ("control.socket", Kind::Text),
     ("http.listen", Kind::Text),

@@ -124,6 +124,7 @@ fn sources(config: &Config, home: &Home) -> Result<LearningSources, NodeError> {
         held_out_fraction: config.data.held_out_fraction.unwrap_or(DEFAULT_HELD_OUT),
         device,
         gradient_checkpointing: config.training.gradient_checkpointing,
+        base_precision: config.training.base_precision,
         template: config.data.template.clone(),
         first_adapter: home.first_adapter(),
         command: command(config, home),
