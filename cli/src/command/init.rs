@@ -274,9 +274,12 @@ fn with_setting(text: &str, section: &str, key: &str, value: &toml::Value) -> St
 
 #[cfg(test)]
 mod tests {
+    use fedshieldd::config::{BasePrecision, TrainingConfig};
+
     use super::*;
 
     fn node(folder: &Path) -> NewNode {
+        let base_precision = BasePrecision::Q8;
         let data = folder.join("a \"quoted\" name.jsonl");
         fs::write(&data, "{}\n").unwrap();
         NewNode {
@@ -291,6 +294,7 @@ mod tests {
                     held_out_fraction: Some(0.2),
                     ..DataConfig::default()
                 },
+                training: TrainingConfig { base_precision, ..TrainingConfig::default() },
                 http: HttpConfig { listen: Some(([127, 0, 0, 1], 0).into()), allow_remote: false },
                 ..Config::default()
             },
@@ -308,6 +312,7 @@ mod tests {
         let read = Loaded::from_sources(&home, &made.config, &text, [], &Overrides::default());
         let config = read.unwrap().config;
         assert_eq!(config.data.held_out_fraction, Some(0.2));
+        assert_eq!(config.training.base_precision, BasePrecision::Q8);
         assert_eq!(config.http.listen.unwrap().port(), 0);
         assert!(config.data.train[0].ends_with("a \"quoted\" name.jsonl"));
         assert_eq!(Identity::public_key_at(&home.identity()).unwrap(), made.identity_key);
