@@ -76,7 +76,8 @@ pub struct TrainingConfig {
     pub device: String,
     /// Compute each layer's activations again in the backward pass instead of keeping them.
     pub gradient_checkpointing: bool,
-    /// How the frozen matrices are held in memory: `f32`, `bf16`, `f16`, `q8` or `q4`.
+    /// How the frozen matrices are held in memory: `f32`, `bf16`, `f16`, `q8`, `q4` or
+    /// `stored`.
     pub base_precision: BasePrecision,
     /// Threads for training and encryption; 0: as many as the machine has.
     pub threads: usize,

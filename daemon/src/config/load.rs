@@ -143,8 +143,8 @@ mod tests {
     }
 
     #[test]
-    fn the_base_precision_is_one_of_five_wherever_it_comes_from() {
-        for precision in ["f32", "bf16", "f16", "q8", "q4"] {
+    fn the_base_precision_is_one_of_six_wherever_it_comes_from() {
+        for precision in ["f32", "bf16", "f16", "q8", "q4", "stored"] {
             let text = format!("name = \"a\"\n[training]\nbase_precision = \"{precision}\"");
             let from_file = load(&text, &[], &[]).unwrap();
             let pair = ("training.base_precision", precision);

@@ -41,7 +41,7 @@ pub struct EvalArgs {
     /// Examples computed at a time
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub batch: usize,
-    /// How the base model's matrices are held in memory: `f32`, `bf16`, `f16`, `q8` or `q4`
+    /// How the base model's matrices are held in memory: `f32`, `bf16`, `f16`, `q8`, `q4` or `stored`
     #[arg(long, value_name = "NAME", default_value_t = BasePrecision::F32)]
     pub base_precision: BasePrecision,
     /// Compare at most this many short answers with the reference; 0 compares none

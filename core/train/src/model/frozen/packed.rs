@@ -8,6 +8,9 @@ use super::blocks::{BLOCK, Block, Block4, Block8};
 use super::precision::{BasePrecision, Unfit};
 use crate::model::kernels::for_rows;
 
+/// Rows that are decoded at a time to compare them.
+const EQUAL_ROWS: usize = 256;
+
 /// A matrix `[rows, columns]`. In blocks, each row begins a new one, and the last of a row may be part empty.
 pub(super) struct Packed {
     rows: usize,
@@ -23,7 +26,8 @@ enum Values {
 }
 
 impl Packed {
-    /// Rounds `values`, row-major and finite, to `precision`; `None` for f32, which is not packed.
+    /// Rounds `values`, row-major and finite, to `precision`; `None` for f32, which is not packed, and for
+    /// `stored` where only f32 holds the values.
     pub(super) fn encode(
         values: &[f32],
         columns: usize,
@@ -32,6 +36,7 @@ impl Packed {
         let columns = columns.max(1);
         let packed = match precision {
             BasePrecision::F32 => return Ok(None),
+            BasePrecision::Stored => return Ok(Self::exact(values, columns)),
             BasePrecision::Bf16 => {
                 in_halves(values, columns, |half: bf16| half.is_finite()).map(Values::Bf16)
             }
@@ -48,6 +53,25 @@ impl Packed {
                 Err(Unfit { value, row, column, precision })
             }
         }
+    }
+
+    /// `values` in the fewest bits that hold each of them exactly.
+    fn exact(values: &[f32], columns: usize) -> Option<Self> {
+        let few = [BasePrecision::Q4, BasePrecision::Q8, BasePrecision::F16, BasePrecision::Bf16];
+        few.into_iter().find_map(|precision| {
+            let hold = |values: &[f32]| {
+                let packed = Self::encode(values, columns, precision).ok().flatten()?;
+                packed.equals(values).then_some(packed)
+            };
+            // Nearly always the first row tells.
+            hold(values.get(..columns)?).and_then(|_| hold(values))
+        })
+    }
+
+    fn equals(&self, values: &[f32]) -> bool {
+        let runs = values.chunks(EQUAL_ROWS * self.columns).enumerate();
+        let mut runs = runs.map(|(run, values)| (run * EQUAL_ROWS, values));
+        runs.all(|(first, values)| self.decode(first, values.len() / self.columns) == values)
     }
 
     pub(super) fn rows(&self) -> usize {

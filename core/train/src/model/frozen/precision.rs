@@ -30,13 +30,16 @@ pub enum BasePrecision {
     /// block's and an f16 step s, a fifteenth of the way from m to the block's largest w, rounded so that it
     /// reaches: |w - w'| <= s/2, give or take the last bit of an f32.
     Q4,
+    /// For each matrix the fewest of these bits that hold all its values exactly, so that nothing is rounded:
+    /// what the file has, if that is one of the others.
+    Stored,
 }
 
 impl BasePrecision {
     /// All names, for messages.
-    pub const NAMES: [&str; 5] = ["f32", "bf16", "f16", "q8", "q4"];
+    pub const NAMES: [&str; 6] = ["f32", "bf16", "f16", "q8", "q4", "stored"];
 
-    const ALL: [Self; 5] = [Self::F32, Self::Bf16, Self::F16, Self::Q8, Self::Q4];
+    const ALL: [Self; 6] = [Self::F32, Self::Bf16, Self::F16, Self::Q8, Self::Q4, Self::Stored];
 
     /// Its name in settings.
     #[must_use]

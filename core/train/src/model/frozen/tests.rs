@@ -90,7 +90,30 @@ fn what_a_file_stores_in_the_same_precision_stays_as_it_is() {
         let stored = stored.data().chunks_exact(4);
         let stored: Vec<f32> = stored.map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
         assert!(precision.rounded(&stored, 32).unwrap() == stored, "{name}");
+        // And is found without being told.
+        let shape = [stored.len() / 32, 32];
+        let bytes = |precision| {
+            Frozen::new(stored.clone(), shape, precision, &crate::cpu()).unwrap().bytes()
+        };
+        assert_eq!(bytes(BasePrecision::Stored), bytes(precision), "{name}");
     }
+}
+
+#[test]
+fn stored_rounds_nothing_and_takes_f32_where_one_value_needs_it() {
+    let mut values = vec![0.5f32; 600 * 32];
+    let bytes = |values: &[f32]| {
+        assert_eq!(BasePrecision::Stored.rounded(values, 32).unwrap(), values);
+        let shape = [values.len() / 32, 32];
+        Frozen::new(values.to_vec(), shape, BasePrecision::Stored, &crate::cpu()).unwrap().bytes()
+    };
+    assert_eq!(bytes(&values), 600 * 20);
+    // The last row, so that neither the first row nor the first run of rows tells.
+    values[600 * 32 - 1] = 1e30f32;
+    assert_eq!(bytes(&values), 600 * 32 * 4);
+    values[600 * 32 - 1] = 2f32.powi(100);
+    assert_eq!(bytes(&values), 600 * 32 * 2);
+    assert_eq!(bytes(&[]), 0);
 }
 
 #[test]
