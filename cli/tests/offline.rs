@@ -50,6 +50,7 @@ fn every_kind_of_wrong_input_has_its_exit_code_and_a_next_step() {
         (&["adapter", "merge", "gone", "--model", "gone", "--out", "."], 2),
         (&["adapter", "eval", "gone", "--model", "gone", "--data", "three.jsonl"], 21),
         (&["adapter", "eval", "gone", "--model", "m", "--data", "d", "--top-p", "0"], 2),
+        (&["adapter", "eval", "a", "--model", "m", "--data", "d", "--base-precision", "q5"], 2),
         (&["federation", "new", "--name", "x", "--adapter", "gone", "--dry-run"], 21),
         (&["config", "check"], 4),
         (&["init", "--name", "x"], 2),

@@ -238,6 +238,9 @@ fn config_file(config: &Config, home: &Home) -> Result<String, Failure> {
     set("data", "train", some(paths(&config.data.train)));
     set("data", "held_out", some(paths(&config.data.held_out)));
     set("data", "held_out_fraction", config.data.held_out_fraction.map(Into::into));
+    let precision = config.training.base_precision;
+    let differs = precision != defaults.training.base_precision;
+    set("training", "base_precision", differs.then(|| precision.name().into()));
     set("http", "listen", config.http.listen.map(|address| address.to_string().into()));
     // What the daemon will read must be what was asked for.
     let read = Loaded::from_sources(home, &home.config(), &text, [], &Overrides::default())
@@ -271,9 +274,12 @@ fn with_setting(text: &str, section: &str, key: &str, value: &toml::Value) -> St
 
 #[cfg(test)]
 mod tests {
+    use fedshieldd::config::{BasePrecision, TrainingConfig};
+
     use super::*;
 
     fn node(folder: &Path) -> NewNode {
+        let base_precision = BasePrecision::Q8;
         let data = folder.join("a \"quoted\" name.jsonl");
         fs::write(&data, "{}\n").unwrap();
         NewNode {
@@ -288,6 +294,7 @@ mod tests {
                     held_out_fraction: Some(0.2),
                     ..DataConfig::default()
                 },
+                training: TrainingConfig { base_precision, ..TrainingConfig::default() },
                 http: HttpConfig { listen: Some(([127, 0, 0, 1], 0).into()), allow_remote: false },
                 ..Config::default()
             },
@@ -305,6 +312,7 @@ mod tests {
         let read = Loaded::from_sources(&home, &made.config, &text, [], &Overrides::default());
         let config = read.unwrap().config;
         assert_eq!(config.data.held_out_fraction, Some(0.2));
+        assert_eq!(config.training.base_precision, BasePrecision::Q8);
         assert_eq!(config.http.listen.unwrap().port(), 0);
         assert!(config.data.train[0].ends_with("a \"quoted\" name.jsonl"));
         assert_eq!(Identity::public_key_at(&home.identity()).unwrap(), made.identity_key);

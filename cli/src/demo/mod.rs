@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
+use fedshieldd::config::BasePrecision;
 use fedshieldd::control::api::ErrorCode;
 
 use crate::failure::Failure;
@@ -51,6 +52,9 @@ pub struct DemoArgs {
     /// Share of the data that is held out where no --held-out is given
     #[arg(long, value_name = "SHARE", default_value_t = 0.125)]
     pub held_out_fraction: f64,
+    /// How the members hold the base model's matrices in memory: `f32`, `bf16`, `f16`, `q8`, `q4` or `stored`
+    #[arg(long, value_name = "NAME", default_value_t = BasePrecision::F32)]
+    pub base_precision: BasePrecision,
     /// Write the report as JSON to this file (`-`: standard output)
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fedshield_protocol::manifest::Manifest;
-use fedshieldd::config::{Config, DataConfig, HttpConfig, ModelConfig};
+use fedshieldd::config::{Config, DataConfig, HttpConfig, ModelConfig, TrainingConfig};
 use fedshieldd::control::api::{
     ExportRequest, InviteRequest, JoinRequest, NewFederation, NodeState, NodeStatus,
 };
@@ -64,6 +64,10 @@ fn config(args: &DemoArgs, model: &Path, part: &Part, data: PathBuf) -> Config {
             held_out_fraction: held_out.is_empty().then_some(args.held_out_fraction),
             held_out,
             template: None,
+        },
+        training: TrainingConfig {
+            base_precision: args.base_precision,
+            ..TrainingConfig::default()
         },
         http: HttpConfig { listen: Some(([127, 0, 0, 1], 0).into()), allow_remote: false },
         ..Config::default()

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use fedshield_train::adapter::{export_model, import_peft};
 use fedshield_train::federated::FederatedSettings;
 use fedshield_train::load::{LoadedModel, Precision, write_safetensors};
+use fedshield_train::model::BasePrecision;
 use fedshield_train::{adapter_logits, cpu};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut silent = adapter.clone();
     // B = 0 makes the adapter silent, which is the base.
     silent.silence();
-    let decoder = model.decoder(&cpu())?;
+    let decoder = model.decoder(&cpu(), BasePrecision::F32)?;
     let mut tensors = BTreeMap::new();
     for (index, prompt) in std::fs::read_to_string(prompts)?.lines().enumerate() {
         let ids = model.tokenizer.encode(prompt)?;

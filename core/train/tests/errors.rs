@@ -10,7 +10,7 @@ use fedshield_train::adapter::{PeftAdapter, export_peft};
 use fedshield_train::data::{DataSet, DataSettings};
 use fedshield_train::federated::{GlobalAdapter, LocalMemory, Mask};
 use fedshield_train::load::{LoadedModel, SafetensorsSource, save_base, write_safetensors};
-use fedshield_train::model::HostTensor;
+use fedshield_train::model::{BasePrecision, HostTensor};
 use fedshield_train::{Progress, TrainError, TrainSettings, Trainer};
 
 /// A good model and good data, to be spoilt.
@@ -19,6 +19,7 @@ struct Scene {
     model: PathBuf,
     data: PathBuf,
     max_length: usize,
+    base_precision: BasePrecision,
 }
 
 impl Scene {
@@ -26,12 +27,14 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         let model = fixture::write_model(folder.path());
         let data = fixture::write_data(folder.path(), 0);
-        Self { folder, model, data, max_length: 96 }
+        Self { folder, model, data, max_length: 96, base_precision: BasePrecision::F32 }
     }
 
     /// Everything that a member does in a round, up to the values that would be sent.
     fn round(&self) -> Result<(), TrainError> {
-        let trainer = Trainer::open(&self.model, TrainSettings::default())?;
+        let settings =
+            TrainSettings { base_precision: self.base_precision, ..TrainSettings::default() };
+        let trainer = Trainer::open(&self.model, settings)?;
         let how =
             DataSettings { held_out: 0.0, max_length: self.max_length, ..DataSettings::default() };
         let data = DataSet::load(std::slice::from_ref(&self.data), trainer.tokenizer(), &how)?;
@@ -149,8 +152,42 @@ fn every_mistake_is_named_with_its_place() {
         ),
         (
             "NaN loss",
-            |s| s.weights(|w| w.get_mut("model.norm.weight").unwrap().values[0] = f32::NAN),
+            |s| s.weights(|w| w.get_mut("model.norm.weight").unwrap().values.fill(f32::MAX)),
             &["step 0", "loss is not a finite number"],
+        ),
+        (
+            "NaN in a norm",
+            |s| s.weights(|w| w.get_mut("model.norm.weight").unwrap().values[3] = f32::NAN),
+            &["model.safetensors", "model.norm.weight", "value 3 is NaN"],
+        ),
+        (
+            "infinite weight",
+            |s| s.weights(|w| w.get_mut(Q).unwrap().values[40] = f32::NEG_INFINITY),
+            &["model.safetensors", Q, "value 40 is -inf"],
+        ),
+        (
+            "NaN weight in few bits",
+            |s| {
+                s.base_precision = BasePrecision::Q4;
+                s.weights(|w| w.get_mut(Q).unwrap().values[40] = f32::NAN);
+            },
+            &["model.safetensors", Q, "value 40 is NaN"],
+        ),
+        (
+            "weight too large for f16",
+            |s| {
+                s.base_precision = BasePrecision::F16;
+                s.weights(|w| w.get_mut(Q).unwrap().values[40] = 65520.0);
+            },
+            &["model.safetensors", Q, "65520 at row 1, column 8 does not fit f16"],
+        ),
+        (
+            "minimum too large for q4",
+            |s| {
+                s.base_precision = BasePrecision::Q4;
+                s.weights(|w| w.get_mut(Q).unwrap().values[40] = -1e5);
+            },
+            &["model.safetensors", Q, "-100000 at row 1, column 8 does not fit q4"],
         ),
     ];
     for (name, spoil, words) in cases {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use fedshield_train::federated::{AdapterLayout, AdapterSpec, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::{LoadedModel, SafetensorsSource};
-use fedshield_train::model::RopeScaling;
+use fedshield_train::model::{BasePrecision, RopeScaling};
 use fedshield_train::{adapter_logits, cpu};
 
 fn folder() -> PathBuf {
@@ -26,7 +26,7 @@ fn logits_are_those_of_transformers() {
         original_max_position: 16,
     };
     assert_eq!(model.config.rope_scaling, Some(scaling));
-    let decoder = model.decoder(&cpu()).unwrap();
+    let decoder = model.decoder(&cpu(), BasePrecision::F32).unwrap();
     let settings = FederatedSettings::default();
     let layout = AdapterLayout::new(&model.config, &AdapterSpec::default()).unwrap();
     let adapter = GlobalAdapter::new(layout, &settings, [0; 32]);

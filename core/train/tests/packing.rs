@@ -5,7 +5,7 @@ use std::path::Path;
 use fedshield_train::adapter::import_peft;
 use fedshield_train::federated::{Factor, FederatedSettings};
 use fedshield_train::load::SafetensorsSource;
-use fedshield_train::model::{Batch, Decoder, ModelConfig, TokenSequence};
+use fedshield_train::model::{BasePrecision, Batch, Decoder, ModelConfig, TokenSequence};
 use fedshield_train::{StepGradient, adapter_gradient};
 
 /// An example of `len` tokens that differ from those of another `salt`; the first third carries no loss.
@@ -19,7 +19,8 @@ fn check(family: &str) {
     let path = folder.join("config.json");
     let config = ModelConfig::from_json(&std::fs::read_to_string(&path).unwrap(), &path).unwrap();
     let base = SafetensorsSource::open_file(&folder.join("model.safetensors")).unwrap();
-    let decoder = Decoder::load(&config, &base, &fedshield_train::cpu()).unwrap();
+    let decoder =
+        Decoder::load(&config, &base, &fedshield_train::cpu(), BasePrecision::F32).unwrap();
     let settings = FederatedSettings::default();
     let adapter = import_peft(&folder.join("adapter"), &config, &settings).unwrap();
     let examples: Vec<TokenSequence> =

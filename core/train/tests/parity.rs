@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use fedshield_train::adapter::import_peft;
 use fedshield_train::federated::{Factor, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::SafetensorsSource;
-use fedshield_train::model::{Batch, Decoder, ModelConfig, TokenSequence};
+use fedshield_train::model::{
+    BasePrecision, BaseWeights, Batch, Decoder, ModelConfig, TensorSource, TokenSequence,
+};
 use fedshield_train::{
     AdamW, AdamWSettings, ComputeDevice, StepGradient, adapter_gradient, adapter_logits,
 };
@@ -22,8 +24,13 @@ fn device() -> ComputeDevice {
     ComputeDevice::parse(&name).unwrap()
 }
 
+fn decoder(config: &ModelConfig, base: &dyn TensorSource, precision: BasePrecision) -> Decoder {
+    Decoder::load(config, base, &device().open().unwrap(), precision).unwrap()
+}
+
 struct Case {
     config: ModelConfig,
+    base: SafetensorsSource,
     decoder: Decoder,
     adapter: GlobalAdapter,
     reference: SafetensorsSource,
@@ -37,12 +44,12 @@ impl Case {
         let text = std::fs::read_to_string(&path).unwrap();
         let config = ModelConfig::from_json(&text, &path).unwrap();
         let base = SafetensorsSource::open_folder(&folder).unwrap();
-        let decoder = Decoder::load(&config, &base, &device().open().unwrap()).unwrap();
+        let decoder = decoder(&config, &base, BasePrecision::F32);
         let settings = FederatedSettings::default();
         let adapter = import_peft(&folder.join("adapter"), &config, &settings).unwrap();
         let reference =
             SafetensorsSource::open_file(&folder.join("reference.safetensors")).unwrap();
-        Self { config, decoder, adapter, reference }
+        Self { config, base, decoder, adapter, reference }
     }
 
     fn values(&self, name: &str) -> Vec<f32> {
@@ -163,4 +170,58 @@ fn qwen2() {
 #[test]
 fn qwen3() {
     check("qwen3");
+}
+
+const FAMILIES: [&str; 8] = [
+    "llama",
+    "llama_linear",
+    "llama3",
+    "mistral",
+    "qwen2",
+    "qwen2_window",
+    "qwen3",
+    "qwen3_window",
+];
+
+/// `base` as it is at `precision`: its matrices rounded, its vectors as they are.
+fn rounded(case: &Case, precision: BasePrecision) -> BaseWeights {
+    let mut weights = BaseWeights::read(&case.config, &case.base).unwrap();
+    for tensor in weights.tensors.values_mut() {
+        if let [_, columns] = tensor.shape[..] {
+            tensor.values = precision.rounded(&tensor.values, columns).unwrap();
+        }
+    }
+    weights
+}
+
+/// How the matrices are stored is the only difference: logits, loss and gradients are those of the f32 decoder on
+/// the rounded weights.
+#[test]
+fn every_precision_computes_with_its_rounded_weights() {
+    let both = [Factor::A, Factor::B];
+    for family in FAMILIES {
+        let case = Case::open(family);
+        let (ids, len, batch) = case.batch();
+        let batch = std::slice::from_ref(&batch);
+        for name in BasePrecision::NAMES {
+            let precision: BasePrecision = name.parse().unwrap();
+            let packed = decoder(&case.config, &case.base, precision);
+            let dense = decoder(&case.config, &rounded(&case, precision), BasePrecision::F32);
+            let what = |part: &str| format!("{family} in {name}: {part}");
+            let logits = adapter_logits(&dense, &case.adapter, &ids, len);
+            let ours = adapter_logits(&packed, &case.adapter, &ids, len);
+            assert_close(&what("logits"), &ours, &logits);
+            let ours = adapter_gradient(&packed, &case.adapter, &both, batch).unwrap();
+            let theirs = adapter_gradient(&dense, &case.adapter, &both, batch).unwrap();
+            assert_close(&what("loss"), &[ours.loss as f32], &[theirs.loss as f32]);
+            let (ours_a, ours_b) = ours.gradient.split_at(case.adapter.layout().len(Factor::A));
+            let (a, b) = theirs.gradient.split_at(case.adapter.layout().len(Factor::A));
+            assert_close(&what("gradient of A"), ours_a, a);
+            assert_close(&what("gradient of B"), ours_b, b);
+            // Rounded it is, unless the file has fewer bits than that.
+            let full = adapter_logits(&case.decoder, &case.adapter, &ids, len);
+            let few = matches!(precision, BasePrecision::Q8 | BasePrecision::Q4);
+            assert!(!few || logits != full, "{}", what("rounding"));
+        }
+    }
 }

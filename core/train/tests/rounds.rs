@@ -104,7 +104,8 @@ fn a_loss_that_is_no_number_produces_nothing() {
     let model = fixture::write_model(folder.path());
     let opened = LoadedModel::open(&model).unwrap();
     let mut weights = opened.base_weights().unwrap();
-    weights.tensors.get_mut("model.norm.weight").unwrap().values[0] = f32::NAN;
+    // Finite, so the model loads; its products are not.
+    weights.tensors.get_mut("model.norm.weight").unwrap().values.fill(f32::MAX);
     save_base(&model, &weights, false).unwrap();
     let trainer = fixture::trainer(&model);
     let data = fixture::data(&trainer, &fixture::write_data(folder.path(), 0));
@@ -134,6 +135,27 @@ fn peft_round_trip() {
     let file = folder.path().join("state");
     trained.save(&file).unwrap();
     assert!(GlobalAdapter::load(&file).unwrap() == trained);
+}
+
+#[test]
+fn a_base_in_few_bits_trains_and_is_the_same_base() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = fixture::write_model(folder.path());
+    let (full, settings) = (fixture::trainer(&model), fixture::settings());
+    for base_precision in ["bf16", "f16", "q8", "q4"].map(|name| name.parse().unwrap()) {
+        let how = TrainSettings { batch_size: 4, base_precision, ..TrainSettings::default() };
+        let trainer = Trainer::open(&model, how).unwrap();
+        assert_eq!(trainer.base_digest(), full.base_digest());
+        assert!(trainer.base_bytes() * 10 < full.base_bytes() * 6, "{base_precision}");
+        let data = fixture::data(&trainer, &fixture::write_data(folder.path(), 0));
+        let loss = |global| trainer.evaluate(global, &data.train).unwrap().loss;
+        let (base, rounded) = (full.evaluate(None, &data.train).unwrap().loss, loss(None));
+        assert!((base - rounded).abs() < 0.1 * base, "{base_precision}: {base} {rounded}");
+        let first = trainer.first_adapter(&settings, [1; 32]).unwrap();
+        let round = trainer.train_round(&first, &settings, [1; 32], &data, &mut go_on).unwrap();
+        let trained = first.with_trained(&round.theta).unwrap();
+        assert!(loss(Some(&trained)) < 0.9 * rounded, "{base_precision}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use fedshield_train::ComputeDevice;
+use fedshield_train::model::BasePrecision;
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
@@ -77,6 +78,9 @@ pub struct TrainingConfig {
     pub gradient_checkpointing: bool,
     /// Put several short examples into one row of a batch.
     pub packing: bool,
+    /// How the frozen matrices are held in memory: `f32`, `bf16`, `f16`, `q8`, `q4` or
+    /// `stored`.
+    pub base_precision: BasePrecision,
     /// Threads for training and encryption; 0: as many as the machine has.
     pub threads: usize,
 }
@@ -158,6 +162,7 @@ impl Default for TrainingConfig {
             device: "cpu".into(),
             gradient_checkpointing: false,
             packing: true,
+            base_precision: BasePrecision::F32,
             threads: 0,
         }
     }

@@ -143,6 +143,31 @@ mod tests {
     }
 
     #[test]
+    fn the_base_precision_is_one_of_six_wherever_it_comes_from() {
+        for precision in ["f32", "bf16", "f16", "q8", "q4", "stored"] {
+            let text = format!("name = \"a\"\n[training]\nbase_precision = \"{precision}\"");
+            let from_file = load(&text, &[], &[]).unwrap();
+            let pair = ("training.base_precision", precision);
+            let from_flag = load("name = \"a\"", &[], &[pair]).unwrap();
+            let pair = ("FEDSHIELD_TRAINING_BASE_PRECISION", precision);
+            let from_environment = load("name = \"a\"", &[pair], &[]).unwrap();
+            for loaded in [from_file, from_flag, from_environment] {
+                assert_eq!(loaded.config.training.base_precision.name(), precision);
+            }
+        }
+        assert_eq!(
+            load("name = \"a\"", &[], &[]).unwrap().config.training.base_precision.name(),
+            "f32"
+        );
+        let text = "name = \"a\"\n[training]\nbase_precision = \"q5\"";
+        let error = load(text, &[], &[]).unwrap_err().to_string();
+        assert!(
+            error.contains("q5") && error.contains("bf16") && error.contains("line 3"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn an_unknown_key_is_an_error_that_names_it() {
         let error = load("name = \"a\"\n[data]\ntrian = []", &[], &[]).unwrap_err().to_string();
         assert!(error.contains("trian") && error.contains("line 3"), "{error}");

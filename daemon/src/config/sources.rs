@@ -35,6 +35,7 @@ pub const SETTINGS: &[(&str, Kind)] = &[
     ("training.device", Kind::Text),
     ("training.gradient_checkpointing", Kind::Flag),
     ("training.packing", Kind::Flag),
+    ("training.base_precision", Kind::Text),
     ("training.threads", Kind::Count),
     ("control.socket", Kind::Text),
     ("http.listen", Kind::Text),

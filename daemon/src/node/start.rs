@@ -125,6 +125,7 @@ fn sources(config: &Config, home: &Home) -> Result<LearningSources, NodeError> {
         device,
         gradient_checkpointing: config.training.gradient_checkpointing,
         packing: config.training.packing,
+        base_precision: config.training.base_precision,
         template: config.data.template.clone(),
         first_adapter: home.first_adapter(),
         command: command(config, home),

@@ -6,6 +6,7 @@ use fedshield_train::adapter::PeftAdapter;
 use fedshield_train::data::{DataSet, DataSettings, Role, TokenizedExample};
 use fedshield_train::federated::GlobalAdapter;
 use fedshield_train::load::LoadedModel;
+use fedshield_train::model::BasePrecision;
 use fedshield_train::text::Template;
 use fedshield_train::{Sampling, TrainError, TrainSettings, Trainer};
 use serde::Serialize;
@@ -27,6 +28,8 @@ pub struct EvaluateQuestion {
     pub max_length: usize,
     /// Sequences computed at a time.
     pub batch_size: usize,
+    /// How the base model's matrices are held in memory.
+    pub base_precision: BasePrecision,
     /// An answer counts as short up to this many tokens.
     pub short_tokens: usize,
     /// Short answers that are generated and compared, at most.
@@ -46,6 +49,8 @@ pub struct EvaluateReport {
     pub tokens: usize,
     /// Examples that lost their end to the longest sequence.
     pub truncated: usize,
+    /// Bytes of the base model's matrices in memory.
+    pub base_bytes: usize,
     /// The base model alone.
     pub base: Score,
     /// The base model with the adapter.
@@ -100,7 +105,11 @@ pub fn evaluate(question: &EvaluateQuestion) -> Result<EvaluateReport, OfflineEr
     let settings = DataSettings { template, max_length: question.max_length, held_out: 0.0 };
     let data =
         DataSet::load(&question.data, &model.tokenizer, &settings).map_err(OfflineError::Data)?;
-    let train = TrainSettings { batch_size: question.batch_size, ..TrainSettings::default() };
+    let train = TrainSettings {
+        batch_size: question.batch_size,
+        base_precision: question.base_precision,
+        ..TrainSettings::default()
+    };
     let trainer = Trainer::new(model, train).map_err(OfflineError::Model)?;
     let work = Work { question, template, trainer, examples: &data.train };
     let (base, tokens) = work.score(None).map_err(OfflineError::Work)?;
@@ -109,6 +118,7 @@ pub fn evaluate(question: &EvaluateQuestion) -> Result<EvaluateReport, OfflineEr
         examples: data.train.len(),
         tokens,
         truncated: data.truncated,
+        base_bytes: work.trainer.base_bytes(),
         base,
         adapted,
         samples: work.samples(&adapter).map_err(OfflineError::Work)?,

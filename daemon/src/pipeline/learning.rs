@@ -10,7 +10,7 @@ use fedshield_train::adapter::PeftAdapter;
 use fedshield_train::data::{DataSet, DataSettings, TokenizedExample, read_jsonl};
 use fedshield_train::federated::{AdapterLayout, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::LoadedModel;
-use fedshield_train::model::ModelConfig;
+use fedshield_train::model::{BasePrecision, ModelConfig};
 use fedshield_train::text::{Template, TextTokenizer};
 use fedshield_train::{ComputeDevice, Progress, RoundResult, TrainSettings, Trainer};
 
@@ -36,6 +36,8 @@ pub struct LearningSources {
     pub gradient_checkpointing: bool,
     /// See [`TrainSettings::packing`].
     pub packing: bool,
+    /// How the frozen matrices are held in memory.
+    pub base_precision: BasePrecision,
     /// Template to use instead of the manifest's.
     pub template: Option<String>,
     /// PEFT folder that the first round starts from, for a manifest that asks for one.
@@ -90,6 +92,7 @@ impl OpenedModel {
             device: sources.device,
             gradient_checkpointing: sources.gradient_checkpointing,
             packing: sources.packing,
+            base_precision: sources.base_precision,
             ..TrainSettings::default()
         };
         let named = sources.template.as_deref().map_or(Ok(terms.template), Template::parse)?;
@@ -168,6 +171,8 @@ impl Learning {
         }
         let model = loader.take().map_or_else(|| LoadedModel::open(&self.base), Ok)?;
         let trainer = Trainer::new(model, self.settings.clone())?;
+        let precision = self.settings.base_precision.name();
+        tracing::info!(precision, bytes = trainer.base_bytes(), "base model in memory");
         Ok(self.trainer.get_or_init(|| trainer))
     }
 

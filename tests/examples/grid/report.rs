@@ -43,7 +43,7 @@ pub fn rows(cells: &[Done]) -> Vec<Row> {
         Method::Centralised => 2,
         Method::Federated(..) => 3,
     };
-    methods.sort_by(|a, b| (rank(a), a.to_string()).cmp(&(rank(b), b.to_string())));
+    methods.sort_by_key(|method| (rank(method), method.to_string()));
     let mut rows = local_rows(cells);
     for method in methods.into_iter().filter(|method| !matches!(method, Method::Local(_))) {
         let found: Vec<&Done> = cells.iter().filter(|cell| cell.method == method).collect();

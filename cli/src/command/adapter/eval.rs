@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use fedshieldd::config::BasePrecision;
 use fedshieldd::offline::{
     EvaluateQuestion, EvaluateReport, SampleAnswers, Sampling, Score, evaluate,
 };
@@ -40,6 +41,9 @@ pub struct EvalArgs {
     /// Examples computed at a time
     #[arg(long, value_name = "N", default_value_t = 8)]
     pub batch: usize,
+    /// How the base model's matrices are held in memory: `f32`, `bf16`, `f16`, `q8`, `q4` or `stored`
+    #[arg(long, value_name = "NAME", default_value_t = BasePrecision::F32)]
+    pub base_precision: BasePrecision,
     /// Compare at most this many short answers with the reference; 0 compares none
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub exact: usize,
@@ -95,6 +99,7 @@ pub fn run(args: &EvalArgs) -> Result<(), Failure> {
         template: args.template.clone(),
         max_length: args.seq,
         batch_size: args.batch,
+        base_precision: args.base_precision,
         short_tokens: args.short,
         exact: args.exact,
         samples: args.samples,
@@ -111,6 +116,7 @@ fn render(report: &EvaluateReport, colours: Colours) -> String {
             ("examples", report.examples.to_string()),
             ("response tokens", report.tokens.to_string()),
             ("cut", report.truncated.to_string()),
+            ("base model in memory", units::bytes(report.base_bytes as u64)),
         ],
     );
     text.push('\n');

@@ -8,9 +8,11 @@
 //! Every position is labelled, on token ids that depend on nothing. `--model shape:135m` measures random
 //! weights in the shape of SmolLM2-135M, for machines without the model. `--checkpoint` computes each layer's
 //! activations again in the backward pass instead of keeping them. `--algorithm ffa` trains B alone, as most rounds
-//! of a federation do, instead of A and B.
+//! of a federation do, instead of A and B. `--base-precision q8` holds the frozen matrices in fewer bits.
 
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
+
+mod weights;
 
 use std::path::Path;
 use std::time::Instant;
@@ -20,9 +22,10 @@ use fedshield_train::federated::{
 };
 use fedshield_train::load::LoadedModel;
 use fedshield_train::model::{
-    BaseWeights, Batch, Decoder, ModelConfig, StageSeconds, TokenSequence,
+    BasePrecision, Batch, Decoder, ModelConfig, StageSeconds, TokenSequence,
 };
 use fedshield_train::{AdamW, AdamWSettings, ComputeDevice, adapter_gradient, clip_global_norm};
+use weights::Drawn;
 
 struct Arguments {
     model: String,
@@ -34,6 +37,7 @@ struct Arguments {
     device: String,
     algorithm: Algorithm,
     checkpoint: bool,
+    base_precision: BasePrecision,
     json: bool,
 }
 
@@ -49,6 +53,7 @@ impl Arguments {
             device: "cpu".to_owned(),
             algorithm: Algorithm::FedIt,
             checkpoint: false,
+            base_precision: BasePrecision::F32,
             json: false,
         };
         let mut words = std::env::args().skip(1);
@@ -75,6 +80,10 @@ impl Arguments {
                     parsed.algorithm =
                         serde_json::from_value(value.into()).map_err(|e| e.to_string())?
                 }
+                "--base-precision" => {
+                    parsed.base_precision =
+                        value.parse().map_err(|e: fedshield_train::TrainError| e.to_string())?;
+                }
                 other => return Err(format!("unknown argument {other}")),
             }
         }
@@ -93,10 +102,10 @@ fn open(arguments: &Arguments) -> Result<Decoder, Box<dyn std::error::Error>> {
     let device = device.open()?;
     if arguments.model == "shape:135m" {
         let config = ModelConfig::from_json(SHAPE_135M, Path::new("shape:135m"))?;
-        let weights = BaseWeights::random(&config, [1; 32], 0.02);
-        return Ok(Decoder::load(&config, &weights, &device)?);
+        return Ok(Decoder::load(&config, &Drawn, &device, arguments.base_precision)?);
     }
-    Ok(LoadedModel::open(Path::new(&arguments.model))?.decoder(&device)?)
+    Ok(LoadedModel::open(Path::new(&arguments.model))?
+        .decoder(&device, arguments.base_precision)?)
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -152,7 +161,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let json = serde_json::json!({
             "model": arguments.model, "rank": arguments.rank, "batch": arguments.batch,
             "seq": arguments.seq, "steps": arguments.steps, "device": arguments.device,
-            "checkpoint": arguments.checkpoint, "threads": rayon::current_num_threads(),
+            "checkpoint": arguments.checkpoint, "base_precision": arguments.base_precision,
+            "base_bytes": decoder.base_bytes(), "threads": rayon::current_num_threads(),
             "first_loss": first, "last_loss": last, "cpu_seconds": cpu,
             "tokens_per_second": tokens, "step_seconds": seconds, "stages": stages,
             "best_step_seconds": timed[0].0, "peak_memory_mib": peak,
@@ -161,8 +171,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     } else {
         println!(
             "{tokens:.1} tokens/s, {seconds:.3} s a step (median): forward {:.3}, head {:.3}, \
-             backward {:.3}; peak memory {peak:.0} MiB; loss {first:.4} in the first step, {last:.4} in the last",
-            stages.forward, stages.head, stages.backward
+             backward {:.3}; base {:.1} MiB; peak memory {peak:.0} MiB; loss {first:.4} in the first step, \
+             {last:.4} in the last",
+            stages.forward,
+            stages.head,
+            stages.backward,
+            decoder.base_bytes() as f64 / f64::from(1 << 20)
         );
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 
-use crate::model::{BaseWeights, Decoder, ModelConfig, TensorSource};
+use crate::model::{BasePrecision, BaseWeights, Decoder, ModelConfig, TensorSource};
 use crate::text::TextTokenizer;
 use crate::{Result, TrainError};
 
@@ -36,9 +36,9 @@ impl LoadedModel {
         Err(TrainError::format(path, "neither a Hugging Face folder nor a .gguf file"))
     }
 
-    /// Puts the weights on a device.
-    pub fn decoder(&self, device: &Device) -> Result<Decoder> {
-        Decoder::load(&self.config, self.weights.as_ref(), device)
+    /// Reads the weights, to compute on a device; see [`Decoder::load`].
+    pub fn decoder(&self, device: &Device, precision: BasePrecision) -> Result<Decoder> {
+        Decoder::load(&self.config, self.weights.as_ref(), device, precision)
     }
 
     /// All weights on the host.

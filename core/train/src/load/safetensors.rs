@@ -85,6 +85,10 @@ impl TensorSource for SafetensorsSource {
         &self.path
     }
 
+    fn file(&self, name: &str) -> &Path {
+        self.index.get(name).map_or(&self.path, |index| &self.files[*index].0)
+    }
+
     fn contains(&self, name: &str) -> bool {
         self.index.contains_key(name)
     }

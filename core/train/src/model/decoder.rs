@@ -7,13 +7,15 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::attention::AttentionShape;
 use super::batch::Batch;
 use super::config::ModelConfig;
+use super::frozen::{BasePrecision, Frozen};
 use super::layer::{Layer, LayerContext, LayerGradients, LayerSaved};
 use super::linear::{Linear, Wants};
 use super::lora::{LoraLayers, Projection};
 use super::loss::{self, HeadOutcome};
 use super::norm::RmsNorm;
+use super::reader::Reader;
 use super::rope::RopeTable;
-use super::weights::{EMBEDDING, FINAL_NORM, HEAD, TensorSource, has_bias, layer_name};
+use super::weights::{EMBEDDING, FINAL_NORM, HEAD, TensorSource, layer_name};
 use crate::{Result, TrainError};
 
 /// A decoder with its weights on a device. Cheap to clone: clones share the weights.
@@ -21,11 +23,11 @@ use crate::{Result, TrainError};
 pub struct Decoder {
     pub(crate) config: ModelConfig,
     pub(crate) device: Device,
-    pub(crate) embedding: Tensor<2>,
+    pub(crate) embedding: Frozen,
     pub(crate) layers: Vec<Layer>,
     pub(crate) norm: RmsNorm,
     /// `None`: the embedding.
-    pub(crate) head: Option<Tensor<2>>,
+    pub(crate) head: Option<Frozen>,
     /// See [`Decoder::checkpoint_layers`].
     checkpointing: bool,
 }
@@ -71,10 +73,18 @@ pub(crate) struct DecoderGradients {
 }
 
 impl Decoder {
-    /// Puts the weights of `source` on `device`.
-    pub fn load(config: &ModelConfig, source: &dyn TensorSource, device: &Device) -> Result<Self> {
+    /// Reads the weights of `source`, one tensor at a time, to compute on `device`.
+    ///
+    /// # Errors
+    /// A tensor that is missing or misshapen, or a value that is not finite or does not fit `precision`.
+    pub fn load(
+        config: &ModelConfig,
+        source: &dyn TensorSource,
+        device: &Device,
+        precision: BasePrecision,
+    ) -> Result<Self> {
         config.check().map_err(|reason| TrainError::format(source.path(), reason))?;
-        let reader = Reader { source, device };
+        let reader = Reader { source, device, precision };
         let hidden = config.hidden_size;
         let norm = |name: String, width| -> Result<RmsNorm> {
             Ok(RmsNorm { gamma: reader.vector(&name, width)?, eps: config.rms_norm_eps })
@@ -124,6 +134,14 @@ impl Decoder {
         self.checkpointing = on;
     }
 
+    /// Bytes of the frozen matrices: projections, embedding, and head if it is not the embedding.
+    pub fn base_bytes(&self) -> usize {
+        let linears = self.layers.iter().flat_map(|layer| &layer.projections);
+        let projections = linears.map(|linear| &linear.weight);
+        let matrices = projections.chain([&self.embedding]).chain(&self.head);
+        matrices.map(Frozen::bytes).sum()
+    }
+
     /// Shape and switches of this model.
     pub fn config(&self) -> &ModelConfig {
         &self.config
@@ -150,7 +168,7 @@ impl Decoder {
         self.check(batch)?;
         let begin = Instant::now();
         let pass = Pass::over(self, batch, wants);
-        let mut x = self.embed(&batch.ids);
+        let mut x = self.embedding.select(&batch.ids);
         let mut saved = Vec::with_capacity(self.layers.len());
         for (index, layer) in self.layers.iter().enumerate() {
             let input = self.checkpointing.then(|| x.clone());
@@ -204,17 +222,17 @@ impl Decoder {
         let pass = Pass::new(self, 1, ids.len(), Wants::default());
         let last = pass.hidden(ids, lora).narrow(0, ids.len().saturating_sub(1), 1);
         let (h, _) = self.norm.forward(last);
-        Ok(super::to_vec(h.matmul(self.head().clone().transpose())))
+        Ok(super::to_vec(self.head().forward(h)))
     }
 
     /// Logits of every position, `[sequences * len, vocab]`: for parity tests and small models.
     pub(crate) fn logits(&self, lora: &LoraLayers, ids: &[u32], len: usize) -> Tensor<2> {
         let pass = Pass::new(self, ids.len() / len.max(1), len, Wants::default());
         let (h, _) = self.norm.forward(pass.hidden(ids, lora));
-        h.matmul(self.head().clone().transpose())
+        self.head().forward(h)
     }
 
-    pub(crate) fn head(&self) -> &Tensor<2> {
+    pub(crate) fn head(&self) -> &Frozen {
         self.head.as_ref().unwrap_or(&self.embedding)
     }
 
@@ -222,10 +240,6 @@ impl Decoder {
         let ids: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
         let count = ids.len();
         Tensor::from_data(TensorData::new(ids, [count]), &self.device)
-    }
-
-    pub(crate) fn embed(&self, ids: &[u32]) -> Tensor<2> {
-        self.embedding.clone().select(0, self.ids(ids))
     }
 
     /// Token ids and lengths come from data files, so they are checked, not assumed.
@@ -280,38 +294,10 @@ impl<'a> Pass<'a> {
 
     /// Forward without keeping anything.
     fn hidden(&self, ids: &[u32], lora: &LoraLayers) -> Tensor<2> {
-        let mut x = self.decoder.embed(ids);
+        let mut x = self.decoder.embedding.select(ids);
         for (index, layer) in self.decoder.layers.iter().enumerate() {
             x = layer.forward(x, &lora.layers[index], &self.context(index)).0;
         }
         x
-    }
-}
-
-/// Reads tensors of known shape onto a device.
-struct Reader<'a> {
-    source: &'a dyn TensorSource,
-    device: &'a Device,
-}
-
-impl Reader<'_> {
-    fn vector(&self, name: &str, width: usize) -> Result<Tensor<1>> {
-        let values = self.source.read(name, &[width])?;
-        Ok(Tensor::from_data(TensorData::new(values, [width]), self.device))
-    }
-
-    fn matrix(&self, name: &str, rows: usize, columns: usize) -> Result<Tensor<2>> {
-        let values = self.source.read(name, &[rows, columns])?;
-        Ok(Tensor::from_data(TensorData::new(values, [rows, columns]), self.device))
-    }
-
-    fn linear(&self, config: &ModelConfig, layer: usize, which: Projection) -> Result<Linear> {
-        let (outputs, inputs) = which.shape(config);
-        let path = layer_name(layer, &which.path());
-        let bias = match has_bias(config, which) {
-            true => Some(self.vector(&format!("{path}.bias"), outputs)?),
-            false => None,
-        };
-        Ok(Linear { weight: self.matrix(&format!("{path}.weight"), outputs, inputs)?, bias })
     }
 }

@@ -8,6 +8,7 @@ use burn::tensor::Device;
 use super::batch::Batch;
 use super::config::ModelConfig;
 use super::decoder::{Decoder, DecoderGradients};
+use super::frozen::BasePrecision;
 use super::linear::Wants;
 use super::lora::{LoraLayers, Projection};
 use super::to_vec;
@@ -35,7 +36,7 @@ pub fn full_gradients(
     batch: &Batch,
     device: &Device,
 ) -> Result<FullGradients> {
-    let decoder = Decoder::load(config, weights, device)?;
+    let decoder = Decoder::load(config, weights, device, BasePrecision::F32)?;
     let wants = Wants { base: true, ..Wants::default() };
     let label_count = batch.label_count();
     let none = LoraLayers::none(config.layers);
@@ -51,7 +52,7 @@ pub fn full_loss(
     batch: &Batch,
     device: &Device,
 ) -> Result<f64> {
-    let decoder = Decoder::load(config, weights, device)?;
+    let decoder = Decoder::load(config, weights, device, BasePrecision::F32)?;
     let sum = decoder.loss_sum(&LoraLayers::none(config.layers), batch)?;
     Ok(sum / batch.label_count() as f64)
 }

@@ -5,12 +5,13 @@
 
 use burn::tensor::Tensor;
 
+use super::frozen::Frozen;
 use super::lora::Lora;
 
 /// A base projection; `weight` is `[outputs, inputs]` as in the model files.
 #[derive(Clone)]
 pub(crate) struct Linear {
-    pub(crate) weight: Tensor<2>,
+    pub(crate) weight: Frozen,
     pub(crate) bias: Option<Tensor<1>>,
 }
 
@@ -50,7 +51,7 @@ impl Linear {
         lora: Option<&Lora>,
         wants: Wants,
     ) -> (Tensor<2>, LinearSaved) {
-        let mut y = x.clone().matmul(self.weight.clone().transpose());
+        let mut y = self.weight.forward(x.clone());
         if let Some(bias) = &self.bias {
             y = y + bias.clone().unsqueeze();
         }
@@ -74,7 +75,7 @@ impl Linear {
         wants: Wants,
     ) -> (Tensor<2>, LinearGradients) {
         let mut gradients = LinearGradients::default();
-        let mut dx = dy.clone().matmul(self.weight.clone());
+        let mut dx = self.weight.backward(dy.clone());
         if let Some(lora) = lora {
             let du = dy.clone().matmul(lora.b.clone().mul_scalar(lora.scaling));
             if wants.factor_b

@@ -3,6 +3,7 @@
 
 use burn::tensor::Tensor;
 
+use super::frozen::Frozen;
 use super::kernels;
 
 /// Rows of logits computed at a time.
@@ -22,7 +23,7 @@ pub(crate) struct HeadOutcome {
 /// those of `scale * loss_sum`; with no scale, none are computed.
 pub(crate) fn cross_entropy(
     hidden: &Tensor<2>,
-    head: &Tensor<2>,
+    head: &Frozen,
     targets: &[u32],
     scale: Option<f64>,
     want_head: bool,
@@ -31,7 +32,7 @@ pub(crate) fn cross_entropy(
     for (index, chunk) in targets.chunks(CHUNK_ROWS).enumerate() {
         let rows = chunk.len();
         let h = hidden.clone().narrow(0, index * CHUNK_ROWS, rows);
-        let logits = h.clone().matmul(head.clone().transpose());
+        let logits = head.forward(h.clone());
         let (loss, d_logits) = kernels::cross_entropy(logits, chunk, scale);
         loss_sum += loss;
         let Some(d_logits) = d_logits else { continue };
@@ -42,7 +43,7 @@ pub(crate) fn cross_entropy(
                 Some(sum) => sum + d,
             });
         }
-        d_rows.push(d_logits.matmul(head.clone()));
+        d_rows.push(head.backward(d_logits));
     }
     let d_hidden = (!d_rows.is_empty()).then(|| Tensor::cat(d_rows, 0));
     HeadOutcome { loss_sum, d_hidden, d_head }

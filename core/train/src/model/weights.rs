@@ -12,6 +12,11 @@ pub trait TensorSource {
     /// The file or folder, for errors.
     fn path(&self) -> &Path;
 
+    /// The file that holds a tensor, for errors.
+    fn file(&self, _name: &str) -> &Path {
+        self.path()
+    }
+
     /// Whether the tensor exists.
     fn contains(&self, name: &str) -> bool;
 

@@ -14,8 +14,8 @@ use crate::data::{DataSet, Order, TokenizedExample};
 use crate::federated::{AdapterLayout, Factor, FederatedSettings, GlobalAdapter};
 use crate::load::LoadedModel;
 use crate::model::{
-    Batch, Decoder, LayerGradients, Lora, LoraLayers, ModelConfig, StageSeconds, TokenSequence,
-    Wants, to_vec,
+    BasePrecision, Batch, Decoder, LayerGradients, Lora, LoraLayers, ModelConfig, StageSeconds,
+    TokenSequence, Wants, to_vec,
 };
 use crate::text::TextTokenizer;
 use crate::{Result, TrainError};
@@ -40,6 +40,8 @@ pub struct TrainSettings {
     /// third more time a step; for the memory see `docs/benchmarks/training`. The gradients are the same bit
     /// for bit.
     pub gradient_checkpointing: bool,
+    /// How the frozen matrices are held in memory.
+    pub base_precision: BasePrecision,
 }
 
 impl Default for TrainSettings {
@@ -52,6 +54,7 @@ impl Default for TrainSettings {
             max_gradient_norm: 1.0,
             device: ComputeDevice::default(),
             gradient_checkpointing: false,
+            base_precision: BasePrecision::default(),
         }
     }
 }
@@ -88,7 +91,7 @@ impl Trainer {
             ));
         }
         let device = settings.device.open()?;
-        let mut decoder = model.decoder(&device)?;
+        let mut decoder = model.decoder(&device, settings.base_precision)?;
         decoder.checkpoint_layers(settings.gradient_checkpointing);
         Ok(Self { decoder, tokenizer: model.tokenizer, settings, base_digest: model.digest })
     }
@@ -101,6 +104,11 @@ impl Trainer {
     /// The model's tokenizer.
     pub fn tokenizer(&self) -> &TextTokenizer {
         &self.tokenizer
+    }
+
+    /// Bytes of the base model's matrices in memory.
+    pub fn base_bytes(&self) -> usize {
+        self.decoder.base_bytes()
     }
 
     /// Identifies the base model.

@@ -11,6 +11,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 
 use super::rope::RopeTable;
 use host::HostTensor;
+pub(crate) use host::for_rows;
 
 /// y = gamma * x / rms(x) over the last dimension, and 1/rms of each row (`[rows, 1]`).
 pub(crate) fn rms_norm(x: &Tensor<2>, gamma: &Tensor<1>, eps: f64) -> (Tensor<2>, Tensor<2>) {
