@@ -12,12 +12,13 @@ use crate::ciphertext::BlockReader;
 use crate::context::RoundContext;
 use crate::culprits::{Answers, judge};
 use crate::error::{Error, Fault};
-use crate::field::{lagrange, reduce_wide, to_signed};
+use crate::field::{F65521, to_signed};
 use crate::key::OpenedKey;
 use crate::open::BlockOpening;
 use crate::params::Preset;
 use crate::partial::PartialDecryption;
 use crate::set::ContributorSet;
+use crate::shamir::{interpolate, lagrange};
 
 /// Sets of answers tried before giving up: all of them up to n = 16 (4,368 with a threshold of 11).
 pub const MAX_SETS_TRIED: u64 = 5_000;
@@ -125,10 +126,11 @@ impl<'a> Check<'a> {
     /// The key that these answers interpolate to, if it is accepted.
     fn accept(&mut self, answers: &[&PartialDecryption]) -> Option<Vec<i32>> {
         let points: Vec<u16> = answers.iter().map(|a| a.share_index).collect();
-        let weights = lagrange(&points, 0);
+        let weights = lagrange::<F65521>(&points, 0);
         let mut key = Vec::with_capacity(self.first.len());
         for c in 0..self.first.len() {
-            let coefficient = to_signed(interpolate(&weights, answers, c));
+            let values = answers.iter().map(|answer| answer.values[c]);
+            let coefficient = to_signed(interpolate::<F65521>(&weights, values));
             if coefficient.abs() > self.bound {
                 return None;
             }
@@ -140,13 +142,6 @@ impl<'a> Check<'a> {
         let opens = opening.open(self.context, &multiplier, 0, &mut self.sums, &mut self.products);
         opens.then_some(key)
     }
-}
-
-/// The weighted sum of the answers at one coefficient.
-pub(crate) fn interpolate(weights: &[u32], answers: &[&PartialDecryption], c: usize) -> u32 {
-    let products = weights.iter().zip(answers);
-    // At most 700 products below 2^32.
-    reduce_wide(products.map(|(&w, a)| u64::from(w) * u64::from(a.values[c])).sum())
 }
 
 /// Tries sets of `threshold` answers in lexicographic order; returns positions and key of the first

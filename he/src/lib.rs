@@ -78,6 +78,7 @@ mod preimage;
 mod ring;
 mod seal;
 mod set;
+mod shamir;
 mod share;
 pub mod stages;
 mod stream;
