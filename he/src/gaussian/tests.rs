@@ -133,7 +133,10 @@ fn moments_are_those_of_the_distribution_on_every_path() {
 /// As many samples beyond 4, 5 and 6 deviations as there should be, and none beyond the table.
 #[test]
 fn the_tail_is_that_of_the_distribution_on_every_path() {
-    assert_eq!((ERROR_TABLE.len() as u32 + 1, KEY_TABLE.len() as u32 + 1), (ERROR_BOUND, KEY_BOUND));
+    assert_eq!(
+        (ERROR_TABLE.len() as u32 + 1, KEY_TABLE.len() as u32 + 1),
+        (ERROR_BOUND, KEY_BOUND)
+    );
     for gaussian in Gaussian::both() {
         for kernel in Kernel::available() {
             let samples = gaussian.samples(kernel, BLOCKS, DEGREE);

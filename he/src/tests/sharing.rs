@@ -145,7 +145,9 @@ fn dealt_pairs(key: impl Fn(usize) -> i32, seed: u64) -> Vec<u64> {
         let key = OneTimeKey::from_coefficients((0..degree).map(&key).collect());
         let dealing = deal(&f.context, 1, (3, 4), &key, &[0; 32], &mut rng).unwrap();
         let [one, two] = [1, 2].map(|member: u16| {
-            dealing.preimages[usize::from(member) - 1].check(&f.context, &dealing.commitment).unwrap()
+            dealing.preimages[usize::from(member) - 1]
+                .check(&f.context, &dealing.commitment)
+                .unwrap()
         });
         let cell = |v: u16| usize::from(v) * SIDE / SHARE_MODULUS as usize;
         for (&a, &b) in one.values.iter().zip(two.values.iter()) {
@@ -160,7 +162,8 @@ fn dealt_pairs(key: impl Fn(usize) -> i32, seed: u64) -> Vec<u64> {
 #[test]
 fn dealt_shares_of_fewer_than_the_threshold_are_uniform() {
     let bound = KEY_BOUND as i32;
-    let keys: [fn(usize) -> i32; 3] = [|_| 0, |_| KEY_BOUND as i32, |c| -(KEY_BOUND as i32) * (c as i32 % 2)];
+    let keys: [fn(usize) -> i32; 3] =
+        [|_| 0, |_| KEY_BOUND as i32, |c| -(KEY_BOUND as i32) * (c as i32 % 2)];
     assert_eq!((keys[1](0), keys[2](1)), (bound, -bound));
     let counts: Vec<Vec<u64>> =
         (20..).zip(keys).map(|(seed, key)| dealt_pairs(key, seed)).collect();
