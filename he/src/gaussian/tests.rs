@@ -50,6 +50,19 @@ impl Gaussian {
 const BLOCKS: u64 = 1024;
 const DEGREE: usize = 4096;
 
+/// The table against the formula: what an entry leaves of 2^63 is the weight of all larger magnitudes, to the last unit or to thirteen
+/// digits. (Its own script computes it with a hundred.)
+#[test]
+fn the_table_is_the_cumulative_distribution() {
+    for gaussian in Gaussian::both() {
+        for (k, &entry) in (0..).zip(gaussian.table) {
+            let beyond: f64 = (k + 1..=200).rev().map(|k| 2.0 * gaussian.p(k)).sum();
+            let (left, exact) = (((1 << 63) - entry) as f64, beyond * 2f64.powi(63));
+            assert!((left - exact).abs() < 1.0 + exact * 1e-13, "{k}: {left}, not {exact}");
+        }
+    }
+}
+
 /// Every number at which any comparison can change, on each side, with both signs: so every value of the support comes up.
 #[test]
 fn every_path_counts_the_same_entries() {
