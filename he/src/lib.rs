@@ -97,6 +97,8 @@ pub use crs::CrsSeed;
 pub use culprits::Answers;
 pub use decrypt::{OpenedSum, decrypt, decrypt_to_vec};
 pub use encode::Update;
+#[cfg(any(test, feature = "liars"))]
+pub use encrypt::encrypt_under_any_key;
 pub use encrypt::{CiphertextSummary, OneTimeKey, ciphertext_len, encrypt};
 pub use error::{Error, Fault};
 pub use hashing::{HashingWriter, digest_of};
