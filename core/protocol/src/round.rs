@@ -61,7 +61,9 @@ impl Machine {
                 self.take_preimage(sender, (commitment, member), preimage, signature);
             }
             Body::Report(set) => self.take_report(sender, set, signature),
-            Body::Collected { view, collected } => self.take_collected(sender, view, &collected),
+            Body::Collected { view, collected } => {
+                self.take_collected(sender, view, collected, signature);
+            }
             Body::Attestation { set, aggregate } => {
                 self.take_attestation(sender, set, aggregate, signature);
             }

@@ -4,8 +4,11 @@ mod fixture;
 
 use std::collections::BTreeMap;
 
+use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::TimerId;
 use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
+use fedshield_protocol::job::Job;
+use fedshield_protocol::manifest::SetTooSmall;
 use fedshield_protocol::message::{Body, Collected, Grounds, Proposal, Set, Value, set_digest};
 use fedshield_protocol::sign::Signature;
 use fixture::bench::{Bench, commitment_digest};
@@ -67,37 +70,78 @@ fn what_only_liars_list_is_not_in_the_set() {
     assert_eq!(set, twice(7));
 }
 
-/// A proposal with the proposer's own update in the set, listed by nobody else, does not follow from the reports it carries; nor does one
-/// of fewer than `min_contributors` updates. Neither gets a vote, whoever attests it.
+/// What member 1 of the committee needs to propose this set to the others: three reports, and attestations of f + 1.
+fn proposal(bench: &Bench, reports: &[(u16, Set)], set: Set) -> Body {
+    let attestation = Body::Attestation { set: set_digest(&set), aggregate: object(50) };
+    let mut attestations: Vec<(MemberIndex, Signature)> = bench.machine.status().committee[..2]
+        .iter()
+        .map(|m| (*m, sign(&bench.manifest, Round(0), m.0, &attestation)))
+        .collect();
+    attestations.sort_by_key(|(member, _)| *member);
+    let grounds = Some(Grounds { collected: collected(bench, reports), attestations });
+    let value = Value::Aggregate { set, aggregate: object(50) };
+    Body::Proposal(Box::new(Proposal { view: View(1), value, polka: None, grounds }))
+}
+
+/// In the vote, with the second proposer; the first is this member itself.
+fn voting() -> (Bench, u16) {
+    let mut bench = Bench::new();
+    bench.begin();
+    bench.tick(TimerId::Commit, LATER);
+    bench.tick(TimerId::Transfer, 2 * LATER);
+    let by = bench.machine.status().committee[1].0;
+    (bench, by)
+}
+
+/// A proposal with the proposer's own update in the set, listed by nobody else, does not follow from the reports it carries, whoever
+/// attests it.
 #[test]
-fn a_set_that_does_not_follow_from_the_reports_gets_no_vote() {
-    for (listed, extra, follows) in [(3, false, true), (3, true, false), (2, false, false)] {
-        let mut bench = Bench::new();
-        bench.begin();
-        bench.tick(TimerId::Commit, LATER);
-        bench.tick(TimerId::Transfer, 2 * LATER);
-        let committee = bench.machine.status().committee;
+fn a_set_that_does_not_follow_from_the_reports_is_dropped() {
+    for extra in [true, false] {
+        let (mut bench, by) = voting();
         let entry = |member: u16| (MemberIndex(member), commitment_digest(&bench, member));
-        let honest: Set = (0..listed).map(entry).collect();
+        let honest: Set = (0..3).map(entry).collect();
         let mut set = honest.clone();
         if extra {
             set.push(entry(3));
         }
-        let reports = collected(&bench, &[(0, honest.clone()), (1, honest), (3, set.clone())]);
-        let attestation = Body::Attestation { set: set_digest(&set), aggregate: object(50) };
-        let mut attestations: Vec<(MemberIndex, Signature)> = committee[..2]
-            .iter()
-            .map(|m| (*m, sign(&bench.manifest, Round(0), m.0, &attestation)))
-            .collect();
-        attestations.sort_by_key(|(member, _)| *member);
-        let grounds = Some(Grounds { collected: reports, attestations });
-        let value = Value::Aggregate { set, aggregate: object(50) };
-        let proposal = Proposal { view: View(1), value, polka: None, grounds };
-        // The first proposer of the round is this member itself, the second another one.
-        let effects = bench.hear(committee[1].0, Body::Proposal(Box::new(proposal)));
-        let dropped = drops(&bench, "proposal: not valid by what it carries");
-        assert_eq!(dropped, u64::from(!follows));
-        assert!(said(&effects).iter().all(|s| !matches!(s.1, Body::Vote(_))));
+        let reports = [(0, honest.clone()), (1, honest), (3, set.clone())];
+        let body = proposal(&bench, &reports, set);
+        let effects = bench.hear(by, body);
+        assert_eq!(drops(&bench, "proposal: not valid by what it carries"), u64::from(extra));
+        assert!(said(&effects).iter().all(|s| !matches!(s.1, Body::Vote(_))), "not this view yet");
+    }
+}
+
+/// A set below `min_contributors` is refused with the name of its proposer, whose signature under it is the evidence: no honest member
+/// asks for its sum, nor proposes it.
+#[test]
+fn a_set_below_the_minimum_names_its_proposer() {
+    let (bench, by) = voting();
+    let entry = |member: u16| (MemberIndex(member), commitment_digest(&bench, member));
+    let small: Set = (0..2).map(entry).collect();
+    let rules = bench.manifest.rules();
+    assert_eq!(rules.check_set(MemberIndex(by), &(0..3).map(entry).collect::<Set>()), Ok(()));
+    let error = rules.check_set(MemberIndex(by), &small).unwrap_err();
+    assert_eq!(error, SetTooSmall { proposer: MemberIndex(by), found: 2, needed: 3 });
+    let reason = format!("member {by} proposed a set of 2 updates, at least 3 are needed");
+    assert_eq!(error.to_string(), reason);
+
+    let reports = [0, 1, 3].map(|member| (member, small.clone()));
+    let asked = Body::Collected { view: View(1), collected: collected(&bench, &reports) };
+    for said in [asked, proposal(&bench, &reports, small)] {
+        let (mut bench, by) = voting();
+        let effects = bench.hear(by, said.clone());
+        let [(liar, evidence)] = banned(&effects).try_into().unwrap();
+        assert_eq!((liar, &evidence.statements[0].0), (by, &said));
+        assert!(is_signed(&bench, &evidence));
+        let reasons = effects.iter().filter_map(|effect| match effect {
+            Effect::Ban { reason, .. } => Some(reason.as_str()),
+            _ => None,
+        });
+        assert_eq!(reasons.collect::<Vec<_>>(), [format!("round 0: {reason}")]);
+        assert_eq!(drops(&bench, "set: too few updates"), 1);
+        assert!(!bench.jobs.iter().any(|(_, job)| matches!(job, Job::Aggregate { .. })));
     }
 }
 

@@ -81,11 +81,26 @@ fn contributors_have_to_be_those_of_the_set() {
     assert_eq!(run(vec![input(0), input(1), input(1), input(3)]), (2, Fault::Duplicate));
     let extra = (9, input(0).1);
     assert_eq!(run(vec![input(0), input(1), input(2), input(3), extra]), (9, Fault::WrongSet));
-    let entries = |n: u16| (1..=n).map(|i| (i, [0; 32]));
-    assert!(ContributorSet::new(&f.context, 3, entries(2)).is_err());
-    assert!(ContributorSet::new(&f.context, 1, entries(17)).is_err());
-    assert!(ContributorSet::new(&f.context, 1, [(1, [0; 32]), (1, [1; 32])]).is_err());
-    assert!(ContributorSet::new(&f.context, 1, [(0, [0; 32])]).is_err());
+}
+
+#[test]
+fn sets_that_cannot_be_say_why() {
+    let f = round();
+    let refused = |least: u16, entries: Vec<u16>| {
+        ContributorSet::new(&f.context, least, entries.into_iter().map(|i| (i, [i as u8; 32])))
+            .unwrap_err()
+    };
+    for (least, entries) in [(3, vec![]), (3, vec![4, 2]), (2, vec![1]), (0, vec![])] {
+        let found_here = entries.len();
+        let error = refused(least, entries);
+        let Error::TooFewContributors { found, needed } = error else { panic!("{error}") };
+        assert_eq!((found, needed), (found_here, least.max(1)));
+    }
+    let error = refused(3, vec![1, 2]).to_string();
+    assert_eq!(error, "a set of 2 contributors, at least 3 are needed");
+    assert_eq!(remote(refused(1, (1..=17).collect())), (17, Fault::WrongMember(17)));
+    assert_eq!(remote(refused(1, vec![3, 0])), (0, Fault::WrongMember(0)));
+    assert_eq!(remote(refused(1, vec![2, 1, 2])), (2, Fault::Duplicate));
 }
 
 #[test]
