@@ -183,8 +183,10 @@ fn aggregates_of_other_sets_and_out_of_range_are_refused() {
     let f = round();
     let good = f.aggregate().unwrap();
     let answers: Vec<_> = (1..=3).map(|m| f.answer(m)).collect();
-    let run =
-        |bytes: &[u8]| combine(&f.context, &f.set(), (3, 1), &answers, 1100, bytes).map(|c| c.key);
+    let combine = |answers: &[PartialDecryption], bytes: &[u8]| {
+        crate::combine(&f.context, &f.set(), (3, 1), answers, 1100, bytes, |_| Ok(()))
+    };
+    let run = |bytes: &[u8]| combine(&answers, bytes).map(|c| c.key);
     let key = run(&good).unwrap();
     let bytes = key.to_bytes(&f.context, &f.set());
     assert_eq!(OpenedKey::from_bytes(&f.context, &f.set(), &bytes).unwrap(), key);
@@ -197,7 +199,7 @@ fn aggregates_of_other_sets_and_out_of_range_are_refused() {
     bad[64..64 + 64 * 49].fill(0xff);
     assert_eq!(remote(run(&bad).unwrap_err()), (0, Fault::OutOfRange(0)));
     let duplicate = [answers[0].clone(), answers[0].clone(), answers[1].clone()];
-    let error = combine(&f.context, &f.set(), (3, 1), &duplicate, 1100, &good[..]).unwrap_err();
+    let error = combine(&duplicate, &good).unwrap_err();
     assert_eq!(remote(error), (1, Fault::Duplicate));
     // A key that was tampered with does not decrypt.
     let mut wrong = bytes.clone();
