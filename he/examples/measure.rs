@@ -194,20 +194,15 @@ fn open(
         answers.push(answer);
     }
     let numbers = (threshold, max_faulty);
+    let mut opened = vec![0i64; options.values];
     let (combined, time) = best(options.repeat, || {
-        combine(context, &set, numbers, &answers, count, sum.as_slice()).unwrap()
+        let sink = collect(&mut opened);
+        combine(context, &set, numbers, &answers, count, sum.as_slice(), sink).unwrap()
     });
     stages.insert("combine".into(), time);
-    let mut opened = vec![0i64; options.values];
     let (result, time) = best(options.repeat, || {
-        let mut at = 0;
-        let key = &combined.key;
-        decrypt(context, &set, key, count, sum.as_slice(), |values| {
-            opened[at..at + values.len()].copy_from_slice(values);
-            at += values.len();
-            Ok(())
-        })
-        .unwrap()
+        let sink = collect(&mut opened);
+        decrypt(context, &set, &combined.key, count, sum.as_slice(), sink).unwrap()
     });
     stages.insert("decrypt".into(), time);
     assert_eq!(result.out_of_range, 0);
@@ -221,6 +216,16 @@ fn open(
     report.insert("bytes_per_share".into(), (2 * context.preset().ring_degree()).into());
     report.insert("sealed_bytes_per_share".into(), sealed_len(context).into());
     report
+}
+
+/// Puts blocks one after the other.
+fn collect(out: &mut [i64]) -> impl FnMut(&[i64]) -> std::io::Result<()> + '_ {
+    let mut at = 0;
+    move |values| {
+        out[at..at + values.len()].copy_from_slice(values);
+        at += values.len();
+        Ok(())
+    }
 }
 
 /// The floor of aggregation: adding the unpacked words of all contributors to one sum.

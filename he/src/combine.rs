@@ -1,38 +1,43 @@
-//! combine: the summed key from any `threshold` partial decryptions, robustly.
+//! combine: the summed key from any `threshold` partial decryptions, robustly, and with it the sum.
 //!
 //! Any `threshold` answers interpolate to some K, so a K is accepted only when every coefficient is at
 //! most 42 |U| and the residuals of the opened sum lie within their bound (see `open`). Sets of answers
 //! are tried in lexicographic order until one is accepted. The first block decides: a wrong K passes
-//! it with probability below 2^-900 (the first block always has all N coefficients); all later blocks are
-//! then checked too, and a failure there is the ciphertexts' fault, not the answers'.
+//! it with probability below 2^-900 (the first block always has all N coefficients). All later blocks are then opened
+//! and checked too, in the same pass, and a failure there is the ciphertexts' fault, not the answers'.
 
 use std::io::BufRead;
 
 use crate::ciphertext::BlockReader;
 use crate::context::RoundContext;
 use crate::culprits::{Answers, judge};
+use crate::decrypt::{OpenedSum, Opener};
 use crate::error::{Error, Fault};
-use crate::field::{lagrange, reduce_wide, to_signed};
+use crate::field::{F65521, to_signed};
 use crate::key::OpenedKey;
 use crate::open::BlockOpening;
 use crate::params::Preset;
 use crate::partial::PartialDecryption;
 use crate::set::ContributorSet;
+use crate::shamir::{interpolate, lagrange};
 
 /// Sets of answers tried before giving up: all of them up to n = 16 (4,368 with a threshold of 11).
 pub const MAX_SETS_TRIED: u64 = 5_000;
 
-/// The accepted key, and what the other answers turned out to be.
+/// The accepted key, the sum it opens but for the values, and what the other answers turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Combined {
     /// The accepted summed key.
     pub key: OpenedKey,
+    /// What the sum holds beside its values.
+    pub sum: OpenedSum,
     /// Answers that do not lie on the polynomial of the accepted ones, judged.
     pub answers: Answers,
 }
 
-/// Finds the summed key from partial decryptions and checks it on the whole aggregate, which is read
-/// once from its beginning.
+/// Finds the summed key from partial decryptions, opens the whole aggregate with it and hands the sums of the values to
+/// `sink`, in order. The aggregate is read once from its beginning, and every residual is checked. What the sink got is to
+/// be used only when this returns `Ok`; it gets nothing before a key is accepted.
 ///
 /// `threshold` answers are needed, and `max_faulty` members may lie. With e wrong answers among them, `threshold
 /// + e` answers suffice to open; see [`Answers`] for when the liars are named.
@@ -40,7 +45,7 @@ pub struct Combined {
 /// # Errors
 /// [`Error::NotOpened`] when no set of answers is accepted: wait for more answers. [`Error::Residual`] when
 /// the key opens the first block but not another one. [`Error::Remote`] for a member that answered twice, for another
-/// set or another aggregate.
+/// set or another aggregate. Errors of the sink are passed on.
 pub fn combine(
     context: &RoundContext,
     set: &ContributorSet,
@@ -48,6 +53,7 @@ pub fn combine(
     answers: &[PartialDecryption],
     value_count: u64,
     aggregate: impl BufRead,
+    mut sink: impl FnMut(&[i64]) -> std::io::Result<()>,
 ) -> Result<Combined, Error> {
     let mut answers: Vec<&PartialDecryption> = answers.iter().collect();
     answers.sort_by_key(|answer| answer.share_index);
@@ -59,20 +65,12 @@ pub fn combine(
     let mut check = Check::new(context, set, first);
     let (chosen, key) = search(&mut check, usize::from(threshold), &answers)?;
 
-    let layout = blocks.layout();
-    let multiplier = context.ring().multiplier(&key);
-    let mut sum = vec![0; degree];
-    for block in 1..layout.blocks() {
-        let sum = &mut sum[..layout.coefficients(block)];
-        sum.fill(0);
-        blocks.add_block(context, block, sum)?;
-        if !check.opening.open(context, &multiplier, block, sum, &mut check.products) {
-            return Err(Error::Residual { block });
-        }
-    }
-    blocks.end()?;
-    let key = OpenedKey::new(*set.id(), key);
-    Ok(Combined { key, answers: judge(&answers, &chosen, threshold, max_faulty) })
+    let mut first = check.first;
+    let mut opener = Opener::new(context, set, blocks.layout(), &key);
+    sink(opener.block(0, &mut first)?)?;
+    let sum = opener.read_from(1, blocks, sink)?;
+    let answers = judge(&answers, &chosen, threshold, max_faulty);
+    Ok(Combined { key: OpenedKey::new(*set.id(), key), sum, answers })
 }
 
 fn check_answers(
@@ -125,10 +123,11 @@ impl<'a> Check<'a> {
     /// The key that these answers interpolate to, if it is accepted.
     fn accept(&mut self, answers: &[&PartialDecryption]) -> Option<Vec<i32>> {
         let points: Vec<u16> = answers.iter().map(|a| a.share_index).collect();
-        let weights = lagrange(&points, 0);
+        let weights = lagrange::<F65521>(&points, 0);
         let mut key = Vec::with_capacity(self.first.len());
         for c in 0..self.first.len() {
-            let coefficient = to_signed(interpolate(&weights, answers, c));
+            let values = answers.iter().map(|answer| answer.values[c]);
+            let coefficient = to_signed(interpolate::<F65521>(&weights, values));
             if coefficient.abs() > self.bound {
                 return None;
             }
@@ -140,13 +139,6 @@ impl<'a> Check<'a> {
         let opens = opening.open(self.context, &multiplier, 0, &mut self.sums, &mut self.products);
         opens.then_some(key)
     }
-}
-
-/// The weighted sum of the answers at one coefficient.
-pub(crate) fn interpolate(weights: &[u32], answers: &[&PartialDecryption], c: usize) -> u32 {
-    let products = weights.iter().zip(answers);
-    // At most 700 products below 2^32.
-    reduce_wide(products.map(|(&w, a)| u64::from(w) * u64::from(a.values[c])).sum())
 }
 
 /// Tries sets of `threshold` answers in lexicographic order; returns positions and key of the first

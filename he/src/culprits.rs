@@ -7,9 +7,9 @@
 //! is the true one, and every answer off it is a lie. With fewer, nobody can tell (both explanations need at
 //! most f liars), and nobody is named. See docs/adr on the naming of culprits.
 
-use crate::combine::interpolate;
-use crate::field::lagrange;
+use crate::field::F65521;
 use crate::partial::PartialDecryption;
+use crate::shamir::{interpolate, lagrange};
 
 /// The answers that do not fit the accepted ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,9 +38,11 @@ pub(crate) fn judge(
         if points.contains(&answer.share_index) {
             continue;
         }
-        let weights = lagrange(&points, answer.share_index);
+        let weights = lagrange::<F65521>(&points, answer.share_index);
+        let through_base =
+            |c: usize| interpolate::<F65521>(&weights, base.iter().map(|a| a.values[c]));
         let mut values = answer.values.iter().enumerate();
-        if values.any(|(c, &v)| interpolate(&weights, &base, c) != u32::from(v)) {
+        if values.any(|(c, &v)| through_base(c) != u32::from(v)) {
             off.push(answer.share_index);
         }
     }

@@ -10,6 +10,7 @@ use crate::key::OpenedKey;
 use crate::layout::{Layout, NONCE_LIMBS, WEIGHT_LIMBS};
 use crate::open::BlockOpening;
 use crate::params::Preset;
+use crate::ring::Multiplier;
 use crate::set::ContributorSet;
 
 /// What a sum holds beside its values.
@@ -30,8 +31,8 @@ pub struct OpenedSum {
     pub out_of_range: u64,
 }
 
-/// Opens the aggregate block by block and hands the sums of the values to `sink`, in order; every residual
-/// is checked on the way. What the sink got is to be used only when this returns `Ok`.
+/// Opens the aggregate under a key that was accepted before, block by block, and hands the sums of the values to `sink`, in
+/// order; every residual is checked on the way. What the sink got is to be used only when this returns `Ok`.
 ///
 /// # Errors
 /// [`Error::Residual`] when the key does not open a block; [`Error::Remote`] for a malformed
@@ -42,30 +43,67 @@ pub fn decrypt(
     key: &OpenedKey,
     value_count: u64,
     aggregate: impl BufRead,
-    mut sink: impl FnMut(&[i64]) -> std::io::Result<()>,
+    sink: impl FnMut(&[i64]) -> std::io::Result<()>,
 ) -> Result<OpenedSum, Error> {
     if key.set() != set.id() {
         return Err(Error::argument("key", "opens another set"));
     }
-    let preset = context.preset();
-    let mut blocks = BlockReader::aggregate(context, set, value_count, aggregate)?;
-    let layout = blocks.layout();
-    let multiplier = context.ring().multiplier(key.coefficients());
-    let opening = BlockOpening::new(preset, set.len());
-    let mut unpacker = Unpacker::new(context, set, layout);
-    let mut sum = vec![0; preset.ring_degree()];
-    let mut products = vec![0; preset.ring_degree()];
-    for block in 0..layout.blocks() {
-        let sum = &mut sum[..layout.coefficients(block)];
-        sum.fill(0);
-        blocks.add_block(context, block, sum)?;
-        if !opening.open(context, &multiplier, block, sum, &mut products) {
+    let blocks = BlockReader::aggregate(context, set, value_count, aggregate)?;
+    Opener::new(context, set, blocks.layout(), key.coefficients()).read_from(0, blocks, sink)
+}
+
+/// One key at work on the blocks of one sum.
+pub(crate) struct Opener<'a> {
+    context: &'a RoundContext,
+    multiplier: Multiplier,
+    opening: BlockOpening,
+    unpacker: Unpacker,
+    products: Vec<u64>,
+}
+
+impl<'a> Opener<'a> {
+    pub(crate) fn new(
+        context: &'a RoundContext,
+        set: &ContributorSet,
+        layout: Layout,
+        key: &[i32],
+    ) -> Self {
+        Self {
+            context,
+            multiplier: context.ring().multiplier(key),
+            opening: BlockOpening::new(context.preset(), set.len()),
+            unpacker: Unpacker::new(context, set, layout),
+            products: vec![0; context.preset().ring_degree()],
+        }
+    }
+
+    /// Opens one block, whose sums of wire words are used up, and gives the sums of its values. To be called in order.
+    pub(crate) fn block(&mut self, block: u64, sum: &mut [u64]) -> Result<&[i64], Error> {
+        let (context, products) = (self.context, &mut self.products);
+        if !self.opening.open(context, &self.multiplier, block, sum, products) {
             return Err(Error::Residual { block });
         }
-        sink(unpacker.block(block, sum))?;
+        Ok(self.unpacker.block(block, sum))
     }
-    blocks.end()?;
-    Ok(unpacker.finish(context))
+
+    /// Reads the blocks from `first` on, to the end.
+    pub(crate) fn read_from(
+        mut self,
+        first: u64,
+        mut blocks: BlockReader<impl BufRead>,
+        mut sink: impl FnMut(&[i64]) -> std::io::Result<()>,
+    ) -> Result<OpenedSum, Error> {
+        let layout = blocks.layout();
+        let mut sum = vec![0; self.context.preset().ring_degree()];
+        for block in first..layout.blocks() {
+            let sum = &mut sum[..layout.coefficients(block)];
+            sum.fill(0);
+            blocks.add_block(self.context, block, sum)?;
+            sink(self.block(block, sum)?)?;
+        }
+        blocks.end()?;
+        Ok(self.unpacker.finish(self.context))
+    }
 }
 
 /// [`decrypt`] into one vector.

@@ -27,8 +27,9 @@ impl OneTimeKey {
         &self.0
     }
 
-    #[cfg(test)]
-    pub(crate) fn from_coefficients(coefficients: Vec<i32>) -> Self {
+    /// A key that nobody drew. Only liars have one: the feature `liars` exists for tests of what others make of it.
+    #[cfg(any(test, feature = "liars"))]
+    pub fn from_coefficients(coefficients: Vec<i32>) -> Self {
         Self(Zeroizing::new(coefficients))
     }
 }
@@ -76,25 +77,55 @@ pub(crate) fn encrypt_from_seed(
     seed: &[u8; 32],
     out: &mut impl Write,
 ) -> Result<(OneTimeKey, CiphertextSummary), Error> {
+    let keys = StreamKeys::derive(context, seed);
+    let degree = context.preset().ring_degree();
+    let key = OneTimeKey(gaussian::key(context.kernel(), &keys.key, degree));
+    let summary = encrypt_under(context, sender, update, &key, keys, out)?;
+    Ok((key, summary))
+}
+
+/// What a contributor writes that draws its key as it likes.
+///
+/// # Errors
+/// Those of [`encrypt`].
+#[cfg(any(test, feature = "liars"))]
+pub fn encrypt_under_any_key(
+    context: &RoundContext,
+    sender: u16,
+    update: &Update<'_>,
+    key: &OneTimeKey,
+    seed: &[u8; 32],
+    out: &mut impl Write,
+) -> Result<CiphertextSummary, Error> {
+    encrypt_under(context, sender, update, key, StreamKeys::derive(context, seed), out)
+}
+
+/// Encryption under a given key, with given streams of errors and rounding.
+fn encrypt_under(
+    context: &RoundContext,
+    sender: u16,
+    update: &Update<'_>,
+    key: &OneTimeKey,
+    keys: StreamKeys,
+    out: &mut impl Write,
+) -> Result<CiphertextSummary, Error> {
     let preset = context.preset();
     if sender == 0 || sender > preset.members() {
         return Err(Error::argument("sender", "not a share index of this preset"));
     }
     let layout = Layout::new(preset, update.values.len() as u64)
         .ok_or_else(|| Error::argument("values", "too many"))?;
-    let keys = StreamKeys::derive(context, seed);
-    let key = gaussian::key(context.kernel(), &keys.key, preset.ring_degree());
     let work = Work {
         context,
         layout,
         encoder: Encoder::new(preset, layout, *update)?,
-        multiplier: context.ring().multiplier(&key),
+        multiplier: context.ring().multiplier(key.coefficients()),
         keys,
     };
     out.write_all(&ciphertext_header(context, sender, layout.value_count()))?;
     let clamped = work.run(out)?;
     let bytes = CIPHERTEXT_HEADER_LEN as u64 + layout.blocks_len(preset.wire_bits());
-    Ok((OneTimeKey(key), CiphertextSummary { bytes, clamped }))
+    Ok(CiphertextSummary { bytes, clamped })
 }
 
 /// Bytes of a ciphertext with so many values, header included.

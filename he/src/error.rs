@@ -30,6 +30,15 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// A set of contributors is smaller than the federation allows: its sum would show too much of each. Whoever knows who proposed
+    /// the set names the proposer beside this.
+    #[error("a set of {found} contributors, at least {needed} are needed")]
+    TooFewContributors {
+        /// Contributors in the set.
+        found: usize,
+        /// Fewest that a sum may have.
+        needed: u16,
+    },
     /// An input value is a NaN or an infinity. Nothing useful was written.
     #[error("value {index} is not a finite number")]
     NotFinite {

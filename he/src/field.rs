@@ -7,37 +7,54 @@ use zeroize::Zeroizing;
 
 use crate::params::SHARE_MODULUS as P;
 
-/// `x mod p` for any x, by folding (2^16 = 15 mod p); no branch, no division.
-#[inline(always)]
-pub(crate) fn reduce(x: u32) -> u32 {
-    let x = (x >> 16) * 15 + (x & 0xffff);
-    let x = (x >> 16) * 15 + (x & 0xffff);
-    x.min(x.wrapping_sub(P))
-}
+/// Arithmetic modulo a prime below 2^16. Sharing and low-degree test are written over this trait, so that the tests can run the
+/// same code over fields in which every polynomial can be listed. The product has one field, [`F65521`].
+pub(crate) trait Field {
+    /// The prime.
+    const P: u32;
 
-/// `x mod p` for any 64-bit x.
-#[inline(always)]
-pub(crate) fn reduce_wide(x: u64) -> u32 {
-    (x % u64::from(P)) as u32
-}
+    /// `x mod p` for any x.
+    fn reduce(x: u32) -> u32;
 
-/// `a * b mod p` for a, b < p.
-#[inline(always)]
-pub(crate) fn mul(a: u32, b: u32) -> u32 {
-    reduce_wide(u64::from(a) * u64::from(b))
-}
-
-/// `a^-1 mod p`, a not 0. Not for secrets.
-pub(crate) fn inverse(a: u32) -> u32 {
-    let (mut result, mut base, mut exponent) = (1, a, P - 2);
-    while exponent > 0 {
-        if exponent & 1 == 1 {
-            result = mul(result, base);
-        }
-        base = mul(base, base);
-        exponent >>= 1;
+    /// `x mod p` for any 64-bit x.
+    #[inline(always)]
+    fn reduce_wide(x: u64) -> u32 {
+        (x % u64::from(Self::P)) as u32
     }
-    result
+
+    /// `a * b mod p` for a, b < p.
+    #[inline(always)]
+    fn mul(a: u32, b: u32) -> u32 {
+        Self::reduce_wide(u64::from(a) * u64::from(b))
+    }
+
+    /// `a^-1 mod p`, a not 0. Not for secrets.
+    fn inverse(a: u32) -> u32 {
+        let (mut result, mut base, mut exponent) = (1, a, Self::P - 2);
+        while exponent > 0 {
+            if exponent & 1 == 1 {
+                result = Self::mul(result, base);
+            }
+            base = Self::mul(base, base);
+            exponent >>= 1;
+        }
+        result
+    }
+}
+
+/// The field of the key shares.
+pub(crate) struct F65521;
+
+impl Field for F65521 {
+    const P: u32 = P;
+
+    /// By folding (2^16 = 15 mod p); no branch, no division.
+    #[inline(always)]
+    fn reduce(x: u32) -> u32 {
+        let x = (x >> 16) * 15 + (x & 0xffff);
+        let x = (x >> 16) * 15 + (x & 0xffff);
+        x.min(x.wrapping_sub(P))
+    }
 }
 
 /// A small signed number as a field element, without a branch.
@@ -50,20 +67,6 @@ pub(crate) fn from_signed(c: i32) -> u16 {
 #[inline(always)]
 pub(crate) fn to_signed(a: u32) -> i32 {
     if a > P / 2 { a as i32 - P as i32 } else { a as i32 }
-}
-
-/// Weights with which values at `points` give the value at `at`: distinct points below p.
-pub(crate) fn lagrange(points: &[u16], at: u16) -> Vec<u32> {
-    let difference = |a: u16, b: u16| (u32::from(a) + P - u32::from(b)) % P;
-    let others = |j: u16| points.iter().copied().filter(move |&k| k != j);
-    points
-        .iter()
-        .map(|&j| {
-            let over = others(j).fold(1, |acc, k| mul(acc, difference(at, k)));
-            let under = others(j).fold(1, |acc, k| mul(acc, difference(j, k)));
-            mul(over, inverse(under))
-        })
-        .collect()
 }
 
 /// Uniform field elements from a secret 32-byte seed: little-endian 16-bit words of the ChaCha20
@@ -100,15 +103,16 @@ pub(crate) fn uniform_public(mut stream: blake3::OutputReader, count: usize) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::statistics;
 
     #[test]
     fn reductions_agree_with_the_remainder() {
         for x in (0..=u32::MAX).step_by(65_519).chain([P - 1, P, P + 1, u32::MAX]) {
-            assert_eq!(reduce(x), x % P);
+            assert_eq!(F65521::reduce(x), x % P);
         }
-        assert_eq!(reduce_wide(u64::MAX), (u64::MAX % u64::from(P)) as u32);
+        assert_eq!(F65521::reduce_wide(u64::MAX), (u64::MAX % u64::from(P)) as u32);
         for a in 1..2000 {
-            assert_eq!(mul(a, inverse(a)), 1);
+            assert_eq!(F65521::mul(a, F65521::inverse(a)), 1);
         }
         for c in [-32_760, -42, -1, 0, 1, 42, 32_760] {
             assert_eq!(to_signed(from_signed(c).into()), c);
@@ -116,27 +120,12 @@ mod tests {
     }
 
     #[test]
-    fn interpolation_recovers_a_polynomial() {
-        let poly = [11u32, 65_520, 3, 40_000];
-        let value = |x: u32| poly.iter().rev().fold(0, |acc, &c| (mul(acc, x) + c) % P);
-        let points = [1u16, 5, 9, 700];
-        for at in [0u16, 2, 5, 699] {
-            let weights = lagrange(&points, at);
-            let sum = points
-                .iter()
-                .zip(weights)
-                .fold(0, |acc, (&x, w)| (acc + mul(w, value(x.into()))) % P);
-            assert_eq!(sum, value(at.into()));
-        }
-    }
-
-    #[test]
     fn elements_are_uniform() {
         let elements = uniform(&[1; 32], 1 << 20);
-        let mut counts = [0f64; 64];
-        elements.iter().for_each(|&e| counts[usize::from(e) * 64 / P as usize] += 1.0);
-        let expected = (1 << 20) as f64 / 64.0;
-        let statistic: f64 = counts.iter().map(|c| (c - expected).powi(2) / expected).sum();
-        assert!(statistic < 63.0 + 6.0 * (2.0f64 * 63.0).sqrt(), "{statistic}");
+        let mut found = [0; 64];
+        elements.iter().for_each(|&e| found[usize::from(e) * 64 / P as usize] += 1);
+        let expected = [(1 << 20) as f64 / 64.0; 64];
+        let (statistic, limit) = statistics::chi_squared(&found, &expected);
+        assert!(statistic < limit, "{statistic}");
     }
 }

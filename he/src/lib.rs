@@ -31,7 +31,7 @@
 //! let set = ContributorSet::new(&context, 3, commitments)?;
 //! let mut sum = Vec::new();
 //! aggregate(&context, &set, 2, (1..).zip(files.iter().map(|f| f.as_slice())), &mut sum)?;
-//! // Each member, after the decision: release. Everyone: combine and decrypt.
+//! // Each member, after the decision: release. Everyone: combine.
 //! let mut answers = Vec::new();
 //! for member in 1..=3u16 {
 //!     let at = usize::from(member) - 1;
@@ -41,9 +41,15 @@
 //!         .collect::<Result<Vec<_>, _>>()?;
 //!     answers.push(partial_decrypt(&context, &set, member, &shares)?);
 //! }
-//! let combined = combine(&context, &set, (threshold, max_faulty), &answers, 2, sum.as_slice())?;
+//! let mut values = Vec::new();
+//! let combined = combine(&context, &set, (threshold, max_faulty), &answers, 2, sum.as_slice(), |block| {
+//!     values.extend_from_slice(block);
+//!     Ok(())
+//! })?;
+//! assert_eq!((combined.sum.weight, values), (10, vec![500, -250]));
+//! // Whoever has key and aggregate can open the sum again.
 //! let (values, opened) = decrypt_to_vec(&context, &set, &combined.key, 2, sum.as_slice())?;
-//! assert_eq!((opened.weight, values), (10, vec![500, -250]));
+//! assert_eq!((opened, values), (combined.sum, vec![500, -250]));
 //! # Ok(())
 //! # }
 //! ```
@@ -78,6 +84,7 @@ mod preimage;
 mod ring;
 mod seal;
 mod set;
+mod shamir;
 mod share;
 pub mod stages;
 mod stream;
@@ -96,6 +103,8 @@ pub use crs::CrsSeed;
 pub use culprits::Answers;
 pub use decrypt::{OpenedSum, decrypt, decrypt_to_vec};
 pub use encode::Update;
+#[cfg(any(test, feature = "liars"))]
+pub use encrypt::encrypt_under_any_key;
 pub use encrypt::{CiphertextSummary, OneTimeKey, ciphertext_len, encrypt};
 pub use error::{Error, Fault};
 pub use hashing::{HashingWriter, digest_of};

@@ -7,8 +7,7 @@
 //! one challenge with probability 1/p, at all with 2^-128. The published polynomials are exactly
 //! `threshold` long: longer ones would prove a higher degree.
 
-use crate::field::{mul, reduce_wide, uniform_public};
-use crate::params::SHARE_MODULUS as P;
+use crate::field::{F65521, Field, uniform_public};
 
 /// Repetitions of the test: p^-8 < 2^-127.
 pub(crate) const REPETITIONS: usize = 8;
@@ -21,12 +20,22 @@ pub(crate) fn answer(
     width: usize,
     degree: usize,
 ) -> Vec<u16> {
-    let challenges = challenges(challenge, degree);
-    let mut answers = Vec::with_capacity(rows.len() / width * REPETITIONS);
+    combine_rows::<F65521>(&challenges(challenge, degree), rows, width, degree)
+}
+
+/// The answers to given challenges, as many as there are masks.
+pub(crate) fn combine_rows<F: Field>(
+    challenges: &[u16],
+    rows: &[u16],
+    width: usize,
+    degree: usize,
+) -> Vec<u16> {
+    let mut answers = Vec::with_capacity(rows.len() / width * (width - degree));
     for (r, challenge) in challenges.chunks_exact(degree).enumerate() {
         for row in rows.chunks_exact(width) {
             let (shares, masks) = row.split_at(degree);
-            answers.push(combination(challenge, shares, masks.get(r).copied().unwrap_or(0)));
+            let mask = masks.get(r).copied().unwrap_or(0);
+            answers.push(combination::<F>(challenge, shares, mask));
         }
     }
     answers
@@ -43,13 +52,13 @@ pub(crate) fn check(
     let challenges = challenges(challenge, shares.len());
     let threshold = answers.len() / REPETITIONS;
     let claimed = answers.chunks_exact(threshold).map(|h| {
-        let value = |acc, &c: &u16| (mul(acc, u32::from(point)) + u32::from(c)) % P;
+        let value = |acc, &c: &u16| F65521::reduce(acc * u32::from(point) + u32::from(c));
         h.iter().rev().fold(0, value)
     });
     let found = challenges
         .chunks_exact(shares.len())
         .zip(masks)
-        .map(|(challenge, &mask)| u32::from(combination(challenge, shares, mask)));
+        .map(|(challenge, &mask)| u32::from(combination::<F65521>(challenge, shares, mask)));
     claimed.zip(found).fold(0, |wrong, (a, b)| wrong | (a ^ b)) == 0
 }
 
@@ -58,7 +67,7 @@ fn challenges(challenge: &blake3::Hasher, degree: usize) -> Vec<u16> {
 }
 
 /// mask + sum of products: 4096 products of 32 bits stay below 2^44.
-fn combination(challenge: &[u16], shares: &[u16], mask: u16) -> u16 {
+fn combination<F: Field>(challenge: &[u16], shares: &[u16], mask: u16) -> u16 {
     let sum: u64 = challenge.iter().zip(shares).map(|(&g, &s)| u64::from(g) * u64::from(s)).sum();
-    reduce_wide(sum + u64::from(mask)) as u16
+    F::reduce_wide(sum + u64::from(mask)) as u16
 }

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::aggregate::check_senders;
 use crate::context::RoundContext;
 use crate::error::{Error, Fault};
-use crate::field::reduce;
+use crate::field::{F65521, Field};
 use crate::set::ContributorSet;
 use crate::share::Share;
 use crate::wire::{HEADER_LEN, Kind, Parser, header, push_elements};
@@ -101,6 +101,6 @@ pub fn partial_decrypt(
         }
     }
     // At most 700 summands below 2^16: no overflow before this reduction.
-    let values = sum.iter().map(|&s| reduce(s) as u16).collect();
+    let values = sum.iter().map(|&s| F65521::reduce(s) as u16).collect();
     Ok(PartialDecryption { share_index, set: *set.id(), values })
 }

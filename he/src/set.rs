@@ -1,7 +1,7 @@
 //! The contributors of one sum.
 
 use crate::context::RoundContext;
-use crate::error::Error;
+use crate::error::{Error, Fault};
 
 /// The set U: which commitments one sum is made of. Two sets that differ in one commitment have
 /// different ids, and everything that is made for one set names its id.
@@ -16,8 +16,8 @@ impl ContributorSet {
     /// The set of these (share index, digest of the commitment), in any order.
     ///
     /// # Errors
-    /// [`Error::Argument`] when the set is smaller than `min_contributors`, too large for the preset, or
-    /// holds an index twice or one that is out of range.
+    /// [`Error::TooFewContributors`] when the set is smaller than `min_contributors`; [`Error::Remote`] names the member that it holds
+    /// twice, or that the preset has no place for.
     pub fn new(
         context: &RoundContext,
         min_contributors: u16,
@@ -26,16 +26,15 @@ impl ContributorSet {
         let mut entries: Vec<_> = entries.into_iter().collect();
         entries.sort_unstable();
         let members = context.preset().members();
-        if entries.len() < usize::from(min_contributors.max(1)) {
-            let reason =
-                format!("{} contributors, at least {min_contributors} are needed", entries.len());
-            return Err(Error::argument("contributors", reason));
+        let (found, needed) = (entries.len(), min_contributors.max(1));
+        if found < usize::from(needed) {
+            return Err(Error::TooFewContributors { found, needed });
         }
-        if entries.windows(2).any(|pair| pair[0].0 == pair[1].0) {
-            return Err(Error::argument("contributors", "a member appears twice"));
+        if let Some(pair) = entries.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(Error::remote(pair[0].0, "contributor", Fault::Duplicate));
         }
-        if entries.iter().any(|e| e.0 == 0 || e.0 > members) {
-            return Err(Error::argument("contributors", "a share index is out of range"));
+        if let Some(&(index, _)) = entries.iter().find(|e| e.0 == 0 || e.0 > members) {
+            return Err(Error::remote(index, "contributor", Fault::WrongMember(index)));
         }
         let mut hasher = context.hasher("fedshield-he v1 contributor set");
         for (index, digest) in &entries {

@@ -3,5 +3,7 @@
 mod federation;
 mod hostile;
 mod liars;
+mod sharing;
+pub(crate) mod statistics;
 mod sums;
 mod vectors;

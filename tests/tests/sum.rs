@@ -4,8 +4,8 @@
 //! all four homes, it can do what no coalition of fewer than the threshold can: open each single update, too.
 
 use fedshield_he::{
-    ContributorSet, SealingKeyPair, ShareCommitment, aggregate, combine, decrypt_to_vec,
-    open_share, partial_decrypt,
+    ContributorSet, SealingKeyPair, ShareCommitment, aggregate, combine, open_share,
+    partial_decrypt,
 };
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{Combined, CommitmentBody, Included, Job, JobOutput, RoundStart};
@@ -46,9 +46,13 @@ fn open_single(parties: &[Party], start: &RoundStart, included: &Included, count
     aggregate(&context, &set, count, [(author, ciphertext.as_slice())], &mut sum)
         .expect("a sum of one");
     let limits = (terms.rules.threshold, terms.rules.max_faulty);
-    let combined =
-        combine(&context, &set, limits, &answers, count, sum.as_slice()).expect("it opens");
-    decrypt_to_vec(&context, &set, &combined.key, count, sum.as_slice()).expect("it decrypts").0
+    let mut values = Vec::new();
+    combine(&context, &set, limits, &answers, count, sum.as_slice(), |block| {
+        values.extend_from_slice(block);
+        Ok(())
+    })
+    .expect("it opens");
+    values
 }
 
 #[test]

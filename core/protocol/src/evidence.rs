@@ -73,6 +73,10 @@ impl Evidence {
                         && a.value != b.value
                 }
                 (Body::Attestation { set: a, .. }, Body::Attestation { set: b, .. }) => a == b,
+                (
+                    Body::Preimage { commitment: a, member: of_a, .. },
+                    Body::Preimage { commitment: b, member: of_b, .. },
+                ) => (a, of_a) == (b, of_b),
                 (Body::Commitment(_), Body::Commitment(_))
                 | (Body::Report(_), Body::Report(_))
                 | (Body::Partial { .. }, Body::Partial { .. })

@@ -8,7 +8,7 @@ mod terms;
 use serde::{Deserialize, Serialize};
 
 pub use check::ManifestError;
-pub use rules::Rules;
+pub use rules::{Rules, SetTooSmall};
 pub use signed::{FoundingError, SignedManifest, ValidManifest, sign_founding};
 pub use terms::{
     Adapter, Algorithm, Deadlines, Encryption, Pruning, PruningRule, Real, ServerOptimizer,

@@ -58,10 +58,12 @@ impl Machine {
             Body::Holds(list) => self.take_holds(sender, list),
             Body::Complaint(commitment) => self.take_complaint(sender, commitment),
             Body::Preimage { commitment, member, preimage } => {
-                self.take_preimage(sender, commitment, member, preimage);
+                self.take_preimage(sender, (commitment, member), preimage, signature);
             }
             Body::Report(set) => self.take_report(sender, set, signature),
-            Body::Collected { view, collected } => self.take_collected(sender, view, &collected),
+            Body::Collected { view, collected } => {
+                self.take_collected(sender, view, collected, signature);
+            }
             Body::Attestation { set, aggregate } => {
                 self.take_attestation(sender, set, aggregate, signature);
             }

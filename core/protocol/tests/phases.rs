@@ -2,154 +2,17 @@
 
 mod fixture;
 
-use fedshield_protocol::Machine;
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::{Event, TimerId};
-use fedshield_protocol::ids::{Digest, MemberIndex, Round, Time, View};
-use fedshield_protocol::job::{CommitmentBody, Fate, Job, JobId, JobOutput};
+use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
+use fedshield_protocol::job::{Fate, Job, JobOutput};
 use fedshield_protocol::journal::{Entry, Note};
 use fedshield_protocol::ledger::{Tip, record_digest};
-use fedshield_protocol::manifest::ValidManifest;
-use fedshield_protocol::message::{
-    Bits, Body, Decided, Heartbeat, Known, Proposal, Set, Signed, Value,
-};
-use fedshield_protocol::record::{CertifiedRecord, Outcome};
+use fedshield_protocol::message::{Body, Decided, Proposal, Set, Value};
+use fedshield_protocol::record::Outcome;
 use fedshield_protocol::status::Phase;
-use fixture::{certificate, machine, message, object, scope, signed_manifest};
-
-struct Bench {
-    manifest: ValidManifest,
-    machine: Machine,
-    now: u64,
-    journal: Vec<Vec<u8>>,
-    records: Vec<CertifiedRecord>,
-    jobs: Vec<(JobId, Job)>,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let manifest = ValidManifest::founded(signed_manifest(4)).unwrap();
-        let (journal, records, jobs) = (Vec::new(), Vec::new(), Vec::new());
-        let mut bench = Self { manifest, machine: machine(0), now: 0, journal, records, jobs };
-        bench.boot();
-        bench
-    }
-
-    fn boot(&mut self) -> Vec<Effect> {
-        self.machine = machine(0);
-        self.jobs.clear();
-        let (records, journal) = (self.records.clone(), self.journal.clone());
-        self.handle(Event::Boot { records, journal })
-    }
-
-    fn handle(&mut self, event: Event) -> Vec<Effect> {
-        let effects = self.machine.handle(Time(self.now), event);
-        for effect in &effects {
-            match effect {
-                Effect::Persist(bytes) => self.journal.push(bytes.clone()),
-                Effect::Append(record) => self.records.push(record.as_ref().clone()),
-                Effect::Start(id, job) => self.jobs.push((*id, job.clone())),
-                _ => {}
-            }
-        }
-        effects
-    }
-
-    fn hear(&mut self, from: u16, body: Body) -> Vec<Effect> {
-        let round = self.machine.scope().round;
-        let bytes = message(&self.manifest, round, from, body);
-        self.handle(Event::Message { from: MemberIndex(from), bytes })
-    }
-
-    fn tick(&mut self, timer: TimerId, at: u64) -> Vec<Effect> {
-        self.now = at;
-        self.handle(Event::Tick(timer))
-    }
-
-    fn done(&mut self, is: impl Fn(&Job) -> bool, output: JobOutput) -> Vec<Effect> {
-        let position = self.jobs.iter().position(|(_, job)| is(job)).expect("the job was started");
-        let (id, _) = self.jobs.remove(position);
-        self.handle(Event::JobDone(id, output))
-    }
-
-    fn phase(&self) -> Phase {
-        self.machine.status().phase
-    }
-
-    /// Two others are ready too: the round begins.
-    fn begin(&mut self) {
-        for member in [1, 2] {
-            let head = self.machine.status().head;
-            self.hear(member, heartbeat(head));
-        }
-        assert_eq!(self.phase(), Phase::Commit);
-    }
-
-    fn body(&self, bytes: &[u8]) -> Body {
-        Signed::decode(bytes).unwrap().body
-    }
-
-    /// What was said to everyone, in order, with what was written before it.
-    fn story(&self, effects: &[Effect]) -> Vec<String> {
-        effects
-            .iter()
-            .filter_map(|effect| match effect {
-                Effect::Persist(bytes) => Some(match Entry::decode(bytes).unwrap().note {
-                    Note::Committed(_) => "persist commitment".to_owned(),
-                    Note::Reported(_) => "persist report".to_owned(),
-                    Note::Voting { .. } => "persist votes".to_owned(),
-                    Note::Decided(_) => "persist decision".to_owned(),
-                    Note::Released { .. } => "persist release".to_owned(),
-                    Note::Signed(_) => "persist record".to_owned(),
-                    Note::Attested { .. } => "persist attestation".to_owned(),
-                }),
-                Effect::Gossip(bytes) => Some(format!("say {}", self.body(bytes).kind())),
-                Effect::Append(_) => Some("append".to_owned()),
-                Effect::Truncate { before } => Some(format!("truncate before {before}")),
-                _ => None,
-            })
-            .collect()
-    }
-}
-
-fn heartbeat(head: Digest) -> Body {
-    let none = || Bits::of(4, []);
-    let known = Known {
-        keys: none(),
-        commitments: none(),
-        holds: none(),
-        reports: none(),
-        attestations: none(),
-        prevotes: none(),
-        precommits: none(),
-        partials: none(),
-        signatures: none(),
-    };
-    Body::Status(Box::new(Heartbeat {
-        ready: true,
-        head,
-        set_decided: false,
-        end_decided: false,
-        voting: None,
-        has_proposal: false,
-        known,
-    }))
-}
-
-fn update(member: u8) -> CommitmentBody {
-    let first = member * 10;
-    CommitmentBody {
-        ciphertext: fedshield_protocol::object::ObjectRef { length: 1000, ..object(first) },
-        boxes: (1..5).map(|i| object(first + i)).collect(),
-        shares: vec![member],
-        layout: Digest([1; 32]),
-    }
-}
-
-fn commitment_digest(bench: &Bench, member: u16) -> Digest {
-    let scope = scope(&bench.manifest, Round(0));
-    scope.commitment(MemberIndex(member), &update(member as u8)).unwrap()
-}
+use fixture::bench::{Bench, commitment_digest, heartbeat, update};
+use fixture::{certificate, message, object};
 
 #[test]
 fn gather_waits_for_a_quorum() {

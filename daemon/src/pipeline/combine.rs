@@ -2,7 +2,7 @@
 
 use std::io::BufReader;
 
-use fedshield_he::{Answers, PartialDecryption, combine, decrypt_to_vec};
+use fedshield_he::{Answers, PartialDecryption, combine};
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{Combined, Included, JobOutput, RoundStart};
 use fedshield_protocol::object::ObjectRef;
@@ -54,22 +54,29 @@ impl Pipeline {
                 }
             }
         }
-        let open = || Ok::<_, PipelineError>(BufReader::new(self.objects.file(&aggregate)?));
+        let reader = BufReader::new(self.objects.file(&aggregate)?);
         let limits = (self.terms.rules.threshold, self.terms.rules.max_faulty);
+        // Grows with what is really read, not with what is announced.
+        let mut values = Vec::new();
         let result = timed(&*self.observer, round, Stage::Combine, || {
-            combine(&context, &contributors, limits, &answers, value_count, open()?)
-                .map_err(PipelineError::from)
+            combine(&context, &contributors, limits, &answers, value_count, reader, |block| {
+                values.extend_from_slice(block);
+                Ok(())
+            })
         });
         let combined = match result {
             Ok(combined) => combined,
             // Too few or wrong answers: more may come. A residual is the ciphertexts' fault, and no answer mends it.
-            Err(PipelineError::Encryption(
-                fedshield_he::Error::NotOpened { .. } | fedshield_he::Error::Residual { .. },
-            )) => return Ok(JobOutput::Combined(Combined::NotYet)),
-            Err(other) => return Err(other),
+            Err(
+                reason @ (fedshield_he::Error::NotOpened { .. }
+                | fedshield_he::Error::Residual { .. }),
+            ) => {
+                tracing::warn!(%round, answers = answers.len(), %reason, "the sum does not open");
+                return Ok(JobOutput::Combined(Combined::NotYet));
+            }
+            Err(other) => return Err(other.into()),
         };
-        let (values, opened) =
-            decrypt_to_vec(&context, &contributors, &combined.key, value_count, open()?)?;
+        let opened = combined.sum;
         let folder = self.round_folder(round)?;
         let sum = OpenedSum {
             digest: Digest(opened.digest),
@@ -84,7 +91,11 @@ impl Pipeline {
             Answers::Culprits(indices) => {
                 indices.iter().map(|index| MemberIndex(index.saturating_sub(1))).collect()
             }
-            Answers::Consistent | Answers::Disputed(_) => Vec::new(),
+            Answers::Disputed(indices) => {
+                tracing::warn!(%round, share_indices = ?indices, "answers off the others; too few agree to say who lied");
+                Vec::new()
+            }
+            Answers::Consistent => Vec::new(),
         };
         let key = Digest(combined.key.digest(&context, &contributors));
         Ok(JobOutput::Combined(Combined::Opened { key, sum: sum.digest, culprits }))

@@ -131,11 +131,19 @@ impl Federation {
         partial_decrypt(&self.context, &self.set(), member, &shares).unwrap()
     }
 
+    /// Combines, and checks that what comes out on the way is what the key decrypts to.
     pub(super) fn combine(&self, answers: &[PartialDecryption]) -> Result<Combined, Error> {
         let aggregate = self.aggregate()?;
-        let numbers = (self.threshold, self.max_faulty);
-        let count = self.value_count();
-        combine(&self.context, &self.set(), numbers, answers, count, aggregate.as_slice())
+        let (numbers, set) = ((self.threshold, self.max_faulty), self.set());
+        let (count, mut values) = (self.value_count(), Vec::new());
+        let sink = |block: &[i64]| {
+            values.extend_from_slice(block);
+            Ok(())
+        };
+        let combined =
+            combine(&self.context, &set, numbers, answers, count, aggregate.as_slice(), sink)?;
+        assert_eq!(self.decrypt(&combined.key), (values, combined.sum.clone()));
+        Ok(combined)
     }
 
     /// Opens the sum with these members' answers.

@@ -81,11 +81,26 @@ fn contributors_have_to_be_those_of_the_set() {
     assert_eq!(run(vec![input(0), input(1), input(1), input(3)]), (2, Fault::Duplicate));
     let extra = (9, input(0).1);
     assert_eq!(run(vec![input(0), input(1), input(2), input(3), extra]), (9, Fault::WrongSet));
-    let entries = |n: u16| (1..=n).map(|i| (i, [0; 32]));
-    assert!(ContributorSet::new(&f.context, 3, entries(2)).is_err());
-    assert!(ContributorSet::new(&f.context, 1, entries(17)).is_err());
-    assert!(ContributorSet::new(&f.context, 1, [(1, [0; 32]), (1, [1; 32])]).is_err());
-    assert!(ContributorSet::new(&f.context, 1, [(0, [0; 32])]).is_err());
+}
+
+#[test]
+fn sets_that_cannot_be_say_why() {
+    let f = round();
+    let refused = |least: u16, entries: Vec<u16>| {
+        ContributorSet::new(&f.context, least, entries.into_iter().map(|i| (i, [i as u8; 32])))
+            .unwrap_err()
+    };
+    for (least, entries) in [(3, vec![]), (3, vec![4, 2]), (2, vec![1]), (0, vec![])] {
+        let found_here = entries.len();
+        let error = refused(least, entries);
+        let Error::TooFewContributors { found, needed } = error else { panic!("{error}") };
+        assert_eq!((found, needed), (found_here, least.max(1)));
+    }
+    let error = refused(3, vec![1, 2]).to_string();
+    assert_eq!(error, "a set of 2 contributors, at least 3 are needed");
+    assert_eq!(remote(refused(1, (1..=17).collect())), (17, Fault::WrongMember(17)));
+    assert_eq!(remote(refused(1, vec![3, 0])), (0, Fault::WrongMember(0)));
+    assert_eq!(remote(refused(1, vec![2, 1, 2])), (2, Fault::Duplicate));
 }
 
 #[test]
@@ -168,8 +183,10 @@ fn aggregates_of_other_sets_and_out_of_range_are_refused() {
     let f = round();
     let good = f.aggregate().unwrap();
     let answers: Vec<_> = (1..=3).map(|m| f.answer(m)).collect();
-    let run =
-        |bytes: &[u8]| combine(&f.context, &f.set(), (3, 1), &answers, 1100, bytes).map(|c| c.key);
+    let combine = |answers: &[PartialDecryption], bytes: &[u8]| {
+        crate::combine(&f.context, &f.set(), (3, 1), answers, 1100, bytes, |_| Ok(()))
+    };
+    let run = |bytes: &[u8]| combine(&answers, bytes).map(|c| c.key);
     let key = run(&good).unwrap();
     let bytes = key.to_bytes(&f.context, &f.set());
     assert_eq!(OpenedKey::from_bytes(&f.context, &f.set(), &bytes).unwrap(), key);
@@ -182,7 +199,7 @@ fn aggregates_of_other_sets_and_out_of_range_are_refused() {
     bad[64..64 + 64 * 49].fill(0xff);
     assert_eq!(remote(run(&bad).unwrap_err()), (0, Fault::OutOfRange(0)));
     let duplicate = [answers[0].clone(), answers[0].clone(), answers[1].clone()];
-    let error = combine(&f.context, &f.set(), (3, 1), &duplicate, 1100, &good[..]).unwrap_err();
+    let error = combine(&duplicate, &good).unwrap_err();
     assert_eq!(remote(error), (1, Fault::Duplicate));
     // A key that was tampered with does not decrypt.
     let mut wrong = bytes.clone();

@@ -125,20 +125,53 @@ fn shares_off_a_low_degree_polynomial_fail_the_test() {
     assert!(matches!(error, Error::Remote { field: "threshold", .. }), "{error}");
 }
 
-/// A contributor whose ciphertext and shares belong to different keys, and one with an oversized key, spoil
-/// the sum: it is void, never wrong.
+/// Member 4 of four contributes with these coefficients for a key, dealt and used for its ciphertext.
+fn with_key_of(coefficients: Vec<i32>) -> Federation {
+    let mut f = honest(4, 7);
+    f.contributors.truncate(3);
+    let values = vec![1.0; 900];
+    let update = Update { values: &values, scale: 1.0, weight: 1, nonce: &[0; 32] };
+    let key = OneTimeKey::from_coefficients(coefficients);
+    let mut file = Vec::new();
+    encrypt_under_any_key(&f.context, 4, &update, &key, &[9; 32], &mut file).unwrap();
+    let dealing = f.deal(4, &key, &file);
+    f.add(4, values, 1, [0; 32], file, dealing);
+    f
+}
+
+/// A contributor whose ciphertext and shares belong to different keys spoils the sum: it is void, never wrong.
 #[test]
-fn keys_that_do_not_match_or_are_too_large_never_open() {
-    for oversized in [false, true] {
-        let mut f = honest(4, 7);
-        f.contributors.truncate(3);
-        let (_, ciphertext) = f.encrypt(4, &[1.0; 900], 1, &[0; 32]);
-        let coefficient = if oversized { 9_000 } else { 1 };
-        let wrong = OneTimeKey::from_coefficients(vec![coefficient; 512]);
-        let dealing = f.deal(4, &wrong, &ciphertext);
-        f.add(4, vec![1.0; 900], 1, [0; 32], ciphertext, dealing);
+fn a_key_that_does_not_match_its_ciphertext_never_opens() {
+    let mut f = honest(4, 7);
+    f.contributors.truncate(3);
+    let (_, ciphertext) = f.encrypt(4, &[1.0; 900], 1, &[0; 32]);
+    let wrong = OneTimeKey::from_coefficients(vec![1; 512]);
+    let dealing = f.deal(4, &wrong, &ciphertext);
+    f.add(4, vec![1.0; 900], 1, [0; 32], ciphertext, dealing);
+    let error = f.combine(&answers(&f, 1..=4)).unwrap_err();
+    assert!(matches!(error, Error::NotOpened { tried: 4, .. }), "{error}");
+}
+
+/// An oversized key that is the ciphertext's own opens every residual: the bound on the sum's key refuses it, for one
+/// coefficient too large as for all. What keeps within the bound of the sum does no harm: the sum is right.
+#[test]
+fn an_oversized_key_never_opens_though_it_matches() {
+    let bound = 4 * params::KEY_BOUND as i32;
+    let one = |at: usize, coefficient: i32| {
+        let mut key = vec![0; 512];
+        key[at] = coefficient;
+        key
+    };
+    for key in [vec![9_000; 512], one(0, 4 * bound), one(511, -4 * bound), vec![-32_000; 512]] {
+        let f = with_key_of(key);
         let error = f.combine(&answers(&f, 1..=4)).unwrap_err();
         assert!(matches!(error, Error::NotOpened { tried: 4, .. }), "{error}");
+    }
+    for coefficient in [params::KEY_BOUND as i32 + 8, -90] {
+        let f = with_key_of(one(17, coefficient));
+        let combined = f.combine(&answers(&f, 1..=4)).unwrap();
+        assert_eq!(combined.answers, Answers::Consistent);
+        assert_eq!(f.decrypt(&combined.key).0, f.expected());
     }
 }
 

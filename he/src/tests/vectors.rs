@@ -92,7 +92,7 @@ fn lines(preset: &'static Preset, kernel: Kernel) -> String {
         })
         .collect();
     line("partial decryption of 1, digest", digest(&answers[0].to_bytes(&context)));
-    let combined = combine(&context, &set, (3, 0), &answers, count, &sum[..]).unwrap();
+    let combined = combine(&context, &set, (3, 0), &answers, count, &sum[..], |_| Ok(())).unwrap();
     line("opened key, digest", hex(&combined.key.digest(&context, &set)));
     let (values, opened) = decrypt_to_vec(&context, &set, &combined.key, count, &sum[..]).unwrap();
     line("opened values 0..4", format!("{:?}", &values[..4]));

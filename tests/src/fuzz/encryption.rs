@@ -58,8 +58,9 @@ static ROUND: LazyLock<Round> = LazyLock::new(|| {
             partial_decrypt(&context, &set, member, &[share]).expect("an answer")
         })
         .collect();
-    let combined = combine(&context, &set, (THRESHOLD, 1), &answers, VALUES, sum.as_slice())
-        .expect("the answers are valid");
+    let combined =
+        combine(&context, &set, (THRESHOLD, 1), &answers, VALUES, sum.as_slice(), |_| Ok(()))
+            .expect("the answers are valid");
     Round {
         preimage: dealing.preimages[1].to_bytes(&context).to_vec(),
         answer: answers[1].to_bytes(&context),

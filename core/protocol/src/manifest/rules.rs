@@ -1,6 +1,19 @@
 //! The numbers that a membership list fixes.
 
+use crate::ids::{Digest, MemberIndex};
 use crate::manifest::Manifest;
+
+/// A proposed set of updates is smaller than the manifest allows. No honest member proposes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("member {proposer} proposed a set of {found} updates, at least {needed} are needed")]
+pub struct SetTooSmall {
+    /// Who proposed it.
+    pub proposer: MemberIndex,
+    /// Updates in it.
+    pub found: usize,
+    /// Fewest updates in a sum that may be opened.
+    pub needed: u16,
+}
 
 /// How many may fail and how many must agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +57,22 @@ impl Rules {
     #[must_use]
     pub const fn listings(&self) -> u16 {
         self.quorum.saturating_sub(self.max_faulty)
+    }
+
+    /// Refuses a set that is too small to be opened.
+    ///
+    /// # Errors
+    /// [`SetTooSmall`] names its proposer.
+    pub fn check_set(
+        &self,
+        proposer: MemberIndex,
+        set: &[(MemberIndex, Digest)],
+    ) -> Result<(), SetTooSmall> {
+        let (found, needed) = (set.len(), self.min_contributors);
+        if found < usize::from(needed) {
+            return Err(SetTooSmall { proposer, found, needed });
+        }
+        Ok(())
     }
 
     /// f + 1: among these, one is honest.

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 
 use super::state::Collection;
 use crate::effect::Purpose;
+use crate::evidence::Evidence;
 use crate::ids::{Digest, MemberIndex, View};
 use crate::job::Job;
 use crate::journal::Note;
 use crate::limits::{MAX_SETS, VIEW_WINDOW};
 use crate::machine::{Machine, Tag};
+use crate::manifest::SetTooSmall;
 use crate::message::{Body, Collected, Decision, Grounds, Set, Value, set_digest};
 use crate::object::ObjectRef;
 use crate::sign::Signature;
@@ -42,7 +44,7 @@ impl Machine {
                 return;
             };
             let set = collected.set(&rules);
-            if set.len() < usize::from(rules.min_contributors) {
+            if rules.check_set(self.config.me, &set).is_err() {
                 return;
             }
             let digest = set_digest(&set);
@@ -83,7 +85,8 @@ impl Machine {
         &mut self,
         sender: MemberIndex,
         view: View,
-        collected: &Collected,
+        collected: Collected,
+        signature: Signature,
     ) {
         let election = &self.round.election;
         if election.proposer(view) != sender || !election.in_committee(self.config.me) {
@@ -99,12 +102,22 @@ impl Machine {
         if self.round.asked.contains_key(&digest) {
             return;
         }
-        if set.len() < usize::from(rules.min_contributors)
-            || !collected.is_valid(&self.config.roster(), self.round.number)
-        {
-            return self.dropped("collected: not q reports for enough updates");
+        if let Err(error) = rules.check_set(sender, &set) {
+            let statement = (Body::Collected { view, collected }, signature);
+            return self.too_small(&error, statement);
+        }
+        if !collected.is_valid(&self.config.roster(), self.round.number) {
+            return self.dropped("collected: not q reports");
         }
         self.note_asked(digest, set);
+    }
+
+    /// A proposer signed a set that no honest member proposes: what it said is the evidence.
+    pub(super) fn too_small(&mut self, error: &SetTooSmall, statement: (Body, Signature)) {
+        let (member, round) = (error.proposer, self.round.number);
+        let evidence = Evidence { member, round, statements: vec![statement] };
+        self.ban(&evidence, &error.to_string());
+        self.dropped("set: too few updates");
     }
 
     fn note_asked(&mut self, digest: Digest, set: Set) {

@@ -1,5 +1,5 @@
-//! certify: all members decide what is opened, or that nothing is. A proposed aggregate is valid by what it carries: q
-//! reports from which its set follows, at least `min_contributors` updates, f + 1 equal attestations. Never by what the
+//! certify: all members decide what is opened, or that nothing is. A proposed aggregate of at least `min_contributors` updates
+//! is valid by what it carries: q reports from which its set follows, f + 1 equal attestations. Never by what the
 //! voter happens to hold.
 
 use crate::agreement::Opinion;
@@ -85,8 +85,7 @@ impl Machine {
         let roster = self.config.roster();
         let round = self.round.number;
         let attestation = Body::Attestation { set: set_digest(set), aggregate: *aggregate };
-        set.len() >= usize::from(rules.min_contributors)
-            && grounds.collected.set(rules) == *set
+        grounds.collected.set(rules) == *set
             && grounds.attestations.len() >= usize::from(rules.one_honest())
             && grounds.attestations.is_sorted_by(|a, b| a.0 < b.0)
             && grounds.attestations.iter().all(|(member, signature)| {

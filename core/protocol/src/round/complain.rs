@@ -2,10 +2,12 @@
 //! everyone checks. An honest dealer answers at most f complaints, and each shows only what a faulty member had already.
 
 use super::state::Share;
+use crate::evidence::Evidence;
 use crate::ids::{Digest, MemberIndex};
 use crate::job::Job;
 use crate::machine::{Machine, Tag};
 use crate::message::Body;
+use crate::sign::Signature;
 
 impl Machine {
     pub(crate) fn share_checked(&mut self, digest: Digest, valid: bool) {
@@ -44,9 +46,10 @@ impl Machine {
         }
         complainers.insert(sender);
         match self.round.preimages.get(&(commitment, sender)) {
-            Some(preimage) => {
-                let preimage = preimage.clone();
-                self.tell(sender, Body::Preimage { commitment, member: sender, preimage });
+            Some((preimage, signature)) => {
+                let (preimage, signature) = (preimage.clone(), *signature);
+                let body = Body::Preimage { commitment, member: sender, preimage };
+                self.forward(sender, self.config.me, body, signature);
             }
             None => {
                 let job = Job::RevealShare { round: self.round.number, member: sender };
@@ -61,42 +64,68 @@ impl Machine {
         if !body.is_shaped(self.config.rules().member_count) {
             return self.dropped("job: an impossible preimage");
         }
-        self.round.preimages.insert((commitment, member), preimage);
-        self.say(body);
+        if let Some(signature) = self.sign(self.round.number, &body) {
+            self.round.preimages.insert((commitment, member), (preimage, signature));
+            self.broadcast(body, signature);
+        }
     }
 
+    /// An answer of the dealer `sender` to a complaint of `member`. The first counts; a second that differs is proof of a lie.
     pub(super) fn take_preimage(
         &mut self,
         sender: MemberIndex,
-        commitment: Digest,
-        member: MemberIndex,
+        (commitment, member): (Digest, MemberIndex),
         preimage: Vec<u8>,
+        signature: Signature,
     ) {
         let known = self.round.commitments.get(&commitment);
         if known.is_none_or(|known| known.author != sender || known.spoiled) {
             return self.dropped("preimage: of no commitment of its sender");
         }
-        if self.round.preimages.contains_key(&(commitment, member)) {
-            return;
-        }
-        let answered = self.round.preimages.keys().filter(|(of, _)| *of == commitment).count();
-        if answered > usize::from(self.config.rules().max_faulty) {
-            return self.dropped("preimage: more than there can be complaints");
+        let tag = Tag::CheckPreimage(commitment, member);
+        match self.round.preimages.get(&(commitment, member)) {
+            Some((first, first_signature)) if *first != preimage => {
+                let said = |preimage| Body::Preimage { commitment, member, preimage };
+                let first = (said(first.clone()), *first_signature);
+                return self.equivocated(sender, first, (said(preimage), signature));
+            }
+            // The check could not be made: the dealer's repeated answer starts it again.
+            Some(_) if self.jobs.has_failed(tag) => {}
+            Some(_) => return,
+            None => {
+                let answered =
+                    self.round.preimages.keys().filter(|(of, _)| *of == commitment).count();
+                let limit = usize::from(self.config.rules().max_faulty);
+                // The own share counts in any case: it is what this member complained for.
+                if member != self.config.me && answered >= limit {
+                    return self.dropped("preimage: more than there can be complaints");
+                }
+                let said = (preimage.clone(), signature);
+                self.round.preimages.insert((commitment, member), said);
+            }
         }
         let Some(dealer) = self.round.dealer(&commitment) else { return };
-        self.round.preimages.insert((commitment, member), preimage.clone());
         let round = self.round.number;
-        let job = Job::CheckPreimage { round, dealer, member, preimage };
-        self.start(Tag::CheckPreimage(commitment, member), job);
+        self.start(tag, Job::CheckPreimage { round, dealer, member, preimage });
     }
 
+    /// A wrong preimage is signed by the dealer and wrong for everyone who computes its digest: evidence.
     pub(crate) fn preimage_checked(&mut self, digest: Digest, member: MemberIndex, valid: bool) {
         let me = self.config.me;
         let Some(commitment) = self.round.commitments.get_mut(&digest) else { return };
-        if !valid {
-            commitment.spoiled = true;
-        } else if member == me {
-            commitment.share = Share::Valid;
+        if valid {
+            if member == me {
+                commitment.share = Share::Valid;
+            }
+            return;
+        }
+        commitment.spoiled = true;
+        let author = commitment.author;
+        if let Some((preimage, signature)) = self.round.preimages.get(&(digest, member)).cloned() {
+            let body = Body::Preimage { commitment: digest, member, preimage };
+            let statements = vec![(body, signature)];
+            let evidence = Evidence { member: author, round: self.round.number, statements };
+            self.ban(&evidence, "a wrong answer to a complaint");
         }
     }
 }

@@ -90,8 +90,8 @@ pub(crate) struct RoundState {
     pub(crate) holds: BTreeMap<MemberIndex, BTreeSet<Digest>>,
     /// Members that complained about the own commitment.
     pub(crate) complainers: BTreeSet<MemberIndex>,
-    /// Preimages under check.
-    pub(crate) preimages: BTreeMap<(Digest, MemberIndex), Vec<u8>>,
+    /// Answers to complaints: those of others under check or checked, the own ones to say them again.
+    pub(crate) preimages: BTreeMap<(Digest, MemberIndex), (Vec<u8>, Signature)>,
 
     pub(crate) reports: BTreeMap<MemberIndex, SignedReport>,
     pub(crate) collection: Option<Collection>,

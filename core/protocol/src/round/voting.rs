@@ -140,6 +140,11 @@ impl Machine {
             }
             None => self.round.offered.retain(|(d, v), _| *d != decision || *v >= current),
         }
+        if let Value::Aggregate { set, .. } = &proposal.value
+            && let Err(error) = self.config.rules().check_set(sender, set)
+        {
+            return self.too_small(&error, (body, signature));
+        }
         if !self.is_well_founded(&proposal) {
             return self.dropped("proposal: not valid by what it carries");
         }

@@ -1,0 +1,190 @@
+//! Members that lie about shares and complaints, at one honest machine: member 0 of four, of which one may be faulty.
+
+mod fixture;
+
+use fedshield_protocol::event::{Event, TimerId};
+use fedshield_protocol::evidence::Evidence;
+use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::job::{Job, JobOutput};
+use fedshield_protocol::message::Body;
+use fixture::bench::{Bench, update};
+use fixture::lies::*;
+use fixture::sign;
+
+/// False complaints cost the dealer nothing but the shares of at most f members, which lie anyway.
+#[test]
+fn a_false_complaint_is_answered_in_clear_but_only_that_of_f_members() {
+    let (mut bench, own) = Bench::with_an_own_update();
+    bench.hear(3, Body::Complaint(own));
+    let to = bench.jobs.iter().find_map(|(_, job)| match job {
+        Job::RevealShare { member, .. } => Some(*member),
+        _ => None,
+    });
+    assert_eq!(to, Some(MemberIndex(3)), "the share of the member that complained, no other");
+    let effects = bench.done(is_reveal, JobOutput::Preimage(vec![7; 9]));
+    assert_eq!(said(&effects), [(None, preimage(own, 3, &[7; 9]))], "to everyone");
+    // Again: the same bytes, to the member that may have missed them; nothing is revealed anew.
+    let effects = bench.hear(3, Body::Complaint(own));
+    assert_eq!(said(&effects), [(Some(3), preimage(own, 3, &[7; 9]))]);
+    assert!(!bench.jobs.iter().any(|(_, job)| is_reveal(job)));
+    // One of four may be faulty: a second member that complains is not believed to be.
+    for _ in 0..3 {
+        assert_eq!(said(&bench.hear(2, Body::Complaint(own))), []);
+    }
+    assert_eq!(drops(&bench, "complaint: more than there can be faulty members"), 3);
+    assert!(!bench.jobs.iter().any(|(_, job)| is_reveal(job)));
+    // Complaints about updates of others, or of nobody, are theirs.
+    let theirs = bench.valid_share_of(1);
+    for digest in [theirs, Digest([9; 32])] {
+        assert_eq!(said(&bench.hear(3, Body::Complaint(digest))), []);
+    }
+    assert!(!bench.jobs.iter().any(|(_, job)| is_reveal(job)));
+}
+
+/// A complaint of another member, true or false, does not make this one leave out an update whose own share is valid: otherwise one
+/// faulty member could keep out whom it likes.
+#[test]
+fn a_complaint_of_another_does_not_drop_an_update() {
+    let (mut bench, own) = Bench::with_an_own_update();
+    bench.handle(Event::ObjectReady(update(0).boxes[0]));
+    bench.done(is_check_share, JobOutput::Checked { valid: true });
+    let theirs = bench.valid_share_of(1);
+    let committee = bench.others_of_the_committee();
+    bench.hold(&committee, &[own, theirs]);
+    bench.hear(3, Body::Complaint(own));
+    bench.hear(3, Body::Complaint(theirs));
+    bench.done(is_reveal, JobOutput::Preimage(vec![7; 9]));
+    assert_eq!(bench.report(), [(MemberIndex(0), own), (MemberIndex(1), theirs)]);
+}
+
+/// The dealer is silent: this member complains with every heartbeat, waits until its deadline, and leaves the update out. An answer
+/// that comes after all that still gives it the share, with which it can take part in opening, should others have listed the update.
+#[test]
+fn an_unanswered_complaint_is_repeated_and_the_update_left_out() {
+    let (mut bench, bad) = Bench::with_a_bad_share();
+    let good = bench.valid_share_of(2);
+    let committee = bench.others_of_the_committee();
+    bench.hold(&committee, &[bad, good]);
+    for beat in 1..4 {
+        let effects = bench.tick(TimerId::Status, beat * 200);
+        let complaints = said(&effects).into_iter().filter(|s| s.1 == Body::Complaint(bad)).count();
+        assert_eq!(complaints, 1);
+    }
+    assert_eq!(bench.report(), [(MemberIndex(2), good)]);
+    bench.hear(1, preimage(bad, 0, &[1]));
+    bench.done(is_check_preimage, JobOutput::Checked { valid: true });
+    assert!(bench.machine.status().members[1].share_valid);
+    let effects = bench.tick(TimerId::Status, 3 * LATER);
+    assert!(said(&effects).iter().all(|s| s.1 != Body::Complaint(bad)), "it is content now");
+}
+
+/// A wrong answer is signed, and wrong for everyone: the dealer is named, its update left out at once, and not waited for. It makes
+/// no difference whose share it was about.
+#[test]
+fn a_wrong_preimage_names_the_dealer_and_drops_its_update() {
+    for (member, own_share_is_valid) in [(0, false), (3, true)] {
+        let (mut bench, bad) = if own_share_is_valid {
+            let mut bench = Bench::new();
+            bench.begin();
+            let digest = bench.valid_share_of(1);
+            (bench, digest)
+        } else {
+            Bench::with_a_bad_share()
+        };
+        let good = bench.valid_share_of(2);
+        let committee = bench.others_of_the_committee();
+        bench.hold(&committee, &[bad, good]);
+        bench.hear(1, preimage(bad, member, &[6; 50]));
+        let effects = bench.done(is_check_preimage, JobOutput::Checked { valid: false });
+        let [(liar, evidence)] = banned(&effects).try_into().unwrap();
+        assert_eq!((liar, evidence.member), (1, MemberIndex(1)));
+        assert!(is_signed(&bench, &evidence));
+        assert_eq!(evidence.statements[0].0, preimage(bad, member, &[6; 50]));
+        // The liar's second thoughts come too late.
+        bench.hear(1, preimage(bad, member, &[7; 50]));
+        assert_eq!(drops(&bench, "preimage: of no commitment of its sender"), 1);
+        assert!(!bench.jobs.iter().any(|(_, job)| is_check_preimage(job)));
+        let effects = bench.tick(TimerId::Status, 200);
+        assert!(said(&effects).iter().all(|s| s.1 != Body::Complaint(bad)), "nothing to hope for");
+        // Nothing that could still come is missing: the report does not wait for the deadline of the transfer.
+        let effects = bench.tick(TimerId::Commit, LATER);
+        let report = Body::Report(vec![(MemberIndex(2), good)]);
+        assert!(said(&effects).contains(&(None, report)));
+    }
+}
+
+/// Two different answers to one complaint prove a lie by themselves, whichever of them is true; the first decides about the share.
+#[test]
+fn two_conflicting_answers_are_evidence() {
+    for first_is_true in [true, false] {
+        let (mut bench, bad) = Bench::with_a_bad_share();
+        bench.hear(1, preimage(bad, 0, &[1]));
+        assert_eq!(banned(&bench.hear(1, preimage(bad, 0, &[1]))).len(), 0, "said twice, no lie");
+        let effects = bench.hear(1, preimage(bad, 0, &[2]));
+        let [(liar, evidence)] = banned(&effects).try_into().unwrap();
+        assert_eq!(liar, 1);
+        assert!(is_signed(&bench, &evidence) && evidence.is_equivocation());
+        let effects = bench.done(is_check_preimage, JobOutput::Checked { valid: first_is_true });
+        assert_eq!(banned(&effects).len(), 0, "once is enough");
+        assert_eq!(bench.machine.status().members[1].share_valid, first_is_true);
+        assert!(!bench.jobs.iter().any(|(_, job)| is_check_preimage(job)), "the first only");
+    }
+}
+
+/// Answers to complaints of two members are different statements, and no evidence.
+#[test]
+fn answers_about_two_members_do_not_conflict() {
+    let (bench, bad) = Bench::with_a_bad_share();
+    let statement = |body: Body| {
+        let signature = sign(&bench.manifest, Round(0), 1, &body);
+        (body, signature)
+    };
+    let evidence = |first: Body, second: Body| Evidence {
+        member: MemberIndex(1),
+        round: Round(0),
+        statements: vec![statement(first), statement(second)],
+    };
+    let other = Digest([4; 32]);
+    let of_zero = || preimage(bad, 0, &[1]);
+    assert!(evidence(of_zero(), preimage(bad, 0, &[2])).is_equivocation());
+    assert!(!evidence(of_zero(), preimage(bad, 3, &[2])).is_equivocation());
+    assert!(!evidence(of_zero(), preimage(other, 0, &[2])).is_equivocation());
+    assert!(!evidence(of_zero(), of_zero()).is_equivocation());
+}
+
+/// Answers that answer nothing: of another member than the dealer, about a commitment that nobody knows, and about more members than
+/// may have complained. The own share counts also then.
+#[test]
+fn answers_of_others_and_too_many_answers_are_dropped() {
+    let (mut bench, bad) = Bench::with_a_bad_share();
+    bench.hear(2, preimage(bad, 0, &[1]));
+    bench.hear(1, preimage(Digest([9; 32]), 0, &[1]));
+    assert_eq!(drops(&bench, "preimage: of no commitment of its sender"), 2);
+    assert!(!bench.jobs.iter().any(|(_, job)| is_check_preimage(job)));
+    bench.hear(1, preimage(bad, 2, &[1]));
+    bench.done(is_check_preimage, JobOutput::Checked { valid: true });
+    assert!(!bench.machine.status().members[1].share_valid, "the share of another");
+    bench.hear(1, preimage(bad, 3, &[1]));
+    assert_eq!(drops(&bench, "preimage: more than there can be complaints"), 1);
+    bench.hear(1, preimage(bad, 0, &[1]));
+    bench.done(is_check_preimage, JobOutput::Checked { valid: true });
+    assert!(bench.machine.status().members[1].share_valid);
+}
+
+/// The host could not check an answer, for instance because its disk was full. The dealer's next answer, which is the same, is checked
+/// again after a rest; the dealer is not blamed.
+#[test]
+fn an_answer_that_could_not_be_checked_is_checked_again() {
+    let (mut bench, bad) = Bench::with_a_bad_share();
+    bench.hear(1, preimage(bad, 0, &[1]));
+    let position = bench.jobs.iter().position(|(_, job)| is_check_preimage(job)).unwrap();
+    let (id, _) = bench.jobs.remove(position);
+    bench.handle(Event::JobFailed(id, "the disk is full".into()));
+    assert_eq!(banned(&bench.hear(1, preimage(bad, 0, &[1]))).len(), 0);
+    assert!(!bench.jobs.iter().any(|(_, job)| is_check_preimage(job)), "it rests");
+    let effects = bench.tick(TimerId::Status, 200);
+    assert!(said(&effects).contains(&(None, Body::Complaint(bad))), "it still complains");
+    bench.hear(1, preimage(bad, 0, &[1]));
+    bench.done(is_check_preimage, JobOutput::Checked { valid: true });
+    assert!(bench.machine.status().members[1].share_valid);
+}

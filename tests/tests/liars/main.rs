@@ -1,0 +1,73 @@
+//! Lying contributors and lying members, against the daemon's own pipelines: complaints, answers, the set, wrong partial
+//! decryptions, keys that belong to no ciphertext, oversized keys. Every honest member opens the true sum or none.
+
+mod keys;
+mod steps;
+
+use fedshield_protocol::ids::MemberIndex;
+use fedshield_protocol::job::{Combined, Included};
+use fedshield_tests::parties;
+use steps::*;
+
+/// Seven members, two of them faulty. At once: dealer 6 seals rubbish to member 0 and owns up when asked; dealer 5 seals
+/// rubbish to member 1 and answers the complaint with a lie; member 5 releases a wrong partial decryption.
+#[test]
+fn lies_of_contributors_and_members_at_once() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let parties = parties(folder.path(), 7);
+    let mut all = contributions(&parties, &sealing_keys(&parties));
+    spoil_box(&parties, &mut all[6], 0);
+    spoil_box(&parties, &mut all[5], 1);
+    all.iter().for_each(|dealer| carry_boxes(&parties, dealer));
+
+    for (position, party) in parties.iter().enumerate() {
+        for (dealer, included) in all.iter().enumerate() {
+            let spoiled = (dealer, position) == (6, 0) || (dealer, position) == (5, 1);
+            assert_eq!(share_is_valid(party, included), !spoiled, "{dealer} to {position}");
+        }
+    }
+    // Complaint and answer: the true preimage clears dealer 6 everywhere, a changed one clears nobody anywhere.
+    let truth = reveal(&parties, &all[6], 0);
+    let mut lies = reveal(&parties, &all[5], 1);
+    let last = lies.len() - 40;
+    lies[last] ^= 1;
+    let other = reveal(&parties, &all[5], 2);
+    for party in &parties {
+        assert!(answer_is_valid(party, &all[6], 0, &truth));
+        assert!(!answer_is_valid(party, &all[5], 1, &lies));
+        assert!(!answer_is_valid(party, &all[5], 1, &other), "another member's share");
+        assert!(!answer_is_valid(party, &all[5], 1, &[]), "no preimage");
+    }
+    assert!(share_is_valid(&parties[0], &all[6]), "the answer in clear is member 0's share now");
+    assert!(!share_is_valid(&parties[1], &all[5]));
+
+    // What every honest member can report: all but dealer 5.
+    let set: Vec<Included> = all.iter().filter(|i| i.member.0 != 5).cloned().collect();
+    let sum = aggregate(&parties, &set);
+    let honest = answers(&parties, &set);
+    let Combined::Opened { sum: truth, culprits, .. } = combine(&parties[0], &set, sum, &honest)
+    else {
+        panic!("honest answers open")
+    };
+    assert!(culprits.is_empty());
+    let mut answers = honest.clone();
+    lie(&parties, &mut answers[5], true);
+    for party in &parties {
+        // Five of seven are needed. Four true answers and a lie open nothing.
+        let few = [&answers[..4], &answers[5..6]].concat();
+        assert_eq!(combine(party, &set, sum, &few), Combined::NotYet);
+        let Combined::Opened { sum: opened, culprits, .. } = combine(party, &set, sum, &answers)
+        else {
+            panic!("six true answers open")
+        };
+        assert_eq!(opened, truth, "the sum is the sum");
+        assert_eq!(culprits, [MemberIndex(5)], "and the liar has a name");
+    }
+    // One more answer that is none: the sum opens still, but too few agree to prove who lied.
+    lie(&parties, &mut answers[6], false);
+    let combined = combine(&parties[2], &set, sum, &answers);
+    assert!(
+        matches!(&combined, Combined::Opened { sum, culprits, .. } if *sum == truth && culprits.is_empty()),
+        "{combined:?}"
+    );
+}

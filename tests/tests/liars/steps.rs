@@ -1,0 +1,111 @@
+//! The steps of a round as these tests take them, job by job, and what a liar changes in them.
+
+use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::job::{Combined, Included, Job, JobOutput, RoundStart};
+use fedshield_protocol::object::ObjectRef;
+use fedshield_tests::{Party, carry, run};
+
+pub const START: RoundStart = RoundStart { round: Round(0), applied: 0, beacon: Digest([3; 32]) };
+
+pub fn sealing_keys(parties: &[Party]) -> Vec<Vec<u8>> {
+    let key = |party| match run(party, Job::MakeSealingKey { round: START.round }) {
+        JobOutput::SealingKey(key) => key,
+        other => panic!("{other:?}"),
+    };
+    parties.iter().map(key).collect()
+}
+
+/// Everyone's honest contribution, ciphertexts carried to all.
+pub fn contributions(parties: &[Party], keys: &[Vec<u8>]) -> Vec<Included> {
+    let contribute = |(index, party): (usize, &Party)| {
+        let job = Job::Contribute { start: START, sealing_keys: keys.to_vec() };
+        let JobOutput::Contribution(body) = run(party, job) else { panic!("no contribution") };
+        carry(parties, index, &body.ciphertext);
+        let member = MemberIndex(index as u16);
+        Included { member, commitment: Digest([index as u8; 32]), body }
+    };
+    parties.iter().enumerate().map(contribute).collect()
+}
+
+pub fn carry_boxes(parties: &[Party], dealer: &Included) {
+    for sealed in &dealer.body.boxes {
+        carry(parties, dealer.member.position(), sealed);
+    }
+}
+
+/// Commits to bytes that are no box in place of the one for `victim`.
+pub fn spoil_box(parties: &[Party], dealer: &mut Included, victim: usize) {
+    let objects = &parties[dealer.member.position()].objects;
+    let mut sealed = objects.read(&dealer.body.boxes[victim]).expect("the box is there");
+    sealed[2000] ^= 1;
+    dealer.body.boxes[victim] = objects.put(&sealed).expect("it can be kept");
+}
+
+pub fn share_is_valid(party: &Party, dealer: &Included) -> bool {
+    let job = Job::CheckShare { round: START.round, dealer: dealer.clone() };
+    let JobOutput::Checked { valid } = run(party, job) else { panic!("not checked") };
+    valid
+}
+
+/// The dealer's true answer to a complaint of `member`.
+pub fn reveal(parties: &[Party], dealer: &Included, member: usize) -> Vec<u8> {
+    let member = MemberIndex(member as u16);
+    let job = Job::RevealShare { round: START.round, member };
+    let party = &parties[dealer.member.position()];
+    let JobOutput::Preimage(preimage) = run(party, job) else { panic!("nothing revealed") };
+    preimage
+}
+
+pub fn answer_is_valid(party: &Party, dealer: &Included, member: usize, preimage: &[u8]) -> bool {
+    let (dealer, member) = (dealer.clone(), MemberIndex(member as u16));
+    let job =
+        Job::CheckPreimage { round: START.round, dealer, member, preimage: preimage.to_vec() };
+    let JobOutput::Checked { valid } = run(party, job) else { panic!("not checked") };
+    valid
+}
+
+pub fn aggregate(parties: &[Party], set: &[Included]) -> ObjectRef {
+    let job = Job::Aggregate { start: START, set: set.to_vec() };
+    let JobOutput::Aggregated(sum) = run(&parties[0], job) else { panic!("no aggregate") };
+    carry(parties, 0, &sum);
+    sum
+}
+
+/// Everyone's true answer, carried to all.
+pub fn answers(parties: &[Party], set: &[Included]) -> Vec<(MemberIndex, ObjectRef)> {
+    let answer = |(position, party): (usize, &Party)| {
+        let job = Job::PartialDecrypt { round: START.round, set: set.to_vec() };
+        let JobOutput::Partial(object) = run(party, job) else { panic!("no answer") };
+        carry(parties, position, &object);
+        (MemberIndex(position as u16), object)
+    };
+    parties.iter().enumerate().map(answer).collect()
+}
+
+/// Replaces a member's answer by a changed one that reads like an answer, or by one that does not.
+pub fn lie(parties: &[Party], answer: &mut (MemberIndex, ObjectRef), readable: bool) {
+    let position = answer.0.position();
+    let objects = &parties[position].objects;
+    let mut bytes = objects.read(&answer.1).expect("the answer is there");
+    if readable {
+        // The lower half of the value in the middle: at most 0x00ff, so it stays in the field.
+        let at = (bytes.len() / 2) & !1;
+        (bytes[at], bytes[at + 1]) = (bytes[at] ^ 1, 0);
+    } else {
+        bytes.pop();
+    }
+    answer.1 = objects.put(&bytes).expect("it can be kept");
+    carry(parties, position, &answer.1);
+}
+
+pub fn combine(
+    party: &Party,
+    set: &[Included],
+    aggregate: ObjectRef,
+    partials: &[(MemberIndex, ObjectRef)],
+) -> Combined {
+    let job =
+        Job::Combine { start: START, set: set.to_vec(), aggregate, partials: partials.to_vec() };
+    let JobOutput::Combined(combined) = run(party, job) else { panic!("no combination") };
+    combined
+}
