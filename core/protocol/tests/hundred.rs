@@ -10,10 +10,11 @@ use fedshield_protocol::ids::{Digest, MemberIndex, Time};
 use fedshield_protocol::job::{CommitmentBody, Job, JobOutput};
 use fedshield_protocol::limits::MAX_MEMBERS;
 use fedshield_protocol::manifest::{SignedManifest, ValidManifest, sign_founding};
-use fedshield_protocol::message::{Bits, Body, Heartbeat, Known, Signed};
+use fedshield_protocol::message::{Body, Signed};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::status::Phase;
 use fedshield_protocol::{Config, Machine};
+use fixture::bench::heartbeat;
 use fixture::{key, manifest, message};
 
 fn object(member: u16, box_of: u16) -> ObjectRef {
@@ -43,30 +44,6 @@ fn signed() -> SignedManifest {
     SignedManifest { manifest, signatures }
 }
 
-fn ready(head: Digest) -> Body {
-    let none = || Bits::of(MAX_MEMBERS, []);
-    let known = Known {
-        keys: none(),
-        commitments: none(),
-        holds: none(),
-        reports: none(),
-        attestations: none(),
-        prevotes: none(),
-        precommits: none(),
-        partials: none(),
-        signatures: none(),
-    };
-    Body::Status(Box::new(Heartbeat {
-        ready: true,
-        head,
-        set_decided: false,
-        end_decided: false,
-        voting: None,
-        has_proposal: false,
-        known,
-    }))
-}
-
 /// A machine of the committee, in its first round, with what it asked for and said.
 struct Bench {
     manifest: ValidManifest,
@@ -90,7 +67,7 @@ impl Bench {
         bench.handle(Event::Boot { records: vec![], journal: vec![] });
         let head = bench.machine.status().head;
         for member in bench.others() {
-            bench.hear(member, ready(head));
+            bench.hear(member, heartbeat(MAX_MEMBERS, head));
         }
         assert_eq!(bench.machine.status().phase, Phase::Commit);
         bench

@@ -18,10 +18,10 @@ use fixture::{certificate, message, object};
 fn gather_waits_for_a_quorum() {
     let mut bench = Bench::new();
     let head = bench.machine.status().head;
-    bench.hear(1, heartbeat(head));
+    bench.hear(1, heartbeat(4, head));
     assert_eq!(bench.phase(), Phase::Gather);
     assert_eq!(bench.machine.status().waiting_for, [MemberIndex(2), MemberIndex(3)]);
-    bench.hear(2, heartbeat(head));
+    bench.hear(2, heartbeat(4, head));
     assert_eq!(bench.phase(), Phase::Commit);
     assert!(matches!(bench.jobs.as_slice(), [(_, Job::Contribute { .. })]));
 }
@@ -41,7 +41,7 @@ fn commit_is_written_before_it_is_said_and_survives_a_restart() {
     // Who lacks the commitment gets it from whoever made it.
     bench.now += 200;
     let head = bench.machine.status().head;
-    let effects = bench.hear(3, heartbeat(head));
+    let effects = bench.hear(3, heartbeat(4, head));
     let sent = effects.iter().any(|effect| match effect {
         Effect::Send { to, bytes } => {
             *to == MemberIndex(3) && bench.body(bytes) == Body::Commitment(Box::new(update(0)))
@@ -89,8 +89,8 @@ fn report_comes_at_the_deadline_and_is_not_changed() {
     assert!(!bench.machine.status().members[1].committed, "too late");
     bench.boot();
     let head = bench.machine.status().head;
-    let mut effects = bench.hear(1, heartbeat(head));
-    effects.extend(bench.hear(2, heartbeat(head)));
+    let mut effects = bench.hear(1, heartbeat(4, head));
+    effects.extend(bench.hear(2, heartbeat(4, head)));
     assert_eq!(bench.phase(), Phase::Aggregate, "with the report of before");
     assert!(!bench.story(&effects).contains(&"persist report".to_owned()));
     assert!(bench.machine.status().members[0].reported);
@@ -165,7 +165,7 @@ impl Bench {
     fn begin_after_restart(&mut self) {
         for member in [1, 2] {
             let head = self.machine.status().head;
-            self.hear(member, heartbeat(head));
+            self.hear(member, heartbeat(4, head));
         }
         assert_eq!(self.phase(), Phase::Decrypt);
     }
@@ -200,7 +200,7 @@ fn record_of_a_skipped_round_keeps_the_own_update() {
 fn a_member_that_is_behind_takes_over_records_and_the_adapter() {
     let (_, records) = fixture::ledger();
     let mut bench = Bench::new();
-    let bytes = message(&bench.manifest, Round(4), 2, heartbeat(Digest([1; 32])));
+    let bytes = message(&bench.manifest, Round(4), 2, heartbeat(4, Digest([1; 32])));
     let effects = bench.handle(Event::Message { from: MemberIndex(2), bytes });
     let asked = effects.iter().any(|effect| match effect {
         Effect::Send { bytes, .. } => bench.body(bytes) == Body::RecordsRequest(Round(0)),
@@ -231,7 +231,7 @@ fn a_journal_that_cannot_be_read_or_goes_beyond_the_ledger_silences_its_round() 
         let head = bench.machine.status().head;
         let mut said = Vec::new();
         for member in [1, 2, 3] {
-            said.extend(bench.hear(member, heartbeat(head)));
+            said.extend(bench.hear(member, heartbeat(4, head)));
         }
         assert_eq!(bench.phase(), Phase::Sync);
         assert!(bench.jobs.is_empty());

@@ -8,10 +8,14 @@ pub fn reuse_freed_memory() {
     glibc::reuse();
 }
 
-/// Gives what is free now back to the system: after a round of training, until the next.
-pub(crate) fn return_freed_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    glibc::trim();
+/// Work that allocates much. When it is over, however it ends, what is free goes back to the system.
+pub(crate) struct LargeWork;
+
+impl Drop for LargeWork {
+    fn drop(&mut self) {
+        #[cfg(all(target_os = "linux", target_env = "gnu"))]
+        glibc::trim();
+    }
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -6,6 +6,7 @@ use super::trainer::{Trainer, lora_layers};
 use crate::Result;
 use crate::data::TokenizedExample;
 use crate::federated::GlobalAdapter;
+use crate::memory::LargeWork;
 use crate::model::{Batch, LoraLayers, TokenSequence};
 
 /// Result of an evaluation.
@@ -34,6 +35,7 @@ impl Trainer {
         adapter: Option<&GlobalAdapter>,
         examples: &[TokenizedExample],
     ) -> Result<Evaluation> {
+        let _work = LargeWork;
         let lora = self.lora(adapter)?;
         let (mut sum, mut tokens) = (0.0, 0);
         // Sequences of similar length share a batch, so that little is padded away.

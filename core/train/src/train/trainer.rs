@@ -13,6 +13,7 @@ use super::progress::{OnProgress, Progress, RoundStats};
 use crate::data::{DataSet, Order, TokenizedExample};
 use crate::federated::{AdapterLayout, Factor, FederatedSettings, GlobalAdapter};
 use crate::load::LoadedModel;
+use crate::memory::LargeWork;
 use crate::model::{
     BasePrecision, Batch, Decoder, LayerGradients, Lora, LoraLayers, ModelConfig, StageSeconds,
     TokenSequence, Wants, to_vec,
@@ -142,6 +143,7 @@ impl Trainer {
         data: &DataSet,
         progress: OnProgress<'_>,
     ) -> Result<RoundResult> {
+        let _work = LargeWork;
         self.check_layout(global.layout())?;
         if data.train.is_empty() {
             return Err(TrainError::setting("data", "no example to train on"));
@@ -188,7 +190,6 @@ impl Trainer {
             return Err(TrainError::NotFinite { step: settings.steps, what: "update" });
         }
         stats.seconds = begin.elapsed().as_secs_f64();
-        crate::memory::return_freed_memory();
         Ok(RoundResult { theta, stats })
     }
 
