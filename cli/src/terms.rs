@@ -32,6 +32,8 @@ pub enum AlgorithmName {
     Ffa,
     /// A and B, as the paper does; inexact.
     Fedit,
+    /// A matrix of rank x rank between two fixed factors; exact, the fewest bytes, learns less.
+    FedSb,
 }
 
 impl From<AlgorithmName> for Algorithm {
@@ -40,6 +42,7 @@ impl From<AlgorithmName> for Algorithm {
             AlgorithmName::Rolora => Self::Rolora,
             AlgorithmName::Ffa => Self::Ffa,
             AlgorithmName::Fedit => Self::Fedit,
+            AlgorithmName::FedSb => Self::FedSb,
         }
     }
 }

@@ -17,8 +17,9 @@ const SHAPE: &str = r#"{"model_type": "llama", "hidden_size": 576, "intermediate
 /// Values that a member sends in the third round, and the ciphertext's bytes.
 fn sent(rule: PruneRule, rate: f64, algorithm: Algorithm) -> (usize, u64) {
     let config = ModelConfig::from_json(SHAPE, Path::new("shape")).expect("the shape reads");
+    let rank = if algorithm == Algorithm::FedSb { 128 } else { 32 };
     let settings = FederatedSettings {
-        adapter: AdapterSpec { rank: 32, alpha: 64.0, ..AdapterSpec::default() },
+        adapter: AdapterSpec { rank, alpha: 64.0, ..AdapterSpec::default() },
         algorithm,
         prune: PruneSchedule { rule, ..PruneSchedule::constant(rate) },
         ..FederatedSettings::default()
@@ -45,7 +46,7 @@ fn sent(rule: PruneRule, rate: f64, algorithm: Algorithm) -> (usize, u64) {
 
 #[test]
 fn bytes_fall_in_proportion_to_the_pruning_rate() {
-    for algorithm in [Algorithm::RoLora, Algorithm::Ffa, Algorithm::FedIt] {
+    for algorithm in Algorithm::ALL {
         let (all, dense) = sent(PruneRule::Shared, 0.0, algorithm);
         for rate in [0.1, 0.25, 0.5, 0.75, 0.9] {
             let (values, bytes) = sent(PruneRule::Shared, rate, algorithm);

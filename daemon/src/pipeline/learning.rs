@@ -8,7 +8,7 @@ use fedshield_protocol::ids::Digest;
 use fedshield_train::TrainError;
 use fedshield_train::adapter::PeftAdapter;
 use fedshield_train::data::{DataSet, DataSettings, TokenizedExample, read_jsonl};
-use fedshield_train::federated::{AdapterLayout, FederatedSettings, GlobalAdapter};
+use fedshield_train::federated::{AdapterLayout, Algorithm, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::LoadedModel;
 use fedshield_train::model::{BasePrecision, ModelConfig};
 use fedshield_train::text::{Template, TextTokenizer};
@@ -86,6 +86,11 @@ impl OpenedModel {
     pub fn prepare(self, terms: &Terms) -> Result<Learning, PipelineError> {
         let Self { sources, model } = self;
         let training = &terms.manifest.training;
+        if terms.settings.algorithm == Algorithm::FedSb && sources.command.is_some() {
+            let reason = "fed-sb trains a matrix that a PEFT folder does not have, so a trainer command cannot: \
+                          leave out `training.trainer` here, or choose another algorithm together";
+            return Err(PipelineError::manifest("training.algorithm", reason));
+        }
         let settings = TrainSettings {
             batch_size: training.batch_size as usize,
             max_gradient_norm: training.max_gradient_norm.get(),

@@ -96,6 +96,7 @@ fn settings_of(manifest: &Manifest) -> Result<FederatedSettings, PipelineError> 
             manifest::Algorithm::Rolora => Algorithm::RoLora,
             manifest::Algorithm::Ffa => Algorithm::Ffa,
             manifest::Algorithm::Fedit => Algorithm::FedIt,
+            manifest::Algorithm::FedSb => Algorithm::FedSb,
         },
         steps: training.steps_per_round as usize,
         learning_rate: LearningRate {

@@ -39,8 +39,7 @@ impl Method {
     /// Reads what [`fmt::Display`] writes.
     pub fn parse(name: &str) -> Outcome<Self> {
         let federated = |(algorithm, rate): (&str, &str)| {
-            let algorithms = [Algorithm::FedIt, Algorithm::Ffa, Algorithm::RoLora];
-            let found = algorithms.into_iter().find(|a| algorithm_name(*a) == algorithm)?;
+            let found = Algorithm::ALL.into_iter().find(|a| algorithm_name(*a) == algorithm)?;
             Some(Self::Federated(found, rate.parse().ok()?))
         };
         let local = |number: &str| number.parse::<usize>().ok()?.checked_sub(1).map(Self::Local);
@@ -53,8 +52,10 @@ impl Method {
             },
         };
         method.ok_or_else(|| {
-            format!("{name} is not base, local, local-N, centralised, or (fedit|ffa|rolora)@RATE")
-                .into()
+            format!(
+                "{name} is not base, local, local-N, centralised, or (fedit|ffa|rolora|fed-sb)@RATE"
+            )
+            .into()
         })
     }
 }
@@ -64,6 +65,7 @@ pub fn algorithm_name(algorithm: Algorithm) -> &'static str {
         Algorithm::RoLora => "rolora",
         Algorithm::Ffa => "ffa",
         Algorithm::FedIt => "fedit",
+        Algorithm::FedSb => "fed-sb",
     }
 }
 

@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     let moved = moved(&path("model"), &path("adapter"), |factor| match (factor, mode.as_str()) {
         (_, "frozen") => true,
         (Factor::A, _) => trained.contains(&"lora_A"),
-        (Factor::B, _) => trained.contains(&"lora_B"),
+        (Factor::B | Factor::R, _) => trained.contains(&"lora_B"),
     });
     export_peft(&path("result"), &moved, "base").expect("the result can be written");
     spoil(mode, &path("result"));

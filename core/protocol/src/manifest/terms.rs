@@ -66,7 +66,7 @@ pub struct Adapter {
     pub first: Option<Digest>,
 }
 
-/// Which factor is trained and sent in which round.
+/// What of an adapter is trained and sent in which round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Algorithm {
@@ -76,6 +76,8 @@ pub enum Algorithm {
     Ffa,
     /// A and B, as the paper does; inexact.
     Fedit,
+    /// A matrix of rank by rank between two factors from a public seed; exact under addition, the fewest bytes.
+    FedSb,
 }
 
 /// How a round trains at one member.

@@ -1,5 +1,6 @@
 //! Whole models out: a base in the Hugging Face layout, with an adapter merged in if wanted.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -75,6 +76,7 @@ fn same_folder(one: &Path, other: &Path) -> bool {
 /// alpha/rank B A for each adapted weight.
 struct Deltas<'a> {
     adapter: &'a GlobalAdapter,
+    b: Cow<'a, [f32]>,
     /// For each weight's name: its module's position in the layout.
     modules: BTreeMap<String, usize>,
 }
@@ -85,7 +87,11 @@ impl<'a> Deltas<'a> {
         let name = |m: &crate::federated::ModuleShape| {
             layer_name(m.layer, &format!("{}.weight", m.projection.path()))
         };
-        Self { adapter, modules: modules.map(|(at, module)| (name(module), at)).collect() }
+        Self {
+            adapter,
+            b: adapter.lora_b(),
+            modules: modules.map(|(at, module)| (name(module), at)).collect(),
+        }
     }
 
     fn of(&mut self, name: &str) -> Option<Vec<f32>> {
@@ -98,7 +104,7 @@ impl<'a> Deltas<'a> {
             Tensor::<2>::from_data(TensorData::new(values.to_vec(), shape), &device)
         };
         let a = matrix(&self.adapter.values(Factor::A)[a], [layout.rank(), module.inputs]);
-        let b = matrix(&self.adapter.values(Factor::B)[b], [module.outputs, layout.rank()]);
+        let b = matrix(&self.b[b], [module.outputs, layout.rank()]);
         Some(to_vec(b.matmul(a).mul_scalar(layout.alpha() / layout.rank() as f64)))
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::config;
 use crate::federated::{
-    AdapterLayout, AdapterSpec, Factor, FederatedSettings, GlobalAdapter, ModuleShape,
+    AdapterLayout, AdapterSpec, Algorithm, Factor, FederatedSettings, GlobalAdapter, ModuleShape,
 };
 use crate::load::{SafetensorsSource, write_safetensors};
 use crate::model::{ModelConfig, TensorSource};
@@ -20,10 +20,11 @@ pub fn export_peft(folder: &Path, adapter: &GlobalAdapter, base_model: &str) -> 
     std::fs::create_dir_all(folder).map_err(TrainError::io(folder))?;
     let layout = adapter.layout();
     let mut tensors = BTreeMap::new();
-    for factor in [Factor::A, Factor::B] {
+    let b = adapter.lora_b();
+    for (factor, values) in [(Factor::A, adapter.values(Factor::A)), (Factor::B, &*b)] {
         for (module, range) in layout.ranges(factor) {
             let (name, shape) = tensor_of(layout, module, factor);
-            tensors.insert(name, (shape.to_vec(), adapter.values(factor)[range].to_vec()));
+            tensors.insert(name, (shape.to_vec(), values[range].to_vec()));
         }
     }
     write_safetensors(&folder.join(WEIGHTS_FILE), &tensors)?;
@@ -96,12 +97,28 @@ impl PeftAdapter {
         let layout = AdapterLayout::new(model, &self.spec)?;
         let a = self.factor(&layout, Factor::A)?;
         let b = self.factor(&layout, Factor::B)?;
+        if settings.algorithm == Algorithm::FedSb {
+            self.check_not_zero(&layout, &b)?;
+        }
         let (stored, read) = (self.source.names().count(), 2 * layout.modules().len());
         if stored != read {
             let reason = format!("{stored} tensors stored, {read} expected by {CONFIG_FILE}");
             return Err(TrainError::format(&self.path, reason));
         }
         Ok(GlobalAdapter::from_values(layout, settings, a, b))
+    }
+
+    /// A matrix between A and a B of zeros would change nothing, whatever it is.
+    fn check_not_zero(&self, layout: &AdapterLayout, b: &[f32]) -> Result<()> {
+        for (module, range) in layout.ranges(Factor::B) {
+            if b[range].iter().all(|value| *value == 0.0) {
+                let (name, _) = tensor_of(layout, module, Factor::B);
+                let reason = "is zero, and fed-sb trains only what stands between lora_A and lora_B: \
+                              start without a first adapter, or with one that was trained";
+                return Err(TrainError::tensor(&self.path, &name, reason));
+            }
+        }
+        Ok(())
     }
 
     fn factor(&self, layout: &AdapterLayout, factor: Factor) -> Result<Vec<f32>> {
@@ -122,9 +139,13 @@ impl PeftAdapter {
     ///
     /// # Errors
     /// What [`Self::global`] refuses; another rank, alpha or set of projections; a factor that was not to be trained
-    /// this round and has changed all the same, by its tensor.
+    /// this round and has changed all the same, by its tensor; an algorithm that trains what PEFT does not have.
     pub fn round_result(&self, global: &GlobalAdapter, model: &ModelConfig) -> Result<Vec<f32>> {
         let layout = global.layout();
+        if global.algorithm() == Algorithm::FedSb {
+            let reason = "fed-sb trains a matrix that PEFT does not have";
+            return Err(TrainError::Adapter(reason.to_owned()));
+        }
         if self.spec != layout.spec() {
             let (found, wanted) = (&self.spec, layout.spec());
             let reason = format!("describes {found}, the round's adapter is {wanted}");
@@ -162,11 +183,11 @@ pub fn import_peft(
     PeftAdapter::open(folder)?.global(model, settings)
 }
 
-/// Name and shape of a module's factor in the PEFT layout.
+/// Name and shape of a module's factor in the PEFT layout, which has no R: it is multiplied into B.
 fn tensor_of(layout: &AdapterLayout, module: &ModuleShape, factor: Factor) -> (String, [usize; 2]) {
     let (suffix, shape) = match factor {
         Factor::A => ("lora_A", [layout.rank(), module.inputs]),
-        Factor::B => ("lora_B", [module.outputs, layout.rank()]),
+        Factor::B | Factor::R => ("lora_B", [module.outputs, layout.rank()]),
     };
     (format!("{}.{suffix}.weight", module.peft_name()), shape)
 }

@@ -17,9 +17,15 @@ pub enum Algorithm {
     /// Both at once, as in the FedShield-LLM paper. Inexact: the average of A and the average of B do
     /// not make the average of BA. Kept for comparison.
     FedIt,
+    /// The matrix R between two fixed factors, B R A: rank x rank values instead of rank x width. Exact.
+    #[serde(rename = "fed-sb")]
+    FedSb,
 }
 
 impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::RoLora, Self::Ffa, Self::FedIt, Self::FedSb];
+
     /// The factors trained after `t` applied rounds, in the order of the flat vector.
     pub fn factors(self, t: u64) -> &'static [Factor] {
         match self {
@@ -27,6 +33,7 @@ impl Algorithm {
             Self::RoLora => &[Factor::A],
             Self::Ffa => &[Factor::B],
             Self::FedIt => &[Factor::A, Factor::B],
+            Self::FedSb => &[Factor::R],
         }
     }
 
@@ -35,7 +42,7 @@ impl Algorithm {
     pub fn is_first(self, t: u64) -> bool {
         match self {
             Self::RoLora => t < 2,
-            Self::Ffa | Self::FedIt => t < 1,
+            Self::Ffa | Self::FedIt | Self::FedSb => t < 1,
         }
     }
 
@@ -44,8 +51,8 @@ impl Algorithm {
         match (self, factor) {
             (Self::RoLora, Factor::B) => t.div_ceil(2),
             (Self::RoLora, Factor::A) => t / 2,
-            (Self::Ffa, Factor::B) | (Self::FedIt, _) => t,
-            (Self::Ffa, Factor::A) => 0,
+            _ if self.factors(t).contains(&factor) => t,
+            _ => 0,
         }
     }
 
@@ -54,11 +61,12 @@ impl Algorithm {
             Self::RoLora => 0,
             Self::Ffa => 1,
             Self::FedIt => 2,
+            Self::FedSb => 3,
         }
     }
 
     pub(crate) fn from_tag(tag: u8) -> Option<Self> {
-        [Self::RoLora, Self::Ffa, Self::FedIt].into_iter().find(|a| a.tag() == tag)
+        Self::ALL.into_iter().find(|a| a.tag() == tag)
     }
 }
 
@@ -68,8 +76,8 @@ mod tests {
 
     #[test]
     fn applied_counts_the_rounds_that_trained_a_factor() {
-        for algorithm in [Algorithm::RoLora, Algorithm::Ffa, Algorithm::FedIt] {
-            for factor in [Factor::A, Factor::B] {
+        for algorithm in Algorithm::ALL {
+            for factor in Factor::ALL {
                 for t in 0..9 {
                     let counted = (0..t).filter(|r| algorithm.factors(*r).contains(&factor));
                     assert_eq!(algorithm.applied(t, factor), counted.count() as u64);

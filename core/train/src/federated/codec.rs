@@ -1,7 +1,7 @@
 //! Canonical bytes of the common adapter, its digest, and its file.
 //!
 //! `FSADAPT1`, layout (see [`AdapterLayout`]), algorithm u8, t u64, number of server vectors u8, then for
-//! factor A and factor B: values, scores, server vectors, each as little-endian f32 bits.
+//! factor A, factor B and with `fed-sb` factor R: values, scores, server vectors, each as little-endian f32 bits.
 
 use std::path::Path;
 
@@ -21,7 +21,8 @@ impl GlobalAdapter {
         bytes.push(self.algorithm.tag());
         bytes.extend(self.t.to_le_bytes());
         bytes.push(self.a.server.len() as u8);
-        for state in [&self.a, &self.b] {
+        let r = (self.algorithm == Algorithm::FedSb).then_some(&self.r);
+        for state in [&self.a, &self.b].into_iter().chain(r) {
             for vector in [&state.values, &state.scores].into_iter().chain(&state.server) {
                 put_floats(&mut bytes, vector);
             }
@@ -51,8 +52,10 @@ impl GlobalAdapter {
         }
         let a = read_factor(&mut reader, layout.len(Factor::A), server_vectors)?;
         let b = read_factor(&mut reader, layout.len(Factor::B), server_vectors)?;
+        let r_len = if algorithm == Algorithm::FedSb { layout.len(Factor::R) } else { 0 };
+        let r = read_factor(&mut reader, r_len, server_vectors)?;
         reader.end()?;
-        Ok(Self { layout, algorithm, t, a, b })
+        Ok(Self { layout, algorithm, t, a, b, r })
     }
 
     /// Writes the canonical bytes to a file.

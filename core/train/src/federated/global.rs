@@ -1,8 +1,11 @@
 //! The common adapter: what every member holds, bit for bit.
 
+use std::borrow::Cow;
+
 use super::algorithm::Algorithm;
 use super::layout::{AdapterLayout, Factor};
 use super::mask::Mask;
+use super::middle;
 use super::schedule::PruneRule;
 use super::server::ServerOptimizer;
 use super::settings::FederatedSettings;
@@ -39,11 +42,13 @@ pub struct GlobalAdapter {
     pub(crate) t: u64,
     pub(crate) a: FactorState,
     pub(crate) b: FactorState,
+    /// Empty but with `fed-sb`.
+    pub(crate) r: FactorState,
 }
 
 impl GlobalAdapter {
     /// The adapter before the first round: A uniform in ±1/sqrt(inputs), which is PEFT's kaiming-uniform
-    /// with a = sqrt(5), expanded from `seed` (the federation id); B zero.
+    /// with a = sqrt(5), expanded from `seed` (the federation id); B zero. With `fed-sb`, B is random too and R zero.
     pub fn new(layout: AdapterLayout, settings: &FederatedSettings, seed: [u8; 32]) -> Self {
         let mut stream = Stream::new(seed, "first factor a");
         let mut a = Vec::with_capacity(layout.len(Factor::A));
@@ -51,16 +56,34 @@ impl GlobalAdapter {
             let bound = 1.0 / (module.inputs as f64).sqrt();
             a.extend(range.map(|_| ((2.0 * stream.unit() - 1.0) * bound) as f32));
         }
+        if settings.algorithm == Algorithm::FedSb {
+            let b = middle::first_b(&layout, seed);
+            let r = vec![0.0; layout.len(Factor::R)];
+            return Self::from_factors(layout, settings, [a, b, r]);
+        }
         let b = vec![0.0; layout.len(Factor::B)];
         Self::from_values(layout, settings, a, b)
     }
 
-    /// An adapter that continues from existing factors, for example an imported one.
+    /// An adapter that continues from existing factors, for example an imported one. With `fed-sb`, R is the identity,
+    /// so that the adapter means what it did.
     pub(crate) fn from_values(
         layout: AdapterLayout,
         settings: &FederatedSettings,
         a: Vec<f32>,
         b: Vec<f32>,
+    ) -> Self {
+        let r = match settings.algorithm {
+            Algorithm::FedSb => middle::identity(&layout),
+            _ => Vec::new(),
+        };
+        Self::from_factors(layout, settings, [a, b, r])
+    }
+
+    fn from_factors(
+        layout: AdapterLayout,
+        settings: &FederatedSettings,
+        [a, b, r]: [Vec<f32>; 3],
     ) -> Self {
         Self {
             layout,
@@ -68,6 +91,7 @@ impl GlobalAdapter {
             t: 0,
             a: FactorState::new(a, settings.server),
             b: FactorState::new(b, settings.server),
+            r: FactorState::new(r, settings.server),
         }
     }
 
@@ -86,9 +110,17 @@ impl GlobalAdapter {
         self.algorithm
     }
 
-    /// The values of a factor, in the order of the layout.
+    /// The values of a factor, in the order of the layout. R has none but with `fed-sb`.
     pub fn values(&self, factor: Factor) -> &[f32] {
         &self.factor(factor).values
+    }
+
+    /// What stands for B in y = W x + alpha/rank B A x, and so in PEFT's files: B itself, or with `fed-sb` B R.
+    pub fn lora_b(&self) -> Cow<'_, [f32]> {
+        match self.algorithm {
+            Algorithm::FedSb => Cow::Owned(middle::b_times_r(self)),
+            _ => Cow::Borrowed(&self.b.values),
+        }
     }
 
     /// The factors trained in the next round.
@@ -165,6 +197,7 @@ impl GlobalAdapter {
         match factor {
             Factor::A => &self.a,
             Factor::B => &self.b,
+            Factor::R => &self.r,
         }
     }
 
@@ -172,6 +205,7 @@ impl GlobalAdapter {
         match factor {
             Factor::A => &mut self.a,
             Factor::B => &mut self.b,
+            Factor::R => &mut self.r,
         }
     }
 

@@ -31,14 +31,21 @@ impl std::fmt::Display for AdapterSpec {
     }
 }
 
-/// One of the two matrices of an adapter.
+/// One of the matrices of an adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Factor {
     /// `[rank, inputs]`, random at the start.
     A,
-    /// `[outputs, rank]`, zero at the start.
+    /// `[outputs, rank]`, zero at the start; with `fed-sb` random and never trained.
     B,
+    /// `[rank, rank]`, between the two; only `fed-sb` has it.
+    R,
+}
+
+impl Factor {
+    /// All of them, in the order in which they are stored.
+    pub const ALL: [Self; 3] = [Self::A, Self::B, Self::R];
 }
 
 /// One adapted projection.
@@ -103,7 +110,7 @@ impl AdapterLayout {
             return Err(TrainError::setting("target_modules", "at least one is needed"));
         }
         let layout = Self { rank, alpha, modules };
-        if layout.len(Factor::A).max(layout.len(Factor::B)) > u32::MAX as usize {
+        if Factor::ALL.into_iter().any(|factor| layout.len(factor) > u32::MAX as usize) {
             return Err(TrainError::setting("rank", "a factor has more than 2^32 values"));
         }
         Ok(layout)
@@ -170,6 +177,7 @@ impl AdapterLayout {
             * match factor {
                 Factor::A => module.inputs,
                 Factor::B => module.outputs,
+                Factor::R => self.rank,
             }
     }
 

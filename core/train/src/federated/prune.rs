@@ -32,8 +32,8 @@ impl std::fmt::Debug for PrunedUpdate {
 /// under way. It never leaves home.
 #[derive(Clone, PartialEq)]
 pub struct LocalMemory {
-    a: Vec<f32>,
-    b: Vec<f32>,
+    /// By factor.
+    left_out: [Vec<f32>; 3],
     pending: Option<Pending>,
 }
 
@@ -56,8 +56,7 @@ impl std::fmt::Debug for LocalMemory {
 impl LocalMemory {
     /// Nothing remembered yet.
     pub fn new(layout: &AdapterLayout) -> Self {
-        let zeros = |factor| vec![0.0; layout.len(factor)];
-        Self { a: zeros(Factor::A), b: zeros(Factor::B), pending: None }
+        Self { left_out: Factor::ALL.map(|factor| vec![0.0; layout.len(factor)]), pending: None }
     }
 
     /// Prunes the update `theta` (the trained factors after local training, dense) of round
@@ -174,19 +173,13 @@ impl LocalMemory {
 
     /// The memory of a factor.
     pub fn factor(&self, factor: Factor) -> &[f32] {
-        match factor {
-            Factor::A => &self.a,
-            Factor::B => &self.b,
-        }
+        &self.left_out[factor as usize]
     }
 
     fn remember(&mut self, pending: Pending) {
         let mut rest = pending.delta.as_slice();
         for factor in &pending.factors {
-            let memory = match factor {
-                Factor::A => &mut self.a,
-                Factor::B => &mut self.b,
-            };
+            let memory = &mut self.left_out[*factor as usize];
             let (head, tail) = rest.split_at(memory.len());
             memory.copy_from_slice(head);
             rest = tail;
@@ -195,8 +188,8 @@ impl LocalMemory {
 
     /// Bytes for the member's own store.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = b"FSLOCAL1".to_vec();
-        for factor in [&self.a, &self.b] {
+        let mut bytes = b"FSLOCAL2".to_vec();
+        for factor in &self.left_out {
             bytes.extend((factor.len() as u64).to_le_bytes());
             put_floats(&mut bytes, factor);
         }
@@ -216,33 +209,34 @@ impl LocalMemory {
     /// Reads [`Self::to_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader { rest: bytes, what: "local memory" };
-        if reader.take(8)? != b"FSLOCAL1" {
-            return Err(reader.bad("not a local memory of version 1"));
+        if reader.take(8)? != b"FSLOCAL2" {
+            return Err(reader.bad("not a local memory of version 2"));
         }
         let vector = |reader: &mut Reader<'_>| {
             let len = usize::try_from(reader.u64()?).map_err(|_| reader.bad("too long"))?;
             reader.floats(len)
         };
-        let (a, b) = (vector(&mut reader)?, vector(&mut reader)?);
+        let left_out = [vector(&mut reader)?, vector(&mut reader)?, vector(&mut reader)?];
         let pending = match reader.byte()? {
             0 => None,
             _ => {
                 let t = reader.u64()?;
                 let bits = reader.byte()?;
-                let factors: Vec<Factor> = [Factor::A, Factor::B]
+                let factors: Vec<Factor> = Factor::ALL
                     .into_iter()
                     .filter(|factor| bits >> (*factor as u8) & 1 == 1)
                     .collect();
                 let delta = vector(&mut reader)?;
-                let len = |f: &Factor| if *f == Factor::A { a.len() } else { b.len() };
-                if factors.iter().map(len).sum::<usize>() != delta.len() {
+                if factors.iter().map(|factor| left_out[*factor as usize].len()).sum::<usize>()
+                    != delta.len()
+                {
                     return Err(reader.bad("a pending update of another length"));
                 }
                 Some(Pending { t, factors, delta })
             }
         };
         reader.end()?;
-        Ok(Self { a, b, pending })
+        Ok(Self { left_out, pending })
     }
 
     /// Writes the memory to a file.

@@ -11,7 +11,7 @@ use super::device::ComputeDevice;
 use super::optimizer::{AdamW, AdamWSettings, clip_global_norm};
 use super::progress::{OnProgress, Progress, RoundStats};
 use crate::data::{DataSet, Order, TokenizedExample};
-use crate::federated::{AdapterLayout, Factor, FederatedSettings, GlobalAdapter};
+use crate::federated::{AdapterLayout, Factor, FederatedSettings, GlobalAdapter, gradient_of_r};
 use crate::load::LoadedModel;
 use crate::memory::LargeWork;
 use crate::model::{
@@ -251,7 +251,7 @@ pub fn adapter_gradient(
     let wants = Wants {
         base: false,
         factor_a: factors.contains(&Factor::A),
-        factor_b: factors.contains(&Factor::B),
+        factor_b: factors.contains(&Factor::B) || factors.contains(&Factor::R),
     };
     let labels: usize = batches.iter().map(Batch::label_count).sum();
     let lora = lora_layers(decoder, adapter);
@@ -260,7 +260,7 @@ pub fn adapter_gradient(
         let result = decoder.gradients(&lora, batch, 1.0 / labels as f64, wants)?;
         loss += result.loss_sum;
         seconds += result.seconds;
-        let flat = flatten(adapter.layout(), factors, result.layers);
+        let flat = flatten(adapter, factors, result.layers);
         match sum.is_empty() {
             true => sum = flat,
             false => sum.iter_mut().zip(&flat).for_each(|(sum, value)| *sum += value),
@@ -280,22 +280,32 @@ pub fn adapter_logits(
 }
 
 fn flatten(
-    layout: &AdapterLayout,
+    adapter: &GlobalAdapter,
     factors: &[Factor],
     mut layers: Vec<LayerGradients>,
 ) -> Vec<f32> {
     let mut flat = Vec::new();
     for factor in factors {
-        for (module, range) in layout.ranges(*factor) {
-            let linear = &mut layers[module.layer].projections[module.projection.slot()];
-            let gradient = match factor {
-                Factor::A => linear.a.take(),
-                Factor::B => linear.b.take(),
-            };
-            match gradient {
-                Some(gradient) => flat.extend(to_vec(gradient)),
-                None => flat.extend(range.map(|_| 0.0)),
+        match factor {
+            Factor::A => flat.extend(flatten_one(adapter, Factor::A, &mut layers)),
+            Factor::B => flat.extend(flatten_one(adapter, Factor::B, &mut layers)),
+            Factor::R => {
+                flat.extend(gradient_of_r(adapter, &flatten_one(adapter, Factor::B, &mut layers)));
             }
+        }
+    }
+    flat
+}
+
+/// The gradient of the decoder's A or B.
+fn flatten_one(adapter: &GlobalAdapter, factor: Factor, layers: &mut [LayerGradients]) -> Vec<f32> {
+    let mut flat = Vec::with_capacity(adapter.layout().len(factor));
+    for (module, range) in adapter.layout().ranges(factor) {
+        let linear = &mut layers[module.layer].projections[module.projection.slot()];
+        let gradient = if factor == Factor::A { linear.a.take() } else { linear.b.take() };
+        match gradient {
+            Some(gradient) => flat.extend(to_vec(gradient)),
+            None => flat.extend(range.map(|_| 0.0)),
         }
     }
     flat
@@ -307,8 +317,9 @@ pub(crate) fn lora_layers(decoder: &Decoder, adapter: &GlobalAdapter) -> LoraLay
     let device: &Device = &decoder.device;
     let scaling = layout.alpha() / layout.rank() as f64;
     let mut lora = LoraLayers::none(decoder.layers.len());
+    let (all_a, all_b) = (adapter.values(Factor::A), adapter.lora_b());
     for ((module, a), (_, b)) in layout.ranges(Factor::A).zip(layout.ranges(Factor::B)) {
-        let (a, b) = (&adapter.values(Factor::A)[a], &adapter.values(Factor::B)[b]);
+        let (a, b) = (&all_a[a], &all_b[b]);
         let sizes = (layout.rank(), module.inputs, module.outputs);
         lora.layers[module.layer][module.projection.slot()] =
             Some(Lora::new(a, b, sizes, scaling, device));

@@ -62,7 +62,8 @@ impl Request {
         let trained = run.global.trained_factors();
         let name = |factor: Factor| match factor {
             Factor::A => "lora_A",
-            Factor::B => "lora_B",
+            // Never asked for: `fed-sb` has no command trainer.
+            Factor::B | Factor::R => "lora_B",
         };
         let factors = |wanted: bool| {
             let both = [Factor::A, Factor::B].into_iter();

@@ -1,0 +1,60 @@
+//! `fed-sb`: the matrix R between two fixed factors, after Fed-SB (Singhal and others, arXiv:2502.15436). An update of
+//! the weights is alpha/rank B R A, linear in R: the sum of what members send is exact, and it is rank x rank values
+//! for a projection however wide that is.
+
+use rayon::prelude::*;
+
+use super::global::GlobalAdapter;
+use super::layout::{AdapterLayout, Factor};
+use crate::random::Stream;
+
+/// B before the first round: uniform, with the variance 1/rank. So a step of R that changes each of its values by h
+/// changes the values of B R by about h, and the learning rates of the other algorithms fit this one too.
+pub(super) fn first_b(layout: &AdapterLayout, seed: [u8; 32]) -> Vec<f32> {
+    let mut stream = Stream::new(seed, "first factor b");
+    let bound = (3.0 / layout.rank() as f64).sqrt();
+    (0..layout.len(Factor::B)).map(|_| ((2.0 * stream.unit() - 1.0) * bound) as f32).collect()
+}
+
+/// R that leaves every B as it is.
+pub(super) fn identity(layout: &AdapterLayout) -> Vec<f32> {
+    let rank = layout.rank();
+    let one = |index: usize| if index % (rank * rank) % (rank + 1) == 0 { 1.0 } else { 0.0 };
+    (0..layout.len(Factor::R)).map(one).collect()
+}
+
+/// B R of every module, in the layout's order of B. Each value is added up in f64 in one order, so it is the same
+/// everywhere.
+pub(super) fn b_times_r(adapter: &GlobalAdapter) -> Vec<f32> {
+    let layout = adapter.layout();
+    let rank = layout.rank();
+    let mut product = Vec::with_capacity(layout.len(Factor::B));
+    for ((_, b), (_, r)) in layout.ranges(Factor::B).zip(layout.ranges(Factor::R)) {
+        let (b, r) = (&adapter.values(Factor::B)[b], &adapter.values(Factor::R)[r]);
+        let value = |index: usize| {
+            let (row, column) = (index / rank, index % rank);
+            let terms =
+                (0..rank).map(|k| f64::from(b[row * rank + k]) * f64::from(r[k * rank + column]));
+            terms.sum::<f64>() as f32
+        };
+        product.par_extend((0..b.len()).into_par_iter().map(value));
+    }
+    product
+}
+
+/// The gradient of R from that of B R: its product with the transpose of B, in the layout's order of R.
+pub(crate) fn gradient_of_r(adapter: &GlobalAdapter, gradient: &[f32]) -> Vec<f32> {
+    let layout = adapter.layout();
+    let rank = layout.rank();
+    let mut product = Vec::with_capacity(layout.len(Factor::R));
+    for (_, range) in layout.ranges(Factor::B) {
+        let (b, gradient) = (&adapter.values(Factor::B)[range.clone()], &gradient[range]);
+        let value = |index: usize| {
+            let (row, column) = (index / rank, index % rank);
+            let rows = b.chunks_exact(rank).zip(gradient.chunks_exact(rank));
+            rows.map(|(b, g)| f64::from(b[row]) * f64::from(g[column])).sum::<f64>() as f32
+        };
+        product.par_extend((0..rank * rank).into_par_iter().map(value));
+    }
+    product
+}
