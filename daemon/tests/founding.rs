@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use fedshield_fixtures::long_deadlines;
 use fedshield_protocol::ids::{Digest, IdentityKey};
-use fedshield_protocol::manifest::{Manifest, Member, ValidManifest};
+use fedshield_protocol::manifest::{Algorithm, Manifest, Member, ValidManifest};
 use fedshieldd::control::api::{ErrorCode, InviteRequest, JoinRequest, NewFederation, NodeState};
 use fedshieldd::founding::{Founding, FoundingError, JoinPort, JoinPortError, Local};
 use fedshieldd::home::Home;
@@ -61,7 +61,8 @@ impl Node {
             sealing_key: vec![1; 32],
             addresses: vec![format!("/memory/{name}")],
         };
-        let local = Local { member, base_model: Digest([model; 32]) };
+        let base_model = Digest([model; 32]);
+        let local = Local { member, base_model, trainer_command: false };
         let founding = open(&folder, &identity, &local, network).unwrap();
         network.0.lock().unwrap().insert(identity.key(), founding.clone());
         Self { folder, identity, local, network: network.clone(), founding }
@@ -244,6 +245,27 @@ async fn another_base_model_is_named_with_both_digests() {
     assert!(text.contains(&"05".repeat(32)) && text.contains(&"06".repeat(32)), "{text}");
     assert_eq!(node.state(), NodeState::Idle);
     assert_eq!(owner.founding.federation().unwrap().summary.members, ["owner"]);
+}
+
+#[tokio::test]
+async fn a_node_with_a_trainer_command_joins_no_federation_that_trains_with_fed_sb() {
+    let network = Network::default();
+    let node = Node::new(&network, "owner");
+    let mut terms = terms();
+    terms.training.algorithm = Algorithm::FedSb;
+    node.founding.new_federation(NewFederation { terms: terms.clone() }).await.unwrap();
+    let mut other = Node::new(&network, "b");
+    other.local.trainer_command = true;
+    other.restart();
+    let error = other.join(&node.invite().await).await.unwrap_err();
+    assert!(matches!(error, FoundingError::TrainerCommand), "{error}");
+    assert_eq!(other.state(), NodeState::Idle);
+    // Nor does it start one.
+    let error = other.founding.new_federation(NewFederation { terms }).await.unwrap_err();
+    assert!(matches!(error, FoundingError::TrainerCommand), "{error}");
+    other.local.trainer_command = false;
+    other.restart();
+    other.join(&node.invite().await).await.unwrap();
 }
 
 #[tokio::test]

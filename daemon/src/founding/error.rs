@@ -36,6 +36,11 @@ pub enum FoundingError {
         /// What is here instead.
         found: String,
     },
+    /// The terms' algorithm cannot be trained here.
+    #[error(
+        "the federation trains with fed-sb: a matrix that a PEFT folder does not have, so the trainer command here cannot"
+    )]
+    TrainerCommand,
     /// The owner changed the terms.
     #[error("the terms are not those that were accepted: {what}")]
     TermsChanged {
@@ -107,6 +112,7 @@ impl FoundingError {
             Self::InviteUnknown => ErrorCode::InviteUnknown,
             Self::InviteUsed => ErrorCode::InviteUsed,
             Self::ModelMismatch { .. } | Self::FirstAdapter { .. } => ErrorCode::ModelMismatch,
+            Self::TrainerCommand => ErrorCode::InvalidRequest,
             Self::TermsChanged { .. } => ErrorCode::TermsChanged,
             Self::Frozen => ErrorCode::DraftFrozen,
             Self::TooFewMembers { .. } => ErrorCode::TooFewMembers,
@@ -141,6 +147,9 @@ impl FoundingError {
             Self::FirstAdapter { .. } => {
                 "get the adapter's folder from the owner and name it: `join INVITE --adapter DIR`"
             }
+            Self::TrainerCommand => {
+                "set training.trainer to builtin here, or agree on another --algorithm"
+            }
             Self::TermsChanged { .. } => {
                 "read the new terms (`join --show`) before you accept them"
             }
@@ -170,6 +179,7 @@ impl FoundingError {
                 | Self::Frozen
                 | Self::ModelMismatch { .. }
                 | Self::FirstAdapter { .. }
+                | Self::TrainerCommand
                 | Self::TermsChanged { .. }
                 | Self::Refused { .. }
         )

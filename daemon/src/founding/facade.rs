@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fedshield_protocol::ids::{Digest, IdentityKey};
-use fedshield_protocol::manifest::{Manifest, Member, SignedManifest, ValidManifest};
+use fedshield_protocol::manifest::{Algorithm, Manifest, Member, SignedManifest, ValidManifest};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +38,8 @@ pub struct Local {
     pub member: Member,
     /// Digest of the base model here.
     pub base_model: Digest,
+    /// Whether a program of the organisation's own trains here.
+    pub trainer_command: bool,
 }
 
 /// Founding, from idle to a signed manifest on disk. Cheap to clone. Calls write small files.
@@ -121,7 +123,7 @@ impl Founding {
     ) -> Result<FederationView, FoundingError> {
         let _one = self.inner.command.lock().await;
         self.check_idle()?;
-        self.check_first_adapter(&request.terms)?;
+        self.check_here(&request.terms)?;
         let mut id = [0; 32];
         getrandom::fill(&mut id).map_err(|error| FoundingError::Random(error.to_string()))?;
         let terms = Manifest {
@@ -221,7 +223,7 @@ impl Founding {
             let what = "the owner has changed them since they were read".to_owned();
             return Err(FoundingError::TermsChanged { what });
         }
-        self.check_first_adapter(&draft)?;
+        self.check_here(&draft)?;
         self.accept(&invite, &draft).await?;
         view(true)
     }
@@ -413,6 +415,14 @@ impl Founding {
             None if elsewhere => Err(FoundingError::NotOwner),
             None => Err(FoundingError::None),
         }
+    }
+
+    /// Whether this node has what the terms ask of every member.
+    fn check_here(&self, terms: &Manifest) -> Result<(), FoundingError> {
+        if terms.training.algorithm == Algorithm::FedSb && self.inner.local.trainer_command {
+            return Err(FoundingError::TrainerCommand);
+        }
+        self.check_first_adapter(terms)
     }
 
     /// Whether the adapter that the terms start from, if they name one, lies in the home.

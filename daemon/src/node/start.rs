@@ -58,7 +58,11 @@ pub(super) async fn start(
     // Bound before the network: whoever sees that this node listens can talk to it, and waits a moment for the answer.
     let control = bind_control(home, &config)?;
     let (net, net_events) = listen(&config, &identity, &objects).await?;
-    let local = Local { member: own_entry(home, &config, &identity, &secrets, &net)?, base_model };
+    let local = Local {
+        member: own_entry(home, &config, &identity, &secrets, &net)?,
+        base_model,
+        trainer_command: config.training.trainer == TrainerKind::Command,
+    };
     let founding =
         Founding::open(home, Arc::clone(&identity), local, Arc::new(NetJoinPort(net.clone())))?;
     let (port, ControlHost { commands, status }) =

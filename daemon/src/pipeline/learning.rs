@@ -88,7 +88,7 @@ impl OpenedModel {
         let training = &terms.manifest.training;
         if terms.settings.algorithm == Algorithm::FedSb && sources.command.is_some() {
             let reason = "fed-sb trains a matrix that a PEFT folder does not have, so a trainer command cannot: \
-                          leave out `training.trainer` here, or choose another algorithm together";
+                          set `training.trainer` to builtin";
             return Err(PipelineError::manifest("training.algorithm", reason));
         }
         let settings = TrainSettings {

@@ -13,7 +13,7 @@ pub(super) fn targets() -> Vec<Target> {
         },
         Target {
             name: "local_memory",
-            seeds: vec![b"FSLOCAL1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec()],
+            seeds: vec![b"FSLOCAL2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec()],
             run: |b| drop(LocalMemory::from_bytes(b)),
         },
         Target {
