@@ -6,6 +6,7 @@ mod load;
 mod sources;
 
 pub use error::ConfigError;
+pub use fedshield_train::ComputeDevice;
 pub use fedshield_train::model::BasePrecision;
 pub use file::{
     Config, ControlConfig, DataConfig, HttpConfig, LogConfig, LogFormat, ModelConfig, TrainerKind,

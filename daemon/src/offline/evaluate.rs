@@ -8,7 +8,7 @@ use fedshield_train::federated::GlobalAdapter;
 use fedshield_train::load::LoadedModel;
 use fedshield_train::model::BasePrecision;
 use fedshield_train::text::Template;
-use fedshield_train::{Sampling, TrainError, TrainSettings, Trainer};
+use fedshield_train::{ComputeDevice, Sampling, TrainError, TrainSettings, Trainer};
 use serde::Serialize;
 
 use super::{OfflineError, plain_settings, template};
@@ -30,6 +30,8 @@ pub struct EvaluateQuestion {
     pub batch_size: usize,
     /// How the base model's matrices are held in memory.
     pub base_precision: BasePrecision,
+    /// Where to compute.
+    pub device: ComputeDevice,
     /// An answer counts as short up to this many tokens.
     pub short_tokens: usize,
     /// Short answers that are generated and compared, at most.
@@ -108,6 +110,7 @@ pub fn evaluate(question: &EvaluateQuestion) -> Result<EvaluateReport, OfflineEr
     let train = TrainSettings {
         batch_size: question.batch_size,
         base_precision: question.base_precision,
+        device: question.device,
         ..TrainSettings::default()
     };
     let trainer = Trainer::new(model, train).map_err(OfflineError::Model)?;

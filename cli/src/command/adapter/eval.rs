@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use fedshieldd::config::BasePrecision;
+use fedshieldd::config::{BasePrecision, ComputeDevice};
 use fedshieldd::offline::{
     EvaluateQuestion, EvaluateReport, SampleAnswers, Sampling, Score, evaluate,
 };
@@ -44,6 +44,9 @@ pub struct EvalArgs {
     /// How the base model's matrices are held in memory: `f32`, `bf16`, `f16`, `q8`, `q4` or `stored`
     #[arg(long, value_name = "NAME", default_value_t = BasePrecision::F32)]
     pub base_precision: BasePrecision,
+    /// Where to compute: `auto`, `cpu`, `wgpu` or `cuda`
+    #[arg(long, value_name = "NAME", default_value_t = ComputeDevice::Auto)]
+    pub device: ComputeDevice,
     /// Compare at most this many short answers with the reference; 0 compares none
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub exact: usize,
@@ -100,6 +103,7 @@ pub fn run(args: &EvalArgs) -> Result<(), Failure> {
         max_length: args.seq,
         batch_size: args.batch,
         base_precision: args.base_precision,
+        device: args.device,
         short_tokens: args.short,
         exact: args.exact,
         samples: args.samples,

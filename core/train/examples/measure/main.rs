@@ -109,6 +109,7 @@ fn open(arguments: &Arguments) -> Result<Decoder, Box<dyn std::error::Error>> {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    fedshield_train::answer_device_probe();
     fedshield_train::reuse_freed_memory();
     let arguments = Arguments::parse()?;
     if arguments.threads > 0 {

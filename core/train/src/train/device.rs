@@ -117,6 +117,20 @@ impl ComputeDevice {
     }
 }
 
+impl std::fmt::Display for ComputeDevice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for ComputeDevice {
+    type Err = TrainError;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::parse(name)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

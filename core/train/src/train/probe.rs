@@ -5,7 +5,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -33,13 +33,33 @@ pub fn answer_device_probe() {
         Some(name) => (name, true),
         None => (asked.as_str(), false),
     };
-    match attempt(name, hardware) {
-        Ok(()) => std::process::exit(0),
-        Err(reason) => {
-            eprintln!("{reason}");
-            std::process::exit(1)
-        }
+    // Backends panic when a driver is missing, first in a thread of theirs with the cause, then in the caller with a
+    // consequence. The cause is what people need.
+    let cause = Arc::new(OnceLock::new());
+    let first = Arc::clone(&cause);
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload_as_str().unwrap_or("it panicked");
+        let _ = first.set(in_short(text));
+    }));
+    let outcome = std::panic::catch_unwind(|| attempt(name, hardware));
+    let reason = match outcome {
+        Ok(Ok(())) => std::process::exit(0),
+        Ok(Err(reason)) => reason,
+        Err(_) => cause.get().cloned().unwrap_or_default(),
+    };
+    eprintln!("{reason}");
+    std::process::exit(1)
+}
+
+/// A backend's panic as one line.
+fn in_short(text: &str) -> String {
+    if text.contains("\"cuda\" shared library") {
+        return "the NVIDIA driver's library libcuda.so.1 was not found: install the driver, or name its folder in \
+                LD_LIBRARY_PATH"
+            .to_owned();
     }
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().take(300).collect()
 }
 
 /// Whether this program called [`answer_device_probe`].
@@ -133,6 +153,14 @@ mod tests {
         assert!(error.contains("signal"), "{error}");
         let error = judge(shell("exec sleep 600"), Duration::from_millis(50)).unwrap_err();
         assert!(error.contains("did not answer"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_driver_is_said_in_words_and_long_panics_are_cut() {
+        let cudarc = "Unable to dynamically load the \"cuda\" shared library - searched for library names: [...]";
+        assert!(in_short(cudarc).contains("install the driver"));
+        assert_eq!(in_short("one\n  two"), "one two");
+        assert_eq!(in_short(&"x".repeat(5000)).len(), 300);
     }
 
     #[test]

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Builds fedshield-cli and fedshieldd with CUDA where GitHub cannot be reached, but a Debian mirror can.
+#
+#   sudo docs/examples/build_cuda.sh WORK OUT
+#
+# The CUDA backend's build downloads a prebuilt LLVM from GitHub, unless it finds one in its folder. Debian's unstable
+# suite has the same release. So: a minimal Debian unstable in WORK, its LLVM where the backend looks, the build in
+# there, and in OUT the two programs with the loader and libraries that they were linked against, which may be newer
+# than the machine's. OUT is absolute and must have the same path where the programs will run.
+#
+# Needs root, debootstrap, 6 GB in WORK, and this machine's own Rust toolchain. MIRROR and PROFILE can be set.
+set -euo pipefail
+
+if [ $# -ne 2 ] || [ "${2#/}" = "$2" ]; then
+    echo "usage: $0 WORK OUT      (OUT absolute)" >&2
+    exit 2
+fi
+for program in debootstrap cargo rustc; do
+    command -v "$program" >/dev/null || { echo "$program is not installed" >&2; exit 1; }
+done
+repository=$(cd "$(dirname "$0")/../.." && pwd)
+root=$1/debian out=$2
+mirror=${MIRROR:-http://deb.debian.org/debian}
+profile=${PROFILE:-release}
+toolchain=$(rustc --print sysroot)
+cargo_home=${CARGO_HOME:-$HOME/.cargo}
+
+if [ ! -e "$root/usr/bin/llvm-config-23" ]; then
+    mkdir -p "$root"
+    packages=gcc,g++,libc6-dev,patchelf,llvm-23-dev,libzstd-dev,zlib1g-dev,libxml2-dev,libz3-dev
+    debootstrap --variant=minbase --include="$packages" unstable "$root" "$mirror"
+fi
+
+# Where the backend's build looks, and the mark that says that nothing is to be downloaded.
+bundler=$(cd "$repository" && cargo metadata --format-version 1 --locked |
+    grep -o '"name":"tracel-llvm-bundler","version":"[^"]*"' | head -1 | sed 's/.*"version":"//; s/"//')
+llvm=/usr/lib/llvm-23
+mkdir -p "$root/root/.local/share/tracel"
+ln -sfn "$llvm" "$root/root/.local/share/tracel/tracel-llvm-$bundler"
+touch "$root$llvm/.tracel-llvm-installed"
+# llvm-config names this library by its path, and the build makes a name of its stem.
+ln -sfn /usr/lib/x86_64-linux-gnu/libz3.so "$root$llvm/lib/liblibz3.so"
+
+(cd "$repository" && cargo fetch --locked)
+mounted=()
+finish() {
+    local at
+    for at in "${mounted[@]}"; do umount "$at"; done
+}
+trap finish EXIT
+bind() {
+    mkdir -p "$root$2"
+    mount --bind "$1" "$root$2"
+    mounted=("$root$2" "${mounted[@]}")
+}
+bind "$repository" /repository
+bind "$toolchain" /rust
+bind "$cargo_home" /cargo
+bind /proc /proc
+bind /dev /dev
+chroot "$root" /usr/bin/env -i HOME=/root PATH=/rust/bin:/usr/bin:/bin CARGO_HOME=/cargo CARGO_TARGET_DIR=/target \
+    cargo build --locked --offline --manifest-path /repository/Cargo.toml --profile "$profile" \
+    -p fedshield-cli -p fedshieldd --features fedshield-cli/cuda,fedshieldd/cuda
+
+mkdir -p "$out/bin" "$out/lib"
+folder=$profile
+[ "$profile" = dev ] && folder=debug
+for program in fedshield-cli fedshieldd; do
+    built=/target/$folder/$program
+    chroot "$root" ldd "$built" | grep -o '/[^ ]*\.so[^ ]*' | while read -r library; do
+        cp -L "$root$library" "$out/lib/"
+    done
+    cp "$root$built" "$root/tmp/$program"
+    chroot "$root" patchelf --set-interpreter "$out/lib/ld-linux-x86-64.so.2" --set-rpath "$out/lib" "/tmp/$program"
+    mv "$root/tmp/$program" "$out/bin/"
+done
+echo "$out/bin: $(cd "$out/bin" && echo *), to be carried together with $out/lib"
