@@ -25,11 +25,12 @@ profile=${PROFILE:-release}
 toolchain=$(rustc --print sysroot)
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
 
-if [ ! -e "$root/usr/bin/llvm-config-23" ]; then
+if [ ! -e "$root/usr/bin/apt-get" ]; then
     mkdir -p "$root"
-    packages=gcc,g++,libc6-dev,patchelf,llvm-23-dev,libzstd-dev,zlib1g-dev,libxml2-dev,libz3-dev
-    debootstrap --variant=minbase --include="$packages" unstable "$root" "$mirror"
+    debootstrap --variant=minbase unstable "$root" "$mirror"
 fi
+chroot "$root" /usr/bin/env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+    gcc g++ libc6-dev patchelf llvm-23-dev libpolly-23-dev libzstd-dev zlib1g-dev libxml2-dev libz3-dev
 
 # Where the backend's build looks, and the mark that says that nothing is to be downloaded.
 bundler=$(cd "$repository" && cargo metadata --format-version 1 --locked |
