@@ -19,8 +19,8 @@ pub(super) fn first_b(layout: &AdapterLayout, seed: [u8; 32]) -> Vec<f32> {
 /// R that leaves every B as it is.
 pub(super) fn identity(layout: &AdapterLayout) -> Vec<f32> {
     let rank = layout.rank();
-    let one = |index: usize| if index % (rank * rank) % (rank + 1) == 0 { 1.0 } else { 0.0 };
-    (0..layout.len(Factor::R)).map(one).collect()
+    let one = |index: usize| (index % (rank * rank)).is_multiple_of(rank + 1);
+    (0..layout.len(Factor::R)).map(|index| if one(index) { 1.0 } else { 0.0 }).collect()
 }
 
 /// B R of every module, in the layout's order of B. Each value is added up in f64 in one order, so it is the same

@@ -7,6 +7,7 @@
 mod attention;
 mod batch;
 mod config;
+mod config_json;
 mod decoder;
 mod frozen;
 mod full;

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::trainer::{Trainer, lora_layers};
+use super::gradient::lora_layers;
+use super::trainer::Trainer;
 use crate::Result;
 use crate::data::TokenizedExample;
 use crate::federated::GlobalAdapter;

@@ -3,6 +3,7 @@
 mod device;
 mod evaluate;
 mod generate;
+mod gradient;
 mod optimizer;
 mod probe;
 mod progress;
@@ -11,9 +12,8 @@ mod trainer;
 pub use device::ComputeDevice;
 pub use evaluate::Evaluation;
 pub use generate::Sampling;
+pub use gradient::{StepGradient, adapter_gradient, adapter_logits};
 pub use optimizer::{AdamW, AdamWSettings, clip_global_norm};
 pub use probe::answer_device_probe;
 pub use progress::{OnProgress, Progress, RoundStats};
-pub use trainer::{
-    RoundResult, StepGradient, TrainSettings, Trainer, adapter_gradient, adapter_logits,
-};
+pub use trainer::{RoundResult, TrainSettings, Trainer};

@@ -38,8 +38,10 @@ pub fn answer_device_probe() {
     let cause = Arc::new(OnceLock::new());
     let first = Arc::clone(&cause);
     std::panic::set_hook(Box::new(move |panic| {
-        let text = panic.payload_as_str().unwrap_or("it panicked");
-        let _ = first.set(in_short(text));
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+        let _ = first.set(in_short(text.unwrap_or("it panicked")));
     }));
     let outcome = std::panic::catch_unwind(|| attempt(name, hardware));
     let reason = match outcome {

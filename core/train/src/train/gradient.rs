@@ -1,0 +1,106 @@
+//! Loss and adapter gradient of one step.
+
+use burn::tensor::Device;
+
+use crate::Result;
+use crate::federated::{Factor, GlobalAdapter, gradient_of_r};
+use crate::model::{Batch, Decoder, LayerGradients, Lora, LoraLayers, StageSeconds, Wants, to_vec};
+
+/// What one step's batches gave.
+#[derive(Clone, Debug)]
+pub struct StepGradient {
+    /// Mean loss over the labelled tokens.
+    pub loss: f64,
+    /// Gradient of the mean loss, flat.
+    pub gradient: Vec<f32>,
+    /// Where the time went.
+    pub seconds: StageSeconds,
+}
+
+/// Mean loss over the labelled tokens of `batches` together, and its gradient for `factors`, flat and in
+/// the layout's order, with the seconds of each stage. This is what a round computes in each step; it is public for tests of parity with
+/// other programs and for trainers of one's own.
+pub fn adapter_gradient(
+    decoder: &Decoder,
+    adapter: &GlobalAdapter,
+    factors: &[Factor],
+    batches: &[Batch],
+) -> Result<StepGradient> {
+    let wants = Wants {
+        base: false,
+        factor_a: factors.contains(&Factor::A),
+        factor_b: factors.contains(&Factor::B) || factors.contains(&Factor::R),
+    };
+    let labels: usize = batches.iter().map(Batch::label_count).sum();
+    let lora = lora_layers(decoder, adapter);
+    let (mut loss, mut sum, mut seconds) = (0.0, Vec::new(), StageSeconds::default());
+    for batch in batches {
+        let result = decoder.gradients(&lora, batch, 1.0 / labels as f64, wants)?;
+        loss += result.loss_sum;
+        seconds += result.seconds;
+        let flat = flatten(adapter, factors, result.layers);
+        match sum.is_empty() {
+            true => sum = flat,
+            false => sum.iter_mut().zip(&flat).for_each(|(sum, value)| *sum += value),
+        }
+    }
+    Ok(StepGradient { loss: loss / labels as f64, gradient: sum, seconds })
+}
+
+/// Logits of every position, `[ids.len(), vocab]` row-major, for sequences of `len` tokens each.
+pub fn adapter_logits(
+    decoder: &Decoder,
+    adapter: &GlobalAdapter,
+    ids: &[u32],
+    len: usize,
+) -> Vec<f32> {
+    to_vec(decoder.logits(&lora_layers(decoder, adapter), ids, len))
+}
+
+fn flatten(
+    adapter: &GlobalAdapter,
+    factors: &[Factor],
+    mut layers: Vec<LayerGradients>,
+) -> Vec<f32> {
+    let mut flat = Vec::new();
+    for factor in factors {
+        match factor {
+            Factor::A => flat.extend(flatten_one(adapter, Factor::A, &mut layers)),
+            Factor::B => flat.extend(flatten_one(adapter, Factor::B, &mut layers)),
+            Factor::R => {
+                flat.extend(gradient_of_r(adapter, &flatten_one(adapter, Factor::B, &mut layers)));
+            }
+        }
+    }
+    flat
+}
+
+/// The gradient of the decoder's A or B.
+fn flatten_one(adapter: &GlobalAdapter, factor: Factor, layers: &mut [LayerGradients]) -> Vec<f32> {
+    let mut flat = Vec::with_capacity(adapter.layout().len(factor));
+    for (module, range) in adapter.layout().ranges(factor) {
+        let linear = &mut layers[module.layer].projections[module.projection.slot()];
+        let gradient = if factor == Factor::A { linear.a.take() } else { linear.b.take() };
+        match gradient {
+            Some(gradient) => flat.extend(to_vec(gradient)),
+            None => flat.extend(range.map(|_| 0.0)),
+        }
+    }
+    flat
+}
+
+/// Puts the adapter's factors on the decoder's device.
+pub(crate) fn lora_layers(decoder: &Decoder, adapter: &GlobalAdapter) -> LoraLayers {
+    let layout = adapter.layout();
+    let device: &Device = &decoder.device;
+    let scaling = layout.alpha() / layout.rank() as f64;
+    let mut lora = LoraLayers::none(decoder.layers.len());
+    let (all_a, all_b) = (adapter.values(Factor::A), adapter.lora_b());
+    for ((module, a), (_, b)) in layout.ranges(Factor::A).zip(layout.ranges(Factor::B)) {
+        let (a, b) = (&all_a[a], &all_b[b]);
+        let sizes = (layout.rank(), module.inputs, module.outputs);
+        lora.layers[module.layer][module.projection.slot()] =
+            Some(Lora::new(a, b, sizes, scaling, device));
+    }
+    lora
+}
