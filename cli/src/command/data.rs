@@ -38,6 +38,7 @@ pub enum DataCommand {
     after_help = "Without FILE or --model, the home's configuration names them; template and sequence length are the
 federation's, once there is one. Formats, one JSON object a line:
   {\"instruction\": \"...\", \"input\": \"...\", \"output\": \"...\"}                            Alpaca
+  {\"prompt\": \"...\", \"completion\": \"...\"}                                            one question and answer
   {\"messages\": [{\"role\": \"user\", \"content\": \"...\"}, ...]}                        chat messages
   {\"conversations\": [{\"from\": \"human\", \"value\": \"...\"}, ...]}                    ShareGPT
 

@@ -35,15 +35,16 @@ fn every_line_that_cannot_be_used_is_named_and_the_others_are_counted() {
         r#"{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"},
         {"role": "user", "content": "c"}, {"role": "assistant", "content": "d"}]}"#
             .replace('\n', "");
+    let prompt = r#"{"prompt": "what is ice", "completion": "cold"}"#;
     let text = format!(
-        "{}\n{{\"instruction\"\n{sharegpt}\n{two}\n\u{1}\n",
+        "{}\n{{\"instruction\"\n{sharegpt}\n{two}\n\u{1}\n{prompt}\n",
         line("what is the colour of sky", "blue").trim_end()
     );
     let path = write(folder.path(), "mixed.jsonl", &text);
     let report = DataReport::check(&[path], &[], &tokenizer, &settings()).unwrap();
-    assert_eq!((report.train, report.held_out), (2, 0));
+    assert_eq!((report.train, report.held_out), (3, 0));
     let file = &report.files[0];
-    assert_eq!((file.alpaca, file.chat, file.bad), (1, 2, 3));
+    assert_eq!((file.alpaca, file.chat, file.bad), (1, 3, 3));
     let places: Vec<usize> = report.problems.iter().map(|p| p.place.line).collect();
     assert_eq!(places, [2, 4, 5]);
     assert!(report.problems[1].reason.contains("one question and one answer"));

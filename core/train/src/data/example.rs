@@ -1,4 +1,4 @@
-//! One line of a data set: Alpaca, chat messages or ShareGPT.
+//! One line of a data set: Alpaca, prompt and completion, chat messages or ShareGPT.
 
 use std::path::Path;
 
@@ -58,8 +58,8 @@ pub enum Example {
         /// The answer.
         output: String,
     },
-    /// Chat messages (`{"messages": [{"role", "content"}]}`) or ShareGPT
-    /// (`{"conversations": [{"from", "value"}]}`).
+    /// Chat messages (`{"messages": [{"role", "content"}]}`), ShareGPT
+    /// (`{"conversations": [{"from", "value"}]}`), or one question and answer (`{"prompt", "completion"}`).
     Chat {
         /// The turns, in order.
         turns: Vec<Turn>,
@@ -71,6 +71,8 @@ struct RawLine {
     instruction: Option<String>,
     input: Option<String>,
     output: Option<String>,
+    prompt: Option<String>,
+    completion: Option<String>,
     messages: Option<Vec<RawTurn>>,
     conversations: Option<Vec<RawTurn>>,
 }
@@ -126,6 +128,10 @@ impl Example {
         let example = if let Some(instruction) = raw.instruction {
             let output = raw.output.ok_or_else(|| bad("no field \"output\"".into()))?;
             Self::Instruction { instruction, input: raw.input.unwrap_or_default(), output }
+        } else if let Some(prompt) = raw.prompt {
+            let completion = raw.completion.ok_or_else(|| bad("no field \"completion\"".into()))?;
+            let turns = [(Role::User, prompt), (Role::Assistant, completion)];
+            Self::Chat { turns: turns.map(|(role, text)| Turn { role, text }).into() }
         } else if let Some(turns) = raw.messages.or(raw.conversations) {
             let mut parsed = Vec::with_capacity(turns.len());
             for turn in turns {
@@ -136,7 +142,8 @@ impl Example {
             }
             Self::Chat { turns: parsed }
         } else {
-            return Err(bad("no field \"instruction\", \"messages\" or \"conversations\"".into()));
+            let names = "\"instruction\", \"prompt\", \"messages\" or \"conversations\"";
+            return Err(bad(format!("no field {names}")));
         };
         if example.answer().trim().is_empty() {
             return Err(bad("the answer is empty".into()));

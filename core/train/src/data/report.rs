@@ -62,7 +62,7 @@ pub struct FileSummary {
     pub held_out: bool,
     /// Lines in Alpaca form.
     pub alpaca: usize,
-    /// Lines with chat messages or ShareGPT conversations.
+    /// Lines with chat messages, ShareGPT conversations, or a prompt and its completion.
     pub chat: usize,
     /// Lines that cannot be used.
     pub bad: usize,
