@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use fedshield_protocol::hidden::{harmless, harmless_line};
 use fedshield_protocol::manifest::SignedManifest;
 use fedshieldd::config::Overrides;
 use fedshieldd::control::api::ErrorCode;
@@ -172,7 +173,7 @@ fn render(report: &DataReport, colours: Colours) -> String {
     text.push_str(&facts(
         colours,
         &[
-            ("template", report.template.clone()),
+            ("template", harmless_line(&report.template)),
             ("to train on", units::count(report.train as u64, "example")),
             ("held out", units::count(report.held_out as u64, "example")),
             (
@@ -211,7 +212,9 @@ fn render(report: &DataReport, colours: Colours) -> String {
         let title = format!("lines that cannot be used: {}", report.problem_count);
         text.push_str(&format!("\n{}\n", colours.bad(&title)));
         for problem in &report.problems {
-            text.push_str(&format!("  {}: {}\n", problem.place, problem.reason));
+            // A reason quotes the file.
+            let line = format!("  {}: {}", problem.place, problem.reason);
+            text.push_str(&format!("{}\n", harmless_line(&line)));
         }
     }
     text
@@ -281,7 +284,7 @@ fn example(rendered: &Rendered, colours: Colours) -> String {
         format!("{} as the model sees it; what carries a loss stands {how}", rendered.place);
     let mut text = format!("\n{}\n", colours.strong(&title));
     for (run, labelled) in &rendered.runs {
-        let run: String = run.chars().map(visible).collect();
+        let run = harmless(run);
         match (labelled, plain) {
             (false, _) => text.push_str(&run),
             (true, true) => text.push_str(&format!(">>{run}<<")),
@@ -292,15 +295,6 @@ fn example(rendered: &Rendered, colours: Colours) -> String {
         text.push('\n');
     }
     text
-}
-
-/// Data may hold control characters that a terminal would obey.
-fn visible(character: char) -> char {
-    match character {
-        '\n' | '\t' => character,
-        other if other.is_control() => '\u{fffd}',
-        other => other,
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use fedshield_protocol::hidden::{first_hidden, harmless, harmless_line};
 use fedshield_protocol::manifest::{Adapter, Manifest};
 use fedshieldd::control::api::{ErrorCode, FederationView, NewFederation};
 use fedshieldd::home::Home;
@@ -100,7 +101,7 @@ pub async fn run(command: &FederationCommand, home: &Home) -> Result<(), Failure
         FederationCommand::Show(args) => {
             let view = connection::to(home).federation().await?;
             if args.toml && !args.json.json {
-                return screen.text(&view.toml);
+                return screen.text(&harmless(&view.toml));
             }
             screen.answer(&view, render)
         }
@@ -131,6 +132,7 @@ async fn new(args: &NewArgs, home: &Home, screen: &Screen) -> Result<(), Failure
             Some(first)
         }
     };
+    check_name(&terms.name)?;
     if args.dry_run {
         return screen.answer(&terms, |terms, _| toml_of(terms));
     }
@@ -184,7 +186,8 @@ fn render(view: &FederationView, colours: Colours) -> String {
         || format!("{} (founding id)", view.summary.founding_id.short()),
         |id| id.to_string(),
     );
-    let mut list = vec![("federation", view.summary.name.clone()), ("state", state), ("id", id)];
+    let name = harmless_line(&view.summary.name);
+    let mut list = vec![("federation", name), ("state", state), ("id", id)];
     if let Some(digest) = view.summary.manifest_digest {
         list.push(("manifest", digest.to_string()));
     }
@@ -196,7 +199,8 @@ fn render(view: &FederationView, colours: Colours) -> String {
     facts(colours, &list)
 }
 
-/// The terms as label and value, for people who have to agree to them.
+/// The terms as label and value, for people who have to agree to them. Before they are signed nobody but their owner has
+/// checked them.
 #[must_use]
 pub fn terms_facts(terms: &Manifest) -> Vec<(&'static str, String)> {
     let (training, pruning, adapter) = (&terms.training, &terms.pruning, &terms.adapter);
@@ -213,7 +217,7 @@ pub fn terms_facts(terms: &Manifest) -> Vec<(&'static str, String)> {
                 training.sequence_length,
                 training.learning_rate.get(),
                 training.learning_rate_final.get(),
-                training.template
+                harmless_line(&training.template)
             ),
         ),
         (
@@ -222,7 +226,7 @@ pub fn terms_facts(terms: &Manifest) -> Vec<(&'static str, String)> {
                 "rank {}, alpha {}, {}{}",
                 adapter.rank,
                 adapter.alpha,
-                adapter.target_modules.join(" "),
+                harmless_line(&adapter.target_modules.join(" ")),
                 adapter.first.map_or_else(String::new, |first| format!(", starts from {first}"))
             ),
         ),
@@ -237,7 +241,7 @@ pub fn terms_facts(terms: &Manifest) -> Vec<(&'static str, String)> {
                 pruning.end_round
             ),
         ),
-        ("encryption", terms.encryption.preset.clone()),
+        ("encryption", harmless_line(&terms.encryption.preset)),
         (
             "opened sums",
             match terms.min_contributors {
@@ -260,14 +264,21 @@ pub fn terms_facts(terms: &Manifest) -> Vec<(&'static str, String)> {
 /// A federation's name is shown everywhere, so it must be short and readable.
 ///
 /// # Errors
-/// If it is empty, too long or has control characters.
+/// If it is empty, too long or has characters that nobody sees.
 pub fn check_name(name: &str) -> Result<(), Failure> {
-    if name.trim().is_empty() || name.chars().count() > 64 || name.chars().any(char::is_control) {
-        return Err(Failure::new(ErrorCode::InvalidRequest, format!("{name:?} is not a name"))
-            .at("--name")
-            .next("give 1 to 64 printable characters"));
+    let refuse = |what: String, next: &str| {
+        Err(Failure::new(ErrorCode::InvalidRequest, what).at("--name").next(next))
+    };
+    if name.trim().is_empty() || name.chars().count() > 64 {
+        return refuse(format!("{name:?} is not a name"), "give 1 to 64 characters");
     }
-    Ok(())
+    match first_hidden(name) {
+        Some(hidden) => refuse(
+            format!("the name has {hidden}, a character that nobody sees"),
+            "write it without; typed by hand, it will not be there",
+        ),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -277,9 +288,10 @@ mod tests {
     #[test]
     fn names_are_short_and_printable() {
         assert!(check_name("northern hospitals").is_ok());
-        for name in ["", "  ", "a\nb", &"x".repeat(65)] {
+        for name in ["", "  ", "a\nb", "a\u{200b}b", &"x".repeat(65)] {
             assert!(check_name(name).is_err(), "{name:?}");
         }
+        assert!(check_name("a\u{202e}b").unwrap_err().what.contains("U+202E"));
     }
 
     #[test]
@@ -298,5 +310,16 @@ mod tests {
         {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
+    }
+
+    #[test]
+    fn terms_of_others_cannot_steer_the_terminal() {
+        let mut terms = terms("t", TermsPreset::Paper, 4, &TermsFlags::default()).unwrap();
+        terms.training.template = "chatml\u{1b}[2J".into();
+        terms.adapter.target_modules = vec!["q\u{202e}".into()];
+        terms.encryption.preset = "\u{9b}2J\nverified".into();
+        let text = facts(Colours::none(), &terms_facts(&terms));
+        assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{9b}']), "{text:?}");
+        assert!(text.contains("\u{fffd}2J\u{fffd}verified\n"), "{text}");
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use fedshield_protocol::hidden::harmless_line;
 use fedshield_protocol::ids::{Digest, MemberIndex};
 use fedshield_protocol::status::Status;
 use fedshieldd::control::ControlClient;
@@ -121,14 +122,26 @@ fn round_seconds(rounds: &[RoundReport]) -> Option<f64> {
 #[must_use]
 pub fn render(status: &NodeStatus, pace: &Pace, colours: Colours) -> String {
     let mut list = vec![
-        ("node", format!("{}  {}", status.name, units::short(&status.identity_key.to_string()))),
+        (
+            "node",
+            format!(
+                "{}  {}",
+                harmless_line(&status.name),
+                units::short(&status.identity_key.to_string())
+            ),
+        ),
         ("state", state(status.state, colours)),
     ];
     if let Some(federation) = &status.federation {
         let id = federation.id.unwrap_or(federation.founding_id);
         list.push((
             "federation",
-            format!("{}  {}  epoch {}", federation.name, id.short(), federation.epoch),
+            format!(
+                "{}  {}  epoch {}",
+                harmless_line(&federation.name),
+                id.short(),
+                federation.epoch
+            ),
         ));
         list.push(("members", units::names(&federation.members)));
         let signed = federation.signed.len();
@@ -241,13 +254,13 @@ fn member_table(machine: &Status, status: &NodeStatus) -> Table {
 /// One line for logs: what changes a person would want to hear of.
 #[must_use]
 pub fn one_line(status: &NodeStatus) -> String {
+    let name = harmless_line(&status.name);
     let Some(machine) = &status.machine else {
-        return format!("{}: {}", status.name, word(&status.state));
+        return format!("{name}: {}", word(&status.state));
     };
     let rounds = status.federation.as_ref().map_or(0, |federation| federation.rounds);
     let mut line = format!(
-        "{}: round {} ({} of {rounds} applied), {}",
-        status.name,
+        "{name}: round {} ({} of {rounds} applied), {}",
         machine.round,
         machine.applied,
         word(&machine.phase)

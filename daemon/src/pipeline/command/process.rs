@@ -8,6 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use fedshield_protocol::hidden::is_hidden;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::CommandSettings;
@@ -182,7 +183,7 @@ fn read(
                 Ok(_) => {}
             }
             let text = String::from_utf8_lossy(&bytes);
-            let text: String = text.trim_end().chars().filter(|c| !c.is_control()).collect();
+            let text: String = text.trim_end().chars().filter(|c| !is_hidden(*c)).collect();
             if !text.is_empty() && sender.send(kind(text)).is_err() {
                 return;
             }
