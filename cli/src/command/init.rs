@@ -217,31 +217,24 @@ fn existing(path: &Path, code: ErrorCode, what: &str) -> Result<PathBuf, Failure
     })
 }
 
-/// The explained default file with the settings of `config` in it.
+/// The explained default file, where each setting stands, with those of `config` in it that differ.
 fn config_file(config: &Config, home: &Home) -> Result<String, Failure> {
     let mut text = default_file(&config.name);
-    let defaults = Config::default();
-    let mut set = |section: &str, key: &str, value: Option<toml::Value>| {
-        if let Some(value) = value {
-            text = with_setting(&text, section, key, &value);
+    let usual = table(&Config { name: config.name.clone(), ..Config::default() })?;
+    for (name, value) in &table(config)? {
+        let usual = usual.get(name);
+        match value {
+            toml::Value::Table(section) => {
+                for (key, value) in section {
+                    if usual.and_then(|usual| usual.get(key)) != Some(value) {
+                        text = with_setting(&text, name, key, value);
+                    }
+                }
+            }
+            value if usual != Some(value) => text = with_setting(&text, "", name, value),
+            _ => {}
         }
-    };
-    let list = |items: &[String]| toml::Value::from(items.to_vec());
-    let paths = |items: &[PathBuf]| -> Vec<String> {
-        items.iter().map(|path| path.display().to_string()).collect()
-    };
-    let some = |items: Vec<String>| (!items.is_empty()).then(|| list(&items));
-    set("", "listen", (config.listen != defaults.listen).then(|| list(&config.listen)));
-    set("", "external_addresses", some(config.external_addresses.clone()));
-    let model = config.model.path.as_ref().map(|path| path.display().to_string().into());
-    set("model", "path", model);
-    set("data", "train", some(paths(&config.data.train)));
-    set("data", "held_out", some(paths(&config.data.held_out)));
-    set("data", "held_out_fraction", config.data.held_out_fraction.map(Into::into));
-    let precision = config.training.base_precision;
-    let differs = precision != defaults.training.base_precision;
-    set("training", "base_precision", differs.then(|| precision.name().into()));
-    set("http", "listen", config.http.listen.map(|address| address.to_string().into()));
+    }
     // What the daemon will read must be what was asked for.
     let read = Loaded::from_sources(home, &home.config(), &text, [], &Overrides::default())
         .map_err(|error| Failure::new(error.code(), error.to_string()))?;
@@ -253,6 +246,11 @@ fn config_file(config: &Config, home: &Home) -> Result<String, Failure> {
         .at(home.config().display()));
     }
     Ok(text)
+}
+
+fn table(config: &Config) -> Result<toml::Table, Failure> {
+    toml::Table::try_from(config)
+        .map_err(|error| Failure::new(ErrorCode::Internal, error.to_string()))
 }
 
 /// `text` with the line of `key` in `section` replaced, whether or not it was a comment.
@@ -279,7 +277,14 @@ mod tests {
     use super::*;
 
     fn node(folder: &Path) -> NewNode {
-        let base_precision = BasePrecision::Q8;
+        let training = TrainingConfig {
+            base_precision: BasePrecision::Q8,
+            device: "auto".into(),
+            gradient_checkpointing: true,
+            packing: false,
+            threads: 2,
+            ..TrainingConfig::default()
+        };
         let data = folder.join("a \"quoted\" name.jsonl");
         fs::write(&data, "{}\n").unwrap();
         NewNode {
@@ -294,7 +299,7 @@ mod tests {
                     held_out_fraction: Some(0.2),
                     ..DataConfig::default()
                 },
-                training: TrainingConfig { base_precision, ..TrainingConfig::default() },
+                training,
                 http: HttpConfig { listen: Some(([127, 0, 0, 1], 0).into()), allow_remote: false },
                 ..Config::default()
             },
@@ -305,17 +310,38 @@ mod tests {
     #[test]
     fn the_daemon_reads_what_was_asked_for_and_the_comments_stay() {
         let folder = tempfile::tempdir().unwrap();
-        let made = make_node(&node(folder.path())).unwrap();
+        let new = node(folder.path());
+        let made = make_node(&new).unwrap();
         let text = fs::read_to_string(&made.config).unwrap();
         assert!(text.contains("# This organisation's examples"));
         let home = Home::new(&made.home);
         let read = Loaded::from_sources(&home, &made.config, &text, [], &Overrides::default());
         let config = read.unwrap().config;
         assert_eq!(config.data.held_out_fraction, Some(0.2));
-        assert_eq!(config.training.base_precision, BasePrecision::Q8);
+        assert_eq!(config.training, new.config.training);
         assert_eq!(config.http.listen.unwrap().port(), 0);
         assert!(config.data.train[0].ends_with("a \"quoted\" name.jsonl"));
         assert_eq!(Identity::public_key_at(&home.identity()).unwrap(), made.identity_key);
+    }
+
+    #[test]
+    fn every_way_to_compute_stands_in_the_file_with_its_default() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut new = node(folder.path());
+        new.config.training = TrainingConfig::default();
+        let text = fs::read_to_string(make_node(&new).unwrap().config).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        for setting in [
+            "device = \"cpu\"",
+            "gradient_checkpointing = false",
+            "packing = true",
+            "base_precision = \"f32\"",
+            "threads = 0",
+        ] {
+            let at = lines.iter().position(|line| *line == setting);
+            let at = at.unwrap_or_else(|| panic!("{setting} is missing in\n{text}"));
+            assert!(lines[at - 1].starts_with("# "), "{setting} is not explained");
+        }
     }
 
     #[test]
