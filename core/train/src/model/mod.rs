@@ -16,6 +16,7 @@ mod linear;
 mod lora;
 mod loss;
 mod norm;
+mod pass;
 mod reader;
 mod rope;
 #[cfg(test)]
