@@ -17,7 +17,7 @@ use crate::screen::show_failure;
 /// Reads the command line, runs the command, shows its failure. Wrong usage ends the process with exit code 2.
 #[must_use]
 pub fn main() -> ExitCode {
-    fedshieldd::answer_device_probe();
+    fedshieldd::answer_own_calls();
     fedshieldd::reuse_freed_memory();
     let cli = Cli::parse();
     let json = cli.wants_json();
