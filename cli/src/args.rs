@@ -62,11 +62,11 @@ pub enum Command {
     /// List the finished rounds
     Rounds(rounds::RoundsArgs),
     /// Take no part in rounds that have not started
-    Pause(pause::NoArgs),
+    Pause(pause::WishArgs),
     /// Take part again
-    Resume(pause::NoArgs),
+    Resume(pause::WishArgs),
     /// Stop the daemon in an orderly way
-    Stop(pause::NoArgs),
+    Stop(pause::WishArgs),
     /// Look at data before training on it
     #[command(subcommand)]
     Data(data::DataCommand),
@@ -98,6 +98,7 @@ impl Cli {
     #[must_use]
     pub fn wants_json(&self) -> bool {
         match &self.command {
+            Command::Init(args) => args.json.json,
             Command::Federation(command) => command.json(),
             Command::Invite(args) => args.json.json,
             Command::Join(args) => args.json.json,
@@ -109,6 +110,7 @@ impl Cli {
             Command::Ledger(command) => command.json(),
             Command::Config(command) => command.json(),
             Command::Doctor(args) => args.json.json,
+            Command::Pause(args) | Command::Resume(args) | Command::Stop(args) => args.json.json,
             _ => false,
         }
     }
@@ -154,6 +156,9 @@ mod tests {
             "ledger export ./history",
             "ledger verify ./history/ledger.fsl",
             "config check",
+            "pause --json",
+            "resume --json",
+            "stop --json",
             "demo --members 3 --rounds 2 --data a --data b --data c --json out.json --seq 64 --lr 0.001",
             "demo --data a b c",
             "completions bash",

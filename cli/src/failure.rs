@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
+use fedshield_protocol::hidden::harmless;
 use fedshieldd::control::api::{ApiError, ErrorBody, ErrorCode};
 use fedshieldd::durable::DiskError;
 
@@ -74,7 +75,7 @@ impl Failure {
         self.code.exit_code()
     }
 
-    /// The text for people, without a line end.
+    /// The text for people, without a line end. A reason may come from another organisation's node.
     #[must_use]
     pub fn render(&self, colours: Colours) -> String {
         let mut text = format!("{} {}", colours.bad("error:"), harmless(&self.what));
@@ -96,12 +97,6 @@ impl Failure {
         };
         ErrorBody { error: ApiError { code: self.code, message, hint: self.next.clone() } }
     }
-}
-
-/// Without the characters that a terminal obeys: a reason may come from another organisation's node.
-fn harmless(text: &str) -> String {
-    let shown = |c: char| if c.is_control() && c != '\n' { '\u{fffd}' } else { c };
-    text.chars().map(shown).collect()
 }
 
 impl From<ApiError> for Failure {
@@ -137,9 +132,9 @@ mod tests {
 
     #[test]
     fn a_reason_from_elsewhere_does_not_command_the_terminal() {
-        let failure = Failure::new(ErrorCode::Refused, "no\x1b]0;owned\x07\x1b[2J");
+        let failure = Failure::new(ErrorCode::Refused, "no\x1b]0;owned\x07\x1b[2J\u{202e}");
         let text = failure.render(Colours::none());
-        assert!(!text.contains(['\x1b', '\x07']), "{text:?}");
+        assert!(!text.contains(['\x1b', '\x07', '\u{202e}']), "{text:?}");
         assert!(text.contains("no\u{fffd}]0;owned"), "{text:?}");
     }
 

@@ -17,7 +17,7 @@ use crate::screen::show_failure;
 /// Reads the command line, runs the command, shows its failure. Wrong usage ends the process with exit code 2.
 #[must_use]
 pub fn main() -> ExitCode {
-    fedshieldd::answer_device_probe();
+    fedshieldd::answer_own_calls();
     fedshieldd::reuse_freed_memory();
     let cli = Cli::parse();
     let json = cli.wants_json();
@@ -67,9 +67,9 @@ fn run(cli: &Cli) -> Result<(), Failure> {
                 Command::Members(args) => members::run(args, &home).await,
                 Command::Status(args) => status::run(args, &home).await,
                 Command::Rounds(args) => rounds::run(args, &home).await,
-                Command::Pause(_) => pause::pause(&home).await,
-                Command::Resume(_) => pause::resume(&home).await,
-                Command::Stop(_) => pause::stop(&home).await,
+                Command::Pause(args) => pause::pause(args, &home).await,
+                Command::Resume(args) => pause::resume(args, &home).await,
+                Command::Stop(args) => pause::stop(args, &home).await,
                 Command::Adapter(command) => adapter::run(command, &home).await,
                 Command::Ledger(command) => ledger::run(command, &home).await,
                 Command::Doctor(args) => doctor::run(args, &home).await,

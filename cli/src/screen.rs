@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use fedshield_protocol::hidden::harmless;
 use fedshieldd::control::api::ErrorCode;
 use serde::Serialize;
 
@@ -26,8 +27,10 @@ impl Colours {
         Self(terminal && !set("NO_COLOR") && !dumb)
     }
 
+    /// What is painted may come from elsewhere, so it brings no escape sequences of its own.
     fn paint(self, code: &str, text: &str) -> String {
-        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        let text = harmless(text);
+        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text }
     }
 
     /// Headings.
@@ -143,7 +146,7 @@ impl Screen {
 
     /// A remark on standard error: never part of the answer, nothing happens if nobody can read it.
     pub fn remark(&self, text: &str) {
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        let _ = writeln!(io::stderr().lock(), "{}", harmless(text));
     }
 }
 
@@ -192,6 +195,7 @@ mod tests {
         assert_eq!(Colours::none().bad("no"), "no");
         assert_eq!(Colours(true).bad("no"), "\x1b[31mno\x1b[0m");
         assert_eq!(Colours::detect(false), Colours::none());
+        assert_eq!(Colours(true).bad("\x1b[2J"), "\x1b[31m\u{fffd}[2J\x1b[0m");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Aligned tables for people.
 
+use fedshield_protocol::hidden::harmless_line;
+
 use crate::screen::Colours;
 
 /// On which side of its column a cell stands. Numbers stand on the right.
@@ -32,9 +34,10 @@ impl Table {
         Self { columns, rows: Vec::new() }
     }
 
-    /// Adds a row. Missing cells stay empty, cells past the last heading are dropped.
-    pub fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
-        self.rows.push(cells.into_iter().map(Into::into).collect());
+    /// Adds a row. Missing cells stay empty, cells past the last heading are dropped. Cells are plain text and may come
+    /// from elsewhere: what a terminal would obey is replaced.
+    pub fn row<T: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = T>) {
+        self.rows.push(cells.into_iter().map(|cell| harmless_line(cell.as_ref())).collect());
     }
 
     /// The text, one line for each row, each line ended.
@@ -77,7 +80,8 @@ impl Table {
     }
 }
 
-/// Label and value on each line, values under one another.
+/// Label and value on each line, values under one another. Values may have colours: the caller makes those that come
+/// from elsewhere harmless.
 #[must_use]
 pub fn facts(colours: Colours, list: &[(&str, String)]) -> String {
     let width = list.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
@@ -101,6 +105,16 @@ mod tests {
         assert_eq!(
             table.render(Colours::none()),
             "member      loss  state\nbank      2.3456  done\nhospital    10.1\n"
+        );
+    }
+
+    #[test]
+    fn a_cell_cannot_steer_the_terminal() {
+        let mut table = Table::new(&["name", "x"]);
+        table.row(["ba\u{1b}[1A\nnk\u{202e}", "1"]);
+        assert_eq!(
+            table.render(Colours::none()),
+            "name        x\nba\u{fffd}[1A\u{fffd}nk\u{fffd}  1\n"
         );
     }
 

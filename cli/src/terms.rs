@@ -1,18 +1,17 @@
 //! The terms of a new federation: a preset, changed by flags. A manifest without its members.
 
+mod follows;
 mod server;
 
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use fedshield_protocol::ids::{Digest, Epoch};
-use fedshield_protocol::limits::MAX_MEMBERS;
-use fedshield_protocol::manifest::{
-    Adapter, Algorithm, Deadlines, Encryption, Manifest, Pruning, PruningRule, Real, Training,
-};
+use fedshield_protocol::manifest::{Adapter, Algorithm, Encryption, Manifest, Real, Training};
 use fedshieldd::control::api::ErrorCode;
 
 use crate::failure::Failure;
+use follows::{deadlines, encryption_preset, pruning};
 
 /// A named set of terms to start from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -250,55 +249,6 @@ pub fn terms_from_file(path: &PathBuf) -> Result<Manifest, Failure> {
     Ok(terms)
 }
 
-/// The smallest encryption preset for values of `bits` bits and `members` members: both double from 16 on.
-fn encryption_preset(bits: &str, members: u16) -> Result<String, Failure> {
-    if members > MAX_MEMBERS {
-        return Err(Failure::new(
-            ErrorCode::InvalidRequest,
-            format!("{members} members are too many for one federation"),
-        )
-        .at("--members")
-        .next(format!("split the federation; one holds at most {MAX_MEMBERS}")));
-    }
-    let holds = members.max(16).next_power_of_two();
-    Ok(format!("rlwe-sum/b{bits}/n{holds}"))
-}
-
-/// From 0.2 (or less) to the wanted share, growing over the last four fifths of the run.
-fn pruning(rounds: u64, flags: &TermsFlags) -> Result<Pruning, Failure> {
-    let last = flags.sparsity.unwrap_or(0.5);
-    if !(0.0..=0.95).contains(&last) {
-        return Err(Failure::new(ErrorCode::InvalidRequest, format!("{last} is not a share"))
-            .at("--sparsity")
-            .next("give a number from 0 to 0.95"));
-    }
-    let rule = match flags.pruning {
-        Some(PruningName::Local) => PruningRule::Local,
-        Some(PruningName::Shared) | None => PruningRule::Shared,
-    };
-    Ok(Pruning {
-        rule,
-        initial: real("--sparsity", last.min(0.2))?,
-        last: real("--sparsity", last)?,
-        start_round: rounds / 5,
-        end_round: rounds,
-        explore: real("explore", 0.05)?,
-        memory: real("memory", 0.9)?,
-    })
-}
-
-/// Shares of the round's time. A phase ends sooner when nobody is missing.
-fn deadlines(round_minutes: u64) -> Deadlines {
-    let round_ms = round_minutes * 60_000;
-    Deadlines {
-        commit_ms: round_ms / 2,
-        transfer_ms: round_ms / 4,
-        view_ms: (round_ms / 40).clamp(5_000, 60_000),
-        decrypt_ms: round_ms / 8,
-        round_ms,
-    }
-}
-
 fn positive(flag: &str, value: f64) -> Result<Real, Failure> {
     if value > 0.0 {
         return real(flag, value);
@@ -313,74 +263,4 @@ fn real(flag: &str, value: f64) -> Result<Real, Failure> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn small(members: u16, flags: &TermsFlags) -> Manifest {
-        terms("trial", TermsPreset::Small, members, flags).unwrap()
-    }
-
-    #[test]
-    fn the_encryption_preset_follows_bits_and_members() {
-        assert_eq!(small(4, &TermsFlags::default()).encryption.preset, "rlwe-sum/b16/n16");
-        assert_eq!(small(17, &TermsFlags::default()).encryption.preset, "rlwe-sum/b16/n32");
-        let flags = TermsFlags { bits: Some("8".into()), ..TermsFlags::default() };
-        assert_eq!(small(100, &flags).encryption.preset, "rlwe-sum/b8/n128");
-        let failure = terms("x", TermsPreset::Small, 101, &flags).unwrap_err();
-        assert_eq!(failure.place.as_deref(), Some("--members"));
-    }
-
-    #[test]
-    fn two_members_are_refused() {
-        let failure = terms("x", TermsPreset::Small, 2, &TermsFlags::default()).unwrap_err();
-        assert_eq!(failure.code, ErrorCode::TooFewMembers);
-    }
-
-    #[test]
-    fn flags_change_the_preset_and_what_follows_from_it() {
-        let flags = TermsFlags {
-            rank: Some(4),
-            lr: Some(0.01),
-            steps: Some(5),
-            rounds: Some(20),
-            ..TermsFlags::default()
-        };
-        let terms = small(4, &flags);
-        assert_eq!((terms.adapter.rank, terms.adapter.alpha), (4, 8));
-        assert_eq!(terms.training.learning_rate_final.get(), 0.001);
-        assert_eq!(terms.encryption.clip.get(), 1.0);
-        assert_eq!((terms.pruning.start_round, terms.pruning.end_round), (4, 20));
-    }
-
-    #[test]
-    fn the_papers_pruning_is_a_flag() {
-        assert_eq!(small(4, &TermsFlags::default()).pruning.rule, PruningRule::Shared);
-        let flags = TermsFlags { pruning: Some(PruningName::Local), ..TermsFlags::default() };
-        assert_eq!(small(4, &flags).pruning.rule, PruningRule::Local);
-    }
-
-    #[test]
-    fn numbers_that_make_no_sense_name_their_flag() {
-        for (flags, flag) in [
-            (TermsFlags { lr: Some(-1.0), ..TermsFlags::default() }, "--lr"),
-            (TermsFlags { lr: Some(f64::NAN), ..TermsFlags::default() }, "--lr"),
-            (TermsFlags { clip: Some(0.0), ..TermsFlags::default() }, "--clip"),
-            (TermsFlags { sparsity: Some(1.5), ..TermsFlags::default() }, "--sparsity"),
-        ] {
-            let failure = terms("x", TermsPreset::Small, 4, &flags).unwrap_err();
-            assert_eq!(failure.place.as_deref(), Some(flag));
-        }
-    }
-
-    #[test]
-    fn terms_survive_a_toml_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("terms.toml");
-        let written = terms("paper", TermsPreset::Paper, 30, &TermsFlags::default()).unwrap();
-        std::fs::write(&path, toml::to_string_pretty(&written).unwrap()).unwrap();
-        assert_eq!(terms_from_file(&path).unwrap(), written);
-        std::fs::write(&path, "name = \"x\"\nfoo = 1\n").unwrap();
-        let failure = terms_from_file(&path).unwrap_err();
-        assert!(failure.place.unwrap().contains("terms.toml:"), "{}", failure.what);
-    }
-}
+mod tests;

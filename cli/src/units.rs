@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use fedshield_protocol::hidden::harmless_line;
+
 /// Bytes in decimal units, three digits: `512 B`, `3.38 kB`, `1.20 MB`.
 #[must_use]
 pub fn bytes(count: u64) -> String {
@@ -64,10 +66,10 @@ pub fn short(text: &str) -> String {
     text.chars().take(8).collect()
 }
 
-/// Names in one cell: `bank, farm`, or `-`.
+/// Names in one cell: `bank, farm`, or `-`. They may come from elsewhere.
 #[must_use]
 pub fn names(list: &[String]) -> String {
-    if list.is_empty() { "-".into() } else { list.join(", ") }
+    if list.is_empty() { "-".into() } else { harmless_line(&list.join(", ")) }
 }
 
 /// A count with its noun: `1 member`, `4 members`.

@@ -38,6 +38,8 @@ fn every_kind_of_wrong_input_has_its_exit_code_and_a_next_step() {
         (&["members"], 3),
         (&["rounds"], 3),
         (&["pause"], 3),
+        (&["resume"], 3),
+        (&["stop"], 3),
         (&["federation", "show"], 3),
         (&["federation", "new", "--name", "x"], 3),
         (&["invite"], 3),
@@ -89,6 +91,15 @@ fn a_failure_is_json_where_json_was_asked_for() {
     let body: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
     assert_eq!(body["error"]["code"], "not-running");
     assert!(body["error"]["hint"].as_str().unwrap().contains("`fedshield-cli init`"));
+    let output = cli(folder.path(), &["init", "--name", "a", "--json"]);
+    let body: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(body["error"]["code"], "invalid-request");
+    for command in ["pause", "resume", "stop"] {
+        let output = cli(folder.path(), &[command, "--json"]);
+        assert_eq!(output.status.code(), Some(3), "{command}");
+        let body: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!(body["error"]["code"], "not-running", "{command}");
+    }
     // With a node in the home, the daemon is what is missing.
     assert!(cli(folder.path(), &["init", "--name", "a", "--no-passphrase"]).status.success());
     let output = cli(folder.path(), &["members", "--json"]);
@@ -196,6 +207,21 @@ fn completions_know_the_commands() {
         assert!(output.status.success());
         assert!(stdout(&output).contains("federation"), "{shell}");
     }
+}
+
+/// Only the tokenizer is needed: looking at data takes no longer with a large model.
+#[test]
+fn data_check_reads_no_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/train/assets/base");
+    for name in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
+        std::fs::copy(model.join(name), folder.path().join(name)).unwrap();
+    }
+    std::fs::write(folder.path().join("model.safetensors"), "cut off").unwrap();
+    let line = r#"{"instruction": "Say yes.", "output": "yes"}"#;
+    std::fs::write(folder.path().join("good.jsonl"), line).unwrap();
+    let output = cli(folder.path(), &["data", "check", "good.jsonl", "--model", "."]);
+    assert!(output.status.success(), "{}", stderr(&output));
 }
 
 #[test]

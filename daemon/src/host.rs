@@ -5,6 +5,7 @@
 
 mod collect;
 mod effects;
+mod error;
 mod jobs;
 mod measure;
 mod progress;
@@ -22,12 +23,12 @@ use fedshield_protocol::machine::Machine;
 use fedshield_protocol::object::ObjectRef;
 use tokio::sync::{mpsc, watch};
 
+pub use error::HostError;
 pub use jobs::Cancel;
 pub use progress::ProgressBoard;
 pub use spare::{SpareError, SpareTime};
 
 use crate::control::api::NodeStatus;
-use crate::error_code::ErrorCode;
 use crate::journal::Journal;
 use crate::objects::Objects;
 use crate::pipeline::Pipeline;
@@ -37,39 +38,6 @@ use jobs::{Finished, JobFailure, JobRunner};
 use measure::Measurer;
 use reports::Reports;
 use timers::{Clock, Timers};
-
-/// Why the host has to stop: going on could break a promise to other members.
-#[derive(Debug, thiserror::Error)]
-pub enum HostError {
-    /// The journal cannot take what must be on disk before it is sent.
-    #[error(transparent)]
-    Journal(#[from] crate::journal::JournalError),
-    /// The ledger cannot take a record.
-    #[error(transparent)]
-    Store(#[from] crate::store::StoreError),
-    /// There is no room for what the round needs; every further job would fail as well.
-    #[error("{reason}: the node stops. Make room and start it again: it goes on where it was")]
-    DiskFull {
-        /// What could not be written.
-        reason: String,
-    },
-    /// The network is gone.
-    #[error("the network has stopped")]
-    NetworkGone,
-}
-
-impl HostError {
-    /// The stable name.
-    #[must_use]
-    pub const fn code(&self) -> ErrorCode {
-        match self {
-            Self::Journal(error) => error.code(),
-            Self::Store(error) => error.code(),
-            Self::DiskFull { .. } => ErrorCode::DiskFull,
-            Self::NetworkGone => ErrorCode::Internal,
-        }
-    }
-}
 
 /// What a host is made of.
 pub struct HostParts {

@@ -25,8 +25,14 @@ pub mod program;
 mod randomness;
 mod sealing_keys;
 
-/// To be called first in `main` of every program that runs a node: it may be started again to try a GPU.
-pub use fedshield_train::{answer_device_probe, reuse_freed_memory};
+pub use fedshield_train::reuse_freed_memory;
+
+/// To be called first in `main` of every program that runs a node. It may have been started by a node, to try a GPU or to
+/// end a trainer whose daemon is gone; then this does that and ends the process.
+pub fn answer_own_calls() {
+    fedshield_train::answer_device_probe();
+    pipeline::answer_guard();
+}
 
 /// An error and what it came from, on one line.
 #[must_use]

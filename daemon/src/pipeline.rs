@@ -42,6 +42,7 @@ use fedshield_protocol::object::ObjectRef;
 
 pub use combine::OpenedSum;
 pub use command::CommandSettings;
+pub(crate) use command::answer_guard;
 pub use error::PipelineError;
 pub use evaluate::LossComparison;
 /// Where a member computes.

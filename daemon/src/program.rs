@@ -32,7 +32,7 @@ fn setting(text: &str) -> Result<(String, String), String> {
 /// Reads the arguments and runs the node; the exit code is the error's.
 #[must_use]
 pub fn main() -> ExitCode {
-    crate::answer_device_probe();
+    crate::answer_own_calls();
     crate::reuse_freed_memory();
     let arguments = Arguments::parse();
     let home = arguments.home.map_or_else(Home::from_environment, Home::new);

@@ -7,6 +7,7 @@
 
 pub mod checkers;
 pub mod content;
+mod effects;
 mod faults;
 mod federation;
 mod jobs;

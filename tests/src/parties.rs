@@ -4,11 +4,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, MemberIndex};
+use fedshield_fixtures::{long_deadlines, members, real, terms};
+use fedshield_protocol::ids::{Digest, MemberIndex};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::manifest::{
-    Adapter, Algorithm, Deadlines, Encryption, Manifest, Member, Pruning, PruningRule, Real,
-    ServerOptimizer, Training, ValidManifest,
+    Adapter, Encryption, Manifest, Member, Pruning, Training, ValidManifest,
 };
 use fedshield_protocol::object::ObjectRef;
 use fedshieldd::host::Cancel;
@@ -30,30 +30,17 @@ pub struct Party {
     pub secrets: Arc<SecretStore>,
 }
 
-fn real(value: f64) -> Real {
-    Real::new(value).expect("it is finite")
-}
-
-fn manifest(base_model: Digest, members: u16) -> Manifest {
-    let member = |index: u16| Member {
-        name: format!("m{index}"),
-        identity_key: IdentityKey(
-            ed25519_dalek::SigningKey::from_bytes(&[index as u8 + 1; 32])
-                .verifying_key()
-                .to_bytes(),
-        ),
-        sealing_key: vec![index as u8; fedshield_he::SEALING_PUBLIC_LEN],
-        addresses: vec!["/ip4/127.0.0.1/tcp/1".to_owned()],
-    };
+/// The fixtures' manifest with a model and keys that a pipeline can work with.
+fn manifest(base_model: Digest, count: u16) -> Manifest {
+    let fixture = terms();
+    // Three of four, five of seven.
+    let quorum = count - (count - 1) / 3;
+    let sealing_key = |index: usize| vec![index as u8; fedshield_he::SEALING_PUBLIC_LEN];
+    let member = |(index, member)| Member { sealing_key: sealing_key(index), ..member };
     Manifest {
-        name: "sum".to_owned(),
-        founding_id: Digest([9; 32]),
-        epoch: Epoch(0),
         rounds: 4,
-        // Three of four, five of seven; for both.
-        min_contributors: members - (members - 1) / 3,
-        committee_size: members - (members - 1) / 3,
-        weight_cap: 600,
+        min_contributors: quorum,
+        committee_size: quorum,
         base_model,
         adapter: Adapter {
             rank: 2,
@@ -62,34 +49,18 @@ fn manifest(base_model: Digest, members: u16) -> Manifest {
             first: None,
         },
         training: Training {
-            algorithm: Algorithm::Rolora,
             steps_per_round: 1,
             batch_size: 2,
             sequence_length: 64,
             learning_rate: real(1e-2),
             learning_rate_final: real(1e-3),
-            max_gradient_norm: real(1.0),
-            template: "alpaca".to_owned(),
+            ..fixture.training
         },
-        pruning: Pruning {
-            rule: PruningRule::Shared,
-            initial: real(0.2),
-            last: real(0.5),
-            start_round: 0,
-            end_round: 4,
-            explore: real(0.05),
-            memory: real(0.9),
-        },
-        encryption: Encryption { preset: "rlwe-sum/b16/n16".to_owned(), clip: real(1.0) },
-        server_optimizer: ServerOptimizer::Plain { rate: real(1.0) },
-        deadlines: Deadlines {
-            commit_ms: 60_000,
-            transfer_ms: 60_000,
-            view_ms: 10_000,
-            decrypt_ms: 60_000,
-            round_ms: 300_000,
-        },
-        members: (0..members).map(member).collect(),
+        pruning: Pruning { initial: real(0.2), end_round: 4, ..fixture.pruning },
+        encryption: Encryption { clip: real(1.0), ..fixture.encryption },
+        deadlines: long_deadlines(),
+        members: members(count).into_iter().enumerate().map(member).collect(),
+        ..fixture
     }
 }
 

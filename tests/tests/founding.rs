@@ -35,7 +35,8 @@ impl Making {
     fn restart_owner(&mut self, change: impl FnOnce(&Home)) {
         let owner = &mut self.federation.daemons[OWNER];
         let home = owner.home.clone();
-        self.program.run(&home, ["stop"]).ok();
+        let done = self.program.run(&home, ["stop", "--json"]).ok();
+        assert_eq!(done.trim(), "{}");
         assert_eq!(owner.wait(), Some(0), "{}", owner.tail());
         change(&Home::new(&home));
         self.federation.daemons[OWNER] = Daemon::start_with(&self.program, &home, &[&self.listen]);

@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "fedshield-tests",
         &[
             "fedshield-protocol",
+            "fedshield-fixtures",
             "fedshield-he",
             "fedshield-train",
             "fedshield-net",
@@ -37,17 +38,23 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ("fedshield-net", &["burn", "sled"]),
 ];
 
-/// Name of each of our packages, with its direct dependencies (dev-dependencies left out).
-fn packages() -> BTreeMap<String, BTreeSet<String>> {
+fn list(value: &Value, key: &str) -> Vec<Value> {
+    value[key].as_array().cloned().unwrap_or_default()
+}
+
+fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo metadata runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).expect("metadata is JSON");
-    let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
-    list(&metadata, "packages")
+    serde_json::from_slice(&output.stdout).expect("metadata is JSON")
+}
+
+/// Name of each of our packages, with its direct dependencies (dev-dependencies left out).
+fn packages() -> BTreeMap<String, BTreeSet<String>> {
+    list(&metadata(), "packages")
         .iter()
         .map(|package| {
             let dependencies = list(package, "dependencies")
@@ -96,6 +103,23 @@ fn the_product_has_no_fixtures() {
     for (name, dependencies) in &packages {
         let test_only = ["fedshield-netsim", "fedshield-tests"].contains(&name.as_str());
         assert!(test_only || !dependencies.contains("fedshield-fixtures"), "{name}");
+    }
+}
+
+/// Programs and examples of all packages are built into the same folders: of two with one name, one is lost.
+#[test]
+fn no_two_programs_are_built_into_one_file() {
+    let mut seen = BTreeMap::new();
+    for package in list(&metadata(), "packages") {
+        for target in list(&package, "targets") {
+            for kind in ["bin", "example"] {
+                if list(&target, "kind").contains(&Value::from(kind)) {
+                    let key = (kind, target["name"].to_string());
+                    let other = seen.insert(key, package["name"].clone());
+                    assert_eq!(other, None, "{} of {} has a twin", target["name"], package["name"]);
+                }
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! `doctor`: every pre-flight check of the running daemon, what failed and how to mend it.
 
 use clap::Args;
+use fedshield_protocol::hidden::harmless_line;
 use fedshieldd::control::api::{DoctorView, ErrorCode, Verdict};
 use fedshieldd::home::Home;
 
@@ -41,7 +42,8 @@ fn render(view: &DoctorView, colours: Colours) -> String {
             Verdict::Warning => colours.odd("warning"),
             Verdict::Failed => colours.bad("failed "),
         };
-        text.push_str(&format!("{verdict}  {:width$}  {}\n", check.name, check.message));
+        let message = harmless_line(&check.message);
+        text.push_str(&format!("{verdict}  {:width$}  {message}\n", check.name));
         if let Some(hint) = &check.hint {
             text.push_str(&format!("         {:width$}  {}\n", "", colours.faint(hint)));
         }

@@ -1,20 +1,23 @@
 //! `federation new`, `federation show`, `federation found`: from draft terms to a frozen manifest.
 
+mod render;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use fedshield_protocol::hidden::{first_hidden, harmless};
 use fedshield_protocol::manifest::{Adapter, Manifest};
-use fedshieldd::control::api::{ErrorCode, FederationView, NewFederation};
+use fedshieldd::control::api::{ErrorCode, NewFederation};
 use fedshieldd::home::Home;
 use fedshieldd::offline::{FirstAdapter, OfflineError};
 
-use super::{JsonFlag, word};
+use super::JsonFlag;
 use crate::connection;
 use crate::failure::Failure;
-use crate::screen::{Colours, Screen};
-use crate::table::facts;
+use crate::screen::Screen;
 use crate::terms::{TermsFlags, TermsPreset, terms, terms_from_file};
-use crate::units;
+use render::render;
+pub use render::terms_facts;
 
 /// `federation ...`.
 #[derive(Debug, Subcommand)]
@@ -100,7 +103,7 @@ pub async fn run(command: &FederationCommand, home: &Home) -> Result<(), Failure
         FederationCommand::Show(args) => {
             let view = connection::to(home).federation().await?;
             if args.toml && !args.json.json {
-                return screen.text(&view.toml);
+                return screen.text(&harmless(&view.toml));
             }
             screen.answer(&view, render)
         }
@@ -131,6 +134,7 @@ async fn new(args: &NewArgs, home: &Home, screen: &Screen) -> Result<(), Failure
             Some(first)
         }
     };
+    check_name(&terms.name)?;
     if args.dry_run {
         return screen.answer(&terms, |terms, _| toml_of(terms));
     }
@@ -174,100 +178,24 @@ fn toml_of(terms: &Manifest) -> String {
     toml::to_string_pretty(terms).unwrap_or_else(|error| format!("# {error}\n"))
 }
 
-fn render(view: &FederationView, colours: Colours) -> String {
-    let state = match (view.frozen, view.founded) {
-        (_, true) => colours.good("founded"),
-        (true, false) => colours.odd("frozen, signatures are being collected"),
-        (false, false) => colours.odd("draft, open for members"),
-    };
-    let id = view.summary.id.map_or_else(
-        || format!("{} (founding id)", view.summary.founding_id.short()),
-        |id| id.to_string(),
-    );
-    let mut list = vec![("federation", view.summary.name.clone()), ("state", state), ("id", id)];
-    if let Some(digest) = view.summary.manifest_digest {
-        list.push(("manifest", digest.to_string()));
-    }
-    list.push(("members", units::names(&view.summary.members)));
-    if view.frozen && !view.founded {
-        list.push(("signed", units::names(&view.summary.signed)));
-    }
-    list.extend(terms_facts(&view.manifest));
-    facts(colours, &list)
-}
-
-/// The terms as label and value, for people who have to agree to them.
-#[must_use]
-pub fn terms_facts(terms: &Manifest) -> Vec<(&'static str, String)> {
-    let (training, pruning, adapter) = (&terms.training, &terms.pruning, &terms.adapter);
-    let minutes = |ms: u64| units::seconds(ms as f64 / 1000.0);
-    vec![
-        ("base model", terms.base_model.to_string()),
-        ("rounds", format!("{}, each {} steps", terms.rounds, training.steps_per_round)),
-        (
-            "training",
-            format!(
-                "{}, batch {}, sequence {}, learning rate {} to {}, template {}",
-                word(&training.algorithm),
-                training.batch_size,
-                training.sequence_length,
-                training.learning_rate.get(),
-                training.learning_rate_final.get(),
-                training.template
-            ),
-        ),
-        (
-            "adapter",
-            format!(
-                "rank {}, alpha {}, {}{}",
-                adapter.rank,
-                adapter.alpha,
-                adapter.target_modules.join(" "),
-                adapter.first.map_or_else(String::new, |first| format!(", starts from {first}"))
-            ),
-        ),
-        (
-            "pruning",
-            format!(
-                "{}, {:.0}% to {:.0}%, rounds {} to {}",
-                word(&pruning.rule),
-                pruning.initial.get() * 100.0,
-                pruning.last.get() * 100.0,
-                pruning.start_round,
-                pruning.end_round
-            ),
-        ),
-        ("encryption", terms.encryption.preset.clone()),
-        (
-            "opened sums",
-            match terms.min_contributors {
-                0 => "of a quorum of the members, at least 3".to_owned(),
-                least => format!("of {least} updates or more"),
-            },
-        ),
-        (
-            "committee",
-            match terms.committee_size {
-                0 => "as many members as tolerate a third of faulty ones".to_owned(),
-                size => units::count(u64::from(size), "member"),
-            },
-        ),
-        ("weight cap", units::count(u64::from(terms.weight_cap), "example")),
-        ("round timer", minutes(terms.deadlines.round_ms)),
-    ]
-}
-
 /// A federation's name is shown everywhere, so it must be short and readable.
 ///
 /// # Errors
-/// If it is empty, too long or has control characters.
+/// If it is empty, too long or has characters that nobody sees.
 pub fn check_name(name: &str) -> Result<(), Failure> {
-    if name.trim().is_empty() || name.chars().count() > 64 || name.chars().any(char::is_control) {
-        return Err(Failure::new(ErrorCode::InvalidRequest, format!("{name:?} is not a name"))
-            .at("--name")
-            .next("give 1 to 64 printable characters"));
+    let refuse = |what: String, next: &str| {
+        Err(Failure::new(ErrorCode::InvalidRequest, what).at("--name").next(next))
+    };
+    if name.trim().is_empty() || name.chars().count() > 64 {
+        return refuse(format!("{name:?} is not a name"), "give 1 to 64 characters");
     }
-    Ok(())
+    match first_hidden(name) {
+        Some(hidden) => refuse(
+            format!("the name has {hidden}, a character that nobody sees"),
+            "write it without; typed by hand, it will not be there",
+        ),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -277,9 +205,10 @@ mod tests {
     #[test]
     fn names_are_short_and_printable() {
         assert!(check_name("northern hospitals").is_ok());
-        for name in ["", "  ", "a\nb", &"x".repeat(65)] {
+        for name in ["", "  ", "a\nb", "a\u{200b}b", &"x".repeat(65)] {
             assert!(check_name(name).is_err(), "{name:?}");
         }
+        assert!(check_name("a\u{202e}b").unwrap_err().what.contains("U+202E"));
     }
 
     #[test]
@@ -287,16 +216,5 @@ mod tests {
         let written = terms("t", TermsPreset::Small, 4, &TermsFlags::default()).unwrap();
         let read: Manifest = toml::from_str(&toml_of(&written)).unwrap();
         assert_eq!(read, written);
-    }
-
-    #[test]
-    fn the_terms_name_everything_a_member_agrees_to() {
-        let terms = terms("t", TermsPreset::Paper, 4, &TermsFlags::default()).unwrap();
-        let text = facts(Colours::none(), &terms_facts(&terms));
-        for part in
-            ["rank 32, alpha 64", "batch 16, sequence 512", "0.00005 to 0.000001", "20% to 50%"]
-        {
-            assert!(text.contains(part), "{part} is missing in\n{text}");
-        }
     }
 }

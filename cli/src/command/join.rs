@@ -4,6 +4,7 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::Args;
+use fedshield_protocol::hidden::harmless_line;
 use fedshieldd::control::api::{ErrorCode, InviteRequest, InviteView, JoinRequest, JoinView};
 use fedshieldd::home::Home;
 use fedshieldd::offline::FirstAdapter;
@@ -116,7 +117,8 @@ pub async fn join(args: &JoinArgs, home: &Home) -> Result<(), Failure> {
         format!(
             "joined the draft of `{}`, owned by {}\nnext: when its owner runs `federation found`, this node \
              signs and trains by itself; watch it with `fedshield-cli status --watch`\n",
-            view.terms.name, view.owner
+            harmless_line(&view.terms.name),
+            harmless_line(&view.owner)
         )
     })
 }
@@ -125,8 +127,8 @@ fn render(view: &JoinView, colours: Colours) -> String {
     let members: Vec<String> =
         view.terms.members.iter().map(|member| member.name.clone()).collect();
     let mut list = vec![
-        ("federation", view.terms.name.clone()),
-        ("owner", view.owner.clone()),
+        ("federation", harmless_line(&view.terms.name)),
+        ("owner", harmless_line(&view.owner)),
         ("members so far", units::names(&members)),
         ("terms", view.terms_digest.to_string()),
     ];

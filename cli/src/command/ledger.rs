@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use fedshield_protocol::hidden::harmless_line;
 use fedshield_protocol::ids::Digest;
 use fedshield_protocol::ledger::{self, LedgerError, Summary};
 use fedshield_protocol::manifest::{SignedManifest, ValidManifest};
@@ -262,7 +263,7 @@ fn render(verified: &Verified, colours: Colours) -> String {
         colours,
         &[
             ("ledger", colours.good("verified")),
-            ("federation", format!("{}  {}", verified.name, verified.federation)),
+            ("federation", format!("{}  {}", harmless_line(&verified.name), verified.federation)),
             ("members", units::names(&verified.members)),
             ("rounds", rounds),
             ("adapter", adapter),

@@ -17,7 +17,7 @@ pub mod status;
 
 use clap::Args;
 
-/// `--json`, on everything that reads.
+/// `--json`, on everything that answers.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct JsonFlag {
     /// Answer in JSON (errors too, on standard error)

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use fedshield_protocol::hidden::{harmless, harmless_line};
+
 use super::report::{DemoMember, DemoReport};
 use crate::command::rounds::{ON_THE_WIRE, on_the_wire};
 use crate::command::word;
@@ -161,10 +163,11 @@ fn phases(report: &DemoReport, colours: Colours) -> String {
 
 fn sample(member: &DemoMember) -> Option<String> {
     let sample = member.sample.as_ref()?;
-    let indented = |text: &str| text.trim().replace('\n', "\n           ");
+    // A model says what it likes, escape sequences included.
+    let indented = |text: &str| harmless(text.trim()).replace('\n', "\n           ");
     Some(format!(
         "member     {}\nprompt     {}\nbefore     {}\nafter      {}\n",
-        member.name,
+        harmless_line(&member.name),
         indented(&sample.prompt),
         indented(&sample.before),
         indented(&sample.after)
@@ -173,6 +176,8 @@ fn sample(member: &DemoMember) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use fedshieldd::control::api::Sample;
+
     use super::super::report::{agreed_rounds, tests::outcome, update_ratio};
     use super::*;
 
@@ -202,5 +207,19 @@ mod tests {
         ] {
             assert!(text.contains(part), "`{part}` is missing in\n{text}");
         }
+    }
+    #[test]
+    fn an_answer_cannot_steer_the_terminal() {
+        let mut member = DemoMember::from(outcome("bank", &[1]));
+        member.sample = Some(Sample {
+            prompt: "two\nlines".into(),
+            reference: String::new(),
+            before: "\u{1b}[2J\u{1b}]0;owned\u{7}".into(),
+            after: "yes\u{202e}on".into(),
+        });
+        let text = sample(&member).unwrap();
+        assert!(!text.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{text:?}");
+        assert!(text.contains("prompt     two\n           lines\n"), "{text}");
+        assert!(text.contains("after      yes\u{fffd}on\n"), "{text}");
     }
 }

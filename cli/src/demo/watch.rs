@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 
+use fedshield_protocol::hidden::harmless_line;
 use fedshield_protocol::status::Phase;
 use fedshieldd::control::api::{NodeState, NodeStatus};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -54,7 +55,8 @@ impl Progress {
             if status.last_error != *last {
                 last.clone_from(&status.last_error);
                 if let Some(error) = last {
-                    let line = format!("  {}: {}", status.name, self.colours.odd(error));
+                    let line =
+                        format!("  {}: {}", harmless_line(&status.name), self.colours.odd(error));
                     say(self.bars.as_ref(), &line);
                 }
             }
@@ -169,9 +171,10 @@ fn member_line(status: &NodeStatus, colours: Colours) -> String {
 fn phase_line(status: &NodeStatus) -> String {
     match &status.machine {
         Some(machine) if status.state != NodeState::Done => {
-            format!("round {}  {:10}  {}", machine.round, status.name, word(&machine.phase))
+            let name = harmless_line(&status.name);
+            format!("round {}  {name:10}  {}", machine.round, word(&machine.phase))
         }
-        _ => format!("{}: {}", status.name, word(&status.state)),
+        _ => format!("{}: {}", harmless_line(&status.name), word(&status.state)),
     }
 }
 

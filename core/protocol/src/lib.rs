@@ -16,6 +16,7 @@ pub mod election;
 pub mod event;
 pub mod evidence;
 pub mod hash;
+pub mod hidden;
 pub mod ids;
 pub mod job;
 pub mod journal;

@@ -40,7 +40,7 @@ fn every_founder_must_sign_exactly_this() {
 #[test]
 fn what_is_wrong_is_named() {
     type Change = fn(&mut Manifest);
-    let table: [(&str, Change); 18] = [
+    let table: [(&str, Change); 20] = [
         ("name", |m| m.name.clear()),
         ("rounds", |m| m.rounds = 0),
         ("members", |m| m.members.truncate(2)),
@@ -57,6 +57,8 @@ fn what_is_wrong_is_named() {
         ("encryption.clip", |m| m.encryption.clip = real(0.0)),
         ("deadlines.round_ms", |m| m.deadlines.round_ms = 2_000),
         ("members[3].name", |m| m.members[3].name = "member-1".into()),
+        ("members[1].name", |m| m.members[1].name = "bank\u{200b}".into()),
+        ("training.template", |m| m.training.template = "chat\u{feff}ml".into()),
         ("members[2].identity_key", |m| {
             m.members[2].identity_key = m.members[0].identity_key;
         }),
@@ -73,4 +75,13 @@ fn what_is_wrong_is_named() {
             other => panic!("{field}: {other:?}"),
         }
     }
+}
+
+#[test]
+fn a_name_that_reads_backwards_is_refused_with_the_character() {
+    let mut manifest = manifest(4);
+    manifest.members[2].name = "bank\u{202e}knab".into();
+    let error = ValidManifest::check(manifest).unwrap_err().to_string();
+    assert!(error.contains("members[2].name") && error.contains("U+202E"), "{error}");
+    assert!(!error.contains('\u{202e}'), "{error:?}");
 }

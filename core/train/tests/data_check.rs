@@ -5,6 +5,7 @@ mod fixture;
 use std::path::Path;
 
 use fedshield_train::data::{DataReport, DataSettings};
+use fedshield_train::load::{LoadedModel, open_tokenizer};
 use fedshield_train::text::{Template, TextTokenizer};
 
 fn line(instruction: &str, output: &str) -> String {
@@ -113,4 +114,23 @@ fn a_models_jinja_file_is_its_template() {
     let segments = report.rendered.unwrap().segments;
     assert_eq!(segments[0].text, "user what is sky <end>assistant ");
     assert!(segments[1].labelled && segments[1].text == "blue <end>");
+}
+
+#[test]
+fn a_tokenizer_is_had_without_the_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = fixture::write_model(folder.path());
+    let whole = LoadedModel::open(&model).unwrap().tokenizer;
+    let same = || {
+        let alone = open_tokenizer(&model).unwrap();
+        assert_eq!(alone.encode("what is hot").unwrap(), whole.encode("what is hot").unwrap());
+        assert_eq!((alone.bos, &alone.eos), (whole.bos, &whole.eos));
+        assert_eq!(alone.chat_template, whole.chat_template);
+    };
+    let weights = model.join("model.safetensors");
+    std::fs::write(&weights, "cut").unwrap();
+    same();
+    std::fs::remove_file(&weights).unwrap();
+    same();
+    assert!(LoadedModel::open(&model).is_err());
 }

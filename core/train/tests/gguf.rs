@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use fedshield_train::federated::{AdapterLayout, AdapterSpec, FederatedSettings, GlobalAdapter};
-use fedshield_train::load::{LoadedModel, SafetensorsSource};
+use fedshield_train::load::{LoadedModel, SafetensorsSource, open_tokenizer};
 use fedshield_train::model::{BasePrecision, RopeScaling};
 use fedshield_train::{adapter_logits, cpu};
 
@@ -42,7 +42,8 @@ fn logits_are_those_of_transformers() {
 
 #[test]
 fn tokens_are_those_of_sentencepiece() {
-    let tokenizer = model().tokenizer;
+    let tokenizer = open_tokenizer(&folder().join("llama.gguf")).unwrap();
+    assert_eq!(tokenizer.to_json().unwrap(), model().tokenizer.to_json().unwrap());
     assert_eq!((tokenizer.bos, tokenizer.eos.as_slice()), (Some(1), &[2][..]));
     let text = std::fs::read_to_string(folder().join("texts.json")).unwrap();
     let texts: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use fedshield_protocol::hidden::first_hidden;
 use fedshield_train::ComputeDevice;
 use fedshield_train::model::BasePrecision;
 use serde::{Deserialize, Serialize};
@@ -195,8 +196,11 @@ impl Config {
         if self.name.is_empty() {
             return Err(ConfigError::Missing { key: "name", hint: "the name other members see" });
         }
-        if self.name.len() > MAX_NAME_BYTES || self.name.chars().any(char::is_control) {
-            return range("name", "at most 64 bytes, no control characters");
+        if self.name.len() > MAX_NAME_BYTES {
+            return range("name", "at most 64 bytes");
+        }
+        if let Some(hidden) = first_hidden(&self.name) {
+            return range("name", &format!("without {hidden}, a character that nobody sees"));
         }
         for (key, addresses) in
             [("listen", &self.listen), ("external_addresses", &self.external_addresses)]

@@ -182,6 +182,7 @@ mod tests {
         for (text, environment, expected) in [
             ("name = 3", vec![], "line 1"),
             ("", vec![], "`name` is missing"),
+            ("name = \"a\\u202eb\"", vec![], "U+202E"),
             (
                 "name = \"a\"",
                 vec![("FEDSHIELD_TRAINING_THREADS", "-1")],

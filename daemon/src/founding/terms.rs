@@ -1,6 +1,7 @@
 //! The terms: a manifest without its members. What a founder accepts, and what must come back to be signed.
 
 use fedshield_protocol::hash::Use;
+use fedshield_protocol::hidden::first_hidden;
 use fedshield_protocol::ids::{Digest, IdentityKey};
 use fedshield_protocol::limits::{
     MAX_ADDRESS_BYTES, MAX_ADDRESSES, MAX_NAME_BYTES, MAX_SEALING_KEY_BYTES,
@@ -46,17 +47,12 @@ pub fn same_terms(terms: &Manifest, manifest: &Manifest) -> bool {
 /// Refuses a member entry that would keep the draft from ever becoming a valid manifest.
 pub(super) fn check_member(member: &Member) -> Result<(), String> {
     let text = |what: &str, value: &str, limit: usize| {
-        let good = !value.is_empty()
-            && value.len() <= limit
-            && value.trim() == value
-            && !value.chars().any(char::is_control);
-        if good {
-            Ok(())
-        } else {
-            Err(format!(
-                "{what} must have 1 to {limit} bytes, no control characters, no space around"
-            ))
+        if value.is_empty() || value.len() > limit || value.trim() != value {
+            return Err(format!("{what} must have 1 to {limit} bytes and no space around"));
         }
+        first_hidden(value).map_or(Ok(()), |hidden| {
+            Err(format!("{what} must not have {hidden}, a character that nobody sees"))
+        })
     };
     text("a member's name", &member.name, MAX_NAME_BYTES)?;
     if member.sealing_key.is_empty() || member.sealing_key.len() > MAX_SEALING_KEY_BYTES {
@@ -77,4 +73,26 @@ pub(super) fn is_founding_signature(
 ) -> bool {
     let digest = Use::Signature.digest(&[b"founding", manifest.as_bytes()]);
     verify_ed25519(key, &digest, signature)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_a_character_that_nobody_sees_is_refused_before_it_is_shown() {
+        let member = |name: &str| Member {
+            name: name.into(),
+            identity_key: IdentityKey([1; 32]),
+            sealing_key: vec![1],
+            addresses: vec!["/ip4/192.0.2.1/tcp/7000".into()],
+        };
+        assert_eq!(check_member(&member("Zürich 中心")), Ok(()));
+        for (name, code) in
+            [("a\u{1b}[2J", "U+001B"), ("a\u{202e}b", "U+202E"), ("a\u{200b}", "U+200B")]
+        {
+            let reason = check_member(&member(name)).unwrap_err();
+            assert!(reason.contains(code) && !reason.contains(name), "{reason:?}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The identity file: the ed25519 seed and the key of the secret store, sealed with a passphrase or in clear.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use data_encoding::BASE64;
 use ed25519_dalek::{Signer, SigningKey};
@@ -9,10 +9,9 @@ use fedshield_protocol::ids::IdentityKey;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::Passphrase;
-use super::sealed::{Kdf, RandomError, SealKey};
-use crate::durable::{self, DiskError};
-use crate::error_code::ErrorCode;
+use super::sealed::{Kdf, SealKey};
+use super::{IdentityError, Passphrase};
+use crate::durable;
 
 const FORMAT: &str = "fedshield-identity/1";
 const LIMIT_BYTES: u64 = 64 << 10;
@@ -24,74 +23,6 @@ pub enum Protection {
     Passphrase(Passphrase),
     /// In clear, for trials: whoever reads the file is this node.
     None,
-}
-
-/// Why there is no identity.
-#[derive(Debug, thiserror::Error)]
-pub enum IdentityError {
-    /// None was made yet.
-    #[error("there is no identity at {}", path.display())]
-    Missing {
-        /// Where it should be.
-        path: PathBuf,
-    },
-    /// One is there already; it is never overwritten.
-    #[error("there is an identity at {} already", path.display())]
-    Exists {
-        /// Where.
-        path: PathBuf,
-    },
-    /// An empty passphrase protects nothing.
-    #[error("the passphrase is empty")]
-    EmptyPassphrase,
-    /// Sealed, and no passphrase was given.
-    #[error("{} is sealed with a passphrase, and none was given", path.display())]
-    Locked {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Sealed with another passphrase, or changed.
-    #[error("{} does not open: wrong passphrase, or the file was changed", path.display())]
-    WrongPassphrase {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Not an identity file.
-    #[error("{} is not an identity file: {reason}", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The system gives no randomness.
-    #[error("{0}")]
-    Random(String),
-    /// The disk.
-    #[error(transparent)]
-    Disk(#[from] DiskError),
-}
-
-impl IdentityError {
-    /// The stable name.
-    #[must_use]
-    pub const fn code(&self) -> ErrorCode {
-        match self {
-            Self::Missing { .. } => ErrorCode::NoIdentity,
-            Self::Locked { .. } | Self::WrongPassphrase { .. } | Self::EmptyPassphrase => {
-                ErrorCode::IdentityLocked
-            }
-            Self::Exists { .. } => ErrorCode::WrongState,
-            Self::Malformed { .. } | Self::Random(_) => ErrorCode::Internal,
-            Self::Disk(error) => error.code(),
-        }
-    }
-}
-
-impl From<RandomError> for IdentityError {
-    fn from(error: RandomError) -> Self {
-        Self::Random(error.to_string())
-    }
 }
 
 /// This node's key. Erased when dropped, never shown.
@@ -281,6 +212,7 @@ fn malformed(path: &Path, reason: &str) -> IdentityError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error_code::ErrorCode;
 
     fn passphrase(text: &str) -> Passphrase {
         Passphrase::new(Zeroizing::new(text.to_owned()))

@@ -1,15 +1,16 @@
 //! The object folder: find, read, keep, collect.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use fedshield_protocol::ids::{Digest, Round};
 use fedshield_protocol::object::{CHUNK_SIZE_BYTES, ChunkList, ObjectRef};
 
+use super::inner::{Inner, remove_file};
 use super::sidecar::Sidecar;
 use super::{ObjectStoreError, ObjectWriter, PartialFile};
 use crate::durable::{self, DiskError};
@@ -21,22 +22,6 @@ const CACHED_LISTS: usize = 256;
 #[derive(Debug, Clone)]
 pub struct Objects {
     pub(super) inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-pub(super) struct Inner {
-    folder: PathBuf,
-    /// Objects made or fetched now belong to this round.
-    round: AtomicU64,
-    /// Numbers the files in `new/`.
-    next: AtomicU64,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    fetching: BTreeSet<Digest>,
-    lists: BTreeMap<Digest, Arc<ChunkList>>,
 }
 
 /// What a collection removed.
@@ -54,12 +39,7 @@ impl Objects {
     /// # Errors
     /// What the disk says.
     pub fn open(folder: &Path) -> Result<Self, ObjectStoreError> {
-        let inner = Inner {
-            folder: folder.to_path_buf(),
-            round: AtomicU64::new(0),
-            next: AtomicU64::new(0),
-            state: Mutex::default(),
-        };
+        let inner = Inner::new(folder);
         let new = inner.new_folder();
         if new.exists() {
             fs::remove_dir_all(&new).map_err(|error| DiskError::at(&new, error))?;
@@ -272,70 +252,5 @@ impl Objects {
             objects: all.objects + 1,
             bytes: all.bytes + length,
         }))
-    }
-}
-
-impl Inner {
-    pub(super) fn path(&self, root: &Digest) -> PathBuf {
-        self.folder.join(root.to_string())
-    }
-
-    pub(super) fn partial_path(&self, root: &Digest) -> PathBuf {
-        self.partial_folder().join(root.to_string())
-    }
-
-    pub(super) fn new_path(&self) -> PathBuf {
-        self.new_folder().join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
-    }
-
-    /// Makes the finished file `from` visible under the object's name, on disk when this returns.
-    pub(super) fn publish(&self, from: &Path, list: &ChunkList) -> Result<(), ObjectStoreError> {
-        let path = self.path(&list.object.root);
-        // The list first: an object without one would be unreadable, a list without an object is harmless.
-        let round = Round(self.round.load(Ordering::Relaxed));
-        let kept = Sidecar::read(&path)?.map_or(round, |sidecar| sidecar.round.max(round));
-        Sidecar::new(list, kept).write(&path)?;
-        fs::rename(from, &path).map_err(|error| DiskError::at(&path, error))?;
-        Ok(durable::sync_folder(&self.folder)?)
-    }
-
-    /// Marks a fetch as under way; false if it is already.
-    pub(super) fn begin_fetch(&self, root: Digest) -> bool {
-        self.lock().fetching.insert(root)
-    }
-
-    pub(super) fn end_fetch(&self, root: &Digest) {
-        self.lock().fetching.remove(root);
-    }
-
-    fn new_folder(&self) -> PathBuf {
-        self.folder.join("new")
-    }
-
-    fn partial_folder(&self) -> PathBuf {
-        self.folder.join("partial")
-    }
-
-    /// The files in `folder` that are named by a digest.
-    fn named_files(&self, folder: &Path) -> Result<Vec<(Digest, PathBuf)>, ObjectStoreError> {
-        let entries = fs::read_dir(folder).map_err(|error| DiskError::at(folder, error))?;
-        let named = entries.filter_map(|entry| {
-            let entry = entry.ok()?;
-            Some((entry.file_name().to_str()?.parse().ok()?, entry.path()))
-        });
-        Ok(named.collect())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn remove_file(path: &Path) -> Result<(), ObjectStoreError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(DiskError::at(path, error).into())
-        }
-        _ => Ok(()),
     }
 }

@@ -8,6 +8,7 @@
 //! ```
 
 mod folder;
+mod inner;
 mod partial;
 mod sidecar;
 mod writer;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use fedshield_train::data::{DataReport, DataSettings};
-use fedshield_train::load::LoadedModel;
+use fedshield_train::load::open_tokenizer;
 
 use super::{OfflineError, template};
 
@@ -29,12 +29,12 @@ pub struct DataQuestion {
 /// # Errors
 /// A model or file that cannot be opened. Lines that cannot be used are in the report.
 pub fn check_data(question: &DataQuestion) -> Result<DataReport, OfflineError> {
-    let model = LoadedModel::open(&question.model).map_err(OfflineError::Model)?;
+    let tokenizer = open_tokenizer(&question.model).map_err(OfflineError::Model)?;
     let settings = DataSettings {
-        template: template(question.template.as_deref(), &model)?,
+        template: template(question.template.as_deref(), &tokenizer)?,
         max_length: question.max_length,
         held_out: question.held_out_fraction,
     };
-    DataReport::check(&question.train, &question.held_out, &model.tokenizer, &settings)
+    DataReport::check(&question.train, &question.held_out, &tokenizer, &settings)
         .map_err(OfflineError::Data)
 }

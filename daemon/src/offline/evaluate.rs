@@ -100,7 +100,7 @@ pub struct SampleAnswers {
 /// A model, adapter or line that cannot be used; a loss that is not a finite number.
 pub fn evaluate(question: &EvaluateQuestion) -> Result<EvaluateReport, OfflineError> {
     let model = LoadedModel::open(&question.model).map_err(OfflineError::Model)?;
-    let template = template(question.template.as_deref(), &model)?;
+    let template = template(question.template.as_deref(), &model.tokenizer)?;
     let adapter = PeftAdapter::open(&question.adapter)
         .and_then(|peft| peft.global(&model.config, &plain_settings(&peft)))
         .map_err(OfflineError::Adapter)?;

@@ -9,8 +9,7 @@ use std::path::PathBuf;
 
 use fedshield_train::TrainError;
 use fedshield_train::federated::FederatedSettings;
-use fedshield_train::load::LoadedModel;
-use fedshield_train::text::Template;
+use fedshield_train::text::{Template, TextTokenizer};
 
 pub use data::{DataQuestion, check_data};
 pub use evaluate::{AnswerScore, EvaluateQuestion, EvaluateReport, SampleAnswers, Score, evaluate};
@@ -68,9 +67,9 @@ impl OfflineError {
 }
 
 /// The template of this name; without one the model's own, or the plainest if it has none.
-fn template(name: Option<&str>, model: &LoadedModel) -> Result<Template, OfflineError> {
+fn template(name: Option<&str>, tokenizer: &TextTokenizer) -> Result<Template, OfflineError> {
     let named = name.map_or(Ok(Template::Model), Template::parse);
-    Ok(named.map_err(OfflineError::Template)?.or_plain(&model.tokenizer))
+    Ok(named.map_err(OfflineError::Template)?.or_plain(tokenizer))
 }
 
 /// The settings of a federation that would have this adapter.

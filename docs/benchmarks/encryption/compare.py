@@ -2,8 +2,8 @@
 """`rlwe-sum` beside TenSEAL with the settings of the FedShield-LLM reference code and beside OpenFHE, in one run.
 
     python3.10 -m venv /tmp/venv && /tmp/venv/bin/pip install tenseal==0.3.16 openfhe==1.6.1.0.22.4
-    cargo build --release -p fedshield-he --example measure
-    /tmp/venv/bin/python docs/benchmarks/encryption/compare.py target/release/examples/measure --plot \\
+    cargo build --release -p fedshield-he --example measure_encryption
+    /tmp/venv/bin/python docs/benchmarks/encryption/compare.py target/release/examples/measure_encryption --plot \\
         docs/benchmarks/encryption/compare.svg
 
 (Python 3.10 is what OpenFHE's wheel is built for, and TenSEAL 0.3.16 the newest release for it.) CPU seconds of one core.
@@ -144,7 +144,7 @@ def plot(rows):
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    options.add_argument("program", help="the example `measure`")
+    options.add_argument("program", help="the example `measure_encryption`")
     options.add_argument("--plot", help="write an SVG here")
     options.add_argument("--rounds", type=int, default=5)
     options = options.parse_args()

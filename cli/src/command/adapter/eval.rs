@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use fedshield_protocol::hidden::harmless_line;
 use fedshieldd::config::{BasePrecision, ComputeDevice};
 use fedshieldd::offline::{
     EvaluateQuestion, EvaluateReport, SampleAnswers, Sampling, Score, evaluate,
@@ -147,7 +148,9 @@ fn exact(score: &Score) -> String {
 }
 
 fn shown(sample: &SampleAnswers, colours: Colours) -> String {
-    let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // A model says what it likes, escape sequences included.
+    let one_line =
+        |text: &str| harmless_line(&text.split_whitespace().collect::<Vec<_>>().join(" "));
     let list = [
         ("question", one_line(&sample.question)),
         ("reference", one_line(&sample.reference)),
@@ -155,4 +158,23 @@ fn shown(sample: &SampleAnswers, colours: Colours) -> String {
         ("with adapter", one_line(&sample.adapted)),
     ];
     format!("\n{}", facts(colours, &list))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_cannot_steer_the_terminal() {
+        let sample = SampleAnswers {
+            question: "who\u{202e}?".into(),
+            reference: "a\nb".into(),
+            base: "\u{1b}]0;owned\u{7}".into(),
+            adapted: "\u{9b}2Jyes\u{200b}".into(),
+        };
+        let text = shown(&sample, Colours::none());
+        assert!(!text.contains(['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}', '\u{200b}']), "{text:?}");
+        assert!(text.contains("reference     a b\n"), "{text}");
+        assert!(text.contains("with adapter  \u{fffd}2Jyes\u{fffd}\n"), "{text}");
+    }
 }

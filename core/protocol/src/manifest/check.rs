@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::rules::{Rules, least_committee};
 use super::{Manifest, Member, Real, ServerOptimizer};
+use crate::hidden::first_hidden;
 use crate::limits::{
     MAX_ADDRESS_BYTES, MAX_ADDRESSES, MAX_DEADLINE_MS, MAX_MEMBERS, MAX_NAME_BYTES, MAX_ROUNDS,
     MAX_SEALING_KEY_BYTES, MAX_TARGET_MODULES, MIN_DEADLINE_MS, MIN_MEMBERS,
@@ -235,8 +236,12 @@ fn text(field: &str, value: &str, limit: usize) -> Checked {
     if value.is_empty() || value.len() > limit {
         return wrong(field, format!("{} bytes long", value.len()), format!("1 to {limit} bytes"));
     }
-    if value.trim() != value || value.chars().any(char::is_control) {
-        return wrong(field, format!("{value:?}"), "no control characters, no space at the ends");
+    if value.trim() != value {
+        return wrong(field, format!("{value:?}"), "no space at the ends");
+    }
+    if let Some(hidden) = first_hidden(value) {
+        let remedy = format!("write it without {hidden}, a character that nobody sees");
+        return wrong(field, format!("{value:?}"), remedy);
     }
     Ok(())
 }

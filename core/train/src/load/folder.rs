@@ -41,17 +41,39 @@ struct NamedTemplate {
     template: String,
 }
 
+/// Everything in a folder but the weights.
+struct Described {
+    config: ModelConfig,
+    config_text: String,
+    tokenizer: TextTokenizer,
+    tokenizer_bytes: Vec<u8>,
+}
+
 /// Opens a Hugging Face folder.
 pub(crate) fn open(folder: &Path) -> Result<LoadedModel> {
-    let config_path = folder.join("config.json");
-    let config_text = read(&config_path)?;
-    let mut config = ModelConfig::from_json(&config_text, &config_path)?;
+    let Described { mut config, config_text, tokenizer, tokenizer_bytes } = describe(folder)?;
     let weights = SafetensorsSource::open_folder(folder)?;
     // Older files say tied and still store a head; transformers ignores it, and so do we. Others say
     // untied and store none: then the embedding is all there is.
     if !config.tied_head && !crate::model::TensorSource::contains(&weights, "lm_head.weight") {
         config.tied_head = true;
     }
+    let mut digest = BaseDigest::new();
+    digest.part("config", config_text.as_bytes());
+    digest.part("tokenizer", &tokenizer_bytes);
+    weights.digest_into(&mut digest);
+    Ok(LoadedModel { config, weights: Box::new(weights), tokenizer, digest: digest.finish() })
+}
+
+/// The tokenizer of a folder. Its weights may be missing.
+pub(crate) fn tokenizer(folder: &Path) -> Result<TextTokenizer> {
+    Ok(describe(folder)?.tokenizer)
+}
+
+fn describe(folder: &Path) -> Result<Described> {
+    let config_path = folder.join("config.json");
+    let config_text = read(&config_path)?;
+    let config = ModelConfig::from_json(&config_text, &config_path)?;
     let tokenizer_path = folder.join("tokenizer.json");
     let tokenizer_bytes =
         std::fs::read(&tokenizer_path).map_err(TrainError::io(&tokenizer_path))?;
@@ -76,11 +98,7 @@ pub(crate) fn open(folder: &Path) -> Result<LoadedModel> {
     }
     (tokenizer.bos, tokenizer.eos) = (bos, eos);
     tokenizer.chat_template = chat_template(folder, settings.chat_template)?;
-    let mut digest = BaseDigest::new();
-    digest.part("config", config_text.as_bytes());
-    digest.part("tokenizer", &tokenizer_bytes);
-    weights.digest_into(&mut digest);
-    Ok(LoadedModel { config, weights: Box::new(weights), tokenizer, digest: digest.finish() })
+    Ok(Described { config, config_text, tokenizer, tokenizer_bytes })
 }
 
 impl TokenName {

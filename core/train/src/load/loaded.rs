@@ -8,6 +8,37 @@ use crate::model::{BasePrecision, BaseWeights, Decoder, ModelConfig, TensorSourc
 use crate::text::TextTokenizer;
 use crate::{Result, TrainError};
 
+/// How a model is stored.
+enum Form {
+    Folder,
+    Gguf,
+}
+
+impl Form {
+    fn of(path: &Path) -> Result<Self> {
+        if path.is_dir() {
+            return Ok(Self::Folder);
+        }
+        if !path.exists() {
+            let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+            return Err(TrainError::io(path)(missing));
+        }
+        if path.extension().is_some_and(|extension| extension == "gguf") {
+            return Ok(Self::Gguf);
+        }
+        Err(TrainError::format(path, "neither a Hugging Face folder nor a .gguf file"))
+    }
+}
+
+/// The tokenizer and chat template of the model at `path`, as [`LoadedModel::open`] has them, without reading a weight:
+/// hashing those takes long with large models.
+pub fn open_tokenizer(path: &Path) -> Result<TextTokenizer> {
+    match Form::of(path)? {
+        Form::Folder => super::folder::tokenizer(path),
+        Form::Gguf => super::gguf::tokenizer(path),
+    }
+}
+
 /// A base model: its shape, its tokenizer, and where its weights are read from.
 pub struct LoadedModel {
     /// Shape and switches.
@@ -23,17 +54,10 @@ pub struct LoadedModel {
 impl LoadedModel {
     /// Opens a Hugging Face folder or a `.gguf` file.
     pub fn open(path: &Path) -> Result<Self> {
-        if path.is_dir() {
-            return super::folder::open(path);
+        match Form::of(path)? {
+            Form::Folder => super::folder::open(path),
+            Form::Gguf => super::gguf::open(path),
         }
-        if !path.exists() {
-            let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-            return Err(TrainError::io(path)(missing));
-        }
-        if path.extension().is_some_and(|extension| extension == "gguf") {
-            return super::gguf::open(path);
-        }
-        Err(TrainError::format(path, "neither a Hugging Face folder nor a .gguf file"))
     }
 
     /// Reads the weights, to compute on a device; see [`Decoder::load`].

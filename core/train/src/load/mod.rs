@@ -7,6 +7,6 @@ mod loaded;
 mod safetensors;
 mod writer;
 
-pub use loaded::LoadedModel;
+pub use loaded::{LoadedModel, open_tokenizer};
 pub use safetensors::{SafetensorsSource, save_base, write_safetensors, write_safetensors_f16};
 pub use writer::{Precision, SafetensorsWriter};

@@ -4,17 +4,16 @@ use std::time::Instant;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::attention::AttentionShape;
 use super::batch::Batch;
 use super::config::ModelConfig;
 use super::frozen::{BasePrecision, Frozen};
-use super::layer::{Layer, LayerContext, LayerGradients, LayerSaved};
+use super::layer::{Layer, LayerGradients, LayerSaved};
 use super::linear::{Linear, Wants};
 use super::lora::{LoraLayers, Projection};
 use super::loss::{self, HeadOutcome};
 use super::norm::RmsNorm;
+use super::pass::Pass;
 use super::reader::Reader;
-use super::rope::RopeTable;
 use super::weights::{EMBEDDING, FINAL_NORM, HEAD, TensorSource, layer_name};
 use crate::{Result, TrainError};
 
@@ -262,42 +261,5 @@ impl Decoder {
                 self.config.vocab_size
             ))),
         }
-    }
-}
-
-/// Shapes and tables of one pass over a batch.
-struct Pass<'a> {
-    decoder: &'a Decoder,
-    shape: AttentionShape,
-    rope: RopeTable,
-    wants: Wants,
-}
-
-impl<'a> Pass<'a> {
-    fn new(decoder: &'a Decoder, sequences: usize, len: usize, wants: Wants) -> Self {
-        let config = &decoder.config;
-        let shape = AttentionShape::new(config, sequences, len);
-        let rope = RopeTable::new(config, len, &decoder.device);
-        Self { decoder, shape, rope, wants }
-    }
-
-    fn over(decoder: &'a Decoder, batch: &Batch, wants: Wants) -> Self {
-        let mut pass = Self::new(decoder, batch.sequences, batch.len, wants);
-        pass.shape.starts.clone_from(&batch.starts);
-        pass
-    }
-
-    fn context(&self, layer: usize) -> LayerContext<'_> {
-        let window = self.decoder.config.windows[layer];
-        LayerContext { shape: &self.shape, rope: &self.rope, window, wants: self.wants }
-    }
-
-    /// Forward without keeping anything.
-    fn hidden(&self, ids: &[u32], lora: &LoraLayers) -> Tensor<2> {
-        let mut x = self.decoder.embedding.select(ids);
-        for (index, layer) in self.decoder.layers.iter().enumerate() {
-            x = layer.forward(x, &lora.layers[index], &self.context(index)).0;
-        }
-        x
     }
 }

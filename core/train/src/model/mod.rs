@@ -7,7 +7,6 @@
 mod attention;
 mod batch;
 mod config;
-mod config_json;
 mod decoder;
 mod frozen;
 mod full;
@@ -17,6 +16,7 @@ mod linear;
 mod lora;
 mod loss;
 mod norm;
+mod pass;
 mod reader;
 mod rope;
 #[cfg(test)]

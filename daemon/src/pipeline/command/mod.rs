@@ -10,6 +10,7 @@
 //!
 //! A failed run leaves its folder for the operator; the next one begins with an empty one.
 
+mod guard;
 mod lines;
 mod process;
 mod request;
@@ -27,6 +28,7 @@ use super::PipelineError;
 use super::observer::TrainingStep;
 use crate::durable;
 use crate::host::Cancel;
+pub(crate) use guard::answer as answer_guard;
 use lines::ProgressLine;
 use process::Process;
 use request::Request;

@@ -8,9 +8,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use fedshield_protocol::hidden::is_hidden;
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::CommandSettings;
+use super::{CommandSettings, guard};
 use crate::host::Cancel;
 
 /// Longest line that is kept whole, in bytes; what is longer comes in pieces.
@@ -50,18 +51,18 @@ impl Process<'_> {
         cancel: &Cancel,
         on_line: &mut dyn FnMut(&str) -> bool,
     ) -> Result<(), End> {
-        let mut child = self.start()?;
+        let mut group = self.start()?;
         let (sender, lines) = sync_channel(LINES_WAITING);
-        if let Some(out) = child.stdout.take() {
+        if let Some(out) = group.child.stdout.take() {
             read(out, sender.clone(), Line::Out);
         }
-        if let Some(err) = child.stderr.take() {
+        if let Some(err) = group.child.stderr.take() {
             read(err, sender, Line::Err);
         }
         let mut output = Output { lines, last: VecDeque::new(), on_line };
-        let result = self.wait(&mut child, cancel, &mut output);
+        let result = self.wait(&mut group.child, cancel, &mut output);
         // Also after a good end: children that stayed behind would hold memory or a GPU.
-        end_group(&mut child);
+        group.end();
         let status = result?;
         output.drain();
         if status.success() {
@@ -71,20 +72,30 @@ impl Process<'_> {
         Err(End::Failed(format!("{status}; its last words: {}", last.join(" | "))))
     }
 
-    fn start(&self) -> Result<Child, End> {
+    fn start(&self) -> Result<Group, End> {
         let [program, arguments @ ..] = self.settings.program.as_slice() else {
             return Err(End::Failed("no program is named".to_owned()));
         };
-        Command::new(program)
+        let mut guard = guard::start()
+            .map_err(|error| End::Failed(format!("its guard cannot be started: {error}")))?;
+        let child = Command::new(program)
             .args(arguments)
             .arg(self.argument)
             .current_dir(&self.settings.folder)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .map_err(|error| End::Failed(format!("cannot be started: {error}")))
+            .process_group(guard.as_ref().map_or(0, number))
+            .spawn();
+        match child {
+            Ok(child) => Ok(Group { child, guard }),
+            Err(error) => {
+                if let Some(guard) = &mut guard {
+                    dismiss(guard);
+                }
+                Err(End::Failed(format!("cannot be started: {error}")))
+            }
+        }
     }
 
     fn wait(
@@ -182,7 +193,7 @@ fn read(
                 Ok(_) => {}
             }
             let text = String::from_utf8_lossy(&bytes);
-            let text: String = text.trim_end().chars().filter(|c| !c.is_control()).collect();
+            let text: String = text.trim_end().chars().filter(|c| !is_hidden(*c)).collect();
             if !text.is_empty() && sender.send(kind(text)).is_err() {
                 return;
             }
@@ -190,15 +201,36 @@ fn read(
     });
 }
 
-/// Asks the whole group to end, and ends what does not.
-fn end_group(child: &mut Child) {
-    let group = Pid::from_child(child);
-    // Fails only if nobody is left.
-    let _ = kill_process_group(group, Signal::TERM);
-    let end = Instant::now() + GRACE;
-    while matches!(child.try_wait(), Ok(None)) && Instant::now() < end {
-        std::thread::sleep(TICK);
+/// The program, what it started, and the guard.
+struct Group {
+    child: Child,
+    guard: Option<Child>,
+}
+
+impl Group {
+    /// Asks the whole group to end, and ends what does not.
+    fn end(mut self) {
+        let leader = Pid::from_child(self.guard.as_ref().unwrap_or(&self.child));
+        // Fails only if nobody is left.
+        let _ = kill_process_group(leader, Signal::TERM);
+        let end = Instant::now() + GRACE;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < end {
+            std::thread::sleep(TICK);
+        }
+        let _ = kill_process_group(leader, Signal::KILL);
+        let _ = self.child.wait();
+        if let Some(guard) = &mut self.guard {
+            dismiss(guard);
+        }
     }
-    let _ = kill_process_group(group, Signal::KILL);
-    let _ = child.wait();
+}
+
+fn dismiss(guard: &mut Child) {
+    let _ = guard.kill();
+    let _ = guard.wait();
+}
+
+/// The group that a process leads.
+fn number(leader: &Child) -> i32 {
+    Pid::from_child(leader).as_raw_nonzero().get()
 }

@@ -13,6 +13,7 @@ use std::path::Path;
 use super::digest::BaseDigest;
 use super::loaded::LoadedModel;
 use crate::model::{Family, ModelConfig};
+use crate::text::TextTokenizer;
 use crate::{Result, TrainError};
 use names::GgufSource;
 use reader::{GgufFile, Value};
@@ -20,17 +21,27 @@ use reader::{GgufFile, Value};
 /// Opens a GGUF file.
 pub(crate) fn open(path: &Path) -> Result<LoadedModel> {
     let file = GgufFile::open(path)?;
-    let mut tokenizer = tokenizer::build(&file)?;
+    let tokenizer = tokenizer_of(&file)?;
     let mut config = config(&file)?;
     config.bos_token_id = tokenizer.bos;
     config.eos_token_ids.clone_from(&tokenizer.eos);
-    tokenizer.chat_template =
-        file.get("tokenizer.chat_template").and_then(Value::as_str).map(str::to_owned);
     // One file holds configuration, tokenizer and weights, so its bytes are all three.
     let mut digest = BaseDigest::new();
     digest.part("gguf", file.bytes());
     let weights = Box::new(GgufSource::new(file, &config));
     Ok(LoadedModel { config, weights, tokenizer, digest: digest.finish() })
+}
+
+/// The tokenizer of a GGUF file, from metadata alone.
+pub(crate) fn tokenizer(path: &Path) -> Result<TextTokenizer> {
+    tokenizer_of(&GgufFile::open(path)?)
+}
+
+fn tokenizer_of(file: &GgufFile) -> Result<TextTokenizer> {
+    let mut tokenizer = tokenizer::build(file)?;
+    tokenizer.chat_template =
+        file.get("tokenizer.chat_template").and_then(Value::as_str).map(str::to_owned);
+    Ok(tokenizer)
 }
 
 /// The model's shape, from metadata.

@@ -1,6 +1,6 @@
 //! Measures every stage of a round on this machine.
 //!
-//! `cargo run --release -p fedshield-he --example measure -- --values 1048576 --members 3 --bits 16 --json`
+//! `cargo run --release -p fedshield-he --example measure_encryption -- --values 1048576 --members 3 --bits 16 --json`
 
 #![allow(clippy::print_stdout, reason = "a report is what it is for")]
 #![allow(clippy::unwrap_used, reason = "a measurement that fails has nothing to report")]

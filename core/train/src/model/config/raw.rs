@@ -1,80 +1,12 @@
-//! The shape of a decoder in `config.json`, as transformers writes it.
-
-use std::path::Path;
+//! `config.json` as transformers writes it.
 
 use serde::Deserialize;
 
-use super::config::{Family, ModelConfig, RopeScaling};
-use crate::{Result, TrainError};
+use super::{Family, ModelConfig, RopeScaling};
 
-impl ModelConfig {
-    /// Reads the text of a `config.json`; `path` is only used in errors.
-    pub fn from_json(text: &str, path: &Path) -> Result<Self> {
-        let raw: RawConfig =
-            serde_json::from_str(text).map_err(|e| TrainError::format(path, e.to_string()))?;
-        let config = raw.into_config().map_err(|reason| TrainError::format(path, reason))?;
-        config.check().map_err(|reason| TrainError::format(path, reason))?;
-        Ok(config)
-    }
-
-    /// The `config.json` that makes transformers build the same model.
-    pub fn to_json(&self) -> serde_json::Value {
-        let rope = match self.rope_scaling {
-            None => serde_json::Value::Null,
-            Some(RopeScaling::Linear { factor }) => {
-                serde_json::json!({"rope_type": "linear", "factor": factor})
-            }
-            Some(RopeScaling::Llama3 {
-                factor,
-                low_freq_factor,
-                high_freq_factor,
-                original_max_position,
-            }) => serde_json::json!({
-                "rope_type": "llama3", "factor": factor, "low_freq_factor": low_freq_factor,
-                "high_freq_factor": high_freq_factor,
-                "original_max_position_embeddings": original_max_position,
-            }),
-        };
-        let window = self.windows.iter().flatten().next();
-        let layer_types: Vec<_> = self
-            .windows
-            .iter()
-            .map(|w| if w.is_some() { "sliding_attention" } else { "full_attention" })
-            .collect();
-        let mut json = serde_json::json!({
-            "architectures": [self.family.architecture()],
-            "model_type": self.family.name(),
-            "hidden_size": self.hidden_size,
-            "intermediate_size": self.intermediate_size,
-            "num_hidden_layers": self.layers,
-            "num_attention_heads": self.heads,
-            "num_key_value_heads": self.kv_heads,
-            "head_dim": self.head_dim,
-            "vocab_size": self.vocab_size,
-            "rms_norm_eps": self.rms_norm_eps,
-            "rope_theta": self.rope_theta,
-            "rope_scaling": rope,
-            "max_position_embeddings": self.max_position,
-            "tie_word_embeddings": self.tied_head,
-            "attention_bias": self.qkv_bias && self.output_bias,
-            "mlp_bias": self.mlp_bias,
-            "hidden_act": "silu",
-            "sliding_window": window,
-            "bos_token_id": self.bos_token_id,
-            "eos_token_id": self.eos_token_ids,
-            "torch_dtype": "float32",
-        });
-        if matches!(self.family, Family::Qwen2 | Family::Qwen3) {
-            json["use_sliding_window"] = window.is_some().into();
-            json["layer_types"] = serde_json::json!(layer_types);
-        }
-        json
-    }
-}
-
-/// The fields that we use.
+/// Only what we use.
 #[derive(Deserialize)]
-struct RawConfig {
+pub(super) struct RawConfig {
     model_type: String,
     hidden_size: usize,
     intermediate_size: usize,
@@ -119,7 +51,7 @@ enum OneOrMany {
 }
 
 impl RawConfig {
-    fn into_config(self) -> std::result::Result<ModelConfig, String> {
+    pub(super) fn into_config(self) -> std::result::Result<ModelConfig, String> {
         let family = Family::parse(&self.model_type).ok_or_else(|| {
             format!("model_type {:?} is not one of llama, mistral, qwen2, qwen3", self.model_type)
         })?;

@@ -1,0 +1,124 @@
+//! How a federation and its terms read.
+
+use fedshield_protocol::hidden::harmless_line;
+use fedshield_protocol::manifest::Manifest;
+use fedshieldd::control::api::FederationView;
+
+use super::super::word;
+use crate::screen::Colours;
+use crate::table::facts;
+use crate::units;
+
+/// The draft or manifest as text.
+pub(super) fn render(view: &FederationView, colours: Colours) -> String {
+    let state = match (view.frozen, view.founded) {
+        (_, true) => colours.good("founded"),
+        (true, false) => colours.odd("frozen, signatures are being collected"),
+        (false, false) => colours.odd("draft, open for members"),
+    };
+    let id = view.summary.id.map_or_else(
+        || format!("{} (founding id)", view.summary.founding_id.short()),
+        |id| id.to_string(),
+    );
+    let name = harmless_line(&view.summary.name);
+    let mut list = vec![("federation", name), ("state", state), ("id", id)];
+    if let Some(digest) = view.summary.manifest_digest {
+        list.push(("manifest", digest.to_string()));
+    }
+    list.push(("members", units::names(&view.summary.members)));
+    if view.frozen && !view.founded {
+        list.push(("signed", units::names(&view.summary.signed)));
+    }
+    list.extend(terms_facts(&view.manifest));
+    facts(colours, &list)
+}
+
+/// The terms as label and value, for people who have to agree to them. Before they are signed nobody but their owner has
+/// checked them.
+#[must_use]
+pub fn terms_facts(terms: &Manifest) -> Vec<(&'static str, String)> {
+    let (training, pruning, adapter) = (&terms.training, &terms.pruning, &terms.adapter);
+    let minutes = |ms: u64| units::seconds(ms as f64 / 1000.0);
+    vec![
+        ("base model", terms.base_model.to_string()),
+        ("rounds", format!("{}, each {} steps", terms.rounds, training.steps_per_round)),
+        (
+            "training",
+            format!(
+                "{}, batch {}, sequence {}, learning rate {} to {}, template {}",
+                word(&training.algorithm),
+                training.batch_size,
+                training.sequence_length,
+                training.learning_rate.get(),
+                training.learning_rate_final.get(),
+                harmless_line(&training.template)
+            ),
+        ),
+        (
+            "adapter",
+            format!(
+                "rank {}, alpha {}, {}{}",
+                adapter.rank,
+                adapter.alpha,
+                harmless_line(&adapter.target_modules.join(" ")),
+                adapter.first.map_or_else(String::new, |first| format!(", starts from {first}"))
+            ),
+        ),
+        (
+            "pruning",
+            format!(
+                "{}, {:.0}% to {:.0}%, rounds {} to {}",
+                word(&pruning.rule),
+                pruning.initial.get() * 100.0,
+                pruning.last.get() * 100.0,
+                pruning.start_round,
+                pruning.end_round
+            ),
+        ),
+        ("encryption", harmless_line(&terms.encryption.preset)),
+        (
+            "opened sums",
+            match terms.min_contributors {
+                0 => "of a quorum of the members, at least 3".to_owned(),
+                least => format!("of {least} updates or more"),
+            },
+        ),
+        (
+            "committee",
+            match terms.committee_size {
+                0 => "as many members as tolerate a third of faulty ones".to_owned(),
+                size => units::count(u64::from(size), "member"),
+            },
+        ),
+        ("weight cap", units::count(u64::from(terms.weight_cap), "example")),
+        ("round timer", minutes(terms.deadlines.round_ms)),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terms::{TermsFlags, TermsPreset, terms};
+
+    #[test]
+    fn the_terms_name_everything_a_member_agrees_to() {
+        let terms = terms("t", TermsPreset::Paper, 4, &TermsFlags::default()).unwrap();
+        let text = facts(Colours::none(), &terms_facts(&terms));
+        for part in
+            ["rank 32, alpha 64", "batch 16, sequence 512", "0.00005 to 0.000001", "20% to 50%"]
+        {
+            assert!(text.contains(part), "{part} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn terms_of_others_cannot_steer_the_terminal() {
+        let mut terms = terms("t", TermsPreset::Paper, 4, &TermsFlags::default()).unwrap();
+        terms.training.template = "chatml\u{1b}[2J".into();
+        terms.adapter.target_modules = vec!["q\u{202e}".into()];
+        terms.encryption.preset = "\u{9b}2J\nverified".into();
+        let text = facts(Colours::none(), &terms_facts(&terms));
+        assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{9b}']), "{text:?}");
+        assert!(text.contains("\u{fffd}2J\u{fffd}verified\n"), "{text}");
+    }
+}

@@ -1,0 +1,246 @@
+//! How a status reads: in full, and in one line.
+
+use fedshield_protocol::hidden::harmless_line;
+use fedshield_protocol::ids::MemberIndex;
+use fedshield_protocol::status::Status;
+use fedshieldd::control::api::{HeldOut, NodeState, NodeStatus, Progress};
+
+use super::super::word;
+use super::Pace;
+use crate::screen::Colours;
+use crate::table::{Table, facts};
+use crate::units;
+
+/// The whole status as text.
+#[must_use]
+pub fn render(status: &NodeStatus, pace: &Pace, colours: Colours) -> String {
+    let mut list = vec![
+        (
+            "node",
+            format!(
+                "{}  {}",
+                harmless_line(&status.name),
+                units::short(&status.identity_key.to_string())
+            ),
+        ),
+        ("state", state(status.state, colours)),
+    ];
+    if let Some(federation) = &status.federation {
+        let id = federation.id.unwrap_or(federation.founding_id);
+        list.push((
+            "federation",
+            format!(
+                "{}  {}  epoch {}",
+                harmless_line(&federation.name),
+                id.short(),
+                federation.epoch
+            ),
+        ));
+        list.push(("members", units::names(&federation.members)));
+        let signed = federation.signed.len();
+        if matches!(status.state, NodeState::Founding) {
+            list.push(("signed", format!("{signed} of {}", federation.members.len())));
+        }
+    }
+    if let Some(machine) = &status.machine {
+        list.extend(machine_facts(machine, status, pace, colours));
+    }
+    if let Some(progress) = &status.progress {
+        list.push(("now", progress_text(progress)));
+    }
+    if let Some(held_out) = &status.held_out {
+        list.push(("held-out loss", held_out_text(held_out)));
+    }
+    for line in &status.misbehaviour {
+        list.push(("misbehaviour", colours.bad(line)));
+    }
+    if let Some(error) = &status.last_error {
+        list.push(("last error", colours.bad(error)));
+    }
+    list.push(("listening", units::names(&status.listen)));
+    if let Some(http) = &status.http {
+        list.push(("dashboard", format!("http://{http}/")));
+    }
+    let mut text = facts(colours, &list);
+    if let Some(machine) = &status.machine {
+        text.push('\n');
+        text.push_str(&member_table(machine, status).render(colours));
+    }
+    text
+}
+
+/// `2.4527 after round 7 (-69.6% against the base model's 8.0623)`.
+fn held_out_text(held_out: &HeldOut) -> String {
+    let loss = units::loss(Some(held_out.loss));
+    let against = held_out.base.map_or_else(String::new, |base| {
+        let change = units::change(Some(base), Some(held_out.loss));
+        format!(" ({change} against the base model's {})", units::loss(Some(base)))
+    });
+    format!("{loss} after round {}{against}", held_out.round)
+}
+
+fn machine_facts(
+    machine: &Status,
+    status: &NodeStatus,
+    pace: &Pace,
+    colours: Colours,
+) -> Vec<(&'static str, String)> {
+    let rounds = status.federation.as_ref().map_or(0, |federation| federation.rounds);
+    let mut round = format!("{}, {} of {rounds} applied", machine.round, machine.applied);
+    if machine.view.0 > 0 {
+        round.push_str(&format!(", view {}", machine.view));
+    }
+    if let Some(seconds) = pace.seconds_for(rounds.saturating_sub(machine.applied)) {
+        round.push_str(&format!(", about {} to go", units::seconds(seconds)));
+    }
+    let mut list = vec![("round", round), ("phase", colours.strong(&word(&machine.phase)))];
+    if !machine.waiting_for.is_empty() {
+        list.push(("waiting for", colours.odd(&names(&machine.waiting_for, status))));
+    }
+    let proposer = machine
+        .proposer
+        .map_or_else(String::new, |member| format!("  (proposer {})", names(&[member], status)));
+    list.push(("committee", names(&machine.committee, status) + &proposer));
+    let adapter = machine
+        .adapter
+        .map(|adapter| format!("{}  {}", adapter.root.short(), units::bytes(adapter.length)));
+    list.push(("adapter", adapter.unwrap_or_else(|| "none yet".into())));
+    list.push(("ledger head", machine.head.short()));
+    let dropped: u64 = machine.dropped.values().sum();
+    if dropped > 0 {
+        list.push(("dropped", units::count(dropped, "message")));
+    }
+    list
+}
+
+fn member_table(machine: &Status, status: &NodeStatus) -> Table {
+    let headings = [
+        "member",
+        "reachable",
+        ">round",
+        "committed",
+        "share",
+        ">holds",
+        "report",
+        "answer",
+        "signed",
+    ];
+    let mut table = Table::new(&headings);
+    let tick = |yes: bool| if yes { "yes" } else { "-" }.to_owned();
+    for (index, member) in machine.members.iter().enumerate() {
+        let index = MemberIndex(u16::try_from(index).unwrap_or(u16::MAX));
+        table.row([
+            names(&[index], status),
+            tick(member.reachable),
+            member.round.map_or_else(|| "-".into(), |round| round.to_string()),
+            tick(member.committed),
+            tick(member.share_valid),
+            member.holds.to_string(),
+            tick(member.reported),
+            tick(member.answered),
+            tick(member.signed),
+        ]);
+    }
+    table
+}
+
+/// One line for logs: what changes a person would want to hear of.
+#[must_use]
+pub fn one_line(status: &NodeStatus) -> String {
+    let name = harmless_line(&status.name);
+    let Some(machine) = &status.machine else {
+        return format!("{name}: {}", word(&status.state));
+    };
+    let rounds = status.federation.as_ref().map_or(0, |federation| federation.rounds);
+    let mut line = format!(
+        "{name}: round {} ({} of {rounds} applied), {}",
+        machine.round,
+        machine.applied,
+        word(&machine.phase)
+    );
+    if !machine.waiting_for.is_empty() {
+        line.push_str(&format!(", waiting for {}", names(&machine.waiting_for, status)));
+    }
+    if let Some(progress) = &status.progress {
+        line.push_str(&format!(", {}", progress.phase));
+    }
+    line
+}
+
+/// What a node is busy with: `train 7/10, loss 2.3456, 812 tokens/s`.
+#[must_use]
+pub fn progress_text(progress: &Progress) -> String {
+    let mut text = progress.phase.clone();
+    if progress.steps > 0 {
+        text.push_str(&format!(" {}/{}", progress.step, progress.steps));
+    } else if progress.fraction > 0.0 {
+        text.push_str(&format!(" {:.0}%", progress.fraction * 100.0));
+    }
+    if let Some(loss) = progress.loss {
+        text.push_str(&format!(", loss {}", units::loss(Some(loss))));
+    }
+    if let Some(speed) = progress.tokens_per_second {
+        text.push_str(&format!(", {speed:.0} tokens/s"));
+    }
+    text
+}
+
+/// The names of members, as far as the federation's list has them.
+#[must_use]
+pub fn names(members: &[MemberIndex], status: &NodeStatus) -> String {
+    let known = status.federation.as_ref().map(|federation| federation.members.as_slice());
+    let list: Vec<String> = members
+        .iter()
+        .map(|member| {
+            let name = known.and_then(|names| names.get(member.position()));
+            name.cloned().unwrap_or_else(|| format!("member {member}"))
+        })
+        .collect();
+    units::names(&list)
+}
+
+fn state(state: NodeState, colours: Colours) -> String {
+    match state {
+        NodeState::Idle => "idle: in no federation (`federation new` or `join` comes next)".into(),
+        NodeState::Draft => colours.odd("draft") + ": invite members, then `federation found`",
+        NodeState::Joining => colours.odd("joining") + ": waiting until the owner founds it",
+        NodeState::Founding => colours.odd("founding") + ": waiting for all signatures",
+        NodeState::Active => colours.good("active"),
+        NodeState::Done => colours.good("done") + ": all rounds have an adapter",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_measured_loss_stands_against_the_base_model() {
+        let mut held_out = HeldOut {
+            round: fedshield_protocol::ids::Round(7),
+            loss: 2.4527,
+            base: None,
+            examples: 64,
+            tokens: 3000,
+        };
+        assert_eq!(held_out_text(&held_out), "2.4527 after round 7");
+        held_out.base = Some(8.0623);
+        let text = "2.4527 after round 7 (-69.6% against the base model's 8.0623)";
+        assert_eq!(held_out_text(&held_out), text);
+    }
+
+    #[test]
+    fn progress_says_what_is_known_and_no_more() {
+        let mut progress = Progress {
+            phase: "train".into(),
+            step: 7,
+            steps: 10,
+            loss: Some(2.345_67),
+            tokens_per_second: Some(812.4),
+            fraction: 0.7,
+        };
+        assert_eq!(progress_text(&progress), "train 7/10, loss 2.3457, 812 tokens/s");
+        progress = Progress { steps: 0, loss: None, tokens_per_second: None, ..progress };
+        assert_eq!(progress_text(&progress), "train 70%");
+    }
+}

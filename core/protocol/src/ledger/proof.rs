@@ -1,0 +1,97 @@
+//! Why a record is to be believed: a quorum's signatures, and the certificates of its decisions.
+
+use serde::{Deserialize, Serialize};
+
+use super::{record_digest, set_of};
+use crate::certificate::Certificate;
+use crate::codec::{self, CodecError};
+use crate::ids::Digest;
+use crate::limits::MAX_RECORD_BYTES;
+use crate::message::{Body, Value, VoteKind};
+use crate::record::{CertifiedRecord, Outcome};
+use crate::roster::Roster;
+use crate::sign::Signature;
+
+/// The certificates behind a record. Not signed over, because members may hold different ones for the same decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachments {
+    /// What decided the set.
+    pub set: Certificate,
+    /// What decided the end, and the digest of the key if a sum was opened; `None` after a skip.
+    pub end: Option<(Option<Digest>, Certificate)>,
+}
+
+impl Attachments {
+    /// The canonical bytes.
+    ///
+    /// # Errors
+    /// [`CodecError::TooLong`].
+    pub fn encode(&self) -> Result<Vec<u8>, CodecError> {
+        codec::encode("attachments", self, MAX_RECORD_BYTES)
+    }
+}
+
+pub(super) fn check_signatures(
+    roster: &Roster<'_>,
+    certified: &CertifiedRecord,
+) -> Result<(), String> {
+    let record = &certified.record;
+    let signatures = &certified.signatures;
+    if signatures.len() < usize::from(roster.rules().quorum) {
+        return Err(format!(
+            "{} signatures, fewer than the quorum of {}",
+            signatures.len(),
+            roster.rules().quorum
+        ));
+    }
+    if !signatures.is_sorted_by(|a, b| a.0 < b.0) {
+        return Err("the signatures are not by different members in order".into());
+    }
+    let body = Body::RecordSignature(record_digest(record));
+    for (member, bytes) in signatures {
+        let valid = Signature::from_slice(bytes)
+            .is_some_and(|signature| roster.is_said(record.round, *member, &body, &signature));
+        if !valid {
+            return Err(format!("the signature of member {member} does not verify"));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn check_attachments(
+    roster: &Roster<'_>,
+    certified: &CertifiedRecord,
+) -> Result<(), String> {
+    let record = &certified.record;
+    let attachments: Attachments =
+        codec::decode("attachments", &certified.attachments, MAX_RECORD_BYTES)
+            .map_err(|error| error.to_string())?;
+    let set_value = match set_of(&record.outcome) {
+        Some((set, aggregate)) => Value::Aggregate { set: set.clone(), aggregate: *aggregate },
+        None => Value::Skip,
+    };
+    let end_value = match (&record.outcome, &attachments.end) {
+        (Outcome::Skipped, None) => None,
+        (Outcome::Void { .. }, Some((None, _))) => Some(Value::Void),
+        (Outcome::Applied { sum, .. } | Outcome::Rejected { sum, .. }, Some((Some(key), _))) => {
+            Some(Value::Opened { key: *key, sum: *sum })
+        }
+        _ => return Err("the certificates are not those of its outcome".into()),
+    };
+    let end = attachments.end.as_ref().map(|(_, certificate)| certificate);
+    let pairs = [(Some(set_value), Some(&attachments.set)), (end_value, end)];
+    for (value, certificate) in pairs {
+        let (Some(value), Some(certificate)) = (value, certificate) else { continue };
+        if !certifies(certificate, &value) || !certificate.is_valid(roster, record.round) {
+            return Err(format!("the certificate of the {:?} decision is wrong", value.decision()));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a certificate claims to decide exactly this value.
+pub(crate) fn certifies(certificate: &Certificate, value: &Value) -> bool {
+    certificate.kind == VoteKind::Precommit
+        && certificate.decision == value.decision()
+        && certificate.value == value.id()
+}

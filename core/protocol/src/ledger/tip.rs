@@ -1,0 +1,137 @@
+//! The end of a chain of records, and what may come next.
+
+use super::proof::{check_attachments, check_signatures};
+use super::{record_digest, set_of};
+use crate::hash::Use;
+use crate::ids::{Digest, Round};
+use crate::manifest::ValidManifest;
+use crate::object::ObjectRef;
+use crate::record::{CertifiedRecord, Outcome, Record};
+use crate::roster::Roster;
+
+/// The end of a chain of records: what the next one must follow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tip {
+    /// Digest of the last record; the manifest digest before the first.
+    pub head: Digest,
+    /// The next round.
+    pub round: Round,
+    /// Rounds applied.
+    pub applied: u64,
+    /// The global adapter.
+    pub adapter: Option<ObjectRef>,
+    /// The beacon of the next round.
+    pub beacon: Digest,
+}
+
+impl Tip {
+    /// Before the first record.
+    #[must_use]
+    pub fn start(manifest: &ValidManifest) -> Self {
+        Self {
+            head: manifest.digest(),
+            round: Round(0),
+            applied: 0,
+            adapter: None,
+            beacon: manifest.first_beacon(),
+        }
+    }
+
+    /// The record that ends the next round with `outcome`.
+    #[must_use]
+    pub fn record(
+        &self,
+        manifest: &ValidManifest,
+        outcome: Outcome,
+        adapter: Option<ObjectRef>,
+        nonce: Option<&Digest>,
+    ) -> Record {
+        let applied = self.applied + u64::from(matches!(outcome, Outcome::Applied { .. }));
+        let beacon = match nonce {
+            Some(nonce) => Use::BeaconOpened.digest(&[self.beacon.as_bytes(), nonce.as_bytes()]),
+            None => self.skip_beacon(),
+        };
+        Record {
+            federation: manifest.federation(),
+            manifest: manifest.digest(),
+            epoch: manifest.epoch(),
+            round: self.round,
+            previous: self.head,
+            outcome,
+            adapter,
+            applied,
+            beacon,
+        }
+    }
+
+    /// The beacon after a round that opened nothing.
+    fn skip_beacon(&self) -> Digest {
+        Use::BeaconSkip.digest(&[self.beacon.as_bytes(), &self.round.0.to_le_bytes()])
+    }
+
+    /// The tip after `record`, which has been checked.
+    #[must_use]
+    pub fn after(&self, record: &Record) -> Self {
+        Self {
+            head: record_digest(record),
+            round: record.round.next(),
+            applied: record.applied,
+            adapter: record.adapter,
+            beacon: record.beacon,
+        }
+    }
+
+    /// Checks that `certified` is the next record, signed by a quorum, its certificates included.
+    ///
+    /// # Errors
+    /// What is wrong, for people.
+    pub fn check(&self, roster: &Roster<'_>, certified: &CertifiedRecord) -> Result<(), String> {
+        let record = &certified.record;
+        self.check_chain(roster.manifest(), record)?;
+        self.check_outcome(roster, record)?;
+        check_signatures(roster, certified)?;
+        check_attachments(roster, certified)
+    }
+
+    fn check_chain(&self, manifest: &ValidManifest, record: &Record) -> Result<(), String> {
+        let same = |what: &str, ok: bool| {
+            if ok { Ok(()) } else { Err(format!("{what} does not follow from what came before")) }
+        };
+        same("the federation id", record.federation == manifest.federation())?;
+        same("the manifest digest", record.manifest == manifest.digest())?;
+        same("the epoch", record.epoch == manifest.epoch())?;
+        same("the round", record.round == self.round)?;
+        same("the digest of the previous record", record.previous == self.head)
+    }
+
+    fn check_outcome(&self, roster: &Roster<'_>, record: &Record) -> Result<(), String> {
+        let applied = matches!(record.outcome, Outcome::Applied { .. });
+        if record.applied != self.applied + u64::from(applied) {
+            return Err("the count of applied rounds is wrong".into());
+        }
+        if !applied && record.adapter != self.adapter {
+            return Err("the adapter changed in a round that applied nothing".into());
+        }
+        if applied && record.adapter.is_none_or(|adapter| adapter.check_size().is_err()) {
+            return Err("an applied round names no adapter".into());
+        }
+        let opened = matches!(record.outcome, Outcome::Applied { .. } | Outcome::Rejected { .. });
+        if !opened && record.beacon != self.skip_beacon() {
+            return Err("the beacon is not the one that follows a round without a sum".into());
+        }
+        let Some((set, _)) = set_of(&record.outcome) else { return Ok(()) };
+        let rules = roster.rules();
+        if !set.is_sorted_by(|a, b| a.0 < b.0) || set.iter().any(|(m, _)| m.0 >= rules.member_count)
+        {
+            return Err("the set of updates is not a list of different members".into());
+        }
+        if set.len() < usize::from(rules.min_contributors) {
+            return Err(format!(
+                "the sum has {} updates, fewer than the {} that the manifest asks for",
+                set.len(),
+                rules.min_contributors
+            ));
+        }
+        Ok(())
+    }
+}

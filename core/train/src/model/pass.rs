@@ -1,0 +1,48 @@
+//! One pass over a batch.
+
+use burn::tensor::Tensor;
+
+use super::attention::AttentionShape;
+use super::batch::Batch;
+use super::decoder::Decoder;
+use super::layer::LayerContext;
+use super::linear::Wants;
+use super::lora::LoraLayers;
+use super::rope::RopeTable;
+
+/// Shapes and tables of one pass over a batch.
+pub(super) struct Pass<'a> {
+    decoder: &'a Decoder,
+    shape: AttentionShape,
+    rope: RopeTable,
+    wants: Wants,
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn new(decoder: &'a Decoder, sequences: usize, len: usize, wants: Wants) -> Self {
+        let config = &decoder.config;
+        let shape = AttentionShape::new(config, sequences, len);
+        let rope = RopeTable::new(config, len, &decoder.device);
+        Self { decoder, shape, rope, wants }
+    }
+
+    pub(super) fn over(decoder: &'a Decoder, batch: &Batch, wants: Wants) -> Self {
+        let mut pass = Self::new(decoder, batch.sequences, batch.len, wants);
+        pass.shape.starts.clone_from(&batch.starts);
+        pass
+    }
+
+    pub(super) fn context(&self, layer: usize) -> LayerContext<'_> {
+        let window = self.decoder.config.windows[layer];
+        LayerContext { shape: &self.shape, rope: &self.rope, window, wants: self.wants }
+    }
+
+    /// Forward without keeping anything.
+    pub(super) fn hidden(&self, ids: &[u32], lora: &LoraLayers) -> Tensor<2> {
+        let mut x = self.decoder.embedding.select(ids);
+        for (index, layer) in self.decoder.layers.iter().enumerate() {
+            x = layer.forward(x, &lora.layers[index], &self.context(index)).0;
+        }
+        x
+    }
+}

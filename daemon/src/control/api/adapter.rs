@@ -1,0 +1,58 @@
+//! The common adapter: its export, and how good it is.
+
+use std::path::PathBuf;
+
+use fedshield_protocol::ids::{Digest, Round};
+use serde::{Deserialize, Serialize};
+
+/// `POST /v1/adapter/export`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExportRequest {
+    /// Absolute path of a folder on the daemon's machine; made if missing.
+    pub directory: PathBuf,
+}
+
+/// What was exported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportView {
+    /// Where.
+    pub directory: PathBuf,
+    /// The files in it.
+    pub files: Vec<PathBuf>,
+    /// Root of the exported adapter.
+    pub adapter_digest: Digest,
+    /// After which round.
+    pub round: Round,
+}
+
+/// `POST /v1/evaluate`: held-out loss at this node, nats per token.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Of the frozen model.
+    pub base: f64,
+    /// Of an adapter trained here alone with the same number of steps, if there is one.
+    pub local: Option<f64>,
+    /// Of the global adapter; `None` before the first applied round.
+    pub federated: Option<f64>,
+    /// Held-out examples.
+    pub examples: u64,
+    /// Held-out response tokens.
+    pub tokens: u64,
+    /// One prompt, answered without and with the global adapter.
+    pub sample: Option<Sample>,
+}
+
+/// One prompt and two answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    /// A held-out prompt.
+    pub prompt: String,
+    /// The answer in the data.
+    #[serde(default)]
+    pub reference: String,
+    /// The frozen model's answer.
+    pub before: String,
+    /// The answer with the global adapter.
+    pub after: String,
+}

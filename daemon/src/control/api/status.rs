@@ -1,0 +1,114 @@
+//! Where a node stands.
+
+use fedshield_protocol::ids::{IdentityKey, Round};
+use fedshield_protocol::status::Status;
+use serde::{Deserialize, Serialize};
+
+use super::FederationSummary;
+
+/// How far this node is on its way into and through a federation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeState {
+    /// In no federation.
+    Idle,
+    /// Owner of a draft that others may join.
+    Draft,
+    /// Has asked to join a draft and waits until its owner freezes it.
+    Joining,
+    /// The manifest is frozen; signatures are being collected.
+    Founding,
+    /// In a founded federation; rounds run.
+    Active,
+    /// All rounds of the manifest are done.
+    Done,
+}
+
+/// `GET /v1/status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// The daemon's version.
+    pub version: String,
+    /// This node's name, from its configuration.
+    pub name: String,
+    /// This node's identity.
+    pub identity_key: IdentityKey,
+    /// Multiaddresses that others can dial, with the ports that were really taken.
+    pub listen: Vec<String>,
+    /// Where metrics and dashboard are served, `127.0.0.1:40123`; `None` if switched off.
+    pub http: Option<String>,
+    /// How far this node is.
+    pub state: NodeState,
+    /// The federation or the draft, if any.
+    pub federation: Option<FederationSummary>,
+    /// The protocol machine's own view, once the federation is founded.
+    pub machine: Option<Status>,
+    /// The longest-running work at the moment.
+    pub progress: Option<Progress>,
+    /// The last thing that went wrong and was not repaired by itself, for people. Gone after the next applied round.
+    pub last_error: Option<String>,
+    /// The last measurement of the common adapter on this member's own held-out data; never leaves the node.
+    #[serde(default)]
+    pub held_out: Option<HeldOut>,
+    /// Members whose misbehaviour was proven since the daemon started, and how; the newest last, at most
+    /// [`MAX_MISBEHAVIOUR`].
+    #[serde(default)]
+    pub misbehaviour: Vec<String>,
+}
+
+/// Most entries of [`NodeStatus::misbehaviour`].
+pub const MAX_MISBEHAVIOUR: usize = 16;
+
+impl NodeStatus {
+    /// A node that knows nothing but itself.
+    #[must_use]
+    pub fn starting(name: &str, identity_key: IdentityKey) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            name: name.to_owned(),
+            identity_key,
+            listen: Vec::new(),
+            http: None,
+            state: NodeState::Idle,
+            federation: None,
+            machine: None,
+            progress: None,
+            last_error: None,
+            held_out: None,
+            misbehaviour: Vec::new(),
+        }
+    }
+}
+
+/// Mean losses on a fixed sample of this member's held-out data, nats per response token.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HeldOut {
+    /// The round whose adapter was measured.
+    pub round: Round,
+    /// With that adapter.
+    pub loss: f64,
+    /// Of the frozen model, once measured.
+    pub base: Option<f64>,
+    /// Examples in the sample.
+    pub examples: u64,
+    /// Response tokens in it.
+    pub tokens: u64,
+}
+
+/// Work in progress.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The word for it: `train`, `prune`, `encode`, `encrypt`, `transfer`, `aggregate`, `decrypt`, `combine`,
+    /// `apply`, `load-model`, `evaluate`.
+    pub phase: String,
+    /// Optimiser steps (or blocks, or chunks) done.
+    pub step: u64,
+    /// Of how many; 0 if unknown.
+    pub steps: u64,
+    /// Training loss of the last step, nats per token.
+    pub loss: Option<f64>,
+    /// Training speed.
+    pub tokens_per_second: Option<f64>,
+    /// From 0 to 1.
+    pub fraction: f64,
+}

@@ -1,0 +1,36 @@
+//! Why the host has to stop.
+
+use crate::error_code::ErrorCode;
+
+/// Why the host has to stop: going on could break a promise to other members.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The journal cannot take what must be on disk before it is sent.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::JournalError),
+    /// The ledger cannot take a record.
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+    /// There is no room for what the round needs; every further job would fail as well.
+    #[error("{reason}: the node stops. Make room and start it again: it goes on where it was")]
+    DiskFull {
+        /// What could not be written.
+        reason: String,
+    },
+    /// The network is gone.
+    #[error("the network has stopped")]
+    NetworkGone,
+}
+
+impl HostError {
+    /// The stable name.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Journal(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::DiskFull { .. } => ErrorCode::DiskFull,
+            Self::NetworkGone => ErrorCode::Internal,
+        }
+    }
+}

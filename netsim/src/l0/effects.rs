@@ -1,0 +1,113 @@
+//! What a machine asks for, and how its jobs and fetches end. Effects on the network are in `network`.
+
+use fedshield_protocol::effect::Effect;
+use fedshield_protocol::event::Event;
+use fedshield_protocol::job::{Job, JobId};
+use fedshield_protocol::journal::Entry;
+use fedshield_protocol::object::ObjectRef;
+
+use super::checkers::Fact;
+use super::run::Bug;
+use super::world::{Happening, World};
+
+impl World {
+    pub(super) fn execute(&mut self, index: usize, effect: Effect) {
+        let Some(node) = self.nodes.get_mut(index) else { return };
+        let life = node.life;
+        match effect {
+            Effect::Persist(bytes) => {
+                self.note(index, "persist", &bytes);
+                if let Ok(entry) = Entry::decode(&bytes) {
+                    self.observe(index, &Fact::Noted(entry));
+                }
+                if let Some(node) = self.nodes.get_mut(index) {
+                    node.disk.journal.push(bytes);
+                }
+            }
+            Effect::Append(record) => {
+                self.note(index, "append", record.record.beacon.as_bytes());
+                self.observe(index, &Fact::Recorded(&record));
+                if let Some(node) = self.nodes.get_mut(index) {
+                    node.disk.records.push(*record);
+                }
+            }
+            Effect::Truncate { before } => node
+                .disk
+                .journal
+                .retain(|bytes| Entry::decode(bytes).is_ok_and(|entry| entry.round >= before)),
+            Effect::SetTimer(timer, at) => {
+                let number = node.timers.entry(timer).or_default();
+                *number += 1;
+                let number = *number;
+                let at = at.0.max(self.now + 1);
+                self.schedule(at, Happening::Timer { node: index, life, timer, number });
+            }
+            Effect::CancelTimer(timer) => *node.timers.entry(timer).or_default() += 1,
+            Effect::Start(id, job) => {
+                node.jobs.insert(id.0);
+                self.observe(index, &Fact::Started(&job));
+                let ms = match &job {
+                    Job::Contribute { .. } => self.random.between(200, 1500),
+                    _ => self.random.between(1, 200),
+                };
+                let job = Box::new(job);
+                self.schedule(self.now + ms, Happening::Job { node: index, life, id, job });
+            }
+            Effect::Cancel(id) => {
+                node.jobs.remove(&id.0);
+            }
+            Effect::Ban { member, .. } => self.observe(index, &Fact::Banned(member)),
+            Effect::Publish(status) => {
+                if self.verbose {
+                    let text = format!("{} {:?} view {}", status.round, status.phase, status.view);
+                    self.note(index, &text, &[]);
+                }
+            }
+            other => {
+                if let Effect::Gossip(bytes) | Effect::Send { bytes, .. } = &other {
+                    self.note(index, "say", bytes);
+                }
+                self.execute_network(index, other);
+            }
+        }
+    }
+
+    pub(super) fn end_job(&mut self, index: usize, id: JobId, job: &Job) {
+        let rules = self.federation.rules();
+        let (member_count, threshold) = (rules.member_count, rules.threshold);
+        let used_threshold = self.federation.used.rules().threshold.min(threshold);
+        let resend_spent = self.bug == Some(Bug::SpentResent);
+        let Some(node) = self.nodes.get_mut(index) else { return };
+        if !node.jobs.remove(&id.0) {
+            return;
+        }
+        // One job in fifty fails while the network is bad.
+        let fails = self.now < self.plan.heal_ms && self.plan.loss > 0 && self.random.chance(20);
+        let output = match fails {
+            true => Err("out of luck".to_owned()),
+            false => node.run_job(job, member_count, used_threshold, resend_spent),
+        };
+        match output {
+            Ok(output) => {
+                if let Some(node) = self.nodes.get(index) {
+                    self.checkers.contributed(node, &output);
+                }
+                self.observe(index, &Fact::Ended(job, &output));
+                self.handle(index, Event::JobDone(id, output));
+            }
+            Err(reason) => self.handle(index, Event::JobFailed(id, reason)),
+        }
+    }
+
+    pub(super) fn fetched(&mut self, index: usize, object: ObjectRef, bytes: Option<Vec<u8>>) {
+        let Some(node) = self.nodes.get_mut(index) else { return };
+        node.fetching.remove(&object);
+        match bytes {
+            Some(bytes) => {
+                node.disk.objects.insert(object, bytes);
+                self.handle(index, Event::ObjectReady(object));
+            }
+            None => self.handle(index, Event::ObjectFailed(object)),
+        }
+    }
+}
