@@ -1,6 +1,7 @@
 //! A bounded sample of seeds; the command runs thousands.
 
-use fedshield_netsim::l0::{Federation, Options, Plan, run_seed};
+use fedshield_netsim::l0::{Fault, Federation, Options, Plan, run_seed};
+use fedshield_protocol::ids::MemberIndex;
 
 #[test]
 fn a_hundred_seeds_keep_every_invariant() {
@@ -21,6 +22,21 @@ fn quiet_rounds_are_all_opened() {
         let outcome = run_seed(&federation, 5, &options).unwrap();
         let [applied, rejected, voided, skipped] = outcome.rounds;
         assert_eq!((applied + rejected, voided, skipped), (3, 0, 0), "{members} members");
+    }
+}
+
+/// Without rest after a void round, no round would ever be applied.
+#[test]
+fn a_member_that_spoils_every_sum_it_is_in_does_not_stop_the_federation() {
+    for members in [4, 7, 10] {
+        let federation = Federation::new(members);
+        let plan =
+            Plan { faulty: vec![(MemberIndex(1), Fault::SpoilsSums)], ..Plan::calm(members) };
+        let options = Options { plan: Some(plan), rounds: 40, ..Options::default() };
+        let outcome = run_seed(&federation, 5, &options).unwrap();
+        let [applied, rejected, voided, skipped] = outcome.rounds;
+        assert!(applied >= 3 && voided >= 3, "{members}: {:?}", outcome.rounds);
+        assert_eq!((applied + rejected + voided, skipped), (40, 0), "{members} members");
     }
 }
 

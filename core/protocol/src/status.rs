@@ -42,6 +42,9 @@ pub struct MemberStatus {
     pub reachable: bool,
     /// The last round it said it is in.
     pub round: Option<Round>,
+    /// It contributes nothing this round, because the last one came to nothing.
+    #[serde(default)]
+    pub resting: bool,
     /// Its commitment is here.
     pub committed: bool,
     /// Its share for this member is here and valid.

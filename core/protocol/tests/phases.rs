@@ -221,6 +221,36 @@ fn a_member_that_is_behind_takes_over_records_and_the_adapter() {
     assert_eq!(bench.machine.status().round, Round(4));
 }
 
+/// The last record of the ledger is void: one of four rests.
+#[test]
+fn who_rests_after_a_void_round_is_not_waited_for_and_its_commitment_is_dropped() {
+    let (_, records) = fixture::ledger();
+    let mut bench = Bench::new();
+    bench.records = records;
+    bench.boot();
+    bench.handle(Event::ObjectReady(object(7)));
+    bench.done(|job| matches!(job, Job::Adopt { .. }), JobOutput::Adopted);
+    let key = |job: &Job| matches!(job, Job::MakeSealingKey { round: Round(4) });
+    bench.done(key, JobOutput::SealingKey(vec![5; 32]));
+    bench.begin();
+    let status = bench.machine.status();
+    let rests = |member: &u16| status.members[usize::from(*member)].resting;
+    let (resting, others): (Vec<u16>, Vec<u16>) = (0..4).partition(rests);
+    assert_eq!((resting.len(), resting.contains(&0)), (1, false));
+    bench.hear(resting[0], Body::Commitment(Box::new(update(resting[0] as u8))));
+    let status = bench.machine.status();
+    assert!(status.dropped.keys().any(|reason| reason.contains("rests")), "{:?}", status.dropped);
+    assert!(!status.members[usize::from(resting[0])].committed);
+    assert!(status.waiting_for.iter().all(|member| member.0 != resting[0]));
+    let contribute = |job: &Job| matches!(job, Job::Contribute { .. });
+    bench.done(contribute, JobOutput::Contribution(update(0)));
+    for member in others.into_iter().filter(|member| *member != 0) {
+        assert_eq!(bench.phase(), Phase::Commit);
+        bench.hear(member, Body::Commitment(Box::new(update(member as u8))));
+    }
+    assert_eq!(bench.phase(), Phase::Transfer);
+}
+
 #[test]
 fn a_journal_that_cannot_be_read_or_goes_beyond_the_ledger_silences_its_round() {
     let beyond = Entry::new(Round(2), Note::Reported(vec![])).encode().unwrap();

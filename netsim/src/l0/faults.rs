@@ -19,6 +19,8 @@ pub enum Fault {
     BadShares,
     /// Gives wrong partial decryptions.
     WrongPartial,
+    /// Contributes what nobody can tell from a good update until its sum does not open.
+    SpoilsSums,
 }
 
 /// A crash and the restart after it.
@@ -127,12 +129,13 @@ impl Plan {
             if self.faulty.iter().any(|(m, _)| *m == member) {
                 continue;
             }
-            let fault = match random.below(7) {
+            let fault = match random.below(8) {
                 0 => Fault::Silent,
                 1 | 2 => Fault::Twins,
                 3 => Fault::TwoFaced,
                 4 => Fault::WrongSum,
                 5 => Fault::BadShares,
+                6 => Fault::SpoilsSums,
                 _ => Fault::WrongPartial,
             };
             self.faulty.push((member, fault));

@@ -10,6 +10,9 @@ use super::content::{Content, Vector, is_in_range, key_of, layout_of, nonce_of, 
 use super::faults::Fault;
 use super::node::Node;
 
+/// Vectors numbered from here on let no sum open that they are in.
+const SPOILING: u32 = 1 << 31;
+
 fn digests(set: &[Included]) -> Vec<Digest> {
     set.iter().map(|included| included.commitment).collect()
 }
@@ -75,7 +78,11 @@ impl Node {
         self.disk.salt += 1;
         let side = u64::from(self.side.unwrap_or_default());
         let salt = self.disk.salt * 1000 + u64::from(self.member.0) * 2 + side;
-        let vector = Vector { member: self.member, number: self.disk.vector };
+        let number = match self.fault {
+            Some(Fault::SpoilsSums) => SPOILING + self.disk.salt as u32,
+            _ => self.disk.vector,
+        };
+        let vector = Vector { member: self.member, number };
         let ciphertext = self.put(&Content::Ciphertext { vector, salt });
         let boxes = (0..member_count)
             .map(MemberIndex)
@@ -158,7 +165,8 @@ impl Node {
                 None => return Err("a partial decryption is not here".into()),
             }
         }
-        if good < usize::from(threshold) {
+        let spoiled = vectors.iter().any(|vector| vector.number >= SPOILING);
+        if good < usize::from(threshold) || spoiled {
             return Ok(JobOutput::Combined(Combined::NotYet));
         }
         let sum = sum_of(&vectors);

@@ -133,7 +133,7 @@ fn member_table(machine: &Status, status: &NodeStatus) -> Table {
             names(&[index], status),
             tick(member.reachable),
             member.round.map_or_else(|| "-".into(), |round| round.to_string()),
-            tick(member.committed),
+            if member.resting { "rests".to_owned() } else { tick(member.committed) },
             tick(member.share_valid),
             member.holds.to_string(),
             tick(member.reported),

@@ -22,6 +22,8 @@ pub struct Tip {
     pub adapter: Option<ObjectRef>,
     /// The beacon of the next round.
     pub beacon: Digest,
+    /// The last round decided on a set whose sum came to nothing: void or rejected.
+    pub spoiled: bool,
 }
 
 impl Tip {
@@ -34,6 +36,7 @@ impl Tip {
             applied: 0,
             adapter: None,
             beacon: manifest.first_beacon(),
+            spoiled: false,
         }
     }
 
@@ -78,6 +81,7 @@ impl Tip {
             applied: record.applied,
             adapter: record.adapter,
             beacon: record.beacon,
+            spoiled: matches!(record.outcome, Outcome::Void { .. } | Outcome::Rejected { .. }),
         }
     }
 

@@ -45,6 +45,7 @@ impl Machine {
         MemberStatus {
             reachable: me || peer.is_some_and(|p| p.reachable),
             round: if me { Some(round.number) } else { heard },
+            resting: round.resting.contains(&member),
             committed: round.first.contains_key(&member),
             share_valid: round.has_valid_share_of(member),
             holds: round
@@ -62,7 +63,9 @@ impl Machine {
         let members = || self.config.manifest.members();
         match round.phase {
             Phase::Gather => members().filter(|m| !self.is_present(*m)).collect(),
-            Phase::Commit => members().filter(|m| !round.first.contains_key(m)).collect(),
+            Phase::Commit => members()
+                .filter(|m| !round.first.contains_key(m) && !round.resting.contains(m))
+                .collect(),
             Phase::Transfer => members()
                 .filter(|m| {
                     round.first.contains_key(m) && !round.has_valid_share_of(*m)

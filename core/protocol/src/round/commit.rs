@@ -20,7 +20,8 @@ impl Machine {
         if let Some(phase) = self.decided_elsewhere() {
             return phase;
         }
-        if self.round.own.is_none() && self.has_needed_keys() {
+        let rests = self.round.resting.contains(&self.config.me);
+        if self.round.own.is_none() && !rests && self.has_needed_keys() {
             let job = Job::Contribute {
                 start: self.round.start,
                 sealing_keys: self.peers.iter().map(|peer| peer.key.1.clone()).collect(),
@@ -28,7 +29,9 @@ impl Machine {
             self.start(Tag::Contribute(self.round.number), job);
         }
         self.fetch_updates();
-        let everyone = self.round.first.len() == usize::from(self.config.rules().member_count);
+        let contributors =
+            usize::from(self.config.rules().member_count).saturating_sub(self.round.resting.len());
+        let everyone = self.round.first.len() == contributors;
         if everyone || self.round.clock.commit_over || self.has_reported() {
             return Phase::Transfer;
         }
@@ -104,6 +107,9 @@ impl Machine {
         };
         if self.round.commitments.contains_key(&digest) {
             return;
+        }
+        if self.round.resting.contains(&author) {
+            return self.dropped("commitment: its author rests this round");
         }
         let wanted = self.round.missing.remove(&digest);
         match self.round.first.get(&author).and_then(|first| self.round.commitments.get(first)) {

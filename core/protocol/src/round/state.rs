@@ -73,6 +73,8 @@ pub(crate) struct RoundState {
     pub(crate) phase: Phase,
     pub(crate) start: RoundStart,
     pub(crate) election: Election,
+    /// Members that contribute nothing this round: the last one came to nothing, and nobody knows by whom.
+    pub(crate) resting: BTreeSet<MemberIndex>,
     pub(crate) clock: Clock,
 
     /// Readiness for this round has been said at once.
@@ -141,12 +143,15 @@ impl RoundState {
             rules.member_count,
             rules.committee_size,
         );
+        let resting = if tip.spoiled { election.resting(rules.resting()) } else { &[] };
+        let resting = resting.iter().copied().collect();
         let vote = |decision| Agreement::new(decision, config.me, rules, VotingState::default());
         Self {
             number,
             phase: Phase::Gather,
             start: RoundStart { round: number, applied: tip.applied, beacon: tip.beacon },
             election,
+            resting,
             clock: Clock::default(),
             announced: false,
             own: None,

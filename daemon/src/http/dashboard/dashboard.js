@@ -139,6 +139,7 @@ function showMembers(status) {
     const roles = [];
     if (machine?.committee.includes(index)) roles.push("committee");
     if (machine?.proposer === index) roles.push("proposer");
+    if (it?.resting) roles.push("rests");
     if (machine?.waiting_for.includes(index)) roles.push("awaited");
     const role = node("td", roles.join(", "));
     if (roles.includes("awaited")) role.className = "awaited";
