@@ -158,15 +158,21 @@ impl Daemon {
             let _ = child.kill();
             let _ = child.wait();
         }
-        // The reader ends with the pipe: what was still in it belongs to the log.
-        while let Ok(line) = self.lines.recv() {
-            self.log.push(line);
-        }
+        self.rest_of_log();
     }
 
     /// Waits for the process to end by itself; its exit code.
     pub fn wait(&mut self) -> Option<i32> {
-        self.child.take()?.wait().ok()?.code()
+        let status = self.child.take()?.wait().ok()?;
+        self.rest_of_log();
+        status.code()
+    }
+
+    /// The reader ends with the pipe: what was still in it when the process ended belongs to the log.
+    fn rest_of_log(&mut self) {
+        while let Ok(line) = self.lines.recv() {
+            self.log.push(line);
+        }
     }
 
     /// Waits for the process to end by itself; its exit code, or `None` if it still ran at the limit and was killed.

@@ -24,7 +24,7 @@ pub fn encode(records: &[CertifiedRecord]) -> Result<Vec<u8>, CodecError> {
     Ok(bytes)
 }
 
-/// Reads a ledger; its content is not checked, see [`verify`].
+/// Reads a ledger; its content is not checked, see [`verify`](super::verify).
 ///
 /// # Errors
 /// Names the first record that cannot be read.
