@@ -74,8 +74,10 @@ pub fn harmless_line(text: &str) -> String {
     text.chars().map(visible).collect()
 }
 
+/// Joiners stay in text: Persian, Indian scripts and many emoji are written with them, and they move nothing.
 fn visible(character: char) -> char {
-    if is_hidden(character) { char::REPLACEMENT_CHARACTER } else { character }
+    let joiner = matches!(character, '\u{200c}' | '\u{200d}');
+    if is_hidden(character) && !joiner { char::REPLACEMENT_CHARACTER } else { character }
 }
 
 #[cfg(test)]
@@ -112,6 +114,12 @@ mod tests {
         assert_eq!(first_hidden("bank\u{202e}knab").unwrap().to_string(), "U+202E");
         assert_eq!(first_hidden("bank\u{fe0f}").unwrap().to_string(), "U+FE0F");
         assert_eq!(first_hidden("\u{7}").unwrap().to_string(), "U+0007");
+    }
+
+    #[test]
+    fn text_keeps_its_joiners() {
+        let persian = "می\u{200c}خواهم";
+        assert_eq!(harmless_line(persian), persian);
     }
 
     #[test]
