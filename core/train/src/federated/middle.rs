@@ -28,16 +28,12 @@ pub(super) fn identity(layout: &AdapterLayout) -> Vec<f32> {
 pub(super) fn b_times_r(adapter: &GlobalAdapter) -> Vec<f32> {
     let layout = adapter.layout();
     let rank = layout.rank();
-    let mut product = Vec::with_capacity(layout.len(Factor::B));
+    let mut product = vec![0.0; layout.len(Factor::B)];
     for ((_, b), (_, r)) in layout.ranges(Factor::B).zip(layout.ranges(Factor::R)) {
+        let out = &mut product[b.clone()];
         let (b, r) = (&adapter.values(Factor::B)[b], &adapter.values(Factor::R)[r]);
-        let value = |index: usize| {
-            let (row, column) = (index / rank, index % rank);
-            let terms =
-                (0..rank).map(|k| f64::from(b[row * rank + k]) * f64::from(r[k * rank + column]));
-            terms.sum::<f64>() as f32
-        };
-        product.par_extend((0..b.len()).into_par_iter().map(value));
+        let rows = out.par_chunks_exact_mut(rank).zip(b.par_chunks_exact(rank));
+        rows.for_each(|(out, b)| combine(out, b.iter().copied().zip(r.chunks_exact(rank))));
     }
     product
 }
@@ -46,15 +42,24 @@ pub(super) fn b_times_r(adapter: &GlobalAdapter) -> Vec<f32> {
 pub(crate) fn gradient_of_r(adapter: &GlobalAdapter, gradient: &[f32]) -> Vec<f32> {
     let layout = adapter.layout();
     let rank = layout.rank();
-    let mut product = Vec::with_capacity(layout.len(Factor::R));
-    for (_, range) in layout.ranges(Factor::B) {
-        let (b, gradient) = (&adapter.values(Factor::B)[range.clone()], &gradient[range]);
-        let value = |index: usize| {
-            let (row, column) = (index / rank, index % rank);
-            let rows = b.chunks_exact(rank).zip(gradient.chunks_exact(rank));
-            rows.map(|(b, g)| f64::from(b[row]) * f64::from(g[column])).sum::<f64>() as f32
-        };
-        product.par_extend((0..rank * rank).into_par_iter().map(value));
+    let mut product = vec![0.0; layout.len(Factor::R)];
+    for ((_, b), (_, r)) in layout.ranges(Factor::B).zip(layout.ranges(Factor::R)) {
+        let (b, gradient) = (&adapter.values(Factor::B)[b.clone()], &gradient[b]);
+        let rows = product[r].par_chunks_exact_mut(rank).enumerate();
+        rows.for_each(|(row, out)| {
+            let factors = b.chunks_exact(rank).map(|b| b[row]);
+            combine(out, factors.zip(gradient.chunks_exact(rank)));
+        });
     }
     product
+}
+
+/// The sum of vectors, each times its factor, in their order.
+fn combine<'a>(out: &mut [f32], parts: impl Iterator<Item = (f32, &'a [f32])>) {
+    let mut sum = vec![0f64; out.len()];
+    for (factor, vector) in parts {
+        let terms = vector.iter().map(|value| f64::from(factor) * f64::from(*value));
+        sum.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
+    }
+    out.iter_mut().zip(sum).for_each(|(out, sum)| *out = sum as f32);
 }

@@ -209,14 +209,19 @@ impl LocalMemory {
     /// Reads [`Self::to_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader { rest: bytes, what: "local memory" };
-        if reader.take(8)? != b"FSLOCAL2" {
-            return Err(reader.bad("not a local memory of version 2"));
-        }
+        // Version 1 had no R, and no algorithm that trains it.
+        let has_r = match reader.take(8)? {
+            b"FSLOCAL1" => false,
+            b"FSLOCAL2" => true,
+            _ => return Err(reader.bad("not a local memory of version 1 or 2")),
+        };
         let vector = |reader: &mut Reader<'_>| {
             let len = usize::try_from(reader.u64()?).map_err(|_| reader.bad("too long"))?;
             reader.floats(len)
         };
-        let left_out = [vector(&mut reader)?, vector(&mut reader)?, vector(&mut reader)?];
+        let (a, b) = (vector(&mut reader)?, vector(&mut reader)?);
+        let r = if has_r { vector(&mut reader)? } else { Vec::new() };
+        let left_out = [a, b, r];
         let pending = match reader.byte()? {
             0 => None,
             _ => {

@@ -182,6 +182,13 @@ fn what_is_spent_is_never_sent_again_and_what_is_skipped_is() {
     assert!(memory.spend(7, &mask, &update.values).is_err());
     let restored = LocalMemory::from_bytes(&memory.to_bytes()).unwrap();
     assert!(restored == memory);
+    // An earlier version wrote no R: its file goes on as it was.
+    let (bytes, r) = (memory.to_bytes(), 8 + 4 * global.layout().len(Factor::R));
+    let at = 8 + 16 + 4 * (global.layout().len(Factor::A) + global.layout().len(Factor::B));
+    let old = [b"FSLOCAL1", &bytes[8..at], &bytes[at + r..]].concat();
+    let old = LocalMemory::from_bytes(&old).unwrap();
+    assert_eq!(old.factor(Factor::B), memory.factor(Factor::B));
+    assert_eq!(old.pending_round(), Some(0));
     memory.spend(0, &mask, &update.values).unwrap();
     assert!(memory.factor(Factor::B).iter().all(|e| *e == 0.0));
     assert!(memory.spend(0, &mask, &update.values).is_err());
