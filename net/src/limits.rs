@@ -12,6 +12,13 @@ use fedshield_protocol::object::{CHUNK_SIZE_BYTES, MAX_OBJECT_BYTES};
 pub const MAX_GOSSIP_BYTES: usize = 16 << 10;
 /// What gossipsub adds around an announcement: signature, key, sequence number, topic, tags.
 pub const GOSSIP_ENVELOPE_BYTES: usize = 1 << 10;
+/// How far gossipsub reads beyond a message that is not complete yet. It holds its limit against
+/// all that it has read, not against one message, so the limit must leave room for this; without
+/// it, large announcements that follow each other closely end the stream and are lost.
+pub const GOSSIP_READ_AHEAD_BYTES: usize = 8 << 10;
+/// Announcements that one list of "I have" or "I want" names. Gossipsub takes at most 16 KiB of
+/// such control messages at once, a name takes 34 bytes, and what is longer ends the stream.
+pub const MAX_GOSSIP_NAMES: usize = 400;
 /// The largest message sent to one member.
 pub const MAX_DIRECT_BYTES: usize = 256 << 10;
 /// The largest request of a joiner.
