@@ -1,6 +1,7 @@
 //! Announcements: gossipsub, signed, on one topic per federation.
 
 use fedshield_protocol::ids::Digest;
+use libp2p::PeerId;
 use libp2p::gossipsub::{
     AllowAllSubscriptionFilter, Behaviour, Config, ConfigBuilder, IdentTopic, IdentityTransform,
     MaxCountSubscriptionFilter, Message, MessageAuthenticity, MessageId, ValidationMode,
@@ -23,10 +24,17 @@ pub(crate) fn topic_of(federation: &Digest) -> IdentTopic {
     IdentTopic::new(format!("fedshield/1/{federation}"))
 }
 
-/// Announcements are told apart by what they say, not by who sent them and when: the same bytes
-/// from two members travel once.
-fn content_id(message: &Message) -> MessageId {
-    MessageId::new(blake3::hash(&message.data).as_bytes())
+/// Announcements are told apart by author, number and content. The number makes what an author says
+/// again travel again: a repetition is how lost messages are repaired, and who comes back hears
+/// it. The content makes two announcements under one number, a lie, reach all members.
+fn announcement_id(message: &Message) -> MessageId {
+    let author = message.source.map(PeerId::to_bytes).unwrap_or_default();
+    let mut digest = blake3::Hasher::new();
+    digest.update(&message.sequence_number.unwrap_or_default().to_le_bytes());
+    digest.update(&(author.len() as u64).to_le_bytes());
+    digest.update(&author);
+    digest.update(&message.data);
+    MessageId::new(digest.finalize().as_bytes())
 }
 
 pub(crate) fn behaviour(pair: &Keypair) -> Result<Gossip, StartError> {
@@ -46,7 +54,7 @@ fn config() -> Result<Config, StartError> {
         .validation_mode(ValidationMode::Strict)
         // We look at author and size before anything is passed on.
         .validate_messages()
-        .message_id_fn(content_id)
+        .message_id_fn(announcement_id)
         // What a single message exceeds is found out by us.
         .max_transmit_size(MAX_GOSSIP_BYTES + GOSSIP_ENVELOPE_BYTES + GOSSIP_READ_AHEAD_BYTES)
         .max_control_messages_sent(MAX_GOSSIP_NAMES)

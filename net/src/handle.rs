@@ -85,8 +85,7 @@ impl NetHandle {
         self.call(|reply| Command::SetMembers { federation, members, reply }).await?
     }
 
-    /// Announces `bytes` to all members. The same bytes within
-    /// [`GOSSIP_MEMORY`](crate::limits::GOSSIP_MEMORY) do not travel again, and that is no error.
+    /// Announces `bytes` to all members; said again, they travel again.
     ///
     /// # Errors
     /// [`GossipError`]; in particular when no one is there to hear it.

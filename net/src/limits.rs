@@ -26,8 +26,8 @@ pub const MAX_JOIN_REQUEST_BYTES: usize = 64 << 10;
 /// The largest answer to a joiner.
 pub const MAX_JOIN_REPLY_BYTES: usize = 1 << 20;
 
-/// How long an announcement is remembered, so that it is not passed on twice. The same bytes sent
-/// again after this time travel again.
+/// How long an announcement is remembered, so that it is not passed on twice. Longer than it is
+/// offered to those who may have missed it (3 s), or it would travel for ever.
 pub const GOSSIP_MEMORY: Duration = Duration::from_secs(10);
 /// Announcements that one author may make at once, and per second after that.
 pub const GOSSIP_RATE: Rate = Rate { burst: 400, per_second: 40 };

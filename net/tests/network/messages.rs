@@ -60,6 +60,24 @@ async fn large_announcements_that_follow_each_other_closely_all_arrive() {
     }
 }
 
+/// A heartbeat that has not changed is how a member asks for what it lacks: the repetition must be heard, at once and by
+/// those who knew the speaker before it was started anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_announcement_said_again_is_heard_again() {
+    let (mut alice, mut bob) = (Node::start(1, TCP).await, Node::start(2, TCP).await);
+    connect(&mut [&mut alice, &mut bob]).await;
+    let words = b"I still lack two votes".to_vec();
+    for _ in 0..3 {
+        announce(&bob, words.clone()).await;
+        assert_eq!(alice.expect_gossip(bob.key()).await, words);
+    }
+    bob.handle.shutdown().await;
+    let mut bob = Node::start(2, TCP).await;
+    connect(&mut [&mut alice, &mut bob]).await;
+    announce(&bob, words.clone()).await;
+    assert_eq!(alice.expect_gossip(bob.key()).await, words);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_large_is_an_error_at_once() {
     let node = Node::start(1, TCP).await;
