@@ -54,7 +54,8 @@ impl NetHandle {
         self.local_key
     }
 
-    /// Where we listen, one address for each that was asked for, with real ports.
+    /// Where we listen, with real ports: one address for each that was asked for, and for all
+    /// interfaces (`0.0.0.0`, `::`) one for each that the machine had when the node started.
     #[must_use]
     pub fn listen_addresses(&self) -> &[Multiaddr] {
         &self.listening

@@ -12,7 +12,7 @@ use super::joiner::{Joiner, Next, refused};
 use super::message::{self, Ask, Reply, Request};
 use super::owner::Owner;
 use super::view::to_toml;
-use super::{FoundingError, FoundingView, Invite, JoinPort, terms};
+use super::{FoundingError, FoundingView, Invite, JoinPort, addresses, terms};
 use crate::control::api::{
     FederationView, InviteRequest, InviteView, JoinRequest, JoinView, MemberView, NewFederation,
     NodeState,
@@ -177,7 +177,8 @@ impl Founding {
                 addresses: local.addresses.clone(),
             })
         })?;
-        Ok(InviteView { invite: invite.to_string(), expires_at_s })
+        let (addresses, warning) = (local.addresses.clone(), addresses::warning(&local.addresses));
+        Ok(InviteView { invite: invite.to_string(), expires_at_s, addresses, warning })
     }
 
     /// `POST /v1/join`: fetches the terms; with `accept`, joins under them.
