@@ -126,7 +126,7 @@ fn an_invite_names_addresses_that_others_reach_or_says_that_it_does_not() {
     assert!(!run.ok().contains("warning"), "the answer is the invite alone");
 
     let Some(own) = own_address() else {
-        return println!("skipped: this machine has no address but loopback");
+        return eprintln!("skipped: this machine has no address but loopback");
     };
     making.listen = making.listen.replace("127.0.0.1", "0.0.0.0");
     making.restart_owner(|_| ());

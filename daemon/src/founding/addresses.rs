@@ -69,7 +69,7 @@ mod tests {
     #[test]
     fn an_invite_for_this_machine_only_is_told_apart() {
         let here = "/ip4/127.0.0.1/tcp/7000".to_owned();
-        assert!(warning(&[here.clone()]).unwrap().contains("external_addresses"));
+        assert!(warning(std::slice::from_ref(&here)).unwrap().contains("external_addresses"));
         assert_eq!(warning(&[here, "/ip4/10.0.0.7/tcp/7000".to_owned()]), None);
     }
 }

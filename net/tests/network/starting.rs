@@ -64,7 +64,7 @@ async fn on_all_interfaces_a_node_knows_where_others_reach_it() {
     let route = UdpSocket::bind("0.0.0.0:0").unwrap();
     let own = match route.connect("198.51.100.1:9").and_then(|()| route.local_addr()) {
         Ok(address) if !address.ip().is_loopback() => address.ip(),
-        _ => return println!("skipped: this machine has no address but loopback"),
+        _ => return eprintln!("skipped: this machine has no address but loopback"),
     };
     let listen = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"];
     let config = config(1, &listen, tuning(), Arc::new(MemoryStore::default()));
