@@ -44,8 +44,12 @@ fn host() -> ControlPort {
         while let Some(command) = host.commands.recv().await {
             match command {
                 ControlCommand::Invite(body, reply) => {
-                    let view =
-                        InviteView { invite: "fs1x".into(), expires_at_s: body.expires_s + 1 };
+                    let view = InviteView {
+                        invite: "fs1x".into(),
+                        expires_at_s: body.expires_s + 1,
+                        addresses: vec!["/ip4/10.0.0.7/tcp/7000".into()],
+                        warning: None,
+                    };
                     let _ = reply.send(Ok(view));
                 }
                 ControlCommand::Rounds(reply) => drop(reply.send(Ok(vec![report()]))),

@@ -54,7 +54,8 @@ impl NetHandle {
         self.local_key
     }
 
-    /// Where we listen, one address for each that was asked for, with real ports.
+    /// Where we listen, with real ports: one address for each that was asked for, and for all
+    /// interfaces (`0.0.0.0`, `::`) one for each that the machine had when the node started.
     #[must_use]
     pub fn listen_addresses(&self) -> &[Multiaddr] {
         &self.listening
@@ -85,8 +86,7 @@ impl NetHandle {
         self.call(|reply| Command::SetMembers { federation, members, reply }).await?
     }
 
-    /// Announces `bytes` to all members. The same bytes within
-    /// [`GOSSIP_MEMORY`](crate::limits::GOSSIP_MEMORY) do not travel again, and that is no error.
+    /// Announces `bytes` to all members; said again, they travel again.
     ///
     /// # Errors
     /// [`GossipError`]; in particular when no one is there to hear it.

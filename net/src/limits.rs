@@ -12,6 +12,13 @@ use fedshield_protocol::object::{CHUNK_SIZE_BYTES, MAX_OBJECT_BYTES};
 pub const MAX_GOSSIP_BYTES: usize = 16 << 10;
 /// What gossipsub adds around an announcement: signature, key, sequence number, topic, tags.
 pub const GOSSIP_ENVELOPE_BYTES: usize = 1 << 10;
+/// How far gossipsub reads beyond a message that is not complete yet. It holds its limit against
+/// all that it has read, not against one message, so the limit must leave room for this; without
+/// it, large announcements that follow each other closely end the stream and are lost.
+pub const GOSSIP_READ_AHEAD_BYTES: usize = 8 << 10;
+/// Announcements that one list of "I have" or "I want" names. Gossipsub takes at most 16 KiB of
+/// such control messages at once, a name takes 34 bytes, and what is longer ends the stream.
+pub const MAX_GOSSIP_NAMES: usize = 400;
 /// The largest message sent to one member.
 pub const MAX_DIRECT_BYTES: usize = 256 << 10;
 /// The largest request of a joiner.
@@ -19,8 +26,8 @@ pub const MAX_JOIN_REQUEST_BYTES: usize = 64 << 10;
 /// The largest answer to a joiner.
 pub const MAX_JOIN_REPLY_BYTES: usize = 1 << 20;
 
-/// How long an announcement is remembered, so that it is not passed on twice. The same bytes sent
-/// again after this time travel again.
+/// How long an announcement is remembered, so that it is not passed on twice. Longer than it is
+/// offered to those who may have missed it (3 s), or it would travel for ever.
 pub const GOSSIP_MEMORY: Duration = Duration::from_secs(10);
 /// Announcements that one author may make at once, and per second after that.
 pub const GOSSIP_RATE: Rate = Rate { burst: 400, per_second: 40 };

@@ -1,11 +1,11 @@
 //! What goes wrong while a federation is founded, and how it goes on.
 
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use fedshield_tests::{Daemon, Federation, Program, Terms};
-use fedshieldd::control::api::NodeState;
+use fedshieldd::control::api::{InviteView, NodeState};
 use fedshieldd::home::Home;
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -107,4 +107,37 @@ fn a_node_that_has_signed_asks_again_after_a_refusal() {
     making.restart_owner(|home| std::fs::rename(&kept, home.draft()).expect("it can be put back"));
     making.federation.restart(2);
     making.all_active();
+}
+
+/// The address under which others would see this machine, if it has any but loopback.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    // Sends nothing: it only chooses the way.
+    socket.connect("198.51.100.1:9").ok()?;
+    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_loopback())
+}
+
+#[test]
+fn an_invite_names_addresses_that_others_reach_or_says_that_it_does_not() {
+    let mut making = Making::start(2);
+    making.federation.new_draft(&terms());
+    let owner = making.federation.daemons[OWNER].home.clone();
+    let run = making.program.run(&owner, ["invite"]);
+    assert!(run.err.contains("external_addresses"), "{}", run.err);
+    assert!(!run.ok().contains("warning"), "the answer is the invite alone");
+
+    let Some(own) = own_address() else {
+        return eprintln!("skipped: this machine has no address but loopback");
+    };
+    making.listen = making.listen.replace("127.0.0.1", "0.0.0.0");
+    making.restart_owner(|_| ());
+    let run = making.program.run(&owner, ["invite", "--json"]);
+    assert_eq!(run.err, "");
+    let invite: InviteView = serde_json::from_str(&run.ok()).expect("an invite");
+    assert_eq!(invite.warning, None);
+    let reached = format!("/ip4/{own}/tcp/");
+    assert!(invite.addresses.iter().any(|a| a.starts_with(&reached)), "{:?}", invite.addresses);
+    assert!(!invite.addresses.iter().any(|a| a.contains("/127.")), "{:?}", invite.addresses);
+    let joiner = making.federation.daemons[1].home.clone();
+    making.program.run(&joiner, ["join", "--yes", &invite.invite]).ok();
 }

@@ -64,6 +64,10 @@ pub async fn invite(args: &InviteArgs, home: &Home) -> Result<(), Failure> {
     let view = connection::to(home).invite(&request).await?;
     let screen = Screen::new(args.json.json);
     let quiet = args.quiet;
+    if let Some(warning) = &view.warning {
+        // Beside the answer, so that a script which passes the invite on does not pass this on.
+        screen.remark(&format!("warning: {warning}"));
+    }
     screen.answer(&view, |view: &InviteView, colours| {
         if quiet {
             return format!("{}\n", view.invite);

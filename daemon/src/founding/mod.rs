@@ -7,6 +7,7 @@
 //! A founder speaks to the owner only, over the network's join protocol; each step is on disk before it is told, so
 //! that a crash on either side repeats a step and never contradicts one.
 
+mod addresses;
 mod error;
 mod facade;
 mod invite;
@@ -17,6 +18,7 @@ mod port;
 mod terms;
 mod view;
 
+pub use addresses::announced;
 pub use error::FoundingError;
 pub use facade::{Founding, Local};
 pub use invite::{Invite, InviteError, Token};

@@ -16,7 +16,7 @@ use super::turn::Node;
 use crate::config::{Config, Loaded, TrainerKind};
 use crate::control::api::NodeStatus;
 use crate::control::{ControlHost, ControlPort, ControlServer, control_channel};
-use crate::founding::{Founding, Local};
+use crate::founding::{Founding, Local, announced};
 use crate::home::Home;
 use crate::host::SpareTime;
 use crate::http::{HttpServer, Metrics};
@@ -213,11 +213,7 @@ fn own_entry(
         let mut rng = os_random().map_err(NodeError::Randomness)?;
         sealing_keys::first(secrets, &mut rng)?.public().to_bytes()
     };
-    let addresses = if config.external_addresses.is_empty() {
-        net.listen_addresses().iter().map(ToString::to_string).collect()
-    } else {
-        config.external_addresses.clone()
-    };
+    let addresses = announced(net.listen_addresses(), &config.external_addresses);
     Ok(Member { name: config.name.clone(), identity_key: identity.key(), sealing_key, addresses })
 }
 

@@ -44,8 +44,6 @@ impl Driver {
                 self.counters.gossip.sent(length);
                 Ok(())
             }
-            // It is on its way, from us or from someone else.
-            Err(PublishError::Duplicate) => Ok(()),
             Err(PublishError::NoPeersSubscribedToTopic) => Err(GossipError::NoPeers),
             Err(PublishError::MessageTooLarge) => {
                 Err(GossipError::TooLarge { length, max: MAX_GOSSIP_BYTES })

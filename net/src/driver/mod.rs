@@ -47,6 +47,8 @@ pub(crate) struct Setup {
     pub(crate) counters: Arc<Counters>,
     pub(crate) connected: Arc<Connected>,
     pub(crate) tasks: Tasks,
+    /// What happened in the swarm before this task runs.
+    pub(crate) early: Vec<SwarmEvent<BehaviourEvent>>,
 }
 
 /// The state of the network task.
@@ -67,6 +69,7 @@ pub(crate) struct Driver {
     direct_rate: Buckets<PeerId>,
     gossip_rate: Buckets<PeerId>,
     joins: joins::Joins,
+    early: Vec<SwarmEvent<BehaviourEvent>>,
 }
 
 impl Driver {
@@ -87,11 +90,15 @@ impl Driver {
             direct_rate: Buckets::new(DIRECT_RATE, MAX_MEMBERS),
             gossip_rate: Buckets::new(GOSSIP_RATE, MAX_MEMBERS),
             joins: joins::Joins::new(JOIN_RATE, JOIN_RATE_PER_PEER, MAX_JOIN_BUCKETS),
+            early: setup.early,
         }
     }
 
     /// Runs until it is told to stop, or until nobody can tell it anything.
     pub(crate) async fn run(mut self) {
+        for event in std::mem::take(&mut self.early) {
+            self.on_swarm_event(event);
+        }
         let events = self.events.clone();
         let stopped_by = loop {
             // A daemon that does not read its events stops the network, not the memory.

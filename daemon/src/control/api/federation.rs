@@ -86,6 +86,12 @@ pub struct InviteView {
     pub invite: String,
     /// Seconds since 1970 at which it expires.
     pub expires_at_s: u64,
+    /// Where the invited look for this node.
+    #[serde(default)]
+    pub addresses: Vec<String>,
+    /// Why it may lead nowhere, and what to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// `POST /v1/join`.

@@ -7,7 +7,7 @@ use super::super::joiner::refused;
 use super::super::message::{Ask, Reply};
 use super::super::owner::Owner;
 use super::super::view::to_toml;
-use super::super::{FoundingError, Invite, terms};
+use super::super::{FoundingError, Invite, addresses, terms};
 use super::{Founding, now_s};
 use crate::control::api::{
     FederationView, InviteRequest, InviteView, JoinRequest, JoinView, NewFederation,
@@ -84,7 +84,8 @@ impl Founding {
                 addresses: local.addresses.clone(),
             })
         })?;
-        Ok(InviteView { invite: invite.to_string(), expires_at_s })
+        let (addresses, warning) = (local.addresses.clone(), addresses::warning(&local.addresses));
+        Ok(InviteView { invite: invite.to_string(), expires_at_s, addresses, warning })
     }
 
     /// `POST /v1/join`: fetches the terms; with `accept`, joins under them.
