@@ -125,6 +125,9 @@ fn an_invite_names_addresses_that_others_reach_or_says_that_it_does_not() {
     let run = making.program.run(&owner, ["invite"]);
     assert!(run.err.contains("external_addresses"), "{}", run.err);
     assert!(!run.ok().contains("warning"), "the answer is the invite alone");
+    // The checks before a first round say the same.
+    let doctor = making.program.run(&owner, ["doctor"]);
+    assert!(doctor.out.contains("only this machine"), "{}", doctor.out);
 
     let Some(own) = own_address() else {
         return eprintln!("skipped: this machine has no address but loopback");
@@ -138,6 +141,8 @@ fn an_invite_names_addresses_that_others_reach_or_says_that_it_does_not() {
     let reached = format!("/ip4/{own}/tcp/");
     assert!(invite.addresses.iter().any(|a| a.starts_with(&reached)), "{:?}", invite.addresses);
     assert!(!invite.addresses.iter().any(|a| a.contains("/127.")), "{:?}", invite.addresses);
+    let doctor = making.program.run(&owner, ["doctor"]);
+    assert!(doctor.out.contains(&format!("others are told /ip4/{own}")), "{}", doctor.out);
     let joiner = making.federation.daemons[1].home.clone();
     making.program.run(&joiner, ["join", "--yes", &invite.invite]).ok();
 }

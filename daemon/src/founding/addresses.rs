@@ -20,10 +20,16 @@ pub fn announced(listening: &[Multiaddr], external: &[String]) -> Vec<String> {
     addresses.into_iter().take(MAX_ADDRESSES).map(|(_, address)| address.to_string()).collect()
 }
 
+/// Whether none of `addresses` is of use to another machine.
+#[must_use]
+pub fn are_only_here(addresses: &[String]) -> bool {
+    let reach = |text: &String| text.parse().map_or(Reach::Machine, |a: Multiaddr| reach_of(&a));
+    addresses.iter().all(|address| reach(address) == Reach::Machine)
+}
+
 /// What is wrong with an invite that carries `addresses`.
 pub(super) fn warning(addresses: &[String]) -> Option<String> {
-    let reach = |text: &String| text.parse().map_or(Reach::Machine, |a: Multiaddr| reach_of(&a));
-    addresses.iter().all(|address| reach(address) == Reach::Machine).then(|| {
+    are_only_here(addresses).then(|| {
         format!(
             "only this machine can use this invite, because it carries no other address than {}; for members elsewhere \
              set `external_addresses` in config.toml to an address that they can dial (or `listen` to one of this \

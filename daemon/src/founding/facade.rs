@@ -89,6 +89,12 @@ impl Founding {
         Ok(founding)
     }
 
+    /// Where others are told to find this node.
+    #[must_use]
+    pub fn addresses(&self) -> &[String] {
+        &self.inner.local.member.addresses
+    }
+
     /// How far the founding is, now and whenever it changes.
     #[must_use]
     pub fn view(&self) -> watch::Receiver<FoundingView> {

@@ -18,7 +18,7 @@ mod port;
 mod terms;
 mod view;
 
-pub use addresses::announced;
+pub use addresses::{announced, are_only_here};
 pub use error::FoundingError;
 pub use facade::{Founding, Local};
 pub use invite::{Invite, InviteError, Token};

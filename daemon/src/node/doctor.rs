@@ -2,6 +2,7 @@
 
 use super::turn::Node;
 use crate::control::api::{Check, DoctorView, Verdict};
+use crate::founding::are_only_here;
 
 /// Free space below which a round may not find room.
 const LOW_DISK_BYTES: u64 = 1 << 30;
@@ -9,7 +10,7 @@ const LOW_DISK_BYTES: u64 = 1 << 30;
 impl Node {
     pub(super) fn doctor(&self) -> DoctorView {
         let status = self.status.borrow().clone();
-        let reachable = status.listen.iter().any(|address| !address.contains("/127.0.0.1/"));
+        let addresses = self.founding.addresses();
         let mut checks = vec![
             check(
                 "identity",
@@ -20,10 +21,10 @@ impl Node {
             ),
             check(
                 "addresses",
-                reachable,
-                &format!("listening on {}", status.listen.join(", ")),
+                !are_only_here(addresses),
+                &format!("others are told {}", addresses.join(", ")),
                 "only this machine can reach this node",
-                "set `listen` to an address that other members can dial",
+                "set `external_addresses` (or `listen`) to an address that other members can dial",
             ),
         ];
         checks.push(match rustix::fs::statvfs(self.home.path()) {
