@@ -29,8 +29,8 @@ mod glibc {
         let options = [
             // Never map a block of its own: that is unmapped as soon as it is freed.
             (libc::M_MMAP_MAX, 0),
-            // Keep what is free at the end of the heap, and grow it in large steps.
-            (libc::M_TRIM_THRESHOLD, i32::MAX),
+            // Keep what is free at the end of the heap, however much, and grow it in large steps.
+            (libc::M_TRIM_THRESHOLD, -1),
             (libc::M_TOP_PAD, 64 << 20),
             // One heap: those of other threads cannot hold large blocks.
             (libc::M_ARENA_MAX, 1),
