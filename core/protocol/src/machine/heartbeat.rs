@@ -9,11 +9,12 @@ use crate::status::Phase;
 impl Machine {
     /// Says where this member is.
     pub(crate) fn beat(&mut self) {
+        self.keep_presence();
         let heartbeat = self.heartbeat();
         self.say(Body::Status(Box::new(heartbeat)));
     }
 
-    pub(super) fn heartbeat(&self) -> Heartbeat {
+    pub(crate) fn heartbeat(&self) -> Heartbeat {
         let round = &self.round;
         let n = self.config.rules().member_count;
         let voting = round.voting();
@@ -42,6 +43,7 @@ impl Machine {
                 precommits: Bits::of(n, precommits),
                 partials: Bits::of(n, round.partials.keys().copied()),
                 signatures: Bits::of(n, round.signatures.keys().copied()),
+                present: Bits::of(n, round.presence.heard.keys().copied()),
             },
         }
     }
@@ -73,6 +75,10 @@ impl Machine {
             return;
         }
         peer.answered = Some(now);
+        // What was said may be less than what an earlier life said: nothing until that is known.
+        if self.doubt.is_some() {
+            return;
+        }
         self.answer(sender, &heartbeat);
     }
 
@@ -85,6 +91,9 @@ impl Machine {
         if gathering && !known.keys.contains(me) && self.has_key(me) {
             let key = self.peers.get(me.position()).map(|peer| peer.key.1.clone());
             lacking.extend(key.map(Body::SealingKey));
+        }
+        if !known.present.contains(me) && self.round.presence.said {
+            lacking.push(Body::Ready);
         }
         if !theirs.set_decided {
             if !known.commitments.contains(me) {
