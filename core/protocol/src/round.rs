@@ -12,6 +12,7 @@ mod decrypt;
 mod elect;
 mod record;
 mod report;
+mod spoken;
 mod state;
 mod stirred;
 mod transfer;
@@ -33,7 +34,7 @@ impl Machine {
             let next = match self.round.phase {
                 Phase::Doubt | Phase::Gather | Phase::Sync | Phase::Paused | Phase::Done => {
                     self.elect()
-                },
+                }
                 Phase::Commit => self.commit(),
                 Phase::Transfer => self.transfer(),
                 Phase::Aggregate => self.aggregate(),

@@ -268,8 +268,7 @@ fn a_round_begins_when_a_quorum_has_heard_of_this_member() {
 #[test]
 fn a_signed_record_is_remembered() {
     let mut bench = Bench::new();
-    let record =
-        Tip::start(&bench.manifest).record(&bench.manifest, Outcome::Skipped, None, None);
+    let record = Tip::start(&bench.manifest).record(&bench.manifest, Outcome::Skipped, None, None);
     let note = fedshield_protocol::journal::Note::Signed(Box::new(record.clone()));
     let entry = fedshield_protocol::journal::Entry::new(Round(0), note);
     bench.journal.push(entry.encode().unwrap());

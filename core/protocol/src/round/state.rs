@@ -11,7 +11,7 @@ use crate::ids::{Digest, MemberIndex, Round, View};
 use crate::job::{Applied, CommitmentBody, Included, RoundStart};
 use crate::ledger::Tip;
 use crate::machine::Config;
-use crate::message::{Body, Collected, Decision, Set, SignedReport, Statement, Value};
+use crate::message::{Body, Collected, Decision, Set, SignedReport, Value};
 use crate::object::ObjectRef;
 use crate::record::Record;
 use crate::sign::Signature;
@@ -258,33 +258,6 @@ impl RoundState {
             .and_then(|digest| self.attestations.get(&digest))
             .map(|attested| attested.keys().copied().collect())
             .unwrap_or_default()
-    }
-
-    /// What `member` has said in this round that binds it, the small first.
-    pub(crate) fn statements_of(&self, member: MemberIndex) -> Vec<(Statement, Signature)> {
-        let ready = self.presence.word_of(member).map(|signature| (Statement::Ready, signature));
-        let signed = self.signatures.get(&member).copied();
-        let partial = self.partials.get(&member).copied();
-        let mut said: Vec<(Statement, Signature)> = ready.into_iter().collect();
-        said.extend(signed.map(|(digest, by)| (Statement::RecordSignature(digest), by)));
-        said.extend(partial.map(|Answer { set, object, signature }| {
-            (Statement::Partial { set, object }, signature)
-        }));
-        let report = self.reports.get(&member).cloned();
-        said.extend(report.map(|(set, signature)| (Statement::Report(set), signature)));
-        let own = |commitment: &&Commitment| commitment.author == member;
-        said.extend(self.commitments.values().filter(own).map(|commitment| {
-            let body = Box::new(commitment.body.as_ref().clone());
-            (Statement::Commitment(body), commitment.signature)
-        }));
-        for vote in [&self.set_vote, &self.end_vote] {
-            said.extend(vote.votes_of(member).map(|(vote, by)| (Statement::Vote(vote), by)));
-        }
-        said.extend(self.attestations.iter().filter_map(|(set, attested)| {
-            let (aggregate, signature) = *attested.get(&member)?;
-            Some((Statement::Attestation { set: *set, aggregate }, signature))
-        }));
-        said
     }
 
     /// The own commitment, to say it again.
