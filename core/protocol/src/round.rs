@@ -18,7 +18,7 @@ mod stirred;
 mod transfer;
 mod voting;
 
-pub(crate) use state::RoundState;
+pub(crate) use state::{Answer, RoundState};
 
 use crate::machine::Machine;
 use crate::message::{Body, Signed};

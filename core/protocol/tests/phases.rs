@@ -171,30 +171,6 @@ impl Bench {
     }
 }
 
-/// Members that opened the sum may be gone, and their answers with them: who comes late to a round that is decided still
-/// releases its own, so that q others are enough for everyone.
-#[test]
-fn a_member_that_learns_the_end_before_it_has_answered_still_answers() {
-    let mut bench = Bench::new();
-    bench.begin();
-    let mut set = Set::new();
-    for member in 1..4 {
-        bench.hear(member, Body::Commitment(Box::new(update(member as u8))));
-        set.push((MemberIndex(member), commitment_digest(&bench, member)));
-    }
-    decide(&mut bench, Value::Aggregate { set, aggregate: object(90) });
-    decide(&mut bench, Value::Opened { key: Digest([1; 32]), sum: Digest([2; 32]) });
-    assert_eq!(bench.phase(), Phase::Apply);
-    for member in 1..4 {
-        bench.handle(Event::ObjectReady(update(member).boxes[0]));
-        let check = |job: &Job| matches!(job, Job::CheckShare { .. });
-        bench.done(check, JobOutput::Checked { valid: true });
-    }
-    let partial = |job: &Job| matches!(job, Job::PartialDecrypt { .. });
-    let effects = bench.done(partial, JobOutput::Partial(object(91)));
-    assert_eq!(bench.story(&effects), ["persist release", "say partial"]);
-}
-
 #[test]
 fn record_of_a_skipped_round_keeps_the_own_update() {
     let mut bench = Bench::new();

@@ -4,6 +4,7 @@
 use super::Machine;
 use crate::ids::{MemberIndex, Round, View};
 use crate::message::{Bits, Body, Decided, Decision, Heartbeat, Known, VoteKind};
+use crate::round::Answer;
 use crate::status::Phase;
 
 impl Machine {
@@ -119,7 +120,27 @@ impl Machine {
         for body in lacking {
             self.tell(to, body);
         }
+        self.hand_on_answers(to, known);
         self.answer_vote(to, theirs);
+    }
+
+    /// Late in a round also the answers of others: their authors may be gone, or may have told some only, and whoever lacks
+    /// them cannot vote for the sum that others are locked on.
+    fn hand_on_answers(&mut self, to: MemberIndex, known: &Known) {
+        if !self.round.clock.decrypt_over {
+            return;
+        }
+        let me = self.config.me;
+        let lacking: Vec<_> = self
+            .round
+            .partials
+            .iter()
+            .filter(|(author, _)| **author != me && !known.partials.contains(**author))
+            .map(|(author, answer)| (*author, *answer))
+            .collect();
+        for (author, Answer { set, object, signature }) in lacking {
+            self.forward(to, author, Body::Partial { set, object }, signature);
+        }
     }
 
     fn answer_vote(&mut self, to: MemberIndex, theirs: &Heartbeat) {
