@@ -16,7 +16,7 @@ mod timers;
 use std::sync::Arc;
 
 use fedshield_net::{FetchError, NetEvent, NetHandle};
-use fedshield_protocol::event::{Command, Event};
+use fedshield_protocol::event::{Command, Event, Nonce};
 use fedshield_protocol::ids::{IdentityKey, MemberIndex, Round};
 use fedshield_protocol::job::JobOutput;
 use fedshield_protocol::machine::Machine;
@@ -63,6 +63,8 @@ pub struct HostParts {
     pub status: Arc<watch::Sender<NodeStatus>>,
     /// Where measurements run.
     pub spare: SpareTime,
+    /// Fresh randomness for the machine's questions after this start.
+    pub nonce: Nonce,
 }
 
 /// A finished job, or a timer.
@@ -112,6 +114,7 @@ impl Host {
             Arc::clone(&parts.ledger),
             Arc::clone(&parts.status),
         );
+        let nonce = parts.nonce;
         let mut host = Self {
             machine: parts.machine,
             members: parts.members,
@@ -133,7 +136,7 @@ impl Host {
             last_applied,
             followed: Vec::new(),
         };
-        host.handle(Event::Boot { records, journal }).await?;
+        host.handle(Event::Boot { records, journal, nonce }).await?;
         host.measure_again();
         for key in host.net.connected() {
             if let Some(member) = host.member_of(&key) {

@@ -1,11 +1,19 @@
 //! The operating system's randomness for libraries that cannot report its failure.
 
+use fedshield_protocol::event::Nonce;
 use zeroize::Zeroizing;
 
 /// A ChaCha20 generator seeded by the operating system.
 pub(crate) type OsRandom = rand_chacha::ChaCha20Rng;
 
-/// A fresh generator; the failure of the operating system's randomness is reported here and nowhere else.
+/// A number used once, see [`Event::Boot`](fedshield_protocol::event::Event::Boot).
+pub(crate) fn nonce() -> Result<Nonce, String> {
+    let mut nonce = Nonce::default();
+    getrandom::fill(&mut nonce).map_err(|e| e.to_string())?;
+    Ok(nonce)
+}
+
+/// A fresh generator; the failure of the operating system's randomness is reported in this file and nowhere else.
 pub(crate) fn os_random() -> Result<OsRandom, String> {
     let mut seed = Zeroizing::new([0u8; 32]);
     getrandom::fill(seed.as_mut_slice()).map_err(|e| e.to_string())?;

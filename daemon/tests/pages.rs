@@ -60,6 +60,7 @@ fn status() -> NodeStatus {
             committee: vec![MemberIndex(1), MemberIndex(2)],
             proposer: Some(MemberIndex(1)),
             members: (0..4).map(member).collect(),
+            silent_through: None,
             waiting_for: vec![MemberIndex(2), MemberIndex(3)],
             dropped: [("message: <i>".to_owned(), 1)].into(),
         }),

@@ -58,7 +58,7 @@ fn two_contributors_are_too_few() {
             let mut plan = Plan::calm(4);
             plan.faulty = vec![(MemberIndex(silent), Fault::Silent)];
             let node = usize::from(crashed);
-            plan.crashes = vec![Crash { node, at_ms: 600, down_ms: 9_000 }];
+            plan.crashes = vec![Crash { node, at_ms: 600, down_ms: 9_000, loses_disk: false }];
             plan.heal_ms = 10_000;
             find(4, Bug::TooFewContributors, Some(&plan), 3)
         })
@@ -91,4 +91,12 @@ fn validity_by_holding_stalls() {
         let options = Options { plan: Some(plan), ..Options::default() };
         run_seed(&Federation::new(7), 0, &options).unwrap();
     }
+}
+
+#[test]
+fn a_member_that_lost_its_disk_and_does_not_ask_contradicts_itself() {
+    let failure = find(4, Bug::TrustsItsDisk, None, 400).expect("not found");
+    assert_eq!(failure.checker, "blame", "{failure}");
+    // The same run goes well when it asks.
+    run_seed(&Federation::new(4), failure.seed, &Options::default()).unwrap();
 }

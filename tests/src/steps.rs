@@ -12,7 +12,8 @@ pub struct Step {
 }
 
 /// Phases in the order of a round, as logs name them, and the end.
-pub const ORDER: [&str; 11] = [
+pub const ORDER: [&str; 12] = [
+    "doubt",
     "gather",
     "sync",
     "commit",

@@ -12,7 +12,8 @@ use crate::table::Table;
 use crate::units;
 
 /// The order of the path of one update; words that are not in it come last.
-const WORDS: [&str; 21] = [
+const WORDS: [&str; 22] = [
+    "doubt",
     "gather",
     "sync",
     "load-model",

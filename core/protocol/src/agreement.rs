@@ -194,6 +194,22 @@ impl Agreement {
         self.ballots.get(&self.state.view).map(|b| b.voters(kind).collect()).unwrap_or_default()
     }
 
+    /// The votes of a member that are here, with its signatures.
+    pub fn votes_of(&self, member: MemberIndex) -> impl Iterator<Item = (Vote, Signature)> + '_ {
+        self.ballots.iter().flat_map(move |(view, ballots)| {
+            ballots.votes_of(member).map(move |(kind, value, signature)| {
+                (Vote { decision: self.decision, kind, view: *view, value }, signature)
+            })
+        })
+    }
+
+    /// Whether this member has cast `vote`, or one that is too old for its journal to name.
+    #[must_use]
+    pub fn has_cast(&self, vote: &Vote) -> bool {
+        vote.view.next() < self.state.view
+            || self.state.cast.get(&(vote.view, vote.kind)) == Some(&vote.value)
+    }
+
     /// The votes cast in this view and the one before, to say them again.
     pub fn cast(&self) -> impl Iterator<Item = Vote> + '_ {
         self.state.cast.iter().map(|((view, kind), value)| Vote {

@@ -31,6 +31,9 @@ pub enum Command {
     Resume,
 }
 
+/// A number used once.
+pub type Nonce = [u8; 32];
+
 /// One thing that happened. Everything remote in it is hostile until checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -40,6 +43,8 @@ pub enum Event {
         records: Vec<CertifiedRecord>,
         /// Journal entries, as [`crate::effect::Effect::Persist`] gave them.
         journal: Vec<Vec<u8>>,
+        /// Fresh from the system's randomness at every start: answers to what earlier lives asked do not count.
+        nonce: Nonce,
     },
     /// A timer ran out.
     Tick(TimerId),

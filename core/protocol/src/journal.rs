@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::agreement::VotingState;
 use crate::codec::{self, CodecError};
-use crate::ids::{Digest, Round};
+use crate::ids::{Digest, MemberIndex, Round};
 use crate::job::CommitmentBody;
 use crate::limits::MAX_JOURNAL_ENTRY_BYTES;
 use crate::message::{Decided, Decision, Set};
 use crate::object::ObjectRef;
 use crate::record::Record;
+use crate::sign::Signature;
 
 /// The first byte of every entry.
 const VERSION: u8 = 1;
@@ -51,6 +52,10 @@ pub enum Note {
     },
     /// The record signed: the only one of this round.
     Signed(Box<Record>),
+    /// This member takes part in the round: before anything else that it says in it.
+    Ready,
+    /// Others that said so, with their signatures, before this member says that it has heard them. Adds to earlier ones.
+    Present(Vec<(MemberIndex, Signature)>),
 }
 
 /// A note and its round.

@@ -52,6 +52,8 @@ pub const MAX_VALUES: usize = 32;
 pub const MAX_EARLY_PER_MEMBER: usize = 16;
 /// Commitments sent in answer to one request.
 pub const MAX_WANTED: usize = 8;
+/// Statements of a member that has just started in one answer to it: commitments, sums and votes are few.
+pub const MAX_STATEMENTS: usize = 64;
 /// Times that a failed job is started again in one round.
 pub const MAX_ATTEMPTS: u8 = 3;
 /// Status ticks that a round waits for the sealing keys of members that can be reached.

@@ -7,6 +7,7 @@
 mod boot;
 mod chain;
 mod config;
+mod doubt;
 mod heartbeat;
 mod inbox;
 mod jobs;
@@ -29,6 +30,7 @@ use crate::object::ObjectRef;
 use crate::record::CertifiedRecord;
 use crate::round::RoundState;
 use crate::status::Status;
+use doubt::Doubt;
 use jobs::Jobs;
 use objects::Objects;
 
@@ -50,6 +52,8 @@ pub(crate) struct Peer {
     pub(crate) asked: Option<Time>,
     /// When it was last sent records.
     pub(crate) records_sent: Option<Time>,
+    /// When it was last told what it had said.
+    pub(crate) reminded: Option<Time>,
     /// Messages of the next round.
     pub(crate) early: Vec<Signed>,
 }
@@ -71,7 +75,9 @@ pub struct Machine {
     pub(crate) held: Option<ObjectRef>,
     /// The own update of this round is being settled; the next must wait.
     pub(crate) settling: BTreeMap<Round, Option<crate::job::Fate>>,
-    /// The journal speaks of rounds that the ledger does not reach: silent through this one.
+    /// What earlier lives said is not known; the others have been asked. `None` once they have told.
+    pub(crate) doubt: Option<Doubt>,
+    /// The journal is known to lack something that was said in this round or before: silent through it.
     pub(crate) silent_through: Option<Round>,
     pub(crate) round: RoundState,
     pub(crate) dropped: BTreeMap<&'static str, u64>,
@@ -105,6 +111,7 @@ impl Machine {
             tip,
             held: None,
             settling: BTreeMap::new(),
+            doubt: None,
             silent_through: None,
             round,
             dropped: BTreeMap::new(),
@@ -134,11 +141,11 @@ impl Machine {
     pub fn handle(&mut self, now: Time, event: Event) -> Vec<Effect> {
         self.now = self.now.max(now);
         match event {
-            Event::Boot { records, journal } => {
+            Event::Boot { records, journal, nonce } => {
                 if self.booted {
                     self.dropped("boot: a second time");
                 } else {
-                    self.boot(records, &journal);
+                    self.boot(records, &journal, nonce);
                 }
             }
             _ if !self.booted => self.dropped("event: before boot"),
@@ -182,6 +189,7 @@ impl Machine {
                 self.look_again();
                 self.complain_again();
                 self.beat();
+                self.ask_again_in_doubt();
                 self.ask_for_commitments();
                 self.set_timer(TimerId::Status, self.config.status_ms());
             }
@@ -208,6 +216,7 @@ impl Machine {
             // What was gossiped before it could be reached has not come to it.
             let heartbeat = self.heartbeat();
             self.tell(member, crate::message::Body::Status(Box::new(heartbeat)));
+            self.ask_one_in_doubt(member);
         }
     }
 

@@ -8,6 +8,7 @@ mod bits;
 mod collected;
 mod heartbeat;
 mod shape;
+mod statement;
 mod vote;
 
 use serde::{Deserialize, Serialize};
@@ -15,9 +16,11 @@ use serde::{Deserialize, Serialize};
 pub use bits::Bits;
 pub use collected::{Collected, CollectedReport, SignedReport};
 pub use heartbeat::{Heartbeat, Known};
+pub use statement::Statement;
 pub use vote::{Decided, Decision, Grounds, Proposal, Value, Vote, VoteKind};
 
 use crate::codec::{self, CodecError};
+use crate::event::Nonce;
 use crate::hash::Use;
 use crate::ids::{Digest, Epoch, MemberIndex, Round, View};
 use crate::job::CommitmentBody;
@@ -91,6 +94,17 @@ pub enum Body {
     RecordsRequest(Round),
     /// Records in order, as many as fit.
     Records(Vec<CertifiedRecord>),
+    /// The sender takes part in this round. Comes before everything else that binds it.
+    Ready,
+    /// The sender has just started: what has it said in this round before?
+    Doubt(Nonce),
+    /// Everything that the asker has said in this round, as far as the sender has heard it.
+    Memory {
+        /// Of the question.
+        nonce: Nonce,
+        /// With the asker's signatures: nobody can make up what it never said.
+        said: Vec<(Statement, Signature)>,
+    },
 }
 
 impl Body {
@@ -115,6 +129,9 @@ impl Body {
             Self::Want(_) => "want",
             Self::RecordsRequest(_) => "records request",
             Self::Records(_) => "records",
+            Self::Ready => "ready",
+            Self::Doubt(_) => "doubt",
+            Self::Memory { .. } => "memory",
         }
     }
 }

@@ -12,12 +12,13 @@ mod decrypt;
 mod elect;
 mod record;
 mod report;
+mod spoken;
 mod state;
 mod stirred;
 mod transfer;
 mod voting;
 
-pub(crate) use state::RoundState;
+pub(crate) use state::{Answer, RoundState};
 
 use crate::machine::Machine;
 use crate::message::{Body, Signed};
@@ -26,11 +27,14 @@ use crate::status::Phase;
 impl Machine {
     /// Does whatever has become possible. Each step is idempotent and leaves its phase only forward.
     pub(crate) fn advance(&mut self) {
+        self.ask_in_doubt();
         self.keep_house();
         loop {
             let before = (self.round.number, self.round.phase);
             let next = match self.round.phase {
-                Phase::Gather | Phase::Sync | Phase::Paused | Phase::Done => self.elect(),
+                Phase::Doubt | Phase::Gather | Phase::Sync | Phase::Paused | Phase::Done => {
+                    self.elect()
+                }
                 Phase::Commit => self.commit(),
                 Phase::Transfer => self.transfer(),
                 Phase::Aggregate => self.aggregate(),
@@ -72,6 +76,9 @@ impl Machine {
             Body::Decided(decided) => self.take_decided(*decided),
             Body::Partial { set, object } => self.take_partial(sender, set, object, signature),
             Body::RecordSignature(digest) => self.take_signature(sender, digest, signature),
+            Body::Ready => self.take_ready(sender, signature),
+            Body::Doubt(nonce) => self.take_doubt(sender, nonce),
+            Body::Memory { nonce, said } => self.take_memory(sender, &nonce, said),
             Body::Want(list) => self.send_commitments(sender, &list),
             Body::Status(_) | Body::SealingKey(_) | Body::RecordsRequest(_) | Body::Records(_) => {
                 self.dropped("message: not of a round");

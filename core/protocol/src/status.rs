@@ -9,6 +9,8 @@ use crate::object::ObjectRef;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
+    /// Asking the others what this member said before it started.
+    Doubt,
     /// Waiting until a quorum is there.
     Gather,
     /// Catching up with records or the adapter.
@@ -82,6 +84,9 @@ pub struct Status {
     pub proposer: Option<MemberIndex>,
     /// By member, in manifest order.
     pub members: Vec<MemberStatus>,
+    /// What this member said in earlier lives is not all in its journal, so it takes no part in rounds up to this one.
+    #[serde(default)]
+    pub silent_through: Option<Round>,
     /// Members that the phase is waiting for.
     pub waiting_for: Vec<MemberIndex>,
     /// Messages dropped so far, by reason.

@@ -6,9 +6,10 @@ use fedshield_protocol::event::{Command, Event, TimerId};
 use fedshield_protocol::ids::{Digest, MemberIndex, Round, Time, View};
 use fedshield_protocol::job::{Applied, Combined, CommitmentBody, JobId, JobOutput};
 use fedshield_protocol::manifest::ValidManifest;
-use fedshield_protocol::message::{Body, Decision, Signed, Value, Vote, VoteKind};
+use fedshield_protocol::message::{Body, Decision, Signed, Statement, Value, Vote, VoteKind};
 use fedshield_protocol::object::ObjectRef;
-use fixture::{machine, message, object, signed_manifest};
+use fixture::bench::{NONCE, memory};
+use fixture::{machine, message, object, sign, signed_manifest};
 use proptest::prelude::*;
 
 fn digest() -> impl Strategy<Value = Digest> {
@@ -55,7 +56,32 @@ fn body() -> impl Strategy<Value = Body> {
         prop::collection::vec(digest(), 0..9).prop_map(Body::Want),
         any::<u64>().prop_map(|r| Body::RecordsRequest(Round(r))),
         prop::collection::vec(any::<u8>(), 0..40).prop_map(Body::SealingKey),
+        Just(Body::Ready),
+        any::<[u8; 32]>().prop_map(Body::Doubt),
+        prop::collection::vec((statement(), any::<bool>()), 0..70).prop_map(memory_of),
     ]
+}
+
+fn statement() -> impl Strategy<Value = Statement> {
+    prop_oneof![
+        Just(Statement::Ready),
+        commitment().prop_map(|body| Statement::Commitment(Box::new(body))),
+        Just(Statement::Report(vec![(MemberIndex(9), Digest([1; 32]))])),
+        (digest(), any_object())
+            .prop_map(|(set, aggregate)| Statement::Attestation { set, aggregate }),
+        (digest(), any_object()).prop_map(|(set, object)| Statement::Partial { set, object }),
+        digest().prop_map(Statement::RecordSignature),
+    ]
+}
+
+/// An answer to member 0, with its own signature under some statements.
+fn memory_of(said: Vec<(Statement, bool)>) -> Body {
+    let manifest = ValidManifest::founded(signed_manifest(4)).unwrap();
+    let signed = said.into_iter().map(|(it, own)| {
+        let signature = sign(&manifest, Round(0), u16::from(!own), &it.body());
+        (it, signature)
+    });
+    memory(&signed.collect::<Vec<_>>())
 }
 
 fn output() -> impl Strategy<Value = JobOutput> {
@@ -113,9 +139,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn random_events(events in prop::collection::vec((0_u64..500, event()), 0..80)) {
+    fn random_events(
+        told in any::<bool>(),
+        events in prop::collection::vec((0_u64..500, event()), 0..80),
+    ) {
         let mut machine = machine(0);
-        machine.handle(Time(0), Event::Boot { records: vec![], journal: vec![] });
+        machine.handle(Time(0), Event::Boot { records: vec![], journal: vec![], nonce: NONCE });
+        let manifest = ValidManifest::founded(signed_manifest(4)).unwrap();
+        for member in [1, 2].into_iter().filter(|_| told) {
+            let bytes = message(&manifest, Round(0), member, memory(&[]));
+            machine.handle(Time(0), Event::Message { from: MemberIndex(member), bytes });
+        }
         let mut now = 0;
         for (ms, event) in events {
             now += ms;
@@ -133,7 +167,7 @@ proptest! {
             }
             let mut machine = machine(0);
             let journal = vec![bytes.clone()];
-            machine.handle(Time(0), Event::Boot { records: vec![], journal });
+            machine.handle(Time(0), Event::Boot { records: vec![], journal, nonce: NONCE });
             machine.handle(Time(0), Event::Message { from: MemberIndex(1), bytes });
         }
     }
@@ -143,7 +177,7 @@ proptest! {
 fn what_is_dropped_is_counted() {
     let manifest = ValidManifest::founded(signed_manifest(4)).unwrap();
     let mut machine = machine(0);
-    machine.handle(Time(0), Event::Boot { records: vec![], journal: vec![] });
+    machine.handle(Time(0), Event::Boot { records: vec![], journal: vec![], nonce: NONCE });
     let good = message(&manifest, Round(0), 1, Body::Complaint(Digest([1; 32])));
     let mut forged = good.clone();
     *forged.last_mut().unwrap() ^= 1;

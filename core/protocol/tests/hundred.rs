@@ -14,7 +14,7 @@ use fedshield_protocol::message::{Body, Signed};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::status::Phase;
 use fedshield_protocol::{Config, Machine};
-use fixture::bench::heartbeat;
+use fixture::bench::{NONCE, heartbeat, memory};
 use fixture::{key, manifest, message};
 
 fn object(member: u16, box_of: u16) -> ObjectRef {
@@ -64,7 +64,10 @@ impl Bench {
         let (fetched, held) = (BTreeSet::new(), BTreeSet::new());
         let mut bench =
             Self { manifest, machine: start(me.0), me, now: 0, fetched, held, checks: 0 };
-        bench.handle(Event::Boot { records: vec![], journal: vec![] });
+        bench.handle(Event::Boot { records: vec![], journal: vec![], nonce: NONCE });
+        for member in bench.others() {
+            bench.hear(member, memory(&[]));
+        }
         let head = bench.machine.status().head;
         for member in bench.others() {
             bench.hear(member, heartbeat(MAX_MEMBERS, head));

@@ -193,7 +193,7 @@ fn record_of_a_skipped_round_keeps_the_own_update() {
     assert_eq!(bench.story(&effects), ["truncate before 1"]);
     let key = |job: &Job| matches!(job, Job::MakeSealingKey { round: Round(1) });
     let effects = bench.done(key, JobOutput::SealingKey(vec![5; 32]));
-    assert_eq!(bench.story(&effects), ["say sealing key", "say status"]);
+    assert_eq!(bench.story(&effects), ["say sealing key", "persist ready", "say ready"]);
 }
 
 #[test]
@@ -227,6 +227,7 @@ fn who_rests_after_a_void_round_is_not_waited_for_and_its_commitment_is_dropped(
     let (_, records) = fixture::ledger();
     let mut bench = Bench::new();
     bench.records = records;
+    bench.journal.clear();
     bench.boot();
     bench.handle(Event::ObjectReady(object(7)));
     bench.done(|job| matches!(job, Job::Adopt { .. }), JobOutput::Adopted);

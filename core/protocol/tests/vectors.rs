@@ -12,8 +12,9 @@ use fedshield_protocol::journal::{Entry, Note};
 use fedshield_protocol::manifest::ValidManifest;
 use fedshield_protocol::message::{
     Bits, Body, Collected, Decided, Decision, Grounds, Heartbeat, Known, Proposal, Set, Signed,
-    Value, Vote, VoteKind,
+    Statement, Value, Vote, VoteKind,
 };
+use fedshield_protocol::sign::Signature;
 use fixture::{certificate, ledger, message, object, sign, signed_manifest};
 
 fn bodies() -> Vec<Body> {
@@ -37,6 +38,7 @@ fn bodies() -> Vec<Body> {
         precommits: bits(),
         partials: bits(),
         signatures: bits(),
+        present: bits(),
     };
     let heartbeat = Heartbeat {
         ready: true,
@@ -89,6 +91,15 @@ fn bodies() -> Vec<Body> {
         Body::Want(vec![Digest([7; 32])]),
         Body::RecordsRequest(Round(300)),
         Body::Records(ledger().1.into_iter().take(1).collect()),
+        Body::Ready,
+        Body::Doubt([8; 32]),
+        Body::Memory {
+            nonce: [8; 32],
+            said: vec![
+                (Statement::Ready, sign(&manifest, Round(2), 2, &Body::Ready)),
+                (Statement::Vote(vote), sign(&manifest, Round(2), 2, &Body::Vote(vote))),
+            ],
+        },
     ]
 }
 
@@ -125,6 +136,8 @@ fn journal_entries_are_pinned() {
         Note::Attested { set: Digest([2; 32]), aggregate: object(3) },
         Note::Voting { decision: Decision::Set, state, values: vec![Value::Skip] },
         Note::Released { set: Digest([4; 32]), object: object(5) },
+        Note::Ready,
+        Note::Present(vec![(MemberIndex(2), Signature::from_slice(&[6; 64]).unwrap())]),
     ];
     let mut pinned = String::new();
     for note in notes {

@@ -31,12 +31,13 @@ pub(super) struct Reports {
     phase: Option<(Phase, Instant)>,
     seconds: BTreeMap<String, f64>,
     committee: BTreeMap<Round, Vec<MemberIndex>>,
+    silent: Option<Round>,
 }
 
 impl Reports {
     pub(super) fn new(names: Vec<String>, traffic: NetStats) -> Self {
         let (seconds, committee) = (BTreeMap::new(), BTreeMap::new());
-        Self { names, traffic, phase: None, seconds, committee }
+        Self { names, traffic, phase: None, seconds, committee, silent: None }
     }
 
     /// Takes note of a phase change.
@@ -44,6 +45,15 @@ impl Reports {
         self.committee.insert(status.round, status.committee.clone());
         while self.committee.len() > 2 {
             self.committee.pop_first();
+        }
+        if self.silent != status.silent_through {
+            self.silent = status.silent_through;
+            if let Some(round) = self.silent {
+                tracing::warn!(
+                    %round,
+                    "the journal lacks what this node has said: it sits out rounds up to this one, then takes part again"
+                );
+            }
         }
         if self.phase.is_none_or(|(phase, _)| phase != status.phase) {
             tracing::info!(round = %status.round, phase = %word(&status.phase), view = status.view.0, "phase");

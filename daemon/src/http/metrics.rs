@@ -87,6 +87,12 @@ fn node(page: &mut Page, status: &NodeStatus) {
     page.gauge("waiting_for", "Members the phase waits for.", machine.waiting_for.len() as f64);
     page.head("phase", "gauge", "1 for the phase the round is in.");
     page.line("phase", &[("phase", &word(&machine.phase))], 1.0);
+    let silent = f64::from(u8::from(machine.silent_through.is_some()));
+    page.gauge(
+        "silent",
+        "1 while this node sits out a round: its journal lacks what it has said.",
+        silent,
+    );
     page.head("member_reachable", "gauge", "1 if the member is connected.");
     for (name, member) in federation.members.iter().zip(&machine.members) {
         let reachable = f64::from(u8::from(member.reachable));

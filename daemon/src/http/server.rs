@@ -174,6 +174,10 @@ async fn metrics_page(State(pages): State<Pages>) -> Response {
 /// Ready: in a federation, with nothing that keeps this node from taking part.
 async fn ready(State(pages): State<Pages>) -> (StatusCode, String) {
     let status = pages.port.status();
+    if let Some(last) = status.machine.as_ref().and_then(|machine| machine.silent_through) {
+        let text = format!("sits out rounds up to {last}: its journal lacks what it has said\n");
+        return (StatusCode::SERVICE_UNAVAILABLE, text);
+    }
     match (status.state, status.last_error) {
         (NodeState::Active | NodeState::Done, None) => (StatusCode::OK, "ready\n".into()),
         (_, Some(error)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),

@@ -21,6 +21,7 @@ use crate::identity::{Identity, SecretStore};
 use crate::journal::Journal;
 use crate::objects::Objects;
 use crate::pipeline::{OpenedModel, Pipeline, Terms};
+use crate::randomness::nonce;
 use crate::service::{Heartbeat, notify_ready, notify_stopping};
 use crate::store::Ledger;
 
@@ -194,6 +195,7 @@ impl Node {
             progress,
             status: Arc::clone(&self.status),
             spare: self.spare.clone(),
+            nonce: nonce().map_err(NodeError::Randomness)?,
         };
         tracing::info!(federation = %valid.federation(), members = members.len(), "founded");
         self.host = Some(Host::boot(parts, entries).await?);

@@ -32,6 +32,8 @@ pub struct Crash {
     pub at_ms: u64,
     /// For how long.
     pub down_ms: u64,
+    /// It comes back with an empty disk.
+    pub loses_disk: bool,
 }
 
 /// A time during which two sides cannot hear each other.
@@ -103,9 +105,11 @@ impl Plan {
                     node: random.below(n) as usize,
                     at_ms,
                     down_ms: random.between(200, plan.heal_ms.saturating_sub(at_ms).max(400)),
+                    loses_disk: false,
                 });
             }
         }
+        plan.draw_lost_disks(&mut random, member_count, max_faulty);
         if random.chance(500) {
             for _ in 0..random.between(1, 2) {
                 let from_ms = random.below(plan.heal_ms);
@@ -120,6 +124,28 @@ impl Plan {
             }
         }
         plan
+    }
+
+    /// In some runs disks are lost. Whoever loses one counts as faulty until the round is over, so these and the
+    /// faulty ones are at most f members together; the same member may lose it more than once.
+    fn draw_lost_disks(&mut self, random: &mut Random, member_count: u16, max_faulty: u16) {
+        let most = usize::from(max_faulty).saturating_sub(self.faulty.len());
+        if most == 0 || !random.chance(500) {
+            return;
+        }
+        let mut losers: Vec<u64> = (0..u64::from(member_count))
+            .filter(|m| self.fault_of(MemberIndex(*m as u16)).is_none())
+            .collect();
+        while losers.len() > most {
+            losers.swap_remove(random.below(losers.len() as u64) as usize);
+        }
+        for node in losers {
+            for _ in 0..random.between(1, 3) {
+                let (node, at_ms) = (node as usize, random.below(self.heal_ms));
+                let down_ms = random.between(200, 4_000);
+                self.crashes.push(Crash { node, at_ms, down_ms, loses_disk: true });
+            }
+        }
     }
 
     fn draw_faulty(&mut self, random: &mut Random, member_count: u16, max_faulty: u16) {

@@ -9,7 +9,7 @@ use fedshield_protocol::job::{Applied, CommitmentBody};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::record::CertifiedRecord;
 
-use super::faults::Fault;
+use super::faults::{Crash, Fault};
 
 /// What survives a crash: everything that an effect or a finished job has put there.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +32,14 @@ pub(crate) struct Disk {
     pub(crate) settled: BTreeSet<Round>,
 }
 
+impl Disk {
+    /// A new disk. The next update is another one, as it would be without the memory of the last, and no two encryptions
+    /// are alike.
+    pub(crate) fn lose(&mut self) {
+        *self = Self { vector: self.vector + 1, salt: self.salt, ..Self::default() };
+    }
+}
+
 /// One node. Twins share a member.
 pub(crate) struct Node {
     pub(crate) member: MemberIndex,
@@ -49,7 +57,7 @@ pub(crate) struct Node {
     pub(crate) fetching: BTreeSet<ObjectRef>,
     pub(crate) jobs: BTreeSet<u64>,
     /// Crashes in the middle of the next effects.
-    pub(crate) doomed_for_ms: Option<u64>,
+    pub(crate) doomed: Option<Crash>,
 }
 
 impl Node {
@@ -65,7 +73,7 @@ impl Node {
             served: BTreeMap::new(),
             fetching: BTreeSet::new(),
             jobs: BTreeSet::new(),
-            doomed_for_ms: None,
+            doomed: None,
         }
     }
 
@@ -77,7 +85,7 @@ impl Node {
         self.served.clear();
         self.fetching.clear();
         self.jobs.clear();
-        self.doomed_for_ms = None;
+        self.doomed = None;
     }
 
     pub(crate) const fn is_honest(&self) -> bool {

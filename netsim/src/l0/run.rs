@@ -20,6 +20,8 @@ pub enum Bug {
     SpentResent,
     /// Whether a voter supports a set depends on the ciphertexts that it happens to hold.
     ValidByHolding,
+    /// A member that has started takes its journal for all that it ever said.
+    TrustsItsDisk,
 }
 
 impl Bug {
@@ -36,7 +38,12 @@ impl Bug {
             Self::ValidByHolding => rules.vote_by_holding = true,
             #[cfg(not(feature = "planted-bugs"))]
             Self::ValidByHolding => {}
-            Self::VotesNotPersisted | Self::SpentResent => {}
+            // Otherwise the others would remind it.
+            #[cfg(feature = "planted-bugs")]
+            Self::TrustsItsDisk | Self::VotesNotPersisted => rules.trust_the_disk = true,
+            #[cfg(not(feature = "planted-bugs"))]
+            Self::TrustsItsDisk | Self::VotesNotPersisted => {}
+            Self::SpentResent => {}
         }
     }
 }

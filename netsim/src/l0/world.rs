@@ -11,7 +11,7 @@ use fedshield_protocol::journal::{Entry, Note};
 use fedshield_protocol::object::ObjectRef;
 
 use super::checkers::{Checkers, Fact};
-use super::faults::{Fault, Plan};
+use super::faults::{Crash, Fault, Plan};
 use super::federation::Federation;
 use super::node::Node;
 use super::random::Random;
@@ -21,7 +21,7 @@ use super::run::Bug;
 #[derive(Debug, Clone)]
 pub(super) enum Happening {
     Boot(usize),
-    Doom { node: usize, down_ms: u64 },
+    Doom(Crash),
     Deliver { to: usize, from: MemberIndex, bytes: Vec<u8> },
     Timer { node: usize, life: u64, timer: TimerId, number: u64 },
     Job { node: usize, life: u64, id: JobId, job: Box<Job> },
@@ -85,8 +85,7 @@ impl World {
             world.schedule(at, Happening::Boot(node));
         }
         for crash in world.plan.crashes.clone() {
-            let doom = Happening::Doom { node: crash.node, down_ms: crash.down_ms };
-            world.schedule(crash.at_ms, doom);
+            world.schedule(crash.at_ms, Happening::Doom(crash));
         }
         world
     }
@@ -105,9 +104,10 @@ impl World {
         self.events += 1;
         match happening {
             Happening::Boot(node) => self.boot(node),
-            Happening::Doom { node, down_ms } => {
-                if let Some(doomed) = self.nodes.get_mut(node).filter(|n| n.machine.is_some()) {
-                    doomed.doomed_for_ms = Some(down_ms);
+            Happening::Doom(crash) => {
+                let doomed = self.nodes.get_mut(crash.node).filter(|n| n.machine.is_some());
+                if let Some(doomed) = doomed {
+                    doomed.doomed = Some(crash);
                 }
             }
             Happening::Deliver { to, from, bytes } => {
@@ -149,7 +149,8 @@ impl World {
         let records = node.disk.records.clone();
         let member = node.member;
         node.machine = Some(Machine::new(self.federation.config(member)));
-        self.handle(index, Event::Boot { records, journal });
+        let nonce = self.nonce();
+        self.handle(index, Event::Boot { records, journal, nonce });
         for other in 0..self.nodes.len() {
             let Some(peer) = self.nodes.get(other).filter(|_| other != index) else { continue };
             let (peer_member, up) = (peer.member, peer.machine.is_some());
@@ -160,23 +161,35 @@ impl World {
         }
     }
 
-    fn crash(&mut self, index: usize, down_ms: u64) {
+    fn nonce(&mut self) -> [u8; 32] {
+        let mut nonce = [0; 32];
+        for part in nonce.chunks_mut(8) {
+            part.copy_from_slice(&self.random.next().to_le_bytes());
+        }
+        nonce
+    }
+
+    fn crash(&mut self, index: usize, crash: Crash) {
         let Some(node) = self.nodes.get_mut(index) else { return };
         node.go_down();
+        if crash.loses_disk {
+            node.disk.lose();
+        }
         let member = node.member;
-        self.note(index, "crash", &[]);
+        let what = if crash.loses_disk { "crash, the disk is lost" } else { "crash" };
+        self.note(index, what, &[]);
         for other in 0..self.nodes.len() {
             self.handle(other, Event::PeerDown(member));
         }
         // Everyone is back soon after the network has healed.
-        let back = (self.now + down_ms).min(self.plan.heal_ms.max(self.now + 200));
+        let back = (self.now + crash.down_ms).min(self.plan.heal_ms.max(self.now + 200));
         self.schedule(back, Happening::Boot(index));
     }
 
     /// One event at one machine, then its effects, in order.
     pub(super) fn handle(&mut self, index: usize, event: Event) {
         let Some(node) = self.nodes.get_mut(index) else { return };
-        let doomed = node.doomed_for_ms;
+        let doomed = node.doomed;
         let Some(machine) = node.machine.as_mut() else { return };
         let text = if self.verbose { format!("{event:?}") } else { String::new() };
         let effects = machine.handle(Time(self.now), event);
@@ -192,8 +205,8 @@ impl World {
         for effect in effects.into_iter().take(cut) {
             self.execute(index, effect);
         }
-        if let Some(down_ms) = doomed {
-            self.crash(index, down_ms);
+        if let Some(crash) = doomed {
+            self.crash(index, crash);
         }
     }
 

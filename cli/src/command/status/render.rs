@@ -2,7 +2,7 @@
 
 use fedshield_protocol::hidden::harmless_line;
 use fedshield_protocol::ids::MemberIndex;
-use fedshield_protocol::status::Status;
+use fedshield_protocol::status::{Phase, Status};
 use fedshieldd::control::api::{HeldOut, NodeState, NodeStatus, Progress};
 
 use super::super::word;
@@ -93,7 +93,11 @@ fn machine_facts(
     if let Some(seconds) = pace.seconds_for(rounds.saturating_sub(machine.applied)) {
         round.push_str(&format!(", about {} to go", units::seconds(seconds)));
     }
-    let mut list = vec![("round", round), ("phase", colours.strong(&word(&machine.phase)))];
+    let mut list = vec![("round", round), ("phase", phase(machine, colours))];
+    if let Some(last) = machine.silent_through {
+        let text = format!("through round {last}: the journal lacks what this node has said");
+        list.push(("silent", colours.odd(&text)));
+    }
     if !machine.waiting_for.is_empty() {
         list.push(("waiting for", colours.odd(&names(&machine.waiting_for, status))));
     }
@@ -158,6 +162,9 @@ pub fn one_line(status: &NodeStatus) -> String {
         machine.applied,
         word(&machine.phase)
     );
+    if let Some(last) = machine.silent_through {
+        line.push_str(&format!(", silent through round {last}"));
+    }
     if !machine.waiting_for.is_empty() {
         line.push_str(&format!(", waiting for {}", names(&machine.waiting_for, status)));
     }
@@ -199,6 +206,14 @@ pub fn names(members: &[MemberIndex], status: &NodeStatus) -> String {
     units::names(&list)
 }
 
+fn phase(machine: &Status, colours: Colours) -> String {
+    let phase = colours.strong(&word(&machine.phase));
+    match machine.phase {
+        Phase::Doubt => phase + ": asking the others what this node said before it started",
+        _ => phase,
+    }
+}
+
 fn state(state: NodeState, colours: Colours) -> String {
     match state {
         NodeState::Idle => "idle: in no federation (`federation new` or `join` comes next)".into(),
@@ -212,6 +227,8 @@ fn state(state: NodeState, colours: Colours) -> String {
 
 #[cfg(test)]
 mod tests {
+    use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, Round, View};
+
     use super::*;
 
     #[test]
@@ -227,6 +244,34 @@ mod tests {
         held_out.base = Some(8.0623);
         let text = "2.4527 after round 7 (-69.6% against the base model's 8.0623)";
         assert_eq!(held_out_text(&held_out), text);
+    }
+
+    #[test]
+    fn doubt_and_silence_are_said_in_words() {
+        let machine = Status {
+            epoch: Epoch(0),
+            round: Round(4),
+            phase: Phase::Doubt,
+            view: View(0),
+            applied: 4,
+            adapter: None,
+            head: Digest([0; 32]),
+            committee: vec![],
+            proposer: None,
+            members: vec![],
+            silent_through: None,
+            waiting_for: vec![],
+            dropped: [].into(),
+        };
+        let colours = Colours::none();
+        let asking = "doubt: asking the others what this node said before it started";
+        assert_eq!(phase(&machine, colours), asking);
+        let mut status = NodeStatus::starting("a", IdentityKey([1; 32]));
+        status.machine =
+            Some(Status { phase: Phase::Sync, silent_through: Some(Round(4)), ..machine });
+        let text = render(&status, &Pace::default(), colours);
+        assert!(text.contains("through round 4: the journal lacks"), "{text}");
+        assert!(one_line(&status).ends_with("sync, silent through round 4"));
     }
 
     #[test]

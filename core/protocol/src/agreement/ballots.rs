@@ -30,6 +30,17 @@ impl Ballots {
             .map(|((_, member), (value, signature))| (*member, *value, *signature))
     }
 
+    /// What one member has voted.
+    pub(super) fn votes_of(
+        &self,
+        member: MemberIndex,
+    ) -> impl Iterator<Item = (VoteKind, Option<Digest>, Signature)> {
+        self.0
+            .iter()
+            .filter(move |((_, m), _)| *m == member)
+            .map(|((kind, _), (value, signature))| (*kind, *value, *signature))
+    }
+
     /// Who has voted.
     pub(super) fn voters(&self, kind: VoteKind) -> impl Iterator<Item = MemberIndex> {
         self.of(kind).map(|(member, _, _)| member)

@@ -2,7 +2,7 @@
 
 use super::Machine;
 use crate::agreement::Agreement;
-use crate::event::TimerId;
+use crate::event::{Nonce, TimerId};
 use crate::ids::Round;
 use crate::job::Fate;
 use crate::journal::{Entry, Note};
@@ -12,7 +12,12 @@ use crate::record::CertifiedRecord;
 use crate::round::RoundState;
 
 impl Machine {
-    pub(super) fn boot(&mut self, records: Vec<CertifiedRecord>, journal: &[Vec<u8>]) {
+    pub(super) fn boot(
+        &mut self,
+        records: Vec<CertifiedRecord>,
+        journal: &[Vec<u8>],
+        nonce: Nonce,
+    ) {
         self.booted = true;
         for certified in records {
             if self.tip.check(&self.config.roster(), &certified).is_err() {
@@ -33,11 +38,12 @@ impl Machine {
             }
         }
         self.resume();
+        self.doubt_itself(nonce);
         self.set_timer(TimerId::Status, self.config.status_ms());
     }
 
     /// Says nothing that could contradict what a lost journal or ledger knew.
-    fn stay_silent(&mut self, through: Round) {
+    pub(super) fn stay_silent(&mut self, through: Round) {
         self.silent_through = self.silent_through.max(Some(through));
     }
 
@@ -73,6 +79,8 @@ impl Machine {
             }
             Note::Released { set, object } => self.note_own_partial(set, object),
             Note::Signed(record) => self.note_own_record(*record),
+            Note::Ready => self.note_own_ready(),
+            Note::Present(heard) => self.round.presence.heard.extend(heard),
         }
     }
 

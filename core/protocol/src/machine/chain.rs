@@ -72,7 +72,16 @@ impl Machine {
     /// The sealing key for `round` exists; others hear of it if it is for this round.
     pub(super) fn have_key(&mut self, round: Round, key: Vec<u8>) {
         self.note_key(self.config.me, round, key.clone());
-        if round == self.round.number {
+        if round == self.round.number && self.doubt.is_none() {
+            self.say(Body::SealingKey(key));
+        }
+    }
+
+    /// Says the sealing key of this round, if there is one: it was made while this member was in doubt.
+    pub(super) fn show_key(&mut self) {
+        let peer = self.peers.get(self.config.me.position());
+        let own = peer.filter(|peer| peer.key.0 == self.round.number && peer.key.0 > Round(0));
+        if let Some(key) = own.map(|peer| peer.key.1.clone()) {
             self.say(Body::SealingKey(key));
         }
     }
@@ -84,15 +93,23 @@ impl Machine {
 
     /// Whether this member can take part in the current round.
     pub(crate) fn is_ready(&self) -> bool {
-        let started =
-            !matches!(self.round.phase, Phase::Gather | Phase::Sync | Phase::Paused | Phase::Done);
-        started || self.could_start()
+        let before = matches!(
+            self.round.phase,
+            Phase::Doubt | Phase::Gather | Phase::Sync | Phase::Paused | Phase::Done
+        );
+        !before || self.could_start()
+    }
+
+    /// Whether this member must not take part in the current round, for all that it may have said in it before.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.silent_through.is_some_and(|last| self.round.number <= last)
     }
 
     pub(crate) fn could_start(&self) -> bool {
         !self.paused
             && !self.is_done()
-            && self.silent_through.is_none_or(|last| self.round.number > last)
+            && self.doubt.is_none()
+            && !self.is_silent()
             && self.held == self.tip.adapter
             && self.settling.is_empty()
             && self.has_key(self.config.me)

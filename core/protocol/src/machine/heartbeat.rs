@@ -4,16 +4,18 @@
 use super::Machine;
 use crate::ids::{MemberIndex, Round, View};
 use crate::message::{Bits, Body, Decided, Decision, Heartbeat, Known, VoteKind};
+use crate::round::Answer;
 use crate::status::Phase;
 
 impl Machine {
     /// Says where this member is.
     pub(crate) fn beat(&mut self) {
+        self.keep_presence();
         let heartbeat = self.heartbeat();
         self.say(Body::Status(Box::new(heartbeat)));
     }
 
-    pub(super) fn heartbeat(&self) -> Heartbeat {
+    pub(crate) fn heartbeat(&self) -> Heartbeat {
         let round = &self.round;
         let n = self.config.rules().member_count;
         let voting = round.voting();
@@ -42,6 +44,7 @@ impl Machine {
                 precommits: Bits::of(n, precommits),
                 partials: Bits::of(n, round.partials.keys().copied()),
                 signatures: Bits::of(n, round.signatures.keys().copied()),
+                present: Bits::of(n, round.presence.heard.keys().copied()),
             },
         }
     }
@@ -73,6 +76,10 @@ impl Machine {
             return;
         }
         peer.answered = Some(now);
+        // What was said may be less than what an earlier life said: nothing until that is known.
+        if self.doubt.is_some() {
+            return;
+        }
         self.answer(sender, &heartbeat);
     }
 
@@ -85,6 +92,9 @@ impl Machine {
         if gathering && !known.keys.contains(me) && self.has_key(me) {
             let key = self.peers.get(me.position()).map(|peer| peer.key.1.clone());
             lacking.extend(key.map(Body::SealingKey));
+        }
+        if !known.present.contains(me) && self.round.presence.said {
+            lacking.push(Body::Ready);
         }
         if !theirs.set_decided {
             if !known.commitments.contains(me) {
@@ -110,7 +120,27 @@ impl Machine {
         for body in lacking {
             self.tell(to, body);
         }
+        self.hand_on_answers(to, known);
         self.answer_vote(to, theirs);
+    }
+
+    /// Late in a round also the answers of others: their authors may be gone, or may have told some only, and whoever lacks
+    /// them cannot vote for the sum that others are locked on.
+    fn hand_on_answers(&mut self, to: MemberIndex, known: &Known) {
+        if !self.round.clock.decrypt_over {
+            return;
+        }
+        let me = self.config.me;
+        let lacking: Vec<_> = self
+            .round
+            .partials
+            .iter()
+            .filter(|(author, _)| **author != me && !known.partials.contains(**author))
+            .map(|(author, answer)| (*author, *answer))
+            .collect();
+        for (author, Answer { set, object, signature }) in lacking {
+            self.forward(to, author, Body::Partial { set, object }, signature);
+        }
     }
 
     fn answer_vote(&mut self, to: MemberIndex, theirs: &Heartbeat) {

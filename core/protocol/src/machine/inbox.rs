@@ -62,7 +62,12 @@ impl Machine {
         // Large kinds are said again by whoever sees that they are missing; keeping them would cost memory.
         if matches!(
             signed.body,
-            Body::Collected { .. } | Body::Proposal(_) | Body::Decided(_) | Body::Preimage { .. }
+            Body::Collected { .. }
+                | Body::Proposal(_)
+                | Body::Decided(_)
+                | Body::Preimage { .. }
+                | Body::Doubt(_)
+                | Body::Memory { .. }
         ) {
             return self.dropped("message: of the next round");
         }

@@ -32,6 +32,7 @@ impl Machine {
             committee: round.election.committee().to_vec(),
             proposer: round.voting().map(|_| round.election.proposer(view)),
             members: self.config.manifest.members().map(|m| self.member_status(m)).collect(),
+            silent_through: self.silent_through.filter(|_| self.is_silent()),
             waiting_for: self.waiting_for(),
             dropped: self.dropped.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect(),
         }
@@ -62,6 +63,7 @@ impl Machine {
         let round = &self.round;
         let members = || self.config.manifest.members();
         match round.phase {
+            Phase::Doubt => self.silent_about_me(),
             Phase::Gather => members().filter(|m| !self.is_present(*m)).collect(),
             Phase::Commit => members()
                 .filter(|m| !round.first.contains_key(m) && !round.resting.contains(m))

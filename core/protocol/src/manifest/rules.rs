@@ -33,6 +33,9 @@ pub struct Rules {
     /// A planted bug: a voter supports only what it holds itself.
     #[cfg(feature = "planted-bugs")]
     pub vote_by_holding: bool,
+    /// A planted bug: a member that has started takes its journal for all that it ever said.
+    #[cfg(feature = "planted-bugs")]
+    pub trust_the_disk: bool,
 }
 
 impl Rules {
@@ -49,6 +52,8 @@ impl Rules {
             committee_size: manifest.committee_size,
             #[cfg(feature = "planted-bugs")]
             vote_by_holding: false,
+            #[cfg(feature = "planted-bugs")]
+            trust_the_disk: false,
         }
     }
 

@@ -45,11 +45,13 @@ pub struct Known {
     pub partials: Bits,
     /// Signatures of the record.
     pub signatures: Bits,
+    /// Members that said that they take part; in the sender's journal.
+    pub present: Bits,
 }
 
 impl Known {
     /// Every bitmap, for checks.
-    pub(super) fn all(&self) -> [&Bits; 9] {
+    pub(super) fn all(&self) -> [&Bits; 10] {
         [
             &self.keys,
             &self.commitments,
@@ -60,6 +62,7 @@ impl Known {
             &self.precommits,
             &self.partials,
             &self.signatures,
+            &self.present,
         ]
     }
 }

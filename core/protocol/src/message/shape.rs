@@ -5,7 +5,7 @@ use crate::certificate::Certificate;
 use crate::job::{CommitmentBody, MAX_SHARES_BYTES};
 use crate::limits::{
     MAX_BOX_BYTES, MAX_PARTIAL_BYTES, MAX_PREIMAGE_BYTES, MAX_RECORD_BYTES, MAX_SEALING_KEY_BYTES,
-    MAX_WANTED,
+    MAX_STATEMENTS, MAX_WANTED,
 };
 use crate::object::ObjectRef;
 
@@ -28,7 +28,11 @@ impl Body {
             Self::Collected { collected, .. } => collected.is_shaped(member_count),
             Self::Attestation { aggregate, .. } => aggregate.check_size().is_ok(),
             Self::Proposal(proposal) => is_proposal(proposal, member_count),
-            Self::Vote(_) => true,
+            Self::Vote(_) | Self::Ready | Self::Doubt(_) => true,
+            Self::Memory { said, .. } => {
+                said.len() <= MAX_STATEMENTS
+                    && said.iter().all(|(it, _)| it.body().is_shaped(member_count))
+            }
             Self::Decided(decided) => {
                 is_certificate(&decided.certificate, member_count)
                     && is_value(&decided.value, member_count)

@@ -13,7 +13,11 @@ impl Machine {
         }
         let decided = self.decided_value(Decision::End).map(|decided| decided.value);
         let Some(Value::Opened { key, sum }) = decided else { return Phase::Record };
-        // A member that has not opened the sum itself yet goes on trying; if the others are faster it gets the adapter.
+        // A member that has not opened the sum itself yet goes on trying; if the others are faster it gets the adapter. It
+        // also answers if it has not: those whose answers opened the sum may be gone, and so may their answers.
+        if let Some((set, _)) = self.round.decided.clone() {
+            self.answer_decision(&set);
+        }
         self.put_together();
         if self.round.opened == Some((key, sum))
             && let Some((set, _)) = &self.round.decided

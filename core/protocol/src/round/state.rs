@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::elect::Presence;
 use super::stirred::Stirred;
 use crate::agreement::{Agreement, VotingState};
 use crate::election::Election;
@@ -77,8 +78,7 @@ pub(crate) struct RoundState {
     pub(crate) resting: BTreeSet<MemberIndex>,
     pub(crate) clock: Clock,
 
-    /// Readiness for this round has been said at once.
-    pub(crate) announced: bool,
+    pub(crate) presence: Presence,
 
     /// The own commitment.
     pub(crate) own: Option<Digest>,
@@ -153,7 +153,7 @@ impl RoundState {
             election,
             resting,
             clock: Clock::default(),
-            announced: false,
+            presence: Presence::default(),
             own: None,
             commitments: BTreeMap::new(),
             first: BTreeMap::new(),

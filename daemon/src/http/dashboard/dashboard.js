@@ -3,6 +3,7 @@
 
 const PHASES = ["gather", "sync", "commit", "transfer", "aggregate", "certify", "decrypt", "combine", "apply", "record"];
 const EXPLAINED = {
+  doubt: "asking the others what this node said before it started",
   gather: "waiting until enough members are ready", sync: "catching up with the others",
   commit: "training and encrypting, then waiting for the others' updates", transfer: "encrypted updates travel",
   aggregate: "the committee adds ciphertexts", certify: "all members decide on the sum",
@@ -94,6 +95,7 @@ function showNow(status, rounds) {
   const view = machine && machine.view > 0 ? ` (view ${machine.view}: an earlier proposal did not succeed)` : "";
   set("phase", !machine ? STATES[status.state] ?? status.state
     : phase === "done" ? "All rounds are done."
+    : machine.silent_through != null ? `Round ${machine.round}: this node's journal lacks what it has said. It sits out rounds up to ${machine.silent_through}, then takes part again.`
     : `Round ${machine.round}, ${phase}: ${EXPLAINED[phase]}${view}`);
   showWork(status.progress);
   const known = federation ? federation.members : [];

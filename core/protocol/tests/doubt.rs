@@ -1,0 +1,280 @@
+//! A member that has started asks what it said before, and what it does with the answers. Member 0 of four: two others
+//! must answer.
+
+mod fixture;
+
+use fedshield_protocol::effect::Effect;
+use fedshield_protocol::event::{Event, TimerId};
+use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
+use fedshield_protocol::job::{Job, JobOutput};
+use fedshield_protocol::ledger::{Tip, record_digest};
+use fedshield_protocol::message::{
+    Bits, Body, Decision, Heartbeat, Signed, Statement, Vote, VoteKind,
+};
+use fedshield_protocol::record::Outcome;
+use fedshield_protocol::sign::Signature;
+use fedshield_protocol::status::Phase;
+use fixture::bench::{Bench, NONCE, heartbeat, memory, update};
+use fixture::lies::drops;
+use fixture::{message, object, sign};
+
+/// A statement with the signature of `member`, in the first round.
+fn by(bench: &Bench, member: u16, statement: Statement) -> (Statement, Signature) {
+    let signature = sign(&bench.manifest, Round(0), member, &statement.body());
+    (statement, signature)
+}
+
+fn own(bench: &Bench, statement: Statement) -> (Statement, Signature) {
+    by(bench, 0, statement)
+}
+
+/// Everything that was said, to everyone or to one.
+fn bodies(effects: &[Effect]) -> Vec<Body> {
+    let said = effects.iter().filter_map(|effect| match effect {
+        Effect::Gossip(bytes) | Effect::Send { bytes, .. } => Some(bytes),
+        _ => None,
+    });
+    said.map(|bytes| Signed::decode(bytes).unwrap().body).collect()
+}
+
+fn is_ready(body: &Body) -> bool {
+    matches!(body, Body::Status(heartbeat) if heartbeat.ready)
+}
+
+/// Nothing that binds, and no heartbeat that says that it takes part.
+fn binds(effects: &[Effect]) -> bool {
+    bodies(effects).iter().any(|body| match body {
+        Body::Status(_) => is_ready(body),
+        Body::Doubt(_) | Body::Memory { .. } | Body::RecordsRequest(_) | Body::Records(_) => false,
+        _ => true,
+    })
+}
+
+#[test]
+fn it_asks_and_takes_part_when_two_have_answered() {
+    let mut bench = Bench::new();
+    bench.journal.clear();
+    let effects = bench.boot_in_doubt();
+    assert_eq!(bodies(&effects), [Body::Doubt(NONCE)]);
+    assert_eq!(bench.phase(), Phase::Doubt);
+    let head = bench.machine.status().head;
+    for member in [1, 2, 3] {
+        assert!(!binds(&bench.hear(member, heartbeat(4, head))));
+    }
+    // Lost questions and answers: it asks again, everyone and whoever comes.
+    let effects = bench.tick(TimerId::Status, 60_000);
+    assert!(bodies(&effects).contains(&Body::Doubt(NONCE)) && !binds(&effects));
+    let effects = bench.handle(Event::PeerUp(MemberIndex(3)));
+    assert!(bodies(&effects).contains(&Body::Doubt(NONCE)) && !binds(&effects));
+    let others = [1, 2, 3].map(MemberIndex);
+    assert_eq!(bench.machine.status().waiting_for, others);
+
+    assert!(!binds(&bench.hear(1, memory(&[]))));
+    assert_eq!(bench.machine.status().waiting_for, others[1..]);
+    assert!(!binds(&bench.hear(1, memory(&[]))), "the same member counts once");
+    let effects = bench.hear(2, memory(&[]));
+    assert_eq!(bench.story(&effects)[..2], ["persist ready", "say ready"]);
+    assert_eq!(bench.phase(), Phase::Commit);
+    assert_eq!(bench.machine.status().silent_through, None);
+}
+
+#[test]
+fn what_the_journal_knows_is_nothing_new() {
+    let mut bench = Bench::new();
+    bench.begin();
+    let contribute = |job: &Job| matches!(job, Job::Contribute { .. });
+    bench.done(contribute, JobOutput::Contribution(update(0)));
+    bench.tick(TimerId::Commit, 1_000);
+    bench.tick(TimerId::Transfer, 2_000);
+    let effects = bench.tick(TimerId::View, 60_000);
+    let vote = bodies(&effects).into_iter().find_map(|body| match body {
+        Body::Vote(vote) => Some(vote),
+        _ => None,
+    });
+    let said = [
+        Statement::Ready,
+        Statement::Commitment(Box::new(update(0))),
+        Statement::Report(vec![]),
+        Statement::Vote(vote.expect("it has voted for nothing")),
+    ];
+    let said = said.map(|statement| own(&bench, statement));
+    bench.boot_in_doubt();
+    for member in [1, 2] {
+        bench.hear(member, memory(&said));
+    }
+    assert_eq!((bench.phase(), bench.machine.status().silent_through), (Phase::Gather, None));
+}
+
+/// The disk is empty, or what it was when the round began.
+#[test]
+fn what_the_journal_does_not_know_silences_the_round() {
+    let (set, digest) = (Digest([1; 32]), Digest([2; 32]));
+    let vote =
+        Vote { decision: Decision::Set, kind: VoteKind::Prevote, view: View(0), value: None };
+    let lacking = [
+        Statement::Ready,
+        Statement::Commitment(Box::new(update(0))),
+        Statement::Report(vec![]),
+        Statement::Attestation { set, aggregate: object(1) },
+        Statement::Vote(vote),
+        Statement::Partial { set, object: object(1) },
+        Statement::RecordSignature(digest),
+    ];
+    for statement in lacking {
+        let mut bench = Bench::new();
+        if statement == Statement::Ready {
+            bench.journal.clear();
+        }
+        bench.boot_in_doubt();
+        // One honest member that knows is enough, whenever it answers.
+        bench.hear(1, memory(&[]));
+        let told = own(&bench, statement);
+        let mut effects = bench.hear(2, memory(&[told]));
+        effects.extend(bench.hear(3, memory(&[])));
+        let head = bench.machine.status().head;
+        for member in [1, 2, 3] {
+            effects.extend(bench.hear(member, heartbeat(4, head)));
+        }
+        effects.extend(bench.tick(TimerId::Status, 60_000));
+        assert!(!binds(&effects));
+        let status = bench.machine.status();
+        assert_eq!((status.phase, status.silent_through), (Phase::Sync, Some(Round(0))));
+        assert!(bench.jobs.is_empty());
+    }
+}
+
+#[test]
+fn after_a_silent_round_it_asks_about_the_next_and_shows_a_new_key() {
+    let mut bench = Bench::new();
+    bench.journal.clear();
+    bench.boot_in_doubt();
+    let told = own(&bench, Statement::Ready);
+    bench.hear(1, memory(&[told]));
+    let (_, records) = fixture::ledger();
+    let last = records.len() as u64;
+    let bytes = message(&bench.manifest, Round(last), 1, Body::Records(records));
+    let effects = bench.handle(Event::Message { from: MemberIndex(1), bytes });
+    assert!(bodies(&effects).contains(&Body::Doubt(NONCE)) && !binds(&effects));
+    while bench.jobs.iter().any(|(_, job)| matches!(job, Job::Settle { .. })) {
+        bench.done(|job| matches!(job, Job::Settle { .. }), JobOutput::Settled);
+    }
+    bench.handle(Event::ObjectReady(object(7)));
+    bench.done(|job| matches!(job, Job::Adopt { .. }), JobOutput::Adopted);
+    let key = |job: &Job| matches!(job, Job::MakeSealingKey { round } if round.0 == last);
+    let effects = bench.done(key, JobOutput::SealingKey(vec![5; 32]));
+    assert!(!binds(&effects), "another key may have been shown before");
+    // An answer about an earlier round says nothing about this one.
+    let old = message(&bench.manifest, Round(0), 2, memory(&[]));
+    bench.handle(Event::Message { from: MemberIndex(2), bytes: old });
+    bench.hear(1, memory(&[]));
+    assert_eq!(bench.phase(), Phase::Doubt);
+    let effects = bench.hear(2, memory(&[]));
+    assert_eq!(bench.story(&effects), ["say sealing key", "persist ready", "say ready"]);
+    assert_eq!(bench.machine.status().silent_through, None);
+}
+
+#[test]
+fn nobody_can_make_up_what_it_said_and_old_answers_do_not_count() {
+    let mut bench = Bench::new();
+    bench.journal.clear();
+    bench.boot_in_doubt();
+    let forged = (Statement::Ready, Signature::default());
+    let of_another = by(&bench, 3, Statement::Ready);
+    for said in [forged, of_another] {
+        bench.hear(3, memory(&[said]));
+    }
+    assert_eq!(drops(&bench, "memory: not what this member said"), 2);
+    let told = own(&bench, Statement::Ready);
+    bench.hear(3, Body::Memory { nonce: [8; 32], said: vec![told] });
+    assert_eq!(drops(&bench, "memory: an answer to another question"), 1);
+    bench.hear(3, memory(&vec![(Statement::Ready, Signature::default()); 65]));
+    assert_eq!(drops(&bench, "message: impossible content"), 1);
+    assert_eq!(bench.machine.status().waiting_for.len(), 3, "none of them counts");
+    bench.hear(1, memory(&[]));
+    bench.hear(2, memory(&[]));
+    assert_eq!(bench.phase(), Phase::Gather);
+    bench.hear(3, memory(&[told_by_a_liar(&bench)]));
+    assert_eq!(drops(&bench, "memory: no longer in doubt"), 1);
+    assert_eq!(bench.machine.status().silent_through, None);
+}
+
+fn told_by_a_liar(bench: &Bench) -> (Statement, Signature) {
+    by(bench, 3, Statement::Report(vec![]))
+}
+
+/// The sender's heartbeat, as one that has started would get it.
+fn answers_of(effects: &[Effect], to: u16) -> Vec<Vec<Statement>> {
+    let sent = effects.iter().filter_map(|effect| match effect {
+        Effect::Send { to: whom, bytes } if whom.0 == to => {
+            Some(Signed::decode(bytes).unwrap().body)
+        }
+        _ => None,
+    });
+    sent.filter_map(|body| match body {
+        Body::Memory { nonce: [9, ..], said } => {
+            Some(said.into_iter().map(|(statement, _)| statement).collect())
+        }
+        _ => None,
+    })
+    .collect()
+}
+
+#[test]
+fn others_are_told_what_they_said_and_that_they_were_there_is_in_the_journal() {
+    let mut bench = Bench::new();
+    bench.begin();
+    bench.hear(1, Body::Ready);
+    bench.hear(1, Body::Commitment(Box::new(update(1))));
+    let question = Body::Doubt([9; 32]);
+    let told = answers_of(&bench.hear(1, question.clone()), 1);
+    assert_eq!(told, [[Statement::Ready, Statement::Commitment(Box::new(update(1)))]]);
+    assert_eq!(answers_of(&bench.hear(2, question.clone()), 2), [vec![]]);
+    // Asking is cheaper than answering.
+    assert!(answers_of(&bench.hear(1, question.clone()), 1).is_empty());
+    assert_eq!(drops(&bench, "doubt: asked too often"), 1);
+    // It is in the journal before a heartbeat says so, and after a restart the answer is the same.
+    let effects = bench.tick(TimerId::Status, 60_000);
+    let own_present = |body: &Body| match body {
+        Body::Status(heartbeat) => Some(heartbeat.known.present.clone()),
+        _ => None,
+    };
+    assert_eq!(bench.story(&effects)[..2], ["persist present", "say status"]);
+    let present = bodies(&effects).iter().find_map(own_present);
+    assert_eq!(present, Some(Bits::of(4, [0, 1].map(MemberIndex))));
+    bench.boot();
+    assert_eq!(answers_of(&bench.hear(1, question), 1), [[Statement::Ready]]);
+}
+
+/// Two that are ready but have not heard that this one is would not know it again.
+#[test]
+fn a_round_begins_when_a_quorum_has_heard_of_this_member() {
+    let mut bench = Bench::new();
+    let head = bench.machine.status().head;
+    let Body::Status(deaf) = heartbeat(4, head) else { panic!("it is a heartbeat") };
+    let known = fedshield_protocol::message::Known {
+        present: Bits::of(4, [1, 2].map(MemberIndex)),
+        ..deaf.known.clone()
+    };
+    for member in [1, 2, 3] {
+        let deaf = Heartbeat { known: known.clone(), ..deaf.as_ref().clone() };
+        // It says its word again to whoever has not heard it.
+        let effects = bench.hear(member, Body::Status(Box::new(deaf)));
+        assert!(bodies(&effects).contains(&Body::Ready));
+    }
+    assert_eq!(bench.phase(), Phase::Gather);
+    bench.begin();
+}
+
+#[test]
+fn a_signed_record_is_remembered() {
+    let mut bench = Bench::new();
+    let record = Tip::start(&bench.manifest).record(&bench.manifest, Outcome::Skipped, None, None);
+    let note = fedshield_protocol::journal::Note::Signed(Box::new(record.clone()));
+    let entry = fedshield_protocol::journal::Entry::new(Round(0), note);
+    bench.journal.push(entry.encode().unwrap());
+    bench.boot_in_doubt();
+    let told = own(&bench, Statement::RecordSignature(record_digest(&record)));
+    bench.hear(1, memory(&[told]));
+    bench.hear(2, memory(&[]));
+    assert_eq!(bench.phase(), Phase::Gather);
+}

@@ -1,0 +1,67 @@
+//! A round whose members come late or go: what one of them lacks it gets, whoever said it first.
+
+mod fixture;
+
+use fedshield_protocol::effect::Effect;
+use fedshield_protocol::event::{Event, TimerId};
+use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::job::{Job, JobOutput};
+use fedshield_protocol::message::{Body, Decided, Set, Value, set_digest};
+use fedshield_protocol::status::Phase;
+use fixture::bench::{Bench, commitment_digest, heartbeat, update};
+use fixture::{certificate, object};
+
+fn decide(bench: &mut Bench, value: Value) {
+    let certificate = certificate(&bench.manifest, Round(0), &value);
+    bench.hear(3, Body::Decided(Box::new(Decided { value, certificate })));
+}
+
+/// Members that opened the sum may be gone, and their answers with them: who comes late to a round that is decided still
+/// releases its own, so that q others are enough for everyone.
+#[test]
+fn a_member_that_learns_the_end_before_it_has_answered_still_answers() {
+    let mut bench = Bench::new();
+    bench.begin();
+    let mut set = Set::new();
+    for member in 1..4 {
+        bench.hear(member, Body::Commitment(Box::new(update(member as u8))));
+        set.push((MemberIndex(member), commitment_digest(&bench, member)));
+    }
+    decide(&mut bench, Value::Aggregate { set, aggregate: object(90) });
+    decide(&mut bench, Value::Opened { key: Digest([1; 32]), sum: Digest([2; 32]) });
+    assert_eq!(bench.phase(), Phase::Apply);
+    for member in 1..4 {
+        bench.handle(Event::ObjectReady(update(member).boxes[0]));
+        let check = |job: &Job| matches!(job, Job::CheckShare { .. });
+        bench.done(check, JobOutput::Checked { valid: true });
+    }
+    let partial = |job: &Job| matches!(job, Job::PartialDecrypt { .. });
+    let effects = bench.done(partial, JobOutput::Partial(object(91)));
+    assert_eq!(bench.story(&effects), ["persist release", "say partial"]);
+}
+
+/// An answer whose author is gone is handed on, but only when the round is late.
+#[test]
+fn answers_of_others_are_handed_on_when_the_round_is_late() {
+    let mut bench = Bench::new();
+    bench.begin();
+    bench.hear(1, Body::Commitment(Box::new(update(1))));
+    let set: Set = vec![(MemberIndex(1), commitment_digest(&bench, 1))];
+    decide(&mut bench, Value::Aggregate { set: set.clone(), aggregate: object(90) });
+    let partial = Body::Partial { set: set_digest(&set), object: object(91) };
+    bench.hear(2, partial.clone());
+    let head = bench.machine.status().head;
+    let mut handed_on = |at: u64, late: bool| {
+        bench.now = at;
+        if late {
+            bench.tick(TimerId::Decrypt, at);
+        }
+        let effects = bench.hear(3, heartbeat(4, head));
+        effects.iter().any(|effect| match effect {
+            Effect::Send { to, bytes } => *to == MemberIndex(3) && bench.body(bytes) == partial,
+            _ => false,
+        })
+    };
+    assert!(!handed_on(10_000, false));
+    assert!(handed_on(60_000, true));
+}
