@@ -43,7 +43,7 @@ impl Scene {
         let mut go_on = |_: &Progress| ControlFlow::Continue(());
         let result = trainer.train_round(&global, &settings, [1; 32], &data, &mut go_on)?;
         let mask = global.mask(&settings, [1; 32]);
-        let mut memory = LocalMemory::new(global.layout());
+        let mut memory = LocalMemory::new(&global);
         memory.prune(&global, &result.theta, mask, settings.clip(0)).map(drop)
     }
 
@@ -298,7 +298,7 @@ fn a_nan_update_is_never_pruned_into_something_that_could_be_sent() {
     let mut theta = global.trained_values();
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         theta[7] = bad;
-        let mut memory = LocalMemory::new(global.layout());
+        let mut memory = LocalMemory::new(&global);
         let refused = memory.prune(&global, &theta, Mask::full(theta.len()), 1.0);
         assert!(matches!(refused, Err(TrainError::NotFinite { what: "update", .. })));
         assert_eq!(memory.pending_round(), None);

@@ -37,7 +37,7 @@ fn two_members_learn_what_neither_has_alone() {
         [0, 1].map(|part| fixture::data(&trainer, &fixture::write_data(folder.path(), part)));
     let mut global = trainer.first_adapter(&settings, [1; 32]).unwrap();
     let base = sets.each_ref().map(|set| trainer.evaluate(None, &set.train).unwrap().loss);
-    let mut memories = [LocalMemory::new(global.layout()), LocalMemory::new(global.layout())];
+    let mut memories = [LocalMemory::new(&global), LocalMemory::new(&global)];
     for t in 0..10u8 {
         let clip = settings.clip(global.t());
         let scale = settings.scale(global.t(), 16, 1);

@@ -39,7 +39,7 @@ impl State {
         };
         let memory = match secrets.get(MEMORY)? {
             Some(bytes) => LocalMemory::from_bytes(&bytes)?,
-            None => LocalMemory::new(global.layout()),
+            None => LocalMemory::new(&global),
         };
         Ok(Self { global, memory, pointer })
     }

@@ -113,8 +113,7 @@ impl<'a> Experiment<'a> {
         let members = self.data.len() as u64;
         let preset = Preset::for_federation(BITS, members as u16)?;
         let mut global = self.trainer.first_adapter(settings, seed_bytes([self.seed, 0, 0]))?;
-        let mut memories: Vec<_> =
-            self.data.iter().map(|_| LocalMemory::new(global.layout())).collect();
+        let mut memories: Vec<_> = self.data.iter().map(|_| LocalMemory::new(&global)).collect();
         let mut bytes = 0;
         for t in 0..self.options.rounds {
             let scale = settings.scale(t, BITS, WEIGHT_CAP);

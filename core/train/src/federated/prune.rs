@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::codec::{Reader, put_floats};
 use super::global::GlobalAdapter;
-use super::layout::{AdapterLayout, Factor};
+use super::layout::Factor;
 use super::local::zero_smallest;
 use super::mask::Mask;
 use crate::{Result, TrainError};
@@ -55,8 +55,9 @@ impl std::fmt::Debug for LocalMemory {
 
 impl LocalMemory {
     /// Nothing remembered yet.
-    pub fn new(layout: &AdapterLayout) -> Self {
-        Self { left_out: Factor::ALL.map(|factor| vec![0.0; layout.len(factor)]), pending: None }
+    pub fn new(global: &GlobalAdapter) -> Self {
+        let zeros = |factor| vec![0.0; global.values(factor).len()];
+        Self { left_out: Factor::ALL.map(zeros), pending: None }
     }
 
     /// Prunes the update `theta` (the trained factors after local training, dense) of round
