@@ -4,17 +4,12 @@ mod fixture;
 
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::{Event, TimerId};
-use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::ids::{Digest, MemberIndex};
 use fedshield_protocol::job::{Job, JobOutput};
-use fedshield_protocol::message::{Body, Decided, Set, Value, set_digest};
+use fedshield_protocol::message::{Body, Set, Value, set_digest};
 use fedshield_protocol::status::Phase;
 use fixture::bench::{Bench, commitment_digest, heartbeat, update};
-use fixture::{certificate, object};
-
-fn decide(bench: &mut Bench, value: Value) {
-    let certificate = certificate(&bench.manifest, Round(0), &value);
-    bench.hear(3, Body::Decided(Box::new(Decided { value, certificate })));
-}
+use fixture::object;
 
 /// Members that opened the sum may be gone, and their answers with them: who comes late to a round that is decided still
 /// releases its own, so that q others are enough for everyone.
@@ -27,8 +22,8 @@ fn a_member_that_learns_the_end_before_it_has_answered_still_answers() {
         bench.hear(member, Body::Commitment(Box::new(update(member as u8))));
         set.push((MemberIndex(member), commitment_digest(&bench, member)));
     }
-    decide(&mut bench, Value::Aggregate { set, aggregate: object(90) });
-    decide(&mut bench, Value::Opened { key: Digest([1; 32]), sum: Digest([2; 32]) });
+    bench.decide(Value::Aggregate { set, aggregate: object(90) });
+    bench.decide(Value::Opened { key: Digest([1; 32]), sum: Digest([2; 32]) });
     assert_eq!(bench.phase(), Phase::Apply);
     for member in 1..4 {
         bench.handle(Event::ObjectReady(update(member).boxes[0]));
@@ -47,7 +42,7 @@ fn answers_of_others_are_handed_on_when_the_round_is_late() {
     bench.begin();
     bench.hear(1, Body::Commitment(Box::new(update(1))));
     let set: Set = vec![(MemberIndex(1), commitment_digest(&bench, 1))];
-    decide(&mut bench, Value::Aggregate { set: set.clone(), aggregate: object(90) });
+    bench.decide(Value::Aggregate { set: set.clone(), aggregate: object(90) });
     let partial = Body::Partial { set: set_digest(&set), object: object(91) };
     bench.hear(2, partial.clone());
     let head = bench.machine.status().head;

@@ -125,11 +125,6 @@ fn certify_does_not_take_a_skip_before_its_time_nor_an_aggregate_without_grounds
     }
 }
 
-fn decide(bench: &mut Bench, value: Value) -> Vec<Effect> {
-    let certificate = certificate(&bench.manifest, Round(0), &value);
-    bench.hear(3, Body::Decided(Box::new(Decided { value, certificate })))
-}
-
 #[test]
 fn decrypt_happens_on_the_decision_only_and_once() {
     let mut bench = Bench::new();
@@ -150,7 +145,7 @@ fn decrypt_happens_on_the_decision_only_and_once() {
     let decided = Decided { value: value.clone(), certificate: forged };
     bench.hear(3, Body::Decided(Box::new(decided)));
     assert!(!bench.jobs.iter().any(|(_, job)| partial(job)), "a forged certificate");
-    let effects = decide(&mut bench, value);
+    let effects = bench.decide(value);
     assert_eq!(bench.story(&effects), ["persist decision"]);
     assert_eq!(bench.phase(), Phase::Decrypt);
     let effects = bench.done(partial, JobOutput::Partial(object(91)));
@@ -177,7 +172,7 @@ fn record_of_a_skipped_round_keeps_the_own_update() {
     bench.begin();
     let contribute = |job: &Job| matches!(job, Job::Contribute { .. });
     bench.done(contribute, JobOutput::Contribution(update(0)));
-    let effects = decide(&mut bench, Value::Skip);
+    let effects = bench.decide(Value::Skip);
     let story = bench.story(&effects);
     assert_eq!(story, ["persist decision", "persist record", "say record signature"]);
     let tip = Tip::start(&bench.manifest);
