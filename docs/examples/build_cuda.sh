@@ -8,7 +8,7 @@
 # there, and in OUT the two programs with the loader and libraries that they were linked against, which may be newer
 # than the machine's. OUT is absolute and must have the same path where the programs will run.
 #
-# Needs root, debootstrap, 6 GB in WORK, and this machine's own Rust toolchain. MIRROR and PROFILE can be set.
+# Needs root, debootstrap, 10 GB in WORK, and this machine's own Rust toolchain. MIRROR and PROFILE can be set.
 set -euo pipefail
 
 if [ $# -ne 2 ] || [ "${2#/}" = "$2" ]; then
@@ -36,8 +36,8 @@ chroot "$root" /usr/bin/env DEBIAN_FRONTEND=noninteractive apt-get install -y --
 bundler=$(cd "$repository" && cargo metadata --format-version 1 --locked |
     grep -o '"name":"tracel-llvm-bundler","version":"[^"]*"' | head -1 | sed 's/.*"version":"//; s/"//')
 llvm=/usr/lib/llvm-23
-mkdir -p "$root/root/.local/share/tracel"
-ln -sfn "$llvm" "$root/root/.local/share/tracel/tracel-llvm-$bundler"
+mkdir -p "$root/home/.local/share/tracel"
+ln -sfn "$llvm" "$root/home/.local/share/tracel/tracel-llvm-$bundler"
 touch "$root$llvm/.tracel-llvm-installed"
 # llvm-config names this library by its path, and the build makes a name of its stem.
 ln -sfn /usr/lib/x86_64-linux-gnu/libz3.so "$root$llvm/lib/liblibz3.so"
@@ -59,7 +59,7 @@ bind "$toolchain" /rust
 bind "$cargo_home" /cargo
 bind /proc /proc
 bind /dev /dev
-chroot "$root" /usr/bin/env -i HOME=/root PATH=/rust/bin:/usr/bin:/bin CARGO_HOME=/cargo CARGO_TARGET_DIR=/target \
+chroot "$root" /usr/bin/env -i HOME=/home PATH=/rust/bin:/usr/bin:/bin CARGO_HOME=/cargo CARGO_TARGET_DIR=/target \
     cargo build --locked --offline --manifest-path /repository/Cargo.toml --profile "$profile" \
     -p fedshield-cli -p fedshieldd --features fedshield-cli/cuda,fedshieldd/cuda
 
