@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fedshield_protocol::hidden::harmless_line;
+use fedshieldd::control::api::Condition;
 
 /// Bytes in decimal units, three digits: `512 B`, `3.38 kB`, `1.20 MB`.
 #[must_use]
@@ -41,6 +42,26 @@ pub fn seconds(value: f64) -> String {
 #[must_use]
 pub fn duration(value: Duration) -> String {
     seconds(value.as_secs_f64())
+}
+
+/// The time of day of a moment in seconds since 1970: `22:44:28 UTC`, the same in every organisation.
+#[must_use]
+pub fn clock(unix_s: u64) -> String {
+    let (hour, minute, second) = (unix_s / 3600 % 24, unix_s / 60 % 60, unix_s % 60);
+    format!("{hour:02}:{minute:02}:{second:02} UTC")
+}
+
+/// What a condition says, until when, and what to do.
+#[must_use]
+pub fn condition(condition: &Condition) -> String {
+    let mut text = harmless_line(&condition.message);
+    if let Some(until) = condition.until_unix_s {
+        text.push_str(&format!(", until {} at most", clock(until)));
+    }
+    if let Some(hint) = &condition.hint {
+        text.push_str(&format!(" ({})", harmless_line(hint)));
+    }
+    text
 }
 
 /// A loss in nats per token: `2.3456`; `-` if there is none.
@@ -90,7 +111,18 @@ fn three_digits(value: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use fedshieldd::control::api::Severity;
+
     use super::*;
+
+    #[test]
+    fn a_condition_says_until_when_and_what_to_do() {
+        let condition = Condition::new("no-quorum", Severity::Blocking, "2 of 3 are here")
+            .with_hint("start the third")
+            .until(86_400 + 22 * 3600 + 44 * 60 + 28);
+        let text = "2 of 3 are here, until 22:44:28 UTC at most (start the third)";
+        assert_eq!(super::condition(&condition), text);
+    }
 
     #[test]
     fn bytes_keep_three_digits_and_never_show_a_thousand() {

@@ -3,6 +3,7 @@
 //! Read `home` (which file is what), `config`, `identity`, then what is kept (`journal`, `store`, `objects`), how a
 //! federation begins (`founding`), how people look in (`control`, `http`, `stopped`, `offline`), how it runs as a service (`service`).
 
+pub mod conditions;
 pub mod config;
 pub mod control;
 pub mod durable;

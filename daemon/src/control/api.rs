@@ -21,6 +21,7 @@
 //! | `GET /v1/doctor` | | [`DoctorView`] |
 
 mod adapter;
+mod condition;
 mod doctor;
 mod federation;
 mod rounds;
@@ -30,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::error_code::ErrorCode;
 pub use adapter::{Evaluation, ExportRequest, ExportView, Sample};
+pub use condition::{Condition, Severity};
 pub use doctor::{Check, DoctorView, Verdict};
 pub use federation::{
     FederationSummary, FederationView, InviteRequest, InviteView, JoinRequest, JoinView,

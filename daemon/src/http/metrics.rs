@@ -80,6 +80,11 @@ fn node(page: &mut Page, status: &NodeStatus) {
             page.gauge("held_out_loss_base", "The same of the base model.", base);
         }
     }
+    page.head("condition", "gauge", "1 for each condition that holds, as `status` shows it.");
+    for condition in &status.conditions {
+        let severity = word(&condition.severity);
+        page.line("condition", &[("name", &condition.name), ("severity", &severity)], 1.0);
+    }
     let (Some(federation), Some(machine)) = (&status.federation, &status.machine) else { return };
     page.gauge("round", "The round in progress.", machine.round.0 as f64);
     page.gauge("rounds_applied", "Rounds that gave an adapter.", machine.applied as f64);

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::Metrics;
-use crate::control::api::{ErrorCode, NodeState, RoundReport, path};
+use crate::control::api::{ErrorCode, NodeState, RoundReport, Severity, path};
 use crate::control::{ControlCommand, ControlPort};
 
 /// The dashboard: three files, nothing from elsewhere, no internet.
@@ -177,6 +177,9 @@ async fn ready(State(pages): State<Pages>) -> (StatusCode, String) {
     if let Some(last) = status.machine.as_ref().and_then(|machine| machine.silent_through) {
         let text = format!("sits out rounds up to {last}: its journal lacks what it has said\n");
         return (StatusCode::SERVICE_UNAVAILABLE, text);
+    }
+    if let Some(condition) = status.conditions.iter().find(|it| it.severity == Severity::Blocking) {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", condition.message));
     }
     match (status.state, status.last_error) {
         (NodeState::Active | NodeState::Done, None) => (StatusCode::OK, "ready\n".into()),

@@ -1,7 +1,7 @@
 //! Pre-flight checks of a running node. What cannot be opened at all stops the node before this.
 
 use super::turn::Node;
-use crate::control::api::{Check, DoctorView, Verdict};
+use crate::control::api::{Check, Condition, DoctorView, Severity, Verdict};
 use crate::founding::are_only_here;
 
 /// Free space below which a round may not find room.
@@ -40,10 +40,24 @@ impl Node {
             }
             Err(error) => check("disk", false, "", &error.to_string(), "look at the home folder"),
         });
+        checks.extend(status.conditions.iter().map(of_condition));
         if let Some(error) = status.last_error {
             checks.push(check("rounds", false, "", &error, "see the log for what led to it"));
         }
         DoctorView { checks }
+    }
+}
+
+fn of_condition(condition: &Condition) -> Check {
+    Check {
+        name: condition.name.clone(),
+        verdict: match condition.severity {
+            Severity::Notice => Verdict::Ok,
+            Severity::Warning => Verdict::Warning,
+            Severity::Blocking => Verdict::Failed,
+        },
+        message: condition.message.clone(),
+        hint: condition.hint.clone(),
     }
 }
 

@@ -3,7 +3,7 @@
 use fedshield_protocol::hidden::harmless_line;
 use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::status::{Phase, Status};
-use fedshieldd::control::api::{HeldOut, NodeState, NodeStatus, Progress};
+use fedshieldd::control::api::{HeldOut, NodeState, NodeStatus, Progress, Severity};
 
 use super::super::word;
 use super::Pace;
@@ -51,6 +51,15 @@ pub fn render(status: &NodeStatus, pace: &Pace, colours: Colours) -> String {
     if let Some(held_out) = &status.held_out {
         list.push(("held-out loss", held_out_text(held_out)));
     }
+    for condition in &status.conditions {
+        let text = units::condition(condition);
+        let shown = match condition.severity {
+            Severity::Notice => text,
+            Severity::Warning => colours.odd(&text),
+            Severity::Blocking => colours.bad(&text),
+        };
+        list.push((severity_word(condition.severity), shown));
+    }
     for line in &status.misbehaviour {
         list.push(("misbehaviour", colours.bad(line)));
     }
@@ -67,6 +76,14 @@ pub fn render(status: &NodeStatus, pace: &Pace, colours: Colours) -> String {
         text.push_str(&member_table(machine, status).render(colours));
     }
     text
+}
+
+const fn severity_word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Notice => "note",
+        Severity::Warning => "warning",
+        Severity::Blocking => "not ready",
+    }
 }
 
 /// `2.4527 after round 7 (-69.6% against the base model's 8.0623)`.

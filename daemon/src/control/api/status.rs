@@ -4,7 +4,7 @@ use fedshield_protocol::ids::{IdentityKey, Round};
 use fedshield_protocol::status::Status;
 use serde::{Deserialize, Serialize};
 
-use super::FederationSummary;
+use super::{Condition, FederationSummary};
 
 /// How far this node is on its way into and through a federation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -54,6 +54,9 @@ pub struct NodeStatus {
     /// [`MAX_MISBEHAVIOUR`].
     #[serde(default)]
     pub misbehaviour: Vec<String>,
+    /// What holds at the moment and a person should know, in the order in which it began.
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
 }
 
 /// Most entries of [`NodeStatus::misbehaviour`].
@@ -76,6 +79,7 @@ impl NodeStatus {
             last_error: None,
             held_out: None,
             misbehaviour: Vec::new(),
+            conditions: Vec::new(),
         }
     }
 }

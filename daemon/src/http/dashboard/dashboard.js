@@ -263,6 +263,9 @@ function showLedger(rounds) {
 
 function showAlerts(status) {
   const lines = [];
+  for (const it of status.conditions ?? []) {
+    if (it.severity !== "notice") lines.push([it.message, it.hint].filter(Boolean).join(" \u2013 "));
+  }
   if (status.last_error) lines.push(status.last_error);
   for (const line of status.misbehaviour ?? []) lines.push("Proven misbehaviour: " + line);
   const key = lines.join("\n");
