@@ -100,8 +100,8 @@ impl NodeError {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Home(crate::home::HomeError::Disk(e)) | Self::Disk(e) => e.code(),
-            Self::Home(_) => ErrorCode::AddressInUse,
+            Self::Home(e) => e.code(),
+            Self::Disk(e) => e.code(),
             Self::Identity(e) => e.code(),
             Self::Secrets(e) => e.code(),
             Self::Store(e) => e.code(),
@@ -133,14 +133,13 @@ pub fn run_process(
     home: &Home,
     overrides: &Overrides,
     passphrase: Option<Passphrase>,
-    rebuild_store: bool,
 ) -> Result<(), NodeError> {
     let loaded = Loaded::read(home, overrides)?;
     init_logging(&loaded.config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         let stop = stop_on_signals()?;
-        run(home, loaded, passphrase, rebuild_store, stop).await
+        run(home, loaded, passphrase, stop).await
     });
     // A job that computes looks at its cancel flag between steps; nobody waits for it any longer than this.
     runtime.shutdown_timeout(JOB_LIMIT);
@@ -150,8 +149,7 @@ pub fn run_process(
 /// How long running jobs may take to notice that the daemon stops.
 const JOB_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Runs a node until `stop`. With `rebuild_store` the store's folder is put aside first and the node begins with an empty
-/// one, which it fills with the other members' records.
+/// Runs a node until `stop`.
 ///
 /// # Errors
 /// See [`NodeError`]; nothing is lost, the next start goes on from what is on disk.
@@ -159,9 +157,8 @@ pub async fn run(
     home: &Home,
     loaded: Loaded,
     passphrase: Option<Passphrase>,
-    rebuild_store: bool,
     stop: CancellationToken,
 ) -> Result<(), NodeError> {
-    let node = start::start(home, loaded, passphrase, rebuild_store, &stop).await?;
+    let node = start::start(home, loaded, passphrase, &stop).await?;
     node.run(stop).await
 }

@@ -9,6 +9,7 @@ use fedshield_protocol::object::ObjectRef;
 
 use super::{Host, HostError};
 use crate::control::api::MAX_MISBEHAVIOUR;
+use crate::store::Evidence;
 
 /// Under which label the network counts the bytes of a purpose.
 pub(super) fn label(purpose: Purpose) -> Label {
@@ -115,9 +116,8 @@ impl Host {
     ) -> Result<(), HostError> {
         let name = self.names.get(member.position()).map_or("?", String::as_str);
         tracing::error!(member = name, reason, "misbehaviour proven; evidence kept");
-        let digest = fedshield_protocol::object::ObjectRef::of(evidence).root;
-        let note = format!("evidence-{}", digest.short());
-        tokio::task::block_in_place(|| self.ledger.put_note(&note, &evidence.to_vec()))?;
+        let evidence = Evidence::now(name, reason, evidence);
+        tokio::task::block_in_place(|| self.ledger.put_evidence(&evidence))?;
         let line = format!("{name}: {reason}");
         self.status.send_modify(|status| {
             let kept = MAX_MISBEHAVIOUR - 1;

@@ -47,7 +47,9 @@ impl Node {
             ControlCommand::Rounds(reply) => {
                 self.with_ledger(reply, |ledger| Ok(ledger.reports()?));
             }
-            ControlCommand::Ledger(reply) => self.with_ledger(reply, ledger_bytes),
+            ControlCommand::Ledger(reply) => {
+                self.with_ledger(reply, |ledger| Ok(ledger.bytes()?));
+            }
             ControlCommand::Export(request, reply) => {
                 let ledger = Arc::clone(&self.ledger);
                 self.with_pipeline(reply, move |pipeline| export(pipeline, &ledger, request));
@@ -146,11 +148,6 @@ fn not_written(error: PipelineError) -> ApiError {
         PipelineError::Train(error) => crate::stopped::not_written(&error),
         other => other.into(),
     }
-}
-
-fn ledger_bytes(ledger: &Ledger) -> Result<Vec<u8>, ApiError> {
-    fedshield_protocol::ledger::encode(&ledger.records()?)
-        .map_err(|e| ApiError::new(ErrorCode::Internal, e.to_string()))
 }
 
 fn evaluate(pipeline: &Pipeline, cancel: &Cancel) -> Result<Evaluation, ApiError> {

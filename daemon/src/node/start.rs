@@ -13,8 +13,9 @@ use super::NodeError;
 use super::object_port::NetObjects;
 use super::ports::NetJoinPort;
 use super::turn::Node;
+use crate::conditions::Conditions;
 use crate::config::{Config, Loaded, TrainerKind};
-use crate::control::api::NodeStatus;
+use crate::control::api::{Condition, NodeStatus, Severity};
 use crate::control::{ControlHost, ControlPort, ControlServer, control_channel};
 use crate::founding::{Founding, Local, announced};
 use crate::home::Home;
@@ -26,14 +27,13 @@ use crate::objects::Objects;
 use crate::pipeline::{CommandSettings, LearningSources, OpenedModel};
 use crate::randomness::os_random;
 use crate::sealing_keys;
-use crate::store::{Ledger, SledStore};
+use crate::store::{Ledger, Opened};
 
 /// Starts a node up to the point where it can be talked to.
 pub(super) async fn start(
     home: &Home,
     loaded: Loaded,
     passphrase: Option<Passphrase>,
-    rebuild_store: bool,
     stop: &CancellationToken,
 ) -> Result<Node, NodeError> {
     for warning in &loaded.warnings {
@@ -44,11 +44,7 @@ pub(super) async fn start(
     let identity = Arc::new(open_identity(home, passphrase)?);
     let secrets = Arc::new(SecretStore::open(&home.secrets(), &identity)?);
     let (journal, entries) = open_journal(home)?;
-    // Under the lock: nobody else may be using what is put aside.
-    if rebuild_store && let Some(aside) = SledStore::put_aside(&home.store())? {
-        tracing::warn!(folder = %aside.display(), "the old store was put aside");
-    }
-    let ledger = Arc::new(Ledger::new(Arc::new(SledStore::open(&home.store())?)));
+    let (ledger, damaged) = open_ledger(home)?;
     let objects = Arc::new(Objects::open(&home.objects())?);
     let sources = sources(&config, home)?;
     use_threads(config.training.threads);
@@ -70,6 +66,8 @@ pub(super) async fn start(
     serve_control(control, port.clone(), stop);
     let http = serve_http(&config, port, stop).await?;
     status.send_modify(|status| status.http = http);
+    let status = Arc::new(status);
+    Conditions::new(Arc::clone(&status)).show("ledger-damaged", damaged);
     Ok(Node {
         home: home.clone(),
         identity,
@@ -81,7 +79,7 @@ pub(super) async fn start(
         net,
         net_events,
         founding,
-        status: Arc::new(status),
+        status,
         commands,
         host: None,
         spare,
@@ -108,6 +106,25 @@ fn open_journal(home: &Home) -> Result<(Journal, Vec<Vec<u8>>), NodeError> {
     }
     let entries = replay.entries.into_iter().map(|Entry { bytes, .. }| bytes).collect();
     Ok((journal, entries))
+}
+
+/// The ledger, and what a person should know of damage that was found in it.
+fn open_ledger(home: &Home) -> Result<(Arc<Ledger>, Option<Condition>), NodeError> {
+    let Opened { ledger, repairs, remarks } = Ledger::open(home)?;
+    for remark in remarks {
+        tracing::warn!("{remark}");
+    }
+    let (torn, damaged): (Vec<_>, Vec<_>) = repairs.into_iter().partition(|repair| repair.torn);
+    for repair in torn {
+        tracing::warn!("{repair}: cut off");
+    }
+    let damaged: Vec<String> = damaged.iter().map(ToString::to_string).collect();
+    let condition = (!damaged.is_empty()).then(|| {
+        Condition::new("ledger-damaged", Severity::Warning, damaged.join("; ")).with_hint(
+            "records that are missing come from the other members by themselves; check the disk",
+        )
+    });
+    Ok((Arc::new(ledger), condition))
 }
 
 fn sources(config: &Config, home: &Home) -> Result<LearningSources, NodeError> {
