@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fedshield_protocol::Machine;
 use fedshield_protocol::event::TimerId;
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
-use fedshield_protocol::job::{Applied, CommitmentBody};
+use fedshield_protocol::job::CommitmentBody;
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::record::CertifiedRecord;
 
@@ -25,10 +25,10 @@ pub(crate) struct Disk {
     pub(crate) contributions: BTreeMap<Round, (u64, CommitmentBody)>,
     /// Valid shares of others' updates, by commitment.
     pub(crate) shares: BTreeSet<Digest>,
+    /// The global adapter and the one before, with the rounds applied in each: what the daemon's pipeline keeps.
+    pub(crate) adapters: [Option<(u64, ObjectRef)>; 2],
     /// Opened sums by round.
     pub(crate) sums: BTreeMap<Round, Digest>,
-    /// What applying gave, by round.
-    pub(crate) applied: BTreeMap<Round, Applied>,
     pub(crate) settled: BTreeSet<Round>,
 }
 
