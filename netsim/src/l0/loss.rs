@@ -27,15 +27,16 @@ pub enum Loss {
     },
 }
 
+/// Records that a node can give.
+fn length(node: &Node) -> u64 {
+    node.disk.damaged.unwrap_or(node.disk.records.len()) as u64
+}
+
 /// Who has lost its disk in which round, and how long each ledger has ever been.
 #[derive(Default)]
 pub(super) struct Losses {
     disks: BTreeMap<usize, u64>,
     longest: BTreeMap<usize, u64>,
-}
-
-fn length(node: &Node) -> u64 {
-    node.disk.records.len() as u64
 }
 
 impl World {
@@ -67,6 +68,7 @@ impl World {
                     && let Some(byte) = signature.first_mut()
                 {
                     *byte ^= 1;
+                    node.disk.damaged = Some(at);
                 }
             }
         }

@@ -16,6 +16,8 @@ use super::faults::{Crash, Fault};
 pub(crate) struct Disk {
     pub(crate) journal: Vec<Vec<u8>>,
     pub(crate) records: Vec<CertifiedRecord>,
+    /// A record that does not verify any more, until the next start finds it.
+    pub(crate) damaged: Option<usize>,
     pub(crate) objects: BTreeMap<ObjectRef, Vec<u8>>,
     /// The number of the own vector that is not spent yet.
     pub(crate) vector: u32,

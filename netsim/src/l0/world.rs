@@ -165,6 +165,7 @@ impl World {
         let good = node.disk.records.iter().take_while(|record| machine.replay(record).is_ok());
         let good = good.count();
         node.disk.records.truncate(good);
+        node.disk.damaged = None;
         node.machine = Some(machine);
         let nonce = self.nonce();
         self.handle(index, Event::Boot { journal, nonce });
