@@ -202,7 +202,7 @@ impl Node {
 
     /// The adapter after so many applied rounds; the first one needs no disk.
     fn adapter_at(&self, applied: u64) -> Result<Option<ObjectRef>, String> {
-        if applied == 0 {
+        if applied == 0 && !self.disk.first_is_gone {
             return Ok(None);
         }
         let mut kept = self.disk.adapters.iter().flatten();

@@ -29,6 +29,8 @@ pub(crate) struct Disk {
     pub(crate) shares: BTreeSet<Digest>,
     /// The global adapter and the one before, with the rounds applied in each: what the daemon's pipeline keeps.
     pub(crate) adapters: [Option<(u64, ObjectRef)>; 2],
+    /// A bug has lost the first one.
+    pub(crate) first_is_gone: bool,
     /// Opened sums by round.
     pub(crate) sums: BTreeMap<Round, Digest>,
     pub(crate) settled: BTreeSet<Round>,
@@ -77,6 +79,12 @@ impl Node {
             jobs: BTreeSet::new(),
             doomed: None,
         }
+    }
+
+    /// What the daemon did when it knew one adapter only.
+    pub(crate) fn forget_all_but_the_newest_adapter(&mut self) {
+        self.disk.first_is_gone = self.disk.adapters[0].is_some();
+        self.disk.adapters[1] = None;
     }
 
     /// Loses everything that is not on disk.

@@ -159,6 +159,15 @@ impl World {
                 !matches!(note, Ok(Note::Voting { .. } | Note::Decided(_) | Note::Signed(_)))
             });
         }
+        if self.bug == Some(Bug::CommitmentsNotKept) {
+            journal.retain(|bytes| {
+                let note = Entry::decode(bytes).map(|entry| entry.note);
+                !matches!(note, Ok(Note::Kept { .. } | Note::Opened { .. }))
+            });
+        }
+        if self.bug == Some(Bug::OneAdapter) {
+            node.forget_all_but_the_newest_adapter();
+        }
         let member = node.member;
         let mut machine = Machine::new(self.federation.config(member));
         // A record that is damaged takes those after it along; they are fetched again.
