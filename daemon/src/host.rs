@@ -9,6 +9,7 @@ mod error;
 mod jobs;
 mod measure;
 mod progress;
+mod records;
 mod reports;
 mod spare;
 mod timers;
@@ -28,6 +29,7 @@ pub use jobs::Cancel;
 pub use progress::ProgressBoard;
 pub use spare::{SpareError, SpareTime};
 
+use crate::conditions::Conditions;
 use crate::control::api::NodeStatus;
 use crate::journal::Journal;
 use crate::objects::Objects;
@@ -36,6 +38,7 @@ use crate::store::Ledger;
 use collect::Collector;
 use jobs::{Finished, JobFailure, JobRunner};
 use measure::Measurer;
+use records::LedgerWatch;
 use reports::Reports;
 use timers::{Clock, Timers};
 
@@ -91,6 +94,7 @@ pub struct Host {
     measurer: Measurer,
     /// The newest round with a new adapter.
     last_applied: Option<(Round, ObjectRef)>,
+    watch: LedgerWatch,
     /// What effects of the present event led to at once: each is an event of its own, handled before anything else.
     /// At most one for each fetch of one event.
     followed: Vec<Event>,
@@ -103,10 +107,12 @@ impl Host {
     /// If journal or ledger cannot be read or written.
     pub async fn boot(parts: HostParts, journal: Vec<Vec<u8>>) -> Result<Self, HostError> {
         let (jobs, finished) = JobRunner::new(Arc::clone(&parts.pipeline));
-        let records = parts.ledger.records()?;
+        let mut machine = parts.machine;
+        let damage = records::replay(&mut machine, &parts.ledger)?;
+        let watch = LedgerWatch::new(Conditions::new(Arc::clone(&parts.status)), damage);
         let reports = Reports::new(parts.names.clone(), parts.net.stats());
         let last_applied = parts.ledger.last_applied()?;
-        let ended = records.last().map(|certified| certified.record.round);
+        let ended = machine.scope().round.0.checked_sub(1).map(Round);
         let collector = Collector::new(Arc::clone(&parts.objects), ended);
         let measurer = Measurer::start(
             parts.spare,
@@ -116,7 +122,7 @@ impl Host {
         );
         let nonce = parts.nonce;
         let mut host = Self {
-            machine: parts.machine,
+            machine,
             members: parts.members,
             names: parts.names,
             net: parts.net,
@@ -134,9 +140,10 @@ impl Host {
             collector,
             measurer,
             last_applied,
+            watch,
             followed: Vec::new(),
         };
-        host.handle(Event::Boot { records, journal, nonce }).await?;
+        host.handle(Event::Boot { journal, nonce }).await?;
         host.measure_again();
         for key in host.net.connected() {
             if let Some(member) = host.member_of(&key) {

@@ -61,6 +61,7 @@ fn status() -> NodeStatus {
             proposer: Some(MemberIndex(1)),
             members: (0..4).map(member).collect(),
             silent_through: None,
+            journal_round: None,
             waiting_for: vec![MemberIndex(2), MemberIndex(3)],
             dropped: [("message: <i>".to_owned(), 1)].into(),
         }),

@@ -13,12 +13,17 @@ mod federation;
 mod jobs;
 mod network;
 mod node;
+mod loss;
 mod random;
 mod run;
 mod signatures;
+mod storm;
+mod strike;
 mod twofaced;
 mod world;
 
 pub use faults::{Crash, Fault, Partition, Plan};
 pub use federation::Federation;
+pub use loss::Loss;
 pub use run::{Bug, Failure, Options, Outcome, run_seed};
+pub use strike::{Moment, Strike};

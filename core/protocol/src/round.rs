@@ -10,6 +10,7 @@ mod complain;
 mod conclude;
 mod decrypt;
 mod elect;
+mod kept;
 mod record;
 mod report;
 mod spoken;

@@ -87,6 +87,10 @@ pub struct Status {
     /// What this member said in earlier lives is not all in its journal, so it takes no part in rounds up to this one.
     #[serde(default)]
     pub silent_through: Option<Round>,
+    /// The journal goes on in this round, the ledger ends before it: the records between are fetched from other members
+    /// before this one takes part again.
+    #[serde(default)]
+    pub journal_round: Option<Round>,
     /// Members that the phase is waiting for.
     pub waiting_for: Vec<MemberIndex>,
     /// Messages dropped so far, by reason.

@@ -138,6 +138,17 @@ fn journal_entries_are_pinned() {
         Note::Released { set: Digest([4; 32]), object: object(5) },
         Note::Ready,
         Note::Present(vec![(MemberIndex(2), Signature::from_slice(&[6; 64]).unwrap())]),
+        Note::Kept {
+            author: MemberIndex(1),
+            body: Box::new(fixture::bench::update(1)),
+            signature: Signature::from_slice(&[6; 64]).unwrap(),
+        },
+        Note::Opened {
+            key: Digest([7; 32]),
+            sum: Digest([8; 32]),
+            answers: vec![(MemberIndex(3), object(9), Signature::from_slice(&[6; 64]).unwrap())],
+        },
+        Note::Reached,
     ];
     let mut pinned = String::new();
     for note in notes {

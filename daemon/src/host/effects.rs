@@ -36,6 +36,9 @@ impl Host {
                 tokio::task::block_in_place(|| self.ledger.append(&record))?;
                 self.round_ended(&record)?;
             }
+            Effect::ReadRecords { to, from, room_bytes } => {
+                self.read_records(to, from, room_bytes);
+            }
             Effect::Truncate { before } => {
                 tokio::task::block_in_place(|| self.journal.truncate(before))?;
             }
@@ -63,6 +66,7 @@ impl Host {
             }
             Effect::Publish(status) => {
                 self.reports.observe(&status);
+                self.watch.observe(&status);
                 self.status.send_modify(|node| node.machine = Some(*status));
             }
         }

@@ -2,7 +2,9 @@
 
 use fedshield_protocol::ids::MemberIndex;
 
+use super::loss::Loss;
 use super::random::Random;
+use super::strike::Strike;
 
 /// How a faulty member misbehaves. At most f members do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +34,8 @@ pub struct Crash {
     pub at_ms: u64,
     /// For how long.
     pub down_ms: u64,
-    /// It comes back with an empty disk.
-    pub loses_disk: bool,
+    /// What is gone when it comes back.
+    pub loss: Loss,
 }
 
 /// A time during which two sides cannot hear each other.
@@ -60,6 +62,8 @@ pub struct Plan {
     pub delay_ms: u64,
     /// Crashes of honest members.
     pub crashes: Vec<Crash>,
+    /// Crashes at a moment of the protocol instead of one of the clock.
+    pub strikes: Vec<Strike>,
     /// Partitions.
     pub partitions: Vec<Partition>,
     /// From here on nothing is lost and nobody crashes.
@@ -78,6 +82,7 @@ impl Plan {
             duplicates: 0,
             delay_ms: 50,
             crashes: Vec::new(),
+            strikes: Vec::new(),
             partitions: Vec::new(),
             heal_ms: 0,
             split: vec![false; usize::from(member_count)],
@@ -105,7 +110,7 @@ impl Plan {
                     node: random.below(n) as usize,
                     at_ms,
                     down_ms: random.between(200, plan.heal_ms.saturating_sub(at_ms).max(400)),
-                    loses_disk: false,
+                    loss: Loss::Nothing,
                 });
             }
         }
@@ -143,7 +148,7 @@ impl Plan {
             for _ in 0..random.between(1, 3) {
                 let (node, at_ms) = (node as usize, random.below(self.heal_ms));
                 let down_ms = random.between(200, 4_000);
-                self.crashes.push(Crash { node, at_ms, down_ms, loses_disk: true });
+                self.crashes.push(Crash { node, at_ms, down_ms, loss: Loss::Disk });
             }
         }
     }

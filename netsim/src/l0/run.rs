@@ -22,6 +22,10 @@ pub enum Bug {
     ValidByHolding,
     /// A member that has started takes its journal for all that it ever said.
     TrustsItsDisk,
+    /// Commitments of others, the opened sum and the answers are kept in memory only.
+    CommitmentsNotKept,
+    /// The host has the newest adapter only.
+    OneAdapter,
 }
 
 impl Bug {
@@ -43,7 +47,7 @@ impl Bug {
             Self::TrustsItsDisk | Self::VotesNotPersisted => rules.trust_the_disk = true,
             #[cfg(not(feature = "planted-bugs"))]
             Self::TrustsItsDisk | Self::VotesNotPersisted => {}
-            Self::SpentResent => {}
+            Self::SpentResent | Self::CommitmentsNotKept | Self::OneAdapter => {}
         }
     }
 }

@@ -277,6 +277,7 @@ mod tests {
             proposer: None,
             members: vec![],
             silent_through: None,
+            journal_round: None,
             waiting_for: vec![],
             dropped: [].into(),
         };

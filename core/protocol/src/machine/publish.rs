@@ -32,7 +32,8 @@ impl Machine {
             committee: round.election.committee().to_vec(),
             proposer: round.voting().map(|_| round.election.proposer(view)),
             members: self.config.manifest.members().map(|m| self.member_status(m)).collect(),
-            silent_through: self.silent_through.filter(|_| self.is_silent()),
+            silent_through: self.silent_through.filter(|last| self.round.number <= *last),
+            journal_round: self.ahead.last_round(),
             waiting_for: self.waiting_for(),
             dropped: self.dropped.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect(),
         }

@@ -19,6 +19,7 @@ use crate::status::Phase;
 
 impl Machine {
     pub(super) fn aggregate(&mut self) -> Phase {
+        self.fetch_updates();
         self.collect();
         self.answer_proposers();
         self.deliberate(Decision::Set);

@@ -33,6 +33,7 @@ impl Machine {
         }
         let Some(Decided { value, .. }) = self.decided_value(Decision::Set) else { return };
         if let Value::Aggregate { set, aggregate } = value {
+            self.keep_commitments(&set);
             self.round.decided = Some((set, aggregate));
             let decrypt_ms = self.config.manifest.manifest().deadlines.decrypt_ms;
             self.cancel_timer(TimerId::View);
@@ -100,6 +101,10 @@ impl Machine {
         if self.round.remembered.insert(decision)
             && let Some(decided) = self.decided_value(decision)
         {
+            if let Value::Aggregate { set, .. } = &decided.value {
+                let set = set.clone();
+                self.keep_commitments(&set);
+            }
             // If it could not be remembered, the certificate can be had again from any member.
             let _ = self.persist(Note::Decided(Box::new(decided)));
         }

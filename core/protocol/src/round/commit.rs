@@ -132,7 +132,7 @@ impl Machine {
         self.insert_commitment(digest, author, body, signature);
     }
 
-    fn insert_commitment(
+    pub(super) fn insert_commitment(
         &mut self,
         digest: Digest,
         author: MemberIndex,
@@ -146,9 +146,11 @@ impl Machine {
             share: Share::Unknown,
             spoiled: false,
             whole: false,
+            recalled: false,
         };
         self.round.missing.remove(&digest);
         self.round.stirred.know(digest, &commitment.body);
         self.round.commitments.insert(digest, commitment);
+        self.keep_if_decided(&digest);
     }
 }

@@ -30,6 +30,7 @@ impl Machine {
             if missing && !self.round.clock.transfer_over {
                 return Phase::Transfer;
             }
+            self.keep_commitments(&listed);
             if !self.persist(Note::Reported(listed.clone())) {
                 return Phase::Transfer;
             }
