@@ -1,6 +1,8 @@
 //! Within one round everything may go wrong that the protocol promises to bear, at each of its moments.
 
-use fedshield_netsim::l0::{Bug, Failure, Federation, Loss, Moment, Options, Plan, Strike, run_seed};
+use fedshield_netsim::l0::{
+    Bug, Failure, Federation, Loss, Moment, Options, Plan, Strike, run_seed,
+};
 use fedshield_protocol::ids::Round;
 
 const N: usize = 4;

@@ -117,7 +117,7 @@ fn what_is_damaged_comes_back_from_the_others_and_looking_changes_nothing() {
         });
         program.run(&place, ["ledger", "verify"]).ok();
         let status = federation.daemons[1].status().expect("it answers");
-        let told = status.conditions.iter().any(|condition| condition.name == "ledger-damaged");
+        let told = status.conditions.iter().any(|condition| condition.name == "files-damaged");
         assert_eq!(told, *is_told, "{what}: {:?}", status.conditions);
         eprintln!("{what}: {} records are back", good.len());
     }

@@ -174,10 +174,7 @@ fn a_stored_record_that_is_not_valid_is_named_and_those_before_it_count() {
     assert!(matches!(&error, LedgerError::Record { index: 2, round: Round(2), .. }));
     assert!(error.to_string().contains("the signature of member 0 does not verify"), "{error}");
     assert!(results[3].is_err(), "it follows from none that is there");
-    machine.handle(
-        fedshield_protocol::ids::Time(0),
-        Event::Boot { journal: vec![], nonce: NONCE },
-    );
+    machine.handle(fedshield_protocol::ids::Time(0), Event::Boot { journal: vec![], nonce: NONCE });
     assert_eq!(machine.status().round, Round(2));
     assert!(machine.replay(&ledger().1[2]).is_err(), "after the start they come from others");
 }

@@ -1,16 +1,17 @@
 //! The ledger's way to the machine, and to members that are behind: record by record, never all of them in memory.
 
+use std::ops::ControlFlow;
+
 use fedshield_protocol::event::Event;
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::ledger::LedgerError;
 use fedshield_protocol::machine::Machine;
-use fedshield_protocol::record::CertifiedRecord;
 use fedshield_protocol::status::Status;
 
 use super::{Host, HostError};
 use crate::conditions::Conditions;
 use crate::control::api::{Condition, Severity};
-use crate::store::{Ledger, StoreError};
+use crate::store::Ledger;
 
 /// The condition of a ledger with a record that is not valid.
 const DAMAGED: &str = "ledger-damaged";
@@ -18,37 +19,24 @@ const DAMAGED: &str = "ledger-damaged";
 const BEHIND: &str = "ledger-behind-journal";
 
 /// Gives the machine the ledger, before it boots. Returns the first record that is not valid, if there is one: it and all
-/// later ones are fetched from the other members again and take their places.
+/// later ones are cut off, with a copy put aside, and fetched from the other members again.
 pub(super) fn replay(
     machine: &mut Machine,
     ledger: &Ledger,
 ) -> Result<Option<LedgerError>, HostError> {
-    for record in ledger.records()? {
-        if let Err(damage) = machine.replay(&record) {
-            return Ok(Some(damage));
+    let mut damage = None;
+    ledger.for_each(Round(0), |record| match machine.replay(&record) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => {
+            damage = Some((record.record.round, error));
+            ControlFlow::Break(())
         }
+    })?;
+    let Some((round, error)) = damage else { return Ok(None) };
+    if let Some(repair) = ledger.cut(round, &error.to_string())? {
+        tracing::warn!("{repair}");
     }
-    Ok(None)
-}
-
-/// The records from round `from` on, as many as fit into `room_bytes`.
-fn read_from(
-    ledger: &Ledger,
-    from: Round,
-    room_bytes: usize,
-) -> Result<Vec<CertifiedRecord>, StoreError> {
-    let mut room = room_bytes;
-    let mut records = ledger.records()?;
-    records.retain(|record| record.record.round >= from);
-    let fitting = records.iter().take_while(|record| {
-        let size = postcard::to_allocvec(record).map_or(usize::MAX, |bytes| bytes.len());
-        let fits = size <= room;
-        room = room.saturating_sub(size);
-        fits
-    });
-    let fitting = fitting.count();
-    records.truncate(fitting);
-    Ok(records)
+    Ok(Some(error))
 }
 
 /// What people should know of the ledger: damage that a start has found, and a journal that knows of later rounds.
@@ -104,7 +92,7 @@ impl LedgerWatch {
 impl Host {
     /// Reads records for a member that is behind. A ledger that cannot be read does not stop this node: others may help.
     pub(super) fn read_records(&mut self, to: MemberIndex, from: Round, room_bytes: usize) {
-        let read = || read_from(&self.ledger, from, room_bytes);
+        let read = || self.ledger.read_from(from, room_bytes);
         match tokio::task::block_in_place(read) {
             Ok(records) => self.followed.push(Event::Records { to, records }),
             Err(reason) => tracing::warn!(%to, %from, %reason, "cannot read records for a member"),

@@ -67,7 +67,7 @@ pub(super) async fn start(
     let http = serve_http(&config, port, stop).await?;
     status.send_modify(|status| status.http = http);
     let status = Arc::new(status);
-    Conditions::new(Arc::clone(&status)).show("ledger-damaged", damaged);
+    Conditions::new(Arc::clone(&status)).show("files-damaged", damaged);
     Ok(Node {
         home: home.clone(),
         identity,
@@ -120,7 +120,7 @@ fn open_ledger(home: &Home) -> Result<(Arc<Ledger>, Option<Condition>), NodeErro
     }
     let damaged: Vec<String> = damaged.iter().map(ToString::to_string).collect();
     let condition = (!damaged.is_empty()).then(|| {
-        Condition::new("ledger-damaged", Severity::Warning, damaged.join("; ")).with_hint(
+        Condition::new("files-damaged", Severity::Warning, damaged.join("; ")).with_hint(
             "records that are missing come from the other members by themselves; check the disk",
         )
     });
