@@ -19,6 +19,6 @@ mod signatures;
 mod twofaced;
 mod world;
 
-pub use faults::{Crash, Fault, Partition, Plan};
+pub use faults::{Away, Crash, Fault, Going, Partition, Plan};
 pub use federation::Federation;
 pub use run::{Bug, Failure, Options, Outcome, run_seed};

@@ -56,6 +56,8 @@ pub(crate) struct Node {
     pub(crate) served: BTreeMap<ObjectRef, Option<Vec<MemberIndex>>>,
     pub(crate) fetching: BTreeSet<ObjectRef>,
     pub(crate) jobs: BTreeSet<u64>,
+    /// Pauses of an operator that last: a host remembers them across restarts.
+    pub(crate) pauses: u32,
     /// Crashes in the middle of the next effects.
     pub(crate) doomed: Option<Crash>,
 }
@@ -73,6 +75,7 @@ impl Node {
             served: BTreeMap::new(),
             fetching: BTreeSet::new(),
             jobs: BTreeSet::new(),
+            pauses: 0,
             doomed: None,
         }
     }
