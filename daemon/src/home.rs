@@ -156,6 +156,12 @@ impl Home {
         self.0.join("federation.draft")
     }
 
+    /// An operator's pause; exists while the node is paused.
+    #[must_use]
+    pub fn pause(&self) -> PathBuf {
+        self.0.join("paused.json")
+    }
+
     /// What this node accepted when it asked to join.
     #[must_use]
     pub fn joining(&self) -> PathBuf {

@@ -1,20 +1,25 @@
 //! The host of the protocol machine: turns what happens into events, executes effects in order.
 //!
 //! `effects` executes; `jobs` runs work off the loop; `collect` removes objects of rounds that are over; `reports` keeps
-//! what people want to know about finished rounds; `measure` takes the held-out loss in `spare` time.
+//! what people want to know about finished rounds; `measure` takes the held-out loss in `spare` time; `standing` says whether
+//! this node can take part and why not; `pause` and `farewell` are about going.
 
 mod collect;
 mod effects;
 mod error;
+mod farewell;
 mod jobs;
 mod measure;
+mod pause;
 mod progress;
 mod records;
 mod reports;
 mod spare;
+mod standing;
 mod timers;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use fedshield_net::{FetchError, NetEvent, NetHandle};
 use fedshield_protocol::event::{Command, Event, Nonce};
@@ -26,11 +31,13 @@ use tokio::sync::{mpsc, watch};
 
 pub use error::HostError;
 pub use jobs::Cancel;
+pub use pause::PauseFile;
 pub use progress::ProgressBoard;
 pub use spare::{SpareError, SpareTime};
 
-use crate::conditions::Conditions;
-use crate::control::api::NodeStatus;
+use crate::conditions::{Conditions, unix_s};
+use crate::control::api::{NodeStatus, Pause};
+use crate::durable::DiskError;
 use crate::journal::Journal;
 use crate::objects::Objects;
 use crate::pipeline::Pipeline;
@@ -40,6 +47,7 @@ use jobs::{Finished, JobFailure, JobRunner};
 use measure::Measurer;
 use records::LedgerWatch;
 use reports::Reports;
+use standing::Standing;
 use timers::{Clock, Timers};
 
 /// What a host is made of.
@@ -66,6 +74,8 @@ pub struct HostParts {
     pub status: Arc<watch::Sender<NodeStatus>>,
     /// Where measurements run.
     pub spare: SpareTime,
+    /// Where an operator's pause is remembered.
+    pub pause: PauseFile,
     /// Fresh randomness for the machine's questions after this start.
     pub nonce: Nonce,
 }
@@ -90,6 +100,9 @@ pub struct Host {
     jobs: JobRunner,
     finished: mpsc::Receiver<Finished>,
     reports: Reports,
+    standing: Standing,
+    looked: Instant,
+    pause: PauseFile,
     collector: Collector,
     measurer: Measurer,
     /// The newest round with a new adapter.
@@ -121,6 +134,10 @@ impl Host {
             Arc::clone(&parts.status),
         );
         let nonce = parts.nonce;
+        let me = machine.me();
+        let mut standing = Standing::new(parts.names.clone(), me, Arc::clone(&parts.status));
+        let paused = parts.pause.read();
+        standing.set_pause(paused.clone());
         let mut host = Self {
             machine,
             members: parts.members,
@@ -137,6 +154,9 @@ impl Host {
             jobs,
             finished,
             reports,
+            standing,
+            looked: Instant::now(),
+            pause: parts.pause,
             collector,
             measurer,
             last_applied,
@@ -144,6 +164,9 @@ impl Host {
             followed: Vec::new(),
         };
         host.handle(Event::Boot { journal, nonce }).await?;
+        if paused.is_some() {
+            host.handle(Event::Operator(Command::Pause)).await?;
+        }
         host.measure_again();
         for key in host.net.connected() {
             if let Some(member) = host.member_of(&key) {
@@ -155,10 +178,11 @@ impl Host {
 
     /// Waits for a timer or a finished job. Cancel-safe: whatever it waits for stays; handling is [`Self::turn`]'s.
     pub async fn wake(&mut self) -> Wake {
-        let next = self.timers.next().map(|at| self.clock.instant(at));
+        let look = self.looked + LOOK_INTERVAL;
+        let next = self.timers.next().map_or(look, |at| self.clock.instant(at).min(look));
         tokio::select! {
             finished = self.finished.recv() => Wake(finished),
-            () = sleep_until(next) => Wake(None),
+            () = tokio::time::sleep_until(next.into()) => Wake(None),
         }
     }
 
@@ -167,6 +191,9 @@ impl Host {
     /// # Errors
     /// See [`HostError`].
     pub async fn turn(&mut self, wake: Wake) -> Result<(), HostError> {
+        if self.looked.elapsed() >= LOOK_INTERVAL {
+            self.look();
+        }
         let event = match wake.0 {
             Some(Finished { id, result }) if self.jobs.finish(id) => match result {
                 Ok(output) => {
@@ -225,12 +252,52 @@ impl Host {
         }
     }
 
-    /// Hands an operator's wish to the machine.
+    /// An operator pauses this node: remembered, then done. A second pause changes nothing.
     ///
     /// # Errors
-    /// See [`HostError`].
-    pub async fn command(&mut self, command: Command) -> Result<(), HostError> {
-        self.handle(Event::Operator(command)).await
+    /// See [`HostError`]; inside, if it cannot be remembered: then the node is not paused.
+    pub async fn pause(
+        &mut self,
+        by: Option<String>,
+    ) -> Result<Result<Pause, DiskError>, HostError> {
+        if self.standing.pause().is_none() {
+            let pause = Pause { since_unix_s: unix_s(), by, after_round: None };
+            if let Err(error) = tokio::task::block_in_place(|| self.pause.write(&pause)) {
+                return Ok(Err(error));
+            }
+            tracing::info!(by = pause.by.as_deref().unwrap_or("?"), "paused");
+            self.standing.set_pause(Some(pause));
+        }
+        self.handle(Event::Operator(Command::Pause)).await?;
+        self.look();
+        Ok(Ok(self.standing.pause().unwrap_or_else(|| Pause {
+            since_unix_s: unix_s(),
+            by: None,
+            after_round: None,
+        })))
+    }
+
+    /// An operator ends the pause.
+    ///
+    /// # Errors
+    /// See [`HostError`]; inside, if the disk does not let it be forgotten: then the node stays paused.
+    pub async fn resume(&mut self) -> Result<Result<(), DiskError>, HostError> {
+        if let Err(error) = tokio::task::block_in_place(|| self.pause.clear()) {
+            return Ok(Err(error));
+        }
+        if self.standing.pause().is_some() {
+            tracing::info!("resumed");
+        }
+        self.standing.set_pause(None);
+        self.handle(Event::Operator(Command::Resume)).await?;
+        self.look();
+        Ok(Ok(()))
+    }
+
+    /// Says how this node stands: what must be said may be that nothing happens.
+    fn look(&mut self) {
+        self.looked = Instant::now();
+        self.standing.look(self.clock.now(), unix_s());
     }
 
     /// The pipeline, for work that people ask for.
@@ -271,9 +338,5 @@ impl Host {
     }
 }
 
-async fn sleep_until(instant: Option<std::time::Instant>) {
-    match instant {
-        Some(instant) => tokio::time::sleep_until(instant.into()).await,
-        None => std::future::pending().await,
-    }
-}
+/// How often the node's standing is looked at when nothing happens.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);

@@ -29,6 +29,8 @@ pub enum Command {
     Pause,
     /// Take part again.
     Resume,
+    /// The daemon ends: tell the others. Nothing is said or done after it.
+    Leave,
 }
 
 /// A number used once.

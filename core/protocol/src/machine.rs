@@ -4,6 +4,7 @@
 //! possible, phase by phase. So the order in which messages arrive does not matter, and a restart is a matter of
 //! noting what the journal says.
 
+mod absence;
 mod ahead;
 mod boot;
 mod chain;
@@ -31,6 +32,7 @@ use crate::message::{Heartbeat, Scope, Signed};
 use crate::object::ObjectRef;
 use crate::round::RoundState;
 use crate::status::Status;
+use absence::{Absence, Departure};
 use ahead::Ahead;
 use doubt::Doubt;
 use jobs::Jobs;
@@ -57,6 +59,8 @@ pub(crate) struct Peer {
     pub(crate) records_sent: Option<Time>,
     /// When it was last told what it had said.
     pub(crate) reminded: Option<Time>,
+    /// Whether it is away.
+    pub(crate) absence: Absence,
     /// Messages of the next round.
     pub(crate) early: Vec<Signed>,
 }
@@ -67,6 +71,10 @@ pub struct Machine {
     pub(crate) now: Time,
     pub(crate) booted: bool,
     pub(crate) paused: bool,
+    /// What others were told of the own absence.
+    pub(crate) departure: Departure,
+    /// The last word has been said.
+    pub(crate) gone: bool,
     pub(crate) out: Vec<Effect>,
     pub(crate) timers: BTreeMap<TimerId, Time>,
     pub(crate) jobs: Jobs,
@@ -108,6 +116,8 @@ impl Machine {
             now: Time(0),
             booted: false,
             paused: false,
+            departure: Departure::default(),
+            gone: false,
             out: Vec::new(),
             timers: BTreeMap::new(),
             jobs: Jobs::default(),
@@ -146,10 +156,12 @@ impl Machine {
                 if self.booted {
                     self.dropped("boot: a second time");
                 } else {
+                    self.departure.life = nonce;
                     self.boot(&journal, nonce);
                 }
             }
             _ if !self.booted => self.dropped("event: before boot"),
+            _ if self.gone => self.dropped("event: after the goodbye"),
             Event::Tick(timer) => self.tick(timer),
             Event::Message { from: _, bytes } => self.receive(&bytes),
             Event::PeerUp(member) => self.set_reachable(member, true),
@@ -164,9 +176,11 @@ impl Machine {
             Event::Records { to, records } => self.give_records(to, records),
             Event::Operator(Command::Pause) => self.paused = true,
             Event::Operator(Command::Resume) => self.paused = false,
+            Event::Operator(Command::Leave) => self.leave(),
         }
-        if self.booted {
+        if self.booted && !self.gone {
             self.advance();
+            self.announce_absence();
             self.publish();
         }
         core::mem::take(&mut self.out)
@@ -190,7 +204,9 @@ impl Machine {
                 self.objects.forget_failed();
                 self.look_again();
                 self.complain_again();
+                self.count_absence();
                 self.beat();
+                self.say_goodbye();
                 self.ask_again_in_doubt();
                 self.ask_those_ahead();
                 self.ask_for_commitments();

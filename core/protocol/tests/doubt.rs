@@ -58,6 +58,7 @@ fn binds(effects: &[Effect]) -> bool {
     bodies(effects).iter().any(|body| match body {
         Body::Status(_) => is_ready(body),
         Body::Doubt(_) | Body::Memory { .. } | Body::RecordsRequest(_) | Body::Records(_) => false,
+        Body::Goodbye(_) | Body::Knock => false,
         _ => true,
     })
 }

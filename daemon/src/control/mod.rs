@@ -1,6 +1,7 @@
 //! The control socket: how people and the CLI talk to a running daemon.
 
 pub mod api;
+mod caller;
 mod client;
 mod port;
 mod server;

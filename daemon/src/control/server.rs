@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -18,6 +18,7 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{ApiError, ErrorBody, ErrorCode, path};
+use super::caller::Caller;
 use super::port::{ControlCommand as Command, ControlPort, Reply};
 use crate::durable::{self, DiskError};
 
@@ -100,7 +101,7 @@ impl ControlServer {
     /// What the socket says.
     pub async fn serve(self, port: ControlPort, stop: CancellationToken) -> io::Result<()> {
         let _remove = self.file;
-        axum::serve(self.listener, router(port))
+        axum::serve(self.listener, router(port).into_make_service_with_connect_info::<Caller>())
             .with_graceful_shutdown(stop.cancelled_owned())
             .await
     }
@@ -139,7 +140,7 @@ fn router(port: ControlPort) -> Router {
         .route(path::ADAPTER_EXPORT, post(|port, body| tell(port, body, Command::Export)))
         .route(path::FEDERATION_FOUND, post(|State(port): Port| ask(port, Command::Found)))
         .route(path::EVALUATE, post(|State(port): Port| ask(port, Command::Evaluate)))
-        .route(path::PAUSE, post(|State(port): Port| ask(port, Command::Pause)))
+        .route(path::PAUSE, post(pause))
         .route(path::RESUME, post(|State(port): Port| ask(port, Command::Resume)))
         .route(path::STOP, post(|State(port): Port| ask(port, Command::Stop)))
         .fallback(|| async { fail(ApiError::new(ErrorCode::InvalidRequest, "no such path")) })
@@ -165,6 +166,13 @@ async fn tell<B: DeserializeOwned, T: Serialize>(
             fail(ApiError::new(ErrorCode::InvalidRequest, format!("request body: {error}")))
         }
     }
+}
+
+async fn pause(
+    State(port): State<ControlPort>,
+    ConnectInfo(caller): ConnectInfo<Caller>,
+) -> Response {
+    ask(port, |reply| Command::Pause(caller.name(), reply)).await
 }
 
 async fn ledger(State(port): State<ControlPort>) -> Response {

@@ -8,6 +8,7 @@ use fedshield_protocol::journal::Entry;
 use fedshield_protocol::object::ObjectRef;
 
 use super::{Host, HostError};
+use crate::conditions::unix_s;
 use crate::control::api::MAX_MISBEHAVIOUR;
 use crate::store::Evidence;
 
@@ -67,7 +68,8 @@ impl Host {
             Effect::Publish(status) => {
                 self.reports.observe(&status);
                 self.watch.observe(&status);
-                self.status.send_modify(|node| node.machine = Some(*status));
+                self.status.send_modify(|node| node.machine = Some((*status).clone()));
+                self.standing.publish(*status, self.clock.now(), unix_s());
             }
         }
         Ok(())

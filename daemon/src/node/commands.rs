@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use fedshield_protocol::event::Command;
 use tokio_util::sync::CancellationToken;
 
 use super::NodeError;
 use super::turn::Node;
 use crate::control::api::{
-    ApiError, Done, ErrorCode, Evaluation, ExportRequest, ExportView, MemberView, Sample,
+    ApiError, Done, ErrorCode, Evaluation, ExportRequest, ExportView, MemberView, Pause, Sample,
 };
 use crate::control::{ControlCommand, Reply};
+use crate::durable::DiskError;
 use crate::host::{Cancel, SpareError};
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::stopped::adapter_files;
@@ -55,8 +55,8 @@ impl Node {
                 self.with_pipeline(reply, move |pipeline| export(pipeline, &ledger, request));
             }
             ControlCommand::Evaluate(reply) => self.evaluate(reply),
-            ControlCommand::Pause(reply) => self.operator(Command::Pause, reply).await?,
-            ControlCommand::Resume(reply) => self.operator(Command::Resume, reply).await?,
+            ControlCommand::Pause(by, reply) => self.pause(by, reply).await?,
+            ControlCommand::Resume(reply) => self.resume(reply).await?,
             ControlCommand::Doctor(reply) => answer(reply, Ok(self.doctor())),
             ControlCommand::Stop(reply) => {
                 answer(reply, Ok(Done {}));
@@ -66,14 +66,23 @@ impl Node {
         Ok(())
     }
 
-    async fn operator(&mut self, command: Command, reply: Reply<Done>) -> Result<(), NodeError> {
-        match &mut self.host {
-            Some(host) => {
-                host.command(command).await?;
-                answer(reply, Ok(Done {}));
-            }
-            None => answer(reply, Err(not_founded())),
-        }
+    async fn pause(&mut self, by: Option<String>, reply: Reply<Pause>) -> Result<(), NodeError> {
+        let Some(host) = &mut self.host else {
+            answer(reply, Err(not_founded()));
+            return Ok(());
+        };
+        let paused = host.pause(by).await?;
+        answer(reply, paused.map_err(|error| not_remembered(&error, "pause")));
+        Ok(())
+    }
+
+    async fn resume(&mut self, reply: Reply<Done>) -> Result<(), NodeError> {
+        let Some(host) = &mut self.host else {
+            answer(reply, Err(not_founded()));
+            return Ok(());
+        };
+        let resumed = host.resume().await?.map(|()| Done {});
+        answer(reply, resumed.map_err(|error| not_remembered(&error, "resume")));
         Ok(())
     }
 
@@ -187,6 +196,13 @@ impl From<SpareError> for ApiError {
             SpareError::Lost => Self::new(ErrorCode::Internal, error.to_string()),
         }
     }
+}
+
+/// A wish that the next start would not know of is not fulfilled.
+fn not_remembered(error: &DiskError, wish: &str) -> ApiError {
+    let message = format!("cannot {wish}, because a restart would not know of it: {error}");
+    ApiError::new(error.code(), message)
+        .with_hint("mend the disk of the home folder, then try again")
 }
 
 fn not_founded() -> ApiError {

@@ -16,7 +16,7 @@ use crate::control::api::{NodeState, NodeStatus};
 use crate::error_code::ErrorCode;
 use crate::founding::{Founding, FoundingError};
 use crate::home::{Home, HomeLock};
-use crate::host::{Host, HostParts, ProgressBoard, SpareTime, Wake};
+use crate::host::{Host, HostParts, PauseFile, ProgressBoard, SpareTime, Wake};
 use crate::identity::{Identity, SecretStore};
 use crate::journal::Journal;
 use crate::objects::Objects;
@@ -70,6 +70,7 @@ impl Node {
         stop.cancel();
         if let Some(host) = &mut self.host {
             host.stop();
+            host.farewell().await;
         }
         self.net.shutdown().await;
         if let Err(error) = &result {
@@ -195,6 +196,7 @@ impl Node {
             progress,
             status: Arc::clone(&self.status),
             spare: self.spare.clone(),
+            pause: PauseFile::new(self.home.pause()),
             nonce: nonce().map_err(NodeError::Randomness)?,
         };
         tracing::info!(federation = %valid.federation(), members = members.len(), "founded");

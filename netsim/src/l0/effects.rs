@@ -28,6 +28,9 @@ impl World {
             Effect::Append(record) => {
                 self.note(index, "append", record.record.beacon.as_bytes());
                 self.observe(index, &Fact::Recorded(&record));
+                if record.record.round.0 == self.ends.len() as u64 {
+                    self.ends.push(self.now);
+                }
                 if let Some(node) = self.nodes.get_mut(index) {
                     node.disk.records.push(*record);
                 }

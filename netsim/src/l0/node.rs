@@ -60,6 +60,8 @@ pub(crate) struct Node {
     pub(crate) served: BTreeMap<ObjectRef, Option<Vec<MemberIndex>>>,
     pub(crate) fetching: BTreeSet<ObjectRef>,
     pub(crate) jobs: BTreeSet<u64>,
+    /// Pauses of an operator that last: a host remembers them across restarts.
+    pub(crate) pauses: u32,
     /// Crashes in the middle of the next effects.
     pub(crate) doomed: Option<Crash>,
 }
@@ -77,6 +79,7 @@ impl Node {
             served: BTreeMap::new(),
             fetching: BTreeSet::new(),
             jobs: BTreeSet::new(),
+            pauses: 0,
             doomed: None,
         }
     }

@@ -80,6 +80,8 @@ pub struct Outcome {
     pub events: u64,
     /// Rounds applied, rejected, void, skipped, in the longest ledger.
     pub rounds: [u64; 4],
+    /// When each round was first recorded by anyone, in milliseconds of virtual time.
+    pub round_ends_ms: Vec<u64>,
     /// Digest of the trace.
     pub trace: String,
 }
@@ -142,6 +144,7 @@ pub fn run_seed(federation: &Federation, seed: u64, options: &Options) -> Result
         virtual_ms: world.now,
         events: world.events,
         rounds,
+        round_ends_ms: world.ends,
         trace: world.trace.finalize().to_hex().chars().take(16).collect(),
     })
 }

@@ -4,14 +4,14 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use fedshield_protocol::Machine;
-use fedshield_protocol::event::{Event, TimerId};
+use fedshield_protocol::event::{Command, Event, TimerId};
 use fedshield_protocol::ids::{MemberIndex, Round, Time};
 use fedshield_protocol::job::{Job, JobId};
 use fedshield_protocol::journal::{Entry, Note};
 use fedshield_protocol::object::ObjectRef;
 
 use super::checkers::{Checkers, Fact};
-use super::faults::{Crash, Fault, Plan};
+use super::faults::{Away, Crash, Fault, Going, Plan};
 use super::federation::Federation;
 use super::loss::Losses;
 use super::node::Node;
@@ -24,6 +24,8 @@ use super::strike::Strikes;
 pub(super) enum Happening {
     Boot(usize),
     Doom(Crash),
+    Go(Away),
+    Resume(usize),
     Deliver { to: usize, from: MemberIndex, bytes: Vec<u8> },
     Read { node: usize, life: u64, to: MemberIndex, from: Round, room_bytes: usize },
     Timer { node: usize, life: u64, timer: TimerId, number: u64 },
@@ -45,6 +47,8 @@ pub(super) struct World {
     pub(super) trace: blake3::Hasher,
     pub(super) verbose: bool,
     pub(super) events: u64,
+    /// When each round was first recorded by anyone.
+    pub(super) ends: Vec<u64>,
     queue: BinaryHeap<Reverse<(u64, u64)>>,
     happenings: BTreeMap<u64, Happening>,
     next: u64,
@@ -84,6 +88,7 @@ impl World {
             trace: blake3::Hasher::new(),
             verbose,
             events: 0,
+            ends: Vec::new(),
             queue: BinaryHeap::new(),
             happenings: BTreeMap::new(),
             next: 0,
@@ -94,6 +99,9 @@ impl World {
         }
         for crash in world.plan.crashes.clone() {
             world.schedule(crash.at_ms, Happening::Doom(crash));
+        }
+        for away in world.plan.away.clone() {
+            world.schedule(away.from_ms, Happening::Go(away));
         }
         world
     }
@@ -116,6 +124,16 @@ impl World {
                 let doomed = self.nodes.get_mut(crash.node).filter(|n| n.machine.is_some());
                 if let Some(doomed) = doomed {
                     doomed.doomed = Some(crash);
+                }
+            }
+            Happening::Go(away) => self.go(away),
+            Happening::Resume(node) => {
+                let paused = self.nodes.get_mut(node).filter(|n| n.pauses > 0);
+                if let Some(paused) = paused {
+                    paused.pauses -= 1;
+                    if paused.pauses == 0 {
+                        self.handle(node, Event::Operator(Command::Resume));
+                    }
                 }
             }
             Happening::Deliver { to, from, bytes } => {
@@ -178,6 +196,9 @@ impl World {
         node.machine = Some(machine);
         let nonce = self.nonce();
         self.handle(index, Event::Boot { journal, nonce });
+        if self.nodes.get(index).is_some_and(|node| node.pauses > 0) {
+            self.handle(index, Event::Operator(Command::Pause));
+        }
         for other in 0..self.nodes.len() {
             let Some(peer) = self.nodes.get(other).filter(|_| other != index) else { continue };
             let (peer_member, up) = (peer.member, peer.machine.is_some());
@@ -185,6 +206,42 @@ impl World {
                 self.handle(index, Event::PeerUp(peer_member));
                 self.handle(other, Event::PeerUp(member));
             }
+        }
+    }
+
+    /// A member stops or pauses, and comes back later.
+    fn go(&mut self, away: Away) {
+        let Away { node: index, going, until_ms, .. } = away;
+        if self.nodes.get(index).is_none_or(|node| node.machine.is_none()) {
+            return;
+        }
+        match going {
+            Going::Stops => {
+                self.handle(index, Event::Operator(Command::Leave));
+                // Unless it has crashed over it, and comes back on its own.
+                if self.nodes.get(index).is_some_and(|node| node.machine.is_some()) {
+                    self.take_down(index, "stop");
+                    self.schedule(until_ms.max(self.now + 1), Happening::Boot(index));
+                }
+            }
+            Going::Pauses => {
+                if let Some(node) = self.nodes.get_mut(index) {
+                    node.pauses += 1;
+                }
+                self.handle(index, Event::Operator(Command::Pause));
+                self.schedule(until_ms.max(self.now + 1), Happening::Resume(index));
+            }
+        }
+    }
+
+    /// A node ends; the others see its connections close.
+    fn take_down(&mut self, index: usize, what: &str) {
+        let Some(node) = self.nodes.get_mut(index) else { return };
+        node.go_down();
+        let member = node.member;
+        self.note(index, what, &[]);
+        for other in 0..self.nodes.len() {
+            self.handle(other, Event::PeerDown(member));
         }
     }
 
@@ -197,14 +254,11 @@ impl World {
     }
 
     pub(super) fn crash(&mut self, index: usize, crash: Crash) {
+        // What was not yet on the disk is gone first.
         let Some(node) = self.nodes.get_mut(index) else { return };
         node.go_down();
-        let member = node.member;
         let lost = self.lose(index, crash.loss);
-        self.note(index, &format!("crash, lost: {lost:?}"), &[]);
-        for other in 0..self.nodes.len() {
-            self.handle(other, Event::PeerDown(member));
-        }
+        self.take_down(index, &format!("crash, lost: {lost:?}"));
         // Everyone is back soon after the network has healed.
         let back = (self.now + crash.down_ms).min(self.plan.heal_ms.max(self.now + 200));
         self.schedule(back, Happening::Boot(index));

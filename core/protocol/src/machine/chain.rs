@@ -112,7 +112,7 @@ impl Machine {
     }
 
     pub(crate) fn could_start(&self) -> bool {
-        !self.paused
+        !self.is_paused()
             && !self.is_done()
             && self.doubt.is_none()
             && !self.is_silent()

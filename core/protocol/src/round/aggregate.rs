@@ -20,9 +20,16 @@ use crate::status::Phase;
 impl Machine {
     pub(super) fn aggregate(&mut self) -> Phase {
         self.fetch_updates();
-        self.collect();
-        self.answer_proposers();
-        self.deliberate(Decision::Set);
+        // A member that enters a view proposes in it at once, if it is its turn.
+        loop {
+            let view = self.round.set_vote.view();
+            self.collect();
+            self.answer_proposers();
+            self.deliberate(Decision::Set);
+            if self.round.set_vote.view() == view {
+                break;
+            }
+        }
         if let Some(phase) = self.decided_elsewhere() {
             return phase;
         }

@@ -56,7 +56,7 @@ impl Machine {
         if self.doubt.is_some() {
             return Phase::Doubt;
         }
-        if self.paused {
+        if self.is_paused() {
             return Phase::Paused;
         }
         if !self.could_start() || !self.announce() {
