@@ -1,6 +1,8 @@
 //! Within one round everything may go wrong that the protocol promises to bear, at each of its moments.
 
-use fedshield_netsim::l0::{Bug, Failure, Federation, Loss, Moment, Options, Plan, Strike, run_seed};
+use fedshield_netsim::l0::{
+    Bug, Failure, Federation, Loss, Moment, Options, Plan, Strike, run_seed,
+};
 use fedshield_protocol::ids::Round;
 
 const N: usize = 4;
@@ -68,7 +70,7 @@ fn one_disk_is_lost_and_later_in_the_round_all_others_start_anew() {
 fn everyone_is_killed_between_any_two_effects_of_the_end_of_a_round() {
     let federation = Federation::new(N as u16);
     for round in [0, 1] {
-        for after in 0..150 {
+        for after in 0..200 {
             check(&federation, vec![strike(round, Moment::EndDecided, after)]);
         }
     }

@@ -84,7 +84,11 @@ fn it_asks_and_takes_part_when_two_have_answered() {
 
     assert!(!binds(&bench.hear(1, memory(&[]))));
     assert_eq!(bench.machine.status().waiting_for, others[1..]);
-    assert_eq!(asked(&bench.tick(TimerId::Status, 120_000)), [2, 3], "who has answered is left alone");
+    assert_eq!(
+        asked(&bench.tick(TimerId::Status, 120_000)),
+        [2, 3],
+        "who has answered is left alone"
+    );
     assert!(!binds(&bench.hear(1, memory(&[]))), "the same member counts once");
     let effects = bench.hear(2, memory(&[]));
     assert_eq!(bench.story(&effects)[..2], ["persist ready", "say ready"]);

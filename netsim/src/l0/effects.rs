@@ -115,8 +115,7 @@ impl World {
         let start = usize::try_from(from.0).unwrap_or(usize::MAX);
         // The machine sends no more than fit; this only keeps a long ledger from being copied.
         let most = room_bytes / 256;
-        let records =
-            node.disk.records.get(start..).unwrap_or_default().iter().take(most).cloned();
+        let records = node.disk.records.get(start..).unwrap_or_default().iter().take(most).cloned();
         let records = records.collect();
         self.handle(index, Event::Records { to, records });
     }

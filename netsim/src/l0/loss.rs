@@ -90,11 +90,10 @@ impl World {
         }
         // A round that only this one has finished the others can finish without it.
         let slowest = self.nodes.iter().filter(|n| n.is_honest()).map(length).min();
-        let lost_by_others = self
-            .losses
-            .disks
-            .iter()
-            .filter(|(other, round)| **other != index && slowest.unwrap_or_default() <= **round);
+        let lost_by_others =
+            self.losses.disks.iter().filter(|(other, round)| {
+                **other != index && slowest.unwrap_or_default() <= **round
+            });
         let gone = lost_by_others.count() + self.plan.faulty.len();
         now >= ever && now + 1 >= own && gone < usize::from(self.federation.rules().max_faulty)
     }
