@@ -313,6 +313,7 @@ mod tests {
             proposer: None,
             members: vec![member],
             silent_through: None,
+            journal_round: None,
             waiting_for: vec![MemberIndex(0)],
             wait: None,
             attendance: Attendance::default(),
