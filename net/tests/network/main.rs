@@ -8,5 +8,7 @@ mod joining;
 mod liars;
 mod membership;
 mod messages;
+mod proxy;
+mod reconnecting;
 mod starting;
 mod support;
