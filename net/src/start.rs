@@ -95,8 +95,15 @@ impl Net {
         });
         tokio::spawn(driver.run());
         let listening = listening.addresses.into();
-        let handle =
-            NetHandle { local_key, listening, commands, bulk, counters, connected, health: health_out };
+        let handle = NetHandle {
+            local_key,
+            listening,
+            commands,
+            bulk,
+            counters,
+            connected,
+            health: health_out,
+        };
         Ok((handle, events_out))
     }
 }

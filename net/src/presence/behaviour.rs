@@ -135,10 +135,7 @@ impl NetworkBehaviour for Presence {
     }
 
     // Asked by the task that polls this next, so nobody needs to be woken.
-    fn poll(
-        &mut self,
-        _: &mut Context<'_>,
-    ) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
+    fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
         self.out.pop_front().map_or(Poll::Pending, Poll::Ready)
     }
 }

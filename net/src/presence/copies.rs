@@ -155,7 +155,8 @@ impl Copies {
             self.told.insert(from, (told, now));
         }
         for proof in &hello.proofs {
-            news |= if proof.member == own { self.check_own(proof) } else { self.pass_on(proof, now) };
+            news |=
+                if proof.member == own { self.check_own(proof) } else { self.pass_on(proof, now) };
         }
         news
     }
@@ -178,15 +179,21 @@ impl Copies {
     /// The members whose keys are used by two processes.
     pub(crate) fn doubled(&self, now: Instant) -> BTreeSet<IdentityKey> {
         let lately = |at: Instant, memory| now.saturating_duration_since(at) < memory;
-        let proven = self.seen.values().filter(|seen| {
-            seen.proven_at.is_some_and(|at| lately(at, self.challenge_life()))
-        });
+        let proven = self
+            .seen
+            .values()
+            .filter(|seen| seen.proven_at.is_some_and(|at| lately(at, self.challenge_life())));
         let mut doubled: BTreeSet<_> = proven.map(|seen| seen.member).collect();
         for one in self.seen.values() {
             for other in self.seen.values() {
                 let apart = one.member == other.member && one.instance != other.instance;
-                let alive = |it: &Seen| it.confirmed.is_some_and(|at| lately(at, 4 * self.interval));
-                if apart && alive(one) && alive(other) && outlived(one, other) && outlived(other, one)
+                let alive =
+                    |it: &Seen| it.confirmed.is_some_and(|at| lately(at, 4 * self.interval));
+                if apart
+                    && alive(one)
+                    && alive(other)
+                    && outlived(one, other)
+                    && outlived(other, one)
                 {
                     doubled.insert(one.member);
                 }

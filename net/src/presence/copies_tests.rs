@@ -153,7 +153,8 @@ fn a_faulty_member_cannot_make_a_copy_of_one_that_runs_once() {
     let id = ConnectionId::new_unchecked(0);
     for step in 0..200u8 {
         let said = world.processes[0].hello_to(&liar, world.now);
-        let claim = Report { member: honest, instance: Instance([step; 16]), challenge: said.challenge };
+        let claim =
+            Report { member: honest, instance: Instance([step; 16]), challenge: said.challenge };
         let mut lie = world.processes[1].hello_to(&honest, world.now);
         lie.reports = vec![claim; 20];
         // What the honest one signed itself, for this claim; and with another process's name.

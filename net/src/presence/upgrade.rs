@@ -102,6 +102,5 @@ async fn read(stream: &mut Stream) -> io::Result<Hello> {
     }
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes).await?;
-    Hello::decode(&bytes)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a hello"))
+    Hello::decode(&bytes).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not a hello"))
 }

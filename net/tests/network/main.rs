@@ -10,5 +10,7 @@ mod membership;
 mod messages;
 mod proxy;
 mod reconnecting;
+mod second_copy;
+mod silence;
 mod starting;
 mod support;

@@ -68,7 +68,8 @@ impl Proxy {
     }
 
     fn end_with(&self, state: Line) -> watch::Sender<Line> {
-        let old = std::mem::replace(&mut *self.lines.lock().unwrap(), watch::Sender::new(Line::Open));
+        let old =
+            std::mem::replace(&mut *self.lines.lock().unwrap(), watch::Sender::new(Line::Open));
         old.send_replace(state);
         old
     }
@@ -97,11 +98,7 @@ fn socket_of(address: &Multiaddr) -> SocketAddr {
     (ip.unwrap(), port.unwrap()).into()
 }
 
-async fn serve_tcp(
-    listener: TcpListener,
-    target: Arc<Mutex<SocketAddr>>,
-    lines: Lines,
-) {
+async fn serve_tcp(listener: TcpListener, target: Arc<Mutex<SocketAddr>>, lines: Lines) {
     while let Ok((client, _)) = listener.accept().await {
         let to = *target.lock().unwrap();
         let line = lines.lock().unwrap().subscribe();
@@ -136,11 +133,7 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut line: watch::
     }
 }
 
-async fn serve_udp(
-    socket: Arc<UdpSocket>,
-    target: Arc<Mutex<SocketAddr>>,
-    lines: Lines,
-) {
+async fn serve_udp(socket: Arc<UdpSocket>, target: Arc<Mutex<SocketAddr>>, lines: Lines) {
     let mut clients: HashMap<SocketAddr, (Arc<UdpSocket>, watch::Receiver<Line>)> = HashMap::new();
     let mut buffer = vec![0; 64 << 10];
     while let Ok((count, client)) = socket.recv_from(&mut buffer).await {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fedshield_net::{MemberAddr, NetEvent, Multiaddr};
+use fedshield_net::{MemberAddr, Multiaddr, NetEvent};
 use tokio::time::timeout;
 
 use crate::proxy::{Held, Proxy};
@@ -41,6 +41,8 @@ async fn both_hear(alice: &mut Node, bob: &mut Node, word: &str) {
         greet(&bob.handle, alice.key(), word.as_bytes()).await;
     }
     for node in [alice, bob] {
+        let health = node.handle.health().borrow().clone();
+        assert!(!health.second_copy && health.doubled.is_empty(), "a restart is no copy");
         node.seen.clear();
     }
 }
