@@ -19,7 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::api::{ApiError, ErrorBody, ErrorCode, path};
 use super::port::{ControlCommand as Command, ControlPort, Reply};
+use crate::descriptors::budget;
 use crate::durable::{self, DiskError};
+use crate::serve::serve;
 
 /// The longest request: a manifest as JSON.
 const MAX_BODY_BYTES: usize = 4 << 20;
@@ -100,9 +102,8 @@ impl ControlServer {
     /// What the socket says.
     pub async fn serve(self, port: ControlPort, stop: CancellationToken) -> io::Result<()> {
         let _remove = self.file;
-        axum::serve(self.listener, router(port))
-            .with_graceful_shutdown(stop.cancelled_owned())
-            .await
+        serve(self.listener, router(port), budget().control, stop).await;
+        Ok(())
     }
 }
 

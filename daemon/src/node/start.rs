@@ -10,12 +10,15 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::NodeError;
+use super::net_conditions;
 use super::object_port::NetObjects;
 use super::ports::NetJoinPort;
 use super::turn::Node;
+use crate::conditions::Conditions;
 use crate::config::{Config, Loaded, TrainerKind};
 use crate::control::api::NodeStatus;
 use crate::control::{ControlHost, ControlPort, ControlServer, control_channel};
+use crate::descriptors;
 use crate::founding::{Founding, Local, announced};
 use crate::home::Home;
 use crate::host::SpareTime;
@@ -40,6 +43,8 @@ pub(super) async fn start(
         tracing::warn!("{warning}");
     }
     let config = loaded.config;
+    // Before anything is opened.
+    let budget = descriptors::budget();
     let lock = home.lock()?;
     let identity = Arc::new(open_identity(home, passphrase)?);
     let secrets = Arc::new(SecretStore::open(&home.secrets(), &identity)?);
@@ -70,6 +75,14 @@ pub(super) async fn start(
     serve_control(control, port.clone(), stop);
     let http = serve_http(&config, port, stop).await?;
     status.send_modify(|status| status.http = http);
+    let status = Arc::new(status);
+    tokio::spawn(net_conditions::watch(
+        Conditions::new(Arc::clone(&status)),
+        net.health(),
+        founding.view(),
+        budget,
+        stop.clone(),
+    ));
     Ok(Node {
         home: home.clone(),
         identity,
@@ -81,7 +94,7 @@ pub(super) async fn start(
         net,
         net_events,
         founding,
-        status: Arc::new(status),
+        status,
         commands,
         host: None,
         spare,
@@ -194,7 +207,7 @@ async fn listen(
         identity: SecretKey::new(identity.seed()),
         listen,
         store: Arc::new(NetObjects(Arc::clone(objects))),
-        tuning: Tuning::default(),
+        tuning: Tuning { max_descriptors: descriptors::budget().net, ..Tuning::default() },
     });
     Ok(started.await?)
 }
