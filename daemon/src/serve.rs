@@ -113,8 +113,14 @@ async fn converse<I: AsyncRead + AsyncWrite + Unpin>(
     let _ = timeout(LEAVE_TIMEOUT, connection).await;
 }
 
-async fn refuse<I: AsyncWrite + Unpin>(mut io: I) {
-    let _ = timeout(REFUSAL_TIMEOUT, io.write_all(REFUSAL)).await;
+async fn refuse<I: AsyncRead + AsyncWrite + Unpin>(mut io: I) {
+    let said = async {
+        io.write_all(REFUSAL).await?;
+        io.shutdown().await?;
+        // A connection that is closed before its request was read is reset, and the refusal with it.
+        tokio::io::copy(&mut io, &mut tokio::io::sink()).await
+    };
+    let _ = timeout(REFUSAL_TIMEOUT, said).await;
 }
 
 /// Counts a request until it is dropped, also if whoever asked hangs up.

@@ -32,6 +32,8 @@ pub(super) struct MemberLink {
     lost_pings: u32,
     /// When the last hello over it was answered.
     pub(super) answered_at: Option<Instant>,
+    /// The member has made another connection since, and this one has not answered yet: it may be dead.
+    pub(super) is_suspect: bool,
 }
 
 struct Guest {
@@ -105,7 +107,9 @@ impl Driver {
         }
         if self.swarm.behaviour().members.is_member_connection(id) {
             let first = self.links.count(&peer) == 0;
-            let link = MemberLink { peer, remote, lost_pings: 0, answered_at: None };
+            let (lost_pings, answered_at, is_suspect) = (0, None, false);
+            let link = MemberLink { peer, remote, lost_pings, answered_at, is_suspect };
+            self.links.suspect(&peer);
             self.links.members.insert(id, link);
             self.ask_all_of(peer);
             if first {

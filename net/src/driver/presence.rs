@@ -122,11 +122,15 @@ impl Driver {
             }
             Outcome::Unknown => self.links.answered(connection, Instant::now()),
             Outcome::Silent(asked_at) => {
-                // With nothing to compare with, this is the pings' business.
+                // Of two that have long been open, one that is full of objects on a slow line may be late: that is the
+                // pings' business, and so is a connection with none beside it.
+                if !self.links.is_suspect(connection) {
+                    return;
+                }
                 if self.links.other_answered_since(&peer, connection, asked_at) {
                     tracing::info!(%peer, "an old connection is dead; another one is not");
                     self.close(connection);
-                } else if self.links.of(&peer).len() > 1 {
+                } else {
                     self.ask_all_of(peer);
                 }
             }
@@ -307,7 +311,19 @@ impl Links {
     fn answered(&mut self, connection: ConnectionId, now: Instant) {
         if let Some(link) = self.members.get_mut(&connection) {
             link.answered_at = Some(now);
+            link.is_suspect = false;
         }
+    }
+
+    /// A member's connections of now may be dead: it is making another.
+    pub(super) fn suspect(&mut self, peer: &PeerId) {
+        for link in self.members.values_mut().filter(|link| link.peer == *peer) {
+            link.is_suspect = true;
+        }
+    }
+
+    fn is_suspect(&self, connection: ConnectionId) -> bool {
+        self.members.get(&connection).is_some_and(|link| link.is_suspect)
     }
 
     fn other_answered_since(&self, peer: &PeerId, but: ConnectionId, since: Instant) -> bool {

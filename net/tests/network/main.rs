@@ -10,6 +10,7 @@ mod membership;
 mod messages;
 mod proxy;
 mod reconnecting;
+mod room;
 mod second_copy;
 mod silence;
 mod starting;

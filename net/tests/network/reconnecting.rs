@@ -60,6 +60,9 @@ async fn a_dialler_is_restarted(listen: &str, times: usize) {
         bob.handle.shutdown().await;
         bob = Node::start(2, listen).await;
         bob.handle.set_members(FEDERATION, vec![at(&alice, &[&proxy.address])]).await.unwrap();
+        // Whoever told the old process something is told that this is another one.
+        alice.expect_down(bob.key()).await;
+        alice.expect_up(bob.key()).await;
         both_hear(&mut alice, &mut bob, &format!("start {time}")).await;
     }
 }
