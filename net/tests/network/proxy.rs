@@ -2,6 +2,7 @@
 //! translation of addresses that forgets does: connections stay open, their bytes vanish.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -137,7 +138,7 @@ async fn serve_udp(socket: Arc<UdpSocket>, target: Arc<Mutex<SocketAddr>>, lines
     let mut clients: HashMap<SocketAddr, (Arc<UdpSocket>, watch::Receiver<Line>)> = HashMap::new();
     let mut buffer = vec![0; 64 << 10];
     while let Ok((count, client)) = socket.recv_from(&mut buffer).await {
-        if !clients.contains_key(&client) {
+        if let Entry::Vacant(new) = clients.entry(client) {
             let to = *target.lock().unwrap();
             let line = lines.lock().unwrap().subscribe();
             let upstream = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
@@ -154,7 +155,7 @@ async fn serve_udp(socket: Arc<UdpSocket>, target: Arc<Mutex<SocketAddr>>, lines
                     }
                 }
             });
-            clients.insert(client, (upstream, line));
+            new.insert((upstream, line));
         }
         let (upstream, line) = &clients[&client];
         if *line.borrow() == Line::Open {

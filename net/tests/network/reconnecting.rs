@@ -98,12 +98,12 @@ async fn a_listener_is_restarted(listen: &str, times: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_others_dial_is_restarted_and_heard_over_tcp() {
-    a_listener_is_restarted(TCP, 20).await;
+    a_listener_is_restarted(TCP, 10).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_others_dial_is_restarted_and_heard_over_quic() {
-    a_listener_is_restarted(QUIC, 20).await;
+    a_listener_is_restarted(QUIC, 10).await;
 }
 
 /// Both are restarted in turn and together, each with the line dead.
@@ -112,7 +112,7 @@ async fn both_members_are_restarted() {
     let (mut alice, mut bob) = (Node::start(1, TCP).await, Node::start(2, TCP).await);
     let to_alice = Proxy::before(&alice.address()).await;
     let to_bob = Proxy::before(&bob.address()).await;
-    for time in 0..20 {
+    for time in 0..12 {
         alice.handle.set_members(FEDERATION, vec![at(&bob, &[&to_bob.address])]).await.unwrap();
         bob.handle.set_members(FEDERATION, vec![at(&alice, &[&to_alice.address])]).await.unwrap();
         both_hear(&mut alice, &mut bob, &format!("start {time}")).await;
@@ -168,7 +168,7 @@ async fn a_machine_that_goes_on_after_a_pause_hears_and_is_heard() {
 /// Two that dial each other at the same moment keep a connection, whichever ends close.
 #[tokio::test(flavor = "multi_thread")]
 async fn simultaneous_dials_do_not_close_each_other() {
-    for time in 0..20 {
+    for time in 0..10 {
         let (mut alice, mut bob) = (Node::start(1, TCP).await, Node::start(2, TCP).await);
         let (a, b) = (vec![bob.member()], vec![alice.member()]);
         // Both know both before either has dialled.
