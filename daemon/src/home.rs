@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::durable::{self, DiskError, PRIVATE_FILE};
 use crate::error_code::ErrorCode;
+use crate::users;
 
 /// Environment variable that names the home folder.
 pub const HOME_VARIABLE: &str = "FEDSHIELD_HOME";
@@ -201,7 +202,7 @@ impl Home {
         if owner == user {
             return Ok(());
         }
-        let (home, owner, user) = (self.0.clone(), user_name(owner), user_name(user));
+        let (home, owner, user) = (self.0.clone(), users::name(owner), users::name(user));
         Err(HomeError::WrongUser { home, owner, user })
     }
 
@@ -242,11 +243,6 @@ impl Home {
             Err(TryLockError::Error(error)) => Err(DiskError::at(&path, error).into()),
         }
     }
-}
-
-fn user_name(id: u32) -> String {
-    uzers::get_user_by_uid(id)
-        .map_or_else(|| format!("user {id}"), |user| user.name().to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

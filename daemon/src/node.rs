@@ -2,6 +2,7 @@
 
 mod commands;
 mod doctor;
+mod net_conditions;
 mod object_port;
 mod ports;
 mod start;

@@ -70,6 +70,12 @@ pub struct Tuning {
     pub redial_cap: Duration,
     /// Chunks (1 MiB) in memory between network and disk, for all fetches together; at least 1.
     pub fetch_budget_chunks: usize,
+    /// Between two hellos over one connection of a member.
+    pub hello_interval: Duration,
+    /// A connection that does not answer a hello for this long, while another one of the same member does, is closed.
+    pub stale_timeout: Duration,
+    /// Descriptors that connections may take; with fewer than [`limits::FULL_DESCRIPTORS`] fewer connections are let in.
+    pub max_descriptors: usize,
 }
 
 impl Default for Tuning {
@@ -79,6 +85,9 @@ impl Default for Tuning {
             redial_base: limits::REDIAL_BASE,
             redial_cap: limits::REDIAL_CAP,
             fetch_budget_chunks: limits::FETCH_BUDGET_CHUNKS,
+            hello_interval: limits::HELLO_INTERVAL,
+            stale_timeout: limits::STALE_TIMEOUT,
+            max_descriptors: limits::FULL_DESCRIPTORS,
         }
     }
 }

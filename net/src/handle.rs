@@ -7,12 +7,13 @@ use std::time::Duration;
 use fedshield_protocol::ids::{Digest, IdentityKey};
 use fedshield_protocol::object::ObjectRef;
 use libp2p::Multiaddr;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::bulk::{Audience, Bulk};
 use crate::command::{Command, JoinCall, Reply};
 use crate::connected::Connected;
 use crate::error::{GossipError, JoinError, MembersError, NetClosed, ObjectCallError, SendError};
+use crate::health::NetHealth;
 use crate::limits::{JOIN_TIMEOUT, MAX_DIRECT_BYTES, MAX_GOSSIP_BYTES, MAX_JOIN_REQUEST_BYTES};
 use crate::stats::{Counters, Label, NetStats};
 
@@ -36,6 +37,7 @@ pub struct NetHandle {
     pub(crate) bulk: Arc<Bulk>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) connected: Arc<Connected>,
+    pub(crate) health: watch::Receiver<NetHealth>,
 }
 
 impl fmt::Debug for NetHandle {
@@ -71,6 +73,12 @@ impl NetHandle {
     #[must_use]
     pub fn stats(&self) -> NetStats {
         self.counters.read()
+    }
+
+    /// What is wrong with the network at the moment; changes are marked.
+    #[must_use]
+    pub fn health(&self) -> watch::Receiver<NetHealth> {
+        self.health.clone()
     }
 
     /// Replaces federation and members: whoever is not among them is disconnected, those who are

@@ -5,7 +5,7 @@
 //! that never gives up. Messages are opaque bytes here. `docs/NETWORK.md` describes the protocols.
 //!
 //! Reading order: `limits`, `config`, `event`, `handle` (what the daemon sees); `behaviour`, `gate`,
-//! `driver` (the swarm and the task that owns it); `bulk` (objects).
+//! `driver` (the swarm and the task that owns it); `bulk` (objects); `presence` (who is at the other end).
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg_attr(
     test,
@@ -14,21 +14,25 @@
 
 mod address_book;
 mod admission;
+mod announcing;
 mod behaviour;
 mod bulk;
 mod codec;
 mod command;
 mod config;
 mod connected;
+mod descriptors;
 mod driver;
 mod error;
 mod event;
 mod gate;
 mod gossip;
 mod handle;
+mod health;
 mod key;
 pub mod limits;
 mod listen;
+mod presence;
 mod protocols;
 mod rate;
 mod reach;
@@ -45,6 +49,7 @@ pub use error::{
 };
 pub use event::{JoinReply, NetEvent};
 pub use handle::{MemberAddr, NetHandle};
+pub use health::NetHealth;
 pub use key::{identity_key_of, peer_id_of};
 pub use libp2p::{Multiaddr, PeerId};
 pub use reach::{Reach, reach_of};

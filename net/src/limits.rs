@@ -2,6 +2,7 @@
 //!
 //! Whatever a remote may make us hold, open, answer or wait for has its bound here.
 
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use fedshield_protocol::object::{CHUNK_SIZE_BYTES, MAX_OBJECT_BYTES};
@@ -79,6 +80,10 @@ pub const MAX_CONNECTIONS: u32 = 2 * MAX_MEMBERS as u32 + MAX_GUESTS as u32;
 pub const MAX_PENDING_INBOUND: u32 = 64;
 /// Outbound connections whose handshake is not over.
 pub const MAX_PENDING_OUTBOUND: u32 = 64;
+/// Addresses of one member that a dial tries at once.
+pub const MAX_SOCKETS_PER_DIAL: NonZeroU8 = NonZeroU8::MIN.saturating_add(7);
+/// Descriptors that all of this takes at the most, listeners included.
+pub const FULL_DESCRIPTORS: usize = 1024;
 /// Inbound connections from one address (an IPv4 address or an IPv6 /64).
 pub const INBOUND_RATE: Rate = Rate { burst: 256, per_second: 16 };
 /// Addresses whose inbound rate is remembered.
@@ -95,6 +100,19 @@ pub const PING_INTERVAL: Duration = Duration::from_secs(10);
 pub const PING_TIMEOUT: Duration = Duration::from_secs(15);
 /// Lost pings in a row after which a connection is closed.
 pub const MAX_LOST_PINGS: u32 = 2;
+
+/// Between two hellos over one connection of a member.
+pub const HELLO_INTERVAL: Duration = Duration::from_secs(15);
+/// A connection that has not answered a hello for this long is closed if another one of the same member has.
+pub const STALE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Processes that one hello names: those of all members, twice.
+pub const MAX_HELLO_REPORTS: usize = 2 * MAX_MEMBERS;
+/// Proofs of second copies that one hello carries.
+pub const MAX_HELLO_PROOFS: usize = 4;
+/// Of more members than this, a hello names the others by chance only, so that this many hear of them in each round.
+pub const REPORTS_TO: usize = 16;
+/// The longest wait before the connections of a member that gossip does not reach are made anew once more.
+pub const MAX_REMAKE_WAIT: Duration = Duration::from_secs(1800);
 
 // --- addresses ------------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ pub(crate) const DIRECT: StreamProtocol = StreamProtocol::new("/fedshield/direct
 pub(crate) const JOIN: StreamProtocol = StreamProtocol::new("/fedshield/join/1");
 /// Objects by chunks.
 pub(crate) const BULK: StreamProtocol = StreamProtocol::new("/fedshield/bulk/1");
+/// Hellos over every connection of a member.
+pub(crate) const PRESENCE: StreamProtocol = StreamProtocol::new("/fedshield/presence/1");
 /// Prefix of gossipsub's protocol name.
 pub(crate) const GOSSIP_PREFIX: &str = "/fedshield/gossip";
 /// What identify compares.

@@ -4,20 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libp2p::{Swarm, swarm};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::address_book::AddressBook;
 use crate::behaviour::Behaviour;
 use crate::bulk::{Bulk, BulkSetup};
 use crate::config::NetConfig;
 use crate::connected::Connected;
+use crate::descriptors::Room;
 use crate::driver::{Driver, Setup};
 use crate::error::StartError;
 use crate::event::NetEvent;
 use crate::handle::NetHandle;
+use crate::health::NetHealth;
 use crate::key::identity_key_of;
 use crate::limits::{COMMAND_QUEUE, EVENT_QUEUE};
 use crate::listen::listen;
+use crate::presence::{Copies, SharedCopies};
 use crate::protocols;
 use crate::stats::Counters;
 use crate::tasks::Tasks;
@@ -43,10 +46,16 @@ impl Net {
         let peer = pair.public().to_peer_id();
         let local_key = identity_key_of(&peer).ok_or(StartError::Identity)?;
         let counters = Arc::new(Counters::default());
-        let behaviour = Behaviour::new(&pair, &counters)?;
+        let tuning = config.tuning;
+        let now = tokio::time::Instant::now();
+        let copies =
+            SharedCopies::new(Copies::new(pair.clone(), local_key, tuning.hello_interval, now));
+        let behaviour = Behaviour::new(&pair, &counters, copies.clone(), &tuning)?;
         let transport = transport::build(&pair, &counters.transport)?;
         let swarm_config =
             swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE_TIMEOUT);
+        let swarm_config = swarm_config
+            .with_dial_concurrency_factor(Room::of(tuning.max_descriptors).sockets_per_dial);
         let mut swarm = Swarm::new(transport, behaviour, peer, swarm_config);
         let listening = listen(&mut swarm, &config.listen).await?;
 
@@ -58,12 +67,13 @@ impl Net {
         let (commands, commands_in) = mpsc::channel(COMMAND_QUEUE);
         let (events, events_out) = mpsc::channel(EVENT_QUEUE);
         let connected = Arc::new(Connected::default());
+        let (health, health_out) = watch::channel(NetHealth::default());
         let tasks = Tasks::new();
         let bulk = Bulk::start(BulkSetup {
             store: config.store,
             control,
             incoming,
-            tuning: config.tuning.clone(),
+            tuning: tuning.clone(),
             counters: counters.clone(),
             connected: connected.clone(),
             events: events.clone(),
@@ -73,15 +83,27 @@ impl Net {
             swarm,
             commands: commands_in,
             events,
-            book: AddressBook::new(peer, config.tuning.redial_base, config.tuning.redial_cap),
+            book: AddressBook::new(peer, tuning.redial_base, tuning.redial_cap),
             bulk: bulk.clone(),
             counters: counters.clone(),
             connected: connected.clone(),
             tasks,
+            copies,
+            health,
+            tuning,
             early: listening.early,
         });
         tokio::spawn(driver.run());
         let listening = listening.addresses.into();
-        Ok((NetHandle { local_key, listening, commands, bulk, counters, connected }, events_out))
+        let handle = NetHandle {
+            local_key,
+            listening,
+            commands,
+            bulk,
+            counters,
+            connected,
+            health: health_out,
+        };
+        Ok((handle, events_out))
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::NodeError;
+use super::net_conditions;
 use super::object_port::NetObjects;
 use super::ports::NetJoinPort;
 use super::turn::Node;
@@ -17,6 +18,7 @@ use crate::conditions::Conditions;
 use crate::config::{Config, Loaded, TrainerKind};
 use crate::control::api::{Condition, NodeStatus, Severity};
 use crate::control::{ControlHost, ControlPort, ControlServer, control_channel};
+use crate::descriptors;
 use crate::founding::{Founding, Local, announced};
 use crate::home::Home;
 use crate::host::SpareTime;
@@ -40,6 +42,8 @@ pub(super) async fn start(
         tracing::warn!("{warning}");
     }
     let config = loaded.config;
+    // Before anything is opened.
+    let budget = descriptors::budget();
     let lock = home.lock()?;
     let identity = Arc::new(open_identity(home, passphrase)?);
     let secrets = Arc::new(SecretStore::open(&home.secrets(), &identity)?);
@@ -68,6 +72,13 @@ pub(super) async fn start(
     status.send_modify(|status| status.http = http);
     let status = Arc::new(status);
     Conditions::new(Arc::clone(&status)).show("files-damaged", damaged);
+    tokio::spawn(net_conditions::watch(
+        Conditions::new(Arc::clone(&status)),
+        net.health(),
+        founding.view(),
+        budget,
+        stop.clone(),
+    ));
     Ok(Node {
         home: home.clone(),
         identity,
@@ -211,7 +222,7 @@ async fn listen(
         identity: SecretKey::new(identity.seed()),
         listen,
         store: Arc::new(NetObjects(Arc::clone(objects))),
-        tuning: Tuning::default(),
+        tuning: Tuning { max_descriptors: descriptors::budget().net, ..Tuning::default() },
     });
     Ok(started.await?)
 }

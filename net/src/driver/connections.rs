@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use libp2p::core::ConnectedPoint;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
+use libp2p::swarm::{ConnectionId, DialError, ListenError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, identify, ping};
 use rand::RngExt;
 use tokio::time::Instant;
 
 use super::Driver;
 use crate::behaviour::BehaviourEvent;
+use crate::descriptors::{is_exhausted, is_refused_for_room};
 use crate::event::NetEvent;
 use crate::key::identity_key_of;
 use crate::limits::{GUEST_IDLE_TIMEOUT, MAX_ADDRESSES_PER_MEMBER, MAX_LOST_PINGS};
@@ -18,16 +19,21 @@ use crate::limits::{GUEST_IDLE_TIMEOUT, MAX_ADDRESSES_PER_MEMBER, MAX_LOST_PINGS
 /// What is known of the open connections.
 #[derive(Default)]
 pub(super) struct Links {
-    members: HashMap<ConnectionId, MemberLink>,
+    pub(super) members: HashMap<ConnectionId, MemberLink>,
     guests: HashMap<ConnectionId, Guest>,
     /// Dials of the address book under way.
     dials: HashMap<ConnectionId, PeerId>,
 }
 
-struct MemberLink {
-    peer: PeerId,
+/// A connection of a member.
+pub(super) struct MemberLink {
+    pub(super) peer: PeerId,
     remote: Multiaddr,
     lost_pings: u32,
+    /// When the last hello over it was answered.
+    pub(super) answered_at: Option<Instant>,
+    /// The member has made another connection since, and this one has not answered yet: it may be dead.
+    pub(super) is_suspect: bool,
 }
 
 struct Guest {
@@ -70,12 +76,19 @@ impl Driver {
             }
             SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
                 tracing::debug!(from = %send_back_addr, %error, "inbound connection failed");
+                self.note_refusal(&error);
             }
             SwarmEvent::ListenerClosed { addresses, reason, .. } => {
                 tracing::warn!(?addresses, ?reason, "no longer listening");
             }
             SwarmEvent::ListenerError { error, .. } => {
-                tracing::warn!(%error, "a listener failed");
+                if is_exhausted(&error) {
+                    // The transport tries again in a moment, so this would be said ten times a second.
+                    tracing::debug!(%error, "no descriptor for a connection");
+                    self.watch.exhausted();
+                } else {
+                    tracing::warn!(%error, "a listener failed");
+                }
             }
             SwarmEvent::NewListenAddr { address, .. } => {
                 tracing::info!(%address, "listening");
@@ -94,7 +107,11 @@ impl Driver {
         }
         if self.swarm.behaviour().members.is_member_connection(id) {
             let first = self.links.count(&peer) == 0;
-            self.links.members.insert(id, MemberLink { peer, remote, lost_pings: 0 });
+            let (lost_pings, answered_at, is_suspect) = (0, None, false);
+            let link = MemberLink { peer, remote, lost_pings, answered_at, is_suspect };
+            self.links.suspect(&peer);
+            self.links.members.insert(id, link);
+            self.ask_all_of(peer);
             if first {
                 self.book.connected(&peer, now);
                 if let Some(key) = identity_key_of(&peer) {
@@ -112,12 +129,28 @@ impl Driver {
 
     fn on_closed(&mut self, peer: PeerId, id: ConnectionId) {
         self.links.guests.remove(&id);
-        if self.links.members.remove(&id).is_some() && self.links.count(&peer) == 0 {
+        let was_member = self.links.members.remove(&id).is_some();
+        if was_member {
+            self.tell_restart(&peer, id);
+            self.presence_closed(&peer, id);
+        }
+        if was_member && self.links.count(&peer) == 0 {
             self.book.disconnected(&peer, Instant::now(), jitter());
             if let Some(key) = identity_key_of(&peer) {
                 self.connected.remove(&key);
                 self.tell(NetEvent::PeerDown(key));
             }
+        }
+    }
+
+    fn note_refusal(&mut self, error: &ListenError) {
+        if let ListenError::Denied { cause } = error
+            && is_refused_for_room(cause)
+        {
+            self.counters.refused_connection();
+            self.watch.refused();
+        } else if is_exhausted(error) {
+            self.watch.exhausted();
         }
     }
 
@@ -143,6 +176,9 @@ impl Driver {
             return;
         }
         tracing::debug!(%peer, %error, "dial failed");
+        if is_exhausted(error) {
+            self.watch.exhausted();
+        }
         match error {
             DialError::Transport(failed) => {
                 for (address, _) in failed {

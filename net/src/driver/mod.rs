@@ -3,6 +3,7 @@
 mod connections;
 mod joins;
 mod messages;
+mod presence;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -13,23 +14,27 @@ use futures::StreamExt;
 use libp2p::gossipsub::IdentTopic;
 use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{PeerId, Swarm, request_response::OutboundRequestId};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::address_book::AddressBook;
 use crate::behaviour::{Behaviour, BehaviourEvent, MemberProtocolsEvent};
 use crate::bulk::Bulk;
 use crate::command::{Command, Reply};
+use crate::config::Tuning;
 use crate::connected::Connected;
+use crate::descriptors::Room;
 use crate::error::MembersError;
 use crate::event::NetEvent;
 use crate::gossip::topic_of;
 use crate::handle::MemberAddr;
+use crate::health::NetHealth;
 use crate::key::peer_id_of;
 use crate::limits::{
     DIRECT_RATE, GOSSIP_RATE, JOIN_RATE, JOIN_RATE_PER_PEER, MAX_JOIN_BUCKETS, MAX_MEMBERS,
     MAX_PENDING_EVENTS,
 };
+use crate::presence::SharedCopies;
 use crate::rate::Buckets;
 use crate::stats::Counters;
 use crate::tasks::Tasks;
@@ -47,6 +52,9 @@ pub(crate) struct Setup {
     pub(crate) counters: Arc<Counters>,
     pub(crate) connected: Arc<Connected>,
     pub(crate) tasks: Tasks,
+    pub(crate) copies: SharedCopies,
+    pub(crate) health: watch::Sender<NetHealth>,
+    pub(crate) tuning: Tuning,
     /// What happened in the swarm before this task runs.
     pub(crate) early: Vec<SwarmEvent<BehaviourEvent>>,
 }
@@ -65,6 +73,7 @@ pub(crate) struct Driver {
     tasks: Tasks,
     topic: Option<IdentTopic>,
     links: connections::Links,
+    watch: presence::Watch,
     direct_out: HashMap<OutboundRequestId, messages::DirectOut>,
     direct_rate: Buckets<PeerId>,
     gossip_rate: Buckets<PeerId>,
@@ -86,6 +95,12 @@ impl Driver {
             tasks: setup.tasks,
             topic: None,
             links: connections::Links::default(),
+            watch: presence::Watch::new(
+                setup.copies,
+                setup.health,
+                setup.tuning.hello_interval,
+                Room::of(setup.tuning.max_descriptors).connections,
+            ),
             direct_out: HashMap::new(),
             direct_rate: Buckets::new(DIRECT_RATE, MAX_MEMBERS),
             gossip_rate: Buckets::new(GOSSIP_RATE, MAX_MEMBERS),
@@ -153,6 +168,7 @@ impl Driver {
                 MemberProtocolsEvent::Direct(event) => self.on_direct(event),
                 MemberProtocolsEvent::Identify(event) => self.on_identify(event),
                 MemberProtocolsEvent::Ping(event) => self.on_ping(&event),
+                MemberProtocolsEvent::Presence(event) => self.on_presence(event),
                 MemberProtocolsEvent::Streams(()) => {}
             },
             BehaviourEvent::ConnectionLimits(never)
@@ -177,6 +193,7 @@ impl Driver {
             peers.push((peer, member.addresses));
         }
         self.bulk.retain_members(&keys);
+        self.watch.retain_members(&keys);
         let allowed = peers.iter().map(|(peer, _)| *peer).collect();
         self.swarm.behaviour_mut().members.set_members(allowed);
         self.book.set_members(peers, Instant::now());
@@ -203,7 +220,7 @@ impl Driver {
 
     fn next_timer(&self) -> Option<Instant> {
         let guests = self.links.next_guest_deadline();
-        [self.book.next_due(), guests].into_iter().flatten().min()
+        [self.book.next_due(), guests, Some(self.watch.next_round())].into_iter().flatten().min()
     }
 
     fn on_timer(&mut self, now: Instant) {
@@ -211,6 +228,7 @@ impl Driver {
             self.dial_member(peer, addresses);
         }
         self.close_idle_guests(now);
+        self.presence_round(now);
     }
 
     fn close(&mut self, connection: ConnectionId) {

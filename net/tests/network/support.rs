@@ -29,6 +29,8 @@ pub(crate) fn tuning() -> Tuning {
         stall_timeout: Duration::from_secs(20),
         redial_base: Duration::from_millis(50),
         redial_cap: Duration::from_millis(500),
+        hello_interval: Duration::from_secs(1),
+        stale_timeout: Duration::from_secs(1),
         ..Tuning::default()
     }
 }
