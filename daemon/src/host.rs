@@ -122,7 +122,11 @@ impl Host {
         let (jobs, finished) = JobRunner::new(Arc::clone(&parts.pipeline));
         let mut machine = parts.machine;
         let damage = records::replay(&mut machine, &parts.ledger)?;
-        let watch = LedgerWatch::new(Conditions::new(Arc::clone(&parts.status)), damage);
+        let watch = LedgerWatch::new(
+            Conditions::new(Arc::clone(&parts.status)),
+            parts.names.clone(),
+            damage,
+        );
         let reports = Reports::new(parts.names.clone(), parts.net.stats());
         let last_applied = parts.ledger.last_applied()?;
         let ended = machine.scope().round.0.checked_sub(1).map(Round);

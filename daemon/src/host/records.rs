@@ -6,7 +6,7 @@ use fedshield_protocol::event::Event;
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::ledger::LedgerError;
 use fedshield_protocol::machine::Machine;
-use fedshield_protocol::status::Status;
+use fedshield_protocol::status::{MemberStatus, Status};
 
 use super::{Host, HostError};
 use crate::conditions::Conditions;
@@ -42,11 +42,13 @@ pub(super) fn replay(
 /// What people should know of the ledger: damage that a start has found, and a journal that knows of later rounds.
 pub(super) struct LedgerWatch {
     board: Conditions,
+    /// Members by position.
+    names: Vec<String>,
     damage: Option<(LedgerError, Round)>,
 }
 
 impl LedgerWatch {
-    pub(super) fn new(board: Conditions, damage: Option<LedgerError>) -> Self {
+    pub(super) fn new(board: Conditions, names: Vec<String>, damage: Option<LedgerError>) -> Self {
         let damage = damage.map(|error| {
             let round = match &error {
                 LedgerError::Record { round, .. } => *round,
@@ -54,7 +56,7 @@ impl LedgerWatch {
             };
             (error, round)
         });
-        let watch = Self { board, damage };
+        let watch = Self { board, names, damage };
         if let Some((error, round)) = &watch.damage {
             let message = format!(
                 "the ledger on this disk is damaged: {error}. It and all later records are fetched from the other \
@@ -78,8 +80,9 @@ impl LedgerWatch {
         let behind = status.journal_round.map(|last| {
             let message = format!(
                 "the ledger on this disk ends before round {}, but this node has been in round {last}: the records \
-                 between are fetched from the other members before it takes part again",
-                status.round
+                 between are fetched from the other members before it takes part again; {}",
+                status.round,
+                self.givers(status)
             );
             let hint = "one member that can be reached and has the records is enough: `fedshield-cli members` shows who \
                         is there. If no member has them any more, a copy of any member's ledger from before will do: stop one \
@@ -87,6 +90,24 @@ impl LedgerWatch {
             Condition::new(BEHIND, Severity::Blocking, message).with_hint(hint)
         });
         self.board.show(BEHIND, behind);
+    }
+
+    /// Who can give records.
+    fn givers(&self, status: &Status) -> String {
+        let gives = |member: &MemberStatus| {
+            member.reachable && member.round.is_some_and(|round| round > status.round)
+        };
+        let givers: Vec<&str> = self
+            .names
+            .iter()
+            .zip(&status.members)
+            .filter(|(_, member)| gives(member))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        match givers.as_slice() {
+            [] => "no member that can be reached has said yet that it has them".to_owned(),
+            some => format!("{} can give them", some.join(", ")),
+        }
     }
 }
 
@@ -155,7 +176,11 @@ mod tests {
         assert_eq!(names.filter(aside).count(), 1);
 
         let (sender, shown) = watch::channel(NodeStatus::starting("a", IdentityKey([1; 32])));
-        let mut watch = LedgerWatch::new(Conditions::new(Arc::new(sender)), damage);
+        let mut watch = LedgerWatch::new(
+            Conditions::new(Arc::new(sender)),
+            ["ada", "bob", "eve", "kay"].map(str::to_owned).to_vec(),
+            damage,
+        );
         let condition = shown.borrow().conditions[0].clone();
         assert!(condition.message.contains("record 0 (round 0)"), "{}", condition.message);
         let mut status = machine.status();
@@ -164,12 +189,16 @@ mod tests {
         status.round = Round(1);
         status.journal_round = Some(Round(5));
         watch.observe(&status);
+        assert!(shown.borrow().conditions[0].message.contains("no member that can be reached"));
+        status.members[2] =
+            MemberStatus { reachable: true, round: Some(Round(4)), ..MemberStatus::default() };
+        watch.observe(&status);
         let condition = shown.borrow().conditions.clone();
         let [condition] = condition.as_slice() else { panic!("{condition:?}") };
         assert_eq!((condition.name.as_str(), condition.severity), (BEHIND, Severity::Blocking));
-        assert!(
-            condition.message.contains("before round 1") && condition.message.contains("round 5")
-        );
+        for words in ["before round 1,", "in round 5:", "; eve can give them"] {
+            assert!(condition.message.contains(words), "{}", condition.message);
+        }
         status.journal_round = None;
         watch.observe(&status);
         assert!(shown.borrow().conditions.is_empty());
