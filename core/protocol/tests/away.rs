@@ -408,3 +408,40 @@ fn a_round_that_only_the_rest_makes_impossible_is_skipped_at_once() {
     assert_eq!(rested(&|others| others.to_vec()), Phase::Commit, "the next can do no better");
     assert_eq!(rested(&|_| vec![]), Phase::Commit, "nobody is away");
 }
+
+/// A member that does not get ready says so: the others need not wait for it in every round.
+#[test]
+fn who_catches_up_for_long_says_so_and_takes_it_back() {
+    let (_, records) = fixture::ledger();
+    let mut bench = Bench::new();
+    bench.records = records;
+    bench.journal.clear();
+    bench.boot();
+    assert_eq!(bench.phase(), Phase::Sync, "the adapter does not come");
+    let effects = bench.beats(600, &[]);
+    assert!(bench.goodbyes(&effects).is_empty(), "not within a minute");
+    let effects = bench.beats(2, &[]);
+    assert_eq!(bench.goodbyes(&effects)[0].why, Leave::CatchesUp);
+    bench.handle(Event::ObjectReady(object(7)));
+    bench.done(|job| matches!(job, Job::Adopt { .. }), JobOutput::Adopted);
+    assert_eq!(bench.phase(), Phase::Gather);
+    let effects = bench.beats(2, &[]);
+    assert!(bench.goodbyes(&effects).is_empty());
+}
+
+/// The last heartbeat of a member that is gone, repeated for ever, does not keep it alive.
+#[test]
+fn what_was_said_rounds_ago_is_no_sign_of_life() {
+    let (_, records) = fixture::ledger();
+    let mut bench = Bench::new();
+    let old = message(&bench.manifest, Round(1), 3, heartbeat(4, object(1).root));
+    bench.records = records;
+    bench.journal.clear();
+    bench.boot();
+    for _ in 0..=SILENCE {
+        bench.handle(Event::Message { from: MemberIndex(1), bytes: old.clone() });
+        bench.beats(1, &[1, 2]);
+    }
+    let members = bench.machine.status().members;
+    assert!(members[1].here && members[2].here && !members[3].here);
+}
