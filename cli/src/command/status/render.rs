@@ -177,6 +177,7 @@ const fn here(member: &MemberStatus) -> &'static str {
         Some(Leave::Stopped) => "stopped",
         Some(Leave::Paused) => "paused",
         Some(Leave::SitsOut) => "sits out",
+        Some(Leave::CatchesUp) => "catches up",
         None if member.here => "yes",
         None => "not heard",
     }
@@ -376,6 +377,7 @@ mod tests {
             (Some(Leave::Stopped), "stopped"),
             (Some(Leave::Paused), "paused"),
             (Some(Leave::SitsOut), "sits out"),
+            (Some(Leave::CatchesUp), "catches up"),
             (None, "not heard"),
         ] {
             let machine = status.machine.as_mut().unwrap();
