@@ -1,8 +1,11 @@
 //! One node: opens what is on disk, listens, founds or joins a federation, then hosts its rounds until stopped.
 
+mod address_port;
 mod commands;
 mod doctor;
+mod listening;
 mod object_port;
+mod peers;
 mod ports;
 mod start;
 mod turn;
@@ -48,8 +51,8 @@ pub enum NodeError {
         /// What is wrong and what to do.
         reason: String,
     },
-    /// The network.
-    #[error("cannot listen: {0}")]
+    /// The network, for a reason that time does not mend.
+    #[error("the network does not start: {0}")]
     Network(#[from] StartError),
     /// Founding or joining.
     #[error(transparent)]
@@ -107,7 +110,6 @@ impl NodeError {
             Self::Store(e) => e.code(),
             Self::Journal(e) => e.code(),
             Self::Objects(e) => e.code(),
-            Self::Network(StartError::AddressInUse { .. }) => ErrorCode::AddressInUse,
             Self::Control(e) => e.code(),
             Self::Config(e) => e.code(),
             Self::Http(e) => e.code(),

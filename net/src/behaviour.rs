@@ -34,6 +34,7 @@ pub(crate) struct MemberProtocols {
     pub(crate) streams: libp2p_stream::Behaviour,
     pub(crate) identify: identify::Behaviour,
     pub(crate) ping: ping::Behaviour,
+    pub(crate) addresses: exchange::Behaviour<Codec>,
 }
 
 impl Behaviour {
@@ -78,12 +79,23 @@ impl MemberProtocols {
         let ping = ping::Config::new()
             .with_interval(limits::PING_INTERVAL)
             .with_timeout(limits::PING_TIMEOUT);
+        let addresses = exchange::Behaviour::with_codec(
+            Codec {
+                max_request_bytes: limits::MAX_ADDRESSES_ASK_BYTES,
+                max_answer_bytes: limits::MAX_ADDRESSES_ANSWER_BYTES,
+            },
+            [(protocols::ADDRESSES, ProtocolSupport::Full)],
+            exchange::Config::default()
+                .with_request_timeout(limits::ADDRESSES_ASK_TIMEOUT)
+                .with_max_concurrent_streams(limits::MAX_ADDRESSES_STREAMS),
+        );
         Ok(Self {
             gossip: gossip::behaviour(pair)?,
             direct,
             streams: libp2p_stream::Behaviour::new(),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping),
+            addresses,
         })
     }
 }

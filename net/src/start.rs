@@ -7,6 +7,7 @@ use libp2p::{Swarm, swarm};
 use tokio::sync::mpsc;
 
 use crate::address_book::AddressBook;
+use crate::addresses::{Records, Saver};
 use crate::behaviour::Behaviour;
 use crate::bulk::{Bulk, BulkSetup};
 use crate::config::NetConfig;
@@ -17,8 +18,10 @@ use crate::event::NetEvent;
 use crate::handle::NetHandle;
 use crate::key::identity_key_of;
 use crate::limits::{COMMAND_QUEUE, EVENT_QUEUE};
-use crate::listen::listen;
+use crate::listen::Listeners;
+use crate::names::Names;
 use crate::protocols;
+use crate::state::StateBoard;
 use crate::stats::Counters;
 use crate::tasks::Tasks;
 use crate::transport;
@@ -31,11 +34,12 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 pub struct Net;
 
 impl Net {
-    /// Starts a node: when it returns, every address is listened on. Must be called inside a
-    /// tokio runtime. Events must be read: while the queue is full the network waits.
+    /// Starts a node: when it returns, every address is listened on that there is; the others are
+    /// waited for, see [`NetHandle::state`]. Must be called inside a tokio runtime. Events must be
+    /// read: while the queue is full the network waits.
     ///
     /// # Errors
-    /// [`StartError`]; nothing is left running then.
+    /// [`StartError`], what time does not mend; nothing is left running then.
     pub async fn start(
         config: NetConfig,
     ) -> Result<(NetHandle, mpsc::Receiver<NetEvent>), StartError> {
@@ -44,11 +48,13 @@ impl Net {
         let local_key = identity_key_of(&peer).ok_or(StartError::Identity)?;
         let counters = Arc::new(Counters::default());
         let behaviour = Behaviour::new(&pair, &counters)?;
-        let transport = transport::build(&pair, &counters.transport)?;
+        let board = StateBoard::default();
+        let mut listeners = Listeners::new(&config.listen, peer, board.clone())?;
+        let transport = transport::build(&pair, &counters.transport, Names::new(board.clone()))?;
         let swarm_config =
             swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE_TIMEOUT);
         let mut swarm = Swarm::new(transport, behaviour, peer, swarm_config);
-        let listening = listen(&mut swarm, &config.listen).await?;
+        let early = listeners.start(&mut swarm).await?;
 
         let control = swarm.behaviour_mut().members.inner().streams.new_control();
         let incoming = control
@@ -69,6 +75,12 @@ impl Net {
             events: events.clone(),
             tasks: tasks.clone(),
         });
+        let (saver, kept) = Saver::start(config.addresses, board.clone(), &tasks).await;
+        let mut records = Records::new(pair);
+        let refused = records.load(kept);
+        if refused > 0 {
+            tracing::warn!(refused, "some of the kept addresses are not signed as they should be");
+        }
         let driver = Driver::new(Setup {
             swarm,
             commands: commands_in,
@@ -78,10 +90,13 @@ impl Net {
             counters: counters.clone(),
             connected: connected.clone(),
             tasks,
-            early: listening.early,
+            listeners,
+            records,
+            saver,
+            early,
         });
         tokio::spawn(driver.run());
-        let listening = listening.addresses.into();
-        Ok((NetHandle { local_key, listening, commands, bulk, counters, connected }, events_out))
+        let state = board;
+        Ok((NetHandle { local_key, state, commands, bulk, counters, connected }, events_out))
     }
 }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use fedshield_net::{AddressSource, Connection, KnownAddress, NetHandle};
 use fedshield_protocol::event::Command;
 use tokio_util::sync::CancellationToken;
 
 use super::NodeError;
 use super::turn::Node;
 use crate::control::api::{
-    ApiError, Done, ErrorCode, Evaluation, ExportRequest, ExportView, MemberView, Sample,
+    AddressOrigin, ApiError, ConnectionView, Done, ErrorCode, Evaluation, ExportRequest,
+    ExportView, KnownAddressView, MemberView, Sample,
 };
 use crate::control::{ControlCommand, Reply};
 use crate::host::{Cancel, SpareError};
@@ -43,7 +45,26 @@ impl Node {
             ControlCommand::Federation(reply) => {
                 answer(reply, self.founding.federation().map_err(ApiError::from));
             }
-            ControlCommand::Members(reply) => answer(reply, Ok(self.members())),
+            ControlCommand::Members(reply) => {
+                let (members, net) = (self.members(), self.net.clone());
+                spawn(reply, async move { Ok(with_connections(members, &net).await) });
+            }
+            ControlCommand::PeerAdd(request, reply) => {
+                let (peers, net, members) = (self.peers.clone(), self.net.clone(), self.members());
+                spawn(reply, async move {
+                    let added = peers.add(&request, &members)?;
+                    peers.apply(&net).await;
+                    Ok(added)
+                });
+            }
+            ControlCommand::PeerRemove(request, reply) => {
+                let (peers, net, members) = (self.peers.clone(), self.net.clone(), self.members());
+                spawn(reply, async move {
+                    let left = peers.remove(&request, &members)?;
+                    peers.apply(&net).await;
+                    Ok(left)
+                });
+            }
             ControlCommand::Rounds(reply) => {
                 self.with_ledger(reply, |ledger| Ok(ledger.reports()?));
             }
@@ -188,6 +209,41 @@ impl From<SpareError> for ApiError {
             SpareError::Busy => Self::new(ErrorCode::WrongState, error.to_string())
                 .with_hint("wait until it is done; it makes way for the rounds"),
             SpareError::Lost => Self::new(ErrorCode::Internal, error.to_string()),
+        }
+    }
+}
+
+/// The members with what the network knows of them.
+async fn with_connections(mut members: Vec<MemberView>, net: &NetHandle) -> Vec<MemberView> {
+    // Without a network there are no connections to show.
+    for peer in net.peers().await.unwrap_or_default() {
+        let known = members.iter_mut().find(|member| member.identity_key == peer.key);
+        let Some(member) = known else { continue };
+        member.connections = peer.connections.iter().map(ConnectionView::from).collect();
+        member.known_addresses = peer.addresses.iter().map(KnownAddressView::from).collect();
+    }
+    members
+}
+
+impl From<&Connection> for ConnectionView {
+    fn from(connection: &Connection) -> Self {
+        Self { address: connection.address.to_string(), dialled: connection.dialled }
+    }
+}
+
+impl From<&KnownAddress> for KnownAddressView {
+    fn from(known: &KnownAddress) -> Self {
+        let origin = |source: &AddressSource| match source {
+            AddressSource::Operator => AddressOrigin::Operator,
+            AddressSource::Signed => AddressOrigin::Signed,
+            AddressSource::Manifest => AddressOrigin::Manifest,
+            AddressSource::Told => AddressOrigin::Told,
+        };
+        Self {
+            address: known.address.to_string(),
+            origins: known.sources.iter().map(origin).collect(),
+            failures: known.failures,
+            last_error: known.last_error.clone(),
         }
     }
 }

@@ -8,5 +8,7 @@ mod joining;
 mod liars;
 mod membership;
 mod messages;
+mod moving;
+mod names;
 mod starting;
 mod support;
