@@ -9,9 +9,9 @@ use fedshield_net::Reach;
 
 /// What IPv6 addresses the kernel has, with their flags.
 const IF_INET6: &str = "/proc/net/if_inet6";
-/// Flags of it: changes every day; not used for new connections any more; not known to be this machine's alone.
+/// Flags of it: changes every day; not used for new connections any more, or another machine's as well.
 const TEMPORARY: u32 = 0x01;
-const UNUSABLE: u32 = 0x20 | 0x40 | 0x08;
+const UNUSABLE: u32 = 0x20 | 0x08;
 
 /// Names of interfaces that programs make for machines and containers inside this one, by how they begin.
 const INNER: [&str; 16] = [
@@ -138,7 +138,8 @@ mod tests {
 20010db8000000000000000000000007 02 40 00 80     eth0
 20010db8000000000000000000000008 02 40 00 01     eth0
 20010db8000000000000000000000009 02 40 00 21     eth0
-20010db800000000000000000000000a 02 40 00 40     eth0
+20010db800000000000000000000000a 02 40 00 08     eth0
+20010db800000000000000000000000b 02 40 00 40     eth0
 nonsense
 ";
         let (temporary, unusable) = flagged(list);

@@ -14,6 +14,9 @@ use crate::founding::{Founding, Interfaces, announced};
 /// Interfaces come and go by the dozen when a machine starts: they are looked at together.
 const SETTLE: Duration = Duration::from_secs(1);
 
+/// Routes and the flags of addresses change without a word: they are looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
 /// Follows the network's state until `stop` or until the network ends.
 pub(super) fn follow(
     net: NetHandle,
@@ -45,9 +48,14 @@ pub(super) fn follow(
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                changed = state.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                changed = state.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    tokio::time::sleep(SETTLE).await;
+                }
             }
-            tokio::time::sleep(SETTLE).await;
         }
     });
 }

@@ -65,7 +65,7 @@ pub(super) fn without_peer(address: Multiaddr) -> Multiaddr {
 }
 
 /// Whether `address` can be dialled from this or another machine, as far as it says itself: IP or DNS name, TCP or QUIC,
-/// and nothing that means another place to everyone.
+/// and nothing that means another place to everyone. Who is to answer there may be named at its end.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -73,7 +73,7 @@ pub fn check_dial(address: &Multiaddr) -> Result<(), String> {
     if address.len() > MAX_ADDRESS_BYTES {
         return Err(format!("it is longer than {MAX_ADDRESS_BYTES} bytes"));
     }
-    let mut parts = address.iter();
+    let mut parts = address.iter().take_while(|part| !matches!(part, Protocol::P2p(_)));
     let nowhere = match parts.next() {
         Some(Protocol::Ip4(ip)) => ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast(),
         Some(Protocol::Ip6(ip)) => ip.is_unspecified() || ip.is_multicast(),

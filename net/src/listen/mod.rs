@@ -4,6 +4,7 @@ mod check;
 
 use std::error::Error;
 use std::io;
+use std::net::UdpSocket;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -36,6 +37,7 @@ pub(crate) struct Listeners {
     wanted: Vec<Wanted>,
     repeated: Vec<Repeated>,
     board: StateBoard,
+    next_look: Instant,
 }
 
 struct Wanted {
@@ -45,10 +47,12 @@ struct Wanted {
 }
 
 enum State {
-    /// The socket is there. Addresses are reported one by one, and go when an interface goes.
+    /// The socket is there. Addresses are reported one by one, and go when an interface goes. Nobody reports when the one
+    /// IP address goes that was asked for, so that is looked at: the socket stays, and works again when it is back.
     Up {
         id: ListenerId,
         reported: Vec<Multiaddr>,
+        is_gone: bool,
     },
     Down {
         reason: String,
@@ -73,7 +77,9 @@ impl Listeners {
                 .map_err(|reason| StartError::Listen { address: address.clone(), reason })?;
             sockets.push((address.clone(), socket));
         }
-        let mut listeners = Self { wanted: Vec::new(), repeated: Vec::new(), board };
+        let (wanted, repeated) = (Vec::new(), Vec::new());
+        let next_look = Instant::now() + LISTEN_RETRY_CAP;
+        let mut listeners = Self { wanted, repeated, board, next_look };
         for (place, (address, socket)) in sockets.iter().enumerate() {
             // Of two that cover each other the first one counts.
             let mut others = sockets.iter().enumerate().filter(|(other, _)| *other != place);
@@ -136,18 +142,23 @@ impl Listeners {
         Ok(early)
     }
 
-    /// When the next address is tried again.
+    /// When the next address is tried again or looked at.
     pub(crate) fn next_retry(&self) -> Option<Instant> {
         let due = self.wanted.iter().filter_map(|wanted| match wanted.state {
             State::Down { retry_at, .. } => Some(retry_at),
+            State::Up { .. } if wanted.may_go() => Some(self.next_look),
             State::Up { .. } => None,
         });
         due.min()
     }
 
-    /// Tries those again whose time has come.
+    /// Tries those again whose time has come, and looks whether the others are still there.
     pub(crate) fn retry(&mut self, swarm: &mut Swarm<Behaviour>, now: Instant) {
-        let mut tried = false;
+        let mut tried = self.next_look <= now;
+        if tried {
+            self.next_look = now + LISTEN_RETRY_CAP;
+            self.wanted.iter_mut().filter(|wanted| wanted.may_go()).for_each(Wanted::look);
+        }
         for wanted in &mut self.wanted {
             if matches!(wanted.state, State::Down { retry_at, .. } if retry_at <= now) {
                 // The reason is kept in the state.
@@ -202,7 +213,7 @@ impl Listeners {
 
     fn reported_by(&mut self, listener: ListenerId) -> Option<&mut Vec<Multiaddr>> {
         self.wanted.iter_mut().find_map(|wanted| match &mut wanted.state {
-            State::Up { id, reported } if *id == listener => Some(reported),
+            State::Up { id, reported, .. } if *id == listener => Some(reported),
             _ => None,
         })
     }
@@ -223,6 +234,7 @@ impl Listeners {
             state.waiting.clear();
             for wanted in &self.wanted {
                 let reason = match &wanted.state {
+                    State::Up { is_gone: true, .. } => NO_SUCH_IP,
                     State::Up { reported, .. } if !reported.is_empty() => {
                         state.listening.extend(reported.iter().cloned());
                         continue;
@@ -243,6 +255,23 @@ impl Wanted {
         matches!(self.state, State::Up { id, .. } if id == listener)
     }
 
+    /// Whether an interface can take its IP address away without anybody's word.
+    fn may_go(&self) -> bool {
+        let ip = self.socket.address.ip();
+        !ip.is_unspecified() && !ip.is_loopback()
+    }
+
+    fn look(&mut self) {
+        if let State::Up { is_gone, .. } = &mut self.state {
+            let bound = UdpSocket::bind((self.socket.address.ip(), 0));
+            let gone = bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable);
+            if gone != *is_gone {
+                tracing::info!(address = %self.address, gone, "its IP address has gone or come back");
+            }
+            *is_gone = gone;
+        }
+    }
+
     /// Whether nothing more will be reported without a change of the machine.
     fn is_settled_for_good(&self) -> bool {
         match &self.state {
@@ -259,7 +288,7 @@ impl Wanted {
         });
         match listening {
             Ok(id) => {
-                self.state = State::Up { id, reported: Vec::new() };
+                self.state = State::Up { id, reported: Vec::new(), is_gone: false };
                 Ok(())
             }
             Err(error) => {
@@ -309,7 +338,7 @@ fn claim(wanted: &Socket) -> io::Result<()> {
 fn plain(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => "its port is in use by another process".into(),
-        io::ErrorKind::AddrNotAvailable => "no interface of this machine has its IP address".into(),
+        io::ErrorKind::AddrNotAvailable => NO_SUCH_IP.into(),
         io::ErrorKind::Unsupported => "this machine does not speak its kind of IP".into(),
         _ if error.raw_os_error() == Some(EAFNOSUPPORT) => {
             "this machine does not speak its kind of IP".into()
@@ -317,6 +346,8 @@ fn plain(error: &io::Error) -> String {
         _ => chain(error),
     }
 }
+
+const NO_SUCH_IP: &str = "no interface of this machine has its IP address";
 
 /// Linux's number for an address family that the kernel does not have, as IPv6 where it is off.
 const EAFNOSUPPORT: i32 = 97;

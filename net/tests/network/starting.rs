@@ -1,9 +1,10 @@
 //! Starting and stopping.
 
 use std::net::{TcpListener, UdpSocket};
+use std::process::Command;
 use std::sync::Arc;
 
-use fedshield_net::{MemberAddr, Net, NetClosed, Reach, SendError, StartError, reach_of};
+use fedshield_net::{MemberAddr, Net, NetClosed, NetState, Reach, SendError, StartError, reach_of};
 
 use crate::support::{FEDERATION, MemoryStore, Node, TCP, config, greet, tuning};
 
@@ -169,4 +170,46 @@ async fn on_all_interfaces_a_node_knows_where_others_reach_it() {
     }
     alice.shutdown().await;
     reading.abort();
+}
+
+/// Has no interface but loopback, and runs [`with_own_interfaces`] there.
+const ELSEWHERE: &str =
+    "ip link set lo up && exec \"$0\" --exact starting::with_own_interfaces --ignored --nocapture";
+
+fn ip(arguments: &str) -> bool {
+    Command::new("ip").args(arguments.split(' ')).status().is_ok_and(|status| status.success())
+}
+
+#[test]
+fn an_interface_that_comes_late_and_goes_again_is_followed() {
+    let may = Command::new("unshare").args(["-rn", "ip", "link", "set", "lo", "up"]).output();
+    if !may.is_ok_and(|tried| tried.status.success()) {
+        return eprintln!("skipped: this machine gives no network namespace, or has no `ip`");
+    }
+    let test = std::env::current_exe().unwrap();
+    let ran =
+        Command::new("unshare").args(["-rn", "sh", "-c", ELSEWHERE]).arg(test).output().unwrap();
+    let said = [ran.stdout, ran.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(ran.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "changes interfaces: run by the test above in a namespace of its own"]
+async fn with_own_interfaces() {
+    let (one, all) = ("/ip4/10.9.9.9/tcp/7001", "/ip4/0.0.0.0/tcp/7002");
+    let node = start_on(&[one, all]).await;
+    let here = |state: &NetState, address: &str| {
+        state.listening.iter().any(|listening| listening.to_string() == address)
+    };
+    let before = node.handle.state().borrow().clone();
+    assert_eq!(before.waiting[0].address.to_string(), one);
+    let on_all = "/ip4/10.9.9.9/tcp/7002";
+    for _ in 0..2 {
+        assert!(ip("addr add 10.9.9.9/24 dev lo"));
+        node.state_where(|state| here(state, one) && here(state, on_all)).await;
+        assert!(ip("addr del 10.9.9.9/24 dev lo"));
+        let gone = node.state_where(|state| !here(state, one) && !here(state, on_all)).await;
+        assert_eq!(gone.waiting[0].reason, "no interface of this machine has its IP address");
+    }
 }
