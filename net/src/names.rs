@@ -23,6 +23,9 @@ use crate::state::StateBoard;
 /// Where the system keeps the list of its name servers.
 const RESOLVER_FILE: &str = "/etc/resolv.conf";
 
+/// Which of the IP addresses behind a name count.
+type Wanted = fn(&IpAddr) -> bool;
+
 /// Looks names up. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Names {
@@ -43,7 +46,7 @@ impl Names {
     }
 
     /// The IP addresses behind `name` that `wanted` likes, at most [`MAX_NAME_RESULTS`].
-    async fn look_up(&self, name: &str, wanted: fn(&IpAddr) -> bool) -> io::Result<Vec<IpAddr>> {
+    async fn look_up(&self, name: &str, wanted: Wanted) -> io::Result<Vec<IpAddr>> {
         let found = match timeout(NAME_LOOKUP_TIMEOUT, self.ask_system(name)).await {
             Ok(found) => found,
             Err(_) => {
@@ -183,7 +186,7 @@ fn lock<T>(inner: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// The name that an address begins with, and which of its IP addresses count.
-fn name_in(address: &Multiaddr) -> Option<(String, fn(&IpAddr) -> bool)> {
+fn name_in(address: &Multiaddr) -> Option<(String, Wanted)> {
     match address.iter().next()? {
         Protocol::Dns(name) => Some((name.into_owned(), |_| true)),
         Protocol::Dns4(name) => Some((name.into_owned(), IpAddr::is_ipv4)),

@@ -98,7 +98,8 @@ mod tests {
         let bytes = encode_records(full.iter().map(Vec::as_slice));
         assert!(bytes.len() <= MAX_ADDRESSES_ANSWER_BYTES);
         assert_eq!(decode_records(&bytes), Some(full));
-        assert!(2 + 40 * MAX_MEMBERS + 2 + MAX_RECORD_BYTES <= MAX_ADDRESSES_ASK_BYTES);
+        let longest = Ask { have: vec![], records: vec![vec![7; MAX_RECORD_BYTES]] }.encode();
+        assert!(longest.len() + 40 * MAX_MEMBERS <= MAX_ADDRESSES_ASK_BYTES);
         assert_eq!(decode_records(&vec![0; 2 * (MAX_MEMBERS + 1)]), None);
         assert_eq!(decode_records(&[0xff, 0xff, 0]), None);
         assert_eq!(decode_records(&[5, 0, 1]), None);
