@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::conditions::Conditions;
 use crate::control::api::{Condition, NodeStatus, Severity};
-use crate::founding::{Founding, Interfaces, announced};
+use crate::founding::{Founding, Interfaces, announced, are_only_here};
 
 /// Interfaces come and go by the dozen when a machine starts: they are looked at together.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -28,6 +28,7 @@ pub(super) fn follow(
     tokio::spawn(async move {
         let mut state = net.state();
         let board = Conditions::new(Arc::clone(&status));
+        let mut last = Vec::new();
         loop {
             let now = state.borrow_and_update().clone();
             show(&board, &now);
@@ -38,13 +39,18 @@ pub(super) fn follow(
                 changed
             });
             let told = announced(&now.listening, &external, &Interfaces::of_this_machine());
-            let parse = |text: &String| text.parse::<Multiaddr>().ok();
-            let addresses = told.addresses.iter().filter_map(parse).collect();
-            if let Err(error) = founding.set_addresses(told) {
-                tracing::error!(%error, "the draft does not have this node's new addresses");
-            }
-            if net.announce(addresses).await.is_err() {
-                return;
+            // While its network is away a node has no news: where it was is where it will most likely be again.
+            let is_lost = are_only_here(&told.addresses) && !are_only_here(&last);
+            if !is_lost {
+                last.clone_from(&told.addresses);
+                let parse = |text: &String| text.parse::<Multiaddr>().ok();
+                let addresses = told.addresses.iter().filter_map(parse).collect();
+                if let Err(error) = founding.set_addresses(told) {
+                    tracing::error!(%error, "the draft does not have this node's new addresses");
+                }
+                if net.announce(addresses).await.is_err() {
+                    return;
+                }
             }
             tokio::select! {
                 () = stop.cancelled() => return,

@@ -120,7 +120,7 @@ impl Listeners {
                 && error.kind() == io::ErrorKind::PermissionDenied
             {
                 let address = wanted.address.clone();
-                return Err(StartError::Listen { address, reason: error.to_string() });
+                return Err(StartError::Listen { address, reason: plain(&error) });
             }
         }
         let mut early = Vec::new();
@@ -340,6 +340,10 @@ fn plain(error: &io::Error) -> String {
         io::ErrorKind::AddrInUse => "its port is in use by another process".into(),
         io::ErrorKind::AddrNotAvailable => NO_SUCH_IP.into(),
         io::ErrorKind::Unsupported => "this machine does not speak its kind of IP".into(),
+        io::ErrorKind::PermissionDenied => {
+            "this process may not: ports below 1024 need CAP_NET_BIND_SERVICE; take another port"
+                .into()
+        }
         _ if error.raw_os_error() == Some(EAFNOSUPPORT) => {
             "this machine does not speak its kind of IP".into()
         }

@@ -1,28 +1,17 @@
 //! Names in addresses: looked up as the system does, anew each time, and of no matter to anyone who has none.
 
-use std::process::Command;
+use fedshield_net::{KnownAddress, MemberAddr};
 
-use fedshield_net::MemberAddr;
-
+use crate::elsewhere;
 use crate::support::{FEDERATION, Node, TCP};
 
-/// Has no `/etc` but an empty hosts file, and runs [`inside`] there.
-const ELSEWHERE: &str = "mount -t tmpfs none /etc && echo 'hosts: files dns' > /etc/nsswitch.conf && touch /etc/hosts \
-                         && exec \"$0\" --exact names::inside --ignored --nocapture";
+/// An `/etc` that has nothing but an empty hosts file.
+const NO_RESOLVER: &str =
+    "mount -t tmpfs none /etc && echo 'hosts: files dns' > /etc/nsswitch.conf && touch /etc/hosts";
 
 #[test]
 fn without_a_resolver_only_names_fail_and_files_are_read_again() {
-    let may =
-        Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "none", "/etc"]).output();
-    if !may.is_ok_and(|tried| tried.status.success()) {
-        return eprintln!("skipped: this machine gives no mount namespace");
-    }
-    let test = std::env::current_exe().unwrap();
-    let ran =
-        Command::new("unshare").args(["-rm", "sh", "-c", ELSEWHERE]).arg(test).output().unwrap();
-    let said =
-        format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    assert!(ran.status.success() && said.contains("1 passed"), "{said}");
+    elsewhere::run("names::inside", "-rm", NO_RESOLVER);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,7 +26,7 @@ async fn inside() {
     alice.handle.set_members(FEDERATION, vec![unknown]).await.unwrap();
     bob.handle.set_members(FEDERATION, vec![named]).await.unwrap();
     let missing = "/etc/resolv.conf cannot be read: No such file or directory";
-    let error = |known: &fedshield_net::KnownAddress| known.last_error.clone().unwrap_or_default();
+    let error = |known: &KnownAddress| known.last_error.clone().unwrap_or_default();
     let peer = bob.peer_where(alice.key(), |peer| !error(&peer.addresses[0]).is_empty()).await;
     let said = error(&peer.addresses[0]);
     assert!(said.contains("alice.test") && said.contains(missing), "{said}");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use fedshield_net::{MemberAddr, Net, NetClosed, NetState, Reach, SendError, StartError, reach_of};
 
+use crate::elsewhere;
 use crate::support::{FEDERATION, MemoryStore, Node, TCP, config, greet, tuning};
 
 async fn start_error(listen: &str) -> StartError {
@@ -172,26 +173,13 @@ async fn on_all_interfaces_a_node_knows_where_others_reach_it() {
     reading.abort();
 }
 
-/// Has no interface but loopback, and runs [`with_own_interfaces`] there.
-const ELSEWHERE: &str =
-    "ip link set lo up && exec \"$0\" --exact starting::with_own_interfaces --ignored --nocapture";
-
 fn ip(arguments: &str) -> bool {
     Command::new("ip").args(arguments.split(' ')).status().is_ok_and(|status| status.success())
 }
 
 #[test]
 fn an_interface_that_comes_late_and_goes_again_is_followed() {
-    let may = Command::new("unshare").args(["-rn", "ip", "link", "set", "lo", "up"]).output();
-    if !may.is_ok_and(|tried| tried.status.success()) {
-        return eprintln!("skipped: this machine gives no network namespace, or has no `ip`");
-    }
-    let test = std::env::current_exe().unwrap();
-    let ran =
-        Command::new("unshare").args(["-rn", "sh", "-c", ELSEWHERE]).arg(test).output().unwrap();
-    let said = [ran.stdout, ran.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert!(ran.status.success() && said.contains("1 passed"), "{said}");
+    elsewhere::run("starting::with_own_interfaces", "-rn", "ip link set lo up");
 }
 
 #[tokio::test(flavor = "multi_thread")]
