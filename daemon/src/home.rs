@@ -175,6 +175,18 @@ impl Home {
         self.0.join("manifest.signed")
     }
 
+    /// The members' addresses, each under its member's signature.
+    #[must_use]
+    pub fn addresses(&self) -> PathBuf {
+        self.0.join("addresses.book")
+    }
+
+    /// Addresses of members that this node's operator has added.
+    #[must_use]
+    pub fn peers(&self) -> PathBuf {
+        self.0.join("peers.json")
+    }
+
     /// Factors, masks and error memory between rounds; the training pipeline's.
     #[must_use]
     pub fn training(&self) -> PathBuf {

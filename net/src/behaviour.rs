@@ -39,6 +39,7 @@ pub(crate) struct MemberProtocols {
     pub(crate) identify: identify::Behaviour,
     pub(crate) ping: ping::Behaviour,
     pub(crate) presence: Presence,
+    pub(crate) addresses: exchange::Behaviour<Codec>,
 }
 
 impl Behaviour {
@@ -90,6 +91,16 @@ impl MemberProtocols {
         let ping = ping::Config::new()
             .with_interval(limits::PING_INTERVAL)
             .with_timeout(limits::PING_TIMEOUT);
+        let addresses = exchange::Behaviour::with_codec(
+            Codec {
+                max_request_bytes: limits::MAX_ADDRESSES_ASK_BYTES,
+                max_answer_bytes: limits::MAX_ADDRESSES_ANSWER_BYTES,
+            },
+            [(protocols::ADDRESSES, ProtocolSupport::Full)],
+            exchange::Config::default()
+                .with_request_timeout(limits::ADDRESSES_ASK_TIMEOUT)
+                .with_max_concurrent_streams(limits::MAX_ADDRESSES_STREAMS),
+        );
         Ok(Self {
             gossip: Announcing::new(gossip::behaviour(pair)?),
             direct,
@@ -97,6 +108,7 @@ impl MemberProtocols {
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping),
             presence,
+            addresses,
         })
     }
 }

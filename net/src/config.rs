@@ -7,6 +7,7 @@ use std::time::Duration;
 use libp2p::Multiaddr;
 use zeroize::Zeroizing;
 
+use crate::addresses::AddressStore;
 use crate::bulk::ObjectStore;
 use crate::limits;
 
@@ -15,10 +16,12 @@ pub struct NetConfig {
     /// The node's identity: its PeerId, and the key that its gossip is signed with.
     pub identity: SecretKey,
     /// Where to listen: `/ip4/0.0.0.0/tcp/7000`, `/ip4/0.0.0.0/udp/7000/quic-v1`. Port 0 takes any
-    /// free port. May be empty: such a node only dials.
+    /// free port. May be empty: such a node only dials. What is not there yet is waited for.
     pub listen: Vec<Multiaddr>,
     /// Where objects are kept.
     pub store: Arc<dyn ObjectStore>,
+    /// Where the signed addresses of members are kept.
+    pub addresses: Arc<dyn AddressStore>,
     /// Waits and budgets that a test or a slow line may want to change.
     pub tuning: Tuning,
 }

@@ -13,6 +13,7 @@
 )]
 
 mod address_book;
+mod addresses;
 mod admission;
 mod announcing;
 mod behaviour;
@@ -32,15 +33,19 @@ mod health;
 mod key;
 pub mod limits;
 mod listen;
+mod names;
 mod presence;
 mod protocols;
 mod rate;
 mod reach;
 mod start;
+mod state;
 mod stats;
 mod tasks;
 mod transport;
 
+pub use address_book::{AddressSource, KnownAddress, check_dial};
+pub use addresses::{AddressStore, NoAddressStore, RecordError};
 pub use bulk::{Audience, ObjectStore, PartialObject};
 pub use config::{NetConfig, SecretKey, Tuning};
 pub use error::{
@@ -48,10 +53,12 @@ pub use error::{
     StartError,
 };
 pub use event::{JoinReply, NetEvent};
-pub use handle::{MemberAddr, NetHandle};
+pub use handle::{Connection, MemberAddr, NetHandle, PeerView};
 pub use health::NetHealth;
 pub use key::{identity_key_of, peer_id_of};
 pub use libp2p::{Multiaddr, PeerId};
+pub use listen::check_listen;
 pub use reach::{Reach, reach_of};
 pub use start::Net;
+pub use state::{NetState, Repeated, Waiting};
 pub use stats::{Label, NetStats, Traffic};

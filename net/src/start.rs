@@ -7,6 +7,7 @@ use libp2p::{Swarm, swarm};
 use tokio::sync::{mpsc, watch};
 
 use crate::address_book::AddressBook;
+use crate::addresses::{Records, Saver};
 use crate::behaviour::Behaviour;
 use crate::bulk::{Bulk, BulkSetup};
 use crate::config::NetConfig;
@@ -19,9 +20,11 @@ use crate::handle::NetHandle;
 use crate::health::NetHealth;
 use crate::key::identity_key_of;
 use crate::limits::{COMMAND_QUEUE, EVENT_QUEUE};
-use crate::listen::listen;
+use crate::listen::Listeners;
+use crate::names::Names;
 use crate::presence::{Copies, SharedCopies};
 use crate::protocols;
+use crate::state::StateBoard;
 use crate::stats::Counters;
 use crate::tasks::Tasks;
 use crate::transport;
@@ -34,11 +37,12 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 pub struct Net;
 
 impl Net {
-    /// Starts a node: when it returns, every address is listened on. Must be called inside a
-    /// tokio runtime. Events must be read: while the queue is full the network waits.
+    /// Starts a node: when it returns, every address is listened on that there is; the others are
+    /// waited for, see [`NetHandle::state`]. Must be called inside a tokio runtime. Events must be
+    /// read: while the queue is full the network waits.
     ///
     /// # Errors
-    /// [`StartError`]; nothing is left running then.
+    /// [`StartError`], what time does not mend; nothing is left running then.
     pub async fn start(
         config: NetConfig,
     ) -> Result<(NetHandle, mpsc::Receiver<NetEvent>), StartError> {
@@ -51,13 +55,15 @@ impl Net {
         let copies =
             SharedCopies::new(Copies::new(pair.clone(), local_key, tuning.hello_interval, now));
         let behaviour = Behaviour::new(&pair, &counters, copies.clone(), &tuning)?;
-        let transport = transport::build(&pair, &counters.transport)?;
+        let board = StateBoard::default();
+        let mut listeners = Listeners::new(&config.listen, peer, board.clone())?;
+        let transport = transport::build(&pair, &counters.transport, Names::new(board.clone()))?;
         let swarm_config =
             swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE_TIMEOUT);
         let swarm_config = swarm_config
             .with_dial_concurrency_factor(Room::of(tuning.max_descriptors).sockets_per_dial);
         let mut swarm = Swarm::new(transport, behaviour, peer, swarm_config);
-        let listening = listen(&mut swarm, &config.listen).await?;
+        let early = listeners.start(&mut swarm).await?;
 
         let control = swarm.behaviour_mut().members.inner().streams.new_control();
         let incoming = control
@@ -79,6 +85,12 @@ impl Net {
             events: events.clone(),
             tasks: tasks.clone(),
         });
+        let (saver, kept) = Saver::start(config.addresses, board.clone(), &tasks).await;
+        let mut records = Records::new(pair);
+        let refused = records.load(kept);
+        if refused > 0 {
+            tracing::warn!(refused, "some of the kept addresses are not signed as they should be");
+        }
         let driver = Driver::new(Setup {
             swarm,
             commands: commands_in,
@@ -91,13 +103,15 @@ impl Net {
             copies,
             health,
             tuning,
-            early: listening.early,
+            listeners,
+            records,
+            saver,
+            early,
         });
         tokio::spawn(driver.run());
-        let listening = listening.addresses.into();
         let handle = NetHandle {
             local_key,
-            listening,
+            state: board,
             commands,
             bulk,
             counters,

@@ -141,6 +141,8 @@ fn router(port: ControlPort) -> Router {
         .route(path::LEDGER, get(ledger))
         .route(path::FEDERATION_NEW, post(|port, body| tell(port, body, Command::NewFederation)))
         .route(path::INVITE, post(|port, body| tell(port, body, Command::Invite)))
+        .route(path::PEER_ADD, post(|port, body| tell(port, body, Command::PeerAdd)))
+        .route(path::PEER_REMOVE, post(|port, body| tell(port, body, Command::PeerRemove)))
         .route(path::JOIN, post(|port, body| tell(port, body, Command::Join)))
         .route(path::ADAPTER_EXPORT, post(|port, body| tell(port, body, Command::Export)))
         .route(path::FEDERATION_FOUND, post(|State(port): Port| ask(port, Command::Found)))

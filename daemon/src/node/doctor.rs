@@ -2,7 +2,7 @@
 
 use super::turn::Node;
 use crate::control::api::{Check, Condition, DoctorView, Severity, Verdict};
-use crate::founding::are_only_here;
+use crate::founding::{are_only_here, left_out};
 
 /// Free space below which a round may not find room.
 const LOW_DISK_BYTES: u64 = 1 << 30;
@@ -10,7 +10,8 @@ const LOW_DISK_BYTES: u64 = 1 << 30;
 impl Node {
     pub(super) fn doctor(&self) -> DoctorView {
         let status = self.status.borrow().clone();
-        let addresses = self.founding.addresses();
+        let told = self.founding.announced();
+        let addresses = &told.addresses;
         let mut checks = vec![
             check(
                 "identity",
@@ -27,6 +28,11 @@ impl Node {
                 "set `external_addresses` (or `listen`) to an address that other members can dial",
             ),
         ];
+        if let Some(left_out) = left_out(&told) {
+            let hint =
+                "the order is: the default route's interface, others, bridges and containers";
+            checks.push(check("addresses-left-out", false, "", &left_out, hint));
+        }
         checks.push(match rustix::fs::statvfs(self.home.path()) {
             Ok(disk) => {
                 let free = disk.f_bavail.saturating_mul(disk.f_frsize);

@@ -10,8 +10,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::NodeError;
+use super::address_port::AddressFile;
+use super::listening;
 use super::net_conditions;
 use super::object_port::NetObjects;
+use super::peers::Peers;
 use super::ports::NetJoinPort;
 use super::turn::Node;
 use crate::conditions::Conditions;
@@ -19,7 +22,7 @@ use crate::config::{Config, Loaded, TrainerKind};
 use crate::control::api::{Condition, NodeStatus, Severity};
 use crate::control::{ControlHost, ControlPort, ControlServer, control_channel};
 use crate::descriptors;
-use crate::founding::{Founding, Local, announced};
+use crate::founding::{Founding, Interfaces, Local, announced};
 use crate::home::Home;
 use crate::host::SpareTime;
 use crate::http::{HttpServer, Metrics};
@@ -57,14 +60,15 @@ pub(super) async fn start(
     let base_model = model.digest();
     // Bound before the network: whoever sees that this node listens can talk to it, and waits a moment for the answer.
     let control = bind_control(home, &config)?;
-    let (net, net_events) = listen(&config, &identity, &objects).await?;
+    let (net, net_events) = listen(&config, home, &identity, &objects).await?;
+    let peers = Peers::open(home.peers(), config.peers.clone())?;
     let local = Local {
         member: own_entry(home, &config, &identity, &secrets, &net)?,
         base_model,
         trainer_command: config.training.trainer == TrainerKind::Command,
     };
-    let founding =
-        Founding::open(home, Arc::clone(&identity), local, Arc::new(NetJoinPort(net.clone())))?;
+    let join_port = Arc::new(NetJoinPort { net: net.clone(), peers: peers.clone() });
+    let founding = Founding::open(home, Arc::clone(&identity), local, join_port)?;
     let (port, ControlHost { commands, status }) =
         control_channel(first_status(&config, &identity, &net));
     serve_control(control, port.clone(), stop);
@@ -79,6 +83,9 @@ pub(super) async fn start(
         budget,
         stop.clone(),
     ));
+    let (external, seen) = (config.external_addresses.clone(), Arc::clone(&status));
+    listening::follow(net.clone(), founding.clone(), external, seen, stop.clone());
+    peers.follow(net.clone(), founding.clone(), Arc::clone(&status), stop.clone());
     Ok(Node {
         home: home.clone(),
         identity,
@@ -91,6 +98,7 @@ pub(super) async fn start(
         net_events,
         founding,
         status,
+        peers,
         commands,
         host: None,
         spare,
@@ -205,6 +213,7 @@ async fn open_model(mut sources: LearningSources) -> Result<OpenedModel, NodeErr
 
 async fn listen(
     config: &Config,
+    home: &Home,
     identity: &Identity,
     objects: &Arc<Objects>,
 ) -> Result<(NetHandle, mpsc::Receiver<NetEvent>), NodeError> {
@@ -222,6 +231,7 @@ async fn listen(
         identity: SecretKey::new(identity.seed()),
         listen,
         store: Arc::new(NetObjects(Arc::clone(objects))),
+        addresses: Arc::new(AddressFile(home.addresses())),
         tuning: Tuning { max_descriptors: descriptors::budget().net, ..Tuning::default() },
     });
     Ok(started.await?)
@@ -241,7 +251,9 @@ fn own_entry(
         let mut rng = os_random().map_err(NodeError::Randomness)?;
         sealing_keys::first(secrets, &mut rng)?.public().to_bytes()
     };
-    let addresses = announced(net.listen_addresses(), &config.external_addresses);
+    let interfaces = Interfaces::of_this_machine();
+    let told = announced(&net.listen_addresses(), &config.external_addresses, &interfaces);
+    let addresses = told.addresses;
     Ok(Member { name: config.name.clone(), identity_key: identity.key(), sealing_key, addresses })
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::NodeError;
+use super::peers::Peers;
 use crate::control::ControlCommand;
 use crate::control::api::{NodeState, NodeStatus};
 use crate::error_code::ErrorCode;
@@ -39,6 +40,8 @@ pub(super) struct Node {
     pub(super) net: NetHandle,
     pub(super) net_events: mpsc::Receiver<NetEvent>,
     pub(super) founding: Founding,
+    /// What the operator says of where members are.
+    pub(super) peers: Peers,
     pub(super) status: Arc<watch::Sender<NodeStatus>>,
     pub(super) commands: mpsc::Receiver<ControlCommand>,
     pub(super) host: Option<Host>,

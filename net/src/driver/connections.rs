@@ -1,8 +1,12 @@
 //! Connections: who is up, who is dialled again, who has stayed too long.
 
 use std::collections::HashMap;
+use std::error::Error;
+use std::io;
 
 use libp2p::core::ConnectedPoint;
+use libp2p::core::transport::TransportError;
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError, ListenError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, identify, ping};
@@ -13,8 +17,10 @@ use super::Driver;
 use crate::behaviour::BehaviourEvent;
 use crate::descriptors::{is_exhausted, is_refused_for_room};
 use crate::event::NetEvent;
+use crate::handle::Connection;
 use crate::key::identity_key_of;
 use crate::limits::{GUEST_IDLE_TIMEOUT, MAX_ADDRESSES_PER_MEMBER, MAX_LOST_PINGS};
+use crate::reach::{Reach, reach_of};
 
 /// What is known of the open connections.
 #[derive(Default)]
@@ -29,6 +35,8 @@ pub(super) struct Links {
 pub(super) struct MemberLink {
     pub(super) peer: PeerId,
     remote: Multiaddr,
+    dialled: bool,
+    since: Instant,
     lost_pings: u32,
     /// When the last hello over it was answered.
     pub(super) answered_at: Option<Instant>,
@@ -62,8 +70,8 @@ impl Driver {
                 ..
             } => {
                 let failed = concurrent_dial_errors.unwrap_or_default();
-                for (address, _) in &failed {
-                    self.book.failed(&peer_id, address);
+                for (address, error) in &failed {
+                    self.book.failed(&peer_id, address, &reason_of(error));
                 }
                 self.on_established(peer_id, connection_id, &endpoint);
             }
@@ -78,20 +86,10 @@ impl Driver {
                 tracing::debug!(from = %send_back_addr, %error, "inbound connection failed");
                 self.note_refusal(&error);
             }
-            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
-                tracing::warn!(?addresses, ?reason, "no longer listening");
-            }
-            SwarmEvent::ListenerError { error, .. } => {
-                if is_exhausted(&error) {
-                    // The transport tries again in a moment, so this would be said ten times a second.
-                    tracing::debug!(%error, "no descriptor for a connection");
-                    self.watch.exhausted();
-                } else {
-                    tracing::warn!(%error, "a listener failed");
-                }
-            }
-            SwarmEvent::NewListenAddr { address, .. } => {
-                tracing::info!(%address, "listening");
+            SwarmEvent::ListenerError { error, .. } if is_exhausted(&error) => {
+                // The transport tries again in a moment, so this would be said ten times a second.
+                tracing::debug!(%error, "no descriptor for a connection");
+                self.watch.exhausted();
             }
             _ => {}
         }
@@ -108,7 +106,9 @@ impl Driver {
         if self.swarm.behaviour().members.is_member_connection(id) {
             let first = self.links.count(&peer) == 0;
             let (lost_pings, answered_at, is_suspect) = (0, None, false);
-            let link = MemberLink { peer, remote, lost_pings, answered_at, is_suspect };
+            let (dialled, since) = (endpoint.is_dialer(), now);
+            let link =
+                MemberLink { peer, remote, dialled, since, lost_pings, answered_at, is_suspect };
             self.links.suspect(&peer);
             self.links.members.insert(id, link);
             self.ask_all_of(peer);
@@ -119,6 +119,7 @@ impl Driver {
                     self.tell(NetEvent::PeerUp(key));
                 }
             }
+            self.ask_addresses(&peer);
         } else {
             // A member that we dialled and that left the federation meanwhile has no business here.
             let leave_at = if ours { now } else { now + GUEST_IDLE_TIMEOUT };
@@ -181,8 +182,8 @@ impl Driver {
         }
         match error {
             DialError::Transport(failed) => {
-                for (address, _) in failed {
-                    self.book.failed(&peer, address);
+                for (address, error) in failed {
+                    self.book.failed(&peer, address, &reason_of(error));
                 }
             }
             DialError::WrongPeerId { address, .. } | DialError::LocalPeerId { address } => {
@@ -235,6 +236,24 @@ impl Driver {
         }
     }
 
+    /// The connections with a member, the oldest first.
+    pub(super) fn connections_with(&self, peer: &PeerId) -> Vec<Connection> {
+        let links = self.links.members.values().filter(|link| link.peer == *peer);
+        let mut links: Vec<&MemberLink> = links.collect();
+        links.sort_by_key(|link| link.since);
+        let view = |link: &MemberLink| {
+            let ends = |part: &Protocol| !matches!(part, Protocol::P2p(_));
+            let address = link.remote.iter().take_while(ends).collect();
+            Connection { address, dialled: link.dialled }
+        };
+        links.into_iter().map(view).collect()
+    }
+
+    /// Whether the other end is on this machine.
+    pub(super) fn is_neighbour(&self, id: ConnectionId) -> bool {
+        self.links.members.get(&id).is_some_and(|link| reach_of(&link.remote) == Reach::Machine)
+    }
+
     /// A peer that went away without a word is found out here.
     pub(super) fn on_ping(&mut self, event: &ping::Event) {
         let Some(link) = self.links.members.get_mut(&event.connection) else { return };
@@ -245,6 +264,22 @@ impl Driver {
         if link.lost_pings >= MAX_LOST_PINGS {
             tracing::debug!(peer = %event.peer, "connection is dead");
             self.close(event.connection);
+        }
+    }
+}
+
+/// Why a dial failed, without the wrappers of the transports around it.
+fn reason_of(error: &TransportError<io::Error>) -> String {
+    match error {
+        TransportError::MultiaddrNotSupported(_) => "its transport is not supported".into(),
+        TransportError::Other(error) => {
+            let mut innermost: &(dyn Error + 'static) = error;
+            let mut text = error.to_string();
+            while let Some(source) = innermost.source() {
+                innermost = source;
+                text = innermost.to_string();
+            }
+            text
         }
     }
 }
