@@ -1,6 +1,6 @@
 //! The host of the protocol machine: turns what happens into events, executes effects in order.
 //!
-//! `effects` executes; `jobs` runs work off the loop; `collect` removes objects of rounds that are over; `reports` keeps
+//! `effects` executes, `pending` keeps the order when a write has to wait for `room`; `jobs` runs work off the loop; `collect` removes objects of rounds that are over; `reports` keeps
 //! what people want to know about finished rounds; `measure` takes the held-out loss in `spare` time.
 
 mod collect;
@@ -8,8 +8,10 @@ mod effects;
 mod error;
 mod jobs;
 mod measure;
+mod pending;
 mod progress;
 mod reports;
+mod room;
 mod spare;
 mod timers;
 
@@ -26,8 +28,10 @@ use tokio::sync::{mpsc, watch};
 pub use error::HostError;
 pub use jobs::Cancel;
 pub use progress::ProgressBoard;
+pub(crate) use room::{DISK_FULL, no_room};
 pub use spare::{SpareError, SpareTime};
 
+use crate::conditions::Conditions;
 use crate::control::api::NodeStatus;
 use crate::journal::Journal;
 use crate::objects::Objects;
@@ -36,7 +40,9 @@ use crate::store::Ledger;
 use collect::Collector;
 use jobs::{Finished, JobFailure, JobRunner};
 use measure::Measurer;
+use pending::Pending;
 use reports::Reports;
+use room::Room;
 use timers::{Clock, Timers};
 
 /// What a host is made of.
@@ -61,14 +67,25 @@ pub struct HostParts {
     pub progress: Arc<ProgressBoard>,
     /// What people see.
     pub status: Arc<watch::Sender<NodeStatus>>,
+    /// Where people are told what is waited for.
+    pub conditions: Conditions,
+    /// The home folder, whose disk may be full.
+    pub home: std::path::PathBuf,
     /// Where measurements run.
     pub spare: SpareTime,
     /// Fresh randomness for the machine's questions after this start.
     pub nonce: Nonce,
 }
 
-/// A finished job, or a timer.
-pub struct Wake(Option<Finished>);
+/// A finished job, a timer, or time to look whether there is room.
+pub struct Wake(Woken);
+
+enum Woken {
+    /// `None` if there are no more: the jobs have ended for good.
+    Job(Option<Finished>),
+    Timer,
+    Room,
+}
 
 /// One member's machine at work.
 pub struct Host {
@@ -94,6 +111,8 @@ pub struct Host {
     /// What effects of the present event led to at once: each is an event of its own, handled before anything else.
     /// At most one for each fetch of one event.
     followed: Vec<Event>,
+    pending: Pending,
+    room: Room,
 }
 
 impl Host {
@@ -135,6 +154,8 @@ impl Host {
             measurer,
             last_applied,
             followed: Vec::new(),
+            pending: Pending::default(),
+            room: Room::new(parts.conditions, parts.home),
         };
         host.handle(Event::Boot { records, journal, nonce }).await?;
         host.measure_again();
@@ -146,13 +167,20 @@ impl Host {
         Ok(host)
     }
 
-    /// Waits for a timer or a finished job. Cancel-safe: whatever it waits for stays; handling is [`Self::turn`]'s.
+    /// Waits for something to do. Cancel-safe: whatever it waits for stays; handling is [`Self::turn`]'s. While a write
+    /// waits for room, timers and finished jobs wait as well.
     pub async fn wake(&mut self) -> Wake {
-        let next = self.timers.next().map(|at| self.clock.instant(at));
-        tokio::select! {
-            finished = self.finished.recv() => Wake(finished),
-            () = sleep_until(next) => Wake(None),
+        let look = self.room.next_look();
+        if self.room.is_stalled() {
+            sleep_until(look).await;
+            return Wake(Woken::Room);
         }
+        let next = self.timers.next().map(|at| self.clock.instant(at));
+        Wake(tokio::select! {
+            finished = self.finished.recv() => Woken::Job(finished),
+            () = sleep_until(next) => Woken::Timer,
+            () = sleep_until(look) => Woken::Room,
+        })
     }
 
     /// Handles what [`Self::wake`] waited for. Must run to its end.
@@ -160,32 +188,50 @@ impl Host {
     /// # Errors
     /// See [`HostError`].
     pub async fn turn(&mut self, wake: Wake) -> Result<(), HostError> {
-        let event = match wake.0 {
-            Some(Finished { id, result }) if self.jobs.finish(id) => match result {
-                Ok(output) => {
-                    let adopted = matches!(output, JobOutput::Adopted);
-                    self.handle(Event::JobDone(id, output)).await?;
-                    if adopted {
-                        self.measure_again();
-                    }
-                    return Ok(());
-                }
-                Err(JobFailure { reason, disk_full: true }) => {
-                    return Err(HostError::DiskFull { reason });
-                }
-                Err(JobFailure { reason, .. }) => {
-                    tracing::error!(job = id.0, %reason, "job failed");
-                    self.status.send_modify(|status| status.last_error = Some(reason.clone()));
-                    Event::JobFailed(id, reason)
-                }
+        match wake.0 {
+            Woken::Job(Some(finished)) => self.job_ended(finished).await,
+            Woken::Job(None) => Ok(()),
+            Woken::Timer => match self.timers.take_due(self.clock.now()) {
+                Some(timer) => self.handle(Event::Tick(timer)).await,
+                None => Ok(()),
             },
-            Some(_) => return Ok(()),
-            None => match self.timers.take_due(self.clock.now()) {
-                Some(timer) => Event::Tick(timer),
-                None => return Ok(()),
-            },
+            Woken::Room if self.room.is_stalled() => self.go_on().await,
+            Woken::Room => {
+                for id in self.room.look() {
+                    self.jobs.start_again(id);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn job_ended(&mut self, Finished { id, result }: Finished) -> Result<(), HostError> {
+        let result = match result {
+            Err(JobFailure { reason, disk_full: true }) if self.jobs.is_wanted(id) => {
+                self.room.job_failed(id, &reason);
+                return Ok(());
+            }
+            result => result,
         };
-        self.handle(event).await
+        self.room.job_ended(id);
+        if !self.jobs.finish(id) {
+            return Ok(());
+        }
+        match result {
+            Ok(output) => {
+                let adopted = matches!(output, JobOutput::Adopted);
+                self.handle(Event::JobDone(id, output)).await?;
+                if adopted {
+                    self.measure_again();
+                }
+                Ok(())
+            }
+            Err(JobFailure { reason, .. }) => {
+                tracing::error!(job = id.0, %reason, "job failed");
+                self.status.send_modify(|status| status.last_error = Some(reason.clone()));
+                self.handle(Event::JobFailed(id, reason)).await
+            }
+        }
     }
 
     /// Handles what the network says.
@@ -199,12 +245,17 @@ impl Host {
             }
             NetEvent::PeerUp(key) => self.member_of(&key).map(Event::PeerUp),
             NetEvent::PeerDown(key) => self.member_of(&key).map(Event::PeerDown),
-            NetEvent::ObjectReady(object) => Some(Event::ObjectReady(object)),
+            NetEvent::ObjectReady(object) => {
+                self.room.fetched();
+                Some(Event::ObjectReady(object))
+            }
             NetEvent::ObjectFailed {
+                object,
                 reason: FetchError::Store { reason, disk_full: true },
-                ..
             } => {
-                return Err(HostError::DiskFull { reason });
+                // The machine asks for it again.
+                self.room.fetch_failed(&reason);
+                Some(Event::ObjectFailed(object))
             }
             NetEvent::ObjectFailed { object, reason } => {
                 tracing::warn!(object = %object.root.short(), %reason, "fetch failed");
@@ -232,6 +283,12 @@ impl Host {
         Arc::clone(&self.pipeline)
     }
 
+    /// What the node waits for before it does anything else, for people.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<&str> {
+        self.room.stalled_by()
+    }
+
     /// Ends running jobs.
     pub fn stop(&mut self) {
         self.jobs.cancel_all();
@@ -239,19 +296,9 @@ impl Host {
     }
 
     async fn handle(&mut self, event: Event) -> Result<(), HostError> {
-        self.step(event).await?;
-        while let Some(event) = self.followed.pop() {
-            self.step(event).await?;
-        }
-        Ok(())
-    }
-
-    async fn step(&mut self, event: Event) -> Result<(), HostError> {
-        let effects = self.machine.handle(self.clock.now(), event);
-        for effect in effects {
-            self.execute(effect).await?;
-        }
-        Ok(())
+        let stalled = self.room.is_stalled();
+        self.pending.push(event, stalled);
+        if stalled { Ok(()) } else { self.advance().await }
     }
 
     fn member_of(&self, key: &IdentityKey) -> Option<MemberIndex> {

@@ -3,12 +3,15 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use fedshield_net::Multiaddr;
 use fedshield_protocol::hidden::first_hidden;
 use fedshield_train::ComputeDevice;
 use fedshield_train::model::BasePrecision;
+use fedshield_train::text::Template;
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
+use crate::service::check_level;
 
 const MAX_NAME_BYTES: usize = 64;
 const MAX_THREADS: usize = 1024;
@@ -113,6 +116,8 @@ pub struct HttpConfig {
     pub listen: Option<SocketAddr>,
     /// Must be true for an address that other machines can reach: the pages have no password.
     pub allow_remote: bool,
+    /// Names besides `localhost` under which the pages may be asked for: a browser elsewhere can be made to ask for any.
+    pub allowed_hosts: Vec<String>,
 }
 
 /// Logs.
@@ -187,7 +192,7 @@ impl Config {
         self
     }
 
-    /// Checks what types cannot say. Files are looked at by `doctor` and at start, not here.
+    /// Checks what types cannot say. What the settings name is looked at by [`preflight`](crate::preflight), not here.
     ///
     /// # Errors
     /// The first value that is out of range.
@@ -205,10 +210,25 @@ impl Config {
         for (key, addresses) in
             [("listen", &self.listen), ("external_addresses", &self.external_addresses)]
         {
-            if let Some(wrong) = addresses.iter().find(|address| !address.starts_with('/')) {
-                let reason = format!("`{wrong}` is not a multiaddress like /ip4/0.0.0.0/tcp/7000");
-                return range(key, &reason);
+            for address in addresses {
+                if let Err(error) = address.parse::<Multiaddr>() {
+                    let reason = format!(
+                        "`{address}` is not a multiaddress like /ip4/0.0.0.0/tcp/7000 ({error})"
+                    );
+                    return range(key, &reason);
+                }
             }
+        }
+        if let Some(Err(error)) = self.data.template.as_deref().map(Template::parse) {
+            return range("data.template", &error.to_string());
+        }
+        if let Err(reason) = check_level(&self.log.level) {
+            return range("log.level", &reason);
+        }
+        if let Some(host) = self.http.allowed_hosts.iter().find(|host| !is_host_name(host)) {
+            let reason =
+                format!("`{host}` is not a name like fed.example, without scheme and port");
+            return range("http.allowed_hosts", &reason);
         }
         if let Some(fraction) = self.data.held_out_fraction {
             if !(fraction > 0.0 && fraction <= 0.5) {
@@ -242,4 +262,12 @@ impl Config {
             _ => Ok(()),
         }
     }
+}
+
+/// A name as a browser sends it, or an address.
+fn is_host_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    text.parse::<std::net::IpAddr>().is_ok()
+        || (!text.is_empty()
+            && text.split('.').all(|part| !part.is_empty() && part.chars().all(plain)))
 }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use fedshield_protocol::event::Command;
 use tokio_util::sync::CancellationToken;
 
-use super::NodeError;
+use super::early::held_up;
 use super::turn::Node;
+use super::{NodeError, doctor};
 use crate::control::api::{
-    ApiError, Done, ErrorCode, Evaluation, ExportRequest, ExportView, MemberView, Sample,
+    ApiError, DoctorView, Done, ErrorCode, Evaluation, ExportRequest, ExportView, MemberView,
+    Sample,
 };
 use crate::control::{ControlCommand, Reply};
 use crate::host::{Cancel, SpareError};
@@ -66,11 +68,14 @@ impl Node {
 
     async fn operator(&mut self, command: Command, reply: Reply<Done>) -> Result<(), NodeError> {
         match &mut self.host {
-            Some(host) => {
-                host.command(command).await?;
-                answer(reply, Ok(Done {}));
-            }
-            None => answer(reply, Err(not_founded())),
+            Some(host) => match host.waits_for() {
+                Some(reason) => answer(reply, Err(waits_for_room(reason))),
+                None => {
+                    host.command(command).await?;
+                    answer(reply, Ok(Done {}));
+                }
+            },
+            None => answer(reply, Err(self.no_host())),
         }
         Ok(())
     }
@@ -86,19 +91,33 @@ impl Node {
         members
     }
 
-    /// Reads the whole ledger or all reports: as long as a federation runs, they grow, and the loop must not wait.
     fn with_ledger<T: Send + 'static>(
         &self,
         reply: Reply<T>,
         work: impl FnOnce(&Ledger) -> Result<T, ApiError> + Send + 'static,
     ) {
-        let ledger = Arc::clone(&self.ledger);
-        tokio::task::spawn_blocking(move || answer(reply, work(&ledger)));
+        answer_ledger(&self.ledger, reply, work);
+    }
+
+    fn doctor(&self) -> DoctorView {
+        let (status, addresses) = (self.status.borrow().clone(), self.founding.addresses());
+        doctor::checks(&self.home, self.identity.is_protected(), Some(addresses), &status)
+    }
+
+    /// Why nothing that needs a running federation can be done.
+    fn no_host(&self) -> ApiError {
+        if self.founding.founded().is_none() {
+            return not_founded();
+        }
+        held_up(&self.status.borrow()).unwrap_or_else(|| {
+            ApiError::new(ErrorCode::WrongState, "the node is starting: it prepares model and data")
+                .with_hint("see `fedshield-cli status`, and try again when it has come up")
+        })
     }
 
     /// Trains an adapter alone and compares, at the lowest priority; ends when whoever asked has gone.
     fn evaluate(&self, mut reply: Reply<Evaluation>) {
-        let Some(host) = &self.host else { return answer(reply, Err(not_founded())) };
+        let Some(host) = &self.host else { return answer(reply, Err(self.no_host())) };
         let (pipeline, spare) = (host.pipeline(), self.spare.clone());
         tokio::spawn(async move {
             let work = spare.evaluate(move |cancel| evaluate(&pipeline, cancel));
@@ -117,7 +136,7 @@ impl Node {
         work: impl FnOnce(&Pipeline) -> Result<T, ApiError> + Send + 'static,
     ) {
         let Some(host) = &self.host else {
-            answer(reply, Err(not_founded()));
+            answer(reply, Err(self.no_host()));
             return;
         };
         let pipeline: Arc<Pipeline> = host.pipeline();
@@ -148,7 +167,7 @@ fn not_written(error: PipelineError) -> ApiError {
     }
 }
 
-fn ledger_bytes(ledger: &Ledger) -> Result<Vec<u8>, ApiError> {
+pub(super) fn ledger_bytes(ledger: &Ledger) -> Result<Vec<u8>, ApiError> {
     fedshield_protocol::ledger::encode(&ledger.records()?)
         .map_err(|e| ApiError::new(ErrorCode::Internal, e.to_string()))
 }
@@ -204,7 +223,24 @@ fn spawn<T: Send + 'static>(
     tokio::spawn(async move { answer(reply, work.await) });
 }
 
-fn answer<T>(reply: Reply<T>, result: Result<T, ApiError>) {
+/// Reads the whole ledger or all reports: as long as a federation runs, they grow, and the loop must not wait.
+pub(super) fn answer_ledger<T: Send + 'static>(
+    ledger: &Arc<Ledger>,
+    reply: Reply<T>,
+    work: impl FnOnce(&Ledger) -> Result<T, ApiError> + Send + 'static,
+) {
+    let ledger = Arc::clone(ledger);
+    tokio::task::spawn_blocking(move || answer(reply, work(&ledger)));
+}
+
+fn waits_for_room(reason: &str) -> ApiError {
+    let message = format!("the node waits until it can write again: {reason}");
+    ApiError::new(ErrorCode::DiskFull, message).with_hint(
+        "make room on that disk, or mount it for writing if it is read-only; then ask again",
+    )
+}
+
+pub(super) fn answer<T>(reply: Reply<T>, result: Result<T, ApiError>) {
     // Whoever asked may have gone.
     let _ = reply.send(result);
 }
