@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fedshield_protocol::ledger::record_digest;
 use fedshield_protocol::record::CertifiedRecord;
-use fedshield_tests::{Daemon, Federation, Program, Terms, eventually};
+use fedshield_tests::{Daemon, Federation, Program, Terms};
 use fedshieldd::control::api::{ErrorCode, NodeState};
 use fedshieldd::home::Home;
 
@@ -175,8 +175,8 @@ fn a_running_daemons_store_stays_where_it_is() {
     let home = folder.path().join("node");
     let data = &fedshield_tests::Work::domains()[0];
     fedshield_tests::make_home(&program, &home, "node", data);
-    let daemon = Daemon::start(&program, &home);
-    assert!(eventually(|| daemon.status().is_some()), "the daemon answers");
+    let mut daemon = Daemon::start(&program, &home);
+    daemon.wait_for_log(&["listening"], LIMIT);
     let store = Home::new(&home).store();
     let before = File::open(store.join("db")).expect("it is there");
     program

@@ -20,7 +20,7 @@ use super::turn::{Node, beat};
 use crate::conditions::Conditions;
 use crate::config::{Config, Loaded, TrainerKind};
 use crate::control::api::NodeStatus;
-use crate::control::{ControlCommand, ControlHost, control_channel};
+use crate::control::{ControlHost, control_channel};
 use crate::founding::announced;
 use crate::home::Home;
 use crate::host::SpareTime;
@@ -85,7 +85,13 @@ pub(super) async fn start(
                 () = stop.cancelled() => return Ok(None),
                 opened = &mut opened => break opened?,
                 command = commands.recv() => {
-                    let command: ControlCommand = command.ok_or(NodeError::Gone("the control socket"))?;
+                    let Some(command) = command else {
+                        // On the way out everything that this loop listens to ends, in no order.
+                        if stop.is_cancelled() {
+                            return Ok(None);
+                        }
+                        return Err(NodeError::Gone("the control socket"));
+                    };
                     let now = status.borrow().clone();
                     early.command(command, &now, stop);
                 }

@@ -103,7 +103,8 @@ pub fn check_level(level: &str) -> Result<(), String> {
 }
 
 fn filter(level: &str) -> Result<EnvFilter, String> {
-    for part in level.split(',').map(str::trim) {
+    let parts: Vec<&str> = level.split(',').map(str::trim).collect();
+    for part in parts.iter().copied() {
         // `target[span{field=value}]=level`: what stands after the last `=` outside of brackets.
         let named = part.rsplit_once(']').map_or(part, |(_, rest)| rest);
         let word = named.rsplit_once('=').map_or(named, |(_, word)| word).trim();
@@ -116,7 +117,7 @@ fn filter(level: &str) -> Result<EnvFilter, String> {
             ));
         }
     }
-    EnvFilter::try_new(level).map_err(|error| error.to_string())
+    EnvFilter::try_new(parts.join(",")).map_err(|error| error.to_string())
 }
 
 /// The levels that there are.

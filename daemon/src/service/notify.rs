@@ -1,5 +1,6 @@
 //! Telling systemd how it goes (Type=notify, WatchdogSec). Without systemd nothing happens.
 
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -11,17 +12,20 @@ use crate::control::api::{NodeStatus, Severity, word};
 /// Tells systemd that the daemon runs and answers on its control socket. It may still wait for something; that is what
 /// [`tell_status`] says and `/readyz` is for.
 pub fn notify_ready() {
-    send(&[NotifyState::Ready]);
+    tell(|message| message.ready = true);
 }
 
 /// One line for `systemctl status`.
 pub fn notify_status(line: &str) {
-    send(&[NotifyState::Status(line)]);
+    tell(|message| message.status = Some(line.to_owned()));
 }
 
-/// Tells systemd that the daemon is stopping on purpose.
+/// Tells systemd that the daemon is stopping on purpose; waits a moment at most until it has been told.
 pub fn notify_stopping() {
-    send(&[NotifyState::Stopping]);
+    tell(|message| message.stopping = true);
+    if let Some(Some(mailbox)) = MAILBOX.get() {
+        mailbox.wait_until_sent(STOPPING_LIMIT);
+    }
 }
 
 /// Keeps `systemctl status` up to date: what the node waits for or what is wrong, the worst first, or what it does. Ends
@@ -82,7 +86,7 @@ impl Heartbeat {
     /// The loop is alive.
     pub fn beat(&self) {
         if self.interval.is_some() {
-            send(&[NotifyState::Watchdog]);
+            tell(|message| message.watchdog = true);
         }
     }
 
@@ -98,9 +102,87 @@ impl Heartbeat {
     }
 }
 
-fn send(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(%error, "systemd was not told");
+/// How long the way out waits for a service manager that does not listen.
+const STOPPING_LIMIT: Duration = Duration::from_secs(1);
+
+/// `None` without a service manager.
+static MAILBOX: OnceLock<Option<&'static Mailbox>> = OnceLock::new();
+
+/// Leaves word for the service manager. Whoever calls never waits: should the other end take nothing, the newest word of
+/// each kind is kept for it.
+fn tell(change: impl FnOnce(&mut Message)) {
+    let mailbox = MAILBOX.get_or_init(|| {
+        std::env::var_os("NOTIFY_SOCKET")?;
+        let mailbox: &'static Mailbox = Box::leak(Box::default());
+        let send = || mailbox.deliver();
+        // Never joined: it may be stuck for good.
+        std::thread::Builder::new().name("notify".into()).spawn(send).ok().map(|_| mailbox)
+    });
+    if let Some(mailbox) = mailbox {
+        change(&mut mailbox.lock().message);
+        mailbox.changed.notify_all();
+    }
+}
+
+/// What the service manager has not been told yet.
+#[derive(Debug, Default, PartialEq)]
+struct Message {
+    ready: bool,
+    status: Option<String>,
+    stopping: bool,
+    watchdog: bool,
+}
+
+#[derive(Default)]
+struct Contents {
+    message: Message,
+    /// One is on its way.
+    sending: bool,
+}
+
+#[derive(Default)]
+struct Mailbox {
+    contents: Mutex<Contents>,
+    changed: Condvar,
+}
+
+impl Mailbox {
+    fn lock(&self) -> MutexGuard<'_, Contents> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn deliver(&self) {
+        loop {
+            let mut contents = self.lock();
+            contents.sending = false;
+            self.changed.notify_all();
+            let idle = |contents: &mut Contents| contents.message == Message::default();
+            let waited = self.changed.wait_while(contents, idle);
+            let mut contents = waited.unwrap_or_else(PoisonError::into_inner);
+            let message = std::mem::take(&mut contents.message);
+            contents.sending = true;
+            drop(contents);
+            message.send();
+        }
+    }
+
+    fn wait_until_sent(&self, limit: Duration) {
+        let unsent =
+            |contents: &mut Contents| contents.sending || contents.message != Message::default();
+        drop(self.changed.wait_timeout_while(self.lock(), limit, unsent));
+    }
+}
+
+impl Message {
+    fn send(&self) {
+        let mut state = Vec::new();
+        state.extend(self.ready.then_some(NotifyState::Ready));
+        state.extend(self.status.as_deref().map(NotifyState::Status));
+        state.extend(self.stopping.then_some(NotifyState::Stopping));
+        state.extend(self.watchdog.then_some(NotifyState::Watchdog));
+        if let Err(error) = sd_notify::notify(&state) {
+            tracing::debug!(%error, "systemd was not told");
+        }
     }
 }
 
