@@ -186,16 +186,26 @@ async fn run_until(
     reload: Reload,
     stop: CancellationToken,
 ) -> Result<(), NodeError> {
-    let started = start::start(home, loaded, passphrase, rebuild_store, reload, &stop).await;
+    let mut control = None;
+    let started =
+        start::start(home, loaded, passphrase, rebuild_store, reload, &mut control, &stop).await;
     let result = match started {
-        Ok(Some(node)) => return node.run(stop).await,
-        Ok(None) => Ok(()),
-        Err(error) => Err(error),
+        Ok(Some(node)) => node.run(stop.clone()).await,
+        stopped => {
+            notify_stopping();
+            stop.cancel();
+            stopped.map(drop)
+        }
     };
-    notify_stopping();
-    stop.cancel();
     if let Err(error) = &result {
         tracing::error!(%error, "stopping");
     }
+    // Whoever asked it to stop is to hear that it does.
+    if let Some(control) = control {
+        let _ = tokio::time::timeout(ANSWER_LIMIT, control).await;
+    }
     result
 }
+
+/// How long the way out waits for answers on the control socket to be taken.
+const ANSWER_LIMIT: std::time::Duration = std::time::Duration::from_secs(2);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::NodeError;
@@ -23,7 +24,8 @@ const LOG_PAUSE: Duration = Duration::from_secs(10);
 /// A gap in the log is shown for this many looks.
 const LOG_LOOKS: u32 = 60;
 
-/// Answers on the control socket, from now on or as soon as its disk takes it.
+/// Answers on the control socket, from now on or as soon as its disk takes it. The task ends after `stop`, when the requests
+/// under way have their answers.
 ///
 /// # Errors
 /// If another daemon answers there, or the socket cannot be made for a reason that no time mends.
@@ -33,7 +35,7 @@ pub(super) fn serve_control(
     port: ControlPort,
     conditions: &Conditions,
     stop: &CancellationToken,
-) -> Result<(), NodeError> {
+) -> Result<JoinHandle<()>, NodeError> {
     let path = config.control.socket.clone().unwrap_or_else(|| home.control_socket());
     let waits = |error: &ControlError| error.code() == ErrorCode::DiskFull;
     let mut bound = match ControlServer::bind(&path) {
@@ -41,7 +43,7 @@ pub(super) fn serve_control(
         bound => bound,
     };
     let (conditions, stop) = (conditions.clone(), stop.clone());
-    tokio::spawn(async move {
+    Ok(tokio::spawn(async move {
         const NAME: &str = "control-socket";
         loop {
             match bound {
@@ -63,8 +65,7 @@ pub(super) fn serve_control(
                 () = tokio::time::sleep(PAUSE) => bound = ControlServer::bind(&path),
             }
         }
-    });
-    Ok(())
+    }))
 }
 
 /// Serves metrics and dashboard, if they are asked for, as soon as their address is there. No round waits for them.

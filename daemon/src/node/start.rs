@@ -8,6 +8,7 @@ use fedshield_net::{Multiaddr, Net, NetConfig, NetEvent, NetHandle, SecretKey, T
 use fedshield_protocol::manifest::Member;
 use fedshield_train::{ComputeDevice, TrainError};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::NodeError;
@@ -31,7 +32,8 @@ use crate::randomness::os_random;
 use crate::sealing_keys;
 use crate::service::{Heartbeat, notify_ready, tell_status};
 
-/// Starts a node. `None` if it was stopped while it waited for something.
+/// Starts a node. `None` if it was stopped while it waited for something. `control` becomes the task that answers on the control
+/// socket.
 ///
 /// # Errors
 /// What no time mends.
@@ -41,6 +43,7 @@ pub(super) async fn start(
     passphrase: Option<Passphrase>,
     rebuild_store: bool,
     mut reload: Reload,
+    control: &mut Option<JoinHandle<()>>,
     stop: &CancellationToken,
 ) -> Result<Option<Node>, NodeError> {
     for warning in &loaded.warnings {
@@ -58,7 +61,7 @@ pub(super) async fn start(
     let (port, ControlHost { mut commands, status }) = control_channel(first);
     let status = Arc::new(status);
     let conditions = Conditions::new(Arc::clone(&status));
-    serving::serve_control(home, &config, port.clone(), &conditions, stop)?;
+    *control = Some(serving::serve_control(home, &config, port.clone(), &conditions, stop)?);
     tokio::spawn(tell_status(status.subscribe()));
     // From here on it answers, whatever it waits for; a service manager that waits for more would end a node for the fault
     // of a mount.

@@ -84,9 +84,6 @@ impl Node {
             host.stop();
         }
         self.net.shutdown().await;
-        if let Err(error) = &result {
-            tracing::error!(%error, "stopping");
-        }
         result
     }
 
@@ -154,6 +151,7 @@ impl Node {
                     self.boot((*activated)?).await?;
                     end_start(&self.conditions);
                 }
+                // Whoever keeps the data up to date is asked here as well.
                 Woken::Reload => self.reload.reload(&self.conditions),
                 Woken::FoundingChanged => self.show_founding(),
                 Woken::Beat => heartbeat.beat(),

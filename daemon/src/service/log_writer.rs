@@ -63,12 +63,15 @@ pub(super) struct LogQueue {
     shared: Arc<Shared>,
 }
 
+/// A line that says how many were lost.
+pub(super) type Notice = fn(u64) -> String;
+
 #[derive(Default)]
 struct Shared {
     bytes: AtomicUsize,
     lost: AtomicU64,
     /// How the next line says that some were lost; set with the format.
-    notice: Mutex<Option<fn(u64) -> String>>,
+    notice: Mutex<Option<Notice>>,
 }
 
 impl LogQueue {
@@ -85,7 +88,7 @@ impl LogQueue {
     }
 
     /// Says how a gap in the log is told.
-    pub(super) fn set_notice(&self, notice: fn(u64) -> String) {
+    pub(super) fn set_notice(&self, notice: Notice) {
         *self.shared.notice.lock().unwrap_or_else(PoisonError::into_inner) = Some(notice);
     }
 
