@@ -51,6 +51,8 @@ impl Failure {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
                 failure(ErrorCode::DiskFull).next("free some space, then run the command again")
             }
+            std::io::ErrorKind::ReadOnlyFilesystem => failure(ErrorCode::DiskFull)
+                .next("mount that disk for writing, then run the command again"),
             std::io::ErrorKind::NotFound => {
                 failure(ErrorCode::InvalidRequest).next("check the path for a typing error")
             }
@@ -66,7 +68,10 @@ impl Failure {
         let failure = Self::new(error.code(), error.to_string()).at(path.display());
         match error {
             DiskError::Full { .. } => failure.next("make room on that disk, then try again"),
-            DiskError::Io { .. } => failure,
+            DiskError::ReadOnly { .. } => {
+                failure.next("mount that disk for writing, then try again")
+            }
+            DiskError::Sync { .. } | DiskError::Io { .. } => failure,
         }
     }
 

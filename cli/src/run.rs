@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use fedshieldd::control::api::ErrorCode;
+use fedshieldd::service::last_words;
 
 use crate::args::{Cli, Command};
 use crate::command::{
@@ -12,7 +13,7 @@ use crate::command::{
 };
 use crate::demo;
 use crate::failure::Failure;
-use crate::screen::show_failure;
+use crate::screen::{failure_text, show_failure};
 
 /// Reads the command line, runs the command, shows its failure. Wrong usage ends the process with exit code 2.
 #[must_use]
@@ -23,6 +24,11 @@ pub fn main() -> ExitCode {
     let json = cli.wants_json();
     match run(&cli).map_err(|failure| about_home(failure, &cli)) {
         Ok(()) => ExitCode::SUCCESS,
+        // It has logged: whoever reads its log may be stuck.
+        Err(failure) if matches!(cli.command, Command::Daemon(_)) => {
+            last_words(&failure_text(&failure, json));
+            ExitCode::from(failure.exit_code())
+        }
         Err(failure) => {
             show_failure(&failure, json);
             ExitCode::from(failure.exit_code())
@@ -56,11 +62,11 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         // The daemon has a runtime of its own.
         Command::Daemon(args) => daemon::run(args, &home),
         Command::Completions(args) => completions::run(args),
-        Command::Config(command) => config::run(command, &home),
         Command::Init(args) => init::run(args, &home),
         Command::Data(command) => data::run(command, &home),
         command => runtime()?.block_on(async {
             match command {
+                Command::Config(command) => config::run(command, &home).await,
                 Command::Federation(command) => federation::run(command, &home).await,
                 Command::Invite(args) => join::invite(args, &home).await,
                 Command::Join(args) => join::join(args, &home).await,
@@ -77,7 +83,6 @@ fn run(cli: &Cli) -> Result<(), Failure> {
                 Command::Demo(args) => demo::run(args).await,
                 Command::Daemon(_)
                 | Command::Completions(_)
-                | Command::Config(_)
                 | Command::Data(_)
                 | Command::Init(_) => Ok(()),
             }

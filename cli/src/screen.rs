@@ -152,13 +152,17 @@ impl Screen {
 
 /// Shows a failure on standard error, as JSON if the command was asked for JSON.
 pub fn show_failure(failure: &Failure, json: bool) {
-    let mut err = io::stderr().lock();
-    let text = if json {
+    let _ = writeln!(io::stderr().lock(), "{}", failure_text(failure, json));
+}
+
+/// What [`show_failure`] shows.
+#[must_use]
+pub fn failure_text(failure: &Failure, json: bool) -> String {
+    if json {
         serde_json::to_string(&failure.body()).unwrap_or_else(|_| failure.to_string())
     } else {
         failure.render(Colours::detect(io::stderr().is_terminal()))
-    };
-    let _ = writeln!(err, "{text}");
+    }
 }
 
 /// Draws a block of lines over the one before it, on a terminal.

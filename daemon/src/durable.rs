@@ -22,6 +22,20 @@ pub enum DiskError {
         /// The file that was being written.
         path: PathBuf,
     },
+    /// Mounted read-only, by an operator or by the system after an error.
+    #[error("the disk that holds {} is mounted read-only", path.display())]
+    ReadOnly {
+        /// The file that was to be written.
+        path: PathBuf,
+    },
+    /// The system could not say that what was written is on the disk. It may have dropped it: trying again would lie.
+    #[error("{} could not be put on the disk for good (fsync: {source})", path.display())]
+    Sync {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Anything else.
     #[error("{}: {source}", path.display())]
     Io {
@@ -36,21 +50,32 @@ impl DiskError {
     /// What happened to `path`.
     pub fn at(path: &Path, source: io::Error) -> Self {
         let path = path.to_path_buf();
-        if Self::is_full(&source) { Self::Full { path } } else { Self::Io { path, source } }
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { path },
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path },
+            _ => Self::Io { path, source },
+        }
     }
 
-    /// Whether the system says that there is no space, or that a quota is used up.
+    /// An fsync of `path` that failed, whatever the system says about the reason.
+    pub fn sync(path: &Path, source: io::Error) -> Self {
+        Self::Sync { path: path.to_path_buf(), source }
+    }
+
+    /// Whether the system says that there is no space, that a quota is used up, or that the disk is read-only: nothing was
+    /// written, and the same call may succeed later.
     #[must_use]
     pub fn is_full(error: &io::Error) -> bool {
-        matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        use io::ErrorKind as Kind;
+        matches!(error.kind(), Kind::StorageFull | Kind::QuotaExceeded | Kind::ReadOnlyFilesystem)
     }
 
     /// The stable name.
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::Full { .. } => ErrorCode::DiskFull,
-            Self::Io { .. } => ErrorCode::Internal,
+            Self::Full { .. } | Self::ReadOnly { .. } => ErrorCode::DiskFull,
+            Self::Sync { .. } | Self::Io { .. } => ErrorCode::Internal,
         }
     }
 
@@ -65,6 +90,9 @@ impl From<DiskError> for io::Error {
     fn from(error: DiskError) -> Self {
         let kind = match &error {
             DiskError::Full { .. } => io::ErrorKind::StorageFull,
+            DiskError::ReadOnly { .. } => io::ErrorKind::ReadOnlyFilesystem,
+            // Never one of those that are waited for.
+            DiskError::Sync { .. } => io::ErrorKind::Other,
             DiskError::Io { source, .. } => source.kind(),
         };
         Self::new(kind, error)
@@ -88,9 +116,8 @@ pub fn make_folder(folder: &Path) -> Result<(), DiskError> {
 /// # Errors
 /// What the disk says.
 pub fn sync_folder(folder: &Path) -> Result<(), DiskError> {
-    File::open(folder)
-        .and_then(|handle| handle.sync_all())
-        .map_err(|error| DiskError::at(folder, error))
+    let handle = File::open(folder).map_err(|error| DiskError::at(folder, error))?;
+    handle.sync_all().map_err(|error| DiskError::sync(folder, error))
 }
 
 /// Replaces `path` by `bytes`, all of it or nothing, durable when this returns. The file is private.
@@ -219,5 +246,19 @@ mod tests {
             .unwrap_err();
         assert_eq!(error.code(), ErrorCode::DiskFull);
         assert!(error.to_string().contains("/dev/full"));
+    }
+
+    #[test]
+    fn what_is_waited_for_is_told_apart_from_what_ends_the_process() {
+        use rustix::io::Errno;
+        let at = |errno: Errno| DiskError::at(Path::new("/x"), errno.into());
+        for errno in [Errno::NOSPC, Errno::DQUOT, Errno::ROFS] {
+            assert_eq!(at(errno).code(), ErrorCode::DiskFull, "{errno}");
+        }
+        assert_eq!(at(Errno::IO).code(), ErrorCode::Internal);
+        // Not even for lack of room is an fsync tried again.
+        let sync = DiskError::sync(Path::new("/x"), Errno::NOSPC.into());
+        assert_eq!(sync.code(), ErrorCode::Internal);
+        assert!(!DiskError::is_full(&io::Error::from(sync)));
     }
 }

@@ -242,13 +242,16 @@ impl Home {
         self.check_user()?;
         durable::make_folder(&self.0)?;
         let path = self.0.join("lock");
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(PRIVATE_FILE)
-            .open(&path)
-            .map_err(|error| DiskError::at(&path, error))?;
+        let open = |write: bool| {
+            let mut options = OpenOptions::new();
+            options.read(true).write(write).create(write).truncate(false).mode(PRIVATE_FILE);
+            options.open(&path).map_err(|error| DiskError::at(&path, error))
+        };
+        let file = match open(true) {
+            // The lock of an earlier start does as well: nothing is written into it.
+            Err(DiskError::ReadOnly { .. }) if path.exists() => open(false)?,
+            file => file?,
+        };
         match file.try_lock() {
             Ok(()) => Ok(HomeLock(file)),
             Err(TryLockError::WouldBlock) => Err(HomeError::InUse { home: self.0.clone() }),

@@ -1,8 +1,9 @@
 //! The host of the protocol machine: turns what happens into events, executes effects in order.
 //!
-//! `effects` executes; `jobs` runs work off the loop; `collect` removes objects of rounds that are over; `reports` keeps
-//! what people want to know about finished rounds; `measure` takes the held-out loss in `spare` time; `standing` says whether
-//! this node can take part and why not; `pause` and `farewell` are about going.
+//! `effects` executes, `pending` keeps the order when a write has to wait for `room`; `jobs` runs work off the loop;
+//! `collect` removes objects of rounds that are over; `reports` keeps what people want to know about finished rounds;
+//! `measure` takes the held-out loss in `spare` time; `standing` says whether this node can take part and why not; `pause` and
+//! `farewell` are about going.
 
 mod collect;
 mod effects;
@@ -11,9 +12,11 @@ mod farewell;
 mod jobs;
 mod measure;
 mod pause;
+mod pending;
 mod progress;
 mod records;
 mod reports;
+mod room;
 mod spare;
 mod standing;
 mod timers;
@@ -33,6 +36,7 @@ pub use error::HostError;
 pub use jobs::Cancel;
 pub use pause::PauseFile;
 pub use progress::ProgressBoard;
+pub(crate) use room::{DISK_FULL, no_room};
 pub use spare::{SpareError, SpareTime};
 
 use crate::conditions::{Conditions, unix_s};
@@ -45,8 +49,10 @@ use crate::store::Ledger;
 use collect::Collector;
 use jobs::{Finished, JobFailure, JobRunner};
 use measure::Measurer;
+use pending::Pending;
 use records::LedgerWatch;
 use reports::Reports;
+use room::Room;
 use standing::Standing;
 use timers::{Clock, Timers};
 
@@ -72,6 +78,10 @@ pub struct HostParts {
     pub progress: Arc<ProgressBoard>,
     /// What people see.
     pub status: Arc<watch::Sender<NodeStatus>>,
+    /// Where people are told what is waited for.
+    pub conditions: Conditions,
+    /// The home folder, whose disk may be full.
+    pub home: std::path::PathBuf,
     /// Where measurements run.
     pub spare: SpareTime,
     /// Where an operator's pause is remembered.
@@ -80,8 +90,16 @@ pub struct HostParts {
     pub nonce: Nonce,
 }
 
-/// A finished job, or a timer.
-pub struct Wake(Option<Finished>);
+/// A finished job, a timer, or time to look whether there is room or how this node stands.
+pub struct Wake(Woken);
+
+enum Woken {
+    /// `None` if there are no more: the jobs have ended for good.
+    Job(Option<Finished>),
+    Timer,
+    Room,
+    Look,
+}
 
 /// One member's machine at work.
 pub struct Host {
@@ -111,6 +129,8 @@ pub struct Host {
     /// What effects of the present event led to at once: each is an event of its own, handled before anything else.
     /// At most one for each fetch of one event.
     followed: Vec<Event>,
+    pending: Pending,
+    room: Room,
 }
 
 impl Host {
@@ -166,6 +186,8 @@ impl Host {
             last_applied,
             watch,
             followed: Vec::new(),
+            pending: Pending::default(),
+            room: Room::new(parts.conditions, parts.home),
         };
         host.handle(Event::Boot { journal, nonce }).await?;
         if paused.is_some() {
@@ -180,14 +202,23 @@ impl Host {
         Ok(host)
     }
 
-    /// Waits for a timer or a finished job. Cancel-safe: whatever it waits for stays; handling is [`Self::turn`]'s.
+    /// Waits for something to do. Cancel-safe: whatever it waits for stays; handling is [`Self::turn`]'s. While a write
+    /// waits for room, timers and finished jobs wait as well.
     pub async fn wake(&mut self) -> Wake {
-        let look = self.looked + LOOK_INTERVAL;
-        let next = self.timers.next().map_or(look, |at| self.clock.instant(at).min(look));
-        tokio::select! {
-            finished = self.finished.recv() => Wake(finished),
-            () = tokio::time::sleep_until(next.into()) => Wake(None),
+        let (room, standing) = (self.room.next_look(), Some(self.looked + LOOK_INTERVAL));
+        if self.room.is_stalled() {
+            return Wake(tokio::select! {
+                () = sleep_until(room) => Woken::Room,
+                () = sleep_until(standing) => Woken::Look,
+            });
         }
+        let next = self.timers.next().map(|at| self.clock.instant(at));
+        Wake(tokio::select! {
+            finished = self.finished.recv() => Woken::Job(finished),
+            () = sleep_until(next) => Woken::Timer,
+            () = sleep_until(room) => Woken::Room,
+            () = sleep_until(standing) => Woken::Look,
+        })
     }
 
     /// Handles what [`Self::wake`] waited for. Must run to its end.
@@ -195,35 +226,54 @@ impl Host {
     /// # Errors
     /// See [`HostError`].
     pub async fn turn(&mut self, wake: Wake) -> Result<(), HostError> {
-        if self.looked.elapsed() >= LOOK_INTERVAL {
-            self.look();
+        match wake.0 {
+            Woken::Job(Some(finished)) => self.job_ended(finished).await,
+            Woken::Job(None) => Ok(()),
+            Woken::Timer => match self.timers.take_due(self.clock.now()) {
+                Some(timer) => self.handle(Event::Tick(timer)).await,
+                None => Ok(()),
+            },
+            Woken::Look => {
+                self.look();
+                Ok(())
+            }
+            Woken::Room if self.room.is_stalled() => self.go_on().await,
+            Woken::Room => {
+                for id in self.room.look() {
+                    self.jobs.start_again(id);
+                }
+                Ok(())
+            }
         }
-        let event = match wake.0 {
-            Some(Finished { id, result }) if self.jobs.finish(id) => match result {
-                Ok(output) => {
-                    let adopted = matches!(output, JobOutput::Adopted);
-                    self.handle(Event::JobDone(id, output)).await?;
-                    if adopted {
-                        self.measure_again();
-                    }
-                    return Ok(());
-                }
-                Err(JobFailure { reason, disk_full: true }) => {
-                    return Err(HostError::DiskFull { reason });
-                }
-                Err(JobFailure { reason, .. }) => {
-                    tracing::error!(job = id.0, %reason, "job failed");
-                    self.status.send_modify(|status| status.last_error = Some(reason.clone()));
-                    Event::JobFailed(id, reason)
-                }
-            },
-            Some(_) => return Ok(()),
-            None => match self.timers.take_due(self.clock.now()) {
-                Some(timer) => Event::Tick(timer),
-                None => return Ok(()),
-            },
+    }
+
+    async fn job_ended(&mut self, Finished { id, result }: Finished) -> Result<(), HostError> {
+        let result = match result {
+            Err(JobFailure { reason, disk_full: true }) if self.jobs.is_wanted(id) => {
+                self.room.job_failed(id, &reason);
+                return Ok(());
+            }
+            result => result,
         };
-        self.handle(event).await
+        self.room.job_ended(id);
+        if !self.jobs.finish(id) {
+            return Ok(());
+        }
+        match result {
+            Ok(output) => {
+                let adopted = matches!(output, JobOutput::Adopted);
+                self.handle(Event::JobDone(id, output)).await?;
+                if adopted {
+                    self.measure_again();
+                }
+                Ok(())
+            }
+            Err(JobFailure { reason, .. }) => {
+                tracing::error!(job = id.0, %reason, "job failed");
+                self.status.send_modify(|status| status.last_error = Some(reason.clone()));
+                self.handle(Event::JobFailed(id, reason)).await
+            }
+        }
     }
 
     /// Handles what the network says.
@@ -237,12 +287,17 @@ impl Host {
             }
             NetEvent::PeerUp(key) => self.member_of(&key).map(Event::PeerUp),
             NetEvent::PeerDown(key) => self.member_of(&key).map(Event::PeerDown),
-            NetEvent::ObjectReady(object) => Some(Event::ObjectReady(object)),
+            NetEvent::ObjectReady(object) => {
+                self.room.fetched();
+                Some(Event::ObjectReady(object))
+            }
             NetEvent::ObjectFailed {
+                object,
                 reason: FetchError::Store { reason, disk_full: true },
-                ..
             } => {
-                return Err(HostError::DiskFull { reason });
+                // The machine asks for it again.
+                self.room.fetch_failed(&reason);
+                Some(Event::ObjectFailed(object))
             }
             NetEvent::ObjectFailed { object, reason } => {
                 tracing::warn!(object = %object.root.short(), %reason, "fetch failed");
@@ -310,6 +365,12 @@ impl Host {
         Arc::clone(&self.pipeline)
     }
 
+    /// What the node waits for before it does anything else, for people.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<&str> {
+        self.room.stalled_by()
+    }
+
     /// Ends running jobs.
     pub fn stop(&mut self) {
         self.jobs.cancel_all();
@@ -317,19 +378,9 @@ impl Host {
     }
 
     async fn handle(&mut self, event: Event) -> Result<(), HostError> {
-        self.step(event).await?;
-        while let Some(event) = self.followed.pop() {
-            self.step(event).await?;
-        }
-        Ok(())
-    }
-
-    async fn step(&mut self, event: Event) -> Result<(), HostError> {
-        let effects = self.machine.handle(self.clock.now(), event);
-        for effect in effects {
-            self.execute(effect).await?;
-        }
-        Ok(())
+        let stalled = self.room.is_stalled();
+        self.pending.push(event, stalled);
+        if stalled { Ok(()) } else { self.advance().await }
     }
 
     fn member_of(&self, key: &IdentityKey) -> Option<MemberIndex> {
@@ -344,3 +395,10 @@ impl Host {
 
 /// How often the node's standing is looked at when nothing happens.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+async fn sleep_until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,15 +1,23 @@
 //! One node: opens what is on disk, listens, founds or joins a federation, then hosts its rounds until stopped.
 
+mod activation;
 mod address_port;
 mod commands;
 mod doctor;
+mod early;
+mod files;
 mod listening;
 mod net_conditions;
 mod object_port;
+mod opening;
 mod peers;
 mod ports;
+mod preflight;
+mod reload;
+mod serving;
 mod start;
 mod turn;
+mod waiter;
 
 use fedshield_net::StartError;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +26,11 @@ use crate::config::{Loaded, Overrides};
 use crate::error_code::ErrorCode;
 use crate::home::Home;
 use crate::identity::Passphrase;
-use crate::service::{init_logging, stop_on_signals};
+use crate::service::{LogError, init_logging, listen_to_signals, notify_stopping};
+use reload::Reload;
+
+pub use preflight::{Finding, Mended, preflight};
+pub use waiter::waits_for;
 
 /// Why a node cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +70,9 @@ pub enum NodeError {
     /// Founding or joining.
     #[error(transparent)]
     Founding(#[from] crate::founding::FoundingError),
+    /// The device to train on.
+    #[error("training device: {0}")]
+    Device(#[source] fedshield_train::TrainError),
     /// The base model's files.
     #[error("base model: {0}")]
     Model(#[source] fedshield_train::TrainError),
@@ -82,9 +97,6 @@ pub enum NodeError {
     /// Logs.
     #[error(transparent)]
     Log(#[from] crate::service::LogError),
-    /// Metrics and dashboard.
-    #[error(transparent)]
-    Http(#[from] crate::http::HttpError),
     /// Threads or signals.
     #[error("the system refuses what a daemon needs: {0}")]
     System(#[from] std::io::Error),
@@ -113,15 +125,14 @@ impl NodeError {
             Self::Objects(e) => e.code(),
             Self::Control(e) => e.code(),
             Self::Config(e) => e.code(),
-            Self::Http(e) => e.code(),
             Self::Pipeline(e) => e.code(),
             Self::Host(e) => e.code(),
             Self::System(e) if crate::durable::DiskError::is_full(e) => ErrorCode::DiskFull,
-            Self::Log(_) => ErrorCode::ConfigInvalid,
+            Self::Log(LogError::Level { .. }) => ErrorCode::ConfigInvalid,
             Self::Founding(e) => e.code(),
             Self::Model(_) => ErrorCode::ModelUnreadable,
             Self::Data(_) => ErrorCode::DataUnreadable,
-            Self::Setting { .. } | Self::Network(_) => ErrorCode::ConfigInvalid,
+            Self::Setting { .. } | Self::Device(_) | Self::Network(_) => ErrorCode::ConfigInvalid,
             _ => ErrorCode::Internal,
         }
     }
@@ -138,11 +149,12 @@ pub fn run_process(
     passphrase: Option<Passphrase>,
 ) -> Result<(), NodeError> {
     let loaded = Loaded::read(home, overrides)?;
-    init_logging(&loaded.config.log)?;
+    let log = init_logging(&loaded.config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
-        let stop = stop_on_signals()?;
-        run(home, loaded, passphrase, stop).await
+        let signals = listen_to_signals()?;
+        let reload = Reload::new(home, overrides, &loaded.config, log, signals.reload);
+        run_until(home, loaded, passphrase, reload, signals.stop).await
     });
     // A job that computes looks at its cancel flag between steps; nobody waits for it any longer than this.
     runtime.shutdown_timeout(JOB_LIMIT);
@@ -162,6 +174,36 @@ pub async fn run(
     passphrase: Option<Passphrase>,
     stop: CancellationToken,
 ) -> Result<(), NodeError> {
-    let node = start::start(home, loaded, passphrase, &stop).await?;
-    node.run(stop).await
+    let reload = Reload::never(home, &loaded.config);
+    run_until(home, loaded, passphrase, reload, stop).await
 }
+
+async fn run_until(
+    home: &Home,
+    loaded: Loaded,
+    passphrase: Option<Passphrase>,
+    reload: Reload,
+    stop: CancellationToken,
+) -> Result<(), NodeError> {
+    let mut control = None;
+    let started = start::start(home, loaded, passphrase, reload, &mut control, &stop).await;
+    let result = match started {
+        Ok(Some(node)) => node.run(stop.clone()).await,
+        stopped => {
+            notify_stopping();
+            stop.cancel();
+            stopped.map(drop)
+        }
+    };
+    if let Err(error) = &result {
+        tracing::error!(%error, "stopping");
+    }
+    // Whoever asked it to stop is to hear that it does.
+    if let Some(control) = control {
+        let _ = tokio::time::timeout(ANSWER_LIMIT, control).await;
+    }
+    result
+}
+
+/// How long the way out waits for answers on the control socket to be taken.
+const ANSWER_LIMIT: std::time::Duration = std::time::Duration::from_secs(2);

@@ -8,6 +8,7 @@ use clap::Parser;
 use crate::config::Overrides;
 use crate::home::Home;
 use crate::node::run_process;
+use crate::service::last_words;
 
 /// One organisation's FedShield node.
 #[derive(Debug, Parser)]
@@ -36,7 +37,7 @@ pub fn main() -> ExitCode {
     match run_process(&home, &Overrides(arguments.set), None) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("fedshieldd: {}", crate::error_chain(&error));
+            last_words(&format!("fedshieldd: {}", crate::error_chain(&error)));
             ExitCode::from(error.code().exit_code())
         }
     }

@@ -119,6 +119,52 @@ async fn a_socket_that_a_dead_daemon_left_is_replaced() {
     assert_eq!(std::fs::read(&file).unwrap(), b"precious");
 }
 
+/// A process that was killed while it bound the socket, in a container where each is number 1.
+#[tokio::test]
+async fn what_a_killed_daemon_left_beside_the_socket_is_in_nobodys_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("control.sock");
+    let names = || {
+        let entries = std::fs::read_dir(folder.path()).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let own = format!(".fs{}", std::process::id());
+    for left in [own.as_str(), ".fs1", ".control.sock.new"] {
+        let left = folder.path().join(left);
+        std::fs::create_dir(&left).unwrap();
+        drop(std::os::unix::net::UnixListener::bind(left.join("s")).unwrap());
+        let old = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+        std::fs::File::open(&left).unwrap().set_modified(old).unwrap();
+    }
+    let server = ControlServer::bind(&socket).unwrap();
+    assert_eq!(names(), ["control.sock"]);
+    drop(server);
+    assert_eq!(names(), Vec::<std::ffi::OsString>::new());
+}
+
+/// The system takes 107 bytes for the path of a socket; a home folder may be longer.
+#[tokio::test]
+async fn a_socket_in_a_folder_with_a_long_path_is_reached() {
+    let folder = tempfile::tempdir().unwrap();
+    for depth in [1, 2, 8] {
+        let mut deep = folder.path().to_owned();
+        (0..depth).for_each(|_| deep.push("a-long-name-".repeat(8)));
+        let socket = deep.join("control.sock");
+        let server = ControlServer::bind(&socket).unwrap();
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(server.serve(host(), stop.clone()));
+        assert_eq!(ControlClient::new(&socket).status().await.unwrap(), status());
+        let again = ControlServer::bind(&socket);
+        assert!(matches!(again, Err(ControlError::InUse { .. })), "{again:?}");
+        assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+        stop.cancel();
+        serving.await.unwrap().unwrap();
+        assert!(!socket.exists());
+    }
+}
+
 /// One plain request over any stream; gives the whole answer.
 async fn plain(mut stream: impl AsyncReadExt + AsyncWriteExt + Unpin, request: &str) -> String {
     stream.write_all(request.as_bytes()).await.unwrap();

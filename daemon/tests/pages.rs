@@ -183,6 +183,9 @@ async fn metrics_and_health() {
         let answer = get(serve(unfit).await, "/readyz", "localhost").await;
         assert!(answer.starts_with("HTTP/1.1 503") && answer.contains(text), "{answer}");
     }
+    let starting = NodeStatus { machine: None, last_error: None, ..status() };
+    let answer = get(serve(starting).await, "/readyz", "localhost").await;
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("starting"), "{answer}");
     let idle = NodeStatus::starting("a", IdentityKey([1; 32]));
     assert!(get(serve(idle).await, "/readyz", "localhost").await.starts_with("HTTP/1.1 503"));
 }
@@ -212,6 +215,53 @@ async fn every_answer_forbids_what_the_dashboard_does_not_need() {
     // The ledger is for the control socket only, and a page elsewhere gets nothing by renaming itself.
     assert!(get(address, "/v1/ledger", "localhost").await.starts_with("HTTP/1.1 404"));
     assert!(get(address, "/v1/status", "evil.example").await.starts_with("HTTP/1.1 421"));
+}
+
+/// What a request gets that is sent exactly like this.
+async fn ask(address: std::net::SocketAddr, request: &str) -> String {
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn only_names_that_were_allowed_are_answered_and_a_refusal_says_how_to_allow_one() {
+    let names = ["fed.example".to_owned()];
+    let server = HttpServer::bind_for("127.0.0.1:0".parse().unwrap(), &names).await.unwrap();
+    let address = server.address();
+    let well = NodeStatus { last_error: None, ..status() };
+    tokio::spawn(server.serve(host(well), Metrics::default(), CancellationToken::new()));
+    for host in
+        ["fed.example", "FED.example:9464", "fed.example.", "localhost.", "[::1]", "127.0.0.2:1"]
+    {
+        assert!(get(address, "/v1/status", host).await.starts_with("HTTP/1.1 200"), "{host}");
+    }
+    for host in [
+        "other.example",
+        "fed.example.evil.example",
+        "evil.example:fed.example",
+        "fed.example@evil.example",
+        "localhost@evil.example",
+        "",
+        "[::1",
+        "10.0.0.1",
+    ] {
+        let answer = get(address, "/v1/status", host).await;
+        assert!(answer.starts_with("HTTP/1.1 4"), "{host}: {answer}");
+        // What the server itself refuses as no host says so without us.
+        let explained = answer.contains("http.allowed_hosts") || answer.contains(" 400 ");
+        assert!(explained, "{host}: {answer}");
+    }
+    for path in ["/healthz", "/readyz"] {
+        let old = ask(address, &format!("GET {path} HTTP/1.0\r\n\r\n")).await;
+        assert!(old.starts_with("HTTP/1.0 200"), "{path}: {old}");
+        let bare = format!("GET {path} HTTP/1.1\r\nconnection: close\r\n\r\n");
+        assert!(ask(address, &bare).await.starts_with("HTTP/1.1 200"), "{path}");
+    }
+    let bare = ask(address, "GET /v1/status HTTP/1.0\r\n\r\n").await;
+    assert!(bare.starts_with("HTTP/1.0 421") && bare.contains("names no host"), "{bare}");
 }
 
 #[test]

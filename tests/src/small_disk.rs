@@ -6,7 +6,7 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// Set to `1` where namespaces are not allowed, to leave these tests out knowingly.
 const LEAVE_OUT: &str = "FEDSHIELD_NO_NAMESPACES";
@@ -14,6 +14,7 @@ const LEAVE_OUT: &str = "FEDSHIELD_NO_NAMESPACES";
 /// A small disk; gone when dropped.
 pub struct SmallDisk {
     holder: Child,
+    answers: BufReader<ChildStdout>,
     path: PathBuf,
 }
 
@@ -29,15 +30,16 @@ impl SmallDisk {
         }
         let folder = "/tmp";
         let script = format!(
-            "mount -t tmpfs -o size={kib}k,mode=700 none {folder} && echo ready && exec cat"
+            "mount -t tmpfs -o size={kib}k,mode=700 none {folder} && echo ready && \
+             while read -r how; do mount -o remount,$how {folder} && echo done; done"
         );
         let mut refusals = Vec::new();
         // An own user namespace needs no privileges; where those are switched off, root can do without.
         for flags in [["--user", "--map-root-user", "--mount"].as_slice(), &["--mount"]] {
             match Self::hold(flags, &script) {
-                Ok(holder) => {
+                Ok((holder, answers)) => {
                     let path = PathBuf::from(format!("/proc/{}/root{folder}", holder.id()));
-                    return Some(Self { holder, path });
+                    return Some(Self { holder, answers, path });
                 }
                 Err(refusal) => refusals.push(refusal),
             }
@@ -49,7 +51,7 @@ impl SmallDisk {
         );
     }
 
-    fn hold(flags: &[&str], script: &str) -> Result<Child, String> {
+    fn hold(flags: &[&str], script: &str) -> Result<(Child, BufReader<ChildStdout>), String> {
         let mut holder = Command::new("unshare")
             .args(flags)
             .args(["sh", "-c", script])
@@ -59,13 +61,25 @@ impl SmallDisk {
             .spawn()
             .map_err(|error| error.to_string())?;
         let mut line = String::new();
-        let stdout = holder.stdout.take().ok_or("no output")?;
-        let _ = BufReader::new(stdout).read_line(&mut line);
+        let mut answers = BufReader::new(holder.stdout.take().ok_or("no output")?);
+        let _ = answers.read_line(&mut line);
         if line.trim() == "ready" {
-            return Ok(holder);
+            return Ok((holder, answers));
         }
         let output = holder.wait_with_output().map_err(|error| error.to_string())?;
         Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    }
+
+    /// Mounts it read-only, or for writing again. The system refuses the former while a file on it is open for writing.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub fn read_only(&mut self, read_only: bool) {
+        let how = if read_only { "ro" } else { "rw" };
+        writeln!(self.holder.stdin.as_mut().expect("it is piped"), "{how}").expect("it listens");
+        let mut line = String::new();
+        self.answers.read_line(&mut line).expect("it answers");
+        assert_eq!(line.trim(), "done", "the disk cannot be mounted {how}");
     }
 
     /// Where it is.

@@ -1,10 +1,10 @@
-//! A full disk: at the start and in the middle of a round the daemon stops with its own exit code, loses nothing, and
-//! goes on when there is room.
+//! A full disk: at the start and in the middle of a round the daemon waits, says so, loses nothing, and goes on by itself
+//! when there is room.
 
 use std::time::Duration;
 
 use fedshield_tests::{Daemon, Federation, Program, SmallDisk, Terms, Work, eventually, make_home};
-use fedshieldd::control::api::{ErrorCode, RoundOutcome};
+use fedshieldd::control::api::{ErrorCode, RoundOutcome, Severity};
 
 const LIMIT: Duration = Duration::from_secs(120);
 const VICTIM: usize = 3;
@@ -27,12 +27,20 @@ fn full_from_the_start() {
     make_home(&program, &home, "node", &Work::domains()[0]);
     // There is a home, and no room for the first start, which makes journal, store and objects.
     disk.fill();
-    program.run(&home, ["daemon"]).fails(code, &["no space left", "make room"]);
-    disk.make_room();
     let mut daemon = Daemon::start(&program, &home);
-    assert!(eventually(|| daemon.status().is_some()), "the daemon answers");
+    assert!(eventually(|| waits(&daemon)), "{}", daemon.tail());
+    program.run(&home, ["doctor"]).fails(ErrorCode::WrongState.exit_code(), &["disk-full"]);
+    disk.make_room();
+    daemon.wait_for_log(&["listening"], LIMIT);
+    assert!(!waits(&daemon), "{:?}", daemon.status());
     program.run(&home, ["stop"]).ok();
     assert_eq!(daemon.wait(), Some(0), "{}", daemon.tail());
+}
+
+/// Whether it says that it waits for room.
+fn waits(daemon: &Daemon) -> bool {
+    let conditions = daemon.status().map(|status| status.conditions).unwrap_or_default();
+    conditions.iter().any(|it| it.name == "disk-full" && it.severity == Severity::Blocking)
 }
 
 #[test]
@@ -49,17 +57,11 @@ fn full_in_the_middle_of_a_round() {
         let begins = |step: &fedshield_tests::Step| step.round > round && step.word == phase;
         victim.wait_for_step(begins, LIMIT);
         disk.fill();
-        let code = victim.wait();
-        assert_eq!(code, Some(i32::from(ErrorCode::DiskFull.exit_code())), "{}", victim.tail());
-        let log = victim.log();
-        assert!(log.contains("no space left") && !log.contains("panicked"), "{log}");
+        federation.wait_until("it waits for room", |daemons| waits(&daemons[VICTIM]));
         let before = federation.daemons[0].ledger().len() as u64;
-        // As long as the disk is full it does not start either, and says why.
-        let run = program.run(&federation.daemons[VICTIM].home, ["daemon"]);
-        eprintln!("full in {phase}, start on the full disk: exit {}", run.code);
-        assert!(run.code == i32::from(ErrorCode::DiskFull.exit_code()), "{run:?}");
+        let home = federation.daemons[VICTIM].home.clone();
+        program.run(&home, ["doctor"]).fails(ErrorCode::WrongState.exit_code(), &["disk-full"]);
         disk.make_room();
-        federation.restart(VICTIM);
         federation.wait_until("it takes part again", |daemons| {
             let rounds = daemons[0].rounds();
             rounds.iter().any(|report| {
@@ -68,11 +70,27 @@ fn full_in_the_middle_of_a_round() {
                     && report.contributors.iter().any(|name| name == "m3")
             })
         });
+        federation.wait_until("it takes back what it said", |daemons| !waits(&daemons[VICTIM]));
         round = federation.daemons[0].rounds().last().map_or(0, |report| report.round.0);
         federation.wait_until("it has all records", |daemons| {
             daemons[VICTIM].ledger().len() as u64 > round
         });
     }
+    // One process all the time. One that waits stops when it is asked, and the next goes on where it was.
+    disk.fill();
+    federation.wait_until("it waits for room", |daemons| waits(&daemons[VICTIM]));
+    let victim = &mut federation.daemons[VICTIM];
+    let log = victim.log();
+    assert!(log.contains("no space left") && !log.contains("panicked"), "{log}");
+    victim.signal("TERM");
+    assert_eq!(victim.wait(), Some(0), "{}", victim.tail());
+    disk.make_room();
+    federation.restart(VICTIM);
+    let before = federation.daemons[0].ledger().len();
+    federation
+        .wait_until("it has what was missed", |daemons| daemons[VICTIM].ledger().len() > before);
+    let status = federation.daemons[VICTIM].status().expect("it answers");
+    assert_eq!(status.misbehaviour, Vec::<String>::new());
     let home = federation.daemons[VICTIM].home.clone();
     program.run(&home, ["ledger", "verify"]).ok();
 }

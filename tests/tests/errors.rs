@@ -61,25 +61,43 @@ fn a_base_model_other_than_the_federations() {
     run.fails(ErrorCode::ModelMismatch.exit_code(), &["model"]);
 }
 
+/// The daemon waits for these (`tests/waiting.rs`); `config check` says so, with an exit code for each.
 #[test]
-fn data_that_cannot_be_read() {
+fn model_and_data_that_cannot_be_read() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let home = home(folder.path(), "node");
     let broken = folder.path().join("broken.jsonl");
     std::fs::write(&broken, "{\"instruction\": \"a\", \"output\": \"b\"}\nnot json\n")
         .expect("a file can be written");
-    let setting = format!("data.train={}", broken.display());
-    refuses(&home, &[&setting], ErrorCode::DataUnreadable, &["broken.jsonl", "2"]);
-    let setting = format!("data.train={}", folder.path().join("gone.jsonl").display());
-    refuses(&home, &[&setting], ErrorCode::DataUnreadable, &["gone.jsonl"]);
+    let gone = folder.path().join("gone");
+    for (key, path, code, words) in [
+        ("data.train", &broken, ErrorCode::DataUnreadable, ["broken.jsonl:2", "waits"]),
+        ("data.train", &gone, ErrorCode::DataUnreadable, ["gone", "waits"]),
+        ("model.path", &gone, ErrorCode::ModelUnreadable, ["gone", "waits"]),
+    ] {
+        let setting = format!("{key}={}", path.display());
+        let run = program().run(&home, ["config", "check", "--set", &setting]);
+        run.fails(code.exit_code(), &words);
+    }
 }
 
+/// The daemon's refusals are `config check`'s.
 #[test]
-fn a_model_that_is_not_there() {
+fn settings_that_cannot_be_used() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let home = home(folder.path(), "node");
-    let setting = format!("model.path={}", folder.path().join("gone").display());
-    refuses(&home, &[&setting], ErrorCode::ModelUnreadable, &["gone"]);
+    for (setting, word) in [
+        ("log.level=inof", "log.level"),
+        ("listen=/ip4/300.0.0.1/tcp/1", "listen"),
+        ("data.train=", "data.train"),
+        ("data.template=foo", "alpaca"),
+        ("training.device=gpu", "training.device"),
+        ("http.listen=localhost", "http.listen"),
+    ] {
+        let code = ErrorCode::ConfigInvalid.exit_code();
+        program().run(&home, ["config", "check", "--set", setting]).fails(code, &[word]);
+        refuses(&home, &[setting], ErrorCode::ConfigInvalid, &[word]);
+    }
 }
 
 #[test]

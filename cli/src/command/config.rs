@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use fedshieldd::config::{Config, ConfigError, Loaded, Overrides};
 use fedshieldd::control::api::ErrorCode;
 use fedshieldd::home::Home;
+use fedshieldd::node::{Finding, Mended, preflight};
 
 use super::JsonFlag;
 use crate::failure::Failure;
@@ -12,14 +13,14 @@ use crate::screen::{Colours, Screen};
 /// `config ...`.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Read it as the daemon would, and look whether its files are there
+    /// Read it, the base model and the data as the daemon would, and say what the daemon would make of them
     Check(ConfigArgs),
     /// Print every setting as it takes effect
     Show(ConfigArgs),
 }
 
 /// Arguments of `config check` and `config show`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct ConfigArgs {
     #[command(flatten)]
     pub(crate) set: SetFlags,
@@ -61,13 +62,13 @@ impl ConfigCommand {
 /// Runs `config ...`.
 ///
 /// # Errors
-/// [`ErrorCode::ConfigInvalid`] with key and line, or the code of the first file that is missing.
-pub fn run(command: &ConfigCommand, home: &Home) -> Result<(), Failure> {
+/// [`ErrorCode::ConfigInvalid`] with key and line, or the code of what the daemon would refuse or wait for.
+pub async fn run(command: &ConfigCommand, home: &Home) -> Result<(), Failure> {
     let screen = Screen::new(command.json());
     match command {
         ConfigCommand::Check(args) => {
             let config = load(home, &args.set.overrides(), &screen)?;
-            check_files(&config, home)?;
+            judge(preflight(home, &config).await, home, &screen)?;
             screen.answer(&config, |_, colours| {
                 format!("{} {}\n", colours.good("good:"), home.config().display())
             })
@@ -102,26 +103,37 @@ fn invalid(error: &ConfigError, home: &Home) -> Failure {
         .next("the comments in the file that `fedshield-cli init` writes explain every setting")
 }
 
-/// What must be there before a daemon can train.
-fn check_files(config: &Config, home: &Home) -> Result<(), Failure> {
-    let missing = |code, key: &str, path: &std::path::Path| {
-        Failure::new(code, format!("`{key}` names a file that cannot be read"))
-            .at(path.display())
-            .next(format!("correct it in {}", home.config().display()))
+/// The failure that `findings` are, the gravest of them; the others are shown as remarks.
+fn judge(mut findings: Vec<Finding>, home: &Home, screen: &Screen) -> Result<(), Failure> {
+    findings.sort_by_key(|finding| match finding.mended {
+        Mended::ByRestart => 0,
+        Mended::WhileItWaits => 1,
+        Mended::Meanwhile => 2,
+    });
+    let mut findings = findings.into_iter();
+    let Some(first) = findings.next() else { return Ok(()) };
+    for other in findings {
+        screen.remark(&format!("also: {} ({})", other.message, consequence(other.mended)));
+    }
+    let what = format!("{} ({})", first.message, consequence(first.mended));
+    let failure = Failure::new(first.code, what).at(home.config().display());
+    let next = match (first.hint, first.code) {
+        (Some(hint), _) => hint,
+        (None, ErrorCode::NoIdentity) => "make one with `fedshield-cli init`".to_owned(),
+        (None, _) => "correct the setting, then run this again".to_owned(),
     };
-    if let Some(model) = &config.model.path
-        && !model.exists()
-    {
-        return Err(missing(ErrorCode::ModelUnreadable, "model.path", model));
-    }
-    for (key, files) in
-        [("data.train", &config.data.train), ("data.held_out", &config.data.held_out)]
-    {
-        if let Some(file) = files.iter().find(|file| std::fs::File::open(file).is_err()) {
-            return Err(missing(ErrorCode::DataUnreadable, key, file));
+    Err(failure.next(next))
+}
+
+/// What the daemon makes of it.
+const fn consequence(mended: Mended) -> &'static str {
+    match mended {
+        Mended::ByRestart => "the daemon does not start",
+        Mended::WhileItWaits => {
+            "the daemon starts, waits, and goes on by itself when this is mended"
         }
+        Mended::Meanwhile => "the daemon takes part all the same, and tries again by itself",
     }
-    Ok(())
 }
 
 fn render(config: &Config, _: Colours) -> String {
@@ -130,6 +142,10 @@ fn render(config: &Config, _: Colours) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use fedshieldd::identity::{Identity, Protection};
+
     use super::*;
 
     #[test]
@@ -138,15 +154,77 @@ mod tests {
         assert!(key_and_value("a.b").is_err());
     }
 
-    #[test]
-    fn a_missing_data_file_has_the_exit_code_of_data() {
+    /// A home whose configuration says `text`, and what `config check` makes of it.
+    async fn check(text: &str, with_identity: bool) -> Result<(), Failure> {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::new(folder.path());
-        std::fs::write(home.config(), "name = \"a\"\n[data]\ntrain = [\"gone.jsonl\"]\n").unwrap();
-        let screen = Screen::new(false);
-        let config = load(&home, &Overrides::default(), &screen).unwrap();
-        let failure = check_files(&config, &home).unwrap_err();
-        assert_eq!(failure.code, ErrorCode::DataUnreadable);
-        assert!(failure.place.unwrap().ends_with("gone.jsonl"));
+        std::fs::write(home.config(), text).unwrap();
+        if with_identity {
+            Identity::create(&home.identity(), &Protection::None).unwrap();
+        }
+        run(&ConfigCommand::Check(ConfigArgs::default()), &home).await
+    }
+
+    #[tokio::test]
+    async fn what_the_daemon_refuses_or_waits_for_is_not_good() {
+        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/train/assets/base");
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let line = "{\"instruction\": \"a\", \"input\": \"\", \"output\": \"b\"}\n";
+        let (good, empty) = (file("good.jsonl", &line.repeat(20)), file("empty.jsonl", "\n"));
+        let broken = file("broken.jsonl", &format!("{line}not json\n"));
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = taken.local_addr().unwrap();
+        let with = |model: &str, data: &str, more: &str| {
+            format!(
+                "name = \"a\"\n{more}\n[model]\npath = \"{model}\"\n[data]\ntrain = [\"{data}\"]\n"
+            )
+        };
+        let model = model.display().to_string();
+        check(&with(&model, &good, ""), true).await.unwrap();
+        let (dies, waits) = ("does not start", "waits");
+        for (text, code, word, consequence) in [
+            (
+                format!("name = \"a\"\n[data]\ntrain = [\"{good}\"]"),
+                ErrorCode::ConfigInvalid,
+                "model.path",
+                dies,
+            ),
+            (
+                format!("name = \"a\"\n[model]\npath = \"{model}\""),
+                ErrorCode::ConfigInvalid,
+                "data.train",
+                dies,
+            ),
+            (with("/gone/model", &good, ""), ErrorCode::ModelUnreadable, "/gone/model", waits),
+            (with(&good, &good, ""), ErrorCode::ModelUnreadable, "good.jsonl", waits),
+            (with(&model, "/gone.jsonl", ""), ErrorCode::DataUnreadable, "/gone.jsonl", waits),
+            (with(&model, &empty, ""), ErrorCode::DataUnreadable, "no examples", waits),
+            (with(&model, &broken, ""), ErrorCode::DataUnreadable, "broken.jsonl:2", waits),
+            (
+                with(&model, &good, &format!("http.listen = \"{taken}\"")),
+                ErrorCode::AddressInUse,
+                "http.listen",
+                "takes part",
+            ),
+            (
+                with(&model, &good, "log.level = \"inof\""),
+                ErrorCode::ConfigInvalid,
+                "log.level",
+                "",
+            ),
+        ] {
+            let failure = check(&text, true).await.unwrap_err();
+            let said = failure.to_string();
+            assert_eq!(failure.code, code, "{said}");
+            assert!(said.contains(word) && said.contains(consequence), "{said}");
+            assert!(failure.next.is_some(), "{said}");
+        }
+        let failure = check(&with(&model, &good, ""), false).await.unwrap_err();
+        assert_eq!(failure.code, ErrorCode::NoIdentity);
     }
 }

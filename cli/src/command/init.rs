@@ -79,7 +79,7 @@ pub fn run(args: &InitArgs, home: &Home) -> Result<(), Failure> {
             held_out_fraction: args.held_out_fraction,
             template: None,
         },
-        http: HttpConfig { listen: args.http, allow_remote: false },
+        http: HttpConfig { listen: args.http, ..HttpConfig::default() },
         ..Config::default()
     };
     if !args.listen.is_empty() {

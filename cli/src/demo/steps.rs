@@ -69,7 +69,7 @@ fn config(args: &DemoArgs, model: &Path, part: &Part, data: PathBuf) -> Config {
             base_precision: args.base_precision,
             ..TrainingConfig::default()
         },
-        http: HttpConfig { listen: Some(([127, 0, 0, 1], 0).into()), allow_remote: false },
+        http: HttpConfig { listen: Some(([127, 0, 0, 1], 0).into()), ..HttpConfig::default() },
         ..Config::default()
     }
 }

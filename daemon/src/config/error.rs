@@ -17,22 +17,24 @@ pub enum ConfigError {
         message: String,
     },
     /// A flag or an environment variable has a value that does not fit.
-    #[error("{origin}: `{value}` is not {expected}")]
+    #[error("{origin}: `{value}` does not fit: {reason}")]
     Value {
         /// The flag or variable.
         origin: String,
         /// What it was.
         value: String,
-        /// What it should be.
-        expected: &'static str,
+        /// What is wrong with it, and which form is wanted.
+        reason: String,
     },
     /// A flag names a key that does not exist.
-    #[error(
-        "there is no setting `{key}`; see `fedshield-cli config check` and the comments in config.toml"
-    )]
+    #[error("{origin}: there is no setting `{key}`; {near}")]
     UnknownKey {
+        /// The flag.
+        origin: String,
         /// The key.
         key: String,
+        /// Which there are.
+        near: String,
     },
     /// A value is out of its range.
     #[error("`{key}`: {reason}")]
@@ -60,7 +62,7 @@ impl ConfigError {
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::Disk(DiskError::Full { .. }) => ErrorCode::DiskFull,
+            Self::Disk(DiskError::Full { .. } | DiskError::ReadOnly { .. }) => ErrorCode::DiskFull,
             _ => ErrorCode::ConfigInvalid,
         }
     }

@@ -10,9 +10,11 @@ use fedshield_protocol::hidden::first_hidden;
 use fedshield_protocol::limits::MAX_ADDRESSES;
 use fedshield_train::ComputeDevice;
 use fedshield_train::model::BasePrecision;
+use fedshield_train::text::Template;
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
+use crate::service::check_level;
 
 const MAX_NAME_BYTES: usize = 64;
 const MAX_THREADS: usize = 1024;
@@ -119,6 +121,8 @@ pub struct HttpConfig {
     pub listen: Option<SocketAddr>,
     /// Must be true for an address that other machines can reach: the pages have no password.
     pub allow_remote: bool,
+    /// Names besides `localhost` under which the pages may be asked for: a browser elsewhere can be made to ask for any.
+    pub allowed_hosts: Vec<String>,
 }
 
 /// Logs.
@@ -225,7 +229,7 @@ impl Config {
         Ok(())
     }
 
-    /// Checks what types cannot say. Files are looked at by `doctor` and at start, not here.
+    /// Checks what types cannot say. What the settings name is looked at by [`preflight`](crate::preflight), not here.
     ///
     /// # Errors
     /// The first value that is out of range.
@@ -241,6 +245,17 @@ impl Config {
             return range("name", &format!("without {hidden}, a character that nobody sees"));
         }
         self.check_addresses()?;
+        if let Some(Err(error)) = self.data.template.as_deref().map(Template::parse) {
+            return range("data.template", &error.to_string());
+        }
+        if let Err(reason) = check_level(&self.log.level) {
+            return range("log.level", &reason);
+        }
+        if let Some(host) = self.http.allowed_hosts.iter().find(|host| !is_host_name(host)) {
+            let reason =
+                format!("`{host}` is not a name like fed.example, without scheme and port");
+            return range("http.allowed_hosts", &reason);
+        }
         if let Some(fraction) = self.data.held_out_fraction {
             if !(fraction > 0.0 && fraction <= 0.5) {
                 return range("data.held_out_fraction", "above 0 and at most 0.5");
@@ -273,4 +288,12 @@ impl Config {
             _ => Ok(()),
         }
     }
+}
+
+/// A name as a browser sends it, or an address.
+fn is_host_name(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    text.parse::<std::net::IpAddr>().is_ok()
+        || (!text.is_empty()
+            && text.split('.').all(|part| !part.is_empty() && part.chars().all(plain)))
 }

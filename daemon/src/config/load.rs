@@ -7,6 +7,7 @@ use toml::Table;
 
 use super::sources::{self, SETTINGS, variable};
 use super::{Config, ConfigError};
+use crate::control::MAX_SOCKET_NAME_BYTES;
 use crate::durable::DiskError;
 use crate::home::Home;
 
@@ -71,21 +72,46 @@ impl Loaded {
         variables.sort();
         for (name, value) in &variables {
             match SETTINGS.iter().find(|(key, _)| variable(key) == *name) {
-                Some((key, _)) => sources::set(&mut table, key, value, name)?,
+                Some((key, _)) => set(&mut table, key, value, name)?,
                 None => warnings.push(format!("{name} is not a setting and is ignored")),
             }
         }
         for (key, value) in &flags.0 {
-            sources::set(&mut table, key, value, &format!("--set {key}"))?;
+            set(&mut table, key, value, &format!("--set {key}"))?;
         }
-        let config = Config::deserialize(table).map_err(|error| ConfigError::Value {
-            origin: "the environment or a flag".to_owned(),
-            value: error.message().to_owned(),
-            expected: "a setting",
+        let config = Config::deserialize(table).map_err(|error| ConfigError::File {
+            path: path.to_path_buf(),
+            message: error.message().to_owned(),
         })?;
         config.check()?;
-        Ok(Self { config: config.rooted(home.path()), warnings })
+        let config = config.rooted(home.path());
+        check_socket(&config, home)?;
+        Ok(Self { config, warnings })
     }
+}
+
+/// One value from outside of the file. What was there before fits, so what does not fit any more is this one.
+fn set(table: &mut Table, key: &str, text: &str, origin: &str) -> Result<(), ConfigError> {
+    sources::set(table, key, text, origin)?;
+    Config::deserialize(table.clone()).map(drop).map_err(|error| ConfigError::Value {
+        origin: origin.to_owned(),
+        value: text.to_owned(),
+        reason: error.message().trim_end().to_owned(),
+    })
+}
+
+/// A socket's folder may have any path, but its name has a limit.
+fn check_socket(config: &Config, home: &Home) -> Result<(), ConfigError> {
+    let socket = config.control.socket.clone().unwrap_or_else(|| home.control_socket());
+    let name = socket.file_name().unwrap_or_default().len();
+    if name == 0 || name > MAX_SOCKET_NAME_BYTES {
+        let reason = format!(
+            "`{}`: the name of a socket has 1 to {MAX_SOCKET_NAME_BYTES} bytes",
+            socket.display()
+        );
+        return Err(ConfigError::Range { key: "control.socket", reason });
+    }
+    Ok(())
 }
 
 /// The file that `init` writes: every setting with its default, explained.
@@ -208,6 +234,58 @@ mod tests {
             assert_eq!(error.code(), crate::error_code::ErrorCode::ConfigInvalid);
             assert!(error.to_string().contains(expected), "{error}");
         }
+    }
+
+    /// What the daemon refuses is refused here, because this is what the daemon reads.
+    #[test]
+    fn every_refusal_names_its_origin_its_value_and_the_form_wanted() {
+        let flag = |key, value| load("name = \"a\"", &[], &[(key, value)]);
+        for (key, value, words) in [
+            (
+                "listen",
+                "/ip4/999.1.1.1/tcp/7000",
+                vec!["listen", "999.1.1.1", "/ip4/0.0.0.0/tcp/7000"],
+            ),
+            ("listen", "/ip4/127.0.0.1/tcp", vec!["listen", "/ip4/127.0.0.1/tcp"]),
+            ("external_addresses", "fed.example:7000", vec!["external_addresses", "multiaddress"]),
+            ("log.level", "inof", vec!["log.level", "inof", "debug"]),
+            ("log", "", vec!["log.level", "info"]),
+            ("data.template", "foo", vec!["data.template", "foo", "alpaca"]),
+            (
+                "http.listen",
+                "localhost:9464",
+                vec!["--set http.listen", "localhost:9464", "address"],
+            ),
+            ("http.listen", "127.0.0.1", vec!["--set http.listen", "127.0.0.1", "address"]),
+            (
+                "http.allowed_hosts",
+                "https://fed.example/",
+                vec!["http.allowed_hosts", "fed.example"],
+            ),
+            ("training.base_precision", "q5", vec!["--set training.base_precision", "q5", "bf16"]),
+            ("training.trainer", "mine", vec!["--set training.trainer", "mine", "builtin"]),
+            ("training.threads", "many", vec!["--set training.threads", "many", "whole number"]),
+            ("http.allow_remote", "yes", vec!["--set http.allow_remote", "yes", "true or false"]),
+            ("data.train", "[[a]]", vec!["--set data.train", "commas"]),
+            ("data.trian", "a", vec!["--set data.trian", "data.train"]),
+            ("datas", "a", vec!["--set datas", "data.train", "listen"]),
+        ] {
+            let error = flag(key, value).unwrap_err().to_string();
+            for word in words {
+                assert!(error.contains(word), "{key}={value}: `{word}` is not in: {error}");
+            }
+        }
+        let long = format!("/run/{}", "s".repeat(65));
+        assert!(flag("control.socket", &long).unwrap_err().to_string().contains("64 bytes"));
+        let both = flag("listen", "[/ip4/127.0.0.1/tcp/1, /ip6/::1/tcp/1]").unwrap();
+        assert_eq!(both.config.listen, ["/ip4/127.0.0.1/tcp/1", "/ip6/::1/tcp/1"]);
+        let environment = ("FEDSHIELD_LISTEN", "[\"/ip4/127.0.0.1/tcp/1\"]");
+        let one = load("name = \"a\"", &[environment], &[]).unwrap();
+        assert_eq!(one.config.listen, ["/ip4/127.0.0.1/tcp/1"]);
+        assert_eq!(
+            flag("http.allowed_hosts", "fed.example, ::1").unwrap().config.http.allowed_hosts.len(),
+            2
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::ConfigError;
 pub enum Kind {
     /// As it is.
     Text,
-    /// Separated by commas.
+    /// Separated by commas, or as a list is written in the file.
     List,
     /// A number without a fraction, not negative.
     Count,
@@ -40,6 +40,7 @@ pub const SETTINGS: &[(&str, Kind)] = &[
     ("control.socket", Kind::Text),
     ("http.listen", Kind::Text),
     ("http.allow_remote", Kind::Flag),
+    ("http.allowed_hosts", Kind::List),
     ("log.format", Kind::Text),
     ("log.level", Kind::Text),
     ("log", Kind::Text),
@@ -57,16 +58,17 @@ pub(super) fn set(
     text: &str,
     origin: &str,
 ) -> Result<(), ConfigError> {
-    let kind = SETTINGS
-        .iter()
-        .find(|(name, _)| *name == key)
-        .map(|(_, kind)| *kind)
-        .ok_or_else(|| ConfigError::UnknownKey { key: key.to_owned() })?;
-    let value = parse(kind, text).ok_or_else(|| ConfigError::Value {
-        origin: origin.to_owned(),
-        value: text.to_owned(),
-        expected: expected(kind),
-    })?;
+    let kind =
+        SETTINGS.iter().find(|(name, _)| *name == key).map(|(_, kind)| *kind).ok_or_else(|| {
+            ConfigError::UnknownKey {
+                origin: origin.to_owned(),
+                key: key.to_owned(),
+                near: near(key),
+            }
+        })?;
+    let wrong =
+        |reason| ConfigError::Value { origin: origin.to_owned(), value: text.to_owned(), reason };
+    let value = parse(kind, text).map_err(wrong)?;
     // `FEDSHIELD_LOG=debug` is short for the level.
     let key = if key == "log" { "log.level" } else { key };
     match key.split_once('.') {
@@ -81,28 +83,84 @@ pub(super) fn set(
     Ok(())
 }
 
-fn parse(kind: Kind, text: &str) -> Option<Value> {
-    Some(match kind {
-        Kind::Text => Value::String(text.to_owned()),
-        Kind::List => Value::Array(
-            text.split(',')
-                .map(str::trim)
-                .filter(|part| !part.is_empty())
-                .map(|part| Value::String(part.to_owned()))
-                .collect(),
-        ),
-        Kind::Count => Value::Integer(text.parse::<u32>().ok()?.into()),
-        Kind::Number => Value::Float(text.parse().ok()?),
-        Kind::Flag => Value::Boolean(text.parse().ok()?),
-    })
+/// The settings that somebody may have meant: those of the same section, or all.
+fn near(key: &str) -> String {
+    let section = key.split_once('.').map(|(section, _)| format!("{section}."));
+    let all = || SETTINGS.iter().map(|(name, _)| *name).filter(|name| *name != "log");
+    let like: Vec<&str> = section
+        .map(|section| all().filter(|name| name.starts_with(&section)).collect())
+        .unwrap_or_default();
+    if like.is_empty() {
+        return format!("there are {}", all().collect::<Vec<_>>().join(", "));
+    }
+    format!("there are {}", like.join(", "))
 }
 
-const fn expected(kind: Kind) -> &'static str {
+/// What `text` says for a setting of this kind, or the form wanted.
+fn parse(kind: Kind, text: &str) -> Result<Value, String> {
+    let text = if kind == Kind::Text { text } else { text.trim() };
+    let expected = |form: &str| format!("it should be {form}");
     match kind {
-        Kind::Text => "text",
-        Kind::List => "a list with commas",
-        Kind::Count => "a whole number, 0 or more",
-        Kind::Number => "a number",
-        Kind::Flag => "true or false",
+        Kind::Text => Ok(Value::String(text.to_owned())),
+        Kind::List => list(text),
+        Kind::Count => match text.parse::<u32>() {
+            Ok(count) => Ok(Value::Integer(count.into())),
+            Err(_) => Err(expected("a whole number, 0 or more")),
+        },
+        Kind::Number => text.parse().map(Value::Float).map_err(|_| expected("a number like 0.1")),
+        Kind::Flag => text.parse().map(Value::Boolean).map_err(|_| expected("true or false")),
+    }
+}
+
+/// `a, b`, or `["a", "b"]` as in the file; a shell takes the quotation marks out of the latter, `[a, b]` is meant as well.
+fn list(text: &str) -> Result<Value, String> {
+    let inside = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let quoted = inside.unwrap_or(text).trim_start().starts_with(['"', '\'']);
+    if quoted {
+        let array = format!("list = [{}]", inside.unwrap_or(text));
+        let parsed = array.parse::<Table>().ok().and_then(|mut table| table.remove("list"));
+        return match parsed {
+            Some(Value::Array(parts)) if parts.iter().all(Value::is_str) => Ok(Value::Array(parts)),
+            _ => Err(LIST_FORMS.to_owned()),
+        };
+    }
+    let parts = inside.unwrap_or(text).split(',').map(str::trim).filter(|part| !part.is_empty());
+    let parts: Vec<Value> = parts.map(|part| Value::String(part.to_owned())).collect();
+    if inside.is_some_and(|inside| inside.contains(['[', ']', '"'])) {
+        return Err(LIST_FORMS.to_owned());
+    }
+    Ok(Value::Array(parts))
+}
+
+const LIST_FORMS: &str =
+    "a list is written with commas (a, b) or as in config.toml ([\"a\", \"b\"])";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strings(text: &str) -> Result<Vec<String>, String> {
+        let Value::Array(parts) = list(text)? else { panic!("no list") };
+        Ok(parts.iter().map(|part| part.as_str().unwrap().to_owned()).collect())
+    }
+
+    #[test]
+    fn a_list_is_taken_in_every_form_in_which_people_write_it() {
+        for form in [
+            "a,b c",
+            " a , b c, ",
+            "[a, b c]",
+            "[\"a\", \"b c\"]",
+            "['a', 'b c',]",
+            "\"a\", \"b c\"",
+        ] {
+            assert_eq!(strings(form).unwrap(), ["a", "b c"], "{form}");
+        }
+        assert_eq!(strings("[\"a,b\"]").unwrap(), ["a,b"]);
+        assert_eq!(strings("/data/[1]/a.jsonl").unwrap(), ["/data/[1]/a.jsonl"]);
+        assert!(strings("").unwrap().is_empty() && strings("[]").unwrap().is_empty());
+        for wrong in ["[[a]]", "[\"a\", 3]", "[\"a\", b]", "\"a", "[a, \"b\"]"] {
+            assert!(strings(wrong).unwrap_err().contains("with commas"), "{wrong}");
+        }
     }
 }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
+use super::address::SocketPath;
 use super::api::{
     ApiError, DoctorView, Done, ErrorBody, ErrorCode, Evaluation, ExportRequest, ExportView,
     FederationView, InviteRequest, InviteView, JoinRequest, JoinView, MemberView, NewFederation,
@@ -188,7 +189,8 @@ impl ControlClient {
     }
 
     async fn exchange(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, ApiError> {
-        let stream = UnixStream::connect(&self.socket).await.map_err(|e| self.unreachable(&e))?;
+        let way = SocketPath::to(&self.socket).map_err(|e| self.unreachable(&e))?;
+        let stream = UnixStream::connect(way.as_path()).await.map_err(|e| self.unreachable(&e))?;
         let io = TokioIo::new(stream);
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(io).await.map_err(broken)?;

@@ -1,10 +1,12 @@
 //! The control server: axum on a Unix socket that only this user can open.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
@@ -17,6 +19,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
+use super::address::SocketPath;
 use super::api::{ApiError, ErrorBody, ErrorCode, path};
 use super::caller::Caller;
 use super::port::{ControlCommand as Command, ControlPort, Reply};
@@ -26,6 +29,8 @@ use crate::serve::serve;
 
 /// The longest request: a manifest as JSON.
 const MAX_BODY_BYTES: usize = 4 << 20;
+/// A folder for binding that is older than this is a leftover.
+const LEFTOVER_AGE: Duration = Duration::from_secs(60);
 
 /// Why the control socket cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +65,8 @@ pub struct ControlServer {
 }
 
 impl ControlServer {
-    /// Binds the socket, mode 0600. A socket file that a dead daemon left behind is replaced.
+    /// Binds the socket, mode 0600. What a dead daemon left behind is replaced: the socket file, and the folder in which
+    /// a socket waits for its name.
     ///
     /// # Errors
     /// [`ControlError`].
@@ -68,7 +74,8 @@ impl ControlServer {
         let disk = |error| DiskError::at(path, error);
         let folder = durable::parent(path);
         durable::make_folder(folder)?;
-        match StdUnixStream::connect(path) {
+        let answers = SocketPath::to(path).and_then(|way| StdUnixStream::connect(way.as_path()));
+        match answers {
             Ok(_) => return Err(ControlError::InUse { path: path.to_path_buf() }),
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 remove_stale(path).map_err(disk)?;
@@ -77,11 +84,16 @@ impl ControlServer {
             Err(error) => return Err(disk(error).into()),
         }
         // Bound where nobody else can look, so that it is private before it has its name.
-        let private = folder.join(format!(".fs{}", std::process::id()));
+        let mut name = OsString::from(".");
+        name.push(path.file_name().unwrap_or_default());
+        name.push(".new");
+        let private = folder.join(name);
+        remove_folder(&private).map_err(|error| DiskError::at(&private, error))?;
+        remove_old_leftovers(folder);
         durable::make_folder(&private)?;
         let hidden = private.join("s");
         let bound = (|| {
-            let listener = UnixListener::bind(&hidden)?;
+            let listener = UnixListener::bind(SocketPath::to(&hidden)?.as_path())?;
             fs::set_permissions(&hidden, fs::Permissions::from_mode(0o600))?;
             fs::rename(&hidden, path)?;
             Ok(listener)
@@ -109,6 +121,32 @@ impl ControlServer {
         };
         serve(self.listener, for_caller, budget().control, stop).await;
         Ok(())
+    }
+}
+
+/// Removes a folder and what is in it, if it is there.
+fn remove_folder(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Earlier versions named that folder after the process, `.fs123`, and one that was killed there left it behind. They
+/// hold it for an instant only: an old one is nobody's any more.
+fn remove_old_leftovers(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix(".fs"));
+        let is_ours = number.is_some_and(|number| number.parse::<u32>().is_ok());
+        let is_old = || {
+            let changed = entry.metadata().and_then(|metadata| metadata.modified()).ok();
+            changed.and_then(|at| at.elapsed().ok()).is_some_and(|age| age >= LEFTOVER_AGE)
+        };
+        if is_ours && is_old() {
+            // In nobody's way, should it stay.
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 

@@ -164,6 +164,7 @@ impl FoundingError {
                 "check that the owner's daemon runs and that its address and port can be reached from here"
             }
             Self::Disk(DiskError::Full { .. }) => "free some space on this disk",
+            Self::Disk(DiskError::ReadOnly { .. }) => "mount this disk for writing",
             _ => return None,
         })
     }

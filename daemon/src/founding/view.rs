@@ -35,7 +35,7 @@ impl FoundingView {
         }
     }
 
-    pub(super) fn founded(signed: SignedManifest) -> Self {
+    pub(crate) fn founded(signed: SignedManifest) -> Self {
         Self {
             state: NodeState::Active,
             manifest: Some(signed.manifest.clone()),

@@ -7,6 +7,7 @@ use fedshield_protocol::ids::{IdentityKey, MemberIndex, Round};
 use fedshield_protocol::journal::Entry;
 use fedshield_protocol::object::ObjectRef;
 
+use super::pending::Step;
 use super::{Host, HostError};
 use crate::conditions::unix_s;
 use crate::control::api::MAX_MISBEHAVIOUR;
@@ -25,23 +26,34 @@ pub(super) fn label(purpose: Purpose) -> Label {
 }
 
 impl Host {
-    pub(super) async fn execute(&mut self, effect: Effect) -> Result<(), HostError> {
-        match effect {
-            Effect::Persist(bytes) => {
+    /// Puts on the disk what a step has for it, all of it or nothing; gives the step that follows at once. Blocks on an
+    /// fsync.
+    pub(super) fn write(&mut self, step: &Step) -> Result<Option<Step>, HostError> {
+        match step {
+            Step::Effect(Effect::Persist(bytes)) => {
                 // The machine made these bytes; should they not decode, they belong to no round that may be dropped.
-                let round = Entry::decode(&bytes).map_or(Round(u64::MAX), |entry| entry.round);
-                // An fsync blocks this thread only; other tasks move to other threads.
-                tokio::task::block_in_place(|| self.journal.append(round, &bytes))?;
+                let round = Entry::decode(bytes).map_or(Round(u64::MAX), |entry| entry.round);
+                self.journal.append(round, bytes)?;
             }
-            Effect::Append(record) => {
-                tokio::task::block_in_place(|| self.ledger.append(&record))?;
-                self.round_ended(&record)?;
+            Step::Effect(Effect::Append(record)) => {
+                self.ledger.append(record)?;
+                return Ok(Some(Step::Ended(Box::new(self.round_ended(record)))));
             }
+            Step::Effect(Effect::Truncate { before }) => self.journal.truncate(*before)?,
+            Step::Effect(Effect::Ban { member, evidence, reason }) => {
+                self.keep_evidence(*member, evidence, reason)?;
+            }
+            Step::Ended(ended) => self.keep_report(ended)?,
+            Step::Effect(_) => {}
+        }
+        Ok(None)
+    }
+
+    /// Executes an effect that has nothing for the disk.
+    pub(super) async fn act(&mut self, effect: Effect) {
+        match effect {
             Effect::ReadRecords { to, from, room_bytes } => {
                 self.read_records(to, from, room_bytes);
-            }
-            Effect::Truncate { before } => {
-                tokio::task::block_in_place(|| self.journal.truncate(before))?;
             }
             Effect::Gossip(bytes) => self.gossip(bytes).await,
             Effect::Send { to, bytes } => self.send(to, bytes),
@@ -61,9 +73,9 @@ impl Host {
             }
             Effect::Unserve(object) => self.drop_object(&object),
             Effect::Start(id, job) => self.jobs.start(id, job),
-            Effect::Cancel(id) => self.jobs.cancel(id),
-            Effect::Ban { member, evidence, reason } => {
-                self.keep_evidence(member, &evidence, &reason)?
+            Effect::Cancel(id) => {
+                self.jobs.cancel(id);
+                self.room.job_ended(id);
             }
             Effect::Publish(status) => {
                 self.reports.observe(&status);
@@ -71,8 +83,12 @@ impl Host {
                 self.status.send_modify(|node| node.machine = Some((*status).clone()));
                 self.standing.publish(*status, self.clock.now(), unix_s());
             }
+            // For `write`.
+            Effect::Persist(_)
+            | Effect::Append(_)
+            | Effect::Truncate { .. }
+            | Effect::Ban { .. } => {}
         }
-        Ok(())
     }
 
     async fn gossip(&self, bytes: Vec<u8>) {
@@ -121,9 +137,9 @@ impl Host {
         reason: &str,
     ) -> Result<(), HostError> {
         let name = self.names.get(member.position()).map_or("?", String::as_str);
-        tracing::error!(member = name, reason, "misbehaviour proven; evidence kept");
         let evidence = Evidence::now(name, reason, evidence);
-        tokio::task::block_in_place(|| self.ledger.put_evidence(&evidence))?;
+        self.ledger.put_evidence(&evidence)?;
+        tracing::error!(member = name, reason, "misbehaviour proven; evidence kept");
         let line = format!("{name}: {reason}");
         self.status.send_modify(|status| {
             let kept = MAX_MISBEHAVIOUR - 1;

@@ -11,12 +11,6 @@ pub enum HostError {
     /// The ledger cannot take a record.
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),
-    /// There is no room for what the round needs; every further job would fail as well.
-    #[error("{reason}: the node stops. Make room and start it again: it goes on where it was")]
-    DiskFull {
-        /// What could not be written.
-        reason: String,
-    },
     /// The network is gone.
     #[error("the network has stopped")]
     NetworkGone,
@@ -29,7 +23,6 @@ impl HostError {
         match self {
             Self::Journal(error) => error.code(),
             Self::Store(error) => error.code(),
-            Self::DiskFull { .. } => ErrorCode::DiskFull,
             Self::NetworkGone => ErrorCode::Internal,
         }
     }

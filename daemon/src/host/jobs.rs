@@ -41,15 +41,21 @@ pub(crate) struct Finished {
 /// Why a job gave nothing.
 pub(crate) struct JobFailure {
     pub(crate) reason: String,
-    /// Trying again is of no use before somebody has made room.
+    /// For want of room: to be run again when there is some.
     pub(crate) disk_full: bool,
+}
+
+/// A job that was asked for and has no answer yet.
+struct Running {
+    job: Arc<Job>,
+    cancel: Cancel,
 }
 
 /// Starts jobs on the blocking pool and hands their results to the loop.
 pub(crate) struct JobRunner {
     pipeline: Arc<Pipeline>,
     permits: Arc<Semaphore>,
-    running: BTreeMap<JobId, Cancel>,
+    running: BTreeMap<JobId, Running>,
     finished: mpsc::Sender<Finished>,
 }
 
@@ -63,8 +69,25 @@ impl JobRunner {
 
     /// Starts a job as soon as a worker is free.
     pub(crate) fn start(&mut self, id: JobId, job: Job) {
-        let cancel = Cancel::default();
-        self.running.insert(id, cancel.clone());
+        let (job, cancel) = (Arc::new(job), Cancel::default());
+        self.running.insert(id, Running { job: Arc::clone(&job), cancel: cancel.clone() });
+        self.run(id, job, cancel);
+    }
+
+    /// Runs a job once more that ended without an answer; nothing if nobody wants the answer any more.
+    pub(crate) fn start_again(&mut self, id: JobId) {
+        if let Some(Running { job, cancel }) = self.running.get(&id) {
+            let (job, cancel) = (Arc::clone(job), cancel.clone());
+            self.run(id, job, cancel);
+        }
+    }
+
+    /// Whether the answer is still wanted.
+    pub(crate) fn is_wanted(&self, id: JobId) -> bool {
+        self.running.contains_key(&id)
+    }
+
+    fn run(&self, id: JobId, job: Arc<Job>, cancel: Cancel) {
         let (pipeline, permits) = (Arc::clone(&self.pipeline), Arc::clone(&self.permits));
         let finished = self.finished.clone();
         tokio::spawn(async move {
@@ -94,15 +117,15 @@ impl JobRunner {
 
     /// Ends a job early; its result will not be reported.
     pub(crate) fn cancel(&mut self, id: JobId) {
-        if let Some(cancel) = self.running.remove(&id) {
-            cancel.cancel();
+        if let Some(running) = self.running.remove(&id) {
+            running.cancel.cancel();
         }
     }
 
     /// Ends all jobs.
     pub(crate) fn cancel_all(&mut self) {
-        for cancel in std::mem::take(&mut self.running).into_values() {
-            cancel.cancel();
+        for running in std::mem::take(&mut self.running).into_values() {
+            running.cancel.cancel();
         }
     }
 }

@@ -11,6 +11,7 @@ use fedshield_protocol::record::{CertifiedRecord, Outcome};
 use fedshield_protocol::status::{Phase, Status};
 
 use super::effects::label;
+use super::pending::Ended;
 use super::progress::RoundMeasures;
 use super::{Host, HostError};
 use crate::control::api::{RoundOutcome, RoundReport, word};
@@ -119,8 +120,8 @@ impl Reports {
 }
 
 impl Host {
-    /// A record is in the ledger: reports it, lets its objects go, has its adapter measured.
-    pub(super) fn round_ended(&mut self, record: &CertifiedRecord) -> Result<(), HostError> {
+    /// A record is in the ledger: what this node saw of its round.
+    pub(super) fn round_ended(&mut self, record: &CertifiedRecord) -> Ended {
         let round = record.record.round;
         let measures = self.progress.take(round);
         let report = self.reports.finish(record, self.net.stats(), measures);
@@ -131,8 +132,13 @@ impl Host {
             sent_bytes = report.bytes.get("transport").copied().unwrap_or_default(),
             "record"
         );
-        tokio::task::block_in_place(|| self.ledger.put_report(&report))?;
-        let adapter = record.record.adapter;
+        Ended { round, adapter: record.record.adapter, report }
+    }
+
+    /// Keeps the report of a round that has ended, lets its objects go, has its adapter measured.
+    pub(super) fn keep_report(&mut self, ended: &Ended) -> Result<(), HostError> {
+        let Ended { round, adapter, ref report } = *ended;
+        self.ledger.put_report(report)?;
         self.collector.ended(round, adapter, Arc::clone(&self.pipeline));
         if report.outcome == RoundOutcome::Applied {
             // A round went well: whatever went wrong before is mended.

@@ -2,8 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
@@ -70,6 +72,7 @@ impl HttpError {
 pub struct HttpServer {
     listener: TcpListener,
     address: SocketAddr,
+    names: Arc<[String]>,
 }
 
 #[derive(Clone)]
@@ -84,13 +87,21 @@ impl HttpServer {
     /// # Errors
     /// [`HttpError`].
     pub async fn bind(address: SocketAddr) -> Result<Self, HttpError> {
+        Self::bind_for(address, &[]).await
+    }
+
+    /// The same for those who ask for one of `names`, see [`HttpConfig::allowed_hosts`](crate::config::HttpConfig).
+    ///
+    /// # Errors
+    /// [`HttpError`].
+    pub async fn bind_for(address: SocketAddr, names: &[String]) -> Result<Self, HttpError> {
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::AddrInUse => HttpError::InUse { address },
             _ => HttpError::Listen { address, source },
         };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, names: names.into() })
     }
 
     /// Where it listens, with the port that was really taken.
@@ -128,8 +139,8 @@ impl HttpServer {
             .route(path::MEMBERS, get(members_page))
             .with_state(pages)
             .layer(middleware::map_response(with_headers));
-        let router = if self.address.ip().is_loopback() {
-            router.layer(middleware::from_fn(check_host))
+        let router = if self.address.ip().is_loopback() || !self.names.is_empty() {
+            router.layer(middleware::from_fn_with_state(self.names, check_host))
         } else {
             router
         };
@@ -138,21 +149,49 @@ impl HttpServer {
     }
 }
 
+/// The pages that monitors ask for, some of them without saying whom.
+const HEALTH_PAGES: [&str; 2] = ["/healthz", "/readyz"];
+
 /// A page from elsewhere must not read these by giving its own name the address 127.0.0.1.
-async fn check_host(request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let name = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
-    let local = |name: &str| {
-        name.eq_ignore_ascii_case("localhost")
-            || name
-                .trim_matches(['[', ']'])
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|it| it.is_loopback())
+async fn check_host(State(names): State<Arc<[String]>>, request: Request, next: Next) -> Response {
+    let Some(host) = request.headers().get(header::HOST) else {
+        // No browser leaves it out.
+        if HEALTH_PAGES.contains(&request.uri().path()) {
+            return next.run(request).await;
+        }
+        return misdirected("the request names no host");
     };
-    if name.is_some_and(local) {
-        return next.run(request).await;
+    let name = host.to_str().ok().and_then(host_name);
+    match name {
+        Some(name)
+            if is_loopback(&name) || names.iter().any(|it| it.eq_ignore_ascii_case(&name)) =>
+        {
+            next.run(request).await
+        }
+        Some(name) => misdirected(&format!("`{name}` is not a name of this node's pages")),
+        None => misdirected("the host that the request names cannot be read"),
     }
-    (StatusCode::MISDIRECTED_REQUEST, "ask for 127.0.0.1 or localhost\n").into_response()
+}
+
+/// The name in a `Host` header, without the port and without the brackets of an IPv6 address.
+fn host_name(host: &str) -> Option<String> {
+    let authority: Authority = host.parse().ok()?;
+    let name = authority.host();
+    let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    let name = name.strip_suffix('.').unwrap_or(name);
+    (!name.is_empty() && !host.contains('@')).then(|| name.to_owned())
+}
+
+fn is_loopback(name: &str) -> bool {
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn misdirected(reason: &str) -> Response {
+    let text = format!(
+        "{reason}: ask for 127.0.0.1 or localhost, or add the name to `http.allowed_hosts` in config.toml\n"
+    );
+    (StatusCode::MISDIRECTED_REQUEST, text).into_response()
 }
 
 async fn with_headers(mut response: Response) -> Response {
@@ -183,6 +222,9 @@ async fn ready(State(pages): State<Pages>) -> (StatusCode, String) {
     }
     if let Some(condition) = status.conditions.iter().find(|it| it.severity == Severity::Blocking) {
         return (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", condition.message));
+    }
+    if status.state == NodeState::Active && status.machine.is_none() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "the node is starting\n".into());
     }
     match (status.state, status.last_error) {
         (NodeState::Active | NodeState::Done, None) => (StatusCode::OK, "ready\n".into()),

@@ -118,8 +118,9 @@ impl Journal {
     /// Appends one entry; it is on disk when this returns.
     ///
     /// # Errors
-    /// [`JournalError::TooLarge`]; what the disk says, and then nothing of the entry is left behind; or
-    /// [`JournalError::Poisoned`] after a failure that could not be undone.
+    /// [`JournalError::TooLarge`]; what the disk says, and then nothing of the entry is left behind and the same call may
+    /// be made again; [`DiskError::Sync`], after which nothing can be appended any more; or [`JournalError::Poisoned`]
+    /// after a failure that could not be undone.
     pub fn append(&mut self, round: Round, body: &[u8]) -> Result<(), JournalError> {
         self.check_usable()?;
         if body.len() > MAX_ENTRY_BYTES {
@@ -133,7 +134,7 @@ impl Journal {
         if let Err(error) = self.file.sync_data() {
             // After a failed fsync the kernel may have dropped the pages: a second one would lie.
             self.poisoned = true;
-            return Err(DiskError::at(&self.path, error).into());
+            return Err(DiskError::sync(&self.path, error).into());
         }
         self.end += bytes.len() as u64;
         Ok(())
@@ -180,12 +181,19 @@ impl Journal {
         Ok(())
     }
 
+    /// Takes back what a failed write left. A disk that has become read-only takes nothing and lets nothing be cut off.
     fn undo(&mut self) {
         let undone = self
             .file
-            .set_len(self.end)
-            .and_then(|()| self.file.seek(SeekFrom::Start(self.end)))
-            .and_then(|_| self.file.sync_all());
+            .metadata()
+            .and_then(|metadata| {
+                if metadata.len() == self.end {
+                    return Ok(());
+                }
+                self.file.set_len(self.end)?;
+                self.file.sync_all()
+            })
+            .and_then(|()| self.file.seek(SeekFrom::Start(self.end)));
         self.poisoned = undone.is_err();
     }
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use fedshield_net::{AddressSource, Connection, KnownAddress, NetHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::NodeError;
+use super::early::held_up;
 use super::turn::Node;
+use super::{NodeError, doctor};
 use crate::control::api::{
-    AddressOrigin, ApiError, ConnectionView, Done, ErrorCode, Evaluation, ExportRequest,
-    ExportView, KnownAddressView, MemberView, Pause, Sample,
+    AddressOrigin, ApiError, ConnectionView, DoctorView, Done, ErrorCode, Evaluation,
+    ExportRequest, ExportView, KnownAddressView, MemberView, Pause, Sample,
 };
 use crate::control::{ControlCommand, Reply};
 use crate::durable::DiskError;
@@ -89,9 +90,13 @@ impl Node {
 
     async fn pause(&mut self, by: Option<String>, reply: Reply<Pause>) -> Result<(), NodeError> {
         let Some(host) = &mut self.host else {
-            answer(reply, Err(not_founded()));
+            answer(reply, Err(self.no_host()));
             return Ok(());
         };
+        if let Some(reason) = host.waits_for() {
+            answer(reply, Err(waits_for_room(reason)));
+            return Ok(());
+        }
         let paused = host.pause(by).await?;
         answer(reply, paused.map_err(|error| not_remembered(&error, "pause")));
         Ok(())
@@ -99,9 +104,13 @@ impl Node {
 
     async fn resume(&mut self, reply: Reply<Done>) -> Result<(), NodeError> {
         let Some(host) = &mut self.host else {
-            answer(reply, Err(not_founded()));
+            answer(reply, Err(self.no_host()));
             return Ok(());
         };
+        if let Some(reason) = host.waits_for() {
+            answer(reply, Err(waits_for_room(reason)));
+            return Ok(());
+        }
         let resumed = host.resume().await?.map(|()| Done {});
         answer(reply, resumed.map_err(|error| not_remembered(&error, "resume")));
         Ok(())
@@ -118,19 +127,33 @@ impl Node {
         members
     }
 
-    /// Reads the whole ledger or all reports: as long as a federation runs, they grow, and the loop must not wait.
     fn with_ledger<T: Send + 'static>(
         &self,
         reply: Reply<T>,
         work: impl FnOnce(&Ledger) -> Result<T, ApiError> + Send + 'static,
     ) {
-        let ledger = Arc::clone(&self.ledger);
-        tokio::task::spawn_blocking(move || answer(reply, work(&ledger)));
+        answer_ledger(&self.ledger, reply, work);
+    }
+
+    fn doctor(&self) -> DoctorView {
+        let (status, told) = (self.status.borrow().clone(), self.founding.announced());
+        doctor::checks(&self.home, self.identity.is_protected(), Some(&told), &status)
+    }
+
+    /// Why nothing that needs a running federation can be done.
+    fn no_host(&self) -> ApiError {
+        if self.founding.founded().is_none() {
+            return not_founded();
+        }
+        held_up(&self.status.borrow()).unwrap_or_else(|| {
+            ApiError::new(ErrorCode::WrongState, "the node is starting: it prepares model and data")
+                .with_hint("see `fedshield-cli status`, and try again when it has come up")
+        })
     }
 
     /// Trains an adapter alone and compares, at the lowest priority; ends when whoever asked has gone.
     fn evaluate(&self, mut reply: Reply<Evaluation>) {
-        let Some(host) = &self.host else { return answer(reply, Err(not_founded())) };
+        let Some(host) = &self.host else { return answer(reply, Err(self.no_host())) };
         let (pipeline, spare) = (host.pipeline(), self.spare.clone());
         tokio::spawn(async move {
             let work = spare.evaluate(move |cancel| evaluate(&pipeline, cancel));
@@ -149,7 +172,7 @@ impl Node {
         work: impl FnOnce(&Pipeline) -> Result<T, ApiError> + Send + 'static,
     ) {
         let Some(host) = &self.host else {
-            answer(reply, Err(not_founded()));
+            answer(reply, Err(self.no_host()));
             return;
         };
         let pipeline: Arc<Pipeline> = host.pipeline();
@@ -273,7 +296,24 @@ fn spawn<T: Send + 'static>(
     tokio::spawn(async move { answer(reply, work.await) });
 }
 
-fn answer<T>(reply: Reply<T>, result: Result<T, ApiError>) {
+/// Reads the whole ledger or all reports: as long as a federation runs, they grow, and the loop must not wait.
+pub(super) fn answer_ledger<T: Send + 'static>(
+    ledger: &Arc<Ledger>,
+    reply: Reply<T>,
+    work: impl FnOnce(&Ledger) -> Result<T, ApiError> + Send + 'static,
+) {
+    let ledger = Arc::clone(ledger);
+    tokio::task::spawn_blocking(move || answer(reply, work(&ledger)));
+}
+
+fn waits_for_room(reason: &str) -> ApiError {
+    let message = format!("the node waits until it can write again: {reason}");
+    ApiError::new(ErrorCode::DiskFull, message).with_hint(
+        "make room on that disk, or mount it for writing if it is read-only; then ask again",
+    )
+}
+
+pub(super) fn answer<T>(reply: Reply<T>, result: Result<T, ApiError>) {
     // Whoever asked may have gone.
     let _ = reply.send(result);
 }

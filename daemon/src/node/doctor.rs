@@ -1,57 +1,59 @@
-//! Pre-flight checks of a running node. What cannot be opened at all stops the node before this.
+//! The checks of a running node. What it waits for is among its conditions.
 
-use super::turn::Node;
-use crate::control::api::{Check, Condition, DoctorView, Severity, Verdict};
-use crate::founding::{are_only_here, left_out};
+use crate::control::api::{Check, Condition, DoctorView, NodeStatus, Severity, Verdict};
+use crate::founding::{Announced, are_only_here, left_out};
+use crate::home::Home;
 
 /// Free space below which a round may not find room.
 const LOW_DISK_BYTES: u64 = 1 << 30;
 
-impl Node {
-    pub(super) fn doctor(&self) -> DoctorView {
-        let status = self.status.borrow().clone();
-        let told = self.founding.announced();
+/// The checks of a node with `status`; without what others are `told` it does not listen yet.
+pub(super) fn checks(
+    home: &Home,
+    is_protected: bool,
+    told: Option<&Announced>,
+    status: &NodeStatus,
+) -> DoctorView {
+    let mut checks = vec![check(
+        "identity",
+        is_protected,
+        "sealed with a passphrase",
+        "the identity file is in clear",
+        "make a new home with `init --passphrase-file FILE` before real use",
+    )];
+    if let Some(told) = told {
         let addresses = &told.addresses;
-        let mut checks = vec![
-            check(
-                "identity",
-                self.identity.is_protected(),
-                "sealed with a passphrase",
-                "the identity file is in clear",
-                "make a new home with `init --passphrase-file FILE` before real use",
-            ),
-            check(
-                "addresses",
-                !are_only_here(addresses),
-                &format!("others are told {}", addresses.join(", ")),
-                "only this machine can reach this node",
-                "set `external_addresses` (or `listen`) to an address that other members can dial",
-            ),
-        ];
-        if let Some(left_out) = left_out(&told) {
+        checks.push(check(
+            "addresses",
+            !are_only_here(addresses),
+            &format!("others are told {}", addresses.join(", ")),
+            "only this machine can reach this node",
+            "set `external_addresses` (or `listen`) to an address that other members can dial",
+        ));
+        if let Some(left_out) = left_out(told) {
             let hint =
                 "the order is: the default route's interface, others, bridges and containers";
             checks.push(check("addresses-left-out", false, "", &left_out, hint));
         }
-        checks.push(match rustix::fs::statvfs(self.home.path()) {
-            Ok(disk) => {
-                let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-                check(
-                    "disk",
-                    free >= LOW_DISK_BYTES,
-                    &format!("{} MiB free", free >> 20),
-                    &format!("only {} MiB free", free >> 20),
-                    "a round keeps every member's ciphertext: free some space",
-                )
-            }
-            Err(error) => check("disk", false, "", &error.to_string(), "look at the home folder"),
-        });
-        checks.extend(status.conditions.iter().map(of_condition));
-        if let Some(error) = status.last_error {
-            checks.push(check("rounds", false, "", &error, "see the log for what led to it"));
-        }
-        DoctorView { checks }
     }
+    checks.push(match rustix::fs::statvfs(home.path()) {
+        Ok(disk) => {
+            let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+            check(
+                "disk",
+                free >= LOW_DISK_BYTES,
+                &format!("{} MiB free", free >> 20),
+                &format!("only {} MiB free", free >> 20),
+                "a round keeps every member's ciphertext: free some space",
+            )
+        }
+        Err(error) => check("disk", false, "", &error.to_string(), "look at the home folder"),
+    });
+    checks.extend(status.conditions.iter().map(of_condition));
+    if let Some(error) = &status.last_error {
+        checks.push(check("rounds", false, "", error, "see the log for what led to it"));
+    }
+    DoctorView { checks }
 }
 
 fn of_condition(condition: &Condition) -> Check {

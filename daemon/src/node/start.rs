@@ -1,4 +1,5 @@
-//! Opens everything that a node needs, in an order in which each failure is found before others notice.
+//! Brings a node up. What cannot be mended by waiting is looked at first; then the node can be talked to; then each part
+//! comes up when it can, see `opening`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,103 +8,141 @@ use fedshield_net::{Multiaddr, Net, NetConfig, NetEvent, NetHandle, SecretKey, T
 use fedshield_protocol::manifest::Member;
 use fedshield_train::{ComputeDevice, TrainError};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::NodeError;
 use super::address_port::AddressFile;
-use super::listening;
-use super::net_conditions;
+use super::early::{Early, note_start};
 use super::object_port::NetObjects;
-use super::peers::Peers;
-use super::ports::NetJoinPort;
-use super::turn::Node;
+use super::opening::Opening;
+use super::reload::Reload;
+use super::serving;
+use super::turn::{Node, beat};
+use super::{listening, net_conditions};
 use crate::conditions::Conditions;
 use crate::config::{Config, Loaded, TrainerKind};
-use crate::control::api::{Condition, NodeStatus, Severity};
-use crate::control::{ControlHost, ControlPort, ControlServer, control_channel};
+use crate::control::api::NodeStatus;
+use crate::control::{ControlHost, control_channel};
 use crate::descriptors;
-use crate::founding::{Founding, Interfaces, Local, announced};
+use crate::founding::{Interfaces, announced};
 use crate::home::Home;
 use crate::host::SpareTime;
-use crate::http::{HttpServer, Metrics};
 use crate::identity::{Identity, Passphrase, SecretStore};
-use crate::journal::{Entry, Journal};
 use crate::objects::Objects;
-use crate::pipeline::{CommandSettings, LearningSources, OpenedModel};
+use crate::pipeline::{CommandSettings, LearningSources};
 use crate::randomness::os_random;
 use crate::sealing_keys;
-use crate::store::{Ledger, Opened};
+use crate::service::{Heartbeat, notify_ready, tell_status};
 
-/// Starts a node up to the point where it can be talked to.
+/// Starts a node. `None` if it was stopped while it waited for something. `control` becomes the task that answers on the control
+/// socket.
+///
+/// # Errors
+/// What no time mends.
 pub(super) async fn start(
     home: &Home,
     loaded: Loaded,
     passphrase: Option<Passphrase>,
+    mut reload: Reload,
+    control: &mut Option<JoinHandle<()>>,
     stop: &CancellationToken,
-) -> Result<Node, NodeError> {
+) -> Result<Option<Node>, NodeError> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
     let config = loaded.config;
     // Before anything is opened.
     let budget = descriptors::budget();
+    let sources = sources(&config, home)?;
     let lock = home.lock()?;
     let identity = Arc::new(open_identity(home, passphrase)?);
-    let secrets = Arc::new(SecretStore::open(&home.secrets(), &identity)?);
-    let (journal, entries) = open_journal(home)?;
-    let (ledger, damaged) = open_ledger(home)?;
-    let objects = Arc::new(Objects::open(&home.objects())?);
-    let sources = sources(&config, home)?;
     use_threads(config.training.threads);
     let spare = SpareTime::new(config.training.threads)?;
-    let model = open_model(sources).await?;
-    let base_model = model.digest();
-    // Bound before the network: whoever sees that this node listens can talk to it, and waits a moment for the answer.
-    let control = bind_control(home, &config)?;
-    let (net, net_events) = listen(&config, home, &identity, &objects).await?;
-    let peers = Peers::open(home.peers(), config.peers.clone())?;
-    let local = Local {
-        member: own_entry(home, &config, &identity, &secrets, &net)?,
-        base_model,
-        trainer_command: config.training.trainer == TrainerKind::Command,
-    };
-    let join_port = Arc::new(NetJoinPort { net: net.clone(), peers: peers.clone() });
-    let founding = Founding::open(home, Arc::clone(&identity), local, join_port)?;
-    let (port, ControlHost { commands, status }) =
-        control_channel(first_status(&config, &identity, &net));
-    serve_control(control, port.clone(), stop);
-    let http = serve_http(&config, port, stop).await?;
-    status.send_modify(|status| status.http = http);
+    let mut early = Early::new(home, &identity);
+    let mut first = NodeStatus::starting(&config.name, identity.key());
+    early.show(&mut first);
+    let (port, ControlHost { mut commands, status }) = control_channel(first);
     let status = Arc::new(status);
-    Conditions::new(Arc::clone(&status)).show("files-damaged", damaged);
+    let conditions = Conditions::new(Arc::clone(&status));
+    *control = Some(serving::serve_control(home, &config, port.clone(), &conditions, stop)?);
+    tokio::spawn(tell_status(status.subscribe()));
+    // From here on it answers, whatever it waits for; a service manager that waits for more would end a node for the fault
+    // of a mount.
+    note_start(&conditions, "opens its files");
+    notify_ready();
+    serving::serve_http(&config, port, &conditions, &status, stop);
+    serving::watch_log(&conditions, stop);
+    let external = config.external_addresses.clone();
+    let opening = Opening {
+        home: home.clone(),
+        config,
+        identity: Arc::clone(&identity),
+        sources: sources.clone(),
+        conditions: conditions.clone(),
+        status: Arc::clone(&status),
+        ledger: Arc::clone(&early.ledger),
+    };
+    let opened = {
+        let mut opened = Box::pin(opening.open());
+        let (heartbeat, mut watched) = (Heartbeat::from_environment(), status.subscribe());
+        let mut beats = heartbeat.interval().map(tokio::time::interval);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(None),
+                opened = &mut opened => break opened?,
+                command = commands.recv() => {
+                    let Some(command) = command else {
+                        // On the way out everything that this loop listens to ends, in no order.
+                        if stop.is_cancelled() {
+                            return Ok(None);
+                        }
+                        return Err(NodeError::Gone("the control socket"));
+                    };
+                    let now = status.borrow().clone();
+                    early.command(command, &now, stop);
+                }
+                _ = watched.changed() => {
+                    let now = watched.borrow_and_update().clone();
+                    early.refuse_if_held_up(&now);
+                }
+                () = beat(&mut beats) => heartbeat.beat(),
+                () = reload.asked() => reload.reload(&conditions),
+            }
+        }
+    };
+    let (net, founding, peers) = (opened.net, opened.founding, opened.peers);
     tokio::spawn(net_conditions::watch(
-        Conditions::new(Arc::clone(&status)),
+        conditions.clone(),
         net.health(),
         founding.view(),
         budget,
         stop.clone(),
     ));
-    let (external, seen) = (config.external_addresses.clone(), Arc::clone(&status));
-    listening::follow(net.clone(), founding.clone(), external, seen, stop.clone());
+    listening::follow(net.clone(), founding.clone(), external, Arc::clone(&status), stop.clone());
     peers.follow(net.clone(), founding.clone(), Arc::clone(&status), stop.clone());
-    Ok(Node {
+    Ok(Some(Node {
         home: home.clone(),
         identity,
-        secrets,
-        journal: Some((journal, entries)),
-        ledger,
-        objects,
-        model: Some(model),
+        secrets: opened.secrets,
+        journal: Some(opened.journal),
+        ledger: opened.ledger,
+        objects: opened.objects,
+        sources,
+        model: Some(opened.model),
         net,
-        net_events,
+        net_events: opened.net_events,
         founding,
-        status,
         peers,
+        status,
+        conditions,
         commands,
+        held: early.into_held(),
         host: None,
         spare,
+        reload,
         _lock: lock,
-    })
+    }))
 }
 
 fn open_identity(home: &Home, given: Option<Passphrase>) -> Result<Identity, NodeError> {
@@ -114,39 +153,11 @@ fn open_identity(home: &Home, given: Option<Passphrase>) -> Result<Identity, Nod
     Ok(Identity::open(&home.identity(), passphrase.as_ref())?)
 }
 
-fn open_journal(home: &Home) -> Result<(Journal, Vec<Vec<u8>>), NodeError> {
-    let (journal, replay) = Journal::open(&home.journal())?;
-    if let Some(torn) = replay.torn {
-        tracing::warn!(
-            offset = torn.offset,
-            bytes = torn.length,
-            "the journal's torn end was cut off"
-        );
-    }
-    let entries = replay.entries.into_iter().map(|Entry { bytes, .. }| bytes).collect();
-    Ok((journal, entries))
-}
-
-/// The ledger, and what a person should know of damage that was found in it.
-fn open_ledger(home: &Home) -> Result<(Arc<Ledger>, Option<Condition>), NodeError> {
-    let Opened { ledger, repairs, remarks } = Ledger::open(home)?;
-    for remark in remarks {
-        tracing::warn!("{remark}");
-    }
-    let (torn, damaged): (Vec<_>, Vec<_>) = repairs.into_iter().partition(|repair| repair.torn);
-    for repair in torn {
-        tracing::warn!("{repair}: cut off");
-    }
-    let damaged: Vec<String> = damaged.iter().map(ToString::to_string).collect();
-    let condition = (!damaged.is_empty()).then(|| {
-        Condition::new("files-damaged", Severity::Warning, damaged.join("; ")).with_hint(
-            "records that are missing come from the other members by themselves; check the disk",
-        )
-    });
-    Ok((Arc::new(ledger), condition))
-}
-
-fn sources(config: &Config, home: &Home) -> Result<LearningSources, NodeError> {
+/// What the settings say about learning.
+///
+/// # Errors
+/// [`NodeError::Setting`]: a setting that has no default is missing.
+pub(super) fn sources(config: &Config, home: &Home) -> Result<LearningSources, NodeError> {
     let missing = |key, what: &str| NodeError::Setting {
         key,
         reason: format!("is not set: {what}, in config.toml or with a flag of `init`"),
@@ -200,18 +211,7 @@ fn use_threads(threads: usize) {
     }
 }
 
-async fn open_model(mut sources: LearningSources) -> Result<OpenedModel, NodeError> {
-    let work = tokio::task::spawn_blocking(move || {
-        sources.device = sources.device.resolve().map_err(device_error)?;
-        tracing::info!(device = sources.device.name(), "training device");
-        let model = OpenedModel::open(sources).map_err(NodeError::Model)?;
-        model.check_data().map_err(NodeError::Data)?;
-        Ok(model)
-    });
-    work.await.map_err(|_| NodeError::Gone("reading the model"))?
-}
-
-async fn listen(
+pub(super) async fn listen(
     config: &Config,
     home: &Home,
     identity: &Identity,
@@ -237,7 +237,7 @@ async fn listen(
     Ok(started.await?)
 }
 
-fn own_entry(
+pub(super) fn own_entry(
     home: &Home,
     config: &Config,
     identity: &Identity,
@@ -255,43 +255,4 @@ fn own_entry(
     let told = announced(&net.listen_addresses(), &config.external_addresses, &interfaces);
     let addresses = told.addresses;
     Ok(Member { name: config.name.clone(), identity_key: identity.key(), sealing_key, addresses })
-}
-
-fn first_status(config: &Config, identity: &Identity, net: &NetHandle) -> NodeStatus {
-    NodeStatus {
-        listen: net.listen_addresses().iter().map(ToString::to_string).collect(),
-        ..NodeStatus::starting(&config.name, identity.key())
-    }
-}
-
-fn bind_control(home: &Home, config: &Config) -> Result<ControlServer, NodeError> {
-    let path = config.control.socket.clone().unwrap_or_else(|| home.control_socket());
-    Ok(ControlServer::bind(&path)?)
-}
-
-fn serve_control(server: ControlServer, port: ControlPort, stop: &CancellationToken) {
-    let stop = stop.clone();
-    tokio::spawn(async move {
-        if let Err(error) = server.serve(port, stop).await {
-            tracing::error!(%error, "the control socket failed");
-        }
-    });
-}
-
-async fn serve_http(
-    config: &Config,
-    port: ControlPort,
-    stop: &CancellationToken,
-) -> Result<Option<String>, NodeError> {
-    let Some(address) = config.http.listen else { return Ok(None) };
-    let server = HttpServer::bind(address).await?;
-    let address = server.address();
-    let stop = stop.clone();
-    tokio::spawn(async move {
-        if let Err(error) = server.serve(port, Metrics::default(), stop).await {
-            tracing::error!(%error, "metrics and dashboard failed");
-        }
-    });
-    tracing::info!(%address, "dashboard");
-    Ok(Some(address.to_string()))
 }

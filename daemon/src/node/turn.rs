@@ -1,5 +1,6 @@
 //! The loop of a node: network, founding, rounds and operator, one thing at a time.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,19 +12,23 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::NodeError;
+use super::activation::{Activated, Activation};
+use super::early::end_start;
 use super::peers::Peers;
+use super::reload::Reload;
+use crate::conditions::Conditions;
 use crate::control::ControlCommand;
 use crate::control::api::{NodeState, NodeStatus};
 use crate::error_code::ErrorCode;
 use crate::founding::{Founding, FoundingError};
 use crate::home::{Home, HomeLock};
-use crate::host::{Host, HostParts, PauseFile, ProgressBoard, SpareTime, Wake};
+use crate::host::{DISK_FULL, Host, HostParts, PauseFile, SpareTime, Wake, no_room};
 use crate::identity::{Identity, SecretStore};
 use crate::journal::Journal;
 use crate::objects::Objects;
-use crate::pipeline::{OpenedModel, Pipeline, Terms};
+use crate::pipeline::{LearningSources, OpenedModel};
 use crate::randomness::nonce;
-use crate::service::{Heartbeat, notify_ready, notify_stopping};
+use crate::service::{Heartbeat, notify_stopping};
 use crate::store::Ledger;
 
 /// Everything that a running node holds.
@@ -35,6 +40,8 @@ pub(super) struct Node {
     pub(super) journal: Option<(Journal, Vec<Vec<u8>>)>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) objects: Arc<Objects>,
+    /// Where model and data are, should they have to be read again.
+    pub(super) sources: LearningSources,
     /// Until the manifest says how to use it.
     pub(super) model: Option<OpenedModel>,
     pub(super) net: NetHandle,
@@ -43,10 +50,14 @@ pub(super) struct Node {
     /// What the operator says of where members are.
     pub(super) peers: Peers,
     pub(super) status: Arc<watch::Sender<NodeStatus>>,
+    pub(super) conditions: Conditions,
     pub(super) commands: mpsc::Receiver<ControlCommand>,
+    /// Commands that came while the node was starting.
+    pub(super) held: Vec<ControlCommand>,
     pub(super) host: Option<Host>,
     /// Where measurements and evaluations run.
     pub(super) spare: SpareTime,
+    pub(super) reload: Reload,
     pub(super) _lock: HomeLock,
 }
 
@@ -60,6 +71,8 @@ enum Woken {
     Command(Option<ControlCommand>),
     Founded(Result<Option<SignedManifest>, FoundingError>),
     FoundingChanged,
+    Activated(Box<Result<Activated, NodeError>>),
+    Reload,
     Beat,
     Host(Wake),
 }
@@ -67,7 +80,6 @@ enum Woken {
 impl Node {
     /// Runs until `stop`, then leaves in good order.
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), NodeError> {
-        notify_ready();
         let result = self.turn_until(&stop).await;
         notify_stopping();
         stop.cancel();
@@ -76,9 +88,6 @@ impl Node {
             host.farewell().await;
         }
         self.net.shutdown().await;
-        if let Err(error) = &result {
-            tracing::error!(%error, "stopping");
-        }
         result
     }
 
@@ -93,7 +102,14 @@ impl Node {
         let heartbeat = Heartbeat::from_environment();
         let mut beats = heartbeat.interval().map(tokio::time::interval);
         let mut view = self.founding.view();
+        let mut activation = None;
         self.show_founding();
+        if self.founding.founded().is_none() {
+            end_start(&self.conditions);
+        }
+        for command in std::mem::take(&mut self.held) {
+            self.command(command, stop).await?;
+        }
         loop {
             let woken = tokio::select! {
                 () = stop.cancelled() => Woken::Stop,
@@ -101,6 +117,8 @@ impl Node {
                 command = self.commands.recv() => Woken::Command(command),
                 result = &mut waiting, if !founded => Woken::Founded(result),
                 _ = view.changed() => Woken::FoundingChanged,
+                activated = ended(&mut activation) => Woken::Activated(Box::new(activated)),
+                () = self.reload.asked() => Woken::Reload,
                 () = beat(&mut beats) => Woken::Beat,
                 wake = wake(&mut self.host) => Woken::Host(wake),
             };
@@ -116,20 +134,29 @@ impl Node {
                     match result {
                         Ok(signed) => {
                             founded = true;
-                            if let Some(signed) = signed {
-                                self.activate(signed).await?;
-                            }
+                            self.conditions.clear(DISK_FULL);
+                            activation =
+                                signed.map(|signed| Box::pin(self.activation(signed).run()));
                         }
-                        Err(error) if error.code() == ErrorCode::DiskFull => {
-                            return Err(error.into());
-                        }
-                        // A refusal is for the operator to mend; the node stays and can join another federation.
                         Err(error) => {
-                            tracing::error!(%error, "founding");
+                            if error.code() == ErrorCode::DiskFull {
+                                self.conditions.set(no_room(&error.to_string()));
+                            } else {
+                                // For the operator to mend; the node stays and can join another federation.
+                                self.conditions.clear(DISK_FULL);
+                                tracing::error!(%error, "founding");
+                            }
                             waiting = Box::pin(wait(FOUNDING_PAUSE));
                         }
                     }
                 }
+                Woken::Activated(activated) => {
+                    activation = None;
+                    self.boot((*activated)?).await?;
+                    end_start(&self.conditions);
+                }
+                // Whoever keeps the data up to date is asked here as well.
+                Woken::Reload => self.reload.reload(&self.conditions),
                 Woken::FoundingChanged => self.show_founding(),
                 Woken::Beat => heartbeat.beat(),
                 Woken::Host(wake) => {
@@ -156,27 +183,28 @@ impl Node {
         }
     }
 
-    /// The federation is founded: from here on the protocol machine decides.
-    async fn activate(&mut self, signed: SignedManifest) -> Result<(), NodeError> {
+    /// The federation is founded: model and data are made ready for it.
+    fn activation(&mut self, signed: SignedManifest) -> Activation {
+        Activation {
+            signed,
+            home: self.home.clone(),
+            identity: Arc::clone(&self.identity),
+            sources: self.sources.clone(),
+            model: self.model.take(),
+            objects: Arc::clone(&self.objects),
+            secrets: Arc::clone(&self.secrets),
+            status: Arc::clone(&self.status),
+            conditions: self.conditions.clone(),
+        }
+    }
+
+    /// From here on the protocol machine decides.
+    async fn boot(&mut self, activated: Activated) -> Result<(), NodeError> {
+        let Activated { signed, pipeline, progress } = activated;
         let valid = ValidManifest::founded(signed.clone())?;
         let config = MachineConfig::new(signed, self.identity.signing_key().clone())?;
-        let Some(me) = valid.member_by_key(&self.identity.key()) else {
-            return Err(NodeError::Gone("this node's membership"));
-        };
-        let terms = Terms::new(&valid, me)?;
-        let (Some(model), Some((journal, entries))) = (self.model.take(), self.journal.take())
-        else {
-            return Err(NodeError::Gone("the base model"));
-        };
-        let progress = Arc::new(ProgressBoard::new(Arc::clone(&self.status)));
-        let pipeline = {
-            let (objects, secrets) = (Arc::clone(&self.objects), Arc::clone(&self.secrets));
-            let (folder, observer) = (self.home.training(), Arc::clone(&progress));
-            let work = tokio::task::spawn_blocking(move || {
-                let learning = Arc::new(model.prepare(&terms)?);
-                Pipeline::open(terms, learning, objects, secrets, folder, observer)
-            });
-            Arc::new(work.await.map_err(|_| NodeError::Gone("opening the model"))??)
+        let Some((journal, entries)) = self.journal.take() else {
+            return Err(NodeError::Gone("the journal"));
         };
         let members = &valid.manifest().members;
         let addresses = members
@@ -198,6 +226,8 @@ impl Node {
             pipeline,
             progress,
             status: Arc::clone(&self.status),
+            conditions: self.conditions.clone(),
+            home: self.home.path().to_path_buf(),
             spare: self.spare.clone(),
             pause: PauseFile::new(self.home.pause()),
             nonce: nonce().map_err(NodeError::Randomness)?,
@@ -238,7 +268,17 @@ async fn wake(host: &mut Option<Host>) -> Wake {
     }
 }
 
-async fn beat(beats: &mut Option<tokio::time::Interval>) {
+/// The result of the activation under way; never while there is none.
+async fn ended(
+    activation: &mut Option<Pin<Box<impl Future<Output = Result<Activated, NodeError>>>>>,
+) -> Result<Activated, NodeError> {
+    match activation {
+        Some(activation) => activation.await,
+        None => std::future::pending().await,
+    }
+}
+
+pub(super) async fn beat(beats: &mut Option<tokio::time::Interval>) {
     match beats {
         Some(beats) => {
             beats.tick().await;

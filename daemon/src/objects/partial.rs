@@ -72,8 +72,12 @@ impl PartialFile {
         }
         self.file
             .set_len(self.list.object.length)
-            .and_then(|()| self.file.sync_all())
             .map_err(|error| DiskError::at(&self.path, error))?;
+        if let Err(error) = self.file.sync_all() {
+            // What the system still shows of it may not be on the disk: the next fetch begins anew.
+            let _ = std::fs::remove_file(&self.path);
+            return Err(DiskError::at(&self.path, error).into());
+        }
         self.objects.inner.publish(&self.path, &self.list)
     }
 }

@@ -127,7 +127,9 @@ impl PipelineError {
             Self::Disk(error) => error.code(),
             Self::Objects(error) => error.code(),
             Self::Secrets(error) => error.code(),
-            Self::File { source, .. } | Self::Encryption(fedshield_he::Error::Io(source))
+            Self::File { source, .. }
+            | Self::Train(fedshield_train::TrainError::Io { source, .. })
+            | Self::Encryption(fedshield_he::Error::Io(source))
                 if DiskError::is_full(source) =>
             {
                 ErrorCode::DiskFull

@@ -1,9 +1,11 @@
 //! Running as a service: logs, signals, systemd.
 
+mod log_writer;
 mod logging;
 mod notify;
 mod signals;
 
-pub use logging::{LogError, init_logging};
-pub use notify::{Heartbeat, notify_ready, notify_status, notify_stopping};
-pub use signals::stop_on_signals;
+pub use log_writer::{last_words, lost_log_lines};
+pub use logging::{LogControl, LogError, check_level, init_logging};
+pub use notify::{Heartbeat, notify_ready, notify_status, notify_stopping, tell_status};
+pub use signals::{Signals, listen_to_signals};

@@ -1,23 +1,66 @@
 //! Telling systemd how it goes (Type=notify, WatchdogSec). Without systemd nothing happens.
 
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Tells systemd that the daemon listens and has its state back.
+use crate::control::api::{NodeStatus, Severity, word};
+
+/// Tells systemd that the daemon runs and answers on its control socket. It may still wait for something; that is what
+/// [`tell_status`] says and `/readyz` is for.
 pub fn notify_ready() {
-    send(&[NotifyState::Ready]);
+    tell(|message| message.ready = true);
 }
 
 /// One line for `systemctl status`.
 pub fn notify_status(line: &str) {
-    send(&[NotifyState::Status(line)]);
+    tell(|message| message.status = Some(line.to_owned()));
 }
 
-/// Tells systemd that the daemon is stopping on purpose.
+/// Tells systemd that the daemon is stopping on purpose; waits a moment at most until it has been told.
 pub fn notify_stopping() {
-    send(&[NotifyState::Stopping]);
+    tell(|message| message.stopping = true);
+    if let Some(Some(mailbox)) = MAILBOX.get() {
+        mailbox.wait_until_sent(STOPPING_LIMIT);
+    }
+}
+
+/// Keeps `systemctl status` up to date: what the node waits for or what is wrong, the worst first, or what it does. Ends
+/// with the node.
+pub async fn tell_status(mut status: watch::Receiver<NodeStatus>) {
+    if std::env::var_os("NOTIFY_SOCKET").is_none() {
+        return;
+    }
+    let mut told = String::new();
+    loop {
+        let line = status_line(&status.borrow_and_update());
+        if line != told {
+            notify_status(&line);
+            told = line;
+        }
+        if status.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn status_line(status: &NodeStatus) -> String {
+    let worst = status
+        .conditions
+        .iter()
+        .rev()
+        .filter(|condition| condition.severity > Severity::Notice)
+        .max_by_key(|condition| condition.severity);
+    // A line end would begin another field of the message.
+    let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match (worst, &status.machine) {
+        (Some(condition), _) => one_line(&condition.message),
+        (None, Some(machine)) => format!("round {}, {}", machine.round, word(&machine.phase)),
+        (None, None) => word(&status.state),
+    }
 }
 
 /// The watchdog's pulse. The host calls [`Self::beat`] from its loop; a loop that hangs is restarted by systemd.
@@ -43,7 +86,7 @@ impl Heartbeat {
     /// The loop is alive.
     pub fn beat(&self) {
         if self.interval.is_some() {
-            send(&[NotifyState::Watchdog]);
+            tell(|message| message.watchdog = true);
         }
     }
 
@@ -59,8 +102,108 @@ impl Heartbeat {
     }
 }
 
-fn send(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(%error, "systemd was not told");
+/// How long the way out waits for a service manager that does not listen.
+const STOPPING_LIMIT: Duration = Duration::from_secs(1);
+
+/// `None` without a service manager.
+static MAILBOX: OnceLock<Option<&'static Mailbox>> = OnceLock::new();
+
+/// Leaves word for the service manager. Whoever calls never waits: should the other end take nothing, the newest word of
+/// each kind is kept for it.
+fn tell(change: impl FnOnce(&mut Message)) {
+    let mailbox = MAILBOX.get_or_init(|| {
+        std::env::var_os("NOTIFY_SOCKET")?;
+        let mailbox: &'static Mailbox = Box::leak(Box::default());
+        let send = || mailbox.deliver();
+        // Never joined: it may be stuck for good.
+        std::thread::Builder::new().name("notify".into()).spawn(send).ok().map(|_| mailbox)
+    });
+    if let Some(mailbox) = mailbox {
+        change(&mut mailbox.lock().message);
+        mailbox.changed.notify_all();
+    }
+}
+
+/// What the service manager has not been told yet.
+#[derive(Debug, Default, PartialEq)]
+struct Message {
+    ready: bool,
+    status: Option<String>,
+    stopping: bool,
+    watchdog: bool,
+}
+
+#[derive(Default)]
+struct Contents {
+    message: Message,
+    /// One is on its way.
+    sending: bool,
+}
+
+#[derive(Default)]
+struct Mailbox {
+    contents: Mutex<Contents>,
+    changed: Condvar,
+}
+
+impl Mailbox {
+    fn lock(&self) -> MutexGuard<'_, Contents> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn deliver(&self) {
+        loop {
+            let mut contents = self.lock();
+            contents.sending = false;
+            self.changed.notify_all();
+            let idle = |contents: &mut Contents| contents.message == Message::default();
+            let waited = self.changed.wait_while(contents, idle);
+            let mut contents = waited.unwrap_or_else(PoisonError::into_inner);
+            let message = std::mem::take(&mut contents.message);
+            contents.sending = true;
+            drop(contents);
+            message.send();
+        }
+    }
+
+    fn wait_until_sent(&self, limit: Duration) {
+        let unsent =
+            |contents: &mut Contents| contents.sending || contents.message != Message::default();
+        drop(self.changed.wait_timeout_while(self.lock(), limit, unsent));
+    }
+}
+
+impl Message {
+    fn send(&self) {
+        let mut state = Vec::new();
+        state.extend(self.ready.then_some(NotifyState::Ready));
+        state.extend(self.status.as_deref().map(NotifyState::Status));
+        state.extend(self.stopping.then_some(NotifyState::Stopping));
+        state.extend(self.watchdog.then_some(NotifyState::Watchdog));
+        if let Err(error) = sd_notify::notify(&state) {
+            tracing::debug!(%error, "systemd was not told");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fedshield_protocol::ids::IdentityKey;
+
+    use super::*;
+    use crate::control::api::Condition;
+
+    #[test]
+    fn systemd_is_told_the_worst_of_what_holds_on_one_line() {
+        let mut status = NodeStatus::starting("a", IdentityKey([1; 32]));
+        assert_eq!(status_line(&status), "idle");
+        for (name, severity, message) in [
+            ("a", Severity::Notice, "good to know"),
+            ("b", Severity::Blocking, "the model is\nmissing"),
+            ("c", Severity::Warning, "the dashboard has no address"),
+        ] {
+            status.conditions.push(Condition::new(name, severity, message));
+        }
+        assert_eq!(status_line(&status), "the model is missing");
     }
 }

@@ -1,29 +1,41 @@
-//! SIGTERM and SIGINT ask for an orderly stop.
+//! SIGTERM and SIGINT ask for an orderly stop, SIGHUP to read again what can be read again.
 
 use std::io;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::error_code::ErrorCode;
 
-/// A token that is cancelled at the first SIGTERM, SIGINT or SIGHUP. What runs then finishes what must not be torn and
-/// returns; a second signal ends the process at once.
+/// What signals ask of this process.
+#[derive(Debug)]
+pub struct Signals {
+    /// Cancelled at the first SIGTERM or SIGINT. What runs then finishes what must not be torn and returns; a second one
+    /// ends the process at once.
+    pub stop: CancellationToken,
+    /// One message for each SIGHUP; several that come together are one.
+    pub reload: mpsc::Receiver<()>,
+}
+
+/// Listens to signals. Those that this process was told to ignore when it was started (SIGHUP under `nohup`, SIGINT
+/// behind a shell's `&`) stay ignored; SIGTERM is always heard.
 ///
 /// # Errors
 /// If the system refuses the handlers.
-pub fn stop_on_signals() -> io::Result<CancellationToken> {
+pub fn listen_to_signals() -> io::Result<Signals> {
+    let ignored = Ignored::by_this_process();
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
+    let mut interrupt = ignored.unless(SignalKind::interrupt())?;
+    let mut hangup = ignored.unless(SignalKind::hangup())?;
+    let (hung_up, reload) = mpsc::channel(1);
     let stop = CancellationToken::new();
     let token = stop.clone();
     tokio::spawn(async move {
         let mut next = async || {
             tokio::select! {
                 _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
-                _ = hangup.recv() => "SIGHUP",
+                () = heard(&mut interrupt) => "SIGINT",
             }
         };
         let name = next().await;
@@ -34,5 +46,65 @@ pub fn stop_on_signals() -> io::Result<CancellationToken> {
         tracing::warn!(signal = name, "ended at once");
         std::process::exit(i32::from(ErrorCode::Interrupted.exit_code()));
     });
-    Ok(stop)
+    tokio::spawn(async move {
+        loop {
+            heard(&mut hangup).await;
+            // Full: the node will look anyway.
+            let _ = hung_up.try_send(());
+        }
+    });
+    Ok(Signals { stop, reload })
+}
+
+/// For ever if the signal is ignored.
+async fn heard(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// The signals that are ignored, one bit each, the first in the lowest.
+struct Ignored(u64);
+
+impl Ignored {
+    /// As Linux tells. Must be asked before a handler is set, because that ends it.
+    fn by_this_process() -> Self {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        Self::of_status(&status)
+    }
+
+    fn of_status(status: &str) -> Self {
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        Self(mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0))
+    }
+
+    fn has(&self, kind: SignalKind) -> bool {
+        u32::try_from(kind.as_raw_value() - 1)
+            .ok()
+            .and_then(|bit| self.0.checked_shr(bit))
+            .is_some_and(|mask| mask & 1 == 1)
+    }
+
+    fn unless(&self, kind: SignalKind) -> io::Result<Option<Signal>> {
+        if self.has(kind) { Ok(None) } else { signal(kind).map(Some) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nohup_ignores_is_seen() {
+        let under =
+            |mask: &str| Ignored::of_status(&format!("Name:\tx\nSigIgn:\t{mask}\nSigCgt:\tffff\n"));
+        let nohup = under("0000000000001001");
+        assert!(nohup.has(SignalKind::hangup()) && !nohup.has(SignalKind::interrupt()));
+        assert!(under("0000000000001002").has(SignalKind::interrupt()));
+        let none = Ignored::of_status("Name:\tx\n");
+        assert!(!none.has(SignalKind::hangup()) && !none.has(SignalKind::terminate()));
+    }
 }

@@ -183,7 +183,10 @@ mod tests {
                     ..DataConfig::default()
                 },
                 training,
-                http: HttpConfig { listen: Some(([127, 0, 0, 1], 0).into()), allow_remote: false },
+                http: HttpConfig {
+                    listen: Some(([127, 0, 0, 1], 0).into()),
+                    ..HttpConfig::default()
+                },
                 ..Config::default()
             },
             protection: Protection::None,

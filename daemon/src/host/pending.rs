@@ -1,0 +1,168 @@
+//! What is still to be executed, in order. A write that finds no room stays at the front and is made again when there is
+//! some; nothing that comes after it happens before it, and the machine hears of nothing meanwhile.
+
+use std::collections::VecDeque;
+
+use fedshield_protocol::effect::Effect;
+use fedshield_protocol::event::Event;
+use fedshield_protocol::ids::Round;
+use fedshield_protocol::object::ObjectRef;
+
+use super::{Host, HostError};
+use crate::control::api::RoundReport;
+use crate::error_code::ErrorCode;
+
+/// One thing to do.
+pub(super) enum Step {
+    /// What the machine asked for.
+    Effect(Effect),
+    /// A record is in the ledger; what this node saw of its round is not yet.
+    Ended(Box<Ended>),
+}
+
+/// The end of a round as this node saw it.
+pub(super) struct Ended {
+    /// Which round.
+    pub(super) round: Round,
+    /// The federation's adapter after it.
+    pub(super) adapter: Option<ObjectRef>,
+    /// For people.
+    pub(super) report: RoundReport,
+}
+
+/// Steps and events that wait, the oldest first.
+#[derive(Default)]
+pub(super) struct Pending {
+    pub(super) steps: VecDeque<Step>,
+    /// What happened and the machine has not heard yet.
+    events: VecDeque<Event>,
+    /// Messages that came while nothing could be written. Others repeat what matters, as after a restart.
+    unheard: u64,
+}
+
+impl Pending {
+    /// Keeps an event until the machine may hear it. With `stalled`, which may last for days, only what cannot be
+    /// learnt again is kept: the last word on each member, objects, jobs.
+    pub(super) fn push(&mut self, event: Event, stalled: bool) {
+        if stalled {
+            match event {
+                Event::Message { .. } => {
+                    self.unheard += 1;
+                    return;
+                }
+                Event::PeerUp(member) | Event::PeerDown(member) => {
+                    self.events.retain(|old| {
+                        !matches!(old, Event::PeerUp(of) | Event::PeerDown(of) if *of == member)
+                    });
+                }
+                Event::ObjectReady(_) | Event::ObjectFailed(_) => {
+                    self.events.retain(|old| *old != event);
+                }
+                _ => {}
+            }
+        }
+        self.events.push_back(event);
+    }
+
+    fn next_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// How many messages went unheard since the last call.
+    pub(super) fn take_unheard(&mut self) -> u64 {
+        std::mem::take(&mut self.unheard)
+    }
+}
+
+impl Host {
+    /// Executes what is due and lets the machine go on, until nothing is left or a write finds no room.
+    pub(super) async fn advance(&mut self) -> Result<(), HostError> {
+        while self.execute_pending().await? {
+            let next = self.followed.pop().or_else(|| self.pending.next_event());
+            let Some(event) = next else { return Ok(()) };
+            let effects = self.machine.handle(self.clock.now(), event);
+            self.pending.steps.extend(effects.into_iter().map(Step::Effect));
+        }
+        Ok(())
+    }
+
+    /// False if a write found no room: it is at the front again.
+    async fn execute_pending(&mut self) -> Result<bool, HostError> {
+        while let Some(step) = self.pending.steps.pop_front() {
+            match step {
+                Step::Effect(effect) if !writes(&effect) => self.act(effect).await,
+                step => match tokio::task::block_in_place(|| self.write(&step)) {
+                    Ok(Some(next)) => self.pending.steps.push_front(next),
+                    Ok(None) => {}
+                    Err(error) if error.code() == ErrorCode::DiskFull => {
+                        self.pending.steps.push_front(step);
+                        self.room.stall(&error.to_string());
+                        return Ok(false);
+                    }
+                    Err(error) => return Err(error),
+                },
+            }
+        }
+        Ok(true)
+    }
+
+    /// Tries again what found no room.
+    pub(super) async fn go_on(&mut self) -> Result<(), HostError> {
+        self.room.resume();
+        self.advance().await?;
+        if !self.room.is_stalled() {
+            let unheard = self.pending.take_unheard();
+            tracing::info!(unheard, "there is room again: the node goes on where it was");
+            self.room.show();
+        }
+        Ok(())
+    }
+}
+
+/// Whether an effect puts something on the disk that later ones rely on.
+const fn writes(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::Persist(_) | Effect::Append(_) | Effect::Truncate { .. } | Effect::Ban { .. }
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use fedshield_protocol::ids::MemberIndex;
+
+    use super::*;
+
+    fn all(pending: &mut Pending) -> Vec<Event> {
+        std::iter::from_fn(|| pending.next_event()).collect()
+    }
+
+    #[test]
+    fn what_waits_for_room_takes_no_memory_however_long_it_lasts() {
+        let mut pending = Pending::default();
+        let (a, b) = (MemberIndex(1), MemberIndex(2));
+        pending.push(Event::PeerUp(b), false);
+        for _ in 0..1000 {
+            pending.push(Event::Message { from: a, bytes: vec![0; 1000] }, true);
+            pending.push(Event::PeerDown(a), true);
+            pending.push(Event::PeerUp(a), true);
+            pending.push(Event::PeerDown(b), true);
+        }
+        assert_eq!(all(&mut pending), [Event::PeerUp(a), Event::PeerDown(b)]);
+        assert_eq!((pending.take_unheard(), pending.take_unheard()), (1000, 0));
+    }
+
+    #[test]
+    fn with_room_the_machine_hears_everything_in_order() {
+        let mut pending = Pending::default();
+        let events = [
+            Event::PeerUp(MemberIndex(1)),
+            Event::Message { from: MemberIndex(1), bytes: vec![1] },
+            Event::PeerDown(MemberIndex(1)),
+        ];
+        for event in events.clone() {
+            pending.push(event, false);
+        }
+        assert_eq!(all(&mut pending), events);
+    }
+}

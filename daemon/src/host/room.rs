@@ -1,0 +1,195 @@
+//! Waiting for room: what could not be written because the disk is full, over its quota or read-only is tried again until
+//! it succeeds, and people are told meanwhile.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use fedshield_protocol::job::JobId;
+
+use crate::conditions::Conditions;
+use crate::control::api::{Condition, Severity};
+
+/// The condition's name.
+pub(crate) const DISK_FULL: &str = "disk-full";
+/// Between two attempts to write what everything else waits for, and between two looks at the disk.
+const PAUSE: Duration = Duration::from_secs(2);
+/// The longest pause between two attempts of a job, which may compute for long before it writes.
+const JOB_PAUSE_MAX: Duration = Duration::from_secs(120);
+/// So much more free space is worth an attempt before the pause is over.
+const WORTH_TRYING_BYTES: u64 = 1 << 20;
+/// A fetch that found no room is forgotten if none has failed for this long.
+const FETCH_MEMORY: Duration = Duration::from_secs(60);
+
+/// What waits for room.
+pub(super) struct Room {
+    conditions: Conditions,
+    home: PathBuf,
+    /// What was last said by the disk.
+    reason: String,
+    /// A write that everything waits for failed; it is tried again then.
+    stalled: Option<Instant>,
+    /// Jobs that found no room.
+    jobs: BTreeSet<JobId>,
+    /// Those of them that are being tried again.
+    trying: BTreeSet<JobId>,
+    look_at: Instant,
+    jobs_at: Instant,
+    job_pause: Duration,
+    /// Free bytes when the last job failed.
+    free: u64,
+    fetch_failed: Option<Instant>,
+}
+
+impl Room {
+    pub(super) fn new(conditions: Conditions, home: PathBuf) -> Self {
+        Self {
+            conditions,
+            home,
+            reason: String::new(),
+            stalled: None,
+            jobs: BTreeSet::new(),
+            trying: BTreeSet::new(),
+            look_at: Instant::now(),
+            jobs_at: Instant::now(),
+            job_pause: PAUSE,
+            free: 0,
+            fetch_failed: None,
+        }
+    }
+
+    /// Nothing goes on before this is written.
+    pub(super) fn stall(&mut self, reason: &str) {
+        self.stalled = Some(Instant::now() + PAUSE);
+        self.failed(reason);
+    }
+
+    /// The write that everything waits for is made again now.
+    pub(super) fn resume(&mut self) {
+        self.stalled = None;
+    }
+
+    pub(super) const fn is_stalled(&self) -> bool {
+        self.stalled.is_some()
+    }
+
+    /// Why nothing goes on, for people.
+    pub(super) fn stalled_by(&self) -> Option<&str> {
+        self.stalled.map(|_| self.reason.as_str())
+    }
+
+    /// A job found no room.
+    pub(super) fn job_failed(&mut self, id: JobId, reason: &str) {
+        self.trying.remove(&id);
+        self.jobs.insert(id);
+        self.free = self.free_bytes();
+        self.jobs_at = Instant::now() + self.job_pause;
+        self.job_pause = (self.job_pause * 2).min(JOB_PAUSE_MAX);
+        self.failed(reason);
+    }
+
+    /// A job has written what it had to, or is not wanted any more.
+    pub(super) fn job_ended(&mut self, id: JobId) {
+        if self.trying.remove(&id) | self.jobs.remove(&id) {
+            self.job_pause = PAUSE;
+            self.show();
+        }
+    }
+
+    /// An object could not be fetched for want of room; the machine asks for it again.
+    pub(super) fn fetch_failed(&mut self, reason: &str) {
+        self.fetch_failed = Some(Instant::now());
+        self.failed(reason);
+    }
+
+    /// An object was fetched: there is room for those.
+    pub(super) fn fetched(&mut self) {
+        if self.fetch_failed.take().is_some() {
+            self.show();
+        }
+    }
+
+    /// When to look next; `None` while there is room.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        let waits = !self.jobs.is_empty() || self.fetch_failed.is_some();
+        self.stalled.or_else(|| waits.then_some(self.look_at))
+    }
+
+    /// The jobs that are worth another attempt now.
+    pub(super) fn look(&mut self) -> Vec<JobId> {
+        self.look_at = Instant::now() + PAUSE;
+        if self.fetch_failed.is_some_and(|at| at.elapsed() >= FETCH_MEMORY) {
+            self.fetched();
+        }
+        let more = self.free_bytes() > self.free.saturating_add(WORTH_TRYING_BYTES);
+        if !more && Instant::now() < self.jobs_at {
+            return Vec::new();
+        }
+        let again = std::mem::take(&mut self.jobs);
+        self.trying.extend(&again);
+        again.into_iter().collect()
+    }
+
+    /// Takes back what was said once nothing waits for room any more.
+    pub(super) fn show(&self) {
+        let waits = self.stalled.is_some() || self.fetch_failed.is_some();
+        if !waits && self.jobs.is_empty() && self.trying.is_empty() {
+            self.conditions.clear(DISK_FULL);
+        }
+    }
+
+    fn failed(&mut self, reason: &str) {
+        reason.clone_into(&mut self.reason);
+        self.look_at = Instant::now() + PAUSE;
+        self.conditions.set(no_room(reason));
+    }
+
+    fn free_bytes(&self) -> u64 {
+        rustix::fs::statvfs(&self.home)
+            .map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+}
+
+/// What people are told while something waits for room.
+pub(crate) fn no_room(reason: &str) -> Condition {
+    let message = format!("{reason}; the node waits and goes on by itself when it can write again");
+    Condition::new(DISK_FULL, Severity::Blocking, message)
+        .with_hint("make room on that disk, or mount it for writing if it is read-only")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use fedshield_protocol::ids::IdentityKey;
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::control::api::NodeStatus;
+
+    fn room() -> (Room, watch::Receiver<NodeStatus>) {
+        let (sender, receiver) = watch::channel(NodeStatus::starting("a", IdentityKey([1; 32])));
+        (Room::new(Conditions::new(Arc::new(sender)), "/".into()), receiver)
+    }
+
+    #[test]
+    fn it_is_said_until_everything_that_waited_has_been_written() {
+        let (mut room, status) = room();
+        let said = || status.borrow().conditions.iter().any(|it| it.name == DISK_FULL);
+        assert!(room.next_look().is_none());
+        room.stall("no space left on the disk that holds /x");
+        room.job_failed(JobId(3), "no space left on the disk that holds /y");
+        assert!(said() && room.next_look().is_some());
+        assert!(status.borrow().conditions[0].message.contains("/y"));
+        room.resume();
+        room.show();
+        assert!(said(), "a job still waits");
+        room.jobs_at = Instant::now();
+        assert_eq!(room.look(), [JobId(3)]);
+        assert!(said(), "whether there is room is known when it has ended");
+        room.job_ended(JobId(4));
+        assert!(said(), "that was another job");
+        room.job_ended(JobId(3));
+        assert!(!said() && room.next_look().is_none());
+    }
+}

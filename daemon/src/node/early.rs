@@ -1,0 +1,171 @@
+//! What a node answers while it starts: at once what is known already, later what only needs a moment, and a refusal that
+//! says what is waited for if the start does not get on.
+
+use std::sync::{Arc, OnceLock};
+
+use fedshield_protocol::limits::MAX_MANIFEST_BYTES;
+use fedshield_protocol::manifest::{SignedManifest, ValidManifest};
+use tokio_util::sync::CancellationToken;
+
+use super::commands::{answer, answer_ledger};
+use super::doctor;
+use crate::conditions::Conditions;
+use crate::control::api::{ApiError, Done, ErrorCode, NodeStatus, Severity};
+use crate::control::{COMMAND_QUEUE, ControlCommand as Command, Reply};
+use crate::durable;
+use crate::founding::FoundingView;
+use crate::home::Home;
+use crate::identity::Identity;
+use crate::store::Ledger;
+
+/// What is known before everything is open.
+pub(super) struct Early {
+    home: Home,
+    identity: Arc<Identity>,
+    view: Option<FoundingView>,
+    /// Once it is open.
+    pub(super) ledger: Arc<OnceLock<Arc<Ledger>>>,
+    /// Commands that wait until the node is complete, in their order.
+    held: Vec<Command>,
+}
+
+impl Early {
+    pub(super) fn new(home: &Home, identity: &Arc<Identity>) -> Self {
+        Self {
+            home: home.clone(),
+            identity: Arc::clone(identity),
+            view: founded(home).map(FoundingView::founded),
+            ledger: Arc::default(),
+            held: Vec::new(),
+        }
+    }
+
+    /// Shows the federation that this node is in, though it does not take part yet.
+    pub(super) fn show(&self, status: &mut NodeStatus) {
+        if let Some(view) = &self.view {
+            status.state = view.state;
+            status.federation = view.summary(&self.identity.key());
+        }
+    }
+
+    /// Answers what can be answered, and keeps the rest unless the start is held up.
+    pub(super) fn command(
+        &mut self,
+        command: Command,
+        status: &NodeStatus,
+        stop: &CancellationToken,
+    ) {
+        match command {
+            Command::Stop(reply) => {
+                answer(reply, Ok(Done {}));
+                stop.cancel();
+            }
+            Command::Doctor(reply) => {
+                let is_protected = self.identity.is_protected();
+                answer(reply, Ok(doctor::checks(&self.home, is_protected, None, status)));
+            }
+            command => {
+                if let Some(command) = self.known(command) {
+                    self.held.push(command);
+                    self.refuse_if_held_up(status);
+                }
+            }
+        }
+    }
+
+    /// Answers from what is here; gives the command back if that is not enough.
+    fn known(&self, command: Command) -> Option<Command> {
+        let key = self.identity.key();
+        match (command, &self.view, self.ledger.get()) {
+            (Command::Members(reply), Some(view), _) => answer(reply, Ok(view.members(&key))),
+            (Command::Federation(reply), Some(view), _) => {
+                answer(reply, view.federation(&key).map_err(ApiError::from));
+            }
+            (Command::Rounds(reply), _, Some(ledger)) => {
+                answer_ledger(ledger, reply, |ledger| Ok(ledger.reports()?));
+            }
+            (Command::Ledger(reply), _, Some(ledger)) => {
+                answer_ledger(ledger, reply, |ledger| Ok(ledger.bytes()?));
+            }
+            (command, ..) => return Some(command),
+        }
+        None
+    }
+
+    /// To be called when the conditions have changed: whoever waits for a start that is held up is told so.
+    pub(super) fn refuse_if_held_up(&mut self, status: &NodeStatus) {
+        let too_many = self.held.len() > COMMAND_QUEUE;
+        if let Some(error) = held_up(status).or_else(|| too_many.then(starting)) {
+            for command in self.held.drain(..) {
+                refuse(command, &error);
+            }
+        }
+    }
+
+    /// What waits for the complete node.
+    pub(super) fn into_held(self) -> Vec<Command> {
+        self.held
+    }
+}
+
+/// The federation of the manifest in `home`, if it can be read. What is wrong with it is told when the founding opens.
+pub(super) fn founded(home: &Home) -> Option<SignedManifest> {
+    let bytes = durable::read_if_present(&home.manifest(), MAX_MANIFEST_BYTES as u64).ok()??;
+    let signed = SignedManifest::decode(&bytes).ok()?;
+    ValidManifest::founded(signed.clone()).ok().map(|_| signed)
+}
+
+/// Why a node that has not come up does not get on, if it waits for something.
+pub(super) fn held_up(status: &NodeStatus) -> Option<ApiError> {
+    let condition = status.conditions.iter().find(|it| it.severity == Severity::Blocking)?;
+    let message = format!("the node has not come up yet, it waits: {}", condition.message);
+    let error = ApiError::new(ErrorCode::WrongState, message);
+    Some(match &condition.hint {
+        Some(hint) => error.with_hint(hint.clone()),
+        None => error,
+    })
+}
+
+fn starting() -> ApiError {
+    ApiError::new(ErrorCode::WrongState, "the node is starting")
+        .with_hint("see `fedshield-cli status`, and try again when it has come up")
+}
+
+fn refuse(command: Command, error: &ApiError) {
+    fn no<T>(reply: Reply<T>, error: &ApiError) {
+        answer(reply, Err(error.clone()));
+    }
+    match command {
+        Command::NewFederation(_, reply) | Command::Found(reply) | Command::Federation(reply) => {
+            no(reply, error);
+        }
+        Command::Invite(_, reply) => no(reply, error),
+        Command::Join(_, reply) => no(reply, error),
+        Command::Members(reply) => no(reply, error),
+        Command::Rounds(reply) => no(reply, error),
+        Command::Export(_, reply) => no(reply, error),
+        Command::Evaluate(reply) => no(reply, error),
+        Command::Pause(_, reply) => no(reply, error),
+        Command::PeerAdd(_, reply) | Command::PeerRemove(_, reply) => no(reply, error),
+        Command::Resume(reply) | Command::Stop(reply) => no(reply, error),
+        Command::Ledger(reply) => no(reply, error),
+        Command::Doctor(reply) => no(reply, error),
+    }
+}
+
+/// What a start is busy with, for people: a note, no reason for alarm.
+pub(super) fn note_start(conditions: &Conditions, doing: &str) {
+    use crate::control::api::Condition;
+    conditions.set(Condition::new(
+        STARTING,
+        Severity::Notice,
+        format!("the node starts: it {doing}"),
+    ));
+}
+
+/// The start is over.
+pub(super) fn end_start(conditions: &Conditions) {
+    conditions.clear(STARTING);
+}
+
+const STARTING: &str = "starting";

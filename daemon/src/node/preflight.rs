@@ -1,0 +1,101 @@
+//! What a daemon would say to this home and this configuration, without starting one: the same functions as at a start.
+
+use crate::config::Config;
+use crate::control::ControlClient;
+use crate::error_code::ErrorCode;
+use crate::home::Home;
+use crate::http::{HttpError, HttpServer};
+use crate::identity::Identity;
+
+use super::NodeError;
+use super::opening::open_model;
+use super::serving::no_dashboard;
+use super::start::sources;
+use super::waiter::waits_for;
+
+/// What mends a finding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mended {
+    /// The daemon does not start; somebody has to change something and start it again.
+    ByRestart,
+    /// The daemon starts, waits, and goes on by itself when it is mended.
+    WhileItWaits,
+    /// The daemon starts and takes part; only this does not work until it is mended.
+    Meanwhile,
+}
+
+/// One thing that is not as a daemon needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// For programs; with [`Mended::ByRestart`] the daemon's exit code.
+    pub code: ErrorCode,
+    /// What mends it.
+    pub mended: Mended,
+    /// For people.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// Looks at everything that a daemon looks at when it starts, apart from what other processes may change between now and
+/// then on purpose. Changes nothing. Reads the whole base model, which may take a while.
+pub async fn preflight(home: &Home, config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Err(error) = Identity::public_key_at(&home.identity()) {
+        findings.push(Finding::of(&error.into()));
+    }
+    let (home_too, config_too) = (home.clone(), config.clone());
+    let learning = tokio::task::spawn_blocking(move || learning(&home_too, &config_too)).await;
+    match learning {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => findings.push(Finding::of(&error)),
+        Err(_) => findings.push(Finding::of(&NodeError::Gone("reading the model"))),
+    }
+    findings.extend(dashboard(home, config).await);
+    findings
+}
+
+fn learning(home: &Home, config: &Config) -> Result<(), NodeError> {
+    let model = open_model(sources(config, home)?)?;
+    model.check_data().map_err(NodeError::Data)
+}
+
+/// Whether the dashboard's address can be listened on, unless this home's daemon does.
+async fn dashboard(home: &Home, config: &Config) -> Option<Finding> {
+    let address = config.http.listen?;
+    let error = HttpServer::bind(address).await.err()?;
+    let socket = config.control.socket.clone().unwrap_or_else(|| home.control_socket());
+    if matches!(error, HttpError::InUse { .. }) && ControlClient::new(socket).status().await.is_ok()
+    {
+        return None;
+    }
+    let condition = no_dashboard(&error);
+    Some(Finding {
+        code: error.code(),
+        mended: Mended::Meanwhile,
+        message: error.to_string(),
+        hint: condition.hint,
+    })
+}
+
+impl Finding {
+    /// What a daemon makes of `error` when it starts.
+    #[must_use]
+    pub fn of(error: &NodeError) -> Self {
+        let code = error.code();
+        match waits_for(error) {
+            Some(condition) => Self {
+                code,
+                mended: Mended::WhileItWaits,
+                message: condition.message,
+                hint: condition.hint,
+            },
+            None => Self {
+                code,
+                mended: Mended::ByRestart,
+                message: crate::error_chain(error),
+                hint: None,
+            },
+        }
+    }
+}

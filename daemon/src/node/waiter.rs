@@ -1,0 +1,208 @@
+//! Waiting for what time can mend: which errors those are, what people are told, and when another attempt is worth it.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use fedshield_train::TrainError;
+
+use super::NodeError;
+use super::files::Fingerprint;
+use crate::conditions::Conditions;
+use crate::control::api::{Condition, Severity};
+use crate::error_code::ErrorCode;
+use crate::founding::FoundingError;
+use crate::host::no_room;
+use crate::pipeline::PipelineError;
+
+/// Between two looks at what is waited for.
+const LOOK: Duration = Duration::from_secs(2);
+/// An attempt is made after this long though nothing has changed: not everything shows in a file's times.
+const TRY_ANYWAY: Duration = Duration::from_secs(30);
+
+/// What the node waits for because of `error`; `None` if no time mends it and the process has to end.
+///
+/// `docs/OPERATING.md` has this as a table. `config check` asks the same.
+#[must_use]
+pub fn waits_for(error: &NodeError) -> Option<Condition> {
+    if error.code() == ErrorCode::DiskFull {
+        return Some(no_room(&error.to_string()));
+    }
+    match error {
+        NodeError::Device(_) => Some(blocking(
+            "training-device",
+            error,
+            "see that its driver is loaded and works, or set `training.device` and restart the node",
+        )),
+        NodeError::Model(_) => Some(base_model(error)),
+        NodeError::Founding(FoundingError::ModelMismatch { .. }) => Some(blocking(
+            "base-model",
+            error,
+            "put the federation's model there, byte for byte: it is read again when its files change; or set \
+             `model.path` and restart the node",
+        )),
+        NodeError::Data(_) => Some(data_files(error)),
+        NodeError::Pipeline(cause) => Some(of_pipeline(error, cause)),
+        _ => None,
+    }
+}
+
+fn of_pipeline(error: &NodeError, cause: &PipelineError) -> Condition {
+    match cause {
+        PipelineError::Train(TrainError::Data { .. }) => data_files(error),
+        PipelineError::Train(TrainError::Device { .. }) => blocking(
+            "training-device",
+            error,
+            "see that its driver is loaded and works, or set `training.device` and restart the node",
+        ),
+        PipelineError::Train(_) => base_model(error),
+        PipelineError::FirstAdapter { .. } => {
+            blocking("first-adapter", error, "put the folder there: the node looks again by itself")
+        }
+        PipelineError::Manifest { .. } => blocking(
+            "terms",
+            error,
+            "change the setting that it names and restart the node, or use a version that knows these terms",
+        ),
+        _ => blocking(
+            "training-state",
+            error,
+            "mend the file that it names: the node looks again by itself",
+        ),
+    }
+}
+
+fn base_model(error: &NodeError) -> Condition {
+    blocking(
+        "base-model",
+        error,
+        "mount or mend it: it is read again when its files change; or set `model.path` and restart the node",
+    )
+}
+
+fn data_files(error: &NodeError) -> Condition {
+    blocking(
+        "data-files",
+        error,
+        "mount or mend them (`fedshield-cli data check` lists all bad lines): they are read again when they change; or \
+         set `data.train` and restart the node",
+    )
+}
+
+fn blocking(name: &str, error: &NodeError, hint: &str) -> Condition {
+    let message = crate::error_chain(error);
+    Condition::new(name, Severity::Blocking, message).with_hint(hint)
+}
+
+/// One thing that is tried until it succeeds.
+pub(super) struct Waiter<'a> {
+    conditions: &'a Conditions,
+    /// Another attempt is worth it when these have changed.
+    files: Vec<PathBuf>,
+    /// The condition that is shown.
+    shown: Option<String>,
+}
+
+impl<'a> Waiter<'a> {
+    pub(super) const fn new(conditions: &'a Conditions, files: Vec<PathBuf>) -> Self {
+        Self { conditions, files, shown: None }
+    }
+
+    /// Says what is waited for and returns when another attempt is worth it.
+    ///
+    /// # Errors
+    /// The error itself, if no time mends it.
+    pub(super) async fn wait(&mut self, error: NodeError) -> Result<(), NodeError> {
+        let Some(condition) = waits_for(&error) else { return Err(error) };
+        if self.shown.as_ref().is_some_and(|shown| *shown != condition.name) {
+            self.done();
+        }
+        self.shown = Some(condition.name.clone());
+        self.conditions.set(condition);
+        let since = Instant::now();
+        let mut seen = self.look().await;
+        let failed_with = seen.clone();
+        // What changes may be in the middle of being copied: it is read when it has been quiet for one look.
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let now = self.look().await;
+            let quiet = now == seen;
+            if quiet
+                && (now != failed_with || since.elapsed() >= TRY_ANYWAY || self.files.is_empty())
+            {
+                return Ok(());
+            }
+            seen = now;
+        }
+    }
+
+    /// It has succeeded.
+    pub(super) fn done(&mut self) {
+        if let Some(shown) = self.shown.take() {
+            self.conditions.clear(&shown);
+        }
+    }
+
+    async fn look(&self) -> Fingerprint {
+        let files = self.files.clone();
+        // A mount whose server is away answers nothing: only this waits for it.
+        on_thread("look", move || Fingerprint::of(&files)).await.unwrap_or_default()
+    }
+}
+
+/// Runs what may block for long, on a thread that nobody waits for when the process ends.
+///
+/// # Errors
+/// [`NodeError::Gone`] if it panics, [`NodeError::System`] if there is no thread for it.
+pub(super) async fn on_thread<T: Send + 'static>(
+    name: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, NodeError> {
+    let (done, result) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new().name(name.into()).spawn(move || {
+        // Nobody waits for it any more if the node was stopped.
+        let _ = done.send(work());
+    })?;
+    result.await.map_err(|_| NodeError::Gone(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::durable::DiskError;
+    use crate::identity::IdentityError;
+
+    fn io(kind: std::io::ErrorKind) -> TrainError {
+        TrainError::Io { path: "/srv/x".into(), source: kind.into() }
+    }
+
+    #[test]
+    fn what_time_can_mend_is_waited_for_and_nothing_else() {
+        use rustix::io::Errno;
+        let disk = |errno: Errno| NodeError::Disk(DiskError::at(Path::new("/x"), errno.into()));
+        let setting = NodeError::Setting { key: "model.path", reason: "is not set".into() };
+        let locked = IdentityError::Locked { path: "/x".into() };
+        for (error, name) in [
+            (NodeError::Model(io(std::io::ErrorKind::NotFound)), Some("base-model")),
+            (NodeError::Data(io(std::io::ErrorKind::PermissionDenied)), Some("data-files")),
+            (
+                NodeError::Pipeline(PipelineError::Train(io(std::io::ErrorKind::StorageFull))),
+                Some("disk-full"),
+            ),
+            (disk(Errno::NOSPC), Some("disk-full")),
+            (disk(Errno::ROFS), Some("disk-full")),
+            (disk(Errno::DQUOT), Some("disk-full")),
+            (disk(Errno::IO), None),
+            (DiskError::sync(Path::new("/x"), Errno::NOSPC.into()).into(), None),
+            (setting, None),
+            (locked.into(), None),
+        ] {
+            let condition = waits_for(&error);
+            assert_eq!(condition.as_ref().map(|it| it.name.as_str()), name, "{error}");
+            if let Some(condition) = condition {
+                assert!(condition.hint.is_some() && condition.severity == Severity::Blocking);
+            }
+        }
+    }
+}
