@@ -39,7 +39,7 @@ pub(super) async fn watch(
         board.show("connections-refused", seen.refuses_connections.then(|| refused(&seen, budget)));
         board.show(
             "descriptors",
-            of_descriptors(budget, seen.out_of_descriptors, || descriptors::in_use()),
+            of_descriptors(budget, seen.out_of_descriptors, descriptors::in_use),
         );
         tokio::select! {
             () = stop.cancelled() => return,

@@ -152,12 +152,12 @@ impl Driver {
         if news {
             // What is new about copies goes on in a moment, not in a round's time.
             self.watch.next_round = self.watch.next_round.min(now + self.watch.interval / 8);
+            self.show_health(now);
         }
         if hello.listens && self.topic.is_some() && !hello.hears_you {
             self.watch.faults.entry(peer).or_default().said_deaf = true;
             self.swarm.behaviour_mut().members.inner().gossip.announce(&peer);
         }
-        self.show_health(now);
     }
 
     /// The connection of a process that is gone: what it was told is lost, and the new one knows nothing.
