@@ -4,6 +4,7 @@
 //! what people want to know about finished rounds; `measure` takes the held-out loss in `spare` time.
 
 mod collect;
+mod drift;
 mod effects;
 mod error;
 mod jobs;
@@ -28,12 +29,14 @@ pub use jobs::Cancel;
 pub use progress::ProgressBoard;
 pub use spare::{SpareError, SpareTime};
 
+use crate::conditions::Conditions;
 use crate::control::api::NodeStatus;
 use crate::journal::Journal;
 use crate::objects::Objects;
 use crate::pipeline::Pipeline;
 use crate::store::Ledger;
 use collect::Collector;
+use drift::Trend;
 use jobs::{Finished, JobFailure, JobRunner};
 use measure::Measurer;
 use reports::Reports;
@@ -89,6 +92,8 @@ pub struct Host {
     reports: Reports,
     collector: Collector,
     measurer: Measurer,
+    /// Whether training gets worse from round to round.
+    training: Trend,
     /// The newest round with a new adapter.
     last_applied: Option<(Round, ObjectRef)>,
     /// What effects of the present event led to at once: each is an event of its own, handled before anything else.
@@ -114,6 +119,13 @@ impl Host {
             Arc::clone(&parts.ledger),
             Arc::clone(&parts.status),
         );
+        let mut training = Trend::training();
+        let earlier = parts.ledger.reports()?;
+        if let Some(first) = earlier.iter().find_map(|report| report.train_loss) {
+            training.against(first);
+        }
+        training.recall(&earlier, |report| report.train_loss);
+        training.show(&Conditions::new(Arc::clone(&parts.status)));
         let nonce = parts.nonce;
         let mut host = Self {
             machine: parts.machine,
@@ -133,6 +145,7 @@ impl Host {
             reports,
             collector,
             measurer,
+            training,
             last_applied,
             followed: Vec::new(),
         };

@@ -13,6 +13,7 @@ use fedshield_protocol::status::{Phase, Status};
 use super::effects::label;
 use super::progress::RoundMeasures;
 use super::{Host, HostError};
+use crate::conditions::Conditions;
 use crate::control::api::{RoundOutcome, RoundReport, word};
 
 /// Bytes by purpose, in the order of the path of an update.
@@ -132,6 +133,10 @@ impl Host {
             "record"
         );
         tokio::task::block_in_place(|| self.ledger.put_report(&report))?;
+        if let Some(loss) = report.train_loss {
+            self.training.first_or_next(round, loss);
+            self.training.show(&Conditions::new(Arc::clone(&self.status)));
+        }
         let adapter = record.record.adapter;
         self.collector.ended(round, adapter, Arc::clone(&self.pipeline));
         if report.outcome == RoundOutcome::Applied {
