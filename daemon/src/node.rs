@@ -122,6 +122,16 @@ impl NodeError {
             _ => ErrorCode::Internal,
         }
     }
+
+    /// What to do next about this cause.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Founding(error) => error.hint(),
+            Self::Pipeline(error) => error.hint(),
+            other => other.code().hint(),
+        }
+    }
 }
 
 /// Runs a node as a process of its own: configuration, logs, signals, then [`run`]. Without a `passphrase` it is taken from
@@ -162,6 +172,16 @@ pub async fn run(
     rebuild_store: bool,
     stop: CancellationToken,
 ) -> Result<(), NodeError> {
-    let node = start::start(home, loaded, passphrase, rebuild_store, &stop).await?;
-    node.run(stop).await
+    let mut rebuild_store = rebuild_store;
+    loop {
+        // Each life of the node ends its own services; `stop` ends the last one.
+        let life = stop.child_token();
+        let loaded = loaded.clone();
+        let node = start::start(home, loaded, passphrase.clone(), rebuild_store, &life).await?;
+        if node.run(life).await? == turn::Ended::Stopped {
+            return Ok(());
+        }
+        tracing::info!("the federation was left: starting anew, in none");
+        rebuild_store = false;
+    }
 }

@@ -39,7 +39,7 @@ pub fn main() -> ExitCode {
     match run_process(&home, &Overrides(arguments.set), None, arguments.rebuild_store) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("fedshieldd: {}", crate::error_chain(&error));
+            eprintln!("fedshieldd: {}\n  next: {}", crate::error_chain(&error), error.hint());
             ExitCode::from(error.code().exit_code())
         }
     }

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use fedshield_protocol::event::Command;
+use fedshield_protocol::ids::Round;
 use tokio_util::sync::CancellationToken;
 
 use super::NodeError;
 use super::turn::Node;
 use crate::control::api::{
-    ApiError, Done, ErrorCode, Evaluation, ExportRequest, ExportView, MemberView, Sample,
+    ApiError, Done, ErrorCode, Evaluation, ExportRequest, ExportView, LeftView, MemberView, Sample,
 };
 use crate::control::{ControlCommand, Reply};
+use crate::founding::FoundingError;
 use crate::host::{Cancel, SpareError};
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::stopped::adapter_files;
@@ -39,6 +41,15 @@ impl Node {
             ControlCommand::Join(request, reply) => {
                 let founding = self.founding.clone();
                 spawn(reply, async move { Ok(founding.join(request).await?) });
+            }
+            ControlCommand::Leave(reply) => self.leave(reply),
+            ControlCommand::Drop(request, reply) => {
+                let founding = self.founding.clone();
+                spawn(reply, async move { Ok(founding.drop_member(&request.name).await?) });
+            }
+            ControlCommand::Abandon(reply) => {
+                let founding = self.founding.clone();
+                spawn(reply, async move { Ok(founding.abandon().await?) });
             }
             ControlCommand::Federation(reply) => {
                 answer(reply, self.founding.federation().map_err(ApiError::from));
@@ -73,6 +84,28 @@ impl Node {
             None => answer(reply, Err(not_founded())),
         }
         Ok(())
+    }
+
+    /// Before the founding is complete a matter of the founding alone; after it, until a round has ended, of the whole
+    /// node, which then starts anew with an empty home.
+    fn leave(&mut self, reply: Reply<LeftView>) {
+        if self.founding.founded().is_none() {
+            let founding = self.founding.clone();
+            return spawn(reply, async move { Ok(founding.leave().await?) });
+        }
+        let round = self.status.borrow().machine.as_ref().map(|machine| machine.round);
+        let no_round_has_ended = match round {
+            Some(round) => round == Round(0),
+            // Nothing runs: the terms cannot be used here.
+            None => self.ledger.records().is_ok_and(|records| records.is_empty()),
+        };
+        let left = if no_round_has_ended {
+            self.founding.leave_founded()
+        } else {
+            Err(FoundingError::RoundsEnded)
+        };
+        self.left = left.is_ok();
+        answer(reply, left.map_err(ApiError::from));
     }
 
     fn members(&self) -> Vec<MemberView> {
@@ -172,7 +205,7 @@ fn evaluate(pipeline: &Pipeline, cancel: &Cancel) -> Result<Evaluation, ApiError
 
 impl From<PipelineError> for ApiError {
     fn from(error: PipelineError) -> Self {
-        Self::new(error.code(), error.to_string())
+        Self::new(error.code(), error.to_string()).with_hint(error.hint())
     }
 }
 

@@ -7,6 +7,7 @@ use fedshield_net::{Multiaddr, Net, NetConfig, NetEvent, NetHandle, SecretKey, T
 use fedshield_protocol::manifest::Member;
 use fedshield_train::{ComputeDevice, TrainError};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::NodeError;
@@ -16,7 +17,7 @@ use super::turn::Node;
 use crate::config::{Config, Loaded, TrainerKind};
 use crate::control::api::NodeStatus;
 use crate::control::{ControlHost, ControlPort, ControlServer, control_channel};
-use crate::founding::{Founding, Local, announced};
+use crate::founding::{Founding, Local, announced, finish_leaving};
 use crate::home::Home;
 use crate::host::SpareTime;
 use crate::http::{HttpServer, Metrics};
@@ -24,8 +25,6 @@ use crate::identity::{Identity, Passphrase, SecretStore};
 use crate::journal::{Entry, Journal};
 use crate::objects::Objects;
 use crate::pipeline::{CommandSettings, LearningSources, OpenedModel};
-use crate::randomness::os_random;
-use crate::sealing_keys;
 use crate::store::{Ledger, SledStore};
 
 /// Starts a node up to the point where it can be talked to.
@@ -41,6 +40,9 @@ pub(super) async fn start(
     }
     let config = loaded.config;
     let lock = home.lock()?;
+    if finish_leaving(home)? {
+        tracing::info!("what belonged to the federation that was left has been erased");
+    }
     let identity = Arc::new(open_identity(home, passphrase)?);
     let secrets = Arc::new(SecretStore::open(&home.secrets(), &identity)?);
     let (journal, entries) = open_journal(home)?;
@@ -59,16 +61,17 @@ pub(super) async fn start(
     let control = bind_control(home, &config)?;
     let (net, net_events) = listen(&config, &identity, &objects).await?;
     let local = Local {
-        member: own_entry(home, &config, &identity, &secrets, &net)?,
+        member: own_entry(&config, &identity, &net),
         base_model,
         trainer_command: config.training.trainer == TrainerKind::Command,
     };
-    let founding =
-        Founding::open(home, Arc::clone(&identity), local, Arc::new(NetJoinPort(net.clone())))?;
+    let port = Arc::new(NetJoinPort(net.clone()));
+    let check = Arc::new(model.checker());
+    let founding = Founding::open(home, Arc::clone(&identity), local, port, check)?;
     let (port, ControlHost { commands, status }) =
         control_channel(first_status(&config, &identity, &net));
-    serve_control(control, port.clone(), stop);
-    let http = serve_http(&config, port, stop).await?;
+    let mut services = vec![serve_control(control, port.clone(), stop)];
+    let http = serve_http(&config, port, stop, &mut services).await?;
     status.send_modify(|status| status.http = http);
     Ok(Node {
         home: home.clone(),
@@ -85,6 +88,9 @@ pub(super) async fn start(
         commands,
         host: None,
         spare,
+        services,
+        founding_error: None,
+        left: false,
         _lock: lock,
     })
 }
@@ -199,22 +205,11 @@ async fn listen(
     Ok(started.await?)
 }
 
-fn own_entry(
-    home: &Home,
-    config: &Config,
-    identity: &Identity,
-    secrets: &SecretStore,
-    net: &NetHandle,
-) -> Result<Member, NodeError> {
-    // Once founded, the entry in the manifest stands, and its first key may have been erased.
-    let sealing_key = if home.manifest().exists() {
-        Vec::new()
-    } else {
-        let mut rng = os_random().map_err(NodeError::Randomness)?;
-        sealing_keys::first(secrets, &mut rng)?.public().to_bytes()
-    };
+/// This node's entry in a draft but for its sealing key, which each draft has its own.
+fn own_entry(config: &Config, identity: &Identity, net: &NetHandle) -> Member {
     let addresses = announced(net.listen_addresses(), &config.external_addresses);
-    Ok(Member { name: config.name.clone(), identity_key: identity.key(), sealing_key, addresses })
+    let (name, identity_key) = (config.name.clone(), identity.key());
+    Member { name, identity_key, sealing_key: Vec::new(), addresses }
 }
 
 fn first_status(config: &Config, identity: &Identity, net: &NetHandle) -> NodeStatus {
@@ -229,29 +224,34 @@ fn bind_control(home: &Home, config: &Config) -> Result<ControlServer, NodeError
     Ok(ControlServer::bind(&path)?)
 }
 
-fn serve_control(server: ControlServer, port: ControlPort, stop: &CancellationToken) {
+fn serve_control(
+    server: ControlServer,
+    port: ControlPort,
+    stop: &CancellationToken,
+) -> JoinHandle<()> {
     let stop = stop.clone();
     tokio::spawn(async move {
         if let Err(error) = server.serve(port, stop).await {
             tracing::error!(%error, "the control socket failed");
         }
-    });
+    })
 }
 
 async fn serve_http(
     config: &Config,
     port: ControlPort,
     stop: &CancellationToken,
+    services: &mut Vec<JoinHandle<()>>,
 ) -> Result<Option<String>, NodeError> {
     let Some(address) = config.http.listen else { return Ok(None) };
     let server = HttpServer::bind(address).await?;
     let address = server.address();
     let stop = stop.clone();
-    tokio::spawn(async move {
+    services.push(tokio::spawn(async move {
         if let Err(error) = server.serve(port, Metrics::default(), stop).await {
             tracing::error!(%error, "metrics and dashboard failed");
         }
-    });
+    }));
     tracing::info!(%address, "dashboard");
     Ok(Some(address.to_string()))
 }

@@ -8,19 +8,21 @@ use fedshield_protocol::machine::{Config as MachineConfig, Machine};
 use fedshield_protocol::manifest::{SignedManifest, ValidManifest};
 use fedshield_protocol::status::Phase;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::NodeError;
+use crate::conditions::Conditions;
 use crate::control::ControlCommand;
-use crate::control::api::{NodeState, NodeStatus};
+use crate::control::api::{Condition, NodeState, NodeStatus, Severity};
 use crate::error_code::ErrorCode;
-use crate::founding::{Founding, FoundingError};
+use crate::founding::{FOUNDING_CONDITIONS, Founding, FoundingError};
 use crate::home::{Home, HomeLock};
 use crate::host::{Host, HostParts, ProgressBoard, SpareTime, Wake};
 use crate::identity::{Identity, SecretStore};
 use crate::journal::Journal;
 use crate::objects::Objects;
-use crate::pipeline::{OpenedModel, Pipeline, Terms};
+use crate::pipeline::{OpenedModel, Pipeline, PipelineError, Terms};
 use crate::randomness::nonce;
 use crate::service::{Heartbeat, notify_ready, notify_stopping};
 use crate::store::Ledger;
@@ -44,8 +46,26 @@ pub(super) struct Node {
     pub(super) host: Option<Host>,
     /// Where measurements and evaluations run.
     pub(super) spare: SpareTime,
+    /// Control socket, pages and farewells: end after `stop`.
+    pub(super) services: Vec<JoinHandle<()>>,
+    /// What was last shown of a founding that does not get on.
+    pub(super) founding_error: Option<String>,
+    /// The operator has left the federation: this node is to start anew.
+    pub(super) left: bool,
     pub(super) _lock: HomeLock,
 }
+
+/// Why a node has stopped in good order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// It was asked to.
+    Stopped,
+    /// It has left its federation, and is to start anew.
+    Left,
+}
+
+/// How long the services may take to finish what is under way.
+const SERVICES_LIMIT: Duration = Duration::from_secs(10);
 
 /// Between two attempts to found after one that waiting could not mend.
 const FOUNDING_PAUSE: Duration = Duration::from_secs(5);
@@ -63,10 +83,14 @@ enum Woken {
 
 impl Node {
     /// Runs until `stop`, then leaves in good order.
-    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), NodeError> {
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<Ended, NodeError> {
+        let (founding, ends) = (self.founding.clone(), stop.clone());
+        self.services.push(tokio::spawn(async move { founding.say_farewells(&ends).await }));
         notify_ready();
         let result = self.turn_until(&stop).await;
-        notify_stopping();
+        if !self.left {
+            notify_stopping();
+        }
         stop.cancel();
         if let Some(host) = &mut self.host {
             host.stop();
@@ -75,7 +99,14 @@ impl Node {
         if let Err(error) = &result {
             tracing::error!(%error, "stopping");
         }
-        result
+        let left = self.left;
+        if left {
+            // Whoever starts next on this home wants the same sockets.
+            for service in std::mem::take(&mut self.services) {
+                let _ = tokio::time::timeout(SERVICES_LIMIT, service).await;
+            }
+        }
+        result.map(|()| if left { Ended::Left } else { Ended::Stopped })
     }
 
     async fn turn_until(&mut self, stop: &CancellationToken) -> Result<(), NodeError> {
@@ -107,13 +138,19 @@ impl Node {
                 Woken::Network(None) => return Err(NodeError::Gone("the network")),
                 Woken::Network(Some(event)) => self.on_network(event).await?,
                 Woken::Command(None) => return Err(NodeError::Gone("the control socket")),
-                Woken::Command(Some(command)) => self.command(command, stop).await?,
+                Woken::Command(Some(command)) => {
+                    self.command(command, stop).await?;
+                    if self.left {
+                        return Ok(());
+                    }
+                }
                 Woken::Founded(result) => {
                     match result {
                         Ok(signed) => {
                             founded = true;
                             if let Some(signed) = signed {
-                                self.activate(signed).await?;
+                                let activated = self.activate(signed).await;
+                                self.or_wait_for_leave(activated)?;
                             }
                         }
                         Err(error) if error.code() == ErrorCode::DiskFull => {
@@ -135,6 +172,7 @@ impl Node {
                 }
             }
             self.show_done();
+            self.tell_problems();
         }
     }
 
@@ -202,16 +240,51 @@ impl Node {
         Ok(())
     }
 
-    fn show_founding(&self) {
+    /// Terms under which nobody can train, which earlier versions let people agree to, are no reason to end: only a
+    /// running node can be told to leave.
+    fn or_wait_for_leave(&self, activated: Result<(), NodeError>) -> Result<(), NodeError> {
+        let error = match activated {
+            Err(NodeError::Pipeline(error)) => error,
+            other => return other,
+        };
+        if !matches!(error, PipelineError::Manifest { .. } | PipelineError::Terms(_)) {
+            return Err(error.into());
+        }
+        let text = format!("no round can begin under the terms of this federation: {error}");
+        let condition =
+            Condition::new("terms-unusable", Severity::Blocking, text).with_hint(error.hint());
+        Conditions::new(Arc::clone(&self.status)).set(condition);
+        Ok(())
+    }
+
+    fn show_founding(&mut self) {
         let view = self.founding.view().borrow().clone();
         let summary = view.summary(&self.identity.key());
+        let before = std::mem::replace(&mut self.founding_error, view.last_error.clone());
         self.status.send_modify(|status| {
             status.state = view.state;
             status.federation = summary;
-            if view.last_error.is_some() {
+            // What is mended is not shown any more; what something else has said since stays.
+            if view.last_error.is_some() || (before.is_some() && status.last_error == before) {
                 status.last_error = view.last_error;
             }
         });
+        let board = Conditions::new(Arc::clone(&self.status));
+        for name in FOUNDING_CONDITIONS {
+            let holds = view.conditions.iter().find(|condition| condition.name == name);
+            board.show(name, holds.cloned());
+        }
+    }
+
+    /// What would keep this node from taking part is to be known to the owner of the draft before it is frozen: by name
+    /// only, because messages name files.
+    fn tell_problems(&self) {
+        if self.host.is_some() {
+            return;
+        }
+        let status = self.status.borrow();
+        let blocking = status.conditions.iter().filter(|it| it.severity == Severity::Blocking);
+        self.founding.set_problems(blocking.map(|it| it.name.clone()).collect());
     }
 
     fn show_done(&self) {
