@@ -148,6 +148,10 @@ mod tests {
             "federation new --terms terms.toml",
             "federation show --toml",
             "federation found",
+            "federation found --yes --json",
+            "federation leave --yes",
+            "federation drop bank --json",
+            "federation abandon",
             "invite",
             "join fs1abc --yes",
             "members --json",
@@ -180,6 +184,7 @@ mod tests {
     fn contradictions_are_refused() {
         for line in [
             "federation new",
+            "federation drop",
             "federation new --terms t.toml --rank 8",
             "federation new --terms t.toml --preset paper",
             "join fs1abc --yes --show",

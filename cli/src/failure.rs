@@ -24,9 +24,9 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure that says what happened only.
+    /// A failure with the next step that goes with its code.
     pub fn new(code: ErrorCode, what: impl Into<String>) -> Self {
-        Self { code, what: what.into(), place: None, next: None }
+        Self { code, what: what.into(), place: None, next: Some(code.hint().to_owned()) }
     }
 
     /// The same with the place it is about.
@@ -36,7 +36,7 @@ impl Failure {
         self
     }
 
-    /// The same with what to do next.
+    /// The same with what to do next about this very cause.
     #[must_use]
     pub fn next(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());
@@ -150,6 +150,8 @@ mod tests {
             "error: line 3 is not JSON\n where: bank.jsonl:3\n  next: mend the line"
         );
         assert_eq!(failure.exit_code(), 22);
+        let plain = Failure::new(ErrorCode::DataUnreadable, "line 3 is not JSON").to_string();
+        assert!(plain.contains("next:"), "there is always a next step: {plain}");
         assert_eq!(failure.body().error.message, "line 3 is not JSON (bank.jsonl:3)");
     }
 

@@ -89,7 +89,7 @@ pub struct TermsFlags {
     /// Learning rate of the last round; a tenth of --lr unless given
     #[arg(long, value_name = "RATE")]
     pub lr_final: Option<f64>,
-    /// Prompt template: `alpaca`, `chatml` or `model` (the model's own)
+    /// Prompt template: `alpaca`, `chatml`, `vicuna` or `model` (the model's own)
     #[arg(long, value_name = "NAME")]
     pub template: Option<String>,
     /// Bits for each value of an update
@@ -253,12 +253,16 @@ fn positive(flag: &str, value: f64) -> Result<Real, Failure> {
     if value > 0.0 {
         return real(flag, value);
     }
-    Err(Failure::new(ErrorCode::InvalidRequest, format!("{value} is not above zero")).at(flag))
+    Err(Failure::new(ErrorCode::InvalidRequest, format!("{value} is not above zero"))
+        .at(flag)
+        .next("give a number above zero"))
 }
 
 fn real(flag: &str, value: f64) -> Result<Real, Failure> {
     Real::new(value).ok_or_else(|| {
-        Failure::new(ErrorCode::InvalidRequest, format!("{value} is not a finite number")).at(flag)
+        Failure::new(ErrorCode::InvalidRequest, format!("{value} is not a finite number"))
+            .at(flag)
+            .next("give a number in digits, for instance 0.001 or 1e-3")
     })
 }
 

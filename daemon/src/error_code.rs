@@ -147,6 +147,77 @@ impl ErrorCode {
         }
     }
 
+    /// What to do next if nothing is known but the code. Whoever knows the cause says something better.
+    #[must_use]
+    pub const fn hint(self) -> &'static str {
+        match self {
+            Self::Internal => {
+                "look at the daemon's log for what led to it; if it happens again, report it with the log"
+            }
+            Self::InvalidRequest => {
+                "correct the value that is named; `--help` lists what may be given"
+            }
+            Self::NotRunning => {
+                "start `fedshieldd` with the same home folder, or name it with `--home`"
+            }
+            Self::ConfigInvalid => {
+                "correct the setting that is named in config.toml; `fedshield-cli config check` reads it again"
+            }
+            Self::NoIdentity => {
+                "make a node with `fedshield-cli init`, or name its home with `--home`"
+            }
+            Self::IdentityLocked => {
+                "give the passphrase of `init`, in the file that FEDSHIELD_PASSPHRASE_FILE names or on a terminal"
+            }
+            Self::InviteInvalid => "copy the whole invite again, from `fs1` to its end",
+            Self::InviteExpired => "ask the owner for a fresh invite",
+            Self::InviteUsed => "each organisation needs its own invite: ask the owner for one",
+            Self::InviteUnknown => {
+                "ask the owner whether the draft still exists, and for a fresh invite"
+            }
+            Self::Unreachable => {
+                "check that the other daemon runs and that its address and port can be reached from here"
+            }
+            Self::ModelMismatch => {
+                "set model.path to the same model, byte for byte, as the other members have"
+            }
+            Self::ModelUnreadable => {
+                "check model.path: a Hugging Face folder or a .gguf file that the daemon's user can read"
+            }
+            Self::DataUnreadable => {
+                "mend the file or line that is named; `fedshield-cli data check` reads the data again"
+            }
+            Self::AddressInUse => {
+                "stop the other process, or set another address; a home folder has one daemon at a time"
+            }
+            Self::DiskFull => {
+                "free some space on the disk that is named, or mount it for writing if it is read-only"
+            }
+            Self::StoreCorrupted => {
+                "run the version of the program that wrote the files that are named; nothing was changed"
+            }
+            Self::JournalCorrupted => {
+                "put the journal aside and start again (docs/OPERATING.md, \"A lost disk\")"
+            }
+            Self::WrongUser => "run it as the user that the home belongs to",
+            Self::NoFederation => "start one with `federation new`, or `join` with an invite",
+            Self::AlreadyInFederation => {
+                "end what it is in with `federation leave` or `federation abandon`, or use another home folder"
+            }
+            Self::NotOwner => "ask the organisation that made the draft",
+            Self::DraftFrozen => "ask the owner to start a new draft that includes this node",
+            Self::TooFewMembers => "invite more organisations and wait until they have joined",
+            Self::TermsChanged => "read the new terms (`join --show`) before you accept them",
+            Self::Refused => "the reason says what to change; then try again",
+            Self::WrongState => {
+                "see `fedshield-cli status` for what the node is doing, and try again when it is done"
+            }
+            Self::Timeout => "try again in a moment",
+            Self::LedgerInvalid => "get the ledger from another member and verify that one",
+            Self::Interrupted => "run the command again; what was finished stays",
+        }
+    }
+
     /// The HTTP status that carries it.
     #[must_use]
     pub const fn http_status(self) -> u16 {

@@ -169,6 +169,27 @@ impl Home {
         self.0.join("federation.joining")
     }
 
+    /// What this node has left or given up, and whom it still has to tell.
+    #[must_use]
+    pub fn partings(&self) -> PathBuf {
+        self.0.join("federation.left")
+    }
+
+    /// Everything that belongs to one federation and is of no use to another, the manifest last. Secrets are not in it:
+    /// they are erased one by one.
+    #[must_use]
+    pub fn of_one_federation(&self) -> Vec<PathBuf> {
+        vec![
+            self.draft(),
+            self.joining(),
+            self.objects(),
+            self.training(),
+            self.store(),
+            self.journal(),
+            self.manifest(),
+        ]
+    }
+
     /// The signed manifest in force.
     #[must_use]
     pub fn manifest(&self) -> PathBuf {

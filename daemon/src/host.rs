@@ -6,6 +6,7 @@
 //! `farewell` are about going.
 
 mod collect;
+mod drift;
 mod effects;
 mod error;
 mod farewell;
@@ -47,6 +48,7 @@ use crate::objects::Objects;
 use crate::pipeline::Pipeline;
 use crate::store::Ledger;
 use collect::Collector;
+use drift::Trend;
 use jobs::{Finished, JobFailure, JobRunner};
 use measure::Measurer;
 use pending::Pending;
@@ -123,6 +125,8 @@ pub struct Host {
     pause: PauseFile,
     collector: Collector,
     measurer: Measurer,
+    /// Whether training gets worse from round to round.
+    training: Trend,
     /// The newest round with a new adapter.
     last_applied: Option<(Round, ObjectRef)>,
     watch: LedgerWatch,
@@ -157,6 +161,13 @@ impl Host {
             Arc::clone(&parts.ledger),
             Arc::clone(&parts.status),
         );
+        let mut training = Trend::training();
+        let earlier = parts.ledger.reports()?;
+        if let Some(first) = earlier.iter().find_map(|report| report.train_loss) {
+            training.against(first);
+        }
+        training.recall(&earlier, |report| report.train_loss);
+        training.show(&Conditions::new(Arc::clone(&parts.status)));
         let nonce = parts.nonce;
         let me = machine.me();
         let mut standing = Standing::new(parts.names.clone(), me, Arc::clone(&parts.status));
@@ -183,6 +194,7 @@ impl Host {
             pause: parts.pause,
             collector,
             measurer,
+            training,
             last_applied,
             watch,
             followed: Vec::new(),

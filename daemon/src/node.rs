@@ -136,6 +136,16 @@ impl NodeError {
             _ => ErrorCode::Internal,
         }
     }
+
+    /// What to do next about this cause.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Founding(error) => error.hint(),
+            Self::Pipeline(error) => error.hint(),
+            other => other.code().hint(),
+        }
+    }
 }
 
 /// Runs a node as a process of its own: configuration, logs, signals, then [`run`]. Without a `passphrase` it is taken from
@@ -182,27 +192,35 @@ async fn run_until(
     home: &Home,
     loaded: Loaded,
     passphrase: Option<Passphrase>,
-    reload: Reload,
+    mut reload: Reload,
     stop: CancellationToken,
 ) -> Result<(), NodeError> {
-    let mut control = None;
-    let started = start::start(home, loaded, passphrase, reload, &mut control, &stop).await;
-    let result = match started {
-        Ok(Some(node)) => node.run(stop.clone()).await,
-        stopped => {
-            notify_stopping();
-            stop.cancel();
-            stopped.map(drop)
+    loop {
+        // Each life of the node ends its own services; `stop` ends the last one.
+        let (life, mut control) = (stop.child_token(), None);
+        let (loaded, passphrase) = (loaded.clone(), passphrase.clone());
+        let started = start::start(home, loaded, passphrase, reload, &mut control, &life).await;
+        let result = match started {
+            Ok(Some(node)) => node.run(life.clone()).await,
+            stopped => {
+                notify_stopping();
+                stopped.map(|_| turn::Ended::Stopped)
+            }
+        };
+        life.cancel();
+        if let Err(error) = &result {
+            tracing::error!(%error, "stopping");
         }
-    };
-    if let Err(error) = &result {
-        tracing::error!(%error, "stopping");
+        // Whoever asked it to stop or to leave is to hear that it does.
+        if let Some(control) = control {
+            let _ = tokio::time::timeout(ANSWER_LIMIT, control).await;
+        }
+        match result? {
+            turn::Ended::Stopped => return Ok(()),
+            turn::Ended::Left(kept) => reload = *kept,
+        }
+        tracing::info!("the federation was left: starting anew, in none");
     }
-    // Whoever asked it to stop is to hear that it does.
-    if let Some(control) = control {
-        let _ = tokio::time::timeout(ANSWER_LIMIT, control).await;
-    }
-    result
 }
 
 /// How long the way out waits for answers on the control socket to be taken.

@@ -25,6 +25,7 @@ mod contribute;
 mod decrypt;
 mod error;
 mod evaluate;
+mod examine;
 mod learning;
 mod measure;
 mod observer;
@@ -34,6 +35,7 @@ mod shares;
 mod state;
 mod sum;
 mod terms;
+mod usual;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -45,12 +47,14 @@ pub use command::CommandSettings;
 pub(crate) use command::answer_guard;
 pub use error::PipelineError;
 pub use evaluate::LossComparison;
+pub use examine::TermsChecker;
 /// Where a member computes.
 pub use fedshield_train::ComputeDevice;
 pub use learning::{Learning, LearningSources, OpenedModel};
 pub use measure::HeldOutLoss;
 pub use observer::{ContributionSizes, NoObserver, Observer, Stage, TrainingStep};
-pub use terms::Terms;
+pub use terms::{Plan, Terms};
+pub use usual::unusual;
 
 use crate::host::Cancel;
 use crate::identity::SecretStore;

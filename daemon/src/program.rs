@@ -37,7 +37,8 @@ pub fn main() -> ExitCode {
     match run_process(&home, &Overrides(arguments.set), None) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            last_words(&format!("fedshieldd: {}", crate::error_chain(&error)));
+            let (chain, next) = (crate::error_chain(&error), error.hint());
+            last_words(&format!("fedshieldd: {chain}\n  next: {next}"));
             ExitCode::from(error.code().exit_code())
         }
     }

@@ -1,122 +1,15 @@
 //! Founding from draft to signed manifest, over an in-memory port, with everything that can go wrong on the way.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+mod founders;
 
-use fedshield_fixtures::long_deadlines;
-use fedshield_protocol::ids::{Digest, IdentityKey};
-use fedshield_protocol::manifest::{Algorithm, Manifest, Member, ValidManifest};
+use fedshield_protocol::ids::Digest;
+use fedshield_protocol::manifest::{Algorithm, ValidManifest};
 use fedshieldd::control::api::{ErrorCode, InviteRequest, JoinRequest, NewFederation, NodeState};
-use fedshieldd::founding::{Founding, FoundingError, JoinPort, JoinPortError, Local};
+use fedshieldd::founding::{FoundingError, Local};
 use fedshieldd::home::Home;
-use fedshieldd::identity::{Identity, Protection};
 use tokio_util::sync::CancellationToken;
 
-/// Everybody's join protocol. A node that is not in the list cannot be reached.
-#[derive(Clone, Default)]
-struct Network(Arc<Mutex<BTreeMap<IdentityKey, Founding>>>);
-
-/// One node's end of it.
-struct End {
-    network: Network,
-    own: IdentityKey,
-}
-
-impl JoinPort for End {
-    fn request(
-        &self,
-        to: IdentityKey,
-        _: Vec<String>,
-        bytes: Vec<u8>,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Vec<u8>, JoinPortError>> + Send>> {
-        let target = self.network.0.lock().unwrap().get(&to).cloned();
-        let own = self.own;
-        Box::pin(async move {
-            let target = target.ok_or(JoinPortError::Unreachable("nobody there".into()))?;
-            target.answer(&own, &bytes).ok_or(JoinPortError::Unreachable("declined".into()))
-        })
-    }
-}
-
-struct Node {
-    folder: tempfile::TempDir,
-    identity: Arc<Identity>,
-    local: Local,
-    network: Network,
-    founding: Founding,
-}
-
-impl Node {
-    fn new(network: &Network, name: &str) -> Self {
-        Self::with_model(network, name, 5)
-    }
-
-    fn with_model(network: &Network, name: &str, model: u8) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = Home::new(folder.path()).identity();
-        let identity = Arc::new(Identity::create(&path, &Protection::None).unwrap());
-        let member = Member {
-            name: name.to_owned(),
-            identity_key: identity.key(),
-            sealing_key: vec![1; 32],
-            addresses: vec![format!("/memory/{name}")],
-        };
-        let base_model = Digest([model; 32]);
-        let local = Local { member, base_model, trainer_command: false };
-        let founding = open(&folder, &identity, &local, network).unwrap();
-        network.0.lock().unwrap().insert(identity.key(), founding.clone());
-        Self { folder, identity, local, network: network.clone(), founding }
-    }
-
-    fn restart(&mut self) {
-        self.founding = open(&self.folder, &self.identity, &self.local, &self.network).unwrap();
-        let key = self.identity.key();
-        self.network.0.lock().unwrap().insert(key, self.founding.clone());
-    }
-
-    async fn invite(&self) -> String {
-        self.founding.invite(InviteRequest { expires_s: 600 }).await.unwrap().invite
-    }
-
-    async fn join(&self, invite: &str) -> Result<(), FoundingError> {
-        let request = JoinRequest { invite: invite.into(), accept: true, terms_digest: None };
-        self.founding.join(request).await.map(|view| assert!(view.joined))
-    }
-
-    fn state(&self) -> NodeState {
-        self.founding.view().borrow().state
-    }
-}
-
-fn open(
-    folder: &tempfile::TempDir,
-    identity: &Arc<Identity>,
-    local: &Local,
-    network: &Network,
-) -> Result<Founding, FoundingError> {
-    let end = End { network: network.clone(), own: identity.key() };
-    let home = Home::new(folder.path());
-    Founding::open(&home, Arc::clone(identity), local.clone(), Arc::new(end))
-}
-
-fn terms() -> Manifest {
-    Manifest {
-        name: "trial".into(),
-        // The owner's daemon fills these in.
-        founding_id: Digest([0; 32]),
-        min_contributors: 0,
-        committee_size: 0,
-        base_model: Digest([0; 32]),
-        deadlines: long_deadlines(),
-        ..fedshield_fixtures::terms()
-    }
-}
-
-async fn owner(network: &Network) -> Node {
-    let node = Node::new(network, "owner");
-    node.founding.new_federation(NewFederation { terms: terms() }).await.unwrap();
-    node
-}
+use founders::{Network, Node, open, owner, owner as owner_elsewhere, terms};
 
 #[tokio::test]
 async fn four_nodes_found_a_federation_and_all_store_the_same_manifest() {
@@ -203,7 +96,7 @@ async fn an_invite_lets_one_identity_in_once() {
     assert_eq!(second.state(), NodeState::Idle);
     let truncated = second.join(&invite[..invite.len() - 1]).await.unwrap_err();
     assert_eq!(truncated.code(), ErrorCode::InviteInvalid);
-    let other = self::owner(&Network::default()).await.invite().await;
+    let other = owner_elsewhere(&Network::default()).await.invite().await;
     assert_eq!(second.join(&other).await.unwrap_err().code(), ErrorCode::Unreachable);
     // An invite whose content was changed to look good is still not known to the owner.
     let forged: fedshieldd::founding::Invite = invite.parse().unwrap();
@@ -347,4 +240,99 @@ async fn stopping_ends_the_wait() {
     let stop = CancellationToken::new();
     stop.cancel();
     assert_eq!(owner.founding.run(&stop).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_invite_that_has_ended_names_both_clocks() {
+    let network = Network::default();
+    let owner = owner(&network).await;
+    let node = Node::new(&network, "b");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    // Made when the clock of this machine was behind by a day: here it has ended, at its owner it has not.
+    let invite: fedshieldd::founding::Invite = owner.invite().await.parse().unwrap();
+    let early = fedshieldd::founding::Invite { expires_at_s: now - 86_400, ..invite.clone() };
+    let view = node.preview(&early.to_string()).await.unwrap();
+    assert!(!view.joined && view.warnings.is_empty(), "the owner's clock counts: {view:?}");
+    // Its owner is away, so that only one clock can be looked at.
+    owner.go_away();
+    let error = node.preview(&early.to_string()).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::InviteExpired);
+    let text = error.to_string();
+    assert!(text.contains("expired 1 day ago by this machine's clock"), "{text}");
+    assert!(text.contains("nobody there") && error.hint().contains("check this machine's clock"));
+    // An invite that is good by this clock: what is wrong is the way there.
+    let error = node.preview(&invite.to_string()).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Unreachable);
+    owner.come_back();
+    // Past its end at its owner, by whose clock is said.
+    let short = owner.founding.invite(InviteRequest { expires_s: 1 }).await.unwrap().invite;
+    tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
+    let error = node.preview(&short).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::InviteExpired);
+    assert!(error.to_string().contains("second"), "{error}");
+    // A clock here that is behind by two days: both are named.
+    let short: fedshieldd::founding::Invite = short.parse().unwrap();
+    let late = fedshieldd::founding::Invite { expires_at_s: now + 172_800 + 1_800, ..short };
+    let error = node.preview(&late.to_string()).await.unwrap_err();
+    let text = error.to_string();
+    for part in ["by the owner's clock", "by this machine's", "the two clocks differ by 2 days"] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert!(error.hint().contains("both machines' clocks"));
+}
+
+#[tokio::test]
+async fn what_keeps_a_founder_from_taking_part_is_said_before_the_draft_is_frozen() {
+    let network = Network::default();
+    let mut owner = owner(&network).await;
+    let nodes = ["b", "c"].map(|name| Node::new(&network, name));
+    for node in &nodes {
+        node.join(&owner.invite().await).await.unwrap();
+    }
+    nodes[0].founding.set_problems(vec!["data-missing".into(), "x\u{1b}[2J".into()]);
+    for node in &nodes {
+        node.founding.poll().await.unwrap();
+    }
+    let warnings = owner.founding.federation().unwrap().warnings;
+    let [warning] = &warnings[..] else { panic!("one founder has a problem: {warnings:?}") };
+    assert!(warning.contains("b says") && warning.contains("data-missing"), "{warning}");
+    assert!(!warning.contains('\u{1b}'), "{warning:?}");
+    // Mended, and said so.
+    nodes[0].founding.set_problems(vec![]);
+    nodes[0].founding.poll().await.unwrap();
+    assert_eq!(owner.founding.federation().unwrap().warnings, Vec::<String>::new());
+    // An owner that was restarted has heard of nobody.
+    owner.restart();
+    assert_eq!(owner.founding.federation().unwrap().warnings.len(), 2);
+}
+
+#[tokio::test]
+async fn a_home_of_the_version_before_goes_on_with_its_one_sealing_key() {
+    use fedshieldd::identity::SecretStore;
+    let network = Network::default();
+    let mut owner = owner(&network).await;
+    let mut nodes = ["b", "c"].map(|name| Node::new(&network, name));
+    for node in &nodes {
+        node.join(&owner.invite().await).await.unwrap();
+    }
+    // What that version kept: one key, called after the first round, for all drafts.
+    for node in nodes.iter_mut().chain([&mut owner]) {
+        let secrets = SecretStore::open(&node.home().secrets(), &node.identity).unwrap();
+        let [name] = &node.sealing_keys()[..] else { panic!("one key") };
+        let key = secrets.get(name).unwrap().unwrap();
+        secrets.put("sealing-00000000000000000000", &key).unwrap();
+        secrets.erase(name).unwrap();
+        let before = node.founding.members();
+        node.restart();
+        assert_eq!(node.founding.members(), before);
+        assert!(node.sealing_keys()[0].starts_with("draft-"), "{:?}", node.sealing_keys());
+    }
+    owner.founding.found().await.unwrap();
+    for index in [0, 1, 0] {
+        nodes[index].founding.poll().await.unwrap();
+    }
+    for node in nodes.iter().chain([&owner]) {
+        assert_eq!(node.state(), NodeState::Active);
+        assert_eq!(node.sealing_keys(), ["sealing-00000000000000000000"]);
+    }
 }

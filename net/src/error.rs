@@ -147,9 +147,12 @@ pub enum JoinError {
         /// The address.
         address: Multiaddr,
     },
-    /// The other side has too many requests, or we have.
-    #[error("too many join requests at the moment; try again later")]
+    /// The other side has too many requests.
+    #[error("the other side takes no more join requests at the moment")]
     Busy,
+    /// We have too many requests under way.
+    #[error("too many join requests of this node are under way")]
+    BusyHere,
     /// The other side did not want to answer.
     #[error("the request was declined")]
     Declined,

@@ -52,7 +52,8 @@ pub fn run(args: &DaemonArgs, home: &Home) -> Result<(), Failure> {
     }
     let overrides = args.set.overrides();
     node::run_process(home, &overrides, passphrase).map_err(|error| {
-        let failure = Failure::new(error.code(), fedshieldd::error_chain(&error));
+        let failure =
+            Failure::new(error.code(), fedshieldd::error_chain(&error)).next(error.hint());
         let failure = failure.at(home.path().display());
         match error.code() {
             ErrorCode::ConfigInvalid => failure.next("try `fedshield-cli config check`"),

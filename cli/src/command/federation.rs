@@ -1,5 +1,6 @@
-//! `federation new`, `federation show`, `federation found`: from draft terms to a frozen manifest.
+//! `federation new`, `show`, `found`: from draft terms to a frozen manifest; and `leave`, `drop`, `abandon`: the ways out.
 
+mod out;
 mod render;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use fedshield_protocol::manifest::{Adapter, Manifest};
 use fedshieldd::control::api::{ErrorCode, NewFederation};
 use fedshieldd::home::Home;
 use fedshieldd::offline::{FirstAdapter, OfflineError};
+use fedshieldd::pipeline::{PipelineError, Plan, unusual};
 
 use super::JsonFlag;
 use crate::connection;
@@ -28,6 +30,12 @@ pub enum FederationCommand {
     Show(ShowArgs),
     /// Freeze the draft: the members are final, every founder signs, round 0 begins
     Found(FoundArgs),
+    /// Be no founder any more; once founded, no member, as long as no round has ended
+    Leave(out::OutArgs),
+    /// Take a founder off the draft's list (its owner); a frozen draft is open again then, and the others sign anew
+    Drop(out::DropArgs),
+    /// Give the draft up (its owner); the founders are told when they ask
+    Abandon(out::OutArgs),
 }
 
 /// Arguments of `federation new`.
@@ -76,6 +84,9 @@ pub struct ShowArgs {
 /// Arguments of `federation found`.
 #[derive(Debug, Args)]
 pub struct FoundArgs {
+    /// Do not ask, whatever there is to be warned of
+    #[arg(long, short)]
+    pub yes: bool,
     #[command(flatten)]
     pub(crate) json: JsonFlag,
 }
@@ -88,6 +99,8 @@ impl FederationCommand {
             Self::New(args) => args.json.json,
             Self::Show(args) => args.json.json,
             Self::Found(args) => args.json.json,
+            Self::Leave(args) | Self::Abandon(args) => args.json.json,
+            Self::Drop(args) => args.json.json,
         }
     }
 }
@@ -107,8 +120,21 @@ pub async fn run(command: &FederationCommand, home: &Home) -> Result<(), Failure
             }
             screen.answer(&view, render)
         }
-        FederationCommand::Found(_) => {
-            let view = connection::to(home).found().await?;
+        FederationCommand::Leave(args) => out::leave(args, home, &screen).await,
+        FederationCommand::Drop(args) => out::drop_member(args, home, &screen).await,
+        FederationCommand::Abandon(args) => out::abandon(args, home, &screen).await,
+        FederationCommand::Found(args) => {
+            let daemon = connection::to(home);
+            let before = daemon.federation().await?;
+            let warned = !before.frozen && out::warn(&screen, &before.warnings);
+            if warned && !args.yes && !out::agrees(&screen, "Freeze the draft all the same?")? {
+                return Err(Failure::new(
+                    ErrorCode::Refused,
+                    "not founded: the draft is still open",
+                )
+                .next("mend what the warnings name, then run the command again"));
+            }
+            let view = daemon.found().await?;
             screen.answer(&view, |view, colours| {
                 let next = "\nthe members sign now; rounds begin when a quorum is ready: \
                             `fedshield-cli status --watch`\n";
@@ -136,6 +162,9 @@ async fn new(args: &NewArgs, home: &Home, screen: &Screen) -> Result<(), Failure
     };
     check_name(&terms.name)?;
     if args.dry_run {
+        // What needs neither model nor data is checked as the daemon will.
+        Plan::of_draft(&terms).map_err(|error| terms_failure(&error))?;
+        out::warn(screen, &unusual(&terms));
         return screen.answer(&terms, |terms, _| toml_of(terms));
     }
     if args.terms.is_none() && args.members == 3 {
@@ -145,6 +174,7 @@ async fn new(args: &NewArgs, home: &Home, screen: &Screen) -> Result<(), Failure
         first.keep(home).map_err(|error| adapter_failure(&error))?;
     }
     let view = connection::to(home).new_federation(&NewFederation { terms }).await?;
+    out::warn(screen, &view.warnings);
     screen.answer(&view, |view, colours| {
         let next = "\nnext: `fedshield-cli invite` once for each member, then `fedshield-cli federation found`\n";
         render(view, colours) + next
@@ -172,6 +202,12 @@ fn adapter_terms(first: &FirstAdapter) -> Result<Adapter, Failure> {
 pub(super) fn adapter_failure(error: &OfflineError) -> Failure {
     Failure::new(error.code(), error.to_string())
         .next("name a folder with adapter_config.json and adapter_model.safetensors (plain LoRA)")
+}
+
+/// Terms that no daemon would take.
+fn terms_failure(error: &PipelineError) -> Failure {
+    Failure::new(error.code(), format!("these terms cannot be used: {error}"))
+        .next("give another value: `fedshield-cli federation new --help` lists the flags")
 }
 
 fn toml_of(terms: &Manifest) -> String {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use fedshield_protocol::hidden::harmless_line;
 use fedshieldd::control::api::{ErrorCode, InviteRequest, InviteView, JoinRequest, JoinView};
+use fedshieldd::founding::in_words;
 use fedshieldd::home::Home;
 use fedshieldd::offline::FirstAdapter;
 
@@ -72,7 +73,7 @@ pub async fn invite(args: &InviteArgs, home: &Home) -> Result<(), Failure> {
         if quiet {
             return format!("{}\n", view.invite);
         }
-        let hours = units::seconds(args.expires_hours as f64 * 3600.0);
+        let hours = in_words(args.expires_hours * 3600);
         let remark = colours.faint(&format!(
             "for one organisation, once, within {hours}; send it over a channel that you trust"
         ));
@@ -95,6 +96,10 @@ pub async fn join(args: &JoinArgs, home: &Home) -> Result<(), Failure> {
     let request =
         |accept, terms_digest| JoinRequest { invite: invite.clone(), accept, terms_digest };
     let preview = daemon.join(&request(false, None)).await?;
+    // Whoever accepts without being asked, or reads JSON, gets the warnings all the same.
+    for warning in &preview.warnings {
+        screen.remark(&format!("warning: {}", harmless_line(warning)));
+    }
     if args.show {
         return screen.answer(&preview, render);
     }
@@ -112,7 +117,8 @@ pub async fn join(args: &JoinArgs, home: &Home) -> Result<(), Failure> {
             return Err(Failure::new(
                 ErrorCode::Refused,
                 "not joined: the terms were not accepted",
-            ));
+            )
+            .next("nothing was changed; tell the owner which terms you would accept"));
         }
     }
     // Accepts what was read: if the owner has changed the terms since, joining fails.
@@ -143,6 +149,9 @@ fn render(view: &JoinView, colours: Colours) -> String {
         colours.bad(&format!("another one: {}", view.base_model))
     };
     list.push(("model here", model));
+    if let Some(obstacle) = &view.obstacle {
+        list.push(("cannot join", colours.bad(&harmless_line(obstacle))));
+    }
     facts(colours, &list)
 }
 
@@ -157,7 +166,8 @@ fn first_line() -> Result<String, Failure> {
     Ok(line.trim().to_owned())
 }
 
-fn confirm(question: &str) -> Result<bool, Failure> {
+/// Asks on standard error; anything but yes is no.
+pub(super) fn confirm(question: &str) -> Result<bool, Failure> {
     let mut err = std::io::stderr().lock();
     let _ = write!(err, "{question} [y/N] ");
     let _ = err.flush();

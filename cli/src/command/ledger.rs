@@ -237,7 +237,8 @@ fn expect_federation(verified: &Verified, expected: Option<Digest>) -> Result<()
             ErrorCode::LedgerInvalid,
             format!("this is the history of another federation: {}", verified.federation),
         )
-        .at("--federation")),
+        .at("--federation")
+        .next("compare the id with the one that you wrote down; if it is right, this history is not yours")),
         _ => Ok(()),
     }
 }

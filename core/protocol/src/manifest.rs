@@ -70,6 +70,14 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Checks everything that can be checked before the members are known, as [`ValidManifest::check`] will.
+    ///
+    /// # Errors
+    /// The first field that is wrong.
+    pub fn check_terms(&self) -> Result<(), ManifestError> {
+        check::check_terms(self)
+    }
+
     /// The bytes that are hashed and signed.
     ///
     /// # Errors

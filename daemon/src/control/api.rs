@@ -12,6 +12,8 @@
 //! | `GET /v1/federation` | | [`FederationView`] |
 //! | `POST /v1/federation/new` | [`NewFederation`] | [`FederationView`] |
 //! | `POST /v1/federation/found` | `{}` | [`FederationView`] |
+//! | `POST /v1/federation/leave`, `/v1/federation/abandon` | `{}` | [`LeftView`] |
+//! | `POST /v1/federation/drop` | [`DropRequest`] | [`FederationView`] |
 //! | `POST /v1/invite` | [`InviteRequest`] | [`InviteView`] |
 //! | `POST /v1/join` | [`JoinRequest`] | [`JoinView`] |
 //! | `POST /v1/peer/add`, `/v1/peer/remove` | [`PeerRequest`] | [`PeerAddresses`] |
@@ -39,8 +41,8 @@ pub use attendance::{Absent, Pause, Waiting};
 pub use condition::{Condition, Severity};
 pub use doctor::{Check, DoctorView, Verdict};
 pub use federation::{
-    FederationSummary, FederationView, InviteRequest, InviteView, JoinRequest, JoinView,
-    MemberView, NewFederation,
+    DropRequest, FederationSummary, FederationView, InviteRequest, InviteView, JoinRequest,
+    JoinView, LeftView, MemberView, NewFederation,
 };
 pub use peers::{AddressOrigin, ConnectionView, KnownAddressView, PeerAddresses, PeerRequest};
 pub use rounds::{RoundOutcome, RoundReport};
@@ -60,6 +62,12 @@ pub mod path {
     pub const FEDERATION_NEW: &str = "/v1/federation/new";
     /// `POST`: [`FederationView`](super::FederationView), frozen.
     pub const FEDERATION_FOUND: &str = "/v1/federation/found";
+    /// `POST`: [`LeftView`](super::LeftView); this node is no founder, or no member, any more.
+    pub const FEDERATION_LEAVE: &str = "/v1/federation/leave";
+    /// `POST` [`DropRequest`](super::DropRequest): [`FederationView`](super::FederationView) without that member.
+    pub const FEDERATION_DROP: &str = "/v1/federation/drop";
+    /// `POST`: [`LeftView`](super::LeftView); the draft is given up.
+    pub const FEDERATION_ABANDON: &str = "/v1/federation/abandon";
     /// `POST` [`InviteRequest`](super::InviteRequest): [`InviteView`](super::InviteView).
     pub const INVITE: &str = "/v1/invite";
     /// `POST` [`JoinRequest`](super::JoinRequest): [`JoinView`](super::JoinView).
@@ -117,12 +125,12 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// An error without a hint.
+    /// An error with the hint that goes with its code.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None }
+        Self { code, message: message.into(), hint: Some(code.hint().to_owned()) }
     }
 
-    /// The same error with what to do next.
+    /// The same error with what to do next about this very cause.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

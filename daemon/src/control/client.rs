@@ -13,9 +13,9 @@ use tokio::net::UnixStream;
 
 use super::address::SocketPath;
 use super::api::{
-    ApiError, DoctorView, Done, ErrorBody, ErrorCode, Evaluation, ExportRequest, ExportView,
-    FederationView, InviteRequest, InviteView, JoinRequest, JoinView, MemberView, NewFederation,
-    NodeStatus, Pause, PeerAddresses, PeerRequest, RoundReport, path,
+    ApiError, DoctorView, Done, DropRequest, ErrorBody, ErrorCode, Evaluation, ExportRequest,
+    ExportView, FederationView, InviteRequest, InviteView, JoinRequest, JoinView, LeftView,
+    MemberView, NewFederation, NodeStatus, Pause, PeerAddresses, PeerRequest, RoundReport, path,
 };
 
 /// The longest answer: a ledger of a million rounds is about this long.
@@ -101,6 +101,30 @@ impl ControlClient {
     /// [`ErrorCode::NotOwner`], [`ErrorCode::TooFewMembers`]; see [`Self::status`].
     pub async fn found(&self) -> Result<FederationView, ApiError> {
         self.post(path::FEDERATION_FOUND, &Done {}).await
+    }
+
+    /// Leaves a draft, or a federation in which no round has ended.
+    ///
+    /// # Errors
+    /// [`ErrorCode::WrongState`] once a round has ended, or for a draft's owner; see [`Self::status`].
+    pub async fn leave(&self) -> Result<LeftView, ApiError> {
+        self.post(path::FEDERATION_LEAVE, &Done {}).await
+    }
+
+    /// Takes a founder off the draft's list.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotOwner`], [`ErrorCode::InvalidRequest`] for a name that is not on it; see [`Self::status`].
+    pub async fn drop_member(&self, body: &DropRequest) -> Result<FederationView, ApiError> {
+        self.post(path::FEDERATION_DROP, body).await
+    }
+
+    /// Gives the draft up.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotOwner`], [`ErrorCode::WrongState`] once it is founded; see [`Self::status`].
+    pub async fn abandon(&self) -> Result<LeftView, ApiError> {
+        self.post(path::FEDERATION_ABANDON, &Done {}).await
     }
 
     /// Makes an invite.

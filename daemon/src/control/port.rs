@@ -3,9 +3,9 @@
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::api::{
-    ApiError, DoctorView, Done, ErrorCode, Evaluation, ExportRequest, ExportView, FederationView,
-    InviteRequest, InviteView, JoinRequest, JoinView, MemberView, NewFederation, NodeStatus, Pause,
-    PeerAddresses, PeerRequest, RoundReport,
+    ApiError, DoctorView, Done, DropRequest, ErrorCode, Evaluation, ExportRequest, ExportView,
+    FederationView, InviteRequest, InviteView, JoinRequest, JoinView, LeftView, MemberView,
+    NewFederation, NodeStatus, Pause, PeerAddresses, PeerRequest, RoundReport,
 };
 
 /// Commands that wait for the host; more get an answer that says so.
@@ -50,6 +50,12 @@ pub enum ControlCommand {
     Doctor(Reply<DoctorView>),
     /// Stop in an orderly way; answered before it happens.
     Stop(Reply<Done>),
+    /// Founding: be no founder, or no member, any more.
+    Leave(Reply<LeftView>),
+    /// Founding: take a founder off the draft's list.
+    Drop(DropRequest, Reply<FederationView>),
+    /// Founding: give the draft up.
+    Abandon(Reply<LeftView>),
 }
 
 /// The server's end; cheap to clone.
@@ -106,4 +112,5 @@ impl ControlPort {
 
 fn stopping() -> ApiError {
     ApiError::new(ErrorCode::WrongState, "the daemon is stopping")
+        .with_hint("wait until it has stopped, start it again, then repeat the command")
 }

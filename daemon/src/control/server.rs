@@ -178,6 +178,9 @@ fn router(port: ControlPort) -> Router {
         .route(path::DOCTOR, get(|State(port): Port| ask(port, Command::Doctor)))
         .route(path::LEDGER, get(ledger))
         .route(path::FEDERATION_NEW, post(|port, body| tell(port, body, Command::NewFederation)))
+        .route(path::FEDERATION_DROP, post(|port, body| tell(port, body, Command::Drop)))
+        .route(path::FEDERATION_LEAVE, post(|State(port): Port| ask(port, Command::Leave)))
+        .route(path::FEDERATION_ABANDON, post(|State(port): Port| ask(port, Command::Abandon)))
         .route(path::INVITE, post(|port, body| tell(port, body, Command::Invite)))
         .route(path::PEER_ADD, post(|port, body| tell(port, body, Command::PeerAdd)))
         .route(path::PEER_REMOVE, post(|port, body| tell(port, body, Command::PeerRemove)))
@@ -188,7 +191,7 @@ fn router(port: ControlPort) -> Router {
         .route(path::PAUSE, post(pause))
         .route(path::RESUME, post(|State(port): Port| ask(port, Command::Resume)))
         .route(path::STOP, post(|State(port): Port| ask(port, Command::Stop)))
-        .fallback(|| async { fail(ApiError::new(ErrorCode::InvalidRequest, "no such path")) })
+        .fallback(|| async { fail(no_such_path()) })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(port)
 }
@@ -226,6 +229,11 @@ async fn ledger(State(port): State<ControlPort>) -> Response {
         Ok(bytes) => ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response(),
         Err(error) => fail(error),
     }
+}
+
+fn no_such_path() -> ApiError {
+    ApiError::new(ErrorCode::InvalidRequest, "this daemon has no such path")
+        .with_hint("compare the versions of `fedshield-cli` and the daemon; docs: control/api.rs")
 }
 
 fn respond<T: Serialize>(result: Result<T, ApiError>) -> Response {

@@ -1,28 +1,38 @@
 //! The founding of a federation as the host drives it: what is known and kept, and founders' requests. What operators
-//! command is in `commands`, how a founder follows its owner in `following`.
+//! command is in `commands`, how they get out of a draft in `leaving`, how a founder follows its owner in `following`,
+//! how a home is read and what a crash left half done is finished in `opening`.
 
+mod answers;
 mod commands;
+mod farewells;
 mod following;
+mod leaving;
+mod notices;
+mod opening;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use fedshield_protocol::ids::{Digest, IdentityKey};
+use fedshield_protocol::ids::Digest;
 use fedshield_protocol::manifest::{Member, SignedManifest, ValidManifest};
 use tokio::sync::watch;
 
 use super::joiner::Joiner;
 use super::owner::Owner;
-use super::{Announced, FoundingError, FoundingView, JoinPort};
-use crate::control::api::{FederationView, MemberView, NodeState};
+use super::partings::PartingsFile;
+use super::{Announced, CheckTerms, FoundingError, FoundingView, JoinPort};
+use crate::conditions::unix_s as now_s;
+use crate::control::api::{Condition, FederationView, MemberView, NodeState};
 use crate::durable;
 use crate::home::Home;
-use crate::identity::Identity;
+use crate::identity::{Identity, SecretStore};
+use crate::pipeline::unusual;
+use crate::randomness::os_random;
+use crate::sealing_keys;
 
 /// What the host knows of this node once it listens and has read its model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
-    /// This node's entry in a manifest: name, identity key, public sealing key for the first round, addresses.
+    /// This node's entry in a manifest: name, identity key, addresses. Its sealing key is ignored: each draft gets its own.
     pub member: Member,
     /// Digest of the base model here.
     pub base_model: Digest,
@@ -43,57 +53,31 @@ struct Inner {
     port: Arc<dyn JoinPort>,
     /// Where others are told to look for this node; changes while it runs.
     told: Mutex<Announced>,
+    check: Arc<dyn CheckTerms>,
+    secrets: SecretStore,
     state: Mutex<State>,
     /// One operator command at a time.
     command: tokio::sync::Mutex<()>,
     view: watch::Sender<FoundingView>,
 }
 
-#[derive(Default)]
 struct State {
     owner: Option<Owner>,
     joiner: Option<Joiner>,
     founded: Option<SignedManifest>,
+    partings: PartingsFile,
+    /// The operator has asked to leave and the owner is being told: nothing is signed meanwhile.
+    leaving: bool,
+    /// What keeps this node from taking part, by the names of its conditions.
+    problems: Vec<String>,
+    /// When the owner was told of which problems.
+    reported: Option<(u64, Vec<String>)>,
+    /// What the operator should know of something that went as it should, until the next command.
+    remark: Option<Condition>,
     last_error: Option<String>,
 }
 
 impl Founding {
-    /// Reads what earlier runs left in `home`.
-    ///
-    /// # Errors
-    /// A file that cannot be read, a manifest that is not valid or does not include this node, another base model than
-    /// the manifest's.
-    pub fn open(
-        home: &Home,
-        identity: Arc<Identity>,
-        local: Local,
-        port: Arc<dyn JoinPort>,
-    ) -> Result<Self, FoundingError> {
-        let state = State {
-            founded: load_founded(home, &local)?,
-            owner: Owner::load(&home.draft(), &local.member)?,
-            joiner: Joiner::load(&home.joining(), &local.member)?,
-            last_error: None,
-        };
-        let (view, _) = watch::channel(FoundingView::idle());
-        let addresses = local.member.addresses.clone();
-        let told = Announced { addresses, left_out: Vec::new() };
-        let inner = Inner {
-            home: home.clone(),
-            identity,
-            told: Mutex::new(told),
-            local,
-            port,
-            state: Mutex::new(state),
-            command: tokio::sync::Mutex::new(()),
-            view,
-        };
-        let founding = Self { inner: Arc::new(inner) };
-        founding.settle_owner()?;
-        founding.publish();
-        Ok(founding)
-    }
-
     /// Where others are told to find this node.
     #[must_use]
     pub fn announced(&self) -> Announced {
@@ -106,23 +90,22 @@ impl Founding {
     /// # Errors
     /// What the disk says.
     pub fn set_addresses(&self, told: Announced) -> Result<(), FoundingError> {
-        let is_somewhere = !told.addresses.is_empty();
+        let addresses = told.addresses.clone();
         *self.inner.told.lock().unwrap_or_else(PoisonError::into_inner) = told;
-        if is_somewhere {
-            let own = self.own_member();
+        if !addresses.is_empty() {
             let mut state = self.lock();
             if let Some(owner) = &mut state.owner {
-                owner.set_own(&own)?;
+                owner.set_addresses(&addresses)?;
             }
             if let Some(joiner) = &mut state.joiner {
-                joiner.set_own(&own)?;
+                joiner.set_addresses(&addresses)?;
             }
         }
         self.publish();
         Ok(())
     }
 
-    /// This node's entry with the addresses of now.
+    /// This node's entry with the addresses of now, but for its sealing key.
     fn own_member(&self) -> Member {
         Member { addresses: self.announced().addresses, ..self.inner.local.member.clone() }
     }
@@ -144,8 +127,22 @@ impl Founding {
     /// # Errors
     /// [`FoundingError::None`].
     pub fn federation(&self) -> Result<FederationView, FoundingError> {
-        let view = self.inner.view.borrow().clone();
-        view.federation(&self.inner.identity.key())
+        let mut federation = self.inner.view.borrow().federation(&self.inner.identity.key())?;
+        let state = self.lock();
+        if let Some(owner) = state.owner.as_ref().filter(|_| state.founded.is_none()) {
+            federation.warnings = owner.concerns(now_s());
+            federation.returning =
+                owner.draft.returning.iter().map(|member| member.name.clone()).collect();
+        }
+        if state.founded.is_none() {
+            federation.warnings.extend(unusual(&federation.manifest));
+        }
+        Ok(federation)
+    }
+
+    /// What keeps this node from taking part, by the names of its conditions; the owner of the draft is told.
+    pub fn set_problems(&self, problems: Vec<String>) {
+        self.lock().problems = problems;
     }
 
     /// `GET /v1/members`; the host adds what the machine knows of them.
@@ -154,49 +151,42 @@ impl Founding {
         self.inner.view.borrow().members(&self.inner.identity.key())
     }
 
-    /// The answer to a request that came over the join protocol from `from`; `None` declines it.
-    #[must_use]
-    pub fn answer(&self, from: &IdentityKey, bytes: &[u8]) -> Option<Vec<u8>> {
-        let answer = {
-            let mut state = self.lock();
-            let key = self.inner.identity.signing_key();
-            state.owner.as_mut()?.answer(from, bytes, now_s(), key)
-        };
-        if let Err(error) = self.settle_owner() {
-            self.lock().last_error = Some(error.to_string());
-        }
-        self.publish();
-        match answer {
-            Ok(bytes) => Some(bytes),
-            Err(error) => {
-                tracing::debug!(from = %from.short(), %error, "a join request was declined");
-                None
-            }
-        }
-    }
-
     /// The owner's own last step: when all have signed, the manifest goes to disk.
-    fn settle_owner(&self) -> Result<(), FoundingError> {
-        let signed = {
-            let state = self.lock();
-            if state.founded.is_some() {
-                return Ok(());
-            }
-            state.owner.as_ref().and_then(Owner::signed)
-        };
-        signed.map_or(Ok(()), |signed| self.store(signed))
+    fn settle_owner(&self, state: &mut State) -> Result<(), FoundingError> {
+        if state.founded.is_some() {
+            return Ok(());
+        }
+        let signed = state.owner.as_ref().and_then(Owner::signed);
+        signed.map_or(Ok(()), |signed| self.store(state, signed))
     }
 
-    fn store(&self, signed: SignedManifest) -> Result<(), FoundingError> {
-        ValidManifest::founded(signed.clone())?;
+    /// The draft is founded. Its sealing key becomes that of the first round before the manifest says so, and what led
+    /// here goes after it, so that a crash in between repeats steps and loses nothing.
+    fn store(&self, state: &mut State, signed: SignedManifest) -> Result<(), FoundingError> {
+        let valid = ValidManifest::founded(signed.clone())?;
         let bytes = signed.encode().map_err(|error| FoundingError::Answer(error.to_string()))?;
+        let (secrets, id) = (&self.inner.secrets, signed.manifest.founding_id);
+        if let Some(me) = valid.member_by_key(&self.inner.identity.key())
+            && let Some(own) = signed.manifest.members.get(me.position())
+        {
+            sealing_keys::promote(secrets, &id, &own.sealing_key)?;
+        }
         durable::replace(&self.inner.home.manifest(), &bytes)?;
+        sealing_keys::erase_drafts(secrets, None)?;
         // What was accepted is in the manifest now; the token is of no more use.
         durable::erase(&self.inner.home.joining())?;
-        let mut state = self.lock();
         state.joiner = None;
+        state.remark = None;
         state.founded = Some(signed);
         Ok(())
+    }
+
+    /// This node's entry in the draft of this id, with a sealing key that is made for it and for nothing else.
+    fn own_entry(&self, founding_id: &Digest) -> Result<Member, FoundingError> {
+        let mut rng = os_random().map_err(FoundingError::Random)?;
+        let pair = sealing_keys::new_for_draft(&self.inner.secrets, founding_id, &mut rng)?;
+        let sealing_key = pair.public().to_bytes();
+        Ok(Member { sealing_key, ..self.own_member() })
     }
 
     fn publish(&self) {
@@ -215,10 +205,15 @@ impl Founding {
 
 impl State {
     fn view(&self) -> FoundingView {
+        let conditions = self.conditions();
         if let Some(signed) = &self.founded {
-            return FoundingView::founded(signed.clone());
+            return FoundingView { conditions, ..FoundingView::founded(signed.clone()) };
         }
-        let mut view = FoundingView { last_error: self.last_error.clone(), ..FoundingView::idle() };
+        let mut view = FoundingView {
+            last_error: self.last_error.clone(),
+            conditions,
+            ..FoundingView::idle()
+        };
         if let Some(owner) = &self.owner {
             view.state = if owner.draft.frozen { NodeState::Founding } else { NodeState::Draft };
             view.manifest = Some(owner.draft.manifest.clone());
@@ -228,7 +223,11 @@ impl State {
             let signed = joiner.joining.signed.is_some();
             view.state = if signed { NodeState::Founding } else { NodeState::Joining };
             view.frozen = signed;
-            view.manifest = Some(joiner.joining.seen.clone());
+            let seen = &joiner.joining.seen;
+            if let Some(missing) = joiner.missing.as_ref().filter(|_| signed) {
+                view.signed = seen.members.iter().map(|it| !missing.contains(&it.name)).collect();
+            }
+            view.manifest = Some(seen.clone());
         }
         view
     }
@@ -238,27 +237,4 @@ impl std::fmt::Debug for Founding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Founding").field("state", &self.inner.view.borrow().state).finish()
     }
-}
-
-fn load_founded(home: &Home, local: &Local) -> Result<Option<SignedManifest>, FoundingError> {
-    let path = home.manifest();
-    let limit = fedshield_protocol::limits::MAX_MANIFEST_BYTES;
-    let Some(bytes) = durable::read_if_present(&path, limit as u64)? else { return Ok(None) };
-    let file = path.display().to_string();
-    let signed = SignedManifest::decode(&bytes)
-        .map_err(|error| FoundingError::File { file: file.clone(), reason: error.to_string() })?;
-    let valid = ValidManifest::founded(signed.clone())?;
-    if valid.member_by_key(&local.member.identity_key).is_none() {
-        let reason = "this node's identity is not one of its members".to_owned();
-        return Err(FoundingError::File { file, reason });
-    }
-    let expected = valid.manifest().base_model;
-    if expected != local.base_model {
-        return Err(FoundingError::ModelMismatch { own: local.base_model, expected });
-    }
-    Ok(Some(signed))
-}
-
-fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

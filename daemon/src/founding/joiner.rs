@@ -11,7 +11,7 @@ use fedshield_protocol::manifest::{
 use serde::{Deserialize, Serialize};
 
 use super::message::{Ask, Refusal, Reply};
-use super::{FoundingError, Invite, InviteError, terms};
+use super::{FoundingError, Invite, terms};
 use crate::durable;
 
 const MAX_JOINING_BYTES: usize = 2 << 20;
@@ -30,9 +30,20 @@ pub(super) struct Joining {
     pub(super) seen: Manifest,
 }
 
+impl Joining {
+    /// What lies at `path`, if anything.
+    pub(super) fn read(path: &Path) -> Result<Option<Self>, FoundingError> {
+        let Some(bytes) = durable::read_if_present(path, MAX_JOINING_BYTES as u64)? else {
+            return Ok(None);
+        };
+        codec::decode("joining", &bytes, MAX_JOINING_BYTES).map(Some).map_err(|error| {
+            FoundingError::File { file: path.display().to_string(), reason: error.to_string() }
+        })
+    }
+}
+
 /// What to do after an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "lives for one exchange")]
 pub(super) enum Next {
     /// Ask again later.
     Wait,
@@ -40,12 +51,16 @@ pub(super) enum Next {
     Ask(Ask),
     /// Everybody has signed: this is the federation.
     Founded(SignedManifest),
+    /// The draft was opened again with these terms: join it with a fresh sealing key.
+    Move(Manifest),
 }
 
 /// The accepted terms and where they are kept.
 #[derive(Debug)]
 pub(super) struct Joiner {
     pub(super) joining: Joining,
+    /// Names of those who have not signed, once this node has, as far as it was told since the daemon started.
+    pub(super) missing: Option<Vec<String>>,
     path: PathBuf,
 }
 
@@ -65,30 +80,57 @@ impl Joiner {
             signed: None,
             seen: draft.clone(),
         };
-        let mut joiner = Self { joining: joining.clone(), path: path.to_path_buf() };
+        let mut joiner = Self { joining: joining.clone(), missing: None, path: path.to_path_buf() };
         joiner.save(joining)?;
         Ok(joiner)
     }
 
-    /// What an earlier run accepted, if anything. Before it has signed, its own entry may still change: the addresses of
+    /// Goes on with what an earlier run accepted. Before it has signed, its own entry may still change: the addresses of
     /// a fresh start, for instance.
-    pub(super) fn load(path: &Path, own: &Member) -> Result<Option<Self>, FoundingError> {
-        let Some(bytes) = durable::read_if_present(path, MAX_JOINING_BYTES as u64)? else {
-            return Ok(None);
-        };
-        let joining: Joining =
-            codec::decode("joining", &bytes, MAX_JOINING_BYTES).map_err(|error| {
-                FoundingError::File { file: path.display().to_string(), reason: error.to_string() }
-            })?;
-        let mut joiner = Self { joining, path: path.to_path_buf() };
-        joiner.set_own(own)?;
-        Ok(Some(joiner))
+    pub(super) fn resume(
+        path: &Path,
+        joining: Joining,
+        own: &Member,
+    ) -> Result<Self, FoundingError> {
+        let mut joiner = Self { joining: joining.clone(), missing: None, path: path.to_path_buf() };
+        if joining.signed.is_none() && joining.own != *own {
+            joiner.save(Joining { own: own.clone(), ..joining })?;
+        }
+        Ok(joiner)
     }
 
-    /// Brings this node's own entry up to date before it has signed; the owner is told at the next poll.
-    pub(super) fn set_own(&mut self, own: &Member) -> Result<(), FoundingError> {
-        if self.joining.signed.is_none() && self.joining.own != *own {
-            self.save(Joining { own: own.clone(), ..self.joining.clone() })?;
+    /// Joins the same draft under the id and with the members that it has now. What was signed under the old id binds
+    /// nobody: the sealing key that stood in it is about to be erased.
+    pub(super) fn follow(&mut self, draft: &Manifest, own: Member) -> Result<Ask, FoundingError> {
+        terms::check_member(&own).map_err(FoundingError::Request)?;
+        let founding_id = draft.founding_id;
+        let joining = self.joining.clone();
+        self.save(Joining {
+            invite: Invite { founding_id, ..joining.invite },
+            terms: terms::terms_of(draft),
+            own,
+            signed: None,
+            seen: draft.clone(),
+        })?;
+        self.missing = None;
+        Ok(self.join_request())
+    }
+
+    /// The owner's name, as far as it is known.
+    pub(super) fn owner_name(&self) -> String {
+        let owner = self.joining.invite.owner;
+        let mut members = self.joining.seen.members.iter();
+        members
+            .find(|member| member.identity_key == owner)
+            .map_or_else(|| owner.short(), |member| member.name.clone())
+    }
+
+    /// Brings the addresses in this node's own entry up to date before it has signed; the owner is told at the next poll.
+    pub(super) fn set_addresses(&mut self, addresses: &[String]) -> Result<(), FoundingError> {
+        let joining = self.joining.clone();
+        if joining.signed.is_none() && joining.own.addresses != addresses {
+            let own = Member { addresses: addresses.to_vec(), ..joining.own.clone() };
+            self.save(Joining { own, ..joining })?;
         }
         Ok(())
     }
@@ -109,6 +151,18 @@ impl Joiner {
             Reply::Refused { refusal: Refusal::NotJoined } => Ok(Next::Ask(self.join_request())),
             Reply::Refused { refusal } => Err(refused(refusal, &self.joining.terms.base_model)),
             Reply::Terms { .. } => Err(FoundingError::Answer("terms again".into())),
+            Reply::Left | Reply::Clock { .. } | Reply::Noted => {
+                Err(FoundingError::Answer("it answers another question".into()))
+            }
+            Reply::Moved { draft } => {
+                let accepted =
+                    Manifest { founding_id: draft.founding_id, ..self.joining.terms.clone() };
+                if terms::terms_of(&draft) != accepted {
+                    let what = "the draft was opened again with other terms".to_owned();
+                    return Err(FoundingError::TermsChanged { what });
+                }
+                Ok(Next::Move(draft))
+            }
             Reply::Waiting { draft } => {
                 self.check_accepted(&terms::resolved(&draft))?;
                 if !draft.members.contains(&self.joining.own) {
@@ -119,7 +173,10 @@ impl Joiner {
                 }
                 Ok(Next::Wait)
             }
-            Reply::Signed { .. } => Ok(Next::Wait),
+            Reply::Signed { missing } => {
+                self.missing = Some(missing);
+                Ok(Next::Wait)
+            }
             Reply::Sign { manifest } => self.sign(manifest, key).map(Next::Ask),
             Reply::Founded { signed } => {
                 self.check_manifest(&signed.manifest)?;
@@ -128,6 +185,13 @@ impl Joiner {
                 Ok(Next::Founded(signed))
             }
         }
+    }
+
+    /// Whether this is the federation that this node has agreed to and signed.
+    pub(super) fn accepts(&self, signed: &SignedManifest) -> bool {
+        self.check_manifest(&signed.manifest).is_ok()
+            && ValidManifest::founded(signed.clone())
+                .is_ok_and(|valid| self.check_signed(valid.digest()).is_ok())
     }
 
     fn sign(&mut self, manifest: Manifest, key: &SigningKey) -> Result<Ask, FoundingError> {
@@ -194,7 +258,10 @@ impl Joiner {
 pub(super) fn refused(refusal: Refusal, own: &Digest) -> FoundingError {
     match refusal {
         Refusal::InviteUnknown => FoundingError::InviteUnknown,
-        Refusal::InviteExpired { seconds } => InviteError::Expired { seconds }.into(),
+        // Who asks with an invite compares the clocks; here nobody knows when it ended.
+        Refusal::InviteExpired { .. } => FoundingError::Refused {
+            reason: "the invite expired before this node's request to join arrived".into(),
+        },
         Refusal::InviteUsed => FoundingError::InviteUsed,
         Refusal::Frozen => FoundingError::Frozen,
         Refusal::NotJoined => FoundingError::Refused { reason: "this node has not joined".into() },
@@ -203,5 +270,9 @@ pub(super) fn refused(refusal: Refusal, own: &Digest) -> FoundingError {
         }
         Refusal::ModelMismatch { expected } => FoundingError::ModelMismatch { own: *own, expected },
         Refusal::Other { reason } => FoundingError::Refused { reason },
+        Refusal::Abandoned { federation } => FoundingError::Abandoned { federation },
+        Refusal::Dropped => FoundingError::Dropped,
+        Refusal::Later { reason } => FoundingError::Later { reason },
+        Refusal::Left => FoundingError::LeftAlready,
     }
 }

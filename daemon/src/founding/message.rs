@@ -42,7 +42,18 @@ pub(super) enum Ask {
     Poll,
     /// Here is a signature on the frozen manifest.
     Sign { manifest: Digest, signature: Signature },
+    /// To be no member of the draft any more, with the entry that has this sealing key. `parted`: the asker has left
+    /// already, whatever the answer; also said to members other than the owner.
+    Leave { sealing_key: Vec<u8>, parted: bool },
+    /// What the asker's clock should say.
+    Clock,
+    /// What keeps the asker from taking part, by the names of its conditions; empty if nothing does.
+    Report { problems: Vec<String> },
 }
+
+/// Most problems of one founder that are kept, and the longest name of one.
+pub(super) const MAX_PROBLEMS: usize = 8;
+pub(super) const MAX_PROBLEM_BYTES: usize = 64;
 
 /// The owner's answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +70,14 @@ pub(super) enum Reply {
     Founded { signed: SignedManifest },
     /// No.
     Refused { refusal: Refusal },
+    /// You are a member no more.
+    Left,
+    /// The owner's clock, in seconds since 1970.
+    Clock { now_s: u64 },
+    /// Your report is here.
+    Noted,
+    /// The draft was opened again under another founding id: what was signed is void, join this.
+    Moved { draft: Manifest },
 }
 
 /// Why not.
@@ -77,6 +96,18 @@ pub(super) enum Refusal {
         expected: Digest,
     },
     Other {
+        reason: String,
+    },
+    /// The owner has given the draft of this name up.
+    Abandoned {
+        federation: String,
+    },
+    /// The owner has taken the asker off the list.
+    Dropped,
+    /// The asker has left.
+    Left,
+    /// Not at the moment: asking again will do.
+    Later {
         reason: String,
     },
 }

@@ -4,27 +4,39 @@
 //! owner:   new -> draft -> invite ... -> found (frozen) -> all have signed -> manifest.signed
 //! founder: preview -> join -> poll ... -> frozen: same terms? -> sign -> poll ... -> manifest.signed
 //! ```
+//!
+//! Until all have signed, each can go: a founder leaves, the owner drops one or abandons the draft (`partings` keeps that).
+//! A frozen draft is then opened again under a fresh founding id. Each draft has its own first sealing key, erased when it
+//! is left, so a manifest that is completed without one of its founders opens nothing that was sealed to that founder.
+//!
 //! A founder speaks to the owner only, over the network's join protocol; each step is on disk before it is told, so
 //! that a crash on either side repeats a step and never contradicts one.
 
 mod addresses;
+mod checks;
 mod error;
 mod facade;
 mod interfaces;
 mod invite;
 mod joiner;
 mod message;
+mod moments;
 mod owner;
+mod partings;
 mod port;
 mod terms;
 mod view;
+mod wipe;
 
 pub use addresses::{Announced, announced, are_only_here, left_out};
+pub use checks::CheckTerms;
 pub use error::FoundingError;
 pub use facade::{Founding, Local};
 pub use interfaces::Interfaces;
 pub use invite::{Invite, InviteError, Token};
 pub use message::{MAX_REPLY_BYTES, MAX_REQUEST_BYTES};
+pub use moments::{Expiry, date, in_words};
 pub use port::{JoinAnswer, JoinPort, JoinPortError};
 pub use terms::{same_terms, terms_digest, terms_of};
-pub use view::FoundingView;
+pub use view::{FOUNDING_CONDITIONS, FoundingView};
+pub use wipe::finish_leaving;

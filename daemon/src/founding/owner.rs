@@ -1,44 +1,31 @@
 //! The owner's side: the draft, its invites, and the answers to founders. No network, no clock.
 
+mod changes;
+mod concerns;
+mod stored;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
-use fedshield_protocol::codec;
 use fedshield_protocol::ids::{Digest, IdentityKey};
 use fedshield_protocol::limits::MAX_MEMBERS;
 use fedshield_protocol::manifest::{
     Manifest, Member, SignedManifest, ValidManifest, sign_founding,
 };
 use fedshield_protocol::sign::Signature;
-use serde::{Deserialize, Serialize};
 
-use super::message::{self, Ask, MessageError, Refusal, Reply, Request};
+use super::message::{Ask, Refusal, Reply, Request};
 use super::{FoundingError, Token, terms};
-use crate::durable;
+pub(super) use changes::Fresh;
+use concerns::Seen;
+pub(super) use stored::Draft;
+use stored::{Ended, Issued};
 
 /// Invites that may be open at once.
 const MAX_INVITES: usize = 256;
-/// Manifest, invites and signatures of 100 members.
-const MAX_DRAFT_BYTES: usize = 2 << 20;
-
-/// What the owner keeps on disk until the federation is founded, and after it for founders that poll late.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Draft {
-    /// Members so far, the owner first; resolved once frozen.
-    pub(super) manifest: Manifest,
-    pub(super) frozen: bool,
-    /// In manifest order, once frozen.
-    pub(super) signatures: Vec<Option<Signature>>,
-    invites: Vec<Issued>,
-}
-
-/// One invite that was given out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Issued {
-    fingerprint: Digest,
-    expires_at_s: u64,
-    used_by: Option<IdentityKey>,
-}
+/// How long an invite that has expired is remembered, so that whoever comes with it is told why it is refused.
+const EXPIRED_KEPT_S: u64 = 30 * 24 * 3600;
 
 /// The draft and where it is kept.
 #[derive(Debug)]
@@ -46,6 +33,8 @@ pub(super) struct Owner {
     pub(super) draft: Draft,
     key: IdentityKey,
     path: PathBuf,
+    /// What was heard of the founders since the daemon started.
+    seen: BTreeMap<IdentityKey, Seen>,
 }
 
 impl Owner {
@@ -53,34 +42,36 @@ impl Owner {
     pub(super) fn start(path: &Path, terms: Manifest, own: Member) -> Result<Self, FoundingError> {
         terms::check_member(&own).map_err(FoundingError::Request)?;
         let key = own.identity_key;
-        let manifest = Manifest { members: vec![own], ..terms };
-        let draft = Draft { manifest, frozen: false, signatures: Vec::new(), invites: Vec::new() };
-        let mut owner = Self { draft: draft.clone(), key, path: path.to_path_buf() };
-        owner.save(draft)?;
+        let draft = Draft::new(Manifest { members: vec![own], ..terms });
+        draft.write(path)?;
+        Ok(Self { draft, key, path: path.to_path_buf(), seen: BTreeMap::new() })
+    }
+
+    /// Goes on with the draft of an earlier run. The owner's own entry is brought up to date while it still can be.
+    pub(super) fn resume(path: &Path, draft: Draft, own: &Member) -> Result<Self, FoundingError> {
+        let mut owner = Self {
+            draft: draft.clone(),
+            key: own.identity_key,
+            path: path.to_path_buf(),
+            seen: BTreeMap::new(),
+        };
+        if !draft.frozen && draft.manifest.members.first() != Some(own) {
+            let mut next = draft;
+            next.manifest.members.splice(..1.min(next.manifest.members.len()), [own.clone()]);
+            owner.save(next)?;
+        }
         Ok(owner)
     }
 
-    /// The draft of an earlier run, if there is one. The owner's own entry is brought up to date while it still can be.
-    pub(super) fn load(path: &Path, own: &Member) -> Result<Option<Self>, FoundingError> {
-        let Some(bytes) = durable::read_if_present(path, MAX_DRAFT_BYTES as u64)? else {
-            return Ok(None);
-        };
-        let draft: Draft = codec::decode("draft", &bytes, MAX_DRAFT_BYTES).map_err(|error| {
-            FoundingError::File { file: path.display().to_string(), reason: error.to_string() }
-        })?;
-        let mut owner = Self { draft, key: own.identity_key, path: path.to_path_buf() };
-        owner.set_own(own)?;
-        Ok(Some(owner))
-    }
-
-    /// Brings the owner's own entry up to date, if that is still possible.
-    pub(super) fn set_own(&mut self, own: &Member) -> Result<(), FoundingError> {
-        if !self.draft.frozen && self.draft.manifest.members.first() != Some(own) {
-            let mut next = self.draft.clone();
-            next.manifest.members.splice(..1.min(next.manifest.members.len()), [own.clone()]);
-            self.save(next)?;
+    /// Brings the addresses in the owner's own entry up to date, if that is still possible.
+    pub(super) fn set_addresses(&mut self, addresses: &[String]) -> Result<(), FoundingError> {
+        let mut next = self.draft.clone();
+        let Some(own) = next.manifest.members.first_mut() else { return Ok(()) };
+        if next.frozen || own.addresses == addresses {
+            return Ok(());
         }
-        Ok(())
+        own.addresses = addresses.to_vec();
+        self.save(next)
     }
 
     /// Issues a token that lets one identity in until `expires_at_s`.
@@ -90,13 +81,19 @@ impl Owner {
         }
         let token = Token::random().map_err(|error| FoundingError::Random(error.to_string()))?;
         let mut next = self.draft.clone();
-        next.invites.retain(|issued| issued.used_by.is_some() || issued.expires_at_s > now_s);
+        let of_use = |issued: &Issued, kept_s: u64| {
+            issued.used_by.is_some() || issued.expires_at_s.saturating_add(kept_s) > now_s
+        };
+        next.invites.retain(|issued| of_use(issued, EXPIRED_KEPT_S));
+        if next.invites.len() >= MAX_INVITES {
+            next.invites.retain(|issued| of_use(issued, 0) && issued.ended.is_none());
+        }
         if next.invites.len() >= MAX_INVITES {
             let reason = format!("{MAX_INVITES} invites are open: wait until some expire");
             return Err(FoundingError::Request(reason));
         }
         let fingerprint = token.fingerprint();
-        next.invites.push(Issued { fingerprint, expires_at_s, used_by: None });
+        next.invites.push(Issued { fingerprint, expires_at_s, used_by: None, ended: None });
         self.save(next)?;
         Ok(token)
     }
@@ -106,11 +103,16 @@ impl Owner {
         if self.draft.frozen {
             return Ok(());
         }
+        if !self.draft.returning.is_empty() {
+            let names = self.draft.returning.iter().map(|member| member.name.clone()).collect();
+            return Err(FoundingError::Returning { names });
+        }
         let count = self.draft.manifest.members.len();
         if count < 3 {
             return Err(FoundingError::TooFewMembers { count });
         }
         let mut next = self.draft.clone();
+        next.open_numbers = (next.manifest.min_contributors, next.manifest.committee_size);
         next.manifest = terms::resolved(&next.manifest);
         let (member, signature) = sign_founding(&next.manifest, key)?;
         next.frozen = true;
@@ -131,47 +133,67 @@ impl Owner {
         signatures.map(|signatures| SignedManifest { manifest, signatures })
     }
 
-    /// The answer to a founder's request; an error means that no answer can be made for such bytes.
-    pub(super) fn answer(
-        &mut self,
-        from: &IdentityKey,
-        bytes: &[u8],
-        now_s: u64,
-        key: &SigningKey,
-    ) -> Result<Vec<u8>, MessageError> {
-        let (request, digest) = message::decode_request(bytes, from)?;
-        let reply = match self.consider(request, now_s) {
-            Ok(reply) => reply,
-            Err(refusal) => Reply::Refused { refusal },
-        };
-        message::encode_reply(&reply, &digest, key)
+    /// Whether the draft has, or had, this founding id.
+    pub(super) fn knows(&self, founding_id: &Digest) -> bool {
+        self.draft.manifest.founding_id == *founding_id || self.draft.former.contains(founding_id)
     }
 
-    fn consider(&mut self, request: Request, now_s: u64) -> Result<Reply, Refusal> {
-        if request.owner != self.key || request.founding_id != self.draft.manifest.founding_id {
+    /// The answer to a founder's request about this draft. `fresh` is asked for when the draft is to be opened again.
+    pub(super) fn consider(
+        &mut self,
+        request: Request,
+        now_s: u64,
+        fresh: impl FnOnce() -> Result<Fresh, FoundingError>,
+    ) -> Result<Reply, Refusal> {
+        if request.owner != self.key || !self.knows(&request.founding_id) {
             return Err(Refusal::InviteUnknown);
         }
         let place = self.find_invite(&request.token).ok_or(Refusal::InviteUnknown)?;
         let issued = self.draft.invites.get(place).ok_or(Refusal::InviteUnknown)?;
-        match issued.used_by {
-            Some(user) if user != request.from => return Err(Refusal::InviteUsed),
-            Some(_) => {}
-            None if self.draft.frozen => return Err(Refusal::Frozen),
-            None => {
-                if let Some(seconds) = now_s.checked_sub(issued.expires_at_s) {
-                    return Err(Refusal::InviteExpired { seconds });
-                }
+        if issued.used_by.is_some_and(|user| user != request.from) {
+            return Err(Refusal::InviteUsed);
+        }
+        if request.ask == Ask::Clock {
+            return Ok(Reply::Clock { now_s });
+        }
+        if issued.used_by.is_none() {
+            if self.draft.frozen {
+                return Err(Refusal::Frozen);
+            }
+            if let Some(seconds) = now_s.checked_sub(issued.expires_at_s) {
+                return Err(Refusal::InviteExpired { seconds });
             }
         }
+        let ended = issued.ended.clone();
+        self.hear(&request.from, now_s);
+        match (&ended, &request.ask) {
+            (Some(Ended::Dropped), _) => return Err(Refusal::Dropped),
+            (Some(Ended::Left { .. }), Ask::Leave { .. }) => return Ok(Reply::Left),
+            (Some(Ended::Left { .. }), Ask::Terms) | (None, _) => {}
+            // Whoever has left may think better of it: then it comes with another sealing key. What it said before, and
+            // what arrives late of it, brings it back to nothing.
+            (Some(Ended::Left { sealing_key }), Ask::Join { member, .. })
+                if member.sealing_key != *sealing_key => {}
+            (Some(Ended::Left { .. }), _) => return Err(Refusal::Left),
+        }
+        let moved = request.founding_id != self.draft.manifest.founding_id;
         match request.ask {
+            Ask::Leave { sealing_key, .. } => self.let_go(place, &request.from, sealing_key, fresh),
+            // Under an id that the draft has no more: nothing that was said then counts.
+            _ if moved => Ok(Reply::Moved { draft: self.open_terms() }),
             Ask::Terms => Ok(Reply::Terms { draft: self.draft.manifest.clone() }),
             Ask::Join { member, terms, base_model } => {
-                self.admit(place, request.from, member, &terms, &base_model)
+                self.admit(place, request.from, member, (&terms, &base_model), now_s)
             }
             Ask::Poll => self.progress(&request.from),
             Ask::Sign { manifest, signature } => {
                 self.take_signature(&request.from, &manifest, signature)
             }
+            Ask::Report { problems } => {
+                self.note(&request.from, problems);
+                Ok(Reply::Noted)
+            }
+            Ask::Clock => Ok(Reply::Clock { now_s }),
         }
     }
 
@@ -191,8 +213,8 @@ impl Owner {
         place: usize,
         from: IdentityKey,
         member: Member,
-        terms: &Digest,
-        base_model: &Digest,
+        (terms, base_model): (&Digest, &Digest),
+        now_s: u64,
     ) -> Result<Reply, Refusal> {
         if self.draft.frozen {
             return self.progress(&from);
@@ -209,7 +231,8 @@ impl Owner {
         terms::check_member(&member).map_err(Refusal::other)?;
         let mut next = self.draft.clone();
         let members = &mut next.manifest.members;
-        if members.iter().any(|other| other.name == member.name && other.identity_key != from) {
+        let mut others = members.iter().chain(&next.returning);
+        if others.any(|other| other.name == member.name && other.identity_key != from) {
             let name = &member.name;
             return Err(Refusal::other(format!("another member is called `{name}`: take another")));
         }
@@ -226,10 +249,13 @@ impl Owner {
             }
             None => members.push(member),
         }
+        next.returning.retain(|other| other.identity_key != from);
         if let Some(issued) = next.invites.get_mut(place) {
             issued.used_by = Some(from);
+            issued.ended = None;
         }
         self.save(next).map_err(|error| self.own_fault(&error))?;
+        self.hear(&from, now_s);
         Ok(Reply::Waiting { draft: self.draft.manifest.clone() })
     }
 
@@ -289,9 +315,7 @@ impl Owner {
 
     /// On disk first, in force then.
     fn save(&mut self, next: Draft) -> Result<(), FoundingError> {
-        let bytes = codec::encode("draft", &next, MAX_DRAFT_BYTES)
-            .map_err(|error| FoundingError::Request(error.to_string()))?;
-        durable::replace(&self.path, &bytes)?;
+        next.write(&self.path)?;
         self.draft = next;
         Ok(())
     }
@@ -299,6 +323,6 @@ impl Owner {
     /// What founders are told when the owner's disk fails; the owner's log says more.
     fn own_fault(&self, error: &FoundingError) -> Refusal {
         tracing::error!(%error, path = %self.path.display(), "the draft cannot be saved");
-        Refusal::other("the owner cannot save the draft at the moment; try again later")
+        Refusal::Later { reason: "its disk takes no more of the draft".into() }
     }
 }

@@ -17,15 +17,27 @@ pub trait JoinPort: Send + Sync + 'static {
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JoinPortError {
-    /// None of the addresses answers, or someone else does.
+    /// None of the addresses answers.
     #[error("{0}")]
     Unreachable(String),
+    /// Another node answers at an address.
+    #[error("{0} is answered by another node than the invite names")]
+    WrongNode(String),
     /// No answer in time.
     #[error("{0}")]
     Timeout(String),
+    /// The connection broke before the answer came.
+    #[error("{0}")]
+    Lost(String),
     /// The other side takes no more requests at the moment.
-    #[error("the other side is busy")]
+    #[error("it answers, and takes no more requests to join at the moment")]
     Busy,
+    /// This node has asked as much as it may at once.
+    #[error("this node has too many questions of this kind under way")]
+    BusyHere,
+    /// The other side answers, and has no answer to this request.
+    #[error("it answers, and declined the request: it owns no draft, or runs another version")]
+    Declined,
     /// The request was not even sent.
     #[error("{0}")]
     Local(String),

@@ -4,7 +4,17 @@ use fedshield_protocol::ids::{IdentityKey, MemberIndex};
 use fedshield_protocol::manifest::{Manifest, SignedManifest, ValidManifest};
 
 use super::{FoundingError, terms};
-use crate::control::api::{FederationSummary, FederationView, MemberView, NodeState};
+use crate::control::api::{Condition, FederationSummary, FederationView, MemberView, NodeState};
+
+/// The names of all conditions that the founding may set.
+pub const FOUNDING_CONDITIONS: [&str; 6] = [
+    "founding-waits",
+    "member-left",
+    "draft-reopened",
+    "draft-abandoned",
+    "draft-dropped",
+    "farewell-untold",
+];
 
 /// How far the founding is; published whenever it changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +31,8 @@ pub struct FoundingView {
     pub founded: Option<SignedManifest>,
     /// Why this node does not get on, for people.
     pub last_error: Option<String>,
+    /// What holds and a person should know; each has one of [`FOUNDING_CONDITIONS`] as its name.
+    pub conditions: Vec<Condition>,
 }
 
 impl FoundingView {
@@ -32,6 +44,7 @@ impl FoundingView {
             signed: Vec::new(),
             founded: None,
             last_error: None,
+            conditions: Vec::new(),
         }
     }
 
@@ -43,6 +56,7 @@ impl FoundingView {
             signed: vec![true; signed.manifest.members.len()],
             founded: Some(signed),
             last_error: None,
+            conditions: Vec::new(),
         }
     }
 
@@ -80,6 +94,8 @@ impl FoundingView {
             manifest: manifest.clone(),
             frozen: self.frozen,
             founded: self.founded.is_some(),
+            returning: Vec::new(),
+            warnings: Vec::new(),
         })
     }
 

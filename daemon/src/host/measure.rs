@@ -9,7 +9,9 @@ use fedshield_protocol::ids::Round;
 use fedshield_protocol::object::ObjectRef;
 use tokio::sync::watch;
 
+use super::drift::Trend;
 use super::{Cancel, SpareError, SpareTime};
+use crate::conditions::Conditions;
 use crate::control::api::{HeldOut, NodeStatus};
 use crate::pipeline::{HeldOutLoss, Pipeline, PipelineError};
 use crate::store::{Ledger, StoreError};
@@ -37,7 +39,8 @@ impl Measurer {
             let last = ledger.held_out();
             status.send_modify(|status| status.held_out = last);
             let cancel = cancel.clone();
-            let work = Measuring { spare, pipeline, ledger, status, cancel, base: None };
+            let (base, trend) = (None, Trend::held_out());
+            let work = Measuring { spare, pipeline, ledger, status, cancel, base, trend };
             tokio::spawn(work.run(receiver));
         } else {
             tracing::info!("no held-out data: the loss after each round is not measured");
@@ -74,6 +77,8 @@ struct Measuring {
     cancel: Cancel,
     /// The base model's, once measured in this run: the data may have changed since the last.
     base: Option<f64>,
+    /// Whether it gets worse from round to round.
+    trend: Trend,
 }
 
 /// Why there is no number.
@@ -89,6 +94,7 @@ enum MeasureError {
 
 impl Measuring {
     async fn run(mut self, mut wanted: watch::Receiver<Wanted>) {
+        self.recall().await;
         while wanted.changed().await.is_ok() {
             let Some((round, adapter)) = *wanted.borrow_and_update() else { continue };
             if self.is_measured(round).await {
@@ -101,6 +107,20 @@ impl Measuring {
                 Err(error) => tracing::warn!(%round, %error, "held-out loss not measured"),
             }
         }
+    }
+
+    /// Goes on from the rounds that were measured in earlier runs.
+    async fn recall(&mut self) {
+        let ledger = Arc::clone(&self.ledger);
+        let reports = tokio::task::spawn_blocking(move || ledger.reports()).await;
+        // Without them the trend begins anew.
+        let Ok(Ok(reports)) = reports else { return };
+        self.trend.recall(&reports, |report| report.held_out_loss);
+        let base = self.status.borrow().held_out.as_ref().and_then(|held_out| held_out.base);
+        if let Some(base) = base {
+            self.trend.against(base);
+        }
+        self.trend.show(&Conditions::new(Arc::clone(&self.status)));
     }
 
     /// In an earlier run; the base model's loss is then known as well.
@@ -130,7 +150,7 @@ impl Measuring {
         Ok(self.spare.run(work).await??)
     }
 
-    async fn show(&self, round: Round, measured: &HeldOutLoss) -> Result<(), MeasureError> {
+    async fn show(&mut self, round: Round, measured: &HeldOutLoss) -> Result<(), MeasureError> {
         let held_out = HeldOut {
             round,
             loss: measured.loss,
@@ -147,6 +167,11 @@ impl Measuring {
             ledger.put_held_out(&kept)
         };
         tokio::task::spawn_blocking(store).await.map_err(|_| SpareError::Lost)??;
+        self.trend.add(round, held_out.loss);
+        if let Some(base) = held_out.base {
+            self.trend.against(base);
+        }
+        self.trend.show(&Conditions::new(Arc::clone(&self.status)));
         self.status.send_modify(|status| status.held_out = Some(held_out));
         Ok(())
     }

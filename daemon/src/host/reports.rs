@@ -14,6 +14,7 @@ use super::effects::label;
 use super::pending::Ended;
 use super::progress::RoundMeasures;
 use super::{Host, HostError};
+use crate::conditions::Conditions;
 use crate::control::api::{RoundOutcome, RoundReport, word};
 
 /// Bytes by purpose, in the order of the path of an update.
@@ -139,6 +140,10 @@ impl Host {
     pub(super) fn keep_report(&mut self, ended: &Ended) -> Result<(), HostError> {
         let Ended { round, adapter, ref report } = *ended;
         self.ledger.put_report(report)?;
+        if let Some(loss) = report.train_loss {
+            self.training.first_or_next(round, loss);
+            self.training.show(&Conditions::new(Arc::clone(&self.status)));
+        }
         self.collector.ended(round, adapter, Arc::clone(&self.pipeline));
         if report.outcome == RoundOutcome::Applied {
             // A round went well: whatever went wrong before is mended.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use fedshield_net::{AddressSource, Connection, KnownAddress, NetHandle};
+use fedshield_protocol::ids::Round;
 use tokio_util::sync::CancellationToken;
 
 use super::early::held_up;
@@ -10,10 +11,11 @@ use super::turn::Node;
 use super::{NodeError, doctor};
 use crate::control::api::{
     AddressOrigin, ApiError, ConnectionView, DoctorView, Done, ErrorCode, Evaluation,
-    ExportRequest, ExportView, KnownAddressView, MemberView, Pause, Sample,
+    ExportRequest, ExportView, KnownAddressView, LeftView, MemberView, Pause, Sample,
 };
 use crate::control::{ControlCommand, Reply};
 use crate::durable::DiskError;
+use crate::founding::FoundingError;
 use crate::host::{Cancel, SpareError};
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::stopped::adapter_files;
@@ -42,6 +44,15 @@ impl Node {
             ControlCommand::Join(request, reply) => {
                 let founding = self.founding.clone();
                 spawn(reply, async move { Ok(founding.join(request).await?) });
+            }
+            ControlCommand::Leave(reply) => self.leave(reply),
+            ControlCommand::Drop(request, reply) => {
+                let founding = self.founding.clone();
+                spawn(reply, async move { Ok(founding.drop_member(&request.name).await?) });
+            }
+            ControlCommand::Abandon(reply) => {
+                let founding = self.founding.clone();
+                spawn(reply, async move { Ok(founding.abandon().await?) });
             }
             ControlCommand::Federation(reply) => {
                 answer(reply, self.founding.federation().map_err(ApiError::from));
@@ -114,6 +125,28 @@ impl Node {
         let resumed = host.resume().await?.map(|()| Done {});
         answer(reply, resumed.map_err(|error| not_remembered(&error, "resume")));
         Ok(())
+    }
+
+    /// Before the founding is complete a matter of the founding alone; after it, until a round has ended, of the whole
+    /// node, which then starts anew with an empty home.
+    fn leave(&mut self, reply: Reply<LeftView>) {
+        if self.founding.founded().is_none() {
+            let founding = self.founding.clone();
+            return spawn(reply, async move { Ok(founding.leave().await?) });
+        }
+        let round = self.status.borrow().machine.as_ref().map(|machine| machine.round);
+        let no_round_has_ended = match round {
+            Some(round) => round == Round(0),
+            // Nothing runs: the terms cannot be used here.
+            None => self.ledger.records().is_ok_and(|records| records.is_empty()),
+        };
+        let left = if no_round_has_ended {
+            self.founding.leave_founded()
+        } else {
+            Err(FoundingError::RoundsEnded)
+        };
+        self.left = left.is_ok();
+        answer(reply, left.map_err(ApiError::from));
     }
 
     fn members(&self) -> Vec<MemberView> {
@@ -222,7 +255,7 @@ fn evaluate(pipeline: &Pipeline, cancel: &Cancel) -> Result<Evaluation, ApiError
 
 impl From<PipelineError> for ApiError {
     fn from(error: PipelineError) -> Self {
-        Self::new(error.code(), error.to_string())
+        Self::new(error.code(), error.to_string()).with_hint(error.hint())
     }
 }
 

@@ -141,6 +141,8 @@ fn refuse(command: Command, error: &ApiError) {
         }
         Command::Invite(_, reply) => no(reply, error),
         Command::Join(_, reply) => no(reply, error),
+        Command::Leave(reply) | Command::Abandon(reply) => no(reply, error),
+        Command::Drop(_, reply) => no(reply, error),
         Command::Members(reply) => no(reply, error),
         Command::Rounds(reply) => no(reply, error),
         Command::Export(_, reply) => no(reply, error),

@@ -79,7 +79,7 @@ impl Opening {
             status.listen = net.listen_addresses().iter().map(ToString::to_string).collect();
         });
         let peers = self.open_peers().await?;
-        let founding = self.open_founding(&secrets, &net, &peers, &model).await?;
+        let founding = self.open_founding(&net, &peers, &model).await?;
         let (journal, secrets) = (kept.journal, secrets);
         Ok(Opened { secrets, journal, ledger, objects, model, net, net_events, peers, founding })
     }
@@ -158,7 +158,6 @@ impl Opening {
 
     async fn open_founding(
         &self,
-        secrets: &SecretStore,
         net: &NetHandle,
         peers: &Peers,
         model: &OpenedModel,
@@ -167,12 +166,13 @@ impl Opening {
         loop {
             let opened = tokio::task::block_in_place(|| {
                 let local = Local {
-                    member: own_entry(&self.home, &self.config, &self.identity, secrets, net)?,
+                    member: own_entry(&self.config, &self.identity, net),
                     base_model: model.digest(),
                     trainer_command: self.config.training.trainer == TrainerKind::Command,
                 };
                 let port = Arc::new(NetJoinPort { net: net.clone(), peers: peers.clone() });
-                Ok(Founding::open(&self.home, Arc::clone(&self.identity), local, port)?)
+                let check = Arc::new(model.checker());
+                Ok(Founding::open(&self.home, Arc::clone(&self.identity), local, port, check)?)
             });
             match opened {
                 Ok(founding) => {

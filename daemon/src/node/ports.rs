@@ -28,14 +28,22 @@ impl JoinPort for NetJoinPort {
             if addresses.is_empty() {
                 return Err(JoinPortError::Unreachable("the invite has no usable address".into()));
             }
-            net.join_request(addresses, to, bytes, JOIN_TIMEOUT).await.map_err(|error| {
-                let text = error.to_string();
-                match error {
-                    JoinError::Timeout { .. } => JoinPortError::Timeout(text),
-                    JoinError::TooLarge { .. } => JoinPortError::Local(text),
-                    _ => JoinPortError::Unreachable(text),
-                }
-            })
+            net.join_request(addresses, to, bytes, JOIN_TIMEOUT).await.map_err(reason)
         })
+    }
+}
+
+/// Each cause keeps its name, because people do different things about them.
+fn reason(error: JoinError) -> JoinPortError {
+    let text = error.to_string();
+    match error {
+        JoinError::Timeout { .. } => JoinPortError::Timeout(text),
+        JoinError::Busy => JoinPortError::Busy,
+        JoinError::BusyHere => JoinPortError::BusyHere,
+        JoinError::Declined => JoinPortError::Declined,
+        JoinError::WrongPeer { address } => JoinPortError::WrongNode(address.to_string()),
+        JoinError::Lost { .. } => JoinPortError::Lost(text),
+        JoinError::Unreachable { .. } => JoinPortError::Unreachable(text),
+        _ => JoinPortError::Local(text),
     }
 }

@@ -68,18 +68,19 @@ pub(super) fn serve_control(
     }))
 }
 
-/// Serves metrics and dashboard, if they are asked for, as soon as their address is there. No round waits for them.
+/// Serves metrics and dashboard, if they are asked for, as soon as their address is there. No round waits for them. The task ends after
+/// `stop`; `None` if they are not asked for.
 pub(super) fn serve_http(
     config: &Config,
     port: ControlPort,
     conditions: &Conditions,
     status: &Arc<watch::Sender<NodeStatus>>,
     stop: &CancellationToken,
-) {
-    let Some(address) = config.http.listen else { return };
+) -> Option<JoinHandle<()>> {
+    let address = config.http.listen?;
     let names = config.http.allowed_hosts.clone();
     let (conditions, status, stop) = (conditions.clone(), Arc::clone(status), stop.clone());
-    tokio::spawn(async move {
+    Some(tokio::spawn(async move {
         let server = loop {
             match HttpServer::bind_for(address, &names).await {
                 Ok(server) => break server,
@@ -97,7 +98,7 @@ pub(super) fn serve_http(
         if let Err(error) = server.serve(port, Metrics::default(), stop).await {
             tracing::error!(%error, "metrics and dashboard failed");
         }
-    });
+    }))
 }
 
 const DASHBOARD: &str = "dashboard-address";

@@ -25,14 +25,12 @@ use crate::config::{Config, Loaded, TrainerKind};
 use crate::control::api::NodeStatus;
 use crate::control::{ControlHost, control_channel};
 use crate::descriptors;
-use crate::founding::{Interfaces, announced};
+use crate::founding::{Interfaces, announced, finish_leaving};
 use crate::home::Home;
 use crate::host::SpareTime;
-use crate::identity::{Identity, Passphrase, SecretStore};
+use crate::identity::{Identity, Passphrase};
 use crate::objects::Objects;
 use crate::pipeline::{CommandSettings, LearningSources};
-use crate::randomness::os_random;
-use crate::sealing_keys;
 use crate::service::{Heartbeat, notify_ready, tell_status};
 
 /// Starts a node. `None` if it was stopped while it waited for something. `control` becomes the task that answers on the control
@@ -56,6 +54,9 @@ pub(super) async fn start(
     let budget = descriptors::budget();
     let sources = sources(&config, home)?;
     let lock = home.lock()?;
+    if finish_leaving(home)? {
+        tracing::info!("what belonged to the federation that was left has been erased");
+    }
     let identity = Arc::new(open_identity(home, passphrase)?);
     use_threads(config.training.threads);
     let spare = SpareTime::new(config.training.threads)?;
@@ -71,7 +72,8 @@ pub(super) async fn start(
     // of a mount.
     note_start(&conditions, "opens its files");
     notify_ready();
-    serving::serve_http(&config, port, &conditions, &status, stop);
+    let pages = serving::serve_http(&config, port, &conditions, &status, stop);
+    let services = pages.into_iter().collect();
     serving::watch_log(&conditions, stop);
     let external = config.external_addresses.clone();
     let opening = Opening {
@@ -141,6 +143,9 @@ pub(super) async fn start(
         host: None,
         spare,
         reload,
+        services,
+        founding_error: None,
+        left: false,
         _lock: lock,
     }))
 }
@@ -237,22 +242,10 @@ pub(super) async fn listen(
     Ok(started.await?)
 }
 
-pub(super) fn own_entry(
-    home: &Home,
-    config: &Config,
-    identity: &Identity,
-    secrets: &SecretStore,
-    net: &NetHandle,
-) -> Result<Member, NodeError> {
-    // Once founded, the entry in the manifest stands, and its first key may have been erased.
-    let sealing_key = if home.manifest().exists() {
-        Vec::new()
-    } else {
-        let mut rng = os_random().map_err(NodeError::Randomness)?;
-        sealing_keys::first(secrets, &mut rng)?.public().to_bytes()
-    };
+/// This node's entry in a draft but for its sealing key, which each draft has its own.
+pub(super) fn own_entry(config: &Config, identity: &Identity, net: &NetHandle) -> Member {
     let interfaces = Interfaces::of_this_machine();
     let told = announced(&net.listen_addresses(), &config.external_addresses, &interfaces);
-    let addresses = told.addresses;
-    Ok(Member { name: config.name.clone(), identity_key: identity.key(), sealing_key, addresses })
+    let (name, identity_key) = (config.name.clone(), identity.key());
+    Member { name, identity_key, sealing_key: Vec::new(), addresses: told.addresses }
 }

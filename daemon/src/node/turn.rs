@@ -9,6 +9,7 @@ use fedshield_protocol::machine::{Config as MachineConfig, Machine};
 use fedshield_protocol::manifest::{SignedManifest, ValidManifest};
 use fedshield_protocol::status::Phase;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::NodeError;
@@ -18,15 +19,15 @@ use super::peers::Peers;
 use super::reload::Reload;
 use crate::conditions::Conditions;
 use crate::control::ControlCommand;
-use crate::control::api::{NodeState, NodeStatus};
+use crate::control::api::{Condition, NodeState, NodeStatus, Severity};
 use crate::error_code::ErrorCode;
-use crate::founding::{Founding, FoundingError};
+use crate::founding::{FOUNDING_CONDITIONS, Founding, FoundingError};
 use crate::home::{Home, HomeLock};
 use crate::host::{DISK_FULL, Host, HostParts, PauseFile, SpareTime, Wake, no_room};
 use crate::identity::{Identity, SecretStore};
 use crate::journal::Journal;
 use crate::objects::Objects;
-use crate::pipeline::{LearningSources, OpenedModel};
+use crate::pipeline::{LearningSources, OpenedModel, PipelineError};
 use crate::randomness::nonce;
 use crate::service::{Heartbeat, notify_stopping};
 use crate::store::Ledger;
@@ -58,8 +59,25 @@ pub(super) struct Node {
     /// Where measurements and evaluations run.
     pub(super) spare: SpareTime,
     pub(super) reload: Reload,
+    /// Pages and farewells: end after `stop`.
+    pub(super) services: Vec<JoinHandle<()>>,
+    /// What was last shown of a founding that does not get on.
+    pub(super) founding_error: Option<String>,
+    /// The operator has left the federation: this node is to start anew.
+    pub(super) left: bool,
     pub(super) _lock: HomeLock,
 }
+
+/// Why a node has stopped in good order.
+pub(super) enum Ended {
+    /// It was asked to.
+    Stopped,
+    /// It has left its federation, and is to start anew with what reloads its settings.
+    Left(Box<Reload>),
+}
+
+/// How long the services may take to finish what is under way.
+const SERVICES_LIMIT: Duration = Duration::from_secs(10);
 
 /// Between two attempts to found after one that waiting could not mend.
 const FOUNDING_PAUSE: Duration = Duration::from_secs(5);
@@ -79,16 +97,28 @@ enum Woken {
 
 impl Node {
     /// Runs until `stop`, then leaves in good order.
-    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), NodeError> {
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<Ended, NodeError> {
+        let (founding, ends) = (self.founding.clone(), stop.clone());
+        self.services.push(tokio::spawn(async move { founding.say_farewells(&ends).await }));
         let result = self.turn_until(&stop).await;
-        notify_stopping();
+        if !self.left {
+            notify_stopping();
+        }
         stop.cancel();
         if let Some(host) = &mut self.host {
             host.stop();
             host.farewell().await;
         }
         self.net.shutdown().await;
-        result
+        result?;
+        if !self.left {
+            return Ok(Ended::Stopped);
+        }
+        // Whoever starts next on this home wants the same sockets.
+        for service in std::mem::take(&mut self.services) {
+            let _ = tokio::time::timeout(SERVICES_LIMIT, service).await;
+        }
+        Ok(Ended::Left(Box::new(self.reload)))
     }
 
     async fn turn_until(&mut self, stop: &CancellationToken) -> Result<(), NodeError> {
@@ -109,6 +139,9 @@ impl Node {
         }
         for command in std::mem::take(&mut self.held) {
             self.command(command, stop).await?;
+            if self.left {
+                return Ok(());
+            }
         }
         loop {
             let woken = tokio::select! {
@@ -129,7 +162,12 @@ impl Node {
                 Woken::Network(None) => return Err(NodeError::Gone("the network")),
                 Woken::Network(Some(event)) => self.on_network(event).await?,
                 Woken::Command(None) => return Err(NodeError::Gone("the control socket")),
-                Woken::Command(Some(command)) => self.command(command, stop).await?,
+                Woken::Command(Some(command)) => {
+                    self.command(command, stop).await?;
+                    if self.left {
+                        return Ok(());
+                    }
+                }
                 Woken::Founded(result) => {
                     match result {
                         Ok(signed) => {
@@ -152,7 +190,10 @@ impl Node {
                 }
                 Woken::Activated(activated) => {
                     activation = None;
-                    self.boot((*activated)?).await?;
+                    match *activated {
+                        Ok(activated) => self.boot(activated).await?,
+                        Err(error) => self.or_wait_for_leave(error)?,
+                    }
                     end_start(&self.conditions);
                 }
                 // Whoever keeps the data up to date is asked here as well.
@@ -166,6 +207,7 @@ impl Node {
                 }
             }
             self.show_done();
+            self.tell_problems();
         }
     }
 
@@ -237,16 +279,51 @@ impl Node {
         Ok(())
     }
 
-    fn show_founding(&self) {
+    /// Terms under which nobody can train, which earlier versions let people agree to, are no reason to end: only a
+    /// running node can be told to leave.
+    fn or_wait_for_leave(&self, error: NodeError) -> Result<(), NodeError> {
+        let error = match error {
+            NodeError::Pipeline(error) => error,
+            other => return Err(other),
+        };
+        if !matches!(error, PipelineError::Manifest { .. } | PipelineError::Terms(_)) {
+            return Err(error.into());
+        }
+        let text = format!("no round can begin under the terms of this federation: {error}");
+        let condition =
+            Condition::new("terms-unusable", Severity::Blocking, text).with_hint(error.hint());
+        Conditions::new(Arc::clone(&self.status)).set(condition);
+        Ok(())
+    }
+
+    fn show_founding(&mut self) {
         let view = self.founding.view().borrow().clone();
         let summary = view.summary(&self.identity.key());
+        let before = std::mem::replace(&mut self.founding_error, view.last_error.clone());
         self.status.send_modify(|status| {
             status.state = view.state;
             status.federation = summary;
-            if view.last_error.is_some() {
+            // What is mended is not shown any more; what something else has said since stays.
+            if view.last_error.is_some() || (before.is_some() && status.last_error == before) {
                 status.last_error = view.last_error;
             }
         });
+        let board = Conditions::new(Arc::clone(&self.status));
+        for name in FOUNDING_CONDITIONS {
+            let holds = view.conditions.iter().find(|condition| condition.name == name);
+            board.show(name, holds.cloned());
+        }
+    }
+
+    /// What would keep this node from taking part is to be known to the owner of the draft before it is frozen: by name
+    /// only, because messages name files.
+    fn tell_problems(&self) {
+        if self.host.is_some() {
+            return;
+        }
+        let status = self.status.borrow();
+        let blocking = status.conditions.iter().filter(|it| it.severity == Severity::Blocking);
+        self.founding.set_problems(blocking.map(|it| it.name.clone()).collect());
     }
 
     fn show_done(&self) {

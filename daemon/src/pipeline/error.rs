@@ -20,6 +20,9 @@ pub enum PipelineError {
         /// Why.
         reason: String,
     },
+    /// A field of the terms that makes no sense.
+    #[error(transparent)]
+    Terms(fedshield_protocol::manifest::ManifestError),
     /// A file of the pipeline's folder.
     #[error("{path}: {source}")]
     File {
@@ -135,8 +138,30 @@ impl PipelineError {
                 ErrorCode::DiskFull
             }
             Self::NoHeldOut => ErrorCode::ConfigInvalid,
+            Self::Manifest { .. } | Self::Terms(_) => ErrorCode::InvalidRequest,
+            Self::Train(fedshield_train::TrainError::Data { .. }) => ErrorCode::DataUnreadable,
+            Self::FirstAdapter { .. } => ErrorCode::ModelMismatch,
             Self::Cancelled => ErrorCode::WrongState,
             _ => ErrorCode::Internal,
+        }
+    }
+
+    /// What to do next about this cause.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Manifest { .. } | Self::Terms(_) => {
+                "no member can train under these terms: `federation leave`, and agree on other ones"
+            }
+            Self::NoHeldOut => "name held-out data in config.toml, then restart the daemon",
+            Self::FirstAdapter { .. } => {
+                "get the adapter's folder from the federation's owner and put it where the message says"
+            }
+            Self::Cancelled => "ask again when the daemon has time; it gives way to the rounds",
+            Self::Command { .. } => {
+                "run the trainer command by hand with the request that the log names"
+            }
+            other => other.code().hint(),
         }
     }
 

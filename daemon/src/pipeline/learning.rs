@@ -6,15 +6,15 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use fedshield_protocol::ids::Digest;
 use fedshield_train::TrainError;
-use fedshield_train::adapter::PeftAdapter;
-use fedshield_train::data::{DataSet, DataSettings, TokenizedExample, read_jsonl};
-use fedshield_train::federated::{AdapterLayout, Algorithm, FederatedSettings, GlobalAdapter};
+use fedshield_train::data::{DataSet, TokenizedExample, read_jsonl};
+use fedshield_train::federated::{AdapterLayout, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::LoadedModel;
 use fedshield_train::model::{BasePrecision, ModelConfig};
-use fedshield_train::text::{Template, TextTokenizer};
+use fedshield_train::text::Template;
 use fedshield_train::{ComputeDevice, Progress, RoundResult, TrainSettings, Trainer};
 
 use super::command::{CommandSettings, CommandTrainer, RequestSettings, Run, write_examples};
+use super::examine::{Examination, Examined, TermsChecker, named_adapter};
 use super::observer::TrainingStep;
 use super::{PipelineError, Terms, measure};
 use crate::host::Cancel;
@@ -73,6 +73,13 @@ impl OpenedModel {
         Ok(())
     }
 
+    /// Checks terms as [`Self::prepare`] will, as often as they change.
+    #[must_use]
+    pub fn checker(&self) -> TermsChecker {
+        let model = &self.model;
+        TermsChecker::new(model.config.clone(), model.tokenizer.clone(), self.sources.clone())
+    }
+
     /// Digest of config, tokenizer and weights.
     #[must_use]
     pub fn digest(&self) -> Digest {
@@ -86,11 +93,11 @@ impl OpenedModel {
     pub fn prepare(self, terms: &Terms) -> Result<Learning, PipelineError> {
         let Self { sources, model } = self;
         let training = &terms.manifest.training;
-        if terms.settings.algorithm == Algorithm::FedSb && sources.command.is_some() {
-            let reason = "fed-sb trains a matrix that a PEFT folder does not have, so a trainer command cannot: \
-                          set `training.trainer` to builtin";
-            return Err(PipelineError::manifest("training.algorithm", reason));
-        }
+        let examined =
+            Examination { config: &model.config, tokenizer: &model.tokenizer, sources: &sources };
+        let Examined { template, data } =
+            examined.examine(&terms.manifest, &terms.settings, terms.template)?;
+        let length = training.sequence_length as usize;
         let settings = TrainSettings {
             batch_size: training.batch_size as usize,
             max_gradient_norm: training.max_gradient_norm.get(),
@@ -100,11 +107,6 @@ impl OpenedModel {
             base_precision: sources.base_precision,
             ..TrainSettings::default()
         };
-        let named = sources.template.as_deref().map_or(Ok(terms.template), Template::parse)?;
-        // A base model without a chat template of its own gets the plainest one.
-        let template = named.or_plain(&model.tokenizer);
-        let length = training.sequence_length as usize;
-        let data = read_data(&sources, &model.tokenizer, template, length)?;
         let command = match sources.command {
             None => None,
             Some(command) => {
@@ -187,20 +189,7 @@ impl Learning {
             let layout = AdapterLayout::new(&self.config, &terms.settings.adapter)?;
             return Ok(GlobalAdapter::new(layout, &terms.settings, terms.federation.0));
         };
-        let path = &self.first_adapter;
-        let missing =
-            |found: String| PipelineError::FirstAdapter { path: path.clone(), wanted, found };
-        let peft = PeftAdapter::open(path).map_err(|error| missing(error.to_string()))?;
-        let digest = Digest(peft.digest()?);
-        if digest != wanted {
-            return Err(missing(format!("there is the adapter {digest}")));
-        }
-        let (spec, agreed) = (peft.spec(), &terms.settings.adapter);
-        let global = peft.global(&self.config, &terms.settings)?;
-        if *global.layout() != AdapterLayout::new(&self.config, agreed)? {
-            return Err(missing(format!("it has {spec}, the manifest says {agreed}")));
-        }
-        Ok(global)
+        named_adapter(&self.config, &self.first_adapter, wanted, &terms.settings)
     }
 
     /// train: the factors of round `global.t()` after local training. `purpose` is for a trainer command.
@@ -238,20 +227,4 @@ impl Learning {
             other => Ok(other?),
         }
     }
-}
-
-fn read_data(
-    sources: &LearningSources,
-    tokenizer: &TextTokenizer,
-    template: Template,
-    max_length: usize,
-) -> Result<DataSet, PipelineError> {
-    let fraction = if sources.held_out.is_empty() { sources.held_out_fraction } else { 0.0 };
-    let settings = DataSettings { template, max_length, held_out: fraction };
-    let mut data = DataSet::load(&sources.train, tokenizer, &settings)?;
-    if !sources.held_out.is_empty() {
-        let settings = DataSettings { held_out: 0.0, ..settings };
-        data.held_out = DataSet::load(&sources.held_out, tokenizer, &settings)?.train;
-    }
-    Ok(data)
 }

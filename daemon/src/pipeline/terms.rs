@@ -2,6 +2,7 @@
 
 use fedshield_he::{Preset, RoundContext};
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::limits::MIN_MEMBERS;
 use fedshield_protocol::manifest::{self, Manifest, Rules, ValidManifest};
 use fedshield_train::federated::{
     AdapterSpec, Algorithm, FederatedSettings, LearningRate, PruneRule, PruneSchedule,
@@ -41,15 +42,7 @@ impl Terms {
     pub fn new(valid: &ValidManifest, me: MemberIndex) -> Result<Self, PipelineError> {
         let manifest = valid.manifest().clone();
         let rules = valid.rules();
-        let preset = Preset::by_name(&manifest.encryption.preset)
-            .map_err(|e| PipelineError::manifest("encryption.preset", e.to_string()))?;
-        preset
-            .check_members(rules.member_count)
-            .map_err(|e| PipelineError::manifest("encryption.preset", e.to_string()))?;
-        let settings = settings_of(&manifest)?;
-        settings.check().map_err(|e| PipelineError::manifest("training", e.to_string()))?;
-        let template = Template::parse(&manifest.training.template)
-            .map_err(|e| PipelineError::manifest("training.template", e.to_string()))?;
+        let Plan { preset, settings, template } = Plan::of(&manifest, rules.member_count)?;
         let (manifest_digest, federation) = (valid.digest(), valid.federation());
         let rules = *rules;
         Ok(Self { manifest, manifest_digest, federation, me, rules, preset, settings, template })
@@ -74,13 +67,55 @@ impl Terms {
     }
 }
 
+/// What of the terms does not depend on who the members are: the same for a draft and for the manifest that it becomes.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The encryption's parameters.
+    pub preset: &'static Preset,
+    /// The learner's settings.
+    pub settings: FederatedSettings,
+    /// How examples become text.
+    pub template: Template,
+}
+
+impl Plan {
+    /// Reads the terms for `members` members.
+    ///
+    /// # Errors
+    /// Names the field that this build cannot honour.
+    pub fn of(manifest: &Manifest, members: u16) -> Result<Self, PipelineError> {
+        let preset = Preset::by_name(&manifest.encryption.preset)
+            .map_err(|e| PipelineError::manifest("encryption.preset", e.to_string()))?;
+        preset
+            .check_members(members)
+            .map_err(|e| PipelineError::manifest("encryption.preset", e.to_string()))?;
+        let settings = settings_of(manifest)?;
+        settings.check().map_err(|e| PipelineError::manifest("training", e.to_string()))?;
+        let template = Template::parse(&manifest.training.template)
+            .map_err(|e| PipelineError::manifest("training.template", e.to_string()))?;
+        Ok(Self { preset, settings, template })
+    }
+
+    /// Reads the terms of a draft, whose members may not be known yet.
+    ///
+    /// # Errors
+    /// Names the field that is wrong, or that this build cannot honour.
+    pub fn of_draft(draft: &Manifest) -> Result<Self, PipelineError> {
+        draft.check_terms().map_err(PipelineError::Terms)?;
+        let members = u16::try_from(draft.members.len()).unwrap_or(u16::MAX);
+        Self::of(draft, members.max(MIN_MEMBERS))
+    }
+}
+
 fn settings_of(manifest: &Manifest) -> Result<FederatedSettings, PipelineError> {
     let target_modules = manifest
         .adapter
         .target_modules
         .iter()
         .map(|name| {
-            let reason = || format!("`{name}` is not a projection of a Llama layer");
+            let known = Projection::ALL.map(Projection::name).join(", ");
+            let reason =
+                || format!("`{name}` is no projection of the model's layers: name some of {known}");
             Projection::parse(name)
                 .ok_or_else(|| PipelineError::manifest("adapter.target_modules", reason()))
         })

@@ -89,7 +89,7 @@ impl Driver {
             return;
         };
         if self.joins.dialling.len() + self.joins.asked.len() >= MAX_JOINS_OUT {
-            let _ = reply.send(Err(JoinError::Busy));
+            let _ = reply.send(Err(JoinError::BusyHere));
             return;
         }
         let out = Out { peer, bytes: call.bytes, reply };

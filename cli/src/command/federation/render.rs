@@ -28,6 +28,10 @@ pub(super) fn render(view: &FederationView, colours: Colours) -> String {
     list.push(("members", units::names(&view.summary.members)));
     if view.frozen && !view.founded {
         list.push(("signed", units::names(&view.summary.signed)));
+        list.push(("not signed", colours.odd(&units::names(&view.summary.unsigned()))));
+    }
+    if !view.returning.is_empty() {
+        list.push(("not back yet", colours.odd(&units::names(&view.returning))));
     }
     list.extend(terms_facts(&view.manifest));
     facts(colours, &list)

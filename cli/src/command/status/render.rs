@@ -40,7 +40,13 @@ pub fn render(status: &NodeStatus, pace: &Pace, colours: Colours) -> String {
         list.push(("members", units::names(&federation.members)));
         let signed = federation.signed.len();
         if matches!(status.state, NodeState::Founding) {
-            list.push(("signed", format!("{signed} of {}", federation.members.len())));
+            let mut text = format!("{signed} of {}", federation.members.len());
+            // A founder knows who has not signed once its owner has said so.
+            if signed > 0 {
+                let missing = units::names(&federation.unsigned());
+                text.push_str(&colours.odd(&format!("; not yet: {missing}")));
+            }
+            list.push(("signed", text));
         }
     }
     if let Some(machine) = &status.machine {

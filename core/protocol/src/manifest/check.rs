@@ -23,7 +23,8 @@ pub struct ManifestError {
     pub remedy: String,
 }
 
-type Checked = Result<(), ManifestError>;
+/// What one check finds.
+pub(super) type Checked = Result<(), ManifestError>;
 
 fn wrong(field: impl Into<String>, value: impl ToString, remedy: impl Into<String>) -> Checked {
     let value: String = value.to_string().chars().take(80).collect();
@@ -33,9 +34,17 @@ fn wrong(field: impl Into<String>, value: impl ToString, remedy: impl Into<Strin
 /// Checks everything, in the order of the fields.
 pub(super) fn check(manifest: &Manifest) -> Result<Rules, ManifestError> {
     let rules = Rules::of(manifest);
+    check_terms(manifest)?;
+    check_counts(manifest, &rules)?;
+    check_members(&manifest.members)?;
+    Ok(rules)
+}
+
+/// Checks what holds whoever the members will be, in the order of the fields: all but the list of members and the two
+/// numbers that depend on its length.
+pub(super) fn check_terms(manifest: &Manifest) -> Checked {
     text("name", &manifest.name, MAX_NAME_BYTES)?;
     between("rounds", manifest.rounds, 1, MAX_ROUNDS)?;
-    check_counts(manifest, &rules)?;
     between("weight_cap", u64::from(manifest.weight_cap), 1, 1 << 24)?;
     check_adapter(manifest)?;
     check_training(manifest)?;
@@ -55,9 +64,7 @@ pub(super) fn check(manifest: &Manifest) -> Result<Rules, ManifestError> {
             above_zero("server_optimizer.adam.epsilon", epsilon)?;
         }
     }
-    check_deadlines(manifest)?;
-    check_members(&manifest.members)?;
-    Ok(rules)
+    check_deadlines(manifest)
 }
 
 fn check_counts(manifest: &Manifest, rules: &Rules) -> Checked {

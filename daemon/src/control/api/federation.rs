@@ -30,6 +30,14 @@ pub struct FederationSummary {
     pub signed: Vec<String>,
 }
 
+impl FederationSummary {
+    /// Names of the members whose signature is not here, or not known of.
+    #[must_use]
+    pub fn unsigned(&self) -> Vec<String> {
+        self.members.iter().filter(|name| !self.signed.contains(name)).cloned().collect()
+    }
+}
+
 /// `GET /v1/members`: one member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberView {
@@ -95,6 +103,36 @@ pub struct FederationView {
     pub frozen: bool,
     /// True once every founder has signed and this node has stored it.
     pub founded: bool,
+    /// Members that have not come back since a frozen draft was opened again; at its owner.
+    #[serde(default)]
+    pub returning: Vec<String>,
+    /// What speaks against founding now, for people: founders that are not heard or say that they cannot take part, and
+    /// terms outside of what is known to work.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+/// `POST /v1/federation/drop`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DropRequest {
+    /// The member's name.
+    pub name: String,
+}
+
+/// `POST /v1/federation/leave` and `POST /v1/federation/abandon`: what this node is in no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftView {
+    /// Its name.
+    pub federation: String,
+    /// Its owner's name.
+    pub owner: String,
+    /// The owner knows. Otherwise it is told as soon as it can be reached.
+    pub owner_told: bool,
+    /// This node had signed: others may still hold the signature. It opens nothing.
+    pub had_signed: bool,
+    /// The federation was founded; no round of it had ended.
+    pub was_founded: bool,
 }
 
 /// `POST /v1/invite`.
@@ -154,4 +192,10 @@ pub struct JoinView {
     pub model_matches: bool,
     /// The base model here.
     pub base_model: Digest,
+    /// What to consider before accepting: terms outside of what is known to work, clocks that differ.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// Why this node could not take part under these terms, and what to do; joining would fail.
+    #[serde(default)]
+    pub obstacle: Option<String>,
 }

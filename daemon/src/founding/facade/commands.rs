@@ -1,18 +1,21 @@
 //! What operators command: draft, invite, join, found.
 
-use fedshield_protocol::ids::{Digest, IdentityKey};
+use std::sync::Arc;
+
+use fedshield_protocol::ids::IdentityKey;
 use fedshield_protocol::manifest::{Algorithm, Manifest};
 
 use super::super::joiner::refused;
-use super::super::message::{Ask, Reply};
+use super::super::message::{Ask, Refusal, Reply};
 use super::super::owner::Owner;
 use super::super::view::to_toml;
-use super::super::{Announced, FoundingError, Invite, addresses, terms};
-use super::{Founding, now_s};
+use super::super::{Announced, Expiry, FoundingError, Invite, addresses, terms};
+use super::{Founding, State, now_s};
 use crate::control::api::{
     FederationView, InviteRequest, InviteView, JoinRequest, JoinView, NewFederation,
 };
 use crate::offline::FirstAdapter;
+use crate::pipeline::unusual;
 
 /// Longest life of an invite: 30 days.
 const MAX_INVITE_S: u64 = 30 * 24 * 3600;
@@ -21,36 +24,44 @@ impl Founding {
     /// `POST /v1/federation/new`.
     ///
     /// # Errors
-    /// [`FoundingError::Already`], or what the disk says.
+    /// [`FoundingError::Already`], [`FoundingError::Terms`], or what the disk says.
     pub async fn new_federation(
         &self,
         request: NewFederation,
     ) -> Result<FederationView, FoundingError> {
         let _one = self.inner.command.lock().await;
         self.check_idle()?;
-        self.check_here(&request.terms)?;
-        let mut id = [0; 32];
-        getrandom::fill(&mut id).map_err(|error| FoundingError::Random(error.to_string()))?;
+        let founding_id = self.random_id()?;
         let terms = Manifest {
-            founding_id: Digest(id),
+            founding_id,
             base_model: self.inner.local.base_model,
             members: Vec::new(),
             ..request.terms
         };
-        let owner = Owner::start(&self.inner.home.draft(), terms, self.own_member())?;
-        self.lock().owner = Some(owner);
+        self.check_here(&terms)?;
+        self.check_terms(&terms, true).await?;
+        let own = self.own_entry(&founding_id)?;
+        let owner = Owner::start(&self.inner.home.draft(), terms, own)?;
+        self.begin(|state| state.owner = Some(owner));
         self.publish();
         self.federation()
     }
 
     /// `POST /v1/federation/found`: freezes the draft; founding is complete when every member has fetched and signed it.
+    /// What speaks against it is in [`FederationView::warnings`], before as well as after.
     ///
     /// # Errors
-    /// [`FoundingError::NotOwner`], [`FoundingError::TooFewMembers`], or a field of the terms that is not valid.
+    /// [`FoundingError::NotOwner`], [`FoundingError::TooFewMembers`], [`FoundingError::Returning`],
+    /// [`FoundingError::Terms`], or a field of the terms that is not valid.
     pub async fn found(&self) -> Result<FederationView, FoundingError> {
         let _one = self.inner.command.lock().await;
+        let draft = self.with_owner(|owner| Ok(owner.draft.manifest.clone()))?;
+        self.check_terms(&draft, true).await?;
         self.with_owner(|owner| owner.freeze(self.inner.identity.signing_key()))?;
-        self.settle_owner()?;
+        {
+            let mut state = self.lock();
+            self.settle_owner(&mut state)?;
+        }
         self.publish();
         self.federation()
     }
@@ -97,34 +108,37 @@ impl Founding {
     pub async fn join(&self, request: JoinRequest) -> Result<JoinView, FoundingError> {
         let _one = self.inner.command.lock().await;
         let invite: Invite = request.invite.parse()?;
-        invite.check_expiry(now_s())?;
         if request.accept {
             self.check_idle()?;
         }
         let own = self.inner.local.base_model;
-        let draft = match self.ask(&invite, Ask::Terms).await? {
-            Reply::Terms { draft } => draft,
-            Reply::Refused { refusal } => return Err(refused(refusal, &own)),
-            _ => return Err(FoundingError::Answer("not the terms".into())),
-        };
-        if draft.founding_id != invite.founding_id {
-            return Err(FoundingError::Answer("the terms of another federation".into()));
+        let (invite, draft, clocks) = self.terms_behind(invite).await?;
+        if let Some(left) = self.lock().partings.all.signed(&draft.founding_id) {
+            return Err(FoundingError::LeftSigned { federation: left.federation.clone() });
         }
-        let view = |joined| {
+        let mut warnings: Vec<String> =
+            clocks.and_then(|clocks| clocks.remark()).into_iter().collect();
+        warnings.extend(unusual(&draft));
+        let model_matches = draft.base_model == own;
+        let view = |joined, warnings, obstacle| {
             Ok(JoinView {
                 toml: to_toml(&draft)?,
                 terms_digest: terms::terms_digest(&draft),
                 owner: name_of(&draft, &invite.owner),
                 joined,
-                model_matches: draft.base_model == own,
+                model_matches,
                 base_model: own,
                 terms: draft.clone(),
+                warnings,
+                obstacle,
             })
         };
         if !request.accept {
-            return view(false);
+            // Under terms for another model there is nothing to say of them.
+            let obstacle = if model_matches { self.obstacle(&draft).await } else { None };
+            return view(false, warnings, obstacle);
         }
-        if draft.base_model != own {
+        if !model_matches {
             return Err(FoundingError::ModelMismatch { own, expected: draft.base_model });
         }
         if request.terms_digest.is_some_and(|read| read != terms::terms_digest(&draft)) {
@@ -132,8 +146,85 @@ impl Founding {
             return Err(FoundingError::TermsChanged { what });
         }
         self.check_here(&draft)?;
+        self.check_terms(&draft, false).await?;
         self.accept(&invite, &draft).await?;
-        view(true)
+        view(true, warnings, None)
+    }
+
+    /// The terms that the owner has for an invite, under the founding id that the draft has now, and what both clocks say
+    /// if they seem to differ. The owner's clock is the one that counts: it is asked even if the one here says that the
+    /// invite has ended.
+    async fn terms_behind(
+        &self,
+        invite: Invite,
+    ) -> Result<(Invite, Manifest, Option<Expiry>), FoundingError> {
+        let here_s = now_s();
+        let ended_here = invite.is_expired(here_s);
+        let expiry = |owner_s| Expiry { at_s: invite.expires_at_s, here_s, owner_s };
+        let expired = |owner_s, unasked_because| {
+            Err(FoundingError::Expired { expiry: expiry(owner_s), unasked_because })
+        };
+        let draft = match self.ask(&invite, Ask::Terms).await {
+            Ok(Reply::Terms { draft }) if draft.founding_id == invite.founding_id => draft,
+            Ok(Reply::Terms { .. }) => {
+                return Err(FoundingError::Answer("the terms of another federation".into()));
+            }
+            // Opened again since the invite was made.
+            Ok(Reply::Moved { draft }) => draft,
+            Ok(Reply::Refused { refusal: Refusal::InviteExpired { seconds } }) => {
+                return expired(Some(invite.expires_at_s.saturating_add(seconds)), None);
+            }
+            // An invite that nobody used is forgotten some time after its end.
+            Ok(Reply::Refused { refusal: Refusal::InviteUnknown }) if ended_here => {
+                return expired(None, None);
+            }
+            Ok(Reply::Refused { refusal }) => {
+                return Err(refused(refusal, &self.inner.local.base_model));
+            }
+            Ok(_) => return Err(FoundingError::Answer("not the terms".into())),
+            Err(FoundingError::Port(error)) if ended_here => return expired(None, Some(error)),
+            Err(error) => return Err(error),
+        };
+        let clocks = if ended_here {
+            match self.ask(&invite, Ask::Clock).await {
+                Ok(Reply::Clock { now_s }) => Some(expiry(Some(now_s))),
+                // It takes the invite, so its clock is before the invite's end.
+                _ => Some(expiry(Some(invite.expires_at_s))),
+            }
+        } else {
+            None
+        };
+        let founding_id = draft.founding_id;
+        Ok((Invite { founding_id, ..invite.clone() }, draft, clocks))
+    }
+
+    /// Whether this node could train under the terms, as it will find out when the federation is founded.
+    async fn check_terms(&self, draft: &Manifest, own: bool) -> Result<(), FoundingError> {
+        let (check, draft) = (Arc::clone(&self.inner.check), draft.clone());
+        let work = tokio::task::spawn_blocking(move || check.check(&draft));
+        let checked = work.await.map_err(|_| {
+            FoundingError::Request("checking the terms ended unexpectedly: see the log".into())
+        })?;
+        checked.map_err(|error| FoundingError::Terms { error, own })
+    }
+
+    /// Why this node could not join under the terms, in words.
+    async fn obstacle(&self, draft: &Manifest) -> Option<String> {
+        let here = self.check_here(draft);
+        let found = match here {
+            Ok(()) => self.check_terms(draft, false).await,
+            refused => refused,
+        };
+        found.err().map(|error| format!("{error} ({})", error.hint()))
+    }
+
+    /// Begins something: what was said of the last thing is over.
+    pub(super) fn begin(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        state.last_error = None;
+        state.remark = None;
+        state.reported = None;
+        change(&mut state);
     }
 
     fn with_owner<T>(

@@ -8,16 +8,21 @@ use tokio_util::sync::CancellationToken;
 use super::super::joiner::{Joiner, Next};
 use super::super::message::{self, Ask, Reply, Request};
 use super::super::{FoundingError, Invite};
-use super::Founding;
-use crate::control::api::NodeState;
+use super::{Founding, State, now_s};
+use crate::control::api::{Condition, NodeState, Severity};
 use crate::durable;
+use crate::sealing_keys;
 
 /// Between two questions to the owner; below the network's limit for joiners.
 const POLL_INTERVAL: Duration = Duration::from_millis(1200);
 /// The longest pause after failures in a row.
 const POLL_INTERVAL_MAX: Duration = Duration::from_secs(30);
+/// Between two looks at who has not been heard.
+const LOOK_INTERVAL: Duration = Duration::from_secs(10);
+/// How often an owner is told the same about this node.
+const REPORT_INTERVAL_S: u64 = 60;
 /// Questions in one go: join again, sign, see the result.
-const MAX_EXCHANGES: usize = 4;
+const MAX_EXCHANGES: usize = 5;
 
 impl Founding {
     /// Waits until the federation is founded, asking the owner from time to time if this node has joined a draft.
@@ -54,6 +59,8 @@ impl Founding {
                     () = stop.cancelled() => return Ok(None),
                     // The sender lives in `self`.
                     _ = view.changed() => {}
+                    // Who is not heard any more is to be seen without anybody saying anything.
+                    () = tokio::time::sleep(LOOK_INTERVAL) => self.publish(),
                 }
             }
         }
@@ -64,10 +71,9 @@ impl Founding {
     /// # Errors
     /// See [`FoundingError`]; also shown in the view.
     pub async fn poll(&self) -> Result<(), FoundingError> {
+        self.report().await;
         let result = self.exchange(Ask::Poll).await;
-        if result.as_ref().is_err_and(FoundingError::ends_joining) {
-            self.forget_joining()?;
-        }
+        let result = self.end_joining(result);
         self.lock().last_error = result.as_ref().err().map(ToString::to_string);
         self.publish();
         result
@@ -79,49 +85,112 @@ impl Founding {
         draft: &Manifest,
     ) -> Result<(), FoundingError> {
         let path = self.inner.home.joining();
-        let own = self.own_member();
+        let own = self.own_entry(&invite.founding_id)?;
         let joiner = Joiner::accept(&path, invite.clone(), draft, own)?;
         let first = joiner.join_request();
-        self.lock().joiner = Some(joiner);
+        self.begin(|state| state.joiner = Some(joiner));
         let result = self.exchange(first).await;
         // After a lost answer the owner may have taken us in: polling finds out.
-        if result.as_ref().is_err_and(FoundingError::ends_joining) {
-            self.forget_joining()?;
-        }
+        let result = self.end_joining(result);
         self.publish();
         result
     }
 
-    /// Leaves a draft that did not come to be. A node that has signed stays: its signature may still be used.
-    fn forget_joining(&self) -> Result<(), FoundingError> {
+    /// Draws the consequence of an answer by which this node is no founder any more: it leaves the draft if the owner has
+    /// said so, or if it is refused before it has signed. One that has signed and is refused otherwise stays: its
+    /// signature may still be used.
+    fn end_joining(&self, result: Result<(), FoundingError>) -> Result<(), FoundingError> {
+        let Err(error) = result else { return Ok(()) };
         let mut state = self.lock();
-        if state.joiner.as_ref().is_some_and(|joiner| joiner.joining.signed.is_none()) {
+        if let Some(why) = error.parts() {
+            self.part(&mut state, why, true)?;
+        } else if error.ends_joining()
+            && state.joiner.as_ref().is_some_and(|joiner| joiner.joining.signed.is_none())
+        {
+            sealing_keys::erase_drafts(&self.inner.secrets, None)?;
             durable::erase(&self.inner.home.joining())?;
             state.joiner = None;
         }
-        Ok(())
+        Err(error)
+    }
+
+    /// Tells the owner what keeps this node from taking part: when that has changed, and from time to time, because an
+    /// owner that was restarted has forgotten it. An owner of an earlier version declines, which changes nothing.
+    async fn report(&self) {
+        let now = now_s();
+        let due = {
+            let mut state = self.lock();
+            let Some(joiner) = &state.joiner else { return };
+            let invite = joiner.joining.invite.clone();
+            let problems = state.problems.clone();
+            let known = state.reported.as_ref().is_some_and(|(at, told)| {
+                *told == problems && now.saturating_sub(*at) < REPORT_INTERVAL_S
+            });
+            if known {
+                return;
+            }
+            state.reported = Some((now, problems.clone()));
+            (invite, problems)
+        };
+        let (invite, problems) = due;
+        if let Err(error) = self.ask(&invite, Ask::Report { problems }).await {
+            tracing::debug!(%error, "the owner was not told how this node is");
+        }
     }
 
     /// Asks, does what follows from the answer, and asks again while that is what follows.
     async fn exchange(&self, first: Ask) -> Result<(), FoundingError> {
         let mut ask = first;
         for _ in 0..MAX_EXCHANGES {
-            let Some(invite) = self.lock().joiner.as_ref().map(|it| it.joining.invite.clone())
-            else {
-                return Err(FoundingError::None);
+            let asked = {
+                let state = self.lock();
+                let joining = &state.joiner.as_ref().ok_or(FoundingError::None)?.joining;
+                (joining.invite.clone(), joining.own.sealing_key.clone())
             };
+            let (invite, attempt) = asked;
             let reply = self.ask(&invite, ask).await?;
-            let next = match &mut self.lock().joiner {
-                Some(joiner) => joiner.take(reply, self.inner.identity.signing_key())?,
-                None => return Err(FoundingError::None),
+            let mut state = self.lock();
+            if state.leaving {
+                return Ok(());
+            }
+            // The answer may be to a question about a draft that was left while it was under way.
+            let joiner = match &mut state.joiner {
+                Some(joiner) if joiner.joining.own.sealing_key == attempt => joiner,
+                _ => return Ok(()),
             };
-            match next {
+            match joiner.take(reply, self.inner.identity.signing_key())? {
                 Next::Wait => return Ok(()),
                 Next::Ask(next) => ask = next,
-                Next::Founded(signed) => return self.store(signed),
+                Next::Founded(signed) => return self.store(&mut state, signed),
+                Next::Move(draft) => ask = self.follow(&mut state, &draft)?,
             }
         }
         Err(FoundingError::Answer("the owner asks for the same again and again".into()))
+    }
+
+    /// The draft was opened again under another id: joins it there, with a fresh key; the old one is erased.
+    fn follow(&self, state: &mut State, draft: &Manifest) -> Result<Ask, FoundingError> {
+        let own = self.own_entry(&draft.founding_id)?;
+        let Some(joiner) = &mut state.joiner else { return Err(FoundingError::None) };
+        let before: Vec<String> =
+            joiner.joining.seen.members.iter().map(|member| member.name.clone()).collect();
+        let ask = joiner.follow(draft, own)?;
+        let owner = joiner.owner_name();
+        tracing::info!(founding_id = %draft.founding_id.short(), "the draft was opened again: joining it anew");
+        state.remark = Some(
+            Condition::new(
+                "draft-reopened",
+                Severity::Notice,
+                format!(
+                    "{owner} has opened the draft again (it had {}): what was signed is void, and this node signs anew \
+                     when the draft is frozen",
+                    before.join(", ")
+                ),
+            )
+            .with_hint("nothing is to be done; `federation leave` if you do not agree"),
+        );
+        self.retire_key(&draft.founding_id);
+        Ok(ask)
     }
 
     pub(super) async fn ask(&self, invite: &Invite, ask: Ask) -> Result<Reply, FoundingError> {

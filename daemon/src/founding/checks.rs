@@ -1,0 +1,20 @@
+//! Whether this node could train under terms: asked before it agrees to them.
+
+use fedshield_protocol::manifest::Manifest;
+
+use crate::pipeline::{PipelineError, TermsChecker};
+
+/// Holds the terms of a draft against what this node has. Calls take as long as reading the data.
+pub trait CheckTerms: Send + Sync + 'static {
+    /// Refuses terms under which training could not even begin here.
+    ///
+    /// # Errors
+    /// Names the field, or the file and line.
+    fn check(&self, draft: &Manifest) -> Result<(), PipelineError>;
+}
+
+impl CheckTerms for TermsChecker {
+    fn check(&self, draft: &Manifest) -> Result<(), PipelineError> {
+        Self::check(self, draft)
+    }
+}

@@ -1,0 +1,92 @@
+//! Telling the others that this node has left: the owner, and after this node has signed each fellow founder, because any of
+//! them may see its name on a manifest. Said again and again until each has been reached, also after restarts.
+
+use std::time::Duration;
+
+use fedshield_protocol::ids::{Digest, IdentityKey};
+use fedshield_protocol::manifest::Manifest;
+use tokio_util::sync::CancellationToken;
+
+use super::super::message::{Ask, Refusal, Reply};
+use super::super::partings::Farewell;
+use super::super::{FoundingError, Invite, Token};
+use super::{Founding, now_s};
+
+/// Between two rounds of farewells.
+const FAREWELL_INTERVAL: Duration = Duration::from_secs(30);
+const FAREWELL_INTERVAL_MAX: Duration = Duration::from_secs(3600);
+
+impl Founding {
+    /// One for each member but this node and `owner`. They have no token of this node's; a random one says nothing.
+    pub(super) fn farewells(
+        &self,
+        manifest: &Manifest,
+        owner: Option<IdentityKey>,
+        until_s: u64,
+    ) -> Result<Vec<Farewell>, FoundingError> {
+        let me = self.inner.identity.key();
+        let others = manifest.members.iter().filter(|member| {
+            member.identity_key != me
+                && Some(member.identity_key) != owner
+                && !member.addresses.is_empty()
+        });
+        others
+            .map(|member| {
+                let token =
+                    Token::random().map_err(|error| FoundingError::Random(error.to_string()))?;
+                let (to, addresses) = (member.identity_key, member.addresses.clone());
+                Ok(Farewell { to, addresses, token, until_s })
+            })
+            .collect()
+    }
+
+    /// Tells those that still have to know that this node has left, again and again until they have been reached.
+    pub async fn say_farewells(&self, stop: &CancellationToken) {
+        let mut pause = FAREWELL_INTERVAL;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = if self.say_farewells_once().await {
+                FAREWELL_INTERVAL
+            } else {
+                (pause * 2).min(FAREWELL_INTERVAL_MAX)
+            };
+        }
+    }
+
+    /// Asks each of them once. False if some could not be reached.
+    pub async fn say_farewells_once(&self) -> bool {
+        let mut tried: Vec<(Digest, IdentityKey)> = Vec::new();
+        let mut all = true;
+        loop {
+            let next = self.lock().partings.change(|all| all.next_farewell(now_s(), &tried));
+            let Ok(Some((left, farewell))) = next else { return all };
+            tried.push((left.founding_id, farewell.to));
+            let invite = Invite {
+                founding_id: left.founding_id,
+                owner: farewell.to,
+                token: farewell.token,
+                expires_at_s: 0,
+                member_count: 0,
+                addresses: farewell.addresses,
+            };
+            let ask = Ask::Leave { sealing_key: left.sealing_key, parted: true };
+            let told = match self.ask(&invite, ask).await {
+                Ok(Reply::Refused { refusal: Refusal::Later { .. } }) => false,
+                // Whoever refuses otherwise has heard it.
+                Ok(Reply::Left | Reply::Refused { .. } | Reply::Founded { .. }) => true,
+                Ok(_) | Err(_) => false,
+            };
+            all &= told;
+            if told {
+                let (id, to) = (left.founding_id, farewell.to);
+                if let Err(error) = self.lock().partings.change(|all| all.told(&id, &to)) {
+                    tracing::warn!(%error, "a farewell that was said cannot be crossed off");
+                }
+                self.publish();
+            }
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The ways out: a founder leaves, the owner drops a founder or abandons the draft, a member leaves a federation in which
+//! no round has ended. What is said to the others afterwards is in `farewells`, what people see of it in `notices`.
+//!
+//! Each way out is one replacement of `federation.left` (or of the draft); what follows from it, erasing the sealing key
+//! first, is repeated at the next start if a crash prevents it.
+
+use fedshield_protocol::manifest::ValidManifest;
+
+use super::super::FoundingError;
+use super::super::message::{Ask, Refusal, Reply};
+use super::super::owner::Owner;
+use super::super::partings::{FAREWELL_S, Farewell, Left, Why};
+use super::{Founding, State, now_s};
+use crate::control::api::{FederationView, LeftView};
+use crate::durable;
+use crate::sealing_keys;
+
+impl Founding {
+    /// `POST /v1/federation/leave` before the founding is complete: this node is no founder any more, whatever the owner
+    /// says or whether it answers.
+    ///
+    /// # Errors
+    /// [`FoundingError::Complete`] if all have signed meanwhile; [`FoundingError::OwnDraft`]; [`FoundingError::None`].
+    pub async fn leave(&self) -> Result<LeftView, FoundingError> {
+        let _one = self.inner.command.lock().await;
+        let (invite, sealing_key) = {
+            let mut state = self.lock();
+            if state.founded.is_some() {
+                return Err(FoundingError::Complete);
+            }
+            if state.owner.is_some() {
+                return Err(FoundingError::OwnDraft);
+            }
+            let joining = &state.joiner.as_ref().ok_or(FoundingError::None)?.joining;
+            let asked = (joining.invite.clone(), joining.own.sealing_key.clone());
+            // A poll that is under way must not sign while the owner is being told.
+            state.leaving = true;
+            asked
+        };
+        let told = self.ask(&invite, Ask::Leave { sealing_key, parted: false }).await;
+        let left = self.leave_after(&told);
+        self.publish();
+        left
+    }
+
+    fn leave_after(&self, told: &Result<Reply, FoundingError>) -> Result<LeftView, FoundingError> {
+        let mut state = self.lock();
+        state.leaving = false;
+        if let Ok(Reply::Founded { signed }) = told
+            && let Some(joiner) = &state.joiner
+            && joiner.accepts(signed)
+        {
+            let signed = signed.clone();
+            self.store(&mut state, signed)?;
+        }
+        if state.founded.is_some() {
+            return Err(FoundingError::Complete);
+        }
+        let Some(joiner) = &state.joiner else {
+            // The owner gave the draft up in the same moment: that is remembered already.
+            return Err(FoundingError::None);
+        };
+        let signed = joiner.joining.signed.is_some();
+        let (federation, owner) = (joiner.joining.seen.name.clone(), joiner.owner_name());
+        // An owner that knows nothing of this node has nothing to be told, unless it has the signature somewhere.
+        let told = match told {
+            Ok(Reply::Left) => true,
+            Ok(Reply::Refused { refusal }) => match refusal {
+                Refusal::Left | Refusal::Dropped | Refusal::Abandoned { .. } => true,
+                Refusal::InviteUnknown | Refusal::NotJoined => !signed,
+                _ => false,
+            },
+            _ => false,
+        };
+        self.part(&mut state, Why::Chosen, told)?;
+        Ok(LeftView { federation, owner, owner_told: told, had_signed: signed, was_founded: false })
+    }
+
+    /// Leaves the draft: on disk first, then the key, then what was accepted.
+    pub(super) fn part(
+        &self,
+        state: &mut State,
+        why: Why,
+        told: bool,
+    ) -> Result<(), FoundingError> {
+        let Some(joiner) = &state.joiner else { return Ok(()) };
+        let joining = &joiner.joining;
+        let farewells = if told || why != Why::Chosen {
+            Vec::new()
+        } else {
+            let until_s = now_s().saturating_add(FAREWELL_S);
+            let mut farewells = vec![Farewell {
+                to: joining.invite.owner,
+                addresses: joining.invite.addresses.clone(),
+                token: joining.invite.token,
+                until_s,
+            }];
+            // Without a signature nobody can complete the draft, and the others need not know.
+            if joining.signed.is_some() {
+                let owner = Some(joining.invite.owner);
+                farewells.extend(self.farewells(&joining.seen, owner, until_s)?);
+            }
+            farewells
+        };
+        let left = Left {
+            founding_id: joining.invite.founding_id,
+            federation: joining.seen.name.clone(),
+            owner: joiner.owner_name(),
+            sealing_key: joining.own.sealing_key.clone(),
+            signed: joining.signed,
+            why,
+            wipe: false,
+            farewells,
+        };
+        tracing::info!(federation = %left.federation, ?why, told, "left a draft");
+        state.partings.change(|all| all.left.push(left))?;
+        sealing_keys::erase_drafts(&self.inner.secrets, None)?;
+        durable::erase(&self.inner.home.joining())?;
+        state.joiner = None;
+        Ok(())
+    }
+
+    /// Leaves a founded federation in which no round has ended; the caller knows that. What was kept for it is erased at
+    /// the next start, by [`finish_leaving`](super::super::finish_leaving), and this node is in none then.
+    ///
+    /// # Errors
+    /// [`FoundingError::None`], or what the disk says.
+    pub fn leave_founded(&self) -> Result<LeftView, FoundingError> {
+        let mut state = self.lock();
+        let signed = state.founded.clone().ok_or(FoundingError::None)?;
+        let manifest = signed.manifest.clone();
+        let digest = ValidManifest::founded(signed)?.digest();
+        let me = self.inner.identity.key();
+        let own = manifest.members.iter().find(|member| member.identity_key == me);
+        let until_s = now_s().saturating_add(FAREWELL_S);
+        let owner = manifest.members.first().map_or_else(String::new, |it| it.name.clone());
+        let left = Left {
+            founding_id: manifest.founding_id,
+            federation: manifest.name.clone(),
+            owner: owner.clone(),
+            sealing_key: own.map_or_else(Vec::new, |own| own.sealing_key.clone()),
+            signed: Some(digest),
+            why: Why::Chosen,
+            wipe: true,
+            farewells: self.farewells(&manifest, None, until_s)?,
+        };
+        state.partings.change(|all| {
+            all.left.push(left);
+            all.heard.retain(|heard| heard.founding_id != manifest.founding_id);
+        })?;
+        Ok(LeftView {
+            federation: manifest.name,
+            owner,
+            owner_told: false,
+            had_signed: true,
+            was_founded: true,
+        })
+    }
+
+    /// `POST /v1/federation/drop`: takes a founder off the list. A frozen draft is open again then.
+    ///
+    /// # Errors
+    /// [`FoundingError::NotOwner`], [`FoundingError::NoSuchMember`], [`FoundingError::Complete`].
+    pub async fn drop_member(&self, name: &str) -> Result<FederationView, FoundingError> {
+        let _one = self.inner.command.lock().await;
+        {
+            let mut state = self.lock();
+            let owner = owner_of(&mut state)?;
+            owner.drop_member(name, || self.fresh())?;
+            let current = owner.draft.manifest.founding_id;
+            self.retire_key(&current);
+        }
+        self.publish();
+        self.federation()
+    }
+
+    /// `POST /v1/federation/abandon`: gives the draft up. Founders that ask are told so from then on.
+    ///
+    /// # Errors
+    /// [`FoundingError::NotOwner`], [`FoundingError::Complete`].
+    pub async fn abandon(&self) -> Result<LeftView, FoundingError> {
+        let _one = self.inner.command.lock().await;
+        let left = {
+            let mut state = self.lock();
+            let owner = owner_of(&mut state)?;
+            if owner.signed().is_some() {
+                return Err(FoundingError::Complete);
+            }
+            let abandoned = owner.tombstone();
+            let had_signed = owner.draft.frozen;
+            let federation = abandoned.federation.clone();
+            let me = self.inner.local.member.name.clone();
+            state.partings.change(|all| all.abandoned.push(abandoned))?;
+            sealing_keys::erase_drafts(&self.inner.secrets, None)?;
+            durable::erase(&self.inner.home.draft())?;
+            state.owner = None;
+            LeftView { federation, owner: me, owner_told: true, had_signed, was_founded: false }
+        };
+        self.publish();
+        Ok(left)
+    }
+}
+
+fn owner_of(state: &mut State) -> Result<&mut Owner, FoundingError> {
+    let elsewhere = state.joiner.is_some();
+    match (&state.founded, &mut state.owner) {
+        (Some(_), _) => Err(FoundingError::Complete),
+        (None, Some(owner)) => Ok(owner),
+        (None, None) if elsewhere => Err(FoundingError::NotOwner),
+        (None, None) => Err(FoundingError::None),
+    }
+}

@@ -1,0 +1,145 @@
+//! What people should know of a founding while it lasts, and of one that this node is in no more.
+
+use super::super::partings::Why;
+use super::{State, now_s};
+use crate::control::api::{Condition, Severity};
+
+impl State {
+    /// What people should know of the founding, by the names in
+    /// [`FOUNDING_CONDITIONS`](super::super::FOUNDING_CONDITIONS).
+    pub(super) fn conditions(&self) -> Vec<Condition> {
+        let mut list = Vec::new();
+        list.extend(self.waits());
+        list.extend(self.departures());
+        list.extend(self.remark.clone());
+        if self.founded.is_none() && self.owner.is_none() && self.joiner.is_none() {
+            list.extend(self.last_parting());
+        }
+        list.extend(self.untold());
+        list
+    }
+
+    /// Whose signature, or whose return, the draft waits for.
+    fn waits(&self) -> Option<Condition> {
+        if self.founded.is_some() {
+            return None;
+        }
+        let condition = |text: String| Condition::new("founding-waits", Severity::Notice, text);
+        if let Some(owner) = &self.owner {
+            if owner.draft.frozen {
+                let missing = owner.missing_with_reasons(now_s()).join(", ");
+                return Some(
+                    condition(format!("the founding waits for the signatures of {missing}"))
+                        .with_hint("one that never comes back: `federation drop NAME` opens the draft again"),
+                );
+            }
+            let returning: Vec<&str> =
+                owner.draft.returning.iter().map(|member| member.name.as_str()).collect();
+            return (!returning.is_empty()).then(|| {
+                condition(format!(
+                    "the draft was opened again and waits for {} to come back to it",
+                    returning.join(", ")
+                ))
+                .with_hint("they come by themselves when they reach this node; then `federation found` again")
+            });
+        }
+        let joiner = self.joiner.as_ref().filter(|it| it.joining.signed.is_some())?;
+        let text = match &joiner.missing {
+            Some(missing) if !missing.is_empty() => {
+                format!("the founding waits for the signatures of {}", missing.join(", "))
+            }
+            _ => format!(
+                "this node has signed; its owner {} has not said yet who has not",
+                joiner.owner_name()
+            ),
+        };
+        Some(condition(text).with_hint("`federation leave` ends the wait for this node"))
+    }
+
+    /// Who was a founder once.
+    fn departures(&self) -> Option<Condition> {
+        let founded = self.founded.as_ref().map(|signed| &signed.manifest);
+        let joined = self.joiner.as_ref().map(|joiner| &joiner.joining.seen);
+        if let Some(manifest) = founded.or(joined) {
+            let gone: Vec<&str> = manifest
+                .members
+                .iter()
+                .filter(|member| {
+                    self.partings.all.heard.iter().any(|heard| {
+                        heard.founding_id == manifest.founding_id
+                            && heard.from == member.identity_key
+                    })
+                })
+                .map(|member| member.name.as_str())
+                .collect();
+            return (!gone.is_empty()).then(|| {
+                let text = format!(
+                    "{} left before the first round had ended and will never take part",
+                    gone.join(", ")
+                );
+                Condition::new("member-left", Severity::Warning, text).with_hint(
+                    "the others go on if they are enough for a quorum; if not, and no round has ended, each can `federation leave`",
+                )
+            });
+        }
+        let draft = &self.owner.as_ref()?.draft;
+        let gone = draft.departed.iter().filter(|it| it.left).map(|it| it.name.as_str());
+        let gone: Vec<&str> = gone.collect();
+        (!gone.is_empty() && !draft.frozen).then(|| {
+            let text = format!("{} left the draft", gone.join(", "));
+            Condition::new("member-left", Severity::Notice, text)
+                .with_hint("invite another member, or go on without: `federation found`")
+        })
+    }
+
+    /// Why this node is in nothing.
+    fn last_parting(&self) -> Option<Condition> {
+        let left = self.partings.all.left.last()?;
+        let (federation, owner) = (&left.federation, &left.owner);
+        let (name, text) = match left.why {
+            Why::Chosen => return None,
+            Why::Abandoned => {
+                ("draft-abandoned", format!("{owner} has abandoned the draft `{federation}`"))
+            }
+            Why::Dropped => (
+                "draft-dropped",
+                format!("{owner} has dropped this node from the draft `{federation}`"),
+            ),
+        };
+        Some(
+            Condition::new(name, Severity::Warning, text)
+                .with_hint("ask its operator; this node can join another draft or begin one"),
+        )
+    }
+
+    /// Whom this node could not tell yet that it has left something that it had signed.
+    fn untold(&self) -> Option<Condition> {
+        let left = self
+            .partings
+            .all
+            .left
+            .iter()
+            .rev()
+            .find(|left| left.signed.is_some() && !left.farewells.is_empty())?;
+        let count = left.farewells.len();
+        if left.wipe {
+            let text = format!(
+                "this node has left the federation `{}` before its first round had ended; {count} of its members could \
+                 not be told yet",
+                left.federation
+            );
+            return Some(
+                Condition::new("farewell-untold", Severity::Notice, text)
+                    .with_hint("they are told as soon as they can be reached"),
+            );
+        }
+        let text = format!(
+            "this node has left `{}` after it had signed it, and {count} of its members could not be told yet: they may \
+             found it with this node's name on the list; it takes no part, and nothing sealed to it can be opened",
+            left.federation
+        );
+        Some(Condition::new("farewell-untold", Severity::Notice, text).with_hint(
+            "they are told as soon as they can be reached; tell them yourself if it is urgent",
+        ))
+    }
+}

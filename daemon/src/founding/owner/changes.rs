@@ -1,0 +1,137 @@
+//! Members that go before the founding is complete. While the draft is open they are taken off its list. A frozen draft
+//! is opened again under a fresh founding id: what was signed under the old one is void, and the other members come back
+//! with fresh sealing keys, by themselves, when they ask the next time.
+
+use fedshield_protocol::ids::{Digest, IdentityKey};
+use fedshield_protocol::manifest::{Manifest, Member};
+
+use super::super::message::{Refusal, Reply};
+use super::super::partings::Abandoned;
+use super::super::{FoundingError, terms};
+use super::Owner;
+use super::stored::{Departed, Draft, Ended};
+
+/// Founding ids that a draft has had and that are still recognised.
+const MAX_FORMER: usize = 64;
+/// Departed members that are named.
+const MAX_DEPARTED: usize = 16;
+
+/// What a draft that is opened again begins with.
+#[derive(Debug, Clone)]
+pub(in super::super) struct Fresh {
+    pub(in super::super) founding_id: Digest,
+    /// The owner's own entry, with a sealing key of its own.
+    pub(in super::super) own: Member,
+}
+
+impl Owner {
+    /// Takes the member called `name` off the list, for good: it needs a fresh invite to come back. True if the draft was
+    /// frozen and is now open again.
+    pub(in super::super) fn drop_member(
+        &mut self,
+        name: &str,
+        fresh: impl FnOnce() -> Result<Fresh, FoundingError>,
+    ) -> Result<bool, FoundingError> {
+        if self.signed().is_some() {
+            return Err(FoundingError::Complete);
+        }
+        let others = self.draft.manifest.members.iter().chain(&self.draft.returning);
+        let Some(member) = others.clone().find(|member| member.name == name).cloned() else {
+            let known = others.filter(|it| it.identity_key != self.key).map(|it| it.name.clone());
+            return Err(FoundingError::NoSuchMember {
+                name: name.to_owned(),
+                known: known.collect(),
+            });
+        };
+        if member.identity_key == self.key {
+            return Err(FoundingError::OwnDraft);
+        }
+        let mut next = self.draft.clone();
+        for issued in &mut next.invites {
+            if issued.used_by == Some(member.identity_key) {
+                issued.ended = Some(Ended::Dropped);
+            }
+        }
+        let was_frozen = next.frozen;
+        self.without(next, &member, false, fresh)?;
+        Ok(was_frozen)
+    }
+
+    /// A member wishes to be none any more.
+    pub(super) fn let_go(
+        &mut self,
+        place: usize,
+        from: &IdentityKey,
+        sealing_key: Vec<u8>,
+        fresh: impl FnOnce() -> Result<Fresh, FoundingError>,
+    ) -> Result<Reply, Refusal> {
+        if let Some(signed) = self.signed() {
+            return Ok(Reply::Founded { signed });
+        }
+        let mut next = self.draft.clone();
+        let mut others = next.manifest.members.iter().chain(&next.returning);
+        let entry = others.find(|member| member.identity_key == *from).cloned();
+        if entry.as_ref().is_some_and(|entry| entry.sealing_key != sealing_key) {
+            // It has come back since it said this.
+            return Ok(Reply::Left);
+        }
+        if let Some(issued) = next.invites.get_mut(place) {
+            issued.used_by = Some(*from);
+            issued.ended = Some(Ended::Left { sealing_key });
+        }
+        let saved = match entry {
+            Some(member) => self.without(next, &member, true, fresh),
+            None => self.save(next),
+        };
+        saved.map_err(|error| self.own_fault(&error))?;
+        Ok(Reply::Left)
+    }
+
+    /// What is remembered of the draft when it is given up.
+    pub(in super::super) fn tombstone(&self) -> Abandoned {
+        let draft = &self.draft;
+        let mut founding_ids = draft.former.clone();
+        founding_ids.push(draft.manifest.founding_id);
+        let fingerprints = draft.invites.iter().map(|issued| issued.fingerprint).collect();
+        Abandoned { founding_ids, federation: draft.manifest.name.clone(), fingerprints }
+    }
+
+    /// The terms with the members so far, as they are before freezing.
+    pub(super) fn open_terms(&self) -> Manifest {
+        with_open_numbers(&self.draft)
+    }
+
+    fn without(
+        &mut self,
+        mut next: Draft,
+        member: &Member,
+        left: bool,
+        fresh: impl FnOnce() -> Result<Fresh, FoundingError>,
+    ) -> Result<(), FoundingError> {
+        let is_other = |other: &Member| other.identity_key != member.identity_key;
+        next.manifest.members.retain(is_other);
+        next.returning.retain(is_other);
+        next.departed.push(Departed { name: member.name.clone(), left });
+        let excess = next.departed.len().saturating_sub(MAX_DEPARTED);
+        next.departed.drain(..excess);
+        if next.frozen {
+            let Fresh { founding_id, own } = fresh()?;
+            terms::check_member(&own).map_err(FoundingError::Request)?;
+            next.former.push(next.manifest.founding_id);
+            let excess = next.former.len().saturating_sub(MAX_FORMER);
+            next.former.drain(..excess);
+            next.manifest = with_open_numbers(&next);
+            next.manifest.founding_id = founding_id;
+            let before = std::mem::replace(&mut next.manifest.members, vec![own]);
+            next.returning = before.into_iter().filter(|it| it.identity_key != self.key).collect();
+            next.frozen = false;
+            next.signatures.clear();
+        }
+        self.save(next)
+    }
+}
+
+fn with_open_numbers(draft: &Draft) -> Manifest {
+    let (min_contributors, committee_size) = draft.open_numbers;
+    Manifest { min_contributors, committee_size, ..draft.manifest.clone() }
+}

@@ -1,0 +1,99 @@
+//! What an owner should know of the founders before it freezes the draft: who is not heard any more, and who has said that
+//! something keeps it from taking part. Kept in memory: founders ask every other second, so a restarted owner soon knows.
+
+use fedshield_protocol::hidden::harmless_line;
+use fedshield_protocol::ids::IdentityKey;
+use fedshield_protocol::manifest::Member;
+
+use super::super::message::{MAX_PROBLEM_BYTES, MAX_PROBLEMS};
+use super::super::moments::in_words;
+use super::Owner;
+
+/// A founder asks every second or two, and every thirty at the worst.
+const SILENT_AFTER_S: u64 = 75;
+
+/// What was heard of one founder.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    at_s: u64,
+    problems: Vec<String>,
+}
+
+impl Owner {
+    /// Takes note that a member asks. Others that hold an invite are not kept: there may be any number of them.
+    pub(super) fn hear(&mut self, from: &IdentityKey, now_s: u64) {
+        if self.is_member(from) {
+            self.seen.entry(*from).or_default().at_s = now_s;
+        }
+    }
+
+    fn is_member(&self, key: &IdentityKey) -> bool {
+        let mut members = self.draft.manifest.members.iter().chain(&self.draft.returning);
+        members.any(|member| member.identity_key == *key)
+    }
+
+    pub(super) fn note(&mut self, from: &IdentityKey, problems: Vec<String>) {
+        let readable = |name: &String| {
+            let name: String = harmless_line(name).chars().take(MAX_PROBLEM_BYTES).collect();
+            name
+        };
+        if !self.is_member(from) {
+            return;
+        }
+        self.seen.entry(*from).or_default().problems =
+            problems.iter().take(MAX_PROBLEMS).map(readable).collect();
+    }
+
+    /// Why this founder may not be able to sign or to take part, for people.
+    fn concern(&self, member: &Member, now_s: u64) -> Vec<String> {
+        let name = &member.name;
+        let Some(seen) = self.seen.get(&member.identity_key) else {
+            return vec![format!(
+                "{name} has not been heard since this daemon started: it must be running to sign"
+            )];
+        };
+        let mut concerns = Vec::new();
+        let silent = now_s.saturating_sub(seen.at_s);
+        if silent > SILENT_AFTER_S {
+            concerns.push(format!(
+                "{name} was last heard {} ago: it must be running and reach this node to sign",
+                in_words(silent)
+            ));
+        }
+        if !seen.problems.is_empty() {
+            concerns.push(format!(
+                "{name} says that it cannot take part now ({}): its `fedshield-cli doctor` says more",
+                seen.problems.join(", ")
+            ));
+        }
+        concerns
+    }
+
+    /// The concerns about all founders but the owner.
+    pub(in super::super) fn concerns(&self, now_s: u64) -> Vec<String> {
+        let members = self.draft.manifest.members.iter().chain(&self.draft.returning);
+        members
+            .filter(|member| member.identity_key != self.key)
+            .flat_map(|member| self.concern(member, now_s))
+            .collect()
+    }
+
+    /// Names of those who have not signed, with what is known of why.
+    pub(in super::super) fn missing_with_reasons(&self, now_s: u64) -> Vec<String> {
+        let members = self.draft.manifest.members.iter().zip(&self.draft.signatures);
+        let missing =
+            members.filter(|(_, signature)| signature.is_none()).map(|(member, _)| member);
+        missing
+            .map(|member| match self.seen.get(&member.identity_key) {
+                None => format!("{} (not heard since this daemon started)", member.name),
+                Some(seen) if now_s.saturating_sub(seen.at_s) > SILENT_AFTER_S => {
+                    format!("{} (not heard for more than a minute)", member.name)
+                }
+                Some(seen) if !seen.problems.is_empty() => {
+                    format!("{} (it reports {})", member.name, seen.problems.join(", "))
+                }
+                Some(_) => member.name.clone(),
+            })
+            .collect()
+    }
+}

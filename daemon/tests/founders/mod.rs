@@ -1,0 +1,211 @@
+//! Nodes that found a federation over an in-memory port: each with a home and an identity of its own, all in one process.
+
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use fedshield_fixtures::long_deadlines;
+use fedshield_protocol::ids::{Digest, IdentityKey};
+use fedshield_protocol::manifest::{Manifest, Member};
+use fedshieldd::control::api::{
+    Condition, InviteRequest, JoinRequest, JoinView, NewFederation, NodeState,
+};
+use fedshieldd::founding::{
+    CheckTerms, Founding, FoundingError, JoinPort, JoinPortError, Local, finish_leaving,
+};
+use fedshieldd::home::Home;
+use fedshieldd::identity::{Identity, Protection};
+use fedshieldd::pipeline::{PipelineError, Plan};
+
+/// Everybody's join protocol. A node that is not in the list, or is away, cannot be reached.
+#[derive(Clone, Default)]
+pub struct Network {
+    nodes: Arc<Mutex<BTreeMap<IdentityKey, Founding>>>,
+    away: Arc<Mutex<BTreeSet<IdentityKey>>>,
+}
+
+/// One node's end of it.
+struct End {
+    network: Network,
+    own: IdentityKey,
+}
+
+impl JoinPort for End {
+    fn request(
+        &self,
+        to: IdentityKey,
+        _: Vec<String>,
+        bytes: Vec<u8>,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<Vec<u8>, JoinPortError>> + Send>> {
+        let away = self.network.away.lock().unwrap().contains(&to);
+        let target = self.network.nodes.lock().unwrap().get(&to).filter(|_| !away).cloned();
+        let own = self.own;
+        Box::pin(async move {
+            let target = target.ok_or(JoinPortError::Unreachable("nobody there".into()))?;
+            target.answer(&own, &bytes).ok_or(JoinPortError::Declined)
+        })
+    }
+}
+
+/// Stands in for a model and data: checks of the terms what needs neither, and refuses one template on top.
+pub struct Check {
+    pub refused_template: &'static str,
+}
+
+impl CheckTerms for Check {
+    fn check(&self, draft: &Manifest) -> Result<(), PipelineError> {
+        Plan::of_draft(draft)?;
+        if draft.training.template == self.refused_template {
+            let source = std::io::Error::other("line 3 does not go with this template");
+            return Err(PipelineError::File { path: "data.jsonl".into(), source });
+        }
+        Ok(())
+    }
+}
+
+pub struct Node {
+    pub folder: tempfile::TempDir,
+    pub identity: Arc<Identity>,
+    pub local: Local,
+    pub network: Network,
+    pub refused_template: &'static str,
+    pub founding: Founding,
+}
+
+impl Node {
+    pub fn new(network: &Network, name: &str) -> Self {
+        Self::with_model(network, name, 5)
+    }
+
+    pub fn with_model(network: &Network, name: &str, model: u8) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = Home::new(folder.path()).identity();
+        let identity = Arc::new(Identity::create(&path, &Protection::None).unwrap());
+        let member = Member {
+            name: name.to_owned(),
+            identity_key: identity.key(),
+            sealing_key: Vec::new(),
+            addresses: vec![format!("/memory/{name}")],
+        };
+        let base_model = Digest([model; 32]);
+        let local = Local { member, base_model, trainer_command: false };
+        let founding = open(&folder, &identity, &local, network).unwrap();
+        network.nodes.lock().unwrap().insert(identity.key(), founding.clone());
+        let network = network.clone();
+        Self { folder, identity, local, network, refused_template: "", founding }
+    }
+
+    /// What a daemon does at its start.
+    pub fn restart(&mut self) {
+        finish_leaving(&self.home()).unwrap();
+        let check = Check { refused_template: self.refused_template };
+        self.founding =
+            open_with(&self.folder, &self.identity, &self.local, &self.network, check).unwrap();
+        let key = self.identity.key();
+        self.network.nodes.lock().unwrap().insert(key, self.founding.clone());
+    }
+
+    pub fn home(&self) -> Home {
+        Home::new(self.folder.path())
+    }
+
+    /// Nobody reaches this node any more, until it is back.
+    pub fn go_away(&self) {
+        self.network.away.lock().unwrap().insert(self.identity.key());
+    }
+
+    pub fn come_back(&self) {
+        self.network.away.lock().unwrap().remove(&self.identity.key());
+    }
+
+    pub async fn preview(&self, invite: &str) -> Result<JoinView, FoundingError> {
+        let request = JoinRequest { invite: invite.into(), accept: false, terms_digest: None };
+        self.founding.join(request).await
+    }
+
+    /// The condition of this name, if it holds.
+    pub fn condition(&self, name: &str) -> Option<Condition> {
+        let view = self.founding.view();
+        view.borrow().conditions.iter().find(|it| it.name == name).cloned()
+    }
+
+    pub fn members(&self) -> Vec<String> {
+        self.founding.members().into_iter().map(|member| member.name).collect()
+    }
+
+    /// The names of the sealing keys that lie in the home.
+    pub fn sealing_keys(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.home().secrets()).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    pub async fn invite(&self) -> String {
+        self.founding.invite(InviteRequest { expires_s: 600 }).await.unwrap().invite
+    }
+
+    pub async fn join(&self, invite: &str) -> Result<(), FoundingError> {
+        let request = JoinRequest { invite: invite.into(), accept: true, terms_digest: None };
+        self.founding.join(request).await.map(|view| assert!(view.joined))
+    }
+
+    pub fn state(&self) -> NodeState {
+        self.founding.view().borrow().state
+    }
+}
+
+pub fn open(
+    folder: &tempfile::TempDir,
+    identity: &Arc<Identity>,
+    local: &Local,
+    network: &Network,
+) -> Result<Founding, FoundingError> {
+    open_with(folder, identity, local, network, Check { refused_template: "" })
+}
+
+fn open_with(
+    folder: &tempfile::TempDir,
+    identity: &Arc<Identity>,
+    local: &Local,
+    network: &Network,
+    check: Check,
+) -> Result<Founding, FoundingError> {
+    let end = End { network: network.clone(), own: identity.key() };
+    let home = Home::new(folder.path());
+    let check = Arc::new(check);
+    Founding::open(&home, Arc::clone(identity), local.clone(), Arc::new(end), check)
+}
+
+pub fn terms() -> Manifest {
+    Manifest {
+        name: "trial".into(),
+        // The owner's daemon fills these in.
+        founding_id: Digest([0; 32]),
+        min_contributors: 0,
+        committee_size: 0,
+        base_model: Digest([0; 32]),
+        deadlines: long_deadlines(),
+        ..fedshield_fixtures::terms()
+    }
+}
+
+pub async fn owner(network: &Network) -> Node {
+    let node = Node::new(network, "owner");
+    node.founding.new_federation(NewFederation { terms: terms() }).await.unwrap();
+    node
+}
+
+/// An owner and the nodes called so, all joined.
+pub async fn joined(network: &Network, names: &[&str]) -> (Node, Vec<Node>) {
+    let owner = owner(network).await;
+    let mut nodes = Vec::new();
+    for name in names {
+        let node = Node::new(network, name);
+        node.join(&owner.invite().await).await.unwrap();
+        nodes.push(node);
+    }
+    (owner, nodes)
+}
