@@ -127,7 +127,6 @@ impl Standing {
             return Some(Findings { conditions: Vec::new(), pause, waiting: None });
         }
         let people = People { names: &self.names, absent: &self.absent };
-        let attendance = machine.attendance;
         let mut conditions = Vec::new();
         if let Some(pause) = &pause {
             conditions.push(words::paused(pause));
@@ -136,12 +135,8 @@ impl Standing {
             conditions.push(words::silent(last));
         }
         let is_paused = self.is_paused(&machine);
-        if is_paused {
-            // The others may do as they like.
-        } else if !attendance.is_quorum() {
-            conditions.push(words::no_quorum(&people, attendance));
-        } else if attendance.contributors < attendance.min_contributors {
-            conditions.push(words::too_few(&people, attendance));
+        if !is_paused {
+            conditions.extend(words::shortage(&people, machine.attendance));
         }
         let took = self.recovering_since.map_or(0, |since| now.0.saturating_sub(since.0));
         if took >= RECOVERY_SHOWN_MS {

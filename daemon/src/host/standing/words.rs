@@ -61,7 +61,15 @@ pub(super) fn silent(last: Round) -> Condition {
         .with_hint("it takes part again by itself once the others have ended that round")
 }
 
-pub(super) fn no_quorum(people: &People<'_>, attendance: Attendance) -> Condition {
+/// Too few members are here: to decide anything, or for a sum.
+pub(super) fn shortage(people: &People<'_>, attendance: Attendance) -> Option<Condition> {
+    if !attendance.is_quorum() {
+        return Some(no_quorum(people, attendance));
+    }
+    (attendance.contributors < attendance.min_contributors).then(|| too_few(people, attendance))
+}
+
+fn no_quorum(people: &People<'_>, attendance: Attendance) -> Condition {
     let Attendance { here, quorum, .. } = attendance;
     let text = format!("no quorum: {here} of {quorum} needed; missing {}", people.absent());
     Condition::new("no-quorum", Severity::Blocking, text).with_hint(
@@ -70,7 +78,7 @@ pub(super) fn no_quorum(people: &People<'_>, attendance: Attendance) -> Conditio
     )
 }
 
-pub(super) fn too_few(people: &People<'_>, attendance: Attendance) -> Condition {
+fn too_few(people: &People<'_>, attendance: Attendance) -> Condition {
     let Attendance { contributors, min_contributors, .. } = attendance;
     let text = format!(
         "too few members for a sum: {contributors} of {min_contributors} needed; missing {}",
