@@ -173,6 +173,9 @@ async fn metrics_and_health() {
     assert!(get(address, "/readyz", "localhost").await.starts_with("HTTP/1.1 503"));
     let well = NodeStatus { last_error: None, ..status() };
     assert!(get(serve(well).await, "/readyz", "[::1]:80").await.starts_with("HTTP/1.1 200"));
+    let starting = NodeStatus { machine: None, last_error: None, ..status() };
+    let answer = get(serve(starting).await, "/readyz", "localhost").await;
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("starting"), "{answer}");
     // Whatever keeps it from taking part is the answer, in the words that `status` has for it.
     for (state, name, text) in [
         (NodeState::Active, "no-quorum", "no quorum: 2 of 3 needed; missing delta"),
@@ -183,9 +186,6 @@ async fn metrics_and_health() {
         let answer = get(serve(unfit).await, "/readyz", "localhost").await;
         assert!(answer.starts_with("HTTP/1.1 503") && answer.contains(text), "{answer}");
     }
-    let starting = NodeStatus { machine: None, last_error: None, ..status() };
-    let answer = get(serve(starting).await, "/readyz", "localhost").await;
-    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("starting"), "{answer}");
     let idle = NodeStatus::starting("a", IdentityKey([1; 32]));
     assert!(get(serve(idle).await, "/readyz", "localhost").await.starts_with("HTTP/1.1 503"));
 }

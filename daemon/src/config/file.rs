@@ -229,7 +229,7 @@ impl Config {
         Ok(())
     }
 
-    /// Checks what types cannot say. What the settings name is looked at by [`preflight`](crate::preflight), not here.
+    /// Checks what types cannot say. What the settings name is looked at by [`preflight`](crate::node::preflight), not here.
     ///
     /// # Errors
     /// The first value that is out of range.

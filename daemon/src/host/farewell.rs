@@ -15,6 +15,10 @@ impl Host {
     /// Says goodbye to all members that are connected and waits until their networks have it, a second at most. The machine
     /// says nothing after it.
     pub async fn farewell(&mut self) {
+        // What the machine has said to itself is not on the disk: nothing may be sent after it.
+        if self.room.is_stalled() {
+            return;
+        }
         let connected = self.net.connected();
         let effects = self.machine.handle(self.clock.now(), Event::Operator(Command::Leave));
         let mut told = JoinSet::new();

@@ -338,7 +338,7 @@ impl AppendFile {
         if let Err(error) = self.file.sync_data() {
             // After a failed fsync the kernel may have dropped the pages: a second one would lie.
             self.poisoned = true;
-            return Err(DiskError::at(&self.path, error).into());
+            return Err(DiskError::sync(&self.path, error).into());
         }
         let position = Position { offset: self.end, length: body.len() as u32 };
         self.end += bytes.len() as u64;
@@ -399,8 +399,11 @@ impl AppendFile {
     }
 
     fn undo(&mut self) {
-        let undone = self.file.set_len(self.end).and_then(|()| self.seek_end());
-        self.poisoned = undone.and_then(|()| self.file.sync_all()).is_err();
+        // A disk that has become read-only takes nothing and lets nothing be cut off.
+        let is_whole = self.file.metadata().is_ok_and(|metadata| metadata.len() == self.end);
+        let cut = || self.file.set_len(self.end).and_then(|()| self.file.sync_all());
+        let undone = if is_whole { Ok(()) } else { cut() };
+        self.poisoned = undone.and_then(|()| self.seek_end()).is_err();
     }
 }
 
