@@ -6,6 +6,7 @@ use std::path::Path;
 use fedshield_protocol::hidden::harmless;
 use fedshieldd::control::api::{ApiError, ErrorBody, ErrorCode};
 use fedshieldd::durable::DiskError;
+use fedshieldd::home::{Home, HomeError};
 
 use crate::screen::Colours;
 
@@ -74,6 +75,17 @@ impl Failure {
         }
     }
 
+    /// Refuses to write into a home as another user than its owner; elsewhere the system decides.
+    ///
+    /// # Errors
+    /// [`ErrorCode::WrongUser`] with whom to run it as.
+    pub fn unless_writable(home: &Home, target: &Path) -> Result<(), Self> {
+        if home.contains(target) {
+            home.check_user()?;
+        }
+        Ok(())
+    }
+
     /// The process's exit code; never 0.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
@@ -101,6 +113,12 @@ impl Failure {
             None => self.what.clone(),
         };
         ErrorBody { error: ApiError { code: self.code, message, hint: self.next.clone() } }
+    }
+}
+
+impl From<HomeError> for Failure {
+    fn from(error: HomeError) -> Self {
+        Self::new(error.code(), error.to_string())
     }
 }
 

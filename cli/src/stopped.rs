@@ -21,6 +21,9 @@ pub fn or_home<T>(
         Err(error) if error.code == ErrorCode::NotRunning => match Stopped::open(home)? {
             Some(offline) => {
                 screen.remark("no daemon runs here: read from the home itself");
+                for remark in offline.remarks() {
+                    screen.remark(remark);
+                }
                 Ok(read(&offline)?)
             }
             None => Err(error.into()),

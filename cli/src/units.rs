@@ -47,8 +47,7 @@ pub fn duration(value: Duration) -> String {
 /// The time of day of a moment in seconds since 1970: `22:44:28 UTC`, the same in every organisation.
 #[must_use]
 pub fn clock(unix_s: u64) -> String {
-    let (hour, minute, second) = (unix_s / 3600 % 24, unix_s / 60 % 60, unix_s % 60);
-    format!("{hour:02}:{minute:02}:{second:02} UTC")
+    fedshieldd::conditions::clock(unix_s)
 }
 
 /// What a condition says, until when, and what to do.

@@ -77,11 +77,50 @@ pub fn unix_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// The time of day of a moment in seconds since 1970: `22:44:28 UTC`, the same in every organisation.
+#[must_use]
+pub fn clock(unix_s: u64) -> String {
+    let (hour, minute, second) = (unix_s / 3600 % 24, unix_s / 60 % 60, unix_s % 60);
+    format!("{hour:02}:{minute:02}:{second:02} UTC")
+}
+
+/// The same with the day: `2026-11-27 22:44:28 UTC`.
+#[must_use]
+pub fn date_and_clock(unix_s: u64) -> String {
+    // Days since 0000-03-01 in eras of 400 years: Howard Hinnant, chrono-compatible low-level date algorithms.
+    let days = unix_s / 86_400 + 719_468;
+    let day_of_era = days % 146_097;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = days / 146_097 * 400 + year_of_era + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02} {}", clock(unix_s))
+}
+
 #[cfg(test)]
 mod tests {
     use fedshield_protocol::ids::IdentityKey;
 
     use super::*;
+
+    #[test]
+    fn moments_have_a_day_and_a_time() {
+        let shown =
+            [0, 951_782_400, 1_735_689_599, 1_795_819_468, 4_107_542_399].map(date_and_clock);
+        assert_eq!(
+            shown,
+            [
+                "1970-01-01 00:00:00 UTC",
+                "2000-02-29 00:00:00 UTC",
+                "2024-12-31 23:59:59 UTC",
+                "2026-11-27 22:44:28 UTC",
+                "2100-02-28 23:59:59 UTC",
+            ]
+        );
+    }
 
     #[test]
     fn a_condition_keeps_its_beginning_until_it_is_cleared() {

@@ -42,10 +42,12 @@ pub enum ErrorCode {
     AddressInUse,
     /// No space left on the disk.
     DiskFull,
-    /// The store does not open or holds what it cannot hold.
+    /// A later version of the program has written the ledger, or its file has changed under the running daemon.
     StoreCorrupted,
     /// The journal is damaged in the middle.
     JournalCorrupted,
+    /// The home belongs to another user.
+    WrongUser,
     /// This node is in no federation and has no draft.
     NoFederation,
     /// This node is in a federation, or has a draft, already.
@@ -71,7 +73,7 @@ pub enum ErrorCode {
 }
 
 /// All codes, in the order of their exit codes.
-pub const ALL_CODES: [ErrorCode; 29] = {
+pub const ALL_CODES: [ErrorCode; 30] = {
     use ErrorCode as E;
     [
         E::Internal,
@@ -92,6 +94,7 @@ pub const ALL_CODES: [ErrorCode; 29] = {
         E::DiskFull,
         E::StoreCorrupted,
         E::JournalCorrupted,
+        E::WrongUser,
         E::NoFederation,
         E::AlreadyInFederation,
         E::NotOwner,
@@ -129,6 +132,7 @@ impl ErrorCode {
             Self::DiskFull => 31,
             Self::StoreCorrupted => 32,
             Self::JournalCorrupted => 33,
+            Self::WrongUser => 34,
             Self::NoFederation => 40,
             Self::AlreadyInFederation => 41,
             Self::NotOwner => 42,
@@ -185,6 +189,7 @@ impl ErrorCode {
             Self::DiskFull => "disk-full",
             Self::StoreCorrupted => "store-corrupted",
             Self::JournalCorrupted => "journal-corrupted",
+            Self::WrongUser => "wrong-user",
             Self::NoFederation => "no-federation",
             Self::AlreadyInFederation => "already-in-federation",
             Self::NotOwner => "not-owner",

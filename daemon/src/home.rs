@@ -1,10 +1,11 @@
 //! The home folder of one node: which file is what. Nothing else knows a file name.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::durable::{self, DiskError, PRIVATE_FILE};
+use crate::error_code::ErrorCode;
 
 /// Environment variable that names the home folder.
 pub const HOME_VARIABLE: &str = "FEDSHIELD_HOME";
@@ -22,9 +23,34 @@ pub enum HomeError {
         /// The folder.
         home: PathBuf,
     },
+    /// It belongs to somebody else, who could not read what would be written here.
+    #[error(
+        "{} belongs to {owner}, and this is {user}: run it as {owner}, for instance with `sudo -u {owner} ...`",
+        home.display()
+    )]
+    WrongUser {
+        /// The folder.
+        home: PathBuf,
+        /// Whose it is: a name, or a number that has none here.
+        owner: String,
+        /// Who runs this.
+        user: String,
+    },
     /// The disk.
     #[error(transparent)]
     Disk(#[from] DiskError),
+}
+
+impl HomeError {
+    /// The stable name.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::InUse { .. } => ErrorCode::AddressInUse,
+            Self::WrongUser { .. } => ErrorCode::WrongUser,
+            Self::Disk(error) => error.code(),
+        }
+    }
 }
 
 /// Keeps other daemons away from a home folder until it is dropped, also after a crash.
@@ -88,7 +114,31 @@ impl Home {
         self.0.join("journal.log")
     }
 
-    /// Ledger, reports and index: a sled folder.
+    /// The ledger: every record, in the form that `ledger verify` reads.
+    #[must_use]
+    pub fn ledger(&self) -> PathBuf {
+        self.0.join("ledger.fsl")
+    }
+
+    /// What this node saw of each round.
+    #[must_use]
+    pub fn reports(&self) -> PathBuf {
+        self.0.join("reports.log")
+    }
+
+    /// Misbehaviour that was proven to this node.
+    #[must_use]
+    pub fn evidence(&self) -> PathBuf {
+        self.0.join("evidence.log")
+    }
+
+    /// Where the entries of these three files are: a sled folder that can be built again.
+    #[must_use]
+    pub fn index(&self) -> PathBuf {
+        self.0.join("index")
+    }
+
+    /// Where the first version of the program kept all of it.
     #[must_use]
     pub fn store(&self) -> PathBuf {
         self.0.join("store")
@@ -104,6 +154,12 @@ impl Home {
     #[must_use]
     pub fn draft(&self) -> PathBuf {
         self.0.join("federation.draft")
+    }
+
+    /// An operator's pause; exists while the node is paused.
+    #[must_use]
+    pub fn pause(&self) -> PathBuf {
+        self.0.join("paused.json")
     }
 
     /// What this node accepted when it asked to join.
@@ -130,11 +186,47 @@ impl Home {
         self.0.join("first-adapter")
     }
 
+    /// Refuses to go on as another user than the one whose home it is, root included: files of root are files that the
+    /// daemon cannot read at its next start. A home that does not exist yet is everybody's.
+    ///
+    /// # Errors
+    /// [`HomeError::WrongUser`], or what the disk says.
+    pub fn check_user(&self) -> Result<(), HomeError> {
+        let owner = match std::fs::metadata(&self.0) {
+            Ok(metadata) => metadata.uid(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(DiskError::at(&self.0, error).into()),
+        };
+        let user = rustix::process::geteuid().as_raw();
+        if owner == user {
+            return Ok(());
+        }
+        let (home, owner, user) = (self.0.clone(), user_name(owner), user_name(user));
+        Err(HomeError::WrongUser { home, owner, user })
+    }
+
+    /// Whether `path`, which need not exist, lies in the home.
+    #[must_use]
+    pub fn contains(&self, path: &Path) -> bool {
+        let whole = |path: &Path| {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+            // The part of it that exists, without links.
+            let there =
+                path.ancestors().find_map(|it| it.canonicalize().ok().map(|real| (it, real)));
+            match there {
+                Some((it, real)) => real.join(path.strip_prefix(it).unwrap_or(Path::new(""))),
+                None => path.clone(),
+            }
+        };
+        whole(path).starts_with(whole(&self.0))
+    }
+
     /// Makes the folder if it is missing and keeps other daemons out.
     ///
     /// # Errors
-    /// [`HomeError::InUse`], or what the disk says.
+    /// [`HomeError::InUse`], [`HomeError::WrongUser`], or what the disk says.
     pub fn lock(&self) -> Result<HomeLock, HomeError> {
+        self.check_user()?;
         durable::make_folder(&self.0)?;
         let path = self.0.join("lock");
         let open = |write: bool| {
@@ -155,9 +247,45 @@ impl Home {
     }
 }
 
+fn user_name(id: u32) -> String {
+    uzers::get_user_by_uid(id)
+        .map_or_else(|| format!("user {id}"), |user| user.name().to_string_lossy().into_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_lies_in_a_home_is_found_through_links_and_missing_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(folder.path().join("node"));
+        std::fs::create_dir(home.path()).unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(home.path(), &link).unwrap();
+        for inside in [home.path().to_path_buf(), home.path().join("a/b"), link.join("a")] {
+            assert!(home.contains(&inside), "{}", inside.display());
+        }
+        for outside in [folder.path().to_path_buf(), folder.path().join("node2/a")] {
+            assert!(!home.contains(&outside), "{}", outside.display());
+        }
+    }
+
+    #[test]
+    fn a_home_of_somebody_else_is_refused_also_to_root() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(folder.path().join("node"));
+        home.check_user().unwrap();
+        std::fs::create_dir(home.path()).unwrap();
+        std::os::unix::fs::chown(home.path(), Some(12_345), Some(12_345)).unwrap();
+        let error = home.lock().unwrap_err();
+        assert_eq!(error.code(), ErrorCode::WrongUser);
+        assert!(error.to_string().contains("belongs to user 12345, and this is root"), "{error}");
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+    }
 
     #[test]
     fn only_one_daemon_has_a_home() {

@@ -1,21 +1,28 @@
 //! The host of the protocol machine: turns what happens into events, executes effects in order.
 //!
-//! `effects` executes, `pending` keeps the order when a write has to wait for `room`; `jobs` runs work off the loop; `collect` removes objects of rounds that are over; `reports` keeps
-//! what people want to know about finished rounds; `measure` takes the held-out loss in `spare` time.
+//! `effects` executes, `pending` keeps the order when a write has to wait for `room`; `jobs` runs work off the loop; `collect`
+//! removes objects of rounds that are over; `reports` keeps what people want to know about finished rounds; `measure` takes the
+//! held-out loss in `spare` time; `standing` says whether this node can take part and why not; `pause` and `farewell` are about
+//! going.
 
 mod collect;
 mod effects;
 mod error;
+mod farewell;
 mod jobs;
 mod measure;
+mod pause;
 mod pending;
 mod progress;
+mod records;
 mod reports;
 mod room;
 mod spare;
+mod standing;
 mod timers;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use fedshield_net::{FetchError, NetEvent, NetHandle};
 use fedshield_protocol::event::{Command, Event, Nonce};
@@ -27,12 +34,14 @@ use tokio::sync::{mpsc, watch};
 
 pub use error::HostError;
 pub use jobs::Cancel;
+pub use pause::PauseFile;
 pub use progress::ProgressBoard;
 pub(crate) use room::{DISK_FULL, no_room};
 pub use spare::{SpareError, SpareTime};
 
-use crate::conditions::Conditions;
-use crate::control::api::NodeStatus;
+use crate::conditions::{Conditions, unix_s};
+use crate::control::api::{NodeStatus, Pause};
+use crate::durable::DiskError;
 use crate::journal::Journal;
 use crate::objects::Objects;
 use crate::pipeline::Pipeline;
@@ -41,8 +50,10 @@ use collect::Collector;
 use jobs::{Finished, JobFailure, JobRunner};
 use measure::Measurer;
 use pending::Pending;
+use records::LedgerWatch;
 use reports::Reports;
 use room::Room;
+use standing::Standing;
 use timers::{Clock, Timers};
 
 /// What a host is made of.
@@ -73,6 +84,8 @@ pub struct HostParts {
     pub home: std::path::PathBuf,
     /// Where measurements run.
     pub spare: SpareTime,
+    /// Where an operator's pause is remembered.
+    pub pause: PauseFile,
     /// Fresh randomness for the machine's questions after this start.
     pub nonce: Nonce,
 }
@@ -104,10 +117,14 @@ pub struct Host {
     jobs: JobRunner,
     finished: mpsc::Receiver<Finished>,
     reports: Reports,
+    standing: Standing,
+    looked: Instant,
+    pause: PauseFile,
     collector: Collector,
     measurer: Measurer,
     /// The newest round with a new adapter.
     last_applied: Option<(Round, ObjectRef)>,
+    watch: LedgerWatch,
     /// What effects of the present event led to at once: each is an event of its own, handled before anything else.
     /// At most one for each fetch of one event.
     followed: Vec<Event>,
@@ -122,10 +139,12 @@ impl Host {
     /// If journal or ledger cannot be read or written.
     pub async fn boot(parts: HostParts, journal: Vec<Vec<u8>>) -> Result<Self, HostError> {
         let (jobs, finished) = JobRunner::new(Arc::clone(&parts.pipeline));
-        let records = parts.ledger.records()?;
+        let mut machine = parts.machine;
+        let damage = records::replay(&mut machine, &parts.ledger)?;
+        let watch = LedgerWatch::new(Conditions::new(Arc::clone(&parts.status)), damage);
         let reports = Reports::new(parts.names.clone(), parts.net.stats());
         let last_applied = parts.ledger.last_applied()?;
-        let ended = records.last().map(|certified| certified.record.round);
+        let ended = machine.scope().round.0.checked_sub(1).map(Round);
         let collector = Collector::new(Arc::clone(&parts.objects), ended);
         let measurer = Measurer::start(
             parts.spare,
@@ -134,8 +153,12 @@ impl Host {
             Arc::clone(&parts.status),
         );
         let nonce = parts.nonce;
+        let me = machine.me();
+        let mut standing = Standing::new(parts.names.clone(), me, Arc::clone(&parts.status));
+        let paused = parts.pause.read();
+        standing.set_pause(paused.clone());
         let mut host = Self {
-            machine: parts.machine,
+            machine,
             members: parts.members,
             names: parts.names,
             net: parts.net,
@@ -150,14 +173,21 @@ impl Host {
             jobs,
             finished,
             reports,
+            standing,
+            looked: Instant::now(),
+            pause: parts.pause,
             collector,
             measurer,
             last_applied,
+            watch,
             followed: Vec::new(),
             pending: Pending::default(),
             room: Room::new(parts.conditions, parts.home),
         };
-        host.handle(Event::Boot { records, journal, nonce }).await?;
+        host.handle(Event::Boot { journal, nonce }).await?;
+        if paused.is_some() {
+            host.handle(Event::Operator(Command::Pause)).await?;
+        }
         host.measure_again();
         for key in host.net.connected() {
             if let Some(member) = host.member_of(&key) {
@@ -170,16 +200,17 @@ impl Host {
     /// Waits for something to do. Cancel-safe: whatever it waits for stays; handling is [`Self::turn`]'s. While a write
     /// waits for room, timers and finished jobs wait as well.
     pub async fn wake(&mut self) -> Wake {
-        let look = self.room.next_look();
+        let room = self.room.next_look();
         if self.room.is_stalled() {
-            sleep_until(look).await;
+            sleep_until(room).await;
             return Wake(Woken::Room);
         }
-        let next = self.timers.next().map(|at| self.clock.instant(at));
+        let look = self.looked + LOOK_INTERVAL;
+        let next = self.timers.next().map_or(look, |at| self.clock.instant(at).min(look));
         Wake(tokio::select! {
             finished = self.finished.recv() => Woken::Job(finished),
-            () = sleep_until(next) => Woken::Timer,
-            () = sleep_until(look) => Woken::Room,
+            () = tokio::time::sleep_until(next.into()) => Woken::Timer,
+            () = sleep_until(room) => Woken::Room,
         })
     }
 
@@ -188,6 +219,9 @@ impl Host {
     /// # Errors
     /// See [`HostError`].
     pub async fn turn(&mut self, wake: Wake) -> Result<(), HostError> {
+        if self.looked.elapsed() >= LOOK_INTERVAL {
+            self.look();
+        }
         match wake.0 {
             Woken::Job(Some(finished)) => self.job_ended(finished).await,
             Woken::Job(None) => Ok(()),
@@ -269,24 +303,58 @@ impl Host {
         }
     }
 
-    /// Hands an operator's wish to the machine.
+    /// An operator pauses this node: remembered, then done. A second pause changes nothing.
     ///
     /// # Errors
-    /// See [`HostError`].
-    pub async fn command(&mut self, command: Command) -> Result<(), HostError> {
-        self.handle(Event::Operator(command)).await
+    /// See [`HostError`]; inside, if it cannot be remembered: then the node is not paused.
+    pub async fn pause(
+        &mut self,
+        by: Option<String>,
+    ) -> Result<Result<Pause, DiskError>, HostError> {
+        if self.standing.pause().is_none() {
+            let pause = Pause { since_unix_s: unix_s(), by, after_round: None };
+            if let Err(error) = tokio::task::block_in_place(|| self.pause.write(&pause)) {
+                return Ok(Err(error));
+            }
+            tracing::info!(by = pause.by.as_deref().unwrap_or("?"), "paused");
+            self.standing.set_pause(Some(pause));
+        }
+        self.handle(Event::Operator(Command::Pause)).await?;
+        self.look();
+        Ok(Ok(self.standing.pause().unwrap_or_else(|| Pause {
+            since_unix_s: unix_s(),
+            by: None,
+            after_round: None,
+        })))
+    }
+
+    /// An operator ends the pause.
+    ///
+    /// # Errors
+    /// See [`HostError`]; inside, if the disk does not let it be forgotten: then the node stays paused.
+    pub async fn resume(&mut self) -> Result<Result<(), DiskError>, HostError> {
+        if let Err(error) = tokio::task::block_in_place(|| self.pause.clear()) {
+            return Ok(Err(error));
+        }
+        if self.standing.pause().is_some() {
+            tracing::info!("resumed");
+        }
+        self.standing.set_pause(None);
+        self.handle(Event::Operator(Command::Resume)).await?;
+        self.look();
+        Ok(Ok(()))
+    }
+
+    /// Says how this node stands: what must be said may be that nothing happens.
+    fn look(&mut self) {
+        self.looked = Instant::now();
+        self.standing.look(self.clock.now(), unix_s());
     }
 
     /// The pipeline, for work that people ask for.
     #[must_use]
     pub fn pipeline(&self) -> Arc<Pipeline> {
         Arc::clone(&self.pipeline)
-    }
-
-    /// What the node waits for before it does anything else, for people.
-    #[must_use]
-    pub fn waits_for(&self) -> Option<&str> {
-        self.room.stalled_by()
     }
 
     /// Ends running jobs.
@@ -311,9 +379,12 @@ impl Host {
     }
 }
 
-async fn sleep_until(instant: Option<std::time::Instant>) {
+async fn sleep_until(instant: Option<Instant>) {
     match instant {
         Some(instant) => tokio::time::sleep_until(instant.into()).await,
         None => std::future::pending().await,
     }
 }
+
+/// How often the node's standing is looked at when nothing happens.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);

@@ -112,8 +112,8 @@ impl NodeError {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Home(crate::home::HomeError::Disk(e)) | Self::Disk(e) => e.code(),
-            Self::Home(_) => ErrorCode::AddressInUse,
+            Self::Home(e) => e.code(),
+            Self::Disk(e) => e.code(),
             Self::Identity(e) => e.code(),
             Self::Secrets(e) => e.code(),
             Self::Store(e) => e.code(),
@@ -144,7 +144,6 @@ pub fn run_process(
     home: &Home,
     overrides: &Overrides,
     passphrase: Option<Passphrase>,
-    rebuild_store: bool,
 ) -> Result<(), NodeError> {
     let loaded = Loaded::read(home, overrides)?;
     let log = init_logging(&loaded.config.log)?;
@@ -152,7 +151,7 @@ pub fn run_process(
     let result = runtime.block_on(async {
         let signals = listen_to_signals()?;
         let reload = Reload::new(home, overrides, &loaded.config, log, signals.reload);
-        run_until(home, loaded, passphrase, rebuild_store, reload, signals.stop).await
+        run_until(home, loaded, passphrase, reload, signals.stop).await
     });
     // A job that computes looks at its cancel flag between steps; nobody waits for it any longer than this.
     runtime.shutdown_timeout(JOB_LIMIT);
@@ -162,8 +161,7 @@ pub fn run_process(
 /// How long running jobs may take to notice that the daemon stops.
 const JOB_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Runs a node until `stop`. With `rebuild_store` the store's folder is put aside first and the node begins with an empty
-/// one, which it fills with the other members' records.
+/// Runs a node until `stop`.
 ///
 /// # Errors
 /// See [`NodeError`]; nothing is lost, the next start goes on from what is on disk.
@@ -171,24 +169,22 @@ pub async fn run(
     home: &Home,
     loaded: Loaded,
     passphrase: Option<Passphrase>,
-    rebuild_store: bool,
     stop: CancellationToken,
 ) -> Result<(), NodeError> {
     let reload = Reload::never(home, &loaded.config);
-    run_until(home, loaded, passphrase, rebuild_store, reload, stop).await
+    run_until(home, loaded, passphrase, reload, stop).await
 }
 
 async fn run_until(
     home: &Home,
     loaded: Loaded,
     passphrase: Option<Passphrase>,
-    rebuild_store: bool,
     reload: Reload,
     stop: CancellationToken,
 ) -> Result<(), NodeError> {
     let mut control = None;
     let started =
-        start::start(home, loaded, passphrase, rebuild_store, reload, &mut control, &stop).await;
+        start::start(home, loaded, passphrase, reload, &mut control, &stop).await;
     let result = match started {
         Ok(Some(node)) => node.run(stop.clone()).await,
         stopped => {

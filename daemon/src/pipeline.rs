@@ -111,9 +111,10 @@ impl Pipeline {
         }
     }
 
-    /// The adapter that this member works with, as an object; `None` before the first applied round. Takes no lock.
+    /// The adapters that this member works with, as objects: the newest and the one before it, none before the first
+    /// applied round. Takes no lock.
     #[must_use]
-    pub fn held(&self) -> Option<ObjectRef> {
+    pub fn held(&self) -> Vec<ObjectRef> {
         State::held(&self.folder)
     }
 

@@ -20,9 +20,6 @@ struct Arguments {
     /// Another value for one setting of config.toml, for instance `log.level=debug`
     #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
-    /// Put a corrupted store aside first; the ledger is fetched from the other members again
-    #[arg(long)]
-    rebuild_store: bool,
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
@@ -37,7 +34,7 @@ pub fn main() -> ExitCode {
     crate::reuse_freed_memory();
     let arguments = Arguments::parse();
     let home = arguments.home.map_or_else(Home::from_environment, Home::new);
-    match run_process(&home, &Overrides(arguments.set), None, arguments.rebuild_store) {
+    match run_process(&home, &Overrides(arguments.set), None) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             last_words(&format!("fedshieldd: {}", crate::error_chain(&error)));

@@ -1,45 +1,49 @@
-//! What can be read in a home while no daemon runs: the ledger, the reports, the adapter. Changes nothing; holds the
-//! home's lock meanwhile, so that no daemon starts under its hands.
+//! What can be read in a home while no daemon runs: the ledger, the reports, the adapter. Changes nothing in the home,
+//! takes no lock and needs no index: the files are only appended to, so a daemon may start meanwhile.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use fedshield_train::TrainError;
 use fedshield_train::adapter::export_peft;
 use fedshield_train::federated::GlobalAdapter;
+use tempfile::TempDir;
 
 use crate::control::api::{ApiError, ErrorCode, ExportView, RoundReport};
-use crate::home::{Home, HomeError, HomeLock};
+use crate::durable::DiskError;
+use crate::home::Home;
 use crate::objects::{ObjectStoreError, Objects};
-use crate::store::{Ledger, SledStore};
+use crate::store::{Ledger, Opened, StoreError};
 
 /// A home without its daemon.
 #[derive(Debug)]
 pub struct Stopped {
     home: Home,
     ledger: Ledger,
-    _lock: HomeLock,
+    remarks: Vec<String>,
+    /// Holds what was read from files of an earlier version.
+    _scratch: TempDir,
 }
 
 impl Stopped {
     /// Opens `home`; `None` if no daemon has ever kept anything in it.
     ///
     /// # Errors
-    /// If a daemon holds the home, or its store cannot be read.
+    /// If its files cannot be read.
     pub fn open(home: &Home) -> Result<Option<Self>, ApiError> {
-        // Opening makes folders; looking must not.
-        if !home.store().exists() {
-            return Ok(None);
-        }
-        let lock = home.lock().map_err(|error| match error {
-            HomeError::Disk(error) => ApiError::new(error.code(), error.to_string())
-                .with_hint("run the command as the user of the daemon"),
-            other => ApiError::new(ErrorCode::AddressInUse, other.to_string()).with_hint(
-                "a daemon has this home and does not answer: it is starting or stopping; try again",
-            ),
+        let scratch = tempfile::Builder::new().prefix("fedshield-").tempdir().map_err(|error| {
+            ApiError::new(ErrorCode::Internal, format!("cannot make a temporary folder: {error}"))
+                .with_hint("name a folder that you may write to in TMPDIR")
         })?;
-        let ledger = Ledger::new(Arc::new(SledStore::open(&home.store())?));
-        Ok(Some(Self { home: home.clone(), ledger, _lock: lock }))
+        let opened = Ledger::open_to_read(home, scratch.path()).map_err(not_readable)?;
+        let Some(Opened { ledger, repairs, mut remarks }) = opened else { return Ok(None) };
+        remarks.extend(repairs.iter().map(ToString::to_string));
+        Ok(Some(Self { home: home.clone(), ledger, remarks, _scratch: scratch }))
+    }
+
+    /// What a person should know about the files, for instance that the last entry is not used because it is damaged.
+    #[must_use]
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
     }
 
     /// The ledger's canonical bytes.
@@ -47,8 +51,7 @@ impl Stopped {
     /// # Errors
     /// What the store says.
     pub fn ledger(&self) -> Result<Vec<u8>, ApiError> {
-        fedshield_protocol::ledger::encode(&self.ledger.records()?)
-            .map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))
+        Ok(self.ledger.bytes()?)
     }
 
     /// All reports, oldest round first.
@@ -69,7 +72,7 @@ impl Stopped {
                 .with_hint("start the daemon and wait for the first round"));
         };
         let failed = |error: String| ApiError::new(ErrorCode::Internal, error);
-        let objects = Objects::open(&self.home.objects())?;
+        let objects = Objects::open_to_read(&self.home.objects());
         let bytes = objects.read(&adapter)?;
         let global =
             GlobalAdapter::from_bytes(&bytes).map_err(|error| failed(error.to_string()))?;
@@ -81,6 +84,13 @@ impl Stopped {
             round,
         })
     }
+}
+
+fn not_readable(error: StoreError) -> ApiError {
+    let denied = matches!(&error, StoreError::Disk(DiskError::Io { source, .. })
+        if source.kind() == std::io::ErrorKind::PermissionDenied);
+    let answer = ApiError::from(error);
+    if denied { answer.with_hint("run the command as the user of the daemon") } else { answer }
 }
 
 /// Why an adapter could not be written to the folder that somebody named.

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, MemberIndex, Round, View};
-use fedshield_protocol::status::{MemberStatus, Phase, Status};
+use fedshield_protocol::message::Leave;
+use fedshield_protocol::status::{Attendance, MemberStatus, Phase, Status};
 use fedshieldd::control::api::{
-    FederationSummary, HeldOut, NodeState, NodeStatus, Progress, RoundOutcome, RoundReport,
+    Condition, FederationSummary, HeldOut, NodeState, NodeStatus, Progress, RoundOutcome,
+    RoundReport, Severity, Waiting,
 };
 use fedshieldd::control::{ControlCommand, ControlPort, control_channel};
 use fedshieldd::http::{HttpError, HttpServer, Metrics};
@@ -34,6 +36,8 @@ fn status() -> NodeStatus {
         round: Some(Round(2)),
         committed: true,
         share_valid: index < 2,
+        here: index != 3,
+        left: (index == 3).then_some(Leave::Stopped),
         ..MemberStatus::default()
     };
     NodeStatus {
@@ -61,7 +65,11 @@ fn status() -> NodeStatus {
             proposer: Some(MemberIndex(1)),
             members: (0..4).map(member).collect(),
             silent_through: None,
+            journal_round: None,
             waiting_for: vec![MemberIndex(2), MemberIndex(3)],
+            wait: None,
+            attendance: Attendance { here: 3, quorum: 3, contributors: 3, min_contributors: 3 },
+            paused: false,
             dropped: [("message: <i>".to_owned(), 1)].into(),
         }),
         progress: Some(Progress {
@@ -79,6 +87,11 @@ fn status() -> NodeStatus {
             base: Some(3.0),
             examples: 64,
             tokens: 4000,
+        }),
+        waiting: Some(Waiting {
+            text: "3 of 4 are enough".into(),
+            until_unix_s: Some(22 * 3600 + 44 * 60 + 28),
+            can_go_on: true,
         }),
         misbehaviour: vec![format!("{}: a wrong partial decryption", HOSTILE[0])],
         ..NodeStatus::starting("<i>ward</i>", IdentityKey([7; 32]))
@@ -142,6 +155,8 @@ async fn metrics_and_health() {
         "fedshield_info{version=\"0.1.0\",state=\"active\"} 1",
         "fedshield_phase{phase=\"transfer\"} 1",
         "fedshield_waiting_for 2",
+        "fedshield_members_here 3",
+        "fedshield_member_here{member=\"Z\u{fc}rich & 'S\u{f6}hne'\"} 0",
         "fedshield_held_out_loss 2.25",
         "fedshield_held_out_loss_base 3",
         "fedshield_round_sent_bytes_total{phase=\"ciphertext\"} 20",
@@ -161,6 +176,16 @@ async fn metrics_and_health() {
     let starting = NodeStatus { machine: None, last_error: None, ..status() };
     let answer = get(serve(starting).await, "/readyz", "localhost").await;
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("starting"), "{answer}");
+    // Whatever keeps it from taking part is the answer, in the words that `status` has for it.
+    for (state, name, text) in [
+        (NodeState::Active, "no-quorum", "no quorum: 2 of 3 needed; missing delta"),
+        (NodeState::Paused, "paused", "paused since 2026-11-27 22:44:28 UTC by ada"),
+    ] {
+        let conditions = vec![Condition::new(name, Severity::Blocking, text)];
+        let unfit = NodeStatus { state, conditions, last_error: None, ..status() };
+        let answer = get(serve(unfit).await, "/readyz", "localhost").await;
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.contains(text), "{answer}");
+    }
     let idle = NodeStatus::starting("a", IdentityKey([1; 32]));
     assert!(get(serve(idle).await, "/readyz", "localhost").await.starts_with("HTTP/1.1 503"));
 }

@@ -39,6 +39,9 @@ struct L0 {
     /// Nothing goes wrong.
     #[arg(long)]
     calm: bool,
+    /// Members crash all the time for so many virtual seconds, and lose disks and ledgers; nothing else goes wrong.
+    #[arg(long, value_name = "SECONDS", conflicts_with = "calm")]
+    storm: Option<u64>,
     /// Prints JSON.
     #[arg(long)]
     json: bool,
@@ -90,7 +93,11 @@ fn run_all(arguments: &L0) -> Total {
                 return;
             }
             let federation = &federations[(seed % federations.len() as u64) as usize];
-            let plan = arguments.calm.then(|| Plan::calm(federation.rules().member_count));
+            let members = federation.rules().member_count;
+            let plan = match arguments.storm {
+                Some(seconds) => Some(Plan::storm(seed, members, seconds.saturating_mul(1000))),
+                None => arguments.calm.then(|| Plan::calm(members)),
+            };
             let options =
                 Options { rounds: arguments.rounds, bug: None, plan, verbose: arguments.trace };
             let result = run_seed(federation, seed, &options);
@@ -135,8 +142,10 @@ fn l0(arguments: &L0) -> ExitCode {
         }
         eprintln!("{failure}");
         eprintln!(
-            "again: fedshield-netsim l0 --seeds 1 --first {} --members {least}..{most} --rounds {} --trace",
-            failure.seed, arguments.rounds
+            "again: fedshield-netsim l0 --seeds 1 --first {} --members {least}..{most} --rounds {}{} --trace",
+            failure.seed,
+            arguments.rounds,
+            arguments.storm.map(|seconds| format!(" --storm {seconds}")).unwrap_or_default()
         );
         return ExitCode::FAILURE;
     }

@@ -1,7 +1,7 @@
 //! The checkers are checked: each planted bug must be found, and by which of them.
 
 use fedshield_netsim::l0::{
-    Bug, Crash, Failure, Fault, Federation, Options, Partition, Plan, run_seed,
+    Bug, Crash, Failure, Fault, Federation, Loss, Options, Partition, Plan, run_seed,
 };
 use fedshield_protocol::ids::MemberIndex;
 
@@ -58,7 +58,7 @@ fn two_contributors_are_too_few() {
             let mut plan = Plan::calm(4);
             plan.faulty = vec![(MemberIndex(silent), Fault::Silent)];
             let node = usize::from(crashed);
-            plan.crashes = vec![Crash { node, at_ms: 600, down_ms: 9_000, loses_disk: false }];
+            plan.crashes = vec![Crash { node, at_ms: 600, down_ms: 9_000, loss: Loss::Nothing }];
             plan.heal_ms = 10_000;
             find(4, Bug::TooFewContributors, Some(&plan), 3)
         })

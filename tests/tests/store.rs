@@ -1,189 +1,128 @@
-//! A damaged store: every kind of damage is noticed at the start, named, and mended with `--rebuild-store`.
-//! `daemon/tests/store_damage.rs` measures many more places on the store alone.
+//! Damage in what a node keeps of finished rounds: it is named, put aside, and what is missing comes from the others by
+//! itself. And whoever only looks changes nothing. `daemon/src/store/ledger/tests.rs` has many more places.
 
-use std::fs::{self, File, OpenOptions};
+use std::collections::BTreeMap;
+use std::fs;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 use fedshield_protocol::ledger::record_digest;
 use fedshield_protocol::record::CertifiedRecord;
 use fedshield_tests::{Daemon, Federation, Program, Terms};
-use fedshieldd::control::api::{ErrorCode, NodeState};
+use fedshieldd::control::api::NodeState;
 use fedshieldd::home::Home;
 
-/// Longest wait for a daemon that must not start.
-const LIMIT: Duration = Duration::from_secs(120);
+/// A name, whether the operator must hear of it, and what it does to a home.
+type Damage = (&'static str, bool, fn(&Home));
 
-/// A name and what it does to a store's folder.
-type Damage = (&'static str, fn(&Path));
-
-/// Damage after which the daemon must not start.
 const DAMAGES: &[Damage] = &[
-    ("a byte in the middle of db", |store| flip(&store.join("db"), 1, 2)),
-    ("a byte at the end of db", |store| flip(&store.join("db"), 99, 100)),
-    ("db cut off", |store| {
-        let db = OpenOptions::new().write(true).open(store.join("db")).expect("db is there");
-        db.set_len(used(&store.join("db")) * 2 / 3).expect("it can be cut");
-    }),
-    ("db overwritten", |store| {
-        let length = fs::metadata(store.join("db")).expect("db is there").len();
-        let garbage = vec![0xa5; usize::try_from(length).expect("it is small")];
-        fs::write(store.join("db"), garbage).expect("it can be written");
-    }),
-    ("db emptied", |store| fs::write(store.join("db"), b"").expect("it can be written")),
-    ("db removed", |store| fs::remove_file(store.join("db")).expect("it can be removed")),
-    ("conf overwritten", |store| {
-        fs::write(store.join("conf"), b"this is no configuration").expect("it can be written");
-    }),
-    ("db gone and its snapshots damaged", |store| {
-        fs::remove_file(store.join("db")).expect("it can be removed");
-        for entry in fs::read_dir(store).expect("it is there").flatten() {
-            if entry.file_name().to_string_lossy().starts_with("snap.") {
-                fs::write(entry.path(), [0x5a; 80]).expect("it can be written");
-            }
-        }
-    }),
-    ("the seal damaged", |store| flip(&store.join("seal.fs"), 1, 2)),
-    ("the seal removed", |store| {
-        fs::remove_file(store.join("seal.fs")).expect("it can be removed");
-    }),
-    ("an older db with a newer seal", |store| {
-        fs::copy(store.with_file_name("older").join("db"), store.join("db")).expect("both exist");
-    }),
-    ("a file in place of the folder", |store| {
-        fs::remove_dir_all(store).expect("it can be removed");
-        fs::write(store, b"garbage").expect("it can be written");
+    ("a byte in the middle of the ledger", true, |home| flip(&home.ledger(), 1, 2)),
+    ("a byte of the ledger's first record", true, |home| flip(&home.ledger(), 1, 20)),
+    ("the first byte of the ledger", true, |home| flip(&home.ledger(), 0, 1)),
+    ("the ledger cut off", false, |home| cut(&home.ledger())),
+    ("the ledger overwritten", true, |home| overwrite(&home.ledger())),
+    ("the ledger emptied", true, |home| fs::write(home.ledger(), b"").expect("it is there")),
+    ("the ledger removed", false, |home| fs::remove_file(home.ledger()).expect("it is there")),
+    ("a byte in the middle of the reports", true, |home| flip(&home.reports(), 1, 2)),
+    ("the reports removed", false, |home| fs::remove_file(home.reports()).expect("it is there")),
+    ("the index damaged", false, |home| overwrite(&home.index().join("db"))),
+    ("the index's settings overwritten", false, |home| overwrite(&home.index().join("conf"))),
+    ("a file in place of the index", false, |home| {
+        fs::remove_dir_all(home.index()).expect("it is there");
+        fs::write(home.index(), b"a file").expect("it can be written");
     }),
 ];
 
-/// The part of a file before the zeros at its end: sled makes room in advance.
-fn used(path: &Path) -> u64 {
-    let bytes = fs::read(path).expect("it is there");
-    bytes.iter().rposition(|byte| *byte != 0).expect("it is not empty") as u64 + 1
+fn length(path: &Path) -> u64 {
+    fs::metadata(path).expect("it is there").len()
 }
 
 fn flip(path: &Path, part: u64, of: u64) {
-    let file = OpenOptions::new().read(true).write(true).open(path).expect("it is there");
-    let at = used(path) * part / of;
+    let file = fs::OpenOptions::new().read(true).write(true).open(path).expect("it is there");
+    let at = length(path) * part / of;
     let mut byte = [0];
     file.read_exact_at(&mut byte, at).expect("it can be read");
     file.write_all_at(&[byte[0] ^ 0x10], at).expect("it can be written");
 }
 
-fn copy(from: &Path, to: &Path) {
-    if to.is_dir() {
-        fs::remove_dir_all(to).expect("it can be removed");
-    } else if to.exists() {
-        fs::remove_file(to).expect("it can be removed");
-    }
-    fs::create_dir(to).expect("it can be made");
-    for entry in fs::read_dir(from).expect("it is there") {
-        let entry = entry.expect("it can be read");
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).expect("it can be copied");
-        }
-    }
+fn cut(path: &Path) {
+    let file = fs::OpenOptions::new().write(true).open(path).expect("it is there");
+    file.set_len(length(path) * 2 / 3).expect("it can be cut");
+}
+
+fn overwrite(path: &Path) {
+    let garbage = vec![0xa5; usize::try_from(length(path)).expect("it is small")];
+    fs::write(path, garbage).expect("it can be written");
+}
+
+/// What is signed: which signatures a member holds for it differs.
+fn digests(records: &[CertifiedRecord]) -> Vec<[u8; 32]> {
+    records.iter().map(|certified| *record_digest(&certified.record).as_bytes()).collect()
 }
 
 fn stop(program: &Program, daemon: &mut Daemon) {
     program.run(&daemon.home, ["stop"]).ok();
-    assert_eq!(daemon.wait(), Some(0), "{}", daemon.tail());
+    daemon.wait();
 }
 
-fn digests(ledger: &[CertifiedRecord]) -> Vec<[u8; 32]> {
-    ledger.iter().map(|certified| record_digest(&certified.record).0).collect()
-}
-
-#[test]
-fn a_damaged_store_is_refused_and_comes_back_from_the_others() {
-    let program = Program::new(env!("CARGO_BIN_EXE_fedshield"));
-    let service = Program::new(env!("CARGO_BIN_EXE_fedshield-node"));
-    let mut federation = Federation::found(&program, &Terms { rounds: 2, ..Terms::default() });
-    federation.wait_until("a round has ended", |daemons| !daemons[1].ledger().is_empty());
-    let home = federation.daemons[1].home.clone();
-    let store = Home::new(&home).store();
-    let older = store.with_file_name("older");
-    // Stopped after one round of two, it has an older store to mix with the newer one.
-    stop(&program, &mut federation.daemons[1]);
-    copy(&store, &older);
-    federation.restart(1);
-    federation.wait_until_done();
-    let good = digests(&federation.daemons[0].ledger());
-    assert_eq!(good, digests(&federation.daemons[1].ledger()));
-    stop(&program, &mut federation.daemons[1]);
-    let whole = store.with_file_name("whole");
-    copy(&store, &whole);
-
-    for (name, damage) in DAMAGES {
-        copy(&whole, &store);
-        damage(&store);
-        for as_service in [false, true] {
-            let mut daemon = match as_service {
-                false => Daemon::start(&program, &home),
-                true => Daemon::start_service(&service, &home, &[]),
-            };
-            let code = daemon.wait_within(LIMIT);
-            let log = daemon.log();
-            eprintln!("{name}: exit {code:?}, {}", log.lines().last().unwrap_or_default());
-            assert_eq!(
-                code,
-                Some(i32::from(ErrorCode::StoreCorrupted.exit_code())),
-                "{name}: {log}"
-            );
-            let said = log.contains("store") && log.contains("--rebuild-store");
-            assert!(said && !log.contains("panicked"), "{name}: {log}");
+/// Every file with its bytes and the time of its last change, folders included.
+fn tree(folder: &Path) -> BTreeMap<PathBuf, (Vec<u8>, std::time::SystemTime)> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).expect("it can be read").flatten() {
+        let (path, metadata) = (entry.path(), entry.metadata().expect("it is there"));
+        let bytes = if metadata.is_file() { fs::read(&path).expect("it is there") } else { vec![] };
+        files.insert(path.clone(), (bytes, metadata.modified().expect("it has a time")));
+        if metadata.is_dir() {
+            files.extend(tree(&path));
         }
     }
-    // Refusing leaves the damage as it is, for whoever wants to look at it; the last one is a file.
-    assert!(store.is_file());
-
-    // Mended by the command line's daemon, then by the service's.
-    federation.daemons[1] = Daemon::start_with_arguments(&program, &home, &["--rebuild-store"]);
-    comes_back(&mut federation, &good);
-    stop(&program, &mut federation.daemons[1]);
-    flip(&store.join("db"), 1, 2);
-    federation.daemons[1] = Daemon::start_service(&service, &home, &["--rebuild-store"]);
-    comes_back(&mut federation, &good);
-    stop(&program, &mut federation.daemons[1]);
-
-    // Without the option from now on, and the damaged folders are still there.
-    federation.restart(1);
-    federation.wait_until_done();
-    assert_eq!(digests(&federation.daemons[1].ledger()), good);
-    program.run(&home, ["ledger", "verify"]).ok();
-    let names = fs::read_dir(&home).expect("it can be read").flatten();
-    let aside = names.filter(|entry| entry.file_name().to_string_lossy().contains("damaged"));
-    assert_eq!(aside.count(), 2);
+    files
 }
 
-fn comes_back(federation: &mut Federation, good: &[[u8; 32]]) {
-    federation.wait_until("the records come back", |daemons| {
-        let done = daemons[1].status().is_some_and(|status| status.state == NodeState::Done);
-        done && digests(&daemons[1].ledger()) == good
-    });
-}
-
-/// What another process holds is not put aside.
 #[test]
-fn a_running_daemons_store_stays_where_it_is() {
-    let folder = tempfile::tempdir().expect("a folder can be made");
+fn what_is_damaged_comes_back_from_the_others_and_looking_changes_nothing() {
     let program = Program::new(env!("CARGO_BIN_EXE_fedshield"));
-    let home = folder.path().join("node");
-    let data = &fedshield_tests::Work::domains()[0];
-    fedshield_tests::make_home(&program, &home, "node", data);
-    let mut daemon = Daemon::start(&program, &home);
-    daemon.wait_for_log(&["listening"], LIMIT);
-    let store = Home::new(&home).store();
-    let before = File::open(store.join("db")).expect("it is there");
-    program
-        .run(&home, ["daemon", "--rebuild-store"])
-        .fails(ErrorCode::AddressInUse.exit_code(), &["another daemon"]);
-    let after = File::open(store.join("db")).expect("it is there");
-    use std::os::unix::fs::MetadataExt;
-    let inode = |file: &File| file.metadata().expect("it is there").ino();
-    assert_eq!(inode(&before), inode(&after));
+    let mut federation = Federation::found(&program, &Terms { rounds: 3, ..Terms::default() });
+    federation.wait_until_done();
+    let place = federation.daemons[1].home.clone();
+    let home = Home::new(&place);
+    let good = digests(&federation.daemons[0].ledger());
+    for (what, is_told, damage) in DAMAGES {
+        stop(&program, &mut federation.daemons[1]);
+        damage(&home);
+
+        // With the daemon stopped and the damage in place, everything that only reads leaves the home as it is.
+        let before = tree(&place);
+        let out = federation.folder().join("out").display().to_string();
+        for command in [
+            &["rounds"][..],
+            &["rounds", "--json"],
+            &["ledger", "verify"],
+            &["ledger", "export", &out],
+            &["adapter", "export", &out],
+            &["members"],
+            &["config", "check"],
+            &["status"],
+        ] {
+            // Some of them have nothing to show any more, or need the daemon: that is no reason to write.
+            let ran = program.run(&place, command);
+            assert!(!ran.err.contains("panicked"), "{what}: {command:?}: {}", ran.err);
+            assert_eq!(tree(&place), before, "{what}: {command:?} changed the home");
+        }
+
+        federation.restart(1);
+        federation.wait_until(what, |daemons| {
+            let done = daemons[1].status().is_some_and(|status| status.state == NodeState::Done);
+            done && digests(&daemons[1].ledger()) == good
+        });
+        program.run(&place, ["ledger", "verify"]).ok();
+        let status = federation.daemons[1].status().expect("it answers");
+        let told = status.conditions.iter().any(|condition| condition.name == "files-damaged");
+        assert_eq!(told, *is_told, "{what}: {:?}", status.conditions);
+        eprintln!("{what}: {} records are back", good.len());
+    }
+    // The damaged files are still there for whoever wants to look at them.
+    let names = fs::read_dir(&place).expect("it can be read").flatten();
+    let aside = names.filter(|entry| entry.file_name().to_string_lossy().contains(".damaged-"));
+    assert!(aside.count() >= DAMAGES.iter().filter(|damage| damage.1).count());
 }

@@ -27,9 +27,6 @@ pub struct DaemonArgs {
     /// The file with the identity's passphrase [default: $FEDSHIELD_PASSPHRASE_FILE; asked for on a terminal]
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
-    /// Put a corrupted store aside first; the ledger is fetched from the other members again
-    #[arg(long)]
-    pub rebuild_store: bool,
     /// Stop in an orderly way when standard input ends: for programs that start daemons
     #[arg(long, hide = true)]
     pub stop_with_stdin: bool,
@@ -54,7 +51,7 @@ pub fn run(args: &DaemonArgs, home: &Home) -> Result<(), Failure> {
         stop_when_stdin_ends(home.clone())?;
     }
     let overrides = args.set.overrides();
-    node::run_process(home, &overrides, passphrase, args.rebuild_store).map_err(|error| {
+    node::run_process(home, &overrides, passphrase).map_err(|error| {
         let failure = Failure::new(error.code(), fedshieldd::error_chain(&error));
         let failure = failure.at(home.path().display());
         match error.code() {
@@ -67,7 +64,7 @@ pub fn run(args: &DaemonArgs, home: &Home) -> Result<(), Failure> {
                 failure.next("is another daemon running for this home or port?")
             }
             ErrorCode::StoreCorrupted => {
-                failure.next("start it once with `fedshield-cli daemon --rebuild-store`")
+                failure.next("run the version of the program that wrote it; see docs/OPERATING.md")
             }
             ErrorCode::DiskFull => failure.next("make room on that disk and start it again"),
             _ => failure,

@@ -66,6 +66,7 @@ pub struct InitArgs {
 /// # Errors
 /// If the home has an identity or a configuration already, a file is missing, or a setting is out of range.
 pub fn run(args: &InitArgs, home: &Home) -> Result<(), Failure> {
+    home.check_user()?;
     node::refuse_a_second(home)?;
     let protection = protection(args)?;
     let mut config = Config {

@@ -120,6 +120,7 @@ pub async fn run(command: &LedgerCommand, home: &Home) -> Result<(), Failure> {
     match command {
         LedgerCommand::Export(args) => {
             let screen = Screen::new(args.json.json);
+            Failure::unless_writable(home, &args.directory)?;
             let bytes = ledger_of(home, &screen).await?;
             let path = write(&bytes, home, &args.directory)?;
             let manifest = path.with_file_name(MANIFEST_FILE);

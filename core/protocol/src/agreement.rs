@@ -261,6 +261,20 @@ impl Agreement {
         self.expired = self.timer.is_some();
     }
 
+    /// The proposer of this view is away: as if the timer for its proposal had run out, and once a quorum has let the view
+    /// go, so that it can decide nothing any more, as if the one for its precommits had.
+    pub fn give_up_on_proposer(&mut self) {
+        let given_up = match self.timer {
+            Some(Wait::Proposal) => !self.has_offer(),
+            Some(Wait::Precommits) => {
+                let ballots = self.ballots.get(&self.state.view);
+                ballots.is_some_and(|b| b.count_nil(VoteKind::Precommit) >= self.quorum)
+            }
+            _ => false,
+        };
+        self.expired |= given_up;
+    }
+
     /// The next thing to do; call until `None` after every change.
     pub fn poll(&mut self, election: &Election, opinion: &Opinion) -> Option<Action> {
         if self.queue.is_empty() {

@@ -35,6 +35,15 @@ pub enum Effect {
         /// First round whose entries stay. Each entry names its round, see `journal`.
         before: Round,
     },
+    /// Read certified records from the ledger, for a member that is behind; ends in [`Event::Records`](crate::event::Event::Records).
+    ReadRecords {
+        /// Who asked.
+        to: MemberIndex,
+        /// The first round.
+        from: Round,
+        /// Most bytes of all records together, each as in the ledger.
+        room_bytes: usize,
+    },
     /// Announce to everyone.
     Gossip(Vec<u8>),
     /// Send to one member.

@@ -29,6 +29,8 @@ pub enum Command {
     Pause,
     /// Take part again.
     Resume,
+    /// The daemon ends: tell the others. Nothing is said or done after it.
+    Leave,
 }
 
 /// A number used once.
@@ -37,10 +39,8 @@ pub type Nonce = [u8; 32];
 /// One thing that happened. Everything remote in it is hostile until checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The host has started; what earlier runs persisted, in order.
+    /// The host has started and has given all of its ledger to [`Machine::replay`](crate::Machine::replay).
     Boot {
-        /// The ledger.
-        records: Vec<CertifiedRecord>,
         /// Journal entries, as [`crate::effect::Effect::Persist`] gave them.
         journal: Vec<Vec<u8>>,
         /// Fresh from the system's randomness at every start: answers to what earlier lives asked do not count.
@@ -67,6 +67,14 @@ pub enum Event {
     JobDone(JobId, JobOutput),
     /// A job failed; `reason` is for people.
     JobFailed(JobId, String),
+    /// What [`Effect::ReadRecords`](crate::effect::Effect::ReadRecords) asked for: in order, as many as fit, none if there
+    /// are none.
+    Records {
+        /// Who asked.
+        to: MemberIndex,
+        /// The records.
+        records: Vec<CertifiedRecord>,
+    },
     /// An operator's wish.
     Operator(Command),
 }

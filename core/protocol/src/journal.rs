@@ -56,6 +56,28 @@ pub enum Note {
     Ready,
     /// Others that said so, with their signatures, before this member says that it has heard them. Adds to earlier ones.
     Present(Vec<(MemberIndex, Signature)>),
+    /// A commitment of another member, with its author's signature: before this member reports it, and when it is in the
+    /// decided set. Its author may be gone when the sum is to be opened.
+    Kept {
+        /// Who committed.
+        author: MemberIndex,
+        /// To what.
+        body: Box<CommitmentBody>,
+        /// The author's, of the message.
+        signature: Signature,
+    },
+    /// The own combine job has opened the sum: before the first vote that says so.
+    Opened {
+        /// Digest of the key K.
+        key: Digest,
+        /// Digest of the opened sum.
+        sum: Digest,
+        /// Others' partial decryptions for the decided set, with their signatures: whoever follows may need them.
+        answers: Vec<(MemberIndex, ObjectRef, Signature)>,
+    },
+    /// All rounds before this one have their records in the ledger. So there is an entry of the newest round at any time, and
+    /// a ledger that was lost or cut is noticed.
+    Reached,
 }
 
 /// A note and its round.

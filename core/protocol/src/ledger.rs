@@ -4,7 +4,7 @@ mod file;
 mod proof;
 mod tip;
 
-pub use file::{decode, encode};
+pub use file::{LEDGER_FORMAT, RECORD_ENTRY, decode, decode_record, encode, encode_record};
 pub use proof::Attachments;
 pub(crate) use proof::certifies;
 pub use tip::Tip;
@@ -29,6 +29,14 @@ pub enum LedgerError {
     /// Not a ledger at all.
     #[error("this is not a ledger: it does not start as one")]
     NotALedger,
+    /// Written by a later version of the program.
+    #[error(
+        "this ledger was written by a later version of this program (format {version}): upgrade to read it"
+    )]
+    NewerFormat {
+        /// Its version.
+        version: char,
+    },
     /// A record is wrong.
     #[error("record {index} (round {round}): {reason}")]
     Record {

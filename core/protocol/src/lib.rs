@@ -9,6 +9,7 @@
 )]
 
 pub mod agreement;
+pub mod append_log;
 pub mod certificate;
 pub mod codec;
 pub mod effect;

@@ -4,6 +4,8 @@
 //! possible, phase by phase. So the order in which messages arrive does not matter, and a restart is a matter of
 //! noting what the journal says.
 
+mod absence;
+mod ahead;
 mod boot;
 mod chain;
 mod config;
@@ -13,6 +15,7 @@ mod inbox;
 mod jobs;
 mod objects;
 mod outbox;
+mod past;
 mod publish;
 mod sync;
 
@@ -27,12 +30,14 @@ use crate::ids::{MemberIndex, Round, Time};
 use crate::ledger::Tip;
 use crate::message::{Heartbeat, Scope, Signed};
 use crate::object::ObjectRef;
-use crate::record::CertifiedRecord;
 use crate::round::RoundState;
 use crate::status::Status;
+use absence::{Absence, Departure};
+use ahead::Ahead;
 use doubt::Doubt;
 use jobs::Jobs;
 use objects::Objects;
+use past::Past;
 
 /// A tick counts if it comes at most this much too early.
 const TIMER_SLACK_MS: u64 = 20;
@@ -54,6 +59,8 @@ pub(crate) struct Peer {
     pub(crate) records_sent: Option<Time>,
     /// When it was last told what it had said.
     pub(crate) reminded: Option<Time>,
+    /// Whether it is away.
+    pub(crate) absence: Absence,
     /// Messages of the next round.
     pub(crate) early: Vec<Signed>,
 }
@@ -64,13 +71,20 @@ pub struct Machine {
     pub(crate) now: Time,
     pub(crate) booted: bool,
     pub(crate) paused: bool,
+    /// What others were told of the own absence.
+    pub(crate) departure: Departure,
+    /// The last word has been said.
+    pub(crate) gone: bool,
     pub(crate) out: Vec<Effect>,
     pub(crate) timers: BTreeMap<TimerId, Time>,
     pub(crate) jobs: Jobs,
     pub(crate) objects: Objects,
     pub(crate) peers: Vec<Peer>,
-    pub(crate) records: Vec<CertifiedRecord>,
     pub(crate) tip: Tip,
+    /// What is kept of the rounds before.
+    pub(crate) past: Past,
+    /// Journal entries of rounds that the ledger does not reach yet.
+    pub(crate) ahead: Ahead,
     /// The global adapter that the host holds.
     pub(crate) held: Option<ObjectRef>,
     /// The own update of this round is being settled; the next must wait.
@@ -102,13 +116,16 @@ impl Machine {
             now: Time(0),
             booted: false,
             paused: false,
+            departure: Departure::default(),
+            gone: false,
             out: Vec::new(),
             timers: BTreeMap::new(),
             jobs: Jobs::default(),
             objects: Objects::default(),
             peers,
-            records: Vec::new(),
             tip,
+            past: Past::default(),
+            ahead: Ahead::default(),
             held: None,
             settling: BTreeMap::new(),
             doubt: None,
@@ -125,12 +142,6 @@ impl Machine {
         self.config.me
     }
 
-    /// The records so far.
-    #[must_use]
-    pub fn records(&self) -> &[CertifiedRecord] {
-        &self.records
-    }
-
     /// Where this member's signatures belong at the moment.
     #[must_use]
     pub fn scope(&self) -> Scope {
@@ -141,14 +152,16 @@ impl Machine {
     pub fn handle(&mut self, now: Time, event: Event) -> Vec<Effect> {
         self.now = self.now.max(now);
         match event {
-            Event::Boot { records, journal, nonce } => {
+            Event::Boot { journal, nonce } => {
                 if self.booted {
                     self.dropped("boot: a second time");
                 } else {
-                    self.boot(records, &journal, nonce);
+                    self.departure.life = nonce;
+                    self.boot(&journal, nonce);
                 }
             }
             _ if !self.booted => self.dropped("event: before boot"),
+            _ if self.gone => self.dropped("event: after the goodbye"),
             Event::Tick(timer) => self.tick(timer),
             Event::Message { from: _, bytes } => self.receive(&bytes),
             Event::PeerUp(member) => self.set_reachable(member, true),
@@ -159,12 +172,15 @@ impl Machine {
             }
             Event::ObjectFailed(object) => self.objects.failed(&object),
             Event::JobDone(id, output) => self.job_done(id, output),
-            Event::JobFailed(id, _reason) => self.jobs.failed(id),
+            Event::JobFailed(id, _reason) => self.job_failed(id),
+            Event::Records { to, records } => self.give_records(to, records),
             Event::Operator(Command::Pause) => self.paused = true,
             Event::Operator(Command::Resume) => self.paused = false,
+            Event::Operator(Command::Leave) => self.leave(),
         }
-        if self.booted {
+        if self.booted && !self.gone {
             self.advance();
+            self.announce_absence();
             self.publish();
         }
         core::mem::take(&mut self.out)
@@ -188,8 +204,11 @@ impl Machine {
                 self.objects.forget_failed();
                 self.look_again();
                 self.complain_again();
+                self.count_absence();
                 self.beat();
+                self.say_goodbye();
                 self.ask_again_in_doubt();
+                self.ask_those_ahead();
                 self.ask_for_commitments();
                 self.set_timer(TimerId::Status, self.config.status_ms());
             }
@@ -217,6 +236,7 @@ impl Machine {
             let heartbeat = self.heartbeat();
             self.tell(member, crate::message::Body::Status(Box::new(heartbeat)));
             self.ask_one_in_doubt(member);
+            self.ask_if_behind(member);
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod bits;
 mod collected;
+mod goodbye;
 mod heartbeat;
 mod shape;
 mod statement;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use bits::Bits;
 pub use collected::{Collected, CollectedReport, SignedReport};
+pub use goodbye::{Goodbye, Leave};
 pub use heartbeat::{Heartbeat, Known};
 pub use statement::Statement;
 pub use vote::{Decided, Decision, Grounds, Proposal, Value, Vote, VoteKind};
@@ -105,6 +107,10 @@ pub enum Body {
         /// With the asker's signatures: nobody can make up what it never said.
         said: Vec<(Statement, Signature)>,
     },
+    /// The sender takes no part until it says that it is ready.
+    Goodbye(Goodbye),
+    /// Nothing has been heard of the receiver for a while: is it there?
+    Knock,
 }
 
 impl Body {
@@ -132,6 +138,8 @@ impl Body {
             Self::Ready => "ready",
             Self::Doubt(_) => "doubt",
             Self::Memory { .. } => "memory",
+            Self::Goodbye(_) => "goodbye",
+            Self::Knock => "knock",
         }
     }
 }

@@ -10,6 +10,7 @@ mod complain;
 mod conclude;
 mod decrypt;
 mod elect;
+mod kept;
 mod record;
 mod report;
 mod spoken;
@@ -80,7 +81,12 @@ impl Machine {
             Body::Doubt(nonce) => self.take_doubt(sender, nonce),
             Body::Memory { nonce, said } => self.take_memory(sender, &nonce, said),
             Body::Want(list) => self.send_commitments(sender, &list),
-            Body::Status(_) | Body::SealingKey(_) | Body::RecordsRequest(_) | Body::Records(_) => {
+            Body::Status(_)
+            | Body::SealingKey(_)
+            | Body::RecordsRequest(_)
+            | Body::Records(_)
+            | Body::Goodbye(_)
+            | Body::Knock => {
                 self.dropped("message: not of a round");
             }
         }

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Digest, Epoch, MemberIndex, Round, View};
+use crate::ids::{Digest, Epoch, MemberIndex, Round, Time, View};
+use crate::message::Leave;
 use crate::object::ObjectRef;
 
 /// Where a round is. The words are those of the path of one update.
@@ -59,6 +60,46 @@ pub struct MemberStatus {
     pub answered: bool,
     /// It signed the record.
     pub signed: bool,
+    /// It can be counted on: neither has it said goodbye nor has it been silent for long.
+    #[serde(default)]
+    pub here: bool,
+    /// Why it takes no part, if it said so.
+    #[serde(default)]
+    pub left: Option<Leave>,
+}
+
+/// Who is here, and how many it takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attendance {
+    /// Members that can be counted on, this one included.
+    pub here: u16,
+    /// Members that it takes to decide anything.
+    pub quorum: u16,
+    /// Updates that this round can have: those that have come, and those of members that are here and do not rest.
+    pub contributors: u16,
+    /// Updates that it takes to open a sum.
+    pub min_contributors: u16,
+}
+
+impl Attendance {
+    /// Whether enough members are here to decide something.
+    #[must_use]
+    pub const fn is_quorum(&self) -> bool {
+        self.here >= self.quorum
+    }
+}
+
+/// What the phase waits for: so many of so many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// So many have come.
+    pub here: u16,
+    /// So many are enough, if the others are away or the time is over.
+    pub enough: u16,
+    /// So many could come.
+    pub of: u16,
+    /// Until when the phase waits at most, by the host's clock of the machine.
+    pub until: Option<Time>,
 }
 
 /// A snapshot after an event that changed it.
@@ -87,8 +128,21 @@ pub struct Status {
     /// What this member said in earlier lives is not all in its journal, so it takes no part in rounds up to this one.
     #[serde(default)]
     pub silent_through: Option<Round>,
+    /// The journal goes on in this round, the ledger ends before it: the records between are fetched from other members
+    /// before this one takes part again.
+    #[serde(default)]
+    pub journal_round: Option<Round>,
     /// Members that the phase is waiting for.
     pub waiting_for: Vec<MemberIndex>,
+    /// How many it waits for, and until when.
+    #[serde(default)]
+    pub wait: Option<Wait>,
+    /// How many are here.
+    #[serde(default)]
+    pub attendance: Attendance,
+    /// An operator paused this member; while it is bound by what it has said in this round, from the next one on.
+    #[serde(default)]
+    pub paused: bool,
     /// Messages dropped so far, by reason.
     pub dropped: std::collections::BTreeMap<String, u64>,
 }

@@ -144,7 +144,7 @@ proptest! {
         events in prop::collection::vec((0_u64..500, event()), 0..80),
     ) {
         let mut machine = machine(0);
-        machine.handle(Time(0), Event::Boot { records: vec![], journal: vec![], nonce: NONCE });
+        machine.handle(Time(0), Event::Boot { journal: vec![], nonce: NONCE });
         let manifest = ValidManifest::founded(signed_manifest(4)).unwrap();
         for member in [1, 2].into_iter().filter(|_| told) {
             let bytes = message(&manifest, Round(0), member, memory(&[]));
@@ -167,7 +167,7 @@ proptest! {
             }
             let mut machine = machine(0);
             let journal = vec![bytes.clone()];
-            machine.handle(Time(0), Event::Boot { records: vec![], journal, nonce: NONCE });
+            machine.handle(Time(0), Event::Boot { journal, nonce: NONCE });
             machine.handle(Time(0), Event::Message { from: MemberIndex(1), bytes });
         }
     }
@@ -177,7 +177,7 @@ proptest! {
 fn what_is_dropped_is_counted() {
     let manifest = ValidManifest::founded(signed_manifest(4)).unwrap();
     let mut machine = machine(0);
-    machine.handle(Time(0), Event::Boot { records: vec![], journal: vec![], nonce: NONCE });
+    machine.handle(Time(0), Event::Boot { journal: vec![], nonce: NONCE });
     let good = message(&manifest, Round(0), 1, Body::Complaint(Digest([1; 32])));
     let mut forged = good.clone();
     *forged.last_mut().unwrap() ^= 1;

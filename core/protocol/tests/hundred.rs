@@ -64,7 +64,7 @@ impl Bench {
         let (fetched, held) = (BTreeSet::new(), BTreeSet::new());
         let mut bench =
             Self { manifest, machine: start(me.0), me, now: 0, fetched, held, checks: 0 };
-        bench.handle(Event::Boot { records: vec![], journal: vec![], nonce: NONCE });
+        bench.handle(Event::Boot { journal: vec![], nonce: NONCE });
         for member in bench.others() {
             bench.hear(member, memory(&[]));
         }

@@ -2,7 +2,9 @@
 
 mod fixture;
 
-use fedshield_protocol::ledger::{LedgerError, decode, encode, verify};
+use fedshield_protocol::ledger::{
+    LEDGER_FORMAT, LedgerError, decode, encode, encode_record, verify,
+};
 use proptest::prelude::*;
 
 #[test]
@@ -51,7 +53,7 @@ fn a_flipped_byte_anywhere_is_found() {
         changed[at] ^= flip;
         let result = decode(&changed).and_then(|records| verify(&manifest, &records));
         match result {
-            Err(LedgerError::NotALedger) => prop_assert!(at < 8),
+            Err(LedgerError::NotALedger | LedgerError::NewerFormat { .. }) => prop_assert!(at < 8),
             Err(LedgerError::Record { index, .. }) => {
                 let holder = ends.iter().position(|end| at < *end).unwrap();
                 prop_assert_eq!(index, holder);
@@ -59,4 +61,34 @@ fn a_flipped_byte_anywhere_is_found() {
             other => prop_assert!(false, "byte {}: {:?}", at, other),
         }
     });
+}
+
+#[test]
+fn a_ledger_of_the_first_version_is_still_read() {
+    let (manifest, records) = fixture::ledger();
+    let mut bytes = b"fsledg1\n".to_vec();
+    for record in &records {
+        let body = encode_record(record).unwrap();
+        bytes.extend_from_slice(&(body.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(&body);
+    }
+    let read = decode(&bytes).unwrap();
+    assert_eq!(read, records);
+    verify(&manifest, &read).unwrap();
+    bytes.pop();
+    let error = decode(&bytes).unwrap_err().to_string();
+    assert!(error.starts_with("record 3 (round 3): the file ends within it (at byte "), "{error}");
+}
+
+#[test]
+fn what_this_version_does_not_know_is_refused_by_name() {
+    let mut bytes = encode(&[]).unwrap();
+    bytes[6] = b'3';
+    let error = decode(&bytes).unwrap_err();
+    assert_eq!(error, LedgerError::NewerFormat { version: '3' });
+    let mut bytes = encode(&[]).unwrap();
+    let entry = LEDGER_FORMAT.encode(bytes.len() as u64, 9, b"a later kind");
+    bytes.extend_from_slice(&entry);
+    let error = decode(&bytes).unwrap_err().to_string();
+    assert!(error.contains("of kind 9") && error.contains("upgrade"), "{error}");
 }

@@ -146,7 +146,8 @@ fn decrypt_happens_on_the_decision_only_and_once() {
     bench.hear(3, Body::Decided(Box::new(decided)));
     assert!(!bench.jobs.iter().any(|(_, job)| partial(job)), "a forged certificate");
     let effects = bench.decide(value);
-    assert_eq!(bench.story(&effects), ["persist decision"]);
+    let kept = [1, 2, 3].map(|author| format!("persist commitment of {author}"));
+    assert_eq!(bench.story(&effects), [kept.as_slice(), &["persist decision".into()]].concat());
     assert_eq!(bench.phase(), Phase::Decrypt);
     let effects = bench.done(partial, JobOutput::Partial(object(91)));
     assert_eq!(bench.story(&effects), ["persist release", "say partial"]);
@@ -185,7 +186,7 @@ fn record_of_a_skipped_round_keeps_the_own_update() {
     let settle = |job: &Job| matches!(job, Job::Settle { round: Round(0), fate: Some(Fate::Kept) });
     assert!(!bench.jobs.iter().any(|(_, job)| matches!(job, Job::MakeSealingKey { .. })));
     let effects = bench.done(settle, JobOutput::Settled);
-    assert_eq!(bench.story(&effects), ["truncate before 1"]);
+    assert_eq!(bench.story(&effects), ["persist round", "truncate before 1"]);
     let key = |job: &Job| matches!(job, Job::MakeSealingKey { round: Round(1) });
     let effects = bench.done(key, JobOutput::SealingKey(vec![5; 32]));
     assert_eq!(bench.story(&effects), ["say sealing key", "persist ready", "say ready"]);
@@ -248,9 +249,10 @@ fn who_rests_after_a_void_round_is_not_waited_for_and_its_commitment_is_dropped(
 }
 
 #[test]
-fn a_journal_that_cannot_be_read_or_goes_beyond_the_ledger_silences_its_round() {
+fn a_journal_that_cannot_be_read_silences_the_newest_round_that_it_can_be_of() {
     let beyond = Entry::new(Round(2), Note::Reported(vec![])).encode().unwrap();
-    for journal in [vec![vec![1, 2, 3]], vec![beyond]] {
+    let damaged = || vec![1, 2, 3];
+    for (journal, last) in [(vec![damaged()], 0), (vec![beyond, damaged()], 2)] {
         let mut bench = Bench::new();
         bench.journal = journal;
         bench.boot();
@@ -263,5 +265,6 @@ fn a_journal_that_cannot_be_read_or_goes_beyond_the_ledger_silences_its_round() 
         assert!(bench.jobs.is_empty());
         assert!(!bench.story(&said).iter().any(|line| line != "say status"));
         assert!(bench.machine.status().proposer.is_none(), "it takes part in no vote");
+        assert_eq!(bench.machine.status().silent_through, Some(Round(last)));
     }
 }

@@ -11,8 +11,8 @@ use fedshield_protocol::job::CommitmentBody;
 use fedshield_protocol::journal::{Entry, Note};
 use fedshield_protocol::manifest::ValidManifest;
 use fedshield_protocol::message::{
-    Bits, Body, Collected, Decided, Decision, Grounds, Heartbeat, Known, Proposal, Set, Signed,
-    Statement, Value, Vote, VoteKind,
+    Bits, Body, Collected, Decided, Decision, Goodbye, Grounds, Heartbeat, Known, Leave, Proposal,
+    Set, Signed, Statement, Value, Vote, VoteKind,
 };
 use fedshield_protocol::sign::Signature;
 use fixture::{certificate, ledger, message, object, sign, signed_manifest};
@@ -100,6 +100,8 @@ fn bodies() -> Vec<Body> {
                 (Statement::Vote(vote), sign(&manifest, Round(2), 2, &Body::Vote(vote))),
             ],
         },
+        Body::Goodbye(Goodbye { life: [8; 32], number: 3, why: Leave::SitsOut }),
+        Body::Knock,
     ]
 }
 
@@ -138,6 +140,17 @@ fn journal_entries_are_pinned() {
         Note::Released { set: Digest([4; 32]), object: object(5) },
         Note::Ready,
         Note::Present(vec![(MemberIndex(2), Signature::from_slice(&[6; 64]).unwrap())]),
+        Note::Kept {
+            author: MemberIndex(1),
+            body: Box::new(fixture::bench::update(1)),
+            signature: Signature::from_slice(&[6; 64]).unwrap(),
+        },
+        Note::Opened {
+            key: Digest([7; 32]),
+            sum: Digest([8; 32]),
+            answers: vec![(MemberIndex(3), object(9), Signature::from_slice(&[6; 64]).unwrap())],
+        },
+        Note::Reached,
     ];
     let mut pinned = String::new();
     for note in notes {

@@ -16,11 +16,13 @@
 //! | `POST /v1/join` | [`JoinRequest`] | [`JoinView`] |
 //! | `POST /v1/adapter/export` | [`ExportRequest`] | [`ExportView`] |
 //! | `POST /v1/evaluate` | `{}` | [`Evaluation`] |
-//! | `POST /v1/pause`, `/v1/resume`, `/v1/stop` | `{}` | [`Done`] |
+//! | `POST /v1/pause` | `{}` | [`Pause`] |
+//! | `POST /v1/resume`, `/v1/stop` | `{}` | [`Done`] |
 //! | `GET /v1/ledger` | | canonical bytes, `application/octet-stream` |
 //! | `GET /v1/doctor` | | [`DoctorView`] |
 
 mod adapter;
+mod attendance;
 mod condition;
 mod doctor;
 mod federation;
@@ -31,6 +33,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::error_code::ErrorCode;
 pub use adapter::{Evaluation, ExportRequest, ExportView, Sample};
+pub use attendance::{Absent, Pause, Waiting};
 pub use condition::{Condition, Severity};
 pub use doctor::{Check, DoctorView, Verdict};
 pub use federation::{
@@ -62,7 +65,7 @@ pub mod path {
     pub const ADAPTER_EXPORT: &str = "/v1/adapter/export";
     /// `POST`: [`Evaluation`](super::Evaluation).
     pub const EVALUATE: &str = "/v1/evaluate";
-    /// `POST`: take no part in rounds that have not started.
+    /// `POST`: take no part in rounds that have not started, until resumed: [`Pause`](super::Pause).
     pub const PAUSE: &str = "/v1/pause";
     /// `POST`: take part again.
     pub const RESUME: &str = "/v1/resume";

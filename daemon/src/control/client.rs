@@ -15,7 +15,7 @@ use super::address::SocketPath;
 use super::api::{
     ApiError, DoctorView, Done, ErrorBody, ErrorCode, Evaluation, ExportRequest, ExportView,
     FederationView, InviteRequest, InviteView, JoinRequest, JoinView, MemberView, NewFederation,
-    NodeStatus, RoundReport, path,
+    NodeStatus, Pause, RoundReport, path,
 };
 
 /// The longest answer: a ledger of a million rounds is about this long.
@@ -135,11 +135,11 @@ impl ControlClient {
         self.post(path::EVALUATE, &Done {}).await
     }
 
-    /// Takes no part in rounds that have not started.
+    /// Takes no part in rounds that have not started, until [`Self::resume`]; outlives restarts.
     ///
     /// # Errors
     /// See [`Self::status`].
-    pub async fn pause(&self) -> Result<Done, ApiError> {
+    pub async fn pause(&self) -> Result<Pause, ApiError> {
         self.post(path::PAUSE, &Done {}).await
     }
 

@@ -2,6 +2,7 @@
 
 mod address;
 pub mod api;
+mod caller;
 mod client;
 mod port;
 mod server;

@@ -4,7 +4,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::api::{
     ApiError, DoctorView, Done, ErrorCode, Evaluation, ExportRequest, ExportView, FederationView,
-    InviteRequest, InviteView, JoinRequest, JoinView, MemberView, NewFederation, NodeStatus,
+    InviteRequest, InviteView, JoinRequest, JoinView, MemberView, NewFederation, NodeStatus, Pause,
     RoundReport,
 };
 
@@ -36,8 +36,8 @@ pub enum ControlCommand {
     Export(ExportRequest, Reply<ExportView>),
     /// Measure held-out loss.
     Evaluate(Reply<Evaluation>),
-    /// Take no part in rounds that have not started.
-    Pause(Reply<Done>),
+    /// Take no part in rounds that have not started; who asks for it.
+    Pause(Option<String>, Reply<Pause>),
     /// Take part again.
     Resume(Reply<Done>),
     /// The ledger's canonical bytes.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::address::SocketPath;
 use super::api::{ApiError, ErrorBody, ErrorCode, path};
+use super::caller::Caller;
 use super::port::{ControlCommand as Command, ControlPort, Reply};
 use crate::durable::{self, DiskError};
 
@@ -112,7 +113,7 @@ impl ControlServer {
     /// What the socket says.
     pub async fn serve(self, port: ControlPort, stop: CancellationToken) -> io::Result<()> {
         let _remove = self.file;
-        axum::serve(self.listener, router(port))
+        axum::serve(self.listener, router(port).into_make_service_with_connect_info::<Caller>())
             .with_graceful_shutdown(stop.cancelled_owned())
             .await
     }
@@ -177,7 +178,7 @@ fn router(port: ControlPort) -> Router {
         .route(path::ADAPTER_EXPORT, post(|port, body| tell(port, body, Command::Export)))
         .route(path::FEDERATION_FOUND, post(|State(port): Port| ask(port, Command::Found)))
         .route(path::EVALUATE, post(|State(port): Port| ask(port, Command::Evaluate)))
-        .route(path::PAUSE, post(|State(port): Port| ask(port, Command::Pause)))
+        .route(path::PAUSE, post(pause))
         .route(path::RESUME, post(|State(port): Port| ask(port, Command::Resume)))
         .route(path::STOP, post(|State(port): Port| ask(port, Command::Stop)))
         .fallback(|| async { fail(ApiError::new(ErrorCode::InvalidRequest, "no such path")) })
@@ -203,6 +204,13 @@ async fn tell<B: DeserializeOwned, T: Serialize>(
             fail(ApiError::new(ErrorCode::InvalidRequest, format!("request body: {error}")))
         }
     }
+}
+
+async fn pause(
+    State(port): State<ControlPort>,
+    ConnectInfo(caller): ConnectInfo<Caller>,
+) -> Response {
+    ask(port, |reply| Command::Pause(caller.name(), reply)).await
 }
 
 async fn ledger(State(port): State<ControlPort>) -> Response {

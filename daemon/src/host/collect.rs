@@ -54,20 +54,20 @@ impl Collector {
         let (objects, busy) = (Arc::clone(&self.objects), Arc::clone(&self.busy));
         Some(tokio::task::spawn_blocking(move || {
             // A member that is behind works with an older adapter than the ledger's.
-            keep.extend(holder.held().map(|held| held.root));
+            keep.extend(holder.held().iter().map(|held| held.root));
             report(round, objects.collect(round, &keep));
             busy.store(false, Ordering::Release);
         }))
     }
 }
 
-/// Who knows which adapter this member works with.
+/// Who knows which adapters this member works with.
 pub(super) trait Holder: Send + Sync + 'static {
-    fn held(&self) -> Option<ObjectRef>;
+    fn held(&self) -> Vec<ObjectRef>;
 }
 
 impl Holder for Pipeline {
-    fn held(&self) -> Option<ObjectRef> {
+    fn held(&self) -> Vec<ObjectRef> {
         Self::held(self)
     }
 }
@@ -89,8 +89,8 @@ mod tests {
     struct Works(Option<ObjectRef>);
 
     impl Holder for Works {
-        fn held(&self) -> Option<ObjectRef> {
-            self.0
+        fn held(&self) -> Vec<ObjectRef> {
+            self.0.into_iter().collect()
         }
     }
 

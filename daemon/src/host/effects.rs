@@ -9,7 +9,9 @@ use fedshield_protocol::object::ObjectRef;
 
 use super::pending::Step;
 use super::{Host, HostError};
+use crate::conditions::unix_s;
 use crate::control::api::MAX_MISBEHAVIOUR;
+use crate::store::Evidence;
 
 /// Under which label the network counts the bytes of a purpose.
 pub(super) fn label(purpose: Purpose) -> Label {
@@ -50,6 +52,9 @@ impl Host {
     /// Executes an effect that has nothing for the disk.
     pub(super) async fn act(&mut self, effect: Effect) {
         match effect {
+            Effect::ReadRecords { to, from, room_bytes } => {
+                self.read_records(to, from, room_bytes);
+            }
             Effect::Gossip(bytes) => self.gossip(bytes).await,
             Effect::Send { to, bytes } => self.send(to, bytes),
             Effect::SetTimer(id, at) => self.timers.set(id, at),
@@ -74,7 +79,9 @@ impl Host {
             }
             Effect::Publish(status) => {
                 self.reports.observe(&status);
-                self.status.send_modify(|node| node.machine = Some(*status));
+                self.watch.observe(&status);
+                self.status.send_modify(|node| node.machine = Some((*status).clone()));
+                self.standing.publish(*status, self.clock.now(), unix_s());
             }
             // For `write`.
             Effect::Persist(_)
@@ -130,9 +137,7 @@ impl Host {
         reason: &str,
     ) -> Result<(), HostError> {
         let name = self.names.get(member.position()).map_or("?", String::as_str);
-        let digest = fedshield_protocol::object::ObjectRef::of(evidence).root;
-        let note = format!("evidence-{}", digest.short());
-        self.ledger.put_note(&note, &evidence.to_vec())?;
+        self.ledger.put_evidence(&Evidence::now(name, reason, evidence))?;
         tracing::error!(member = name, reason, "misbehaviour proven; evidence kept");
         let line = format!("{name}: {reason}");
         self.status.send_modify(|status| {

@@ -14,9 +14,6 @@ use crate::control::api::{HeldOut, NodeStatus};
 use crate::pipeline::{HeldOutLoss, Pipeline, PipelineError};
 use crate::store::{Ledger, StoreError};
 
-/// Under which name the last measurement is kept between runs.
-const NOTE: &str = "held-out";
-
 /// An adapter and the round that made it.
 type Wanted = Option<(Round, ObjectRef)>;
 
@@ -37,7 +34,7 @@ impl Measurer {
         let (wanted, receiver) = watch::channel(None);
         let cancel = Cancel::default();
         if pipeline.has_held_out() {
-            let last = ledger.note(NOTE).ok().flatten();
+            let last = ledger.held_out();
             status.send_modify(|status| status.held_out = last);
             let cancel = cancel.clone();
             let work = Measuring { spare, pipeline, ledger, status, cancel, base: None };
@@ -147,7 +144,7 @@ impl Measuring {
                 report.held_out_loss = Some(kept.loss);
                 ledger.put_report(&report)?;
             }
-            ledger.put_note(NOTE, &kept)
+            ledger.put_held_out(&kept)
         };
         tokio::task::spawn_blocking(store).await.map_err(|_| SpareError::Lost)??;
         self.status.send_modify(|status| status.held_out = Some(held_out));

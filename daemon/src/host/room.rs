@@ -25,8 +25,6 @@ const FETCH_MEMORY: Duration = Duration::from_secs(60);
 pub(super) struct Room {
     conditions: Conditions,
     home: PathBuf,
-    /// What was last said by the disk.
-    reason: String,
     /// A write that everything waits for failed; it is tried again then.
     stalled: Option<Instant>,
     /// Jobs that found no room.
@@ -46,7 +44,6 @@ impl Room {
         Self {
             conditions,
             home,
-            reason: String::new(),
             stalled: None,
             jobs: BTreeSet::new(),
             trying: BTreeSet::new(),
@@ -71,11 +68,6 @@ impl Room {
 
     pub(super) const fn is_stalled(&self) -> bool {
         self.stalled.is_some()
-    }
-
-    /// Why nothing goes on, for people.
-    pub(super) fn stalled_by(&self) -> Option<&str> {
-        self.stalled.map(|_| self.reason.as_str())
     }
 
     /// A job found no room.
@@ -139,7 +131,6 @@ impl Room {
     }
 
     fn failed(&mut self, reason: &str) {
-        reason.clone_into(&mut self.reason);
         self.look_at = Instant::now() + PAUSE;
         self.conditions.set(no_room(reason));
     }

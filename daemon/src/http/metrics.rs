@@ -90,6 +90,9 @@ fn node(page: &mut Page, status: &NodeStatus) {
     page.gauge("rounds_applied", "Rounds that gave an adapter.", machine.applied as f64);
     page.gauge("view", "Voting attempt of the present decision.", f64::from(machine.view.0));
     page.gauge("waiting_for", "Members the phase waits for.", machine.waiting_for.len() as f64);
+    let attendance = machine.attendance;
+    page.gauge("members_here", "Members that can be counted on.", f64::from(attendance.here));
+    page.gauge("quorum", "Members that it takes to decide.", f64::from(attendance.quorum));
     page.head("phase", "gauge", "1 for the phase the round is in.");
     page.line("phase", &[("phase", &word(&machine.phase))], 1.0);
     let silent = f64::from(u8::from(machine.silent_through.is_some()));
@@ -102,6 +105,11 @@ fn node(page: &mut Page, status: &NodeStatus) {
     for (name, member) in federation.members.iter().zip(&machine.members) {
         let reachable = f64::from(u8::from(member.reachable));
         page.line("member_reachable", &[("member", name)], reachable);
+    }
+    page.head("member_here", "gauge", "1 if the member can be counted on: heard, and not away.");
+    for (name, member) in federation.members.iter().zip(&machine.members) {
+        let here = f64::from(u8::from(member.here));
+        page.line("member_here", &[("member", name)], here);
     }
     page.head("dropped_messages_total", "counter", "Messages dropped, by reason.");
     for (reason, count) in &machine.dropped {

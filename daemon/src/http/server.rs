@@ -225,6 +225,7 @@ async fn ready(State(pages): State<Pages>) -> (StatusCode, String) {
     }
     match (status.state, status.last_error) {
         (NodeState::Active | NodeState::Done, None) => (StatusCode::OK, "ready\n".into()),
+        (NodeState::Paused, _) => (StatusCode::SERVICE_UNAVAILABLE, "paused\n".into()),
         (_, Some(error)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
         (..) => (StatusCode::SERVICE_UNAVAILABLE, "not in a founded federation\n".into()),
     }

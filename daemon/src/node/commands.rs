@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use fedshield_protocol::event::Command;
 use tokio_util::sync::CancellationToken;
 
 use super::early::held_up;
@@ -10,9 +9,10 @@ use super::turn::Node;
 use super::{NodeError, doctor};
 use crate::control::api::{
     ApiError, DoctorView, Done, ErrorCode, Evaluation, ExportRequest, ExportView, MemberView,
-    Sample,
+    Pause, Sample,
 };
 use crate::control::{ControlCommand, Reply};
+use crate::durable::DiskError;
 use crate::host::{Cancel, SpareError};
 use crate::pipeline::{Pipeline, PipelineError};
 use crate::stopped::adapter_files;
@@ -49,14 +49,16 @@ impl Node {
             ControlCommand::Rounds(reply) => {
                 self.with_ledger(reply, |ledger| Ok(ledger.reports()?));
             }
-            ControlCommand::Ledger(reply) => self.with_ledger(reply, ledger_bytes),
+            ControlCommand::Ledger(reply) => {
+                self.with_ledger(reply, |ledger| Ok(ledger.bytes()?));
+            }
             ControlCommand::Export(request, reply) => {
                 let ledger = Arc::clone(&self.ledger);
                 self.with_pipeline(reply, move |pipeline| export(pipeline, &ledger, request));
             }
             ControlCommand::Evaluate(reply) => self.evaluate(reply),
-            ControlCommand::Pause(reply) => self.operator(Command::Pause, reply).await?,
-            ControlCommand::Resume(reply) => self.operator(Command::Resume, reply).await?,
+            ControlCommand::Pause(by, reply) => self.pause(by, reply).await?,
+            ControlCommand::Resume(reply) => self.resume(reply).await?,
             ControlCommand::Doctor(reply) => answer(reply, Ok(self.doctor())),
             ControlCommand::Stop(reply) => {
                 answer(reply, Ok(Done {}));
@@ -66,17 +68,23 @@ impl Node {
         Ok(())
     }
 
-    async fn operator(&mut self, command: Command, reply: Reply<Done>) -> Result<(), NodeError> {
-        match &mut self.host {
-            Some(host) => match host.waits_for() {
-                Some(reason) => answer(reply, Err(waits_for_room(reason))),
-                None => {
-                    host.command(command).await?;
-                    answer(reply, Ok(Done {}));
-                }
-            },
-            None => answer(reply, Err(self.no_host())),
-        }
+    async fn pause(&mut self, by: Option<String>, reply: Reply<Pause>) -> Result<(), NodeError> {
+        let Some(host) = &mut self.host else {
+            answer(reply, Err(self.no_host()));
+            return Ok(());
+        };
+        let paused = host.pause(by).await?;
+        answer(reply, paused.map_err(|error| not_remembered(&error, "pause")));
+        Ok(())
+    }
+
+    async fn resume(&mut self, reply: Reply<Done>) -> Result<(), NodeError> {
+        let Some(host) = &mut self.host else {
+            answer(reply, Err(self.no_host()));
+            return Ok(());
+        };
+        let resumed = host.resume().await?.map(|()| Done {});
+        answer(reply, resumed.map_err(|error| not_remembered(&error, "resume")));
         Ok(())
     }
 
@@ -167,11 +175,6 @@ fn not_written(error: PipelineError) -> ApiError {
     }
 }
 
-pub(super) fn ledger_bytes(ledger: &Ledger) -> Result<Vec<u8>, ApiError> {
-    fedshield_protocol::ledger::encode(&ledger.records()?)
-        .map_err(|e| ApiError::new(ErrorCode::Internal, e.to_string()))
-}
-
 fn evaluate(pipeline: &Pipeline, cancel: &Cancel) -> Result<Evaluation, ApiError> {
     let losses = pipeline.evaluate(cancel)?;
     Ok(Evaluation {
@@ -211,6 +214,13 @@ impl From<SpareError> for ApiError {
     }
 }
 
+/// A wish that the next start would not know of is not fulfilled.
+fn not_remembered(error: &DiskError, wish: &str) -> ApiError {
+    let message = format!("cannot {wish}, because a restart would not know of it: {error}");
+    ApiError::new(error.code(), message)
+        .with_hint("mend the disk of the home folder, then try again")
+}
+
 fn not_founded() -> ApiError {
     ApiError::new(ErrorCode::WrongState, "the federation is not founded yet")
         .with_hint("see `fedshield-cli federation show` for what it waits for")
@@ -231,13 +241,6 @@ pub(super) fn answer_ledger<T: Send + 'static>(
 ) {
     let ledger = Arc::clone(ledger);
     tokio::task::spawn_blocking(move || answer(reply, work(&ledger)));
-}
-
-fn waits_for_room(reason: &str) -> ApiError {
-    let message = format!("the node waits until it can write again: {reason}");
-    ApiError::new(ErrorCode::DiskFull, message).with_hint(
-        "make room on that disk, or mount it for writing if it is read-only; then ask again",
-    )
 }
 
 pub(super) fn answer<T>(reply: Reply<T>, result: Result<T, ApiError>) {

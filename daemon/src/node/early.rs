@@ -85,7 +85,7 @@ impl Early {
                 answer_ledger(ledger, reply, |ledger| Ok(ledger.reports()?));
             }
             (Command::Ledger(reply), _, Some(ledger)) => {
-                answer_ledger(ledger, reply, super::commands::ledger_bytes);
+                answer_ledger(ledger, reply, |ledger| Ok(ledger.bytes()?));
             }
             (command, ..) => return Some(command),
         }
@@ -145,7 +145,8 @@ fn refuse(command: Command, error: &ApiError) {
         Command::Rounds(reply) => no(reply, error),
         Command::Export(_, reply) => no(reply, error),
         Command::Evaluate(reply) => no(reply, error),
-        Command::Pause(reply) | Command::Resume(reply) | Command::Stop(reply) => no(reply, error),
+        Command::Pause(_, reply) => no(reply, error),
+        Command::Resume(reply) | Command::Stop(reply) => no(reply, error),
         Command::Ledger(reply) => no(reply, error),
         Command::Doctor(reply) => no(reply, error),
     }

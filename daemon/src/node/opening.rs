@@ -12,14 +12,14 @@ use super::start::{listen, own_entry};
 use super::waiter::{Waiter, on_thread};
 use crate::conditions::Conditions;
 use crate::config::{Config, TrainerKind};
-use crate::control::api::NodeStatus;
+use crate::control::api::{Condition, NodeStatus, Severity};
 use crate::founding::{Founding, FoundingError, Local};
 use crate::home::Home;
 use crate::identity::{Identity, SecretStore};
 use crate::journal::{Entry, Journal};
 use crate::objects::Objects;
 use crate::pipeline::{LearningSources, OpenedModel};
-use crate::store::{Ledger, SledStore};
+use crate::store::{self as ledger, Ledger};
 
 /// What it takes to open a node's parts.
 pub(super) struct Opening {
@@ -31,7 +31,6 @@ pub(super) struct Opening {
     pub(super) status: Arc<watch::Sender<NodeStatus>>,
     /// Where the ledger can be read as soon as it is open.
     pub(super) ledger: Arc<OnceLock<Arc<Ledger>>>,
-    pub(super) rebuild_store: bool,
 }
 
 /// The parts.
@@ -50,7 +49,9 @@ pub(super) struct Opened {
 struct Kept {
     secrets: SecretStore,
     journal: (Journal, Vec<Vec<u8>>),
-    ledger: Ledger,
+    ledger: Arc<Ledger>,
+    /// What a person should know of damage that was found in it.
+    damaged: Option<Condition>,
     objects: Objects,
 }
 
@@ -61,7 +62,8 @@ impl Opening {
     /// What no time mends.
     pub(super) async fn open(self) -> Result<Opened, NodeError> {
         let kept = self.open_home().await?;
-        let (secrets, ledger) = (Arc::new(kept.secrets), Arc::new(kept.ledger));
+        let (secrets, ledger) = (Arc::new(kept.secrets), kept.ledger);
+        self.conditions.show(DAMAGED, kept.damaged);
         let objects = Arc::new(kept.objects);
         // Set once: this runs once.
         let _ = self.ledger.set(Arc::clone(&ledger));
@@ -81,24 +83,12 @@ impl Opening {
 
     async fn open_home(&self) -> Result<Kept, NodeError> {
         let mut waiter = Waiter::new(&self.conditions, Vec::new());
-        let mut rebuild = self.rebuild_store;
         loop {
-            let (home, identity, aside) = (self.home.clone(), Arc::clone(&self.identity), rebuild);
-            let opened = on_thread("open", move || {
-                // Under the lock: nobody else may be using what is put aside.
-                if aside && let Some(aside) = SledStore::put_aside(&home.store())? {
-                    tracing::warn!(folder = %aside.display(), "the old store was put aside");
-                }
-                Ok(open_kept(&home, &identity))
-            });
-            match opened.await? {
-                Ok(Ok(kept)) => {
+            let (home, identity) = (self.home.clone(), Arc::clone(&self.identity));
+            match on_thread("open", move || open_kept(&home, &identity)).await? {
+                Ok(kept) => {
                     waiter.done();
                     return Ok(kept);
-                }
-                Ok(Err(error)) => {
-                    rebuild = false;
-                    waiter.wait(error).await?;
                 }
                 Err(error) => waiter.wait(error).await?,
             }
@@ -193,12 +183,36 @@ pub(super) fn open_model(mut sources: LearningSources) -> Result<OpenedModel, No
 }
 
 fn open_kept(home: &Home, identity: &Identity) -> Result<Kept, NodeError> {
+    let (ledger, damaged) = open_ledger(home)?;
     Ok(Kept {
         secrets: SecretStore::open(&home.secrets(), identity)?,
         journal: open_journal(home)?,
-        ledger: Ledger::new(Arc::new(SledStore::open(&home.store())?)),
+        ledger,
+        damaged,
         objects: Objects::open(&home.objects())?,
     })
+}
+
+/// The condition of a ledger that was found damaged.
+const DAMAGED: &str = "files-damaged";
+
+/// The ledger, and what a person should know of damage that was found in it.
+fn open_ledger(home: &Home) -> Result<(Arc<Ledger>, Option<Condition>), NodeError> {
+    let ledger::Opened { ledger, repairs, remarks } = Ledger::open(home)?;
+    for remark in remarks {
+        tracing::warn!("{remark}");
+    }
+    let (torn, damaged): (Vec<_>, Vec<_>) = repairs.into_iter().partition(|repair| repair.torn);
+    for repair in torn {
+        tracing::warn!("{repair}: cut off");
+    }
+    let damaged: Vec<String> = damaged.iter().map(ToString::to_string).collect();
+    let condition = (!damaged.is_empty()).then(|| {
+        Condition::new(DAMAGED, Severity::Warning, damaged.join("; ")).with_hint(
+            "records that are missing come from the other members by themselves; check the disk",
+        )
+    });
+    Ok((Arc::new(ledger), condition))
 }
 
 fn open_journal(home: &Home) -> Result<(Journal, Vec<Vec<u8>>), NodeError> {

@@ -41,7 +41,6 @@ pub(super) async fn start(
     home: &Home,
     loaded: Loaded,
     passphrase: Option<Passphrase>,
-    rebuild_store: bool,
     mut reload: Reload,
     control: &mut Option<JoinHandle<()>>,
     stop: &CancellationToken,
@@ -77,7 +76,6 @@ pub(super) async fn start(
         conditions: conditions.clone(),
         status: Arc::clone(&status),
         ledger: Arc::clone(&early.ledger),
-        rebuild_store,
     };
     let opened = {
         let mut opened = Box::pin(opening.open());

@@ -21,7 +21,7 @@ use crate::control::api::{NodeState, NodeStatus};
 use crate::error_code::ErrorCode;
 use crate::founding::{Founding, FoundingError};
 use crate::home::{Home, HomeLock};
-use crate::host::{DISK_FULL, Host, HostParts, SpareTime, Wake, no_room};
+use crate::host::{DISK_FULL, Host, HostParts, PauseFile, SpareTime, Wake, no_room};
 use crate::identity::{Identity, SecretStore};
 use crate::journal::Journal;
 use crate::objects::Objects;
@@ -82,6 +82,7 @@ impl Node {
         stop.cancel();
         if let Some(host) = &mut self.host {
             host.stop();
+            host.farewell().await;
         }
         self.net.shutdown().await;
         result
@@ -225,6 +226,7 @@ impl Node {
             conditions: self.conditions.clone(),
             home: self.home.path().to_path_buf(),
             spare: self.spare.clone(),
+            pause: PauseFile::new(self.home.pause()),
             nonce: nonce().map_err(NodeError::Randomness)?,
         };
         tracing::info!(federation = %valid.federation(), members = members.len(), "founded");

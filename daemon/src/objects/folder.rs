@@ -49,6 +49,12 @@ impl Objects {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// The folder as it is, for reading: nothing is made or removed.
+    #[must_use]
+    pub fn open_to_read(folder: &Path) -> Self {
+        Self { inner: Arc::new(Inner::new(folder)) }
+    }
+
     /// From now on, new and fetched objects belong to `round`, see [`Self::collect`].
     pub fn set_round(&self, round: Round) {
         self.inner.round.store(round.0, Ordering::Relaxed);

@@ -22,21 +22,14 @@ impl Pipeline {
             return Err(PipelineError::OtherSum { round });
         }
         let mut state = self.state();
-        if state.global.t() == applied + 1 {
-            // A restart after the adapter was written: the same result again.
-            let adapter = self.objects.put(&state.global.to_bytes())?;
-            return Ok(JobOutput::Applied(Applied {
-                adapter,
-                accepted: true,
-                nonce: opened.nonce,
-            }));
-        }
-        if state.global.t() != applied {
-            let here = state.global.t();
-            return Err(PipelineError::Behind { round, wanted: applied, here });
-        }
+        // After a restart that came when the adapter was written: from the one before, with the same result.
+        let earlier = match state.global.t() == applied {
+            true => None,
+            false => Some(self.earlier_adapter(&state, round, applied)?),
+        };
+        let before = earlier.as_ref().unwrap_or(&state.global);
         let next = timed(&*self.observer, round, Stage::Apply, || {
-            let mask = self.mask_of(&state.global, &beacon);
+            let mask = self.mask_of(before, &beacon);
             let sum = OpenedSum {
                 values: &opened.values,
                 scale: self.terms.scale(applied),
@@ -48,7 +41,7 @@ impl Pipeline {
                 tracing::warn!(%round, slots = opened.out_of_range, "sum rejected: slots out of range");
                 return Ok(None);
             }
-            match state.global.apply(&self.terms.settings, &mask, &sum) {
+            match before.apply(&self.terms.settings, &mask, &sum) {
                 Ok(next) => Ok(Some(next)),
                 Err(TrainError::Rejected(reason)) => {
                     tracing::warn!(%round, %reason, "sum rejected");
@@ -64,7 +57,7 @@ impl Pipeline {
                 state.set_global(next, &adapter)?;
                 adapter
             }
-            None => self.objects.put(&state.global.to_bytes())?,
+            None => self.objects.put(&before.to_bytes())?,
         };
         Ok(JobOutput::Applied(Applied { adapter, accepted, nonce: opened.nonce }))
     }

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::observer::{ContributionSizes, Stage, timed};
 use super::round_folder::{Sent, secret};
+use super::state::State;
 use super::{Pipeline, PipelineError};
 use crate::host::Cancel;
 use crate::randomness::os_random;
@@ -54,14 +55,30 @@ impl Pipeline {
         Ok(JobOutput::Contribution(body))
     }
 
-    /// The common adapter, if it is the one that the round starts from.
+    /// The common adapter that the round starts from.
     pub(super) fn global_at(&self, start: &RoundStart) -> Result<GlobalAdapter, PipelineError> {
         let state = self.state();
         let RoundStart { round, applied: wanted, .. } = *start;
-        if state.global.t() != wanted {
-            return Err(PipelineError::Behind { round, wanted, here: state.global.t() });
+        if state.global.t() == wanted {
+            return Ok(state.global.clone());
         }
-        Ok(state.global.clone())
+        self.earlier_adapter(&state, round, wanted)
+    }
+
+    /// The adapter of `wanted` applied rounds: this member has applied the round before a restart, and does it again.
+    pub(super) fn earlier_adapter(
+        &self,
+        state: &State,
+        round: Round,
+        wanted: u64,
+    ) -> Result<GlobalAdapter, PipelineError> {
+        let here = state.global.t();
+        let behind = PipelineError::Behind { round, wanted, here };
+        // Of later rounds it has no business with this one any more.
+        if here != wanted.saturating_add(1) {
+            return Err(behind);
+        }
+        state.earlier(wanted, &self.terms, &self.learning, &self.objects)?.ok_or(behind)
     }
 
     /// The mask that every member uses in a round.

@@ -1,4 +1,7 @@
 //! The common adapter and this member's memory of what it has not sent.
+//!
+//! An adapter is known by t, the rounds applied in it. Applying a round makes the next one before the round has its record, and
+//! a crash may come in between: then the round goes on from the one before. So two are kept; the first needs no disk.
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +15,8 @@ use crate::objects::{ObjectStoreError, Objects};
 
 /// Name of the file that says which object is the adapter.
 const POINTER: &str = "adapter";
+/// Name of the file with t and object of the adapter before it.
+const POINTER_BEFORE: &str = "adapter-before";
 /// Name of the sealed local memory.
 const MEMORY: &str = "local-memory";
 
@@ -19,7 +24,10 @@ const MEMORY: &str = "local-memory";
 pub(super) struct State {
     pub(super) global: GlobalAdapter,
     pub(super) memory: LocalMemory,
-    pointer: PathBuf,
+    /// The object that `global` is; `None` for the first.
+    object: Option<ObjectRef>,
+    before: Option<(u64, ObjectRef)>,
+    folder: PathBuf,
 }
 
 impl State {
@@ -31,22 +39,44 @@ impl State {
         secrets: &SecretStore,
     ) -> Result<Self, PipelineError> {
         let pointer = folder.join(POINTER);
-        let kept =
-            if pointer.exists() { read_adapter(objects, &read_value(&pointer)?)? } else { None };
-        let global = match kept {
-            Some(global) => global,
-            None => learning.first_adapter(terms)?,
+        let object = if pointer.exists() { Some(read_value(&pointer)?) } else { None };
+        let kept = object.map(|object| read_adapter(objects, &object)).transpose()?.flatten();
+        let (global, object) = match kept {
+            Some(global) => (global, object),
+            None => (learning.first_adapter(terms)?, None),
         };
+        // Without it the adapter before is fetched from the other members, if it should be needed.
+        let before = read_value(&folder.join(POINTER_BEFORE)).ok();
         let memory = match secrets.get(MEMORY)? {
             Some(bytes) => LocalMemory::from_bytes(&bytes)?,
             None => LocalMemory::new(&global),
         };
-        Ok(Self { global, memory, pointer })
+        Ok(Self { global, memory, object, before, folder: folder.to_path_buf() })
     }
 
-    /// The object that the pointer in `folder` names.
-    pub(super) fn held(folder: &Path) -> Option<ObjectRef> {
-        read_value(&folder.join(POINTER)).ok()
+    /// The objects that the pointers in `folder` name.
+    pub(super) fn held(folder: &Path) -> Vec<ObjectRef> {
+        let newest = read_value::<ObjectRef>(&folder.join(POINTER)).ok();
+        let before = read_value::<(u64, ObjectRef)>(&folder.join(POINTER_BEFORE)).ok();
+        newest.into_iter().chain(before.map(|(_, object)| object)).collect()
+    }
+
+    /// The adapter of `t` applied rounds, if it is the one before or the first.
+    pub(super) fn earlier(
+        &self,
+        t: u64,
+        terms: &Terms,
+        learning: &Learning,
+        objects: &Objects,
+    ) -> Result<Option<GlobalAdapter>, PipelineError> {
+        if t == 0 {
+            return Ok(Some(learning.first_adapter(terms)?));
+        }
+        let Some((_, object)) = self.before.filter(|(before, _)| *before == t) else {
+            return Ok(None);
+        };
+        let kept = read_adapter(objects, &object)?;
+        Ok(kept.filter(|adapter| adapter.t() == t))
     }
 
     /// Takes over another adapter, on disk first.
@@ -55,8 +85,14 @@ impl State {
         global: GlobalAdapter,
         object: &ObjectRef,
     ) -> Result<(), PipelineError> {
-        write_value(&self.pointer, object)?;
-        self.global = global;
+        // In this order: after a crash in between both pointers name the same adapter, and none is lost.
+        if let Some(newest) = self.object.filter(|newest| newest != object) {
+            let before = (self.global.t(), newest);
+            write_value(&self.folder.join(POINTER_BEFORE), &before)?;
+            self.before = Some(before);
+        }
+        write_value(&self.folder.join(POINTER), object)?;
+        (self.global, self.object) = (global, Some(*object));
         Ok(())
     }
 

@@ -1,184 +1,504 @@
-//! The typed side of the store: records, reports and notes.
+//! The typed side of the store: records, reports, evidence.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fedshield_protocol::ids::Round;
+use fedshield_protocol::ledger::{LEDGER_FORMAT, RECORD_ENTRY, decode_record, encode_record};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::record::{CertifiedRecord, Outcome};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError, Table};
-use crate::control::api::RoundReport;
+use super::append_file::{AppendFile, Position, Unusable};
+use super::formats::{
+    EVIDENCE_ENTRY, EVIDENCE_FORMAT, HELD_OUT_ENTRY, REPORT_ENTRY, REPORTS_FORMAT,
+};
+use super::index::{Index, IndexError, Rows, Table};
+use super::{Repair, StoreError, first_version};
+use crate::conditions::unix_s;
+use crate::control::api::{HeldOut, RoundReport};
+use crate::home::Home;
 
-/// The ledger and what belongs to it. Whether records are valid is for the protocol to say.
-#[derive(Clone)]
+/// Misbehaviour that was proven to this node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The member's name; empty if an earlier version of the program has kept the evidence.
+    pub member: String,
+    /// What was wrong, for people.
+    pub reason: String,
+    /// When it was kept, in seconds since 1970 UTC.
+    pub kept_unix_s: u64,
+    /// The canonical bytes of the protocol's evidence.
+    pub proof: Vec<u8>,
+}
+
+impl Evidence {
+    /// Evidence that is kept from now on.
+    #[must_use]
+    pub fn now(member: &str, reason: &str, proof: &[u8]) -> Self {
+        let (member, reason) = (member.to_owned(), reason.to_owned());
+        Self { member, reason, kept_unix_s: unix_s(), proof: proof.to_vec() }
+    }
+
+    pub(super) fn of_first_version(proof: Vec<u8>) -> Self {
+        Self { member: String::new(), reason: String::new(), kept_unix_s: 0, proof }
+    }
+
+    pub(super) fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
+        postcard::to_allocvec(self)
+    }
+
+    fn key(&self) -> Vec<u8> {
+        ObjectRef::of(&self.proof).root.as_bytes().to_vec()
+    }
+}
+
+/// A ledger that was opened, and what a person should know about it.
+#[derive(Debug)]
+pub struct Opened {
+    /// The ledger.
+    pub ledger: Ledger,
+    /// What was cut off and put aside.
+    pub repairs: Vec<Repair>,
+    /// What else happened: files of an earlier version were read, the index was built again.
+    pub remarks: Vec<String>,
+}
+
+/// The ledger and what belongs to it. Whether records are valid is for the protocol to say. Calls may block on the disk.
+#[derive(Debug)]
 pub struct Ledger {
-    store: Arc<dyn Store>,
+    records: Mutex<AppendFile>,
+    reports: Mutex<AppendFile>,
+    evidence: Mutex<AppendFile>,
+    index: Index,
+    /// How many records there are; record n is that of round n.
+    count: AtomicU64,
+    held_out: Mutex<Option<HeldOut>>,
 }
 
 impl Ledger {
-    /// The ledger in `store`.
-    #[must_use]
-    pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
-    }
-
-    /// Keeps a finished record, on disk when this returns.
+    /// Opens or makes the ledger of `home`. Damage is mended as far as it can be and told.
     ///
     /// # Errors
-    /// What the store says.
+    /// [`StoreError::Newer`], or what the disk says.
+    pub fn open(home: &Home) -> Result<Opened, StoreError> {
+        let mut remarks = Vec::new();
+        if !home.ledger().exists() && home.store().is_dir() {
+            remarks.push(first_version::migrate(home)?);
+        }
+        let (index, said) = Index::open(&home.index());
+        remarks.extend(said);
+        let mut scans = Scans::default();
+        let (records, a) = AppendFile::open(&home.ledger(), LEDGER_FORMAT, |at, kind, body| {
+            scans.record(at, kind, body)
+        })?;
+        let (reports, b) = AppendFile::open(&home.reports(), REPORTS_FORMAT, |at, kind, body| {
+            scans.report(at, kind, body)
+        })?;
+        let (evidence, c) =
+            AppendFile::open(&home.evidence(), EVIDENCE_FORMAT, |at, kind, body| {
+                scans.evidence(at, kind, body)
+            })?;
+        let ledger = Self::new([records, reports, evidence], index, scans);
+        Ok(Opened { ledger, repairs: [a, b, c].into_iter().flatten().collect(), remarks })
+    }
+
+    /// Opens the ledger of `home` for reading, changing nothing; `scratch` is an empty folder elsewhere, into which the files
+    /// of an earlier version are copied. `None` if there is no ledger.
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`], or what the disk says.
+    pub fn open_to_read(home: &Home, scratch: &Path) -> Result<Option<Opened>, StoreError> {
+        let mut remarks = Vec::new();
+        let copy = Home::new(scratch);
+        let home = if !home.ledger().exists() && home.store().is_dir() {
+            remarks.push(first_version::read_into(&home.store(), &copy)?);
+            &copy
+        } else {
+            home
+        };
+        let mut scans = Scans::default();
+        let records = AppendFile::open_to_read(&home.ledger(), LEDGER_FORMAT, |at, kind, body| {
+            scans.record(at, kind, body)
+        })?;
+        let Some((records, a)) = records else { return Ok(None) };
+        let reports =
+            AppendFile::open_to_read(&home.reports(), REPORTS_FORMAT, |at, kind, body| {
+                scans.report(at, kind, body)
+            })?;
+        let evidence =
+            AppendFile::open_to_read(&home.evidence(), EVIDENCE_FORMAT, |at, kind, body| {
+                scans.evidence(at, kind, body)
+            })?;
+        // A crash may have come between the making of the files.
+        let (Some((reports, b)), Some((evidence, c))) = (reports, evidence) else {
+            return Ok(None);
+        };
+        let ledger = Self::new([records, reports, evidence], Index::memory(), scans);
+        Ok(Some(Opened { ledger, repairs: [a, b, c].into_iter().flatten().collect(), remarks }))
+    }
+
+    fn new([records, reports, evidence]: [AppendFile; 3], index: Index, scans: Scans) -> Self {
+        let ledger = Self {
+            records: Mutex::new(records),
+            reports: Mutex::new(reports),
+            evidence: Mutex::new(evidence),
+            index,
+            count: AtomicU64::new(scans.records.len() as u64),
+            held_out: Mutex::new(scans.held_out.clone()),
+        };
+        if let Err(error) = ledger.fill(&scans) {
+            ledger.go_on_without_sled(&error, &scans);
+        }
+        ledger
+    }
+
+    /// How many records there are: the round of the next one.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Keeps the record of the next round, on disk when this returns.
+    ///
+    /// # Errors
+    /// [`StoreError::Encode`] if it is of another round, or what the disk says; nothing is then left behind.
     pub fn append(&self, record: &CertifiedRecord) -> Result<(), StoreError> {
-        let bytes = postcard::to_allocvec(record).map_err(encode)?;
-        self.store.put(&Table::Record.round_key(record.record.round), &bytes)
+        let mut file = lock(&self.records);
+        let (round, next) = (record.record.round, self.count());
+        if round.0 != next {
+            let reason = format!("a record of round {round} in the place of round {next}");
+            return Err(StoreError::encode(file.path(), reason));
+        }
+        let body = encode_record(record).map_err(|error| StoreError::encode(file.path(), error))?;
+        let position = file.append(RECORD_ENTRY, &body)?;
+        self.count.store(next + 1, Ordering::Release);
+        drop(file);
+        self.note(Table::Records, &key(round), position)
+    }
+
+    /// The record of `round`, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`], or what the disk says.
+    pub fn record(&self, round: Round) -> Result<Option<CertifiedRecord>, StoreError> {
+        if round.0 >= self.count() {
+            return Ok(None);
+        }
+        let read = |position| self.read_record(position);
+        self.look_up(Table::Records, &key(round), |position| match position {
+            Some(position) => read(position).map(Some),
+            None => Ok(None),
+        })
+    }
+
+    /// Shows the records from `round` on to `visit`, in order, one at a time, until it breaks off.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`], or what the disk says.
+    pub fn for_each(
+        &self,
+        round: Round,
+        mut visit: impl FnMut(CertifiedRecord) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        for position in self.positions(Table::Records, &key(round))? {
+            if visit(self.read_record(position)?).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The records from `round` on whose encodings together take at most `room_bytes`.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`], or what the disk says.
+    pub fn read_from(
+        &self,
+        round: Round,
+        room_bytes: usize,
+    ) -> Result<Vec<CertifiedRecord>, StoreError> {
+        let (mut records, mut room) = (Vec::new(), room_bytes);
+        for position in self.positions(Table::Records, &key(round))? {
+            let length = position.length as usize;
+            if length > room {
+                break;
+            }
+            room -= length;
+            records.push(self.read_record(position)?);
+        }
+        Ok(records)
     }
 
     /// All records in the order of their rounds.
     ///
     /// # Errors
-    /// [`StoreError::Corrupted`] if one cannot be read or lies under another round's key.
+    /// [`StoreError::Changed`], or what the disk says.
     pub fn records(&self) -> Result<Vec<CertifiedRecord>, StoreError> {
-        let mut records = Vec::new();
-        for (key, value) in self.store.scan(Table::Record.prefix())? {
-            let record: CertifiedRecord = postcard::from_bytes(&value)
-                .map_err(|error| self.store.corrupted(format!("record {key:02x?}: {error}")))?;
-            let round = record.record.round;
-            if key != Table::Record.round_key(round) {
-                return Err(self.store.corrupted(format!("record of round {round} misplaced")));
-            }
-            records.push(record);
+        self.read_from(Round(0), usize::MAX)
+    }
+
+    /// The ledger's canonical bytes.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn bytes(&self) -> Result<Vec<u8>, StoreError> {
+        lock(&self.records).bytes()
+    }
+
+    /// Forgets the records from `round` on, because the one of that round is wrong; a copy of the file is put aside.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn cut(&self, round: Round, reason: &str) -> Result<Option<Repair>, StoreError> {
+        let Some(position) = self.positions(Table::Records, &key(round))?.first().copied() else {
+            return Ok(None);
+        };
+        let repair = lock(&self.records).cut(position.offset, reason.to_owned(), false)?;
+        self.count.store(round.0, Ordering::Release);
+        let scans = self.scan_again()?;
+        if let Err(error) = self.fill(&scans) {
+            self.go_on_without_sled(&error, &scans);
         }
-        Ok(records)
+        Ok(Some(repair))
     }
 
     /// The last round that gave an adapter, and that adapter.
     ///
     /// # Errors
-    /// See [`Self::records`].
+    /// See [`Self::record`].
     pub fn last_applied(&self) -> Result<Option<(Round, ObjectRef)>, StoreError> {
-        let records = self.records()?;
-        Ok(records.iter().rev().find_map(|certified| {
-            let record = &certified.record;
-            let applied = matches!(record.outcome, Outcome::Applied { .. });
-            record.adapter.filter(|_| applied).map(|adapter| (record.round, adapter))
-        }))
+        for round in (0..self.count()).rev() {
+            let Some(certified) = self.record(Round(round))? else { continue };
+            let record = certified.record;
+            if matches!(record.outcome, Outcome::Applied { .. }) {
+                return Ok(record.adapter.map(|adapter| (record.round, adapter)));
+            }
+        }
+        Ok(None)
     }
 
-    /// Keeps what this node saw of a round.
+    /// Keeps what this node saw of a round, in place of an earlier report of it.
     ///
     /// # Errors
-    /// What the store says.
+    /// What the disk says.
     pub fn put_report(&self, report: &RoundReport) -> Result<(), StoreError> {
-        let bytes = serde_json::to_vec(report).map_err(encode)?;
-        self.store.put(&Table::Report.round_key(report.round), &bytes)
+        let position = self.append_json(REPORT_ENTRY, report)?;
+        self.note(Table::Reports, &key(report.round), position)
     }
 
     /// The report of `round`.
     ///
     /// # Errors
-    /// What the store says.
+    /// [`StoreError::Changed`], or what the disk says.
     pub fn report(&self, round: Round) -> Result<Option<RoundReport>, StoreError> {
-        self.store
-            .get(&Table::Report.round_key(round))?
-            .map(|value| self.json("report", &value))
-            .transpose()
+        self.look_up(Table::Reports, &key(round), |position| match position {
+            Some(position) => self.read_report(position).map(Some),
+            None => Ok(None),
+        })
     }
 
     /// All reports, oldest round first.
     ///
     /// # Errors
-    /// [`StoreError::Corrupted`] if one cannot be read.
+    /// [`StoreError::Changed`], or what the disk says.
     pub fn reports(&self) -> Result<Vec<RoundReport>, StoreError> {
-        let rows = self.store.scan(Table::Report.prefix())?;
-        rows.iter().map(|(_, value)| self.json("report", value)).collect()
+        let positions = self.positions(Table::Reports, b"")?;
+        positions.into_iter().map(|position| self.read_report(position)).collect()
     }
 
-    /// Keeps a small value of the host between runs.
+    /// Keeps the newest measurement of the common adapter.
     ///
     /// # Errors
-    /// What the store says.
-    pub fn put_note<T: Serialize>(&self, name: &str, value: &T) -> Result<(), StoreError> {
-        let bytes = serde_json::to_vec(value).map_err(encode)?;
-        self.store.put(&Table::Note.name_key(name), &bytes)
+    /// What the disk says.
+    pub fn put_held_out(&self, measured: &HeldOut) -> Result<(), StoreError> {
+        self.append_json(HELD_OUT_ENTRY, measured)?;
+        *lock(&self.held_out) = Some(measured.clone());
+        Ok(())
     }
 
-    /// A small value of the host from an earlier run.
+    /// The newest measurement of this run or an earlier one.
+    #[must_use]
+    pub fn held_out(&self) -> Option<HeldOut> {
+        lock(&self.held_out).clone()
+    }
+
+    /// Keeps evidence, once.
     ///
     /// # Errors
-    /// [`StoreError::Corrupted`] if it is not a `T`.
-    pub fn note<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StoreError> {
-        self.store
-            .get(&Table::Note.name_key(name))?
-            .map(|value| self.json(name, &value))
-            .transpose()
+    /// What the disk says.
+    pub fn put_evidence(&self, evidence: &Evidence) -> Result<(), StoreError> {
+        let key = evidence.key();
+        if self.look_up(Table::Evidence, &key, |position| Ok(position.is_some()))? {
+            return Ok(());
+        }
+        let mut file = lock(&self.evidence);
+        let body = evidence.encode().map_err(|error| StoreError::encode(file.path(), error))?;
+        let position = file.append(EVIDENCE_ENTRY, &body)?;
+        drop(file);
+        self.note(Table::Evidence, &key, position)
     }
 
-    fn json<T: DeserializeOwned>(&self, what: &str, bytes: &[u8]) -> Result<T, StoreError> {
-        serde_json::from_slice(bytes)
-            .map_err(|error| self.store.corrupted(format!("{what}: {error}")))
+    /// All evidence, in no order.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`], or what the disk says.
+    pub fn evidence(&self) -> Result<Vec<Evidence>, StoreError> {
+        let positions = self.positions(Table::Evidence, b"")?;
+        let file = lock(&self.evidence);
+        let read = |position| {
+            let (_, body) = file.read(position)?;
+            postcard::from_bytes(&body)
+                .map_err(|error| StoreError::changed(file.path(), error.to_string()))
+        };
+        positions.into_iter().map(read).collect()
+    }
+
+    fn append_json(&self, kind: u32, value: &impl Serialize) -> Result<Position, StoreError> {
+        let mut file = lock(&self.reports);
+        let body =
+            serde_json::to_vec(value).map_err(|error| StoreError::encode(file.path(), error))?;
+        file.append(kind, &body)
+    }
+
+    fn read_record(&self, position: Position) -> Result<CertifiedRecord, StoreError> {
+        let file = lock(&self.records);
+        let (kind, body) = file.read(position)?;
+        decode_record(kind, &body).map_err(|reason| StoreError::changed(file.path(), reason))
+    }
+
+    fn read_report(&self, position: Position) -> Result<RoundReport, StoreError> {
+        let file = lock(&self.reports);
+        let (_, body) = file.read(position)?;
+        json(&body).map_err(|reason| StoreError::changed(file.path(), reason))
+    }
+
+    fn note(&self, table: Table, key: &[u8], position: Position) -> Result<(), StoreError> {
+        if let Err(error) = self.index.put(table, key, position) {
+            let scans = self.scan_again()?;
+            self.go_on_without_sled(&error, &scans);
+        }
+        Ok(())
+    }
+
+    fn positions(&self, table: Table, from: &[u8]) -> Result<Vec<Position>, StoreError> {
+        match self.index.from(table, from) {
+            Ok(positions) => Ok(positions),
+            Err(error) => {
+                let scans = self.scan_again()?;
+                self.go_on_without_sled(&error, &scans);
+                Ok(self.index.from(table, from).unwrap_or_default())
+            }
+        }
+    }
+
+    fn look_up<T>(
+        &self,
+        table: Table,
+        key: &[u8],
+        read: impl Fn(Option<Position>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match self.index.get(table, key) {
+            Ok(position) => read(position),
+            Err(error) => {
+                let scans = self.scan_again()?;
+                self.go_on_without_sled(&error, &scans);
+                read(self.index.get(table, key).unwrap_or_default())
+            }
+        }
+    }
+
+    fn fill(&self, scans: &Scans) -> Result<(), IndexError> {
+        self.index.fill(Table::Records, scans.records.clone())?;
+        self.index.fill(Table::Reports, scans.reports.clone())?;
+        self.index.fill(Table::Evidence, scans.evidence.clone())
+    }
+
+    fn go_on_without_sled(&self, error: &IndexError, scans: &Scans) {
+        tracing::warn!(%error, "the index is kept in memory until the next start");
+        self.index.give_up_sled();
+        // In memory nothing fails.
+        let _ = self.fill(scans);
+    }
+
+    /// Reads the files through again, as at a start; what is wrong with them was found there.
+    fn scan_again(&self) -> Result<Scans, StoreError> {
+        let mut scans = Scans::default();
+        // Whoever appends meanwhile waits: the position in the file is shared.
+        lock(&self.records).scan_again(|at, kind, body| scans.record(at, kind, body))?;
+        lock(&self.reports).scan_again(|at, kind, body| scans.report(at, kind, body))?;
+        lock(&self.evidence).scan_again(|at, kind, body| scans.evidence(at, kind, body))?;
+        Ok(scans)
     }
 }
 
-impl std::fmt::Debug for Ledger {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ledger").finish_non_exhaustive()
+/// What the files say.
+#[derive(Debug, Default)]
+struct Scans {
+    records: Rows,
+    reports: Rows,
+    evidence: BTreeMap<Vec<u8>, Position>,
+    held_out: Option<HeldOut>,
+}
+
+impl Scans {
+    fn record(&mut self, at: Position, kind: u32, body: &[u8]) -> Result<(), Unusable> {
+        known(kind, &[RECORD_ENTRY])?;
+        let record = decode_record(kind, body).map_err(Unusable::Damaged)?;
+        let (round, next) = (record.record.round, self.records.len() as u64);
+        if round.0 != next {
+            let reason = format!("a record of round {round} in the place of round {next}");
+            return Err(Unusable::Damaged(reason));
+        }
+        self.records.insert(key(round), at);
+        Ok(())
+    }
+
+    fn report(&mut self, at: Position, kind: u32, body: &[u8]) -> Result<(), Unusable> {
+        known(kind, &[REPORT_ENTRY, HELD_OUT_ENTRY])?;
+        if kind == HELD_OUT_ENTRY {
+            self.held_out = Some(json(body).map_err(Unusable::Damaged)?);
+        } else {
+            let report: RoundReport = json(body).map_err(Unusable::Damaged)?;
+            self.reports.insert(key(report.round), at);
+        }
+        Ok(())
+    }
+
+    fn evidence(&mut self, at: Position, kind: u32, body: &[u8]) -> Result<(), Unusable> {
+        known(kind, &[EVIDENCE_ENTRY])?;
+        let evidence: Evidence = postcard::from_bytes(body)
+            .map_err(|error| Unusable::Damaged(format!("evidence: {error}")))?;
+        self.evidence.insert(evidence.key(), at);
+        Ok(())
     }
 }
 
-fn encode(error: impl std::fmt::Display) -> StoreError {
-    StoreError::Encode { reason: error.to_string() }
+fn known(kind: u32, kinds: &[u32]) -> Result<(), Unusable> {
+    if kinds.contains(&kind) {
+        return Ok(());
+    }
+    Err(Unusable::Newer(format!(
+        "it holds an entry of kind {kind}, which this version of the program does not know; upgrade"
+    )))
+}
+
+fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(bytes).map_err(|error| error.to_string())
+}
+
+/// Keys sort like rounds.
+fn key(round: Round) -> Vec<u8> {
+    round.0.to_be_bytes().to_vec()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
-mod tests {
-    use fedshield_protocol::ids::{Digest, Epoch};
-    use fedshield_protocol::record::Record;
-
-    use super::*;
-    use crate::store::SledStore;
-
-    fn record(round: u64) -> CertifiedRecord {
-        let digest = Digest([7; 32]);
-        CertifiedRecord {
-            record: Record {
-                federation: digest,
-                manifest: digest,
-                epoch: Epoch(0),
-                round: Round(round),
-                previous: digest,
-                outcome: Outcome::Skipped,
-                adapter: None,
-                applied: 0,
-                beacon: digest,
-            },
-            signatures: vec![],
-            attachments: vec![1, 2],
-        }
-    }
-
-    #[test]
-    fn records_survive_a_restart_in_the_order_of_rounds() {
-        let folder = tempfile::tempdir().unwrap();
-        let ledger = || Ledger::new(Arc::new(SledStore::open(folder.path()).unwrap()));
-        let first = ledger();
-        for round in [300, 2, 1] {
-            first.append(&record(round)).unwrap();
-        }
-        first.put_note("last-error", &"disk").unwrap();
-        drop(first);
-        let again = ledger();
-        assert_eq!(again.records().unwrap(), [record(1), record(2), record(300)]);
-        assert_eq!(again.note::<String>("last-error").unwrap().as_deref(), Some("disk"));
-        assert_eq!(again.report(Round(1)).unwrap(), None);
-    }
-
-    #[test]
-    fn a_record_that_cannot_be_read_says_what_to_do() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(SledStore::open(folder.path()).unwrap());
-        store.put(&Table::Record.round_key(Round(1)), b"nonsense").unwrap();
-        let error = Ledger::new(store).records().unwrap_err();
-        assert!(error.to_string().contains("--rebuild-store"), "{error}");
-        assert_eq!(error.code(), crate::error_code::ErrorCode::StoreCorrupted);
-    }
-}
+mod tests;

@@ -1,46 +1,59 @@
-//! Small values that can be fetched or made again: the ledger, round reports, an index. Never the journal.
+//! What a node keeps of finished rounds: the ledger, its own reports of them, evidence of misbehaviour.
+//!
+//! The system of record are three append-only files ([`append_file`]); each entry is on disk when the call that appends it
+//! returns. sled holds an index over them ([`index`]), which can always be built again and stops nothing.
 
-mod keys;
+mod append_file;
+mod aside;
+mod first_version;
+mod formats;
+mod index;
 mod ledger;
-mod panics;
-mod seal;
-mod sled_store;
 
-pub use keys::Table;
-pub use ledger::Ledger;
-pub use sled_store::SledStore;
+pub use append_file::Repair;
+pub use ledger::{Evidence, Ledger, Opened};
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::durable::DiskError;
 use crate::error_code::ErrorCode;
 
-/// Why the store cannot be used.
+/// Why the store cannot be used. Damage is no reason: what is whole is used, the rest comes from the other members.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It does not open, or holds what cannot be. The daemon keeps the damaged folder aside with `--rebuild-store`
-    /// and fetches the ledger from the other members again.
-    #[error(
-        "the store at {} is corrupted: {reason}. Start the daemon once with --rebuild-store: it puts the folder \
-         aside and fetches the ledger from the other members again. Nothing that the federation needs \
-         is lost",
-        path.display()
-    )]
-    Corrupted {
-        /// The folder.
+    /// A later version of the program wrote it.
+    #[error("{}: {reason}. Nothing was changed", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// What this version does not know.
+        reason: String,
+    },
+    /// An earlier write failed in a way that leaves unknown what is on disk; only a restart can tell.
+    #[error("{} failed before and takes nothing more until a restart", path.display())]
+    Poisoned {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The home was opened for reading.
+    #[error("{} is open for reading only", path.display())]
+    ReadOnly {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What was in the file when it was opened is not there any more.
+    #[error("{} has changed on the disk since it was opened: {reason}", path.display())]
+    Changed {
+        /// The file.
         path: PathBuf,
         /// What does not fit.
         reason: String,
     },
-    /// Another process has it open.
-    #[error("the store at {} is in use by another process", path.display())]
-    InUse {
-        /// The folder.
-        path: PathBuf,
-    },
     /// A value cannot be encoded: a fault in the program.
-    #[error("cannot encode a value for the store: {reason}")]
+    #[error("cannot encode a value for {}: {reason}", path.display())]
     Encode {
+        /// The file.
+        path: PathBuf,
         /// What the encoder said.
         reason: String,
     },
@@ -54,37 +67,19 @@ impl StoreError {
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
-            Self::Corrupted { .. } => ErrorCode::StoreCorrupted,
-            Self::InUse { .. } => ErrorCode::AddressInUse,
-            Self::Encode { .. } => ErrorCode::Internal,
+            Self::Newer { .. } | Self::Changed { .. } => ErrorCode::StoreCorrupted,
+            Self::Poisoned { .. } | Self::ReadOnly { .. } | Self::Encode { .. } => {
+                ErrorCode::Internal
+            }
             Self::Disk(error) => error.code(),
         }
     }
-}
 
-/// A key and its value.
-pub type Row = (Vec<u8>, Vec<u8>);
+    fn encode(path: &Path, error: impl std::fmt::Display) -> Self {
+        Self::Encode { path: path.to_path_buf(), reason: error.to_string() }
+    }
 
-/// Ordered keys with small values. Calls may block on the disk.
-pub trait Store: Send + Sync {
-    /// The value of `key`.
-    ///
-    /// # Errors
-    /// What the disk says.
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
-
-    /// Sets `key`, on disk when this returns.
-    ///
-    /// # Errors
-    /// What the disk says; whether the row is there is then known after the next start only.
-    fn put(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError>;
-
-    /// All rows whose key begins with `prefix`, in the order of their keys.
-    ///
-    /// # Errors
-    /// What the disk says.
-    fn scan(&self, prefix: &[u8]) -> Result<Vec<Row>, StoreError>;
-
-    /// A corruption error that names this store.
-    fn corrupted(&self, reason: String) -> StoreError;
+    fn changed(path: &Path, reason: impl Into<String>) -> Self {
+        Self::Changed { path: path.to_path_buf(), reason: reason.into() }
+    }
 }

@@ -2,6 +2,7 @@
 
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::Event;
+use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::job::{Job, JobId};
 use fedshield_protocol::journal::Entry;
 use fedshield_protocol::object::ObjectRef;
@@ -27,9 +28,16 @@ impl World {
             Effect::Append(record) => {
                 self.note(index, "append", record.record.beacon.as_bytes());
                 self.observe(index, &Fact::Recorded(&record));
+                if record.record.round.0 == self.ends.len() as u64 {
+                    self.ends.push(self.now);
+                }
                 if let Some(node) = self.nodes.get_mut(index) {
                     node.disk.records.push(*record);
                 }
+            }
+            Effect::ReadRecords { to, from, room_bytes } => {
+                let read = Happening::Read { node: index, life, to, from, room_bytes };
+                self.schedule(self.now + 1, read);
             }
             Effect::Truncate { before } => node
                 .disk
@@ -97,6 +105,22 @@ impl World {
             }
             Err(reason) => self.handle(index, Event::JobFailed(id, reason)),
         }
+    }
+
+    pub(super) fn read_records(
+        &mut self,
+        index: usize,
+        to: MemberIndex,
+        from: Round,
+        room_bytes: usize,
+    ) {
+        let Some(node) = self.nodes.get(index) else { return };
+        let start = usize::try_from(from.0).unwrap_or(usize::MAX);
+        // The machine sends no more than fit; this only keeps a long ledger from being copied.
+        let most = room_bytes / 256;
+        let records = node.disk.records.get(start..).unwrap_or_default().iter().take(most).cloned();
+        let records = records.collect();
+        self.handle(index, Event::Records { to, records });
     }
 
     pub(super) fn fetched(&mut self, index: usize, object: ObjectRef, bytes: Option<Vec<u8>>) {

@@ -2,7 +2,9 @@
 
 use fedshield_protocol::ids::MemberIndex;
 
+use super::loss::Loss;
 use super::random::Random;
+use super::strike::Strike;
 
 /// How a faulty member misbehaves. At most f members do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +34,30 @@ pub struct Crash {
     pub at_ms: u64,
     /// For how long.
     pub down_ms: u64,
-    /// It comes back with an empty disk.
-    pub loses_disk: bool,
+    /// What is gone when it comes back.
+    pub loss: Loss,
+}
+
+/// What an honest member does when it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Going {
+    /// Its daemon is stopped in an orderly way, and started again.
+    Stops,
+    /// An operator pauses it, and resumes it.
+    Pauses,
+}
+
+/// A member goes and comes back.
+#[derive(Debug, Clone, Copy)]
+pub struct Away {
+    /// Which node.
+    pub node: usize,
+    /// How.
+    pub going: Going,
+    /// From when on.
+    pub from_ms: u64,
+    /// Until when.
+    pub until_ms: u64,
 }
 
 /// A time during which two sides cannot hear each other.
@@ -60,6 +84,10 @@ pub struct Plan {
     pub delay_ms: u64,
     /// Crashes of honest members.
     pub crashes: Vec<Crash>,
+    /// Crashes at a moment of the protocol instead of one of the clock.
+    pub strikes: Vec<Strike>,
+    /// Orderly stops and pauses of honest members.
+    pub away: Vec<Away>,
     /// Partitions.
     pub partitions: Vec<Partition>,
     /// From here on nothing is lost and nobody crashes.
@@ -78,6 +106,8 @@ impl Plan {
             duplicates: 0,
             delay_ms: 50,
             crashes: Vec::new(),
+            strikes: Vec::new(),
+            away: Vec::new(),
             partitions: Vec::new(),
             heal_ms: 0,
             split: vec![false; usize::from(member_count)],
@@ -105,11 +135,12 @@ impl Plan {
                     node: random.below(n) as usize,
                     at_ms,
                     down_ms: random.between(200, plan.heal_ms.saturating_sub(at_ms).max(400)),
-                    loses_disk: false,
+                    loss: Loss::Nothing,
                 });
             }
         }
         plan.draw_lost_disks(&mut random, member_count, max_faulty);
+        plan.draw_away(&mut Random::new(seed, 3), member_count);
         if random.chance(500) {
             for _ in 0..random.between(1, 2) {
                 let from_ms = random.below(plan.heal_ms);
@@ -143,8 +174,22 @@ impl Plan {
             for _ in 0..random.between(1, 3) {
                 let (node, at_ms) = (node as usize, random.below(self.heal_ms));
                 let down_ms = random.between(200, 4_000);
-                self.crashes.push(Crash { node, at_ms, down_ms, loses_disk: true });
+                self.crashes.push(Crash { node, at_ms, down_ms, loss: Loss::Disk });
             }
+        }
+    }
+
+    /// In some runs members stop or pause and come back. From a stream of its own: what else a seed brings stays.
+    fn draw_away(&mut self, random: &mut Random, member_count: u16) {
+        if !random.chance(400) {
+            return;
+        }
+        for _ in 0..random.between(1, u64::from(member_count)) {
+            let from_ms = random.below(self.heal_ms);
+            let until_ms = random.between(from_ms + 1, self.heal_ms + 1);
+            let going = if random.chance(500) { Going::Stops } else { Going::Pauses };
+            let node = random.below(u64::from(member_count)) as usize;
+            self.away.push(Away { node, going, from_ms, until_ms });
         }
     }
 

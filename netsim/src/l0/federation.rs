@@ -39,6 +39,21 @@ impl Federation {
         Self { used: Arc::clone(&manifest), manifest, secrets: Arc::new(secrets) }
     }
 
+    /// The same federation with other deadlines.
+    ///
+    /// # Panics
+    /// If the deadlines are outside what manifests allow.
+    #[must_use]
+    pub fn with_deadlines(mut self, deadlines: Deadlines) -> Self {
+        let manifest = Manifest { deadlines, ..self.manifest.manifest().clone() };
+        match ValidManifest::check(manifest) {
+            Ok(manifest) => self.manifest = Arc::new(manifest),
+            Err(error) => panic!("the simulation's own manifest: {error}"),
+        }
+        self.used = Arc::clone(&self.manifest);
+        self
+    }
+
     /// The same federation, whose machines follow other rules.
     #[cfg(feature = "planted-bugs")]
     #[must_use]

@@ -29,6 +29,7 @@ impl Node {
         match job {
             Job::MakeSealingKey { round } => Ok(JobOutput::SealingKey(self.sealing_key(*round))),
             Job::Contribute { start, .. } => {
+                self.adapter_at(start.applied)?;
                 Ok(JobOutput::Contribution(self.contribute(start, member_count)))
             }
             Job::CheckShare { dealer, .. } => self.check_share(dealer),
@@ -39,16 +40,23 @@ impl Node {
                 }
                 Ok(JobOutput::Checked { valid: true })
             }
-            Job::Aggregate { set, .. } => self.aggregate(set),
+            Job::Aggregate { start, set } => {
+                self.adapter_at(start.applied)?;
+                self.aggregate(set)
+            }
             Job::PartialDecrypt { set, .. } => self.partial(set),
             Job::Combine { start, set, aggregate, partials } => {
+                self.adapter_at(start.applied)?;
                 self.combine(start.round, set, aggregate, partials, threshold)
             }
             Job::Apply { start, sum, .. } => self.apply(start, *sum),
-            Job::Adopt { adapter, .. } => match self.disk.objects.contains_key(adapter) {
-                true => Ok(JobOutput::Adopted),
-                false => Err("the adapter is not here".into()),
-            },
+            Job::Adopt { adapter, applied } => {
+                if !self.disk.objects.contains_key(adapter) {
+                    return Err("the adapter is not here".into());
+                }
+                self.set_adapter(*applied, *adapter);
+                Ok(JobOutput::Adopted)
+            }
             Job::Settle { round, fate } => {
                 self.settle(*round, *fate, resend_spent);
                 Ok(JobOutput::Settled)
@@ -179,20 +187,36 @@ impl Node {
         if self.disk.sums.get(&start.round) != Some(&sum) {
             return Err("this sum was not opened here".into());
         }
-        let before = self.adapter_before(start.round);
+        let before = self.adapter_at(start.applied)?;
         let accepted = is_in_range(&sum);
         let content = Content::Adapter { round: start.round, before: before.map(|a| a.root), sum };
         let adapter = match (accepted, before) {
             (false, Some(before)) => before,
             _ => self.put(&content),
         };
-        let applied = Applied { adapter, accepted, nonce: nonce_of(&sum) };
-        self.disk.applied.insert(start.round, applied.clone());
-        Ok(JobOutput::Applied(applied))
+        if accepted {
+            self.set_adapter(start.applied + 1, adapter);
+        }
+        Ok(JobOutput::Applied(Applied { adapter, accepted, nonce: nonce_of(&sum) }))
     }
 
-    fn adapter_before(&self, round: Round) -> Option<ObjectRef> {
-        self.disk.records.iter().rfind(|r| r.record.round < round).and_then(|r| r.record.adapter)
+    /// The adapter after so many applied rounds; the first one needs no disk.
+    fn adapter_at(&self, applied: u64) -> Result<Option<ObjectRef>, String> {
+        if applied == 0 && !self.disk.first_is_gone {
+            return Ok(None);
+        }
+        let mut kept = self.disk.adapters.iter().flatten();
+        match kept.find(|(t, object)| *t == applied && self.disk.objects.contains_key(object)) {
+            Some((_, object)) => Ok(Some(*object)),
+            None => Err(format!("no adapter of {applied} applied rounds is here")),
+        }
+    }
+
+    fn set_adapter(&mut self, applied: u64, adapter: ObjectRef) {
+        let [newest, _] = self.disk.adapters;
+        if newest != Some((applied, adapter)) {
+            self.disk.adapters = [Some((applied, adapter)), newest];
+        }
     }
 
     /// Erases the round's keys and shares. A spent vector is never sent again.

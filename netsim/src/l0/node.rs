@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fedshield_protocol::Machine;
 use fedshield_protocol::event::TimerId;
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
-use fedshield_protocol::job::{Applied, CommitmentBody};
+use fedshield_protocol::job::CommitmentBody;
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::record::CertifiedRecord;
 
@@ -16,6 +16,8 @@ use super::faults::{Crash, Fault};
 pub(crate) struct Disk {
     pub(crate) journal: Vec<Vec<u8>>,
     pub(crate) records: Vec<CertifiedRecord>,
+    /// A record that does not verify any more, until the next start finds it.
+    pub(crate) damaged: Option<usize>,
     pub(crate) objects: BTreeMap<ObjectRef, Vec<u8>>,
     /// The number of the own vector that is not spent yet.
     pub(crate) vector: u32,
@@ -25,10 +27,12 @@ pub(crate) struct Disk {
     pub(crate) contributions: BTreeMap<Round, (u64, CommitmentBody)>,
     /// Valid shares of others' updates, by commitment.
     pub(crate) shares: BTreeSet<Digest>,
+    /// The global adapter and the one before, with the rounds applied in each: what the daemon's pipeline keeps.
+    pub(crate) adapters: [Option<(u64, ObjectRef)>; 2],
+    /// A bug has lost the first one.
+    pub(crate) first_is_gone: bool,
     /// Opened sums by round.
     pub(crate) sums: BTreeMap<Round, Digest>,
-    /// What applying gave, by round.
-    pub(crate) applied: BTreeMap<Round, Applied>,
     pub(crate) settled: BTreeSet<Round>,
 }
 
@@ -56,6 +60,8 @@ pub(crate) struct Node {
     pub(crate) served: BTreeMap<ObjectRef, Option<Vec<MemberIndex>>>,
     pub(crate) fetching: BTreeSet<ObjectRef>,
     pub(crate) jobs: BTreeSet<u64>,
+    /// Pauses of an operator that last: a host remembers them across restarts.
+    pub(crate) pauses: u32,
     /// Crashes in the middle of the next effects.
     pub(crate) doomed: Option<Crash>,
 }
@@ -73,8 +79,15 @@ impl Node {
             served: BTreeMap::new(),
             fetching: BTreeSet::new(),
             jobs: BTreeSet::new(),
+            pauses: 0,
             doomed: None,
         }
+    }
+
+    /// What the daemon did when it knew one adapter only.
+    pub(crate) fn forget_all_but_the_newest_adapter(&mut self) {
+        self.disk.first_is_gone = self.disk.adapters[0].is_some();
+        self.disk.adapters[1] = None;
     }
 
     /// Loses everything that is not on disk.

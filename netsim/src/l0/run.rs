@@ -22,6 +22,10 @@ pub enum Bug {
     ValidByHolding,
     /// A member that has started takes its journal for all that it ever said.
     TrustsItsDisk,
+    /// Commitments of others, the opened sum and the answers are kept in memory only.
+    CommitmentsNotKept,
+    /// The host has the newest adapter only.
+    OneAdapter,
 }
 
 impl Bug {
@@ -43,7 +47,7 @@ impl Bug {
             Self::TrustsItsDisk | Self::VotesNotPersisted => rules.trust_the_disk = true,
             #[cfg(not(feature = "planted-bugs"))]
             Self::TrustsItsDisk | Self::VotesNotPersisted => {}
-            Self::SpentResent => {}
+            Self::SpentResent | Self::CommitmentsNotKept | Self::OneAdapter => {}
         }
     }
 }
@@ -76,6 +80,8 @@ pub struct Outcome {
     pub events: u64,
     /// Rounds applied, rejected, void, skipped, in the longest ledger.
     pub rounds: [u64; 4],
+    /// When each round was first recorded by anyone, in milliseconds of virtual time.
+    pub round_ends_ms: Vec<u64>,
     /// Digest of the trace.
     pub trace: String,
 }
@@ -138,6 +144,7 @@ pub fn run_seed(federation: &Federation, seed: u64, options: &Options) -> Result
         virtual_ms: world.now,
         events: world.events,
         rounds,
+        round_ends_ms: world.ends,
         trace: world.trace.finalize().to_hex().chars().take(16).collect(),
     })
 }

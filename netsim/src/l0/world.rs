@@ -4,25 +4,30 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use fedshield_protocol::Machine;
-use fedshield_protocol::event::{Event, TimerId};
-use fedshield_protocol::ids::{MemberIndex, Time};
+use fedshield_protocol::event::{Command, Event, TimerId};
+use fedshield_protocol::ids::{MemberIndex, Round, Time};
 use fedshield_protocol::job::{Job, JobId};
 use fedshield_protocol::journal::{Entry, Note};
 use fedshield_protocol::object::ObjectRef;
 
 use super::checkers::{Checkers, Fact};
-use super::faults::{Crash, Fault, Plan};
+use super::faults::{Away, Crash, Fault, Going, Plan};
 use super::federation::Federation;
+use super::loss::Losses;
 use super::node::Node;
 use super::random::Random;
 use super::run::Bug;
+use super::strike::Strikes;
 
 /// Something that will happen.
 #[derive(Debug, Clone)]
 pub(super) enum Happening {
     Boot(usize),
     Doom(Crash),
+    Go(Away),
+    Resume(usize),
     Deliver { to: usize, from: MemberIndex, bytes: Vec<u8> },
+    Read { node: usize, life: u64, to: MemberIndex, from: Round, room_bytes: usize },
     Timer { node: usize, life: u64, timer: TimerId, number: u64 },
     Job { node: usize, life: u64, id: JobId, job: Box<Job> },
     Fetch { node: usize, life: u64, object: ObjectRef, holders: Vec<MemberIndex>, tries: u32 },
@@ -37,9 +42,13 @@ pub(super) struct World {
     pub(super) random: Random,
     pub(super) nodes: Vec<Node>,
     pub(super) checkers: Checkers,
+    pub(super) losses: Losses,
+    pub(super) strikes: Strikes,
     pub(super) trace: blake3::Hasher,
     pub(super) verbose: bool,
     pub(super) events: u64,
+    /// When each round was first recorded by anyone.
+    pub(super) ends: Vec<u64>,
     queue: BinaryHeap<Reverse<(u64, u64)>>,
     happenings: BTreeMap<u64, Happening>,
     next: u64,
@@ -65,6 +74,7 @@ impl World {
         }
         nodes.extend(twins);
         let checkers = Checkers::new(&federation, &plan);
+        let strikes = Strikes::new(&plan.strikes);
         let mut world = Self {
             federation,
             plan,
@@ -73,9 +83,12 @@ impl World {
             random: Random::new(seed, 2),
             nodes,
             checkers,
+            losses: Losses::default(),
+            strikes,
             trace: blake3::Hasher::new(),
             verbose,
             events: 0,
+            ends: Vec::new(),
             queue: BinaryHeap::new(),
             happenings: BTreeMap::new(),
             next: 0,
@@ -86,6 +99,9 @@ impl World {
         }
         for crash in world.plan.crashes.clone() {
             world.schedule(crash.at_ms, Happening::Doom(crash));
+        }
+        for away in world.plan.away.clone() {
+            world.schedule(away.from_ms, Happening::Go(away));
         }
         world
     }
@@ -110,8 +126,23 @@ impl World {
                     doomed.doomed = Some(crash);
                 }
             }
+            Happening::Go(away) => self.go(away),
+            Happening::Resume(node) => {
+                let paused = self.nodes.get_mut(node).filter(|n| n.pauses > 0);
+                if let Some(paused) = paused {
+                    paused.pauses -= 1;
+                    if paused.pauses == 0 {
+                        self.handle(node, Event::Operator(Command::Resume));
+                    }
+                }
+            }
             Happening::Deliver { to, from, bytes } => {
                 self.handle(to, Event::Message { from, bytes });
+            }
+            Happening::Read { node, life, to, from, room_bytes } => {
+                if self.is_alive(node, life) {
+                    self.read_records(node, to, from, room_bytes);
+                }
             }
             Happening::Timer { node, life, timer, number } => {
                 let current = self.nodes.get(node).and_then(|n| n.timers.get(&timer));
@@ -133,7 +164,7 @@ impl World {
         true
     }
 
-    fn is_alive(&self, node: usize, life: u64) -> bool {
+    pub(super) fn is_alive(&self, node: usize, life: u64) -> bool {
         self.nodes.get(node).is_some_and(|n| n.life == life && n.machine.is_some())
     }
 
@@ -146,11 +177,28 @@ impl World {
                 !matches!(note, Ok(Note::Voting { .. } | Note::Decided(_) | Note::Signed(_)))
             });
         }
-        let records = node.disk.records.clone();
+        if self.bug == Some(Bug::CommitmentsNotKept) {
+            journal.retain(|bytes| {
+                let note = Entry::decode(bytes).map(|entry| entry.note);
+                !matches!(note, Ok(Note::Kept { .. } | Note::Opened { .. }))
+            });
+        }
+        if self.bug == Some(Bug::OneAdapter) {
+            node.forget_all_but_the_newest_adapter();
+        }
         let member = node.member;
-        node.machine = Some(Machine::new(self.federation.config(member)));
+        let mut machine = Machine::new(self.federation.config(member));
+        // A record that is damaged takes those after it along; they are fetched again.
+        let good = node.disk.records.iter().take_while(|record| machine.replay(record).is_ok());
+        let good = good.count();
+        node.disk.records.truncate(good);
+        node.disk.damaged = None;
+        node.machine = Some(machine);
         let nonce = self.nonce();
-        self.handle(index, Event::Boot { records, journal, nonce });
+        self.handle(index, Event::Boot { journal, nonce });
+        if self.nodes.get(index).is_some_and(|node| node.pauses > 0) {
+            self.handle(index, Event::Operator(Command::Pause));
+        }
         for other in 0..self.nodes.len() {
             let Some(peer) = self.nodes.get(other).filter(|_| other != index) else { continue };
             let (peer_member, up) = (peer.member, peer.machine.is_some());
@@ -158,6 +206,42 @@ impl World {
                 self.handle(index, Event::PeerUp(peer_member));
                 self.handle(other, Event::PeerUp(member));
             }
+        }
+    }
+
+    /// A member stops or pauses, and comes back later.
+    fn go(&mut self, away: Away) {
+        let Away { node: index, going, until_ms, .. } = away;
+        if self.nodes.get(index).is_none_or(|node| node.machine.is_none()) {
+            return;
+        }
+        match going {
+            Going::Stops => {
+                self.handle(index, Event::Operator(Command::Leave));
+                // Unless it has crashed over it, and comes back on its own.
+                if self.nodes.get(index).is_some_and(|node| node.machine.is_some()) {
+                    self.take_down(index, "stop");
+                    self.schedule(until_ms.max(self.now + 1), Happening::Boot(index));
+                }
+            }
+            Going::Pauses => {
+                if let Some(node) = self.nodes.get_mut(index) {
+                    node.pauses += 1;
+                }
+                self.handle(index, Event::Operator(Command::Pause));
+                self.schedule(until_ms.max(self.now + 1), Happening::Resume(index));
+            }
+        }
+    }
+
+    /// A node ends; the others see its connections close.
+    fn take_down(&mut self, index: usize, what: &str) {
+        let Some(node) = self.nodes.get_mut(index) else { return };
+        node.go_down();
+        let member = node.member;
+        self.note(index, what, &[]);
+        for other in 0..self.nodes.len() {
+            self.handle(other, Event::PeerDown(member));
         }
     }
 
@@ -169,18 +253,12 @@ impl World {
         nonce
     }
 
-    fn crash(&mut self, index: usize, crash: Crash) {
+    pub(super) fn crash(&mut self, index: usize, crash: Crash) {
+        // What was not yet on the disk is gone first.
         let Some(node) = self.nodes.get_mut(index) else { return };
         node.go_down();
-        if crash.loses_disk {
-            node.disk.lose();
-        }
-        let member = node.member;
-        let what = if crash.loses_disk { "crash, the disk is lost" } else { "crash" };
-        self.note(index, what, &[]);
-        for other in 0..self.nodes.len() {
-            self.handle(other, Event::PeerDown(member));
-        }
+        let lost = self.lose(index, crash.loss);
+        self.take_down(index, &format!("crash, lost: {lost:?}"));
         // Everyone is back soon after the network has healed.
         let back = (self.now + crash.down_ms).min(self.plan.heal_ms.max(self.now + 200));
         self.schedule(back, Happening::Boot(index));
@@ -189,7 +267,7 @@ impl World {
     /// One event at one machine, then its effects, in order.
     pub(super) fn handle(&mut self, index: usize, event: Event) {
         let Some(node) = self.nodes.get_mut(index) else { return };
-        let doomed = node.doomed;
+        let (doomed, life) = (node.doomed, node.life);
         let Some(machine) = node.machine.as_mut() else { return };
         let text = if self.verbose { format!("{event:?}") } else { String::new() };
         let effects = machine.handle(Time(self.now), event);
@@ -203,6 +281,10 @@ impl World {
             None => count,
         };
         for effect in effects.into_iter().take(cut) {
+            self.strike();
+            if !self.is_alive(index, life) {
+                return;
+            }
             self.execute(index, effect);
         }
         if let Some(crash) = doomed {
@@ -213,6 +295,7 @@ impl World {
     pub(super) fn observe(&mut self, index: usize, fact: &Fact<'_>) {
         if let Some(node) = self.nodes.get(index).filter(|node| node.is_honest()) {
             self.checkers.observe(&self.federation, node, fact);
+            self.strikes.observe(index, fact);
         }
     }
 

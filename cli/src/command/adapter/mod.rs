@@ -82,6 +82,7 @@ fn offline_failure(error: &OfflineError) -> Failure {
 
 async fn export(args: &ExportArgs, home: &Home) -> Result<(), Failure> {
     let request = ExportRequest { directory: absolute(&args.directory)? };
+    Failure::unless_writable(home, &request.directory)?;
     let screen = Screen::new(args.json.json);
     let answer = connection::to(home).export(&request).await;
     let view = stopped::or_home(answer, home, &screen, |stopped| {

@@ -2,7 +2,8 @@
 
 use fedshield_protocol::hidden::harmless_line;
 use fedshield_protocol::ids::MemberIndex;
-use fedshield_protocol::status::{Phase, Status};
+use fedshield_protocol::message::Leave;
+use fedshield_protocol::status::{MemberStatus, Phase, Status};
 use fedshieldd::control::api::{HeldOut, NodeState, NodeStatus, Progress, Severity};
 
 use super::super::word;
@@ -107,7 +108,10 @@ fn machine_facts(
     if machine.view.0 > 0 {
         round.push_str(&format!(", view {}", machine.view));
     }
-    if let Some(seconds) = pace.seconds_for(rounds.saturating_sub(machine.applied)) {
+    // Nobody knows how long it takes until enough members are back, or an operator resumes.
+    let goes_on = status.can_take_part() && status.waiting.as_ref().is_none_or(|it| it.can_go_on);
+    let left = rounds.saturating_sub(machine.applied);
+    if let Some(seconds) = pace.seconds_for(left).filter(|_| goes_on) {
         round.push_str(&format!(", about {} to go", units::seconds(seconds)));
     }
     let mut list = vec![("round", round), ("phase", phase(machine, colours))];
@@ -115,8 +119,8 @@ fn machine_facts(
         let text = format!("through round {last}: the journal lacks what this node has said");
         list.push(("silent", colours.odd(&text)));
     }
-    if !machine.waiting_for.is_empty() {
-        list.push(("waiting for", colours.odd(&names(&machine.waiting_for, status))));
+    if let Some(text) = waiting(machine, status) {
+        list.push(("waiting for", colours.odd(&text)));
     }
     let proposer = machine
         .proposer
@@ -138,6 +142,7 @@ fn member_table(machine: &Status, status: &NodeStatus) -> Table {
     let headings = [
         "member",
         "reachable",
+        "here",
         ">round",
         "committed",
         "share",
@@ -153,6 +158,7 @@ fn member_table(machine: &Status, status: &NodeStatus) -> Table {
         table.row([
             names(&[index], status),
             tick(member.reachable),
+            here(member).to_owned(),
             member.round.map_or_else(|| "-".into(), |round| round.to_string()),
             if member.resting { "rests".to_owned() } else { tick(member.committed) },
             tick(member.share_valid),
@@ -163,6 +169,32 @@ fn member_table(machine: &Status, status: &NodeStatus) -> Table {
         ]);
     }
     table
+}
+
+/// Whether a member can be counted on, and why not.
+const fn here(member: &MemberStatus) -> &'static str {
+    match member.left {
+        Some(Leave::Stopped) => "stopped",
+        Some(Leave::Paused) => "paused",
+        Some(Leave::SitsOut) => "sits out",
+        None if member.here => "yes",
+        None => "not heard",
+    }
+}
+
+/// `delta: 3 of 4 are enough, until 22:44:28 UTC at most`.
+fn waiting(machine: &Status, status: &NodeStatus) -> Option<String> {
+    let who = (!machine.waiting_for.is_empty()).then(|| names(&machine.waiting_for, status));
+    let what = status.waiting.as_ref().map(|waiting| {
+        let until = waiting
+            .until_unix_s
+            .map_or_else(String::new, |until| format!(", until {} at most", units::clock(until)));
+        harmless_line(&waiting.text) + &until
+    });
+    match (who, what) {
+        (Some(who), Some(what)) => Some(format!("{who}: {what}")),
+        (who, what) => who.or(what),
+    }
 }
 
 /// One line for logs: what changes a person would want to hear of.
@@ -182,8 +214,8 @@ pub fn one_line(status: &NodeStatus) -> String {
     if let Some(last) = machine.silent_through {
         line.push_str(&format!(", silent through round {last}"));
     }
-    if !machine.waiting_for.is_empty() {
-        line.push_str(&format!(", waiting for {}", names(&machine.waiting_for, status)));
+    if let Some(text) = waiting(machine, status) {
+        line.push_str(&format!(", waiting for {text}"));
     }
     if let Some(progress) = &status.progress {
         line.push_str(&format!(", {}", progress.phase));
@@ -238,6 +270,7 @@ fn state(state: NodeState, colours: Colours) -> String {
         NodeState::Joining => colours.odd("joining") + ": waiting until the owner founds it",
         NodeState::Founding => colours.odd("founding") + ": waiting for all signatures",
         NodeState::Active => colours.good("active"),
+        NodeState::Paused => colours.odd("paused") + ": takes part in no round until `resume`",
         NodeState::Done => colours.good("done") + ": all rounds have an adapter",
     }
 }
@@ -245,6 +278,8 @@ fn state(state: NodeState, colours: Colours) -> String {
 #[cfg(test)]
 mod tests {
     use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, Round, View};
+    use fedshield_protocol::status::Attendance;
+    use fedshieldd::control::api::{Condition, Waiting};
 
     use super::*;
 
@@ -263,6 +298,92 @@ mod tests {
         assert_eq!(held_out_text(&held_out), text);
     }
 
+    /// A round that waits for one of its members.
+    fn waits() -> NodeStatus {
+        let member = MemberStatus { here: true, ..MemberStatus::default() };
+        let machine = Status {
+            epoch: Epoch(0),
+            round: Round(4),
+            phase: Phase::Commit,
+            view: View(0),
+            applied: 4,
+            adapter: None,
+            head: Digest([0; 32]),
+            committee: vec![],
+            proposer: None,
+            members: vec![member],
+            silent_through: None,
+            waiting_for: vec![MemberIndex(0)],
+            wait: None,
+            attendance: Attendance::default(),
+            paused: false,
+            dropped: [].into(),
+        };
+        let waiting = Waiting {
+            text: "3 of 4 are enough".into(),
+            until_unix_s: Some(22 * 3600 + 44 * 60 + 28),
+            can_go_on: true,
+        };
+        NodeStatus {
+            machine: Some(machine),
+            waiting: Some(waiting),
+            ..NodeStatus::starting("a", IdentityKey([1; 32]))
+        }
+    }
+
+    #[test]
+    fn a_wait_says_for_whom_how_many_are_enough_and_until_when() {
+        let mut status = waits();
+        let text = "member 0: 3 of 4 are enough, until 22:44:28 UTC at most";
+        assert!(one_line(&status).ends_with(&format!(", waiting for {text}")));
+        let page = |status: &NodeStatus| {
+            let pace = Pace { head: None, round_seconds: Some(60.0) };
+            render(status, &pace, Colours::none())
+        };
+        let federation = fedshieldd::control::api::FederationSummary {
+            id: None,
+            founding_id: Digest([2; 32]),
+            name: "trial".into(),
+            epoch: Epoch(0),
+            manifest_digest: None,
+            members: vec!["delta".into()],
+            self_index: None,
+            rounds: 8,
+            signed: vec![],
+        };
+        status.federation = Some(federation);
+        let shown = page(&status);
+        assert!(shown.contains("delta: 3 of 4 are enough, until 22:44:28 UTC at most"), "{shown}");
+        assert!(shown.contains("about 4 min 00 s to go"), "{shown}");
+
+        // Without a quorum there is no telling how long it takes.
+        let text = "no quorum: 2 of 3 needed";
+        let condition = Condition::new("no-quorum", Severity::Blocking, text);
+        status.conditions = vec![condition];
+        status.waiting = Some(Waiting { text: text.into(), until_unix_s: None, can_go_on: false });
+        let shown = page(&status);
+        assert!(shown.contains("delta: no quorum: 2 of 3 needed"), "{shown}");
+        assert!(!shown.contains("to go") && !shown.contains("at most"), "{shown}");
+        status.conditions.clear();
+        assert!(!page(&status).contains("to go"));
+    }
+
+    #[test]
+    fn who_is_away_is_said_with_the_reason() {
+        let mut status = waits();
+        for (left, text) in [
+            (Some(Leave::Stopped), "stopped"),
+            (Some(Leave::Paused), "paused"),
+            (Some(Leave::SitsOut), "sits out"),
+            (None, "not heard"),
+        ] {
+            let machine = status.machine.as_mut().unwrap();
+            machine.members[0] = MemberStatus { left, ..MemberStatus::default() };
+            let shown = render(&status, &Pace::default(), Colours::none());
+            assert!(shown.contains(text), "{shown}");
+        }
+    }
+
     #[test]
     fn doubt_and_silence_are_said_in_words() {
         let machine = Status {
@@ -277,7 +398,11 @@ mod tests {
             proposer: None,
             members: vec![],
             silent_through: None,
+            journal_round: None,
             waiting_for: vec![],
+            wait: None,
+            attendance: Attendance::default(),
+            paused: false,
             dropped: [].into(),
         };
         let colours = Colours::none();

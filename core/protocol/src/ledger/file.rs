@@ -1,48 +1,104 @@
-//! The ledger's canonical bytes.
+//! The ledger's canonical bytes: an append-only file ([`crate::append_log`]) with one entry for each record.
+//!
+//! The same bytes are the system of record in a node's home, what `ledger export` writes and what `ledger verify` reads.
+//! The form of earlier versions, without checksums, is still read.
 
 use super::LedgerError;
+use crate::append_log::{LogFormat, MAGIC_BYTES, MagicError, Parsed};
 use crate::codec::{self, CodecError};
 use crate::ids::Round;
 use crate::limits::MAX_RECORD_BYTES;
 use crate::record::CertifiedRecord;
 
-/// What a file with a ledger starts with.
-const MAGIC: &[u8; 8] = b"fsledg1\n";
+/// What a ledger is as a file.
+pub const LEDGER_FORMAT: LogFormat =
+    LogFormat { magic: b"fsledg2\n", max_body_bytes: MAX_RECORD_BYTES };
+/// The kind of an entry that holds a [`CertifiedRecord`].
+pub const RECORD_ENTRY: u32 = 1;
+/// What a file of the first version starts with: then each record behind its length, u32 little-endian.
+const FIRST_MAGIC: &[u8; MAGIC_BYTES] = b"fsledg1\n";
 
-/// The canonical bytes of a ledger: a magic, then each record behind its length in four little-endian bytes.
+/// The canonical bytes of a ledger.
 ///
 /// # Errors
 /// [`CodecError::TooLong`] if a record is over its limit.
 pub fn encode(records: &[CertifiedRecord]) -> Result<Vec<u8>, CodecError> {
-    let mut bytes = MAGIC.to_vec();
+    let mut bytes = LEDGER_FORMAT.magic.to_vec();
     for record in records {
-        let record = codec::encode("certified record", record, MAX_RECORD_BYTES)?;
-        // Fits: MAX_RECORD_BYTES is far below 2^32.
-        bytes.extend_from_slice(&(record.len() as u32).to_le_bytes());
-        bytes.extend_from_slice(&record);
+        let body = encode_record(record)?;
+        let entry = LEDGER_FORMAT.encode(bytes.len() as u64, RECORD_ENTRY, &body);
+        bytes.extend_from_slice(&entry);
     }
     Ok(bytes)
+}
+
+/// The body of a record's entry.
+///
+/// # Errors
+/// [`CodecError::TooLong`] if it is over its limit.
+pub fn encode_record(record: &CertifiedRecord) -> Result<Vec<u8>, CodecError> {
+    codec::encode("certified record", record, MAX_RECORD_BYTES)
+}
+
+/// Reads the body of an entry of the given kind.
+///
+/// # Errors
+/// Why it is no record, for people.
+pub fn decode_record(kind: u32, body: &[u8]) -> Result<CertifiedRecord, String> {
+    if kind != RECORD_ENTRY {
+        return Err(format!(
+            "it is of kind {kind}, which this version of the program does not know; upgrade to read it"
+        ));
+    }
+    codec::decode("certified record", body, MAX_RECORD_BYTES).map_err(|error| error.to_string())
 }
 
 /// Reads a ledger; its content is not checked, see [`verify`](super::verify).
 ///
 /// # Errors
-/// Names the first record that cannot be read.
+/// Names the first record that cannot be read, and its place in the file.
 pub fn decode(bytes: &[u8]) -> Result<Vec<CertifiedRecord>, LedgerError> {
-    let mut rest = bytes.strip_prefix(MAGIC).ok_or(LedgerError::NotALedger)?;
+    match LEDGER_FORMAT.check_magic(bytes) {
+        Ok(()) => {}
+        Err(MagicError::Newer(version)) => return Err(LedgerError::NewerFormat { version }),
+        Err(MagicError::Other) => return decode_first_version(bytes),
+    }
+    let mut records = Vec::new();
+    let mut offset = MAGIC_BYTES;
+    while offset < bytes.len() {
+        let wrong = |reason: &str| wrong_at(records.len(), offset, reason);
+        match LEDGER_FORMAT.parse(bytes, offset) {
+            Parsed::Entry { kind, body, next } => {
+                let record = decode_record(kind, body).map_err(|reason| wrong(&reason))?;
+                records.push(record);
+                offset = next;
+            }
+            Parsed::Torn => return Err(wrong(CUT_SHORT)),
+            Parsed::Damaged(reason) => return Err(wrong(reason)),
+        }
+    }
+    Ok(records)
+}
+
+fn decode_first_version(bytes: &[u8]) -> Result<Vec<CertifiedRecord>, LedgerError> {
+    let mut rest = bytes.strip_prefix(FIRST_MAGIC).ok_or(LedgerError::NotALedger)?;
     let mut records = Vec::new();
     while !rest.is_empty() {
-        let index = records.len();
-        let wrong =
-            |reason: String| LedgerError::Record { index, round: Round(index as u64), reason };
-        let cut = || wrong("it is cut short".into());
+        let wrong = |reason: &str| wrong_at(records.len(), bytes.len() - rest.len(), reason);
+        let cut = || wrong(CUT_SHORT);
         let (length, after) = rest.split_first_chunk::<4>().ok_or_else(cut)?;
         let length = u32::from_le_bytes(*length) as usize;
-        let (record, after) = after.split_at_checked(length).ok_or_else(cut)?;
-        let record = codec::decode("certified record", record, MAX_RECORD_BYTES)
-            .map_err(|error| wrong(error.to_string()))?;
+        let (body, after) = after.split_at_checked(length).ok_or_else(cut)?;
+        let record = decode_record(RECORD_ENTRY, body).map_err(|reason| wrong(&reason))?;
         records.push(record);
         rest = after;
     }
     Ok(records)
+}
+
+const CUT_SHORT: &str = "the file ends within it";
+
+fn wrong_at(index: usize, offset: usize, reason: &str) -> LedgerError {
+    let reason = format!("{reason} (at byte {offset})");
+    LedgerError::Record { index, round: Round(index as u64), reason }
 }

@@ -6,68 +6,92 @@ use crate::event::{Nonce, TimerId};
 use crate::ids::Round;
 use crate::job::Fate;
 use crate::journal::{Entry, Note};
-use crate::ledger::includes;
+use crate::ledger::LedgerError;
 use crate::message::Decision;
 use crate::record::CertifiedRecord;
 use crate::round::RoundState;
 
 impl Machine {
-    pub(super) fn boot(
-        &mut self,
-        records: Vec<CertifiedRecord>,
-        journal: &[Vec<u8>],
-        nonce: Nonce,
-    ) {
-        self.booted = true;
-        for certified in records {
-            if self.tip.check(&self.config.roster(), &certified).is_err() {
-                self.dropped("boot: a stored record is not valid");
-                break;
-            }
-            self.tip = self.tip.after(&certified.record);
-            self.records.push(certified);
+    /// Takes note of the next record of the ledger, the first one first; all of them before [`Event::Boot`](crate::event::Event::Boot).
+    ///
+    /// # Errors
+    /// [`LedgerError::Record`] if it does not follow from those before or is not certified. Nothing is noted then: the host
+    /// drops it and all later ones from its ledger, and the machine fetches them from other members.
+    pub fn replay(&mut self, certified: &CertifiedRecord) -> Result<(), LedgerError> {
+        let round = self.tip.round;
+        let index = usize::try_from(round.0).unwrap_or(usize::MAX);
+        let wrong = |reason| LedgerError::Record { index, round, reason };
+        if self.booted {
+            return Err(wrong("the machine has been booted".into()));
         }
+        self.tip.check(&self.config.roster(), certified).map_err(wrong)?;
+        self.tip = self.tip.after(&certified.record);
+        self.past.note(&certified.record, self.config.me);
+        Ok(())
+    }
+
+    pub(super) fn boot(&mut self, journal: &[Vec<u8>], nonce: Nonce) {
+        self.booted = true;
         self.round = RoundState::new(&self.config, &self.tip);
+        let current = self.round.number;
+        let mut damaged = false;
         for bytes in journal {
             match Entry::decode(bytes) {
-                Ok(entry) => self.recall(entry),
+                Ok(entry) if entry.round < current => self.recall_ended(entry),
+                Ok(entry) => self.ahead.keep(entry.round, entry.note),
                 Err(_) => {
                     self.dropped("boot: a journal entry cannot be read");
-                    self.stay_silent(self.tip.round);
+                    damaged = true;
                 }
             }
         }
-        self.resume();
+        if damaged {
+            // It may be of any round that the journal names.
+            self.stay_silent(self.ahead.last_round().unwrap_or_default().max(current));
+        }
+        self.recall_round();
         self.doubt_itself(nonce);
         self.set_timer(TimerId::Status, self.config.status_ms());
     }
 
-    /// Says nothing that could contradict what a lost journal or ledger knew.
+    /// Says nothing that could contradict what a lost journal knew.
     pub(super) fn stay_silent(&mut self, through: Round) {
         self.silent_through = self.silent_through.max(Some(through));
     }
 
-    fn recall(&mut self, entry: Entry) {
-        let current = self.round.number;
-        if entry.round > current {
-            return self.stay_silent(entry.round);
-        }
-        if entry.round < current {
-            let fate = match usize::try_from(entry.round.0).ok().and_then(|i| self.records.get(i)) {
-                Some(r) if includes(&r.record.outcome, self.config.me) => Some(Fate::Spent),
-                _ if matches!(entry.note, Note::Committed(_)) => Some(Fate::Kept),
-                _ => None,
-            };
-            let known = self.settling.entry(entry.round).or_default();
-            *known = fate.or(*known);
+    /// An entry of a round that has its record: the own update is to be settled.
+    fn recall_ended(&mut self, entry: Entry) {
+        let fate = if self.past.is_spent(entry.round) {
+            Some(Fate::Spent)
+        } else {
+            matches!(entry.note, Note::Committed(_)).then_some(Fate::Kept)
+        };
+        let known = self.settling.entry(entry.round).or_default();
+        *known = fate.or(*known);
+    }
+
+    /// A round begins: what the journal has of it, if an earlier life was in it, is taken over.
+    pub(super) fn recall_round(&mut self) {
+        let notes = self.ahead.take(self.round.number);
+        if notes.is_empty() {
             return;
         }
-        match entry.note {
+        for note in notes {
+            self.recall(note);
+        }
+        self.resume();
+    }
+
+    fn recall(&mut self, note: Note) {
+        match note {
             Note::Committed(body) => self.note_own_commitment(*body),
             Note::Reported(set) => self.note_own_report(set),
             Note::Attested { set, aggregate } => self.note_own_attestation(set, aggregate),
             Note::Voting { decision, state, values } => {
-                let vote = Agreement::new(decision, self.config.me, self.config.rules(), state);
+                let mut vote = Agreement::new(decision, self.config.me, self.config.rules(), state);
+                // The votes that made a decision may have been written after it.
+                let decided = self.round.vote_on(decision).decided().cloned();
+                decided.into_iter().for_each(|certificate| vote.adopt(certificate));
                 *self.round.vote_on_mut(decision) = vote;
                 self.round.values.extend(values.into_iter().map(|value| (value.id(), value)));
             }
@@ -81,6 +105,9 @@ impl Machine {
             Note::Signed(record) => self.note_own_record(*record),
             Note::Ready => self.note_own_ready(),
             Note::Present(heard) => self.round.presence.heard.extend(heard),
+            Note::Kept { author, body, signature } => self.note_kept(author, *body, signature),
+            Note::Opened { key, sum, answers } => self.note_opened((key, sum), answers),
+            Note::Reached => {}
         }
     }
 

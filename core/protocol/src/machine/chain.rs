@@ -5,6 +5,7 @@ use crate::effect::Effect;
 use crate::event::TimerId;
 use crate::ids::Round;
 use crate::job::{Fate, Job};
+use crate::journal::Note;
 use crate::ledger::includes;
 use crate::message::Body;
 use crate::record::CertifiedRecord;
@@ -18,8 +19,8 @@ impl Machine {
         let fate = self.fate(&certified);
         let applied_here = self.round.applied.as_ref().filter(|a| a.accepted).map(|a| a.adapter);
         self.tip = self.tip.after(&certified.record);
-        self.out.push(Effect::Append(Box::new(certified.clone())));
-        self.records.push(certified);
+        self.past.note(&certified.record, self.config.me);
+        self.out.push(Effect::Append(Box::new(certified)));
         for timer in
             [TimerId::Commit, TimerId::Transfer, TimerId::View, TimerId::Decrypt, TimerId::Round]
         {
@@ -35,6 +36,7 @@ impl Machine {
         }
         self.round = RoundState::new(&self.config, &self.tip);
         self.settle(ended, fate);
+        self.recall_round();
         self.take_early();
     }
 
@@ -57,7 +59,7 @@ impl Machine {
             return self.start(Tag::Settle(round), Job::Settle { round, fate });
         }
         let round = self.round.number;
-        if !self.is_done() && !self.has_key(self.config.me) {
+        if !self.is_done() && !self.is_behind() && !self.has_key(self.config.me) {
             self.start(Tag::SealingKey(round), Job::MakeSealingKey { round });
         }
     }
@@ -65,6 +67,10 @@ impl Machine {
     pub(super) fn settled(&mut self, round: Round) {
         self.settling.remove(&round);
         if self.settling.is_empty() {
+            // The journal is never without an entry of the newest round. If it cannot be written, the old ones stay.
+            if !self.persist(Note::Reached) {
+                return;
+            }
             self.out.push(Effect::Truncate { before: self.round.number });
         }
     }
@@ -102,11 +108,11 @@ impl Machine {
 
     /// Whether this member must not take part in the current round, for all that it may have said in it before.
     pub(crate) fn is_silent(&self) -> bool {
-        self.silent_through.is_some_and(|last| self.round.number <= last)
+        self.is_behind() || self.silent_through.is_some_and(|last| self.round.number <= last)
     }
 
     pub(crate) fn could_start(&self) -> bool {
-        !self.paused
+        !self.is_paused()
             && !self.is_done()
             && self.doubt.is_none()
             && !self.is_silent()

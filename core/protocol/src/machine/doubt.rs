@@ -52,10 +52,13 @@ impl Machine {
         }
     }
 
-    /// A status tick: questions and answers may be lost.
+    /// A status tick: questions and answers may be lost. To each member directly: answers come that way too, and gossip is
+    /// silent for a while where a member has come back before its old connection was found dead.
     pub(super) fn ask_again_in_doubt(&mut self) {
-        if let Some(nonce) = self.open_question() {
-            self.say(Body::Doubt(nonce));
+        let Some(nonce) = self.open_question() else { return };
+        let Some(signature) = self.sign(self.round.number, &Body::Doubt(nonce)) else { return };
+        for to in self.silent_about_me() {
+            self.forward(to, self.config.me, Body::Doubt(nonce), signature);
         }
     }
 
@@ -83,6 +86,9 @@ impl Machine {
     /// `asker` has started: tells it what it has said.
     pub(crate) fn take_doubt(&mut self, asker: MemberIndex, nonce: Nonce) {
         let (now, pause) = (self.now, self.config.status_ms() / 4);
+        if self.is_behind() {
+            return self.dropped("doubt: what was heard in this round is forgotten");
+        }
         let Some(peer) = self.peers.get_mut(asker.position()) else { return };
         if peer.reminded.is_some_and(|last| now < last.plus_ms(pause)) {
             return self.dropped("doubt: asked too often");

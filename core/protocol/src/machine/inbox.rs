@@ -40,7 +40,11 @@ impl Machine {
     fn is_timely(&self, signed: &Signed) -> bool {
         let current = self.round.number;
         match signed.body {
-            Body::Status(_) | Body::RecordsRequest(_) | Body::Records(_) => true,
+            Body::Status(_)
+            | Body::RecordsRequest(_)
+            | Body::Records(_)
+            | Body::Goodbye(_)
+            | Body::Knock => true,
             Body::SealingKey(_) => signed.round >= current,
             _ => signed.round == current || signed.round == current.next(),
         }
@@ -48,11 +52,14 @@ impl Machine {
 
     fn accept(&mut self, signed: Signed) {
         let Signed { sender, round, .. } = signed;
+        self.note_life(&signed);
         match signed.body {
             Body::Status(heartbeat) => self.heard(sender, round, *heartbeat),
             Body::SealingKey(key) => self.note_key(sender, round, key),
             Body::RecordsRequest(from) => self.send_records(sender, from),
             Body::Records(records) => self.take_records(records),
+            Body::Goodbye(goodbye) => self.take_goodbye(sender, round, goodbye),
+            Body::Knock => self.take_knock(sender),
             _ if round == self.round.number => self.take(signed),
             _ => self.keep_for_later(signed),
         }

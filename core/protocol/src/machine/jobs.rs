@@ -45,11 +45,11 @@ pub(crate) struct Jobs {
 }
 
 impl Jobs {
-    pub(super) fn failed(&mut self, id: JobId) {
-        if let Some(tag) = self.running.remove(&id) {
-            self.failed.insert(tag);
-            self.resting.insert(tag);
-        }
+    fn failed(&mut self, id: JobId) -> Option<Tag> {
+        let tag = self.running.remove(&id)?;
+        self.failed.insert(tag);
+        self.resting.insert(tag);
+        Some(tag)
     }
 
     /// A status tick: what failed may be tried again.
@@ -114,6 +114,12 @@ impl Machine {
     /// A job may be started again: more has arrived that it can use.
     pub(crate) fn may_repeat(&mut self, tag: Tag) {
         self.jobs.attempts.remove(&tag);
+    }
+
+    pub(super) fn job_failed(&mut self, id: JobId) {
+        if let Some(Tag::Apply(round)) = self.jobs.failed(id) {
+            self.not_applied(round);
+        }
     }
 
     pub(super) fn job_done(&mut self, id: JobId, output: JobOutput) {

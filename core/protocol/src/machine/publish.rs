@@ -2,9 +2,10 @@
 
 use super::Machine;
 use crate::effect::Effect;
+use crate::event::TimerId;
 use crate::ids::MemberIndex;
 use crate::message::VoteKind;
-use crate::status::{MemberStatus, Phase, Status};
+use crate::status::{MemberStatus, Phase, Status, Wait};
 
 impl Machine {
     /// Publishes the status if it has changed.
@@ -21,6 +22,7 @@ impl Machine {
     pub fn status(&self) -> Status {
         let round = &self.round;
         let view = round.voting().map(|(_, view)| view).unwrap_or_default();
+        let waiting_for = self.waiting_for();
         Status {
             epoch: self.config.manifest.epoch(),
             round: round.number,
@@ -32,8 +34,12 @@ impl Machine {
             committee: round.election.committee().to_vec(),
             proposer: round.voting().map(|_| round.election.proposer(view)),
             members: self.config.manifest.members().map(|m| self.member_status(m)).collect(),
-            silent_through: self.silent_through.filter(|_| self.is_silent()),
-            waiting_for: self.waiting_for(),
+            silent_through: self.silent_through.filter(|last| self.round.number <= *last),
+            journal_round: self.ahead.last_round(),
+            wait: self.wait(&waiting_for),
+            waiting_for,
+            attendance: self.attendance(),
+            paused: self.paused,
             dropped: self.dropped.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect(),
         }
     }
@@ -56,10 +62,69 @@ impl Machine {
             reported: round.reports.contains_key(&member),
             answered: round.partials.contains_key(&member),
             signed: round.signatures.contains_key(&member),
+            here: self.is_here(member),
+            left: self.why_away(member),
         }
     }
 
+    /// How many the phase waits for, and until when at most.
+    fn wait(&self, waiting_for: &[MemberIndex]) -> Option<Wait> {
+        let (round, rules) = (&self.round, self.config.rules());
+        let n = rules.member_count;
+        let count = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
+        let contributors = n.saturating_sub(count(round.resting.len()));
+        let lacking = count(self.missing().len());
+        let (here, enough, of, timer) = match round.phase {
+            _ if waiting_for.is_empty() => return None,
+            Phase::Doubt => {
+                let others = n.saturating_sub(1);
+                (others.saturating_sub(lacking), rules.quorum.saturating_sub(1), others, None)
+            }
+            Phase::Gather => (n.saturating_sub(lacking), rules.quorum, n, None),
+            Phase::Commit => {
+                let here = count(round.first.len());
+                (here, rules.min_contributors, contributors, Some(TimerId::Commit))
+            }
+            Phase::Transfer => {
+                let whole = round.first.values().filter(|digest| self.is_vouched_for(digest));
+                let here = count(whole.count());
+                (here, rules.min_contributors, contributors, Some(TimerId::Transfer))
+            }
+            Phase::Aggregate if round.reports.len() < usize::from(rules.quorum) => {
+                (count(round.reports.len()), rules.quorum, n, Some(TimerId::Round))
+            }
+            Phase::Aggregate => (0, 1, 1, Some(TimerId::View)),
+            Phase::Certify => {
+                let here = round.set_vote.voters(VoteKind::Precommit).len();
+                (count(here), rules.quorum, n, Some(TimerId::Round))
+            }
+            Phase::Decrypt | Phase::Combine => {
+                (count(round.partials.len()), rules.threshold, n, Some(TimerId::Decrypt))
+            }
+            Phase::Record => (count(round.signatures.len()), rules.quorum, n, None),
+            Phase::Sync | Phase::Apply | Phase::Paused | Phase::Done => return None,
+        };
+        let until = timer.and_then(|timer| self.timers.get(&timer)).copied();
+        Some(Wait { here, enough, of, until })
+    }
+
+    /// Members that the phase still needs something from: those that are away only as long as it cannot do without.
     fn waiting_for(&self) -> Vec<MemberIndex> {
+        let mut missing = self.missing();
+        let attendance = self.attendance();
+        let suffices = match self.round.phase {
+            Phase::Commit | Phase::Transfer => {
+                attendance.contributors >= attendance.min_contributors
+            }
+            _ => true,
+        };
+        if suffices && attendance.is_quorum() {
+            missing.retain(|member| !self.is_away(*member));
+        }
+        missing
+    }
+
+    fn missing(&self) -> Vec<MemberIndex> {
         let round = &self.round;
         let members = || self.config.manifest.members();
         match round.phase {

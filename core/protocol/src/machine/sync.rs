@@ -1,12 +1,12 @@
 //! Catching up: records from whoever is ahead, then the global adapter by chunks.
 
 use super::{Machine, Tag};
-use crate::effect::Purpose;
+use crate::effect::{Effect, Purpose};
 use crate::ids::{Digest, MemberIndex, Round};
 use crate::job::Job;
 use crate::limits::MAX_RECORDS_ANSWER_BYTES;
 use crate::message::Body;
-use crate::record::{CertifiedRecord, Outcome};
+use crate::record::CertifiedRecord;
 
 impl Machine {
     /// `ahead` is in a later round: its records, please.
@@ -26,21 +26,27 @@ impl Machine {
         if peer.records_sent.is_some_and(|last| now < last.plus_ms(pause)) {
             return self.dropped("records: asked too often");
         }
-        peer.records_sent = Some(now);
-        let mut answer = Vec::new();
-        let mut room = MAX_RECORDS_ANSWER_BYTES;
-        // Epoch 0 starts at round 0, so a record's round is its position.
-        let start = usize::try_from(from.0).unwrap_or(usize::MAX);
-        for record in self.records.get(start..).unwrap_or_default() {
-            let size = postcard::experimental::serialized_size(record).unwrap_or(usize::MAX);
-            if size > room {
-                break;
-            }
-            room -= size;
-            answer.push(record.clone());
+        if from >= self.round.number {
+            return;
         }
-        if !answer.is_empty() {
-            self.tell(to, Body::Records(answer));
+        peer.records_sent = Some(now);
+        let room_bytes = MAX_RECORDS_ANSWER_BYTES;
+        self.out.push(Effect::ReadRecords { to, from, room_bytes });
+    }
+
+    /// The host has read them; no more are sent than fit.
+    pub(super) fn give_records(&mut self, to: MemberIndex, mut records: Vec<CertifiedRecord>) {
+        let mut room = MAX_RECORDS_ANSWER_BYTES;
+        let fitting = records.iter().take_while(|record| {
+            let size = postcard::experimental::serialized_size(record).unwrap_or(usize::MAX);
+            let fits = size <= room;
+            room = room.saturating_sub(size);
+            fits
+        });
+        let fitting = fitting.count();
+        records.truncate(fitting);
+        if !records.is_empty() {
+            self.tell(to, Body::Records(records));
         }
     }
 
@@ -78,10 +84,7 @@ impl Machine {
         let Some(adapter) = self.tip.adapter.filter(|adapter| self.held != Some(*adapter)) else {
             return;
         };
-        let last = self.records.last().map(|certified| &certified.record);
-        if let Some(record) = last.filter(|r| matches!(r.outcome, Outcome::Applied { .. }))
-            && self.jobs.is_running(Tag::Apply(record.round))
-        {
+        if self.past.applied_last.is_some_and(|round| self.jobs.is_running(Tag::Apply(round))) {
             return;
         }
         let members: Vec<_> = self.config.manifest.members().collect();

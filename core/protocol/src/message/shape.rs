@@ -28,7 +28,7 @@ impl Body {
             Self::Collected { collected, .. } => collected.is_shaped(member_count),
             Self::Attestation { aggregate, .. } => aggregate.check_size().is_ok(),
             Self::Proposal(proposal) => is_proposal(proposal, member_count),
-            Self::Vote(_) | Self::Ready | Self::Doubt(_) => true,
+            Self::Vote(_) | Self::Ready | Self::Doubt(_) | Self::Goodbye(_) | Self::Knock => true,
             Self::Memory { said, .. } => {
                 said.len() <= MAX_STATEMENTS
                     && said.iter().all(|(it, _)| it.body().is_shaped(member_count))

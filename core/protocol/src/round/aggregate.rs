@@ -19,9 +19,17 @@ use crate::status::Phase;
 
 impl Machine {
     pub(super) fn aggregate(&mut self) -> Phase {
-        self.collect();
-        self.answer_proposers();
-        self.deliberate(Decision::Set);
+        self.fetch_updates();
+        // A member that enters a view proposes in it at once, if it is its turn.
+        loop {
+            let view = self.round.set_vote.view();
+            self.collect();
+            self.answer_proposers();
+            self.deliberate(Decision::Set);
+            if self.round.set_vote.view() == view {
+                break;
+            }
+        }
         if let Some(phase) = self.decided_elsewhere() {
             return phase;
         }

@@ -8,7 +8,7 @@ use crate::status::Phase;
 
 impl Machine {
     pub(super) fn apply(&mut self) -> Phase {
-        if self.round.applied.is_some() {
+        if self.round.applied.is_some() || self.round.record.is_some() {
             return Phase::Record;
         }
         let decided = self.decided_value(Decision::End).map(|decided| decided.value);
@@ -17,6 +17,7 @@ impl Machine {
         // also answers if it has not: those whose answers opened the sum may be gone, and so may their answers.
         if let Some((set, _)) = self.round.decided.clone() {
             self.answer_decision(&set);
+            self.serve_again(&set);
         }
         self.put_together();
         if self.round.opened == Some((key, sum))

@@ -33,6 +33,7 @@ impl Machine {
         }
         let Some(Decided { value, .. }) = self.decided_value(Decision::Set) else { return };
         if let Value::Aggregate { set, aggregate } = value {
+            self.keep_commitments(&set);
             self.round.decided = Some((set, aggregate));
             let decrypt_ms = self.config.manifest.manifest().deadlines.decrypt_ms;
             self.cancel_timer(TimerId::View);
@@ -46,7 +47,7 @@ impl Machine {
         let mut opinion = Opinion { known: self.known_values(Decision::Set), ..Opinion::default() };
         opinion.valid = self.round.grounded.clone();
         opinion.valid_if_backed = opinion.known.clone();
-        if self.round.clock.round_over {
+        if self.round.clock.round_over || self.is_in_vain() {
             opinion.valid.insert(skip);
             opinion.candidate = Some(skip);
         }
@@ -100,6 +101,10 @@ impl Machine {
         if self.round.remembered.insert(decision)
             && let Some(decided) = self.decided_value(decision)
         {
+            if let Value::Aggregate { set, .. } = &decided.value {
+                let set = set.clone();
+                self.keep_commitments(&set);
+            }
             // If it could not be remembered, the certificate can be had again from any member.
             let _ = self.persist(Note::Decided(Box::new(decided)));
         }

@@ -11,6 +11,7 @@ impl Machine {
     pub(super) fn combine(&mut self) -> Phase {
         let Some((set, _)) = self.round.decided.clone() else { return Phase::Record };
         self.answer_decision(&set);
+        self.serve_again(&set);
         self.put_together();
         if let Some(phase) = self.conclude() {
             return phase;
@@ -42,6 +43,7 @@ impl Machine {
         match combined {
             Combined::NotYet => {}
             Combined::Opened { key, sum, culprits } => {
+                self.keep_opened(key, sum, &culprits);
                 self.round.opened = Some((key, sum));
                 for member in culprits {
                     let Some(answer) = self.round.partials.get(&member).copied() else { continue };

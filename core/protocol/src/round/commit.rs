@@ -29,13 +29,23 @@ impl Machine {
             self.start(Tag::Contribute(self.round.number), job);
         }
         self.fetch_updates();
-        let contributors =
-            usize::from(self.config.rules().member_count).saturating_sub(self.round.resting.len());
-        let everyone = self.round.first.len() == contributors;
-        if everyone || self.round.clock.commit_over || self.has_reported() {
+        if self.has_all_commitments() || self.round.clock.commit_over || self.has_reported() {
             return Phase::Transfer;
         }
         Phase::Commit
+    }
+
+    /// Whether no commitment is waited for: all are here, but for those of members that are away if the rest is enough for a
+    /// sum, and those that come too late.
+    fn has_all_commitments(&self) -> bool {
+        let enough = self.round.first.len() >= usize::from(self.config.rules().min_contributors);
+        self.is_in_vain()
+            || self.config.manifest.members().all(|member| {
+                self.round.first.contains_key(&member)
+                    || self.round.resting.contains(&member)
+                    || enough && self.is_away(member)
+                    || self.is_too_late(member)
+            })
     }
 
     /// Whether every member that can be reached has published its key for this round. The others' newest known key must
@@ -44,7 +54,9 @@ impl Machine {
         self.round.clock.status_ticks >= KEY_GRACE_TICKS
             || self.config.manifest.members().all(|member| {
                 let peer = self.peers.get(member.position());
-                self.has_key(member) || peer.is_none_or(|peer| !peer.reachable)
+                self.has_key(member)
+                    || peer.is_none_or(|peer| !peer.reachable)
+                    || self.is_away(member)
             })
     }
 
@@ -132,7 +144,7 @@ impl Machine {
         self.insert_commitment(digest, author, body, signature);
     }
 
-    fn insert_commitment(
+    pub(super) fn insert_commitment(
         &mut self,
         digest: Digest,
         author: MemberIndex,
@@ -146,9 +158,11 @@ impl Machine {
             share: Share::Unknown,
             spoiled: false,
             whole: false,
+            recalled: false,
         };
         self.round.missing.remove(&digest);
         self.round.stirred.know(digest, &commitment.body);
         self.round.commitments.insert(digest, commitment);
+        self.keep_if_decided(&digest);
     }
 }

@@ -17,6 +17,7 @@ impl Machine {
     pub(super) fn decrypt(&mut self) -> Phase {
         let Some((set, aggregate)) = self.round.decided.clone() else { return Phase::Record };
         self.answer_decision(&set);
+        self.serve_again(&set);
         let here = self.fetch_answers(&aggregate);
         if let Some(phase) = self.conclude() {
             return phase;

@@ -37,6 +37,12 @@ impl Presence {
 
 impl Machine {
     pub(super) fn elect(&mut self) -> Phase {
+        if self.is_behind() {
+            return Phase::Sync;
+        }
+        if self.has_signed_before() {
+            return Phase::Record;
+        }
         if self.tip.adapter.is_some() && self.held != self.tip.adapter {
             self.sync();
             return Phase::Sync;
@@ -50,7 +56,7 @@ impl Machine {
         if self.doubt.is_some() {
             return Phase::Doubt;
         }
-        if self.paused {
+        if self.is_paused() {
             return Phase::Paused;
         }
         if !self.could_start() || !self.announce() {

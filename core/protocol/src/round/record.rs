@@ -14,6 +14,8 @@ impl Machine {
     pub(super) fn record(&mut self) -> Phase {
         if self.round.record.is_none() {
             self.round.record = self.own_record();
+        }
+        if !self.round.signatures.contains_key(&self.config.me) {
             self.sign_record();
         }
         if let Some(certified) = self.certified() {
@@ -47,16 +49,10 @@ impl Machine {
 
     fn sign_record(&mut self) {
         let Some(record) = self.round.record.clone() else { return };
-        match &self.round.signed_before {
-            Some(before) if *before != record => {
-                return self.dropped("record: differs from the one signed before a restart");
-            }
-            Some(_) => {}
-            None => {
-                if !self.persist(Note::Signed(Box::new(record.clone()))) {
-                    return;
-                }
-            }
+        if self.round.signed_before.is_none()
+            && !self.persist(Note::Signed(Box::new(record.clone())))
+        {
+            return;
         }
         let digest = record_digest(&record);
         let body = Body::RecordSignature(digest);
@@ -66,9 +62,16 @@ impl Machine {
         }
     }
 
-    /// The record signed before a restart is said again, and no other.
+    /// The record signed before a restart is said again, and no other. It need not be found out again: its round was over
+    /// for this member but for the signatures of others.
     pub(crate) fn note_own_record(&mut self, record: Record) {
-        self.round.signed_before = Some(record);
+        self.round.signed_before = Some(record.clone());
+        self.round.record = Some(record);
+    }
+
+    /// Whether an earlier life has signed the record of this round, and nothing keeps this one from saying so.
+    pub(super) fn has_signed_before(&self) -> bool {
+        self.round.signed_before.is_some() && self.doubt.is_none() && !self.is_silent()
     }
 
     pub(super) fn take_signature(

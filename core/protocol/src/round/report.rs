@@ -26,10 +26,21 @@ impl Machine {
                 .filter(|(_, digest)| self.is_vouched_for(digest))
                 .copied()
                 .collect();
-            let missing = listed.len() < candidates.len();
-            if missing && !self.round.clock.transfer_over {
+            let open: Vec<_> = candidates
+                .iter()
+                .filter(|(author, digest)| {
+                    !self.is_vouched_for(digest) && !self.is_too_late(*author)
+                })
+                .collect();
+            let missing =
+                open.iter().any(|(author, digest)| !self.is_out_of_reach(*author, digest));
+            let too_few = !open.is_empty()
+                && listed.len() < usize::from(self.config.rules().min_contributors)
+                && !self.is_in_vain();
+            if (missing || too_few) && !self.round.clock.transfer_over {
                 return Phase::Transfer;
             }
+            self.keep_commitments(&listed);
             if !self.persist(Note::Reported(listed.clone())) {
                 return Phase::Transfer;
             }
@@ -44,7 +55,28 @@ impl Machine {
         self.round.reports.contains_key(&self.config.me)
     }
 
-    fn is_vouched_for(&self, digest: &Digest) -> bool {
+    /// Whether so many have reported without an update of `member` that it cannot be in the set any more, whoever else
+    /// lists it: a member that comes late finds the others there.
+    pub(super) fn is_too_late(&self, member: MemberIndex) -> bool {
+        let rules = self.config.rules();
+        let reports = &self.round.reports;
+        let lists = |set: &Set| set.iter().any(|(author, _)| *author == member);
+        let listed = reports.values().filter(|(set, _)| lists(set)).count();
+        let silent = usize::from(rules.member_count).saturating_sub(reports.len());
+        listed.saturating_add(silent) < usize::from(rules.listings())
+    }
+
+    /// Whether nobody is here who could make good what an update lacks: its author is away, and no other holds all of it,
+    /// or the own share in it is bad.
+    fn is_out_of_reach(&self, author: MemberIndex, digest: &Digest) -> bool {
+        let known = self.round.commitments.get(digest);
+        let is_bad = known.is_some_and(|commitment| commitment.share == Share::Bad);
+        let holders = self.round.holders_of(digest);
+        self.is_away(author) && (is_bad || holders.iter().all(|m| self.is_away(*m)))
+    }
+
+    /// Whether this member can report an update: its own share is valid, and f + 1 committee members hold all of it.
+    pub(crate) fn is_vouched_for(&self, digest: &Digest) -> bool {
         let enough = usize::from(self.config.rules().one_honest());
         self.round.commitments.get(digest).is_some_and(|commitment| {
             commitment.share == Share::Valid

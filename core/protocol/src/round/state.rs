@@ -48,6 +48,8 @@ pub(crate) struct Commitment {
     pub(crate) spoiled: bool,
     /// This member, of the committee, holds all of it.
     pub(crate) whole: bool,
+    /// It comes from the journal: what of it is here has not been served in this life.
+    pub(crate) recalled: bool,
 }
 
 /// The proposer's reports and what follows from them.
@@ -119,10 +121,14 @@ pub(crate) struct RoundState {
     pub(crate) partials: BTreeMap<MemberIndex, Answer>,
     /// What this member released: for which set, which object.
     pub(crate) released: Option<(Digest, ObjectRef)>,
+    /// Commitments that are in the journal.
+    pub(crate) kept: BTreeSet<Digest>,
     /// How many answers the last combine job had.
     pub(crate) combined_with: usize,
     /// Key and sum, as the own combine job gave them.
     pub(crate) opened: Option<(Digest, Digest)>,
+    /// An earlier life opened it; that the sum is still on disk is not certain.
+    pub(crate) opened_before: bool,
     pub(crate) applied: Option<Applied>,
     pub(crate) record: Option<Record>,
     /// The record signed before a restart.
@@ -176,8 +182,10 @@ impl RoundState {
             decided: None,
             partials: BTreeMap::new(),
             released: None,
+            kept: BTreeSet::new(),
             combined_with: 0,
             opened: None,
+            opened_before: false,
             applied: None,
             record: None,
             signed_before: None,

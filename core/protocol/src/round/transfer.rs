@@ -30,7 +30,8 @@ impl Machine {
         }
         // In the order of the members, whatever the order in which things arrived.
         let first = self.round.first.values();
-        let updates: Vec<Digest> = first.filter(|d| stirred.contains(*d)).copied().collect();
+        let updates: Vec<Digest> =
+            first.filter(|d| stirred.contains(*d) && self.is_wanted(d)).copied().collect();
         let mut grown = false;
         for digest in updates {
             if !self.is_compatible(&digest) {
@@ -45,8 +46,17 @@ impl Machine {
         }
     }
 
+    /// Whether an update can still be in a set that this member adds: once it has reported, those that it vouches for.
+    fn is_wanted(&self, digest: &Digest) -> bool {
+        let report = self.round.reports.get(&self.config.me);
+        report.is_none_or(|(set, _)| set.iter().any(|(_, listed)| listed == digest))
+    }
+
     /// A status tick: what failed may be tried again, so that all unfinished updates are looked at.
     pub(crate) fn look_again(&mut self) {
+        if self.round.decided.is_some() {
+            return;
+        }
         let in_committee = self.round.election.in_committee(self.config.me);
         for digest in self.round.first.values() {
             let Some(known) = self.round.commitments.get(digest) else { continue };

@@ -20,6 +20,10 @@ impl Machine {
         let election = self.round.election.clone();
         let mut said = Vec::new();
         loop {
+            let view = self.round.vote_on(decision).view();
+            if self.is_away(self.round.election.proposer(view)) {
+                self.round.vote_on_mut(decision).give_up_on_proposer();
+            }
             let opinion = match decision {
                 Decision::Set => self.set_opinion(),
                 Decision::End => self.end_opinion(),

@@ -4,7 +4,7 @@ use fedshield_protocol::ids::{IdentityKey, Round};
 use fedshield_protocol::status::Status;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, FederationSummary};
+use super::{Absent, Condition, FederationSummary, Pause, Severity, Waiting};
 
 /// How far this node is on its way into and through a federation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub enum NodeState {
     Active,
     /// All rounds of the manifest are done.
     Done,
+    /// In a founded federation, and an operator has paused this node: it takes part in no round.
+    Paused,
 }
 
 /// `GET /v1/status`.
@@ -57,12 +59,27 @@ pub struct NodeStatus {
     /// What holds at the moment and a person should know, in the order in which it began.
     #[serde(default)]
     pub conditions: Vec<Condition>,
+    /// An operator's pause, also one that takes effect after the round in progress.
+    #[serde(default)]
+    pub pause: Option<Pause>,
+    /// Members that cannot be counted on at the moment, in the order of the manifest.
+    #[serde(default)]
+    pub absent: Vec<Absent>,
+    /// What the round waits for.
+    #[serde(default)]
+    pub waiting: Option<Waiting>,
 }
 
 /// Most entries of [`NodeStatus::misbehaviour`].
 pub const MAX_MISBEHAVIOUR: usize = 16;
 
 impl NodeStatus {
+    /// Whether nothing keeps this node from taking part in rounds. If something does, nobody knows when they will be done.
+    #[must_use]
+    pub fn can_take_part(&self) -> bool {
+        self.conditions.iter().all(|condition| condition.severity < Severity::Blocking)
+    }
+
     /// A node that knows nothing but itself.
     #[must_use]
     pub fn starting(name: &str, identity_key: IdentityKey) -> Self {
@@ -80,6 +97,9 @@ impl NodeStatus {
             held_out: None,
             misbehaviour: Vec::new(),
             conditions: Vec::new(),
+            pause: None,
+            absent: Vec::new(),
+            waiting: None,
         }
     }
 }

@@ -12,8 +12,9 @@ const EXPLAINED = {
 };
 const STATES = {
   idle: "In no federation yet.", draft: "A draft: members may be invited.", joining: "Waiting until the owner founds it.",
-  founding: "Waiting for all founders' signatures.",
+  founding: "Waiting for all founders' signatures.", paused: "Paused by an operator.",
 };
+const LEFT = { stopped: "stopped", paused: "paused", "sits-out": "sits out" };
 const POLL_MS = 1500;
 const ROWS = 100;
 const at = (id) => document.getElementById(id);
@@ -49,6 +50,8 @@ function duration(seconds) {
   return Math.floor(minutes / 1440) + " d " + Math.floor(minutes % 1440 / 60) + " h";
 }
 
+// The same in every organisation.
+const clock = (seconds) => new Date(seconds * 1000).toISOString().slice(11, 19) + " UTC";
 const total = (map) => Object.values(map).reduce((sum, value) => sum + value, 0);
 const wire = (map) => map.transport ?? total(map);
 const number = (value) => value == null ? "\u2013" : value.toFixed(4);
@@ -100,14 +103,18 @@ function showNow(status, rounds) {
   showWork(status.progress);
   const known = federation ? federation.members : [];
   const late = machine ? machine.waiting_for.map((index) => known[index] ?? `member ${index}`) : [];
-  at("waiting").hidden = late.length === 0;
+  const wait = status.waiting;
+  at("waiting").hidden = late.length === 0 && !wait;
+  set("waiting-text", !wait ? "" : wait.text + (wait.until_unix_s ? `, until ${clock(wait.until_unix_s)} at most` : ""));
   at("waiting-names").replaceChildren(...late.map((name) => node("bdi", name, { class: "name" })));
   at("whole").hidden = !machine || !federation;
   if (machine && federation) {
     const recent = rounds.filter((it) => it.outcome === "applied").slice(-5);
     const each = recent.length ? recent.reduce((sum, it) => sum + total(it.seconds), 0) / recent.length : 0;
     const left = federation.rounds - machine.applied;
-    const eta = left > 0 && each > 0 ? `, about ${duration(left * each)} to go at the pace of the last rounds` : "";
+    // Nobody knows how long it takes until enough members are back, or an operator resumes.
+    const goesOn = (wait?.can_go_on ?? true) && !(status.conditions ?? []).some((it) => it.severity === "blocking");
+    const eta = goesOn && left > 0 && each > 0 ? `, about ${duration(left * each)} to go at the pace of the last rounds` : "";
     const text = `${machine.applied} of ${federation.rounds} rounds applied${eta}`;
     set("whole-text", text);
     setBar(at("whole-bar"), Math.round(100 * machine.applied / Math.max(1, federation.rounds)), text);
@@ -142,6 +149,7 @@ function showMembers(status) {
     if (machine?.committee.includes(index)) roles.push("committee");
     if (machine?.proposer === index) roles.push("proposer");
     if (it?.resting) roles.push("rests");
+    if (it?.here === false) roles.push(LEFT[it.left] ?? "not heard");
     if (machine?.waiting_for.includes(index)) roles.push("awaited");
     const role = node("td", roles.join(", "));
     if (roles.includes("awaited")) role.className = "awaited";
@@ -264,14 +272,16 @@ function showLedger(rounds) {
 function showAlerts(status) {
   const lines = [];
   for (const it of status.conditions ?? []) {
-    if (it.severity !== "notice") lines.push([it.message, it.hint].filter(Boolean).join(" \u2013 "));
+    const message = it.until_unix_s ? `${it.message}, until ${clock(it.until_unix_s)} at most` : it.message;
+    const kind = it.severity === "notice" ? "alert note" : "alert";
+    lines.push([[message, it.hint].filter(Boolean).join(" \u2013 "), kind]);
   }
-  if (status.last_error) lines.push(status.last_error);
-  for (const line of status.misbehaviour ?? []) lines.push("Proven misbehaviour: " + line);
-  const key = lines.join("\n");
+  if (status.last_error) lines.push([status.last_error, "alert"]);
+  for (const line of status.misbehaviour ?? []) lines.push(["Proven misbehaviour: " + line, "alert"]);
+  const key = JSON.stringify(lines);
   if (at("alerts").dataset.key === key) return;
   at("alerts").dataset.key = key;
-  at("alerts").replaceChildren(...lines.map((line) => node("p", line, { class: "alert" })));
+  at("alerts").replaceChildren(...lines.map(([line, kind]) => node("p", line, { class: kind })));
 }
 
 async function read(path) {

@@ -1,0 +1,343 @@
+//! Who is away is not waited for, and nobody else can make a member count as away.
+
+mod fixture;
+
+use fedshield_protocol::effect::Effect;
+use fedshield_protocol::event::{Command, Event, TimerId};
+use fedshield_protocol::ids::{MemberIndex, Round, Time};
+use fedshield_protocol::job::{Job, JobOutput};
+use fedshield_protocol::message::{Body, Goodbye, Leave, Value};
+use fedshield_protocol::status::Phase;
+use fixture::bench::{Bench, commitment_digest, heartbeat, update};
+use fixture::{message, object};
+
+/// The heartbeat of the fixture's deadlines, in ms.
+const BEAT_MS: u64 = 100;
+/// Heartbeats until a silent member is away: three seconds, because three heartbeats are shorter.
+const SILENCE: u64 = 31;
+/// Heartbeats until a goodbye is believed.
+const CONFIRMATION: u64 = 6;
+
+const fn goodbye(number: u32, why: Leave) -> Body {
+    Body::Goodbye(Goodbye { life: [3; 32], number, why })
+}
+
+impl Bench {
+    /// So many heartbeats of this member, in each of which `alive` say where they are; nothing else happens.
+    fn beats(&mut self, count: u64, alive: &[u16]) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for _ in 0..count {
+            let head = self.machine.status().head;
+            for member in alive {
+                effects.extend(self.hear(*member, heartbeat(4, head)));
+            }
+            let at = self.now + BEAT_MS;
+            effects.extend(self.tick(TimerId::Status, at));
+        }
+        effects
+    }
+
+    fn contribute(&mut self) {
+        self.done(|job| matches!(job, Job::Contribute { .. }), JobOutput::Contribution(update(0)));
+    }
+
+    fn commit(&mut self, members: &[u16]) {
+        for member in members {
+            self.hear(*member, Body::Commitment(Box::new(update(*member as u8))));
+        }
+    }
+
+    fn dropped(&self, reason: &str) -> bool {
+        self.machine.status().dropped.keys().any(|dropped| dropped.contains(reason))
+    }
+
+    fn goodbyes(&self, effects: &[Effect]) -> Vec<Goodbye> {
+        let said = effects.iter().filter_map(|effect| match effect {
+            Effect::Gossip(bytes) => Some(bytes),
+            _ => None,
+        });
+        said.filter_map(|bytes| match self.body(bytes) {
+            Body::Goodbye(goodbye) => Some(goodbye),
+            _ => None,
+        })
+        .collect()
+    }
+}
+
+#[test]
+fn a_silent_member_is_waited_for_no_longer_than_three_heartbeats() {
+    let mut bench = Bench::new();
+    bench.begin();
+    bench.contribute();
+    bench.commit(&[1, 2]);
+    bench.beats(SILENCE - 1, &[1, 2]);
+    assert_eq!(bench.phase(), Phase::Commit, "it may be only late");
+    let wait = bench.machine.status().wait.expect("it waits");
+    assert_eq!((wait.here, wait.enough, wait.of), (3, 3, 4));
+    assert_eq!(wait.until, Some(Time(1_000)), "of the commit timer");
+    bench.beats(1, &[1, 2]);
+    assert_eq!(bench.phase(), Phase::Transfer);
+    let status = bench.machine.status();
+    assert!(!status.members[3].here && status.members[2].here);
+    assert_eq!((status.attendance.here, status.attendance.quorum), (3, 3));
+}
+
+#[test]
+fn a_member_whose_heartbeats_flow_is_waited_for_as_long_as_it_trains() {
+    let mut bench = Bench::new();
+    bench.begin();
+    bench.contribute();
+    bench.commit(&[1, 2]);
+    bench.beats(2_000, &[1, 2, 3]);
+    assert_eq!(bench.phase(), Phase::Commit);
+    assert_eq!(bench.machine.status().waiting_for, [MemberIndex(3)]);
+    bench.commit(&[3]);
+    assert_eq!(bench.phase(), Phase::Transfer);
+}
+
+#[test]
+fn too_few_updates_for_a_sum_wait_for_the_timer() {
+    let mut bench = Bench::new();
+    bench.begin();
+    bench.contribute();
+    bench.commit(&[1]);
+    bench.beats(10 * SILENCE, &[1]);
+    assert_eq!(bench.phase(), Phase::Commit);
+    let status = bench.machine.status();
+    assert_eq!(status.waiting_for, [MemberIndex(2), MemberIndex(3)]);
+    assert!(!status.attendance.is_quorum());
+    let now = bench.now;
+    bench.tick(TimerId::Commit, now);
+    assert_eq!(bench.phase(), Phase::Transfer);
+}
+
+#[test]
+fn who_returns_in_time_is_waited_for_again_and_counts() {
+    let mut bench = Bench::new();
+    bench.begin();
+    bench.contribute();
+    bench.commit(&[1]);
+    // Member 2 trains; member 3 is given up, then comes back before the round has gone on.
+    bench.beats(2 * SILENCE, &[1, 2]);
+    assert!(!bench.machine.status().members[3].here);
+    bench.beats(1, &[1, 2, 3]);
+    bench.commit(&[2]);
+    assert_eq!(bench.phase(), Phase::Commit, "member 3 is back");
+    bench.beats(SILENCE, &[1, 2]);
+    assert_eq!(bench.phase(), Phase::Transfer, "and gone again");
+    // Back a second time: what it commits before this member has reported still counts.
+    bench.commit(&[3]);
+    assert!(bench.machine.status().members[3].committed);
+}
+
+#[test]
+fn a_goodbye_is_believed_after_one_heartbeat() {
+    let mut bench = Bench::new();
+    bench.begin();
+    bench.contribute();
+    bench.commit(&[1, 2]);
+    bench.beats(1, &[1, 2, 3]);
+    bench.hear(3, goodbye(0, Leave::Stopped));
+    assert_eq!(bench.phase(), Phase::Commit);
+    bench.beats(CONFIRMATION, &[1, 2]);
+    assert_eq!(bench.phase(), Phase::Transfer);
+    assert_eq!(bench.machine.status().members[3].left, Some(Leave::Stopped));
+}
+
+/// A paused member still says where it is, but not that it is ready.
+#[test]
+fn a_paused_member_is_not_waited_for_in_any_round_until_it_is_ready_again() {
+    let mut bench = Bench::new();
+    bench.begin();
+    let head = bench.machine.status().head;
+    let Body::Status(mut resting) = heartbeat(4, head) else { panic!() };
+    resting.ready = false;
+    bench.contribute();
+    bench.commit(&[1, 2]);
+    bench.hear(3, goodbye(0, Leave::Paused));
+    for _ in 0..CONFIRMATION {
+        bench.hear(3, Body::Status(resting.clone()));
+        bench.beats(1, &[1, 2]);
+    }
+    assert_eq!(bench.phase(), Phase::Transfer);
+    assert_eq!(bench.machine.status().members[3].left, Some(Leave::Paused));
+    bench.beats(1, &[1, 2, 3]);
+    let status = bench.machine.status();
+    assert!(status.members[3].here && status.members[3].left.is_none());
+}
+
+#[test]
+fn an_old_goodbye_does_not_silence_a_member_that_is_back() {
+    let mut bench = Bench::new();
+    bench.begin();
+    bench.contribute();
+    bench.commit(&[1, 2]);
+    // Said, taken back by what came after it, then repeated by another again and again.
+    bench.hear(3, goodbye(0, Leave::Stopped));
+    for _ in 0..100 {
+        bench.beats(1, &[1, 2, 3]);
+        bench.hear(3, goodbye(0, Leave::Stopped));
+    }
+    assert!(bench.dropped("goodbye: its author has come back"));
+    // One that was kept from this member until now, of the same round.
+    for number in 1..100 {
+        bench.hear(3, goodbye(number, Leave::Paused));
+        bench.beats(1, &[1, 2, 3]);
+    }
+    assert_eq!(bench.phase(), Phase::Commit);
+    assert!(bench.machine.status().members[3].here);
+    // Of an earlier round.
+    let bytes = message(&bench.manifest, Round(1), 3, heartbeat(4, object(1).root));
+    bench.handle(Event::Message { from: MemberIndex(3), bytes });
+    bench.hear(3, goodbye(200, Leave::Stopped));
+    assert!(bench.dropped("goodbye: of an earlier round"));
+}
+
+#[test]
+fn nobody_can_say_goodbye_for_another() {
+    let mut bench = Bench::new();
+    bench.begin();
+    bench.contribute();
+    bench.commit(&[1, 2]);
+    let mut bytes = message(&bench.manifest, Round(0), 1, goodbye(0, Leave::Stopped));
+    // The sender is the fourth field: version, epoch, round, sender.
+    bytes[3] = 3;
+    bench.handle(Event::Message { from: MemberIndex(1), bytes });
+    bench.beats(CONFIRMATION + 1, &[1, 2]);
+    assert!(bench.dropped("signature"));
+    assert_eq!(bench.phase(), Phase::Commit);
+}
+
+#[test]
+fn a_machine_that_was_suspended_gives_nobody_up() {
+    let mut bench = Bench::new();
+    bench.begin();
+    bench.contribute();
+    bench.commit(&[1, 2]);
+    let after_an_hour = bench.now + 3_600_000;
+    bench.tick(TimerId::Status, after_an_hour);
+    assert_eq!(bench.phase(), Phase::Commit);
+    assert!(bench.machine.status().members[3].reachable || bench.machine.status().wait.is_some());
+}
+
+/// Announcements may not reach everybody: a connected member is asked before it is given up, and answers directly.
+#[test]
+fn who_is_not_heard_is_asked_and_who_is_asked_answers() {
+    let mut bench = Bench::new();
+    bench.begin();
+    bench.handle(Event::PeerUp(MemberIndex(3)));
+    let effects = bench.beats(2, &[1, 2]);
+    let to_three = |effects: &[Effect], bench: &Bench, is: fn(&Body) -> bool| {
+        effects.iter().any(|effect| {
+            matches!(effect, Effect::Send { to: MemberIndex(3), bytes } if is(&bench.body(bytes)))
+        })
+    };
+    assert!(to_three(&effects, &bench, |body| *body == Body::Knock));
+    bench.now += 60;
+    let effects = bench.hear(3, Body::Knock);
+    assert!(to_three(&effects, &bench, |body| matches!(body, Body::Status(_))));
+    let effects = bench.hear(3, Body::Knock);
+    assert!(!to_three(&effects, &bench, |body| matches!(body, Body::Status(_))), "too often");
+}
+
+#[test]
+fn an_update_whose_author_left_before_anyone_had_it_is_left_out() {
+    let mut bench = Bench::new();
+    bench.begin();
+    bench.contribute();
+    bench.commit(&[1, 2, 3]);
+    assert_eq!(bench.phase(), Phase::Transfer);
+    let committee = bench.machine.status().committee;
+    let check = |job: &Job| matches!(job, Job::CheckShare { .. });
+    for author in 0..3_u16 {
+        bench.handle(Event::ObjectReady(update(author as u8).boxes[0]));
+        bench.done(check, JobOutput::Checked { valid: true });
+    }
+    for member in committee.iter().filter(|member| (1..3).contains(&member.0)) {
+        let mut held: Vec<_> = (0..3).map(|m| commitment_digest(&bench, m)).collect();
+        held.sort_unstable();
+        bench.hear(member.0, Body::Holds(held));
+    }
+    if committee.contains(&MemberIndex(0)) {
+        for author in 0..3_u8 {
+            let update = update(author);
+            for object in update.boxes.iter().chain([&update.ciphertext]) {
+                bench.handle(Event::ObjectReady(*object));
+            }
+        }
+    }
+    bench.beats(SILENCE - 1, &[1, 2]);
+    assert_eq!(bench.phase(), Phase::Transfer, "member 3 may still give it");
+    bench.beats(1, &[1, 2]);
+    assert_eq!(bench.phase(), Phase::Aggregate);
+    assert!(bench.machine.status().members[0].reported);
+}
+
+#[test]
+fn a_view_whose_proposer_is_away_is_not_waited_for() {
+    let mut bench = Bench::new();
+    bench.begin();
+    bench.tick(TimerId::Commit, 1_000);
+    bench.tick(TimerId::Transfer, 2_000);
+    let proposer = bench.machine.status().proposer.expect("a vote is on");
+    if proposer == MemberIndex(0) {
+        return;
+    }
+    let alive: Vec<u16> = (1..4).filter(|member| *member != proposer.0).collect();
+    let effects = bench.beats(SILENCE, &alive);
+    assert!(bench.story(&effects).contains(&"say vote".to_owned()), "against it");
+}
+
+#[test]
+fn a_pause_takes_effect_at_once_before_a_round_and_after_it_in_one() {
+    let mut bench = Bench::new();
+    let effects = bench.handle(Event::Operator(Command::Pause));
+    assert_eq!(bench.phase(), Phase::Paused);
+    assert_eq!(bench.goodbyes(&effects).len(), 1);
+    let effects = bench.beats(1, &[]);
+    assert!(!bench.goodbyes(&effects).is_empty(), "said again for those that start");
+    bench.handle(Event::Operator(Command::Resume));
+    assert_eq!(bench.phase(), Phase::Gather);
+    bench.begin();
+    bench.contribute();
+    let effects = bench.handle(Event::Operator(Command::Pause));
+    assert!(bench.machine.status().paused);
+    assert_eq!(bench.phase(), Phase::Commit, "it goes on with what it has promised");
+    assert!(bench.goodbyes(&effects).is_empty(), "and says nothing before it takes effect");
+
+    // A restart does not set it free: its commitment is out.
+    bench.boot();
+    bench.handle(Event::Operator(Command::Pause));
+    bench.begin();
+    let effects = bench.decide(Value::Skip);
+    assert!(bench.goodbyes(&effects).is_empty());
+    let tip = fedshield_protocol::ledger::Tip::start(&bench.manifest);
+    let skipped = fedshield_protocol::record::Outcome::Skipped;
+    let record = tip.record(&bench.manifest, skipped, None, None);
+    let signature = || Body::RecordSignature(fedshield_protocol::ledger::record_digest(&record));
+    bench.hear(1, signature());
+    let effects = bench.hear(2, signature());
+    assert_eq!((bench.machine.status().round, bench.phase()), (Round(1), Phase::Paused));
+    let [said] = bench.goodbyes(&effects)[..] else { panic!("one goodbye") };
+    assert_eq!(said.why, Leave::Paused);
+}
+
+#[test]
+fn the_last_word_of_a_daemon_is_its_goodbye() {
+    let mut bench = Bench::new();
+    bench.begin();
+    let effects = bench.handle(Event::Operator(Command::Leave));
+    assert_eq!(bench.goodbyes(&effects)[0].why, Leave::Stopped);
+    let direct = effects.iter().filter(|effect| matches!(effect, Effect::Send { .. })).count();
+    assert_eq!((effects.len(), direct), (4, 3), "to everyone and to each, and nothing else");
+    assert!(bench.beats(3, &[1, 2, 3]).is_empty(), "not a word after it");
+}
+
+#[test]
+fn who_sits_a_round_out_says_so() {
+    let mut bench = Bench::new();
+    bench.journal = vec![vec![1, 2, 3]];
+    let effects = bench.boot();
+    assert_eq!(bench.goodbyes(&effects)[0].why, Leave::SitsOut);
+    assert_eq!(bench.machine.status().members[0].left, Some(Leave::SitsOut));
+}

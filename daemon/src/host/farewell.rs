@@ -1,0 +1,43 @@
+//! The last word to the others: they need not wait for a node that has said goodbye.
+
+use std::time::Duration;
+
+use fedshield_protocol::effect::Effect;
+use fedshield_protocol::event::{Command, Event};
+use tokio::task::JoinSet;
+
+use super::Host;
+
+/// How long a goodbye may take: one that does not arrive costs the others three heartbeats, waiting for it costs this node.
+const LIMIT: Duration = Duration::from_secs(1);
+
+impl Host {
+    /// Says goodbye to all members that are connected and waits until their networks have it, a second at most. The machine
+    /// says nothing after it.
+    pub async fn farewell(&mut self) {
+        // What the machine has said to itself is not on the disk: nothing may be sent after it.
+        if self.room.is_stalled() {
+            return;
+        }
+        let connected = self.net.connected();
+        let effects = self.machine.handle(self.clock.now(), Event::Operator(Command::Leave));
+        let mut told = JoinSet::new();
+        for effect in effects {
+            let net = self.net.clone();
+            match effect {
+                Effect::Gossip(bytes) => {
+                    told.spawn(async move { net.gossip(bytes).await.is_ok() });
+                }
+                Effect::Send { to, bytes } => {
+                    if let Some(key) = self.key_of(to).filter(|key| connected.contains(key)) {
+                        told.spawn(async move { net.send(key, bytes).await.is_ok() });
+                    }
+                }
+                _ => {}
+            }
+        }
+        if tokio::time::timeout(LIMIT, told.join_all()).await.is_err() {
+            tracing::debug!("not every member has heard the goodbye");
+        }
+    }
+}

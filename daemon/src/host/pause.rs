@@ -1,0 +1,98 @@
+//! An operator's pause outlives the daemon: a file of its own, written before the pause is confirmed, removed by `resume`.
+//! Not in the journal: it binds nobody but this node, and the journal forgets with every round.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::conditions::unix_s;
+use crate::control::api::Pause;
+use crate::durable::{self, DiskError};
+
+/// The longest file that a pause can be.
+const MAX_BYTES: u64 = 4096;
+
+/// Where the pause is remembered.
+#[derive(Debug, Clone)]
+pub struct PauseFile(PathBuf);
+
+impl PauseFile {
+    /// The file at `path`, which exists while the node is paused.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The pause that an earlier run was left in. A file that cannot be read is a pause too: whoever wants the node to take
+    /// part says `resume`.
+    #[must_use]
+    pub fn read(&self) -> Option<Pause> {
+        let damaged = |reason: &dyn std::fmt::Display| {
+            tracing::warn!(file = %self.0.display(), %reason, "cannot read the pause; still paused");
+            Some(Pause { since_unix_s: changed(&self.0), by: None, after_round: None })
+        };
+        match durable::read_if_present(&self.0, MAX_BYTES) {
+            Ok(None) => None,
+            Ok(Some(bytes)) => serde_json::from_slice(&bytes).map_or_else(|e| damaged(&e), Some),
+            Err(error) => damaged(&error),
+        }
+    }
+
+    /// Remembers a pause.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn write(&self, pause: &Pause) -> Result<(), DiskError> {
+        let bytes = serde_json::to_vec(pause)
+            .map_err(|error| DiskError::at(&self.0, io::Error::other(error)))?;
+        durable::replace(&self.0, &bytes)
+    }
+
+    /// Forgets it.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn clear(&self) -> Result<(), DiskError> {
+        match fs::remove_file(&self.0) {
+            Ok(()) => durable::sync_folder(durable::parent(&self.0)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(DiskError::at(&self.0, error)),
+        }
+    }
+}
+
+fn changed(path: &Path) -> u64 {
+    let since = fs::metadata(path).and_then(|it| it.modified()).ok();
+    let since = since.and_then(|it| it.duration_since(std::time::UNIX_EPOCH).ok());
+    since.map_or_else(unix_s, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_found_again_until_it_is_cleared_and_a_damaged_one_is_still_a_pause() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("paused.json");
+        let file = PauseFile::new(&path);
+        assert_eq!(file.read(), None);
+        let pause = Pause { since_unix_s: 7, by: Some("ada".into()), after_round: None };
+        file.write(&pause).unwrap();
+        assert_eq!(PauseFile::new(&path).read(), Some(pause));
+        for damaged in [&b""[..], b"{", b"\xff\xff", &[b'a'; 5000]] {
+            fs::write(&path, damaged).unwrap();
+            let found = file.read().expect("still paused");
+            assert!(found.by.is_none() && found.since_unix_s > 1_000_000);
+        }
+        file.clear().unwrap();
+        file.clear().unwrap();
+        assert_eq!(file.read(), None);
+    }
+
+    #[test]
+    fn a_pause_that_cannot_be_remembered_is_refused() {
+        let file = PauseFile::new("/nonexistent/paused.json");
+        let pause = Pause { since_unix_s: 7, by: None, after_round: None };
+        assert!(file.write(&pause).unwrap_err().to_string().contains("/nonexistent"));
+    }
+}

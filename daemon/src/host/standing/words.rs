@@ -1,0 +1,139 @@
+//! How a node's standing reads.
+
+use fedshield_protocol::ids::Round;
+use fedshield_protocol::message::Leave;
+use fedshield_protocol::status::{Attendance, Phase, Status};
+
+use crate::conditions::date_and_clock;
+use crate::control::api::{Absent, Condition, Pause, Severity};
+
+/// Names, and who is away.
+pub(super) struct People<'a> {
+    pub(super) names: &'a [String],
+    pub(super) absent: &'a [Absent],
+}
+
+impl People<'_> {
+    fn name(&self, position: usize) -> &str {
+        self.names.get(position).map_or("?", String::as_str)
+    }
+
+    /// `bank (stopped since 2026-11-27 22:40:11 UTC), farm (not heard since ...)`.
+    fn absent(&self) -> String {
+        let list: Vec<String> = self
+            .absent
+            .iter()
+            .map(|absent| {
+                let why = match absent.why {
+                    Some(Leave::Stopped) => "stopped",
+                    Some(Leave::Paused) => "paused",
+                    Some(Leave::SitsOut) => "sits rounds out",
+                    None => "not heard",
+                };
+                let since = date_and_clock(absent.since_unix_s);
+                format!("{} ({why} since {since})", self.name(absent.member.position()))
+            })
+            .collect();
+        list.join(", ")
+    }
+}
+
+pub(super) fn paused(pause: &Pause) -> Condition {
+    let by = pause.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
+    let since = date_and_clock(pause.since_unix_s);
+    let (severity, text) = match pause.after_round {
+        None => (Severity::Blocking, format!("paused since {since}{by}")),
+        Some(round) => {
+            let text = format!(
+                "pauses after round {round}, in which it is bound by what it has said; asked for at {since}{by}"
+            );
+            (Severity::Notice, text)
+        }
+    };
+    Condition::new("paused", severity, text)
+        .with_hint("`fedshield-cli resume` lets it take part again")
+}
+
+pub(super) fn silent(last: Round) -> Condition {
+    let text = format!("sits out rounds up to {last}: its journal lacks what it has said");
+    Condition::new("silent", Severity::Blocking, text)
+        .with_hint("it takes part again by itself once the others have ended that round")
+}
+
+pub(super) fn no_quorum(people: &People<'_>, attendance: Attendance) -> Condition {
+    let Attendance { here, quorum, .. } = attendance;
+    let text = format!("no quorum: {here} of {quorum} needed; missing {}", people.absent());
+    Condition::new("no-quorum", Severity::Blocking, text).with_hint(
+        "rounds go on by themselves as soon as enough members are here; check this machine's network, then ask the \
+         operators of the missing members",
+    )
+}
+
+pub(super) fn too_few(people: &People<'_>, attendance: Attendance) -> Condition {
+    let Attendance { contributors, min_contributors, .. } = attendance;
+    let text = format!(
+        "too few members for a sum: {contributors} of {min_contributors} needed; missing {}",
+        people.absent()
+    );
+    Condition::new("too-few-contributors", Severity::Blocking, text).with_hint(
+        "rounds are skipped until enough members are here; ask the operators of the missing members",
+    )
+}
+
+pub(super) fn away(people: &People<'_>) -> Condition {
+    let text = format!("away: {}", people.absent());
+    Condition::new("members-away", Severity::Notice, text).with_hint("rounds go on without them")
+}
+
+/// The round that others are in, if one honest member at least is in a later one than this node.
+pub(super) fn rounds_ahead(machine: &Status) -> Option<Round> {
+    let mut rounds: Vec<Round> = machine.members.iter().filter_map(|member| member.round).collect();
+    rounds.sort_unstable_by(|a, b| b.cmp(a));
+    let one_honest = machine.members.len().saturating_sub(1) / 3;
+    rounds.get(one_honest).copied().filter(|round| *round > machine.round)
+}
+
+pub(super) fn recovering(people: &People<'_>, machine: &Status, severity: Severity) -> Condition {
+    let (text, hint) = if machine.phase == Phase::Doubt {
+        let answers = machine.wait.map_or_else(String::new, |wait| {
+            format!(": {} of {} needed answers are here", wait.here, wait.enough)
+        });
+        let late: Vec<&str> =
+            machine.waiting_for.iter().map(|member| people.name(member.position())).collect();
+        let late = if late.is_empty() {
+            String::new()
+        } else {
+            format!("; none yet from {}", late.join(", "))
+        };
+        let text = format!("asks the others what it said before it started{answers}{late}");
+        (text, "members answer that are connected and in the same round; check the network to them")
+    } else if let Some(round) = rounds_ahead(machine) {
+        let text =
+            format!("catching up: in round {}, the others are in round {round}", machine.round);
+        (text, "records come from any connected member; see the log if the round does not grow")
+    } else {
+        let text = format!(
+            "catching up: the adapter that round {} starts from is not here yet",
+            machine.round
+        );
+        (text, "it comes from any member that has it; see the log for fetches that fail")
+    };
+    Condition::new("recovering", severity, text).with_hint(hint)
+}
+
+/// What the round waits for, and whether it can come to a sum; `None` if it waits for nobody.
+pub(super) fn waiting_text(machine: &Status) -> Option<(String, bool)> {
+    let Attendance { here, quorum, contributors, min_contributors } = machine.attendance;
+    if !machine.attendance.is_quorum() {
+        return Some((format!("no quorum: {here} of {quorum} needed"), false));
+    }
+    let too_few = contributors < min_contributors;
+    let wait = machine.wait?;
+    Some(match machine.phase {
+        Phase::Gather | Phase::Commit | Phase::Transfer if too_few => {
+            (format!("too few for a sum: {contributors} of {min_contributors} needed"), false)
+        }
+        Phase::Aggregate if wait.of == 1 => ("it proposes".to_owned(), !too_few),
+        _ => (format!("{} of {} are enough", wait.enough, wait.of), !too_few),
+    })
+}

@@ -1,0 +1,337 @@
+//! Where the entry of a round is in its file: an index on sled over the append-only files.
+//!
+//! It holds nothing of its own. At every start it is compared with what the files say and filled anew where it differs; a
+//! database that does not open is put aside, and one that fails later is left alone, with the same map in memory in its
+//! place. So whatever sled makes of a damaged or full disk, the node goes on.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::append_file::Position;
+use super::aside;
+use crate::durable;
+
+/// Positions are small: sled's own default of 1 GiB is more than a whole daemon needs.
+const CACHE_BYTES: u64 = 4 << 20;
+const POSITION_BYTES: usize = 12;
+const LOCK_TRIES: usize = 40;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
+/// One table for each file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Table {
+    /// Records by round.
+    Records,
+    /// The newest report of each round.
+    Reports,
+    /// Evidence by its digest.
+    Evidence,
+}
+
+impl Table {
+    const ALL: [Self; 3] = [Self::Records, Self::Reports, Self::Evidence];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Records => "records",
+            Self::Reports => "reports",
+            Self::Evidence => "evidence",
+        }
+    }
+}
+
+/// Positions in the order of their keys. Rounds are eight bytes, big-endian.
+pub(super) type Rows = BTreeMap<Vec<u8>, Position>;
+
+/// The index; calls may block on the disk.
+pub(super) struct Index(Mutex<Backing>);
+
+enum Backing {
+    Sled { trees: [sled::Tree; 3] },
+    Memory([Rows; 3]),
+}
+
+/// The index is of no more use: fill a new one.
+#[derive(Debug, thiserror::Error)]
+#[error("the index failed: {0}")]
+pub(super) struct IndexError(String);
+
+impl IndexError {
+    fn is_lock(&self) -> bool {
+        self.0.contains("could not acquire lock")
+    }
+}
+
+impl Index {
+    /// Opens or makes the database in `folder`; in memory if it cannot be used at all. What went wrong is said, for people.
+    pub(super) fn open(folder: &Path) -> (Self, Option<String>) {
+        let first = match open_unlocked(folder) {
+            Ok(backing) => return (Self(Mutex::new(backing)), None),
+            Err(error) => error,
+        };
+        let place = folder.display();
+        match open_anew(folder, &first) {
+            Ok((backing, aside)) => {
+                let aside = aside.display();
+                let said = format!(
+                    "the index at {place} did not open ({first}); it was put aside as {aside} and is built again"
+                );
+                (Self(Mutex::new(backing)), Some(said))
+            }
+            Err(second) => {
+                let said = format!(
+                    "the index at {place} cannot be used ({first}; then: {second}); this run keeps it in memory"
+                );
+                (Self::memory(), Some(said))
+            }
+        }
+    }
+
+    /// An empty index without a disk.
+    pub(super) fn memory() -> Self {
+        Self(Mutex::new(Backing::Memory(Default::default())))
+    }
+
+    /// Makes the table exactly `rows`.
+    ///
+    /// # Errors
+    /// [`IndexError`].
+    pub(super) fn fill(&self, table: Table, rows: Rows) -> Result<(), IndexError> {
+        self.with(table, |side| match side {
+            Side::Memory(map) => {
+                *map = rows;
+                Ok(())
+            }
+            Side::Sled(tree) => {
+                let mut same = true;
+                let mut wanted = rows.iter();
+                for row in tree.iter() {
+                    let (key, value) = row?;
+                    let expected = wanted.next();
+                    same &= expected
+                        .is_some_and(|(k, position)| **k == *key && to_bytes(*position) == *value);
+                    if !same {
+                        break;
+                    }
+                }
+                if same && wanted.next().is_none() {
+                    return Ok(());
+                }
+                tree.clear()?;
+                let mut batch = sled::Batch::default();
+                for (key, position) in &rows {
+                    batch.insert(key.as_slice(), &to_bytes(*position));
+                }
+                tree.apply_batch(batch)
+            }
+        })
+    }
+
+    /// Sets one row.
+    ///
+    /// # Errors
+    /// [`IndexError`].
+    pub(super) fn put(&self, table: Table, key: &[u8], at: Position) -> Result<(), IndexError> {
+        self.with(table, |side| match side {
+            Side::Memory(map) => {
+                map.insert(key.to_vec(), at);
+                Ok(())
+            }
+            Side::Sled(tree) => tree.insert(key, &to_bytes(at)).map(|_| ()),
+        })
+    }
+
+    /// One row.
+    ///
+    /// # Errors
+    /// [`IndexError`].
+    pub(super) fn get(&self, table: Table, key: &[u8]) -> Result<Option<Position>, IndexError> {
+        self.with(table, |side| match side {
+            Side::Memory(map) => Ok(map.get(key).copied()),
+            Side::Sled(tree) => Ok(tree.get(key)?.and_then(|value| from_bytes(&value))),
+        })
+    }
+
+    /// All positions from `key` on, in the order of their keys.
+    ///
+    /// # Errors
+    /// [`IndexError`].
+    pub(super) fn from(&self, table: Table, key: &[u8]) -> Result<Vec<Position>, IndexError> {
+        self.with(table, |side| match side {
+            Side::Memory(map) => Ok(map.range(key.to_vec()..).map(|(_, at)| *at).collect()),
+            Side::Sled(tree) => tree
+                .range(key..)
+                .map(|row| row.map(|(_, value)| from_bytes(&value)))
+                .filter_map(Result::transpose)
+                .collect(),
+        })
+    }
+
+    /// Goes on in memory, with all tables empty.
+    pub(super) fn give_up_sled(&self) {
+        let mut backing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *backing, Backing::Memory(Default::default()));
+        // Closing it may fail the way that calling it did.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(old)));
+    }
+
+    fn with<T>(
+        &self,
+        table: Table,
+        call: impl FnOnce(Side<'_>) -> sled::Result<T>,
+    ) -> Result<T, IndexError> {
+        let mut backing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = table as usize;
+        let side = match &mut *backing {
+            Backing::Sled { trees } => Side::Sled(&trees[at]),
+            Backing::Memory(maps) => Side::Memory(&mut maps[at]),
+        };
+        contain(|| call(side))
+    }
+}
+
+enum Side<'a> {
+    Sled(&'a sled::Tree),
+    Memory(&'a mut Rows),
+}
+
+impl std::fmt::Debug for Index {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Index").finish_non_exhaustive()
+    }
+}
+
+/// Puts what did not open aside; gives where it is now.
+fn open_anew(folder: &Path, first: &IndexError) -> Result<(Backing, PathBuf), String> {
+    if first.is_lock() {
+        return Err("another process has it open".to_owned());
+    }
+    let aside = aside::rename(folder, "damaged").map_err(|error| error.to_string())?;
+    let backing = open_sled(folder).map_err(|error| error.to_string())?;
+    Ok((backing, aside))
+}
+
+/// The threads of a database that this process has just closed hold its lock for a moment longer.
+fn open_unlocked(folder: &Path) -> Result<Backing, IndexError> {
+    let mut result = open_sled(folder);
+    for _ in 0..LOCK_TRIES {
+        if !matches!(&result, Err(error) if error.is_lock()) {
+            break;
+        }
+        std::thread::sleep(LOCK_PAUSE);
+        result = open_sled(folder);
+    }
+    result
+}
+
+fn open_sled(folder: &Path) -> Result<Backing, IndexError> {
+    durable::make_folder(folder).map_err(|error| IndexError(error.to_string()))?;
+    contain(|| {
+        let db = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).open()?;
+        let [a, b, c] = Table::ALL.map(|table| db.open_tree(table.name()));
+        let trees = [a?, b?, c?];
+        Ok(Backing::Sled { trees })
+    })
+}
+
+/// sled 0.34 panics on some damaged files where it should return an error: here that is one.
+pub(super) fn contain<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, IndexError> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(IndexError(first_line(&error.to_string()))),
+        Err(panic) => Err(IndexError(panic_text(&*panic))),
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    first_line(&text.unwrap_or_default())
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().chars().take(200).collect()
+}
+
+fn to_bytes(position: Position) -> [u8; POSITION_BYTES] {
+    let mut bytes = [0; POSITION_BYTES];
+    bytes[..8].copy_from_slice(&position.offset.to_le_bytes());
+    bytes[8..].copy_from_slice(&position.length.to_le_bytes());
+    bytes
+}
+
+fn from_bytes(bytes: &[u8]) -> Option<Position> {
+    let (offset, length) = bytes.split_first_chunk::<8>()?;
+    let offset = u64::from_le_bytes(*offset);
+    Some(Position { offset, length: u32::from_le_bytes(length.try_into().ok()?) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(count: u64) -> Rows {
+        let row = |n: u64| (n.to_be_bytes().to_vec(), Position { offset: n * 100, length: 7 });
+        (0..count).map(row).collect()
+    }
+
+    fn check(index: &Index, count: u64) {
+        let all = index.from(Table::Records, b"").unwrap();
+        assert_eq!(all, rows(count).into_values().collect::<Vec<_>>());
+        let one = index.get(Table::Records, &(count - 1).to_be_bytes()).unwrap();
+        assert_eq!(one, all.last().copied());
+        let tail = index.from(Table::Records, &(count - 1).to_be_bytes()).unwrap();
+        assert_eq!(tail.len(), 1);
+    }
+
+    #[test]
+    fn a_table_becomes_what_the_file_says() {
+        let folder = tempfile::tempdir().unwrap();
+        for count in [3, 300, 2, 2] {
+            let (index, said) = Index::open(folder.path());
+            assert_eq!(said, None);
+            index.fill(Table::Records, rows(count)).unwrap();
+            check(&index, count);
+            assert_eq!(index.from(Table::Reports, b"").unwrap(), []);
+        }
+        let index = Index::memory();
+        index.fill(Table::Records, rows(5)).unwrap();
+        index
+            .put(Table::Records, &5_u64.to_be_bytes(), Position { offset: 500, length: 7 })
+            .unwrap();
+        check(&index, 6);
+    }
+
+    #[test]
+    fn a_database_that_does_not_open_is_put_aside() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("index");
+        drop(Index::open(&folder));
+        std::fs::write(folder.join("conf"), b"this is no sled configuration").unwrap();
+        let (index, said) = Index::open(&folder);
+        assert!(said.unwrap().contains("put aside as"));
+        index.fill(Table::Records, rows(5)).unwrap();
+        check(&index, 5);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_used_leaves_the_index_in_memory() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("file");
+        std::fs::write(&file, b"no folder").unwrap();
+        let (index, said) = Index::open(&file.join("index"));
+        assert!(said.unwrap().contains("in memory"));
+        index.fill(Table::Records, rows(5)).unwrap();
+        check(&index, 5);
+    }
+
+    #[test]
+    fn a_panic_is_an_error() {
+        let said = contain::<()>(|| panic!("page {}", 5)).unwrap_err().to_string();
+        assert_eq!(said, "the index failed: page 5");
+    }
+}

@@ -1,0 +1,158 @@
+//! Crashes at a moment of the protocol: so many effects after somebody has come so far, some members die at once.
+
+use std::collections::BTreeSet;
+
+use fedshield_protocol::ids::Round;
+use fedshield_protocol::job::{Combined, Job, JobOutput};
+use fedshield_protocol::journal::Note;
+use fedshield_protocol::message::Decision;
+
+use super::checkers::Fact;
+use super::faults::Crash;
+use super::loss::Loss;
+use super::world::World;
+
+/// Something that a member does once in a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// It takes part.
+    Ready,
+    /// Its commitment is in its journal.
+    Committed,
+    /// Its report is.
+    Reported,
+    /// It has added a set, and attested the sum.
+    Attested,
+    /// It knows what was decided about the set.
+    SetDecided,
+    /// Its partial decryption is released.
+    Released,
+    /// It has opened the sum.
+    Opened,
+    /// It knows that it was decided that the sum is open.
+    EndDecided,
+    /// It has applied the sum.
+    Applied,
+    /// It has signed the record.
+    Signed,
+    /// It has the record.
+    Recorded,
+}
+
+impl Moment {
+    /// All of them, in the order of a round.
+    pub const ALL: [Self; 11] = [
+        Self::Ready,
+        Self::Committed,
+        Self::Reported,
+        Self::Attested,
+        Self::SetDecided,
+        Self::Released,
+        Self::Opened,
+        Self::EndDecided,
+        Self::Applied,
+        Self::Signed,
+        Self::Recorded,
+    ];
+
+    fn of(fact: &Fact<'_>) -> Option<(Round, Self)> {
+        match fact {
+            Fact::Noted(entry) => {
+                let moment = match &entry.note {
+                    Note::Ready => Self::Ready,
+                    Note::Committed(_) => Self::Committed,
+                    Note::Reported(_) => Self::Reported,
+                    Note::Attested { .. } => Self::Attested,
+                    Note::Decided(decided) => match decided.value.decision() {
+                        Decision::Set => Self::SetDecided,
+                        Decision::End => Self::EndDecided,
+                    },
+                    Note::Released { .. } => Self::Released,
+                    Note::Signed(_) => Self::Signed,
+                    _ => return None,
+                };
+                Some((entry.round, moment))
+            }
+            Fact::Ended(
+                Job::Combine { start, .. },
+                JobOutput::Combined(Combined::Opened { .. }),
+            ) => Some((start.round, Self::Opened)),
+            Fact::Ended(Job::Apply { start, .. }, _) => Some((start.round, Self::Applied)),
+            Fact::Recorded(record) => Some((record.record.round, Self::Recorded)),
+            _ => None,
+        }
+    }
+}
+
+/// Some members die at once.
+#[derive(Debug, Clone)]
+pub struct Strike {
+    /// In which round.
+    pub round: Round,
+    /// After which moment.
+    pub moment: Moment,
+    /// How many members must have come so far.
+    pub members: usize,
+    /// How many effects of any machines later.
+    pub after: u64,
+    /// Who dies, and what each loses.
+    pub nodes: Vec<(usize, Loss)>,
+    /// How long they are down, in milliseconds.
+    pub down_ms: u64,
+}
+
+struct Armed {
+    strike: Strike,
+    come: BTreeSet<usize>,
+    left: u64,
+}
+
+/// The strikes that have not come yet.
+pub(super) struct Strikes(Vec<Armed>);
+
+impl Strikes {
+    pub(super) fn new(strikes: &[Strike]) -> Self {
+        let armed = |strike: &Strike| Armed {
+            strike: strike.clone(),
+            come: BTreeSet::new(),
+            left: strike.after,
+        };
+        Self(strikes.iter().map(armed).collect())
+    }
+
+    pub(super) fn observe(&mut self, node: usize, fact: &Fact<'_>) {
+        if self.0.is_empty() {
+            return;
+        }
+        let Some(now) = Moment::of(fact) else { return };
+        for armed in &mut self.0 {
+            if now == (armed.strike.round, armed.strike.moment) {
+                armed.come.insert(node);
+            }
+        }
+    }
+
+    /// An effect is about to be executed: the strike that comes before it.
+    fn due(&mut self) -> Option<Strike> {
+        let is_due = |armed: &mut Armed| {
+            let counts = armed.come.len() >= armed.strike.members;
+            let due = counts && armed.left == 0;
+            armed.left -= u64::from(counts && armed.left > 0);
+            due
+        };
+        let position = self.0.iter_mut().position(is_due)?;
+        Some(self.0.remove(position).strike)
+    }
+}
+
+impl World {
+    /// Before each effect.
+    pub(super) fn strike(&mut self) {
+        while let Some(strike) = self.strikes.due() {
+            for (node, loss) in strike.nodes {
+                let (at_ms, down_ms) = (self.now, strike.down_ms);
+                self.crash(node, Crash { node, at_ms, down_ms, loss });
+            }
+        }
+    }
+}

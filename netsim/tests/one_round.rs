@@ -1,0 +1,121 @@
+//! Within one round everything may go wrong that the protocol promises to bear, at each of its moments.
+
+use fedshield_netsim::l0::{
+    Bug, Failure, Federation, Loss, Moment, Options, Plan, Strike, run_seed,
+};
+use fedshield_protocol::ids::Round;
+
+const N: usize = 4;
+const EVERYONE: [usize; N] = [0, 1, 2, 3];
+
+fn strike(round: u64, moment: Moment, after: u64) -> Strike {
+    let nodes = EVERYONE.map(|node| (node, Loss::Nothing)).to_vec();
+    Strike { round: Round(round), moment, members: 1, after, nodes, down_ms: 1_000 }
+}
+
+fn run(federation: &Federation, strikes: Vec<Strike>, bug: Option<Bug>) -> Result<(), Failure> {
+    let plan = Plan { strikes, heal_ms: 60_000, ..Plan::calm(N as u16) };
+    let options = Options { plan: Some(plan), bug, ..Options::default() };
+    run_seed(federation, 7, &options).map(|_| ())
+}
+
+fn check(federation: &Federation, strikes: Vec<Strike>) {
+    let described = format!("{strikes:?}");
+    if let Err(failure) = run(federation, strikes, None) {
+        panic!("{failure}\n{described}");
+    }
+}
+
+/// All die at once, and one of them loses its disk.
+fn one_disk_lost(round: u64, moment: Moment, after: u64, members: usize, loser: usize) -> Strike {
+    let mut strike = strike(round, moment, after);
+    strike.members = members;
+    strike.nodes[loser].1 = Loss::Disk;
+    strike
+}
+
+#[test]
+fn one_disk_is_lost_and_all_start_anew() {
+    let federation = Federation::new(N as u16);
+    for moment in Moment::ALL {
+        for (members, after) in [(1, 0), (1, 7), (3, 2), (4, 0)] {
+            for loser in EVERYONE {
+                check(&federation, vec![one_disk_lost(1, moment, after, members, loser)]);
+            }
+        }
+    }
+}
+
+#[test]
+fn one_disk_is_lost_and_later_in_the_round_all_others_start_anew() {
+    let federation = Federation::new(N as u16);
+    for (first, moment) in Moment::ALL.into_iter().enumerate().skip(2) {
+        for later in Moment::ALL.into_iter().skip(first).step_by(2) {
+            for loser in EVERYONE {
+                let lost = Strike {
+                    nodes: vec![(loser, Loss::Disk)],
+                    down_ms: 5_000,
+                    ..strike(0, moment, 1)
+                };
+                let mut others = Strike { members: 2, ..strike(0, later, 3) };
+                others.nodes.retain(|(node, _)| *node != loser);
+                check(&federation, vec![lost, others]);
+            }
+        }
+    }
+}
+
+/// The end of a round, effect by effect; in round 0 there is no adapter to adopt.
+#[test]
+fn everyone_is_killed_between_any_two_effects_of_the_end_of_a_round() {
+    let federation = Federation::new(N as u16);
+    for round in [0, 1] {
+        for after in 0..150 {
+            check(&federation, vec![strike(round, Moment::EndDecided, after)]);
+        }
+    }
+}
+
+/// The ledger is lost or cut where the journal is not: at two of four, and at all but one.
+#[test]
+fn ledgers_are_lost_and_the_journals_are_not() {
+    let federation = Federation::new(N as u16);
+    for moment in Moment::ALL {
+        for kept in [0, 400, 999] {
+            for losers in [&[0, 2][..], &[0, 1, 2]] {
+                let mut strike = Strike { members: 4, ..strike(2, moment, 0) };
+                for loser in losers {
+                    strike.nodes[*loser].1 = Loss::Ledger { kept };
+                }
+                check(&federation, vec![strike]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_record_is_damaged_and_fetched_again() {
+    let federation = Federation::new(N as u16);
+    for at in [0, 500, 999] {
+        let mut strike = Strike { members: 4, ..strike(2, Moment::SetDecided, 0) };
+        for (_, loss) in &mut strike.nodes[..3] {
+            *loss = Loss::Record { at };
+        }
+        check(&federation, vec![strike]);
+    }
+}
+
+/// The scenarios above find what they are for.
+#[test]
+fn without_what_is_kept_rounds_do_not_end() {
+    let federation = Federation::new(N as u16);
+    let fails = |bug, strikes: Vec<Strike>| {
+        let failure = run(&federation, strikes, Some(bug)).err();
+        failure.is_some_and(|failure| failure.checker == "liveness")
+    };
+    let lost = |loser| vec![one_disk_lost(1, Moment::EndDecided, 0, 4, loser)];
+    assert!(EVERYONE.into_iter().any(|loser| fails(Bug::CommitmentsNotKept, lost(loser))));
+    // Two that have applied nothing the second time are missing: one is the loser of its disk.
+    let killed = |loser| vec![one_disk_lost(0, Moment::Applied, 0, 1, loser)];
+    assert!(EVERYONE.into_iter().any(|loser| fails(Bug::OneAdapter, killed(loser))));
+}
