@@ -7,7 +7,7 @@ use fedshieldd::home::Home;
 
 use crate::command::{
     adapter, completions, config, daemon, data, doctor, federation, init, join, ledger, members,
-    pause, rounds, status,
+    pause, peer, rounds, status,
 };
 use crate::demo;
 
@@ -57,6 +57,9 @@ pub enum Command {
     Join(join::JoinArgs),
     /// List the members
     Members(members::MembersArgs),
+    /// Say where a member is that has moved
+    #[command(subcommand)]
+    Peer(peer::PeerCommand),
     /// Show where this node stands
     Status(status::StatusArgs),
     /// List the finished rounds
@@ -103,6 +106,7 @@ impl Cli {
             Command::Invite(args) => args.json.json,
             Command::Join(args) => args.json.json,
             Command::Members(args) => args.json.json,
+            Command::Peer(command) => command.json(),
             Command::Status(args) => args.json(),
             Command::Rounds(args) => args.json.json,
             Command::Adapter(command) => command.json(),
@@ -147,6 +151,8 @@ mod tests {
             "invite",
             "join fs1abc --yes",
             "members --json",
+            "peer add clinic /ip4/192.0.2.7/tcp/7000",
+            "peer remove clinic /ip4/192.0.2.7/tcp/7000 --json",
             "status --watch",
             "rounds --traffic",
             "adapter export ./adapter",

@@ -9,7 +9,7 @@ use fedshieldd::service::last_words;
 use crate::args::{Cli, Command};
 use crate::command::{
     adapter, completions, config, daemon, data, doctor, federation, init, join, ledger, members,
-    pause, rounds, status,
+    pause, peer, rounds, status,
 };
 use crate::demo;
 use crate::failure::Failure;
@@ -71,6 +71,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
                 Command::Invite(args) => join::invite(args, &home).await,
                 Command::Join(args) => join::join(args, &home).await,
                 Command::Members(args) => members::run(args, &home).await,
+                Command::Peer(command) => peer::run(command, &home).await,
                 Command::Status(args) => status::run(args, &home).await,
                 Command::Rounds(args) => rounds::run(args, &home).await,
                 Command::Pause(args) => pause::pause(args, &home).await,

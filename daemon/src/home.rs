@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::durable::{self, DiskError, PRIVATE_FILE};
 use crate::error_code::ErrorCode;
+use crate::users;
 
 /// Environment variable that names the home folder.
 pub const HOME_VARIABLE: &str = "FEDSHIELD_HOME";
@@ -174,6 +175,18 @@ impl Home {
         self.0.join("manifest.signed")
     }
 
+    /// The members' addresses, each under its member's signature.
+    #[must_use]
+    pub fn addresses(&self) -> PathBuf {
+        self.0.join("addresses.book")
+    }
+
+    /// Addresses of members that this node's operator has added.
+    #[must_use]
+    pub fn peers(&self) -> PathBuf {
+        self.0.join("peers.json")
+    }
+
     /// Factors, masks and error memory between rounds; the training pipeline's.
     #[must_use]
     pub fn training(&self) -> PathBuf {
@@ -201,7 +214,7 @@ impl Home {
         if owner == user {
             return Ok(());
         }
-        let (home, owner, user) = (self.0.clone(), user_name(owner), user_name(user));
+        let (home, owner, user) = (self.0.clone(), users::name(owner), users::name(user));
         Err(HomeError::WrongUser { home, owner, user })
     }
 
@@ -245,11 +258,6 @@ impl Home {
             Err(TryLockError::Error(error)) => Err(DiskError::at(&path, error).into()),
         }
     }
-}
-
-fn user_name(id: u32) -> String {
-    uzers::get_user_by_uid(id)
-        .map_or_else(|| format!("user {id}"), |user| user.name().to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

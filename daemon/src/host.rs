@@ -141,7 +141,11 @@ impl Host {
         let (jobs, finished) = JobRunner::new(Arc::clone(&parts.pipeline));
         let mut machine = parts.machine;
         let damage = records::replay(&mut machine, &parts.ledger)?;
-        let watch = LedgerWatch::new(Conditions::new(Arc::clone(&parts.status)), damage);
+        let watch = LedgerWatch::new(
+            Conditions::new(Arc::clone(&parts.status)),
+            parts.names.clone(),
+            damage,
+        );
         let reports = Reports::new(parts.names.clone(), parts.net.stats());
         let last_applied = parts.ledger.last_applied()?;
         let ended = machine.scope().round.0.checked_sub(1).map(Round);
@@ -311,21 +315,21 @@ impl Host {
         &mut self,
         by: Option<String>,
     ) -> Result<Result<Pause, DiskError>, HostError> {
-        if self.standing.pause().is_none() {
-            let pause = Pause { since_unix_s: unix_s(), by, after_round: None };
-            if let Err(error) = tokio::task::block_in_place(|| self.pause.write(&pause)) {
-                return Ok(Err(error));
+        let pause = match self.standing.pause() {
+            Some(pause) => pause,
+            None => {
+                let pause = Pause { since_unix_s: unix_s(), by, after_round: None };
+                if let Err(error) = tokio::task::block_in_place(|| self.pause.write(&pause)) {
+                    return Ok(Err(error));
+                }
+                tracing::info!(by = pause.by.as_deref().unwrap_or("?"), "paused");
+                self.standing.set_pause(Some(pause.clone()));
+                pause
             }
-            tracing::info!(by = pause.by.as_deref().unwrap_or("?"), "paused");
-            self.standing.set_pause(Some(pause));
-        }
+        };
         self.handle(Event::Operator(Command::Pause)).await?;
         self.look();
-        Ok(Ok(self.standing.pause().unwrap_or_else(|| Pause {
-            since_unix_s: unix_s(),
-            by: None,
-            after_round: None,
-        })))
+        Ok(Ok(self.standing.pause().unwrap_or(pause)))
     }
 
     /// An operator ends the pause.

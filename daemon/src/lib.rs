@@ -6,6 +6,7 @@
 pub mod conditions;
 pub mod config;
 pub mod control;
+pub mod descriptors;
 pub mod durable;
 pub mod error_code;
 pub mod founding;
@@ -25,6 +26,8 @@ pub mod pipeline;
 pub mod program;
 mod randomness;
 mod sealing_keys;
+mod serve;
+mod users;
 
 pub use fedshield_train::reuse_freed_memory;
 

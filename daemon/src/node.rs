@@ -1,12 +1,16 @@
 //! One node: opens what is on disk, listens, founds or joins a federation, then hosts its rounds until stopped.
 
 mod activation;
+mod address_port;
 mod commands;
 mod doctor;
 mod early;
 mod files;
+mod listening;
+mod net_conditions;
 mod object_port;
 mod opening;
+mod peers;
 mod ports;
 mod preflight;
 mod reload;
@@ -60,8 +64,8 @@ pub enum NodeError {
         /// What is wrong and what to do.
         reason: String,
     },
-    /// The network.
-    #[error("cannot listen: {0}")]
+    /// The network, for a reason that time does not mend.
+    #[error("the network does not start: {0}")]
     Network(#[from] StartError),
     /// Founding or joining.
     #[error(transparent)]
@@ -119,7 +123,6 @@ impl NodeError {
             Self::Store(e) => e.code(),
             Self::Journal(e) => e.code(),
             Self::Objects(e) => e.code(),
-            Self::Network(StartError::AddressInUse { .. }) => ErrorCode::AddressInUse,
             Self::Control(e) => e.code(),
             Self::Config(e) => e.code(),
             Self::Pipeline(e) => e.code(),

@@ -48,6 +48,7 @@ fn host() -> ControlPort {
                         invite: "fs1x".into(),
                         expires_at_s: body.expires_s + 1,
                         addresses: vec!["/ip4/10.0.0.7/tcp/7000".into()],
+                        left_out: vec![],
                         warning: None,
                     };
                     let _ = reply.send(Ok(view));

@@ -8,11 +8,15 @@ use libp2p::{connection_limits, identify, memory_connection_limits, ping};
 use libp2p::{request_response as exchange, request_response::ProtocolSupport};
 
 use crate::admission::Admission;
+use crate::announcing::Announcing;
 use crate::codec::Codec;
+use crate::config::Tuning;
+use crate::descriptors::Room;
 use crate::error::StartError;
 use crate::gate::MembersOnly;
 use crate::gossip;
 use crate::limits;
+use crate::presence::{Presence, SharedCopies};
 use crate::protocols;
 use crate::stats::Counters;
 
@@ -29,15 +33,22 @@ pub(crate) struct Behaviour {
 /// What members speak with one another; an outsider is never offered any of it.
 #[derive(NetworkBehaviour)]
 pub(crate) struct MemberProtocols {
-    pub(crate) gossip: gossip::Gossip,
+    pub(crate) gossip: Announcing,
     pub(crate) direct: exchange::Behaviour<Codec>,
     pub(crate) streams: libp2p_stream::Behaviour,
     pub(crate) identify: identify::Behaviour,
     pub(crate) ping: ping::Behaviour,
+    pub(crate) presence: Presence,
+    pub(crate) addresses: exchange::Behaviour<Codec>,
 }
 
 impl Behaviour {
-    pub(crate) fn new(pair: &Keypair, counters: &Arc<Counters>) -> Result<Self, StartError> {
+    pub(crate) fn new(
+        pair: &Keypair,
+        counters: &Arc<Counters>,
+        copies: SharedCopies,
+        tuning: &Tuning,
+    ) -> Result<Self, StartError> {
         let join = exchange::Behaviour::with_codec(
             Codec {
                 max_request_bytes: limits::MAX_JOIN_REQUEST_BYTES,
@@ -48,21 +59,23 @@ impl Behaviour {
                 .with_request_timeout(limits::JOIN_TIMEOUT)
                 .with_max_concurrent_streams(limits::MAX_JOIN_STREAMS),
         );
-        let protocols = MemberProtocols::new(pair)?;
+        let room = Room::of(tuning.max_descriptors);
+        let presence = Presence::new(copies, tuning.stale_timeout);
+        let protocols = MemberProtocols::new(pair, presence)?;
         Ok(Self {
-            connection_limits: connection_limits::Behaviour::new(connection_limits()),
+            connection_limits: connection_limits::Behaviour::new(room.limits()),
             memory_limits: memory_connection_limits::Behaviour::with_max_percentage(
                 limits::MAX_MEMORY_SHARE,
             ),
             admission: Admission::new(counters.clone()),
             join,
-            members: MembersOnly::new(protocols, counters.clone()),
+            members: MembersOnly::new(protocols, room.guests, counters.clone()),
         })
     }
 }
 
 impl MemberProtocols {
-    fn new(pair: &Keypair) -> Result<Self, StartError> {
+    fn new(pair: &Keypair, presence: Presence) -> Result<Self, StartError> {
         let direct = exchange::Behaviour::with_codec(
             Codec { max_request_bytes: limits::MAX_DIRECT_BYTES, max_answer_bytes: 0 },
             [(protocols::DIRECT, ProtocolSupport::Full)],
@@ -78,20 +91,24 @@ impl MemberProtocols {
         let ping = ping::Config::new()
             .with_interval(limits::PING_INTERVAL)
             .with_timeout(limits::PING_TIMEOUT);
+        let addresses = exchange::Behaviour::with_codec(
+            Codec {
+                max_request_bytes: limits::MAX_ADDRESSES_ASK_BYTES,
+                max_answer_bytes: limits::MAX_ADDRESSES_ANSWER_BYTES,
+            },
+            [(protocols::ADDRESSES, ProtocolSupport::Full)],
+            exchange::Config::default()
+                .with_request_timeout(limits::ADDRESSES_ASK_TIMEOUT)
+                .with_max_concurrent_streams(limits::MAX_ADDRESSES_STREAMS),
+        );
         Ok(Self {
-            gossip: gossip::behaviour(pair)?,
+            gossip: Announcing::new(gossip::behaviour(pair)?),
             direct,
             streams: libp2p_stream::Behaviour::new(),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping),
+            presence,
+            addresses,
         })
     }
-}
-
-fn connection_limits() -> connection_limits::ConnectionLimits {
-    connection_limits::ConnectionLimits::default()
-        .with_max_pending_incoming(Some(limits::MAX_PENDING_INBOUND))
-        .with_max_pending_outgoing(Some(limits::MAX_PENDING_OUTBOUND))
-        .with_max_established(Some(limits::MAX_CONNECTIONS))
-        .with_max_established_per_peer(Some(limits::MAX_CONNECTIONS_PER_PEER))
 }

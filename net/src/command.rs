@@ -5,7 +5,7 @@ use libp2p::Multiaddr;
 use tokio::sync::oneshot;
 
 use crate::error::{GossipError, JoinError, MembersError, SendError};
-use crate::handle::MemberAddr;
+use crate::handle::{MemberAddr, PeerView};
 
 pub(crate) type Reply<T> = oneshot::Sender<T>;
 
@@ -27,6 +27,19 @@ pub(crate) enum Command {
     Join {
         call: JoinCall,
         reply: Reply<Result<Vec<u8>, JoinError>>,
+    },
+    /// Where others are told to look for us.
+    Announce {
+        addresses: Vec<Multiaddr>,
+        reply: Reply<()>,
+    },
+    /// All that the operator says of members.
+    SetOperator {
+        members: Vec<MemberAddr>,
+        reply: Reply<()>,
+    },
+    Peers {
+        reply: Reply<Vec<PeerView>>,
     },
     Shutdown {
         reply: Reply<()>,

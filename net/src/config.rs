@@ -7,6 +7,7 @@ use std::time::Duration;
 use libp2p::Multiaddr;
 use zeroize::Zeroizing;
 
+use crate::addresses::AddressStore;
 use crate::bulk::ObjectStore;
 use crate::limits;
 
@@ -15,10 +16,12 @@ pub struct NetConfig {
     /// The node's identity: its PeerId, and the key that its gossip is signed with.
     pub identity: SecretKey,
     /// Where to listen: `/ip4/0.0.0.0/tcp/7000`, `/ip4/0.0.0.0/udp/7000/quic-v1`. Port 0 takes any
-    /// free port. May be empty: such a node only dials.
+    /// free port. May be empty: such a node only dials. What is not there yet is waited for.
     pub listen: Vec<Multiaddr>,
     /// Where objects are kept.
     pub store: Arc<dyn ObjectStore>,
+    /// Where the signed addresses of members are kept.
+    pub addresses: Arc<dyn AddressStore>,
     /// Waits and budgets that a test or a slow line may want to change.
     pub tuning: Tuning,
 }
@@ -70,6 +73,12 @@ pub struct Tuning {
     pub redial_cap: Duration,
     /// Chunks (1 MiB) in memory between network and disk, for all fetches together; at least 1.
     pub fetch_budget_chunks: usize,
+    /// Between two hellos over one connection of a member.
+    pub hello_interval: Duration,
+    /// A connection that does not answer a hello for this long, while another one of the same member does, is closed.
+    pub stale_timeout: Duration,
+    /// Descriptors that connections may take; with fewer than [`limits::FULL_DESCRIPTORS`] fewer connections are let in.
+    pub max_descriptors: usize,
 }
 
 impl Default for Tuning {
@@ -79,6 +88,9 @@ impl Default for Tuning {
             redial_base: limits::REDIAL_BASE,
             redial_cap: limits::REDIAL_CAP,
             fetch_budget_chunks: limits::FETCH_BUDGET_CHUNKS,
+            hello_interval: limits::HELLO_INTERVAL,
+            stale_timeout: limits::STALE_TIMEOUT,
+            max_descriptors: limits::FULL_DESCRIPTORS,
         }
     }
 }

@@ -13,18 +13,12 @@ pub enum StartError {
     /// The identity seed is not usable.
     #[error("the identity key is not a valid ed25519 seed")]
     Identity,
-    /// Another process listens there.
-    #[error("{address} is already in use by another process")]
-    AddressInUse {
-        /// The address that was asked for.
-        address: Multiaddr,
-    },
-    /// The address cannot be listened on, for another reason.
+    /// The address cannot be listened on, and waiting does not change that.
     #[error("cannot listen on {address}: {reason}")]
     Listen {
         /// The address that was asked for.
         address: Multiaddr,
-        /// What the system said.
+        /// What is wrong with it.
         reason: String,
     },
     /// The encrypted transport or a protocol could not be set up.

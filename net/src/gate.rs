@@ -18,7 +18,6 @@ use libp2p::swarm::{
 use libp2p::{Multiaddr, PeerId};
 
 use crate::key::identity_key_of;
-use crate::limits::MAX_GUESTS;
 use crate::stats::Counters;
 
 /// Why a connection is refused after its handshake.
@@ -43,17 +42,20 @@ pub(crate) struct MembersOnly<B> {
     members: HashSet<PeerId>,
     connections: HashMap<ConnectionId, Known>,
     closing: VecDeque<(PeerId, ConnectionId)>,
+    max_guests: usize,
     counters: Arc<Counters>,
     waker: Option<Waker>,
 }
 
 impl<B> MembersOnly<B> {
-    pub(crate) fn new(inner: B, counters: Arc<Counters>) -> Self {
+    /// Lets `max_guests` outsiders in at once.
+    pub(crate) fn new(inner: B, max_guests: usize, counters: Arc<Counters>) -> Self {
         Self {
             inner,
             members: HashSet::new(),
             connections: HashMap::new(),
             closing: VecDeque::new(),
+            max_guests,
             counters,
             waker: None,
         }
@@ -100,7 +102,7 @@ impl<B> MembersOnly<B> {
         let member = self.members.contains(&peer);
         if !member && inbound {
             let guests = self.connections.values().filter(|known| !known.member && known.inbound);
-            if guests.count() >= MAX_GUESTS {
+            if guests.count() >= self.max_guests {
                 self.counters.refused_connection();
                 return Err(ConnectionDenied::new(Refused::TooManyGuests));
             }

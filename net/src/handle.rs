@@ -7,13 +7,16 @@ use std::time::Duration;
 use fedshield_protocol::ids::{Digest, IdentityKey};
 use fedshield_protocol::object::ObjectRef;
 use libp2p::Multiaddr;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::address_book::KnownAddress;
 use crate::bulk::{Audience, Bulk};
 use crate::command::{Command, JoinCall, Reply};
 use crate::connected::Connected;
 use crate::error::{GossipError, JoinError, MembersError, NetClosed, ObjectCallError, SendError};
+use crate::health::NetHealth;
 use crate::limits::{JOIN_TIMEOUT, MAX_DIRECT_BYTES, MAX_GOSSIP_BYTES, MAX_JOIN_REQUEST_BYTES};
+use crate::state::{NetState, StateBoard};
 use crate::stats::{Counters, Label, NetStats};
 
 /// A member and where it may be found.
@@ -21,9 +24,31 @@ use crate::stats::{Counters, Label, NetStats};
 pub struct MemberAddr {
     /// Its identity key.
     pub key: IdentityKey,
-    /// Its addresses, from the manifest, an invite or a signed update; may be empty for a member
+    /// Its addresses, from the manifest, an invite or the operator; may be empty for a member
     /// that dials us.
     pub addresses: Vec<Multiaddr>,
+}
+
+/// A member as the network sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerView {
+    /// Its identity key.
+    pub key: IdentityKey,
+    /// Its connections with us, the oldest first; empty if there is none.
+    pub connections: Vec<Connection>,
+    /// Where it is looked for.
+    pub addresses: Vec<KnownAddress>,
+    /// The number of its signed record: when it was signed, in milliseconds since 1970 by its clock.
+    pub signed_at_ms: Option<u64>,
+}
+
+/// One connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// Where the other end is. If it dialled us, its port is one that nobody can dial.
+    pub address: Multiaddr,
+    /// Whether we dialled.
+    pub dialled: bool,
 }
 
 /// Calls into a running network; cheap to clone. The network ends with [`NetHandle::shutdown`] or
@@ -31,18 +56,19 @@ pub struct MemberAddr {
 #[derive(Clone)]
 pub struct NetHandle {
     pub(crate) local_key: IdentityKey,
-    pub(crate) listening: Arc<[Multiaddr]>,
+    pub(crate) state: StateBoard,
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) bulk: Arc<Bulk>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) connected: Arc<Connected>,
+    pub(crate) health: watch::Receiver<NetHealth>,
 }
 
 impl fmt::Debug for NetHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NetHandle")
             .field("local_key", &self.local_key)
-            .field("listening", &self.listening)
+            .field("state", &self.state.read())
             .finish_non_exhaustive()
     }
 }
@@ -54,11 +80,44 @@ impl NetHandle {
         self.local_key
     }
 
-    /// Where we listen, with real ports: one address for each that was asked for, and for all
-    /// interfaces (`0.0.0.0`, `::`) one for each that the machine had when the node started.
+    /// Where we listen at the moment, with real ports: one address for each that was asked for and
+    /// is there, and for all interfaces (`0.0.0.0`, `::`) one for each that the machine has.
     #[must_use]
-    pub fn listen_addresses(&self) -> &[Multiaddr] {
-        &self.listening
+    pub fn listen_addresses(&self) -> Vec<Multiaddr> {
+        self.state.read().listening
+    }
+
+    /// Where we listen, what is waited for and what is wrong, now and whenever it changes.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<NetState> {
+        self.state.watch()
+    }
+
+    /// Tells all members where to look for us, under our signature; at most
+    /// [`MAX_RECORD_ADDRESSES`](crate::limits::MAX_RECORD_ADDRESSES). They keep it and hand it on.
+    /// Without an address nothing is said.
+    ///
+    /// # Errors
+    /// The network is shut down.
+    pub async fn announce(&self, addresses: Vec<Multiaddr>) -> Result<(), NetClosed> {
+        self.call(|reply| Command::Announce { addresses, reply }).await
+    }
+
+    /// Replaces all that this node's operator says of where members are. It is dialled before
+    /// anything else, and not told to anyone. Who is not a member yet is remembered.
+    ///
+    /// # Errors
+    /// The network is shut down.
+    pub async fn set_operator_addresses(&self, members: Vec<MemberAddr>) -> Result<(), NetClosed> {
+        self.call(|reply| Command::SetOperator { members, reply }).await
+    }
+
+    /// All members but ourselves: how they are connected, and where they are looked for.
+    ///
+    /// # Errors
+    /// The network is shut down.
+    pub async fn peers(&self) -> Result<Vec<PeerView>, NetClosed> {
+        self.call(|reply| Command::Peers { reply }).await
     }
 
     /// The members that are connected, in the order of their keys.
@@ -71,6 +130,12 @@ impl NetHandle {
     #[must_use]
     pub fn stats(&self) -> NetStats {
         self.counters.read()
+    }
+
+    /// What is wrong with the network at the moment; changes are marked.
+    #[must_use]
+    pub fn health(&self) -> watch::Receiver<NetHealth> {
+        self.health.clone()
     }
 
     /// Replaces federation and members: whoever is not among them is disconnected, those who are

@@ -2,6 +2,7 @@
 //!
 //! Whatever a remote may make us hold, open, answer or wait for has its bound here.
 
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use fedshield_protocol::object::{CHUNK_SIZE_BYTES, MAX_OBJECT_BYTES};
@@ -79,6 +80,10 @@ pub const MAX_CONNECTIONS: u32 = 2 * MAX_MEMBERS as u32 + MAX_GUESTS as u32;
 pub const MAX_PENDING_INBOUND: u32 = 64;
 /// Outbound connections whose handshake is not over.
 pub const MAX_PENDING_OUTBOUND: u32 = 64;
+/// Addresses of one member that a dial tries at once.
+pub const MAX_SOCKETS_PER_DIAL: NonZeroU8 = NonZeroU8::MIN.saturating_add(7);
+/// Descriptors that all of this takes at the most, listeners included.
+pub const FULL_DESCRIPTORS: usize = 1024;
 /// Inbound connections from one address (an IPv4 address or an IPv6 /64).
 pub const INBOUND_RATE: Rate = Rate { burst: 256, per_second: 16 };
 /// Addresses whose inbound rate is remembered.
@@ -96,10 +101,60 @@ pub const PING_TIMEOUT: Duration = Duration::from_secs(15);
 /// Lost pings in a row after which a connection is closed.
 pub const MAX_LOST_PINGS: u32 = 2;
 
+/// Between two hellos over one connection of a member.
+pub const HELLO_INTERVAL: Duration = Duration::from_secs(15);
+/// A connection that has not answered a hello for this long is closed if another one of the same member has.
+pub const STALE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Processes that one hello names: those of all members, twice.
+pub const MAX_HELLO_REPORTS: usize = 2 * MAX_MEMBERS;
+/// Proofs of second copies that one hello carries.
+pub const MAX_HELLO_PROOFS: usize = 4;
+/// Of more members than this, a hello names the others by chance only, so that this many hear of them in each round.
+pub const REPORTS_TO: usize = 16;
+/// The longest wait before the connections of a member that gossip does not reach are made anew once more.
+pub const MAX_REMAKE_WAIT: Duration = Duration::from_secs(1800);
+
 // --- addresses ------------------------------------------------------------------------------
 
-/// Addresses kept for one member.
+/// Addresses kept for one member from the manifest, and as many of those that it told over a connection.
 pub const MAX_ADDRESSES_PER_MEMBER: usize = 16;
+/// Addresses kept for one member from this node's operator.
+pub const MAX_OPERATOR_ADDRESSES: usize = 8;
+/// Addresses in a member's signed record.
+pub const MAX_RECORD_ADDRESSES: usize = 8;
+/// The longest signed record: [`MAX_RECORD_ADDRESSES`] of [`MAX_ADDRESS_BYTES`], key, signature and framing.
+pub const MAX_RECORD_BYTES: usize = 3 << 10;
+/// Newer records of one member that are taken at once, and per second after that.
+pub const RECORD_RATE: Rate = Rate { burst: 8, per_second: 1 };
+/// The longest question for records: one's own, and a number for each member.
+pub const MAX_ADDRESSES_ASK_BYTES: usize = 16 << 10;
+/// The longest answer: a record of each member.
+pub const MAX_ADDRESSES_ANSWER_BYTES: usize = 512 << 10;
+/// Questions for records that one member may ask at once, and per second after that.
+pub const ADDRESSES_ASK_RATE: Rate = Rate { burst: 16, per_second: 1 };
+/// Streams with such questions open at once on one connection.
+pub const MAX_ADDRESSES_STREAMS: usize = 4;
+/// How long such a question may take.
+pub const ADDRESSES_ASK_TIMEOUT: Duration = Duration::from_secs(30);
+/// Between two questions to a connected member for what one has missed.
+pub const ADDRESSES_ASK_INTERVAL: Duration = Duration::from_secs(60);
+/// After others have shown us a newer record of our own: until we sign another one. Two copies of one identity would
+/// outbid each other all the time.
+pub const OWN_RECORD_PAUSE: Duration = Duration::from_secs(60);
+/// From a change of the address book until it is written.
+pub const BOOK_SAVE_PAUSE: Duration = Duration::from_secs(1);
+/// Until an address book that could not be written is tried again.
+pub const BOOK_SAVE_RETRY: Duration = Duration::from_secs(30);
+/// The first wait before an address that could not be listened on is tried again.
+pub const LISTEN_RETRY_BASE: Duration = Duration::from_millis(500);
+/// The longest wait before it is tried again.
+pub const LISTEN_RETRY_CAP: Duration = Duration::from_secs(5);
+/// Names looked up at once; each holds a thread while it lasts.
+pub const MAX_NAME_LOOKUPS: usize = 32;
+/// How long a dial waits for the address behind a name.
+pub const NAME_LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
+/// Addresses behind one name that are tried.
+pub const MAX_NAME_RESULTS: usize = 8;
 /// The longest address.
 pub const MAX_ADDRESS_BYTES: usize = 256;
 /// Failed dials in a row after which a learned address is forgotten; a given one never is.

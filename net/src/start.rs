@@ -4,21 +4,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libp2p::{Swarm, swarm};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::address_book::AddressBook;
+use crate::addresses::{Records, Saver};
 use crate::behaviour::Behaviour;
 use crate::bulk::{Bulk, BulkSetup};
 use crate::config::NetConfig;
 use crate::connected::Connected;
+use crate::descriptors::Room;
 use crate::driver::{Driver, Setup};
 use crate::error::StartError;
 use crate::event::NetEvent;
 use crate::handle::NetHandle;
+use crate::health::NetHealth;
 use crate::key::identity_key_of;
 use crate::limits::{COMMAND_QUEUE, EVENT_QUEUE};
-use crate::listen::listen;
+use crate::listen::Listeners;
+use crate::names::Names;
+use crate::presence::{Copies, SharedCopies};
 use crate::protocols;
+use crate::state::StateBoard;
 use crate::stats::Counters;
 use crate::tasks::Tasks;
 use crate::transport;
@@ -31,11 +37,12 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 pub struct Net;
 
 impl Net {
-    /// Starts a node: when it returns, every address is listened on. Must be called inside a
-    /// tokio runtime. Events must be read: while the queue is full the network waits.
+    /// Starts a node: when it returns, every address is listened on that there is; the others are
+    /// waited for, see [`NetHandle::state`]. Must be called inside a tokio runtime. Events must be
+    /// read: while the queue is full the network waits.
     ///
     /// # Errors
-    /// [`StartError`]; nothing is left running then.
+    /// [`StartError`], what time does not mend; nothing is left running then.
     pub async fn start(
         config: NetConfig,
     ) -> Result<(NetHandle, mpsc::Receiver<NetEvent>), StartError> {
@@ -43,12 +50,20 @@ impl Net {
         let peer = pair.public().to_peer_id();
         let local_key = identity_key_of(&peer).ok_or(StartError::Identity)?;
         let counters = Arc::new(Counters::default());
-        let behaviour = Behaviour::new(&pair, &counters)?;
-        let transport = transport::build(&pair, &counters.transport)?;
+        let tuning = config.tuning;
+        let now = tokio::time::Instant::now();
+        let copies =
+            SharedCopies::new(Copies::new(pair.clone(), local_key, tuning.hello_interval, now));
+        let behaviour = Behaviour::new(&pair, &counters, copies.clone(), &tuning)?;
+        let board = StateBoard::default();
+        let mut listeners = Listeners::new(&config.listen, peer, board.clone())?;
+        let transport = transport::build(&pair, &counters.transport, Names::new(board.clone()))?;
         let swarm_config =
             swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE_TIMEOUT);
+        let swarm_config = swarm_config
+            .with_dial_concurrency_factor(Room::of(tuning.max_descriptors).sockets_per_dial);
         let mut swarm = Swarm::new(transport, behaviour, peer, swarm_config);
-        let listening = listen(&mut swarm, &config.listen).await?;
+        let early = listeners.start(&mut swarm).await?;
 
         let control = swarm.behaviour_mut().members.inner().streams.new_control();
         let incoming = control
@@ -58,30 +73,51 @@ impl Net {
         let (commands, commands_in) = mpsc::channel(COMMAND_QUEUE);
         let (events, events_out) = mpsc::channel(EVENT_QUEUE);
         let connected = Arc::new(Connected::default());
+        let (health, health_out) = watch::channel(NetHealth::default());
         let tasks = Tasks::new();
         let bulk = Bulk::start(BulkSetup {
             store: config.store,
             control,
             incoming,
-            tuning: config.tuning.clone(),
+            tuning: tuning.clone(),
             counters: counters.clone(),
             connected: connected.clone(),
             events: events.clone(),
             tasks: tasks.clone(),
         });
+        let (saver, kept) = Saver::start(config.addresses, board.clone(), &tasks).await;
+        let mut records = Records::new(pair);
+        let refused = records.load(kept);
+        if refused > 0 {
+            tracing::warn!(refused, "some of the kept addresses are not signed as they should be");
+        }
         let driver = Driver::new(Setup {
             swarm,
             commands: commands_in,
             events,
-            book: AddressBook::new(peer, config.tuning.redial_base, config.tuning.redial_cap),
+            book: AddressBook::new(peer, tuning.redial_base, tuning.redial_cap),
             bulk: bulk.clone(),
             counters: counters.clone(),
             connected: connected.clone(),
             tasks,
-            early: listening.early,
+            copies,
+            health,
+            tuning,
+            listeners,
+            records,
+            saver,
+            early,
         });
         tokio::spawn(driver.run());
-        let listening = listening.addresses.into();
-        Ok((NetHandle { local_key, listening, commands, bulk, counters, connected }, events_out))
+        let handle = NetHandle {
+            local_key,
+            state: board,
+            commands,
+            bulk,
+            counters,
+            connected,
+            health: health_out,
+        };
+        Ok((handle, events_out))
     }
 }

@@ -10,16 +10,18 @@ use libp2p::core::muxing::{StreamMuxer, StreamMuxerBox, StreamMuxerEvent};
 use libp2p::core::transport::Boxed;
 use libp2p::core::{Transport, upgrade};
 use libp2p::identity::Keypair;
-use libp2p::{PeerId, dns, noise, quic, tcp, yamux};
+use libp2p::{PeerId, noise, quic, tcp, yamux};
 
 use crate::error::StartError;
 use crate::limits::{HANDSHAKE_TIMEOUT, MAX_STREAMS_PER_CONNECTION};
+use crate::names::{Named, Names};
 use crate::stats::Counter;
 
 /// Builds the transport of one node.
 pub(crate) fn build(
     pair: &Keypair,
     counter: &Arc<Counter>,
+    names: Names,
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, StartError> {
     let noise = noise::Config::new(pair).map_err(|error| StartError::Setup(error.to_string()))?;
     let mut yamux = yamux::Config::default();
@@ -43,10 +45,7 @@ pub(crate) fn build(
     });
 
     let both = quic.or_transport(tcp).map(|either, _| either.into_inner()).boxed();
-    match dns::tokio::Transport::system(both) {
-        Ok(named) => Ok(named.boxed()),
-        Err(error) => Err(StartError::Setup(format!("no name lookup: {error}"))),
-    }
+    Ok(Named::new(both, names).boxed())
 }
 
 /// A stream whose bytes are counted.

@@ -93,9 +93,12 @@ fn run_all(arguments: &L0) -> Total {
                 return;
             }
             let federation = &federations[(seed % federations.len() as u64) as usize];
-            let members = federation.rules().member_count;
+            let rules = federation.rules();
+            let (members, liars) = (rules.member_count, rules.max_faulty);
             let plan = match arguments.storm {
-                Some(seconds) => Some(Plan::storm(seed, members, seconds.saturating_mul(1000))),
+                Some(seconds) => {
+                    Some(Plan::storm(seed, members, liars, seconds.saturating_mul(1000)))
+                }
                 None => arguments.calm.then(|| Plan::calm(members)),
             };
             let options =

@@ -70,7 +70,7 @@ fn one_disk_is_lost_and_later_in_the_round_all_others_start_anew() {
 fn everyone_is_killed_between_any_two_effects_of_the_end_of_a_round() {
     let federation = Federation::new(N as u16);
     for round in [0, 1] {
-        for after in 0..150 {
+        for after in 0..200 {
             check(&federation, vec![strike(round, Moment::EndDecided, after)]);
         }
     }

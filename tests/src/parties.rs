@@ -1,7 +1,7 @@
 //! Members as pipelines of the daemon's library, without network and protocol: a test host runs their jobs and carries
 //! their objects from one to the other.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fedshield_fixtures::{long_deadlines, members, real, terms};
@@ -15,7 +15,7 @@ use fedshieldd::host::Cancel;
 use fedshieldd::identity::{Identity, Protection, SecretStore};
 use fedshieldd::objects::Objects;
 use fedshieldd::pipeline::{
-    ComputeDevice, LearningSources, NoObserver, OpenedModel, Pipeline, Terms,
+    ComputeDevice, Learning, LearningSources, NoObserver, OpenedModel, Pipeline, Terms,
 };
 
 use crate::Work;
@@ -28,6 +28,18 @@ pub struct Party {
     pub objects: Arc<Objects>,
     /// Its sealed secrets.
     pub secrets: Arc<SecretStore>,
+    learning: Arc<Learning>,
+    folder: PathBuf,
+}
+
+impl Party {
+    /// The pipeline of another life, on the same disk.
+    pub fn restarted(&self) -> Pipeline {
+        let (terms, learning) = (self.pipeline.terms().clone(), Arc::clone(&self.learning));
+        let (objects, secrets) = (Arc::clone(&self.objects), Arc::clone(&self.secrets));
+        Pipeline::open(terms, learning, objects, secrets, self.folder.clone(), Arc::new(NoObserver))
+            .expect("the pipeline opens")
+    }
 }
 
 /// The fixtures' manifest with a model and keys that a pipeline can work with.
@@ -88,11 +100,11 @@ fn party(folder: &Path, members: u16, index: u16) -> Party {
     let secrets =
         Arc::new(SecretStore::open(&home.join("secrets"), &identity).expect("secrets can be kept"));
     let objects = Arc::new(Objects::open(&home.join("objects")).expect("objects can be kept"));
-    let (kept, sealed) = (Arc::clone(&objects), Arc::clone(&secrets));
-    let pipeline =
-        Pipeline::open(terms, learning, kept, sealed, home.join("training"), Arc::new(NoObserver))
-            .expect("the pipeline opens");
-    Party { pipeline, objects, secrets }
+    let (kept, sealed, at) = (Arc::clone(&objects), Arc::clone(&secrets), home.join("training"));
+    let (shared, folder) = (Arc::clone(&learning), at.clone());
+    let pipeline = Pipeline::open(terms, shared, kept, sealed, at, Arc::new(NoObserver))
+        .expect("the pipeline opens");
+    Party { pipeline, objects, secrets, learning, folder }
 }
 
 /// Runs one job of a member, which has to succeed.

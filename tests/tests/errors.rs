@@ -101,13 +101,20 @@ fn settings_that_cannot_be_used() {
 }
 
 #[test]
-fn a_port_in_use() {
+fn an_address_that_no_waiting_mends() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let home = home(folder.path(), "node");
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let port = taken.local_addr().expect("it is bound").port();
-    let setting = format!("listen=/ip4/127.0.0.1/tcp/{port}");
-    refuses(&home, &[&setting], ErrorCode::AddressInUse, &[&port.to_string()]);
+    for (address, word) in [
+        ("/ip4/127.0.0.1/tcp/7000/ws", "/ws"),
+        ("/dns4/bank.example/tcp/7000", "external_addresses"),
+        ("/ip6/fe80::1/tcp/7000", "link-local"),
+        ("127.0.0.1:7000", "not a multiaddress"),
+    ] {
+        let setting = format!("listen={address}");
+        refuses(&home, &[&setting], ErrorCode::ConfigInvalid, &[address, word]);
+        let check = program().run(&home, ["config", "check", "--set", &setting]);
+        check.fails(ErrorCode::ConfigInvalid.exit_code(), &[address, word]);
+    }
 }
 
 #[test]

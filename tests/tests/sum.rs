@@ -11,6 +11,7 @@ use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{Combined, CommitmentBody, Included, Job, JobOutput, RoundStart};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_tests::{Party, carry, parties, run};
+use fedshieldd::host::Cancel;
 
 const MEMBERS: u16 = 4;
 
@@ -108,9 +109,13 @@ fn one_round(parties: &[Party], start: &RoundStart) -> ObjectRef {
             assert_eq!(run(party, job), JobOutput::Checked { valid: true });
         }
     }
-    let job = Job::Aggregate { start: *start, set: set.clone() };
-    let JobOutput::Aggregated(sum) = run(&parties[0], job.clone()) else { panic!("no aggregate") };
-    assert_eq!(run(&parties[3], job), JobOutput::Aggregated(sum), "addition is deterministic");
+    let add = Job::Aggregate { start: *start, set: set.clone() };
+    let JobOutput::Aggregated(sum) = run(&parties[0], add.clone()) else { panic!("no aggregate") };
+    assert_eq!(
+        run(&parties[3], add.clone()),
+        JobOutput::Aggregated(sum),
+        "addition is deterministic"
+    );
     carry(parties, 0, &sum);
     let mut partials = Vec::new();
     for (position, party) in parties.iter().enumerate() {
@@ -123,18 +128,28 @@ fn one_round(parties: &[Party], start: &RoundStart) -> ObjectRef {
     for (position, party) in parties.iter().enumerate() {
         // Another three of the four answers at each member: all open the same sum.
         let answers = partials.iter().filter(|(member, _)| member.position() != position);
-        let job = Job::Combine {
+        let open = Job::Combine {
             start: *start,
             set: set.clone(),
             aggregate: sum,
             partials: answers.copied().collect(),
         };
-        let JobOutput::Combined(Combined::Opened { sum: digest, .. }) = run(party, job) else {
+        let opened = run(party, open.clone());
+        let JobOutput::Combined(Combined::Opened { sum: digest, .. }) = &opened else {
             panic!("not opened");
         };
-        let job = Job::Apply { start: *start, set: set.clone(), sum: digest };
-        let JobOutput::Applied(applied) = run(party, job) else { panic!("not applied") };
+        let apply = Job::Apply { start: *start, set: set.clone(), sum: *digest };
+        let JobOutput::Applied(applied) = run(party, apply.clone()) else { panic!("not applied") };
         assert!(applied.accepted);
+        // A crash before the record is there: another life does it again, from the adapter before.
+        let again = party.restarted();
+        let first_time = JobOutput::Applied(applied.clone());
+        for (job, output) in
+            [(add.clone(), JobOutput::Aggregated(sum)), (open, opened), (apply, first_time)]
+        {
+            let result = again.run(&job, &Cancel::default());
+            assert_eq!(result.expect("the job succeeds again"), output);
+        }
         adapters.push(applied.adapter);
     }
     assert!(adapters.iter().all(|adapter| *adapter == adapters[0]), "one adapter, bit for bit");

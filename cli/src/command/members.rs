@@ -1,7 +1,7 @@
 //! `members`: who is in the federation and what is known of each.
 
 use clap::Args;
-use fedshieldd::control::api::MemberView;
+use fedshieldd::control::api::{AddressOrigin, KnownAddressView, MemberView};
 use fedshieldd::home::Home;
 
 use super::JsonFlag;
@@ -32,8 +32,9 @@ pub async fn run(args: &MembersArgs, home: &Home) -> Result<(), Failure> {
 }
 
 fn render(members: &[MemberView], long: bool, colours: Colours) -> String {
-    let mut table =
-        Table::new(&["member", "identity", "reachable", ">round", "manifest", "addresses"]);
+    let headings =
+        ["member", "identity", "reachable", ">round", "manifest", "connected by", "addresses"];
+    let mut table = Table::new(&headings);
     for member in members {
         let key = member.identity_key.to_string();
         let status = member.status.as_ref();
@@ -44,44 +45,110 @@ fn render(members: &[MemberView], long: bool, colours: Colours) -> String {
             None => "-",
         };
         let round = status.and_then(|status| status.round);
-        let first = member.addresses.iter().take(if long { usize::MAX } else { 1 });
-        let mut addresses = first.cloned().collect::<Vec<_>>();
-        if !long && member.addresses.len() > 1 {
-            addresses.push(format!("and {} more", member.addresses.len() - 1));
-        }
         table.row([
             member.name.clone(),
             if long { key } else { units::short(&key) },
             reachable.to_owned(),
             round.map_or_else(|| "-".into(), |round| round.to_string()),
             if member.signed_manifest { "signed" } else { "not signed" }.to_owned(),
-            units::names(&addresses),
+            connected_by(member),
+            addresses(member, long),
         ]);
     }
     table.render(colours)
 }
 
+/// The address in use; or why there is none.
+fn connected_by(member: &MemberView) -> String {
+    let dialled = member.connections.iter().find(|connection| connection.dialled);
+    match (dialled, member.connections.first()) {
+        (Some(connection), _) => connection.address.clone(),
+        // Its port is the member's own and of one connection only.
+        (None, Some(connection)) => format!("from {}", connection.address),
+        (None, None) if member.is_self || member.known_addresses.is_empty() => "-".into(),
+        (None, None) => "not connected".into(),
+    }
+}
+
+/// Where the member is looked for; in full with the origin of each address and what became of the last dial.
+fn addresses(member: &MemberView, long: bool) -> String {
+    let known = &member.known_addresses;
+    let mut all: Vec<String> = if known.is_empty() {
+        member.addresses.clone()
+    } else if long {
+        known.iter().map(in_full).collect()
+    } else {
+        known.iter().map(|known| known.address.clone()).collect()
+    };
+    if !long && all.len() > 1 {
+        let more = all.len() - 1;
+        all.truncate(1);
+        all.push(format!("and {more} more"));
+    }
+    units::names(&all)
+}
+
+fn in_full(known: &KnownAddressView) -> String {
+    let origins = known.origins.iter().map(|origin| match origin {
+        AddressOrigin::Operator => "added here",
+        AddressOrigin::Signed => "signed by it",
+        AddressOrigin::Manifest => "manifest",
+        AddressOrigin::Told => "told by it",
+    });
+    let mut notes = origins.collect::<Vec<_>>().join(", ");
+    if let Some(error) = known.last_error.as_ref().filter(|_| known.failures > 0) {
+        let times = units::count(u64::from(known.failures), "failure");
+        notes.push_str(&format!("; {times}, the last: {error}"));
+    }
+    format!("{} ({notes})", known.address)
+}
+
 #[cfg(test)]
 mod tests {
     use fedshield_protocol::ids::{IdentityKey, MemberIndex};
+    use fedshieldd::control::api::ConnectionView;
 
     use super::*;
 
+    fn member() -> MemberView {
+        MemberView {
+            name: "bank".into(),
+            addresses: vec!["/ip4/192.0.2.1/tcp/4001".into(), "/dns/bank.example/tcp/4001".into()],
+            signed_manifest: true,
+            ..MemberView::new(MemberIndex(0), IdentityKey([0xab; 32]))
+        }
+    }
+
     #[test]
     fn keys_are_short_unless_asked_for() {
-        let member = MemberView {
-            index: MemberIndex(0),
-            name: "bank".into(),
-            identity_key: IdentityKey([0xab; 32]),
-            addresses: vec!["/ip4/192.0.2.1/tcp/4001".into(), "/dns/bank.example/tcp/4001".into()],
-            is_self: true,
-            signed_manifest: true,
-            status: None,
-        };
+        let member = MemberView { is_self: true, ..member() };
         let text = render(std::slice::from_ref(&member), false, Colours::none());
         assert!(text.contains("bank    abababab  this node"), "{text}");
         assert!(text.contains("/tcp/4001, and 1 more"), "{text}");
         let text = render(&[member], true, Colours::none());
         assert!(text.contains(&"ab".repeat(32)) && text.contains("bank.example"), "{text}");
+    }
+
+    #[test]
+    fn the_address_in_use_is_shown_and_why_there_is_none() {
+        let connection =
+            |address: &str, dialled| ConnectionView { address: address.into(), dialled };
+        let (theirs, ours) = ("/ip4/192.0.2.9/tcp/51234", "/ip4/192.0.2.1/tcp/4001");
+        let known = KnownAddressView {
+            address: ours.into(),
+            origins: vec![AddressOrigin::Operator, AddressOrigin::Signed],
+            failures: 3,
+            last_error: Some("Connection refused (os error 111)".into()),
+        };
+        let mut member = MemberView { known_addresses: vec![known], ..member() };
+        assert_eq!(connected_by(&member), "not connected");
+        assert_eq!(
+            addresses(&member, true),
+            "/ip4/192.0.2.1/tcp/4001 (added here, signed by it; 3 failures, the last: Connection refused (os error 111))"
+        );
+        member.connections = vec![connection(theirs, false)];
+        assert_eq!(connected_by(&member), format!("from {theirs}"));
+        member.connections.push(connection(ours, true));
+        assert_eq!(connected_by(&member), ours);
     }
 }

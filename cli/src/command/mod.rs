@@ -12,6 +12,7 @@ pub mod join;
 pub mod ledger;
 pub mod members;
 pub mod pause;
+pub mod peer;
 pub mod rounds;
 pub mod status;
 

@@ -341,3 +341,107 @@ fn who_sits_a_round_out_says_so() {
     assert_eq!(bench.goodbyes(&effects)[0].why, Leave::SitsOut);
     assert_eq!(bench.machine.status().members[0].left, Some(Leave::SitsOut));
 }
+
+/// Who comes late finds that the others have reported: its own update can be in no set any more, and it may be the proposer.
+#[test]
+fn an_update_that_no_report_can_list_any_more_holds_up_nobody() {
+    for commits in [true, false] {
+        let mut bench = Bench::new();
+        bench.begin();
+        if commits {
+            bench.contribute();
+        }
+        bench.commit(&[1, 2, 3]);
+        let set: Vec<_> = (1..4).map(|m| (MemberIndex(m), commitment_digest(&bench, m))).collect();
+        for author in 1..4_u8 {
+            let update = update(author);
+            for object in update.boxes.iter().chain([&update.ciphertext]) {
+                bench.handle(Event::ObjectReady(*object));
+            }
+        }
+        let check = |job: &Job| matches!(job, Job::CheckShare { .. });
+        while bench.jobs.iter().any(|(_, job)| check(job)) {
+            bench.done(check, JobOutput::Checked { valid: true });
+        }
+        let mut held: Vec<_> = set.iter().map(|(_, digest)| *digest).collect();
+        held.sort_unstable();
+        for member in bench.machine.status().committee {
+            if member.0 != 0 {
+                bench.hear(member.0, Body::Holds(held.clone()));
+            }
+        }
+        for member in [1, 2] {
+            bench.hear(member, Body::Report(set.clone()));
+        }
+        assert!(!bench.machine.status().members[0].reported, "two may still list it");
+        bench.hear(3, Body::Report(set.clone()));
+        assert!(bench.machine.status().members[0].reported, "contributed: {commits}");
+        assert_eq!(bench.phase(), Phase::Aggregate);
+    }
+}
+
+/// The last record of the ledger is void: one of four rests, and with one away there are too few for a sum.
+#[test]
+fn a_round_that_only_the_rest_makes_impossible_is_skipped_at_once() {
+    let (_, records) = fixture::ledger();
+    let rested = |gone: &dyn Fn(&[u16]) -> Vec<u16>| {
+        let mut bench = Bench::new();
+        bench.records = records.clone();
+        bench.journal.clear();
+        bench.boot();
+        bench.handle(Event::ObjectReady(object(7)));
+        bench.done(|job| matches!(job, Job::Adopt { .. }), JobOutput::Adopted);
+        let key = |job: &Job| matches!(job, Job::MakeSealingKey { round: Round(4) });
+        bench.done(key, JobOutput::SealingKey(vec![5; 32]));
+        bench.begin();
+        let members = bench.machine.status().members;
+        let others: Vec<u16> =
+            (1..4).filter(|member| !members[usize::from(*member)].resting).collect();
+        let gone = gone(&others);
+        let alive: Vec<u16> = (1..4).filter(|member| !gone.contains(member)).collect();
+        bench.beats(SILENCE - 1, &alive);
+        assert_eq!(bench.phase(), Phase::Commit);
+        bench.beats(1, &alive);
+        bench.phase()
+    };
+    assert_ne!(rested(&|others| vec![others[0]]), Phase::Commit, "the next round can do better");
+    assert_eq!(rested(&|others| others.to_vec()), Phase::Commit, "the next can do no better");
+    assert_eq!(rested(&|_| vec![]), Phase::Commit, "nobody is away");
+}
+
+/// A member that does not get ready says so: the others need not wait for it in every round.
+#[test]
+fn who_catches_up_for_long_says_so_and_takes_it_back() {
+    let (_, records) = fixture::ledger();
+    let mut bench = Bench::new();
+    bench.records = records;
+    bench.journal.clear();
+    bench.boot();
+    assert_eq!(bench.phase(), Phase::Sync, "the adapter does not come");
+    let effects = bench.beats(600, &[]);
+    assert!(bench.goodbyes(&effects).is_empty(), "not within a minute");
+    let effects = bench.beats(2, &[]);
+    assert_eq!(bench.goodbyes(&effects)[0].why, Leave::CatchesUp);
+    bench.handle(Event::ObjectReady(object(7)));
+    bench.done(|job| matches!(job, Job::Adopt { .. }), JobOutput::Adopted);
+    assert_eq!(bench.phase(), Phase::Gather);
+    let effects = bench.beats(2, &[]);
+    assert!(bench.goodbyes(&effects).is_empty());
+}
+
+/// The last heartbeat of a member that is gone, repeated for ever, does not keep it alive.
+#[test]
+fn what_was_said_rounds_ago_is_no_sign_of_life() {
+    let (_, records) = fixture::ledger();
+    let mut bench = Bench::new();
+    let old = message(&bench.manifest, Round(1), 3, heartbeat(4, object(1).root));
+    bench.records = records;
+    bench.journal.clear();
+    bench.boot();
+    for _ in 0..=SILENCE {
+        bench.handle(Event::Message { from: MemberIndex(1), bytes: old.clone() });
+        bench.beats(1, &[1, 2]);
+    }
+    let members = bench.machine.status().members;
+    assert!(members[1].here && members[2].here && !members[3].here);
+}

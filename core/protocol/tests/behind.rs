@@ -129,10 +129,18 @@ fn a_lost_ledger_is_noticed_before_anything_was_said_in_a_round() {
         }
     }
     assert_eq!(bench.journal.len(), 1);
-    bench.records.clear();
+    let records = std::mem::take(&mut bench.records);
     bench.boot();
     let status = bench.machine.status();
     assert_eq!((status.phase, status.journal_round), (Phase::Sync, Some(Round(4))));
+    // So does a journal of an earlier version, or a new one, from the next start on.
+    bench.journal.clear();
+    bench.records = records;
+    bench.boot_in_doubt();
+    assert_eq!(bench.journal.len(), 1);
+    bench.records.clear();
+    bench.boot_in_doubt();
+    assert_eq!(bench.machine.status().journal_round, Some(Round(4)));
 }
 
 #[test]

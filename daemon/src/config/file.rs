@@ -1,10 +1,13 @@
 //! What can be set. The comments in [`default_file`](super::default_file) say the same to operators.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use fedshield_net::Multiaddr;
+use fedshield_net::limits::MAX_OPERATOR_ADDRESSES;
+use fedshield_net::{Multiaddr, check_dial, check_listen};
 use fedshield_protocol::hidden::first_hidden;
+use fedshield_protocol::limits::MAX_ADDRESSES;
 use fedshield_train::ComputeDevice;
 use fedshield_train::model::BasePrecision;
 use fedshield_train::text::Template;
@@ -42,6 +45,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// Logs.
     pub log: LogConfig,
+    /// Multiaddresses of other members, by their names: where this node looks for them beside what they say themselves.
+    pub peers: BTreeMap<String, Vec<String>>,
 }
 
 /// The frozen model.
@@ -155,6 +160,7 @@ impl Default for Config {
             control: ControlConfig::default(),
             http: HttpConfig::default(),
             log: LogConfig::default(),
+            peers: BTreeMap::new(),
         }
     }
 }
@@ -192,7 +198,38 @@ impl Config {
         self
     }
 
-    /// Checks what types cannot say. What the settings name is looked at by [`preflight`](crate::preflight), not here.
+    /// Refuses addresses that no waiting makes good.
+    fn check_addresses(&self) -> Result<(), ConfigError> {
+        let peers = self.peers.values().map(|addresses| ("peers", addresses));
+        let all = [("listen", &self.listen), ("external_addresses", &self.external_addresses)];
+        for (key, addresses) in all.into_iter().chain(peers) {
+            for text in addresses {
+                let parsed = text.parse::<Multiaddr>();
+                let outcome = match &parsed {
+                    Err(_) => Err("not a multiaddress like /ip4/192.0.2.7/tcp/7000".to_owned()),
+                    Ok(address) if key == "listen" => check_listen(address),
+                    Ok(address) => check_dial(address),
+                };
+                outcome.map_err(|why| ConfigError::Range {
+                    key,
+                    reason: format!("`{text}`: {why}"),
+                })?;
+            }
+        }
+        let most = [
+            ("external_addresses", self.external_addresses.len(), MAX_ADDRESSES),
+            ("peers", self.peers.values().map(Vec::len).max().unwrap_or(0), MAX_OPERATOR_ADDRESSES),
+        ];
+        for (key, count, max) in most {
+            if count > max {
+                let reason = format!("{count} addresses are more than the {max} that are used");
+                return Err(ConfigError::Range { key, reason });
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks what types cannot say. What the settings name is looked at by [`preflight`](crate::node::preflight), not here.
     ///
     /// # Errors
     /// The first value that is out of range.
@@ -207,18 +244,7 @@ impl Config {
         if let Some(hidden) = first_hidden(&self.name) {
             return range("name", &format!("without {hidden}, a character that nobody sees"));
         }
-        for (key, addresses) in
-            [("listen", &self.listen), ("external_addresses", &self.external_addresses)]
-        {
-            for address in addresses {
-                if let Err(error) = address.parse::<Multiaddr>() {
-                    let reason = format!(
-                        "`{address}` is not a multiaddress like /ip4/0.0.0.0/tcp/7000 ({error})"
-                    );
-                    return range(key, &reason);
-                }
-            }
-        }
+        self.check_addresses()?;
         if let Some(Err(error)) = self.data.template.as_deref().map(Template::parse) {
             return range("data.template", &error.to_string());
         }

@@ -14,6 +14,7 @@
 //! | `POST /v1/federation/found` | `{}` | [`FederationView`] |
 //! | `POST /v1/invite` | [`InviteRequest`] | [`InviteView`] |
 //! | `POST /v1/join` | [`JoinRequest`] | [`JoinView`] |
+//! | `POST /v1/peer/add`, `/v1/peer/remove` | [`PeerRequest`] | [`PeerAddresses`] |
 //! | `POST /v1/adapter/export` | [`ExportRequest`] | [`ExportView`] |
 //! | `POST /v1/evaluate` | `{}` | [`Evaluation`] |
 //! | `POST /v1/pause` | `{}` | [`Pause`] |
@@ -26,6 +27,7 @@ mod attendance;
 mod condition;
 mod doctor;
 mod federation;
+mod peers;
 mod rounds;
 mod status;
 
@@ -40,6 +42,7 @@ pub use federation::{
     FederationSummary, FederationView, InviteRequest, InviteView, JoinRequest, JoinView,
     MemberView, NewFederation,
 };
+pub use peers::{AddressOrigin, ConnectionView, KnownAddressView, PeerAddresses, PeerRequest};
 pub use rounds::{RoundOutcome, RoundReport};
 pub use status::{HeldOut, MAX_MISBEHAVIOUR, NodeState, NodeStatus, Progress};
 
@@ -61,6 +64,10 @@ pub mod path {
     pub const INVITE: &str = "/v1/invite";
     /// `POST` [`JoinRequest`](super::JoinRequest): [`JoinView`](super::JoinView).
     pub const JOIN: &str = "/v1/join";
+    /// `POST` [`PeerRequest`](super::PeerRequest): [`PeerAddresses`](super::PeerAddresses).
+    pub const PEER_ADD: &str = "/v1/peer/add";
+    /// `POST` [`PeerRequest`](super::PeerRequest): [`PeerAddresses`](super::PeerAddresses).
+    pub const PEER_REMOVE: &str = "/v1/peer/remove";
     /// `POST` [`ExportRequest`](super::ExportRequest): [`ExportView`](super::ExportView).
     pub const ADAPTER_EXPORT: &str = "/v1/adapter/export";
     /// `POST`: [`Evaluation`](super::Evaluation).

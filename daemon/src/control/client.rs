@@ -15,7 +15,7 @@ use super::address::SocketPath;
 use super::api::{
     ApiError, DoctorView, Done, ErrorBody, ErrorCode, Evaluation, ExportRequest, ExportView,
     FederationView, InviteRequest, InviteView, JoinRequest, JoinView, MemberView, NewFederation,
-    NodeStatus, Pause, RoundReport, path,
+    NodeStatus, Pause, PeerAddresses, PeerRequest, RoundReport, path,
 };
 
 /// The longest answer: a ledger of a million rounds is about this long.
@@ -117,6 +117,22 @@ impl ControlClient {
     /// The codes that begin with `invite`, [`ErrorCode::ModelMismatch`], [`ErrorCode::Unreachable`] and more.
     pub async fn join(&self, body: &JoinRequest) -> Result<JoinView, ApiError> {
         self.post(path::JOIN, body).await
+    }
+
+    /// Looks for a member at one more address, from now on.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidRequest`], [`ErrorCode::NoFederation`]; see [`Self::status`].
+    pub async fn peer_add(&self, body: &PeerRequest) -> Result<PeerAddresses, ApiError> {
+        self.post(path::PEER_ADD, body).await
+    }
+
+    /// Takes an address back that was added.
+    ///
+    /// # Errors
+    /// See [`Self::peer_add`].
+    pub async fn peer_remove(&self, body: &PeerRequest) -> Result<PeerAddresses, ApiError> {
+        self.post(path::PEER_REMOVE, body).await
     }
 
     /// Writes the global adapter in PEFT form.

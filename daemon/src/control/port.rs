@@ -5,7 +5,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::api::{
     ApiError, DoctorView, Done, ErrorCode, Evaluation, ExportRequest, ExportView, FederationView,
     InviteRequest, InviteView, JoinRequest, JoinView, MemberView, NewFederation, NodeStatus, Pause,
-    RoundReport,
+    PeerAddresses, PeerRequest, RoundReport,
 };
 
 /// Commands that wait for the host; more get an answer that says so.
@@ -30,6 +30,10 @@ pub enum ControlCommand {
     Federation(Reply<FederationView>),
     /// The members, with what the machine knows of them.
     Members(Reply<Vec<MemberView>>),
+    /// Look for a member at one more address.
+    PeerAdd(PeerRequest, Reply<PeerAddresses>),
+    /// Take an address back that was added.
+    PeerRemove(PeerRequest, Reply<PeerAddresses>),
     /// All finished rounds.
     Rounds(Reply<Vec<RoundReport>>),
     /// Write the global adapter in PEFT form.

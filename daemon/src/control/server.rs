@@ -13,17 +13,19 @@ use axum::extract::{ConnectInfo, DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 use super::address::SocketPath;
 use super::api::{ApiError, ErrorBody, ErrorCode, path};
 use super::caller::Caller;
 use super::port::{ControlCommand as Command, ControlPort, Reply};
+use crate::descriptors::budget;
 use crate::durable::{self, DiskError};
+use crate::serve::serve;
 
 /// The longest request: a manifest as JSON.
 const MAX_BODY_BYTES: usize = 4 << 20;
@@ -113,9 +115,12 @@ impl ControlServer {
     /// What the socket says.
     pub async fn serve(self, port: ControlPort, stop: CancellationToken) -> io::Result<()> {
         let _remove = self.file;
-        axum::serve(self.listener, router(port).into_make_service_with_connect_info::<Caller>())
-            .with_graceful_shutdown(stop.cancelled_owned())
-            .await
+        let router = router(port);
+        let for_caller = move |stream: &UnixStream| {
+            router.clone().layer(Extension(ConnectInfo(Caller::of(stream))))
+        };
+        serve(self.listener, for_caller, budget().control, stop).await;
+        Ok(())
     }
 }
 
@@ -174,6 +179,8 @@ fn router(port: ControlPort) -> Router {
         .route(path::LEDGER, get(ledger))
         .route(path::FEDERATION_NEW, post(|port, body| tell(port, body, Command::NewFederation)))
         .route(path::INVITE, post(|port, body| tell(port, body, Command::Invite)))
+        .route(path::PEER_ADD, post(|port, body| tell(port, body, Command::PeerAdd)))
+        .route(path::PEER_REMOVE, post(|port, body| tell(port, body, Command::PeerRemove)))
         .route(path::JOIN, post(|port, body| tell(port, body, Command::Join)))
         .route(path::ADAPTER_EXPORT, post(|port, body| tell(port, body, Command::Export)))
         .route(path::FEDERATION_FOUND, post(|State(port): Port| ask(port, Command::Found)))
@@ -210,7 +217,8 @@ async fn pause(
     State(port): State<ControlPort>,
     ConnectInfo(caller): ConnectInfo<Caller>,
 ) -> Response {
-    ask(port, |reply| Command::Pause(caller.name(), reply)).await
+    let by = caller.name().await;
+    ask(port, |reply| Command::Pause(by, reply)).await
 }
 
 async fn ledger(State(port): State<ControlPort>) -> Response {

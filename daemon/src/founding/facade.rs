@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::joiner::Joiner;
 use super::owner::Owner;
-use super::{FoundingError, FoundingView, JoinPort};
+use super::{Announced, FoundingError, FoundingView, JoinPort};
 use crate::control::api::{FederationView, MemberView, NodeState};
 use crate::durable;
 use crate::home::Home;
@@ -41,6 +41,8 @@ struct Inner {
     identity: Arc<Identity>,
     local: Local,
     port: Arc<dyn JoinPort>,
+    /// Where others are told to look for this node; changes while it runs.
+    told: Mutex<Announced>,
     state: Mutex<State>,
     /// One operator command at a time.
     command: tokio::sync::Mutex<()>,
@@ -74,9 +76,12 @@ impl Founding {
             last_error: None,
         };
         let (view, _) = watch::channel(FoundingView::idle());
+        let addresses = local.member.addresses.clone();
+        let told = Announced { addresses, left_out: Vec::new() };
         let inner = Inner {
             home: home.clone(),
             identity,
+            told: Mutex::new(told),
             local,
             port,
             state: Mutex::new(state),
@@ -91,8 +96,35 @@ impl Founding {
 
     /// Where others are told to find this node.
     #[must_use]
-    pub fn addresses(&self) -> &[String] {
-        &self.inner.local.member.addresses
+    pub fn announced(&self) -> Announced {
+        self.inner.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tells others from now on to find this node there, also in a draft that is still open. A node that listens nowhere at
+    /// the moment leaves the draft as it is.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn set_addresses(&self, told: Announced) -> Result<(), FoundingError> {
+        let is_somewhere = !told.addresses.is_empty();
+        *self.inner.told.lock().unwrap_or_else(PoisonError::into_inner) = told;
+        if is_somewhere {
+            let own = self.own_member();
+            let mut state = self.lock();
+            if let Some(owner) = &mut state.owner {
+                owner.set_own(&own)?;
+            }
+            if let Some(joiner) = &mut state.joiner {
+                joiner.set_own(&own)?;
+            }
+        }
+        self.publish();
+        Ok(())
+    }
+
+    /// This node's entry with the addresses of now.
+    fn own_member(&self) -> Member {
+        Member { addresses: self.announced().addresses, ..self.inner.local.member.clone() }
     }
 
     /// How far the founding is, now and whenever it changes.

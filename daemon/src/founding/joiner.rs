@@ -80,11 +80,17 @@ impl Joiner {
             codec::decode("joining", &bytes, MAX_JOINING_BYTES).map_err(|error| {
                 FoundingError::File { file: path.display().to_string(), reason: error.to_string() }
             })?;
-        let mut joiner = Self { joining: joining.clone(), path: path.to_path_buf() };
-        if joining.signed.is_none() && joining.own != *own {
-            joiner.save(Joining { own: own.clone(), ..joining })?;
-        }
+        let mut joiner = Self { joining, path: path.to_path_buf() };
+        joiner.set_own(own)?;
         Ok(Some(joiner))
+    }
+
+    /// Brings this node's own entry up to date before it has signed; the owner is told at the next poll.
+    pub(super) fn set_own(&mut self, own: &Member) -> Result<(), FoundingError> {
+        if self.joining.signed.is_none() && self.joining.own != *own {
+            self.save(Joining { own: own.clone(), ..self.joining.clone() })?;
+        }
+        Ok(())
     }
 
     /// The request that makes this node a member, or brings its entry up to date.

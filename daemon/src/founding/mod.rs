@@ -10,6 +10,7 @@
 mod addresses;
 mod error;
 mod facade;
+mod interfaces;
 mod invite;
 mod joiner;
 mod message;
@@ -18,9 +19,10 @@ mod port;
 mod terms;
 mod view;
 
-pub use addresses::{announced, are_only_here};
+pub use addresses::{Announced, announced, are_only_here, left_out};
 pub use error::FoundingError;
 pub use facade::{Founding, Local};
+pub use interfaces::Interfaces;
 pub use invite::{Invite, InviteError, Token};
 pub use message::{MAX_REPLY_BYTES, MAX_REQUEST_BYTES};
 pub use port::{JoinAnswer, JoinPort, JoinPortError};

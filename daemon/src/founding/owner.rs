@@ -68,14 +68,19 @@ impl Owner {
         let draft: Draft = codec::decode("draft", &bytes, MAX_DRAFT_BYTES).map_err(|error| {
             FoundingError::File { file: path.display().to_string(), reason: error.to_string() }
         })?;
-        let mut owner =
-            Self { draft: draft.clone(), key: own.identity_key, path: path.to_path_buf() };
-        if !draft.frozen && draft.manifest.members.first() != Some(own) {
-            let mut next = draft;
-            next.manifest.members.splice(..1.min(next.manifest.members.len()), [own.clone()]);
-            owner.save(next)?;
-        }
+        let mut owner = Self { draft, key: own.identity_key, path: path.to_path_buf() };
+        owner.set_own(own)?;
         Ok(Some(owner))
+    }
+
+    /// Brings the owner's own entry up to date, if that is still possible.
+    pub(super) fn set_own(&mut self, own: &Member) -> Result<(), FoundingError> {
+        if !self.draft.frozen && self.draft.manifest.members.first() != Some(own) {
+            let mut next = self.draft.clone();
+            next.manifest.members.splice(..1.min(next.manifest.members.len()), [own.clone()]);
+            self.save(next)?;
+        }
+        Ok(())
     }
 
     /// Issues a token that lets one identity in until `expires_at_s`.

@@ -90,13 +90,11 @@ impl FoundingView {
         members
             .zip(0..)
             .map(|(member, index)| MemberView {
-                index: MemberIndex(index),
                 name: member.name.clone(),
-                identity_key: member.identity_key,
                 addresses: member.addresses.clone(),
                 is_self: member.identity_key == *own,
                 signed_manifest: self.signed.get(usize::from(index)).copied().unwrap_or(false),
-                status: None,
+                ..MemberView::new(MemberIndex(index), member.identity_key)
             })
             .collect()
     }

@@ -6,7 +6,7 @@ use fedshield_protocol::event::Event;
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::ledger::LedgerError;
 use fedshield_protocol::machine::Machine;
-use fedshield_protocol::status::Status;
+use fedshield_protocol::status::{MemberStatus, Status};
 
 use super::{Host, HostError};
 use crate::conditions::Conditions;
@@ -42,11 +42,13 @@ pub(super) fn replay(
 /// What people should know of the ledger: damage that a start has found, and a journal that knows of later rounds.
 pub(super) struct LedgerWatch {
     board: Conditions,
+    /// Members by position.
+    names: Vec<String>,
     damage: Option<(LedgerError, Round)>,
 }
 
 impl LedgerWatch {
-    pub(super) fn new(board: Conditions, damage: Option<LedgerError>) -> Self {
+    pub(super) fn new(board: Conditions, names: Vec<String>, damage: Option<LedgerError>) -> Self {
         let damage = damage.map(|error| {
             let round = match &error {
                 LedgerError::Record { round, .. } => *round,
@@ -54,7 +56,7 @@ impl LedgerWatch {
             };
             (error, round)
         });
-        let watch = Self { board, damage };
+        let watch = Self { board, names, damage };
         if let Some((error, round)) = &watch.damage {
             let message = format!(
                 "the ledger on this disk is damaged: {error}. It and all later records are fetched from the other \
@@ -78,14 +80,34 @@ impl LedgerWatch {
         let behind = status.journal_round.map(|last| {
             let message = format!(
                 "the ledger on this disk ends before round {}, but this node has been in round {last}: the records \
-                 between are fetched from the other members before it takes part again",
-                status.round
+                 between are fetched from the other members before it takes part again; {}",
+                status.round,
+                self.givers(status)
             );
             let hint = "one member that can be reached and has the records is enough: `fedshield-cli members` shows who \
-                        is there. If no member has them, put back a ledger from a backup";
+                        is there. If no member has them any more, a copy of any member's ledger from before will do: stop one \
+                        node and put it in place of its own";
             Condition::new(BEHIND, Severity::Blocking, message).with_hint(hint)
         });
         self.board.show(BEHIND, behind);
+    }
+
+    /// Who can give records.
+    fn givers(&self, status: &Status) -> String {
+        let gives = |member: &MemberStatus| {
+            member.reachable && member.round.is_some_and(|round| round > status.round)
+        };
+        let givers: Vec<&str> = self
+            .names
+            .iter()
+            .zip(&status.members)
+            .filter(|(_, member)| gives(member))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        match givers.as_slice() {
+            [] => "no member that can be reached has said yet that it has them".to_owned(),
+            some => format!("{} can give them", some.join(", ")),
+        }
     }
 }
 
@@ -97,5 +119,88 @@ impl Host {
             Ok(records) => self.followed.push(Event::Records { to, records }),
             Err(reason) => tracing::warn!(%to, %from, %reason, "cannot read records for a member"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use fedshield_fixtures::{key, members, terms};
+    use fedshield_protocol::ids::{Digest, Epoch, IdentityKey};
+    use fedshield_protocol::machine::Config;
+    use fedshield_protocol::manifest::{Manifest, SignedManifest, sign_founding};
+    use fedshield_protocol::record::{CertifiedRecord, Outcome, Record};
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::control::api::NodeStatus;
+    use crate::home::Home;
+
+    fn machine() -> Machine {
+        let manifest = Manifest { members: members(4), ..terms() };
+        let signatures = (0..4).map(|i| sign_founding(&manifest, &key(i)).unwrap().1).collect();
+        Machine::new(Config::new(SignedManifest { manifest, signatures }, key(0)).unwrap())
+    }
+
+    fn foreign_record() -> CertifiedRecord {
+        let digest = Digest([7; 32]);
+        let record = Record {
+            federation: digest,
+            manifest: digest,
+            epoch: Epoch(0),
+            round: Round(0),
+            previous: digest,
+            outcome: Outcome::Skipped,
+            adapter: None,
+            applied: 0,
+            beacon: digest,
+        };
+        CertifiedRecord { record, signatures: vec![], attachments: vec![1, 2] }
+    }
+
+    #[test]
+    fn damage_in_the_ledger_is_named_until_it_is_mended_and_so_is_a_journal_that_leads() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&Home::new(folder.path())).unwrap().ledger;
+        assert_eq!(replay(&mut machine(), &ledger).unwrap(), None);
+        ledger.append(&foreign_record()).unwrap();
+        let mut machine = machine();
+        let damage = replay(&mut machine, &ledger).unwrap();
+        assert!(damage.is_some());
+        // Cut off, with a copy put aside: its place is free for the right one.
+        assert_eq!(ledger.count(), 0);
+        let names = std::fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name());
+        let aside =
+            |name: &std::ffi::OsString| name.to_string_lossy().contains("ledger.fsl.damaged");
+        assert_eq!(names.filter(aside).count(), 1);
+
+        let (sender, shown) = watch::channel(NodeStatus::starting("a", IdentityKey([1; 32])));
+        let mut watch = LedgerWatch::new(
+            Conditions::new(Arc::new(sender)),
+            ["ada", "bob", "eve", "kay"].map(str::to_owned).to_vec(),
+            damage,
+        );
+        let condition = shown.borrow().conditions[0].clone();
+        assert!(condition.message.contains("record 0 (round 0)"), "{}", condition.message);
+        let mut status = machine.status();
+        watch.observe(&status);
+        assert_eq!(shown.borrow().conditions.len(), 1, "the round is not over again");
+        status.round = Round(1);
+        status.journal_round = Some(Round(5));
+        watch.observe(&status);
+        assert!(shown.borrow().conditions[0].message.contains("no member that can be reached"));
+        status.members[2] =
+            MemberStatus { reachable: true, round: Some(Round(4)), ..MemberStatus::default() };
+        watch.observe(&status);
+        let condition = shown.borrow().conditions.clone();
+        let [condition] = condition.as_slice() else { panic!("{condition:?}") };
+        assert_eq!((condition.name.as_str(), condition.severity), (BEHIND, Severity::Blocking));
+        for words in ["before round 1,", "in round 5:", "; eve can give them"] {
+            assert!(condition.message.contains(words), "{}", condition.message);
+        }
+        status.journal_round = None;
+        watch.observe(&status);
+        assert!(shown.borrow().conditions.is_empty());
     }
 }

@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 use super::Metrics;
 use crate::control::api::{ErrorCode, NodeState, RoundReport, Severity, path};
 use crate::control::{ControlCommand, ControlPort};
+use crate::descriptors::budget;
+use crate::serve::serve;
 
 /// The dashboard: three files, nothing from elsewhere, no internet.
 const PAGE: &str = include_str!("dashboard/index.html");
@@ -142,7 +144,8 @@ impl HttpServer {
         } else {
             router
         };
-        axum::serve(self.listener, router).with_graceful_shutdown(stop.cancelled_owned()).await
+        serve(self.listener, move |_| router.clone(), budget().http, stop).await;
+        Ok(())
     }
 }
 

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use fedshield_net::{AddressSource, Connection, KnownAddress, NetHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::early::held_up;
 use super::turn::Node;
 use super::{NodeError, doctor};
 use crate::control::api::{
-    ApiError, DoctorView, Done, ErrorCode, Evaluation, ExportRequest, ExportView, MemberView,
-    Pause, Sample,
+    AddressOrigin, ApiError, ConnectionView, DoctorView, Done, ErrorCode, Evaluation, ExportRequest,
+    ExportView, KnownAddressView, MemberView, Pause, Sample,
 };
 use crate::control::{ControlCommand, Reply};
 use crate::durable::DiskError;
@@ -45,7 +46,26 @@ impl Node {
             ControlCommand::Federation(reply) => {
                 answer(reply, self.founding.federation().map_err(ApiError::from));
             }
-            ControlCommand::Members(reply) => answer(reply, Ok(self.members())),
+            ControlCommand::Members(reply) => {
+                let (members, net) = (self.members(), self.net.clone());
+                spawn(reply, async move { Ok(with_connections(members, &net).await) });
+            }
+            ControlCommand::PeerAdd(request, reply) => {
+                let (peers, net, members) = (self.peers.clone(), self.net.clone(), self.members());
+                spawn(reply, async move {
+                    let added = peers.add(&request, &members)?;
+                    peers.apply(&net).await;
+                    Ok(added)
+                });
+            }
+            ControlCommand::PeerRemove(request, reply) => {
+                let (peers, net, members) = (self.peers.clone(), self.net.clone(), self.members());
+                spawn(reply, async move {
+                    let left = peers.remove(&request, &members)?;
+                    peers.apply(&net).await;
+                    Ok(left)
+                });
+            }
             ControlCommand::Rounds(reply) => {
                 self.with_ledger(reply, |ledger| Ok(ledger.reports()?));
             }
@@ -108,8 +128,8 @@ impl Node {
     }
 
     fn doctor(&self) -> DoctorView {
-        let (status, addresses) = (self.status.borrow().clone(), self.founding.addresses());
-        doctor::checks(&self.home, self.identity.is_protected(), Some(addresses), &status)
+        let (status, told) = (self.status.borrow().clone(), self.founding.announced());
+        doctor::checks(&self.home, self.identity.is_protected(), Some(&told), &status)
     }
 
     /// Why nothing that needs a running federation can be done.
@@ -219,6 +239,41 @@ fn not_remembered(error: &DiskError, wish: &str) -> ApiError {
     let message = format!("cannot {wish}, because a restart would not know of it: {error}");
     ApiError::new(error.code(), message)
         .with_hint("mend the disk of the home folder, then try again")
+}
+
+/// The members with what the network knows of them.
+async fn with_connections(mut members: Vec<MemberView>, net: &NetHandle) -> Vec<MemberView> {
+    // Without a network there are no connections to show.
+    for peer in net.peers().await.unwrap_or_default() {
+        let known = members.iter_mut().find(|member| member.identity_key == peer.key);
+        let Some(member) = known else { continue };
+        member.connections = peer.connections.iter().map(ConnectionView::from).collect();
+        member.known_addresses = peer.addresses.iter().map(KnownAddressView::from).collect();
+    }
+    members
+}
+
+impl From<&Connection> for ConnectionView {
+    fn from(connection: &Connection) -> Self {
+        Self { address: connection.address.to_string(), dialled: connection.dialled }
+    }
+}
+
+impl From<&KnownAddress> for KnownAddressView {
+    fn from(known: &KnownAddress) -> Self {
+        let origin = |source: &AddressSource| match source {
+            AddressSource::Operator => AddressOrigin::Operator,
+            AddressSource::Signed => AddressOrigin::Signed,
+            AddressSource::Manifest => AddressOrigin::Manifest,
+            AddressSource::Told => AddressOrigin::Told,
+        };
+        Self {
+            address: known.address.to_string(),
+            origins: known.sources.iter().map(origin).collect(),
+            failures: known.failures,
+            last_error: known.last_error.clone(),
+        }
+    }
 }
 
 fn not_founded() -> ApiError {

@@ -1,17 +1,17 @@
 //! The checks of a running node. What it waits for is among its conditions.
 
 use crate::control::api::{Check, Condition, DoctorView, NodeStatus, Severity, Verdict};
-use crate::founding::are_only_here;
+use crate::founding::{Announced, are_only_here, left_out};
 use crate::home::Home;
 
 /// Free space below which a round may not find room.
 const LOW_DISK_BYTES: u64 = 1 << 30;
 
-/// The checks of a node with `status`; without `addresses` it does not listen yet.
+/// The checks of a node with `status`; without `told`, what others are told, it does not listen yet.
 pub(super) fn checks(
     home: &Home,
     is_protected: bool,
-    addresses: Option<&[String]>,
+    told: Option<&Announced>,
     status: &NodeStatus,
 ) -> DoctorView {
     let mut checks = vec![check(
@@ -21,7 +21,8 @@ pub(super) fn checks(
         "the identity file is in clear",
         "make a new home with `init --passphrase-file FILE` before real use",
     )];
-    if let Some(addresses) = addresses {
+    if let Some(told) = told {
+        let addresses = &told.addresses;
         checks.push(check(
             "addresses",
             !are_only_here(addresses),
@@ -29,6 +30,11 @@ pub(super) fn checks(
             "only this machine can reach this node",
             "set `external_addresses` (or `listen`) to an address that other members can dial",
         ));
+        if let Some(left_out) = left_out(told) {
+            let hint =
+                "the order is: the default route's interface, others, bridges and containers";
+            checks.push(check("addresses-left-out", false, "", &left_out, hint));
+        }
     }
     checks.push(match rustix::fs::statvfs(home.path()) {
         Ok(disk) => {

@@ -142,6 +142,7 @@ fn refuse(command: Command, error: &ApiError) {
         Command::Invite(_, reply) => no(reply, error),
         Command::Join(_, reply) => no(reply, error),
         Command::Members(reply) => no(reply, error),
+        Command::PeerAdd(_, reply) | Command::PeerRemove(_, reply) => no(reply, error),
         Command::Rounds(reply) => no(reply, error),
         Command::Export(_, reply) => no(reply, error),
         Command::Evaluate(reply) => no(reply, error),

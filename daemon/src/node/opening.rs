@@ -4,15 +4,18 @@ use std::sync::{Arc, OnceLock};
 
 use fedshield_net::{NetEvent, NetHandle};
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
-use super::NodeError;
 use super::early::{founded, note_start};
+use super::peers::Peers;
 use super::ports::NetJoinPort;
 use super::start::{listen, own_entry};
 use super::waiter::{Waiter, on_thread};
+use super::{NodeError, listening, net_conditions};
 use crate::conditions::Conditions;
 use crate::config::{Config, TrainerKind};
 use crate::control::api::{Condition, NodeStatus, Severity};
+use crate::descriptors::Budget;
 use crate::founding::{Founding, FoundingError, Local};
 use crate::home::Home;
 use crate::identity::{Identity, SecretStore};
@@ -31,6 +34,8 @@ pub(super) struct Opening {
     pub(super) status: Arc<watch::Sender<NodeStatus>>,
     /// Where the ledger can be read as soon as it is open.
     pub(super) ledger: Arc<OnceLock<Arc<Ledger>>>,
+    pub(super) budget: Budget,
+    pub(super) stop: CancellationToken,
 }
 
 /// The parts.
@@ -42,6 +47,7 @@ pub(super) struct Opened {
     pub(super) model: OpenedModel,
     pub(super) net: NetHandle,
     pub(super) net_events: mpsc::Receiver<NetEvent>,
+    pub(super) peers: Peers,
     pub(super) founding: Founding,
 }
 
@@ -72,13 +78,31 @@ impl Opening {
         note_start(&self.conditions, "reads its data");
         let model = self.check_data(model).await?;
         note_start(&self.conditions, "begins to listen for other members");
-        let (net, net_events) = listen(&self.config, &self.identity, &objects).await?;
+        let (net, net_events) = listen(&self.config, &self.home, &self.identity, &objects).await?;
+        let peers = Peers::open(self.home.peers(), self.config.peers.clone())?;
         self.status.send_modify(|status| {
             status.listen = net.listen_addresses().iter().map(ToString::to_string).collect();
         });
-        let founding = self.open_founding(&secrets, &net, &model).await?;
+        let founding = self.open_founding(&secrets, &net, &peers, &model).await?;
+        self.watch_network(&net, &peers, &founding);
         let (journal, secrets) = (kept.journal, secrets);
-        Ok(Opened { secrets, journal, ledger, objects, model, net, net_events, founding })
+        Ok(Opened { secrets, journal, ledger, objects, model, net, net_events, peers, founding })
+    }
+
+    /// Tells people, and other members, how it is with the network from now on.
+    fn watch_network(&self, net: &NetHandle, peers: &Peers, founding: &Founding) {
+        tokio::spawn(net_conditions::watch(
+            self.conditions.clone(),
+            net.health(),
+            founding.view(),
+            self.budget,
+            self.stop.clone(),
+        ));
+        let (external, status) =
+            (self.config.external_addresses.clone(), Arc::clone(&self.status));
+        listening::follow(net.clone(), founding.clone(), external, status, self.stop.clone());
+        let status = Arc::clone(&self.status);
+        peers.follow(net.clone(), founding.clone(), status, self.stop.clone());
     }
 
     async fn open_home(&self) -> Result<Kept, NodeError> {
@@ -143,6 +167,7 @@ impl Opening {
         &self,
         secrets: &SecretStore,
         net: &NetHandle,
+        peers: &Peers,
         model: &OpenedModel,
     ) -> Result<Founding, NodeError> {
         let mut waiter = Waiter::new(&self.conditions, Vec::new());
@@ -153,7 +178,7 @@ impl Opening {
                     base_model: model.digest(),
                     trainer_command: self.config.training.trainer == TrainerKind::Command,
                 };
-                let port = Arc::new(NetJoinPort(net.clone()));
+                let port = Arc::new(NetJoinPort { net: net.clone(), peers: peers.clone() });
                 Ok(Founding::open(&self.home, Arc::clone(&self.identity), local, port)?)
             });
             match opened {

@@ -5,20 +5,26 @@ use std::time::Duration;
 use fedshield_net::{JoinError, Multiaddr, NetHandle};
 use fedshield_protocol::ids::IdentityKey;
 
+use super::peers::Peers;
 use crate::founding::{JoinAnswer, JoinPort, JoinPortError};
 
 /// How long one question to the owner may take.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The join protocol of the network.
-pub(super) struct NetJoinPort(pub(super) NetHandle);
+pub(super) struct NetJoinPort {
+    pub(super) net: NetHandle,
+    /// An owner that has moved since the invite is found where the operator says.
+    pub(super) peers: Peers,
+}
 
 impl JoinPort for NetJoinPort {
     fn request(&self, to: IdentityKey, addresses: Vec<String>, bytes: Vec<u8>) -> JoinAnswer {
-        let net = self.0.clone();
+        let net = self.net.clone();
+        let mut known = self.peers.of(&to);
         Box::pin(async move {
-            let addresses: Vec<Multiaddr> =
-                addresses.iter().filter_map(|address| address.parse().ok()).collect();
+            known.extend(addresses.iter().filter_map(|address| address.parse::<Multiaddr>().ok()));
+            let addresses = known;
             if addresses.is_empty() {
                 return Err(JoinPortError::Unreachable("the invite has no usable address".into()));
             }

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::NodeError;
+use super::address_port::AddressFile;
 use super::early::{Early, note_start};
 use super::object_port::NetObjects;
 use super::opening::Opening;
@@ -22,7 +23,8 @@ use crate::conditions::Conditions;
 use crate::config::{Config, Loaded, TrainerKind};
 use crate::control::api::NodeStatus;
 use crate::control::{ControlHost, control_channel};
-use crate::founding::announced;
+use crate::descriptors;
+use crate::founding::{Interfaces, announced};
 use crate::home::Home;
 use crate::host::SpareTime;
 use crate::identity::{Identity, Passphrase, SecretStore};
@@ -49,6 +51,8 @@ pub(super) async fn start(
         tracing::warn!("{warning}");
     }
     let config = loaded.config;
+    // Before anything is opened.
+    let budget = descriptors::budget();
     let sources = sources(&config, home)?;
     let lock = home.lock()?;
     let identity = Arc::new(open_identity(home, passphrase)?);
@@ -76,6 +80,8 @@ pub(super) async fn start(
         conditions: conditions.clone(),
         status: Arc::clone(&status),
         ledger: Arc::clone(&early.ledger),
+        budget,
+        stop: stop.clone(),
     };
     let opened = {
         let mut opened = Box::pin(opening.open());
@@ -119,6 +125,7 @@ pub(super) async fn start(
         founding: opened.founding,
         status,
         conditions,
+        peers: opened.peers,
         commands,
         held: early.into_held(),
         host: None,
@@ -196,6 +203,7 @@ fn use_threads(threads: usize) {
 
 pub(super) async fn listen(
     config: &Config,
+    home: &Home,
     identity: &Identity,
     objects: &Arc<Objects>,
 ) -> Result<(NetHandle, mpsc::Receiver<NetEvent>), NodeError> {
@@ -213,7 +221,8 @@ pub(super) async fn listen(
         identity: SecretKey::new(identity.seed()),
         listen,
         store: Arc::new(NetObjects(Arc::clone(objects))),
-        tuning: Tuning::default(),
+        addresses: Arc::new(AddressFile(home.addresses())),
+        tuning: Tuning { max_descriptors: descriptors::budget().net, ..Tuning::default() },
     });
     Ok(started.await?)
 }
@@ -232,6 +241,8 @@ pub(super) fn own_entry(
         let mut rng = os_random().map_err(NodeError::Randomness)?;
         sealing_keys::first(secrets, &mut rng)?.public().to_bytes()
     };
-    let addresses = announced(net.listen_addresses(), &config.external_addresses);
+    let interfaces = Interfaces::of_this_machine();
+    let told = announced(&net.listen_addresses(), &config.external_addresses, &interfaces);
+    let addresses = told.addresses;
     Ok(Member { name: config.name.clone(), identity_key: identity.key(), sealing_key, addresses })
 }

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::NodeError;
 use super::activation::{Activated, Activation};
 use super::early::end_start;
+use super::peers::Peers;
 use super::reload::Reload;
 use crate::conditions::Conditions;
 use crate::control::ControlCommand;
@@ -46,6 +47,8 @@ pub(super) struct Node {
     pub(super) net: NetHandle,
     pub(super) net_events: mpsc::Receiver<NetEvent>,
     pub(super) founding: Founding,
+    /// What the operator says of where members are.
+    pub(super) peers: Peers,
     pub(super) status: Arc<watch::Sender<NodeStatus>>,
     pub(super) conditions: Conditions,
     pub(super) commands: mpsc::Receiver<ControlCommand>,

@@ -1,33 +1,47 @@
 //! Connections: who is up, who is dialled again, who has stayed too long.
 
 use std::collections::HashMap;
+use std::error::Error;
+use std::io;
 
 use libp2p::core::ConnectedPoint;
+use libp2p::core::transport::TransportError;
+use libp2p::multiaddr::Protocol;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
-use libp2p::swarm::{ConnectionId, DialError, SwarmEvent};
+use libp2p::swarm::{ConnectionId, DialError, ListenError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, identify, ping};
 use rand::RngExt;
 use tokio::time::Instant;
 
 use super::Driver;
 use crate::behaviour::BehaviourEvent;
+use crate::descriptors::{is_exhausted, is_refused_for_room};
 use crate::event::NetEvent;
+use crate::handle::Connection;
 use crate::key::identity_key_of;
 use crate::limits::{GUEST_IDLE_TIMEOUT, MAX_ADDRESSES_PER_MEMBER, MAX_LOST_PINGS};
+use crate::reach::{Reach, reach_of};
 
 /// What is known of the open connections.
 #[derive(Default)]
 pub(super) struct Links {
-    members: HashMap<ConnectionId, MemberLink>,
+    pub(super) members: HashMap<ConnectionId, MemberLink>,
     guests: HashMap<ConnectionId, Guest>,
     /// Dials of the address book under way.
     dials: HashMap<ConnectionId, PeerId>,
 }
 
-struct MemberLink {
-    peer: PeerId,
+/// A connection of a member.
+pub(super) struct MemberLink {
+    pub(super) peer: PeerId,
     remote: Multiaddr,
+    dialled: bool,
+    since: Instant,
     lost_pings: u32,
+    /// When the last hello over it was answered.
+    pub(super) answered_at: Option<Instant>,
+    /// The member has made another connection since, and this one has not answered yet: it may be dead.
+    pub(super) is_suspect: bool,
 }
 
 struct Guest {
@@ -56,8 +70,8 @@ impl Driver {
                 ..
             } => {
                 let failed = concurrent_dial_errors.unwrap_or_default();
-                for (address, _) in &failed {
-                    self.book.failed(&peer_id, address);
+                for (address, error) in &failed {
+                    self.book.failed(&peer_id, address, &reason_of(error));
                 }
                 self.on_established(peer_id, connection_id, &endpoint);
             }
@@ -70,15 +84,12 @@ impl Driver {
             }
             SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
                 tracing::debug!(from = %send_back_addr, %error, "inbound connection failed");
+                self.note_refusal(&error);
             }
-            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
-                tracing::warn!(?addresses, ?reason, "no longer listening");
-            }
-            SwarmEvent::ListenerError { error, .. } => {
-                tracing::warn!(%error, "a listener failed");
-            }
-            SwarmEvent::NewListenAddr { address, .. } => {
-                tracing::info!(%address, "listening");
+            SwarmEvent::ListenerError { error, .. } if is_exhausted(&error) => {
+                // The transport tries again in a moment, so this would be said ten times a second.
+                tracing::debug!(%error, "no descriptor for a connection");
+                self.watch.exhausted();
             }
             _ => {}
         }
@@ -94,7 +105,13 @@ impl Driver {
         }
         if self.swarm.behaviour().members.is_member_connection(id) {
             let first = self.links.count(&peer) == 0;
-            self.links.members.insert(id, MemberLink { peer, remote, lost_pings: 0 });
+            let (lost_pings, answered_at, is_suspect) = (0, None, false);
+            let (dialled, since) = (endpoint.is_dialer(), now);
+            let link =
+                MemberLink { peer, remote, dialled, since, lost_pings, answered_at, is_suspect };
+            self.links.suspect(&peer);
+            self.links.members.insert(id, link);
+            self.ask_all_of(peer);
             if first {
                 self.book.connected(&peer, now);
                 if let Some(key) = identity_key_of(&peer) {
@@ -102,6 +119,7 @@ impl Driver {
                     self.tell(NetEvent::PeerUp(key));
                 }
             }
+            self.ask_addresses(&peer);
         } else {
             // A member that we dialled and that left the federation meanwhile has no business here.
             let leave_at = if ours { now } else { now + GUEST_IDLE_TIMEOUT };
@@ -112,12 +130,28 @@ impl Driver {
 
     fn on_closed(&mut self, peer: PeerId, id: ConnectionId) {
         self.links.guests.remove(&id);
-        if self.links.members.remove(&id).is_some() && self.links.count(&peer) == 0 {
+        let was_member = self.links.members.remove(&id).is_some();
+        if was_member {
+            self.tell_restart(&peer, id);
+            self.presence_closed(&peer, id);
+        }
+        if was_member && self.links.count(&peer) == 0 {
             self.book.disconnected(&peer, Instant::now(), jitter());
             if let Some(key) = identity_key_of(&peer) {
                 self.connected.remove(&key);
                 self.tell(NetEvent::PeerDown(key));
             }
+        }
+    }
+
+    fn note_refusal(&mut self, error: &ListenError) {
+        if let ListenError::Denied { cause } = error
+            && is_refused_for_room(cause)
+        {
+            self.counters.refused_connection();
+            self.watch.refused();
+        } else if is_exhausted(error) {
+            self.watch.exhausted();
         }
     }
 
@@ -143,10 +177,13 @@ impl Driver {
             return;
         }
         tracing::debug!(%peer, %error, "dial failed");
+        if is_exhausted(error) {
+            self.watch.exhausted();
+        }
         match error {
             DialError::Transport(failed) => {
-                for (address, _) in failed {
-                    self.book.failed(&peer, address);
+                for (address, error) in failed {
+                    self.book.failed(&peer, address, &reason_of(error));
                 }
             }
             DialError::WrongPeerId { address, .. } | DialError::LocalPeerId { address } => {
@@ -199,6 +236,24 @@ impl Driver {
         }
     }
 
+    /// The connections with a member, the oldest first.
+    pub(super) fn connections_with(&self, peer: &PeerId) -> Vec<Connection> {
+        let links = self.links.members.values().filter(|link| link.peer == *peer);
+        let mut links: Vec<&MemberLink> = links.collect();
+        links.sort_by_key(|link| link.since);
+        let view = |link: &MemberLink| {
+            let ends = |part: &Protocol| !matches!(part, Protocol::P2p(_));
+            let address = link.remote.iter().take_while(ends).collect();
+            Connection { address, dialled: link.dialled }
+        };
+        links.into_iter().map(view).collect()
+    }
+
+    /// Whether the other end is on this machine.
+    pub(super) fn is_neighbour(&self, id: ConnectionId) -> bool {
+        self.links.members.get(&id).is_some_and(|link| reach_of(&link.remote) == Reach::Machine)
+    }
+
     /// A peer that went away without a word is found out here.
     pub(super) fn on_ping(&mut self, event: &ping::Event) {
         let Some(link) = self.links.members.get_mut(&event.connection) else { return };
@@ -209,6 +264,22 @@ impl Driver {
         if link.lost_pings >= MAX_LOST_PINGS {
             tracing::debug!(peer = %event.peer, "connection is dead");
             self.close(event.connection);
+        }
+    }
+}
+
+/// Why a dial failed, without the wrappers of the transports around it.
+fn reason_of(error: &TransportError<io::Error>) -> String {
+    match error {
+        TransportError::MultiaddrNotSupported(_) => "its transport is not supported".into(),
+        TransportError::Other(error) => {
+            let mut innermost: &(dyn Error + 'static) = error;
+            let mut text = error.to_string();
+            while let Some(source) = innermost.source() {
+                innermost = source;
+                text = innermost.to_string();
+            }
+            text
         }
     }
 }

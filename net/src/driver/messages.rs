@@ -24,7 +24,7 @@ type DirectEvent = exchange::Event<Vec<u8>, Answer>;
 
 impl Driver {
     pub(super) fn set_topic(&mut self, topic: IdentTopic) {
-        let gossip = &mut self.swarm.behaviour_mut().members.inner().gossip;
+        let gossip = self.swarm.behaviour_mut().members.inner().gossip.inner();
         if let Some(old) = self.topic.take_if(|old| old.hash() != topic.hash()) {
             gossip.unsubscribe(&old);
         }
@@ -38,7 +38,7 @@ impl Driver {
     pub(super) fn publish(&mut self, bytes: Vec<u8>) -> Result<(), GossipError> {
         let topic = self.topic.clone().ok_or(GossipError::NoFederation)?;
         let length = bytes.len();
-        let gossip = &mut self.swarm.behaviour_mut().members.inner().gossip;
+        let gossip = self.swarm.behaviour_mut().members.inner().gossip.inner();
         match gossip.publish(topic, bytes) {
             Ok(_) => {
                 self.counters.gossip.sent(length);
@@ -58,14 +58,16 @@ impl Driver {
     pub(super) fn on_gossip(&mut self, event: gossipsub::Event) {
         match event {
             gossipsub::Event::Message { propagation_source, message_id, message } => {
+                self.watch.heard(propagation_source);
                 let acceptance = self.judge(propagation_source, message);
-                let gossip = &mut self.swarm.behaviour_mut().members.inner().gossip;
+                let gossip = self.swarm.behaviour_mut().members.inner().gossip.inner();
                 gossip.report_message_validation_result(
                     &message_id,
                     &propagation_source,
                     acceptance,
                 );
             }
+            gossipsub::Event::Subscribed { peer_id, .. } => self.watch.heard(peer_id),
             gossipsub::Event::SlowPeer { peer_id, .. } => {
                 tracing::debug!(peer = %peer_id, "a member does not keep up with gossip");
             }

@@ -1,10 +1,12 @@
 //! The task that owns the swarm: commands in, events out, one loop.
 
+mod addresses;
 mod connections;
 mod joins;
 mod messages;
+mod presence;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,23 +15,29 @@ use futures::StreamExt;
 use libp2p::gossipsub::IdentTopic;
 use libp2p::swarm::{ConnectionId, SwarmEvent};
 use libp2p::{PeerId, Swarm, request_response::OutboundRequestId};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::address_book::AddressBook;
+use crate::addresses::{Records, Saver};
 use crate::behaviour::{Behaviour, BehaviourEvent, MemberProtocolsEvent};
 use crate::bulk::Bulk;
 use crate::command::{Command, Reply};
+use crate::config::Tuning;
 use crate::connected::Connected;
+use crate::descriptors::Room;
 use crate::error::MembersError;
 use crate::event::NetEvent;
 use crate::gossip::topic_of;
 use crate::handle::MemberAddr;
+use crate::health::NetHealth;
 use crate::key::peer_id_of;
 use crate::limits::{
     DIRECT_RATE, GOSSIP_RATE, JOIN_RATE, JOIN_RATE_PER_PEER, MAX_JOIN_BUCKETS, MAX_MEMBERS,
     MAX_PENDING_EVENTS,
 };
+use crate::listen::Listeners;
+use crate::presence::SharedCopies;
 use crate::rate::Buckets;
 use crate::stats::Counters;
 use crate::tasks::Tasks;
@@ -47,6 +55,12 @@ pub(crate) struct Setup {
     pub(crate) counters: Arc<Counters>,
     pub(crate) connected: Arc<Connected>,
     pub(crate) tasks: Tasks,
+    pub(crate) copies: SharedCopies,
+    pub(crate) health: watch::Sender<NetHealth>,
+    pub(crate) tuning: Tuning,
+    pub(crate) listeners: Listeners,
+    pub(crate) records: Records,
+    pub(crate) saver: Saver,
     /// What happened in the swarm before this task runs.
     pub(crate) early: Vec<SwarmEvent<BehaviourEvent>>,
 }
@@ -65,10 +79,13 @@ pub(crate) struct Driver {
     tasks: Tasks,
     topic: Option<IdentTopic>,
     links: connections::Links,
+    watch: presence::Watch,
     direct_out: HashMap<OutboundRequestId, messages::DirectOut>,
     direct_rate: Buckets<PeerId>,
     gossip_rate: Buckets<PeerId>,
     joins: joins::Joins,
+    listeners: Listeners,
+    whereabouts: addresses::Whereabouts,
     early: Vec<SwarmEvent<BehaviourEvent>>,
 }
 
@@ -86,10 +103,18 @@ impl Driver {
             tasks: setup.tasks,
             topic: None,
             links: connections::Links::default(),
+            watch: presence::Watch::new(
+                setup.copies,
+                setup.health,
+                setup.tuning.hello_interval,
+                Room::of(setup.tuning.max_descriptors).connections,
+            ),
             direct_out: HashMap::new(),
             direct_rate: Buckets::new(DIRECT_RATE, MAX_MEMBERS),
             gossip_rate: Buckets::new(GOSSIP_RATE, MAX_MEMBERS),
             joins: joins::Joins::new(JOIN_RATE, JOIN_RATE_PER_PEER, MAX_JOIN_BUCKETS),
+            listeners: setup.listeners,
+            whereabouts: addresses::Whereabouts::new(setup.records, setup.saver),
             early: setup.early,
         }
     }
@@ -136,12 +161,24 @@ impl Driver {
             }
             Command::Send { to, bytes, reply } => self.send_direct(to, bytes, reply),
             Command::Join { call, reply } => self.start_join(call, reply),
+            Command::Announce { addresses, reply } => {
+                self.announce(addresses);
+                let _ = reply.send(());
+            }
+            Command::SetOperator { members, reply } => {
+                self.set_operator(members);
+                let _ = reply.send(());
+            }
+            Command::Peers { reply } => {
+                let _ = reply.send(self.peers());
+            }
             // Taken by the loop.
             Command::Shutdown { reply } => drop(reply),
         }
     }
 
     fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        let Some(event) = self.listeners.on_event(event) else { return };
         let event = match event {
             SwarmEvent::Behaviour(event) => event,
             other => return self.on_connection_event(other),
@@ -153,6 +190,8 @@ impl Driver {
                 MemberProtocolsEvent::Direct(event) => self.on_direct(event),
                 MemberProtocolsEvent::Identify(event) => self.on_identify(event),
                 MemberProtocolsEvent::Ping(event) => self.on_ping(&event),
+                MemberProtocolsEvent::Presence(event) => self.on_presence(event),
+                MemberProtocolsEvent::Addresses(event) => self.on_addresses(event),
                 MemberProtocolsEvent::Streams(()) => {}
             },
             BehaviourEvent::ConnectionLimits(never)
@@ -177,9 +216,11 @@ impl Driver {
             peers.push((peer, member.addresses));
         }
         self.bulk.retain_members(&keys);
-        let allowed = peers.iter().map(|(peer, _)| *peer).collect();
-        self.swarm.behaviour_mut().members.set_members(allowed);
+        self.watch.retain_members(&keys);
+        let allowed: BTreeSet<PeerId> = peers.iter().map(|(peer, _)| *peer).collect();
+        self.swarm.behaviour_mut().members.set_members(allowed.iter().copied().collect());
         self.book.set_members(peers, Instant::now());
+        self.use_records_of(&allowed);
         self.set_topic(topic_of(federation));
         Ok(())
     }
@@ -203,7 +244,12 @@ impl Driver {
 
     fn next_timer(&self) -> Option<Instant> {
         let guests = self.links.next_guest_deadline();
-        [self.book.next_due(), guests].into_iter().flatten().min()
+        let (listeners, addresses) = (self.listeners.next_retry(), self.whereabouts.next_timer());
+        let presence = self.watch.next_round();
+        [self.book.next_due(), guests, listeners, Some(addresses), Some(presence)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn on_timer(&mut self, now: Instant) {
@@ -211,6 +257,9 @@ impl Driver {
             self.dial_member(peer, addresses);
         }
         self.close_idle_guests(now);
+        self.presence_round(now);
+        self.listeners.retry(&mut self.swarm, now);
+        self.on_addresses_timer(now);
     }
 
     fn close(&mut self, connection: ConnectionId) {

@@ -4,9 +4,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod bulk;
+mod elsewhere;
 mod joining;
 mod liars;
 mod membership;
 mod messages;
+mod moving;
+mod names;
+mod proxy;
+mod reconnecting;
+mod room;
+mod second_copy;
+mod silence;
 mod starting;
 mod support;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fedshield_net::{
-    Label, MemberAddr, Multiaddr, Net, NetConfig, NetEvent, NetHandle, ObjectStore, PartialObject,
-    SecretKey, SendError, Tuning,
+    AddressStore, Label, MemberAddr, Multiaddr, Net, NetConfig, NetEvent, NetHandle, NetState,
+    NoAddressStore, ObjectStore, PartialObject, PeerView, SecretKey, SendError, Tuning,
 };
 use fedshield_protocol::ids::{Digest, IdentityKey};
 use fedshield_protocol::object::{CHUNK_SIZE_BYTES, ChunkList, ObjectBuilder, ObjectRef};
@@ -29,6 +29,8 @@ pub(crate) fn tuning() -> Tuning {
         stall_timeout: Duration::from_secs(20),
         redial_base: Duration::from_millis(50),
         redial_cap: Duration::from_millis(500),
+        hello_interval: Duration::from_secs(1),
+        stale_timeout: Duration::from_secs(1),
         ..Tuning::default()
     }
 }
@@ -58,8 +60,55 @@ impl Node {
         store: Arc<MemoryStore>,
     ) -> Self {
         let config = config(seed, &[listen], tuning, store.clone());
+        Self::start_configured(config, store).await
+    }
+
+    /// A node with an address book on disk that tells others where it is.
+    pub(crate) async fn start_at_home(seed: u8, listen: &str, book: &MemoryBook) -> Self {
+        let store = Arc::new(MemoryStore::default());
+        let mut config = config(seed, &[listen], tuning(), store.clone());
+        config.addresses = Arc::new(book.clone());
+        let node = Self::start_configured(config, store).await;
+        node.handle.announce(node.handle.listen_addresses()).await.unwrap();
+        node
+    }
+
+    pub(crate) async fn start_configured(config: NetConfig, store: Arc<MemoryStore>) -> Self {
         let (handle, events) = Net::start(config).await.unwrap();
         Self { handle, store, events, seen: Vec::new() }
+    }
+
+    /// Waits until the network's state is as wanted.
+    pub(crate) async fn state_where(&self, wanted: impl Fn(&NetState) -> bool) -> NetState {
+        let mut state = self.handle.state();
+        let reached = timeout(PATIENCE, state.wait_for(|state| wanted(state))).await;
+        match reached {
+            Ok(state) => state.unwrap().clone(),
+            Err(_) => panic!("not reached; instead: {:?}", self.handle.state().borrow().clone()),
+        }
+    }
+
+    /// Waits until what is known of a member is as wanted.
+    pub(crate) async fn peer_where(
+        &self,
+        key: IdentityKey,
+        wanted: impl Fn(&PeerView) -> bool,
+    ) -> PeerView {
+        let mut last = None;
+        let reached = timeout(PATIENCE, async {
+            loop {
+                let peers = self.handle.peers().await.unwrap();
+                last = peers.into_iter().find(|peer| peer.key == key);
+                if let Some(peer) = last.clone().filter(|peer| wanted(peer)) {
+                    return peer;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        match reached.await {
+            Ok(peer) => peer,
+            Err(_) => panic!("not reached; instead: {last:?}"),
+        }
     }
 
     pub(crate) fn key(&self) -> IdentityKey {
@@ -67,7 +116,7 @@ impl Node {
     }
 
     pub(crate) fn member(&self) -> MemberAddr {
-        MemberAddr { key: self.key(), addresses: self.handle.listen_addresses().to_vec() }
+        MemberAddr { key: self.key(), addresses: self.handle.listen_addresses() }
     }
 
     pub(crate) fn address(&self) -> Multiaddr {
@@ -160,6 +209,7 @@ pub(crate) fn config(
         identity: SecretKey::new(bytes.into()),
         listen: listen.iter().map(|text| text.parse().unwrap()).collect(),
         store,
+        addresses: Arc::new(NoAddressStore),
         tuning,
     }
 }
@@ -206,6 +256,21 @@ pub(crate) fn content(length: usize, seed: u64) -> Vec<u8> {
     }
     bytes.truncate(length);
     bytes
+}
+
+/// An address book that outlives its node.
+#[derive(Clone, Default)]
+pub(crate) struct MemoryBook(Arc<Mutex<Option<Vec<u8>>>>);
+
+impl AddressStore for MemoryBook {
+    fn load(&self) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.0.lock().unwrap().clone())
+    }
+
+    fn save(&self, bytes: &[u8]) -> io::Result<()> {
+        *self.0.lock().unwrap() = Some(bytes.to_vec());
+        Ok(())
+    }
 }
 
 type WriteHook = Box<dyn Fn(u32) + Send + Sync>;

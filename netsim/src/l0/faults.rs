@@ -193,7 +193,7 @@ impl Plan {
         }
     }
 
-    fn draw_faulty(&mut self, random: &mut Random, member_count: u16, max_faulty: u16) {
+    pub(super) fn draw_faulty(&mut self, random: &mut Random, member_count: u16, max_faulty: u16) {
         let count = random.between(0, u64::from(max_faulty));
         while (self.faulty.len() as u64) < count {
             let member = MemberIndex(random.below(u64::from(member_count)) as u16);

@@ -5,16 +5,20 @@ use super::loss::Loss;
 use super::random::Random;
 
 impl Plan {
-    /// What the seed brings when nothing else goes wrong than that members crash all the time, for `storm_ms`, and that a
-    /// little is lost on the way.
+    /// What the seed brings when members crash all the time, for `storm_ms`, and a little is lost on the way. In one run of
+    /// four up to `max_faulty` members lie as well; disks are lost as far as that leaves room.
     #[must_use]
-    pub fn storm(seed: u64, member_count: u16, storm_ms: u64) -> Self {
+    pub fn storm(seed: u64, member_count: u16, max_faulty: u16, storm_ms: u64) -> Self {
         let mut random = Random::new(seed, 3);
         let n = u64::from(member_count);
         let mut plan = Self::calm(member_count);
         plan.heal_ms = storm_ms;
         plan.delay_ms = random.between(20, 200);
         plan.loss = random.between(0, 50);
+        if random.chance(250) {
+            plan.draw_faulty(&mut random, member_count, max_faulty);
+            plan.split = (0..n).map(|_| random.chance(500)).collect();
+        }
         // Some storms leave time for rounds, some hardly do.
         let gap_ms = random.between(500, 6_000);
         let mut at_ms = random.below(gap_ms);

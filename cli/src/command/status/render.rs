@@ -177,6 +177,7 @@ const fn here(member: &MemberStatus) -> &'static str {
         Some(Leave::Stopped) => "stopped",
         Some(Leave::Paused) => "paused",
         Some(Leave::SitsOut) => "sits out",
+        Some(Leave::CatchesUp) => "catches up",
         None if member.here => "yes",
         None => "not heard",
     }
@@ -313,6 +314,7 @@ mod tests {
             proposer: None,
             members: vec![member],
             silent_through: None,
+            journal_round: None,
             waiting_for: vec![MemberIndex(0)],
             wait: None,
             attendance: Attendance::default(),
@@ -375,6 +377,7 @@ mod tests {
             (Some(Leave::Stopped), "stopped"),
             (Some(Leave::Paused), "paused"),
             (Some(Leave::SitsOut), "sits out"),
+            (Some(Leave::CatchesUp), "catches up"),
             (None, "not heard"),
         ] {
             let machine = status.machine.as_mut().unwrap();

@@ -1,5 +1,6 @@
-//! Who is away. A round need not wait for a member that has said goodbye ([`Goodbye`]) or from which nothing signed has
-//! been heard for a while, by whichever path; what it still needs (`min_contributors`, quorums) it waits for as ever.
+//! Who is away. A round need not wait for a member that has said goodbye ([`Goodbye`]: it stops, is paused, sits the
+//! round out, or does not get ready), nor for one of which nothing signed in this round or the one before has been heard
+//! for a while, by whichever path. What it needs (`min_contributors`, quorums) it waits for as ever.
 //!
 //! Being away is one member's own impression and only ever ends a wait early: which updates are in the sum follows from
 //! q signed reports, as it does when a timer runs out. So one faulty member cannot have another left out:
@@ -25,6 +26,8 @@ use crate::status::{Attendance, Phase};
 const SILENCE: (u64, u64) = (3, 3_000);
 /// The same for a member that said goodbye and has not shown since that it takes part.
 const CONFIRMATION: (u64, u64) = (1, 500);
+/// The same until a member that does not get ready tells the others not to wait for it.
+const OWN_RECOVERY: (u64, u64) = (12, 60_000);
 /// Heartbeats without a word after which a member is asked directly.
 const BEATS_UNTIL_KNOCK: u32 = 2;
 
@@ -54,6 +57,8 @@ pub(crate) struct Departure {
     pub(super) life: Nonce,
     /// The next goodbye.
     number: u32,
+    /// Own heartbeats since this member began to catch up.
+    unready: u32,
     /// What has been said in which round.
     said: Option<(Round, Leave)>,
 }
@@ -98,11 +103,12 @@ impl Machine {
         };
         let round = &self.round;
         Attendance {
-            here: count(&|m| self.is_here(m)),
+            here: count(&|m| m == self.config.me || self.is_here(m)),
             quorum: rules.quorum,
             // An update that has come counts, whatever has become of its author since.
             contributors: count(&|m| {
-                round.first.contains_key(&m) || self.is_here(m) && !round.resting.contains(&m)
+                let here = m == self.config.me || self.is_here(m);
+                round.first.contains_key(&m) || here && !round.resting.contains(&m)
             }),
             min_contributors: rules.min_contributors,
         }
@@ -135,9 +141,11 @@ impl Machine {
 
     /// `signed` is by its sender: it is alive.
     pub(super) fn note_life(&mut self, signed: &Signed) {
+        let current = self.round.number;
         let Some(peer) = self.peers.get_mut(signed.sender.position()) else { return };
         let absence = &mut peer.absence;
-        if signed.round < absence.newest {
+        // What was signed before may be a replay; and who is far behind takes no part in this round.
+        if signed.round < absence.newest || signed.round.next() < current {
             return;
         }
         if signed.round > absence.newest {
@@ -176,6 +184,8 @@ impl Machine {
     /// A status tick: one more heartbeat without those that are not heard; they are asked before they are given up.
     pub(super) fn count_absence(&mut self) {
         let me = self.config.me;
+        self.departure.unready =
+            if self.is_catching_up() { self.departure.unready.saturating_add(1) } else { 0 };
         let mut silent = Vec::new();
         for member in self.config.manifest.members().filter(|m| *m != me) {
             let Some(peer) = self.peers.get_mut(member.position()) else { continue };
@@ -214,9 +224,16 @@ impl Machine {
             None
         } else if self.is_paused() {
             Some(Leave::Paused)
+        } else if self.is_silent() {
+            Some(Leave::SitsOut)
         } else {
-            self.is_silent().then_some(Leave::SitsOut)
+            let for_long = self.departure.unready >= self.beats(OWN_RECOVERY);
+            (for_long && self.is_catching_up()).then_some(Leave::CatchesUp)
         }
+    }
+
+    fn is_catching_up(&self) -> bool {
+        matches!(self.round.phase, Phase::Doubt | Phase::Sync)
     }
 
     /// Whether an operator's pause is in effect: not while this member is bound by what it has said in the round.

@@ -41,8 +41,8 @@ impl Machine {
         self.ahead.last_round().is_some()
     }
 
-    /// A status tick: asks one member for records, if there must be some. Each in turn, those first that said that they
-    /// are ahead, because one that says so need not have them.
+    /// A status tick: asks one member for records, if there must be some. Each in turn, because one that says that it is
+    /// ahead need not have them, and one that has them need not have been heard.
     pub(super) fn ask_those_ahead(&mut self) {
         let current = self.round.number;
         let ahead = |machine: &Self, member: &MemberIndex| {
@@ -53,10 +53,10 @@ impl Machine {
         let me = self.config.me;
         let others = || self.config.manifest.members().filter(|member| *member != me);
         let mut asked: Vec<MemberIndex> = others().filter(|member| ahead(self, member)).collect();
-        if asked.is_empty() && self.is_behind() {
+        if self.is_behind() {
             let reachable =
                 |m: &MemberIndex| self.peers.get(m.position()).is_some_and(|peer| peer.reachable);
-            asked = others().filter(reachable).collect();
+            asked.extend(others().filter(|member| reachable(member) && !ahead(self, member)));
         }
         let turn = self.ahead.turn.checked_rem(asked.len()).unwrap_or_default();
         if let Some(member) = asked.get(turn).copied() {

@@ -49,7 +49,12 @@ impl Machine {
             // It may be of any round that the journal names.
             self.stay_silent(self.ahead.last_round().unwrap_or_default().max(current));
         }
+        let is_named = self.ahead.last_round().is_some();
         self.recall_round();
+        if !is_named && current > Round(0) {
+            // A journal of an earlier version, or a new one. If this cannot be written it is as it was.
+            let _ = self.persist(Note::Reached);
+        }
         self.doubt_itself(nonce);
         self.set_timer(TimerId::Status, self.config.status_ms());
     }

@@ -5,7 +5,8 @@
 //! ([`Body::Ready`]), and it begins only when q members, itself included, have that in their journals (`round::elect`). Count a
 //! member that lost its disk as one of the f faulty ones, until the round is over. Two sets of q - 1 others of whom f - 1
 //! are faulty share an honest one, because 2q > n + f: among those that answer is one that knows. It cannot have gone on
-//! to a later round, because only members in the asker's round answer. So a member that passes has said nothing in its round,
+//! to a later round, because only members in the asker's round answer, and of them none whose journal says that it has been
+//! in a later one (`ahead`). So a member that passes has said nothing in its round,
 //! nor in a later one.
 //!
 //! What it finds lacking beyond that, in the middle of a round (an old state of a disk that still knows `Ready`), is as

@@ -14,6 +14,8 @@ pub enum Leave {
     Paused,
     /// Its journal lacks what it has said: it sits the round out.
     SitsOut,
+    /// It has been catching up, or asking what it said, for long.
+    CatchesUp,
 }
 
 /// Said when it takes effect, never before. It binds nobody: the sender is awaited again as soon as it says that it is

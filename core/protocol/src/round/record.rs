@@ -18,10 +18,21 @@ impl Machine {
         if !self.round.signatures.contains_key(&self.config.me) {
             self.sign_record();
         }
+        if self.round.signed_before.is_some() {
+            self.help_others();
+        }
         if let Some(certified) = self.certified() {
             self.finish(certified);
         }
         Phase::Record
+    }
+
+    /// This member came here from its journal, past the steps in which it gives others what they need to come here too.
+    fn help_others(&mut self) {
+        let _ = self.decided_elsewhere();
+        let Some((set, aggregate)) = self.round.decided.clone() else { return };
+        self.serve_again(&set);
+        let _ = self.fetch_answers(&aggregate);
     }
 
     /// The record that follows from what was decided.

@@ -5,6 +5,8 @@ use fedshield_protocol::manifest::Manifest;
 use fedshield_protocol::status::MemberStatus;
 use serde::{Deserialize, Serialize};
 
+use super::{ConnectionView, KnownAddressView};
+
 /// The federation in short.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FederationSummary {
@@ -45,6 +47,30 @@ pub struct MemberView {
     pub signed_manifest: bool,
     /// What the machine knows of it in the current round.
     pub status: Option<MemberStatus>,
+    /// Its connections with this node at the moment, the oldest first.
+    #[serde(default)]
+    pub connections: Vec<ConnectionView>,
+    /// Where this node looks for it; empty before the federation is founded.
+    #[serde(default)]
+    pub known_addresses: Vec<KnownAddressView>,
+}
+
+impl MemberView {
+    /// A member of whom nothing else is known.
+    #[must_use]
+    pub const fn new(index: MemberIndex, identity_key: IdentityKey) -> Self {
+        Self {
+            index,
+            name: String::new(),
+            identity_key,
+            addresses: Vec::new(),
+            is_self: false,
+            signed_manifest: false,
+            status: None,
+            connections: Vec::new(),
+            known_addresses: Vec::new(),
+        }
+    }
 }
 
 /// `POST /v1/federation/new`.
@@ -89,6 +115,9 @@ pub struct InviteView {
     /// Where the invited look for this node.
     #[serde(default)]
     pub addresses: Vec<String>,
+    /// Addresses of this node for which the invite has no room.
+    #[serde(default)]
+    pub left_out: Vec<String>,
     /// Why it may lead nowhere, and what to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,

@@ -7,7 +7,7 @@ use super::super::joiner::refused;
 use super::super::message::{Ask, Reply};
 use super::super::owner::Owner;
 use super::super::view::to_toml;
-use super::super::{FoundingError, Invite, addresses, terms};
+use super::super::{Announced, FoundingError, Invite, addresses, terms};
 use super::{Founding, now_s};
 use crate::control::api::{
     FederationView, InviteRequest, InviteView, JoinRequest, JoinView, NewFederation,
@@ -37,7 +37,7 @@ impl Founding {
             members: Vec::new(),
             ..request.terms
         };
-        let owner = Owner::start(&self.inner.home.draft(), terms, self.inner.local.member.clone())?;
+        let owner = Owner::start(&self.inner.home.draft(), terms, self.own_member())?;
         self.lock().owner = Some(owner);
         self.publish();
         self.federation()
@@ -65,10 +65,11 @@ impl Founding {
             let reason = format!("expires_s must be 1 to {MAX_INVITE_S} seconds");
             return Err(FoundingError::Request(reason));
         }
+        let told = self.announced();
         let local = &self.inner.local.member;
-        if local.addresses.is_empty() {
+        if told.addresses.is_empty() {
             let reason = "this node has no address that others can dial: set `listen` or \
-                          `external_addresses`";
+                          `external_addresses`; `fedshield-cli status` says what it waits for";
             return Err(FoundingError::Request(reason.to_owned()));
         }
         let now_s = now_s();
@@ -81,11 +82,12 @@ impl Founding {
                 token: owner.issue(now_s, expires_at_s)?,
                 expires_at_s,
                 member_count: u16::try_from(members).unwrap_or(u16::MAX),
-                addresses: local.addresses.clone(),
+                addresses: told.addresses.clone(),
             })
         })?;
-        let (addresses, warning) = (local.addresses.clone(), addresses::warning(&local.addresses));
-        Ok(InviteView { invite: invite.to_string(), expires_at_s, addresses, warning })
+        let warning = addresses::warning(&told);
+        let Announced { addresses, left_out } = told;
+        Ok(InviteView { invite: invite.to_string(), expires_at_s, addresses, left_out, warning })
     }
 
     /// `POST /v1/join`: fetches the terms; with `accept`, joins under them.

@@ -79,7 +79,7 @@ impl Founding {
         draft: &Manifest,
     ) -> Result<(), FoundingError> {
         let path = self.inner.home.joining();
-        let own = self.inner.local.member.clone();
+        let own = self.own_member();
         let joiner = Joiner::accept(&path, invite.clone(), draft, own)?;
         let first = joiner.join_request();
         self.lock().joiner = Some(joiner);

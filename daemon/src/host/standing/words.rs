@@ -28,6 +28,7 @@ impl People<'_> {
                     Some(Leave::Stopped) => "stopped",
                     Some(Leave::Paused) => "paused",
                     Some(Leave::SitsOut) => "sits rounds out",
+                    Some(Leave::CatchesUp) => "catching up",
                     None => "not heard",
                 };
                 let since = date_and_clock(absent.since_unix_s);

@@ -14,7 +14,7 @@ const STATES = {
   idle: "In no federation yet.", draft: "A draft: members may be invited.", joining: "Waiting until the owner founds it.",
   founding: "Waiting for all founders' signatures.", paused: "Paused by an operator.",
 };
-const LEFT = { stopped: "stopped", paused: "paused", "sits-out": "sits out" };
+const LEFT = { stopped: "stopped", paused: "paused", "sits-out": "sits out", "catches-up": "catches up" };
 const POLL_MS = 1500;
 const ROWS = 100;
 const at = (id) => document.getElementById(id);

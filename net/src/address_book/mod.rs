@@ -1,33 +1,28 @@
 //! Where members may be found, and when to dial them again. Pure: the clock comes in.
 //!
-//! libp2p forgets an address after one failed dial; a federation must not. Addresses that the
-//! daemon gave (manifest, invite, signed update) stay; learned ones go after repeated failure.
-//! Every member that is not connected is dialled again, for ever, with growing waits.
+//! libp2p forgets an address after one failed dial; a federation must not. Addresses from the
+//! manifest, from the operator and from a member's newest signed record stay; those that are only
+//! told go after repeated failure. Every member that is not connected is dialled again, for ever,
+//! with growing waits.
+
+mod address;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 use tokio::time::Instant;
 
 use crate::limits::{
-    DIAL_COURTESY, MAX_ADDRESS_BYTES, MAX_ADDRESSES_PER_MEMBER, MAX_LEARNED_FAILURES,
+    DIAL_COURTESY, MAX_ADDRESSES_PER_MEMBER, MAX_LEARNED_FAILURES, MAX_OPERATOR_ADDRESSES,
+    MAX_RECORD_ADDRESSES,
 };
+
+use address::{Address, is_loopback, without_peer};
+pub use address::{AddressSource, check_dial};
 
 /// A connection that held for this long was a good one.
 const LASTING_CONNECTION: Duration = Duration::from_secs(10);
-
-#[derive(Debug)]
-struct Address {
-    address: Multiaddr,
-    /// Given by the daemon, not learned from the member's own word.
-    given: bool,
-    /// Failed dials in a row.
-    failures: u32,
-    /// Another node answered there the last time.
-    taken: bool,
-}
 
 #[derive(Debug)]
 struct Entry {
@@ -46,15 +41,31 @@ pub(crate) struct AddressBook {
     base: Duration,
     cap: Duration,
     entries: BTreeMap<PeerId, Entry>,
+    /// What the operator said, also of those who are not members yet.
+    operator: BTreeMap<PeerId, Vec<Multiaddr>>,
+}
+
+/// What is known of one address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownAddress {
+    /// The address.
+    pub address: Multiaddr,
+    /// From where it is known; never empty.
+    pub sources: Vec<AddressSource>,
+    /// Failed dials in a row.
+    pub failures: u32,
+    /// Why the last of them failed.
+    pub last_error: Option<String>,
 }
 
 impl AddressBook {
     pub(crate) fn new(local: PeerId, base: Duration, cap: Duration) -> Self {
-        Self { local, base, cap, entries: BTreeMap::new() }
+        let (entries, operator) = (BTreeMap::new(), BTreeMap::new());
+        Self { local, base, cap, entries, operator }
     }
 
-    /// Replaces the members. What is known of those who stay is kept; their given addresses are
-    /// replaced, and they are dialled at once if they are not connected.
+    /// Replaces the members. What is known of those who stay is kept; their addresses from the
+    /// manifest are replaced, and they are dialled at once if they are not connected.
     pub(crate) fn set_members(&mut self, members: Vec<(PeerId, Vec<Multiaddr>)>, now: Instant) {
         let mut old = std::mem::take(&mut self.entries);
         for (peer, addresses) in members {
@@ -69,14 +80,58 @@ impl AddressBook {
                 // Both ends learn of each other at the same moment; one of them goes first.
                 dial_at: if self.local < peer { now } else { now + DIAL_COURTESY },
             });
-            entry.addresses.retain(|known| !known.given);
-            for address in addresses {
-                entry.add(address, true);
-            }
-            entry.failures = 0;
-            entry.dial_at = entry.dial_at.min(now + DIAL_COURTESY);
+            entry.replace(AddressSource::Manifest, addresses);
+            let said = self.operator.get(&peer).cloned().unwrap_or_default();
+            entry.replace(AddressSource::Operator, said);
+            entry.dial_soon(now);
             self.entries.insert(peer, entry);
         }
+    }
+
+    /// Replaces what the operator said of all members. Who got another address is dialled at once.
+    pub(crate) fn set_operator(&mut self, all: Vec<(PeerId, Vec<Multiaddr>)>, now: Instant) {
+        self.operator = all.into_iter().collect();
+        for (peer, entry) in &mut self.entries {
+            let said = self.operator.get(peer).cloned().unwrap_or_default();
+            if entry.replace(AddressSource::Operator, said) {
+                entry.dial_soon(now);
+            }
+        }
+    }
+
+    /// Replaces what is known of a member under its own signature. Loopback means another machine
+    /// to everyone but a neighbour on this one.
+    pub(crate) fn set_signed(
+        &mut self,
+        peer: &PeerId,
+        addresses: &[Multiaddr],
+        is_neighbour: bool,
+        now: Instant,
+    ) {
+        let usable = addresses.iter().filter(|address| is_neighbour || !is_loopback(address));
+        let usable: Vec<Multiaddr> = usable.cloned().collect();
+        if let Some(entry) = self.entries.get_mut(peer)
+            && entry.replace(AddressSource::Signed, usable)
+        {
+            entry.dial_soon(now);
+        }
+    }
+
+    /// What is known of a member's addresses.
+    pub(crate) fn known(&self, peer: &PeerId) -> Vec<KnownAddress> {
+        let all = self.entries.get(peer).map(|entry| entry.addresses.iter());
+        let known = |known: &Address| KnownAddress {
+            address: known.address.clone(),
+            sources: known.sources.clone(),
+            failures: known.failures,
+            last_error: known.last_error.clone(),
+        };
+        all.into_iter().flatten().map(known).collect()
+    }
+
+    /// All members but ourselves.
+    pub(crate) fn members(&self) -> impl Iterator<Item = PeerId> {
+        self.entries.keys().copied()
     }
 
     /// A member told us where else it listens, over a connection from `seen_at`.
@@ -86,7 +141,7 @@ impl AddressBook {
             return;
         }
         if let Some(entry) = self.entries.get_mut(peer) {
-            entry.add(address, false);
+            entry.add(address, AddressSource::Told);
         }
     }
 
@@ -112,12 +167,16 @@ impl AddressBook {
         self.with_address(peer, address, |known| {
             known.failures = 0;
             known.taken = false;
+            known.last_error = None;
         });
     }
 
-    /// An address did not answer.
-    pub(crate) fn failed(&mut self, peer: &PeerId, address: &Multiaddr) {
-        self.with_address(peer, address, |known| known.failures = known.failures.saturating_add(1));
+    /// An address did not answer; `reason` is for people.
+    pub(crate) fn failed(&mut self, peer: &PeerId, address: &Multiaddr, reason: &str) {
+        self.with_address(peer, address, |known| {
+            known.failures = known.failures.saturating_add(1);
+            known.last_error = Some(reason.chars().take(MAX_REASON).collect());
+        });
         if let Some(entry) = self.entries.get_mut(peer) {
             entry.forget_useless();
         }
@@ -127,7 +186,7 @@ impl AddressBook {
     /// decides, so this one would keep the right ones from being heard.
     pub(crate) fn answered_by_another(&mut self, peer: &PeerId, address: &Multiaddr) {
         self.with_address(peer, address, |known| known.taken = true);
-        self.failed(peer, address);
+        self.failed(peer, address, "another node answers there");
     }
 
     /// A dial is over; `jitter` is uniform in 0..1000.
@@ -182,7 +241,7 @@ impl Entry {
     /// The best first. Addresses where another node answered are dialled by themselves, every
     /// fourth time.
     fn addresses_to_dial(&mut self) -> Vec<Multiaddr> {
-        self.addresses.sort_by_key(|known| known.failures);
+        self.addresses.sort_by_key(Address::rank);
         let mixed = self.addresses.iter().any(|known| known.taken)
             && self.addresses.iter().any(|known| !known.taken);
         let turn_of_taken = self.failures % 4 == 3;
@@ -191,21 +250,70 @@ impl Entry {
     }
 
     fn forget_useless(&mut self) {
-        self.addresses.retain(|known| known.given || known.failures < MAX_LEARNED_FAILURES);
+        self.addresses
+            .retain(|known| !known.is_only_told() || known.failures < MAX_LEARNED_FAILURES);
     }
 
-    fn add(&mut self, address: Multiaddr, given: bool) {
-        let address = without_peer(address);
-        if address.len() > MAX_ADDRESS_BYTES || !is_dialable(&address) {
-            return;
+    /// It is worth a try now: no wait that has grown counts any more.
+    fn dial_soon(&mut self, now: Instant) {
+        self.failures = 0;
+        self.dial_at = self.dial_at.min(now + DIAL_COURTESY);
+    }
+
+    /// Makes `addresses` all that is known from `source`; true if there is one among them that was not known from there.
+    fn replace(&mut self, source: AddressSource, addresses: Vec<Multiaddr>) -> bool {
+        let addresses: Vec<Multiaddr> = addresses.into_iter().map(without_peer).collect();
+        for known in &mut self.addresses {
+            let stays = addresses.contains(&known.address);
+            known.sources.retain(|from| *from != source || stays);
         }
-        if let Some(known) = self.addresses.iter_mut().find(|known| known.address == address) {
-            known.given |= given;
-        } else if self.addresses.len() < MAX_ADDRESSES_PER_MEMBER {
-            self.addresses.push(Address { address, given, failures: 0, taken: false });
+        self.addresses.retain(|known| !known.sources.is_empty());
+        let mut is_news = false;
+        for address in addresses {
+            is_news |= self.add(address, source);
+        }
+        is_news
+    }
+
+    /// Whether it was not known from there and there was room.
+    fn add(&mut self, address: Multiaddr, source: AddressSource) -> bool {
+        let address = without_peer(address);
+        if check_dial(&address).is_err() {
+            return false;
+        }
+        // Each source has room of its own, so that none can keep another's word out.
+        let from_there = self.addresses.iter().filter(|known| match source {
+            AddressSource::Told => known.is_only_told(),
+            given => known.is_from(given),
+        });
+        let full = from_there.count()
+            >= match source {
+                AddressSource::Operator => MAX_OPERATOR_ADDRESSES,
+                AddressSource::Signed => MAX_RECORD_ADDRESSES,
+                AddressSource::Manifest | AddressSource::Told => MAX_ADDRESSES_PER_MEMBER,
+            };
+        match self.addresses.iter_mut().find(|known| known.address == address) {
+            Some(known) if known.is_from(source) => false,
+            _ if full => false,
+            Some(known) => {
+                known.add_source(source);
+                if source != AddressSource::Told {
+                    known.failures = 0;
+                }
+                source != AddressSource::Told
+            }
+            None => {
+                let mut known = Address::new(address);
+                known.add_source(source);
+                self.addresses.push(known);
+                true
+            }
         }
     }
 }
+
+/// The longest reason for a failed dial that is kept, in characters.
+const MAX_REASON: usize = 300;
 
 /// Half of the exponential wait, and a random share of the other half.
 fn backoff(base: Duration, cap: Duration, failures: u32, jitter: u32) -> Duration {
@@ -213,37 +321,10 @@ fn backoff(base: Duration, cap: Duration, failures: u32, jitter: u32) -> Duratio
     full / 2 + full / 2 * jitter.min(1000) / 1000
 }
 
-/// An address names a place; who must answer there is known from the book's key.
-fn without_peer(address: Multiaddr) -> Multiaddr {
-    address.into_iter().take_while(|part| !matches!(part, Protocol::P2p(_))).collect()
-}
-
-fn is_dialable(address: &Multiaddr) -> bool {
-    let mut parts = address.iter();
-    let host = match parts.next() {
-        Some(Protocol::Ip4(ip)) => !ip.is_unspecified() && !ip.is_multicast() && !ip.is_broadcast(),
-        Some(Protocol::Ip6(ip)) => !ip.is_unspecified() && !ip.is_multicast(),
-        Some(Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_)) => true,
-        _ => false,
-    };
-    let port = match (parts.next(), parts.next(), parts.next()) {
-        (Some(Protocol::Tcp(port)), None, None) => port,
-        (Some(Protocol::Udp(port)), Some(Protocol::QuicV1), None) => port,
-        _ => return false,
-    };
-    host && port != 0
-}
-
-fn is_loopback(address: &Multiaddr) -> bool {
-    match address.iter().next() {
-        Some(Protocol::Ip4(ip)) => ip.is_loopback(),
-        Some(Protocol::Ip6(ip)) => ip.is_loopback(),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use libp2p::multiaddr::Protocol;
+
     use super::*;
 
     const BASE: Duration = Duration::from_secs(1);
@@ -271,7 +352,7 @@ mod tests {
             assert_eq!(due.len(), 1);
             assert_eq!(due[0].1, [address("/ip4/10.0.0.1/tcp/7000")]);
             assert!(book.take_due(now).is_empty(), "not dialled twice at once");
-            book.failed(&peer, &due[0].1[0]);
+            book.failed(&peer, &due[0].1[0], "refused");
             book.dial_ended(&peer, now, 1000);
             let next = book.next_due().unwrap();
             waits.push((next - now).as_secs());
@@ -341,11 +422,11 @@ mod tests {
         let seen_at = address("/ip4/10.0.0.2/tcp/50000");
         book.learn(&peer, learned.clone().with(Protocol::P2p(peer)), &seen_at);
         for _ in 0..MAX_LEARNED_FAILURES {
-            book.failed(&peer, &address(given).with(Protocol::P2p(peer)));
+            book.failed(&peer, &address(given).with(Protocol::P2p(peer)), "refused");
         }
         assert_eq!(book.take_due(now)[0].1, [learned.clone(), address(given)]);
         for _ in 0..MAX_LEARNED_FAILURES {
-            book.failed(&peer, &learned);
+            book.failed(&peer, &learned, "refused");
         }
         book.dial_ended(&peer, now, 0);
         assert_eq!(book.take_due(now + CAP)[0].1, [address(given)]);
@@ -368,5 +449,74 @@ mod tests {
             book.learn(&peer, address(&format!("/dns/example.org/tcp/{port}")), &far);
         }
         assert_eq!(book.take_due(now)[0].1.len(), MAX_ADDRESSES_PER_MEMBER);
+    }
+
+    #[test]
+    fn a_signed_record_replaces_the_one_before_and_is_dialled_soon() {
+        let (mut book, peer, mut now) = book_with(&["/ip4/10.0.0.1/tcp/7000"]);
+        for _ in 0..10 {
+            let due = book.take_due(now);
+            book.failed(&peer, &due[0].1[0], "refused");
+            book.dial_ended(&peer, now, 1000);
+            now = book.next_due().unwrap();
+        }
+        book.take_due(now);
+        book.dial_ended(&peer, now, 1000);
+        let moved = |port: u16| address(&format!("/ip4/10.0.0.9/tcp/{port}"));
+        book.set_signed(&peer, &[moved(1)], false, now);
+        assert_eq!(book.next_due(), Some(now + DIAL_COURTESY), "not after the grown wait");
+        book.set_signed(&peer, &[moved(2)], false, now);
+        let due = book.take_due(now + DIAL_COURTESY);
+        assert_eq!(due[0].1, [moved(2), address("/ip4/10.0.0.1/tcp/7000")]);
+        // It stays however often it fails.
+        for _ in 0..100 {
+            book.failed(&peer, &moved(2), "refused");
+        }
+        let known = book.known(&peer);
+        let signed = known.iter().find(|known| known.address == moved(2)).unwrap();
+        assert_eq!(signed.sources, [AddressSource::Signed]);
+        assert_eq!((signed.failures, signed.last_error.as_deref()), (100, Some("refused")));
+    }
+
+    #[test]
+    fn a_record_does_not_make_this_machine_dial_itself() {
+        let (mut book, peer, now) = book_with(&["/ip4/10.0.0.1/tcp/7000"]);
+        let local = [address("/ip4/127.0.0.1/tcp/22"), address("/dns4/localhost/tcp/22")];
+        book.set_signed(&peer, &local, false, now);
+        assert_eq!(book.take_due(now)[0].1, [address("/ip4/10.0.0.1/tcp/7000")]);
+        book.dial_ended(&peer, now, 0);
+        book.set_signed(&peer, &local, true, now);
+        assert_eq!(book.take_due(now + CAP)[0].1.len(), 3, "a neighbour may");
+    }
+
+    #[test]
+    fn no_source_takes_the_room_of_another() {
+        let (mut book, peer, now) = book_with(&[]);
+        let told_by = address("/ip4/10.0.0.1/tcp/5");
+        for port in 1..1000 {
+            book.learn(&peer, address(&format!("/ip4/10.0.0.1/tcp/{port}")), &told_by);
+        }
+        let many = |ip: u8| (1..100).map(move |p| address(&format!("/ip4/10.0.1.{ip}/tcp/{p}")));
+        book.set_signed(&peer, &many(1).collect::<Vec<_>>(), false, now);
+        book.set_operator(vec![(peer, many(2).collect())], now);
+        let known = book.known(&peer);
+        let count = |source| known.iter().filter(|k| k.sources.contains(&source)).count();
+        assert_eq!(count(AddressSource::Told), MAX_ADDRESSES_PER_MEMBER);
+        assert_eq!(count(AddressSource::Signed), MAX_RECORD_ADDRESSES);
+        assert_eq!(count(AddressSource::Operator), MAX_OPERATOR_ADDRESSES);
+        // What the operator said is dialled first, and goes when it is taken back.
+        assert!(book.take_due(now + CAP)[0].1[0].to_string().starts_with("/ip4/10.0.1.2/"));
+        book.set_operator(vec![], now);
+        assert!(book.known(&peer).iter().all(|k| !k.sources.contains(&AddressSource::Operator)));
+    }
+
+    #[test]
+    fn what_the_operator_says_of_a_later_member_counts_when_it_comes() {
+        let (local, peer, now) = (PeerId::random(), PeerId::random(), Instant::now());
+        let mut book = AddressBook::new(local, BASE, CAP);
+        book.set_operator(vec![(peer, vec![address("/ip4/10.0.0.1/tcp/7000")])], now);
+        assert!(book.take_due(now).is_empty());
+        book.set_members(vec![(peer, vec![])], now);
+        assert_eq!(book.take_due(now + DIAL_COURTESY).len(), 1);
     }
 }

@@ -1,0 +1,220 @@
+//! What the network finds wrong, put on the board: a second copy of an identity, announcements that do not pass, and
+//! connections or files that find no descriptor.
+
+use std::time::{Duration, Instant};
+
+use fedshield_net::NetHealth;
+use fedshield_protocol::ids::IdentityKey;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::conditions::Conditions;
+use crate::control::api::{Condition, Severity};
+use crate::descriptors::{self, Budget};
+use crate::founding::FoundingView;
+
+/// Between two looks, if nothing changes.
+const PAUSE: Duration = Duration::from_secs(5);
+/// A node that no announcement reaches for this long takes part in nothing.
+const SILENCE_BLOCKS: Duration = Duration::from_secs(60);
+
+/// Keeps the board up to date until `stop`.
+pub(super) async fn watch(
+    board: Conditions,
+    mut health: watch::Receiver<NetHealth>,
+    founding: watch::Receiver<FoundingView>,
+    budget: Budget,
+    stop: CancellationToken,
+) {
+    let mut silent_since = None;
+    loop {
+        let seen = health.borrow_and_update().clone();
+        let name = |key: &IdentityKey| name_of(&founding.borrow(), key);
+        silent_since = seen.gossip_is_empty.then(|| silent_since.unwrap_or_else(Instant::now));
+        let silent_for = silent_since.map(|since| since.elapsed());
+        board.show("second-copy", seen.second_copy.then(second_copy));
+        board.show("member-runs-twice", twice(&seen.doubled, name));
+        board.show("no-announcements", silent_for.map(no_announcements));
+        board.show("announcements-do-not-pass", one_way(&seen, name));
+        board.show("connections-refused", seen.refuses_connections.then(|| refused(&seen, budget)));
+        board.show(
+            "descriptors",
+            of_descriptors(budget, seen.out_of_descriptors, || descriptors::in_use()),
+        );
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = health.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
+}
+
+fn name_of(founding: &FoundingView, key: &IdentityKey) -> String {
+    let members = founding.manifest.iter().flat_map(|manifest| &manifest.members);
+    let mut found = members.filter(|member| member.identity_key == *key);
+    found.next().map_or_else(|| key.to_string(), |member| member.name.clone())
+}
+
+fn names(keys: &[IdentityKey], name: impl Fn(&IdentityKey) -> String) -> String {
+    keys.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+fn second_copy() -> Condition {
+    let message = "a second copy of this node is running: another process has proven to other members that it holds this \
+         node's identity key, so the two would contradict each other";
+    Condition::new("second-copy", Severity::Blocking, message).with_hint(
+        "stop one of the two (look for a copied home, a restored snapshot, a second container or unit); the one that \
+         stays is ready again within minutes. If nobody here runs a second one, the key has been stolen: stop this node \
+         and tell the other members",
+    )
+}
+
+fn twice(doubled: &[IdentityKey], name: impl Fn(&IdentityKey) -> String) -> Option<Condition> {
+    if doubled.is_empty() {
+        return None;
+    }
+    let message = format!(
+        "two processes use the identity key of {} at the same time: what that member says may contradict itself",
+        names(doubled, name)
+    );
+    let hint = "tell its operator to stop one of the two: a copied home, a restored snapshot, a second container";
+    Some(Condition::new("member-runs-twice", Severity::Warning, message).with_hint(hint))
+}
+
+fn no_announcements(silent_for: Duration) -> Condition {
+    let blocks = silent_for >= SILENCE_BLOCKS;
+    let severity = if blocks { Severity::Blocking } else { Severity::Warning };
+    let message = "members are connected, but none of them gives this node announcements or takes any from it; their \
+         connections are being made anew";
+    Condition::new("no-announcements", severity, message).with_hint(
+        "this mends itself, as a rule within two minutes; if it stays, restart this node and send the logs of both sides",
+    )
+}
+
+fn one_way(health: &NetHealth, name: impl Fn(&IdentityKey) -> String) -> Option<Condition> {
+    let mut parts = Vec::new();
+    if !health.do_not_hear_us.is_empty() {
+        parts.push(format!("not heard by {}", names(&health.do_not_hear_us, &name)));
+    }
+    if !health.not_heard.is_empty() {
+        parts.push(format!("nothing comes from {}", names(&health.not_heard, &name)));
+    }
+    if parts.is_empty() {
+        return None;
+    }
+    let message = format!("announcements do not pass over open connections: {}", parts.join("; "));
+    let hint = "subscriptions are sent again and then the connection is made anew, by itself; if it stays, restart the \
+         node named and send the logs of both sides";
+    Some(Condition::new("announcements-do-not-pass", Severity::Warning, message).with_hint(hint))
+}
+
+fn refused(health: &NetHealth, budget: Budget) -> Condition {
+    let most = health.max_connections;
+    let message = format!(
+        "connections of other nodes are refused: at most {most} may be open at once, with an open file limit of {}",
+        limit_text(budget.limit)
+    );
+    let hint = if budget.limit < descriptors::ENOUGH {
+        raise_hint()
+    } else {
+        "somebody opens more connections than a federation needs: look at who connects (`ss -tn`), and let only \
+         members' addresses through the firewall"
+            .to_owned()
+    };
+    Condition::new("connections-refused", Severity::Warning, message).with_hint(hint)
+}
+
+fn of_descriptors(
+    budget: Budget,
+    accept_failed: bool,
+    in_use: impl Fn() -> std::io::Result<u64>,
+) -> Option<Condition> {
+    let limit = limit_text(budget.limit);
+    let (severity, message) = match in_use() {
+        Err(error) if descriptors::is_exhausted(&error) => (
+            Severity::Blocking,
+            format!("no file can be opened: all {limit} descriptors are in use"),
+        ),
+        Ok(used) if used >= budget.limit / 10 * 9 => (
+            Severity::Warning,
+            format!("{used} of {limit} descriptors are in use: soon no file can be opened"),
+        ),
+        _ if accept_failed => (
+            Severity::Warning,
+            format!("the system had no descriptor for a connection a moment ago (limit {limit})"),
+        ),
+        _ if budget.limit < descriptors::FEWEST => (
+            Severity::Warning,
+            format!(
+                "the limit of open files is {limit}: too low to keep a reserve for the journal; at least {} are needed",
+                descriptors::FEWEST
+            ),
+        ),
+        _ if budget.limit < descriptors::ENOUGH => (
+            Severity::Notice,
+            format!(
+                "the limit of open files is {limit}: fewer connections are let in than with {}",
+                descriptors::ENOUGH
+            ),
+        ),
+        _ => return None,
+    };
+    Some(Condition::new("descriptors", severity, message).with_hint(raise_hint()))
+}
+
+fn raise_hint() -> String {
+    "raise the limit: `LimitNOFILE=65536` in the unit, `--ulimit nofile=65536` for a container, `ulimit -n 65536` in a \
+     shell, then restart"
+        .to_owned()
+}
+
+fn limit_text(limit: u64) -> String {
+    if limit == u64::MAX { "no limit".to_owned() } else { limit.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    fn shown(limit: u64, used: io::Result<u64>, accept_failed: bool) -> Option<(Severity, String)> {
+        let used = std::cell::Cell::new(Some(used));
+        let condition =
+            of_descriptors(Budget::of(limit), accept_failed, || used.take().expect("one look"))?;
+        assert!(condition.hint.is_some_and(|hint| hint.contains("LimitNOFILE=")));
+        Some((condition.severity, condition.message))
+    }
+
+    #[test]
+    fn a_limit_is_named_as_soon_as_it_matters() {
+        assert_eq!(shown(65_536, Ok(60), false), None);
+        assert_eq!(shown(u64::MAX, Ok(60), false), None);
+        assert_eq!(shown(1024, Ok(60), false).unwrap().0, Severity::Notice);
+        let (severity, message) = shown(128, Ok(60), false).unwrap();
+        assert!(severity == Severity::Warning && message.contains("128"), "{message}");
+        let (severity, message) = shown(1024, Ok(1000), false).unwrap();
+        assert!(severity == Severity::Warning && message.contains("1000 of 1024"), "{message}");
+        assert_eq!(shown(65_536, Ok(60), true).unwrap().0, Severity::Warning);
+        let full = Err(io::Error::from_raw_os_error(24));
+        assert_eq!(shown(1024, full, false).unwrap().0, Severity::Blocking);
+        // Where there is no /proc, nothing is known and nothing is claimed.
+        assert_eq!(shown(65_536, Err(io::ErrorKind::NotFound.into()), false), None);
+    }
+
+    #[test]
+    fn copies_block_and_others_copies_warn_by_name() {
+        assert_eq!(second_copy().severity, Severity::Blocking);
+        assert_eq!(twice(&[], |_| String::new()), None);
+        let keys = [IdentityKey([1; 32]), IdentityKey([2; 32])];
+        let shown = twice(&keys, |key| format!("bank-{}", key.as_bytes()[0])).unwrap();
+        assert_eq!(shown.severity, Severity::Warning);
+        assert!(shown.message.contains("bank-1, bank-2"), "{}", shown.message);
+    }
+
+    #[test]
+    fn silence_blocks_only_when_it_lasts() {
+        assert_eq!(no_announcements(Duration::from_secs(1)).severity, Severity::Warning);
+        assert_eq!(no_announcements(SILENCE_BLOCKS).severity, Severity::Blocking);
+    }
+}

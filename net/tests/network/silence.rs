@@ -1,0 +1,69 @@
+//! A member that is connected and that gossip does not reach: said, and mended by connecting anew.
+
+use std::time::Duration;
+
+use fedshield_net::{MemberAddr, identity_key_of};
+use futures::StreamExt;
+use libp2p::gossipsub::{self, IdentTopic, MessageAuthenticity};
+use libp2p::swarm::SwarmEvent;
+use libp2p::{noise, tcp, yamux};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::support::{FEDERATION, Node, PATIENCE, TCP};
+
+/// An older version whose subscription is lost over its first connection.
+async fn deaf_at_first() -> MemberAddr {
+    let mut swarm = libp2p::SwarmBuilder::with_new_identity()
+        .with_tokio()
+        .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
+        .unwrap()
+        .with_behaviour(|pair| {
+            let config = gossipsub::ConfigBuilder::default()
+                .protocol_id_prefix("/fedshield/gossip")
+                .build()
+                .unwrap();
+            let keys = MessageAuthenticity::Signed(pair.clone());
+            gossipsub::Behaviour::<gossipsub::IdentityTransform>::new(keys, config).unwrap()
+        })
+        .unwrap()
+        .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::MAX))
+        .build();
+    swarm.listen_on(TCP.parse().unwrap()).unwrap();
+    let key = identity_key_of(swarm.local_peer_id()).unwrap();
+    let (found, address) = oneshot::channel();
+    let mut found = Some(found);
+    tokio::spawn(async move {
+        loop {
+            match swarm.select_next_some().await {
+                SwarmEvent::NewListenAddr { address, .. } => {
+                    if let Some(found) = found.take() {
+                        found.send(address).unwrap();
+                    }
+                }
+                SwarmEvent::ConnectionClosed { .. } => {
+                    let topic = IdentTopic::new(format!("fedshield/1/{FEDERATION}"));
+                    swarm.behaviour_mut().subscribe(&topic).unwrap();
+                }
+                _ => {}
+            }
+        }
+    });
+    MemberAddr { key, addresses: vec![address.await.unwrap()] }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gossip_that_does_not_pass_is_said_and_mended() {
+    let mut alice = Node::start(1, TCP).await;
+    let bob = deaf_at_first().await;
+    alice.handle.set_members(FEDERATION, vec![alice.member(), bob.clone()]).await.unwrap();
+    alice.expect_up(bob.key).await;
+    let mut health = alice.handle.health();
+    let said = health.wait_for(|it| it.gossip_is_empty && it.not_heard == [bob.key]);
+    timeout(PATIENCE, said).await.expect("nothing is said").unwrap();
+    alice.expect_down(bob.key).await;
+    alice.expect_up(bob.key).await;
+    let mended = health.wait_for(|it| !it.gossip_is_empty && it.not_heard.is_empty());
+    timeout(PATIENCE, mended).await.expect("not mended").unwrap();
+    alice.handle.gossip(b"to all".to_vec()).await.unwrap();
+}
