@@ -186,8 +186,7 @@ async fn run_until(
     stop: CancellationToken,
 ) -> Result<(), NodeError> {
     let mut control = None;
-    let started =
-        start::start(home, loaded, passphrase, reload, &mut control, &stop).await;
+    let started = start::start(home, loaded, passphrase, reload, &mut control, &stop).await;
     let result = match started {
         Ok(Some(node)) => node.run(stop.clone()).await,
         stopped => {

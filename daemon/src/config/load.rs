@@ -241,11 +241,7 @@ mod tests {
     fn every_refusal_names_its_origin_its_value_and_the_form_wanted() {
         let flag = |key, value| load("name = \"a\"", &[], &[(key, value)]);
         for (key, value, words) in [
-            (
-                "listen",
-                "/ip4/999.1.1.1/tcp/7000",
-                vec!["listen", "999.1.1.1", "/ip4/0.0.0.0/tcp/7000"],
-            ),
+            ("listen", "/ip4/999.1.1.1/tcp/7000", vec!["listen", "999.1.1.1", "multiaddress like"]),
             ("listen", "/ip4/127.0.0.1/tcp", vec!["listen", "/ip4/127.0.0.1/tcp"]),
             ("external_addresses", "fed.example:7000", vec!["external_addresses", "multiaddress"]),
             ("log.level", "inof", vec!["log.level", "inof", "debug"]),

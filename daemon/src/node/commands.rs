@@ -9,8 +9,8 @@ use super::early::held_up;
 use super::turn::Node;
 use super::{NodeError, doctor};
 use crate::control::api::{
-    AddressOrigin, ApiError, ConnectionView, DoctorView, Done, ErrorCode, Evaluation, ExportRequest,
-    ExportView, KnownAddressView, MemberView, Pause, Sample,
+    AddressOrigin, ApiError, ConnectionView, DoctorView, Done, ErrorCode, Evaluation,
+    ExportRequest, ExportView, KnownAddressView, MemberView, Pause, Sample,
 };
 use crate::control::{ControlCommand, Reply};
 use crate::durable::DiskError;

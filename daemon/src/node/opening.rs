@@ -98,8 +98,7 @@ impl Opening {
             self.budget,
             self.stop.clone(),
         ));
-        let (external, status) =
-            (self.config.external_addresses.clone(), Arc::clone(&self.status));
+        let (external, status) = (self.config.external_addresses.clone(), Arc::clone(&self.status));
         listening::follow(net.clone(), founding.clone(), external, status, self.stop.clone());
         let status = Arc::clone(&self.status);
         peers.follow(net.clone(), founding.clone(), status, self.stop.clone());
