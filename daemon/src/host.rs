@@ -6,6 +6,7 @@
 //! `farewell` are about going.
 
 mod collect;
+mod data_watch;
 mod drift;
 mod effects;
 mod error;
@@ -48,6 +49,7 @@ use crate::objects::Objects;
 use crate::pipeline::Pipeline;
 use crate::store::Ledger;
 use collect::Collector;
+use data_watch::DataWatch;
 use drift::Trend;
 use jobs::{Finished, JobFailure, JobRunner};
 use measure::Measurer;
@@ -127,6 +129,7 @@ pub struct Host {
     measurer: Measurer,
     /// Whether training gets worse from round to round.
     training: Trend,
+    data_watch: DataWatch,
     /// The newest round with a new adapter.
     last_applied: Option<(Round, ObjectRef)>,
     watch: LedgerWatch,
@@ -155,6 +158,7 @@ impl Host {
         let last_applied = parts.ledger.last_applied()?;
         let ended = machine.scope().round.0.checked_sub(1).map(Round);
         let collector = Collector::new(Arc::clone(&parts.objects), ended);
+        let data_watch = DataWatch::start(parts.spare.clone(), Arc::clone(&parts.pipeline));
         let measurer = Measurer::start(
             parts.spare,
             Arc::clone(&parts.pipeline),
@@ -195,6 +199,7 @@ impl Host {
             collector,
             measurer,
             training,
+            data_watch,
             last_applied,
             watch,
             followed: Vec::new(),
@@ -381,6 +386,12 @@ impl Host {
     #[must_use]
     pub fn waits_for(&self) -> Option<&str> {
         self.room.stalled_by()
+    }
+
+    /// Looks at the data files now, without waiting for it: what they say is used from the next round on, what is wrong
+    /// with them shows in the status. They are looked at from time to time anyway.
+    pub fn look_at_data(&self) {
+        self.data_watch.look_now();
     }
 
     /// Ends running jobs.

@@ -26,7 +26,7 @@ use crate::config::{Loaded, Overrides};
 use crate::error_code::ErrorCode;
 use crate::home::Home;
 use crate::identity::Passphrase;
-use crate::service::{LogError, init_logging, listen_to_signals, notify_stopping};
+use crate::service::{LogError, init_logging, keep_private, listen_to_signals, notify_stopping};
 use reload::Reload;
 
 pub use preflight::{Finding, Mended, preflight};
@@ -158,6 +158,7 @@ pub fn run_process(
     overrides: &Overrides,
     passphrase: Option<Passphrase>,
 ) -> Result<(), NodeError> {
+    keep_private();
     let loaded = Loaded::read(home, overrides)?;
     let log = init_logging(&loaded.config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -22,7 +22,7 @@ use super::turn::{Node, beat};
 use super::{listening, net_conditions};
 use crate::conditions::Conditions;
 use crate::config::{Config, Loaded, TrainerKind};
-use crate::control::api::NodeStatus;
+use crate::control::api::{Condition, NodeStatus, Severity};
 use crate::control::{ControlHost, control_channel};
 use crate::descriptors;
 use crate::founding::{Interfaces, announced, finish_leaving};
@@ -31,6 +31,7 @@ use crate::host::SpareTime;
 use crate::identity::{Identity, Passphrase};
 use crate::objects::Objects;
 use crate::pipeline::{CommandSettings, LearningSources};
+use crate::private;
 use crate::service::{Heartbeat, notify_ready, tell_status};
 
 /// Starts a node. `None` if it was stopped while it waited for something. `control` becomes the task that answers on the control
@@ -68,6 +69,7 @@ pub(super) async fn start(
     let conditions = Conditions::new(Arc::clone(&status));
     *control = Some(serving::serve_control(home, &config, port.clone(), &conditions, stop)?);
     tokio::spawn(tell_status(status.subscribe()));
+    erase_left_over(home, &conditions);
     // From here on it answers, whatever it waits for; a service manager that waits for more would end a node for the fault
     // of a mount.
     note_start(&conditions, "opens its files");
@@ -195,11 +197,28 @@ fn command(config: &Config, home: &Home) -> Option<CommandSettings> {
         let folder = std::path::absolute(home.path()).unwrap_or_else(|_| home.path().to_path_buf());
         CommandSettings {
             program: training.command.clone(),
-            work: folder.join("training").join("command"),
+            work: Home::new(&folder).trainer_work(),
             folder,
             timeout: Duration::from_secs(training.command_timeout_s),
         }
     })
+}
+
+/// Erases what a trainer command was given by a daemon that was killed: under the lock, so nobody else is using it.
+fn erase_left_over(home: &Home, conditions: &Conditions) {
+    let folder = home.trainer_work();
+    if !std::fs::read_dir(&folder).is_ok_and(|mut left| left.next().is_some()) {
+        return;
+    }
+    match private::erase_content(&folder) {
+        Ok(()) => tracing::info!("what the last daemon left for its trainer command was erased"),
+        Err(error) => {
+            let message = format!("training data in clear could not be erased: {error}");
+            let hint = format!("erase {} as the user that owns the files", folder.display());
+            let condition = Condition::new("training-data-left", Severity::Warning, message);
+            conditions.set(condition.with_hint(hint));
+        }
+    }
 }
 
 fn device_error(error: TrainError) -> NodeError {

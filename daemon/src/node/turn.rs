@@ -196,8 +196,12 @@ impl Node {
                     }
                     end_start(&self.conditions);
                 }
-                // Whoever keeps the data up to date is asked here as well.
-                Woken::Reload => self.reload.reload(&self.conditions),
+                Woken::Reload => {
+                    self.reload.reload(&self.conditions);
+                    if let Some(host) = &self.host {
+                        host.look_at_data();
+                    }
+                }
                 Woken::FoundingChanged => self.show_founding(),
                 Woken::Beat => heartbeat.beat(),
                 Woken::Host(wake) => {

@@ -6,11 +6,12 @@ use std::path::Path;
 use fedshield_protocol::ids::Digest;
 use fedshield_protocol::manifest::Manifest;
 use fedshield_train::adapter::PeftAdapter;
-use fedshield_train::data::{DataSet, DataSettings};
+use fedshield_train::data::DataSettings;
 use fedshield_train::federated::{AdapterLayout, Algorithm, FederatedSettings, GlobalAdapter};
 use fedshield_train::model::ModelConfig;
 use fedshield_train::text::{Template, TextTokenizer};
 
+use super::data::{DataFiles, DataSources};
 use super::terms::Plan;
 use super::{LearningSources, PipelineError};
 
@@ -68,8 +69,10 @@ pub(super) struct Examination<'a> {
 pub(super) struct Examined {
     /// The terms', or the one that the configuration names instead.
     pub(super) template: Template,
+    /// Tokens after which examples are cut.
+    pub(super) length: usize,
     /// This member's data under the terms.
-    pub(super) data: DataSet,
+    pub(super) data: DataFiles,
 }
 
 impl Examination<'_> {
@@ -96,7 +99,7 @@ impl Examination<'_> {
         // A base model without a chat template of its own gets the plainest one.
         let template = named.or_plain(self.tokenizer);
         let data = read_data(self.sources, self.tokenizer, template, length)?;
-        Ok(Examined { template, data })
+        Ok(Examined { template, length, data })
     }
 }
 
@@ -130,13 +133,13 @@ fn read_data(
     tokenizer: &TextTokenizer,
     template: Template,
     max_length: usize,
-) -> Result<DataSet, PipelineError> {
-    let fraction = if sources.held_out.is_empty() { sources.held_out_fraction } else { 0.0 };
-    let settings = DataSettings { template, max_length, held_out: fraction };
-    let mut data = DataSet::load(&sources.train, tokenizer, &settings)?;
-    if !sources.held_out.is_empty() {
-        let settings = DataSettings { held_out: 0.0, ..settings };
-        data.held_out = DataSet::load(&sources.held_out, tokenizer, &settings)?.train;
-    }
-    Ok(data)
+) -> Result<DataFiles, PipelineError> {
+    let held_out = sources.held_out_fraction;
+    DataFiles::open(DataSources {
+        train: sources.train.clone(),
+        held_out: sources.held_out.clone(),
+        tokenizer: tokenizer.clone(),
+        settings: DataSettings { template, max_length, held_out },
+    })
+    .map_err(PipelineError::Data)
 }
