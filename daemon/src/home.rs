@@ -186,6 +186,12 @@ impl Home {
             self.objects(),
             self.training(),
             self.store(),
+            self.index(),
+            self.evidence(),
+            self.reports(),
+            self.ledger(),
+            self.pause(),
+            self.addresses(),
             self.journal(),
             self.manifest(),
         ]
