@@ -24,7 +24,8 @@ pub fn make_private(path: &Path) -> Result<(), DiskError> {
         Err(error) => return Err(DiskError::at(path, error)),
     };
     let kind = metadata.file_type();
-    if !kind.is_symlink() && !(kind.is_file() && metadata.nlink() > 1) {
+    let has_second_name = kind.is_file() && metadata.nlink() > 1;
+    if !(kind.is_symlink() || has_second_name) {
         take_from_others(path, &metadata)?;
     }
     if kind.is_dir() {
