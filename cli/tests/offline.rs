@@ -224,8 +224,32 @@ fn data_check_reads_no_weights() {
     assert!(output.status.success(), "{}", stderr(&output));
 }
 
+/// The text of a line is somebody's data: it is in no message, in no log and in no report.
 #[test]
-fn data_check_shows_the_loss_mask_and_names_every_bad_line() {
+fn data_check_repeats_nothing_of_a_line_that_cannot_be_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/train/assets/base");
+    let lines = [
+        r#""Smith has measles""#,
+        r#"{"instruction": ["Smith has measles"], "output": "x"}"#,
+        r#"{"messages": "Smith has measles"}"#,
+        r#"{"instruction": "Smith has measles"}"#,
+        r#"{"instruction": "a", "output": "Smith has meas"#,
+        "Smith has measles",
+    ];
+    std::fs::write(folder.path().join("bad.jsonl"), lines.join("\n")).unwrap();
+    for json in [&[][..], &["--json"]] {
+        let check = [&["data", "check", "bad.jsonl", "--model", model], json].concat();
+        let output = cli(folder.path(), &check);
+        assert_eq!(output.status.code(), Some(22), "{}", stderr(&output));
+        let said = stdout(&output) + &stderr(&output);
+        assert!(said.contains("is it still being written?"), "{said}");
+        assert!(!said.contains("Smith") && !said.contains("measles"), "{said}");
+    }
+}
+
+#[test]
+fn data_check_shows_the_loss_mask_to_who_asks_and_names_every_bad_line() {
     let folder = tempfile::tempdir().unwrap();
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../core/train/assets/base");
     let good = r#"{"instruction": "Say yes.", "output": "yes"}"#;
@@ -234,9 +258,16 @@ fn data_check_shows_the_loss_mask_and_names_every_bad_line() {
     let check = ["data", "check", "good.jsonl", "--model", model];
     let output = cli(folder.path(), &check);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    // What the files say is shown to who asks for it alone.
     let text = stdout(&output);
-    assert!(text.contains("Say yes.") && text.contains(">>yes<|end|><<"), "{text}");
+    assert!(!text.contains("Say yes.") && !text.contains(">>"), "{text}");
     assert!(text.contains("good.jsonl:2 is good.jsonl:1 again"), "{text}");
+    let json = stdout(&cli(folder.path(), &[&check[..], &["--json"]].concat()));
+    assert!(!json.contains("Say yes.") && json.contains("\"rendered\": null"), "{json}");
+    let text = stdout(&cli(folder.path(), &[&check[..], &["--example"]].concat()));
+    assert!(text.contains("Say yes.") && text.contains(">>yes<|end|><<"), "{text}");
+    let json = stdout(&cli(folder.path(), &[&check[..], &["--example", "--json"]].concat()));
+    assert!(json.contains("Say yes."), "{json}");
     let output = cli(folder.path(), &["data", "check", "bad.jsonl", "--model", model, "--json"]);
     assert_eq!(output.status.code(), Some(22), "{}", stderr(&output));
     let report: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();

@@ -9,7 +9,7 @@ use crate::error_code::ErrorCode;
 
 /// Readable and writable by the owner only: everything in the home folder.
 pub const PRIVATE_FILE: u32 = 0o600;
-const PRIVATE_FOLDER: u32 = 0o700;
+pub(crate) const PRIVATE_FOLDER: u32 = 0o700;
 /// How much is written at a time when a secret is overwritten.
 const ERASE_BLOCK_BYTES: usize = 64 << 10;
 
@@ -152,7 +152,7 @@ pub fn erase(path: &Path) -> Result<(), DiskError> {
     sync_folder(parent(path))
 }
 
-fn overwrite(file: &mut File) -> io::Result<()> {
+pub(crate) fn overwrite(file: &mut File) -> io::Result<()> {
     let zeros = vec![0; ERASE_BLOCK_BYTES];
     let mut left = file.metadata()?.len();
     file.seek(SeekFrom::Start(0))?;

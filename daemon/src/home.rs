@@ -5,6 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::durable::{self, DiskError, PRIVATE_FILE};
+use crate::private;
 
 /// Environment variable that names the home folder.
 pub const HOME_VARIABLE: &str = "FEDSHIELD_HOME";
@@ -124,13 +125,58 @@ impl Home {
         self.0.join("training")
     }
 
+    /// Where a trainer command finds its request, its examples and its adapter, in clear: erased after each run.
+    #[must_use]
+    pub fn trainer_work(&self) -> PathBuf {
+        self.training().join("command")
+    }
+
+    /// Takes everything that a node makes in its home from all but its owner: an earlier version, another umask or a
+    /// restored backup may have left it open. What else lies in the home keeps its permissions.
+    ///
+    /// # Errors
+    /// What the disk says.
+    fn make_private(&self) -> Result<(), DiskError> {
+        let own = |name: &str| {
+            [
+                "config.toml",
+                "control.sock",
+                "daemon.log",
+                "federation.draft",
+                "federation.joining",
+                "first-adapter",
+                "identity.key",
+                "journal.log",
+                "lock",
+                "manifest.signed",
+                "objects",
+                "secrets",
+                "store",
+                "training",
+            ]
+            .iter()
+            // What was put aside has the name with something behind it.
+            .any(|own| {
+                name.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            })
+        };
+        private::make_folder_private(&self.0)?;
+        for entry in std::fs::read_dir(&self.0).map_err(|error| DiskError::at(&self.0, error))? {
+            let entry = entry.map_err(|error| DiskError::at(&self.0, error))?;
+            if entry.file_name().to_str().is_some_and(own) {
+                private::make_private(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     /// The adapter that the federation starts from, in PEFT form, if its manifest names one.
     #[must_use]
     pub fn first_adapter(&self) -> PathBuf {
         self.0.join("first-adapter")
     }
 
-    /// Makes the folder if it is missing and keeps other daemons out.
+    /// Makes the folder if it is missing, keeps other daemons out, and makes it private.
     ///
     /// # Errors
     /// [`HomeError::InUse`], or what the disk says.
@@ -145,7 +191,10 @@ impl Home {
             .open(&path)
             .map_err(|error| DiskError::at(&path, error))?;
         match file.try_lock() {
-            Ok(()) => Ok(HomeLock(file)),
+            Ok(()) => {
+                self.make_private()?;
+                Ok(HomeLock(file))
+            }
             Err(TryLockError::WouldBlock) => Err(HomeError::InUse { home: self.0.clone() }),
             Err(TryLockError::Error(error)) => Err(DiskError::at(&path, error).into()),
         }
@@ -164,5 +213,37 @@ mod tests {
         assert!(matches!(home.lock(), Err(HomeError::InUse { .. })));
         drop(lock);
         home.lock().unwrap();
+    }
+
+    #[test]
+    fn a_home_is_its_owners_whatever_an_earlier_version_left() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::new(folder.path().join("node"));
+        std::fs::create_dir_all(home.store().join("blobs")).unwrap();
+        std::fs::create_dir(home.path().join("store.damaged-1")).unwrap();
+        std::fs::create_dir(home.path().join("my-model")).unwrap();
+        for file in [home.store().join("db"), home.config(), home.path().join("trainer.py")] {
+            std::fs::write(file, "").unwrap();
+        }
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let open = [
+            (home.path().to_path_buf(), 0o755, 0o700),
+            (home.store(), 0o755, 0o700),
+            (home.store().join("blobs"), 0o777, 0o700),
+            (home.store().join("db"), 0o644, 0o600),
+            (home.path().join("store.damaged-1"), 0o755, 0o700),
+            (home.config(), 0o664, 0o600),
+            // Not the daemon's: who put it there decides.
+            (home.path().join("my-model"), 0o755, 0o755),
+            (home.path().join("trainer.py"), 0o755, 0o755),
+        ];
+        for (path, before, _) in &open {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(*before)).unwrap();
+        }
+        let _lock = home.lock().unwrap();
+        for (path, _, after) in &open {
+            assert_eq!(mode(path), *after, "{}", path.display());
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! what people want to know about finished rounds; `measure` takes the held-out loss in `spare` time.
 
 mod collect;
+mod data_watch;
 mod effects;
 mod error;
 mod jobs;
@@ -34,6 +35,7 @@ use crate::objects::Objects;
 use crate::pipeline::Pipeline;
 use crate::store::Ledger;
 use collect::Collector;
+use data_watch::DataWatch;
 use jobs::{Finished, JobFailure, JobRunner};
 use measure::Measurer;
 use reports::Reports;
@@ -89,6 +91,7 @@ pub struct Host {
     reports: Reports,
     collector: Collector,
     measurer: Measurer,
+    data_watch: DataWatch,
     /// The newest round with a new adapter.
     last_applied: Option<(Round, ObjectRef)>,
     /// What effects of the present event led to at once: each is an event of its own, handled before anything else.
@@ -108,6 +111,7 @@ impl Host {
         let last_applied = parts.ledger.last_applied()?;
         let ended = records.last().map(|certified| certified.record.round);
         let collector = Collector::new(Arc::clone(&parts.objects), ended);
+        let data_watch = DataWatch::start(parts.spare.clone(), Arc::clone(&parts.pipeline));
         let measurer = Measurer::start(
             parts.spare,
             Arc::clone(&parts.pipeline),
@@ -133,6 +137,7 @@ impl Host {
             reports,
             collector,
             measurer,
+            data_watch,
             last_applied,
             followed: Vec::new(),
         };
@@ -230,6 +235,12 @@ impl Host {
     #[must_use]
     pub fn pipeline(&self) -> Arc<Pipeline> {
         Arc::clone(&self.pipeline)
+    }
+
+    /// Looks at the data files now, without waiting for it: what they say is used from the next round on, what is wrong
+    /// with them shows in the status. They are looked at from time to time anyway.
+    pub fn look_at_data(&self) {
+        self.data_watch.look_now();
     }
 
     /// Ends running jobs.

@@ -14,6 +14,7 @@ pub mod http;
 pub mod identity;
 pub mod journal;
 pub mod objects;
+pub mod private;
 pub mod service;
 pub mod stopped;
 pub mod store;

@@ -14,7 +14,7 @@ use crate::config::{Loaded, Overrides};
 use crate::error_code::ErrorCode;
 use crate::home::Home;
 use crate::identity::Passphrase;
-use crate::service::{init_logging, stop_on_signals};
+use crate::service::{init_logging, keep_private, stop_on_signals};
 
 /// Why a node cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -135,6 +135,7 @@ pub fn run_process(
     passphrase: Option<Passphrase>,
     rebuild_store: bool,
 ) -> Result<(), NodeError> {
+    keep_private();
     let loaded = Loaded::read(home, overrides)?;
     init_logging(&loaded.config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -22,6 +22,7 @@ mod apply;
 mod combine;
 mod command;
 mod contribute;
+mod data;
 mod decrypt;
 mod error;
 mod evaluate;
@@ -37,12 +38,14 @@ mod terms;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use fedshield_protocol::ids::Round;
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::object::ObjectRef;
 
 pub use combine::OpenedSum;
 pub use command::CommandSettings;
 pub(crate) use command::answer_guard;
+pub use data::{DATA_CONDITION, DataLook, Look};
 pub use error::PipelineError;
 pub use evaluate::LossComparison;
 /// Where a member computes.
@@ -52,9 +55,11 @@ pub use measure::HeldOutLoss;
 pub use observer::{ContributionSizes, NoObserver, Observer, Stage, TrainingStep};
 pub use terms::Terms;
 
+use crate::durable;
 use crate::host::Cancel;
 use crate::identity::SecretStore;
 use crate::objects::Objects;
+use data::Examples;
 use state::State;
 
 /// One member's side of one federation.
@@ -67,6 +72,8 @@ pub struct Pipeline {
     observer: Arc<dyn Observer>,
     /// Adapter and local memory; whoever prunes, applies or settles holds it.
     state: Mutex<State>,
+    /// What the round under way began with; a second try of its training gets the same.
+    round_data: Mutex<Option<(Round, Arc<Examples>)>>,
 }
 
 impl Pipeline {
@@ -82,9 +89,10 @@ impl Pipeline {
         folder: std::path::PathBuf,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, PipelineError> {
-        std::fs::create_dir_all(&folder).map_err(|e| PipelineError::file(&folder, e))?;
+        durable::make_folder(&folder)?;
         let state = Mutex::new(State::open(&folder, &terms, &learning, &objects, &secrets)?);
-        Ok(Self { terms, learning, objects, secrets, folder, observer, state })
+        let round_data = Mutex::default();
+        Ok(Self { terms, learning, objects, secrets, folder, observer, state, round_data })
     }
 
     /// Runs one job to its end.
@@ -108,6 +116,37 @@ impl Pipeline {
             Job::Apply { start, set, sum } => self.apply(start, set, sum),
             Job::Adopt { adapter, applied } => self.adopt(*adapter, *applied),
             Job::Settle { round, fate } => self.settle(*round, *fate),
+        }
+    }
+
+    /// Looks at the data files and reads them again if they have changed: the next round uses what they say then, a round
+    /// under way keeps what it has. What cannot be used is left aside and reported to the observer. May take as long as
+    /// reading the files does.
+    pub fn look_at_data(&self, when: Look) -> DataLook {
+        let look = self.learning.look_at_data(when);
+        self.observer.looked_at_data(&look);
+        look
+    }
+
+    /// The examples for the training of `round`.
+    fn data_of(&self, round: Round) -> Arc<Examples> {
+        let mut kept = self.round_data.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, examples)) = &*kept
+            && *of == round
+        {
+            return Arc::clone(examples);
+        }
+        self.look_at_data(Look::WhenQuiet);
+        let examples = self.learning.examples();
+        *kept = Some((round, Arc::clone(&examples)));
+        examples
+    }
+
+    /// The round is over: nobody needs what it began with.
+    fn forget_data_of(&self, round: Round) {
+        let mut kept = self.round_data.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.as_ref().is_some_and(|(of, _)| *of <= round) {
+            *kept = None;
         }
     }
 

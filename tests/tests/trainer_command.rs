@@ -1,6 +1,7 @@
 //! `trainer = "command"`: what another program gives is checked before anything is sent, and the program never outlives
 //! its job.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,25 +16,32 @@ use fedshieldd::host::Cancel;
 use fedshieldd::identity::{Identity, Protection, SecretStore};
 use fedshieldd::objects::Objects;
 use fedshieldd::pipeline::{
-    CommandSettings, LearningSources, Observer, OpenedModel, Pipeline, PipelineError, Stage, Terms,
-    TrainingStep,
+    CommandSettings, DataLook, LearningSources, Observer, OpenedModel, Pipeline, PipelineError,
+    Stage, Terms, TrainingStep,
 };
 use rand::SeedableRng;
 
 const MEMBERS: u16 = 4;
 
+/// Steps of training, and what looks at the data files found.
 #[derive(Default)]
-struct Steps(Mutex<Vec<TrainingStep>>);
+struct Steps(Mutex<Vec<TrainingStep>>, Mutex<Vec<DataLook>>);
 
 impl Observer for Steps {
     fn step(&self, _: Round, _: Stage, step: TrainingStep) {
         self.0.lock().expect("nobody panics with it").push(step);
+    }
+
+    fn looked_at_data(&self, look: &DataLook) {
+        self.1.lock().expect("nobody panics with it").push(look.clone());
     }
 }
 
 struct Party {
     pipeline: Pipeline,
     objects: PathBuf,
+    /// Where the program finds what it needs, during a run.
+    work: PathBuf,
     steps: Arc<Steps>,
     _folder: tempfile::TempDir,
 }
@@ -68,6 +76,10 @@ fn manifest(base_model: Digest) -> Manifest {
 }
 
 fn party(model: &Path, mode: Option<&str>, timeout: Duration) -> Party {
+    party_on(&Work::domains()[0], model, mode, timeout)
+}
+
+fn party_on(data: &Path, model: &Path, mode: Option<&str>, timeout: Duration) -> Party {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let command = mode.map(|mode| CommandSettings {
         program: vec![env!("CARGO_BIN_EXE_stand-in-trainer").to_owned(), mode.to_owned()],
@@ -77,7 +89,7 @@ fn party(model: &Path, mode: Option<&str>, timeout: Duration) -> Party {
     });
     let sources = LearningSources {
         model: model.to_owned(),
-        train: vec![Work::domains()[0].clone()],
+        train: vec![data.to_owned()],
         held_out_fraction: 0.1,
         command,
         ..LearningSources::default()
@@ -97,15 +109,24 @@ fn party(model: &Path, mode: Option<&str>, timeout: Duration) -> Party {
     let observer = Arc::clone(&steps) as Arc<dyn Observer>;
     let pipeline = Pipeline::open(terms, learning, kept, secrets, training, observer)
         .expect("the pipeline opens");
-    Party { pipeline, objects, steps, _folder: folder }
+    let work = folder.path().join("command");
+    Party { pipeline, objects, work, steps, _folder: folder }
 }
 
 fn contribute(party: &Party, cancel: &Cancel) -> Result<JobOutput, PipelineError> {
+    contribute_to(party, Round(0), cancel)
+}
+
+fn contribute_to(party: &Party, round: Round, cancel: &Cancel) -> Result<JobOutput, PipelineError> {
     let mut rng = rand_chacha::ChaCha20Rng::from_seed([3; 32]);
     let key = |_| SealingKeyPair::generate(&mut rng).public().to_bytes();
     let sealing_keys = (0..MEMBERS).map(key).collect();
-    let start = RoundStart { round: Round(0), applied: 0, beacon: Digest([5; 32]) };
-    party.pipeline.run(&Job::Contribute { start, sealing_keys }, cancel)
+    let start = RoundStart { round, applied: 0, beacon: Digest([5; 32]) };
+    let result = party.pipeline.run(&Job::Contribute { start, sealing_keys }, cancel);
+    // However it ended: the examples and the update lay there in clear.
+    let left = std::fs::read_dir(&party.work).map_or(0, Iterator::count);
+    assert_eq!(left, 0, "the program's folder is not erased");
+    result
 }
 
 /// Bytes of everything that could be fetched by others.
@@ -148,6 +169,7 @@ fn a_bad_result_is_named_and_nothing_is_sent() {
         ("nothing", vec!["result/adapter_config.json"]),
         ("fail", vec!["stand-in-trainer", "exit status: 3", "no GPU left"]),
         ("nan-loss", vec!["stand-in-trainer", "step 1", "not a finite number"]),
+        ("inf-loss", vec!["stand-in-trainer", "step 1", "not a finite number"]),
     ] {
         let party = party(&Work::model(), Some(mode), LONG);
         let error = contribute(&party, &Cancel::default()).expect_err(mode).to_string();
@@ -180,9 +202,45 @@ fn a_cancelled_round_ends_the_program_with_its_children() {
     assert_gone(&party);
 }
 
+/// As another program leaves a file, a while ago.
+fn write_data(path: &Path, text: &str) {
+    std::fs::write(path, text).expect("the data can be written");
+    let file = std::fs::File::options().write(true).open(path).expect("it opens");
+    let then = std::time::SystemTime::now() - Duration::from_secs(60);
+    file.set_modified(then).expect("a time can be set");
+}
+
+#[test]
+fn a_round_keeps_the_data_that_it_began_with() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let data = folder.path().join("train.jsonl");
+    let shipped = std::fs::read_to_string(&Work::domains()[0]).expect("it reads");
+    write_data(&data, &shipped);
+    let party = party_on(&data, &Work::model(), Some("count"), LONG);
+    let seen = |round: u64| -> usize {
+        contribute_to(&party, Round(round), &Cancel::default()).expect_err("it only counts");
+        let note = party._folder.path().join("examples-seen");
+        std::fs::read_to_string(note).expect("it counted").parse().expect("a number")
+    };
+    let all = seen(0);
+    let half: Vec<&str> = shipped.lines().step_by(2).collect();
+    write_data(&data, &(half.join("\n") + "\n"));
+    // A second try of the same round, then the next round.
+    assert_eq!(seen(0), all);
+    let fewer = seen(1);
+    assert!(fewer < all * 2 / 3, "{fewer} of {all}");
+    write_data(&data, &shipped[..shipped.len() - 20]);
+    assert_eq!(seen(2), fewer);
+    let broken = party.steps.1.lock().expect("nobody panics with it").pop();
+    assert!(matches!(broken, Some(DataLook::Unreadable { .. })), "{broken:?}");
+    write_data(&data, &shipped);
+    assert_eq!(seen(2), fewer);
+    assert_eq!(seen(3), all);
+}
+
 /// The id of the process that the stand-in left behind, once it has noted it.
 fn child(party: &Party) -> Option<u32> {
-    let note = party._folder.path().join("command/round/child");
+    let note = party._folder.path().join("trainer-child");
     std::fs::read_to_string(note).ok()?.parse().ok()
 }
 
@@ -233,4 +291,60 @@ fn a_federation_in_which_one_member_trains_with_a_command_applies_its_rounds() {
     }
     // What the stand-in reports as its losses: 2 in its only step.
     assert_eq!(reports[1][0].train_loss, Some(2.0));
+    let exported = federation.daemons[0].home.join("exported");
+    let to = exported.to_str().expect("the path is text");
+    program.run(&federation.daemons[0].home, ["adapter", "export", to]).ok();
+    for daemon in &federation.daemons {
+        assert_private(&daemon.home);
+        assert_free_of_examples(&daemon.home);
+    }
+}
+
+fn files_and_folders(folder: &Path) -> Vec<PathBuf> {
+    let mut found = vec![folder.to_owned()];
+    let mut next = 0;
+    while let Some(path) = found.get(next).cloned() {
+        next += 1;
+        if path.is_dir() {
+            let entries = std::fs::read_dir(path).expect("the folder reads");
+            found.extend(entries.map(|entry| entry.expect("the folder reads").path()));
+        }
+    }
+    found
+}
+
+/// Nobody but the owner can look at anything in a home, whichever library made it.
+fn assert_private(home: &Path) {
+    let open: Vec<(PathBuf, String)> = files_and_folders(home)
+        .into_iter()
+        .filter_map(|path| {
+            // What is removed meanwhile is nobody's.
+            let metadata = std::fs::symlink_metadata(&path).ok()?;
+            let mode = metadata.permissions().mode() & 0o777;
+            let wanted = if metadata.is_dir() { 0o700 } else { 0o600 };
+            (mode != wanted).then(|| (path, format!("{mode:o}")))
+        })
+        .collect();
+    assert_eq!(open, [], "not private");
+}
+
+/// Nothing that a member trains on lies in its home in clear.
+fn assert_free_of_examples(home: &Path) {
+    let mut answers = Vec::new();
+    for domain in Work::domains() {
+        for example in fedshield_train::data::read_jsonl(&domain).expect("it reads") {
+            // As it stands in a file, and long enough to be nothing else.
+            let answer = serde_json::to_string(example.answer()).expect("it is text");
+            if answer.len() > 24 {
+                answers.push(answer.trim_matches('"').to_owned());
+            }
+        }
+    }
+    assert!(answers.len() > 50, "{}", answers.len());
+    for path in files_and_folders(home).iter().filter(|path| path.is_file()) {
+        let bytes = std::fs::read(path).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let found = answers.iter().find(|answer| text.contains(answer.as_str()));
+        assert_eq!(found, None, "{} holds training data", path.display());
+    }
 }

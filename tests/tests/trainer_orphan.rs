@@ -1,8 +1,9 @@
-//! A daemon that is killed leaves no program of `trainer = "command"` behind, nor what that has started.
+//! A daemon that is killed leaves no program of `trainer = "command"` behind, nor what that has started; what the program
+//! was given lies there in clear until the next start.
 
 use std::path::Path;
 
-use fedshield_tests::{Federation, Program, Terms, eventually};
+use fedshield_tests::{Daemon, Federation, Program, Terms, eventually};
 
 /// A process that has ended and that nobody reaps yet has no command line any more.
 fn runs(id: u32) -> bool {
@@ -11,7 +12,7 @@ fn runs(id: u32) -> bool {
 
 /// The process that the stand-in started, once it has noted it.
 fn child(home: &Path) -> Option<u32> {
-    std::fs::read_to_string(home.join("training/command/round/child")).ok()?.parse().ok()
+    std::fs::read_to_string(home.join("trainer-child")).ok()?.parse().ok()
 }
 
 #[test]
@@ -29,4 +30,11 @@ fn a_killed_daemon_takes_its_trainer_along() {
     let id = child(&home).expect("it was noted");
     federation.daemons[2].kill();
     assert!(eventually(|| !runs(id)), "process {id} outlives the daemon");
+    let work = home.join("training/command");
+    let examples = std::fs::metadata(work.join("round/train.jsonl")).expect("it was written");
+    assert!(examples.len() > 0);
+    // Also if the next daemon trains by itself.
+    federation.daemons[2] = Daemon::start(&program, &home);
+    let left = || std::fs::read_dir(&work).map_or(0, Iterator::count);
+    assert!(eventually(|| left() == 0), "training data in clear are still there");
 }

@@ -25,7 +25,7 @@ const DEFAULT_HELD_OUT: f64 = 0.1;
 /// `data ...`.
 #[derive(Debug, Subcommand)]
 pub enum DataCommand {
-    /// Read data as training would: counts, lengths, repetitions, one example with its loss mask
+    /// Read data as training would: counts, lengths, repetitions, leaks, lines that cannot be used
     Check(Box<CheckArgs>),
 }
 
@@ -58,6 +58,9 @@ pub struct CheckArgs {
     /// `model` (the model's own), `alpaca`, `chatml` or `vicuna`
     #[arg(long, value_name = "NAME")]
     pub template: Option<String>,
+    /// Show one example as the model sees it, with its loss mask; without this nothing of the data is repeated
+    #[arg(long)]
+    pub example: bool,
     /// Longest sequence, in tokens [default: 512]
     #[arg(long, value_name = "TOKENS")]
     pub seq: Option<usize>,
@@ -157,6 +160,7 @@ fn question(args: &CheckArgs, home: &Home, screen: &Screen) -> Result<DataQuesti
         max_length: args.seq.unwrap_or_else(|| {
             training.map_or(DEFAULT_SEQUENCE, |training| training.sequence_length as usize)
         }),
+        example: args.example,
     })
 }
 

@@ -97,6 +97,8 @@ pub async fn run(args: &DemoArgs) -> Result<(), Failure> {
     let parts = cast::parts(args)?;
     let count = u16::try_from(parts.len()).unwrap_or(u16::MAX);
     let terms = terms("demo", TermsPreset::Small, count, &demo_flags(args))?;
+    // Homes, logs and shares of the data: whatever makes them, they are for this person alone.
+    fedshieldd::private::private_umask();
     let work = WorkFolder::claim(&args.out)?;
     let screen = Screen::new(args.json.as_ref().is_some_and(|file| file.as_os_str() == "-"));
 

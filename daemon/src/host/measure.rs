@@ -39,12 +39,12 @@ impl Measurer {
         if pipeline.has_held_out() {
             let last = ledger.note(NOTE).ok().flatten();
             status.send_modify(|status| status.held_out = last);
-            let cancel = cancel.clone();
-            let work = Measuring { spare, pipeline, ledger, status, cancel, base: None };
-            tokio::spawn(work.run(receiver));
         } else {
             tracing::info!("no held-out data: the loss after each round is not measured");
         }
+        let work =
+            Measuring { spare, pipeline, ledger, status, cancel: cancel.clone(), base: None };
+        tokio::spawn(work.run(receiver));
         Self { wanted, cancel }
     }
 
@@ -75,8 +75,8 @@ struct Measuring {
     ledger: Arc<Ledger>,
     status: Arc<watch::Sender<NodeStatus>>,
     cancel: Cancel,
-    /// The base model's, once measured in this run: the data may have changed since the last.
-    base: Option<f64>,
+    /// The base model's and on which sample, once measured in this run: the data may change.
+    base: Option<([u8; 32], f64)>,
 }
 
 /// Why there is no number.
@@ -100,6 +100,7 @@ impl Measuring {
             match self.measure_round(round, adapter).await {
                 Ok(loss) => tracing::info!(%round, loss, "held-out"),
                 Err(MeasureError::Pipeline(PipelineError::Cancelled)) => return,
+                Err(MeasureError::Pipeline(PipelineError::NoHeldOut)) => {}
                 // Nothing depends on the number: the round's report goes without it.
                 Err(error) => tracing::warn!(%round, %error, "held-out loss not measured"),
             }
@@ -119,10 +120,15 @@ impl Measuring {
         adapter: ObjectRef,
     ) -> Result<f64, MeasureError> {
         let measured = self.loss_of(Some(adapter)).await?;
+        // The data may change between the two: then neither is shown beside the other.
+        self.base = self.base.filter(|(sample, _)| *sample == measured.sample);
         self.show(round, &measured).await?;
         if self.base.is_none() {
-            self.base = Some(self.loss_of(None).await?.loss);
-            self.show(round, &measured).await?;
+            let base = self.loss_of(None).await?;
+            if base.sample == measured.sample {
+                self.base = Some((base.sample, base.loss));
+                self.show(round, &measured).await?;
+            }
         }
         Ok(measured.loss)
     }
@@ -137,7 +143,7 @@ impl Measuring {
         let held_out = HeldOut {
             round,
             loss: measured.loss,
-            base: self.base,
+            base: self.base.map(|(_, loss)| loss),
             examples: measured.examples as u64,
             tokens: measured.tokens as u64,
         };

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use fedshield_protocol::ids::Round;
 use tokio::sync::watch;
 
+use crate::conditions::Conditions;
 use crate::control::api::{NodeStatus, Progress};
-use crate::pipeline::{ContributionSizes, Observer, Stage, TrainingStep};
+use crate::pipeline::{ContributionSizes, DATA_CONDITION, DataLook, Observer, Stage, TrainingStep};
 
 /// Bytes of one value in clear.
 const F32_BYTES: u64 = 4;
@@ -111,6 +112,12 @@ impl Observer for ProgressBoard {
         self.show(|running| drop(running.insert(stage, progress)));
     }
 
+    fn looked_at_data(&self, look: &DataLook) {
+        if *look != DataLook::Busy {
+            Conditions::new(Arc::clone(&self.status)).show(DATA_CONDITION, look.condition());
+        }
+    }
+
     fn contributed(&self, round: Round, update: ContributionSizes) {
         self.measure(round, |measures| {
             measures.train_loss = update.train_loss;
@@ -128,6 +135,22 @@ mod tests {
 
     fn shown(board: &ProgressBoard) -> Option<String> {
         board.status.borrow().progress.as_ref().map(|progress| progress.phase.clone())
+    }
+
+    #[test]
+    fn data_that_cannot_be_used_is_shown_until_it_is_mended() {
+        let (status, _keep) = watch::channel(NodeStatus::starting("a", IdentityKey([1; 32])));
+        let board = ProgressBoard::new(Arc::new(status));
+        let broken = DataLook::Unreadable { problem: "a.jsonl:17: no JSON".to_owned(), train: 9 };
+        board.looked_at_data(&broken);
+        // Somebody mends it at this moment: nothing is known yet.
+        board.looked_at_data(&DataLook::Busy);
+        let shown = board.status.borrow().conditions.clone();
+        assert_eq!(shown.len(), 1);
+        assert!(shown[0].message.contains("a.jsonl:17: no JSON"), "{}", shown[0].message);
+        assert!(shown[0].message.contains("9 examples"), "{}", shown[0].message);
+        board.looked_at_data(&DataLook::Unchanged);
+        assert!(board.status.borrow().conditions.is_empty());
     }
 
     #[test]

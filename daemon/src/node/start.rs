@@ -6,15 +6,16 @@ use std::time::Duration;
 use fedshield_net::{Multiaddr, Net, NetConfig, NetEvent, NetHandle, SecretKey, Tuning};
 use fedshield_protocol::manifest::Member;
 use fedshield_train::{ComputeDevice, TrainError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::NodeError;
 use super::object_port::NetObjects;
 use super::ports::NetJoinPort;
 use super::turn::Node;
+use crate::conditions::Conditions;
 use crate::config::{Config, Loaded, TrainerKind};
-use crate::control::api::NodeStatus;
+use crate::control::api::{Condition, NodeStatus, Severity};
 use crate::control::{ControlHost, ControlPort, ControlServer, control_channel};
 use crate::founding::{Founding, Local, announced};
 use crate::home::Home;
@@ -24,6 +25,7 @@ use crate::identity::{Identity, Passphrase, SecretStore};
 use crate::journal::{Entry, Journal};
 use crate::objects::Objects;
 use crate::pipeline::{CommandSettings, LearningSources, OpenedModel};
+use crate::private;
 use crate::randomness::os_random;
 use crate::sealing_keys;
 use crate::store::{Ledger, SledStore};
@@ -70,6 +72,8 @@ pub(super) async fn start(
     serve_control(control, port.clone(), stop);
     let http = serve_http(&config, port, stop).await?;
     status.send_modify(|status| status.http = http);
+    let status = Arc::new(status);
+    erase_left_over(home, &status);
     Ok(Node {
         home: home.clone(),
         identity,
@@ -81,7 +85,7 @@ pub(super) async fn start(
         net,
         net_events,
         founding,
-        status: Arc::new(status),
+        status,
         commands,
         host: None,
         spare,
@@ -143,11 +147,28 @@ fn command(config: &Config, home: &Home) -> Option<CommandSettings> {
         let folder = std::path::absolute(home.path()).unwrap_or_else(|_| home.path().to_path_buf());
         CommandSettings {
             program: training.command.clone(),
-            work: folder.join("training").join("command"),
+            work: Home::new(&folder).trainer_work(),
             folder,
             timeout: Duration::from_secs(training.command_timeout_s),
         }
     })
+}
+
+/// Erases what a trainer command was given by a daemon that was killed: under the lock, so nobody else is using it.
+fn erase_left_over(home: &Home, status: &Arc<watch::Sender<NodeStatus>>) {
+    let folder = home.trainer_work();
+    if !std::fs::read_dir(&folder).is_ok_and(|mut left| left.next().is_some()) {
+        return;
+    }
+    match private::erase_content(&folder) {
+        Ok(()) => tracing::info!("what the last daemon left for its trainer command was erased"),
+        Err(error) => {
+            let message = format!("training data in clear could not be erased: {error}");
+            let hint = format!("erase {} as the user that owns the files", folder.display());
+            let condition = Condition::new("training-data-left", Severity::Warning, message);
+            Conditions::new(Arc::clone(status)).set(condition.with_hint(hint));
+        }
+    }
 }
 
 fn device_error(error: TrainError) -> NodeError {

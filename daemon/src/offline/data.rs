@@ -22,6 +22,8 @@ pub struct DataQuestion {
     pub template: Option<String>,
     /// Longest sequence in tokens.
     pub max_length: usize,
+    /// Show one example; without it the report repeats nothing of what the files say.
+    pub example: bool,
 }
 
 /// Describes the files; see [`DataReport`].
@@ -35,6 +37,8 @@ pub fn check_data(question: &DataQuestion) -> Result<DataReport, OfflineError> {
         max_length: question.max_length,
         held_out: question.held_out_fraction,
     };
-    DataReport::check(&question.train, &question.held_out, &tokenizer, &settings)
-        .map_err(OfflineError::Data)
+    let mut report = DataReport::check(&question.train, &question.held_out, &tokenizer, &settings)
+        .map_err(OfflineError::Data)?;
+    report.rendered = report.rendered.filter(|_| question.example);
+    Ok(report)
 }

@@ -155,7 +155,8 @@ impl Work<'_> {
                 break;
             }
             let reference = example.example.answer();
-            if self.trainer.tokenizer().encode(&reference)?.len() > self.question.short_tokens {
+            let limit = self.question.short_tokens + 1;
+            if self.trainer.tokenizer().encode_first(reference, limit)?.len() == limit {
                 continue;
             }
             let given = self.trainer.answer(adapter, self.template, &example.example, &greedy)?;
@@ -179,7 +180,7 @@ impl Work<'_> {
                     .find(|turn| turn.role == Role::User)
                     .map(|turn| turn.text)
                     .unwrap_or_default(),
-                reference: example.example.answer(),
+                reference: example.example.answer().to_owned(),
                 base: answer(None)?,
                 adapted: answer(Some(adapter))?,
             });

@@ -8,6 +8,7 @@ use fedshield_train::federated::{GlobalAdapter, Mask, PruneRule, PrunedUpdate};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::learning::Task;
 use super::observer::{ContributionSizes, Stage, timed};
 use super::round_folder::{Sent, secret};
 use super::{Pipeline, PipelineError};
@@ -25,6 +26,28 @@ struct Trained {
     theta: Vec<f32>,
 }
 
+impl Trained {
+    /// As it is kept: with the number of examples that it comes from behind it, because the data may change meanwhile.
+    const fn beside(&self, examples: usize) -> (&Self, u64) {
+        (self, examples as u64)
+    }
+
+    /// What was kept, and from how many examples it comes: earlier versions did not say.
+    fn from_bytes(bytes: &[u8]) -> Option<(Self, Option<usize>)> {
+        let (trained, rest) = postcard::take_from_bytes::<Self>(bytes).ok()?;
+        let examples = postcard::from_bytes::<u64>(rest).ok();
+        Some((trained, examples.and_then(|examples| usize::try_from(examples).ok())))
+    }
+}
+
+/// The result of training as it goes on: what is sent, and how many examples it comes from.
+struct Learned {
+    theta: Vec<f32>,
+    examples: usize,
+    /// `None` if an earlier training is sent again, or if a trainer command reported no steps.
+    mean_loss: Option<f64>,
+}
+
 impl Pipeline {
     pub(super) fn contribute(
         &self,
@@ -35,20 +58,21 @@ impl Pipeline {
         let RoundStart { round, beacon, .. } = start;
         let round = *round;
         let global = self.global_at(start)?;
-        let (theta, train_loss) = self.train(round, &global, beacon, cancel)?;
+        let learned = self.train(round, &global, beacon, cancel)?;
         let update = timed(&*self.observer, round, Stage::Prune, || {
-            self.prune(round, &global, &theta, beacon)
+            self.prune(round, &global, &learned.theta, beacon)
         })?;
         if cancel.is_cancelled() {
             return Err(PipelineError::Cancelled);
         }
-        let body = self.encrypt(round, &global, &update, sealing_keys)?;
+        let weight = self.weight(learned.examples);
+        let body = self.encrypt(round, &global, &update, weight, sealing_keys)?;
         self.observer.contributed(
             round,
             ContributionSizes {
                 values: update.values.len() as u64,
                 ciphertext_bytes: body.ciphertext.length,
-                train_loss,
+                train_loss: learned.mean_loss,
             },
         );
         Ok(JobOutput::Contribution(body))
@@ -75,27 +99,31 @@ impl Pipeline {
         global: &GlobalAdapter,
         beacon: &Digest,
         cancel: &Cancel,
-    ) -> Result<(Vec<f32>, Option<f64>), PipelineError> {
+    ) -> Result<Learned, PipelineError> {
         let adapter = global.digest();
         if let Some(bytes) = self.secrets.get(TRAINED)?
-            && let Ok(trained) = postcard::from_bytes::<Trained>(&bytes)
+            && let Some((trained, examples)) = Trained::from_bytes(&bytes)
             && (trained.applied, trained.adapter) == (global.t(), adapter)
         {
-            return Ok((trained.theta, None));
+            let examples = examples.unwrap_or_else(|| self.learning.example_count());
+            return Ok(Learned { theta: trained.theta, examples, mean_loss: None });
         }
+        let data = self.data_of(round);
         let name = self.terms.me.0.to_le_bytes();
         // Another order of examples at every member and in every round.
         let seed = Use::Mask.digest(&[b"batches", beacon.as_bytes(), &name]).0;
         let result = timed(&*self.observer, round, Stage::Train, || {
             let on_step = |step| self.observer.step(round, Stage::Train, step);
-            self.learning.train("round", global, &self.terms.settings, seed, cancel, &on_step)
+            let task = Task { purpose: "round", global, settings: &self.terms.settings, seed };
+            self.learning.train(&task, &data, cancel, &on_step)
         })?;
         let losses = &result.stats.losses;
         // A trainer command may report no steps.
         let mean = (!losses.is_empty()).then(|| losses.iter().sum::<f64>() / losses.len() as f64);
         let trained = Trained { applied: global.t(), adapter, theta: result.theta };
-        self.keep_sealed(TRAINED, &trained)?;
-        Ok((trained.theta, mean))
+        let examples = data.set.train.len();
+        self.keep_sealed(TRAINED, &trained.beside(examples))?;
+        Ok(Learned { theta: trained.theta, examples, mean_loss: mean })
     }
 
     fn prune(
@@ -137,6 +165,7 @@ impl Pipeline {
         round: Round,
         global: &GlobalAdapter,
         update: &PrunedUpdate,
+        weight: u32,
         sealing_keys: &[Vec<u8>],
     ) -> Result<CommitmentBody, PipelineError> {
         let context = self.terms.context(round);
@@ -147,7 +176,7 @@ impl Pipeline {
         let plain = Update {
             values: &update.values,
             scale: self.terms.scale(global.t()),
-            weight: self.weight(),
+            weight,
             nonce: &nonce,
         };
         let mut writer = self.objects.create()?;
@@ -176,13 +205,31 @@ impl Pipeline {
         })
     }
 
-    /// Weight of this member's update: its examples, capped.
-    fn weight(&self) -> u32 {
-        let examples = u32::try_from(self.learning.example_count()).unwrap_or(u32::MAX);
+    /// Weight of this member's update: the examples that it comes from, capped.
+    fn weight(&self, examples: usize) -> u32 {
+        let examples = u32::try_from(examples).unwrap_or(u32::MAX);
         examples.min(self.terms.manifest.weight_cap).max(1)
     }
 
     fn layout_digest(&self, global: &GlobalAdapter, mask: [u8; 32]) -> Digest {
         Use::Commitment.digest(&[b"layout", &global.layout().digest(), &mask])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_version_kept_is_read() {
+        let trained = Trained { applied: 3, adapter: [7; 32], theta: vec![1.0, 2.0] };
+        let read = |bytes: &[u8]| {
+            Trained::from_bytes(bytes).map(|(trained, examples)| (trained.theta, examples))
+        };
+        let old = postcard::to_allocvec(&trained).unwrap();
+        assert_eq!(read(&old), Some((vec![1.0, 2.0], None)));
+        let new = postcard::to_allocvec(&trained.beside(400)).unwrap();
+        assert_eq!(read(&new), Some((vec![1.0, 2.0], Some(400))));
+        assert_eq!(read(&old[..old.len() - 1]), None);
     }
 }

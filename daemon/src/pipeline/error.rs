@@ -36,6 +36,9 @@ pub enum PipelineError {
         /// What is wrong.
         reason: String,
     },
+    /// The data files.
+    #[error("data: {0}")]
+    Data(#[source] fedshield_train::TrainError),
     /// Training, pruning or applying.
     #[error(transparent)]
     Train(#[from] fedshield_train::TrainError),
@@ -117,6 +120,12 @@ pub enum PipelineError {
         "there is no held-out data to evaluate on: set `data.held_out` or `data.held_out_fraction`"
     )]
     NoHeldOut,
+    /// The held-out loss is NaN or infinite.
+    #[error(
+        "the held-out loss is {0}, not a finite number: base model and adapter compute nonsense here; a learning rate \
+         that is too large does that"
+    )]
+    HeldOutNotFinite(f64),
 }
 
 impl PipelineError {
@@ -132,6 +141,7 @@ impl PipelineError {
             {
                 ErrorCode::DiskFull
             }
+            Self::Data(_) => ErrorCode::DataUnreadable,
             Self::NoHeldOut => ErrorCode::ConfigInvalid,
             Self::Cancelled => ErrorCode::WrongState,
             _ => ErrorCode::Internal,

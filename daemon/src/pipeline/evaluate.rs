@@ -4,9 +4,12 @@ use fedshield_protocol::hash::Use;
 use fedshield_protocol::ids::Round;
 use fedshield_protocol::object::ObjectRef;
 use fedshield_train::Sampling;
-use fedshield_train::data::{Example, Role};
+use fedshield_train::data::{Example, Role, TokenizedExample};
 use fedshield_train::federated::GlobalAdapter;
 
+use super::data::Examples;
+use super::learning::Task;
+use super::measure::finite;
 use super::observer::{Stage, TrainingStep, timed};
 use super::{Pipeline, PipelineError};
 use crate::host::Cancel;
@@ -48,31 +51,32 @@ impl Pipeline {
     /// Compares losses; trains the local-only adapter for it.
     ///
     /// # Errors
-    /// Without held-out data; or what training returns.
+    /// Without held-out data; a loss that is not a finite number; or what training returns.
     pub fn evaluate(&self, cancel: &Cancel) -> Result<LossComparison, PipelineError> {
         let learning = &*self.learning;
-        if learning.data.held_out.is_empty() {
+        let data = learning.examples();
+        if data.set.held_out.is_empty() {
             return Err(PipelineError::NoHeldOut);
         }
         let federated = self.state().global.clone();
         let round = Round(federated.t());
         timed(&*self.observer, round, Stage::Evaluate, || {
-            let local = self.train_alone(federated.t(), cancel)?;
-            let held_out = &learning.data.held_out;
+            let local = self.train_alone(federated.t(), &data, cancel)?;
+            let held_out = &data.set.held_out;
             if cancel.is_cancelled() {
                 return Err(PipelineError::Cancelled);
             }
             let trainer = learning.trainer()?;
             let base = trainer.evaluate(None, held_out)?;
             let loss =
-                |adapter: &GlobalAdapter| trainer.evaluate(Some(adapter), held_out).map(|e| e.loss);
+                |adapter: &GlobalAdapter| finite(trainer.evaluate(Some(adapter), held_out)?.loss);
             Ok(LossComparison {
-                base: base.loss,
+                base: finite(base.loss)?,
                 local: loss(&local)?,
                 federated: loss(&federated)?,
                 examples: base.examples,
                 tokens: base.tokens,
-                sample: self.sample(&federated)?,
+                sample: self.sample(&federated, held_out)?,
             })
         })
     }
@@ -87,7 +91,12 @@ impl Pipeline {
         Ok(ObjectRef::of(&global.to_bytes()))
     }
 
-    fn train_alone(&self, rounds: u64, cancel: &Cancel) -> Result<GlobalAdapter, PipelineError> {
+    fn train_alone(
+        &self,
+        rounds: u64,
+        data: &Examples,
+        cancel: &Cancel,
+    ) -> Result<GlobalAdapter, PipelineError> {
         let (learning, terms) = (&*self.learning, &self.terms);
         let mut local = learning.first_adapter(terms)?;
         let steps = rounds * terms.settings.steps as u64;
@@ -99,16 +108,21 @@ impl Pipeline {
                 let step = TrainingStep { step: done + step.step, steps, ..step };
                 self.observer.step(Round(t), Stage::Evaluate, step);
             };
-            let result =
-                learning.train("local-only", &local, &terms.settings, seed.0, cancel, &on_step)?;
+            let settings = &terms.settings;
+            let task = Task { purpose: "local-only", global: &local, settings, seed: seed.0 };
+            let result = learning.train(&task, data, cancel, &on_step)?;
             local = local.with_trained(&result.theta)?;
         }
         Ok(local)
     }
 
-    fn sample(&self, federated: &GlobalAdapter) -> Result<Option<SampleAnswer>, PipelineError> {
+    fn sample(
+        &self,
+        federated: &GlobalAdapter,
+        held_out: &[TokenizedExample],
+    ) -> Result<Option<SampleAnswer>, PipelineError> {
         let learning = &*self.learning;
-        let Some(held_out) = learning.data.held_out.first() else { return Ok(None) };
+        let Some(held_out) = held_out.first() else { return Ok(None) };
         let trainer = learning.trainer()?;
         let answer = |adapter: Option<&GlobalAdapter>| {
             let greedy =
@@ -117,7 +131,7 @@ impl Pipeline {
         };
         Ok(Some(SampleAnswer {
             prompt: question(&held_out.example),
-            reference: held_out.example.answer(),
+            reference: held_out.example.answer().to_owned(),
             before: answer(None)?,
             after: answer(Some(federated))?,
         }))

@@ -1,22 +1,23 @@
-//! The base model and this organisation's data, opened once.
+//! The base model, opened once, and this organisation's data.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use fedshield_protocol::ids::Digest;
 use fedshield_train::TrainError;
 use fedshield_train::adapter::PeftAdapter;
-use fedshield_train::data::{DataSet, DataSettings, TokenizedExample, read_jsonl};
+use fedshield_train::data::{DataSettings, check_jsonl};
 use fedshield_train::federated::{AdapterLayout, Algorithm, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::LoadedModel;
 use fedshield_train::model::{BasePrecision, ModelConfig};
-use fedshield_train::text::{Template, TextTokenizer};
+use fedshield_train::text::Template;
 use fedshield_train::{ComputeDevice, Progress, RoundResult, TrainSettings, Trainer};
 
-use super::command::{CommandSettings, CommandTrainer, RequestSettings, Run, write_examples};
+use super::command::{CommandSettings, CommandTrainer, RequestSettings, Run};
+use super::data::{DataFiles, DataLook, DataSources, Examples, Look};
 use super::observer::TrainingStep;
-use super::{PipelineError, Terms, measure};
+use super::{PipelineError, Terms};
 use crate::host::Cancel;
 
 /// Where model and data are, and how to read them.
@@ -68,7 +69,7 @@ impl OpenedModel {
     /// Names the file and line.
     pub fn check_data(&self) -> Result<(), TrainError> {
         for path in self.sources.train.iter().chain(&self.sources.held_out) {
-            read_jsonl(path)?;
+            check_jsonl(path)?;
         }
         Ok(())
     }
@@ -104,23 +105,24 @@ impl OpenedModel {
         // A base model without a chat template of its own gets the plainest one.
         let template = named.or_plain(&model.tokenizer);
         let length = training.sequence_length as usize;
-        let data = read_data(&sources, &model.tokenizer, template, length)?;
-        let command = match sources.command {
-            None => None,
-            Some(command) => {
-                let request = RequestSettings {
-                    model: sources.model.clone(),
-                    examples: command.work.join("train.jsonl"),
-                    train_files: sources.train,
-                    template: template.name(),
-                    sequence_length: length,
-                    train: settings.clone(),
-                };
-                write_examples(&request.examples, &data.train)?;
-                Some(CommandTrainer { settings: command, request })
-            }
-        };
-        let sample = measure::sample(&data.held_out);
+        let command = sources.command.map(|command| {
+            let request = RequestSettings {
+                model: sources.model.clone(),
+                train_files: sources.train.clone(),
+                template: template.name(),
+                sequence_length: length,
+                train: settings.clone(),
+            };
+            CommandTrainer { settings: command, request }
+        });
+        let held_out = sources.held_out_fraction;
+        let data = DataFiles::open(DataSources {
+            train: sources.train,
+            held_out: sources.held_out,
+            tokenizer: model.tokenizer.clone(),
+            settings: DataSettings { template, max_length: length, held_out },
+        })
+        .map_err(PipelineError::Data)?;
         let learning = Learning {
             config: model.config.clone(),
             loader: Mutex::new(Some(model)),
@@ -128,7 +130,6 @@ impl OpenedModel {
             settings,
             command,
             data,
-            sample,
             template,
             base: sources.model,
             first_adapter: sources.first_adapter,
@@ -148,19 +149,38 @@ pub struct Learning {
     trainer: OnceLock<Trainer>,
     settings: TrainSettings,
     command: Option<CommandTrainer>,
-    pub(super) data: DataSet,
-    /// The part of the held-out data that is measured on after each round.
-    pub(super) sample: Vec<TokenizedExample>,
+    data: DataFiles,
     pub(super) template: Template,
     base: PathBuf,
     first_adapter: PathBuf,
 }
 
+/// One training run.
+pub(super) struct Task<'a> {
+    /// For a trainer command.
+    pub(super) purpose: &'static str,
+    /// The adapter to start from.
+    pub(super) global: &'a GlobalAdapter,
+    pub(super) settings: &'a FederatedSettings,
+    /// Decides the order of the examples.
+    pub(super) seed: [u8; 32],
+}
+
 impl Learning {
-    /// Examples to train on.
+    /// Examples to train on, at present.
     #[must_use]
     pub fn example_count(&self) -> usize {
-        self.data.train.len()
+        self.examples().set.train.len()
+    }
+
+    /// The examples at present. Whoever computes with them holds them to the end of the computation.
+    pub(super) fn examples(&self) -> Arc<Examples> {
+        self.data.current()
+    }
+
+    /// See [`Pipeline::look_at_data`](super::Pipeline::look_at_data).
+    pub(super) fn look_at_data(&self, when: Look) -> DataLook {
+        self.data.look(when)
     }
 
     /// What PEFT files call the base model.
@@ -203,19 +223,19 @@ impl Learning {
         Ok(global)
     }
 
-    /// train: the factors of round `global.t()` after local training. `purpose` is for a trainer command.
+    /// train: the factors of round `global.t()` after local training on `examples`.
     pub(super) fn train(
         &self,
-        purpose: &'static str,
-        global: &GlobalAdapter,
-        settings: &FederatedSettings,
-        seed: [u8; 32],
+        task: &Task<'_>,
+        examples: &Examples,
         cancel: &Cancel,
         on_step: &dyn Fn(TrainingStep),
     ) -> Result<RoundResult, PipelineError> {
+        let Task { purpose, global, settings, seed } = *task;
         if let Some(command) = &self.command {
             let run = Run {
                 purpose,
+                examples: &examples.set.train,
                 global,
                 model: &self.config,
                 steps: settings.steps,
@@ -233,25 +253,9 @@ impl Learning {
             });
             if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        match self.trainer()?.train_round(global, settings, seed, &self.data, &mut progress) {
+        match self.trainer()?.train_round(global, settings, seed, &examples.set, &mut progress) {
             Err(TrainError::Cancelled { .. }) => Err(PipelineError::Cancelled),
             other => Ok(other?),
         }
     }
-}
-
-fn read_data(
-    sources: &LearningSources,
-    tokenizer: &TextTokenizer,
-    template: Template,
-    max_length: usize,
-) -> Result<DataSet, PipelineError> {
-    let fraction = if sources.held_out.is_empty() { sources.held_out_fraction } else { 0.0 };
-    let settings = DataSettings { template, max_length, held_out: fraction };
-    let mut data = DataSet::load(&sources.train, tokenizer, &settings)?;
-    if !sources.held_out.is_empty() {
-        let settings = DataSettings { held_out: 0.0, ..settings };
-        data.held_out = DataSet::load(&sources.held_out, tokenizer, &settings)?.train;
-    }
-    Ok(data)
 }

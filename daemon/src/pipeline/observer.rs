@@ -2,6 +2,8 @@
 
 use fedshield_protocol::ids::Round;
 
+use super::DataLook;
+
 /// The steps of the path that run here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
@@ -66,6 +68,8 @@ pub trait Observer: Send + Sync {
     fn step(&self, _round: Round, _stage: Stage, _step: TrainingStep) {}
     /// An update was encrypted.
     fn contributed(&self, _round: Round, _update: ContributionSizes) {}
+    /// Somebody looked at the data files.
+    fn looked_at_data(&self, _look: &DataLook) {}
 }
 
 /// Sizes and losses of one's own update.

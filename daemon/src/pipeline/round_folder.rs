@@ -57,7 +57,7 @@ pub(super) mod secret {
 impl Pipeline {
     pub(super) fn round_folder(&self, round: Round) -> Result<PathBuf, PipelineError> {
         let folder = self.folder.join("rounds").join(round.to_string());
-        fs::create_dir_all(&folder).map_err(|e| PipelineError::file(&folder, e))?;
+        durable::make_folder(&folder)?;
         Ok(folder)
     }
 

@@ -21,6 +21,7 @@ impl Pipeline {
         // In this order: the record of what was sent goes last, so that a crash settles again, not never.
         sealing_keys::retire(&self.secrets, round)?;
         self.remove_round_folder(round)?;
+        self.forget_data_of(round);
         for name in self.secrets.names(&secret::all_of(round))? {
             if name != secret::sent(round) {
                 self.secrets.erase(&name)?;

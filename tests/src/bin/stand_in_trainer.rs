@@ -23,12 +23,22 @@ fn main() -> ExitCode {
             eprintln!("no GPU left");
             return ExitCode::from(3);
         }
-        "hang" => hang(&path("result")),
+        "hang" => hang(),
         "nan-loss" => {
             println!(r#"{{"step": 1, "loss": NaN}}"#);
-            hang(&path("result"));
+            hang();
+        }
+        "inf-loss" => {
+            println!(r#"{{"step": 1, "loss": inf}}"#);
+            hang();
         }
         "nothing" => return ExitCode::SUCCESS,
+        "count" => {
+            let examples = std::fs::read_to_string(path("examples")).expect("they can be read");
+            std::fs::write("examples-seen", examples.lines().count().to_string())
+                .expect("it can be noted");
+            return ExitCode::from(3);
+        }
         _ => {}
     }
     let steps = request["steps"].as_u64().expect("the request names steps");
@@ -50,11 +60,10 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Leaves a child behind, notes its id, and waits for its own end.
-fn hang(result: &Path) -> ! {
+/// Leaves a child behind, notes its id in the folder that it was started in, and waits for its own end.
+fn hang() -> ! {
     let child = std::process::Command::new("sleep").arg("600").spawn().expect("sleep starts");
-    let note = result.with_file_name("child");
-    std::fs::write(&note, child.id().to_string()).expect("the child can be noted");
+    std::fs::write("trainer-child", child.id().to_string()).expect("the child can be noted");
     std::thread::sleep(std::time::Duration::from_secs(600));
     std::process::exit(0)
 }

@@ -9,6 +9,7 @@ use fedshieldd::control::api::ErrorCode;
 use fedshieldd::durable;
 use fedshieldd::home::Home;
 use fedshieldd::identity::{Identity, Protection};
+use fedshieldd::private;
 use serde::Serialize;
 
 use super::identity_failure;
@@ -47,8 +48,9 @@ pub fn make_node(new: &NewNode) -> Result<MadeNode, Failure> {
     refuse_a_second(&home)?;
     let config = with_absolute_paths(&new.config)?;
     let text = config_file(&config, &home)?;
-    fs::create_dir_all(home.path())
-        .map_err(|error| Failure::io("make the home", home.path(), &error))?;
+    durable::make_folder(home.path())
+        .and_then(|()| private::make_folder_private(home.path()))
+        .map_err(|error| Failure::from_disk(&error, home.path()))?;
     // All of it or nothing: half a configuration would refuse the next attempt.
     durable::replace(&home.config(), text.as_bytes())
         .map_err(|error| Failure::from_disk(&error, &home.config()))?;

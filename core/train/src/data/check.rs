@@ -3,17 +3,22 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::example::{Example, Role};
+use rayon::prelude::*;
+
+use super::example::{Example, Role, Turn};
+use super::lines::{Line, each_batch};
 use super::report::{
     DataReport, FileSummary, Histogram, LengthSummary, Place, Problem, Rendered, Repeat,
 };
-use super::set::{DataSettings, at_line, is_held_out, read_examples};
+use super::set::{DataSettings, at_line, is_held_out, short_digest};
 use crate::model::TokenSequence;
-use crate::text::TextTokenizer;
+use crate::text::{TextTokenizer, floor_char_boundary};
 use crate::{Result, TrainError};
 
 /// Lines named for each kind of finding; all are counted.
 const NAMED: usize = 10;
+/// Of each piece of the text of an example, this much is shown.
+const SHOWN_BYTES: usize = 64 << 10;
 
 impl DataReport {
     /// Reads files to train on and files that are held out, and describes what training would make of them. Without
@@ -41,21 +46,36 @@ impl DataReport {
     }
 }
 
-/// One example that can be used.
+/// One example that can be used. There may be millions: 48 bytes each.
 struct Kept {
-    place: Place,
+    /// Index of its file.
+    file: u32,
+    line: u32,
     held_out: bool,
-    example: [u8; 32],
-    question: [u8; 32],
+    example: u128,
+    question: u128,
+}
+
+/// What is found out about one line on any thread.
+struct Looked {
+    line: usize,
+    held_out: bool,
+    sequence: TokenSequence,
+    /// Tokens before the cut.
+    uncut: usize,
+    digest: u128,
+    question: u128,
+    /// Only of the first lines: one of them is shown.
+    example: Option<Example>,
 }
 
 struct Check<'a> {
     tokenizer: &'a TextTokenizer,
     settings: &'a DataSettings,
     report: DataReport,
-    lengths: Vec<usize>,
-    uncut: Vec<usize>,
-    responses: Vec<usize>,
+    lengths: Vec<u32>,
+    uncut: Vec<u32>,
+    responses: Vec<u32>,
     kept: Vec<Kept>,
 }
 
@@ -73,27 +93,32 @@ impl<'a> Check<'a> {
     fn file(&mut self, path: &Path, held_out: bool, fraction: f64) -> Result<()> {
         let path_owned = path.to_owned();
         let mut summary = FileSummary { path: path_owned, held_out, alpaca: 0, chat: 0, bad: 0 };
-        let examples = match read_examples(path) {
-            Ok(examples) => examples,
-            Err(error @ TrainError::Data { .. }) => {
-                self.problem(error, &mut summary);
-                Vec::new()
-            }
-            Err(error) => return Err(error),
-        };
-        for (line, example) in examples {
-            let place = Place { path: path.to_owned(), line };
-            let result = example.and_then(|example| {
-                match example {
-                    Example::Instruction { .. } => summary.alpaca += 1,
-                    Example::Chat { .. } => summary.chat += 1,
-                }
+        let (tokenizer, settings) = (self.tokenizer, self.settings);
+        let look = |(line, example): Line, is_shown: bool| {
+            let kind = example.as_ref().ok().map(|ex| matches!(ex, Example::Chat { .. }));
+            let looked = |example: Example| {
                 let held_out = held_out || is_held_out(&example, fraction);
-                self.example(&example, place, held_out).map_err(at_line(path, line))
-            });
-            if let Err(error) = result {
-                self.problem(error, &mut summary);
+                look(line, example, tokenizer, settings, is_shown, held_out)
+            };
+            (kind, example.and_then(looked).map_err(at_line(path, line)))
+        };
+        let read = each_batch(path, &mut |lines| {
+            let is_shown = self.report.rendered.is_none() && !held_out;
+            let looked: Vec<_> = lines.into_par_iter().map(|line| look(line, is_shown)).collect();
+            for (is_chat, looked) in looked {
+                summary.chat += usize::from(is_chat == Some(true));
+                summary.alpaca += usize::from(is_chat == Some(false));
+                match looked.and_then(|looked| self.take(looked, path)) {
+                    Ok(()) => {}
+                    Err(error) => self.problem(error, &mut summary),
+                }
             }
+            Ok(())
+        });
+        match read {
+            Ok(()) => {}
+            Err(error @ TrainError::Data { .. }) => self.problem(error, &mut summary),
+            Err(error) => return Err(error),
         }
         self.report.files.push(summary);
         Ok(())
@@ -109,25 +134,34 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn example(&mut self, example: &Example, place: Place, held_out: bool) -> Result<()> {
-        let (sequence, uncut) = self.settings.sequence(example, self.tokenizer)?;
-        if uncut > sequence.ids.len() {
+    fn take(&mut self, looked: Looked, path: &Path) -> Result<()> {
+        let Looked { line, sequence, uncut, held_out, .. } = &looked;
+        let place = || Place { path: path.to_owned(), line: *line };
+        if *uncut > sequence.ids.len() {
             self.report.truncated += 1;
-            self.report.truncated_first.get_or_insert_with(|| place.clone());
+            self.report.truncated_first.get_or_insert_with(place);
         }
         if sequence.label_count() == 0 {
             self.report.dropped += 1;
-            self.report.dropped_first.get_or_insert(place);
+            self.report.dropped_first.get_or_insert_with(place);
             return Ok(());
         }
-        if self.report.rendered.is_none() && !held_out {
-            self.report.rendered = Some(self.render(example, &sequence, place.clone())?);
+        if self.report.rendered.is_none()
+            && !held_out
+            && let Some(example) = &looked.example
+        {
+            self.report.rendered = Some(self.render(example, sequence, place())?);
         }
-        self.lengths.push(sequence.ids.len());
-        self.uncut.push(uncut);
-        self.responses.push(sequence.label_count());
-        let (example, question) = (example.digest(), question_digest(example));
-        self.kept.push(Kept { place, held_out, example, question });
+        self.lengths.push(short(sequence.ids.len()));
+        self.uncut.push(short(*uncut));
+        self.responses.push(short(sequence.label_count()));
+        self.kept.push(Kept {
+            file: short(self.report.files.len()),
+            line: short(*line),
+            held_out: *held_out,
+            example: looked.digest,
+            question: looked.question,
+        });
         Ok(())
     }
 
@@ -137,7 +171,10 @@ impl<'a> Check<'a> {
         sequence: &TokenSequence,
         place: Place,
     ) -> Result<Rendered> {
-        let segments = self.settings.template.render(example, self.tokenizer)?;
+        let mut segments = self.settings.template.render(example, self.tokenizer)?;
+        for segment in &mut segments {
+            segment.text.truncate(floor_char_boundary(&segment.text, SHOWN_BYTES));
+        }
         let (mut tokens, mut runs) = (Vec::with_capacity(sequence.ids.len()), Vec::new());
         for (id, label) in sequence.ids.iter().zip(&sequence.labels) {
             tokens.push((self.tokenizer.decode(&[*id], true)?, *label));
@@ -165,15 +202,20 @@ impl<'a> Check<'a> {
 
     fn repeats(&mut self) {
         let report = &mut self.report;
-        let mut examples: HashMap<[u8; 32], &Place> = HashMap::new();
-        let mut questions: HashMap<[u8; 32], &Place> = HashMap::new();
+        let files: Vec<PathBuf> = report.files.iter().map(|file| file.path.clone()).collect();
+        let place = |kept: &Kept| Place {
+            path: files.get(kept.file as usize).cloned().unwrap_or_default(),
+            line: kept.line as usize,
+        };
+        let mut examples: HashMap<u128, &Kept> = HashMap::new();
+        let mut questions: HashMap<u128, &Kept> = HashMap::new();
         for kept in self.kept.iter().filter(|kept| !kept.held_out) {
             if let Some(first) = examples.get(&kept.example) {
                 report.duplicates += 1;
-                note(&mut report.duplicates_first, first, &kept.place);
+                note(&mut report.duplicates_first, || (place(first), place(kept)));
             } else {
-                examples.insert(kept.example, &kept.place);
-                questions.entry(kept.question).or_insert(&kept.place);
+                examples.insert(kept.example, kept);
+                questions.entry(kept.question).or_insert(kept);
             }
         }
         for kept in self.kept.iter().filter(|kept| kept.held_out) {
@@ -188,29 +230,69 @@ impl<'a> Check<'a> {
                 }
                 (None, None) => continue,
             };
-            note(&mut report.leaked_first, found, &kept.place);
+            note(&mut report.leaked_first, || (place(found), place(kept)));
         }
     }
 }
 
-fn note(list: &mut Vec<Repeat>, first: &Place, again: &Place) {
+/// Everything that is known of a line by itself.
+fn look(
+    line: usize,
+    example: Example,
+    tokenizer: &TextTokenizer,
+    settings: &DataSettings,
+    is_shown: bool,
+    held_out: bool,
+) -> Result<Looked> {
+    let (sequence, is_cut) = settings.sequence(&example, tokenizer)?;
+    let uncut = match is_cut {
+        true => settings.full_length(&example, tokenizer)?,
+        false => sequence.ids.len(),
+    };
+    Ok(Looked {
+        line,
+        held_out,
+        sequence,
+        uncut,
+        digest: short_digest(&example.digest()),
+        question: short_digest(&question_digest(&example)),
+        example: (is_shown && !held_out).then_some(example),
+    })
+}
+
+/// Four bytes are enough for what is counted here.
+fn short(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+fn note(list: &mut Vec<Repeat>, places: impl FnOnce() -> (Place, Place)) {
     if list.len() < NAMED {
-        list.push(Repeat { first: first.clone(), again: again.clone() });
+        let (first, again) = places();
+        list.push(Repeat { first, again });
     }
 }
 
 /// Digest of everything before the last answer, apart from case and spaces.
 fn question_digest(example: &Example) -> [u8; 32] {
-    let turns = example.turns();
-    let last = turns.iter().rposition(|turn| turn.role == Role::Assistant).unwrap_or(turns.len());
     let mut hasher = blake3::Hasher::new_derive_key("fedshield-train v1 question");
-    for turn in &turns[..last] {
-        hasher.update(turn.role.name().as_bytes());
-        for word in turn.text.split_whitespace() {
+    let mut turn = |role: Role, parts: &[&str]| {
+        hasher.update(role.name().as_bytes());
+        for word in parts.iter().flat_map(|part| part.split_whitespace()) {
             hasher.update(b" ");
             hasher.update(word.to_lowercase().as_bytes());
         }
         hasher.update(b"\n");
+    };
+    match example {
+        Example::Instruction { instruction, input, .. } => {
+            turn(Role::User, &[instruction, input]);
+        }
+        Example::Chat { turns } => {
+            let last = turns.iter().rposition(|turn| turn.role == Role::Assistant);
+            for Turn { role, text } in &turns[..last.unwrap_or(turns.len())] {
+                turn(*role, &[text]);
+            }
+        }
     }
     *hasher.finalize().as_bytes()
 }

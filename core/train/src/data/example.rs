@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::text::floor_char_boundary;
 use crate::{Result, TrainError};
 
 /// Who speaks.
@@ -104,21 +105,83 @@ impl Example {
     }
 
     /// The last answer: what a generated one is compared with.
-    pub fn answer(&self) -> String {
-        let turns = self.turns();
-        let answer = turns.into_iter().rev().find(|turn| turn.role == Role::Assistant);
-        answer.map(|turn| turn.text).unwrap_or_default()
+    pub fn answer(&self) -> &str {
+        match self {
+            Self::Instruction { output, .. } => output,
+            Self::Chat { turns } => {
+                let answer = turns.iter().rev().find(|turn| turn.role == Role::Assistant);
+                answer.map_or("", |turn| turn.text.as_str())
+            }
+        }
     }
 
     /// BLAKE3 of the content, independent of file, line and format details.
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new_derive_key("fedshield-train v1 example");
-        for turn in self.turns() {
-            hasher.update(turn.role.name().as_bytes());
-            hasher.update(&(turn.text.len() as u64).to_le_bytes());
-            hasher.update(turn.text.as_bytes());
+        // In parts: an example may be long, and is not copied for this.
+        let mut turn = |role: Role, parts: &[&str]| {
+            hasher.update(role.name().as_bytes());
+            let bytes: usize = parts.iter().map(|part| part.len()).sum();
+            hasher.update(&(bytes as u64).to_le_bytes());
+            for part in parts {
+                hasher.update(part.as_bytes());
+            }
+        };
+        match self {
+            Self::Chat { turns } => {
+                for Turn { role, text } in turns {
+                    turn(*role, &[text]);
+                }
+            }
+            Self::Instruction { instruction, input, output } => {
+                match input.is_empty() {
+                    true => turn(Role::User, &[instruction]),
+                    false => turn(Role::User, &[instruction, "\n\n", input]),
+                }
+                turn(Role::Assistant, &[output]);
+            }
         }
         *hasher.finalize().as_bytes()
+    }
+
+    /// Bytes of all its text.
+    pub(super) fn text_bytes(&self) -> usize {
+        match self {
+            Self::Instruction { instruction, input, output } => {
+                instruction.len() + input.len() + output.len()
+            }
+            Self::Chat { turns } => turns.iter().map(|turn| turn.text.len()).sum(),
+        }
+    }
+
+    /// The example up to so many bytes of text; what follows is forgotten.
+    pub(super) fn shortened(mut self, bytes: usize) -> Self {
+        let mut left = bytes;
+        let mut cut = |text: &mut String| {
+            text.truncate(floor_char_boundary(text, left));
+            text.shrink_to_fit();
+            left = left.saturating_sub(text.len());
+            left > 0
+        };
+        match &mut self {
+            Self::Instruction { instruction, input, output } => {
+                for text in [instruction, input, output] {
+                    cut(text);
+                }
+            }
+            Self::Chat { turns } => {
+                let mut kept = 0;
+                while let Some(turn) = turns.get_mut(kept) {
+                    kept += 1;
+                    if !cut(&mut turn.text) {
+                        break;
+                    }
+                }
+                turns.truncate(kept);
+                turns.shrink_to_fit();
+            }
+        }
+        self
     }
 
     /// Reads one line of JSON; `path` and `line` only appear in errors.
@@ -136,7 +199,8 @@ impl Example {
             let mut parsed = Vec::with_capacity(turns.len());
             for turn in turns {
                 let role = Role::parse(&turn.role).ok_or_else(|| {
-                    bad(format!("role {:?} is not one of system, user, assistant", turn.role))
+                    let role: String = turn.role.chars().take(SHOWN_ROLE_CHARS).collect();
+                    bad(format!("role {role:?} is not one of system, user, assistant"))
                 })?;
                 parsed.push(Turn { role, text: turn.content });
             }
@@ -152,9 +216,73 @@ impl Example {
     }
 }
 
-/// serde_json says "at line 1 column 7"; its line is ours only by accident.
+/// Of a role that is unknown, this much is shown.
+const SHOWN_ROLE_CHARS: usize = 24;
+
+/// serde_json says "at line 1 column 7"; its line is ours only by accident. What it quotes is somebody's data, which
+/// belongs into no log: only its kind is said.
 fn json_reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let cut = text.rfind(" at line ").unwrap_or(text.len());
-    format!("not valid JSON of a known form: {} (column {})", &text[..cut], error.column())
+    let text = &text[..text.rfind(" at line ").unwrap_or(text.len())];
+    let quotes_value = text.starts_with("invalid type: ") || text.starts_with("invalid value: ");
+    let text = match (text.find(['"', '`']), text.rfind(", expected ")) {
+        (Some(quoted), Some(expected)) if quotes_value && quoted < expected => {
+            format!("{}{}", text[..quoted].trim_end(), &text[expected..])
+        }
+        _ => text.to_owned(),
+    };
+    // The name of the type is ours, and tells nobody anything.
+    let text = text.replace("struct RawLine", "an object").replace("struct RawTurn", "an object");
+    format!("not valid JSON of a known form: {text} (column {})", error.column())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_line_is_said_without_repeating_it() {
+        for (line, expected) in [
+            (r#""Mr Smith has measles""#, "invalid type: string, expected an object"),
+            (r#"{"instruction": 4711}"#, "invalid type: integer, expected a string"),
+            (r#"{"instruction": "a", "input": {"Smith": 1}}"#, "invalid type: map"),
+            (r#"{"messages": "Mr \"Smith\", expected `x`"}"#, "invalid type: string, expected"),
+            (r#"{"messages": ["Smith"]}"#, "invalid type: string, expected an object"),
+            (r#"{"messages": [{"role": "Smith, John, born 1950-01-01", "content": "x"}]}"#, "role"),
+        ] {
+            let error = Example::parse(line, Path::new("a"), 1).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+            for secret in ["measles", "4711", "01-01"] {
+                assert!(!error.contains(secret), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_digest_of_parts_is_that_of_the_whole() {
+        let of = |text| Example::parse(text, Path::new("a"), 1).unwrap().digest();
+        let parts = of(r#"{"instruction": "a", "input": "b", "output": "c"}"#);
+        assert_eq!(parts, of(r#"{"prompt": "a\n\nb", "completion": "c"}"#));
+        assert_ne!(parts, of(r#"{"prompt": "a\n\n", "completion": "bc"}"#));
+    }
+
+    #[test]
+    fn a_shortened_example_keeps_its_beginning() {
+        let of = |text| Example::parse(text, Path::new("a"), 1).unwrap();
+        let example = of(r#"{"instruction": "aé", "input": "b", "output": "cd"}"#);
+        assert_eq!(example.clone().shortened(6), example);
+        let cut = Example::Instruction {
+            instruction: "a".to_owned(),
+            input: "b".to_owned(),
+            output: String::new(),
+        };
+        assert_eq!(example.shortened(2), cut);
+        let chat = of(r#"{"messages": [{"role": "user", "content": "ab"},
+            {"role": "assistant", "content": "cd"}, {"role": "user", "content": "e"}]}"#);
+        let texts = |example: Example| -> Vec<String> {
+            example.turns().into_iter().map(|turn| turn.text).collect()
+        };
+        assert_eq!(texts(chat.clone().shortened(100)), ["ab", "cd", "e"]);
+        assert_eq!(texts(chat.shortened(3)), ["ab", "c"]);
+    }
 }

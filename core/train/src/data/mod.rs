@@ -2,11 +2,13 @@
 
 mod check;
 mod example;
+mod lines;
 mod report;
 mod set;
 
 pub use example::{Example, Role, Turn};
+pub use lines::{MAX_LINE_BYTES, check_jsonl, read_jsonl};
 pub use report::{
     DataReport, FileSummary, Histogram, LengthSummary, Place, Problem, Rendered, Repeat,
 };
-pub use set::{DataSet, DataSettings, Order, TokenizedExample, is_held_out, read_jsonl};
+pub use set::{Changes, DataSet, DataSettings, Order, TokenizedExample, is_held_out};

@@ -49,7 +49,7 @@ pub struct DataReport {
     pub problem_count: usize,
     /// The first of them.
     pub problems: Vec<Problem>,
-    /// The first training example as the model sees it.
+    /// The first training example as the model sees it. It is somebody's data: shown only to who asks for it.
     pub rendered: Option<Rendered>,
 }
 
@@ -134,14 +134,14 @@ pub struct LengthSummary {
 }
 
 impl LengthSummary {
-    pub(super) fn new(mut lengths: Vec<usize>) -> Self {
+    pub(super) fn new(mut lengths: Vec<u32>) -> Self {
         lengths.sort_unstable();
         let at = |percent: usize| {
             let index = (lengths.len() * percent).div_ceil(100).saturating_sub(1);
-            lengths.get(index).copied().unwrap_or(0)
+            lengths.get(index).map_or(0, |length| *length as usize)
         };
         Self {
-            total: lengths.iter().sum(),
+            total: lengths.iter().map(|length| *length as usize).sum(),
             min: at(0),
             median: at(50),
             p90: at(90),
@@ -165,14 +165,16 @@ impl Histogram {
     /// Most bins.
     pub const BINS: usize = 10;
 
-    pub(super) fn new(lengths: &[usize]) -> Self {
-        let Some(max) = lengths.iter().copied().max() else { return Self::default() };
+    pub(super) fn new(lengths: &[u32]) -> Self {
+        let Some(max) = lengths.iter().max().map(|max| *max as usize) else {
+            return Self::default();
+        };
         // The narrowest width of 1, 2 or 5 times a power of ten that needs no more bins.
         let mut widths = (0u32..).flat_map(|e| [1, 2, 5].map(|m| m * 10usize.saturating_pow(e)));
         let width = widths.find(|width| max.div_ceil(*width) <= Self::BINS).unwrap_or(max);
         let mut counts = vec![0; max.div_ceil(width).max(1)];
         for length in lengths {
-            counts[length.saturating_sub(1) / width] += 1;
+            counts[(*length as usize).saturating_sub(1) / width] += 1;
         }
         Self { width, counts }
     }
@@ -196,10 +198,10 @@ mod tests {
     #[test]
     fn every_length_is_in_one_bin() {
         for max in [1, 9, 10, 11, 99, 512, 1000, 1001] {
-            let lengths: Vec<usize> = (1..=max).collect();
+            let lengths: Vec<u32> = (1..=max).collect();
             let histogram = Histogram::new(&lengths);
             assert!(histogram.counts.len() <= Histogram::BINS, "{max}");
-            assert_eq!(histogram.counts.iter().sum::<usize>(), max, "{max}");
+            assert_eq!(histogram.counts.iter().sum::<usize>(), max as usize, "{max}");
             assert!(histogram.counts[0] <= histogram.width);
         }
     }

@@ -1,13 +1,14 @@
 //! Data sets: reading, splitting, tokenising, and the order in which examples are trained on.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
 use super::example::Example;
+use super::lines::each_batch;
 use crate::model::TokenSequence;
 use crate::random::Stream;
-use crate::text::{Template, TextTokenizer, tokenize};
+use crate::text::{Template, TextTokenizer};
 use crate::{Result, TrainError};
 
 /// How data is turned into sequences.
@@ -36,6 +37,11 @@ pub struct TokenizedExample {
     pub sequence: TokenSequence,
 }
 
+/// Text that is kept of an example, in bytes, and for each token of the longest sequence. Far more than is trained on:
+/// only what nobody will look at is forgotten.
+const KEPT_BYTES: usize = 64 << 10;
+const KEPT_BYTES_PER_TOKEN: usize = 256;
+
 /// Tokenised examples, split into training and held-out ones. Nothing of it leaves home.
 #[derive(Clone, Debug, Default)]
 pub struct DataSet {
@@ -47,33 +53,128 @@ pub struct DataSet {
     pub truncated: usize,
     /// Examples left out because truncation took their whole answer.
     pub dropped: usize,
+    /// What every line says, the dropped ones' too, by digest: to tell what has changed.
+    lines: Vec<u128>,
+}
+
+/// In what two data sets differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Lines that only the newer one has.
+    pub more: usize,
+    /// Lines that only the older one has.
+    pub fewer: usize,
 }
 
 impl DataSet {
-    /// Reads and tokenises JSONL files.
+    /// Reads and tokenises JSONL files. Memory goes with what is kept, not with the longest line.
+    ///
+    /// # Errors
+    /// A line that cannot be used; files of which no example to train on is left.
     pub fn load(
         paths: &[PathBuf],
         tokenizer: &TextTokenizer,
         settings: &DataSettings,
     ) -> Result<Self> {
+        let set = Self::read(paths, tokenizer, settings)?;
+        if !set.train.is_empty() {
+            return Ok(set);
+        }
+        let path = paths.first().map_or(Path::new("data"), PathBuf::as_path);
+        let mut reason = "no example to train on".to_owned();
+        if set.dropped > 0 {
+            reason.push_str(&format!(
+                ": {} lost their whole answer to the limit of {} tokens",
+                set.dropped, settings.max_length
+            ));
+        }
+        if !set.held_out.is_empty() {
+            reason.push_str(&format!(
+                ": {} are held out; add lines, or set a smaller held-out fraction",
+                set.held_out.len()
+            ));
+        }
+        Err(TrainError::data(path, 0, reason))
+    }
+
+    /// Reads and tokenises JSONL files that are never trained on: all of them are held out.
+    ///
+    /// # Errors
+    /// A line that cannot be used; files of which no example is left.
+    pub fn load_held_out(
+        paths: &[PathBuf],
+        tokenizer: &TextTokenizer,
+        settings: &DataSettings,
+    ) -> Result<Self> {
+        let settings = DataSettings { held_out: 0.0, ..settings.clone() };
+        let mut set = Self::read(paths, tokenizer, &settings)?;
+        std::mem::swap(&mut set.train, &mut set.held_out);
+        if set.held_out.is_empty() {
+            let path = paths.first().map_or(Path::new("data"), PathBuf::as_path);
+            let reason = format!(
+                "no held-out example is left: {} lost their whole answer to the limit of {} tokens",
+                set.dropped, settings.max_length
+            );
+            return Err(TrainError::data(path, 0, reason));
+        }
+        Ok(set)
+    }
+
+    /// Adds the held-out examples of `other`, which are not trained on.
+    #[must_use]
+    pub fn with_held_out(mut self, other: Self) -> Self {
+        self.held_out.extend(other.held_out);
+        self.lines.extend(other.lines);
+        self.lines.sort_unstable();
+        self
+    }
+
+    /// How the lines of this data set differ from those of an `older` one, each as often as it is there.
+    pub fn changes(&self, older: &Self) -> Changes {
+        let (mut new, mut old) = (self.lines.iter().peekable(), older.lines.iter().peekable());
+        let mut changes = Changes::default();
+        loop {
+            match (new.peek(), old.peek()) {
+                (None, None) => return changes,
+                (Some(a), Some(b)) if a == b => {
+                    new.next();
+                    old.next();
+                }
+                (Some(a), Some(b)) if a > b => {
+                    changes.fewer += 1;
+                    old.next();
+                }
+                (Some(_), _) => {
+                    changes.more += 1;
+                    new.next();
+                }
+                (None, Some(_)) => {
+                    changes.fewer += 1;
+                    old.next();
+                }
+            }
+        }
+    }
+
+    fn read(paths: &[PathBuf], tokenizer: &TextTokenizer, settings: &DataSettings) -> Result<Self> {
         settings.check()?;
         let mut set = Self::default();
         for path in paths {
-            for (line, example) in read_examples(path)? {
-                set.add(example?, tokenizer, settings).map_err(at_line(path, line))?;
-            }
+            each_batch(path, &mut |lines| {
+                let tokenized: Vec<_> = lines
+                    .into_par_iter()
+                    .map(|(line, example)| {
+                        let read = |example| Ready::new(example, tokenizer, settings);
+                        example.and_then(read).map_err(at_line(path, line))
+                    })
+                    .collect();
+                tokenized.into_iter().try_for_each(|ready| {
+                    set.add(ready?);
+                    Ok(())
+                })
+            })?;
         }
-        if set.train.is_empty() {
-            let path = paths.first().map_or(Path::new("data"), PathBuf::as_path);
-            let reason = match set.dropped {
-                0 => "no example to train on".to_owned(),
-                dropped => format!(
-                    "no example to train on: {dropped} lost their whole answer to the limit of {} tokens",
-                    settings.max_length
-                ),
-            };
-            return Err(TrainError::data(path, 0, reason));
-        }
+        set.lines.sort_unstable();
         Ok(set)
     }
 
@@ -86,32 +187,50 @@ impl DataSet {
         settings.check()?;
         let mut set = Self::default();
         for example in examples {
-            set.add(example, tokenizer, settings)?;
+            set.add(Ready::new(example, tokenizer, settings)?);
         }
+        set.lines.sort_unstable();
         Ok(set)
     }
 
-    fn add(
-        &mut self,
-        example: Example,
-        tokenizer: &TextTokenizer,
-        settings: &DataSettings,
-    ) -> Result<()> {
-        let (sequence, full_length) = settings.sequence(&example, tokenizer)?;
-        self.truncated += usize::from(full_length > sequence.ids.len());
-        if sequence.label_count() == 0 {
+    fn add(&mut self, ready: Ready) {
+        self.lines.push(ready.digest);
+        self.truncated += usize::from(ready.is_cut);
+        if ready.example.sequence.label_count() == 0 {
             self.dropped += 1;
-            return Ok(());
-        }
-        let held_out = is_held_out(&example, settings.held_out);
-        let tokenized = TokenizedExample { example, sequence };
-        if held_out {
-            self.held_out.push(tokenized)
+        } else if ready.held_out {
+            self.held_out.push(ready.example);
         } else {
-            self.train.push(tokenized)
+            self.train.push(ready.example);
         }
-        Ok(())
     }
+}
+
+/// One example on its way into a data set.
+struct Ready {
+    example: TokenizedExample,
+    is_cut: bool,
+    held_out: bool,
+    digest: u128,
+}
+
+impl Ready {
+    fn new(example: Example, tokenizer: &TextTokenizer, settings: &DataSettings) -> Result<Self> {
+        let (sequence, is_cut) = settings.sequence(&example, tokenizer)?;
+        let held_out = is_held_out(&example, settings.held_out);
+        let digest = short_digest(&example.digest());
+        let kept = KEPT_BYTES + KEPT_BYTES_PER_TOKEN.saturating_mul(settings.max_length);
+        let example = if example.text_bytes() > kept { example.shortened(kept) } else { example };
+        let example = TokenizedExample { example, sequence };
+        Ok(Self { example, is_cut, held_out, digest })
+    }
+}
+
+/// Half of a digest: enough to tell one's own lines apart.
+pub(super) fn short_digest(digest: &[u8; 32]) -> u128 {
+    let mut half = [0; 16];
+    half.copy_from_slice(&digest[..16]);
+    u128::from_le_bytes(half)
 }
 
 impl DataSettings {
@@ -126,17 +245,31 @@ impl DataSettings {
         Ok(())
     }
 
-    /// Tokens and loss mask of an example, cut to `max_length`, and the length before the cut.
+    /// Tokens and loss mask of an example, cut to `max_length`, and whether anything was cut off.
     pub(super) fn sequence(
         &self,
         example: &Example,
         tokenizer: &TextTokenizer,
-    ) -> Result<(TokenSequence, usize)> {
-        let mut sequence = tokenize(tokenizer, &self.template.render(example, tokenizer)?)?;
-        let full_length = sequence.ids.len();
+    ) -> Result<(TokenSequence, bool)> {
+        // One more tells whether there is more.
+        let limit = self.max_length.saturating_add(1);
+        let mut sequence = self.template.first_tokens(example, tokenizer, limit)?;
+        let is_cut = sequence.ids.len() > self.max_length;
         sequence.ids.truncate(self.max_length);
         sequence.labels.truncate(self.max_length);
-        Ok((sequence, full_length))
+        sequence.ids.shrink_to_fit();
+        sequence.labels.shrink_to_fit();
+        Ok((sequence, is_cut))
+    }
+
+    /// How many tokens an example that is cut had before.
+    pub(super) fn full_length(
+        &self,
+        example: &Example,
+        tokenizer: &TextTokenizer,
+    ) -> Result<usize> {
+        let count = self.template.count_tokens(example, tokenizer)?;
+        Ok(count.max(self.max_length.saturating_add(1)))
     }
 }
 
@@ -155,40 +288,6 @@ pub fn is_held_out(example: &Example, fraction: f64) -> bool {
     let mut word = [0; 8];
     word.copy_from_slice(&digest[..8]);
     ((u64::from_le_bytes(word) >> 11) as f64 / (1u64 << 53) as f64) < fraction
-}
-
-/// Reads the examples of a JSONL file; empty lines are skipped.
-///
-/// # Errors
-/// The first line that cannot be used; a file without examples.
-pub fn read_jsonl(path: &Path) -> Result<Vec<Example>> {
-    read_examples(path)?.into_iter().map(|(_, example)| example).collect()
-}
-
-/// Each line of a JSONL file that is not empty: its number, counted from 1, and its example or what is wrong with it.
-///
-/// # Errors
-/// If the file cannot be read or has no such line.
-pub(super) fn read_examples(path: &Path) -> Result<Vec<(usize, Result<Example>)>> {
-    let file = File::open(path).map_err(TrainError::io(path))?;
-    let mut examples = Vec::new();
-    let mut bytes = Vec::new();
-    let mut reader = BufReader::new(file);
-    for line in 1.. {
-        bytes.clear();
-        if reader.read_until(b'\n', &mut bytes).map_err(TrainError::io(path))? == 0 {
-            break;
-        }
-        match std::str::from_utf8(&bytes) {
-            Ok(text) if text.trim().is_empty() => {}
-            Ok(text) => examples.push((line, Example::parse(text.trim_end(), path, line))),
-            Err(_) => examples.push((line, Err(TrainError::data(path, line, "not UTF-8 text")))),
-        }
-    }
-    if examples.is_empty() {
-        return Err(TrainError::data(path, 0, "the file has no examples"));
-    }
-    Ok(examples)
 }
 
 /// An endless order over `count` examples: each pass is a fresh shuffle, all from one seed.

@@ -1,10 +1,12 @@
 //! Tokenizers and templates.
 
 mod chat;
+mod first;
 mod template;
 #[cfg(test)]
 mod tests;
 mod tokenizer;
 
-pub use template::{Segment, Template, tokenize};
+pub(crate) use first::floor_char_boundary;
+pub use template::{Segment, Template, tokenize, tokenize_first};
 pub use tokenizer::TextTokenizer;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::chat;
+use super::first::FirstTokens;
 use super::tokenizer::TextTokenizer;
 use crate::data::{Example, Role, Turn};
 use crate::model::TokenSequence;
@@ -94,6 +95,49 @@ impl Template {
             Self::Model => chat::render(&example.turns(), tokenizer),
             Self::Vicuna => Ok(vicuna(&example.turns())),
         }
+    }
+
+    /// The first `limit` tokens of a rendered example, or all of them. What follows in the example is not looked at, and
+    /// takes no memory but for its text.
+    ///
+    /// # Errors
+    /// What the template refuses, or text of which too much makes too few tokens.
+    pub fn first_tokens(
+        self,
+        example: &Example,
+        tokenizer: &TextTokenizer,
+        limit: usize,
+    ) -> Result<TokenSequence> {
+        if self != Self::Model {
+            return tokenize_first(tokenizer, &self.render(example, tokenizer)?, limit);
+        }
+        let mut tokens = FirstTokens::new(tokenizer, limit);
+        chat::each_segment(&example.turns(), tokenizer, &mut |segment| {
+            tokens.push(&segment)?;
+            Ok(tokens.is_full())
+        })?;
+        Ok(tokens.sequence)
+    }
+
+    /// How many tokens a whole rendered example has, in bounded memory: to a few, see [`TextTokenizer::count`]; and with
+    /// the model's own template as if the whole conversation were one piece, because rendering it answer by answer takes a
+    /// time that goes with the square of their number.
+    pub(crate) fn count_tokens(
+        self,
+        example: &Example,
+        tokenizer: &TextTokenizer,
+    ) -> Result<usize> {
+        let bos = usize::from(tokenizer.bos.is_some());
+        if self == Self::Model {
+            let text = chat::whole_text(&example.turns(), tokenizer)?;
+            return Ok(bos + tokenizer.count(&text)?);
+        }
+        let mut count = bos;
+        for segment in self.render(example, tokenizer)? {
+            count += tokenizer.count(&segment.text)?;
+            count += usize::from(segment.end && !tokenizer.eos.is_empty());
+        }
+        Ok(count)
     }
 
     /// Renders an example up to where the last answer begins: what a model is given to complete.
@@ -196,21 +240,18 @@ fn join_prompts(segments: Vec<Segment>) -> Vec<Segment> {
 
 /// Tokenises rendered segments; each is tokenised by itself, so that the mask is exact.
 pub fn tokenize(tokenizer: &TextTokenizer, segments: &[Segment]) -> Result<TokenSequence> {
-    let mut sequence = TokenSequence { ids: Vec::new(), labels: Vec::new() };
-    if let Some(bos) = tokenizer.bos {
-        sequence.ids.push(bos);
-        sequence.labels.push(false);
-    }
+    tokenize_first(tokenizer, segments, usize::MAX)
+}
+
+/// The first `limit` tokens of [`tokenize`], or all of them.
+pub fn tokenize_first(
+    tokenizer: &TextTokenizer,
+    segments: &[Segment],
+    limit: usize,
+) -> Result<TokenSequence> {
+    let mut tokens = FirstTokens::new(tokenizer, limit);
     for segment in segments {
-        let ids = tokenizer.encode(&segment.text)?;
-        sequence.labels.extend(ids.iter().map(|_| segment.labelled));
-        sequence.ids.extend(ids);
-        if segment.end
-            && let Some(eos) = tokenizer.eos.first()
-        {
-            sequence.ids.push(*eos);
-            sequence.labels.push(segment.labelled);
-        }
+        tokens.push(segment)?;
     }
-    Ok(sequence)
+    Ok(tokens.sequence)
 }

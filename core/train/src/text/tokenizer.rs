@@ -1,27 +1,32 @@
 //! The tokenizer of a model, from `tokenizer.json` or from GGUF metadata.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use tokenizers::Tokenizer;
 
 use crate::{Result, TrainError};
 
-/// Text to token ids and back.
+/// Text to token ids and back. Cheap to clone.
 #[derive(Clone)]
 pub struct TextTokenizer {
-    inner: Tokenizer,
+    inner: Arc<Tokenizer>,
     /// Put before every sequence, if the model wants it.
     pub bos: Option<u32>,
     /// Tokens that end an answer; the first one is appended to training responses.
     pub eos: Vec<u32>,
     /// The model's own chat template (Jinja), if it has one.
     pub chat_template: Option<String>,
+    /// Bytes of the longest token that was added to the vocabulary: it is found in a text as a whole or not at all.
+    pub(super) longest_added: usize,
 }
 
 impl TextTokenizer {
     /// Wraps a tokenizer; `bos` and `eos` come from the model's configuration.
     pub fn new(inner: Tokenizer, bos: Option<u32>, eos: Vec<u32>) -> Self {
-        Self { inner, bos, eos, chat_template: None }
+        let added = inner.get_added_vocabulary().get_vocab();
+        let longest_added = added.keys().map(String::len).max().unwrap_or(0);
+        Self { inner: Arc::new(inner), bos, eos, chat_template: None, longest_added }
     }
 
     /// Reads a `tokenizer.json`.
@@ -37,10 +42,11 @@ impl TextTokenizer {
         // Files from other trainings may cut or pad silently; lengths are decided here alone.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|e| TrainError::Tokenizer(e.to_string()))?;
-        Ok(Self { inner, bos, eos, chat_template: None })
+        Ok(Self::new(inner, bos, eos))
     }
 
-    /// Token ids of `text`, without any token added before or after.
+    /// Token ids of `text`, without any token added before or after. The library needs some 300 bytes of memory for each
+    /// byte of text: of text that may be long, ask for [`Self::encode_first`].
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let encoding = self
             .inner

@@ -7,7 +7,7 @@ use super::trainer::Trainer;
 use crate::data::Example;
 use crate::federated::GlobalAdapter;
 use crate::random::Stream;
-use crate::text::{Segment, Template, tokenize};
+use crate::text::{Segment, Template, tokenize_first};
 use crate::{Result, TrainError};
 
 /// How answers are drawn.
@@ -50,7 +50,9 @@ impl Trainer {
         sampling: &Sampling,
     ) -> Result<String> {
         let lora = self.lora(adapter)?;
-        let mut ids = tokenize(&self.tokenizer, prompt)?.ids;
+        // A prompt that fills the model's window leaves no room for an answer, however long it is.
+        let window = self.decoder.config.max_position;
+        let mut ids = tokenize_first(&self.tokenizer, prompt, window)?.ids;
         if ids.is_empty() {
             return Err(TrainError::setting("prompt", "it has no tokens"));
         }
@@ -58,9 +60,7 @@ impl Trainer {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&sampling.seed.to_le_bytes());
         let mut stream = Stream::new(seed, "sampling");
-        while ids.len() - begin < sampling.max_tokens
-            && ids.len() < self.decoder.config.max_position
-        {
+        while ids.len() - begin < sampling.max_tokens && ids.len() < window {
             let logits = self.decoder.next_logits(&lora, &ids)?;
             let Some(next) = pick(&logits, sampling, &mut stream) else { break };
             if self.tokenizer.is_end(next) {

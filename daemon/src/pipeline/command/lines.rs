@@ -27,9 +27,9 @@ impl ProgressLine {
         if !text.trim_start().starts_with('{') {
             return None;
         }
-        // Python writes these words for numbers that JSON does not have.
-        let plain = text.replace("-Infinity", "null").replace("Infinity", "null");
-        let raw: Raw = serde_json::from_str(&plain.replace("NaN", "null")).ok()?;
+        // Python writes NaN and Infinity, C writes nan and inf, and 1e999 is no number that a machine holds.
+        let raw: Raw =
+            serde_json::from_str(text).or_else(|_| serde_json::from_str(&with_nulls(text))).ok()?;
         Some(Self {
             number: raw.step,
             loss: raw.loss.unwrap_or(f64::NAN),
@@ -45,6 +45,40 @@ impl ProgressLine {
             tokens_per_second: self.tokens_per_second,
         }
     }
+}
+
+/// The line with `null` for every bare word or number that JSON does not have.
+fn with_nulls(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find([':', '"']) {
+        let (before, after) = rest.split_at(at + 1);
+        plain.push_str(before);
+        rest = after;
+        if before.ends_with('"') {
+            // A whole string, as it is.
+            let mut escaped = false;
+            let end = rest.bytes().position(|byte| {
+                let ends = byte == b'"' && !escaped;
+                escaped = byte == b'\\' && !escaped;
+                ends
+            });
+            let end = end.map_or(rest.len(), |end| end + 1);
+            plain.push_str(&rest[..end]);
+            rest = &rest[end..];
+            continue;
+        }
+        let value = rest.trim_start();
+        let end = value.find([',', '}', ']']).unwrap_or(value.len());
+        let (word, after) = value.split_at(end);
+        let is_odd = word.trim().parse::<f64>().is_ok_and(|number| !number.is_finite());
+        if is_odd {
+            plain.push_str("null");
+            rest = after;
+        }
+    }
+    plain.push_str(rest);
+    plain
 }
 
 #[cfg(test)]
@@ -63,9 +97,16 @@ mod tests {
 
     #[test]
     fn a_loss_that_is_no_number_is_noticed() {
-        for loss in ["NaN", "Infinity", "-Infinity", "null"] {
-            let line = ProgressLine::parse(&format!(r#"{{"step": 1, "loss": {loss}}}"#)).unwrap();
-            assert!(line.loss.is_nan(), "{loss}");
+        let words = ["NaN", "Infinity", "-Infinity", "null", "nan", "-nan", "inf", "-inf", "1e999"];
+        for loss in words {
+            for text in [
+                format!(r#"{{"step": 1, "loss": {loss}}}"#),
+                format!(r#"{{"note": "a: \"nan\", b", "loss":{loss}, "step":1, "more": [1]}}"#),
+                format!(r#"{{"loss": {loss}, "tokens_per_second": {loss}, "step": 1}}"#),
+            ] {
+                let line = ProgressLine::parse(&text).unwrap_or_else(|| panic!("{text}"));
+                assert!(line.loss.is_nan(), "{text}");
+            }
         }
     }
 }

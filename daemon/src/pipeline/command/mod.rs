@@ -2,37 +2,40 @@
 //! an adapter in the PEFT layout. docs/TRAINING.md describes the contract.
 //!
 //! ```text
-//! <work>/train.jsonl           the examples to train on: chat messages, token ids, labels
-//! <work>/<purpose>/round.json  the request, the command's last argument
-//! <work>/<purpose>/adapter     the adapter to start from
-//! <work>/<purpose>/result      where the trained adapter is expected
+//! <work>/<purpose>/round.json   the request, the command's last argument
+//! <work>/<purpose>/train.jsonl  the examples to train on: chat messages, token ids, labels
+//! <work>/<purpose>/adapter      the adapter to start from
+//! <work>/<purpose>/result       where the trained adapter is expected
 //! ```
 //!
-//! A failed run leaves its folder for the operator; the next one begins with an empty one.
+//! The examples and the update lie there in clear, so the folder is private and is erased when the run is over, however it
+//! ends. What a killed daemon leaves is erased at its next start.
 
 mod guard;
 mod lines;
+mod private;
 mod process;
 mod request;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use fedshield_train::RoundResult;
 use fedshield_train::RoundStats;
 use fedshield_train::adapter::{PeftAdapter, export_peft};
+use fedshield_train::data::TokenizedExample;
 use fedshield_train::federated::GlobalAdapter;
 use fedshield_train::model::{ModelConfig, StageSeconds};
 
 use super::PipelineError;
 use super::observer::TrainingStep;
-use crate::durable;
 use crate::host::Cancel;
 pub(crate) use guard::answer as answer_guard;
 use lines::ProgressLine;
+use private::PrivateFolder;
 use process::Process;
-use request::Request;
-pub(super) use request::{RequestSettings, write_examples};
+pub(super) use request::RequestSettings;
+use request::{Request, write_examples};
 
 /// Which program trains.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +44,7 @@ pub struct CommandSettings {
     pub program: Vec<String>,
     /// The folder that the program is started in.
     pub folder: PathBuf,
-    /// Where requests, adapters and results are kept.
+    /// Where requests, examples, adapters and results lie during a run.
     pub work: PathBuf,
     /// Longest run.
     pub timeout: Duration,
@@ -57,6 +60,8 @@ pub(super) struct CommandTrainer {
 pub(super) struct Run<'a> {
     /// `round`, or `local-only` for the comparison on held-out data.
     pub(super) purpose: &'static str,
+    /// What to train on.
+    pub(super) examples: &'a [TokenizedExample],
     pub(super) global: &'a GlobalAdapter,
     pub(super) model: &'a ModelConfig,
     pub(super) steps: usize,
@@ -77,12 +82,13 @@ impl CommandTrainer {
         on_step: &dyn Fn(TrainingStep),
     ) -> Result<RoundResult, PipelineError> {
         let begin = Instant::now();
-        let folder = self.settings.work.join(run.purpose);
-        clear(&folder)?;
-        durable::make_folder(&folder)?;
-        let request = Request::new(&self.request, run, &folder);
+        // Until the end of this function, whichever way it ends.
+        let folder = PrivateFolder::make(self.settings.work.join(run.purpose))?;
+        let request = Request::new(&self.request, run, folder.path());
+        write_examples(&request.examples, run.examples)?;
         export_peft(&request.adapter, run.global, &self.request.model.display().to_string())?;
-        let path = folder.join("round.json");
+        crate::private::make_private(&request.adapter)?;
+        let path = folder.path().join("round.json");
         request.write(&path)?;
         let (mut losses, mut rate) = (Vec::new(), 0.0);
         let mut failed = None;
@@ -113,7 +119,7 @@ impl CommandTrainer {
             process::End::Failed(reason) => self.failure(&reason),
         })?;
         let theta = PeftAdapter::open(&request.result)?.round_result(run.global, run.model)?;
-        clear(&folder)?;
+        folder.erase()?;
         let seconds = begin.elapsed().as_secs_f64();
         let stats = RoundStats {
             steps: run.steps,
@@ -129,14 +135,5 @@ impl CommandTrainer {
     fn failure(&self, reason: &str) -> PipelineError {
         let program = self.settings.program.first().cloned().unwrap_or_default();
         PipelineError::Command { program, reason: reason.to_owned() }
-    }
-}
-
-fn clear(folder: &Path) -> Result<(), PipelineError> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(PipelineError::file(folder, error))
-        }
-        _ => Ok(()),
     }
 }

@@ -17,7 +17,6 @@ use crate::durable::{self, PRIVATE_FILE};
 #[derive(Debug, Clone)]
 pub(crate) struct RequestSettings {
     pub(crate) model: PathBuf,
-    pub(crate) examples: PathBuf,
     pub(crate) train_files: Vec<PathBuf>,
     pub(crate) template: &'static str,
     pub(crate) sequence_length: usize,
@@ -37,7 +36,7 @@ pub(super) struct Request {
     /// `lora_A`, `lora_B`.
     trained: Vec<&'static str>,
     frozen: Vec<&'static str>,
-    examples: PathBuf,
+    pub(super) examples: PathBuf,
     train_files: Vec<PathBuf>,
     template: &'static str,
     sequence_length: usize,
@@ -79,7 +78,7 @@ impl Request {
             result: folder.join("result"),
             trained: factors(true),
             frozen: factors(false),
-            examples: settings.examples.clone(),
+            examples: folder.join("train.jsonl"),
             train_files: settings.train_files.clone(),
             template: settings.template,
             sequence_length: settings.sequence_length,
@@ -118,16 +117,13 @@ struct Message {
 ///
 /// # Errors
 /// What the disk says.
-pub(crate) fn write_examples(
+pub(super) fn write_examples(
     path: &Path,
     examples: &[TokenizedExample],
 ) -> Result<(), PipelineError> {
-    if let Some(folder) = path.parent() {
-        durable::make_folder(folder)?;
-    }
     let file = |e| PipelineError::file(path, e);
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(PRIVATE_FILE);
+    options.write(true).create_new(true).mode(PRIVATE_FILE);
     let mut out = BufWriter::new(options.open(path).map_err(file)?);
     for example in examples {
         let turns = example.example.turns().into_iter();

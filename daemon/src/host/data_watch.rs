@@ -1,0 +1,51 @@
+//! Looks at the data files from time to time, so that what has become of them is known before the next round needs it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::SpareTime;
+use crate::pipeline::{Look, Pipeline};
+
+/// Between two looks. A look at files that have not changed costs a `stat` of each.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// Looks until it is dropped.
+pub(super) struct DataWatch {
+    now: Arc<Notify>,
+    task: tokio::task::AbortHandle,
+}
+
+impl DataWatch {
+    /// Begins to look, in spare time: rounds do not wait for files that are read.
+    pub(super) fn start(spare: SpareTime, pipeline: Arc<Pipeline>) -> Self {
+        let now = Arc::new(Notify::new());
+        let asked = Arc::clone(&now);
+        let task = tokio::spawn(async move {
+            loop {
+                let when = tokio::select! {
+                    () = asked.notified() => Look::Now,
+                    () = tokio::time::sleep(LOOK_EVERY) => Look::WhenQuiet,
+                };
+                let pipeline = Arc::clone(&pipeline);
+                // A panic in a library that reads a line must not end the looking.
+                if let Err(error) = spare.run(move || pipeline.look_at_data(when)).await {
+                    tracing::error!(%error, "the data files could not be looked at");
+                }
+            }
+        });
+        Self { now, task: task.abort_handle() }
+    }
+
+    /// Looks at once, also at a file that is being written.
+    pub(super) fn look_now(&self) {
+        self.now.notify_one();
+    }
+}
+
+impl Drop for DataWatch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
