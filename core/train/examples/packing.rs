@@ -45,7 +45,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let trainers = [trainer(false)?, trainer(true)?];
     let train = examples(trainers[0].config().vocab_size);
-    let data = DataSet { train, ..DataSet::default() };
+    let mut data = DataSet::default();
+    data.train = train;
     let settings = FederatedSettings::default();
     let global = trainers[0].first_adapter(&settings, [0; 32])?;
     let mut measured = [Vec::new(), Vec::new()];
