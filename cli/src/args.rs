@@ -38,7 +38,7 @@ const AFTER: &str = "Start here:
   fedshield-cli status --watch
 
 Exit codes: 0 done, 2 wrong usage, 3 no daemon runs, 4-6 configuration or identity, 10-14 invite or network,
-20-22 model or data, 30-33 ports or storage, 40-48 refused by daemon or federation, 50 verification failed,
+20-22 model or data, 30-34 ports, storage or user, 40-48 refused by daemon or federation, 50 verification failed,
 130 interrupted, 1 anything else. docs/CLI.md lists them all.";
 
 /// The commands.

@@ -136,16 +136,22 @@ fn a_ledger_without_its_manifest_says_what_is_missing() {
 }
 
 #[test]
-fn init_makes_a_home_once_and_config_check_accepts_it() {
+fn init_makes_a_home_once_and_config_check_says_what_the_daemon_would() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("notes.jsonl"), "{}\n").unwrap();
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/train/assets");
+    let data = std::fs::read(assets.join("domains/bank.jsonl")).unwrap();
+    std::fs::write(folder.path().join("notes.jsonl"), data).unwrap();
     let init = ["init", "--name", "bank", "--no-passphrase", "--data", "notes.jsonl", "--json"];
     let output = cli(folder.path(), &init);
     assert!(output.status.success(), "{}", stderr(&output));
     let made: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(made["identity_key"].as_str().unwrap().len(), 64);
     assert_eq!(made["sealed"], false);
-    let checked = cli(folder.path(), &["config", "check"]);
+    let lacks = cli(folder.path(), &["config", "check"]);
+    assert_eq!(lacks.status.code(), Some(4), "{}", stderr(&lacks));
+    assert!(stderr(&lacks).contains("`model.path` is not set"), "{}", stderr(&lacks));
+    let model = format!("model.path={}", assets.join("base").display());
+    let checked = cli(folder.path(), &["config", "check", "--set", &model]);
     assert!(checked.status.success(), "{}", stderr(&checked));
     let shown = cli(folder.path(), &["config", "show", "--json"]);
     let config: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();

@@ -39,21 +39,27 @@ impl Storm {
         let federation = Federation::found(&program, &terms);
         let mut it =
             Self { federation, program, rng: ChaCha8Rng::seed_from_u64(seed), known: Vec::new() };
-        it.rounds_go_on(2);
+        it.round_ends();
         it
     }
 
-    /// Waits until every member has `more` rounds than any had before, and compares all histories.
-    fn rounds_go_on(&mut self, more: usize) {
-        let wanted = self.known.len() + more;
-        self.federation.wait_until("rounds go on", |daemons| {
+    /// Waits until the round that is under way has ended at every member, and compares all histories: the next strike is
+    /// one of another round, so that no more than one disk is lost in each.
+    fn round_ends(&mut self) {
+        self.federation.wait_until("all daemons answer", |daemons| {
+            daemons.iter().all(|daemon| !daemon.ledger().is_empty())
+        });
+        let longest = self.federation.daemons.iter().map(|daemon| daemon.ledger().len()).max();
+        let wanted = longest.unwrap_or_default().max(self.known.len()) + 1;
+        self.federation.wait_until("the round ends", |daemons| {
             daemons.iter().all(|daemon| daemon.ledger().len() >= wanted)
         });
+        let before = self.known.len();
         for member in 0..self.federation.daemons.len() {
             let digests = digests(&self.federation.daemons[member].ledger());
             let shared = digests.len().min(self.known.len());
             assert!(digests[..shared] == self.known[..shared], "member {member} forked");
-            assert!(digests.len() >= self.known.len(), "member {member} lost records");
+            assert!(digests.len() >= before, "member {member} lost records");
             self.program.run(&self.federation.daemons[member].home, ["ledger", "verify"]).ok();
             if digests.len() > self.known.len() {
                 self.known = digests;
@@ -104,7 +110,7 @@ fn all_members_are_killed_again_and_again() {
         storm.sleep();
         storm.kill(&[0, 1, 2, 3]);
         storm.start(&[0, 1, 2, 3]);
-        storm.rounds_go_on(1);
+        storm.round_ends();
         eprintln!("kill {kill} of all: {} records everywhere", storm.known.len());
     }
 }
@@ -117,7 +123,7 @@ fn one_member_is_killed_again_and_again() {
         let victim = storm.rng.random_range(0..4);
         storm.kill(&[victim]);
         storm.start(&[victim]);
-        storm.rounds_go_on(1);
+        storm.round_ends();
         eprintln!("kill {kill} of one: {} records everywhere", storm.known.len());
     }
 }
@@ -132,7 +138,7 @@ fn a_disk_is_lost_each_time_that_all_are_killed() {
         storm.kill(&[0, 1, 2, 3]);
         lose_disk(&storm.federation.daemons[victim].home);
         storm.start(&[0, 1, 2, 3]);
-        storm.rounds_go_on(1);
+        storm.round_ends();
         eprintln!("kill {kill}, disk of {victim} lost: {} records everywhere", storm.known.len());
     }
 }

@@ -27,7 +27,9 @@ fn binds(effects: &[Effect]) -> bool {
     effects.iter().any(|effect| match effect {
         Effect::Gossip(bytes) | Effect::Send { bytes, .. } => {
             let body = Signed::decode(bytes).unwrap().body;
-            !matches!(body, Body::Status(_) | Body::RecordsRequest(_) | Body::Doubt(_))
+            let harmless =
+                matches!(body, Body::Status(_) | Body::RecordsRequest(_) | Body::Doubt(_));
+            !harmless && !matches!(body, Body::Goodbye(_) | Body::Knock)
         }
         _ => false,
     })

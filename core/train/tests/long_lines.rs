@@ -1,6 +1,8 @@
 //! Lines of megabytes: the memory that they take goes with the length of the sequence, and what is trained on is the
 //! beginning of what would have been tokenised whole.
 
+#![allow(clippy::print_stdout, reason = "a test shows what it measured")]
+
 mod fixture;
 
 use std::io::Write;
@@ -74,7 +76,7 @@ fn reads_the_file_that_the_environment_names() {
 
 #[test]
 fn a_long_line_needs_no_more_memory_than_its_own_text() {
-    assert!(LONG < MAX_LINE_BYTES);
+    const { assert!(LONG < MAX_LINE_BYTES) };
     let words = "the quick brown fox jumps over the lazy dog. ".repeat(LONG / 45);
     let letters = "x".repeat(LONG);
     // Three bytes a character.

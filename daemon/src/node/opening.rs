@@ -151,7 +151,7 @@ impl Opening {
                     waiter.done();
                     return Ok(peers);
                 }
-                Err(error) => waiter.wait(error.into()).await?,
+                Err(error) => waiter.wait(error).await?,
             }
         }
     }
