@@ -8,7 +8,7 @@ use fedshieldd::founding::{Expiry, FoundingError, Invite, InviteError, JoinPortE
 use fedshieldd::pipeline::PipelineError;
 
 /// What the hint of each code must speak of.
-const OF_CODES: [(ErrorCode, &str); 29] = {
+const OF_CODES: [(ErrorCode, &str); 30] = {
     use ErrorCode as E;
     [
         (E::Internal, "log"),
@@ -27,8 +27,9 @@ const OF_CODES: [(ErrorCode, &str); 29] = {
         (E::DataUnreadable, "data check"),
         (E::AddressInUse, "other process"),
         (E::DiskFull, "free some space"),
-        (E::StoreCorrupted, "--rebuild-store"),
+        (E::StoreCorrupted, "version of the program"),
         (E::JournalCorrupted, "journal"),
+        (E::WrongUser, "belongs to"),
         (E::NoFederation, "federation new"),
         (E::AlreadyInFederation, "federation leave"),
         (E::NotOwner, "made the draft"),
