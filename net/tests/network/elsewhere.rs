@@ -10,6 +10,12 @@ pub(crate) fn run(name: &str, flags: &str, prepare: &str) {
     if std::env::var_os(LEAVE_OUT).is_some_and(|value| value == "1") {
         return eprintln!("NOT TESTED: {name}, because {LEAVE_OUT}=1");
     }
+    // Its version, or whatever it says: what counts is that it can be started.
+    let missing = |program: &str| Command::new(program).arg("--version").output().is_err();
+    let needed = prepare.split(' ').next().filter(|program| *program == "ip");
+    if let Some(program) = needed.filter(|program| missing(program)) {
+        return eprintln!("NOT TESTED: {name}, because `{program}` (iproute2) is not installed");
+    }
     let script = format!("{prepare} && exec \"$0\" --exact {name} --ignored --nocapture");
     let test = std::env::current_exe().unwrap();
     let ran = Command::new("unshare").args([flags, "sh", "-c", &script]).arg(test).output();
