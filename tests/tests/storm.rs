@@ -2,7 +2,7 @@
 //! each, and the history verifies.
 //!
 //! `cargo test --workspace` runs a few of each; a hundred with
-//! `FEDSHIELD_STORM_KILLS=100 cargo test --workspace --test storm -- --test-threads 1`.
+//! `FEDSHIELD_STORM_KILLS=100 cargo test --workspace --test storm`.
 
 use std::fs;
 use std::path::Path;
