@@ -59,7 +59,7 @@ fn take_from_others(path: &Path, metadata: &fs::Metadata) -> Result<(), DiskErro
     Ok(())
 }
 
-/// Erases a folder with all that is in it, or one file: [`erase`] for every file. Links are removed, what they name is not
+/// Erases a folder with all that is in it, or one file: every file is overwritten before. Links are removed, what they name is not
 /// touched; a file with a second name is removed and not overwritten. Goes on after an error, so that as much as possible
 /// is gone.
 ///

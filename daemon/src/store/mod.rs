@@ -1,7 +1,7 @@
 //! What a node keeps of finished rounds: the ledger, its own reports of them, evidence of misbehaviour.
 //!
-//! The system of record are three append-only files ([`append_file`]); each entry is on disk when the call that appends it
-//! returns. sled holds an index over them ([`index`]), which can always be built again and stops nothing.
+//! The system of record are three append-only files (`append_file`); each entry is on disk when the call that appends it
+//! returns. sled holds an index over them (`index`), which can always be built again and stops nothing.
 
 mod append_file;
 mod aside;
