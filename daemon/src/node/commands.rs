@@ -134,11 +134,11 @@ impl Node {
             let founding = self.founding.clone();
             return spawn(reply, async move { Ok(founding.leave().await?) });
         }
-        let round = self.status.borrow().machine.as_ref().map(|machine| machine.round);
-        let no_round_has_ended = match round {
-            Some(round) => round == Round(0),
+        let no_round_has_ended = match &self.status.borrow().machine {
+            // A ledger that was lost may hide rounds that the journal still knows of.
+            Some(machine) => machine.round == Round(0) && machine.journal_round.is_none(),
             // Nothing runs: the terms cannot be used here.
-            None => self.ledger.records().is_ok_and(|records| records.is_empty()),
+            None => self.ledger.count() == 0,
         };
         let left = if no_round_has_ended {
             self.founding.leave_founded()
