@@ -3,7 +3,7 @@
 //!
 //! Each member is the machine of the product with a small host (`node`) whose jobs are make-believe (`content`): a
 //! ciphertext is a name, a sum is a sum of names, so that a checker can say whether what was opened is the sum of U.
-//! Signatures are keyed hashes here (`signatures`): the subject is the protocol, not the curve.
+//! Signatures are stamps here (`signatures`): the subject is the protocol, not the curve.
 
 pub mod checkers;
 pub mod content;
@@ -12,13 +12,16 @@ mod faults;
 mod federation;
 mod jobs;
 mod loss;
+mod mix;
 mod network;
 mod node;
+mod queue;
 mod random;
 mod run;
 mod signatures;
 mod storm;
 mod strike;
+mod trace;
 mod twofaced;
 mod world;
 

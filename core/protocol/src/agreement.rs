@@ -176,6 +176,12 @@ impl Agreement {
         self.decided.as_ref()
     }
 
+    /// Whether nothing can come of it yet: it has not begun here, and nobody has voted.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        !self.started && self.ballots.is_empty() && self.queue.is_empty() && self.decided.is_none()
+    }
+
     /// Whether there is a decision and the caller has been told.
     #[must_use]
     pub fn is_settled(&self) -> bool {

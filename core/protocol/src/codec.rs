@@ -3,8 +3,12 @@
 //! postcard leaves freedom (overlong integers, trailing bytes); decoding here takes it away: what decodes encodes back
 //! to the same bytes, so a digest or a signature over a value is one over its bytes.
 
+use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+/// Room that fits most messages, so that encoding them does not copy again and again.
+const USUAL_BYTES: usize = 512;
 
 /// Why bytes are not what they should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +49,7 @@ pub fn encode<T: Serialize>(
     value: &T,
     limit: usize,
 ) -> Result<Vec<u8>, CodecError> {
-    let bytes = postcard::to_allocvec(value)
+    let bytes = postcard::serialize_with_flavor(value, Buffer(Vec::with_capacity(USUAL_BYTES)))
         .map_err(|error| CodecError::Malformed { what, reason: error.to_string() })?;
     if bytes.len() > limit {
         return Err(CodecError::TooLong { what, length: bytes.len(), limit });
@@ -68,9 +72,53 @@ pub fn decode<T: Serialize + DeserializeOwned>(
     let value: T = postcard::from_bytes(bytes)
         .map_err(|error| CodecError::Malformed { what, reason: error.to_string() })?;
     // from_bytes ignores trailing bytes; encoding again catches them, and overlong integers.
-    match postcard::to_allocvec(&value) {
-        Ok(again) if again == bytes => Ok(value),
+    match postcard::serialize_with_flavor(&value, Same { rest: bytes }) {
+        Ok(true) => Ok(value),
         _ => Err(CodecError::NotCanonical { what }),
+    }
+}
+
+/// Writes an encoding in slices; postcard's own writes it byte by byte.
+struct Buffer(Vec<u8>);
+
+impl Flavor for Buffer {
+    type Output = Vec<u8>;
+
+    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(data);
+        Ok(())
+    }
+
+    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
+        self.0.push(data);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Vec<u8>> {
+        Ok(self.0)
+    }
+}
+
+/// Compares an encoding with bytes instead of writing it.
+struct Same<'a> {
+    rest: &'a [u8],
+}
+
+impl Flavor for Same<'_> {
+    /// Whether nothing is left over.
+    type Output = bool;
+
+    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
+        self.rest = self.rest.strip_prefix(data).ok_or(postcard::Error::SerializeBufferFull)?;
+        Ok(())
+    }
+
+    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
+        self.try_extend(&[data])
+    }
+
+    fn finalize(self) -> postcard::Result<bool> {
+        Ok(self.rest.is_empty())
     }
 }
 

@@ -1,5 +1,7 @@
 //! elect: who adds and who proposes, computed by everyone from the beacon.
 
+use std::sync::Arc;
+
 use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
 
@@ -9,7 +11,7 @@ use crate::ids::{Digest, Epoch, MemberIndex, Round, View};
 /// The order of one round. The first `committee_size` members are the committee; views rotate through all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Election {
-    order: Vec<MemberIndex>,
+    order: Arc<[MemberIndex]>,
     committee_size: usize,
 }
 
@@ -34,7 +36,7 @@ impl Election {
             let other = stream.below(last as u32 + 1) as usize;
             order.swap(last, other);
         }
-        Self { order, committee_size: usize::from(committee_size) }
+        Self { order: order.into(), committee_size: usize::from(committee_size) }
     }
 
     /// Who adds, in drawn order.

@@ -1,5 +1,9 @@
 //! H: BLAKE3 in derive-key mode, one context string per use.
 
+use std::sync::OnceLock;
+
+use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
+
 use crate::ids::Digest;
 
 /// What a digest is for. Two uses never share a context, so no digest can stand for another.
@@ -61,7 +65,15 @@ impl Use {
     /// An incremental hasher for this use.
     #[must_use]
     pub fn hasher(self) -> blake3::Hasher {
-        blake3::Hasher::new_derive_key(self.context())
+        // The context is hashed once for each use, not once for each digest.
+        static KEYS: [OnceLock<ContextKey>; 64] = [const { OnceLock::new() }; 64];
+        match KEYS.get(self as usize) {
+            Some(key) => {
+                let key = key.get_or_init(|| hash_derive_key_context(self.context()));
+                blake3::Hasher::new_from_context_key(key)
+            }
+            None => blake3::Hasher::new_derive_key(self.context()),
+        }
     }
 
     /// The digest of `parts`, each preceded by its length in eight little-endian bytes, so that two different lists of

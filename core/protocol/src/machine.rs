@@ -31,13 +31,13 @@ use crate::ledger::Tip;
 use crate::message::{Heartbeat, Scope, Signed};
 use crate::object::ObjectRef;
 use crate::round::RoundState;
-use crate::status::Status;
 use absence::{Absence, Departure};
 use ahead::Ahead;
 use doubt::Doubt;
 use jobs::Jobs;
 use objects::Objects;
 use past::Past;
+use publish::Published;
 
 /// A tick counts if it comes at most this much too early.
 const TIMER_SLACK_MS: u64 = 20;
@@ -95,7 +95,7 @@ pub struct Machine {
     pub(crate) silent_through: Option<Round>,
     pub(crate) round: RoundState,
     pub(crate) dropped: BTreeMap<&'static str, u64>,
-    pub(crate) published: Option<Status>,
+    pub(crate) published: Published,
 }
 
 impl Machine {
@@ -132,7 +132,7 @@ impl Machine {
             silent_through: None,
             round,
             dropped: BTreeMap::new(),
-            published: None,
+            published: Published::default(),
         }
     }
 
@@ -151,6 +151,14 @@ impl Machine {
     /// What to do about `event`. Pure: the same machine, time and event give the same effects. Never panics.
     pub fn handle(&mut self, now: Time, event: Event) -> Vec<Effect> {
         self.now = self.now.max(now);
+        let is_routine = !matches!(
+            event,
+            Event::Boot { .. }
+                | Event::Tick(TimerId::Status)
+                | Event::PeerUp(_)
+                | Event::PeerDown(_)
+                | Event::Operator(_)
+        );
         match event {
             Event::Boot { journal, nonce } => {
                 if self.booted {
@@ -181,7 +189,7 @@ impl Machine {
         if self.booted && !self.gone {
             self.advance();
             self.announce_absence();
-            self.publish();
+            self.publish(is_routine);
         }
         core::mem::take(&mut self.out)
     }

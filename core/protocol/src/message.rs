@@ -34,6 +34,9 @@ use crate::sign::Signature;
 /// The first byte of every message.
 pub const VERSION: u8 = 1;
 
+/// Bytes of a signature, the last of every message.
+const SIGNATURE_BYTES: usize = 64;
+
 /// Updates by author and commitment digest, ascending by author, one for each: U, or a part of it.
 pub type Set = Vec<(MemberIndex, Digest)>;
 
@@ -162,14 +165,25 @@ impl Scope {
     /// [`CodecError::TooLong`].
     pub fn digest(&self, sender: MemberIndex, body: &Body) -> Result<Digest, CodecError> {
         let bytes = codec::encode(body.kind(), body, MAX_DIRECT_BYTES)?;
-        Ok(Use::Signature.digest(&[
+        Ok(self.with_parts(sender, body.kind(), &bytes, |parts| Use::Signature.digest(parts)))
+    }
+
+    /// Gives what is signed when `sender` says here what the canonical bytes of a body say.
+    pub(crate) fn with_parts(
+        &self,
+        sender: MemberIndex,
+        kind: &str,
+        body: &[u8],
+        digest: impl FnOnce(&[&[u8]]) -> Digest,
+    ) -> Digest {
+        digest(&[
             self.federation.as_bytes(),
             &self.epoch.0.to_le_bytes(),
             &self.round.0.to_le_bytes(),
             &sender.0.to_le_bytes(),
-            body.kind().as_bytes(),
-            &bytes,
-        ]))
+            kind.as_bytes(),
+            body,
+        ])
     }
 
     /// The digest by which a commitment is known: of its body, author and place.
@@ -225,6 +239,13 @@ impl Signed {
     #[must_use]
     pub const fn new(scope: Scope, sender: MemberIndex, body: Body, signature: Signature) -> Self {
         Self { version: VERSION, epoch: scope.epoch, round: scope.round, sender, body, signature }
+    }
+
+    /// The canonical bytes of the body within those of the message.
+    pub(crate) fn body_bytes<'a>(&self, message: &'a [u8]) -> Option<&'a [u8]> {
+        let head = (self.version, self.epoch, self.round, self.sender);
+        let head = postcard::experimental::serialized_size(&head).ok()?;
+        message.get(head..)?.split_last_chunk::<SIGNATURE_BYTES>().map(|(body, _)| body)
     }
 
     /// The canonical bytes.

@@ -1,6 +1,8 @@
 //! Who the members are and how their signatures are checked.
 
-use crate::ids::{MemberIndex, Round};
+use crate::codec::{self, CodecError};
+use crate::ids::{Digest, MemberIndex, Round};
+use crate::limits::MAX_DIRECT_BYTES;
 use crate::manifest::{Rules, ValidManifest};
 use crate::message::{Body, Scope, Signed};
 use crate::sign::{Signature, Signatures};
@@ -47,14 +49,34 @@ impl<'a> Roster<'a> {
         signature: &Signature,
     ) -> bool {
         let Some(key) = self.manifest.key_of(member) else { return false };
-        self.scope(round)
-            .digest(member, body)
+        self.digest(round, member, body)
             .is_ok_and(|digest| self.signatures.verify(key, &digest, signature))
     }
 
-    /// Whether a message is by its sender.
+    /// What `member` signs to say `body` in `round`.
+    ///
+    /// # Errors
+    /// [`CodecError::TooLong`].
+    pub fn digest(
+        &self,
+        round: Round,
+        member: MemberIndex,
+        body: &Body,
+    ) -> Result<Digest, CodecError> {
+        let bytes = codec::encode(body.kind(), body, MAX_DIRECT_BYTES)?;
+        let scope = self.scope(round);
+        Ok(scope.with_parts(member, body.kind(), &bytes, |parts| self.signatures.digest(parts)))
+    }
+
+    /// Whether a message is by its sender; `bytes` are those that it was decoded from.
     #[must_use]
-    pub fn is_by_sender(&self, signed: &Signed) -> bool {
-        self.is_said(signed.round, signed.sender, &signed.body, &signed.signature)
+    pub fn is_by_sender(&self, signed: &Signed, bytes: &[u8]) -> bool {
+        let Some(key) = self.manifest.key_of(signed.sender) else { return false };
+        // What was decoded encodes back to the same bytes, so its body need not be encoded again.
+        let Some(body) = signed.body_bytes(bytes) else { return false };
+        let (scope, signatures) = (self.scope(signed.round), self.signatures);
+        let digest = scope
+            .with_parts(signed.sender, signed.body.kind(), body, |parts| signatures.digest(parts));
+        signatures.verify(key, &digest, &signed.signature)
     }
 }

@@ -5,6 +5,7 @@ use core::fmt;
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
+use crate::hash::Use;
 use crate::ids::{Digest, IdentityKey};
 
 /// An ed25519 signature.
@@ -39,6 +40,10 @@ impl fmt::Debug for Signature {
 /// How signatures are made and checked. The product has one way, [`Ed25519`]; the L0 simulator, whose subject is the
 /// protocol and not the curve, brings a cheaper one of its own.
 pub trait Signatures: Send + Sync {
+    /// The digest of a statement that is signed: of where it belongs, its author, its kind and its content.
+    fn digest(&self, parts: &[&[u8]]) -> Digest {
+        Use::Signature.digest(parts)
+    }
     /// Signs `digest` with the own key; deterministic.
     fn sign(&self, digest: &Digest) -> Signature;
     /// Whether `signature` over `digest` is by `key`.

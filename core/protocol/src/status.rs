@@ -1,5 +1,7 @@
 //! What people see of the machine: the source of `status`, the dashboard and the metrics.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Digest, Epoch, MemberIndex, Round, Time, View};
@@ -144,5 +146,5 @@ pub struct Status {
     #[serde(default)]
     pub paused: bool,
     /// Messages dropped so far, by reason.
-    pub dropped: std::collections::BTreeMap<String, u64>,
+    pub dropped: std::collections::BTreeMap<Cow<'static, str>, u64>,
 }

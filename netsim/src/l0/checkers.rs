@@ -1,6 +1,7 @@
 //! One checker for each invariant. They see what honest members do, and know the rules as they should be.
 
 mod agreement;
+mod applied;
 mod certificate;
 mod ledger;
 pub(super) mod liveness;
@@ -12,7 +13,7 @@ mod sum;
 use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::journal::Entry;
-use fedshield_protocol::record::CertifiedRecord;
+use fedshield_protocol::record::{CertifiedRecord, Record};
 
 use super::faults::Plan;
 use super::federation::Federation;
@@ -40,6 +41,7 @@ pub(super) struct Checkers {
     spent: spent::Spent,
     sum: sum::Sum,
     min_contributors: min_contributors::MinContributors,
+    applied: applied::Applied,
     blame: Vec<MemberIndex>,
     pub(super) violation: Option<(&'static str, String)>,
 }
@@ -53,6 +55,7 @@ impl Checkers {
             spent: spent::Spent::default(),
             sum: sum::Sum::default(),
             min_contributors: min_contributors::MinContributors,
+            applied: applied::Applied::new(plan),
             blame: plan.faulty.iter().map(|(member, _)| *member).collect(),
             violation: None,
         }
@@ -77,6 +80,14 @@ impl Checkers {
                 self.violation = Some((checker, reason));
                 return;
             }
+        }
+    }
+
+    /// A round was recorded for the first time; it began when the one before it was.
+    pub(super) fn round_ended(&mut self, began_ms: u64, record: &Record) {
+        let result = self.applied.ended(record.round, began_ms, &record.outcome);
+        if let (None, Err(reason)) = (&self.violation, result) {
+            self.violation = Some(("applied", reason));
         }
     }
 

@@ -4,6 +4,9 @@ use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::object::ObjectRef;
 use serde::{Deserialize, Serialize};
 
+/// The shortest object.
+const LEAST_BYTES: usize = 64;
+
 /// An update before encryption. A member that keeps its progress sends the same vector again; one whose update is spent
 /// never does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -66,12 +69,10 @@ impl Content {
     /// The object's bytes.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
-        // JSON of a plain enum cannot fail; the padding makes all ciphertexts equally long.
-        let mut text = serde_json::to_string(self).unwrap_or_default();
-        while text.len() < 160 {
-            text.push(' ');
-        }
-        text.into_bytes()
+        // A plain enum can always be encoded; the padding makes all ciphertexts equally long.
+        let mut bytes = postcard::to_allocvec(self).unwrap_or_default();
+        bytes.resize(bytes.len().max(LEAST_BYTES), 0);
+        bytes
     }
 
     /// The object's name.
@@ -83,13 +84,13 @@ impl Content {
     /// Reads an object's bytes.
     #[must_use]
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        serde_json::from_slice(bytes).ok()
+        postcard::from_bytes(bytes).ok()
     }
 }
 
 fn hash(context: &str, parts: &impl Serialize) -> Digest {
     let mut hasher = blake3::Hasher::new_derive_key(context);
-    hasher.update(&serde_json::to_vec(parts).unwrap_or_default());
+    hasher.update(&postcard::to_allocvec(parts).unwrap_or_default());
     Digest(*hasher.finalize().as_bytes())
 }
 

@@ -1,5 +1,7 @@
 //! What a machine asks for, and how its jobs and fetches end. Effects on the network are in `network`.
 
+use std::sync::Arc;
+
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::Event;
 use fedshield_protocol::ids::{MemberIndex, Round};
@@ -18,17 +20,19 @@ impl World {
         match effect {
             Effect::Persist(bytes) => {
                 self.note(index, "persist", &bytes);
-                if let Ok(entry) = Entry::decode(&bytes) {
-                    self.observe(index, &Fact::Noted(entry));
-                }
+                let Ok(entry) = Entry::decode(&bytes) else { return };
+                let round = entry.round;
+                self.observe(index, &Fact::Noted(entry));
                 if let Some(node) = self.nodes.get_mut(index) {
-                    node.disk.journal.push(bytes);
+                    node.disk.journal.push((round, bytes));
                 }
             }
             Effect::Append(record) => {
                 self.note(index, "append", record.record.beacon.as_bytes());
                 self.observe(index, &Fact::Recorded(&record));
                 if record.record.round.0 == self.ends.len() as u64 {
+                    let began_ms = self.ends.last().copied().unwrap_or_default();
+                    self.checkers.round_ended(began_ms, &record.record);
                     self.ends.push(self.now);
                 }
                 if let Some(node) = self.nodes.get_mut(index) {
@@ -39,10 +43,9 @@ impl World {
                 let read = Happening::Read { node: index, life, to, from, room_bytes };
                 self.schedule(self.now + 1, read);
             }
-            Effect::Truncate { before } => node
-                .disk
-                .journal
-                .retain(|bytes| Entry::decode(bytes).is_ok_and(|entry| entry.round >= before)),
+            Effect::Truncate { before } => {
+                node.disk.journal.retain(|(round, _)| *round >= before);
+            }
             Effect::SetTimer(timer, at) => {
                 let number = node.timers.entry(timer).or_default();
                 *number += 1;
@@ -123,7 +126,7 @@ impl World {
         self.handle(index, Event::Records { to, records });
     }
 
-    pub(super) fn fetched(&mut self, index: usize, object: ObjectRef, bytes: Option<Vec<u8>>) {
+    pub(super) fn fetched(&mut self, index: usize, object: ObjectRef, bytes: Option<Arc<[u8]>>) {
         let Some(node) = self.nodes.get_mut(index) else { return };
         node.fetching.remove(&object);
         match bytes {

@@ -8,7 +8,7 @@ use fedshield_protocol::ids::{IdentityKey, MemberIndex};
 use fedshield_protocol::machine::Config;
 use fedshield_protocol::manifest::{Deadlines, Manifest, Rules, ValidManifest};
 
-use super::signatures::{KeyedHash, Secrets};
+use super::signatures::{Secrets, Stamp};
 
 /// A federation whose members' keys the simulation knows.
 #[derive(Clone)]
@@ -68,9 +68,9 @@ impl Federation {
         self.manifest.rules()
     }
 
-    pub(crate) fn signatures(&self, member: MemberIndex) -> KeyedHash {
+    pub(crate) fn signatures(&self, member: MemberIndex) -> Stamp {
         let secret = self.manifest.key_of(member).and_then(|key| self.secrets.get(key));
-        KeyedHash { own: secret.copied().unwrap_or_default(), secrets: Arc::clone(&self.secrets) }
+        Stamp { own: secret.copied().unwrap_or_default(), secrets: Arc::clone(&self.secrets) }
     }
 
     pub(crate) fn config(&self, member: MemberIndex) -> Config {

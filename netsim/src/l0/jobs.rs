@@ -73,7 +73,7 @@ impl Node {
     fn put(&mut self, content: &Content) -> ObjectRef {
         let bytes = content.bytes();
         let object = ObjectRef::of(&bytes);
-        self.disk.objects.insert(object, bytes);
+        self.disk.objects.insert(object, bytes.into());
         object
     }
 

@@ -1,5 +1,7 @@
 //! Messages and objects between nodes: late, lost, twice, cut.
 
+use std::sync::Arc;
+
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::object::ObjectRef;
@@ -13,14 +15,14 @@ const FETCH_TRIES: u32 = 4;
 
 impl World {
     /// Sends to everyone.
-    pub(super) fn gossip(&mut self, from: usize, bytes: &[u8]) {
+    pub(super) fn gossip(&mut self, from: usize, bytes: &Arc<[u8]>) {
         for member in 0..self.federation.rules().member_count {
             self.send(from, MemberIndex(member), bytes);
         }
     }
 
     /// Sends to one member: to the twin that the sender talks to, if there are two.
-    pub(super) fn send(&mut self, from: usize, to: MemberIndex, bytes: &[u8]) {
+    pub(super) fn send(&mut self, from: usize, to: MemberIndex, bytes: &Arc<[u8]>) {
         let Some(sender) = self.nodes.get(from) else { return };
         let (member, side, fault) = (sender.member, sender.side, sender.fault);
         let talks_to = |m: MemberIndex| self.plan.split.get(m.position()).copied();
@@ -33,7 +35,7 @@ impl World {
         let faced = (fault == Some(Fault::TwoFaced) && to.0 % 2 == 1)
             .then(|| other_face(bytes, &self.federation))
             .flatten();
-        let bytes = faced.unwrap_or_else(|| bytes.to_vec());
+        let bytes = faced.map_or_else(|| Arc::clone(bytes), Arc::from);
         let receiver = self.nodes.iter().position(|node| {
             node.member == to && node.side.is_none_or(|side| talks_to(member) == Some(side))
         });
@@ -46,7 +48,7 @@ impl World {
         let copies = 1 + u64::from(unstable && self.random.chance(self.plan.duplicates));
         for _ in 0..copies {
             let at = self.now + self.random.between(1, self.plan.delay_ms);
-            let bytes = bytes.clone();
+            let bytes = Arc::clone(&bytes);
             self.schedule(at, Happening::Deliver { to: receiver, from: member, bytes });
         }
     }
@@ -87,8 +89,8 @@ impl World {
     /// Effects that concern the network.
     pub(super) fn execute_network(&mut self, node: usize, effect: Effect) {
         match effect {
-            Effect::Gossip(bytes) => self.gossip(node, &bytes),
-            Effect::Send { to, bytes } => self.send(node, to, &bytes),
+            Effect::Gossip(bytes) => self.gossip(node, &bytes.into()),
+            Effect::Send { to, bytes } => self.send(node, to, &bytes.into()),
             Effect::Fetch { object, holders, .. } => {
                 let at = self.now + self.random.between(1, self.plan.delay_ms);
                 if let Some(asker) = self.nodes.get_mut(node) {

@@ -1,6 +1,7 @@
 //! One host: a machine, its disk, its running jobs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use fedshield_protocol::Machine;
 use fedshield_protocol::event::TimerId;
@@ -14,11 +15,12 @@ use super::faults::{Crash, Fault};
 /// What survives a crash: everything that an effect or a finished job has put there.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Disk {
-    pub(crate) journal: Vec<Vec<u8>>,
+    /// Entries, each with its round.
+    pub(crate) journal: Vec<(Round, Vec<u8>)>,
     pub(crate) records: Vec<CertifiedRecord>,
     /// A record that does not verify any more, until the next start finds it.
     pub(crate) damaged: Option<usize>,
-    pub(crate) objects: BTreeMap<ObjectRef, Vec<u8>>,
+    pub(crate) objects: BTreeMap<ObjectRef, Arc<[u8]>>,
     /// The number of the own vector that is not spent yet.
     pub(crate) vector: u32,
     /// Counts encryptions.

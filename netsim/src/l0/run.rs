@@ -145,6 +145,6 @@ pub fn run_seed(federation: &Federation, seed: u64, options: &Options) -> Result
         events: world.events,
         rounds,
         round_ends_ms: world.ends,
-        trace: world.trace.finalize().to_hex().chars().take(16).collect(),
+        trace: world.trace.text(),
     })
 }

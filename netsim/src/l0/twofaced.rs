@@ -1,6 +1,7 @@
 //! A member that tells every second receiver another vote, properly signed.
 
-use fedshield_protocol::message::{Body, Scope, Signed, Value};
+use fedshield_protocol::message::{Body, Signed, Value};
+use fedshield_protocol::roster::Roster;
 use fedshield_protocol::sign::Signatures;
 
 use super::federation::Federation;
@@ -13,13 +14,10 @@ pub(crate) fn other_face(bytes: &[u8], federation: &Federation) -> Option<Vec<u8
         Some(_) => None,
         None => Some(Value::Skip.id()),
     };
-    let scope = Scope {
-        federation: federation.manifest.federation(),
-        epoch: signed.epoch,
-        round: signed.round,
-    };
     let body = Body::Vote(vote);
-    let digest = scope.digest(signed.sender, &body).ok()?;
-    let signature = federation.signatures(signed.sender).sign(&digest);
+    let signatures = federation.signatures(signed.sender);
+    let roster = Roster::new(&federation.manifest, &signatures);
+    let scope = roster.scope(signed.round);
+    let signature = signatures.sign(&roster.digest(signed.round, signed.sender, &body).ok()?);
     Signed::new(scope, signed.sender, body, signature).encode().ok()
 }

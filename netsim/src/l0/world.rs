@@ -1,7 +1,7 @@
 //! The event queue: time passes only here.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 use fedshield_protocol::Machine;
 use fedshield_protocol::event::{Command, Event, TimerId};
@@ -15,9 +15,11 @@ use super::faults::{Away, Crash, Fault, Going, Plan};
 use super::federation::Federation;
 use super::loss::Losses;
 use super::node::Node;
+use super::queue::Scheduled;
 use super::random::Random;
 use super::run::Bug;
 use super::strike::Strikes;
+use super::trace::Trace;
 
 /// Something that will happen.
 #[derive(Debug, Clone)]
@@ -26,7 +28,7 @@ pub(super) enum Happening {
     Doom(Crash),
     Go(Away),
     Resume(usize),
-    Deliver { to: usize, from: MemberIndex, bytes: Vec<u8> },
+    Deliver { to: usize, from: MemberIndex, bytes: Arc<[u8]> },
     Read { node: usize, life: u64, to: MemberIndex, from: Round, room_bytes: usize },
     Timer { node: usize, life: u64, timer: TimerId, number: u64 },
     Job { node: usize, life: u64, id: JobId, job: Box<Job> },
@@ -44,13 +46,12 @@ pub(super) struct World {
     pub(super) checkers: Checkers,
     pub(super) losses: Losses,
     pub(super) strikes: Strikes,
-    pub(super) trace: blake3::Hasher,
+    pub(super) trace: Trace,
     pub(super) verbose: bool,
     pub(super) events: u64,
     /// When each round was first recorded by anyone.
     pub(super) ends: Vec<u64>,
-    queue: BinaryHeap<Reverse<(u64, u64)>>,
-    happenings: BTreeMap<u64, Happening>,
+    queue: BinaryHeap<Scheduled>,
     next: u64,
 }
 
@@ -85,12 +86,11 @@ impl World {
             checkers,
             losses: Losses::default(),
             strikes,
-            trace: blake3::Hasher::new(),
+            trace: Trace::default(),
             verbose,
             events: 0,
             ends: Vec::new(),
             queue: BinaryHeap::new(),
-            happenings: BTreeMap::new(),
             next: 0,
         };
         for node in 0..world.nodes.len() {
@@ -108,14 +108,12 @@ impl World {
 
     pub(super) fn schedule(&mut self, at: u64, happening: Happening) {
         self.next += 1;
-        self.happenings.insert(self.next, happening);
-        self.queue.push(Reverse((at, self.next)));
+        self.queue.push(Scheduled { at, number: self.next, happening });
     }
 
     /// Lets the next thing happen; false if there is nothing more.
     pub(super) fn step(&mut self) -> bool {
-        let Some(Reverse((at, number))) = self.queue.pop() else { return false };
-        let Some(happening) = self.happenings.remove(&number) else { return true };
+        let Some(Scheduled { at, happening, .. }) = self.queue.pop() else { return false };
         self.now = self.now.max(at);
         self.events += 1;
         match happening {
@@ -137,7 +135,7 @@ impl World {
                 }
             }
             Happening::Deliver { to, from, bytes } => {
-                self.handle(to, Event::Message { from, bytes });
+                self.handle(to, Event::Message { from, bytes: bytes.to_vec() });
             }
             Happening::Read { node, life, to, from, room_bytes } => {
                 if self.is_alive(node, life) {
@@ -170,7 +168,8 @@ impl World {
 
     fn boot(&mut self, index: usize) {
         let Some(node) = self.nodes.get_mut(index) else { return };
-        let mut journal = node.disk.journal.clone();
+        let mut journal: Vec<_> =
+            node.disk.journal.iter().map(|(_, bytes)| bytes.clone()).collect();
         if self.bug == Some(Bug::VotesNotPersisted) {
             journal.retain(|bytes| {
                 let note = Entry::decode(bytes).map(|entry| entry.note);
@@ -301,10 +300,7 @@ impl World {
 
     /// Adds to the trace: the same seed gives the same trace.
     pub(super) fn note(&mut self, index: usize, what: &str, bytes: &[u8]) {
-        self.trace.update(&self.now.to_le_bytes());
-        self.trace.update(&(index as u64).to_le_bytes());
-        self.trace.update(what.as_bytes());
-        self.trace.update(bytes);
+        self.trace.note(self.now, index, what, bytes);
         if self.verbose && what != "say" && what != "persist" {
             let mut line = format!("{:>7} node {index}: {what}", self.now);
             line.truncate(160);

@@ -30,7 +30,7 @@ impl Machine {
         if !self.is_timely(&signed) {
             return self.dropped("message: other round");
         }
-        if !self.config.roster().is_by_sender(&signed) {
+        if !self.config.roster().is_by_sender(&signed, bytes) {
             return self.dropped("message: signature");
         }
         self.accept(signed);

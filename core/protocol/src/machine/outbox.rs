@@ -12,7 +12,7 @@ use crate::sign::Signature;
 impl Machine {
     /// The own signature under `body` in `round`; deterministic.
     pub(crate) fn sign(&mut self, round: Round, body: &Body) -> Option<Signature> {
-        match self.config.roster().scope(round).digest(self.config.me, body) {
+        match self.config.roster().digest(round, self.config.me, body) {
             Ok(digest) => Some(self.config.signatures.sign(&digest)),
             Err(_) => {
                 self.dropped("send: too long");

@@ -1,18 +1,42 @@
 //! What people see.
 
+use std::borrow::Cow;
+
 use super::Machine;
 use crate::effect::Effect;
 use crate::event::TimerId;
-use crate::ids::MemberIndex;
-use crate::message::VoteKind;
-use crate::status::{MemberStatus, Phase, Status, Wait};
+use crate::ids::{MemberIndex, Round, Time, View};
+use crate::message::{Decision, VoteKind};
+use crate::status::{Attendance, MemberStatus, Phase, Status, Wait};
+
+/// Time in which changes of no consequence are shown together, in milliseconds.
+const PAUSE_MS: u64 = 200;
+
+/// What people have been shown.
+#[derive(Debug, Default)]
+pub(crate) struct Published {
+    /// When the status was last looked at.
+    at: Option<Time>,
+    /// Where this member was then: round, phase, view.
+    place: Option<(Round, Phase, Option<(Decision, View)>)>,
+    status: Option<Status>,
+}
 
 impl Machine {
-    /// Publishes the status if it has changed.
-    pub(super) fn publish(&mut self) {
+    /// Publishes the status if it has changed. After something that happens a thousand times in a round, only if that took
+    /// this member on, or if people have not been shown anything for a moment; the next heartbeat shows them the rest.
+    pub(super) fn publish(&mut self, is_routine: bool) {
+        let place = (self.round.number, self.round.phase, self.round.voting());
+        let published = &mut self.published;
+        let waits = published.at.is_some_and(|at| self.now < at.plus_ms(PAUSE_MS));
+        if is_routine && waits && published.place == Some(place) {
+            return;
+        }
+        published.at = Some(self.now);
+        published.place = Some(place);
         let status = self.status();
-        if self.published.as_ref() != Some(&status) {
-            self.published = Some(status.clone());
+        if self.published.status.as_ref() != Some(&status) {
+            self.published.status = Some(status.clone());
             self.out.push(Effect::Publish(Box::new(status)));
         }
     }
@@ -22,7 +46,8 @@ impl Machine {
     pub fn status(&self) -> Status {
         let round = &self.round;
         let view = round.voting().map(|(_, view)| view).unwrap_or_default();
-        let waiting_for = self.waiting_for();
+        let attendance = self.attendance();
+        let waiting_for = self.waiting_for(&attendance);
         Status {
             epoch: self.config.manifest.epoch(),
             round: round.number,
@@ -38,9 +63,9 @@ impl Machine {
             journal_round: self.ahead.last_round(),
             wait: self.wait(&waiting_for),
             waiting_for,
-            attendance: self.attendance(),
+            attendance,
             paused: self.paused,
-            dropped: self.dropped.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect(),
+            dropped: self.dropped.iter().map(|(k, v)| (Cow::Borrowed(*k), *v)).collect(),
         }
     }
 
@@ -109,9 +134,8 @@ impl Machine {
     }
 
     /// Members that the phase still needs something from: those that are away only as long as it cannot do without.
-    fn waiting_for(&self) -> Vec<MemberIndex> {
+    fn waiting_for(&self, attendance: &Attendance) -> Vec<MemberIndex> {
         let mut missing = self.missing();
-        let attendance = self.attendance();
         let suffices = match self.round.phase {
             Phase::Commit | Phase::Transfer => {
                 attendance.contributors >= attendance.min_contributors

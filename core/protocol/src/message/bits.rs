@@ -1,19 +1,25 @@
 //! A set of members as a bitmap.
 
-use serde::{Deserialize, Serialize};
+use core::fmt;
+
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smallvec::SmallVec;
 
 use crate::ids::MemberIndex;
 
+/// Bytes that take no allocation: a heartbeat has a dozen bitmaps of at most 100 members.
+const INLINE_BYTES: usize = 16;
+
 /// A set of members: bit m of byte m / 8 for member m. As long as the member count needs, no longer.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Bits(Vec<u8>);
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Bits(SmallVec<[u8; INLINE_BYTES]>);
 
 impl Bits {
     /// The set of `members`, in a federation of `member_count`.
     #[must_use]
     pub fn of(member_count: u16, members: impl IntoIterator<Item = MemberIndex>) -> Self {
-        let mut bits = Self(vec![0; usize::from(member_count).div_ceil(8)]);
+        let mut bits = Self::empty(usize::from(member_count));
         for member in members {
             bits.set(member.position());
         }
@@ -23,7 +29,7 @@ impl Bits {
     /// An empty bitmap for `count` positions.
     #[must_use]
     pub fn empty(count: usize) -> Self {
-        Self(vec![0; count.div_ceil(8)])
+        Self(SmallVec::from_elem(0, count.div_ceil(8)))
     }
 
     /// Adds a position; one past the end is ignored.
@@ -49,5 +55,36 @@ impl Bits {
     #[must_use]
     pub fn fits(&self, count: usize) -> bool {
         self.0.len() == count.div_ceil(8) && (count..self.0.len() * 8).all(|i| !self.get(i))
+    }
+}
+
+impl Serialize for Bits {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bits {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(Bytes)
+    }
+}
+
+struct Bytes;
+
+impl<'de> Visitor<'de> for Bytes {
+    type Value = Bits;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the bytes of a bitmap")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut bytes: A) -> Result<Bits, A::Error> {
+        // Grows with what is really there: a length that is only claimed reserves nothing.
+        let mut bits = Bits::default();
+        while let Some(byte) = bytes.next_element()? {
+            bits.0.push(byte);
+        }
+        Ok(bits)
     }
 }

@@ -1,5 +1,7 @@
 //! The two small decisions of a round: values, proposals, votes.
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Collected, Set};
@@ -8,6 +10,9 @@ use crate::hash::Use;
 use crate::ids::{Digest, MemberIndex, View};
 use crate::object::ObjectRef;
 use crate::sign::Signature;
+
+static SKIP: LazyLock<Digest> = LazyLock::new(|| Use::Value.digest(&[b"skip"]));
+static VOID: LazyLock<Digest> = LazyLock::new(|| Use::Value.digest(&[b"void"]));
 
 /// Which decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -61,11 +66,11 @@ impl Value {
                 aggregate.root.as_bytes(),
                 &aggregate.length.to_le_bytes(),
             ]),
-            Self::Skip => Use::Value.digest(&[b"skip"]),
+            Self::Skip => *SKIP,
             Self::Opened { key, sum } => {
                 Use::Value.digest(&[b"opened", key.as_bytes(), sum.as_bytes()])
             }
-            Self::Void => Use::Value.digest(&[b"void"]),
+            Self::Void => *VOID,
         }
     }
 }

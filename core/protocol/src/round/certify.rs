@@ -34,6 +34,7 @@ impl Machine {
         let Some(Decided { value, .. }) = self.decided_value(Decision::Set) else { return };
         if let Value::Aggregate { set, aggregate } = value {
             self.keep_commitments(&set);
+            self.round.decided_digest = Some(set_digest(&set));
             self.round.decided = Some((set, aggregate));
             let decrypt_ms = self.config.manifest.manifest().deadlines.decrypt_ms;
             self.cancel_timer(TimerId::View);

@@ -6,7 +6,7 @@ use crate::ids::{Digest, MemberIndex};
 use crate::job::Job;
 use crate::journal::Note;
 use crate::machine::{Machine, Tag};
-use crate::message::{Body, Set, set_digest};
+use crate::message::{Body, Set};
 use crate::object::ObjectRef;
 use crate::sign::Signature;
 use crate::status::Phase;
@@ -44,8 +44,7 @@ impl Machine {
     }
 
     pub(crate) fn release(&mut self, object: ObjectRef) {
-        let Some((set, _)) = &self.round.decided else { return };
-        let set = set_digest(set);
+        let Some(set) = self.round.decided_digest else { return };
         let body = Body::Partial { set, object };
         if self.round.released.is_some() || !body.is_shaped(self.config.rules().member_count) {
             return self.dropped("job: a second or impossible partial decryption");
@@ -92,8 +91,7 @@ impl Machine {
         &mut self,
         aggregate: &ObjectRef,
     ) -> Option<Vec<(MemberIndex, ObjectRef)>> {
-        let (set, _) = self.round.decided.as_ref()?;
-        let set = set_digest(set);
+        let set = self.round.decided_digest?;
         let mut ready =
             self.want(*aggregate, Purpose::Aggregate, |it| it.attesters_of(&set, aggregate));
         if ready {

@@ -118,6 +118,8 @@ pub(crate) struct RoundState {
     pub(crate) remembered: BTreeSet<Decision>,
     /// The decided set and its aggregate.
     pub(crate) decided: Option<(Set, ObjectRef)>,
+    /// Digest of that set.
+    pub(crate) decided_digest: Option<Digest>,
     pub(crate) partials: BTreeMap<MemberIndex, Answer>,
     /// What this member released: for which set, which object.
     pub(crate) released: Option<(Digest, ObjectRef)>,
@@ -180,6 +182,7 @@ impl RoundState {
             offered: BTreeMap::new(),
             remembered: BTreeSet::new(),
             decided: None,
+            decided_digest: None,
             partials: BTreeMap::new(),
             released: None,
             kept: BTreeSet::new(),

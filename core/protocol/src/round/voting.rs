@@ -17,6 +17,9 @@ use crate::sign::Signature;
 impl Machine {
     /// Votes as long as there is something to vote. What binds is persisted before anything is said.
     pub(super) fn deliberate(&mut self, decision: Decision) {
+        if self.round.vote_on(decision).is_idle() {
+            return;
+        }
         let election = self.round.election.clone();
         let mut said = Vec::new();
         loop {

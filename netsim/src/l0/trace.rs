@@ -1,0 +1,21 @@
+//! Everything that happens in a run, in one number: the same seed gives the same trace.
+
+use super::mix::Mix;
+
+/// A running hash.
+#[derive(Default)]
+pub(super) struct Trace(Mix);
+
+impl Trace {
+    pub(super) fn note(&mut self, now: u64, node: usize, what: &str, bytes: &[u8]) {
+        self.0.number(now);
+        self.0.number(node as u64);
+        self.0.bytes(what.as_bytes());
+        self.0.bytes(bytes);
+    }
+
+    /// So far, for people.
+    pub(super) fn text(&self) -> String {
+        format!("{:016x}", self.0.finish())
+    }
+}
