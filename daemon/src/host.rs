@@ -11,6 +11,7 @@ mod drift;
 mod effects;
 mod error;
 mod farewell;
+mod fruitless;
 mod jobs;
 mod measure;
 mod pause;

@@ -3,6 +3,7 @@
 //! ```text
 //! contribute   train -> prune -> encode, encrypt -> share, seal     (at home)
 //! shares       open the own boxes, test them, answer complaints    (transfer)
+//! check        read others' ciphertexts before they count          (transfer)
 //! sum          add ciphertexts                                     (aggregate)
 //! decrypt      add key shares, once                                (decrypt)
 //! combine      put the key together, check it, open the sum        (combine)
@@ -19,6 +20,7 @@
 //! restarted member can run the same job again.
 
 mod apply;
+mod check;
 mod combine;
 mod command;
 mod contribute;
@@ -120,6 +122,7 @@ impl Pipeline {
             Job::Apply { start, set, sum } => self.apply(start, set, sum),
             Job::Adopt { adapter, applied } => self.adopt(*adapter, *applied),
             Job::Settle { round, fate } => self.settle(*round, *fate),
+            Job::CheckCiphertext { start, dealer } => self.check_ciphertext(start, dealer, cancel),
         }
     }
 

@@ -146,6 +146,14 @@ pub enum Job {
         /// What became of the own update; `None` if there was none.
         fate: Option<Fate>,
     },
+    /// Read the fetched ciphertext of `dealer` as an addition would, and the published part of its sharing; gives
+    /// [`JobOutput::Checked`]. Fails where the bytes on the disk are not those of the commitment: this says nothing of it.
+    CheckCiphertext {
+        /// The round and what it starts from.
+        start: RoundStart,
+        /// Whose update.
+        dealer: Included,
+    },
 }
 
 /// What combining gave.
@@ -182,7 +190,7 @@ pub enum JobOutput {
     SealingKey(Vec<u8>),
     /// A commitment's body; its objects can be served.
     Contribution(CommitmentBody),
-    /// Whether a share or a preimage is valid.
+    /// Whether a share, a preimage or a ciphertext is valid.
     Checked {
         /// The verdict.
         valid: bool,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fruitless::Fruitless;
 use crate::ids::{Digest, Epoch, MemberIndex, Round, Time, View};
 use crate::message::Leave;
 use crate::object::ObjectRef;
@@ -45,9 +46,6 @@ pub struct MemberStatus {
     pub reachable: bool,
     /// The last round it said it is in.
     pub round: Option<Round>,
-    /// It contributes nothing this round, because the last one came to nothing.
-    #[serde(default)]
-    pub resting: bool,
     /// Its commitment is here.
     pub committed: bool,
     /// Its share for this member is here and valid.
@@ -75,7 +73,7 @@ pub struct Attendance {
     pub here: u16,
     /// Members that it takes to decide anything.
     pub quorum: u16,
-    /// Updates that this round can have: those that have come, and those of members that are here and do not rest.
+    /// Updates that this round can have: those that have come, and those of members that are here.
     pub contributors: u16,
     /// Updates that it takes to open a sum.
     pub min_contributors: u16,
@@ -143,6 +141,9 @@ pub struct Status {
     /// An operator paused this member; while it is bound by what it has said in this round, from the next one on.
     #[serde(default)]
     pub paused: bool,
+    /// Rounds since the last applied one whose sums came to nothing.
+    #[serde(default)]
+    pub fruitless: Fruitless,
     /// Messages dropped so far, by reason.
     pub dropped: std::collections::BTreeMap<String, u64>,
 }

@@ -23,6 +23,10 @@ pub enum Fault {
     WrongPartial,
     /// Contributes what nobody can tell from a good update until its sum does not open.
     SpoilsSums,
+    /// Commits to bytes that are no ciphertext: no sum with them can be made.
+    MalformedCiphertext,
+    /// Says of every update that it cannot be read.
+    RejectsAll,
 }
 
 /// A crash and the restart after it.
@@ -200,13 +204,15 @@ impl Plan {
             if self.faulty.iter().any(|(m, _)| *m == member) {
                 continue;
             }
-            let fault = match random.below(8) {
+            let fault = match random.below(10) {
                 0 => Fault::Silent,
                 1 | 2 => Fault::Twins,
                 3 => Fault::TwoFaced,
                 4 => Fault::WrongSum,
                 5 => Fault::BadShares,
                 6 => Fault::SpoilsSums,
+                7 => Fault::MalformedCiphertext,
+                8 => Fault::RejectsAll,
                 _ => Fault::WrongPartial,
             };
             self.faulty.push((member, fault));

@@ -33,6 +33,7 @@ impl Node {
                 Ok(JobOutput::Contribution(self.contribute(start, member_count)))
             }
             Job::CheckShare { dealer, .. } => self.check_share(dealer),
+            Job::CheckCiphertext { dealer, .. } => self.check_ciphertext(dealer),
             Job::RevealShare { member, .. } => Ok(JobOutput::Preimage(vec![member.0 as u8; 4])),
             Job::CheckPreimage { dealer, member, .. } => {
                 if *member == self.member {
@@ -71,7 +72,10 @@ impl Node {
     }
 
     fn put(&mut self, content: &Content) -> ObjectRef {
-        let bytes = content.bytes();
+        self.put_bytes(content.bytes())
+    }
+
+    fn put_bytes(&mut self, bytes: Vec<u8>) -> ObjectRef {
         let object = ObjectRef::of(&bytes);
         self.disk.objects.insert(object, bytes);
         object
@@ -91,7 +95,13 @@ impl Node {
             _ => self.disk.vector,
         };
         let vector = Vector { member: self.member, number };
-        let ciphertext = self.put(&Content::Ciphertext { vector, salt });
+        let mut bytes = Content::Ciphertext { vector, salt }.bytes();
+        if self.fault == Some(Fault::MalformedCiphertext)
+            && let Some(first) = bytes.first_mut()
+        {
+            *first ^= 1;
+        }
+        let ciphertext = self.put_bytes(bytes);
         let boxes = (0..member_count)
             .map(MemberIndex)
             .map(|receiver| {
@@ -122,6 +132,19 @@ impl Node {
         if valid {
             self.disk.shares.insert(dealer.commitment);
         }
+        Ok(JobOutput::Checked { valid })
+    }
+
+    fn check_ciphertext(&self, dealer: &Included) -> Result<JobOutput, String> {
+        let ciphertext = &dealer.body.ciphertext;
+        if !self.disk.objects.contains_key(ciphertext) {
+            return Err("the ciphertext is not here".into());
+        }
+        let by_its_author = matches!(
+            self.read(ciphertext),
+            Some(Content::Ciphertext { vector, .. }) if vector.member == dealer.member
+        );
+        let valid = by_its_author && self.fault != Some(Fault::RejectsAll);
         Ok(JobOutput::Checked { valid })
     }
 

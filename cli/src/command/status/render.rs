@@ -166,7 +166,7 @@ fn member_table(machine: &Status, status: &NodeStatus) -> Table {
             tick(member.reachable),
             here(member).to_owned(),
             member.round.map_or_else(|| "-".into(), |round| round.to_string()),
-            if member.resting { "rests".to_owned() } else { tick(member.committed) },
+            tick(member.committed),
             tick(member.share_valid),
             member.holds.to_string(),
             tick(member.reported),
@@ -284,6 +284,7 @@ fn state(state: NodeState, colours: Colours) -> String {
 
 #[cfg(test)]
 mod tests {
+    use fedshield_protocol::fruitless::Fruitless;
     use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, Round, View};
     use fedshield_protocol::status::Attendance;
     use fedshieldd::control::api::{Condition, Waiting};
@@ -321,6 +322,7 @@ mod tests {
             members: vec![member],
             silent_through: None,
             journal_round: None,
+            fruitless: Fruitless::default(),
             waiting_for: vec![MemberIndex(0)],
             wait: None,
             attendance: Attendance::default(),
@@ -408,6 +410,7 @@ mod tests {
             members: vec![],
             silent_through: None,
             journal_round: None,
+            fruitless: Fruitless::default(),
             waiting_for: vec![],
             wait: None,
             attendance: Attendance::default(),

@@ -15,6 +15,7 @@ pub(crate) enum Tag {
     SealingKey(Round),
     Contribute(Round),
     CheckShare(Digest),
+    CheckCiphertext(Digest),
     Reveal(MemberIndex),
     CheckPreimage(Digest, MemberIndex),
     Aggregate(Digest),
@@ -117,8 +118,10 @@ impl Machine {
     }
 
     pub(super) fn job_failed(&mut self, id: JobId) {
-        if let Some(Tag::Apply(round)) = self.jobs.failed(id) {
-            self.not_applied(round);
+        match self.jobs.failed(id) {
+            Some(Tag::Apply(round)) => self.not_applied(round),
+            Some(Tag::CheckCiphertext(of)) => self.ciphertext_not_checked(&of),
+            _ => {}
         }
     }
 
@@ -128,6 +131,9 @@ impl Machine {
             (Tag::SealingKey(round), JobOutput::SealingKey(key)) => self.have_key(round, key),
             (Tag::Contribute(_), JobOutput::Contribution(body)) => self.contributed(body),
             (Tag::CheckShare(of), JobOutput::Checked { valid }) => self.share_checked(of, valid),
+            (Tag::CheckCiphertext(of), JobOutput::Checked { valid }) => {
+                self.ciphertext_checked(of, valid);
+            }
             (Tag::Reveal(to), JobOutput::Preimage(bytes)) => self.revealed(to, bytes),
             (Tag::CheckPreimage(of, member), JobOutput::Checked { valid }) => {
                 self.preimage_checked(of, member, valid);

@@ -40,6 +40,7 @@ impl Machine {
             waiting_for,
             attendance: self.attendance(),
             paused: self.paused,
+            fruitless: self.past.fruitless.clone(),
             dropped: self.dropped.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect(),
         }
     }
@@ -52,7 +53,6 @@ impl Machine {
         MemberStatus {
             reachable: me || peer.is_some_and(|p| p.reachable),
             round: if me { Some(round.number) } else { heard },
-            resting: round.resting.contains(&member),
             committed: round.first.contains_key(&member),
             share_valid: round.has_valid_share_of(member),
             holds: round
@@ -72,7 +72,6 @@ impl Machine {
         let (round, rules) = (&self.round, self.config.rules());
         let n = rules.member_count;
         let count = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
-        let contributors = n.saturating_sub(count(round.resting.len()));
         let lacking = count(self.missing().len());
         let (here, enough, of, timer) = match round.phase {
             _ if waiting_for.is_empty() => return None,
@@ -83,12 +82,12 @@ impl Machine {
             Phase::Gather => (n.saturating_sub(lacking), rules.quorum, n, None),
             Phase::Commit => {
                 let here = count(round.first.len());
-                (here, rules.min_contributors, contributors, Some(TimerId::Commit))
+                (here, rules.min_contributors, n, Some(TimerId::Commit))
             }
             Phase::Transfer => {
                 let whole = round.first.values().filter(|digest| self.is_vouched_for(digest));
                 let here = count(whole.count());
-                (here, rules.min_contributors, contributors, Some(TimerId::Transfer))
+                (here, rules.min_contributors, n, Some(TimerId::Transfer))
             }
             Phase::Aggregate if round.reports.len() < usize::from(rules.quorum) => {
                 (count(round.reports.len()), rules.quorum, n, Some(TimerId::Round))
@@ -130,12 +129,11 @@ impl Machine {
         match round.phase {
             Phase::Doubt => self.silent_about_me(),
             Phase::Gather => members().filter(|m| !self.is_present(*m)).collect(),
-            Phase::Commit => members()
-                .filter(|m| !round.first.contains_key(m) && !round.resting.contains(m))
-                .collect(),
+            Phase::Commit => members().filter(|m| !round.first.contains_key(m)).collect(),
             Phase::Transfer => members()
                 .filter(|m| {
-                    round.first.contains_key(m) && !round.has_valid_share_of(*m)
+                    let first = round.first.get(m).filter(|digest| self.is_eligible(digest));
+                    first.is_some() && !round.has_valid_share_of(*m)
                         || round.election.in_committee(*m) && !round.holds_everything(*m)
                 })
                 .collect(),

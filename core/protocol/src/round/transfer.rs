@@ -10,6 +10,7 @@ use crate::job::{CommitmentBody, Job};
 use crate::limits::MAX_WANTED;
 use crate::machine::{Machine, Tag};
 use crate::message::{Body, Set};
+use crate::sign::Signature;
 use crate::status::Phase;
 
 impl Machine {
@@ -34,7 +35,7 @@ impl Machine {
             first.filter(|d| stirred.contains(*d) && self.is_wanted(d)).copied().collect();
         let mut grown = false;
         for digest in updates {
-            if !self.is_compatible(&digest) {
+            if !self.is_eligible(&digest) {
                 continue;
             }
             self.fetch_share(&digest);
@@ -103,7 +104,7 @@ impl Machine {
             return false;
         }
         let (author, body) = (commitment.author, Arc::clone(&commitment.body));
-        let mut whole = self.fetch_ciphertext(digest, author, &body);
+        let mut whole = self.fetch_ciphertext(digest, author, &body) && self.is_sound(digest);
         for sealed in &body.boxes {
             whole &= self.want(*sealed, Purpose::Share, |it| it.holders_for(digest, author));
         }
@@ -185,10 +186,16 @@ impl Machine {
         }
     }
 
-    pub(super) fn take_holds(&mut self, sender: MemberIndex, list: Vec<Digest>) {
+    pub(super) fn take_holds(
+        &mut self,
+        sender: MemberIndex,
+        list: Vec<Digest>,
+        signature: Signature,
+    ) {
         if !self.round.election.in_committee(sender) {
             return self.dropped("holds: not of the committee");
         }
+        self.note_announcement(sender, &list, signature);
         let held = self.round.holds.entry(sender).or_default();
         let room = usize::from(self.config.rules().member_count) * 2;
         for digest in list {

@@ -148,7 +148,6 @@ function showMembers(status) {
     const roles = [];
     if (machine?.committee.includes(index)) roles.push("committee");
     if (machine?.proposer === index) roles.push("proposer");
-    if (it?.resting) roles.push("rests");
     if (it?.here === false) roles.push(LEFT[it.left] ?? "not heard");
     if (machine?.waiting_for.includes(index)) roles.push("awaited");
     const role = node("td", roles.join(", "));
