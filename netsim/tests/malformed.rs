@@ -25,7 +25,7 @@ fn a_malformed_ciphertext_stops_no_round() {
 /// As many as may lie; those of them that read and reject good updates leave out nobody.
 #[test]
 fn f_members_that_lie_about_updates_stop_no_round() {
-    for fault in [Fault::MalformedCiphertext, Fault::RejectsAll] {
+    for fault in [Fault::MalformedCiphertext, Fault::RejectsAll, Fault::OtherShape] {
         for (members, faulty) in [(4, vec![0]), (7, vec![2, 5]), (10, vec![0, 4, 9])] {
             let faulty: Vec<(u16, Fault)> = faulty.into_iter().map(|m| (m, fault)).collect();
             let outcome = run(members, &faulty);
@@ -41,4 +41,16 @@ fn liars_of_both_kinds_together_stop_no_round() {
     let outcome = run(7, &faulty);
     let [applied, rejected, voided, skipped] = outcome.rounds;
     assert_eq!((applied + rejected, voided, skipped), (ROUNDS, 0, 0));
+}
+
+/// The committee is 2f + 1: without the author and those that are away it has f + 1 left to read and to say so.
+#[test]
+fn with_the_others_that_may_fail_away_a_malformed_ciphertext_stops_no_round() {
+    for (members, author, away) in [(7, 1, vec![5]), (10, 3, vec![0, 8])] {
+        let mut faulty = vec![(author, Fault::MalformedCiphertext)];
+        faulty.extend(away.into_iter().map(|member| (member, Fault::Silent)));
+        let outcome = run(members, &faulty);
+        let [applied, rejected, voided, skipped] = outcome.rounds;
+        assert_eq!((applied + rejected, voided, skipped), (ROUNDS, 0, 0), "{faulty:?}");
+    }
 }

@@ -154,6 +154,23 @@ pub enum Job {
         /// Whose update.
         dealer: Included,
     },
+    /// Say what every update of the round looks like: mask, preset, manifest and the adapter of `start` decide it; gives
+    /// [`JobOutput::Prepared`]. Nothing of an update is fetched before.
+    PrepareRound {
+        /// The round and what it starts from.
+        start: RoundStart,
+    },
+}
+
+/// What all honest updates of a round have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateShape {
+    /// See [`CommitmentBody::layout`].
+    pub layout: Digest,
+    /// Length of a ciphertext in bytes.
+    pub ciphertext_bytes: u64,
+    /// Length of a sealed box in bytes.
+    pub box_bytes: u64,
 }
 
 /// What combining gave.
@@ -209,4 +226,6 @@ pub enum JobOutput {
     Adopted,
     /// The round's secrets are gone.
     Settled,
+    /// See [`UpdateShape`].
+    Prepared(UpdateShape),
 }

@@ -11,6 +11,7 @@ mod conclude;
 mod decrypt;
 mod elect;
 mod kept;
+mod prepare;
 mod record;
 mod reject;
 mod report;

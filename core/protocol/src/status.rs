@@ -64,6 +64,21 @@ pub struct MemberStatus {
     /// Why it takes no part, if it said so.
     #[serde(default)]
     pub left: Option<Leave>,
+    /// Why its update is left out of this round, if it is.
+    #[serde(default)]
+    pub refused: Option<Refusal>,
+}
+
+/// What is wrong with an update that is left out, neither fetched nor waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refusal {
+    /// Its slots mean something else than those of the round.
+    Layout,
+    /// Its ciphertext or one of its boxes has another length than those of the round.
+    Length,
+    /// f + 1 committee members could not read it.
+    Unreadable,
 }
 
 /// Who is here, and how many it takes.

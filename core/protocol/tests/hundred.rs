@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::{Event, TimerId};
 use fedshield_protocol::ids::{Digest, MemberIndex, Time};
-use fedshield_protocol::job::{CommitmentBody, Job, JobOutput};
+use fedshield_protocol::job::{CommitmentBody, Job, JobOutput, UpdateShape};
 use fedshield_protocol::limits::MAX_MEMBERS;
 use fedshield_protocol::manifest::{SignedManifest, ValidManifest, sign_founding};
 use fedshield_protocol::message::{Body, Signed};
@@ -99,6 +99,12 @@ impl Bench {
                     Effect::Start(id, Job::CheckShare { .. }) => {
                         self.checks += 1;
                         events.push(Event::JobDone(id, JobOutput::Checked { valid: true }));
+                    }
+                    Effect::Start(id, Job::PrepareRound { .. }) => {
+                        let layout = Digest([1; 32]);
+                        let (ciphertext_bytes, box_bytes) = (1000, 1000);
+                        let shape = UpdateShape { layout, ciphertext_bytes, box_bytes };
+                        events.push(Event::JobDone(id, JobOutput::Prepared(shape)));
                     }
                     Effect::Start(id, Job::CheckCiphertext { .. }) => {
                         events.push(Event::JobDone(id, JobOutput::Checked { valid: true }));

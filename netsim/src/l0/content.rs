@@ -14,6 +14,9 @@ pub struct Vector {
     pub number: u32,
 }
 
+/// Length in bytes of the contents whose length is fixed: they are padded to it.
+pub(crate) const CONTENT_BYTES: usize = 160;
+
 /// What an object is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Content {
@@ -68,7 +71,7 @@ impl Content {
     pub fn bytes(&self) -> Vec<u8> {
         // JSON of a plain enum cannot fail; the padding makes all ciphertexts equally long.
         let mut text = serde_json::to_string(self).unwrap_or_default();
-        while text.len() < 160 {
+        while text.len() < CONTENT_BYTES {
             text.push(' ');
         }
         text.into_bytes()

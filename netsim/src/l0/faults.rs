@@ -27,6 +27,8 @@ pub enum Fault {
     MalformedCiphertext,
     /// Says of every update that it cannot be read.
     RejectsAll,
+    /// Commits to ciphertexts or boxes of another length, or to another layout.
+    OtherShape,
 }
 
 /// A crash and the restart after it.
@@ -204,7 +206,7 @@ impl Plan {
             if self.faulty.iter().any(|(m, _)| *m == member) {
                 continue;
             }
-            let fault = match random.below(10) {
+            let fault = match random.below(11) {
                 0 => Fault::Silent,
                 1 | 2 => Fault::Twins,
                 3 => Fault::TwoFaced,
@@ -213,6 +215,7 @@ impl Plan {
                 6 => Fault::SpoilsSums,
                 7 => Fault::MalformedCiphertext,
                 8 => Fault::RejectsAll,
+                9 => Fault::OtherShape,
                 _ => Fault::WrongPartial,
             };
             self.faulty.push((member, fault));

@@ -3,6 +3,7 @@
 
 mod keys;
 mod malformed;
+mod shape;
 mod steps;
 
 use fedshield_protocol::ids::MemberIndex;

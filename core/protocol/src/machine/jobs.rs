@@ -16,6 +16,7 @@ pub(crate) enum Tag {
     Contribute(Round),
     CheckShare(Digest),
     CheckCiphertext(Digest),
+    Prepare(Round),
     Reveal(MemberIndex),
     CheckPreimage(Digest, MemberIndex),
     Aggregate(Digest),
@@ -81,8 +82,9 @@ impl Machine {
             return;
         }
         let attempts = jobs.attempts.entry(tag).or_default();
-        // Without these two a member could never take part again.
-        let vital = matches!(tag, Tag::SealingKey(_) | Tag::Settle(_) | Tag::Adopt(_));
+        // Without these a member could never take part again, or not before the round is over.
+        let vital =
+            matches!(tag, Tag::SealingKey(_) | Tag::Settle(_) | Tag::Adopt(_) | Tag::Prepare(_));
         if *attempts >= MAX_ATTEMPTS && !vital {
             return;
         }
@@ -134,6 +136,7 @@ impl Machine {
             (Tag::CheckCiphertext(of), JobOutput::Checked { valid }) => {
                 self.ciphertext_checked(of, valid);
             }
+            (Tag::Prepare(_), JobOutput::Prepared(shape)) => self.prepared(shape),
             (Tag::Reveal(to), JobOutput::Preimage(bytes)) => self.revealed(to, bytes),
             (Tag::CheckPreimage(of, member), JobOutput::Checked { valid }) => {
                 self.preimage_checked(of, member, valid);

@@ -54,6 +54,7 @@ impl Machine {
             reachable: me || peer.is_some_and(|p| p.reachable),
             round: if me { Some(round.number) } else { heard },
             committed: round.first.contains_key(&member),
+            refused: self.refusal_of(member),
             share_valid: round.has_valid_share_of(member),
             holds: round
                 .holds

@@ -160,6 +160,7 @@ impl Machine {
         self.round.stirred.know(digest, &commitment.body);
         self.round.commitments.insert(digest, commitment);
         self.keep_if_decided(&digest);
+        self.count_misshapen(&digest);
         self.judge(&digest);
     }
 }

@@ -12,13 +12,18 @@ use crate::status::Phase;
 impl Machine {
     pub(super) fn report(&mut self) -> Phase {
         if !self.has_reported() {
+            if !self.is_prepared() && !self.round.clock.transfer_over {
+                return Phase::Transfer;
+            }
             let candidates: Vec<(MemberIndex, Digest)> = self
                 .round
                 .first
                 .iter()
                 .map(|(member, digest)| (*member, *digest))
                 .filter(|(member, digest)| {
-                    self.is_eligible(digest) && !self.round.banned.contains(member)
+                    self.round.shape.is_some()
+                        && self.is_eligible(digest)
+                        && !self.round.banned.contains(member)
                 })
                 .collect();
             let listed: Set = candidates
@@ -92,11 +97,6 @@ impl Machine {
                 && !commitment.spoiled
                 && self.round.holders_of(digest).len() >= enough
         })
-    }
-
-    /// Whether an update can be in a set at all.
-    pub(crate) fn is_eligible(&self, digest: &Digest) -> bool {
-        self.is_compatible(digest) && !self.is_rejected(digest)
     }
 
     /// Notes the own report, fresh or from the journal.

@@ -9,7 +9,7 @@ use super::stirred::Stirred;
 use crate::agreement::{Agreement, VotingState};
 use crate::election::Election;
 use crate::ids::{Digest, MemberIndex, Round, View};
-use crate::job::{Applied, CommitmentBody, Included, RoundStart};
+use crate::job::{Applied, CommitmentBody, Included, RoundStart, UpdateShape};
 use crate::ledger::Tip;
 use crate::machine::Config;
 use crate::message::{Body, Collected, Decision, Set, SignedReport, Value};
@@ -88,6 +88,8 @@ pub(crate) struct RoundState {
     pub(crate) number: Round,
     pub(crate) phase: Phase,
     pub(crate) start: RoundStart,
+    /// What updates look like, once the host has said so.
+    pub(crate) shape: Option<UpdateShape>,
     pub(crate) election: Election,
     pub(crate) clock: Clock,
 
@@ -167,6 +169,7 @@ impl RoundState {
             number,
             phase: Phase::Gather,
             start: RoundStart { round: number, applied: tip.applied, beacon: tip.beacon },
+            shape: None,
             election,
             clock: Clock::default(),
             presence: Presence::default(),
@@ -251,11 +254,13 @@ impl RoundState {
         self.election.committee().iter().filter(holds).copied().collect()
     }
 
-    /// Whether a committee member has announced or rejected every commitment known here.
+    /// Whether a committee member has announced or rejected every commitment known here that is one of this round's.
     pub(crate) fn holds_everything(&self, member: MemberIndex) -> bool {
         let held = self.holds.get(&member);
         self.first.values().all(|digest| {
-            held.is_some_and(|held| held.contains(digest)) || self.is_rejected_by(member, digest)
+            held.is_some_and(|held| held.contains(digest))
+                || self.is_rejected_by(member, digest)
+                || self.misshape_of(digest).is_some()
         })
     }
 

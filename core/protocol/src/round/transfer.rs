@@ -25,6 +25,9 @@ impl Machine {
 
     /// Fetches what this member needs of the updates that have changed.
     pub(super) fn fetch_updates(&mut self) {
+        if !self.is_prepared() {
+            return;
+        }
         let stirred = self.round.stirred.take();
         if stirred.is_empty() {
             return;
@@ -65,16 +68,6 @@ impl Machine {
                 self.round.stirred.stir(*digest);
             }
         }
-    }
-
-    /// Whether an update can be added to the own one: all honest ones of a round agree in layout and length.
-    pub(super) fn is_compatible(&self, digest: &Digest) -> bool {
-        let Some(theirs) = self.round.commitments.get(digest) else { return false };
-        let own = self.round.own.and_then(|own| self.round.commitments.get(&own));
-        own.is_none_or(|own| {
-            own.body.layout == theirs.body.layout
-                && own.body.ciphertext.length == theirs.body.ciphertext.length
-        })
     }
 
     /// Pulls and tests the own share. Returns whether it is valid.
