@@ -11,6 +11,8 @@ mod drift;
 mod effects;
 mod error;
 mod farewell;
+mod fetches;
+mod fruitless;
 mod jobs;
 mod measure;
 mod pause;
@@ -51,6 +53,7 @@ use crate::store::Ledger;
 use collect::Collector;
 use data_watch::DataWatch;
 use drift::Trend;
+use fetches::Fetches;
 use jobs::{Finished, JobFailure, JobRunner};
 use measure::Measurer;
 use pending::Pending;
@@ -138,6 +141,7 @@ pub struct Host {
     followed: Vec<Event>,
     pending: Pending,
     room: Room,
+    fetches: Fetches,
 }
 
 impl Host {
@@ -172,6 +176,7 @@ impl Host {
         }
         training.recall(&earlier, |report| report.train_loss);
         training.show(&Conditions::new(Arc::clone(&parts.status)));
+        let fetches = Fetches::new(Arc::clone(&parts.objects));
         let nonce = parts.nonce;
         let me = machine.me();
         let mut standing = Standing::new(parts.names.clone(), me, Arc::clone(&parts.status));
@@ -205,6 +210,7 @@ impl Host {
             followed: Vec::new(),
             pending: Pending::default(),
             room: Room::new(parts.conditions, parts.home),
+            fetches,
         };
         host.handle(Event::Boot { journal, nonce }).await?;
         if paused.is_some() {
@@ -305,7 +311,10 @@ impl Host {
             NetEvent::PeerUp(key) => self.member_of(&key).map(Event::PeerUp),
             NetEvent::PeerDown(key) => self.member_of(&key).map(Event::PeerDown),
             NetEvent::ObjectReady(object) => {
-                self.room.fetched();
+                self.fetches.end(&object);
+                if !self.fetches.waits_for_room() {
+                    self.room.fetched();
+                }
                 Some(Event::ObjectReady(object))
             }
             NetEvent::ObjectFailed {
@@ -313,10 +322,12 @@ impl Host {
                 reason: FetchError::Store { reason, disk_full: true },
             } => {
                 // The machine asks for it again.
+                self.fetches.end(&object);
                 self.room.fetch_failed(&reason);
                 Some(Event::ObjectFailed(object))
             }
             NetEvent::ObjectFailed { object, reason } => {
+                self.fetches.end(&object);
                 tracing::warn!(object = %object.root.short(), %reason, "fetch failed");
                 Some(Event::ObjectFailed(object))
             }

@@ -1,8 +1,10 @@
 //! What one member computes, in the order of the path of one update. All plaintext lives here.
 //!
 //! ```text
+//! prepare      what every update of the round looks like           (begin)
 //! contribute   train -> prune -> encode, encrypt -> share, seal     (at home)
 //! shares       open the own boxes, test them, answer complaints    (transfer)
+//! check        read others' ciphertexts before they count          (transfer)
 //! sum          add ciphertexts                                     (aggregate)
 //! decrypt      add key shares, once                                (decrypt)
 //! combine      put the key together, check it, open the sum        (combine)
@@ -19,6 +21,7 @@
 //! restarted member can run the same job again.
 
 mod apply;
+mod check;
 mod combine;
 mod command;
 mod contribute;
@@ -30,6 +33,7 @@ mod examine;
 mod learning;
 mod measure;
 mod observer;
+mod prepare;
 mod round_folder;
 mod settle;
 mod shares;
@@ -120,6 +124,8 @@ impl Pipeline {
             Job::Apply { start, set, sum } => self.apply(start, set, sum),
             Job::Adopt { adapter, applied } => self.adopt(*adapter, *applied),
             Job::Settle { round, fate } => self.settle(*round, *fate),
+            Job::PrepareRound { start } => self.prepare_round(start),
+            Job::CheckCiphertext { start, dealer } => self.check_ciphertext(start, dealer, cancel),
         }
     }
 

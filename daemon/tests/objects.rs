@@ -75,7 +75,7 @@ fn a_fetch_goes_on_with_the_chunks_that_are_good() {
     drop(partial);
 
     // After a restart, with one of the three chunks torn.
-    let path = folder.path().join("partial").join(list.object.root.to_string());
+    let path = folder.path().join("partial").join("0").join(list.object.root.to_string());
     let mut torn = fs::read(&path).unwrap();
     torn[2 * CHUNK_SIZE_BYTES + 100] ^= 1;
     fs::write(&path, torn).unwrap();
@@ -118,8 +118,65 @@ fn collection_keeps_what_a_round_or_the_host_still_needs() {
     objects.keep(&made[1], Round(9)).unwrap();
     drop(objects.resume(&list_of(b"left over")).unwrap());
     let objects = Objects::open(folder.path()).unwrap();
+    objects.set_round(Round(4));
     let collected = objects.collect(Round(3), &BTreeSet::from([made[0].root])).unwrap();
     assert_eq!((collected.objects, collected.bytes), (2, 10));
     let left: Vec<bool> = made.iter().map(|object| objects.contains(object).unwrap()).collect();
     assert_eq!(left, [true, true, false, true]);
+}
+
+fn partial_files(folder: &std::path::Path) -> usize {
+    let rounds = fs::read_dir(folder.join("partial")).unwrap().map(|entry| entry.unwrap().path());
+    rounds.map(|round| if round.is_dir() { fs::read_dir(round).unwrap().count() } else { 1 }).sum()
+}
+
+#[test]
+fn what_was_fetched_of_an_object_goes_when_its_round_is_over_also_after_a_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = pattern(2 * CHUNK_SIZE_BYTES);
+    let list = list_of(&bytes);
+    let objects = Objects::open(folder.path()).unwrap();
+    objects.set_round(Round(7));
+    let mut partial = objects.resume(&list).unwrap();
+    partial.write_chunk(0, &bytes[..CHUNK_SIZE_BYTES]).unwrap();
+    drop(partial);
+    assert_eq!(partial_files(folder.path()), 1, "its round goes on");
+    assert_eq!(objects.unwritten(&list.object), CHUNK_SIZE_BYTES as u64);
+
+    // Under way when the round ends: it goes when the fetch stops.
+    let partial = objects.resume(&list).unwrap();
+    assert_eq!(partial.missing(), [1]);
+    objects.set_round(Round(8));
+    objects.drop_leftovers().unwrap();
+    assert_eq!(partial_files(folder.path()), 1);
+    drop(partial);
+    assert_eq!(partial_files(folder.path()), 0);
+
+    // A crash in round 8, a start in round 9; and what an earlier version left, without a folder for its round.
+    drop(objects.resume(&list).unwrap());
+    fs::write(folder.path().join("partial").join(list.object.root.to_string()), b"old").unwrap();
+    assert_eq!(partial_files(folder.path()), 2);
+    let objects = Objects::open(folder.path()).unwrap();
+    objects.set_round(Round(9));
+    assert_eq!(objects.drop_leftovers().unwrap(), 2);
+    assert_eq!(partial_files(folder.path()), 0);
+}
+
+/// An adapter is fetched for longer than a round by who is behind, as long as the fetch itself goes on.
+#[test]
+fn a_fetch_that_is_taken_up_in_a_later_round_goes_on_where_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = pattern(2 * CHUNK_SIZE_BYTES);
+    let list = list_of(&bytes);
+    let objects = Objects::open(folder.path()).unwrap();
+    let mut partial = objects.resume(&list).unwrap();
+    partial.write_chunk(1, &bytes[CHUNK_SIZE_BYTES..]).unwrap();
+    drop(partial);
+    objects.set_round(Round(1));
+    let mut partial = objects.resume(&list).unwrap();
+    assert_eq!(partial.missing(), [0]);
+    partial.write_chunk(0, &bytes[..CHUNK_SIZE_BYTES]).unwrap();
+    partial.complete().unwrap();
+    assert_eq!(objects.read(&list.object).unwrap(), bytes);
+    assert_eq!(partial_files(folder.path()), 0);
 }

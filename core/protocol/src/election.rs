@@ -45,13 +45,6 @@ impl Election {
         self.order.get(..self.committee_size).unwrap_or(&self.order)
     }
 
-    /// The last `count` of the drawn order: who rests after a round that came to nothing.
-    #[must_use]
-    pub fn resting(&self, count: u16) -> &[MemberIndex] {
-        let from = self.order.len().saturating_sub(usize::from(count));
-        self.order.get(from..).unwrap_or_default()
-    }
-
     /// Whether `member` adds.
     #[must_use]
     pub fn in_committee(&self, member: MemberIndex) -> bool {

@@ -146,6 +146,31 @@ pub enum Job {
         /// What became of the own update; `None` if there was none.
         fate: Option<Fate>,
     },
+    /// Read the fetched ciphertext of `dealer` as an addition would, and the published part of its sharing; gives
+    /// [`JobOutput::Checked`]. Fails where the bytes on the disk are not those of the commitment: this says nothing of it.
+    CheckCiphertext {
+        /// The round and what it starts from.
+        start: RoundStart,
+        /// Whose update.
+        dealer: Included,
+    },
+    /// Say what every update of the round looks like: mask, preset, manifest and the adapter of `start` decide it; gives
+    /// [`JobOutput::Prepared`]. Nothing of an update is fetched before.
+    PrepareRound {
+        /// The round and what it starts from.
+        start: RoundStart,
+    },
+}
+
+/// What all honest updates of a round have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateShape {
+    /// See [`CommitmentBody::layout`].
+    pub layout: Digest,
+    /// Length of a ciphertext in bytes.
+    pub ciphertext_bytes: u64,
+    /// Length of a sealed box in bytes.
+    pub box_bytes: u64,
 }
 
 /// What combining gave.
@@ -182,7 +207,7 @@ pub enum JobOutput {
     SealingKey(Vec<u8>),
     /// A commitment's body; its objects can be served.
     Contribution(CommitmentBody),
-    /// Whether a share or a preimage is valid.
+    /// Whether a share, a preimage or a ciphertext is valid.
     Checked {
         /// The verdict.
         valid: bool,
@@ -201,4 +226,6 @@ pub enum JobOutput {
     Adopted,
     /// The round's secrets are gone.
     Settled,
+    /// See [`UpdateShape`].
+    Prepared(UpdateShape),
 }

@@ -78,6 +78,8 @@ pub enum Note {
     /// All rounds before this one have their records in the ledger. So there is an entry of the newest round at any time, and
     /// a ledger that was lost or cut is noticed.
     Reached,
+    /// A commitment whose ciphertext this member, of the committee, could not read: before it says so.
+    Rejected(Digest),
 }
 
 /// A note and its round.

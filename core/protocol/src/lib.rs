@@ -16,6 +16,7 @@ pub mod effect;
 pub mod election;
 pub mod event;
 pub mod evidence;
+pub mod fruitless;
 pub mod hash;
 pub mod hidden;
 pub mod ids;

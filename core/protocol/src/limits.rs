@@ -54,6 +54,8 @@ pub const MAX_EARLY_PER_MEMBER: usize = 16;
 pub const MAX_WANTED: usize = 8;
 /// Statements of a member that has just started in one answer to it: commitments, sums and votes are few.
 pub const MAX_STATEMENTS: usize = 64;
+/// Rounds without a usable sum of which the status names the contributors.
+pub const MAX_FRUITLESS_ROUNDS: usize = 16;
 /// Goodbyes of a member in one round after which it came back; any more are not believed.
 pub const MAX_GOODBYES: usize = 16;
 /// Times that a failed job is started again in one round.

@@ -114,6 +114,9 @@ pub enum Body {
     Goodbye(Goodbye),
     /// Nothing has been heard of the receiver for a while: is it there?
     Knock,
+    /// transfer: a committee member has read the ciphertext of this commitment, and it is none, or does not fit what the
+    /// commitment publishes. One for each commitment, never beside [`Body::Holds`] of the same.
+    Rejection(Digest),
 }
 
 impl Body {
@@ -143,6 +146,7 @@ impl Body {
             Self::Memory { .. } => "memory",
             Self::Goodbye(_) => "goodbye",
             Self::Knock => "knock",
+            Self::Rejection(_) => "rejection",
         }
     }
 }

@@ -11,7 +11,9 @@ mod conclude;
 mod decrypt;
 mod elect;
 mod kept;
+mod prepare;
 mod record;
+mod reject;
 mod report;
 mod spoken;
 mod state;
@@ -60,7 +62,7 @@ impl Machine {
         let Signed { sender, signature, body, .. } = signed;
         match body {
             Body::Commitment(body) => self.take_commitment(sender, *body, signature),
-            Body::Holds(list) => self.take_holds(sender, list),
+            Body::Holds(list) => self.take_holds(sender, list, signature),
             Body::Complaint(commitment) => self.take_complaint(sender, commitment),
             Body::Preimage { commitment, member, preimage } => {
                 self.take_preimage(sender, (commitment, member), preimage, signature);
@@ -81,6 +83,7 @@ impl Machine {
             Body::Doubt(nonce) => self.take_doubt(sender, nonce),
             Body::Memory { nonce, said } => self.take_memory(sender, &nonce, said),
             Body::Want(list) => self.send_commitments(sender, &list),
+            Body::Rejection(commitment) => self.take_rejection(sender, commitment, signature),
             Body::Status(_)
             | Body::SealingKey(_)
             | Body::RecordsRequest(_)

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fruitless::Fruitless;
 use crate::ids::{Digest, Epoch, MemberIndex, Round, Time, View};
 use crate::message::Leave;
 use crate::object::ObjectRef;
@@ -47,9 +48,6 @@ pub struct MemberStatus {
     pub reachable: bool,
     /// The last round it said it is in.
     pub round: Option<Round>,
-    /// It contributes nothing this round, because the last one came to nothing.
-    #[serde(default)]
-    pub resting: bool,
     /// Its commitment is here.
     pub committed: bool,
     /// Its share for this member is here and valid.
@@ -68,6 +66,21 @@ pub struct MemberStatus {
     /// Why it takes no part, if it said so.
     #[serde(default)]
     pub left: Option<Leave>,
+    /// Why its update is left out of this round, if it is.
+    #[serde(default)]
+    pub refused: Option<Refusal>,
+}
+
+/// What is wrong with an update that is left out, neither fetched nor waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refusal {
+    /// Its slots mean something else than those of the round.
+    Layout,
+    /// Its ciphertext or one of its boxes has another length than those of the round.
+    Length,
+    /// f + 1 committee members could not read it.
+    Unreadable,
 }
 
 /// Who is here, and how many it takes.
@@ -77,7 +90,7 @@ pub struct Attendance {
     pub here: u16,
     /// Members that it takes to decide anything.
     pub quorum: u16,
-    /// Updates that this round can have: those that have come, and those of members that are here and do not rest.
+    /// Updates that this round can have: those that have come, and those of members that are here.
     pub contributors: u16,
     /// Updates that it takes to open a sum.
     pub min_contributors: u16,
@@ -145,6 +158,9 @@ pub struct Status {
     /// An operator paused this member; while it is bound by what it has said in this round, from the next one on.
     #[serde(default)]
     pub paused: bool,
+    /// Rounds since the last applied one whose sums came to nothing.
+    #[serde(default)]
+    pub fruitless: Fruitless,
     /// Messages dropped so far, by reason.
     pub dropped: std::collections::BTreeMap<Cow<'static, str>, u64>,
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::{Event, TimerId};
 use fedshield_protocol::ids::{Digest, MemberIndex, Time};
-use fedshield_protocol::job::{CommitmentBody, Job, JobOutput};
+use fedshield_protocol::job::{CommitmentBody, Job, JobOutput, UpdateShape};
 use fedshield_protocol::limits::MAX_MEMBERS;
 use fedshield_protocol::manifest::{SignedManifest, ValidManifest, sign_founding};
 use fedshield_protocol::message::{Body, Signed};
@@ -86,7 +86,7 @@ impl Bench {
         self.handle(Event::Message { from: MemberIndex(from), bytes });
     }
 
-    /// Every fetch is noted; a share is found valid at once.
+    /// Every fetch is noted; shares and ciphertexts are found valid at once.
     fn handle(&mut self, event: Event) {
         let mut events = vec![event];
         while let Some(event) = events.pop() {
@@ -98,6 +98,15 @@ impl Bench {
                     }
                     Effect::Start(id, Job::CheckShare { .. }) => {
                         self.checks += 1;
+                        events.push(Event::JobDone(id, JobOutput::Checked { valid: true }));
+                    }
+                    Effect::Start(id, Job::PrepareRound { .. }) => {
+                        let layout = Digest([1; 32]);
+                        let (ciphertext_bytes, box_bytes) = (1000, 1000);
+                        let shape = UpdateShape { layout, ciphertext_bytes, box_bytes };
+                        events.push(Event::JobDone(id, JobOutput::Prepared(shape)));
+                    }
+                    Effect::Start(id, Job::CheckCiphertext { .. }) => {
                         events.push(Event::JobDone(id, JobOutput::Checked { valid: true }));
                     }
                     Effect::Gossip(bytes) => {

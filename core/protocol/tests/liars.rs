@@ -143,6 +143,7 @@ fn answers_about_two_members_do_not_conflict() {
         member: MemberIndex(1),
         round: Round(0),
         statements: vec![statement(first), statement(second)],
+        rejections: Vec::new(),
     };
     let other = Digest([4; 32]);
     let of_zero = || preimage(bad, 0, &[1]);

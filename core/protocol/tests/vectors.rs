@@ -102,6 +102,7 @@ fn bodies() -> Vec<Body> {
         },
         Body::Goodbye(Goodbye { life: [8; 32], number: 3, why: Leave::SitsOut }),
         Body::Knock,
+        Body::Rejection(Digest([9; 32])),
     ]
 }
 
@@ -151,6 +152,7 @@ fn journal_entries_are_pinned() {
             answers: vec![(MemberIndex(3), object(9), Signature::from_slice(&[6; 64]).unwrap())],
         },
         Note::Reached,
+        Note::Rejected(Digest([9; 32])),
     ];
     let mut pinned = String::new();
     for note in notes {

@@ -23,6 +23,10 @@ impl Collector {
     /// New objects belong to the round after the last of `ended`.
     pub(super) fn new(objects: Arc<Objects>, ended: Option<Round>) -> Self {
         objects.set_round(ended.map_or(Round(0), |round| Round(round.0.saturating_add(1))));
+        // A crash may have kept the round before this one from being tidied up.
+        if let Err(error) = objects.drop_leftovers() {
+            tracing::warn!(%error, "fetches of ended rounds not removed; tried again after the round");
+        }
         Self { objects, served: BTreeSet::new(), busy: Arc::default() }
     }
 

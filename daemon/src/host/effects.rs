@@ -60,7 +60,10 @@ impl Host {
             Effect::SetTimer(id, at) => self.timers.set(id, at),
             Effect::CancelTimer(id) => self.timers.cancel(id),
             Effect::Fetch { object, holders, purpose } => self.fetch(object, &holders, purpose),
-            Effect::StopFetch(object) => self.net.stop_fetch(&object),
+            Effect::StopFetch(object) => {
+                self.fetches.end(&object);
+                self.net.stop_fetch(&object);
+            }
             Effect::Serve { object, audience, purpose } => {
                 self.collector.serve(&object);
                 let audience = match audience {
@@ -80,6 +83,7 @@ impl Host {
             Effect::Publish(status) => {
                 self.reports.observe(&status);
                 self.watch.observe(&status);
+                self.standing.show_fruitless(&status.fruitless);
                 self.status.send_modify(|node| node.machine = Some((*status).clone()));
                 self.standing.publish(*status, self.clock.now(), unix_s());
             }
@@ -114,7 +118,14 @@ impl Host {
             self.followed.push(Event::ObjectReady(object));
             return;
         }
+        if let Err(reason) = self.fetches.begin(object) {
+            // The machine asks again after its next status tick; there may be room by then.
+            self.room.fetch_failed(&reason);
+            self.followed.push(Event::ObjectFailed(object));
+            return;
+        }
         if let Err(reason) = self.net.fetch(object, self.keys_of(holders), label(purpose)) {
+            self.fetches.end(&object);
             // Too many at once, for instance: the machine asks again after its next status tick.
             tracing::debug!(object = %object.root.short(), %reason, "cannot fetch an object yet");
             self.followed.push(Event::ObjectFailed(object));

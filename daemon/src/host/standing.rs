@@ -6,11 +6,13 @@ mod words;
 
 use std::sync::Arc;
 
+use fedshield_protocol::fruitless::Fruitless;
 use fedshield_protocol::ids::{MemberIndex, Time};
 use fedshield_protocol::message::Leave;
 use fedshield_protocol::status::{Phase, Status};
 use tokio::sync::watch;
 
+use super::fruitless::{SUMS_FAIL, sums_fail};
 use crate::conditions::Conditions;
 use crate::control::api::{Absent, Condition, NodeState, NodeStatus, Pause, Severity, Waiting};
 use words::{People, waiting_text};
@@ -76,6 +78,11 @@ impl Standing {
         let in_effect = machine.is_some_and(|machine| self.is_paused(machine));
         let after_round = machine.filter(|_| !in_effect).map(|machine| machine.round);
         self.pause.clone().map(|pause| Pause { after_round, ..pause })
+    }
+
+    /// Says whether sums have come to nothing since the last applied round. Also when all else is well.
+    pub(super) fn show_fruitless(&self, fruitless: &Fruitless) {
+        self.board.show(SUMS_FAIL, sums_fail(&self.names, fruitless));
     }
 
     /// The machine has published `status`; it is `now` by its clock and `unix_s` by people's.

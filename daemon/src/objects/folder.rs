@@ -214,8 +214,8 @@ impl Objects {
         remove_file(&Sidecar::path(&path))
     }
 
-    /// Removes every object that no round from `before` on needs, but those in `keep`, and the partial fetches that
-    /// nobody works on.
+    /// Removes every object that no round from `before` on needs, but those in `keep`, and what is left of fetches in
+    /// rounds that are over.
     ///
     /// # Errors
     /// What the disk says; the rest goes with the next collection.
@@ -237,12 +237,7 @@ impl Objects {
             collected.objects += 1;
             collected.bytes += length;
         }
-        for (root, path) in self.inner.named_files(&self.inner.partial_folder())? {
-            if !self.inner.lock().fetching.contains(&root) {
-                collected.objects += 1;
-                remove_file(&path)?;
-            }
-        }
+        collected.objects += self.drop_leftovers()?;
         durable::sync_folder(&self.inner.folder)?;
         Ok(collected)
     }

@@ -43,8 +43,12 @@ impl Inner {
         self.folder.join(root.to_string())
     }
 
-    pub(super) fn partial_path(&self, root: &Digest) -> PathBuf {
-        self.partial_folder().join(root.to_string())
+    pub(super) fn partial_path(&self, root: &Digest, round: Round) -> PathBuf {
+        self.partial_folder().join(round.0.to_string()).join(root.to_string())
+    }
+
+    pub(super) fn current_round(&self) -> Round {
+        Round(self.round.load(Ordering::Relaxed))
     }
 
     pub(super) fn new_path(&self) -> PathBuf {
@@ -55,7 +59,7 @@ impl Inner {
     pub(super) fn publish(&self, from: &Path, list: &ChunkList) -> Result<(), ObjectStoreError> {
         let path = self.path(&list.object.root);
         // The list first: an object without one would be unreadable, a list without an object is harmless.
-        let round = Round(self.round.load(Ordering::Relaxed));
+        let round = self.current_round();
         let kept = Sidecar::read(&path)?.map_or(round, |sidecar| sidecar.round.max(round));
         Sidecar::new(list, kept).write(&path)?;
         fs::rename(from, &path).map_err(|error| DiskError::at(&path, error))?;

@@ -3,12 +3,13 @@
 //! ```text
 //! objects/<root>        the bytes
 //! objects/<root>.list   length, last round it is needed in, chunk digests
-//! objects/partial/      fetches under way, sparse; resumed after a restart
+//! objects/partial/<r>/  fetches under way in round r, sparse; resumed after a restart, gone when the round is over
 //! objects/new/          objects being written here; emptied at start
 //! ```
 
 mod folder;
 mod inner;
+mod leftovers;
 mod partial;
 mod sidecar;
 mod writer;

@@ -5,16 +5,18 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 
+use fedshield_protocol::ids::Round;
 use fedshield_protocol::object::{CHUNK_SIZE_BYTES, ChunkList};
 
 use super::{ObjectStoreError, Objects};
 use crate::durable::{DiskError, PRIVATE_FILE};
 
-/// A fetch under way. Dropping it keeps what was written for the next [`Objects::resume`].
+/// A fetch under way. Dropping it keeps what was written for the next [`Objects::resume`], until its round is over.
 #[derive(Debug)]
 pub struct PartialFile {
     objects: Objects,
     list: ChunkList,
+    round: Round,
     path: PathBuf,
     file: File,
     present: Vec<bool>,
@@ -27,13 +29,19 @@ impl PartialFile {
         if !objects.inner.begin_fetch(root) {
             return Err(ObjectStoreError::Busy { root });
         }
-        let path = objects.inner.partial_path(&root);
-        let opened = open(&path, list);
+        let round = objects.inner.current_round();
+        let path = objects.inner.partial_path(&root, round);
+        let opened = objects
+            .inner
+            .take_up_partial(&root, round)
+            .and_then(|()| open(&path, list).map_err(|error| DiskError::at(&path, error).into()));
         match opened {
-            Ok((file, present)) => Ok(Self { objects, list: list.clone(), path, file, present }),
+            Ok((file, present)) => {
+                Ok(Self { objects, list: list.clone(), round, path, file, present })
+            }
             Err(error) => {
                 objects.inner.end_fetch(&root);
-                Err(DiskError::at(&path, error).into())
+                Err(error)
             }
         }
     }
@@ -84,6 +92,10 @@ impl PartialFile {
 
 impl Drop for PartialFile {
     fn drop(&mut self) {
+        if self.round < self.objects.inner.current_round() {
+            // If it cannot be removed, the next collection does.
+            let _ = std::fs::remove_file(&self.path);
+        }
         self.objects.inner.end_fetch(&self.list.object.root);
     }
 }

@@ -228,7 +228,7 @@ impl Pipeline {
         examples.min(self.terms.manifest.weight_cap).max(1)
     }
 
-    fn layout_digest(&self, global: &GlobalAdapter, mask: [u8; 32]) -> Digest {
+    pub(super) fn layout_digest(&self, global: &GlobalAdapter, mask: [u8; 32]) -> Digest {
         Use::Commitment.digest(&[b"layout", &global.layout().digest(), &mask])
     }
 }

@@ -11,7 +11,7 @@ use super::{Pipeline, PipelineError};
 use crate::host::Cancel;
 
 /// Bytes read ahead from each ciphertext.
-const READ_AHEAD_BYTES: usize = 256 * 1024;
+pub(super) const READ_AHEAD_BYTES: usize = 256 * 1024;
 
 impl Pipeline {
     pub(super) fn aggregate(
@@ -61,9 +61,9 @@ impl Pipeline {
 }
 
 /// A reader that stops when the job is cancelled.
-struct Cancellable<'a, R> {
-    reader: R,
-    cancel: &'a Cancel,
+pub(super) struct Cancellable<'a, R> {
+    pub(super) reader: R,
+    pub(super) cancel: &'a Cancel,
 }
 
 impl<R: Read> Read for Cancellable<'_, R> {

@@ -7,12 +7,15 @@ mod ledger;
 pub(super) mod liveness;
 mod min_contributors;
 mod release_once;
+mod shape;
 mod spent;
 mod sum;
 
+use fedshield_protocol::effect::Purpose;
 use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::journal::Entry;
+use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::record::{CertifiedRecord, Record};
 
 use super::faults::Plan;
@@ -31,6 +34,8 @@ pub(super) enum Fact<'a> {
     Ended(&'a Job, &'a JobOutput),
     /// Has evidence against a member.
     Banned(MemberIndex),
+    /// Asks for an object.
+    Fetched(ObjectRef, Purpose),
 }
 
 /// All checkers of one run, and the first violation.
@@ -71,6 +76,7 @@ impl Checkers {
             ("release_once", self.release_once.observe(node, fact)),
             ("spent", self.spent.observe(node, fact)),
             ("sum", self.sum.observe(fact)),
+            ("shape", shape::Shape.observe(fact)),
             ("min_contributors", self.min_contributors.observe(federation, fact)),
             ("blame", self.blamed(fact)),
         ];

@@ -4,9 +4,6 @@ use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::object::ObjectRef;
 use serde::{Deserialize, Serialize};
 
-/// The shortest object.
-const LEAST_BYTES: usize = 64;
-
 /// An update before encryption. A member that keeps its progress sends the same vector again; one whose update is spent
 /// never does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -16,6 +13,9 @@ pub struct Vector {
     /// Which of its updates.
     pub number: u32,
 }
+
+/// Length in bytes of the contents whose length is fixed: they are padded to it.
+pub(crate) const CONTENT_BYTES: usize = 64;
 
 /// What an object is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,7 +71,7 @@ impl Content {
     pub fn bytes(&self) -> Vec<u8> {
         // A plain enum can always be encoded; the padding makes all ciphertexts equally long.
         let mut bytes = postcard::to_allocvec(self).unwrap_or_default();
-        bytes.resize(bytes.len().max(LEAST_BYTES), 0);
+        bytes.resize(bytes.len().max(CONTENT_BYTES), 0);
         bytes
     }
 

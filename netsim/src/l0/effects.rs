@@ -78,6 +78,9 @@ impl World {
                 if let Effect::Gossip(bytes) | Effect::Send { bytes, .. } = &other {
                     self.note(index, "say", bytes);
                 }
+                if let Effect::Fetch { object, purpose, .. } = &other {
+                    self.observe(index, &Fact::Fetched(*object, *purpose));
+                }
                 self.execute_network(index, other);
             }
         }

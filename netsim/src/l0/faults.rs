@@ -23,6 +23,12 @@ pub enum Fault {
     WrongPartial,
     /// Contributes what nobody can tell from a good update until its sum does not open.
     SpoilsSums,
+    /// Commits to bytes that are no ciphertext: no sum with them can be made.
+    MalformedCiphertext,
+    /// Says of every update that it cannot be read.
+    RejectsAll,
+    /// Commits to ciphertexts or boxes of another length, or to another layout.
+    OtherShape,
 }
 
 /// A crash and the restart after it.
@@ -200,13 +206,16 @@ impl Plan {
             if self.faulty.iter().any(|(m, _)| *m == member) {
                 continue;
             }
-            let fault = match random.below(8) {
+            let fault = match random.below(11) {
                 0 => Fault::Silent,
                 1 | 2 => Fault::Twins,
                 3 => Fault::TwoFaced,
                 4 => Fault::WrongSum,
                 5 => Fault::BadShares,
                 6 => Fault::SpoilsSums,
+                7 => Fault::MalformedCiphertext,
+                8 => Fault::RejectsAll,
+                9 => Fault::OtherShape,
                 _ => Fault::WrongPartial,
             };
             self.faulty.push((member, fault));

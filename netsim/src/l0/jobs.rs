@@ -2,16 +2,24 @@
 
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{
-    Applied, Combined, CommitmentBody, Fate, Included, Job, JobOutput, RoundStart,
+    Applied, Combined, CommitmentBody, Fate, Included, Job, JobOutput, RoundStart, UpdateShape,
 };
-use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::object::{MAX_OBJECT_BYTES, ObjectRef};
 
-use super::content::{Content, Vector, is_in_range, key_of, layout_of, nonce_of, sum_of};
+use super::content::{
+    CONTENT_BYTES, Content, Vector, is_in_range, key_of, layout_of, nonce_of, sum_of,
+};
 use super::faults::Fault;
 use super::node::Node;
 
 /// Vectors numbered from here on let no sum open that they are in.
 const SPOILING: u32 = 1 << 31;
+
+/// What every update of a round looks like.
+pub(super) fn shape_of(start: &RoundStart) -> UpdateShape {
+    let length = CONTENT_BYTES as u64;
+    UpdateShape { layout: layout_of(&start.beacon), ciphertext_bytes: length, box_bytes: length }
+}
 
 fn digests(set: &[Included]) -> Vec<Digest> {
     set.iter().map(|included| included.commitment).collect()
@@ -33,6 +41,11 @@ impl Node {
                 Ok(JobOutput::Contribution(self.contribute(start, member_count)))
             }
             Job::CheckShare { dealer, .. } => self.check_share(dealer),
+            Job::PrepareRound { start } => {
+                self.adapter_at(start.applied)?;
+                Ok(JobOutput::Prepared(shape_of(start)))
+            }
+            Job::CheckCiphertext { dealer, .. } => self.check_ciphertext(dealer),
             Job::RevealShare { member, .. } => Ok(JobOutput::Preimage(vec![member.0 as u8; 4])),
             Job::CheckPreimage { dealer, member, .. } => {
                 if *member == self.member {
@@ -71,7 +84,10 @@ impl Node {
     }
 
     fn put(&mut self, content: &Content) -> ObjectRef {
-        let bytes = content.bytes();
+        self.put_bytes(content.bytes())
+    }
+
+    fn put_bytes(&mut self, bytes: Vec<u8>) -> ObjectRef {
         let object = ObjectRef::of(&bytes);
         self.disk.objects.insert(object, bytes.into());
         object
@@ -91,7 +107,13 @@ impl Node {
             _ => self.disk.vector,
         };
         let vector = Vector { member: self.member, number };
-        let ciphertext = self.put(&Content::Ciphertext { vector, salt });
+        let mut bytes = Content::Ciphertext { vector, salt }.bytes();
+        if self.fault == Some(Fault::MalformedCiphertext)
+            && let Some(first) = bytes.first_mut()
+        {
+            *first ^= 1;
+        }
+        let ciphertext = self.put_bytes(bytes);
         let boxes = (0..member_count)
             .map(MemberIndex)
             .map(|receiver| {
@@ -99,11 +121,26 @@ impl Node {
                 self.put(&Content::Share { dealer: self.member, receiver, salt, valid })
             })
             .collect();
-        let layout = layout_of(&start.beacon);
-        let body =
+        let layout = shape_of(start).layout;
+        let mut body =
             CommitmentBody { ciphertext, boxes, shares: salt.to_le_bytes().to_vec(), layout };
+        if self.fault == Some(Fault::OtherShape) {
+            self.misshape(&mut body);
+        }
         self.disk.contributions.insert(start.round, (salt, body.clone()));
         body
+    }
+
+    /// Another thing is wrong each time.
+    fn misshape(&mut self, body: &mut CommitmentBody) {
+        let longer =
+            |object: &ObjectRef, by: u64| ObjectRef { length: object.length + by, ..*object };
+        match self.disk.salt % 4 {
+            0 => body.ciphertext = longer(&body.ciphertext, MAX_OBJECT_BYTES / 2),
+            1 => body.ciphertext = longer(&body.ciphertext, 1),
+            2 => body.boxes.iter_mut().for_each(|sealed| *sealed = longer(sealed, 1)),
+            _ => body.layout = Digest([0; 32]),
+        }
     }
 
     fn check_share(&mut self, dealer: &Included) -> Result<JobOutput, String> {
@@ -122,6 +159,19 @@ impl Node {
         if valid {
             self.disk.shares.insert(dealer.commitment);
         }
+        Ok(JobOutput::Checked { valid })
+    }
+
+    fn check_ciphertext(&self, dealer: &Included) -> Result<JobOutput, String> {
+        let ciphertext = &dealer.body.ciphertext;
+        if !self.disk.objects.contains_key(ciphertext) {
+            return Err("the ciphertext is not here".into());
+        }
+        let by_its_author = matches!(
+            self.read(ciphertext),
+            Some(Content::Ciphertext { vector, .. }) if vector.member == dealer.member
+        );
+        let valid = by_its_author && self.fault != Some(Fault::RejectsAll);
         Ok(JobOutput::Checked { valid })
     }
 

@@ -3,6 +3,9 @@
 use super::faults::Plan;
 use super::federation::Federation;
 use super::world::World;
+use fedshield_protocol::fruitless::Fruitless;
+use fedshield_protocol::ids::MemberIndex;
+use fedshield_protocol::ledger::set_of;
 use fedshield_protocol::manifest::Rules;
 
 /// A bug planted to see whether the checkers find it.
@@ -82,8 +85,28 @@ pub struct Outcome {
     pub rounds: [u64; 4],
     /// When each round was first recorded by anyone, in milliseconds of virtual time.
     pub round_ends_ms: Vec<u64>,
+    /// Who was in the decided set of each round, in the longest ledger; nobody where none was decided.
+    pub sets: Vec<Vec<MemberIndex>>,
+    /// What the honest members say in the end of sums that came to nothing.
+    pub fruitless: Vec<Fruitless>,
     /// Digest of the trace.
     pub trace: String,
+}
+
+impl World {
+    fn sets(&self) -> Vec<Vec<MemberIndex>> {
+        let honest = self.nodes.iter().filter(|node| node.is_honest());
+        let longest = honest.map(|node| &node.disk.records).max_by_key(|records| records.len());
+        let set = |outcome| set_of(outcome).map(|(set, _)| set.iter().map(|(m, _)| *m).collect());
+        let records = longest.into_iter().flatten();
+        records.map(|it| set(&it.record.outcome).unwrap_or_default()).collect()
+    }
+
+    fn fruitless(&self) -> Vec<Fruitless> {
+        let honest = self.nodes.iter().filter(|node| node.is_honest());
+        let machines = honest.filter_map(|node| node.machine.as_ref());
+        machines.map(|machine| machine.status().fruitless).collect()
+    }
 }
 
 /// A run in which a check failed.
@@ -144,7 +167,9 @@ pub fn run_seed(federation: &Federation, seed: u64, options: &Options) -> Result
         virtual_ms: world.now,
         events: world.events,
         rounds,
-        round_ends_ms: world.ends,
+        round_ends_ms: std::mem::take(&mut world.ends),
+        sets: world.sets(),
+        fruitless: world.fruitless(),
         trace: world.trace.text(),
     })
 }

@@ -2,6 +2,8 @@
 //! decryptions, keys that belong to no ciphertext, oversized keys. Every honest member opens the true sum or none.
 
 mod keys;
+mod malformed;
+mod shape;
 mod steps;
 
 use fedshield_protocol::ids::MemberIndex;

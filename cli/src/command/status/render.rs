@@ -3,7 +3,7 @@
 use fedshield_protocol::hidden::harmless_line;
 use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::message::Leave;
-use fedshield_protocol::status::{MemberStatus, Phase, Status};
+use fedshield_protocol::status::{MemberStatus, Phase, Refusal, Status};
 use fedshieldd::control::api::{HeldOut, NodeState, NodeStatus, Progress, Severity};
 
 use super::super::word;
@@ -166,7 +166,7 @@ fn member_table(machine: &Status, status: &NodeStatus) -> Table {
             tick(member.reachable),
             here(member).to_owned(),
             member.round.map_or_else(|| "-".into(), |round| round.to_string()),
-            if member.resting { "rests".to_owned() } else { tick(member.committed) },
+            committed(member),
             tick(member.share_valid),
             member.holds.to_string(),
             tick(member.reported),
@@ -175,6 +175,16 @@ fn member_table(machine: &Status, status: &NodeStatus) -> Table {
         ]);
     }
     table
+}
+
+/// Whether a member's update is here, or why it is left out.
+fn committed(member: &MemberStatus) -> String {
+    let refused = member.refused.map(|refused| match refused {
+        Refusal::Layout => "wrong layout",
+        Refusal::Length => "wrong length",
+        Refusal::Unreadable => "unreadable",
+    });
+    refused.unwrap_or(if member.committed { "yes" } else { "-" }).to_owned()
 }
 
 /// Whether a member can be counted on, and why not.
@@ -284,6 +294,7 @@ fn state(state: NodeState, colours: Colours) -> String {
 
 #[cfg(test)]
 mod tests {
+    use fedshield_protocol::fruitless::Fruitless;
     use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, Round, View};
     use fedshield_protocol::status::Attendance;
     use fedshieldd::control::api::{Condition, Waiting};
@@ -321,6 +332,7 @@ mod tests {
             members: vec![member],
             silent_through: None,
             journal_round: None,
+            fruitless: Fruitless::default(),
             waiting_for: vec![MemberIndex(0)],
             wait: None,
             attendance: Attendance::default(),
@@ -408,6 +420,7 @@ mod tests {
             members: vec![],
             silent_through: None,
             journal_round: None,
+            fruitless: Fruitless::default(),
             waiting_for: vec![],
             wait: None,
             attendance: Attendance::default(),

@@ -22,8 +22,6 @@ pub struct Tip {
     pub adapter: Option<ObjectRef>,
     /// The beacon of the next round.
     pub beacon: Digest,
-    /// The last round decided on a set whose sum came to nothing: void or rejected.
-    pub spoiled: bool,
 }
 
 impl Tip {
@@ -36,7 +34,6 @@ impl Tip {
             applied: 0,
             adapter: None,
             beacon: manifest.first_beacon(),
-            spoiled: false,
         }
     }
 
@@ -81,7 +78,6 @@ impl Tip {
             applied: record.applied,
             adapter: record.adapter,
             beacon: record.beacon,
-            spoiled: matches!(record.outcome, Outcome::Void { .. } | Outcome::Rejected { .. }),
         }
     }
 

@@ -108,29 +108,10 @@ impl Machine {
             // An update that has come counts, whatever has become of its author since.
             contributors: count(&|m| {
                 let here = m == self.config.me || self.is_here(m);
-                round.first.contains_key(&m) || here && !round.resting.contains(&m)
+                round.first.get(&m).map_or(here, |digest| self.is_eligible(digest))
             }),
             min_contributors: rules.min_contributors,
         }
-    }
-
-    /// Whether this round comes to nothing only because some members rest in it: with those that are here, the next one,
-    /// in which nobody rests, can come to a sum. Then it is skipped without waiting for its timers. Where even that one could
-    /// not, the timers hold: a federation that waits for a member must not fill its ledger with skipped rounds.
-    pub(crate) fn is_in_vain(&self) -> bool {
-        let rules = self.config.rules();
-        if self.round.resting.is_empty() || self.round.set_vote.decided().is_some() {
-            return false;
-        }
-        let can = |rested: bool| {
-            let can = |m: &MemberIndex| {
-                self.round.first.contains_key(m)
-                    || !self.is_away(*m) && (rested || !self.round.resting.contains(m))
-            };
-            self.config.manifest.members().filter(can).count()
-        };
-        let enough = usize::from(rules.min_contributors);
-        can(false) < enough && can(true) >= enough
     }
 
     /// Whole heartbeats that take at least so long: the first tick of a wait may come at once and does not count.

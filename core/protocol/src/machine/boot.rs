@@ -113,6 +113,7 @@ impl Machine {
             Note::Kept { author, body, signature } => self.note_kept(author, *body, signature),
             Note::Opened { key, sum, answers } => self.note_opened((key, sum), answers),
             Note::Reached => {}
+            Note::Rejected(digest) => self.note_own_rejection(digest),
         }
     }
 

@@ -102,6 +102,7 @@ impl Machine {
             }
             if !known.holds.contains(me) {
                 lacking.extend(self.round.own_holds(me));
+                lacking.extend(self.round.own_rejections(me));
             }
             if !known.reports.contains(me) {
                 lacking.extend(self.round.reports.get(&me).map(|r| Body::Report(r.0.clone())));

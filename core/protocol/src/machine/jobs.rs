@@ -15,6 +15,8 @@ pub(crate) enum Tag {
     SealingKey(Round),
     Contribute(Round),
     CheckShare(Digest),
+    CheckCiphertext(Digest),
+    Prepare(Round),
     Reveal(MemberIndex),
     CheckPreimage(Digest, MemberIndex),
     Aggregate(Digest),
@@ -80,8 +82,9 @@ impl Machine {
             return;
         }
         let attempts = jobs.attempts.entry(tag).or_default();
-        // Without these two a member could never take part again.
-        let vital = matches!(tag, Tag::SealingKey(_) | Tag::Settle(_) | Tag::Adopt(_));
+        // Without these a member could never take part again, or not before the round is over.
+        let vital =
+            matches!(tag, Tag::SealingKey(_) | Tag::Settle(_) | Tag::Adopt(_) | Tag::Prepare(_));
         if *attempts >= MAX_ATTEMPTS && !vital {
             return;
         }
@@ -117,8 +120,10 @@ impl Machine {
     }
 
     pub(super) fn job_failed(&mut self, id: JobId) {
-        if let Some(Tag::Apply(round)) = self.jobs.failed(id) {
-            self.not_applied(round);
+        match self.jobs.failed(id) {
+            Some(Tag::Apply(round)) => self.not_applied(round),
+            Some(Tag::CheckCiphertext(of)) => self.ciphertext_not_checked(&of),
+            _ => {}
         }
     }
 
@@ -128,6 +133,10 @@ impl Machine {
             (Tag::SealingKey(round), JobOutput::SealingKey(key)) => self.have_key(round, key),
             (Tag::Contribute(_), JobOutput::Contribution(body)) => self.contributed(body),
             (Tag::CheckShare(of), JobOutput::Checked { valid }) => self.share_checked(of, valid),
+            (Tag::CheckCiphertext(of), JobOutput::Checked { valid }) => {
+                self.ciphertext_checked(of, valid);
+            }
+            (Tag::Prepare(_), JobOutput::Prepared(shape)) => self.prepared(shape),
             (Tag::Reveal(to), JobOutput::Preimage(bytes)) => self.revealed(to, bytes),
             (Tag::CheckPreimage(of, member), JobOutput::Checked { valid }) => {
                 self.preimage_checked(of, member, valid);

@@ -97,6 +97,13 @@ impl Machine {
         self.serve(adapter, None, Purpose::Adapter);
     }
 
+    /// The host may have lost it: it is asked for again.
+    pub(crate) fn may_be_gone(&mut self, object: &ObjectRef) {
+        if !self.objects.served.contains_key(object) {
+            self.objects.places.remove(object);
+        }
+    }
+
     fn unserve(&mut self, object: ObjectRef) {
         self.objects.places.remove(&object);
         if self.objects.served.remove(&object).is_some() {

@@ -119,7 +119,8 @@ impl Machine {
     ) {
         let kind = first.0.kind();
         let statements = vec![first, second];
-        let evidence = Evidence { member, round: self.round.number, statements };
+        let evidence =
+            Evidence { member, round: self.round.number, statements, rejections: Vec::new() };
         self.ban(&evidence, &format!("two different messages of kind {kind}"));
     }
 }

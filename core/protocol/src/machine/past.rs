@@ -1,5 +1,6 @@
 //! What is kept of the rounds that are over. The records are the host's: a federation may run for a million rounds.
 
+use crate::fruitless::Fruitless;
 use crate::ids::{MemberIndex, Round};
 use crate::ledger::includes;
 use crate::record::{Outcome, Record};
@@ -13,6 +14,8 @@ pub(crate) struct Past {
     spent: Vec<u64>,
     /// The last round, if its sum was applied.
     pub(crate) applied_last: Option<Round>,
+    /// Rounds since then whose sums came to nothing.
+    pub(crate) fruitless: Fruitless,
 }
 
 impl Past {
@@ -20,6 +23,7 @@ impl Past {
     pub(crate) fn note(&mut self, record: &Record, me: MemberIndex) {
         let round = record.round;
         self.applied_last = matches!(record.outcome, Outcome::Applied { .. }).then_some(round);
+        self.fruitless.note(record);
         let Some((word, bit)) = place(round) else { return };
         // Rounds of a chain have no gaps, so this grows by one word at most.
         if word >= self.spent.len() {

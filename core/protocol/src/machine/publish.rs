@@ -65,6 +65,7 @@ impl Machine {
             waiting_for,
             attendance,
             paused: self.paused,
+            fruitless: self.past.fruitless.clone(),
             dropped: self.dropped.iter().map(|(k, v)| (Cow::Borrowed(*k), *v)).collect(),
         }
     }
@@ -77,8 +78,8 @@ impl Machine {
         MemberStatus {
             reachable: me || peer.is_some_and(|p| p.reachable),
             round: if me { Some(round.number) } else { heard },
-            resting: round.resting.contains(&member),
             committed: round.first.contains_key(&member),
+            refused: self.refusal_of(member),
             share_valid: round.has_valid_share_of(member),
             holds: round
                 .holds
@@ -97,7 +98,6 @@ impl Machine {
         let (round, rules) = (&self.round, self.config.rules());
         let n = rules.member_count;
         let count = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
-        let contributors = n.saturating_sub(count(round.resting.len()));
         let lacking = count(self.missing().len());
         let (here, enough, of, timer) = match round.phase {
             _ if waiting_for.is_empty() => return None,
@@ -108,12 +108,12 @@ impl Machine {
             Phase::Gather => (n.saturating_sub(lacking), rules.quorum, n, None),
             Phase::Commit => {
                 let here = count(round.first.len());
-                (here, rules.min_contributors, contributors, Some(TimerId::Commit))
+                (here, rules.min_contributors, n, Some(TimerId::Commit))
             }
             Phase::Transfer => {
                 let whole = round.first.values().filter(|digest| self.is_vouched_for(digest));
                 let here = count(whole.count());
-                (here, rules.min_contributors, contributors, Some(TimerId::Transfer))
+                (here, rules.min_contributors, n, Some(TimerId::Transfer))
             }
             Phase::Aggregate if round.reports.len() < usize::from(rules.quorum) => {
                 (count(round.reports.len()), rules.quorum, n, Some(TimerId::Round))
@@ -154,12 +154,11 @@ impl Machine {
         match round.phase {
             Phase::Doubt => self.silent_about_me(),
             Phase::Gather => members().filter(|m| !self.is_present(*m)).collect(),
-            Phase::Commit => members()
-                .filter(|m| !round.first.contains_key(m) && !round.resting.contains(m))
-                .collect(),
+            Phase::Commit => members().filter(|m| !round.first.contains_key(m)).collect(),
             Phase::Transfer => members()
                 .filter(|m| {
-                    round.first.contains_key(m) && !round.has_valid_share_of(*m)
+                    let first = round.first.get(m).filter(|digest| self.is_eligible(digest));
+                    first.is_some() && !round.has_valid_share_of(*m)
                         || round.election.in_committee(*m) && !round.holds_everything(*m)
                 })
                 .collect(),

@@ -64,13 +64,6 @@ impl Rules {
         self.quorum.saturating_sub(self.max_faulty)
     }
 
-    /// Contributors that rest after a round whose sum came to nothing: half of those that a sum can do without. One that
-    /// spoils every sum it is in is among them sooner or later.
-    #[must_use]
-    pub const fn resting(&self) -> u16 {
-        self.member_count.saturating_sub(self.min_contributors).div_ceil(2)
-    }
-
     /// Refuses a set that is too small to be opened.
     ///
     /// # Errors

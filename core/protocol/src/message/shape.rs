@@ -29,6 +29,7 @@ impl Body {
             Self::Attestation { aggregate, .. } => aggregate.check_size().is_ok(),
             Self::Proposal(proposal) => is_proposal(proposal, member_count),
             Self::Vote(_) | Self::Ready | Self::Doubt(_) | Self::Goodbye(_) | Self::Knock => true,
+            Self::Rejection(_) => true,
             Self::Memory { said, .. } => {
                 said.len() <= MAX_STATEMENTS
                     && said.iter().all(|(it, _)| it.body().is_shaped(member_count))

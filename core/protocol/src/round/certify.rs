@@ -48,7 +48,7 @@ impl Machine {
         let mut opinion = Opinion { known: self.known_values(Decision::Set), ..Opinion::default() };
         opinion.valid = self.round.grounded.clone();
         opinion.valid_if_backed = opinion.known.clone();
-        if self.round.clock.round_over || self.is_in_vain() {
+        if self.round.clock.round_over {
             opinion.valid.insert(skip);
             opinion.candidate = Some(skip);
         }

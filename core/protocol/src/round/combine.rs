@@ -50,7 +50,7 @@ impl Machine {
                     let body = Body::Partial { set: answer.set, object: answer.object };
                     let statements = vec![(body, answer.signature)];
                     let round = self.round.number;
-                    let evidence = Evidence { member, round, statements };
+                    let evidence = Evidence { member, round, statements, rejections: Vec::new() };
                     self.ban(&evidence, "a wrong partial decryption");
                 }
             }

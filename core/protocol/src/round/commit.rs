@@ -20,8 +20,7 @@ impl Machine {
         if let Some(phase) = self.decided_elsewhere() {
             return phase;
         }
-        let rests = self.round.resting.contains(&self.config.me);
-        if self.round.own.is_none() && !rests && self.has_needed_keys() {
+        if self.round.own.is_none() && self.has_needed_keys() {
             let job = Job::Contribute {
                 start: self.round.start,
                 sealing_keys: self.peers.iter().map(|peer| peer.key.1.clone()).collect(),
@@ -38,14 +37,13 @@ impl Machine {
     /// Whether no commitment is waited for: all are here, but for those of members that are away if the rest is enough for a
     /// sum, and those that come too late.
     fn has_all_commitments(&self) -> bool {
-        let enough = self.round.first.len() >= usize::from(self.config.rules().min_contributors);
-        self.is_in_vain()
-            || self.config.manifest.members().all(|member| {
-                self.round.first.contains_key(&member)
-                    || self.round.resting.contains(&member)
-                    || enough && self.is_away(member)
-                    || self.is_too_late(member)
-            })
+        let eligible = self.round.first.values().filter(|digest| self.is_eligible(digest));
+        let enough = eligible.count() >= usize::from(self.config.rules().min_contributors);
+        self.config.manifest.members().all(|member| {
+            self.round.first.contains_key(&member)
+                || enough && self.is_away(member)
+                || self.is_too_late(member)
+        })
     }
 
     /// Whether every member that can be reached has published its key for this round. The others' newest known key must
@@ -120,9 +118,6 @@ impl Machine {
         if self.round.commitments.contains_key(&digest) {
             return;
         }
-        if self.round.resting.contains(&author) {
-            return self.dropped("commitment: its author rests this round");
-        }
         let wanted = self.round.missing.remove(&digest);
         match self.round.first.get(&author).and_then(|first| self.round.commitments.get(first)) {
             Some(first) => {
@@ -157,6 +152,7 @@ impl Machine {
             signature,
             share: Share::Unknown,
             spoiled: false,
+            form: self.form_of(author, &digest),
             whole: false,
             recalled: false,
         };
@@ -164,5 +160,7 @@ impl Machine {
         self.round.stirred.know(digest, &commitment.body);
         self.round.commitments.insert(digest, commitment);
         self.keep_if_decided(&digest);
+        self.count_misshapen(&digest);
+        self.judge(&digest);
     }
 }

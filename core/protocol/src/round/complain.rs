@@ -28,6 +28,7 @@ impl Machine {
             .commitments
             .iter()
             .filter(|(_, c)| c.share == Share::Bad && !c.spoiled && c.author != self.config.me)
+            .filter(|(digest, _)| !self.is_rejected(digest))
             .map(|(digest, _)| *digest)
             .collect();
         for digest in unanswered {
@@ -124,7 +125,12 @@ impl Machine {
         if let Some((preimage, signature)) = self.round.preimages.get(&(digest, member)).cloned() {
             let body = Body::Preimage { commitment: digest, member, preimage };
             let statements = vec![(body, signature)];
-            let evidence = Evidence { member: author, round: self.round.number, statements };
+            let evidence = Evidence {
+                member: author,
+                round: self.round.number,
+                statements,
+                rejections: Vec::new(),
+            };
             self.ban(&evidence, "a wrong answer to a complaint");
         }
     }

@@ -12,13 +12,18 @@ use crate::status::Phase;
 impl Machine {
     pub(super) fn report(&mut self) -> Phase {
         if !self.has_reported() {
+            if !self.is_prepared() && !self.round.clock.transfer_over {
+                return Phase::Transfer;
+            }
             let candidates: Vec<(MemberIndex, Digest)> = self
                 .round
                 .first
                 .iter()
                 .map(|(member, digest)| (*member, *digest))
                 .filter(|(member, digest)| {
-                    self.is_compatible(digest) && !self.round.banned.contains(member)
+                    self.round.shape.is_some()
+                        && self.is_eligible(digest)
+                        && !self.round.banned.contains(member)
                 })
                 .collect();
             let listed: Set = candidates
@@ -35,8 +40,7 @@ impl Machine {
             let missing =
                 open.iter().any(|(author, digest)| !self.is_out_of_reach(*author, digest));
             let too_few = !open.is_empty()
-                && listed.len() < usize::from(self.config.rules().min_contributors)
-                && !self.is_in_vain();
+                && listed.len() < usize::from(self.config.rules().min_contributors);
             if (missing || too_few) && !self.round.clock.transfer_over {
                 return Phase::Transfer;
             }
@@ -63,7 +67,17 @@ impl Machine {
         let lists = |set: &Set| set.iter().any(|(author, _)| *author == member);
         let listed = reports.values().filter(|(set, _)| lists(set)).count();
         let silent = usize::from(rules.member_count).saturating_sub(reports.len());
-        listed.saturating_add(silent) < usize::from(rules.listings())
+        if listed.saturating_add(silent) < usize::from(rules.listings()) {
+            return true;
+        }
+        // Nor does a committee member that has reported without it fetch it any more.
+        let first = self.round.first.get(&member);
+        let could_hold = |m: &&MemberIndex| {
+            let holds = self.round.holds.get(*m).zip(first).is_some_and(|(h, d)| h.contains(d));
+            holds || reports.get(*m).is_none_or(|(set, _)| lists(set))
+        };
+        let committee = self.round.election.committee().iter();
+        committee.filter(could_hold).count() < usize::from(rules.one_honest())
     }
 
     /// Whether nobody is here who could make good what an update lacks: its author is away, and no other holds all of it,

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::elect::Presence;
+use super::reject::Verdicts;
 use super::stirred::Stirred;
 use crate::agreement::{Agreement, VotingState};
 use crate::election::Election;
 use crate::ids::{Digest, MemberIndex, Round, View};
-use crate::job::{Applied, CommitmentBody, Included, RoundStart};
+use crate::job::{Applied, CommitmentBody, Included, RoundStart, UpdateShape};
 use crate::ledger::Tip;
 use crate::machine::Config;
 use crate::message::{Body, Collected, Decision, Set, SignedReport, Value};
@@ -37,6 +38,16 @@ pub(crate) enum Share {
     Bad,
 }
 
+/// What is known of a ciphertext that is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Unknown,
+    /// It can be added: its bytes are an encryption by its author of as many values as the round has.
+    Sound,
+    /// Its bytes are something else, or the published part of its sharing is.
+    Malformed,
+}
+
 /// A commitment and how far it has come.
 #[derive(Debug, Clone)]
 pub(crate) struct Commitment {
@@ -46,6 +57,8 @@ pub(crate) struct Commitment {
     pub(crate) share: Share,
     /// The dealer answered a complaint with a preimage that is wrong.
     pub(crate) spoiled: bool,
+    /// Whether its ciphertext can be added, for the committee.
+    pub(crate) form: Form,
     /// This member, of the committee, holds all of it.
     pub(crate) whole: bool,
     /// It comes from the journal: what of it is here has not been served in this life.
@@ -75,9 +88,9 @@ pub(crate) struct RoundState {
     pub(crate) number: Round,
     pub(crate) phase: Phase,
     pub(crate) start: RoundStart,
+    /// What updates look like, once the host has said so.
+    pub(crate) shape: Option<UpdateShape>,
     pub(crate) election: Election,
-    /// Members that contribute nothing this round: the last one came to nothing, and nobody knows by whom.
-    pub(crate) resting: BTreeSet<MemberIndex>,
     pub(crate) clock: Clock,
 
     pub(crate) presence: Presence,
@@ -92,6 +105,8 @@ pub(crate) struct RoundState {
     /// Commitments that a set names and that are not here.
     pub(crate) missing: BTreeSet<Digest>,
     pub(crate) holds: BTreeMap<MemberIndex, BTreeSet<Digest>>,
+    /// What of it was signed how, and which updates the committee could not read.
+    pub(crate) verdicts: Verdicts,
     /// Members that complained about the own commitment.
     pub(crate) complainers: BTreeSet<MemberIndex>,
     /// Answers to complaints: those of others under check or checked, the own ones to say them again.
@@ -151,15 +166,13 @@ impl RoundState {
             rules.member_count,
             rules.committee_size,
         );
-        let resting = if tip.spoiled { election.resting(rules.resting()) } else { &[] };
-        let resting = resting.iter().copied().collect();
         let vote = |decision| Agreement::new(decision, config.me, rules, VotingState::default());
         Self {
             number,
             phase: Phase::Gather,
             start: RoundStart { round: number, applied: tip.applied, beacon: tip.beacon },
+            shape: None,
             election,
-            resting,
             clock: Clock::default(),
             presence: Presence::default(),
             own: None,
@@ -168,6 +181,7 @@ impl RoundState {
             stirred: Stirred::default(),
             missing: BTreeSet::new(),
             holds: BTreeMap::new(),
+            verdicts: Verdicts::default(),
             complainers: BTreeSet::new(),
             preimages: BTreeMap::new(),
             reports: BTreeMap::new(),
@@ -243,10 +257,14 @@ impl RoundState {
         self.election.committee().iter().filter(holds).copied().collect()
     }
 
-    /// Whether a committee member announced every commitment known here.
+    /// Whether a committee member has announced or rejected every commitment known here that is one of this round's.
     pub(crate) fn holds_everything(&self, member: MemberIndex) -> bool {
         let held = self.holds.get(&member);
-        self.first.values().all(|digest| held.is_some_and(|held| held.contains(digest)))
+        self.first.values().all(|digest| {
+            held.is_some_and(|held| held.contains(digest))
+                || self.is_rejected_by(member, digest)
+                || self.misshape_of(digest).is_some()
+        })
     }
 
     /// Committee members of which no announcement is missed.

@@ -10,6 +10,7 @@ use crate::job::{CommitmentBody, Job};
 use crate::limits::MAX_WANTED;
 use crate::machine::{Machine, Tag};
 use crate::message::{Body, Set};
+use crate::sign::Signature;
 use crate::status::Phase;
 
 impl Machine {
@@ -24,6 +25,9 @@ impl Machine {
 
     /// Fetches what this member needs of the updates that have changed.
     pub(super) fn fetch_updates(&mut self) {
+        if !self.is_prepared() {
+            return;
+        }
         let stirred = self.round.stirred.take();
         if stirred.is_empty() {
             return;
@@ -34,7 +38,7 @@ impl Machine {
             first.filter(|d| stirred.contains(*d) && self.is_wanted(d)).copied().collect();
         let mut grown = false;
         for digest in updates {
-            if !self.is_compatible(&digest) {
+            if !self.is_eligible(&digest) {
                 continue;
             }
             self.fetch_share(&digest);
@@ -66,16 +70,6 @@ impl Machine {
         }
     }
 
-    /// Whether an update can be added to the own one: all honest ones of a round agree in layout and length.
-    pub(super) fn is_compatible(&self, digest: &Digest) -> bool {
-        let Some(theirs) = self.round.commitments.get(digest) else { return false };
-        let own = self.round.own.and_then(|own| self.round.commitments.get(&own));
-        own.is_none_or(|own| {
-            own.body.layout == theirs.body.layout
-                && own.body.ciphertext.length == theirs.body.ciphertext.length
-        })
-    }
-
     /// Pulls and tests the own share. Returns whether it is valid.
     pub(super) fn fetch_share(&mut self, digest: &Digest) -> bool {
         let Some(commitment) = self.round.commitments.get(digest) else { return false };
@@ -103,7 +97,7 @@ impl Machine {
             return false;
         }
         let (author, body) = (commitment.author, Arc::clone(&commitment.body));
-        let mut whole = self.fetch_ciphertext(digest, author, &body);
+        let mut whole = self.fetch_ciphertext(digest, author, &body) && self.is_sound(digest);
         for sealed in &body.boxes {
             whole &= self.want(*sealed, Purpose::Share, |it| it.holders_for(digest, author));
         }
@@ -185,10 +179,16 @@ impl Machine {
         }
     }
 
-    pub(super) fn take_holds(&mut self, sender: MemberIndex, list: Vec<Digest>) {
+    pub(super) fn take_holds(
+        &mut self,
+        sender: MemberIndex,
+        list: Vec<Digest>,
+        signature: Signature,
+    ) {
         if !self.round.election.in_committee(sender) {
             return self.dropped("holds: not of the committee");
         }
+        self.note_announcement(sender, &list, signature);
         let held = self.round.holds.entry(sender).or_default();
         let room = usize::from(self.config.rules().member_count) * 2;
         for digest in list {

@@ -15,6 +15,7 @@ const STATES = {
   founding: "Waiting for all founders' signatures.", paused: "Paused by an operator.",
 };
 const LEFT = { stopped: "stopped", paused: "paused", "sits-out": "sits out", "catches-up": "catches up" };
+const REFUSED = { layout: "update has a wrong layout", length: "update has a wrong length", unreadable: "update cannot be read" };
 const POLL_MS = 1500;
 const ROWS = 100;
 const at = (id) => document.getElementById(id);
@@ -148,7 +149,7 @@ function showMembers(status) {
     const roles = [];
     if (machine?.committee.includes(index)) roles.push("committee");
     if (machine?.proposer === index) roles.push("proposer");
-    if (it?.resting) roles.push("rests");
+    if (it?.refused) roles.push(REFUSED[it.refused] ?? "update left out");
     if (it?.here === false) roles.push(LEFT[it.left] ?? "not heard");
     if (machine?.waiting_for.includes(index)) roles.push("awaited");
     const role = node("td", roles.join(", "));

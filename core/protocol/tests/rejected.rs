@@ -1,0 +1,229 @@
+//! Updates that cannot be read: who finds it out says so, f + 1 of the committee leave the update out and name its author, and
+//! neither f liars nor a broken disk do so to a good one.
+
+mod fixture;
+
+use fedshield_protocol::effect::Effect;
+use fedshield_protocol::event::Event;
+use fedshield_protocol::evidence::Evidence;
+use fedshield_protocol::ids::{Digest, MemberIndex};
+use fedshield_protocol::job::{Job, JobOutput};
+use fedshield_protocol::message::Body;
+use fedshield_protocol::roster::Roster;
+use fedshield_protocol::sign::Ed25519;
+use fedshield_protocol::status::Phase;
+use fixture::bench::{Bench, commitment_digest, update};
+use fixture::lies::{banned, drops, is_signed, said};
+use fixture::{key, sign};
+
+fn is_check(job: &Job) -> bool {
+    matches!(job, Job::CheckCiphertext { .. })
+}
+
+const GOOD: JobOutput = JobOutput::Checked { valid: true };
+const BAD: JobOutput = JobOutput::Checked { valid: false };
+
+/// In the commit phase, the update of `author` is all here and not read yet. This member is in the committee.
+fn with_update_of(author: u16) -> (Bench, Digest) {
+    let mut bench = Bench::new();
+    bench.begin();
+    assert!(bench.machine.status().committee.contains(&MemberIndex(0)));
+    arrive(&mut bench, author);
+    let digest = commitment_digest(&bench, author);
+    (bench, digest)
+}
+
+fn arrive(bench: &mut Bench, author: u16) {
+    bench.hear(author, Body::Commitment(Box::new(update(author as u8))));
+    let body = update(author as u8);
+    for object in body.boxes.iter().chain([&body.ciphertext]) {
+        let effects = bench.handle(Event::ObjectReady(*object));
+        assert!(!says(&effects, "holds"), "nobody has read it yet");
+    }
+}
+
+fn says(effects: &[Effect], kind: &str) -> bool {
+    said(effects).iter().any(|(_, body)| body.kind() == kind)
+}
+
+/// Another member of the committee than `author`, if there is one.
+fn another_of_the_committee(bench: &Bench, author: u16) -> u16 {
+    let others = bench.others_of_the_committee();
+    others.into_iter().find(|member| *member != author).unwrap()
+}
+
+fn is_proof(bench: &Bench, evidence: &Evidence) -> bool {
+    let signatures = Ed25519::new(key(0));
+    evidence.is_rejection(&Roster::new(&bench.manifest, &signatures))
+}
+
+#[test]
+fn an_update_is_announced_after_it_has_been_read() {
+    let (mut bench, digest) = with_update_of(1);
+    let effects = bench.done(is_check, GOOD);
+    assert!(said(&effects).contains(&(None, Body::Holds(vec![digest]))));
+    assert!(!bench.jobs.iter().any(|(_, job)| is_check(job)), "once");
+}
+
+#[test]
+fn a_rejection_is_written_then_said_and_stays_after_a_restart() {
+    let (mut bench, digest) = with_update_of(1);
+    let effects = bench.done(is_check, BAD);
+    let story = bench.story(&effects);
+    assert_eq!(story, ["persist rejection", "say rejection"]);
+    let ciphertext = update(1).ciphertext;
+    let serves =
+        |effect: &Effect| matches!(effect, Effect::Serve { object, .. } if *object == ciphertext);
+    assert!(effects.iter().any(serves), "the committee can see for itself");
+    assert!(banned(&effects).is_empty(), "one may lie");
+
+    bench.boot();
+    bench.begin();
+    arrive(&mut bench, 1);
+    assert!(!bench.jobs.iter().any(|(_, job)| is_check(job)), "it is known");
+    bench.now += 10_000;
+    let head = bench.machine.status().head;
+    let effects = bench.hear(3, fixture::bench::heartbeat(4, head));
+    assert!(
+        said(&effects).contains(&(Some(3), Body::Rejection(digest))),
+        "said again to who lacks it"
+    );
+    assert!(!says(&effects, "holds"));
+}
+
+#[test]
+fn two_of_the_committee_name_the_author_and_nobody_waits_for_the_update() {
+    for own_first in [true, false] {
+        let (mut bench, bad) = with_update_of(1);
+        let other = another_of_the_committee(&bench, 1);
+        let mut effects = Vec::new();
+        if own_first {
+            effects.extend(bench.done(is_check, BAD));
+            effects.extend(bench.hear(other, Body::Rejection(bad)));
+        } else {
+            effects.extend(bench.hear(other, Body::Rejection(bad)));
+            effects.extend(bench.done(is_check, BAD));
+        }
+        let banned = banned(&effects);
+        let [(1, evidence)] = banned.as_slice() else { panic!("{banned:?}") };
+        assert!(is_signed(&bench, evidence) && is_proof(&bench, evidence));
+        let mut fewer = evidence.clone();
+        fewer.rejections.pop();
+        assert!(!is_proof(&bench, &fewer));
+        let mut twice = evidence.clone();
+        twice.rejections[1] = twice.rejections[0];
+        assert!(!is_proof(&bench, &twice), "one member's word counts once");
+        let status = bench.machine.status();
+        assert_eq!(status.attendance.contributors, 2, "of those that were heard");
+        // The others' updates are whole: the report does not wait for the bad one.
+        let contribute = |job: &Job| matches!(job, Job::Contribute { .. });
+        bench.done(contribute, JobOutput::Contribution(update(0)));
+        let mut set = vec![commitment_digest(&bench, 0)];
+        for author in [2, 3] {
+            arrive(&mut bench, author);
+            let share = |job: &Job| matches!(job, Job::CheckShare { dealer, .. } if dealer.member.0 == author);
+            bench.done(share, GOOD);
+            bench.done(is_check, GOOD);
+            set.push(commitment_digest(&bench, author));
+        }
+        // The own share in the own update.
+        let own = |job: &Job| matches!(job, Job::CheckShare { dealer, .. } if dealer.member.0 == 0);
+        bench.done(own, GOOD);
+        let others = bench.others_of_the_committee();
+        bench.hold(&others, &set);
+        assert_eq!(bench.phase(), Phase::Aggregate, "{:?}", bench.machine.status());
+        assert!(bench.machine.status().members[0].reported);
+    }
+}
+
+#[test]
+fn a_rejection_of_what_one_has_announced_is_evidence_in_either_order() {
+    for rejects_first in [true, false] {
+        let (mut bench, digest) = with_update_of(1);
+        let liar = another_of_the_committee(&bench, 1);
+        let mut words = [Body::Holds(vec![digest]), Body::Rejection(digest)];
+        if rejects_first {
+            words.reverse();
+        }
+        let effects: Vec<Effect> =
+            words.into_iter().flat_map(|body| bench.hear(liar, body)).collect();
+        let banned = banned(&effects);
+        let [(member, evidence)] = banned.as_slice() else { panic!("{banned:?}") };
+        assert_eq!(*member, liar);
+        assert!(is_signed(&bench, evidence) && evidence.is_equivocation());
+    }
+}
+
+#[test]
+fn a_rejection_of_another_update_is_no_contradiction() {
+    let (mut bench, digest) = with_update_of(1);
+    let honest = another_of_the_committee(&bench, 1);
+    let mut effects = bench.hear(honest, Body::Holds(vec![digest]));
+    effects.extend(bench.hear(honest, Body::Rejection(Digest([7; 32]))));
+    assert!(banned(&effects).is_empty());
+}
+
+/// A check that fails for reasons of one's own accuses nobody; bytes that are gone are asked for again.
+#[test]
+fn a_check_that_could_not_be_made_says_nothing() {
+    let (mut bench, _) = with_update_of(1);
+    let position = bench.jobs.iter().position(|(_, job)| is_check(job)).unwrap();
+    let (id, _) = bench.jobs.remove(position);
+    let mut effects = bench.handle(Event::JobFailed(id, "the disk".into()));
+    effects.extend(bench.tick(fedshield_protocol::event::TimerId::Status, 60_000));
+    assert!(!says(&effects, "rejection") && !says(&effects, "holds"));
+    let ciphertext = update(1).ciphertext;
+    let fetches =
+        |effect: &Effect| matches!(effect, Effect::Fetch { object, .. } if *object == ciphertext);
+    assert!(effects.iter().any(fetches));
+    bench.handle(Event::ObjectReady(ciphertext));
+    let effects = bench.done(is_check, GOOD);
+    assert!(says(&effects, "holds"));
+}
+
+#[test]
+fn rejections_are_taken_from_the_committee_only_and_are_bounded() {
+    let mut bench = Bench::new();
+    bench.begin();
+    let committee = bench.machine.status().committee;
+    let outsider = (1..4).find(|member| !committee.contains(&MemberIndex(*member))).unwrap();
+    bench.hear(outsider, Body::Rejection(Digest([1; 32])));
+    assert_eq!(drops(&bench, "rejection: not of the committee"), 1);
+    let member = bench.others_of_the_committee()[0];
+    for update in 0..20 {
+        bench.hear(member, Body::Rejection(Digest([update; 32])));
+    }
+    assert_eq!(drops(&bench, "rejection: more than there can be updates"), 12);
+}
+
+/// Nobody accuses itself: the others do, and people see why the own update is left out.
+#[test]
+fn the_own_update_that_the_others_cannot_read_is_no_evidence_here() {
+    let (mut bench, own) = Bench::with_an_own_update();
+    let mut effects = Vec::new();
+    for member in bench.others_of_the_committee() {
+        effects.extend(bench.hear(member, Body::Rejection(own)));
+    }
+    assert!(banned(&effects).is_empty());
+    assert_eq!(drops(&bench, "rejection: the committee cannot read the own update"), 1);
+}
+
+/// The evidence needs nothing but the members' keys.
+#[test]
+fn words_of_members_about_another_commitment_prove_nothing() {
+    let (mut bench, bad) = with_update_of(1);
+    let other = another_of_the_committee(&bench, 1);
+    let mut effects = bench.done(is_check, BAD);
+    effects.extend(bench.hear(other, Body::Rejection(bad)));
+    let (_, evidence) = banned(&effects).remove(0);
+    let round = evidence.round;
+    let about = Body::Rejection(commitment_digest(&bench, 2));
+    let mut wrong = evidence.clone();
+    wrong.rejections = [0, 2]
+        .map(|member| (MemberIndex(member), sign(&bench.manifest, round, member, &about)))
+        .to_vec();
+    assert!(!is_proof(&bench, &wrong));
+    wrong.rejections = evidence.rejections;
+    wrong.member = MemberIndex(2);
+    assert!(!is_proof(&bench, &wrong));
+}

@@ -1,0 +1,149 @@
+//! Which objects are on their way, and whether there is room for one more. What is fetched must not take the last bytes of the
+//! disk: journal and ledger need them, and without those nothing goes on.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fedshield_protocol::object::{CHUNK_SIZE_BYTES, ObjectRef};
+
+use crate::objects::Objects;
+
+/// So much is left to everything else on the disk.
+pub(super) const RESERVE_BYTES: u64 = 8 << 20;
+
+/// The machine asks again for what was refused with each heartbeat, at least every 5 seconds.
+const REFUSAL_MEMORY: Duration = Duration::from_secs(15);
+
+/// Fetches under way.
+pub(super) struct Fetches {
+    objects: Arc<Objects>,
+    /// Of one chunk at most: there may be thousands, so that nobody looks at each of them on the disk.
+    small: BTreeSet<ObjectRef>,
+    small_bytes: u64,
+    large: BTreeSet<ObjectRef>,
+    refused: Option<Instant>,
+}
+
+impl Fetches {
+    pub(super) fn new(objects: Arc<Objects>) -> Self {
+        Self {
+            objects,
+            small: BTreeSet::new(),
+            small_bytes: 0,
+            large: BTreeSet::new(),
+            refused: None,
+        }
+    }
+
+    /// Takes note of a fetch, if the disk has room for all of it beside those that are under way.
+    ///
+    /// # Errors
+    /// Why not, for people.
+    pub(super) fn begin(&mut self, object: ObjectRef) -> Result<(), String> {
+        let free = free_bytes(self.objects.folder());
+        self.begin_with(object, free)
+    }
+
+    fn begin_with(&mut self, object: ObjectRef, free: u64) -> Result<(), String> {
+        if self.small.contains(&object) || self.large.contains(&object) {
+            return Ok(());
+        }
+        let large = self.large.iter().map(|other| self.objects.unwritten(other));
+        let promised = large.fold(self.small_bytes, u64::saturating_add);
+        let is_small = object.length <= CHUNK_SIZE_BYTES as u64;
+        let needed = if is_small { object.length } else { self.objects.unwritten(&object) };
+        let room = free.saturating_sub(promised).saturating_sub(RESERVE_BYTES);
+        if needed > room {
+            self.refused = Some(Instant::now());
+            return Err(format!(
+                "fetching has stopped: the next object needs {} MiB, and {} MiB are free on the disk that holds {}, {} MiB of \
+                 them for what is being fetched already and {} MiB for journal and ledger",
+                needed.div_ceil(1 << 20),
+                free >> 20,
+                self.objects.folder().display(),
+                promised >> 20,
+                RESERVE_BYTES >> 20,
+            ));
+        }
+        if is_small {
+            self.small.insert(object);
+            self.small_bytes = self.small_bytes.saturating_add(object.length);
+        } else {
+            self.large.insert(object);
+        }
+        Ok(())
+    }
+
+    /// Whether something is waiting for room; that smaller objects arrive does not change it.
+    pub(super) fn waits_for_room(&self) -> bool {
+        self.refused.is_some_and(|at| at.elapsed() < REFUSAL_MEMORY)
+    }
+
+    /// It is here, has failed or is not wanted any more.
+    pub(super) fn end(&mut self, object: &ObjectRef) {
+        self.large.remove(object);
+        if self.small.remove(object) {
+            self.small_bytes = self.small_bytes.saturating_sub(object.length);
+        }
+    }
+}
+
+fn free_bytes(folder: &Path) -> u64 {
+    // A disk that does not say is found out to be full when it is written to.
+    rustix::fs::statvfs(folder).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use fedshield_protocol::ids::Digest;
+    use fedshield_protocol::object::ObjectBuilder;
+
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn object(number: u8, mib: u64) -> ObjectRef {
+        ObjectRef { root: Digest([number; 32]), length: mib * MIB }
+    }
+
+    fn fetches() -> (tempfile::TempDir, Fetches) {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Arc::new(Objects::open(folder.path()).unwrap());
+        (folder, Fetches::new(objects))
+    }
+
+    #[test]
+    fn what_is_promised_to_other_fetches_and_to_the_journal_is_not_free() {
+        let (_folder, mut fetches) = fetches();
+        let free = RESERVE_BYTES + 10 * MIB;
+        fetches.begin_with(object(1, 4), free).unwrap();
+        fetches.begin_with(object(2, 6), free).unwrap();
+        fetches.begin_with(object(2, 6), free).unwrap();
+        let refused = fetches.begin_with(object(3, 1), free).unwrap_err();
+        assert!(refused.contains("needs 1 MiB, and 18 MiB are free"), "{refused}");
+        assert!(fetches.begin_with(object(4, 64 << 10), free).is_err());
+        fetches.end(&object(1, 4));
+        fetches.begin_with(object(3, 1), free).unwrap();
+        assert!(fetches.begin_with(object(5, 1), RESERVE_BYTES).is_err());
+    }
+
+    /// Otherwise a fetch that is nearly through could not go on after a restart.
+    #[test]
+    fn what_has_been_written_already_needs_no_room_again() {
+        let (_folder, mut fetches) = fetches();
+        let bytes = vec![7; 3 * CHUNK_SIZE_BYTES];
+        let mut builder = ObjectBuilder::default();
+        builder.update(&bytes);
+        let list = builder.finish();
+        let mut partial = fetches.objects.resume(&list).unwrap();
+        for index in [0, 1] {
+            partial.write_chunk(index, &bytes[..CHUNK_SIZE_BYTES]).unwrap();
+        }
+        drop(partial);
+        let free = RESERVE_BYTES + 2 * MIB;
+        fetches.begin_with(list.object, free).unwrap();
+        assert!(fetches.begin_with(object(1, 3), free).is_err());
+    }
+}

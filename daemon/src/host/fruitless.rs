@@ -1,0 +1,83 @@
+//! What people are told while sums come to nothing: nobody can be named for it, so they must know whom to ask.
+
+use fedshield_protocol::fruitless::Fruitless;
+use fedshield_protocol::ids::MemberIndex;
+
+use crate::control::api::{Condition, Severity};
+
+/// The condition's name.
+pub(super) const SUMS_FAIL: &str = "sums-fail";
+/// One round may come to nothing because members stopped just then.
+const TROUBLE_ROUNDS: u64 = 2;
+
+/// Says how many sums have come to nothing since the last applied round, and who was in all of them; `names` are in
+/// manifest order.
+pub(super) fn sums_fail(names: &[String], fruitless: &Fruitless) -> Option<Condition> {
+    let rounds = fruitless.rounds();
+    if rounds == 0 {
+        return None;
+    }
+    let name = |member: &MemberIndex| names.get(member.position()).map_or("?", String::as_str);
+    let who: Vec<&str> = fruitless.in_all.iter().map(name).collect();
+    let sums = if rounds == 1 { "sum".to_owned() } else { format!("{rounds} sums") };
+    let why = match (fruitless.voided, fruitless.rejected) {
+        (_, 0) => "could not be opened".to_owned(),
+        (0, _) => "had values out of range".to_owned(),
+        (voided, rejected) => format!(
+            "came to nothing ({voided} could not be opened, {rejected} had values out of range)"
+        ),
+    };
+    let sets = if rounds == 1 { "in its set" } else { "in all of their sets" };
+    let message = match who.as_slice() {
+        [] => format!("the last {sums} {why}; no member was {sets}; nobody can be named for this"),
+        who => format!(
+            "the last {sums} {why}; {sets}: {}; nobody can be named for this",
+            who.join(", ")
+        ),
+    };
+    let severity = if rounds >= TROUBLE_ROUNDS { Severity::Warning } else { Severity::Notice };
+    let hint = "a single member can spoil every sum that it is in, by a wrong key or wrong values, and nothing leaves it out \
+                by itself. Ask these members to look at their logs and to run the same release; if it goes on, people have \
+                to agree on going on without one of them: `fedshield-cli federation leave`, and found anew without it";
+    Some(Condition::new(SUMS_FAIL, severity, message).with_hint(hint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(fruitless: &Fruitless) -> (Severity, String) {
+        let names = ["ada", "bob", "eve"].map(str::to_owned);
+        let condition = sums_fail(&names, fruitless).unwrap();
+        (condition.severity, condition.message)
+    }
+
+    #[test]
+    fn the_stall_says_how_many_why_and_who_was_in_all() {
+        assert_eq!(sums_fail(&[], &Fruitless::default()), None);
+        let in_all = vec![MemberIndex(0), MemberIndex(2)];
+        let once = Fruitless { voided: 1, in_all: in_all.clone(), ..Fruitless::default() };
+        assert_eq!(
+            message(&once),
+            (
+                Severity::Notice,
+                "the last sum could not be opened; in its set: ada, eve; nobody can be named for this".into()
+            )
+        );
+        let often = Fruitless { voided: 4, in_all, ..Fruitless::default() };
+        assert_eq!(
+            message(&often),
+            (
+                Severity::Warning,
+                "the last 4 sums could not be opened; in all of their sets: ada, eve; nobody can be named for this"
+                    .into()
+            )
+        );
+        let mixed = Fruitless { voided: 2, rejected: 1, ..Fruitless::default() };
+        assert!(
+            message(&mixed)
+                .1
+                .contains("(2 could not be opened, 1 had values out of range); no member was")
+        );
+    }
+}

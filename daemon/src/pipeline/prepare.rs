@@ -1,0 +1,20 @@
+//! The start of a round: what every update of it looks like, before any is fetched.
+
+use fedshield_he::{ciphertext_len, sealed_len};
+use fedshield_protocol::job::{JobOutput, RoundStart, UpdateShape};
+
+use super::{Pipeline, PipelineError};
+
+impl Pipeline {
+    /// Layout and lengths, the same at every member: from mask, preset, manifest and the adapter that the round starts from.
+    pub(super) fn prepare_round(&self, start: &RoundStart) -> Result<JobOutput, PipelineError> {
+        let global = self.global_at(start)?;
+        let mask = self.mask_of(&global, &start.beacon);
+        let context = self.terms.context(start.round);
+        Ok(JobOutput::Prepared(UpdateShape {
+            layout: self.layout_digest(&global, mask.digest()),
+            ciphertext_bytes: ciphertext_len(context.preset(), mask.len() as u64)?,
+            box_bytes: sealed_len(&context) as u64,
+        }))
+    }
+}

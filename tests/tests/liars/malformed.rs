@@ -1,0 +1,122 @@
+//! Ciphertexts that are none, with everything else in order: one's own bytes are changed, and one's sharing is bound to them.
+
+use std::io::{Seek, SeekFrom, Write};
+
+use fedshield_protocol::ids::Digest;
+use fedshield_protocol::job::{Included, Job, JobOutput};
+use fedshield_protocol::object::ObjectRef;
+use fedshield_tests::{Party, carry, parties, run};
+use fedshieldd::host::Cancel;
+
+use crate::steps::{START, contributions, sealing_keys};
+
+const HEADER_BYTES: usize = 32;
+
+fn check(dealer: &Included) -> Job {
+    Job::CheckCiphertext { start: START, dealer: dealer.clone() }
+}
+
+fn is_valid(party: &Party, dealer: &Included) -> bool {
+    let JobOutput::Checked { valid } = run(party, check(dealer)) else { panic!("not checked") };
+    valid
+}
+
+/// The same dealing bound to other bytes, as a liar would deal it.
+fn bound_to(dealer: &Included, ciphertext: ObjectRef) -> Included {
+    let mut changed = dealer.clone();
+    let (old, new) = (dealer.body.ciphertext.root.0, ciphertext.root.0);
+    let shares = &mut changed.body.shares;
+    let at = shares.windows(32).position(|window| window == old).expect("the digest is in it");
+    shares[at..at + 32].copy_from_slice(&new);
+    changed.body.ciphertext = ciphertext;
+    changed.commitment = Digest([99; 32]);
+    changed
+}
+
+/// The ciphertext of `dealer` after `change`, carried to all.
+fn changed(parties: &[Party], dealer: &Included, change: &dyn Fn(&mut Vec<u8>)) -> Included {
+    let author = dealer.member.position();
+    let mut bytes = parties[author].objects.read(&dealer.body.ciphertext).expect("it is here");
+    change(&mut bytes);
+    let object = parties[author].objects.put(&bytes).expect("it can be kept");
+    carry(parties, author, &object);
+    bound_to(dealer, object)
+}
+
+fn is_added(party: &Party, set: &[Included]) -> bool {
+    let job = Job::Aggregate { start: START, set: set.to_vec() };
+    party.pipeline.run(&job, &Cancel::default()).is_ok()
+}
+
+#[test]
+fn bytes_that_are_no_ciphertext_are_found_out_by_everybody_and_good_ones_by_nobody() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let parties = parties(folder.path(), 4);
+    let all = contributions(&parties, &sealing_keys(&parties));
+    for dealer in &all {
+        assert!(parties.iter().all(|party| is_valid(party, dealer)));
+    }
+    // Before the first block, see `he/src/ciphertext.rs`: the last eight bytes are the count of values.
+    let header = HEADER_BYTES;
+    let changes: [(&str, Box<dyn Fn(&mut Vec<u8>)>); 8] = [
+        ("the first byte", Box::new(|bytes| bytes[0] ^= 1)),
+        ("the last byte of the header", Box::new(move |bytes| bytes[header - 1] ^= 1)),
+        ("a count of values", Box::new(move |bytes| bytes[header - 8] ^= 1)),
+        ("words out of range", Box::new(move |bytes| bytes[header..header + 64].fill(0xff))),
+        ("one byte less", Box::new(|bytes| bytes.truncate(bytes.len() - 1))),
+        ("one byte more", Box::new(|bytes| bytes.push(0))),
+        ("a header alone", Box::new(move |bytes| bytes.truncate(header))),
+        ("one byte", Box::new(|bytes| bytes.truncate(1))),
+    ];
+    for (what, change) in &changes {
+        let bad = changed(&parties, &all[3], change);
+        for party in &parties {
+            assert!(!is_valid(party, &bad), "{what}");
+        }
+        let set = [&all[..3], &[bad]].concat();
+        assert!(!is_added(&parties[0], &set), "{what}: no sum can be made with it");
+    }
+}
+
+/// What names a ciphertext of somebody else, or a sharing that is none, is no update either; the copied one stays good.
+#[test]
+fn copied_ciphertexts_and_broken_sharings_are_found_out_too() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let parties = parties(folder.path(), 4);
+    let all = contributions(&parties, &sealing_keys(&parties));
+    let copied = bound_to(&all[3], all[1].body.ciphertext);
+    let mut unbound = all[3].clone();
+    unbound.body.ciphertext = all[1].body.ciphertext;
+    let mut cut = all[3].clone();
+    cut.body.shares.pop();
+    let mut none = all[3].clone();
+    none.body.shares.clear();
+    for party in &parties {
+        for bad in [&copied, &unbound, &cut, &none] {
+            assert!(!is_valid(party, bad), "{bad:?}");
+        }
+        assert!(is_valid(party, &all[1]));
+    }
+}
+
+/// A disk that has changed the bytes is this member's own trouble: it accuses nobody, and the bytes can be fetched again.
+#[test]
+fn a_disk_that_changes_bytes_accuses_nobody() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let parties = parties(folder.path(), 4);
+    let all = contributions(&parties, &sealing_keys(&parties));
+    let (party, object) = (&parties[0], all[2].body.ciphertext);
+    for (offset, length) in [(0, object.length), (0, object.length - 1)] {
+        let path = party.objects.path(&object).expect("it is here");
+        let mut file =
+            std::fs::OpenOptions::new().write(true).open(&path).expect("the file can be opened");
+        file.seek(SeekFrom::Start(offset)).expect("it can be sought");
+        file.write_all(&[0x55]).expect("it can be written");
+        file.set_len(length).expect("it can be cut");
+        let result = party.pipeline.run(&check(&all[2]), &Cancel::default());
+        assert!(result.is_err(), "{result:?}");
+        assert!(!party.objects.contains(&object).expect("the folder can be read"));
+        carry(&parties, 2, &object);
+        assert!(is_valid(party, &all[2]));
+    }
+}
