@@ -64,6 +64,7 @@ mod context;
 mod contribute;
 mod crs;
 mod culprits;
+mod decode;
 mod decrypt;
 mod encode;
 mod encrypt;
@@ -88,6 +89,7 @@ mod shamir;
 mod share;
 pub mod stages;
 mod stream;
+mod subsets;
 mod wire;
 
 #[cfg(test)]
@@ -95,7 +97,7 @@ mod tests;
 
 pub use aggregate::{aggregate, aggregate_len};
 pub use ciphertext::check_ciphertext;
-pub use combine::{Combined, MAX_SETS_TRIED, combine};
+pub use combine::{Combined, combine};
 pub use commitment::ShareCommitment;
 pub use context::RoundContext;
 pub use contribute::{Contribution, KeyCommitment, commit_key, contribute};
@@ -120,3 +122,4 @@ pub use seal::{
 };
 pub use set::ContributorSet;
 pub use share::{Dealing, Share, deal};
+pub use subsets::MAX_SETS_TRIED;

@@ -5,7 +5,7 @@ use rand_core::{Rng, SeedableRng};
 
 use crate::*;
 
-pub(super) fn rng(seed: u64) -> ChaCha20Rng {
+pub(crate) fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
 }
 
