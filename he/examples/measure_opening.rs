@@ -34,8 +34,7 @@ impl Round {
         let threshold = (members + max_faulty) / 2 + 1;
         let (mut files, mut dealings) = (Vec::new(), Vec::new());
         for sender in 1..=CONTRIBUTORS {
-            let update =
-                Update { values: &[0.5; VALUES as usize], scale: 9.0, weight: 1, nonce: &[1; 32] };
+            let update = Update { values: &[0.5; VALUES as usize], scale: 9.0, nonce: &[1; 32] };
             let mut file = Vec::new();
             let (key, _) = encrypt(&context, sender, &update, rng, &mut file).unwrap();
             dealings
@@ -87,7 +86,8 @@ impl Round {
     }
 
     fn open(&self, answers: &[PartialDecryption]) -> Combined {
-        combine(&self.context, &self.set, self.numbers, answers, VALUES, &self.sum[..], |_| Ok(()))
+        let shape = SumShape::full(self.context.preset(), CONTRIBUTORS, VALUES);
+        combine(&self.context, &self.set, self.numbers, answers, shape, &self.sum[..], |_| Ok(()))
             .unwrap()
     }
 }

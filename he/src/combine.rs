@@ -21,6 +21,7 @@ use crate::params::Preset;
 use crate::partial::PartialDecryption;
 use crate::set::ContributorSet;
 use crate::shamir::{interpolate, lagrange};
+use crate::shape::SumShape;
 use crate::subsets::Subsets;
 
 /// The accepted key, the sum it opens but for the values, and what the other answers turned out to be.
@@ -51,14 +52,14 @@ pub fn combine(
     set: &ContributorSet,
     (threshold, max_faulty): (u16, u16),
     answers: &[PartialDecryption],
-    value_count: u64,
+    shape: SumShape,
     aggregate: impl BufRead,
     mut sink: impl FnMut(&[i64]) -> std::io::Result<()>,
 ) -> Result<Combined, Error> {
     let mut answers: Vec<&PartialDecryption> = answers.iter().collect();
     answers.sort_by_key(|answer| answer.share_index);
     check_answers(context, set, &answers)?;
-    let mut blocks = BlockReader::aggregate(context, set, value_count, aggregate)?;
+    let mut blocks = BlockReader::aggregate(context, set, shape.value_count, aggregate)?;
     let degree = context.preset().ring_degree();
     let mut first = vec![0; degree];
     blocks.add_block(context, 0, &mut first)?;
@@ -66,7 +67,7 @@ pub fn combine(
     let (chosen, key) = search(&mut check, set, usize::from(threshold), &answers)?;
 
     let mut first = check.first;
-    let mut opener = Opener::new(context, set, blocks.layout(), &key);
+    let mut opener = Opener::new(context, set, (blocks.layout(), shape), &key);
     sink(opener.block(0, &mut first)?)?;
     let sum = opener.read_from(1, blocks, sink)?;
     let answers = judge(&answers, &chosen, threshold, max_faulty);
