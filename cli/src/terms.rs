@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use fedshield_protocol::ids::{Digest, Epoch};
-use fedshield_protocol::manifest::{Adapter, Algorithm, Encryption, Manifest, Real, Training};
+use fedshield_protocol::manifest::{
+    Adapter, Algorithm, Encryption, Manifest, Real, Training, Weights,
+};
 use fedshieldd::control::api::ErrorCode;
 
 use crate::failure::Failure;
@@ -53,6 +55,15 @@ pub enum PruningName {
     Shared,
     /// Each member's own smallest weights, as the paper does: saves no bytes, for comparison.
     Local,
+}
+
+/// What the weights of updates are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WeightsName {
+    /// One for each member.
+    Equal,
+    /// What each member's `weight` says, by custom its number of examples: shown to all founders before they sign.
+    Declared,
 }
 
 /// Flags that change the preset. `federation new` and `demo` share them.
@@ -114,7 +125,10 @@ pub struct TermsFlags {
     /// Who chooses what is left out
     #[arg(long, value_enum)]
     pub pruning: Option<PruningName>,
-    /// Largest number of examples that counts for one member's weight
+    /// What each member's update counts in the mean; `equal` unless given
+    #[arg(long, value_enum)]
+    pub weights: Option<WeightsName>,
+    /// Largest weight that a member may declare, with `--weights declared` [default: 1024]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub weight_cap: Option<u32>,
     /// Fewest updates in a sum; a quorum of the members, but at least 3, unless given
@@ -169,6 +183,7 @@ pub fn terms(
     members: u16,
     flags: &TermsFlags,
 ) -> Result<Manifest, Failure> {
+    let (weights, weight_cap) = weights(flags)?;
     let base = match preset {
         TermsPreset::Small => SMALL,
         TermsPreset::Paper => PAPER,
@@ -200,7 +215,8 @@ pub fn terms(
         rounds,
         min_contributors: flags.min_contributors.unwrap_or(0),
         committee_size: 0,
-        weight_cap: flags.weight_cap.unwrap_or(1024),
+        weights: Some(weights),
+        weight_cap,
         base_model: Digest([0; 32]),
         adapter: Adapter {
             rank,
@@ -247,6 +263,19 @@ pub fn terms_from_file(path: &PathBuf) -> Result<Manifest, Failure> {
     })?;
     terms.members.clear();
     Ok(terms)
+}
+
+fn weights(flags: &TermsFlags) -> Result<(Weights, u32), Failure> {
+    match (flags.weights.unwrap_or(WeightsName::Equal), flags.weight_cap) {
+        (WeightsName::Equal, None) => Ok((Weights::Equal, 1)),
+        (WeightsName::Equal, Some(_)) => {
+            let what = "with equal weights there is none to cap";
+            Err(Failure::new(ErrorCode::InvalidRequest, what)
+                .at("--weight-cap")
+                .next("leave it out, or add `--weights declared`"))
+        }
+        (WeightsName::Declared, cap) => Ok((Weights::Declared, cap.unwrap_or(1024))),
+    }
 }
 
 fn positive(flag: &str, value: f64) -> Result<Real, Failure> {

@@ -41,6 +41,7 @@ mod state;
 mod sum;
 mod terms;
 mod usual;
+mod weights;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

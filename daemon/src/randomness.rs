@@ -3,8 +3,8 @@
 use fedshield_protocol::event::Nonce;
 use zeroize::Zeroizing;
 
-/// A ChaCha20 generator seeded by the operating system.
-pub(crate) type OsRandom = rand_chacha::ChaCha20Rng;
+/// A ChaCha20 generator seeded by the operating system. Its state and what it drew ahead are erased on drop.
+pub(crate) type OsRandom = chacha20::ChaCha20Rng;
 
 /// A number used once, see [`Event::Boot`](fedshield_protocol::event::Event::Boot).
 pub(crate) fn nonce() -> Result<Nonce, String> {
@@ -18,4 +18,16 @@ pub(crate) fn os_random() -> Result<OsRandom, String> {
     let mut seed = Zeroizing::new([0u8; 32]);
     getrandom::fill(seed.as_mut_slice()).map_err(|e| e.to_string())?;
     Ok(rand::SeedableRng::from_seed(*seed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Compiles only for a generator that erases itself; `he/tests/erasure.rs` looks into its memory.
+    #[test]
+    fn the_generator_erases_itself() {
+        const fn erased<T: zeroize::ZeroizeOnDrop>() {}
+        erased::<OsRandom>();
+    }
 }

@@ -72,7 +72,7 @@ fn status() -> NodeStatus {
             wait: None,
             attendance: Attendance { here: 3, quorum: 3, contributors: 3, min_contributors: 3 },
             paused: false,
-            dropped: [("message: <i>".to_owned(), 1)].into(),
+            dropped: [("message: <i>".into(), 1)].into(),
         }),
         progress: Some(Progress {
             phase: "train".into(),

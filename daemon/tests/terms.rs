@@ -148,6 +148,7 @@ fn node(
         identity_key: identity.key(),
         sealing_key: vec![],
         addresses: vec!["/memory/1".into()],
+        weight: 1,
     };
     let local = Local { member, base_model: model.digest(), trainer_command: false };
     let (port, check) = (port(identity.key()), Arc::new(model.checker()));

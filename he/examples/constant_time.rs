@@ -64,7 +64,7 @@ fn work_on_undefined_secrets(kernel: Kernel) {
     let mut rng = Undefined(ChaCha20Rng::from_seed([2; 32]));
     let mut values: Vec<f32> = (0..9000).map(|i| (i % 301) as f32 * 0.1 - 15.0).collect();
     valgrind::set(bytemuck::cast_slice_mut(&mut values), valgrind::UNDEFINED);
-    let update = Update { values: &values, scale: 1000.0, weight: 1, nonce: &[3; 32] };
+    let update = Update { values: &values, scale: 1000.0, nonce: &[3; 32] };
     let mut file = Vec::new();
     let (key, _) = encrypt(&context, 1, &update, &mut rng, &mut file).unwrap();
     let dealing = deal(&context, 1, (3, 4), &key, &[4; 32], &mut rng).unwrap();

@@ -97,7 +97,7 @@ impl Round {
     }
 
     fn update(&self, member: usize) -> Update<'_> {
-        Update { values: &self.values[member], scale: self.scale, weight: 1, nonce: &[5; 32] }
+        Update { values: &self.values[member], scale: self.scale, nonce: &[5; 32] }
     }
 }
 
@@ -195,14 +195,15 @@ fn open(
     }
     let numbers = (threshold, max_faulty);
     let mut opened = vec![0i64; options.values];
+    let shape = SumShape::full(context.preset(), set.len(), count);
     let (combined, time) = best(options.repeat, || {
         let sink = collect(&mut opened);
-        combine(context, &set, numbers, &answers, count, sum.as_slice(), sink).unwrap()
+        combine(context, &set, numbers, &answers, shape, sum.as_slice(), sink).unwrap()
     });
     stages.insert("combine".into(), time);
     let (result, time) = best(options.repeat, || {
         let sink = collect(&mut opened);
-        decrypt(context, &set, &combined.key, count, sum.as_slice(), sink).unwrap()
+        decrypt(context, &set, &combined.key, shape, sum.as_slice(), sink).unwrap()
     });
     stages.insert("decrypt".into(), time);
     assert_eq!(result.out_of_range, 0);

@@ -1,9 +1,9 @@
 //! combine: the summed key from any `threshold` partial decryptions, robustly, and with it the sum.
 //!
 //! Any `threshold` answers interpolate to some K, so a K is accepted only when every coefficient is at
-//! most 42 |U| and the residuals of the opened sum lie within their bound (see `open`). Sets of answers
-//! are tried in lexicographic order until one is accepted. The first block decides: a wrong K passes
-//! it with probability below 2^-900 (the first block always has all N coefficients). All later blocks are then opened
+//! most 42 |U| and the residuals of the opened sum lie within their bound (see `open`). The answers that decoding
+//! leaves (`decode`) are asked first; when they open nothing, sets of answers (`subsets`). The first block decides
+//! (it always has all N coefficients; docs/CRYPTO.md says how well). All later blocks are then opened
 //! and checked too, in the same pass, and a failure there is the ciphertexts' fault, not the answers'.
 
 use std::io::BufRead;
@@ -11,6 +11,7 @@ use std::io::BufRead;
 use crate::ciphertext::BlockReader;
 use crate::context::RoundContext;
 use crate::culprits::{Answers, judge};
+use crate::decode::{Decoded, decode};
 use crate::decrypt::{OpenedSum, Opener};
 use crate::error::{Error, Fault};
 use crate::field::{F65521, to_signed};
@@ -20,9 +21,8 @@ use crate::params::Preset;
 use crate::partial::PartialDecryption;
 use crate::set::ContributorSet;
 use crate::shamir::{interpolate, lagrange};
-
-/// Sets of answers tried before giving up: all of them up to n = 16 (4,368 with a threshold of 11).
-pub const MAX_SETS_TRIED: u64 = 5_000;
+use crate::shape::SumShape;
+use crate::subsets::Subsets;
 
 /// The accepted key, the sum it opens but for the values, and what the other answers turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +39,9 @@ pub struct Combined {
 /// `sink`, in order. The aggregate is read once from its beginning, and every residual is checked. What the sink got is to
 /// be used only when this returns `Ok`; it gets nothing before a key is accepted.
 ///
-/// `threshold` answers are needed, and `max_faulty` members may lie. With e wrong answers among them, `threshold
-/// + e` answers suffice to open; see [`Answers`] for when the liars are named.
+/// `threshold` answers are needed, and `max_faulty` members may lie. Of a answers, `(a - threshold) / 2` may be wrong in any
+/// way, and `a - threshold - 1` whose errors are independent; up to n = 16, `a - threshold` in any way. Beyond that opening
+/// is tried and not promised. See [`Answers`] for when the liars are named.
 ///
 /// # Errors
 /// [`Error::NotOpened`] when no set of answers is accepted: wait for more answers. [`Error::Residual`] when
@@ -51,22 +52,22 @@ pub fn combine(
     set: &ContributorSet,
     (threshold, max_faulty): (u16, u16),
     answers: &[PartialDecryption],
-    value_count: u64,
+    shape: SumShape,
     aggregate: impl BufRead,
     mut sink: impl FnMut(&[i64]) -> std::io::Result<()>,
 ) -> Result<Combined, Error> {
     let mut answers: Vec<&PartialDecryption> = answers.iter().collect();
     answers.sort_by_key(|answer| answer.share_index);
     check_answers(context, set, &answers)?;
-    let mut blocks = BlockReader::aggregate(context, set, value_count, aggregate)?;
+    let mut blocks = BlockReader::aggregate(context, set, shape.value_count, aggregate)?;
     let degree = context.preset().ring_degree();
     let mut first = vec![0; degree];
     blocks.add_block(context, 0, &mut first)?;
     let mut check = Check::new(context, set, first);
-    let (chosen, key) = search(&mut check, usize::from(threshold), &answers)?;
+    let (chosen, key) = search(&mut check, set, usize::from(threshold), &answers)?;
 
     let mut first = check.first;
-    let mut opener = Opener::new(context, set, blocks.layout(), &key);
+    let mut opener = Opener::new(context, set, (blocks.layout(), shape), &key);
     sink(opener.block(0, &mut first)?)?;
     let sum = opener.read_from(1, blocks, sink)?;
     let answers = judge(&answers, &chosen, threshold, max_faulty);
@@ -141,52 +142,48 @@ impl<'a> Check<'a> {
     }
 }
 
-/// Tries sets of `threshold` answers in lexicographic order; returns positions and key of the first
-/// that is accepted.
+/// The positions of `threshold` answers whose key is accepted, and that key.
 fn search(
     check: &mut Check<'_>,
+    set: &ContributorSet,
     threshold: usize,
     answers: &[&PartialDecryption],
 ) -> Result<(Vec<usize>, Vec<i32>), Error> {
+    let refused =
+        |tried| Error::NotOpened { threshold: threshold as u16, answers: answers.len(), tried };
+    if threshold == 0 || threshold > answers.len() {
+        return Err(refused(0));
+    }
+    let context = check.context;
     let mut tried = 0;
-    let mut positions: Vec<usize> = (0..threshold).collect();
-    let mut more = threshold > 0 && threshold <= answers.len();
-    while more && tried < MAX_SETS_TRIED {
+    let mut accept = |positions: Vec<usize>| {
         tried += 1;
         let chosen: Vec<&PartialDecryption> = positions.iter().map(|&p| answers[p]).collect();
-        if let Some(key) = check.accept(&chosen) {
-            return Ok((positions, key));
-        }
-        more = next_set(&mut positions, answers.len());
-    }
-    Err(Error::NotOpened { threshold: threshold as u16, answers: answers.len(), tried })
-}
-
-/// The next set of positions below `count` in lexicographic order; false after the last.
-fn next_set(positions: &mut [usize], count: usize) -> bool {
-    let size = positions.len();
-    let Some(i) = (0..size).rev().find(|&i| positions[i] < count - size + i) else {
-        return false;
+        check.accept(&chosen).map(|key| (positions, key)).ok_or(tried)
     };
-    positions[i] += 1;
-    for j in i + 1..size {
-        positions[j] = positions[j - 1] + 1;
-    }
-    true
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_sets_are_visited_once() {
-        let mut positions = vec![0, 1, 2];
-        let mut seen = vec![positions.clone()];
-        while next_set(&mut positions, 6) {
-            seen.push(positions.clone());
+    let decoded = decode(answers, threshold);
+    let wrong = match &decoded {
+        Decoded::Consistent => Some(&[][..]),
+        Decoded::Wrong(positions) => Some(positions.as_slice()),
+        Decoded::BeyondRadius => None,
+    };
+    if let Some(wrong) = wrong {
+        let agreeing = (0..answers.len()).filter(|p| !wrong.contains(p));
+        match accept(agreeing.take(threshold).collect()) {
+            Ok(opened) => return Ok(opened),
+            // Where all agree, all sets give the same key.
+            Err(tried) if wrong.is_empty() => return Err(refused(tried)),
+            Err(_) => {}
         }
-        assert_eq!(seen.len(), 20);
-        assert!(seen.windows(2).all(|w| w[0] < w[1]));
     }
+    let mut hasher = context.hasher("fedshield-he v1 sets of answers");
+    hasher.update(set.id());
+    let mut last = 0;
+    for positions in Subsets::new(hasher, answers, threshold) {
+        match accept(positions) {
+            Ok(opened) => return Ok(opened),
+            Err(tried) => last = tried,
+        }
+    }
+    Err(refused(last))
 }

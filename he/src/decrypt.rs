@@ -7,26 +7,26 @@ use crate::context::RoundContext;
 use crate::error::Error;
 use crate::kernel::Kernel;
 use crate::key::OpenedKey;
-use crate::layout::{Layout, NONCE_LIMBS, WEIGHT_LIMBS};
+use crate::layout::{Layout, NONCE_LIMBS};
 use crate::open::BlockOpening;
 use crate::params::Preset;
 use crate::ring::Multiplier;
 use crate::set::ContributorSet;
+use crate::shape::SumShape;
 
 /// What a sum holds beside its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenedSum {
     /// Number of values.
     pub value_count: u64,
-    /// Sum of the contributors' weights.
-    pub weight: u64,
     /// Sums of the contributors' nonces, byte by byte: position k is the sum of all k-th bytes.
     pub nonce: [u32; NONCE_LIMBS],
     /// BLAKE3 over the nonce sums: material for the beacon.
     pub nonce_digest: [u8; 32],
-    /// Digest of the opened sum: set, values, weight and nonce. Equal at all members.
+    /// Digest of the opened sum: set, values and nonce. Equal at all members.
     pub digest: [u8; 32],
-    /// Slots whose sum no honest contributors can have produced (below |U| or above |U| (2^b - 1)).
+    /// Slots whose sum no honest contributors can have produced: beyond [`SumShape::largest`], or a limb of
+    /// the nonce above 255 |U|.
     /// Above zero: some contributor is malicious and the sum must not be applied.
     pub out_of_range: u64,
 }
@@ -41,15 +41,16 @@ pub fn decrypt(
     context: &RoundContext,
     set: &ContributorSet,
     key: &OpenedKey,
-    value_count: u64,
+    shape: SumShape,
     aggregate: impl BufRead,
     sink: impl FnMut(&[i64]) -> std::io::Result<()>,
 ) -> Result<OpenedSum, Error> {
     if key.set() != set.id() {
         return Err(Error::argument("key", "opens another set"));
     }
-    let blocks = BlockReader::aggregate(context, set, value_count, aggregate)?;
-    Opener::new(context, set, blocks.layout(), key.coefficients()).read_from(0, blocks, sink)
+    let blocks = BlockReader::aggregate(context, set, shape.value_count, aggregate)?;
+    Opener::new(context, set, (blocks.layout(), shape), key.coefficients())
+        .read_from(0, blocks, sink)
 }
 
 /// One key at work on the blocks of one sum.
@@ -65,14 +66,14 @@ impl<'a> Opener<'a> {
     pub(crate) fn new(
         context: &'a RoundContext,
         set: &ContributorSet,
-        layout: Layout,
+        (layout, shape): (Layout, SumShape),
         key: &[i32],
     ) -> Self {
         Self {
             context,
             multiplier: context.ring().multiplier(key),
             opening: BlockOpening::new(context.preset(), set.len()),
-            unpacker: Unpacker::new(context, set, layout),
+            unpacker: Unpacker::new(context, set, layout, shape),
             products: vec![0; context.preset().ring_degree()],
         }
     }
@@ -114,12 +115,12 @@ pub fn decrypt_to_vec(
     context: &RoundContext,
     set: &ContributorSet,
     key: &OpenedKey,
-    value_count: u64,
+    shape: SumShape,
     aggregate: impl BufRead,
 ) -> Result<(Vec<i64>, OpenedSum), Error> {
     // Grows with what is really read, not with what is announced.
     let mut values = Vec::new();
-    let opened = decrypt(context, set, key, value_count, aggregate, |block| {
+    let opened = decrypt(context, set, key, shape, aggregate, |block| {
         values.extend_from_slice(block);
         Ok(())
     })?;
@@ -142,6 +143,8 @@ struct Unpacker {
     preset: &'static Preset,
     layout: Layout,
     contributors: i64,
+    /// Largest absolute value of a value's sum.
+    largest: i64,
     slots: Vec<i64>,
     limbs: Vec<u64>,
     out_of_range: u64,
@@ -151,15 +154,16 @@ struct Unpacker {
 }
 
 impl Unpacker {
-    fn new(context: &RoundContext, set: &ContributorSet, layout: Layout) -> Self {
+    fn new(context: &RoundContext, set: &ContributorSet, layout: Layout, shape: SumShape) -> Self {
         let mut digest = context.hasher("fedshield-he v1 opened sum");
         digest.update(set.id()).update(&layout.value_count().to_le_bytes());
         Self {
             preset: context.preset(),
             layout,
             contributors: set.len().into(),
+            largest: shape.largest,
             slots: vec![0; context.preset().slots_per_block()],
-            limbs: Vec::with_capacity(WEIGHT_LIMBS + NONCE_LIMBS),
+            limbs: Vec::with_capacity(NONCE_LIMBS),
             out_of_range: 0,
             digest,
             canonical: vec![0; context.preset().slots_per_block()],
@@ -182,7 +186,7 @@ impl Unpacker {
                 shift,
                 mask,
                 offset: self.contributors * self.preset.value_offset(),
-                limit: self.contributors * self.preset.value_limit(),
+                limit: self.largest,
             };
             let limb_range = SlotRange { shift, mask, offset: 0, limit: i64::MAX };
             // The values come first; limbs follow, taken as they are.
@@ -203,7 +207,7 @@ impl Unpacker {
     }
 
     fn take_limbs(&mut self, from: usize, to: usize) {
-        let missing = WEIGHT_LIMBS + NONCE_LIMBS - self.limbs.len();
+        let missing = NONCE_LIMBS - self.limbs.len();
         for &limb in self.slots[from..to].iter().take(missing) {
             self.out_of_range += u64::from(limb > 255 * self.contributors);
             self.limbs.push(limb as u64);
@@ -211,20 +215,17 @@ impl Unpacker {
     }
 
     fn finish(mut self, context: &RoundContext) -> OpenedSum {
-        let (weight, nonce_limbs) = self.limbs.split_at(WEIGHT_LIMBS);
-        let weight = weight.iter().rev().fold(0u64, |sum, &limb| (sum << 8).wrapping_add(limb));
         let mut nonce = [0; NONCE_LIMBS];
         let mut nonce_hasher = context.hasher("fedshield-he v1 nonce sum");
-        for (n, &limb) in nonce.iter_mut().zip(nonce_limbs) {
+        for (n, &limb) in nonce.iter_mut().zip(&self.limbs) {
             *n = limb as u32;
             nonce_hasher.update(&n.to_le_bytes());
         }
         let nonce_digest = *nonce_hasher.finalize().as_bytes();
-        self.digest.update(&weight.to_le_bytes()).update(&nonce_digest);
+        self.digest.update(&nonce_digest);
         self.digest.update(&self.out_of_range.to_le_bytes());
         OpenedSum {
             value_count: self.layout.value_count(),
-            weight,
             nonce,
             nonce_digest,
             digest: *self.digest.finalize().as_bytes(),

@@ -1,13 +1,13 @@
 //! encode: clipped values to slots, with stochastic rounding.
 //!
-//! With factor = scale * weight (one f64 product), a value x becomes
-//! `floor(x * factor + (r + 1/2) / 2^16 + 2^(b-1))` in f64, r a uniform 16-bit word, clamped to
+//! With scale the common one times the contributor's weight, a value x becomes
+//! `floor(x * scale + (r + 1/2) / 2^16 + 2^(b-1))` in f64, r a uniform 16-bit word, clamped to
 //! 1 ..= 2^b - 1; taking 2^(b-1) off again gives the quantised value in -(2^(b-1) - 1) ..= 2^(b-1) - 1.
-//! Its expectation is x * factor but for 2^-17.
+//! Its expectation is x * scale but for 2^-17.
 
 use crate::error::Error;
 use crate::kernel::Kernel;
-use crate::layout::{Layout, NONCE_LIMBS, WEIGHT_LIMBS};
+use crate::layout::{Layout, NONCE_LIMBS};
 use crate::params::Preset;
 
 /// What one contributor puts into the sum.
@@ -15,10 +15,9 @@ use crate::params::Preset;
 pub struct Update<'a> {
     /// Clipped, finite values; how many is part of what all contributors agree on.
     pub values: &'a [f32],
-    /// Quanta per unit: a value is quantised to `scale * weight * value`.
+    /// Quanta per unit: a value is quantised to `scale * value`. The common scale of the round times the weight of this
+    /// contributor, which is public and not sent.
     pub scale: f64,
-    /// Weight of this contributor, at most the cap of the manifest.
-    pub weight: u32,
     /// 256 fresh random bits for the beacon.
     pub nonce: &'a [u8; 32],
 }
@@ -32,7 +31,7 @@ impl std::fmt::Debug for Update<'_> {
 /// The constants of one encoding.
 #[derive(Clone, Copy)]
 pub(crate) struct Quantiser {
-    /// scale * weight.
+    /// Quanta per unit.
     pub(crate) factor: f64,
     /// 2^(b-1).
     pub(crate) offset: f64,
@@ -42,9 +41,9 @@ pub(crate) struct Quantiser {
 
 impl Quantiser {
     fn new(preset: &Preset, update: &Update<'_>) -> Result<Self, Error> {
-        let factor = update.scale * f64::from(update.weight);
+        let factor = update.scale;
         if !factor.is_finite() || factor < 0.0 {
-            return Err(Error::argument("scale", "scale * weight is not a number of quanta"));
+            return Err(Error::argument("scale", "not a number of quanta per unit"));
         }
         let offset = preset.value_offset() as f64;
         Ok(Self { factor, offset, top: 2.0 * offset })
@@ -136,10 +135,6 @@ impl<'a> Encoder<'a> {
     /// The number in a slot after the values.
     fn limb(&self, slot: u64) -> u64 {
         let index = (slot - self.layout.value_count()) as usize;
-        if index < WEIGHT_LIMBS {
-            return u64::from(self.update.weight.to_le_bytes()[index]);
-        }
-        let index = index - WEIGHT_LIMBS;
         if index < NONCE_LIMBS { u64::from(self.update.nonce[index]) } else { 0 }
     }
 }

@@ -12,6 +12,7 @@ use crate::context::RoundContext;
 use crate::encode::{Encoder, Update};
 use crate::error::Error;
 use crate::gaussian;
+use crate::hedge::hedged_seed;
 use crate::layout::Layout;
 use crate::params::Preset;
 use crate::ring::Multiplier;
@@ -45,12 +46,12 @@ impl fmt::Debug for OneTimeKey {
 pub struct CiphertextSummary {
     /// Bytes written.
     pub bytes: u64,
-    /// Values that did not fit `value_bits` bits and were clamped: above zero means that scale, weight
+    /// Values that did not fit `value_bits` bits and were clamped: above zero means that scale
     /// and clipping bound do not go together.
     pub clamped: u64,
 }
 
-/// Encrypts an update under a fresh key and writes the ciphertext, a few blocks at a time, to `out`.
+/// Encrypts an update under a fresh key, its seed hedged (see `hedge`), and writes the ciphertext, a few blocks at a time, to `out`.
 ///
 /// Memory beside input and output: less than half a MiB for each thread.
 ///
@@ -64,8 +65,12 @@ pub fn encrypt(
     rng: &mut impl CryptoRng,
     out: &mut impl Write,
 ) -> Result<(OneTimeKey, CiphertextSummary), Error> {
-    let mut seed = Zeroizing::new([0u8; 32]);
-    rng.fill_bytes(seed.as_mut_slice());
+    let seed = hedged_seed(context, "fedshield-he v1 encryption seed", rng, |hasher| {
+        hasher.update(&sender.to_le_bytes()).update(&update.scale.to_le_bytes());
+        hasher.update(update.nonce);
+        // Words, not bytes in order: the seed is this machine's own business.
+        hasher.update(bytemuck::cast_slice(update.values));
+    });
     encrypt_from_seed(context, sender, update, &seed, out)
 }
 

@@ -1,9 +1,8 @@
 //! Where each number of an update stands in the blocks of its ciphertext.
 //!
-//! Slots are numbered: first the values, then [`EXTRA_SLOTS`] limbs: four for the weight (little-endian
-//! bytes of a u32) and 32 for the nonce, one byte each. A limb is 8 bits in a slot whose values have b >= 8
-//! bits, so the sum of n limbs fits wherever the sum of n values does, and nothing ever carries: the sum of
-//! the weights is read off the four sums of limbs, the sum of the nonces is the vector of 32 sums.
+//! Slots are numbered: first the values, then [`EXTRA_SLOTS`] limbs: 32 for the nonce, one byte each. A limb is 8
+//! bits in a slot whose values have b >= 8 bits, so the sum of n limbs fits wherever the sum of n values does, and
+//! nothing ever carries: the sum of the nonces is the vector of 32 sums.
 //!
 //! A block holds S * T slots in T coefficients: coefficient i carries slot `base + s * T + i` in its
 //! s-th lowest slot. T = N, but for the last of several blocks, where T is the number of coefficients
@@ -12,12 +11,10 @@
 
 use crate::params::Preset;
 
-/// Limbs that carry the weight.
-pub(crate) const WEIGHT_LIMBS: usize = 4;
 /// Limbs that carry the nonce.
 pub(crate) const NONCE_LIMBS: usize = 32;
 /// Slots that every update has beside its values.
-pub const EXTRA_SLOTS: u64 = (WEIGHT_LIMBS + NONCE_LIMBS) as u64;
+pub const EXTRA_SLOTS: u64 = NONCE_LIMBS as u64;
 /// Most values in one update: 2^40, far above any adapter, so that no length computation overflows.
 pub const MAX_VALUES: u64 = 1 << 40;
 
@@ -83,14 +80,14 @@ mod tests {
         let layout = |values| Layout::new(preset, values).unwrap();
         assert_eq!(layout(0).blocks(), 1);
         assert_eq!(layout(0).coefficients(0), 4096);
-        assert_eq!(layout(8192 - 36).blocks(), 1);
-        assert_eq!(layout(8192 - 35).blocks(), 2);
-        assert_eq!(layout(8192 - 35).coefficients(1), 8);
-        assert_eq!(layout(8192).coefficients(1), 24);
-        assert_eq!(layout(2 * 8192 - 36).coefficients(1), 4096);
+        assert_eq!(layout(8192 - 32).blocks(), 1);
+        assert_eq!(layout(8192 - 31).blocks(), 2);
+        assert_eq!(layout(8192 - 31).coefficients(1), 8);
+        assert_eq!(layout(8192).coefficients(1), 16);
+        assert_eq!(layout(2 * 8192 - 32).coefficients(1), 4096);
         assert_eq!(layout(1 << 20).blocks(), 129);
         assert!(Layout::new(preset, MAX_VALUES + 1).is_none());
         let bytes = layout(1 << 20).blocks_len(preset.wire_bits());
-        assert_eq!(bytes, 128 * 4096 * 45 / 8 + 3 * 64);
+        assert_eq!(bytes, 128 * 4096 * 45 / 8 + 2 * 64);
     }
 }

@@ -19,8 +19,9 @@
 //! // Each contributor: encode, encrypt, commit.
 //! let (mut files, mut contributions) = (Vec::new(), Vec::new());
 //! for sender in 1..=4u16 {
-//!     let update =
-//!         Update { values: &[0.5, -0.25], scale: 100.0, weight: sender.into(), nonce: &[sender as u8; 32] };
+//!     // The weight of a member is public: it multiplies the scale.
+//!     let scale = 100.0 * f64::from(sender);
+//!     let update = Update { values: &[0.5, -0.25], scale, nonce: &[sender as u8; 32] };
 //!     let mut file = Vec::new();
 //!     let made = contribute(&context, sender, threshold, &publics, &update, &mut rng, &mut file)?;
 //!     files.push(file);
@@ -41,14 +42,16 @@
 //!         .collect::<Result<Vec<_>, _>>()?;
 //!     answers.push(partial_decrypt(&context, &set, member, &shares)?);
 //! }
+//! let largest = (1..=4).map(|sender| largest_value(preset, 100.0 * f64::from(sender), 0.5));
+//! let shape = SumShape::new(2, largest);
 //! let mut values = Vec::new();
-//! let combined = combine(&context, &set, (threshold, max_faulty), &answers, 2, sum.as_slice(), |block| {
+//! let combined = combine(&context, &set, (threshold, max_faulty), &answers, shape, sum.as_slice(), |block| {
 //!     values.extend_from_slice(block);
 //!     Ok(())
 //! })?;
-//! assert_eq!((combined.sum.weight, values), (10, vec![500, -250]));
+//! assert_eq!((combined.sum.out_of_range, values), (0, vec![500, -250]));
 //! // Whoever has key and aggregate can open the sum again.
-//! let (values, opened) = decrypt_to_vec(&context, &set, &combined.key, 2, sum.as_slice())?;
+//! let (values, opened) = decrypt_to_vec(&context, &set, &combined.key, shape, sum.as_slice())?;
 //! assert_eq!((opened, values), (combined.sum, vec![500, -250]));
 //! # Ok(())
 //! # }
@@ -64,6 +67,7 @@ mod context;
 mod contribute;
 mod crs;
 mod culprits;
+mod decode;
 mod decrypt;
 mod encode;
 mod encrypt;
@@ -71,6 +75,7 @@ mod error;
 mod field;
 mod gaussian;
 mod hashing;
+mod hedge;
 mod kernel;
 mod key;
 mod layout;
@@ -85,9 +90,11 @@ mod ring;
 mod seal;
 mod set;
 mod shamir;
+mod shape;
 mod share;
 pub mod stages;
 mod stream;
+mod subsets;
 mod wire;
 
 #[cfg(test)]
@@ -95,7 +102,7 @@ mod tests;
 
 pub use aggregate::{aggregate, aggregate_len};
 pub use ciphertext::check_ciphertext;
-pub use combine::{Combined, MAX_SETS_TRIED, combine};
+pub use combine::{Combined, combine};
 pub use commitment::ShareCommitment;
 pub use context::RoundContext;
 pub use contribute::{Contribution, KeyCommitment, commit_key, contribute};
@@ -119,4 +126,6 @@ pub use seal::{
     open_share, seal_share, sealed_len,
 };
 pub use set::ContributorSet;
+pub use shape::{SumShape, largest_value};
 pub use share::{Dealing, Share, deal};
+pub use subsets::MAX_SETS_TRIED;

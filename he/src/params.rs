@@ -136,7 +136,7 @@ impl Preset {
         self.wire_bits() + ceil_log2(self.members)
     }
 
-    /// Bytes of a full block per value, without header and without the slots for weight and nonce.
+    /// Bytes of a full block per value, without header and without the slots for the nonce.
     pub fn bytes_per_value(&self) -> f64 {
         f64::from(self.wire_bits()) / (8.0 * self.slots as f64)
     }

@@ -5,7 +5,7 @@
 //! box   1120 encapsulated key, sealed bytes, 16 tag
 //! info  "fedshield-he v1 sealed share"
 //! aad   32 manifest digest, 8 round, 2 length of the preset name and the name, 2 sender,
-//!       32 BLAKE3 of the receiver's sealing key, 2 share index of the receiver, 32 digest of the ciphertext
+//!       32 digest of the receiver's sealing key, 2 share index of the receiver, 32 digest of the ciphertext
 //! ```
 
 use std::fmt;
@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 use crate::commitment::ShareCommitment;
 use crate::context::RoundContext;
 use crate::error::{Error, Fault};
+use crate::hedge::hedged_rng;
 use crate::preimage::Preimage;
 use crate::share::Share;
 
@@ -52,11 +53,16 @@ impl SealingPublicKey {
     pub fn to_bytes(&self) -> Vec<u8> {
         self.0.to_bytes().to_vec()
     }
+
+    /// Names the key in 32 bytes.
+    fn digest(&self) -> [u8; 32] {
+        blake3::derive_key("fedshield-he v1 sealing key", &self.to_bytes())
+    }
 }
 
 impl fmt::Debug for SealingPublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SealingPublicKey({})", blake3::hash(&self.to_bytes()).to_hex())
+        write!(f, "SealingPublicKey({})", blake3::Hash::from(self.digest()).to_hex())
     }
 }
 
@@ -122,14 +128,18 @@ pub fn seal_share(
 ) -> Result<Vec<u8>, Error> {
     let fail = |_| Error::argument("receiver key", "sealing failed");
     let aad = associated_data(context, commitment, preimage.receiver(), receiver_key);
+    let plain = preimage.to_bytes(context);
+    let mut rng = hedged_rng(context, "fedshield-he v1 sealing seed", rng, |hasher| {
+        hasher.update(&aad).update(&plain);
+    });
     let (encapsulated, mut sender) = hpke::setup_sender_with_rng::<
         ChaCha20Poly1305,
         HkdfSha256,
         XWing,
-    >(&OpModeS::Base, &receiver_key.0, INFO, rng)
+    >(&OpModeS::Base, &receiver_key.0, INFO, &mut rng)
     .map_err(fail)?;
     let mut sealed = encapsulated.to_bytes().to_vec();
-    sealed.extend(sender.seal(&preimage.to_bytes(context), &aad).map_err(fail)?);
+    sealed.extend(sender.seal(&plain, &aad).map_err(fail)?);
     Ok(sealed)
 }
 
@@ -195,7 +205,7 @@ fn associated_data(
     aad.extend_from_slice(&(name.len() as u16).to_le_bytes());
     aad.extend_from_slice(name);
     aad.extend_from_slice(&commitment.sender().to_le_bytes());
-    aad.extend_from_slice(blake3::hash(&receiver_key.to_bytes()).as_bytes());
+    aad.extend_from_slice(&receiver_key.digest());
     aad.extend_from_slice(&receiver.to_le_bytes());
     aad.extend_from_slice(commitment.ciphertext_digest());
     aad

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use rand_core::CryptoRng;
+use rand_core::{CryptoRng, Rng};
 use zeroize::Zeroizing;
 
 use crate::commitment::ShareCommitment;
@@ -15,6 +15,7 @@ use crate::context::RoundContext;
 use crate::encrypt::OneTimeKey;
 use crate::error::Error;
 use crate::field::{self, F65521};
+use crate::hedge::hedged_rng;
 use crate::low_degree::{self, REPETITIONS};
 use crate::preimage::Preimage;
 use crate::shamir::evaluate;
@@ -85,6 +86,12 @@ pub fn deal(
         return Err(Error::argument("sender", "not a share index"));
     }
     let degree = key.coefficients().len();
+    let mut rng = hedged_rng(context, "fedshield-he v1 dealing seed", rng, |hasher| {
+        for number in [sender, threshold, members] {
+            hasher.update(&number.to_le_bytes());
+        }
+        hasher.update(ciphertext_digest).update(bytemuck::cast_slice(key.coefficients()));
+    });
     let mut secret = || -> Zeroizing<[u8; 32]> {
         let mut bytes = Zeroizing::new([0; 32]);
         rng.fill_bytes(bytes.as_mut_slice());

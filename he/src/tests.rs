@@ -3,7 +3,10 @@
 mod federation;
 mod hostile;
 mod liars;
+mod opening;
 mod sharing;
 pub(crate) mod statistics;
 mod sums;
 mod vectors;
+
+pub(crate) use federation::rng;

@@ -38,8 +38,9 @@ pub(crate) fn header(context: &RoundContext, kind: Kind, member: u16) -> [u8; HE
     bytes[4] = VERSION;
     bytes[5] = kind as u8;
     bytes[6..8].copy_from_slice(&member.to_le_bytes());
-    let preset = blake3::hash(context.preset().name().as_bytes());
-    bytes[8..12].copy_from_slice(&preset.as_bytes()[..4]);
+    let name = context.preset().name().as_bytes();
+    let preset = blake3::derive_key("fedshield-he v1 preset name", name);
+    bytes[8..12].copy_from_slice(&preset[..4]);
     bytes[12..].copy_from_slice(&context.tag()[..12]);
     bytes
 }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use chacha20::ChaCha20Rng;
 use fedshield_he::*;
-use rand_core::SeedableRng;
+use rand_core::{Rng, SeedableRng};
 
 /// Looks for the needle in what is freed.
 struct Watching;
@@ -75,7 +75,7 @@ fn the_watch_sees_what_is_not_erased() {
 fn shares_preimages_and_boxes_leave_nothing_behind() {
     let context = context();
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
-    let update = Update { values: &[1.0; 9], scale: 1.0, weight: 1, nonce: &[2; 32] };
+    let update = Update { values: &[1.0; 9], scale: 1.0, nonce: &[2; 32] };
     let (key, _) = encrypt(&context, 1, &update, &mut rng, &mut Vec::new()).unwrap();
     let dealing = deal(&context, 1, (2, 3), &key, &[3; 32], &mut rng).unwrap();
     let (commitment, preimage) = (dealing.commitment, &dealing.preimages[1]);
@@ -98,7 +98,7 @@ fn shares_preimages_and_boxes_leave_nothing_behind() {
 fn a_dealing_and_its_sealing_secret_are_erased() {
     let context = context();
     let mut rng = ChaCha20Rng::from_seed([4; 32]);
-    let update = Update { values: &[1.0; 9], scale: 1.0, weight: 1, nonce: &[2; 32] };
+    let update = Update { values: &[1.0; 9], scale: 1.0, nonce: &[2; 32] };
     let (key, _) = encrypt(&context, 1, &update, &mut rng, &mut Vec::new()).unwrap();
     // The same randomness deals the same shares: what they are is known before they are watched.
     let dealt = || {
@@ -112,12 +112,31 @@ fn a_dealing_and_its_sealing_secret_are_erased() {
     assert_eq!(freed(&secret, || drop(Box::new(SealingKeyPair::from_secret(&secret)))), 0);
 }
 
+/// Whoever reads a seed draws the same secrets: the generator's state is erased, and what it drew ahead.
+#[test]
+fn a_generator_is_erased() {
+    let seed = [0x3c; 32];
+    assert_eq!(freed(&seed, || drop(Box::new(ChaCha20Rng::from_seed(seed)))), 0);
+    let drawn = || {
+        let mut rng = Box::new(ChaCha20Rng::from_seed(seed));
+        rng.next_u32();
+        rng
+    };
+    let mut ahead = [0; 32];
+    let mut rng = drawn();
+    (0..7).for_each(|_| {
+        rng.next_u32();
+    });
+    rng.fill_bytes(&mut ahead);
+    assert_eq!(freed(&ahead, || drop(drawn())), 0);
+}
+
 #[test]
 fn messages_of_an_encryption_are_erased() {
     let context = context();
     let mut rng = ChaCha20Rng::from_seed([6; 32]);
-    let values = vec![77.0f32; 1024 - 36];
-    let update = Update { values: &values, scale: 1.0, weight: 1, nonce: &[2; 32] };
+    let values = vec![77.0f32; 1024 - 32];
+    let update = Update { values: &values, scale: 1.0, nonce: &[2; 32] };
     // Two slots of 20 bits with the offset 2^15: every message of a block of equal whole numbers is this word.
     let slot = 77u64 + (1 << 15);
     let word = (slot << 20 | slot).to_le_bytes();

@@ -29,7 +29,7 @@ pub(crate) fn topic_of(federation: &Digest) -> IdentTopic {
 /// it. The content makes two announcements under one number, a lie, reach all members.
 fn announcement_id(message: &Message) -> MessageId {
     let author = message.source.map(PeerId::to_bytes).unwrap_or_default();
-    let mut digest = blake3::Hasher::new();
+    let mut digest = blake3::Hasher::new_derive_key("fedshield v1 announcement id");
     digest.update(&message.sequence_number.unwrap_or_default().to_le_bytes());
     digest.update(&(author.len() as u64).to_le_bytes());
     digest.update(&author);

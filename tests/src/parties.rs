@@ -8,7 +8,7 @@ use fedshield_fixtures::{long_deadlines, members, real, terms};
 use fedshield_protocol::ids::{Digest, MemberIndex};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::manifest::{
-    Adapter, Encryption, Manifest, Member, Pruning, Training, ValidManifest,
+    Adapter, Encryption, Manifest, Member, Pruning, Training, ValidManifest, Weights,
 };
 use fedshield_protocol::object::ObjectRef;
 use fedshieldd::host::Cancel;
@@ -48,12 +48,19 @@ fn manifest(base_model: Digest, count: u16) -> Manifest {
     // Three of four, five of seven.
     let quorum = count - (count - 1) / 3;
     let sealing_key = |index: usize| vec![index as u8; fedshield_he::SEALING_PUBLIC_LEN];
-    let member = |(index, member)| Member { sealing_key: sealing_key(index), ..member };
+    // Each counts for one more than the one before.
+    let weight = |index: usize| index as u32 + 1;
+    let member = |(index, member)| Member {
+        sealing_key: sealing_key(index),
+        weight: weight(index),
+        ..member
+    };
     Manifest {
         rounds: 4,
         min_contributors: quorum,
         committee_size: quorum,
         base_model,
+        weights: Some(Weights::Declared),
         adapter: Adapter {
             rank: 2,
             alpha: 4,

@@ -67,6 +67,29 @@ fn packages() -> BTreeMap<String, BTreeSet<String>> {
         .collect()
 }
 
+/// Features of the encryption that only tests may have: liars' functions, and presets that protect nothing. A dependency of
+/// another kind would bring them into what people run.
+#[test]
+fn what_people_run_has_no_features_for_tests() {
+    let for_tests = ["insecure-presets", "liars"];
+    for package in list(&metadata(), "packages") {
+        let name = &package["name"];
+        for dependency in list(&package, "dependencies") {
+            let features = list(&dependency, "features");
+            let found =
+                features.iter().any(|f| for_tests.contains(&f.as_str().unwrap_or_default()));
+            assert!(!found || dependency["kind"] == "dev", "{name} enables {features:?}");
+        }
+        for (feature, enables) in package["features"].as_object().into_iter().flatten() {
+            let enables = enables.to_string();
+            assert!(
+                !for_tests.iter().any(|f| enables.contains(f)),
+                "{name} enables {enables} by {feature}"
+            );
+        }
+    }
+}
+
 #[test]
 fn no_arrow_goes_up() {
     let packages = packages();

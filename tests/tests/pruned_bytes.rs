@@ -35,7 +35,6 @@ fn sent(rule: PruneRule, rate: f64, algorithm: Algorithm) -> (usize, u64) {
             scale: settings.scale(global.t(), 16, 1),
             weight_sum: 3,
             contributors: 3,
-            weight_cap: 1,
         };
         global = global.apply(&settings, &mask, &sum).expect("the sum is in range");
     }

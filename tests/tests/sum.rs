@@ -48,11 +48,14 @@ fn open_single(parties: &[Party], start: &RoundStart, included: &Included, count
         .expect("a sum of one");
     let limits = (terms.rules.threshold, terms.rules.max_faulty);
     let mut values = Vec::new();
-    combine(&context, &set, limits, &answers, count, sum.as_slice(), |block| {
+    // Its own range, which its weight makes: what an honest member sends lies in it.
+    let shape = terms.sum_shape([included.member], start.applied, count);
+    let opened = combine(&context, &set, limits, &answers, shape, sum.as_slice(), |block| {
         values.extend_from_slice(block);
         Ok(())
     })
     .expect("it opens");
+    assert_eq!(opened.sum.out_of_range, 0);
     values
 }
 

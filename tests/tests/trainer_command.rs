@@ -63,6 +63,7 @@ fn manifest(base_model: Digest) -> Manifest {
             identity_key: IdentityKey(key.to_bytes()),
             sealing_key: vec![index as u8; fedshield_he::SEALING_PUBLIC_LEN],
             addresses: vec!["/ip4/127.0.0.1/tcp/1".to_owned()],
+            weight: 1,
         }
     };
     Manifest {

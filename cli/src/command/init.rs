@@ -30,6 +30,9 @@ pub struct InitArgs {
     /// The name that other members see
     #[arg(long)]
     pub name: String,
+    /// What this organisation's updates count where weights are declared, by custom its number of examples [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    pub weight: Option<u32>,
     /// Where to listen, as multiaddresses [default: TCP and QUIC on port 7000]
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     pub listen: Vec<String>,
@@ -71,6 +74,7 @@ pub fn run(args: &InitArgs, home: &Home) -> Result<(), Failure> {
     let protection = protection(args)?;
     let mut config = Config {
         name: args.name.clone(),
+        weight: args.weight.unwrap_or(1),
         external_addresses: args.external.clone(),
         model: ModelConfig { path: args.model.clone() },
         data: DataConfig {

@@ -71,7 +71,6 @@ pub struct DemoArgs {
 fn demo_flags(args: &DemoArgs) -> TermsFlags {
     let mut flags = args.flags.clone();
     let all = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
-    flags.weight_cap = flags.weight_cap.or(Some(1));
     if args.model.is_some() {
         flags.rounds = flags.rounds.or(Some(8));
     } else {

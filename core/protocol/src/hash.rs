@@ -39,6 +39,12 @@ pub enum Use {
     CommonReference,
     /// The seed of the shared pruning mask.
     Mask,
+    /// The layout of an update's values.
+    Layout,
+    /// The order of one member's examples in one round.
+    Batches,
+    /// The order of the examples of training without the others, for comparison.
+    LocalOnly,
 }
 
 impl Use {
@@ -59,6 +65,9 @@ impl Use {
             Self::Object => "fedshield v1 object",
             Self::CommonReference => "fedshield v1 common reference",
             Self::Mask => "fedshield v1 mask",
+            Self::Layout => "fedshield v1 update layout",
+            Self::Batches => "fedshield v1 batches",
+            Self::LocalOnly => "fedshield v1 local only",
         }
     }
 

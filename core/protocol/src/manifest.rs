@@ -1,9 +1,11 @@
 //! The manifest: the contract between the members. TOML for people, canonical bytes for its digest.
 
+mod binary;
 mod check;
 mod rules;
 mod signed;
 mod terms;
+mod weights;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +16,7 @@ pub use terms::{
     Adapter, Algorithm, Deadlines, Encryption, Pruning, PruningRule, Real, ServerOptimizer,
     Training,
 };
+pub use weights::Weights;
 
 use crate::hash::Use;
 use crate::ids::{Digest, Epoch, IdentityKey};
@@ -31,11 +34,15 @@ pub struct Member {
     pub sealing_key: Vec<u8>,
     /// libp2p multiaddresses, most useful first.
     pub addresses: Vec<String>,
+    /// What this member's updates count in the mean, where `weights` are declared: by custom its number of examples, at
+    /// most `weight_cap`. 1 where they are equal.
+    #[serde(default = "weights::one", skip_serializing_if = "weights::is_one")]
+    pub weight: u32,
 }
 
 /// What every member has agreed to. Two members with the same digest will do the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct Manifest {
     /// The name people see.
     pub name: String,
@@ -49,7 +56,11 @@ pub struct Manifest {
     pub min_contributors: u16,
     /// Members that add ciphertexts; at least `2f + 1`.
     pub committee_size: u16,
-    /// Largest weight that one update may claim (its example count is capped to it).
+    /// How much each member's update counts. `None` in manifests of earlier versions, whose updates carried a weight of their
+    /// own: they can be read and verified, but not be trained on with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Weights>,
+    /// Largest weight that a member may declare.
     pub weight_cap: u32,
     /// Digest of config, tokenizer and weights of the frozen model.
     pub base_model: Digest,

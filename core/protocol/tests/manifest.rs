@@ -3,7 +3,10 @@
 mod fixture;
 
 use fedshield_fixtures::real;
-use fedshield_protocol::manifest::{FoundingError, Manifest, SignedManifest, ValidManifest};
+use fedshield_protocol::ids::MemberIndex;
+use fedshield_protocol::manifest::{
+    FoundingError, Manifest, SignedManifest, ValidManifest, Weights,
+};
 use fixture::{manifest, signed_manifest};
 
 #[test]
@@ -84,4 +87,64 @@ fn a_name_that_reads_backwards_is_refused_with_the_character() {
     let error = ValidManifest::check(manifest).unwrap_err().to_string();
     assert!(error.contains("members[2].name") && error.contains("U+202E"), "{error}");
     assert!(!error.contains('\u{202e}'), "{error:?}");
+}
+
+/// Without `weights` the bytes are those of earlier versions, so their digests, signatures and ledgers hold.
+#[test]
+fn a_manifest_of_an_earlier_version_keeps_its_bytes_and_its_signatures() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../daemon/tests/homes/first-version");
+    let bytes = std::fs::read(format!("{folder}/manifest.signed")).unwrap();
+    let signed = SignedManifest::decode(&bytes).unwrap();
+    assert_eq!(signed.manifest.weights, None);
+    assert!(signed.manifest.members.iter().all(|member| member.weight == 1));
+    assert_eq!(signed.encode().unwrap(), bytes);
+    let valid = ValidManifest::founded(signed.clone()).unwrap();
+    assert_eq!(valid.digest(), signed.manifest.digest().unwrap());
+    let text = toml::to_string(&signed.manifest).unwrap();
+    assert!(!text.contains("weights") && !text.contains("weight ="), "{text}");
+    assert_eq!(toml::from_str::<Manifest>(&text).unwrap(), signed.manifest);
+    // The same terms with weights are another manifest.
+    let equal = Manifest { weights: Some(Weights::Equal), ..signed.manifest.clone() };
+    assert_ne!(equal.digest().unwrap(), valid.digest());
+}
+
+#[test]
+fn declared_weights_are_part_of_what_is_signed() {
+    let mut declared = manifest(4);
+    declared.weights = Some(Weights::Declared);
+    declared.weight_cap = 500;
+    for (member, weight) in declared.members.iter_mut().zip([1, 500, 20, 3]) {
+        member.weight = weight;
+    }
+    let text = toml::to_string(&declared).unwrap();
+    assert!(text.contains("weights = \"declared\"") && text.contains("weight = 500"), "{text}");
+    assert_eq!(toml::from_str::<Manifest>(&text).unwrap(), declared);
+    let signed = SignedManifest { manifest: declared.clone(), signatures: Vec::new() };
+    let bytes = signed.encode().unwrap();
+    assert_eq!(SignedManifest::decode(&bytes).unwrap(), signed);
+    for length in 0..bytes.len() {
+        assert!(SignedManifest::decode(&bytes[..length]).is_err(), "{length}");
+    }
+    let digest = declared.digest().unwrap();
+    let mut other = declared.clone();
+    other.members[3].weight = 4;
+    assert_ne!(other.digest().unwrap(), digest);
+    assert_eq!(declared.largest_weight(), 500);
+    assert_eq!((0..5).map(|m| declared.weight_of(MemberIndex(m))).sum::<u32>(), 525);
+
+    // Outside 1 to the cap, and where weights are equal, a weight is refused by its name.
+    for (weights, weight) in [
+        (Some(Weights::Declared), 0),
+        (Some(Weights::Declared), 501),
+        (Some(Weights::Equal), 2),
+        (None, 2),
+    ] {
+        let mut wrong = manifest(4);
+        (wrong.weights, wrong.weight_cap) = (weights, 500);
+        wrong.members[2].weight = weight;
+        match ValidManifest::check(wrong) {
+            Err(FoundingError::Invalid(error)) => assert_eq!(error.field, "members[2].weight"),
+            other => panic!("{weights:?} {weight}: {other:?}"),
+        }
+    }
 }

@@ -51,8 +51,7 @@ fn two_members_learn_what_neither_has_alone() {
             }
             memory.spend(global.t(), &mask, &update.values).unwrap();
         }
-        let opened =
-            OpenedSum { values: &sum, scale, weight_sum: 2, contributors: 2, weight_cap: 1 };
+        let opened = OpenedSum { values: &sum, scale, weight_sum: 2, contributors: 2 };
         global = global.apply(&settings, &mask, &opened).unwrap();
     }
     for (set, base) in sets.iter().zip(base) {

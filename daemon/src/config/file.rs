@@ -18,6 +18,8 @@ use crate::service::check_level;
 
 const MAX_NAME_BYTES: usize = 64;
 const MAX_THREADS: usize = 1024;
+/// As the manifest's `weight_cap`.
+const MAX_WEIGHT: u32 = 1 << 24;
 const DEFAULT_COMMAND_TIMEOUT_S: u64 = 3600;
 /// A week.
 const MAX_COMMAND_TIMEOUT_S: u64 = 7 * 24 * 3600;
@@ -29,6 +31,8 @@ const MAX_COMMAND_TIMEOUT_S: u64 = 7 * 24 * 3600;
 pub struct Config {
     /// The name other members see.
     pub name: String,
+    /// What this member's updates count, where the terms say that weights are declared; by custom its number of examples.
+    pub weight: u32,
     /// Multiaddresses to listen on.
     pub listen: Vec<String>,
     /// Multiaddresses under which others reach this node, if they differ from `listen` (NAT, port forwarding).
@@ -152,6 +156,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             name: String::new(),
+            weight: 1,
             listen: vec!["/ip4/0.0.0.0/tcp/7000".into(), "/ip4/0.0.0.0/udp/7000/quic-v1".into()],
             external_addresses: Vec::new(),
             model: ModelConfig::default(),
@@ -243,6 +248,9 @@ impl Config {
         }
         if let Some(hidden) = first_hidden(&self.name) {
             return range("name", &format!("without {hidden}, a character that nobody sees"));
+        }
+        if self.weight == 0 || self.weight > MAX_WEIGHT {
+            return range("weight", &format!("take 1 to {MAX_WEIGHT}"));
         }
         self.check_addresses()?;
         if let Some(Err(error)) = self.data.template.as_deref().map(Template::parse) {

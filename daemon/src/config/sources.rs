@@ -22,6 +22,7 @@ pub enum Kind {
 /// Every setting: its key in the file, and what its text becomes.
 pub const SETTINGS: &[(&str, Kind)] = &[
     ("name", Kind::Text),
+    ("weight", Kind::Count),
     ("listen", Kind::List),
     ("external_addresses", Kind::List),
     ("model.path", Kind::Text),

@@ -72,7 +72,7 @@ impl Joiner {
         draft: &Manifest,
         own: Member,
     ) -> Result<Self, FoundingError> {
-        terms::check_member(&own).map_err(FoundingError::Request)?;
+        let own = terms::own_entry(draft, own)?;
         let joining = Joining {
             invite,
             terms: terms::terms_of(draft),
@@ -93,8 +93,9 @@ impl Joiner {
         own: &Member,
     ) -> Result<Self, FoundingError> {
         let mut joiner = Self { joining: joining.clone(), missing: None, path: path.to_path_buf() };
-        if joining.signed.is_none() && joining.own != *own {
-            joiner.save(Joining { own: own.clone(), ..joining })?;
+        let own = joining.terms.entry_for(own.clone());
+        if joining.signed.is_none() && joining.own != own {
+            joiner.save(Joining { own, ..joining })?;
         }
         Ok(joiner)
     }
@@ -102,7 +103,7 @@ impl Joiner {
     /// Joins the same draft under the id and with the members that it has now. What was signed under the old id binds
     /// nobody: the sealing key that stood in it is about to be erased.
     pub(super) fn follow(&mut self, draft: &Manifest, own: Member) -> Result<Ask, FoundingError> {
-        terms::check_member(&own).map_err(FoundingError::Request)?;
+        let own = terms::own_entry(draft, own)?;
         let founding_id = draft.founding_id;
         let joining = self.joining.clone();
         self.save(Joining {
@@ -226,6 +227,7 @@ impl Joiner {
         member.name == own.name
             && member.identity_key == own.identity_key
             && member.sealing_key == own.sealing_key
+            && member.weight == own.weight
     }
 
     fn check_accepted(&self, manifest: &Manifest) -> Result<(), FoundingError> {

@@ -40,7 +40,7 @@ pub(super) struct Owner {
 impl Owner {
     /// Starts a draft with the owner as its only member.
     pub(super) fn start(path: &Path, terms: Manifest, own: Member) -> Result<Self, FoundingError> {
-        terms::check_member(&own).map_err(FoundingError::Request)?;
+        let own = terms::own_entry(&terms, own)?;
         let key = own.identity_key;
         let draft = Draft::new(Manifest { members: vec![own], ..terms });
         draft.write(path)?;
@@ -55,9 +55,10 @@ impl Owner {
             path: path.to_path_buf(),
             seen: BTreeMap::new(),
         };
-        if !draft.frozen && draft.manifest.members.first() != Some(own) {
+        let own = draft.manifest.entry_for(own.clone());
+        if !draft.frozen && draft.manifest.members.first() != Some(&own) {
             let mut next = draft;
-            next.manifest.members.splice(..1.min(next.manifest.members.len()), [own.clone()]);
+            next.manifest.members.splice(..1.min(next.manifest.members.len()), [own]);
             owner.save(next)?;
         }
         Ok(owner)
@@ -229,6 +230,7 @@ impl Owner {
             return Err(Refusal::other("the member entry is for another identity"));
         }
         terms::check_member(&member).map_err(Refusal::other)?;
+        terms::check_weight(&self.draft.manifest, &member).map_err(Refusal::other)?;
         let mut next = self.draft.clone();
         let members = &mut next.manifest.members;
         let mut others = members.iter().chain(&next.returning);

@@ -6,8 +6,10 @@ use fedshield_protocol::ids::{Digest, IdentityKey};
 use fedshield_protocol::limits::{
     MAX_ADDRESS_BYTES, MAX_ADDRESSES, MAX_NAME_BYTES, MAX_SEALING_KEY_BYTES,
 };
-use fedshield_protocol::manifest::{Manifest, Member, Rules};
+use fedshield_protocol::manifest::{Manifest, Member, Rules, Weights};
 use fedshield_protocol::sign::{Signature, verify_ed25519};
+
+use super::FoundingError;
 
 /// A manifest without its members.
 #[must_use]
@@ -64,6 +66,27 @@ pub(super) fn check_member(member: &Member) -> Result<(), String> {
     member.addresses.iter().try_for_each(|address| text("an address", address, MAX_ADDRESS_BYTES))
 }
 
+/// Refuses a weight that these terms do not allow; all founders see the weights before they sign.
+pub(super) fn check_weight(terms: &Manifest, member: &Member) -> Result<(), String> {
+    let (name, weight, cap) = (&member.name, member.weight, terms.weight_cap);
+    match terms.weights {
+        Some(Weights::Declared) if !(1..=cap).contains(&weight) => Err(format!(
+            "{name} declares a weight of {weight}, the terms allow 1 to {cap}: set `weight` in config.toml and start again"
+        )),
+        Some(Weights::Equal) | None if weight != 1 => Err(format!(
+            "{name} declares a weight of {weight}, but the terms say that weights are equal"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// This node's entry as it goes into a draft of these terms.
+pub(super) fn own_entry(terms: &Manifest, own: Member) -> Result<Member, FoundingError> {
+    let own = terms.entry_for(own);
+    check_member(&own).and_then(|()| check_weight(terms, &own)).map_err(FoundingError::Request)?;
+    Ok(own)
+}
+
 /// Whether `signature` is the founding signature of `key` over the manifest with this digest; the same bytes as
 /// [`sign_founding`](fedshield_protocol::manifest::sign_founding) signs.
 pub(super) fn is_founding_signature(
@@ -86,6 +109,7 @@ mod tests {
             identity_key: IdentityKey([1; 32]),
             sealing_key: vec![1],
             addresses: vec!["/ip4/192.0.2.1/tcp/7000".into()],
+            weight: 1,
         };
         assert_eq!(check_member(&member("Zürich 中心")), Ok(()));
         for (name, code) in

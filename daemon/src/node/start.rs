@@ -266,5 +266,6 @@ pub(super) fn own_entry(config: &Config, identity: &Identity, net: &NetHandle) -
     let interfaces = Interfaces::of_this_machine();
     let told = announced(&net.listen_addresses(), &config.external_addresses, &interfaces);
     let (name, identity_key) = (config.name.clone(), identity.key());
-    Member { name, identity_key, sealing_key: Vec::new(), addresses: told.addresses }
+    let (addresses, weight) = (told.addresses, config.weight);
+    Member { name, identity_key, sealing_key: Vec::new(), addresses, weight }
 }

@@ -33,9 +33,8 @@ impl Pipeline {
             let sum = OpenedSum {
                 values: &opened.values,
                 scale: self.terms.scale(applied),
-                weight_sum: opened.weight,
+                weight_sum: self.terms.weight_sum(set.iter().map(|update| update.member)),
                 contributors: set.len() as u64,
-                weight_cap: u64::from(self.terms.manifest.weight_cap),
             };
             if opened.out_of_range > 0 {
                 tracing::warn!(%round, slots = opened.out_of_range, "sum rejected: slots out of range");

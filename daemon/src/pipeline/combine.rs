@@ -19,8 +19,6 @@ pub struct OpenedSum {
     pub digest: Digest,
     /// Sum over the contributors of `round(scale * weight_i * x_i)`, in the mask's order.
     pub values: Vec<i64>,
-    /// Sum of the contributors' weights.
-    pub weight: u64,
     /// Digest of the sum of their nonces.
     pub nonce: Digest,
     /// Slots that no honest contributors can have produced.
@@ -38,7 +36,8 @@ impl Pipeline {
         let round = start.round;
         let context = self.terms.context(round);
         let contributors = self.contributors(round, set)?;
-        let value_count = self.value_count(start)?;
+        let members = set.iter().map(|update| update.member);
+        let shape = self.terms.sum_shape(members, start.applied, self.value_count(start)?);
         let mut answers = Vec::with_capacity(partials.len());
         for (member, object) in partials {
             let bytes = self.objects.read(object)?;
@@ -59,7 +58,7 @@ impl Pipeline {
         // Grows with what is really read, not with what is announced.
         let mut values = Vec::new();
         let result = timed(&*self.observer, round, Stage::Combine, || {
-            combine(&context, &contributors, limits, &answers, value_count, reader, |block| {
+            combine(&context, &contributors, limits, &answers, shape, reader, |block| {
                 values.extend_from_slice(block);
                 Ok(())
             })
@@ -81,7 +80,6 @@ impl Pipeline {
         let sum = OpenedSum {
             digest: Digest(opened.digest),
             values,
-            weight: opened.weight,
             nonce: Digest(opened.nonce_digest),
             out_of_range: opened.out_of_range,
         };

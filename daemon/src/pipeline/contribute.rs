@@ -28,23 +28,15 @@ struct Trained {
 }
 
 impl Trained {
-    /// As it is kept: with the number of examples that it comes from behind it, because the data may change meanwhile.
-    const fn beside(&self, examples: usize) -> (&Self, u64) {
-        (self, examples as u64)
-    }
-
-    /// What was kept, and from how many examples it comes: earlier versions did not say.
-    fn from_bytes(bytes: &[u8]) -> Option<(Self, Option<usize>)> {
-        let (trained, rest) = postcard::take_from_bytes::<Self>(bytes).ok()?;
-        let examples = postcard::from_bytes::<u64>(rest).ok();
-        Some((trained, examples.and_then(|examples| usize::try_from(examples).ok())))
+    /// What was kept. Earlier versions wrote the number of examples behind it.
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        postcard::take_from_bytes::<Self>(bytes).ok().map(|(trained, _)| trained)
     }
 }
 
-/// The result of training as it goes on: what is sent, and how many examples it comes from.
+/// The result of training as it goes on.
 struct Learned {
     theta: Vec<f32>,
-    examples: usize,
     /// `None` if an earlier training is sent again, or if a trainer command reported no steps.
     mean_loss: Option<f64>,
 }
@@ -66,8 +58,7 @@ impl Pipeline {
         if cancel.is_cancelled() {
             return Err(PipelineError::Cancelled);
         }
-        let weight = self.weight(learned.examples);
-        let body = self.encrypt(round, &global, &update, weight, sealing_keys)?;
+        let body = self.encrypt(round, &global, &update, sealing_keys)?;
         self.observer.contributed(
             round,
             ContributionSizes {
@@ -119,16 +110,15 @@ impl Pipeline {
     ) -> Result<Learned, PipelineError> {
         let adapter = global.digest();
         if let Some(bytes) = self.secrets.get(TRAINED)?
-            && let Some((trained, examples)) = Trained::from_bytes(&bytes)
+            && let Some(trained) = Trained::from_bytes(&bytes)
             && (trained.applied, trained.adapter) == (global.t(), adapter)
         {
-            let examples = examples.unwrap_or_else(|| self.learning.example_count());
-            return Ok(Learned { theta: trained.theta, examples, mean_loss: None });
+            return Ok(Learned { theta: trained.theta, mean_loss: None });
         }
         let data = self.data_of(round);
         let name = self.terms.me.0.to_le_bytes();
         // Another order of examples at every member and in every round.
-        let seed = Use::Mask.digest(&[b"batches", beacon.as_bytes(), &name]).0;
+        let seed = Use::Batches.digest(&[beacon.as_bytes(), &name]).0;
         let result = timed(&*self.observer, round, Stage::Train, || {
             let on_step = |step| self.observer.step(round, Stage::Train, step);
             let task = Task { purpose: "round", global, settings: &self.terms.settings, seed };
@@ -138,9 +128,8 @@ impl Pipeline {
         // A trainer command may report no steps.
         let mean = (!losses.is_empty()).then(|| losses.iter().sum::<f64>() / losses.len() as f64);
         let trained = Trained { applied: global.t(), adapter, theta: result.theta };
-        let examples = data.set.train.len();
-        self.keep_sealed(TRAINED, &trained.beside(examples))?;
-        Ok(Learned { theta: trained.theta, examples, mean_loss: mean })
+        self.keep_sealed(TRAINED, &trained)?;
+        Ok(Learned { theta: trained.theta, mean_loss: mean })
     }
 
     fn prune(
@@ -182,7 +171,6 @@ impl Pipeline {
         round: Round,
         global: &GlobalAdapter,
         update: &PrunedUpdate,
-        weight: u32,
         sealing_keys: &[Vec<u8>],
     ) -> Result<CommitmentBody, PipelineError> {
         let context = self.terms.context(round);
@@ -192,8 +180,7 @@ impl Pipeline {
         rand::Rng::fill_bytes(&mut rng, nonce.as_mut_slice());
         let plain = Update {
             values: &update.values,
-            scale: self.terms.scale(global.t()),
-            weight,
+            scale: self.terms.scale_of(self.terms.me, global.t()),
             nonce: &nonce,
         };
         let mut writer = self.objects.create()?;
@@ -222,14 +209,8 @@ impl Pipeline {
         })
     }
 
-    /// Weight of this member's update: the examples that it comes from, capped.
-    fn weight(&self, examples: usize) -> u32 {
-        let examples = u32::try_from(examples).unwrap_or(u32::MAX);
-        examples.min(self.terms.manifest.weight_cap).max(1)
-    }
-
     pub(super) fn layout_digest(&self, global: &GlobalAdapter, mask: [u8; 32]) -> Digest {
-        Use::Commitment.digest(&[b"layout", &global.layout().digest(), &mask])
+        Use::Layout.digest(&[&global.layout().digest(), &mask])
     }
 }
 
@@ -240,13 +221,11 @@ mod tests {
     #[test]
     fn what_an_earlier_version_kept_is_read() {
         let trained = Trained { applied: 3, adapter: [7; 32], theta: vec![1.0, 2.0] };
-        let read = |bytes: &[u8]| {
-            Trained::from_bytes(bytes).map(|(trained, examples)| (trained.theta, examples))
-        };
-        let old = postcard::to_allocvec(&trained).unwrap();
-        assert_eq!(read(&old), Some((vec![1.0, 2.0], None)));
-        let new = postcard::to_allocvec(&trained.beside(400)).unwrap();
-        assert_eq!(read(&new), Some((vec![1.0, 2.0], Some(400))));
-        assert_eq!(read(&old[..old.len() - 1]), None);
+        let read = |bytes: &[u8]| Trained::from_bytes(bytes).map(|trained| trained.theta);
+        let new = postcard::to_allocvec(&trained).unwrap();
+        assert_eq!(read(&new), Some(vec![1.0, 2.0]));
+        let old = postcard::to_allocvec(&(&trained, 400u64)).unwrap();
+        assert_eq!(read(&old), Some(vec![1.0, 2.0]));
+        assert_eq!(read(&new[..new.len() - 1]), None);
     }
 }

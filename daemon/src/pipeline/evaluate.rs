@@ -101,8 +101,7 @@ impl Pipeline {
         let mut local = learning.first_adapter(terms)?;
         let steps = rounds * terms.settings.steps as u64;
         for t in 0..rounds {
-            let seed =
-                Use::Mask.digest(&[b"local-only", &t.to_le_bytes(), &terms.me.0.to_le_bytes()]);
+            let seed = Use::LocalOnly.digest(&[&t.to_le_bytes(), &terms.me.0.to_le_bytes()]);
             let done = t * terms.settings.steps as u64;
             let on_step = |step: TrainingStep| {
                 let step = TrainingStep { step: done + step.step, steps, ..step };

@@ -80,7 +80,7 @@ pub(super) fn finite(loss: f64) -> Result<f64, PipelineError> {
 
 /// The name of a sample: a digest over what is in it.
 fn name(sample: &[TokenizedExample]) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
+    let mut hasher = blake3::Hasher::new_derive_key("fedshield v1 held-out sample");
     for example in sample {
         hasher.update(&example.example.digest());
     }

@@ -48,7 +48,7 @@ impl Pipeline {
                 // Applied without this member: its progress joins the next update of the same factors. Not
                 // applied: the same training result is encrypted afresh in the next round.
                 let applied_without_us = state.global.t() > sent.applied;
-                state.memory.skip(applied_without_us);
+                state.memory.skip();
                 if applied_without_us {
                     self.secrets.erase(TRAINED)?;
                 }

@@ -59,12 +59,6 @@ impl Terms {
     pub const fn sharing(&self) -> (u16, u16) {
         (self.rules.threshold, self.rules.member_count)
     }
-
-    /// Quanta per unit of an update in applied round `t`.
-    #[must_use]
-    pub fn scale(&self, t: u64) -> f64 {
-        self.settings.scale(t, self.preset.value_bits(), u64::from(self.manifest.weight_cap))
-    }
 }
 
 /// What of the terms does not depend on who the members are: the same for a draft and for the manifest that it becomes.
@@ -84,6 +78,12 @@ impl Plan {
     /// # Errors
     /// Names the field that this build cannot honour.
     pub fn of(manifest: &Manifest, members: u16) -> Result<Self, PipelineError> {
+        if manifest.weights.is_none() {
+            let reason = "this federation was founded with an earlier version, whose updates carried weights that nobody \
+                          had agreed to. Its history can be read, but not continued: export the adapter and found a new \
+                          federation that starts from it (`federation new --adapter`)";
+            return Err(PipelineError::manifest("weights", reason));
+        }
         let preset = Preset::by_name(&manifest.encryption.preset)
             .map_err(|e| PipelineError::manifest("encryption.preset", e.to_string()))?;
         preset

@@ -87,6 +87,7 @@ impl Node {
             identity_key: identity.key(),
             sealing_key: Vec::new(),
             addresses: vec![format!("/memory/{name}")],
+            weight: 1,
         };
         let base_model = Digest([model; 32]);
         let local = Local { member, base_model, trainer_command: false };

@@ -13,6 +13,14 @@ pub enum PresetError {
         /// All names.
         known: String,
     },
+    /// A preset that protects nothing, in a build that has none of them: they exist for tests.
+    #[error("preset {name:?} protects nothing and is only for tests; take one of: {known}")]
+    Insecure {
+        /// The name asked for.
+        name: String,
+        /// All names.
+        known: String,
+    },
     /// No preset has values of this width.
     #[error("no preset has {value_bits}-bit values; choose one of: {known}{hint}")]
     ValueBits {

@@ -58,12 +58,20 @@ static SECURE: [Preset; 24] = [
 ];
 
 /// Small ring degree, no security, for tests that need many rounds.
-static INSECURE: [Preset; 4] = [
+#[cfg(any(test, feature = "insecure-presets"))]
+static INSECURE: &[Preset] = &[
     preset!("INSECURE-rlwe-sum/b8/n16", true, 512, 8, 16, 4, 576460752303415297, 11, 6),
     preset!("INSECURE-rlwe-sum/b16/n16", true, 512, 16, 16, 2, 2251799813554177, 11, 6),
     preset!("INSECURE-rlwe-sum/b16/n128", true, 512, 16, 128, 2, 288230376151130113, 12, 4),
     preset!("INSECURE-rlwe-sum/b20/n128", true, 512, 20, 128, 1, 549755731969, 12, 4),
 ];
+
+/// What is built for use has none.
+#[cfg(not(any(test, feature = "insecure-presets")))]
+static INSECURE: &[Preset] = &[];
+
+/// How the name of a preset begins that protects nothing.
+const INSECURE_PREFIX: &str = "INSECURE-";
 
 /// All presets that may be used, smallest first within each width.
 pub fn presets() -> &'static [Preset] {
@@ -71,10 +79,12 @@ pub fn presets() -> &'static [Preset] {
 }
 
 pub(super) fn by_name(name: &str) -> Result<&'static Preset, PresetError> {
-    SECURE.iter().chain(&INSECURE).find(|p| p.name == name).ok_or_else(|| {
-        PresetError::UnknownName {
-            name: name.chars().take(64).collect(),
-            known: SECURE.iter().map(|p| p.name).collect::<Vec<_>>().join(", "),
+    SECURE.iter().chain(INSECURE).find(|p| p.name == name).ok_or_else(|| {
+        let known = SECURE.iter().map(|p| p.name).collect::<Vec<_>>().join(", ");
+        let short = name.chars().take(64).collect();
+        match name.starts_with(INSECURE_PREFIX) {
+            true => PresetError::Insecure { name: short, known },
+            false => PresetError::UnknownName { name: short, known },
         }
     })
 }
@@ -138,7 +148,7 @@ mod tests {
 
     #[test]
     fn every_modulus_is_prime() {
-        for preset in SECURE.iter().chain(&INSECURE) {
+        for preset in SECURE.iter().chain(INSECURE) {
             assert!(is_prime(preset.modulus()), "{preset}");
         }
     }
@@ -179,5 +189,11 @@ mod tests {
         let small = Preset::by_name("INSECURE-rlwe-sum/b16/n16").unwrap();
         assert!(small.is_insecure());
         assert!(Preset::by_name("rlwe-sum/b16/n17").is_err());
+        // As a build without them says of all.
+        let error = Preset::by_name("INSECURE-rlwe-sum/b16/n17").unwrap_err().to_string();
+        assert!(
+            error.contains("protects nothing") && error.contains("rlwe-sum/b16/n16"),
+            "{error}"
+        );
     }
 }

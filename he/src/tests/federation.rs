@@ -5,7 +5,7 @@ use rand_core::{Rng, SeedableRng};
 
 use crate::*;
 
-pub(super) fn rng(seed: u64) -> ChaCha20Rng {
+pub(crate) fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
 }
 
@@ -62,7 +62,7 @@ impl Federation {
         weight: u32,
         nonce: &[u8; 32],
     ) -> (OneTimeKey, Vec<u8>) {
-        let update = Update { values, scale: self.scale, weight, nonce };
+        let update = Update { values, scale: self.scale * f64::from(weight), nonce };
         let mut ciphertext = Vec::new();
         let (key, summary) =
             encrypt(&self.context, index, &update, &mut self.rng, &mut ciphertext).unwrap();
@@ -102,6 +102,11 @@ impl Federation {
         self.contributors[0].values.len() as u64
     }
 
+    /// Contributors that use all bits of the preset.
+    pub(super) fn shape(&self) -> SumShape {
+        SumShape::full(self.context.preset(), self.contributors.len() as u16, self.value_count())
+    }
+
     pub(super) fn set(&self) -> ContributorSet {
         let entries =
             self.contributors.iter().map(|c| (c.index, c.commitment.digest(&self.context)));
@@ -135,13 +140,13 @@ impl Federation {
     pub(super) fn combine(&self, answers: &[PartialDecryption]) -> Result<Combined, Error> {
         let aggregate = self.aggregate()?;
         let (numbers, set) = ((self.threshold, self.max_faulty), self.set());
-        let (count, mut values) = (self.value_count(), Vec::new());
+        let (shape, mut values) = (self.shape(), Vec::new());
         let sink = |block: &[i64]| {
             values.extend_from_slice(block);
             Ok(())
         };
         let combined =
-            combine(&self.context, &set, numbers, answers, count, aggregate.as_slice(), sink)?;
+            combine(&self.context, &set, numbers, answers, shape, aggregate.as_slice(), sink)?;
         assert_eq!(self.decrypt(&combined.key), (values, combined.sum.clone()));
         Ok(combined)
     }
@@ -156,8 +161,7 @@ impl Federation {
 
     pub(super) fn decrypt(&self, key: &OpenedKey) -> (Vec<i64>, OpenedSum) {
         let aggregate = self.aggregate().unwrap();
-        let count = self.value_count();
-        decrypt_to_vec(&self.context, &self.set(), key, count, aggregate.as_slice()).unwrap()
+        decrypt_to_vec(&self.context, &self.set(), key, self.shape(), aggregate.as_slice()).unwrap()
     }
 
     /// The plain sum of integer values (scale 1), weighted.

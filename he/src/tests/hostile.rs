@@ -184,7 +184,7 @@ fn aggregates_of_other_sets_and_out_of_range_are_refused() {
     let good = f.aggregate().unwrap();
     let answers: Vec<_> = (1..=3).map(|m| f.answer(m)).collect();
     let combine = |answers: &[PartialDecryption], bytes: &[u8]| {
-        crate::combine(&f.context, &f.set(), (3, 1), answers, 1100, bytes, |_| Ok(()))
+        crate::combine(&f.context, &f.set(), (3, 1), answers, f.shape(), bytes, |_| Ok(()))
     };
     let run = |bytes: &[u8]| combine(&answers, bytes).map(|c| c.key);
     let key = run(&good).unwrap();
@@ -205,7 +205,7 @@ fn aggregates_of_other_sets_and_out_of_range_are_refused() {
     let mut wrong = bytes.clone();
     wrong[60] ^= 1;
     let wrong = OpenedKey::from_bytes(&f.context, &f.set(), &wrong).unwrap();
-    let error = decrypt_to_vec(&f.context, &f.set(), &wrong, 1100, &good[..]).unwrap_err();
+    let error = decrypt_to_vec(&f.context, &f.set(), &wrong, f.shape(), &good[..]).unwrap_err();
     assert!(matches!(error, Error::Residual { block: 0 }), "{error}");
 }
 

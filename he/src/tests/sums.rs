@@ -47,7 +47,6 @@ fn check_round(
     let answering = some_of(&mut f, members, answers);
     let (sum, opened) = f.open(&answering);
     assert_eq!(sum, f.expected());
-    assert_eq!(opened.weight, f.contributors.iter().map(|c| u64::from(c.weight)).sum::<u64>());
     assert_eq!(opened.out_of_range, 0);
     for (k, n) in opened.nonce.iter().enumerate() {
         assert_eq!(*n, f.contributors.iter().map(|c| u32::from(c.nonce[k])).sum::<u32>());
@@ -113,11 +112,11 @@ fn every_preset_is_exact_when_it_is_full() {
             let inputs = (1..).zip(files.iter().map(|file| file.as_slice()));
             aggregate(&f.context, &set, count, inputs, &mut sum).unwrap();
             let key = OpenedKey::new(*set.id(), key);
-            let (found, opened) = decrypt_to_vec(&f.context, &set, &key, count, &sum[..]).unwrap();
+            let shape = SumShape::full(preset, preset.members(), count);
+            let (found, opened) = decrypt_to_vec(&f.context, &set, &key, shape, &sum[..]).unwrap();
             let expected = sign as i64 * preset.value_limit() * i64::from(preset.members());
             assert!(found.iter().all(|&value| value == expected), "{preset}");
             assert_eq!(opened.out_of_range, 0, "{preset}");
-            assert_eq!(opened.weight, preset.members().into());
             assert_eq!(opened.nonce, [255 * u32::from(preset.members()); 32]);
         }
     }
@@ -166,23 +165,39 @@ fn weights_and_rounding_add_up() {
     for (index, weight) in (1..).zip(weights) {
         f.contribute(index, vec![0.731, -0.02, 0.0], weight);
     }
-    let (sum, opened) = f.open(&[2, 3, 4]);
-    assert_eq!(opened.weight, 220);
+    let (sum, _) = f.open(&[2, 3, 4]);
     for (s, x) in sum.iter().zip([0.731f64, -0.02, 0.0]) {
         assert!((*s as f64 - x * 37.5 * 220.0).abs() < 3.01, "{s} {x}");
     }
 }
 
+/// Each contributor's largest value counts with its own weight, in the sum of the set at hand.
 #[test]
-fn the_largest_weights_do_not_carry() {
-    let mut f = Federation::new("INSECURE-rlwe-sum/b8/n16", 16, 2);
-    f.scale = 0.0;
-    for index in 1..=16 {
-        f.contribute(index, vec![1.0; 10], u32::MAX);
+fn a_sum_beyond_what_its_own_contributors_may_send_is_counted() {
+    let mut f = Federation::new("INSECURE-rlwe-sum/b16/n16", 4, 2);
+    f.scale = 100.0;
+    let (weights, clip) = ([1, 2, 4], 1.0);
+    for (index, weight) in (1..).zip(weights) {
+        f.contribute(index, vec![clip, -clip, 0.5], weight);
     }
-    let (sum, opened) = f.open(&(1..=11).collect::<Vec<_>>());
-    assert_eq!(opened.weight, 16 * u64::from(u32::MAX));
-    assert_eq!(sum, vec![0; 10]);
+    let answers: Vec<_> = (1..=4).map(|m| f.answer(m)).collect();
+    let (set, aggregate) = (f.set(), f.aggregate().unwrap());
+    let preset = f.context.preset();
+    let largest = |w: &u32| largest_value(preset, 100.0 * f64::from(*w), clip);
+    let all = SumShape::new(3, weights.iter().map(largest));
+    assert_eq!(all.largest, 101 + 201 + 401);
+    // Without the weight of the third, and with one value less than what there is.
+    let without = SumShape::new(3, weights[..2].iter().map(largest));
+    let exact = SumShape { largest: 700, ..all };
+    let less = SumShape { largest: 699, ..all };
+    for (shape, expected) in [(all, 0), (exact, 0), (less, 2), (without, 3)] {
+        let combined =
+            combine(&f.context, &set, (3, 1), &answers, shape, &aggregate[..], |_| Ok(())).unwrap();
+        assert_eq!(combined.sum.out_of_range, expected, "{shape:?}");
+        let key = &combined.key;
+        let (_, opened) = decrypt_to_vec(&f.context, &set, key, shape, &aggregate[..]).unwrap();
+        assert_eq!(opened, combined.sum);
+    }
 }
 
 #[test]
@@ -203,7 +218,7 @@ fn contribute_and_boxes_do_what_the_parts_do() {
     let mut f = Federation::new("INSECURE-rlwe-sum/b16/n16", 3, 4);
     let keys: Vec<_> = (0..3).map(|_| SealingKeyPair::generate(&mut f.rng)).collect();
     let publics: Vec<_> = keys.iter().map(|k| k.public().clone()).collect();
-    let update = Update { values: &[1.0; 7], scale: 2.0, weight: 1, nonce: &[1; 32] };
+    let update = Update { values: &[1.0; 7], scale: 2.0, nonce: &[1; 32] };
     let mut file = Vec::new();
     let made = contribute(&f.context, 2, 3, &publics, &update, &mut f.rng, &mut file).unwrap();
     assert_eq!(made.commitment.ciphertext_digest(), blake3::hash(&file).as_bytes());
@@ -223,7 +238,7 @@ fn contribute_and_boxes_do_what_the_parts_do() {
 fn values_that_are_no_numbers_and_values_that_do_not_fit() {
     let mut f = Federation::new("INSECURE-rlwe-sum/b16/n16", 3, 4);
     let mut encrypt = |values: &[f32]| {
-        let update = Update { values, scale: 1.0, weight: 1, nonce: &[0; 32] };
+        let update = Update { values, scale: 1.0, nonce: &[0; 32] };
         crate::encrypt(&f.context, 1, &update, &mut f.rng, &mut Vec::new())
     };
     let mut values = vec![0.0; 3000];

@@ -134,13 +134,7 @@ impl<'a> Experiment<'a> {
                 let sent: Vec<f32> = quantised.iter().map(|q| (*q as f64 / unit) as f32).collect();
                 memory.spend(t, &mask, &sent)?;
             }
-            let opened = OpenedSum {
-                values: &sum,
-                scale,
-                weight_sum,
-                contributors: members,
-                weight_cap: WEIGHT_CAP,
-            };
+            let opened = OpenedSum { values: &sum, scale, weight_sum, contributors: members };
             global = global.apply(settings, &mask, &opened)?;
         }
         Ok((global, bytes))

@@ -4,8 +4,9 @@ use std::sync::LazyLock;
 
 use fedshield_he::{
     Combined, ContributorSet, OpenedKey, PartialDecryption, Preimage, Preset, RoundContext,
-    SealingKeyPair, SealingPublicKey, ShareCommitment, aggregate, check_ciphertext, check_preimage,
-    combine, deal, decrypt_to_vec, encrypt, open_share, partial_decrypt, seal_share,
+    SealingKeyPair, SealingPublicKey, ShareCommitment, SumShape, aggregate, check_ciphertext,
+    check_preimage, combine, deal, decrypt_to_vec, encrypt, open_share, partial_decrypt,
+    seal_share,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -36,7 +37,7 @@ static ROUND: LazyLock<Round> = LazyLock::new(|| {
     let context = RoundContext::new([7; 32], 3, preset);
     let mut rng = ChaCha8Rng::from_seed([5; 32]);
     let values = [0.25; VALUES as usize];
-    let update = fedshield_he::Update { values: &values, scale: 100.0, weight: 3, nonce: &[9; 32] };
+    let update = fedshield_he::Update { values: &values, scale: 300.0, nonce: &[9; 32] };
     let mut ciphertext = Vec::new();
     let (key, _) =
         encrypt(&context, 1, &update, &mut rng, &mut ciphertext).expect("the update is valid");
@@ -58,8 +59,9 @@ static ROUND: LazyLock<Round> = LazyLock::new(|| {
             partial_decrypt(&context, &set, member, &[share]).expect("an answer")
         })
         .collect();
+    let shape = SumShape::full(preset, 1, VALUES);
     let combined =
-        combine(&context, &set, (THRESHOLD, 1), &answers, VALUES, sum.as_slice(), |_| Ok(()))
+        combine(&context, &set, (THRESHOLD, 1), &answers, shape, sum.as_slice(), |_| Ok(()))
             .expect("the answers are valid");
     Round {
         preimage: dealing.preimages[1].to_bytes(&context).to_vec(),
@@ -88,7 +90,8 @@ pub(super) fn targets() -> Vec<Target> {
             seeds: vec![round.sum.clone()],
             run: |b| {
                 let Round { context, set, combined, .. } = &*ROUND;
-                drop(decrypt_to_vec(context, set, &combined.key, VALUES, b));
+                let shape = SumShape::full(context.preset(), 1, VALUES);
+                drop(decrypt_to_vec(context, set, &combined.key, shape, b));
             },
         },
         Target {

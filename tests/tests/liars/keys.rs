@@ -66,7 +66,7 @@ fn encrypt_under(parties: &[Party], dealer: &mut Included, coefficient: i32, key
     let honest = party.objects.read(&dealer.body.ciphertext).expect("the ciphertext is there");
     let count = u64::from_le_bytes(honest[VALUE_COUNT].try_into().expect("eight bytes"));
     let values = vec![0.0; usize::try_from(count).expect("it fits")];
-    let update = Update { values: &values, scale: 1.0, weight: 1, nonce: &[5; 32] };
+    let update = Update { values: &values, scale: 1.0, nonce: &[5; 32] };
     let (context, sender) = (terms.context(START.round), terms.me.share_index());
     let (key, mut file) = (key_of(party, coefficient), Vec::new());
     encrypt_under_any_key(&context, sender, &update, &key, &[6; 32], &mut file)

@@ -1,7 +1,7 @@
 //! How a federation and its terms read.
 
 use fedshield_protocol::hidden::harmless_line;
-use fedshield_protocol::manifest::Manifest;
+use fedshield_protocol::manifest::{Manifest, Member, Weights};
 use fedshieldd::control::api::FederationView;
 
 use super::super::word;
@@ -94,13 +94,34 @@ pub fn terms_facts(terms: &Manifest) -> Vec<(&'static str, String)> {
                 size => units::count(u64::from(size), "member"),
             },
         ),
-        ("weight cap", units::count(u64::from(terms.weight_cap), "example")),
+        ("weights", weights(terms)),
         ("round timer", minutes(terms.deadlines.round_ms)),
     ]
 }
 
+/// What each member's update counts, with the members that are known.
+fn weights(terms: &Manifest) -> String {
+    match terms.weights {
+        Some(Weights::Equal) => "equal: one for each member".to_owned(),
+        Some(Weights::Declared) => {
+            let of = |member: &Member| format!("{} {}", harmless_line(&member.name), member.weight);
+            let each: Vec<String> = terms.members.iter().map(of).collect();
+            let all: u64 = terms.members.iter().map(|member| u64::from(member.weight)).sum();
+            match each.is_empty() {
+                true => format!("declared by each member, 1 to {}", terms.weight_cap),
+                false => {
+                    format!("declared, 1 to {}: {} of {all}", terms.weight_cap, each.join(", "))
+                }
+            }
+        }
+        None => "those of an earlier version: cannot be trained on with".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use fedshield_protocol::ids::IdentityKey;
+
     use super::*;
     use crate::terms::{TermsFlags, TermsPreset, terms};
 
@@ -113,6 +134,30 @@ mod tests {
         {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
+    }
+
+    #[test]
+    fn weights_are_shown_with_the_members_before_anybody_signs() {
+        let flags = TermsFlags {
+            weights: Some(crate::terms::WeightsName::Declared),
+            weight_cap: Some(500),
+            ..TermsFlags::default()
+        };
+        let mut declared = terms("t", TermsPreset::Paper, 4, &flags).unwrap();
+        assert_eq!(weights(&declared), "declared by each member, 1 to 500");
+        let member = |name: &str, weight| Member {
+            name: name.into(),
+            identity_key: IdentityKey([1; 32]),
+            sealing_key: vec![1],
+            addresses: vec![],
+            weight,
+        };
+        declared.members = vec![member("bank", 300), member("clinic", 20)];
+        assert_eq!(weights(&declared), "declared, 1 to 500: bank 300, clinic 20 of 320");
+        let equal = terms("t", TermsPreset::Paper, 4, &TermsFlags::default()).unwrap();
+        assert_eq!(weights(&equal), "equal: one for each member");
+        let cap = TermsFlags { weight_cap: Some(5), ..TermsFlags::default() };
+        assert!(terms("t", TermsPreset::Paper, 4, &cap).is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::rules::{Rules, least_committee};
-use super::{Manifest, Member, Real, ServerOptimizer};
+use super::{Manifest, Member, Real, ServerOptimizer, Weights};
 use crate::hidden::first_hidden;
 use crate::limits::{
     MAX_ADDRESS_BYTES, MAX_ADDRESSES, MAX_DEADLINE_MS, MAX_MEMBERS, MAX_NAME_BYTES, MAX_ROUNDS,
@@ -37,6 +37,7 @@ pub(super) fn check(manifest: &Manifest) -> Result<Rules, ManifestError> {
     check_terms(manifest)?;
     check_counts(manifest, &rules)?;
     check_members(&manifest.members)?;
+    check_weights(manifest)?;
     Ok(rules)
 }
 
@@ -234,6 +235,23 @@ fn check_members(members: &[Member]) -> Checked {
         }
         for (k, address) in member.addresses.iter().enumerate() {
             text(&field(&format!("addresses[{k}]")), address, MAX_ADDRESS_BYTES)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_weights(manifest: &Manifest) -> Checked {
+    for (i, member) in manifest.members.iter().enumerate() {
+        let field = format!("members[{i}].weight");
+        match manifest.weights {
+            Some(Weights::Declared) => {
+                between(&field, u64::from(member.weight), 1, u64::from(manifest.weight_cap))?;
+            }
+            Some(Weights::Equal) | None if member.weight != 1 => {
+                let remedy = "leave it out, or take `weights = \"declared\"`";
+                return wrong(field, member.weight, remedy);
+            }
+            Some(Weights::Equal) | None => {}
         }
     }
     Ok(())

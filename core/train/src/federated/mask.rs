@@ -86,7 +86,7 @@ impl Mask {
 
     /// BLAKE3 of the indices: members can check cheaply that they mean the same mask.
     pub fn digest(&self) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new_derive_key("fedshield-train v1 mask");
+        let mut hasher = blake3::Hasher::new_derive_key("fedshield-train v1 mask digest");
         hasher.update(&(self.len as u64).to_le_bytes());
         for index in &self.indices {
             hasher.update(&index.to_le_bytes());

@@ -30,11 +30,17 @@ impl std::fmt::Debug for PrunedUpdate {
 
 /// What a member keeps between rounds: the error feedback of each factor, and the update of the round
 /// under way. It never leaves home.
+///
+/// What becomes of an update that was decided on shows only in the adapter that the next round starts from. If it has moved
+/// on, what was not sent is remembered. If it is the same, the sum came to nothing: the next training starts where this one
+/// did and makes the same progress again, so nothing of this one is remembered, and what was remembered before stays.
 #[derive(Clone, PartialEq)]
 pub struct LocalMemory {
     /// By factor.
     left_out: [Vec<f32>; 3],
     pending: Option<Pending>,
+    /// The update before, without what was sent of it.
+    settled: Option<Pending>,
 }
 
 /// An update that was pruned and is not yet decided on.
@@ -57,7 +63,7 @@ impl LocalMemory {
     /// Nothing remembered yet.
     pub fn new(global: &GlobalAdapter) -> Self {
         let zeros = |factor| vec![0.0; global.values(factor).len()];
-        Self { left_out: Factor::ALL.map(zeros), pending: None }
+        Self { left_out: Factor::ALL.map(zeros), pending: None, settled: None }
     }
 
     /// Prunes the update `theta` (the trained factors after local training, dense) of round
@@ -72,6 +78,7 @@ impl LocalMemory {
         mask: Mask,
         clip: f32,
     ) -> Result<PrunedUpdate> {
+        self.begin(global.t());
         let g = global.trained_values();
         if theta.len() != g.len() || mask.dense_len() != g.len() {
             let (got, want) = (theta.len(), g.len());
@@ -108,6 +115,7 @@ impl LocalMemory {
         rate: f64,
         clip: f32,
     ) -> Result<PrunedUpdate> {
+        self.begin(global.t());
         let g = global.trained_values();
         if theta.len() != g.len() {
             let (got, want) = (theta.len(), g.len());
@@ -134,8 +142,18 @@ impl LocalMemory {
         Ok(PrunedUpdate { mask: Mask::full(values.len()), values, clipped })
     }
 
-    /// The round's contributors are decided and this member is among them: what was sent is spent and
-    /// never sent again, whatever becomes of the round; the rest is remembered.
+    /// The next round starts from the adapter of `t` applied rounds: what was settled before is remembered if that adapter
+    /// is a later one than it came from, and forgotten if it is the same.
+    pub fn begin(&mut self, t: u64) {
+        if let Some(settled) = self.settled.take_if(|settled| settled.t <= t)
+            && settled.t < t
+        {
+            self.remember(settled);
+        }
+    }
+
+    /// The round's contributors are decided and this member is among them: what was sent is spent; the rest is remembered
+    /// once the round is seen to have been applied.
     ///
     /// `sent` are the values as sent, in the mask's order: after quantisation divided by scale and
     /// weight, if that is at hand, so that the rounding error is remembered too; else those of the
@@ -151,19 +169,15 @@ impl LocalMemory {
         for (index, value) in mask.indices().iter().zip(sent) {
             pending.delta[*index as usize] -= value;
         }
-        self.remember(pending);
+        self.settled = Some(pending);
         Ok(())
     }
 
-    /// Nothing of the pending update was spent. With `keep_progress`, the whole update is remembered
-    /// and added to the next one of its factors: right when the round was applied without this member.
-    /// Without, it is forgotten: right when the round will be run again from the same adapter, which
-    /// trains it anew.
-    pub fn skip(&mut self, keep_progress: bool) {
-        if let Some(pending) = self.pending.take()
-            && keep_progress
-        {
-            self.remember(pending);
+    /// Nothing of the pending update was spent. If the round is seen to have been applied without this member, the whole
+    /// update is remembered and added to the next one of its factors.
+    pub fn skip(&mut self) {
+        if let Some(pending) = self.pending.take() {
+            self.settled = Some(pending);
         }
     }
 
@@ -189,20 +203,21 @@ impl LocalMemory {
 
     /// Bytes for the member's own store.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = b"FSLOCAL2".to_vec();
+        let mut bytes = b"FSLOCAL3".to_vec();
         for factor in &self.left_out {
             bytes.extend((factor.len() as u64).to_le_bytes());
             put_floats(&mut bytes, factor);
         }
-        match &self.pending {
-            None => bytes.push(0),
-            Some(pending) => {
-                bytes.push(1);
-                bytes.extend(pending.t.to_le_bytes());
-                bytes.push(pending.factors.iter().map(|f| 1 << (*f as u8)).sum());
-                bytes.extend((pending.delta.len() as u64).to_le_bytes());
-                put_floats(&mut bytes, &pending.delta);
-            }
+        for update in [&self.pending, &self.settled] {
+            let Some(update) = update else {
+                bytes.push(0);
+                continue;
+            };
+            bytes.push(1);
+            bytes.extend(update.t.to_le_bytes());
+            bytes.push(update.factors.iter().map(|f| 1 << (*f as u8)).sum());
+            bytes.extend((update.delta.len() as u64).to_le_bytes());
+            put_floats(&mut bytes, &update.delta);
         }
         bytes
     }
@@ -210,39 +225,20 @@ impl LocalMemory {
     /// Reads [`Self::to_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader { rest: bytes, what: "local memory" };
-        // Version 1 had no R, and no algorithm that trains it.
-        let has_r = match reader.take(8)? {
-            b"FSLOCAL1" => false,
-            b"FSLOCAL2" => true,
-            _ => return Err(reader.bad("not a local memory of version 1 or 2")),
-        };
-        let vector = |reader: &mut Reader<'_>| {
-            let len = usize::try_from(reader.u64()?).map_err(|_| reader.bad("too long"))?;
-            reader.floats(len)
+        // Version 1 had no R, and no algorithm that trains it; version 2 nothing that is settled.
+        let (has_r, has_settled) = match reader.take(8)? {
+            b"FSLOCAL1" => (false, false),
+            b"FSLOCAL2" => (true, false),
+            b"FSLOCAL3" => (true, true),
+            _ => return Err(reader.bad("not a local memory of version 1 to 3")),
         };
         let (a, b) = (vector(&mut reader)?, vector(&mut reader)?);
         let r = if has_r { vector(&mut reader)? } else { Vec::new() };
         let left_out = [a, b, r];
-        let pending = match reader.byte()? {
-            0 => None,
-            _ => {
-                let t = reader.u64()?;
-                let bits = reader.byte()?;
-                let factors: Vec<Factor> = Factor::ALL
-                    .into_iter()
-                    .filter(|factor| bits >> (*factor as u8) & 1 == 1)
-                    .collect();
-                let delta = vector(&mut reader)?;
-                if factors.iter().map(|factor| left_out[*factor as usize].len()).sum::<usize>()
-                    != delta.len()
-                {
-                    return Err(reader.bad("a pending update of another length"));
-                }
-                Some(Pending { t, factors, delta })
-            }
-        };
+        let pending = read_update(&mut reader, &left_out)?;
+        let settled = if has_settled { read_update(&mut reader, &left_out)? } else { None };
         reader.end()?;
-        Ok(Self { left_out, pending })
+        Ok(Self { left_out, pending, settled })
     }
 
     /// Writes the memory to a file.
@@ -255,4 +251,26 @@ impl LocalMemory {
         let bytes = std::fs::read(path).map_err(TrainError::io(path))?;
         Self::from_bytes(&bytes).map_err(|e| TrainError::format(path, e.to_string()))
     }
+}
+
+fn vector(reader: &mut Reader<'_>) -> Result<Vec<f32>> {
+    let len = usize::try_from(reader.u64()?).map_err(|_| reader.bad("too long"))?;
+    reader.floats(len)
+}
+
+/// An update as it is kept, if there is one.
+fn read_update(reader: &mut Reader<'_>, left_out: &[Vec<f32>; 3]) -> Result<Option<Pending>> {
+    if reader.byte()? == 0 {
+        return Ok(None);
+    }
+    let t = reader.u64()?;
+    let bits = reader.byte()?;
+    let factors: Vec<Factor> =
+        Factor::ALL.into_iter().filter(|factor| bits >> (*factor as u8) & 1 == 1).collect();
+    let delta = vector(reader)?;
+    let expected: usize = factors.iter().map(|factor| left_out[*factor as usize].len()).sum();
+    if expected != delta.len() {
+        return Err(reader.bad("a pending update of another length"));
+    }
+    Ok(Some(Pending { t, factors, delta }))
 }

@@ -53,10 +53,10 @@ impl FederatedSettings {
     }
 
     /// The largest scale at which `round(scale * weight * x)` fits `bits` signed bits for every
-    /// `|x| <= clip` and `weight <= weight_cap`, with one unit to spare for stochastic rounding.
-    pub fn scale(&self, t: u64, bits: u32, weight_cap: u64) -> f64 {
+    /// `|x| <= clip` and `weight <= largest_weight`, with one unit to spare for stochastic rounding.
+    pub fn scale(&self, t: u64, bits: u32, largest_weight: u64) -> f64 {
         let largest = ((1u64 << (bits.clamp(3, 32) - 1)) - 2) as f64;
-        largest / (weight_cap.max(1) as f64 * f64::from(self.clip(t)))
+        largest / (largest_weight.max(1) as f64 * f64::from(self.clip(t)))
     }
 
     /// Fails on the first setting that cannot work.

@@ -116,7 +116,7 @@ impl Owner {
         next.departed.drain(..excess);
         if next.frozen {
             let Fresh { founding_id, own } = fresh()?;
-            terms::check_member(&own).map_err(FoundingError::Request)?;
+            let own = terms::own_entry(&next.manifest, own)?;
             next.former.push(next.manifest.founding_id);
             let excess = next.former.len().saturating_sub(MAX_FORMER);
             next.former.drain(..excess);

@@ -1,0 +1,54 @@
+//! How much each member's update counts in the mean.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Manifest, Member};
+use crate::ids::MemberIndex;
+
+/// What the weights of updates are. Nothing about them is sent with an update: they stand in the manifest that all members
+/// signed, so nobody counts for more than the others agreed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Weights {
+    /// One for each member.
+    Equal,
+    /// The `weight` of each `[[members]]`, 1 to `weight_cap`.
+    Declared,
+}
+
+/// What a member counts where nothing else is written.
+pub(super) const fn one() -> u32 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it")]
+pub(super) const fn is_one(weight: &u32) -> bool {
+    *weight == 1
+}
+
+impl Manifest {
+    /// Weight of a member's update in the mean; 1 for who is no member.
+    #[must_use]
+    pub fn weight_of(&self, member: MemberIndex) -> u32 {
+        self.members.get(member.position()).map_or(1, |member| self.weight_in(member))
+    }
+
+    /// The largest weight of all members; at least 1.
+    #[must_use]
+    pub fn largest_weight(&self) -> u32 {
+        self.members.iter().map(|member| self.weight_in(member)).fold(1, u32::max)
+    }
+
+    /// A member's entry as these terms want it: where weights are equal, it declares none.
+    #[must_use]
+    pub fn entry_for(&self, member: Member) -> Member {
+        Member { weight: self.weight_in(&member), ..member }
+    }
+
+    const fn weight_in(&self, member: &Member) -> u32 {
+        match self.weights {
+            Some(Weights::Declared) => member.weight,
+            Some(Weights::Equal) | None => 1,
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Weights, as the manifest declares them: what an update is multiplied by, what a sum is divided by, and how large a
+//! sum can be.
+
+use fedshield_he::{SumShape, largest_value};
+use fedshield_protocol::ids::MemberIndex;
+
+use super::Terms;
+
+impl Terms {
+    /// Quanta per unit of weight one in applied round `t`: the largest weight times the clipping bound fits the preset's bits.
+    #[must_use]
+    pub fn scale(&self, t: u64) -> f64 {
+        let largest = u64::from(self.manifest.largest_weight());
+        self.settings.scale(t, self.preset.value_bits(), largest)
+    }
+
+    /// Quanta per unit of a member's update in applied round `t`: the scale times its weight.
+    #[must_use]
+    pub fn scale_of(&self, member: MemberIndex, t: u64) -> f64 {
+        self.scale(t) * f64::from(self.manifest.weight_of(member))
+    }
+
+    /// What the sum of `members`' updates is divided by.
+    pub fn weight_sum(&self, members: impl IntoIterator<Item = MemberIndex>) -> u64 {
+        members.into_iter().map(|member| u64::from(self.manifest.weight_of(member))).sum()
+    }
+
+    /// What the sum of `members`' updates holds in applied round `t`: so many values, each within what clipped values can
+    /// add up to, every member's with its own weight.
+    pub fn sum_shape(
+        &self,
+        members: impl IntoIterator<Item = MemberIndex>,
+        t: u64,
+        value_count: u64,
+    ) -> SumShape {
+        let clip = self.settings.clip(t);
+        let largest = |member| largest_value(self.preset, self.scale_of(member, t), clip);
+        SumShape::new(value_count, members.into_iter().map(largest))
+    }
+}

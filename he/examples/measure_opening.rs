@@ -1,0 +1,120 @@
+//! Measures how long a summed key takes to be found among wrong answers, on one core.
+//!
+//! `cargo run --release -p fedshield-he --example measure_opening`
+
+#![allow(clippy::print_stdout, reason = "a report is what it is for")]
+#![allow(clippy::unwrap_used, reason = "a measurement that fails has nothing to report")]
+
+use std::time::Instant;
+
+use chacha20::ChaCha20Rng;
+use fedshield_he::*;
+use rand_core::{Rng, SeedableRng};
+
+/// Contributors to the sum: the time does not depend on how many there are.
+const CONTRIBUTORS: u16 = 3;
+/// One block.
+const VALUES: u64 = 8;
+/// Bytes of a partial decryption before its values.
+const HEAD: usize = 24 + 32;
+
+struct Round {
+    context: RoundContext,
+    set: ContributorSet,
+    numbers: (u16, u16),
+    sum: Vec<u8>,
+    answers: Vec<Vec<u8>>,
+}
+
+impl Round {
+    fn new(members: u16, rng: &mut ChaCha20Rng) -> Self {
+        let preset = Preset::for_federation(16, members).unwrap();
+        let context = RoundContext::new([0; 32], 0, preset);
+        let max_faulty = (members - 1) / 3;
+        let threshold = (members + max_faulty) / 2 + 1;
+        let (mut files, mut dealings) = (Vec::new(), Vec::new());
+        for sender in 1..=CONTRIBUTORS {
+            let update = Update { values: &[0.5; VALUES as usize], scale: 9.0, nonce: &[1; 32] };
+            let mut file = Vec::new();
+            let (key, _) = encrypt(&context, sender, &update, rng, &mut file).unwrap();
+            dealings
+                .push(deal(&context, sender, (threshold, members), &key, &[2; 32], rng).unwrap());
+            files.push(file);
+        }
+        let entries =
+            dealings.iter().map(|d| (d.commitment.sender(), d.commitment.digest(&context)));
+        let set = ContributorSet::new(&context, CONTRIBUTORS, entries).unwrap();
+        let mut sum = Vec::new();
+        let inputs = (1..).zip(files.iter().map(|f| f.as_slice()));
+        aggregate(&context, &set, VALUES, inputs, &mut sum).unwrap();
+        let answer = |member: u16| {
+            let preimages = dealings.iter().map(|d| (&d.preimages[usize::from(member) - 1], d));
+            let shares: Vec<_> =
+                preimages.map(|(p, d)| p.check(&context, &d.commitment).unwrap()).collect();
+            partial_decrypt(&context, &set, member, &shares).unwrap().to_bytes(&context)
+        };
+        let answers = (1..=members).map(answer).collect();
+        Self { context, set, numbers: (threshold, max_faulty), sum, answers }
+    }
+
+    /// All answers, the first `liars` of them wrong: in every value on their own, or all along one direction.
+    fn answers(
+        &self,
+        liars: usize,
+        together: bool,
+        rng: &mut ChaCha20Rng,
+    ) -> Vec<PartialDecryption> {
+        let direction: Vec<u8> =
+            (0..self.answers[0].len() - HEAD).map(|i| (i % 2 == 0).into()).collect();
+        (1..)
+            .zip(&self.answers)
+            .map(|(member, answer)| {
+                let mut bytes = answer.clone();
+                if usize::from(member) <= liars {
+                    // Both keep below 65,521: only the low byte of a word is touched.
+                    let mask: Vec<u8> =
+                        direction.iter().map(|&d| d * (rng.next_u32() as u8 & 7)).collect();
+                    for (byte, (mask, d)) in
+                        bytes[HEAD..].iter_mut().zip(mask.iter().zip(&direction))
+                    {
+                        *byte = if together { byte.wrapping_add(*d) } else { *byte ^ mask };
+                    }
+                }
+                PartialDecryption::from_bytes(&self.context, member, &self.set, &bytes).unwrap()
+            })
+            .collect()
+    }
+
+    fn open(&self, answers: &[PartialDecryption]) -> Combined {
+        let shape = SumShape::full(self.context.preset(), CONTRIBUTORS, VALUES);
+        combine(&self.context, &self.set, self.numbers, answers, shape, &self.sum[..], |_| Ok(()))
+            .unwrap()
+    }
+}
+
+fn main() {
+    rayon::ThreadPoolBuilder::new().num_threads(1).build_global().unwrap();
+    let mut rng = ChaCha20Rng::from_seed([1; 32]);
+    println!("{:>8} {:>6} {:>16} {:>9}", "members", "liars", "who lie", "ms");
+    for members in [4, 18, 31, 64, 100] {
+        let round = Round::new(members, &mut rng);
+        let spare = usize::from(members - round.numbers.0);
+        let cases = [
+            (0, false, ""),
+            (1, false, "alone"),
+            (spare / 2, true, "together"),
+            (spare.max(2) - 1, false, "each alone"),
+        ];
+        for (liars, together, who) in cases {
+            let answers = round.answers(liars, together, &mut rng);
+            let best = (0..5)
+                .map(|_| {
+                    let start = Instant::now();
+                    round.open(&answers);
+                    start.elapsed().as_secs_f64()
+                })
+                .fold(f64::MAX, f64::min);
+            println!("{members:>8} {liars:>6} {who:>16} {:>9.2}", best * 1e3);
+        }
+    }
+}

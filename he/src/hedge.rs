@@ -1,0 +1,101 @@
+//! Secret seeds that do not rest on fresh randomness alone.
+//!
+//! A machine that goes on from a snapshot draws the same randomness again. The same key and errors under other values would show
+//! the difference of the values, the same polynomials under another key the difference of the keys, the same box key
+//! both contents. So each seed is a digest, keyed with 32 fresh bytes, of all that it is to hide: equal only where
+//! everything is equal. With good randomness the seed is uniform whatever is hashed; with none it is as hard to guess as
+//! the values.
+
+use chacha20::ChaCha20Rng;
+use rand_core::{CryptoRng, SeedableRng};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::context::RoundContext;
+
+/// A seed from 32 bytes of `rng` and what `absorb` hashes, for one use in one round.
+pub(crate) fn hedged_seed(
+    context: &RoundContext,
+    use_context: &str,
+    rng: &mut impl CryptoRng,
+    absorb: impl FnOnce(&mut blake3::Hasher),
+) -> Zeroizing<[u8; 32]> {
+    let mut fresh = Zeroizing::new([0; 32]);
+    rng.fill_bytes(fresh.as_mut_slice());
+    let mut hasher = context.hasher(use_context);
+    hasher.update(fresh.as_slice());
+    absorb(&mut hasher);
+    let seed = Zeroizing::new(*hasher.finalize().as_bytes());
+    hasher.zeroize();
+    seed
+}
+
+/// A generator with such a seed; its state is erased on drop.
+pub(crate) fn hedged_rng(
+    context: &RoundContext,
+    use_context: &str,
+    rng: &mut impl CryptoRng,
+    absorb: impl FnOnce(&mut blake3::Hasher),
+) -> ChaCha20Rng {
+    let seed = hedged_seed(context, use_context, rng, absorb);
+    ChaCha20Rng::from_seed(*seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::field::from_signed;
+    use crate::tests::rng;
+    use crate::*;
+
+    fn context() -> RoundContext {
+        RoundContext::new([7; 32], 1, Preset::by_name("INSECURE-rlwe-sum/b16/n16").unwrap())
+    }
+
+    fn encrypted(sender: u16, values: &[f32], scale: f64, nonce: [u8; 32]) -> (Vec<i32>, Vec<u8>) {
+        let mut file = Vec::new();
+        let update = Update { values, scale, nonce: &nonce };
+        // The same randomness each time, as after a machine has gone on from a snapshot twice.
+        let (key, _) = encrypt(&context(), sender, &update, &mut rng(1), &mut file).unwrap();
+        (key.coefficients().to_vec(), file)
+    }
+
+    #[test]
+    fn with_the_same_randomness_other_values_have_another_key() {
+        let base = encrypted(1, &[1.0, 2.0], 1.0, [0; 32]);
+        assert_eq!(base, encrypted(1, &[1.0, 2.0], 1.0, [0; 32]));
+        for other in [
+            encrypted(2, &[1.0, 2.0], 1.0, [0; 32]),
+            encrypted(1, &[1.0, 2.5], 1.0, [0; 32]),
+            encrypted(1, &[1.0, 2.0, 0.0], 1.0, [0; 32]),
+            encrypted(1, &[1.0, 2.0], 2.0, [0; 32]),
+            encrypted(1, &[1.0, 2.0], 1.0, [1; 32]),
+        ] {
+            assert_ne!(base.0, other.0);
+            assert_ne!(base.1[32..], other.1[32..]);
+        }
+    }
+
+    #[test]
+    fn with_the_same_randomness_other_keys_are_shared_on_other_polynomials_and_sealed_in_other_boxes()
+     {
+        let context = context();
+        let to = SealingKeyPair::from_secret(&[6; 32]);
+        let dealt = |key: i32| {
+            let key = OneTimeKey::from_coefficients(vec![key; 512]);
+            let dealing = deal(&context, 1, (2, 3), &key, &[3; 32], &mut rng(2)).unwrap();
+            let preimage = &dealing.preimages[1];
+            let sealed =
+                seal_share(&context, &dealing.commitment, preimage, to.public(), &mut rng(3));
+            let values = preimage.check(&context, &dealing.commitment).unwrap().values;
+            (values.to_vec(), sealed.unwrap())
+        };
+        let (one, two) = (dealt(1), dealt(2));
+        // On the same polynomials the shares would differ by what the keys differ by, everywhere.
+        let apart = |(a, b): (&u16, &u16)| i32::from(*b) - i32::from(*a);
+        let differences: Vec<i32> = one.0.iter().zip(&two.0).map(apart).collect();
+        let same = differences.iter().filter(|d| **d == i32::from(from_signed(1))).count();
+        assert!(same < 10, "{same} of 512");
+        // The encapsulated key, which fixes the box's key.
+        assert_ne!(one.1[..1120], two.1[..1120]);
+        assert_eq!(one.1, dealt(1).1);
+    }
+}
