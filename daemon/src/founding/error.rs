@@ -350,7 +350,7 @@ impl FoundingError {
                 "compare the versions of both daemons (`fedshieldd --version`); upgrade the older one"
             }
             Self::File { .. } => {
-                "the file is damaged: put it aside; what it held has to be drafted or joined again"
+                "the file is damaged, or another version of the program wrote it: put it aside; what it held has to be drafted or joined again"
             }
             Self::Random(_) => "the operating system must be mended before keys can be made",
             Self::Secrets(error) => error.code().hint(),

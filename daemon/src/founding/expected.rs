@@ -184,11 +184,11 @@ mod tests {
     }
 
     fn members(entries: &[(&str, u8)]) -> Vec<Member> {
+        let entry = fedshield_fixtures::members(3)[0].clone();
         let member = |it: ExpectedMember| Member {
             name: it.name,
             identity_key: it.identity_key,
-            sealing_key: vec![1],
-            addresses: vec![],
+            ..entry.clone()
         };
         expected(entries).into_iter().map(member).collect()
     }

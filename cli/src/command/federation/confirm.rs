@@ -51,7 +51,9 @@ pub(super) async fn run(args: &ConfirmArgs, home: &Home, screen: &Screen) -> Res
             // The daemon says why there is nothing to confirm.
             None => String::new(),
             Some(phrase) => {
-                ask(&view, phrase, screen)?;
+                if !view.confirmed {
+                    ask(&view, phrase, screen)?;
+                }
                 phrase.clone()
             }
         }

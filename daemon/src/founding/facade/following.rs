@@ -200,7 +200,9 @@ impl Founding {
                     before.join(", ")
                 ),
             )
-            .with_hint("nothing is to be done; `federation leave` if you do not agree"),
+            .with_hint(
+                "compare and `federation confirm` the list when it is final again; `federation leave` if you do not agree",
+            ),
         );
         self.retire_key(&draft.founding_id);
         Ok(ask)

@@ -54,8 +54,12 @@ impl State {
         (!gone.is_empty() && !draft.frozen).then(|| {
             let rejected = draft.departed.iter().any(|it| it.how == How::Rejected);
             let severity = if rejected { Severity::Warning } else { Severity::Notice };
-            Condition::new("member-left", severity, gone.join(", "))
-                .with_hint("invite another member, or go on without: `federation found`")
+            let hint = if rejected {
+                "ask what is wrong with the list (`federation show`) before you freeze the draft again"
+            } else {
+                "invite another member, or go on without: `federation found`"
+            };
+            Condition::new("member-left", severity, gone.join(", ")).with_hint(hint)
         })
     }
 
