@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 use fedshieldd::home::Home;
 
 use crate::command::{
-    adapter, completions, config, daemon, data, doctor, federation, init, join, ledger, members,
-    pause, peer, rounds, status,
+    adapter, completions, config, daemon, data, doctor, federation, identity, init, join, ledger,
+    members, pause, peer, rounds, status,
 };
 use crate::demo;
 
@@ -38,7 +38,7 @@ const AFTER: &str = "Start here:
   fedshield-cli status --watch
 
 Exit codes: 0 done, 2 wrong usage, 3 no daemon runs, 4-6 configuration or identity, 10-14 invite or network,
-20-22 model or data, 30-34 ports, storage or user, 40-48 refused by daemon or federation, 50 verification failed,
+20-22 model or data, 30-34 ports, storage or user, 40-49 refused by daemon or federation, 50 verification failed,
 130 interrupted, 1 anything else. docs/CLI.md lists them all.";
 
 /// The commands.
@@ -48,7 +48,9 @@ pub enum Command {
     Init(init::InitArgs),
     /// Run this node's daemon in the foreground
     Daemon(daemon::DaemonArgs),
-    /// Draft, show or found a federation
+    /// Print the line by which the other organisations know whom to expect
+    Identity(identity::IdentityArgs),
+    /// Draft, show, found or confirm a federation
     #[command(subcommand)]
     Federation(federation::FederationCommand),
     /// Make an invite for one organisation
@@ -102,6 +104,7 @@ impl Cli {
     pub fn wants_json(&self) -> bool {
         match &self.command {
             Command::Init(args) => args.json.json,
+            Command::Identity(args) => args.json.json,
             Command::Federation(command) => command.json(),
             Command::Invite(args) => args.json.json,
             Command::Join(args) => args.json.json,
@@ -149,6 +152,12 @@ mod tests {
             "federation show --toml",
             "federation found",
             "federation found --yes --json",
+            "federation found --expect members.txt",
+            "federation confirm",
+            "federation confirm --phrase one two --json",
+            "federation reject --yes",
+            "identity",
+            "join fs1abc --expect members.txt",
             "federation leave --yes",
             "federation drop bank --json",
             "federation abandon",
@@ -185,6 +194,8 @@ mod tests {
         for line in [
             "federation new",
             "federation drop",
+            "federation confirm --yes",
+            "federation confirm --phrase",
             "federation new --terms t.toml --rank 8",
             "federation new --terms t.toml --preset paper",
             "join fs1abc --yes --show",

@@ -8,8 +8,8 @@ use fedshieldd::service::last_words;
 
 use crate::args::{Cli, Command};
 use crate::command::{
-    adapter, completions, config, daemon, data, doctor, federation, init, join, ledger, members,
-    pause, peer, rounds, status,
+    adapter, completions, config, daemon, data, doctor, federation, identity, init, join, ledger,
+    members, pause, peer, rounds, status,
 };
 use crate::demo;
 use crate::failure::Failure;
@@ -63,6 +63,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Daemon(args) => daemon::run(args, &home),
         Command::Completions(args) => completions::run(args),
         Command::Init(args) => init::run(args, &home),
+        Command::Identity(args) => identity::run(args, &home),
         Command::Data(command) => data::run(command, &home),
         command => runtime()?.block_on(async {
             match command {
@@ -84,6 +85,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
                 Command::Daemon(_)
                 | Command::Completions(_)
                 | Command::Data(_)
+                | Command::Identity(_)
                 | Command::Init(_) => Ok(()),
             }
         }),

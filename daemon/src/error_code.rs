@@ -70,10 +70,12 @@ pub enum ErrorCode {
     LedgerInvalid,
     /// A person or the system ended it with a signal.
     Interrupted,
+    /// The list of members is not the one that people have compared or expect.
+    ListMismatch,
 }
 
 /// All codes, in the order of their exit codes.
-pub const ALL_CODES: [ErrorCode; 30] = {
+pub const ALL_CODES: [ErrorCode; 31] = {
     use ErrorCode as E;
     [
         E::Internal,
@@ -104,6 +106,7 @@ pub const ALL_CODES: [ErrorCode; 30] = {
         E::Refused,
         E::WrongState,
         E::Timeout,
+        E::ListMismatch,
         E::LedgerInvalid,
         E::Interrupted,
     ]
@@ -142,6 +145,7 @@ impl ErrorCode {
             Self::Refused => 46,
             Self::WrongState => 47,
             Self::Timeout => 48,
+            Self::ListMismatch => 49,
             Self::LedgerInvalid => 50,
             Self::Interrupted => 130,
         }
@@ -213,6 +217,9 @@ impl ErrorCode {
                 "see `fedshield-cli status` for what the node is doing, and try again when it is done"
             }
             Self::Timeout => "try again in a moment",
+            Self::ListMismatch => {
+                "do not confirm the list before names and identity keys have been compared; `federation reject` if it is wrong"
+            }
             Self::LedgerInvalid => "get the ledger from another member and verify that one",
             Self::Interrupted => "run the command again; what was finished stays",
         }
@@ -230,6 +237,7 @@ impl ErrorCode {
             | Self::TooFewMembers
             | Self::TermsChanged
             | Self::WrongState
+            | Self::ListMismatch
             | Self::ModelMismatch => 409,
             Self::Unreachable => 502,
             Self::Timeout => 504,
@@ -270,6 +278,7 @@ impl ErrorCode {
             Self::Refused => "refused",
             Self::WrongState => "wrong-state",
             Self::Timeout => "timeout",
+            Self::ListMismatch => "list-mismatch",
             Self::LedgerInvalid => "ledger-invalid",
             Self::Interrupted => "interrupted",
         }

@@ -91,7 +91,7 @@ async fn every_kind_of_answer_comes_back_through_the_socket() {
     assert_eq!(client.ledger().await.unwrap(), [0, 255, 1]);
     let invite = client.invite(&InviteRequest { expires_s: 5 }).await.unwrap();
     assert_eq!(invite.expires_at_s, 6);
-    let join = JoinRequest { invite: "fs1".into(), accept: false, terms_digest: None };
+    let join = JoinRequest { invite: "fs1".into(), ..JoinRequest::default() };
     let error = client.join(&join).await.unwrap_err();
     assert_eq!(
         (error.code, error.hint.as_deref()),

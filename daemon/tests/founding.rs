@@ -25,17 +25,18 @@ async fn four_nodes_found_a_federation_and_all_store_the_same_manifest() {
     let draft = owner.founding.federation().unwrap();
     assert_eq!(draft.summary.members, ["owner", "b", "c", "d"]);
     assert!(!draft.frozen && draft.summary.id.is_none());
-    let frozen = owner.founding.found().await.unwrap();
+    let frozen = owner.freeze().await.unwrap();
     assert!(frozen.frozen && !frozen.founded);
     assert_eq!((frozen.manifest.min_contributors, frozen.manifest.committee_size), (3, 3));
     assert_eq!(owner.state(), NodeState::Founding);
 
     // The first two sign and have to wait for the third.
     for node in &nodes[..2] {
-        node.founding.poll().await.unwrap();
+        node.settle().await;
         assert_eq!(node.state(), NodeState::Founding);
         assert!(node.founding.founded().is_none());
     }
+    nodes[2].settle().await;
     let stop = CancellationToken::new();
     let mut digests = vec![];
     for node in nodes.iter().rev().chain([&owner]) {
@@ -52,7 +53,7 @@ async fn four_nodes_found_a_federation_and_all_store_the_same_manifest() {
         assert_eq!(node.state(), NodeState::Active);
         let again = node.founding.new_federation(NewFederation { terms: terms() }).await;
         assert_eq!(again.unwrap_err().code(), ErrorCode::AlreadyInFederation);
-        assert_eq!(node.founding.found().await.unwrap_err().code(), ErrorCode::NotOwner);
+        assert_eq!(node.freeze().await.unwrap_err().code(), ErrorCode::NotOwner);
         assert!(node.founding.members().iter().all(|member| member.signed_manifest));
     }
 }
@@ -72,10 +73,10 @@ async fn a_crash_after_any_step_repeats_the_step_and_contradicts_nothing() {
         node.founding.poll().await.unwrap();
         assert_eq!(node.state(), NodeState::Joining);
     }
-    owner.founding.found().await.unwrap();
+    owner.freeze().await.unwrap();
     for index in [0, 1, 0] {
         owner.restart();
-        nodes[index].founding.poll().await.unwrap();
+        nodes[index].settle().await;
         nodes[index].restart();
     }
     owner.restart();
@@ -114,7 +115,7 @@ async fn an_invite_lets_one_identity_in_once() {
         ErrorCode::InviteExpired
     );
     second.join(&owner.invite().await).await.unwrap();
-    assert_eq!(owner.founding.found().await.unwrap().summary.members.len(), 3);
+    assert_eq!(owner.freeze().await.unwrap().summary.members.len(), 3);
     let late = Node::new(&network, "d");
     assert_eq!(
         owner.founding.invite(InviteRequest { expires_s: 9 }).await.unwrap_err().code(),
@@ -129,7 +130,7 @@ async fn another_base_model_is_named_with_both_digests() {
     let owner = owner(&network).await;
     let node = Node::with_model(&network, "b", 6);
     let invite = owner.invite().await;
-    let preview = JoinRequest { invite: invite.clone(), accept: false, terms_digest: None };
+    let preview = JoinRequest { invite: invite.clone(), ..JoinRequest::default() };
     let view = node.founding.join(preview).await.unwrap();
     assert!(!view.joined && !view.model_matches && view.owner == "owner");
     let error = node.join(&invite).await.unwrap_err();
@@ -167,10 +168,11 @@ async fn terms_that_were_not_read_are_not_accepted() {
     let owner = owner(&network).await;
     let node = Node::new(&network, "b");
     let invite = owner.invite().await;
-    let wrong = JoinRequest { invite, accept: true, terms_digest: Some(Digest([1; 32])) };
+    let terms_digest = Some(Digest([1; 32]));
+    let wrong = JoinRequest { invite, accept: true, terms_digest, expect: None };
     let error = node.founding.join(wrong).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::TermsChanged);
-    assert_eq!(owner.founding.found().await.unwrap_err().code(), ErrorCode::TooFewMembers);
+    assert_eq!(owner.freeze().await.unwrap_err().code(), ErrorCode::TooFewMembers);
     assert_eq!(node.founding.federation().unwrap_err().code(), ErrorCode::NoFederation);
 }
 
@@ -196,7 +198,10 @@ async fn a_manifest_file_of_another_model_stops_the_start() {
     for node in &nodes {
         node.join(&owner.invite().await).await.unwrap();
     }
-    owner.founding.found().await.unwrap();
+    owner.freeze().await.unwrap();
+    for node in &nodes {
+        node.settle().await;
+    }
     let stop = CancellationToken::new();
     let (b, c) = tokio::join!(nodes[0].founding.run(&stop), nodes[1].founding.run(&stop));
     assert_eq!(b.unwrap(), c.unwrap());
@@ -327,9 +332,9 @@ async fn a_home_of_the_version_before_goes_on_with_its_one_sealing_key() {
         assert_eq!(node.founding.members(), before);
         assert!(node.sealing_keys()[0].starts_with("draft-"), "{:?}", node.sealing_keys());
     }
-    owner.founding.found().await.unwrap();
+    owner.freeze().await.unwrap();
     for index in [0, 1, 0] {
-        nodes[index].founding.poll().await.unwrap();
+        nodes[index].settle().await;
     }
     for node in nodes.iter().chain([&owner]) {
         assert_eq!(node.state(), NodeState::Active);

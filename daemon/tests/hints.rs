@@ -4,11 +4,13 @@ use fedshield_protocol::ids::Digest;
 use fedshield_protocol::manifest::ManifestError;
 use fedshieldd::control::api::{ApiError, ErrorCode};
 use fedshieldd::error_code::ALL_CODES;
-use fedshieldd::founding::{Expiry, FoundingError, Invite, InviteError, JoinPortError};
+use fedshieldd::founding::{
+    Expiry, FoundingError, Invite, InviteError, JoinPortError, PhraseError,
+};
 use fedshieldd::pipeline::PipelineError;
 
 /// What the hint of each code must speak of.
-const OF_CODES: [(ErrorCode, &str); 30] = {
+const OF_CODES: [(ErrorCode, &str); 31] = {
     use ErrorCode as E;
     [
         (E::Internal, "log"),
@@ -39,6 +41,7 @@ const OF_CODES: [(ErrorCode, &str); 30] = {
         (E::Refused, "reason"),
         (E::WrongState, "status"),
         (E::Timeout, "try again"),
+        (E::ListMismatch, "do not confirm"),
         (E::LedgerInvalid, "another member"),
         (E::Interrupted, "again"),
     ]
@@ -109,6 +112,24 @@ fn founding_failures() -> Vec<(FoundingError, ErrorCode, [&'static str; 2])> {
         (F::TermsChanged { what: text("rounds") }, E::TermsChanged, ["rounds", "join --show"]),
         (F::Frozen, E::DraftFrozen, ["final", "new draft"]),
         (F::Returning { names: name() }, E::WrongState, ["bank, farm have", "federation drop"]),
+        (F::NotFrozen, E::WrongState, ["the draft is open", "federation found"]),
+        (F::Phrase(PhraseError::Other { place: 3 }), E::ListMismatch, ["another list", "reject"]),
+        (F::Phrase(PhraseError::Count(23)), E::ListMismatch, ["these are 23", "all 24"]),
+        (
+            F::Phrase(PhraseError::Word { place: 7, word: text("abandn") }),
+            E::ListMismatch,
+            ["word 7 of the phrase, `abandn`", "members"],
+        ),
+        (
+            F::Unexpected { differences: vec![text("x was not expected")] },
+            E::ListMismatch,
+            ["x was not", "fedshield-cli identity"],
+        ),
+        (
+            F::Lookalikes { one: text("bank"), other: text("Bank") },
+            E::InvalidRequest,
+            ["`bank` and `Bank`", "another name"],
+        ),
         (F::Complete, E::WrongState, ["all members have signed", "federation leave"]),
         (F::RoundsEnded, E::WrongState, ["finished rounds", "another home"]),
         (F::OwnDraft, E::WrongState, ["owns the draft", "federation abandon"]),

@@ -29,17 +29,17 @@ async fn is_free(node: &mut Node) {
     assert_eq!(node.state(), NodeState::Idle);
 }
 
-/// Every node polls until nothing changes any more.
+/// Every node polls, and its people confirm what they are shown, until nothing changes any more.
 async fn settle(nodes: &[&Node]) {
     for _ in 0..4 {
         for node in nodes {
-            let _ = node.founding.poll().await;
+            node.settle().await;
         }
     }
 }
 
 async fn all_found(owner: &Node, nodes: &[&Node]) {
-    owner.founding.found().await.unwrap();
+    owner.freeze().await.unwrap();
     settle(nodes).await;
     let founded = owner.founding.founded().expect("the owner has it");
     let names: Vec<String> =
@@ -102,7 +102,7 @@ async fn a_founder_that_never_comes_back_is_dropped_and_the_others_sign_anew_by_
     settle(&[&nodes[0], &nodes[1]]).await;
     let warnings = owner.founding.federation().unwrap().warnings;
     assert!(warnings.iter().all(|it| it.starts_with("c has not been heard")), "{warnings:?}");
-    let frozen = owner.founding.found().await.unwrap();
+    let frozen = owner.freeze().await.unwrap();
     assert_eq!(frozen.warnings, warnings, "`found` warns of it too");
     let before = owner.founding.federation().unwrap().summary;
     settle(&[&nodes[0]]).await;
@@ -119,7 +119,7 @@ async fn a_founder_that_never_comes_back_is_dropped_and_the_others_sign_anew_by_
     assert_ne!(open.summary.founding_id, before.founding_id);
     assert_eq!(open.returning, ["b", "d"]);
     owner.restart();
-    let early = owner.founding.found().await.unwrap_err();
+    let early = owner.freeze().await.unwrap_err();
     assert!(early.to_string().contains("b, d have not come back"), "{early}");
     nodes[0].restart();
     settle(&[&nodes[0], &nodes[1]]).await;
@@ -160,7 +160,7 @@ async fn an_abandoned_draft_frees_everybody_also_those_who_have_signed_or_were_a
     let network = Network::default();
     let (mut owner, mut nodes) = joined(&network, &["b", "c", "d"]).await;
     let unused = owner.invite().await;
-    owner.founding.found().await.unwrap();
+    owner.freeze().await.unwrap();
     settle(&[&nodes[0]]).await;
     assert_eq!(nodes[0].state(), NodeState::Founding);
     owner.founding.abandon().await.unwrap();
@@ -190,7 +190,7 @@ async fn an_abandoned_draft_frees_everybody_also_those_who_have_signed_or_were_a
 async fn founders_of_an_owner_that_is_gone_for_good_leave_on_their_own() {
     let network = Network::default();
     let (owner, mut nodes) = joined(&network, &["b", "c", "d"]).await;
-    owner.founding.found().await.unwrap();
+    owner.freeze().await.unwrap();
     settle(&[&nodes[0], &nodes[1]]).await;
     owner.go_away();
     let left = nodes[0].founding.leave().await.unwrap();
@@ -222,7 +222,7 @@ async fn an_owner_freezes_while_a_founder_leaves() {
     let network = Network::default();
     let (owner, mut nodes) = joined(&network, &["b", "c", "d"]).await;
     // Frozen, and the leaver has not heard of it: the draft is open again, the others come back.
-    owner.founding.found().await.unwrap();
+    owner.freeze().await.unwrap();
     settle(&[&nodes[1]]).await;
     let left = nodes[0].founding.leave().await.unwrap();
     assert!(left.owner_told && !left.had_signed);
@@ -232,7 +232,7 @@ async fn an_owner_freezes_while_a_founder_leaves() {
     // Frozen again, signed by one that then leaves: what was signed is void.
     let late = Node::new(&network, "e");
     late.join(&owner.invite().await).await.unwrap();
-    owner.founding.found().await.unwrap();
+    owner.freeze().await.unwrap();
     settle(&[&late, &nodes[1]]).await;
     let left = late.founding.leave().await.unwrap();
     assert!(left.owner_told && left.had_signed);
@@ -246,9 +246,9 @@ async fn an_owner_freezes_while_a_founder_leaves() {
 async fn one_that_leaves_in_the_moment_in_which_all_have_signed_is_told_that_it_is_in() {
     let network = Network::default();
     let (owner, nodes) = joined(&network, &["b", "c"]).await;
-    owner.founding.found().await.unwrap();
+    owner.freeze().await.unwrap();
     settle(&[&nodes[0]]).await;
-    nodes[1].founding.poll().await.unwrap();
+    nodes[1].settle().await;
     assert!(nodes[0].founding.founded().is_none(), "it has not heard of the last signature");
     let error = nodes[0].founding.leave().await.unwrap_err();
     assert!(matches!(error, FoundingError::Complete), "{error}");
@@ -260,7 +260,7 @@ async fn one_that_leaves_in_the_moment_in_which_all_have_signed_is_told_that_it_
 async fn a_signature_that_is_used_after_its_founder_has_left_names_it_and_opens_nothing() {
     let network = Network::default();
     let (mut owner, mut nodes) = joined(&network, &["b", "c", "d"]).await;
-    owner.founding.found().await.unwrap();
+    owner.freeze().await.unwrap();
     settle(&[&nodes[0], &nodes[1]]).await;
     // b leaves; its owner does not hear of it and completes the manifest with the signature that it has.
     owner.go_away();
@@ -289,7 +289,7 @@ async fn one_that_has_signed_and_left_cannot_be_brought_to_sign_the_same_draft_a
     let open = std::fs::read(&file).unwrap();
     let invite = owner.invite().await;
     let open_with_invite = std::fs::read(&file).unwrap();
-    owner.founding.found().await.unwrap();
+    owner.freeze().await.unwrap();
     settle(&[&nodes[0]]).await;
     owner.go_away();
     nodes[0].founding.leave().await.unwrap();
@@ -320,7 +320,7 @@ async fn words_of_an_attempt_that_was_ended_change_nothing_later() {
 async fn a_crash_after_any_step_of_leaving_is_made_good() {
     let network = Network::default();
     let (mut owner, mut nodes) = joined(&network, &["b", "c", "d"]).await;
-    owner.founding.found().await.unwrap();
+    owner.freeze().await.unwrap();
     settle(&[&nodes[0]]).await;
     let home = nodes[0].home();
     let joining = std::fs::read(home.joining()).unwrap();
@@ -371,7 +371,7 @@ async fn a_crash_after_any_step_of_leaving_is_made_good() {
 async fn a_crash_while_the_draft_is_opened_again_is_made_good() {
     let network = Network::default();
     let (mut owner, mut nodes) = joined(&network, &["b", "c", "d"]).await;
-    owner.founding.found().await.unwrap();
+    owner.freeze().await.unwrap();
     settle(&[&nodes[0], &nodes[1]]).await;
     let draft = std::fs::read(owner.home().draft()).unwrap();
     let secrets = owner.home().secrets();
@@ -429,7 +429,7 @@ async fn fifty_changes_of_mind_leave_one_key_and_a_small_file() {
     let network = Network::default();
     let (mut owner, mut nodes) = joined(&network, &["b", "c", "d"]).await;
     for turn in 0..50 {
-        owner.founding.found().await.unwrap();
+        owner.freeze().await.unwrap();
         settle(&[&nodes[0], &nodes[1]]).await;
         nodes[2].founding.leave().await.unwrap();
         if turn % 10 == 0 {
@@ -462,12 +462,18 @@ async fn the_loop_of_a_founder_follows_a_draft_that_is_opened_again_to_the_end()
     let network = Network::default();
     let (owner, mut nodes) = joined(&network, &["b", "c", "d"]).await;
     let gone = nodes.remove(2);
-    owner.founding.found().await.unwrap();
+    owner.freeze().await.unwrap();
     let stop = CancellationToken::new();
     let work = async {
         owner.founding.drop_member("d").await.unwrap();
-        while owner.founding.found().await.is_err() {
+        while owner.freeze().await.is_err() {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        let phrase = owner.phrase().unwrap();
+        for node in &nodes {
+            while node.confirm(&phrase).await.is_err() {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
         }
     };
     let (b, c, o, ()) = tokio::join!(

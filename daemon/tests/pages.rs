@@ -53,6 +53,7 @@ fn status() -> NodeStatus {
             self_index: Some(MemberIndex(0)),
             rounds: 8,
             signed: members(),
+            phrase: Some("abandon ".repeat(23) + "art"),
         }),
         machine: Some(Status {
             epoch: Epoch(0),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use fedshield_fixtures::{members, real};
 use fedshield_protocol::ids::{Digest, MemberIndex};
 use fedshield_protocol::manifest::{Manifest, Member, ValidManifest};
-use fedshieldd::control::api::{ErrorCode, JoinRequest, NewFederation, NodeState};
+use fedshieldd::control::api::{ErrorCode, FoundRequest, JoinRequest, NewFederation, NodeState};
 use fedshieldd::founding::{Founding, FoundingError, JoinPort, JoinPortError, Local};
 use fedshieldd::home::Home;
 use fedshieldd::identity::{Identity, Protection};
@@ -180,7 +180,7 @@ async fn new_join_and_found_refuse_what_cannot_be_trained_on_and_warn_of_what_ne
     let request = fedshieldd::control::api::InviteRequest { expires_s: 600 };
     let invite = owner.invite(request).await.unwrap().invite;
     let joiner = node(other.path(), "b", &chat, |key| Arc::new(To(owner.clone(), key)));
-    let ask = |accept| JoinRequest { invite: invite.clone(), accept, terms_digest: None };
+    let ask = |accept| JoinRequest { invite: invite.clone(), accept, ..JoinRequest::default() };
     let preview = joiner.join(ask(false)).await.unwrap();
     assert!(preview.warnings.iter().any(|it| it.contains("--lr) is 100")), "{preview:?}");
     let obstacle = preview.obstacle.expect("it cannot join");
@@ -195,7 +195,7 @@ async fn new_join_and_found_refuse_what_cannot_be_trained_on_and_warn_of_what_ne
 
     // The owner's own data broke in between: found says so, and nothing is frozen.
     data(folder.path(), "not json\n");
-    let error = owner.found().await.unwrap_err();
+    let error = owner.found(FoundRequest::default()).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::DataUnreadable);
     assert!(!owner.federation().unwrap().frozen);
 }

@@ -124,7 +124,38 @@ impl Federation {
         for joiner in 1..self.daemons.len() {
             self.join(joiner);
         }
-        self.program.run(&self.daemons[0].home, ["federation", "found"]).ok();
+        self.freeze();
+    }
+
+    /// The owner freezes the draft; every member has said whom it expects, so each confirms by itself.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub fn freeze(&self) {
+        let file = expected(&self.program, self.folder.path(), &self.homes());
+        let found = ["federation", "found", "--yes", "--expect", &file];
+        self.program.run(&self.daemons[0].home, found).ok();
+    }
+
+    /// As people do: the owner freezes the draft, and each of the members that run confirms the phrase that the owner has.
+    ///
+    /// # Panics
+    /// If one of them is not shown the list, or is refused.
+    pub fn freeze_and_confirm(&mut self, members: &[usize]) {
+        let homes = self.homes();
+        self.program.run(&homes[0], ["federation", "found", "--yes"]).ok();
+        let phrase = phrase_of(&self.daemons[0]).expect("a frozen list has a phrase");
+        for member in members {
+            self.wait_until("a member is shown the list", |daemons| {
+                phrase_of(&daemons[*member]).is_some()
+            });
+            let confirm = ["federation", "confirm", "--phrase", &phrase];
+            self.program.run(&homes[*member], confirm).ok();
+        }
+    }
+
+    fn homes(&self) -> Vec<PathBuf> {
+        self.daemons.iter().map(|daemon| daemon.home.clone()).collect()
     }
 
     /// The owner's draft.
@@ -168,13 +199,15 @@ impl Federation {
         self.program.run(owner, ["federation", "new", "--terms", &file]).ok();
     }
 
-    /// Invites one member, which joins.
+    /// Invites one member, which joins and expects all daemons as members.
     ///
     /// # Panics
     /// If either is refused.
     pub fn join(&self, joiner: usize) {
+        let file = expected(&self.program, self.folder.path(), &self.homes());
         let invite = self.program.run(&self.daemons[0].home, ["invite", "--quiet"]).ok();
-        self.program.run(&self.daemons[joiner].home, ["join", "--yes", invite.trim()]).ok();
+        let join = ["join", "--yes", invite.trim(), "--expect", &file];
+        self.program.run(&self.daemons[joiner].home, join).ok();
     }
 
     /// Polls until `condition`.
@@ -221,6 +254,22 @@ impl Federation {
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }
+}
+
+/// Writes whom to expect to `folder`: what `identity` prints for each of these homes.
+///
+/// # Panics
+/// If one has no identity.
+pub fn expected(program: &Program, folder: &std::path::Path, homes: &[PathBuf]) -> String {
+    let lines = homes.iter().map(|home| program.run(home, ["identity"]).ok());
+    let file = folder.join("expected.txt");
+    std::fs::write(&file, lines.collect::<String>()).expect("the list can be written");
+    file.display().to_string()
+}
+
+/// The phrase of the list that a node is shown.
+pub fn phrase_of(daemon: &Daemon) -> Option<String> {
+    daemon.status()?.federation?.phrase
 }
 
 /// Makes a home as a user would, with a port of its own: a node that came back at another address could be found by

@@ -10,7 +10,7 @@ mod steps;
 mod work;
 
 pub use daemon::Daemon;
-pub use federation::{Federation, Terms, eventually, make_home};
+pub use federation::{Federation, Terms, eventually, expected, make_home, phrase_of};
 pub use parties::{Party, carry, parties, run};
 pub use program::{Program, Run, signal};
 pub use small_disk::SmallDisk;

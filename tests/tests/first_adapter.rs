@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fedshield_tests::{Daemon, Program, Work, eventually, make_home};
+use fedshield_tests::{Daemon, Program, Work, eventually, expected, make_home};
 use fedshield_train::adapter::{PeftAdapter, export_peft};
 use fedshield_train::federated::{
     AdapterLayout, AdapterSpec, Factor, FederatedSettings, GlobalAdapter,
@@ -45,6 +45,7 @@ fn members_join_with_the_same_adapter_only_and_the_rounds_start_from_it() {
     let digest = PeftAdapter::open(&right).and_then(|peft| peft.digest()).expect("it reads");
     let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     assert!(toml.contains(&format!("first = \"{digest}\"")) && toml.contains("rank = 2"), "{toml}");
+    let file = expected(&program, folder.path(), &homes);
     for home in &homes[1..] {
         let invite = program.run(owner, ["invite", "--quiet"]).ok();
         let invite = invite.trim();
@@ -53,9 +54,10 @@ fn members_join_with_the_same_adapter_only_and_the_rounds_start_from_it() {
         program
             .run(home, ["join", "--yes", invite, "--adapter", &text(&wrong)])
             .fails(20, &refused);
-        program.run(home, ["join", "--yes", invite, "--adapter", &text(&right)]).ok();
+        let right = text(&right);
+        program.run(home, ["join", "--yes", invite, "--adapter", &right, "--expect", &file]).ok();
     }
-    program.run(owner, ["federation", "found"]).ok();
+    program.run(owner, ["federation", "found", "--expect", &file]).ok();
     let done = |daemon: &Daemon| daemon.status().is_some_and(|s| s.state == NodeState::Done);
     assert!(eventually(|| daemons.iter().all(done)), "the round is done");
     let out = folder.path().join("out");

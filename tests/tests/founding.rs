@@ -77,8 +77,7 @@ fn a_node_that_is_refused_can_join_again() {
     // The same running node joins the new draft and gets through to the end.
     making.federation.join(1);
     making.federation.join(2);
-    let owner = making.federation.daemons[OWNER].home.clone();
-    making.program.run(&owner, ["federation", "found"]).ok();
+    making.federation.freeze();
     making.all_active();
 }
 
@@ -92,8 +91,7 @@ fn a_node_that_has_signed_asks_again_after_a_refusal() {
     let away: PathBuf = making.federation.daemons[2].home.clone();
     making.program.run(&away, ["stop"]).ok();
     assert_eq!(making.federation.daemons[2].wait(), Some(0));
-    let owner = making.federation.daemons[OWNER].home.clone();
-    making.program.run(&owner, ["federation", "found"]).ok();
+    making.federation.freeze();
     making.federation.wait_until("the owner has the signature", |daemons| {
         let members = daemons[OWNER].status().and_then(|status| status.federation);
         members.is_some_and(|federation| federation.signed.contains(&"m1".to_owned()))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fedshield_tests::{Federation, Program, Terms};
+use fedshield_tests::{Federation, Program, Terms, phrase_of};
 use fedshieldd::control::api::{ErrorCode, LeftView, NodeState};
 
 const OWNER: usize = 0;
@@ -33,11 +33,16 @@ fn a_founder_that_never_comes_back_costs_the_others_one_command() {
         federation.join(joiner);
     }
     let homes: Vec<_> = federation.daemons.iter().map(|it| it.home.clone()).collect();
+    let bad = federation.folder().join("bad.txt");
+    std::fs::write(&bad, "# ours\nm1 m1\n").expect("it can be written");
+    let expect = bad.display().to_string();
+    let run = program.run(&homes[OWNER], ["federation", "found", "--expect", &expect]);
+    run.fails(ErrorCode::InvalidRequest.exit_code(), &["line 2 does not begin", "identity"]);
     program.run(&homes[3], ["stop"]).ok();
     assert_eq!(federation.daemons[3].wait(), Some(0));
-    program.run(&homes[OWNER], ["federation", "found"]).ok();
+    federation.freeze();
     says(&mut federation, OWNER, "founding-waits", "m3");
-    says(&mut federation, 1, "founding-waits", "signatures of m3");
+    says(&mut federation, 1, "founding-waits", "m3 to confirm the list");
     let status = program.run(&homes[1], ["status"]).ok();
     assert!(status.contains("not yet: m3"), "{status}");
     // The others cannot be had for anything else, and are told how they can.
@@ -54,7 +59,16 @@ fn a_founder_that_never_comes_back_costs_the_others_one_command() {
         let members = daemons[OWNER].status().and_then(|status| status.federation);
         members.is_some_and(|federation| federation.members.len() == 3)
     });
-    program.run(&homes[OWNER], ["federation", "found"]).ok();
+    // The list is not the expected one now: nobody confirms it unasked.
+    federation.freeze_and_confirm(&[0, 1]);
+    says(&mut federation, 2, "list-differs", "m3 is expected and not in the list");
+    says(&mut federation, 2, "list-unconfirmed", "waits for this node's people");
+    let bare = program.run(&homes[2], ["federation", "confirm"]);
+    bare.fails(ErrorCode::InvalidRequest.exit_code(), &["nobody is here", "--phrase"]);
+    let wrong = program.run(&homes[2], ["federation", "confirm", "--phrase", "abandon"]);
+    wrong.fails(ErrorCode::ListMismatch.exit_code(), &["24 words"]);
+    let phrase = phrase_of(&federation.daemons[2]).expect("it is shown the list");
+    program.run(&homes[2], ["federation", "confirm", "--phrase", &phrase]).ok();
     federation.wait_until("all rounds are done", |daemons| {
         let states = daemons[..3].iter().map(|daemon| daemon.status().map(|it| it.state));
         states.into_iter().all(|state| state == Some(NodeState::Done))
@@ -90,7 +104,7 @@ fn a_draft_that_is_abandoned_and_a_federation_without_a_round_are_left_by_runnin
         state_of(&mut federation, joiner, NodeState::Idle);
     }
     long(&mut federation);
-    program.run(&homes[OWNER], ["federation", "found"]).ok();
+    federation.freeze();
     for member in 0..3 {
         state_of(&mut federation, member, NodeState::Active);
     }

@@ -1,5 +1,7 @@
-//! `federation new`, `show`, `found`: from draft terms to a frozen manifest; and `leave`, `drop`, `abandon`: the ways out.
+//! `federation new`, `show`, `found`, `confirm`: from draft terms to a list of members that people have compared; and
+//! `leave`, `reject`, `drop`, `abandon`: the ways out.
 
+mod confirm;
 mod out;
 mod render;
 
@@ -8,16 +10,18 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use fedshield_protocol::hidden::{first_hidden, harmless};
 use fedshield_protocol::manifest::{Adapter, Manifest};
-use fedshieldd::control::api::{ErrorCode, NewFederation};
+use fedshieldd::control::api::{ErrorCode, FoundRequest, NewFederation};
 use fedshieldd::home::Home;
 use fedshieldd::offline::{FirstAdapter, OfflineError};
 use fedshieldd::pipeline::{PipelineError, Plan, unusual};
 
 use super::JsonFlag;
+use super::expect::ExpectFlag;
 use crate::connection;
 use crate::failure::Failure;
 use crate::screen::Screen;
 use crate::terms::{TermsFlags, TermsPreset, terms, terms_from_file};
+pub(crate) use confirm::lines as phrase_lines;
 use render::render;
 pub use render::terms_facts;
 
@@ -28,8 +32,12 @@ pub enum FederationCommand {
     New(Box<NewArgs>),
     /// Show the draft or the manifest in force
     Show(ShowArgs),
-    /// Freeze the draft: the members are final, every founder signs, round 0 begins
+    /// Freeze the draft (its owner): the list of members is final, and every founder is asked to confirm it
     Found(FoundArgs),
+    /// Confirm the frozen list by its 24 words: this node signs, and round 0 begins when all have
+    Confirm(confirm::ConfirmArgs),
+    /// The list of members is wrong: leave the draft, and tell the others why
+    Reject(out::OutArgs),
     /// Be no founder any more; once founded, no member, as long as no round has ended
     Leave(out::OutArgs),
     /// Take a founder off the draft's list (its owner); a frozen draft is open again then, and the others sign anew
@@ -83,10 +91,17 @@ pub struct ShowArgs {
 
 /// Arguments of `federation found`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Nothing is signed by it: every organisation, this one too, compares the 24 words of the list and runs
+`federation confirm`. With --expect nothing is frozen unless the members are exactly those of the file, and this node
+confirms at once."
+)]
 pub struct FoundArgs {
     /// Do not ask, whatever there is to be warned of
     #[arg(long, short)]
     pub yes: bool,
+    #[command(flatten)]
+    pub(crate) expect: ExpectFlag,
     #[command(flatten)]
     pub(crate) json: JsonFlag,
 }
@@ -99,7 +114,8 @@ impl FederationCommand {
             Self::New(args) => args.json.json,
             Self::Show(args) => args.json.json,
             Self::Found(args) => args.json.json,
-            Self::Leave(args) | Self::Abandon(args) => args.json.json,
+            Self::Confirm(args) => args.json.json,
+            Self::Leave(args) | Self::Reject(args) | Self::Abandon(args) => args.json.json,
             Self::Drop(args) => args.json.json,
         }
     }
@@ -120,10 +136,13 @@ pub async fn run(command: &FederationCommand, home: &Home) -> Result<(), Failure
             }
             screen.answer(&view, render)
         }
-        FederationCommand::Leave(args) => out::leave(args, home, &screen).await,
+        FederationCommand::Confirm(args) => confirm::run(args, home, &screen).await,
+        FederationCommand::Leave(args) => out::leave(args, false, home, &screen).await,
+        FederationCommand::Reject(args) => out::leave(args, true, home, &screen).await,
         FederationCommand::Drop(args) => out::drop_member(args, home, &screen).await,
         FederationCommand::Abandon(args) => out::abandon(args, home, &screen).await,
         FederationCommand::Found(args) => {
+            let request = FoundRequest { expect: args.expect.read()? };
             let daemon = connection::to(home);
             let before = daemon.federation().await?;
             let warned = !before.frozen && out::warn(&screen, &before.warnings);
@@ -134,10 +153,15 @@ pub async fn run(command: &FederationCommand, home: &Home) -> Result<(), Failure
                 )
                 .next("mend what the warnings name, then run the command again"));
             }
-            let view = daemon.found().await?;
+            let view = daemon.found(&request).await?;
             screen.answer(&view, |view, colours| {
-                let next = "\nthe members sign now; rounds begin when a quorum is ready: \
-                            `fedshield-cli status --watch`\n";
+                let next = if view.confirmed {
+                    "\nthis node has confirmed the list; the founding is complete when all others have: \
+                     `fedshield-cli status --watch`\n"
+                } else {
+                    "\nnothing is signed yet: read the words out to the other organisations over a channel that all of you \
+                     trust; each, this one too, then runs `fedshield-cli federation confirm`\n"
+                };
                 render(view, colours) + next
             })
         }

@@ -11,6 +11,7 @@ use fedshieldd::home::Home;
 use fedshieldd::offline::FirstAdapter;
 
 use super::JsonFlag;
+use super::expect::ExpectFlag;
 use super::federation::{adapter_failure, terms_facts};
 use crate::connection;
 use crate::failure::Failure;
@@ -39,6 +40,7 @@ pub struct InviteArgs {
 #[command(after_help = "Examples:
   fedshield-cli join fs1...             shows the terms and asks
   fedshield-cli join fs1... --yes       joins without asking
+  fedshield-cli join fs1... --expect members.txt    confirms the list of members by itself if it is exactly this one
   fedshield-cli join - < invite.txt     reads the invite from standard input")]
 pub struct JoinArgs {
     /// The invite, `fs1...`, or `-` for standard input
@@ -52,6 +54,8 @@ pub struct JoinArgs {
     /// The adapter that the federation starts from, if its terms name one: a PEFT folder
     #[arg(long, value_name = "DIR")]
     pub adapter: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) expect: ExpectFlag,
     #[command(flatten)]
     pub(crate) json: JsonFlag,
 }
@@ -93,8 +97,13 @@ pub async fn join(args: &JoinArgs, home: &Home) -> Result<(), Failure> {
         let first = FirstAdapter::open(folder).map_err(|error| adapter_failure(&error))?;
         first.keep(home).map_err(|error| adapter_failure(&error))?;
     }
-    let request =
-        |accept, terms_digest| JoinRequest { invite: invite.clone(), accept, terms_digest };
+    let expect = args.expect.read()?;
+    let request = |accept, terms_digest| JoinRequest {
+        invite: invite.clone(),
+        accept,
+        terms_digest,
+        expect: expect.clone(),
+    };
     let preview = daemon.join(&request(false, None)).await?;
     // Whoever accepts without being asked, or reads JSON, gets the warnings all the same.
     for warning in &preview.warnings {
@@ -124,12 +133,15 @@ pub async fn join(args: &JoinArgs, home: &Home) -> Result<(), Failure> {
     // Accepts what was read: if the owner has changed the terms since, joining fails.
     let view = daemon.join(&request(true, Some(preview.terms_digest))).await?;
     screen.answer(&view, |view, _| {
-        format!(
-            "joined the draft of `{}`, owned by {}\nnext: when its owner runs `federation found`, this node \
-             signs and trains by itself; watch it with `fedshield-cli status --watch`\n",
-            harmless_line(&view.terms.name),
-            harmless_line(&view.owner)
-        )
+        let (name, owner) = (harmless_line(&view.terms.name), harmless_line(&view.owner));
+        let next = if expect.is_some() {
+            "when its owner runs `federation found`, this node confirms the list of members if it is the expected one, \
+             and trains by itself; watch it with `fedshield-cli status --watch`"
+        } else {
+            "when its owner has run `federation found`, compare the 24 words of the list with the other organisations \
+             and `fedshield-cli federation confirm`; `fedshield-cli status` says when"
+        };
+        format!("joined the draft of `{name}`, owned by {owner}\nnext: {next}\n")
     })
 }
 

@@ -1,10 +1,11 @@
-//! `members`: who is in the federation and what is known of each.
+//! `members`: who is in the federation, what is known of each, and the phrase of the list.
 
 use clap::Args;
 use fedshieldd::control::api::{AddressOrigin, KnownAddressView, MemberView};
 use fedshieldd::home::Home;
 
 use super::JsonFlag;
+use super::federation::phrase_lines;
 use crate::connection;
 use crate::failure::Failure;
 use crate::screen::{Colours, Screen};
@@ -33,7 +34,7 @@ pub async fn run(args: &MembersArgs, home: &Home) -> Result<(), Failure> {
 
 fn render(members: &[MemberView], long: bool, colours: Colours) -> String {
     let headings =
-        ["member", "identity", "reachable", ">round", "manifest", "connected by", "addresses"];
+        ["member", "identity", "reachable", ">round", "list", "connected by", "addresses"];
     let mut table = Table::new(&headings);
     for member in members {
         let key = member.identity_key.to_string();
@@ -50,12 +51,21 @@ fn render(members: &[MemberView], long: bool, colours: Colours) -> String {
             if long { key } else { units::short(&key) },
             reachable.to_owned(),
             round.map_or_else(|| "-".into(), |round| round.to_string()),
-            if member.signed_manifest { "signed" } else { "not signed" }.to_owned(),
+            match (&member.phrase, member.signed_manifest) {
+                (None, _) => "open",
+                (Some(_), true) => "confirmed",
+                (Some(_), false) => "not confirmed",
+            }
+            .to_owned(),
             connected_by(member),
             addresses(member, long),
         ]);
     }
-    table.render(colours)
+    let mut text = table.render(colours);
+    if let Some(phrase) = members.iter().find_map(|member| member.phrase.as_ref()) {
+        text.push_str(&format!("\n{}", phrase_lines(phrase, colours)));
+    }
+    text
 }
 
 /// The address in use; or why there is none.

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use fedshield_protocol::manifest::Manifest;
 use fedshieldd::config::{Config, DataConfig, HttpConfig, ModelConfig, TrainingConfig};
 use fedshieldd::control::api::{
-    ExportRequest, InviteRequest, JoinRequest, NewFederation, NodeState, NodeStatus,
+    ExpectedMember, ExportRequest, FoundRequest, InviteRequest, JoinRequest, NewFederation,
+    NodeState, NodeStatus,
 };
 use fedshieldd::identity::Protection;
 
@@ -132,22 +133,36 @@ async fn play(
     Ok((report, failure))
 }
 
-/// federation new, invite and join for each other member, federation found.
+/// federation new, invite and join for each other member, federation found. Everybody is told beforehand whom to expect, as
+/// with `join --expect FILE`, so that nobody has to read out words.
 async fn found(nodes: &[Node], terms: Manifest) -> Result<(), Failure> {
+    let mut expected = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let status = node.connection().status().await?;
+        expected.push(ExpectedMember { name: status.name, identity_key: status.identity_key });
+    }
+    let expect = Some(expected);
     let owner = nodes[0].connection();
     let view = owner.new_federation(&NewFederation { terms }).await?;
     say(&format!("{} drafts federation {}", nodes[0].name, view.summary.founding_id.short()));
     for node in &nodes[1..] {
         let invite = owner.invite(&InviteRequest { expires_s: 3600 }).await?.invite;
         let daemon = node.connection();
-        let request =
-            |accept, terms_digest| JoinRequest { invite: invite.clone(), accept, terms_digest };
+        let request = |accept, terms_digest| JoinRequest {
+            invite: invite.clone(),
+            accept,
+            terms_digest,
+            expect: expect.clone(),
+        };
         let preview = daemon.join(&request(false, None)).await?;
         daemon.join(&request(true, Some(preview.terms_digest))).await?;
         say(&format!("{} joins", node.name));
     }
-    owner.found().await?;
-    say(&format!("{} founds it; all members sign", nodes[0].name));
+    owner.found(&FoundRequest { expect: expect.clone() }).await?;
+    say(&format!(
+        "{} founds it; all members find the list that they expect, and sign",
+        nodes[0].name
+    ));
     Ok(())
 }
 

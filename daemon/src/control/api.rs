@@ -11,8 +11,10 @@
 //! | `GET /v1/rounds` | | `[`[`RoundReport`]`]`, oldest first |
 //! | `GET /v1/federation` | | [`FederationView`] |
 //! | `POST /v1/federation/new` | [`NewFederation`] | [`FederationView`] |
-//! | `POST /v1/federation/found` | `{}` | [`FederationView`] |
-//! | `POST /v1/federation/leave`, `/v1/federation/abandon` | `{}` | [`LeftView`] |
+//! | `POST /v1/federation/found` | [`FoundRequest`] | [`FederationView`] |
+//! | `POST /v1/federation/confirm` | [`ConfirmRequest`] | [`FederationView`] |
+//! | `POST /v1/federation/leave` | [`LeaveRequest`] | [`LeftView`] |
+//! | `POST /v1/federation/abandon` | `{}` | [`LeftView`] |
 //! | `POST /v1/federation/drop` | [`DropRequest`] | [`FederationView`] |
 //! | `POST /v1/invite` | [`InviteRequest`] | [`InviteView`] |
 //! | `POST /v1/join` | [`JoinRequest`] | [`JoinView`] |
@@ -41,8 +43,9 @@ pub use attendance::{Absent, Pause, Waiting};
 pub use condition::{Condition, Severity};
 pub use doctor::{Check, DoctorView, Verdict};
 pub use federation::{
-    DropRequest, FederationSummary, FederationView, InviteRequest, InviteView, JoinRequest,
-    JoinView, LeftView, MemberView, NewFederation,
+    ConfirmRequest, DropRequest, ExpectedMember, FederationSummary, FederationView, FoundRequest,
+    InviteRequest, InviteView, JoinRequest, JoinView, LeaveRequest, LeftView, MemberView,
+    NewFederation,
 };
 pub use peers::{AddressOrigin, ConnectionView, KnownAddressView, PeerAddresses, PeerRequest};
 pub use rounds::{RoundOutcome, RoundReport};
@@ -60,8 +63,10 @@ pub mod path {
     pub const FEDERATION: &str = "/v1/federation";
     /// `POST` [`NewFederation`](super::NewFederation): [`FederationView`](super::FederationView).
     pub const FEDERATION_NEW: &str = "/v1/federation/new";
-    /// `POST`: [`FederationView`](super::FederationView), frozen.
+    /// `POST` [`FoundRequest`](super::FoundRequest): [`FederationView`](super::FederationView), frozen.
     pub const FEDERATION_FOUND: &str = "/v1/federation/found";
+    /// `POST` [`ConfirmRequest`](super::ConfirmRequest): [`FederationView`](super::FederationView).
+    pub const FEDERATION_CONFIRM: &str = "/v1/federation/confirm";
     /// `POST`: [`LeftView`](super::LeftView); this node is no founder, or no member, any more.
     pub const FEDERATION_LEAVE: &str = "/v1/federation/leave";
     /// `POST` [`DropRequest`](super::DropRequest): [`FederationView`](super::FederationView) without that member.

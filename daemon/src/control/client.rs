@@ -13,9 +13,10 @@ use tokio::net::UnixStream;
 
 use super::address::SocketPath;
 use super::api::{
-    ApiError, DoctorView, Done, DropRequest, ErrorBody, ErrorCode, Evaluation, ExportRequest,
-    ExportView, FederationView, InviteRequest, InviteView, JoinRequest, JoinView, LeftView,
-    MemberView, NewFederation, NodeStatus, Pause, PeerAddresses, PeerRequest, RoundReport, path,
+    ApiError, ConfirmRequest, DoctorView, Done, DropRequest, ErrorBody, ErrorCode, Evaluation,
+    ExportRequest, ExportView, FederationView, FoundRequest, InviteRequest, InviteView,
+    JoinRequest, JoinView, LeaveRequest, LeftView, MemberView, NewFederation, NodeStatus, Pause,
+    PeerAddresses, PeerRequest, RoundReport, path,
 };
 
 /// The longest answer: a ledger of a million rounds is about this long.
@@ -98,17 +99,25 @@ impl ControlClient {
     /// Freezes the draft.
     ///
     /// # Errors
-    /// [`ErrorCode::NotOwner`], [`ErrorCode::TooFewMembers`]; see [`Self::status`].
-    pub async fn found(&self) -> Result<FederationView, ApiError> {
-        self.post(path::FEDERATION_FOUND, &Done {}).await
+    /// [`ErrorCode::NotOwner`], [`ErrorCode::TooFewMembers`], [`ErrorCode::ListMismatch`]; see [`Self::status`].
+    pub async fn found(&self, body: &FoundRequest) -> Result<FederationView, ApiError> {
+        self.post(path::FEDERATION_FOUND, body).await
+    }
+
+    /// Confirms the frozen list of members by its phrase.
+    ///
+    /// # Errors
+    /// [`ErrorCode::ListMismatch`], [`ErrorCode::WrongState`] before there is one; see [`Self::status`].
+    pub async fn confirm(&self, body: &ConfirmRequest) -> Result<FederationView, ApiError> {
+        self.post(path::FEDERATION_CONFIRM, body).await
     }
 
     /// Leaves a draft, or a federation in which no round has ended.
     ///
     /// # Errors
     /// [`ErrorCode::WrongState`] once a round has ended, or for a draft's owner; see [`Self::status`].
-    pub async fn leave(&self) -> Result<LeftView, ApiError> {
-        self.post(path::FEDERATION_LEAVE, &Done {}).await
+    pub async fn leave(&self, body: &LeaveRequest) -> Result<LeftView, ApiError> {
+        self.post(path::FEDERATION_LEAVE, body).await
     }
 
     /// Takes a founder off the draft's list.

@@ -3,9 +3,10 @@
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::api::{
-    ApiError, DoctorView, Done, DropRequest, ErrorCode, Evaluation, ExportRequest, ExportView,
-    FederationView, InviteRequest, InviteView, JoinRequest, JoinView, LeftView, MemberView,
-    NewFederation, NodeStatus, Pause, PeerAddresses, PeerRequest, RoundReport,
+    ApiError, ConfirmRequest, DoctorView, Done, DropRequest, ErrorCode, Evaluation, ExportRequest,
+    ExportView, FederationView, FoundRequest, InviteRequest, InviteView, JoinRequest, JoinView,
+    LeaveRequest, LeftView, MemberView, NewFederation, NodeStatus, Pause, PeerAddresses,
+    PeerRequest, RoundReport,
 };
 
 /// Commands that wait for the host; more get an answer that says so.
@@ -21,7 +22,7 @@ pub enum ControlCommand {
     /// Founding: start a draft.
     NewFederation(NewFederation, Reply<FederationView>),
     /// Founding: freeze the draft.
-    Found(Reply<FederationView>),
+    Found(FoundRequest, Reply<FederationView>),
     /// Founding: an invite.
     Invite(InviteRequest, Reply<InviteView>),
     /// Founding: read the terms behind an invite, or accept them.
@@ -51,11 +52,13 @@ pub enum ControlCommand {
     /// Stop in an orderly way; answered before it happens.
     Stop(Reply<Done>),
     /// Founding: be no founder, or no member, any more.
-    Leave(Reply<LeftView>),
+    Leave(LeaveRequest, Reply<LeftView>),
     /// Founding: take a founder off the draft's list.
     Drop(DropRequest, Reply<FederationView>),
     /// Founding: give the draft up.
     Abandon(Reply<LeftView>),
+    /// Founding: people have compared the phrase of the frozen list.
+    Confirm(ConfirmRequest, Reply<FederationView>),
 }
 
 /// The server's end; cheap to clone.

@@ -5,7 +5,7 @@ use fedshield_protocol::manifest;
 
 use super::moments::Expiry;
 use super::partings::Why;
-use super::{InviteError, JoinPortError};
+use super::{InviteError, JoinPortError, PhraseError};
 use crate::control::api::ApiError;
 use crate::durable::DiskError;
 use crate::error_code::ErrorCode;
@@ -59,6 +59,30 @@ pub enum FoundingError {
     Returning {
         /// Their names.
         names: Vec<String>,
+    },
+    /// There is no list to confirm yet.
+    #[error(
+        "the draft is open: there is no list of members to confirm before its owner freezes it"
+    )]
+    NotFrozen,
+    /// The words are not the phrase of the list that this node was shown.
+    #[error("not confirmed: {0}")]
+    Phrase(#[from] PhraseError),
+    /// The members are not those that are expected.
+    #[error("the members of the draft are not the expected ones: {}", differences.join("; "))]
+    Unexpected {
+        /// One sentence each.
+        differences: Vec<String>,
+    },
+    /// Two names in the list that people take for one another.
+    #[error(
+        "two members have names that look alike, `{one}` and `{other}`: people could not tell them apart"
+    )]
+    Lookalikes {
+        /// The first of them in the list.
+        one: String,
+        /// The second.
+        other: String,
     },
     /// All founders have signed.
     #[error("the founding is complete: all members have signed")]
@@ -199,16 +223,20 @@ impl FoundingError {
             Self::InviteUnknown | Self::Abandoned { .. } => ErrorCode::InviteUnknown,
             Self::InviteUsed => ErrorCode::InviteUsed,
             Self::ModelMismatch { .. } | Self::FirstAdapter { .. } => ErrorCode::ModelMismatch,
-            Self::TrainerCommand | Self::NoSuchMember { .. } => ErrorCode::InvalidRequest,
+            Self::TrainerCommand | Self::NoSuchMember { .. } | Self::Lookalikes { .. } => {
+                ErrorCode::InvalidRequest
+            }
             Self::Terms { error, .. } => error.code(),
             Self::TermsChanged { .. } => ErrorCode::TermsChanged,
             Self::Frozen => ErrorCode::DraftFrozen,
+            Self::Phrase(_) | Self::Unexpected { .. } => ErrorCode::ListMismatch,
             Self::TooFewMembers { .. } => ErrorCode::TooFewMembers,
             Self::Already { .. } => ErrorCode::AlreadyInFederation,
             Self::None => ErrorCode::NoFederation,
             Self::NotOwner => ErrorCode::NotOwner,
             Self::Refused { .. } | Self::Dropped => ErrorCode::Refused,
             Self::Returning { .. }
+            | Self::NotFrozen
             | Self::Complete
             | Self::RoundsEnded
             | Self::OwnDraft
@@ -282,6 +310,21 @@ impl FoundingError {
             Self::Already { .. } => {
                 "`federation leave` or `federation abandon` ends what it is in, until the first round has ended; otherwise use another home folder"
             }
+            Self::NotFrozen => {
+                "wait until its owner runs `federation found`; `fedshield-cli status` shows when the list is final"
+            }
+            Self::Phrase(PhraseError::Other { .. }) => {
+                "do not confirm: the owner shows different lists to different founders, or has frozen the draft anew since; compare names and identity keys (`federation show`), and if the lists differ, `federation reject`"
+            }
+            Self::Phrase(_) => {
+                "compare the words with `fedshield-cli members` and say them again, all 24 in their order"
+            }
+            Self::Unexpected { .. } => {
+                "ask the organisations that are named for what `fedshield-cli identity` prints there; correct the file if it is wrong, or `federation drop NAME` who should not be there"
+            }
+            Self::Lookalikes { .. } => {
+                "the member that came last has to join under another name (`name` in config.toml), the owner to `federation drop` it first"
+            }
             Self::Complete => {
                 "before the first round has ended each member can still go: `federation leave`"
             }
@@ -307,7 +350,7 @@ impl FoundingError {
                 "compare the versions of both daemons (`fedshieldd --version`); upgrade the older one"
             }
             Self::File { .. } => {
-                "the file is damaged: put it aside; what it held has to be drafted or joined again"
+                "the file is damaged, or another version of the program wrote it: put it aside; what it held has to be drafted or joined again"
             }
             Self::Random(_) => "the operating system must be mended before keys can be made",
             Self::Secrets(error) => error.code().hint(),
@@ -328,6 +371,7 @@ impl FoundingError {
                 | Self::FirstAdapter { .. }
                 | Self::TrainerCommand
                 | Self::TermsChanged { .. }
+                | Self::Lookalikes { .. }
                 | Self::Refused { .. }
         )
     }

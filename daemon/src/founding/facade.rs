@@ -1,14 +1,16 @@
 //! The founding of a federation as the host drives it: what is known and kept, and founders' requests. What operators
-//! command is in `commands`, how they get out of a draft in `leaving`, how a founder follows its owner in `following`,
+//! command is in `commands`, how they confirm the list in `confirming`, how they get out of a draft in `leaving`, how a founder follows its owner in `following`,
 //! how a home is read and what a crash left half done is finished in `opening`.
 
 mod answers;
 mod commands;
+mod confirming;
 mod farewells;
 mod following;
 mod leaving;
 mod notices;
 mod opening;
+mod standing;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -219,16 +221,20 @@ impl State {
             view.manifest = Some(owner.draft.manifest.clone());
             view.frozen = owner.draft.frozen;
             view.signed = owner.draft.signatures.iter().map(Option::is_some).collect();
+            view.confirmed = owner.has_signed();
         } else if let Some(joiner) = &self.joiner {
-            let signed = joiner.joining.signed.is_some();
-            view.state = if signed { NodeState::Founding } else { NodeState::Joining };
-            view.frozen = signed;
+            let frozen = joiner.joining.frozen.is_some();
+            view.state = if frozen { NodeState::Founding } else { NodeState::Joining };
+            view.frozen = frozen;
+            view.confirmed = joiner.is_confirmed();
+            view.differences = joiner.differences();
             let seen = &joiner.joining.seen;
-            if let Some(missing) = joiner.missing.as_ref().filter(|_| signed) {
+            if let Some(missing) = joiner.missing.as_ref().filter(|_| frozen) {
                 view.signed = seen.members.iter().map(|it| !missing.contains(&it.name)).collect();
             }
             view.manifest = Some(seen.clone());
         }
+        view.frozen_at_s = self.frozen_at_s();
         view
     }
 }

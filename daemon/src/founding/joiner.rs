@@ -1,46 +1,19 @@
 //! The founder's side: what it accepted, and what it does with each answer of the owner. No network, no clock.
 
+mod confirming;
+mod stored;
+
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
-use fedshield_protocol::codec;
 use fedshield_protocol::ids::Digest;
-use fedshield_protocol::manifest::{
-    Manifest, Member, SignedManifest, ValidManifest, sign_founding,
-};
-use serde::{Deserialize, Serialize};
+use fedshield_protocol::manifest::{Manifest, Member, SignedManifest, ValidManifest};
 
-use super::message::{Ask, Refusal, Reply};
+use super::lookalikes::first_lookalikes;
+use super::message::{Ask, Gone, Refusal, Reply};
 use super::{FoundingError, Invite, terms};
-use crate::durable;
-
-const MAX_JOINING_BYTES: usize = 2 << 20;
-
-/// What a founder keeps on disk from accepting the terms until it has the signed manifest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Joining {
-    pub(super) invite: Invite,
-    /// The terms that were accepted, without members.
-    pub(super) terms: Manifest,
-    /// This node's own entry, as the owner should have it.
-    pub(super) own: Member,
-    /// Digest of the one manifest that was signed: on disk before the signature leaves.
-    pub(super) signed: Option<Digest>,
-    /// The newest draft or manifest, for people.
-    pub(super) seen: Manifest,
-}
-
-impl Joining {
-    /// What lies at `path`, if anything.
-    pub(super) fn read(path: &Path) -> Result<Option<Self>, FoundingError> {
-        let Some(bytes) = durable::read_if_present(path, MAX_JOINING_BYTES as u64)? else {
-            return Ok(None);
-        };
-        codec::decode("joining", &bytes, MAX_JOINING_BYTES).map(Some).map_err(|error| {
-            FoundingError::File { file: path.display().to_string(), reason: error.to_string() }
-        })
-    }
-}
+use crate::control::api::ExpectedMember;
+pub(super) use stored::Joining;
 
 /// What to do after an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,15 +24,15 @@ pub(super) enum Next {
     Ask(Ask),
     /// Everybody has signed: this is the federation.
     Founded(SignedManifest),
-    /// The draft was opened again with these terms: join it with a fresh sealing key.
-    Move(Manifest),
+    /// The draft was opened again with these terms, without those that are gone: join it with a fresh sealing key.
+    Move(Manifest, Vec<Gone>),
 }
 
 /// The accepted terms and where they are kept.
 #[derive(Debug)]
 pub(super) struct Joiner {
     pub(super) joining: Joining,
-    /// Names of those who have not signed, once this node has, as far as it was told since the daemon started.
+    /// Names of those who have not signed, once the draft is frozen, as far as it was told since the daemon started.
     pub(super) missing: Option<Vec<String>>,
     path: PathBuf,
 }
@@ -71,6 +44,7 @@ impl Joiner {
         invite: Invite,
         draft: &Manifest,
         own: Member,
+        expected: Option<Vec<ExpectedMember>>,
     ) -> Result<Self, FoundingError> {
         let own = terms::own_entry(draft, own)?;
         let joining = Joining {
@@ -79,6 +53,9 @@ impl Joiner {
             own,
             signed: None,
             seen: draft.clone(),
+            frozen: None,
+            confirmed: None,
+            expected,
         };
         let mut joiner = Self { joining: joining.clone(), missing: None, path: path.to_path_buf() };
         joiner.save(joining)?;
@@ -112,6 +89,9 @@ impl Joiner {
             own,
             signed: None,
             seen: draft.clone(),
+            frozen: None,
+            confirmed: None,
+            expected: joining.expected,
         })?;
         self.missing = None;
         Ok(self.join_request())
@@ -146,7 +126,12 @@ impl Joiner {
     }
 
     /// What follows from the owner's answer.
-    pub(super) fn take(&mut self, reply: Reply, key: &SigningKey) -> Result<Next, FoundingError> {
+    pub(super) fn take(
+        &mut self,
+        reply: Reply,
+        key: &SigningKey,
+        now_s: u64,
+    ) -> Result<Next, FoundingError> {
         match reply {
             // The request to join was lost: ask again.
             Reply::Refused { refusal: Refusal::NotJoined } => Ok(Next::Ask(self.join_request())),
@@ -155,22 +140,22 @@ impl Joiner {
             Reply::Left | Reply::Clock { .. } | Reply::Noted => {
                 Err(FoundingError::Answer("it answers another question".into()))
             }
-            Reply::Moved { draft } => {
+            Reply::Moved { draft, gone } => {
                 let accepted =
                     Manifest { founding_id: draft.founding_id, ..self.joining.terms.clone() };
                 if terms::terms_of(&draft) != accepted {
                     let what = "the draft was opened again with other terms".to_owned();
                     return Err(FoundingError::TermsChanged { what });
                 }
-                Ok(Next::Move(draft))
+                Ok(Next::Move(draft, gone))
             }
             Reply::Waiting { draft } => {
                 self.check_accepted(&terms::resolved(&draft))?;
                 if !draft.members.contains(&self.joining.own) {
                     return Ok(Next::Ask(self.join_request()));
                 }
-                if self.joining.seen != draft {
-                    self.save(Joining { seen: draft, ..self.joining.clone() })?;
+                if self.joining.seen != draft || self.joining.frozen.is_some() {
+                    self.save(Joining { seen: draft, frozen: None, ..self.joining.clone() })?;
                 }
                 Ok(Next::Wait)
             }
@@ -178,7 +163,7 @@ impl Joiner {
                 self.missing = Some(missing);
                 Ok(Next::Wait)
             }
-            Reply::Sign { manifest } => self.sign(manifest, key).map(Next::Ask),
+            Reply::Sign { manifest, missing } => self.shown(manifest, missing, key, now_s),
             Reply::Founded { signed } => {
                 self.check_manifest(&signed.manifest)?;
                 let valid = ValidManifest::founded(signed.clone())?;
@@ -195,18 +180,6 @@ impl Joiner {
                 .is_ok_and(|valid| self.check_signed(valid.digest()).is_ok())
     }
 
-    fn sign(&mut self, manifest: Manifest, key: &SigningKey) -> Result<Ask, FoundingError> {
-        self.check_manifest(&manifest)?;
-        let digest = ValidManifest::check(manifest.clone())?.digest();
-        self.check_signed(digest)?;
-        let (_, signature) = sign_founding(&manifest, key)?;
-        if self.joining.signed.is_none() {
-            let signed = Some(digest);
-            self.save(Joining { signed, seen: manifest, ..self.joining.clone() })?;
-        }
-        Ok(Ask::Sign { manifest: digest, signature })
-    }
-
     /// The frozen manifest must be the accepted terms with members added, this node and the owner among them.
     fn check_manifest(&self, manifest: &Manifest) -> Result<(), FoundingError> {
         self.check_accepted(manifest)?;
@@ -218,7 +191,8 @@ impl Joiner {
         if !manifest.members.iter().any(|member| member.identity_key == owner) {
             return changed("the owner is not a member");
         }
-        Ok(())
+        first_lookalikes(&manifest.members)
+            .map_or(Ok(()), |(one, other)| Err(FoundingError::Lookalikes { one, other }))
     }
 
     /// This node's entry, perhaps with the addresses of an earlier start: those are hints, not promises.
@@ -248,9 +222,7 @@ impl Joiner {
     }
 
     fn save(&mut self, next: Joining) -> Result<(), FoundingError> {
-        let bytes = codec::encode("joining", &next, MAX_JOINING_BYTES)
-            .map_err(|error| FoundingError::Request(error.to_string()))?;
-        durable::replace(&self.path, &bytes)?;
+        next.write(&self.path)?;
         self.joining = next;
         Ok(())
     }

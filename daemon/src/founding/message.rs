@@ -13,7 +13,8 @@ use super::Token;
 pub const MAX_REQUEST_BYTES: usize = 64 << 10;
 /// The longest answer.
 pub const MAX_REPLY_BYTES: usize = 1 << 20;
-const VERSION: u8 = 1;
+/// 1: founders signed what they were shown.
+const VERSION: u8 = 2;
 const MAX_REASON_BYTES: usize = 500;
 
 /// A founder's question.
@@ -43,8 +44,8 @@ pub(super) enum Ask {
     /// Here is a signature on the frozen manifest.
     Sign { manifest: Digest, signature: Signature },
     /// To be no member of the draft any more, with the entry that has this sealing key. `parted`: the asker has left
-    /// already, whatever the answer; also said to members other than the owner.
-    Leave { sealing_key: Vec<u8>, parted: bool },
+    /// already, whatever the answer; also said to members other than the owner. `rejects`: because the list is wrong.
+    Leave { sealing_key: Vec<u8>, parted: bool, rejects: bool },
     /// What the asker's clock should say.
     Clock,
     /// What keeps the asker from taking part, by the names of its conditions; empty if nothing does.
@@ -62,8 +63,8 @@ pub(super) enum Reply {
     Terms { draft: Manifest },
     /// You are in; the draft is still open.
     Waiting { draft: Manifest },
-    /// Frozen: sign this.
-    Sign { manifest: Manifest },
+    /// Frozen: confirm and sign this. These members' signatures are not here yet.
+    Sign { manifest: Manifest, missing: Vec<String> },
     /// Your signature is here; these members' are not yet.
     Signed { missing: Vec<String> },
     /// Everybody has signed.
@@ -76,8 +77,27 @@ pub(super) enum Reply {
     Clock { now_s: u64 },
     /// Your report is here.
     Noted,
-    /// The draft was opened again under another founding id: what was signed is void, join this.
-    Moved { draft: Manifest },
+    /// The draft was opened again under another founding id: what was signed is void, join this. Those that are gone
+    /// since the draft began.
+    Moved { draft: Manifest, gone: Vec<Gone> },
+}
+
+/// A founder that is one no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Gone {
+    pub(super) name: String,
+    pub(super) how: How,
+}
+
+/// How a founder went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum How {
+    /// The owner took it off the list.
+    Dropped,
+    /// It left.
+    Left,
+    /// It left because the list is wrong.
+    Rejected,
 }
 
 /// Why not.

@@ -1,9 +1,12 @@
-//! How a federation begins: a draft, invites, joining, freezing, and a signature of every founder.
+//! How a federation begins: a draft, invites, joining, freezing, a confirmation and a signature of every founder.
 //!
 //! ```text
-//! owner:   new -> draft -> invite ... -> found (frozen) -> all have signed -> manifest.signed
-//! founder: preview -> join -> poll ... -> frozen: same terms? -> sign -> poll ... -> manifest.signed
+//! owner:   new -> draft -> invite ... -> found (frozen) -> confirmed? sign -> all have signed -> manifest.signed
+//! founder: preview -> join -> poll ... -> frozen: same terms? -> confirmed? sign -> poll ... -> manifest.signed
 //! ```
+//!
+//! No founder's daemon signs a list of members because its owner says so: people confirm it by its `phrase`, which they
+//! have compared with the other organisations, or they have said beforehand whom they expect (`expected`).
 //!
 //! Until all have signed, each can go: a founder leaves, the owner drops one or abandons the draft (`partings` keeps that).
 //! A frozen draft is then opened again under a fresh founding id. Each draft has its own first sealing key, erased when it
@@ -15,14 +18,17 @@
 mod addresses;
 mod checks;
 mod error;
+mod expected;
 mod facade;
 mod interfaces;
 mod invite;
 mod joiner;
+mod lookalikes;
 mod message;
 mod moments;
 mod owner;
 mod partings;
+mod phrase;
 mod port;
 mod terms;
 mod view;
@@ -31,11 +37,16 @@ mod wipe;
 pub use addresses::{Announced, announced, are_only_here, left_out};
 pub use checks::CheckTerms;
 pub use error::FoundingError;
+pub use expected::{
+    MAX_EXPECTED_BYTES, from_lines as expected_from_lines, line_of as expected_line,
+};
 pub use facade::{Founding, Local};
 pub use interfaces::Interfaces;
 pub use invite::{Invite, InviteError, Token};
+pub use lookalikes::look_alike;
 pub use message::{MAX_REPLY_BYTES, MAX_REQUEST_BYTES};
 pub use moments::{Expiry, date, in_words};
+pub use phrase::{PhraseError, phrase_of};
 pub use port::{JoinAnswer, JoinPort, JoinPortError};
 pub use terms::{same_terms, terms_digest, terms_of};
 pub use view::{FOUNDING_CONDITIONS, FoundingView};

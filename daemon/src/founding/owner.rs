@@ -2,21 +2,20 @@
 
 mod changes;
 mod concerns;
+mod confirming;
 mod stored;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ed25519_dalek::SigningKey;
 use fedshield_protocol::ids::{Digest, IdentityKey};
 use fedshield_protocol::limits::MAX_MEMBERS;
-use fedshield_protocol::manifest::{
-    Manifest, Member, SignedManifest, ValidManifest, sign_founding,
-};
+use fedshield_protocol::manifest::{Manifest, Member, SignedManifest, ValidManifest};
 use fedshield_protocol::sign::Signature;
 
-use super::message::{Ask, Refusal, Reply, Request};
-use super::{FoundingError, Token, terms};
+use super::lookalikes::first_lookalikes;
+use super::message::{Ask, How, Refusal, Reply, Request};
+use super::{FoundingError, Token, look_alike, terms};
 pub(super) use changes::Fresh;
 use concerns::Seen;
 pub(super) use stored::Draft;
@@ -99,8 +98,8 @@ impl Owner {
         Ok(token)
     }
 
-    /// Freezes the draft and signs it. A second call changes nothing.
-    pub(super) fn freeze(&mut self, key: &SigningKey) -> Result<(), FoundingError> {
+    /// Freezes the draft; nobody has signed it then. A second call changes nothing.
+    pub(super) fn freeze(&mut self, now_s: u64) -> Result<(), FoundingError> {
         if self.draft.frozen {
             return Ok(());
         }
@@ -112,15 +111,16 @@ impl Owner {
         if count < 3 {
             return Err(FoundingError::TooFewMembers { count });
         }
+        if let Some((one, other)) = first_lookalikes(&self.draft.manifest.members) {
+            return Err(FoundingError::Lookalikes { one, other });
+        }
         let mut next = self.draft.clone();
         next.open_numbers = (next.manifest.min_contributors, next.manifest.committee_size);
         next.manifest = terms::resolved(&next.manifest);
-        let (member, signature) = sign_founding(&next.manifest, key)?;
+        ValidManifest::check(next.manifest.clone())?;
         next.frozen = true;
+        next.frozen_at_s = now_s;
         next.signatures = vec![None; count];
-        if let Some(place) = next.signatures.get_mut(member.position()) {
-            *place = Some(signature);
-        }
         self.save(next)
     }
 
@@ -179,9 +179,14 @@ impl Owner {
         }
         let moved = request.founding_id != self.draft.manifest.founding_id;
         match request.ask {
-            Ask::Leave { sealing_key, .. } => self.let_go(place, &request.from, sealing_key, fresh),
+            Ask::Leave { sealing_key, rejects, .. } => {
+                let how = if rejects { How::Rejected } else { How::Left };
+                self.let_go(place, &request.from, (sealing_key, how), fresh)
+            }
             // Under an id that the draft has no more: nothing that was said then counts.
-            _ if moved => Ok(Reply::Moved { draft: self.open_terms() }),
+            _ if moved => {
+                Ok(Reply::Moved { draft: self.open_terms(), gone: self.draft.departed.clone() })
+            }
             Ask::Terms => Ok(Reply::Terms { draft: self.draft.manifest.clone() }),
             Ask::Join { member, terms, base_model } => {
                 self.admit(place, request.from, member, (&terms, &base_model), now_s)
@@ -234,9 +239,16 @@ impl Owner {
         let mut next = self.draft.clone();
         let members = &mut next.manifest.members;
         let mut others = members.iter().chain(&next.returning);
-        if others.any(|other| other.name == member.name && other.identity_key != from) {
-            let name = &member.name;
-            return Err(Refusal::other(format!("another member is called `{name}`: take another")));
+        let is_taken =
+            |other: &&Member| other.identity_key != from && look_alike(&other.name, &member.name);
+        if let Some(other) = others.find(is_taken) {
+            let (name, taken) = (&member.name, &other.name);
+            let reason = if name == taken {
+                format!("another member is called `{name}`: take another")
+            } else {
+                format!("`{name}` looks like another member's name, `{taken}`: take another")
+            };
+            return Err(Refusal::other(reason));
         }
         if from == self.key {
             return Err(Refusal::other("the owner is a member already"));
@@ -275,7 +287,7 @@ impl Owner {
         }
         match self.draft.signatures.get(place) {
             Some(Some(_)) => Ok(Reply::Signed { missing: self.missing() }),
-            _ => Ok(Reply::Sign { manifest: manifest.clone() }),
+            _ => Ok(Reply::Sign { manifest: manifest.clone(), missing: self.missing() }),
         }
     }
 

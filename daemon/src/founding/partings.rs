@@ -40,6 +40,8 @@ pub(super) enum Why {
     Abandoned,
     /// Its owner took this node off the list.
     Dropped,
+    /// The operator found the list of members wrong.
+    Rejected,
 }
 
 /// A draft, or a federation without a finished round, that this node has left.

@@ -3,11 +3,13 @@
 use fedshield_protocol::ids::{IdentityKey, MemberIndex};
 use fedshield_protocol::manifest::{Manifest, SignedManifest, ValidManifest};
 
-use super::{FoundingError, terms};
+use super::{FoundingError, phrase_of, terms};
 use crate::control::api::{Condition, FederationSummary, FederationView, MemberView, NodeState};
 
 /// The names of all conditions that the founding may set.
-pub const FOUNDING_CONDITIONS: [&str; 6] = [
+pub const FOUNDING_CONDITIONS: [&str; 8] = [
+    "list-unconfirmed",
+    "list-differs",
     "founding-waits",
     "member-left",
     "draft-reopened",
@@ -27,6 +29,12 @@ pub struct FoundingView {
     pub frozen: bool,
     /// By member, in manifest order: its signature is here. Empty until frozen.
     pub signed: Vec<bool>,
+    /// The frozen list is confirmed at this node.
+    pub confirmed: bool,
+    /// When the list became final, in seconds since 1970, as far as this node knows.
+    pub frozen_at_s: Option<u64>,
+    /// In what the frozen list is not the one that was expected or confirmed here.
+    pub differences: Vec<String>,
     /// The federation, once it is founded and on disk.
     pub founded: Option<SignedManifest>,
     /// Why this node does not get on, for people.
@@ -42,6 +50,9 @@ impl FoundingView {
             manifest: None,
             frozen: false,
             signed: Vec::new(),
+            confirmed: false,
+            frozen_at_s: None,
+            differences: Vec::new(),
             founded: None,
             last_error: None,
             conditions: Vec::new(),
@@ -54,9 +65,9 @@ impl FoundingView {
             manifest: Some(signed.manifest.clone()),
             frozen: true,
             signed: vec![true; signed.manifest.members.len()],
+            confirmed: true,
             founded: Some(signed),
-            last_error: None,
-            conditions: Vec::new(),
+            ..Self::idle()
         }
     }
 
@@ -77,6 +88,7 @@ impl FoundingView {
             self_index: index_of(manifest, own),
             rounds: manifest.rounds,
             signed: signed.map(|(name, _)| name).collect(),
+            phrase: valid.as_ref().map(|valid| phrase_of(&valid.digest())),
         })
     }
 
@@ -96,6 +108,9 @@ impl FoundingView {
             founded: self.founded.is_some(),
             returning: Vec::new(),
             warnings: Vec::new(),
+            confirmed: self.confirmed,
+            frozen_at_s: self.frozen_at_s,
+            differences: self.differences.clone(),
         })
     }
 
@@ -103,6 +118,7 @@ impl FoundingView {
     #[must_use]
     pub fn members(&self, own: &IdentityKey) -> Vec<MemberView> {
         let members = self.manifest.iter().flat_map(|manifest| &manifest.members);
+        let phrase = self.summary(own).and_then(|summary| summary.phrase);
         members
             .zip(0..)
             .map(|(member, index)| MemberView {
@@ -110,6 +126,7 @@ impl FoundingView {
                 addresses: member.addresses.clone(),
                 is_self: member.identity_key == *own,
                 signed_manifest: self.signed.get(usize::from(index)).copied().unwrap_or(false),
+                phrase: phrase.clone(),
                 ..MemberView::new(MemberIndex(index), member.identity_key)
             })
             .collect()

@@ -11,7 +11,7 @@ use super::turn::Node;
 use super::{NodeError, doctor};
 use crate::control::api::{
     AddressOrigin, ApiError, ConnectionView, DoctorView, Done, ErrorCode, Evaluation,
-    ExportRequest, ExportView, KnownAddressView, LeftView, MemberView, Pause, Sample,
+    ExportRequest, ExportView, KnownAddressView, LeaveRequest, LeftView, MemberView, Pause, Sample,
 };
 use crate::control::{ControlCommand, Reply};
 use crate::durable::DiskError;
@@ -33,9 +33,13 @@ impl Node {
                 let founding = self.founding.clone();
                 spawn(reply, async move { Ok(founding.new_federation(request).await?) });
             }
-            ControlCommand::Found(reply) => {
+            ControlCommand::Found(request, reply) => {
                 let founding = self.founding.clone();
-                spawn(reply, async move { Ok(founding.found().await?) });
+                spawn(reply, async move { Ok(founding.found(request).await?) });
+            }
+            ControlCommand::Confirm(request, reply) => {
+                let founding = self.founding.clone();
+                spawn(reply, async move { Ok(founding.confirm(request).await?) });
             }
             ControlCommand::Invite(request, reply) => {
                 let founding = self.founding.clone();
@@ -45,7 +49,7 @@ impl Node {
                 let founding = self.founding.clone();
                 spawn(reply, async move { Ok(founding.join(request).await?) });
             }
-            ControlCommand::Leave(reply) => self.leave(reply),
+            ControlCommand::Leave(request, reply) => self.leave(request, reply),
             ControlCommand::Drop(request, reply) => {
                 let founding = self.founding.clone();
                 spawn(reply, async move { Ok(founding.drop_member(&request.name).await?) });
@@ -129,10 +133,16 @@ impl Node {
 
     /// Before the founding is complete a matter of the founding alone; after it, until a round has ended, of the whole
     /// node, which then starts anew with an empty home.
-    fn leave(&mut self, reply: Reply<LeftView>) {
+    fn leave(&mut self, request: LeaveRequest, reply: Reply<LeftView>) {
         if self.founding.founded().is_none() {
             let founding = self.founding.clone();
-            return spawn(reply, async move { Ok(founding.leave().await?) });
+            return spawn(reply, async move {
+                Ok(if request.rejects {
+                    founding.reject().await?
+                } else {
+                    founding.leave().await?
+                })
+            });
         }
         let no_round_has_ended = match &self.status.borrow().machine {
             // A ledger that was lost may hide rounds that the journal still knows of.

@@ -136,12 +136,13 @@ fn refuse(command: Command, error: &ApiError) {
         answer(reply, Err(error.clone()));
     }
     match command {
-        Command::NewFederation(_, reply) | Command::Found(reply) | Command::Federation(reply) => {
-            no(reply, error);
-        }
+        Command::NewFederation(_, reply)
+        | Command::Found(_, reply)
+        | Command::Confirm(_, reply)
+        | Command::Federation(reply) => no(reply, error),
         Command::Invite(_, reply) => no(reply, error),
         Command::Join(_, reply) => no(reply, error),
-        Command::Leave(reply) | Command::Abandon(reply) => no(reply, error),
+        Command::Leave(_, reply) | Command::Abandon(reply) => no(reply, error),
         Command::Drop(_, reply) => no(reply, error),
         Command::Members(reply) => no(reply, error),
         Command::Rounds(reply) => no(reply, error),

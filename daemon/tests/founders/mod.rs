@@ -9,7 +9,8 @@ use fedshield_fixtures::long_deadlines;
 use fedshield_protocol::ids::{Digest, IdentityKey};
 use fedshield_protocol::manifest::{Manifest, Member};
 use fedshieldd::control::api::{
-    Condition, InviteRequest, JoinRequest, JoinView, NewFederation, NodeState,
+    Condition, ConfirmRequest, ExpectedMember, FederationView, FoundRequest, InviteRequest,
+    JoinRequest, JoinView, NewFederation, NodeState,
 };
 use fedshieldd::founding::{
     CheckTerms, Founding, FoundingError, JoinPort, JoinPortError, Local, finish_leaving,
@@ -23,6 +24,15 @@ use fedshieldd::pipeline::{PipelineError, Plan};
 pub struct Network {
     nodes: Arc<Mutex<BTreeMap<IdentityKey, Founding>>>,
     away: Arc<Mutex<BTreeSet<IdentityKey>>>,
+    /// Who is led to another copy of the node that it asks.
+    misled: Arc<Mutex<BTreeMap<IdentityKey, Founding>>>,
+}
+
+impl Network {
+    /// Whatever `asker` asks is answered by `by`, which has the key of the node that is asked.
+    pub fn mislead(&self, asker: &Node, by: &Founding) {
+        self.misled.lock().unwrap().insert(asker.identity.key(), by.clone());
+    }
 }
 
 /// One node's end of it.
@@ -39,8 +49,10 @@ impl JoinPort for End {
         bytes: Vec<u8>,
     ) -> std::pin::Pin<Box<dyn Future<Output = Result<Vec<u8>, JoinPortError>> + Send>> {
         let away = self.network.away.lock().unwrap().contains(&to);
-        let target = self.network.nodes.lock().unwrap().get(&to).filter(|_| !away).cloned();
         let own = self.own;
+        let misled = self.network.misled.lock().unwrap().get(&own).cloned();
+        let target = self.network.nodes.lock().unwrap().get(&to).filter(|_| !away).cloned();
+        let target = misled.or(target);
         Box::pin(async move {
             let target = target.ok_or(JoinPortError::Unreachable("nobody there".into()))?;
             target.answer(&own, &bytes).ok_or(JoinPortError::Declined)
@@ -121,7 +133,7 @@ impl Node {
     }
 
     pub async fn preview(&self, invite: &str) -> Result<JoinView, FoundingError> {
-        let request = JoinRequest { invite: invite.into(), accept: false, terms_digest: None };
+        let request = JoinRequest { invite: invite.into(), ..JoinRequest::default() };
         self.founding.join(request).await
     }
 
@@ -149,8 +161,49 @@ impl Node {
     }
 
     pub async fn join(&self, invite: &str) -> Result<(), FoundingError> {
-        let request = JoinRequest { invite: invite.into(), accept: true, terms_digest: None };
+        self.join_expecting(invite, None).await
+    }
+
+    /// Joins, and says who the members should be.
+    pub async fn join_expecting(
+        &self,
+        invite: &str,
+        expect: Option<Vec<ExpectedMember>>,
+    ) -> Result<(), FoundingError> {
+        let invite = invite.to_owned();
+        let request = JoinRequest { invite, accept: true, terms_digest: None, expect };
         self.founding.join(request).await.map(|view| assert!(view.joined))
+    }
+
+    /// What others expect of this node.
+    pub fn expected(&self) -> ExpectedMember {
+        let Member { name, identity_key, .. } = self.local.member.clone();
+        ExpectedMember { name, identity_key }
+    }
+
+    /// The phrase of the list that this node is shown, once it is final.
+    pub fn phrase(&self) -> Option<String> {
+        self.founding.federation().ok()?.summary.phrase
+    }
+
+    /// The people here say what they have heard.
+    pub async fn confirm(&self, phrase: &str) -> Result<FederationView, FoundingError> {
+        self.founding.confirm(ConfirmRequest { phrase: phrase.to_owned() }).await
+    }
+
+    /// Polls; the people here confirm whatever list they are shown.
+    pub async fn settle(&self) {
+        let _ = self.founding.poll().await;
+        if let Some(phrase) = self.phrase() {
+            let _ = self.confirm(&phrase).await;
+        }
+    }
+
+    /// Freezes the draft; the people here confirm what they have frozen.
+    pub async fn freeze(&self) -> Result<FederationView, FoundingError> {
+        let view = self.founding.found(FoundRequest::default()).await?;
+        let phrase = view.summary.phrase.expect("a frozen list has a phrase");
+        self.confirm(&phrase).await
     }
 
     pub fn state(&self) -> NodeState {

@@ -1,10 +1,10 @@
-//! `federation leave`, `federation drop`, `federation abandon`: the ways out of a draft; and warnings before a way in.
+//! `federation leave`, `federation reject`, `federation drop`, `federation abandon`: the ways out of a draft; and warnings before a way in.
 
 use std::io::IsTerminal;
 
 use clap::Args;
 use fedshield_protocol::hidden::harmless_line;
-use fedshieldd::control::api::{DropRequest, ErrorCode, LeftView};
+use fedshieldd::control::api::{DropRequest, ErrorCode, LeaveRequest, LeftView};
 use fedshieldd::home::Home;
 
 use super::super::JsonFlag;
@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::screen::Screen;
 use crate::units;
 
-/// Arguments of `federation leave` and `federation abandon`.
+/// Arguments of `federation leave`, `federation reject` and `federation abandon`.
 #[derive(Debug, Args)]
 pub struct OutArgs {
     /// Do not ask
@@ -61,13 +61,23 @@ fn unless_agreed(screen: &Screen, yes: bool, question: &str) -> Result<(), Failu
         .next("run the command again, with `--yes` to be asked nothing"))
 }
 
-/// Runs `federation leave`.
+/// Runs `federation leave`, or `federation reject`: the others are told that the list is wrong.
 ///
 /// # Errors
 /// If this node is in nothing that it could leave, or no daemon answers.
-pub(super) async fn leave(args: &OutArgs, home: &Home, screen: &Screen) -> Result<(), Failure> {
-    unless_agreed(screen, args.yes, "Leave, and take no part in what is founded?")?;
-    let view = connection::to(home).leave().await?;
+pub(super) async fn leave(
+    args: &OutArgs,
+    rejects: bool,
+    home: &Home,
+    screen: &Screen,
+) -> Result<(), Failure> {
+    let question = if rejects {
+        "Reject the list of members, and take no part in what is founded?"
+    } else {
+        "Leave, and take no part in what is founded?"
+    };
+    unless_agreed(screen, args.yes, question)?;
+    let view = connection::to(home).leave(&LeaveRequest { rejects }).await?;
     screen.answer(&view, |view, _| left(view))
 }
 

@@ -2,9 +2,11 @@
 
 use fedshield_protocol::hidden::harmless_line;
 use fedshield_protocol::manifest::{Manifest, Member, Weights};
+use fedshieldd::conditions::date_and_clock;
 use fedshieldd::control::api::FederationView;
 
 use super::super::word;
+use super::confirm::{lines, list as members};
 use crate::screen::Colours;
 use crate::table::facts;
 use crate::units;
@@ -13,7 +15,8 @@ use crate::units;
 pub(super) fn render(view: &FederationView, colours: Colours) -> String {
     let state = match (view.frozen, view.founded) {
         (_, true) => colours.good("founded"),
-        (true, false) => colours.odd("frozen, signatures are being collected"),
+        (true, false) if view.confirmed => colours.odd("frozen and confirmed here"),
+        (true, false) => colours.odd("frozen, not confirmed here: `federation confirm`"),
         (false, false) => colours.odd("draft, open for members"),
     };
     let id = view.summary.id.map_or_else(
@@ -27,14 +30,25 @@ pub(super) fn render(view: &FederationView, colours: Colours) -> String {
     }
     list.push(("members", units::names(&view.summary.members)));
     if view.frozen && !view.founded {
-        list.push(("signed", units::names(&view.summary.signed)));
-        list.push(("not signed", colours.odd(&units::names(&view.summary.unsigned()))));
+        if let Some(at) = view.frozen_at_s {
+            list.push(("final since", date_and_clock(at)));
+        }
+        list.push(("confirmed", units::names(&view.summary.signed)));
+        list.push(("not confirmed", colours.odd(&units::names(&view.summary.unsigned()))));
+        list.extend(view.differences.iter().map(|it| ("not expected", colours.bad(it))));
     }
     if !view.returning.is_empty() {
         list.push(("not back yet", colours.odd(&units::names(&view.returning))));
     }
     list.extend(terms_facts(&view.manifest));
-    facts(colours, &list)
+    let mut text = facts(colours, &list);
+    if let Some(phrase) = &view.summary.phrase {
+        if !view.founded {
+            text.push_str(&format!("\n{}", members(view, colours)));
+        }
+        text.push_str(&format!("\n{}", lines(phrase, colours)));
+    }
+    text
 }
 
 /// The terms as label and value, for people who have to agree to them. Before they are signed nobody but their owner has

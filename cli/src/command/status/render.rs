@@ -6,6 +6,7 @@ use fedshield_protocol::message::Leave;
 use fedshield_protocol::status::{MemberStatus, Phase, Refusal, Status};
 use fedshieldd::control::api::{HeldOut, NodeState, NodeStatus, Progress, Severity};
 
+use super::super::federation::phrase_lines;
 use super::super::word;
 use super::Pace;
 use crate::screen::Colours;
@@ -46,7 +47,7 @@ pub fn render(status: &NodeStatus, pace: &Pace, colours: Colours) -> String {
                 let missing = units::names(&federation.unsigned());
                 text.push_str(&colours.odd(&format!("; not yet: {missing}")));
             }
-            list.push(("signed", text));
+            list.push(("confirmed", text));
         }
     }
     if let Some(machine) = &status.machine {
@@ -78,6 +79,10 @@ pub fn render(status: &NodeStatus, pace: &Pace, colours: Colours) -> String {
         list.push(("dashboard", format!("http://{http}/")));
     }
     let mut text = facts(colours, &list);
+    let founding = status.federation.as_ref().filter(|_| status.state == NodeState::Founding);
+    if let Some(phrase) = founding.and_then(|federation| federation.phrase.as_ref()) {
+        text.push_str(&format!("\n{}", phrase_lines(phrase, colours)));
+    }
     if let Some(machine) = &status.machine {
         text.push('\n');
         text.push_str(&member_table(machine, status).render(colours));
@@ -285,7 +290,9 @@ fn state(state: NodeState, colours: Colours) -> String {
         NodeState::Idle => "idle: in no federation (`federation new` or `join` comes next)".into(),
         NodeState::Draft => colours.odd("draft") + ": invite members, then `federation found`",
         NodeState::Joining => colours.odd("joining") + ": waiting until the owner founds it",
-        NodeState::Founding => colours.odd("founding") + ": waiting for all signatures",
+        NodeState::Founding => {
+            colours.odd("founding") + ": every member confirms the list of members"
+        }
         NodeState::Active => colours.good("active"),
         NodeState::Paused => colours.odd("paused") + ": takes part in no round until `resume`",
         NodeState::Done => colours.good("done") + ": all rounds have an adapter",
@@ -370,6 +377,7 @@ mod tests {
             self_index: None,
             rounds: 8,
             signed: vec![],
+            phrase: None,
         };
         status.federation = Some(federation);
         let shown = page(&status);

@@ -26,8 +26,11 @@ pub struct FederationSummary {
     pub self_index: Option<MemberIndex>,
     /// Rounds that get an adapter before the federation is done.
     pub rounds: u64,
-    /// Members whose signature on the manifest is here.
+    /// Members that have confirmed the list, as far as it is known here: their signature on the manifest says so.
     pub signed: Vec<String>,
+    /// The manifest's digest in 24 words, for people to compare; `None` until it is frozen.
+    #[serde(default)]
+    pub phrase: Option<String>,
 }
 
 impl FederationSummary {
@@ -61,6 +64,9 @@ pub struct MemberView {
     /// Where this node looks for it; empty before the federation is founded.
     #[serde(default)]
     pub known_addresses: Vec<KnownAddressView>,
+    /// The phrase of the manifest that lists it, the same for all: [`FederationSummary::phrase`].
+    #[serde(default)]
+    pub phrase: Option<String>,
 }
 
 impl MemberView {
@@ -77,6 +83,7 @@ impl MemberView {
             status: None,
             connections: Vec::new(),
             known_addresses: Vec::new(),
+            phrase: None,
         }
     }
 }
@@ -110,6 +117,52 @@ pub struct FederationView {
     /// terms outside of what is known to work.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// This node's people, or what they said of whom they expect, have confirmed the frozen list.
+    #[serde(default)]
+    pub confirmed: bool,
+    /// When the list became final, in seconds since 1970, as far as this node knows.
+    #[serde(default)]
+    pub frozen_at_s: Option<u64>,
+    /// In what the frozen list is not the one that was expected or confirmed here, one sentence each.
+    #[serde(default)]
+    pub differences: Vec<String>,
+}
+
+/// Who a member should be, said before the list is final.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectedMember {
+    /// The name that it must have in the list, letter for letter.
+    pub name: String,
+    /// Its identity.
+    pub identity_key: IdentityKey,
+}
+
+/// `POST /v1/federation/found`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FoundRequest {
+    /// All members, this node included: the draft is frozen, and confirmed here, only if it has exactly these. `None`:
+    /// it is frozen as it is, and people confirm it.
+    #[serde(default)]
+    pub expect: Option<Vec<ExpectedMember>>,
+}
+
+/// `POST /v1/federation/confirm`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmRequest {
+    /// The 24 words of the list, [`FederationSummary::phrase`], as the other organisations have read them out.
+    pub phrase: String,
+}
+
+/// `POST /v1/federation/leave`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeaveRequest {
+    /// Because the list of members is wrong: the others are told so.
+    #[serde(default)]
+    pub rejects: bool,
 }
 
 /// `POST /v1/federation/drop`.
@@ -162,7 +215,7 @@ pub struct InviteView {
 }
 
 /// `POST /v1/join`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JoinRequest {
     /// `fs1...`.
@@ -173,6 +226,9 @@ pub struct JoinRequest {
     /// changed in between. `None` accepts what the owner has now.
     #[serde(default)]
     pub terms_digest: Option<Digest>,
+    /// All members, this node included: the frozen list is confirmed by the daemon if it has exactly these.
+    #[serde(default)]
+    pub expect: Option<Vec<ExpectedMember>>,
 }
 
 /// The terms behind an invite.

@@ -42,7 +42,7 @@ impl Founding {
         if request.owner != self.inner.identity.key() {
             return Err(Refusal::InviteUnknown);
         }
-        if let Ask::Leave { sealing_key, parted: true } = &request.ask
+        if let Ask::Leave { sealing_key, parted: true, .. } = &request.ask
             && let Some(reply) = self.hear_farewell(state, &request, sealing_key)
         {
             return reply;

@@ -9,10 +9,10 @@ use super::super::joiner::refused;
 use super::super::message::{Ask, Refusal, Reply};
 use super::super::owner::Owner;
 use super::super::view::to_toml;
-use super::super::{Announced, Expiry, FoundingError, Invite, addresses, terms};
+use super::super::{Announced, Expiry, FoundingError, Invite, addresses, expected, terms};
 use super::{Founding, State, now_s};
 use crate::control::api::{
-    FederationView, InviteRequest, InviteView, JoinRequest, JoinView, NewFederation,
+    FederationView, FoundRequest, InviteRequest, InviteView, JoinRequest, JoinView, NewFederation,
 };
 use crate::offline::FirstAdapter;
 use crate::pipeline::unusual;
@@ -47,17 +47,25 @@ impl Founding {
         self.federation()
     }
 
-    /// `POST /v1/federation/found`: freezes the draft; founding is complete when every member has fetched and signed it.
+    /// `POST /v1/federation/found`: freezes the draft; founding is complete when every member has fetched, confirmed and
+    /// signed it. With the expected members it is frozen only if it has exactly these, and confirmed here at once.
     /// What speaks against it is in [`FederationView::warnings`], before as well as after.
     ///
     /// # Errors
     /// [`FoundingError::NotOwner`], [`FoundingError::TooFewMembers`], [`FoundingError::Returning`],
-    /// [`FoundingError::Terms`], or a field of the terms that is not valid.
-    pub async fn found(&self) -> Result<FederationView, FoundingError> {
+    /// [`FoundingError::Terms`], [`FoundingError::Unexpected`], or a field of the terms that is not valid.
+    pub async fn found(&self, request: FoundRequest) -> Result<FederationView, FoundingError> {
+        if let Some(list) = &request.expect {
+            expected::check_here(list, &self.inner.local.member, None)?;
+        }
         let _one = self.inner.command.lock().await;
         let draft = self.with_owner(|owner| Ok(owner.draft.manifest.clone()))?;
         self.check_terms(&draft, true).await?;
-        self.with_owner(|owner| owner.freeze(self.inner.identity.signing_key()))?;
+        let key = self.inner.identity.signing_key();
+        self.with_owner(|owner| match &request.expect {
+            Some(list) => owner.freeze_expected(list, now_s(), key),
+            None => owner.freeze(now_s()),
+        })?;
         {
             let mut state = self.lock();
             self.settle_owner(&mut state)?;
@@ -108,6 +116,9 @@ impl Founding {
     pub async fn join(&self, request: JoinRequest) -> Result<JoinView, FoundingError> {
         let _one = self.inner.command.lock().await;
         let invite: Invite = request.invite.parse()?;
+        if let Some(list) = &request.expect {
+            expected::check_here(list, &self.inner.local.member, Some(&invite.owner))?;
+        }
         if request.accept {
             self.check_idle()?;
         }
@@ -119,6 +130,9 @@ impl Founding {
         let mut warnings: Vec<String> =
             clocks.and_then(|clocks| clocks.remark()).into_iter().collect();
         warnings.extend(unusual(&draft));
+        if let Some(list) = &request.expect {
+            warnings.extend(expected::strangers(list, &draft.members));
+        }
         let model_matches = draft.base_model == own;
         let view = |joined, warnings, obstacle| {
             Ok(JoinView {
@@ -147,7 +161,7 @@ impl Founding {
         }
         self.check_here(&draft)?;
         self.check_terms(&draft, false).await?;
-        self.accept(&invite, &draft).await?;
+        self.accept(&invite, &draft, request.expect).await?;
         view(true, warnings, None)
     }
 
@@ -170,7 +184,7 @@ impl Founding {
                 return Err(FoundingError::Answer("the terms of another federation".into()));
             }
             // Opened again since the invite was made.
-            Ok(Reply::Moved { draft }) => draft,
+            Ok(Reply::Moved { draft, .. }) => draft,
             Ok(Reply::Refused { refusal: Refusal::InviteExpired { seconds } }) => {
                 return expired(Some(invite.expires_at_s.saturating_add(seconds)), None);
             }

@@ -8,7 +8,7 @@ use fedshield_protocol::manifest::Manifest;
 use tokio_util::sync::CancellationToken;
 
 use super::super::message::{Ask, Refusal, Reply};
-use super::super::partings::Farewell;
+use super::super::partings::{Farewell, Why};
 use super::super::{FoundingError, Invite, Token};
 use super::{Founding, now_s};
 
@@ -72,7 +72,8 @@ impl Founding {
                 member_count: 0,
                 addresses: farewell.addresses,
             };
-            let ask = Ask::Leave { sealing_key: left.sealing_key, parted: true };
+            let rejects = left.why == Why::Rejected;
+            let ask = Ask::Leave { sealing_key: left.sealing_key, parted: true, rejects };
             let told = match self.ask(&invite, ask).await {
                 Ok(Reply::Refused { refusal: Refusal::Later { .. } }) => false,
                 // Whoever refuses otherwise has heard it.

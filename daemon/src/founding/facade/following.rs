@@ -1,4 +1,4 @@
-//! The founder's side over time: it joins, asks its owner, signs, and stores the federation.
+//! The founder's side over time: it joins, asks its owner, signs what is confirmed, and stores the federation.
 
 use std::time::Duration;
 
@@ -6,10 +6,11 @@ use fedshield_protocol::manifest::{Manifest, SignedManifest};
 use tokio_util::sync::CancellationToken;
 
 use super::super::joiner::{Joiner, Next};
-use super::super::message::{self, Ask, Reply, Request};
+use super::super::message::{self, Ask, Gone, Reply, Request};
 use super::super::{FoundingError, Invite};
+use super::notices::how_it_went;
 use super::{Founding, State, now_s};
-use crate::control::api::{Condition, NodeState, Severity};
+use crate::control::api::{Condition, ExpectedMember, NodeState, Severity};
 use crate::durable;
 use crate::sealing_keys;
 
@@ -83,10 +84,11 @@ impl Founding {
         &self,
         invite: &Invite,
         draft: &Manifest,
+        expected: Option<Vec<ExpectedMember>>,
     ) -> Result<(), FoundingError> {
         let path = self.inner.home.joining();
         let own = self.own_entry(&invite.founding_id)?;
-        let joiner = Joiner::accept(&path, invite.clone(), draft, own)?;
+        let joiner = Joiner::accept(&path, invite.clone(), draft, own, expected)?;
         let first = joiner.join_request();
         self.begin(|state| state.joiner = Some(joiner));
         let result = self.exchange(first).await;
@@ -99,7 +101,10 @@ impl Founding {
     /// Draws the consequence of an answer by which this node is no founder any more: it leaves the draft if the owner has
     /// said so, or if it is refused before it has signed. One that has signed and is refused otherwise stays: its
     /// signature may still be used.
-    fn end_joining(&self, result: Result<(), FoundingError>) -> Result<(), FoundingError> {
+    pub(super) fn end_joining(
+        &self,
+        result: Result<(), FoundingError>,
+    ) -> Result<(), FoundingError> {
         let Err(error) = result else { return Ok(()) };
         let mut state = self.lock();
         if let Some(why) = error.parts() {
@@ -139,7 +144,7 @@ impl Founding {
     }
 
     /// Asks, does what follows from the answer, and asks again while that is what follows.
-    async fn exchange(&self, first: Ask) -> Result<(), FoundingError> {
+    pub(super) async fn exchange(&self, first: Ask) -> Result<(), FoundingError> {
         let mut ask = first;
         for _ in 0..MAX_EXCHANGES {
             let asked = {
@@ -158,22 +163,30 @@ impl Founding {
                 Some(joiner) if joiner.joining.own.sealing_key == attempt => joiner,
                 _ => return Ok(()),
             };
-            match joiner.take(reply, self.inner.identity.signing_key())? {
+            match joiner.take(reply, self.inner.identity.signing_key(), now_s())? {
                 Next::Wait => return Ok(()),
                 Next::Ask(next) => ask = next,
                 Next::Founded(signed) => return self.store(&mut state, signed),
-                Next::Move(draft) => ask = self.follow(&mut state, &draft)?,
+                Next::Move(draft, gone) => ask = self.follow(&mut state, &draft, &gone)?,
             }
         }
         Err(FoundingError::Answer("the owner asks for the same again and again".into()))
     }
 
     /// The draft was opened again under another id: joins it there, with a fresh key; the old one is erased.
-    fn follow(&self, state: &mut State, draft: &Manifest) -> Result<Ask, FoundingError> {
+    fn follow(
+        &self,
+        state: &mut State,
+        draft: &Manifest,
+        gone: &[Gone],
+    ) -> Result<Ask, FoundingError> {
         let own = self.own_entry(&draft.founding_id)?;
         let Some(joiner) = &mut state.joiner else { return Err(FoundingError::None) };
         let before: Vec<String> =
             joiner.joining.seen.members.iter().map(|member| member.name.clone()).collect();
+        // Of others nobody here has ever heard.
+        let gone = gone.iter().filter(|gone| before.contains(&gone.name)).map(how_it_went);
+        let gone: String = gone.map(|words| format!("; {words}")).collect();
         let ask = joiner.follow(draft, own)?;
         let owner = joiner.owner_name();
         tracing::info!(founding_id = %draft.founding_id.short(), "the draft was opened again: joining it anew");
@@ -182,12 +195,14 @@ impl Founding {
                 "draft-reopened",
                 Severity::Notice,
                 format!(
-                    "{owner} has opened the draft again (it had {}): what was signed is void, and this node signs anew \
-                     when the draft is frozen",
+                    "{owner} has opened the draft again (it had {}{gone}): what was signed is void, and the list is to be \
+                     confirmed anew when the draft is frozen",
                     before.join(", ")
                 ),
             )
-            .with_hint("nothing is to be done; `federation leave` if you do not agree"),
+            .with_hint(
+                "compare and `federation confirm` the list when it is final again; `federation leave` if you do not agree",
+            ),
         );
         self.retire_key(&draft.founding_id);
         Ok(ask)

@@ -22,6 +22,18 @@ impl Founding {
     /// # Errors
     /// [`FoundingError::Complete`] if all have signed meanwhile; [`FoundingError::OwnDraft`]; [`FoundingError::None`].
     pub async fn leave(&self) -> Result<LeftView, FoundingError> {
+        self.go(Why::Chosen).await
+    }
+
+    /// The same because the list of members is wrong: the owner, and through it the others, are told so.
+    ///
+    /// # Errors
+    /// See [`Self::leave`].
+    pub async fn reject(&self) -> Result<LeftView, FoundingError> {
+        self.go(Why::Rejected).await
+    }
+
+    async fn go(&self, why: Why) -> Result<LeftView, FoundingError> {
         let _one = self.inner.command.lock().await;
         let (invite, sealing_key) = {
             let mut state = self.lock();
@@ -37,13 +49,18 @@ impl Founding {
             state.leaving = true;
             asked
         };
-        let told = self.ask(&invite, Ask::Leave { sealing_key, parted: false }).await;
-        let left = self.leave_after(&told);
+        let rejects = why == Why::Rejected;
+        let told = self.ask(&invite, Ask::Leave { sealing_key, parted: false, rejects }).await;
+        let left = self.leave_after(&told, why);
         self.publish();
         left
     }
 
-    fn leave_after(&self, told: &Result<Reply, FoundingError>) -> Result<LeftView, FoundingError> {
+    fn leave_after(
+        &self,
+        told: &Result<Reply, FoundingError>,
+        why: Why,
+    ) -> Result<LeftView, FoundingError> {
         let mut state = self.lock();
         state.leaving = false;
         if let Ok(Reply::Founded { signed }) = told
@@ -72,7 +89,7 @@ impl Founding {
             },
             _ => false,
         };
-        self.part(&mut state, Why::Chosen, told)?;
+        self.part(&mut state, why, told)?;
         Ok(LeftView { federation, owner, owner_told: told, had_signed: signed, was_founded: false })
     }
 
@@ -85,7 +102,7 @@ impl Founding {
     ) -> Result<(), FoundingError> {
         let Some(joiner) = &state.joiner else { return Ok(()) };
         let joining = &joiner.joining;
-        let farewells = if told || why != Why::Chosen {
+        let farewells = if told || !matches!(why, Why::Chosen | Why::Rejected) {
             Vec::new()
         } else {
             let until_s = now_s().saturating_add(FAREWELL_S);
@@ -187,7 +204,7 @@ impl Founding {
                 return Err(FoundingError::Complete);
             }
             let abandoned = owner.tombstone();
-            let had_signed = owner.draft.frozen;
+            let had_signed = owner.has_signed();
             let federation = abandoned.federation.clone();
             let me = self.inner.local.member.name.clone();
             state.partings.change(|all| all.abandoned.push(abandoned))?;

@@ -1,7 +1,8 @@
 //! What people should know of a founding while it lasts, and of one that this node is in no more.
 
+use super::super::message::{Gone, How};
 use super::super::partings::Why;
-use super::{State, now_s};
+use super::State;
 use crate::control::api::{Condition, Severity};
 
 impl State {
@@ -9,6 +10,8 @@ impl State {
     /// [`FOUNDING_CONDITIONS`](super::super::FOUNDING_CONDITIONS).
     pub(super) fn conditions(&self) -> Vec<Condition> {
         let mut list = Vec::new();
+        list.extend(self.unconfirmed());
+        list.extend(self.differs());
         list.extend(self.waits());
         list.extend(self.departures());
         list.extend(self.remark.clone());
@@ -17,43 +20,6 @@ impl State {
         }
         list.extend(self.untold());
         list
-    }
-
-    /// Whose signature, or whose return, the draft waits for.
-    fn waits(&self) -> Option<Condition> {
-        if self.founded.is_some() {
-            return None;
-        }
-        let condition = |text: String| Condition::new("founding-waits", Severity::Notice, text);
-        if let Some(owner) = &self.owner {
-            if owner.draft.frozen {
-                let missing = owner.missing_with_reasons(now_s()).join(", ");
-                return Some(
-                    condition(format!("the founding waits for the signatures of {missing}"))
-                        .with_hint("one that never comes back: `federation drop NAME` opens the draft again"),
-                );
-            }
-            let returning: Vec<&str> =
-                owner.draft.returning.iter().map(|member| member.name.as_str()).collect();
-            return (!returning.is_empty()).then(|| {
-                condition(format!(
-                    "the draft was opened again and waits for {} to come back to it",
-                    returning.join(", ")
-                ))
-                .with_hint("they come by themselves when they reach this node; then `federation found` again")
-            });
-        }
-        let joiner = self.joiner.as_ref().filter(|it| it.joining.signed.is_some())?;
-        let text = match &joiner.missing {
-            Some(missing) if !missing.is_empty() => {
-                format!("the founding waits for the signatures of {}", missing.join(", "))
-            }
-            _ => format!(
-                "this node has signed; its owner {} has not said yet who has not",
-                joiner.owner_name()
-            ),
-        };
-        Some(condition(text).with_hint("`federation leave` ends the wait for this node"))
     }
 
     /// Who was a founder once.
@@ -83,12 +49,17 @@ impl State {
             });
         }
         let draft = &self.owner.as_ref()?.draft;
-        let gone = draft.departed.iter().filter(|it| it.left).map(|it| it.name.as_str());
-        let gone: Vec<&str> = gone.collect();
+        let gone = draft.departed.iter().filter(|it| it.how != How::Dropped).map(how_it_went);
+        let gone: Vec<String> = gone.collect();
         (!gone.is_empty() && !draft.frozen).then(|| {
-            let text = format!("{} left the draft", gone.join(", "));
-            Condition::new("member-left", Severity::Notice, text)
-                .with_hint("invite another member, or go on without: `federation found`")
+            let rejected = draft.departed.iter().any(|it| it.how == How::Rejected);
+            let severity = if rejected { Severity::Warning } else { Severity::Notice };
+            let hint = if rejected {
+                "ask what is wrong with the list (`federation show`) before you freeze the draft again"
+            } else {
+                "invite another member, or go on without: `federation found`"
+            };
+            Condition::new("member-left", severity, gone.join(", ")).with_hint(hint)
         })
     }
 
@@ -97,7 +68,7 @@ impl State {
         let left = self.partings.all.left.last()?;
         let (federation, owner) = (&left.federation, &left.owner);
         let (name, text) = match left.why {
-            Why::Chosen => return None,
+            Why::Chosen | Why::Rejected => return None,
             Why::Abandoned => {
                 ("draft-abandoned", format!("{owner} has abandoned the draft `{federation}`"))
             }
@@ -141,5 +112,15 @@ impl State {
         Some(Condition::new("farewell-untold", Severity::Notice, text).with_hint(
             "they are told as soon as they can be reached; tell them yourself if it is urgent",
         ))
+    }
+}
+
+/// How a founder went, in words.
+pub(super) fn how_it_went(gone: &Gone) -> String {
+    let name = &gone.name;
+    match gone.how {
+        How::Dropped => format!("{name} was taken off the list"),
+        How::Left => format!("{name} left the draft"),
+        How::Rejected => format!("{name} rejected the list of members and left the draft"),
     }
 }

@@ -5,11 +5,11 @@
 use fedshield_protocol::ids::{Digest, IdentityKey};
 use fedshield_protocol::manifest::{Manifest, Member};
 
-use super::super::message::{Refusal, Reply};
+use super::super::message::{Gone, How, Refusal, Reply};
 use super::super::partings::Abandoned;
 use super::super::{FoundingError, terms};
 use super::Owner;
-use super::stored::{Departed, Draft, Ended};
+use super::stored::{Draft, Ended};
 
 /// Founding ids that a draft has had and that are still recognised.
 const MAX_FORMER: usize = 64;
@@ -53,7 +53,7 @@ impl Owner {
             }
         }
         let was_frozen = next.frozen;
-        self.without(next, &member, false, fresh)?;
+        self.without(next, &member, How::Dropped, fresh)?;
         Ok(was_frozen)
     }
 
@@ -62,7 +62,7 @@ impl Owner {
         &mut self,
         place: usize,
         from: &IdentityKey,
-        sealing_key: Vec<u8>,
+        (sealing_key, how): (Vec<u8>, How),
         fresh: impl FnOnce() -> Result<Fresh, FoundingError>,
     ) -> Result<Reply, Refusal> {
         if let Some(signed) = self.signed() {
@@ -80,7 +80,7 @@ impl Owner {
             issued.ended = Some(Ended::Left { sealing_key });
         }
         let saved = match entry {
-            Some(member) => self.without(next, &member, true, fresh),
+            Some(member) => self.without(next, &member, how, fresh),
             None => self.save(next),
         };
         saved.map_err(|error| self.own_fault(&error))?;
@@ -105,13 +105,13 @@ impl Owner {
         &mut self,
         mut next: Draft,
         member: &Member,
-        left: bool,
+        how: How,
         fresh: impl FnOnce() -> Result<Fresh, FoundingError>,
     ) -> Result<(), FoundingError> {
         let is_other = |other: &Member| other.identity_key != member.identity_key;
         next.manifest.members.retain(is_other);
         next.returning.retain(is_other);
-        next.departed.push(Departed { name: member.name.clone(), left });
+        next.departed.push(Gone { name: member.name.clone(), how });
         let excess = next.departed.len().saturating_sub(MAX_DEPARTED);
         next.departed.drain(..excess);
         if next.frozen {
@@ -125,6 +125,7 @@ impl Owner {
             let before = std::mem::replace(&mut next.manifest.members, vec![own]);
             next.returning = before.into_iter().filter(|it| it.identity_key != self.key).collect();
             next.frozen = false;
+            next.frozen_at_s = 0;
             next.signatures.clear();
         }
         self.save(next)

@@ -49,7 +49,7 @@ impl Owner {
         let name = &member.name;
         let Some(seen) = self.seen.get(&member.identity_key) else {
             return vec![format!(
-                "{name} has not been heard since this daemon started: it must be running to sign"
+                "{name} has not been heard since this daemon started: it must be running to show the list to its people"
             )];
         };
         let mut concerns = Vec::new();
@@ -85,6 +85,7 @@ impl Owner {
             members.filter(|(_, signature)| signature.is_none()).map(|(member, _)| member);
         missing
             .map(|member| match self.seen.get(&member.identity_key) {
+                _ if member.identity_key == self.key => "this node".to_owned(),
                 None => format!("{} (not heard since this daemon started)", member.name),
                 Some(seen) if now_s.saturating_sub(seen.at_s) > SILENT_AFTER_S => {
                     format!("{} (not heard for more than a minute)", member.name)

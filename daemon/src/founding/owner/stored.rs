@@ -1,4 +1,4 @@
-//! The owner's draft as it lies on the disk, in this version's form and in the one before it.
+//! The owner's draft as it lies on the disk, in this version's form and in the two before it.
 
 use std::path::Path;
 
@@ -9,12 +9,15 @@ use fedshield_protocol::sign::Signature;
 use serde::{Deserialize, Serialize};
 
 use super::super::FoundingError;
+use super::super::message::{Gone, How};
 use crate::durable;
 
 /// Manifest, invites and signatures of 100 members.
 const MAX_DRAFT_BYTES: usize = 4 << 20;
-/// Begins this version's file. The one before began with the federation's name, whose length is a byte of at most 64.
-const MAGIC: &[u8] = b"fsdraft2";
+/// Begins this version's file.
+const MAGIC: &[u8] = b"fsdraft3";
+/// Began the file of the version before. The first began with the federation's name, whose length is a byte of at most 64.
+const SECOND_MAGIC: &[u8] = b"fsdraft2";
 
 /// What the owner keeps on disk until the federation is founded, and after it for founders that poll late.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,15 +35,9 @@ pub(in super::super) struct Draft {
     /// Members of the draft before it was opened again that have not come back yet.
     pub(in super::super) returning: Vec<Member>,
     /// Names of those who were members once, oldest first.
-    pub(in super::super) departed: Vec<Departed>,
-}
-
-/// A member that is one no more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in super::super) struct Departed {
-    pub(in super::super) name: String,
-    /// By its own wish; otherwise the owner took it off the list.
-    pub(in super::super) left: bool,
+    pub(in super::super) departed: Vec<Gone>,
+    /// When the draft was frozen, in seconds since 1970; 0 if it is not, or if that is not known.
+    pub(in super::super) frozen_at_s: u64,
 }
 
 /// One invite that was given out.
@@ -61,7 +58,26 @@ pub(super) enum Ended {
     Dropped,
 }
 
-/// The form of the version before.
+/// The form of the version before, whose owners signed when they froze.
+#[derive(Serialize, Deserialize)]
+struct SecondDraft {
+    manifest: Manifest,
+    frozen: bool,
+    signatures: Vec<Option<Signature>>,
+    invites: Vec<Issued>,
+    open_numbers: (u16, u16),
+    former: Vec<Digest>,
+    returning: Vec<Member>,
+    departed: Vec<Departed>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Departed {
+    name: String,
+    left: bool,
+}
+
+/// The form of the first version.
 #[derive(Serialize, Deserialize)]
 struct FirstDraft {
     manifest: Manifest,
@@ -89,6 +105,7 @@ impl Draft {
             former: Vec::new(),
             returning: Vec::new(),
             departed: Vec::new(),
+            frozen_at_s: 0,
         }
     }
 
@@ -97,9 +114,12 @@ impl Draft {
         let Some(bytes) = durable::read_if_present(path, MAX_DRAFT_BYTES as u64)? else {
             return Ok(None);
         };
-        let draft = match bytes.strip_prefix(MAGIC) {
-            Some(body) => codec::decode("draft", body, MAX_DRAFT_BYTES),
-            None => codec::decode::<FirstDraft>("draft", &bytes, MAX_DRAFT_BYTES).map(Self::from),
+        let draft = match (bytes.strip_prefix(MAGIC), bytes.strip_prefix(SECOND_MAGIC)) {
+            (Some(body), _) => codec::decode("draft", body, MAX_DRAFT_BYTES),
+            (_, Some(body)) => {
+                codec::decode::<SecondDraft>("draft", body, MAX_DRAFT_BYTES).map(Self::from)
+            }
+            _ => codec::decode::<FirstDraft>("draft", &bytes, MAX_DRAFT_BYTES).map(Self::from),
         };
         draft.map(Some).map_err(|error| FoundingError::File {
             file: path.display().to_string(),
@@ -112,6 +132,26 @@ impl Draft {
         let body = codec::encode("draft", self, MAX_DRAFT_BYTES)
             .map_err(|error| FoundingError::Request(error.to_string()))?;
         Ok(durable::replace(path, &[MAGIC, &body].concat())?)
+    }
+}
+
+impl From<SecondDraft> for Draft {
+    fn from(second: SecondDraft) -> Self {
+        let departed = second
+            .departed
+            .into_iter()
+            .map(|it| Gone { name: it.name, how: if it.left { How::Left } else { How::Dropped } });
+        Self {
+            manifest: second.manifest,
+            frozen: second.frozen,
+            signatures: second.signatures,
+            invites: second.invites,
+            open_numbers: second.open_numbers,
+            former: second.former,
+            returning: second.returning,
+            departed: departed.collect(),
+            frozen_at_s: 0,
+        }
     }
 }
 
@@ -146,6 +186,30 @@ mod tests {
 
     #[test]
     fn a_draft_of_the_version_before_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("federation.draft");
+        let manifest = Manifest { members: members(4), ..terms() };
+        let second = SecondDraft {
+            manifest: manifest.clone(),
+            frozen: true,
+            signatures: vec![None; 4],
+            invites: vec![],
+            open_numbers: (0, 3),
+            former: vec![Digest([1; 32])],
+            returning: vec![],
+            departed: vec![Departed { name: "x".into(), left: true }],
+        };
+        let body = postcard::to_allocvec(&second).unwrap();
+        durable::replace(&path, &[SECOND_MAGIC, &body].concat()).unwrap();
+        let read = Draft::read(&path).unwrap().unwrap();
+        assert_eq!((&read.manifest, read.frozen, read.frozen_at_s), (&manifest, true, 0));
+        assert_eq!(read.departed, [Gone { name: "x".into(), how: How::Left }]);
+        read.write(&path).unwrap();
+        assert_eq!(Draft::read(&path).unwrap(), Some(read));
+    }
+
+    #[test]
+    fn a_draft_of_the_first_version_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("federation.draft");
         for (length, frozen) in [(4, true), (64, false)] {

@@ -12,7 +12,7 @@ const EXPLAINED = {
 };
 const STATES = {
   idle: "In no federation yet.", draft: "A draft: members may be invited.", joining: "Waiting until the owner founds it.",
-  founding: "Waiting for all founders' signatures.", paused: "Paused by an operator.",
+  founding: "The list of members is final: every member's people confirm it.", paused: "Paused by an operator.",
 };
 const LEFT = { stopped: "stopped", paused: "paused", "sits-out": "sits out", "catches-up": "catches up" };
 const REFUSED = { layout: "update has a wrong layout", length: "update has a wrong length", unreadable: "update cannot be read" };
@@ -161,6 +161,14 @@ function showMembers(status) {
     row.append(flag(it ? it.signed : federation.signed.includes(name)));
     return row;
   }));
+  showPhrase(federation);
+}
+
+function showPhrase(federation) {
+  const words = federation?.phrase ? federation.phrase.split(" ") : [];
+  at("phrase").hidden = words.length === 0;
+  set("phrase-text", "The list of members and the terms in 24 words, the same at every member:");
+  at("phrase-words").replaceChildren(...words.map((word) => node("li", word)));
 }
 
 function key(word, kind) {

@@ -1,0 +1,135 @@
+//! Where a frozen list stands: who has confirmed it, who has not, since when, and what people should do about it.
+
+use super::{State, now_s};
+use crate::conditions::date_and_clock;
+use crate::control::api::{Condition, Severity};
+
+/// Most differences that are said in one condition; `federation show` has them all.
+const MAX_SAID: usize = 6;
+
+impl State {
+    /// When the list became final, as far as it is known.
+    pub(super) fn frozen_at_s(&self) -> Option<u64> {
+        let at_s = match (&self.owner, &self.joiner) {
+            (Some(owner), _) => owner.draft.frozen_at_s,
+            (None, Some(joiner)) => joiner.joining.frozen.map_or(0, |frozen| frozen.since_s),
+            (None, None) => 0,
+        };
+        Some(at_s).filter(|at_s| *at_s > 0)
+    }
+
+    /// The list waits for this node's people.
+    pub(super) fn unconfirmed(&self) -> Option<Condition> {
+        let (name, waits, hint) = match (&self.founded, &self.owner, &self.joiner) {
+            (Some(_), ..) | (None, None, None) => return None,
+            (None, Some(owner), _) => (
+                &owner.draft.manifest.name,
+                owner.draft.frozen && !owner.has_signed(),
+                "compare the 24 words of `fedshield-cli members` with the other organisations, then `fedshield-cli \
+                 federation confirm`; if the list is wrong: `federation drop NAME` or `federation abandon`",
+            ),
+            (None, None, Some(joiner)) => (
+                &joiner.joining.seen.name,
+                joiner.joining.frozen.is_some() && !joiner.is_confirmed(),
+                "compare the 24 words of `fedshield-cli members` with the other organisations, then `fedshield-cli \
+                 federation confirm`; if the list is wrong: `federation reject`",
+            ),
+        };
+        waits.then(|| {
+            let text = format!(
+                "the list of members of `{name}` is final and waits for this node's people to confirm it ({})",
+                self.since()
+            );
+            Condition::new("list-unconfirmed", Severity::Warning, text).with_hint(hint)
+        })
+    }
+
+    /// The list, or the open draft, is not as it was expected, or confirmed.
+    pub(super) fn differs(&self) -> Option<Condition> {
+        let joiner = self.joiner.as_ref().filter(|_| self.founded.is_none())?;
+        let strangers = joiner.strangers();
+        if !strangers.is_empty() {
+            let text = format!("the draft is not as it was expected: {}", some_of(&strangers));
+            return Some(Condition::new("list-differs", Severity::Warning, text).with_hint(
+                "tell its owner; this node confirms no other list by itself than the expected one",
+            ));
+        }
+        let differences = joiner.differences();
+        if differences.is_empty() || joiner.is_confirmed() {
+            return None;
+        }
+        let text =
+            format!("the list of members is not the expected one: {}", some_of(&differences));
+        Some(Condition::new("list-differs", Severity::Warning, text).with_hint(
+            "ask the organisations that are named; if the list is right all the same, compare its phrase and `federation \
+             confirm`, otherwise `federation reject`",
+        ))
+    }
+
+    /// Whose confirmation, or whose return, the draft waits for.
+    pub(super) fn waits(&self) -> Option<Condition> {
+        if self.founded.is_some() {
+            return None;
+        }
+        let condition = |text: String| Condition::new("founding-waits", Severity::Notice, text);
+        if let Some(owner) = &self.owner {
+            if owner.draft.frozen {
+                let missing = owner.missing_with_reasons(now_s()).join(", ");
+                return Some(condition(self.waits_for(&missing)).with_hint(
+                    "each confirms with `fedshield-cli federation confirm`; one that never comes back: `federation drop \
+                     NAME` opens the draft again",
+                ));
+            }
+            let returning: Vec<&str> =
+                owner.draft.returning.iter().map(|member| member.name.as_str()).collect();
+            return (!returning.is_empty()).then(|| {
+                condition(format!(
+                    "the draft was opened again and waits for {} to come back to it",
+                    returning.join(", ")
+                ))
+                .with_hint("they come by themselves when they reach this node; then `federation found` again")
+            });
+        }
+        let joiner = self.joiner.as_ref().filter(|it| it.joining.frozen.is_some())?;
+        let text = match self.missing_elsewhere() {
+            Some(missing) if !missing.is_empty() => self.waits_for(&missing.join(", ")),
+            Some(_) if !joiner.is_confirmed() => return None,
+            _ if joiner.is_confirmed() => format!(
+                "this node has confirmed the list of members; its owner {} has not said yet who has not",
+                joiner.owner_name()
+            ),
+            _ => return None,
+        };
+        Some(condition(text).with_hint("`federation leave` ends the wait for this node"))
+    }
+
+    /// Names of the other members of the list that have not confirmed it, if the owner has said so.
+    fn missing_elsewhere(&self) -> Option<Vec<String>> {
+        let joiner = self.joiner.as_ref()?;
+        let missing = joiner.missing.as_ref()?;
+        let me = joiner.joining.own.identity_key;
+        let members = joiner.joining.seen.members.iter();
+        let others = members.filter(|it| it.identity_key != me && missing.contains(&it.name));
+        Some(others.map(|member| member.name.clone()).collect())
+    }
+
+    fn waits_for(&self, names: &str) -> String {
+        format!("the founding waits for {names} to confirm the list of members ({})", self.since())
+    }
+
+    fn since(&self) -> String {
+        let since = self.frozen_at_s().map(|at| format!("since {}, ", date_and_clock(at)));
+        since.unwrap_or_default() + "without a deadline"
+    }
+}
+
+/// The first of these sentences, and how many there are besides.
+fn some_of(sentences: &[String]) -> String {
+    let (said, more) = sentences.split_at(sentences.len().min(MAX_SAID));
+    let rest = if more.is_empty() {
+        String::new()
+    } else {
+        format!("; and {} more (`federation show`)", more.len())
+    };
+    said.join("; ") + &rest
+}

@@ -1,0 +1,69 @@
+//! The owner's own confirmation of the list that it has frozen. Its signature in the draft is what remembers it.
+
+use ed25519_dalek::SigningKey;
+use fedshield_protocol::ids::Digest;
+use fedshield_protocol::manifest::{ValidManifest, sign_founding};
+
+use super::super::{FoundingError, expected, phrase};
+use super::Owner;
+use crate::control::api::ExpectedMember;
+
+impl Owner {
+    /// People say the phrase of the frozen list: this node signs it.
+    ///
+    /// # Errors
+    /// [`FoundingError::NotFrozen`], [`FoundingError::Phrase`], or what the disk says.
+    pub(in super::super) fn confirm(
+        &mut self,
+        said: &str,
+        key: &SigningKey,
+    ) -> Result<(), FoundingError> {
+        let digest = self.frozen_digest().ok_or(FoundingError::NotFrozen)?;
+        phrase::compare(said, &digest)?;
+        self.sign(key)
+    }
+
+    /// Freezes the draft if its members are exactly the expected ones, and signs it.
+    ///
+    /// # Errors
+    /// [`FoundingError::Unexpected`]: nothing is frozen; or what [`Owner::freeze`] says.
+    pub(in super::super) fn freeze_expected(
+        &mut self,
+        list: &[ExpectedMember],
+        now_s: u64,
+        key: &SigningKey,
+    ) -> Result<(), FoundingError> {
+        let differences = expected::differences(list, &self.draft.manifest.members);
+        if !differences.is_empty() {
+            return Err(FoundingError::Unexpected { differences });
+        }
+        self.freeze(now_s)?;
+        self.sign(key)
+    }
+
+    /// The digest of the frozen manifest.
+    pub(in super::super) fn frozen_digest(&self) -> Option<Digest> {
+        let manifest = self.draft.frozen.then(|| self.draft.manifest.clone())?;
+        ValidManifest::check(manifest).ok().map(|valid| valid.digest())
+    }
+
+    /// Whether this node has confirmed, and so signed, the list.
+    pub(in super::super) fn has_signed(&self) -> bool {
+        let members = self.draft.manifest.members.iter().zip(&self.draft.signatures);
+        members
+            .into_iter()
+            .any(|(member, signature)| member.identity_key == self.key && signature.is_some())
+    }
+
+    fn sign(&mut self, key: &SigningKey) -> Result<(), FoundingError> {
+        if self.has_signed() {
+            return Ok(());
+        }
+        let mut next = self.draft.clone();
+        let (member, signature) = sign_founding(&next.manifest, key)?;
+        if let Some(place) = next.signatures.get_mut(member.position()) {
+            *place = Some(signature);
+        }
+        self.save(next)
+    }
+}
