@@ -24,6 +24,7 @@ pub const SETTINGS: &[(&str, Kind)] = &[
     ("name", Kind::Text),
     ("listen", Kind::List),
     ("external_addresses", Kind::List),
+    ("shared_origins", Kind::List),
     ("model.path", Kind::Text),
     ("data.train", Kind::List),
     ("data.held_out", Kind::List),

@@ -44,7 +44,9 @@ pub use federation::{
     DropRequest, FederationSummary, FederationView, InviteRequest, InviteView, JoinRequest,
     JoinView, LeftView, MemberView, NewFederation,
 };
-pub use peers::{AddressOrigin, ConnectionView, KnownAddressView, PeerAddresses, PeerRequest};
+pub use peers::{
+    AddressOrigin, ConnectionView, KnownAddressView, PeerAddresses, PeerRequest, TransportKind,
+};
 pub use rounds::{RoundOutcome, RoundReport};
 pub use status::{HeldOut, MAX_MISBEHAVIOUR, NodeState, NodeStatus, Progress};
 
