@@ -8,6 +8,7 @@ mod early;
 mod files;
 mod listening;
 mod net_conditions;
+mod net_metrics;
 mod object_port;
 mod opening;
 mod peers;
@@ -16,6 +17,7 @@ mod preflight;
 mod reload;
 mod serving;
 mod start;
+mod transport_check;
 mod turn;
 mod waiter;
 

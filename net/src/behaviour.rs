@@ -7,7 +7,7 @@ use libp2p::swarm::NetworkBehaviour;
 use libp2p::{connection_limits, identify, memory_connection_limits, ping};
 use libp2p::{request_response as exchange, request_response::ProtocolSupport};
 
-use crate::admission::Admission;
+use crate::admission::Door;
 use crate::announcing::Announcing;
 use crate::codec::Codec;
 use crate::config::Tuning;
@@ -20,12 +20,11 @@ use crate::presence::{Presence, SharedCopies};
 use crate::protocols;
 use crate::stats::Counters;
 
-/// Everything. The first three refuse connections before the others hear of them.
+/// Everything. The first two refuse connections before the others hear of them.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     connection_limits: connection_limits::Behaviour,
     memory_limits: memory_connection_limits::Behaviour,
-    admission: Admission,
     pub(crate) join: exchange::Behaviour<Codec>,
     pub(crate) members: MembersOnly<MemberProtocols>,
 }
@@ -48,6 +47,7 @@ impl Behaviour {
         counters: &Arc<Counters>,
         copies: SharedCopies,
         tuning: &Tuning,
+        door: Door,
     ) -> Result<Self, StartError> {
         let join = exchange::Behaviour::with_codec(
             Codec {
@@ -67,9 +67,8 @@ impl Behaviour {
             memory_limits: memory_connection_limits::Behaviour::with_max_percentage(
                 limits::MAX_MEMORY_SHARE,
             ),
-            admission: Admission::new(counters.clone()),
             join,
-            members: MembersOnly::new(protocols, room.guests, counters.clone()),
+            members: MembersOnly::new(protocols, room.guests, counters.clone(), door),
         })
     }
 }

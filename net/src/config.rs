@@ -8,6 +8,7 @@ use libp2p::Multiaddr;
 use zeroize::Zeroizing;
 
 use crate::addresses::AddressStore;
+use crate::admission::Network;
 use crate::bulk::ObjectStore;
 use crate::limits;
 
@@ -79,6 +80,10 @@ pub struct Tuning {
     pub stale_timeout: Duration,
     /// Descriptors that connections may take; with fewer than [`limits::FULL_DESCRIPTORS`] fewer connections are let in.
     pub max_descriptors: usize,
+    /// Until a member that is connected over TCP is tried over QUIC; doubled after each try.
+    pub move_base: Duration,
+    /// Where connections of many come from that are not one origin: the operator's own reverse proxies. This machine is one.
+    pub shared_origins: Vec<Network>,
 }
 
 impl Default for Tuning {
@@ -91,6 +96,8 @@ impl Default for Tuning {
             hello_interval: limits::HELLO_INTERVAL,
             stale_timeout: limits::STALE_TIMEOUT,
             max_descriptors: limits::FULL_DESCRIPTORS,
+            move_base: limits::MOVE_BASE,
+            shared_origins: Vec::new(),
         }
     }
 }

@@ -7,9 +7,10 @@ use std::num::NonZeroU8;
 use libp2p::connection_limits::{ConnectionLimits, Exceeded};
 use libp2p::swarm::ConnectionDenied;
 
+use crate::admission::PlaceLimits;
 use crate::limits::{
-    FULL_DESCRIPTORS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_PEER, MAX_GUESTS, MAX_PENDING_INBOUND,
-    MAX_PENDING_OUTBOUND, MAX_SOCKETS_PER_DIAL,
+    FULL_DESCRIPTORS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_PEER, MAX_GUESTS, MAX_PENDING_OF_A_KIND,
+    MAX_PENDING_OUTBOUND, MAX_PENDING_PER_ORIGIN, MAX_SOCKETS_PER_DIAL,
 };
 
 /// The fewest connections that a node is of any use with.
@@ -24,8 +25,8 @@ pub(crate) struct Room {
     pub(crate) connections: u32,
     /// Open ones with outsiders.
     pub(crate) guests: usize,
-    /// Inbound ones whose handshake is not over.
-    pending_in: u32,
+    /// Inbound ones whose handshake is not over, over TCP; over QUIC there are as many, without a descriptor.
+    pub(crate) places: PlaceLimits,
     /// Dials under way.
     pending_out: u32,
     /// Addresses that one dial tries at once.
@@ -39,7 +40,7 @@ impl Room {
             return Self {
                 connections: MAX_CONNECTIONS,
                 guests: MAX_GUESTS,
-                pending_in: MAX_PENDING_INBOUND,
+                places: places(MAX_PENDING_OF_A_KIND),
                 pending_out: MAX_PENDING_OUTBOUND,
                 sockets_per_dial: MAX_SOCKETS_PER_DIAL,
             };
@@ -50,7 +51,8 @@ impl Room {
             connections,
             // Members come first.
             guests: MAX_GUESTS.min(connections as usize / 4),
-            pending_in: (all / 8).clamp(2, MAX_PENDING_INBOUND),
+            // Three kinds of places.
+            places: places((descriptors / 24).clamp(1, MAX_PENDING_OF_A_KIND)),
             pending_out: (all / 8).clamp(2, MAX_PENDING_OUTBOUND),
             sockets_per_dial: FEW_SOCKETS_PER_DIAL,
         }
@@ -58,11 +60,16 @@ impl Room {
 
     pub(crate) fn limits(&self) -> ConnectionLimits {
         ConnectionLimits::default()
-            .with_max_pending_incoming(Some(self.pending_in))
             .with_max_pending_outgoing(Some(self.pending_out))
             .with_max_established(Some(self.connections))
             .with_max_established_per_peer(Some(MAX_CONNECTIONS_PER_PEER))
     }
+}
+
+const fn places(of_a_kind: usize) -> PlaceLimits {
+    let per_origin =
+        if of_a_kind < MAX_PENDING_PER_ORIGIN { of_a_kind } else { MAX_PENDING_PER_ORIGIN };
+    PlaceLimits { known: of_a_kind, shared: of_a_kind, strangers: of_a_kind, per_origin }
 }
 
 /// Whether a connection was refused because as many are open, or being opened, as may be.
@@ -93,17 +100,19 @@ pub(crate) fn is_exhausted(error: &(dyn Error + 'static)) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::MAX_PENDING_INBOUND;
 
     #[test]
     fn connections_and_dials_never_take_more_than_they_may() {
         for descriptors in 40..=FULL_DESCRIPTORS + 1 {
             let room = Room::of(descriptors);
             let dials = room.pending_out as usize * usize::from(room.sockets_per_dial.get());
-            let most = room.connections as usize + room.pending_in as usize + dials;
+            let most = room.connections as usize + room.places.total() + dials;
             assert!(most <= descriptors, "{most} of {descriptors}");
             assert!(room.guests < room.connections as usize);
         }
         assert_eq!(Room::of(usize::MAX).connections, MAX_CONNECTIONS);
+        assert_eq!(Room::of(usize::MAX).places.total(), MAX_PENDING_INBOUND);
     }
 
     #[test]

@@ -17,8 +17,11 @@ use libp2p::swarm::{
 };
 use libp2p::{Multiaddr, PeerId};
 
+use crate::admission::{Door, Origin};
 use crate::key::identity_key_of;
+use crate::limits::{GUEST_GRACE, MAX_GUESTS_PER_ORIGIN};
 use crate::stats::Counters;
+use tokio::time::Instant;
 
 /// Why a connection is refused after its handshake.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +37,9 @@ struct Known {
     peer: PeerId,
     member: bool,
     inbound: bool,
+    /// From where it comes; none where many are behind one address.
+    origin: Option<Origin>,
+    since: Instant,
 }
 
 /// Shows the protocols of `B` to members only.
@@ -44,12 +50,13 @@ pub(crate) struct MembersOnly<B> {
     closing: VecDeque<(PeerId, ConnectionId)>,
     max_guests: usize,
     counters: Arc<Counters>,
+    door: Door,
     waker: Option<Waker>,
 }
 
 impl<B> MembersOnly<B> {
     /// Lets `max_guests` outsiders in at once.
-    pub(crate) fn new(inner: B, max_guests: usize, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(inner: B, max_guests: usize, counters: Arc<Counters>, door: Door) -> Self {
         Self {
             inner,
             members: HashSet::new(),
@@ -57,6 +64,7 @@ impl<B> MembersOnly<B> {
             closing: VecDeque::new(),
             max_guests,
             counters,
+            door,
             waker: None,
         }
     }
@@ -83,9 +91,7 @@ impl<B> MembersOnly<B> {
             }
         }
         self.members = members;
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
+        self.wake();
     }
 
     /// Decides on a connection whose handshake is over: whether it is a member's.
@@ -93,6 +99,7 @@ impl<B> MembersOnly<B> {
         &mut self,
         connection: ConnectionId,
         peer: PeerId,
+        remote: &Multiaddr,
         inbound: bool,
     ) -> Result<bool, ConnectionDenied> {
         if identity_key_of(&peer).is_none() {
@@ -100,15 +107,57 @@ impl<B> MembersOnly<B> {
             return Err(ConnectionDenied::new(Refused::Key));
         }
         let member = self.members.contains(&peer);
-        if !member && inbound {
-            let guests = self.connections.values().filter(|known| !known.member && known.inbound);
-            if guests.count() >= self.max_guests {
-                self.counters.refused_connection();
-                return Err(ConnectionDenied::new(Refused::TooManyGuests));
-            }
+        let origin = self.door.origin(remote);
+        if !member && inbound && !self.has_room_for_guest(origin) {
+            self.door.note_refusal(origin);
+            return Err(ConnectionDenied::new(Refused::TooManyGuests));
         }
-        self.connections.insert(connection, Known { peer, member, inbound });
+        let since = Instant::now();
+        self.connections.insert(connection, Known { peer, member, inbound, origin, since });
         Ok(member)
+    }
+
+    /// Whether one more outsider may come from `origin`. If all places are taken, the oldest of the origin that has the most
+    /// goes for it, unless it has just come.
+    fn has_room_for_guest(&mut self, origin: Option<Origin>) -> bool {
+        let leaving: HashSet<ConnectionId> = self.closing.iter().map(|(_, id)| *id).collect();
+        let guests = self
+            .connections
+            .iter()
+            .filter(|(id, it)| !it.member && it.inbound && !leaving.contains(*id));
+        let guests: Vec<(ConnectionId, Known)> = guests.map(|(id, it)| (*id, *it)).collect();
+        let count = |origin: Option<Origin>| {
+            // Those of which nothing is known are each for themselves.
+            origin.map_or(1, |_| guests.iter().filter(|(_, it)| it.origin == origin).count())
+        };
+        if origin.is_some() && count(origin) >= MAX_GUESTS_PER_ORIGIN.min(self.max_guests) {
+            return false;
+        }
+        if guests.len() < self.max_guests {
+            return true;
+        }
+        let most = guests.iter().map(|(_, it)| count(it.origin)).max().unwrap_or(0);
+        let of_most = guests.iter().filter(|(_, it)| count(it.origin) == most);
+        let oldest = of_most.min_by_key(|(_, it)| it.since);
+        match oldest.filter(|(_, it)| it.since.elapsed() >= GUEST_GRACE) {
+            Some((id, guest)) => {
+                self.closing.push_back((guest.peer, *id));
+                self.wake();
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// From where a connection comes; none where many are behind one address.
+    pub(crate) fn origin_of(&self, connection: ConnectionId) -> Option<Origin> {
+        self.connections.get(&connection).and_then(|known| known.origin)
     }
 
     /// How many other connections of this peer the inner behaviour knows.
@@ -134,7 +183,7 @@ impl<B: NetworkBehaviour> NetworkBehaviour for MembersOnly<B> {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        if !self.admit(connection, peer, true)? {
+        if !self.admit(connection, peer, remote, true)? {
             return Ok(Either::Right(dummy::ConnectionHandler));
         }
         let handler =
@@ -152,7 +201,7 @@ impl<B: NetworkBehaviour> NetworkBehaviour for MembersOnly<B> {
         role: Endpoint,
         port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        if !self.admit(connection, peer, false)? {
+        if !self.admit(connection, peer, address, false)? {
             return Ok(Either::Right(dummy::ConnectionHandler));
         }
         let handler = self

@@ -16,6 +16,8 @@ use crate::connected::Connected;
 use crate::error::{GossipError, JoinError, MembersError, NetClosed, ObjectCallError, SendError};
 use crate::health::NetHealth;
 use crate::limits::{JOIN_TIMEOUT, MAX_DIRECT_BYTES, MAX_GOSSIP_BYTES, MAX_JOIN_REQUEST_BYTES};
+use crate::outbox::OutboundQueue;
+use crate::prefer::is_quic;
 use crate::state::{NetState, StateBoard};
 use crate::stats::{Counters, Label, NetStats};
 
@@ -40,6 +42,8 @@ pub struct PeerView {
     pub addresses: Vec<KnownAddress>,
     /// The number of its signed record: when it was signed, in milliseconds since 1970 by its clock.
     pub signed_at_ms: Option<u64>,
+    /// Direct messages that wait for it.
+    pub queue: OutboundQueue,
 }
 
 /// One connection.
@@ -49,6 +53,14 @@ pub struct Connection {
     pub address: Multiaddr,
     /// Whether we dialled.
     pub dialled: bool,
+}
+
+impl Connection {
+    /// Whether it runs over QUIC, and its keys were agreed on by a post-quantum exchange therefore.
+    #[must_use]
+    pub fn is_quic(&self) -> bool {
+        is_quic(&self.address)
+    }
 }
 
 /// Calls into a running network; cheap to clone. The network ends with [`NetHandle::shutdown`] or

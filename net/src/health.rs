@@ -2,6 +2,8 @@
 
 use fedshield_protocol::ids::IdentityKey;
 
+use crate::admission::RefusedOrigin;
+
 /// What is wrong with the network at the moment; all is well by [`Default`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -18,6 +20,10 @@ pub struct NetHealth {
     pub not_heard: Vec<IdentityKey>,
     /// Connections are refused at the moment, or were a moment ago, because as many are open as may be.
     pub refuses_connections: bool,
+    /// From where most of the connections came that were refused, or that got nowhere, within a minute; three at most.
+    pub refused_origins: Vec<RefusedOrigin>,
+    /// Members whose queue of direct messages has been overflowing for a while: they do not read, or their line is too slow.
+    pub slow_readers: Vec<IdentityKey>,
     /// Most connections that may be open.
     pub max_connections: u32,
     /// The system gave no descriptor for a connection a moment ago.

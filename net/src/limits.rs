@@ -32,26 +32,38 @@ pub const MAX_JOIN_REPLY_BYTES: usize = 1 << 20;
 pub const GOSSIP_MEMORY: Duration = Duration::from_secs(10);
 /// Announcements that one author may make at once, and per second after that.
 pub const GOSSIP_RATE: Rate = Rate { burst: 400, per_second: 40 };
+/// Pairs of an author and a member that passes its announcements on whose rate is remembered.
+pub const MAX_GOSSIP_BUCKETS: usize = MAX_MEMBERS * MAX_MEMBERS;
 /// Direct messages that one member may send at once, and per second after that.
 pub const DIRECT_RATE: Rate = Rate { burst: 400, per_second: 40 };
 /// Topics that a peer may subscribe to.
 pub const MAX_TOPICS_PER_PEER: usize = 4;
-/// Gossip messages queued towards one peer.
-pub const MAX_GOSSIP_QUEUE: usize = 1024;
+/// Gossip messages queued towards one peer; more are dropped for that peer alone.
+pub const MAX_GOSSIP_QUEUE: usize = 512;
 /// Direct streams open at once on one connection.
 pub const MAX_DIRECT_STREAMS: usize = 16;
 /// How long a direct message may take, until its receipt is back.
 pub const DIRECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// Direct messages under way from us, to all members.
-pub const MAX_DIRECT_PENDING: usize = 1024;
+/// Direct messages under way to one member; the other half of its streams is for what it sends.
+pub const DIRECT_WINDOW: usize = MAX_DIRECT_STREAMS / 2;
+/// Direct messages that wait for one member.
+pub const MAX_DIRECT_WAITING: usize = 1024;
+/// Their length together.
+pub const MAX_DIRECT_WAITING_BYTES: usize = 4 << 20;
+/// The length of those that wait for all members.
+pub const MAX_DIRECT_WAITING_BYTES_OF_ALL: usize = 64 << 20;
+/// Calls that wait for what becomes of one and the same message.
+pub const MAX_DIRECT_CALLERS: usize = 8;
 
 // --- joining --------------------------------------------------------------------------------
 
 /// Join requests that one peer may make at once, and per second after that.
 pub const JOIN_RATE_PER_PEER: Rate = Rate { burst: 8, per_second: 1 };
+/// Join requests that may come from one address at once, and per second after that.
+pub const JOIN_RATE_PER_ORIGIN: Rate = Rate { burst: 32, per_second: 4 };
 /// Join requests that all peers together may make at once, and per second after that.
 pub const JOIN_RATE: Rate = Rate { burst: 128, per_second: 16 };
-/// Peers whose join rate is remembered.
+/// Peers, and addresses, whose join rate is remembered.
 pub const MAX_JOIN_BUCKETS: usize = 1024;
 /// Join requests that wait for the daemon's answer.
 pub const MAX_JOINS_PENDING: usize = 32;
@@ -70,27 +82,42 @@ pub const JOIN_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 pub const MAX_MEMBERS: usize = 128;
 /// Connections from outsiders at once.
 pub const MAX_GUESTS: usize = 64;
+/// Of these from one address.
+pub const MAX_GUESTS_PER_ORIGIN: usize = 16;
+/// How long an outsider may stay at least, whoever else wants in.
+pub const GUEST_GRACE: Duration = Duration::from_secs(5);
 /// How long an outsider may stay connected without asking anything.
 pub const GUEST_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Connections with one peer.
 pub const MAX_CONNECTIONS_PER_PEER: u32 = 4;
 /// Connections in all: two for each member, and the guests.
 pub const MAX_CONNECTIONS: u32 = 2 * MAX_MEMBERS as u32 + MAX_GUESTS as u32;
-/// Inbound connections whose handshake is not over.
-pub const MAX_PENDING_INBOUND: u32 = 64;
+/// Inbound connections over one transport whose handshake is not over, from addresses at which members are known, from
+/// anywhere else, and through this machine, relays and the operator's own proxies.
+pub const MAX_PENDING_INBOUND: usize = 3 * MAX_PENDING_OF_A_KIND;
+/// The same of each of the three.
+pub const MAX_PENDING_OF_A_KIND: usize = 48;
+/// The same from one address (an IPv4 address or an IPv6 /56).
+pub const MAX_PENDING_PER_ORIGIN: usize = 12;
+/// Time until an inbound connection has said something.
+pub const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time for the handshakes of an inbound connection.
+pub const INBOUND_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Addresses of which is counted how often they were refused.
+pub const MAX_REFUSED_ORIGINS: usize = 64;
 /// Outbound connections whose handshake is not over.
 pub const MAX_PENDING_OUTBOUND: u32 = 64;
 /// Addresses of one member that a dial tries at once.
 pub const MAX_SOCKETS_PER_DIAL: NonZeroU8 = NonZeroU8::MIN.saturating_add(7);
 /// Descriptors that all of this takes at the most, listeners included.
 pub const FULL_DESCRIPTORS: usize = 1024;
-/// Inbound connections from one address (an IPv4 address or an IPv6 /64).
+/// Inbound connections from one address (an IPv4 address or an IPv6 /56).
 pub const INBOUND_RATE: Rate = Rate { burst: 256, per_second: 16 };
 /// Addresses whose inbound rate is remembered.
 pub const MAX_INBOUND_BUCKETS: usize = 4096;
 /// Streams open at once on one connection.
 pub const MAX_STREAMS_PER_CONNECTION: usize = 64;
-/// Time for the handshakes of one connection.
+/// Time for the handshakes of a connection that we dial.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 /// No new connection while the process uses more than this share of the machine's memory.
 pub const MAX_MEMORY_SHARE: f64 = 0.9;
@@ -103,6 +130,8 @@ pub const MAX_LOST_PINGS: u32 = 2;
 
 /// Between two hellos over one connection of a member.
 pub const HELLO_INTERVAL: Duration = Duration::from_secs(15);
+/// Hellos that one member may say at once, and per second after that; more are answered and not looked at.
+pub const HELLO_RATE: Rate = Rate { burst: 64, per_second: 16 };
 /// A connection that has not answered a hello for this long is closed if another one of the same member has.
 pub const STALE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Processes that one hello names: those of all members, twice.
@@ -120,6 +149,8 @@ pub const MAX_REMAKE_WAIT: Duration = Duration::from_secs(1800);
 pub const MAX_ADDRESSES_PER_MEMBER: usize = 16;
 /// Addresses kept for one member from this node's operator.
 pub const MAX_OPERATOR_ADDRESSES: usize = 8;
+/// Places that one member has last come from, kept so that it is let in from there again.
+pub const MAX_PROVEN_PLACES: usize = 2;
 /// Addresses in a member's signed record.
 pub const MAX_RECORD_ADDRESSES: usize = 8;
 /// The longest signed record: [`MAX_RECORD_ADDRESSES`] of [`MAX_ADDRESS_BYTES`], key, signature and framing.
@@ -163,6 +194,12 @@ pub const MAX_LEARNED_FAILURES: u32 = 8;
 pub const REDIAL_BASE: Duration = Duration::from_millis(500);
 /// The longest wait before dialling again.
 pub const REDIAL_CAP: Duration = Duration::from_secs(60);
+/// How long a dial over QUIC goes before one to the same member over TCP.
+pub const QUIC_HEAD_START: Duration = Duration::from_secs(1);
+/// Until a member that is connected over TCP is tried over QUIC; doubled after each try.
+pub const MOVE_BASE: Duration = Duration::from_secs(60);
+/// The longest wait between two such tries.
+pub const MOVE_CAP: Duration = Duration::from_secs(3600);
 /// How long the member with the greater key leaves the first dial to the other one.
 pub const DIAL_COURTESY: Duration = Duration::from_millis(300);
 
@@ -207,11 +244,18 @@ pub const BULK_REQUEST_RATE: Rate = Rate { burst: 1024, per_second: 512 };
 
 /// Commands on their way to the network task.
 pub const COMMAND_QUEUE: usize = 256;
-/// Events on their way to the daemon.
-pub const EVENT_QUEUE: usize = 256;
-/// Events that wait inside the network task; at half of it messages are refused, at all of it the
-/// network is no longer read.
+/// Events on their way to the daemon, in the order in which it reads them.
+pub const EVENT_QUEUE: usize = 64;
+/// Events that must not be lost and wait inside the network task; with as many the network is no longer read.
 pub const MAX_PENDING_EVENTS: usize = 512;
+/// Messages that wait inside the network task, from one peer and by one author.
+pub const MAX_INBOX_EVENTS_PER_AUTHOR: usize = 256;
+/// The same from one peer, whoever wrote them.
+pub const MAX_INBOX_EVENTS_PER_PEER: usize = 4096;
+/// The length of all of them, shared evenly by the members.
+pub const MAX_INBOX_BYTES: usize = 64 << 20;
+/// What each peer may have waiting in any case.
+pub const MIN_INBOX_BYTES_PER_PEER: usize = 2 * MAX_DIRECT_BYTES;
 /// Labels under which bytes are counted.
 pub const MAX_LABELS: usize = 16;
 

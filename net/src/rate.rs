@@ -54,19 +54,22 @@ pub(crate) struct Buckets<K> {
     by_key: HashMap<K, TokenBucket>,
 }
 
-impl<K: Hash + Eq> Buckets<K> {
+impl<K: Hash + Eq + Clone> Buckets<K> {
     pub(crate) fn new(rate: Rate, max: usize) -> Self {
         Self { rate, max, by_key: HashMap::new() }
     }
 
-    /// Takes one of `key`'s tokens, if there is one. A key that is not known and finds the table
-    /// full of busy ones gets none.
+    /// Takes one of `key`'s tokens, if there is one. A key that is not known and finds the table full of busy ones takes
+    /// the place of the one that has done the least: many must not keep a newcomer out.
     pub(crate) fn take(&mut self, key: K, now: Instant) -> bool {
         if !self.by_key.contains_key(&key) && self.by_key.len() >= self.max {
             // A full bucket says nothing that a new one would not.
             self.by_key.retain(|_, bucket| !bucket.is_full(now));
             if self.by_key.len() >= self.max {
-                return false;
+                let least = self.by_key.iter().max_by_key(|(_, bucket)| bucket.millitokens);
+                if let Some(least) = least.map(|(key, _)| key.clone()) {
+                    self.by_key.remove(&least);
+                }
             }
         }
         self.by_key.entry(key).or_insert_with(|| TokenBucket::new(self.rate, now)).take(now)
@@ -98,9 +101,12 @@ mod tests {
         let mut buckets = Buckets::new(RATE, 2);
         assert!(buckets.take("a", start));
         assert!(buckets.take("b", start));
-        assert!(!buckets.take("c", start), "the table is full of busy keys");
+        assert!(buckets.take("a", start) && buckets.take("a", start) && !buckets.take("a", start));
+        assert!(buckets.take("c", start), "a newcomer takes the place of the one that did less");
+        assert!(!buckets.take("a", start), "who did much is remembered");
+        assert_eq!(buckets.by_key.len(), 2);
         let later = start + Duration::from_secs(10);
-        assert!(buckets.take("c", later), "the others are forgotten once they are full again");
+        assert!(buckets.take("d", later), "the others are forgotten once they are full again");
         assert_eq!(buckets.by_key.len(), 1);
     }
 }

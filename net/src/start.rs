@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::address_book::AddressBook;
 use crate::addresses::{Records, Saver};
+use crate::admission::Door;
 use crate::behaviour::Behaviour;
 use crate::bulk::{Bulk, BulkSetup};
 use crate::config::NetConfig;
@@ -54,14 +55,16 @@ impl Net {
         let now = tokio::time::Instant::now();
         let copies =
             SharedCopies::new(Copies::new(pair.clone(), local_key, tuning.hello_interval, now));
-        let behaviour = Behaviour::new(&pair, &counters, copies.clone(), &tuning)?;
+        let room = Room::of(tuning.max_descriptors);
+        let door = Door::new(room.places, tuning.shared_origins.clone(), counters.clone());
+        let behaviour = Behaviour::new(&pair, &counters, copies.clone(), &tuning, door.clone())?;
         let board = StateBoard::default();
         let mut listeners = Listeners::new(&config.listen, peer, board.clone())?;
-        let transport = transport::build(&pair, &counters.transport, Names::new(board.clone()))?;
+        let names = Names::new(board.clone());
+        let transport = transport::build(&pair, &counters.transport, names, &door)?;
         let swarm_config =
             swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE_TIMEOUT);
-        let swarm_config = swarm_config
-            .with_dial_concurrency_factor(Room::of(tuning.max_descriptors).sockets_per_dial);
+        let swarm_config = swarm_config.with_dial_concurrency_factor(room.sockets_per_dial);
         let mut swarm = Swarm::new(transport, behaviour, peer, swarm_config);
         let early = listeners.start(&mut swarm).await?;
 
@@ -104,6 +107,7 @@ impl Net {
             health,
             tuning,
             listeners,
+            door,
             records,
             saver,
             early,

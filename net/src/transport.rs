@@ -1,8 +1,9 @@
-//! TCP with Noise and Yamux, and QUIC, with names looked up, and every byte counted.
+//! QUIC, and TCP with Noise and Yamux, with names looked up, and every byte counted.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use futures::{AsyncRead, AsyncWrite};
@@ -12,9 +13,11 @@ use libp2p::core::{Transport, upgrade};
 use libp2p::identity::Keypair;
 use libp2p::{PeerId, noise, quic, tcp, yamux};
 
+use crate::admission::{Door, Guarded, Over, spoken_flag};
 use crate::error::StartError;
 use crate::limits::{HANDSHAKE_TIMEOUT, MAX_STREAMS_PER_CONNECTION};
 use crate::names::{Named, Names};
+use crate::prefer::QuicFirst;
 use crate::stats::Counter;
 
 /// Builds the transport of one node.
@@ -22,6 +25,7 @@ pub(crate) fn build(
     pair: &Keypair,
     counter: &Arc<Counter>,
     names: Names,
+    door: &Door,
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, StartError> {
     let noise = noise::Config::new(pair).map_err(|error| StartError::Setup(error.to_string()))?;
     let mut yamux = yamux::Config::default();
@@ -29,7 +33,11 @@ pub(crate) fn build(
     let (on_tcp, on_quic) = (counter.clone(), counter.clone());
 
     let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
-        .map(move |stream, _| Counted { inner: stream, counter: on_tcp.clone() })
+        .map(move |stream, _| Counted {
+            inner: stream,
+            counter: on_tcp.clone(),
+            spoke: spoken_flag(),
+        })
         .upgrade(upgrade::Version::V1)
         .authenticate(noise)
         .multiplex(yamux)
@@ -44,14 +52,18 @@ pub(crate) fn build(
         (peer, StreamMuxerBox::new(CountedMuxer { inner: connection, counter }))
     });
 
+    let quic = Guarded::new(quic, door.clone(), Over::Quic);
+    let tcp = Guarded::new(tcp, door.clone(), Over::Tcp);
     let both = quic.or_transport(tcp).map(|either, _| either.into_inner()).boxed();
-    Ok(Named::new(both, names).boxed())
+    Ok(QuicFirst::new(Named::new(both, names)).boxed())
 }
 
 /// A stream whose bytes are counted.
 struct Counted<S> {
     inner: S,
     counter: Arc<Counter>,
+    /// Set and let go of with the first byte of an inbound handshake.
+    spoke: Option<Arc<AtomicBool>>,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
@@ -62,6 +74,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     ) -> Poll<io::Result<usize>> {
         let count = ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
         self.counter.received(count);
+        if count > 0
+            && let Some(spoke) = self.spoke.take()
+        {
+            spoke.store(true, Ordering::Relaxed);
+        }
         Poll::Ready(Ok(count))
     }
 }
@@ -114,7 +131,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Result<Self::Substream, Self::Error>> {
         let inner = ready!(Pin::new(&mut self.inner).poll_inbound(cx))?;
-        Poll::Ready(Ok(Counted { inner, counter: self.counter.clone() }))
+        Poll::Ready(Ok(Counted { inner, counter: self.counter.clone(), spoke: None }))
     }
 
     fn poll_outbound(
@@ -122,7 +139,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Result<Self::Substream, Self::Error>> {
         let inner = ready!(Pin::new(&mut self.inner).poll_outbound(cx))?;
-        Poll::Ready(Ok(Counted { inner, counter: self.counter.clone() }))
+        Poll::Ready(Ok(Counted { inner, counter: self.counter.clone(), spoke: None }))
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {

@@ -22,7 +22,8 @@ use crate::table::facts;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   fedshield-cli init --name northern-hospital --model /srv/models/SmolLM2 --data notes.jsonl \\
-      --external /dns4/fed.hospital.example/tcp/7000 --passphrase-file ./passphrase
+      --external /dns4/fed.hospital.example/udp/7000/quic-v1 /dns4/fed.hospital.example/tcp/7000 \\
+      --passphrase-file ./passphrase
   fedshield-cli --home /tmp/trial init --name trial --no-passphrase
 
 Everything but the identity can be changed later in config.toml.")]
@@ -33,7 +34,7 @@ pub struct InitArgs {
     /// What this organisation's updates count where weights are declared, by custom its number of examples [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     pub weight: Option<u32>,
-    /// Where to listen, as multiaddresses [default: TCP and QUIC on port 7000]
+    /// Where to listen, as multiaddresses [default: QUIC and TCP on port 7000]
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     pub listen: Vec<String>,
     /// Under which addresses others reach this node, if these differ

@@ -72,12 +72,21 @@ fn render(members: &[MemberView], long: bool, colours: Colours) -> String {
 fn connected_by(member: &MemberView) -> String {
     let dialled = member.connections.iter().find(|connection| connection.dialled);
     match (dialled, member.connections.first()) {
-        (Some(connection), _) => connection.address.clone(),
+        (Some(connection), _) => {
+            format!("{}{}", connection.address, key_exchange(member))
+        }
         // Its port is the member's own and of one connection only.
-        (None, Some(connection)) => format!("from {}", connection.address),
+        (None, Some(connection)) => {
+            format!("from {}{}", connection.address, key_exchange(member))
+        }
         (None, None) if member.is_self || member.known_addresses.is_empty() => "-".into(),
         (None, None) => "not connected".into(),
     }
+}
+
+/// Said of those that only connections over TCP lead to.
+fn key_exchange(member: &MemberView) -> &'static str {
+    if member.connections.iter().any(|it| it.post_quantum) { "" } else { " (not post-quantum)" }
 }
 
 /// Where the member is looked for; in full with the origin of each address and what became of the last dial.
@@ -116,7 +125,7 @@ fn in_full(known: &KnownAddressView) -> String {
 #[cfg(test)]
 mod tests {
     use fedshield_protocol::ids::{IdentityKey, MemberIndex};
-    use fedshieldd::control::api::ConnectionView;
+    use fedshieldd::control::api::{ConnectionView, TransportKind};
 
     use super::*;
 
@@ -141,8 +150,12 @@ mod tests {
 
     #[test]
     fn the_address_in_use_is_shown_and_why_there_is_none() {
-        let connection =
-            |address: &str, dialled| ConnectionView { address: address.into(), dialled };
+        let connection = |address: &str, dialled| ConnectionView {
+            address: address.into(),
+            dialled,
+            transport: TransportKind::Tcp,
+            post_quantum: false,
+        };
         let (theirs, ours) = ("/ip4/192.0.2.9/tcp/51234", "/ip4/192.0.2.1/tcp/4001");
         let known = KnownAddressView {
             address: ours.into(),
@@ -157,8 +170,10 @@ mod tests {
             "/ip4/192.0.2.1/tcp/4001 (added here, signed by it; 3 failures, the last: Connection refused (os error 111))"
         );
         member.connections = vec![connection(theirs, false)];
-        assert_eq!(connected_by(&member), format!("from {theirs}"));
+        assert_eq!(connected_by(&member), format!("from {theirs} (not post-quantum)"));
         member.connections.push(connection(ours, true));
+        assert_eq!(connected_by(&member), format!("{ours} (not post-quantum)"));
+        member.connections[1].post_quantum = true;
         assert_eq!(connected_by(&member), ours);
     }
 }

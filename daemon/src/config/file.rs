@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use fedshield_net::limits::MAX_OPERATOR_ADDRESSES;
-use fedshield_net::{Multiaddr, check_dial, check_listen};
+use fedshield_net::{Multiaddr, Network, check_dial, check_listen};
 use fedshield_protocol::hidden::first_hidden;
 use fedshield_protocol::limits::MAX_ADDRESSES;
 use fedshield_train::ComputeDevice;
@@ -17,6 +17,7 @@ use super::ConfigError;
 use crate::service::check_level;
 
 const MAX_NAME_BYTES: usize = 64;
+const MAX_SHARED_ORIGINS: usize = 64;
 const MAX_THREADS: usize = 1024;
 /// As the manifest's `weight_cap`.
 const MAX_WEIGHT: u32 = 1 << 24;
@@ -37,6 +38,8 @@ pub struct Config {
     pub listen: Vec<String>,
     /// Multiaddresses under which others reach this node, if they differ from `listen` (NAT, port forwarding).
     pub external_addresses: Vec<String>,
+    /// IP addresses and networks of the operator's own reverse proxies: what comes from there is not one origin.
+    pub shared_origins: Vec<String>,
     /// The frozen model.
     pub model: ModelConfig,
     /// This organisation's examples.
@@ -157,8 +160,9 @@ impl Default for Config {
         Self {
             name: String::new(),
             weight: 1,
-            listen: vec!["/ip4/0.0.0.0/tcp/7000".into(), "/ip4/0.0.0.0/udp/7000/quic-v1".into()],
+            listen: vec!["/ip4/0.0.0.0/udp/7000/quic-v1".into(), "/ip4/0.0.0.0/tcp/7000".into()],
             external_addresses: Vec::new(),
+            shared_origins: Vec::new(),
             model: ModelConfig::default(),
             data: DataConfig::default(),
             training: TrainingConfig::default(),
@@ -201,6 +205,22 @@ impl Config {
             *path = home.join(&*path);
         }
         self
+    }
+
+    /// The networks of the operator's own proxies.
+    ///
+    /// # Errors
+    /// A text that is no network, or too many of them.
+    pub fn shared_networks(&self) -> Result<Vec<Network>, ConfigError> {
+        let key = "shared_origins";
+        let refuse = |reason| ConfigError::Range { key, reason };
+        if self.shared_origins.len() > MAX_SHARED_ORIGINS {
+            return Err(refuse(format!("at most {MAX_SHARED_ORIGINS}")));
+        }
+        let parse = |text: &String| {
+            text.trim().parse().map_err(|error| refuse(format!("`{text}`: {error}")))
+        };
+        self.shared_origins.iter().map(parse).collect()
     }
 
     /// Refuses addresses that no waiting makes good.
@@ -253,6 +273,7 @@ impl Config {
             return range("weight", &format!("take 1 to {MAX_WEIGHT}"));
         }
         self.check_addresses()?;
+        self.shared_networks()?;
         if let Some(Err(error)) = self.data.template.as_deref().map(Template::parse) {
             return range("data.template", &error.to_string());
         }

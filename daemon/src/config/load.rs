@@ -242,6 +242,11 @@ mod tests {
         let flag = |key, value| load("name = \"a\"", &[], &[(key, value)]);
         for (key, value, words) in [
             ("listen", "/ip4/999.1.1.1/tcp/7000", vec!["listen", "999.1.1.1", "multiaddress like"]),
+            (
+                "shared_origins",
+                "10.0.0.0/40",
+                vec!["shared_origins", "10.0.0.0/40", "like 10.0.0.0/8"],
+            ),
             ("listen", "/ip4/127.0.0.1/tcp", vec!["listen", "/ip4/127.0.0.1/tcp"]),
             ("external_addresses", "fed.example:7000", vec!["external_addresses", "multiaddress"]),
             ("log.level", "inof", vec!["log.level", "inof", "debug"]),

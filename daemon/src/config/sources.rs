@@ -25,6 +25,7 @@ pub const SETTINGS: &[(&str, Kind)] = &[
     ("weight", Kind::Count),
     ("listen", Kind::List),
     ("external_addresses", Kind::List),
+    ("shared_origins", Kind::List),
     ("model.path", Kind::Text),
     ("data.train", Kind::List),
     ("data.held_out", Kind::List),

@@ -47,7 +47,9 @@ pub use federation::{
     InviteRequest, InviteView, JoinRequest, JoinView, LeaveRequest, LeftView, MemberView,
     NewFederation,
 };
-pub use peers::{AddressOrigin, ConnectionView, KnownAddressView, PeerAddresses, PeerRequest};
+pub use peers::{
+    AddressOrigin, ConnectionView, KnownAddressView, PeerAddresses, PeerRequest, TransportKind,
+};
 pub use rounds::{RoundOutcome, RoundReport};
 pub use status::{HeldOut, MAX_MISBEHAVIOUR, NodeState, NodeStatus, Progress};
 

@@ -51,7 +51,9 @@ pub fn announced(
         }
     }
     let mut told = Announced::default();
-    for group in groups.into_values() {
+    for mut group in groups.into_values() {
+        // What is dialled first stands first.
+        group.sort_by_key(|text| !text.ends_with("/quic-v1"));
         let room = MAX_ADDRESSES - told.addresses.len();
         // Half a pair would keep those out who speak only the other transport.
         let fits = group.len() <= room || told.addresses.is_empty();
@@ -197,8 +199,10 @@ mod tests {
             ["/ip4/10.0.0.9/tcp/7000".into()].into_iter().chain(pairs).collect();
         let texts: Vec<&str> = listening.iter().map(String::as_str).collect();
         let told = announced(&parsed(&texts), &[], &Interfaces::default());
-        assert_eq!(told.addresses, listening[..7]);
-        assert_eq!(told.left_out, listening[7..]);
+        // QUIC before TCP wherever a machine has both.
+        let expected = [0, 2, 1, 4, 3, 6, 5].map(|place: usize| listening[place].clone());
+        assert_eq!(told.addresses, expected);
+        assert_eq!(told.left_out, [listening[8].clone(), listening[7].clone()]);
     }
 
     #[test]

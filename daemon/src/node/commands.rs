@@ -8,10 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::early::held_up;
 use super::turn::Node;
-use super::{NodeError, doctor};
+use super::{NodeError, doctor, transport_check};
 use crate::control::api::{
     AddressOrigin, ApiError, ConnectionView, DoctorView, Done, ErrorCode, Evaluation,
     ExportRequest, ExportView, KnownAddressView, LeaveRequest, LeftView, MemberView, Pause, Sample,
+    TransportKind,
 };
 use crate::control::{ControlCommand, Reply};
 use crate::durable::DiskError;
@@ -94,7 +95,16 @@ impl Node {
             ControlCommand::Evaluate(reply) => self.evaluate(reply),
             ControlCommand::Pause(by, reply) => self.pause(by, reply).await?,
             ControlCommand::Resume(reply) => self.resume(reply).await?,
-            ControlCommand::Doctor(reply) => answer(reply, Ok(self.doctor())),
+            ControlCommand::Doctor(reply) => {
+                let (mut view, listen) = (self.doctor(), self.status.borrow().listen.clone());
+                let (members, net) = (self.members(), self.net.clone());
+                let told = self.founding.announced().addresses;
+                spawn(reply, async move {
+                    let members = with_connections(members, &net).await;
+                    view.checks.push(transport_check::check(&listen, &told, &members));
+                    Ok(view)
+                });
+            }
             ControlCommand::Stop(reply) => {
                 answer(reply, Ok(Done {}));
                 stop.cancel();
@@ -306,7 +316,13 @@ async fn with_connections(mut members: Vec<MemberView>, net: &NetHandle) -> Vec<
 
 impl From<&Connection> for ConnectionView {
     fn from(connection: &Connection) -> Self {
-        Self { address: connection.address.to_string(), dialled: connection.dialled }
+        let post_quantum = connection.is_quic();
+        Self {
+            address: connection.address.to_string(),
+            dialled: connection.dialled,
+            transport: if post_quantum { TransportKind::Quic } else { TransportKind::Tcp },
+            post_quantum,
+        }
     }
 }
 

@@ -3,11 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use fedshield_net::NetHealth;
+use fedshield_net::{NetHealth, RefusedOrigin};
 use fedshield_protocol::ids::IdentityKey;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::net_metrics::name_of;
 use crate::conditions::Conditions;
 use crate::control::api::{Condition, Severity};
 use crate::descriptors::{self, Budget};
@@ -37,6 +38,8 @@ pub(super) async fn watch(
         board.show("no-announcements", silent_for.map(no_announcements));
         board.show("announcements-do-not-pass", one_way(&seen, name));
         board.show("connections-refused", seen.refuses_connections.then(|| refused(&seen, budget)));
+        board.show("connection-flood", flood(&seen.refused_origins));
+        board.show("member-does-not-read", slow(&seen.slow_readers, name));
         board.show(
             "descriptors",
             of_descriptors(budget, seen.out_of_descriptors, descriptors::in_use),
@@ -47,12 +50,6 @@ pub(super) async fn watch(
             () = tokio::time::sleep(PAUSE) => {}
         }
     }
-}
-
-fn name_of(founding: &FoundingView, key: &IdentityKey) -> String {
-    let members = founding.manifest.iter().flat_map(|manifest| &manifest.members);
-    let mut found = members.filter(|member| member.identity_key == *key);
-    found.next().map_or_else(|| key.to_string(), |member| member.name.clone())
 }
 
 fn names(keys: &[IdentityKey], name: impl Fn(&IdentityKey) -> String) -> String {
@@ -111,7 +108,8 @@ fn one_way(health: &NetHealth, name: impl Fn(&IdentityKey) -> String) -> Option<
 fn refused(health: &NetHealth, budget: Budget) -> Condition {
     let most = health.max_connections;
     let message = format!(
-        "connections of other nodes are refused: at most {most} may be open at once, with an open file limit of {}",
+        "connections of other nodes are refused, or closed before they have proven anything: at most {most} may be open at \
+         once, and fewer may be unfinished, with an open file limit of {}",
         limit_text(budget.limit)
     );
     let hint = if budget.limit < descriptors::ENOUGH {
@@ -122,6 +120,35 @@ fn refused(health: &NetHealth, budget: Budget) -> Condition {
             .to_owned()
     };
     Condition::new("connections-refused", Severity::Warning, message).with_hint(hint)
+}
+
+/// Who takes places and does nothing with them, or more of them than one may.
+fn flood(origins: &[RefusedOrigin]) -> Option<Condition> {
+    if origins.is_empty() {
+        return None;
+    }
+    let one = |it: &RefusedOrigin| format!("{} from {}", it.count, it.origin);
+    let all = origins.iter().map(one).collect::<Vec<_>>().join(", ");
+    let message = format!(
+        "connections that had proven nothing were refused or closed: {all}; members still get in, each origin has a \
+         share of its own"
+    );
+    let hint = "if that address is a reverse proxy of yours, name it in `shared_origins` in config.toml and restart; if \
+                nobody knows it, block it in the firewall";
+    Some(Condition::new("connection-flood", Severity::Warning, message).with_hint(hint))
+}
+
+fn slow(keys: &[IdentityKey], name: impl Fn(&IdentityKey) -> String) -> Option<Condition> {
+    if keys.is_empty() {
+        return None;
+    }
+    let message = format!(
+        "{} does not take messages as fast as they are sent: its oldest are dropped, those to others are not held up",
+        names(keys, name)
+    );
+    let hint = "what was dropped is sent again when it asks; if this stays, its operator should look at the load of \
+                that machine and its line";
+    Some(Condition::new("member-does-not-read", Severity::Warning, message).with_hint(hint))
 }
 
 fn of_descriptors(
@@ -210,6 +237,17 @@ mod tests {
         let shown = twice(&keys, |key| format!("bank-{}", key.as_bytes()[0])).unwrap();
         assert_eq!(shown.severity, Severity::Warning);
         assert!(shown.message.contains("bank-1, bank-2"), "{}", shown.message);
+    }
+
+    #[test]
+    fn a_flood_names_its_origin_and_a_slow_reader_its_name() {
+        assert_eq!((flood(&[]), slow(&[], |_| String::new())), (None, None));
+        let origin = RefusedOrigin { origin: "203.0.113.7".into(), count: 312 };
+        let shown = flood(&[origin]).unwrap();
+        assert!(shown.message.contains("312 from 203.0.113.7"), "{}", shown.message);
+        assert!(shown.hint.unwrap().contains("shared_origins"));
+        let shown = slow(&[IdentityKey([1; 32])], |_| "clinic".into()).unwrap();
+        assert!(shown.message.starts_with("clinic does not take"), "{}", shown.message);
     }
 
     #[test]

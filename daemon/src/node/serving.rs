@@ -75,6 +75,7 @@ pub(super) fn serve_http(
     port: ControlPort,
     conditions: &Conditions,
     status: &Arc<watch::Sender<NodeStatus>>,
+    metrics: Metrics,
     stop: &CancellationToken,
 ) -> Option<JoinHandle<()>> {
     let address = config.http.listen?;
@@ -95,7 +96,7 @@ pub(super) fn serve_http(
         let address = server.address();
         tracing::info!(%address, "dashboard");
         status.send_modify(|status| status.http = Some(address.to_string()));
-        if let Err(error) = server.serve(port, Metrics::default(), stop).await {
+        if let Err(error) = server.serve(port, metrics, stop).await {
             tracing::error!(%error, "metrics and dashboard failed");
         }
     }))

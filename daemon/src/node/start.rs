@@ -19,7 +19,7 @@ use super::opening::Opening;
 use super::reload::Reload;
 use super::serving;
 use super::turn::{Node, beat};
-use super::{listening, net_conditions};
+use super::{listening, net_conditions, net_metrics};
 use crate::conditions::Conditions;
 use crate::config::{Config, Loaded, TrainerKind};
 use crate::control::api::{Condition, NodeStatus, Severity};
@@ -28,6 +28,7 @@ use crate::descriptors;
 use crate::founding::{Interfaces, announced, finish_leaving};
 use crate::home::Home;
 use crate::host::SpareTime;
+use crate::http::Metrics;
 use crate::identity::{Identity, Passphrase};
 use crate::objects::Objects;
 use crate::pipeline::{CommandSettings, LearningSources};
@@ -74,7 +75,8 @@ pub(super) async fn start(
     // of a mount.
     note_start(&conditions, "opens its files");
     notify_ready();
-    let pages = serving::serve_http(&config, port, &conditions, &status, stop);
+    let metrics = Metrics::default();
+    let pages = serving::serve_http(&config, port, &conditions, &status, metrics.clone(), stop);
     let services = pages.into_iter().collect();
     serving::watch_log(&conditions, stop);
     let external = config.external_addresses.clone();
@@ -123,6 +125,7 @@ pub(super) async fn start(
         budget,
         stop.clone(),
     ));
+    tokio::spawn(net_metrics::follow(metrics, net.clone(), founding.view(), stop.clone()));
     listening::follow(net.clone(), founding.clone(), external, Arc::clone(&status), stop.clone());
     peers.follow(net.clone(), founding.clone(), Arc::clone(&status), stop.clone());
     Ok(Some(Node {
@@ -251,12 +254,19 @@ pub(super) async fn listen(
             })
         })
         .collect::<Result<Vec<_>, _>>()?;
+    let tuning = Tuning {
+        max_descriptors: descriptors::budget().net,
+        shared_origins: config
+            .shared_networks()
+            .map_err(|e| NodeError::Setting { key: "shared_origins", reason: e.to_string() })?,
+        ..Tuning::default()
+    };
     let started = Net::start(NetConfig {
         identity: SecretKey::new(identity.seed()),
         listen,
         store: Arc::new(NetObjects(Arc::clone(objects))),
         addresses: Arc::new(AddressFile(home.addresses())),
-        tuning: Tuning { max_descriptors: descriptors::budget().net, ..Tuning::default() },
+        tuning,
     });
     Ok(started.await?)
 }

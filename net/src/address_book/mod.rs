@@ -7,16 +7,19 @@
 
 mod address;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use libp2p::{Multiaddr, PeerId};
 use tokio::time::Instant;
 
+use crate::admission::ip_of;
 use crate::limits::{
     DIAL_COURTESY, MAX_ADDRESSES_PER_MEMBER, MAX_LEARNED_FAILURES, MAX_OPERATOR_ADDRESSES,
-    MAX_RECORD_ADDRESSES,
+    MAX_PROVEN_PLACES, MAX_RECORD_ADDRESSES,
 };
+use crate::prefer::{is_quic, quic_first};
 
 use address::{Address, is_loopback, without_peer};
 pub use address::{AddressSource, check_dial};
@@ -43,6 +46,9 @@ pub(crate) struct AddressBook {
     entries: BTreeMap<PeerId, Entry>,
     /// What the operator said, also of those who are not members yet.
     operator: BTreeMap<PeerId, Vec<Multiaddr>>,
+    /// From where members have come, whose handshakes proved them; the newest last.
+    proven: BTreeMap<PeerId, VecDeque<IpAddr>>,
+    hosts_changed: bool,
 }
 
 /// What is known of one address.
@@ -60,8 +66,8 @@ pub struct KnownAddress {
 
 impl AddressBook {
     pub(crate) fn new(local: PeerId, base: Duration, cap: Duration) -> Self {
-        let (entries, operator) = (BTreeMap::new(), BTreeMap::new());
-        Self { local, base, cap, entries, operator }
+        let (entries, operator, proven) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { local, base, cap, entries, operator, proven, hosts_changed: false }
     }
 
     /// Replaces the members. What is known of those who stay is kept; their addresses from the
@@ -86,11 +92,42 @@ impl AddressBook {
             entry.dial_soon(now);
             self.entries.insert(peer, entry);
         }
+        self.proven.retain(|peer, _| self.entries.contains_key(peer));
+        self.hosts_changed = true;
+    }
+
+    /// A member has come from `ip` and proven that it is itself.
+    pub(crate) fn came_from(&mut self, peer: &PeerId, ip: IpAddr) {
+        if !self.entries.contains_key(peer) {
+            return;
+        }
+        let places = self.proven.entry(*peer).or_default();
+        if places.contains(&ip) {
+            return;
+        }
+        if places.len() >= MAX_PROVEN_PLACES {
+            places.pop_front();
+        }
+        places.push_back(ip);
+        self.hosts_changed = true;
+    }
+
+    /// The IP addresses at which members are known, if they may have changed since the last call. What a member merely
+    /// tells of itself over a connection does not count.
+    pub(crate) fn take_changed_hosts(&mut self) -> Option<Vec<IpAddr>> {
+        if !std::mem::take(&mut self.hosts_changed) {
+            return None;
+        }
+        let said = self.entries.values().flat_map(|entry| &entry.addresses);
+        let said = said.filter(|known| !known.is_only_told());
+        let said = said.filter_map(|known| ip_of(&known.address));
+        Some(said.chain(self.proven.values().flatten().copied()).collect())
     }
 
     /// Replaces what the operator said of all members. Who got another address is dialled at once.
     pub(crate) fn set_operator(&mut self, all: Vec<(PeerId, Vec<Multiaddr>)>, now: Instant) {
         self.operator = all.into_iter().collect();
+        self.hosts_changed = true;
         for (peer, entry) in &mut self.entries {
             let said = self.operator.get(peer).cloned().unwrap_or_default();
             if entry.replace(AddressSource::Operator, said) {
@@ -114,6 +151,7 @@ impl AddressBook {
             && entry.replace(AddressSource::Signed, usable)
         {
             entry.dial_soon(now);
+            self.hosts_changed = true;
         }
     }
 
@@ -127,6 +165,20 @@ impl AddressBook {
             last_error: known.last_error.clone(),
         };
         all.into_iter().flatten().map(known).collect()
+    }
+
+    /// Where a member may be reached over QUIC, what has failed least first.
+    pub(crate) fn quic_of(&self, peer: &PeerId) -> Vec<Multiaddr> {
+        let all = self.entries.get(peer).map(|entry| entry.addresses.iter());
+        let mut quic: Vec<_> =
+            all.into_iter().flatten().filter(|it| is_quic(&it.address)).collect();
+        quic.sort_by_key(|known| known.rank());
+        quic.into_iter().map(|known| known.address.clone()).collect()
+    }
+
+    /// How many members there are beside us.
+    pub(crate) fn count(&self) -> usize {
+        self.entries.len()
     }
 
     /// All members but ourselves.
@@ -238,7 +290,7 @@ impl Entry {
         self.failures = self.failures.saturating_add(1);
     }
 
-    /// The best first. Addresses where another node answered are dialled by themselves, every
+    /// QUIC before TCP, the best of each first. Addresses where another node answered are dialled by themselves, every
     /// fourth time.
     fn addresses_to_dial(&mut self) -> Vec<Multiaddr> {
         self.addresses.sort_by_key(Address::rank);
@@ -246,7 +298,7 @@ impl Entry {
             && self.addresses.iter().any(|known| !known.taken);
         let turn_of_taken = self.failures % 4 == 3;
         let chosen = self.addresses.iter().filter(|k| !mixed || k.taken == turn_of_taken);
-        chosen.map(|known| known.address.clone()).collect()
+        quic_first(chosen.map(|known| known.address.clone()).collect())
     }
 
     fn forget_useless(&mut self) {
@@ -487,6 +539,34 @@ mod tests {
         book.dial_ended(&peer, now, 0);
         book.set_signed(&peer, &local, true, now);
         assert_eq!(book.take_due(now + CAP)[0].1.len(), 3, "a neighbour may");
+    }
+
+    #[test]
+    fn a_member_is_known_where_others_vouch_for_it_and_where_it_last_came_from() {
+        let (mut book, peer, now) = book_with(&["/ip4/10.0.0.1/tcp/7000"]);
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert_eq!(book.take_changed_hosts(), Some(vec![ip("10.0.0.1")]));
+        assert_eq!(book.take_changed_hosts(), None);
+        book.learn(&peer, address("/ip4/10.0.0.2/tcp/7000"), &address("/ip4/10.0.0.1/tcp/5"));
+        book.set_signed(&peer, &[address("/ip4/10.0.0.3/tcp/7000")], false, now);
+        for last in 1..=9 {
+            book.came_from(&peer, IpAddr::from([192, 0, 2, last]));
+        }
+        book.came_from(&PeerId::random(), ip("192.0.2.77"));
+        let known = book.take_changed_hosts().unwrap();
+        for (host, is_known) in [
+            ("10.0.0.1", true),
+            ("10.0.0.3", true),
+            ("192.0.2.9", true),
+            ("192.0.2.8", true),
+            ("10.0.0.2", false),
+            ("192.0.2.7", false),
+            ("192.0.2.77", false),
+        ] {
+            assert_eq!(known.contains(&ip(host)), is_known, "{host}");
+        }
+        book.set_members(vec![], now);
+        assert_eq!(book.take_changed_hosts(), Some(vec![]));
     }
 
     #[test]

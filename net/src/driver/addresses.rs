@@ -224,6 +224,7 @@ impl Driver {
                 connections: self.connections_with(&peer),
                 addresses: self.book.known(&peer),
                 signed_at_ms: record.map(|record| record.number),
+                queue: self.outbox.view(&key),
             })
         };
         self.book.members().filter_map(view).collect()

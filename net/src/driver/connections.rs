@@ -14,12 +14,14 @@ use rand::RngExt;
 use tokio::time::Instant;
 
 use super::Driver;
+use crate::admission::ip_of;
 use crate::behaviour::BehaviourEvent;
 use crate::descriptors::{is_exhausted, is_refused_for_room};
 use crate::event::NetEvent;
 use crate::handle::Connection;
 use crate::key::identity_key_of;
 use crate::limits::{GUEST_IDLE_TIMEOUT, MAX_ADDRESSES_PER_MEMBER, MAX_LOST_PINGS};
+use crate::prefer::is_quic;
 use crate::reach::{Reach, reach_of};
 
 /// What is known of the open connections.
@@ -52,6 +54,23 @@ struct Guest {
 impl Links {
     pub(super) fn next_guest_deadline(&self) -> Option<Instant> {
         self.guests.values().map(|guest| guest.leave_at).min()
+    }
+
+    /// Whether a member is connected, and by TCP only.
+    pub(super) fn are_all_over_tcp(&self, peer: &PeerId) -> bool {
+        let mut links = self.members.values().filter(|link| link.peer == *peer).peekable();
+        links.peek().is_some() && links.all(|link| !is_quic(&link.remote))
+    }
+
+    pub(super) fn over_tcp(&self, peer: &PeerId) -> Vec<ConnectionId> {
+        let links = self.members.iter().filter(|(_, it)| it.peer == *peer && !is_quic(&it.remote));
+        links.map(|(id, _)| *id).collect()
+    }
+
+    /// Whether there is a connection over QUIC that we have dialled and a hello was answered over.
+    pub(super) fn has_live_own_quic(&self, peer: &PeerId) -> bool {
+        let mut links = self.members.values().filter(|link| link.peer == *peer);
+        links.any(|link| link.dialled && is_quic(&link.remote) && link.answered_at.is_some())
     }
 
     fn count(&self, peer: &PeerId) -> usize {
@@ -99,6 +118,9 @@ impl Driver {
         let now = Instant::now();
         let remote = endpoint.get_remote_address().clone();
         let ours = self.links.dials.remove(&id).is_some();
+        if self.moves.ended(id) {
+            self.book.succeeded(&peer, &remote);
+        }
         if ours {
             self.book.succeeded(&peer, &remote);
             self.book.dial_ended(&peer, now, jitter());
@@ -109,6 +131,9 @@ impl Driver {
             let (dialled, since) = (endpoint.is_dialer(), now);
             let link =
                 MemberLink { peer, remote, dialled, since, lost_pings, answered_at, is_suspect };
+            if let Some(ip) = ip_of(endpoint.get_remote_address()) {
+                self.book.came_from(&peer, ip);
+            }
             self.links.suspect(&peer);
             self.links.members.insert(id, link);
             self.ask_all_of(peer);
@@ -139,6 +164,7 @@ impl Driver {
             self.book.disconnected(&peer, Instant::now(), jitter());
             if let Some(key) = identity_key_of(&peer) {
                 self.connected.remove(&key);
+                self.return_letters(key);
                 self.tell(NetEvent::PeerDown(key));
             }
         }
@@ -173,6 +199,7 @@ impl Driver {
     fn on_dial_failed(&mut self, id: ConnectionId, peer: Option<PeerId>, error: &DialError) {
         let Some(peer) = peer else { return };
         self.on_join_dial_failed(id, peer, error);
+        self.on_move_failed(id, peer, error);
         if self.links.dials.remove(&id).is_none() {
             return;
         }
@@ -180,18 +207,22 @@ impl Driver {
         if is_exhausted(error) {
             self.watch.exhausted();
         }
+        self.note_failed_dials(&peer, error);
+        self.book.dial_ended(&peer, Instant::now(), jitter());
+    }
+
+    pub(super) fn note_failed_dials(&mut self, peer: &PeerId, error: &DialError) {
         match error {
             DialError::Transport(failed) => {
                 for (address, error) in failed {
-                    self.book.failed(&peer, address, &reason_of(error));
+                    self.book.failed(peer, address, &reason_of(error));
                 }
             }
             DialError::WrongPeerId { address, .. } | DialError::LocalPeerId { address } => {
-                self.book.answered_by_another(&peer, address);
+                self.book.answered_by_another(peer, address);
             }
             _ => {}
         }
-        self.book.dial_ended(&peer, Instant::now(), jitter());
     }
 
     /// An outsider asked for something: it may stay a little longer.

@@ -14,21 +14,26 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use super::Driver;
+use crate::admission::Origin;
 use crate::codec::{Answer, REQUEST_HEADER_BYTES};
 use crate::command::{JoinCall, Reply};
 use crate::error::JoinError;
 use crate::event::{JoinReply, NetEvent};
 use crate::key::{identity_key_of, peer_id_of};
 use crate::limits::{
-    JOIN_ANSWER_TIMEOUT, MAX_ADDRESSES_PER_MEMBER, MAX_JOIN_REPLY_BYTES, MAX_JOINS_OUT,
-    MAX_JOINS_PENDING, Rate,
+    JOIN_ANSWER_TIMEOUT, JOIN_RATE, JOIN_RATE_PER_ORIGIN, JOIN_RATE_PER_PEER,
+    MAX_ADDRESSES_PER_MEMBER, MAX_JOIN_BUCKETS, MAX_JOIN_REPLY_BYTES, MAX_JOINS_OUT,
+    MAX_JOINS_PENDING,
 };
+use crate::prefer::quic_first;
 use crate::rate::{Buckets, TokenBucket};
 
 /// Requests under way, in both directions.
 pub(super) struct Joins {
     rate: TokenBucket,
     rate_per_peer: Buckets<PeerId>,
+    /// Keys cost nothing to make, addresses do.
+    rate_per_origin: Buckets<Origin>,
     /// Requests that the daemon thinks about.
     thinking: FuturesUnordered<BoxFuture<'static, Answered>>,
     thinking_for: HashMap<PeerId, usize>,
@@ -54,18 +59,21 @@ pub(super) struct Answered {
     answer: Answer,
 }
 
-impl Joins {
-    pub(super) fn new(all: Rate, per_peer: Rate, max_peers: usize) -> Self {
+impl Default for Joins {
+    fn default() -> Self {
         Self {
-            rate: TokenBucket::new(all, Instant::now()),
-            rate_per_peer: Buckets::new(per_peer, max_peers),
+            rate: TokenBucket::new(JOIN_RATE, Instant::now()),
+            rate_per_peer: Buckets::new(JOIN_RATE_PER_PEER, MAX_JOIN_BUCKETS),
+            rate_per_origin: Buckets::new(JOIN_RATE_PER_ORIGIN, MAX_JOIN_BUCKETS),
             thinking: FuturesUnordered::new(),
             thinking_for: HashMap::new(),
             dialling: HashMap::new(),
             asked: HashMap::new(),
         }
     }
+}
 
+impl Joins {
     /// The next answer of the daemon; never comes while nothing is asked.
     pub(super) async fn next_answer(&mut self) -> Answered {
         match self.thinking.next().await {
@@ -98,6 +106,7 @@ impl Driver {
         }
         let mut addresses = call.addresses;
         addresses.truncate(MAX_ADDRESSES_PER_MEMBER);
+        let addresses = quic_first(addresses);
         let options = DialOpts::peer_id(peer)
             .addresses(addresses)
             .condition(PeerCondition::Always)
@@ -152,9 +161,10 @@ impl Driver {
 
     pub(super) fn on_join_event(&mut self, event: JoinEvent) {
         match event {
-            exchange::Event::Message { peer, message, .. } => match message {
+            exchange::Event::Message { peer, message, connection_id } => match message {
                 exchange::Message::Request { request, channel, .. } => {
-                    self.on_join_request(peer, request, channel);
+                    let origin = self.swarm.behaviour().members.origin_of(connection_id);
+                    self.on_join_request(peer, origin, request, channel);
                 }
                 exchange::Message::Response { request_id, response } => {
                     self.counters.join.received(response.wire_length());
@@ -177,18 +187,32 @@ impl Driver {
         }
     }
 
-    fn on_join_request(&mut self, peer: PeerId, bytes: Vec<u8>, channel: ResponseChannel<Answer>) {
+    fn on_join_request(
+        &mut self,
+        peer: PeerId,
+        origin: Option<Origin>,
+        bytes: Vec<u8>,
+        channel: ResponseChannel<Answer>,
+    ) {
         self.counters.join.received(REQUEST_HEADER_BYTES + bytes.len());
         let Some(from) = identity_key_of(&peer) else { return };
         self.guest_asked(&peer);
         let now = Instant::now();
         let joins = &mut self.joins;
-        // One peer's excess must not eat what all share, so its own bucket comes first.
-        let allowed = joins.rate_per_peer.take(peer, now) && joins.rate.take(now);
+        // One peer's excess must not eat what all share, so its own buckets come first.
+        let allowed = joins.rate_per_peer.take(peer, now)
+            && origin.is_none_or(|origin| joins.rate_per_origin.take(origin, now))
+            && joins.rate.take(now);
         let (reply, said) = oneshot::channel();
+        let length = bytes.len();
         let taken = allowed
             && joins.thinking.len() < MAX_JOINS_PENDING
-            && self.offer(NetEvent::JoinRequest { from, bytes, reply: JoinReply(reply) });
+            && self.offer(
+                None,
+                None,
+                length,
+                NetEvent::JoinRequest { from, bytes, reply: JoinReply(reply) },
+            );
         if !taken {
             return self.respond(channel, Answer::Busy);
         }

@@ -12,12 +12,15 @@ use crate::command::Reply;
 use crate::error::{GossipError, SendError};
 use crate::event::NetEvent;
 use crate::key::{identity_key_of, peer_id_of};
-use crate::limits::{MAX_DIRECT_PENDING, MAX_GOSSIP_BYTES};
+use crate::limits::MAX_GOSSIP_BYTES;
+
+/// Who wants to know what became of a direct message.
+pub(super) type Caller = Reply<Result<(), SendError>>;
 
 /// A direct message whose receipt is not back yet.
 pub(super) struct DirectOut {
     to: IdentityKey,
-    reply: Reply<Result<(), SendError>>,
+    callers: Vec<Caller>,
 }
 
 type DirectEvent = exchange::Event<Vec<u8>, Answer>;
@@ -87,36 +90,62 @@ impl Driver {
             self.counters.dropped();
             return MessageAcceptance::Reject;
         }
-        if !self.gossip_rate.take(author_peer, Instant::now()) {
+        if !self.gossip_rate.take((author_peer, passed_on_by), Instant::now()) {
             self.counters.dropped();
             return MessageAcceptance::Ignore;
         }
         self.counters.gossip.received(message.data.len());
-        match self.offer(NetEvent::Gossip { from, author, bytes: message.data }) {
+        let length = message.data.len();
+        let event = NetEvent::Gossip { from, author, bytes: message.data };
+        match self.offer(Some(passed_on_by), Some(author_peer), length, event) {
             true => MessageAcceptance::Accept,
             false => MessageAcceptance::Ignore,
         }
     }
 
-    pub(super) fn send_direct(
-        &mut self,
-        to: IdentityKey,
-        bytes: Vec<u8>,
-        reply: Reply<Result<(), SendError>>,
-    ) {
-        let peer = peer_id_of(&to).filter(|_| self.connected.contains(&to));
-        let Some(peer) = peer else {
-            let _ = reply.send(Err(SendError::NotConnected { to }));
-            return;
-        };
-        if self.direct_out.len() >= MAX_DIRECT_PENDING {
-            let _ = reply.send(Err(SendError::Busy { to }));
+    pub(super) fn send_direct(&mut self, to: IdentityKey, bytes: Vec<u8>, caller: Caller) {
+        if !self.connected.contains(&to) {
+            let _ = caller.send(Err(SendError::NotConnected { to }));
             return;
         }
-        self.counters.direct.sent(REQUEST_HEADER_BYTES + bytes.len());
-        let direct = &mut self.swarm.behaviour_mut().members.inner().direct;
-        let id = direct.send_request(&peer, bytes);
-        self.direct_out.insert(id, DirectOut { to, reply });
+        for (to, gone) in self.outbox.push(to, bytes, caller, Instant::now()) {
+            let _ = gone.send(Err(SendError::Busy { to }));
+        }
+        self.send_letters(to);
+    }
+
+    /// Sends as much of what waits for a member as may be under way.
+    fn send_letters(&mut self, to: IdentityKey) {
+        let Some(peer) = peer_id_of(&to) else { return };
+        while let Some(letter) = self.outbox.next(&to) {
+            self.counters.direct.sent(REQUEST_HEADER_BYTES + letter.bytes.len());
+            let direct = &mut self.swarm.behaviour_mut().members.inner().direct;
+            let id = direct.send_request(&peer, letter.bytes);
+            self.direct_out.insert(id, DirectOut { to, callers: letter.callers });
+        }
+    }
+
+    /// The last connection of a member is gone, and what waits for it with it.
+    pub(super) fn return_letters(&mut self, to: IdentityKey) {
+        for caller in self.outbox.close(&to) {
+            let _ = caller.send(Err(SendError::NotConnected { to }));
+        }
+    }
+
+    /// What waits for those that are no members.
+    pub(super) fn forget_letters(&mut self, members: &[IdentityKey]) {
+        for (to, caller) in self.outbox.retain(members) {
+            let _ = caller.send(Err(SendError::NotConnected { to }));
+        }
+    }
+
+    fn letter_ended(&mut self, id: exchange::OutboundRequestId, outcome: &Result<(), SendError>) {
+        let Some(out) = self.direct_out.remove(&id) else { return };
+        for caller in out.callers {
+            let _ = caller.send(outcome.clone());
+        }
+        self.outbox.ended(&out.to);
+        self.send_letters(out.to);
     }
 
     pub(super) fn on_direct(&mut self, event: DirectEvent) {
@@ -127,17 +156,20 @@ impl Driver {
                 }
                 exchange::Message::Response { request_id, response } => {
                     self.counters.direct.received(response.wire_length());
-                    let Some(out) = self.direct_out.remove(&request_id) else { return };
-                    let _ = out.reply.send(match response {
+                    let Some(to) = self.direct_out.get(&request_id).map(|out| out.to) else {
+                        return;
+                    };
+                    let outcome = match response {
                         Answer::Accepted(_) => Ok(()),
-                        Answer::Busy | Answer::Declined => Err(SendError::Busy { to: out.to }),
-                    });
+                        Answer::Busy | Answer::Declined => Err(SendError::Busy { to }),
+                    };
+                    self.letter_ended(request_id, &outcome);
                 }
             },
             exchange::Event::OutboundFailure { request_id, error, .. } => {
-                let Some(out) = self.direct_out.remove(&request_id) else { return };
+                let Some(to) = self.direct_out.get(&request_id).map(|out| out.to) else { return };
                 let reason = error.to_string();
-                let _ = out.reply.send(Err(SendError::Lost { to: out.to, reason }));
+                self.letter_ended(request_id, &Err(SendError::Lost { to, reason }));
             }
             exchange::Event::InboundFailure { peer, error, .. } => {
                 tracing::debug!(%peer, %error, "direct message failed");
@@ -160,7 +192,9 @@ impl Driver {
         if !taken {
             self.counters.dropped();
         }
-        let taken = taken && self.offer(NetEvent::Direct { from, bytes });
+        let length = bytes.len();
+        let taken =
+            taken && self.offer(Some(peer), Some(peer), length, NetEvent::Direct { from, bytes });
         let answer = if taken { Answer::Accepted(Vec::new()) } else { Answer::Busy };
         let direct = &mut self.swarm.behaviour_mut().members.inner().direct;
         // An error means that the sender is gone.

@@ -4,9 +4,10 @@ mod addresses;
 mod connections;
 mod joins;
 mod messages;
+mod moving;
 mod presence;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::address_book::AddressBook;
 use crate::addresses::{Records, Saver};
+use crate::admission::Door;
 use crate::behaviour::{Behaviour, BehaviourEvent, MemberProtocolsEvent};
 use crate::bulk::Bulk;
 use crate::command::{Command, Reply};
@@ -31,12 +33,13 @@ use crate::event::NetEvent;
 use crate::gossip::topic_of;
 use crate::handle::MemberAddr;
 use crate::health::NetHealth;
+use crate::inbox::Inbox;
 use crate::key::peer_id_of;
 use crate::limits::{
-    DIRECT_RATE, GOSSIP_RATE, JOIN_RATE, JOIN_RATE_PER_PEER, MAX_JOIN_BUCKETS, MAX_MEMBERS,
-    MAX_PENDING_EVENTS,
+    DIRECT_RATE, GOSSIP_RATE, MAX_GOSSIP_BUCKETS, MAX_MEMBERS, MAX_PENDING_EVENTS,
 };
 use crate::listen::Listeners;
+use crate::outbox::Outbox;
 use crate::presence::SharedCopies;
 use crate::rate::Buckets;
 use crate::stats::Counters;
@@ -59,6 +62,7 @@ pub(crate) struct Setup {
     pub(crate) health: watch::Sender<NetHealth>,
     pub(crate) tuning: Tuning,
     pub(crate) listeners: Listeners,
+    pub(crate) door: Door,
     pub(crate) records: Records,
     pub(crate) saver: Saver,
     /// What happened in the swarm before this task runs.
@@ -70,8 +74,7 @@ pub(crate) struct Driver {
     swarm: Swarm<Behaviour>,
     commands: mpsc::Receiver<Command>,
     events: mpsc::Sender<NetEvent>,
-    /// Events that wait for a place in the channel to the daemon.
-    pending: VecDeque<NetEvent>,
+    inbox: Inbox,
     book: AddressBook,
     bulk: Arc<Bulk>,
     counters: Arc<Counters>,
@@ -80,12 +83,16 @@ pub(crate) struct Driver {
     topic: Option<IdentTopic>,
     links: connections::Links,
     watch: presence::Watch,
+    outbox: Outbox<messages::Caller>,
     direct_out: HashMap<OutboundRequestId, messages::DirectOut>,
     direct_rate: Buckets<PeerId>,
-    gossip_rate: Buckets<PeerId>,
+    /// By who wrote it and who passed it on: what somebody repeats of another's counts against himself.
+    gossip_rate: Buckets<(PeerId, PeerId)>,
     joins: joins::Joins,
     listeners: Listeners,
+    door: Door,
     whereabouts: addresses::Whereabouts,
+    moves: moving::Moves,
     early: Vec<SwarmEvent<BehaviourEvent>>,
 }
 
@@ -95,7 +102,7 @@ impl Driver {
             swarm: setup.swarm,
             commands: setup.commands,
             events: setup.events,
-            pending: VecDeque::new(),
+            inbox: Inbox::default(),
             book: setup.book,
             bulk: setup.bulk,
             counters: setup.counters,
@@ -106,15 +113,19 @@ impl Driver {
             watch: presence::Watch::new(
                 setup.copies,
                 setup.health,
+                setup.door.clone(),
                 setup.tuning.hello_interval,
                 Room::of(setup.tuning.max_descriptors).connections,
             ),
+            outbox: Outbox::default(),
             direct_out: HashMap::new(),
             direct_rate: Buckets::new(DIRECT_RATE, MAX_MEMBERS),
-            gossip_rate: Buckets::new(GOSSIP_RATE, MAX_MEMBERS),
-            joins: joins::Joins::new(JOIN_RATE, JOIN_RATE_PER_PEER, MAX_JOIN_BUCKETS),
+            gossip_rate: Buckets::new(GOSSIP_RATE, MAX_GOSSIP_BUCKETS),
+            joins: joins::Joins::default(),
             listeners: setup.listeners,
+            door: setup.door,
             whereabouts: addresses::Whereabouts::new(setup.records, setup.saver),
+            moves: moving::Moves::new(setup.tuning.move_base),
             early: setup.early,
         }
     }
@@ -127,11 +138,11 @@ impl Driver {
         let events = self.events.clone();
         let stopped_by = loop {
             // A daemon that does not read its events stops the network, not the memory.
-            let has_room = self.pending.len() < MAX_PENDING_EVENTS;
+            let has_room = self.inbox.certain() < MAX_PENDING_EVENTS;
             let wake_at = self.next_timer();
             tokio::select! {
-                place = events.reserve(), if !self.pending.is_empty() => match place {
-                    Ok(place) => if let Some(event) = self.pending.pop_front() {
+                place = events.reserve(), if !self.inbox.is_empty() => match place {
+                    Ok(place) => if let Some(event) = self.inbox.next() {
                         place.send(event);
                     },
                     Err(_) => break None,
@@ -194,9 +205,9 @@ impl Driver {
                 MemberProtocolsEvent::Addresses(event) => self.on_addresses(event),
                 MemberProtocolsEvent::Streams(()) => {}
             },
-            BehaviourEvent::ConnectionLimits(never)
-            | BehaviourEvent::MemoryLimits(never)
-            | BehaviourEvent::Admission(never) => match never {},
+            BehaviourEvent::ConnectionLimits(never) | BehaviourEvent::MemoryLimits(never) => {
+                match never {}
+            }
         }
     }
 
@@ -217,6 +228,7 @@ impl Driver {
         }
         self.bulk.retain_members(&keys);
         self.watch.retain_members(&keys);
+        self.forget_letters(&keys);
         let allowed: BTreeSet<PeerId> = peers.iter().map(|(peer, _)| *peer).collect();
         self.swarm.behaviour_mut().members.set_members(allowed.iter().copied().collect());
         self.book.set_members(peers, Instant::now());
@@ -227,26 +239,31 @@ impl Driver {
 
     /// Queues an event that must not be lost.
     fn tell(&mut self, event: NetEvent) {
-        self.pending.push_back(event);
+        self.inbox.tell(event);
     }
 
-    /// Queues an event that may be refused: while the daemon is behind, what others can send
-    /// again waits outside.
-    fn offer(&mut self, event: NetEvent) -> bool {
-        let has_room = self.pending.len() < MAX_PENDING_EVENTS / 2;
-        if has_room {
-            self.pending.push_back(event);
-        } else {
+    /// Queues an event that may be refused: while the daemon is behind, what others can send again waits outside. It came
+    /// from `from` and was written by `author`; from outsiders it has neither.
+    fn offer(
+        &mut self,
+        from: Option<PeerId>,
+        author: Option<PeerId>,
+        length: usize,
+        event: NetEvent,
+    ) -> bool {
+        let taken = self.inbox.offer(from, author, length, self.book.count(), event);
+        if !taken {
             self.counters.dropped();
         }
-        has_room
+        taken
     }
 
     fn next_timer(&self) -> Option<Instant> {
         let guests = self.links.next_guest_deadline();
         let (listeners, addresses) = (self.listeners.next_retry(), self.whereabouts.next_timer());
         let presence = self.watch.next_round();
-        [self.book.next_due(), guests, listeners, Some(addresses), Some(presence)]
+        let moves = self.moves.next_look();
+        [self.book.next_due(), guests, listeners, Some(addresses), Some(presence), Some(moves)]
             .into_iter()
             .flatten()
             .min()
@@ -260,6 +277,10 @@ impl Driver {
         self.presence_round(now);
         self.listeners.retry(&mut self.swarm, now);
         self.on_addresses_timer(now);
+        self.on_moves_timer(now);
+        if let Some(hosts) = self.book.take_changed_hosts() {
+            self.door.set_known(hosts);
+        }
     }
 
     fn close(&mut self, connection: ConnectionId) {

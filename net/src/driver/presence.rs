@@ -12,15 +12,19 @@ use tokio::time::Instant;
 
 use super::Driver;
 use super::connections::Links;
+use crate::admission::Door;
 use crate::event::NetEvent;
 use crate::health::NetHealth;
 use crate::key::identity_key_of;
-use crate::limits::MAX_REMAKE_WAIT;
+use crate::limits::{HELLO_RATE, MAX_MEMBERS, MAX_REMAKE_WAIT};
 use crate::presence::{Hello, Outcome, PresenceEvent, SharedCopies};
+use crate::rate::Buckets;
 
 /// Rounds of hellos that a fault of gossip may last before people are told; three later the connection is made anew.
 const ROUNDS_TILL_TOLD: u32 = 2;
 const ROUNDS_TILL_REMADE: u32 = 4;
+/// Connections from one address, refused within a minute, that are worth telling: a health check of a balancer is not.
+const FLOOD: u64 = 16;
 
 /// What is known of gossip's ways, beside the connections.
 pub(super) struct Watch {
@@ -35,6 +39,8 @@ pub(super) struct Watch {
     /// Rounds for which nobody was in the mesh although somebody is connected.
     empty_rounds: u32,
     refused_at: Option<Instant>,
+    door: Door,
+    hello_rate: Buckets<PeerId>,
     exhausted_at: Option<Instant>,
     max_connections: u32,
 }
@@ -56,6 +62,7 @@ impl Watch {
     pub(super) fn new(
         copies: SharedCopies,
         health: watch::Sender<NetHealth>,
+        door: Door,
         interval: Duration,
         max_connections: u32,
     ) -> Self {
@@ -68,6 +75,8 @@ impl Watch {
             faults: BTreeMap::new(),
             empty_rounds: 0,
             refused_at: None,
+            door,
+            hello_rate: Buckets::new(HELLO_RATE, MAX_MEMBERS),
             exhausted_at: None,
             max_connections,
         }
@@ -115,7 +124,13 @@ impl Driver {
     pub(super) fn on_presence(&mut self, event: PresenceEvent) {
         let PresenceEvent { peer, connection, outcome } = event;
         match outcome {
-            Outcome::Asked(hello) => self.on_hello(peer, connection, &hello, None),
+            Outcome::Asked(hello) => {
+                if self.watch.hello_rate.take(peer, Instant::now()) {
+                    self.on_hello(peer, connection, &hello, None);
+                } else {
+                    self.counters.dropped();
+                }
+            }
             Outcome::Answered(hello, asked_at) => {
                 self.links.answered(connection, Instant::now());
                 self.on_hello(peer, connection, &hello, Some(asked_at));
@@ -282,7 +297,9 @@ impl Driver {
             gossip_is_empty: watch.empty_rounds >= ROUNDS_TILL_TOLD,
             do_not_hear_us: lasting(|it| it.deaf),
             not_heard: lasting(|it| it.mute),
-            refuses_connections: lately(watch.refused_at),
+            refuses_connections: lately(watch.refused_at.max(watch.door.last_refusal())),
+            refused_origins: watch.door.refused(FLOOD, now),
+            slow_readers: self.outbox.overflowing(2 * watch.interval, now),
             max_connections: watch.max_connections,
             out_of_descriptors: lately(watch.exhausted_at),
         };

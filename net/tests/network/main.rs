@@ -5,6 +5,8 @@
 
 mod bulk;
 mod elsewhere;
+mod flooding;
+mod halves;
 mod joining;
 mod liars;
 mod membership;
@@ -16,5 +18,7 @@ mod reconnecting;
 mod room;
 mod second_copy;
 mod silence;
+mod slow;
 mod starting;
 mod support;
+mod transports;

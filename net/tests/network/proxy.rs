@@ -3,14 +3,14 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use fedshield_net::Multiaddr;
 use libp2p::multiaddr::Protocol;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpSocket, UdpSocket};
 use tokio::sync::watch;
 
 /// What happens to what is sent through one connection.
@@ -35,6 +35,11 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// Stands before a node's address, TCP or QUIC.
     pub(crate) async fn before(target: &Multiaddr) -> Self {
+        Self::before_from(target, Ipv4Addr::LOCALHOST).await
+    }
+
+    /// The same; to the node, what comes through it comes from `source`.
+    pub(crate) async fn before_from(target: &Multiaddr, source: Ipv4Addr) -> Self {
         let over_udp = target.iter().any(|part| matches!(part, Protocol::Udp(_)));
         let target = Arc::new(Mutex::new(socket_of(target)));
         let lines = Arc::new(Mutex::new(watch::Sender::new(Line::Open)));
@@ -42,12 +47,12 @@ impl Proxy {
         let address = if over_udp {
             let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
             let port = socket.local_addr().unwrap().port();
-            tokio::spawn(serve_udp(Arc::new(socket), to, of));
+            tokio::spawn(serve_udp(Arc::new(socket), source, to, of));
             format!("/ip4/127.0.0.1/udp/{port}/quic-v1")
         } else {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let port = listener.local_addr().unwrap().port();
-            tokio::spawn(serve_tcp(listener, to, of));
+            tokio::spawn(serve_tcp(listener, source, to, of));
             format!("/ip4/127.0.0.1/tcp/{port}")
         };
         Self { address: address.parse().unwrap(), target, lines }
@@ -99,12 +104,19 @@ fn socket_of(address: &Multiaddr) -> SocketAddr {
     (ip.unwrap(), port.unwrap()).into()
 }
 
-async fn serve_tcp(listener: TcpListener, target: Arc<Mutex<SocketAddr>>, lines: Lines) {
+async fn serve_tcp(
+    listener: TcpListener,
+    source: Ipv4Addr,
+    target: Arc<Mutex<SocketAddr>>,
+    lines: Lines,
+) {
     while let Ok((client, _)) = listener.accept().await {
         let to = *target.lock().unwrap();
         let line = lines.lock().unwrap().subscribe();
         tokio::spawn(async move {
-            let Ok(server) = TcpStream::connect(to).await else { return };
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.bind((source, 0).into()).unwrap();
+            let Ok(server) = socket.connect(to).await else { return };
             let (client_in, client_out) = client.into_split();
             let (server_in, server_out) = server.into_split();
             tokio::join!(
@@ -134,14 +146,19 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut line: watch::
     }
 }
 
-async fn serve_udp(socket: Arc<UdpSocket>, target: Arc<Mutex<SocketAddr>>, lines: Lines) {
+async fn serve_udp(
+    socket: Arc<UdpSocket>,
+    source: Ipv4Addr,
+    target: Arc<Mutex<SocketAddr>>,
+    lines: Lines,
+) {
     let mut clients: HashMap<SocketAddr, (Arc<UdpSocket>, watch::Receiver<Line>)> = HashMap::new();
     let mut buffer = vec![0; 64 << 10];
     while let Ok((count, client)) = socket.recv_from(&mut buffer).await {
         if let Entry::Vacant(new) = clients.entry(client) {
             let to = *target.lock().unwrap();
             let line = lines.lock().unwrap().subscribe();
-            let upstream = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+            let upstream = Arc::new(UdpSocket::bind((source, 0)).await.unwrap());
             upstream.connect(to).await.unwrap();
             let (down, back, state) = (socket.clone(), upstream.clone(), line.clone());
             tokio::spawn(async move {

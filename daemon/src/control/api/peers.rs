@@ -10,6 +10,23 @@ pub struct ConnectionView {
     pub address: String,
     /// Whether this node dialled.
     pub dialled: bool,
+    /// Over what it runs.
+    #[serde(default)]
+    pub transport: TransportKind,
+    /// Whether its keys were agreed on by a post-quantum exchange, so that nobody who records it reads it later.
+    #[serde(default)]
+    pub post_quantum: bool,
+}
+
+/// What a connection runs over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TransportKind {
+    /// QUIC: TLS 1.3 with X25519MLKEM768.
+    Quic,
+    /// TCP: Noise with X25519.
+    #[default]
+    Tcp,
 }
 
 /// An address at which a member is looked for.

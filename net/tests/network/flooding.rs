@@ -1,0 +1,189 @@
+//! Strangers that open connections and do nothing with them: members get in all the same.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use fedshield_net::{MemberAddr, Multiaddr, NetEvent};
+use libp2p::futures::StreamExt;
+use libp2p::{noise, swarm::dummy, tcp, yamux};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, interval, sleep, timeout};
+
+use crate::proxy::Proxy;
+use crate::support::{FEDERATION, Node, PATIENCE, TCP};
+
+/// A member gets in within this while it lasts; an idle connection used to hold its place for 20 s.
+const SOON: Duration = Duration::from_secs(10);
+
+pub(crate) fn socket_of(address: &Multiaddr) -> SocketAddr {
+    let parts: Vec<String> = address.to_string().split('/').map(str::to_owned).collect();
+    (parts[2].parse::<Ipv4Addr>().unwrap(), parts[4].parse::<u16>().unwrap()).into()
+}
+
+async fn knock(to: SocketAddr, from: Ipv4Addr) -> Option<TcpStream> {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    timeout(Duration::from_secs(1), socket.connect(to)).await.ok()?.ok()
+}
+
+/// Opens 70 connections at once and then `per_second`; `from` gives the address of each, `then` what it does.
+fn flood<F>(
+    to: &Multiaddr,
+    per_second: u32,
+    from: impl Fn(u32) -> Ipv4Addr + Send + 'static,
+    then: impl Fn(TcpStream) -> F + Send + 'static,
+) -> JoinHandle<()>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let to = socket_of(to);
+    tokio::spawn(async move {
+        let mut beat = interval(Duration::from_secs(1) / per_second);
+        for number in 0.. {
+            if let Some(stream) = knock(to, from(number)).await {
+                tokio::spawn(then(stream));
+            }
+            if number >= 70 {
+                beat.tick().await;
+            }
+        }
+    })
+}
+
+async fn hold(stream: TcpStream) {
+    sleep(PATIENCE).await;
+    drop(stream);
+}
+
+/// The beginning of an honest greeting, one byte a second.
+async fn trickle(mut stream: TcpStream) {
+    for byte in b"\x13/multistream/1.0.0\n\x07/noise\n" {
+        if stream.write_all(&[*byte]).await.is_err() {
+            return;
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Bob, of whom Alice knows `known`, dials her through an address of his own while strangers flood her.
+async fn gets_in(source: Ipv4Addr, known: &[&str], attack: impl Fn(&Multiaddr) -> JoinHandle<()>) {
+    let (alice, mut bob) = (Node::start(1, TCP).await, Node::start(2, TCP).await);
+    let known = known.iter().map(|text| text.parse().unwrap()).collect();
+    let member = MemberAddr { key: bob.key(), addresses: known };
+    alice.handle.set_members(FEDERATION, vec![member]).await.unwrap();
+    let attack = attack(&alice.address());
+    sleep(Duration::from_secs(2)).await;
+    let way = Proxy::before_from(&alice.address(), source).await;
+    let member = MemberAddr { key: alice.key(), addresses: vec![way.address.clone()] };
+    bob.handle.set_members(FEDERATION, vec![member]).await.unwrap();
+    let began = Instant::now();
+    let came = timeout(SOON, bob.expect_up(alice.key())).await;
+    println!("in after {:?}: {:?}", began.elapsed(), alice.handle.stats().refused_connections);
+    attack.abort();
+    assert!(came.is_ok(), "the member was kept out");
+}
+
+const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 9, 9, 9);
+const MEMBER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 7);
+/// An address of Bob's where nobody listens: Alice cannot dial him.
+const DEAD: &str = "/ip4/127.0.0.7/tcp/1";
+
+/// A new address each time.
+fn everywhere(number: u32) -> Ipv4Addr {
+    Ipv4Addr::from(0x7f10_0000 + number)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn six_idle_connections_a_second_from_one_address_keep_nobody_out() {
+    gets_in(MEMBER, &[], |to| flood(to, 6, |_| STRANGER, hold)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_from_the_members_own_address_do_not_keep_it_out() {
+    gets_in(MEMBER, &[], |to| flood(to, 6, |_| MEMBER, hold)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_through_a_proxy_of_ones_own_do_not_keep_others_out() {
+    gets_in(Ipv4Addr::LOCALHOST, &[], |to| flood(to, 20, |_| Ipv4Addr::LOCALHOST, hold)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_from_everywhere_do_not_keep_out_a_member_from_a_known_address() {
+    gets_in(MEMBER, &[DEAD], |to| flood(to, 200, everywhere, hold)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_from_everywhere_do_not_keep_out_a_member_from_a_new_address() {
+    gets_in(MEMBER, &[], |to| flood(to, 100, everywhere, hold)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_say_one_byte_a_second_keep_nobody_out() {
+    gets_in(MEMBER, &[], |to| flood(to, 6, |_| STRANGER, trickle)).await;
+    gets_in(MEMBER, &[DEAD], |to| flood(to, 100, everywhere, trickle)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_says_nothing_is_closed_soon() {
+    let alice = Node::start(1, TCP).await;
+    let stream = knock(socket_of(&alice.address()), STRANGER).await.unwrap();
+    let began = Instant::now();
+    // Its own greeting comes first.
+    let ended = async {
+        loop {
+            stream.readable().await.unwrap();
+            if matches!(stream.try_read(&mut [0; 64]), Ok(0)) {
+                return;
+            }
+        }
+    };
+    timeout(SOON, ended).await.expect("it was kept");
+    println!("closed after {:?}", began.elapsed());
+}
+
+/// Outsiders whose handshake is over take the places of outsiders. One address must not take them all: somebody else has
+/// been invited.
+#[tokio::test(flavor = "multi_thread")]
+async fn outsiders_from_one_address_do_not_keep_a_joiner_out() {
+    let mut alice = Node::start(1, TCP).await;
+    alice.handle.set_members(FEDERATION, vec![alice.member()]).await.unwrap();
+    let way = Proxy::before_from(&alice.address(), STRANGER).await;
+    let mut strangers = Vec::new();
+    for _ in 0..70 {
+        let mut swarm = libp2p::SwarmBuilder::with_new_identity()
+            .with_tokio()
+            .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
+            .unwrap()
+            .with_behaviour(|_| dummy::Behaviour)
+            .unwrap()
+            .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::MAX))
+            .build();
+        let to = way.address.clone();
+        strangers.push(tokio::spawn(async move {
+            loop {
+                if !swarm.is_connected(&libp2p::PeerId::random())
+                    && swarm.connected_peers().count() == 0
+                {
+                    let _ = swarm.dial(to.clone());
+                }
+                let _ = timeout(Duration::from_millis(500), swarm.select_next_some()).await;
+            }
+        }));
+    }
+    sleep(Duration::from_secs(4)).await;
+    let joiner = Node::start(2, TCP).await;
+    let (key, address) = (alice.key(), alice.address());
+    let asked = joiner.handle.join_request(vec![address], key, b"let me in".to_vec(), SOON);
+    let answered = alice.expect(|event| match event {
+        NetEvent::JoinRequest { reply, .. } => Ok(reply.answer(b"welcome".to_vec())),
+        other => Err(other),
+    });
+    let both = timeout(SOON, async { tokio::join!(asked, answered) }).await;
+    for stranger in strangers {
+        stranger.abort();
+    }
+    assert_eq!(both.expect("the joiner was kept out").0.unwrap(), b"welcome");
+}
