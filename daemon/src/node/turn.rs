@@ -290,7 +290,10 @@ impl Node {
             NodeError::Pipeline(error) => error,
             other => return Err(other),
         };
-        if !matches!(error, PipelineError::Manifest { .. } | PipelineError::Terms(_)) {
+        if !matches!(
+            error,
+            PipelineError::Manifest { .. } | PipelineError::Earlier | PipelineError::Terms(_)
+        ) {
             return Err(error.into());
         }
         let text = format!("no round can begin under the terms of this federation: {error}");

@@ -63,6 +63,7 @@ fn of_pipeline(error: &NodeError, cause: &PipelineError) -> Condition {
             error,
             "change the setting that it names and restart the node, or use a version that knows these terms",
         ),
+        PipelineError::Earlier => blocking("terms", error, cause.hint()),
         _ => blocking(
             "training-state",
             error,

@@ -20,6 +20,12 @@ pub enum PipelineError {
         /// Why.
         reason: String,
     },
+    /// A federation of an earlier version, whose updates carried weights of their own.
+    #[error(
+        "manifest: `weights` is missing: this federation was founded with an earlier version, whose updates carried weights \
+         that nobody had agreed to. Its history can be read and exported, but not continued"
+    )]
+    Earlier,
     /// A field of the terms that makes no sense.
     #[error(transparent)]
     Terms(fedshield_protocol::manifest::ManifestError),
@@ -148,7 +154,7 @@ impl PipelineError {
             }
             Self::Data(_) => ErrorCode::DataUnreadable,
             Self::NoHeldOut => ErrorCode::ConfigInvalid,
-            Self::Manifest { .. } | Self::Terms(_) => ErrorCode::InvalidRequest,
+            Self::Manifest { .. } | Self::Earlier | Self::Terms(_) => ErrorCode::InvalidRequest,
             Self::Train(fedshield_train::TrainError::Data { .. }) => ErrorCode::DataUnreadable,
             Self::FirstAdapter { .. } => ErrorCode::ModelMismatch,
             Self::Cancelled => ErrorCode::WrongState,
@@ -162,6 +168,10 @@ impl PipelineError {
         match self {
             Self::Manifest { .. } | Self::Terms(_) => {
                 "no member can train under these terms: `federation leave`, and agree on other ones"
+            }
+            Self::Earlier => {
+                "stop the daemon, export the adapter (`fedshield-cli adapter export`) and found a new federation that starts from it \
+                 (`fedshield-cli federation new --adapter`)"
             }
             Self::NoHeldOut => "name held-out data in config.toml, then restart the daemon",
             Self::FirstAdapter { .. } => {

@@ -79,10 +79,7 @@ impl Plan {
     /// Names the field that this build cannot honour.
     pub fn of(manifest: &Manifest, members: u16) -> Result<Self, PipelineError> {
         if manifest.weights.is_none() {
-            let reason = "this federation was founded with an earlier version, whose updates carried weights that nobody \
-                          had agreed to. Its history can be read, but not continued: export the adapter and found a new \
-                          federation that starts from it (`federation new --adapter`)";
-            return Err(PipelineError::manifest("weights", reason));
+            return Err(PipelineError::Earlier);
         }
         let preset = Preset::by_name(&manifest.encryption.preset)
             .map_err(|e| PipelineError::manifest("encryption.preset", e.to_string()))?;
@@ -102,6 +99,10 @@ impl Plan {
     /// Names the field that is wrong, or that this build cannot honour.
     pub fn of_draft(draft: &Manifest) -> Result<Self, PipelineError> {
         draft.check_terms().map_err(PipelineError::Terms)?;
+        if draft.weights.is_none() {
+            let reason = "say what an update counts: \"equal\" or \"declared\"";
+            return Err(PipelineError::manifest("weights", reason));
+        }
         let members = u16::try_from(draft.members.len()).unwrap_or(u16::MAX);
         Self::of(draft, members.max(MIN_MEMBERS))
     }
@@ -167,4 +168,25 @@ fn settings_of(manifest: &Manifest) -> Result<FederatedSettings, PipelineError> 
             }
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use fedshield_protocol::manifest::SignedManifest;
+
+    use super::*;
+
+    #[test]
+    fn a_federation_of_an_earlier_version_is_not_continued_and_the_error_says_what_to_do() {
+        let bytes = include_bytes!("../../tests/homes/first-version/manifest.signed");
+        let valid = ValidManifest::founded(SignedManifest::decode(bytes).unwrap()).unwrap();
+        let error = Terms::new(&valid, MemberIndex(0)).unwrap_err();
+        assert!(matches!(error, PipelineError::Earlier));
+        assert!(error.to_string().contains("`weights`"), "{error}");
+        assert!(error.hint().contains("federation new --adapter"), "{}", error.hint());
+        // A draft is no federation yet: it lacks a setting.
+        let draft = Manifest { weights: None, ..fedshield_fixtures::terms() };
+        let error = Plan::of_draft(&draft).unwrap_err().to_string();
+        assert!(error.contains("weights") && error.contains("equal"), "{error}");
+    }
 }

@@ -25,6 +25,33 @@ struct Unweighted {
     addresses: Vec<String>,
 }
 
+impl Unweighted {
+    fn of(member: &Member) -> Self {
+        Self {
+            name: member.name.clone(),
+            identity_key: member.identity_key,
+            sealing_key: member.sealing_key.clone(),
+            addresses: member.addresses.clone(),
+        }
+    }
+}
+
+/// Text leaves out a weight of one. Binary forms know no names of fields, so there it always stands.
+impl Serialize for Member {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return Self::serialize(self, serializer);
+        }
+        (Unweighted::of(self), self.weight).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Member {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::deserialize(deserializer)
+    }
+}
+
 /// All but name and weights, in the order of the first form.
 #[derive(Serialize, Deserialize)]
 struct Rest {
@@ -46,12 +73,6 @@ struct Rest {
 
 impl Rest {
     fn of(manifest: &Manifest) -> Self {
-        let member = |member: &Member| Unweighted {
-            name: member.name.clone(),
-            identity_key: member.identity_key,
-            sealing_key: member.sealing_key.clone(),
-            addresses: member.addresses.clone(),
-        };
         let it = manifest.clone();
         Self {
             founding_id: it.founding_id,
@@ -67,7 +88,7 @@ impl Rest {
             encryption: it.encryption,
             server_optimizer: it.server_optimizer,
             deadlines: it.deadlines,
-            members: it.members.iter().map(member).collect(),
+            members: it.members.iter().map(Unweighted::of).collect(),
         }
     }
 
@@ -168,4 +189,27 @@ impl<'de> Visitor<'de> for Forms {
 
 fn next<'de, A: SeqAccess<'de>, T: Deserialize<'de>>(sequence: &mut A) -> Result<T, A::Error> {
     sequence.next_element()?.ok_or_else(|| de::Error::custom("a manifest that ends early"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_alone_keeps_its_weight_in_every_form() {
+        for weight in [1, 2, 1 << 24] {
+            let member = Member {
+                name: "clinic".into(),
+                identity_key: IdentityKey([3; 32]),
+                sealing_key: vec![1, 2, 3],
+                addresses: vec!["/ip4/192.0.2.1/tcp/7000".into()],
+                weight,
+            };
+            let bytes = postcard::to_allocvec(&(&member, 7_u8)).unwrap();
+            assert_eq!(postcard::from_bytes(&bytes), Ok((member.clone(), 7_u8)));
+            let text = toml::to_string(&member).unwrap();
+            assert_eq!(text.contains("weight"), weight != 1, "{text}");
+            assert_eq!(toml::from_str(&text), Ok(member));
+        }
+    }
 }
