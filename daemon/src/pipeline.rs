@@ -26,6 +26,7 @@ mod data;
 mod decrypt;
 mod error;
 mod evaluate;
+mod evidence;
 mod examine;
 mod learning;
 mod measure;
@@ -120,6 +121,13 @@ impl Pipeline {
             Job::Apply { start, set, sum } => self.apply(start, set, sum),
             Job::Adopt { adapter, applied } => self.adopt(*adapter, *applied),
             Job::Settle { round, fate } => self.settle(*round, *fate),
+            Job::CheckEvidence { member, round, object } => {
+                self.check_evidence((*member, *round), object)
+            }
+            Job::ProveAnswers { round, set, end, answers, culprits } => {
+                let round = *round;
+                self.prove_answers(&evidence::Opening { round, set, end, answers, culprits })
+            }
         }
     }
 

@@ -70,6 +70,7 @@ fn status() -> NodeStatus {
             wait: None,
             attendance: Attendance { here: 3, quorum: 3, contributors: 3, min_contributors: 3 },
             paused: false,
+            banned: vec![],
             dropped: [("message: <i>".to_owned(), 1)].into(),
         }),
         progress: Some(Progress {

@@ -89,6 +89,7 @@ mod share;
 pub mod stages;
 mod stream;
 mod wire;
+mod wrong_answer;
 
 #[cfg(test)]
 mod tests;
@@ -120,3 +121,4 @@ pub use seal::{
 };
 pub use set::ContributorSet;
 pub use share::{Dealing, Share, deal};
+pub use wrong_answer::{ReleasedAnswers, is_wrong_answer, opened_key_digest};

@@ -7,3 +7,4 @@ mod sharing;
 pub(crate) mod statistics;
 mod sums;
 mod vectors;
+mod wrong_answers;

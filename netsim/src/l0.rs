@@ -5,6 +5,7 @@
 //! ciphertext is a name, a sum is a sum of names, so that a checker can say whether what was opened is the sum of U.
 //! Signatures are keyed hashes here (`signatures`): the subject is the protocol, not the curve.
 
+mod accuser;
 pub mod checkers;
 pub mod content;
 mod effects;
@@ -14,6 +15,7 @@ mod jobs;
 mod loss;
 mod network;
 mod node;
+mod proof;
 mod random;
 mod run;
 mod signatures;

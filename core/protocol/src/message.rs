@@ -4,6 +4,7 @@
 //! in another. Certificates and collected reports carry signatures without their envelopes: whoever checks them puts
 //! the body together again.
 
+mod accusation;
 mod bits;
 mod collected;
 mod goodbye;
@@ -14,6 +15,7 @@ mod vote;
 
 use serde::{Deserialize, Serialize};
 
+pub use accusation::Accusation;
 pub use bits::Bits;
 pub use collected::{Collected, CollectedReport, SignedReport};
 pub use goodbye::{Goodbye, Leave};
@@ -111,6 +113,10 @@ pub enum Body {
     Goodbye(Goodbye),
     /// Nothing has been heard of the receiver for a while: is it there?
     Knock,
+    /// The ciphertext of the commitment with this digest is malformed.
+    Rejection(Digest),
+    /// There is proof against these members.
+    Accusations(Vec<Accusation>),
 }
 
 impl Body {
@@ -140,6 +146,8 @@ impl Body {
             Self::Memory { .. } => "memory",
             Self::Goodbye(_) => "goodbye",
             Self::Knock => "knock",
+            Self::Rejection(_) => "rejection",
+            Self::Accusations(_) => "accusations",
         }
     }
 }

@@ -29,6 +29,7 @@ impl Machine {
     /// Does whatever has become possible. Each step is idempotent and leaves its phase only forward.
     pub(crate) fn advance(&mut self) {
         self.ask_in_doubt();
+        self.check_claims();
         self.keep_house();
         loop {
             let before = (self.round.number, self.round.phase);
@@ -86,7 +87,9 @@ impl Machine {
             | Body::RecordsRequest(_)
             | Body::Records(_)
             | Body::Goodbye(_)
-            | Body::Knock => {
+            | Body::Knock
+            | Body::Rejection(_)
+            | Body::Accusations(_) => {
                 self.dropped("message: not of a round");
             }
         }

@@ -143,6 +143,9 @@ pub struct Status {
     /// An operator paused this member; while it is bound by what it has said in this round, from the next one on.
     #[serde(default)]
     pub paused: bool,
+    /// Members against whom there is proof: they are not waited for, and their updates are not listed.
+    #[serde(default)]
+    pub banned: Vec<MemberIndex>,
     /// Messages dropped so far, by reason.
     pub dropped: std::collections::BTreeMap<String, u64>,
 }

@@ -3,9 +3,10 @@
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::api::{
-    ApiError, DoctorView, Done, DropRequest, ErrorCode, Evaluation, ExportRequest, ExportView,
-    FederationView, InviteRequest, InviteView, JoinRequest, JoinView, LeftView, MemberView,
-    NewFederation, NodeStatus, Pause, PeerAddresses, PeerRequest, RoundReport,
+    ApiError, DoctorView, Done, DropRequest, ErrorCode, Evaluation, EvidenceRequest, EvidenceView,
+    ExportRequest, ExportView, FederationView, InviteRequest, InviteView, JoinRequest, JoinView,
+    LeftView, LiftRequest, LiftView, MemberView, NewFederation, NodeStatus, Pause, PeerAddresses,
+    PeerRequest, RoundReport,
 };
 
 /// Commands that wait for the host; more get an answer that says so.
@@ -56,6 +57,12 @@ pub enum ControlCommand {
     Drop(DropRequest, Reply<FederationView>),
     /// Founding: give the draft up.
     Abandon(Reply<LeftView>),
+    /// All evidence.
+    Evidence(Reply<Vec<EvidenceView>>),
+    /// One proof as a file.
+    EvidenceFile(EvidenceRequest, Reply<Vec<u8>>),
+    /// Lift a member's ban; who asks for it.
+    Lift(LiftRequest, Option<String>, Reply<LiftView>),
 }
 
 /// The server's end; cheap to clone.

@@ -23,6 +23,8 @@ pub enum Fault {
     WrongPartial,
     /// Contributes what nobody can tell from a good update until its sum does not open.
     SpoilsSums,
+    /// Accuses honest members with what looks like evidence.
+    FalseAccuser,
 }
 
 /// A crash and the restart after it.
@@ -200,13 +202,14 @@ impl Plan {
             if self.faulty.iter().any(|(m, _)| *m == member) {
                 continue;
             }
-            let fault = match random.below(8) {
+            let fault = match random.below(9) {
                 0 => Fault::Silent,
                 1 | 2 => Fault::Twins,
                 3 => Fault::TwoFaced,
                 4 => Fault::WrongSum,
                 5 => Fault::BadShares,
                 6 => Fault::SpoilsSums,
+                7 => Fault::FalseAccuser,
                 _ => Fault::WrongPartial,
             };
             self.faulty.push((member, fault));

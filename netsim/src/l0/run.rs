@@ -2,6 +2,7 @@
 
 use super::faults::Plan;
 use super::federation::Federation;
+use super::node::Node;
 use super::world::World;
 use fedshield_protocol::manifest::Rules;
 
@@ -82,6 +83,8 @@ pub struct Outcome {
     pub rounds: [u64; 4],
     /// When each round was first recorded by anyone, in milliseconds of virtual time.
     pub round_ends_ms: Vec<u64>,
+    /// Honest members that ban somebody in the end.
+    pub banning: usize,
     /// Digest of the trace.
     pub trace: String,
 }
@@ -140,11 +143,18 @@ pub fn run_seed(federation: &Federation, seed: u64, options: &Options) -> Result
         world.checkers.finish(&world.federation, &world.nodes).map_err(|(checker, reason)| {
             Failure { seed, members, at_ms: world.now, checker, reason }
         })?;
+    let bans = |node: &&Node| {
+        let machine = node.machine.as_ref().filter(|_| node.is_honest());
+        let mut members = world.federation.manifest.members();
+        machine.is_some_and(|machine| members.any(|member| machine.is_banned(member)))
+    };
+    let banning = world.nodes.iter().filter(bans).count();
     Ok(Outcome {
         virtual_ms: world.now,
         events: world.events,
         rounds,
         round_ends_ms: world.ends,
+        banning,
         trace: world.trace.finalize().to_hex().chars().take(16).collect(),
     })
 }

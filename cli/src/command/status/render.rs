@@ -325,6 +325,7 @@ mod tests {
             wait: None,
             attendance: Attendance::default(),
             paused: false,
+            banned: vec![],
             dropped: [].into(),
         };
         let waiting = Waiting {
@@ -412,6 +413,7 @@ mod tests {
             wait: None,
             attendance: Attendance::default(),
             paused: false,
+            banned: vec![],
             dropped: [].into(),
         };
         let colours = Colours::none();

@@ -108,7 +108,8 @@ impl Machine {
             // An update that has come counts, whatever has become of its author since.
             contributors: count(&|m| {
                 let here = m == self.config.me || self.is_here(m);
-                round.first.contains_key(&m) || here && !round.resting.contains(&m)
+                !self.is_banned(m)
+                    && (round.first.contains_key(&m) || here && !round.resting.contains(&m))
             }),
             min_contributors: rules.min_contributors,
         }

@@ -40,6 +40,7 @@ impl Machine {
             waiting_for,
             attendance: self.attendance(),
             paused: self.paused,
+            banned: self.config.manifest.members().filter(|m| self.is_banned(*m)).collect(),
             dropped: self.dropped.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect(),
         }
     }
@@ -119,7 +120,7 @@ impl Machine {
             _ => true,
         };
         if suffices && attendance.is_quorum() {
-            missing.retain(|member| !self.is_away(*member));
+            missing.retain(|member| !self.is_away(*member) && !self.is_banned(*member));
         }
         missing
     }

@@ -21,6 +21,8 @@ impl Body {
             Self::Holds(list) => list.len() <= 2 * n && list.is_sorted_by(|a, b| a < b),
             Self::Want(list) => list.len() <= MAX_WANTED,
             Self::Complaint(_) | Self::RecordSignature(_) | Self::RecordsRequest(_) => true,
+            Self::Rejection(_) => true,
+            Self::Accusations(list) => super::accusation::is_list(list, member_count),
             Self::Preimage { member, preimage, .. } => {
                 member.0 < member_count && preimage.len() <= MAX_PREIMAGE_BYTES
             }

@@ -38,11 +38,13 @@ impl Machine {
     /// Whether no commitment is waited for: all are here, but for those of members that are away if the rest is enough for a
     /// sum, and those that come too late.
     fn has_all_commitments(&self) -> bool {
-        let enough = self.round.first.len() >= usize::from(self.config.rules().min_contributors);
+        let first = self.round.first.keys().filter(|member| !self.is_banned(**member));
+        let enough = first.count() >= usize::from(self.config.rules().min_contributors);
         self.is_in_vain()
             || self.config.manifest.members().all(|member| {
                 self.round.first.contains_key(&member)
                     || self.round.resting.contains(&member)
+                    || self.is_banned(member)
                     || enough && self.is_away(member)
                     || self.is_too_late(member)
             })
@@ -56,6 +58,7 @@ impl Machine {
                 let peer = self.peers.get(member.position());
                 self.has_key(member)
                     || peer.is_none_or(|peer| !peer.reachable)
+                    || self.is_banned(member)
                     || self.is_away(member)
             })
     }

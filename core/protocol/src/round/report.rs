@@ -17,9 +17,7 @@ impl Machine {
                 .first
                 .iter()
                 .map(|(member, digest)| (*member, *digest))
-                .filter(|(member, digest)| {
-                    self.is_compatible(digest) && !self.round.banned.contains(member)
-                })
+                .filter(|(member, digest)| self.is_compatible(digest) && !self.is_banned(*member))
                 .collect();
             let listed: Set = candidates
                 .iter()
