@@ -10,6 +10,7 @@ mod data_watch;
 mod drift;
 mod effects;
 mod error;
+mod evidence;
 mod farewell;
 mod fetches;
 mod fruitless;
@@ -153,6 +154,7 @@ impl Host {
         let (jobs, finished) = JobRunner::new(Arc::clone(&parts.pipeline));
         let mut machine = parts.machine;
         let damage = records::replay(&mut machine, &parts.ledger)?;
+        evidence::recall(&mut machine, &parts.ledger, &parts.status)?;
         let watch = LedgerWatch::new(
             Conditions::new(Arc::clone(&parts.status)),
             parts.names.clone(),

@@ -9,6 +9,7 @@ pub mod control;
 pub mod descriptors;
 pub mod durable;
 pub mod error_code;
+pub mod evidence;
 pub mod founding;
 pub mod home;
 pub mod http;

@@ -5,6 +5,7 @@ mod address_port;
 mod commands;
 mod doctor;
 mod early;
+pub(crate) mod evidence;
 mod files;
 mod listening;
 mod net_conditions;

@@ -29,6 +29,7 @@ mod data;
 mod decrypt;
 mod error;
 mod evaluate;
+mod evidence;
 mod examine;
 mod learning;
 mod measure;
@@ -127,6 +128,13 @@ impl Pipeline {
             Job::Settle { round, fate } => self.settle(*round, *fate),
             Job::PrepareRound { start } => self.prepare_round(start),
             Job::CheckCiphertext { start, dealer } => self.check_ciphertext(start, dealer, cancel),
+            Job::CheckEvidence { member, round, object } => {
+                self.check_evidence((*member, *round), object)
+            }
+            Job::ProveAnswers { round, set, end, answers, culprits } => {
+                let round = *round;
+                self.prove_answers(&evidence::Opening { round, set, end, answers, culprits })
+            }
         }
     }
 

@@ -73,6 +73,7 @@ fn status() -> NodeStatus {
             wait: None,
             attendance: Attendance { here: 3, quorum: 3, contributors: 3, min_contributors: 3 },
             paused: false,
+            banned: vec![],
             dropped: [("message: <i>".into(), 1)].into(),
         }),
         progress: Some(Progress {

@@ -8,5 +8,6 @@ mod sharing;
 pub(crate) mod statistics;
 mod sums;
 mod vectors;
+mod wrong_answers;
 
 pub(crate) use federation::rng;

@@ -5,6 +5,7 @@
 //! ciphertext is a name, a sum is a sum of names, so that a checker can say whether what was opened is the sum of U.
 //! Signatures are stamps here (`signatures`): the subject is the protocol, not the curve.
 
+mod accuser;
 pub mod checkers;
 pub mod content;
 mod effects;
@@ -15,6 +16,7 @@ mod loss;
 mod mix;
 mod network;
 mod node;
+mod proof;
 mod queue;
 mod random;
 mod run;

@@ -69,3 +69,27 @@ fn the_same_seed_gives_the_same_trace() {
     assert_eq!(run(12), run(12));
     assert_ne!(run(12).trace, run(13).trace);
 }
+
+/// Each member that lies is banned by every honest one, also by those that saw nothing of the lie; nobody else is.
+#[test]
+fn proof_reaches_everybody_and_nobody_is_banned_without() {
+    for (members, fault, is_proven) in [
+        (4, Fault::WrongPartial, true),
+        (7, Fault::WrongPartial, true),
+        (4, Fault::FalseAccuser, false),
+        (7, Fault::FalseAccuser, false),
+    ] {
+        let federation = Federation::new(members);
+        let mut plan = Plan { faulty: vec![(MemberIndex(1), fault)], ..Plan::calm(members) };
+        plan.split = (0..members).map(|m| m % 2 == 1).collect();
+        let options = Options { plan: Some(plan), rounds: 6, ..Options::default() };
+        let mut banning = Vec::new();
+        for seed in 0..3 {
+            let outcome = run_seed(&federation, seed, &options).unwrap();
+            assert!(outcome.rounds[0] >= 3, "{members} {fault:?}: {:?}", outcome.rounds);
+            banning.push(outcome.banning);
+        }
+        let expected = if is_proven { usize::from(members) - 1 } else { 0 };
+        assert_eq!(banning, [expected; 3], "{members} members, {fault:?}");
+    }
+}

@@ -20,6 +20,8 @@ pub enum Purpose {
     Partial,
     /// The global adapter, for a member that catches up.
     Adapter,
+    /// Proof of misbehaviour. At most [`MAX_EVIDENCE_BYTES`](crate::limits::MAX_EVIDENCE_BYTES) long.
+    Evidence,
 }
 
 /// One thing to do. The host executes effects in order and does not go on past a [`Effect::Persist`] or
@@ -83,11 +85,12 @@ pub enum Effect {
     Start(JobId, Job),
     /// Cancel a job; no answer is expected.
     Cancel(JobId),
-    /// Proof of misbehaviour: keep it, tell the operator.
+    /// Proof of misbehaviour, which has been checked: keep it, fsync, tell the operator. It is given again to
+    /// [`Machine::recall_evidence`](crate::Machine::recall_evidence) at the next start.
     Ban {
         /// Whose.
         member: MemberIndex,
-        /// Two signed messages or one that contradicts a computation, canonical bytes.
+        /// [`Evidence`](crate::evidence::Evidence), canonical bytes.
         evidence: Vec<u8>,
         /// For people.
         reason: String,

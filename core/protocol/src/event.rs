@@ -1,6 +1,6 @@
 //! What can happen to the machine.
 
-use crate::ids::MemberIndex;
+use crate::ids::{MemberIndex, Round};
 use crate::job::{JobId, JobOutput};
 use crate::object::ObjectRef;
 use crate::record::CertifiedRecord;
@@ -31,6 +31,13 @@ pub enum Command {
     Resume,
     /// The daemon ends: tell the others. Nothing is said or done after it.
     Leave,
+    /// What `member` was proven to have done in rounds up to `through` does not ban it any more. The host has written that down.
+    Lift {
+        /// Whose ban.
+        member: MemberIndex,
+        /// The last round.
+        through: Round,
+    },
 }
 
 /// A number used once.

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Digest, MemberIndex, Round};
+use crate::message::Decided;
 use crate::object::ObjectRef;
+use crate::sign::Signature;
 
 /// Identifies a started job until it is done, failed or cancelled; unique within one run of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -139,6 +141,29 @@ pub enum Job {
         /// Rounds applied in it.
         applied: u64,
     },
+    /// Check fetched evidence, arithmetic included; gives [`JobOutput::Evidence`].
+    CheckEvidence {
+        /// Who is accused.
+        member: MemberIndex,
+        /// Of something in which round.
+        round: Round,
+        /// The evidence's canonical bytes, fetched.
+        object: ObjectRef,
+    },
+    /// Put the proof against the authors of wrong partial decryptions together, as far as the answers are enough for one;
+    /// gives [`JobOutput::Proven`].
+    ProveAnswers {
+        /// The round that the sum was opened in.
+        round: Round,
+        /// The decided set, with its certificate.
+        set: Box<Decided>,
+        /// The decided key and sum, with their certificate.
+        end: Box<Decided>,
+        /// The answers that are here, with their signatures, ascending by member.
+        answers: Vec<(MemberIndex, ObjectRef, Signature)>,
+        /// Whose answers were found to be wrong.
+        culprits: Vec<MemberIndex>,
+    },
     /// Settle the own update of `round`, erase its keys and shares, drop its objects; gives [`JobOutput::Settled`].
     Settle {
         /// The round that ended.
@@ -228,4 +253,8 @@ pub enum JobOutput {
     Settled,
     /// See [`UpdateShape`].
     Prepared(UpdateShape),
+    /// The evidence's canonical bytes if it proves what it says, `None` if it does not.
+    Evidence(Option<Vec<u8>>),
+    /// Evidence, one for each member that it could be proven of; canonical bytes.
+    Proven(Vec<Vec<u8>>),
 }

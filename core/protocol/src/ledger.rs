@@ -129,7 +129,7 @@ pub fn verify_with(
 }
 
 /// ed25519 without a key: verifying a ledger signs nothing.
-struct OnlyVerify;
+pub(crate) struct OnlyVerify;
 
 impl Signatures for OnlyVerify {
     fn sign(&self, _: &Digest) -> Signature {

@@ -42,6 +42,11 @@ pub const MAX_BOX_BYTES: u64 = 256 * 1024;
 /// The largest partial decryption, in bytes.
 pub const MAX_PARTIAL_BYTES: u64 = 1 << 20;
 
+/// The longest evidence, in bytes: a wrong answer comes with those of up to 99 others, 8.3 KB each.
+pub const MAX_EVIDENCE_BYTES: usize = 1 << 20;
+/// Proofs against one member that are kept; the first ones stay, later ones add nothing.
+pub const MAX_PROOFS_PER_MEMBER: usize = 8;
+
 /// Views ahead of the current one whose votes are kept.
 pub const VIEW_WINDOW: u32 = 3;
 /// Different sets that a committee member adds, and whose attestations are kept, in one round.

@@ -6,6 +6,7 @@
 
 mod absence;
 mod ahead;
+mod bans;
 mod boot;
 mod chain;
 mod config;
@@ -33,6 +34,7 @@ use crate::object::ObjectRef;
 use crate::round::RoundState;
 use absence::{Absence, Departure};
 use ahead::Ahead;
+use bans::Bans;
 use doubt::Doubt;
 use jobs::Jobs;
 use objects::Objects;
@@ -93,6 +95,8 @@ pub struct Machine {
     pub(crate) doubt: Option<Doubt>,
     /// The journal is known to lack something that was said in this round or before: silent through it.
     pub(crate) silent_through: Option<Round>,
+    /// Against whom there is proof.
+    pub(crate) bans: Bans,
     pub(crate) round: RoundState,
     pub(crate) dropped: BTreeMap<&'static str, u64>,
     pub(crate) published: Published,
@@ -130,6 +134,7 @@ impl Machine {
             settling: BTreeMap::new(),
             doubt: None,
             silent_through: None,
+            bans: Bans::default(),
             round,
             dropped: BTreeMap::new(),
             published: Published::default(),
@@ -185,6 +190,7 @@ impl Machine {
             Event::Operator(Command::Pause) => self.paused = true,
             Event::Operator(Command::Resume) => self.paused = false,
             Event::Operator(Command::Leave) => self.leave(),
+            Event::Operator(Command::Lift { member, through }) => self.lift(member, through),
         }
         if self.booted && !self.gone {
             self.advance();

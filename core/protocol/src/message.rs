@@ -4,6 +4,7 @@
 //! in another. Certificates and collected reports carry signatures without their envelopes: whoever checks them puts
 //! the body together again.
 
+mod accusation;
 mod bits;
 mod collected;
 mod goodbye;
@@ -14,6 +15,7 @@ mod vote;
 
 use serde::{Deserialize, Serialize};
 
+pub use accusation::Accusation;
 pub use bits::Bits;
 pub use collected::{Collected, CollectedReport, SignedReport};
 pub use goodbye::{Goodbye, Leave};
@@ -117,6 +119,8 @@ pub enum Body {
     /// transfer: a committee member has read the ciphertext of this commitment, and it is none, or does not fit what the
     /// commitment publishes. One for each commitment, never beside [`Body::Holds`] of the same.
     Rejection(Digest),
+    /// There is proof against these members.
+    Accusations(Vec<Accusation>),
 }
 
 impl Body {
@@ -147,6 +151,7 @@ impl Body {
             Self::Goodbye(_) => "goodbye",
             Self::Knock => "knock",
             Self::Rejection(_) => "rejection",
+            Self::Accusations(_) => "accusations",
         }
     }
 }

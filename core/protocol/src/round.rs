@@ -31,6 +31,7 @@ impl Machine {
     /// Does whatever has become possible. Each step is idempotent and leaves its phase only forward.
     pub(crate) fn advance(&mut self) {
         self.ask_in_doubt();
+        self.check_claims();
         self.keep_house();
         loop {
             let before = (self.round.number, self.round.phase);
@@ -89,7 +90,8 @@ impl Machine {
             | Body::RecordsRequest(_)
             | Body::Records(_)
             | Body::Goodbye(_)
-            | Body::Knock => {
+            | Body::Knock
+            | Body::Accusations(_) => {
                 self.dropped("message: not of a round");
             }
         }

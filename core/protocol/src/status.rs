@@ -161,6 +161,9 @@ pub struct Status {
     /// Rounds since the last applied one whose sums came to nothing.
     #[serde(default)]
     pub fruitless: Fruitless,
+    /// Members against whom there is proof: they are not waited for, and their updates are not listed.
+    #[serde(default)]
+    pub banned: Vec<MemberIndex>,
     /// Messages dropped so far, by reason.
     pub dropped: std::collections::BTreeMap<Cow<'static, str>, u64>,
 }

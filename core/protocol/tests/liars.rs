@@ -3,7 +3,7 @@
 mod fixture;
 
 use fedshield_protocol::event::{Event, TimerId};
-use fedshield_protocol::evidence::Evidence;
+use fedshield_protocol::evidence::{Evidence, Rule};
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::message::Body;
@@ -98,8 +98,8 @@ fn a_wrong_preimage_names_the_dealer_and_drops_its_update() {
         let effects = bench.done(is_check_preimage, JobOutput::Checked { valid: false });
         let [(liar, evidence)] = banned(&effects).try_into().unwrap();
         assert_eq!((liar, evidence.member), (1, MemberIndex(1)));
-        assert!(is_signed(&bench, &evidence));
-        assert_eq!(evidence.statements[0].0, preimage(bad, member, &[6; 50]));
+        assert!(is_proof(&bench, &evidence));
+        assert_eq!(evidence.statements()[0].0, preimage(bad, member, &[6; 50]));
         // The liar's second thoughts come too late.
         bench.hear(1, preimage(bad, member, &[7; 50]));
         assert_eq!(drops(&bench, "preimage: of no commitment of its sender"), 1);
@@ -123,7 +123,7 @@ fn two_conflicting_answers_are_evidence() {
         let effects = bench.hear(1, preimage(bad, 0, &[2]));
         let [(liar, evidence)] = banned(&effects).try_into().unwrap();
         assert_eq!(liar, 1);
-        assert!(is_signed(&bench, &evidence) && evidence.is_equivocation());
+        assert!(is_proof(&bench, &evidence) && evidence.rule() == Rule::Equivocation);
         let effects = bench.done(is_check_preimage, JobOutput::Checked { valid: first_is_true });
         assert_eq!(banned(&effects).len(), 0, "once is enough");
         assert_eq!(bench.machine.status().members[1].share_valid, first_is_true);
@@ -139,18 +139,16 @@ fn answers_about_two_members_do_not_conflict() {
         let signature = sign(&bench.manifest, Round(0), 1, &body);
         (body, signature)
     };
-    let evidence = |first: Body, second: Body| Evidence {
-        member: MemberIndex(1),
-        round: Round(0),
-        statements: vec![statement(first), statement(second)],
-        rejections: Vec::new(),
+    let is_lie = |first: Body, second: Body| {
+        let (first, second) = (statement(first), statement(second));
+        is_proof(&bench, &Evidence::equivocation(MemberIndex(1), Round(0), first, second))
     };
     let other = Digest([4; 32]);
     let of_zero = || preimage(bad, 0, &[1]);
-    assert!(evidence(of_zero(), preimage(bad, 0, &[2])).is_equivocation());
-    assert!(!evidence(of_zero(), preimage(bad, 3, &[2])).is_equivocation());
-    assert!(!evidence(of_zero(), preimage(other, 0, &[2])).is_equivocation());
-    assert!(!evidence(of_zero(), of_zero()).is_equivocation());
+    assert!(is_lie(of_zero(), preimage(bad, 0, &[2])));
+    assert!(!is_lie(of_zero(), preimage(bad, 3, &[2])));
+    assert!(!is_lie(of_zero(), preimage(other, 0, &[2])));
+    assert!(!is_lie(of_zero(), of_zero()));
 }
 
 /// Answers that answer nothing: of another member than the dealer, about a commitment that nobody knows, and about more members than

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::TimerId;
+use fedshield_protocol::evidence::Rule;
 use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
 use fedshield_protocol::job::Job;
 use fedshield_protocol::manifest::SetTooSmall;
@@ -133,8 +134,8 @@ fn a_set_below_the_minimum_names_its_proposer() {
         let (mut bench, by) = voting();
         let effects = bench.hear(by, said.clone());
         let [(liar, evidence)] = banned(&effects).try_into().unwrap();
-        assert_eq!((liar, &evidence.statements[0].0), (by, &said));
-        assert!(is_signed(&bench, &evidence));
+        assert_eq!((liar, &evidence.statements()[0].0), (by, &said));
+        assert!(is_proof(&bench, &evidence));
         let reasons = effects.iter().filter_map(|effect| match effect {
             Effect::Ban { reason, .. } => Some(reason.as_str()),
             _ => None,
@@ -156,5 +157,5 @@ fn two_reports_are_evidence() {
     let effects = bench.hear(1, Body::Report(vec![]));
     let [(liar, evidence)] = banned(&effects).try_into().unwrap();
     assert_eq!(liar, 1);
-    assert!(is_signed(&bench, &evidence) && evidence.is_equivocation());
+    assert!(is_proof(&bench, &evidence) && evidence.rule() == Rule::Equivocation);
 }

@@ -5,16 +5,15 @@ mod fixture;
 
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::Event;
-use fedshield_protocol::evidence::Evidence;
+use fedshield_protocol::evidence::{Evidence, Proof};
 use fedshield_protocol::ids::{Digest, MemberIndex};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::message::Body;
-use fedshield_protocol::roster::Roster;
-use fedshield_protocol::sign::Ed25519;
+use fedshield_protocol::sign::Signature;
 use fedshield_protocol::status::Phase;
 use fixture::bench::{Bench, commitment_digest, update};
-use fixture::lies::{banned, drops, is_signed, said};
-use fixture::{key, sign};
+use fixture::lies::{banned, drops, is_proof, said};
+use fixture::sign;
 
 fn is_check(job: &Job) -> bool {
     matches!(job, Job::CheckCiphertext { .. })
@@ -52,9 +51,12 @@ fn another_of_the_committee(bench: &Bench, author: u16) -> u16 {
     others.into_iter().find(|member| *member != author).unwrap()
 }
 
-fn is_proof(bench: &Bench, evidence: &Evidence) -> bool {
-    let signatures = Ed25519::new(key(0));
-    evidence.is_rejection(&Roster::new(&bench.manifest, &signatures))
+/// The signatures that reject the commitment.
+fn rejections(evidence: &mut Evidence) -> &mut Vec<(MemberIndex, Signature)> {
+    match &mut evidence.proof {
+        Proof::Rejected { rejections, .. } => rejections,
+        other => panic!("another proof: {other:?}"),
+    }
 }
 
 #[test]
@@ -106,12 +108,13 @@ fn two_of_the_committee_name_the_author_and_nobody_waits_for_the_update() {
         }
         let banned = banned(&effects);
         let [(1, evidence)] = banned.as_slice() else { panic!("{banned:?}") };
-        assert!(is_signed(&bench, evidence) && is_proof(&bench, evidence));
+        assert!(is_proof(&bench, evidence));
         let mut fewer = evidence.clone();
-        fewer.rejections.pop();
+        rejections(&mut fewer).pop();
         assert!(!is_proof(&bench, &fewer));
         let mut twice = evidence.clone();
-        twice.rejections[1] = twice.rejections[0];
+        let list = rejections(&mut twice);
+        list[1] = list[0];
         assert!(!is_proof(&bench, &twice), "one member's word counts once");
         let status = bench.machine.status();
         assert_eq!(status.attendance.contributors, 2, "of those that were heard");
@@ -150,7 +153,7 @@ fn a_rejection_of_what_one_has_announced_is_evidence_in_either_order() {
         let banned = banned(&effects);
         let [(member, evidence)] = banned.as_slice() else { panic!("{banned:?}") };
         assert_eq!(*member, liar);
-        assert!(is_signed(&bench, evidence) && evidence.is_equivocation());
+        assert!(is_proof(&bench, evidence));
     }
 }
 
@@ -215,15 +218,15 @@ fn words_of_members_about_another_commitment_prove_nothing() {
     let other = another_of_the_committee(&bench, 1);
     let mut effects = bench.done(is_check, BAD);
     effects.extend(bench.hear(other, Body::Rejection(bad)));
-    let (_, evidence) = banned(&effects).remove(0);
+    let (_, mut evidence) = banned(&effects).remove(0);
     let round = evidence.round;
     let about = Body::Rejection(commitment_digest(&bench, 2));
     let mut wrong = evidence.clone();
-    wrong.rejections = [0, 2]
+    *rejections(&mut wrong) = [0, 2]
         .map(|member| (MemberIndex(member), sign(&bench.manifest, round, member, &about)))
         .to_vec();
     assert!(!is_proof(&bench, &wrong));
-    wrong.rejections = evidence.rejections;
+    rejections(&mut wrong).clone_from(rejections(&mut evidence));
     wrong.member = MemberIndex(2);
     assert!(!is_proof(&bench, &wrong));
 }

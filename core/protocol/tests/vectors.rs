@@ -39,6 +39,7 @@ fn bodies() -> Vec<Body> {
         partials: bits(),
         signatures: bits(),
         present: bits(),
+        accused: bits(),
     };
     let heartbeat = Heartbeat {
         ready: true,

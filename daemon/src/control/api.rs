@@ -1,6 +1,6 @@
 //! The control API's JSON: what travels over `<home>/control.sock`. The CLI and the dashboard use these types.
 //!
-//! HTTP/1.1 over a Unix socket. Bodies are JSON, except [`path::LEDGER`], which gives bytes. Every failure is an
+//! HTTP/1.1 over a Unix socket. Bodies are JSON, except the answers of [`path::LEDGER`] and [`path::EVIDENCE_FILE`], which are bytes. Every failure is an
 //! [`ErrorBody`] with a status from [`ErrorCode::http_status`]. Fields may be added within `/v1`; none changes
 //! its meaning or goes away. Sizes are in bytes, losses in nats per token, digests and keys in lower-case hex.
 //!
@@ -25,11 +25,15 @@
 //! | `POST /v1/resume`, `/v1/stop` | `{}` | [`Done`] |
 //! | `GET /v1/ledger` | | canonical bytes, `application/octet-stream` |
 //! | `GET /v1/doctor` | | [`DoctorView`] |
+//! | `GET /v1/evidence` | | `[`[`EvidenceView`]`]`, in the order in which it came |
+//! | `POST /v1/evidence/file` | [`EvidenceRequest`] | a file of evidence, `application/octet-stream` |
+//! | `POST /v1/evidence/lift` | [`LiftRequest`] | [`LiftView`] |
 
 mod adapter;
 mod attendance;
 mod condition;
 mod doctor;
+mod evidence;
 mod federation;
 mod peers;
 mod rounds;
@@ -42,6 +46,7 @@ pub use adapter::{Evaluation, ExportRequest, ExportView, Sample};
 pub use attendance::{Absent, Pause, Waiting};
 pub use condition::{Condition, Severity};
 pub use doctor::{Check, DoctorView, Verdict};
+pub use evidence::{EvidenceRequest, EvidenceView, LiftRequest, LiftView};
 pub use federation::{
     ConfirmRequest, DropRequest, ExpectedMember, FederationSummary, FederationView, FoundRequest,
     InviteRequest, InviteView, JoinRequest, JoinView, LeaveRequest, LeftView, MemberView,
@@ -97,6 +102,12 @@ pub mod path {
     pub const LEDGER: &str = "/v1/ledger";
     /// `GET`: [`DoctorView`](super::DoctorView).
     pub const DOCTOR: &str = "/v1/doctor";
+    /// `GET`: list of [`EvidenceView`](super::EvidenceView).
+    pub const EVIDENCE: &str = "/v1/evidence";
+    /// `POST` [`EvidenceRequest`](super::EvidenceRequest): a file of evidence.
+    pub const EVIDENCE_FILE: &str = "/v1/evidence/file";
+    /// `POST` [`LiftRequest`](super::LiftRequest): [`LiftView`](super::LiftView).
+    pub const EVIDENCE_LIFT: &str = "/v1/evidence/lift";
 }
 
 /// The word that JSON has for a plain enum value, for instance a phase: one spelling everywhere.

@@ -14,9 +14,10 @@ use tokio::net::UnixStream;
 use super::address::SocketPath;
 use super::api::{
     ApiError, ConfirmRequest, DoctorView, Done, DropRequest, ErrorBody, ErrorCode, Evaluation,
-    ExportRequest, ExportView, FederationView, FoundRequest, InviteRequest, InviteView,
-    JoinRequest, JoinView, LeaveRequest, LeftView, MemberView, NewFederation, NodeStatus, Pause,
-    PeerAddresses, PeerRequest, RoundReport, path,
+    EvidenceRequest, EvidenceView, ExportRequest, ExportView, FederationView, FoundRequest,
+    InviteRequest, InviteView, JoinRequest, JoinView, LeaveRequest, LeftView, LiftRequest,
+    LiftView, MemberView, NewFederation, NodeStatus, Pause, PeerAddresses, PeerRequest,
+    RoundReport, path,
 };
 
 /// The longest answer: a ledger of a million rounds is about this long.
@@ -86,6 +87,32 @@ impl ControlClient {
     /// [`ErrorCode::NoFederation`]; see [`Self::status`].
     pub async fn ledger(&self) -> Result<Vec<u8>, ApiError> {
         self.exchange(Method::GET, path::LEDGER, Bytes::new()).await.map(|bytes| bytes.to_vec())
+    }
+
+    /// All evidence, in the order in which it came.
+    ///
+    /// # Errors
+    /// See [`Self::status`].
+    pub async fn evidence(&self) -> Result<Vec<EvidenceView>, ApiError> {
+        self.get(path::EVIDENCE).await
+    }
+
+    /// One proof as a file for others.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidRequest`] if there is none of this name; see [`Self::status`].
+    pub async fn evidence_file(&self, body: &EvidenceRequest) -> Result<Vec<u8>, ApiError> {
+        let body = serde_json::to_vec(body).map_err(broken)?;
+        let answer = self.exchange(Method::POST, path::EVIDENCE_FILE, Bytes::from(body)).await;
+        answer.map(|bytes| bytes.to_vec())
+    }
+
+    /// Lifts a member's ban.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidRequest`] for a name that no member has; see [`Self::status`].
+    pub async fn lift(&self, body: &LiftRequest) -> Result<LiftView, ApiError> {
+        self.post(path::EVIDENCE_LIFT, body).await
     }
 
     /// Starts a draft.

@@ -3,10 +3,11 @@
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::api::{
-    ApiError, ConfirmRequest, DoctorView, Done, DropRequest, ErrorCode, Evaluation, ExportRequest,
-    ExportView, FederationView, FoundRequest, InviteRequest, InviteView, JoinRequest, JoinView,
-    LeaveRequest, LeftView, MemberView, NewFederation, NodeStatus, Pause, PeerAddresses,
-    PeerRequest, RoundReport,
+    ApiError, ConfirmRequest, DoctorView, Done, DropRequest, ErrorCode, Evaluation,
+    EvidenceRequest, EvidenceView, ExportRequest, ExportView, FederationView, FoundRequest,
+    InviteRequest, InviteView, JoinRequest, JoinView, LeaveRequest, LeftView, LiftRequest,
+    LiftView, MemberView, NewFederation, NodeStatus, Pause, PeerAddresses, PeerRequest,
+    RoundReport,
 };
 
 /// Commands that wait for the host; more get an answer that says so.
@@ -59,6 +60,12 @@ pub enum ControlCommand {
     Abandon(Reply<LeftView>),
     /// Founding: people have compared the phrase of the frozen list.
     Confirm(ConfirmRequest, Reply<FederationView>),
+    /// All evidence.
+    Evidence(Reply<Vec<EvidenceView>>),
+    /// One proof as a file.
+    EvidenceFile(EvidenceRequest, Reply<Vec<u8>>),
+    /// Lift a member's ban; who asks for it.
+    Lift(LiftRequest, Option<String>, Reply<LiftView>),
 }
 
 /// The server's end; cheap to clone.

@@ -177,6 +177,9 @@ fn router(port: ControlPort) -> Router {
         .route(path::FEDERATION, get(|State(port): Port| ask(port, Command::Federation)))
         .route(path::DOCTOR, get(|State(port): Port| ask(port, Command::Doctor)))
         .route(path::LEDGER, get(ledger))
+        .route(path::EVIDENCE, get(|State(port): Port| ask(port, Command::Evidence)))
+        .route(path::EVIDENCE_FILE, post(evidence_file))
+        .route(path::EVIDENCE_LIFT, post(lift))
         .route(path::FEDERATION_NEW, post(|port, body| tell(port, body, Command::NewFederation)))
         .route(path::FEDERATION_DROP, post(|port, body| tell(port, body, Command::Drop)))
         .route(path::FEDERATION_LEAVE, post(|port, body| tell(port, body, Command::Leave)))
@@ -211,9 +214,7 @@ async fn tell<B: DeserializeOwned, T: Serialize>(
 ) -> Response {
     match serde_json::from_slice(&body) {
         Ok(body) => ask(port, |reply| command(body, reply)).await,
-        Err(error) => {
-            fail(ApiError::new(ErrorCode::InvalidRequest, format!("request body: {error}")))
-        }
+        Err(error) => fail(malformed(&error)),
     }
 }
 
@@ -225,11 +226,35 @@ async fn pause(
     ask(port, |reply| Command::Pause(by, reply)).await
 }
 
+async fn lift(
+    State(port): State<ControlPort>,
+    ConnectInfo(caller): ConnectInfo<Caller>,
+    body: Bytes,
+) -> Response {
+    let by = caller.name().await;
+    tell(State(port), body, |request, reply| Command::Lift(request, by, reply)).await
+}
+
 async fn ledger(State(port): State<ControlPort>) -> Response {
-    match port.call(Command::Ledger).await {
+    bytes(port.call(Command::Ledger).await)
+}
+
+async fn evidence_file(State(port): State<ControlPort>, body: Bytes) -> Response {
+    match serde_json::from_slice(&body) {
+        Ok(request) => bytes(port.call(|reply| Command::EvidenceFile(request, reply)).await),
+        Err(error) => fail(malformed(&error)),
+    }
+}
+
+fn bytes(result: Result<Vec<u8>, ApiError>) -> Response {
+    match result {
         Ok(bytes) => ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response(),
         Err(error) => fail(error),
     }
+}
+
+fn malformed(error: &serde_json::Error) -> ApiError {
+    ApiError::new(ErrorCode::InvalidRequest, format!("request body: {error}"))
 }
 
 fn no_such_path() -> ApiError {

@@ -7,10 +7,10 @@ use fedshield_protocol::ids::{IdentityKey, MemberIndex, Round};
 use fedshield_protocol::journal::Entry;
 use fedshield_protocol::object::ObjectRef;
 
+use super::evidence;
 use super::pending::Step;
 use super::{Host, HostError};
 use crate::conditions::unix_s;
-use crate::control::api::MAX_MISBEHAVIOUR;
 use crate::store::Evidence;
 
 /// Under which label the network counts the bytes of a purpose.
@@ -21,6 +21,7 @@ pub(super) fn label(purpose: Purpose) -> Label {
         Purpose::Aggregate => 2,
         Purpose::Partial => 3,
         Purpose::Adapter => 4,
+        Purpose::Evidence => 5,
     };
     Label::new(number).unwrap_or_default()
 }
@@ -65,6 +66,9 @@ impl Host {
                 self.net.stop_fetch(&object);
             }
             Effect::Serve { object, audience, purpose } => {
+                if purpose == Purpose::Evidence {
+                    self.unpack_evidence(&object);
+                }
                 self.collector.serve(&object);
                 let audience = match audience {
                     None => Audience::Everyone,
@@ -149,15 +153,10 @@ impl Host {
     ) -> Result<(), HostError> {
         let name = self.names.get(member.position()).map_or("?", String::as_str);
         let evidence = Evidence::now(name, reason, evidence);
-        self.ledger.put_evidence(&evidence)?;
-        tracing::error!(member = name, reason, "misbehaviour proven; evidence kept");
-        let line = format!("{name}: {reason}");
-        self.status.send_modify(|status| {
-            let kept = MAX_MISBEHAVIOUR - 1;
-            let surplus = status.misbehaviour.len().saturating_sub(kept);
-            status.misbehaviour.drain(..surplus);
-            status.misbehaviour.push(line);
-        });
+        if self.ledger.put_evidence(&evidence)? {
+            tracing::error!(member = name, reason, "misbehaviour proven; evidence kept");
+            self.status.send_modify(|status| evidence::show(status, name, reason));
+        }
         Ok(())
     }
 

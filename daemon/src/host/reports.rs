@@ -24,6 +24,7 @@ const PURPOSES: &[(&str, Purpose)] = &[
     ("aggregate", Purpose::Aggregate),
     ("partial", Purpose::Partial),
     ("adapter", Purpose::Adapter),
+    ("evidence", Purpose::Evidence),
 ];
 
 /// Watches phases and traffic between two records.

@@ -22,8 +22,15 @@ const RECOVERY_SHOWN_MS: u64 = 10_000;
 const RECOVERY_TROUBLE_MS: u64 = 60_000;
 
 /// The names of the conditions that this file sets.
-const CONDITIONS: [&str; 6] =
-    ["paused", "silent", "no-quorum", "too-few-contributors", "recovering", "members-away"];
+const CONDITIONS: [&str; 7] = [
+    "paused",
+    "silent",
+    "no-quorum",
+    "too-few-contributors",
+    "recovering",
+    "members-away",
+    "members-banned",
+];
 
 /// What a look finds.
 #[derive(Debug, Clone, PartialEq)]
@@ -133,7 +140,8 @@ impl Standing {
         if machine.phase == Phase::Done {
             return Some(Findings { conditions: Vec::new(), pause, waiting: None });
         }
-        let people = People { names: &self.names, absent: &self.absent };
+        let banned = &machine.banned;
+        let people = People { names: &self.names, absent: &self.absent, banned };
         let mut conditions = Vec::new();
         if let Some(pause) = &pause {
             conditions.push(words::paused(pause));
@@ -153,6 +161,9 @@ impl Standing {
         }
         if !self.absent.is_empty() && conditions.is_empty() {
             conditions.push(words::away(&people));
+        }
+        if !banned.is_empty() {
+            conditions.push(words::banned(&people));
         }
         let waiting = if is_paused { None } else { self.waiting(&machine, now, unix_s) };
         Some(Findings { conditions, pause, waiting })

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use fedshield_net::{AddressSource, Connection, KnownAddress, NetHandle};
-use fedshield_protocol::ids::Round;
+use fedshield_protocol::ids::{Digest, Round};
+use fedshield_protocol::manifest::{SignedManifest, ValidManifest};
 use tokio_util::sync::CancellationToken;
 
 use super::early::held_up;
 use super::turn::Node;
-use super::{NodeError, doctor, transport_check};
+use super::{NodeError, doctor, evidence, transport_check};
 use crate::control::api::{
     AddressOrigin, ApiError, ConnectionView, DoctorView, Done, ErrorCode, Evaluation,
-    ExportRequest, ExportView, KnownAddressView, LeaveRequest, LeftView, MemberView, Pause, Sample,
-    TransportKind,
+    ExportRequest, ExportView, KnownAddressView, LeaveRequest, LeftView, LiftView, MemberView,
+    Pause, Sample, TransportKind,
 };
 use crate::control::{ControlCommand, Reply};
 use crate::durable::DiskError;
@@ -88,6 +89,22 @@ impl Node {
             ControlCommand::Ledger(reply) => {
                 self.with_ledger(reply, |ledger| Ok(ledger.bytes()?));
             }
+            ControlCommand::Evidence(reply) => {
+                let names = self.names();
+                self.with_ledger(reply, move |ledger| evidence::list(ledger, &names));
+            }
+            ControlCommand::EvidenceFile(request, reply) => match self.founding.founded() {
+                Some(signed) => {
+                    let federation = federation_of(&signed);
+                    self.with_ledger(reply, move |ledger| {
+                        evidence::file(ledger, federation?, &request.digest)
+                    });
+                }
+                None => answer(reply, Err(not_founded())),
+            },
+            ControlCommand::Lift(request, by, reply) => {
+                self.lift(&request.member, by, reply).await?
+            }
             ControlCommand::Export(request, reply) => {
                 let ledger = Arc::clone(&self.ledger);
                 self.with_pipeline(reply, move |pipeline| export(pipeline, &ledger, request));
@@ -125,6 +142,37 @@ impl Node {
         let paused = host.pause(by).await?;
         answer(reply, paused.map_err(|error| not_remembered(&error, "pause")));
         Ok(())
+    }
+
+    async fn lift(
+        &mut self,
+        name: &str,
+        by: Option<String>,
+        reply: Reply<LiftView>,
+    ) -> Result<(), NodeError> {
+        let names = self.names();
+        let (Some(host), Some(signed)) = (&mut self.host, self.founding.founded()) else {
+            answer(reply, Err(self.no_host()));
+            return Ok(());
+        };
+        if let Some(reason) = host.waits_for() {
+            answer(reply, Err(waits_for_room(reason)));
+            return Ok(());
+        }
+        match evidence::member(&signed.manifest, name) {
+            Ok(member) => {
+                let lifted = host.lift_ban(member, by).await?;
+                let view = lifted.map(|lift| evidence::lift_view(&lift, &names));
+                answer(reply, view.map_err(ApiError::from));
+            }
+            Err(error) => answer(reply, Err(error)),
+        }
+        Ok(())
+    }
+
+    /// The members' names, in the order of the manifest.
+    fn names(&self) -> Vec<String> {
+        self.founding.members().into_iter().map(|member| member.name).collect()
     }
 
     async fn resume(&mut self, reply: Reply<Done>) -> Result<(), NodeError> {
@@ -341,6 +389,12 @@ impl From<&KnownAddress> for KnownAddressView {
             last_error: known.last_error.clone(),
         }
     }
+}
+
+fn federation_of(signed: &SignedManifest) -> Result<Digest, ApiError> {
+    ValidManifest::check(signed.manifest.clone())
+        .map(|manifest| manifest.federation())
+        .map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))
 }
 
 fn not_founded() -> ApiError {

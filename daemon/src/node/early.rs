@@ -8,7 +8,7 @@ use fedshield_protocol::manifest::{SignedManifest, ValidManifest};
 use tokio_util::sync::CancellationToken;
 
 use super::commands::{answer, answer_ledger};
-use super::doctor;
+use super::{doctor, evidence};
 use crate::conditions::Conditions;
 use crate::control::api::{ApiError, Done, ErrorCode, NodeStatus, Severity};
 use crate::control::{COMMAND_QUEUE, ControlCommand as Command, Reply};
@@ -87,6 +87,13 @@ impl Early {
             (Command::Ledger(reply), _, Some(ledger)) => {
                 answer_ledger(ledger, reply, |ledger| Ok(ledger.bytes()?));
             }
+            (Command::Evidence(reply), Some(view), Some(ledger)) => {
+                let names = view.members(&key).into_iter().map(|member| member.name).collect();
+                answer_ledger(ledger, reply, move |ledger| {
+                    let names: Vec<String> = names;
+                    evidence::list(ledger, &names)
+                });
+            }
             (command, ..) => return Some(command),
         }
         None
@@ -153,6 +160,9 @@ fn refuse(command: Command, error: &ApiError) {
         Command::Resume(reply) | Command::Stop(reply) => no(reply, error),
         Command::Ledger(reply) => no(reply, error),
         Command::Doctor(reply) => no(reply, error),
+        Command::Evidence(reply) => no(reply, error),
+        Command::EvidenceFile(_, reply) => no(reply, error),
+        Command::Lift(_, _, reply) => no(reply, error),
     }
 }
 

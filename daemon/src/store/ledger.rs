@@ -6,56 +6,24 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use fedshield_protocol::ids::Round;
+use fedshield_protocol::evidence::Evidence as Proof;
+use fedshield_protocol::ids::{Digest, Round};
 use fedshield_protocol::ledger::{LEDGER_FORMAT, RECORD_ENTRY, decode_record, encode_record};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::record::{CertifiedRecord, Outcome};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::append_file::{AppendFile, Position, Unusable};
+use super::evidence::{Evidence, EvidenceBook, KeptEvidence, Lift};
 use super::formats::{
-    EVIDENCE_ENTRY, EVIDENCE_FORMAT, HELD_OUT_ENTRY, REPORT_ENTRY, REPORTS_FORMAT,
+    EVIDENCE_ENTRY, EVIDENCE_FORMAT, HELD_OUT_ENTRY, LIFT_ENTRY, PROOF_ENTRY, REPORT_ENTRY,
+    REPORTS_FORMAT,
 };
 use super::index::{Index, IndexError, Rows, Table};
 use super::{Repair, StoreError, first_version};
-use crate::conditions::unix_s;
 use crate::control::api::{HeldOut, RoundReport};
 use crate::home::Home;
-
-/// Misbehaviour that was proven to this node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Evidence {
-    /// The member's name; empty if an earlier version of the program has kept the evidence.
-    pub member: String,
-    /// What was wrong, for people.
-    pub reason: String,
-    /// When it was kept, in seconds since 1970 UTC.
-    pub kept_unix_s: u64,
-    /// The canonical bytes of the protocol's evidence.
-    pub proof: Vec<u8>,
-}
-
-impl Evidence {
-    /// Evidence that is kept from now on.
-    #[must_use]
-    pub fn now(member: &str, reason: &str, proof: &[u8]) -> Self {
-        let (member, reason) = (member.to_owned(), reason.to_owned());
-        Self { member, reason, kept_unix_s: unix_s(), proof: proof.to_vec() }
-    }
-
-    pub(super) fn of_first_version(proof: Vec<u8>) -> Self {
-        Self { member: String::new(), reason: String::new(), kept_unix_s: 0, proof }
-    }
-
-    pub(super) fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
-        postcard::to_allocvec(self)
-    }
-
-    fn key(&self) -> Vec<u8> {
-        ObjectRef::of(&self.proof).root.as_bytes().to_vec()
-    }
-}
 
 /// A ledger that was opened, and what a person should know about it.
 #[derive(Debug)]
@@ -74,6 +42,7 @@ pub struct Ledger {
     records: Mutex<AppendFile>,
     reports: Mutex<AppendFile>,
     evidence: Mutex<AppendFile>,
+    book: Mutex<EvidenceBook>,
     index: Index,
     /// How many records there are; record n is that of round n.
     count: AtomicU64,
@@ -147,6 +116,7 @@ impl Ledger {
             records: Mutex::new(records),
             reports: Mutex::new(reports),
             evidence: Mutex::new(evidence),
+            book: Mutex::new(scans.book.clone()),
             index,
             count: AtomicU64::new(scans.records.len() as u64),
             held_out: Mutex::new(scans.held_out.clone()),
@@ -327,35 +297,79 @@ impl Ledger {
         lock(&self.held_out).clone()
     }
 
-    /// Keeps evidence, once.
+    /// Keeps evidence, as far as there is room for more of its member (see `evidence`). Gives whether it was kept.
     ///
     /// # Errors
-    /// What the disk says.
-    pub fn put_evidence(&self, evidence: &Evidence) -> Result<(), StoreError> {
-        let key = evidence.key();
-        if self.look_up(Table::Evidence, &key, |position| Ok(position.is_some()))? {
-            return Ok(());
-        }
+    /// What the disk says; [`StoreError::Encode`] if it is no evidence.
+    pub fn put_evidence(&self, evidence: &Evidence) -> Result<bool, StoreError> {
         let mut file = lock(&self.evidence);
+        let proof = Proof::decode(&evidence.proof)
+            .map_err(|error| StoreError::encode(file.path(), error))?;
+        if !lock(&self.book).has_room(&proof) {
+            return Ok(false);
+        }
         let body = evidence.encode().map_err(|error| StoreError::encode(file.path(), error))?;
-        let position = file.append(EVIDENCE_ENTRY, &body)?;
+        let position = file.append(PROOF_ENTRY, &body)?;
         drop(file);
-        self.note(Table::Evidence, &key, position)
+        lock(&self.book).note(&proof);
+        self.note(Table::Evidence, &evidence.key(), position)?;
+        Ok(true)
     }
 
-    /// All evidence, in no order.
+    /// All evidence, in the order in which it was kept.
     ///
     /// # Errors
     /// [`StoreError::Changed`], or what the disk says.
-    pub fn evidence(&self) -> Result<Vec<Evidence>, StoreError> {
-        let positions = self.positions(Table::Evidence, b"")?;
+    pub fn evidence(&self) -> Result<Vec<KeptEvidence>, StoreError> {
+        let mut positions = self.positions(Table::Evidence, b"")?;
+        positions.sort_by_key(|position| position.offset);
+        positions.into_iter().map(|position| self.read_evidence(position)).collect()
+    }
+
+    /// The evidence with this root.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`], or what the disk says.
+    pub fn evidence_named(&self, root: &Digest) -> Result<Option<KeptEvidence>, StoreError> {
+        self.look_up(Table::Evidence, root.as_bytes(), |position| match position {
+            Some(position) => self.read_evidence(position).map(Some),
+            None => Ok(None),
+        })
+    }
+
+    fn read_evidence(&self, position: Position) -> Result<KeptEvidence, StoreError> {
         let file = lock(&self.evidence);
-        let read = |position| {
-            let (_, body) = file.read(position)?;
-            postcard::from_bytes(&body)
-                .map_err(|error| StoreError::changed(file.path(), error.to_string()))
+        let (kind, body) = file.read(position)?;
+        let evidence: Evidence = postcard::from_bytes(&body)
+            .map_err(|error| StoreError::changed(file.path(), error.to_string()))?;
+        let proof = match kind {
+            PROOF_ENTRY => Some(
+                Proof::decode(&evidence.proof)
+                    .map_err(|error| StoreError::changed(file.path(), error.to_string()))?,
+            ),
+            _ => None,
         };
-        positions.into_iter().map(read).collect()
+        Ok(KeptEvidence { evidence, proof })
+    }
+
+    /// Remembers that people have lifted a ban.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn put_lift(&self, lift: &Lift) -> Result<(), StoreError> {
+        let mut file = lock(&self.evidence);
+        let body =
+            postcard::to_allocvec(lift).map_err(|error| StoreError::encode(file.path(), error))?;
+        file.append(LIFT_ENTRY, &body)?;
+        drop(file);
+        lock(&self.book).lift(lift.clone());
+        Ok(())
+    }
+
+    /// The newest lift of each member that has one.
+    #[must_use]
+    pub fn lifts(&self) -> Vec<Lift> {
+        lock(&self.book).lifts()
     }
 
     fn append_json(&self, kind: u32, value: &impl Serialize) -> Result<Position, StoreError> {
@@ -442,6 +456,7 @@ struct Scans {
     records: Rows,
     reports: Rows,
     evidence: BTreeMap<Vec<u8>, Position>,
+    book: EvidenceBook,
     held_out: Option<HeldOut>,
 }
 
@@ -470,9 +485,18 @@ impl Scans {
     }
 
     fn evidence(&mut self, at: Position, kind: u32, body: &[u8]) -> Result<(), Unusable> {
-        known(kind, &[EVIDENCE_ENTRY])?;
-        let evidence: Evidence = postcard::from_bytes(body)
-            .map_err(|error| Unusable::Damaged(format!("evidence: {error}")))?;
+        known(kind, &[EVIDENCE_ENTRY, PROOF_ENTRY, LIFT_ENTRY])?;
+        let damaged = |error: String| Unusable::Damaged(format!("evidence: {error}"));
+        if kind == LIFT_ENTRY {
+            self.book.lift(postcard::from_bytes(body).map_err(|e| damaged(e.to_string()))?);
+            return Ok(());
+        }
+        let evidence: Evidence =
+            postcard::from_bytes(body).map_err(|error| damaged(error.to_string()))?;
+        if kind == PROOF_ENTRY {
+            let proof = Proof::decode(&evidence.proof).map_err(|e| damaged(e.to_string()))?;
+            self.book.note(&proof);
+        }
         self.evidence.insert(evidence.key(), at);
         Ok(())
     }

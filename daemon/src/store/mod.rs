@@ -5,13 +5,15 @@
 
 mod append_file;
 mod aside;
+mod evidence;
 mod first_version;
 mod formats;
 mod index;
 mod ledger;
 
 pub use append_file::Repair;
-pub use ledger::{Evidence, Ledger, Opened};
+pub use evidence::{Evidence, KeptEvidence, Lift};
+pub use ledger::{Ledger, Opened};
 
 use std::path::{Path, PathBuf};
 

@@ -21,6 +21,7 @@ use fedshield_protocol::record::{CertifiedRecord, Record};
 use super::faults::Plan;
 use super::federation::Federation;
 use super::node::Node;
+use super::proof;
 
 /// Something that an honest member did.
 pub(super) enum Fact<'a> {
@@ -33,7 +34,7 @@ pub(super) enum Fact<'a> {
     /// Got a job's result.
     Ended(&'a Job, &'a JobOutput),
     /// Has evidence against a member.
-    Banned(MemberIndex),
+    Banned(MemberIndex, &'a [u8]),
     /// Asks for an object.
     Fetched(ObjectRef, Purpose),
 }
@@ -78,7 +79,7 @@ impl Checkers {
             ("sum", self.sum.observe(fact)),
             ("shape", shape::Shape.observe(fact)),
             ("min_contributors", self.min_contributors.observe(federation, fact)),
-            ("blame", self.blamed(fact)),
+            ("blame", self.blamed(federation, fact)),
         ];
         for (checker, result) in results {
             if let Err(reason) = result {
@@ -102,12 +103,15 @@ impl Checkers {
         self.sum.contributed(node, output);
     }
 
-    /// Evidence is only ever against faulty members.
-    fn blamed(&self, fact: &Fact<'_>) -> Result<(), String> {
+    /// Evidence is only ever against faulty members, and proves what it says to whoever gets it.
+    fn blamed(&self, federation: &Federation, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
-            Fact::Banned(member) if !self.blame.contains(member) => {
+            Fact::Banned(member, _) if !self.blame.contains(member) => {
                 Err(format!("has evidence against member {member}, which is honest"))
             }
+            Fact::Banned(member, bytes) => proof::check(federation, *member, bytes)
+                .map(drop)
+                .map_err(|reason| format!("its evidence against member {member}: {reason}")),
             _ => Ok(()),
         }
     }

@@ -10,6 +10,7 @@ use fedshield_protocol::journal::Entry;
 use fedshield_protocol::object::ObjectRef;
 
 use super::checkers::Fact;
+use super::proof;
 use super::run::Bug;
 use super::world::{Happening, World};
 
@@ -67,7 +68,13 @@ impl World {
             Effect::Cancel(id) => {
                 node.jobs.remove(&id.0);
             }
-            Effect::Ban { member, .. } => self.observe(index, &Fact::Banned(member)),
+            Effect::Ban { member, evidence, .. } => {
+                self.observe(index, &Fact::Banned(member, &evidence));
+                if let Some(node) = self.nodes.get_mut(index) {
+                    node.disk.objects.insert(ObjectRef::of(&evidence), evidence.as_slice().into());
+                    node.disk.evidence.push(evidence);
+                }
+            }
             Effect::Publish(status) => {
                 if self.verbose {
                     let text = format!("{} {:?} view {}", status.round, status.phase, status.view);
@@ -99,7 +106,8 @@ impl World {
         let fails = self.now < self.plan.heal_ms && self.plan.loss > 0 && self.random.chance(20);
         let output = match fails {
             true => Err("out of luck".to_owned()),
-            false => node.run_job(job, member_count, used_threshold, resend_spent),
+            false => proof::run_job(&self.federation, &node.disk.objects, job)
+                .unwrap_or_else(|| node.run_job(job, member_count, used_threshold, resend_spent)),
         };
         match output {
             Ok(output) => {

@@ -29,6 +29,8 @@ pub enum Fault {
     RejectsAll,
     /// Commits to ciphertexts or boxes of another length, or to another layout.
     OtherShape,
+    /// Accuses honest members with what looks like evidence.
+    FalseAccuser,
 }
 
 /// A crash and the restart after it.
@@ -206,7 +208,7 @@ impl Plan {
             if self.faulty.iter().any(|(m, _)| *m == member) {
                 continue;
             }
-            let fault = match random.below(11) {
+            let fault = match random.below(12) {
                 0 => Fault::Silent,
                 1 | 2 => Fault::Twins,
                 3 => Fault::TwoFaced,
@@ -216,6 +218,7 @@ impl Plan {
                 7 => Fault::MalformedCiphertext,
                 8 => Fault::RejectsAll,
                 9 => Fault::OtherShape,
+                10 => Fault::FalseAccuser,
                 _ => Fault::WrongPartial,
             };
             self.faulty.push((member, fault));

@@ -70,6 +70,10 @@ impl Node {
                 self.set_adapter(*applied, *adapter);
                 Ok(JobOutput::Adopted)
             }
+            // About evidence: `proof`.
+            Job::CheckEvidence { .. } | Job::ProveAnswers { .. } => {
+                Err("nothing to compute".into())
+            }
             Job::Settle { round, fate } => {
                 self.settle(*round, *fate, resend_spent);
                 Ok(JobOutput::Settled)

@@ -6,6 +6,7 @@ use fedshield_protocol::effect::Effect;
 use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::object::ObjectRef;
 
+use super::accuser::false_accusation;
 use super::faults::Fault;
 use super::twofaced::other_face;
 use super::world::{Happening, World};
@@ -16,8 +17,24 @@ const FETCH_TRIES: u32 = 4;
 impl World {
     /// Sends to everyone.
     pub(super) fn gossip(&mut self, from: usize, bytes: &Arc<[u8]>) {
+        self.accuse_falsely(from, bytes);
         for member in 0..self.federation.rules().member_count {
             self.send(from, MemberIndex(member), bytes);
+        }
+    }
+
+    fn accuse_falsely(&mut self, from: usize, bytes: &[u8]) {
+        let Some(node) = self.nodes.get_mut(from) else { return };
+        if node.fault != Some(Fault::FalseAccuser) {
+            return;
+        }
+        if let Some((message, object, evidence)) = false_accusation(bytes, &self.federation) {
+            node.disk.objects.insert(object, evidence.into());
+            node.served.insert(object, None);
+            let message = message.into();
+            for member in 0..self.federation.rules().member_count {
+                self.send(from, MemberIndex(member), &message);
+            }
         }
     }
 

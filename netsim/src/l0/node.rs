@@ -21,6 +21,8 @@ pub(crate) struct Disk {
     /// A record that does not verify any more, until the next start finds it.
     pub(crate) damaged: Option<usize>,
     pub(crate) objects: BTreeMap<ObjectRef, Arc<[u8]>>,
+    /// Evidence in the order in which it came.
+    pub(crate) evidence: Vec<Vec<u8>>,
     /// The number of the own vector that is not spent yet.
     pub(crate) vector: u32,
     /// Counts encryptions.

@@ -2,6 +2,7 @@
 
 use super::faults::Plan;
 use super::federation::Federation;
+use super::node::Node;
 use super::world::World;
 use fedshield_protocol::fruitless::Fruitless;
 use fedshield_protocol::ids::MemberIndex;
@@ -89,6 +90,8 @@ pub struct Outcome {
     pub sets: Vec<Vec<MemberIndex>>,
     /// What the honest members say in the end of sums that came to nothing.
     pub fruitless: Vec<Fruitless>,
+    /// Honest members that ban somebody in the end.
+    pub banning: usize,
     /// Digest of the trace.
     pub trace: String,
 }
@@ -163,6 +166,12 @@ pub fn run_seed(federation: &Federation, seed: u64, options: &Options) -> Result
         world.checkers.finish(&world.federation, &world.nodes).map_err(|(checker, reason)| {
             Failure { seed, members, at_ms: world.now, checker, reason }
         })?;
+    let bans = |node: &&Node| {
+        let machine = node.machine.as_ref().filter(|_| node.is_honest());
+        let mut members = world.federation.manifest.members();
+        machine.is_some_and(|machine| members.any(|member| machine.is_banned(member)))
+    };
+    let banning = world.nodes.iter().filter(bans).count();
     Ok(Outcome {
         virtual_ms: world.now,
         events: world.events,
@@ -170,6 +179,7 @@ pub fn run_seed(federation: &Federation, seed: u64, options: &Options) -> Result
         round_ends_ms: std::mem::take(&mut world.ends),
         sets: world.sets(),
         fruitless: world.fruitless(),
+        banning,
         trace: world.trace.text(),
     })
 }

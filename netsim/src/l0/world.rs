@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use fedshield_protocol::Machine;
 use fedshield_protocol::event::{Command, Event, TimerId};
+use fedshield_protocol::evidence::Evidence;
 use fedshield_protocol::ids::{MemberIndex, Round, Time};
 use fedshield_protocol::job::{Job, JobId};
 use fedshield_protocol::journal::{Entry, Note};
@@ -192,6 +193,11 @@ impl World {
         let good = good.count();
         node.disk.records.truncate(good);
         node.disk.damaged = None;
+        for bytes in &node.disk.evidence {
+            if let Ok(evidence) = Evidence::decode(bytes) {
+                machine.recall_evidence(&evidence, ObjectRef::of(bytes));
+            }
+        }
         node.machine = Some(machine);
         let nonce = self.nonce();
         self.handle(index, Event::Boot { journal, nonce });

@@ -344,6 +344,7 @@ mod tests {
             wait: None,
             attendance: Attendance::default(),
             paused: false,
+            banned: vec![],
             dropped: [].into(),
         };
         let waiting = Waiting {
@@ -433,6 +434,7 @@ mod tests {
             wait: None,
             attendance: Attendance::default(),
             paused: false,
+            banned: vec![],
             dropped: [].into(),
         };
         let colours = Colours::none();

@@ -5,20 +5,34 @@ use serde::{Deserialize, Serialize};
 use super::{record_digest, set_of};
 use crate::certificate::Certificate;
 use crate::codec::{self, CodecError};
-use crate::ids::Digest;
+use crate::ids::{Digest, MemberIndex};
 use crate::limits::MAX_RECORD_BYTES;
 use crate::message::{Body, Value, VoteKind};
+use crate::object::ObjectRef;
 use crate::record::{CertifiedRecord, Outcome};
 use crate::roster::Roster;
 use crate::sign::Signature;
 
-/// The certificates behind a record. Not signed over, because members may hold different ones for the same decision.
+/// The certificates behind a record, and the evidence that came to hand in its round. Not signed over, because members may
+/// hold different ones.
+///
+/// Without evidence the bytes are those of earlier versions: the two certificates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachments {
     /// What decided the set.
     pub set: Certificate,
     /// What decided the end, and the digest of the key if a sum was opened; `None` after a skip.
     pub end: Option<(Option<Digest>, Certificate)>,
+    /// Names of the evidence that this member kept in the round, by accused, ascending: [`Evidence`](crate::evidence::Evidence)
+    /// as an object.
+    pub evidence: Vec<(MemberIndex, ObjectRef)>,
+}
+
+/// The form without evidence.
+#[derive(Serialize, Deserialize)]
+struct Certificates {
+    set: Certificate,
+    end: Option<(Option<Digest>, Certificate)>,
 }
 
 impl Attachments {
@@ -27,7 +41,28 @@ impl Attachments {
     /// # Errors
     /// [`CodecError::TooLong`].
     pub fn encode(&self) -> Result<Vec<u8>, CodecError> {
+        if self.evidence.is_empty() {
+            let (set, end) = (self.set.clone(), self.end.clone());
+            return codec::encode("attachments", &Certificates { set, end }, MAX_RECORD_BYTES);
+        }
         codec::encode("attachments", self, MAX_RECORD_BYTES)
+    }
+
+    /// Reads canonical bytes, of this version or an earlier one.
+    ///
+    /// # Errors
+    /// See [`CodecError`].
+    pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        // One form is never read as the other: the longer one goes on where the shorter one ends.
+        let certificates = codec::decode::<Certificates>("attachments", bytes, MAX_RECORD_BYTES);
+        if let Ok(Certificates { set, end }) = certificates {
+            return Ok(Self { set, end, evidence: Vec::new() });
+        }
+        let with_evidence: Self = codec::decode("attachments", bytes, MAX_RECORD_BYTES)?;
+        match with_evidence.evidence.is_empty() {
+            true => Err(CodecError::NotCanonical { what: "attachments" }),
+            false => Ok(with_evidence),
+        }
     }
 }
 
@@ -63,9 +98,14 @@ pub(super) fn check_attachments(
     certified: &CertifiedRecord,
 ) -> Result<(), String> {
     let record = &certified.record;
-    let attachments: Attachments =
-        codec::decode("attachments", &certified.attachments, MAX_RECORD_BYTES)
-            .map_err(|error| error.to_string())?;
+    let attachments =
+        Attachments::decode(&certified.attachments).map_err(|error| error.to_string())?;
+    let named = &attachments.evidence;
+    if !named.is_sorted_by(|a, b| a.0 < b.0)
+        || named.iter().any(|(member, _)| member.0 >= roster.rules().member_count)
+    {
+        return Err("the list of evidence is not by different members in order".into());
+    }
     let set_value = match set_of(&record.outcome) {
         Some((set, aggregate)) => Value::Aggregate { set: set.clone(), aggregate: *aggregate },
         None => Value::Skip,

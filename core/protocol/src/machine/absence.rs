@@ -108,7 +108,8 @@ impl Machine {
             // An update that has come counts, whatever has become of its author since.
             contributors: count(&|m| {
                 let here = m == self.config.me || self.is_here(m);
-                round.first.get(&m).map_or(here, |digest| self.is_eligible(digest))
+                !self.is_banned(m)
+                    && round.first.get(&m).map_or(here, |digest| self.is_eligible(digest))
             }),
             min_contributors: rules.min_contributors,
         }

@@ -55,6 +55,7 @@ impl Machine {
             // A journal of an earlier version, or a new one. If this cannot be written it is as it was.
             let _ = self.persist(Note::Reached);
         }
+        self.serve_evidence();
         self.doubt_itself(nonce);
         self.set_timer(TimerId::Status, self.config.status_ms());
     }

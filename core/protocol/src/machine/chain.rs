@@ -28,6 +28,7 @@ impl Machine {
         }
         self.cancel_round_jobs();
         self.end_round_objects();
+        self.bans.round_ended();
         if let Some(adapter) = applied_here {
             self.held = Some(adapter);
             if self.tip.adapter == applied_here {

@@ -45,6 +45,7 @@ impl Machine {
                 partials: Bits::of(n, round.partials.keys().copied()),
                 signatures: Bits::of(n, round.signatures.keys().copied()),
                 present: Bits::of(n, round.presence.heard.keys().copied()),
+                accused: self.accused(),
             },
         }
     }
@@ -122,6 +123,7 @@ impl Machine {
             self.tell(to, body);
         }
         self.hand_on_answers(to, known);
+        self.accuse_again(to, &known.accused);
         self.answer_vote(to, theirs);
     }
 

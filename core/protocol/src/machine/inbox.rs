@@ -44,7 +44,8 @@ impl Machine {
             | Body::RecordsRequest(_)
             | Body::Records(_)
             | Body::Goodbye(_)
-            | Body::Knock => true,
+            | Body::Knock
+            | Body::Accusations(_) => true,
             Body::SealingKey(_) => signed.round >= current,
             _ => signed.round == current || signed.round == current.next(),
         }
@@ -60,6 +61,7 @@ impl Machine {
             Body::Records(records) => self.take_records(records),
             Body::Goodbye(goodbye) => self.take_goodbye(sender, round, goodbye),
             Body::Knock => self.take_knock(sender),
+            Body::Accusations(list) => self.take_accusations(sender, &list),
             _ if round == self.round.number => self.take(signed),
             _ => self.keep_for_later(signed),
         }

@@ -25,12 +25,21 @@ pub(crate) enum Tag {
     Apply(Round),
     Adopt(Digest),
     Settle(Round),
+    CheckEvidence(Digest, MemberIndex),
+    ProveAnswers(Round),
 }
 
 impl Tag {
     /// Whether the job goes on when its round has ended.
     const fn outlives_round(self) -> bool {
-        matches!(self, Self::SealingKey(_) | Self::Apply(_) | Self::Adopt(_) | Self::Settle(_))
+        matches!(
+            self,
+            Self::SealingKey(_)
+                | Self::Apply(_)
+                | Self::Adopt(_)
+                | Self::Settle(_)
+                | Self::ProveAnswers(_)
+        )
     }
 }
 
@@ -147,6 +156,10 @@ impl Machine {
             (Tag::Apply(round), JobOutput::Applied(applied)) => self.applied(round, applied),
             (Tag::Adopt(root), JobOutput::Adopted) => self.adopted(root),
             (Tag::Settle(round), JobOutput::Settled) => self.settled(round),
+            (Tag::CheckEvidence(root, member), JobOutput::Evidence(bytes)) => {
+                self.evidence_checked(root, member, bytes.as_deref());
+            }
+            (Tag::ProveAnswers(_), JobOutput::Proven(list)) => self.answers_proven(&list),
             _ => self.dropped("job: an answer of another kind"),
         }
     }

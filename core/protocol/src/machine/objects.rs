@@ -67,6 +67,7 @@ impl Machine {
         let me = self.config.me;
         let mut holders = holders(self);
         holders.retain(|m| *m != me);
+        holders.sort_by_key(|m| self.is_banned(*m));
         self.objects.places.insert(object, Place::Wanted);
         self.out.push(Effect::Fetch { object, holders, purpose });
         false
@@ -111,6 +112,13 @@ impl Machine {
         }
     }
 
+    /// Its bytes are of no use: they go, whether it was served or not.
+    pub(crate) fn forget_object(&mut self, object: ObjectRef) {
+        self.objects.places.remove(&object);
+        self.objects.served.remove(&object);
+        self.out.push(Effect::Unserve(object));
+    }
+
     /// The round has ended: nothing more is fetched for it; aggregates and partial decryptions stay for one more round.
     pub(crate) fn end_round_objects(&mut self) {
         let wanted: Vec<ObjectRef> = self
@@ -134,7 +142,7 @@ impl Machine {
                 Purpose::Aggregate | Purpose::Partial => {
                     self.objects.lingering.insert(object);
                 }
-                Purpose::Adapter => {}
+                Purpose::Adapter | Purpose::Evidence => {}
             }
         }
         let objects = &mut self.objects;

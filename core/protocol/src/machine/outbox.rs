@@ -2,7 +2,6 @@
 
 use super::Machine;
 use crate::effect::Effect;
-use crate::evidence::Evidence;
 use crate::ids::{MemberIndex, Round};
 use crate::journal::{Entry, Note};
 use crate::limits::MAX_GOSSIP_BYTES;
@@ -93,34 +92,5 @@ impl Machine {
             }
         }
         true
-    }
-
-    /// Hands proof of misbehaviour to the host, once for each member and round.
-    pub(crate) fn ban(&mut self, evidence: &Evidence, reason: &str) {
-        let member = evidence.member;
-        if !self.round.banned.insert(member) {
-            return;
-        }
-        match evidence.encode() {
-            Ok(bytes) => {
-                let reason = format!("round {}: {reason}", self.round.number);
-                self.out.push(Effect::Ban { member, evidence: bytes, reason });
-            }
-            Err(_) => self.dropped("evidence: too long"),
-        }
-    }
-
-    /// Two statements that no honest member makes both.
-    pub(crate) fn equivocated(
-        &mut self,
-        member: MemberIndex,
-        first: (Body, Signature),
-        second: (Body, Signature),
-    ) {
-        let kind = first.0.kind();
-        let statements = vec![first, second];
-        let evidence =
-            Evidence { member, round: self.round.number, statements, rejections: Vec::new() };
-        self.ban(&evidence, &format!("two different messages of kind {kind}"));
     }
 }

@@ -66,6 +66,7 @@ impl Machine {
             attendance,
             paused: self.paused,
             fruitless: self.past.fruitless.clone(),
+            banned: self.config.manifest.members().filter(|m| self.is_banned(*m)).collect(),
             dropped: self.dropped.iter().map(|(k, v)| (Cow::Borrowed(*k), *v)).collect(),
         }
     }
@@ -143,7 +144,7 @@ impl Machine {
             _ => true,
         };
         if suffices && attendance.is_quorum() {
-            missing.retain(|member| !self.is_away(*member));
+            missing.retain(|member| !self.is_away(*member) && !self.is_banned(*member));
         }
         missing
     }

@@ -47,11 +47,13 @@ pub struct Known {
     pub signatures: Bits,
     /// Members that said that they take part; in the sender's journal.
     pub present: Bits,
+    /// Members against whom the sender holds proof.
+    pub accused: Bits,
 }
 
 impl Known {
     /// Every bitmap, for checks.
-    pub(super) fn all(&self) -> [&Bits; 10] {
+    pub(super) fn all(&self) -> [&Bits; 11] {
         [
             &self.keys,
             &self.commitments,
@@ -63,6 +65,7 @@ impl Known {
             &self.partials,
             &self.signatures,
             &self.present,
+            &self.accused,
         ]
     }
 }

@@ -21,6 +21,8 @@ impl Body {
             Self::Holds(list) => list.len() <= 2 * n && list.is_sorted_by(|a, b| a < b),
             Self::Want(list) => list.len() <= MAX_WANTED,
             Self::Complaint(_) | Self::RecordSignature(_) | Self::RecordsRequest(_) => true,
+            Self::Rejection(_) => true,
+            Self::Accusations(list) => super::accusation::is_list(list, member_count),
             Self::Preimage { member, preimage, .. } => {
                 member.0 < member_count && preimage.len() <= MAX_PREIMAGE_BYTES
             }
@@ -29,7 +31,6 @@ impl Body {
             Self::Attestation { aggregate, .. } => aggregate.check_size().is_ok(),
             Self::Proposal(proposal) => is_proposal(proposal, member_count),
             Self::Vote(_) | Self::Ready | Self::Doubt(_) | Self::Goodbye(_) | Self::Knock => true,
-            Self::Rejection(_) => true,
             Self::Memory { said, .. } => {
                 said.len() <= MAX_STATEMENTS
                     && said.iter().all(|(it, _)| it.body().is_shaped(member_count))

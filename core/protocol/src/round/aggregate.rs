@@ -123,8 +123,7 @@ impl Machine {
     /// A proposer signed a set that no honest member proposes: what it said is the evidence.
     pub(super) fn too_small(&mut self, error: &SetTooSmall, statement: (Body, Signature)) {
         let (member, round) = (error.proposer, self.round.number);
-        let evidence =
-            Evidence { member, round, statements: vec![statement], rejections: Vec::new() };
+        let evidence = Evidence::too_small(member, round, statement);
         self.ban(&evidence, &error.to_string());
         self.dropped("set: too few updates");
     }

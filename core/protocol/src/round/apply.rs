@@ -20,6 +20,7 @@ impl Machine {
             self.serve_again(&set);
         }
         self.put_together();
+        self.prove_answers();
         if self.round.opened == Some((key, sum))
             && let Some((set, _)) = &self.round.decided
             && let Some(set) = self.round.included(set)

@@ -1,10 +1,9 @@
 //! combine: from enough answers the key is put together and checked against the aggregate; with more answers than the
 //! threshold wrong ones are corrected and their authors named.
 
-use crate::evidence::Evidence;
 use crate::job::{Combined, Job};
 use crate::machine::{Machine, Tag};
-use crate::message::Body;
+use crate::message::{Decision, Value, set_digest};
 use crate::status::Phase;
 
 impl Machine {
@@ -45,15 +44,39 @@ impl Machine {
             Combined::Opened { key, sum, culprits } => {
                 self.keep_opened(key, sum, &culprits);
                 self.round.opened = Some((key, sum));
-                for member in culprits {
-                    let Some(answer) = self.round.partials.get(&member).copied() else { continue };
-                    let body = Body::Partial { set: answer.set, object: answer.object };
-                    let statements = vec![(body, answer.signature)];
-                    let round = self.round.number;
-                    let evidence = Evidence { member, round, statements, rejections: Vec::new() };
-                    self.ban(&evidence, "a wrong partial decryption");
-                }
+                self.round.culprits = culprits;
             }
         }
+    }
+
+    /// Whose answers were wrong can be proven to others only once a quorum has accepted the key: until then it might as well
+    /// be the key that is wrong.
+    pub(super) fn prove_answers(&mut self) {
+        if self.round.culprits.is_empty() {
+            return;
+        }
+        let (Some(set), Some(end)) =
+            (self.decided_value(Decision::Set), self.decided_value(Decision::End))
+        else {
+            return;
+        };
+        let culprits = core::mem::take(&mut self.round.culprits);
+        let agreed = matches!(&end.value, Value::Opened { key, sum }
+            if self.round.opened == Some((*key, *sum)));
+        let Value::Aggregate { set: updates, .. } = &set.value else { return };
+        if !agreed {
+            return;
+        }
+        let digest = set_digest(updates);
+        let answers = self
+            .round
+            .partials
+            .iter()
+            .filter(|(_, it)| it.set == digest && self.objects.is_here(&it.object) == Some(true))
+            .map(|(member, it)| (*member, it.object, it.signature))
+            .collect();
+        let (round, set, end) = (self.round.number, Box::new(set), Box::new(end));
+        let job = Job::ProveAnswers { round, set, end, answers, culprits };
+        self.start(Tag::ProveAnswers(round), job);
     }
 }

@@ -37,10 +37,15 @@ impl Machine {
     /// Whether no commitment is waited for: all are here, but for those of members that are away if the rest is enough for a
     /// sum, and those that come too late.
     fn has_all_commitments(&self) -> bool {
-        let eligible = self.round.first.values().filter(|digest| self.is_eligible(digest));
+        let eligible = self
+            .round
+            .first
+            .iter()
+            .filter(|(member, digest)| self.is_eligible(digest) && !self.is_banned(**member));
         let enough = eligible.count() >= usize::from(self.config.rules().min_contributors);
         self.config.manifest.members().all(|member| {
             self.round.first.contains_key(&member)
+                || self.is_banned(member)
                 || enough && self.is_away(member)
                 || self.is_too_late(member)
         })
@@ -54,6 +59,7 @@ impl Machine {
                 let peer = self.peers.get(member.position());
                 self.has_key(member)
                     || peer.is_none_or(|peer| !peer.reachable)
+                    || self.is_banned(member)
                     || self.is_away(member)
             })
     }

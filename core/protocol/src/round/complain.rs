@@ -122,16 +122,12 @@ impl Machine {
         }
         commitment.spoiled = true;
         let author = commitment.author;
+        let dealt = (commitment.body.as_ref().clone(), commitment.signature);
         if let Some((preimage, signature)) = self.round.preimages.get(&(digest, member)).cloned() {
             let body = Body::Preimage { commitment: digest, member, preimage };
-            let statements = vec![(body, signature)];
-            let evidence = Evidence {
-                member: author,
-                round: self.round.number,
-                statements,
-                rejections: Vec::new(),
-            };
-            self.ban(&evidence, "a wrong answer to a complaint");
+            let round = self.round.number;
+            let evidence = Evidence::wrong_preimage(author, round, dealt, (body, signature));
+            self.ban(&evidence, &evidence.description());
         }
     }
 }

@@ -125,7 +125,8 @@ impl Machine {
             };
             (key, decided.certificate)
         });
-        match (Attachments { set, end }).encode() {
+        let evidence = self.round.banned.iter().map(|(member, it)| (*member, *it)).collect();
+        match (Attachments { set, end, evidence }).encode() {
             Ok(attachments) => Some(CertifiedRecord { record, signatures, attachments }),
             Err(_) => {
                 self.dropped("record: too long");

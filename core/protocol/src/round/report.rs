@@ -23,7 +23,7 @@ impl Machine {
                 .filter(|(member, digest)| {
                     self.round.shape.is_some()
                         && self.is_eligible(digest)
-                        && !self.round.banned.contains(member)
+                        && !self.is_banned(*member)
                 })
                 .collect();
             let listed: Set = candidates

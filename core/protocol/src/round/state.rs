@@ -151,7 +151,10 @@ pub(crate) struct RoundState {
     /// The record signed before a restart.
     pub(crate) signed_before: Option<Record>,
     pub(crate) signatures: BTreeMap<MemberIndex, (Digest, Signature)>,
-    pub(crate) banned: BTreeSet<MemberIndex>,
+    /// Proofs that have come to hand in this round: the record's attachments name them.
+    pub(crate) banned: BTreeMap<MemberIndex, ObjectRef>,
+    /// Members whose answers the own combine job found to be wrong, until the proof is put together.
+    pub(crate) culprits: Vec<MemberIndex>,
 }
 
 impl RoundState {
@@ -207,7 +210,8 @@ impl RoundState {
             record: None,
             signed_before: None,
             signatures: BTreeMap::new(),
-            banned: BTreeSet::new(),
+            banned: BTreeMap::new(),
+            culprits: Vec::new(),
         }
     }
 

@@ -24,7 +24,8 @@ impl Machine {
         let mut said = Vec::new();
         loop {
             let view = self.round.vote_on(decision).view();
-            if self.is_away(self.round.election.proposer(view)) {
+            let proposer = self.round.election.proposer(view);
+            if self.is_away(proposer) || self.is_banned(proposer) {
                 self.round.vote_on_mut(decision).give_up_on_proposer();
             }
             let opinion = match decision {

@@ -32,6 +32,7 @@ fn machine() -> Status {
         wait: Some(Wait { here: 3, enough: 3, of: 4, until: Some(Time(268_000)) }),
         attendance: attendance(4),
         paused: false,
+        banned: vec![],
         dropped: [].into(),
     }
 }

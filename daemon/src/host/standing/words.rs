@@ -1,6 +1,6 @@
 //! How a node's standing reads.
 
-use fedshield_protocol::ids::Round;
+use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::message::Leave;
 use fedshield_protocol::status::{Attendance, Phase, Status};
 
@@ -11,6 +11,7 @@ use crate::control::api::{Absent, Condition, Pause, Severity};
 pub(super) struct People<'a> {
     pub(super) names: &'a [String],
     pub(super) absent: &'a [Absent],
+    pub(super) banned: &'a [MemberIndex],
 }
 
 impl People<'_> {
@@ -36,6 +37,11 @@ impl People<'_> {
             })
             .collect();
         list.join(", ")
+    }
+
+    fn banned(&self) -> String {
+        let names: Vec<&str> = self.banned.iter().map(|it| self.name(it.position())).collect();
+        names.join(", ")
     }
 }
 
@@ -80,12 +86,35 @@ fn no_quorum(people: &People<'_>, attendance: Attendance) -> Condition {
 
 fn too_few(people: &People<'_>, attendance: Attendance) -> Condition {
     let Attendance { contributors, min_contributors, .. } = attendance;
+    let mut lacking = Vec::new();
+    if !people.absent.is_empty() {
+        lacking.push(format!("missing {}", people.absent()));
+    }
+    if !people.banned.is_empty() {
+        lacking.push(format!("banned for proven misbehaviour: {}", people.banned()));
+    }
     let text = format!(
-        "too few members for a sum: {contributors} of {min_contributors} needed; missing {}",
-        people.absent()
+        "too few members for a sum: {contributors} of {min_contributors} needed; {}",
+        lacking.join("; ")
     );
-    Condition::new("too-few-contributors", Severity::Blocking, text).with_hint(
-        "rounds are skipped until enough members are here; ask the operators of the missing members",
+    let hint = if people.banned.is_empty() {
+        "rounds are skipped until enough members are here; ask the operators of the missing members"
+    } else {
+        "rounds are skipped until enough members can contribute: read `fedshield-cli evidence list`, talk to the \
+         members, and lift a ban with `fedshield-cli evidence lift NAME` at each member that you want to list its \
+         updates again"
+    };
+    Condition::new("too-few-contributors", Severity::Blocking, text).with_hint(hint)
+}
+
+/// Members whose updates this node does not list.
+pub(super) fn banned(people: &People<'_>) -> Condition {
+    let text = format!(
+        "banned for proven misbehaviour: {}; rounds do not wait for it, and its updates are left out",
+        people.banned()
+    );
+    Condition::new("members-banned", Severity::Warning, text).with_hint(
+        "`fedshield-cli evidence list` says what was proven, `evidence export` hands it over, `evidence lift NAME` ends it",
     )
 }
 

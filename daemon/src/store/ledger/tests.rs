@@ -1,6 +1,7 @@
 use std::fs;
 
-use fedshield_protocol::ids::{Digest, Epoch};
+use fedshield_protocol::ids::{Epoch, MemberIndex};
+use fedshield_protocol::limits::MAX_PROOFS_PER_MEMBER;
 use fedshield_protocol::record::Record;
 
 use super::*;
@@ -42,6 +43,63 @@ fn report(round: u64, loss: Option<f64>) -> RoundReport {
     }
 }
 
+fn two_votes(member: u16, round: u64) -> Proof {
+    let vote = |byte: u8| {
+        let body = fedshield_protocol::message::Body::RecordSignature(Digest([byte; 32]));
+        (body, fedshield_protocol::sign::Signature::default())
+    };
+    Proof::equivocation(MemberIndex(member), Round(round), vote(1), vote(2))
+}
+
+#[test]
+fn of_one_member_only_so_much_evidence_is_kept_and_a_lift_is_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new(folder.path());
+    let put = |ledger: &Ledger, member: u16, round: u64| {
+        let bytes = two_votes(member, round).encode().unwrap();
+        ledger.put_evidence(&Evidence::now("ward", "two votes", &bytes)).unwrap()
+    };
+    for _ in 0..2 {
+        // The bound holds over restarts.
+        let ledger = Ledger::open(&home).unwrap().ledger;
+        let kept: Vec<bool> = (0..20).map(|round| put(&ledger, 1, round)).collect();
+        let before = ledger.evidence().unwrap().len();
+        assert_eq!(before, MAX_PROOFS_PER_MEMBER, "{kept:?}");
+    }
+    let ledger = Ledger::open(&home).unwrap().ledger;
+    assert!(put(&ledger, 2, 3) && !put(&ledger, 2, 3), "one of each rule in a round");
+    let lift = |through| Lift {
+        member: MemberIndex(1),
+        through: Round(through),
+        at_unix_s: 7,
+        by: Some("ada".to_owned()),
+    };
+    ledger.put_lift(&lift(9)).unwrap();
+    ledger.put_lift(&lift(30)).unwrap();
+    drop(ledger);
+    let ledger = Ledger::open(&home).unwrap().ledger;
+    assert_eq!(ledger.lifts(), [lift(30)]);
+    assert!(put(&ledger, 1, 31), "what came before the lift does not count");
+    assert_eq!(ledger.evidence().unwrap().len(), MAX_PROOFS_PER_MEMBER + 2);
+}
+
+/// Evidence of earlier versions is still listed, with what it says in words; it bans nobody and cannot be handed over.
+#[test]
+fn evidence_of_an_earlier_version_is_kept_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new(folder.path());
+    drop(Ledger::open(&home).unwrap());
+    let old = Evidence::now("ward", "a wrong partial decryption", b"the form of before");
+    let body = old.encode().unwrap();
+    let mut bytes = fs::read(home.evidence()).unwrap();
+    let entry = EVIDENCE_FORMAT.encode(bytes.len() as u64, EVIDENCE_ENTRY, &body);
+    bytes.extend_from_slice(&entry);
+    fs::write(home.evidence(), bytes).unwrap();
+    let Opened { ledger, repairs, .. } = Ledger::open(&home).unwrap();
+    assert_eq!(repairs, []);
+    assert_eq!(ledger.evidence().unwrap(), [KeptEvidence { evidence: old, proof: None }]);
+}
+
 fn filled(home: &Home, rounds: u64) {
     let ledger = Ledger::open(home).unwrap().ledger;
     for round in ledger.count()..rounds {
@@ -66,7 +124,8 @@ fn everything_is_there_after_a_restart() {
     let home = Home::new(folder.path());
     filled(&home, 5);
     let held_out = HeldOut { round: Round(4), loss: 1.5, base: None, examples: 3, tokens: 9 };
-    let evidence = Evidence::now("ward", "two votes", b"proof");
+    let proof = two_votes(1, 0);
+    let evidence = Evidence::now("ward", "two votes", &proof.encode().unwrap());
     let ledger = Ledger::open(&home).unwrap().ledger;
     ledger.put_held_out(&held_out).unwrap();
     for _ in 0..3 {
@@ -80,7 +139,9 @@ fn everything_is_there_after_a_restart() {
     assert_eq!(ledger.report(Round(3)).unwrap(), Some(report(3, Some(3.0))));
     assert_eq!(ledger.reports().unwrap().len(), 5);
     assert_eq!(ledger.held_out(), Some(held_out));
-    assert_eq!(ledger.evidence().unwrap(), [evidence]);
+    let kept = KeptEvidence { evidence, proof: Some(proof) };
+    assert_eq!(ledger.evidence().unwrap(), [kept.clone()]);
+    assert_eq!(ledger.evidence_named(&kept.evidence.object().root).unwrap(), Some(kept));
 }
 
 #[test]

@@ -1,0 +1,106 @@
+//! Whether evidence proves what it says, arithmetic of the encryption included: one function for the node that is shown
+//! some and for whoever holds a file of it and the manifest.
+
+use fedshield_he::{
+    Error as HeError, Preset, RoundContext, ShareCommitment, check_preimage, is_wrong_answer,
+    opened_key_digest,
+};
+use fedshield_protocol::evidence::{Evidence, NotProof, Proof, WrongAnswer};
+use fedshield_protocol::ids::{MemberIndex, Round};
+use fedshield_protocol::job::CommitmentBody;
+use fedshield_protocol::manifest::ValidManifest;
+use fedshield_protocol::message::{Body, Value};
+
+/// Why evidence proves nothing, or cannot be checked here.
+#[derive(Debug, thiserror::Error)]
+pub enum EvidenceError {
+    /// Signatures, certificates, or what they are about.
+    #[error(transparent)]
+    NotProof(#[from] NotProof),
+    /// What was said is right.
+    #[error("{0}")]
+    Right(&'static str),
+    /// The arithmetic does not bear it out.
+    #[error("the arithmetic does not show it: {0}")]
+    Arithmetic(#[source] HeError),
+    /// This version of the program does not know the manifest's encryption.
+    #[error("the encryption of this manifest is not known to this version of the program: {0}")]
+    Unknown(String),
+}
+
+/// Checks evidence under a manifest, with nothing else.
+///
+/// # Errors
+/// [`EvidenceError`].
+pub fn check(evidence: &Evidence, manifest: &ValidManifest) -> Result<(), EvidenceError> {
+    evidence.verify(manifest)?;
+    match &evidence.proof {
+        Proof::WrongPreimage { commitment, answer } => {
+            let context = context(manifest, evidence.round)?;
+            let Body::Preimage { member, preimage, .. } = &answer.0 else {
+                return Err(EvidenceError::Right("it holds no answer to a complaint"));
+            };
+            let dealer = evidence.member;
+            match answer_to(&context, manifest, dealer, &commitment.0, *member, preimage) {
+                Ok(()) => Err(EvidenceError::Right("the answer to the complaint is true")),
+                Err(_) => Ok(()),
+            }
+        }
+        Proof::WrongAnswer(answer) => check_answer(answer, evidence, manifest),
+        Proof::Equivocation(_) | Proof::SetTooSmall(_) | Proof::Rejected { .. } => Ok(()),
+    }
+}
+
+fn context(manifest: &ValidManifest, round: Round) -> Result<RoundContext, EvidenceError> {
+    let name = &manifest.manifest().encryption.preset;
+    let preset = Preset::by_name(name).map_err(|e| EvidenceError::Unknown(e.to_string()))?;
+    preset
+        .check_members(manifest.rules().member_count)
+        .map_err(|e| EvidenceError::Unknown(e.to_string()))?;
+    Ok(RoundContext::new(manifest.digest().0, round.0, preset))
+}
+
+/// The dealer's commitment, and the share in it that it showed. Whatever is wrong with either is the dealer's fault: it has
+/// signed both.
+fn answer_to(
+    context: &RoundContext,
+    manifest: &ValidManifest,
+    dealer: MemberIndex,
+    body: &CommitmentBody,
+    member: MemberIndex,
+    preimage: &[u8],
+) -> Result<(), HeError> {
+    let rules = manifest.rules();
+    let sharing = (rules.threshold, rules.member_count);
+    let sender = dealer.share_index();
+    let commitment = ShareCommitment::from_bytes(context, sender, sharing, &body.shares)?;
+    if *commitment.ciphertext_digest() != body.ciphertext.root.0 {
+        let fault = fedshield_he::Fault::Digest;
+        return Err(HeError::Remote { sender, field: "ciphertext digest", fault });
+    }
+    check_preimage(context, &commitment, member.share_index(), preimage).map(drop)
+}
+
+fn check_answer(
+    answer: &WrongAnswer,
+    evidence: &Evidence,
+    manifest: &ValidManifest,
+) -> Result<(), EvidenceError> {
+    let context = context(manifest, evidence.round)?;
+    let Value::Opened { key, .. } = answer.end.value else {
+        return Err(EvidenceError::Right("nothing was opened"));
+    };
+    if key.0 != opened_key_digest(&context, &answer.key) {
+        return Err(EvidenceError::Right("the key is not the one that was decided"));
+    }
+    let agreeing: Vec<(u16, &[u8])> =
+        answer.agreeing.iter().map(|it| (it.member.share_index(), it.bytes.as_slice())).collect();
+    let accused = (answer.accused.member.share_index(), answer.accused.bytes.as_slice());
+    let rules = manifest.rules();
+    let limits = (rules.threshold, rules.max_faulty);
+    match is_wrong_answer(&context, &answer.key, limits, &agreeing, accused) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(EvidenceError::Right("the partial decryption is right")),
+        Err(error) => Err(EvidenceError::Arithmetic(error)),
+    }
+}

@@ -1,0 +1,86 @@
+//! Evidence between the machine and the store: what earlier runs kept, the bytes for others, and bans that people lift.
+
+use std::sync::Arc;
+
+use fedshield_protocol::event::{Command, Event};
+use fedshield_protocol::ids::MemberIndex;
+use fedshield_protocol::machine::Machine;
+use fedshield_protocol::object::ObjectRef;
+use tokio::sync::watch;
+
+use super::{Host, HostError};
+use crate::conditions::unix_s;
+use crate::control::api::{MAX_MISBEHAVIOUR, NodeStatus};
+use crate::store::{KeptEvidence, Ledger, Lift, StoreError};
+
+/// Gives the machine what was proven before this start, and shows people what is not lifted.
+pub(super) fn recall(
+    machine: &mut Machine,
+    ledger: &Ledger,
+    status: &Arc<watch::Sender<NodeStatus>>,
+) -> Result<(), HostError> {
+    for Lift { member, through, .. } in ledger.lifts() {
+        machine.recall_lift(member, through);
+    }
+    let me = machine.me();
+    for KeptEvidence { evidence, proof } in ledger.evidence()? {
+        let Some(proof) = proof else { continue };
+        machine.recall_evidence(&proof, evidence.object());
+        if machine.is_banned(proof.member) || proof.member == me {
+            status.send_modify(|status| show(status, &evidence.member, &evidence.reason));
+        }
+    }
+    Ok(())
+}
+
+/// Shows people what was proven of a member.
+pub(super) fn show(status: &mut NodeStatus, name: &str, reason: &str) {
+    let kept = MAX_MISBEHAVIOUR - 1;
+    let surplus = status.misbehaviour.len().saturating_sub(kept);
+    status.misbehaviour.drain(..surplus);
+    status.misbehaviour.push(format!("{name}: {reason}"));
+}
+
+impl Host {
+    /// Makes an object of kept evidence, so that others can get it.
+    pub(super) fn unpack_evidence(&self, object: &ObjectRef) {
+        if self.objects.contains(object).unwrap_or(false) {
+            return;
+        }
+        let unpacked = || -> Result<(), String> {
+            let kept = self.ledger.evidence_named(&object.root).map_err(|e| e.to_string())?;
+            let kept = kept.ok_or("it is not in evidence.log")?;
+            self.objects.put(&kept.evidence.proof).map_err(|e| e.to_string())?;
+            Ok(())
+        };
+        if let Err(reason) = tokio::task::block_in_place(unpacked) {
+            // Others may have it as well.
+            tracing::warn!(object = %object.root.short(), %reason, "evidence cannot be given to others");
+        }
+    }
+
+    /// People lift the ban of a member: remembered, then done. What it was proven to have done up to the round in progress
+    /// does not ban it any more.
+    ///
+    /// # Errors
+    /// See [`HostError`]; inside, if it cannot be remembered: then the ban stays.
+    pub async fn lift_ban(
+        &mut self,
+        member: MemberIndex,
+        by: Option<String>,
+    ) -> Result<Result<Lift, StoreError>, HostError> {
+        let through = self.machine.scope().round;
+        let lift = Lift { member, through, at_unix_s: unix_s(), by };
+        if let Err(error) = tokio::task::block_in_place(|| self.ledger.put_lift(&lift)) {
+            return Ok(Err(error));
+        }
+        let name = self.names.get(member.position()).cloned().unwrap_or_default();
+        tracing::warn!(member = name, by = lift.by.as_deref().unwrap_or("?"), "a ban was lifted");
+        let prefix = format!("{name}: ");
+        self.status.send_modify(|status| {
+            status.misbehaviour.retain(|line| !line.starts_with(&prefix));
+        });
+        self.handle(Event::Operator(Command::Lift { member, through })).await?;
+        Ok(Ok(lift))
+    }
+}

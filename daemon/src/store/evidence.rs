@@ -1,0 +1,111 @@
+//! Evidence as a node keeps it: the proofs, which of them are kept, and whose ban people have lifted.
+//!
+//! Of one member in one round one proof of each rule is kept, and of one member at most [`MAX_PROOFS_PER_MEMBER`] since its
+//! ban was last lifted: the first ones, because one is enough, and because a file that is only appended to does not grow by
+//! what comes later.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fedshield_protocol::evidence::{Evidence as Proof, Rule};
+use fedshield_protocol::ids::{MemberIndex, Round};
+use fedshield_protocol::limits::MAX_PROOFS_PER_MEMBER;
+use fedshield_protocol::object::ObjectRef;
+use serde::{Deserialize, Serialize};
+
+use crate::conditions::unix_s;
+
+/// Misbehaviour that was proven to this node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The member's name; empty if the first version of the program has kept the evidence.
+    pub member: String,
+    /// What was wrong, for people.
+    pub reason: String,
+    /// When it was kept, in seconds since 1970 UTC.
+    pub kept_unix_s: u64,
+    /// The canonical bytes of the protocol's evidence.
+    pub proof: Vec<u8>,
+}
+
+impl Evidence {
+    /// Evidence that is kept from now on.
+    #[must_use]
+    pub fn now(member: &str, reason: &str, proof: &[u8]) -> Self {
+        let (member, reason) = (member.to_owned(), reason.to_owned());
+        Self { member, reason, kept_unix_s: unix_s(), proof: proof.to_vec() }
+    }
+
+    pub(super) fn of_first_version(proof: Vec<u8>) -> Self {
+        Self { member: String::new(), reason: String::new(), kept_unix_s: 0, proof }
+    }
+
+    pub(super) fn encode(&self) -> Result<Vec<u8>, postcard::Error> {
+        postcard::to_allocvec(self)
+    }
+
+    /// The proof's name.
+    #[must_use]
+    pub fn object(&self) -> ObjectRef {
+        ObjectRef::of(&self.proof)
+    }
+
+    pub(super) fn key(&self) -> Vec<u8> {
+        self.object().root.as_bytes().to_vec()
+    }
+}
+
+/// Evidence as it was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptEvidence {
+    /// Whose, why, when, and the bytes.
+    pub evidence: Evidence,
+    /// What the bytes say; `None` for those that an earlier version of the program has kept, which nobody else can check.
+    pub proof: Option<Proof>,
+}
+
+/// People have lifted a ban: what the member was proven to have done up to then does not count any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lift {
+    /// Whose ban.
+    pub member: MemberIndex,
+    /// The last round that does not count.
+    pub through: Round,
+    /// When, in seconds since 1970 UTC.
+    pub at_unix_s: u64,
+    /// Which user asked for it, if the system tells.
+    pub by: Option<String>,
+}
+
+/// What is known of the file without reading it.
+#[derive(Debug, Default, Clone)]
+pub(super) struct EvidenceBook {
+    kept: BTreeSet<(MemberIndex, Round, Rule)>,
+    lifts: BTreeMap<MemberIndex, Lift>,
+}
+
+impl EvidenceBook {
+    pub(super) fn note(&mut self, proof: &Proof) {
+        self.kept.insert((proof.member, proof.round, proof.rule()));
+    }
+
+    pub(super) fn lift(&mut self, lift: Lift) {
+        let known = self.lifts.entry(lift.member).or_insert_with(|| lift.clone());
+        if lift.through >= known.through {
+            *known = lift;
+        }
+    }
+
+    pub(super) fn lifts(&self) -> Vec<Lift> {
+        self.lifts.values().cloned().collect()
+    }
+
+    /// Whether one more proof is kept.
+    pub(super) fn has_room(&self, proof: &Proof) -> bool {
+        let through = self.lifts.get(&proof.member).map(|lift| lift.through);
+        let counts = |(member, round, _): &&(MemberIndex, Round, Rule)| {
+            *member == proof.member && through.is_none_or(|through| *round > through)
+        };
+        !self.kept.contains(&(proof.member, proof.round, proof.rule()))
+            && self.kept.iter().filter(counts).count() < MAX_PROOFS_PER_MEMBER
+    }
+}

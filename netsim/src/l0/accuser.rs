@@ -1,0 +1,42 @@
+//! A member that accuses honest ones, with what looks like evidence until it is checked.
+
+use fedshield_protocol::evidence::Evidence;
+use fedshield_protocol::ids::{Digest, MemberIndex, View};
+use fedshield_protocol::message::{
+    Accusation, Body, Decision, Scope, Signed, Value, Vote, VoteKind,
+};
+use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::sign::Signatures;
+
+use super::federation::Federation;
+
+/// With each heartbeat: an accusation of another member, the name of what it points to, and that.
+pub(crate) fn false_accusation(
+    heartbeat: &[u8],
+    federation: &Federation,
+) -> Option<(Vec<u8>, ObjectRef, Vec<u8>)> {
+    let Signed { body: Body::Status(_), sender, round, epoch, .. } =
+        Signed::decode(heartbeat).ok()?
+    else {
+        return None;
+    };
+    let members = u64::from(federation.rules().member_count);
+    let victim = (u64::from(sender.0) + 1 + round.0 % (members - 1)) % members;
+    let victim = MemberIndex(u16::try_from(victim).ok()?);
+    let scope = Scope { federation: federation.manifest.federation(), epoch, round };
+    let signatures = federation.signatures(sender);
+    let vote = |value: Option<Digest>| {
+        let (decision, kind) = (Decision::Set, VoteKind::Precommit);
+        let body = Body::Vote(Vote { decision, kind, view: View(0), value });
+        // It can sign as itself only.
+        let signature = signatures.sign(&scope.digest(sender, &body).unwrap_or(Digest([0; 32])));
+        (body, signature)
+    };
+    let evidence = Evidence::equivocation(victim, round, vote(None), vote(Some(Value::Skip.id())));
+    let bytes = evidence.encode().ok()?;
+    let object = ObjectRef::of(&bytes);
+    let body = Body::Accusations(vec![Accusation { member: victim, round, object }]);
+    let signature = signatures.sign(&scope.digest(sender, &body).ok()?);
+    let message = Signed::new(scope, sender, body, signature).encode().ok()?;
+    Some((message, object, bytes))
+}

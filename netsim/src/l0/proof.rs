@@ -1,0 +1,129 @@
+//! Evidence in the simulation: signatures and certificates are checked by the protocol, make-believe arithmetic here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fedshield_protocol::evidence::{Evidence, Proof, SignedAnswer, WrongAnswer};
+use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::job::{Job, JobOutput};
+use fedshield_protocol::message::{Decided, Value};
+use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::roster::Roster;
+use fedshield_protocol::sign::Signature;
+
+use super::content::{Content, key_of};
+use super::federation::Federation;
+
+/// The objects of one node.
+type Objects = BTreeMap<ObjectRef, Arc<[u8]>>;
+
+/// Whether these bytes prove something against `member`.
+pub(super) fn check(
+    federation: &Federation,
+    member: MemberIndex,
+    bytes: &[u8],
+) -> Result<Evidence, String> {
+    let evidence = Evidence::decode(bytes).map_err(|error| error.to_string())?;
+    if evidence.member != member {
+        return Err(format!("it is about member {}", evidence.member));
+    }
+    let signatures = federation.signatures(member);
+    let roster = Roster::new(&federation.manifest, &signatures);
+    evidence.check(&roster).map_err(|error| error.to_string())?;
+    match &evidence.proof {
+        // Every answer to a complaint is true here.
+        Proof::WrongPreimage { .. } => Err("the answer is true".into()),
+        Proof::WrongAnswer(answer) => is_wrong(answer).map(|()| evidence),
+        _ => Ok(evidence),
+    }
+}
+
+fn is_wrong(answer: &WrongAnswer) -> Result<(), String> {
+    let (Value::Aggregate { set, .. }, Value::Opened { key, .. }) =
+        (&answer.set.value, &answer.end.value)
+    else {
+        return Err("nothing was opened".into());
+    };
+    let set: Vec<Digest> = set.iter().map(|(_, digest)| *digest).collect();
+    if answer.key != key_bytes(&set) || *key != key_of(&set) {
+        return Err("it is another key".into());
+    }
+    if !answer.agreeing.iter().all(|it| is_right(it.member, &it.bytes, &set)) {
+        return Err("the others do not agree".into());
+    }
+    match is_right(answer.accused.member, &answer.accused.bytes, &set) {
+        true => Err("the answer is right".into()),
+        false => Ok(()),
+    }
+}
+
+fn is_right(by: MemberIndex, bytes: &[u8], of: &[Digest]) -> bool {
+    matches!(Content::read(bytes), Some(Content::Partial { member, set, correct })
+        if correct && member == by && set == of)
+}
+
+fn key_bytes(set: &[Digest]) -> Vec<u8> {
+    key_of(set).as_bytes().to_vec()
+}
+
+/// Runs a job about evidence; `None` for other jobs.
+pub(super) fn run_job(
+    federation: &Federation,
+    objects: &Objects,
+    job: &Job,
+) -> Option<Result<JobOutput, String>> {
+    match job {
+        Job::CheckEvidence { member, object, .. } => {
+            let Some(bytes) = objects.get(object) else {
+                return Some(Err("the evidence is not here".into()));
+            };
+            let proves = check(federation, *member, bytes).is_ok();
+            Some(Ok(JobOutput::Evidence(proves.then(|| bytes.to_vec()))))
+        }
+        Job::ProveAnswers { round, set, end, answers, culprits } => {
+            let known = Known { federation, objects, round: *round, set, end, answers };
+            let proofs = culprits.iter().filter_map(|culprit| known.prove(*culprit)).collect();
+            Some(Ok(JobOutput::Proven(proofs)))
+        }
+        _ => None,
+    }
+}
+
+/// What a member knows of an opened sum.
+struct Known<'a> {
+    federation: &'a Federation,
+    objects: &'a Objects,
+    round: Round,
+    set: &'a Decided,
+    end: &'a Decided,
+    answers: &'a [(MemberIndex, ObjectRef, Signature)],
+}
+
+impl Known<'_> {
+    fn prove(&self, culprit: MemberIndex) -> Option<Vec<u8>> {
+        let Value::Aggregate { set, .. } = &self.set.value else { return None };
+        let digests: Vec<Digest> = set.iter().map(|(_, digest)| *digest).collect();
+        let signed = |(member, object, signature): &(MemberIndex, ObjectRef, Signature)| {
+            let bytes = self.objects.get(object)?.clone();
+            Some(SignedAnswer { member: *member, signature: *signature, bytes: bytes.to_vec() })
+        };
+        let answers: Vec<SignedAnswer> = self.answers.iter().filter_map(signed).collect();
+        let accused = answers.iter().find(|it| it.member == culprit)?.clone();
+        let right = |it: &SignedAnswer| is_right(it.member, &it.bytes, &digests);
+        let agreeing = answers.into_iter().filter(right).collect();
+        let proof = WrongAnswer {
+            set: self.set.clone(),
+            end: self.end.clone(),
+            key: key_bytes(&digests),
+            accused,
+            agreeing,
+        };
+        let evidence = Evidence {
+            member: culprit,
+            round: self.round,
+            proof: Proof::WrongAnswer(Box::new(proof)),
+        };
+        let bytes = evidence.encode().ok()?;
+        check(self.federation, culprit, &bytes).ok().map(|_| bytes)
+    }
+}
