@@ -101,6 +101,17 @@ impl SmallDisk {
         }
     }
 
+    /// Fills it but for so many bytes.
+    ///
+    /// # Panics
+    /// If it cannot be written at all.
+    pub fn fill_but(&self, spare_bytes: u64) {
+        self.fill();
+        let file = File::options().write(true).open(self.ballast()).expect("it has been made");
+        let filled = file.metadata().expect("it has a length").len();
+        file.set_len(filled.saturating_sub(spare_bytes)).expect("it can be cut");
+    }
+
     /// Makes room again.
     ///
     /// # Panics

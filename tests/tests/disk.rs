@@ -94,3 +94,38 @@ fn full_in_the_middle_of_a_round() {
     let home = federation.daemons[VICTIM].home.clone();
     program.run(&home, ["ledger", "verify"]).ok();
 }
+
+/// There is room for journal and ledger, and not for what others send: fetching stops, and nothing else does.
+#[test]
+fn with_little_room_nothing_is_fetched_and_the_node_goes_on() {
+    let Some(disk) = SmallDisk::new(64 << 10) else { return };
+    let program = program();
+    let terms = Terms { rounds: 1000, ..Terms::default() };
+    let mut federation = Federation::found_at(&program, &terms, |member| {
+        (member == VICTIM).then(|| disk.path().to_owned())
+    });
+    federation.wait_until("a round is applied", |daemons| !daemons[VICTIM].ledger().is_empty());
+    disk.fill_but(6 << 20);
+    let says = |daemon: &Daemon, word: &str| {
+        let conditions = daemon.status().map(|status| status.conditions).unwrap_or_default();
+        conditions.iter().any(|it| it.name == "disk-full" && it.message.contains(word))
+    };
+    federation.wait_until("it does not fetch", |daemons| {
+        says(&daemons[VICTIM], "fetching has stopped: the next object needs")
+    });
+    let (before, own) = (federation.daemons[0].ledger().len(), federation.daemons[VICTIM].ledger());
+    federation.wait_until("the others go on, and it follows", |daemons| {
+        let ahead = daemons[0].ledger().len() > before + 1;
+        ahead && daemons[VICTIM].ledger().len() > own.len()
+    });
+    disk.make_room();
+    federation.wait_until("it takes back what it said", |daemons| !waits(&daemons[VICTIM]));
+    let before = federation.daemons[0].ledger().len() as u64;
+    federation.wait_until("it takes part again", |daemons| {
+        let rounds = daemons[0].rounds();
+        rounds.iter().any(|report| {
+            report.round.0 > before && report.contributors.iter().any(|name| name == "m3")
+        })
+    });
+    assert!(!federation.daemons[VICTIM].log().contains("panicked"));
+}
