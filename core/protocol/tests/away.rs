@@ -264,6 +264,10 @@ fn an_update_whose_author_left_before_anyone_had_it_is_left_out() {
             for object in update.boxes.iter().chain([&update.ciphertext]) {
                 bench.handle(Event::ObjectReady(*object));
             }
+            let read = |job: &Job| matches!(job, Job::CheckCiphertext { .. });
+            if bench.jobs.iter().any(|(_, job)| read(job)) {
+                bench.done(read, JobOutput::Checked { valid: true });
+            }
         }
     }
     bench.beats(SILENCE - 1, &[1, 2]);
