@@ -281,6 +281,19 @@ impl Agreement {
         self.expired |= given_up;
     }
 
+    /// The votes that may still come from the other `member_count` members can make a quorum for no value any more: as if
+    /// the timer had run out. The first vote of a member counts here, so waiting longer would show nothing else.
+    pub fn give_up_on_votes(&mut self, member_count: usize) {
+        let kind = match self.timer {
+            Some(Wait::Prevotes) => VoteKind::Prevote,
+            Some(Wait::Precommits) => VoteKind::Precommit,
+            _ => return,
+        };
+        let Some(ballots) = self.ballots.get(&self.state.view) else { return };
+        let to_come = member_count.saturating_sub(ballots.count(kind));
+        self.expired |= ballots.most(kind).saturating_add(to_come) < self.quorum;
+    }
+
     /// The next thing to do; call until `None` after every change.
     pub fn poll(&mut self, election: &Election, opinion: &Opinion) -> Option<Action> {
         if self.queue.is_empty() {

@@ -58,11 +58,21 @@ impl Ballots {
 
     /// The value with a quorum of votes.
     pub(super) fn quorum(&self, kind: VoteKind, quorum: usize) -> Option<Digest> {
+        let mut counts = self.counts(kind).into_iter();
+        counts.find(|(_, count)| *count >= quorum).map(|(value, _)| value)
+    }
+
+    /// Votes for the value that has most.
+    pub(super) fn most(&self, kind: VoteKind) -> usize {
+        self.counts(kind).into_values().max().unwrap_or_default()
+    }
+
+    fn counts(&self, kind: VoteKind) -> BTreeMap<Digest, usize> {
         let mut counts: BTreeMap<Digest, usize> = BTreeMap::new();
         for value in self.of(kind).filter_map(|(_, value, _)| value) {
             *counts.entry(value).or_default() += 1;
         }
-        counts.into_iter().find(|(_, count)| *count >= quorum).map(|(value, _)| value)
+        counts
     }
 
     /// The votes for `value`, ascending by member.

@@ -93,6 +93,26 @@ fn a_silent_proposer_costs_one_view() {
     assert_eq!(agreement.view(), View(1));
 }
 
+#[test]
+fn votes_that_can_make_no_quorum_any_more_are_not_waited_for() {
+    let mut agreement = member(0);
+    run(&mut agreement, None);
+    agreement.offer(View(0), skip(), None);
+    run(&mut agreement, None);
+    hear(&mut agreement, &[0, 1], &vote(VoteKind::Prevote, 0, Some(skip())));
+    hear(&mut agreement, &[2], &vote(VoteKind::Prevote, 0, None));
+    assert_eq!(run(&mut agreement, None), [Action::Timer(Wait::Prevotes, View(0))]);
+    agreement.give_up_on_votes(4);
+    assert_eq!(run(&mut agreement, None), [], "the last one can still make a quorum");
+    hear(&mut agreement, &[3], &vote(VoteKind::Prevote, 0, None));
+    agreement.give_up_on_votes(4);
+    assert_eq!(run(&mut agreement, None), [Action::Vote(vote(VoteKind::Precommit, 0, None))]);
+    hear(&mut agreement, &[0, 1, 2], &vote(VoteKind::Precommit, 0, None));
+    assert_eq!(run(&mut agreement, None), [Action::Timer(Wait::Precommits, View(0))]);
+    agreement.give_up_on_votes(4);
+    assert_eq!(run(&mut agreement, None), [Action::Timer(Wait::Proposal, View(1))]);
+}
+
 /// A member that is locked in view 0.
 fn locked() -> Agreement {
     let mut agreement = member(0);

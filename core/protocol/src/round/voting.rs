@@ -28,6 +28,8 @@ impl Machine {
             if self.is_away(proposer) || self.is_banned(proposer) {
                 self.round.vote_on_mut(decision).give_up_on_proposer();
             }
+            let member_count = usize::from(self.config.rules().member_count);
+            self.round.vote_on_mut(decision).give_up_on_votes(member_count);
             let opinion = match decision {
                 Decision::Set => self.set_opinion(),
                 Decision::End => self.end_opinion(),
