@@ -177,7 +177,7 @@ pub enum Job {
         /// The round and what it starts from.
         start: RoundStart,
         /// Whose update.
-        dealer: Included,
+        dealer: Box<Included>,
     },
     /// Say what every update of the round looks like: mask, preset, manifest and the adapter of `start` decide it; gives
     /// [`JobOutput::Prepared`]. Nothing of an update is fetched before.

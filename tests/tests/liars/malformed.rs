@@ -10,10 +10,13 @@ use fedshieldd::host::Cancel;
 
 use crate::steps::{START, contributions, sealing_keys};
 
+/// Before the first block, see `he/src/ciphertext.rs`: the last eight bytes are the count of values.
 const HEADER_BYTES: usize = 32;
 
+type Change = fn(&mut Vec<u8>);
+
 fn check(dealer: &Included) -> Job {
-    Job::CheckCiphertext { start: START, dealer: dealer.clone() }
+    Job::CheckCiphertext { start: START, dealer: Box::new(dealer.clone()) }
 }
 
 fn is_valid(party: &Party, dealer: &Included) -> bool {
@@ -34,7 +37,7 @@ fn bound_to(dealer: &Included, ciphertext: ObjectRef) -> Included {
 }
 
 /// The ciphertext of `dealer` after `change`, carried to all.
-fn changed(parties: &[Party], dealer: &Included, change: &dyn Fn(&mut Vec<u8>)) -> Included {
+fn changed(parties: &[Party], dealer: &Included, change: Change) -> Included {
     let author = dealer.member.position();
     let mut bytes = parties[author].objects.read(&dealer.body.ciphertext).expect("it is here");
     change(&mut bytes);
@@ -56,19 +59,17 @@ fn bytes_that_are_no_ciphertext_are_found_out_by_everybody_and_good_ones_by_nobo
     for dealer in &all {
         assert!(parties.iter().all(|party| is_valid(party, dealer)));
     }
-    // Before the first block, see `he/src/ciphertext.rs`: the last eight bytes are the count of values.
-    let header = HEADER_BYTES;
-    let changes: [(&str, Box<dyn Fn(&mut Vec<u8>)>); 8] = [
-        ("the first byte", Box::new(|bytes| bytes[0] ^= 1)),
-        ("the last byte of the header", Box::new(move |bytes| bytes[header - 1] ^= 1)),
-        ("a count of values", Box::new(move |bytes| bytes[header - 8] ^= 1)),
-        ("words out of range", Box::new(move |bytes| bytes[header..header + 64].fill(0xff))),
-        ("one byte less", Box::new(|bytes| bytes.truncate(bytes.len() - 1))),
-        ("one byte more", Box::new(|bytes| bytes.push(0))),
-        ("a header alone", Box::new(move |bytes| bytes.truncate(header))),
-        ("one byte", Box::new(|bytes| bytes.truncate(1))),
+    let changes: [(&str, Change); 8] = [
+        ("the first byte", |bytes| bytes[0] ^= 1),
+        ("the last byte of the header", |bytes| bytes[HEADER_BYTES - 1] ^= 1),
+        ("a count of values", |bytes| bytes[HEADER_BYTES - 8] ^= 1),
+        ("words out of range", |bytes| bytes[HEADER_BYTES..HEADER_BYTES + 64].fill(0xff)),
+        ("one byte less", |bytes| bytes.truncate(bytes.len() - 1)),
+        ("one byte more", |bytes| bytes.push(0)),
+        ("a header alone", |bytes| bytes.truncate(HEADER_BYTES)),
+        ("one byte", |bytes| bytes.truncate(1)),
     ];
-    for (what, change) in &changes {
+    for (what, change) in changes {
         let bad = changed(&parties, &all[3], change);
         for party in &parties {
             assert!(!is_valid(party, &bad), "{what}");

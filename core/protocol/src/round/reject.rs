@@ -79,6 +79,7 @@ impl Machine {
             Form::Unknown => {}
         }
         if let Some(dealer) = self.round.dealer(digest) {
+            let dealer = Box::new(dealer);
             let job = Job::CheckCiphertext { start: self.round.start, dealer };
             self.start(Tag::CheckCiphertext(*digest), job);
         }
