@@ -341,3 +341,42 @@ async fn a_home_of_the_version_before_goes_on_with_its_one_sealing_key() {
         assert_eq!(node.sealing_keys(), ["sealing-00000000000000000000"]);
     }
 }
+
+/// Rewrites a file as the version wrote it that knew nothing of confirmations: another beginning, and less at its end.
+fn of_the_version_before(file: &std::path::Path, magic: &[u8], less: usize) {
+    let bytes = std::fs::read(file).unwrap();
+    let body = &bytes[8..bytes.len() - less];
+    std::fs::write(file, [magic, body].concat()).unwrap();
+}
+
+#[tokio::test]
+async fn homes_that_the_version_before_left_in_the_middle_of_a_founding_go_on() {
+    let network = Network::default();
+    let mut owner = owner(&network).await;
+    let mut nodes: Vec<Node> = ["b", "c"].map(|name| Node::new(&network, name)).into();
+    for node in &nodes {
+        node.join(&owner.invite().await).await.unwrap();
+    }
+    owner.freeze().await.unwrap();
+    nodes[0].settle().await;
+    // When the list was frozen, which was confirmed, whom one expects: nothing of it was kept.
+    of_the_version_before(&owner.home().draft(), b"fsdraft2", 5);
+    of_the_version_before(&nodes[0].home().joining(), b"", 1 + 32 + 5 + 1 + 32 + 1);
+    of_the_version_before(&nodes[1].home().joining(), b"", 3);
+    owner.restart();
+    nodes.iter_mut().for_each(Node::restart);
+    for node in [&owner, &nodes[0]] {
+        let told = node.condition("list-unconfirmed").expect("nobody was asked");
+        assert!(told.message.contains("an earlier version"), "{told:?}");
+        let signed = node.founding.federation().unwrap();
+        assert!(signed.confirmed && signed.frozen_at_s.is_none());
+    }
+    nodes[1].founding.poll().await.unwrap();
+    assert_eq!(owner.founding.federation().unwrap().summary.signed, ["owner", "b"]);
+    nodes[1].settle().await;
+    nodes[0].settle().await;
+    for node in nodes.iter().chain([&owner]) {
+        assert_eq!(node.state(), NodeState::Active);
+        assert!(node.condition("list-unconfirmed").is_none());
+    }
+}

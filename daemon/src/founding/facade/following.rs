@@ -184,8 +184,9 @@ impl Founding {
         let Some(joiner) = &mut state.joiner else { return Err(FoundingError::None) };
         let before: Vec<String> =
             joiner.joining.seen.members.iter().map(|member| member.name.clone()).collect();
-        // Of others nobody here has ever heard.
-        let gone = gone.iter().filter(|gone| before.contains(&gone.name)).map(how_it_went);
+        // Of others nobody here has ever heard; each can only go once.
+        let gone = gone.iter().filter(|gone| before.contains(&gone.name)).take(before.len());
+        let gone = gone.map(how_it_went);
         let gone: String = gone.map(|words| format!("; {words}")).collect();
         let ask = joiner.follow(draft, own)?;
         let owner = joiner.owner_name();

@@ -18,30 +18,40 @@ impl State {
         Some(at_s).filter(|at_s| *at_s > 0)
     }
 
-    /// The list waits for this node's people.
+    /// The list waits for this node's people, or was signed by a version that asked nobody.
     pub(super) fn unconfirmed(&self) -> Option<Condition> {
-        let (name, waits, hint) = match (&self.founded, &self.owner, &self.joiner) {
+        let (name, frozen, confirmed, out) = match (&self.founded, &self.owner, &self.joiner) {
             (Some(_), ..) | (None, None, None) => return None,
-            (None, Some(owner), _) => (
-                &owner.draft.manifest.name,
-                owner.draft.frozen && !owner.has_signed(),
-                "compare the 24 words of `fedshield-cli members` with the other organisations, then `fedshield-cli \
-                 federation confirm`; if the list is wrong: `federation drop NAME` or `federation abandon`",
-            ),
-            (None, None, Some(joiner)) => (
-                &joiner.joining.seen.name,
-                joiner.joining.frozen.is_some() && !joiner.is_confirmed(),
-                "compare the 24 words of `fedshield-cli members` with the other organisations, then `fedshield-cli \
-                 federation confirm`; if the list is wrong: `federation reject`",
-            ),
+            (None, Some(owner), _) => {
+                let out = "`federation drop NAME` or `federation abandon`";
+                (&owner.draft.manifest.name, owner.draft.frozen, owner.has_signed(), out)
+            }
+            (None, None, Some(joiner)) => {
+                let frozen = joiner.joining.frozen.is_some();
+                let out = "`federation reject`";
+                (&joiner.joining.seen.name, frozen, joiner.is_confirmed(), out)
+            }
         };
-        waits.then(|| {
-            let text = format!(
-                "the list of members of `{name}` is final and waits for this node's people to confirm it ({})",
-                self.since()
-            );
-            Condition::new("list-unconfirmed", Severity::Warning, text).with_hint(hint)
-        })
+        let (text, then) = match (frozen, confirmed, self.frozen_at_s()) {
+            (true, false, _) => (
+                format!(
+                    "the list of members of `{name}` is final and waits for this node's people to confirm it ({})",
+                    self.since()
+                ),
+                ", then `fedshield-cli federation confirm`",
+            ),
+            (true, true, None) => (
+                format!(
+                    "an earlier version of the program has signed the list of members of `{name}` here, and nobody was asked"
+                ),
+                "",
+            ),
+            _ => return None,
+        };
+        let hint = format!(
+            "compare the 24 words of `fedshield-cli members` with the other organisations{then}; if the list is wrong: {out}"
+        );
+        Some(Condition::new("list-unconfirmed", Severity::Warning, text).with_hint(hint))
     }
 
     /// The list, or the open draft, is not as it was expected, or confirmed.
