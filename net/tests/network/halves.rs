@@ -107,7 +107,6 @@ fn two_nodes_agree_on_a_post_quantum_key_exchange() {
     }
     for group in [client.negotiated_key_exchange_group(), server.negotiated_key_exchange_group()] {
         let name = group.unwrap().name();
-        println!("{name:?}");
         assert_eq!(name, NamedGroup::X25519MLKEM768);
     }
 }

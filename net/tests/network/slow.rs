@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use fedshield_net::{MemberAddr, NetEvent, SendError, Tuning};
+use futures::{AsyncWriteExt, StreamExt};
+use libp2p::{StreamProtocol, noise, tcp, yamux};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
@@ -68,7 +70,6 @@ async fn one_stands_still(listen: &str) {
         refused += busy;
     }
     let took = began.elapsed();
-    println!("{taken} taken, {refused} over the rate, in {took:?}");
     assert!(taken >= 400, "only {taken} reached the member that reads");
     assert!(took < Duration::from_secs(60), "{took:?}");
     held.release();
@@ -83,7 +84,6 @@ async fn one_stands_still(listen: &str) {
             Err(_) => outcomes.1 += 1,
         }
     }
-    println!("to the one that stood still: {outcomes:?}");
     assert!(outcomes.0 > 0 || listen == QUIC, "its connection was not kept");
 }
 
@@ -137,6 +137,56 @@ async fn members_that_flood_do_not_keep_others_from_being_heard() {
         });
         from_bob += u32::from(from.await == bobs);
     }
-    println!("all of his came among the first {seen}");
     assert!(seen < 400, "{seen}");
+}
+
+/// A member that opens as many streams as a connection has, for each protocol, and says half a word over each.
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_a_member_holds_open_keep_nobody_else_waiting() {
+    let (mut alice, mut bob) = (Node::start(1, TCP).await, Node::start(2, TCP).await);
+    let mut swarm = libp2p::SwarmBuilder::with_new_identity()
+        .with_tokio()
+        .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
+        .unwrap()
+        .with_behaviour(|_| libp2p_stream::Behaviour::new())
+        .unwrap()
+        .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::MAX))
+        .build();
+    let key = fedshield_net::identity_key_of(swarm.local_peer_id()).unwrap();
+    let vandal = MemberAddr { key, addresses: vec![] };
+    let members = vec![alice.member(), bob.member(), vandal];
+    for node in [&alice, &bob] {
+        node.handle.set_members(FEDERATION, members.clone()).await.unwrap();
+    }
+    let (peer, mut control) =
+        (fedshield_net::peer_id_of(&alice.key()).unwrap(), swarm.behaviour().new_control());
+    swarm.dial(alice.address()).unwrap();
+    tokio::spawn(async move {
+        loop {
+            swarm.select_next_some().await;
+        }
+    });
+    alice.expect_up(key).await;
+    let mut held = Vec::new();
+    for name in ["/fedshield/direct/1", "/fedshield/presence/1", "/fedshield/addresses/1"] {
+        for _ in 0..20 {
+            let opened = control.open_stream(peer, StreamProtocol::new(name));
+            if let Ok(Ok(mut stream)) = timeout(Duration::from_secs(1), opened).await {
+                let _ = stream.write_all(&[1, 0]).await;
+                let _ = stream.flush().await;
+                held.push(stream);
+            }
+        }
+    }
+    assert!(held.len() >= 16, "{} streams are held", held.len());
+    crate::support::greet(&bob.handle, alice.key(), b"hello").await;
+    let began = Instant::now();
+    for number in 0..100u8 {
+        assert_eq!(bob.handle.send(alice.key(), vec![number]).await, Ok(()));
+        assert_eq!(alice.handle.send(bob.key(), vec![number]).await, Ok(()));
+    }
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    while alice.expect_direct(bob.key()).await != [99] {}
+    while bob.expect_direct(alice.key()).await != [99] {}
 }

@@ -56,7 +56,6 @@ async fn where_udp_is_blocked_tcp_is_taken_soon() {
     let nowhere: Multiaddr = format!("/ip4/127.0.0.1/udp/{port}/quic-v1").parse().unwrap();
     let mut bob = Node::start(2, TCP).await;
     let took = dials(&alice, &mut bob, vec![nowhere, of(&alice, false)]).await;
-    println!("over TCP after {took:?}");
     bob.peer_where(alice.key(), runs_over(false)).await;
     assert!(took < Duration::from_secs(8), "{took:?}");
 }
