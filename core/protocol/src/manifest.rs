@@ -23,7 +23,7 @@ use crate::ids::{Digest, Epoch, IdentityKey};
 
 /// One organisation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 pub struct Member {
     /// The name people see; unique in the federation.
     pub name: String,

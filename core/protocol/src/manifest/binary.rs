@@ -1,8 +1,9 @@
-//! The canonical bytes of a manifest, in two forms.
+//! The canonical bytes of a manifest, and of a member that stands alone (in a request to join, for instance), each in two forms.
 //!
 //! A manifest of the first form begins with its name, which is never empty; it says nothing about weights. One of the second form
 //! begins with an empty text, then how weights are given, then all of the first form, then the members' weights. So the bytes
-//! and digests of what was founded before are what they were, and no bytes can be read in both ways.
+//! and digests of what was founded before are what they were, and no bytes can be read in both ways. A member alone
+//! is of the first form where it counts one, else of the second: an empty text, its weight, then all of the first form.
 
 use core::fmt;
 
@@ -23,6 +24,73 @@ struct Unweighted {
     #[serde(with = "super::terms::base64_bytes")]
     sealing_key: Vec<u8>,
     addresses: Vec<String>,
+}
+
+impl Unweighted {
+    fn of(member: &Member) -> Self {
+        let Member { name, identity_key, sealing_key, addresses, weight: _ } = member.clone();
+        Self { name, identity_key, sealing_key, addresses }
+    }
+
+    fn with(self, weight: u32) -> Member {
+        let Self { name, identity_key, sealing_key, addresses } = self;
+        Member { name, identity_key, sealing_key, addresses, weight }
+    }
+}
+
+impl Serialize for Member {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            return Self::serialize(self, serializer);
+        }
+        if self.weight == 1 {
+            return Unweighted::of(self).serialize(serializer);
+        }
+        let mut tuple = serializer.serialize_tuple(3)?;
+        tuple.serialize_element("")?;
+        tuple.serialize_element(&self.weight)?;
+        tuple.serialize_element(&Unweighted::of(self))?;
+        tuple.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Member {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            return Self::deserialize(deserializer);
+        }
+        deserializer.deserialize_tuple(4, MemberForms)
+    }
+}
+
+/// What follows the name of a member of the first form.
+#[derive(Deserialize)]
+struct AfterName {
+    identity_key: IdentityKey,
+    #[serde(with = "super::terms::base64_bytes")]
+    sealing_key: Vec<u8>,
+    addresses: Vec<String>,
+}
+
+/// Reads either form of a member.
+struct MemberForms;
+
+impl<'de> Visitor<'de> for MemberForms {
+    type Value = Member;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a member")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Member, A::Error> {
+        let name: String = next(&mut sequence)?;
+        if name.is_empty() {
+            let weight = next(&mut sequence)?;
+            return next::<A, Unweighted>(&mut sequence).map(|member| member.with(weight));
+        }
+        let AfterName { identity_key, sealing_key, addresses } = next(&mut sequence)?;
+        Ok(Unweighted { name, identity_key, sealing_key, addresses }.with(1))
+    }
 }
 
 /// All but name and weights, in the order of the first form.
@@ -46,12 +114,6 @@ struct Rest {
 
 impl Rest {
     fn of(manifest: &Manifest) -> Self {
-        let member = |member: &Member| Unweighted {
-            name: member.name.clone(),
-            identity_key: member.identity_key,
-            sealing_key: member.sealing_key.clone(),
-            addresses: member.addresses.clone(),
-        };
         let it = manifest.clone();
         Self {
             founding_id: it.founding_id,
@@ -67,7 +129,7 @@ impl Rest {
             encryption: it.encryption,
             server_optimizer: it.server_optimizer,
             deadlines: it.deadlines,
-            members: it.members.iter().map(member).collect(),
+            members: it.members.iter().map(Unweighted::of).collect(),
         }
     }
 
@@ -78,13 +140,7 @@ impl Rest {
             Some((weights, each)) => (Some(weights), each),
             None => (None, vec![1; count]),
         };
-        let member = |(member, weight): (Unweighted, u32)| Member {
-            name: member.name,
-            identity_key: member.identity_key,
-            sealing_key: member.sealing_key,
-            addresses: member.addresses,
-            weight,
-        };
+        let member = |(member, weight): (Unweighted, u32)| member.with(weight);
         (each.len() == count).then(|| Manifest {
             name,
             weights,
