@@ -5,7 +5,7 @@ mod fixture;
 use fedshield_fixtures::real;
 use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::manifest::{
-    FoundingError, Manifest, SignedManifest, ValidManifest, Weights,
+    FoundingError, Manifest, Member, SignedManifest, ValidManifest, Weights,
 };
 use fixture::{manifest, signed_manifest};
 
@@ -147,4 +147,26 @@ fn declared_weights_are_part_of_what_is_signed() {
             other => panic!("{weights:?} {weight}: {other:?}"),
         }
     }
+}
+
+/// Members stand alone in requests to join and in what a founder keeps; earlier versions wrote them without a weight.
+#[test]
+fn a_member_alone_keeps_its_weight_and_one_of_an_earlier_version_reads() {
+    for weight in [1, 2, 300, u32::MAX] {
+        let mut member = manifest(4).members[1].clone();
+        member.weight = weight;
+        let pair = (member, 7u8);
+        let bytes = postcard::to_allocvec(&pair).unwrap();
+        assert_eq!(postcard::from_bytes::<(Member, u8)>(&bytes).unwrap(), pair);
+        for length in 0..bytes.len() {
+            assert!(postcard::from_bytes::<(Member, u8)>(&bytes[..length]).is_err(), "{length}");
+        }
+        let text = toml::to_string(&pair.0).unwrap();
+        assert_eq!(toml::from_str::<Member>(&text).unwrap(), pair.0);
+    }
+    let member = manifest(4).members[1].clone();
+    let before = (&member.name, member.identity_key, &member.sealing_key, &member.addresses, 7u8);
+    let bytes = postcard::to_allocvec(&before).unwrap();
+    assert_eq!(postcard::to_allocvec(&(&member, 7u8)).unwrap(), bytes);
+    assert_eq!(postcard::from_bytes::<(Member, u8)>(&bytes).unwrap(), (member, 7));
 }
