@@ -48,7 +48,7 @@ use crate::durable::DiskError;
 use crate::journal::Journal;
 use crate::objects::Objects;
 use crate::pipeline::Pipeline;
-use crate::store::Ledger;
+use crate::store::{CheckpointKey, Ledger};
 use collect::Collector;
 use data_watch::DataWatch;
 use drift::Trend;
@@ -93,6 +93,8 @@ pub struct HostParts {
     pub pause: PauseFile,
     /// Fresh randomness for the machine's questions after this start.
     pub nonce: Nonce,
+    /// Under which the ledger remembers what has been verified.
+    pub checkpoint: CheckpointKey,
 }
 
 /// A finished job, a timer, or time to look whether there is room or how this node stands.
@@ -139,6 +141,7 @@ pub struct Host {
     followed: Vec<Event>,
     pending: Pending,
     room: Room,
+    checkpoint: CheckpointKey,
 }
 
 impl Host {
@@ -149,7 +152,7 @@ impl Host {
     pub async fn boot(parts: HostParts, journal: Vec<Vec<u8>>) -> Result<Self, HostError> {
         let (jobs, finished) = JobRunner::new(Arc::clone(&parts.pipeline));
         let mut machine = parts.machine;
-        let damage = records::replay(&mut machine, &parts.ledger)?;
+        let damage = records::replay(&mut machine, &parts.ledger, &parts.checkpoint)?;
         evidence::recall(&mut machine, &parts.ledger, &parts.status)?;
         let watch = LedgerWatch::new(
             Conditions::new(Arc::clone(&parts.status)),
@@ -207,6 +210,7 @@ impl Host {
             followed: Vec::new(),
             pending: Pending::default(),
             room: Room::new(parts.conditions, parts.home),
+            checkpoint: parts.checkpoint,
         };
         host.handle(Event::Boot { journal, nonce }).await?;
         if paused.is_some() {

@@ -107,7 +107,13 @@ impl Node {
             ControlCommand::Evaluate(reply) => self.evaluate(reply),
             ControlCommand::Pause(by, reply) => self.pause(by, reply).await?,
             ControlCommand::Resume(reply) => self.resume(reply).await?,
-            ControlCommand::Doctor(reply) => answer(reply, Ok(self.doctor())),
+            ControlCommand::Doctor(reply) => {
+                let (mut view, signed) = (self.doctor(), self.founding.founded());
+                self.with_ledger(reply, move |ledger| {
+                    view.checks.extend(signed.map(|signed| doctor::ledger(ledger, &signed)));
+                    Ok(view)
+                });
+            }
             ControlCommand::Stop(reply) => {
                 answer(reply, Ok(Done {}));
                 stop.cancel();

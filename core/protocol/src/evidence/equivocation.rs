@@ -18,6 +18,8 @@ pub(super) fn contradict(first: &Body, second: &Body) -> bool {
                 Body::Preimage { commitment: a, member: of_a, .. },
                 Body::Preimage { commitment: b, member: of_b, .. },
             ) => (a, of_a) == (b, of_b),
+            (Body::Holds(list), Body::Rejection(rejected))
+            | (Body::Rejection(rejected), Body::Holds(list)) => list.contains(rejected),
             (Body::Commitment(_), Body::Commitment(_))
             | (Body::Report(_), Body::Report(_))
             | (Body::Partial { .. }, Body::Partial { .. })
