@@ -11,6 +11,7 @@ use fedshield_protocol::job::CommitmentBody;
 use fedshield_protocol::journal::{Entry, Note};
 use fedshield_protocol::manifest::ValidManifest;
 use fedshield_protocol::message::{
+    Accusation,
     Bits, Body, Collected, Decided, Decision, Goodbye, Grounds, Heartbeat, Known, Leave, Proposal,
     Set, Signed, Statement, Value, Vote, VoteKind,
 };
@@ -103,6 +104,12 @@ fn bodies() -> Vec<Body> {
         },
         Body::Goodbye(Goodbye { life: [8; 32], number: 3, why: Leave::SitsOut }),
         Body::Knock,
+        Body::Rejection(Digest([9; 32])),
+        Body::Accusations(vec![Accusation {
+            member: MemberIndex(3),
+            round: Round(1),
+            object: object(4),
+        }]),
     ]
 }
 
