@@ -11,9 +11,8 @@ use fedshield_protocol::job::CommitmentBody;
 use fedshield_protocol::journal::{Entry, Note};
 use fedshield_protocol::manifest::ValidManifest;
 use fedshield_protocol::message::{
-    Accusation,
-    Bits, Body, Collected, Decided, Decision, Goodbye, Grounds, Heartbeat, Known, Leave, Proposal,
-    Set, Signed, Statement, Value, Vote, VoteKind,
+    Accusation, Bits, Body, Collected, Decided, Decision, Goodbye, Grounds, Heartbeat, Known,
+    Leave, Proposal, Set, Signed, Statement, Value, Vote, VoteKind,
 };
 use fedshield_protocol::sign::Signature;
 use fixture::{certificate, ledger, message, object, sign, signed_manifest};
