@@ -26,7 +26,8 @@ impl World {
         if node.fault != Some(Fault::FalseAccuser) {
             return;
         }
-        if let Some((message, object, evidence)) = false_accusation(bytes, &self.federation) {
+        let accusation = false_accusation(bytes, &self.federation, &node.disk.objects);
+        if let Some((message, object, evidence)) = accusation {
             node.disk.objects.insert(object, evidence);
             node.served.insert(object, None);
             for member in 0..self.federation.rules().member_count {
