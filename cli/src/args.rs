@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 use fedshieldd::home::Home;
 
 use crate::command::{
-    adapter, completions, config, daemon, data, doctor, federation, identity, init, join, ledger,
-    members, pause, peer, rounds, status,
+    adapter, completions, config, daemon, data, doctor, evidence, federation, identity, init, join,
+    ledger, members, pause, peer, rounds, status,
 };
 use crate::demo;
 
@@ -81,6 +81,9 @@ pub enum Command {
     /// Export or verify the federation's history
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// What was proven of members: list, hand over, check, lift a ban
+    #[command(subcommand)]
+    Evidence(evidence::EvidenceCommand),
     /// Check the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -115,6 +118,7 @@ impl Cli {
             Command::Adapter(command) => command.json(),
             Command::Data(command) => command.json(),
             Command::Ledger(command) => command.json(),
+            Command::Evidence(command) => command.json(),
             Command::Config(command) => command.json(),
             Command::Doctor(args) => args.json.json,
             Command::Pause(args) | Command::Resume(args) | Command::Stop(args) => args.json.json,
@@ -174,6 +178,15 @@ mod tests {
             "data check notes.jsonl --held-out test.jsonl --model m --json",
             "ledger export ./history",
             "ledger verify ./history/ledger.fsl",
+            "ledger verify ./history/ledger.fsl --at-least 3 --adapter ./adapter",
+            "ledger show",
+            "ledger show 17 --json",
+            "ledger show --from 3 --last 5",
+            "evidence list --json",
+            "evidence show 3f9a",
+            "evidence export 3f9a proof.fse",
+            "evidence verify proof.fse --manifest manifest.signed",
+            "evidence lift bank",
             "config check",
             "pause --json",
             "resume --json",

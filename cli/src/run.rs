@@ -8,8 +8,8 @@ use fedshieldd::service::last_words;
 
 use crate::args::{Cli, Command};
 use crate::command::{
-    adapter, completions, config, daemon, data, doctor, federation, identity, init, join, ledger,
-    members, pause, peer, rounds, status,
+    adapter, completions, config, daemon, data, doctor, evidence, federation, identity, init, join,
+    ledger, members, pause, peer, rounds, status,
 };
 use crate::demo;
 use crate::failure::Failure;
@@ -80,6 +80,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
                 Command::Stop(args) => pause::stop(args, &home).await,
                 Command::Adapter(command) => adapter::run(command, &home).await,
                 Command::Ledger(command) => ledger::run(command, &home).await,
+                Command::Evidence(command) => evidence::run(command, &home).await,
                 Command::Doctor(args) => doctor::run(args, &home).await,
                 Command::Demo(args) => demo::run(args).await,
                 Command::Daemon(_)

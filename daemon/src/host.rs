@@ -50,7 +50,7 @@ use crate::durable::DiskError;
 use crate::journal::Journal;
 use crate::objects::Objects;
 use crate::pipeline::Pipeline;
-use crate::store::Ledger;
+use crate::store::{CheckpointKey, Ledger};
 use collect::Collector;
 use data_watch::DataWatch;
 use drift::Trend;
@@ -96,6 +96,8 @@ pub struct HostParts {
     pub pause: PauseFile,
     /// Fresh randomness for the machine's questions after this start.
     pub nonce: Nonce,
+    /// Under which the ledger remembers what has been verified.
+    pub checkpoint: CheckpointKey,
 }
 
 /// A finished job, a timer, or time to look whether there is room or how this node stands.
@@ -143,6 +145,7 @@ pub struct Host {
     pending: Pending,
     room: Room,
     fetches: Fetches,
+    checkpoint: CheckpointKey,
 }
 
 impl Host {
@@ -153,7 +156,7 @@ impl Host {
     pub async fn boot(parts: HostParts, journal: Vec<Vec<u8>>) -> Result<Self, HostError> {
         let (jobs, finished) = JobRunner::new(Arc::clone(&parts.pipeline));
         let mut machine = parts.machine;
-        let damage = records::replay(&mut machine, &parts.ledger)?;
+        let damage = records::replay(&mut machine, &parts.ledger, &parts.checkpoint)?;
         evidence::recall(&mut machine, &parts.ledger, &parts.status)?;
         let watch = LedgerWatch::new(
             Conditions::new(Arc::clone(&parts.status)),
@@ -213,6 +216,7 @@ impl Host {
             pending: Pending::default(),
             room: Room::new(parts.conditions, parts.home),
             fetches,
+            checkpoint: parts.checkpoint,
         };
         host.handle(Event::Boot { journal, nonce }).await?;
         if paused.is_some() {

@@ -30,6 +30,7 @@ use crate::error_code::ErrorCode;
 use crate::home::Home;
 use crate::identity::Passphrase;
 use crate::service::{LogError, init_logging, keep_private, listen_to_signals, notify_stopping};
+pub(crate) use early::founded;
 use reload::Reload;
 
 pub use preflight::{Finding, Mended, preflight};

@@ -3,14 +3,17 @@
 
 use std::path::Path;
 
+use fedshield_protocol::ids::Digest;
+use fedshield_protocol::manifest::ValidManifest;
 use fedshield_train::TrainError;
 use fedshield_train::adapter::export_peft;
 use fedshield_train::federated::GlobalAdapter;
 use tempfile::TempDir;
 
-use crate::control::api::{ApiError, ErrorCode, ExportView, RoundReport};
+use crate::control::api::{ApiError, ErrorCode, EvidenceView, ExportView, RoundReport};
 use crate::durable::DiskError;
 use crate::home::Home;
+use crate::node::evidence;
 use crate::objects::{ObjectStoreError, Objects};
 use crate::store::{Ledger, Opened, StoreError};
 
@@ -60,6 +63,30 @@ impl Stopped {
     /// What the store says.
     pub fn rounds(&self) -> Result<Vec<RoundReport>, ApiError> {
         Ok(self.ledger.reports()?)
+    }
+
+    /// All evidence, in the order in which it came.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn evidence(&self) -> Result<Vec<EvidenceView>, ApiError> {
+        let signed = crate::node::founded(&self.home);
+        let members = signed.map(|signed| signed.manifest.members).unwrap_or_default();
+        let names: Vec<String> = members.into_iter().map(|member| member.name).collect();
+        evidence::list(&self.ledger, &names)
+    }
+
+    /// One proof as a file for others.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidRequest`] if there is none of this name, or in a form that others cannot check.
+    pub fn evidence_file(&self, digest: &Digest) -> Result<Vec<u8>, ApiError> {
+        let signed = crate::node::founded(&self.home);
+        let manifest = signed.and_then(|signed| ValidManifest::founded(signed).ok());
+        let manifest = manifest.ok_or_else(|| {
+            ApiError::new(ErrorCode::NoFederation, "the manifest of this home cannot be read")
+        })?;
+        evidence::file(&self.ledger, manifest.federation(), digest)
     }
 
     /// Writes the ledger's last adapter as a PEFT folder; `base_model` is what PEFT will call the base.

@@ -6,6 +6,7 @@ pub mod config;
 pub mod daemon;
 pub mod data;
 pub mod doctor;
+pub mod evidence;
 pub mod expect;
 pub mod federation;
 pub mod identity;

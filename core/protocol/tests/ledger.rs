@@ -2,8 +2,9 @@
 
 mod fixture;
 
+use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::ledger::{
-    LEDGER_FORMAT, LedgerError, decode, encode, encode_record, verify,
+    Attachments, LEDGER_FORMAT, LedgerError, decode, encode, encode_record, verify,
 };
 use proptest::prelude::*;
 
@@ -35,6 +36,34 @@ fn order_quorum_and_manifest_matter() {
     let mut other = manifest;
     other.manifest.rounds = 4;
     assert!(matches!(verify(&other, &records), Err(LedgerError::Manifest(_))));
+}
+
+/// A record names the evidence of its round. Without any it has the bytes of earlier versions, and these are still read.
+#[test]
+fn attachments_name_evidence_and_are_those_of_before_without_any() {
+    let (manifest, records) = fixture::ledger();
+    for record in &records {
+        let plain = Attachments::decode(&record.attachments).unwrap();
+        assert_eq!(plain.encode().unwrap(), record.attachments);
+        let name = |member: u16| (MemberIndex(member), fixture::object(member as u8));
+        let with = |evidence: Vec<_>| Attachments { evidence, ..plain.clone() }.encode().unwrap();
+        let of = |attachments: Vec<u8>| {
+            let mut all = records.clone();
+            let position = record.record.round.0 as usize;
+            all[position].attachments = attachments;
+            verify(&manifest, &all)
+        };
+        let named = with(vec![name(1), name(3)]);
+        assert!(named.starts_with(&record.attachments), "the shorter form goes on");
+        assert_eq!(Attachments::decode(&named).unwrap().evidence, [name(1), name(3)]);
+        assert!(of(named.clone()).is_ok());
+        for wrong in [vec![name(3), name(1)], vec![name(1), name(1)], vec![name(4)]] {
+            assert!(of(with(wrong)).is_err());
+        }
+        // An empty list of its own, and anything behind the list, is another encoding of the same.
+        assert!(of([record.attachments.clone(), vec![0]].concat()).is_err());
+        assert!(of([named, vec![0]].concat()).is_err());
+    }
 }
 
 #[test]

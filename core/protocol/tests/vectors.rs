@@ -11,8 +11,8 @@ use fedshield_protocol::job::CommitmentBody;
 use fedshield_protocol::journal::{Entry, Note};
 use fedshield_protocol::manifest::ValidManifest;
 use fedshield_protocol::message::{
-    Bits, Body, Collected, Decided, Decision, Goodbye, Grounds, Heartbeat, Known, Leave, Proposal,
-    Set, Signed, Statement, Value, Vote, VoteKind,
+    Accusation, Bits, Body, Collected, Decided, Decision, Goodbye, Grounds, Heartbeat, Known,
+    Leave, Proposal, Set, Signed, Statement, Value, Vote, VoteKind,
 };
 use fedshield_protocol::sign::Signature;
 use fixture::{certificate, ledger, message, object, sign, signed_manifest};
@@ -104,6 +104,11 @@ fn bodies() -> Vec<Body> {
         Body::Goodbye(Goodbye { life: [8; 32], number: 3, why: Leave::SitsOut }),
         Body::Knock,
         Body::Rejection(Digest([9; 32])),
+        Body::Accusations(vec![Accusation {
+            member: MemberIndex(3),
+            round: Round(1),
+            object: object(4),
+        }]),
     ]
 }
 

@@ -69,7 +69,9 @@ impl Host {
         member: MemberIndex,
         by: Option<String>,
     ) -> Result<Result<Lift, StoreError>, HostError> {
-        let through = self.machine.scope().round;
+        // A ledger that was lost may end before what was proven.
+        let through =
+            self.machine.scope().round.max(self.machine.proven_through(member).unwrap_or_default());
         let lift = Lift { member, through, at_unix_s: unix_s(), by };
         if let Err(error) = tokio::task::block_in_place(|| self.ledger.put_lift(&lift)) {
             return Ok(Err(error));

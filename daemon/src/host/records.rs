@@ -11,7 +11,7 @@ use fedshield_protocol::status::{MemberStatus, Status};
 use super::{Host, HostError};
 use crate::conditions::Conditions;
 use crate::control::api::{Condition, Severity};
-use crate::store::Ledger;
+use crate::store::{CheckpointKey, Ledger};
 
 /// The condition of a ledger with a record that is not valid.
 const DAMAGED: &str = "ledger-damaged";
@@ -20,18 +20,33 @@ const BEHIND: &str = "ledger-behind-journal";
 
 /// Gives the machine the ledger, before it boots. Returns the first record that is not valid, if there is one: it and all
 /// later ones are cut off, with a copy put aside, and fetched from the other members again.
+///
+/// Signatures and certificates of records that were verified before are not verified again: `Ledger::verified` knows them.
 pub(super) fn replay(
     machine: &mut Machine,
     ledger: &Ledger,
+    key: &CheckpointKey,
 ) -> Result<Option<LedgerError>, HostError> {
-    let mut damage = None;
-    ledger.for_each(Round(0), |record| match machine.replay(&record) {
-        Ok(()) => ControlFlow::Continue(()),
-        Err(error) => {
-            damage = Some((record.record.round, error));
-            ControlFlow::Break(())
+    let verified = ledger.verified(key)?;
+    let (mut damage, mut newest) = (None, None);
+    ledger.for_each(Round(0), |record| {
+        let is_new = record.record.round.0 >= verified;
+        let result =
+            if is_new { machine.replay(&record) } else { machine.replay_verified(&record) };
+        match result {
+            Ok(()) => {
+                newest = is_new.then_some(record);
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                damage = Some((record.record.round, error));
+                ControlFlow::Break(())
+            }
         }
     })?;
+    if let Some(newest) = newest {
+        ledger.set_verified(key, &newest);
+    }
     let Some((round, error)) = damage else { return Ok(None) };
     if let Some(repair) = ledger.cut(round, &error.to_string())? {
         tracing::warn!("{repair}");
@@ -163,10 +178,11 @@ mod tests {
     fn damage_in_the_ledger_is_named_until_it_is_mended_and_so_is_a_journal_that_leads() {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&Home::new(folder.path())).unwrap().ledger;
-        assert_eq!(replay(&mut machine(), &ledger).unwrap(), None);
+        let key = CheckpointKey::from_seed(&[3; 32]);
+        assert_eq!(replay(&mut machine(), &ledger, &key).unwrap(), None);
         ledger.append(&foreign_record()).unwrap();
         let mut machine = machine();
-        let damage = replay(&mut machine, &ledger).unwrap();
+        let damage = replay(&mut machine, &ledger, &key).unwrap();
         assert!(damage.is_some());
         // Cut off, with a copy put aside: its place is free for the right one.
         assert_eq!(ledger.count(), 0);

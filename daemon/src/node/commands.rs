@@ -5,6 +5,7 @@ use std::sync::Arc;
 use fedshield_net::{AddressSource, Connection, KnownAddress, NetHandle};
 use fedshield_protocol::ids::{Digest, Round};
 use fedshield_protocol::manifest::{SignedManifest, ValidManifest};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::early::held_up;
@@ -115,10 +116,15 @@ impl Node {
             ControlCommand::Doctor(reply) => {
                 let (mut view, listen) = (self.doctor(), self.status.borrow().listen.clone());
                 let (members, net) = (self.members(), self.net.clone());
-                let told = self.founding.announced().addresses;
+                let (told, signed) = (self.founding.announced().addresses, self.founding.founded());
+                let (look, looked) = oneshot::channel();
+                self.with_ledger(look, move |ledger| {
+                    Ok(signed.map(|signed| doctor::ledger(ledger, &signed)))
+                });
                 spawn(reply, async move {
                     let members = with_connections(members, &net).await;
                     view.checks.push(transport_check::check(&listen, &told, &members));
+                    view.checks.extend(looked.await.ok().and_then(Result::ok).flatten());
                     Ok(view)
                 });
             }

@@ -116,7 +116,7 @@ impl Early {
 }
 
 /// The federation of the manifest in `home`, if it can be read. What is wrong with it is told when the founding opens.
-pub(super) fn founded(home: &Home) -> Option<SignedManifest> {
+pub(crate) fn founded(home: &Home) -> Option<SignedManifest> {
     let bytes = durable::read_if_present(&home.manifest(), MAX_MANIFEST_BYTES as u64).ok()??;
     let signed = SignedManifest::decode(&bytes).ok()?;
     ValidManifest::founded(signed.clone()).ok().map(|_| signed)

@@ -30,7 +30,7 @@ use crate::objects::Objects;
 use crate::pipeline::{LearningSources, OpenedModel, PipelineError};
 use crate::randomness::nonce;
 use crate::service::{Heartbeat, notify_stopping};
-use crate::store::Ledger;
+use crate::store::{CheckpointKey, Ledger};
 
 /// Everything that a running node holds.
 pub(super) struct Node {
@@ -277,6 +277,7 @@ impl Node {
             spare: self.spare.clone(),
             pause: PauseFile::new(self.home.pause()),
             nonce: nonce().map_err(NodeError::Randomness)?,
+            checkpoint: CheckpointKey::from_seed(&self.identity.seed()),
         };
         tracing::info!(federation = %valid.federation(), members = members.len(), "founded");
         self.host = Some(Host::boot(parts, entries).await?);

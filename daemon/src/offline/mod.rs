@@ -4,6 +4,7 @@ mod data;
 mod evaluate;
 mod first;
 mod merge;
+mod recorded;
 
 use std::path::PathBuf;
 
@@ -22,6 +23,7 @@ pub use fedshield_train::federated::AdapterSpec;
 pub use fedshield_train::load::Precision;
 pub use first::FirstAdapter;
 pub use merge::{MergeQuestion, MergeReport, merge};
+pub use recorded::check_recorded;
 
 use crate::error_code::ErrorCode;
 

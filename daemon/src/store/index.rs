@@ -18,6 +18,7 @@ use crate::durable;
 /// Positions are small: sled's own default of 1 GiB is more than a whole daemon needs.
 const CACHE_BYTES: u64 = 4 << 20;
 const POSITION_BYTES: usize = 12;
+const CHECKPOINT_KEY: &[u8] = b"verified";
 const LOCK_TRIES: usize = 40;
 const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
@@ -51,7 +52,7 @@ pub(super) type Rows = BTreeMap<Vec<u8>, Position>;
 pub(super) struct Index(Mutex<Backing>);
 
 enum Backing {
-    Sled { trees: [sled::Tree; 3] },
+    Sled { trees: [sled::Tree; 3], checkpoint: sled::Tree },
     Memory([Rows; 3]),
 }
 
@@ -171,6 +172,23 @@ impl Index {
         })
     }
 
+    /// What was last verified, as its owner wrote it; `None` if there is nothing or it cannot be read.
+    pub(super) fn checkpoint(&self) -> Option<Vec<u8>> {
+        let backing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Backing::Sled { checkpoint, .. } = &*backing else { return None };
+        contain(|| checkpoint.get(CHECKPOINT_KEY)).ok()?.map(|value| value.to_vec())
+    }
+
+    /// Remembers what was verified. If that fails the next start verifies more than it would have to.
+    pub(super) fn set_checkpoint(&self, bytes: &[u8]) {
+        let backing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Backing::Sled { checkpoint, .. } = &*backing
+            && let Err(error) = contain(|| checkpoint.insert(CHECKPOINT_KEY, bytes))
+        {
+            tracing::debug!(%error, "what was verified is not remembered");
+        }
+    }
+
     /// Goes on in memory, with all tables empty.
     pub(super) fn give_up_sled(&self) {
         let mut backing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -187,7 +205,7 @@ impl Index {
         let mut backing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let at = table as usize;
         let side = match &mut *backing {
-            Backing::Sled { trees } => Side::Sled(&trees[at]),
+            Backing::Sled { trees, .. } => Side::Sled(&trees[at]),
             Backing::Memory(maps) => Side::Memory(&mut maps[at]),
         };
         contain(|| call(side))
@@ -233,8 +251,8 @@ fn open_sled(folder: &Path) -> Result<Backing, IndexError> {
     contain(|| {
         let db = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).open()?;
         let [a, b, c] = Table::ALL.map(|table| db.open_tree(table.name()));
-        let trees = [a?, b?, c?];
-        Ok(Backing::Sled { trees })
+        let (trees, checkpoint) = ([a?, b?, c?], db.open_tree("checkpoint")?);
+        Ok(Backing::Sled { trees, checkpoint })
     })
 }
 

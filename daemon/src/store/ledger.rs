@@ -8,13 +8,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fedshield_protocol::evidence::Evidence as Proof;
 use fedshield_protocol::ids::{Digest, Round};
-use fedshield_protocol::ledger::{LEDGER_FORMAT, RECORD_ENTRY, decode_record, encode_record};
+use fedshield_protocol::ledger::{
+    LEDGER_FORMAT, RECORD_ENTRY, decode_record, encode_record, record_digest,
+};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::record::{CertifiedRecord, Outcome};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::append_file::{AppendFile, Position, Unusable};
+use super::checkpoint::{Checkpoint, CheckpointKey};
 use super::evidence::{Evidence, EvidenceBook, KeptEvidence, Lift};
 use super::formats::{
     EVIDENCE_ENTRY, EVIDENCE_FORMAT, HELD_OUT_ENTRY, LIFT_ENTRY, PROOF_ENTRY, REPORT_ENTRY,
@@ -149,6 +152,28 @@ impl Ledger {
         self.count.store(next + 1, Ordering::Release);
         drop(file);
         self.note(Table::Records, &key(round), position)
+    }
+
+    /// How many records, from the first on, were verified before and are the same still: 0 without a checkpoint under `key`.
+    ///
+    /// # Errors
+    /// See [`Self::record`].
+    pub fn verified(&self, key: &CheckpointKey) -> Result<u64, StoreError> {
+        let Some(checkpoint) = self.index.checkpoint().and_then(|bytes| key.open(&bytes)) else {
+            return Ok(0);
+        };
+        let Some(last) = checkpoint.records.checked_sub(1) else { return Ok(0) };
+        // Every record names the one before: the last one's digest says that all are the same.
+        let same = self
+            .record(Round(last))?
+            .is_some_and(|certified| record_digest(&certified.record) == checkpoint.head);
+        Ok(if same { checkpoint.records } else { 0 })
+    }
+
+    /// Remembers that all records up to `last`, which is the newest, have been verified.
+    pub fn set_verified(&self, key: &CheckpointKey, last: &CertifiedRecord) {
+        let (records, head) = (last.record.round.0.saturating_add(1), record_digest(&last.record));
+        self.index.set_checkpoint(&key.seal(&Checkpoint { records, head }));
     }
 
     /// The record of `round`, if there is one.

@@ -5,6 +5,7 @@
 
 mod append_file;
 mod aside;
+mod checkpoint;
 mod evidence;
 mod first_version;
 mod formats;
@@ -12,6 +13,7 @@ mod index;
 mod ledger;
 
 pub use append_file::Repair;
+pub use checkpoint::CheckpointKey;
 pub use evidence::{Evidence, KeptEvidence, Lift};
 pub use ledger::{Ledger, Opened};
 

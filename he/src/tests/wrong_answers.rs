@@ -20,7 +20,7 @@ fn round(members: u16) -> (Federation, Vec<u8>, Vec<Vec<u8>>) {
 }
 
 /// The others' answers, as far as they are needed.
-fn others<'a>(answers: &'a [Vec<u8>], accused: u16, count: usize) -> Vec<(u16, &'a [u8])> {
+fn others(answers: &[Vec<u8>], accused: u16, count: usize) -> Vec<(u16, &[u8])> {
     (1..)
         .zip(answers)
         .filter(|(m, _)| *m != accused)

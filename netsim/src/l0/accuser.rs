@@ -1,4 +1,8 @@
-//! A member that accuses honest ones, with what looks like evidence until it is checked.
+//! A member that accuses honest ones: with what looks like evidence until it is checked, or with the name of an object that
+//! others need for something else.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use fedshield_protocol::evidence::Evidence;
 use fedshield_protocol::ids::{Digest, MemberIndex, View};
@@ -10,10 +14,12 @@ use fedshield_protocol::sign::Signatures;
 
 use super::federation::Federation;
 
-/// With each heartbeat: an accusation of another member, the name of what it points to, and that.
+/// With each heartbeat: an accusation of another member, the name of what it points to, and that. Every second of such members
+/// points to one of the objects that it holds, if it holds any.
 pub(crate) fn false_accusation(
     heartbeat: &[u8],
     federation: &Federation,
+    held: &BTreeMap<ObjectRef, Arc<[u8]>>,
 ) -> Option<(Vec<u8>, ObjectRef, Vec<u8>)> {
     let Signed { body: Body::Status(_), sender, round, epoch, .. } =
         Signed::decode(heartbeat).ok()?
@@ -33,8 +39,14 @@ pub(crate) fn false_accusation(
         (body, signature)
     };
     let evidence = Evidence::equivocation(victim, round, vote(None), vote(Some(Value::Skip.id())));
-    let bytes = evidence.encode().ok()?;
-    let object = ObjectRef::of(&bytes);
+    let other = held.iter().nth(round.0 as usize % held.len().max(1));
+    let (object, bytes) = match other.filter(|_| sender.0 % 2 == 1) {
+        Some((object, bytes)) => (*object, bytes.to_vec()),
+        None => {
+            let bytes = evidence.encode().ok()?;
+            (ObjectRef::of(&bytes), bytes)
+        }
+    };
     let body = Body::Accusations(vec![Accusation { member: victim, round, object }]);
     let signature = signatures.sign(&scope.digest(sender, &body).ok()?);
     let message = Signed::new(scope, sender, body, signature).encode().ok()?;

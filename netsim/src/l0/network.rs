@@ -28,7 +28,8 @@ impl World {
         if node.fault != Some(Fault::FalseAccuser) {
             return;
         }
-        if let Some((message, object, evidence)) = false_accusation(bytes, &self.federation) {
+        let accusation = false_accusation(bytes, &self.federation, &node.disk.objects);
+        if let Some((message, object, evidence)) = accusation {
             node.disk.objects.insert(object, evidence.into());
             node.served.insert(object, None);
             let message = message.into();

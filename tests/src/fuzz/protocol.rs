@@ -1,6 +1,6 @@
 //! Decoders of messages, journal and ledger.
 
-use fedshield_protocol::evidence::Evidence;
+use fedshield_protocol::evidence::{EVIDENCE_FORMAT, Evidence, EvidenceFile};
 use fedshield_protocol::journal::Entry;
 use fedshield_protocol::ledger;
 use fedshield_protocol::manifest::SignedManifest;
@@ -23,6 +23,11 @@ pub(super) fn targets() -> Vec<Target> {
             run: |b| drop(Entry::decode(b)),
         },
         Target { name: "evidence", seeds: vec![vec![1; 100]], run: |b| drop(Evidence::decode(b)) },
+        Target {
+            name: "evidence_file",
+            seeds: vec![EVIDENCE_FORMAT.magic.to_vec()],
+            run: |b| drop(EvidenceFile::decode(b)),
+        },
         Target { name: "ledger", seeds: vec![ledger], run: |b| drop(ledger::decode(b)) },
     ]
 }

@@ -1,6 +1,7 @@
 //! Lying contributors and lying members, against the daemon's own pipelines: complaints, answers, the set, wrong partial
 //! decryptions, keys that belong to no ciphertext, oversized keys. Every honest member opens the true sum or none.
 
+mod evidence;
 mod keys;
 mod malformed;
 mod shape;

@@ -52,10 +52,13 @@ impl Evidence {
     #[must_use]
     pub fn description(&self) -> String {
         match &self.proof {
-            Proof::Equivocation(both) => match &both[0].0 {
-                Body::Vote(vote) => format!("two different votes in view {}", vote.view),
-                first => format!("two different messages of kind {}", first.kind()),
-            },
+            Proof::Equivocation(both) => {
+                let [(first, _), _] = both.as_ref();
+                match first {
+                    Body::Vote(vote) => format!("two different votes in view {}", vote.view),
+                    first => format!("two different messages of kind {}", first.kind()),
+                }
+            }
             Proof::SetTooSmall(_) => "a proposal of a set with too few updates".to_owned(),
             Proof::WrongPreimage { answer, .. } => match &answer.0 {
                 Body::Preimage { member, .. } => {

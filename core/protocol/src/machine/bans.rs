@@ -81,6 +81,12 @@ impl Machine {
                 .is_some_and(|(_, newest)| !self.bans.is_lifted(member, *newest))
     }
 
+    /// The newest round of which something is proven of `member`.
+    #[must_use]
+    pub fn proven_through(&self, member: MemberIndex) -> Option<Round> {
+        self.bans.proven.get(&member).map(|(_, newest)| *newest)
+    }
+
     /// Gives the kept proofs to whoever asks, after a start.
     pub(super) fn serve_evidence(&mut self) {
         let kept: Vec<ObjectRef> = self.bans.proven.values().map(|(it, _)| it.object).collect();
@@ -160,7 +166,11 @@ impl Machine {
         if self.bans.claims.contains_key(&sender) {
             return;
         }
-        let news = list.iter().find(|it| self.bans.is_news(it.member, it.round));
+        // Who is in a later round than this member is told again when this one is there.
+        let current = self.round.number;
+        let is_news =
+            |it: &&Accusation| it.round <= current && self.bans.is_news(it.member, it.round);
+        let news = list.iter().find(is_news);
         if let Some(accusation) = news {
             self.bans.claims.insert(sender, *accusation);
         }
@@ -174,6 +184,10 @@ impl Machine {
         let claims: Vec<Accusation> = self.bans.claims.values().copied().collect();
         for claim in claims {
             let Accusation { member, round, object } = claim;
+            if self.objects.is_other(&object) {
+                self.refute(claim);
+                continue;
+            }
             let holders = |it: &Self| {
                 let claims = it.bans.claims.iter();
                 claims.filter(|(_, c)| c.object == object).map(|(sender, _)| *sender).collect()
@@ -207,16 +221,18 @@ impl Machine {
             Some((evidence, bytes)) => {
                 self.proven(&evidence, bytes.to_vec(), &evidence.description());
             }
-            None => {
-                let wrong = |it: &Accusation| *it == claim;
-                let by = self.bans.claims.iter().filter(|(_, it)| wrong(it)).map(|(m, _)| *m);
-                let by: Vec<MemberIndex> = by.collect();
-                self.bans.unreliable.extend(by);
-                self.bans.claims.retain(|_, it| !wrong(it));
-                self.forget_object(claim.object);
-                self.dropped("accusation: it proves nothing");
-            }
+            None => self.refute(claim),
         }
+    }
+
+    /// What was announced proves nothing, or is something else. Its bytes are not touched: they may be of use for something
+    /// else, and go with the objects that no round needs.
+    fn refute(&mut self, claim: Accusation) {
+        let by = self.bans.claims.iter().filter(|(_, it)| **it == claim).map(|(m, _)| *m);
+        let by: Vec<MemberIndex> = by.collect();
+        self.bans.unreliable.extend(by);
+        self.bans.claims.retain(|_, it| *it != claim);
+        self.dropped("accusation: it proves nothing");
     }
 
     /// Evidence about an opened sum, which the host has put together.

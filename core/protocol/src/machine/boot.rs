@@ -6,9 +6,10 @@ use crate::event::{Nonce, TimerId};
 use crate::ids::Round;
 use crate::job::Fate;
 use crate::journal::{Entry, Note};
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, Tip};
 use crate::message::Decision;
 use crate::record::CertifiedRecord;
+use crate::roster::Roster;
 use crate::round::RoundState;
 
 impl Machine {
@@ -18,13 +19,30 @@ impl Machine {
     /// [`LedgerError::Record`] if it does not follow from those before or is not certified. Nothing is noted then: the host
     /// drops it and all later ones from its ledger, and the machine fetches them from other members.
     pub fn replay(&mut self, certified: &CertifiedRecord) -> Result<(), LedgerError> {
+        self.replay_with(certified, |tip, roster| tip.check(roster, certified))
+    }
+
+    /// [`Self::replay`] of a record whose signatures and certificates the host has had verified before, and of which it
+    /// knows that it is still the same: only its place in the chain is checked.
+    ///
+    /// # Errors
+    /// As [`Self::replay`].
+    pub fn replay_verified(&mut self, certified: &CertifiedRecord) -> Result<(), LedgerError> {
+        self.replay_with(certified, |tip, roster| tip.check_place(roster, &certified.record))
+    }
+
+    fn replay_with(
+        &mut self,
+        certified: &CertifiedRecord,
+        check: impl FnOnce(&Tip, &Roster<'_>) -> Result<(), String>,
+    ) -> Result<(), LedgerError> {
         let round = self.tip.round;
         let index = usize::try_from(round.0).unwrap_or(usize::MAX);
         let wrong = |reason| LedgerError::Record { index, round, reason };
         if self.booted {
             return Err(wrong("the machine has been booted".into()));
         }
-        self.tip.check(&self.config.roster(), certified).map_err(wrong)?;
+        check(&self.tip, &self.config.roster()).map_err(wrong)?;
         self.tip = self.tip.after(&certified.record);
         self.past.note(&certified.record, self.config.me);
         Ok(())

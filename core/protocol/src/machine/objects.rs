@@ -18,6 +18,8 @@ enum Place {
 #[derive(Debug, Default)]
 pub(crate) struct Objects {
     places: BTreeMap<ObjectRef, Place>,
+    /// Of these nothing is known but that somebody calls them evidence.
+    claimed: BTreeSet<ObjectRef>,
     served: BTreeMap<ObjectRef, Purpose>,
     /// Served until the next round ends, for members that are late in this one.
     lingering: BTreeSet<ObjectRef>,
@@ -47,8 +49,14 @@ impl Objects {
         self.places.get(object).map(|place| *place == Place::Here)
     }
 
+    /// Whether it is something else than what others call evidence, or may be.
+    pub(crate) fn is_other(&self, object: &ObjectRef) -> bool {
+        self.places.contains_key(object) && !self.claimed.contains(object)
+    }
+
     /// The host made it.
     pub(crate) fn made(&mut self, object: ObjectRef) {
+        self.claimed.remove(&object);
         self.places.insert(object, Place::Here);
     }
 }
@@ -61,8 +69,20 @@ impl Machine {
         purpose: Purpose,
         holders: impl FnOnce(&Self) -> Vec<MemberIndex>,
     ) -> bool {
+        let is_claim = purpose == Purpose::Evidence;
+        if !is_claim
+            && self.objects.claimed.remove(&object)
+            && self.objects.is_here(&object) == Some(false)
+        {
+            // It is asked of those who called it evidence: whoever needs it for something else knows better who has it.
+            self.objects.places.remove(&object);
+            self.out.push(Effect::StopFetch(object));
+        }
         if let Some(here) = self.objects.is_here(&object) {
             return here;
+        }
+        if is_claim {
+            self.objects.claimed.insert(object);
         }
         let me = self.config.me;
         let mut holders = holders(self);
@@ -112,13 +132,6 @@ impl Machine {
         }
     }
 
-    /// Its bytes are of no use: they go, whether it was served or not.
-    pub(crate) fn forget_object(&mut self, object: ObjectRef) {
-        self.objects.places.remove(&object);
-        self.objects.served.remove(&object);
-        self.out.push(Effect::Unserve(object));
-    }
-
     /// The round has ended: nothing more is fetched for it; aggregates and partial decryptions stay for one more round.
     pub(crate) fn end_round_objects(&mut self) {
         let wanted: Vec<ObjectRef> = self
@@ -146,6 +159,7 @@ impl Machine {
             }
         }
         let objects = &mut self.objects;
+        objects.claimed.clear();
         objects.places.retain(|object, _| objects.served.contains_key(object));
     }
 }

@@ -108,6 +108,40 @@ impl PeftAdapter {
         Ok(GlobalAdapter::from_values(layout, settings, a, b))
     }
 
+    /// Whether this folder is what [`export_peft`] writes of `global`: the same rank, alpha and projections, the same tensors,
+    /// bit for bit.
+    ///
+    /// # Errors
+    /// What differs, by its tensor, or a tensor that cannot be read.
+    pub fn check_is(&self, global: &GlobalAdapter) -> Result<()> {
+        let layout = global.layout();
+        let (spec, own) = (layout.spec(), &self.spec);
+        let mut projections = [spec.target_modules.clone(), own.target_modules.clone()];
+        projections.iter_mut().for_each(|list| list.sort());
+        if (spec.rank, spec.alpha) != (own.rank, own.alpha) || projections[0] != projections[1] {
+            let reason = "names another rank, alpha or other projections than the recorded adapter";
+            return Err(TrainError::format(&self.path.with_file_name(CONFIG_FILE), reason));
+        }
+        let b = global.lora_b();
+        for (factor, values) in [(Factor::A, global.values(Factor::A)), (Factor::B, &*b)] {
+            for (module, range) in layout.ranges(factor) {
+                let (name, shape) = tensor_of(layout, module, factor);
+                let stored = self.source.read(&name, &shape)?;
+                let same = values[range].iter().map(|v| v.to_bits());
+                if !stored.iter().map(|v| v.to_bits()).eq(same) {
+                    let reason = "is not the one of the recorded adapter";
+                    return Err(TrainError::tensor(&self.path, &name, reason));
+                }
+            }
+        }
+        let (stored, expected) = (self.source.names().count(), 2 * layout.modules().len());
+        if stored != expected {
+            let reason = format!("{stored} tensors stored, the recorded adapter has {expected}");
+            return Err(TrainError::format(&self.path, reason));
+        }
+        Ok(())
+    }
+
     /// A matrix between A and a B of zeros would change nothing, whatever it is.
     fn check_not_zero(&self, layout: &AdapterLayout, b: &[f32]) -> Result<()> {
         for (module, range) in layout.ranges(Factor::B) {

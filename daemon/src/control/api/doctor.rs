@@ -12,7 +12,7 @@ pub struct DoctorView {
 /// One pre-flight check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
-    /// What was looked at: `identity`, `disk`, `clock`, `model`, `data`, `addresses`, `store`.
+    /// What was looked at: `identity`, `disk`, `clock`, `model`, `data`, `addresses`, `store`, `ledger`.
     pub name: String,
     /// How it stands.
     pub verdict: Verdict,

@@ -115,6 +115,28 @@ fn three_members_need_all_updates_for_a_sum() {
     assert_eq!(waiting.until_unix_s, Some(NOW + 268), "then the round is skipped");
 }
 
+/// Bans never stop a federation without a word: who is banned, and how it goes on.
+#[test]
+fn members_that_were_banned_are_named_and_so_is_the_way_out_when_too_few_are_left() {
+    let (mut standing, receiver) = standing();
+    let mut banned = machine();
+    banned.banned = vec![MemberIndex(3)];
+    banned.attendance.contributors = 3;
+    standing.publish(banned.clone(), Time(0), NOW);
+    let [(name, severity, text)] = &shown(&receiver)[..] else { panic!() };
+    assert_eq!((name.as_str(), *severity), ("members-banned", Severity::Warning));
+    assert!(text.starts_with("banned for proven misbehaviour: delta;"), "{text}");
+    assert!(receiver.borrow().can_take_part());
+    let mut few = without(banned, &[(2, Some(Leave::Stopped))]);
+    few.attendance = Attendance { here: 3, quorum: 3, contributors: 2, min_contributors: 3 };
+    standing.publish(few, Time(1_000), NOW + 1);
+    let conditions = receiver.borrow().conditions.clone();
+    let few = conditions.iter().find(|it| it.name == "too-few-contributors").unwrap();
+    assert!(few.message.ends_with("banned for proven misbehaviour: delta"), "{}", few.message);
+    assert!(few.message.contains("missing gamma (stopped"), "{}", few.message);
+    assert!(few.hint.as_ref().unwrap().contains("evidence lift NAME"));
+}
+
 #[test]
 fn a_pause_says_since_when_by_whom_and_from_which_round_on() {
     let (mut standing, receiver) = standing();
