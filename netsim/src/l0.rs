@@ -7,6 +7,7 @@
 
 pub mod checkers;
 pub mod content;
+mod divides;
 mod effects;
 mod faults;
 mod federation;
@@ -15,6 +16,7 @@ mod loss;
 mod network;
 mod node;
 mod random;
+mod replays;
 mod run;
 mod signatures;
 mod storm;

@@ -20,6 +20,8 @@ pub enum Purpose {
     Partial,
     /// The global adapter, for a member that catches up.
     Adapter,
+    /// The summed key that opened the sum.
+    Key,
 }
 
 /// One thing to do. The host executes effects in order and does not go on past a [`Effect::Persist`] or

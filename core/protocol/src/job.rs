@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Digest, MemberIndex, Round};
+use crate::message::Set;
 use crate::object::ObjectRef;
 
 /// Identifies a started job until it is done, failed or cancelled; unique within one run of the host.
@@ -117,7 +118,7 @@ pub enum Job {
         /// The round and what it starts from.
         start: RoundStart,
         /// U, in canonical order.
-        set: Vec<Included>,
+        set: Set,
         /// The certified aggregate, fetched.
         aggregate: ObjectRef,
         /// The answers so far, fetched, by member.
@@ -128,7 +129,7 @@ pub enum Job {
         /// The round and what it starts from.
         start: RoundStart,
         /// U, in canonical order.
-        set: Vec<Included>,
+        set: Set,
         /// Digest of the opened sum that was decided.
         sum: Digest,
     },
@@ -146,6 +147,18 @@ pub enum Job {
         /// What became of the own update; `None` if there was none.
         fate: Option<Fate>,
     },
+    /// Open the sum with a key that another member names, every check included, as if the own combine job had found it;
+    /// gives [`JobOutput::KeyChecked`].
+    CheckKey {
+        /// The round and what it starts from.
+        start: RoundStart,
+        /// U, in canonical order.
+        set: Set,
+        /// The certified aggregate, fetched.
+        aggregate: ObjectRef,
+        /// The key, fetched; whether it is one is to be found out.
+        key: ObjectRef,
+    },
 }
 
 /// What combining gave.
@@ -153,9 +166,9 @@ pub enum Job {
 pub enum Combined {
     /// An accepted key and the sum it opens.
     Opened {
-        /// Digest of the key K.
-        key: Digest,
-        /// Digest of the opened sum.
+        /// The key K; it is on disk and can be served.
+        key: ObjectRef,
+        /// Digest of the opened sum, which is on disk.
         sum: Digest,
         /// Members whose answers were wrong.
         culprits: Vec<MemberIndex>,
@@ -201,4 +214,9 @@ pub enum JobOutput {
     Adopted,
     /// The round's secrets are gone.
     Settled,
+    /// What a key opens.
+    KeyChecked {
+        /// Digest of the opened sum, which is on disk like the key; `None` if the key opens nothing.
+        sum: Option<Digest>,
+    },
 }

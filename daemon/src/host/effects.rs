@@ -21,6 +21,7 @@ pub(super) fn label(purpose: Purpose) -> Label {
         Purpose::Aggregate => 2,
         Purpose::Partial => 3,
         Purpose::Adapter => 4,
+        Purpose::Key => 5,
     };
     Label::new(number).unwrap_or_default()
 }

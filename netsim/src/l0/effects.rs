@@ -64,7 +64,12 @@ impl World {
             Effect::Cancel(id) => {
                 node.jobs.remove(&id.0);
             }
-            Effect::Ban { member, .. } => self.observe(index, &Fact::Banned(member)),
+            Effect::Ban { member, reason, .. } => {
+                if self.verbose {
+                    self.note(index, &format!("evidence against {member}: {reason}"), &[]);
+                }
+                self.observe(index, &Fact::Banned(member));
+            }
             Effect::Publish(status) => {
                 if self.verbose {
                     let text = format!("{} {:?} view {}", status.round, status.phase, status.view);
@@ -98,7 +103,7 @@ impl World {
         match output {
             Ok(output) => {
                 if let Some(node) = self.nodes.get(index) {
-                    self.checkers.contributed(node, &output);
+                    self.checkers.contributed(&self.federation, node, job, &output);
                 }
                 self.observe(index, &Fact::Ended(job, &output));
                 self.handle(index, Event::JobDone(id, output));

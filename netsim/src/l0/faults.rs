@@ -23,6 +23,12 @@ pub enum Fault {
     WrongPartial,
     /// Contributes what nobody can tell from a good update until its sum does not open.
     SpoilsSums,
+    /// Divides the others over the opened sum: deals bad shares to just so many that its own answer is needed, answers no
+    /// complaint, gives those members another partial decryption, and keeps its second votes on the end, and all that follows
+    /// from them, to itself.
+    Divides,
+    /// Repeats old heartbeats of others behind their new ones.
+    Replays,
 }
 
 /// A crash and the restart after it.

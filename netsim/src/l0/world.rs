@@ -137,6 +137,7 @@ impl World {
                 }
             }
             Happening::Deliver { to, from, bytes } => {
+                self.replay(to, &bytes);
                 self.handle(to, Event::Message { from, bytes });
             }
             Happening::Read { node, life, to, from, room_bytes } => {

@@ -2,6 +2,7 @@
 //! decryptions, keys that belong to no ciphertext, oversized keys. Every honest member opens the true sum or none.
 
 mod keys;
+mod named;
 mod steps;
 
 use fedshield_protocol::ids::MemberIndex;

@@ -8,6 +8,7 @@ use crate::effect::Effect;
 use crate::ids::{Digest, MemberIndex, Round};
 use crate::job::{Job, JobId, JobOutput};
 use crate::limits::MAX_ATTEMPTS;
+use crate::object::ObjectRef;
 
 /// What a job is for. Only one of each runs at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +24,7 @@ pub(crate) enum Tag {
     Apply(Round),
     Adopt(Digest),
     Settle(Round),
+    CheckKey(ObjectRef),
 }
 
 impl Tag {
@@ -80,8 +82,9 @@ impl Machine {
             return;
         }
         let attempts = jobs.attempts.entry(tag).or_default();
-        // Without these two a member could never take part again.
-        let vital = matches!(tag, Tag::SealingKey(_) | Tag::Settle(_) | Tag::Adopt(_));
+        // Without the first three a member could never take part again; the last goes on only while its key is in question.
+        let vital =
+            matches!(tag, Tag::SealingKey(_) | Tag::Settle(_) | Tag::Adopt(_) | Tag::CheckKey(_));
         if *attempts >= MAX_ATTEMPTS && !vital {
             return;
         }
@@ -116,6 +119,15 @@ impl Machine {
         self.jobs.attempts.remove(&tag);
     }
 
+    /// Nobody is interested in the job any more.
+    pub(crate) fn cancel(&mut self, tag: Tag) {
+        let of_tag = |(id, running): (&JobId, &Tag)| (*running == tag).then_some(*id);
+        if let Some(id) = self.jobs.running.iter().find_map(of_tag) {
+            self.jobs.running.remove(&id);
+            self.out.push(Effect::Cancel(id));
+        }
+    }
+
     pub(super) fn job_failed(&mut self, id: JobId) {
         if let Some(Tag::Apply(round)) = self.jobs.failed(id) {
             self.not_applied(round);
@@ -138,6 +150,7 @@ impl Machine {
             (Tag::Apply(round), JobOutput::Applied(applied)) => self.applied(round, applied),
             (Tag::Adopt(root), JobOutput::Adopted) => self.adopted(root),
             (Tag::Settle(round), JobOutput::Settled) => self.settled(round),
+            (Tag::CheckKey(key), JobOutput::KeyChecked { sum }) => self.key_checked(key, sum),
             _ => self.dropped("job: an answer of another kind"),
         }
     }

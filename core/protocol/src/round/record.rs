@@ -120,7 +120,7 @@ impl Machine {
         let set = self.round.set_vote.decided()?.clone();
         let end = self.decided_value(Decision::End).map(|decided| {
             let key = match decided.value {
-                Value::Opened { key, .. } => Some(key),
+                Value::Opened { ref key, .. } => Some(Value::key_name(key)),
                 _ => None,
             };
             (key, decided.certificate)
