@@ -1,5 +1,6 @@
-//! A member that repeats what others have signed: whenever it hears a heartbeat it says the oldest one of the same member and
-//! round again, and that member's word that it takes part, to everyone, right behind the new one.
+//! A member that says again what others have signed. Of each of them it keeps the first heartbeat of a round, or rather one that
+//! says that its author is not ready yet, and its word that it takes part; ten times a second it says them to everyone, so that
+//! they come before and behind every newer one.
 
 use std::collections::BTreeMap;
 
@@ -9,41 +10,50 @@ use fedshield_protocol::message::{Body, Signed};
 use super::faults::Fault;
 use super::world::World;
 
-/// What it has heard first, of this round and the one before.
+/// Between two repetitions.
+const PAUSE_MS: u64 = 100;
+
+/// What it has heard, of this round and the one before.
 #[derive(Debug, Default)]
-pub(crate) struct Recorded(BTreeMap<(Round, MemberIndex, &'static str), Vec<u8>>);
+pub(crate) struct Recorded {
+    said: BTreeMap<(Round, MemberIndex, &'static str), Vec<u8>>,
+    /// When it said it again.
+    last_ms: u64,
+}
 
 impl Recorded {
-    /// What it repeats on hearing `bytes`.
-    fn hear(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
-        let Ok(signed) = Signed::decode(bytes) else { return Vec::new() };
-        let (round, sender, kind) = (signed.round, signed.sender, signed.body.kind());
+    fn hear(&mut self, bytes: &[u8]) {
+        let Ok(signed) = Signed::decode(bytes) else { return };
+        let place = (signed.round, signed.sender, signed.body.kind());
         match signed.body {
-            Body::Status(_) => {}
-            Body::Ready | Body::Goodbye(_) | Body::Doubt(_) | Body::Want(_) | Body::Knock => {
-                self.0.entry((round, sender, kind)).or_insert_with(|| bytes.to_vec());
-                return Vec::new();
+            Body::Status(heartbeat) => {
+                self.said.retain(|(of, ..), _| of.next() >= signed.round);
+                if !heartbeat.ready {
+                    self.said.insert(place, bytes.to_vec());
+                }
             }
-            _ => return Vec::new(),
+            Body::Ready | Body::Doubt(_) | Body::Want(_) | Body::Knock => {}
+            _ => return,
         }
-        self.0.retain(|(of, ..), _| of.next() >= round);
-        let first = self.0.entry((round, sender, kind)).or_insert_with(|| bytes.to_vec());
-        if first == bytes {
-            return Vec::new();
-        }
-        let of_sender = self.0.iter().filter(|((_, by, _), _)| *by == sender);
-        of_sender.map(|(_, bytes)| bytes.clone()).collect()
+        self.said.entry(place).or_insert_with(|| bytes.to_vec());
     }
 }
 
 impl World {
     /// A node has been handed `bytes`.
     pub(super) fn replay(&mut self, index: usize, bytes: &[u8]) {
+        let now = self.now;
         let Some(node) = self.nodes.get_mut(index) else { return };
         if node.fault != Some(Fault::Replays) || node.machine.is_none() {
             return;
         }
-        for old in node.recorded.hear(bytes) {
+        node.recorded.hear(bytes);
+        if now < node.recorded.last_ms + PAUSE_MS {
+            return;
+        }
+        node.recorded.last_ms = now;
+        let again: Vec<Vec<u8>> = node.recorded.said.values().cloned().collect();
+        for old in again {
             self.gossip(index, &old);
         }
     }

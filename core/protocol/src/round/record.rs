@@ -33,6 +33,7 @@ impl Machine {
         let Some((set, aggregate)) = self.round.decided.clone() else { return };
         self.serve_again(&set);
         let _ = self.fetch_answers(&aggregate);
+        self.serve_opened_key();
     }
 
     /// The record that follows from what was decided.
