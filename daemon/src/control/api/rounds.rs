@@ -32,7 +32,8 @@ pub struct RoundReport {
     pub contributors: Vec<String>,
     /// Names of the members that added.
     pub committee: Vec<String>,
-    /// Bytes this node sent, by phase or purpose: `ciphertext`, `share`, `aggregate`, `partial`, `adapter`, `messages`.
+    /// Bytes this node sent, by phase or purpose: `ciphertext`, `share`, `aggregate`, `partial`, `key`, `adapter`,
+    /// `messages`.
     pub bytes: BTreeMap<String, u64>,
     /// Bytes this node received, by the same words.
     pub bytes_in: BTreeMap<String, u64>,
