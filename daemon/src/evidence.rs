@@ -3,13 +3,12 @@
 
 use fedshield_he::{
     Error as HeError, Preset, RoundContext, ShareCommitment, check_preimage, is_wrong_answer,
-    opened_key_digest,
 };
 use fedshield_protocol::evidence::{Evidence, NotProof, Proof, WrongAnswer};
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::job::CommitmentBody;
 use fedshield_protocol::manifest::ValidManifest;
-use fedshield_protocol::message::{Body, Value};
+use fedshield_protocol::message::Body;
 
 /// Why evidence proves nothing, or cannot be checked here.
 #[derive(Debug, thiserror::Error)]
@@ -87,12 +86,6 @@ fn check_answer(
     manifest: &ValidManifest,
 ) -> Result<(), EvidenceError> {
     let context = context(manifest, evidence.round)?;
-    let Value::Opened { key, .. } = answer.end.value else {
-        return Err(EvidenceError::Right("nothing was opened"));
-    };
-    if key.0 != opened_key_digest(&context, &answer.key) {
-        return Err(EvidenceError::Right("the key is not the one that was decided"));
-    }
     let agreeing: Vec<(u16, &[u8])> =
         answer.agreeing.iter().map(|it| (it.member.share_index(), it.bytes.as_slice())).collect();
     let accused = (answer.accused.member.share_index(), answer.accused.bytes.as_slice());

@@ -8,6 +8,7 @@
 //! sum          add ciphertexts                                     (aggregate)
 //! decrypt      add key shares, once                                (decrypt)
 //! combine      put the key together, check it, open the sum        (combine)
+//! check_key    open the sum with a key that another member found  (combine)
 //! apply        the same arithmetic at every member                 (apply)
 //! settle       spend the own update, erase the round's secrets     (record)
 //! ```
@@ -22,6 +23,7 @@
 
 mod apply;
 mod check;
+mod check_key;
 mod combine;
 mod command;
 mod contribute;
@@ -122,6 +124,9 @@ impl Pipeline {
             Job::PartialDecrypt { round, set } => self.partial_decrypt(*round, set),
             Job::Combine { start, set, aggregate, partials } => {
                 self.combine(start, set, *aggregate, partials)
+            }
+            Job::CheckKey { start, set, aggregate, key } => {
+                self.check_key(start, set, *aggregate, *key)
             }
             Job::Apply { start, set, sum } => self.apply(start, set, sum),
             Job::Adopt { adapter, applied } => self.adopt(*adapter, *applied),

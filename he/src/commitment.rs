@@ -18,6 +18,8 @@ pub struct ShareCommitment {
     pub(crate) ciphertext_digest: [u8; 32],
     pub(crate) share_digests: Vec<[u8; 32]>,
     pub(crate) low_degree: Vec<u16>,
+    /// The caller's name for it; not on the wire.
+    name: Option<[u8; 32]>,
 }
 
 impl ShareCommitment {
@@ -27,7 +29,14 @@ impl ShareCommitment {
         ciphertext_digest: [u8; 32],
         share_digests: Vec<[u8; 32]>,
     ) -> Self {
-        Self { sender, threshold, ciphertext_digest, share_digests, low_degree: Vec::new() }
+        Self {
+            sender,
+            threshold,
+            ciphertext_digest,
+            share_digests,
+            low_degree: Vec::new(),
+            name: None,
+        }
     }
 
     /// Share index of the contributor.
@@ -45,8 +54,21 @@ impl ShareCommitment {
         self.share_digests.get(usize::from(receiver).checked_sub(1)?)
     }
 
-    /// The digest that names this commitment, in a [`ContributorSet`](crate::ContributorSet) and in a
-    /// signature.
+    /// The same commitment under the name that the caller knows it by, for instance the digest of the message that holds
+    /// these bytes: a [`ContributorSet`](crate::ContributorSet) lists it by that name, and shares checked against this
+    /// commitment answer for a set that does and for no other.
+    #[must_use]
+    pub fn named(mut self, name: [u8; 32]) -> Self {
+        self.name = Some(name);
+        self
+    }
+
+    /// The name by which a set lists this commitment: the caller's, or else its digest.
+    pub fn name(&self, context: &RoundContext) -> [u8; 32] {
+        self.name.unwrap_or_else(|| self.digest(context))
+    }
+
+    /// The digest of its bytes in this round.
     pub fn digest(&self, context: &RoundContext) -> [u8; 32] {
         let mut hasher = context.hasher("fedshield-he v1 commitment digest");
         hasher.update(&self.to_bytes(context));
@@ -98,7 +120,8 @@ impl ShareCommitment {
         let count = REPETITIONS * usize::from(threshold);
         let low_degree = parser.elements("low-degree polynomials", count)?.to_vec();
         parser.end("low-degree polynomials")?;
-        Ok(Self { sender, threshold, ciphertext_digest, share_digests, low_degree })
+        let name = None;
+        Ok(Self { sender, threshold, ciphertext_digest, share_digests, low_degree, name })
     }
 
     /// The stream of the challenges: bound to the round and to everything in the commitment but the

@@ -130,4 +130,4 @@ pub use set::ContributorSet;
 pub use shape::{SumShape, largest_value};
 pub use share::{Dealing, Share, deal};
 pub use subsets::MAX_SETS_TRIED;
-pub use wrong_answer::{ReleasedAnswers, is_wrong_answer, opened_key_digest};
+pub use wrong_answer::{ReleasedAnswers, is_wrong_answer};

@@ -123,7 +123,7 @@ impl Preimage {
         Ok(Share {
             sender: self.sender,
             receiver: self.receiver,
-            commitment: commitment.digest(context),
+            commitment: commitment.name(context),
             round_tag: *context.tag(),
             values: Zeroizing::new(values.to_vec()),
         })

@@ -7,13 +7,14 @@ use crate::error::{Error, Fault};
 /// different ids, and everything that is made for one set names its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContributorSet {
-    /// Share index and digest of the commitment, in ascending order of the index.
+    /// Share index and name of the commitment, in ascending order of the index.
     entries: Vec<(u16, [u8; 32])>,
     id: [u8; 32],
 }
 
 impl ContributorSet {
-    /// The set of these (share index, digest of the commitment), in any order.
+    /// The set of these (share index, name of the commitment), in any order. What names a commitment must bind all of it,
+    /// and its ciphertext ([`ShareCommitment::name`](crate::ShareCommitment::name)).
     ///
     /// # Errors
     /// [`Error::TooFewContributors`] when the set is smaller than `min_contributors`; [`Error::Remote`] names the member that it holds
@@ -63,7 +64,7 @@ impl ContributorSet {
         self.entries.iter().map(|e| e.0)
     }
 
-    /// Digest of the commitment of a contributor.
+    /// Name of the commitment of a contributor.
     pub fn commitment_of(&self, index: u16) -> Option<&[u8; 32]> {
         let at = self.entries.binary_search_by_key(&index, |e| e.0).ok()?;
         self.entries.get(at).map(|e| &e.1)

@@ -41,7 +41,7 @@ impl Share {
         self.receiver
     }
 
-    /// Digest of the commitment it was checked against.
+    /// Name of the commitment it was checked against.
     pub fn commitment(&self) -> &[u8; 32] {
         &self.commitment
     }

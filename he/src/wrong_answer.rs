@@ -61,12 +61,6 @@ pub fn is_wrong_answer(
     }
 }
 
-/// The digest by which members agree on an opened key, of its bytes.
-#[must_use]
-pub fn opened_key_digest(context: &RoundContext, key: &[u8]) -> [u8; 32] {
-    *context.hasher("fedshield-he v1 opened key").update(key).finalize().as_bytes()
-}
-
 /// The id of the set, and the coefficients as field elements.
 fn read_key(context: &RoundContext, bytes: &[u8]) -> Result<([u8; 32], Vec<u16>), Error> {
     let mut parser = Parser::new(bytes, 0);

@@ -8,6 +8,7 @@
 mod accuser;
 pub mod checkers;
 pub mod content;
+mod divides;
 mod effects;
 mod faults;
 mod federation;
@@ -19,6 +20,7 @@ mod node;
 mod proof;
 mod queue;
 mod random;
+mod replays;
 mod run;
 mod signatures;
 mod storm;

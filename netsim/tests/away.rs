@@ -83,8 +83,10 @@ fn members_that_stop_pause_and_crash_in_turn_cost_a_few_heartbeats_each() {
             }
             plan.heal_ms = 24 * 31_000;
             let outcome = run(members, seed, plan);
+            // A proposer that comes back just when some have given it up costs the waits of a divided view as well.
+            let divided_ms = 2 * DEFAULTS.view_ms / 4;
             assert!(
-                longest(&outcome) <= full + 6 * BEAT_MS,
+                longest(&outcome) <= full + 6 * BEAT_MS + divided_ms,
                 "seed {seed}: {:?}",
                 lengths(&outcome)
             );

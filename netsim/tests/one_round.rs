@@ -1,7 +1,7 @@
 //! Within one round everything may go wrong that the protocol promises to bear, at each of its moments.
 
 use fedshield_netsim::l0::{
-    Bug, Failure, Federation, Loss, Moment, Options, Plan, Strike, run_seed,
+    Bug, Failure, Federation, Loss, Moment, Options, Outcome, Plan, Strike, run_seed,
 };
 use fedshield_protocol::ids::Round;
 
@@ -14,9 +14,17 @@ fn strike(round: u64, moment: Moment, after: u64) -> Strike {
 }
 
 fn run(federation: &Federation, strikes: Vec<Strike>, bug: Option<Bug>) -> Result<(), Failure> {
+    outcome(federation, strikes, bug).map(|_| ())
+}
+
+fn outcome(
+    federation: &Federation,
+    strikes: Vec<Strike>,
+    bug: Option<Bug>,
+) -> Result<Outcome, Failure> {
     let plan = Plan { strikes, heal_ms: 60_000, ..Plan::calm(N as u16) };
     let options = Options { plan: Some(plan), bug, ..Options::default() };
-    run_seed(federation, 7, &options).map(|_| ())
+    run_seed(federation, 7, &options)
 }
 
 fn check(federation: &Federation, strikes: Vec<Strike>) {
@@ -107,14 +115,20 @@ fn a_record_is_damaged_and_fetched_again() {
 
 /// The scenarios above find what they are for.
 #[test]
-fn without_what_is_kept_rounds_do_not_end() {
+fn without_what_is_kept_rounds_come_to_nothing_or_do_not_end() {
     let federation = Federation::new(N as u16);
+    // Nobody can decrypt its part of a sum without a commitment in it: the round is void.
+    let lost = |loser| vec![one_disk_lost(1, Moment::SetDecided, 0, 4, loser)];
+    let voided = |bug, loser| match outcome(&federation, lost(loser), bug) {
+        Ok(outcome) => outcome.rounds[2] > 0,
+        Err(failure) => panic!("{failure}"),
+    };
+    assert!(EVERYONE.into_iter().any(|loser| voided(Some(Bug::CommitmentsNotKept), loser)));
+    assert!(!EVERYONE.into_iter().any(|loser| voided(None, loser)));
     let fails = |bug, strikes: Vec<Strike>| {
         let failure = run(&federation, strikes, Some(bug)).err();
         failure.is_some_and(|failure| failure.checker == "liveness")
     };
-    let lost = |loser| vec![one_disk_lost(1, Moment::EndDecided, 0, 4, loser)];
-    assert!(EVERYONE.into_iter().any(|loser| fails(Bug::CommitmentsNotKept, lost(loser))));
     // Two that have applied nothing the second time are missing: one is the loser of its disk.
     let killed = |loser| vec![one_disk_lost(0, Moment::Applied, 0, 1, loser)];
     assert!(EVERYONE.into_iter().any(|loser| fails(Bug::OneAdapter, killed(loser))));

@@ -9,6 +9,7 @@ use fedshield_he::{
 };
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{Combined, CommitmentBody, Included, Job, JobOutput, RoundStart};
+use fedshield_protocol::message::Set;
 use fedshield_protocol::object::ObjectRef;
 use fedshield_tests::{Party, carry, parties, run};
 use fedshieldd::host::Cancel;
@@ -128,12 +129,13 @@ fn one_round(parties: &[Party], start: &RoundStart) -> ObjectRef {
         partials.push((MemberIndex(position as u16), object));
     }
     let mut adapters = Vec::new();
+    let names: Set = set.iter().map(|it| (it.member, it.commitment)).collect();
     for (position, party) in parties.iter().enumerate() {
         // Another three of the four answers at each member: all open the same sum.
         let answers = partials.iter().filter(|(member, _)| member.position() != position);
         let open = Job::Combine {
             start: *start,
-            set: set.clone(),
+            set: names.clone(),
             aggregate: sum,
             partials: answers.copied().collect(),
         };
@@ -141,7 +143,7 @@ fn one_round(parties: &[Party], start: &RoundStart) -> ObjectRef {
         let JobOutput::Combined(Combined::Opened { sum: digest, .. }) = &opened else {
             panic!("not opened");
         };
-        let apply = Job::Apply { start: *start, set: set.clone(), sum: *digest };
+        let apply = Job::Apply { start: *start, set: names.clone(), sum: *digest };
         let JobOutput::Applied(applied) = run(party, apply.clone()) else { panic!("not applied") };
         assert!(applied.accepted);
         // A crash before the record is there: another life does it again, from the adapter before.

@@ -12,7 +12,7 @@ use crate::table::Table;
 use crate::units;
 
 /// The order of the path of one update; words that are not in it come last.
-const WORDS: [&str; 22] = [
+const WORDS: [&str; 23] = [
     "doubt",
     "gather",
     "sync",
@@ -28,6 +28,7 @@ const WORDS: [&str; 22] = [
     "aggregate",
     "certify",
     "partial",
+    "key",
     "decrypt",
     "combine",
     "apply",

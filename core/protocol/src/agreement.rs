@@ -152,6 +152,12 @@ impl Agreement {
         }
     }
 
+    /// Whether so many have voted that one of them is honest: it has come to where there is something to say.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        self.highest.len() >= self.one_honest
+    }
+
     /// Whether it has started.
     #[must_use]
     pub const fn is_started(&self) -> bool {

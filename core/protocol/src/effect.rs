@@ -22,6 +22,8 @@ pub enum Purpose {
     Adapter,
     /// Proof of misbehaviour. At most [`MAX_EVIDENCE_BYTES`](crate::limits::MAX_EVIDENCE_BYTES) long.
     Evidence,
+    /// The summed key that opened the sum.
+    Key,
 }
 
 /// One thing to do. The host executes effects in order and does not go on past a [`Effect::Persist`] or

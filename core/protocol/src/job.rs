@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Digest, MemberIndex, Round};
-use crate::message::Decided;
+use crate::message::{Decided, Set};
 use crate::object::ObjectRef;
 use crate::sign::Signature;
 
@@ -119,7 +119,7 @@ pub enum Job {
         /// The round and what it starts from.
         start: RoundStart,
         /// U, in canonical order.
-        set: Vec<Included>,
+        set: Set,
         /// The certified aggregate, fetched.
         aggregate: ObjectRef,
         /// The answers so far, fetched, by member.
@@ -130,7 +130,7 @@ pub enum Job {
         /// The round and what it starts from.
         start: RoundStart,
         /// U, in canonical order.
-        set: Vec<Included>,
+        set: Set,
         /// Digest of the opened sum that was decided.
         sum: Digest,
     },
@@ -185,6 +185,18 @@ pub enum Job {
         /// The round and what it starts from.
         start: RoundStart,
     },
+    /// Open the sum with a key that another member names, every check included, as if the own combine job had found it;
+    /// gives [`JobOutput::KeyChecked`].
+    CheckKey {
+        /// The round and what it starts from.
+        start: RoundStart,
+        /// U, in canonical order.
+        set: Set,
+        /// The certified aggregate, fetched.
+        aggregate: ObjectRef,
+        /// The key, fetched; whether it is one is to be found out.
+        key: ObjectRef,
+    },
 }
 
 /// What all honest updates of a round have in common.
@@ -203,9 +215,9 @@ pub struct UpdateShape {
 pub enum Combined {
     /// An accepted key and the sum it opens.
     Opened {
-        /// Digest of the key K.
-        key: Digest,
-        /// Digest of the opened sum.
+        /// The key K; it is on disk and can be served.
+        key: ObjectRef,
+        /// Digest of the opened sum, which is on disk.
         sum: Digest,
         /// Members whose answers were wrong.
         culprits: Vec<MemberIndex>,
@@ -257,4 +269,9 @@ pub enum JobOutput {
     Evidence(Option<Vec<u8>>),
     /// Evidence, one for each member that it could be proven of; canonical bytes.
     Proven(Vec<Vec<u8>>),
+    /// What a key opens.
+    KeyChecked {
+        /// Digest of the opened sum, which is on disk like the key; `None` if the key opens nothing.
+        sum: Option<Digest>,
+    },
 }

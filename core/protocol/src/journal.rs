@@ -3,6 +3,8 @@
 //! Each entry is one [`Effect::Persist`](crate::effect::Effect::Persist): a version byte and a canonical encoding. Later
 //! entries of a kind replace earlier ones of the same round.
 
+mod first_version;
+
 use serde::{Deserialize, Serialize};
 
 use crate::agreement::VotingState;
@@ -16,7 +18,7 @@ use crate::record::Record;
 use crate::sign::Signature;
 
 /// The first byte of every entry.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What is remembered. The order of the kinds is their encoding: only add at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,20 +68,20 @@ pub enum Note {
         /// The author's, of the message.
         signature: Signature,
     },
-    /// The own combine job has opened the sum: before the first vote that says so.
+    /// Key and sum are on this disk: before the first vote that says so.
     Opened {
-        /// Digest of the key K.
-        key: Digest,
+        /// The key K.
+        key: ObjectRef,
         /// Digest of the opened sum.
         sum: Digest,
-        /// Others' partial decryptions for the decided set, with their signatures: whoever follows may need them.
-        answers: Vec<(MemberIndex, ObjectRef, Signature)>,
     },
     /// All rounds before this one have their records in the ledger. So there is an entry of the newest round at any time, and
     /// a ledger that was lost or cut is noticed.
     Reached,
     /// A commitment whose ciphertext this member, of the committee, could not read: before it says so.
     Rejected(Digest),
+    /// The number of this life, see `machine::lives`; again in every round.
+    Life(u64),
 }
 
 /// A note and its round.
@@ -112,6 +114,9 @@ impl Entry {
     /// # Errors
     /// See [`CodecError`]. A member that cannot read its journal must sit the round out.
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        if bytes.first() == Some(&first_version::FIRST_VERSION) {
+            return first_version::decode(bytes);
+        }
         if bytes.first() != Some(&VERSION) {
             let reason = format!("version {:?}, not {VERSION}", bytes.first());
             return Err(CodecError::Malformed { what: "journal entry", reason });

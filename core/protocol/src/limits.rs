@@ -41,6 +41,8 @@ pub const MAX_PREIMAGE_BYTES: usize = 128 * 1024;
 pub const MAX_BOX_BYTES: u64 = 256 * 1024;
 /// The largest partial decryption, in bytes.
 pub const MAX_PARTIAL_BYTES: u64 = 1 << 20;
+/// The largest summed key, in bytes: 8.3 KiB at 4,096 coefficients.
+pub const MAX_KEY_BYTES: u64 = 64 * 1024;
 
 /// The longest evidence, in bytes: a wrong answer comes with those of up to 99 others, 8.3 KB each.
 pub const MAX_EVIDENCE_BYTES: usize = 1 << 20;
@@ -49,10 +51,8 @@ pub const MAX_PROOFS_PER_MEMBER: usize = 8;
 
 /// Views ahead of the current one whose votes are kept.
 pub const VIEW_WINDOW: u32 = 3;
-/// Different sets that a committee member adds, and whose attestations are kept, in one round.
+/// Different sets of which the attestations of one committee member are kept in one round.
 pub const MAX_SETS: usize = 16;
-/// Proposed values of one decision whose content is kept.
-pub const MAX_VALUES: usize = 32;
 /// Messages of the next round kept for one member until this member is there too.
 pub const MAX_EARLY_PER_MEMBER: usize = 16;
 /// Commitments sent in answer to one request.
@@ -61,6 +61,8 @@ pub const MAX_WANTED: usize = 8;
 pub const MAX_STATEMENTS: usize = 64;
 /// Rounds without a usable sum of which the status names the contributors.
 pub const MAX_FRUITLESS_ROUNDS: usize = 16;
+/// Most bytes that one question is answered with, and so for each half heartbeat, member and kind of question.
+pub const MAX_ANSWER_BYTES: usize = MAX_DIRECT_BYTES;
 /// Goodbyes of a member in one round after which it came back; any more are not believed.
 pub const MAX_GOODBYES: usize = 16;
 /// Times that a failed job is started again in one round.

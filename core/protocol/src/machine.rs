@@ -14,22 +14,25 @@ mod doubt;
 mod heartbeat;
 mod inbox;
 mod jobs;
+mod lives;
 mod objects;
 mod outbox;
 mod past;
 mod publish;
 mod sync;
+mod throttle;
 
 use std::collections::BTreeMap;
 
 pub use config::Config;
 pub(crate) use jobs::Tag;
+pub(crate) use throttle::Question;
 
 use crate::effect::Effect;
 use crate::event::{Command, Event, TimerId};
 use crate::ids::{MemberIndex, Round, Time};
 use crate::ledger::Tip;
-use crate::message::{Heartbeat, Scope, Signed};
+use crate::message::{Scope, Signed, SignedHeartbeat};
 use crate::object::ObjectRef;
 use crate::round::RoundState;
 use absence::{Absence, Departure};
@@ -37,9 +40,11 @@ use ahead::Ahead;
 use bans::Bans;
 use doubt::Doubt;
 use jobs::Jobs;
+use lives::Life;
 use objects::Objects;
 use past::Past;
 use publish::Published;
+use throttle::Throttle;
 
 /// A tick counts if it comes at most this much too early.
 const TIMER_SLACK_MS: u64 = 20;
@@ -51,16 +56,10 @@ pub(crate) struct Peer {
     pub(crate) reachable: bool,
     /// Its newest sealing key and the round it is for.
     pub(crate) key: (Round, Vec<u8>),
-    /// Its last heartbeat and the round it was in.
-    pub(crate) heartbeat: Option<(Round, Heartbeat)>,
-    /// When its heartbeat was last answered.
-    pub(crate) answered: Option<Time>,
-    /// When it was last asked for records.
-    pub(crate) asked: Option<Time>,
-    /// When it was last sent records.
-    pub(crate) records_sent: Option<Time>,
-    /// When it was last told what it had said.
-    pub(crate) reminded: Option<Time>,
+    /// Its newest heartbeat, see `lives`.
+    pub(crate) newest: Option<Box<SignedHeartbeat>>,
+    /// What it was answered lately.
+    pub(crate) throttle: Throttle,
     /// Whether it is away.
     pub(crate) absence: Absence,
     /// Messages of the next round.
@@ -75,6 +74,10 @@ pub struct Machine {
     pub(crate) paused: bool,
     /// What others were told of the own absence.
     pub(crate) departure: Departure,
+    /// Which life of this member it is, and its heartbeats.
+    pub(crate) life: Life,
+    /// Who handed over the message that is being looked at.
+    pub(crate) handed_over_by: Option<MemberIndex>,
     /// The last word has been said.
     pub(crate) gone: bool,
     pub(crate) out: Vec<Effect>,
@@ -121,6 +124,8 @@ impl Machine {
             booted: false,
             paused: false,
             departure: Departure::default(),
+            life: Life::default(),
+            handed_over_by: None,
             gone: false,
             out: Vec::new(),
             timers: BTreeMap::new(),
@@ -176,7 +181,11 @@ impl Machine {
             _ if !self.booted => self.dropped("event: before boot"),
             _ if self.gone => self.dropped("event: after the goodbye"),
             Event::Tick(timer) => self.tick(timer),
-            Event::Message { from: _, bytes } => self.receive(&bytes),
+            Event::Message { from, bytes } => {
+                self.handed_over_by = Some(from);
+                self.receive(&bytes);
+                self.handed_over_by = None;
+            }
             Event::PeerUp(member) => self.set_reachable(member, true),
             Event::PeerDown(member) => self.set_reachable(member, false),
             Event::ObjectReady(object) => {

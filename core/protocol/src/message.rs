@@ -19,7 +19,7 @@ pub use accusation::Accusation;
 pub use bits::Bits;
 pub use collected::{Collected, CollectedReport, SignedReport};
 pub use goodbye::{Goodbye, Leave};
-pub use heartbeat::{Heartbeat, Known};
+pub use heartbeat::{Heartbeat, Known, SignedHeartbeat};
 pub use statement::Statement;
 pub use vote::{Decided, Decision, Grounds, Proposal, Value, Vote, VoteKind};
 
@@ -111,6 +111,8 @@ pub enum Body {
         nonce: Nonce,
         /// With the asker's signatures: nobody can make up what it never said.
         said: Vec<(Statement, Signature)>,
+        /// The asker's newest heartbeat that the sender has heard, of whichever life and round.
+        heartbeat: Option<Box<SignedHeartbeat>>,
     },
     /// The sender takes no part until it says that it is ready.
     Goodbye(Goodbye),

@@ -4,6 +4,7 @@
 mod aggregate;
 mod apply;
 mod certify;
+mod check_key;
 mod combine;
 mod commit;
 mod complain;
@@ -82,8 +83,10 @@ impl Machine {
             Body::RecordSignature(digest) => self.take_signature(sender, digest, signature),
             Body::Ready => self.take_ready(sender, signature),
             Body::Doubt(nonce) => self.take_doubt(sender, nonce),
-            Body::Memory { nonce, said } => self.take_memory(sender, &nonce, said),
-            Body::Want(list) => self.send_commitments(sender, &list),
+            Body::Memory { nonce, said, heartbeat } => {
+                self.take_memory(sender, &nonce, said, heartbeat);
+            }
+            Body::Want(list) => self.take_want(sender, &list),
             Body::Rejection(commitment) => self.take_rejection(sender, commitment, signature),
             Body::Status(_)
             | Body::SealingKey(_)

@@ -62,7 +62,7 @@ fn wrong_answer(founded: &ValidManifest) -> WrongAnswer {
     };
     WrongAnswer {
         set: decided(Value::Aggregate { set, aggregate: object(5) }),
-        end: decided(Value::Opened { key: Digest([8; 32]), sum: Digest([9; 32]) }),
+        end: decided(Value::Opened { key: ObjectRef::of(&[7; 50]), sum: Digest([9; 32]) }),
         key: vec![7; 50],
         accused: answer(1),
         agreeing: [0, 2, 3].map(answer).to_vec(),
@@ -189,7 +189,7 @@ fn a_signed_answer_alone_proves_nothing() {
     twice.agreeing[1] = whole.agreeing[0].clone();
     assert!(matches!(verify(twice), NotProof::Impossible(_)));
     let mut other = whole.clone();
-    other.end.value = Value::Opened { key: Digest([1; 32]), sum: Digest([9; 32]) };
+    other.end.value = Value::Opened { key: object(1), sum: Digest([9; 32]) };
     assert_eq!(verify(other), NotProof::Certificate("opened key"));
     let mut few = whole.clone();
     few.set.certificate.votes.pop();

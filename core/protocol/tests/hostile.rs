@@ -91,7 +91,8 @@ fn output() -> impl Strategy<Value = JobOutput> {
         any_object().prop_map(JobOutput::Aggregated),
         any_object().prop_map(JobOutput::Partial),
         Just(JobOutput::Combined(Combined::NotYet)),
-        (digest(), digest()).prop_map(|(key, sum)| JobOutput::Combined(Combined::Opened {
+        digest().prop_map(|sum| JobOutput::KeyChecked { sum: Some(sum) }),
+        (any_object(), digest()).prop_map(|(key, sum)| JobOutput::Combined(Combined::Opened {
             key,
             sum,
             culprits: vec![MemberIndex(9), MemberIndex(1)]

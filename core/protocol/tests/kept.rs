@@ -2,7 +2,7 @@
 
 mod fixture;
 
-use fedshield_protocol::effect::Effect;
+use fedshield_protocol::effect::{Effect, Purpose};
 use fedshield_protocol::event::{Event, TimerId};
 use fedshield_protocol::ids::{Digest, MemberIndex};
 use fedshield_protocol::job::{Combined, Job, JobOutput};
@@ -115,7 +115,7 @@ fn opened() -> (Bench, Value) {
         bench.hear(member, Body::Partial { set: set_digest(&set), object: answer });
         bench.handle(Event::ObjectReady(answer));
     }
-    let (key, sum) = (Digest([1; 32]), Digest([2; 32]));
+    let (key, sum) = (object(95), Digest([2; 32]));
     let opened = Combined::Opened { key, sum, culprits: vec![] };
     let effects = bench.done(is_combine, JobOutput::Combined(opened));
     assert_eq!(bench.story(&effects)[0], "persist opened sum");
@@ -127,12 +127,10 @@ fn an_opened_sum_counts_as_opened_after_a_restart() {
     let (mut bench, value) = opened();
     restart(&mut bench);
     assert!(!runs(&bench, is_combine));
-    // The answers that opened it are handed on although their authors have not said them again.
-    bench.tick(TimerId::Decrypt, 60_000);
-    let head = bench.machine.status().head;
-    let effects = bench.hear(1, heartbeat(4, head));
-    let by_3 = |body: &Body| matches!(body, Body::Partial { object: it, .. } if *it == object(94));
-    assert!(said(&effects).iter().any(|(to, body)| *to == Some(1) && by_3(body)));
+    // The key that opened it is served to everyone, although nobody answers any more.
+    let effects = bench.handle(Event::ObjectReady(object(95)));
+    let key = |effect: &Effect| matches!(effect, Effect::Serve { object: it, audience: None, purpose: Purpose::Key } if *it == object(95));
+    assert!(effects.iter().any(key));
     bench.decide(value);
     assert_eq!(bench.phase(), Phase::Apply);
     assert!(runs(&bench, is_apply) && !runs(&bench, is_combine));
@@ -146,12 +144,16 @@ fn an_opened_sum_that_is_gone_from_the_disk_is_opened_again() {
     let (id, _) = bench.jobs.iter().find(|(_, job)| is_apply(job)).cloned().unwrap();
     bench.jobs.clear();
     bench.handle(Event::JobFailed(id, "no such file".into()));
+    let set: Set = set_of(&bench, &[1, 2, 3]);
+    for member in [1, 3] {
+        let object = object(91 + member as u8);
+        bench.hear(member, Body::Partial { set: set_digest(&set), object });
+    }
     for present in [90, 91, 92, 94] {
         bench.handle(Event::ObjectReady(object(present)));
     }
-    open_shares(&mut bench, &[]);
     assert!(runs(&bench, is_combine));
-    let opened = Combined::Opened { key: Digest([1; 32]), sum: Digest([2; 32]), culprits: vec![] };
+    let opened = Combined::Opened { key: object(95), sum: Digest([2; 32]), culprits: vec![] };
     bench.done(is_combine, JobOutput::Combined(opened));
     bench.tick(TimerId::Status, 120_000);
     assert!(runs(&bench, is_apply));

@@ -42,6 +42,8 @@ fn bodies() -> Vec<Body> {
         accused: bits(),
     };
     let heartbeat = Heartbeat {
+        life: 3,
+        number: 5,
         ready: true,
         head: Digest([1; 32]),
         set_decided: true,
@@ -100,6 +102,7 @@ fn bodies() -> Vec<Body> {
                 (Statement::Ready, sign(&manifest, Round(2), 2, &Body::Ready)),
                 (Statement::Vote(vote), sign(&manifest, Round(2), 2, &Body::Vote(vote))),
             ],
+            heartbeat: None,
         },
         Body::Goodbye(Goodbye { life: [8; 32], number: 3, why: Leave::SitsOut }),
         Body::Knock,
@@ -152,11 +155,7 @@ fn journal_entries_are_pinned() {
             body: Box::new(fixture::bench::update(1)),
             signature: Signature::from_slice(&[6; 64]).unwrap(),
         },
-        Note::Opened {
-            key: Digest([7; 32]),
-            sum: Digest([8; 32]),
-            answers: vec![(MemberIndex(3), object(9), Signature::from_slice(&[6; 64]).unwrap())],
-        },
+        Note::Opened { key: object(7), sum: Digest([8; 32]) },
         Note::Reached,
         Note::Rejected(Digest([9; 32])),
     ];

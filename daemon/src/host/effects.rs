@@ -22,6 +22,7 @@ pub(super) fn label(purpose: Purpose) -> Label {
         Purpose::Partial => 3,
         Purpose::Adapter => 4,
         Purpose::Evidence => 5,
+        Purpose::Key => 6,
     };
     Label::new(number).unwrap_or_default()
 }

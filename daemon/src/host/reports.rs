@@ -23,6 +23,7 @@ const PURPOSES: &[(&str, Purpose)] = &[
     ("share", Purpose::Share),
     ("aggregate", Purpose::Aggregate),
     ("partial", Purpose::Partial),
+    ("key", Purpose::Key),
     ("adapter", Purpose::Adapter),
     ("evidence", Purpose::Evidence),
 ];

@@ -1,7 +1,8 @@
 //! apply: the opened sum becomes the next common adapter, the same bits at every member.
 
 use fedshield_protocol::ids::Digest;
-use fedshield_protocol::job::{Applied, Included, JobOutput, RoundStart};
+use fedshield_protocol::job::{Applied, JobOutput, RoundStart};
+use fedshield_protocol::message::Set;
 use fedshield_protocol::object::ObjectRef;
 use fedshield_train::TrainError;
 use fedshield_train::federated::{GlobalAdapter, OpenedSum};
@@ -13,7 +14,7 @@ impl Pipeline {
     pub(super) fn apply(
         &self,
         start: &RoundStart,
-        set: &[Included],
+        set: &Set,
         sum: &Digest,
     ) -> Result<JobOutput, PipelineError> {
         let RoundStart { round, applied, beacon } = *start;
@@ -33,7 +34,7 @@ impl Pipeline {
             let sum = OpenedSum {
                 values: &opened.values,
                 scale: self.terms.scale(applied),
-                weight_sum: self.terms.weight_sum(set.iter().map(|update| update.member)),
+                weight_sum: self.terms.weight_sum(set.iter().map(|(member, _)| *member)),
                 contributors: set.len() as u64,
             };
             if opened.out_of_range > 0 {

@@ -2,9 +2,11 @@
 
 use std::io::BufReader;
 
+use fedshield_he::OpenedSum as Opened;
 use fedshield_he::{Answers, PartialDecryption, combine};
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
-use fedshield_protocol::job::{Combined, Included, JobOutput, RoundStart};
+use fedshield_protocol::job::{Combined, JobOutput, RoundStart};
+use fedshield_protocol::message::Set;
 use fedshield_protocol::object::ObjectRef;
 use serde::{Deserialize, Serialize};
 
@@ -29,14 +31,14 @@ impl Pipeline {
     pub(super) fn combine(
         &self,
         start: &RoundStart,
-        set: &[Included],
+        set: &Set,
         aggregate: ObjectRef,
         partials: &[(MemberIndex, ObjectRef)],
     ) -> Result<JobOutput, PipelineError> {
         let round = start.round;
         let context = self.terms.context(round);
         let contributors = self.contributors(round, set)?;
-        let members = set.iter().map(|update| update.member);
+        let members = set.iter().map(|(member, _)| *member);
         let shape = self.terms.sum_shape(members, start.applied, self.value_count(start)?);
         let mut answers = Vec::with_capacity(partials.len());
         for (member, object) in partials {
@@ -75,16 +77,8 @@ impl Pipeline {
             }
             Err(other) => return Err(other.into()),
         };
-        let opened = combined.sum;
-        let folder = self.round_folder(round)?;
-        let sum = OpenedSum {
-            digest: Digest(opened.digest),
-            values,
-            nonce: Digest(opened.nonce_digest),
-            out_of_range: opened.out_of_range,
-        };
-        write_value(&folder.join("key"), &combined.key.to_bytes(&context, &contributors))?;
-        write_value(&folder.join("sum"), &sum)?;
+        let key = self.objects.put(&combined.key.to_bytes(&context, &contributors))?;
+        let sum = self.keep_sum(round, values, &combined.sum)?;
         let culprits = match combined.answers {
             Answers::Culprits(indices) => {
                 indices.iter().map(|index| MemberIndex(index.saturating_sub(1))).collect()
@@ -95,8 +89,24 @@ impl Pipeline {
             }
             Answers::Consistent => Vec::new(),
         };
-        let key = Digest(combined.key.digest(&context, &contributors));
-        Ok(JobOutput::Combined(Combined::Opened { key, sum: sum.digest, culprits }))
+        Ok(JobOutput::Combined(Combined::Opened { key, sum, culprits }))
+    }
+
+    /// Puts an opened sum on disk; its key is there as an object. Returns its digest.
+    pub(super) fn keep_sum(
+        &self,
+        round: Round,
+        values: Vec<i64>,
+        opened: &Opened,
+    ) -> Result<Digest, PipelineError> {
+        let sum = OpenedSum {
+            digest: Digest(opened.digest),
+            values,
+            nonce: Digest(opened.nonce_digest),
+            out_of_range: opened.out_of_range,
+        };
+        write_value(&self.round_folder(round)?.join("sum"), &sum)?;
+        Ok(sum.digest)
     }
 
     /// The sum that this member opened in a round, once [`combine`](Self::run) has opened it.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::observer::{Stage, timed};
 use super::round_folder::secret;
+use super::sum::set_of;
 use super::{Pipeline, PipelineError};
 
 /// For which set this member answered, and with what. Written before the answer leaves the pipeline.
@@ -24,7 +25,7 @@ impl Pipeline {
         set: &[Included],
     ) -> Result<JobOutput, PipelineError> {
         let context = self.terms.context(round);
-        let contributors = self.contributors(round, set)?;
+        let contributors = self.contributors(round, &set_of(set))?;
         if let Some(released) = self.sealed::<Released>(&secret::released(round))? {
             // The released bytes are sent again, never made again, and never for another set.
             return if released.set == *contributors.id() {

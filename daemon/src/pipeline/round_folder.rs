@@ -1,7 +1,7 @@
-//! What one round leaves on disk: public results in a folder, secrets in the sealed store.
+//! What one round leaves on disk: the opened sum in a folder, secrets in the sealed store. The
+//! key that opened the sum is an object, for all members.
 //!
 //! ```text
-//! rounds/<round>/key    the accepted key K of the sum (public among members)
 //! rounds/<round>/sum    the opened sum
 //! secrets round-<r>-sent, round-<r>-deal-<m>, round-<r>-share-<m>
 //! ```

@@ -73,7 +73,8 @@ impl Pipeline {
         }
     }
 
-    /// The published part of a dealing, read and bound to the ciphertext of the same commitment.
+    /// The published part of a dealing, read, bound to the ciphertext of the same commitment, and under the name by which sets
+    /// list it.
     pub(super) fn commitment_of(
         &self,
         round: Round,
@@ -95,7 +96,7 @@ impl Pipeline {
             }
             .into());
         }
-        Ok(commitment)
+        Ok(commitment.named(dealer.commitment.0))
     }
 
     /// This member's share from `dealer`: out of the answer to a complaint, or out of the box.

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use fedshield_he::{ContributorSet, aggregate};
 use fedshield_protocol::ids::Round;
 use fedshield_protocol::job::{Included, JobOutput, RoundStart};
+use fedshield_protocol::message::Set;
 
 use super::observer::{Stage, timed};
 use super::{Pipeline, PipelineError};
@@ -22,7 +23,7 @@ impl Pipeline {
     ) -> Result<JobOutput, PipelineError> {
         let round = start.round;
         let context = self.terms.context(round);
-        let contributors = self.contributors(round, set)?;
+        let contributors = self.contributors(round, &set_of(set))?;
         let value_count = self.value_count(start)?;
         let mut inputs = Vec::with_capacity(set.len());
         for update in set {
@@ -38,18 +39,14 @@ impl Pipeline {
         Ok(JobOutput::Aggregated(writer.finish()?))
     }
 
-    /// The set U as the encryption knows it: by the digests of the dealings.
+    /// The set U as the encryption knows it: by the same digests by which it was decided.
     pub(super) fn contributors(
         &self,
         round: Round,
-        set: &[Included],
+        set: &Set,
     ) -> Result<ContributorSet, PipelineError> {
         let context = self.terms.context(round);
-        let mut entries = Vec::with_capacity(set.len());
-        for update in set {
-            let commitment = self.commitment_of(round, update)?;
-            entries.push((update.member.share_index(), commitment.digest(&context)));
-        }
+        let entries = set.iter().map(|(member, commitment)| (member.share_index(), commitment.0));
         Ok(ContributorSet::new(&context, self.terms.rules.min_contributors, entries)?)
     }
 
@@ -58,6 +55,11 @@ impl Pipeline {
         let global = self.global_at(start)?;
         Ok(self.mask_of(&global, &start.beacon).len() as u64)
     }
+}
+
+/// U without what its commitments say.
+pub(super) fn set_of(set: &[Included]) -> Set {
+    set.iter().map(|update| (update.member, update.commitment)).collect()
 }
 
 /// A reader that stops when the job is cancelled.

@@ -14,7 +14,6 @@ fn round(members: u16) -> (Federation, Vec<u8>, Vec<Vec<u8>>) {
     let answers: Vec<PartialDecryption> = (1..=members).map(|m| f.answer(m)).collect();
     let combined = f.combine(&answers).unwrap();
     let key = combined.key.to_bytes(&f.context, &f.set());
-    assert_eq!(opened_key_digest(&f.context, &key), combined.key.digest(&f.context, &f.set()));
     let bytes = answers.iter().map(|answer| answer.to_bytes(&f.context)).collect();
     (f, key, bytes)
 }
@@ -70,7 +69,6 @@ fn too_few_that_agree_or_one_that_does_not_prove_nothing() {
         other[at] ^= 1;
         // How many contributed says the digest, which the certificate names.
         assert!(matches!(at, 6 | 7) || prove(&other, &agreeing).is_err(), "byte {at} of the key");
-        assert_ne!(opened_key_digest(&f.context, &other), opened_key_digest(&f.context, &key));
     }
     let mut changed = agreeing.clone();
     changed[3].1 = &lie;

@@ -99,8 +99,16 @@ impl Checkers {
     }
 
     /// What any member encrypted, a faulty one too.
-    pub(super) fn contributed(&mut self, node: &Node, output: &JobOutput) {
-        self.sum.contributed(node, output);
+    pub(super) fn contributed(
+        &mut self,
+        federation: &Federation,
+        node: &Node,
+        job: &Job,
+        output: &JobOutput,
+    ) {
+        if let Job::Contribute { start, .. } = job {
+            self.sum.contributed(&federation.scope(start.round), node, output);
+        }
     }
 
     /// Evidence is only ever against faulty members, and proves what it says to whoever gets it.

@@ -54,6 +54,13 @@ pub enum Content {
         /// Whether it is right.
         correct: bool,
     },
+    /// A summed key.
+    Key {
+        /// Of which set, by commitment digests.
+        set: Vec<Digest>,
+        /// Whether it is one.
+        correct: bool,
+    },
     /// A global adapter.
     Adapter {
         /// After which round.
@@ -100,12 +107,6 @@ pub fn sum_of(vectors: &[Vector]) -> Digest {
     let mut sorted = vectors.to_vec();
     sorted.sort_unstable();
     hash("fedshield simulation sum", &sorted)
-}
-
-/// The digest of the key that opens a set.
-#[must_use]
-pub(crate) fn key_of(set: &[Digest]) -> Digest {
-    hash("fedshield simulation key", &set)
 }
 
 /// The digest of the opened sum of nonces.

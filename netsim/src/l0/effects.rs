@@ -68,7 +68,10 @@ impl World {
             Effect::Cancel(id) => {
                 node.jobs.remove(&id.0);
             }
-            Effect::Ban { member, evidence, .. } => {
+            Effect::Ban { member, evidence, reason } => {
+                if self.verbose {
+                    self.note(index, &format!("evidence against {member}: {reason}"), &[]);
+                }
                 self.observe(index, &Fact::Banned(member, &evidence));
                 if let Some(node) = self.nodes.get_mut(index) {
                     node.disk.objects.insert(ObjectRef::of(&evidence), evidence.as_slice().into());
@@ -112,7 +115,7 @@ impl World {
         match output {
             Ok(output) => {
                 if let Some(node) = self.nodes.get(index) {
-                    self.checkers.contributed(node, &output);
+                    self.checkers.contributed(&self.federation, node, job, &output);
                 }
                 self.observe(index, &Fact::Ended(job, &output));
                 self.handle(index, Event::JobDone(id, output));

@@ -31,6 +31,12 @@ pub enum Fault {
     OtherShape,
     /// Accuses honest members with what looks like evidence.
     FalseAccuser,
+    /// Divides the others over the opened sum: deals bad shares to just so many that its own answer is needed, answers no
+    /// complaint, gives those members another partial decryption, and keeps its second votes on the end, and all that follows
+    /// from them, to itself.
+    Divides,
+    /// Repeats old heartbeats of others behind their new ones.
+    Replays,
 }
 
 /// A crash and the restart after it.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
-use fedshield_protocol::ids::{IdentityKey, MemberIndex};
+use fedshield_protocol::ids::{IdentityKey, MemberIndex, Round};
 use fedshield_protocol::machine::Config;
 use fedshield_protocol::manifest::{Deadlines, Manifest, Rules, ValidManifest};
+use fedshield_protocol::message::Scope;
 
 use super::signatures::{Secrets, Stamp};
 
@@ -66,6 +67,11 @@ impl Federation {
     #[must_use]
     pub fn rules(&self) -> &Rules {
         self.manifest.rules()
+    }
+
+    pub(crate) fn scope(&self, round: Round) -> Scope {
+        let epoch = self.manifest.epoch();
+        Scope { federation: self.manifest.federation(), epoch, round }
     }
 
     pub(crate) fn signatures(&self, member: MemberIndex) -> Stamp {

@@ -4,11 +4,11 @@ use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{
     Applied, Combined, CommitmentBody, Fate, Included, Job, JobOutput, RoundStart, UpdateShape,
 };
+use fedshield_protocol::message::Set;
 use fedshield_protocol::object::{MAX_OBJECT_BYTES, ObjectRef};
 
-use super::content::{
-    CONTENT_BYTES, Content, Vector, is_in_range, key_of, layout_of, nonce_of, sum_of,
-};
+use super::content::{CONTENT_BYTES, Content, Vector, is_in_range, layout_of, nonce_of, sum_of};
+use super::divides;
 use super::faults::Fault;
 use super::node::Node;
 
@@ -23,6 +23,10 @@ pub(super) fn shape_of(start: &RoundStart) -> UpdateShape {
 
 fn digests(set: &[Included]) -> Vec<Digest> {
     set.iter().map(|included| included.commitment).collect()
+}
+
+fn commitments(set: &Set) -> Vec<Digest> {
+    set.iter().map(|(_, commitment)| *commitment).collect()
 }
 
 impl Node {
@@ -46,6 +50,9 @@ impl Node {
                 Ok(JobOutput::Prepared(shape_of(start)))
             }
             Job::CheckCiphertext { dealer, .. } => self.check_ciphertext(dealer),
+            Job::RevealShare { .. } if self.fault == Some(Fault::Divides) => {
+                Err("does not answer complaints".into())
+            }
             Job::RevealShare { member, .. } => Ok(JobOutput::Preimage(vec![member.0 as u8; 4])),
             Job::CheckPreimage { dealer, member, .. } => {
                 if *member == self.member {
@@ -61,6 +68,10 @@ impl Node {
             Job::Combine { start, set, aggregate, partials } => {
                 self.adapter_at(start.applied)?;
                 self.combine(start.round, set, aggregate, partials, threshold)
+            }
+            Job::CheckKey { start, set, aggregate, key } => {
+                self.adapter_at(start.applied)?;
+                self.check_key(start.round, set, aggregate, key)
             }
             Job::Apply { start, sum, .. } => self.apply(start, *sum),
             Job::Adopt { adapter, applied } => {
@@ -121,7 +132,13 @@ impl Node {
         let boxes = (0..member_count)
             .map(MemberIndex)
             .map(|receiver| {
-                let valid = self.fault != Some(Fault::BadShares) || receiver.0 % 2 == 0;
+                let valid = match self.fault {
+                    Some(Fault::BadShares) => receiver.0 % 2 == 0,
+                    Some(Fault::Divides) => {
+                        !divides::is_victim(self.member, receiver, member_count)
+                    }
+                    _ => true,
+                };
                 self.put(&Content::Share { dealer: self.member, receiver, salt, valid })
             })
             .collect();
@@ -203,13 +220,19 @@ impl Node {
         }
         let correct = self.fault != Some(Fault::WrongPartial);
         let content = Content::Partial { member: self.member, set: digests(set), correct };
+        if self.fault == Some(Fault::Divides)
+            && let Some(other) = divides::other_answer(&content)
+        {
+            let other = self.put(&other);
+            self.served.insert(other, None);
+        }
         Ok(JobOutput::Partial(self.put(&content)))
     }
 
     fn combine(
         &mut self,
         round: Round,
-        set: &[Included],
+        set: &Set,
         aggregate: &ObjectRef,
         partials: &[(MemberIndex, ObjectRef)],
         threshold: u16,
@@ -217,7 +240,7 @@ impl Node {
         let Some(Content::Aggregate { vectors, .. }) = self.read(aggregate) else {
             return Err("the aggregate is not here".into());
         };
-        let wanted = digests(set);
+        let wanted = commitments(set);
         let mut good = 0;
         let mut culprits = Vec::new();
         for (by, object) in partials {
@@ -237,7 +260,31 @@ impl Node {
         }
         let sum = sum_of(&vectors);
         self.disk.sums.insert(round, sum);
-        Ok(JobOutput::Combined(Combined::Opened { key: key_of(&wanted), sum, culprits }))
+        let key = self.put(&Content::Key { set: wanted, correct: true });
+        Ok(JobOutput::Combined(Combined::Opened { key, sum, culprits }))
+    }
+
+    fn check_key(
+        &mut self,
+        round: Round,
+        set: &Set,
+        aggregate: &ObjectRef,
+        key: &ObjectRef,
+    ) -> Result<JobOutput, String> {
+        let Some(Content::Aggregate { vectors, .. }) = self.read(aggregate) else {
+            return Err("the aggregate is not here".into());
+        };
+        let fits = match self.disk.objects.get(key).map(|bytes| Content::read(bytes)) {
+            Some(Some(Content::Key { set: of, correct })) => correct && of == commitments(set),
+            Some(_) => false,
+            None => return Err("the key is not here".into()),
+        };
+        if !fits || vectors.iter().any(|vector| vector.number >= SPOILING) {
+            return Ok(JobOutput::KeyChecked { sum: None });
+        }
+        let sum = sum_of(&vectors);
+        self.disk.sums.insert(round, sum);
+        Ok(JobOutput::KeyChecked { sum: Some(sum) })
     }
 
     /// Applying the same round again gives the same result.

@@ -7,6 +7,8 @@ use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::object::ObjectRef;
 
 use super::accuser::false_accusation;
+use super::content::Content;
+use super::divides;
 use super::faults::Fault;
 use super::twofaced::other_face;
 use super::world::{Happening, World};
@@ -53,7 +55,17 @@ impl World {
         let faced = (fault == Some(Fault::TwoFaced) && to.0 % 2 == 1)
             .then(|| other_face(bytes, &self.federation))
             .flatten();
-        let bytes = faced.map_or_else(|| Arc::clone(bytes), Arc::from);
+        let mut bytes = faced.map_or_else(|| Arc::clone(bytes), Arc::from);
+        if fault == Some(Fault::Divides) {
+            let other = |object: &ObjectRef| {
+                let content = sender.disk.objects.get(object).and_then(|b| Content::read(b))?;
+                divides::other_answer(&content).map(|content| content.object())
+            };
+            match divides::said_to(&bytes, (member, to), &self.federation, other) {
+                Some(said) => bytes = said.into(),
+                None => return,
+            }
+        }
         let receiver = self.nodes.iter().position(|node| {
             node.member == to && node.side.is_none_or(|side| talks_to(member) == Some(side))
         });

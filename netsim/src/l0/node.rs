@@ -11,6 +11,7 @@ use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::record::CertifiedRecord;
 
 use super::faults::{Crash, Fault};
+use super::replays::Recorded;
 
 /// What survives a crash: everything that an effect or a finished job has put there.
 #[derive(Debug, Clone, Default)]
@@ -68,6 +69,8 @@ pub(crate) struct Node {
     pub(crate) pauses: u32,
     /// Crashes in the middle of the next effects.
     pub(crate) doomed: Option<Crash>,
+    /// What a member that repeats others has recorded.
+    pub(crate) recorded: Recorded,
 }
 
 impl Node {
@@ -85,6 +88,7 @@ impl Node {
             jobs: BTreeSet::new(),
             pauses: 0,
             doomed: None,
+            recorded: Recorded::default(),
         }
     }
 

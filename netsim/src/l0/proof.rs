@@ -11,7 +11,7 @@ use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::roster::Roster;
 use fedshield_protocol::sign::Signature;
 
-use super::content::{Content, key_of};
+use super::content::Content;
 use super::federation::Federation;
 
 /// The objects of one node.
@@ -45,7 +45,7 @@ fn is_wrong(answer: &WrongAnswer) -> Result<(), String> {
         return Err("nothing was opened".into());
     };
     let set: Vec<Digest> = set.iter().map(|(_, digest)| *digest).collect();
-    if answer.key != key_bytes(&set) || *key != key_of(&set) {
+    if answer.key != key_bytes(&set) || *key != ObjectRef::of(&answer.key) {
         return Err("it is another key".into());
     }
     if !answer.agreeing.iter().all(|it| is_right(it.member, &it.bytes, &set)) {
@@ -63,7 +63,7 @@ fn is_right(by: MemberIndex, bytes: &[u8], of: &[Digest]) -> bool {
 }
 
 fn key_bytes(set: &[Digest]) -> Vec<u8> {
-    key_of(set).as_bytes().to_vec()
+    Content::Key { set: set.to_vec(), correct: true }.bytes()
 }
 
 /// Runs a job about evidence; `None` for other jobs.

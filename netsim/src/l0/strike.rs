@@ -74,8 +74,9 @@ impl Moment {
                 Some((entry.round, moment))
             }
             Fact::Ended(
-                Job::Combine { start, .. },
-                JobOutput::Combined(Combined::Opened { .. }),
+                Job::Combine { start, .. } | Job::CheckKey { start, .. },
+                JobOutput::Combined(Combined::Opened { .. })
+                | JobOutput::KeyChecked { sum: Some(_) },
             ) => Some((start.round, Self::Opened)),
             Fact::Ended(Job::Apply { start, .. }, _) => Some((start.round, Self::Applied)),
             Fact::Recorded(record) => Some((record.record.round, Self::Recorded)),

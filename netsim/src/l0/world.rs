@@ -136,6 +136,7 @@ impl World {
                 }
             }
             Happening::Deliver { to, from, bytes } => {
+                self.replay(to, &bytes);
                 self.handle(to, Event::Message { from, bytes: bytes.to_vec() });
             }
             Happening::Read { node, life, to, from, room_bytes } => {

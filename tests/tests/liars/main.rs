@@ -4,6 +4,7 @@
 mod evidence;
 mod keys;
 mod malformed;
+mod named;
 mod shape;
 mod steps;
 

@@ -2,6 +2,7 @@
 
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{Combined, Included, Job, JobOutput, RoundStart};
+use fedshield_protocol::message::Set;
 use fedshield_protocol::object::ObjectRef;
 use fedshield_tests::{Party, carry, run};
 
@@ -98,14 +99,30 @@ pub fn lie(parties: &[Party], answer: &mut (MemberIndex, ObjectRef), readable: b
     carry(parties, position, &answer.1);
 }
 
+pub fn set_of(set: &[Included]) -> Set {
+    set.iter().map(|it| (it.member, it.commitment)).collect()
+}
+
+/// The sum that a key opens at `party`, if any.
+pub fn check_key(
+    party: &Party,
+    set: &[Included],
+    aggregate: ObjectRef,
+    key: ObjectRef,
+) -> Option<Digest> {
+    let job = Job::CheckKey { start: START, set: set_of(set), aggregate, key };
+    let JobOutput::KeyChecked { sum } = run(party, job) else { panic!("not checked") };
+    sum
+}
+
 pub fn combine(
     party: &Party,
     set: &[Included],
     aggregate: ObjectRef,
     partials: &[(MemberIndex, ObjectRef)],
 ) -> Combined {
-    let job =
-        Job::Combine { start: START, set: set.to_vec(), aggregate, partials: partials.to_vec() };
+    let (set, partials) = (set_of(set), partials.to_vec());
+    let job = Job::Combine { start: START, set, aggregate, partials };
     let JobOutput::Combined(combined) = run(party, job) else { panic!("no combination") };
     combined
 }

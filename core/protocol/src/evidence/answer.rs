@@ -69,7 +69,7 @@ impl WrongAnswer {
     }
 
     /// Certificates and signatures. The arithmetic is the host's: whether key and answers lie on one polynomial, whether the
-    /// accused's does not, and whether the key is the one that the second certificate names.
+    /// accused's does not.
     pub(super) fn check(
         &self,
         roster: &Roster<'_>,
@@ -77,8 +77,11 @@ impl WrongAnswer {
         accused: MemberIndex,
     ) -> Result<(), NotProof> {
         let Some(set) = self.set_digest() else { return Err(NotProof::NotAbout("set")) };
-        if !matches!(self.end.value, Value::Opened { .. }) {
+        let Value::Opened { key, .. } = &self.end.value else {
             return Err(NotProof::NotAbout("end of the round"));
+        };
+        if *key != ObjectRef::of(&self.key) {
+            return Err(NotProof::NotAbout("key"));
         }
         for (decided, what) in [(&self.set, "set"), (&self.end, "opened key")] {
             if !certifies(&decided.certificate, &decided.value)

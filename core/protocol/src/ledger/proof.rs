@@ -7,7 +7,7 @@ use crate::certificate::Certificate;
 use crate::codec::{self, CodecError};
 use crate::ids::{Digest, MemberIndex};
 use crate::limits::MAX_RECORD_BYTES;
-use crate::message::{Body, Value, VoteKind};
+use crate::message::{Body, Decision, Value, VoteKind};
 use crate::object::ObjectRef;
 use crate::record::{CertifiedRecord, Outcome};
 use crate::roster::Roster;
@@ -21,7 +21,7 @@ use crate::sign::Signature;
 pub struct Attachments {
     /// What decided the set.
     pub set: Certificate,
-    /// What decided the end, and the digest of the key if a sum was opened; `None` after a skip.
+    /// What decided the end, and the name of the key if a sum was opened ([`Value::key_name`]); `None` after a skip.
     pub end: Option<(Option<Digest>, Certificate)>,
     /// Names of the evidence that this member kept in the round, by accused, ascending: [`Evidence`](crate::evidence::Evidence)
     /// as an object.
@@ -112,18 +112,21 @@ pub(super) fn check_attachments(
     };
     let end_value = match (&record.outcome, &attachments.end) {
         (Outcome::Skipped, None) => None,
-        (Outcome::Void { .. }, Some((None, _))) => Some(Value::Void),
+        (Outcome::Void { .. }, Some((None, _))) => Some(Value::Void.id()),
         (Outcome::Applied { sum, .. } | Outcome::Rejected { sum, .. }, Some((Some(key), _))) => {
-            Some(Value::Opened { key: *key, sum: *sum })
+            Some(Value::opened_id(key, sum))
         }
         _ => return Err("the certificates are not those of its outcome".into()),
     };
     let end = attachments.end.as_ref().map(|(_, certificate)| certificate);
-    let pairs = [(Some(set_value), Some(&attachments.set)), (end_value, end)];
-    for (value, certificate) in pairs {
+    let pairs = [
+        (Decision::Set, Some(set_value.id()), Some(&attachments.set)),
+        (Decision::End, end_value, end),
+    ];
+    for (decision, value, certificate) in pairs {
         let (Some(value), Some(certificate)) = (value, certificate) else { continue };
-        if !certifies(certificate, &value) || !certificate.is_valid(roster, record.round) {
-            return Err(format!("the certificate of the {:?} decision is wrong", value.decision()));
+        if !decides(certificate, decision, &value) || !certificate.is_valid(roster, record.round) {
+            return Err(format!("the certificate of the {decision:?} decision is wrong"));
         }
     }
     Ok(())
@@ -131,7 +134,11 @@ pub(super) fn check_attachments(
 
 /// Whether a certificate claims to decide exactly this value.
 pub(crate) fn certifies(certificate: &Certificate, value: &Value) -> bool {
+    decides(certificate, value.decision(), &value.id())
+}
+
+fn decides(certificate: &Certificate, decision: Decision, value: &Digest) -> bool {
     certificate.kind == VoteKind::Precommit
-        && certificate.decision == value.decision()
-        && certificate.value == value.id()
+        && certificate.decision == decision
+        && certificate.value == *value
 }

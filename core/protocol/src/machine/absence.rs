@@ -14,9 +14,9 @@
 
 use std::collections::BTreeSet;
 
-use super::Machine;
+use super::{Machine, Question};
 use crate::event::Nonce;
-use crate::ids::{MemberIndex, Round, Time};
+use crate::ids::{MemberIndex, Round};
 use crate::limits::MAX_GOODBYES;
 use crate::message::{Body, Goodbye, Leave, Signed};
 use crate::status::{Attendance, Phase};
@@ -46,8 +46,8 @@ pub(crate) struct Absence {
     confirmed: u32,
     /// Goodbyes of its newest round after which it came back.
     void: BTreeSet<(Nonce, u32)>,
-    /// When a knock of it was last answered.
-    answered: Option<Time>,
+    /// Kinds of messages heard in its newest round: another one of a kind may be an old one, said again by somebody else.
+    kinds: BTreeSet<&'static str>,
 }
 
 /// What this member has said of its own absence.
@@ -133,6 +133,12 @@ impl Machine {
         if signed.round > absence.newest {
             absence.newest = signed.round;
             absence.void.clear();
+            absence.kinds.clear();
+        }
+        // Heartbeats come here only if they are the newest.
+        let is_heartbeat = matches!(signed.body, Body::Status(_));
+        if !is_heartbeat && !absence.kinds.insert(signed.body.kind()) {
+            return;
         }
         absence.heard = true;
         absence.quiet = 0;
@@ -185,12 +191,9 @@ impl Machine {
 
     /// `sender` has not heard this member for a while: perhaps announcements do not reach it.
     pub(super) fn take_knock(&mut self, sender: MemberIndex) {
-        let (now, pause) = (self.now, self.config.status_ms() / 2);
-        let Some(peer) = self.peers.get_mut(sender.position()) else { return };
-        if peer.absence.answered.is_some_and(|last| now < last.plus_ms(pause)) {
+        if !self.may_answer(sender, Question::Knock) {
             return;
         }
-        peer.absence.answered = Some(now);
         let heartbeat = self.heartbeat();
         self.tell(sender, Body::Status(Box::new(heartbeat)));
         if let Some(goodbye) = self.own_goodbye() {

@@ -47,8 +47,8 @@ impl Machine {
         let current = self.round.number;
         let ahead = |machine: &Self, member: &MemberIndex| {
             let peer = machine.peers.get(member.position());
-            let heartbeat = peer.and_then(|peer| peer.heartbeat.as_ref());
-            heartbeat.is_some_and(|(round, _)| *round > current)
+            let newest = peer.and_then(|peer| peer.newest.as_ref());
+            newest.is_some_and(|newest| newest.round > current)
         };
         let me = self.config.me;
         let others = || self.config.manifest.members().filter(|member| *member != me);

@@ -55,6 +55,7 @@ impl Machine {
         let mut damaged = false;
         for bytes in journal {
             match Entry::decode(bytes) {
+                Ok(Entry { note: Note::Life(number), .. }) => self.note_earlier_life(number),
                 Ok(entry) if entry.round < current => self.recall_ended(entry),
                 Ok(entry) => self.ahead.keep(entry.round, entry.note),
                 Err(_) => {
@@ -130,8 +131,8 @@ impl Machine {
             Note::Ready => self.note_own_ready(),
             Note::Present(heard) => self.round.presence.heard.extend(heard),
             Note::Kept { author, body, signature } => self.note_kept(author, *body, signature),
-            Note::Opened { key, sum, answers } => self.note_opened((key, sum), answers),
-            Note::Reached => {}
+            Note::Opened { key, sum } => self.note_opened(key, sum),
+            Note::Reached | Note::Life(_) => {}
             Note::Rejected(digest) => self.note_own_rejection(digest),
         }
     }

@@ -72,6 +72,7 @@ impl Machine {
             if !self.persist(Note::Reached) {
                 return;
             }
+            self.keep_life();
             self.out.push(Effect::Truncate { before: self.round.number });
         }
     }

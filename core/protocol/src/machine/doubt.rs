@@ -14,12 +14,12 @@
 
 use std::collections::BTreeSet;
 
-use super::Machine;
+use super::{Machine, Question};
 use crate::event::Nonce;
 use crate::ids::{MemberIndex, Round};
 use crate::ledger::record_digest;
 use crate::limits::{MAX_DIRECT_BYTES, MAX_STATEMENTS};
-use crate::message::{Body, Statement};
+use crate::message::{Body, SignedHeartbeat, Statement};
 use crate::sign::Signature;
 
 /// Room in an answer for everything but the statements, in bytes.
@@ -38,7 +38,7 @@ impl Machine {
     pub(super) fn doubt_itself(&mut self, nonce: Nonce) {
         #[cfg(feature = "planted-bugs")]
         if self.config.rules().trust_the_disk {
-            return;
+            return self.begin_life();
         }
         self.doubt = Some(Doubt { nonce, asked: None, answered: BTreeSet::new() });
     }
@@ -86,15 +86,12 @@ impl Machine {
 
     /// `asker` has started: tells it what it has said.
     pub(crate) fn take_doubt(&mut self, asker: MemberIndex, nonce: Nonce) {
-        let (now, pause) = (self.now, self.config.status_ms() / 4);
         if self.is_behind() {
             return self.dropped("doubt: what was heard in this round is forgotten");
         }
-        let Some(peer) = self.peers.get_mut(asker.position()) else { return };
-        if peer.reminded.is_some_and(|last| now < last.plus_ms(pause)) {
-            return self.dropped("doubt: asked too often");
+        if !self.may_answer(asker, Question::Doubt) {
+            return;
         }
-        peer.reminded = Some(now);
         let mut room = MAX_DIRECT_BYTES.saturating_sub(ENVELOPE_BYTES);
         let mut said = self.round.statements_of(asker);
         said.truncate(MAX_STATEMENTS);
@@ -104,7 +101,8 @@ impl Machine {
             room = room.saturating_sub(if fits { size } else { 0 });
             fits
         });
-        self.tell(asker, Body::Memory { nonce, said });
+        let heartbeat = self.peers.get(asker.position()).and_then(|peer| peer.newest.clone());
+        self.tell(asker, Body::Memory { nonce, said, heartbeat });
     }
 
     /// What `sender` remembers of this member.
@@ -113,6 +111,7 @@ impl Machine {
         sender: MemberIndex,
         nonce: &Nonce,
         said: Vec<(Statement, Signature)>,
+        heartbeat: Option<Box<SignedHeartbeat>>,
     ) {
         let Some(doubt) = &self.doubt else { return self.dropped("memory: no longer in doubt") };
         if doubt.nonce != *nonce {
@@ -126,6 +125,14 @@ impl Machine {
         if !said.iter().all(|(it, signature)| roster.is_said(round, me, &it.body(), signature)) {
             return self.dropped("memory: not what this member said");
         }
+        if let Some(newest) = heartbeat {
+            let SignedHeartbeat { round, heartbeat, signature } = *newest;
+            let body = Body::Status(Box::new(heartbeat.clone()));
+            if !roster.is_said(round, me, &body, &signature) {
+                return self.dropped("memory: not what this member said");
+            }
+            self.note_earlier_life(heartbeat.life);
+        }
         if !said.iter().all(|(it, _)| self.remembers(it)) {
             return self.stay_silent(round);
         }
@@ -134,6 +141,7 @@ impl Machine {
         let answers = doubt.answered.len().saturating_add(1);
         if answers >= usize::from(self.config.rules().quorum) && !self.is_silent() {
             self.doubt = None;
+            self.begin_life();
             self.show_key();
         }
     }

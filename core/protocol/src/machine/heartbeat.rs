@@ -1,7 +1,7 @@
 //! Anti-entropy: every member says every few seconds where it is and what it has; who sees that another lacks something
 //! of its own sends it again. This one mechanism repairs every lost message.
 
-use super::Machine;
+use super::{Machine, Question};
 use crate::ids::{MemberIndex, Round, View};
 use crate::message::{Bits, Body, Decided, Decision, Heartbeat, Known, VoteKind};
 use crate::round::Answer;
@@ -15,7 +15,8 @@ impl Machine {
         self.say(Body::Status(Box::new(heartbeat)));
     }
 
-    pub(crate) fn heartbeat(&self) -> Heartbeat {
+    pub(crate) fn heartbeat(&mut self) -> Heartbeat {
+        let (life, number) = self.life.next_beat();
         let round = &self.round;
         let n = self.config.rules().member_count;
         let voting = round.voting();
@@ -28,6 +29,8 @@ impl Machine {
         };
         let keyed = self.config.manifest.members().filter(|m| self.has_key(*m));
         Heartbeat {
+            life,
+            number,
             ready: self.is_ready(),
             head: self.tip.head,
             set_decided: round.set_vote.decided().is_some(),
@@ -55,14 +58,30 @@ impl Machine {
         self.peers.get(member.position()).is_some_and(|peer| peer.key.0 == self.round.number)
     }
 
-    pub(super) fn heard(&mut self, sender: MemberIndex, round: Round, heartbeat: Heartbeat) {
-        let current = self.round.number;
-        let (now, pause) = (self.now, self.config.status_ms() / 2);
-        let Some(peer) = self.peers.get_mut(sender.position()) else { return };
-        if peer.heartbeat.as_ref().is_some_and(|(last, _)| *last > round) {
-            return;
+    /// The newest heartbeat of a member.
+    pub(super) fn heard(&mut self, sender: MemberIndex, round: Round, heartbeat: &Heartbeat) {
+        self.answer_heartbeat(sender, round, (heartbeat, Question::Heartbeat));
+    }
+
+    /// A heartbeat that is not the newest, or of a life that has no number yet: then its author may lack something.
+    pub(super) fn heard_in_doubt(
+        &mut self,
+        sender: MemberIndex,
+        round: Round,
+        heartbeat: &Heartbeat,
+    ) {
+        if heartbeat.life == 0 {
+            self.answer_heartbeat(sender, round, (heartbeat, Question::InDoubt));
         }
-        peer.heartbeat = Some((round, heartbeat.clone()));
+    }
+
+    fn answer_heartbeat(
+        &mut self,
+        sender: MemberIndex,
+        round: Round,
+        (heartbeat, question): (&Heartbeat, Question),
+    ) {
+        let current = self.round.number;
         if round > current {
             return self.ask_for_records(sender);
         }
@@ -72,16 +91,10 @@ impl Machine {
         if heartbeat.head != self.tip.head {
             return self.dropped("fork: another record before this round");
         }
-        // A replayed heartbeat must not make this member flood its author.
-        if peer.answered.is_some_and(|last| now < last.plus_ms(pause)) {
-            return;
-        }
-        peer.answered = Some(now);
         // What was said may be less than what an earlier life said: nothing until that is known.
-        if self.doubt.is_some() {
-            return;
+        if self.doubt.is_none() && self.may_answer(sender, question) {
+            self.answer(sender, heartbeat);
         }
-        self.answer(sender, &heartbeat);
     }
 
     /// Sends what of this member's own `to` lacks.
@@ -127,20 +140,23 @@ impl Machine {
         self.answer_vote(to, theirs);
     }
 
-    /// Late in a round also the answers of others: their authors may be gone, or may have told some only, and whoever lacks
-    /// them cannot vote for the sum that others are locked on.
+    /// Late in a round also the answers of others: their authors may be gone, or may have told some only. Of those that `to`
+    /// has, one at a time: two different answers of one author are evidence wherever they meet.
     fn hand_on_answers(&mut self, to: MemberIndex, known: &Known) {
         if !self.round.clock.decrypt_over {
             return;
         }
         let me = self.config.me;
-        let lacking: Vec<_> = self
-            .round
-            .partials
-            .iter()
-            .filter(|(author, _)| **author != me && !known.partials.contains(**author))
-            .map(|(author, answer)| (*author, *answer))
-            .collect();
+        let others = || {
+            let all = self.round.partials.iter().map(|(author, answer)| (*author, *answer));
+            all.filter(|(author, _)| *author != me && *author != to)
+        };
+        let mut lacking: Vec<_> =
+            others().filter(|(author, _)| !known.partials.contains(*author)).collect();
+        let beat = self.now.0 / self.config.status_ms().max(1);
+        let turn = beat.checked_rem(others().count() as u64).unwrap_or_default();
+        let in_turn = usize::try_from(turn).ok().and_then(|turn| others().nth(turn));
+        lacking.extend(in_turn.filter(|(author, _)| known.partials.contains(*author)));
         for (author, Answer { set, object, signature }) in lacking {
             self.forward(to, author, Body::Partial { set, object }, signature);
         }

@@ -18,11 +18,11 @@ impl Machine {
         if signed.sender.0 >= member_count {
             return self.dropped("message: not a member");
         }
-        if signed.sender == self.config.me {
-            return;
-        }
         if signed.epoch != self.config.manifest.epoch() {
             return self.dropped("message: other epoch");
+        }
+        if signed.sender == self.config.me {
+            return self.receive_own(&signed);
         }
         if !signed.body.is_shaped(member_count) {
             return self.dropped("message: impossible content");
@@ -52,10 +52,17 @@ impl Machine {
     }
 
     fn accept(&mut self, signed: Signed) {
-        let Signed { sender, round, .. } = signed;
-        self.note_life(&signed);
+        let Signed { sender, round, signature, .. } = signed;
+        let is_news = match &signed.body {
+            Body::Status(heartbeat) => self.is_news(sender, round, (heartbeat, signature)),
+            _ => true,
+        };
+        if is_news {
+            self.note_life(&signed);
+        }
         match signed.body {
-            Body::Status(heartbeat) => self.heard(sender, round, *heartbeat),
+            Body::Status(heartbeat) if is_news => self.heard(sender, round, &heartbeat),
+            Body::Status(heartbeat) => self.heard_in_doubt(sender, round, &heartbeat),
             Body::SealingKey(key) => self.note_key(sender, round, key),
             Body::RecordsRequest(from) => self.send_records(sender, from),
             Body::Records(records) => self.take_records(records),

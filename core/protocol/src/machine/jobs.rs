@@ -8,6 +8,7 @@ use crate::effect::Effect;
 use crate::ids::{Digest, MemberIndex, Round};
 use crate::job::{Job, JobId, JobOutput};
 use crate::limits::MAX_ATTEMPTS;
+use crate::object::ObjectRef;
 
 /// What a job is for. Only one of each runs at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +28,7 @@ pub(crate) enum Tag {
     Settle(Round),
     CheckEvidence(Digest, MemberIndex),
     ProveAnswers(Round),
+    CheckKey(ObjectRef),
 }
 
 impl Tag {
@@ -91,9 +93,16 @@ impl Machine {
             return;
         }
         let attempts = jobs.attempts.entry(tag).or_default();
-        // Without these a member could never take part again, or not before the round is over.
-        let vital =
-            matches!(tag, Tag::SealingKey(_) | Tag::Settle(_) | Tag::Adopt(_) | Tag::Prepare(_));
+        // Without these a member could never take part again, or not before the round is over; the last goes on only while
+        // its key is in question.
+        let vital = matches!(
+            tag,
+            Tag::SealingKey(_)
+                | Tag::Settle(_)
+                | Tag::Adopt(_)
+                | Tag::Prepare(_)
+                | Tag::CheckKey(_)
+        );
         if *attempts >= MAX_ATTEMPTS && !vital {
             return;
         }
@@ -128,6 +137,15 @@ impl Machine {
         self.jobs.attempts.remove(&tag);
     }
 
+    /// Nobody is interested in the job any more.
+    pub(crate) fn cancel(&mut self, tag: Tag) {
+        let of_tag = |(id, running): (&JobId, &Tag)| (*running == tag).then_some(*id);
+        if let Some(id) = self.jobs.running.iter().find_map(of_tag) {
+            self.jobs.running.remove(&id);
+            self.out.push(Effect::Cancel(id));
+        }
+    }
+
     pub(super) fn job_failed(&mut self, id: JobId) {
         match self.jobs.failed(id) {
             Some(Tag::Apply(round)) => self.not_applied(round),
@@ -160,6 +178,7 @@ impl Machine {
                 self.evidence_checked(root, member, bytes.as_deref());
             }
             (Tag::ProveAnswers(_), JobOutput::Proven(list)) => self.answers_proven(&list),
+            (Tag::CheckKey(key), JobOutput::KeyChecked { sum }) => self.key_checked(key, sum),
             _ => self.dropped("job: an answer of another kind"),
         }
     }

@@ -93,6 +93,14 @@ impl Machine {
         false
     }
 
+    /// An object that is on its way is not needed any more.
+    pub(crate) fn no_longer_wanted(&mut self, object: &ObjectRef) {
+        if self.objects.places.get(object) == Some(&Place::Wanted) {
+            self.objects.places.remove(object);
+            self.out.push(Effect::StopFetch(*object));
+        }
+    }
+
     /// Gives an object to all members, or to some.
     pub(crate) fn serve(
         &mut self,
@@ -132,7 +140,7 @@ impl Machine {
         }
     }
 
-    /// The round has ended: nothing more is fetched for it; aggregates and partial decryptions stay for one more round.
+    /// The round has ended: nothing more is fetched for it; what opening its sum takes stays for one more round.
     pub(crate) fn end_round_objects(&mut self) {
         let wanted: Vec<ObjectRef> = self
             .objects
@@ -152,7 +160,7 @@ impl Machine {
         for (object, purpose) in served {
             match purpose {
                 Purpose::Ciphertext | Purpose::Share => self.unserve(object),
-                Purpose::Aggregate | Purpose::Partial => {
+                Purpose::Aggregate | Purpose::Partial | Purpose::Key => {
                     self.objects.lingering.insert(object);
                 }
                 Purpose::Adapter | Purpose::Evidence => {}

@@ -58,10 +58,20 @@ impl Machine {
         body: Body,
         signature: Signature,
     ) {
+        self.forward_of(self.round.number, to, (author, body, signature));
+    }
+
+    /// Hands on what `author` said in `round`.
+    pub(crate) fn forward_of(
+        &mut self,
+        round: Round,
+        to: MemberIndex,
+        (author, body, signature): (MemberIndex, Body, Signature),
+    ) {
         if to == self.config.me {
             return;
         }
-        if let Some(bytes) = self.envelope(author, self.round.number, body, signature) {
+        if let Some(bytes) = self.envelope(author, round, body, signature) {
             self.out.push(Effect::Send { to, bytes });
         }
     }

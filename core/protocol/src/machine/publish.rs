@@ -75,7 +75,7 @@ impl Machine {
         let round = &self.round;
         let me = member == self.config.me;
         let peer = self.peers.get(member.position());
-        let heard = peer.and_then(|p| p.heartbeat.as_ref()).map(|(round, _)| *round);
+        let heard = peer.and_then(|p| p.newest.as_ref()).map(|newest| newest.round);
         MemberStatus {
             reachable: me || peer.is_some_and(|p| p.reachable),
             round: if me { Some(round.number) } else { heard },

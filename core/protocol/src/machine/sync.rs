@@ -1,6 +1,6 @@
 //! Catching up: records from whoever is ahead, then the global adapter by chunks.
 
-use super::{Machine, Tag};
+use super::{Machine, Question, Tag};
 use crate::effect::{Effect, Purpose};
 use crate::ids::{Digest, MemberIndex, Round};
 use crate::job::Job;
@@ -11,25 +11,15 @@ use crate::record::CertifiedRecord;
 impl Machine {
     /// `ahead` is in a later round: its records, please.
     pub(super) fn ask_for_records(&mut self, ahead: MemberIndex) {
-        let (now, pause) = (self.now, self.config.status_ms() / 2);
-        let Some(peer) = self.peers.get_mut(ahead.position()) else { return };
-        if peer.asked.is_some_and(|last| now < last.plus_ms(pause)) {
-            return;
+        if self.may_answer(ahead, Question::Ask) {
+            self.tell(ahead, Body::RecordsRequest(self.round.number));
         }
-        peer.asked = Some(now);
-        self.tell(ahead, Body::RecordsRequest(self.round.number));
     }
 
     pub(super) fn send_records(&mut self, to: MemberIndex, from: Round) {
-        let (now, pause) = (self.now, self.config.status_ms() / 4);
-        let Some(peer) = self.peers.get_mut(to.position()) else { return };
-        if peer.records_sent.is_some_and(|last| now < last.plus_ms(pause)) {
-            return self.dropped("records: asked too often");
-        }
-        if from >= self.round.number {
+        if from >= self.round.number || !self.may_answer(to, Question::Records) {
             return;
         }
-        peer.records_sent = Some(now);
         let room_bytes = MAX_RECORDS_ANSWER_BYTES;
         self.out.push(Effect::ReadRecords { to, from, room_bytes });
     }
@@ -70,11 +60,9 @@ impl Machine {
         let ahead = self
             .peers
             .iter()
-            .position(|peer| peer.heartbeat.as_ref().is_some_and(|(round, _)| *round > current));
+            .position(|peer| peer.newest.as_ref().is_some_and(|newest| newest.round > current));
         if let Some(ahead) = ahead.and_then(|p| u16::try_from(p).ok()).map(MemberIndex) {
-            if let Some(peer) = self.peers.get_mut(ahead.position()) {
-                peer.asked = None;
-            }
+            self.forget_answer(ahead, Question::Ask);
             self.ask_for_records(ahead);
         }
     }

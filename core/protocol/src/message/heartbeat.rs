@@ -3,11 +3,17 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Bits, Decision};
-use crate::ids::{Digest, View};
+use crate::ids::{Digest, Round, View};
+use crate::sign::Signature;
 
 /// Where the sender is; the envelope names its round.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
+    /// Which life of its author says it; 0 if that is not known yet. Of two heartbeats the one with the greater pair of `life`
+    /// and `number` is the newer.
+    pub life: u64,
+    /// Which heartbeat of that life it is.
+    pub number: u64,
     /// It takes part in this round, or will as soon as a quorum does.
     pub ready: bool,
     /// Digest of its last record.
@@ -22,6 +28,17 @@ pub struct Heartbeat {
     pub has_proposal: bool,
     /// What it has, by author.
     pub known: Known,
+}
+
+/// A heartbeat as it was signed, to be shown to its own author.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedHeartbeat {
+    /// In which round it was said.
+    pub round: Round,
+    /// What was said.
+    pub heartbeat: Heartbeat,
+    /// Its author's signature.
+    pub signature: Signature,
 }
 
 /// Whose messages of the round the sender has.

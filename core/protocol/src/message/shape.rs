@@ -1,11 +1,11 @@
 //! Bounds on the content of a message, before anyone looks at what it says.
 
-use super::{Body, Proposal, Set};
+use super::{Body, Heartbeat, Proposal, Set};
 use crate::certificate::Certificate;
 use crate::job::{CommitmentBody, MAX_SHARES_BYTES};
 use crate::limits::{
-    MAX_BOX_BYTES, MAX_PARTIAL_BYTES, MAX_PREIMAGE_BYTES, MAX_RECORD_BYTES, MAX_SEALING_KEY_BYTES,
-    MAX_STATEMENTS, MAX_WANTED,
+    MAX_BOX_BYTES, MAX_KEY_BYTES, MAX_PARTIAL_BYTES, MAX_PREIMAGE_BYTES, MAX_RECORD_BYTES,
+    MAX_SEALING_KEY_BYTES, MAX_STATEMENTS, MAX_WANTED,
 };
 use crate::object::ObjectRef;
 
@@ -15,7 +15,7 @@ impl Body {
     pub fn is_shaped(&self, member_count: u16) -> bool {
         let n = usize::from(member_count);
         match self {
-            Self::Status(heartbeat) => heartbeat.known.all().iter().all(|bits| bits.fits(n)),
+            Self::Status(heartbeat) => is_heartbeat(heartbeat, n),
             Self::SealingKey(key) => (1..=MAX_SEALING_KEY_BYTES).contains(&key.len()),
             Self::Commitment(body) => is_commitment(body, n),
             Self::Holds(list) => list.len() <= 2 * n && list.is_sorted_by(|a, b| a < b),
@@ -31,8 +31,9 @@ impl Body {
             Self::Attestation { aggregate, .. } => aggregate.check_size().is_ok(),
             Self::Proposal(proposal) => is_proposal(proposal, member_count),
             Self::Vote(_) | Self::Ready | Self::Doubt(_) | Self::Goodbye(_) | Self::Knock => true,
-            Self::Memory { said, .. } => {
+            Self::Memory { said, heartbeat, .. } => {
                 said.len() <= MAX_STATEMENTS
+                    && heartbeat.as_ref().is_none_or(|it| is_heartbeat(&it.heartbeat, n))
                     && said.iter().all(|(it, _)| it.body().is_shaped(member_count))
             }
             Self::Decided(decided) => {
@@ -45,6 +46,10 @@ impl Body {
             }),
         }
     }
+}
+
+fn is_heartbeat(heartbeat: &Heartbeat, n: usize) -> bool {
+    heartbeat.known.all().iter().all(|bits| bits.fits(n))
 }
 
 fn is_set(set: &Set, member_count: u16) -> bool {
@@ -65,6 +70,7 @@ fn is_value(value: &super::Value, member_count: u16) -> bool {
         super::Value::Aggregate { set, aggregate } => {
             is_set(set, member_count) && aggregate.check_size().is_ok()
         }
+        super::Value::Opened { key, .. } => (1..=MAX_KEY_BYTES).contains(&key.length),
         _ => true,
     }
 }

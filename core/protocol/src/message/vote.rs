@@ -35,10 +35,10 @@ pub enum Value {
     },
     /// Set: open nothing this round.
     Skip,
-    /// End: the sum was opened.
+    /// End: the sum was opened. Anyone who has the aggregate can see whether the key opens it to this sum.
     Opened {
-        /// Digest of the key K.
-        key: Digest,
+        /// The key K.
+        key: ObjectRef,
         /// Digest of the opened sum.
         sum: Digest,
     },
@@ -67,11 +67,26 @@ impl Value {
                 &aggregate.length.to_le_bytes(),
             ]),
             Self::Skip => *SKIP,
-            Self::Opened { key, sum } => {
-                Use::Value.digest(&[b"opened", key.as_bytes(), sum.as_bytes()])
-            }
+            Self::Opened { key, sum } => Self::opened_id(&Self::key_name(key), sum),
             Self::Void => *VOID,
         }
+    }
+
+    /// The digest that members vote on to say that a key of this name opened this sum.
+    #[must_use]
+    pub fn opened_id(key_name: &Digest, sum: &Digest) -> Digest {
+        Use::Value.digest(&[b"opened", key_name.as_bytes(), sum.as_bytes()])
+    }
+
+    /// A digest of root and length of a key: what records keep of it, so that their certificates can be checked. In records
+    /// of the first version another digest of the key is in that place.
+    #[must_use]
+    pub fn key_name(key: &ObjectRef) -> Digest {
+        // No key has no bytes: this is one of the first version, out of a journal (`journal::first_version`).
+        if key.length == 0 {
+            return key.root;
+        }
+        Use::Value.digest(&[b"key", key.root.as_bytes(), &key.length.to_le_bytes()])
     }
 }
 

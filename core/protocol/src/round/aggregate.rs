@@ -1,7 +1,7 @@
 //! aggregate: the proposer of the view collects q reports, from which U follows; the committee adds exactly U and
 //! attests the sum. Addition is deterministic, so honest attestations of one set are equal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::state::Collection;
 use crate::effect::Purpose;
@@ -69,7 +69,7 @@ impl Machine {
             return;
         }
         if self.round.election.in_committee(self.config.me) {
-            self.note_asked(digest, set);
+            self.note_asked(view, digest, set);
         }
         for to in self.round.election.committee().to_vec() {
             self.tell(to, Body::Collected { view, collected: collected.clone() });
@@ -107,8 +107,10 @@ impl Machine {
         let rules = self.config.rules();
         let set = collected.set(rules);
         let digest = set_digest(&set);
-        if self.round.asked.contains_key(&digest) {
-            return;
+        match self.round.asked.get(&view) {
+            Some((first, _)) if *first == digest => return,
+            Some(_) => return self.dropped("collected: a second set in one view"),
+            None => {}
         }
         if let Err(error) = rules.check_set(sender, &set) {
             let statement = (Body::Collected { view, collected }, signature);
@@ -117,7 +119,18 @@ impl Machine {
         if !collected.is_valid(&self.config.roster(), self.round.number) {
             return self.dropped("collected: not q reports");
         }
-        self.note_asked(digest, set);
+        self.take_reports(&collected);
+        self.note_asked(view, digest, set);
+    }
+
+    /// Reports that a proposer has collected, their signatures checked: as good as heard from their authors, and evidence if an
+    /// author has told another one something else.
+    pub(super) fn take_reports(&mut self, collected: &Collected) {
+        for (author, set, signature) in collected.reports() {
+            if author != self.config.me {
+                self.take_report(author, set, signature);
+            }
+        }
     }
 
     /// A proposer signed a set that no honest member proposes: what it said is the evidence.
@@ -128,11 +141,18 @@ impl Machine {
         self.dropped("set: too few updates");
     }
 
-    fn note_asked(&mut self, digest: Digest, set: Set) {
-        if self.round.asked.len() < MAX_SETS {
-            self.round.asked.insert(digest, set);
-        } else {
-            self.dropped("collected: too many sets");
+    /// One set for each view, whose proposer alone can ask in it; views that are over make room.
+    fn note_asked(&mut self, view: View, digest: Digest, set: Set) {
+        let current = self.round.set_vote.view();
+        let asked = &mut self.round.asked;
+        let over = |view: &View| view.next() < current;
+        let gone: Vec<Digest> =
+            asked.iter().filter(|(view, _)| over(view)).map(|(_, (digest, _))| *digest).collect();
+        asked.retain(|view, _| !over(view));
+        asked.insert(view, (digest, set));
+        let asked: BTreeSet<Digest> = asked.values().map(|(digest, _)| *digest).collect();
+        for digest in gone.into_iter().filter(|digest| !asked.contains(digest)) {
+            self.cancel(Tag::Aggregate(digest));
         }
     }
 
@@ -142,11 +162,11 @@ impl Machine {
         let open: Vec<(Digest, Set)> = self
             .round
             .asked
-            .iter()
+            .values()
             .filter(|(digest, _)| {
                 self.round.attestations.get(digest).is_none_or(|a| !a.contains_key(&me))
             })
-            .map(|(digest, set)| (*digest, set.clone()))
+            .cloned()
             .collect();
         for (digest, set) in open {
             if self.fetch_set(&set)
@@ -189,8 +209,13 @@ impl Machine {
             return self.dropped("attestation: not of the committee");
         }
         let own = self.round.collection.as_ref().is_some_and(|c| c.digest == set);
-        let known = self.round.attestations.contains_key(&set);
-        if !known && !own && self.round.attestations.len() >= MAX_SETS {
+        // Each member has room of its own: one that attests sets that nobody has asked for takes it from nobody else.
+        let attested = self
+            .round
+            .attestations
+            .iter()
+            .filter(|(of, by)| **of != set && by.contains_key(&sender));
+        if !own && attested.count() >= MAX_SETS {
             return self.dropped("attestation: too many sets");
         }
         let attested = self.round.attestations.entry(set).or_default();

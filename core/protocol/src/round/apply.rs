@@ -12,20 +12,20 @@ impl Machine {
             return Phase::Record;
         }
         let decided = self.decided_value(Decision::End).map(|decided| decided.value);
-        let Some(Value::Opened { key, sum }) = decided else { return Phase::Record };
-        // A member that has not opened the sum itself yet goes on trying; if the others are faster it gets the adapter. It
-        // also answers if it has not: those whose answers opened the sum may be gone, and so may their answers.
+        let Some(Value::Opened { sum, .. }) = decided else { return Phase::Record };
+        // A member that has not opened the sum yet opens it with the decided key; if the others are faster it gets the adapter.
+        // It also answers if it has not: those that have the key may be gone.
         if let Some((set, _)) = self.round.decided.clone() {
             self.answer_decision(&set);
             self.serve_again(&set);
         }
         self.put_together();
+        self.check_keys();
         self.prove_answers();
-        if self.round.opened == Some((key, sum))
+        if self.round.opened.is_some_and(|(_, opened)| opened == sum)
             && let Some((set, _)) = &self.round.decided
-            && let Some(set) = self.round.included(set)
         {
-            let start = self.round.start;
+            let (start, set) = (self.round.start, set.clone());
             self.start(Tag::Apply(self.round.number), Job::Apply { start, set, sum });
         }
         Phase::Apply

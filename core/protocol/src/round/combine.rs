@@ -12,6 +12,7 @@ impl Machine {
         self.answer_decision(&set);
         self.serve_again(&set);
         self.put_together();
+        self.check_keys();
         if let Some(phase) = self.conclude() {
             return phase;
         }
@@ -23,7 +24,8 @@ impl Machine {
         let Some((set, aggregate)) = self.round.decided.clone() else { return };
         let Some(partials) = self.fetch_answers(&aggregate) else { return };
         let tag = Tag::Combine(self.round.number);
-        if self.round.opened.is_some() || self.jobs.is_running(tag) || !self.has_commitments(&set) {
+        let has_opened = self.round.opened.is_some() && !self.lacks_its_key();
+        if has_opened || self.jobs.is_running(tag) || self.checks_a_key() {
             return;
         }
         if partials.len() > self.round.combined_with {
@@ -32,18 +34,15 @@ impl Machine {
         } else if !self.jobs.has_failed(tag) {
             return;
         }
-        if let Some(set) = self.round.included(&set) {
-            let start = self.round.start;
-            self.start(tag, Job::Combine { start, set, aggregate, partials });
-        }
+        let start = self.round.start;
+        self.start(tag, Job::Combine { start, set, aggregate, partials });
     }
 
     pub(crate) fn combined(&mut self, combined: Combined) {
         match combined {
             Combined::NotYet => {}
             Combined::Opened { key, sum, culprits } => {
-                self.keep_opened(key, sum, &culprits);
-                self.round.opened = Some((key, sum));
+                self.has_opened(key, sum);
                 self.round.culprits = culprits;
             }
         }

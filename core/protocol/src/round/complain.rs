@@ -5,7 +5,7 @@ use super::state::Share;
 use crate::evidence::Evidence;
 use crate::ids::{Digest, MemberIndex};
 use crate::job::Job;
-use crate::machine::{Machine, Tag};
+use crate::machine::{Machine, Question, Tag};
 use crate::message::Body;
 use crate::sign::Signature;
 
@@ -49,6 +49,9 @@ impl Machine {
         match self.round.preimages.get(&(commitment, sender)) {
             Some((preimage, signature)) => {
                 let (preimage, signature) = (preimage.clone(), *signature);
+                if !self.may_answer(sender, Question::Complaint) {
+                    return;
+                }
                 let body = Body::Preimage { commitment, member: sender, preimage };
                 self.forward(sender, self.config.me, body, signature);
             }

@@ -1,5 +1,6 @@
-//! conclude: a second, small decision ends the round: Opened, which a voter supports only if its own combine gave the
-//! same, or Void, valid after the decrypt timer or with q earlier prevotes.
+//! conclude: a second, small decision ends the round: Opened, which is valid by its content (the key opens the decided
+//! aggregate to the sum, see `check_key`), or Void, valid after the decrypt timer for whoever has not opened the sum, and with
+//! q earlier prevotes for all.
 
 use crate::agreement::Opinion;
 use crate::machine::Machine;
@@ -7,9 +8,15 @@ use crate::message::{Decision, Value};
 use crate::status::Phase;
 
 impl Machine {
-    /// Takes part once there is something to say; follows a decision in any case.
+    /// Takes part once there is something to say, or others have begun: without its votes for none they might be kept in a
+    /// view whose proposer has nothing to propose. Follows a decision in any case.
     pub(super) fn conclude(&mut self) -> Option<Phase> {
-        if self.round.opened.is_some() || self.round.clock.decrypt_over || self.has_voted_on_end() {
+        let end_vote = &self.round.end_vote;
+        if self.round.opened.is_some()
+            || self.round.clock.decrypt_over
+            || self.has_voted_on_end()
+            || end_vote.is_under_way()
+        {
             self.round.end_vote.start();
         }
         if !self.round.end_vote.is_settled() {
@@ -31,7 +38,8 @@ impl Machine {
         let void = Value::Void.id();
         let mut opinion = Opinion { known: self.known_values(Decision::End), ..Opinion::default() };
         opinion.valid_if_backed.insert(void);
-        if self.round.clock.decrypt_over {
+        // Whoever has opened the sum can show it to everyone, and does not give it up on its own.
+        if self.round.clock.decrypt_over && self.round.opened.is_none() {
             opinion.valid.insert(void);
             opinion.candidate = Some(void);
         }
@@ -40,9 +48,13 @@ impl Machine {
             let id = value.id();
             self.round.values.entry(id).or_insert(value);
             opinion.known.insert(id);
-            opinion.valid.insert(id);
             opinion.candidate = Some(id);
         }
+        let opens = |value: &Value| match value {
+            Value::Opened { key, sum } => self.round.keys.opens(key) == Some(*sum),
+            _ => false,
+        };
+        opinion.valid.extend(self.round.values.iter().filter(|(_, v)| opens(v)).map(|(id, _)| *id));
         opinion
     }
 }

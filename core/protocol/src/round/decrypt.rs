@@ -19,6 +19,7 @@ impl Machine {
         self.answer_decision(&set);
         self.serve_again(&set);
         let here = self.fetch_answers(&aggregate);
+        self.check_keys();
         if let Some(phase) = self.conclude() {
             return phase;
         }
@@ -120,7 +121,7 @@ impl Machine {
     }
 
     /// Who attested the sum first, then the others: whoever has fetched it serves it.
-    fn attesters_of(&self, set: &Digest, aggregate: &ObjectRef) -> Vec<MemberIndex> {
+    pub(super) fn attesters_of(&self, set: &Digest, aggregate: &ObjectRef) -> Vec<MemberIndex> {
         let mut holders: Vec<MemberIndex> = self
             .round
             .attestations

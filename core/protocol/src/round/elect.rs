@@ -128,11 +128,11 @@ impl Machine {
         if member == self.config.me {
             return self.could_start();
         }
-        let heard = self.peers.get(member.position()).and_then(|peer| peer.heartbeat.as_ref());
-        heard.is_some_and(|(round, heartbeat)| {
-            *round == self.round.number
-                && heartbeat.ready
-                && heartbeat.known.present.contains(self.config.me)
+        let newest = self.peers.get(member.position()).and_then(|peer| peer.newest.as_ref());
+        newest.is_some_and(|newest| {
+            newest.round == self.round.number
+                && newest.heartbeat.ready
+                && newest.heartbeat.known.present.contains(self.config.me)
         })
     }
 

@@ -2,19 +2,18 @@
 //!
 //! A commitment is kept before this member vouches for it in its report, and when it is in the decided set. Every update of
 //! a set is listed by q - f reporters, so at least one honest one beside its author has it on disk: in whichever way a set is
-//! found, locked or decided, somebody can hand on what opening it takes. The sum that was opened, and the answers that
-//! opened it, are kept before the first vote for it: whoever is locked on a sum can show the others how to open it.
+//! found, locked or decided, somebody can hand on what opening it takes. The key that opened the sum is kept before the first
+//! vote for it: whoever is locked on a sum can show the others that it is right (`check_key`).
 
 use std::sync::Arc;
 
-use super::state::Answer;
+use super::check_key::NamedKeys;
 use crate::effect::Purpose;
 use crate::ids::{Digest, MemberIndex, Round};
 use crate::job::CommitmentBody;
 use crate::journal::Note;
 use crate::machine::{Machine, Tag};
-use crate::message::{Set, set_digest};
-use crate::object::ObjectRef;
+use crate::message::Set;
 use crate::sign::Signature;
 
 impl Machine {
@@ -93,44 +92,11 @@ impl Machine {
         }
     }
 
-    /// The own combine job has opened the sum. Answers by `culprits` open nothing.
-    pub(super) fn keep_opened(&mut self, key: Digest, sum: Digest, culprits: &[MemberIndex]) {
-        let Some((set, _)) = &self.round.decided else { return };
-        let (set, me) = (set_digest(set), self.config.me);
-        let answers = self
-            .round
-            .partials
-            .iter()
-            .filter(|(member, answer)| {
-                **member != me && answer.set == set && !culprits.contains(member)
-            })
-            .map(|(member, answer)| (*member, answer.object, answer.signature))
-            .collect();
-        // If it cannot be written the sum is opened again after a restart.
-        let _ = self.persist(Note::Opened { key, sum, answers });
-    }
-
-    /// An earlier life has opened the sum.
-    pub(crate) fn note_opened(
-        &mut self,
-        opened: (Digest, Digest),
-        answers: Vec<(MemberIndex, ObjectRef, Signature)>,
-    ) {
-        self.round.opened = Some(opened);
-        self.round.opened_before = true;
-        // The decision on the set was written before.
-        let Some(decided) = self.decided_value(crate::message::Decision::Set) else { return };
-        let crate::message::Value::Aggregate { set, .. } = decided.value else { return };
-        let set = set_digest(&set);
-        for (member, object, signature) in answers {
-            self.round.partials.entry(member).or_insert(Answer { set, object, signature });
-        }
-    }
-
     /// The host could not apply the sum. If an earlier life opened it, it may be gone from the disk: it is opened again.
     pub(crate) fn not_applied(&mut self, round: Round) {
         if round == self.round.number && core::mem::take(&mut self.round.opened_before) {
             self.round.opened = None;
+            self.round.keys = NamedKeys::default();
             self.round.combined_with = 0;
             self.may_repeat(Tag::Combine(round));
         }

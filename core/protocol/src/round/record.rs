@@ -33,6 +33,7 @@ impl Machine {
         let Some((set, aggregate)) = self.round.decided.clone() else { return };
         self.serve_again(&set);
         let _ = self.fetch_answers(&aggregate);
+        self.serve_opened_key();
     }
 
     /// The record that follows from what was decided.
@@ -120,7 +121,7 @@ impl Machine {
         let set = self.round.set_vote.decided()?.clone();
         let end = self.decided_value(Decision::End).map(|decided| {
             let key = match decided.value {
-                Value::Opened { key, .. } => Some(key),
+                Value::Opened { ref key, .. } => Some(Value::key_name(key)),
                 _ => None,
             };
             (key, decided.certificate)

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::check_key::NamedKeys;
 use super::elect::Presence;
 use super::reject::Verdicts;
 use super::stirred::Stirred;
@@ -114,8 +115,8 @@ pub(crate) struct RoundState {
 
     pub(crate) reports: BTreeMap<MemberIndex, SignedReport>,
     pub(crate) collection: Option<Collection>,
-    /// Sets that proposers asked the committee to add.
-    pub(crate) asked: BTreeMap<Digest, Set>,
+    /// The set that the proposer of each view asked the committee to add, with its digest.
+    pub(crate) asked: BTreeMap<View, (Digest, Set)>,
     pub(crate) attestations: BTreeMap<Digest, BTreeMap<MemberIndex, (ObjectRef, Signature)>>,
 
     pub(crate) set_vote: Agreement,
@@ -142,8 +143,10 @@ pub(crate) struct RoundState {
     pub(crate) kept: BTreeSet<Digest>,
     /// How many answers the last combine job had.
     pub(crate) combined_with: usize,
-    /// Key and sum, as the own combine job gave them.
-    pub(crate) opened: Option<(Digest, Digest)>,
+    /// Key and sum that are on this disk: by the own combine job, or by a key that another member named.
+    pub(crate) opened: Option<(ObjectRef, Digest)>,
+    /// Keys that were named, and what they open.
+    pub(crate) keys: NamedKeys,
     /// An earlier life opened it; that the sum is still on disk is not certain.
     pub(crate) opened_before: bool,
     pub(crate) applied: Option<Applied>,
@@ -205,6 +208,7 @@ impl RoundState {
             kept: BTreeSet::new(),
             combined_with: 0,
             opened: None,
+            keys: NamedKeys::default(),
             opened_before: false,
             applied: None,
             record: None,

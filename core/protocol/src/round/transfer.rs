@@ -8,7 +8,7 @@ use crate::effect::Purpose;
 use crate::ids::{Digest, MemberIndex};
 use crate::job::{CommitmentBody, Job};
 use crate::limits::MAX_WANTED;
-use crate::machine::{Machine, Tag};
+use crate::machine::{Machine, Question, Tag};
 use crate::message::{Body, Set};
 use crate::sign::Signature;
 use crate::status::Phase;
@@ -170,12 +170,22 @@ impl Machine {
     }
 
     /// Hands on commitments with their authors' signatures.
-    pub(super) fn send_commitments(&mut self, to: MemberIndex, wanted: &[Digest]) {
+    pub(super) fn take_want(&mut self, to: MemberIndex, wanted: &[Digest]) {
+        let mut wanted = wanted.to_vec();
+        wanted.retain(|digest| self.round.commitments.contains_key(digest));
+        wanted.sort_unstable();
+        wanted.dedup();
+        if wanted.is_empty() || !self.may_answer(to, Question::Want) {
+            return;
+        }
         for digest in wanted {
-            let Some(known) = self.round.commitments.get(digest) else { continue };
-            let body = Body::Commitment(Box::new(known.body.as_ref().clone()));
+            let Some(known) = self.round.commitments.get(&digest) else { continue };
             let (author, signature) = (known.author, known.signature);
-            self.forward(to, author, body, signature);
+            let body = Body::Commitment(Box::new(known.body.as_ref().clone()));
+            let bytes = postcard::experimental::serialized_size(&body).unwrap_or(usize::MAX);
+            if self.may_send(to, Question::Want, bytes) {
+                self.forward(to, author, body, signature);
+            }
         }
     }
 

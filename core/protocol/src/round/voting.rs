@@ -9,7 +9,7 @@ use crate::evidence::Evidence;
 use crate::ids::{Digest, MemberIndex, View};
 use crate::journal::Note;
 use crate::ledger::certifies;
-use crate::limits::{MAX_VALUES, VIEW_WINDOW};
+use crate::limits::VIEW_WINDOW;
 use crate::machine::Machine;
 use crate::message::{Body, Decided, Decision, Proposal, Value, Vote, VoteKind};
 use crate::sign::Signature;
@@ -148,7 +148,7 @@ impl Machine {
                 }
                 return;
             }
-            None => self.round.offered.retain(|(d, v), _| *d != decision || *v >= current),
+            None => self.forget_proposals(decision),
         }
         if let Value::Aggregate { set, .. } = &proposal.value
             && let Err(error) = self.config.rules().check_set(sender, set)
@@ -158,11 +158,10 @@ impl Machine {
         if !self.is_well_founded(&proposal) {
             return self.dropped("proposal: not valid by what it carries");
         }
-        let id = proposal.value.id();
-        let known = self.round.values.contains_key(&id);
-        if !known && self.round.values.len() >= MAX_VALUES {
-            return self.dropped("proposal: too many values");
+        if let Some(grounds) = &proposal.grounds {
+            self.take_reports(&grounds.collected);
         }
+        let id = proposal.value.id();
         self.round.offered.insert((decision, view), (body, signature));
         self.round.values.entry(id).or_insert(proposal.value);
         if proposal.grounds.is_some() {
@@ -170,6 +169,32 @@ impl Machine {
         }
         let polka = proposal.polka.map(|polka| polka.view);
         self.round.vote_on_mut(decision).offer(view, id, polka);
+    }
+
+    /// Proposals of views that are over make room, and with them the values that only they name: each proposer has one place
+    /// for each of its views in the window, whatever the others have proposed.
+    fn forget_proposals(&mut self, decision: Decision) {
+        let round = &mut self.round;
+        let current = round.vote_on(decision).view();
+        round.offered.retain(|(of, view), _| *of != decision || view.next() >= current);
+        let mut named: BTreeSet<Digest> = [Value::Skip.id(), Value::Void.id()].into();
+        for (body, _) in round.offered.values() {
+            if let Body::Proposal(proposal) = body {
+                named.insert(proposal.value.id());
+            }
+        }
+        for vote in [&round.set_vote, &round.end_vote] {
+            let state = vote.state();
+            let bound = [state.locked.as_ref(), state.valid.as_ref(), vote.decided()];
+            named.extend(bound.into_iter().flatten().map(|certificate| certificate.value));
+        }
+        for (_, body, _) in round.proposed.values() {
+            if let Body::Proposal(proposal) = body {
+                named.insert(proposal.value.id());
+            }
+        }
+        round.values.retain(|id, _| named.contains(id));
+        round.grounded.retain(|id| named.contains(id));
     }
 
     /// Whether polka and grounds, as far as there are any, hold; an aggregate needs one of them.

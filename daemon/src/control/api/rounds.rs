@@ -32,7 +32,7 @@ pub struct RoundReport {
     pub contributors: Vec<String>,
     /// Names of the members that added.
     pub committee: Vec<String>,
-    /// Bytes this node sent, by phase or purpose: `ciphertext`, `share`, `aggregate`, `partial`, `adapter`,
+    /// Bytes this node sent, by phase or purpose: `ciphertext`, `share`, `aggregate`, `partial`, `key`, `adapter`,
     /// `evidence`, `messages`.
     pub bytes: BTreeMap<String, u64>,
     /// Bytes this node received, by the same words.

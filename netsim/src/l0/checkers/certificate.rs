@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use fedshield_protocol::ids::{Digest, MemberIndex, Round};
-use fedshield_protocol::job::{Included, Job};
+use fedshield_protocol::ids::{MemberIndex, Round};
+use fedshield_protocol::job::Job;
 use fedshield_protocol::journal::Note;
 use fedshield_protocol::message::{Set, Value, VoteKind};
 use fedshield_protocol::roster::Roster;
@@ -45,7 +45,11 @@ impl Certificate {
                 Ok(())
             }
             Fact::Started(Job::PartialDecrypt { round, set }) => {
-                self.allowed(node.member, *round, set)
+                let set = set.iter().map(|included| (included.member, included.commitment));
+                self.allowed(node.member, *round, &set.collect())
+            }
+            Fact::Started(Job::CheckKey { start, set, .. }) => {
+                self.allowed(node.member, start.round, set)
             }
             Fact::Started(Job::Combine { start, set, partials, .. }) => {
                 let threshold = usize::from(federation.rules().threshold);
@@ -59,11 +63,9 @@ impl Certificate {
         }
     }
 
-    fn allowed(&self, member: MemberIndex, round: Round, set: &[Included]) -> Result<(), String> {
-        let wanted: Vec<(MemberIndex, Digest)> =
-            set.iter().map(|included| (included.member, included.commitment)).collect();
+    fn allowed(&self, member: MemberIndex, round: Round, set: &Set) -> Result<(), String> {
         match self.decided.get(&(member, round)) {
-            Some(decided) if *decided == wanted => Ok(()),
+            Some(decided) if decided == set => Ok(()),
             Some(_) => Err(format!("round {round}: opens another set than the decided one")),
             None => Err(format!("round {round}: opens without a decision")),
         }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use fedshield_protocol::ids::Digest;
 use fedshield_protocol::job::{Combined, Job, JobOutput};
-use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::message::Scope;
 
 use super::Fact;
 use crate::l0::content::{Content, Vector, sum_of};
@@ -11,25 +12,34 @@ use crate::l0::node::Node;
 
 #[derive(Default)]
 pub(super) struct Sum {
-    /// What is inside each ciphertext.
-    vectors: BTreeMap<ObjectRef, Vector>,
+    /// What is inside the ciphertext of each commitment.
+    vectors: BTreeMap<Digest, Vector>,
 }
 
 impl Sum {
     /// Looks into ciphertexts, of faulty members too.
-    pub(super) fn contributed(&mut self, node: &Node, output: &JobOutput) {
+    pub(super) fn contributed(&mut self, scope: &Scope, node: &Node, output: &JobOutput) {
         let JobOutput::Contribution(body) = output else { return };
+        let Ok(digest) = scope.commitment(node.member, body) else { return };
         let bytes = node.disk.objects.get(&body.ciphertext);
         if let Some(Content::Ciphertext { vector, .. }) = bytes.and_then(|b| Content::read(b)) {
-            self.vectors.insert(body.ciphertext, vector);
+            self.vectors.insert(digest, vector);
         }
     }
 
     pub(super) fn observe(&self, fact: &Fact<'_>) -> Result<(), String> {
-        let Fact::Ended(Job::Combine { start, set, .. }, output) = fact else { return Ok(()) };
-        let JobOutput::Combined(Combined::Opened { sum, .. }) = output else { return Ok(()) };
+        let Fact::Ended(Job::Combine { start, set, .. } | Job::CheckKey { start, set, .. }, output) =
+            fact
+        else {
+            return Ok(());
+        };
+        let (JobOutput::Combined(Combined::Opened { sum, .. })
+        | JobOutput::KeyChecked { sum: Some(sum) }) = output
+        else {
+            return Ok(());
+        };
         let vectors: Option<Vec<Vector>> =
-            set.iter().map(|i| self.vectors.get(&i.body.ciphertext).copied()).collect();
+            set.iter().map(|(_, commitment)| self.vectors.get(commitment).copied()).collect();
         match vectors.map(|vectors| sum_of(&vectors)) {
             Some(expected) if expected == *sum => Ok(()),
             Some(_) => Err(format!("round {}: opened something else than the sum", start.round)),

@@ -1,0 +1,119 @@
+//! What proposers ask the committee to add. Member 0 of four, of the committee.
+
+mod fixture;
+
+use std::collections::BTreeMap;
+
+use fedshield_protocol::effect::Effect;
+use fedshield_protocol::event::TimerId;
+use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
+use fedshield_protocol::message::{Body, Collected, Decision, Set, Vote, VoteKind};
+use fedshield_protocol::sign::Signature;
+use fixture::bench::Bench;
+use fixture::lies::*;
+use fixture::sign;
+
+/// In the vote on the set.
+fn voting() -> Bench {
+    let mut bench = Bench::new();
+    bench.begin();
+    bench.tick(TimerId::Commit, LATER);
+    bench.tick(TimerId::Transfer, 2 * LATER);
+    bench
+}
+
+/// The others let views go until another member proposes: the view and the member.
+fn view_of_another(bench: &mut Bench) -> (View, u16) {
+    loop {
+        let view = bench.machine.status().view;
+        for member in [1, 2, 3] {
+            for kind in [VoteKind::Prevote, VoteKind::Precommit] {
+                let vote = Vote { decision: Decision::Set, kind, view, value: None };
+                bench.hear(member, Body::Vote(vote));
+            }
+        }
+        while bench.machine.status().view == view {
+            let later = bench.now + 1_000_000;
+            bench.tick(TimerId::View, later);
+        }
+        let status = bench.machine.status();
+        let by = status.proposer.expect("it votes").0;
+        if by != 0 {
+            return (status.view, by);
+        }
+    }
+}
+
+/// A set of three updates; the last one of its kind.
+fn set(kind: u8) -> Set {
+    (1..4).map(|m| (MemberIndex(m), Digest([if m == 3 { kind } else { m as u8 }; 32]))).collect()
+}
+
+fn ask(bench: &mut Bench, view: View, by: u16, reports: [(u16, Set); 3]) -> Vec<Effect> {
+    let signed: BTreeMap<MemberIndex, (Set, Signature)> = reports
+        .into_iter()
+        .map(|(member, set)| {
+            let signature = sign(&bench.manifest, Round(0), member, &Body::Report(set.clone()));
+            (MemberIndex(member), (set, signature))
+        })
+        .collect();
+    let collected = Collected::pack(&signed, bench.manifest.rules().quorum).unwrap();
+    bench.hear(by, Body::Collected { view, collected })
+}
+
+fn all_say(set: &Set) -> [(u16, Set); 3] {
+    [0, 1, 3].map(|member| (member, set.clone()))
+}
+
+/// Whether this member sets about adding it: it asks for the commitments, which it has not got.
+fn adds(effects: &[Effect]) -> bool {
+    said(effects).iter().any(|(_, body)| matches!(body, Body::Want(_)))
+}
+
+/// Sixteen sets used to be all that a round had room for, whoever asked for them.
+#[test]
+fn there_is_room_for_one_set_in_each_view_for_ever() {
+    let mut bench = voting();
+    for kind in 10..50 {
+        let (view, by) = view_of_another(&mut bench);
+        assert!(adds(&ask(&mut bench, view, by, all_say(&set(kind)))), "view {view}");
+        // A second one in the same view has none.
+        assert!(!adds(&ask(&mut bench, view, by, all_say(&set(kind + 100)))));
+    }
+    assert_eq!(drops(&bench, "collected: a second set in one view"), 40);
+}
+
+#[test]
+fn different_reports_of_one_member_inside_collections_are_evidence() {
+    let mut bench = voting();
+    let (view, by) = view_of_another(&mut bench);
+    let first = ask(&mut bench, view, by, all_say(&set(10)));
+    assert_eq!(banned(&first).len(), 0);
+    let (view, by) = view_of_another(&mut bench);
+    let other = [(0, set(10)), (1, set(10)), (3, set(11))];
+    let [(liar, evidence)] = banned(&ask(&mut bench, view, by, other)).try_into().unwrap();
+    assert_eq!(liar, 3);
+    assert!(is_proof(&bench, &evidence));
+    // And one that is heard from its author.
+    let effects = bench.hear(1, Body::Report(set(12)));
+    let [(liar, evidence)] = banned(&effects).try_into().unwrap();
+    assert_eq!(liar, 1);
+    assert!(is_proof(&bench, &evidence));
+}
+
+/// One member attests what nobody has asked for; the others' attestations are kept all the same.
+#[test]
+fn attestations_of_one_member_take_no_room_from_another() {
+    let mut bench = voting();
+    let others = bench.others_of_the_committee();
+    let attest =
+        |set: u8| Body::Attestation { set: Digest([set; 32]), aggregate: fixture::object(90) };
+    for set in 0..40 {
+        bench.hear(others[0], attest(set));
+    }
+    assert_eq!(drops(&bench, "attestation: too many sets"), 24);
+    for set in 100..110 {
+        bench.hear(others[1], attest(set));
+    }
+    assert_eq!(drops(&bench, "attestation: too many sets"), 24);
+}

@@ -1,0 +1,82 @@
+//! Whoever asks a thousand times is answered as often as whoever asks once.
+
+mod fixture;
+
+use fedshield_protocol::effect::Effect;
+use fedshield_protocol::event::Event;
+use fedshield_protocol::ids::{MemberIndex, Round};
+use fedshield_protocol::job::JobOutput;
+use fedshield_protocol::limits::MAX_ANSWER_BYTES;
+use fedshield_protocol::message::Body;
+use fixture::bench::{Bench, NONCE, commitment_digest, heartbeat, update};
+use fixture::lies::is_reveal;
+use fixture::message;
+
+/// Bytes that the effects send to members.
+fn sent(effects: &[Effect]) -> usize {
+    let bytes = |effect: &Effect| match effect {
+        Effect::Send { bytes, .. } | Effect::Gossip(bytes) => bytes.len(),
+        Effect::ReadRecords { room_bytes, .. } => *room_bytes,
+        _ => 0,
+    };
+    effects.iter().map(bytes).sum()
+}
+
+/// What a thousand messages of member 1 make this member send.
+fn a_thousand(bench: &mut Bench, body: impl Fn(&Bench) -> Body) -> usize {
+    let ask = |bench: &mut Bench| {
+        let body = body(bench);
+        sent(&bench.hear(1, body))
+    };
+    (0..1_000).map(|_| ask(bench)).sum()
+}
+
+#[test]
+fn a_thousand_wants_are_one() {
+    let (mut bench, own) = Bench::with_an_own_update();
+    let wanted = [own; 8].to_vec();
+    let once = sent(&bench.hear(2, Body::Want(wanted.clone())));
+    assert!(once > 100);
+    assert_eq!(a_thousand(&mut bench, |_| Body::Want(wanted.clone())), once);
+    assert!(once <= MAX_ANSWER_BYTES);
+}
+
+#[test]
+fn a_thousand_complaints_are_one() {
+    let (mut bench, own) = Bench::with_an_own_update();
+    bench.hear(1, Body::Complaint(own));
+    let preimage = vec![7; 131_000];
+    bench.done(is_reveal, JobOutput::Preimage(preimage));
+    let all = a_thousand(&mut bench, |_| Body::Complaint(own));
+    assert!((131_000..132_000).contains(&all), "{all} bytes");
+}
+
+#[test]
+fn every_other_question_is_answered_once_in_a_while() {
+    type Ask = fn(&Bench) -> Body;
+    let questions: [(&str, Ask); 4] = [
+        ("doubt", |_| Body::Doubt(NONCE)),
+        ("knock", |_| Body::Knock),
+        ("records", |_| Body::RecordsRequest(Round(0))),
+        ("heartbeat", |bench| heartbeat(4, bench.machine.status().head)),
+    ];
+    for (what, ask) in questions {
+        let (mut bench, _) = Bench::with_an_own_update();
+        let all = a_thousand(&mut bench, ask);
+        assert!(all < 8_000, "{what}: {all} bytes");
+    }
+}
+
+/// Old questions of a member that somebody else repeats do not use up what it may ask itself.
+#[test]
+fn what_is_repeated_by_others_is_counted_apart() {
+    let (mut bench, own) = Bench::with_an_own_update();
+    let repeated = message(&bench.manifest, Round(0), 1, Body::Want(vec![own]));
+    for _ in 0..3 {
+        bench.handle(Event::Message { from: MemberIndex(3), bytes: repeated.clone() });
+    }
+    assert!(sent(&bench.hear(1, Body::Want(vec![own]))) > 100, "its own question");
+    assert_eq!(commitment_digest(&bench, 0), own);
+    assert_eq!(sent(&bench.hear(1, Body::Want(vec![own]))), 0);
+    assert_eq!(update(0).shares.len(), 1);
+}

@@ -1,0 +1,62 @@
+//! A member that divides the others over the opened sum. Its bad shares keep just so many from answering that its own answer
+//! is needed; those get another answer of it, so that they cannot open the sum that the others open with its help.
+
+use fedshield_protocol::ids::MemberIndex;
+use fedshield_protocol::message::{Body, Decision, Scope, Signed, VoteKind};
+use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::sign::Signatures;
+
+use super::content::Content;
+use super::federation::Federation;
+
+/// Whether `receiver` is one of those that `liar` keeps from the sum: so many that without the liar's own answer there is
+/// one too few, and the last ones.
+pub(super) fn is_victim(liar: MemberIndex, receiver: MemberIndex, member_count: u16) -> bool {
+    let faulty = (member_count - 1) / 3;
+    let victims = member_count - ((member_count + faulty) / 2 + 1);
+    let after = (receiver.0 + 1..member_count).filter(|m| *m != liar.0).count();
+    receiver != liar && after < usize::from(victims)
+}
+
+/// The other answer to the same question.
+pub(super) fn other_answer(content: &Content) -> Option<Content> {
+    match content {
+        Content::Partial { member, set, .. } => {
+            Some(Content::Partial { member: *member, set: set.clone(), correct: false })
+        }
+        _ => None,
+    }
+}
+
+/// What the liar sends instead of `bytes`; `None` if that is nothing.
+pub(super) fn said_to(
+    bytes: &[u8],
+    (liar, to): (MemberIndex, MemberIndex),
+    federation: &Federation,
+    other: impl Fn(&ObjectRef) -> Option<ObjectRef>,
+) -> Option<Vec<u8>> {
+    let Ok(signed) = Signed::decode(bytes) else { return Some(bytes.to_vec()) };
+    if signed.sender != liar {
+        return Some(bytes.to_vec());
+    }
+    let victim = is_victim(liar, to, federation.rules().member_count);
+    match signed.body {
+        Body::Vote(vote) if vote.decision == Decision::End && vote.kind == VoteKind::Precommit => {
+            None
+        }
+        Body::Decided(decided) if decided.value.decision() == Decision::End => None,
+        Body::RecordSignature(_) | Body::Records(_) => None,
+        Body::Partial { set, object } if victim => {
+            let scope = Scope {
+                federation: federation.manifest.federation(),
+                epoch: signed.epoch,
+                round: signed.round,
+            };
+            let body = Body::Partial { set, object: other(&object)? };
+            let digest = scope.digest(signed.sender, &body).ok()?;
+            let signature = federation.signatures(signed.sender).sign(&digest);
+            Signed::new(scope, signed.sender, body, signature).encode().ok()
+        }
+        _ => Some(bytes.to_vec()),
+    }
+}

@@ -1,0 +1,60 @@
+//! A member that says again what others have signed. Of each of them it keeps the first heartbeat of a round, or rather one that
+//! says that its author is not ready yet, and its word that it takes part; ten times a second it says them to everyone, so that
+//! they come before and behind every newer one.
+
+use std::collections::BTreeMap;
+
+use fedshield_protocol::ids::{MemberIndex, Round};
+use fedshield_protocol::message::{Body, Signed};
+
+use super::faults::Fault;
+use super::world::World;
+
+/// Between two repetitions.
+const PAUSE_MS: u64 = 100;
+
+/// What it has heard, of this round and the one before.
+#[derive(Debug, Default)]
+pub(crate) struct Recorded {
+    said: BTreeMap<(Round, MemberIndex, &'static str), Vec<u8>>,
+    /// When it said it again.
+    last_ms: u64,
+}
+
+impl Recorded {
+    fn hear(&mut self, bytes: &[u8]) {
+        let Ok(signed) = Signed::decode(bytes) else { return };
+        let place = (signed.round, signed.sender, signed.body.kind());
+        match signed.body {
+            Body::Status(heartbeat) => {
+                self.said.retain(|(of, ..), _| of.next() >= signed.round);
+                if !heartbeat.ready {
+                    self.said.insert(place, bytes.to_vec());
+                }
+            }
+            Body::Ready | Body::Doubt(_) | Body::Want(_) | Body::Knock => {}
+            _ => return,
+        }
+        self.said.entry(place).or_insert_with(|| bytes.to_vec());
+    }
+}
+
+impl World {
+    /// A node has been handed `bytes`.
+    pub(super) fn replay(&mut self, index: usize, bytes: &[u8]) {
+        let now = self.now;
+        let Some(node) = self.nodes.get_mut(index) else { return };
+        if node.fault != Some(Fault::Replays) || node.machine.is_none() {
+            return;
+        }
+        node.recorded.hear(bytes);
+        if now < node.recorded.last_ms + PAUSE_MS {
+            return;
+        }
+        node.recorded.last_ms = now;
+        let again: Vec<Vec<u8>> = node.recorded.said.values().cloned().collect();
+        for old in again {
+            self.gossip(index, &old.into());
+        }
+    }
+}
