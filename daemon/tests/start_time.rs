@@ -76,6 +76,7 @@ fn what_was_verified_is_not_verified_again_as_long_as_it_is_the_same() {
 
 #[test]
 #[ignore = "a measurement: --ignored --nocapture"]
+#[expect(clippy::print_stdout, reason = "it is for people")]
 fn the_start_of_five_thousand_rounds() {
     for members in [4, 10] {
         let folder = tempfile::tempdir().unwrap();

@@ -140,7 +140,7 @@ fn everything_is_there_after_a_restart() {
     assert_eq!(ledger.reports().unwrap().len(), 5);
     assert_eq!(ledger.held_out(), Some(held_out));
     let kept = KeptEvidence { evidence, proof: Some(proof) };
-    assert_eq!(ledger.evidence().unwrap(), [kept.clone()]);
+    assert_eq!(ledger.evidence().unwrap(), std::slice::from_ref(&kept));
     assert_eq!(ledger.evidence_named(&kept.evidence.object().root).unwrap(), Some(kept));
 }
 
