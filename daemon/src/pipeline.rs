@@ -1,8 +1,8 @@
 //! What one member computes, in the order of the path of one update. All plaintext lives here.
 //!
 //! ```text
-//! contribute   train -> prune -> encode, encrypt -> share, seal     (at home)
-//! shares       open the own boxes, test them, answer complaints    (transfer)
+//! contribute   train -> prune -> encode, encrypt -> share           (at home)
+//! shares       seal boxes, open the own ones, test them, answer complaints    (transfer)
 //! sum          add ciphertexts                                     (aggregate)
 //! decrypt      add key shares, once                                (decrypt)
 //! combine      put the key together, check it, open the sum        (combine)
@@ -106,8 +106,13 @@ impl Pipeline {
     pub fn run(&self, job: &Job, cancel: &Cancel) -> Result<JobOutput, PipelineError> {
         match job {
             Job::MakeSealingKey { round } => self.make_sealing_key(*round),
-            Job::Contribute { start, sealing_keys } => self.contribute(start, sealing_keys, cancel),
+            Job::Contribute { start } => self.contribute(start, cancel),
+            Job::SealBoxes { round, sealing_keys } => self.seal_boxes(*round, sealing_keys),
             Job::CheckShare { round, dealer } => self.check_share(*round, dealer),
+            Job::SealAgain { round, member, sealing_key } => {
+                self.seal_again(*round, *member, sealing_key)
+            }
+            Job::CheckBox { round, dealer, sealed } => self.check_box(*round, dealer, sealed),
             Job::RevealShare { round, member } => self.reveal_share(*round, *member),
             Job::CheckPreimage { round, dealer, member, preimage } => {
                 self.check_preimage(*round, dealer, *member, preimage)
@@ -120,6 +125,7 @@ impl Pipeline {
             Job::Apply { start, set, sum } => self.apply(start, set, sum),
             Job::Adopt { adapter, applied } => self.adopt(*adapter, *applied),
             Job::Settle { round, fate } => self.settle(*round, *fate),
+            Job::EraseSecrets => self.erase_secrets(),
         }
     }
 

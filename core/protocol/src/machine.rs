@@ -10,9 +10,11 @@ mod boot;
 mod chain;
 mod config;
 mod doubt;
+mod forget;
 mod heartbeat;
 mod inbox;
 mod jobs;
+mod keys;
 mod objects;
 mod outbox;
 mod past;
@@ -30,7 +32,7 @@ use crate::ids::{MemberIndex, Round, Time};
 use crate::ledger::Tip;
 use crate::message::{Heartbeat, Scope, Signed};
 use crate::object::ObjectRef;
-use crate::round::RoundState;
+use crate::round::{Lapses, RoundState};
 use crate::status::Status;
 use absence::{Absence, Departure};
 use ahead::Ahead;
@@ -47,8 +49,8 @@ const TIMER_SLACK_MS: u64 = 20;
 pub(crate) struct Peer {
     /// The host can reach it.
     pub(crate) reachable: bool,
-    /// Its newest sealing key and the round it is for.
-    pub(crate) key: (Round, Vec<u8>),
+    /// Its sealing keys for this round and the next one.
+    pub(crate) keys: BTreeMap<Round, Vec<u8>>,
     /// Its last heartbeat and the round it was in.
     pub(crate) heartbeat: Option<(Round, Heartbeat)>,
     /// When its heartbeat was last answered.
@@ -93,6 +95,16 @@ pub struct Machine {
     pub(crate) doubt: Option<Doubt>,
     /// The journal is known to lack something that was said in this round or before: silent through it.
     pub(crate) silent_through: Option<Round>,
+    /// The secrets of all rounds have been erased since the last key was made.
+    pub(crate) erased: bool,
+    /// Own heartbeats since a pause took effect.
+    pub(crate) paused_beats: u64,
+    /// Round 0: the key that the manifest names is known to be on the disk, or another has been made.
+    pub(crate) first_key_checked: bool,
+    /// Dealers that owed an answer in earlier rounds.
+    pub(crate) lapses: Lapses,
+    /// Who handed over the message that is being handled.
+    pub(crate) handed_by: Option<MemberIndex>,
     pub(crate) round: RoundState,
     pub(crate) dropped: BTreeMap<&'static str, u64>,
     pub(crate) published: Option<Status>,
@@ -109,7 +121,10 @@ impl Machine {
             .manifest()
             .members
             .iter()
-            .map(|m| Peer { key: (Round(0), m.sealing_key.clone()), ..Peer::default() })
+            .map(|m| Peer {
+                keys: BTreeMap::from([(Round(0), m.sealing_key.clone())]),
+                ..Peer::default()
+            })
             .collect();
         Self {
             config,
@@ -130,6 +145,11 @@ impl Machine {
             settling: BTreeMap::new(),
             doubt: None,
             silent_through: None,
+            erased: false,
+            paused_beats: 0,
+            first_key_checked: false,
+            lapses: Lapses::default(),
+            handed_by: None,
             round,
             dropped: BTreeMap::new(),
             published: None,
@@ -163,7 +183,11 @@ impl Machine {
             _ if !self.booted => self.dropped("event: before boot"),
             _ if self.gone => self.dropped("event: after the goodbye"),
             Event::Tick(timer) => self.tick(timer),
-            Event::Message { from: _, bytes } => self.receive(&bytes),
+            Event::Message { from, bytes } => {
+                self.handed_by = Some(from);
+                self.receive(&bytes);
+                self.handed_by = None;
+            }
             Event::PeerUp(member) => self.set_reachable(member, true),
             Event::PeerDown(member) => self.set_reachable(member, false),
             Event::ObjectReady(object) => {
@@ -204,6 +228,8 @@ impl Machine {
                 self.objects.forget_failed();
                 self.look_again();
                 self.complain_again();
+                self.hand_on_complaints();
+                self.count_pause();
                 self.count_absence();
                 self.beat();
                 self.say_goodbye();

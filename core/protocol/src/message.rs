@@ -6,6 +6,7 @@
 
 mod bits;
 mod collected;
+mod complaint;
 mod goodbye;
 mod heartbeat;
 mod shape;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use bits::Bits;
 pub use collected::{Collected, CollectedReport, SignedReport};
+pub use complaint::{Complaint, Plea};
 pub use goodbye::{Goodbye, Leave};
 pub use heartbeat::{Heartbeat, Known};
 pub use statement::Statement;
@@ -48,8 +50,8 @@ pub enum Body {
     Commitment(Box<CommitmentBody>),
     /// transfer: a committee member has these updates whole, every sealed box included. Grows, never shrinks.
     Holds(Vec<Digest>),
-    /// transfer: the sender's share in this commitment is bad.
-    Complaint(Digest),
+    /// transfer: the sender has no valid share in a commitment.
+    Complaint(Box<Complaint>),
     /// transfer: the dealer's answer to a complaint, in clear.
     Preimage {
         /// The dealer's commitment.
@@ -111,6 +113,15 @@ pub enum Body {
     Goodbye(Goodbye),
     /// Nothing has been heard of the receiver for a while: is it there?
     Knock,
+    /// transfer: the dealer's first answer to a complaint: a box, sealed again.
+    Sealed {
+        /// The dealer's commitment.
+        commitment: Digest,
+        /// For whom.
+        member: MemberIndex,
+        /// Sealed to the key in the complaint, opaque here.
+        sealed: Vec<u8>,
+    },
 }
 
 impl Body {
@@ -140,6 +151,7 @@ impl Body {
             Self::Memory { .. } => "memory",
             Self::Goodbye(_) => "goodbye",
             Self::Knock => "knock",
+            Self::Sealed { .. } => "sealed share",
         }
     }
 }

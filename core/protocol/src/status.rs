@@ -66,6 +66,10 @@ pub struct MemberStatus {
     /// Why it takes no part, if it said so.
     #[serde(default)]
     pub left: Option<Leave>,
+    /// It left a complaint about its update unanswered although it was heard: this member does not list its updates before
+    /// this round.
+    #[serde(default)]
+    pub unlisted_until: Option<Round>,
 }
 
 /// Who is here, and how many it takes.

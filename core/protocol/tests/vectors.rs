@@ -8,11 +8,11 @@ use data_encoding::HEXLOWER;
 use fedshield_protocol::agreement::VotingState;
 use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
 use fedshield_protocol::job::CommitmentBody;
-use fedshield_protocol::journal::{Entry, Note};
+use fedshield_protocol::journal::{Entry, Lapse, Note};
 use fedshield_protocol::manifest::ValidManifest;
 use fedshield_protocol::message::{
-    Bits, Body, Collected, Decided, Decision, Goodbye, Grounds, Heartbeat, Known, Leave, Proposal,
-    Set, Signed, Statement, Value, Vote, VoteKind,
+    Bits, Body, Collected, Complaint, Decided, Decision, Goodbye, Grounds, Heartbeat, Known, Leave,
+    Plea, Proposal, Set, Signed, Statement, Value, Vote, VoteKind,
 };
 use fedshield_protocol::sign::Signature;
 use fixture::{certificate, ledger, message, object, sign, signed_manifest};
@@ -51,7 +51,7 @@ fn bodies() -> Vec<Body> {
     };
     let commitment = CommitmentBody {
         ciphertext: object(1),
-        boxes: (2..6).map(object).collect(),
+        boxes: (2..6).map(|i| (i != 3).then(|| object(i))).collect(),
         shares: vec![1, 2, 3],
         layout: Digest([4; 32]),
     };
@@ -66,7 +66,11 @@ fn bodies() -> Vec<Body> {
         Body::SealingKey(vec![9; 32]),
         Body::Commitment(Box::new(commitment)),
         Body::Holds(vec![Digest([1; 32]), Digest([2; 32])]),
-        Body::Complaint(Digest([3; 32])),
+        Body::Complaint(Box::new(Complaint {
+            commitment: Digest([3; 32]),
+            sealing_key: vec![9; 32],
+            plea: Plea::Show,
+        })),
         Body::Preimage {
             commitment: Digest([3; 32]),
             member: MemberIndex(2),
@@ -102,6 +106,7 @@ fn bodies() -> Vec<Body> {
         },
         Body::Goodbye(Goodbye { life: [8; 32], number: 3, why: Leave::SitsOut }),
         Body::Knock,
+        Body::Sealed { commitment: Digest([3; 32]), member: MemberIndex(2), sealed: vec![4, 5, 6] },
     ]
 }
 
@@ -151,6 +156,8 @@ fn journal_entries_are_pinned() {
             answers: vec![(MemberIndex(3), object(9), Signature::from_slice(&[6; 64]).unwrap())],
         },
         Note::Reached,
+        Note::Shown(MemberIndex(2)),
+        Note::Unlisted(vec![(MemberIndex(1), Lapse { times: 2, until: Round(9), clean: 1 })]),
     ];
     let mut pinned = String::new();
     for note in notes {

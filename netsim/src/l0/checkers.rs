@@ -2,10 +2,12 @@
 
 mod agreement;
 mod certificate;
+mod keys;
 mod ledger;
 pub(super) mod liveness;
 mod min_contributors;
 mod release_once;
+mod shown;
 mod spent;
 mod sum;
 
@@ -39,6 +41,8 @@ pub(super) struct Checkers {
     release_once: release_once::ReleaseOnce,
     spent: spent::Spent,
     sum: sum::Sum,
+    keys: keys::Keys,
+    shown: shown::Shown,
     min_contributors: min_contributors::MinContributors,
     blame: Vec<MemberIndex>,
     pub(super) violation: Option<(&'static str, String)>,
@@ -52,6 +56,8 @@ impl Checkers {
             release_once: release_once::ReleaseOnce::default(),
             spent: spent::Spent::default(),
             sum: sum::Sum::default(),
+            keys: keys::Keys,
+            shown: shown::Shown::default(),
             min_contributors: min_contributors::MinContributors,
             blame: plan.faulty.iter().map(|(member, _)| *member).collect(),
             violation: None,
@@ -68,6 +74,8 @@ impl Checkers {
             ("release_once", self.release_once.observe(node, fact)),
             ("spent", self.spent.observe(node, fact)),
             ("sum", self.sum.observe(fact)),
+            ("keys", self.keys.observe(node, fact)),
+            ("shown", self.shown.observe(federation, node, fact)),
             ("min_contributors", self.min_contributors.observe(federation, fact)),
             ("blame", self.blamed(fact)),
         ];

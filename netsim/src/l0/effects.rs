@@ -8,6 +8,7 @@ use fedshield_protocol::journal::Entry;
 use fedshield_protocol::object::ObjectRef;
 
 use super::checkers::Fact;
+use super::node::Node;
 use super::run::Bug;
 use super::world::{Happening, World};
 
@@ -66,6 +67,12 @@ impl World {
             }
             Effect::Ban { member, .. } => self.observe(index, &Fact::Banned(member)),
             Effect::Publish(status) => {
+                if self.nodes.get(index).is_some_and(Node::is_honest) {
+                    let members = self.federation.manifest.members().zip(&status.members);
+                    let out = members.filter(|(_, it)| it.unlisted_until.is_some());
+                    let honest = out.filter(|(m, _)| self.plan.fault_of(*m).is_none());
+                    self.unlisted.extend(honest.map(|(m, _)| m));
+                }
                 if self.verbose {
                     let text = format!("{} {:?} view {}", status.round, status.phase, status.view);
                     self.note(index, &text, &[]);
@@ -82,8 +89,7 @@ impl World {
 
     pub(super) fn end_job(&mut self, index: usize, id: JobId, job: &Job) {
         let rules = self.federation.rules();
-        let (member_count, threshold) = (rules.member_count, rules.threshold);
-        let used_threshold = self.federation.used.rules().threshold.min(threshold);
+        let used_threshold = self.federation.used.rules().threshold.min(rules.threshold);
         let resend_spent = self.bug == Some(Bug::SpentResent);
         let Some(node) = self.nodes.get_mut(index) else { return };
         if !node.jobs.remove(&id.0) {
@@ -93,7 +99,7 @@ impl World {
         let fails = self.now < self.plan.heal_ms && self.plan.loss > 0 && self.random.chance(20);
         let output = match fails {
             true => Err("out of luck".to_owned()),
-            false => node.run_job(job, member_count, used_threshold, resend_spent),
+            false => node.run_job(job, used_threshold, resend_spent),
         };
         match output {
             Ok(output) => {

@@ -3,6 +3,7 @@
 use super::faults::Plan;
 use super::federation::Federation;
 use super::world::World;
+use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::manifest::Rules;
 
 /// A bug planted to see whether the checkers find it.
@@ -80,6 +81,8 @@ pub struct Outcome {
     pub events: u64,
     /// Rounds applied, rejected, void, skipped, in the longest ledger.
     pub rounds: [u64; 4],
+    /// Honest members that another honest one left out of a report, because they left complaints unanswered.
+    pub unlisted: Vec<MemberIndex>,
     /// When each round was first recorded by anyone, in milliseconds of virtual time.
     pub round_ends_ms: Vec<u64>,
     /// Digest of the trace.
@@ -144,6 +147,7 @@ pub fn run_seed(federation: &Federation, seed: u64, options: &Options) -> Result
         virtual_ms: world.now,
         events: world.events,
         rounds,
+        unlisted: world.unlisted.into_iter().collect(),
         round_ends_ms: world.ends,
         trace: world.trace.finalize().to_hex().chars().take(16).collect(),
     })

@@ -1,7 +1,7 @@
 //! The event queue: time passes only here.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use fedshield_protocol::Machine;
 use fedshield_protocol::event::{Command, Event, TimerId};
@@ -49,6 +49,8 @@ pub(super) struct World {
     pub(super) events: u64,
     /// When each round was first recorded by anyone.
     pub(super) ends: Vec<u64>,
+    /// Honest members that honest ones do not list.
+    pub(super) unlisted: BTreeSet<MemberIndex>,
     queue: BinaryHeap<Reverse<(u64, u64)>>,
     happenings: BTreeMap<u64, Happening>,
     next: u64,
@@ -73,6 +75,12 @@ impl World {
             }
         }
         nodes.extend(twins);
+        // The manifest's sealing keys are those of the first round.
+        for node in &mut nodes {
+            let members = &federation.manifest.manifest().members;
+            let own = members.get(node.member.position()).map(|own| own.sealing_key.clone());
+            node.disk.keys.extend(own.map(|key| (Round(0), key)));
+        }
         let checkers = Checkers::new(&federation, &plan);
         let strikes = Strikes::new(&plan.strikes);
         let mut world = Self {
@@ -89,6 +97,7 @@ impl World {
             verbose,
             events: 0,
             ends: Vec::new(),
+            unlisted: BTreeSet::new(),
             queue: BinaryHeap::new(),
             happenings: BTreeMap::new(),
             next: 0,

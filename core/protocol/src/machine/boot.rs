@@ -113,6 +113,10 @@ impl Machine {
             Note::Kept { author, body, signature } => self.note_kept(author, *body, signature),
             Note::Opened { key, sum, answers } => self.note_opened((key, sum), answers),
             Note::Reached => {}
+            Note::Shown(member) => {
+                self.round.complainers.insert(member);
+            }
+            Note::Unlisted(lapses) => self.lapses.recall(lapses),
         }
     }
 

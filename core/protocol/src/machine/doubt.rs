@@ -134,7 +134,7 @@ impl Machine {
         let answers = doubt.answered.len().saturating_add(1);
         if answers >= usize::from(self.config.rules().quorum) && !self.is_silent() {
             self.doubt = None;
-            self.show_key();
+            self.show_keys();
         }
     }
 

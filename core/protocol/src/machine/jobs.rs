@@ -14,6 +14,10 @@ use crate::limits::MAX_ATTEMPTS;
 pub(crate) enum Tag {
     SealingKey(Round),
     Contribute(Round),
+    SealBoxes(Round),
+    SealAgain(MemberIndex),
+    CheckBox(Digest),
+    Erase,
     CheckShare(Digest),
     Reveal(MemberIndex),
     CheckPreimage(Digest, MemberIndex),
@@ -28,7 +32,10 @@ pub(crate) enum Tag {
 impl Tag {
     /// Whether the job goes on when its round has ended.
     const fn outlives_round(self) -> bool {
-        matches!(self, Self::SealingKey(_) | Self::Apply(_) | Self::Adopt(_) | Self::Settle(_))
+        matches!(
+            self,
+            Self::SealingKey(_) | Self::Apply(_) | Self::Adopt(_) | Self::Settle(_) | Self::Erase
+        )
     }
 }
 
@@ -80,8 +87,8 @@ impl Machine {
             return;
         }
         let attempts = jobs.attempts.entry(tag).or_default();
-        // Without these two a member could never take part again.
-        let vital = matches!(tag, Tag::SealingKey(_) | Tag::Settle(_) | Tag::Adopt(_));
+        // Without these a member could never take part again, or would keep what it must not.
+        let vital = matches!(tag, Tag::SealingKey(_) | Tag::Settle(_) | Tag::Adopt(_) | Tag::Erase);
         if *attempts >= MAX_ATTEMPTS && !vital {
             return;
         }
@@ -126,7 +133,11 @@ impl Machine {
         let Some(tag) = self.jobs.done(id) else { return self.dropped("job: not running") };
         match (tag, output) {
             (Tag::SealingKey(round), JobOutput::SealingKey(key)) => self.have_key(round, key),
-            (Tag::Contribute(_), JobOutput::Contribution(body)) => self.contributed(body),
+            (Tag::Contribute(_), JobOutput::Encrypted) => self.round.encrypted = true,
+            (Tag::SealBoxes(_), JobOutput::Contribution(body)) => self.contributed(body),
+            (Tag::SealAgain(to), JobOutput::Sealed(sealed)) => self.sealed_again(to, sealed),
+            (Tag::CheckBox(of), JobOutput::Checked { valid }) => self.box_checked(of, valid),
+            (Tag::Erase, JobOutput::Erased) => self.erased(),
             (Tag::CheckShare(of), JobOutput::Checked { valid }) => self.share_checked(of, valid),
             (Tag::Reveal(to), JobOutput::Preimage(bytes)) => self.revealed(to, bytes),
             (Tag::CheckPreimage(of, member), JobOutput::Checked { valid }) => {

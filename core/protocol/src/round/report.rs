@@ -18,7 +18,9 @@ impl Machine {
                 .iter()
                 .map(|(member, digest)| (*member, *digest))
                 .filter(|(member, digest)| {
-                    self.is_compatible(digest) && !self.round.banned.contains(member)
+                    self.is_compatible(digest)
+                        && !self.round.banned.contains(member)
+                        && !self.is_unlisted(*member)
                 })
                 .collect();
             let listed: Set = candidates
@@ -29,7 +31,9 @@ impl Machine {
             let open: Vec<_> = candidates
                 .iter()
                 .filter(|(author, digest)| {
-                    !self.is_vouched_for(digest) && !self.is_too_late(*author)
+                    !self.is_vouched_for(digest)
+                        && !self.is_too_late(*author)
+                        && self.can_be_held(digest)
                 })
                 .collect();
             let missing =
@@ -64,6 +68,18 @@ impl Machine {
         let listed = reports.values().filter(|(set, _)| lists(set)).count();
         let silent = usize::from(rules.member_count).saturating_sub(reports.len());
         listed.saturating_add(silent) < usize::from(rules.listings())
+    }
+
+    /// Whether f + 1 committee members hold an update or still may: those that have reported without it do not fetch it.
+    fn can_be_held(&self, digest: &Digest) -> bool {
+        let holders = self.round.holders_of(digest);
+        let may = |member: &&MemberIndex| {
+            let report = self.round.reports.get(member);
+            holders.contains(member)
+                || report.is_none_or(|(set, _)| set.iter().any(|(_, listed)| listed == digest))
+        };
+        let may = self.round.election.committee().iter().filter(may).count();
+        may >= usize::from(self.config.rules().one_honest())
     }
 
     /// Whether nobody is here who could make good what an update lacks: its author is away, and no other holds all of it,

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::answer::SealedAgain;
+use super::complain::Asking;
 use super::elect::Presence;
+use super::lapse::Complaints;
 use super::stirred::Stirred;
 use crate::agreement::{Agreement, VotingState};
 use crate::election::Election;
@@ -92,7 +95,15 @@ pub(crate) struct RoundState {
     /// Commitments that a set names and that are not here.
     pub(crate) missing: BTreeSet<Digest>,
     pub(crate) holds: BTreeMap<MemberIndex, BTreeSet<Digest>>,
-    /// Members that complained about the own commitment.
+    /// The own update is encrypted; its boxes are not sealed yet.
+    pub(crate) encrypted: bool,
+    /// Updates whose share is asked for again.
+    pub(crate) asking: BTreeMap<Digest, Asking>,
+    /// Members that asked for their box of the own update again.
+    pub(crate) sealed_again: BTreeMap<MemberIndex, SealedAgain>,
+    /// Complaints in clear about others' updates.
+    pub(crate) complaints: Complaints,
+    /// Members whose share in the own update is shown in clear, by the journal.
     pub(crate) complainers: BTreeSet<MemberIndex>,
     /// Answers to complaints: those of others under check or checked, the own ones to say them again.
     pub(crate) preimages: BTreeMap<(Digest, MemberIndex), (Vec<u8>, Signature)>,
@@ -166,6 +177,10 @@ impl RoundState {
             stirred: Stirred::default(),
             missing: BTreeSet::new(),
             holds: BTreeMap::new(),
+            encrypted: false,
+            asking: BTreeMap::new(),
+            sealed_again: BTreeMap::new(),
+            complaints: Complaints::default(),
             complainers: BTreeSet::new(),
             preimages: BTreeMap::new(),
             reports: BTreeMap::new(),
