@@ -161,7 +161,7 @@ impl Node {
     /// Whether the box for `receiver` holds its share.
     fn deals_well_to(&self, receiver: MemberIndex, member_count: u16) -> bool {
         match self.fault {
-            Some(Fault::BadShares) => receiver.0 % 2 == 0,
+            Some(Fault::BadShares) => receiver.0.is_multiple_of(2),
             Some(Fault::BadSharesForGood) => {
                 let distance = (receiver.0 + member_count - self.member.0) % member_count;
                 distance == 0 || distance > (member_count - 1) / 3
