@@ -87,7 +87,12 @@ impl SecretStore {
             let round = round_of(&name, PREFIX);
             if round.is_none_or(|round| !kept.contains(&round)) {
                 let path = self.path(&name)?;
-                std::fs::remove_file(&path).map_err(|error| DiskError::at(&path, error))?;
+                match std::fs::remove_file(&path) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(DiskError::at(&path, error).into());
+                    }
+                    _ => {}
+                }
             }
         }
         Ok(())
