@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! prepare      what every update of the round looks like           (begin)
-//! contribute   train -> prune -> encode, encrypt -> share, seal     (at home)
-//! shares       open the own boxes, test them, answer complaints    (transfer)
+//! contribute   train -> prune -> encode, encrypt -> share           (at home)
+//! shares       seal boxes, open the own ones, test them, answer complaints    (transfer)
 //! check        read others' ciphertexts before they count          (transfer)
 //! sum          add ciphertexts                                     (aggregate)
 //! decrypt      add key shares, once                                (decrypt)
@@ -114,8 +114,13 @@ impl Pipeline {
     pub fn run(&self, job: &Job, cancel: &Cancel) -> Result<JobOutput, PipelineError> {
         match job {
             Job::MakeSealingKey { round } => self.make_sealing_key(*round),
-            Job::Contribute { start, sealing_keys } => self.contribute(start, sealing_keys, cancel),
+            Job::Contribute { start } => self.contribute(start, cancel),
+            Job::SealBoxes { round, sealing_keys } => self.seal_boxes(*round, sealing_keys),
             Job::CheckShare { round, dealer } => self.check_share(*round, dealer),
+            Job::SealAgain { round, member, sealing_key } => {
+                self.seal_again(*round, *member, sealing_key)
+            }
+            Job::CheckBox { round, dealer, sealed } => self.check_box(*round, dealer, sealed),
             Job::RevealShare { round, member } => self.reveal_share(*round, *member),
             Job::CheckPreimage { round, dealer, member, preimage } => {
                 self.check_preimage(*round, dealer, *member, preimage)
@@ -140,6 +145,7 @@ impl Pipeline {
                 let round = *round;
                 self.prove_answers(&evidence::Opening { round, set, end, answers, culprits })
             }
+            Job::EraseSecrets => self.erase_secrets(),
         }
     }
 

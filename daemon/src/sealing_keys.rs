@@ -1,28 +1,26 @@
-//! This member's sealing keys on disk: one for each round, erased when their round is over; before the first round one
-//! for each draft, erased when the draft is left, so that nothing sealed under a draft that was left can be opened.
+//! This member's sealing keys on disk: one for each round, which ends with the other secrets of the round; before the first
+//! round one for each draft, erased when the draft is left, so that nothing sealed under a draft that was left can be opened.
 
 use fedshield_he::{SEALING_SECRET_LEN, SealingKeyPair};
 use fedshield_protocol::ids::{Digest, Round};
 
-use crate::identity::{SecretStore, SecretStoreError};
+use crate::identity::{SEALING_KEY, SecretStore, SecretStoreError};
+use zeroize::Zeroizing;
 
-const PREFIX: &str = "sealing-";
 const DRAFT: &str = "draft-";
 const FIRST: Round = Round(0);
 
-/// The key pair that `round` was the first round of, if it is still here.
+/// The key pair of `round`, if it is still here.
 pub(crate) fn load(
     secrets: &SecretStore,
     round: Round,
 ) -> Result<Option<SealingKeyPair>, SecretStoreError> {
-    read(secrets, &name(round))
+    Ok(secrets.get_in_round(round, SEALING_KEY)?.as_ref().and_then(pair))
 }
 
-fn read(secrets: &SecretStore, name: &str) -> Result<Option<SealingKeyPair>, SecretStoreError> {
-    let Some(bytes) = secrets.get(name)? else { return Ok(None) };
-    Ok(<&[u8; SEALING_SECRET_LEN]>::try_from(bytes.as_slice())
-        .ok()
-        .map(SealingKeyPair::from_secret))
+fn pair(bytes: &Zeroizing<Vec<u8>>) -> Option<SealingKeyPair> {
+    let secret = <&[u8; SEALING_SECRET_LEN]>::try_from(bytes.as_slice()).ok()?;
+    Some(SealingKeyPair::from_secret(secret))
 }
 
 /// The key pair for the first round of the draft with this founding id, if it has one here.
@@ -30,7 +28,7 @@ pub(crate) fn of_draft(
     secrets: &SecretStore,
     founding_id: &Digest,
 ) -> Result<Option<SealingKeyPair>, SecretStoreError> {
-    read(secrets, &draft(founding_id))
+    Ok(secrets.get(&draft(founding_id))?.as_ref().and_then(pair))
 }
 
 /// A fresh key pair for the first round of a draft, kept when this returns; its public half stands in the draft.
@@ -67,7 +65,7 @@ pub(crate) fn demote(
     match load(secrets, FIRST)? {
         Some(pair) if pair.public().to_bytes() == public => {
             secrets.put(&draft(founding_id), pair.secret().as_slice())?;
-            secrets.erase(&name(FIRST))
+            secrets.erase_rounds_up_to(FIRST)
         }
         _ => Ok(()),
     }
@@ -99,48 +97,11 @@ fn draft(founding_id: &Digest) -> String {
     format!("{DRAFT}{founding_id}")
 }
 
-/// All key pairs for `round` and before, newest first.
-pub(crate) fn load_up_to(
-    secrets: &SecretStore,
-    round: Round,
-) -> Result<Vec<SealingKeyPair>, SecretStoreError> {
-    let mut pairs = Vec::new();
-    for stored in rounds(secrets)?.into_iter().rev().filter(|stored| *stored <= round) {
-        pairs.extend(load(secrets, stored)?);
-    }
-    Ok(pairs)
-}
-
 /// Stores a key pair, sealed.
 pub(crate) fn store(
     secrets: &SecretStore,
     round: Round,
     pair: &SealingKeyPair,
 ) -> Result<(), SecretStoreError> {
-    secrets.put(&name(round), pair.secret().as_slice())
-}
-
-/// Erases what boxes of `round` and before were sealed to, except the newest key: others may know no newer one.
-pub(crate) fn retire(secrets: &SecretStore, round: Round) -> Result<(), SecretStoreError> {
-    let stored = rounds(secrets)?;
-    let Some(newest) = stored.last().copied() else { return Ok(()) };
-    for old in stored.into_iter().filter(|old| *old <= round && *old != newest) {
-        secrets.erase(&name(old))?;
-    }
-    Ok(())
-}
-
-fn name(round: Round) -> String {
-    // Padded, so that names sort by round.
-    format!("{PREFIX}{:020}", round.0)
-}
-
-fn rounds(secrets: &SecretStore) -> Result<Vec<Round>, SecretStoreError> {
-    let names = secrets.names(PREFIX)?;
-    let mut rounds: Vec<Round> = names
-        .iter()
-        .filter_map(|name| name.strip_prefix(PREFIX)?.parse().ok().map(Round))
-        .collect();
-    rounds.sort_unstable();
-    Ok(rounds)
+    secrets.put_in_round(round, SEALING_KEY, pair.secret().as_slice())
 }

@@ -338,7 +338,7 @@ async fn a_home_of_the_version_before_goes_on_with_its_one_sealing_key() {
     }
     for node in nodes.iter().chain([&owner]) {
         assert_eq!(node.state(), NodeState::Active);
-        assert_eq!(node.sealing_keys(), ["sealing-00000000000000000000"]);
+        assert_eq!(node.sealing_keys(), ["wrapped-0-sealing-key"]);
     }
 }
 

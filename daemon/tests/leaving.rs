@@ -47,7 +47,7 @@ async fn all_found(owner: &Node, nodes: &[&Node]) {
     for node in nodes {
         assert_eq!(node.founding.founded().as_ref(), Some(&founded), "{names:?}");
         // The one first sealing key is that of the draft that was founded.
-        assert_eq!(node.sealing_keys(), ["sealing-00000000000000000000"]);
+        assert_eq!(node.sealing_keys(), ["wrapped-0-sealing-key"]);
     }
     ValidManifest::founded(founded).unwrap();
 }

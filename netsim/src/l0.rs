@@ -29,7 +29,7 @@ mod trace;
 mod twofaced;
 mod world;
 
-pub use faults::{Away, Crash, Fault, Going, Partition, Plan};
+pub use faults::{Away, Crash, Cut, Fault, Going, Partition, Plan};
 pub use federation::Federation;
 pub use loss::Loss;
 pub use run::{Bug, Failure, Options, Outcome, run_seed};

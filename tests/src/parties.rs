@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fedshield_fixtures::{long_deadlines, members, real, terms};
 use fedshield_protocol::ids::{Digest, MemberIndex};
-use fedshield_protocol::job::{Job, JobOutput};
+use fedshield_protocol::job::{CommitmentBody, Job, JobOutput, RoundStart};
 use fedshield_protocol::manifest::{
     Adapter, Encryption, Manifest, Member, Pruning, Training, ValidManifest, Weights,
 };
@@ -33,6 +33,12 @@ pub struct Party {
 }
 
 impl Party {
+    /// Its home: everything that it has on disk.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        self.folder.parent().expect("the folder of the pipeline lies in the home")
+    }
+
     /// The pipeline of another life, on the same disk.
     pub fn restarted(&self) -> Pipeline {
         let (terms, learning) = (self.pipeline.terms().clone(), Arc::clone(&self.learning));
@@ -117,6 +123,16 @@ fn party(folder: &Path, members: u16, index: u16) -> Party {
 /// Runs one job of a member, which has to succeed.
 pub fn run(party: &Party, job: Job) -> JobOutput {
     party.pipeline.run(&job, &Cancel::default()).expect("the job succeeds")
+}
+
+/// One's own part of a round: encrypts, then seals boxes to `keys`, those of the round.
+pub fn contribution(party: &Party, start: &RoundStart, keys: &[Vec<u8>]) -> CommitmentBody {
+    assert_eq!(run(party, Job::Contribute { start: *start }), JobOutput::Encrypted);
+    let sealing_keys = keys.iter().cloned().map(Some).collect();
+    match run(party, Job::SealBoxes { round: start.round, sealing_keys }) {
+        JobOutput::Contribution(body) => body,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// Carries an object to everybody.

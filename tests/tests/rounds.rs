@@ -1,13 +1,34 @@
 //! A federation of four real daemons, from invites to a verified ledger.
 
+use std::path::Path;
+
 use fedshield_tests::{Federation, Program, Terms};
 use fedshieldd::control::api::RoundOutcome;
+
+/// Of the rounds a home holds no secret any more, and no box or ciphertext: two adapters, one sum, four answers at most.
+fn nothing_is_left(home: &Path) -> bool {
+    let names = |folder: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(home.join(folder)).expect("the folder is there");
+        let names = entries.map(|entry| entry.expect("an entry").file_name().into_string());
+        names.map(|name| name.expect("a name")).collect()
+    };
+    let keys = std::fs::read(home.join("secrets/wrapping-keys")).expect("the file is there");
+    let secrets = names("secrets");
+    let objects = names("objects");
+    let objects = objects.iter().filter(|name| name.len() == 64).count();
+    keys.iter().all(|byte| *byte == 0)
+        && secrets.iter().all(|name| name == "wrapping-keys" || name == "local-memory")
+        && objects <= 7
+}
 
 #[test]
 fn four_organisations_end_with_one_adapter_and_a_ledger_that_verifies() {
     let program = Program::new(env!("CARGO_BIN_EXE_fedshield"));
     let mut federation = Federation::found(&program, &Terms::default());
     federation.wait_until_done();
+    federation.wait_until("the secrets of all rounds are erased", |daemons| {
+        daemons.iter().all(|daemon| nothing_is_left(&daemon.home))
+    });
 
     let rounds = federation.rounds();
     for reports in &rounds {

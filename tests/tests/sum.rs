@@ -11,7 +11,7 @@ use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{Combined, CommitmentBody, Included, Job, JobOutput, RoundStart};
 use fedshield_protocol::message::Set;
 use fedshield_protocol::object::ObjectRef;
-use fedshield_tests::{Party, carry, parties, run};
+use fedshield_tests::{Party, carry, contribution, parties, run};
 use fedshieldd::host::Cancel;
 
 const MEMBERS: u16 = 4;
@@ -29,14 +29,13 @@ fn open_single(parties: &[Party], start: &RoundStart, included: &Included, count
     let answers: Vec<_> = (1..=MEMBERS)
         .zip(parties)
         .map(|(member, party)| {
-            let names = party.secrets.names("sealing-").expect("names can be listed");
-            let newest = names.last().expect("there is a key");
-            let secret = party.secrets.get(newest).expect("it opens").expect("it is there");
+            let secret = party.secrets.get_in_round(start.round, "sealing-key");
+            let secret = secret.expect("it opens").expect("it is there");
             let secret = secret.as_slice().try_into().expect("32 bytes");
             let keys = SealingKeyPair::from_secret(secret);
             let sealed = party
                 .objects
-                .read(&included.body.boxes[usize::from(member - 1)])
+                .read(&included.body.boxes[usize::from(member - 1)].expect("there is a box"))
                 .expect("the box is there");
             let share = open_share(&context, &commitment, member, &keys, &sealed)
                 .expect("the share is valid");
@@ -83,16 +82,8 @@ fn one_round(parties: &[Party], start: &RoundStart) -> ObjectRef {
             other => panic!("{other:?}"),
         })
         .collect();
-    let bodies: Vec<CommitmentBody> = parties
-        .iter()
-        .map(|party| {
-            let job = Job::Contribute { start: *start, sealing_keys: sealing_keys.clone() };
-            match run(party, job) {
-                JobOutput::Contribution(body) => body,
-                other => panic!("{other:?}"),
-            }
-        })
-        .collect();
+    let bodies: Vec<CommitmentBody> =
+        parties.iter().map(|party| contribution(party, start, &sealing_keys)).collect();
     let set: Vec<Included> = (0..MEMBERS)
         .zip(bodies)
         .map(|(member, body)| Included {
@@ -103,7 +94,7 @@ fn one_round(parties: &[Party], start: &RoundStart) -> ObjectRef {
         .collect();
     for included in &set {
         carry(parties, included.member.position(), &included.body.ciphertext);
-        for sealed in &included.body.boxes {
+        for sealed in included.body.boxes.iter().flatten() {
             carry(parties, included.member.position(), sealed);
         }
     }
@@ -172,7 +163,7 @@ fn one_round(parties: &[Party], start: &RoundStart) -> ObjectRef {
     for party in parties {
         let fate = Some(fedshield_protocol::job::Fate::Spent);
         run(party, Job::Settle { round: start.round, fate });
-        let names = party.secrets.names("round-").expect("names can be listed");
+        let names = party.secrets.names("wrapped-").expect("names can be listed");
         assert!(names.is_empty(), "the round's secrets are gone: {names:?}");
     }
     adapters[0]

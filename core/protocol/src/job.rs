@@ -17,8 +17,11 @@ pub struct JobId(pub u64);
 pub struct CommitmentBody {
     /// The encrypted update.
     pub ciphertext: ObjectRef,
-    /// One sealed box of key share and mask shares for each member, in manifest order.
-    pub boxes: Vec<ObjectRef>,
+    /// One sealed box of key share and mask shares for each member, in manifest order; `None` for members whose sealing key
+    /// for the round had not come when the boxes were sealed: they ask for theirs (see [`Body::Complaint`]).
+    ///
+    /// [`Body::Complaint`]: crate::message::Body::Complaint
+    pub boxes: Vec<Option<ObjectRef>>,
     /// The published part of the key's sharing: a digest for each member's share and the polynomials of the low-degree
     /// test; opaque here, at most [`MAX_SHARES_BYTES`].
     pub shares: Vec<u8>,
@@ -65,22 +68,47 @@ pub enum Fate {
 pub enum Job {
     /// Make the sealing key for `round` and keep its secret sealed on disk; gives [`JobOutput::SealingKey`].
     MakeSealingKey {
-        /// First round in which it is used.
+        /// The only round in which it is used.
         round: Round,
     },
-    /// train, prune, encode, encrypt; gives [`JobOutput::Contribution`]. Key, shares and ciphertext are on disk first.
+    /// train, prune, encode, encrypt, deal; gives [`JobOutput::Encrypted`]. Shares and ciphertext are on disk first.
     Contribute {
         /// The round and what it starts from.
         start: RoundStart,
-        /// The newest sealing key of each member, in manifest order.
-        sealing_keys: Vec<Vec<u8>>,
     },
-    /// Open this member's own box and test the share; gives [`JobOutput::Checked`].
+    /// Seal the boxes of what the last [`Job::Contribute`] of this round dealt; gives [`JobOutput::Contribution`].
+    SealBoxes {
+        /// The round.
+        round: Round,
+        /// The sealing key of each member for exactly this round, in manifest order; `None` where none has come. One that
+        /// cannot be used counts as none.
+        sealing_keys: Vec<Option<Vec<u8>>>,
+    },
+    /// Open this member's own box and test the share, unless it is here already; gives [`JobOutput::Checked`]. Without a box
+    /// and a share it is not valid.
     CheckShare {
         /// The round.
         round: Round,
         /// Whose share.
         dealer: Included,
+    },
+    /// Seal one share of our own dealing again; gives [`JobOutput::Sealed`].
+    SealAgain {
+        /// The round.
+        round: Round,
+        /// The member that asked.
+        member: MemberIndex,
+        /// Its sealing key, which it has signed for this round.
+        sealing_key: Vec<u8>,
+    },
+    /// Open a box that the dealer has sealed again for this member, test the share and keep it; gives [`JobOutput::Checked`].
+    CheckBox {
+        /// The round.
+        round: Round,
+        /// Who dealt.
+        dealer: Included,
+        /// The box.
+        sealed: Vec<u8>,
     },
     /// Show the preimage of one share of our own dealing; gives [`JobOutput::Preimage`].
     RevealShare {
@@ -164,7 +192,11 @@ pub enum Job {
         /// Whose answers were found to be wrong.
         culprits: Vec<MemberIndex>,
     },
-    /// Settle the own update of `round`, erase its keys and shares, drop its objects; gives [`JobOutput::Settled`].
+    /// Erase the sealing keys, shares and everything else that is secret of all rounds; gives [`JobOutput::Erased`]. The
+    /// federation is done, or this member is paused for long. What it has learned and not sent stays.
+    EraseSecrets,
+    /// Settle the own update of `round`, erase the secrets of that round and of all before it, sealing keys included; gives
+    /// [`JobOutput::Settled`]. The key of the next round is there already.
     Settle {
         /// The round that ended.
         round: Round,
@@ -242,6 +274,8 @@ pub struct Applied {
 pub enum JobOutput {
     /// Public half of a sealing key.
     SealingKey(Vec<u8>),
+    /// The update is encrypted and its key dealt.
+    Encrypted,
     /// A commitment's body; its objects can be served.
     Contribution(CommitmentBody),
     /// Whether a share, a preimage or a ciphertext is valid.
@@ -249,6 +283,8 @@ pub enum JobOutput {
         /// The verdict.
         valid: bool,
     },
+    /// A box, or `None` if nothing can be sealed to the key.
+    Sealed(Option<Vec<u8>>),
     /// A share's preimage in clear.
     Preimage(Vec<u8>),
     /// The aggregate; it can be served.
@@ -274,4 +310,6 @@ pub enum JobOutput {
         /// Digest of the opened sum, which is on disk like the key; `None` if the key opens nothing.
         sum: Option<Digest>,
     },
+    /// All rounds' secrets are gone.
+    Erased,
 }

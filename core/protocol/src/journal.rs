@@ -82,6 +82,22 @@ pub enum Note {
     Rejected(Digest),
     /// The number of this life, see `machine::lives`; again in every round.
     Life(u64),
+    /// The share of this member in the own update is shown in clear, before it is: f of them at most, whatever restarts come in
+    /// between. Adds to earlier ones.
+    Shown(MemberIndex),
+    /// Dealers that owed an answer when earlier rounds ended, as this round began.
+    Unlisted(Vec<(MemberIndex, Lapse)>),
+}
+
+/// A dealer that left a complaint unanswered although it was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lapse {
+    /// How often in a row: it is not listed for 1, 2, 4, ... rounds.
+    pub times: u8,
+    /// The first round in which it is listed again.
+    pub until: Round,
+    /// Rounds since then in which it owed nothing.
+    pub clean: u64,
 }
 
 /// A note and its round.

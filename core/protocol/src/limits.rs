@@ -67,5 +67,16 @@ pub const MAX_ANSWER_BYTES: usize = MAX_DIRECT_BYTES;
 pub const MAX_GOODBYES: usize = 16;
 /// Times that a failed job is started again in one round.
 pub const MAX_ATTEMPTS: u8 = 3;
-/// Status ticks that a round waits for the sealing keys of members that can be reached.
-pub const KEY_GRACE_TICKS: u8 = 2;
+/// Boxes that a dealer seals again for one member in one round, asked alone and in public, and that this member looks at from
+/// one dealer.
+pub const MAX_SEALED_AGAIN: u8 = 16;
+/// Heartbeats after which a member that asked a dealer for a box in vain asks in public.
+pub const BEATS_UNTIL_PUBLIC: u8 = 2;
+/// Heartbeats in which a dealer was heard, after a complaint had been handed on to it, without its answer: then it owes one.
+pub const BEATS_UNTIL_OVERDUE: u8 = 3;
+/// Times that an answer to one complaint is handed on to whoever complained.
+pub const MAX_HANDED_ON: u8 = 4;
+/// Most rounds in which a dealer that owed an answer is not listed.
+pub const MAX_UNLISTED_ROUNDS: u64 = 64;
+/// A pause that has been in effect for so long is a long one: the secrets of rounds are erased.
+pub const LONG_PAUSE_MS: u64 = 3_600_000;

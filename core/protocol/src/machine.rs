@@ -11,9 +11,11 @@ mod boot;
 mod chain;
 mod config;
 mod doubt;
+mod forget;
 mod heartbeat;
 mod inbox;
 mod jobs;
+mod keys;
 mod lives;
 mod objects;
 mod outbox;
@@ -34,7 +36,7 @@ use crate::ids::{MemberIndex, Round, Time};
 use crate::ledger::Tip;
 use crate::message::{Scope, Signed, SignedHeartbeat};
 use crate::object::ObjectRef;
-use crate::round::RoundState;
+use crate::round::{Lapses, RoundState};
 use absence::{Absence, Departure};
 use ahead::Ahead;
 use bans::Bans;
@@ -54,8 +56,8 @@ const TIMER_SLACK_MS: u64 = 20;
 pub(crate) struct Peer {
     /// The host can reach it.
     pub(crate) reachable: bool,
-    /// Its newest sealing key and the round it is for.
-    pub(crate) key: (Round, Vec<u8>),
+    /// Its sealing keys for this round and the next one.
+    pub(crate) keys: BTreeMap<Round, Vec<u8>>,
     /// Its newest heartbeat, see `lives`.
     pub(crate) newest: Option<Box<SignedHeartbeat>>,
     /// What it was answered lately.
@@ -100,6 +102,14 @@ pub struct Machine {
     pub(crate) silent_through: Option<Round>,
     /// Against whom there is proof.
     pub(crate) bans: Bans,
+    /// The secrets of all rounds have been erased since the last key was made.
+    pub(crate) erased: bool,
+    /// Own heartbeats since a pause took effect.
+    pub(crate) paused_beats: u64,
+    /// Round 0: the key that the manifest names is known to be on the disk, or another has been made.
+    pub(crate) first_key_checked: bool,
+    /// Dealers that owed an answer in earlier rounds.
+    pub(crate) lapses: Lapses,
     pub(crate) round: RoundState,
     pub(crate) dropped: BTreeMap<&'static str, u64>,
     pub(crate) published: Published,
@@ -116,7 +126,10 @@ impl Machine {
             .manifest()
             .members
             .iter()
-            .map(|m| Peer { key: (Round(0), m.sealing_key.clone()), ..Peer::default() })
+            .map(|m| Peer {
+                keys: BTreeMap::from([(Round(0), m.sealing_key.clone())]),
+                ..Peer::default()
+            })
             .collect();
         Self {
             config,
@@ -140,6 +153,10 @@ impl Machine {
             doubt: None,
             silent_through: None,
             bans: Bans::default(),
+            erased: false,
+            paused_beats: 0,
+            first_key_checked: false,
+            lapses: Lapses::default(),
             round,
             dropped: BTreeMap::new(),
             published: Published::default(),
@@ -227,6 +244,8 @@ impl Machine {
                 self.objects.forget_failed();
                 self.look_again();
                 self.complain_again();
+                self.hand_on_complaints();
+                self.count_pause();
                 self.count_absence();
                 self.beat();
                 self.say_goodbye();

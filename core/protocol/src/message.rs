@@ -7,6 +7,7 @@
 mod accusation;
 mod bits;
 mod collected;
+mod complaint;
 mod goodbye;
 mod heartbeat;
 mod shape;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use accusation::Accusation;
 pub use bits::Bits;
 pub use collected::{Collected, CollectedReport, SignedReport};
+pub use complaint::{Complaint, Plea};
 pub use goodbye::{Goodbye, Leave};
 pub use heartbeat::{Heartbeat, Known, SignedHeartbeat};
 pub use statement::Statement;
@@ -53,8 +55,8 @@ pub enum Body {
     Commitment(Box<CommitmentBody>),
     /// transfer: a committee member has these updates whole, every sealed box included. Grows, never shrinks.
     Holds(Vec<Digest>),
-    /// transfer: the sender's share in this commitment is bad.
-    Complaint(Digest),
+    /// transfer: the sender has no valid share in a commitment.
+    Complaint(Box<Complaint>),
     /// transfer: the dealer's answer to a complaint, in clear.
     Preimage {
         /// The dealer's commitment.
@@ -123,6 +125,15 @@ pub enum Body {
     Rejection(Digest),
     /// There is proof against these members.
     Accusations(Vec<Accusation>),
+    /// transfer: the dealer's first answer to a complaint: a box, sealed again.
+    Sealed {
+        /// The dealer's commitment.
+        commitment: Digest,
+        /// For whom.
+        member: MemberIndex,
+        /// Sealed to the key in the complaint, opaque here.
+        sealed: Vec<u8>,
+    },
 }
 
 impl Body {
@@ -154,6 +165,7 @@ impl Body {
             Self::Knock => "knock",
             Self::Rejection(_) => "rejection",
             Self::Accusations(_) => "accusations",
+            Self::Sealed { .. } => "sealed share",
         }
     }
 }

@@ -2,6 +2,7 @@
 //! record. Each file of this folder is one step; the two tables below are the whole of it.
 
 mod aggregate;
+mod answer;
 mod apply;
 mod certify;
 mod check_key;
@@ -12,6 +13,8 @@ mod conclude;
 mod decrypt;
 mod elect;
 mod kept;
+mod lapse;
+mod preimage;
 mod prepare;
 mod record;
 mod reject;
@@ -22,6 +25,7 @@ mod stirred;
 mod transfer;
 mod voting;
 
+pub(crate) use lapse::Lapses;
 pub(crate) use state::{Answer, RoundState};
 
 use crate::machine::Machine;
@@ -65,7 +69,10 @@ impl Machine {
         match body {
             Body::Commitment(body) => self.take_commitment(sender, *body, signature),
             Body::Holds(list) => self.take_holds(sender, list, signature),
-            Body::Complaint(commitment) => self.take_complaint(sender, commitment),
+            Body::Complaint(complaint) => self.take_complaint(sender, *complaint, signature),
+            Body::Sealed { commitment, member, sealed } => {
+                self.take_sealed(sender, (commitment, member), sealed, signature);
+            }
             Body::Preimage { commitment, member, preimage } => {
                 self.take_preimage(sender, (commitment, member), preimage, signature);
             }

@@ -69,6 +69,10 @@ pub struct MemberStatus {
     /// Why its update is left out of this round, if it is.
     #[serde(default)]
     pub refused: Option<Refusal>,
+    /// It left a complaint about its update unanswered although it was heard: this member does not list its updates before
+    /// this round.
+    #[serde(default)]
+    pub unlisted_until: Option<Round>,
 }
 
 /// What is wrong with an update that is left out, neither fetched nor waited for.

@@ -250,7 +250,7 @@ fn an_update_whose_author_left_before_anyone_had_it_is_left_out() {
     let committee = bench.machine.status().committee;
     let check = |job: &Job| matches!(job, Job::CheckShare { .. });
     for author in 0..3_u16 {
-        bench.handle(Event::ObjectReady(update(author as u8).boxes[0]));
+        bench.handle(Event::ObjectReady(update(author as u8).boxes[0].unwrap()));
         bench.done(check, JobOutput::Checked { valid: true });
     }
     for member in committee.iter().filter(|member| (1..3).contains(&member.0)) {
@@ -261,7 +261,7 @@ fn an_update_whose_author_left_before_anyone_had_it_is_left_out() {
     if committee.contains(&MemberIndex(0)) {
         for author in 0..3_u8 {
             let update = update(author);
-            for object in update.boxes.iter().chain([&update.ciphertext]) {
+            for object in update.boxes.iter().flatten().chain([&update.ciphertext]) {
                 bench.handle(Event::ObjectReady(*object));
             }
             let read = |job: &Job| matches!(job, Job::CheckCiphertext { .. });
@@ -360,7 +360,7 @@ fn an_update_that_no_report_can_list_any_more_holds_up_nobody() {
         let set: Vec<_> = (1..4).map(|m| (MemberIndex(m), commitment_digest(&bench, m))).collect();
         for author in 1..4_u8 {
             let update = update(author);
-            for object in update.boxes.iter().chain([&update.ciphertext]) {
+            for object in update.boxes.iter().flatten().chain([&update.ciphertext]) {
                 bench.handle(Event::ObjectReady(*object));
             }
         }

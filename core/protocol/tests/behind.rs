@@ -50,14 +50,13 @@ fn in_the_fifth_round() -> Bench {
 
 /// The host does what it is asked for before a round begins.
 fn catch_up(bench: &mut Bench) -> Vec<Effect> {
-    let mut effects = Vec::new();
+    let key = |job: &Job| matches!(job, Job::MakeSealingKey { round: Round(4) });
+    let mut effects = bench.done(key, JobOutput::SealingKey(vec![5; 32]));
     while bench.jobs.iter().any(|(_, job)| matches!(job, Job::Settle { .. })) {
         effects.extend(bench.done(|job| matches!(job, Job::Settle { .. }), JobOutput::Settled));
     }
     effects.extend(bench.handle(Event::ObjectReady(object(7))));
     effects.extend(bench.done(|job| matches!(job, Job::Adopt { .. }), JobOutput::Adopted));
-    let key = |job: &Job| matches!(job, Job::MakeSealingKey { .. });
-    effects.extend(bench.done(key, JobOutput::SealingKey(vec![5; 32])));
     effects
 }
 
@@ -124,6 +123,8 @@ fn a_lost_ledger_is_noticed_before_anything_was_said_in_a_round() {
     bench.boot_in_doubt();
     let bytes = message(&bench.manifest, Round(4), 1, Body::Records(ledger().1));
     bench.handle(Event::Message { from: MemberIndex(1), bytes });
+    let key = |job: &Job| matches!(job, Job::MakeSealingKey { round: Round(4) });
+    bench.done(key, JobOutput::SealingKey(vec![5; 32]));
     while bench.jobs.iter().any(|(_, job)| matches!(job, Job::Settle { .. })) {
         let effects = bench.done(|job| matches!(job, Job::Settle { .. }), JobOutput::Settled);
         if effects.contains(&Effect::Truncate { before: Round(4) }) {

@@ -6,11 +6,17 @@ use fedshield_protocol::event::{Command, Event, TimerId};
 use fedshield_protocol::ids::{Digest, MemberIndex, Round, Time, View};
 use fedshield_protocol::job::{Applied, Combined, CommitmentBody, JobId, JobOutput};
 use fedshield_protocol::manifest::ValidManifest;
-use fedshield_protocol::message::{Body, Decision, Signed, Statement, Value, Vote, VoteKind};
+use fedshield_protocol::message::{
+    Body, Complaint, Decision, Plea, Signed, Statement, Value, Vote, VoteKind,
+};
 use fedshield_protocol::object::ObjectRef;
 use fixture::bench::{NONCE, memory};
 use fixture::{machine, message, object, sign, signed_manifest};
 use proptest::prelude::*;
+
+fn complaint(commitment: Digest, plea: Plea) -> Body {
+    Body::Complaint(Box::new(Complaint { commitment, sealing_key: vec![7; 32], plea }))
+}
 
 fn digest() -> impl Strategy<Value = Digest> {
     prop_oneof![
@@ -25,9 +31,14 @@ fn any_object() -> impl Strategy<Value = ObjectRef> {
 }
 
 fn commitment() -> impl Strategy<Value = CommitmentBody> {
-    (any_object(), prop::collection::vec(any_object(), 3..6)).prop_map(|(ciphertext, boxes)| {
-        CommitmentBody { ciphertext, boxes, shares: vec![1], layout: Digest([1; 32]) }
-    })
+    (any_object(), prop::collection::vec(prop::option::of(any_object()), 3..6)).prop_map(
+        |(ciphertext, boxes)| CommitmentBody {
+            ciphertext,
+            boxes,
+            shares: vec![1],
+            layout: Digest([1; 32]),
+        },
+    )
 }
 
 fn body() -> impl Strategy<Value = Body> {
@@ -37,7 +48,7 @@ fn body() -> impl Strategy<Value = Body> {
     prop_oneof![
         commitment().prop_map(|body| Body::Commitment(Box::new(body))),
         prop::collection::vec(digest(), 0..4).prop_map(Body::Holds),
-        digest().prop_map(Body::Complaint),
+        digest().prop_map(|of| complaint(of, Plea::Show)),
         (digest(), 0_u16..5).prop_map(|(commitment, member)| Body::Preimage {
             commitment,
             member: MemberIndex(member),
@@ -179,14 +190,14 @@ fn what_is_dropped_is_counted() {
     let manifest = ValidManifest::founded(signed_manifest(4)).unwrap();
     let mut machine = machine(0);
     machine.handle(Time(0), Event::Boot { journal: vec![], nonce: NONCE });
-    let good = message(&manifest, Round(0), 1, Body::Complaint(Digest([1; 32])));
+    let good = message(&manifest, Round(0), 1, complaint(Digest([1; 32]), Plea::Show));
     let mut forged = good.clone();
     *forged.last_mut().unwrap() ^= 1;
     let mut trailing = good.clone();
     trailing.push(0);
     let mut old = good.clone();
     old[0] = 0;
-    let later = message(&manifest, Round(9), 1, Body::Complaint(Digest([1; 32])));
+    let later = message(&manifest, Round(9), 1, complaint(Digest([1; 32]), Plea::Show));
     let cases = [
         (forged, "message: signature"),
         (trailing, "message: not canonical"),

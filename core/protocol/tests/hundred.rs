@@ -26,7 +26,7 @@ fn object(member: u16, box_of: u16) -> ObjectRef {
 fn update(member: u16) -> CommitmentBody {
     CommitmentBody {
         ciphertext: object(member, MAX_MEMBERS),
-        boxes: (0..MAX_MEMBERS).map(|receiver| object(member, receiver)).collect(),
+        boxes: (0..MAX_MEMBERS).map(|receiver| Some(object(member, receiver))).collect(),
         shares: vec![1],
         layout: Digest([1; 32]),
     }

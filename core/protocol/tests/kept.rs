@@ -36,7 +36,7 @@ fn wants(effects: &[Effect]) -> bool {
 /// All objects of these updates that member 0 opens are on its disk, and good.
 fn open_shares(bench: &mut Bench, members: &[u16]) {
     for member in members {
-        bench.handle(Event::ObjectReady(update(*member as u8).boxes[0]));
+        bench.handle(Event::ObjectReady(update(*member as u8).boxes[0].unwrap()));
         let check = |job: &Job| matches!(job, Job::CheckShare { .. });
         bench.done(check, JobOutput::Checked { valid: true });
     }

@@ -26,7 +26,7 @@ fn a_member_that_learns_the_end_before_it_has_answered_still_answers() {
     bench.decide(Value::Opened { key: object(95), sum: Digest([2; 32]) });
     assert_eq!(bench.phase(), Phase::Apply);
     for member in 1..4 {
-        bench.handle(Event::ObjectReady(update(member).boxes[0]));
+        bench.handle(Event::ObjectReady(update(member).boxes[0].unwrap()));
         let check = |job: &Job| matches!(job, Job::CheckShare { .. });
         bench.done(check, JobOutput::Checked { valid: true });
     }

@@ -2,20 +2,28 @@
 
 mod fixture;
 
+use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::{Event, TimerId};
 use fedshield_protocol::evidence::{Evidence, Rule};
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{Job, JobOutput};
-use fedshield_protocol::message::Body;
+use fedshield_protocol::limits::MAX_SEALED_AGAIN;
+use fedshield_protocol::message::{Body, Plea};
 use fixture::bench::{Bench, update};
 use fixture::lies::*;
 use fixture::sign;
 
-/// False complaints cost the dealer nothing but the shares of at most f members, which lie anyway.
+/// False complaints cost the dealer nothing but the shares of at most f members, which lie anyway; and first it seals again.
 #[test]
 fn a_false_complaint_is_answered_in_clear_but_only_that_of_f_members() {
     let (mut bench, own) = Bench::with_an_own_update();
-    bench.hear(3, Body::Complaint(own));
+    // Whatever is asked for, the first answer is a box; to everyone if it is asked for in public.
+    bench.hear(3, complaint(3, own, Plea::Show));
+    assert!(!bench.jobs.iter().any(|(_, job)| is_reveal(job)));
+    let effects = bench.done(is_seal_again, JobOutput::Sealed(Some(vec![4; 9])));
+    assert_eq!(said(&effects), [(None, boxed(own, 3, &[4; 9]))]);
+    let effects = bench.hear(3, complaint(3, own, Plea::Show));
+    assert_eq!(bench.story(&effects), ["persist shown to 3"], "before it is shown");
     let to = bench.jobs.iter().find_map(|(_, job)| match job {
         Job::RevealShare { member, .. } => Some(*member),
         _ => None,
@@ -24,21 +32,123 @@ fn a_false_complaint_is_answered_in_clear_but_only_that_of_f_members() {
     let effects = bench.done(is_reveal, JobOutput::Preimage(vec![7; 9]));
     assert_eq!(said(&effects), [(None, preimage(own, 3, &[7; 9]))], "to everyone");
     // Again: the same bytes, to the member that may have missed them; nothing is revealed anew.
-    let effects = bench.hear(3, Body::Complaint(own));
+    let effects = bench.hear(3, complaint(3, own, Plea::Show));
     assert_eq!(said(&effects), [(Some(3), preimage(own, 3, &[7; 9]))]);
     assert!(!bench.jobs.iter().any(|(_, job)| is_reveal(job)));
-    // One of four may be faulty: a second member that complains is not believed to be.
+    // One of four may be faulty: a second member that complains is not believed to be. A box it gets.
+    bench.hear(2, complaint(2, own, Plea::Seal));
+    let effects = bench.done(is_seal_again, JobOutput::Sealed(Some(vec![5; 9])));
+    assert_eq!(said(&effects), [(Some(2), boxed(own, 2, &[5; 9]))], "nobody else's business");
     for _ in 0..3 {
-        assert_eq!(said(&bench.hear(2, Body::Complaint(own))), []);
+        assert_eq!(said(&bench.hear(2, complaint(2, own, Plea::Show))), []);
     }
     assert_eq!(drops(&bench, "complaint: more than there can be faulty members"), 3);
     assert!(!bench.jobs.iter().any(|(_, job)| is_reveal(job)));
     // Complaints about updates of others, or of nobody, are theirs.
     let theirs = bench.valid_share_of(1);
     for digest in [theirs, Digest([9; 32])] {
-        assert_eq!(said(&bench.hear(3, Body::Complaint(digest))), []);
+        assert_eq!(said(&bench.hear(3, complaint(3, digest, Plea::Show))), []);
     }
     assert!(!bench.jobs.iter().any(|(_, job)| is_reveal(job)));
+}
+
+/// A dealer that starts again has not forgotten to whom it has shown a share.
+#[test]
+fn a_restart_does_not_make_room_for_more_shares_in_clear() {
+    let (mut bench, own) = Bench::with_an_own_update();
+    let show = |bench: &mut Bench, by: u16| {
+        bench.hear(by, complaint(by, own, Plea::Show));
+        bench.done(is_seal_again, JobOutput::Sealed(Some(vec![4; 9])));
+        bench.hear(by, complaint(by, own, Plea::Show));
+        bench.jobs.iter().any(|(_, job)| is_reveal(job))
+    };
+    assert!(show(&mut bench, 3));
+    bench.boot();
+    bench.begin();
+    assert!(!show(&mut bench, 2), "that would be the second of one");
+    assert!(show(&mut bench, 3), "the same again");
+}
+
+/// Boxes are sealed again as often as a bad network may need, and no more; what is asked for too fast is dropped.
+#[test]
+fn sealing_again_is_throttled() {
+    let (mut bench, own) = Bench::with_an_own_update();
+    let mut sealed = 0;
+    for beat in 1..100 {
+        bench.now = beat * LATER;
+        for _ in 0..3 {
+            bench.hear(3, complaint(3, own, Plea::Seal));
+            if bench.jobs.iter().any(|(_, job)| is_seal_again(job)) {
+                bench.done(is_seal_again, JobOutput::Sealed(Some(vec![4; 9])));
+                sealed += 1;
+            }
+        }
+    }
+    assert_eq!(sealed, MAX_SEALED_AGAIN);
+}
+
+/// With a key that nothing can be sealed to a member gets its share in clear, if it asks in public: f of them at most.
+#[test]
+fn a_key_that_cannot_be_used_is_answered_in_clear() {
+    let (mut bench, own) = Bench::with_an_own_update();
+    bench.hear(3, complaint(3, own, Plea::Seal));
+    assert_eq!(said(&bench.done(is_seal_again, JobOutput::Sealed(None))), []);
+    bench.now = LATER;
+    bench.hear(3, complaint(3, own, Plea::SealInPublic));
+    let effects = bench.done(is_seal_again, JobOutput::Sealed(None));
+    assert_eq!(bench.story(&effects), ["persist shown to 3"]);
+    assert!(bench.jobs.iter().any(|(_, job)| is_reveal(job)));
+}
+
+/// A share that was bad, or for which there was no box, is asked for again: of the dealer alone, in public when it does not
+/// answer, in clear when a box that was sealed again does not open.
+#[test]
+fn a_share_is_asked_for_in_three_steps() {
+    let (mut bench, bad) = Bench::with_a_bad_share();
+    let plea = |effects: &[Effect]| {
+        let mut pleas = said(effects).into_iter().filter_map(|(to, body)| match body {
+            Body::Complaint(complaint) => Some((to, complaint.plea)),
+            _ => None,
+        });
+        pleas.next()
+    };
+    let mut pleas = Vec::new();
+    for beat in 1..5 {
+        pleas.extend(plea(&bench.tick(TimerId::Status, beat * LATER)));
+    }
+    let (alone, public) = ((Some(1), Plea::Seal), (None, Plea::SealInPublic));
+    assert_eq!(pleas, [alone, alone, public, public]);
+    bench.hear(1, boxed(bad, 0, &[1; 9]));
+    let effects = bench.done(is_check_box, JobOutput::Checked { valid: false });
+    assert_eq!(plea(&effects), Some((None, Plea::Show)));
+    assert_eq!(banned(&effects).len(), 0, "a box proves nothing");
+    bench.hear(1, boxed(bad, 0, &[2; 9]));
+    bench.done(is_check_box, JobOutput::Checked { valid: true });
+    assert!(bench.machine.status().members[1].share_valid);
+    assert_eq!(plea(&bench.tick(TimerId::Status, 9 * LATER)), None, "it is content now");
+    // A box of another, for another, or that nobody asked for is not looked at.
+    for (by, to) in [(2, 0), (1, 2), (1, 0)] {
+        bench.hear(by, boxed(bad, to, &[3; 9]));
+    }
+    assert!(!bench.jobs.iter().any(|(_, job)| is_check_box(job)));
+}
+
+/// The dealer had no sealing key of this member: there is no box to fetch.
+#[test]
+fn who_got_no_box_asks_for_one() {
+    let mut bench = Bench::new();
+    bench.begin();
+    let mut body = update(1);
+    body.boxes[0] = None;
+    let scope = fixture::scope(&bench.manifest, Round(0));
+    let digest = scope.commitment(MemberIndex(1), &body).unwrap();
+    bench.hear(1, Body::Commitment(Box::new(body)));
+    // It may be here from before a restart.
+    let effects = bench.done(is_check_share, JobOutput::Checked { valid: false });
+    assert_eq!(said(&effects), [(Some(1), complaint(0, digest, Plea::Seal))]);
+    bench.hear(1, boxed(digest, 0, &[1; 9]));
+    bench.done(is_check_box, JobOutput::Checked { valid: true });
+    assert!(bench.machine.status().members[1].share_valid);
 }
 
 /// A complaint of another member, true or false, does not make this one leave out an update whose own share is valid: otherwise one
@@ -46,14 +156,14 @@ fn a_false_complaint_is_answered_in_clear_but_only_that_of_f_members() {
 #[test]
 fn a_complaint_of_another_does_not_drop_an_update() {
     let (mut bench, own) = Bench::with_an_own_update();
-    bench.handle(Event::ObjectReady(update(0).boxes[0]));
+    bench.handle(Event::ObjectReady(update(0).boxes[0].unwrap()));
     bench.done(is_check_share, JobOutput::Checked { valid: true });
     let theirs = bench.valid_share_of(1);
     let committee = bench.others_of_the_committee();
     bench.hold(&committee, &[own, theirs]);
-    bench.hear(3, Body::Complaint(own));
-    bench.hear(3, Body::Complaint(theirs));
-    bench.done(is_reveal, JobOutput::Preimage(vec![7; 9]));
+    bench.hear(3, complaint(3, own, Plea::Show));
+    bench.hear(3, complaint(3, theirs, Plea::Show));
+    bench.done(is_seal_again, JobOutput::Sealed(Some(vec![4; 9])));
     assert_eq!(bench.report(), [(MemberIndex(0), own), (MemberIndex(1), theirs)]);
 }
 
@@ -67,15 +177,16 @@ fn an_unanswered_complaint_is_repeated_and_the_update_left_out() {
     bench.hold(&committee, &[bad, good]);
     for beat in 1..4 {
         let effects = bench.tick(TimerId::Status, beat * 200);
-        let complaints = said(&effects).into_iter().filter(|s| s.1 == Body::Complaint(bad)).count();
-        assert_eq!(complaints, 1);
+        let said = said(&effects);
+        // In public, the own complaint is handed on like those of others.
+        assert!(said.iter().any(|s| is_complaint_about(s, &bad)), "{said:?}");
     }
     assert_eq!(bench.report(), [(MemberIndex(2), good)]);
     bench.hear(1, preimage(bad, 0, &[1]));
     bench.done(is_check_preimage, JobOutput::Checked { valid: true });
     assert!(bench.machine.status().members[1].share_valid);
     let effects = bench.tick(TimerId::Status, 3 * LATER);
-    assert!(said(&effects).iter().all(|s| s.1 != Body::Complaint(bad)), "it is content now");
+    assert!(!said(&effects).iter().any(|s| is_complaint_about(s, &bad)), "it is content now");
 }
 
 /// A wrong answer is signed, and wrong for everyone: the dealer is named, its update left out at once, and not waited for. It makes
@@ -105,7 +216,7 @@ fn a_wrong_preimage_names_the_dealer_and_drops_its_update() {
         assert_eq!(drops(&bench, "preimage: of no commitment of its sender"), 1);
         assert!(!bench.jobs.iter().any(|(_, job)| is_check_preimage(job)));
         let effects = bench.tick(TimerId::Status, 200);
-        assert!(said(&effects).iter().all(|s| s.1 != Body::Complaint(bad)), "nothing to hope for");
+        assert!(!said(&effects).iter().any(|s| is_complaint_about(s, &bad)), "nothing to hope for");
         // Nothing that could still come is missing: the report does not wait for the deadline of the transfer.
         let effects = bench.tick(TimerId::Commit, LATER);
         let report = Body::Report(vec![(MemberIndex(2), good)]);
@@ -182,7 +293,7 @@ fn an_answer_that_could_not_be_checked_is_checked_again() {
     assert_eq!(banned(&bench.hear(1, preimage(bad, 0, &[1]))).len(), 0);
     assert!(!bench.jobs.iter().any(|(_, job)| is_check_preimage(job)), "it rests");
     let effects = bench.tick(TimerId::Status, 200);
-    assert!(said(&effects).contains(&(None, Body::Complaint(bad))), "it still complains");
+    assert!(said(&effects).iter().any(|s| is_complaint_about(s, &bad)), "it still complains");
     bench.hear(1, preimage(bad, 0, &[1]));
     bench.done(is_check_preimage, JobOutput::Checked { valid: true });
     assert!(bench.machine.status().members[1].share_valid);

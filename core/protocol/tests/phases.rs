@@ -24,7 +24,8 @@ fn gather_waits_for_a_quorum() {
     assert_eq!(bench.machine.status().waiting_for, [MemberIndex(2), MemberIndex(3)]);
     bench.hear(2, heartbeat(4, head));
     assert_eq!(bench.phase(), Phase::Commit);
-    assert!(matches!(bench.jobs.as_slice(), [(_, Job::Contribute { .. })]));
+    let contributes = |(_, job): &(_, Job)| matches!(job, Job::Contribute { .. });
+    assert!(bench.jobs.iter().any(contributes));
 }
 
 #[test]
@@ -57,13 +58,14 @@ fn transfer_tests_the_own_share_and_complains_about_a_bad_one() {
     let mut bench = Bench::new();
     bench.begin();
     let effects = bench.hear(1, Body::Commitment(Box::new(update(1))));
-    let own_box = update(1).boxes[0];
+    let own_box = update(1).boxes[0].unwrap();
     let fetched = |e: &Effect| matches!(e, Effect::Fetch { object, .. } if *object == own_box);
     assert!(effects.iter().any(fetched));
     bench.handle(Event::ObjectReady(own_box));
     let check = |job: &Job| matches!(job, Job::CheckShare { .. });
     let effects = bench.done(check, JobOutput::Checked { valid: false });
-    assert_eq!(bench.story(&effects), ["say complaint"]);
+    let asked = |e: &Effect| matches!(e, Effect::Send { to: MemberIndex(1), bytes } if bench.body(bytes).kind() == "complaint");
+    assert!(effects.iter().any(asked), "the dealer alone");
     assert!(!bench.machine.status().members[1].share_valid);
     let answer = Body::Preimage {
         commitment: commitment_digest(&bench, 1),
@@ -133,7 +135,7 @@ fn decrypt_happens_on_the_decision_only_and_once() {
     let mut set = Set::new();
     for member in 1..4 {
         bench.hear(member, Body::Commitment(Box::new(update(member as u8))));
-        bench.handle(Event::ObjectReady(update(member as u8).boxes[0]));
+        bench.handle(Event::ObjectReady(update(member as u8).boxes[0].unwrap()));
         let check = |job: &Job| matches!(job, Job::CheckShare { .. });
         bench.done(check, JobOutput::Checked { valid: true });
         set.push((MemberIndex(member), commitment_digest(&bench, member)));
@@ -184,13 +186,15 @@ fn record_of_a_skipped_round_keeps_the_own_update() {
     let effects = bench.hear(2, Body::RecordSignature(record_digest(&record)));
     assert_eq!(bench.story(&effects)[0], "append");
     assert_eq!(bench.machine.status().round, Round(1));
+    // The key of the next round comes first: when those of this one go, nobody waits for it.
     let settle = |job: &Job| matches!(job, Job::Settle { round: Round(0), fate: Some(Fate::Kept) });
-    assert!(!bench.jobs.iter().any(|(_, job)| matches!(job, Job::MakeSealingKey { .. })));
-    let effects = bench.done(settle, JobOutput::Settled);
-    assert_eq!(bench.story(&effects), ["persist round", "truncate before 1"]);
+    assert!(!bench.jobs.iter().any(|(_, job)| settle(job)));
     let key = |job: &Job| matches!(job, Job::MakeSealingKey { round: Round(1) });
     let effects = bench.done(key, JobOutput::SealingKey(vec![5; 32]));
-    assert_eq!(bench.story(&effects), ["say sealing key", "persist ready", "say ready"]);
+    assert_eq!(bench.story(&effects), ["say sealing key"]);
+    let effects = bench.done(settle, JobOutput::Settled);
+    let story = ["persist round", "truncate before 1", "persist ready", "say ready"];
+    assert_eq!(bench.story(&effects), story);
 }
 
 #[test]
@@ -209,6 +213,8 @@ fn a_member_that_is_behind_takes_over_records_and_the_adapter() {
     assert_eq!(bench.records.len(), 4);
     assert_eq!(bench.phase(), Phase::Sync);
     bench.handle(Event::ObjectReady(object(7)));
+    let key = |job: &Job| matches!(job, Job::MakeSealingKey { round: Round(4) });
+    bench.done(key, JobOutput::SealingKey(vec![5; 32]));
     let settled = |job: &Job| matches!(job, Job::Settle { .. });
     while bench.jobs.iter().any(|(_, job)| settled(job)) {
         bench.done(settled, JobOutput::Settled);

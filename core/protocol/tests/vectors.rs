@@ -8,11 +8,11 @@ use data_encoding::HEXLOWER;
 use fedshield_protocol::agreement::VotingState;
 use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
 use fedshield_protocol::job::CommitmentBody;
-use fedshield_protocol::journal::{Entry, Note};
+use fedshield_protocol::journal::{Entry, Lapse, Note};
 use fedshield_protocol::manifest::ValidManifest;
 use fedshield_protocol::message::{
-    Accusation, Bits, Body, Collected, Decided, Decision, Goodbye, Grounds, Heartbeat, Known,
-    Leave, Proposal, Set, Signed, Statement, Value, Vote, VoteKind,
+    Accusation, Bits, Body, Collected, Complaint, Decided, Decision, Goodbye, Grounds, Heartbeat,
+    Known, Leave, Plea, Proposal, Set, Signed, Statement, Value, Vote, VoteKind,
 };
 use fedshield_protocol::sign::Signature;
 use fixture::{certificate, ledger, message, object, sign, signed_manifest};
@@ -54,7 +54,7 @@ fn bodies() -> Vec<Body> {
     };
     let commitment = CommitmentBody {
         ciphertext: object(1),
-        boxes: (2..6).map(object).collect(),
+        boxes: (2..6).map(|i| (i != 3).then(|| object(i))).collect(),
         shares: vec![1, 2, 3],
         layout: Digest([4; 32]),
     };
@@ -69,7 +69,11 @@ fn bodies() -> Vec<Body> {
         Body::SealingKey(vec![9; 32]),
         Body::Commitment(Box::new(commitment)),
         Body::Holds(vec![Digest([1; 32]), Digest([2; 32])]),
-        Body::Complaint(Digest([3; 32])),
+        Body::Complaint(Box::new(Complaint {
+            commitment: Digest([3; 32]),
+            sealing_key: vec![9; 32],
+            plea: Plea::Show,
+        })),
         Body::Preimage {
             commitment: Digest([3; 32]),
             member: MemberIndex(2),
@@ -112,6 +116,7 @@ fn bodies() -> Vec<Body> {
             round: Round(1),
             object: object(4),
         }]),
+        Body::Sealed { commitment: Digest([3; 32]), member: MemberIndex(2), sealed: vec![4, 5, 6] },
     ]
 }
 
@@ -158,6 +163,8 @@ fn journal_entries_are_pinned() {
         Note::Opened { key: object(7), sum: Digest([8; 32]) },
         Note::Reached,
         Note::Rejected(Digest([9; 32])),
+        Note::Shown(MemberIndex(2)),
+        Note::Unlisted(vec![(MemberIndex(1), Lapse { times: 2, until: Round(9), clean: 1 })]),
     ];
     let mut pinned = String::new();
     for note in notes {

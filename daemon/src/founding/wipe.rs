@@ -9,6 +9,7 @@ use super::FoundingError;
 use super::partings::Partings;
 use crate::durable::{self, DiskError};
 use crate::home::Home;
+use crate::identity::ROUND_KEYS;
 
 /// Finishes what [`leave_founded`](super::Founding::leave_founded) began: erases the secrets, then everything else that
 /// belongs to the federation, the manifest last, so that a crash in between is made good at the next start. To be called
@@ -30,8 +31,11 @@ pub fn finish_leaving(home: &Home) -> Result<bool, FoundingError> {
     let secrets = home.secrets();
     if secrets.exists() {
         let entries = fs::read_dir(&secrets).map_err(|error| DiskError::at(&secrets, error))?;
-        for entry in entries.flatten() {
-            durable::erase(&entry.path())?;
+        let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+        // The keys of the rounds first: with them all that is wrapped under them is gone.
+        files.sort_by_key(|file| !file.ends_with(ROUND_KEYS));
+        for file in files {
+            durable::erase(&file)?;
         }
     }
     for path in home.of_one_federation() {

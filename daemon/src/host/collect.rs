@@ -41,10 +41,11 @@ impl Collector {
     }
 
     /// A round is over. What was made or fetched in earlier rounds goes, unless it is served or is the `adapter` of
-    /// the federation; what belongs to this one stays for another, for members that are late.
+    /// the federation; what belongs to this one stays for another, for members that are late, unless it is the last one.
     pub(super) fn ended(
         &self,
         round: Round,
+        is_last: bool,
         adapter: Option<ObjectRef>,
         holder: Arc<impl Holder>,
     ) -> Option<JoinHandle<()>> {
@@ -56,10 +57,11 @@ impl Collector {
         let mut keep = self.served.clone();
         keep.extend(adapter.map(|adapter| adapter.root));
         let (objects, busy) = (Arc::clone(&self.objects), Arc::clone(&self.busy));
+        let before = if is_last { Round(round.0.saturating_add(1)) } else { round };
         Some(tokio::task::spawn_blocking(move || {
             // A member that is behind works with an older adapter than the ledger's.
             keep.extend(holder.held().iter().map(|held| held.root));
-            report(round, objects.collect(round, &keep));
+            report(round, objects.collect(before, &keep));
             busy.store(false, Ordering::Release);
         }))
     }
@@ -100,7 +102,7 @@ mod tests {
 
     async fn ended(collector: &Collector, round: u64, adapter: ObjectRef, works: ObjectRef) {
         let works = Arc::new(Works(Some(works)));
-        collector.ended(Round(round), Some(adapter), works).unwrap().await.unwrap();
+        collector.ended(Round(round), false, Some(adapter), works).unwrap().await.unwrap();
     }
 
     #[tokio::test]
@@ -126,6 +128,20 @@ mod tests {
         collector.unserve(&served);
         ended(&collector, 2, adapter, works).await;
         assert!(!here(&served) && !here(&next) && here(&adapter) && here(&works));
+    }
+
+    #[tokio::test]
+    async fn of_the_last_round_nothing_stays_but_what_is_served() {
+        let folder = tempfile::tempdir().unwrap();
+        let objects = Arc::new(Objects::open(folder.path()).unwrap());
+        let mut collector = Collector::new(Arc::clone(&objects), Some(Round(6)));
+        let adapter = objects.put(b"adapter").unwrap();
+        let (own_box, served) = (objects.put(b"box").unwrap(), objects.put(b"sum").unwrap());
+        collector.serve(&served);
+        let works = Arc::new(Works(Some(adapter)));
+        collector.ended(Round(7), true, Some(adapter), works).unwrap().await.unwrap();
+        let here = |object| objects.contains(object).unwrap();
+        assert_eq!([&own_box, &served, &adapter].map(here), [false, true, true]);
     }
 
     #[tokio::test]

@@ -24,6 +24,8 @@ pub(super) enum Step {
 pub(super) struct Ended {
     /// Which round.
     pub(super) round: Round,
+    /// No round follows.
+    pub(super) is_last: bool,
     /// The federation's adapter after it.
     pub(super) adapter: Option<ObjectRef>,
     /// For people.

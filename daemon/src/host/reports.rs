@@ -135,18 +135,19 @@ impl Host {
             sent_bytes = report.bytes.get("transport").copied().unwrap_or_default(),
             "record"
         );
-        Ended { round, adapter: record.record.adapter, report }
+        let is_last = record.record.applied >= self.pipeline.terms().manifest.rounds;
+        Ended { round, is_last, adapter: record.record.adapter, report }
     }
 
     /// Keeps the report of a round that has ended, lets its objects go, has its adapter measured.
     pub(super) fn keep_report(&mut self, ended: &Ended) -> Result<(), HostError> {
-        let Ended { round, adapter, ref report } = *ended;
+        let Ended { round, is_last, adapter, ref report } = *ended;
         self.ledger.put_report(report)?;
         if let Some(loss) = report.train_loss {
             self.training.first_or_next(round, loss);
             self.training.show(&Conditions::new(Arc::clone(&self.status)));
         }
-        self.collector.ended(round, adapter, Arc::clone(&self.pipeline));
+        self.collector.ended(round, is_last, adapter, Arc::clone(&self.pipeline));
         if report.outcome == RoundOutcome::Applied {
             // A round went well: whatever went wrong before is mended.
             self.status.send_modify(|status| status.last_error = None);

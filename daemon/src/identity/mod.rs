@@ -3,10 +3,14 @@
 mod error;
 mod key;
 mod passphrase;
+mod round_keys;
 mod sealed;
 mod secrets;
+mod wrapped;
 
 pub use error::IdentityError;
 pub use key::{Identity, Protection};
 pub use passphrase::{CREDENTIAL_NAME, PASSPHRASE_FILE_VARIABLE, Passphrase};
+pub(crate) use round_keys::FILE as ROUND_KEYS;
 pub use secrets::{SecretStore, SecretStoreError};
+pub(crate) use wrapped::SEALING_KEY;

@@ -1,16 +1,17 @@
-//! Secrets between rounds (sealing keys, one-time keys, unsent shares): sealed files that can be erased one by one.
+//! Secrets on disk: sealed files that can be erased one by one. Those of one round are wrapped once more, see `wrapped`.
 
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::Identity;
+use super::round_keys::RoundKeys;
 use super::sealed::SealKey;
 use crate::durable::{self, DiskError};
 use crate::error_code::ErrorCode;
 
 /// The longest secret: the key shares of 128 members for a ring of degree 2^16.
-const LIMIT_BYTES: u64 = 1 << 30;
+pub(super) const LIMIT_BYTES: u64 = 1 << 30;
 const MAX_NAME_BYTES: usize = 100;
 
 /// Why a secret could not be kept or found.
@@ -26,6 +27,12 @@ pub enum SecretStoreError {
     #[error("{} was not sealed by this identity, or was changed", path.display())]
     Damaged {
         /// The file.
+        path: PathBuf,
+    },
+    /// More rounds have secrets at a time than any member works at.
+    #[error("{} has no room for another round", path.display())]
+    Slots {
+        /// The file of the rounds' keys.
         path: PathBuf,
     },
     /// The system gives no randomness.
@@ -52,16 +59,22 @@ impl SecretStoreError {
 pub struct SecretStore {
     folder: PathBuf,
     key: SealKey,
+    pub(super) rounds: RoundKeys,
 }
 
 impl SecretStore {
     /// The secrets of `identity` in `folder`, which is made if missing.
     ///
     /// # Errors
-    /// What the disk says.
+    /// What the disk says, or [`SecretStoreError::Damaged`].
     pub fn open(folder: &Path, identity: &Identity) -> Result<Self, SecretStoreError> {
         durable::make_folder(folder)?;
-        Ok(Self { folder: folder.to_path_buf(), key: identity.vault() })
+        let key = identity.vault();
+        let rounds = RoundKeys::open(folder, key.clone())?;
+        let store = Self { folder: folder.to_path_buf(), key, rounds };
+        store.wrap_old()?;
+        store.remove_erased()?;
+        Ok(store)
     }
 
     /// Keeps `secret` as `name`, on disk when this returns; replaces an older one.
@@ -121,7 +134,7 @@ impl SecretStore {
         Ok(names)
     }
 
-    fn path(&self, name: &str) -> Result<PathBuf, SecretStoreError> {
+    pub(super) fn path(&self, name: &str) -> Result<PathBuf, SecretStoreError> {
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
         let good = !name.is_empty()
             && name.len() <= MAX_NAME_BYTES

@@ -1,9 +1,9 @@
-//! train, prune, encode, encrypt, share, seal: one's own part of a round.
+//! train, prune, encode, encrypt, share: one's own part of a round. Its boxes are sealed after it, see `shares`.
 
-use fedshield_he::{SealingPublicKey, Update, commit_key, encrypt};
+use fedshield_he::{Update, deal, encrypt};
 use fedshield_protocol::hash::Use;
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
-use fedshield_protocol::job::{CommitmentBody, JobOutput, RoundStart};
+use fedshield_protocol::job::{JobOutput, RoundStart};
 use fedshield_train::federated::{GlobalAdapter, Mask, PruneRule, PrunedUpdate};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::learning::Task;
 use super::observer::{ContributionSizes, Stage, timed};
 use super::round_folder::{Sent, secret};
+use super::shares::Dealing;
 use super::state::State;
 use super::{Pipeline, PipelineError};
 use crate::host::Cancel;
@@ -45,7 +46,6 @@ impl Pipeline {
     pub(super) fn contribute(
         &self,
         start: &RoundStart,
-        sealing_keys: &[Vec<u8>],
         cancel: &Cancel,
     ) -> Result<JobOutput, PipelineError> {
         let RoundStart { round, beacon, .. } = start;
@@ -58,16 +58,16 @@ impl Pipeline {
         if cancel.is_cancelled() {
             return Err(PipelineError::Cancelled);
         }
-        let body = self.encrypt(round, &global, &update, sealing_keys)?;
+        let dealing = self.encrypt(round, &global, &update)?;
         self.observer.contributed(
             round,
             ContributionSizes {
                 values: update.values.len() as u64,
-                ciphertext_bytes: body.ciphertext.length,
+                ciphertext_bytes: dealing.ciphertext.length,
                 train_loss: learned.mean_loss,
             },
         );
-        Ok(JobOutput::Contribution(body))
+        Ok(JobOutput::Encrypted)
     }
 
     /// The common adapter that the round starts from.
@@ -162,7 +162,7 @@ impl Pipeline {
             indices: update.mask.indices().to_vec(),
             dense_len: update.mask.dense_len() as u64,
         };
-        self.keep_sealed(&secret::sent(round), &sent)?;
+        self.keep_in_round(round, secret::SENT, &sent)?;
         Ok(update)
     }
 
@@ -171,8 +171,7 @@ impl Pipeline {
         round: Round,
         global: &GlobalAdapter,
         update: &PrunedUpdate,
-        sealing_keys: &[Vec<u8>],
-    ) -> Result<CommitmentBody, PipelineError> {
+    ) -> Result<Dealing, PipelineError> {
         let context = self.terms.context(round);
         let sender = self.terms.me.share_index();
         let mut rng = os_random().map_err(PipelineError::Randomness)?;
@@ -188,25 +187,20 @@ impl Pipeline {
             encrypt(&context, sender, &plain, &mut rng, &mut writer)
         })?;
         let ciphertext = writer.finish()?;
-        let receivers = (1u16..)
-            .zip(sealing_keys)
-            .map(|(member, bytes)| SealingPublicKey::from_bytes(member, bytes))
-            .collect::<Result<Vec<_>, _>>()?;
-        let dealt = timed(&*self.observer, round, Stage::Share, || {
-            let threshold = self.terms.rules.threshold;
-            commit_key(&context, sender, threshold, &receivers, key, &ciphertext.root.0, &mut rng)
-        })?;
+        let sharing = self.terms.sharing();
+        let dealt = deal(&context, sender, sharing, &key, &ciphertext.root.0, &mut rng)?;
+        drop(key);
         for (member, preimage) in (0u16..).map(MemberIndex).zip(&dealt.preimages) {
-            self.secrets.put(&secret::dealt(round, member), &preimage.to_bytes(&context))?;
+            let bytes = preimage.to_bytes(&context);
+            self.secrets.put_in_round(round, &secret::dealt(member), &bytes)?;
         }
-        let boxes =
-            dealt.boxes.iter().map(|b| self.objects.put(b)).collect::<Result<Vec<_>, _>>()?;
-        Ok(CommitmentBody {
+        let dealing = Dealing {
             ciphertext,
-            boxes,
             shares: dealt.commitment.to_bytes(&context),
             layout: self.layout_digest(global, update.mask.digest()),
-        })
+        };
+        self.keep_in_round(round, secret::DEALING, &dealing)?;
+        Ok(dealing)
     }
 
     pub(super) fn layout_digest(&self, global: &GlobalAdapter, mask: [u8; 32]) -> Digest {

@@ -26,7 +26,7 @@ impl Pipeline {
     ) -> Result<JobOutput, PipelineError> {
         let context = self.terms.context(round);
         let contributors = self.contributors(round, &set_of(set))?;
-        if let Some(released) = self.sealed::<Released>(&secret::released(round))? {
+        if let Some(released) = self.kept_in_round::<Released>(round, secret::RELEASED)? {
             // The released bytes are sent again, never made again, and never for another set.
             return if released.set == *contributors.id() {
                 Ok(JobOutput::Partial(released.object))
@@ -44,7 +44,7 @@ impl Pipeline {
         })?;
         let object = self.objects.put(&partial.to_bytes(&context))?;
         let released = Released { set: *contributors.id(), object };
-        self.keep_sealed(&secret::released(round), &released)?;
+        self.keep_in_round(round, secret::RELEASED, &released)?;
         Ok(JobOutput::Partial(object))
     }
 }

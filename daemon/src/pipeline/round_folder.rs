@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! rounds/<round>/sum    the opened sum
-//! secrets round-<r>-sent, round-<r>-deal-<m>, round-<r>-share-<m>
+//! secrets of the round: sent, dealing, deal-<m>, share-<m>, box-<m>, released, and its sealing key
 //! ```
 
 use std::fs;
@@ -31,26 +31,28 @@ pub(super) struct Sent {
 
 /// Names of the round's secrets.
 pub(super) mod secret {
-    use super::{MemberIndex, Round};
+    use super::MemberIndex;
 
-    pub(crate) fn sent(round: Round) -> String {
-        format!("round-{round}-sent")
+    /// What this member sent.
+    pub(crate) const SENT: &str = "sent";
+    /// What its boxes are sealed from.
+    pub(crate) const DEALING: &str = "dealing";
+    /// What this member answered to the decision.
+    pub(crate) const RELEASED: &str = "released";
+
+    /// The share of a member in the own dealing.
+    pub(crate) fn dealt(member: MemberIndex) -> String {
+        format!("deal-{member}")
     }
 
-    pub(crate) fn dealt(round: Round, member: MemberIndex) -> String {
-        format!("round-{round}-deal-{member}")
+    /// The own share from a dealer, shown in clear.
+    pub(crate) fn share(dealer: MemberIndex) -> String {
+        format!("share-{dealer}")
     }
 
-    pub(crate) fn share(round: Round, dealer: MemberIndex) -> String {
-        format!("round-{round}-share-{dealer}")
-    }
-
-    pub(crate) fn released(round: Round) -> String {
-        format!("round-{round}-released")
-    }
-
-    pub(crate) fn all_of(round: Round) -> String {
-        format!("round-{round}-")
+    /// The own box from a dealer, sealed again.
+    pub(crate) fn sealed_again(dealer: MemberIndex) -> String {
+        format!("box-{dealer}")
     }
 }
 
@@ -73,6 +75,31 @@ impl Pipeline {
 }
 
 impl Pipeline {
+    /// Seals a value as a secret of `round`, on disk when this returns.
+    pub(super) fn keep_in_round<T: Serialize>(
+        &self,
+        round: Round,
+        name: &str,
+        value: &T,
+    ) -> Result<(), PipelineError> {
+        let bytes = postcard::to_allocvec(value)
+            .map(Zeroizing::new)
+            .map_err(|e| PipelineError::corrupt(&self.secrets.file_in_round(round, name), e))?;
+        Ok(self.secrets.put_in_round(round, name, &bytes)?)
+    }
+
+    /// The value sealed as a secret of `round`, if there is one.
+    pub(super) fn kept_in_round<T: DeserializeOwned>(
+        &self,
+        round: Round,
+        name: &str,
+    ) -> Result<Option<T>, PipelineError> {
+        let Some(bytes) = self.secrets.get_in_round(round, name)? else { return Ok(None) };
+        postcard::from_bytes(&bytes)
+            .map(Some)
+            .map_err(|e| PipelineError::corrupt(&self.secrets.file_in_round(round, name), e))
+    }
+
     /// Seals a value under `name`, on disk when this returns.
     pub(super) fn keep_sealed<T: Serialize>(
         &self,
@@ -83,17 +110,6 @@ impl Pipeline {
             .map(Zeroizing::new)
             .map_err(|e| PipelineError::corrupt(&self.secrets.file(name), e))?;
         Ok(self.secrets.put(name, &bytes)?)
-    }
-
-    /// The value sealed under `name`, if there is one.
-    pub(super) fn sealed<T: DeserializeOwned>(
-        &self,
-        name: &str,
-    ) -> Result<Option<T>, PipelineError> {
-        let Some(bytes) = self.secrets.get(name)? else { return Ok(None) };
-        postcard::from_bytes(&bytes)
-            .map(Some)
-            .map_err(|e| PipelineError::corrupt(&self.secrets.file(name), e))
     }
 }
 

@@ -7,7 +7,6 @@ use fedshield_train::federated::Mask;
 use super::contribute::TRAINED;
 use super::round_folder::{Sent, secret};
 use super::{Pipeline, PipelineError};
-use crate::sealing_keys;
 
 impl Pipeline {
     pub(super) fn settle(
@@ -15,20 +14,23 @@ impl Pipeline {
         round: Round,
         fate: Option<Fate>,
     ) -> Result<JobOutput, PipelineError> {
-        if let Some(sent) = self.sealed::<Sent>(&secret::sent(round))? {
+        if let Some(sent) = self.kept_in_round::<Sent>(round, secret::SENT)? {
             self.settle_update(&sent, fate)?;
         }
-        // In this order: the record of what was sent goes last, so that a crash settles again, not never.
-        sealing_keys::retire(&self.secrets, round)?;
+        // In this order: what was sent goes with all secrets of the round, so that a crash settles again, not never.
         self.remove_round_folder(round)?;
         self.forget_data_of(round);
-        for name in self.secrets.names(&secret::all_of(round))? {
-            if name != secret::sent(round) {
-                self.secrets.erase(&name)?;
-            }
-        }
-        self.secrets.erase(&secret::sent(round))?;
+        self.secrets.erase_rounds_up_to(round)?;
         Ok(JobOutput::Settled)
+    }
+
+    /// No round follows that needs any of it; what has been learned and not sent stays while there are rounds to come.
+    pub(super) fn erase_secrets(&self) -> Result<JobOutput, PipelineError> {
+        self.secrets.erase_all_rounds()?;
+        if self.state().global.t() >= self.terms.manifest.rounds {
+            self.secrets.erase(TRAINED)?;
+        }
+        Ok(JobOutput::Erased)
     }
 
     fn settle_update(&self, sent: &Sent, fate: Option<Fate>) -> Result<(), PipelineError> {

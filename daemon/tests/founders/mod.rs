@@ -147,11 +147,12 @@ impl Node {
         self.founding.members().into_iter().map(|member| member.name).collect()
     }
 
-    /// The names of the sealing keys that lie in the home.
+    /// The names of the sealing keys that lie in the home, beside the file of the rounds' keys.
     pub fn sealing_keys(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.home().secrets()).unwrap();
         let mut names: Vec<String> =
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.retain(|name| name != "wrapping-keys");
         names.sort();
         names
     }

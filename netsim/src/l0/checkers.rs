@@ -3,11 +3,13 @@
 mod agreement;
 mod applied;
 mod certificate;
+mod keys;
 mod ledger;
 pub(super) mod liveness;
 mod min_contributors;
 mod release_once;
 mod shape;
+mod shown;
 mod spent;
 mod sum;
 
@@ -46,6 +48,8 @@ pub(super) struct Checkers {
     release_once: release_once::ReleaseOnce,
     spent: spent::Spent,
     sum: sum::Sum,
+    keys: keys::Keys,
+    shown: shown::Shown,
     min_contributors: min_contributors::MinContributors,
     applied: applied::Applied,
     blame: Vec<MemberIndex>,
@@ -60,6 +64,8 @@ impl Checkers {
             release_once: release_once::ReleaseOnce::default(),
             spent: spent::Spent::default(),
             sum: sum::Sum::default(),
+            keys: keys::Keys,
+            shown: shown::Shown::default(),
             min_contributors: min_contributors::MinContributors,
             applied: applied::Applied::new(plan),
             blame: plan.faulty.iter().map(|(member, _)| *member).collect(),
@@ -78,6 +84,8 @@ impl Checkers {
             ("spent", self.spent.observe(node, fact)),
             ("sum", self.sum.observe(fact)),
             ("shape", shape::Shape.observe(fact)),
+            ("keys", self.keys.observe(node, fact)),
+            ("shown", self.shown.observe(federation, node, fact)),
             ("min_contributors", self.min_contributors.observe(federation, fact)),
             ("blame", self.blamed(federation, fact)),
         ];

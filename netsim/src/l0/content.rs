@@ -37,6 +37,8 @@ pub enum Content {
         salt: u64,
         /// Whether it opens to its digest.
         valid: bool,
+        /// The sealing key that it is sealed to.
+        key: Vec<u8>,
     },
     /// A sum of ciphertexts.
     Aggregate {

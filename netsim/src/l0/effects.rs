@@ -10,6 +10,7 @@ use fedshield_protocol::journal::Entry;
 use fedshield_protocol::object::ObjectRef;
 
 use super::checkers::Fact;
+use super::node::Node;
 use super::proof;
 use super::run::Bug;
 use super::world::{Happening, World};
@@ -79,6 +80,12 @@ impl World {
                 }
             }
             Effect::Publish(status) => {
+                if self.nodes.get(index).is_some_and(Node::is_honest) {
+                    let members = self.federation.manifest.members().zip(&status.members);
+                    let out = members.filter(|(_, it)| it.unlisted_until.is_some());
+                    let honest = out.filter(|(m, _)| self.plan.fault_of(*m).is_none());
+                    self.unlisted.extend(honest.map(|(m, _)| m));
+                }
                 if self.verbose {
                     let text = format!("{} {:?} view {}", status.round, status.phase, status.view);
                     self.note(index, &text, &[]);
@@ -98,8 +105,7 @@ impl World {
 
     pub(super) fn end_job(&mut self, index: usize, id: JobId, job: &Job) {
         let rules = self.federation.rules();
-        let (member_count, threshold) = (rules.member_count, rules.threshold);
-        let used_threshold = self.federation.used.rules().threshold.min(threshold);
+        let used_threshold = self.federation.used.rules().threshold.min(rules.threshold);
         let resend_spent = self.bug == Some(Bug::SpentResent);
         let Some(node) = self.nodes.get_mut(index) else { return };
         if !node.jobs.remove(&id.0) {
@@ -110,7 +116,7 @@ impl World {
         let output = match fails {
             true => Err("out of luck".to_owned()),
             false => proof::run_job(&self.federation, &node.disk.objects, job)
-                .unwrap_or_else(|| node.run_job(job, member_count, used_threshold, resend_spent)),
+                .unwrap_or_else(|| node.run_job(job, used_threshold, resend_spent)),
         };
         match output {
             Ok(output) => {

@@ -19,6 +19,10 @@ pub enum Fault {
     WrongSum,
     /// Deals shares that do not open, to some.
     BadShares,
+    /// Deals shares that do not open to f others, answers no complaint, and gives no partial decryption.
+    BadSharesForGood,
+    /// Complains about every share that it gets, good ones too.
+    Complains,
     /// Gives wrong partial decryptions.
     WrongPartial,
     /// Contributes what nobody can tell from a good update until its sum does not open.
@@ -85,6 +89,17 @@ pub struct Partition {
     pub side: Vec<bool>,
 }
 
+/// A time during which two members cannot hear each other, while all others hear both.
+#[derive(Debug, Clone)]
+pub struct Cut {
+    /// Which two.
+    pub between: (MemberIndex, MemberIndex),
+    /// From when.
+    pub from_ms: u64,
+    /// Until when.
+    pub until_ms: u64,
+}
+
 /// Everything that goes wrong in one run.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -104,6 +119,8 @@ pub struct Plan {
     pub away: Vec<Away>,
     /// Partitions.
     pub partitions: Vec<Partition>,
+    /// Single connections that are cut.
+    pub cuts: Vec<Cut>,
     /// From here on nothing is lost and nobody crashes.
     pub heal_ms: u64,
     /// Which twin a member talks to.
@@ -123,6 +140,7 @@ impl Plan {
             strikes: Vec::new(),
             away: Vec::new(),
             partitions: Vec::new(),
+            cuts: Vec::new(),
             heal_ms: 0,
             split: vec![false; usize::from(member_count)],
         }
@@ -214,7 +232,7 @@ impl Plan {
             if self.faulty.iter().any(|(m, _)| *m == member) {
                 continue;
             }
-            let fault = match random.below(12) {
+            let fault = match random.below(16) {
                 0 => Fault::Silent,
                 1 | 2 => Fault::Twins,
                 3 => Fault::TwoFaced,
@@ -225,6 +243,10 @@ impl Plan {
                 8 => Fault::RejectsAll,
                 9 => Fault::OtherShape,
                 10 => Fault::FalseAccuser,
+                11 => Fault::BadSharesForGood,
+                12 => Fault::Complains,
+                13 => Fault::Divides,
+                14 => Fault::Replays,
                 _ => Fault::WrongPartial,
             };
             self.faulty.push((member, fault));
@@ -243,6 +265,9 @@ impl Plan {
         self.partitions.iter().any(|partition| {
             (partition.from_ms..partition.until_ms).contains(&now_ms)
                 && partition.side.get(a.position()) != partition.side.get(b.position())
+        }) || self.cuts.iter().any(|cut| {
+            (cut.from_ms..cut.until_ms).contains(&now_ms)
+                && (cut.between == (a, b) || cut.between == (b, a))
         })
     }
 }

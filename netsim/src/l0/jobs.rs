@@ -34,17 +34,22 @@ impl Node {
     pub(crate) fn run_job(
         &mut self,
         job: &Job,
-        member_count: u16,
         threshold: u16,
         resend_spent: bool,
     ) -> Result<JobOutput, String> {
+        let withheld = matches!(
+            job,
+            Job::SealAgain { .. } | Job::RevealShare { .. } | Job::PartialDecrypt { .. }
+        );
+        if self.fault == Some(Fault::BadSharesForGood) && withheld {
+            return Err("it does not answer".into());
+        }
         match job {
             Job::MakeSealingKey { round } => Ok(JobOutput::SealingKey(self.sealing_key(*round))),
-            Job::Contribute { start, .. } => {
+            Job::Contribute { start } => {
                 self.adapter_at(start.applied)?;
-                Ok(JobOutput::Contribution(self.contribute(start, member_count)))
+                Ok(self.contribute(start))
             }
-            Job::CheckShare { dealer, .. } => self.check_share(dealer),
             Job::PrepareRound { start } => {
                 self.adapter_at(start.applied)?;
                 Ok(JobOutput::Prepared(shape_of(start)))
@@ -53,6 +58,12 @@ impl Node {
             Job::RevealShare { .. } if self.fault == Some(Fault::Divides) => {
                 Err("does not answer complaints".into())
             }
+            Job::SealBoxes { round, sealing_keys } => self.seal_boxes(*round, sealing_keys),
+            Job::CheckShare { round, dealer } => self.check_share(*round, dealer),
+            Job::SealAgain { round, member, sealing_key } => {
+                self.seal_again(*round, *member, sealing_key)
+            }
+            Job::CheckBox { round, dealer, sealed } => self.check_box(*round, dealer, sealed),
             Job::RevealShare { member, .. } => Ok(JobOutput::Preimage(vec![member.0 as u8; 4])),
             Job::CheckPreimage { dealer, member, .. } => {
                 if *member == self.member {
@@ -89,12 +100,24 @@ impl Node {
                 self.settle(*round, *fate, resend_spent);
                 Ok(JobOutput::Settled)
             }
+            Job::EraseSecrets => {
+                self.disk.keys.clear();
+                self.disk.contributions.clear();
+                Ok(JobOutput::Erased)
+            }
         }
     }
 
-    fn sealing_key(&self, round: Round) -> Vec<u8> {
+    /// Made once for a round, and another one on another disk.
+    fn sealing_key(&mut self, round: Round) -> Vec<u8> {
+        if let Some(key) = self.disk.keys.get(&round) {
+            return key.clone();
+        }
+        self.disk.salt += 1;
         let mut key = vec![self.member.0 as u8 + 1; 24];
+        key.extend_from_slice(&self.disk.salt.to_le_bytes());
         key.extend_from_slice(&round.0.to_le_bytes());
+        self.disk.keys.insert(round, key.clone());
         key
     }
 
@@ -113,7 +136,7 @@ impl Node {
     }
 
     /// A fresh encryption each time it runs: nothing is encrypted twice under one key.
-    fn contribute(&mut self, start: &RoundStart, member_count: u16) -> CommitmentBody {
+    fn contribute(&mut self, start: &RoundStart) -> JobOutput {
         self.disk.salt += 1;
         let side = u64::from(self.side.unwrap_or_default());
         let salt = self.disk.salt * 1000 + u64::from(self.member.0) * 2 + side;
@@ -129,27 +152,27 @@ impl Node {
             *first ^= 1;
         }
         let ciphertext = self.put_bytes(bytes);
-        let boxes = (0..member_count)
+        let layout = shape_of(start).layout;
+        self.disk.contributions.insert(start.round, (salt, ciphertext, layout));
+        JobOutput::Encrypted
+    }
+
+    fn seal_boxes(&mut self, round: Round, keys: &[Option<Vec<u8>>]) -> Result<JobOutput, String> {
+        let (salt, ciphertext, layout) =
+            *self.disk.contributions.get(&round).ok_or("nothing is encrypted")?;
+        let boxes = (0..keys.len() as u16)
             .map(MemberIndex)
-            .map(|receiver| {
-                let valid = match self.fault {
-                    Some(Fault::BadShares) => receiver.0 % 2 == 0,
-                    Some(Fault::Divides) => {
-                        !divides::is_victim(self.member, receiver, member_count)
-                    }
-                    _ => true,
-                };
-                self.put(&Content::Share { dealer: self.member, receiver, salt, valid })
+            .zip(keys)
+            .map(|(receiver, key)| {
+                Some(self.put(&self.sealed(salt, receiver, key.as_ref()?, keys)))
             })
             .collect();
-        let layout = shape_of(start).layout;
-        let mut body =
-            CommitmentBody { ciphertext, boxes, shares: salt.to_le_bytes().to_vec(), layout };
+        let shares = salt.to_le_bytes().to_vec();
+        let mut body = CommitmentBody { ciphertext, boxes, shares, layout };
         if self.fault == Some(Fault::OtherShape) {
             self.misshape(&mut body);
         }
-        self.disk.contributions.insert(start.round, (salt, body.clone()));
-        body
+        Ok(JobOutput::Contribution(body))
     }
 
     /// Another thing is wrong each time.
@@ -159,23 +182,76 @@ impl Node {
         match self.disk.salt % 4 {
             0 => body.ciphertext = longer(&body.ciphertext, MAX_OBJECT_BYTES / 2),
             1 => body.ciphertext = longer(&body.ciphertext, 1),
-            2 => body.boxes.iter_mut().for_each(|sealed| *sealed = longer(sealed, 1)),
+            2 => body.boxes.iter_mut().flatten().for_each(|sealed| *sealed = longer(sealed, 1)),
             _ => body.layout = Digest([0; 32]),
         }
     }
 
-    fn check_share(&mut self, dealer: &Included) -> Result<JobOutput, String> {
+    fn seal_again(&self, round: Round, to: MemberIndex, key: &[u8]) -> Result<JobOutput, String> {
+        let (salt, ..) = *self.disk.contributions.get(&round).ok_or("nothing is encrypted")?;
+        // One that deals badly at first deals well to whoever complains, unless it does not answer at all.
+        let content = Content::Share {
+            dealer: self.member,
+            receiver: to,
+            salt,
+            valid: true,
+            key: key.to_vec(),
+        };
+        Ok(JobOutput::Sealed(Some(content.bytes())))
+    }
+
+    fn sealed(
+        &self,
+        salt: u64,
+        receiver: MemberIndex,
+        key: &[u8],
+        members: &[Option<Vec<u8>>],
+    ) -> Content {
+        let valid = self.deals_well_to(receiver, members.len() as u16);
+        Content::Share { dealer: self.member, receiver, salt, valid, key: key.to_vec() }
+    }
+
+    /// Whether the box for `receiver` holds its share.
+    fn deals_well_to(&self, receiver: MemberIndex, member_count: u16) -> bool {
+        match self.fault {
+            Some(Fault::BadShares) => receiver.0.is_multiple_of(2),
+            Some(Fault::Divides) => !divides::is_victim(self.member, receiver, member_count),
+            Some(Fault::BadSharesForGood) => {
+                let distance = (receiver.0 + member_count - self.member.0) % member_count;
+                distance == 0 || distance > (member_count - 1) / 3
+            }
+            _ => true,
+        }
+    }
+
+    fn check_share(&mut self, round: Round, dealer: &Included) -> Result<JobOutput, String> {
+        if self.fault == Some(Fault::Complains) {
+            return Ok(JobOutput::Checked { valid: false });
+        }
         // Shown in clear after a complaint, and kept.
         if self.disk.shares.contains(&dealer.commitment) {
             return Ok(JobOutput::Checked { valid: true });
         }
-        let sealed = dealer.body.boxes.get(self.member.position()).ok_or("no box")?;
-        let valid = match self.read(sealed) {
-            Some(Content::Share { dealer: by, receiver, valid, .. }) => {
-                valid && by == dealer.member && receiver == self.member
+        let Some(Some(sealed)) = dealer.body.boxes.get(self.member.position()) else {
+            return Ok(JobOutput::Checked { valid: false });
+        };
+        let sealed = self.read(sealed).ok_or("the box is not here")?;
+        self.open_box(round, dealer, &sealed)
+    }
+
+    /// Opens with the key of exactly this round, and keeps the share.
+    fn open_box(
+        &mut self,
+        round: Round,
+        dealer: &Included,
+        sealed: &Content,
+    ) -> Result<JobOutput, String> {
+        let own = self.disk.keys.get(&round).ok_or("the sealing key is not here")?;
+        let valid = match sealed {
+            Content::Share { dealer: by, receiver, valid, key, .. } => {
+                *valid && key == own && *by == dealer.member && *receiver == self.member
             }
-            Some(_) => false,
-            None => return Err("the box is not here".into()),
+            _ => false,
         };
         if valid {
             self.disk.shares.insert(dealer.commitment);
@@ -194,6 +270,21 @@ impl Node {
         );
         let valid = by_its_author && self.fault != Some(Fault::RejectsAll);
         Ok(JobOutput::Checked { valid })
+    }
+
+    fn check_box(
+        &mut self,
+        round: Round,
+        dealer: &Included,
+        sealed: &[u8],
+    ) -> Result<JobOutput, String> {
+        if self.fault == Some(Fault::Complains) {
+            return Ok(JobOutput::Checked { valid: false });
+        }
+        match Content::read(sealed) {
+            Some(sealed) => self.open_box(round, dealer, &sealed),
+            None => Ok(JobOutput::Checked { valid: false }),
+        }
     }
 
     fn aggregate(&mut self, set: &[Included]) -> Result<JobOutput, String> {
@@ -327,6 +418,7 @@ impl Node {
     /// Erases the round's keys and shares. A spent vector is never sent again.
     fn settle(&mut self, round: Round, fate: Option<Fate>, resend_spent: bool) {
         self.disk.contributions.remove(&round);
+        self.disk.keys.retain(|of, _| *of > round);
         if self.disk.settled.insert(round) && fate == Some(Fate::Spent) && !resend_spent {
             self.disk.vector += 1;
         }

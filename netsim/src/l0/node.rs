@@ -6,7 +6,6 @@ use std::sync::Arc;
 use fedshield_protocol::Machine;
 use fedshield_protocol::event::TimerId;
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
-use fedshield_protocol::job::CommitmentBody;
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::record::CertifiedRecord;
 
@@ -28,8 +27,10 @@ pub(crate) struct Disk {
     pub(crate) vector: u32,
     /// Counts encryptions.
     pub(crate) salt: u64,
-    /// The encryption of a round, its salt, and what it is made of.
-    pub(crate) contributions: BTreeMap<Round, (u64, CommitmentBody)>,
+    /// The encryption of a round: its salt, its ciphertext, the layout of its slots.
+    pub(crate) contributions: BTreeMap<Round, (u64, ObjectRef, Digest)>,
+    /// Sealing keys by round.
+    pub(crate) keys: BTreeMap<Round, Vec<u8>>,
     /// Valid shares of others' updates, by commitment.
     pub(crate) shares: BTreeSet<Digest>,
     /// The global adapter and the one before, with the rounds applied in each: what the daemon's pipeline keeps.

@@ -1,6 +1,6 @@
 //! The event queue: time passes only here.
 
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use fedshield_protocol::Machine;
@@ -52,6 +52,8 @@ pub(super) struct World {
     pub(super) events: u64,
     /// When each round was first recorded by anyone.
     pub(super) ends: Vec<u64>,
+    /// Honest members that honest ones do not list.
+    pub(super) unlisted: BTreeSet<MemberIndex>,
     queue: BinaryHeap<Scheduled>,
     next: u64,
 }
@@ -75,6 +77,12 @@ impl World {
             }
         }
         nodes.extend(twins);
+        // The manifest's sealing keys are those of the first round.
+        for node in &mut nodes {
+            let members = &federation.manifest.manifest().members;
+            let own = members.get(node.member.position()).map(|own| own.sealing_key.clone());
+            node.disk.keys.extend(own.map(|key| (Round(0), key)));
+        }
         let checkers = Checkers::new(&federation, &plan);
         let strikes = Strikes::new(&plan.strikes);
         let mut world = Self {
@@ -91,6 +99,7 @@ impl World {
             verbose,
             events: 0,
             ends: Vec::new(),
+            unlisted: BTreeSet::new(),
             queue: BinaryHeap::new(),
             next: 0,
         };

@@ -39,10 +39,10 @@ fn dealt(
     let dealt = commit_key(&context, sender, threshold, &receivers, key, root, &mut rng)
         .expect("it can be dealt");
     for (member, preimage) in (0..).map(MemberIndex).zip(&dealt.preimages) {
-        let name = format!("round-{}-deal-{member}", START.round);
-        party.secrets.put(&name, &preimage.to_bytes(&context)).expect("it can be kept");
+        let (name, bytes) = (format!("deal-{member}"), preimage.to_bytes(&context));
+        party.secrets.put_in_round(START.round, &name, &bytes).expect("it can be kept");
     }
-    let boxes = dealt.boxes.iter().map(|b| party.objects.put(b).expect("it can be kept"));
+    let boxes = dealt.boxes.iter().map(|b| Some(party.objects.put(b).expect("it can be kept")));
     CommitmentBody {
         ciphertext,
         boxes: boxes.collect(),

@@ -21,6 +21,8 @@ fn every_member_knows_layout_and_lengths_before_anybody_has_trained() {
     for update in contributions(&parties, &sealing_keys(&parties)) {
         assert_eq!(update.body.layout, expected.layout);
         assert_eq!(update.body.ciphertext.length, expected.ciphertext_bytes);
-        assert!(update.body.boxes.iter().all(|sealed| sealed.length == expected.box_bytes));
+        assert!(
+            update.body.boxes.iter().flatten().all(|sealed| sealed.length == expected.box_bytes)
+        );
     }
 }

@@ -4,7 +4,7 @@ use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{Combined, Included, Job, JobOutput, RoundStart};
 use fedshield_protocol::message::Set;
 use fedshield_protocol::object::ObjectRef;
-use fedshield_tests::{Party, carry, run};
+use fedshield_tests::{Party, carry, contribution, run};
 
 pub const START: RoundStart = RoundStart { round: Round(0), applied: 0, beacon: Digest([3; 32]) };
 
@@ -19,8 +19,7 @@ pub fn sealing_keys(parties: &[Party]) -> Vec<Vec<u8>> {
 /// Everyone's honest contribution, ciphertexts carried to all.
 pub fn contributions(parties: &[Party], keys: &[Vec<u8>]) -> Vec<Included> {
     let contribute = |(index, party): (usize, &Party)| {
-        let job = Job::Contribute { start: START, sealing_keys: keys.to_vec() };
-        let JobOutput::Contribution(body) = run(party, job) else { panic!("no contribution") };
+        let body = contribution(party, &START, keys);
         carry(parties, index, &body.ciphertext);
         let member = MemberIndex(index as u16);
         Included { member, commitment: Digest([index as u8; 32]), body }
@@ -29,7 +28,7 @@ pub fn contributions(parties: &[Party], keys: &[Vec<u8>]) -> Vec<Included> {
 }
 
 pub fn carry_boxes(parties: &[Party], dealer: &Included) {
-    for sealed in &dealer.body.boxes {
+    for sealed in dealer.body.boxes.iter().flatten() {
         carry(parties, dealer.member.position(), sealed);
     }
 }
@@ -37,9 +36,10 @@ pub fn carry_boxes(parties: &[Party], dealer: &Included) {
 /// Commits to bytes that are no box in place of the one for `victim`.
 pub fn spoil_box(parties: &[Party], dealer: &mut Included, victim: usize) {
     let objects = &parties[dealer.member.position()].objects;
-    let mut sealed = objects.read(&dealer.body.boxes[victim]).expect("the box is there");
+    let whole = dealer.body.boxes[victim].expect("there is a box");
+    let mut sealed = objects.read(&whole).expect("the box is there");
     sealed[2000] ^= 1;
-    dealer.body.boxes[victim] = objects.put(&sealed).expect("it can be kept");
+    dealer.body.boxes[victim] = Some(objects.put(&sealed).expect("it can be kept"));
 }
 
 pub fn share_is_valid(party: &Party, dealer: &Included) -> bool {

@@ -1,7 +1,7 @@
 //! How a status reads: in full, and in one line.
 
 use fedshield_protocol::hidden::harmless_line;
-use fedshield_protocol::ids::MemberIndex;
+use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::message::Leave;
 use fedshield_protocol::status::{MemberStatus, Phase, Refusal, Status};
 use fedshieldd::control::api::{HeldOut, NodeState, NodeStatus, Progress, Severity};
@@ -133,6 +133,13 @@ fn machine_facts(
     if let Some(text) = waiting(machine, status) {
         list.push(("waiting for", colours.odd(&text)));
     }
+    for (member, until) in unlisted(machine) {
+        let who = names(&[member], status);
+        let text = format!(
+            "{who} before round {until}: it was heard and left a complaint about its update unanswered"
+        );
+        list.push(("not listed", colours.odd(&text)));
+    }
     let proposer = machine
         .proposer
         .map_or_else(String::new, |member| format!("  (proposer {})", names(&[member], status)));
@@ -190,6 +197,12 @@ fn committed(member: &MemberStatus) -> String {
         Refusal::Unreadable => "unreadable",
     });
     refused.unwrap_or(if member.committed { "yes" } else { "-" }).to_owned()
+}
+
+/// Whose updates this node does not report, and until when.
+fn unlisted(machine: &Status) -> Vec<(MemberIndex, Round)> {
+    let members = (0..).map(MemberIndex).zip(&machine.members);
+    members.filter_map(|(index, member)| Some((index, member.unlisted_until?))).collect()
 }
 
 /// Whether a member can be counted on, and why not.

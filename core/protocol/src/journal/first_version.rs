@@ -24,9 +24,18 @@ struct FirstEntry {
     note: FirstNote,
 }
 
+/// A commitment when every member got a box at once.
+#[derive(Serialize, Deserialize)]
+struct FirstBody {
+    ciphertext: ObjectRef,
+    boxes: Vec<ObjectRef>,
+    shares: Vec<u8>,
+    layout: Digest,
+}
+
 #[derive(Serialize, Deserialize)]
 enum FirstNote {
-    Committed(Box<CommitmentBody>),
+    Committed(Box<FirstBody>),
     Reported(Set),
     Attested { set: Digest, aggregate: ObjectRef },
     Voting { decision: Decision, state: VotingState, values: Vec<FirstValue> },
@@ -35,7 +44,7 @@ enum FirstNote {
     Signed(Box<Record>),
     Ready,
     Present(Vec<(MemberIndex, Signature)>),
-    Kept { author: MemberIndex, body: Box<CommitmentBody>, signature: Signature },
+    Kept { author: MemberIndex, body: Box<FirstBody>, signature: Signature },
     Opened { key: Digest, sum: Digest, answers: Vec<(MemberIndex, ObjectRef, Signature)> },
     Reached,
 }
@@ -59,6 +68,14 @@ const fn named(key: Digest) -> ObjectRef {
     ObjectRef { root: key, length: 0 }
 }
 
+impl FirstBody {
+    fn now(self) -> Box<CommitmentBody> {
+        let Self { ciphertext, boxes, shares, layout } = self;
+        let boxes = boxes.into_iter().map(Some).collect();
+        Box::new(CommitmentBody { ciphertext, boxes, shares, layout })
+    }
+}
+
 impl FirstValue {
     fn now(self) -> Value {
         match self {
@@ -73,7 +90,7 @@ impl FirstValue {
 impl FirstNote {
     fn now(self) -> Note {
         match self {
-            Self::Committed(body) => Note::Committed(body),
+            Self::Committed(body) => Note::Committed(body.now()),
             Self::Reported(set) => Note::Reported(set),
             Self::Attested { set, aggregate } => Note::Attested { set, aggregate },
             Self::Voting { decision, state, values } => {
@@ -88,7 +105,9 @@ impl FirstNote {
             Self::Signed(record) => Note::Signed(record),
             Self::Ready => Note::Ready,
             Self::Present(heard) => Note::Present(heard),
-            Self::Kept { author, body, signature } => Note::Kept { author, body, signature },
+            Self::Kept { author, body, signature } => {
+                Note::Kept { author, body: body.now(), signature }
+            }
             // It is opened again: the key was not kept as an object.
             Self::Opened { key, sum, .. } => Note::Opened { key: named(key), sum },
             Self::Reached => Note::Reached,

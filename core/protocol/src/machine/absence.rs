@@ -124,6 +124,10 @@ impl Machine {
     /// `signed` is by its sender: it is alive.
     pub(super) fn note_life(&mut self, signed: &Signed) {
         let current = self.round.number;
+        // Sealing keys are said a round early: they do not show in which one their author is.
+        if matches!(signed.body, Body::SealingKey(_)) {
+            return;
+        }
         let Some(peer) = self.peers.get_mut(signed.sender.position()) else { return };
         let absence = &mut peer.absence;
         // What was signed before may be a replay; and who is far behind takes no part in this round.

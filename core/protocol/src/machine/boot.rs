@@ -134,6 +134,10 @@ impl Machine {
             Note::Opened { key, sum } => self.note_opened(key, sum),
             Note::Reached | Note::Life(_) => {}
             Note::Rejected(digest) => self.note_own_rejection(digest),
+            Note::Shown(member) => {
+                self.round.complainers.insert(member);
+            }
+            Note::Unlisted(lapses) => self.lapses.recall(lapses),
         }
     }
 

@@ -1,4 +1,4 @@
-//! From one round to the next: the record is appended, the own update settled, a new sealing key made.
+//! From one round to the next: the record is appended, the own update settled. The next sealing key is made before (`keys`).
 
 use super::{Machine, Tag};
 use crate::effect::Effect;
@@ -7,7 +7,6 @@ use crate::ids::Round;
 use crate::job::{Fate, Job};
 use crate::journal::Note;
 use crate::ledger::includes;
-use crate::message::Body;
 use crate::record::CertifiedRecord;
 use crate::round::RoundState;
 use crate::status::Phase;
@@ -35,9 +34,12 @@ impl Machine {
                 self.serve_adapter(adapter);
             }
         }
+        let lapsed = self.lapsed();
         self.round = RoundState::new(&self.config, &self.tip);
+        self.forget_old_keys();
         self.settle(ended, fate);
         self.recall_round();
+        self.note_lapses(ended, &lapsed);
         self.take_early();
     }
 
@@ -53,16 +55,17 @@ impl Machine {
         self.settling.insert(round, fate);
     }
 
-    /// Settles what has ended, oldest first, then makes the sealing key of the next round.
+    /// Makes the sealing key of this round if it is not there yet, settles what has ended, oldest first, and towards the end of
+    /// the round makes the key of the next one.
     pub(crate) fn keep_house(&mut self) {
+        if self.erase_secrets() || self.make_key() {
+            return;
+        }
         if let Some((round, fate)) = self.settling.first_key_value() {
             let (round, fate) = (*round, *fate);
             return self.start(Tag::Settle(round), Job::Settle { round, fate });
         }
-        let round = self.round.number;
-        if !self.is_done() && !self.is_behind() && !self.has_key(self.config.me) {
-            self.start(Tag::SealingKey(round), Job::MakeSealingKey { round });
-        }
+        self.make_next_key();
     }
 
     pub(super) fn settled(&mut self, round: Round) {
@@ -74,23 +77,6 @@ impl Machine {
             }
             self.keep_life();
             self.out.push(Effect::Truncate { before: self.round.number });
-        }
-    }
-
-    /// The sealing key for `round` exists; others hear of it if it is for this round.
-    pub(super) fn have_key(&mut self, round: Round, key: Vec<u8>) {
-        self.note_key(self.config.me, round, key.clone());
-        if round == self.round.number && self.doubt.is_none() {
-            self.say(Body::SealingKey(key));
-        }
-    }
-
-    /// Says the sealing key of this round, if there is one: it was made while this member was in doubt.
-    pub(super) fn show_key(&mut self) {
-        let peer = self.peers.get(self.config.me.position());
-        let own = peer.filter(|peer| peer.key.0 == self.round.number && peer.key.0 > Round(0));
-        if let Some(key) = own.map(|peer| peer.key.1.clone()) {
-            self.say(Body::SealingKey(key));
         }
     }
 

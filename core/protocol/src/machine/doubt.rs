@@ -142,7 +142,7 @@ impl Machine {
         if answers >= usize::from(self.config.rules().quorum) && !self.is_silent() {
             self.doubt = None;
             self.begin_life();
-            self.show_key();
+            self.show_keys();
         }
     }
 

@@ -5,7 +5,6 @@ use super::{Machine, Question};
 use crate::ids::{MemberIndex, Round, View};
 use crate::message::{Bits, Body, Decided, Decision, Heartbeat, Known, VoteKind};
 use crate::round::Answer;
-use crate::status::Phase;
 
 impl Machine {
     /// Says where this member is.
@@ -53,11 +52,6 @@ impl Machine {
         }
     }
 
-    /// Whether the newest sealing key of `member` is here.
-    pub(crate) fn has_key(&self, member: MemberIndex) -> bool {
-        self.peers.get(member.position()).is_some_and(|peer| peer.key.0 == self.round.number)
-    }
-
     /// The newest heartbeat of a member.
     pub(super) fn heard(&mut self, sender: MemberIndex, round: Round, heartbeat: &Heartbeat) {
         self.answer_heartbeat(sender, round, (heartbeat, Question::Heartbeat));
@@ -88,6 +82,7 @@ impl Machine {
         if round < current {
             return;
         }
+        self.round.complaints.heard(sender);
         if heartbeat.head != self.tip.head {
             return self.dropped("fork: another record before this round");
         }
@@ -102,10 +97,8 @@ impl Machine {
         let me = self.config.me;
         let known = &theirs.known;
         let mut lacking: Vec<Body> = Vec::new();
-        let gathering = matches!(self.round.phase, Phase::Gather | Phase::Commit);
-        if gathering && !known.keys.contains(me) && self.has_key(me) {
-            let key = self.peers.get(me.position()).map(|peer| peer.key.1.clone());
-            lacking.extend(key.map(Body::SealingKey));
+        if !theirs.set_decided && !known.keys.contains(me) {
+            lacking.extend(self.key_of(me).cloned().map(Body::SealingKey));
         }
         if !known.present.contains(me) && self.round.presence.said {
             lacking.push(Body::Ready);

@@ -2,7 +2,6 @@
 
 use super::Machine;
 use crate::codec::CodecError;
-use crate::ids::{MemberIndex, Round};
 use crate::limits::MAX_EARLY_PER_MEMBER;
 use crate::message::{Body, Signed};
 
@@ -46,7 +45,6 @@ impl Machine {
             | Body::Goodbye(_)
             | Body::Knock
             | Body::Accusations(_) => true,
-            Body::SealingKey(_) => signed.round >= current,
             _ => signed.round == current || signed.round == current.next(),
         }
     }
@@ -82,6 +80,7 @@ impl Machine {
                 | Body::Proposal(_)
                 | Body::Decided(_)
                 | Body::Preimage { .. }
+                | Body::Sealed { .. }
                 | Body::Doubt(_)
                 | Body::Memory { .. }
         ) {
@@ -103,13 +102,6 @@ impl Machine {
             if signed.round == self.round.number {
                 self.take(signed);
             }
-        }
-    }
-
-    /// Keeps the newest sealing key of a member; of two for one round, the first.
-    pub(crate) fn note_key(&mut self, member: MemberIndex, round: Round, key: Vec<u8>) {
-        if let Some(peer) = self.peers.get_mut(member.position()).filter(|p| p.key.0 < round) {
-            peer.key = (round, key);
         }
     }
 }

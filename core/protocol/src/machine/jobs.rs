@@ -15,6 +15,10 @@ use crate::object::ObjectRef;
 pub(crate) enum Tag {
     SealingKey(Round),
     Contribute(Round),
+    SealBoxes(Round),
+    SealAgain(MemberIndex),
+    CheckBox(Digest),
+    Erase,
     CheckShare(Digest),
     CheckCiphertext(Digest),
     Prepare(Round),
@@ -41,6 +45,7 @@ impl Tag {
                 | Self::Adopt(_)
                 | Self::Settle(_)
                 | Self::ProveAnswers(_)
+                | Self::Erase
         )
     }
 }
@@ -101,6 +106,7 @@ impl Machine {
                 | Tag::Settle(_)
                 | Tag::Adopt(_)
                 | Tag::Prepare(_)
+                | Tag::Erase
                 | Tag::CheckKey(_)
         );
         if *attempts >= MAX_ATTEMPTS && !vital {
@@ -158,7 +164,11 @@ impl Machine {
         let Some(tag) = self.jobs.done(id) else { return self.dropped("job: not running") };
         match (tag, output) {
             (Tag::SealingKey(round), JobOutput::SealingKey(key)) => self.have_key(round, key),
-            (Tag::Contribute(_), JobOutput::Contribution(body)) => self.contributed(body),
+            (Tag::Contribute(_), JobOutput::Encrypted) => self.round.encrypted = true,
+            (Tag::SealBoxes(_), JobOutput::Contribution(body)) => self.contributed(body),
+            (Tag::SealAgain(to), JobOutput::Sealed(sealed)) => self.sealed_again(to, sealed),
+            (Tag::CheckBox(of), JobOutput::Checked { valid }) => self.box_checked(of, valid),
+            (Tag::Erase, JobOutput::Erased) => self.erased(),
             (Tag::CheckShare(of), JobOutput::Checked { valid }) => self.share_checked(of, valid),
             (Tag::CheckCiphertext(of), JobOutput::Checked { valid }) => {
                 self.ciphertext_checked(of, valid);

@@ -28,6 +28,14 @@ impl Machine {
         }
     }
 
+    /// Says `body` to everyone, in this round or the next one.
+    pub(crate) fn say_in(&mut self, round: Round, body: Body) {
+        let Some(signature) = self.sign(round, &body) else { return };
+        if let Some(bytes) = self.envelope(self.config.me, round, body, signature) {
+            self.out.push(Effect::Gossip(bytes));
+        }
+    }
+
     /// Says what has been signed already to everyone, in the current round.
     pub(crate) fn broadcast(&mut self, body: Body, signature: Signature) {
         let Some(bytes) = self.envelope(self.config.me, self.round.number, body, signature) else {

@@ -91,6 +91,7 @@ impl Machine {
             signed: round.signatures.contains_key(&member),
             here: self.is_here(member),
             left: self.why_away(member),
+            unlisted_until: self.unlisted_until(member),
         }
     }
 

@@ -20,9 +20,15 @@ impl Body {
             Self::Commitment(body) => is_commitment(body, n),
             Self::Holds(list) => list.len() <= 2 * n && list.is_sorted_by(|a, b| a < b),
             Self::Want(list) => list.len() <= MAX_WANTED,
-            Self::Complaint(_) | Self::RecordSignature(_) | Self::RecordsRequest(_) => true,
             Self::Rejection(_) => true,
             Self::Accusations(list) => super::accusation::is_list(list, member_count),
+            Self::Complaint(complaint) => {
+                (1..=MAX_SEALING_KEY_BYTES).contains(&complaint.sealing_key.len())
+            }
+            Self::RecordSignature(_) | Self::RecordsRequest(_) => true,
+            Self::Sealed { member, sealed, .. } => {
+                member.0 < member_count && sealed.len() as u64 <= MAX_BOX_BYTES
+            }
             Self::Preimage { member, preimage, .. } => {
                 member.0 < member_count && preimage.len() <= MAX_PREIMAGE_BYTES
             }
@@ -61,7 +67,7 @@ fn is_commitment(body: &CommitmentBody, n: usize) -> bool {
     body.ciphertext.length > 0
         && body.ciphertext.check_size().is_ok()
         && body.boxes.len() == n
-        && body.boxes.iter().all(boxed)
+        && body.boxes.iter().flatten().all(boxed)
         && body.shares.len() <= MAX_SHARES_BYTES
 }
 

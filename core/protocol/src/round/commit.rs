@@ -1,6 +1,8 @@
-//! commit: train, prune, encode, encrypt at the host; then bind to the result. Key, shares and ciphertext are on disk
-//! before the commitment is, and the commitment is in the journal before it is said: after a restart the same bytes are
-//! served, and nothing is encrypted twice under one key.
+//! commit: train, prune, encode, encrypt at the host; then seal the boxes, with the keys of this round that have come by
+//! then; then bind to the result. Shares and ciphertext are on disk before the commitment is, and the commitment is in the
+//! journal before it is said: after a restart the same bytes are served, and nothing is encrypted twice under one key.
+//!
+//! Nobody waits for a sealing key: whoever has none gets no box, and asks for one later (`complain`).
 
 use std::sync::Arc;
 
@@ -9,7 +11,6 @@ use crate::effect::Purpose;
 use crate::ids::{Digest, MemberIndex};
 use crate::job::{CommitmentBody, Job};
 use crate::journal::Note;
-use crate::limits::KEY_GRACE_TICKS;
 use crate::machine::{Machine, Tag};
 use crate::message::Body;
 use crate::sign::Signature;
@@ -20,13 +21,7 @@ impl Machine {
         if let Some(phase) = self.decided_elsewhere() {
             return phase;
         }
-        if self.round.own.is_none() && self.has_needed_keys() {
-            let job = Job::Contribute {
-                start: self.round.start,
-                sealing_keys: self.peers.iter().map(|peer| peer.key.1.clone()).collect(),
-            };
-            self.start(Tag::Contribute(self.round.number), job);
-        }
+        self.contribute();
         self.fetch_updates();
         if self.has_all_commitments() || self.round.clock.commit_over || self.has_reported() {
             return Phase::Transfer;
@@ -46,22 +41,25 @@ impl Machine {
         self.config.manifest.members().all(|member| {
             self.round.first.contains_key(&member)
                 || self.is_banned(member)
+                || self.is_unlisted(member)
                 || enough && self.is_away(member)
                 || self.is_too_late(member)
         })
     }
 
-    /// Whether every member that can be reached has published its key for this round. The others' newest known key must
-    /// do, after a while also that of a member whose message is late.
-    fn has_needed_keys(&self) -> bool {
-        self.round.clock.status_ticks >= KEY_GRACE_TICKS
-            || self.config.manifest.members().all(|member| {
-                let peer = self.peers.get(member.position());
-                self.has_key(member)
-                    || peer.is_none_or(|peer| !peer.reachable)
-                    || self.is_banned(member)
-                    || self.is_away(member)
-            })
+    /// Encrypts the own update, then seals its boxes.
+    pub(super) fn contribute(&mut self) {
+        let round = self.round.number;
+        if self.round.own.is_some() {
+            return;
+        }
+        if self.round.encrypted {
+            let members = self.config.manifest.members();
+            let sealing_keys = members.map(|member| self.key_of(member).cloned()).collect();
+            self.start(Tag::SealBoxes(round), Job::SealBoxes { round, sealing_keys });
+        } else if self.round.phase == Phase::Commit {
+            self.start(Tag::Contribute(round), Job::Contribute { start: self.round.start });
+        }
     }
 
     /// The host has encrypted the own update.
@@ -89,7 +87,7 @@ impl Machine {
         let digest = self.config.roster().scope(self.round.number).commitment(me, &body);
         let signature = self.sign(self.round.number, &said);
         let (Ok(digest), Some(signature)) = (digest, signature) else { return };
-        for object in body.boxes.iter().chain([&body.ciphertext]) {
+        for object in body.boxes.iter().flatten().chain([&body.ciphertext]) {
             self.objects.made(*object);
         }
         self.serve_update(&body);
@@ -103,6 +101,7 @@ impl Machine {
         let committee = self.round.election.committee().to_vec();
         self.serve(body.ciphertext, Some(committee.clone()), Purpose::Ciphertext);
         for (receiver, object) in self.config.manifest.members().zip(&body.boxes) {
+            let Some(object) = object else { continue };
             let mut audience = committee.clone();
             if !audience.contains(&receiver) {
                 audience.push(receiver);

@@ -1,13 +1,26 @@
-//! transfer, when a share is bad: a signed complaint, answered by the dealer with the share's preimage in clear, which
-//! everyone checks. An honest dealer answers at most f complaints, and each shows only what a faulty member had already.
+//! transfer, at a member without a valid share: its box does not open, fails the test, or there is none, because its sealing
+//! key came late. It asks the dealer for another box, sealed to the key that it names: the dealer alone, and after some
+//! heartbeats without an answer in public, so that others hand it on. Only if such a box does not open either it asks for
+//! the share in clear: the answer is the share's preimage, which everyone checks.
 
 use super::state::Share;
-use crate::evidence::Evidence;
 use crate::ids::{Digest, MemberIndex};
 use crate::job::Job;
-use crate::machine::{Machine, Question, Tag};
-use crate::message::Body;
+use crate::limits::{BEATS_UNTIL_PUBLIC, MAX_SEALED_AGAIN};
+use crate::machine::{Machine, Tag};
+use crate::message::{Body, Complaint, Plea};
 use crate::sign::Signature;
+
+/// How a share has been asked for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Asking {
+    /// Own heartbeats since the first time.
+    beats: u8,
+    /// Boxes that have come.
+    boxes: u8,
+    /// One of them did not open.
+    in_clear: bool,
+}
 
 impl Machine {
     pub(crate) fn share_checked(&mut self, digest: Digest, valid: bool) {
@@ -17,11 +30,11 @@ impl Machine {
         }
         commitment.share = if valid { Share::Valid } else { Share::Bad };
         if !valid && commitment.author != self.config.me {
-            self.say(Body::Complaint(digest));
+            self.ask_for_share(digest);
         }
     }
 
-    /// Complaints and answers may be lost: complain on every status tick until answered.
+    /// Complaints and answers may be lost: complain on every status tick until there is a share.
     pub(crate) fn complain_again(&mut self) {
         let unanswered: Vec<Digest> = self
             .round
@@ -30,107 +43,85 @@ impl Machine {
             .filter(|(_, c)| c.share == Share::Bad && !c.spoiled && c.author != self.config.me)
             .filter(|(digest, _)| !self.is_rejected(digest))
             .map(|(digest, _)| *digest)
+            .filter(|digest| self.is_needed(digest))
             .collect();
         for digest in unanswered {
-            self.say(Body::Complaint(digest));
+            let asking = self.round.asking.entry(digest).or_default();
+            asking.beats = asking.beats.saturating_add(1);
+            self.ask_for_share(digest);
         }
     }
 
-    pub(super) fn take_complaint(&mut self, sender: MemberIndex, commitment: Digest) {
-        if self.round.own != Some(commitment) {
+    /// Once the set is decided, other updates do not matter.
+    fn is_needed(&self, digest: &Digest) -> bool {
+        let decided = self.round.decided.as_ref();
+        decided.is_none_or(|(set, _)| set.iter().any(|(_, decided)| decided == digest))
+    }
+
+    fn ask_for_share(&mut self, commitment: Digest) {
+        let me = self.config.me;
+        let Some(dealer) = self.round.commitments.get(&commitment).map(|known| known.author) else {
             return;
-        }
-        let limit = usize::from(self.config.rules().max_faulty);
-        let complainers = &mut self.round.complainers;
-        if !complainers.contains(&sender) && complainers.len() >= limit {
-            return self.dropped("complaint: more than there can be faulty members");
-        }
-        complainers.insert(sender);
-        match self.round.preimages.get(&(commitment, sender)) {
-            Some((preimage, signature)) => {
-                let (preimage, signature) = (preimage.clone(), *signature);
-                if !self.may_answer(sender, Question::Complaint) {
-                    return;
-                }
-                let body = Body::Preimage { commitment, member: sender, preimage };
-                self.forward(sender, self.config.me, body, signature);
-            }
-            None => {
-                let job = Job::RevealShare { round: self.round.number, member: sender };
-                self.start(Tag::Reveal(sender), job);
-            }
-        }
-    }
-
-    pub(crate) fn revealed(&mut self, member: MemberIndex, preimage: Vec<u8>) {
-        let Some(commitment) = self.round.own else { return };
-        let body = Body::Preimage { commitment, member, preimage: preimage.clone() };
-        if !body.is_shaped(self.config.rules().member_count) {
-            return self.dropped("job: an impossible preimage");
+        };
+        let Some(sealing_key) = self.key_of(me).cloned() else { return };
+        let asking = self.round.asking.entry(commitment).or_default();
+        let plea = match asking.beats {
+            _ if asking.in_clear => Plea::Show,
+            0..=BEATS_UNTIL_PUBLIC => Plea::Seal,
+            _ => Plea::SealInPublic,
+        };
+        let complaint = Complaint { commitment, sealing_key, plea };
+        let body = Body::Complaint(Box::new(complaint.clone()));
+        if plea == Plea::Seal {
+            return self.tell(dealer, body);
         }
         if let Some(signature) = self.sign(self.round.number, &body) {
-            self.round.preimages.insert((commitment, member), (preimage, signature));
+            self.note_complaint(me, complaint, signature);
             self.broadcast(body, signature);
         }
     }
 
-    /// An answer of the dealer `sender` to a complaint of `member`. The first counts; a second that differs is proof of a lie.
-    pub(super) fn take_preimage(
+    /// A box that the dealer `sender` has sealed again.
+    pub(super) fn take_sealed(
         &mut self,
         sender: MemberIndex,
         (commitment, member): (Digest, MemberIndex),
-        preimage: Vec<u8>,
+        sealed: Vec<u8>,
         signature: Signature,
     ) {
+        if member != self.config.me {
+            let body = Body::Sealed { commitment, member, sealed };
+            return self.hand_on_box(sender, (commitment, member), body, signature);
+        }
         let known = self.round.commitments.get(&commitment);
-        if known.is_none_or(|known| known.author != sender || known.spoiled) {
-            return self.dropped("preimage: of no commitment of its sender");
+        if known.is_none_or(|known| known.author != sender || known.share != Share::Bad) {
+            return self.dropped("sealed share: not asked for");
         }
-        let tag = Tag::CheckPreimage(commitment, member);
-        match self.round.preimages.get(&(commitment, member)) {
-            Some((first, first_signature)) if *first != preimage => {
-                let said = |preimage| Body::Preimage { commitment, member, preimage };
-                let first = (said(first.clone()), *first_signature);
-                return self.equivocated(sender, first, (said(preimage), signature));
-            }
-            // The check could not be made: the dealer's repeated answer starts it again.
-            Some(_) if self.jobs.has_failed(tag) => {}
-            Some(_) => return,
-            None => {
-                let answered =
-                    self.round.preimages.keys().filter(|(of, _)| *of == commitment).count();
-                let limit = usize::from(self.config.rules().max_faulty);
-                // The own share counts in any case: it is what this member complained for.
-                if member != self.config.me && answered >= limit {
-                    return self.dropped("preimage: more than there can be complaints");
-                }
-                let said = (preimage.clone(), signature);
-                self.round.preimages.insert((commitment, member), said);
-            }
+        let tag = Tag::CheckBox(commitment);
+        let asking = self.round.asking.entry(commitment).or_default();
+        if asking.boxes >= MAX_SEALED_AGAIN || self.jobs.is_running(tag) {
+            return self.dropped("sealed share: too many");
         }
+        asking.boxes = asking.boxes.saturating_add(1);
         let Some(dealer) = self.round.dealer(&commitment) else { return };
         let round = self.round.number;
-        self.start(tag, Job::CheckPreimage { round, dealer, member, preimage });
+        self.may_repeat(tag);
+        self.start(tag, Job::CheckBox { round, dealer, sealed });
     }
 
-    /// A wrong preimage is signed by the dealer and wrong for everyone who computes its digest: evidence.
-    pub(crate) fn preimage_checked(&mut self, digest: Digest, member: MemberIndex, valid: bool) {
-        let me = self.config.me;
+    /// A box that does not open proves nothing to others: what is in it is shown only in clear.
+    pub(crate) fn box_checked(&mut self, digest: Digest, valid: bool) {
         let Some(commitment) = self.round.commitments.get_mut(&digest) else { return };
-        if valid {
-            if member == me {
-                commitment.share = Share::Valid;
-            }
+        if commitment.share == Share::Valid {
             return;
         }
-        commitment.spoiled = true;
-        let author = commitment.author;
-        let dealt = (commitment.body.as_ref().clone(), commitment.signature);
-        if let Some((preimage, signature)) = self.round.preimages.get(&(digest, member)).cloned() {
-            let body = Body::Preimage { commitment: digest, member, preimage };
-            let round = self.round.number;
-            let evidence = Evidence::wrong_preimage(author, round, dealt, (body, signature));
-            self.ban(&evidence, &evidence.description());
+        if valid {
+            commitment.share = Share::Valid;
+            self.round.asking.remove(&digest);
+            self.round.complaints.answered((digest, self.config.me));
+            return;
         }
+        self.round.asking.entry(digest).or_default().in_clear = true;
+        self.ask_for_share(digest);
     }
 }

@@ -79,8 +79,8 @@ impl Machine {
             }
             let members: Vec<MemberIndex> = self.config.manifest.members().collect();
             // The own box is asked for by whoever opens it (`fetch_share`), from others if need be.
-            for (receiver, object) in members.into_iter().zip(&body.boxes).filter(|(m, _)| *m != me)
-            {
+            for (receiver, object) in members.into_iter().zip(&body.boxes) {
+                let Some(object) = object.as_ref().filter(|_| receiver != me) else { continue };
                 if self.want(*object, Purpose::Share, |_| Vec::new()) {
                     let mut audience = committee.clone();
                     if !audience.contains(&receiver) {

@@ -17,7 +17,7 @@ impl RoundState {
             return Some(Refusal::Layout);
         }
         let fits = body.ciphertext.length == shape.ciphertext_bytes
-            && body.boxes.iter().all(|sealed| sealed.length == shape.box_bytes);
+            && body.boxes.iter().flatten().all(|sealed| sealed.length == shape.box_bytes);
         (!fits).then_some(Refusal::Length)
     }
 }

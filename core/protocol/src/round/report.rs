@@ -24,6 +24,7 @@ impl Machine {
                     self.round.shape.is_some()
                         && self.is_eligible(digest)
                         && !self.is_banned(*member)
+                        && !self.is_unlisted(*member)
                 })
                 .collect();
             let listed: Set = candidates

@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::answer::SealedAgain;
 use super::check_key::NamedKeys;
+use super::complain::Asking;
 use super::elect::Presence;
+use super::lapse::Complaints;
 use super::reject::Verdicts;
 use super::stirred::Stirred;
 use crate::agreement::{Agreement, VotingState};
@@ -108,7 +111,15 @@ pub(crate) struct RoundState {
     pub(crate) holds: BTreeMap<MemberIndex, BTreeSet<Digest>>,
     /// What of it was signed how, and which updates the committee could not read.
     pub(crate) verdicts: Verdicts,
-    /// Members that complained about the own commitment.
+    /// The own update is encrypted; its boxes are not sealed yet.
+    pub(crate) encrypted: bool,
+    /// Updates whose share is asked for again.
+    pub(crate) asking: BTreeMap<Digest, Asking>,
+    /// Members that asked for their box of the own update again.
+    pub(crate) sealed_again: BTreeMap<MemberIndex, SealedAgain>,
+    /// Complaints in clear about others' updates.
+    pub(crate) complaints: Complaints,
+    /// Members whose share in the own update is shown in clear, by the journal.
     pub(crate) complainers: BTreeSet<MemberIndex>,
     /// Answers to complaints: those of others under check or checked, the own ones to say them again.
     pub(crate) preimages: BTreeMap<(Digest, MemberIndex), (Vec<u8>, Signature)>,
@@ -188,6 +199,10 @@ impl RoundState {
             missing: BTreeSet::new(),
             holds: BTreeMap::new(),
             verdicts: Verdicts::default(),
+            encrypted: false,
+            asking: BTreeMap::new(),
+            sealed_again: BTreeMap::new(),
+            complaints: Complaints::default(),
             complainers: BTreeSet::new(),
             preimages: BTreeMap::new(),
             reports: BTreeMap::new(),

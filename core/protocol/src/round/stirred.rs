@@ -17,7 +17,7 @@ pub(crate) struct Stirred {
 impl Stirred {
     /// A commitment has become known.
     pub(crate) fn know(&mut self, update: Digest, body: &CommitmentBody) {
-        for object in body.boxes.iter().chain([&body.ciphertext]) {
+        for object in body.boxes.iter().flatten().chain([&body.ciphertext]) {
             self.named_by.entry(*object).or_default().insert(update);
         }
         self.updates.insert(update);
@@ -52,7 +52,12 @@ mod tests {
     fn body(bytes: [u8; 3]) -> CommitmentBody {
         let [ciphertext, first, second] = bytes.map(object);
         let layout = Digest([0; 32]);
-        CommitmentBody { ciphertext, boxes: vec![first, second], shares: vec![], layout }
+        CommitmentBody {
+            ciphertext,
+            boxes: vec![Some(first), Some(second)],
+            shares: vec![],
+            layout,
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ impl Machine {
         if let Some(phase) = self.decided_elsewhere() {
             return phase;
         }
+        self.contribute();
         self.fetch_updates();
         self.answer_proposers();
         self.report()
@@ -76,20 +77,21 @@ impl Machine {
         if commitment.share != Share::Unknown {
             return commitment.share == Share::Valid;
         }
-        let Some(sealed) = commitment.body.boxes.get(self.config.me.position()).copied() else {
-            return false;
-        };
+        let sealed = commitment.body.boxes.get(self.config.me.position()).copied().flatten();
         let author = commitment.author;
-        if self.want(sealed, Purpose::Share, |it| it.holders_for(digest, author))
-            && let Some(dealer) = self.round.dealer(digest)
-        {
+        // Without a box it may be here all the same: sealed again, before a restart.
+        let here = sealed.is_none_or(|sealed| {
+            self.want(sealed, Purpose::Share, |it| it.holders_for(digest, author))
+        });
+        if here && let Some(dealer) = self.round.dealer(digest) {
             let round = self.round.number;
             self.start(Tag::CheckShare(*digest), Job::CheckShare { round, dealer });
         }
         false
     }
 
-    /// Pulls a whole update, for the committee. Returns whether it has just become whole.
+    /// Pulls a whole update, for the committee: ciphertext and all boxes that there are. Returns whether it has just become
+    /// whole.
     fn fetch_whole(&mut self, digest: &Digest) -> bool {
         let me = self.config.me;
         let Some(commitment) = self.round.commitments.get(digest) else { return false };
@@ -98,7 +100,7 @@ impl Machine {
         }
         let (author, body) = (commitment.author, Arc::clone(&commitment.body));
         let mut whole = self.fetch_ciphertext(digest, author, &body) && self.is_sound(digest);
-        for sealed in &body.boxes {
+        for sealed in body.boxes.iter().flatten() {
             whole &= self.want(*sealed, Purpose::Share, |it| it.holders_for(digest, author));
         }
         if whole {

@@ -1,0 +1,39 @@
+//! A sealing key is for one round: nothing is sealed to a key of another, and when a round has been settled the disk has none
+//! of it or of an earlier one.
+
+use fedshield_protocol::ids::Round;
+use fedshield_protocol::job::{Job, JobOutput};
+
+use super::Fact;
+use crate::l0::node::Node;
+
+pub(super) struct Keys;
+
+impl Keys {
+    pub(super) fn observe(&self, node: &Node, fact: &Fact<'_>) -> Result<(), String> {
+        match fact {
+            Fact::Started(Job::SealBoxes { round, sealing_keys }) => {
+                sealing_keys.iter().flatten().try_for_each(|key| is_of(key, *round))
+            }
+            Fact::Ended(Job::Settle { round, .. }, JobOutput::Settled) => {
+                match node.disk.keys.first_key_value() {
+                    Some((kept, _)) if kept <= round => {
+                        Err(format!("round {round} is settled, the key of round {kept} is there"))
+                    }
+                    _ => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The keys of make-believe hosts end with their round. Those of the manifest are of round 0.
+fn is_of(key: &[u8], round: Round) -> Result<(), String> {
+    let end = key.len().saturating_sub(8);
+    let of = key.get(end..).and_then(|end| end.try_into().ok()).map(u64::from_le_bytes);
+    match of == Some(round.0) || round == Round(0) {
+        true => Ok(()),
+        false => Err(format!("round {round}: seals to a key of round {of:?}")),
+    }
+}

@@ -1,0 +1,48 @@
+//! An honest dealer shows shares in clear to f members in one round, whatever restarts come in between, and writes down to
+//! whom before it does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fedshield_protocol::ids::{MemberIndex, Round};
+use fedshield_protocol::job::Job;
+use fedshield_protocol::journal::Note;
+
+use super::Fact;
+use crate::l0::federation::Federation;
+use crate::l0::node::Node;
+
+#[derive(Default)]
+pub(super) struct Shown {
+    noted: BTreeSet<(MemberIndex, Round, MemberIndex)>,
+    shown: BTreeMap<(MemberIndex, Round), BTreeSet<MemberIndex>>,
+}
+
+impl Shown {
+    pub(super) fn observe(
+        &mut self,
+        federation: &Federation,
+        node: &Node,
+        fact: &Fact<'_>,
+    ) -> Result<(), String> {
+        match fact {
+            Fact::Noted(entry) => {
+                if let Note::Shown(to) = entry.note {
+                    self.noted.insert((node.member, entry.round, to));
+                }
+                Ok(())
+            }
+            Fact::Started(Job::RevealShare { round, member }) => {
+                if !self.noted.contains(&(node.member, *round, *member)) {
+                    return Err(format!("round {round}: shows a share that is not noted"));
+                }
+                let shown = self.shown.entry((node.member, *round)).or_default();
+                shown.insert(*member);
+                match shown.len() > usize::from(federation.rules().max_faulty) {
+                    true => Err(format!("round {round}: shows {} shares", shown.len())),
+                    false => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Dealers that deal bad shares and answer nobody, dealers that only cannot be heard, and those who complain without cause.
+
+use fedshield_netsim::l0::{Cut, Fault, Federation, Options, Outcome, Plan, run_seed};
+use fedshield_protocol::ids::MemberIndex;
+
+const ROUNDS: u64 = 12;
+const N: u16 = 4;
+
+fn run(members: u16, plan: Plan) -> Outcome {
+    let options = Options { plan: Some(plan), rounds: ROUNDS, ..Options::default() };
+    run_seed(&Federation::new(members), 5, &options).unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+/// It gives f honest members shares that do not open: with its own answer there is one too few to open the sum. It is not
+/// listed after the first such round, and each time twice as long; the other faulty members may be silent beside it.
+#[test]
+fn a_dealer_that_answers_nobody_does_not_stop_the_others() {
+    for members in [4, 7, 10] {
+        for dealer in [0, members / 2, members - 1] {
+            for silent in [0, (members - 1) / 3 - 1] {
+                let mut faulty = vec![(MemberIndex(dealer), Fault::BadSharesForGood)];
+                // Not those that it deals badly to.
+                let others = (0..silent).map(|i| (dealer + members - 1 - i) % members);
+                faulty.extend(others.map(|other| (MemberIndex(other), Fault::Silent)));
+                let outcome = run(members, Plan { faulty, ..Plan::calm(members) });
+                let [applied, rejected, voided, skipped] = outcome.rounds;
+                let said = format!("{members}, {dealer}, {silent}: {:?}", outcome.rounds);
+                assert!(applied + rejected >= ROUNDS / 3, "{said}");
+                assert!(voided <= 4 && skipped <= voided, "{said}");
+                assert_eq!(outcome.unlisted, [], "{said}");
+            }
+        }
+    }
+}
+
+/// Members that complain about every share that they get, f of them: nobody is left out for it, and the checker of shown
+/// shares (`l0/checkers/shown.rs`) counts what honest dealers show.
+#[test]
+fn complaints_of_f_liars_leave_nobody_out() {
+    for members in [4, 7, 10] {
+        for first in [0, members / 2, members - 1] {
+            let liars = (0..(members - 1) / 3).map(|i| MemberIndex((first + i) % members));
+            let faulty = liars.map(|liar| (liar, Fault::Complains)).collect();
+            let outcome = run(members, Plan { faulty, ..Plan::calm(members) });
+            assert_eq!(outcome.rounds[2..], [0, 0], "{members}, {first}: {:?}", outcome.rounds);
+            assert_eq!(outcome.unlisted, [], "{members}, {first}");
+        }
+    }
+}
+
+/// An honest dealer and one or two members cannot hear each other for a while, during which it deals to them. Those that hear
+/// both hand complaints and boxes on; nobody leaves anybody out.
+#[test]
+fn an_honest_dealer_that_is_cut_off_is_listed() {
+    for cut in 1..N {
+        for until_ms in [4_000, 10_000, 30_000] {
+            let between = |other| (MemberIndex(0), MemberIndex(other));
+            let cuts = (1..=cut)
+                .map(|other| Cut { between: between(other), from_ms: 0, until_ms })
+                .collect();
+            let plan = Plan { cuts, heal_ms: until_ms, ..Plan::calm(N) };
+            let outcome = run(N, plan);
+            assert_eq!(outcome.unlisted, [], "{cut}, {until_ms}: {:?}", outcome.rounds);
+        }
+    }
+}
