@@ -36,7 +36,7 @@ use crate::record::CertifiedRecord;
 use crate::sign::Signature;
 
 /// The first byte of every message.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Bytes of a signature, the last of every message.
 const SIGNATURE_BYTES: usize = 64;

@@ -189,7 +189,7 @@ fn a_signed_answer_alone_proves_nothing() {
     twice.agreeing[1] = whole.agreeing[0].clone();
     assert!(matches!(verify(twice), NotProof::Impossible(_)));
     let mut other = whole.clone();
-    other.end.value = Value::Opened { key: object(1), sum: Digest([9; 32]) };
+    other.end.value = Value::Opened { key: ObjectRef::of(&[7; 50]), sum: Digest([1; 32]) };
     assert_eq!(verify(other), NotProof::Certificate("opened key"));
     let mut few = whole.clone();
     few.set.certificate.votes.pop();
@@ -348,7 +348,7 @@ fn who_announces_what_proves_nothing_is_not_heard_again() {
 fn other_objects_that_are_called_evidence_are_fetched_and_kept_as_ever() {
     let mut bench = Bench::new();
     bench.begin();
-    let sealed = update(1).boxes[0];
+    let sealed = update(1).boxes[0].unwrap();
     let claim = |object| Accusation { member: MemberIndex(2), round: ROUND, object };
     // Before its commitment is here: it is asked of the liar, until somebody needs it.
     let effects = bench.hear(3, Body::Accusations(vec![claim(sealed)]));
@@ -405,7 +405,7 @@ fn equivocate(bench: &mut Bench, member: u16, view: u32) -> Vec<Effect> {
 #[test]
 fn a_banned_member_is_not_waited_for_and_its_update_is_not_listed() {
     let (mut bench, own) = Bench::with_an_own_update();
-    bench.handle(Event::ObjectReady(update(0).boxes[0]));
+    bench.handle(Event::ObjectReady(update(0).boxes[0].unwrap()));
     bench.done(is_check_share, JobOutput::Checked { valid: true });
     let two = bench.valid_share_of(2);
     let one = bench.valid_share_of(1);

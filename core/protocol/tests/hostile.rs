@@ -7,7 +7,7 @@ use fedshield_protocol::ids::{Digest, MemberIndex, Round, Time, View};
 use fedshield_protocol::job::{Applied, Combined, CommitmentBody, JobId, JobOutput};
 use fedshield_protocol::manifest::ValidManifest;
 use fedshield_protocol::message::{
-    Body, Complaint, Decision, Plea, Signed, Statement, Value, Vote, VoteKind,
+    Body, Complaint, Decision, Plea, Signed, Statement, VERSION, Value, Vote, VoteKind,
 };
 use fedshield_protocol::object::ObjectRef;
 use fixture::bench::{NONCE, memory};
@@ -171,7 +171,7 @@ proptest! {
 
     #[test]
     fn random_bytes(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
-        let mut versioned = vec![1];
+        let mut versioned = vec![VERSION];
         versioned.extend_from_slice(&bytes);
         for bytes in [bytes, versioned] {
             if let Ok(signed) = Signed::decode(&bytes) {
@@ -203,7 +203,7 @@ fn what_is_dropped_is_counted() {
         (trailing, "message: not canonical"),
         (old, "message: malformed"),
         (later, "message: other round"),
-        (vec![1; 300_000], "message: too long"),
+        (vec![VERSION; 300_000], "message: too long"),
     ];
     for (bytes, reason) in cases {
         machine.handle(Time(1), Event::Message { from: MemberIndex(1), bytes });

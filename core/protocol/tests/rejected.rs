@@ -35,7 +35,7 @@ fn with_update_of(author: u16) -> (Bench, Digest) {
 fn arrive(bench: &mut Bench, author: u16) {
     bench.hear(author, Body::Commitment(Box::new(update(author as u8))));
     let body = update(author as u8);
-    for object in body.boxes.iter().chain([&body.ciphertext]) {
+    for object in body.boxes.iter().flatten().chain([&body.ciphertext]) {
         let effects = bench.handle(Event::ObjectReady(*object));
         assert!(!says(&effects, "holds"), "nobody has read it yet");
     }

@@ -15,7 +15,7 @@ use fixture::lies::drops;
 fn misshapen() -> Vec<(Refusal, CommitmentBody)> {
     let of = |length| ObjectRef { length, ..update(1).ciphertext };
     let mut long_box = update(1);
-    long_box.boxes[2].length += 1;
+    long_box.boxes[2].as_mut().unwrap().length += 1;
     vec![
         (Refusal::Length, CommitmentBody { ciphertext: of(MAX_OBJECT_BYTES), ..update(1) }),
         (Refusal::Length, CommitmentBody { ciphertext: of(999), ..update(1) }),
@@ -81,7 +81,7 @@ fn nothing_is_fetched_before_the_shape_is_known() {
     let id = bench.preparing.expect("the host has been asked");
     let effects = bench.handle(Event::JobDone(id, JobOutput::Prepared(SHAPE)));
     let update = update(1);
-    assert!(fetched(&effects).contains(&update.boxes[0]));
+    assert!(fetched(&effects).contains(&update.boxes[0].unwrap()));
     assert!(
         fetched(&effects).iter().all(|it| it.length == SHAPE.box_bytes || *it == update.ciphertext)
     );

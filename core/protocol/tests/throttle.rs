@@ -7,9 +7,9 @@ use fedshield_protocol::event::Event;
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::job::JobOutput;
 use fedshield_protocol::limits::MAX_ANSWER_BYTES;
-use fedshield_protocol::message::Body;
+use fedshield_protocol::message::{Body, Plea};
 use fixture::bench::{Bench, NONCE, commitment_digest, heartbeat, update};
-use fixture::lies::is_reveal;
+use fixture::lies::{complaint, is_reveal, is_seal_again};
 use fixture::message;
 
 /// Bytes that the effects send to members.
@@ -44,11 +44,15 @@ fn a_thousand_wants_are_one() {
 #[test]
 fn a_thousand_complaints_are_one() {
     let (mut bench, own) = Bench::with_an_own_update();
-    bench.hear(1, Body::Complaint(own));
-    let preimage = vec![7; 131_000];
-    bench.done(is_reveal, JobOutput::Preimage(preimage));
-    let all = a_thousand(&mut bench, |_| Body::Complaint(own));
-    assert!((131_000..132_000).contains(&all), "{all} bytes");
+    bench.hear(1, complaint(1, own, Plea::Seal));
+    let sealed = bench.done(is_seal_again, JobOutput::Sealed(Some(vec![6; 131_000])));
+    assert!((131_000..132_000).contains(&sent(&sealed)));
+    assert_eq!(a_thousand(&mut bench, |_| complaint(1, own, Plea::Seal)), 0);
+    assert!(!bench.jobs.iter().any(|(_, job)| is_seal_again(job)), "nothing is sealed for them");
+    bench.hear(1, complaint(1, own, Plea::Show));
+    bench.done(is_reveal, JobOutput::Preimage(vec![7; 131_000]));
+    let all = a_thousand(&mut bench, |_| complaint(1, own, Plea::Show));
+    assert!(all < 132_000, "{all} bytes");
 }
 
 #[test]

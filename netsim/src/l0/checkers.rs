@@ -114,8 +114,8 @@ impl Checkers {
         job: &Job,
         output: &JobOutput,
     ) {
-        if let Job::Contribute { start, .. } = job {
-            self.sum.contributed(&federation.scope(start.round), node, output);
+        if let Job::SealBoxes { round, .. } = job {
+            self.sum.contributed(&federation.scope(*round), node, output);
         }
     }
 

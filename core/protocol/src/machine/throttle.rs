@@ -26,8 +26,10 @@ pub(crate) enum Question {
     Doubt,
     /// [`Body::Want`](crate::message::Body::Want).
     Want,
-    /// [`Body::Complaint`](crate::message::Body::Complaint).
+    /// [`Body::Complaint`](crate::message::Body::Complaint), answered by sealing again.
     Complaint,
+    /// The same, answered again with what was shown in clear.
+    ShareInClear,
     /// [`Body::RecordsRequest`](crate::message::Body::RecordsRequest).
     Records,
     /// Not a question to this member but one by it: for records.

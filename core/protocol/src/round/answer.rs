@@ -98,7 +98,7 @@ impl Machine {
             let job = Job::RevealShare { round: self.round.number, member };
             return self.start(Tag::Reveal(member), job);
         };
-        if !self.may_answer(member, Question::Complaint) {
+        if !self.may_answer(member, Question::ShareInClear) {
             return;
         }
         let body = Body::Preimage { commitment, member, preimage };
