@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use fedshield_he::{SealingKeyPair, ShareCommitment, open_share};
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{Combined, Fate, Included, Job, JobOutput, RoundStart};
+use fedshield_protocol::message::Set;
 use fedshield_tests::{Party, carry, contribution, parties, run};
 use fedshieldd::identity::{Identity, SecretStore};
 
@@ -66,6 +67,7 @@ fn one_round(parties: &[Party], applied: u64, recorded: &mut Vec<Traffic>) {
     let add = Job::Aggregate { start, set: set.clone() };
     let JobOutput::Aggregated(sum) = run(&parties[0], add) else { panic!("no aggregate") };
     carry(parties, 0, &sum);
+    let decided: Set = set.iter().map(|update| (update.member, update.commitment)).collect();
     let mut partials = Vec::new();
     for (position, party) in parties.iter().enumerate() {
         let job = Job::PartialDecrypt { round, set: set.clone() };
@@ -79,12 +81,16 @@ fn one_round(parties: &[Party], applied: u64, recorded: &mut Vec<Traffic>) {
     let secrets = secrets_of(parties, round);
 
     for party in parties {
-        let job =
-            Job::Combine { start, set: set.clone(), aggregate: sum, partials: partials.clone() };
+        let job = Job::Combine {
+            start,
+            set: decided.clone(),
+            aggregate: sum,
+            partials: partials.clone(),
+        };
         let JobOutput::Combined(Combined::Opened { sum, .. }) = run(party, job) else {
             panic!("not opened")
         };
-        run(party, Job::Apply { start, set: set.clone(), sum });
+        run(party, Job::Apply { start, set: decided.clone(), sum });
         // The key of the next round is there before this one is settled.
         key_of(party, round.next());
         run(party, Job::Settle { round, fate: Some(Fate::Spent) });
