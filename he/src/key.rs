@@ -70,11 +70,4 @@ impl OpenedKey {
         parser.end("coefficients")?;
         Ok(Self { set: found, coefficients })
     }
-
-    /// The digest that members agree on.
-    pub fn digest(&self, context: &RoundContext, set: &ContributorSet) -> [u8; 32] {
-        let mut hasher = context.hasher("fedshield-he v1 opened key");
-        hasher.update(&self.to_bytes(context, set));
-        *hasher.finalize().as_bytes()
-    }
 }

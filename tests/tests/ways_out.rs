@@ -42,7 +42,7 @@ fn a_founder_that_never_comes_back_costs_the_others_one_command() {
     assert_eq!(federation.daemons[3].wait(), Some(0));
     federation.freeze();
     says(&mut federation, OWNER, "founding-waits", "m3");
-    says(&mut federation, 1, "founding-waits", "m3 to confirm the list");
+    says(&mut federation, 1, "founding-waits", "waits for m3 to confirm the list");
     let status = program.run(&homes[1], ["status"]).ok();
     assert!(status.contains("not yet: m3"), "{status}");
     // The others cannot be had for anything else, and are told how they can.

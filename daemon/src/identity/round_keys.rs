@@ -171,8 +171,12 @@ fn context(round: Round) -> Vec<u8> {
 
 fn slot(round: Round, sealed: &[u8]) -> Vec<u8> {
     let checked = [&MAGIC[..], &round.0.to_le_bytes(), sealed].concat();
-    let checksum = blake3::hash(&checked);
-    [&checked[..], checksum.as_bytes()].concat()
+    [&checked[..], &checksum(&checked)].concat()
+}
+
+/// Tells a slot that was written in part.
+fn checksum(checked: &[u8]) -> [u8; blake3::OUT_LEN] {
+    blake3::derive_key("fedshield v1 round key slot", checked)
 }
 
 fn parse(bytes: &[u8; SLOT_BYTES]) -> Slot {
@@ -180,9 +184,9 @@ fn parse(bytes: &[u8; SLOT_BYTES]) -> Slot {
         return Slot::Empty;
     }
     let (checked, rest) = bytes.split_at(CHECKED_BYTES);
-    let (checksum, padding) = rest.split_at(USED_BYTES - CHECKED_BYTES);
+    let (sum, padding) = rest.split_at(USED_BYTES - CHECKED_BYTES);
     let whole = checked.starts_with(MAGIC)
-        && blake3::hash(checked).as_bytes() == checksum
+        && checksum(checked).as_slice() == sum
         && padding.iter().all(|byte| *byte == 0);
     let round = checked[8..16].try_into().map(u64::from_le_bytes);
     match (whole, round, checked[16..].try_into()) {

@@ -94,7 +94,6 @@ fn lines(preset: &'static Preset, kernel: Kernel) -> String {
     line("partial decryption of 1, digest", digest(&answers[0].to_bytes(&context)));
     let shape = SumShape::full(preset, 3, count);
     let combined = combine(&context, &set, (3, 0), &answers, shape, &sum[..], |_| Ok(())).unwrap();
-    line("opened key, digest", hex(&combined.key.digest(&context, &set)));
     let (values, opened) = decrypt_to_vec(&context, &set, &combined.key, shape, &sum[..]).unwrap();
     line("opened values 0..4", format!("{:?}", &values[..4]));
     line("nonce digest", hex(&opened.nonce_digest));
