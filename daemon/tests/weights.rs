@@ -1,6 +1,5 @@
 //! Weights in a draft: each founder declares its own, all see them, and none counts more than the terms allow.
 
-#[allow(dead_code, reason = "each suite uses some of it")]
 mod founders;
 
 use fedshield_protocol::manifest::{Manifest, Weights};

@@ -28,7 +28,7 @@ pub fn line_of(member: &ExpectedMember) -> String {
 /// Reads lines of an identity key and a name. Empty lines and those that begin with `#` say nothing.
 ///
 /// # Errors
-/// Names the line and what is wrong with it, or what [`check`] refuses.
+/// Names the line and what is wrong with it, or what `check` refuses.
 pub fn from_lines(text: &str) -> Result<Vec<ExpectedMember>, String> {
     if text.len() > MAX_EXPECTED_BYTES {
         return Err(format!("the list has more than {MAX_EXPECTED_BYTES} bytes"));

@@ -12,13 +12,16 @@ use crate::status::{Attendance, MemberStatus, Phase, Status, Wait};
 /// Time in which changes of no consequence are shown together, in milliseconds.
 const PAUSE_MS: u64 = 200;
 
+/// Round, phase and view.
+type Place = (Round, Phase, Option<(Decision, View)>);
+
 /// What people have been shown.
 #[derive(Debug, Default)]
 pub(crate) struct Published {
     /// When the status was last looked at.
     at: Option<Time>,
     /// Where this member was then: round, phase, view.
-    place: Option<(Round, Phase, Option<(Decision, View)>)>,
+    place: Option<Place>,
     status: Option<Status>,
 }
 
