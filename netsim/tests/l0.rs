@@ -93,3 +93,21 @@ fn proof_reaches_everybody_and_nobody_is_banned_without() {
         assert_eq!(banning, [expected; 3], "{members} members, {fault:?}");
     }
 }
+
+/// Disks that are full for a while, for instance. A member that gave up opening or applying a sum would be stuck in that round,
+/// and with it everyone who needs its signature.
+#[test]
+fn jobs_that_fail_again_and_again_hold_up_nobody_for_good() {
+    for members in [4, 7] {
+        let federation = Federation::new(members);
+        for seed in 0..20 {
+            let mut plan = Plan::calm(members);
+            (plan.job_failures, plan.heal_ms) = (250, 120_000);
+            plan.faulty = vec![(MemberIndex(1), Fault::Silent)];
+            let options = Options { plan: Some(plan), rounds: 6, ..Options::default() };
+            let outcome = run_seed(&federation, seed, &options).unwrap();
+            let [applied, rejected, ..] = outcome.rounds;
+            assert!(applied + rejected >= 1, "{members} members: {:?}", outcome.rounds);
+        }
+    }
+}

@@ -40,9 +40,15 @@ fn a_hangup_reads_the_configuration_again() {
     let home = home(folder.path());
     let config = Home::new(&home).config();
     // Without the harness's own settings: these would win over the file.
-    let mut child = cli()
-        .command(&home)
+    // Whatever started the tests may ignore hang-ups, `nohup` for instance; that would be inherited.
+    let plain = cli().command(&home);
+    let mut child = Command::new("env")
+        .arg("--default-signal=HUP")
+        .arg(plain.get_program())
+        .args(plain.get_args())
         .arg("daemon")
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the daemon starts");

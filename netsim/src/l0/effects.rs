@@ -111,8 +111,8 @@ impl World {
         if !node.jobs.remove(&id.0) {
             return;
         }
-        // One job in fifty fails while the network is bad.
-        let fails = self.now < self.plan.heal_ms && self.plan.loss > 0 && self.random.chance(20);
+        let failures = self.plan.job_failures;
+        let fails = self.now < self.plan.heal_ms && failures > 0 && self.random.chance(failures);
         let output = match fails {
             true => Err("out of luck".to_owned()),
             false => proof::run_job(&self.federation, &node.disk.objects, job)

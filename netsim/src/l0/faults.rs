@@ -6,6 +6,9 @@ use super::loss::Loss;
 use super::random::Random;
 use super::strike::Strike;
 
+/// One job in fifty fails where messages are lost, per mille.
+pub(super) const JOB_FAILURES: u64 = 20;
+
 /// How a faulty member misbehaves. At most f members do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -107,6 +110,8 @@ pub struct Plan {
     pub faulty: Vec<(MemberIndex, Fault)>,
     /// Messages lost, per mille, until `heal_ms`.
     pub loss: u64,
+    /// Jobs that fail, per mille, until `heal_ms`.
+    pub job_failures: u64,
     /// Messages delivered twice, per mille.
     pub duplicates: u64,
     /// Longest delay of a message in ms; messages overtake one another.
@@ -134,6 +139,7 @@ impl Plan {
         Self {
             faulty: Vec::new(),
             loss: 0,
+            job_failures: 0,
             duplicates: 0,
             delay_ms: 50,
             crashes: Vec::new(),
@@ -156,6 +162,7 @@ impl Plan {
         plan.delay_ms = random.between(20, 400);
         if random.chance(700) {
             plan.loss = random.between(0, 250);
+            plan.job_failures = if plan.loss > 0 { JOB_FAILURES } else { 0 };
             plan.duplicates = random.between(0, 100);
         }
         plan.draw_faulty(&mut random, member_count, max_faulty);

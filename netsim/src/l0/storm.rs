@@ -1,6 +1,6 @@
 //! Hundreds of crashes over many rounds: of one, of some, of all at once, with disks, ledgers and records lost.
 
-use super::faults::{Crash, Plan};
+use super::faults::{Crash, JOB_FAILURES, Plan};
 use super::loss::Loss;
 use super::random::Random;
 
@@ -15,6 +15,7 @@ impl Plan {
         plan.heal_ms = storm_ms;
         plan.delay_ms = random.between(20, 200);
         plan.loss = random.between(0, 50);
+        plan.job_failures = if plan.loss > 0 { JOB_FAILURES } else { 0 };
         if random.chance(250) {
             plan.draw_faulty(&mut random, member_count, max_faulty);
             plan.split = (0..n).map(|_| random.chance(500)).collect();

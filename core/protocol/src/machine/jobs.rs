@@ -98,8 +98,8 @@ impl Machine {
             return;
         }
         let attempts = jobs.attempts.entry(tag).or_default();
-        // Without these a member could never take part again, or not before the round is over; the last goes on only while
-        // its key is in question.
+        // Without these a member could never take part again, or a round that it is needed for could not end; the last goes
+        // on only while its key is in question. What keeps them from succeeding may pass: a full disk, for instance.
         let vital = matches!(
             tag,
             Tag::SealingKey(_)
@@ -107,6 +107,9 @@ impl Machine {
                 | Tag::Adopt(_)
                 | Tag::Prepare(_)
                 | Tag::Erase
+                | Tag::Partial(_)
+                | Tag::Combine(_)
+                | Tag::Apply(_)
                 | Tag::CheckKey(_)
         );
         if *attempts >= MAX_ATTEMPTS && !vital {
