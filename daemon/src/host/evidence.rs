@@ -59,6 +59,12 @@ impl Host {
         }
     }
 
+    /// Whether there is proof against `member` that nobody has lifted.
+    #[must_use]
+    pub fn is_banned(&self, member: MemberIndex) -> bool {
+        self.machine.is_banned(member)
+    }
+
     /// People lift the ban of a member: remembered, then done. What it was proven to have done up to the round in progress
     /// does not ban it any more.
     ///

@@ -166,6 +166,14 @@ impl Node {
             return Ok(());
         }
         match evidence::member(&signed.manifest, name) {
+            Ok(member) if !host.is_banned(member) => {
+                let error = ApiError::new(
+                    ErrorCode::WrongState,
+                    format!("{name} is not banned here: there is nothing to lift"),
+                );
+                let hint = "`fedshield-cli evidence list` shows what was proven of whom";
+                answer(reply, Err(error.with_hint(hint)));
+            }
             Ok(member) => {
                 let lifted = host.lift_ban(member, by).await?;
                 let view = lifted.map(|lift| evidence::lift_view(&lift, &names));
