@@ -25,7 +25,7 @@ fn a_dealer_that_answers_nobody_does_not_stop_the_others() {
                 let outcome = run(members, Plan { faulty, ..Plan::calm(members) });
                 let [applied, rejected, voided, skipped] = outcome.rounds;
                 let said = format!("{members}, {dealer}, {silent}: {:?}", outcome.rounds);
-                assert!(applied + rejected >= ROUNDS / 3, "{said}");
+                assert!(applied + rejected >= ROUNDS / 2, "{said}");
                 assert!(voided <= 4 && skipped <= voided, "{said}");
                 assert_eq!(outcome.unlisted, [], "{said}");
             }
