@@ -239,7 +239,6 @@ impl Machine {
             TimerId::Round => self.round.clock.round_over = true,
             TimerId::View => self.view_timeout(),
             TimerId::Status => {
-                self.round.clock.status_ticks = self.round.clock.status_ticks.saturating_add(1);
                 self.jobs.rested();
                 self.objects.forget_failed();
                 self.look_again();

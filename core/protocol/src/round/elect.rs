@@ -142,7 +142,6 @@ impl Machine {
         self.set_timer(TimerId::Commit, deadlines.commit_ms);
         self.set_timer(TimerId::Transfer, transfer_ms);
         self.set_timer(TimerId::Round, deadlines.round_ms);
-        self.round.clock.status_ticks = 0;
         Phase::Commit
     }
 }

@@ -29,8 +29,6 @@ pub(crate) struct Clock {
     pub(crate) transfer_over: bool,
     pub(crate) decrypt_over: bool,
     pub(crate) round_over: bool,
-    /// Status ticks since the round began.
-    pub(crate) status_ticks: u8,
 }
 
 /// What is known of the own share in a commitment.
