@@ -1,18 +1,21 @@
 #!/usr/bin/env bash
-# Builds fedshield-cli and fedshieldd with CUDA where GitHub cannot be reached, but a Debian mirror can.
+# Builds programs with CUDA where GitHub cannot be reached, but a Debian mirror can.
 #
-#   sudo docs/examples/build_cuda.sh WORK OUT
+#   sudo docs/examples/build_cuda.sh WORK OUT [PROGRAM...]
+#
+# PROGRAM: fedshield-cli, fedshieldd (the two without any named), measure (the benchmark of a training step) or parity (the comparison
+# with transformers, which reads core/train/tests/parity below /repository).
 #
 # The CUDA backend's build downloads a prebuilt LLVM from GitHub, unless it finds one in its folder. Debian's unstable
 # suite has the same release. So: a minimal Debian unstable in WORK, its LLVM where the backend looks, the build in
-# there, and in OUT the two programs with the loader and libraries that they were linked against, which may be newer
+# there, and in OUT the programs with the loader and libraries that they were linked against, which may be newer
 # than the machine's. OUT is absolute and must have the same path where the programs will run.
 #
 # Needs root, debootstrap, 10 GB in WORK, and this machine's own Rust toolchain. MIRROR and PROFILE can be set.
 set -euo pipefail
 
-if [ $# -ne 2 ] || [ "${2#/}" = "$2" ]; then
-    echo "usage: $0 WORK OUT      (OUT absolute)" >&2
+if [ $# -lt 2 ] || [ "${2#/}" = "$2" ]; then
+    echo "usage: $0 WORK OUT [PROGRAM...]      (OUT absolute)" >&2
     exit 2
 fi
 for program in debootstrap cargo rustc; do
@@ -20,6 +23,14 @@ for program in debootstrap cargo rustc; do
 done
 repository=$(cd "$(dirname "$0")/../.." && pwd)
 root=$1/debian out=$2
+shift 2
+[ $# -gt 0 ] || set -- fedshield-cli fedshieldd
+for program in "$@"; do
+    case $program in
+        fedshield-cli | fedshieldd | measure | parity) ;;
+        *) echo "there is no program $program: fedshield-cli, fedshieldd, measure or parity" >&2; exit 2 ;;
+    esac
+done
 mirror=${MIRROR:-http://deb.debian.org/debian}
 profile=${PROFILE:-release}
 toolchain=$(rustc --print sysroot)
@@ -59,19 +70,36 @@ bind "$toolchain" /rust
 bind "$cargo_home" /cargo
 bind /proc /proc
 bind /dev /dev
-chroot "$root" /usr/bin/env -i HOME=/home PATH=/rust/bin:/usr/bin:/bin CARGO_HOME=/cargo CARGO_TARGET_DIR=/target \
-    cargo build --locked --offline --manifest-path /repository/Cargo.toml --profile "$profile" \
-    -p fedshield-cli -p fedshieldd --features fedshield-cli/cuda,fedshieldd/cuda
+in_debian() {
+    chroot "$root" /usr/bin/env -i HOME=/home PATH=/rust/bin:/usr/bin:/bin CARGO_HOME=/cargo CARGO_TARGET_DIR=/target "$@"
+}
+build() {
+    in_debian cargo "$@" --locked --offline --manifest-path /repository/Cargo.toml --profile "$profile"
+}
 
 mkdir -p "$out/bin" "$out/lib"
 folder=$profile
 [ "$profile" = dev ] && folder=debug
-for program in fedshield-cli fedshieldd; do
-    built=/target/$folder/$program
+for program in "$@"; do
+    case $program in
+        measure)
+            build build -p fedshield-train --features cuda --example measure
+            built=/target/$folder/examples/measure
+            ;;
+        parity)
+            built=$(build test -p fedshield-train --features cuda --test parity --no-run --message-format json |
+                grep -o '"executable":"[^"]*/parity-[^"]*"' | cut -d '"' -f 4)
+            ;;
+        *)
+            build build -p "$program" --features "$program/cuda"
+            built=/target/$folder/$program
+            ;;
+    esac
     chroot "$root" ldd "$built" | grep -o '/[^ ]*\.so[^ ]*' | while read -r library; do
         cp -L "$root$library" "$out/lib/"
     done
     cp "$root$built" "$root/tmp/$program"
+    chroot "$root" strip "/tmp/$program"
     chroot "$root" patchelf --set-interpreter "$out/lib/ld-linux-x86-64.so.2" --set-rpath "$out/lib" "/tmp/$program"
     mv "$root/tmp/$program" "$out/bin/"
 done
