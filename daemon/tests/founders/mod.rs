@@ -1,6 +1,8 @@
 //! Nodes that found a federation over an in-memory port: each with a home and an identity of its own, all in one process.
-#![allow(clippy::mod_module_files, reason = "beside tests, `founders.rs` would be a test of its own")]
-
+#![allow(
+    clippy::mod_module_files,
+    reason = "beside tests, `founders.rs` would be a test of its own"
+)]
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use std::collections::{BTreeMap, BTreeSet};
