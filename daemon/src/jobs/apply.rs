@@ -3,9 +3,8 @@
 use fedshield_protocol::ids::Digest;
 use fedshield_protocol::job::{Applied, JobOutput, RoundStart};
 use fedshield_protocol::message::Set;
-use fedshield_protocol::object::ObjectRef;
 use fedshield_train::TrainError;
-use fedshield_train::federated::{GlobalAdapter, OpenedSum};
+use fedshield_train::federated::OpenedSum;
 
 use super::observer::{Stage, timed};
 use super::{Pipeline, PipelineError};
@@ -60,22 +59,5 @@ impl Pipeline {
             None => self.objects.put(&before.to_bytes())?,
         };
         Ok(JobOutput::Applied(Applied { adapter, accepted, nonce: opened.nonce }))
-    }
-
-    /// Takes over an adapter that a quorum recorded.
-    pub(super) fn adopt(
-        &self,
-        adapter: ObjectRef,
-        applied: u64,
-    ) -> Result<JobOutput, PipelineError> {
-        let global = GlobalAdapter::from_bytes(&self.objects.read(&adapter)?)?;
-        global.check_settings(&self.terms.settings)?;
-        let mut state = self.state();
-        if global.layout() != state.global.layout() || global.t() != applied {
-            let reason = "the recorded adapter was made for another model or round";
-            return Err(TrainError::Adapter(reason.to_owned()).into());
-        }
-        state.set_global(global, &adapter)?;
-        Ok(JobOutput::Adopted)
     }
 }

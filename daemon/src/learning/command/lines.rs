@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::super::observer::TrainingStep;
+use crate::jobs::TrainingStep;
 
 /// One step, as the program reports it. A loss that is no number is NaN.
 #[derive(Debug, Clone, Copy, PartialEq)]

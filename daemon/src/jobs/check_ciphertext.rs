@@ -4,7 +4,7 @@ use std::io::BufReader;
 
 use fedshield_protocol::job::{Included, JobOutput, RoundStart};
 
-use super::sum::{Cancellable, READ_AHEAD_BYTES};
+use super::ciphertext_reader::{Cancellable, READ_AHEAD_BYTES};
 use super::{Pipeline, PipelineError};
 use crate::host::Cancel;
 

@@ -2,7 +2,7 @@
 
 use fedshield_protocol::ids::Round;
 
-use super::DataLook;
+use crate::learning::DataLook;
 
 /// The steps of the path that run here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -11,9 +11,10 @@ use fedshield_train::federated::{AdapterLayout, Algorithm, FederatedSettings, Gl
 use fedshield_train::model::ModelConfig;
 use fedshield_train::text::{Template, TextTokenizer};
 
+use super::LearningSources;
 use super::data::{DataFiles, DataSources};
-use super::terms::Plan;
-use super::{LearningSources, PipelineError};
+use crate::jobs::PipelineError;
+use crate::terms::Plan;
 
 /// Checks the terms of drafts against one organisation's model and data. Reads the data files each time: they may change.
 #[derive(Clone)]

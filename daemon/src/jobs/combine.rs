@@ -2,30 +2,14 @@
 
 use std::io::BufReader;
 
-use fedshield_he::OpenedSum as Opened;
 use fedshield_he::{Answers, PartialDecryption, combine};
-use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::job::{Combined, JobOutput, RoundStart};
 use fedshield_protocol::message::Set;
 use fedshield_protocol::object::ObjectRef;
-use serde::{Deserialize, Serialize};
 
 use super::observer::{Stage, timed};
-use super::round_folder::write_value;
 use super::{Pipeline, PipelineError};
-
-/// The opened sum, as every member has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OpenedSum {
-    /// Digest that members agreed on.
-    pub digest: Digest,
-    /// Sum over the contributors of `round(scale * weight_i * x_i)`, in the mask's order.
-    pub values: Vec<i64>,
-    /// Digest of the sum of their nonces.
-    pub nonce: Digest,
-    /// Slots that no honest contributors can have produced.
-    pub out_of_range: u64,
-}
 
 impl Pipeline {
     pub(super) fn combine(
@@ -90,30 +74,5 @@ impl Pipeline {
             Answers::Consistent => Vec::new(),
         };
         Ok(JobOutput::Combined(Combined::Opened { key, sum, culprits }))
-    }
-
-    /// Puts an opened sum on disk; its key is there as an object. Returns its digest.
-    pub(super) fn keep_sum(
-        &self,
-        round: Round,
-        values: Vec<i64>,
-        opened: &Opened,
-    ) -> Result<Digest, PipelineError> {
-        let sum = OpenedSum {
-            digest: Digest(opened.digest),
-            values,
-            nonce: Digest(opened.nonce_digest),
-            out_of_range: opened.out_of_range,
-        };
-        write_value(&self.round_folder(round)?.join("sum"), &sum)?;
-        Ok(sum.digest)
-    }
-
-    /// The sum that this member opened in a round, once [`combine`](Self::run) has opened it.
-    ///
-    /// # Errors
-    /// If the round's folder does not hold it.
-    pub fn opened_sum(&self, round: Round) -> Result<OpenedSum, PipelineError> {
-        super::round_folder::read_value(&self.round_folder(round)?.join("sum"))
     }
 }

@@ -3,20 +3,11 @@
 use fedshield_he::partial_decrypt;
 use fedshield_protocol::ids::Round;
 use fedshield_protocol::job::{Included, JobOutput};
-use fedshield_protocol::object::ObjectRef;
-use serde::{Deserialize, Serialize};
 
+use super::durable_state::{Released, name};
 use super::observer::{Stage, timed};
-use super::round_folder::secret;
-use super::sum::set_of;
+use super::round_inputs::set_of;
 use super::{Pipeline, PipelineError};
-
-/// For which set this member answered, and with what. Written before the answer leaves the pipeline.
-#[derive(Serialize, Deserialize)]
-struct Released {
-    set: [u8; 32],
-    object: ObjectRef,
-}
 
 impl Pipeline {
     pub(super) fn partial_decrypt(
@@ -26,7 +17,7 @@ impl Pipeline {
     ) -> Result<JobOutput, PipelineError> {
         let context = self.terms.context(round);
         let contributors = self.contributors(round, &set_of(set))?;
-        if let Some(released) = self.kept_in_round::<Released>(round, secret::RELEASED)? {
+        if let Some(released) = self.kept_in_round::<Released>(round, name::RELEASED)? {
             // The released bytes are sent again, never made again, and never for another set.
             return if released.set == *contributors.id() {
                 Ok(JobOutput::Partial(released.object))
@@ -44,7 +35,7 @@ impl Pipeline {
         })?;
         let object = self.objects.put(&partial.to_bytes(&context))?;
         let released = Released { set: *contributors.id(), object };
-        self.keep_in_round(round, secret::RELEASED, &released)?;
+        self.keep_in_round(round, name::RELEASED, &released)?;
         Ok(JobOutput::Partial(object))
     }
 }

@@ -1,4 +1,7 @@
-//! The manifest as the pipeline needs it: settings of the learner, context of the encryption.
+//! The manifest as one member computes with it: settings of the learner, context of the encryption.
+
+mod unusual;
+mod weights;
 
 use fedshield_he::{Preset, RoundContext};
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
@@ -11,7 +14,8 @@ use fedshield_train::federated::{
 use fedshield_train::model::Projection;
 use fedshield_train::text::Template;
 
-use super::PipelineError;
+use crate::jobs::PipelineError;
+pub use unusual::unusual;
 
 /// What the members agreed on, and which of them this is.
 #[derive(Debug, Clone)]
@@ -52,6 +56,15 @@ impl Terms {
     #[must_use]
     pub fn context(&self, round: Round) -> RoundContext {
         RoundContext::new(self.manifest_digest.0, round.0, self.preset)
+    }
+
+    /// The manifest in force, checked again.
+    ///
+    /// # Errors
+    /// None, as it was checked when it came into force; named all the same.
+    pub(crate) fn valid_manifest(&self) -> Result<ValidManifest, PipelineError> {
+        ValidManifest::check(self.manifest.clone())
+            .map_err(|error| PipelineError::manifest("members", error.to_string()))
     }
 
     /// Threshold and number of members, as sharing wants them.
@@ -178,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_federation_of_an_earlier_version_is_not_continued_and_the_error_says_what_to_do() {
-        let bytes = include_bytes!("../../tests/homes/first-version/manifest.signed");
+        let bytes = include_bytes!("../tests/homes/first-version/manifest.signed");
         let valid = ValidManifest::founded(SignedManifest::decode(bytes).unwrap()).unwrap();
         let error = Terms::new(&valid, MemberIndex(0)).unwrap_err();
         assert!(matches!(error, PipelineError::Earlier));

@@ -1,24 +1,36 @@
 //! The base model, opened once, and this organisation's data.
 
+mod command;
+mod data;
+mod examine;
+mod sample;
+
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use fedshield_protocol::ids::Digest;
+pub use fedshield_train::ComputeDevice;
 use fedshield_train::TrainError;
 use fedshield_train::data::check_jsonl;
 use fedshield_train::federated::{AdapterLayout, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::LoadedModel;
 use fedshield_train::model::{BasePrecision, ModelConfig};
 use fedshield_train::text::Template;
-use fedshield_train::{ComputeDevice, Progress, RoundResult, TrainSettings, Trainer};
+use fedshield_train::{Progress, RoundResult, TrainSettings, Trainer};
 
-use super::command::{CommandSettings, CommandTrainer, RequestSettings, Run};
-use super::data::{DataFiles, DataLook, Examples, Look};
-use super::examine::{Examination, Examined, TermsChecker, named_adapter};
-use super::observer::TrainingStep;
-use super::{PipelineError, Terms};
 use crate::host::Cancel;
+use crate::jobs::{PipelineError, TrainingStep};
+use crate::terms::Terms;
+pub use command::CommandSettings;
+pub(crate) use command::answer_guard;
+use command::{CommandTrainer, RequestSettings, Run};
+use data::DataFiles;
+pub(crate) use data::Examples;
+pub use data::{DATA_CONDITION, DataLook, Look};
+pub use examine::TermsChecker;
+use examine::{Examination, Examined, named_adapter};
+pub(crate) use sample::sample_digest;
 
 /// Where model and data are, and how to read them.
 #[derive(Debug, Clone, Default)]
@@ -144,20 +156,20 @@ pub struct Learning {
     settings: TrainSettings,
     command: Option<CommandTrainer>,
     data: DataFiles,
-    pub(super) template: Template,
+    pub(crate) template: Template,
     base: PathBuf,
     first_adapter: PathBuf,
 }
 
 /// One training run.
-pub(super) struct Task<'a> {
+pub(crate) struct Task<'a> {
     /// For a trainer command.
-    pub(super) purpose: &'static str,
+    pub(crate) purpose: &'static str,
     /// The adapter to start from.
-    pub(super) global: &'a GlobalAdapter,
-    pub(super) settings: &'a FederatedSettings,
+    pub(crate) global: &'a GlobalAdapter,
+    pub(crate) settings: &'a FederatedSettings,
     /// Decides the order of the examples.
-    pub(super) seed: [u8; 32],
+    pub(crate) seed: [u8; 32],
 }
 
 impl Learning {
@@ -168,22 +180,22 @@ impl Learning {
     }
 
     /// The examples at present. Whoever computes with them holds them to the end of the computation.
-    pub(super) fn examples(&self) -> Arc<Examples> {
+    pub(crate) fn examples(&self) -> Arc<Examples> {
         self.data.current()
     }
 
-    /// See [`Pipeline::look_at_data`](super::Pipeline::look_at_data).
-    pub(super) fn look_at_data(&self, when: Look) -> DataLook {
+    /// See [`Pipeline::look_at_data`](crate::jobs::Pipeline::look_at_data).
+    pub(crate) fn look_at_data(&self, when: Look) -> DataLook {
         self.data.look(when)
     }
 
     /// What PEFT files call the base model.
-    pub(super) fn base(&self) -> String {
+    pub(crate) fn base(&self) -> String {
         self.base.display().to_string()
     }
 
     /// The base model on the device: put there at first use, which is the start unless a command trains.
-    pub(super) fn trainer(&self) -> Result<&Trainer, PipelineError> {
+    pub(crate) fn trainer(&self) -> Result<&Trainer, PipelineError> {
         let mut loader = self.loader.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(trainer) = self.trainer.get() {
             return Ok(trainer);
@@ -196,7 +208,7 @@ impl Learning {
     }
 
     /// The adapter before the first round: expanded from the federation's id, or the one that the manifest names.
-    pub(super) fn first_adapter(&self, terms: &Terms) -> Result<GlobalAdapter, PipelineError> {
+    pub(crate) fn first_adapter(&self, terms: &Terms) -> Result<GlobalAdapter, PipelineError> {
         let Some(wanted) = terms.manifest.adapter.first else {
             let layout = AdapterLayout::new(&self.config, &terms.settings.adapter)?;
             return Ok(GlobalAdapter::new(layout, &terms.settings, terms.federation.0));
@@ -205,7 +217,7 @@ impl Learning {
     }
 
     /// train: the factors of round `global.t()` after local training on `examples`.
-    pub(super) fn train(
+    pub(crate) fn train(
         &self,
         task: &Task<'_>,
         examples: &Examples,

@@ -1,9 +1,8 @@
-//! Evidence: checking what others have, and proving to others whose partial decryption was wrong.
+//! Evidence made here: whose partial decryption was wrong, proven to anybody.
 
 use fedshield_protocol::evidence::{Evidence, Proof, SignedAnswer, WrongAnswer};
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::job::JobOutput;
-use fedshield_protocol::manifest::ValidManifest;
 use fedshield_protocol::message::{Decided, Value};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::sign::Signature;
@@ -21,29 +20,6 @@ pub(super) struct Opening<'a> {
 }
 
 impl Pipeline {
-    /// Whether announced evidence proves what was announced.
-    pub(super) fn check_evidence(
-        &self,
-        (member, round): (MemberIndex, Round),
-        object: &ObjectRef,
-    ) -> Result<JobOutput, PipelineError> {
-        let bytes = self.objects.read(object)?;
-        let manifest = self.valid_manifest()?;
-        let checked = Evidence::decode(&bytes).map_err(|error| error.to_string()).and_then(|it| {
-            if (it.member, it.round) != (member, round) {
-                return Err("it is about something else than was announced".to_owned());
-            }
-            evidence::check(&it, &manifest).map_err(|error| crate::error_chain(&error))
-        });
-        Ok(JobOutput::Evidence(match checked {
-            Ok(()) => Some(bytes),
-            Err(reason) => {
-                tracing::warn!(%round, %member, %reason, "what was announced as evidence proves nothing");
-                None
-            }
-        }))
-    }
-
     /// What proves to anybody that these members' answers are wrong, as far as enough others agree.
     pub(super) fn prove_answers(&self, opening: &Opening<'_>) -> Result<JobOutput, PipelineError> {
         let round = opening.round;
@@ -56,7 +32,7 @@ impl Pipeline {
             let bytes = self.objects.read(object)?;
             answers.push(SignedAnswer { member: *member, signature: *signature, bytes });
         }
-        let manifest = self.valid_manifest()?;
+        let manifest = self.terms.valid_manifest()?;
         let mut proofs = Vec::new();
         for culprit in opening.culprits {
             let Some(accused) = answers.iter().find(|it| it.member == *culprit) else { continue };
@@ -107,10 +83,5 @@ impl Pipeline {
             return None;
         }
         Some(agreeing)
-    }
-
-    fn valid_manifest(&self) -> Result<ValidManifest, PipelineError> {
-        ValidManifest::check(self.terms.manifest.clone())
-            .map_err(|error| PipelineError::manifest("members", error.to_string()))
     }
 }

@@ -1,19 +1,26 @@
 //! What one member computes, in the order of the path of one update. All plaintext lives here.
 //!
 //! ```text
-//! prepare      what every update of the round looks like           (begin)
-//! contribute   train -> prune -> encode, encrypt -> share           (at home)
-//! shares       seal boxes, open the own ones, test them, answer complaints    (transfer)
-//! check        read others' ciphertexts before they count          (transfer)
-//! sum          add ciphertexts                                     (aggregate)
-//! decrypt      add key shares, once                                (decrypt)
-//! combine      put the key together, check it, open the sum        (combine)
-//! check_key    open the sum with a key that another member found  (combine)
-//! apply        the same arithmetic at every member                 (apply)
-//! settle       spend the own update, erase the round's secrets     (record)
+//! prepare            what every update of the round looks like                   (begin)
+//! sealing_key        the key that others seal their shares to                    (begin)
+//! contribute         train -> prune -> encrypt -> share, in this order           (at home)
+//! share              seal each share, again if asked, open one for a complaint   (commit, transfer)
+//! check_share        this member's share, sealed or opened for all               (transfer)
+//! check_ciphertext   others' ciphertexts, before they count                      (transfer)
+//! aggregate          add ciphertexts                                             (aggregate)
+//! decrypt            add key shares, once                                        (decrypt)
+//! combine            put the key together, check it, open the sum                (combine)
+//! check_key          open the sum with a key that another member found           (combine)
+//! apply              the same arithmetic at every member                         (apply)
+//! settle             spend the own update, erase the round's secrets             (record)
+//! adopt              take over what others have recorded                         (sync)
+//! erase_secrets      no round follows soon                                       (pause, end)
+//! check_evidence, prove_answers   proof of misbehaviour                          (at any time)
 //! ```
 //!
-//! `measure` and `evaluate` give people numbers; no round waits for them.
+//! One file for each job, and for each word of the path; none of them runs another's. What several start from is in
+//! `round_inputs` and `own_share`, what they leave on disk in `durable_state`. `measure` and `evaluate` give operators
+//! numbers; no round waits for them.
 //!
 //! Jobs of one round run beside each other (`host::jobs` has two workers): training takes no lock, so that shares are
 //! checked meanwhile; what reads or replaces adapter and local memory holds `state` for that moment only.
@@ -21,30 +28,33 @@
 //! Every function reads what it needs from disk and leaves its result on disk before it returns, so that a
 //! restarted member can run the same job again.
 
+mod adopt;
+mod aggregate;
 mod apply;
-mod check;
+mod check_ciphertext;
+mod check_evidence;
 mod check_key;
+mod check_share;
+mod ciphertext_reader;
 mod combine;
-mod command;
 mod contribute;
-mod data;
 mod decrypt;
+mod durable_state;
+mod encrypt;
+mod erase_secrets;
 mod error;
 mod evaluate;
-mod evidence;
-mod examine;
-mod learning;
 mod measure;
 mod observer;
+mod own_share;
 mod prepare;
-mod round_folder;
+mod prove_answers;
+mod prune;
+mod round_inputs;
+mod sealing_key;
 mod settle;
-mod shares;
-mod state;
-mod sum;
-mod terms;
-mod usual;
-mod weights;
+mod share;
+mod train;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -52,27 +62,19 @@ use fedshield_protocol::ids::Round;
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::object::ObjectRef;
 
-pub use combine::OpenedSum;
-pub use command::CommandSettings;
-pub(crate) use command::answer_guard;
-pub use data::{DATA_CONDITION, DataLook, Look};
+pub use durable_state::OpenedSum;
 pub use error::PipelineError;
 pub use evaluate::LossComparison;
-pub use examine::TermsChecker;
-/// Where a member computes.
-pub use fedshield_train::ComputeDevice;
-pub use learning::{Learning, LearningSources, OpenedModel};
 pub use measure::HeldOutLoss;
 pub use observer::{ContributionSizes, NoObserver, Observer, Stage, TrainingStep};
-pub use terms::{Plan, Terms};
-pub use usual::unusual;
 
 use crate::durable;
 use crate::host::Cancel;
 use crate::identity::SecretStore;
+use crate::learning::{DataLook, Examples, Learning, Look};
 use crate::objects::Objects;
-use data::Examples;
-use state::State;
+use crate::terms::Terms;
+use durable_state::State;
 
 /// One member's side of one federation.
 pub struct Pipeline {
@@ -143,7 +145,7 @@ impl Pipeline {
             }
             Job::ProveAnswers { round, set, end, answers, culprits } => {
                 let round = *round;
-                self.prove_answers(&evidence::Opening { round, set, end, answers, culprits })
+                self.prove_answers(&prove_answers::Opening { round, set, end, answers, culprits })
             }
             Job::EraseSecrets => self.erase_secrets(),
         }

@@ -4,8 +4,7 @@ use fedshield_protocol::ids::Round;
 use fedshield_protocol::job::{Fate, JobOutput};
 use fedshield_train::federated::Mask;
 
-use super::contribute::TRAINED;
-use super::round_folder::{Sent, secret};
+use super::durable_state::{Sent, name};
 use super::{Pipeline, PipelineError};
 
 impl Pipeline {
@@ -14,7 +13,7 @@ impl Pipeline {
         round: Round,
         fate: Option<Fate>,
     ) -> Result<JobOutput, PipelineError> {
-        if let Some(sent) = self.kept_in_round::<Sent>(round, secret::SENT)? {
+        if let Some(sent) = self.kept_in_round::<Sent>(round, name::SENT)? {
             self.settle_update(&sent, fate)?;
         }
         // In this order: what was sent goes with all secrets of the round, so that a crash settles again, not never.
@@ -22,15 +21,6 @@ impl Pipeline {
         self.forget_data_of(round);
         self.secrets.erase_rounds_up_to(round)?;
         Ok(JobOutput::Settled)
-    }
-
-    /// No round follows that needs any of it; what has been learned and not sent stays while there are rounds to come.
-    pub(super) fn erase_secrets(&self) -> Result<JobOutput, PipelineError> {
-        self.secrets.erase_all_rounds()?;
-        if self.state().global.t() >= self.terms.manifest.rounds {
-            self.secrets.erase(TRAINED)?;
-        }
-        Ok(JobOutput::Erased)
     }
 
     fn settle_update(&self, sent: &Sent, fate: Option<Fate>) -> Result<(), PipelineError> {
@@ -44,7 +34,7 @@ impl Pipeline {
                 let dense_len = usize::try_from(sent.dense_len).unwrap_or(usize::MAX);
                 let mask = Mask::from_indices(sent.indices.clone(), dense_len)?;
                 state.memory.spend(sent.applied, &mask, &sent.values)?;
-                self.secrets.erase(TRAINED)?;
+                self.secrets.erase(name::TRAINED)?;
             }
             Some(Fate::Kept) | None => {
                 // Applied without this member: its progress joins the next update of the same factors. Not
@@ -52,7 +42,7 @@ impl Pipeline {
                 let applied_without_us = state.global.t() > sent.applied;
                 state.memory.skip();
                 if applied_without_us {
-                    self.secrets.erase(TRAINED)?;
+                    self.secrets.erase(name::TRAINED)?;
                 }
             }
         }

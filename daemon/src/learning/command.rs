@@ -27,9 +27,8 @@ use fedshield_train::data::TokenizedExample;
 use fedshield_train::federated::GlobalAdapter;
 use fedshield_train::model::{ModelConfig, StageSeconds};
 
-use super::PipelineError;
-use super::observer::TrainingStep;
 use crate::host::Cancel;
+use crate::jobs::{PipelineError, TrainingStep};
 pub(crate) use guard::answer as answer_guard;
 use lines::ProgressLine;
 use private::PrivateFolder;

@@ -8,22 +8,17 @@ use std::path::{Path, PathBuf};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_train::federated::{GlobalAdapter, LocalMemory};
 
-use super::round_folder::{read_value, write_value};
-use super::{Learning, PipelineError, Terms};
+use super::{name, read_value, write_value};
 use crate::identity::SecretStore;
+use crate::jobs::PipelineError;
+use crate::learning::Learning;
 use crate::objects::{ObjectStoreError, Objects};
-
-/// Name of the file that says which object is the adapter.
-const POINTER: &str = "adapter";
-/// Name of the file with t and object of the adapter before it.
-const POINTER_BEFORE: &str = "adapter-before";
-/// Name of the sealed local memory.
-const MEMORY: &str = "local-memory";
+use crate::terms::Terms;
 
 /// What outlives a round. The adapter is an object, because other members may ask for it.
-pub(super) struct State {
-    pub(super) global: GlobalAdapter,
-    pub(super) memory: LocalMemory,
+pub(in crate::jobs) struct State {
+    pub(in crate::jobs) global: GlobalAdapter,
+    pub(in crate::jobs) memory: LocalMemory,
     /// The object that `global` is; `None` for the first.
     object: Option<ObjectRef>,
     before: Option<(u64, ObjectRef)>,
@@ -31,14 +26,14 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn open(
+    pub(in crate::jobs) fn open(
         folder: &Path,
         terms: &Terms,
         learning: &Learning,
         objects: &Objects,
         secrets: &SecretStore,
     ) -> Result<Self, PipelineError> {
-        let pointer = folder.join(POINTER);
+        let pointer = folder.join(name::ADAPTER);
         let object = if pointer.exists() { Some(read_value(&pointer)?) } else { None };
         let kept = object.map(|object| read_adapter(objects, &object)).transpose()?.flatten();
         let (global, object) = match kept {
@@ -46,8 +41,8 @@ impl State {
             None => (learning.first_adapter(terms)?, None),
         };
         // Without it the adapter before is fetched from the other members, if it should be needed.
-        let before = read_value(&folder.join(POINTER_BEFORE)).ok();
-        let memory = match secrets.get(MEMORY)? {
+        let before = read_value(&folder.join(name::ADAPTER_BEFORE)).ok();
+        let memory = match secrets.get(name::LOCAL_MEMORY)? {
             Some(bytes) => LocalMemory::from_bytes(&bytes)?,
             None => LocalMemory::new(&global),
         };
@@ -55,14 +50,14 @@ impl State {
     }
 
     /// The objects that the pointers in `folder` name.
-    pub(super) fn held(folder: &Path) -> Vec<ObjectRef> {
-        let newest = read_value::<ObjectRef>(&folder.join(POINTER)).ok();
-        let before = read_value::<(u64, ObjectRef)>(&folder.join(POINTER_BEFORE)).ok();
+    pub(in crate::jobs) fn held(folder: &Path) -> Vec<ObjectRef> {
+        let newest = read_value::<ObjectRef>(&folder.join(name::ADAPTER)).ok();
+        let before = read_value::<(u64, ObjectRef)>(&folder.join(name::ADAPTER_BEFORE)).ok();
         newest.into_iter().chain(before.map(|(_, object)| object)).collect()
     }
 
     /// The adapter of `t` applied rounds, if it is the one before or the first.
-    pub(super) fn earlier(
+    pub(in crate::jobs) fn earlier(
         &self,
         t: u64,
         terms: &Terms,
@@ -80,7 +75,7 @@ impl State {
     }
 
     /// Takes over another adapter, on disk first.
-    pub(super) fn set_global(
+    pub(in crate::jobs) fn set_global(
         &mut self,
         global: GlobalAdapter,
         object: &ObjectRef,
@@ -88,17 +83,17 @@ impl State {
         // In this order: after a crash in between both pointers name the same adapter, and none is lost.
         if let Some(newest) = self.object.filter(|newest| newest != object) {
             let before = (self.global.t(), newest);
-            write_value(&self.folder.join(POINTER_BEFORE), &before)?;
+            write_value(&self.folder.join(name::ADAPTER_BEFORE), &before)?;
             self.before = Some(before);
         }
-        write_value(&self.folder.join(POINTER), object)?;
+        write_value(&self.folder.join(name::ADAPTER), object)?;
         (self.global, self.object) = (global, Some(*object));
         Ok(())
     }
 
     /// Puts the memory on disk.
-    pub(super) fn save_memory(&self, secrets: &SecretStore) -> Result<(), PipelineError> {
-        secrets.put(MEMORY, &self.memory.to_bytes())?;
+    pub(in crate::jobs) fn save_memory(&self, secrets: &SecretStore) -> Result<(), PipelineError> {
+        secrets.put(name::LOCAL_MEMORY, &self.memory.to_bytes())?;
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use fedshield_train::TrainError;
 use fedshield_train::data::{Changes, DataSet, DataSettings, TokenizedExample};
 use fedshield_train::text::TextTokenizer;
 
-use super::measure;
+use super::sample::sample;
 use crate::control::api::{Condition, Severity};
 use stamp::Stamp;
 
@@ -45,7 +45,7 @@ impl DataSources {
             let held_out = DataSet::load_held_out(&self.held_out, &self.tokenizer, &settings)?;
             set = set.with_held_out(held_out);
         }
-        Ok(Examples { sample: measure::sample(&set.held_out), set })
+        Ok(Examples { sample: sample(&set.held_out), set })
     }
 
     fn stamps(&self) -> Result<Vec<Stamp>, TrainError> {
@@ -54,10 +54,10 @@ impl DataSources {
 }
 
 /// What the files said when they were read.
-pub(super) struct Examples {
-    pub(super) set: DataSet,
+pub(crate) struct Examples {
+    pub(crate) set: DataSet,
     /// The part of the held-out data that is measured on after each round.
-    pub(super) sample: Vec<TokenizedExample>,
+    pub(crate) sample: Vec<TokenizedExample>,
 }
 
 /// When to look.

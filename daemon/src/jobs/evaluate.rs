@@ -7,12 +7,11 @@ use fedshield_train::Sampling;
 use fedshield_train::data::{Example, Role, TokenizedExample};
 use fedshield_train::federated::GlobalAdapter;
 
-use super::data::Examples;
-use super::learning::Task;
 use super::measure::finite;
 use super::observer::{Stage, TrainingStep, timed};
 use super::{Pipeline, PipelineError};
 use crate::host::Cancel;
+use crate::learning::{Examples, Task};
 
 /// Mean losses on the held-out response tokens, nats per token, and one answer for the eye.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,9 +9,9 @@ use fedshield_train::federated::Factor;
 use fedshield_train::{AdamWSettings, TrainSettings};
 use serde::Serialize;
 
-use super::super::PipelineError;
 use super::Run;
 use crate::durable::{self, PRIVATE_FILE};
+use crate::jobs::PipelineError;
 
 /// What every request of a federation says.
 #[derive(Debug, Clone)]
