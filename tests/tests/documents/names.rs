@@ -132,3 +132,17 @@ fn every_test_that_a_page_names_exists() {
     }
     none("tests that are named and missing", &missing);
 }
+
+#[test]
+fn every_file_of_the_home_is_in_the_table_of_the_operators() {
+    let home = super::pages::read("daemon/src/home.rs");
+    let table = super::pages::read("docs/OPERATING.md");
+    let (_, table) = table.split_once("## What is in the home folder").expect("it has a table");
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| `")).collect();
+    let names = home.split("self.0.join(\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let missing: Vec<String> = names
+        .filter(|name| !rows.iter().any(|row| row.contains(&format!("`{name}"))))
+        .map(str::to_owned)
+        .collect();
+    none("not in docs/OPERATING.md", &missing);
+}
