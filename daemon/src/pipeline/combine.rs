@@ -6,8 +6,8 @@ use fedshield_he::OpenedSum as Opened;
 use fedshield_he::{Answers, PartialDecryption, combine};
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{Combined, JobOutput, RoundStart};
-use fedshield_protocol::message::Set;
 use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::wire::Set;
 use serde::{Deserialize, Serialize};
 
 use super::observer::{Stage, timed};

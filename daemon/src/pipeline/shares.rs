@@ -4,8 +4,9 @@ use fedshield_he::{
     Preimage, SealingKeyPair, SealingPublicKey, Share, ShareCommitment, open_share, seal_share,
 };
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
-use fedshield_protocol::job::{CommitmentBody, Included, JobOutput};
+use fedshield_protocol::job::{Included, JobOutput};
 use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::wire::CommitmentBody;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use fedshield_he::{ContributorSet, aggregate};
 use fedshield_protocol::ids::Round;
 use fedshield_protocol::job::{Included, JobOutput, RoundStart};
-use fedshield_protocol::message::Set;
+use fedshield_protocol::wire::Set;
 
 use super::observer::{Stage, timed};
 use super::{Pipeline, PipelineError};
