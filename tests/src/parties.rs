@@ -14,10 +14,10 @@ use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::CommitmentBody;
 use fedshieldd::host::Cancel;
 use fedshieldd::identity::{Identity, Protection, SecretStore};
+use fedshieldd::jobs::{NoObserver, Pipeline};
+use fedshieldd::learning::{ComputeDevice, Learning, LearningSources, OpenedModel};
 use fedshieldd::objects::Objects;
-use fedshieldd::pipeline::{
-    ComputeDevice, Learning, LearningSources, NoObserver, OpenedModel, Pipeline, Terms,
-};
+use fedshieldd::terms::Terms;
 
 use crate::Work;
 

@@ -1,6 +1,6 @@
 //! A wrong partial decryption. One answer says nothing by itself; what shows that it is wrong are the opened key, which a
 //! quorum has accepted, and t - 1 + f other answers that lie with it on one polynomial: t - 1 of them are honest, so that
-//! polynomial is the true one ([ADR 0020](../../../../docs/adr/0020-culprits-are-named-only-when-proven.md)).
+//! polynomial is the true one ([ADR 0020](../../../../docs/adr/0020-name-culprits-only-when-proven.md)).
 
 use serde::{Deserialize, Serialize};
 
