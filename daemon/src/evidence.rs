@@ -5,11 +5,10 @@ use fedshield_he::{
     Error as HeError, Fault, Preset, ReleasedAnswer, RoundContext, ShareCommitment, ShareOpening,
     is_wrong_answer,
 };
-use fedshield_protocol::evidence::{Evidence, NotProof, Proof, SignedAnswer, WrongAnswer};
 use fedshield_protocol::ids::{MemberIndex, Round};
-use fedshield_protocol::job::CommitmentBody;
 use fedshield_protocol::manifest::ValidManifest;
-use fedshield_protocol::message::Body;
+use fedshield_protocol::wire::evidence::{Evidence, NotProof, Proof, SignedAnswer, WrongAnswer};
+use fedshield_protocol::wire::{Body, CommitmentBody};
 
 use crate::encryption::{self, ciphertext_digest, share_index};
 

@@ -4,8 +4,9 @@
 use fedshield_he::{
     OneTimeKey, SealingPublicKey, Update, encrypt_under_any_key, seal_share, share,
 };
-use fedshield_protocol::job::{Combined, CommitmentBody, Included};
+use fedshield_protocol::job::{Combined, Included};
 use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::wire::CommitmentBody;
 use fedshield_tests::{Party, carry, parties};
 use fedshieldd::encryption::{ciphertext_digest, member_index};
 use rand::SeedableRng;

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::{Evidence, Proof, Rule};
-use crate::message::Body;
+use crate::wire::Body;
 
 impl Rule {
     /// The word for it, as in JSON.

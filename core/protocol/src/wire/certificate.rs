@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Digest, MemberIndex, Round, View};
-use crate::message::{Body, Decision, Vote, VoteKind};
 use crate::roster::Roster;
 use crate::sign::Signature;
+use crate::wire::{Body, Decision, Vote, VoteKind};
 
 /// Votes without their envelopes; whoever checks one puts the votes together again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

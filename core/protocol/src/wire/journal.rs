@@ -4,18 +4,18 @@
 //! entries of a kind replace earlier ones of the same round.
 
 mod first_version;
+mod voting;
 
 use serde::{Deserialize, Serialize};
 
-use crate::agreement::VotingState;
-use crate::codec::{self, CodecError};
+pub use voting::VotingState;
+
 use crate::ids::{Digest, MemberIndex, Round};
-use crate::job::CommitmentBody;
 use crate::limits::MAX_JOURNAL_ENTRY_BYTES;
-use crate::message::{Decided, Decision, Set};
 use crate::object::ObjectRef;
-use crate::record::Record;
 use crate::sign::Signature;
+use crate::wire::codec::{self, CodecError};
+use crate::wire::{CommitmentBody, Decided, Decision, Record, Set};
 
 /// The first byte of every entry.
 const VERSION: u8 = 2;
@@ -41,7 +41,7 @@ pub enum Note {
         /// What binds.
         state: VotingState,
         /// The values that `state` refers to.
-        values: Vec<crate::message::Value>,
+        values: Vec<crate::wire::Value>,
     },
     /// A decision.
     Decided(Box<Decided>),

@@ -8,56 +8,17 @@
 //!
 //! This module knows digests, not values: whether a value is known and valid is the caller's [`Opinion`].
 
-mod ballots;
-mod steps;
+use std::collections::{BTreeMap, VecDeque};
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-
-use serde::{Deserialize, Serialize};
-
-use crate::certificate::Certificate;
+use super::Opinion;
+use super::ballots::Ballots;
 use crate::election::Election;
 use crate::ids::{Digest, MemberIndex, View};
 use crate::limits::VIEW_WINDOW;
 use crate::manifest::Rules;
-use crate::message::{Decision, Vote, VoteKind};
 use crate::sign::Signature;
-use ballots::Ballots;
-
-/// What the caller thinks of values at the moment.
-#[derive(Debug, Clone, Default)]
-pub struct Opinion {
-    /// Values whose content is here.
-    pub known: BTreeSet<Digest>,
-    /// Values that are valid for this member.
-    pub valid: BTreeSet<Digest>,
-    /// Values that are valid once a quorum has prevoted for them.
-    pub valid_if_backed: BTreeSet<Digest>,
-    /// What this member would propose.
-    pub candidate: Option<Digest>,
-}
-
-impl Opinion {
-    fn accepts(&self, value: &Digest, backed: bool) -> bool {
-        self.known.contains(value)
-            && (self.valid.contains(value) || backed && self.valid_if_backed.contains(value))
-    }
-}
-
-/// What a member must not contradict after a restart.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VotingState {
-    /// The current view, round_p of the paper.
-    pub view: View,
-    /// Votes cast in this view and the one before.
-    pub cast: BTreeMap<(View, VoteKind), Option<Digest>>,
-    /// lockedValue and lockedRound, with the prevotes that locked.
-    pub locked: Option<Certificate>,
-    /// validValue and validRound, with the prevotes.
-    pub valid: Option<Certificate>,
-    /// The last view in which this member proposed.
-    pub proposed: Option<View>,
-}
+use crate::wire::journal::VotingState;
+use crate::wire::{Certificate, Decision, Vote, VoteKind};
 
 /// What to wait for at most how long; the caller turns it into a timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,27 +61,27 @@ pub struct Conflict {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Offer {
-    value: Digest,
-    polka: Option<View>,
+pub(super) struct Offer {
+    pub(super) value: Digest,
+    pub(super) polka: Option<View>,
 }
 
 /// One decision at one member.
 #[derive(Debug, Clone)]
 pub struct Agreement {
-    decision: Decision,
-    me: MemberIndex,
-    quorum: usize,
-    one_honest: usize,
-    state: VotingState,
-    started: bool,
-    timer: Option<Wait>,
-    expired: bool,
-    offers: BTreeMap<View, Offer>,
-    ballots: BTreeMap<View, Ballots>,
-    highest: BTreeMap<MemberIndex, View>,
-    queue: VecDeque<Action>,
-    decided: Option<Certificate>,
+    pub(super) decision: Decision,
+    pub(super) me: MemberIndex,
+    pub(super) quorum: usize,
+    pub(super) one_honest: usize,
+    pub(super) state: VotingState,
+    pub(super) started: bool,
+    pub(super) timer: Option<Wait>,
+    pub(super) expired: bool,
+    pub(super) offers: BTreeMap<View, Offer>,
+    pub(super) ballots: BTreeMap<View, Ballots>,
+    pub(super) highest: BTreeMap<MemberIndex, View>,
+    pub(super) queue: VecDeque<Action>,
+    pub(super) decided: Option<Certificate>,
 }
 
 impl Agreement {

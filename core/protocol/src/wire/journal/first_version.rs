@@ -3,16 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, Note, VERSION};
-use crate::agreement::VotingState;
-use crate::certificate::Certificate;
-use crate::codec::{self, CodecError};
 use crate::ids::{Digest, MemberIndex, Round};
-use crate::job::CommitmentBody;
 use crate::limits::MAX_JOURNAL_ENTRY_BYTES;
-use crate::message::{Decided, Decision, Set, Value};
 use crate::object::ObjectRef;
-use crate::record::Record;
 use crate::sign::Signature;
+use crate::wire::codec::{self, CodecError};
+use crate::wire::journal::VotingState;
+use crate::wire::{Certificate, CommitmentBody, Decided, Decision, Record, Set, Value};
 
 /// The first byte of these entries.
 pub(super) const FIRST_VERSION: u8 = 1;
@@ -126,7 +123,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Entry, CodecError> {
 mod tests {
     use super::*;
     use crate::ids::View;
-    use crate::message::VoteKind;
+    use crate::wire::VoteKind;
 
     fn read(note: FirstNote) -> Note {
         let entry = FirstEntry { version: FIRST_VERSION, round: Round(4), note };

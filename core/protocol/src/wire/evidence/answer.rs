@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::{NotProof, SignedBody};
 use crate::ids::{Digest, MemberIndex, Round};
 use crate::ledger::certifies;
-use crate::message::{Body, Decided, Value, set_digest};
 use crate::object::ObjectRef;
 use crate::roster::Roster;
 use crate::sign::Signature;
+use crate::wire::{Body, Decided, Value, set_digest};
 
 /// A partial decryption with its author's signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Evidence;
 use crate::append_log::{LogFormat, MAGIC_BYTES, MagicError, Parsed};
-use crate::codec::{self, CodecError};
 use crate::ids::Digest;
 use crate::limits::MAX_EVIDENCE_BYTES;
+use crate::wire::codec::{self, CodecError};
 
 /// What evidence is as a file.
 pub const EVIDENCE_FORMAT: LogFormat =

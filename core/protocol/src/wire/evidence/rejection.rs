@@ -2,9 +2,9 @@
 
 use super::NotProof;
 use crate::ids::{Digest, MemberIndex, Round};
-use crate::message::Body;
 use crate::roster::Roster;
 use crate::sign::Signature;
+use crate::wire::Body;
 
 /// Whether f + 1 different members have rejected the commitment with this digest. Whether they were of the round's committee
 /// does not matter: an honest member rejects only what it has parsed.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::ids::{Digest, MemberIndex};
-use crate::message::VoteKind;
 use crate::sign::Signature;
+use crate::wire::VoteKind;
 
 /// At most two votes for each member.
 #[derive(Debug, Clone, Default)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Nonce;
+use crate::wire::Nonce;
 
 /// Why a member does not take part. The order of the kinds is their encoding: only add at the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -16,15 +16,14 @@ use serde::{Deserialize, Serialize};
 pub use answer::{SignedAnswer, WrongAnswer};
 pub use file::{EVIDENCE_FORMAT, EvidenceFile, EvidenceFileError};
 
-use crate::codec::{self, CodecError};
 use crate::ids::{Digest, MemberIndex, Round};
-use crate::job::CommitmentBody;
 use crate::ledger::OnlyVerify;
 use crate::limits::MAX_EVIDENCE_BYTES;
 use crate::manifest::ValidManifest;
-use crate::message::{Body, Value, Vote};
 use crate::roster::Roster;
 use crate::sign::Signature;
+use crate::wire::codec::{self, CodecError};
+use crate::wire::{Body, CommitmentBody, Value, Vote};
 
 /// A statement and its author's signature.
 pub type SignedBody = (Body, Signature);

@@ -5,11 +5,11 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 
 use super::{Collected, Set};
-use crate::certificate::Certificate;
 use crate::hash::Use;
 use crate::ids::{Digest, MemberIndex, View};
 use crate::object::ObjectRef;
 use crate::sign::Signature;
+use crate::wire::Certificate;
 
 static SKIP: LazyLock<Digest> = LazyLock::new(|| Use::Value.digest(&[b"skip"]));
 static VOID: LazyLock<Digest> = LazyLock::new(|| Use::Value.digest(&[b"void"]));

@@ -1,8 +1,10 @@
 //! Four members in one room: the caller's part is played by a list of messages.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::ids::{Epoch, Round};
-use crate::message::Value;
+use crate::wire::Value;
 
 const RULES: Rules = Rules {
     member_count: 4,

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Body, Set, Vote};
 use crate::ids::Digest;
-use crate::job::CommitmentBody;
 use crate::object::ObjectRef;
+use crate::wire::CommitmentBody;
 
 /// A message of a round, to be shown to its own author. Proposals are not among them: a vote comes with each, and they
 /// are large. A type of its own and not [`Body`], so that messages cannot be nested in one another without end.

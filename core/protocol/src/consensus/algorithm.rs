@@ -2,10 +2,9 @@
 
 use super::ballots::Ballots;
 use super::{Action, Agreement, Opinion, Wait};
-use crate::certificate::Certificate;
 use crate::election::Election;
 use crate::ids::{Digest, View};
-use crate::message::{Vote, VoteKind};
+use crate::wire::{Certificate, Vote, VoteKind};
 
 impl Agreement {
     pub(super) fn advance(&mut self, election: &Election, opinion: &Opinion) {

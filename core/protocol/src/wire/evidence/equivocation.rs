@@ -1,6 +1,6 @@
 //! Two statements of one member in one round that no honest member makes both.
 
-use crate::message::Body;
+use crate::wire::Body;
 
 /// Whether an honest member never signs both of these in one round.
 pub(super) fn contradict(first: &Body, second: &Body) -> bool {

@@ -1,13 +1,12 @@
 //! Bounds on the content of a message, before anyone looks at what it says.
 
 use super::{Body, Heartbeat, Proposal, Set};
-use crate::certificate::Certificate;
-use crate::job::{CommitmentBody, MAX_SHARES_BYTES};
 use crate::limits::{
     MAX_BOX_BYTES, MAX_KEY_BYTES, MAX_PARTIAL_BYTES, MAX_PREIMAGE_BYTES, MAX_RECORD_BYTES,
-    MAX_SEALING_KEY_BYTES, MAX_STATEMENTS, MAX_WANTED,
+    MAX_SEALING_KEY_BYTES, MAX_SHARES_BYTES, MAX_STATEMENTS, MAX_WANTED,
 };
 use crate::object::ObjectRef;
+use crate::wire::{Certificate, CommitmentBody};
 
 impl Body {
     /// Whether every list, length and index is possible in a federation of `member_count`.
