@@ -12,6 +12,7 @@ pub mod agreement;
 pub mod append_log;
 pub mod certificate;
 pub mod codec;
+mod context;
 pub mod effect;
 pub mod election;
 pub mod event;

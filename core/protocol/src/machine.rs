@@ -17,20 +17,17 @@ mod inbox;
 mod jobs;
 mod keys;
 mod lives;
-mod objects;
-mod outbox;
 mod past;
 mod publish;
 mod sync;
-mod throttle;
 
 use std::collections::BTreeMap;
 
+pub(crate) use crate::context::{Question, Tag};
 pub use config::Config;
-pub(crate) use jobs::Tag;
-pub(crate) use throttle::Question;
 
-use crate::effect::Effect;
+use crate::context::Cx;
+use crate::effect::{Effect, Purpose};
 use crate::event::{Command, Event, TimerId};
 use crate::ids::{MemberIndex, Round, Time};
 use crate::ledger::Tip;
@@ -41,15 +38,9 @@ use absence::{Absence, Departure};
 use ahead::Ahead;
 use bans::Bans;
 use doubt::Doubt;
-use jobs::Jobs;
 use lives::Life;
-use objects::Objects;
 use past::Past;
 use publish::Published;
-use throttle::Throttle;
-
-/// A tick counts if it comes at most this much too early.
-const TIMER_SLACK_MS: u64 = 20;
 
 /// What is known of a member across rounds.
 #[derive(Debug, Clone, Default)]
@@ -60,8 +51,6 @@ pub(crate) struct Peer {
     pub(crate) keys: BTreeMap<Round, Vec<u8>>,
     /// Its newest heartbeat, see `lives`.
     pub(crate) newest: Option<Box<SignedHeartbeat>>,
-    /// What it was answered lately.
-    pub(crate) throttle: Throttle,
     /// Whether it is away.
     pub(crate) absence: Absence,
     /// Messages of the next round.
@@ -70,22 +59,15 @@ pub(crate) struct Peer {
 
 /// One member. See the crate's documentation for its contract with the host.
 pub struct Machine {
-    pub(crate) config: Config,
-    pub(crate) now: Time,
+    pub(crate) cx: Cx,
     pub(crate) booted: bool,
     pub(crate) paused: bool,
     /// What others were told of the own absence.
     pub(crate) departure: Departure,
     /// Which life of this member it is, and its heartbeats.
     pub(crate) life: Life,
-    /// Who handed over the message that is being looked at.
-    pub(crate) handed_over_by: Option<MemberIndex>,
     /// The last word has been said.
     pub(crate) gone: bool,
-    pub(crate) out: Vec<Effect>,
-    pub(crate) timers: BTreeMap<TimerId, Time>,
-    pub(crate) jobs: Jobs,
-    pub(crate) objects: Objects,
     pub(crate) peers: Vec<Peer>,
     pub(crate) tip: Tip,
     /// What is kept of the rounds before.
@@ -111,7 +93,6 @@ pub struct Machine {
     /// Dealers that owed an answer in earlier rounds.
     pub(crate) lapses: Lapses,
     pub(crate) round: RoundState,
-    pub(crate) dropped: BTreeMap<&'static str, u64>,
     pub(crate) published: Published,
 }
 
@@ -120,8 +101,10 @@ impl Machine {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let tip = Tip::start(&config.manifest);
-        let round = RoundState::new(&config, &tip);
-        let peers = config
+        let cx = Cx::new(config, &tip);
+        let round = RoundState::new(&cx);
+        let peers = cx
+            .config
             .manifest
             .manifest()
             .members
@@ -132,18 +115,12 @@ impl Machine {
             })
             .collect();
         Self {
-            config,
-            now: Time(0),
+            cx,
             booted: false,
             paused: false,
             departure: Departure::default(),
             life: Life::default(),
-            handed_over_by: None,
             gone: false,
-            out: Vec::new(),
-            timers: BTreeMap::new(),
-            jobs: Jobs::default(),
-            objects: Objects::default(),
             peers,
             tip,
             past: Past::default(),
@@ -158,7 +135,6 @@ impl Machine {
             first_key_checked: false,
             lapses: Lapses::default(),
             round,
-            dropped: BTreeMap::new(),
             published: Published::default(),
         }
     }
@@ -166,18 +142,18 @@ impl Machine {
     /// This member's position in the manifest.
     #[must_use]
     pub const fn me(&self) -> MemberIndex {
-        self.config.me
+        self.cx.config.me
     }
 
     /// Where this member's signatures belong at the moment.
     #[must_use]
     pub fn scope(&self) -> Scope {
-        self.config.roster().scope(self.round.number)
+        self.cx.config.roster().scope(self.cx.round())
     }
 
     /// What to do about `event`. Pure: the same machine, time and event give the same effects. Never panics.
     pub fn handle(&mut self, now: Time, event: Event) -> Vec<Effect> {
-        self.now = self.now.max(now);
+        self.cx.now = self.cx.now.max(now);
         let is_routine = !matches!(
             event,
             Event::Boot { .. }
@@ -189,27 +165,27 @@ impl Machine {
         match event {
             Event::Boot { journal, nonce } => {
                 if self.booted {
-                    self.dropped("boot: a second time");
+                    self.cx.dropped("boot: a second time");
                 } else {
                     self.departure.life = nonce;
                     self.boot(&journal, nonce);
                 }
             }
-            _ if !self.booted => self.dropped("event: before boot"),
-            _ if self.gone => self.dropped("event: after the goodbye"),
+            _ if !self.booted => self.cx.dropped("event: before boot"),
+            _ if self.gone => self.cx.dropped("event: after the goodbye"),
             Event::Tick(timer) => self.tick(timer),
             Event::Message { from, bytes } => {
-                self.handed_over_by = Some(from);
+                self.cx.handed_over_by = Some(from);
                 self.receive(&bytes);
-                self.handed_over_by = None;
+                self.cx.handed_over_by = None;
             }
             Event::PeerUp(member) => self.set_reachable(member, true),
             Event::PeerDown(member) => self.set_reachable(member, false),
             Event::ObjectReady(object) => {
-                self.objects.arrived(&object);
+                self.cx.objects.arrived(&object);
                 self.round.stirred.arrived(&object);
             }
-            Event::ObjectFailed(object) => self.objects.failed(&object),
+            Event::ObjectFailed(object) => self.cx.objects.failed(&object),
             Event::JobDone(id, output) => self.job_done(id, output),
             Event::JobFailed(id, _reason) => self.job_failed(id),
             Event::Records { to, records } => self.give_records(to, records),
@@ -218,29 +194,28 @@ impl Machine {
             Event::Operator(Command::Leave) => self.leave(),
             Event::Operator(Command::Lift { member, through }) => self.lift(member, through),
         }
+        self.take_evidence();
         if self.booted && !self.gone {
             self.advance();
             self.announce_absence();
             self.publish(is_routine);
         }
-        core::mem::take(&mut self.out)
+        self.cx.take_effects()
     }
 
     fn tick(&mut self, timer: TimerId) {
-        // A host may deliver a tick that was on its way when the timer was set anew; clocks may round by a little.
-        match self.timers.get(&timer) {
-            Some(at) if *at <= self.now.plus_ms(TIMER_SLACK_MS) => self.timers.remove(&timer),
-            _ => return self.dropped("timer: not set"),
-        };
+        if !self.cx.is_due(timer) {
+            return self.cx.dropped("timer: not set");
+        }
         match timer {
-            TimerId::Commit => self.round.clock.commit_over = true,
-            TimerId::Transfer => self.round.clock.transfer_over = true,
-            TimerId::Decrypt => self.round.clock.decrypt_over = true,
-            TimerId::Round => self.round.clock.round_over = true,
+            TimerId::Commit => self.cx.clock.commit_over = true,
+            TimerId::Transfer => self.cx.clock.transfer_over = true,
+            TimerId::Decrypt => self.cx.clock.decrypt_over = true,
+            TimerId::Round => self.cx.clock.round_over = true,
             TimerId::View => self.view_timeout(),
             TimerId::Status => {
-                self.jobs.rested();
-                self.objects.forget_failed();
+                self.cx.jobs.rested();
+                self.cx.objects.forget_failed();
                 self.look_again();
                 self.complain_again();
                 self.hand_on_complaints();
@@ -251,20 +226,8 @@ impl Machine {
                 self.ask_again_in_doubt();
                 self.ask_those_ahead();
                 self.ask_for_commitments();
-                self.set_timer(TimerId::Status, self.config.status_ms());
+                self.cx.set_timer(TimerId::Status, self.cx.config.status_ms());
             }
-        }
-    }
-
-    pub(crate) fn set_timer(&mut self, timer: TimerId, ms: u64) {
-        let at = self.now.plus_ms(ms);
-        self.timers.insert(timer, at);
-        self.out.push(Effect::SetTimer(timer, at));
-    }
-
-    pub(crate) fn cancel_timer(&mut self, timer: TimerId) {
-        if self.timers.remove(&timer).is_some() {
-            self.out.push(Effect::CancelTimer(timer));
         }
     }
 
@@ -275,15 +238,32 @@ impl Machine {
         if is_new {
             // What was gossiped before it could be reached has not come to it.
             let heartbeat = self.heartbeat();
-            self.tell(member, crate::message::Body::Status(Box::new(heartbeat)));
+            self.cx.send(member, crate::message::Body::Status(Box::new(heartbeat)));
             self.ask_one_in_doubt(member);
             self.ask_if_behind(member);
         }
     }
 
-    /// Counts something that was not used.
-    pub(crate) fn dropped(&mut self, reason: &'static str) {
-        let count = self.dropped.entry(reason).or_default();
-        *count = count.saturating_add(1);
+    /// Whether `object` is here; if not, it is fetched, from members against whom there is proof only if need be.
+    pub(crate) fn want(
+        &mut self,
+        object: ObjectRef,
+        purpose: Purpose,
+        holders: impl FnOnce(&Self) -> Vec<MemberIndex>,
+    ) -> bool {
+        if let Some(here) = self.cx.is_requested(&object, purpose) {
+            return here;
+        }
+        let mut holders = holders(self);
+        holders.sort_by_key(|m| self.is_banned(*m));
+        self.cx.fetch(object, purpose, holders);
+        false
+    }
+
+    /// Hands the proof that has been come upon to those who keep it.
+    pub(crate) fn take_evidence(&mut self) {
+        for (evidence, reason) in self.cx.take_evidence() {
+            self.ban(&evidence, &reason);
+        }
     }
 }

@@ -39,7 +39,7 @@ impl Machine {
         self.check_claims();
         self.keep_house();
         loop {
-            let before = (self.round.number, self.round.phase);
+            let before = (self.cx.round(), self.round.phase);
             let next = match self.round.phase {
                 Phase::Doubt | Phase::Gather | Phase::Sync | Phase::Paused | Phase::Done => {
                     self.elect()
@@ -53,10 +53,10 @@ impl Machine {
                 Phase::Apply => self.apply(),
                 Phase::Record => self.record(),
             };
-            if self.round.number == before.0 {
+            if self.cx.round() == before.0 {
                 self.round.phase = next;
             }
-            if (self.round.number, self.round.phase) == before {
+            if (self.cx.round(), self.round.phase) == before {
                 break;
             }
             self.keep_house();
@@ -102,7 +102,7 @@ impl Machine {
             | Body::Goodbye(_)
             | Body::Knock
             | Body::Accusations(_) => {
-                self.dropped("message: not of a round");
+                self.cx.dropped("message: not of a round");
             }
         }
     }

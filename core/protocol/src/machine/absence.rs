@@ -66,7 +66,7 @@ pub(crate) struct Departure {
 impl Machine {
     /// Whether nothing need be waited for from `member`.
     pub(crate) fn is_away(&self, member: MemberIndex) -> bool {
-        if member == self.config.me {
+        if member == self.cx.config.me {
             return false;
         }
         self.peers.get(member.position()).is_some_and(|peer| {
@@ -78,7 +78,7 @@ impl Machine {
 
     /// Why it is away, if it said so.
     pub(super) fn why_away(&self, member: MemberIndex) -> Option<Leave> {
-        if member == self.config.me {
+        if member == self.cx.config.me {
             return self.own_reason();
         }
         let peer = self.peers.get(member.position()).filter(|_| self.is_away(member))?;
@@ -87,7 +87,7 @@ impl Machine {
 
     /// Whether a member can be counted on: it is not away, and it is connected or was heard since the start.
     pub(super) fn is_here(&self, member: MemberIndex) -> bool {
-        if member == self.config.me {
+        if member == self.cx.config.me {
             return self.own_reason().is_none();
         }
         let known = self.peers.get(member.position());
@@ -96,18 +96,18 @@ impl Machine {
 
     /// How many are here, and how many it takes.
     pub(super) fn attendance(&self) -> Attendance {
-        let rules = self.config.rules();
+        let rules = self.cx.config.rules();
         let count = |is: &dyn Fn(MemberIndex) -> bool| {
-            let count = self.config.manifest.members().filter(|m| is(*m)).count();
+            let count = self.cx.config.manifest.members().filter(|m| is(*m)).count();
             u16::try_from(count).unwrap_or(u16::MAX)
         };
         let round = &self.round;
         Attendance {
-            here: count(&|m| m == self.config.me || self.is_here(m)),
+            here: count(&|m| m == self.cx.config.me || self.is_here(m)),
             quorum: rules.quorum,
             // An update that has come counts, whatever has become of its author since.
             contributors: count(&|m| {
-                let here = m == self.config.me || self.is_here(m);
+                let here = m == self.cx.config.me || self.is_here(m);
                 !self.is_banned(m)
                     && round.first.get(&m).map_or(here, |digest| self.is_eligible(digest))
             }),
@@ -117,13 +117,13 @@ impl Machine {
 
     /// Whole heartbeats that take at least so long: the first tick of a wait may come at once and does not count.
     fn beats(&self, (beats, least_ms): (u64, u64)) -> u32 {
-        let beats = beats.max(least_ms.div_ceil(self.config.status_ms().max(1)));
+        let beats = beats.max(least_ms.div_ceil(self.cx.config.status_ms().max(1)));
         u32::try_from(beats.saturating_add(1)).unwrap_or(u32::MAX)
     }
 
     /// `signed` is by its sender: it is alive.
     pub(super) fn note_life(&mut self, signed: &Signed) {
-        let current = self.round.number;
+        let current = self.cx.round();
         // Sealing keys are said a round early: they do not show in which one their author is.
         if matches!(signed.body, Body::SealingKey(_)) {
             return;
@@ -160,12 +160,12 @@ impl Machine {
         let Some(peer) = self.peers.get_mut(sender.position()) else { return };
         let absence = &mut peer.absence;
         if round < absence.newest {
-            return self.dropped("goodbye: of an earlier round");
+            return self.cx.dropped("goodbye: of an earlier round");
         }
         if absence.void.contains(&(goodbye.life, goodbye.number))
             || absence.void.len() >= MAX_GOODBYES
         {
-            return self.dropped("goodbye: its author has come back since");
+            return self.cx.dropped("goodbye: its author has come back since");
         }
         if absence.goodbye.is_none() {
             absence.confirmed = 0;
@@ -175,11 +175,11 @@ impl Machine {
 
     /// A status tick: one more heartbeat without those that are not heard; they are asked before they are given up.
     pub(super) fn count_absence(&mut self) {
-        let me = self.config.me;
+        let me = self.cx.config.me;
         self.departure.unready =
             if self.is_catching_up() { self.departure.unready.saturating_add(1) } else { 0 };
         let mut silent = Vec::new();
-        for member in self.config.manifest.members().filter(|m| *m != me) {
+        for member in self.cx.config.manifest.members().filter(|m| *m != me) {
             let Some(peer) = self.peers.get_mut(member.position()) else { continue };
             let absence = &mut peer.absence;
             absence.quiet = absence.quiet.saturating_add(1);
@@ -189,19 +189,19 @@ impl Machine {
             }
         }
         for member in silent {
-            self.tell(member, Body::Knock);
+            self.cx.send(member, Body::Knock);
         }
     }
 
     /// `sender` has not heard this member for a while: perhaps announcements do not reach it.
     pub(super) fn take_knock(&mut self, sender: MemberIndex) {
-        if !self.may_answer(sender, Question::Knock) {
+        if !self.cx.may_answer(sender, Question::Knock) {
             return;
         }
         let heartbeat = self.heartbeat();
-        self.tell(sender, Body::Status(Box::new(heartbeat)));
+        self.cx.send(sender, Body::Status(Box::new(heartbeat)));
         if let Some(goodbye) = self.own_goodbye() {
-            self.tell(sender, Body::Goodbye(goodbye));
+            self.cx.send(sender, Body::Goodbye(goodbye));
         }
     }
 
@@ -232,7 +232,7 @@ impl Machine {
 
     /// Whether others count on what this member has said in the round, in this life or an earlier one.
     fn has_promised(&self) -> bool {
-        let (round, me) = (&self.round, self.config.me);
+        let (round, me) = (&self.round, self.cx.config.me);
         let under_way = !matches!(
             round.phase,
             Phase::Doubt | Phase::Gather | Phase::Sync | Phase::Paused | Phase::Done
@@ -249,7 +249,7 @@ impl Machine {
 
     /// After every event: says once in each round that this member does not take part, and at once when it does again.
     pub(super) fn announce_absence(&mut self) {
-        let now = self.own_reason().map(|why| (self.round.number, why));
+        let now = self.own_reason().map(|why| (self.cx.round(), why));
         let before = core::mem::replace(&mut self.departure.said, now);
         if now == before {
             return;
@@ -270,7 +270,7 @@ impl Machine {
     /// Says again that this member does not take part: others may have started or not have heard it.
     pub(super) fn say_goodbye(&mut self) {
         if let Some(goodbye) = self.own_goodbye() {
-            self.say(Body::Goodbye(goodbye));
+            self.cx.broadcast(Body::Goodbye(goodbye));
         }
     }
 
@@ -284,12 +284,12 @@ impl Machine {
         let number = self.departure.number.saturating_add(1);
         self.departure.number = number;
         let goodbye = Goodbye { life: self.departure.life, number, why: Leave::Stopped };
-        self.say(Body::Goodbye(goodbye));
-        let me = self.config.me;
+        self.cx.broadcast(Body::Goodbye(goodbye));
+        let me = self.cx.config.me;
         let others: Vec<MemberIndex> =
-            self.config.manifest.members().filter(|m| *m != me).collect();
+            self.cx.config.manifest.members().filter(|m| *m != me).collect();
         for member in others {
-            self.tell(member, Body::Goodbye(goodbye));
+            self.cx.send(member, Body::Goodbye(goodbye));
         }
         self.gone = true;
     }

@@ -44,14 +44,14 @@ impl Machine {
     /// A status tick: asks one member for records, if there must be some. Each in turn, because one that says that it is
     /// ahead need not have them, and one that has them need not have been heard.
     pub(super) fn ask_those_ahead(&mut self) {
-        let current = self.round.number;
+        let current = self.cx.round();
         let ahead = |machine: &Self, member: &MemberIndex| {
             let peer = machine.peers.get(member.position());
             let newest = peer.and_then(|peer| peer.newest.as_ref());
             newest.is_some_and(|newest| newest.round > current)
         };
-        let me = self.config.me;
-        let others = || self.config.manifest.members().filter(|member| *member != me);
+        let me = self.cx.config.me;
+        let others = || self.cx.config.manifest.members().filter(|member| *member != me);
         let mut asked: Vec<MemberIndex> = others().filter(|member| ahead(self, member)).collect();
         if self.is_behind() {
             let reachable =

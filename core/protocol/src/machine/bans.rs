@@ -19,7 +19,6 @@ use crate::ids::{Digest, MemberIndex, Round};
 use crate::job::Job;
 use crate::message::{Accusation, Bits, Body};
 use crate::object::ObjectRef;
-use crate::sign::Signature;
 
 /// What is known of proofs.
 #[derive(Debug, Default)]
@@ -73,7 +72,7 @@ impl Machine {
     /// Whether there is proof against another member, and nobody has lifted its ban.
     #[must_use]
     pub fn is_banned(&self, member: MemberIndex) -> bool {
-        member != self.config.me
+        member != self.cx.config.me
             && self
                 .bans
                 .proven
@@ -91,8 +90,8 @@ impl Machine {
     pub(super) fn serve_evidence(&mut self) {
         let kept: Vec<ObjectRef> = self.bans.proven.values().map(|(it, _)| it.object).collect();
         for object in kept {
-            self.objects.made(object);
-            self.serve(object, None, Purpose::Evidence);
+            self.cx.objects.made(object);
+            self.cx.serve(object, None, Purpose::Evidence);
         }
     }
 
@@ -103,7 +102,7 @@ impl Machine {
         }
         match evidence.encode() {
             Ok(bytes) => self.proven(evidence, bytes, reason),
-            Err(_) => self.dropped("evidence: too long"),
+            Err(_) => self.cx.dropped("evidence: too long"),
         }
     }
 
@@ -113,35 +112,24 @@ impl Machine {
         let object = ObjectRef::of(&bytes);
         self.round.banned.insert(member, object);
         let reason = format!("round {round}: {reason}");
-        self.out.push(Effect::Ban { member, evidence: bytes, reason });
+        self.cx.push(Effect::Ban { member, evidence: bytes, reason });
         let is_news = self.bans.is_news(member, round);
         let accusation = Accusation { member, round, object };
         self.bans.note(accusation);
         self.bans.claims.retain(|_, claim| claim.member != member);
         let is_first = self.bans.proven.get(&member).is_some_and(|(it, _)| *it == accusation);
         if is_first {
-            self.objects.made(object);
-            self.serve(object, None, Purpose::Evidence);
+            self.cx.objects.made(object);
+            self.cx.serve(object, None, Purpose::Evidence);
         }
         if is_first && is_news {
-            self.say(Body::Accusations(vec![accusation]));
+            self.cx.broadcast(Body::Accusations(vec![accusation]));
         }
-    }
-
-    /// Two statements that no honest member makes both.
-    pub(crate) fn equivocated(
-        &mut self,
-        member: MemberIndex,
-        first: (Body, Signature),
-        second: (Body, Signature),
-    ) {
-        let evidence = Evidence::equivocation(member, self.round.number, first, second);
-        self.ban(&evidence, &evidence.description());
     }
 
     /// Members against whom this one holds proof, for heartbeats.
     pub(super) fn accused(&self) -> Bits {
-        Bits::of(self.config.rules().member_count, self.bans.proven.keys().copied())
+        Bits::of(self.cx.config.rules().member_count, self.bans.proven.keys().copied())
     }
 
     /// Tells `to` of the proofs that it lacks.
@@ -154,20 +142,20 @@ impl Machine {
             .filter(|accusation| !theirs.contains(accusation.member))
             .collect();
         if !lacking.is_empty() {
-            self.tell(to, Body::Accusations(lacking));
+            self.cx.send(to, Body::Accusations(lacking));
         }
     }
 
     /// Others have proof.
     pub(super) fn take_accusations(&mut self, sender: MemberIndex, list: &[Accusation]) {
         if self.bans.unreliable.contains(&sender) {
-            return self.dropped("accusation: its sender announced before what proves nothing");
+            return self.cx.dropped("accusation: its sender announced before what proves nothing");
         }
         if self.bans.claims.contains_key(&sender) {
             return;
         }
         // Who is in a later round than this member is told again when this one is there.
-        let current = self.round.number;
+        let current = self.cx.round();
         let is_news =
             |it: &&Accusation| it.round <= current && self.bans.is_news(it.member, it.round);
         let news = list.iter().find(is_news);
@@ -184,7 +172,7 @@ impl Machine {
         let claims: Vec<Accusation> = self.bans.claims.values().copied().collect();
         for claim in claims {
             let Accusation { member, round, object } = claim;
-            if self.objects.is_other(&object) {
+            if self.cx.objects.is_other(&object) {
                 self.refute(claim);
                 continue;
             }
@@ -194,7 +182,7 @@ impl Machine {
             };
             if self.want(object, Purpose::Evidence, holders) {
                 let job = Job::CheckEvidence { member, round, object };
-                self.start(Tag::CheckEvidence(object.root, member), job);
+                self.cx.start(Tag::CheckEvidence(object.root, member), job);
             }
         }
     }
@@ -232,7 +220,7 @@ impl Machine {
         let by: Vec<MemberIndex> = by.collect();
         self.bans.unreliable.extend(by);
         self.bans.claims.retain(|_, it| *it != claim);
-        self.dropped("accusation: it proves nothing");
+        self.cx.dropped("accusation: it proves nothing");
     }
 
     /// Evidence about an opened sum, which the host has put together.
@@ -240,7 +228,7 @@ impl Machine {
         for bytes in list {
             match Evidence::decode(bytes) {
                 Ok(evidence) => self.ban(&evidence, &evidence.description()),
-                Err(_) => self.dropped("job: what is no evidence"),
+                Err(_) => self.cx.dropped("job: what is no evidence"),
             }
         }
     }

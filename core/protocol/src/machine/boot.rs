@@ -42,16 +42,17 @@ impl Machine {
         if self.booted {
             return Err(wrong("the machine has been booted".into()));
         }
-        check(&self.tip, &self.config.roster()).map_err(wrong)?;
+        check(&self.tip, &self.cx.config.roster()).map_err(wrong)?;
         self.tip = self.tip.after(&certified.record);
-        self.past.note(&certified.record, self.config.me);
+        self.past.note(&certified.record, self.cx.config.me);
         Ok(())
     }
 
     pub(super) fn boot(&mut self, journal: &[Vec<u8>], nonce: Nonce) {
         self.booted = true;
-        self.round = RoundState::new(&self.config, &self.tip);
-        let current = self.round.number;
+        self.cx.begin_round(&self.tip);
+        self.round = RoundState::new(&self.cx);
+        let current = self.cx.round();
         let mut damaged = false;
         for bytes in journal {
             match Entry::decode(bytes) {
@@ -59,7 +60,7 @@ impl Machine {
                 Ok(entry) if entry.round < current => self.recall_ended(entry),
                 Ok(entry) => self.ahead.keep(entry.round, entry.note),
                 Err(_) => {
-                    self.dropped("boot: a journal entry cannot be read");
+                    self.cx.dropped("boot: a journal entry cannot be read");
                     damaged = true;
                 }
             }
@@ -72,11 +73,11 @@ impl Machine {
         self.recall_round();
         if !is_named && current > Round(0) {
             // A journal of an earlier version, or a new one. If this cannot be written it is as it was.
-            let _ = self.persist(Note::Reached);
+            let _ = self.cx.persist(Note::Reached);
         }
         self.serve_evidence();
         self.doubt_itself(nonce);
-        self.set_timer(TimerId::Status, self.config.status_ms());
+        self.cx.set_timer(TimerId::Status, self.cx.config.status_ms());
     }
 
     /// Says nothing that could contradict what a lost journal knew.
@@ -97,7 +98,7 @@ impl Machine {
 
     /// A round begins: what the journal has of it, if an earlier life was in it, is taken over.
     pub(super) fn recall_round(&mut self) {
-        let notes = self.ahead.take(self.round.number);
+        let notes = self.ahead.take(self.cx.round());
         if notes.is_empty() {
             return;
         }
@@ -113,7 +114,8 @@ impl Machine {
             Note::Reported(set) => self.note_own_report(set),
             Note::Attested { set, aggregate } => self.note_own_attestation(set, aggregate),
             Note::Voting { decision, state, values } => {
-                let mut vote = Agreement::new(decision, self.config.me, self.config.rules(), state);
+                let mut vote =
+                    Agreement::new(decision, self.cx.config.me, self.cx.config.rules(), state);
                 // The votes that made a decision may have been written after it.
                 let decided = self.round.vote_on(decision).decided().cloned();
                 decided.into_iter().for_each(|certificate| vote.adopt(certificate));

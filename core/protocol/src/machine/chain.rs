@@ -14,38 +14,40 @@ use crate::status::Phase;
 impl Machine {
     /// The current round has ended with `certified`, which has been checked.
     pub(crate) fn finish(&mut self, certified: CertifiedRecord) {
-        let ended = self.round.number;
+        let ended = self.cx.round();
         let fate = self.fate(&certified);
         let applied_here = self.round.applied.as_ref().filter(|a| a.accepted).map(|a| a.adapter);
         self.tip = self.tip.after(&certified.record);
-        self.past.note(&certified.record, self.config.me);
-        self.out.push(Effect::Append(Box::new(certified)));
+        self.past.note(&certified.record, self.cx.config.me);
+        self.cx.push(Effect::Append(Box::new(certified)));
         for timer in
             [TimerId::Commit, TimerId::Transfer, TimerId::View, TimerId::Decrypt, TimerId::Round]
         {
-            self.cancel_timer(timer);
+            self.cx.cancel_timer(timer);
         }
-        self.cancel_round_jobs();
-        self.end_round_objects();
+        self.cx.cancel_round_jobs();
+        self.cx.end_round_objects();
         self.bans.round_ended();
         if let Some(adapter) = applied_here {
             self.held = Some(adapter);
             if self.tip.adapter == applied_here {
-                self.serve_adapter(adapter);
+                self.cx.serve_adapter(adapter);
             }
         }
         let lapsed = self.lapsed();
-        self.round = RoundState::new(&self.config, &self.tip);
+        self.cx.begin_round(&self.tip);
+        self.round = RoundState::new(&self.cx);
         self.forget_old_keys();
         self.settle(ended, fate);
         self.recall_round();
         self.note_lapses(ended, &lapsed);
         self.take_early();
+        self.take_evidence();
     }
 
     /// What became of the own update: decided by the record and by whether this member had committed.
     fn fate(&self, certified: &CertifiedRecord) -> Option<Fate> {
-        if includes(&certified.record.outcome, self.config.me) {
+        if includes(&certified.record.outcome, self.cx.config.me) {
             return Some(Fate::Spent);
         }
         self.round.own.map(|_| Fate::Kept)
@@ -63,7 +65,7 @@ impl Machine {
         }
         if let Some((round, fate)) = self.settling.first_key_value() {
             let (round, fate) = (*round, *fate);
-            return self.start(Tag::Settle(round), Job::Settle { round, fate });
+            return self.cx.start(Tag::Settle(round), Job::Settle { round, fate });
         }
         self.make_next_key();
     }
@@ -72,17 +74,17 @@ impl Machine {
         self.settling.remove(&round);
         if self.settling.is_empty() {
             // The journal is never without an entry of the newest round. If it cannot be written, the old ones stay.
-            if !self.persist(Note::Reached) {
+            if !self.cx.persist(Note::Reached) {
                 return;
             }
             self.keep_life();
-            self.out.push(Effect::Truncate { before: self.round.number });
+            self.cx.push(Effect::Truncate { before: self.cx.round() });
         }
     }
 
     /// Whether every round of the manifest has been applied.
     pub(crate) fn is_done(&self) -> bool {
-        self.tip.applied >= self.config.manifest.manifest().rounds
+        self.tip.applied >= self.cx.config.manifest.manifest().rounds
     }
 
     /// Whether this member can take part in the current round.
@@ -96,7 +98,7 @@ impl Machine {
 
     /// Whether this member must not take part in the current round, for all that it may have said in it before.
     pub(crate) fn is_silent(&self) -> bool {
-        self.is_behind() || self.silent_through.is_some_and(|last| self.round.number <= last)
+        self.is_behind() || self.silent_through.is_some_and(|last| self.cx.round() <= last)
     }
 
     pub(crate) fn could_start(&self) -> bool {
@@ -106,6 +108,6 @@ impl Machine {
             && !self.is_silent()
             && self.held == self.tip.adapter
             && self.settling.is_empty()
-            && self.has_key(self.config.me)
+            && self.has_key(self.cx.config.me)
     }
 }

@@ -37,7 +37,7 @@ impl Machine {
     /// A life begins.
     pub(super) fn doubt_itself(&mut self, nonce: Nonce) {
         #[cfg(feature = "planted-bugs")]
-        if self.config.rules().trust_the_disk {
+        if self.cx.config.rules().trust_the_disk {
             return self.begin_life();
         }
         self.doubt = Some(Doubt { nonce, asked: None, answered: BTreeSet::new() });
@@ -45,7 +45,7 @@ impl Machine {
 
     /// Asks everyone, once in each round: answers count for the round that they were given in.
     pub(crate) fn ask_in_doubt(&mut self) {
-        let round = self.round.number;
+        let round = self.cx.round();
         if let Some(doubt) = self.doubt.as_mut().filter(|doubt| doubt.asked != Some(round)) {
             doubt.asked = Some(round);
             doubt.answered.clear();
@@ -57,16 +57,16 @@ impl Machine {
     /// silent for a while where a member has come back before its old connection was found dead.
     pub(super) fn ask_again_in_doubt(&mut self) {
         let Some(nonce) = self.open_question() else { return };
-        let Some(signature) = self.sign(self.round.number, &Body::Doubt(nonce)) else { return };
+        let Some(signature) = self.cx.sign(self.cx.round(), &Body::Doubt(nonce)) else { return };
         for to in self.silent_about_me() {
-            self.forward(to, self.config.me, Body::Doubt(nonce), signature);
+            self.cx.forward(to, self.cx.config.me, Body::Doubt(nonce), signature);
         }
     }
 
     /// `member` can be reached now.
     pub(super) fn ask_one_in_doubt(&mut self, member: MemberIndex) {
         if let Some(nonce) = self.open_question() {
-            self.tell(member, Body::Doubt(nonce));
+            self.cx.send(member, Body::Doubt(nonce));
         }
     }
 
@@ -80,16 +80,16 @@ impl Machine {
     pub(super) fn silent_about_me(&self) -> Vec<MemberIndex> {
         let Some(doubt) = &self.doubt else { return Vec::new() };
         let missing =
-            |member: &MemberIndex| *member != self.config.me && !doubt.answered.contains(member);
-        self.config.manifest.members().filter(missing).collect()
+            |member: &MemberIndex| *member != self.cx.config.me && !doubt.answered.contains(member);
+        self.cx.config.manifest.members().filter(missing).collect()
     }
 
     /// `asker` has started: tells it what it has said.
     pub(crate) fn take_doubt(&mut self, asker: MemberIndex, nonce: Nonce) {
         if self.is_behind() {
-            return self.dropped("doubt: what was heard in this round is forgotten");
+            return self.cx.dropped("doubt: what was heard in this round is forgotten");
         }
-        if !self.may_answer(asker, Question::Doubt) {
+        if !self.cx.may_answer(asker, Question::Doubt) {
             return;
         }
         let mut room = MAX_DIRECT_BYTES.saturating_sub(ENVELOPE_BYTES);
@@ -102,7 +102,7 @@ impl Machine {
             fits
         });
         let heartbeat = self.peers.get(asker.position()).and_then(|peer| peer.newest.clone());
-        self.tell(asker, Body::Memory { nonce, said, heartbeat });
+        self.cx.send(asker, Body::Memory { nonce, said, heartbeat });
     }
 
     /// What `sender` remembers of this member.
@@ -113,23 +113,23 @@ impl Machine {
         said: Vec<(Statement, Signature)>,
         heartbeat: Option<Box<SignedHeartbeat>>,
     ) {
-        let Some(doubt) = &self.doubt else { return self.dropped("memory: no longer in doubt") };
+        let Some(doubt) = &self.doubt else { return self.cx.dropped("memory: no longer in doubt") };
         if doubt.nonce != *nonce {
-            return self.dropped("memory: an answer to another question");
+            return self.cx.dropped("memory: an answer to another question");
         }
         if doubt.answered.contains(&sender) {
             return;
         }
-        let (round, me) = (self.round.number, self.config.me);
-        let roster = self.config.roster();
+        let (round, me) = (self.cx.round(), self.cx.config.me);
+        let roster = self.cx.config.roster();
         if !said.iter().all(|(it, signature)| roster.is_said(round, me, &it.body(), signature)) {
-            return self.dropped("memory: not what this member said");
+            return self.cx.dropped("memory: not what this member said");
         }
         if let Some(newest) = heartbeat {
             let SignedHeartbeat { round, heartbeat, signature } = *newest;
             let body = Body::Status(Box::new(heartbeat.clone()));
             if !roster.is_said(round, me, &body, &signature) {
-                return self.dropped("memory: not what this member said");
+                return self.cx.dropped("memory: not what this member said");
             }
             self.note_earlier_life(heartbeat.life);
         }
@@ -139,7 +139,7 @@ impl Machine {
         let Some(doubt) = self.doubt.as_mut() else { return };
         doubt.answered.insert(sender);
         let answers = doubt.answered.len().saturating_add(1);
-        if answers >= usize::from(self.config.rules().quorum) && !self.is_silent() {
+        if answers >= usize::from(self.cx.config.rules().quorum) && !self.is_silent() {
             self.doubt = None;
             self.begin_life();
             self.show_keys();
@@ -148,11 +148,11 @@ impl Machine {
 
     /// Whether the journal has it that this member said so in the current round.
     fn remembers(&self, statement: &Statement) -> bool {
-        let (round, me) = (&self.round, self.config.me);
+        let (round, me) = (&self.round, self.cx.config.me);
         match statement {
             Statement::Ready => round.presence.said,
             Statement::Commitment(body) => {
-                let digest = self.config.roster().scope(round.number).commitment(me, body);
+                let digest = self.cx.config.roster().scope(self.cx.round()).commitment(me, body);
                 digest.is_ok_and(|digest| round.own == Some(digest))
             }
             Statement::Report(set) => round.reports.get(&me).is_some_and(|(own, _)| own == set),

@@ -17,21 +17,21 @@ impl Machine {
 
     /// Erases what no coming round needs. True while this member waits for it: no key is made meanwhile.
     pub(super) fn erase_secrets(&mut self) -> bool {
-        if self.jobs.is_running(Tag::Erase) {
+        if self.cx.jobs.is_running(Tag::Erase) {
             return true;
         }
-        let paused = Time(self.paused_beats.saturating_mul(self.config.status_ms()));
+        let paused = Time(self.paused_beats.saturating_mul(self.cx.config.status_ms()));
         let for_long = self.is_paused() && paused >= Time(LONG_PAUSE_MS);
         if self.erased || !self.settling.is_empty() || !(self.is_done() || for_long) {
             return false;
         }
-        self.start(Tag::Erase, Job::EraseSecrets);
+        self.cx.start(Tag::Erase, Job::EraseSecrets);
         true
     }
 
     pub(super) fn erased(&mut self) {
         self.erased = true;
-        if let Some(own) = self.peers.get_mut(self.config.me.position()) {
+        if let Some(own) = self.peers.get_mut(self.cx.config.me.position()) {
             own.keys.clear();
         }
     }

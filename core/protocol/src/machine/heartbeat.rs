@@ -11,13 +11,13 @@ impl Machine {
     pub(crate) fn beat(&mut self) {
         self.keep_presence();
         let heartbeat = self.heartbeat();
-        self.say(Body::Status(Box::new(heartbeat)));
+        self.cx.broadcast(Body::Status(Box::new(heartbeat)));
     }
 
     pub(crate) fn heartbeat(&mut self) -> Heartbeat {
         let (life, number) = self.life.next_beat();
         let round = &self.round;
-        let n = self.config.rules().member_count;
+        let n = self.cx.config.rules().member_count;
         let voting = round.voting();
         let (prevotes, precommits, has_proposal) = match voting {
             Some((decision, _)) => {
@@ -26,7 +26,7 @@ impl Machine {
             }
             None => (Vec::new(), Vec::new(), false),
         };
-        let keyed = self.config.manifest.members().filter(|m| self.has_key(*m));
+        let keyed = self.cx.config.manifest.members().filter(|m| self.has_key(*m));
         Heartbeat {
             life,
             number,
@@ -39,7 +39,7 @@ impl Machine {
             known: Known {
                 keys: Bits::of(n, keyed),
                 commitments: Bits::of(n, round.first.keys().copied()),
-                holds: Bits::of(n, round.complete_holders()),
+                holds: Bits::of(n, round.complete_holders(&self.cx.election)),
                 reports: Bits::of(n, round.reports.keys().copied()),
                 attestations: Bits::of(n, round.collected_attesters()),
                 prevotes: Bits::of(n, prevotes),
@@ -75,7 +75,7 @@ impl Machine {
         round: Round,
         (heartbeat, question): (&Heartbeat, Question),
     ) {
-        let current = self.round.number;
+        let current = self.cx.round();
         if round > current {
             return self.ask_for_records(sender);
         }
@@ -84,17 +84,17 @@ impl Machine {
         }
         self.round.complaints.heard(sender);
         if heartbeat.head != self.tip.head {
-            return self.dropped("fork: another record before this round");
+            return self.cx.dropped("fork: another record before this round");
         }
         // What was said may be less than what an earlier life said: nothing until that is known.
-        if self.doubt.is_none() && self.may_answer(sender, question) {
+        if self.doubt.is_none() && self.cx.may_answer(sender, question) {
             self.answer(sender, heartbeat);
         }
     }
 
     /// Sends what of this member's own `to` lacks.
     fn answer(&mut self, to: MemberIndex, theirs: &Heartbeat) {
-        let me = self.config.me;
+        let me = self.cx.config.me;
         let known = &theirs.known;
         let mut lacking: Vec<Body> = Vec::new();
         if !theirs.set_decided && !known.keys.contains(me) {
@@ -126,7 +126,7 @@ impl Machine {
             lacking.extend(self.round.signatures.get(&me).map(|s| Body::RecordSignature(s.0)));
         }
         for body in lacking {
-            self.tell(to, body);
+            self.cx.send(to, body);
         }
         self.hand_on_answers(to, known);
         self.accuse_again(to, &known.accused);
@@ -136,22 +136,22 @@ impl Machine {
     /// Late in a round also the answers of others: their authors may be gone, or may have told some only. Of those that `to`
     /// has, one at a time: two different answers of one author are evidence wherever they meet.
     fn hand_on_answers(&mut self, to: MemberIndex, known: &Known) {
-        if !self.round.clock.decrypt_over {
+        if !self.cx.clock.decrypt_over {
             return;
         }
-        let me = self.config.me;
+        let me = self.cx.config.me;
         let others = || {
             let all = self.round.partials.iter().map(|(author, answer)| (*author, *answer));
             all.filter(|(author, _)| *author != me && *author != to)
         };
         let mut lacking: Vec<_> =
             others().filter(|(author, _)| !known.partials.contains(*author)).collect();
-        let beat = self.now.0 / self.config.status_ms().max(1);
+        let beat = self.cx.now.0 / self.cx.config.status_ms().max(1);
         let turn = beat.checked_rem(others().count() as u64).unwrap_or_default();
         let in_turn = usize::try_from(turn).ok().and_then(|turn| others().nth(turn));
         lacking.extend(in_turn.filter(|(author, _)| known.partials.contains(*author)));
         for (author, Answer { set, object, signature }) in lacking {
-            self.forward(to, author, Body::Partial { set, object }, signature);
+            self.cx.forward(to, author, Body::Partial { set, object }, signature);
         }
     }
 
@@ -160,7 +160,7 @@ impl Machine {
             [(Decision::Set, theirs.set_decided), (Decision::End, theirs.end_decided)]
         {
             if let Some(decided) = self.decided_value(decision).filter(|_| !known) {
-                self.tell(to, Body::Decided(Box::new(decided)));
+                self.cx.send(to, Body::Decided(Box::new(decided)));
             }
         }
         let Some((decision, view)) = theirs.voting else { return };
@@ -171,7 +171,7 @@ impl Machine {
             .filter(|vote| vote.view > view || vote.view == view && self.lacks(theirs, vote.kind))
             .collect();
         for vote in votes {
-            self.tell(to, Body::Vote(vote));
+            self.cx.send(to, Body::Vote(vote));
         }
         if !theirs.has_proposal {
             self.propose_again(to, decision, view);
@@ -186,7 +186,7 @@ impl Machine {
             VoteKind::Prevote => &theirs.known.prevotes,
             VoteKind::Precommit => &theirs.known.precommits,
         };
-        !voters.contains(self.config.me)
+        !voters.contains(self.cx.config.me)
     }
 
     /// A decision of this round with its certificate.
@@ -201,7 +201,7 @@ impl Machine {
         if let Some((body, signature)) =
             proposed.filter(|(at, ..)| *at == view).map(|(_, b, s)| (b.clone(), *s))
         {
-            self.forward(to, self.config.me, body, signature);
+            self.cx.forward(to, self.cx.config.me, body, signature);
         }
     }
 }

@@ -9,35 +9,37 @@ impl Machine {
     pub(super) fn receive(&mut self, bytes: &[u8]) {
         let signed = match Signed::decode(bytes) {
             Ok(signed) => signed,
-            Err(CodecError::TooLong { .. }) => return self.dropped("message: too long"),
-            Err(CodecError::Malformed { .. }) => return self.dropped("message: malformed"),
-            Err(CodecError::NotCanonical { .. }) => return self.dropped("message: not canonical"),
+            Err(CodecError::TooLong { .. }) => return self.cx.dropped("message: too long"),
+            Err(CodecError::Malformed { .. }) => return self.cx.dropped("message: malformed"),
+            Err(CodecError::NotCanonical { .. }) => {
+                return self.cx.dropped("message: not canonical");
+            }
         };
-        let member_count = self.config.rules().member_count;
+        let member_count = self.cx.config.rules().member_count;
         if signed.sender.0 >= member_count {
-            return self.dropped("message: not a member");
+            return self.cx.dropped("message: not a member");
         }
-        if signed.epoch != self.config.manifest.epoch() {
-            return self.dropped("message: other epoch");
+        if signed.epoch != self.cx.config.manifest.epoch() {
+            return self.cx.dropped("message: other epoch");
         }
-        if signed.sender == self.config.me {
+        if signed.sender == self.cx.config.me {
             return self.receive_own(&signed);
         }
         if !signed.body.is_shaped(member_count) {
-            return self.dropped("message: impossible content");
+            return self.cx.dropped("message: impossible content");
         }
         if !self.is_timely(&signed) {
-            return self.dropped("message: other round");
+            return self.cx.dropped("message: other round");
         }
-        if !self.config.roster().is_by_sender(&signed, bytes) {
-            return self.dropped("message: signature");
+        if !self.cx.config.roster().is_by_sender(&signed, bytes) {
+            return self.cx.dropped("message: signature");
         }
         self.accept(signed);
     }
 
     /// Whether a message can matter now; checked before its signature because it is cheaper.
     fn is_timely(&self, signed: &Signed) -> bool {
-        let current = self.round.number;
+        let current = self.cx.round();
         match signed.body {
             Body::Status(_)
             | Body::RecordsRequest(_)
@@ -67,7 +69,7 @@ impl Machine {
             Body::Goodbye(goodbye) => self.take_goodbye(sender, round, goodbye),
             Body::Knock => self.take_knock(sender),
             Body::Accusations(list) => self.take_accusations(sender, &list),
-            _ if round == self.round.number => self.take(signed),
+            _ if round == self.cx.round() => self.take(signed),
             _ => self.keep_for_later(signed),
         }
     }
@@ -84,13 +86,13 @@ impl Machine {
                 | Body::Doubt(_)
                 | Body::Memory { .. }
         ) {
-            return self.dropped("message: of the next round");
+            return self.cx.dropped("message: of the next round");
         }
         let Some(peer) = self.peers.get_mut(signed.sender.position()) else { return };
         if peer.early.len() < MAX_EARLY_PER_MEMBER {
             peer.early.push(signed);
         } else {
-            self.dropped("message: too many of the next round");
+            self.cx.dropped("message: too many of the next round");
         }
     }
 
@@ -99,7 +101,7 @@ impl Machine {
         let early: Vec<Signed> =
             self.peers.iter_mut().flat_map(|peer| core::mem::take(&mut peer.early)).collect();
         for signed in early {
-            if signed.round == self.round.number {
+            if signed.round == self.cx.round() {
                 self.take(signed);
             }
         }

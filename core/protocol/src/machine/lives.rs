@@ -13,7 +13,7 @@
 //! show that their author is there: they may be old ones, said again.
 
 use super::Machine;
-use super::throttle::Question;
+use super::Question;
 use crate::ids::{MemberIndex, Round};
 use crate::journal::Note;
 use crate::message::{Body, Heartbeat, Signed, SignedHeartbeat};
@@ -55,7 +55,7 @@ impl Machine {
     pub(super) fn keep_life(&mut self) {
         if self.life.number > 0 {
             // Should it not be written, others know it.
-            let _ = self.persist(Note::Life(self.life.number));
+            let _ = self.cx.persist(Note::Life(self.life.number));
         }
     }
 
@@ -64,8 +64,8 @@ impl Machine {
         let newer = heartbeat.life > self.life.number
             || heartbeat.life == self.life.number && heartbeat.number > self.life.beats;
         self.note_earlier_life(heartbeat.life);
-        let me = self.config.me;
-        if self.life.number > 0 && newer && self.may_answer(me, Question::OldLife) {
+        let me = self.cx.config.me;
+        if self.life.number > 0 && newer && self.cx.may_answer(me, Question::OldLife) {
             self.begin_life();
             self.beat();
         }
@@ -92,7 +92,7 @@ impl Machine {
         if known.is_some_and(|(life, _)| life > heartbeat.life) {
             self.show_newest(sender);
         }
-        self.dropped("heartbeat: not the newest");
+        self.cx.dropped("heartbeat: not the newest");
         false
     }
 
@@ -100,18 +100,22 @@ impl Machine {
     fn show_newest(&mut self, author: MemberIndex) {
         let newest = self.peers.get(author.position()).and_then(|peer| peer.newest.clone());
         if let Some(newest) = newest
-            && self.may_answer(author, Question::OldLife)
+            && self.cx.may_answer(author, Question::OldLife)
         {
             let SignedHeartbeat { round, heartbeat, signature } = *newest;
-            self.forward_of(round, author, (author, Body::Status(Box::new(heartbeat)), signature));
+            self.cx.forward_of(
+                round,
+                author,
+                (author, Body::Status(Box::new(heartbeat)), signature),
+            );
         }
     }
 
     /// A message of this member itself that another one has handed over.
     pub(super) fn receive_own(&mut self, signed: &Signed) {
         if let Body::Status(heartbeat) = &signed.body
-            && signed.body.is_shaped(self.config.rules().member_count)
-            && self.config.roster().is_said(
+            && signed.body.is_shaped(self.cx.config.rules().member_count)
+            && self.cx.config.roster().is_said(
                 signed.round,
                 signed.sender,
                 &signed.body,

@@ -29,18 +29,18 @@ impl Machine {
     /// Publishes the status if it has changed. After something that happens a thousand times in a round, only if that took
     /// this member on, or if people have not been shown anything for a moment; the next heartbeat shows them the rest.
     pub(super) fn publish(&mut self, is_routine: bool) {
-        let place = (self.round.number, self.round.phase, self.round.voting());
+        let place = (self.cx.round(), self.round.phase, self.round.voting());
         let published = &mut self.published;
-        let waits = published.at.is_some_and(|at| self.now < at.plus_ms(PAUSE_MS));
+        let waits = published.at.is_some_and(|at| self.cx.now < at.plus_ms(PAUSE_MS));
         if is_routine && waits && published.place == Some(place) {
             return;
         }
-        published.at = Some(self.now);
+        published.at = Some(self.cx.now);
         published.place = Some(place);
         let status = self.status();
         if self.published.status.as_ref() != Some(&status) {
             self.published.status = Some(status.clone());
-            self.out.push(Effect::Publish(Box::new(status)));
+            self.cx.push(Effect::Publish(Box::new(status)));
         }
     }
 
@@ -52,36 +52,36 @@ impl Machine {
         let attendance = self.attendance();
         let waiting_for = self.waiting_for(&attendance);
         Status {
-            epoch: self.config.manifest.epoch(),
-            round: round.number,
+            epoch: self.cx.config.manifest.epoch(),
+            round: self.cx.round(),
             phase: round.phase,
             view,
             applied: self.tip.applied,
             adapter: self.tip.adapter,
             head: self.tip.head,
-            committee: round.election.committee().to_vec(),
-            proposer: round.voting().map(|_| round.election.proposer(view)),
-            members: self.config.manifest.members().map(|m| self.member_status(m)).collect(),
-            silent_through: self.silent_through.filter(|last| self.round.number <= *last),
+            committee: self.cx.election.committee().to_vec(),
+            proposer: round.voting().map(|_| self.cx.election.proposer(view)),
+            members: self.cx.config.manifest.members().map(|m| self.member_status(m)).collect(),
+            silent_through: self.silent_through.filter(|last| self.cx.round() <= *last),
             journal_round: self.ahead.last_round(),
             wait: self.wait(&waiting_for),
             waiting_for,
             attendance,
             paused: self.paused,
             fruitless: self.past.fruitless.clone(),
-            banned: self.config.manifest.members().filter(|m| self.is_banned(*m)).collect(),
-            dropped: self.dropped.iter().map(|(k, v)| (Cow::Borrowed(*k), *v)).collect(),
+            banned: self.cx.config.manifest.members().filter(|m| self.is_banned(*m)).collect(),
+            dropped: self.cx.drops().iter().map(|(k, v)| (Cow::Borrowed(*k), *v)).collect(),
         }
     }
 
     fn member_status(&self, member: MemberIndex) -> MemberStatus {
         let round = &self.round;
-        let me = member == self.config.me;
+        let me = member == self.cx.config.me;
         let peer = self.peers.get(member.position());
         let heard = peer.and_then(|p| p.newest.as_ref()).map(|newest| newest.round);
         MemberStatus {
             reachable: me || peer.is_some_and(|p| p.reachable),
-            round: if me { Some(round.number) } else { heard },
+            round: if me { Some(self.cx.round()) } else { heard },
             committed: round.first.contains_key(&member),
             refused: self.refusal_of(member),
             share_valid: round.has_valid_share_of(member),
@@ -100,7 +100,7 @@ impl Machine {
 
     /// How many the phase waits for, and until when at most.
     fn wait(&self, waiting_for: &[MemberIndex]) -> Option<Wait> {
-        let (round, rules) = (&self.round, self.config.rules());
+        let (round, rules) = (&self.round, self.cx.config.rules());
         let n = rules.member_count;
         let count = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
         let lacking = count(self.missing().len());
@@ -134,7 +134,7 @@ impl Machine {
             Phase::Record => (count(round.signatures.len()), rules.quorum, n, None),
             Phase::Sync | Phase::Apply | Phase::Paused | Phase::Done => return None,
         };
-        let until = timer.and_then(|timer| self.timers.get(&timer)).copied();
+        let until = timer.and_then(|timer| self.cx.timer(timer));
         Some(Wait { here, enough, of, until })
     }
 
@@ -155,7 +155,7 @@ impl Machine {
 
     fn missing(&self) -> Vec<MemberIndex> {
         let round = &self.round;
-        let members = || self.config.manifest.members();
+        let members = || self.cx.config.manifest.members();
         match round.phase {
             Phase::Doubt => self.silent_about_me(),
             Phase::Gather => members().filter(|m| !self.is_present(*m)).collect(),
@@ -164,13 +164,15 @@ impl Machine {
                 .filter(|m| {
                     let first = round.first.get(m).filter(|digest| self.is_eligible(digest));
                     first.is_some() && !round.has_valid_share_of(*m)
-                        || round.election.in_committee(*m) && !round.holds_everything(*m)
+                        || self.cx.election.in_committee(*m) && !round.holds_everything(*m)
                 })
                 .collect(),
-            Phase::Aggregate if round.reports.len() < usize::from(self.config.rules().quorum) => {
+            Phase::Aggregate
+                if round.reports.len() < usize::from(self.cx.config.rules().quorum) =>
+            {
                 members().filter(|m| !round.reports.contains_key(m)).collect()
             }
-            Phase::Aggregate => vec![round.election.proposer(round.set_vote.view())],
+            Phase::Aggregate => vec![self.cx.election.proposer(round.set_vote.view())],
             Phase::Certify => {
                 let voters = round.set_vote.voters(VoteKind::Precommit);
                 members().filter(|m| !voters.contains(m)).collect()

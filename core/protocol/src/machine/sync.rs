@@ -11,17 +11,17 @@ use crate::record::CertifiedRecord;
 impl Machine {
     /// `ahead` is in a later round: its records, please.
     pub(super) fn ask_for_records(&mut self, ahead: MemberIndex) {
-        if self.may_answer(ahead, Question::Ask) {
-            self.tell(ahead, Body::RecordsRequest(self.round.number));
+        if self.cx.may_answer(ahead, Question::Ask) {
+            self.cx.send(ahead, Body::RecordsRequest(self.cx.round()));
         }
     }
 
     pub(super) fn send_records(&mut self, to: MemberIndex, from: Round) {
-        if from >= self.round.number || !self.may_answer(to, Question::Records) {
+        if from >= self.cx.round() || !self.cx.may_answer(to, Question::Records) {
             return;
         }
         let room_bytes = MAX_RECORDS_ANSWER_BYTES;
-        self.out.push(Effect::ReadRecords { to, from, room_bytes });
+        self.cx.push(Effect::ReadRecords { to, from, room_bytes });
     }
 
     /// The host has read them; no more are sent than fit.
@@ -36,33 +36,33 @@ impl Machine {
         let fitting = fitting.count();
         records.truncate(fitting);
         if !records.is_empty() {
-            self.tell(to, Body::Records(records));
+            self.cx.send(to, Body::Records(records));
         }
     }
 
     pub(super) fn take_records(&mut self, records: Vec<CertifiedRecord>) {
-        let before = self.round.number;
+        let before = self.cx.round();
         for certified in records {
-            if certified.record.round != self.round.number {
+            if certified.record.round != self.cx.round() {
                 continue;
             }
-            if self.tip.check(&self.config.roster(), &certified).is_err() {
-                return self.dropped("records: not valid");
+            if self.tip.check(&self.cx.config.roster(), &certified).is_err() {
+                return self.cx.dropped("records: not valid");
             }
             // An apply job that runs already outlives the round: it gives the adapter sooner than the network.
             self.finish(certified);
         }
-        if self.round.number == before {
+        if self.cx.round() == before {
             return;
         }
         // There may be more than fit into one answer.
-        let current = self.round.number;
+        let current = self.cx.round();
         let ahead = self
             .peers
             .iter()
             .position(|peer| peer.newest.as_ref().is_some_and(|newest| newest.round > current));
         if let Some(ahead) = ahead.and_then(|p| u16::try_from(p).ok()).map(MemberIndex) {
-            self.forget_answer(ahead, Question::Ask);
+            self.cx.forget_answer(ahead, Question::Ask);
             self.ask_for_records(ahead);
         }
     }
@@ -72,13 +72,13 @@ impl Machine {
         let Some(adapter) = self.tip.adapter.filter(|adapter| self.held != Some(*adapter)) else {
             return;
         };
-        if self.past.applied_last.is_some_and(|round| self.jobs.is_running(Tag::Apply(round))) {
+        if self.past.applied_last.is_some_and(|round| self.cx.jobs.is_running(Tag::Apply(round))) {
             return;
         }
-        let members: Vec<_> = self.config.manifest.members().collect();
+        let members: Vec<_> = self.cx.config.manifest.members().collect();
         if self.want(adapter, Purpose::Adapter, |_| members) {
             let applied = self.tip.applied;
-            self.start(Tag::Adopt(adapter.root), Job::Adopt { adapter, applied });
+            self.cx.start(Tag::Adopt(adapter.root), Job::Adopt { adapter, applied });
         }
     }
 
@@ -91,6 +91,6 @@ impl Machine {
     /// The host has the global adapter; others can get it here.
     pub(crate) fn hold(&mut self, adapter: crate::object::ObjectRef) {
         self.held = Some(adapter);
-        self.serve_adapter(adapter);
+        self.cx.serve_adapter(adapter);
     }
 }

@@ -42,17 +42,17 @@ impl Machine {
         let view = vote.view();
         if !vote.is_started()
             || vote.decided().is_some()
-            || self.round.election.proposer(view) != self.config.me
+            || self.cx.election.proposer(view) != self.cx.config.me
         {
             return;
         }
         if self.round.collection.is_none() {
-            let rules = *self.config.rules();
+            let rules = *self.cx.config.rules();
             let Some(collected) = Collected::pack(&self.round.reports, rules.quorum) else {
                 return;
             };
             let set = collected.set(&rules);
-            if rules.check_set(self.config.me, &set).is_err() {
+            if rules.check_set(self.cx.config.me, &set).is_err() {
                 return;
             }
             let digest = set_digest(&set);
@@ -68,11 +68,11 @@ impl Machine {
         if self.agreed_sum(&digest).is_some() {
             return;
         }
-        if self.round.election.in_committee(self.config.me) {
+        if self.cx.election.in_committee(self.cx.config.me) {
             self.note_asked(view, digest, set);
         }
-        for to in self.round.election.committee().to_vec() {
-            self.tell(to, Body::Collected { view, collected: collected.clone() });
+        for to in self.cx.election.committee().to_vec() {
+            self.cx.send(to, Body::Collected { view, collected: collected.clone() });
         }
     }
 
@@ -81,11 +81,11 @@ impl Machine {
         let Some(collection) = &self.round.collection else { return };
         let attested = self.round.attestations.get(&collection.digest);
         if collection.asked_in == Some(view)
-            && self.round.election.in_committee(to)
+            && self.cx.election.in_committee(to)
             && !attested.is_some_and(|attested| attested.contains_key(&to))
         {
             let collected = collection.collected.clone();
-            self.tell(to, Body::Collected { view, collected });
+            self.cx.send(to, Body::Collected { view, collected });
         }
     }
 
@@ -96,28 +96,28 @@ impl Machine {
         collected: Collected,
         signature: Signature,
     ) {
-        let election = &self.round.election;
-        if election.proposer(view) != sender || !election.in_committee(self.config.me) {
-            return self.dropped("collected: not by the proposer, or not to the committee");
+        let election = &self.cx.election;
+        if election.proposer(view) != sender || !election.in_committee(self.cx.config.me) {
+            return self.cx.dropped("collected: not by the proposer, or not to the committee");
         }
         let current = self.round.set_vote.view();
         if view.0.saturating_add(1) < current.0 || view.0 > current.0.saturating_add(VIEW_WINDOW) {
-            return self.dropped("collected: far from this view");
+            return self.cx.dropped("collected: far from this view");
         }
-        let rules = self.config.rules();
+        let rules = self.cx.config.rules();
         let set = collected.set(rules);
         let digest = set_digest(&set);
         match self.round.asked.get(&view) {
             Some((first, _)) if *first == digest => return,
-            Some(_) => return self.dropped("collected: a second set in one view"),
+            Some(_) => return self.cx.dropped("collected: a second set in one view"),
             None => {}
         }
         if let Err(error) = rules.check_set(sender, &set) {
             let statement = (Body::Collected { view, collected }, signature);
             return self.too_small(&error, statement);
         }
-        if !collected.is_valid(&self.config.roster(), self.round.number) {
-            return self.dropped("collected: not q reports");
+        if !collected.is_valid(&self.cx.config.roster(), self.cx.round()) {
+            return self.cx.dropped("collected: not q reports");
         }
         self.take_reports(&collected);
         self.note_asked(view, digest, set);
@@ -127,7 +127,7 @@ impl Machine {
     /// author has told another one something else.
     pub(super) fn take_reports(&mut self, collected: &Collected) {
         for (author, set, signature) in collected.reports() {
-            if author != self.config.me {
+            if author != self.cx.config.me {
                 self.take_report(author, set, signature);
             }
         }
@@ -135,10 +135,10 @@ impl Machine {
 
     /// A proposer signed a set that no honest member proposes: what it said is the evidence.
     pub(super) fn too_small(&mut self, error: &SetTooSmall, statement: (Body, Signature)) {
-        let (member, round) = (error.proposer, self.round.number);
+        let (member, round) = (error.proposer, self.cx.round());
         let evidence = Evidence::too_small(member, round, statement);
-        self.ban(&evidence, &error.to_string());
-        self.dropped("set: too few updates");
+        self.cx.accuse_because(evidence, error.to_string());
+        self.cx.dropped("set: too few updates");
     }
 
     /// One set for each view, whose proposer alone can ask in it; views that are over make room.
@@ -152,13 +152,13 @@ impl Machine {
         asked.insert(view, (digest, set));
         let asked: BTreeSet<Digest> = asked.values().map(|(digest, _)| *digest).collect();
         for digest in gone.into_iter().filter(|digest| !asked.contains(digest)) {
-            self.cancel(Tag::Aggregate(digest));
+            self.cx.cancel(Tag::Aggregate(digest));
         }
     }
 
     /// The committee adds what proposers asked for.
     pub(super) fn answer_proposers(&mut self) {
-        let me = self.config.me;
+        let me = self.cx.config.me;
         let open: Vec<(Digest, Set)> = self
             .round
             .asked
@@ -170,31 +170,31 @@ impl Machine {
             .collect();
         for (digest, set) in open {
             if self.fetch_set(&set)
-                && !self.jobs.is_running(Tag::Aggregate(digest))
+                && !self.cx.jobs.is_running(Tag::Aggregate(digest))
                 && let Some(included) = self.round.included(&set)
             {
-                let job = Job::Aggregate { start: self.round.start, set: included };
-                self.start(Tag::Aggregate(digest), job);
+                let job = Job::Aggregate { start: self.cx.start, set: included };
+                self.cx.start(Tag::Aggregate(digest), job);
             }
         }
     }
 
     pub(crate) fn aggregated(&mut self, set: Digest, aggregate: ObjectRef) {
-        if aggregate.check_size().is_err() || !self.persist(Note::Attested { set, aggregate }) {
+        if aggregate.check_size().is_err() || !self.cx.persist(Note::Attested { set, aggregate }) {
             return;
         }
         self.note_own_attestation(set, aggregate);
-        self.say(Body::Attestation { set, aggregate });
+        self.cx.broadcast(Body::Attestation { set, aggregate });
     }
 
     /// Notes an own attestation, fresh or from the journal, and serves the sum.
     pub(crate) fn note_own_attestation(&mut self, set: Digest, aggregate: ObjectRef) {
-        self.objects.made(aggregate);
-        self.serve(aggregate, None, Purpose::Aggregate);
+        self.cx.objects.made(aggregate);
+        self.cx.serve(aggregate, None, Purpose::Aggregate);
         let body = Body::Attestation { set, aggregate };
-        if let Some(signature) = self.sign(self.round.number, &body) {
+        if let Some(signature) = self.cx.sign(self.cx.round(), &body) {
             let attested = self.round.attestations.entry(set).or_default();
-            attested.insert(self.config.me, (aggregate, signature));
+            attested.insert(self.cx.config.me, (aggregate, signature));
         }
     }
 
@@ -205,8 +205,8 @@ impl Machine {
         aggregate: ObjectRef,
         signature: Signature,
     ) {
-        if !self.round.election.in_committee(sender) {
-            return self.dropped("attestation: not of the committee");
+        if !self.cx.election.in_committee(sender) {
+            return self.cx.dropped("attestation: not of the committee");
         }
         let own = self.round.collection.as_ref().is_some_and(|c| c.digest == set);
         // Each member has room of its own: one that attests sets that nobody has asked for takes it from nobody else.
@@ -216,7 +216,7 @@ impl Machine {
             .iter()
             .filter(|(of, by)| **of != set && by.contains_key(&sender));
         if !own && attested.count() >= MAX_SETS {
-            return self.dropped("attestation: too many sets");
+            return self.cx.dropped("attestation: too many sets");
         }
         let attested = self.round.attestations.entry(set).or_default();
         match attested.get(&sender).copied() {
@@ -224,7 +224,7 @@ impl Machine {
             Some((first, first_signature)) => {
                 let first = (Body::Attestation { set, aggregate: first }, first_signature);
                 let second = (Body::Attestation { set, aggregate }, signature);
-                self.equivocated(sender, first, second);
+                self.cx.equivocated(sender, first, second);
             }
             None => {
                 attested.insert(sender, (aggregate, signature));
@@ -238,7 +238,7 @@ impl Machine {
         for (member, (aggregate, signature)) in self.round.attestations.get(set)? {
             by_sum.entry(*aggregate).or_default().push((*member, *signature));
         }
-        let enough = usize::from(self.config.rules().one_honest());
+        let enough = usize::from(self.cx.config.rules().one_honest());
         let (sum, mut attestations) = by_sum.into_iter().find(|(_, a)| a.len() >= enough)?;
         attestations.truncate(enough);
         Some((sum, attestations))

@@ -43,7 +43,7 @@ impl Machine {
     }
 
     fn seal_again(&mut self, member: MemberIndex, sealing_key: Vec<u8>, plea: Plea) {
-        if !self.may_answer(member, Question::Complaint) {
+        if !self.cx.may_answer(member, Question::Complaint) {
             return;
         }
         let known = self.round.sealed_again.entry(member).or_default();
@@ -51,12 +51,12 @@ impl Machine {
         known.to_all |= in_public;
         let times = if in_public { &mut known.in_public } else { &mut known.alone };
         if *times >= MAX_SEALED_AGAIN {
-            return self.dropped("complaint: sealed again too often");
+            return self.cx.dropped("complaint: sealed again too often");
         }
         *times = times.saturating_add(1);
-        let (tag, round) = (Tag::SealAgain(member), self.round.number);
-        self.may_repeat(tag);
-        self.start(tag, Job::SealAgain { round, member, sealing_key });
+        let (tag, round) = (Tag::SealAgain(member), self.cx.round());
+        self.cx.may_repeat(tag);
+        self.cx.start(tag, Job::SealAgain { round, member, sealing_key });
     }
 
     /// The box, or `None` if nothing can be sealed to the key that `member` named: whoever asked with such a key in public is
@@ -72,52 +72,52 @@ impl Machine {
             return;
         };
         let body = Body::Sealed { commitment, member, sealed };
-        if !body.is_shaped(self.config.rules().member_count) {
-            return self.dropped("job: an impossible box");
+        if !body.is_shaped(self.cx.config.rules().member_count) {
+            return self.cx.dropped("job: an impossible box");
         }
         if to_all {
-            self.say(body);
+            self.cx.broadcast(body);
         } else {
-            self.tell(member, body);
+            self.cx.send(member, body);
         }
     }
 
     fn show_share(&mut self, member: MemberIndex, commitment: Digest) {
-        let limit = usize::from(self.config.rules().max_faulty);
+        let limit = usize::from(self.cx.config.rules().max_faulty);
         if !self.round.complainers.contains(&member) {
             if self.round.complainers.len() >= limit {
-                return self.dropped("complaint: more than there can be faulty members");
+                return self.cx.dropped("complaint: more than there can be faulty members");
             }
-            if !self.persist(Note::Shown(member)) {
+            if !self.cx.persist(Note::Shown(member)) {
                 return;
             }
             self.round.complainers.insert(member);
         }
         let Some((preimage, signature)) = self.round.preimages.get(&(commitment, member)).cloned()
         else {
-            let job = Job::RevealShare { round: self.round.number, member };
-            return self.start(Tag::Reveal(member), job);
+            let job = Job::RevealShare { round: self.cx.round(), member };
+            return self.cx.start(Tag::Reveal(member), job);
         };
-        if !self.may_answer(member, Question::ShareInClear) {
+        if !self.cx.may_answer(member, Question::ShareInClear) {
             return;
         }
         let body = Body::Preimage { commitment, member, preimage };
         // To whoever has handed it on as well: the first time may have been lost there.
-        let by = self.handed_over_by.filter(|by| *by != member);
+        let by = self.cx.handed_over_by.filter(|by| *by != member);
         for to in std::iter::once(member).chain(by) {
-            self.forward(to, self.config.me, body.clone(), signature);
+            self.cx.forward(to, self.cx.config.me, body.clone(), signature);
         }
     }
 
     pub(crate) fn revealed(&mut self, member: MemberIndex, preimage: Vec<u8>) {
         let Some(commitment) = self.round.own else { return };
         let body = Body::Preimage { commitment, member, preimage: preimage.clone() };
-        if !body.is_shaped(self.config.rules().member_count) {
-            return self.dropped("job: an impossible preimage");
+        if !body.is_shaped(self.cx.config.rules().member_count) {
+            return self.cx.dropped("job: an impossible preimage");
         }
-        if let Some(signature) = self.sign(self.round.number, &body) {
+        if let Some(signature) = self.cx.sign(self.cx.round(), &body) {
             self.round.preimages.insert((commitment, member), (preimage, signature));
-            self.broadcast(body, signature);
+            self.cx.broadcast_signed(body, signature);
         }
     }
 }

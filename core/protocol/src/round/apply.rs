@@ -25,19 +25,19 @@ impl Machine {
         if self.round.opened.is_some_and(|(_, opened)| opened == sum)
             && let Some((set, _)) = &self.round.decided
         {
-            let (start, set) = (self.round.start, set.clone());
-            self.start(Tag::Apply(self.round.number), Job::Apply { start, set, sum });
+            let (start, set) = (self.cx.start, set.clone());
+            self.cx.start(Tag::Apply(self.cx.round()), Job::Apply { start, set, sum });
         }
         Phase::Apply
     }
 
     pub(crate) fn applied(&mut self, round: Round, applied: Applied) {
-        if round == self.round.number {
+        if round == self.cx.round() {
             self.round.applied = Some(applied);
             return;
         }
         // The others finished the round first; their record says whether this is the right adapter.
-        if applied.accepted && round.next() == self.round.number {
+        if applied.accepted && round.next() == self.cx.round() {
             self.held = Some(applied.adapter);
             if self.tip.adapter == self.held {
                 self.hold(applied.adapter);

@@ -36,9 +36,9 @@ impl Machine {
             self.keep_commitments(&set);
             self.round.decided_digest = Some(set_digest(&set));
             self.round.decided = Some((set, aggregate));
-            let decrypt_ms = self.config.manifest.manifest().deadlines.decrypt_ms;
-            self.cancel_timer(TimerId::View);
-            self.set_timer(TimerId::Decrypt, decrypt_ms);
+            let decrypt_ms = self.cx.config.manifest.manifest().deadlines.decrypt_ms;
+            self.cx.cancel_timer(TimerId::View);
+            self.cx.set_timer(TimerId::Decrypt, decrypt_ms);
         }
     }
 
@@ -48,7 +48,7 @@ impl Machine {
         let mut opinion = Opinion { known: self.known_values(Decision::Set), ..Opinion::default() };
         opinion.valid = self.round.grounded.clone();
         opinion.valid_if_backed = opinion.known.clone();
-        if self.round.clock.round_over {
+        if self.cx.clock.round_over {
             opinion.valid.insert(skip);
             opinion.candidate = Some(skip);
         }
@@ -61,7 +61,7 @@ impl Machine {
             opinion.candidate = Some(id);
         }
         #[cfg(feature = "planted-bugs")]
-        if self.config.rules().vote_by_holding {
+        if self.cx.config.rules().vote_by_holding {
             self.doubt_what_is_not_held(&mut opinion);
         }
         opinion
@@ -83,15 +83,15 @@ impl Machine {
 
     /// Whether `set` and `aggregate` follow from what the proposal carries.
     pub(super) fn is_grounded(&self, set: &Set, aggregate: &ObjectRef, grounds: &Grounds) -> bool {
-        let rules = self.config.rules();
-        let roster = self.config.roster();
-        let round = self.round.number;
+        let rules = self.cx.config.rules();
+        let roster = self.cx.config.roster();
+        let round = self.cx.round();
         let attestation = Body::Attestation { set: set_digest(set), aggregate: *aggregate };
         grounds.collected.set(rules) == *set
             && grounds.attestations.len() >= usize::from(rules.one_honest())
             && grounds.attestations.is_sorted_by(|a, b| a.0 < b.0)
             && grounds.attestations.iter().all(|(member, signature)| {
-                self.round.election.in_committee(*member)
+                self.cx.election.in_committee(*member)
                     && roster.is_said(round, *member, &attestation, signature)
             })
             && grounds.collected.is_valid(&roster, round)
@@ -107,7 +107,7 @@ impl Machine {
                 self.keep_commitments(&set);
             }
             // If it could not be remembered, the certificate can be had again from any member.
-            let _ = self.persist(Note::Decided(Box::new(decided)));
+            let _ = self.cx.persist(Note::Decided(Box::new(decided)));
         }
     }
 }

@@ -57,10 +57,10 @@ impl Machine {
                 self.want(aggregate, Purpose::Aggregate, |it| it.attesters_of(&of_set, &aggregate));
             here &= self.want(key, Purpose::Key, |it| it.with_all_others(holders));
             // Its result may make this one superfluous.
-            let combines = self.jobs.is_running(Tag::Combine(self.round.number));
+            let combines = self.cx.jobs.is_running(Tag::Combine(self.cx.round()));
             if here && !combines {
-                let (start, set) = (self.round.start, set.clone());
-                self.start(Tag::CheckKey(key), Job::CheckKey { start, set, aggregate, key });
+                let (start, set) = (self.cx.start, set.clone());
+                self.cx.start(Tag::CheckKey(key), Job::CheckKey { start, set, aggregate, key });
             }
         }
     }
@@ -86,7 +86,7 @@ impl Machine {
                 && *decision == Decision::End
                 && *view >= vote.view()
             {
-                name(&proposal.value, Some(self.round.election.proposer(*view)));
+                name(&proposal.value, Some(self.cx.election.proposer(*view)));
             }
         }
         let state = vote.state();
@@ -109,15 +109,15 @@ impl Machine {
         let gone: Vec<ObjectRef> =
             keys.filter(|key| !named.contains_key(key) && own != Some(*key)).collect();
         for key in gone {
-            self.no_longer_wanted(&key);
-            self.cancel(Tag::CheckKey(key));
+            self.cx.no_longer_wanted(&key);
+            self.cx.cancel(Tag::CheckKey(key));
         }
-        let most = usize::from(self.config.rules().member_count);
+        let most = usize::from(self.cx.config.rules().member_count);
         self.round.keys.forget_over(most, named);
     }
 
     fn with_all_others(&self, mut holders: Vec<MemberIndex>) -> Vec<MemberIndex> {
-        let others = self.config.manifest.members().filter(|member| !holders.contains(member));
+        let others = self.cx.config.manifest.members().filter(|member| !holders.contains(member));
         let others: Vec<MemberIndex> = others.collect();
         holders.extend(others);
         holders
@@ -125,7 +125,7 @@ impl Machine {
 
     /// Whether a key that another member named is under check: its result may make the own search superfluous.
     pub(super) fn checks_a_key(&self) -> bool {
-        self.named_keys().keys().any(|key| self.jobs.is_running(Tag::CheckKey(*key)))
+        self.named_keys().keys().any(|key| self.cx.jobs.is_running(Tag::CheckKey(*key)))
     }
 
     /// What a key opens that another member named.
@@ -139,11 +139,11 @@ impl Machine {
     /// Key and sum are on this disk: it is in the journal before the first vote that says so.
     pub(super) fn has_opened(&mut self, key: ObjectRef, sum: Digest) {
         if !Self::is_possible_key(&key) {
-            return self.dropped("job: an impossible key");
+            return self.cx.dropped("job: an impossible key");
         }
         // If it cannot be written the sum is opened again after a restart.
-        let _ = self.persist(Note::Opened { key, sum });
-        self.objects.made(key);
+        let _ = self.cx.persist(Note::Opened { key, sum });
+        self.cx.objects.made(key);
         self.round.opened_before = false;
         self.note_open(key, sum);
         self.serve_opened_key();
@@ -170,13 +170,13 @@ impl Machine {
     pub(super) fn serve_opened_key(&mut self) {
         let Some((key, _)) = self.round.opened else { return };
         if self.want(key, Purpose::Key, |it| it.with_all_others(Vec::new())) {
-            self.serve(key, None, Purpose::Key);
+            self.cx.serve(key, None, Purpose::Key);
         }
     }
 
     /// Whether an earlier life opened the sum and its key is not here, or not yet.
     pub(super) fn lacks_its_key(&self) -> bool {
-        let here = self.round.opened.and_then(|(key, _)| self.objects.is_here(&key));
+        let here = self.round.opened.and_then(|(key, _)| self.cx.objects.is_here(&key));
         self.round.opened_before && here != Some(true)
     }
 }

@@ -23,19 +23,19 @@ impl Machine {
     pub(super) fn put_together(&mut self) {
         let Some((set, aggregate)) = self.round.decided.clone() else { return };
         let Some(partials) = self.fetch_answers(&aggregate) else { return };
-        let tag = Tag::Combine(self.round.number);
+        let tag = Tag::Combine(self.cx.round());
         let has_opened = self.round.opened.is_some() && !self.lacks_its_key();
-        if has_opened || self.jobs.is_running(tag) || self.checks_a_key() {
+        if has_opened || self.cx.jobs.is_running(tag) || self.checks_a_key() {
             return;
         }
         if partials.len() > self.round.combined_with {
             self.round.combined_with = partials.len();
-            self.may_repeat(tag);
-        } else if !self.jobs.has_failed(tag) {
+            self.cx.may_repeat(tag);
+        } else if !self.cx.jobs.has_failed(tag) {
             return;
         }
-        let start = self.round.start;
-        self.start(tag, Job::Combine { start, set, aggregate, partials });
+        let start = self.cx.start;
+        self.cx.start(tag, Job::Combine { start, set, aggregate, partials });
     }
 
     pub(crate) fn combined(&mut self, combined: Combined) {
@@ -71,11 +71,11 @@ impl Machine {
             .round
             .partials
             .iter()
-            .filter(|(_, it)| it.set == digest && self.objects.is_here(&it.object) == Some(true))
+            .filter(|(_, it)| it.set == digest && self.cx.objects.is_here(&it.object) == Some(true))
             .map(|(member, it)| (*member, it.object, it.signature))
             .collect();
-        let (round, set, end) = (self.round.number, Box::new(set), Box::new(end));
+        let (round, set, end) = (self.cx.round(), Box::new(set), Box::new(end));
         let job = Job::ProveAnswers { round, set, end, answers, culprits };
-        self.start(Tag::ProveAnswers(round), job);
+        self.cx.start(Tag::ProveAnswers(round), job);
     }
 }

@@ -23,7 +23,7 @@ impl Machine {
         }
         self.contribute();
         self.fetch_updates();
-        if self.has_all_commitments() || self.round.clock.commit_over || self.has_reported() {
+        if self.has_all_commitments() || self.cx.clock.commit_over || self.has_reported() {
             return Phase::Transfer;
         }
         Phase::Commit
@@ -37,8 +37,8 @@ impl Machine {
             .first
             .iter()
             .filter(|(member, digest)| self.is_eligible(digest) && !self.is_banned(**member));
-        let enough = eligible.count() >= usize::from(self.config.rules().min_contributors);
-        self.config.manifest.members().all(|member| {
+        let enough = eligible.count() >= usize::from(self.cx.config.rules().min_contributors);
+        self.cx.config.manifest.members().all(|member| {
             self.round.first.contains_key(&member)
                 || self.is_banned(member)
                 || self.is_unlisted(member)
@@ -49,46 +49,46 @@ impl Machine {
 
     /// Encrypts the own update, then seals its boxes.
     pub(super) fn contribute(&mut self) {
-        let round = self.round.number;
+        let round = self.cx.round();
         if self.round.own.is_some() {
             return;
         }
         if self.round.encrypted {
-            let members = self.config.manifest.members();
+            let members = self.cx.config.manifest.members();
             let sealing_keys = members.map(|member| self.key_of(member).cloned()).collect();
-            self.start(Tag::SealBoxes(round), Job::SealBoxes { round, sealing_keys });
+            self.cx.start(Tag::SealBoxes(round), Job::SealBoxes { round, sealing_keys });
         } else if self.round.phase == Phase::Commit {
-            self.start(Tag::Contribute(round), Job::Contribute { start: self.round.start });
+            self.cx.start(Tag::Contribute(round), Job::Contribute { start: self.cx.start });
         }
     }
 
     /// The host has encrypted the own update.
     pub(crate) fn contributed(&mut self, body: CommitmentBody) {
         let body_shaped = Body::Commitment(Box::new(body.clone()));
-        if !body_shaped.is_shaped(self.config.rules().member_count) {
-            return self.dropped("job: an impossible contribution");
+        if !body_shaped.is_shaped(self.cx.config.rules().member_count) {
+            return self.cx.dropped("job: an impossible contribution");
         }
         // Too late: those who have reported will not list it, so the local progress is kept for the next round.
         let in_time = matches!(self.round.phase, Phase::Commit | Phase::Transfer);
         if self.round.own.is_some() || !in_time {
-            return self.dropped("job: a late contribution");
+            return self.cx.dropped("job: a late contribution");
         }
-        if !self.persist(Note::Committed(Box::new(body.clone()))) {
+        if !self.cx.persist(Note::Committed(Box::new(body.clone()))) {
             return;
         }
         self.note_own_commitment(body);
-        self.say(body_shaped);
+        self.cx.broadcast(body_shaped);
     }
 
     /// Notes the own commitment, fresh or from the journal, and serves what it names.
     pub(crate) fn note_own_commitment(&mut self, body: CommitmentBody) {
-        let me = self.config.me;
+        let me = self.cx.config.me;
         let said = Body::Commitment(Box::new(body.clone()));
-        let digest = self.config.roster().scope(self.round.number).commitment(me, &body);
-        let signature = self.sign(self.round.number, &said);
+        let digest = self.cx.config.roster().scope(self.cx.round()).commitment(me, &body);
+        let signature = self.cx.sign(self.cx.round(), &said);
         let (Ok(digest), Some(signature)) = (digest, signature) else { return };
         for object in body.boxes.iter().flatten().chain([&body.ciphertext]) {
-            self.objects.made(*object);
+            self.cx.objects.made(*object);
         }
         self.serve_update(&body);
         self.round.own = Some(digest);
@@ -98,15 +98,15 @@ impl Machine {
 
     /// Gives a ciphertext to the committee, and each sealed box to its receiver and the committee.
     pub(super) fn serve_update(&mut self, body: &CommitmentBody) {
-        let committee = self.round.election.committee().to_vec();
-        self.serve(body.ciphertext, Some(committee.clone()), Purpose::Ciphertext);
-        for (receiver, object) in self.config.manifest.members().zip(&body.boxes) {
+        let committee = self.cx.election.committee().to_vec();
+        self.cx.serve(body.ciphertext, Some(committee.clone()), Purpose::Ciphertext);
+        for (receiver, object) in self.cx.config.manifest.members().zip(&body.boxes) {
             let Some(object) = object else { continue };
             let mut audience = committee.clone();
             if !audience.contains(&receiver) {
                 audience.push(receiver);
             }
-            self.serve(*object, Some(audience), Purpose::Share);
+            self.cx.serve(*object, Some(audience), Purpose::Share);
         }
     }
 
@@ -116,7 +116,7 @@ impl Machine {
         body: CommitmentBody,
         signature: Signature,
     ) {
-        let Ok(digest) = self.config.roster().scope(self.round.number).commitment(author, &body)
+        let Ok(digest) = self.cx.config.roster().scope(self.cx.round()).commitment(author, &body)
         else {
             return;
         };
@@ -129,13 +129,13 @@ impl Machine {
                 let earlier =
                     (Body::Commitment(Box::new(first.body.as_ref().clone())), first.signature);
                 let now = (Body::Commitment(Box::new(body.clone())), signature);
-                self.equivocated(author, earlier, now);
+                self.cx.equivocated(author, earlier, now);
                 if !wanted {
                     return;
                 }
             }
-            None if !wanted && (self.round.clock.commit_over || self.has_reported()) => {
-                return self.dropped("commitment: after the deadline");
+            None if !wanted && (self.cx.clock.commit_over || self.has_reported()) => {
+                return self.cx.dropped("commitment: after the deadline");
             }
             None => {
                 self.round.first.insert(author, digest);

@@ -29,7 +29,7 @@ impl Machine {
             return;
         }
         commitment.share = if valid { Share::Valid } else { Share::Bad };
-        if !valid && commitment.author != self.config.me {
+        if !valid && commitment.author != self.cx.config.me {
             self.ask_for_share(digest);
         }
     }
@@ -40,7 +40,7 @@ impl Machine {
             .round
             .commitments
             .iter()
-            .filter(|(_, c)| c.share == Share::Bad && !c.spoiled && c.author != self.config.me)
+            .filter(|(_, c)| c.share == Share::Bad && !c.spoiled && c.author != self.cx.config.me)
             .filter(|(digest, _)| !self.is_rejected(digest))
             .map(|(digest, _)| *digest)
             .filter(|digest| self.is_needed(digest))
@@ -59,7 +59,7 @@ impl Machine {
     }
 
     fn ask_for_share(&mut self, commitment: Digest) {
-        let me = self.config.me;
+        let me = self.cx.config.me;
         let Some(dealer) = self.round.commitments.get(&commitment).map(|known| known.author) else {
             return;
         };
@@ -73,11 +73,11 @@ impl Machine {
         let complaint = Complaint { commitment, sealing_key, plea };
         let body = Body::Complaint(Box::new(complaint.clone()));
         if plea == Plea::Seal {
-            return self.tell(dealer, body);
+            return self.cx.send(dealer, body);
         }
-        if let Some(signature) = self.sign(self.round.number, &body) {
+        if let Some(signature) = self.cx.sign(self.cx.round(), &body) {
             self.note_complaint(me, complaint, signature);
-            self.broadcast(body, signature);
+            self.cx.broadcast_signed(body, signature);
         }
     }
 
@@ -89,24 +89,24 @@ impl Machine {
         sealed: Vec<u8>,
         signature: Signature,
     ) {
-        if member != self.config.me {
+        if member != self.cx.config.me {
             let body = Body::Sealed { commitment, member, sealed };
             return self.hand_on_box(sender, (commitment, member), body, signature);
         }
         let known = self.round.commitments.get(&commitment);
         if known.is_none_or(|known| known.author != sender || known.share != Share::Bad) {
-            return self.dropped("sealed share: not asked for");
+            return self.cx.dropped("sealed share: not asked for");
         }
         let tag = Tag::CheckBox(commitment);
         let asking = self.round.asking.entry(commitment).or_default();
-        if asking.boxes >= MAX_SEALED_AGAIN || self.jobs.is_running(tag) {
-            return self.dropped("sealed share: too many");
+        if asking.boxes >= MAX_SEALED_AGAIN || self.cx.jobs.is_running(tag) {
+            return self.cx.dropped("sealed share: too many");
         }
         asking.boxes = asking.boxes.saturating_add(1);
         let Some(dealer) = self.round.dealer(&commitment) else { return };
-        let round = self.round.number;
-        self.may_repeat(tag);
-        self.start(tag, Job::CheckBox { round, dealer, sealed });
+        let round = self.cx.round();
+        self.cx.may_repeat(tag);
+        self.cx.start(tag, Job::CheckBox { round, dealer, sealed });
     }
 
     /// A box that does not open proves nothing to others: what is in it is shown only in clear.
@@ -118,7 +118,7 @@ impl Machine {
         if valid {
             commitment.share = Share::Valid;
             self.round.asking.remove(&digest);
-            self.round.complaints.answered((digest, self.config.me));
+            self.round.complaints.answered((digest, self.cx.config.me));
             return;
         }
         self.round.asking.entry(digest).or_default().in_clear = true;

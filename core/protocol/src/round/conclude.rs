@@ -13,7 +13,7 @@ impl Machine {
     pub(super) fn conclude(&mut self) -> Option<Phase> {
         let end_vote = &self.round.end_vote;
         if self.round.opened.is_some()
-            || self.round.clock.decrypt_over
+            || self.cx.clock.decrypt_over
             || self.has_voted_on_end()
             || end_vote.is_under_way()
         {
@@ -39,7 +39,7 @@ impl Machine {
         let mut opinion = Opinion { known: self.known_values(Decision::End), ..Opinion::default() };
         opinion.valid_if_backed.insert(void);
         // Whoever has opened the sum can show it to everyone, and does not give it up on its own.
-        if self.round.clock.decrypt_over && self.round.opened.is_none() {
+        if self.cx.clock.decrypt_over && self.round.opened.is_none() {
             opinion.valid.insert(void);
             opinion.candidate = Some(void);
         }

@@ -35,35 +35,35 @@ impl Machine {
         for (_, digest) in set {
             valid &= self.fetch_share(digest);
         }
-        let round = self.round.number;
+        let round = self.cx.round();
         if valid
-            && !self.jobs.is_running(Tag::Partial(round))
+            && !self.cx.jobs.is_running(Tag::Partial(round))
             && let Some(set) = self.round.included(set)
         {
-            self.start(Tag::Partial(round), Job::PartialDecrypt { round, set });
+            self.cx.start(Tag::Partial(round), Job::PartialDecrypt { round, set });
         }
     }
 
     pub(crate) fn release(&mut self, object: ObjectRef) {
         let Some(set) = self.round.decided_digest else { return };
         let body = Body::Partial { set, object };
-        if self.round.released.is_some() || !body.is_shaped(self.config.rules().member_count) {
-            return self.dropped("job: a second or impossible partial decryption");
+        if self.round.released.is_some() || !body.is_shaped(self.cx.config.rules().member_count) {
+            return self.cx.dropped("job: a second or impossible partial decryption");
         }
-        if !self.persist(Note::Released { set, object }) {
+        if !self.cx.persist(Note::Released { set, object }) {
             return;
         }
         self.note_own_partial(set, object);
-        self.say(body);
+        self.cx.broadcast(body);
     }
 
     /// Notes what was released, now or before a restart, and serves it.
     pub(crate) fn note_own_partial(&mut self, set: Digest, object: ObjectRef) {
-        self.objects.made(object);
-        self.serve(object, None, Purpose::Partial);
+        self.cx.objects.made(object);
+        self.cx.serve(object, None, Purpose::Partial);
         self.round.released = Some((set, object));
-        if let Some(signature) = self.sign(self.round.number, &Body::Partial { set, object }) {
-            self.round.partials.insert(self.config.me, Answer { set, object, signature });
+        if let Some(signature) = self.cx.sign(self.cx.round(), &Body::Partial { set, object }) {
+            self.round.partials.insert(self.cx.config.me, Answer { set, object, signature });
         }
     }
 
@@ -79,7 +79,7 @@ impl Machine {
             Some(first) => {
                 let earlier = Body::Partial { set: first.set, object: first.object };
                 let now = (Body::Partial { set, object }, signature);
-                self.equivocated(sender, (earlier, first.signature), now);
+                self.cx.equivocated(sender, (earlier, first.signature), now);
             }
             None => {
                 self.round.partials.insert(sender, Answer { set, object, signature });
@@ -96,7 +96,7 @@ impl Machine {
         let mut ready =
             self.want(*aggregate, Purpose::Aggregate, |it| it.attesters_of(&set, aggregate));
         if ready {
-            self.serve(*aggregate, None, Purpose::Aggregate);
+            self.cx.serve(*aggregate, None, Purpose::Aggregate);
         }
         let announced: Vec<(MemberIndex, ObjectRef)> = self
             .round
@@ -108,15 +108,15 @@ impl Machine {
         let mut here = Vec::new();
         for (member, object) in announced {
             let holders = |it: &Self| {
-                let others = it.config.manifest.members().filter(|m| *m != member);
+                let others = it.cx.config.manifest.members().filter(|m| *m != member);
                 std::iter::once(member).chain(others).collect()
             };
             if self.want(object, Purpose::Partial, holders) {
-                self.serve(object, None, Purpose::Partial);
+                self.cx.serve(object, None, Purpose::Partial);
                 here.push((member, object));
             }
         }
-        ready &= here.len() >= usize::from(self.config.rules().threshold);
+        ready &= here.len() >= usize::from(self.cx.config.rules().threshold);
         ready.then_some(here)
     }
 
@@ -132,7 +132,7 @@ impl Machine {
             .map(|(member, _)| *member)
             .collect();
         for member in
-            self.round.election.committee().iter().copied().chain(self.config.manifest.members())
+            self.cx.election.committee().iter().copied().chain(self.cx.config.manifest.members())
         {
             if !holders.contains(&member) {
                 holders.push(member);

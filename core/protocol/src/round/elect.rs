@@ -62,13 +62,13 @@ impl Machine {
         if !self.could_start() || !self.announce() {
             return Phase::Gather;
         }
-        let quorum = usize::from(self.config.rules().quorum);
+        let quorum = usize::from(self.cx.config.rules().quorum);
         let presence = &mut self.round.presence;
         if !presence.echoed && presence.heard.len() + presence.fresh.len() >= quorum {
             presence.echoed = true;
             self.beat();
         }
-        let present = self.config.manifest.members().filter(|m| self.is_present(*m)).count();
+        let present = self.cx.config.manifest.members().filter(|m| self.is_present(*m)).count();
         if present < quorum {
             return Phase::Gather;
         }
@@ -78,14 +78,14 @@ impl Machine {
     /// Says that this member takes part.
     fn announce(&mut self) -> bool {
         if !self.round.presence.said {
-            if !self.persist(Note::Ready) {
+            if !self.cx.persist(Note::Ready) {
                 return false;
             }
             self.note_own_ready();
         }
         if !self.round.presence.announced {
             self.round.presence.announced = true;
-            self.say(Body::Ready);
+            self.cx.broadcast(Body::Ready);
         }
         true
     }
@@ -93,8 +93,8 @@ impl Machine {
     /// Notes that this member takes part, now or before a restart.
     pub(crate) fn note_own_ready(&mut self) {
         self.round.presence.said = true;
-        if let Some(signature) = self.sign(self.round.number, &Body::Ready) {
-            self.round.presence.heard.insert(self.config.me, signature);
+        if let Some(signature) = self.cx.sign(self.cx.round(), &Body::Ready) {
+            self.round.presence.heard.insert(self.cx.config.me, signature);
         }
     }
 
@@ -107,7 +107,7 @@ impl Machine {
             // It comes late and need not wait for the next heartbeat.
             self.keep_presence();
             let heartbeat = self.heartbeat();
-            self.tell(sender, Body::Status(Box::new(heartbeat)));
+            self.cx.send(sender, Body::Status(Box::new(heartbeat)));
         }
     }
 
@@ -118,30 +118,30 @@ impl Machine {
             return;
         }
         let list = fresh.iter().map(|(member, signature)| (*member, *signature)).collect();
-        if self.persist(Note::Present(list)) {
+        if self.cx.persist(Note::Present(list)) {
             self.round.presence.heard.extend(fresh);
         }
     }
 
     /// Whether a member said that it is ready for this round and has heard that this one is.
     pub(crate) fn is_present(&self, member: MemberIndex) -> bool {
-        if member == self.config.me {
+        if member == self.cx.config.me {
             return self.could_start();
         }
         let newest = self.peers.get(member.position()).and_then(|peer| peer.newest.as_ref());
         newest.is_some_and(|newest| {
-            newest.round == self.round.number
+            newest.round == self.cx.round()
                 && newest.heartbeat.ready
-                && newest.heartbeat.known.present.contains(self.config.me)
+                && newest.heartbeat.known.present.contains(self.cx.config.me)
         })
     }
 
     fn begin(&mut self) -> Phase {
-        let deadlines = self.config.manifest.manifest().deadlines;
+        let deadlines = self.cx.config.manifest.manifest().deadlines;
         let transfer_ms = deadlines.commit_ms.saturating_add(deadlines.transfer_ms);
-        self.set_timer(TimerId::Commit, deadlines.commit_ms);
-        self.set_timer(TimerId::Transfer, transfer_ms);
-        self.set_timer(TimerId::Round, deadlines.round_ms);
+        self.cx.set_timer(TimerId::Commit, deadlines.commit_ms);
+        self.cx.set_timer(TimerId::Transfer, transfer_ms);
+        self.cx.set_timer(TimerId::Round, deadlines.round_ms);
         Phase::Commit
     }
 }

@@ -19,7 +19,7 @@ use crate::sign::Signature;
 impl Machine {
     /// Writes down the commitments of `set` that are here and not in the journal yet; the own one is there as such.
     pub(super) fn keep_commitments(&mut self, set: &Set) {
-        let me = self.config.me;
+        let me = self.cx.config.me;
         for (_, digest) in set.iter().filter(|(author, _)| *author != me) {
             if self.round.kept.contains(digest) {
                 continue;
@@ -28,7 +28,7 @@ impl Machine {
             let (author, signature) = (known.author, known.signature);
             let body = Box::new(known.body.as_ref().clone());
             // If it cannot be written it is as good as before: others may have it.
-            if self.persist(Note::Kept { author, body, signature }) {
+            if self.cx.persist(Note::Kept { author, body, signature }) {
                 self.round.kept.insert(*digest);
             }
         }
@@ -49,7 +49,7 @@ impl Machine {
         body: CommitmentBody,
         signature: Signature,
     ) {
-        let scope = self.config.roster().scope(self.round.number);
+        let scope = self.cx.config.roster().scope(self.cx.round());
         let Ok(digest) = scope.commitment(author, &body) else { return };
         self.round.kept.insert(digest);
         if self.round.commitments.contains_key(&digest) {
@@ -65,19 +65,19 @@ impl Machine {
     /// Late in a round the committee gives again what an earlier life gave of the decided set: a member that has not got
     /// its box may have nobody else to ask. Only what is on this disk: nothing more is fetched for it.
     pub(super) fn serve_again(&mut self, set: &Set) {
-        let me = self.config.me;
-        if !self.round.election.in_committee(me) {
+        let me = self.cx.config.me;
+        if !self.cx.election.in_committee(me) {
             return;
         }
         let stirred = self.round.stirred.take();
-        let committee = self.round.election.committee().to_vec();
+        let committee = self.cx.election.committee().to_vec();
         for (_, digest) in set.iter().filter(|(_, digest)| stirred.contains(digest)) {
             let known = self.round.commitments.get(digest).filter(|known| known.recalled);
             let Some(body) = known.map(|known| Arc::clone(&known.body)) else { continue };
             if self.want(body.ciphertext, Purpose::Ciphertext, |_| Vec::new()) {
-                self.serve(body.ciphertext, Some(committee.clone()), Purpose::Ciphertext);
+                self.cx.serve(body.ciphertext, Some(committee.clone()), Purpose::Ciphertext);
             }
-            let members: Vec<MemberIndex> = self.config.manifest.members().collect();
+            let members: Vec<MemberIndex> = self.cx.config.manifest.members().collect();
             // The own box is asked for by whoever opens it (`fetch_share`), from others if need be.
             for (receiver, object) in members.into_iter().zip(&body.boxes) {
                 let Some(object) = object.as_ref().filter(|_| receiver != me) else { continue };
@@ -86,7 +86,7 @@ impl Machine {
                     if !audience.contains(&receiver) {
                         audience.push(receiver);
                     }
-                    self.serve(*object, Some(audience), Purpose::Share);
+                    self.cx.serve(*object, Some(audience), Purpose::Share);
                 }
             }
         }
@@ -94,11 +94,11 @@ impl Machine {
 
     /// The host could not apply the sum. If an earlier life opened it, it may be gone from the disk: it is opened again.
     pub(crate) fn not_applied(&mut self, round: Round) {
-        if round == self.round.number && core::mem::take(&mut self.round.opened_before) {
+        if round == self.cx.round() && core::mem::take(&mut self.round.opened_before) {
             self.round.opened = None;
             self.round.keys = NamedKeys::default();
             self.round.combined_with = 0;
-            self.may_repeat(Tag::Combine(round));
+            self.cx.may_repeat(Tag::Combine(round));
         }
     }
 }

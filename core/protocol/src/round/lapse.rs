@@ -146,10 +146,10 @@ pub(crate) struct Lapsed {
 impl Machine {
     /// Until which round `member` is left out of the own reports, if it is.
     pub(crate) fn unlisted_until(&self, member: MemberIndex) -> Option<Round> {
-        let round = self.round.number;
+        let round = self.cx.round();
         let is_out = |lapse: &&Lapse| round < lapse.until;
         let out = self.lapses.0.values().filter(is_out).count();
-        if out > usize::from(self.config.rules().max_faulty) {
+        if out > usize::from(self.cx.config.rules().max_faulty) {
             return None;
         }
         self.lapses.0.get(&member).filter(is_out).map(|lapse| lapse.until)
@@ -172,7 +172,7 @@ impl Machine {
         if !self.lapses.0.is_empty() {
             let lapses = self.lapses.0.iter().map(|(member, lapse)| (*member, *lapse)).collect();
             // If it cannot be written, a restart forgets it: then the dealer is listed.
-            let _ = self.persist(Note::Unlisted(lapses));
+            let _ = self.cx.persist(Note::Unlisted(lapses));
         }
     }
 
@@ -187,14 +187,14 @@ impl Machine {
         let known = self.round.commitments.get(&complaint.commitment);
         let Some(dealer) = known.map(|known| known.author).filter(|dealer| *dealer != author)
         else {
-            return self.dropped("complaint: about no update that is known");
+            return self.cx.dropped("complaint: about no update that is known");
         };
         match self.round.complaints.0.get(&of) {
             Some(first) if first.complaint.plea == Plea::Show || complaint.plea != Plea::Show => {
                 // Answered, as far as this member knows; its author may not have heard.
                 if first.answered {
                     let body = Body::Complaint(Box::new(complaint));
-                    self.forward(dealer, author, body, signature);
+                    self.cx.forward(dealer, author, body, signature);
                 }
             }
             // The first, or it asks for more than before.
@@ -226,7 +226,7 @@ impl Machine {
             open.push((heard.dealer, *author, body, heard.signature));
         }
         for (dealer, author, body, signature) in open {
-            self.forward(dealer, author, body, signature);
+            self.cx.forward(dealer, author, body, signature);
         }
     }
 
@@ -241,7 +241,7 @@ impl Machine {
         let is_dealer = self.round.complaints.0.get(&of).is_some_and(|it| it.dealer == dealer);
         if is_dealer && self.round.complaints.may_hand_on(of) {
             self.round.complaints.boxed(of);
-            self.forward(of.1, dealer, body, signature);
+            self.cx.forward(of.1, dealer, body, signature);
         }
     }
 
@@ -252,13 +252,13 @@ impl Machine {
         let known = self.round.commitments.get(&commitment);
         let Some(known) = known.filter(|known| !known.spoiled) else { return };
         let dealer = known.author;
-        if member != self.config.me
-            && !self.jobs.is_running(crate::machine::Tag::CheckPreimage(commitment, member))
+        if member != self.cx.config.me
+            && !self.cx.jobs.is_running(crate::machine::Tag::CheckPreimage(commitment, member))
             && self.round.complaints.may_hand_on(of)
         {
             self.round.complaints.answered(of);
             let body = Body::Preimage { commitment, member, preimage };
-            self.forward(member, dealer, body, signature);
+            self.cx.forward(member, dealer, body, signature);
         }
     }
 }

@@ -19,38 +19,38 @@ impl Machine {
     ) {
         let known = self.round.commitments.get(&commitment);
         if known.is_none_or(|known| known.author != sender || known.spoiled) {
-            return self.dropped("preimage: of no commitment of its sender");
+            return self.cx.dropped("preimage: of no commitment of its sender");
         }
         let tag = Tag::CheckPreimage(commitment, member);
         match self.round.preimages.get(&(commitment, member)) {
             Some((first, first_signature)) if *first != preimage => {
                 let said = |preimage| Body::Preimage { commitment, member, preimage };
                 let first = (said(first.clone()), *first_signature);
-                return self.equivocated(sender, first, (said(preimage), signature));
+                return self.cx.equivocated(sender, first, (said(preimage), signature));
             }
             // The check could not be made: the dealer's repeated answer starts it again.
-            Some(_) if self.jobs.has_failed(tag) => {}
+            Some(_) if self.cx.jobs.has_failed(tag) => {}
             Some(_) => return,
             None => {
                 let answered =
                     self.round.preimages.keys().filter(|(of, _)| *of == commitment).count();
-                let limit = usize::from(self.config.rules().max_faulty);
+                let limit = usize::from(self.cx.config.rules().max_faulty);
                 // The own share counts in any case: it is what this member complained for.
-                if member != self.config.me && answered >= limit {
-                    return self.dropped("preimage: more than there can be complaints");
+                if member != self.cx.config.me && answered >= limit {
+                    return self.cx.dropped("preimage: more than there can be complaints");
                 }
                 let said = (preimage.clone(), signature);
                 self.round.preimages.insert((commitment, member), said);
             }
         }
         let Some(dealer) = self.round.dealer(&commitment) else { return };
-        let round = self.round.number;
-        self.start(tag, Job::CheckPreimage { round, dealer, member, preimage });
+        let round = self.cx.round();
+        self.cx.start(tag, Job::CheckPreimage { round, dealer, member, preimage });
     }
 
     /// A wrong preimage is signed by the dealer and wrong for everyone who computes its digest: evidence.
     pub(crate) fn preimage_checked(&mut self, digest: Digest, member: MemberIndex, valid: bool) {
-        let me = self.config.me;
+        let me = self.cx.config.me;
         let Some(commitment) = self.round.commitments.get_mut(&digest) else { return };
         if valid {
             if member == me {
@@ -65,9 +65,9 @@ impl Machine {
         let dealt = (commitment.body.as_ref().clone(), commitment.signature);
         if let Some((preimage, signature)) = self.round.preimages.get(&(digest, member)).cloned() {
             let body = Body::Preimage { commitment: digest, member, preimage };
-            let round = self.round.number;
+            let round = self.cx.round();
             let evidence = Evidence::wrong_preimage(author, round, dealt, (body, signature));
-            self.ban(&evidence, &evidence.description());
+            self.cx.accuse(evidence);
         }
     }
 }

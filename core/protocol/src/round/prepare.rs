@@ -26,8 +26,8 @@ impl Machine {
     /// Whether the shape of the round's updates is known; the first question asks the host.
     pub(super) fn is_prepared(&mut self) -> bool {
         if self.round.shape.is_none() {
-            let start = self.round.start;
-            self.start(Tag::Prepare(start.round), Job::PrepareRound { start });
+            let start = self.cx.start;
+            self.cx.start(Tag::Prepare(start.round), Job::PrepareRound { start });
         }
         self.round.shape.is_some()
     }
@@ -44,8 +44,8 @@ impl Machine {
     /// People see that an update was refused, and why.
     pub(super) fn count_misshapen(&mut self, digest: &Digest) {
         match self.round.misshape_of(digest) {
-            Some(Refusal::Layout) => self.dropped("commitment: another layout than the round's"),
-            Some(_) => self.dropped("commitment: another length than the round's updates have"),
+            Some(Refusal::Layout) => self.cx.dropped("commitment: another layout than the round's"),
+            Some(_) => self.cx.dropped("commitment: another length than the round's updates have"),
             None => {}
         }
     }

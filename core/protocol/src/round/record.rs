@@ -15,7 +15,7 @@ impl Machine {
         if self.round.record.is_none() {
             self.round.record = self.own_record();
         }
-        if !self.round.signatures.contains_key(&self.config.me) {
+        if !self.round.signatures.contains_key(&self.cx.config.me) {
             self.sign_record();
         }
         if self.round.signed_before.is_some() {
@@ -41,7 +41,12 @@ impl Machine {
         let set_value = self.decided_value(Decision::Set)?.value;
         let Value::Aggregate { set, aggregate } = set_value else {
             let adapter = self.tip.adapter;
-            return Some(self.tip.record(&self.config.manifest, Outcome::Skipped, adapter, None));
+            return Some(self.tip.record(
+                &self.cx.config.manifest,
+                Outcome::Skipped,
+                adapter,
+                None,
+            ));
         };
         let (outcome, adapter, nonce) = match self.decided_value(Decision::End)?.value {
             Value::Opened { sum, .. } => {
@@ -56,21 +61,21 @@ impl Machine {
             }
             _ => (Outcome::Void { set, aggregate }, self.tip.adapter, None),
         };
-        Some(self.tip.record(&self.config.manifest, outcome, adapter, nonce))
+        Some(self.tip.record(&self.cx.config.manifest, outcome, adapter, nonce))
     }
 
     fn sign_record(&mut self) {
         let Some(record) = self.round.record.clone() else { return };
         if self.round.signed_before.is_none()
-            && !self.persist(Note::Signed(Box::new(record.clone())))
+            && !self.cx.persist(Note::Signed(Box::new(record.clone())))
         {
             return;
         }
         let digest = record_digest(&record);
         let body = Body::RecordSignature(digest);
-        if let Some(signature) = self.sign(self.round.number, &body) {
-            self.round.signatures.insert(self.config.me, (digest, signature));
-            self.broadcast(body, signature);
+        if let Some(signature) = self.cx.sign(self.cx.round(), &body) {
+            self.round.signatures.insert(self.cx.config.me, (digest, signature));
+            self.cx.broadcast_signed(body, signature);
         }
     }
 
@@ -96,7 +101,7 @@ impl Machine {
             Some((first, _)) if first == digest => {}
             Some((first, first_signature)) => {
                 let first = (Body::RecordSignature(first), first_signature);
-                self.equivocated(sender, first, (Body::RecordSignature(digest), signature));
+                self.cx.equivocated(sender, first, (Body::RecordSignature(digest), signature));
             }
             None => {
                 self.round.signatures.insert(sender, (digest, signature));
@@ -115,7 +120,7 @@ impl Machine {
             .filter(|(_, (signed, _))| *signed == digest)
             .map(|(member, (_, signature))| (*member, signature.to_bytes().to_vec()))
             .collect();
-        if signatures.len() < usize::from(self.config.rules().quorum) {
+        if signatures.len() < usize::from(self.cx.config.rules().quorum) {
             return None;
         }
         let set = self.round.set_vote.decided()?.clone();
@@ -130,7 +135,7 @@ impl Machine {
         match (Attachments { set, end, evidence }).encode() {
             Ok(attachments) => Some(CertifiedRecord { record, signatures, attachments }),
             Err(_) => {
-                self.dropped("record: too long");
+                self.cx.dropped("record: too long");
                 None
             }
         }

@@ -60,7 +60,7 @@ impl Machine {
     /// What is known of an update before its ciphertext is read: the own one was written here, and what an earlier life has
     /// rejected stays so.
     pub(super) fn form_of(&self, author: MemberIndex, digest: &Digest) -> Form {
-        let me = self.config.me;
+        let me = self.cx.config.me;
         if author == me {
             Form::Sound
         } else if self.round.is_rejected_by(me, digest) {
@@ -80,15 +80,15 @@ impl Machine {
         }
         if let Some(dealer) = self.round.dealer(digest) {
             let dealer = Box::new(dealer);
-            let job = Job::CheckCiphertext { start: self.round.start, dealer };
-            self.start(Tag::CheckCiphertext(*digest), job);
+            let job = Job::CheckCiphertext { start: self.cx.start, dealer };
+            self.cx.start(Tag::CheckCiphertext(*digest), job);
         }
         false
     }
 
     /// This member, of the committee, has read a ciphertext.
     pub(crate) fn ciphertext_checked(&mut self, digest: Digest, valid: bool) {
-        let me = self.config.me;
+        let me = self.cx.config.me;
         let Some(known) = self.round.commitments.get_mut(&digest) else { return };
         known.form = if valid { Form::Sound } else { Form::Malformed };
         if valid {
@@ -96,13 +96,13 @@ impl Machine {
             return self.round.stirred.stir(digest);
         }
         let ciphertext = known.body.ciphertext;
-        if self.round.is_rejected_by(me, &digest) || !self.persist(Note::Rejected(digest)) {
+        if self.round.is_rejected_by(me, &digest) || !self.cx.persist(Note::Rejected(digest)) {
             return;
         }
         self.note_own_rejection(digest);
-        let committee = self.round.election.committee().to_vec();
-        self.serve(ciphertext, Some(committee), Purpose::Ciphertext);
-        self.say(Body::Rejection(digest));
+        let committee = self.cx.election.committee().to_vec();
+        self.cx.serve(ciphertext, Some(committee), Purpose::Ciphertext);
+        self.cx.broadcast(Body::Rejection(digest));
         self.judge(&digest);
     }
 
@@ -110,17 +110,17 @@ impl Machine {
     pub(crate) fn ciphertext_not_checked(&mut self, digest: &Digest) {
         if let Some(known) = self.round.commitments.get(digest) {
             let ciphertext = known.body.ciphertext;
-            self.may_be_gone(&ciphertext);
+            self.cx.may_be_gone(&ciphertext);
         }
     }
 
     /// Notes an own rejection, fresh or from the journal.
     pub(crate) fn note_own_rejection(&mut self, digest: Digest) {
-        let me = self.config.me;
+        let me = self.cx.config.me;
         if let Some(known) = self.round.commitments.get_mut(&digest) {
             known.form = Form::Malformed;
         }
-        if let Some(signature) = self.sign(self.round.number, &Body::Rejection(digest)) {
+        if let Some(signature) = self.cx.sign(self.cx.round(), &Body::Rejection(digest)) {
             let own = self.round.verdicts.rejections.entry(me).or_default();
             own.insert(digest, signature);
         }
@@ -132,23 +132,23 @@ impl Machine {
         digest: Digest,
         signature: Signature,
     ) {
-        if !self.round.election.in_committee(sender) {
-            return self.dropped("rejection: not of the committee");
+        if !self.cx.election.in_committee(sender) {
+            return self.cx.dropped("rejection: not of the committee");
         }
-        let room = usize::from(self.config.rules().member_count) * 2;
+        let room = usize::from(self.cx.config.rules().member_count) * 2;
         let said = self.round.verdicts.rejections.entry(sender).or_default();
         if said.contains_key(&digest) {
             return;
         }
         if said.len() >= room {
-            return self.dropped("rejection: more than there can be updates");
+            return self.cx.dropped("rejection: more than there can be updates");
         }
         said.insert(digest, signature);
         if let Some((list, first)) = self.round.verdicts.announced.get(&sender)
             && list.contains(&digest)
         {
             let first = (Body::Holds(list.clone()), *first);
-            self.equivocated(sender, first, (Body::Rejection(digest), signature));
+            self.cx.equivocated(sender, first, (Body::Rejection(digest), signature));
         }
         self.judge(&digest);
     }
@@ -166,31 +166,31 @@ impl Machine {
         });
         self.round.verdicts.announced.insert(sender, (list.to_vec(), signature));
         if let Some(rejected) = rejected {
-            self.equivocated(sender, rejected, (Body::Holds(list.to_vec()), signature));
+            self.cx.equivocated(sender, rejected, (Body::Holds(list.to_vec()), signature));
         }
     }
 
     /// Whether f + 1 committee members have rejected an update: one of them is honest and has read it.
     pub(crate) fn is_rejected(&self, digest: &Digest) -> bool {
-        let enough = usize::from(self.config.rules().one_honest());
+        let enough = usize::from(self.cx.config.rules().one_honest());
         self.round.verdicts.rejecters_of(digest).len() >= enough
     }
 
     /// Names the author of an update that f + 1 have rejected. The first f + 1 are proof enough.
     pub(super) fn judge(&mut self, digest: &Digest) {
-        let enough = usize::from(self.config.rules().one_honest());
+        let enough = usize::from(self.cx.config.rules().one_honest());
         let mut rejections = self.round.verdicts.rejecters_of(digest);
         let Some(known) = self.round.commitments.get(digest) else { return };
         if rejections.len() < enough {
             return;
         }
         rejections.truncate(enough);
-        let (author, round) = (known.author, self.round.number);
-        if author == self.config.me {
-            return self.dropped("rejection: the committee cannot read the own update");
+        let (author, round) = (known.author, self.cx.round());
+        if author == self.cx.config.me {
+            return self.cx.dropped("rejection: the committee cannot read the own update");
         }
         let commitment = (known.body.as_ref().clone(), known.signature);
         let evidence = Evidence::rejected(author, round, commitment, rejections);
-        self.ban(&evidence, "an update that cannot be read");
+        self.cx.accuse_because(evidence, "an update that cannot be read".into());
     }
 }

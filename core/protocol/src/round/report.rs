@@ -12,7 +12,7 @@ use crate::status::Phase;
 impl Machine {
     pub(super) fn report(&mut self) -> Phase {
         if !self.has_reported() {
-            if !self.is_prepared() && !self.round.clock.transfer_over {
+            if !self.is_prepared() && !self.cx.clock.transfer_over {
                 return Phase::Transfer;
             }
             let candidates: Vec<(MemberIndex, Digest)> = self
@@ -41,29 +41,29 @@ impl Machine {
             let missing =
                 open.iter().any(|(author, digest)| !self.is_out_of_reach(*author, digest));
             let too_few = !open.is_empty()
-                && listed.len() < usize::from(self.config.rules().min_contributors);
-            if (missing || too_few) && !self.round.clock.transfer_over {
+                && listed.len() < usize::from(self.cx.config.rules().min_contributors);
+            if (missing || too_few) && !self.cx.clock.transfer_over {
                 return Phase::Transfer;
             }
             self.keep_commitments(&listed);
-            if !self.persist(Note::Reported(listed.clone())) {
+            if !self.cx.persist(Note::Reported(listed.clone())) {
                 return Phase::Transfer;
             }
             self.note_own_report(listed.clone());
-            self.say(Body::Report(listed));
+            self.cx.broadcast(Body::Report(listed));
         }
         self.round.set_vote.start();
         Phase::Aggregate
     }
 
     pub(super) fn has_reported(&self) -> bool {
-        self.round.reports.contains_key(&self.config.me)
+        self.round.reports.contains_key(&self.cx.config.me)
     }
 
     /// Whether so many have reported without an update of `member` that it cannot be in the set any more, whoever else
     /// lists it: a member that comes late finds the others there.
     pub(super) fn is_too_late(&self, member: MemberIndex) -> bool {
-        let rules = self.config.rules();
+        let rules = self.cx.config.rules();
         let reports = &self.round.reports;
         let lists = |set: &Set| set.iter().any(|(author, _)| *author == member);
         let listed = reports.values().filter(|(set, _)| lists(set)).count();
@@ -77,7 +77,7 @@ impl Machine {
             let holds = self.round.holds.get(*m).zip(first).is_some_and(|(h, d)| h.contains(d));
             holds || reports.get(*m).is_none_or(|(set, _)| lists(set))
         };
-        let committee = self.round.election.committee().iter();
+        let committee = self.cx.election.committee().iter();
         committee.filter(could_hold).count() < usize::from(rules.one_honest())
     }
 
@@ -86,25 +86,25 @@ impl Machine {
     fn is_out_of_reach(&self, author: MemberIndex, digest: &Digest) -> bool {
         let known = self.round.commitments.get(digest);
         let is_bad = known.is_some_and(|commitment| commitment.share == Share::Bad);
-        let holders = self.round.holders_of(digest);
+        let holders = self.round.holders_of(&self.cx.election, digest);
         self.is_away(author) && (is_bad || holders.iter().all(|m| self.is_away(*m)))
     }
 
     /// Whether this member can report an update: its own share is valid, and f + 1 committee members hold all of it.
     pub(crate) fn is_vouched_for(&self, digest: &Digest) -> bool {
-        let enough = usize::from(self.config.rules().one_honest());
+        let enough = usize::from(self.cx.config.rules().one_honest());
         self.round.commitments.get(digest).is_some_and(|commitment| {
             commitment.share == Share::Valid
                 && !commitment.spoiled
-                && self.round.holders_of(digest).len() >= enough
+                && self.round.holders_of(&self.cx.election, digest).len() >= enough
         })
     }
 
     /// Notes the own report, fresh or from the journal.
     pub(crate) fn note_own_report(&mut self, set: Set) {
         let body = Body::Report(set.clone());
-        if let Some(signature) = self.sign(self.round.number, &body) {
-            self.round.reports.insert(self.config.me, (set, signature));
+        if let Some(signature) = self.cx.sign(self.cx.round(), &body) {
+            self.round.reports.insert(self.cx.config.me, (set, signature));
         }
     }
 
@@ -113,7 +113,7 @@ impl Machine {
             Some((first, _)) if *first == set => {}
             Some((first, first_signature)) => {
                 let first = (Body::Report(first.clone()), *first_signature);
-                self.equivocated(sender, first, (Body::Report(set), signature));
+                self.cx.equivocated(sender, first, (Body::Report(set), signature));
             }
             None => {
                 self.round.reports.insert(sender, (set, signature));

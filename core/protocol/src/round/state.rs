@@ -11,25 +11,15 @@ use super::lapse::Complaints;
 use super::reject::Verdicts;
 use super::stirred::Stirred;
 use crate::agreement::{Agreement, VotingState};
+use crate::context::Cx;
 use crate::election::Election;
-use crate::ids::{Digest, MemberIndex, Round, View};
-use crate::job::{Applied, CommitmentBody, Included, RoundStart, UpdateShape};
-use crate::ledger::Tip;
-use crate::machine::Config;
+use crate::ids::{Digest, MemberIndex, View};
+use crate::job::{Applied, CommitmentBody, Included, UpdateShape};
 use crate::message::{Body, Collected, Decision, Set, SignedReport, Value};
 use crate::object::ObjectRef;
 use crate::record::Record;
 use crate::sign::Signature;
 use crate::status::Phase;
-
-/// Deadlines that have passed.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Clock {
-    pub(crate) commit_over: bool,
-    pub(crate) transfer_over: bool,
-    pub(crate) decrypt_over: bool,
-    pub(crate) round_over: bool,
-}
 
 /// What is known of the own share in a commitment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,14 +77,9 @@ pub(crate) struct Answer {
 
 #[derive(Debug, Clone)]
 pub(crate) struct RoundState {
-    pub(crate) number: Round,
     pub(crate) phase: Phase,
-    pub(crate) start: RoundStart,
     /// What updates look like, once the host has said so.
     pub(crate) shape: Option<UpdateShape>,
-    pub(crate) election: Election,
-    pub(crate) clock: Clock,
-
     pub(crate) presence: Presence,
 
     /// The own commitment.
@@ -170,25 +155,13 @@ pub(crate) struct RoundState {
 }
 
 impl RoundState {
-    /// The round after `tip`, before anything has happened in it.
-    pub(crate) fn new(config: &Config, tip: &Tip) -> Self {
-        let rules = config.rules();
-        let number = tip.round;
-        let election = Election::draw(
-            &tip.beacon,
-            config.manifest.epoch(),
-            number,
-            rules.member_count,
-            rules.committee_size,
-        );
-        let vote = |decision| Agreement::new(decision, config.me, rules, VotingState::default());
+    /// The round in progress, before anything has happened in it.
+    pub(crate) fn new(cx: &Cx) -> Self {
+        let rules = cx.config.rules();
+        let vote = |decision| Agreement::new(decision, cx.me(), rules, VotingState::default());
         Self {
-            number,
             phase: Phase::Gather,
-            start: RoundStart { round: number, applied: tip.applied, beacon: tip.beacon },
             shape: None,
-            election,
-            clock: Clock::default(),
             presence: Presence::default(),
             own: None,
             commitments: BTreeMap::new(),
@@ -273,9 +246,9 @@ impl RoundState {
     }
 
     /// Committee members that announced this commitment.
-    pub(crate) fn holders_of(&self, digest: &Digest) -> Vec<MemberIndex> {
+    pub(crate) fn holders_of(&self, election: &Election, digest: &Digest) -> Vec<MemberIndex> {
         let holds = |m: &&MemberIndex| self.holds.get(m).is_some_and(|held| held.contains(digest));
-        self.election.committee().iter().filter(holds).copied().collect()
+        election.committee().iter().filter(holds).copied().collect()
     }
 
     /// Whether a committee member has announced or rejected every commitment known here that is one of this round's.
@@ -289,8 +262,11 @@ impl RoundState {
     }
 
     /// Committee members of which no announcement is missed.
-    pub(crate) fn complete_holders(&self) -> impl Iterator<Item = MemberIndex> + '_ {
-        self.election.committee().iter().copied().filter(|m| self.holds_everything(*m))
+    pub(crate) fn complete_holders<'a>(
+        &'a self,
+        election: &'a Election,
+    ) -> impl Iterator<Item = MemberIndex> + 'a {
+        election.committee().iter().copied().filter(|m| self.holds_everything(*m))
     }
 
     /// Whether the own share in the commitment of `member` is valid.

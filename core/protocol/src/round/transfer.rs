@@ -46,14 +46,14 @@ impl Machine {
             grown |= self.fetch_whole(&digest);
         }
         if grown {
-            let holds = self.round.own_holds(self.config.me);
-            holds.into_iter().for_each(|holds| self.say(holds));
+            let holds = self.round.own_holds(self.cx.config.me);
+            holds.into_iter().for_each(|holds| self.cx.broadcast(holds));
         }
     }
 
     /// Whether an update can still be in a set that this member adds: once it has reported, those that it vouches for.
     fn is_wanted(&self, digest: &Digest) -> bool {
-        let report = self.round.reports.get(&self.config.me);
+        let report = self.round.reports.get(&self.cx.config.me);
         report.is_none_or(|(set, _)| set.iter().any(|(_, listed)| listed == digest))
     }
 
@@ -62,7 +62,7 @@ impl Machine {
         if self.round.decided.is_some() {
             return;
         }
-        let in_committee = self.round.election.in_committee(self.config.me);
+        let in_committee = self.cx.election.in_committee(self.cx.config.me);
         for digest in self.round.first.values() {
             let Some(known) = self.round.commitments.get(digest) else { continue };
             if known.share == Share::Unknown || (in_committee && !known.whole) {
@@ -77,15 +77,15 @@ impl Machine {
         if commitment.share != Share::Unknown {
             return commitment.share == Share::Valid;
         }
-        let sealed = commitment.body.boxes.get(self.config.me.position()).copied().flatten();
+        let sealed = commitment.body.boxes.get(self.cx.config.me.position()).copied().flatten();
         let author = commitment.author;
         // Without a box it may be here all the same: sealed again, before a restart.
         let here = sealed.is_none_or(|sealed| {
             self.want(sealed, Purpose::Share, |it| it.holders_for(digest, author))
         });
         if here && let Some(dealer) = self.round.dealer(digest) {
-            let round = self.round.number;
-            self.start(Tag::CheckShare(*digest), Job::CheckShare { round, dealer });
+            let round = self.cx.round();
+            self.cx.start(Tag::CheckShare(*digest), Job::CheckShare { round, dealer });
         }
         false
     }
@@ -93,9 +93,9 @@ impl Machine {
     /// Pulls a whole update, for the committee: ciphertext and all boxes that there are. Returns whether it has just become
     /// whole.
     fn fetch_whole(&mut self, digest: &Digest) -> bool {
-        let me = self.config.me;
+        let me = self.cx.config.me;
         let Some(commitment) = self.round.commitments.get(digest) else { return false };
-        if commitment.whole || !self.round.election.in_committee(me) {
+        if commitment.whole || !self.cx.election.in_committee(me) {
             return false;
         }
         let (author, body) = (commitment.author, Arc::clone(&commitment.body));
@@ -125,8 +125,8 @@ impl Machine {
     /// The dealer first, then who announced it, then the rest of the committee.
     fn holders_for(&self, digest: &Digest, author: MemberIndex) -> Vec<MemberIndex> {
         let mut holders = vec![author];
-        let announced = self.round.holders_of(digest);
-        for member in announced.iter().chain(self.round.election.committee()) {
+        let announced = self.round.holders_of(&self.cx.election, digest);
+        for member in announced.iter().chain(self.cx.election.committee()) {
             if !holders.contains(member) {
                 holders.push(*member);
             }
@@ -167,7 +167,7 @@ impl Machine {
     pub(crate) fn ask_for_commitments(&mut self) {
         let wanted: Vec<Digest> = self.round.missing.iter().copied().take(MAX_WANTED).collect();
         if !wanted.is_empty() {
-            self.say(Body::Want(wanted));
+            self.cx.broadcast(Body::Want(wanted));
         }
     }
 
@@ -177,7 +177,7 @@ impl Machine {
         wanted.retain(|digest| self.round.commitments.contains_key(digest));
         wanted.sort_unstable();
         wanted.dedup();
-        if wanted.is_empty() || !self.may_answer(to, Question::Want) {
+        if wanted.is_empty() || !self.cx.may_answer(to, Question::Want) {
             return;
         }
         for digest in wanted {
@@ -185,8 +185,8 @@ impl Machine {
             let (author, signature) = (known.author, known.signature);
             let body = Body::Commitment(Box::new(known.body.as_ref().clone()));
             let bytes = postcard::experimental::serialized_size(&body).unwrap_or(usize::MAX);
-            if self.may_send(to, Question::Want, bytes) {
-                self.forward(to, author, body, signature);
+            if self.cx.may_send(to, Question::Want, bytes) {
+                self.cx.forward(to, author, body, signature);
             }
         }
     }
@@ -197,12 +197,12 @@ impl Machine {
         list: Vec<Digest>,
         signature: Signature,
     ) {
-        if !self.round.election.in_committee(sender) {
-            return self.dropped("holds: not of the committee");
+        if !self.cx.election.in_committee(sender) {
+            return self.cx.dropped("holds: not of the committee");
         }
         self.note_announcement(sender, &list, signature);
         let held = self.round.holds.entry(sender).or_default();
-        let room = usize::from(self.config.rules().member_count) * 2;
+        let room = usize::from(self.cx.config.rules().member_count) * 2;
         for digest in list {
             if held.len() < room {
                 held.insert(digest);

@@ -20,15 +20,15 @@ impl Machine {
         if self.round.vote_on(decision).is_idle() {
             return;
         }
-        let election = self.round.election.clone();
+        let election = self.cx.election.clone();
         let mut said = Vec::new();
         loop {
             let view = self.round.vote_on(decision).view();
-            let proposer = self.round.election.proposer(view);
+            let proposer = self.cx.election.proposer(view);
             if self.is_away(proposer) || self.is_banned(proposer) {
                 self.round.vote_on_mut(decision).give_up_on_proposer();
             }
-            let member_count = usize::from(self.config.rules().member_count);
+            let member_count = usize::from(self.cx.config.rules().member_count);
             self.round.vote_on_mut(decision).give_up_on_votes(member_count);
             let opinion = match decision {
                 Decision::Set => self.set_opinion(),
@@ -51,7 +51,7 @@ impl Machine {
         }
         if !said.is_empty() && self.persist_votes(decision) {
             for (body, signature) in said {
-                self.broadcast(body, signature);
+                self.cx.broadcast_signed(body, signature);
             }
         }
     }
@@ -61,13 +61,13 @@ impl Machine {
         let named: BTreeSet<Digest> =
             [&state.locked, &state.valid].into_iter().flatten().map(|c| c.value).collect();
         let values = named.iter().filter_map(|id| self.round.values.get(id)).cloned().collect();
-        self.persist(Note::Voting { decision, state, values })
+        self.cx.persist(Note::Voting { decision, state, values })
     }
 
     /// Counts a vote of this member, fresh or from the journal.
     pub(crate) fn count_own_vote(&mut self, vote: &Vote) -> Option<Signature> {
-        let signature = self.sign(self.round.number, &Body::Vote(*vote))?;
-        let me = self.config.me;
+        let signature = self.cx.sign(self.cx.round(), &Body::Vote(*vote))?;
+        let me = self.cx.config.me;
         self.round.vote_on_mut(vote.decision).vote(me, vote, signature);
         Some(signature)
     }
@@ -86,21 +86,21 @@ impl Machine {
         };
         let polka_view = polka.as_ref().map(|polka| polka.view);
         let body = Body::Proposal(Box::new(Proposal { view, value, polka, grounds }));
-        let signature = self.sign(self.round.number, &body)?;
+        let signature = self.cx.sign(self.cx.round(), &body)?;
         self.round.vote_on_mut(decision).offer(view, id, polka_view);
         self.round.proposed.insert(decision, (view, body.clone(), signature));
         Some((body, signature))
     }
 
     fn set_view_timer(&mut self, wait: Wait, view: View) {
-        let base = self.config.manifest.manifest().deadlines.view_ms;
+        let base = self.cx.config.manifest.manifest().deadlines.view_ms;
         // A proposal may need a new sum; votes only travel.
         let step = match wait {
             Wait::Proposal => base,
             Wait::Prevotes | Wait::Precommits => base / 4,
         };
         let ms = step.max(1).saturating_mul(u64::from(view.0).saturating_add(1));
-        self.set_timer(TimerId::View, ms);
+        self.cx.set_timer(TimerId::View, ms);
     }
 
     pub(crate) fn view_timeout(&mut self) {
@@ -119,9 +119,9 @@ impl Machine {
     pub(super) fn take_vote(&mut self, sender: MemberIndex, vote: &Vote, signature: Signature) {
         let conflict = self.round.vote_on_mut(vote.decision).vote(sender, vote, signature);
         if let Some(conflict) = conflict {
-            let round = self.round.number;
+            let round = self.cx.round();
             let evidence = Evidence::votes(sender, round, conflict.first, conflict.second);
-            self.ban(&evidence, "two different votes in one view");
+            self.cx.accuse_because(evidence, "two different votes in one view".into());
         }
     }
 
@@ -132,31 +132,31 @@ impl Machine {
         signature: Signature,
     ) {
         let (view, decision) = (proposal.view, proposal.value.decision());
-        if self.round.election.proposer(view) != sender {
-            return self.dropped("proposal: not by the proposer");
+        if self.cx.election.proposer(view) != sender {
+            return self.cx.dropped("proposal: not by the proposer");
         }
         let current = self.round.vote_on(decision).view();
         if view < current || view.0 > current.0.saturating_add(VIEW_WINDOW) {
-            return self.dropped("proposal: far from this view");
+            return self.cx.dropped("proposal: far from this view");
         }
         let body = Body::Proposal(Box::new(proposal.clone()));
         match self.round.offered.get(&(decision, view)).cloned() {
             Some(first) => {
                 let same = matches!(&first.0, Body::Proposal(p) if p.value == proposal.value);
                 if !same {
-                    self.equivocated(sender, first, (body, signature));
+                    self.cx.equivocated(sender, first, (body, signature));
                 }
                 return;
             }
             None => self.forget_proposals(decision),
         }
         if let Value::Aggregate { set, .. } = &proposal.value
-            && let Err(error) = self.config.rules().check_set(sender, set)
+            && let Err(error) = self.cx.config.rules().check_set(sender, set)
         {
             return self.too_small(&error, (body, signature));
         }
         if !self.is_well_founded(&proposal) {
-            return self.dropped("proposal: not valid by what it carries");
+            return self.cx.dropped("proposal: not valid by what it carries");
         }
         if let Some(grounds) = &proposal.grounds {
             self.take_reports(&grounds.collected);
@@ -199,7 +199,7 @@ impl Machine {
 
     /// Whether polka and grounds, as far as there are any, hold; an aggregate needs one of them.
     fn is_well_founded(&self, proposal: &Proposal) -> bool {
-        let roster = self.config.roster();
+        let roster = self.cx.config.roster();
         let backed = match &proposal.polka {
             None => false,
             Some(polka) => {
@@ -207,7 +207,7 @@ impl Machine {
                     && polka.decision == proposal.value.decision()
                     && polka.value == proposal.value.id()
                     && polka.view < proposal.view;
-                if !matches || !polka.is_valid(&roster, self.round.number) {
+                if !matches || !polka.is_valid(&roster, self.cx.round()) {
                     return false;
                 }
                 true
@@ -228,9 +228,9 @@ impl Machine {
             return;
         }
         if !certifies(&decided.certificate, &decided.value)
-            || !decided.certificate.is_valid(&self.config.roster(), self.round.number)
+            || !decided.certificate.is_valid(&self.cx.config.roster(), self.cx.round())
         {
-            return self.dropped("decided: the certificate is wrong");
+            return self.cx.dropped("decided: the certificate is wrong");
         }
         self.round.values.insert(decided.value.id(), decided.value);
         self.round.vote_on_mut(decision).adopt(decided.certificate);

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Machine;
+use super::Cx;
 use crate::ids::{MemberIndex, Time};
 use crate::limits::MAX_ANSWER_BYTES;
 
@@ -55,20 +55,19 @@ struct Window {
     bytes: usize,
 }
 
-/// The answers to one member.
+/// The answers to every member; whether its questions came first hand.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Throttle(BTreeMap<(Question, bool), Window>);
+pub(crate) struct Throttle(BTreeMap<(MemberIndex, Question, bool), Window>);
 
-impl Machine {
+impl Cx {
     /// Whether `member` is answered now: not if it was a moment ago. Counts as an answer if so. Ask this once for each question,
     /// last of all that it depends on; then [`Self::may_send`] for each message of the answer that can be long.
     #[must_use]
     pub(crate) fn may_answer(&mut self, member: MemberIndex, question: Question) -> bool {
         let (now, first_hand) = (self.now, self.handed_over_by == Some(member));
         let pause = self.config.status_ms() / question.pause();
-        let Some(peer) = self.peers.get_mut(member.position()) else { return false };
-        let windows = &mut peer.throttle.0;
-        let place = (question, first_hand);
+        let windows = &mut self.throttle.0;
+        let place = (member, question, first_hand);
         if windows.get(&place).is_some_and(|window| now < window.since.plus_ms(pause)) {
             self.dropped("question: answered a moment ago");
             return false;
@@ -85,9 +84,8 @@ impl Machine {
         question: Question,
         bytes: usize,
     ) -> bool {
-        let place = (question, self.handed_over_by == Some(member));
-        let Some(peer) = self.peers.get_mut(member.position()) else { return false };
-        let Some(window) = peer.throttle.0.get_mut(&place) else { return false };
+        let place = (member, question, self.handed_over_by == Some(member));
+        let Some(window) = self.throttle.0.get_mut(&place) else { return false };
         let grown = window.bytes.saturating_add(bytes);
         if grown > MAX_ANSWER_BYTES {
             self.dropped("question: the answer is too long");
@@ -99,8 +97,6 @@ impl Machine {
 
     /// The next question of this kind is answered, or asked, at once.
     pub(crate) fn forget_answer(&mut self, member: MemberIndex, question: Question) {
-        if let Some(peer) = self.peers.get_mut(member.position()) {
-            peer.throttle.0.retain(|(of, _), _| *of != question);
-        }
+        self.throttle.0.retain(|(to, of, _), _| (*to, *of) != (member, question));
     }
 }

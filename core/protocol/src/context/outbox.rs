@@ -1,6 +1,6 @@
-//! Saying things: sign, then gossip what is small and send what is not. And the journal.
+//! Messages and the journal: sign, then announce what is small to everyone and send what is not to each.
 
-use super::Machine;
+use super::Cx;
 use crate::effect::Effect;
 use crate::ids::{MemberIndex, Round};
 use crate::journal::{Entry, Note};
@@ -8,7 +8,7 @@ use crate::limits::MAX_GOSSIP_BYTES;
 use crate::message::{Body, Signed};
 use crate::sign::Signature;
 
-impl Machine {
+impl Cx {
     /// The own signature under `body` in `round`; deterministic.
     pub(crate) fn sign(&mut self, round: Round, body: &Body) -> Option<Signature> {
         match self.config.roster().digest(round, self.config.me, body) {
@@ -20,45 +20,45 @@ impl Machine {
         }
     }
 
-    /// Says `body` to everyone, in the current round.
-    pub(crate) fn say(&mut self, body: Body) {
-        let round = self.round.number;
+    /// Signs `body` for the current round and gives it to everyone.
+    pub(crate) fn broadcast(&mut self, body: Body) {
+        let round = self.round();
         if let Some(signature) = self.sign(round, &body) {
-            self.broadcast(body, signature);
+            self.broadcast_signed(body, signature);
         }
     }
 
-    /// Says `body` to everyone, in this round or the next one.
-    pub(crate) fn say_in(&mut self, round: Round, body: Body) {
+    /// Signs `body` for this round or the next one and announces it to everyone.
+    pub(crate) fn broadcast_in(&mut self, round: Round, body: Body) {
         let Some(signature) = self.sign(round, &body) else { return };
         if let Some(bytes) = self.envelope(self.config.me, round, body, signature) {
-            self.out.push(Effect::Gossip(bytes));
+            self.push(Effect::Gossip(bytes));
         }
     }
 
-    /// Says what has been signed already to everyone, in the current round.
-    pub(crate) fn broadcast(&mut self, body: Body, signature: Signature) {
-        let Some(bytes) = self.envelope(self.config.me, self.round.number, body, signature) else {
+    /// Gives everyone what this member has signed already for the current round.
+    pub(crate) fn broadcast_signed(&mut self, body: Body, signature: Signature) {
+        let Some(bytes) = self.envelope(self.config.me, self.round(), body, signature) else {
             return;
         };
         if bytes.len() <= MAX_GOSSIP_BYTES {
-            return self.out.push(Effect::Gossip(bytes));
+            return self.push(Effect::Gossip(bytes));
         }
         let me = self.config.me;
         for to in self.config.manifest.members().filter(|to| *to != me) {
-            self.out.push(Effect::Send { to, bytes: bytes.clone() });
+            self.push(Effect::Send { to, bytes: bytes.clone() });
         }
     }
 
-    /// Says `body` to one member, in the current round.
-    pub(crate) fn tell(&mut self, to: MemberIndex, body: Body) {
-        let round = self.round.number;
+    /// Signs `body` for the current round and sends it to one member.
+    pub(crate) fn send(&mut self, to: MemberIndex, body: Body) {
+        let round = self.round();
         if let Some(signature) = self.sign(round, &body) {
             self.forward(to, self.config.me, body, signature);
         }
     }
 
-    /// Hands on what `author` said in the current round.
+    /// Hands on what `author` signed in the current round.
     pub(crate) fn forward(
         &mut self,
         to: MemberIndex,
@@ -66,10 +66,10 @@ impl Machine {
         body: Body,
         signature: Signature,
     ) {
-        self.forward_of(self.round.number, to, (author, body, signature));
+        self.forward_of(self.round(), to, (author, body, signature));
     }
 
-    /// Hands on what `author` said in `round`.
+    /// Hands on what `author` signed in `round`.
     pub(crate) fn forward_of(
         &mut self,
         round: Round,
@@ -80,7 +80,7 @@ impl Machine {
             return;
         }
         if let Some(bytes) = self.envelope(author, round, body, signature) {
-            self.out.push(Effect::Send { to, bytes });
+            self.push(Effect::Send { to, bytes });
         }
     }
 
@@ -99,11 +99,11 @@ impl Machine {
         bytes.ok()
     }
 
-    /// Remembers `note` across restarts, before whatever is said next. If it cannot be remembered it must not be said.
+    /// Writes `note` to the journal, before whatever is sent next. What cannot be written must not be sent.
     #[must_use]
     pub(crate) fn persist(&mut self, note: Note) -> bool {
-        match Entry::new(self.round.number, note).encode() {
-            Ok(bytes) => self.out.push(Effect::Persist(bytes)),
+        match Entry::new(self.round(), note).encode() {
+            Ok(bytes) => self.push(Effect::Persist(bytes)),
             Err(_) => {
                 self.dropped("journal: too long");
                 return false;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Machine;
+use super::Cx;
 use crate::effect::{Effect, Purpose};
 use crate::ids::MemberIndex;
 use crate::object::ObjectRef;
@@ -27,20 +27,20 @@ pub(crate) struct Objects {
 }
 
 impl Objects {
-    pub(super) fn arrived(&mut self, object: &ObjectRef) {
+    pub(crate) fn arrived(&mut self, object: &ObjectRef) {
         if let Some(place) = self.places.get_mut(object) {
             *place = Place::Here;
         }
     }
 
-    pub(super) fn failed(&mut self, object: &ObjectRef) {
+    pub(crate) fn failed(&mut self, object: &ObjectRef) {
         if let Some(place) = self.places.get_mut(object).filter(|p| **p == Place::Wanted) {
             *place = Place::Failed;
         }
     }
 
     /// A status tick: what failed is asked for again.
-    pub(super) fn forget_failed(&mut self) {
+    pub(crate) fn forget_failed(&mut self) {
         self.places.retain(|_, place| *place != Place::Failed);
     }
 
@@ -61,43 +61,56 @@ impl Objects {
     }
 }
 
-impl Machine {
-    /// Whether `object` is here; if not, it is fetched. `holders` is asked once for each object.
-    pub(crate) fn want(
+impl Cx {
+    /// Whether `object` is here; if not, it is fetched from `holders`, who are asked for once for each object.
+    pub(crate) fn request(
         &mut self,
         object: ObjectRef,
         purpose: Purpose,
         holders: impl FnOnce(&Self) -> Vec<MemberIndex>,
     ) -> bool {
-        let is_claim = purpose == Purpose::Evidence;
-        if !is_claim
-            && self.objects.claimed.remove(&object)
-            && self.objects.is_here(&object) == Some(false)
-        {
-            // It is asked of those who called it evidence: whoever needs it for something else knows better who has it.
-            self.objects.places.remove(&object);
-            self.out.push(Effect::StopFetch(object));
-        }
-        if let Some(here) = self.objects.is_here(&object) {
+        if let Some(here) = self.is_requested(&object, purpose) {
             return here;
         }
-        if is_claim {
+        let holders = holders(self);
+        self.fetch(object, purpose, holders);
+        false
+    }
+
+    /// Whether `object` is here; `None` if it must be fetched first.
+    pub(crate) fn is_requested(&mut self, object: &ObjectRef, purpose: Purpose) -> Option<bool> {
+        if purpose != Purpose::Evidence
+            && self.objects.claimed.remove(object)
+            && self.objects.is_here(object) == Some(false)
+        {
+            // It is asked of those who called it evidence: whoever needs it for something else knows better who has it.
+            self.objects.places.remove(object);
+            self.push(Effect::StopFetch(*object));
+        }
+        self.objects.is_here(object)
+    }
+
+    /// Fetches `object` from any of `holders`, best first.
+    pub(crate) fn fetch(
+        &mut self,
+        object: ObjectRef,
+        purpose: Purpose,
+        mut holders: Vec<MemberIndex>,
+    ) {
+        if purpose == Purpose::Evidence {
             self.objects.claimed.insert(object);
         }
         let me = self.config.me;
-        let mut holders = holders(self);
         holders.retain(|m| *m != me);
-        holders.sort_by_key(|m| self.is_banned(*m));
         self.objects.places.insert(object, Place::Wanted);
-        self.out.push(Effect::Fetch { object, holders, purpose });
-        false
+        self.push(Effect::Fetch { object, holders, purpose });
     }
 
     /// An object that is on its way is not needed any more.
     pub(crate) fn no_longer_wanted(&mut self, object: &ObjectRef) {
         if self.objects.places.get(object) == Some(&Place::Wanted) {
             self.objects.places.remove(object);
-            self.out.push(Effect::StopFetch(*object));
+            self.push(Effect::StopFetch(*object));
         }
     }
 
@@ -110,7 +123,7 @@ impl Machine {
     ) {
         if self.objects.served.insert(object, purpose).is_none() {
             self.objects.lingering.remove(&object);
-            self.out.push(Effect::Serve { object, audience, purpose });
+            self.push(Effect::Serve { object, audience, purpose });
         }
     }
 
@@ -136,7 +149,7 @@ impl Machine {
     fn unserve(&mut self, object: ObjectRef) {
         self.objects.places.remove(&object);
         if self.objects.served.remove(&object).is_some() {
-            self.out.push(Effect::Unserve(object));
+            self.push(Effect::Unserve(object));
         }
     }
 
@@ -151,7 +164,7 @@ impl Machine {
             .collect();
         for object in wanted {
             self.objects.places.remove(&object);
-            self.out.push(Effect::StopFetch(object));
+            self.push(Effect::StopFetch(object));
         }
         for object in core::mem::take(&mut self.objects.lingering) {
             self.unserve(object);
