@@ -9,8 +9,10 @@
 )]
 
 pub mod agreement;
+mod anti_entropy;
 pub mod append_log;
 pub mod certificate;
+mod chain;
 pub mod codec;
 mod context;
 pub mod effect;
@@ -27,12 +29,17 @@ pub mod ledger;
 pub mod limits;
 pub mod machine;
 pub mod manifest;
+mod members;
 pub mod message;
 pub mod object;
+mod past;
 pub mod record;
+mod recovery;
 pub mod roster;
 mod round;
+mod settlement;
 pub mod sign;
 pub mod status;
+mod sync;
 
 pub use machine::{Config, Machine};

@@ -3,46 +3,126 @@
 use super::Machine;
 use crate::context::Tag;
 use crate::job::{JobId, JobOutput};
+use crate::settlement::Settlement;
+
+/// Why a result is not used.
+const OTHER_KIND: &str = "job: an answer of another kind";
 
 impl Machine {
-    pub(super) fn job_failed(&mut self, id: JobId) {
+    pub(super) fn on_job_failed(&mut self, id: JobId) {
         match self.cx.jobs.failed(id) {
-            Some(Tag::Apply(round)) => self.not_applied(round),
-            Some(Tag::CheckCiphertext(of)) => self.ciphertext_not_checked(&of),
+            Some(Tag::Apply(round)) => self.round.decryption.on_not_applied(&mut self.cx, round),
+            Some(Tag::CheckCiphertext(of)) => {
+                self.round.collect.on_ciphertext_not_checked(&mut self.cx, &of);
+            }
             _ => {}
         }
     }
 
-    pub(super) fn job_done(&mut self, id: JobId, output: JobOutput) {
+    pub(super) fn on_job_done(&mut self, id: JobId, output: JobOutput) {
         let Some(tag) = self.cx.jobs.done(id) else { return self.cx.dropped("job: not running") };
+        match tag {
+            Tag::SealingKey(_) | Tag::Erase | Tag::Adopt(_) | Tag::Settle(_) => {
+                self.on_upkeep_done(tag, output);
+            }
+            Tag::CheckEvidence(..) | Tag::ProveAnswers(_) => self.on_evidence_done(tag, output),
+            Tag::Aggregate(_)
+            | Tag::Partial(_)
+            | Tag::Combine(_)
+            | Tag::CheckKey(_)
+            | Tag::Apply(_) => self.on_sum_done(tag, output),
+            _ => self.on_update_done(tag, output),
+        }
+    }
+
+    /// Keys, secrets, the adapter: what does not belong to a round.
+    fn on_upkeep_done(&mut self, tag: Tag, output: JobOutput) {
+        let cx = &mut self.cx;
         match (tag, output) {
-            (Tag::SealingKey(round), JobOutput::SealingKey(key)) => self.have_key(round, key),
-            (Tag::Contribute(_), JobOutput::Encrypted) => self.round.encrypted = true,
-            (Tag::SealBoxes(_), JobOutput::Contribution(body)) => self.contributed(body),
-            (Tag::SealAgain(to), JobOutput::Sealed(sealed)) => self.sealed_again(to, sealed),
-            (Tag::CheckBox(of), JobOutput::Checked { valid }) => self.box_checked(of, valid),
-            (Tag::Erase, JobOutput::Erased) => self.erased(),
-            (Tag::CheckShare(of), JobOutput::Checked { valid }) => self.share_checked(of, valid),
-            (Tag::CheckCiphertext(of), JobOutput::Checked { valid }) => {
-                self.ciphertext_checked(of, valid);
+            (Tag::SealingKey(round), JobOutput::SealingKey(key)) => {
+                if self.keys.on_made(cx, round, key, self.recovery.is_recovering()) {
+                    self.settlement.key_made();
+                }
             }
-            (Tag::Prepare(_), JobOutput::Prepared(shape)) => self.prepared(shape),
-            (Tag::Reveal(to), JobOutput::Preimage(bytes)) => self.revealed(to, bytes),
-            (Tag::CheckPreimage(of, member), JobOutput::Checked { valid }) => {
-                self.preimage_checked(of, member, valid);
+            (Tag::Erase, JobOutput::Erased) => {
+                self.settlement.on_erased();
+                self.keys.erased();
             }
-            (Tag::Aggregate(set), JobOutput::Aggregated(sum)) => self.aggregated(set, sum),
-            (Tag::Partial(_), JobOutput::Partial(object)) => self.release(object),
-            (Tag::Combine(_), JobOutput::Combined(combined)) => self.combined(combined),
-            (Tag::Apply(round), JobOutput::Applied(applied)) => self.applied(round, applied),
-            (Tag::Adopt(root), JobOutput::Adopted) => self.adopted(root),
-            (Tag::Settle(round), JobOutput::Settled) => self.settled(round),
+            (Tag::Adopt(root), JobOutput::Adopted) => self.sync.on_adopted(cx, &self.chain, root),
+            (Tag::Settle(round), JobOutput::Settled) => {
+                if self.settlement.on_settled(cx, round) {
+                    self.incarnation.keep(cx);
+                    Settlement::truncate(cx);
+                }
+            }
+            _ => cx.dropped(OTHER_KIND),
+        }
+    }
+
+    fn on_evidence_done(&mut self, tag: Tag, output: JobOutput) {
+        let (cx, bans) = (&mut self.cx, &mut self.members.bans);
+        match (tag, output) {
             (Tag::CheckEvidence(root, member), JobOutput::Evidence(bytes)) => {
-                self.evidence_checked(root, member, bytes.as_deref());
+                bans.on_checked(cx, root, member, bytes.as_deref());
             }
-            (Tag::ProveAnswers(_), JobOutput::Proven(list)) => self.answers_proven(&list),
-            (Tag::CheckKey(key), JobOutput::KeyChecked { sum }) => self.key_checked(key, sum),
-            _ => self.cx.dropped("job: an answer of another kind"),
+            (Tag::ProveAnswers(_), JobOutput::Proven(list)) => bans.on_proven(cx, &list),
+            _ => cx.dropped(OTHER_KIND),
+        }
+    }
+
+    /// commit and transfer: the own update and those of others.
+    fn on_update_done(&mut self, tag: Tag, output: JobOutput) {
+        let Self { cx, round, keys, .. } = self;
+        let collect = &mut round.collect;
+        match (tag, output) {
+            (Tag::Prepare(_), JobOutput::Prepared(shape)) => {
+                collect.commitments.on_prepared(cx, shape);
+            }
+            (Tag::Contribute(_), JobOutput::Encrypted) => collect.commitments.on_encrypted(),
+            (Tag::SealBoxes(_), JobOutput::Contribution(body)) => round.on_contribution(cx, body),
+            (Tag::CheckShare(of), JobOutput::Checked { valid }) => {
+                collect.on_share_checked(cx, keys, (of, valid));
+            }
+            (Tag::SealAgain(to), JobOutput::Sealed(sealed)) => {
+                collect.on_own_resealed(cx, to, sealed);
+            }
+            (Tag::CheckBox(of), JobOutput::Checked { valid }) => {
+                collect.on_resealed_checked(cx, keys, (of, valid));
+            }
+            (Tag::Reveal(to), JobOutput::Preimage(bytes)) => collect.on_own_opened(cx, to, bytes),
+            (Tag::CheckPreimage(of, member), JobOutput::Checked { valid }) => {
+                collect.on_opening_checked(cx, (of, member), valid);
+            }
+            (Tag::CheckCiphertext(of), JobOutput::Checked { valid }) => {
+                collect.on_ciphertext_checked(cx, of, valid);
+            }
+            _ => cx.dropped(OTHER_KIND),
+        }
+    }
+
+    /// aggregate, decrypt, combine, apply.
+    fn on_sum_done(&mut self, tag: Tag, output: JobOutput) {
+        let Self { cx, round, members, .. } = self;
+        match (tag, output) {
+            (Tag::Aggregate(set), JobOutput::Aggregated(sum)) => {
+                round.set.sums.on_aggregated(cx, set, sum);
+            }
+            (Tag::Partial(_), JobOutput::Partial(object)) => {
+                round.decryption.on_partial_made(cx, round.set.decided(), object);
+            }
+            (Tag::Combine(_), JobOutput::Combined(combined)) => {
+                round.decryption.on_combined(cx, members, combined);
+            }
+            (Tag::CheckKey(key), JobOutput::KeyChecked { sum }) => {
+                round.decryption.on_key_checked(cx, members, key, sum);
+            }
+            (Tag::Apply(of), JobOutput::Applied(applied)) if of == cx.round() => {
+                round.finish.on_applied(applied);
+            }
+            (Tag::Apply(of), JobOutput::Applied(applied)) => {
+                self.sync.on_applied_late(cx, &self.chain, of, &applied);
+            }
+            _ => cx.dropped(OTHER_KIND),
         }
     }
 }
