@@ -13,11 +13,10 @@ use fedshield_protocol::manifest::{Manifest, Member, ValidManifest};
 use fedshield_tests::{Federation, Program, Terms as FederationTerms, Work, eventually};
 use fedshieldd::host::Cancel;
 use fedshieldd::identity::{Identity, Protection, SecretStore};
+use fedshieldd::jobs::{Observer, Pipeline, PipelineError, Stage, TrainingStep};
+use fedshieldd::learning::{CommandSettings, DataLook, LearningSources, OpenedModel};
 use fedshieldd::objects::Objects;
-use fedshieldd::pipeline::{
-    CommandSettings, DataLook, LearningSources, Observer, OpenedModel, Pipeline, PipelineError,
-    Stage, Terms, TrainingStep,
-};
+use fedshieldd::terms::Terms;
 
 const MEMBERS: u16 = 4;
 

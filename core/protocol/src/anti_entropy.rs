@@ -5,8 +5,8 @@ use crate::chain::Chain;
 use crate::context::Cx;
 use crate::ids::MemberIndex;
 use crate::members::{Members, SealingKeys};
-use crate::message::{Bits, Body, Decision, Heartbeat, Known, VoteKind};
 use crate::round::RoundState;
+use crate::wire::{Bits, Body, Decision, Heartbeat, Known, VoteKind};
 
 /// What a heartbeat tells of, and answers to heartbeats are taken from.
 #[derive(Clone, Copy)]
@@ -31,7 +31,7 @@ impl AntiEntropy<'_> {
             set_decided: round.set.vote.agreement().decided().is_some(),
             end_decided: round.outcome.vote.agreement().decided().is_some(),
             voting,
-            has_proposal: agreement.is_some_and(crate::agreement::Agreement::has_offer),
+            has_proposal: agreement.is_some_and(crate::consensus::Agreement::has_offer),
             known: self.known(cx),
         }
     }

@@ -4,7 +4,7 @@ use crate::ids::MemberIndex;
 use crate::ledger::Tip;
 use crate::machine::Config;
 use crate::past::Past;
-use crate::record::Record;
+use crate::wire::Record;
 
 /// Grows by one certified record at a time; the records themselves are the host's.
 pub(crate) struct Chain {

@@ -18,13 +18,13 @@ pub(crate) use throttle::{Question, Throttle};
 use crate::effect::Effect;
 use crate::election::Election;
 use crate::event::TimerId;
-use crate::evidence::Evidence;
 use crate::ids::{MemberIndex, Round, Time};
 use crate::job::RoundStart;
 use crate::ledger::Tip;
 use crate::machine::Config;
-use crate::message::Body;
 use crate::sign::Signature;
+use crate::wire::Body;
+use crate::wire::evidence::Evidence;
 
 /// A tick counts if it comes at most this much too early, in milliseconds: clocks may round by a little.
 const TIMER_SLACK_MS: u64 = 20;

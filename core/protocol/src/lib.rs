@@ -8,32 +8,26 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
-pub mod agreement;
 mod anti_entropy;
 pub mod append_log;
-pub mod certificate;
 mod chain;
-pub mod codec;
+mod consensus;
 mod context;
 pub mod effect;
 pub mod election;
 pub mod event;
-pub mod evidence;
 pub mod fruitless;
 pub mod hash;
 pub mod hidden;
 pub mod ids;
 pub mod job;
-pub mod journal;
 pub mod ledger;
 pub mod limits;
 pub mod machine;
 pub mod manifest;
 mod members;
-pub mod message;
 pub mod object;
 mod past;
-pub mod record;
 mod recovery;
 pub mod roster;
 mod round;
@@ -41,5 +35,6 @@ mod settlement;
 pub mod sign;
 pub mod status;
 mod sync;
+pub mod wire;
 
 pub use machine::{Config, Machine};

@@ -21,13 +21,12 @@ use crate::ids::{MemberIndex, Round, Time};
 use crate::job::Fate;
 use crate::ledger::includes;
 use crate::members::{Departure, Members, SealingKeys};
-use crate::message::{Body, Scope};
-use crate::record::CertifiedRecord;
 use crate::recovery::{Incarnation, Recovery};
 use crate::round::{Outside, RoundState};
 use crate::settlement::Settlement;
 use crate::status::Phase;
 use crate::sync::Sync;
+use crate::wire::{Body, CertifiedRecord, Scope};
 use inbox::Early;
 use publish::Published;
 

@@ -25,14 +25,13 @@ pub(crate) use incarnation::Incarnation;
 pub(crate) use readiness::Readiness;
 
 use crate::context::{Cx, Question};
-use crate::event::Nonce;
 use crate::ids::{MemberIndex, Round};
-use crate::journal::Note;
 use crate::limits::{MAX_DIRECT_BYTES, MAX_STATEMENTS};
 use crate::members::NewestHeartbeats;
-use crate::message::{Body, SignedHeartbeat, Statement};
 use crate::round::RoundState;
 use crate::sign::Signature;
+use crate::wire::journal::Note;
+use crate::wire::{Body, Nonce, SignedHeartbeat, Statement};
 use ahead::Ahead;
 
 /// Room in a response for everything but the statements, in bytes.

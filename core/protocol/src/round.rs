@@ -4,7 +4,6 @@
 
 pub(crate) mod collect;
 mod decryption;
-pub(crate) mod driver;
 mod finish;
 mod outcome_decision;
 mod set_commitments;
@@ -18,16 +17,15 @@ pub(crate) use set_commitments::SetCommitments;
 pub(crate) use set_decision::SetDecision;
 
 use crate::chain::Chain;
+use crate::consensus::Driver;
 use crate::context::Cx;
 use crate::event::TimerId;
 use crate::ids::View;
-use crate::job::CommitmentBody;
-use crate::journal::Note;
 use crate::members::{Members, SealingKeys};
-use crate::message::{Body, Collected, Decision, Signed, Value};
 use crate::recovery::Readiness;
-use crate::status::Phase;
-use driver::Driver;
+use crate::status::{Activity, Phase};
+use crate::wire::journal::Note;
+use crate::wire::{Body, Collected, CommitmentBody, Decision, Signed, Value};
 
 /// What a round reads of the rest of the machine.
 #[derive(Clone, Copy)]
@@ -182,6 +180,25 @@ impl RoundState {
         let (sums, vote) = (&self.set.sums, &self.outcome.vote);
         let _ = self.decryption.fetch(cx, Decrypting { members, decided, sums, vote });
         self.decryption.serve_key(cx, members);
+    }
+
+    /// What this member is doing, for people.
+    pub(crate) fn activity(&self) -> Activity {
+        match self.phase {
+            Phase::Recovering => Activity::Recovering,
+            Phase::WaitingForQuorum => Activity::WaitingForQuorum,
+            Phase::Sync => Activity::Sync,
+            Phase::Commit => Activity::Commit,
+            Phase::Transfer => Activity::Transfer,
+            Phase::Certify if self.set.has_been_proposed() => Activity::Certify,
+            Phase::Certify => Activity::Aggregate,
+            Phase::Decrypt if self.decryption.has_combined() => Activity::Combine,
+            Phase::Decrypt => Activity::Decrypt,
+            Phase::Apply => Activity::Apply,
+            Phase::Record => Activity::Record,
+            Phase::Paused => Activity::Paused,
+            Phase::Done => Activity::Done,
+        }
     }
 
     /// The votes on a decision.

@@ -12,8 +12,8 @@ use crate::context::{Cx, Tag};
 use crate::effect::Effect;
 use crate::ids::{Round, Time};
 use crate::job::{Fate, Job};
-use crate::journal::Note;
 use crate::limits::LONG_PAUSE_MS;
+use crate::wire::journal::Note;
 
 /// Rounds that have ended and are not settled yet; the next cannot start before they are.
 #[derive(Debug, Default)]

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fruitless::Fruitless;
 use crate::ids::{Digest, Epoch, MemberIndex, Round, Time, View};
-use crate::message::Leave;
 use crate::object::ObjectRef;
+use crate::wire::Leave;
 
 /// Where a member is: in one of the six phases of a round, or outside of them, waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -46,6 +46,39 @@ impl Phase {
             Self::Recovering | Self::WaitingForQuorum | Self::Sync | Self::Paused | Self::Done
         )
     }
+}
+
+/// What a member is doing, for people: the words of the path of one update, which tell two parts of `Certify` and of `Decrypt`
+/// apart. Follows from the phase and is nothing that the protocol knows of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activity {
+    /// [`Phase::Recovering`].
+    Recovering,
+    /// [`Phase::WaitingForQuorum`].
+    WaitingForQuorum,
+    /// [`Phase::Sync`].
+    Sync,
+    /// [`Phase::Commit`].
+    Commit,
+    /// [`Phase::Transfer`].
+    Transfer,
+    /// [`Phase::Certify`], until the first proposal is here: the committee adds.
+    Aggregate,
+    /// [`Phase::Certify`]: all members decide on the set and its sum.
+    Certify,
+    /// [`Phase::Decrypt`], until this member has enough partial decryptions.
+    Decrypt,
+    /// [`Phase::Decrypt`]: the key is put together, the sum opened, the outcome decided.
+    Combine,
+    /// [`Phase::Apply`].
+    Apply,
+    /// [`Phase::Record`].
+    Record,
+    /// [`Phase::Paused`].
+    Paused,
+    /// [`Phase::Done`].
+    Done,
 }
 
 /// What is known of one member in the current round.
@@ -137,6 +170,8 @@ pub struct Status {
     pub round: Round,
     /// Where it is.
     pub phase: Phase,
+    /// What this member is doing there.
+    pub activity: Activity,
     /// The voting attempt, 0 when all goes well.
     pub view: View,
     /// Rounds applied so far.

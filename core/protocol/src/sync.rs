@@ -7,9 +7,8 @@ use crate::ids::{Digest, MemberIndex, Round};
 use crate::job::{Applied, Job};
 use crate::limits::MAX_RECORDS_ANSWER_BYTES;
 use crate::members::Members;
-use crate::message::Body;
 use crate::object::ObjectRef;
-use crate::record::CertifiedRecord;
+use crate::wire::{Body, CertifiedRecord};
 
 /// See the head of this file.
 #[derive(Debug, Default)]

@@ -7,11 +7,10 @@ use fedshield_protocol::event::{Event, TimerId};
 use fedshield_protocol::fruitless::Futility;
 use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
 use fedshield_protocol::job::{Fate, Job, JobOutput};
-use fedshield_protocol::journal::{Entry, Note};
 use fedshield_protocol::ledger::{Tip, record_digest};
-use fedshield_protocol::message::{Body, Decided, Proposal, Set, Value};
-use fedshield_protocol::record::Outcome;
 use fedshield_protocol::status::Phase;
+use fedshield_protocol::wire::journal::{Entry, Note};
+use fedshield_protocol::wire::{Body, Decided, Outcome, Proposal, Set, Value};
 use fixture::bench::{Bench, commitment_digest, heartbeat, update};
 use fixture::{certificate, message, object};
 
@@ -20,7 +19,7 @@ fn gather_waits_for_a_quorum() {
     let mut bench = Bench::new();
     let head = bench.machine.status().head;
     bench.hear(1, heartbeat(4, head));
-    assert_eq!(bench.phase(), Phase::Gather);
+    assert_eq!(bench.phase(), Phase::WaitingForQuorum);
     assert_eq!(bench.machine.status().waiting_for, [MemberIndex(2), MemberIndex(3)]);
     bench.hear(2, heartbeat(4, head));
     assert_eq!(bench.phase(), Phase::Commit);
@@ -87,14 +86,14 @@ fn report_comes_at_the_deadline_and_is_not_changed() {
     assert_eq!(bench.phase(), Phase::Transfer, "the share of member 2 is missing");
     let effects = bench.tick(TimerId::Transfer, 2_000);
     assert_eq!(bench.story(&effects)[..2], ["persist report", "say report"]);
-    assert_eq!(bench.phase(), Phase::Aggregate);
+    assert_eq!(bench.phase(), Phase::Certify);
     bench.hear(1, Body::Commitment(Box::new(update(1))));
     assert!(!bench.machine.status().members[1].committed, "too late");
     bench.boot();
     let head = bench.machine.status().head;
     let mut effects = bench.hear(1, heartbeat(4, head));
     effects.extend(bench.hear(2, heartbeat(4, head)));
-    assert_eq!(bench.phase(), Phase::Aggregate, "with the report of before");
+    assert_eq!(bench.phase(), Phase::Certify, "with the report of before");
     assert!(!bench.story(&effects).contains(&"persist report".to_owned()));
     assert!(bench.machine.status().members[0].reported);
 }
@@ -220,7 +219,7 @@ fn a_member_that_is_behind_takes_over_records_and_the_adapter() {
         bench.done(settled, JobOutput::Settled);
     }
     bench.done(|job| matches!(job, Job::Adopt { applied: 1, .. }), JobOutput::Adopted);
-    assert_eq!(bench.phase(), Phase::Gather);
+    assert_eq!(bench.phase(), Phase::WaitingForQuorum);
     assert_eq!(bench.machine.status().round, Round(4));
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use fedshield_protocol::fruitless::Fruitless;
 use fedshield_protocol::ids::{MemberIndex, Time};
-use fedshield_protocol::message::Leave;
 use fedshield_protocol::status::{Phase, Status};
+use fedshield_protocol::wire::Leave;
 use tokio::sync::watch;
 
 use super::fruitless::{SUMS_FAIL, sums_fail};
@@ -185,7 +185,7 @@ impl Standing {
 
     /// Notes since when this node has been catching up, whatever progress it makes.
     fn note_recovery(&mut self, machine: &Status, now: Time) {
-        let recovers = matches!(machine.phase, Phase::Doubt | Phase::Sync)
+        let recovers = matches!(machine.phase, Phase::Recovering | Phase::Sync)
             && machine.silent_through.is_none()
             || words::rounds_ahead(machine).is_some();
         if !recovers {

@@ -4,8 +4,8 @@ use super::Machine;
 use crate::anti_entropy::AntiEntropy;
 use crate::context::Question;
 use crate::ids::{MemberIndex, Round};
-use crate::message::{Body, Heartbeat};
 use crate::sync::Sync;
+use crate::wire::{Body, Heartbeat};
 
 impl Machine {
     /// Broadcasts where this member is.

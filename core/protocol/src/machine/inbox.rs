@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::Machine;
-use crate::codec::CodecError;
 use crate::context::Cx;
-use crate::event::Nonce;
 use crate::ids::MemberIndex;
 use crate::limits::MAX_EARLY_PER_MEMBER;
-use crate::message::{Body, Signed, SignedHeartbeat, Statement};
-use crate::record::CertifiedRecord;
 use crate::sign::Signature;
 use crate::sync::Sync;
+use crate::wire::codec::CodecError;
+use crate::wire::{Body, CertifiedRecord, Nonce, Signed, SignedHeartbeat, Statement};
 
 /// Messages of the next round, by their sender: they count once it has begun.
 #[derive(Debug, Default)]

@@ -2,9 +2,9 @@
 
 use super::Machine;
 use crate::ids::MemberIndex;
-use crate::message::Leave;
 use crate::round::RoundState;
 use crate::status::Phase;
+use crate::wire::Leave;
 
 impl Machine {
     /// Whether this member must not take part in the current round, for all that it may have sent in it before.

@@ -6,21 +6,21 @@ use super::Machine;
 use crate::effect::Effect;
 use crate::event::TimerId;
 use crate::ids::{MemberIndex, Round, Time, View};
-use crate::message::{Decision, VoteKind};
-use crate::status::{Attendance, MemberStatus, Phase, Status, Wait};
+use crate::status::{Activity, Attendance, MemberStatus, Phase, Status, Wait};
+use crate::wire::{Decision, VoteKind};
 
 /// Time in which changes of no consequence are shown together, in milliseconds.
 const PAUSE_MS: u64 = 200;
 
-/// Round, phase and view.
-type Place = (Round, Phase, Option<(Decision, View)>);
+/// Round, activity and view.
+type Place = (Round, Activity, Option<(Decision, View)>);
 
 /// What people have been shown.
 #[derive(Debug, Default)]
 pub(crate) struct Published {
     /// When the status was last looked at.
     at: Option<Time>,
-    /// Where this member was then: round, phase, view.
+    /// Where this member was then: round, activity, view.
     place: Option<Place>,
     status: Option<Status>,
 }
@@ -29,7 +29,7 @@ impl Machine {
     /// Publishes the status if it has changed. After something that happens a thousand times in a round, only if that took
     /// this member on, or if people have not been shown anything for a moment; the next heartbeat shows them the rest.
     pub(super) fn publish(&mut self, is_routine: bool) {
-        let place = (self.cx.round(), self.round.phase, self.round.voting());
+        let place = (self.cx.round(), self.round.activity(), self.round.voting());
         let published = &mut self.published;
         let waits = published.at.is_some_and(|at| self.cx.now < at.plus_ms(PAUSE_MS));
         if is_routine && waits && published.place == Some(place) {
@@ -56,6 +56,7 @@ impl Machine {
             epoch: self.cx.config.manifest.epoch(),
             round: self.cx.round(),
             phase: round.phase,
+            activity: round.activity(),
             view,
             applied: tip.applied,
             adapter: tip.adapter,

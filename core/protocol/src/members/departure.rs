@@ -3,10 +3,9 @@
 
 use super::absence::whole_heartbeats;
 use crate::context::Cx;
-use crate::event::Nonce;
 use crate::ids::{MemberIndex, Round};
 use crate::machine::Config;
-use crate::message::{Body, Goodbye, Leave};
+use crate::wire::{Body, Goodbye, Leave, Nonce};
 
 /// Whole heartbeats, and milliseconds at least, until a member that does not get ready tells the others not to wait for it.
 const OWN_RECOVERY: (u64, u64) = (12, 60_000);

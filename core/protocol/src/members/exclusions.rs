@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use crate::context::Cx;
 use crate::ids::{MemberIndex, Round};
-use crate::journal::{Lapse, Note};
 use crate::limits::MAX_UNLISTED_ROUNDS;
+use crate::wire::journal::{Lapse, Note};
 
 /// Contributors that owed an answer in earlier rounds.
 #[derive(Debug, Clone, Default)]

@@ -7,7 +7,7 @@ use crate::context::{Cx, Tag};
 use crate::ids::{MemberIndex, Round};
 use crate::job::Job;
 use crate::machine::Config;
-use crate::message::Body;
+use crate::wire::Body;
 
 /// The sealing keys of all members for this round and the next one, by round.
 pub(crate) struct SealingKeys {

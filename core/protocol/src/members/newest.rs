@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use crate::context::{Cx, Question};
 use crate::ids::{MemberIndex, Round};
-use crate::message::{Body, Heartbeat, SignedHeartbeat};
 use crate::sign::Signature;
+use crate::wire::{Body, Heartbeat, SignedHeartbeat};
 
 /// The newest heartbeat of each other member, with its signature.
 #[derive(Debug, Clone, Default)]

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::ids::Round;
-use crate::journal::Note;
+use crate::wire::journal::Note;
 
 /// Journal entries by round, all beyond the ledger.
 #[derive(Debug, Clone, Default)]

@@ -9,8 +9,8 @@
 //! Nothing else depends on the numbers: a heartbeat binds nobody.
 
 use crate::context::{Cx, Question};
-use crate::journal::Note;
-use crate::message::{Body, Heartbeat, Signed};
+use crate::wire::journal::Note;
+use crate::wire::{Body, Heartbeat, Signed};
 
 /// The number, and how many heartbeats it has signed.
 #[derive(Debug, Clone, Copy, Default)]

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use crate::context::Cx;
 use crate::ids::MemberIndex;
-use crate::journal::Note;
-use crate::message::Body;
 use crate::sign::Signature;
+use crate::wire::Body;
+use crate::wire::journal::Note;
 
 /// Who takes part in the round.
 #[derive(Debug, Clone, Default)]

@@ -4,9 +4,9 @@
 use crate::context::Cx;
 use crate::ids::MemberIndex;
 use crate::ledger::record_digest;
-use crate::message::Statement;
 use crate::round::RoundState;
 use crate::sign::Signature;
+use crate::wire::Statement;
 
 impl RoundState {
     /// What `member` has sent in this round that binds it, the small first.

@@ -20,12 +20,11 @@ pub(crate) use shares::Shares;
 use super::set_commitments::SetCommitments;
 use crate::context::Cx;
 use crate::ids::{Digest, MemberIndex};
-use crate::job::CommitmentBody;
-use crate::journal::Note;
 use crate::members::{Members, RoundDebts, SealingKeys};
-use crate::message::{Body, Complaint, Set};
 use crate::sign::Signature;
 use crate::status::Refusal;
+use crate::wire::journal::Note;
+use crate::wire::{Body, CommitmentBody, Complaint, Set};
 use resealing::Resealing;
 use shares::Share;
 

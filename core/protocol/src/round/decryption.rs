@@ -12,18 +12,18 @@ mod named_keys;
 use std::collections::BTreeMap;
 
 use super::collect::Collect;
-use super::driver::Driver;
 use super::set_commitments::SetCommitments;
 use super::set_decision::{DecidedSet, Sums};
+use crate::consensus::Driver;
 use crate::context::{Cx, Tag};
 use crate::effect::Purpose;
 use crate::ids::{Digest, MemberIndex, Round};
 use crate::job::{Combined, Job};
-use crate::journal::Note;
 use crate::members::Members;
-use crate::message::{Body, Decided, Value};
 use crate::object::ObjectRef;
 use crate::sign::Signature;
+use crate::wire::journal::Note;
+use crate::wire::{Body, Decided, Value};
 use named_keys::{NamedKeys, is_possible, named};
 
 /// A partial decryption that was announced.
@@ -77,6 +77,11 @@ impl Decryption {
     /// What this member released.
     pub(crate) const fn released(&self) -> Option<(Digest, ObjectRef)> {
         self.released
+    }
+
+    /// Whether there were enough partial decryptions to put the key together.
+    pub(super) const fn has_combined(&self) -> bool {
+        self.combined_with > 0 || self.opened.is_some()
     }
 
     /// Key and sum, once this member has them.
@@ -332,7 +337,7 @@ impl Decryption {
         if !agreed {
             return;
         }
-        let digest = crate::message::set_digest(updates);
+        let digest = crate::wire::set_digest(updates);
         let answers = self
             .partials
             .iter()

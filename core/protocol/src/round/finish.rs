@@ -11,12 +11,11 @@ use crate::chain::Chain;
 use crate::context::{Cx, Tag};
 use crate::ids::{Digest, MemberIndex};
 use crate::job::{Applied, Job};
-use crate::journal::Note;
 use crate::ledger::{Attachments, record_digest};
 use crate::members::Bans;
-use crate::message::{Body, Value};
-use crate::record::{CertifiedRecord, Outcome, Record};
 use crate::sign::Signature;
+use crate::wire::journal::Note;
+use crate::wire::{Body, CertifiedRecord, Outcome, Record, Value};
 
 /// How the round ends.
 #[derive(Debug, Clone, Default)]

@@ -3,13 +3,12 @@
 //! q earlier prevotes for all.
 
 use super::decryption::Decryption;
-use super::driver::{Driver, Judge, Values};
-use crate::agreement::Opinion;
+use crate::consensus::{Driver, Judge, Opinion, Values};
 use crate::context::Cx;
 use crate::ids::MemberIndex;
 use crate::members::Members;
-use crate::message::{Decision, Grounds, Proposal, Value};
 use crate::sign::Signature;
+use crate::wire::{Decision, Grounds, Proposal, Value};
 
 /// The second decision of the round.
 #[derive(Debug, Clone)]

@@ -11,9 +11,9 @@ use std::collections::BTreeSet;
 use super::collect::Commitments;
 use crate::context::Cx;
 use crate::ids::Digest;
-use crate::journal::Note;
 use crate::limits::MAX_WANTED;
-use crate::message::{Body, Set};
+use crate::wire::journal::Note;
+use crate::wire::{Body, Set};
 
 /// See the head of this file.
 #[derive(Debug, Clone, Default)]

@@ -7,16 +7,15 @@ mod sums;
 pub(crate) use sums::Sums;
 
 use super::collect::Collect;
-use super::driver::{Driver, Judge, Values};
 use super::set_commitments::SetCommitments;
-use crate::agreement::Opinion;
+use crate::consensus::{Driver, Judge, Opinion, Values};
 use crate::context::Cx;
 use crate::event::TimerId;
 use crate::ids::{Digest, MemberIndex, View};
 use crate::members::Members;
-use crate::message::{Collected, Decided, Decision, Grounds, Proposal, Set, Value, set_digest};
 use crate::object::ObjectRef;
 use crate::sign::Signature;
+use crate::wire::{Collected, Decided, Decision, Grounds, Proposal, Set, Value, set_digest};
 
 /// The decided set and its aggregate.
 #[derive(Debug, Clone)]
@@ -38,6 +37,12 @@ pub(crate) struct SetDecision {
 impl SetDecision {
     pub(super) fn new(cx: &Cx) -> Self {
         Self { vote: Driver::new(cx, Decision::Set), sums: Sums::default(), decided: None }
+    }
+
+    /// Whether there has been a proposal, in this view or an earlier one.
+    pub(super) fn has_been_proposed(&self) -> bool {
+        let agreement = self.vote.agreement();
+        agreement.has_offer() || agreement.view() > View(0)
     }
 
     /// What is to be opened, once it is decided and this member has taken note of it.
@@ -149,7 +154,7 @@ impl SetDecision {
         if let Value::Aggregate { set, .. } = &proposal.value
             && let Err(error) = cx.config.rules().check_set(sender, set)
         {
-            let body = crate::message::Body::Proposal(Box::new(proposal));
+            let body = crate::wire::Body::Proposal(Box::new(proposal));
             sums::too_small(cx, &error, (body, signature));
             return None;
         }

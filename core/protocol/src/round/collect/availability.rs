@@ -17,13 +17,13 @@ use super::commitments::Commitments;
 use crate::context::{Cx, Tag};
 use crate::effect::Purpose;
 use crate::election::Election;
-use crate::evidence::Evidence;
 use crate::ids::{Digest, MemberIndex};
-use crate::job::{CommitmentBody, Job};
-use crate::journal::Note;
+use crate::job::Job;
 use crate::members::Members;
-use crate::message::Body;
 use crate::sign::Signature;
+use crate::wire::evidence::Evidence;
+use crate::wire::journal::Note;
+use crate::wire::{Body, CommitmentBody};
 
 /// What the committee has of each update, and what it could not read.
 #[derive(Debug, Clone, Default)]

@@ -14,11 +14,11 @@ use super::dirty_set::DirtySet;
 use crate::context::{Cx, Question, Tag};
 use crate::effect::Purpose;
 use crate::ids::{Digest, MemberIndex};
-use crate::job::{CommitmentBody, Included, Job, UpdateShape};
+use crate::job::{Included, Job, UpdateShape};
 use crate::members::SealingKeys;
-use crate::message::{Body, Set};
 use crate::sign::Signature;
 use crate::status::Refusal;
+use crate::wire::{Body, CommitmentBody, Set};
 
 /// A member's commitment to its update.
 #[derive(Debug, Clone)]

@@ -19,8 +19,8 @@ use super::openings::Openings;
 use crate::context::{Cx, Tag};
 use crate::ids::{Digest, MemberIndex};
 use crate::limits::{BEATS_UNTIL_OVERDUE, MAX_HANDED_ON};
-use crate::message::{Body, Complaint, Plea};
 use crate::sign::Signature;
+use crate::wire::{Body, Complaint, Plea};
 
 /// A complaint in public, and what has become of it.
 #[derive(Debug, Clone)]

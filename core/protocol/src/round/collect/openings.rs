@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::commitments::{Commitment, Commitments};
 use crate::context::{Cx, Tag};
-use crate::evidence::Evidence;
 use crate::ids::{Digest, MemberIndex};
 use crate::job::Job;
-use crate::message::Body;
 use crate::sign::Signature;
+use crate::wire::Body;
+use crate::wire::evidence::Evidence;
 
 /// Openings by commitment and the member whose share it is.
 #[derive(Debug, Clone, Default)]

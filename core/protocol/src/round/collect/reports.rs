@@ -7,8 +7,8 @@ use super::availability::Availability;
 use super::commitments::Commitments;
 use crate::context::Cx;
 use crate::ids::MemberIndex;
-use crate::message::{Body, Set, SignedReport};
 use crate::sign::Signature;
+use crate::wire::{Body, Set, SignedReport};
 
 /// The first report of each member.
 #[derive(Debug, Clone, Default)]

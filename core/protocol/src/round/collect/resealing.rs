@@ -8,9 +8,9 @@ use super::openings::Openings;
 use crate::context::{Cx, Question, Tag};
 use crate::ids::{Digest, MemberIndex};
 use crate::job::Job;
-use crate::journal::Note;
 use crate::limits::MAX_SEALED_AGAIN;
-use crate::message::{Body, Complaint, Plea};
+use crate::wire::journal::Note;
+use crate::wire::{Body, Complaint, Plea};
 
 /// What a member has been given that asked for its box again.
 #[derive(Debug, Clone, Default)]

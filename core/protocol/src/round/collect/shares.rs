@@ -18,8 +18,8 @@ use crate::ids::{Digest, MemberIndex};
 use crate::job::Job;
 use crate::limits::{BEATS_UNTIL_PUBLIC, MAX_SEALED_AGAIN};
 use crate::members::{Members, SealingKeys};
-use crate::message::{Body, Complaint, Plea};
 use crate::sign::Signature;
+use crate::wire::{Body, Complaint, Plea};
 
 /// What is known of the own share in an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

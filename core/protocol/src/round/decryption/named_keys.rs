@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::consensus::Driver;
 use crate::context::{Cx, Tag};
 use crate::ids::{Digest, MemberIndex};
-use crate::message::Value;
 use crate::object::ObjectRef;
-use crate::round::driver::Driver;
+use crate::wire::Value;
 
 /// Keys in question, with those that named them.
 pub(super) type Named = BTreeMap<ObjectRef, Vec<MemberIndex>>;

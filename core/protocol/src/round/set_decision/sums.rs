@@ -3,21 +3,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::consensus::Driver;
 use crate::context::{Cx, Tag};
 use crate::effect::Purpose;
-use crate::evidence::Evidence;
 use crate::ids::{Digest, MemberIndex, View};
 use crate::job::Job;
-use crate::journal::Note;
 use crate::limits::{MAX_SETS, VIEW_WINDOW};
 use crate::manifest::SetTooSmall;
 use crate::members::Members;
-use crate::message::{Body, Collected, Grounds, Set, Value, set_digest};
 use crate::object::ObjectRef;
 use crate::round::collect::{Collect, Reports};
-use crate::round::driver::Driver;
 use crate::round::set_commitments::SetCommitments;
 use crate::sign::Signature;
+use crate::wire::evidence::Evidence;
+use crate::wire::journal::Note;
+use crate::wire::{Body, Collected, Grounds, Set, Value, set_digest};
 
 /// The proposer's reports and what follows from them.
 #[derive(Debug, Clone)]
