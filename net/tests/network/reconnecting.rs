@@ -42,7 +42,7 @@ async fn both_hear(alice: &mut Node, bob: &mut Node, word: &str) {
     }
     for node in [alice, bob] {
         let health = node.handle.health().borrow().clone();
-        assert!(!health.second_copy && health.doubled.is_empty(), "a restart is no copy");
+        assert!(!health.has_duplicate && health.duplicated.is_empty(), "a restart is no copy");
         node.seen.clear();
     }
 }

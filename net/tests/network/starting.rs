@@ -4,9 +4,11 @@ use std::net::{TcpListener, UdpSocket};
 use std::process::Command;
 use std::sync::Arc;
 
-use fedshield_net::{MemberAddr, Net, NetClosed, NetState, Reach, SendError, StartError, reach_of};
+use fedshield_net::{
+    AddressScope, MemberAddr, Net, NetClosed, NetState, SendError, StartError, scope_of,
+};
 
-use crate::elsewhere;
+use crate::namespaces;
 use crate::support::{FEDERATION, MemoryStore, Node, TCP, config, greet, tuning};
 
 async fn start_error(listen: &str) -> StartError {
@@ -152,7 +154,7 @@ async fn on_all_interfaces_a_node_knows_where_others_reach_it() {
     let (alice, mut events) = Net::start(config).await.unwrap();
     let reading = tokio::spawn(async move { while events.recv().await.is_some() {} });
     let mut beyond = alice.listen_addresses();
-    beyond.retain(|address| reach_of(address) > Reach::Machine);
+    beyond.retain(|address| scope_of(address) > AddressScope::Host);
     for protocol in ["tcp", "udp"] {
         let start = format!("/ip4/{own}/{protocol}/");
         assert!(beyond.iter().any(|a| a.to_string().starts_with(&start)), "{start}: {alice:?}");
@@ -179,7 +181,7 @@ fn ip(arguments: &str) -> bool {
 
 #[test]
 fn an_interface_that_comes_late_and_goes_again_is_followed() {
-    elsewhere::run("starting::with_own_interfaces", "-rn", "ip link set lo up");
+    namespaces::run("starting::with_own_interfaces", "-rn", "ip link set lo up");
 }
 
 #[tokio::test(flavor = "multi_thread")]

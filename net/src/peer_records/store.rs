@@ -1,4 +1,4 @@
-//! The address book on disk. What it is written to is the daemon's; when, is decided here.
+//! Stores the records on disk: the daemon implements the storage, this decides when to write.
 
 use std::io;
 use std::sync::Arc;
@@ -7,29 +7,29 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::wire::{decode_records, encode_records};
-use crate::limits::{BOOK_SAVE_PAUSE, BOOK_SAVE_RETRY};
-use crate::state::StateBoard;
+use crate::limits::{RECORDS_SAVE_DELAY, RECORDS_SAVE_RETRY};
+use crate::state::StatePublisher;
 use crate::tasks::Tasks;
 
-/// What the file begins with.
+/// The first bytes of the stored file.
 const MAGIC: &[u8] = b"fedshield addresses 1\n";
 
-/// Where the address book is kept; calls may block.
+/// Storage for the signed records of members; calls may block.
 pub trait AddressStore: Send + Sync + 'static {
-    /// What was saved last; none if nothing was.
+    /// The bytes that were saved last; none if there are none.
     ///
     /// # Errors
-    /// What the disk says.
+    /// The error of the disk.
     fn load(&self) -> io::Result<Option<Vec<u8>>>;
 
-    /// Replaces it, all of it or nothing.
+    /// Replaces the bytes atomically.
     ///
     /// # Errors
-    /// What the disk says.
+    /// The error of the disk.
     fn save(&self, bytes: &[u8]) -> io::Result<()>;
 }
 
-/// Keeps nothing: a node whose addresses are known from elsewhere.
+/// Stores nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoAddressStore;
 
@@ -43,16 +43,16 @@ impl AddressStore for NoAddressStore {
     }
 }
 
-/// Writes in a task of its own, the newest state only, and tries again what failed.
+/// Writes the newest state in a task of its own, and retries after errors.
 #[derive(Debug)]
-pub(crate) struct Saver(watch::Sender<Arc<Vec<u8>>>);
+pub(crate) struct RecordSaver(watch::Sender<Arc<Vec<u8>>>);
 
-impl Saver {
-    /// Reads what is there and starts the task. A book that cannot be read is begun anew: it holds nothing that other
-    /// members would not tell again, and it is only replaced when there is something to write.
+impl RecordSaver {
+    /// Loads the stored records and starts the task. A file that cannot be read is treated as empty: other members send the
+    /// records again, and it is only replaced when there is something to write.
     pub(crate) async fn start(
         store: Arc<dyn AddressStore>,
-        board: StateBoard,
+        state: StatePublisher,
         tasks: &Tasks,
     ) -> (Self, Vec<Vec<u8>>) {
         let reading = store.clone();
@@ -61,22 +61,22 @@ impl Saver {
             Ok(None) => Vec::new(),
             Ok(Some(bytes)) => {
                 bytes.strip_prefix(MAGIC).and_then(decode_records).unwrap_or_else(|| {
-                    board.book(Some("it is damaged, and begun anew".into()));
+                    state.set_records_error(Some("it is damaged, and begun anew".into()));
                     Vec::new()
                 })
             }
             Err(error) => {
-                board.book(Some(format!("it cannot be read: {error}")));
+                state.set_records_error(Some(format!("it cannot be read: {error}")));
                 Vec::new()
             }
         };
         let (sender, receiver) = watch::channel(Arc::new(Vec::new()));
-        // False only if the node is stopping already.
-        let _ = tasks.spawn(save_all(receiver, store, board, tasks.clone()));
+        // False only if the node is shutting down already.
+        let _ = tasks.spawn(save_all(receiver, store, state, tasks.clone()));
         (Self(sender), records)
     }
 
-    /// Has these records written soon.
+    /// Schedules these records to be written.
     pub(crate) fn save<'a>(&self, records: impl IntoIterator<Item = &'a [u8]>) {
         let mut bytes = MAGIC.to_vec();
         bytes.extend(encode_records(records));
@@ -84,29 +84,29 @@ impl Saver {
     }
 }
 
-/// Returns when the node stops, after what is left has been written.
+/// Returns when the node shuts down, after the last state has been written.
 async fn save_all(
     mut newest: watch::Receiver<Arc<Vec<u8>>>,
     store: Arc<dyn AddressStore>,
-    board: StateBoard,
+    state: StatePublisher,
     tasks: Tasks,
 ) {
-    let stop = tasks.token().clone();
+    let cancel = tasks.token().clone();
     let (mut stopping, mut unsaved, mut failed) = (false, false, false);
     while !stopping {
         tokio::select! {
-            () = stop.cancelled() => stopping = true,
-            () = sleep(BOOK_SAVE_RETRY), if failed => {}
+            () = cancel.cancelled() => stopping = true,
+            () = sleep(RECORDS_SAVE_RETRY), if failed => {}
             changed = newest.changed() => match changed {
                 Ok(()) => unsaved = true,
                 Err(_) => stopping = true,
             },
         }
         if unsaved && !stopping {
-            // Several changes come together when a node starts.
+            // Several changes come within a moment when a node starts.
             tokio::select! {
-                () = stop.cancelled() => stopping = true,
-                () = sleep(BOOK_SAVE_PAUSE) => {}
+                () = cancel.cancelled() => stopping = true,
+                () = sleep(RECORDS_SAVE_DELAY) => {}
             }
         }
         unsaved |= newest.has_changed().unwrap_or(false);
@@ -119,6 +119,7 @@ async fn save_all(
         let written = written.map_err(io::Error::other).and_then(|written| written);
         failed = written.is_err();
         unsaved = failed;
-        board.book(written.err().map(|error| format!("it cannot be written: {error}")));
+        state
+            .set_records_error(written.err().map(|error| format!("it cannot be written: {error}")));
     }
 }

@@ -1,5 +1,4 @@
-//! One member's addresses under its signature: libp2p's signed peer record (RFC 0003), in the form that all libp2p
-//! implementations read.
+//! One signed peer record: libp2p's RFC 0003, in the encoding that all libp2p implementations read.
 
 use libp2p::core::{PeerRecord, SignedEnvelope};
 use libp2p::identity::Keypair;
@@ -9,53 +8,57 @@ use crate::address_book::check_dial;
 use crate::error::StartError;
 use crate::limits::{MAX_RECORD_ADDRESSES, MAX_RECORD_BYTES};
 
-/// Of the signed peer records of go-libp2p and js-libp2p.
+/// The domain separation string and payload type that go-libp2p and js-libp2p use.
 const DOMAIN: &str = "libp2p-peer-record";
 const PAYLOAD_TYPE: &[u8] = &[0x03, 0x01];
 
-/// Why bytes are no record that counts.
+/// Why a record was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
-    /// Longer than any record.
+    /// Longer than [`MAX_RECORD_BYTES`].
     #[error("{length} bytes are over the limit of {MAX_RECORD_BYTES}")]
     TooLong {
         /// Its length in bytes.
         length: usize,
     },
-    /// No signed record, or signed by another key than that of the peer it is about.
-    #[error("not a record under its member's own signature: {0}")]
+    /// No signed peer record, or signed by another key than that of the peer it describes.
+    #[error("not a peer record under its member's own signature: {0}")]
     Signature(String),
-    /// More addresses than a member may have.
+    /// More than [`MAX_RECORD_ADDRESSES`] addresses.
     #[error("{count} addresses are over the limit of {MAX_RECORD_ADDRESSES}")]
     TooMany {
-        /// How many.
+        /// Number of addresses.
         count: usize,
     },
-    /// About a peer that is not a member.
-    #[error("about a node that is not a member")]
-    Outsider,
-    /// Its author changes its record all the time.
+    /// It describes a peer that is not a member.
+    #[error("it describes a node that is not a member")]
+    NotAMember,
+    /// Its member is over [`RECORD_RATE`](crate::limits::RECORD_RATE).
     #[error("its member changes its addresses too often")]
-    TooOften,
+    RateLimited,
 }
 
-/// A record whose signature was checked.
+/// A record whose signature was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Record {
+pub(crate) struct SignedRecord {
     pub(crate) peer: PeerId,
-    /// The greater number counts.
-    pub(crate) number: u64,
-    /// Those of its addresses that can be dialled from elsewhere, at most [`MAX_RECORD_ADDRESSES`].
+    /// Sequence number: the record with the greatest one replaces the others.
+    pub(crate) seq: u64,
+    /// Those of its addresses that pass [`check_dial`], at most [`MAX_RECORD_ADDRESSES`].
     pub(crate) addresses: Vec<Multiaddr>,
-    /// As it travels.
+    /// The signed envelope, as it is sent.
     pub(crate) bytes: Vec<u8>,
 }
 
-impl Record {
-    /// Signs our own addresses. The library would take the clock for the number; ours grows whatever the clock does.
+impl SignedRecord {
+    /// Signs our own addresses. The library would use the clock as the sequence number; ours also grows when the clock goes
+    /// back.
+    ///
+    /// # Errors
+    /// [`StartError::Setup`] if the library cannot sign.
     pub(crate) fn sign(
         pair: &Keypair,
-        number: u64,
+        seq: u64,
         addresses: &[Multiaddr],
     ) -> Result<Self, StartError> {
         let peer = pair.public().to_peer_id();
@@ -65,13 +68,16 @@ impl Record {
             .take(MAX_RECORD_ADDRESSES)
             .cloned()
             .collect();
-        let payload = payload(&peer, number, &addresses);
+        let payload = payload(&peer, seq, &addresses);
         let envelope = SignedEnvelope::new(pair, DOMAIN.into(), PAYLOAD_TYPE.to_vec(), payload)
             .map_err(|error| StartError::Setup(error.to_string()))?;
-        Ok(Self { peer, number, addresses, bytes: envelope.into_protobuf_encoding() })
+        Ok(Self { peer, seq, addresses, bytes: envelope.into_protobuf_encoding() })
     }
 
-    /// Reads what came from anywhere.
+    /// Decodes and verifies untrusted bytes.
+    ///
+    /// # Errors
+    /// Too long, too many addresses, or not validly signed.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, RecordError> {
         if bytes.len() > MAX_RECORD_BYTES {
             return Err(RecordError::TooLong { length: bytes.len() });
@@ -84,11 +90,12 @@ impl Record {
         if count > MAX_RECORD_ADDRESSES {
             return Err(RecordError::TooMany { count });
         }
-        // A newer version may speak more transports than this one: what cannot be dialled here is passed on all the same.
+        // A newer version may support more transports: addresses that cannot be dialled here are left out, and the bytes
+        // are forwarded unchanged.
         let addresses = record.addresses().iter().filter(|address| check_dial(address).is_ok());
         Ok(Self {
             peer: record.peer_id(),
-            number: record.seq(),
+            seq: record.seq(),
             addresses: addresses.cloned().collect(),
             bytes: bytes.to_vec(),
         })
@@ -96,12 +103,12 @@ impl Record {
 }
 
 /// The protobuf message `PeerRecord` of RFC 0003.
-fn payload(peer: &PeerId, number: u64, addresses: &[Multiaddr]) -> Vec<u8> {
+fn payload(peer: &PeerId, seq: u64, addresses: &[Multiaddr]) -> Vec<u8> {
     let mut out = Vec::new();
     field(&mut out, 1, &peer.to_bytes());
-    // Field 2, a plain number.
+    // Field 2, a varint.
     out.push(2 << 3);
-    varint(&mut out, number);
+    varint(&mut out, seq);
     for address in addresses {
         let mut info = Vec::new();
         field(&mut info, 1, address.as_ref());
@@ -110,7 +117,7 @@ fn payload(peer: &PeerId, number: u64, addresses: &[Multiaddr]) -> Vec<u8> {
     out
 }
 
-/// A field of bytes.
+/// A length-delimited field.
 fn field(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
     out.push(number << 3 | 2);
     varint(out, bytes.len() as u64);
@@ -131,32 +138,32 @@ pub(super) mod tests {
 
     use super::*;
 
-    pub(in crate::addresses) fn address(port: u16) -> Multiaddr {
+    pub(in crate::peer_records) fn address(port: u16) -> Multiaddr {
         format!("/ip4/10.0.0.7/tcp/{port}").parse().unwrap()
     }
 
     #[test]
     fn a_record_survives_the_wire_and_is_what_the_library_makes() {
         let pair = Keypair::generate_ed25519();
-        for number in [0, 1, 127, 128, 1 << 40, u64::MAX] {
+        for seq in [0, 1, 127, 128, 1 << 40, u64::MAX] {
             let addresses = vec![address(1), "/dns4/bank.example/udp/7/quic-v1".parse().unwrap()];
-            let record = Record::sign(&pair, number, &addresses).unwrap();
-            assert_eq!(Record::read(&record.bytes).unwrap(), record);
-            assert_eq!((record.number, &record.addresses), (number, &addresses));
+            let record = SignedRecord::sign(&pair, seq, &addresses).unwrap();
+            assert_eq!(SignedRecord::read(&record.bytes).unwrap(), record);
+            assert_eq!((record.seq, &record.addresses), (seq, &addresses));
         }
         // The library's own record for the same clock has the same bytes.
         let library = PeerRecord::new_interop(&pair, vec![address(1)]).unwrap();
-        let ours = Record::sign(&pair, library.seq(), &[address(1)]).unwrap();
+        let ours = SignedRecord::sign(&pair, library.seq(), &[address(1)]).unwrap();
         assert_eq!(library.into_signed_envelope().into_protobuf_encoding(), ours.bytes);
     }
 
     #[test]
-    fn nobody_signs_for_another() {
+    fn a_record_signed_by_another_key_is_refused() {
         let (mallory, victim) = (Keypair::generate_ed25519(), Keypair::generate_ed25519());
         let payload = payload(&victim.public().to_peer_id(), 7, &[address(1)]);
         let forged =
             SignedEnvelope::new(&mallory, DOMAIN.into(), PAYLOAD_TYPE.to_vec(), payload).unwrap();
-        let error = Record::read(&forged.into_protobuf_encoding()).unwrap_err();
+        let error = SignedRecord::read(&forged.into_protobuf_encoding()).unwrap_err();
         assert!(matches!(error, RecordError::Signature(_)), "{error}");
     }
 
@@ -169,21 +176,24 @@ pub(super) mod tests {
             let (domain, kind) = (DOMAIN.to_owned(), PAYLOAD_TYPE.to_vec());
             SignedEnvelope::new(&pair, domain, kind, payload).unwrap().into_protobuf_encoding()
         };
-        let error = Record::read(&sealed(&many)).unwrap_err();
+        let error = SignedRecord::read(&sealed(&many)).unwrap_err();
         assert_eq!(error, RecordError::TooMany { count: 99 });
         let names = vec![format!("/dns4/{}/tcp/7", "a".repeat(250)).parse().unwrap(); 20];
-        let error = Record::read(&sealed(&names)).unwrap_err();
+        let error = SignedRecord::read(&sealed(&names)).unwrap_err();
         assert!(matches!(error, RecordError::TooLong { .. }), "{error}");
         // Our own never is.
-        assert_eq!(Record::sign(&pair, 1, &many).unwrap().addresses.len(), MAX_RECORD_ADDRESSES);
+        assert_eq!(
+            SignedRecord::sign(&pair, 1, &many).unwrap().addresses.len(),
+            MAX_RECORD_ADDRESSES
+        );
         let long = vec![format!("/dns4/{}/tcp/7", "a".repeat(240)).parse().unwrap(); 20];
-        let own = Record::sign(&pair, u64::MAX, &long).unwrap();
+        let own = SignedRecord::sign(&pair, u64::MAX, &long).unwrap();
         assert!(own.bytes.len() <= MAX_RECORD_BYTES, "{}", own.bytes.len());
-        assert_eq!(Record::read(&own.bytes).unwrap(), own);
+        assert_eq!(SignedRecord::read(&own.bytes).unwrap(), own);
     }
 
     #[test]
-    fn addresses_that_lead_nowhere_are_left_out() {
+    fn addresses_that_cannot_be_dialled_are_left_out() {
         let pair = Keypair::generate_ed25519();
         let nowhere = ["/ip4/169.254.169.254/tcp/80", "/ip6/fe80::1/tcp/7", "/memory/7"];
         let mut addresses: Vec<Multiaddr> = nowhere.iter().map(|a| a.parse().unwrap()).collect();
@@ -191,26 +201,26 @@ pub(super) mod tests {
         let payload = payload(&pair.public().to_peer_id(), 7, &addresses);
         let (domain, kind) = (DOMAIN.to_owned(), PAYLOAD_TYPE.to_vec());
         let sealed = SignedEnvelope::new(&pair, domain, kind, payload).unwrap();
-        let read = Record::read(&sealed.into_protobuf_encoding()).unwrap();
+        let read = SignedRecord::read(&sealed.into_protobuf_encoding()).unwrap();
         assert_eq!(read.addresses, [address(1)]);
     }
 
     proptest! {
         #[test]
-        fn no_bytes_make_the_reader_panic(
+        fn arbitrary_bytes_do_not_make_the_decoder_panic(
             bytes in prop::collection::vec(any::<u8>(), 0..300),
             at in any::<prop::sample::Index>(),
             flip in 1u8..,
         ) {
-            prop_assert!(Record::read(&bytes).is_err());
+            prop_assert!(SignedRecord::read(&bytes).is_err());
             let mut pair = [7; 32];
             let pair = Keypair::ed25519_from_bytes(&mut pair[..]).unwrap();
-            let mut record = Record::sign(&pair, 7, &[address(1)]).unwrap().bytes;
+            let mut record = SignedRecord::sign(&pair, 7, &[address(1)]).unwrap().bytes;
             let at = at.index(record.len());
             record[at] ^= flip;
             // A flipped bit may be one that protobuf does not look at; then nothing may have changed.
-            if let Ok(read) = Record::read(&record) {
-                prop_assert_eq!((read.number, read.addresses), (7, vec![address(1)]));
+            if let Ok(read) = SignedRecord::read(&record) {
+                prop_assert_eq!((read.seq, read.addresses), (7, vec![address(1)]));
             }
         }
     }

@@ -1,8 +1,8 @@
-//! The allow-list: a wrapper that shows the members' protocols to members only.
+//! The allow-list: a behaviour that offers the protocols of another one to members only.
 //!
-//! The handshake proves who a peer is. A member's connection gets the inner behaviour's handler;
-//! anyone else's gets a handler without protocols, and the inner behaviour never hears of it. What
-//! lies beside this wrapper in the swarm (the join protocol) is all that an outsider reaches.
+//! The handshake authenticates a peer. A member's connection gets the inner behaviour's handler; any other connection gets
+//! a handler without protocols, and the inner behaviour is never told of it. What is beside this behaviour in the swarm
+//! (the join protocol) is all that a non-member reaches.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -17,54 +17,59 @@ use libp2p::swarm::{
 };
 use libp2p::{Multiaddr, PeerId};
 
-use crate::admission::{Door, Origin};
+use crate::admission::{AdmissionControl, Origin};
 use crate::key::identity_key_of;
-use crate::limits::{GUEST_GRACE, MAX_GUESTS_PER_ORIGIN};
+use crate::limits::{MAX_NON_MEMBERS_PER_ORIGIN, NON_MEMBER_GRACE};
 use crate::stats::Counters;
 use tokio::time::Instant;
 
 /// Why a connection is refused after its handshake.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Refused {
+pub(crate) enum ConnectionRefused {
     #[error("the peer's key is not an ed25519 key")]
     Key,
-    #[error("too many outsiders are connected")]
-    TooManyGuests,
+    #[error("too many non-members are connected")]
+    TooManyNonMembers,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Known {
+struct OpenConnection {
     peer: PeerId,
     member: bool,
     inbound: bool,
-    /// From where it comes; none where many are behind one address.
+    /// None where many origins share one address.
     origin: Option<Origin>,
     since: Instant,
 }
 
-/// Shows the protocols of `B` to members only.
+/// Offers the protocols of `B` to members only.
 pub(crate) struct MembersOnly<B> {
     inner: B,
     members: HashSet<PeerId>,
-    connections: HashMap<ConnectionId, Known>,
+    connections: HashMap<ConnectionId, OpenConnection>,
     closing: VecDeque<(PeerId, ConnectionId)>,
-    max_guests: usize,
+    max_non_members: usize,
     counters: Arc<Counters>,
-    door: Door,
+    admission: AdmissionControl,
     waker: Option<Waker>,
 }
 
 impl<B> MembersOnly<B> {
-    /// Lets `max_guests` outsiders in at once.
-    pub(crate) fn new(inner: B, max_guests: usize, counters: Arc<Counters>, door: Door) -> Self {
+    /// Accepts at most `max_non_members` connections of non-members at once.
+    pub(crate) fn new(
+        inner: B,
+        max_non_members: usize,
+        counters: Arc<Counters>,
+        admission: AdmissionControl,
+    ) -> Self {
         Self {
             inner,
             members: HashSet::new(),
             connections: HashMap::new(),
             closing: VecDeque::new(),
-            max_guests,
+            max_non_members,
             counters,
-            door,
+            admission,
             waker: None,
         }
     }
@@ -77,13 +82,13 @@ impl<B> MembersOnly<B> {
         self.members.contains(peer)
     }
 
-    /// Whether this connection was opened as a member's.
+    /// Whether this connection was a member's when it was opened.
     pub(crate) fn is_member_connection(&self, connection: ConnectionId) -> bool {
         self.connections.get(&connection).is_some_and(|known| known.member)
     }
 
-    /// Replaces the allow-list. Connections made under another status are closed: those who left
-    /// are out, those who came in connect anew with all protocols.
+    /// Replaces the allow-list. Connections whose peer has another status now are closed: those that left are out, those
+    /// that joined connect again with all protocols.
     pub(crate) fn set_members(&mut self, members: HashSet<PeerId>) {
         for (connection, known) in &self.connections {
             if known.member != members.contains(&known.peer) {
@@ -94,7 +99,7 @@ impl<B> MembersOnly<B> {
         self.wake();
     }
 
-    /// Decides on a connection whose handshake is over: whether it is a member's.
+    /// Accepts or refuses a connection after its handshake; true if it is a member's.
     fn admit(
         &mut self,
         connection: ConnectionId,
@@ -104,44 +109,47 @@ impl<B> MembersOnly<B> {
     ) -> Result<bool, ConnectionDenied> {
         if identity_key_of(&peer).is_none() {
             self.counters.refused_connection();
-            return Err(ConnectionDenied::new(Refused::Key));
+            return Err(ConnectionDenied::new(ConnectionRefused::Key));
         }
         let member = self.members.contains(&peer);
-        let origin = self.door.origin(remote);
-        if !member && inbound && !self.has_room_for_guest(origin) {
-            self.door.note_refusal(origin);
-            return Err(ConnectionDenied::new(Refused::TooManyGuests));
+        let origin = self.admission.origin(remote);
+        if !member && inbound && !self.has_room_for_non_member(origin) {
+            self.admission.note_refusal(origin);
+            return Err(ConnectionDenied::new(ConnectionRefused::TooManyNonMembers));
         }
         let since = Instant::now();
-        self.connections.insert(connection, Known { peer, member, inbound, origin, since });
+        self.connections
+            .insert(connection, OpenConnection { peer, member, inbound, origin, since });
         Ok(member)
     }
 
-    /// Whether one more outsider may come from `origin`. If all places are taken, the oldest of the origin that has the most
-    /// goes for it, unless it has just come.
-    fn has_room_for_guest(&mut self, origin: Option<Origin>) -> bool {
-        let leaving: HashSet<ConnectionId> = self.closing.iter().map(|(_, id)| *id).collect();
-        let guests = self
+    /// Whether one more non-member from `origin` may connect. If the limit is reached, the oldest connection of the origin
+    /// that has the most is closed for it, unless it is younger than [`NON_MEMBER_GRACE`].
+    fn has_room_for_non_member(&mut self, origin: Option<Origin>) -> bool {
+        let closing: HashSet<ConnectionId> = self.closing.iter().map(|(_, id)| *id).collect();
+        let non_members = self
             .connections
             .iter()
-            .filter(|(id, it)| !it.member && it.inbound && !leaving.contains(*id));
-        let guests: Vec<(ConnectionId, Known)> = guests.map(|(id, it)| (*id, *it)).collect();
+            .filter(|(id, it)| !it.member && it.inbound && !closing.contains(*id));
+        let non_members: Vec<(ConnectionId, OpenConnection)> =
+            non_members.map(|(id, it)| (*id, *it)).collect();
         let count = |origin: Option<Origin>| {
-            // Those of which nothing is known are each for themselves.
-            origin.map_or(1, |_| guests.iter().filter(|(_, it)| it.origin == origin).count())
+            // Connections without a known origin are counted each for itself.
+            origin.map_or(1, |_| non_members.iter().filter(|(_, it)| it.origin == origin).count())
         };
-        if origin.is_some() && count(origin) >= MAX_GUESTS_PER_ORIGIN.min(self.max_guests) {
+        if origin.is_some() && count(origin) >= MAX_NON_MEMBERS_PER_ORIGIN.min(self.max_non_members)
+        {
             return false;
         }
-        if guests.len() < self.max_guests {
+        if non_members.len() < self.max_non_members {
             return true;
         }
-        let most = guests.iter().map(|(_, it)| count(it.origin)).max().unwrap_or(0);
-        let of_most = guests.iter().filter(|(_, it)| count(it.origin) == most);
+        let most = non_members.iter().map(|(_, it)| count(it.origin)).max().unwrap_or(0);
+        let of_most = non_members.iter().filter(|(_, it)| count(it.origin) == most);
         let oldest = of_most.min_by_key(|(_, it)| it.since);
-        match oldest.filter(|(_, it)| it.since.elapsed() >= GUEST_GRACE) {
-            Some((id, guest)) => {
-                self.closing.push_back((guest.peer, *id));
+        match oldest.filter(|(_, it)| it.since.elapsed() >= NON_MEMBER_GRACE) {
+            Some((id, oldest)) => {
+                self.closing.push_back((oldest.peer, *id));
                 self.wake();
                 true
             }
@@ -155,7 +163,7 @@ impl<B> MembersOnly<B> {
         }
     }
 
-    /// From where a connection comes; none where many are behind one address.
+    /// The origin of a connection; none where many origins share one address.
     pub(crate) fn origin_of(&self, connection: ConnectionId) -> Option<Origin> {
         self.connections.get(&connection).and_then(|known| known.origin)
     }
@@ -191,7 +199,7 @@ impl<B: NetworkBehaviour> NetworkBehaviour for MembersOnly<B> {
         self.forget_if_denied(connection, handler)
     }
 
-    // Our own address book is the only source of addresses, so the inner one is not asked.
+    // `handle_pending_outbound_connection` is not forwarded: our own address book is the only source of addresses.
 
     fn handle_established_outbound_connection(
         &mut self,
@@ -253,7 +261,7 @@ impl<B: NetworkBehaviour> NetworkBehaviour for MembersOnly<B> {
     ) {
         match event {
             Either::Left(event) => self.inner.on_connection_handler_event(peer, connection, event),
-            // The handler without protocols has nothing to say.
+            // The handler without protocols emits no events.
             Either::Right(never) => match never {},
         }
     }

@@ -17,7 +17,7 @@ async fn until(node: &Node, what: &str, wanted: impl Fn(&NetHealth) -> bool) {
 }
 
 async fn all_is_well(node: &Node) {
-    until(node, "well", |it| !it.second_copy && it.doubled.is_empty()).await;
+    until(node, "well", |it| !it.has_duplicate && it.duplicated.is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,12 +33,12 @@ async fn a_second_copy_of_an_identity_is_named_to_both_and_to_the_others() {
         node.handle.set_members(FEDERATION, members).await.unwrap();
     }
     for node in [&bob, &copy] {
-        until(node, "told of its copy", |it| it.second_copy).await;
-        assert_eq!(node.handle.health().borrow().doubled, []);
+        until(node, "told of its copy", |it| it.has_duplicate).await;
+        assert_eq!(node.handle.health().borrow().duplicated, []);
     }
     for node in [&alice, &carol] {
-        until(node, "told of bob's copy", |it| it.doubled == [bob.key()]).await;
-        assert!(!node.handle.health().borrow().second_copy);
+        until(node, "told of bob's copy", |it| it.duplicated == [bob.key()]).await;
+        assert!(!node.handle.health().borrow().has_duplicate);
     }
     copy.handle.shutdown().await;
     for node in [&alice, &bob, &carol] {
@@ -58,10 +58,10 @@ async fn copies_that_different_members_see_are_named_too() {
     bob.handle.set_members(FEDERATION, vec![alice.member(), named(&carol)]).await.unwrap();
     copy.handle.set_members(FEDERATION, vec![named(&alice), carol.member()]).await.unwrap();
     for node in [&bob, &copy] {
-        until(node, "told of its copy", |it| it.second_copy).await;
+        until(node, "told of its copy", |it| it.has_duplicate).await;
     }
     for node in [&alice, &carol] {
-        until(node, "told of bob's copy", |it| it.doubled == [bob.key()]).await;
+        until(node, "told of bob's copy", |it| it.duplicated == [bob.key()]).await;
     }
     bob.handle.shutdown().await;
     for node in [&alice, &copy, &carol] {

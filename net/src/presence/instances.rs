@@ -1,14 +1,14 @@
-//! Finds out whether two processes use one identity: a home that was copied, a machine restored from a snapshot while it
-//! still runs. Pure: the clock comes in.
+//! Detects that two processes use one identity: a home folder that was copied, a machine that was restored from a
+//! snapshot while it still runs. Pure: the clock is an argument.
 //!
-//! * A member that is connected with both sees it: each has answered after the other was first heard. A process that was
-//!   started anew after a crash is no copy: the old one never answers again.
-//! * Each of the two must learn of it although they never meet, and no member may be able to say so of one that runs
-//!   once. So the claim is proven: every process has a [`Challenge`] that it renews; members pass it on to others
-//!   that use the same key; those sign it, and the way back is the same. Who finds its own challenge signed with its own key by
-//!   another process knows, whoever brought it.
-//! * Members that are each connected with one of the two tell one another what they are connected with, and pass the
-//!   proof on. They believe it when the process whose challenge was signed answers once more after that.
+//! * A member that is connected with both detects it: each has answered a hello that was sent after the other was first
+//!   seen. A restart after a crash is not a duplicate, because the old process never answers again.
+//! * Each of the two has to learn of it although they are never connected, and no member may be able to claim it of one
+//!   that runs once. So it is proven: every process has a [`Challenge`] that it renews; members forward it to other
+//!   processes that use the same key, which sign it; the signature takes the same way back. A process that finds its own
+//!   challenge signed with its own key by another process has the proof, whoever forwarded it.
+//! * Members that are each connected with one of the two report to one another what they are connected with, and forward
+//!   the proof. They accept it when the process whose challenge was signed answers once more after that.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,44 +21,46 @@ use rand::RngExt;
 use tokio::time::Instant;
 
 use super::wire::{Challenge, Hello, Instance, Proof, Report};
-use crate::limits::{MAX_HELLO_PROOFS, MAX_HELLO_REPORTS, REPORTS_TO};
+use crate::limits::{FULL_REPORT_MEMBERS, MAX_HELLO_PROOFS, MAX_HELLO_REPORTS};
 
-/// Claims about ourselves in one hello that we sign.
+/// Reports about our own key in one hello that we sign.
 const MAX_SIGNED_PER_HELLO: usize = 2;
-/// Processes of one member that one other member may claim.
-const MAX_CLAIMS: usize = 2;
+/// Processes of one member that are taken from the reports of one other member.
+const MAX_REPORTED: usize = 2;
 
-/// Read by the protocol when it answers, written by the network task.
+/// Shared by the presence protocol, which reads it, and the driver, which writes it.
 #[derive(Clone)]
-pub(crate) struct SharedCopies(Arc<Mutex<Copies>>);
+pub(crate) struct SharedInstances(Arc<Mutex<Instances>>);
 
-impl SharedCopies {
-    pub(crate) fn new(copies: Copies) -> Self {
-        Self(Arc::new(Mutex::new(copies)))
+impl SharedInstances {
+    pub(crate) fn new(instances: Instances) -> Self {
+        Self(Arc::new(Mutex::new(instances)))
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Copies> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Instances> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What is known of the processes behind the keys.
-pub(crate) struct Copies {
+/// The known processes of all members.
+pub(crate) struct Instances {
     pair: Keypair,
     own: IdentityKey,
     instance: Instance,
-    /// Between two hellos.
+    /// Time between two hellos.
     interval: Duration,
-    listens: bool,
-    heard: BTreeSet<IdentityKey>,
-    /// The newest first, with the time when it was drawn.
+    /// Whether we subscribe to gossip, and the members whose announcements we receive.
+    subscribes: bool,
+    received: BTreeSet<IdentityKey>,
+    /// Our challenges, the newest first, each with the time at which it was drawn.
     challenges: [(Challenge, Instant); 2],
     seen: HashMap<ConnectionId, Seen>,
-    /// By who said so: what it is connected with.
-    told: BTreeMap<IdentityKey, (Vec<Report>, Instant)>,
-    /// By who it is for.
+    /// What each member reports that it is connected with, and when.
+    reported: BTreeMap<IdentityKey, (Vec<Report>, Instant)>,
+    /// Proofs to send, by receiver.
     outbox: BTreeMap<IdentityKey, VecDeque<(Proof, Instant)>>,
-    second_until: Option<Instant>,
+    /// Until when a duplicate of our own identity counts as running.
+    duplicate_until: Option<Instant>,
 }
 
 /// A process at the other end of one of our connections.
@@ -68,16 +70,16 @@ struct Seen {
     instance: Instance,
     /// The newest first.
     challenges: [Challenge; 2],
-    first: Instant,
-    /// The time of the last question that it has answered.
+    first_seen: Instant,
+    /// When the last hello that it has answered was sent.
     confirmed: Option<Instant>,
-    /// Another process signed its challenge, as we learned at this time.
+    /// When we learned that another process has signed its challenge.
     proof_at: Option<Instant>,
-    /// It answered after that.
+    /// When we learned of the proof that it has answered a hello after.
     proven_at: Option<Instant>,
 }
 
-impl Copies {
+impl Instances {
     pub(crate) fn new(pair: Keypair, own: IdentityKey, interval: Duration, now: Instant) -> Self {
         let first = (rand::random(), now);
         Self {
@@ -85,105 +87,105 @@ impl Copies {
             own,
             instance: Instance(rand::random()),
             interval,
-            listens: false,
-            heard: BTreeSet::new(),
+            subscribes: false,
+            received: BTreeSet::new(),
             challenges: [first, first],
             seen: HashMap::new(),
-            told: BTreeMap::new(),
+            reported: BTreeMap::new(),
             outbox: BTreeMap::new(),
-            second_until: None,
+            duplicate_until: None,
         }
     }
 
-    /// Whether we take part in gossip, and whose announcements we hear.
-    pub(crate) fn set_hearing(&mut self, listens: bool, heard: BTreeSet<IdentityKey>) {
-        self.listens = listens;
-        self.heard = heard;
+    /// Sets whether we subscribe to gossip, and whose announcements we receive.
+    pub(crate) fn set_gossip(&mut self, subscribes: bool, received: BTreeSet<IdentityKey>) {
+        self.subscribes = subscribes;
+        self.received = received;
     }
 
-    /// The announcements of this member come.
-    pub(crate) fn hear(&mut self, member: IdentityKey) {
-        self.heard.insert(member);
+    /// An announcement or subscription of this member was received.
+    pub(crate) fn note_gossip(&mut self, member: IdentityKey) {
+        self.received.insert(member);
     }
 
-    /// Forgets what others have said, but `members`.
+    /// Drops the reports of, and the proofs for, those that are not `members`.
     pub(crate) fn retain_members(&mut self, members: &[IdentityKey]) {
-        self.told.retain(|key, _| members.contains(key));
+        self.reported.retain(|key, _| members.contains(key));
         self.outbox.retain(|key, _| members.contains(key));
     }
 
-    /// What we say to `peer` now.
+    /// The hello to send to `peer` now.
     pub(crate) fn hello_to(&mut self, peer: &IdentityKey, now: Instant) -> Hello {
         self.renew(now);
-        let forgotten = self.challenge_life();
-        self.told.retain(|_, (_, at)| now.saturating_duration_since(*at) < forgotten);
+        let lifetime = self.challenge_lifetime();
+        self.reported.retain(|_, (_, at)| now.saturating_duration_since(*at) < lifetime);
         for proofs in self.outbox.values_mut() {
-            proofs.retain(|(_, at)| now.saturating_duration_since(*at) < forgotten);
+            proofs.retain(|(_, at)| now.saturating_duration_since(*at) < lifetime);
         }
         let proofs = self.outbox.get(peer).into_iter().flatten().map(|(proof, _)| *proof);
         Hello {
             instance: self.instance,
             challenge: self.challenges[0].0,
-            listens: self.listens,
-            hears_you: self.heard.contains(peer),
+            subscribes: self.subscribes,
+            receives_from_you: self.received.contains(peer),
             proofs: proofs.take(MAX_HELLO_PROOFS).collect(),
             reports: self.reports_to(peer),
         }
     }
 
-    /// What was said over a connection; `asked_at` if it answers a question of that time. True if something new about
-    /// copies came of it that others should hear soon.
+    /// A hello came over a connection; `sent_at` is set if it answers one of ours that was sent then. True if it brought
+    /// news about duplicates that others should get soon.
     pub(crate) fn on_hello(
         &mut self,
         connection: ConnectionId,
         from: IdentityKey,
         hello: &Hello,
-        asked_at: Option<Instant>,
+        sent_at: Option<Instant>,
         now: Instant,
     ) -> bool {
-        let mut news = self.see(connection, from, hello, asked_at, now);
+        let mut is_news = self.see(connection, from, hello, sent_at, now);
         let (own, mut signed) = (self.own, 0);
         for report in &hello.reports {
             if report.member == own && report.instance != self.instance {
-                news |= signed < MAX_SIGNED_PER_HELLO && self.sign(from, report.challenge, now);
+                is_news |= signed < MAX_SIGNED_PER_HELLO && self.sign(from, report.challenge, now);
                 signed += 1;
             }
         }
-        let told = hello.reports.iter().filter(|it| it.member != own && it.member != from);
-        let told: Vec<Report> = told.copied().collect();
-        if !told.is_empty() {
-            self.told.insert(from, (told, now));
+        let reported = hello.reports.iter().filter(|it| it.member != own && it.member != from);
+        let reported: Vec<Report> = reported.copied().collect();
+        if !reported.is_empty() {
+            self.reported.insert(from, (reported, now));
         }
         for proof in &hello.proofs {
-            news |=
-                if proof.member == own { self.check_own(proof) } else { self.pass_on(proof, now) };
+            is_news |=
+                if proof.member == own { self.check_own(proof) } else { self.forward(proof, now) };
         }
-        news
+        is_news
     }
 
-    /// A connection is gone.
+    /// A connection was closed.
     pub(crate) fn closed(&mut self, connection: ConnectionId) {
         self.seen.remove(&connection);
     }
 
-    /// The process at the other end, once it has said hello.
+    /// The process at the other end, if it has sent a hello.
     pub(crate) fn instance_at(&self, connection: ConnectionId) -> Option<Instance> {
         self.seen.get(&connection).map(|seen| seen.instance)
     }
 
-    /// Whether another process uses our key, proven not long ago.
-    pub(crate) fn has_second(&self, now: Instant) -> bool {
-        self.second_until.is_some_and(|until| now < until)
+    /// Whether another process uses our key, by a recent proof.
+    pub(crate) fn has_duplicate(&self, now: Instant) -> bool {
+        self.duplicate_until.is_some_and(|until| now < until)
     }
 
     /// The members whose keys are used by two processes.
-    pub(crate) fn doubled(&self, now: Instant) -> BTreeSet<IdentityKey> {
+    pub(crate) fn duplicated(&self, now: Instant) -> BTreeSet<IdentityKey> {
         let lately = |at: Instant, memory| now.saturating_duration_since(at) < memory;
         let proven = self
             .seen
             .values()
-            .filter(|seen| seen.proven_at.is_some_and(|at| lately(at, self.challenge_life())));
-        let mut doubled: BTreeSet<_> = proven.map(|seen| seen.member).collect();
+            .filter(|seen| seen.proven_at.is_some_and(|at| lately(at, self.challenge_lifetime())));
+        let mut duplicated: BTreeSet<_> = proven.map(|seen| seen.member).collect();
         for one in self.seen.values() {
             for other in self.seen.values() {
                 let apart = one.member == other.member && one.instance != other.instance;
@@ -195,15 +197,15 @@ impl Copies {
                     && outlived(one, other)
                     && outlived(other, one)
                 {
-                    doubled.insert(one.member);
+                    duplicated.insert(one.member);
                 }
             }
         }
-        doubled
+        duplicated
     }
 
-    /// How long a signature under one of our challenges counts: as long as the next one may take to come.
-    fn challenge_life(&self) -> Duration {
+    /// How long a signature over one of our challenges is valid: as long as the next one may take to arrive.
+    fn challenge_lifetime(&self) -> Duration {
         10 * self.interval
     }
 
@@ -213,8 +215,8 @@ impl Copies {
         }
     }
 
-    /// About the listener's own key all that is known; of others what we are connected with, in a large federation not
-    /// in every hello.
+    /// All known processes with the receiver's key; of other members those that we are connected with, in a large
+    /// federation not in every hello.
     fn reports_to(&self, peer: &IdentityKey) -> Vec<Report> {
         let direct = |seen: &Seen| {
             let Seen { member, instance, challenges: [challenge, _], .. } = *seen;
@@ -222,13 +224,14 @@ impl Copies {
         };
         let mut reports: Vec<Report> =
             self.seen.values().filter(|seen| seen.member == *peer).map(direct).collect();
-        for (told, _) in self.told.values() {
-            let about = told.iter().filter(|report| report.member == *peer);
-            reports.extend(about.take(MAX_CLAIMS));
+        for (reported, _) in self.reported.values() {
+            let about = reported.iter().filter(|report| report.member == *peer);
+            reports.extend(about.take(MAX_REPORTED));
         }
         let others = self.seen.values().filter(|seen| seen.member != *peer);
         let count = others.clone().count();
-        if count <= REPORTS_TO || rand::rng().random_range(0..count) < REPORTS_TO {
+        if count <= FULL_REPORT_MEMBERS || rand::rng().random_range(0..count) < FULL_REPORT_MEMBERS
+        {
             reports.extend(others.map(direct));
         }
         reports.truncate(MAX_HELLO_REPORTS);
@@ -240,7 +243,7 @@ impl Copies {
         connection: ConnectionId,
         member: IdentityKey,
         hello: &Hello,
-        asked_at: Option<Instant>,
+        sent_at: Option<Instant>,
         now: Instant,
     ) -> bool {
         let known = self.seen.get(&connection).is_some_and(|it| it.instance == hello.instance);
@@ -249,7 +252,7 @@ impl Copies {
                 member,
                 instance: hello.instance,
                 challenges: [hello.challenge; 2],
-                first: now,
+                first_seen: now,
                 confirmed: None,
                 proof_at: None,
                 proven_at: None,
@@ -260,10 +263,10 @@ impl Copies {
         if seen.challenges[0] != hello.challenge {
             seen.challenges = [hello.challenge, seen.challenges[0]];
         }
-        if let Some(asked_at) = asked_at {
-            seen.confirmed = seen.confirmed.max(Some(asked_at));
-            // Alive when it drew the challenge, alive after another has signed it: at the same time.
-            if seen.proof_at.is_some_and(|at| asked_at > at) {
+        if let Some(sent_at) = sent_at {
+            seen.confirmed = seen.confirmed.max(Some(sent_at));
+            // It drew the challenge, another process signed it, and it is still alive: both ran at the same time.
+            if seen.proof_at.is_some_and(|at| sent_at > at) {
                 seen.proven_at = seen.proof_at.take();
             }
         }
@@ -271,7 +274,7 @@ impl Copies {
         !known && others.clone().any(|it| it.instance != hello.instance)
     }
 
-    /// `from` says that another process uses our key: our signature shows it that there are two.
+    /// `from` reports another process with our key: our signature over its challenge proves the duplicate to it.
     fn sign(&mut self, from: IdentityKey, challenge: Challenge, now: Instant) -> bool {
         let (member, instance) = (self.own, self.instance);
         let made = |proof: &Proof| proof.member == member && proof.challenge == challenge;
@@ -280,7 +283,7 @@ impl Copies {
         }
         let bytes = Proof::signed_bytes(&challenge, &instance);
         let signature = self.pair.sign(&bytes).ok().and_then(|it| it.try_into().ok());
-        // Ed25519 signs everything, in 64 bytes.
+        // Cannot happen: an ed25519 signature always succeeds and has 64 bytes.
         let Some(signature) = signature else { return false };
         self.put(from, Proof { member, challenge, instance, signature }, now);
         true
@@ -292,13 +295,13 @@ impl Copies {
         if proof.instance == self.instance || !is_signed(proof) {
             return false;
         }
-        let news = self.second_until.is_none();
-        self.second_until = self.second_until.max(Some(issued + self.challenge_life()));
-        news
+        let is_news = self.duplicate_until.is_none();
+        self.duplicate_until = self.duplicate_until.max(Some(issued + self.challenge_lifetime()));
+        is_news
     }
 
-    /// A proof about another member: towards the process whose challenge it is.
-    fn pass_on(&mut self, proof: &Proof, now: Instant) -> bool {
+    /// Forwards a proof about another member towards the process whose challenge it signs.
+    fn forward(&mut self, proof: &Proof, now: Instant) -> bool {
         let fits = |seen: &Seen| {
             seen.member == proof.member
                 && seen.instance != proof.instance
@@ -312,8 +315,8 @@ impl Copies {
                     && report.instance != proof.instance
                     && report.challenge == proof.challenge
             };
-            let told = self.told.iter().find(|(_, (reports, _))| reports.iter().any(fits));
-            let Some((via, _)) = told else { return false };
+            let reporter = self.reported.iter().find(|(_, (reports, _))| reports.iter().any(fits));
+            let Some((via, _)) = reporter else { return false };
             *via
         };
         let held = self.outbox.get(&via).is_some_and(|it| it.iter().any(|(held, _)| held == proof));
@@ -334,9 +337,9 @@ impl Copies {
     }
 }
 
-/// Whether `one` has answered a question that was asked after `other` was first heard.
+/// Whether `one` has answered a hello that was sent after `other` was first seen.
 fn outlived(one: &Seen, other: &Seen) -> bool {
-    one.confirmed.is_some_and(|at| at > other.first)
+    one.confirmed.is_some_and(|at| at > other.first_seen)
 }
 
 fn is_signed(proof: &Proof) -> bool {
@@ -346,5 +349,4 @@ fn is_signed(proof: &Proof) -> bool {
 }
 
 #[cfg(test)]
-#[path = "copies_tests.rs"]
 mod tests;

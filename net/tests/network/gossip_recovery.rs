@@ -59,11 +59,11 @@ async fn gossip_that_does_not_pass_is_said_and_mended() {
     alice.handle.set_members(FEDERATION, vec![alice.member(), bob.clone()]).await.unwrap();
     alice.expect_up(bob.key).await;
     let mut health = alice.handle.health();
-    let said = health.wait_for(|it| it.gossip_is_empty && it.not_heard == [bob.key]);
+    let said = health.wait_for(|it| it.is_mesh_empty && it.not_received == [bob.key]);
     timeout(PATIENCE, said).await.expect("nothing is said").unwrap();
     alice.expect_down(bob.key).await;
     alice.expect_up(bob.key).await;
-    let mended = health.wait_for(|it| !it.gossip_is_empty && it.not_heard.is_empty());
+    let mended = health.wait_for(|it| !it.is_mesh_empty && it.not_received.is_empty());
     timeout(PATIENCE, mended).await.expect("not mended").unwrap();
     alice.handle.gossip(b"to all".to_vec()).await.unwrap();
 }
