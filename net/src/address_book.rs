@@ -1,8 +1,9 @@
 //! The addresses of members, and when each member is dialled next. Pure: the clock is an argument.
 //!
-//! libp2p forgets an address after one failed dial; a federation must not. Addresses from the manifest, from the
-//! operator and from a member's newest signed record are kept; those learned by identify are dropped after repeated
-//! failures. Every member that is not connected is dialled for ever, with exponential backoff.
+//! libp2p forgets an address after one failed dial; a federation must not. Addresses from the
+//! manifest, from the operator and from a member's newest signed record are kept; those learned by
+//! identify are dropped after repeated failures. Every member that is not connected is dialled for
+//! ever, with exponential backoff.
 
 mod address;
 mod entry;
@@ -37,7 +38,8 @@ pub(crate) struct AddressBook {
     entries: BTreeMap<PeerId, Entry>,
     /// The operator's addresses, also of nodes that are not members yet.
     operator: BTreeMap<PeerId, Vec<Multiaddr>>,
-    /// Source IPs of authenticated connections of members, the newest last; at most [`MAX_OBSERVED_IPS`] each.
+    /// Source IPs of authenticated connections of members, the newest last; at most
+    /// [`MAX_OBSERVED_IPS`] each.
     observed: BTreeMap<PeerId, VecDeque<IpAddr>>,
     hosts_changed: bool,
 }
@@ -61,8 +63,8 @@ impl AddressBook {
         Self { local, base, cap, entries, operator, observed, hosts_changed: false }
     }
 
-    /// Replaces the members. Entries of those who stay are kept; their addresses from the manifest are replaced, and
-    /// they are dialled at once if they are not connected.
+    /// Replaces the members. Entries of those who stay are kept; their addresses from the manifest
+    /// are replaced, and they are dialled at once if they are not connected.
     pub(crate) fn set_members(&mut self, members: Vec<(PeerId, Vec<Multiaddr>)>, now: Instant) {
         let mut old = std::mem::take(&mut self.entries);
         for (peer, addresses) in members {
@@ -98,8 +100,8 @@ impl AddressBook {
         self.hosts_changed = true;
     }
 
-    /// The IP addresses at which members are known, if they may have changed since the last call. Addresses that a
-    /// member has only claimed by identify do not count.
+    /// The IP addresses at which members are known, if they may have changed since the last call.
+    /// Addresses that a member has only claimed by identify do not count.
     pub(crate) fn take_changed_hosts(&mut self) -> Option<Vec<IpAddr>> {
         if !std::mem::take(&mut self.hosts_changed) {
             return None;
@@ -110,7 +112,8 @@ impl AddressBook {
         Some(ips.chain(self.observed.values().flatten().copied()).collect())
     }
 
-    /// Replaces the operator's addresses of all members. A member that got a new one is dialled at once.
+    /// Replaces the operator's addresses of all members. A member that got a new one is dialled at
+    /// once.
     pub(crate) fn set_operator(&mut self, all: Vec<(PeerId, Vec<Multiaddr>)>, now: Instant) {
         self.operator = all.into_iter().collect();
         self.hosts_changed = true;
@@ -122,8 +125,8 @@ impl AddressBook {
         }
     }
 
-    /// Replaces the addresses from a member's signed record. A loopback address is used only if the member runs on this
-    /// machine: from anywhere else it would lead to another node.
+    /// Replaces the addresses from a member's signed record. A loopback address is used only if the
+    /// member runs on this machine: from anywhere else it would lead to another node.
     pub(crate) fn set_signed(
         &mut self,
         peer: &PeerId,
@@ -141,8 +144,8 @@ impl AddressBook {
         }
     }
 
-    /// Adds an address that a member has announced by identify over a connection from `remote`; loopback only if the
-    /// connection is one over loopback.
+    /// Adds an address that a member has announced by identify over a connection from `remote`;
+    /// loopback only if the connection is one over loopback.
     pub(crate) fn add_identified(&mut self, peer: &PeerId, address: Multiaddr, remote: &Multiaddr) {
         if is_loopback(&address) && !is_loopback(remote) {
             return;
@@ -214,8 +217,8 @@ impl AddressBook {
         }
     }
 
-    /// Another node answered at this address. All addresses are dialled concurrently and the first answer decides, so
-    /// it would keep the right ones from being used.
+    /// Another node answered at this address. All addresses are dialled concurrently and the first
+    /// answer decides, so it would keep the right ones from being used.
     pub(crate) fn answered_by_another(&mut self, peer: &PeerId, address: &Multiaddr) {
         self.with_address(peer, address, |known| known.wrong_peer = true);
         self.failed(peer, address, "another node answers there");
@@ -229,7 +232,8 @@ impl AddressBook {
         }
     }
 
-    /// The members to dial now, with their addresses in the order of preference; marked as being dialled.
+    /// The members to dial now, with their addresses in the order of preference; marked as being
+    /// dialled.
     pub(crate) fn take_due(&mut self, now: Instant) -> Vec<(PeerId, Vec<Multiaddr>)> {
         let due = |entry: &Entry| entry.is_waiting() && entry.dial_at <= now;
         let due = self.entries.iter_mut().filter(|(_, entry)| due(entry));

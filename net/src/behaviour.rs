@@ -1,4 +1,5 @@
-//! The composition of a node's protocols: limits first, then the join protocol for anyone, then those for members.
+//! The composition of a node's protocols: limits first, then the join protocol for anyone, then
+//! those for members.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! The encoding of one request and one answer over a stream, for direct messages, joining and peer records.
+//! The encoding of one request and one answer over a stream, for direct messages, joining and peer
+//! records.
 //!
 //! Request: `length: u32 LE, bytes`. Answer: `status: u8, length: u32 LE, bytes`.
 
@@ -180,7 +181,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_bytes_do_not_make_the_codec_panic(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+        fn arbitrary_bytes_do_not_make_the_codec_panic(
+            bytes in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
             if let Ok(request) = read_request(&bytes) {
                 prop_assert!(request.len() <= 16);
             }

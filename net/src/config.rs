@@ -16,8 +16,9 @@ use crate::peer_records::AddressStore;
 pub struct NetConfig {
     /// The node's identity key: its PeerId derives from it, and its gossip is signed with it.
     pub identity: SecretKey,
-    /// The addresses to listen on, such as `/ip4/0.0.0.0/tcp/7000` or `/ip4/0.0.0.0/udp/7000/quic-v1`. Port 0 takes any free
-    /// port. May be empty: such a node only dials. Addresses that are not available yet are retried.
+    /// The addresses to listen on, such as `/ip4/0.0.0.0/tcp/7000` or
+    /// `/ip4/0.0.0.0/udp/7000/quic-v1`. Port 0 takes any free port. May be empty: such a node only
+    /// dials. Addresses that are not available yet are retried.
     pub listen: Vec<Multiaddr>,
     /// Storage for objects.
     pub store: Arc<dyn ObjectStore>,
@@ -65,7 +66,8 @@ impl fmt::Debug for SecretKey {
 /// Timeouts and budgets; the defaults are those of [`limits`].
 #[derive(Debug, Clone)]
 pub struct Tuning {
-    /// A bulk stream without progress for this long is closed, and a fetch without an active holder for this long fails.
+    /// A bulk stream without progress for this long is closed, and a fetch without an active holder
+    /// for this long fails.
     pub stall_timeout: Duration,
     /// The first backoff before a member is dialled again; it doubles with each failure.
     pub redial_base: Duration,
@@ -75,15 +77,17 @@ pub struct Tuning {
     pub fetch_budget_chunks: usize,
     /// Time between two hellos over one connection of a member.
     pub hello_interval: Duration,
-    /// A connection that does not answer a hello for this long, while another one of the same member does, is closed.
+    /// A connection that does not answer a hello for this long, while another one of the same
+    /// member does, is closed.
     pub stale_timeout: Duration,
-    /// File descriptors that connections may take; with fewer than [`limits::FULL_DESCRIPTORS`] the limits on connections
-    /// are lower.
+    /// File descriptors that connections may take; with fewer than [`limits::FULL_DESCRIPTORS`] the
+    /// limits on connections are lower.
     pub max_descriptors: usize,
-    /// Time until a member that is connected over TCP is dialled over QUIC; it doubles with each attempt.
+    /// Time until a member that is connected over TCP is dialled over QUIC; it doubles with each
+    /// attempt.
     pub quic_upgrade_base: Duration,
-    /// Networks behind which many origins share one address, such as the operator's reverse proxies. This machine is always
-    /// one.
+    /// Networks behind which many origins share one address, such as the operator's reverse
+    /// proxies. This machine is always one.
     pub shared_origins: Vec<IpNetwork>,
 }
 

@@ -1,4 +1,5 @@
-//! How many connections fit into the file descriptors that the network may use, and which errors mean that none is left.
+//! How many connections fit into the file descriptors that the network may use, and which errors
+//! mean that none is left.
 
 use std::error::Error;
 use std::io;
@@ -15,7 +16,8 @@ use crate::limits::{
 
 /// The smallest number of connections that a node can work with.
 const FEWEST_CONNECTIONS: u32 = 8;
-/// With few descriptors a dial opens this many sockets at once; the other addresses follow when these have failed.
+/// With few descriptors a dial opens this many sockets at once; the other addresses follow when
+/// these have failed.
 const FEW_SOCKETS_PER_DIAL: NonZeroU8 = NonZeroU8::MIN.saturating_add(1);
 
 /// Limits on the numbers of connections.
@@ -25,7 +27,8 @@ pub(crate) struct ConnectionBudget {
     pub(crate) connections: u32,
     /// Open connections of non-members.
     pub(crate) non_members: usize,
-    /// Slots for inbound handshakes over TCP; over QUIC there are as many, which take no descriptor.
+    /// Slots for inbound handshakes over TCP; over QUIC there are as many, which take no
+    /// descriptor.
     pub(crate) slots: SlotLimits,
     /// Concurrent dials.
     pending_out: u32,

@@ -74,7 +74,8 @@ pub(crate) struct Driver {
     outbound: OutboundQueues<messages::Caller>,
     direct_in_flight: HashMap<OutboundRequestId, messages::DirectInFlight>,
     direct_rate: TokenBuckets<PeerId>,
-    /// By author and forwarder: repeated copies of another member's announcement count against the forwarder.
+    /// By author and forwarder: repeated copies of another member's announcement count against the
+    /// forwarder.
     gossip_rate: TokenBuckets<(PeerId, PeerId)>,
     joins: joins::Joins,
 }
@@ -94,15 +95,16 @@ impl Driver {
         }
     }
 
-    /// Runs until the node is shut down or the last handle is dropped. `early`: events of the swarm from before this
-    /// task ran.
+    /// Runs until the node is shut down or the last handle is dropped. `early`: events of the swarm
+    /// from before this task ran.
     pub(crate) async fn run(mut self, early: Vec<SwarmEvent<BehaviourEvent>>) {
         for event in early {
             self.on_swarm_event(event);
         }
         let events = self.parts.events.clone();
         let shut_down_by = loop {
-            // Backpressure: while the daemon does not read its events, the network is not read either.
+            // Backpressure: while the daemon does not read its events, the network is not read
+            // either.
             let has_room = self.inbound.reliable() < MAX_PENDING_EVENTS;
             let wake_at = self.next_timer();
             tokio::select! {
@@ -209,8 +211,8 @@ impl Driver {
         self.inbound.push(event);
     }
 
-    /// Queues an event that may be refused, because its sender retransmits; false, and counted as dropped, if there is
-    /// no room for it.
+    /// Queues an event that may be refused, because its sender retransmits; false, and counted as
+    /// dropped, if there is no room for it.
     fn offer_event(&mut self, sender: Sender, length: usize, event: NetEvent) -> bool {
         let taken = self.inbound.offer(sender, length, self.parts.book.count(), event);
         if !taken {
@@ -254,8 +256,8 @@ impl Driver {
         self.parts.swarm.behaviour_mut().members.inner()
     }
 
-    /// Dials all `addresses` of `peer` concurrently, even if it is connected; the outcome comes as an event, but for an
-    /// error that is found at once.
+    /// Dials all `addresses` of `peer` concurrently, even if it is connected; the outcome comes as
+    /// an event, but for an error that is found at once.
     fn dial(
         &mut self,
         peer: PeerId,
@@ -264,8 +266,9 @@ impl Driver {
         let options = DialOpts::peer_id(peer)
             .addresses(addresses)
             .condition(PeerCondition::Always)
-            // From a new port: two nodes that dial each other from their listening ports at the same moment would make
-            // one broken connection (TCP simultaneous open) instead of two good ones.
+            // From a new port: two nodes that dial each other from their listening ports at the
+            // same moment would make one broken connection (TCP simultaneous open) instead of two
+            // good ones.
             .allocate_new_port()
             .build();
         (options.connection_id(), self.parts.swarm.dial(options))

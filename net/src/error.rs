@@ -8,7 +8,6 @@ use libp2p::Multiaddr;
 
 /// Why the network did not start.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum StartError {
     /// The identity seed is not usable.
     #[error("the identity key is not a valid ed25519 seed")]
@@ -33,7 +32,6 @@ pub struct NetClosed;
 
 /// Why a list of members was refused; the old one stays in force.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum MembersError {
     /// More than [`MAX_MEMBERS`](crate::limits::MAX_MEMBERS).
     #[error("{count} members are more than the limit of {max}")]
@@ -56,7 +54,6 @@ pub enum MembersError {
 
 /// Why an announcement was not published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum GossipError {
     /// Over [`MAX_GOSSIP_BYTES`](crate::limits::MAX_GOSSIP_BYTES); larger data are objects.
     #[error("an announcement of {length} bytes is over the limit of {max}")]
@@ -82,7 +79,6 @@ pub enum GossipError {
 
 /// Why a direct message has no receipt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum SendError {
     /// Over [`MAX_DIRECT_BYTES`](crate::limits::MAX_DIRECT_BYTES); larger data are objects.
     #[error("a message of {length} bytes is over the limit of {max}")]
@@ -119,7 +115,6 @@ pub enum SendError {
 
 /// Why a join request has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum JoinError {
     /// Over [`MAX_JOIN_REQUEST_BYTES`](crate::limits::MAX_JOIN_REQUEST_BYTES).
     #[error("a join request of {length} bytes is over the limit of {max}")]
@@ -175,7 +170,6 @@ pub enum JoinError {
 
 /// Why a fetch or a served object was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum ObjectCallError {
     /// The object is over the size limit.
     #[error("an object of {length} bytes is over the limit")]
@@ -199,9 +193,9 @@ pub enum ObjectCallError {
 
 /// Why an object could not be fetched.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum FetchError {
-    /// No progress from any holder for the stall timeout. The chunks so far are kept; another fetch continues.
+    /// No progress from any holder for the stall timeout. The chunks so far are kept; another fetch
+    /// continues.
     #[error("stalled: {reason}")]
     Stalled {
         /// The last fault of each holder.

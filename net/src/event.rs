@@ -8,7 +8,6 @@ use crate::error::FetchError;
 
 /// An event of the network.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum NetEvent {
     /// An announcement by a member, received directly or forwarded.
     Gossip {
@@ -55,8 +54,8 @@ pub enum NetEvent {
 pub struct JoinReply(pub(crate) oneshot::Sender<Vec<u8>>);
 
 impl JoinReply {
-    /// Answers with at most [`MAX_JOIN_REPLY_BYTES`](crate::limits::MAX_JOIN_REPLY_BYTES); a longer answer declines the
-    /// request. If the requester is disconnected, nothing happens.
+    /// Answers with at most [`MAX_JOIN_REPLY_BYTES`](crate::limits::MAX_JOIN_REPLY_BYTES); a longer
+    /// answer declines the request. If the requester is disconnected, nothing happens.
     pub fn answer(self, bytes: Vec<u8>) {
         // An error means that the request has timed out or the network is shut down.
         let _ = self.0.send(bytes);

@@ -27,9 +27,10 @@ pub(crate) fn topic_of(federation: &Digest) -> IdentTopic {
     IdentTopic::new(format!("fedshield/1/{federation}"))
 }
 
-/// Message ids cover author, sequence number and content. The sequence number lets an author send the same content again:
-/// retransmission is how lost messages are repaired, and how a member that reconnects receives them. The content makes
-/// two announcements under one sequence number, an equivocation, reach all members.
+/// Message ids cover author, sequence number and content. The sequence number lets an author send
+/// the same content again: retransmission is how lost messages are repaired, and how a member that
+/// reconnects receives them. The content makes two announcements under one sequence number, an
+/// equivocation, reach all members.
 fn announcement_id(message: &Message) -> MessageId {
     let author = message.source.map(PeerId::to_bytes).unwrap_or_default();
     let mut digest = blake3::Hasher::new_derive_key("fedshield v1 announcement id");
@@ -40,12 +41,14 @@ fn announcement_id(message: &Message) -> MessageId {
     MessageId::new(digest.finalize().as_bytes())
 }
 
-/// Announces our subscriptions to a connected `peer` again; `id` and `endpoint` are those of any of its connections.
+/// Announces our subscriptions to a connected `peer` again; `id` and `endpoint` are those of any of
+/// its connections.
 ///
-/// Gossipsub announces them once for each peer, over its first connection. A peer that was restarted while we still hold
-/// its old connection makes a second one, would never learn of our subscription and send us nothing. And of several
-/// connections any may take an announcement from gossipsub's queue: what a dead one took is lost. Gossipsub has no call
-/// for this; but all that it does on a first connection without peer scores is to announce (`behaviour.rs` of 0.50,
+/// Gossipsub announces them once for each peer, over its first connection. A peer that was
+/// restarted while we still hold its old connection makes a second one, would never learn of our
+/// subscription and send us nothing. And of several connections any may take an announcement from
+/// gossipsub's queue: what a dead one took is lost. Gossipsub has no call for this; but all that it
+/// does on a first connection without peer scores is to announce (`behaviour.rs` of 0.50,
 /// `on_connection_established`), so a connection is presented to it as the first one.
 pub(crate) fn announce_subscriptions(
     gossip: &mut Gossip,

@@ -39,7 +39,8 @@ pub struct PeerView {
     pub connections: Vec<Connection>,
     /// Its addresses, and how dials of them ended.
     pub addresses: Vec<KnownAddress>,
-    /// The sequence number of its signed record: milliseconds since 1970 by its clock when it was signed.
+    /// The sequence number of its signed record: milliseconds since 1970 by its clock when it was
+    /// signed.
     pub signed_at_ms: Option<u64>,
     /// The queue of direct messages to it.
     pub queue: OutboundQueue,
@@ -48,7 +49,8 @@ pub struct PeerView {
 /// One open connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
-    /// The remote address. Of an inbound connection it has an ephemeral port, which cannot be dialled.
+    /// The remote address. Of an inbound connection it has an ephemeral port, which cannot be
+    /// dialled.
     pub address: Multiaddr,
     /// Whether this node dialled.
     pub dialled: bool,
@@ -62,8 +64,8 @@ impl Connection {
     }
 }
 
-/// A handle to a running network; cheap to clone. The network ends with [`NetHandle::shutdown`] or when the last handle is
-/// dropped.
+/// A handle to a running network; cheap to clone. The network ends with [`NetHandle::shutdown`] or
+/// when the last handle is dropped.
 #[derive(Clone)]
 pub struct NetHandle {
     pub(crate) local_key: IdentityKey,
@@ -91,7 +93,8 @@ impl NetHandle {
         self.local_key
     }
 
-    /// The addresses that this node listens on, with their actual ports; for `0.0.0.0` and `::` one for each interface.
+    /// The addresses that this node listens on, with their actual ports; for `0.0.0.0` and `::` one
+    /// for each interface.
     #[must_use]
     pub fn listen_addresses(&self) -> Vec<Multiaddr> {
         self.state.read().listening
@@ -104,8 +107,8 @@ impl NetHandle {
     }
 
     /// Signs a peer record with these addresses of this node, at most
-    /// [`MAX_RECORD_ADDRESSES`](crate::limits::MAX_RECORD_ADDRESSES), and sends it to all members, which store and forward
-    /// it. An empty list sends nothing.
+    /// [`MAX_RECORD_ADDRESSES`](crate::limits::MAX_RECORD_ADDRESSES), and sends it to all members,
+    /// which store and forward it. An empty list sends nothing.
     ///
     /// # Errors
     /// The network is shut down.
@@ -113,8 +116,8 @@ impl NetHandle {
         self.call(|reply| Command::Announce { addresses, reply }).await
     }
 
-    /// Replaces the operator's addresses of members. They are dialled first and not sent to anyone. Those of nodes that are
-    /// not members yet are kept.
+    /// Replaces the operator's addresses of members. They are dialled first and not sent to anyone.
+    /// Those of nodes that are not members yet are kept.
     ///
     /// # Errors
     /// The network is shut down.
@@ -148,8 +151,8 @@ impl NetHandle {
         self.health.clone()
     }
 
-    /// Replaces federation and members: connections of others are closed, and members are dialled until they are connected.
-    /// An entry for this node is skipped.
+    /// Replaces federation and members: connections of others are closed, and members are dialled
+    /// until they are connected. An entry for this node is skipped.
     ///
     /// # Errors
     /// [`MembersError`]; the old list stays in force.
@@ -172,8 +175,8 @@ impl NetHandle {
         self.call(|reply| Command::Gossip { bytes, reply }).await?
     }
 
-    /// Sends `bytes` to one member and waits for the receipt of its network, which does not mean that its daemon has read
-    /// them.
+    /// Sends `bytes` to one member and waits for the receipt of its network, which does not mean
+    /// that its daemon has read them.
     ///
     /// # Errors
     /// [`SendError`]; nothing is retransmitted.
@@ -185,8 +188,9 @@ impl NetHandle {
     }
 
     /// Fetches an object into the store from those of `holders` that have it. One
-    /// [`NetEvent::ObjectReady`](crate::NetEvent::ObjectReady) or `ObjectFailed` follows, unless it is stopped. While it runs,
-    /// a second call only adds holders. Its bytes are counted under `label`.
+    /// [`NetEvent::ObjectReady`](crate::NetEvent::ObjectReady) or `ObjectFailed` follows, unless it
+    /// is stopped. While it runs, a second call only adds holders. Its bytes are counted under
+    /// `label`.
     ///
     /// # Errors
     /// [`ObjectCallError`].
@@ -205,7 +209,8 @@ impl NetHandle {
         self.bulk.stop_fetch(object);
     }
 
-    /// Serves an object of the store to `audience`; a second call replaces audience and label. Nothing else is served.
+    /// Serves an object of the store to `audience`; a second call replaces audience and label.
+    /// Nothing else is served.
     ///
     /// # Errors
     /// [`ObjectCallError`].
@@ -223,8 +228,9 @@ impl NetHandle {
         self.bulk.unserve(object);
     }
 
-    /// Sends a request over the join protocol, for which neither side needs to be a member: dials `addresses`, authenticates
-    /// `peer`, sends `bytes` and returns the reply. `timeout` covers all of it and is at most [`JOIN_TIMEOUT`].
+    /// Sends a request over the join protocol, for which neither side needs to be a member: dials
+    /// `addresses`, authenticates `peer`, sends `bytes` and returns the reply. `timeout` covers all
+    /// of it and is at most [`JOIN_TIMEOUT`].
     ///
     /// # Errors
     /// [`JoinError`].
@@ -248,8 +254,8 @@ impl NetHandle {
         }
     }
 
-    /// Shuts the network down: closes all connections and listeners and returns when every task has ended. A second call
-    /// returns at once.
+    /// Shuts the network down: closes all connections and listeners and returns when every task has
+    /// ended. A second call returns at once.
     pub async fn shutdown(&self) {
         // An error means that it is shut down already.
         let _ = self.call(|reply| Command::Shutdown { reply }).await;

@@ -22,8 +22,8 @@ pub struct NetHealth {
     pub refuses_connections: bool,
     /// The origins of most refused connections within a minute; at most three.
     pub refused_origins: Vec<RefusedOrigin>,
-    /// Members whose queue of direct messages has been overflowing for two rounds of hellos: they do not read, or their line
-    /// is too slow.
+    /// Members whose queue of direct messages has been overflowing for two rounds of hellos: they
+    /// do not read, or their line is too slow.
     pub slow_readers: Vec<IdentityKey>,
     /// The limit on open connections.
     pub max_connections: u32,

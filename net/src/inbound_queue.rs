@@ -1,8 +1,8 @@
-//! Events on their way to the daemon, by fair queueing: a queue for each peer, served in turn, so that a peer that floods
-//! delays only its own messages. Pure.
+//! Events on their way to the daemon, by fair queueing: a queue for each peer, served in turn, so
+//! that a peer that floods delays only its own messages. Pure.
 //!
-//! A queue belongs to the member over whose connection a message came, and is divided by the message's author: what an
-//! honest member forwards for one that floods does not delay its own.
+//! A queue belongs to the member over whose connection a message came, and is divided by the
+//! message's author: what an honest member forwards for one that floods does not delay its own.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -66,8 +66,8 @@ impl InboundQueue {
         self.reliable.is_empty() && self.by_peer.is_empty()
     }
 
-    /// Queues an event of `length` bytes; false if there is no room for it. The bound on all of them is divided evenly by
-    /// the number of `members`.
+    /// Queues an event of `length` bytes; false if there is no room for it. The bound on all of
+    /// them is divided evenly by the number of `members`.
     pub(crate) fn offer(
         &mut self,
         sender: Sender,

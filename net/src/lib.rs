@@ -1,12 +1,14 @@
 //! FedShield's network on libp2p.
 //!
-//! QUIC, and TCP with Noise and Yamux; an allow-list of members; gossipsub for announcements, direct messages, bulk transfer
-//! in verified chunks, a join protocol for non-members, and an address book that never gives up. Messages are opaque bytes
-//! here. `docs/NETWORK.md` describes the protocols.
+//! QUIC, and TCP with Noise and Yamux; an allow-list of members; gossipsub for announcements,
+//! direct messages, bulk transfer in verified chunks, a join protocol for non-members, and an
+//! address book that never gives up. Messages are opaque bytes here. `docs/NETWORK.md` describes
+//! the protocols.
 //!
-//! Reading order: `limits`, `config`, `event`, `handle` (what the daemon sees); `behaviour`, `members_only`, `driver` (the
-//! swarm and the task that owns it); `transport`, `admission` (connections before they are authenticated); `bulk`
-//! (objects); `presence` (liveness, duplicates).
+//! Reading order: `limits`, `config`, `event`, `handle` (what the daemon sees); `behaviour`,
+//! `members_only`, `driver` (the swarm and the task that owns it); `transport`, `admission`
+//! (connections before they are authenticated); `bulk` (objects); `presence` (liveness,
+//! duplicates).
 #![warn(unreachable_pub)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg_attr(

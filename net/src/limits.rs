@@ -14,12 +14,12 @@ use fedshield_protocol::object::CHUNK_SIZE_BYTES;
 pub const MAX_GOSSIP_BYTES: usize = 16 << 10;
 /// What gossipsub adds to an announcement: signature, key, sequence number, topic, tags.
 pub const GOSSIP_ENVELOPE_BYTES: usize = 1 << 10;
-/// How far gossipsub reads beyond an incomplete message. It compares its limit with all that it has read, not with one
-/// message, so the limit must include this; without it, large announcements in quick succession end the stream and are
-/// lost.
+/// How far gossipsub reads beyond an incomplete message. It compares its limit with all that it has
+/// read, not with one message, so the limit must include this; without it, large announcements in
+/// quick succession end the stream and are lost.
 pub const GOSSIP_READ_AHEAD_BYTES: usize = 8 << 10;
-/// Message ids in one IHAVE or IWANT. Gossipsub accepts at most 16 KiB of control messages at once, an id takes 34 bytes,
-/// and a longer list ends the stream.
+/// Message ids in one IHAVE or IWANT. Gossipsub accepts at most 16 KiB of control messages at once,
+/// an id takes 34 bytes, and a longer list ends the stream.
 pub const MAX_GOSSIP_IDS: usize = 400;
 /// The largest direct message.
 pub const MAX_DIRECT_BYTES: usize = 256 << 10;
@@ -28,8 +28,8 @@ pub const MAX_JOIN_REQUEST_BYTES: usize = 64 << 10;
 /// The largest answer to a joiner.
 pub const MAX_JOIN_REPLY_BYTES: usize = 1 << 20;
 
-/// How long the id of an announcement is kept, so that it is not forwarded twice. Longer than it is advertised by IHAVE
-/// (3 s), or it would circulate for ever.
+/// How long the id of an announcement is kept, so that it is not forwarded twice. Longer than it is
+/// advertised by IHAVE (3 s), or it would circulate for ever.
 pub const GOSSIP_DUPLICATE_CACHE: Duration = Duration::from_secs(10);
 /// Announcements of one author.
 pub const GOSSIP_RATE: Rate = Rate { burst: 400, per_second: 40 };
@@ -45,7 +45,8 @@ pub const MAX_GOSSIP_QUEUE: usize = 512;
 pub const MAX_DIRECT_STREAMS: usize = 16;
 /// Timeout of a direct message, until its receipt arrives.
 pub const DIRECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// Direct messages in flight to one member; the other half of the streams is for those that it sends.
+/// Direct messages in flight to one member; the other half of the streams is for those that it
+/// sends.
 pub const DIRECT_WINDOW: usize = MAX_DIRECT_STREAMS / 2;
 /// Direct messages queued for one member.
 pub const MAX_DIRECT_QUEUED: usize = 1024;
@@ -93,8 +94,9 @@ pub const NON_MEMBER_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 pub const MAX_CONNECTIONS_PER_PEER: u32 = 4;
 /// Open connections in total: two for each member, and those of non-members.
 pub const MAX_CONNECTIONS: u32 = 2 * MAX_MEMBERS as u32 + MAX_NON_MEMBERS as u32;
-/// Inbound handshakes over one transport, of all three classes: from addresses at which members are known, from shared
-/// addresses (this machine, relays, the operator's proxies), from any other address.
+/// Inbound handshakes over one transport, of all three classes: from addresses at which members are
+/// known, from shared addresses (this machine, relays, the operator's proxies), from any other
+/// address.
 pub const MAX_PENDING_INBOUND: usize = 3 * MAX_PENDING_PER_CLASS;
 /// Inbound handshakes over one transport, of each class.
 pub const MAX_PENDING_PER_CLASS: usize = 48;
@@ -110,7 +112,8 @@ pub const MAX_REFUSED_ORIGINS: usize = 64;
 pub const MAX_PENDING_OUTBOUND: u32 = 64;
 /// Addresses that one dial tries concurrently.
 pub const MAX_SOCKETS_PER_DIAL: NonZeroU8 = NonZeroU8::MIN.saturating_add(7);
-/// File descriptors for which all of these limits hold, listeners included; with fewer the limits are lower.
+/// File descriptors for which all of these limits hold, listeners included; with fewer the limits
+/// are lower.
 pub const FULL_DESCRIPTORS: usize = 1024;
 /// Inbound connections from one origin.
 pub const INBOUND_RATE: Rate = Rate { burst: 256, per_second: 16 };
@@ -120,7 +123,8 @@ pub const MAX_INBOUND_BUCKETS: usize = 4096;
 pub const MAX_STREAMS_PER_CONNECTION: usize = 64;
 /// Timeout of the handshakes of an outbound connection.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
-/// No connection is accepted while the process uses more than this fraction of the machine's memory.
+/// No connection is accepted while the process uses more than this fraction of the machine's
+/// memory.
 pub const MAX_MEMORY_SHARE: f64 = 0.9;
 /// Time between two pings.
 pub const PING_INTERVAL: Duration = Duration::from_secs(10);
@@ -133,14 +137,15 @@ pub const MAX_LOST_PINGS: u32 = 2;
 pub const HELLO_INTERVAL: Duration = Duration::from_secs(15);
 /// Hellos of one member; more are answered, but not evaluated.
 pub const HELLO_RATE: Rate = Rate { burst: 64, per_second: 16 };
-/// A connection that has not answered a hello for this long is closed if another one of the same member has.
+/// A connection that has not answered a hello for this long is closed if another one of the same
+/// member has.
 pub const STALE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Reports of processes in one hello: two for each member.
 pub const MAX_HELLO_REPORTS: usize = 2 * MAX_MEMBERS;
 /// Proofs of duplicates in one hello.
 pub const MAX_HELLO_PROOFS: usize = 4;
-/// With more members than this, only a random part of the hellos contains reports of third members: in each round about
-/// this many.
+/// With more members than this, only a random part of the hellos contains reports of third members:
+/// in each round about this many.
 pub const FULL_REPORT_MEMBERS: usize = 16;
 /// The longest backoff between two reconnects of a member that gossip does not reach.
 pub const MAX_RECONNECT_WAIT: Duration = Duration::from_secs(1800);
@@ -151,15 +156,18 @@ pub const MAX_RECONNECT_WAIT: Duration = Duration::from_secs(1800);
 pub const MAX_ADDRESSES_PER_MEMBER: usize = 16;
 /// Addresses of one member from this node's operator.
 pub const MAX_OPERATOR_ADDRESSES: usize = 8;
-/// Source IPs of one member's authenticated connections, kept so that its next connection has a slot of its own class.
+/// Source IPs of one member's authenticated connections, kept so that its next connection has a
+/// slot of its own class.
 pub const MAX_OBSERVED_IPS: usize = 2;
 /// Addresses in a member's signed record.
 pub const MAX_RECORD_ADDRESSES: usize = 8;
-/// The largest signed record: [`MAX_RECORD_ADDRESSES`] of [`MAX_ADDRESS_BYTES`], key, signature and framing.
+/// The largest signed record: [`MAX_RECORD_ADDRESSES`] of [`MAX_ADDRESS_BYTES`], key, signature and
+/// framing.
 pub const MAX_RECORD_BYTES: usize = 3 << 10;
 /// Newer records of one member.
 pub const RECORD_RATE: Rate = Rate { burst: 8, per_second: 1 };
-/// The largest request for records: the requester's own record, and a sequence number for each member.
+/// The largest request for records: the requester's own record, and a sequence number for each
+/// member.
 pub const MAX_RECORD_REQUEST_BYTES: usize = 16 << 10;
 /// The largest answer: a record of each member.
 pub const MAX_RECORD_RESPONSE_BYTES: usize = 512 << 10;
@@ -171,8 +179,8 @@ pub const MAX_RECORD_STREAMS: usize = 4;
 pub const RECORD_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time between two requests for records to a random connected member.
 pub const RECORD_REQUEST_INTERVAL: Duration = Duration::from_secs(60);
-/// Shortest time between two records that we sign because others have a newer one of ours: two processes with one identity
-/// would replace each other's record all the time.
+/// Shortest time between two records that we sign because others have a newer one of ours: two
+/// processes with one identity would replace each other's record all the time.
 pub const OWN_RECORD_MIN_INTERVAL: Duration = Duration::from_secs(60);
 /// Delay between a change of the records and the write to disk.
 pub const RECORDS_SAVE_DELAY: Duration = Duration::from_secs(1);
@@ -198,11 +206,13 @@ pub const REDIAL_BASE: Duration = Duration::from_millis(500);
 pub const REDIAL_CAP: Duration = Duration::from_secs(60);
 /// Head start of a dial over QUIC before one over TCP to the same member.
 pub const QUIC_HEAD_START: Duration = Duration::from_secs(1);
-/// Time until a member that is connected over TCP is dialled over QUIC; it doubles with each attempt.
+/// Time until a member that is connected over TCP is dialled over QUIC; it doubles with each
+/// attempt.
 pub const QUIC_UPGRADE_BASE: Duration = Duration::from_secs(60);
 /// The longest time between two such attempts.
 pub const QUIC_UPGRADE_CAP: Duration = Duration::from_secs(3600);
-/// Delay of the first dial by the node with the greater id, so that two nodes do not dial each other at the same moment.
+/// Delay of the first dial by the node with the greater id, so that two nodes do not dial each
+/// other at the same moment.
 pub const DIAL_TIE_BREAK: Duration = Duration::from_millis(300);
 
 // --- bulk -----------------------------------------------------------------------------------

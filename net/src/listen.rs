@@ -1,5 +1,5 @@
-//! Listening: addresses that cannot be listened on yet are retried with backoff, and no port is shared with another
-//! process.
+//! Listening: addresses that cannot be listened on yet are retried with backoff, and no port is
+//! shared with another process.
 
 mod check;
 mod claim;
@@ -25,10 +25,11 @@ use check::socket_of;
 use claim::{describe, with_causes};
 use listener::Listener;
 
-/// Interfaces are reported one by one, loopback mostly first. Once one with a wider scope is reported, the others follow
-/// within this time.
+/// Interfaces are reported one by one, loopback mostly first. Once one with a wider scope is
+/// reported, the others follow within this time.
 const INTERFACE_PAUSE: Duration = Duration::from_millis(100);
-/// An interface with a wider scope than loopback is reported within this time, or there is none at the moment.
+/// An interface with a wider scope than loopback is reported within this time, or there is none at
+/// the moment.
 const INTERFACE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Other events of the swarm that may happen meanwhile; after more the wait ends.
 const MAX_EARLY_EVENTS: usize = 256;
@@ -79,11 +80,13 @@ impl Listeners {
         Ok(Self { all, repeated, state, next_check })
     }
 
-    /// Tries all addresses and waits a moment for the interfaces that the system reports. What fails is retried later.
-    /// Returns the other events of the swarm meanwhile, which are the driver's.
+    /// Tries all addresses and waits a moment for the interfaces that the system reports. What
+    /// fails is retried later. Returns the other events of the swarm meanwhile, which are the
+    /// driver's.
     ///
     /// # Errors
-    /// [`StartError::Listen`] if this process has no permission to listen there, which no retry changes.
+    /// [`StartError::Listen`] if this process has no permission to listen there, which no retry
+    /// changes.
     pub(crate) async fn start(
         &mut self,
         swarm: &mut Swarm<Behaviour>,
@@ -111,7 +114,8 @@ impl Listeners {
                 }
             }
         };
-        // Every event restarts the pause, so the whole wait is bounded too. What was reported until then is kept.
+        // Every event restarts the pause, so the whole wait is bounded too. What was reported until
+        // then is kept.
         let _ = timeout(INTERFACE_TIMEOUT, settled).await;
         self.publish();
         Ok(early)
@@ -168,7 +172,8 @@ impl Listeners {
                     listener.on_closed(reason, Instant::now());
                 }
             }
-            // One connection could not be accepted; the listener goes on. Exhausted descriptors are the driver's.
+            // One connection could not be accepted; the listener goes on. Exhausted descriptors are
+            // the driver's.
             SwarmEvent::ListenerError { error, .. } if !is_exhausted(&error) => {
                 tracing::warn!(error = with_causes(&error), "a connection could not be accepted");
                 return None;

@@ -1,8 +1,9 @@
 //! The allow-list: a behaviour that offers the protocols of another one to members only.
 //!
-//! The handshake authenticates a peer. A member's connection gets the inner behaviour's handler; any other connection gets
-//! a handler without protocols, and the inner behaviour is never told of it. What is beside this behaviour in the swarm
-//! (the join protocol) is all that a non-member reaches.
+//! The handshake authenticates a peer. A member's connection gets the inner behaviour's handler;
+//! any other connection gets a handler without protocols, and the inner behaviour is never told of
+//! it. What is beside this behaviour in the swarm (the join protocol) is all that a non-member
+//! reaches.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -87,8 +88,8 @@ impl<B> MembersOnly<B> {
         self.connections.get(&connection).is_some_and(|known| known.member)
     }
 
-    /// Replaces the allow-list. Connections whose peer has another status now are closed: those that left are out, those
-    /// that joined connect again with all protocols.
+    /// Replaces the allow-list. Connections whose peer has another status now are closed: those
+    /// that left are out, those that joined connect again with all protocols.
     pub(crate) fn set_members(&mut self, members: HashSet<PeerId>) {
         for (connection, known) in &self.connections {
             if known.member != members.contains(&known.peer) {
@@ -123,8 +124,9 @@ impl<B> MembersOnly<B> {
         Ok(member)
     }
 
-    /// Whether one more non-member from `origin` may connect. If the limit is reached, the oldest connection of the origin
-    /// that has the most is closed for it, unless it is younger than [`NON_MEMBER_GRACE`].
+    /// Whether one more non-member from `origin` may connect. If the limit is reached, the oldest
+    /// connection of the origin that has the most is closed for it, unless it is younger than
+    /// [`NON_MEMBER_GRACE`].
     fn has_room_for_non_member(&mut self, origin: Option<Origin>) -> bool {
         let closing: HashSet<ConnectionId> = self.closing.iter().map(|(_, id)| *id).collect();
         let non_members = self
@@ -199,7 +201,8 @@ impl<B: NetworkBehaviour> NetworkBehaviour for MembersOnly<B> {
         self.forget_if_denied(connection, handler)
     }
 
-    // `handle_pending_outbound_connection` is not forwarded: our own address book is the only source of addresses.
+    // `handle_pending_outbound_connection` is not forwarded: our own address book is the only
+    // source of addresses.
 
     fn handle_established_outbound_connection(
         &mut self,

@@ -1,8 +1,9 @@
-//! Outbound direct messages: a queue for each member, so that a member that does not read blocks only its own. Pure: what
-//! to send and which callers to answer are return values.
+//! Outbound direct messages: a queue for each member, so that a member that does not read blocks
+//! only its own. Pure: what to send and which callers to answer are return values.
 //!
-//! A full queue drops its oldest message. That is safe: members retransmit what others turn out to lack, and the newest
-//! message describes the sender's state best. A message that is already queued is not queued twice.
+//! A full queue drops its oldest message. That is safe: members retransmit what others turn out to
+//! lack, and the newest message describes the sender's state best. A message that is already queued
+//! is not queued twice.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -47,7 +48,8 @@ struct Queue<R> {
     bytes: usize,
     in_flight: usize,
     dropped: u64,
-    /// The first and the last drop of the current overflow: no two drops in it are farther apart than [`PAUSE`].
+    /// The first and the last drop of the current overflow: no two drops in it are farther apart
+    /// than [`PAUSE`].
     overflow: Option<(Instant, Instant)>,
 }
 

@@ -1,7 +1,7 @@
 //! Signed peer records: a member's addresses under its own signature, stored and forwarded by all.
 //!
-//! A member whose addresses change signs them anew; any other member may forward the record, and nobody can make one for
-//! another member.
+//! A member whose addresses change signs them anew; any other member may forward the record, and
+//! nobody can make one for another member.
 
 mod record;
 mod records;

@@ -1,4 +1,5 @@
-//! The names under which our protocols are negotiated. A change of the encoding gets a new version number.
+//! The names under which our protocols are negotiated. A change of the encoding gets a new version
+//! number.
 
 use libp2p::StreamProtocol;
 

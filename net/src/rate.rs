@@ -59,8 +59,8 @@ impl<K: Hash + Eq + Clone> TokenBuckets<K> {
         Self { rate, max, by_key: HashMap::new() }
     }
 
-    /// Takes one token of `key`; false if there is none. If the table is full, the key with the fullest bucket is evicted
-    /// for a new one, so that many busy keys cannot lock a new one out.
+    /// Takes one token of `key`; false if there is none. If the table is full, the key with the
+    /// fullest bucket is evicted for a new one, so that many busy keys cannot lock a new one out.
     pub(crate) fn take(&mut self, key: K, now: Instant) -> bool {
         if !self.by_key.contains_key(&key) && self.by_key.len() >= self.max {
             // A full bucket holds no more information than a new one.

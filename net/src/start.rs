@@ -29,7 +29,8 @@ use crate::stats::Counters;
 use crate::tasks::Tasks;
 use crate::transport::{self, Resolver};
 
-/// The library closes no idle connection: those of members stay open, the others are closed by the driver.
+/// The library closes no idle connection: those of members stay open, the others are closed by the
+/// driver.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The network of one node.
@@ -37,8 +38,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 pub struct Net;
 
 impl Net {
-    /// Starts a node inside a tokio runtime. When it returns, the node listens on every address that is available; the
-    /// others are retried, see [`NetHandle::state`]. The receiver must be read: while it is full, the network is not.
+    /// Starts a node inside a tokio runtime. When it returns, the node listens on every address
+    /// that is available; the others are retried, see [`NetHandle::state`]. The receiver must be
+    /// read: while it is full, the network is not.
     ///
     /// # Errors
     /// [`StartError`], for problems that a retry does not solve; nothing is left running then.

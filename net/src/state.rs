@@ -1,5 +1,5 @@
-//! The operator-visible state of the network: where it listens and what it retries. Written by the network, watched by
-//! anyone.
+//! The operator-visible state of the network: where it listens and what it retries. Written by the
+//! network, watched by anyone.
 
 use std::sync::Arc;
 
@@ -10,13 +10,15 @@ use tokio::sync::watch;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NetState {
-    /// The addresses that the node listens on, with their actual ports; for `0.0.0.0` and `::` one for each interface.
+    /// The addresses that the node listens on, with their actual ports; for `0.0.0.0` and `::` one
+    /// for each interface.
     pub listening: Vec<Multiaddr>,
     /// Configured addresses that cannot be listened on yet. They are retried for ever.
     pub waiting: Vec<Waiting>,
     /// Configured addresses that another one includes.
     pub repeated: Vec<Repeated>,
-    /// What is wrong with the system's list of name servers, if a name could not be resolved because of it.
+    /// What is wrong with the system's list of name servers, if a name could not be resolved
+    /// because of it.
     pub resolver_error: Option<String>,
     /// Why the stored peer records could not be read or written; writing is retried.
     pub records_error: Option<String>,

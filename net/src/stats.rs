@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::limits::MAX_LABELS;
 
-/// A label under which the bytes of objects are counted, for instance a phase of a round; below [`MAX_LABELS`].
+/// A label under which the bytes of objects are counted, for instance a phase of a round; below
+/// [`MAX_LABELS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Label(u8);
 
@@ -43,10 +44,12 @@ pub struct NetStats {
     pub direct: Traffic,
     /// Join requests and answers with their headers.
     pub join: Traffic,
-    /// All traffic. On TCP the bytes of the socket, with Noise and Yamux; on QUIC the bytes of its streams, without packet
-    /// headers. The difference to the other fields is gossip's fan-out and control traffic.
+    /// All traffic. On TCP the bytes of the socket, with Noise and Yamux; on QUIC the bytes of its
+    /// streams, without packet headers. The difference to the other fields is gossip's fan-out and
+    /// control traffic.
     pub transport: Traffic,
-    /// Messages and records dropped: too large, over a rate limit, not from a member, or the queue was full.
+    /// Messages and records dropped: too large, over a rate limit, not from a member, or the queue
+    /// was full.
     pub dropped: u64,
     /// Connections refused, evicted or timed out during their handshake.
     pub refused_connections: u64,

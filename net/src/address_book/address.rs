@@ -1,4 +1,5 @@
-//! One address of a member: its sources, how its last dials ended, and whether it can be dialled at all.
+//! One address of a member: its sources, how its last dials ended, and whether it can be dialled at
+//! all.
 
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
@@ -15,7 +16,8 @@ pub enum AddressSource {
     Signed,
     /// From the manifest.
     Manifest,
-    /// Announced by the member over a connection, by the identify protocol. Dropped after repeated failures.
+    /// Announced by the member over a connection, by the identify protocol. Dropped after repeated
+    /// failures.
     Identify,
 }
 
@@ -64,8 +66,8 @@ pub(super) fn without_peer(address: Multiaddr) -> Multiaddr {
     address.into_iter().take_while(|part| !matches!(part, Protocol::P2p(_))).collect()
 }
 
-/// Checks that `address` can be dialled, as far as its form shows: an IP address or DNS name, TCP or QUIC, a port, not
-/// link-local. It may end in `/p2p`.
+/// Checks that `address` can be dialled, as far as its form shows: an IP address or DNS name, TCP
+/// or QUIC, a port, not link-local. It may end in `/p2p`.
 ///
 /// # Errors
 /// What is wrong with it, and what to write instead.

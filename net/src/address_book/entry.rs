@@ -40,7 +40,8 @@ impl Entry {
         self.connected_since = Some(now);
     }
 
-    /// Only a connection that lasted resets the backoff: a peer that accepts and hangs up is not dialled every second.
+    /// Only a connection that lasted resets the backoff: a peer that accepts and hangs up is not
+    /// dialled every second.
     pub(super) fn disconnected(&mut self, now: Instant) {
         let since = self.connected_since.take().unwrap_or(now);
         if now.saturating_duration_since(since) >= LASTING_CONNECTION {
@@ -64,8 +65,8 @@ impl Entry {
         self.dial_at = self.dial_at.min(now + DIAL_TIE_BREAK);
     }
 
-    /// The addresses of the dial that begins now, QUIC before TCP, the best of each first. Addresses at which another
-    /// node answered are dialled by themselves, every fourth time.
+    /// The addresses of the dial that begins now, QUIC before TCP, the best of each first.
+    /// Addresses at which another node answered are dialled by themselves, every fourth time.
     pub(super) fn start_dial(&mut self) -> Vec<Multiaddr> {
         self.dialling = true;
         self.addresses.sort_by_key(Address::rank);
@@ -82,7 +83,8 @@ impl Entry {
             .retain(|known| !known.is_unconfirmed() || known.failures < MAX_IDENTIFY_FAILURES);
     }
 
-    /// Makes `addresses` all that is known from `source`; true if one among them was not known from there.
+    /// Makes `addresses` all that is known from `source`; true if one among them was not known from
+    /// there.
     pub(super) fn replace(&mut self, source: AddressSource, addresses: Vec<Multiaddr>) -> bool {
         let addresses: Vec<Multiaddr> = addresses.into_iter().map(without_peer).collect();
         for known in &mut self.addresses {

@@ -1,5 +1,5 @@
-//! Decides which inbound connections may begin a handshake; shared by the transport, which asks, and the driver, which
-//! knows the addresses of the members.
+//! Decides which inbound connections may begin a handshake; shared by the transport, which asks,
+//! and the driver, which knows the addresses of the members.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -16,8 +16,8 @@ use crate::limits::{INBOUND_RATE, MAX_INBOUND_BUCKETS};
 use crate::rate::TokenBuckets;
 use crate::stats::Counters;
 
-/// The transport of a connection. Each has slots of its own: the source address of a datagram can be spoofed, so a flood
-/// of QUIC handshakes must not take slots from TCP.
+/// The transport of a connection. Each has slots of its own: the source address of a datagram can
+/// be spoofed, so a flood of QUIC handshakes must not take slots from TCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TransportKind {
     Tcp,
@@ -43,7 +43,8 @@ struct State {
 }
 
 impl AdmissionControl {
-    /// `shared`: networks, beside this machine, behind which many origins share one address, such as reverse proxies.
+    /// `shared`: networks, beside this machine, behind which many origins share one address, such
+    /// as reverse proxies.
     pub(crate) fn new(limits: SlotLimits, shared: Vec<IpNetwork>, counters: Arc<Counters>) -> Self {
         let state = State {
             tcp: SlotTable::new(limits),
@@ -55,7 +56,8 @@ impl AdmissionControl {
         Self(Arc::new(Inner { state: Mutex::new(state), shared, counters }))
     }
 
-    /// A slot for the handshake of a connection from `remote`; none if its origin is over its rate limit.
+    /// A slot for the handshake of a connection from `remote`; none if its origin is over its rate
+    /// limit.
     pub(crate) fn acquire(
         &self,
         kind: TransportKind,
@@ -84,8 +86,8 @@ impl AdmissionControl {
         Some(HandshakeSlot { admission: self.clone(), kind, origin, taken })
     }
 
-    /// The origin of `remote`; none behind a relay, a shared network or this machine, where connections of different
-    /// origins have one address.
+    /// The origin of `remote`; none behind a relay, a shared network or this machine, where
+    /// connections of different origins have one address.
     pub(crate) fn origin(&self, remote: &Multiaddr) -> Option<Origin> {
         let ip = ip_of(remote)?;
         let shared = ip == IpAddr::from([127, 0, 0, 1])
@@ -94,7 +96,8 @@ impl AdmissionControl {
         (!shared).then(|| Origin::of(ip))
     }
 
-    /// Replaces the IP addresses at which members are known; connections from there use slots of their own.
+    /// Replaces the IP addresses at which members are known; connections from there use slots of
+    /// their own.
     pub(crate) fn set_known(&self, known: impl IntoIterator<Item = IpAddr>) {
         let known = known.into_iter().map(host_of).collect();
         self.lock().known = known;
@@ -117,7 +120,8 @@ impl AdmissionControl {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No code panics while it holds the lock, and the tables are consistent between any two statements.
+        // No code panics while it holds the lock, and the tables are consistent between any two
+        // statements.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

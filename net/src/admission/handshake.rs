@@ -1,4 +1,5 @@
-//! The handshake of an inbound connection: it holds a slot, has to send its first byte soon and to complete in time.
+//! The handshake of an inbound connection: it holds a slot, has to send its first byte soon and to
+//! complete in time.
 
 use std::error::Error;
 use std::io;

@@ -7,8 +7,8 @@ use std::str::FromStr;
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 
-/// An IPv4 address or an IPv6 /56, the prefix that a provider assigns to one customer: addresses inside one are free,
-/// more of them are not.
+/// An IPv4 address or an IPv6 /56, the prefix that a provider assigns to one customer: addresses
+/// inside one are free, more of them are not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Origin {
     V4(Ipv4Addr),
@@ -47,7 +47,8 @@ pub(crate) fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
     })
 }
 
-/// An IPv4 address, or the /64 prefix of an IPv6 address: privacy extensions (RFC 8981) change the other 64 bits.
+/// An IPv4 address, or the /64 prefix of an IPv6 address: privacy extensions (RFC 8981) change the
+/// other 64 bits.
 pub(super) fn host_of(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(ip) => IpAddr::V4(ip),

@@ -20,7 +20,8 @@ pub struct RefusedOrigin {
     pub count: u64,
 }
 
-/// Refusals by origin; at most [`MAX_REFUSED_ORIGINS`], of which the one with the fewest is replaced.
+/// Refusals by origin; at most [`MAX_REFUSED_ORIGINS`], of which the one with the fewest is
+/// replaced.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     by_origin: HashMap<Origin, (u64, Instant)>,
@@ -50,7 +51,8 @@ impl Refusals {
         self.last
     }
 
-    /// Up to three origins with at least `least` refusals that were refused within the last minute, the most first.
+    /// Up to three origins with at least `least` refusals that were refused within the last minute,
+    /// the most first.
     pub(super) fn most(&self, least: u64, now: Instant) -> Vec<RefusedOrigin> {
         let lately = |at: Instant| now.saturating_duration_since(at) <= REMEMBERED;
         let all = self.by_origin.iter().filter(|(_, (count, at))| *count >= least && lately(*at));

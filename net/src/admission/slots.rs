@@ -1,4 +1,5 @@
-//! The slots for unfinished handshakes of one transport, and which connection is evicted for another. Pure: no IO.
+//! The slots for unfinished handshakes of one transport, and which connection is evicted for
+//! another. Pure: no IO.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use super::origin::Origin;
 pub(super) enum SlotClass {
     /// From an address at which a member is known.
     Known,
-    /// From an address that many origins share: a reverse proxy of the operator, a relay, this machine.
+    /// From an address that many origins share: a reverse proxy of the operator, a relay, this
+    /// machine.
     Shared,
     /// From any other address.
     Unknown,
@@ -69,7 +71,8 @@ impl SlotTable {
         Self { limits, taken: BTreeMap::new(), next: 0 }
     }
 
-    /// Takes a slot; if the class or the origin has none left, another connection is evicted for it.
+    /// Takes a slot; if the class or the origin has none left, another connection is evicted for
+    /// it.
     pub(super) fn acquire(&mut self, class: SlotClass, origin: Option<Origin>) -> TakenSlot {
         let (most, own_most) = match class {
             SlotClass::Known => (self.limits.known, self.limits.per_origin),
@@ -115,7 +118,8 @@ impl SlotTable {
         of_class.map(|slot| self.count(class, slot.origin)).max().unwrap_or(0)
     }
 
-    /// Which connection is evicted, of those whose origin fits: the oldest that has sent nothing, else the oldest.
+    /// Which connection is evicted, of those whose origin fits: the oldest that has sent nothing,
+    /// else the oldest.
     fn victim(&self, class: SlotClass, fits: impl Fn(Option<Origin>) -> bool) -> Option<u64> {
         let fitting = self.taken.iter().filter(|(_, it)| it.class == class && fits(it.origin));
         fitting

@@ -1,7 +1,8 @@
-//! The frames of the bulk protocol: pure functions that never panic. `docs/NETWORK.md` has the table.
+//! The frames of the bulk protocol: pure functions that never panic. `docs/NETWORK.md` has the
+//! table.
 //!
-//! A frame is `kind: u8, length: u32 LE, body`. The fetching side writes requests; the holder answers each of them with one
-//! frame, in order.
+//! A frame is `kind: u8, length: u32 LE, body`. The fetching side writes requests; the holder
+//! answers each of them with one frame, in order.
 
 use fedshield_protocol::ids::Digest;
 use fedshield_protocol::object::{CHUNK_SIZE_BYTES, ObjectRef};
@@ -269,7 +270,8 @@ mod tests {
             prop_assert_eq!(Response::decode(header, body.to_vec()).unwrap(), response);
         }
 
-        // Kinds are drawn close to the valid ones; otherwise nearly every case would stop at the first byte.
+        // Kinds are drawn close to the valid ones; otherwise nearly every case would stop at the
+        // first byte.
         #[test]
         fn arbitrary_bytes_do_not_make_the_decoder_panic_or_allocate_too_much(
             kind in prop_oneof![0u8..4, 0x80u8..0x85, any::<u8>()],

@@ -12,12 +12,12 @@ pub trait ObjectStore: Send + Sync + 'static {
     /// The error of the disk; the fetch fails.
     fn contains(&self, object: &ObjectRef) -> io::Result<bool>;
 
-    /// The chunk list of a complete object. Each fetching peer requests it once, so it should be stored beside the object and
-    /// not be computed each time.
+    /// The chunk list of a complete object. Each fetching peer requests it once, so it should be
+    /// stored beside the object and not be computed each time.
     ///
     /// # Errors
-    /// [`io::ErrorKind::NotFound`] if the object is not stored, or the error of the disk; the peer gets the answer that the
-    /// object is not available.
+    /// [`io::ErrorKind::NotFound`] if the object is not stored, or the error of the disk; the peer
+    /// gets the answer that the object is not available.
     fn chunk_list(&self, object: &ObjectRef) -> io::Result<ChunkList>;
 
     /// The bytes of chunk `index` of a complete object, [`ObjectRef::chunk_length`] of them.
@@ -33,10 +33,11 @@ pub trait ObjectStore: Send + Sync + 'static {
     fn resume(&self, list: &ChunkList) -> io::Result<Box<dyn PartialObject>>;
 }
 
-/// An object that is being fetched. Dropping it keeps the chunks that were written, for the next [`ObjectStore::resume`].
+/// An object that is being fetched. Dropping it keeps the chunks that were written, for the next
+/// [`ObjectStore::resume`].
 pub trait PartialObject: Send {
-    /// The indices of the chunks that are not stored. Only a chunk whose bytes still match the list may be left out: the
-    /// network does not verify again what it wrote before a crash.
+    /// The indices of the chunks that are not stored. Only a chunk whose bytes still match the list
+    /// may be left out: the network does not verify again what it wrote before a crash.
     fn missing(&self) -> Vec<u32>;
 
     /// Writes a verified chunk at the offset `index * CHUNK_SIZE_BYTES`.

@@ -85,7 +85,8 @@ impl Driver {
             }
             self.request_records(&peer);
         } else {
-            // A member that was dialled and has left the federation meanwhile is disconnected at once.
+            // A member that was dialled and has left the federation meanwhile is disconnected at
+            // once.
             let idle_at = if dialled_by_book { now } else { now + NON_MEMBER_IDLE_TIMEOUT };
             self.connections.add_non_member(id, peer, idle_at);
         }
@@ -157,7 +158,8 @@ impl Driver {
         }
     }
 
-    /// Closes the connections of non-members that have made no request for [`NON_MEMBER_IDLE_TIMEOUT`].
+    /// Closes the connections of non-members that have made no request for
+    /// [`NON_MEMBER_IDLE_TIMEOUT`].
     pub(super) fn close_idle_non_members(&mut self, now: Instant) {
         let joins = &self.joins;
         for id in self.connections.take_idle(now, |peer| joins.is_busy_with(peer)) {

@@ -194,7 +194,8 @@ impl Driver {
         let now = Instant::now();
         self.connections.note_request(&peer, now);
         let joins = &mut self.joins;
-        // The buckets of the peer and its origin come first: a peer over its rate must take nothing from the shared one.
+        // The buckets of the peer and its origin come first: a peer over its rate must take nothing
+        // from the shared one.
         let allowed = joins.rate_per_peer.take(peer, now)
             && origin.is_none_or(|origin| joins.rate_per_origin.take(origin, now))
             && joins.rate.take(now);

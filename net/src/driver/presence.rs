@@ -1,5 +1,5 @@
-//! Hellos over every connection and what follows from them: dead connections are closed, lost gossip subscriptions are
-//! announced again, and problems are reported as [`NetHealth`].
+//! Hellos over every connection and what follows from them: dead connections are closed, lost
+//! gossip subscriptions are announced again, and problems are reported as [`NetHealth`].
 
 mod gossip_faults;
 
@@ -26,8 +26,8 @@ use gossip_faults::GossipFaults;
 
 /// Rounds of hellos that a fault of gossip lasts before it is reported.
 const ROUNDS_UNTIL_REPORTED: u32 = 2;
-/// Refused connections from one origin within a minute that are worth reporting; health checks of a load balancer make
-/// fewer.
+/// Refused connections from one origin within a minute that are worth reporting; health checks of a
+/// load balancer make fewer.
 const FLOOD: u64 = 16;
 
 /// What hellos and gossip have shown about the members.
@@ -103,9 +103,10 @@ impl PresenceMonitor {
 }
 
 impl Driver {
-    /// A member has one more connection, so its older ones may be dead: a hello is sent over all of them, and those that
-    /// do not answer while another one does are closed. The older one is never closed as such: two nodes that dial each
-    /// other at the same moment would each close the one that the other keeps.
+    /// A member has one more connection, so its older ones may be dead: a hello is sent over all of
+    /// them, and those that do not answer while another one does are closed. The older one is never
+    /// closed as such: two nodes that dial each other at the same moment would each close the one
+    /// that the other keeps.
     pub(super) fn send_hello_over_all(&mut self, peer: PeerId) {
         let now = Instant::now();
         for connection in self.connections.of(&peer) {
@@ -129,8 +130,8 @@ impl Driver {
             }
             Outcome::Unsupported => self.connections.note_answer(connection, Instant::now()),
             Outcome::TimedOut(sent_at) => {
-                // Only suspects: a connection that is busy with objects on a slow line may answer late, and one without
-                // another beside it is left to the pings.
+                // Only suspects: a connection that is busy with objects on a slow line may answer
+                // late, and one without another beside it is left to the pings.
                 if !self.connections.is_suspect(connection) {
                     return;
                 }
@@ -175,8 +176,8 @@ impl Driver {
         }
     }
 
-    /// A process of a member is gone while another one is connected: what the first one was sent is lost, and the second
-    /// one has no state of it. The daemon sees a disconnect and a connect.
+    /// A process of a member is gone while another one is connected: what the first one was sent is
+    /// lost, and the second one has no state of it. The daemon sees a disconnect and a connect.
     pub(super) fn report_restart(&mut self, peer: &PeerId, closed: ConnectionId) {
         let restarted = {
             let instances = self.parts.presence.instances.lock();
@@ -211,8 +212,9 @@ impl Driver {
         self.publish_health(now);
     }
 
-    /// Finds out from whom gossip is received: from those whose subscription we have and whose last announcement or
-    /// subscription is recent. Everybody announces its subscriptions in each round, so there always is something.
+    /// Finds out from whom gossip is received: from those whose subscription we have and whose last
+    /// announcement or subscription is recent. Everybody announces its subscriptions in each round,
+    /// so there always is something.
     fn check_gossip(&mut self, now: Instant) {
         let connected: BTreeSet<PeerId> =
             self.connections.all_members().into_iter().map(|(peer, _)| peer).collect();
@@ -250,7 +252,7 @@ impl Driver {
         let presence = &mut self.parts.presence;
         presence.faults.note_mesh(is_mesh_empty && !connected.is_empty());
         for peer in presence.faults.round(&connected, &received, presence.interval, now) {
-            tracing::warn!(%peer, "announcements do not pass although it is connected: reconnecting");
+            tracing::warn!(%peer, "connected, but announcements do not pass: reconnecting");
             for connection in self.connections.of(&peer) {
                 self.close(connection);
             }

@@ -1,5 +1,5 @@
-//! Members that are connected over TCP although they have QUIC addresses: dialled over QUIC with exponential backoff, and
-//! their TCP connections closed once QUIC works.
+//! Members that are connected over TCP although they have QUIC addresses: dialled over QUIC with
+//! exponential backoff, and their TCP connections closed once QUIC works.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -21,7 +21,8 @@ pub(crate) struct QuicUpgrades {
 }
 
 impl QuicUpgrades {
-    /// The first attempt comes after `base`; the wait doubles with each, up to [`QUIC_UPGRADE_CAP`].
+    /// The first attempt comes after `base`; the wait doubles with each, up to
+    /// [`QUIC_UPGRADE_CAP`].
     pub(crate) fn new(base: Duration) -> Self {
         let next_check = Instant::now() + base;
         Self { base, next_check, due: HashMap::new(), dials: HashMap::new() }
@@ -85,9 +86,10 @@ impl Driver {
         }
     }
 
-    /// Closes TCP connections beside a QUIC connection that this node has dialled and the member has answered over. Only
-    /// in the intervals of this timer: what is in flight on a connection is lost when it is closed, so two nodes that
-    /// have just dialled each other would lose their first messages.
+    /// Closes TCP connections beside a QUIC connection that this node has dialled and the member
+    /// has answered over. Only in the intervals of this timer: what is in flight on a connection is
+    /// lost when it is closed, so two nodes that have just dialled each other would lose their
+    /// first messages.
     fn close_superseded_tcp(&mut self) {
         let on_quic: Vec<PeerId> = self
             .parts

@@ -1,4 +1,5 @@
-//! The exchange of signed peer records: our own sent to all members, theirs verified, stored and forwarded.
+//! The exchange of signed peer records: our own sent to all members, theirs verified, stored and
+//! forwarded.
 
 use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -56,7 +57,8 @@ impl RecordExchange {
         self.sign_again_at.map_or(self.next_request, |at| at.min(self.next_request))
     }
 
-    /// Whether this node announces loopback addresses only, as in a demo: then the others run on this machine as well.
+    /// Whether this node announces loopback addresses only, as in a demo: then the others run on
+    /// this machine as well.
     fn is_local_only(&self) -> bool {
         let announced = self.announced.as_deref().unwrap_or_default();
         !announced.is_empty() && announced.iter().all(|a| scope_of(a) == AddressScope::Host)
@@ -107,7 +109,8 @@ impl Driver {
         }
     }
 
-    /// Sends our own record to a connected member, and requests the records that it has newer ones of.
+    /// Sends our own record to a connected member, and requests the records that it has newer ones
+    /// of.
     pub(super) fn request_records(&mut self, peer: &PeerId) {
         let records = &self.parts.records.records;
         let request = RecordRequest {

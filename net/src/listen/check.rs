@@ -1,4 +1,5 @@
-//! Which addresses can be listened on at all: errors that no retry solves are found here, before anything is bound.
+//! Which addresses can be listened on at all: errors that no retry solves are found here, before
+//! anything is bound.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -41,9 +42,11 @@ pub(crate) fn socket_of(address: &Multiaddr, local: Option<PeerId>) -> Result<So
         Some(Protocol::Ip4(ip)) => IpAddr::V4(ip),
         Some(Protocol::Ip6(ip)) => IpAddr::V6(ip),
         Some(Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_) | Protocol::Dnsaddr(_)) => {
-            return Err("a node listens on IP addresses, not on names: write /ip4/... or /ip6/..., and tell others the \
-                        name with `external_addresses`"
-                .into());
+            return Err(
+                "a node listens on IP addresses, not on names: write /ip4/... or /ip6/..., \
+                        and announce the name with `external_addresses`"
+                    .into(),
+            );
         }
         Some(Protocol::Ip6zone(_)) => return Err(LINK_LOCAL.into()),
         _ => return Err(format!("it begins with neither /ip4 nor /ip6: {EXAMPLE}")),
@@ -85,8 +88,8 @@ pub(crate) fn socket_of(address: &Multiaddr, local: Option<PeerId>) -> Result<So
 }
 
 const EXAMPLE: &str = "write it like /ip4/0.0.0.0/tcp/7000 or /ip4/0.0.0.0/udp/7000/quic-v1";
-const LINK_LOCAL: &str = "a link-local IPv6 address means nothing without an interface and cannot be listened on: use another \
-                          address of this machine, or /ip6/::";
+const LINK_LOCAL: &str = "a link-local IPv6 address is valid on one interface only and cannot be \
+                          listened on: use another address of this machine, or /ip6/::";
 
 #[cfg(test)]
 mod tests {

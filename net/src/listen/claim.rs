@@ -5,9 +5,10 @@ use std::io;
 
 use super::check::Socket;
 
-/// Checks that a port is free, by binding it. libp2p listens on TCP with `SO_REUSEPORT`, so a second process of the same
-/// user could bind it as well, and the kernel would distribute connections between both. The other options are the
-/// library's; in particular an IPv6 socket is IPv6 only.
+/// Checks that a port is free, by binding it. libp2p listens on TCP with `SO_REUSEPORT`, so a
+/// second process of the same user could bind it as well, and the kernel would distribute
+/// connections between both. The other options are the library's; in particular an IPv6 socket is
+/// IPv6 only.
 ///
 /// # Errors
 /// The error of the system.
@@ -28,7 +29,8 @@ pub(super) fn claim(wanted: &Socket) -> io::Result<()> {
         claim.set_reuse_address(true)?;
     }
     claim.bind(&wanted.address.into())?;
-    // Two sockets can be bound with that option, but only one can listen. Closed again at once, before the library binds.
+    // Two sockets can be bound with that option, but only one can listen. Closed again at once,
+    // before the library binds.
     if wanted.udp { Ok(()) } else { claim.listen(1) }
 }
 
@@ -52,7 +54,8 @@ pub(super) fn describe(error: &io::Error) -> String {
 /// The reason of `EADDRNOTAVAIL`.
 pub(super) const NO_SUCH_IP: &str = "no interface of this machine has its IP address";
 
-/// Linux's error number for an address family without support in the kernel, such as IPv6 where it is disabled.
+/// Linux's error number for an address family without support in the kernel, such as IPv6 where it
+/// is disabled.
 const EAFNOSUPPORT: i32 = 97;
 
 /// The error and those of its causes that it does not already contain.

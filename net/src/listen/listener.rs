@@ -20,9 +20,9 @@ pub(super) struct Listener {
 }
 
 enum State {
-    /// The socket is bound. Its addresses are reported one by one, and expire when an interface goes down. That the one
-    /// configured IP address is gone is reported by nobody, so it is checked: the socket stays, and works again when the
-    /// address is back.
+    /// The socket is bound. Its addresses are reported one by one, and expire when an interface
+    /// goes down. That the one configured IP address is gone is reported by nobody, so it is
+    /// checked: the socket stays, and works again when the address is back.
     Up {
         id: ListenerId,
         reported: Vec<Multiaddr>,

@@ -51,8 +51,8 @@ pub(crate) struct SignedRecord {
 }
 
 impl SignedRecord {
-    /// Signs our own addresses. The library would use the clock as the sequence number; ours also grows when the clock goes
-    /// back.
+    /// Signs our own addresses. The library would use the clock as the sequence number; ours also
+    /// grows when the clock goes back.
     ///
     /// # Errors
     /// [`StartError::Setup`] if the library cannot sign.
@@ -90,8 +90,8 @@ impl SignedRecord {
         if count > MAX_RECORD_ADDRESSES {
             return Err(RecordError::TooMany { count });
         }
-        // A newer version may support more transports: addresses that cannot be dialled here are left out, and the bytes
-        // are forwarded unchanged.
+        // A newer version may support more transports: addresses that cannot be dialled here are
+        // left out, and the bytes are forwarded unchanged.
         let addresses = record.addresses().iter().filter(|address| check_dial(address).is_ok());
         Ok(Self {
             peer: record.peer_id(),
@@ -218,7 +218,8 @@ pub(super) mod tests {
             let mut record = SignedRecord::sign(&pair, 7, &[address(1)]).unwrap().bytes;
             let at = at.index(record.len());
             record[at] ^= flip;
-            // A flipped bit may be one that protobuf does not look at; then nothing may have changed.
+            // A flipped bit may be one that protobuf does not look at; then nothing may have
+            // changed.
             if let Ok(read) = SignedRecord::read(&record) {
                 prop_assert_eq!((read.seq, read.addresses), (7, vec![address(1)]));
             }

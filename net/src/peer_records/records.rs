@@ -18,8 +18,8 @@ pub(crate) enum Insertion {
     Newer(PeerId),
     /// Nothing: a record that is at least as new is known.
     Stale,
-    /// It is our own and newer than the one we have, so that others have outdated addresses of this node: our disk or clock
-    /// was reset.
+    /// It is our own and newer than the one we have, so that others have outdated addresses of this
+    /// node: our disk or clock was reset.
     OwnIsNewer,
 }
 
@@ -40,7 +40,8 @@ impl PeerRecords {
         Self { pair, local, own: None, others: BTreeMap::new(), rate }
     }
 
-    /// Loads the records that an earlier run has stored, before the members are known. Returns how many were refused.
+    /// Loads the records that an earlier run has stored, before the members are known. Returns how
+    /// many were refused.
     pub(crate) fn load(&mut self, records: impl IntoIterator<Item = Vec<u8>>) -> usize {
         let mut refused = 0;
         for bytes in records {
@@ -60,9 +61,9 @@ impl PeerRecords {
         self.others.retain(|peer, _| members.contains(peer));
     }
 
-    /// Signs our own addresses, unless the newest record has the same; true if there is a new record. `now_ms`:
-    /// milliseconds since 1970; the sequence number is at least that, so that it also grows on a machine that has lost its
-    /// disk.
+    /// Signs our own addresses, unless the newest record has the same; true if there is a new
+    /// record. `now_ms`: milliseconds since 1970; the sequence number is at least that, so that it
+    /// also grows on a machine that has lost its disk.
     ///
     /// # Errors
     /// [`StartError::Setup`] if the library cannot sign.
@@ -128,7 +129,8 @@ impl PeerRecords {
         self.own.iter().chain(self.others.values())
     }
 
-    /// The records that are newer than those that another member has, given by their sequence numbers.
+    /// The records that are newer than those that another member has, given by their sequence
+    /// numbers.
     pub(crate) fn newer_than(&self, known: &[(PeerId, u64)]) -> Vec<&[u8]> {
         let known: BTreeMap<&PeerId, u64> = known.iter().map(|(peer, n)| (peer, *n)).collect();
         let newer =

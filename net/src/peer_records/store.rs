@@ -48,8 +48,9 @@ impl AddressStore for NoAddressStore {
 pub(crate) struct RecordSaver(watch::Sender<Arc<Vec<u8>>>);
 
 impl RecordSaver {
-    /// Loads the stored records and starts the task. A file that cannot be read is treated as empty: other members send the
-    /// records again, and it is only replaced when there is something to write.
+    /// Loads the stored records and starts the task. A file that cannot be read is treated as
+    /// empty: other members send the records again, and it is only replaced when there is something
+    /// to write.
     pub(crate) async fn start(
         store: Arc<dyn AddressStore>,
         state: StatePublisher,

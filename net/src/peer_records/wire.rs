@@ -1,6 +1,7 @@
 //! The encoding of records between two members and on disk. All integers are little endian.
 //!
-//! Request: `count u16, (key 32, sequence number u64) each, records`. Records: `(length u16, envelope) each`, to the end.
+//! Request: `count u16, (key 32, sequence number u64) each, records`. Records: `(length u16,
+//! envelope) each`, to the end.
 
 use fedshield_protocol::ids::IdentityKey;
 use libp2p::PeerId;
@@ -60,8 +61,8 @@ pub(crate) fn encode_records<'a>(records: impl IntoIterator<Item = &'a [u8]>) ->
     out
 }
 
-/// Decodes records without verifying them; none if the bytes are malformed or over [`MAX_MEMBERS`] or
-/// [`MAX_RECORD_BYTES`].
+/// Decodes records without verifying them; none if the bytes are malformed or over [`MAX_MEMBERS`]
+/// or [`MAX_RECORD_BYTES`].
 pub(crate) fn decode_records(mut bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut records = Vec::new();
     while !bytes.is_empty() {
@@ -110,7 +111,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_bytes_do_not_make_the_decoder_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        fn arbitrary_bytes_do_not_make_the_decoder_panic(
+            bytes in prop::collection::vec(any::<u8>(), 0..400),
+        ) {
             let _ = RecordRequest::decode(&bytes);
             let _ = decode_records(&bytes);
         }

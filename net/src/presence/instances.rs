@@ -1,21 +1,28 @@
-//! Detects that two processes use one identity: a home folder that was copied, a machine that was restored from a
-//! snapshot while it still runs. Pure: the clock is an argument.
+//! Detects that two processes use one identity: a home folder that was copied, a machine that was
+//! restored from a snapshot while it still runs. Pure: the clock is an argument.
 //!
-//! * A member that is connected with both detects it: each has answered a hello that was sent after the other was first
-//!   seen. A restart after a crash is not a duplicate, because the old process never answers again.
-//! * Each of the two has to learn of it although they are never connected, and no member may be able to claim it of one
-//!   that runs once. So it is proven: every process has a [`Challenge`] that it renews; members forward it to other
-//!   processes that use the same key, which sign it; the signature takes the same way back. A process that finds its own
-//!   challenge signed with its own key by another process has the proof, whoever forwarded it.
-//! * Members that are each connected with one of the two report to one another what they are connected with, and forward
-//!   the proof. They accept it when the process whose challenge was signed answers once more after that.
+//! * A member that is connected with both detects it: each has answered a hello that was sent after
+//!   the other was first seen. A restart after a crash is not a duplicate, because the old process
+//!   never answers again.
+//! * Each of the two has to learn of it although they are never connected, and no member may be
+//!   able to claim it of one that runs once. So it is proven: every process has a [`Challenge`]
+//!   that it renews; members forward it to other processes that use the same key, which sign it;
+//!   the signature takes the same way back. A process that finds its own challenge signed with its
+//!   own key by another process has the proof, whoever forwarded it.
+//! * Members that are each connected with one of the two report to one another what they are
+//!   connected with, and forward the proof. They accept it when the process whose challenge was
+//!   signed answers once more after that.
+
+mod proofs;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fedshield_protocol::ids::IdentityKey;
-use libp2p::identity::{Keypair, ed25519};
+use libp2p::identity::Keypair;
 use libp2p::swarm::ConnectionId;
 use rand::RngExt;
 use tokio::time::Instant;
@@ -133,8 +140,8 @@ impl Instances {
         }
     }
 
-    /// A hello came over a connection; `sent_at` is set if it answers one of ours that was sent then. True if it brought
-    /// news about duplicates that others should get soon.
+    /// A hello came over a connection; `sent_at` is set if it answers one of ours that was sent
+    /// then. True if it brought news about duplicates that others should get soon.
     pub(crate) fn on_hello(
         &mut self,
         connection: ConnectionId,
@@ -147,7 +154,8 @@ impl Instances {
         let (own, mut signed) = (self.own, 0);
         for report in &hello.reports {
             if report.member == own && report.instance != self.instance {
-                is_news |= signed < MAX_SIGNED_PER_HELLO && self.sign(from, report.challenge, now);
+                is_news |= signed < MAX_SIGNED_PER_HELLO
+                    && self.sign_challenge(from, report.challenge, now);
                 signed += 1;
             }
         }
@@ -204,7 +212,8 @@ impl Instances {
         duplicated
     }
 
-    /// How long a signature over one of our challenges is valid: as long as the next one may take to arrive.
+    /// How long a signature over one of our challenges is valid: as long as the next one may take
+    /// to arrive.
     fn challenge_lifetime(&self) -> Duration {
         10 * self.interval
     }
@@ -215,8 +224,8 @@ impl Instances {
         }
     }
 
-    /// All known processes with the receiver's key; of other members those that we are connected with, in a large
-    /// federation not in every hello.
+    /// All known processes with the receiver's key; of other members those that we are connected
+    /// with, in a large federation not in every hello.
     fn reports_to(&self, peer: &IdentityKey) -> Vec<Report> {
         let direct = |seen: &Seen| {
             let Seen { member, instance, challenges: [challenge, _], .. } = *seen;
@@ -265,7 +274,8 @@ impl Instances {
         }
         if let Some(sent_at) = sent_at {
             seen.confirmed = seen.confirmed.max(Some(sent_at));
-            // It drew the challenge, another process signed it, and it is still alive: both ran at the same time.
+            // It drew the challenge, another process signed it, and it is still alive: both ran at
+            // the same time.
             if seen.proof_at.is_some_and(|at| sent_at > at) {
                 seen.proven_at = seen.proof_at.take();
             }
@@ -273,80 +283,9 @@ impl Instances {
         let others = self.seen.values().filter(|it| it.member == member);
         !known && others.clone().any(|it| it.instance != hello.instance)
     }
-
-    /// `from` reports another process with our key: our signature over its challenge proves the duplicate to it.
-    fn sign(&mut self, from: IdentityKey, challenge: Challenge, now: Instant) -> bool {
-        let (member, instance) = (self.own, self.instance);
-        let made = |proof: &Proof| proof.member == member && proof.challenge == challenge;
-        if self.outbox.get(&from).is_some_and(|sent| sent.iter().any(|(proof, _)| made(proof))) {
-            return false;
-        }
-        let bytes = Proof::signed_bytes(&challenge, &instance);
-        let signature = self.pair.sign(&bytes).ok().and_then(|it| it.try_into().ok());
-        // Cannot happen: an ed25519 signature always succeeds and has 64 bytes.
-        let Some(signature) = signature else { return false };
-        self.put(from, Proof { member, challenge, instance, signature }, now);
-        true
-    }
-
-    fn check_own(&mut self, proof: &Proof) -> bool {
-        let issued = self.challenges.iter().find(|(challenge, _)| *challenge == proof.challenge);
-        let Some((_, issued)) = issued.copied() else { return false };
-        if proof.instance == self.instance || !is_signed(proof) {
-            return false;
-        }
-        let is_news = self.duplicate_until.is_none();
-        self.duplicate_until = self.duplicate_until.max(Some(issued + self.challenge_lifetime()));
-        is_news
-    }
-
-    /// Forwards a proof about another member towards the process whose challenge it signs.
-    fn forward(&mut self, proof: &Proof, now: Instant) -> bool {
-        let fits = |seen: &Seen| {
-            seen.member == proof.member
-                && seen.instance != proof.instance
-                && seen.challenges.contains(&proof.challenge)
-        };
-        let via = if self.seen.values().any(fits) {
-            proof.member
-        } else {
-            let fits = |report: &Report| {
-                report.member == proof.member
-                    && report.instance != proof.instance
-                    && report.challenge == proof.challenge
-            };
-            let reporter = self.reported.iter().find(|(_, (reports, _))| reports.iter().any(fits));
-            let Some((via, _)) = reporter else { return false };
-            *via
-        };
-        let held = self.outbox.get(&via).is_some_and(|it| it.iter().any(|(held, _)| held == proof));
-        if held || !is_signed(proof) {
-            return false;
-        }
-        for seen in self.seen.values_mut().filter(|seen| fits(seen)) {
-            seen.proof_at = Some(now);
-        }
-        self.put(via, *proof, now);
-        true
-    }
-
-    fn put(&mut self, to: IdentityKey, proof: Proof, now: Instant) {
-        let outbox = self.outbox.entry(to).or_default();
-        outbox.push_front((proof, now));
-        outbox.truncate(MAX_HELLO_PROOFS);
-    }
 }
 
 /// Whether `one` has answered a hello that was sent after `other` was first seen.
 fn outlived(one: &Seen, other: &Seen) -> bool {
     one.confirmed.is_some_and(|at| at > other.first_seen)
 }
-
-fn is_signed(proof: &Proof) -> bool {
-    let bytes = Proof::signed_bytes(&proof.challenge, &proof.instance);
-    ed25519::PublicKey::try_from_bytes(proof.member.as_bytes())
-        .is_ok_and(|key| key.verify(&bytes, &proof.signature))
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,4 +1,5 @@
-//! One hello in each direction over a stream of its own: `length u32 LE, hello`, answered in the same form.
+//! One hello in each direction over a stream of its own: `length u32 LE, hello`, answered in the
+//! same form.
 
 use std::future::Future;
 use std::io;

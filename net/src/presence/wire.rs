@@ -92,7 +92,8 @@ impl Hello {
         bytes
     }
 
-    /// Decodes a hello; `None` if the bytes are malformed, have a tail or are over a limit. Unknown flags are ignored.
+    /// Decodes a hello; `None` if the bytes are malformed, have a tail or are over a limit. Unknown
+    /// flags are ignored.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut rest = Rest(bytes);
         let (instance, challenge) = (Instance(rest.take()?), rest.take()?);
@@ -186,7 +187,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_bytes_are_decoded_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        fn arbitrary_bytes_are_decoded_or_refused(
+            bytes in proptest::collection::vec(any::<u8>(), 0..400),
+        ) {
             if let Some(hello) = Hello::decode(&bytes) {
                 prop_assert_eq!(hello.encode().len(), bytes.len());
             }

@@ -1,5 +1,6 @@
-//! The one transport that the swarm sees, around QUIC and TCP. Outbound it resolves names and gives QUIC a head start;
-//! inbound it puts every connection through admission control before its handshake.
+//! The one transport that the swarm sees, around QUIC and TCP. Outbound it resolves names and gives
+//! QUIC a head start; inbound it puts every connection through admission control before its
+//! handshake.
 
 use std::io;
 use std::pin::Pin;

@@ -1,8 +1,9 @@
-//! QUIC is preferred to TCP, because its key exchange is post-quantum: traffic recorded today cannot be decrypted by a
-//! later quantum computer.
+//! QUIC is preferred to TCP, because its key exchange is post-quantum: traffic recorded today
+//! cannot be decrypted by a later quantum computer.
 //!
-//! All addresses of a member are dialled concurrently and the first that answers wins, as in Happy Eyeballs (RFC 8305).
-//! QUIC gets a head start; where UDP is blocked a dial takes that much longer, and nothing else changes.
+//! All addresses of a member are dialled concurrently and the first that answers wins, as in Happy
+//! Eyeballs (RFC 8305). QUIC gets a head start; where UDP is blocked a dial takes that much longer,
+//! and nothing else changes.
 
 use std::collections::HashMap;
 
@@ -18,8 +19,9 @@ pub fn is_quic(address: &Multiaddr) -> bool {
     address.iter().any(|part| matches!(part, Protocol::QuicV1))
 }
 
-/// Interleaves QUIC addresses with the others, QUIC first, each in its given order. Only a few addresses are dialled at
-/// once, so many dead ones of one transport must not delay those of the other.
+/// Interleaves QUIC addresses with the others, QUIC first, each in its given order. Only a few
+/// addresses are dialled at once, so many dead ones of one transport must not delay those of the
+/// other.
 pub(crate) fn quic_first(addresses: Vec<Multiaddr>) -> Vec<Multiaddr> {
     let (quic, others): (Vec<_>, Vec<_>) = addresses.into_iter().partition(is_quic);
     let (mut quic, mut others) = (quic.into_iter(), others.into_iter());

@@ -1,7 +1,8 @@
-//! Resolves the names in addresses (`/dns`, `/dns4`, `/dns6`) at each dial, by the operating system's resolver.
+//! Resolves the names in addresses (`/dns`, `/dns4`, `/dns6`) at each dial, by the operating
+//! system's resolver.
 //!
-//! `getaddrinfo` reads `/etc/hosts`, `/etc/resolv.conf` and `/etc/nsswitch.conf` again when they change, and a machine
-//! without any of them can still dial IP addresses.
+//! `getaddrinfo` reads `/etc/hosts`, `/etc/resolv.conf` and `/etc/nsswitch.conf` again when they
+//! change, and a machine without any of them can still dial IP addresses.
 
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
@@ -25,7 +26,8 @@ pub(super) type IpFilter = fn(&IpAddr) -> bool;
 /// Resolves names; clones share the permits.
 #[derive(Clone)]
 pub(crate) struct Resolver {
-    /// One permit for each lookup: it blocks a thread until the system gives up, however long a name server takes.
+    /// One permit for each lookup: it blocks a thread until the system gives up, however long a
+    /// name server takes.
     permits: Arc<Semaphore>,
     resolver_file: Arc<Path>,
     state: StatePublisher,
@@ -44,7 +46,8 @@ impl Resolver {
     /// The IP addresses behind `name` that pass `filter`, at most [`MAX_NAME_RESULTS`].
     ///
     /// # Errors
-    /// The system's error, with what is wrong with its list of name servers; or that no address passes.
+    /// The system's error, with what is wrong with its list of name servers; or that no address
+    /// passes.
     pub(super) async fn resolve(&self, name: &str, filter: IpFilter) -> io::Result<Vec<IpAddr>> {
         let found = match timeout(NAME_LOOKUP_TIMEOUT, self.ask_system(name)).await {
             Ok(found) => found,

@@ -1,14 +1,14 @@
-//! Members that move: found again by one address, and by nobody's word but their own.
+//! Members whose addresses change: found again from one address, by their own signed records only.
 
 use std::time::Duration;
 
 use fedshield_net::{AddressSource, MemberAddr, Multiaddr, identity_key_of};
-use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
+use futures::{AsyncReadExt, AsyncWriteExt};
+use libp2p::StreamProtocol;
 use libp2p::core::{PeerRecord, SignedEnvelope};
 use libp2p::identity::Keypair;
-use libp2p::swarm::SwarmEvent;
-use libp2p::{StreamProtocol, noise, tcp, yamux};
 
+use crate::foreign::{listen, run, swarm_with};
 use crate::support::{FEDERATION, MemoryBook, Node, TCP, connect};
 
 const SEEDS: [u8; 4] = [1, 2, 3, 4];
@@ -25,7 +25,7 @@ fn here(node: &Node) -> Vec<Multiaddr> {
     node.handle.listen_addresses()
 }
 
-/// Waits until every node knows where every other one is, by its own word.
+/// Waits until every node has the current signed record of every other one.
 async fn all_know_all(nodes: &[&Node]) {
     for node in nodes {
         for other in nodes.iter().filter(|other| other.key() != node.key()) {
@@ -54,7 +54,7 @@ async fn stop(nodes: Vec<Node>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_address_heals_a_federation_whose_members_have_all_moved() {
+async fn one_address_reconnects_a_federation_whose_members_have_all_moved() {
     let books: Vec<MemoryBook> = SEEDS.iter().map(|_| MemoryBook::default()).collect();
     let any = vec![TCP.to_owned(); 4];
     let mut nodes = start_all(&books, &any).await;
@@ -63,20 +63,21 @@ async fn one_address_heals_a_federation_whose_members_have_all_moved() {
     all_know_all(&nodes.iter().collect::<Vec<_>>()).await;
     stop(nodes).await;
 
-    // All come up elsewhere; nobody knows where anybody is. Held, so that none gets another's old place.
+    // All restart at other addresses, which nobody knows. Their old ports are held, so that none is
+    // reused.
     let old: Vec<_> = manifest.iter().flat_map(|m| &m.addresses).map(hold).collect();
     let nodes = start_all(&books, &any).await;
     for node in &nodes {
         node.handle.set_members(FEDERATION, manifest.clone()).await.unwrap();
     }
-    // One address, said to those who are to find it.
+    // One address, given by the operators of the others.
     let alice = vec![MemberAddr { key: nodes[0].key(), addresses: here(&nodes[0]) }];
     for node in &nodes[1..] {
         node.handle.set_operator_addresses(alice.clone()).await.unwrap();
     }
     all_are_connected(&nodes.iter().collect::<Vec<_>>()).await;
     all_know_all(&nodes.iter().collect::<Vec<_>>()).await;
-    // What an operator says stays with its node.
+    // Operator addresses are not sent to others.
     for node in &nodes {
         for peer in node.handle.peers().await.unwrap() {
             let from = |source| peer.addresses.iter().any(|a| a.sources.contains(&source));
@@ -88,7 +89,7 @@ async fn one_address_heals_a_federation_whose_members_have_all_moved() {
     stop(nodes).await;
     drop(old);
 
-    // The next start needs nobody's help: the book is on disk.
+    // The next start needs no operator: the records are on disk.
     let nodes = start_all(&books, &places).await;
     for node in &nodes {
         node.handle.set_members(FEDERATION, manifest.clone()).await.unwrap();
@@ -96,14 +97,14 @@ async fn one_address_heals_a_federation_whose_members_have_all_moved() {
     all_are_connected(&nodes.iter().collect::<Vec<_>>()).await;
 }
 
-/// Takes a port, so that no node gets it.
+/// Binds a port, so that no node gets it.
 fn hold(address: &Multiaddr) -> Option<std::net::TcpListener> {
     let port = address.to_string().rsplit('/').next()?.parse::<u16>().ok()?;
     std::net::TcpListener::bind(("127.0.0.1", port)).ok()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_was_away_while_the_others_moved_finds_all_by_one_of_them() {
+async fn a_member_that_was_away_while_the_others_moved_finds_all_through_one() {
     let books: Vec<MemoryBook> = SEEDS.iter().map(|_| MemoryBook::default()).collect();
     let mut nodes = start_all(&books, &vec![TCP.to_owned(); 4]).await;
     let manifest: Vec<MemberAddr> = nodes.iter().map(Node::member).collect();
@@ -113,7 +114,7 @@ async fn who_was_away_while_the_others_moved_finds_all_by_one_of_them() {
     let dave = nodes.pop().unwrap();
     dave.handle.shutdown().await;
 
-    // One after the other, so that the two that stay are told.
+    // One after the other, so that the two that stay get the records.
     let mut held = Vec::new();
     for place in 0..3 {
         let moving = nodes.remove(place);
@@ -135,7 +136,7 @@ async fn who_was_away_while_the_others_moved_finds_all_by_one_of_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_member_that_moves_while_it_runs_tells_all() {
+async fn a_running_member_sends_its_new_addresses_to_all() {
     let (mut alice, mut bob) = (
         Node::start_at_home(1, TCP, &MemoryBook::default()).await,
         Node::start_at_home(2, TCP, &MemoryBook::default()).await,
@@ -149,7 +150,7 @@ async fn a_member_that_moves_while_it_runs_tells_all() {
     assert_eq!(newest.sources, [AddressSource::Signed]);
 }
 
-/// A bare swarm with a member's key that says what it likes over the addresses protocol.
+/// A swarm with a member's key that sends anything over the protocol for records.
 struct Mallory {
     pair: Keypair,
     key: fedshield_protocol::ids::IdentityKey,
@@ -159,31 +160,15 @@ struct Mallory {
 impl Mallory {
     async fn start() -> (Self, MemberAddr) {
         let pair = Keypair::generate_ed25519();
-        let mut swarm = libp2p::SwarmBuilder::with_existing_identity(pair.clone())
-            .with_tokio()
-            .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
-            .unwrap()
-            .with_behaviour(|_| libp2p_stream::Behaviour::new())
-            .unwrap()
-            .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::MAX))
-            .build();
-        swarm.listen_on(TCP.parse().unwrap()).unwrap();
-        let address = loop {
-            if let SwarmEvent::NewListenAddr { address, .. } = swarm.select_next_some().await {
-                break address;
-            }
-        };
+        let mut swarm = swarm_with(pair.clone(), libp2p_stream::Behaviour::new());
+        let address = listen(&mut swarm).await;
         let key = identity_key_of(swarm.local_peer_id()).unwrap();
         let control = swarm.behaviour().new_control();
-        tokio::spawn(async move {
-            loop {
-                swarm.select_next_some().await;
-            }
-        });
+        run(swarm);
         (Self { pair, key, control }, MemberAddr { key, addresses: vec![address] })
     }
 
-    /// Hands records to a node that is connected; gives all that it knows.
+    /// Sends records to a connected node and returns the records that it answers.
     async fn tell(&mut self, to: &Node, records: &[Vec<u8>]) -> Vec<Vec<u8>> {
         let peer = fedshield_net::peer_id_of(&to.key()).unwrap();
         let protocol = StreamProtocol::new("/fedshield/addresses/1");
@@ -192,7 +177,8 @@ impl Mallory {
             ask.extend((record.len() as u16).to_le_bytes());
             ask.extend(record);
         }
-        // A connection that was made before the node knew its members is made again.
+        // A connection that was made before the node had its list of members is closed and made
+        // again.
         let mut stream = loop {
             match self.control.open_stream(peer, protocol.clone()).await {
                 Ok(stream) => break stream,
@@ -217,7 +203,7 @@ impl Mallory {
         records
     }
 
-    /// A record that looks like `victim`'s, under Mallory's signature.
+    /// A record that describes `victim`, signed by Mallory.
     fn forge(&self, victim: &Node, trap: &Multiaddr) -> Vec<u8> {
         let own = PeerRecord::new_interop(&self.pair, vec![trap.clone()]).unwrap();
         let kind = [0x03, 0x01];
@@ -285,7 +271,7 @@ async fn no_member_makes_others_dial_a_host_for_another_member() {
         vec![0x55; 3000],
     ];
     let known = mallory.tell(&bob, &lies).await;
-    // A list with a record that is longer than any is no list at all.
+    // A list with an oversized record is refused as a whole.
     let refused = sealed(&mallory.pair, many);
     assert!(refused.len() > 3 << 10);
     let hers: Vec<_> = known.iter().filter(is_hers).collect();
@@ -295,12 +281,12 @@ async fn no_member_makes_others_dial_a_host_for_another_member() {
         assert!(peer.addresses.iter().all(|a| a.address != trap), "{peer:?}");
     }
     assert!(bob.handle.stats().dropped >= 4);
-    // Her own word about herself counts, within bounds.
+    // A record of her own is accepted, within its limits.
     mallory.tell(&bob, &[sealed(&mallory.pair, vec![trap.clone()])]).await;
     bob.peer_where(mallory.key, signed(&trap)).await;
     bob.handle.shutdown().await;
 
-    // And so it is after a restart.
+    // The same after a restart.
     let bob = Node::start_at_home(2, TCP, &book).await;
     bob.handle.set_members(FEDERATION, members).await.unwrap();
     bob.peer_where(alice.key(), signed(&second)).await;

@@ -1,19 +1,20 @@
-//! One that does not read, and one that floods, beside members that do as they should.
+//! A member that does not read and members that flood, beside honest ones.
 
 use std::time::Duration;
 
 use fedshield_net::{MemberAddr, NetEvent, SendError, Tuning};
-use futures::{AsyncWriteExt, StreamExt};
-use libp2p::{StreamProtocol, noise, tcp, yamux};
+use futures::AsyncWriteExt;
+use libp2p::StreamProtocol;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
+use crate::foreign::{run, stream_swarm};
 use crate::proxy::Proxy;
 use crate::support::{FEDERATION, Node, PATIENCE, QUIC, TCP, connect, tuning};
 
-/// Bob stands still and Alice has much to say to him; what she says to Carol goes as if he were not there.
-async fn one_stands_still(listen: &str) {
-    // Otherwise the connection would be made anew meanwhile, because no hello comes.
+/// Bob stops reading and Alice sends him much; her messages to Carol are not delayed.
+async fn one_stops_reading(listen: &str) {
+    // Otherwise the connection would be replaced meanwhile, because hellos are not answered.
     let patient = Tuning { hello_interval: Duration::from_secs(60), ..tuning() };
     let mut alice = Node::start_with(1, listen, patient.clone()).await;
     let mut bob = Node::start_with(2, listen, patient.clone()).await;
@@ -75,7 +76,7 @@ async fn one_stands_still(listen: &str) {
     held.release();
     let (carol, count) = reading.await.unwrap();
     assert_eq!(count, taken, "what was taken was delivered");
-    // Whatever was refused was refused by her rate, none by a queue that Bob has filled.
+    // What was refused was over her rate limit; nothing was refused because of Bob's queue.
     assert_eq!(carol.handle.stats().dropped, refused);
     let mut outcomes = (0, 0);
     while let Some(outcome) = to_bob.join_next().await {
@@ -88,13 +89,13 @@ async fn one_stands_still(listen: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_member_that_does_not_read_delays_nothing_that_is_for_others_over_tcp() {
-    one_stands_still(TCP).await;
+async fn a_member_that_does_not_read_delays_no_messages_to_others_over_tcp() {
+    one_stops_reading(TCP).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_member_that_does_not_read_delays_nothing_that_is_for_others_over_quic() {
-    one_stands_still(QUIC).await;
+async fn a_member_that_does_not_read_delays_no_messages_to_others_over_quic() {
+    one_stops_reading(QUIC).await;
 }
 
 fn alice_key() -> fedshield_protocol::ids::IdentityKey {
@@ -104,9 +105,10 @@ fn alice_key() -> fedshield_protocol::ids::IdentityKey {
     fedshield_net::identity_key_of(&pair.public().to_peer_id()).unwrap()
 }
 
-/// Alice's daemon does not read while three members say all that they may; what a fourth says is taken, and comes soon.
+/// Alice's daemon does not read while three members send at their rate limit; messages of a fourth
+/// are accepted and delivered soon.
 #[tokio::test(flavor = "multi_thread")]
-async fn members_that_flood_do_not_keep_others_from_being_heard() {
+async fn members_that_flood_do_not_delay_messages_of_others() {
     let mut alice = Node::start(1, TCP).await;
     let (mut mallory, mut mallet) = (Node::start(2, TCP).await, Node::start(3, TCP).await);
     let (mut marvin, mut bob) = (Node::start(4, TCP).await, Node::start(5, TCP).await);
@@ -117,7 +119,7 @@ async fn members_that_flood_do_not_keep_others_from_being_heard() {
             let (net, key) = (flooder.handle.clone(), alice.key());
             floods.spawn(async move {
                 for _ in 0..250 {
-                    // Refused is what it should be.
+                    // To be refused is expected.
                     let _ = net.send(key, vec![9; 64]).await;
                 }
             });
@@ -140,32 +142,22 @@ async fn members_that_flood_do_not_keep_others_from_being_heard() {
     assert!(seen < 400, "{seen}");
 }
 
-/// A member that opens as many streams as a connection has, for each protocol, and says half a word over each.
+/// A member that opens the maximum number of streams for each protocol and sends an incomplete
+/// message over each.
 #[tokio::test(flavor = "multi_thread")]
-async fn streams_that_a_member_holds_open_keep_nobody_else_waiting() {
+async fn streams_that_a_member_holds_open_block_nobody_else() {
     let (mut alice, mut bob) = (Node::start(1, TCP).await, Node::start(2, TCP).await);
-    let mut swarm = libp2p::SwarmBuilder::with_new_identity()
-        .with_tokio()
-        .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
-        .unwrap()
-        .with_behaviour(|_| libp2p_stream::Behaviour::new())
-        .unwrap()
-        .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::MAX))
-        .build();
+    let mut swarm = stream_swarm();
     let key = fedshield_net::identity_key_of(swarm.local_peer_id()).unwrap();
-    let vandal = MemberAddr { key, addresses: vec![] };
-    let members = vec![alice.member(), bob.member(), vandal];
+    let byzantine = MemberAddr { key, addresses: vec![] };
+    let members = vec![alice.member(), bob.member(), byzantine];
     for node in [&alice, &bob] {
         node.handle.set_members(FEDERATION, members.clone()).await.unwrap();
     }
     let (peer, mut control) =
         (fedshield_net::peer_id_of(&alice.key()).unwrap(), swarm.behaviour().new_control());
     swarm.dial(alice.address()).unwrap();
-    tokio::spawn(async move {
-        loop {
-            swarm.select_next_some().await;
-        }
-    });
+    run(swarm);
     alice.expect_up(key).await;
     let mut held = Vec::new();
     for name in ["/fedshield/direct/1", "/fedshield/presence/1", "/fedshield/addresses/1"] {

@@ -1,4 +1,4 @@
-//! Few descriptors, and many who knock: members come first, and it is said.
+//! Few file descriptors and many inbound connections: members keep theirs, and it is reported.
 
 use fedshield_net::{MemberAddr, Tuning};
 use tokio::net::TcpStream;
@@ -19,15 +19,15 @@ async fn with_few_descriptors_connections_are_refused_and_members_are_kept() {
     connect(&mut [&mut alice, &mut bob]).await;
     assert!(!alice.handle.health().borrow().refuses_connections);
 
-    // Strangers that say nothing.
+    // Non-members that send nothing.
     let mut idle = Vec::new();
     for _ in 0..64 {
         idle.push(TcpStream::connect(("127.0.0.1", port_of(&alice))).await.unwrap());
     }
     let mut health = alice.handle.health();
     let said = health.wait_for(|it| it.refuses_connections && it.max_connections == 32);
-    timeout(PATIENCE, said).await.expect("never said").unwrap();
-    // Only those whose handshake may be open keep a descriptor; the others are hung up on.
+    timeout(PATIENCE, said).await.expect("never reported").unwrap();
+    // Only those with a handshake slot keep a descriptor; the others are closed.
     let mut hung_up = 0;
     for stream in idle.iter().rev() {
         let ended = timeout(PATIENCE, stream.readable()).await.is_ok();
@@ -39,7 +39,7 @@ async fn with_few_descriptors_connections_are_refused_and_members_are_kept() {
     }
     assert!(hung_up >= 40, "only {hung_up} were refused");
 
-    // The member is still there, and one that Alice dials comes in.
+    // The member is still connected, and one that Alice dials connects.
     alice.handle.send(bob.key(), b"still here".to_vec()).await.unwrap();
     let mut carol = Node::start(3, TCP).await;
     let unknown = MemberAddr { key: alice.key(), addresses: vec![] };

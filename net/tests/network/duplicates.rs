@@ -1,4 +1,5 @@
-//! One identity that is used twice: named to both, to the others, and no longer when one is gone.
+//! One identity that two processes use: detected by both and by the others, until one of them
+//! stops.
 
 use fedshield_net::{MemberAddr, NetHealth};
 use tokio::time::timeout;
@@ -9,7 +10,7 @@ fn named(node: &Node) -> MemberAddr {
     MemberAddr { key: node.key(), addresses: vec![] }
 }
 
-/// Reads events away and waits until what is said of the network is as `wanted`.
+/// Waits until the health of the network is as `wanted`.
 async fn until(node: &Node, what: &str, wanted: impl Fn(&NetHealth) -> bool) {
     let mut health = node.handle.health();
     let shown = timeout(PATIENCE, health.wait_for(|it| wanted(it))).await.map(|it| it.is_ok());
@@ -21,7 +22,7 @@ async fn all_is_well(node: &Node) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_copy_of_an_identity_is_named_to_both_and_to_the_others() {
+async fn a_duplicate_identity_is_detected_by_both_and_by_the_others() {
     let (alice, carol) = (Node::start(1, TCP).await, Node::start(3, TCP).await);
     let (bob, copy) = (Node::start(2, TCP).await, Node::start(2, TCP).await);
     for node in [&alice, &carol] {
@@ -46,9 +47,9 @@ async fn a_second_copy_of_an_identity_is_named_to_both_and_to_the_others() {
     }
 }
 
-/// Neither of the others is connected with both.
+/// No other member is connected with both.
 #[tokio::test(flavor = "multi_thread")]
-async fn copies_that_different_members_see_are_named_too() {
+async fn a_duplicate_that_no_member_is_connected_with_both_of_is_detected() {
     let (alice, carol) = (Node::start(1, TCP).await, Node::start(3, TCP).await);
     let (bob, copy) = (Node::start(2, TCP).await, Node::start(2, TCP).await);
     for node in [&alice, &carol] {

@@ -1,34 +1,24 @@
-//! A member that is connected and that gossip does not reach: said, and mended by connecting anew.
-
-use std::time::Duration;
+//! A connected member that gossip does not reach: reported, and solved by reconnecting.
 
 use fedshield_net::{MemberAddr, identity_key_of};
 use futures::StreamExt;
 use libp2p::gossipsub::{self, IdentTopic, MessageAuthenticity};
+use libp2p::identity::Keypair;
 use libp2p::swarm::SwarmEvent;
-use libp2p::{noise, tcp, yamux};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::foreign::swarm_with;
 use crate::support::{FEDERATION, Node, PATIENCE, TCP};
 
 /// An older version whose subscription is lost over its first connection.
-async fn deaf_at_first() -> MemberAddr {
-    let mut swarm = libp2p::SwarmBuilder::with_new_identity()
-        .with_tokio()
-        .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
-        .unwrap()
-        .with_behaviour(|pair| {
-            let config = gossipsub::ConfigBuilder::default()
-                .protocol_id_prefix("/fedshield/gossip")
-                .build()
-                .unwrap();
-            let keys = MessageAuthenticity::Signed(pair.clone());
-            gossipsub::Behaviour::<gossipsub::IdentityTransform>::new(keys, config).unwrap()
-        })
-        .unwrap()
-        .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::MAX))
-        .build();
+async fn subscribes_after_reconnect() -> MemberAddr {
+    let pair = Keypair::generate_ed25519();
+    let mut config = gossipsub::ConfigBuilder::default();
+    let config = config.protocol_id_prefix("/fedshield/gossip").build().unwrap();
+    let keys = MessageAuthenticity::Signed(pair.clone());
+    let gossip = gossipsub::Behaviour::<gossipsub::IdentityTransform>::new(keys, config).unwrap();
+    let mut swarm = swarm_with(pair, gossip);
     swarm.listen_on(TCP.parse().unwrap()).unwrap();
     let key = identity_key_of(swarm.local_peer_id()).unwrap();
     let (found, address) = oneshot::channel();
@@ -53,9 +43,9 @@ async fn deaf_at_first() -> MemberAddr {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gossip_that_does_not_pass_is_said_and_mended() {
+async fn gossip_that_does_not_pass_is_reported_and_the_member_reconnected() {
     let mut alice = Node::start(1, TCP).await;
-    let bob = deaf_at_first().await;
+    let bob = subscribes_after_reconnect().await;
     alice.handle.set_members(FEDERATION, vec![alice.member(), bob.clone()]).await.unwrap();
     alice.expect_up(bob.key).await;
     let mut health = alice.handle.health();

@@ -10,6 +10,7 @@ mod byzantine;
 mod descriptors;
 mod duplicates;
 mod flooding;
+mod foreign;
 mod gossip_recovery;
 mod joining;
 mod membership;

@@ -1,4 +1,5 @@
-//! Names in addresses: looked up as the system does, anew each time, and of no matter to anyone who has none.
+//! Names in addresses: resolved by the system at each dial; nodes without a resolver can dial IP
+//! addresses.
 
 use fedshield_net::{KnownAddress, MemberAddr};
 

@@ -1,8 +1,8 @@
-//! Tests that change the machine: each runs in a namespace of its own, in which it may.
+//! Tests that change network or mounts: each runs in Linux namespaces of its own.
 
 use std::process::Command;
 
-/// Set to `1` where namespaces are not allowed, to leave these tests out knowingly.
+/// Set to `1` where namespaces are not permitted, to skip these tests explicitly.
 const LEAVE_OUT: &str = "FEDSHIELD_NO_NAMESPACES";
 
 /// Runs the ignored test `name` under `unshare FLAGS`, after `prepare`, a line of shell.
@@ -10,7 +10,7 @@ pub(crate) fn run(name: &str, flags: &str, prepare: &str) {
     if std::env::var_os(LEAVE_OUT).is_some_and(|value| value == "1") {
         return eprintln!("NOT TESTED: {name}, because {LEAVE_OUT}=1");
     }
-    // Its version, or whatever it says: what counts is that it can be started.
+    // Whatever it prints: only whether it can be started counts.
     let missing = |program: &str| Command::new(program).arg("--version").output().is_err();
     let needed = prepare.split(' ').next().filter(|program| *program == "ip");
     if let Some(program) = needed.filter(|program| missing(program)) {

@@ -1,4 +1,4 @@
-//! QUIC: handshakes that are begun and never ended, and which key exchange a handshake ends with.
+//! QUIC handshakes that never complete, and the key exchange of those that do.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 use crate::flooding::socket_of;
 use crate::support::{FEDERATION, Node, PATIENCE, QUIC};
 
-/// A client that greets as every node of libp2p does.
+/// A client with the TLS configuration of every libp2p node.
 fn client() -> quinn::Endpoint {
     endpoint(libp2p_tls::make_client_config(&Keypair::generate_ed25519(), None).unwrap())
 }
@@ -32,7 +32,7 @@ fn endpoint(config: rustls::ClientConfig) -> quinn::Endpoint {
     endpoint
 }
 
-/// Believes everybody: this is about the key exchange.
+/// Accepts every certificate: this is about the key exchange.
 #[derive(Debug)]
 struct Credulous;
 
@@ -85,8 +85,8 @@ impl ResolvesClientCert for Own {
     }
 }
 
-/// What two nodes agree on that offer each other all that they have: the configurations are those that libp2p's QUIC
-/// makes for itself, and rustls tells which group came out.
+/// The group that two nodes agree on with the configurations that libp2p's QUIC uses, as reported
+/// by rustls.
 #[test]
 fn two_nodes_agree_on_a_post_quantum_key_exchange() {
     let pair = Keypair::generate_ed25519;
@@ -111,9 +111,9 @@ fn two_nodes_agree_on_a_post_quantum_key_exchange() {
     }
 }
 
-/// A running node, dialled by a client that has nothing but the post-quantum group to offer.
+/// A running node, dialled by a client that offers the post-quantum group only.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_nodes_listener_takes_a_post_quantum_key_exchange() {
+async fn a_running_node_accepts_a_post_quantum_key_exchange() {
     let alice = Node::start(1, QUIC).await;
     let mut provider = aws_lc_rs::default_provider();
     provider.kx_groups.retain(|group| group.name() == NamedGroup::X25519MLKEM768);
@@ -133,7 +133,7 @@ async fn a_running_nodes_listener_takes_a_post_quantum_key_exchange() {
     timeout(PATIENCE, connecting).await.unwrap().unwrap();
 }
 
-/// A first datagram that is passed on, and an answer that never is.
+/// Forwards a first datagram, and never the answer.
 async fn one_way(to: &Multiaddr, source: Ipv4Addr) -> u16 {
     let inner = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let outer = UdpSocket::bind((source, 0)).await.unwrap();
@@ -149,7 +149,7 @@ async fn one_way(to: &Multiaddr, source: Ipv4Addr) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn handshakes_that_stand_still_over_quic_keep_nobody_out() {
+async fn stalled_quic_handshakes_lock_nobody_out() {
     let (alice, mut bob) = (Node::start(1, QUIC).await, Node::start(2, QUIC).await);
     let unknown = MemberAddr { key: bob.key(), addresses: vec![] };
     alice.handle.set_members(FEDERATION, vec![unknown]).await.unwrap();

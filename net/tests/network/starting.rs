@@ -21,7 +21,7 @@ async fn start_on(listen: &[&str]) -> Node {
     Node::start_configured(config(9, listen, tuning(), store.clone()), store).await
 }
 
-/// Ports that are free at the moment, on TCP and UDP, for IPv4 and IPv6.
+/// A port that is free at the moment, on TCP and UDP, for IPv4 and IPv6.
 fn free_port() -> u16 {
     loop {
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -33,7 +33,7 @@ fn free_port() -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_in_use_is_waited_for() {
+async fn a_port_in_use_is_retried() {
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
     let addresses = [
@@ -69,7 +69,7 @@ async fn a_second_node_does_not_share_the_port_of_the_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_missing_address_of_several_keeps_nothing_else_from_working() {
+async fn one_missing_address_of_several_does_not_block_the_others() {
     // TEST-NET-1: no machine has it.
     let node = start_on(&[TCP, "/ip4/192.0.2.1/tcp/7000"]).await;
     let state = node.handle.state().borrow().clone();
@@ -85,7 +85,7 @@ async fn both_kinds_of_ip_share_a_port_in_any_order() {
             let port = free_port().to_string();
             let of = |kind: &str| format!("{kind}/{}", transport.replace("PORT", &port));
             let node = start_on(&[&of(kinds[0]), &of(kinds[1])]).await;
-            // A machine without IPv6 waits for it, and says so.
+            // A machine without IPv6 reports and retries it.
             let state = node.handle.state().borrow().clone();
             let has_ip6 = UdpSocket::bind("[::1]:0").is_ok();
             assert_eq!(state.waiting.is_empty(), has_ip6, "{kinds:?}: {state:?}");
@@ -96,7 +96,7 @@ async fn both_kinds_of_ip_share_a_port_in_any_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_own_address_that_is_listed_twice_is_said_so() {
+async fn an_address_that_is_listed_twice_is_reported() {
     let port = free_port();
     let one = format!("/ip4/127.0.0.1/tcp/{port}");
     let all = format!("/ip4/0.0.0.0/tcp/{port}");
@@ -114,7 +114,7 @@ async fn an_own_address_that_is_listed_twice_is_said_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_no_waiting_mends_is_named() {
+async fn an_unusable_address_is_an_error() {
     for (address, reason) in [
         ("/memory/7", "neither /ip4 nor /ip6"),
         ("/dns4/bank.example/tcp/7000", "external_addresses"),
@@ -127,7 +127,7 @@ async fn an_address_that_no_waiting_mends_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_shutdown_the_port_is_free_and_calls_say_so() {
+async fn after_a_shutdown_the_port_is_free_and_calls_fail() {
     let node = Node::start(1, TCP).await;
     let address = node.address().to_string();
     node.handle.shutdown().await;
@@ -139,11 +139,11 @@ async fn after_a_shutdown_the_port_is_free_and_calls_say_so() {
     assert_eq!(again.address().to_string(), address);
 }
 
-/// libp2p reports the addresses of the interfaces one by one, loopback mostly first; others must not be told before all
-/// are there.
+/// libp2p reports the addresses of the interfaces one by one, loopback mostly first; none may be
+/// announced before all are reported.
 #[tokio::test(flavor = "multi_thread")]
-async fn on_all_interfaces_a_node_knows_where_others_reach_it() {
-    // Sends nothing: it only asks which address would be the sender's.
+async fn on_all_interfaces_a_node_knows_its_reachable_addresses() {
+    // Sends nothing: connecting a UDP socket only selects the source address.
     let route = UdpSocket::bind("0.0.0.0:0").unwrap();
     let own = match route.connect("198.51.100.1:9").and_then(|()| route.local_addr()) {
         Ok(address) if !address.ip().is_loopback() => address.ip(),
@@ -160,7 +160,7 @@ async fn on_all_interfaces_a_node_knows_where_others_reach_it() {
         assert!(beyond.iter().any(|a| a.to_string().starts_with(&start)), "{start}: {alice:?}");
     }
 
-    // And that is where she is.
+    // She can be reached there.
     for address in beyond.into_iter().filter(|a| a.to_string().contains(&own.to_string())) {
         let bob = Node::start(2, TCP).await;
         let key = alice.local_key();

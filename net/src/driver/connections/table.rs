@@ -31,7 +31,8 @@ pub(in crate::driver) struct MemberConnection {
     lost_pings: u32,
     /// When the last hello over it was answered.
     answered_at: Option<Instant>,
-    /// The member has made another connection since, and no hello over this one has been answered yet: it may be dead.
+    /// The member has made another connection since, and no hello over this one has been answered
+    /// yet: it may be dead.
     is_suspect: bool,
 }
 
@@ -128,7 +129,8 @@ impl Connections {
         }
     }
 
-    /// Removes and returns the connections of non-members that are idle; those with `is_busy` peers stay.
+    /// Removes and returns the connections of non-members that are idle; those with `is_busy` peers
+    /// stay.
     pub(super) fn take_idle(
         &mut self,
         now: Instant,
@@ -182,7 +184,8 @@ impl Connections {
         self.of_member(*peer).filter(|(_, it)| !it.is_quic()).map(|(id, _)| *id).collect()
     }
 
-    /// Whether there is a QUIC connection that this node has dialled and over which a hello was answered.
+    /// Whether there is a QUIC connection that this node has dialled and over which a hello was
+    /// answered.
     pub(in crate::driver) fn has_live_own_quic(&self, peer: &PeerId) -> bool {
         let is_live = |it: &MemberConnection| {
             it.endpoint.is_dialer() && it.is_quic() && it.answered_at.is_some()

@@ -1,5 +1,5 @@
-//! Members that gossip does not reach although they are connected: for how many rounds, and when their connections are
-//! closed so that they are made anew.
+//! Members that gossip does not reach although they are connected: for how many rounds, and when
+//! their connections are closed so that they are made anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -47,8 +47,8 @@ impl GossipFaults {
         self.empty_rounds = if is_empty { self.empty_rounds + 1 } else { 0 };
     }
 
-    /// Counts one round of `interval`, and returns the members to reconnect: those whose fault has lasted although
-    /// subscriptions were announced again.
+    /// Counts one round of `interval`, and returns the members to reconnect: those whose fault has
+    /// lasted although subscriptions were announced again.
     pub(super) fn round(
         &mut self,
         connected: &BTreeSet<PeerId>,

@@ -116,7 +116,8 @@ fn no_duplicate_is_detected_where_each_member_runs_once() {
     assert!((0..4).all(|it| world.duplicated(it).is_empty()));
 }
 
-/// 0 crashes, 1 is its next start; the others hold the dead connections for a while, and forward what they know.
+/// 0 crashes, 1 is its next start; the others hold the dead connections for a while, and forward
+/// what they know.
 #[test]
 fn a_restart_is_not_a_duplicate() {
     let mut world = World::new(&[1, 1, 2, 3], &[(0, 2), (0, 3), (2, 3)]);
@@ -144,7 +145,8 @@ fn a_restart_is_not_a_duplicate() {
     }
 }
 
-/// A byzantine member reports duplicates, sends forged, stale and foreign proofs, and replays a member's own signatures.
+/// A byzantine member reports duplicates, sends forged, stale and foreign proofs, and replays a
+/// member's own signatures.
 #[test]
 fn a_byzantine_member_cannot_forge_a_duplicate() {
     let mut world = World::new(&[1, 2, 3], &[(0, 1), (0, 2), (1, 2)]);
@@ -157,7 +159,8 @@ fn a_byzantine_member_cannot_forge_a_duplicate() {
             Report { member: honest, instance: Instance([step; 16]), challenge: hello.challenge };
         let mut forged = world.processes[1].hello_to(&honest, world.now);
         forged.reports = vec![claim; 20];
-        // What the honest one signed itself for this report; and the same with the id of another process.
+        // What the honest one signed itself for this report; and the same with the id of another
+        // process.
         forged.proofs = hello.proofs.clone();
         let renamed = |proof: &Proof| Proof { instance: Instance([9; 16]), ..*proof };
         forged.proofs.extend(hello.proofs.iter().map(renamed).collect::<Vec<_>>());
