@@ -186,6 +186,7 @@ impl Machine {
                 | Event::PeerDown(_)
                 | Event::Operator(_)
         );
+        let mut is_news = true;
         match event {
             Event::Boot { journal, nonce } => {
                 if self.booted {
@@ -200,7 +201,7 @@ impl Machine {
             Event::Tick(timer) => self.tick(timer),
             Event::Message { from, bytes } => {
                 self.handed_over_by = Some(from);
-                self.receive(&bytes);
+                is_news = self.receive(&bytes);
                 self.handed_over_by = None;
             }
             Event::PeerUp(member) => self.set_reachable(member, true),
@@ -218,7 +219,7 @@ impl Machine {
             Event::Operator(Command::Leave) => self.leave(),
             Event::Operator(Command::Lift { member, through }) => self.lift(member, through),
         }
-        if self.booted && !self.gone {
+        if self.booted && !self.gone && is_news {
             self.advance();
             self.announce_absence();
             self.publish(is_routine);

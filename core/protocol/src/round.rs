@@ -63,12 +63,12 @@ impl Machine {
         }
     }
 
-    /// Notes a message of the current round; its signature has been checked.
-    pub(crate) fn take(&mut self, signed: Signed) {
+    /// Notes a message of the current round; its signature has been checked. Whether anything may have become possible by it.
+    pub(crate) fn take(&mut self, signed: Signed) -> bool {
         let Signed { sender, signature, body, .. } = signed;
         match body {
             Body::Commitment(body) => self.take_commitment(sender, *body, signature),
-            Body::Holds(list) => self.take_holds(sender, list, signature),
+            Body::Holds(list) => return self.take_holds(sender, list, signature),
             Body::Complaint(complaint) => self.take_complaint(sender, *complaint, signature),
             Body::Sealed { commitment, member, sealed } => {
                 self.take_sealed(sender, (commitment, member), sealed, signature);
@@ -88,12 +88,18 @@ impl Machine {
             Body::Decided(decided) => self.take_decided(*decided),
             Body::Partial { set, object } => self.take_partial(sender, set, object, signature),
             Body::RecordSignature(digest) => self.take_signature(sender, digest, signature),
-            Body::Ready => self.take_ready(sender, signature),
-            Body::Doubt(nonce) => self.take_doubt(sender, nonce),
+            Body::Ready => return self.take_ready(sender, signature),
+            Body::Doubt(nonce) => {
+                self.take_doubt(sender, nonce);
+                return false;
+            }
             Body::Memory { nonce, said, heartbeat } => {
                 self.take_memory(sender, &nonce, said, heartbeat);
             }
-            Body::Want(list) => self.take_want(sender, &list),
+            Body::Want(list) => {
+                self.take_want(sender, &list);
+                return false;
+            }
             Body::Rejection(commitment) => self.take_rejection(sender, commitment, signature),
             Body::Status(_)
             | Body::SealingKey(_)
@@ -105,5 +111,6 @@ impl Machine {
                 self.dropped("message: not of a round");
             }
         }
+        true
     }
 }

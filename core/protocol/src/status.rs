@@ -41,6 +41,13 @@ pub enum Phase {
     Done,
 }
 
+impl Phase {
+    /// Whether this member takes no part in the round yet.
+    pub(crate) const fn is_before_the_round(self) -> bool {
+        matches!(self, Self::Doubt | Self::Gather | Self::Sync | Self::Paused | Self::Done)
+    }
+}
+
 /// What is known of one member in the current round.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberStatus {

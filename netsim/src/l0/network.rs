@@ -11,7 +11,7 @@ use super::content::Content;
 use super::divides;
 use super::faults::Fault;
 use super::twofaced::other_face;
-use super::world::{Happening, World};
+use super::world::{Fetch, Happening, World};
 
 /// Times that a fetch goes around its holders before the host gives up.
 const FETCH_TRIES: u32 = 4;
@@ -84,36 +84,28 @@ impl World {
     }
 
     /// Tries to get an object for a node.
-    pub(super) fn try_fetch(
-        &mut self,
-        node: usize,
-        object: ObjectRef,
-        holders: Vec<MemberIndex>,
-        tries: u32,
-    ) {
+    pub(super) fn try_fetch(&mut self, mut fetch: Box<Fetch>) {
+        let (node, object) = (fetch.node, fetch.object);
         let Some(asker) = self.nodes.get(node) else { return };
-        let (member, life) = (asker.member, asker.life);
+        let member = asker.member;
         if !asker.fetching.contains(&object) {
             return;
         }
         let bytes = asker.disk.objects.get(&object).cloned().or_else(|| {
             self.nodes.iter().find_map(|other| {
-                let reachable = holders.contains(&other.member)
+                let reachable = fetch.holders.contains(&other.member)
                     && other.gives(&object, member)
                     && other.fault != Some(Fault::Silent)
                     && !self.plan.is_cut(member, other.member, self.now);
                 reachable.then(|| other.disk.objects.get(&object).cloned()).flatten()
             })
         });
-        if let Some(bytes) = bytes {
-            return self.fetched(node, object, Some(bytes));
-        }
-        if tries >= FETCH_TRIES {
-            return self.fetched(node, object, None);
+        if bytes.is_some() || fetch.tries >= FETCH_TRIES {
+            return self.fetched(node, object, bytes);
         }
         let at = self.now + self.random.between(100, 600);
-        let tries = tries + 1;
-        self.schedule(at, Happening::Fetch { node, life, object, holders, tries });
+        fetch.tries += 1;
+        self.schedule(at, Happening::Fetch(fetch));
     }
 
     /// Effects that concern the network.
@@ -126,7 +118,8 @@ impl World {
                 if let Some(asker) = self.nodes.get_mut(node) {
                     asker.fetching.insert(object);
                     let life = asker.life;
-                    self.schedule(at, Happening::Fetch { node, life, object, holders, tries: 0 });
+                    let fetch = Box::new(Fetch { node, life, object, holders, tries: 0 });
+                    self.schedule(at, Happening::Fetch(fetch));
                 }
             }
             Effect::StopFetch(object) => {

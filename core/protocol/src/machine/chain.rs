@@ -7,7 +7,6 @@ use crate::ids::Round;
 use crate::job::{Fate, Job};
 use crate::ledger::includes;
 use crate::round::RoundState;
-use crate::status::Phase;
 use crate::wire::CertifiedRecord;
 use crate::wire::journal::Note;
 
@@ -87,11 +86,7 @@ impl Machine {
 
     /// Whether this member can take part in the current round.
     pub(crate) fn is_ready(&self) -> bool {
-        let before = matches!(
-            self.round.phase,
-            Phase::Doubt | Phase::Gather | Phase::Sync | Phase::Paused | Phase::Done
-        );
-        !before || self.could_start()
+        !self.round.phase.is_before_the_round() || self.could_start()
     }
 
     /// Whether this member must not take part in the current round, for all that it may have said in it before.

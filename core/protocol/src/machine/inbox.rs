@@ -6,33 +6,40 @@ use crate::wire::codec::CodecError;
 use crate::wire::{Body, Signed};
 
 impl Machine {
-    pub(super) fn receive(&mut self, bytes: &[u8]) {
+    /// Whether anything may have become possible by it: most of what comes in is known already, or only asks for something.
+    pub(super) fn receive(&mut self, bytes: &[u8]) -> bool {
         let signed = match Signed::decode(bytes) {
             Ok(signed) => signed,
-            Err(CodecError::TooLong { .. }) => return self.dropped("message: too long"),
-            Err(CodecError::Malformed { .. }) => return self.dropped("message: malformed"),
-            Err(CodecError::NotCanonical { .. }) => return self.dropped("message: not canonical"),
+            Err(CodecError::TooLong { .. }) => return self.refuse("message: too long"),
+            Err(CodecError::Malformed { .. }) => return self.refuse("message: malformed"),
+            Err(CodecError::NotCanonical { .. }) => return self.refuse("message: not canonical"),
         };
         let member_count = self.config.rules().member_count;
         if signed.sender.0 >= member_count {
-            return self.dropped("message: not a member");
+            return self.refuse("message: not a member");
         }
         if signed.epoch != self.config.manifest.epoch() {
-            return self.dropped("message: other epoch");
+            return self.refuse("message: other epoch");
         }
         if signed.sender == self.config.me {
-            return self.receive_own(&signed);
+            self.receive_own(&signed);
+            return true;
         }
         if !signed.body.is_shaped(member_count) {
-            return self.dropped("message: impossible content");
+            return self.refuse("message: impossible content");
         }
         if !self.is_timely(&signed) {
-            return self.dropped("message: other round");
+            return self.refuse("message: other round");
         }
         if !self.config.roster().is_by_sender(&signed, bytes) {
-            return self.dropped("message: signature");
+            return self.refuse("message: signature");
         }
-        self.accept(signed);
+        self.accept(signed)
+    }
+
+    fn refuse(&mut self, reason: &'static str) -> bool {
+        self.dropped(reason);
+        false
     }
 
     /// Whether a message can matter now; checked before its signature because it is cheaper.
@@ -49,7 +56,7 @@ impl Machine {
         }
     }
 
-    fn accept(&mut self, signed: Signed) {
+    fn accept(&mut self, signed: Signed) -> bool {
         let Signed { sender, round, signature, .. } = signed;
         let is_news = match &signed.body {
             Body::Status(heartbeat) => self.is_news(sender, round, (heartbeat, signature)),
@@ -59,17 +66,30 @@ impl Machine {
             self.note_life(&signed);
         }
         match signed.body {
-            Body::Status(heartbeat) if is_news => self.heard(sender, round, &heartbeat),
-            Body::Status(heartbeat) => self.heard_in_doubt(sender, round, &heartbeat),
+            Body::Status(heartbeat) => {
+                match is_news {
+                    true => self.heard(sender, round, &heartbeat),
+                    false => self.heard_in_doubt(sender, round, &heartbeat),
+                }
+                // Who is there matters until the round begins.
+                return is_news && self.round.phase.is_before_the_round();
+            }
             Body::SealingKey(key) => self.note_key(sender, round, key),
-            Body::RecordsRequest(from) => self.send_records(sender, from),
+            Body::RecordsRequest(from) => {
+                self.send_records(sender, from);
+                return false;
+            }
             Body::Records(records) => self.take_records(records),
             Body::Goodbye(goodbye) => self.take_goodbye(sender, round, goodbye),
-            Body::Knock => self.take_knock(sender),
+            Body::Knock => {
+                self.take_knock(sender);
+                return false;
+            }
             Body::Accusations(list) => self.take_accusations(sender, &list),
-            _ if round == self.round.number => self.take(signed),
+            _ if round == self.round.number => return self.take(signed),
             _ => self.keep_for_later(signed),
         }
+        true
     }
 
     fn keep_for_later(&mut self, signed: Signed) {
@@ -100,7 +120,7 @@ impl Machine {
             self.peers.iter_mut().flat_map(|peer| core::mem::take(&mut peer.early)).collect();
         for signed in early {
             if signed.round == self.round.number {
-                self.take(signed);
+                let _ = self.take(signed);
             }
         }
     }

@@ -98,9 +98,10 @@ impl Machine {
         }
     }
 
-    pub(super) fn take_ready(&mut self, sender: MemberIndex, signature: Signature) {
+    /// Whether it is news.
+    pub(super) fn take_ready(&mut self, sender: MemberIndex, signature: Signature) -> bool {
         if self.round.presence.word_of(sender).is_some() {
-            return;
+            return false;
         }
         self.round.presence.fresh.insert(sender, signature);
         if self.round.presence.echoed {
@@ -109,6 +110,7 @@ impl Machine {
             let heartbeat = self.heartbeat();
             self.tell(sender, Body::Status(Box::new(heartbeat)));
         }
+        true
     }
 
     /// Who was heard goes into the journal, then into heartbeats.

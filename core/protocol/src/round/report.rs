@@ -27,17 +27,9 @@ impl Machine {
                         && !self.is_unlisted(*member)
                 })
                 .collect();
-            let listed: Set = candidates
-                .iter()
-                .filter(|(_, digest)| self.is_vouched_for(digest))
-                .copied()
-                .collect();
-            let open: Vec<_> = candidates
-                .iter()
-                .filter(|(author, digest)| {
-                    !self.is_vouched_for(digest) && !self.is_too_late(*author)
-                })
-                .collect();
+            let (listed, mut open): (Set, Set) =
+                candidates.into_iter().partition(|(_, digest)| self.is_vouched_for(digest));
+            open.retain(|(author, _)| !self.is_too_late(*author));
             let missing =
                 open.iter().any(|(author, digest)| !self.is_out_of_reach(*author, digest));
             let too_few = !open.is_empty()
@@ -86,8 +78,8 @@ impl Machine {
     fn is_out_of_reach(&self, author: MemberIndex, digest: &Digest) -> bool {
         let known = self.round.commitments.get(digest);
         let is_bad = known.is_some_and(|commitment| commitment.share == Share::Bad);
-        let holders = self.round.holders_of(digest);
-        self.is_away(author) && (is_bad || holders.iter().all(|m| self.is_away(*m)))
+        let mut holders = self.round.holders_of(digest);
+        self.is_away(author) && (is_bad || holders.all(|m| self.is_away(m)))
     }
 
     /// Whether this member can report an update: its own share is valid, and f + 1 committee members hold all of it.
@@ -96,7 +88,7 @@ impl Machine {
         self.round.commitments.get(digest).is_some_and(|commitment| {
             commitment.share == Share::Valid
                 && !commitment.spoiled
-                && self.round.holders_of(digest).len() >= enough
+                && self.round.holders_of(digest).count() >= enough
         })
     }
 

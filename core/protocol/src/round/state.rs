@@ -273,9 +273,10 @@ impl RoundState {
     }
 
     /// Committee members that announced this commitment.
-    pub(crate) fn holders_of(&self, digest: &Digest) -> Vec<MemberIndex> {
-        let holds = |m: &&MemberIndex| self.holds.get(m).is_some_and(|held| held.contains(digest));
-        self.election.committee().iter().filter(holds).copied().collect()
+    pub(crate) fn holders_of(&self, digest: &Digest) -> impl Iterator<Item = MemberIndex> {
+        let holds =
+            move |m: &MemberIndex| self.holds.get(m).is_some_and(|held| held.contains(digest));
+        self.election.committee().iter().copied().filter(holds)
     }
 
     /// Whether a committee member has announced or rejected every commitment known here that is one of this round's.

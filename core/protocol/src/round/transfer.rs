@@ -125,10 +125,10 @@ impl Machine {
     /// The dealer first, then who announced it, then the rest of the committee.
     fn holders_for(&self, digest: &Digest, author: MemberIndex) -> Vec<MemberIndex> {
         let mut holders = vec![author];
-        let announced = self.round.holders_of(digest);
-        for member in announced.iter().chain(self.round.election.committee()) {
-            if !holders.contains(member) {
-                holders.push(*member);
+        let committee = self.round.election.committee().iter().copied();
+        for member in self.round.holders_of(digest).chain(committee) {
+            if !holders.contains(&member) {
+                holders.push(member);
             }
         }
         holders
@@ -191,22 +191,24 @@ impl Machine {
         }
     }
 
+    /// Whether any of it is news.
     pub(super) fn take_holds(
         &mut self,
         sender: MemberIndex,
         list: Vec<Digest>,
         signature: Signature,
-    ) {
+    ) -> bool {
         if !self.round.election.in_committee(sender) {
-            return self.dropped("holds: not of the committee");
+            self.dropped("holds: not of the committee");
+            return false;
         }
         self.note_announcement(sender, &list, signature);
         let held = self.round.holds.entry(sender).or_default();
         let room = usize::from(self.config.rules().member_count) * 2;
+        let mut is_news = false;
         for digest in list {
-            if held.len() < room {
-                held.insert(digest);
-            }
+            is_news |= held.len() < room && held.insert(digest);
         }
+        is_news
     }
 }

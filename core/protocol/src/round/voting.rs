@@ -19,7 +19,6 @@ impl Machine {
         if self.round.vote_on(decision).is_idle() {
             return;
         }
-        let election = self.round.election.clone();
         let mut said = Vec::new();
         loop {
             let view = self.round.vote_on(decision).view();
@@ -33,9 +32,12 @@ impl Machine {
                 Decision::Set => self.set_opinion(),
                 Decision::End => self.end_opinion(),
             };
-            let Some(action) = self.round.vote_on_mut(decision).poll(&election, &opinion) else {
-                break;
+            let round = &mut self.round;
+            let vote = match decision {
+                Decision::Set => &mut round.set_vote,
+                Decision::End => &mut round.end_vote,
             };
+            let Some(action) = vote.poll(&round.election, &opinion) else { break };
             match action {
                 Action::Vote(vote) => {
                     let signature = self.count_own_vote(&vote);
