@@ -52,6 +52,12 @@ impl World {
         if side.is_some() && talks_to(to) != side {
             return;
         }
+        if fault == Some(Fault::FillsSets) {
+            for bytes in self.instead(from, to, bytes) {
+                self.transmit(member, to, &bytes);
+            }
+            return;
+        }
         let faced = (fault == Some(Fault::TwoFaced) && to.0 % 2 == 1)
             .then(|| other_face(bytes, &self.federation))
             .flatten();
@@ -66,6 +72,12 @@ impl World {
                 None => return,
             }
         }
+        self.transmit(member, to, &bytes);
+    }
+
+    /// Hands bytes to the network, which loses some, and brings some twice.
+    fn transmit(&mut self, member: MemberIndex, to: MemberIndex, bytes: &Arc<[u8]>) {
+        let talks_to = |m: MemberIndex| self.plan.split.get(m.position()).copied();
         let receiver = self.nodes.iter().position(|node| {
             node.member == to && node.side.is_none_or(|side| talks_to(member) == Some(side))
         });
@@ -78,7 +90,7 @@ impl World {
         let copies = 1 + u64::from(unstable && self.random.chance(self.plan.duplicates));
         for _ in 0..copies {
             let at = self.now + self.random.between(1, self.plan.delay_ms);
-            let bytes = Arc::clone(&bytes);
+            let bytes = Arc::clone(bytes);
             self.schedule(at, Happening::Deliver { to: receiver, from: member, bytes });
         }
     }

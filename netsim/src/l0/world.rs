@@ -157,6 +157,7 @@ impl World {
             }
             Happening::Deliver { to, from, bytes } => {
                 self.replay(to, &bytes);
+                self.record_report(to, &bytes);
                 self.handle(to, Event::Message { from, bytes: bytes.to_vec() });
             }
             Happening::Read { node, life, to, from, room_bytes } => {
