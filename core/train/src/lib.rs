@@ -11,7 +11,6 @@ pub mod load;
 mod memory;
 pub mod model;
 mod random;
-pub mod synth;
 pub mod text;
 mod train;
 

@@ -7,8 +7,9 @@ use std::ops::ControlFlow;
 use fedshield_train::adapter::{export_model, export_peft, import_peft};
 use fedshield_train::data::{DataSet, DataSettings};
 use fedshield_train::federated::{Factor, GlobalAdapter, LocalMemory, OpenedSum};
-use fedshield_train::load::{LoadedModel, Precision, save_base};
+use fedshield_train::load::{LoadedModel, Precision};
 use fedshield_train::{Progress, Sampling, TrainError, TrainSettings, Trainer};
+use fedshield_train_tools::{BaseWeights, save_base};
 
 fn go_on(_: &Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
@@ -102,10 +103,10 @@ fn a_loss_that_is_no_number_produces_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let model = fixture::write_model(folder.path());
     let opened = LoadedModel::open(&model).unwrap();
-    let mut weights = opened.base_weights().unwrap();
+    let mut weights = BaseWeights::read(&opened.config, opened.weights.as_ref()).unwrap();
     // Finite, so the model loads; its products are not.
     weights.tensors.get_mut("model.norm.weight").unwrap().values.fill(f32::MAX);
-    save_base(&model, &weights, false).unwrap();
+    save_base(&model, &weights, Precision::F32).unwrap();
     let trainer = fixture::trainer(&model);
     let data = fixture::data(&trainer, &fixture::write_data(folder.path(), 0));
     let settings = fixture::settings();

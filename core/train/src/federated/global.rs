@@ -172,11 +172,6 @@ impl GlobalAdapter {
         Ok(())
     }
 
-    /// Sets B to zero, so that the adapter changes nothing: the base model in adapter's clothing.
-    pub fn silence(&mut self) {
-        self.b.values.fill(0.0);
-    }
-
     /// Whether `settings` describe this adapter; fails with what differs.
     pub fn check_settings(&self, settings: &FederatedSettings) -> Result<()> {
         let differs = if self.algorithm != settings.algorithm {

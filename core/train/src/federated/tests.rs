@@ -98,7 +98,7 @@ fn product(a: &[f32], b: &[f32], rank: usize, scaling: f64) -> Vec<f64> {
 fn inexactness(algorithm: Algorithm, rounds: u64) -> f64 {
     // A bound far above the updates, so that nothing is clipped.
     let settings =
-        FederatedSettings { clip_factor: 5.0, ..settings(algorithm, PruneSchedule::none()) };
+        FederatedSettings { clip_factor: 5.0, ..settings(algorithm, PruneSchedule::constant(0.0)) };
     let mut global = adapter(&settings);
     let mut stream = Stream::new([9; 32], "test");
     let mut worst = 0f64;
@@ -176,7 +176,7 @@ fn pruning_at_a_half_sends_half_the_values_and_forgets_none() {
 
 #[test]
 fn what_is_spent_is_never_sent_again_and_what_is_skipped_is() {
-    let settings = settings(Algorithm::Ffa, PruneSchedule::none());
+    let settings = settings(Algorithm::Ffa, PruneSchedule::constant(0.0));
     let global = adapter(&settings);
     let mask = global.mask(&settings, [0; 32]);
     let theta: Vec<f32> = global.trained_values().iter().map(|v| v + 0.01).collect();
@@ -209,7 +209,7 @@ fn what_is_spent_is_never_sent_again_and_what_is_skipped_is() {
 
 #[test]
 fn sums_out_of_range_are_rejected() {
-    let settings = settings(Algorithm::RoLora, PruneSchedule::none());
+    let settings = settings(Algorithm::RoLora, PruneSchedule::constant(0.0));
     let global = adapter(&settings);
     let mask = global.mask(&settings, [0; 32]);
     let values = vec![0i64; mask.len()];
@@ -235,7 +235,8 @@ fn canonical_bytes_round_trip_and_name_every_difference() {
     ];
     let algorithms = [Algorithm::FedIt, Algorithm::FedSb];
     for (server, algorithm) in servers.into_iter().flat_map(|s| algorithms.map(|a| (s, a))) {
-        let settings = FederatedSettings { server, ..settings(algorithm, PruneSchedule::none()) };
+        let settings =
+            FederatedSettings { server, ..settings(algorithm, PruneSchedule::constant(0.0)) };
         let first = adapter(&settings);
         let mut stream = Stream::new([1; 32], "test");
         let (next, _) = round(&first, &settings, &mut members(&first), &mut stream);
