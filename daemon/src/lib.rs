@@ -22,13 +22,15 @@ pub mod stopped;
 pub mod store;
 
 pub mod host;
+pub mod jobs;
+pub mod learning;
 pub mod node;
 pub mod offline;
-pub mod pipeline;
 pub mod program;
 mod randomness;
 mod sealing_keys;
 mod serve;
+pub mod terms;
 mod users;
 
 pub use fedshield_train::reuse_freed_memory;
@@ -37,7 +39,7 @@ pub use fedshield_train::reuse_freed_memory;
 /// end a trainer whose daemon is gone; then this does that and ends the process.
 pub fn answer_own_calls() {
     fedshield_train::answer_device_probe();
-    pipeline::answer_guard();
+    learning::answer_guard();
 }
 
 /// An error and what it came from, on one line.

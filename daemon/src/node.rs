@@ -85,7 +85,7 @@ pub enum NodeError {
     Data(#[source] fedshield_train::TrainError),
     /// Model, data and manifest together.
     #[error(transparent)]
-    Pipeline(#[from] crate::pipeline::PipelineError),
+    Pipeline(#[from] crate::jobs::PipelineError),
     /// The manifest on disk.
     #[error("the manifest on disk is not valid: {0}")]
     Manifest(#[from] fedshield_protocol::manifest::FoundingError),

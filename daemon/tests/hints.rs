@@ -7,7 +7,7 @@ use fedshieldd::error_code::ALL_CODES;
 use fedshieldd::founding::{
     Expiry, FoundingError, Invite, InviteError, JoinPortError, PhraseError,
 };
-use fedshieldd::pipeline::PipelineError;
+use fedshieldd::jobs::PipelineError;
 
 /// What the hint of each code must speak of.
 const OF_CODES: [(ErrorCode, &str); 31] = {

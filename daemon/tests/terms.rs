@@ -11,7 +11,9 @@ use fedshieldd::control::api::{ErrorCode, FoundRequest, JoinRequest, NewFederati
 use fedshieldd::founding::{Founding, FoundingError, JoinPort, JoinPortError, Local};
 use fedshieldd::home::Home;
 use fedshieldd::identity::{Identity, Protection};
-use fedshieldd::pipeline::{ComputeDevice, LearningSources, OpenedModel, PipelineError, Terms};
+use fedshieldd::jobs::PipelineError;
+use fedshieldd::learning::{ComputeDevice, LearningSources, OpenedModel};
+use fedshieldd::terms::Terms;
 
 fn asset(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/train/assets").join(name)

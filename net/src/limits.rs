@@ -5,7 +5,8 @@
 use std::num::NonZeroU8;
 use std::time::Duration;
 
-use fedshield_protocol::object::{CHUNK_SIZE_BYTES, MAX_OBJECT_BYTES};
+use fedshield_protocol::limits::MAX_OBJECT_BYTES;
+use fedshield_protocol::object::CHUNK_SIZE_BYTES;
 
 // --- messages -------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use fedshield_protocol::record::CertifiedRecord;
+use fedshield_protocol::wire::CertifiedRecord;
 use fedshieldd::control::ControlClient;
 use fedshieldd::control::api::{NodeStatus, RoundReport};
 use fedshieldd::home::Home;

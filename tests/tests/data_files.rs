@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use fedshield_tests::{Federation, Program, Terms, Work, eventually};
 use fedshieldd::control::api::{NodeStatus, Severity};
-use fedshieldd::pipeline::DATA_CONDITION;
+use fedshieldd::learning::DATA_CONDITION;
 
 /// As somebody's editor or `cp` leaves it, a while ago.
 fn write(path: &Path, text: &str) {

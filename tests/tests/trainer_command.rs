@@ -15,11 +15,10 @@ use fedshield_train::load::{LoadedModel, Precision};
 use fedshield_train_tools::{BaseWeights, save_base};
 use fedshieldd::host::Cancel;
 use fedshieldd::identity::{Identity, Protection, SecretStore};
+use fedshieldd::jobs::{Observer, Pipeline, PipelineError, Stage, TrainingStep};
+use fedshieldd::learning::{CommandSettings, DataLook, LearningSources, OpenedModel};
 use fedshieldd::objects::Objects;
-use fedshieldd::pipeline::{
-    CommandSettings, DataLook, LearningSources, Observer, OpenedModel, Pipeline, PipelineError,
-    Stage, Terms, TrainingStep,
-};
+use fedshieldd::terms::Terms;
 
 const MEMBERS: u16 = 4;
 

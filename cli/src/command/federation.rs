@@ -12,8 +12,9 @@ use fedshield_protocol::hidden::{first_hidden, harmless};
 use fedshield_protocol::manifest::{Adapter, Manifest};
 use fedshieldd::control::api::{ErrorCode, FoundRequest, NewFederation};
 use fedshieldd::home::Home;
+use fedshieldd::jobs::PipelineError;
 use fedshieldd::offline::{FirstAdapter, OfflineError};
-use fedshieldd::pipeline::{PipelineError, Plan, unusual};
+use fedshieldd::terms::{Plan, unusual};
 
 use super::JsonFlag;
 use super::expect::ExpectFlag;

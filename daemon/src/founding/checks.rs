@@ -2,7 +2,8 @@
 
 use fedshield_protocol::manifest::Manifest;
 
-use crate::pipeline::{PipelineError, TermsChecker};
+use crate::jobs::PipelineError;
+use crate::learning::TermsChecker;
 
 /// Holds the terms of a draft against what this node has. Calls take as long as reading the data.
 pub trait CheckTerms: Send + Sync + 'static {

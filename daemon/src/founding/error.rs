@@ -10,7 +10,7 @@ use crate::control::api::ApiError;
 use crate::durable::DiskError;
 use crate::error_code::ErrorCode;
 use crate::identity::SecretStoreError;
-use crate::pipeline::PipelineError;
+use crate::jobs::PipelineError;
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]

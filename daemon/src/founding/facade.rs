@@ -27,9 +27,9 @@ use crate::control::api::{Condition, FederationView, MemberView, NodeState};
 use crate::durable;
 use crate::home::Home;
 use crate::identity::{Identity, SecretStore};
-use crate::pipeline::unusual;
 use crate::randomness::os_random;
 use crate::sealing_keys;
+use crate::terms::unusual;
 
 /// What the host knows of this node once it listens and has read its model.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use fedshield_protocol::ids::{Digest, Round};
 use fedshield_protocol::object::ObjectRef;
 use tokio::task::JoinHandle;
 
+use crate::jobs::Pipeline;
 use crate::objects::{Collected, ObjectStoreError, Objects};
-use crate::pipeline::Pipeline;
 
 /// Knows what is still needed.
 pub(super) struct Collector {

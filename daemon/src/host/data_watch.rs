@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::SpareTime;
-use crate::pipeline::{Look, Pipeline};
+use crate::jobs::Pipeline;
+use crate::learning::Look;
 
 /// Between two looks. A look at files that have not changed costs a `stat` of each.
 const LOOK_EVERY: Duration = Duration::from_secs(10);

@@ -8,7 +8,7 @@ use fedshield_protocol::job::{Job, JobId, JobOutput};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::error_code::ErrorCode;
-use crate::pipeline::Pipeline;
+use crate::jobs::Pipeline;
 
 /// Jobs at work at the same time. Two: a member checks others' shares while it trains.
 const WORKERS: usize = 2;

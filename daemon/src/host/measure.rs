@@ -13,7 +13,7 @@ use super::drift::Trend;
 use super::{Cancel, SpareError, SpareTime};
 use crate::conditions::Conditions;
 use crate::control::api::{HeldOut, NodeStatus};
-use crate::pipeline::{HeldOutLoss, Pipeline, PipelineError};
+use crate::jobs::{HeldOutLoss, Pipeline, PipelineError};
 use crate::store::{Ledger, StoreError};
 
 /// An adapter and the round that made it.

@@ -8,7 +8,8 @@ use tokio::sync::watch;
 
 use crate::conditions::Conditions;
 use crate::control::api::{NodeStatus, Progress};
-use crate::pipeline::{ContributionSizes, DATA_CONDITION, DataLook, Observer, Stage, TrainingStep};
+use crate::jobs::{ContributionSizes, Observer, Stage, TrainingStep};
+use crate::learning::{DATA_CONDITION, DataLook};
 
 /// Bytes of one value in clear.
 const F32_BYTES: u64 = 4;

@@ -15,8 +15,10 @@ use crate::founding::FoundingError;
 use crate::home::Home;
 use crate::host::ProgressBoard;
 use crate::identity::{Identity, SecretStore};
+use crate::jobs::Pipeline;
+use crate::learning::{LearningSources, OpenedModel};
 use crate::objects::Objects;
-use crate::pipeline::{LearningSources, OpenedModel, Pipeline, Terms};
+use crate::terms::Terms;
 
 /// What it takes to make a pipeline.
 pub(super) struct Activation {

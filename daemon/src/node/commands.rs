@@ -20,7 +20,7 @@ use crate::control::{ControlCommand, Reply};
 use crate::durable::DiskError;
 use crate::founding::FoundingError;
 use crate::host::{Cancel, SpareError};
-use crate::pipeline::{Pipeline, PipelineError};
+use crate::jobs::{Pipeline, PipelineError};
 use crate::stopped::adapter_files;
 use crate::store::{Ledger, StoreError};
 

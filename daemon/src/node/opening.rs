@@ -18,8 +18,8 @@ use crate::founding::{Founding, FoundingError, Local};
 use crate::home::Home;
 use crate::identity::{Identity, SecretStore};
 use crate::journal::{Entry, Journal};
+use crate::learning::{LearningSources, OpenedModel};
 use crate::objects::Objects;
-use crate::pipeline::{LearningSources, OpenedModel};
 use crate::store::{self, Ledger};
 
 /// What it takes to open a node's parts.

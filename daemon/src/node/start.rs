@@ -30,8 +30,8 @@ use crate::home::Home;
 use crate::host::SpareTime;
 use crate::http::Metrics;
 use crate::identity::{Identity, Passphrase};
+use crate::learning::{CommandSettings, LearningSources};
 use crate::objects::Objects;
-use crate::pipeline::{CommandSettings, LearningSources};
 use crate::private;
 use crate::service::{Heartbeat, notify_ready, tell_status};
 

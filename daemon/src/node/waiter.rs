@@ -12,7 +12,7 @@ use crate::control::api::{Condition, Severity};
 use crate::error_code::ErrorCode;
 use crate::founding::FoundingError;
 use crate::host::no_room;
-use crate::pipeline::PipelineError;
+use crate::jobs::PipelineError;
 
 /// Between two looks at what is waited for.
 const LOOK: Duration = Duration::from_secs(2);

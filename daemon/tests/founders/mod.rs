@@ -20,7 +20,8 @@ use fedshieldd::founding::{
 };
 use fedshieldd::home::Home;
 use fedshieldd::identity::{Identity, Protection};
-use fedshieldd::pipeline::{PipelineError, Plan};
+use fedshieldd::jobs::PipelineError;
+use fedshieldd::terms::Plan;
 
 /// Everybody's join protocol. A node that is not in the list, or is away, cannot be reached.
 #[derive(Clone, Default)]

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use fedshield_net::{Audience, FetchError, NetEvent, ObjectCallError, Tuning};
-use fedshield_protocol::object::{CHUNK_SIZE_BYTES, MAX_OBJECT_BYTES, ObjectRef};
+use fedshield_protocol::limits::MAX_OBJECT_BYTES;
+use fedshield_protocol::object::{CHUNK_SIZE_BYTES, ObjectRef};
 
 use crate::support::{Node, QUIC, TCP, connect, content, label, tuning};
 

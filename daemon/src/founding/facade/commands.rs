@@ -15,7 +15,7 @@ use crate::control::api::{
     FederationView, FoundRequest, InviteRequest, InviteView, JoinRequest, JoinView, NewFederation,
 };
 use crate::offline::FirstAdapter;
-use crate::pipeline::unusual;
+use crate::terms::unusual;
 
 /// Longest life of an invite: 30 days.
 const MAX_INVITE_S: u64 = 30 * 24 * 3600;

@@ -1,0 +1,203 @@
+//! What one member computes, in the order of the path of one update. All plaintext lives here.
+//!
+//! ```text
+//! prepare            what every update of the round looks like                   (begin)
+//! sealing_key        the key that others seal their shares to                    (begin)
+//! contribute         train -> prune -> encrypt -> share, in this order           (at home)
+//! share              seal each share, again if asked, open one for a complaint   (commit, transfer)
+//! check_share        this member's share, sealed or opened for all               (transfer)
+//! check_ciphertext   others' ciphertexts, before they count                      (transfer)
+//! aggregate          add ciphertexts                                             (aggregate)
+//! decrypt            add key shares, once                                        (decrypt)
+//! combine            put the key together, check it, open the sum                (combine)
+//! check_key          open the sum with a key that another member found           (combine)
+//! apply              the same arithmetic at every member                         (apply)
+//! settle             spend the own update, erase the round's secrets             (record)
+//! adopt              take over what others have recorded                         (sync)
+//! erase_secrets      no round follows soon                                       (pause, end)
+//! check_evidence, prove_answers   proof of misbehaviour                          (at any time)
+//! ```
+//!
+//! One file for each job, and for each word of the path; none of them runs another's. What several start from is in
+//! `round_inputs` and `own_share`, what they leave on disk in `durable_state`. `measure` and `evaluate` give operators
+//! numbers; no round waits for them.
+//!
+//! Jobs of one round run beside each other (`host::jobs` has two workers): training takes no lock, so that shares are
+//! checked meanwhile; what reads or replaces adapter and local memory holds `state` for that moment only.
+//!
+//! Every function reads what it needs from disk and leaves its result on disk before it returns, so that a
+//! restarted member can run the same job again.
+
+mod adopt;
+mod aggregate;
+mod apply;
+mod check_ciphertext;
+mod check_evidence;
+mod check_key;
+mod check_share;
+mod ciphertext_reader;
+mod combine;
+mod contribute;
+mod decrypt;
+mod durable_state;
+mod encrypt;
+mod erase_secrets;
+mod error;
+mod evaluate;
+mod measure;
+mod observer;
+mod own_share;
+mod prepare;
+mod prove_answers;
+mod prune;
+mod round_inputs;
+mod sealing_key;
+mod settle;
+mod share;
+mod train;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fedshield_protocol::ids::Round;
+use fedshield_protocol::job::{Job, JobOutput};
+use fedshield_protocol::object::ObjectRef;
+
+pub use durable_state::OpenedSum;
+pub use error::PipelineError;
+pub use evaluate::LossComparison;
+pub use measure::HeldOutLoss;
+pub use observer::{ContributionSizes, NoObserver, Observer, Stage, TrainingStep};
+
+use crate::durable;
+use crate::host::Cancel;
+use crate::identity::SecretStore;
+use crate::learning::{DataLook, Examples, Learning, Look};
+use crate::objects::Objects;
+use crate::terms::Terms;
+use durable_state::State;
+
+/// One member's side of one federation.
+pub struct Pipeline {
+    terms: Terms,
+    learning: Arc<Learning>,
+    objects: Arc<Objects>,
+    secrets: Arc<SecretStore>,
+    folder: std::path::PathBuf,
+    observer: Arc<dyn Observer>,
+    /// Adapter and local memory; whoever prunes, applies or settles holds it.
+    state: Mutex<State>,
+    /// What the round under way began with; a second try of its training gets the same.
+    round_data: Mutex<Option<(Round, Arc<Examples>)>>,
+}
+
+impl Pipeline {
+    /// Opens or creates the pipeline's folder for the federation of `terms`.
+    ///
+    /// # Errors
+    /// If stored state cannot be read, or model and manifest do not fit.
+    pub fn open(
+        terms: Terms,
+        learning: Arc<Learning>,
+        objects: Arc<Objects>,
+        secrets: Arc<SecretStore>,
+        folder: std::path::PathBuf,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, PipelineError> {
+        durable::make_folder(&folder)?;
+        let state = Mutex::new(State::open(&folder, &terms, &learning, &objects, &secrets)?);
+        let round_data = Mutex::default();
+        Ok(Self { terms, learning, objects, secrets, folder, observer, state, round_data })
+    }
+
+    /// Runs one job to its end.
+    ///
+    /// # Errors
+    /// What went wrong, for the operator; nothing half done is left that a second run would stumble over.
+    pub fn run(&self, job: &Job, cancel: &Cancel) -> Result<JobOutput, PipelineError> {
+        match job {
+            Job::MakeSealingKey { round } => self.make_sealing_key(*round),
+            Job::Contribute { start } => self.contribute(start, cancel),
+            Job::SealBoxes { round, sealing_keys } => self.seal_boxes(*round, sealing_keys),
+            Job::CheckShare { round, dealer } => self.check_share(*round, dealer),
+            Job::SealAgain { round, member, sealing_key } => {
+                self.seal_again(*round, *member, sealing_key)
+            }
+            Job::CheckBox { round, dealer, sealed } => self.check_box(*round, dealer, sealed),
+            Job::RevealShare { round, member } => self.reveal_share(*round, *member),
+            Job::CheckPreimage { round, dealer, member, preimage } => {
+                self.check_preimage(*round, dealer, *member, preimage)
+            }
+            Job::Aggregate { start, set } => self.aggregate(start, set, cancel),
+            Job::PartialDecrypt { round, set } => self.partial_decrypt(*round, set),
+            Job::Combine { start, set, aggregate, partials } => {
+                self.combine(start, set, *aggregate, partials)
+            }
+            Job::CheckKey { start, set, aggregate, key } => {
+                self.check_key(start, set, *aggregate, *key)
+            }
+            Job::Apply { start, set, sum } => self.apply(start, set, sum),
+            Job::Adopt { adapter, applied } => self.adopt(*adapter, *applied),
+            Job::Settle { round, fate } => self.settle(*round, *fate),
+            Job::PrepareRound { start } => self.prepare_round(start),
+            Job::CheckCiphertext { start, dealer } => self.check_ciphertext(start, dealer, cancel),
+            Job::CheckEvidence { member, round, object } => {
+                self.check_evidence((*member, *round), object)
+            }
+            Job::ProveAnswers { round, set, end, answers, culprits } => {
+                let round = *round;
+                self.prove_answers(&prove_answers::Opening { round, set, end, answers, culprits })
+            }
+            Job::EraseSecrets => self.erase_secrets(),
+        }
+    }
+
+    /// Looks at the data files and reads them again if they have changed: the next round uses what they say then, a round
+    /// under way keeps what it has. What cannot be used is left aside and reported to the observer. May take as long as
+    /// reading the files does.
+    pub fn look_at_data(&self, when: Look) -> DataLook {
+        let look = self.learning.look_at_data(when);
+        self.observer.looked_at_data(&look);
+        look
+    }
+
+    /// The examples for the training of `round`.
+    fn data_of(&self, round: Round) -> Arc<Examples> {
+        let mut kept = self.round_data.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, examples)) = &*kept
+            && *of == round
+        {
+            return Arc::clone(examples);
+        }
+        self.look_at_data(Look::WhenQuiet);
+        let examples = self.learning.examples();
+        *kept = Some((round, Arc::clone(&examples)));
+        examples
+    }
+
+    /// The round is over: nobody needs what it began with.
+    fn forget_data_of(&self, round: Round) {
+        let mut kept = self.round_data.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.as_ref().is_some_and(|(of, _)| *of <= round) {
+            *kept = None;
+        }
+    }
+
+    /// The adapters that this member works with, as objects: the newest and the one before it, none before the first
+    /// applied round. Takes no lock.
+    #[must_use]
+    pub fn held(&self) -> Vec<ObjectRef> {
+        State::held(&self.folder)
+    }
+
+    /// What the members agreed on.
+    #[must_use]
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// The state, also after a job panicked while it held it: every job leaves whole states only, because it
+    /// replaces them at its end.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,63 @@
+//! apply: the opened sum becomes the next common adapter, the same bits at every member.
+
+use fedshield_protocol::ids::Digest;
+use fedshield_protocol::job::{Applied, JobOutput, RoundStart};
+use fedshield_protocol::wire::Set;
+use fedshield_train::TrainError;
+use fedshield_train::federated::OpenedSum;
+
+use super::observer::{Stage, timed};
+use super::{Pipeline, PipelineError};
+
+impl Pipeline {
+    pub(super) fn apply(
+        &self,
+        start: &RoundStart,
+        set: &Set,
+        sum: &Digest,
+    ) -> Result<JobOutput, PipelineError> {
+        let RoundStart { round, applied, beacon } = *start;
+        let opened = self.opened_sum(round)?;
+        if opened.digest != *sum {
+            return Err(PipelineError::OtherSum { round });
+        }
+        let mut state = self.state();
+        // After a restart that came when the adapter was written: from the one before, with the same result.
+        let earlier = match state.global.t() == applied {
+            true => None,
+            false => Some(self.earlier_adapter(&state, round, applied)?),
+        };
+        let before = earlier.as_ref().unwrap_or(&state.global);
+        let next = timed(&*self.observer, round, Stage::Apply, || {
+            let mask = self.mask_of(before, &beacon);
+            let sum = OpenedSum {
+                values: &opened.values,
+                scale: self.terms.scale(applied),
+                weight_sum: self.terms.weight_sum(set.iter().map(|(member, _)| *member)),
+                contributors: set.len() as u64,
+            };
+            if opened.out_of_range > 0 {
+                tracing::warn!(%round, slots = opened.out_of_range, "sum rejected: slots out of range");
+                return Ok(None);
+            }
+            match before.apply(&self.terms.settings, &mask, &sum) {
+                Ok(next) => Ok(Some(next)),
+                Err(TrainError::Rejected(reason)) => {
+                    tracing::warn!(%round, %reason, "sum rejected");
+                    Ok(None)
+                }
+                Err(other) => Err(other),
+            }
+        })?;
+        let accepted = next.is_some();
+        let adapter = match next {
+            Some(next) => {
+                let adapter = self.objects.put(&next.to_bytes())?;
+                state.set_global(next, &adapter)?;
+                adapter
+            }
+            None => self.objects.put(&before.to_bytes())?,
+        };
+        Ok(JobOutput::Applied(Applied { adapter, accepted, nonce: opened.nonce }))
+    }
+}

@@ -1,0 +1,83 @@
+//! check_share: whether the share that another member dealt to this one is right, out of its sealed box, out of one that it
+//! has sealed again, or out of an opening for all to see.
+
+use fedshield_he::Preimage;
+use fedshield_protocol::ids::{MemberIndex, Round};
+use fedshield_protocol::job::{Included, JobOutput};
+
+use super::durable_state::name;
+use super::{Pipeline, PipelineError};
+
+impl Pipeline {
+    pub(super) fn check_share(
+        &self,
+        round: Round,
+        dealer: &Included,
+    ) -> Result<JobOutput, PipelineError> {
+        if !self.has_share_from(round, dealer)? {
+            return Ok(JobOutput::Checked { valid: false });
+        }
+        match self.open_own_share(round, dealer) {
+            Ok(_) => Ok(JobOutput::Checked { valid: true }),
+            Err(PipelineError::Encryption(reason)) => {
+                tracing::warn!(%round, dealer = %dealer.member, %reason, "share refused");
+                Ok(JobOutput::Checked { valid: false })
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// A box that `dealer` has sealed again; kept if it is good, before anything is said.
+    pub(super) fn check_box(
+        &self,
+        round: Round,
+        dealer: &Included,
+        sealed: &[u8],
+    ) -> Result<JobOutput, PipelineError> {
+        let opened = self
+            .commitment_of(round, dealer)
+            .and_then(|commitment| self.open_box(round, dealer, &commitment, sealed));
+        match opened {
+            Ok(_) => {
+                let name = name::sealed_again(dealer.member);
+                self.secrets.put_in_round(round, &name, sealed)?;
+                Ok(JobOutput::Checked { valid: true })
+            }
+            Err(PipelineError::Encryption(_)) => Ok(JobOutput::Checked { valid: false }),
+            Err(other) => Err(other),
+        }
+    }
+
+    pub(super) fn check_preimage(
+        &self,
+        round: Round,
+        dealer: &Included,
+        member: MemberIndex,
+        preimage: &[u8],
+    ) -> Result<JobOutput, PipelineError> {
+        let context = self.terms.context(round);
+        let checked = self.commitment_of(round, dealer).and_then(|commitment| {
+            let (from, to) = (dealer.member.share_index(), member.share_index());
+            Ok(Preimage::from_bytes(&context, from, to, preimage)?.check(&context, &commitment)?)
+        });
+        match checked {
+            Ok(_) => {
+                if member == self.terms.me {
+                    let name = name::share(dealer.member);
+                    self.secrets.put_in_round(round, &name, preimage)?;
+                }
+                Ok(JobOutput::Checked { valid: true })
+            }
+            Err(PipelineError::Encryption(_)) => Ok(JobOutput::Checked { valid: false }),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Whether there is a box from `dealer`, or a share from before a restart.
+    fn has_share_from(&self, round: Round, dealer: &Included) -> Result<bool, PipelineError> {
+        let own = dealer.body.boxes.get(self.terms.me.position()).copied().flatten();
+        let kept = [name::share(dealer.member), name::sealed_again(dealer.member)];
+        let kept = kept.map(|name| self.secrets.file_in_round(round, &name).exists());
+        Ok(own.is_some() || kept.contains(&true))
+    }
+}

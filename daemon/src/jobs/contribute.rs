@@ -1,0 +1,40 @@
+//! This member's own part of a round: train, prune, encrypt and share, one after the other. Its shares are sealed after it,
+//! see `share`.
+
+use fedshield_protocol::job::{JobOutput, RoundStart};
+
+use super::observer::{ContributionSizes, Stage, timed};
+use super::{Pipeline, PipelineError};
+use crate::host::Cancel;
+
+impl Pipeline {
+    pub(super) fn contribute(
+        &self,
+        start: &RoundStart,
+        cancel: &Cancel,
+    ) -> Result<JobOutput, PipelineError> {
+        let RoundStart { round, beacon, .. } = start;
+        let round = *round;
+        let global = self.global_at(start)?;
+        let learned = self.train(round, &global, beacon, cancel)?;
+        let update = timed(&*self.observer, round, Stage::Prune, || {
+            self.prune(round, &global, &learned.theta, beacon)
+        })?;
+        if cancel.is_cancelled() {
+            return Err(PipelineError::Cancelled);
+        }
+        let encrypted = self.encrypt(round, &global, &update)?;
+        let layout = self.layout_digest(&global, update.mask.digest());
+        let ciphertext = encrypted.ciphertext;
+        self.share(round, encrypted, layout)?;
+        self.observer.contributed(
+            round,
+            ContributionSizes {
+                values: update.values.len() as u64,
+                ciphertext_bytes: ciphertext.length,
+                train_loss: learned.mean_loss,
+            },
+        );
+        Ok(JobOutput::Encrypted)
+    }
+}

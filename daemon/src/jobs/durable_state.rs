@@ -1,0 +1,185 @@
+//! What jobs leave on disk, so that a restarted member can run each of them again.
+//!
+//! ```text
+//! name              where              what                                               until
+//! adapter           training folder    which object is the newest common adapter          the next one
+//! adapter-before    training folder    the same of the one before, with rounds applied    the next one
+//! rounds/<r>/sum    training folder    the opened sum of round r                          settle
+//! local-memory      secrets            what this member has learned and not sent          never
+//! trained           secrets            the result of training                             it is spent
+//! sent              secrets of round   what this member sent                              settle
+//! dealing           secrets of round   ciphertext and published part of its sharing       settle
+//! deal-<m>          secrets of round   member m's share in the own dealing                settle
+//! share-<m>         secrets of round   the own share from member m, opened by it for all  settle
+//! box-<m>           secrets of round   the own share from member m, sealed again          settle
+//! released          secrets of round   this member's one answer to the decision           settle
+//! sealing-key       secrets of round   this member's sealing key (`crate::sealing_keys`)  settle
+//! ```
+//!
+//! The secrets of a round end with its key, see `identity::round_keys`; the key that opened a sum is an object, for all.
+
+mod adapters;
+mod opened_sum;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use fedshield_protocol::ids::{Digest, Round};
+use fedshield_protocol::object::ObjectRef;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use zeroize::Zeroizing;
+
+use super::{Pipeline, PipelineError};
+use crate::durable;
+pub(super) use adapters::State;
+pub use opened_sum::OpenedSum;
+
+/// The names of the table.
+pub(super) mod name {
+    use fedshield_protocol::ids::MemberIndex;
+
+    pub(crate) const ADAPTER: &str = "adapter";
+    pub(super) const ADAPTER_BEFORE: &str = "adapter-before";
+    pub(super) const ROUNDS: &str = "rounds";
+    pub(super) const SUM: &str = "sum";
+    pub(super) const LOCAL_MEMORY: &str = "local-memory";
+    pub(crate) const TRAINED: &str = "trained";
+    pub(crate) const SENT: &str = "sent";
+    pub(crate) const DEALING: &str = "dealing";
+    pub(crate) const RELEASED: &str = "released";
+
+    pub(crate) fn dealt(member: MemberIndex) -> String {
+        format!("deal-{member}")
+    }
+
+    pub(crate) fn share(dealer: MemberIndex) -> String {
+        format!("share-{dealer}")
+    }
+
+    pub(crate) fn sealed_again(dealer: MemberIndex) -> String {
+        format!("box-{dealer}")
+    }
+}
+
+/// What local training gave, and from which adapter.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Trained {
+    pub(super) applied: u64,
+    pub(super) adapter: [u8; 32],
+    pub(super) theta: Vec<f32>,
+}
+
+impl Trained {
+    /// What was kept. Earlier versions wrote the number of examples behind it.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        postcard::take_from_bytes::<Self>(bytes).ok().map(|(trained, _)| trained)
+    }
+}
+
+/// What this member sent, until it is spent.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Sent {
+    /// Applied rounds before the round.
+    pub(super) applied: u64,
+    /// Clipped values in the mask's order.
+    pub(super) values: Vec<f32>,
+    /// The mask, as indices into the factors that were trained.
+    pub(super) indices: Vec<u32>,
+    /// How many values the factors have.
+    pub(super) dense_len: u64,
+}
+
+/// An encrypted update whose key is dealt: what its boxes are sealed from, beside the shares.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Dealing {
+    pub(super) ciphertext: ObjectRef,
+    /// The published part.
+    pub(super) shares: Vec<u8>,
+    pub(super) layout: Digest,
+}
+
+/// For which set this member answered, and with what. Written before the answer leaves this folder.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Released {
+    pub(super) set: [u8; 32],
+    pub(super) object: ObjectRef,
+}
+
+impl Pipeline {
+    fn round_folder(&self, round: Round) -> Result<PathBuf, PipelineError> {
+        let folder = self.folder.join(name::ROUNDS).join(round.to_string());
+        durable::make_folder(&folder)?;
+        Ok(folder)
+    }
+
+    pub(super) fn remove_round_folder(&self, round: Round) -> Result<(), PipelineError> {
+        let folder = self.folder.join(name::ROUNDS).join(round.to_string());
+        match fs::remove_dir_all(&folder) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(PipelineError::file(&folder, e))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Keeps a value as a secret of `round`, on disk when this returns.
+    pub(super) fn keep_in_round<T: Serialize>(
+        &self,
+        round: Round,
+        name: &str,
+        value: &T,
+    ) -> Result<(), PipelineError> {
+        let bytes = postcard::to_allocvec(value)
+            .map(Zeroizing::new)
+            .map_err(|e| PipelineError::corrupt(&self.secrets.file_in_round(round, name), e))?;
+        Ok(self.secrets.put_in_round(round, name, &bytes)?)
+    }
+
+    /// The value kept as a secret of `round`, if there is one.
+    pub(super) fn kept_in_round<T: DeserializeOwned>(
+        &self,
+        round: Round,
+        name: &str,
+    ) -> Result<Option<T>, PipelineError> {
+        let Some(bytes) = self.secrets.get_in_round(round, name)? else { return Ok(None) };
+        postcard::from_bytes(&bytes)
+            .map(Some)
+            .map_err(|e| PipelineError::corrupt(&self.secrets.file_in_round(round, name), e))
+    }
+
+    /// Keeps a value as a secret that outlives rounds, on disk when this returns.
+    pub(super) fn keep<T: Serialize>(&self, name: &str, value: &T) -> Result<(), PipelineError> {
+        let bytes = postcard::to_allocvec(value)
+            .map(Zeroizing::new)
+            .map_err(|e| PipelineError::corrupt(&self.secrets.file(name), e))?;
+        Ok(self.secrets.put(name, &bytes)?)
+    }
+}
+
+/// Writes a value so that a crash leaves the old one or the new one.
+fn write_value<T: Serialize>(path: &Path, value: &T) -> Result<(), PipelineError> {
+    let bytes = postcard::to_allocvec(value).map_err(|e| PipelineError::corrupt(path, e))?;
+    Ok(durable::replace(path, &bytes)?)
+}
+
+/// Reads a value written by [`write_value`].
+fn read_value<T: DeserializeOwned>(path: &Path) -> Result<T, PipelineError> {
+    let bytes = fs::read(path).map_err(|e| PipelineError::file(path, e))?;
+    postcard::from_bytes(&bytes).map_err(|e| PipelineError::corrupt(path, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_version_kept_is_read() {
+        let trained = Trained { applied: 3, adapter: [7; 32], theta: vec![1.0, 2.0] };
+        let read = |bytes: &[u8]| Trained::from_bytes(bytes).map(|trained| trained.theta);
+        let new = postcard::to_allocvec(&trained).unwrap();
+        assert_eq!(read(&new), Some(vec![1.0, 2.0]));
+        let old = postcard::to_allocvec(&(&trained, 400u64)).unwrap();
+        assert_eq!(read(&old), Some(vec![1.0, 2.0]));
+        assert_eq!(read(&new[..new.len() - 1]), None);
+    }
+}

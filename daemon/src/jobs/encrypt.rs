@@ -1,0 +1,42 @@
+//! encrypt: the pruned update under a key of its own, used once.
+
+use fedshield_he::{OneTimeKey, Update, encrypt};
+use fedshield_protocol::ids::Round;
+use fedshield_protocol::object::ObjectRef;
+use fedshield_train::federated::{GlobalAdapter, PrunedUpdate};
+use zeroize::Zeroizing;
+
+use super::observer::{Stage, timed};
+use super::{Pipeline, PipelineError};
+use crate::randomness::os_random;
+
+/// A ciphertext among the objects, and its key, which exists in memory only until it is shared.
+pub(super) struct Encrypted {
+    pub(super) ciphertext: ObjectRef,
+    pub(super) key: OneTimeKey,
+}
+
+impl Pipeline {
+    pub(super) fn encrypt(
+        &self,
+        round: Round,
+        global: &GlobalAdapter,
+        update: &PrunedUpdate,
+    ) -> Result<Encrypted, PipelineError> {
+        let context = self.terms.context(round);
+        let sender = self.terms.me.share_index();
+        let mut rng = os_random().map_err(PipelineError::Randomness)?;
+        let mut nonce = Zeroizing::new([0u8; 32]);
+        rand::Rng::fill_bytes(&mut rng, nonce.as_mut_slice());
+        let plain = Update {
+            values: &update.values,
+            scale: self.terms.scale_of(self.terms.me, global.t()),
+            nonce: &nonce,
+        };
+        let mut writer = self.objects.create()?;
+        let (key, _) = timed(&*self.observer, round, Stage::Encrypt, || {
+            encrypt(&context, sender, &plain, &mut rng, &mut writer)
+        })?;
+        Ok(Encrypted { ciphertext: writer.finish()?, key })
+    }
+}

@@ -1,0 +1,89 @@
+//! The held-out loss of one adapter on a small fixed sample, cheap enough to be taken after every round. It stays here.
+
+use fedshield_protocol::object::ObjectRef;
+use fedshield_train::federated::GlobalAdapter;
+
+use super::{Pipeline, PipelineError};
+use crate::host::Cancel;
+use crate::learning::sample_digest;
+
+/// Examples between two looks at the cancel flag.
+const EXAMPLES_AT_ONCE: usize = 4;
+
+/// A mean loss and what it was taken over.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HeldOutLoss {
+    /// Nats per response token.
+    pub loss: f64,
+    /// Examples in the sample.
+    pub examples: usize,
+    /// Response tokens in it.
+    pub tokens: usize,
+    /// Which sample it was: only losses on the same one can be compared.
+    pub sample: [u8; 32],
+}
+
+impl Pipeline {
+    /// Whether there is anything to measure on.
+    #[must_use]
+    pub fn has_held_out(&self) -> bool {
+        !self.learning.examples().sample.is_empty()
+    }
+
+    /// The held-out loss of an adapter, or of the base model. The sample is the same in every round as long as the data
+    /// are, so that rounds can be compared; it takes no lock, so that it delays no job.
+    ///
+    /// # Errors
+    /// Without held-out data; if the adapter is not here; a loss that is not a finite number; [`PipelineError::Cancelled`].
+    pub fn measure(
+        &self,
+        adapter: Option<&ObjectRef>,
+        cancel: &Cancel,
+    ) -> Result<HeldOutLoss, PipelineError> {
+        let examples = self.learning.examples();
+        if examples.sample.is_empty() {
+            return Err(PipelineError::NoHeldOut);
+        }
+        let adapter = match adapter {
+            Some(object) => Some(GlobalAdapter::from_bytes(&self.objects.read(object)?)?),
+            None => None,
+        };
+        let (mut sum, mut tokens, mut count) = (0.0, 0, 0);
+        for chunk in examples.sample.chunks(EXAMPLES_AT_ONCE) {
+            if cancel.is_cancelled() {
+                return Err(PipelineError::Cancelled);
+            }
+            let part = self.learning.trainer()?.evaluate(adapter.as_ref(), chunk)?;
+            sum += part.loss * part.tokens as f64;
+            tokens += part.tokens;
+            count += part.examples;
+        }
+        let loss = finite(sum / tokens.max(1) as f64)?;
+        Ok(HeldOutLoss { loss, examples: count, tokens, sample: sample_digest(&examples.sample) })
+    }
+}
+
+/// A held-out loss, unless it is none.
+///
+/// # Errors
+/// If it is not a finite number: the adapter or the base model computes nonsense.
+pub(super) fn finite(loss: f64) -> Result<f64, PipelineError> {
+    match loss.is_finite() {
+        true => Ok(loss),
+        false => Err(PipelineError::HeldOutNotFinite(loss)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_that_is_no_number_is_an_error() {
+        assert_eq!(finite(1.5).unwrap(), 1.5);
+        for loss in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let error = finite(loss).unwrap_err().to_string();
+            assert!(error.contains(&format!("held-out loss is {loss}")), "{error}");
+        }
+    }
+}

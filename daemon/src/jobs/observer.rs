@@ -1,0 +1,116 @@
+//! Who may watch the pipeline: progress for people, seconds for reports.
+
+use fedshield_protocol::ids::Round;
+
+use crate::learning::DataLook;
+
+/// The steps of the path that run here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// Local training.
+    Train,
+    /// Choosing and clipping what is sent.
+    Prune,
+    /// Quantising and encrypting; one pass over the values.
+    Encrypt,
+    /// Splitting and sealing the key.
+    Share,
+    /// Adding ciphertexts.
+    Aggregate,
+    /// Adding key shares.
+    Decrypt,
+    /// Finding the key and opening the sum.
+    Combine,
+    /// Applying the sum.
+    Apply,
+    /// Comparing losses.
+    Evaluate,
+}
+
+impl Stage {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Prune => "prune",
+            Self::Encrypt => "encrypt",
+            Self::Share => "share",
+            Self::Aggregate => "aggregate",
+            Self::Decrypt => "decrypt",
+            Self::Combine => "combine",
+            Self::Apply => "apply",
+            Self::Evaluate => "evaluate",
+        }
+    }
+}
+
+/// One optimiser step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TrainingStep {
+    /// Steps done.
+    pub step: u64,
+    /// Of how many.
+    pub steps: u64,
+    /// Mean loss over the step's labelled tokens, nats.
+    pub loss: f64,
+    /// Tokens computed per second.
+    pub tokens_per_second: f64,
+}
+
+/// Receives what the pipeline does while it does it. Called from worker threads; must not block.
+pub trait Observer: Send + Sync {
+    /// A stage begins.
+    fn begin(&self, _round: Round, _stage: Stage) {}
+    /// A stage is done.
+    fn end(&self, _round: Round, _stage: Stage, _seconds: f64) {}
+    /// An optimiser step of a stage that trains is done.
+    fn step(&self, _round: Round, _stage: Stage, _step: TrainingStep) {}
+    /// An update was encrypted.
+    fn contributed(&self, _round: Round, _update: ContributionSizes) {}
+    /// Somebody looked at the data files.
+    fn looked_at_data(&self, _look: &DataLook) {}
+}
+
+/// Sizes and losses of one's own update.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ContributionSizes {
+    /// Values that survived pruning.
+    pub values: u64,
+    /// Bytes of the ciphertext with its headers.
+    pub ciphertext_bytes: u64,
+    /// Mean training loss over the round's steps; `None` if an earlier training was sent again.
+    pub train_loss: Option<f64>,
+}
+
+/// Nobody watches.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoObserver;
+
+impl Observer for NoObserver {}
+
+/// Tells the observer how long a stage took.
+pub(super) fn timed<T>(
+    observer: &dyn Observer,
+    round: Round,
+    stage: Stage,
+    work: impl FnOnce() -> T,
+) -> T {
+    observer.begin(round, stage);
+    let _end = End { observer, round, stage, begin: std::time::Instant::now() };
+    work()
+}
+
+/// Ends a stage also when its work fails or panics: it must not be shown for ever.
+struct End<'a> {
+    observer: &'a dyn Observer,
+    round: Round,
+    stage: Stage,
+    begin: std::time::Instant,
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.observer.end(self.round, self.stage, self.begin.elapsed().as_secs_f64());
+    }
+}

@@ -1,0 +1,50 @@
+//! This member's share from another one, wherever it lies: `check_share` tests it, `decrypt` adds it.
+
+use fedshield_he::{Preimage, Share, ShareCommitment, open_share};
+use fedshield_protocol::ids::Round;
+use fedshield_protocol::job::Included;
+use zeroize::Zeroizing;
+
+use super::durable_state::name;
+use super::{Pipeline, PipelineError};
+use crate::sealing_keys;
+
+impl Pipeline {
+    /// This member's share from `dealer`: out of the answer to a complaint, or out of a box.
+    pub(super) fn open_own_share(
+        &self,
+        round: Round,
+        dealer: &Included,
+    ) -> Result<Share, PipelineError> {
+        let context = self.terms.context(round);
+        let commitment = self.commitment_of(round, dealer)?;
+        let me = self.terms.me.share_index();
+        if let Some(bytes) = self.secrets.get_in_round(round, &name::share(dealer.member))? {
+            let from = dealer.member.share_index();
+            let preimage = Preimage::from_bytes(&context, from, me, &bytes)?;
+            return Ok(preimage.check(&context, &commitment)?);
+        }
+        let again = name::sealed_again(dealer.member);
+        if let Some(sealed) = self.secrets.get_in_round(round, &again)? {
+            return self.open_box(round, dealer, &commitment, &sealed);
+        }
+        let missing = PipelineError::ShareMissing { round, member: dealer.member };
+        let object = dealer.body.boxes.get(self.terms.me.position()).copied().flatten();
+        let sealed = Zeroizing::new(self.objects.read(&object.ok_or(missing)?)?);
+        self.open_box(round, dealer, &commitment, &sealed)
+    }
+
+    /// Opens a box with the key of exactly this round.
+    pub(super) fn open_box(
+        &self,
+        round: Round,
+        dealer: &Included,
+        commitment: &ShareCommitment,
+        sealed: &[u8],
+    ) -> Result<Share, PipelineError> {
+        let missing = PipelineError::ShareMissing { round, member: dealer.member };
+        let pair = sealing_keys::load(&self.secrets, round)?.ok_or(missing)?;
+        let (context, me) = (self.terms.context(round), self.terms.me.share_index());
+        Ok(open_share(&context, commitment, me, &pair, sealed)?)
+    }
+}

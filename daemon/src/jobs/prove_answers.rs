@@ -1,0 +1,87 @@
+//! Evidence made here: whose partial decryption was wrong, proven to anybody.
+
+use fedshield_protocol::ids::{MemberIndex, Round};
+use fedshield_protocol::job::JobOutput;
+use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::sign::Signature;
+use fedshield_protocol::wire::evidence::{Evidence, Proof, SignedAnswer, WrongAnswer};
+use fedshield_protocol::wire::{Decided, Value};
+
+use super::{Pipeline, PipelineError};
+use crate::evidence;
+
+/// An opened sum, and the answers that are here.
+pub(super) struct Opening<'a> {
+    pub(super) round: Round,
+    pub(super) set: &'a Decided,
+    pub(super) end: &'a Decided,
+    pub(super) answers: &'a [(MemberIndex, ObjectRef, Signature)],
+    pub(super) culprits: &'a [MemberIndex],
+}
+
+impl Pipeline {
+    /// What proves to anybody that these members' answers are wrong, as far as enough others agree.
+    pub(super) fn prove_answers(&self, opening: &Opening<'_>) -> Result<JobOutput, PipelineError> {
+        let round = opening.round;
+        let Value::Opened { key, .. } = &opening.end.value else {
+            return Ok(JobOutput::Proven(Vec::new()));
+        };
+        let key = self.objects.read(key)?;
+        let mut answers = Vec::with_capacity(opening.answers.len());
+        for (member, object, signature) in opening.answers {
+            let bytes = self.objects.read(object)?;
+            answers.push(SignedAnswer { member: *member, signature: *signature, bytes });
+        }
+        let manifest = self.terms.valid_manifest()?;
+        let mut proofs = Vec::new();
+        for culprit in opening.culprits {
+            let Some(accused) = answers.iter().find(|it| it.member == *culprit) else { continue };
+            let Some(agreeing) = self.agreeing(round, &answers, opening.culprits) else {
+                continue;
+            };
+            let proof = WrongAnswer {
+                set: opening.set.clone(),
+                end: opening.end.clone(),
+                key: key.clone(),
+                accused: accused.clone(),
+                agreeing,
+            };
+            let proof = Proof::WrongAnswer(Box::new(proof));
+            let found = Evidence { member: *culprit, round, proof };
+            match (evidence::check(&found, &manifest), found.encode()) {
+                (Ok(()), Ok(bytes)) => proofs.push(bytes),
+                (Err(reason), _) => {
+                    tracing::warn!(%round, %culprit, %reason, "a wrong answer cannot be proven");
+                }
+                (_, Err(reason)) => {
+                    tracing::warn!(%round, %culprit, %reason, "a wrong answer cannot be proven");
+                }
+            }
+        }
+        Ok(JobOutput::Proven(proofs))
+    }
+
+    /// As many answers as a proof needs, none of them of a culprit; `None` if there are too few. No more: a file of
+    /// evidence holds each of them.
+    fn agreeing(
+        &self,
+        round: Round,
+        answers: &[SignedAnswer],
+        culprits: &[MemberIndex],
+    ) -> Option<Vec<SignedAnswer>> {
+        let rules = &self.terms.rules;
+        let needed = usize::from(rules.threshold) + usize::from(rules.max_faulty);
+        let needed = needed.saturating_sub(1);
+        let agreeing: Vec<SignedAnswer> = answers
+            .iter()
+            .filter(|answer| !culprits.contains(&answer.member))
+            .take(needed)
+            .cloned()
+            .collect();
+        if agreeing.len() < needed {
+            tracing::warn!(%round, here = agreeing.len(), needed, "too few answers to prove which one is wrong");
+            return None;
+        }
+        Some(agreeing)
+    }
+}

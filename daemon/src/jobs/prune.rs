@@ -1,0 +1,43 @@
+//! prune: the clipped values under the round's mask; what is not sent stays in the local memory.
+
+use fedshield_protocol::ids::{Digest, Round};
+use fedshield_train::federated::{GlobalAdapter, PruneRule, PrunedUpdate};
+
+use super::durable_state::{Sent, name};
+use super::{Pipeline, PipelineError};
+
+impl Pipeline {
+    pub(super) fn prune(
+        &self,
+        round: Round,
+        global: &GlobalAdapter,
+        theta: &[f32],
+        beacon: &Digest,
+    ) -> Result<PrunedUpdate, PipelineError> {
+        let mask = self.mask_of(global, beacon);
+        let clip = self.terms.settings.clip(global.t());
+        let mut state = self.state();
+        // A round that moved on while this member trained.
+        if state.global.t() != global.t() {
+            let here = state.global.t();
+            return Err(PipelineError::Behind { round, wanted: global.t(), here });
+        }
+        let schedule = &self.terms.settings.prune;
+        let update = match schedule.rule {
+            PruneRule::Shared => state.memory.prune(global, theta, mask, clip)?,
+            PruneRule::Local => {
+                let rate = schedule.rate(global.t());
+                state.memory.prune_locally(global, theta, rate, clip)?
+            }
+        };
+        state.save_memory(&self.secrets)?;
+        let sent = Sent {
+            applied: global.t(),
+            values: update.values.clone(),
+            indices: update.mask.indices().to_vec(),
+            dense_len: update.mask.dense_len() as u64,
+        };
+        self.keep_in_round(round, name::SENT, &sent)?;
+        Ok(update)
+    }
+}

@@ -1,0 +1,97 @@
+//! What several jobs of a round start from: the common adapter, the mask, the set U, the published part of a sharing.
+
+use fedshield_he::{ContributorSet, ShareCommitment};
+use fedshield_protocol::hash::Use;
+use fedshield_protocol::ids::{Digest, Round};
+use fedshield_protocol::job::{Included, RoundStart};
+use fedshield_protocol::wire::Set;
+use fedshield_train::federated::{GlobalAdapter, Mask};
+
+use super::durable_state::State;
+use super::{Pipeline, PipelineError};
+
+impl Pipeline {
+    /// The common adapter that the round starts from.
+    pub(super) fn global_at(&self, start: &RoundStart) -> Result<GlobalAdapter, PipelineError> {
+        let state = self.state();
+        let RoundStart { round, applied: wanted, .. } = *start;
+        if state.global.t() == wanted {
+            return Ok(state.global.clone());
+        }
+        self.earlier_adapter(&state, round, wanted)
+    }
+
+    /// The adapter of `wanted` applied rounds: this member has applied the round before a restart, and does it again.
+    pub(super) fn earlier_adapter(
+        &self,
+        state: &State,
+        round: Round,
+        wanted: u64,
+    ) -> Result<GlobalAdapter, PipelineError> {
+        let here = state.global.t();
+        let behind = PipelineError::Behind { round, wanted, here };
+        // Of later rounds it has no business with this one any more.
+        if here != wanted.saturating_add(1) {
+            return Err(behind);
+        }
+        state.earlier(wanted, &self.terms, &self.learning, &self.objects)?.ok_or(behind)
+    }
+
+    /// The mask that every member uses in a round.
+    pub(super) fn mask_of(&self, global: &GlobalAdapter, beacon: &Digest) -> Mask {
+        global.mask(&self.terms.settings, Use::Mask.digest(&[beacon.as_bytes()]).0)
+    }
+
+    /// How many values each update of the round has.
+    pub(super) fn value_count(&self, start: &RoundStart) -> Result<u64, PipelineError> {
+        let global = self.global_at(start)?;
+        Ok(self.mask_of(&global, &start.beacon).len() as u64)
+    }
+
+    /// What the slots of an update mean: the adapter's layout and the mask.
+    pub(super) fn layout_digest(&self, global: &GlobalAdapter, mask: [u8; 32]) -> Digest {
+        Use::Layout.digest(&[&global.layout().digest(), &mask])
+    }
+
+    /// The set U as the encryption knows it: by the same digests by which it was decided.
+    pub(super) fn contributors(
+        &self,
+        round: Round,
+        set: &Set,
+    ) -> Result<ContributorSet, PipelineError> {
+        let context = self.terms.context(round);
+        let entries = set.iter().map(|(member, commitment)| (member.share_index(), commitment.0));
+        Ok(ContributorSet::new(&context, self.terms.rules.min_contributors, entries)?)
+    }
+
+    /// The published part of a dealing, read, bound to the ciphertext of the same commitment, and under the name by which sets
+    /// list it.
+    pub(super) fn commitment_of(
+        &self,
+        round: Round,
+        dealer: &Included,
+    ) -> Result<ShareCommitment, PipelineError> {
+        let context = self.terms.context(round);
+        let sender = dealer.member.share_index();
+        let commitment = ShareCommitment::from_bytes(
+            &context,
+            sender,
+            self.terms.sharing(),
+            &dealer.body.shares,
+        )?;
+        if *commitment.ciphertext_digest() != dealer.body.ciphertext.root.0 {
+            return Err(fedshield_he::Error::Remote {
+                sender,
+                field: "ciphertext digest",
+                fault: fedshield_he::Fault::Digest,
+            }
+            .into());
+        }
+        Ok(commitment.named(dealer.commitment.0))
+    }
+}
+
+/// U without what its commitments say.
+pub(super) fn set_of(set: &[Included]) -> Set {
+    set.iter().map(|update| (update.member, update.commitment)).collect()
+}

@@ -1,0 +1,108 @@
+//! share: the key of the own update, split into one share for each member, and each share sealed to its member; again, or
+//! opened for all to see, where a member complains.
+
+use fedshield_he::{Preimage, SealingPublicKey, ShareCommitment, deal, seal_share};
+use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::job::JobOutput;
+use fedshield_protocol::wire::CommitmentBody;
+
+use super::durable_state::{Dealing, name};
+use super::encrypt::Encrypted;
+use super::observer::{Stage, timed};
+use super::{Pipeline, PipelineError};
+use crate::randomness::os_random;
+
+impl Pipeline {
+    /// Splits the key of an encrypted update; the shares and what is published of them are on disk when this returns, the key
+    /// is gone.
+    pub(super) fn share(
+        &self,
+        round: Round,
+        encrypted: Encrypted,
+        layout: Digest,
+    ) -> Result<(), PipelineError> {
+        let context = self.terms.context(round);
+        let Encrypted { ciphertext, key } = encrypted;
+        let (me, sharing) = (self.terms.me.share_index(), self.terms.sharing());
+        let mut rng = os_random().map_err(PipelineError::Randomness)?;
+        let dealt = deal(&context, me, sharing, &key, &ciphertext.root.0, &mut rng)?;
+        drop(key);
+        for (member, preimage) in (0u16..).map(MemberIndex).zip(&dealt.preimages) {
+            let bytes = preimage.to_bytes(&context);
+            self.secrets.put_in_round(round, &name::dealt(member), &bytes)?;
+        }
+        let shares = dealt.commitment.to_bytes(&context);
+        self.keep_in_round(round, name::DEALING, &Dealing { ciphertext, shares, layout })
+    }
+
+    /// Seals each member's share to its key for the round.
+    pub(super) fn seal_boxes(
+        &self,
+        round: Round,
+        sealing_keys: &[Option<Vec<u8>>],
+    ) -> Result<JobOutput, PipelineError> {
+        let dealing = self.dealing(round)?;
+        let boxes = timed(&*self.observer, round, Stage::Share, || {
+            (0u16..)
+                .map(MemberIndex)
+                .zip(sealing_keys)
+                .map(|(member, key)| {
+                    let Some(key) = key else { return Ok(None) };
+                    let sealed = self.seal(round, &dealing, member, key)?;
+                    Ok(sealed.map(|sealed| self.objects.put(&sealed)).transpose()?)
+                })
+                .collect::<Result<Vec<_>, PipelineError>>()
+        })?;
+        let Dealing { ciphertext, shares, layout } = dealing;
+        Ok(JobOutput::Contribution(CommitmentBody { ciphertext, boxes, shares, layout }))
+    }
+
+    /// Seals one member's share once more, to a key that came late.
+    pub(super) fn seal_again(
+        &self,
+        round: Round,
+        member: MemberIndex,
+        sealing_key: &[u8],
+    ) -> Result<JobOutput, PipelineError> {
+        let dealing = self.dealing(round)?;
+        Ok(JobOutput::Sealed(self.seal(round, &dealing, member, sealing_key)?))
+    }
+
+    /// Opens one member's share for all to see: it has complained.
+    pub(super) fn reveal_share(
+        &self,
+        round: Round,
+        member: MemberIndex,
+    ) -> Result<JobOutput, PipelineError> {
+        let bytes = self
+            .secrets
+            .get_in_round(round, &name::dealt(member))?
+            .ok_or(PipelineError::ShareMissing { round, member })?;
+        Ok(JobOutput::Preimage(bytes.to_vec()))
+    }
+
+    fn dealing(&self, round: Round) -> Result<Dealing, PipelineError> {
+        let missing = PipelineError::ShareMissing { round, member: self.terms.me };
+        self.kept_in_round(round, name::DEALING)?.ok_or(missing)
+    }
+
+    /// A box for `member`; `None` if its key is none: that is its own affair, and must not keep others from theirs.
+    fn seal(
+        &self,
+        round: Round,
+        dealing: &Dealing,
+        member: MemberIndex,
+        sealing_key: &[u8],
+    ) -> Result<Option<Vec<u8>>, PipelineError> {
+        let context = self.terms.context(round);
+        let (me, to) = (self.terms.me.share_index(), member.share_index());
+        let Ok(key) = SealingPublicKey::from_bytes(to, sealing_key) else { return Ok(None) };
+        let (sharing, missing) =
+            (self.terms.sharing(), PipelineError::ShareMissing { round, member });
+        let bytes = self.secrets.get_in_round(round, &name::dealt(member))?.ok_or(missing)?;
+        let commitment = ShareCommitment::from_bytes(&context, me, sharing, &dealing.shares)?;
+        let preimage = Preimage::from_bytes(&context, me, to, &bytes)?;
+        let mut rng = os_random().map_err(PipelineError::Randomness)?;
+        Ok(seal_share(&context, &commitment, &preimage, &key, &mut rng).ok())
+    }
+}

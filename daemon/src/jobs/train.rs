@@ -1,0 +1,54 @@
+//! train: the factors of the common adapter after local training. The result stays on disk until it is spent, so that a
+//! skipped round costs no training.
+
+use fedshield_protocol::hash::Use;
+use fedshield_protocol::ids::{Digest, Round};
+use fedshield_train::federated::GlobalAdapter;
+
+use super::durable_state::{Trained, name};
+use super::observer::{Stage, timed};
+use super::{Pipeline, PipelineError};
+use crate::host::Cancel;
+use crate::learning::Task;
+
+/// The result of training as it goes on.
+pub(super) struct Learned {
+    /// The trained factors, one value for each parameter.
+    pub(super) theta: Vec<f32>,
+    /// Nats per labelled token, the mean over the steps. `None` if an earlier training is sent again, or if a trainer command
+    /// reported no steps.
+    pub(super) mean_loss: Option<f64>,
+}
+
+impl Pipeline {
+    pub(super) fn train(
+        &self,
+        round: Round,
+        global: &GlobalAdapter,
+        beacon: &Digest,
+        cancel: &Cancel,
+    ) -> Result<Learned, PipelineError> {
+        let adapter = global.digest();
+        if let Some(bytes) = self.secrets.get(name::TRAINED)?
+            && let Some(trained) = Trained::from_bytes(&bytes)
+            && (trained.applied, trained.adapter) == (global.t(), adapter)
+        {
+            return Ok(Learned { theta: trained.theta, mean_loss: None });
+        }
+        let data = self.data_of(round);
+        let me = self.terms.me.0.to_le_bytes();
+        // Another order of examples at every member and in every round.
+        let seed = Use::Batches.digest(&[beacon.as_bytes(), &me]).0;
+        let result = timed(&*self.observer, round, Stage::Train, || {
+            let on_step = |step| self.observer.step(round, Stage::Train, step);
+            let task = Task { purpose: "round", global, settings: &self.terms.settings, seed };
+            self.learning.train(&task, &data, cancel, &on_step)
+        })?;
+        let losses = &result.stats.losses;
+        // A trainer command may report no steps.
+        let mean = (!losses.is_empty()).then(|| losses.iter().sum::<f64>() / losses.len() as f64);
+        let trained = Trained { applied: global.t(), adapter, theta: result.theta };
+        self.keep(name::TRAINED, &trained)?;
+        Ok(Learned { theta: trained.theta, mean_loss: mean })
+    }
+}

@@ -1,0 +1,254 @@
+//! The base model, opened once, and this organisation's data.
+
+mod command;
+mod data;
+mod examine;
+mod sample;
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use fedshield_protocol::ids::Digest;
+pub use fedshield_train::ComputeDevice;
+use fedshield_train::TrainError;
+use fedshield_train::data::check_jsonl;
+use fedshield_train::federated::{AdapterLayout, FederatedSettings, GlobalAdapter};
+use fedshield_train::load::LoadedModel;
+use fedshield_train::model::{BasePrecision, ModelConfig};
+use fedshield_train::text::Template;
+use fedshield_train::{Progress, RoundResult, TrainSettings, Trainer};
+
+use crate::host::Cancel;
+use crate::jobs::{PipelineError, TrainingStep};
+use crate::terms::Terms;
+pub use command::CommandSettings;
+pub(crate) use command::answer_guard;
+use command::{CommandTrainer, RequestSettings, Run};
+use data::DataFiles;
+pub(crate) use data::Examples;
+pub use data::{DATA_CONDITION, DataLook, Look};
+pub use examine::TermsChecker;
+use examine::{Examination, Examined, named_adapter};
+pub(crate) use sample::sample_digest;
+
+/// Where model and data are, and how to read them.
+#[derive(Debug, Clone, Default)]
+pub struct LearningSources {
+    /// Hugging Face folder or GGUF file.
+    pub model: PathBuf,
+    /// JSONL files to train on.
+    pub train: Vec<PathBuf>,
+    /// JSONL files to evaluate on; empty: a fraction of the training files.
+    pub held_out: Vec<PathBuf>,
+    /// That fraction.
+    pub held_out_fraction: f64,
+    /// Where to compute.
+    pub device: ComputeDevice,
+    /// See [`TrainSettings::gradient_checkpointing`].
+    pub gradient_checkpointing: bool,
+    /// See [`TrainSettings::packing`].
+    pub packing: bool,
+    /// How the frozen matrices are held in memory.
+    pub base_precision: BasePrecision,
+    /// Template to use instead of the manifest's.
+    pub template: Option<String>,
+    /// PEFT folder that the first round starts from, for a manifest that asks for one.
+    pub first_adapter: PathBuf,
+    /// The program that trains; without one the built-in trainer does.
+    pub command: Option<CommandSettings>,
+}
+
+/// The model's weights, read and named; not yet on a device.
+pub struct OpenedModel {
+    sources: LearningSources,
+    model: LoadedModel,
+}
+
+impl OpenedModel {
+    /// Reads the model.
+    ///
+    /// # Errors
+    /// Names the file and the tensor that is wrong.
+    pub fn open(sources: LearningSources) -> Result<Self, TrainError> {
+        let model = LoadedModel::open(&sources.model)?;
+        Ok(Self { sources, model })
+    }
+
+    /// Reads the data files once, so that a broken line is found before anyone waits for this member.
+    ///
+    /// # Errors
+    /// Names the file and line.
+    pub fn check_data(&self) -> Result<(), TrainError> {
+        for path in self.sources.train.iter().chain(&self.sources.held_out) {
+            check_jsonl(path)?;
+        }
+        Ok(())
+    }
+
+    /// Checks terms as [`Self::prepare`] will, as often as they change.
+    #[must_use]
+    pub fn checker(&self) -> TermsChecker {
+        let model = &self.model;
+        TermsChecker::new(model.config.clone(), model.tokenizer.clone(), self.sources.clone())
+    }
+
+    /// Digest of config, tokenizer and weights.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest(self.model.digest)
+    }
+
+    /// Reads the data as the manifest says, and puts the model on the device if it is to be trained here.
+    ///
+    /// # Errors
+    /// Names the data file and line, or the setting.
+    pub fn prepare(self, terms: &Terms) -> Result<Learning, PipelineError> {
+        let Self { sources, model } = self;
+        let training = &terms.manifest.training;
+        let examined =
+            Examination { config: &model.config, tokenizer: &model.tokenizer, sources: &sources };
+        let Examined { template, length, data } =
+            examined.examine(&terms.manifest, &terms.settings, terms.template)?;
+        let settings = TrainSettings {
+            batch_size: training.batch_size as usize,
+            max_gradient_norm: training.max_gradient_norm.get(),
+            device: sources.device,
+            gradient_checkpointing: sources.gradient_checkpointing,
+            packing: sources.packing,
+            base_precision: sources.base_precision,
+            ..TrainSettings::default()
+        };
+        let command = sources.command.map(|command| {
+            let request = RequestSettings {
+                model: sources.model.clone(),
+                train_files: sources.train.clone(),
+                template: template.name(),
+                sequence_length: length,
+                train: settings.clone(),
+            };
+            CommandTrainer { settings: command, request }
+        });
+        let learning = Learning {
+            config: model.config.clone(),
+            loader: Mutex::new(Some(model)),
+            trainer: OnceLock::new(),
+            settings,
+            command,
+            data,
+            template,
+            base: sources.model,
+            first_adapter: sources.first_adapter,
+        };
+        if learning.command.is_none() {
+            learning.trainer()?;
+        }
+        Ok(learning)
+    }
+}
+
+/// Trainer and data of one member.
+pub struct Learning {
+    config: ModelConfig,
+    /// Until it is on the device.
+    loader: Mutex<Option<LoadedModel>>,
+    trainer: OnceLock<Trainer>,
+    settings: TrainSettings,
+    command: Option<CommandTrainer>,
+    data: DataFiles,
+    pub(crate) template: Template,
+    base: PathBuf,
+    first_adapter: PathBuf,
+}
+
+/// One training run.
+pub(crate) struct Task<'a> {
+    /// For a trainer command.
+    pub(crate) purpose: &'static str,
+    /// The adapter to start from.
+    pub(crate) global: &'a GlobalAdapter,
+    pub(crate) settings: &'a FederatedSettings,
+    /// Decides the order of the examples.
+    pub(crate) seed: [u8; 32],
+}
+
+impl Learning {
+    /// Examples to train on, at present.
+    #[must_use]
+    pub fn example_count(&self) -> usize {
+        self.examples().set.train.len()
+    }
+
+    /// The examples at present. Whoever computes with them holds them to the end of the computation.
+    pub(crate) fn examples(&self) -> Arc<Examples> {
+        self.data.current()
+    }
+
+    /// See [`Pipeline::look_at_data`](crate::jobs::Pipeline::look_at_data).
+    pub(crate) fn look_at_data(&self, when: Look) -> DataLook {
+        self.data.look(when)
+    }
+
+    /// What PEFT files call the base model.
+    pub(crate) fn base(&self) -> String {
+        self.base.display().to_string()
+    }
+
+    /// The base model on the device: put there at first use, which is the start unless a command trains.
+    pub(crate) fn trainer(&self) -> Result<&Trainer, PipelineError> {
+        let mut loader = self.loader.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(trainer) = self.trainer.get() {
+            return Ok(trainer);
+        }
+        let model = loader.take().map_or_else(|| LoadedModel::open(&self.base), Ok)?;
+        let trainer = Trainer::new(model, self.settings.clone())?;
+        let precision = self.settings.base_precision.name();
+        tracing::info!(precision, bytes = trainer.base_bytes(), "base model in memory");
+        Ok(self.trainer.get_or_init(|| trainer))
+    }
+
+    /// The adapter before the first round: expanded from the federation's id, or the one that the manifest names.
+    pub(crate) fn first_adapter(&self, terms: &Terms) -> Result<GlobalAdapter, PipelineError> {
+        let Some(wanted) = terms.manifest.adapter.first else {
+            let layout = AdapterLayout::new(&self.config, &terms.settings.adapter)?;
+            return Ok(GlobalAdapter::new(layout, &terms.settings, terms.federation.0));
+        };
+        named_adapter(&self.config, &self.first_adapter, wanted, &terms.settings)
+    }
+
+    /// train: the factors of round `global.t()` after local training on `examples`.
+    pub(crate) fn train(
+        &self,
+        task: &Task<'_>,
+        examples: &Examples,
+        cancel: &Cancel,
+        on_step: &dyn Fn(TrainingStep),
+    ) -> Result<RoundResult, PipelineError> {
+        let Task { purpose, global, settings, seed } = *task;
+        if let Some(command) = &self.command {
+            let run = Run {
+                purpose,
+                examples: &examples.set.train,
+                global,
+                model: &self.config,
+                steps: settings.steps,
+                learning_rate: settings.learning_rate.at(global.t()),
+                seed,
+            };
+            return command.train(&run, cancel, on_step);
+        }
+        let mut progress = |step: &Progress| {
+            on_step(TrainingStep {
+                step: step.step as u64,
+                steps: step.steps as u64,
+                loss: step.loss,
+                tokens_per_second: step.tokens_per_second,
+            });
+            if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        match self.trainer()?.train_round(global, settings, seed, &examples.set, &mut progress) {
+            Err(TrainError::Cancelled { .. }) => Err(PipelineError::Cancelled),
+            other => Ok(other?),
+        }
+    }
+}

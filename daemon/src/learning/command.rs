@@ -1,0 +1,138 @@
+//! `trainer = "command"`: another program trains. It is handed a JSON file that names everything it needs, and leaves
+//! an adapter in the PEFT layout. docs/TRAINING.md describes the contract.
+//!
+//! ```text
+//! <work>/<purpose>/round.json   the request, the command's last argument
+//! <work>/<purpose>/train.jsonl  the examples to train on: chat messages, token ids, labels
+//! <work>/<purpose>/adapter      the adapter to start from
+//! <work>/<purpose>/result       where the trained adapter is expected
+//! ```
+//!
+//! The examples and the update lie there in clear, so the folder is private and is erased when the run is over, however it
+//! ends. What a killed daemon leaves is erased at its next start.
+
+mod guard;
+mod lines;
+mod private;
+mod process;
+mod request;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use fedshield_train::RoundResult;
+use fedshield_train::RoundStats;
+use fedshield_train::adapter::{PeftAdapter, export_peft};
+use fedshield_train::data::TokenizedExample;
+use fedshield_train::federated::GlobalAdapter;
+use fedshield_train::model::{ModelConfig, StageSeconds};
+
+use crate::host::Cancel;
+use crate::jobs::{PipelineError, TrainingStep};
+pub(crate) use guard::answer as answer_guard;
+use lines::ProgressLine;
+use private::PrivateFolder;
+use process::Process;
+pub(super) use request::RequestSettings;
+use request::{Request, write_examples};
+
+/// Which program trains.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandSettings {
+    /// Program and arguments; the path of the request is added.
+    pub program: Vec<String>,
+    /// The folder that the program is started in.
+    pub folder: PathBuf,
+    /// Where requests, examples, adapters and results lie during a run.
+    pub work: PathBuf,
+    /// Longest run.
+    pub timeout: Duration,
+}
+
+/// The program with what every request says.
+pub(super) struct CommandTrainer {
+    pub(super) settings: CommandSettings,
+    pub(super) request: RequestSettings,
+}
+
+/// What is asked for in one run.
+pub(super) struct Run<'a> {
+    /// `round`, or `local-only` for the comparison on held-out data.
+    pub(super) purpose: &'static str,
+    /// What to train on.
+    pub(super) examples: &'a [TokenizedExample],
+    pub(super) global: &'a GlobalAdapter,
+    pub(super) model: &'a ModelConfig,
+    pub(super) steps: usize,
+    pub(super) learning_rate: f64,
+    pub(super) seed: [u8; 32],
+}
+
+impl CommandTrainer {
+    /// Runs the program to its end and takes its result.
+    ///
+    /// # Errors
+    /// A program that cannot be started, fails, reports a loss that is not a number, or takes too long; a result with a
+    /// missing, misshapen, or not finite tensor, or a changed frozen one, by file and tensor. Nothing is sent then.
+    pub(super) fn train(
+        &self,
+        run: &Run<'_>,
+        cancel: &Cancel,
+        on_step: &dyn Fn(TrainingStep),
+    ) -> Result<RoundResult, PipelineError> {
+        let begin = Instant::now();
+        // Until the end of this function, whichever way it ends.
+        let folder = PrivateFolder::make(self.settings.work.join(run.purpose))?;
+        let request = Request::new(&self.request, run, folder.path());
+        write_examples(&request.examples, run.examples)?;
+        export_peft(&request.adapter, run.global, &self.request.model.display().to_string())?;
+        crate::private::make_private(&request.adapter)?;
+        let path = folder.path().join("round.json");
+        request.write(&path)?;
+        let (mut losses, mut rate) = (Vec::new(), 0.0);
+        let mut failed = None;
+        let mut on_line = |text: &str| match ProgressLine::parse(text) {
+            Some(line) if line.loss.is_finite() => {
+                losses.push(line.loss);
+                rate = line.tokens_per_second;
+                on_step(line.step(run.steps));
+                true
+            }
+            Some(line) => {
+                failed = Some(line.number);
+                false
+            }
+            None => {
+                tracing::info!(target: "trainer", "{text}");
+                true
+            }
+        };
+        let ended = Process { settings: &self.settings, argument: &path }.run(cancel, &mut on_line);
+        if let Some(step) = failed {
+            return Err(self.failure(&format!(
+                "step {step}: the loss is not a finite number; the round produces no update"
+            )));
+        }
+        ended.map_err(|end| match end {
+            process::End::Cancelled => PipelineError::Cancelled,
+            process::End::Failed(reason) => self.failure(&reason),
+        })?;
+        let theta = PeftAdapter::open(&request.result)?.round_result(run.global, run.model)?;
+        folder.erase()?;
+        let seconds = begin.elapsed().as_secs_f64();
+        let stats = RoundStats {
+            steps: run.steps,
+            losses,
+            tokens: (rate * seconds) as usize,
+            labelled_tokens: 0,
+            seconds,
+            stages: StageSeconds::default(),
+        };
+        Ok(RoundResult { theta, stats })
+    }
+
+    fn failure(&self, reason: &str) -> PipelineError {
+        let program = self.settings.program.first().cloned().unwrap_or_default();
+        PipelineError::Command { program, reason: reason.to_owned() }
+    }
+}

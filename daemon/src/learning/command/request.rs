@@ -1,0 +1,143 @@
+//! What the program is told: settings in one JSON file, examples in another.
+
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use fedshield_train::data::TokenizedExample;
+use fedshield_train::federated::Factor;
+use fedshield_train::{AdamWSettings, TrainSettings};
+use serde::Serialize;
+
+use super::Run;
+use crate::durable::{self, PRIVATE_FILE};
+use crate::jobs::PipelineError;
+
+/// What every request of a federation says.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestSettings {
+    pub(crate) model: PathBuf,
+    pub(crate) train_files: Vec<PathBuf>,
+    pub(crate) template: &'static str,
+    pub(crate) sequence_length: usize,
+    pub(crate) train: TrainSettings,
+}
+
+/// One request; docs/TRAINING.md lists its fields. Fields may be added, none changes its meaning.
+#[derive(Debug, Serialize)]
+pub(super) struct Request {
+    version: u32,
+    purpose: &'static str,
+    /// Applied rounds before this one.
+    round: u64,
+    model: PathBuf,
+    pub(super) adapter: PathBuf,
+    pub(super) result: PathBuf,
+    /// `lora_A`, `lora_B`.
+    trained: Vec<&'static str>,
+    frozen: Vec<&'static str>,
+    pub(super) examples: PathBuf,
+    train_files: Vec<PathBuf>,
+    template: &'static str,
+    sequence_length: usize,
+    steps: usize,
+    batch_size: usize,
+    accumulation: usize,
+    learning_rate: f64,
+    max_gradient_norm: f64,
+    optimizer: Optimizer,
+    seed: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Optimizer {
+    name: &'static str,
+    #[serde(flatten)]
+    settings: AdamWSettings,
+}
+
+impl Request {
+    pub(super) fn new(settings: &RequestSettings, run: &Run<'_>, folder: &Path) -> Self {
+        let trained = run.global.trained_factors();
+        let name = |factor: Factor| match factor {
+            Factor::A => "lora_A",
+            // Never asked for: `fed-sb` has no command trainer.
+            Factor::B | Factor::R => "lora_B",
+        };
+        let factors = |wanted: bool| {
+            let both = [Factor::A, Factor::B].into_iter();
+            both.filter(|factor| trained.contains(factor) == wanted).map(name).collect()
+        };
+        let [a, b, c, d, e, f, g, ..] = run.seed;
+        Self {
+            version: 1,
+            purpose: run.purpose,
+            round: run.global.t(),
+            model: settings.model.clone(),
+            adapter: folder.join("adapter"),
+            result: folder.join("result"),
+            trained: factors(true),
+            frozen: factors(false),
+            examples: folder.join("train.jsonl"),
+            train_files: settings.train_files.clone(),
+            template: settings.template,
+            sequence_length: settings.sequence_length,
+            steps: run.steps,
+            batch_size: settings.train.batch_size,
+            accumulation: settings.train.accumulation,
+            learning_rate: run.learning_rate,
+            max_gradient_norm: settings.train.max_gradient_norm,
+            optimizer: Optimizer { name: "adamw", settings: settings.train.optimizer },
+            // Seven bytes less three bits: every JSON reader holds 53 bits exactly.
+            seed: u64::from_le_bytes([a, b, c, d, e, f, g, 0]) >> 3,
+        }
+    }
+
+    pub(super) fn write(&self, path: &Path) -> Result<(), PipelineError> {
+        let text = serde_json::to_vec_pretty(self).map_err(|e| PipelineError::corrupt(path, e))?;
+        Ok(durable::replace(path, &text)?)
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    messages: Vec<Message>,
+    input_ids: &'a [u32],
+    /// The token itself, or -100 where predicting it carries no loss, as transformers wants them.
+    labels: Vec<i64>,
+}
+
+#[derive(Serialize)]
+struct Message {
+    role: &'static str,
+    content: String,
+}
+
+/// Writes the examples to train on, the held-out ones left out, each as messages and as tokens with labels.
+///
+/// # Errors
+/// What the disk says.
+pub(super) fn write_examples(
+    path: &Path,
+    examples: &[TokenizedExample],
+) -> Result<(), PipelineError> {
+    let file = |e| PipelineError::file(path, e);
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(PRIVATE_FILE);
+    let mut out = BufWriter::new(options.open(path).map_err(file)?);
+    for example in examples {
+        let turns = example.example.turns().into_iter();
+        let sequence = &example.sequence;
+        let labels = sequence.ids.iter().zip(&sequence.labels);
+        let line = Line {
+            messages: turns
+                .map(|turn| Message { role: turn.role.name(), content: turn.text })
+                .collect(),
+            input_ids: &sequence.ids,
+            labels: labels.map(|(id, label)| if *label { i64::from(*id) } else { -100 }).collect(),
+        };
+        serde_json::to_writer(&mut out, &line).map_err(|e| PipelineError::corrupt(path, e))?;
+        out.write_all(b"\n").map_err(file)?;
+    }
+    out.flush().map_err(file)
+}

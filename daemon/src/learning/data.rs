@@ -1,0 +1,247 @@
+//! This organisation's examples, and a look at their files whenever they may have changed.
+//!
+//! A round holds the [`Examples`] that it began with; the next one gets what is there then. A file that is gone, broken or
+//! being written changes nothing: the examples that were read last stay in use, and people are told.
+
+mod stamp;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+use std::time::{Duration, Instant};
+
+use fedshield_train::TrainError;
+use fedshield_train::data::{Changes, DataSet, DataSettings, TokenizedExample};
+use fedshield_train::text::TextTokenizer;
+
+use super::sample::sample;
+use crate::control::api::{Condition, Severity};
+use stamp::Stamp;
+
+/// A file that was written to within this time may be written to again in a moment.
+const QUIET: Duration = Duration::from_secs(2);
+/// A file that is never quiet is read as it is after this.
+const LONGEST_UNREST: Duration = Duration::from_secs(60);
+
+/// The name of the condition that says that the data files cannot be used.
+pub const DATA_CONDITION: &str = "data-unreadable";
+
+/// Which files, and how they are read.
+pub(super) struct DataSources {
+    pub(super) train: Vec<PathBuf>,
+    pub(super) held_out: Vec<PathBuf>,
+    pub(super) tokenizer: TextTokenizer,
+    /// `held_out` is the fraction that is kept apart where no file is named for it.
+    pub(super) settings: DataSettings,
+}
+
+impl DataSources {
+    fn read(&self) -> Result<Examples, TrainError> {
+        let mut settings = self.settings.clone();
+        if !self.held_out.is_empty() {
+            settings.held_out = 0.0;
+        }
+        let mut set = DataSet::load(&self.train, &self.tokenizer, &settings)?;
+        if !self.held_out.is_empty() {
+            let held_out = DataSet::load_held_out(&self.held_out, &self.tokenizer, &settings)?;
+            set = set.with_held_out(held_out);
+        }
+        Ok(Examples { sample: sample(&set.held_out), set })
+    }
+
+    fn stamps(&self) -> Result<Vec<Stamp>, TrainError> {
+        self.train.iter().chain(&self.held_out).map(|path| Stamp::of(path)).collect()
+    }
+}
+
+/// What the files said when they were read.
+pub(crate) struct Examples {
+    pub(crate) set: DataSet,
+    /// The part of the held-out data that is measured on after each round.
+    pub(crate) sample: Vec<TokenizedExample>,
+}
+
+/// When to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// By itself: a file that somebody writes to at this moment is left for later.
+    WhenQuiet,
+    /// A person asks for it.
+    Now,
+}
+
+/// What a look at the data files found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DataLook {
+    /// They say what they said.
+    Unchanged,
+    /// They say something else; the next round uses it.
+    Changed {
+        /// Lines that are new.
+        more: usize,
+        /// Lines that are gone.
+        fewer: usize,
+        /// Examples to train on.
+        train: usize,
+        /// Examples to evaluate on.
+        held_out: usize,
+    },
+    /// Somebody writes to one of them, or another look is under way.
+    Busy,
+    /// They cannot be used.
+    Unreadable {
+        /// File, line and reason.
+        problem: String,
+        /// How many examples from before are trained on instead.
+        train: usize,
+    },
+}
+
+impl DataLook {
+    /// What a person should know of it; `None` if nothing is wrong.
+    #[must_use]
+    pub fn condition(&self) -> Option<Condition> {
+        let Self::Unreadable { problem, train } = self else { return None };
+        let message = format!(
+            "the data files cannot be used: {problem}. Rounds go on with the {train} examples that were read before"
+        );
+        let hint = "mend or bring back the file: it is looked at again by itself. `fedshield-cli data check` lists \
+                    every line that is wrong. Until then do not restart the daemon, which keeps the examples in \
+                    memory only";
+        Some(Condition::new(DATA_CONDITION, Severity::Warning, message).with_hint(hint))
+    }
+}
+
+/// The examples in use and what is known of their files.
+pub(super) struct DataFiles {
+    sources: DataSources,
+    current: RwLock<Arc<Examples>>,
+    known: Mutex<Known>,
+}
+
+/// What the looks so far have found.
+struct Known {
+    /// How the files looked when they were last read.
+    read: Vec<Stamp>,
+    /// Whether they could still be written to without looking different: then they are read once more.
+    is_sure: bool,
+    /// What was wrong with them then.
+    problem: Option<String>,
+    /// How they looked last, if somebody wrote to them, and since when that has gone on.
+    unrest: Option<Unrest>,
+}
+
+struct Unrest {
+    seen: Vec<Stamp>,
+    at: Instant,
+    since: Instant,
+}
+
+impl DataFiles {
+    /// Reads the files for the first time.
+    pub(super) fn open(sources: DataSources) -> Result<Self, TrainError> {
+        let read = sources.stamps()?;
+        let is_sure = read.iter().all(|stamp| stamp.is_older_than(QUIET));
+        let current = RwLock::new(Arc::new(sources.read()?));
+        let known = Mutex::new(Known { read, is_sure, problem: None, unrest: None });
+        Ok(Self { sources, current, known })
+    }
+
+    /// The examples in use.
+    pub(super) fn current(&self) -> Arc<Examples> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Looks at the files and reads them again if they have changed. Costs a `stat` of each if they have not.
+    pub(super) fn look(&self, when: Look) -> DataLook {
+        let mut known = match (when, self.known.try_lock()) {
+            (_, Ok(known)) => known,
+            (_, Err(TryLockError::Poisoned(known))) => known.into_inner(),
+            // Nobody waits for a large file that is being read: the next round gets it.
+            (Look::WhenQuiet, Err(TryLockError::WouldBlock)) => return DataLook::Busy,
+            (Look::Now, Err(TryLockError::WouldBlock)) => self.wait(),
+        };
+        let stamps = match self.sources.stamps() {
+            Ok(stamps) => stamps,
+            Err(error) => {
+                known.read.clear();
+                known.problem = Some(error.to_string());
+                return self.unreadable(error.to_string());
+            }
+        };
+        if stamps == known.read && known.is_sure {
+            return match &known.problem {
+                Some(problem) => self.unreadable(problem.clone()),
+                None => DataLook::Unchanged,
+            };
+        }
+        let is_patient = when == Look::WhenQuiet && !known.unrest_is_over(&stamps);
+        if is_patient && !stamps.iter().all(|stamp| stamp.is_older_than(QUIET)) {
+            return DataLook::Busy;
+        }
+        let is_old = stamps.iter().all(|stamp| stamp.is_older_than(QUIET));
+        let read = self.sources.read();
+        let is_steady = self.sources.stamps().is_ok_and(|after| after == stamps);
+        if is_patient && !is_steady {
+            return DataLook::Busy;
+        }
+        known.unrest = None;
+        known.read = stamps;
+        match read {
+            Ok(examples) => {
+                known.is_sure = is_old && is_steady;
+                known.problem = None;
+                self.replace(examples)
+            }
+            Err(error) => {
+                // What the disk says may change without the file.
+                known.is_sure = is_old && is_steady && matches!(error, TrainError::Data { .. });
+                known.problem = Some(error.to_string());
+                self.unreadable(error.to_string())
+            }
+        }
+    }
+
+    fn wait(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn replace(&self, examples: Examples) -> DataLook {
+        let Changes { more, fewer } = examples.set.changes(&self.current().set);
+        if (more, fewer) == (0, 0) {
+            return DataLook::Unchanged;
+        }
+        let (train, held_out) = (examples.set.train.len(), examples.set.held_out.len());
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(examples);
+        tracing::info!(
+            train,
+            held_out,
+            "the data files have changed: {}, {fewer} fewer; the next round uses them",
+            if more == 1 { "1 line more".to_owned() } else { format!("{more} lines more") },
+        );
+        DataLook::Changed { more, fewer, train, held_out }
+    }
+
+    fn unreadable(&self, problem: String) -> DataLook {
+        DataLook::Unreadable { problem, train: self.current().set.train.len() }
+    }
+}
+
+impl Known {
+    /// Whether files that were just written to are to be read all the same: nothing happened to them since the last look,
+    /// or they have not been quiet for long. The clock of the file system may be another one, so it alone does not decide.
+    fn unrest_is_over(&mut self, stamps: &[Stamp]) -> bool {
+        let now = Instant::now();
+        let Some(unrest) = &mut self.unrest else {
+            self.unrest = Some(Unrest { seen: stamps.to_vec(), at: now, since: now });
+            return false;
+        };
+        if unrest.seen != stamps {
+            unrest.seen = stamps.to_vec();
+            unrest.at = now;
+        }
+        now.duration_since(unrest.at) >= QUIET || now.duration_since(unrest.since) >= LONGEST_UNREST
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! Whether terms can be trained on with this model, this data and this trainer: asked when somebody is about to agree to
+//! them, and again when training is prepared, by the same function, so that the two cannot differ.
+
+use std::path::Path;
+
+use fedshield_protocol::ids::Digest;
+use fedshield_protocol::manifest::Manifest;
+use fedshield_train::adapter::PeftAdapter;
+use fedshield_train::data::DataSettings;
+use fedshield_train::federated::{AdapterLayout, Algorithm, FederatedSettings, GlobalAdapter};
+use fedshield_train::model::ModelConfig;
+use fedshield_train::text::{Template, TextTokenizer};
+
+use super::LearningSources;
+use super::data::{DataFiles, DataSources};
+use crate::jobs::PipelineError;
+use crate::terms::Plan;
+
+/// Checks the terms of drafts against one organisation's model and data. Reads the data files each time: they may change.
+#[derive(Clone)]
+pub struct TermsChecker {
+    config: ModelConfig,
+    tokenizer: TextTokenizer,
+    sources: LearningSources,
+}
+
+impl TermsChecker {
+    pub(super) fn new(
+        config: ModelConfig,
+        tokenizer: TextTokenizer,
+        sources: LearningSources,
+    ) -> Self {
+        Self { config, tokenizer, sources }
+    }
+
+    /// Refuses terms that could be agreed to and could not be trained on here. Takes as long as reading the data.
+    ///
+    /// # Errors
+    /// Names the field and what it may be, or the data file and line that does not go with them.
+    pub fn check(&self, draft: &Manifest) -> Result<(), PipelineError> {
+        let plan = Plan::of_draft(draft)?;
+        let (length, most) = (draft.training.sequence_length as usize, self.config.max_position);
+        if length > most {
+            let reason = format!(
+                "{length} tokens do not fit the base model's context: take {most} or fewer"
+            );
+            return Err(PipelineError::manifest("training.sequence_length", reason));
+        }
+        let all = Examination {
+            config: &self.config,
+            tokenizer: &self.tokenizer,
+            sources: &self.sources,
+        };
+        all.examine(draft, &plan.settings, plan.template)?;
+        if let Some(wanted) = draft.adapter.first {
+            named_adapter(&self.config, &self.sources.first_adapter, wanted, &plan.settings)?;
+        }
+        Ok(())
+    }
+}
+
+/// What terms are held against.
+pub(super) struct Examination<'a> {
+    pub(super) config: &'a ModelConfig,
+    pub(super) tokenizer: &'a TextTokenizer,
+    pub(super) sources: &'a LearningSources,
+}
+
+/// What was read on the way.
+pub(super) struct Examined {
+    /// The terms', or the one that the configuration names instead.
+    pub(super) template: Template,
+    /// Tokens after which examples are cut.
+    pub(super) length: usize,
+    /// This member's data under the terms.
+    pub(super) data: DataFiles,
+}
+
+impl Examination<'_> {
+    /// Holds terms against model, trainer and data.
+    ///
+    /// # Errors
+    /// Names the field of the terms, the setting, or the data file and line.
+    pub(super) fn examine(
+        &self,
+        terms: &Manifest,
+        settings: &FederatedSettings,
+        template: Template,
+    ) -> Result<Examined, PipelineError> {
+        if settings.algorithm == Algorithm::FedSb && self.sources.command.is_some() {
+            let reason = "fed-sb trains a matrix that a PEFT folder does not have, so a trainer command cannot: \
+                          set `training.trainer` to builtin";
+            return Err(PipelineError::manifest("training.algorithm", reason));
+        }
+        AdapterLayout::new(self.config, &settings.adapter)
+            .map_err(|error| PipelineError::manifest("adapter", error.to_string()))?;
+        // Drafts with longer ones are refused; a federation that was founded before that was so goes on.
+        let length = (terms.training.sequence_length as usize).min(self.config.max_position);
+        let named = self.sources.template.as_deref().map_or(Ok(template), Template::parse)?;
+        // A base model without a chat template of its own gets the plainest one.
+        let template = named.or_plain(self.tokenizer);
+        let data = read_data(self.sources, self.tokenizer, template, length)?;
+        Ok(Examined { template, length, data })
+    }
+}
+
+/// The adapter called `wanted` that lies at `path`, for a federation with these settings.
+///
+/// # Errors
+/// [`PipelineError::FirstAdapter`] if it is not there, another one is, or it does not go with the terms.
+pub(super) fn named_adapter(
+    config: &ModelConfig,
+    path: &Path,
+    wanted: Digest,
+    settings: &FederatedSettings,
+) -> Result<GlobalAdapter, PipelineError> {
+    let missing =
+        |found: String| PipelineError::FirstAdapter { path: path.to_path_buf(), wanted, found };
+    let peft = PeftAdapter::open(path).map_err(|error| missing(error.to_string()))?;
+    let digest = Digest(peft.digest()?);
+    if digest != wanted {
+        return Err(missing(format!("there is the adapter {digest}")));
+    }
+    let (spec, agreed) = (peft.spec(), &settings.adapter);
+    let global = peft.global(config, settings)?;
+    if *global.layout() != AdapterLayout::new(config, agreed)? {
+        return Err(missing(format!("it has {spec}, the manifest says {agreed}")));
+    }
+    Ok(global)
+}
+
+fn read_data(
+    sources: &LearningSources,
+    tokenizer: &TextTokenizer,
+    template: Template,
+    max_length: usize,
+) -> Result<DataFiles, PipelineError> {
+    let held_out = sources.held_out_fraction;
+    DataFiles::open(DataSources {
+        train: sources.train.clone(),
+        held_out: sources.held_out.clone(),
+        tokenizer: tokenizer.clone(),
+        settings: DataSettings { template, max_length, held_out },
+    })
+    .map_err(PipelineError::Data)
+}

@@ -1,0 +1,86 @@
+//! The part of the held-out data that is measured on after each round: small, and the same as long as the data are.
+
+use fedshield_train::data::TokenizedExample;
+
+/// Most examples in the sample.
+const MAX_EXAMPLES: usize = 64;
+/// Most tokens in it, prompts included: a few optimiser steps' worth of forward passes.
+const MAX_TOKENS: usize = 16_384;
+
+/// The digest over what is in a sample: losses on samples of the same digest can be compared.
+pub(crate) fn sample_digest(sample: &[TokenizedExample]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key("fedshield v1 held-out sample");
+    for example in sample {
+        hasher.update(&example.example.digest());
+    }
+    *hasher.finalize().as_bytes()
+}
+
+/// As many of the held-out examples as fit the limits, short ones beside short ones. Chosen by content, so that a line
+/// more or less in the files changes at most one example of the sample, and the losses stay comparable.
+pub(super) fn sample(held_out: &[TokenizedExample]) -> Vec<TokenizedExample> {
+    let mut order: Vec<([u8; 32], &TokenizedExample)> =
+        held_out.iter().map(|example| (example.example.digest(), example)).collect();
+    order.sort_unstable_by_key(|(digest, _)| *digest);
+    let lengths: Vec<usize> = order.iter().map(|(_, e)| e.sequence.ids.len()).collect();
+    let mut chosen: Vec<TokenizedExample> = fitting(&lengths)
+        .into_iter()
+        .filter_map(|index| order.get(index).map(|(_, example)| (*example).clone()))
+        .collect();
+    chosen.sort_by_key(|example| example.sequence.ids.len());
+    chosen
+}
+
+/// Which of the examples with these lengths make the sample: the first ones that fit.
+fn fitting(lengths: &[usize]) -> Vec<usize> {
+    let mut tokens = 0;
+    let fits = |length: usize| {
+        // The first one counts however long it is: some number is better than none.
+        let fits = tokens == 0 || length <= MAX_TOKENS.saturating_sub(tokens);
+        tokens += if fits { length } else { 0 };
+        fits
+    };
+    let mut fits = fits;
+    let all = lengths.iter().enumerate();
+    all.filter(|(_, length)| fits(**length)).map(|(index, _)| index).take(MAX_EXAMPLES).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use fedshield_train::data::Example;
+    use fedshield_train::model::TokenSequence;
+
+    use super::*;
+
+    #[test]
+    fn a_sample_is_bounded() {
+        assert_eq!(fitting(&[]), Vec::<usize>::new());
+        assert_eq!(fitting(&[10, 20, 30]), [0, 1, 2]);
+        assert_eq!(fitting(&vec![100; 1000]).len(), MAX_EXAMPLES);
+        assert_eq!(fitting(&vec![1024; 1000]).len(), MAX_TOKENS / 1024);
+        assert_eq!(fitting(&[1_000_000, 5]), [0]);
+        assert_eq!(fitting(&[16_000, 1000, 5]), [0, 2]);
+    }
+
+    #[test]
+    fn a_sample_stays_when_lines_are_added() {
+        let example = |index: usize| TokenizedExample {
+            example: Example::Instruction {
+                instruction: index.to_string(),
+                input: String::new(),
+                output: "x".to_owned(),
+            },
+            sequence: TokenSequence { ids: vec![1; 10], labels: vec![true; 10] },
+        };
+        let before: Vec<_> = (0..500).map(example).collect();
+        // Longer, in another order, and with a line in front.
+        let after: Vec<_> = (0..501).rev().map(example).collect();
+        let names = |held_out: &[TokenizedExample]| -> Vec<[u8; 32]> {
+            sample(held_out).iter().map(|example| example.example.digest()).collect()
+        };
+        let (before, after) = (names(&before), names(&after));
+        let kept = before.iter().filter(|digest| after.contains(digest)).count();
+        assert_eq!(before.len(), MAX_EXAMPLES);
+        assert!(kept >= MAX_EXAMPLES - 1, "{kept}");
+    }
+}

@@ -1,0 +1,205 @@
+//! The manifest as one member computes with it: settings of the learner, context of the encryption.
+
+mod unusual;
+mod weights;
+
+use fedshield_he::{Preset, RoundContext};
+use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::limits::MIN_MEMBERS;
+use fedshield_protocol::manifest::{self, Manifest, Rules, ValidManifest};
+use fedshield_train::federated::{
+    AdapterSpec, Algorithm, FederatedSettings, LearningRate, PruneRule, PruneSchedule,
+    ServerOptimizer,
+};
+use fedshield_train::model::Projection;
+use fedshield_train::text::Template;
+
+use crate::jobs::PipelineError;
+pub use unusual::unusual;
+
+/// What the members agreed on, and which of them this is.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// The manifest in force.
+    pub manifest: Manifest,
+    /// Its digest.
+    pub manifest_digest: Digest,
+    /// Seeds the first factor A.
+    pub federation: Digest,
+    /// This member.
+    pub me: MemberIndex,
+    /// Quorum, threshold, faults tolerated.
+    pub rules: Rules,
+    /// The encryption's parameters.
+    pub preset: &'static Preset,
+    /// The learner's settings.
+    pub settings: FederatedSettings,
+    /// How examples become text.
+    pub template: Template,
+}
+
+impl Terms {
+    /// Reads a valid manifest.
+    ///
+    /// # Errors
+    /// Names the field that this build cannot honour.
+    pub fn new(valid: &ValidManifest, me: MemberIndex) -> Result<Self, PipelineError> {
+        let manifest = valid.manifest().clone();
+        let rules = valid.rules();
+        let Plan { preset, settings, template } = Plan::of(&manifest, rules.member_count)?;
+        let (manifest_digest, federation) = (valid.digest(), valid.federation());
+        let rules = *rules;
+        Ok(Self { manifest, manifest_digest, federation, me, rules, preset, settings, template })
+    }
+
+    /// The encryption of one round.
+    #[must_use]
+    pub fn context(&self, round: Round) -> RoundContext {
+        RoundContext::new(self.manifest_digest.0, round.0, self.preset)
+    }
+
+    /// The manifest in force, checked again.
+    ///
+    /// # Errors
+    /// None, as it was checked when it came into force; named all the same.
+    pub(crate) fn valid_manifest(&self) -> Result<ValidManifest, PipelineError> {
+        ValidManifest::check(self.manifest.clone())
+            .map_err(|error| PipelineError::manifest("members", error.to_string()))
+    }
+
+    /// Threshold and number of members, as sharing wants them.
+    #[must_use]
+    pub const fn sharing(&self) -> (u16, u16) {
+        (self.rules.threshold, self.rules.member_count)
+    }
+}
+
+/// What of the terms does not depend on who the members are: the same for a draft and for the manifest that it becomes.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The encryption's parameters.
+    pub preset: &'static Preset,
+    /// The learner's settings.
+    pub settings: FederatedSettings,
+    /// How examples become text.
+    pub template: Template,
+}
+
+impl Plan {
+    /// Reads the terms for `members` members.
+    ///
+    /// # Errors
+    /// Names the field that this build cannot honour.
+    pub fn of(manifest: &Manifest, members: u16) -> Result<Self, PipelineError> {
+        if manifest.weights.is_none() {
+            return Err(PipelineError::Earlier);
+        }
+        let preset = Preset::by_name(&manifest.encryption.preset)
+            .map_err(|e| PipelineError::manifest("encryption.preset", e.to_string()))?;
+        preset
+            .check_members(members)
+            .map_err(|e| PipelineError::manifest("encryption.preset", e.to_string()))?;
+        let settings = settings_of(manifest)?;
+        settings.check().map_err(|e| PipelineError::manifest("training", e.to_string()))?;
+        let template = Template::parse(&manifest.training.template)
+            .map_err(|e| PipelineError::manifest("training.template", e.to_string()))?;
+        Ok(Self { preset, settings, template })
+    }
+
+    /// Reads the terms of a draft, whose members may not be known yet.
+    ///
+    /// # Errors
+    /// Names the field that is wrong, or that this build cannot honour.
+    pub fn of_draft(draft: &Manifest) -> Result<Self, PipelineError> {
+        draft.check_terms().map_err(PipelineError::Terms)?;
+        if draft.weights.is_none() {
+            let reason = "say what an update counts: \"equal\" or \"declared\"";
+            return Err(PipelineError::manifest("weights", reason));
+        }
+        let members = u16::try_from(draft.members.len()).unwrap_or(u16::MAX);
+        Self::of(draft, members.max(MIN_MEMBERS))
+    }
+}
+
+fn settings_of(manifest: &Manifest) -> Result<FederatedSettings, PipelineError> {
+    let target_modules = manifest
+        .adapter
+        .target_modules
+        .iter()
+        .map(|name| {
+            let known = Projection::ALL.map(Projection::name).join(", ");
+            let reason =
+                || format!("`{name}` is no projection of the model's layers: name some of {known}");
+            Projection::parse(name)
+                .ok_or_else(|| PipelineError::manifest("adapter.target_modules", reason()))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let (training, pruning) = (&manifest.training, &manifest.pruning);
+    Ok(FederatedSettings {
+        adapter: AdapterSpec {
+            rank: manifest.adapter.rank as usize,
+            alpha: f64::from(manifest.adapter.alpha),
+            target_modules,
+        },
+        algorithm: match training.algorithm {
+            manifest::Algorithm::Rolora => Algorithm::RoLora,
+            manifest::Algorithm::Ffa => Algorithm::Ffa,
+            manifest::Algorithm::Fedit => Algorithm::FedIt,
+            manifest::Algorithm::FedSb => Algorithm::FedSb,
+        },
+        steps: training.steps_per_round as usize,
+        learning_rate: LearningRate {
+            peak: training.learning_rate.get(),
+            last: training.learning_rate_final.get(),
+            rounds: manifest.rounds,
+        },
+        prune: PruneSchedule {
+            rule: match pruning.rule {
+                manifest::PruningRule::Shared => PruneRule::Shared,
+                manifest::PruningRule::Local => PruneRule::Local,
+            },
+            start_rate: pruning.initial.get(),
+            end_rate: pruning.last.get(),
+            start_round: pruning.start_round,
+            end_round: pruning.end_round,
+            explore: pruning.explore.get(),
+        },
+        score_decay: pruning.memory.get(),
+        clip_factor: manifest.encryption.clip.get(),
+        server: match manifest.server_optimizer {
+            manifest::ServerOptimizer::Plain { rate } => ServerOptimizer::Plain { eta: rate.get() },
+            manifest::ServerOptimizer::Momentum { rate, momentum } => {
+                ServerOptimizer::Momentum { eta: rate.get(), beta: momentum.get() }
+            }
+            manifest::ServerOptimizer::Adam { rate, beta1, beta2, epsilon } => {
+                ServerOptimizer::Adam {
+                    eta: rate.get(),
+                    beta1: beta1.get(),
+                    beta2: beta2.get(),
+                    epsilon: epsilon.get(),
+                }
+            }
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use fedshield_protocol::manifest::SignedManifest;
+
+    use super::*;
+
+    #[test]
+    fn a_federation_of_an_earlier_version_is_not_continued_and_the_error_says_what_to_do() {
+        let bytes = include_bytes!("../tests/homes/first-version/manifest.signed");
+        let valid = ValidManifest::founded(SignedManifest::decode(bytes).unwrap()).unwrap();
+        let error = Terms::new(&valid, MemberIndex(0)).unwrap_err();
+        assert!(matches!(error, PipelineError::Earlier));
+        assert!(error.to_string().contains("`weights`"), "{error}");
+        assert!(error.hint().contains("federation new --adapter"), "{}", error.hint());
+        // A draft is no federation yet: it lacks a setting.
+        let draft = Manifest { weights: None, ..fedshield_fixtures::terms() };
+        let error = Plan::of_draft(&draft).unwrap_err().to_string();
+        assert!(error.contains("weights") && error.contains("equal"), "{error}");
+    }
+}
