@@ -40,8 +40,8 @@ fn two_members_learn_what_neither_has_alone() {
     let base = sets.each_ref().map(|set| trainer.evaluate(None, &set.train).unwrap().loss);
     let mut memories = [LocalMemory::new(&global), LocalMemory::new(&global)];
     for t in 0..10u8 {
-        let clip = settings.clip(global.t());
-        let scale = settings.scale(global.t(), 16, 1);
+        let clip = settings.clip(global.applied());
+        let scale = settings.scale(global.applied(), 16, 1);
         let mask = global.mask(&settings, [t; 32]);
         let mut sum = vec![0i64; mask.len()];
         for (set, memory) in sets.iter().zip(&mut memories) {
@@ -50,7 +50,7 @@ fn two_members_learn_what_neither_has_alone() {
             for (sum, value) in sum.iter_mut().zip(&update.values) {
                 *sum += (scale * f64::from(*value)).round() as i64;
             }
-            memory.spend(global.t(), &mask, &update.values).unwrap();
+            memory.spend(global.applied(), &mask, &update.values).unwrap();
         }
         let opened = OpenedSum { values: &sum, scale, weight_sum: 2, contributors: 2 };
         global = global.apply(&settings, &mask, &opened).unwrap();
@@ -128,7 +128,7 @@ fn peft_round_trip() {
     let out = folder.path().join("adapter");
     export_peft(&out, &trained, "model").unwrap();
     let back = import_peft(&out, trainer.config(), &settings).unwrap();
-    assert_eq!(back.t(), 0);
+    assert_eq!(back.applied(), 0);
     for factor in [Factor::A, Factor::B] {
         assert_eq!(back.values(factor), trained.values(factor));
     }

@@ -25,10 +25,10 @@ impl Default for LearningRate {
 }
 
 impl LearningRate {
-    /// The learning rate after `t` applied rounds.
-    pub fn at(&self, t: u64) -> f64 {
+    /// The learning rate after `applied` rounds.
+    pub fn at(&self, applied: u64) -> f64 {
         let last = self.rounds.saturating_sub(1).max(1);
-        let progress = t.min(last) as f64 / last as f64;
+        let progress = applied.min(last) as f64 / last as f64;
         self.last + (self.peak - self.last) * 0.5 * (1.0 + libm::cos(PI * progress))
     }
 }
@@ -83,16 +83,16 @@ impl PruneSchedule {
         Self { start_rate: rate, end_rate: rate, start_round: 0, end_round: 1, ..Self::default() }
     }
 
-    /// The fraction pruned after `t` applied rounds.
-    pub fn rate(&self, t: u64) -> f64 {
+    /// The fraction pruned after `applied` rounds.
+    pub fn rate(&self, applied: u64) -> f64 {
         let span = self.end_round.saturating_sub(self.start_round).max(1);
-        let done = t.saturating_sub(self.start_round).min(span);
+        let done = applied.saturating_sub(self.start_round).min(span);
         self.start_rate + done as f64 / span as f64 * (self.end_rate - self.start_rate)
     }
 
-    /// How many of `len` coordinates are sent after `t` applied rounds: (by score, by the beacon).
-    pub fn counts(&self, t: u64, len: usize) -> (usize, usize) {
-        let kept = ((1.0 - self.rate(t)) * len as f64).ceil() as usize;
+    /// How many of `len` coordinates are sent after `applied` rounds: (by score, by the beacon).
+    pub fn counts(&self, applied: u64, len: usize) -> (usize, usize) {
+        let kept = ((1.0 - self.rate(applied)) * len as f64).ceil() as usize;
         let kept = kept.clamp(usize::from(len > 0), len);
         let drawn = if kept == len { 0 } else { (self.explore * len as f64).floor() as usize };
         let drawn = drawn.min(kept);

@@ -50,7 +50,7 @@ fn round(
     members: &mut [Member],
     stream: &mut Stream,
 ) -> (GlobalAdapter, Vec<Vec<f32>>) {
-    let t = global.t();
+    let t = global.applied();
     let (clip, scale) = (settings.clip(t), settings.scale(t, 20, 4));
     let mask = global.mask(settings, [t as u8; 32]);
     let mut sum = vec![0i64; mask.len()];
@@ -159,7 +159,7 @@ fn pruning_at_a_half_sends_half_the_values_and_forgets_none() {
         let (next, thetas) = round(&global, &settings, &mut members, &mut stream);
         // As the next round finds it.
         let mut after = members[0].memory.clone();
-        after.begin(next.t());
+        after.begin(next.applied());
         let after = after.factor(factor);
         for index in 0..dense {
             let delta = thetas[0][index] - g[index] + before.factor(factor)[index];
@@ -171,7 +171,7 @@ fn pruning_at_a_half_sends_half_the_values_and_forgets_none() {
         }
         global = next;
     }
-    assert_eq!(global.t(), 6);
+    assert_eq!(global.applied(), 6);
 }
 
 #[test]
@@ -383,7 +383,7 @@ fn a_void_rounds_progress_is_counted_once_and_nothing_older_is_lost() {
     for _ in 0..2 {
         global = round(&global, &settings, &mut members, &mut stream).0;
     }
-    let (t, theta) = (global.t(), moved(&global, &mut stream, 0.02));
+    let (t, theta) = (global.applied(), moved(&global, &mut stream, 0.02));
     let sends = |memory: &mut LocalMemory, seed: u8| {
         let mask = global.mask(&settings, [seed; 32]);
         let update = memory.prune(&global, &theta, mask.clone(), settings.clip(t)).unwrap();
