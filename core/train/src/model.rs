@@ -19,6 +19,7 @@ mod lora;
 mod loss;
 mod norm;
 mod pass;
+mod product;
 mod reader;
 mod rope;
 mod weights;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use fedshield_he::{Preset, ciphertext_len};
 use fedshield_train::data::{DataSet, DataSettings};
 use fedshield_train::federated::{
-    Algorithm, FederatedSettings, GlobalAdapter, LocalMemory, OpenedSum,
+    Algorithm, FederatedSettings, GlobalAdapter, LocalMemory, UpdateSum,
 };
 use fedshield_train::{TrainSettings, Trainer};
 
@@ -20,7 +20,7 @@ use crate::split;
 const BITS: u32 = 16;
 const WEIGHT_CAP: u64 = 1024;
 
-pub struct Experiment<'a> {
+pub(crate) struct Experiment<'a> {
     options: &'a Options,
     seed: u64,
     trainer: Trainer,
@@ -31,7 +31,7 @@ pub struct Experiment<'a> {
 }
 
 impl<'a> Experiment<'a> {
-    pub fn open(options: &'a Options, seed: u64) -> Outcome<Self> {
+    pub(crate) fn open(options: &'a Options, seed: u64) -> Outcome<Self> {
         let trainer = open_trainer(options, 1)?;
         let how = DataSettings {
             template: options.template,
@@ -53,7 +53,7 @@ impl<'a> Experiment<'a> {
         Ok(Self { options, seed, trainer, central: OnceCell::new(), data })
     }
 
-    pub fn run(&self, method: Method) -> Outcome<CellResult> {
+    pub(crate) fn run(&self, method: Method) -> Outcome<CellResult> {
         let begin = Instant::now();
         let (adapter, bytes) = match method {
             Method::Base => (None, 0),
@@ -134,7 +134,7 @@ impl<'a> Experiment<'a> {
                 let sent: Vec<f32> = quantised.iter().map(|q| (*q as f64 / unit) as f32).collect();
                 memory.spend(t, &mask, &sent)?;
             }
-            let opened = OpenedSum { values: &sum, scale, weight_sum, contributors: members };
+            let opened = UpdateSum { values: &sum, scale, weight_sum, contributors: members };
             global = global.apply(settings, &mask, &opened)?;
         }
         Ok((global, bytes))
