@@ -20,7 +20,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use chacha20::ChaCha20Rng;
-use fedshield_he::stages::{SecretStep, on_secrets};
+use fedshield_he::benches::{Kernel, SecretStep, context_on, on_secrets};
 use fedshield_he::*;
 use rand_core::{Rng, SeedableRng, TryCryptoRng, TryRng};
 
@@ -60,7 +60,7 @@ impl TryCryptoRng for Undefined {}
 fn work_on_undefined_secrets(kernel: Kernel) {
     println!("path {}", kernel.name());
     let preset = Preset::by_name("rlwe-sum/b16/n16").unwrap();
-    let context = RoundContext::with_kernel([1; 32], 2, preset, kernel);
+    let context = context_on(kernel, [1; 32], 2, preset);
     let mut rng = Undefined(ChaCha20Rng::from_seed([2; 32]));
     let mut values: Vec<f32> = (0..9000).map(|i| (i % 301) as f32 * 0.1 - 15.0).collect();
     valgrind::set(bytemuck::cast_slice_mut(&mut values), valgrind::UNDEFINED);
@@ -83,7 +83,7 @@ fn work_on_undefined_secrets(kernel: Kernel) {
 
 fn compare_times(kernel: Kernel, count: usize) {
     let preset = Preset::by_name("INSECURE-rlwe-sum/b16/n16").unwrap();
-    let context = RoundContext::with_kernel([1; 32], 2, preset, kernel);
+    let context = context_on(kernel, [1; 32], 2, preset);
     let mut rng = ChaCha20Rng::from_seed([5; 32]);
     for step in SecretStep::ALL {
         let mut times: [Vec<f64>; 2] = Default::default();

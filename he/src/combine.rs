@@ -41,6 +41,10 @@ pub struct CombinedSum {
 /// is checked. What the sink got is to be used only when this returns `Ok`; it gets nothing before a key
 /// is accepted.
 ///
+/// Expected noise: the residual of a coefficient is the error of the sum, of deviation 6.4 sqrt(|U|),
+/// plus its centred truncation; what exceeds [`Preset::residual_bound_x2`] is refused, which honest
+/// noise does with probability below 2^-86.
+///
 /// `threshold` answers are needed, and `max_faulty` members may lie. Of a answers,
 /// `(a - threshold) / 2` may be wrong in any way, and `a - threshold - 1` whose errors are independent;
 /// up to n = 16, `a - threshold` in any way. Beyond that opening is tried and not promised. See

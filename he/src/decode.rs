@@ -1,4 +1,6 @@
-//! Which answers are wrong, told from the answers alone: joint decoding of all columns.
+//! Which answers are wrong, told from the answers alone: joint decoding of all columns, an interleaved
+//! Reed-Solomon code (Bleichenbacher, Kiayias and Yung, Theoretical Computer Science 379, 2007,
+//! doi:10.1016/j.tcs.2007.02.043).
 //!
 //! The answers to one coefficient of the key are a word of a Reed-Solomon code of dimension `threshold` over F_65521, at
 //! the share indices. All N words are wrong in the same places, so they are decoded as one: let e liars' errors be

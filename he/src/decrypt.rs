@@ -6,7 +6,7 @@ use crate::ciphertext::BlockReader;
 use crate::context::RoundContext;
 use crate::digest::{NonceDigest, SumDigest};
 use crate::error::Error;
-use crate::kernel::Kernel;
+use crate::kernel::{BlockKernel, Kernel};
 use crate::key::OpenedKey;
 use crate::layout::{Layout, NONCE_LIMBS};
 use crate::open::BlockOpening;
@@ -180,8 +180,8 @@ impl Unpacker {
             let (value_short, limb_short) = canonical.split_at_mut(here);
             let kernel = self.kernel;
             self.out_of_range +=
-                kernel.take_slots(value_messages, &value_range, value_out, value_short);
-            kernel.take_slots(limb_messages, &limb_range, limb_out, limb_short);
+                kernel.extract_slot(value_messages, &value_range, value_out, value_short);
+            kernel.extract_slot(limb_messages, &limb_range, limb_out, limb_short);
         }
         self.take_limbs(values, count * slots);
         self.digest.update(bytemuck::cast_slice(&self.canonical[..values]));

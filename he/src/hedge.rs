@@ -1,4 +1,5 @@
-//! Secret seeds that do not rest on fresh randomness alone.
+//! Secret seeds that do not rest on fresh randomness alone: hedged, as in Bellare et al. (Asiacrypt 2009,
+//! doi:10.1007/978-3-642-10366-7_14).
 //!
 //! A machine that goes on from a snapshot draws the same randomness again. The same key and errors under other values would show
 //! the difference of the values, the same polynomials under another key the difference of the keys, the same box key

@@ -65,10 +65,13 @@
 //! # Ok(())
 //! # }
 //! ```
+#![warn(unreachable_pub)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod aggregate;
+#[cfg(any(test, feature = "benches"))]
+pub mod benches;
 mod ciphertext;
 mod combine;
 mod commitment;
@@ -91,7 +94,7 @@ mod low_degree;
 mod modular;
 mod open;
 mod pack;
-pub mod params;
+mod params;
 mod partial_decrypt;
 mod ring;
 mod seal;
@@ -101,7 +104,6 @@ mod shape;
 mod share;
 mod share_opening;
 mod sharing;
-pub mod stages;
 mod stream;
 mod subsets;
 mod wire;
@@ -119,13 +121,12 @@ pub use culprits::Answers;
 pub use decrypt::{SumSummary, decrypt};
 pub use digest::{CiphertextDigest, CommitmentDigest, NonceDigest, SetId, ShareDigest, SumDigest};
 pub use encode::Update;
-#[cfg(any(test, feature = "liars"))]
+#[cfg(any(test, feature = "malicious-testing"))]
 pub use encrypt::encrypt_under_any_key;
 pub use encrypt::{CiphertextSummary, OneTimeKey, ciphertext_len, encrypt};
 pub use error::{Error, Fault};
-pub use kernel::Kernel;
 pub use key::OpenedKey;
-pub use params::{Preset, PresetError, presets};
+pub use params::{Preset, PresetError};
 pub use partial_decrypt::{PartialDecryption, partial_decrypt};
 pub use seal::{
     SEALING_PUBLIC_LEN, SEALING_SECRET_LEN, SealingKeyPair, SealingPublicKey, open_share,

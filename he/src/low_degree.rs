@@ -1,4 +1,6 @@
-//! The low-degree test: all shares of a dealer lie on polynomials of degree below the threshold.
+//! The low-degree test: all shares of a dealer lie on polynomials of degree below the threshold. It is
+//! the test of interleaved Reed-Solomon words of Ligero (Ames, Hazay, Ishai and Venkitasubramaniam, CCS
+//! 2017, doi:10.1145/3133956.3134104), checked by each member at its own point.
 //!
 //! For each of 8 repetitions r, with independent uniform challenges g_rc (c = 1 .. N) from a BLAKE3 stream
 //! over the whole commitment, the dealer publishes `h_r = mask_r + sum_c g_rc f_c`, `threshold`

@@ -1,6 +1,7 @@
 //! One block of a sum, opened: messages and the largest residual.
 
 use crate::context::RoundContext;
+use crate::kernel::BlockKernel;
 use crate::modular::Factor;
 use crate::params::Preset;
 use crate::ring::Multiplier;
@@ -47,8 +48,8 @@ impl BlockOpening {
         sums: &mut [u64],
         products: &mut [u64],
     ) -> bool {
-        context.crs_seed().expand_on(context.kernel(), block, self.modulus, products);
+        context.crs_seed().expand(context.kernel(), block, self.modulus, products);
         context.ring().multiply(products, key);
-        context.kernel().open_words(sums, products, self) <= self.bound_x2
+        context.kernel().recover_message(sums, products, self) <= self.bound_x2
     }
 }

@@ -20,7 +20,7 @@ pub(crate) fn packed_len(count: usize, bits: u32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::Kernel;
+    use crate::kernel::{BlockKernel, Kernel};
 
     /// The format word by word, as the module says it.
     fn plain_pack(words: &[u64], bits: u32) -> Vec<u8> {

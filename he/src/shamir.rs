@@ -1,4 +1,5 @@
-//! Shamir's sharing of many numbers at once, over any prime field below 2^16.
+//! Shamir's sharing (Communications of the ACM 22 (11), 1979, doi:10.1145/359168.359176) of many numbers
+//! at once, over any prime field below 2^16.
 //!
 //! Row d of `rows` holds the coefficients of X^d of `width` polynomials; a share is a column of values at one point.
 

@@ -41,7 +41,7 @@ impl Gaussian {
         let mut words = vec![0; degree * blocks as usize];
         for (block, words) in (0..).zip(words.chunks_mut(degree)) {
             fill_secret(&[self.table.len() as u8; 32], block, words);
-            kernel.gaussian(words, self.table);
+            kernel.sample_gaussian(words, self.table);
         }
         words.iter().map(|&w| w as i64).collect()
     }
@@ -75,7 +75,7 @@ fn every_path_counts_the_same_entries() {
             .collect();
         for kernel in Kernel::available() {
             let mut words = edges.clone();
-            kernel.gaussian(&mut words, table);
+            kernel.sample_gaussian(&mut words, table);
             for (&edge, &word) in edges.iter().zip(&words) {
                 let magnitude = table.iter().filter(|&&t| edge >> 1 >= t).count() as i64;
                 let expected = if edge & 1 == 1 { -magnitude } else { magnitude };

@@ -1,7 +1,7 @@
 //! Lying contributors and lying members: nothing wrong opens, and the author is named.
 
 use super::federation::{Federation, index, sharing};
-use crate::encrypt::OneTimeKey;
+use crate::kernel::{BlockKernel, Kernel};
 use crate::*;
 
 const PRESET: &str = "INSECURE-rlwe-sum/b16/n16";
@@ -19,7 +19,7 @@ fn answers(f: &Federation, members: impl IntoIterator<Item = u16>) -> Vec<Partia
 }
 
 fn bump(answer: &mut PartialDecryption, at: usize, by: u32) {
-    answer.values[at] = ((u32::from(answer.values[at]) + by) % params::SHARE_MODULUS) as u16;
+    answer.values[at] = ((u32::from(answer.values[at]) + by) % crate::params::SHARE_MODULUS) as u16;
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn colluding_liars_cannot_frame_honest_members() {
     let mut answers = answers(&f, 1..=7);
     for liar in [1u32, 2] {
         // x (x - 3)(x - 4)(x - 5), of degree 4 = threshold - 1.
-        let p = i64::from(params::SHARE_MODULUS);
+        let p = i64::from(crate::params::SHARE_MODULUS);
         let x = i64::from(liar);
         let shift = (x * (x - 3) * (x - 4) * (x - 5)).rem_euclid(p) as u32;
         (0..512).for_each(|c| bump(&mut answers[liar as usize - 1], c, shift));
@@ -168,7 +168,7 @@ fn a_key_that_does_not_match_its_ciphertext_never_opens() {
 /// coefficient too large as for all. What keeps within the bound of the sum does no harm: the sum is right.
 #[test]
 fn an_oversized_key_never_opens_though_it_matches() {
-    let bound = 4 * params::KEY_BOUND as i32;
+    let bound = 4 * crate::params::KEY_BOUND as i32;
     let one = |at: usize, coefficient: i32| {
         let mut key = vec![0; 512];
         key[at] = coefficient;
@@ -179,7 +179,7 @@ fn an_oversized_key_never_opens_though_it_matches() {
         let error = f.combine(&answers(&f, 1..=4)).unwrap_err();
         assert!(matches!(error, Error::NotOpened { tried: 1, .. }), "{error}");
     }
-    for coefficient in [params::KEY_BOUND as i32 + 8, -90] {
+    for coefficient in [crate::params::KEY_BOUND as i32 + 8, -90] {
         let f = with_key_of(one(17, coefficient));
         let combined = f.combine(&answers(&f, 1..=4)).unwrap();
         assert_eq!(combined.answers, Answers::Consistent);

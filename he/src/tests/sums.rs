@@ -4,6 +4,8 @@ use proptest::prelude::*;
 use rand_core::Rng;
 
 use super::federation::{Federation, decrypt_to_vec, index, rng};
+use crate::kernel::Kernel;
+use crate::params::presets;
 use crate::*;
 
 /// Integer values whose product with `weight` fits, with worst cases among them.
