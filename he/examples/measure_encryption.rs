@@ -1,6 +1,7 @@
 //! Measures every stage of a round on this machine.
 //!
-//! `cargo run --release -p fedshield-he --example measure_encryption -- --values 1048576 --members 3 --bits 16 --json`
+//! `cargo run --release -p fedshield-he --example measure_encryption -- --values 1048576 --members
+//! 3 --bits 16 --json`
 
 #![allow(clippy::print_stdout, reason = "a report is what it is for")]
 #![allow(clippy::unwrap_used, reason = "a measurement that fails has nothing to report")]
@@ -30,7 +31,8 @@ struct Options {
     /// Bits per value: 8, 12, 16 or 20.
     #[arg(long, default_value_t = 16)]
     bits: u32,
-    /// Threads for the stages that use them (default: one, so that CPU seconds are those of one core).
+    /// Threads for the stages that use them (default: one, so that CPU seconds are those of one
+    /// core).
     #[arg(long, default_value_t = 1)]
     threads: usize,
     /// Repetitions of each stage; the fastest counts.

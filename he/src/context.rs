@@ -9,7 +9,8 @@ use crate::params::Preset;
 use crate::ring::Ring;
 
 /// The round that all objects belong to. Cheap to clone. Two contexts with another manifest digest,
-/// another round or another preset have nothing in common: an object of one is refused by the other.
+/// another round or another preset have nothing in common: an object of one is refused by the
+/// other.
 #[derive(Clone)]
 pub struct RoundContext {
     manifest_digest: [u8; 32],

@@ -1,12 +1,12 @@
 //! The common polynomials a_j: `expand`, byte for byte.
 //!
-//! 1. seed = BLAKE3 derive-key, context `fedshield-he v1 crs`, over manifest digest (32 bytes), round (8
-//!    bytes, little-endian) and the name of the preset (UTF-8).
+//! 1. seed = BLAKE3 derive-key, context `fedshield-he v1 crs`, over manifest digest (32 bytes),
+//!    round (8 bytes, little-endian) and the name of the preset (UTF-8).
 //! 2. Stream j of the seed is ChaCha8 as in the module `stream`: nonce = j as eight little-endian
 //!    bytes and four zero bytes, counter from 0.
 //! 3. The first 8 N bytes are N little-endian words. Each is cut to its lowest ceil(log2 q) bits.
-//! 4. Positions that hold q or more are filled, lowest position first, with the following words of the
-//!    stream, cut in the same way; a word of q or more is skipped.
+//! 4. Positions that hold q or more are filled, lowest position first, with the following words of
+//!    the stream, cut in the same way; a word of q or more is skipped.
 //! 5. The result is a_j in the NTT domain, in the order that the module `ring` documents.
 
 use crate::kernel::{BlockKernel, Kernel};
@@ -32,7 +32,8 @@ impl CrsSeed {
         &self.0
     }
 
-    /// Writes the common polynomial of `block` in the NTT domain: `poly.len()` words below `modulus`.
+    /// Writes the common polynomial of `block` in the NTT domain: `poly.len()` words below
+    /// `modulus`.
     pub(crate) fn expand(&self, kernel: Kernel, block: u64, modulus: u64, poly: &mut [u64]) {
         let mask = u64::MAX >> modulus.leading_zeros();
         let mut stream = PublicStream::new(&self.0, block);

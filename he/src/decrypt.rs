@@ -27,14 +27,14 @@ pub struct SumSummary {
     /// Digest of the opened sum: set, values and nonce. Equal at all members.
     pub digest: SumDigest,
     /// Slots whose sum no honest contributors can have produced: beyond [`SumShape::largest`], or a
-    /// limb of the nonce above 255 |U|. Above zero: some contributor is malicious and the sum must not
-    /// be applied.
+    /// limb of the nonce above 255 |U|. Above zero: some contributor is malicious and the sum must
+    /// not be applied.
     pub out_of_range: u64,
 }
 
-/// Opens the aggregate under a key that was accepted before, block by block, and hands the sums of the
-/// values to `sink`, in order; every residual is checked on the way. What the sink got is to be used
-/// only when this returns `Ok`.
+/// Opens the aggregate under a key that was accepted before, block by block, and hands the sums of
+/// the values to `sink`, in order; every residual is checked on the way. What the sink got is to be
+/// used only when this returns `Ok`.
 ///
 /// # Errors
 /// [`Error::Residual`] when the key does not open a block; [`Error::Remote`] for a malformed
@@ -80,7 +80,8 @@ impl<'a> Opener<'a> {
         }
     }
 
-    /// Opens one block, whose sums of wire words are used up, and gives the sums of its values. To be called in order.
+    /// Opens one block, whose sums of wire words are used up, and gives the sums of its values. To
+    /// be called in order.
     pub(crate) fn block(&mut self, block: u64, sum: &mut [u64]) -> Result<&[i64], Error> {
         let (context, products) = (self.context, &mut self.products);
         if !self.opening.open(context, &self.multiplier, block, sum, products) {

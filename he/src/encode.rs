@@ -1,9 +1,9 @@
 //! encode: clipped values to slots, with stochastic rounding.
 //!
-//! With scale the common one times the contributor's weight, a value x becomes
-//! `floor(x * scale + (r + 1/2) / 2^16 + 2^(b-1))` in f64, r a uniform 16-bit word, clamped to
-//! 1 ..= 2^b - 1; taking 2^(b-1) off again gives the quantised value in -(2^(b-1) - 1) ..= 2^(b-1) - 1.
-//! Its expectation is x * scale but for 2^-17.
+//! With scale the common one times the contributor's weight, a value x becomes `floor(x * scale +
+//! (r + 1/2) / 2^16 + 2^(b-1))` in f64, r a uniform 16-bit word, clamped to 1 ..= 2^b - 1; taking
+//! 2^(b-1) off again gives the quantised value in -(2^(b-1) - 1) ..= 2^(b-1) - 1. Its expectation
+//! is x * scale but for 2^-17.
 
 use crate::error::Error;
 use crate::kernel::{BlockKernel, Kernel};
@@ -15,8 +15,8 @@ use crate::params::Preset;
 pub struct Update<'a> {
     /// Clipped, finite values; how many is part of what all contributors agree on.
     pub values: &'a [f32],
-    /// Quanta per unit: a value is quantised to `scale * value`. The common scale of the round times the weight of this
-    /// contributor, which is public and not sent.
+    /// Quanta per unit: a value is quantised to `scale * value`. The common scale of the round
+    /// times the weight of this contributor, which is public and not sent.
     pub scale: f64,
     /// 256 fresh random bits for the beacon.
     pub nonce: &'a [u8; 32],
@@ -93,8 +93,8 @@ impl<'a> Encoder<'a> {
         Ok(Self { preset, layout, update, quantiser: Quantiser::new(preset, &update)? })
     }
 
-    /// Writes the packed messages of a block to `out` (N words, without the scale), using one rounding
-    /// word per slot. Returns how many values were clamped.
+    /// Writes the packed messages of a block to `out` (N words, without the scale), using one
+    /// rounding word per slot. Returns how many values were clamped.
     pub(crate) fn block(
         &self,
         kernel: Kernel,

@@ -20,8 +20,8 @@ use crate::ring::Multiplier;
 use crate::sharing::ShareIndex;
 use crate::stream::fill_rounding;
 
-/// The ring key of one ciphertext: drawn by [`encrypt`], shared by [`share`](crate::share), then dropped.
-/// Never used for a second ciphertext. Erased on drop.
+/// The ring key of one ciphertext: drawn by [`encrypt`], shared by [`share`](crate::share), then
+/// dropped. Never used for a second ciphertext. Erased on drop.
 pub struct OneTimeKey(Zeroizing<Vec<i32>>);
 
 impl OneTimeKey {
@@ -30,8 +30,8 @@ impl OneTimeKey {
         &self.0
     }
 
-    /// A key that nobody drew, as only a malicious contributor has one: for tests of what others make of
-    /// it.
+    /// A key that nobody drew, as only a malicious contributor has one: for tests of what others
+    /// make of it.
     #[cfg(any(test, feature = "malicious-testing"))]
     pub fn from_coefficients(coefficients: Vec<i32>) -> Self {
         Self(Zeroizing::new(coefficients))
@@ -54,21 +54,22 @@ pub struct CiphertextSummary {
     pub clamped: u64,
 }
 
-/// Encrypts an update under a fresh key, its seed hedged (see `hedge`), and writes the ciphertext, a few
-/// blocks at a time, to `out`.
+/// Encrypts an update under a fresh key, its seed hedged (see `hedge`), and writes the ciphertext,
+/// a few blocks at a time, to `out`.
 ///
-/// The scheme is that of Stevens et al. (USENIX Security 2022, arXiv 2112.06872) and Willow (Bell-Clark et
-/// al., ePrint 2024/936) over rings (Lyubashevsky, Peikert and Regev, ePrint 2012/230): the key is a
-/// contributor's own, used once.
+/// The scheme is that of Stevens et al. (USENIX Security 2022, arXiv 2112.06872) and Willow
+/// (Bell-Clark et al., ePrint 2024/936) over rings (Lyubashevsky, Peikert and Regev, ePrint
+/// 2012/230): the key is a contributor's own, used once.
 ///
-/// Expected noise: each of the N coefficients of a block carries an error of deviation 6.4, at most 58,
-/// and lacks its lowest l bits, 0 ..= 2^l - 1 of it.
+/// Expected noise: each of the N coefficients of a block carries an error of deviation 6.4, at most
+/// 58, and lacks its lowest l bits, 0 ..= 2^l - 1 of it.
 ///
 /// Memory beside input and output: less than half a MiB for each thread.
 ///
 /// # Errors
-/// [`Error::NotFinite`] names the first value that is no number; [`Error::Argument`] a scale or a share
-/// index that makes no sense; [`Error::Io`] a failed write. What was written before is of no use.
+/// [`Error::NotFinite`] names the first value that is no number; [`Error::Argument`] a scale or a
+/// share index that makes no sense; [`Error::Io`] a failed write. What was written before is of no
+/// use.
 pub fn encrypt(
     context: &RoundContext,
     contributor: ShareIndex,

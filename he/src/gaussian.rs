@@ -1,10 +1,10 @@
 //! The discrete Gaussian, sampled in constant time by inversion of a cumulative table.
 //!
 //! A 64-bit random word gives one sample: its upper 63 bits the magnitude, by counting the table
-//! entries they reach, its lowest bit the sign. Every entry is compared with every word, so neither a
-//! branch nor an address depends on a sample (inversion: Peikert, Crypto 2010, ePrint 2010/088; what the
-//! distance from the exact distribution costs: Prest, Asiacrypt 2017, ePrint 2017/480). The table and its distance from the exact distribution
-//! come from `he/scripts/gaussian_table.py`.
+//! entries they reach, its lowest bit the sign. Every entry is compared with every word, so neither
+//! a branch nor an address depends on a sample (inversion: Peikert, Crypto 2010, ePrint 2010/088;
+//! what the distance from the exact distribution costs: Prest, Asiacrypt 2017, ePrint 2017/480).
+//! The table and its distance from the exact distribution come from `he/scripts/gaussian_table.py`.
 
 mod table;
 #[cfg(test)]
@@ -16,8 +16,8 @@ use crate::kernel::{BlockKernel, Kernel};
 use crate::stream::fill_secret;
 pub(crate) use table::{ERROR_TABLE, KEY_TABLE};
 
-/// Errors of one block, sigma = 6.4, as two's complement words; `stream key` and block number decide
-/// them.
+/// Errors of one block, sigma = 6.4, as two's complement words; `stream key` and block number
+/// decide them.
 pub(crate) fn errors(kernel: Kernel, key: &[u8; 32], block: u64, out: &mut [u64]) {
     fill_secret(key, block, out);
     kernel.sample_gaussian(out, &ERROR_TABLE);

@@ -1,9 +1,10 @@
 //! The inner loops of a block, and the choice of the implementation that runs them.
 //!
-//! `reference` is plain Rust. The vector implementations compute the same words, bit for bit; every test
-//! of the ring, the sampler, the encoding and the packing runs over all that this machine has.
+//! `reference` is plain Rust. The vector implementations compute the same words, bit for bit; every
+//! test of the ring, the sampler, the encoding and the packing runs over all that this machine has.
 
-/// Methods of [`BlockKernel`] that run the reference code, compiled once more for some CPU features.
+/// Methods of [`BlockKernel`] that run the reference code, compiled once more for some CPU
+/// features.
 #[cfg(target_arch = "x86_64")]
 macro_rules! recompile {
     ($features:literal: $(
@@ -39,8 +40,8 @@ use crate::encrypt::BlockEncryption;
 use crate::open::BlockOpening;
 use crate::ring::{Multiplier, Twiddles};
 
-/// The inner loops of a block. Slices of one call have one length, but where a method says more; rows are
-/// eight words.
+/// The inner loops of a block. Slices of one call have one length, but where a method says more;
+/// rows are eight words.
 pub(crate) trait BlockKernel: Copy {
     /// Forward transform: input below 4q, output below q.
     fn ntt_forward(self, poly: &mut [u64], twiddles: &Twiddles, q: u64);

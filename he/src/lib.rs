@@ -17,8 +17,8 @@
 //! let members: Vec<ShareIndex> = sharing.sharing().indices().collect();
 //! let keys: Vec<_> = members.iter().map(|_| SealingKeyPair::generate(&mut rng)).collect();
 //!
-//! // Each contributor: encrypt, share, seal. The commitment is published, each sealed share sent to
-//! // its member; the secret package stays.
+//! // Each contributor: encrypt, share, seal. The commitment is published, each sealed share is
+//! // sent to its member; the secret package stays.
 //! let (mut files, mut commitments, mut sealed) = (Vec::new(), Vec::new(), Vec::new());
 //! for &me in &members {
 //!     // The weight of a member is public: it multiplies the scale.
@@ -40,7 +40,8 @@
 //! let entries = commitments.iter().map(|c| (c.dealer(), c.id(&context)));
 //! let set = ContributorSet::new(&context, 3, entries)?;
 //! let mut sum = Vec::new();
-//! aggregate(&context, &set, 2, set.contributors().zip(files.iter().map(|f| f.as_slice())), &mut sum)?;
+//! let inputs = set.contributors().zip(files.iter().map(|f| f.as_slice()));
+//! aggregate(&context, &set, 2, inputs, &mut sum)?;
 //! // Each member: open the sealed shares, verify them, release their sum.
 //! let mut answers = Vec::new();
 //! for (position, &me) in members.iter().enumerate().take(3) {

@@ -28,9 +28,9 @@ pub(crate) const MAX_MEMBERS: u16 = 700;
 /// The ring degree of every preset that is meant to be used.
 pub(crate) const RING_DEGREE: usize = 4096;
 
-/// One parameter set of `rlwe-sum`, with the security that the lattice estimator (Albrecht, Player and
-/// Scott, ePrint 2015/046) gives it in docs/CRYPTO.md. Built only by the table of this crate, through the constructor
-/// that checks every bound, so a `Preset` in hand is sound.
+/// One parameter set of `rlwe-sum`, with the security that the lattice estimator (Albrecht, Player
+/// and Scott, ePrint 2015/046) gives it in docs/CRYPTO.md. Built only by the table of this crate,
+/// through the constructor that checks every bound, so a `Preset` in hand is sound.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Preset {
     name: &'static str,

@@ -1,11 +1,12 @@
 //! AVX2: the reference code, compiled once more for AVX2 and BMI2.
 //!
-//! Encoding, packing and opening become 256-bit code; the transform stays scalar but gains MULX (AVX2
-//! has no 64-bit product, so butterflies by hand win nothing there). `loops` holds what is written by hand.
+//! Encoding, packing and opening become 256-bit code; the transform stays scalar but gains MULX
+//! (AVX2 has no 64-bit product, so butterflies by hand win nothing there). `loops` holds what is
+//! written by hand.
 //!
-//! Safety: each method calls a function that needs the CPU features named below, and takes an [`Avx2`],
-//! which exists only where all of them were detected. Beside that only loads and stores are unsafe, and
-//! they take references to arrays of the right size.
+//! Safety: each method calls a function that needs the CPU features named below, and takes an
+//! [`Avx2`], which exists only where all of them were detected. Beside that only loads and stores
+//! are unsafe, and they take references to arrays of the right size.
 
 #![allow(unsafe_code, reason = "CPU features that `Avx2` proves")]
 
@@ -38,10 +39,26 @@ impl BlockKernel for Avx2 {
         fn shoup_quotients(values: &mut [u64], q: u64);
         fn mask_words(words: &mut [u64], mask: u64, modulus: u64) -> bool;
         fn pack(words: &[u64], bits: u32, out: &mut [u8]);
-        fn quantise(values: &[f32], rounding: &[u16], quantiser: &Quantiser, shift: u32, out: &mut [u64]) -> Quantised;
-        fn add_noise_and_truncate(products: &mut [u64], errors: &[u64], messages: &[u64], encryption: &BlockEncryption);
+        fn quantise(
+            values: &[f32],
+            rounding: &[u16],
+            quantiser: &Quantiser,
+            shift: u32,
+            out: &mut [u64],
+        ) -> Quantised;
+        fn add_noise_and_truncate(
+            products: &mut [u64],
+            errors: &[u64],
+            messages: &[u64],
+            encryption: &BlockEncryption,
+        );
         fn recover_message(sums: &mut [u64], products: &[u64], opening: &BlockOpening) -> u64;
-        fn extract_slot(messages: &[u64], range: &SlotRange, out: &mut [i64], canonical: &mut [i32]) -> u64;
+        fn extract_slot(
+            messages: &[u64],
+            range: &SlotRange,
+            out: &mut [i64],
+            canonical: &mut [i32],
+        ) -> u64;
     }
 
     fn sample_gaussian(self, words: &mut [u64], table: &[u64]) {

@@ -81,7 +81,17 @@ impl BlockKernel for Avx512 {
         "avx512f,avx512dq,avx512bw,avx512vl,bmi2":
         fn shoup_quotients(values: &mut [u64], q: u64);
         fn mask_words(words: &mut [u64], mask: u64, modulus: u64) -> bool;
-        fn add_noise_and_truncate(products: &mut [u64], errors: &[u64], messages: &[u64], encryption: &BlockEncryption);
-        fn extract_slot(messages: &[u64], range: &SlotRange, out: &mut [i64], canonical: &mut [i32]) -> u64;
+        fn add_noise_and_truncate(
+            products: &mut [u64],
+            errors: &[u64],
+            messages: &[u64],
+            encryption: &BlockEncryption,
+        );
+        fn extract_slot(
+            messages: &[u64],
+            range: &SlotRange,
+            out: &mut [i64],
+            canonical: &mut [i32],
+        ) -> u64;
     }
 }

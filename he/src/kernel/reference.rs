@@ -1,4 +1,5 @@
-//! The reference: plain Rust, no assumption about the machine. Every implementation gives its words.
+//! The reference: plain Rust, no assumption about the machine. Every implementation gives its
+//! words.
 
 mod block;
 mod packing;

@@ -1,5 +1,5 @@
-//! Known answers for every stage, in `he/vectors/rlwe-sum.txt`: `name = hex`, one a line. They hold on
-//! every machine and on every path. A change of any of them is a change of the wire format.
+//! Known answers for every stage, in `he/vectors/rlwe-sum.txt`: `name = hex`, one a line. They hold
+//! on every machine and on every path. A change of any of them is a change of the wire format.
 
 use std::fmt::Write as _;
 
@@ -117,8 +117,8 @@ fn all_lines(kernel: Kernel) -> String {
         .concat()
 }
 
-/// After a deliberate change of the format: `FEDSHIELD_WRITE_VECTORS=1 cargo test -p fedshield-he known_answer`
-/// writes the file anew, and fails, so that nobody takes it for a check.
+/// After a deliberate change of the format: `FEDSHIELD_WRITE_VECTORS=1 cargo test -p fedshield-he
+/// known_answer` writes the file anew, and fails, so that nobody takes it for a check.
 #[test]
 fn every_stage_gives_its_known_answer() {
     if std::env::var_os("FEDSHIELD_WRITE_VECTORS").is_some() {

@@ -1,5 +1,6 @@
-//! The two loops that are written by hand: the sampler, whose vector form the compiler does not find, and
-//! adding packed words, where its form compares as unsigned what has 63 bits and asks for shifts by 64.
+//! The two loops that are written by hand: the sampler, whose vector form the compiler does not
+//! find, and adding packed words, where its form compares as unsigned what has 63 bits and asks for
+//! shifts by 64.
 
 #![allow(unsafe_code, reason = "CPU features that `Avx2` proves, and loads from references")]
 

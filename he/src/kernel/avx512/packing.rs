@@ -53,8 +53,8 @@ fn load_bytes(bytes: &[u8; 8 * LANES]) -> __m512i {
     unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
 }
 
-/// As the reference, with the shift counts in vectors: a shift by 64 gives zero, which the reference has to say. Each packed
-/// row is loaded once; it may lie across two lines of the cache.
+/// As the reference, with the shift counts in vectors: a shift by 64 gives zero, which the
+/// reference has to say. Each packed row is loaded once; it may lie across two lines of the cache.
 #[target_feature(enable = "avx512f")]
 fn unpack_rows(packed: &[[u8; 8 * LANES]], bits: u32, sum: &mut [[u64; 8]]) -> u64 {
     let mask = _mm512_set1_epi64((u64::MAX >> (64 - bits)) as i64);

@@ -16,8 +16,8 @@ pub(super) fn sample_gaussian(_: Avx512, words: &mut [u64], table: &[u64]) {
     reference::sample_gaussian(rest, table);
 }
 
-/// A sorted table of up to 63 entries, as the levels of a binary search: level k holds what is compared
-/// after k comparisons.
+/// A sorted table of up to 63 entries, as the levels of a binary search: level k holds what is
+/// compared after k comparisons.
 struct Levels {
     root: u64,
     /// Levels 1, 2 and 3 with 2, 4 and 8 entries.
@@ -44,8 +44,8 @@ impl Levels {
 }
 
 /// Counts by binary search within registers: six comparisons for every word, whatever it is; the
-/// entries are picked by permutations, whose time does not depend on the index. No memory is addressed by
-/// a secret.
+/// entries are picked by permutations, whose time does not depend on the index. No memory is
+/// addressed by a secret.
 #[target_feature(enable = "avx512f,avx512dq")]
 fn search(rows: &mut [[u64; 8]], levels: &Levels) {
     let one = _mm512_set1_epi64(1);

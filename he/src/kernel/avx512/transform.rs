@@ -1,7 +1,8 @@
 //! Transform and pointwise product.
 //!
-//! Layers whose halves hold whole vectors run straight; the three layers inside a vector run together on
-//! two vectors at a time, with permutations between them. Below 2^51 the 52-bit multiplier is used.
+//! Layers whose halves hold whole vectors run straight; the three layers inside a vector run
+//! together on two vectors at a time, with permutations between them. Below 2^51 the 52-bit
+//! multiplier is used.
 
 #![allow(unsafe_code, reason = "calls code compiled for CPU features that `Avx512` proves")]
 

@@ -46,8 +46,9 @@ impl Modulus {
 /// Shoup's product with 64-bit words: `x * w mod q` in 0..2q for any x and q < 2^62.
 ///
 /// The upper word of x * quotient is summed from three of its four partial products, each cut to 32
-/// bits: at most two too small, so the remainder lies below 4q before the last reduction. (The exact ladder is
-/// recognised by LLVM as a 64-bit product and taken apart into scalar ones, which costs three times the time.)
+/// bits: at most two too small, so the remainder lies below 4q before the last reduction. (The
+/// exact ladder is recognised by LLVM as a 64-bit product and taken apart into scalar ones, which
+/// costs three times the time.)
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq")]
 pub(super) fn mul_wide(x: __m512i, w: __m512i, quotient: __m512i, m: Modulus) -> __m512i {
@@ -60,8 +61,8 @@ pub(super) fn mul_wide(x: __m512i, w: __m512i, quotient: __m512i, m: Modulus) ->
     reduce_once(rest, m.two_q)
 }
 
-/// Shoup's product with the 52-bit multiplier: `x * w mod q` in 0..2q, for x < 2^52 and q < 2^51. The
-/// 52-bit quotient is the 64-bit one without its last twelve bits.
+/// Shoup's product with the 52-bit multiplier: `x * w mod q` in 0..2q, for x < 2^52 and q < 2^51.
+/// The 52-bit quotient is the 64-bit one without its last twelve bits.
 #[inline]
 #[target_feature(enable = "avx512f,avx512ifma")]
 pub(super) fn mul_52(x: __m512i, w: __m512i, quotient: __m512i, m: Modulus) -> __m512i {

@@ -61,8 +61,8 @@ pub(in crate::kernel) fn recover_message(
     largest
 }
 
-/// One slot of every message: `out` gets the sums without their offset, `canonical` the same in 32 bits for the
-/// digest. Returns how many lie outside the range.
+/// One slot of every message: `out` gets the sums without their offset, `canonical` the same in 32
+/// bits for the digest. Returns how many lie outside the range.
 #[inline(always)]
 pub(in crate::kernel) fn extract_slot(
     messages: &[u64],

@@ -1,7 +1,8 @@
 //! From random words to errors and to words below the modulus.
 
-/// Compares with every entry of the table, whatever the word is: no branch and no address depends on
-/// a sample. In runs of a fixed length, so that the compiler keeps the counts in vector registers.
+/// Compares with every entry of the table, whatever the word is: no branch and no address depends
+/// on a sample. In runs of a fixed length, so that the compiler keeps the counts in vector
+/// registers.
 #[inline(always)]
 pub(in crate::kernel) fn sample_gaussian(words: &mut [u64], table: &[u64]) {
     let (runs, rest) = words.as_chunks_mut::<16>();
@@ -16,7 +17,8 @@ pub(in crate::kernel) fn sample_gaussian(words: &mut [u64], table: &[u64]) {
 
 #[inline(always)]
 fn count_entries(run: &mut [u64; 16], table: &[u64]) {
-    // Signed, because vector units below AVX-512 compare signed words only; both sides have 63 bits.
+    // Signed, because vector units below AVX-512 compare signed words only; both sides have 63
+    // bits.
     let upper = run.map(|word| (word >> 1) as i64);
     let mut magnitudes = [0i64; 16];
     for &entry in table {

@@ -55,8 +55,8 @@ pub(in crate::kernel) fn mul_pointwise(poly: &mut [u64], multiplier: &Multiplier
     }
 }
 
-/// Shoup quotients of secrets, in place: by long division with 64 steps, because the machine's division
-/// takes a time that depends on its operands.
+/// Shoup quotients of secrets, in place: by long division with 64 steps, because the machine's
+/// division takes a time that depends on its operands.
 #[inline(always)]
 pub(in crate::kernel) fn shoup_quotients(values: &mut [u64], q: u64) {
     let (runs, rest) = values.as_chunks_mut::<16>();
