@@ -67,8 +67,7 @@ impl Round {
         together: bool,
         rng: &mut ChaCha20Rng,
     ) -> Vec<PartialDecryption> {
-        let direction: Vec<u8> =
-            (0..self.answers[0].len() - HEAD).map(|i| (i % 2 == 0).into()).collect();
+        let modulus = 65_521;
         self.sharing
             .sharing()
             .indices()
@@ -76,13 +75,10 @@ impl Round {
             .map(|(member, answer)| {
                 let mut bytes = answer.clone();
                 if usize::from(member.position()) < wrong {
-                    // Both keep below 65,521: only the low byte of a word is touched.
-                    let mask: Vec<u8> =
-                        direction.iter().map(|&d| d * (rng.next_u32() as u8 & 7)).collect();
-                    for (byte, (mask, d)) in
-                        bytes[HEAD..].iter_mut().zip(mask.iter().zip(&direction))
-                    {
-                        *byte = if together { byte.wrapping_add(*d) } else { *byte ^ mask };
+                    for pair in bytes[HEAD..].as_chunks_mut::<2>().0 {
+                        let shift = if together { 1 } else { 1 + rng.next_u32() % 8 };
+                        let value = (u32::from(u16::from_le_bytes(*pair)) + shift) % modulus;
+                        *pair = (value as u16).to_le_bytes();
                     }
                 }
                 PartialDecryption::from_bytes(&self.context, member, self.set.id(), &bytes).unwrap()
