@@ -27,10 +27,10 @@ const TOP_LEVEL: &[&str] = &[
 
 /// Crates that must not see an outside crate: the protocol has no clock, no runtime and no network.
 const FORBIDDEN: &[(&str, &[&str])] = &[
-    ("fedshield-protocol", &["tokio", "libp2p", "rand", "getrandom", "burn", "sled"]),
-    ("fedshield-he", &["tokio", "libp2p", "burn", "sled"]),
+    ("fedshield-protocol", &["tokio", "libp2p", "rand", "getrandom", "burn-tensor", "sled"]),
+    ("fedshield-he", &["tokio", "libp2p", "burn-tensor", "sled"]),
     ("fedshield-train", &["tokio", "libp2p", "sled"]),
-    ("fedshield-net", &["burn", "sled"]),
+    ("fedshield-net", &["burn-tensor", "sled"]),
 ];
 
 fn list(value: &Value, key: &str) -> Vec<Value> {

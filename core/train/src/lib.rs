@@ -29,6 +29,6 @@ pub use train::{
 };
 
 /// The CPU device (burn-flex). Thread count: the environment variable `RAYON_NUM_THREADS`.
-pub fn cpu() -> burn::tensor::Device {
-    burn::tensor::Device::flex()
+pub fn cpu() -> burn_tensor::Device {
+    burn_tensor::Device::flex()
 }

@@ -38,7 +38,7 @@ pub(crate) use linear::Wants;
 pub(crate) use lora::{Lora, LoraLayers};
 pub(crate) use weights::layer_name;
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 
 /// Values of an f32 tensor on the host, row-major.
 pub(crate) fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {

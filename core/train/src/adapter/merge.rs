@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::tensor::{Tensor, TensorData};
+use burn_tensor::{Tensor, TensorData};
 
 use crate::federated::{AdapterLayout, Factor, GlobalAdapter};
 use crate::load::{LoadedModel, Precision, SafetensorsWriter};

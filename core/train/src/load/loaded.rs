@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use burn::tensor::Device;
+use burn_tensor::Device;
 
 use crate::model::{BasePrecision, Decoder, ModelConfig, TensorSource};
 use crate::text::TextTokenizer;

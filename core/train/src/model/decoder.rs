@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn_tensor::{Device, Int, Tensor, TensorData};
 
 use super::batch::Batch;
 use super::config::ModelConfig;
@@ -190,7 +190,7 @@ impl Decoder {
             0,
             rows,
             dh,
-            burn::tensor::IndexingUpdateOp::Add,
+            burn_tensor::IndexingUpdateOp::Add,
         );
         let head_end = begin.elapsed().as_secs_f64();
         let mut layers = Vec::with_capacity(self.layers.len());

@@ -8,7 +8,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn_tensor::{Device, Int, Tensor, TensorData};
 
 use super::product::product;
 use packed::Packed;

@@ -7,7 +7,7 @@ mod host;
 #[cfg(test)]
 mod tests;
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn_tensor::{Int, Tensor, TensorData};
 
 use super::rope::RopeTable;
 use host::HostTensor;

@@ -1,6 +1,6 @@
 //! One decoder layer: attention and feed-forward blocks with residuals, forward and backward.
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 
 use super::attention::{self, AttentionSaved, AttentionShape};
 use super::kernels;

@@ -3,7 +3,7 @@
 //! Forward: y = x W^T + bias + s (x A^T) B^T. Backward, only the parts asked for:
 //! dB = s dy^T u with u = x A^T; du = s dy B; dA = du^T x; dx = dy W + du A; dW = dy^T x.
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 
 use super::frozen::Frozen;
 use super::lora::Lora;

@@ -1,6 +1,6 @@
 //! Low-rank adapters beside frozen projections: y = W x + (alpha/rank) B A x.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn_tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::config::ModelConfig;

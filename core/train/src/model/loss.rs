@@ -1,7 +1,7 @@
 //! Cross-entropy at the labelled positions, in chunks of rows: the logits of the whole batch never
 //! exist at once, and positions without a label cost nothing.
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 
 use super::frozen::Frozen;
 use super::kernels;

@@ -1,6 +1,6 @@
 //! RMSNorm: y = gamma * x / sqrt(mean(x^2) + eps), over the last dimension.
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 
 use super::kernels;
 

@@ -1,6 +1,6 @@
 //! One pass over a batch.
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 
 use super::attention::AttentionShape;
 use super::batch::Batch;

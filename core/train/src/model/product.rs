@@ -5,7 +5,7 @@
 //! 13 bits (Veltkamp; Dekker 1971, doi:10.1007/BF01397083) and three products are added: what is missing, the product of the low
 //! parts and the rounding of the low operand, is below 2^-21 of the result's terms.
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 
 /// 2^12 + 1 cuts the 24 bits of an f32 into 12 + 12; one more leaves the 11 that TF32 holds.
 const SPLITTER: f32 = 8193.0;
@@ -35,7 +35,7 @@ fn split<const D: usize>(x: Tensor<D>) -> (Tensor<D>, Tensor<D>) {
 
 #[cfg(feature = "cuda")]
 fn rounds_operands<const D: usize>(tensor: &Tensor<D>) -> bool {
-    tensor.device() == burn::tensor::Device::cuda(0)
+    tensor.device() == burn_tensor::Device::cuda(0)
 }
 
 #[cfg(not(feature = "cuda"))]
@@ -45,7 +45,7 @@ const fn rounds_operands<const D: usize>(_: &Tensor<D>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, TensorData};
+    use burn_tensor::{Device, TensorData};
 
     use super::*;
     use crate::model::to_vec;

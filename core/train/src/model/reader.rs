@@ -1,6 +1,6 @@
 //! Tensors of known shape, read from a source to a device.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn_tensor::{Device, Tensor, TensorData};
 
 use super::config::ModelConfig;
 use super::frozen::{BasePrecision, Frozen};

@@ -1,6 +1,6 @@
 //! Where to compute, chosen at run time among what the build has.
 
-use burn::tensor::Device;
+use burn_tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use super::probe;
@@ -104,7 +104,7 @@ impl ComputeDevice {
         match self {
             Self::Auto | Self::Cpu => Ok(Device::flex()),
             #[cfg(feature = "wgpu")]
-            Self::Wgpu => Ok(Device::wgpu(burn::tensor::DeviceKind::DefaultDevice)),
+            Self::Wgpu => Ok(Device::wgpu(burn_tensor::DeviceKind::DefaultDevice)),
             #[cfg(feature = "cuda")]
             Self::Cuda => Ok(Device::cuda(0)),
             #[cfg(not(all(feature = "wgpu", feature = "cuda")))]

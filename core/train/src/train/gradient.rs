@@ -1,6 +1,6 @@
 //! Loss and adapter gradient of one step.
 
-use burn::tensor::Device;
+use burn_tensor::Device;
 
 use crate::Result;
 use crate::federated::{Factor, GlobalAdapter, gradient_of_r};

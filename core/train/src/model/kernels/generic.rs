@@ -1,6 +1,6 @@
 //! The kernels in tensor operations, for devices other than the CPU, and as the reference in tests.
 
-use burn::tensor::{IndexingUpdateOp, Int, Tensor, TensorData, activation};
+use burn_tensor::{IndexingUpdateOp, Int, Tensor, TensorData, activation};
 
 pub(crate) fn rms_norm(x: &Tensor<2>, gamma: &Tensor<1>, eps: f64) -> (Tensor<2>, Tensor<2>) {
     let mean_square = x.clone().square().mean_dim(1);

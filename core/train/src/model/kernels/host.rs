@@ -8,9 +8,9 @@ pub(crate) mod norm;
 pub(crate) mod softmax;
 pub(crate) mod swiglu;
 
-use burn::backend::Flex;
-use burn::backend::flex::FlexTensor;
-use burn::tensor::{Tensor, TensorData};
+use burn_flex::Flex;
+use burn_flex::FlexTensor;
+use burn_tensor::{Tensor, TensorData};
 use rayon::prelude::*;
 
 /// A tensor of the CPU backend, contiguous, whose values can be read without copying.
@@ -24,9 +24,9 @@ impl HostTensor {
     pub(crate) fn borrow<const D: usize>(tensor: &Tensor<D>) -> Option<Self> {
         let len = tensor.dims().iter().product();
         let inner = tensor.clone().try_into_primitive::<Flex>().ok()?;
-        let whole = inner.is_contiguous() && inner.dtype() == burn::tensor::DType::F32;
+        let whole = inner.is_contiguous() && inner.dtype() == burn_tensor::DType::F32;
         let inner = if whole { inner } else { inner.to_contiguous() };
-        (inner.dtype() == burn::tensor::DType::F32).then_some(Self { inner, len })
+        (inner.dtype() == burn_tensor::DType::F32).then_some(Self { inner, len })
     }
 
     /// The values, row-major.

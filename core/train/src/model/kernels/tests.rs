@@ -1,6 +1,6 @@
 //! Host kernels against the same formulas in tensor operations.
 
-use burn::tensor::Distribution;
+use burn_tensor::Distribution;
 
 use super::*;
 use crate::model::ModelConfig;

@@ -1,6 +1,6 @@
 //! Losses of rows of logits, and their gradient written over the logits.
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 use rayon::prelude::*;
 
 use super::exp::exp;

@@ -1,6 +1,6 @@
 //! Splitting into heads, rotating and scaling in one pass, and back.
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 
 use super::{HostTensor, for_rows, tensor};
 use crate::model::rope::RopeTable;

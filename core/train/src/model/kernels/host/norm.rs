@@ -1,6 +1,6 @@
 //! RMSNorm and its backward pass.
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 
 use super::{HostTensor, for_rows, sum_of, tensor};
 

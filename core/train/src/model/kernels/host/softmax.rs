@@ -1,6 +1,6 @@
 //! Causal softmax over attention scores, in place, and its backward pass.
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 
 use super::exp::exp;
 use super::{HostTensor, for_rows, sum_of, take, tensor};

@@ -1,6 +1,6 @@
 //! silu(gate) * up and its gradients.
 
-use burn::tensor::Tensor;
+use burn_tensor::Tensor;
 
 use super::exp::exp;
 use super::{HostTensor, for_rows, for_rows2, tensor};
