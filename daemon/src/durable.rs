@@ -78,12 +78,6 @@ impl DiskError {
             Self::Sync { .. } | Self::Io { .. } => ErrorCode::Internal,
         }
     }
-
-    /// True if the file does not exist.
-    #[must_use]
-    pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
-    }
 }
 
 impl From<DiskError> for io::Error {

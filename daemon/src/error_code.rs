@@ -242,7 +242,19 @@ impl ErrorCode {
             Self::Unreachable => 502,
             Self::Timeout => 504,
             Self::DiskFull => 507,
-            _ => 500,
+            Self::Internal
+            | Self::NotRunning
+            | Self::ConfigInvalid
+            | Self::NoIdentity
+            | Self::IdentityLocked
+            | Self::ModelUnreadable
+            | Self::DataUnreadable
+            | Self::AddressInUse
+            | Self::StoreCorrupted
+            | Self::JournalCorrupted
+            | Self::WrongUser
+            | Self::LedgerInvalid
+            | Self::Interrupted => 500,
         }
     }
 

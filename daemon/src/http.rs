@@ -4,5 +4,5 @@
 mod metrics;
 mod server;
 
-pub use metrics::Metrics;
+pub use metrics::{MemberMetrics, Metrics, NetworkMetrics};
 pub use server::{HttpError, HttpServer};

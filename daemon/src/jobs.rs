@@ -66,10 +66,11 @@ pub use durable_state::OpenedSum;
 pub use error::PipelineError;
 pub use evaluate::LossComparison;
 pub use measure::HeldOutLoss;
-pub use observer::{ContributionSizes, NoObserver, Observer, Stage, TrainingStep};
+pub use observer::{ContributionSizes, Observer, Stage, TrainingStep};
+
+use tokio_util::sync::CancellationToken;
 
 use crate::durable;
-use crate::host::Cancel;
 use crate::identity::SecretStore;
 use crate::learning::{DataLook, Examples, Learning, Look};
 use crate::objects::Objects;
@@ -113,7 +114,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// What went wrong, for the operator; nothing half done is left that a second run would stumble over.
-    pub fn run(&self, job: &Job, cancel: &Cancel) -> Result<JobOutput, PipelineError> {
+    pub fn run(&self, job: &Job, cancel: &CancellationToken) -> Result<JobOutput, PipelineError> {
         match job {
             Job::MakeSealingKey { round } => self.make_sealing_key(*round),
             Job::Contribute { start } => self.contribute(start, cancel),

@@ -34,6 +34,7 @@ pub mod terms;
 mod users;
 
 pub use fedshield_train::reuse_freed_memory;
+pub use randomness::RandomnessError;
 
 /// To be called first in `main` of every program that runs a node. It may have been started by a node, to try a GPU or to
 /// end a trainer whose daemon is gone; then this does that and ends the process.

@@ -10,7 +10,6 @@ mod files;
 mod listening;
 mod net_conditions;
 mod net_metrics;
-mod object_port;
 mod opening;
 mod peers;
 mod ports;
@@ -108,8 +107,8 @@ pub enum NodeError {
     #[error(transparent)]
     Control(#[from] crate::control::ControlError),
     /// Randomness of the operating system.
-    #[error("the operating system gives no randomness: {0}")]
-    Randomness(String),
+    #[error(transparent)]
+    Randomness(#[from] crate::RandomnessError),
     /// A part of the daemon ended by itself.
     #[error("{0} has stopped unexpectedly")]
     Gone(&'static str),
@@ -131,13 +130,22 @@ impl NodeError {
             Self::Config(e) => e.code(),
             Self::Pipeline(e) => e.code(),
             Self::Host(e) => e.code(),
-            Self::System(e) if crate::durable::DiskError::is_full(e) => ErrorCode::DiskFull,
+            Self::System(e) | Self::Log(LogError::System(e)) => {
+                if crate::durable::DiskError::is_full(e) {
+                    ErrorCode::DiskFull
+                } else {
+                    ErrorCode::Internal
+                }
+            }
             Self::Log(LogError::Level { .. }) => ErrorCode::ConfigInvalid,
+            Self::Log(LogError::Again) => ErrorCode::Internal,
             Self::Founding(e) => e.code(),
             Self::Model(_) => ErrorCode::ModelUnreadable,
             Self::Data(_) => ErrorCode::DataUnreadable,
             Self::Setting { .. } | Self::Device(_) | Self::Network(_) => ErrorCode::ConfigInvalid,
-            _ => ErrorCode::Internal,
+            // Both were checked before: the manifest when it was signed, the members when it was.
+            Self::Manifest(_) | Self::Members(_) => ErrorCode::Internal,
+            Self::Randomness(_) | Self::Gone(_) => ErrorCode::Internal,
         }
     }
 

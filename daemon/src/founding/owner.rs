@@ -79,7 +79,7 @@ impl Owner {
         if self.draft.frozen {
             return Err(FoundingError::Frozen);
         }
-        let token = Token::random().map_err(|error| FoundingError::Random(error.to_string()))?;
+        let token = Token::random()?;
         let mut next = self.draft.clone();
         let of_use = |issued: &Issued, kept_s: u64| {
             issued.used_by.is_some() || issued.expires_at_s.saturating_add(kept_s) > now_s

@@ -44,13 +44,13 @@ pub(super) fn show(status: &mut NodeStatus, name: &str, reason: &str) {
 impl Host {
     /// Makes an object of kept evidence, so that others can get it.
     pub(super) fn unpack_evidence(&self, object: &ObjectRef) {
-        if self.objects.contains(object).unwrap_or(false) {
+        if self.parts.objects.contains(object).unwrap_or(false) {
             return;
         }
         let unpacked = || -> Result<(), String> {
-            let kept = self.ledger.evidence_named(&object.root).map_err(|e| e.to_string())?;
+            let kept = self.parts.ledger.evidence_named(&object.root).map_err(|e| e.to_string())?;
             let kept = kept.ok_or("it is not in evidence.log")?;
-            self.objects.put(&kept.evidence.proof).map_err(|e| e.to_string())?;
+            self.parts.objects.put(&kept.evidence.proof).map_err(|e| e.to_string())?;
             Ok(())
         };
         if let Err(reason) = tokio::task::block_in_place(unpacked) {
@@ -62,7 +62,7 @@ impl Host {
     /// Whether there is proof against `member` that nobody has lifted.
     #[must_use]
     pub fn is_banned(&self, member: MemberIndex) -> bool {
-        self.machine.is_banned(member)
+        self.parts.machine.is_banned(member)
     }
 
     /// People lift the ban of a member: remembered, then done. What it was proven to have done up to the round in progress
@@ -76,16 +76,20 @@ impl Host {
         by: Option<String>,
     ) -> Result<Result<Lift, StoreError>, HostError> {
         // A ledger that was lost may end before what was proven.
-        let through =
-            self.machine.scope().round.max(self.machine.proven_through(member).unwrap_or_default());
+        let through = self
+            .parts
+            .machine
+            .scope()
+            .round
+            .max(self.parts.machine.proven_through(member).unwrap_or_default());
         let lift = Lift { member, through, at_unix_s: unix_s(), by };
-        if let Err(error) = tokio::task::block_in_place(|| self.ledger.put_lift(&lift)) {
+        if let Err(error) = tokio::task::block_in_place(|| self.parts.ledger.put_lift(&lift)) {
             return Ok(Err(error));
         }
-        let name = self.names.get(member.position()).cloned().unwrap_or_default();
+        let name = self.parts.names.get(member.position()).cloned().unwrap_or_default();
         tracing::warn!(member = name, by = lift.by.as_deref().unwrap_or("?"), "a ban was lifted");
         let prefix = format!("{name}: ");
-        self.status.send_modify(|status| {
+        self.parts.status.send_modify(|status| {
             status.misbehaviour.retain(|line| !line.starts_with(&prefix));
         });
         self.handle(Event::Operator(Command::Lift { member, through })).await?;

@@ -82,7 +82,7 @@ impl Host {
         while self.execute_pending().await? {
             let next = self.followed.pop().or_else(|| self.pending.next_event());
             let Some(event) = next else { return Ok(()) };
-            let effects = self.machine.handle(self.clock.now(), event);
+            let effects = self.parts.machine.handle(self.clock.now(), event);
             self.pending.steps.extend(effects.into_iter().map(Step::Effect));
         }
         Ok(())

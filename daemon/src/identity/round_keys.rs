@@ -98,10 +98,8 @@ impl RoundKeys {
         let file = self.file()?;
         for index in 0..SLOTS {
             if matches!(self.read(&file, index)?, Slot::Empty) {
-                let random =
-                    |error: super::sealed::RandomError| SecretStoreError::Random(error.to_string());
-                let key = SealKey::random().map_err(random)?;
-                let sealed = self.vault.seal(key.as_bytes(), &context(round)).map_err(random)?;
+                let key = SealKey::random()?;
+                let sealed = self.vault.seal(key.as_bytes(), &context(round))?;
                 self.write(&file, index, &slot(round, &sealed))?;
                 return Ok(key);
             }

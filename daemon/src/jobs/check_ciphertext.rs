@@ -3,10 +3,10 @@
 use std::io::BufReader;
 
 use fedshield_protocol::job::{Included, JobOutput, RoundStart};
+use tokio_util::sync::CancellationToken;
 
 use super::ciphertext_reader::{Cancellable, READ_AHEAD_BYTES};
 use super::{Pipeline, PipelineError};
-use crate::host::Cancel;
 
 impl Pipeline {
     /// Whether the update of `dealer` can be added: its ciphertext is one of this round, by its author, of as many values as
@@ -18,7 +18,7 @@ impl Pipeline {
         &self,
         start: &RoundStart,
         dealer: &Included,
-        cancel: &Cancel,
+        cancel: &CancellationToken,
     ) -> Result<JobOutput, PipelineError> {
         match self.read_update(start, dealer, cancel) {
             Ok(()) => Ok(JobOutput::Checked { valid: true }),
@@ -37,7 +37,7 @@ impl Pipeline {
         &self,
         start: &RoundStart,
         dealer: &Included,
-        cancel: &Cancel,
+        cancel: &CancellationToken,
     ) -> Result<(), PipelineError> {
         let value_count = self.value_count(start)?;
         self.commitment_of(start.round, dealer)?;

@@ -2,9 +2,9 @@
 
 use fedshield_protocol::object::ObjectRef;
 use fedshield_train::federated::GlobalAdapter;
+use tokio_util::sync::CancellationToken;
 
 use super::{Pipeline, PipelineError};
-use crate::host::Cancel;
 use crate::learning::sample_digest;
 
 /// Examples between two looks at the cancel flag.
@@ -38,7 +38,7 @@ impl Pipeline {
     pub fn measure(
         &self,
         adapter: Option<&ObjectRef>,
-        cancel: &Cancel,
+        cancel: &CancellationToken,
     ) -> Result<HeldOutLoss, PipelineError> {
         let examples = self.learning.examples();
         if examples.sample.is_empty() {

@@ -83,12 +83,6 @@ pub struct ContributionSizes {
     pub train_loss: Option<f64>,
 }
 
-/// Nobody watches.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoObserver;
-
-impl Observer for NoObserver {}
-
 /// Tells the observer how long a stage took.
 pub(super) fn timed<T>(
     observer: &dyn Observer,

@@ -23,7 +23,7 @@ impl Pipeline {
         let context = self.terms.context(round);
         let Encrypted { ciphertext, key } = encrypted;
         let (me, sharing) = (self.terms.me.share_index(), self.terms.sharing());
-        let mut rng = os_random().map_err(PipelineError::Randomness)?;
+        let mut rng = os_random()?;
         let dealt = deal(&context, me, sharing, &key, &ciphertext.root.0, &mut rng)?;
         drop(key);
         for (member, preimage) in (0u16..).map(MemberIndex).zip(&dealt.preimages) {
@@ -101,7 +101,7 @@ impl Pipeline {
         let bytes = self.secrets.get_in_round(round, &name::dealt(member))?.ok_or(missing)?;
         let commitment = ShareCommitment::from_bytes(&context, me, sharing, &dealing.shares)?;
         let preimage = Preimage::from_bytes(&context, me, to, &bytes)?;
-        let mut rng = os_random().map_err(PipelineError::Randomness)?;
+        let mut rng = os_random()?;
         Ok(seal_share(&context, &commitment, &preimage, &key, &mut rng).ok())
     }
 }

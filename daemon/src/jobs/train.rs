@@ -4,11 +4,11 @@
 use fedshield_protocol::hash::Use;
 use fedshield_protocol::ids::{Digest, Round};
 use fedshield_train::federated::GlobalAdapter;
+use tokio_util::sync::CancellationToken;
 
 use super::durable_state::{Trained, name};
 use super::observer::{Stage, timed};
 use super::{Pipeline, PipelineError};
-use crate::host::Cancel;
 use crate::learning::Task;
 
 /// The result of training as it goes on.
@@ -26,7 +26,7 @@ impl Pipeline {
         round: Round,
         global: &GlobalAdapter,
         beacon: &Digest,
-        cancel: &Cancel,
+        cancel: &CancellationToken,
     ) -> Result<Learned, PipelineError> {
         let adapter = global.digest();
         if let Some(bytes) = self.secrets.get(name::TRAINED)?

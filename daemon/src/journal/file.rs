@@ -168,12 +168,6 @@ impl Journal {
         Ok(())
     }
 
-    /// Length of the file in bytes.
-    #[must_use]
-    pub const fn length_bytes(&self) -> u64 {
-        self.end
-    }
-
     fn check_usable(&self) -> Result<(), JournalError> {
         if self.poisoned {
             return Err(JournalError::Poisoned { path: self.path.clone() });

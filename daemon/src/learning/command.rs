@@ -26,8 +26,8 @@ use fedshield_train::adapter::{PeftAdapter, export_peft};
 use fedshield_train::data::TokenizedExample;
 use fedshield_train::federated::GlobalAdapter;
 use fedshield_train::model::{ModelConfig, StageSeconds};
+use tokio_util::sync::CancellationToken;
 
-use crate::host::Cancel;
 use crate::jobs::{PipelineError, TrainingStep};
 pub(crate) use guard::answer as answer_guard;
 use lines::ProgressLine;
@@ -77,7 +77,7 @@ impl CommandTrainer {
     pub(super) fn train(
         &self,
         run: &Run<'_>,
-        cancel: &Cancel,
+        cancel: &CancellationToken,
         on_step: &dyn Fn(TrainingStep),
     ) -> Result<RoundResult, PipelineError> {
         let begin = Instant::now();

@@ -4,17 +4,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fedshield_net::{Multiaddr, Net, NetConfig, NetEvent, NetHandle, SecretKey, Tuning};
+use fedshield_net::{
+    Multiaddr, Net, NetConfig, NetEvent, NetHandle, ObjectStore, SecretKey, Tuning,
+};
 use fedshield_protocol::manifest::Member;
 use fedshield_train::{ComputeDevice, TrainError};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::NodeError;
 use super::address_port::AddressFile;
 use super::early::{Early, note_start};
-use super::object_port::NetObjects;
 use super::opening::Opening;
 use super::reload::Reload;
 use super::serving;
@@ -27,7 +29,7 @@ use crate::control::{ControlHost, control_channel};
 use crate::descriptors;
 use crate::founding::{Interfaces, announced, finish_leaving};
 use crate::home::Home;
-use crate::host::SpareTime;
+use crate::host::LowPriorityPool;
 use crate::http::Metrics;
 use crate::identity::{Identity, Passphrase};
 use crate::learning::{CommandSettings, LearningSources};
@@ -61,7 +63,7 @@ pub(super) async fn start(
     }
     let identity = Arc::new(open_identity(home, passphrase)?);
     use_threads(config.training.threads);
-    let spare = SpareTime::new(config.training.threads)?;
+    let low_priority = LowPriorityPool::new(config.training.threads)?;
     let mut early = Early::new(home, &identity);
     let mut first = NodeStatus::starting(&config.name, identity.key());
     early.show(&mut first);
@@ -76,8 +78,12 @@ pub(super) async fn start(
     note_start(&conditions, "opens its files");
     notify_ready();
     let metrics = Metrics::default();
-    let pages = serving::serve_http(&config, port, &conditions, &status, metrics.clone(), stop);
-    let services = pages.into_iter().collect();
+    let services = TaskTracker::new();
+    if let Some(pages) =
+        serving::serve_http(&config, port, &conditions, &status, metrics.clone(), stop)
+    {
+        services.spawn(pages);
+    }
     serving::watch_log(&conditions, stop);
     let external = config.external_addresses.clone();
     let opening = Opening {
@@ -146,7 +152,7 @@ pub(super) async fn start(
         commands,
         held: early.into_held(),
         host: None,
-        spare,
+        low_priority,
         reload,
         services,
         founding_error: None,
@@ -264,7 +270,7 @@ pub(super) async fn listen(
     let started = Net::start(NetConfig {
         identity: SecretKey::new(identity.seed()),
         listen,
-        store: Arc::new(NetObjects(Arc::clone(objects))),
+        store: Arc::clone(objects) as Arc<dyn ObjectStore>,
         addresses: Arc::new(AddressFile(home.addresses())),
         tuning,
     });

@@ -9,8 +9,8 @@ use fedshield_protocol::machine::{Config as MachineConfig, Machine};
 use fedshield_protocol::manifest::{SignedManifest, ValidManifest};
 use fedshield_protocol::status::Phase;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::NodeError;
 use super::activation::{Activated, Activation};
@@ -23,7 +23,7 @@ use crate::control::api::{Condition, NodeState, NodeStatus, Severity};
 use crate::error_code::ErrorCode;
 use crate::founding::{FOUNDING_CONDITIONS, Founding, FoundingError};
 use crate::home::{Home, HomeLock};
-use crate::host::{DISK_FULL, Host, HostParts, PauseFile, SpareTime, Wake, no_room};
+use crate::host::{DISK_FULL, Host, HostParts, LowPriorityPool, PauseFile, Wake, no_room};
 use crate::identity::{Identity, SecretStore};
 use crate::jobs::PipelineError;
 use crate::journal::Journal;
@@ -58,10 +58,10 @@ pub(super) struct Node {
     pub(super) held: Vec<ControlCommand>,
     pub(super) host: Option<Host>,
     /// Where measurements and evaluations run.
-    pub(super) spare: SpareTime,
+    pub(super) low_priority: LowPriorityPool,
     pub(super) reload: Reload,
     /// Pages and farewells: end after `stop`.
-    pub(super) services: Vec<JoinHandle<()>>,
+    pub(super) services: TaskTracker,
     /// What was last shown of a founding that does not get on.
     pub(super) founding_error: Option<String>,
     /// The operator has left the federation: this node is to start anew.
@@ -100,7 +100,7 @@ impl Node {
     /// Runs until `stop`, then leaves in good order.
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<Ended, NodeError> {
         let (founding, ends) = (self.founding.clone(), stop.clone());
-        self.services.push(tokio::spawn(async move { founding.say_farewells(&ends).await }));
+        self.services.spawn(async move { founding.say_farewells(&ends).await });
         let result = self.turn_until(&stop).await;
         if !self.left {
             notify_stopping();
@@ -116,9 +116,8 @@ impl Node {
             return Ok(Ended::Stopped);
         }
         // Whoever starts next on this home wants the same sockets.
-        for service in std::mem::take(&mut self.services) {
-            let _ = tokio::time::timeout(SERVICES_LIMIT, service).await;
-        }
+        self.services.close();
+        let _ = tokio::time::timeout(SERVICES_LIMIT, self.services.wait()).await;
         Ok(Ended::Left(Box::new(self.reload)))
     }
 
@@ -273,11 +272,10 @@ impl Node {
             pipeline,
             progress,
             status: Arc::clone(&self.status),
-            conditions: self.conditions.clone(),
             home: self.home.path().to_path_buf(),
-            spare: self.spare.clone(),
+            low_priority: self.low_priority.clone(),
             pause: PauseFile::new(self.home.pause()),
-            nonce: nonce().map_err(NodeError::Randomness)?,
+            nonce: nonce()?,
             checkpoint: CheckpointKey::from_seed(&self.identity.seed()),
         };
         tracing::info!(federation = %valid.federation(), members = members.len(), "founded");

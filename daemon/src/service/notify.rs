@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use crate::control::api::{NodeStatus, Severity, word};
 
@@ -16,7 +15,7 @@ pub fn notify_ready() {
 }
 
 /// One line for `systemctl status`.
-pub fn notify_status(line: &str) {
+fn notify_status(line: &str) {
     tell(|message| message.status = Some(line.to_owned()));
 }
 
@@ -87,17 +86,6 @@ impl Heartbeat {
     pub fn beat(&self) {
         if self.interval.is_some() {
             tell(|message| message.watchdog = true);
-        }
-    }
-
-    /// Waits until the next beat is due; for ever without a watchdog, or until `stop`.
-    pub async fn due(&self, stop: &CancellationToken) {
-        match self.interval {
-            Some(interval) => tokio::select! {
-                () = tokio::time::sleep(interval) => {}
-                () = stop.cancelled() => {}
-            },
-            None => stop.cancelled().await,
         }
     }
 }
