@@ -7,12 +7,12 @@ use std::process::{Command, Output, Stdio};
 
 use fedshield_fixtures::history::{founded, history, sign};
 use fedshield_fixtures::key;
-use fedshield_protocol::evidence::{Evidence, EvidenceFile};
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::ledger::{self, record_digest};
 use fedshield_protocol::manifest::{Manifest, SignedManifest, ValidManifest, sign_founding};
-use fedshield_protocol::message::Body;
 use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::wire::Body;
+use fedshield_protocol::wire::evidence::{Evidence, EvidenceFile};
 use fedshield_train::adapter::export_peft;
 use fedshield_train::federated::{AdapterLayout, AdapterSpec, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::LoadedModel;

@@ -4,11 +4,10 @@
 use fedshield_he::{
     Error as HeError, Preset, RoundContext, ShareCommitment, check_preimage, is_wrong_answer,
 };
-use fedshield_protocol::evidence::{Evidence, NotProof, Proof, WrongAnswer};
 use fedshield_protocol::ids::{MemberIndex, Round};
-use fedshield_protocol::job::CommitmentBody;
 use fedshield_protocol::manifest::ValidManifest;
-use fedshield_protocol::message::Body;
+use fedshield_protocol::wire::evidence::{Evidence, NotProof, Proof, WrongAnswer};
+use fedshield_protocol::wire::{Body, CommitmentBody};
 
 /// Why evidence proves nothing, or cannot be checked here.
 #[derive(Debug, thiserror::Error)]

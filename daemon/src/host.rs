@@ -30,11 +30,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fedshield_net::{FetchError, NetEvent, NetHandle};
-use fedshield_protocol::event::{Command, Event, Nonce};
+use fedshield_protocol::event::{Command, Event};
 use fedshield_protocol::ids::{IdentityKey, MemberIndex, Round};
 use fedshield_protocol::job::JobOutput;
 use fedshield_protocol::machine::Machine;
 use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::wire::Nonce;
 use tokio::sync::{mpsc, watch};
 
 pub use error::HostError;

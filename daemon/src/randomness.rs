@@ -1,6 +1,6 @@
 //! The operating system's randomness, and the one error for its failure.
 
-use fedshield_protocol::event::Nonce;
+use fedshield_protocol::wire::Nonce;
 use zeroize::Zeroizing;
 
 /// A ChaCha20 generator seeded by the operating system. Its state and what it drew ahead are erased on drop.

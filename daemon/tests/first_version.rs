@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use fedshield_protocol::ids::Round;
 use fedshield_protocol::ledger::{decode, verify};
 use fedshield_protocol::manifest::SignedManifest;
-use fedshield_protocol::record::Record;
+use fedshield_protocol::wire::Record;
 use fedshieldd::home::Home;
 use fedshieldd::stopped::Stopped;
 use fedshieldd::store::{Ledger, Opened};

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use fedshield_protocol::ids::{Digest, Epoch, Round};
-use fedshield_protocol::record::{CertifiedRecord, Outcome, Record};
+use fedshield_protocol::wire::{CertifiedRecord, Outcome, Record};
 use fedshieldd::control::api::{RoundOutcome, RoundReport};
 use fedshieldd::home::Home;
 use fedshieldd::store::{Ledger, Opened};

@@ -8,8 +8,8 @@ use std::process::Command;
 
 use fedshield_protocol::fruitless::Fruitless;
 use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, MemberIndex, Round, View};
-use fedshield_protocol::message::Leave;
 use fedshield_protocol::status::{Attendance, MemberStatus, Phase, Status};
+use fedshield_protocol::wire::Leave;
 use fedshieldd::control::api::{
     Condition, FederationSummary, HeldOut, NodeState, NodeStatus, Progress, RoundOutcome,
     RoundReport, Severity, Waiting,

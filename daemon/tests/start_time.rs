@@ -8,7 +8,7 @@ use fedshield_fixtures::key;
 use fedshield_protocol::ids::{Digest, Round};
 use fedshield_protocol::machine::{Config, Machine};
 use fedshield_protocol::object::ObjectRef;
-use fedshield_protocol::record::CertifiedRecord;
+use fedshield_protocol::wire::CertifiedRecord;
 use fedshieldd::home::Home;
 use fedshieldd::store::{CheckpointKey, Ledger};
 

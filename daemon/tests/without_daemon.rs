@@ -2,7 +2,7 @@
 
 use fedshield_protocol::ids::{Digest, Epoch, Round};
 use fedshield_protocol::object::ObjectRef;
-use fedshield_protocol::record::{CertifiedRecord, Outcome, Record};
+use fedshield_protocol::wire::{CertifiedRecord, Outcome, Record};
 use fedshieldd::control::api::ErrorCode;
 use fedshieldd::home::Home;
 use fedshieldd::objects::Objects;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use fedshield_fixtures::{long_deadlines, members, real, terms};
 use fedshield_protocol::ids::{Digest, MemberIndex};
-use fedshield_protocol::job::{CommitmentBody, Job, JobOutput, RoundStart};
+use fedshield_protocol::job::{Job, JobOutput, RoundStart};
 use fedshield_protocol::manifest::{
     Adapter, Encryption, Manifest, Member, Pruning, Training, ValidManifest, Weights,
 };
 use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::wire::CommitmentBody;
 use fedshieldd::identity::{Identity, Protection, SecretStore};
 use fedshieldd::jobs::{Observer, Pipeline};
 use fedshieldd::learning::{ComputeDevice, Learning, LearningSources, OpenedModel};

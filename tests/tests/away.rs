@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use fedshield_protocol::message::Leave;
+use fedshield_protocol::wire::Leave;
 use fedshield_tests::{Daemon, Federation, Program, Terms};
 use fedshieldd::control::api::{NodeState, NodeStatus, RoundOutcome};
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use fedshield_he::{SealingKeyPair, ShareCommitment, open_share};
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{Combined, Fate, Included, Job, JobOutput, RoundStart};
-use fedshield_protocol::message::Set;
+use fedshield_protocol::wire::Set;
 use fedshield_tests::{Party, carry, contribution, parties, run};
 use fedshieldd::identity::{Identity, SecretStore};
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use fedshield_protocol::ledger::record_digest;
-use fedshield_protocol::record::CertifiedRecord;
+use fedshield_protocol::wire::CertifiedRecord;
 use fedshield_tests::{Daemon, Federation, Program, Terms};
 use fedshieldd::control::api::NodeState;
 use fedshieldd::home::Home;

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use fedshield_protocol::ledger::record_digest;
-use fedshield_protocol::record::CertifiedRecord;
+use fedshield_protocol::wire::CertifiedRecord;
 use fedshield_tests::{Federation, Program, Terms};
 use fedshieldd::home::Home;
 use rand::{RngExt, SeedableRng};

@@ -8,9 +8,9 @@ use fedshield_he::{
     partial_decrypt,
 };
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
-use fedshield_protocol::job::{Combined, CommitmentBody, Included, Job, JobOutput, RoundStart};
-use fedshield_protocol::message::Set;
+use fedshield_protocol::job::{Combined, Included, Job, JobOutput, RoundStart};
 use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::wire::{CommitmentBody, Set};
 use fedshield_tests::{Party, carry, contribution, parties, run};
 use tokio_util::sync::CancellationToken;
 

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use fedshield_protocol::evidence::{Evidence, EvidenceFile, Rule};
 use fedshield_protocol::hidden::harmless_line;
 use fedshield_protocol::ids::{Digest, Round};
 use fedshield_protocol::manifest::{SignedManifest, ValidManifest};
+use fedshield_protocol::wire::evidence::{Evidence, EvidenceFile, Rule};
 use fedshieldd::conditions::date_and_clock;
 use fedshieldd::control::api::{ErrorCode, EvidenceRequest, EvidenceView, LiftRequest, LiftView};
 use fedshieldd::evidence;

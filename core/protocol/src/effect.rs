@@ -4,8 +4,8 @@ use crate::event::TimerId;
 use crate::ids::{MemberIndex, Round, Time};
 use crate::job::{Job, JobId};
 use crate::object::ObjectRef;
-use crate::record::CertifiedRecord;
 use crate::status::Status;
+use crate::wire::CertifiedRecord;
 
 /// What bytes are for: traffic is counted by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,7 +92,7 @@ pub enum Effect {
     Ban {
         /// Whose.
         member: MemberIndex,
-        /// [`Evidence`](crate::evidence::Evidence), canonical bytes.
+        /// [`Evidence`](crate::wire::evidence::Evidence), canonical bytes.
         evidence: Vec<u8>,
         /// For people.
         reason: String,

@@ -3,7 +3,7 @@
 use crate::ids::{MemberIndex, Round};
 use crate::job::{JobId, JobOutput};
 use crate::object::ObjectRef;
-use crate::record::CertifiedRecord;
+use crate::wire::{CertifiedRecord, Nonce};
 
 /// Timers of the machine; setting one again replaces it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,9 +39,6 @@ pub enum Command {
         through: Round,
     },
 }
-
-/// A number used once.
-pub type Nonce = [u8; 32];
 
 /// One thing that happened. Everything remote in it is hostile until checked.
 #[derive(Debug, Clone, PartialEq, Eq)]

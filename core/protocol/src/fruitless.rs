@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::{MemberIndex, Round};
 use crate::ledger::set_of;
 use crate::limits::MAX_FRUITLESS_ROUNDS;
-use crate::record::{Outcome, Record};
+use crate::wire::{Outcome, Record};
 
 /// Why a decided sum came to nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,34 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Digest, MemberIndex, Round};
-use crate::message::{Decided, Set};
 use crate::object::ObjectRef;
 use crate::sign::Signature;
+use crate::wire::{CommitmentBody, Decided, Set};
 
 /// Identifies a started job until it is done, failed or cancelled; unique within one run of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobId(pub u64);
-
-/// What a contributor binds itself to: the body of a commitment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CommitmentBody {
-    /// The encrypted update.
-    pub ciphertext: ObjectRef,
-    /// One sealed box of key share and mask shares for each member, in manifest order; `None` for members whose sealing key
-    /// for the round had not come when the boxes were sealed: they ask for theirs (see [`Body::Complaint`]).
-    ///
-    /// [`Body::Complaint`]: crate::message::Body::Complaint
-    pub boxes: Vec<Option<ObjectRef>>,
-    /// The published part of the key's sharing: a digest for each member's share and the polynomials of the low-degree
-    /// test; opaque here, at most [`MAX_SHARES_BYTES`].
-    pub shares: Vec<u8>,
-    /// What the slots mean: tensors, mask, order.
-    pub layout: Digest,
-}
-
-/// Longest [`CommitmentBody::shares`]: 100 members at a threshold of 67 need 4.4 KiB.
-pub const MAX_SHARES_BYTES: usize = 8192;
 
 /// What a round starts from; mask, batches and lengths follow from it at every member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,16 +9,15 @@ pub use proof::Attachments;
 pub(crate) use proof::certifies;
 pub use tip::Tip;
 
-use crate::codec;
 use crate::hash::Use;
 use crate::ids::{Digest, MemberIndex, Round};
 use crate::limits::MAX_RECORD_BYTES;
 use crate::manifest::{FoundingError, SignedManifest, ValidManifest};
-use crate::message::Set;
 use crate::object::ObjectRef;
-use crate::record::{CertifiedRecord, Outcome, Record};
 use crate::roster::Roster;
 use crate::sign::{Signature, Signatures, verify_ed25519};
+use crate::wire::codec;
+use crate::wire::{CertifiedRecord, Outcome, Record, Set};
 
 /// Why a history is not one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -8,30 +8,25 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
-pub mod agreement;
 pub mod append_log;
-pub mod certificate;
-pub mod codec;
+mod consensus;
 pub mod effect;
 pub mod election;
 pub mod event;
-pub mod evidence;
 pub mod fruitless;
 pub mod hash;
 pub mod hidden;
 pub mod ids;
 pub mod job;
-pub mod journal;
 pub mod ledger;
 pub mod limits;
 pub mod machine;
 pub mod manifest;
-pub mod message;
 pub mod object;
-pub mod record;
 pub mod roster;
 mod round;
 pub mod sign;
 pub mod status;
+pub mod wire;
 
 pub use machine::{Config, Machine};

@@ -35,6 +35,11 @@ pub const MAX_DEADLINE_MS: u64 = 7 * 24 * 3600 * 1000;
 /// The shortest deadline.
 pub const MIN_DEADLINE_MS: u64 = 10;
 
+/// The longest [`CommitmentBody::shares`](crate::wire::CommitmentBody::shares), in bytes: 100 members at a threshold of 67
+/// need 4.4 KiB.
+pub const MAX_SHARES_BYTES: usize = 8192;
+/// The largest object, in bytes: 64 GiB, whose list of chunk digests takes 2 MiB.
+pub const MAX_OBJECT_BYTES: u64 = 1 << 36;
 /// The longest share preimage shown in clear, in bytes.
 pub const MAX_PREIMAGE_BYTES: usize = 128 * 1024;
 /// The largest sealed box, in bytes.

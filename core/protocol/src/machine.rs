@@ -34,9 +34,9 @@ use crate::effect::Effect;
 use crate::event::{Command, Event, TimerId};
 use crate::ids::{MemberIndex, Round, Time};
 use crate::ledger::Tip;
-use crate::message::{Scope, Signed, SignedHeartbeat};
 use crate::object::ObjectRef;
 use crate::round::{Lapses, RoundState};
+use crate::wire::{Scope, Signed, SignedHeartbeat};
 use absence::{Absence, Departure};
 use ahead::Ahead;
 use bans::Bans;
@@ -275,7 +275,7 @@ impl Machine {
         if is_new {
             // What was gossiped before it could be reached has not come to it.
             let heartbeat = self.heartbeat();
-            self.tell(member, crate::message::Body::Status(Box::new(heartbeat)));
+            self.tell(member, crate::wire::Body::Status(Box::new(heartbeat)));
             self.ask_one_in_doubt(member);
             self.ask_if_behind(member);
         }

@@ -7,11 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::hash::Use;
 use crate::ids::Digest;
+use crate::limits::MAX_OBJECT_BYTES;
 
 /// Bytes in every chunk but the last.
 pub const CHUNK_SIZE_BYTES: usize = 1 << 20;
-/// The largest object: 64 GiB, a list of 2 MiB.
-pub const MAX_OBJECT_BYTES: u64 = 1 << 36;
 
 /// The name of an object: what to ask for and how much to expect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

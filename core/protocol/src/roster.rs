@@ -1,11 +1,11 @@
 //! Who the members are and how their signatures are checked.
 
-use crate::codec::{self, CodecError};
 use crate::ids::{Digest, MemberIndex, Round};
 use crate::limits::MAX_DIRECT_BYTES;
 use crate::manifest::{Rules, ValidManifest};
-use crate::message::{Body, Scope, Signed};
 use crate::sign::{Signature, Signatures};
+use crate::wire::codec::{self, CodecError};
+use crate::wire::{Body, Scope, Signed};
 
 /// The members' keys with a way to check signatures.
 #[derive(Clone, Copy)]

@@ -29,8 +29,8 @@ pub(crate) use lapse::Lapses;
 pub(crate) use state::{Answer, RoundState};
 
 use crate::machine::Machine;
-use crate::message::{Body, Signed};
 use crate::status::Phase;
+use crate::wire::{Body, Signed};
 
 impl Machine {
     /// Does whatever has become possible. Each step is idempotent and leaves its phase only forward.

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fruitless::Fruitless;
 use crate::ids::{Digest, Epoch, MemberIndex, Round, Time, View};
-use crate::message::Leave;
 use crate::object::ObjectRef;
+use crate::wire::Leave;
 
 /// Where a round is. The words are those of the path of one update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

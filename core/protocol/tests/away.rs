@@ -6,8 +6,8 @@ use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::{Command, Event, TimerId};
 use fedshield_protocol::ids::{MemberIndex, Round, Time};
 use fedshield_protocol::job::{Job, JobOutput};
-use fedshield_protocol::message::{Body, Goodbye, Leave, Value};
 use fedshield_protocol::status::Phase;
+use fedshield_protocol::wire::{Body, Goodbye, Leave, Value};
 use fixture::bench::{Bench, commitment_digest, heartbeat, update};
 use fixture::{message, object};
 
@@ -316,7 +316,7 @@ fn a_pause_takes_effect_at_once_before_a_round_and_after_it_in_one() {
     let effects = bench.decide(Value::Skip);
     assert!(bench.goodbyes(&effects).is_empty());
     let tip = fedshield_protocol::ledger::Tip::start(&bench.manifest);
-    let skipped = fedshield_protocol::record::Outcome::Skipped;
+    let skipped = fedshield_protocol::wire::Outcome::Skipped;
     let record = tip.record(&bench.manifest, skipped, None, None);
     let signature = || Body::RecordSignature(fedshield_protocol::ledger::record_digest(&record));
     bench.hear(1, signature());

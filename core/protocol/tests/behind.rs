@@ -8,8 +8,8 @@ use fedshield_protocol::event::{Event, TimerId};
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::ledger::LedgerError;
-use fedshield_protocol::message::{Body, Signed, Statement};
 use fedshield_protocol::status::Phase;
+use fedshield_protocol::wire::{Body, Signed, Statement};
 use fixture::bench::{Bench, NONCE, memory, update};
 use fixture::{ledger, machine, message, object, sign};
 

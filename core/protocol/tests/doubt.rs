@@ -8,12 +8,11 @@ use fedshield_protocol::event::{Event, TimerId};
 use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::ledger::{Tip, record_digest};
-use fedshield_protocol::message::{
-    Bits, Body, Decision, Heartbeat, Signed, Statement, Vote, VoteKind,
-};
-use fedshield_protocol::record::Outcome;
 use fedshield_protocol::sign::Signature;
 use fedshield_protocol::status::Phase;
+use fedshield_protocol::wire::{
+    Bits, Body, Decision, Heartbeat, Outcome, Signed, Statement, Vote, VoteKind,
+};
 use fixture::bench::{Bench, NONCE, heartbeat, memory, update};
 use fixture::lies::drops;
 use fixture::{message, object, sign};
@@ -270,7 +269,7 @@ fn a_round_begins_when_a_quorum_has_heard_of_this_member() {
     let mut bench = Bench::new();
     let head = bench.machine.status().head;
     let Body::Status(deaf) = heartbeat(4, head) else { panic!("it is a heartbeat") };
-    let known = fedshield_protocol::message::Known {
+    let known = fedshield_protocol::wire::Known {
         present: Bits::of(4, [1, 2].map(MemberIndex)),
         ..deaf.known.clone()
     };
@@ -288,8 +287,8 @@ fn a_round_begins_when_a_quorum_has_heard_of_this_member() {
 fn a_signed_record_is_remembered() {
     let mut bench = Bench::new();
     let record = Tip::start(&bench.manifest).record(&bench.manifest, Outcome::Skipped, None, None);
-    let note = fedshield_protocol::journal::Note::Signed(Box::new(record.clone()));
-    let entry = fedshield_protocol::journal::Entry::new(Round(0), note);
+    let note = fedshield_protocol::wire::journal::Note::Signed(Box::new(record.clone()));
+    let entry = fedshield_protocol::wire::journal::Entry::new(Round(0), note);
     bench.journal.push(entry.encode().unwrap());
     bench.boot_in_doubt();
     let told = own(&bench, Statement::RecordSignature(record_digest(&record)));

@@ -4,17 +4,17 @@ mod fixture;
 
 use fedshield_protocol::effect::{Effect, Purpose};
 use fedshield_protocol::event::{Command, Event, TimerId};
-use fedshield_protocol::evidence::{
-    Evidence, EvidenceFile, NotProof, Proof, Rule, SignedAnswer, WrongAnswer,
-};
 use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::limits::MAX_EVIDENCE_BYTES;
 use fedshield_protocol::manifest::ValidManifest;
-use fedshield_protocol::message::{
+use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::wire::evidence::{
+    Evidence, EvidenceFile, NotProof, Proof, Rule, SignedAnswer, WrongAnswer,
+};
+use fedshield_protocol::wire::{
     Accusation, Body, Decided, Decision, Proposal, Set, Value, Vote, VoteKind, set_digest,
 };
-use fedshield_protocol::object::ObjectRef;
 use fixture::bench::{Bench, heartbeat, update};
 use fixture::lies::*;
 use fixture::{certificate, manifest, object, scope, sign, signed_manifest};

@@ -8,9 +8,8 @@ use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::ledger::{Tip, record_digest};
 use fedshield_protocol::limits::LONG_PAUSE_MS;
-use fedshield_protocol::message::{Body, Value};
-use fedshield_protocol::record::Outcome;
 use fedshield_protocol::status::Phase;
+use fedshield_protocol::wire::{Body, Outcome, Value};
 use fixture::bench::{Bench, update};
 use fixture::message;
 

@@ -6,8 +6,8 @@ use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::{Event, TimerId};
 use fedshield_protocol::ids::{Digest, MemberIndex};
 use fedshield_protocol::job::{Job, JobOutput};
-use fedshield_protocol::message::{Body, Set, Value, set_digest};
 use fedshield_protocol::status::Phase;
+use fedshield_protocol::wire::{Body, Set, Value, set_digest};
 use fixture::bench::{Bench, commitment_digest, heartbeat, update};
 use fixture::object;
 

@@ -4,11 +4,11 @@ mod fixture;
 
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::{Event, TimerId};
-use fedshield_protocol::evidence::{Evidence, Rule};
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::limits::MAX_SEALED_AGAIN;
-use fedshield_protocol::message::{Body, Plea};
+use fedshield_protocol::wire::evidence::{Evidence, Rule};
+use fedshield_protocol::wire::{Body, Plea};
 use fixture::bench::{Bench, update};
 use fixture::lies::*;
 use fixture::sign;

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::TimerId;
-use fedshield_protocol::evidence::Rule;
 use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
 use fedshield_protocol::job::Job;
 use fedshield_protocol::manifest::SetTooSmall;
-use fedshield_protocol::message::{Body, Collected, Grounds, Proposal, Set, Value, set_digest};
 use fedshield_protocol::sign::Signature;
+use fedshield_protocol::wire::evidence::Rule;
+use fedshield_protocol::wire::{Body, Collected, Grounds, Proposal, Set, Value, set_digest};
 use fixture::bench::{Bench, commitment_digest};
 use fixture::lies::*;
 use fixture::{object, sign};

@@ -5,7 +5,7 @@ mod fixture;
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::{Event, TimerId};
 use fedshield_protocol::ids::{MemberIndex, Round};
-use fedshield_protocol::message::{Body, Heartbeat, SignedHeartbeat};
+use fedshield_protocol::wire::{Body, Heartbeat, SignedHeartbeat};
 use fixture::bench::{Bench, NONCE, heartbeat};
 use fixture::lies::{drops, said};
 use fixture::{message, sign};
@@ -108,7 +108,7 @@ fn nobody_can_drive_the_numbers_up() {
     let forged = sign(&bench.manifest, Round(0), 3, &status(made_up.clone()));
     let scope = fixture::scope(&bench.manifest, Round(0));
     let bytes =
-        fedshield_protocol::message::Signed::new(scope, MemberIndex(0), status(made_up), forged);
+        fedshield_protocol::wire::Signed::new(scope, MemberIndex(0), status(made_up), forged);
     let bytes = bytes.encode().unwrap();
     bench.handle(Event::Message { from: MemberIndex(3), bytes });
     for member in [1, 2] {

@@ -7,11 +7,10 @@ use fedshield_protocol::event::{Event, TimerId};
 use fedshield_protocol::fruitless::Futility;
 use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
 use fedshield_protocol::job::{Fate, Job, JobOutput};
-use fedshield_protocol::journal::{Entry, Note};
 use fedshield_protocol::ledger::{Tip, record_digest};
-use fedshield_protocol::message::{Body, Decided, Proposal, Set, Value};
-use fedshield_protocol::record::Outcome;
 use fedshield_protocol::status::Phase;
+use fedshield_protocol::wire::journal::{Entry, Note};
+use fedshield_protocol::wire::{Body, Decided, Outcome, Proposal, Set, Value};
 use fixture::bench::{Bench, commitment_digest, heartbeat, update};
 use fixture::{certificate, message, object};
 

@@ -5,12 +5,12 @@ mod fixture;
 
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::Event;
-use fedshield_protocol::evidence::{Evidence, Proof};
 use fedshield_protocol::ids::{Digest, MemberIndex};
 use fedshield_protocol::job::{Job, JobOutput};
-use fedshield_protocol::message::Body;
 use fedshield_protocol::sign::Signature;
 use fedshield_protocol::status::Phase;
+use fedshield_protocol::wire::Body;
+use fedshield_protocol::wire::evidence::{Evidence, Proof};
 use fixture::bench::{Bench, commitment_digest, update};
 use fixture::lies::{banned, drops, is_proof, said};
 use fixture::sign;

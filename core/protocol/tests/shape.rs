@@ -5,10 +5,11 @@ mod fixture;
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::{Event, TimerId};
 use fedshield_protocol::ids::Digest;
-use fedshield_protocol::job::{CommitmentBody, Job, JobOutput};
-use fedshield_protocol::message::Body;
-use fedshield_protocol::object::{MAX_OBJECT_BYTES, ObjectRef};
+use fedshield_protocol::job::{Job, JobOutput};
+use fedshield_protocol::limits::MAX_OBJECT_BYTES;
+use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::status::{Phase, Refusal};
+use fedshield_protocol::wire::{Body, CommitmentBody};
 use fixture::bench::{Bench, SHAPE, commitment_digest, update};
 use fixture::lies::drops;
 

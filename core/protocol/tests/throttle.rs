@@ -7,7 +7,7 @@ use fedshield_protocol::event::Event;
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::job::JobOutput;
 use fedshield_protocol::limits::MAX_ANSWER_BYTES;
-use fedshield_protocol::message::{Body, Plea};
+use fedshield_protocol::wire::{Body, Plea};
 use fixture::bench::{Bench, NONCE, commitment_digest, heartbeat, update};
 use fixture::lies::{complaint, is_reveal, is_seal_again};
 use fixture::message;

@@ -5,16 +5,15 @@ mod fixture;
 use std::collections::BTreeMap;
 
 use data_encoding::HEXLOWER;
-use fedshield_protocol::agreement::VotingState;
 use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
-use fedshield_protocol::job::CommitmentBody;
-use fedshield_protocol::journal::{Entry, Lapse, Note};
 use fedshield_protocol::manifest::ValidManifest;
-use fedshield_protocol::message::{
-    Accusation, Bits, Body, Collected, Complaint, Decided, Decision, Goodbye, Grounds, Heartbeat,
-    Known, Leave, Plea, Proposal, Set, Signed, Statement, Value, Vote, VoteKind,
-};
 use fedshield_protocol::sign::Signature;
+use fedshield_protocol::wire::journal::{Entry, Lapse, Note, VotingState};
+use fedshield_protocol::wire::{
+    Accusation, Bits, Body, Collected, CommitmentBody, Complaint, Decided, Decision, Goodbye,
+    Grounds, Heartbeat, Known, Leave, Plea, Proposal, Set, Signed, Statement, Value, Vote,
+    VoteKind,
+};
 use fixture::{certificate, ledger, message, object, sign, signed_manifest};
 
 fn bodies() -> Vec<Body> {

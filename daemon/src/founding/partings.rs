@@ -6,8 +6,8 @@
 
 use std::path::{Path, PathBuf};
 
-use fedshield_protocol::codec;
 use fedshield_protocol::ids::{Digest, IdentityKey};
+use fedshield_protocol::wire::codec;
 use serde::{Deserialize, Serialize};
 
 use super::{FoundingError, Token};

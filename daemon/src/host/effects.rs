@@ -4,8 +4,8 @@ use fedshield_net::{Audience, Label};
 use fedshield_protocol::effect::{Effect, Purpose};
 use fedshield_protocol::event::Event;
 use fedshield_protocol::ids::{IdentityKey, MemberIndex, Round};
-use fedshield_protocol::journal::Entry;
 use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::wire::journal::Entry;
 
 use super::evidence;
 use super::pending::Step;

@@ -145,7 +145,7 @@ mod tests {
     use fedshield_protocol::ids::{Digest, Epoch, IdentityKey};
     use fedshield_protocol::machine::Config;
     use fedshield_protocol::manifest::{Manifest, SignedManifest, sign_founding};
-    use fedshield_protocol::record::{CertifiedRecord, Outcome, Record};
+    use fedshield_protocol::wire::{CertifiedRecord, Outcome, Record};
     use tokio::sync::watch;
 
     use super::*;

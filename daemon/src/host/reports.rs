@@ -7,8 +7,8 @@ use std::time::Instant;
 use fedshield_net::{NetStats, Traffic};
 use fedshield_protocol::effect::Purpose;
 use fedshield_protocol::ids::{MemberIndex, Round};
-use fedshield_protocol::record::{CertifiedRecord, Outcome};
 use fedshield_protocol::status::{Phase, Status};
+use fedshield_protocol::wire::{CertifiedRecord, Outcome};
 
 use super::effects::label;
 use super::pending::Ended;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use fedshield_protocol::fruitless::Fruitless;
 use fedshield_protocol::ids::{MemberIndex, Time};
-use fedshield_protocol::message::Leave;
 use fedshield_protocol::status::{Phase, Status};
+use fedshield_protocol::wire::Leave;
 use tokio::sync::watch;
 
 use super::fruitless::{SUMS_FAIL, sums_fail};

@@ -2,7 +2,7 @@
 
 use fedshield_protocol::ids::Digest;
 use fedshield_protocol::job::{Applied, JobOutput, RoundStart};
-use fedshield_protocol::message::Set;
+use fedshield_protocol::wire::Set;
 use fedshield_train::TrainError;
 use fedshield_train::federated::OpenedSum;
 

@@ -1,9 +1,9 @@
 //! Evidence of others: whether it proves what was announced.
 
-use fedshield_protocol::evidence::Evidence;
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::job::JobOutput;
 use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::wire::evidence::Evidence;
 
 use super::{Pipeline, PipelineError};
 use crate::evidence;

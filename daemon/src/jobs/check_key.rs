@@ -4,8 +4,8 @@ use std::io::BufReader;
 
 use fedshield_he::{OpenedKey, decrypt};
 use fedshield_protocol::job::{JobOutput, RoundStart};
-use fedshield_protocol::message::Set;
 use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::wire::Set;
 
 use super::observer::{Stage, timed};
 use super::{Pipeline, PipelineError};

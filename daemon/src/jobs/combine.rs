@@ -5,8 +5,8 @@ use std::io::BufReader;
 use fedshield_he::{Answers, PartialDecryption, combine};
 use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::job::{Combined, JobOutput, RoundStart};
-use fedshield_protocol::message::Set;
 use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::wire::Set;
 
 use super::observer::{Stage, timed};
 use super::{Pipeline, PipelineError};

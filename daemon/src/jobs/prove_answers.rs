@@ -1,11 +1,11 @@
 //! Evidence made here: whose partial decryption was wrong, proven to anybody.
 
-use fedshield_protocol::evidence::{Evidence, Proof, SignedAnswer, WrongAnswer};
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::job::JobOutput;
-use fedshield_protocol::message::{Decided, Value};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::sign::Signature;
+use fedshield_protocol::wire::evidence::{Evidence, Proof, SignedAnswer, WrongAnswer};
+use fedshield_protocol::wire::{Decided, Value};
 
 use super::{Pipeline, PipelineError};
 use crate::evidence;

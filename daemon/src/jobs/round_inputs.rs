@@ -4,7 +4,7 @@ use fedshield_he::{ContributorSet, ShareCommitment};
 use fedshield_protocol::hash::Use;
 use fedshield_protocol::ids::{Digest, Round};
 use fedshield_protocol::job::{Included, RoundStart};
-use fedshield_protocol::message::Set;
+use fedshield_protocol::wire::Set;
 use fedshield_train::federated::{GlobalAdapter, Mask};
 
 use super::durable_state::State;

@@ -3,7 +3,8 @@
 
 use fedshield_he::{Preimage, SealingPublicKey, ShareCommitment, deal, seal_share};
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
-use fedshield_protocol::job::{CommitmentBody, JobOutput};
+use fedshield_protocol::job::JobOutput;
+use fedshield_protocol::wire::CommitmentBody;
 
 use super::durable_state::{Dealing, name};
 use super::encrypt::Encrypted;

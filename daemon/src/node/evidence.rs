@@ -1,8 +1,8 @@
 //! Evidence for people: what is kept, as a list and as files.
 
-use fedshield_protocol::evidence::EvidenceFile;
 use fedshield_protocol::ids::{Digest, MemberIndex};
 use fedshield_protocol::manifest::Manifest;
+use fedshield_protocol::wire::evidence::EvidenceFile;
 
 use crate::control::api::{ApiError, ErrorCode, EvidenceView, LiftView};
 use crate::store::{KeptEvidence, Ledger, Lift};

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use fedshield_protocol::ids::{Digest, Round};
-use fedshield_protocol::object::{ChunkList, MAX_OBJECT_BYTES, ObjectRef};
+use fedshield_protocol::limits::MAX_OBJECT_BYTES;
+use fedshield_protocol::object::{ChunkList, ObjectRef};
 use serde::{Deserialize, Serialize};
 
 use super::ObjectStoreError;

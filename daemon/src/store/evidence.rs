@@ -6,10 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fedshield_protocol::evidence::{Evidence as Proof, Rule};
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::limits::MAX_PROOFS_PER_MEMBER;
 use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::wire::evidence::{Evidence as Proof, Rule};
 use serde::{Deserialize, Serialize};
 
 use crate::conditions::unix_s;

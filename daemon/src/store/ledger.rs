@@ -6,13 +6,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use fedshield_protocol::evidence::Evidence as Proof;
 use fedshield_protocol::ids::{Digest, Round};
 use fedshield_protocol::ledger::{
     LEDGER_FORMAT, RECORD_ENTRY, decode_record, encode_record, record_digest,
 };
 use fedshield_protocol::object::ObjectRef;
-use fedshield_protocol::record::{CertifiedRecord, Outcome};
+use fedshield_protocol::wire::evidence::Evidence as Proof;
+use fedshield_protocol::wire::{CertifiedRecord, Outcome};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -4,13 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fedshield_protocol::evidence::Evidence;
 use fedshield_protocol::ids::{Digest, MemberIndex, View};
-use fedshield_protocol::message::{
-    Accusation, Body, Decision, Scope, Signed, Value, Vote, VoteKind,
-};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::sign::Signatures;
+use fedshield_protocol::wire::evidence::Evidence;
+use fedshield_protocol::wire::{Accusation, Body, Decision, Scope, Signed, Value, Vote, VoteKind};
 
 use super::federation::Federation;
 

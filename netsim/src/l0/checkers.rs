@@ -16,9 +16,9 @@ mod sum;
 use fedshield_protocol::effect::Purpose;
 use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::job::{Job, JobOutput};
-use fedshield_protocol::journal::Entry;
 use fedshield_protocol::object::ObjectRef;
-use fedshield_protocol::record::{CertifiedRecord, Record};
+use fedshield_protocol::wire::journal::Entry;
+use fedshield_protocol::wire::{CertifiedRecord, Record};
 
 use super::faults::Plan;
 use super::federation::Federation;

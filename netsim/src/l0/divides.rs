@@ -2,9 +2,9 @@
 //! is needed; those get another answer of it, so that they cannot open the sum that the others open with its help.
 
 use fedshield_protocol::ids::MemberIndex;
-use fedshield_protocol::message::{Body, Decision, Scope, Signed, VoteKind};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::sign::Signatures;
+use fedshield_protocol::wire::{Body, Decision, Scope, Signed, VoteKind};
 
 use super::content::Content;
 use super::federation::Federation;

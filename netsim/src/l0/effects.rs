@@ -6,8 +6,8 @@ use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::Event;
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::job::{Job, JobId};
-use fedshield_protocol::journal::Entry;
 use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::wire::journal::Entry;
 
 use super::checkers::Fact;
 use super::node::Node;

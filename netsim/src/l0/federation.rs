@@ -7,7 +7,7 @@ use ed25519_dalek::SigningKey;
 use fedshield_protocol::ids::{IdentityKey, MemberIndex, Round};
 use fedshield_protocol::machine::Config;
 use fedshield_protocol::manifest::{Deadlines, Manifest, Rules, ValidManifest};
-use fedshield_protocol::message::Scope;
+use fedshield_protocol::wire::Scope;
 
 use super::signatures::{Secrets, Stamp};
 

@@ -2,10 +2,11 @@
 
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{
-    Applied, Combined, CommitmentBody, Fate, Included, Job, JobOutput, RoundStart, UpdateShape,
+    Applied, Combined, Fate, Included, Job, JobOutput, RoundStart, UpdateShape,
 };
-use fedshield_protocol::message::Set;
-use fedshield_protocol::object::{MAX_OBJECT_BYTES, ObjectRef};
+use fedshield_protocol::limits::MAX_OBJECT_BYTES;
+use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::wire::{CommitmentBody, Set};
 
 use super::content::{CONTENT_BYTES, Content, Vector, is_in_range, layout_of, nonce_of, sum_of};
 use super::divides;

@@ -7,7 +7,7 @@ use fedshield_protocol::Machine;
 use fedshield_protocol::event::TimerId;
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::object::ObjectRef;
-use fedshield_protocol::record::CertifiedRecord;
+use fedshield_protocol::wire::CertifiedRecord;
 
 use super::faults::{Crash, Fault};
 use super::replays::Recorded;

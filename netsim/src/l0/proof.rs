@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fedshield_protocol::evidence::{Evidence, Proof, SignedAnswer, WrongAnswer};
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{Job, JobOutput};
-use fedshield_protocol::message::{Decided, Value};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::roster::Roster;
 use fedshield_protocol::sign::Signature;
+use fedshield_protocol::wire::evidence::{Evidence, Proof, SignedAnswer, WrongAnswer};
+use fedshield_protocol::wire::{Decided, Value};
 
 use super::content::Content;
 use super::federation::Federation;

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use fedshield_protocol::ids::{MemberIndex, Round};
-use fedshield_protocol::message::{Body, Signed};
+use fedshield_protocol::wire::{Body, Signed};
 
 use super::faults::Fault;
 use super::world::World;

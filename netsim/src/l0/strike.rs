@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use fedshield_protocol::ids::Round;
 use fedshield_protocol::job::{Combined, Job, JobOutput};
-use fedshield_protocol::journal::Note;
-use fedshield_protocol::message::Decision;
+use fedshield_protocol::wire::Decision;
+use fedshield_protocol::wire::journal::Note;
 
 use super::checkers::Fact;
 use super::faults::Crash;

@@ -1,8 +1,8 @@
 //! A member that tells every second receiver another vote, properly signed.
 
-use fedshield_protocol::message::{Body, Signed, Value};
 use fedshield_protocol::roster::Roster;
 use fedshield_protocol::sign::Signatures;
+use fedshield_protocol::wire::{Body, Signed, Value};
 
 use super::federation::Federation;
 

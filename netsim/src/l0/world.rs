@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use fedshield_protocol::Machine;
 use fedshield_protocol::event::{Command, Event, TimerId};
-use fedshield_protocol::evidence::Evidence;
 use fedshield_protocol::ids::{MemberIndex, Round, Time};
 use fedshield_protocol::job::{Job, JobId};
-use fedshield_protocol::journal::{Entry, Note};
 use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::wire::evidence::Evidence;
+use fedshield_protocol::wire::journal::{Entry, Note};
 
 use super::checkers::{Checkers, Fact};
 use super::faults::{Away, Crash, Fault, Going, Plan};

@@ -1,10 +1,10 @@
 //! Decoders of messages, journal and ledger.
 
-use fedshield_protocol::evidence::{EVIDENCE_FORMAT, Evidence, EvidenceFile};
-use fedshield_protocol::journal::Entry;
 use fedshield_protocol::ledger;
 use fedshield_protocol::manifest::SignedManifest;
-use fedshield_protocol::message::Signed;
+use fedshield_protocol::wire::Signed;
+use fedshield_protocol::wire::evidence::{EVIDENCE_FORMAT, Evidence, EvidenceFile};
+use fedshield_protocol::wire::journal::Entry;
 
 use super::Target;
 

@@ -1,12 +1,12 @@
 //! Evidence with the real arithmetic: what a pipeline proves to others, and what the others' pipelines make of it.
 
 use fedshield_fixtures::history::{certificate, sign};
-use fedshield_protocol::evidence::{Evidence, EvidenceFile};
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::job::{Combined, Included, Job, JobOutput};
 use fedshield_protocol::manifest::ValidManifest;
-use fedshield_protocol::message::{Body, Decided, Set, Value, set_digest};
 use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::wire::evidence::{Evidence, EvidenceFile};
+use fedshield_protocol::wire::{Body, Decided, Set, Value, set_digest};
 use fedshield_tests::{Party, parties, run};
 use fedshieldd::evidence;
 
@@ -114,7 +114,7 @@ fn a_wrong_answer_to_a_complaint_is_proven_and_a_true_one_is_not() {
     let mut lie = truth.clone();
     let last = lie.len() - 40;
     lie[last] ^= 1;
-    let scope = fedshield_protocol::message::Scope {
+    let scope = fedshield_protocol::wire::Scope {
         federation: manifest.federation(),
         epoch: manifest.epoch(),
         round: ROUND,

@@ -3,8 +3,9 @@
 
 use fedshield_he::{OneTimeKey, SealingPublicKey, Update, commit_key, encrypt_under_any_key};
 use fedshield_protocol::ids::MemberIndex;
-use fedshield_protocol::job::{Combined, CommitmentBody, Included};
+use fedshield_protocol::job::{Combined, Included};
 use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::wire::CommitmentBody;
 use fedshield_tests::{Party, carry, parties};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

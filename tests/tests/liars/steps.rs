@@ -2,8 +2,8 @@
 
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{Combined, Included, Job, JobOutput, RoundStart};
-use fedshield_protocol::message::Set;
 use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::wire::Set;
 use fedshield_tests::{Party, carry, contribution, run};
 
 pub const START: RoundStart = RoundStart { round: Round(0), applied: 0, beacon: Digest([3; 32]) };

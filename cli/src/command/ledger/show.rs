@@ -7,7 +7,7 @@ use fedshield_protocol::election::Election;
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::ledger::{self, Attachments, record_digest, set_of};
 use fedshield_protocol::manifest::{SignedManifest, ValidManifest};
-use fedshield_protocol::record::{CertifiedRecord, Outcome};
+use fedshield_protocol::wire::{CertifiedRecord, Outcome};
 use fedshieldd::control::api::{ErrorCode, RoundOutcome};
 use fedshieldd::home::Home;
 use serde::Serialize;
@@ -168,7 +168,7 @@ impl Reader<'_> {
         let certified = self.records.get(position)?;
         let record = &certified.record;
         let attachments = Attachments::decode(&certified.attachments).ok();
-        let certificate = |it: &fedshield_protocol::certificate::Certificate| CertificateView {
+        let certificate = |it: &fedshield_protocol::wire::Certificate| CertificateView {
             view: it.view.0,
             members: it.votes.iter().map(|(member, _)| self.name(*member)).collect(),
         };

@@ -2,8 +2,8 @@
 
 use fedshield_protocol::hidden::harmless_line;
 use fedshield_protocol::ids::{MemberIndex, Round};
-use fedshield_protocol::message::Leave;
 use fedshield_protocol::status::{MemberStatus, Phase, Refusal, Status};
+use fedshield_protocol::wire::Leave;
 use fedshieldd::control::api::{HeldOut, NodeState, NodeStatus, Progress, Severity};
 
 use super::super::federation::phrase_lines;

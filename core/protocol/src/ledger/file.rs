@@ -5,10 +5,10 @@
 
 use super::LedgerError;
 use crate::append_log::{LogFormat, MAGIC_BYTES, MagicError, Parsed};
-use crate::codec::{self, CodecError};
 use crate::ids::Round;
 use crate::limits::MAX_RECORD_BYTES;
-use crate::record::CertifiedRecord;
+use crate::wire::CertifiedRecord;
+use crate::wire::codec::{self, CodecError};
 
 /// What a ledger is as a file.
 pub const LEDGER_FORMAT: LogFormat =

@@ -3,15 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::{record_digest, set_of};
-use crate::certificate::Certificate;
-use crate::codec::{self, CodecError};
 use crate::ids::{Digest, MemberIndex};
 use crate::limits::MAX_RECORD_BYTES;
-use crate::message::{Body, Decision, Value, VoteKind};
 use crate::object::ObjectRef;
-use crate::record::{CertifiedRecord, Outcome};
 use crate::roster::Roster;
 use crate::sign::Signature;
+use crate::wire::codec::{self, CodecError};
+use crate::wire::{Body, Certificate, CertifiedRecord, Decision, Outcome, Value, VoteKind};
 
 /// The certificates behind a record, and the evidence that came to hand in its round. Not signed over, because members may
 /// hold different ones.
@@ -23,7 +21,7 @@ pub struct Attachments {
     pub set: Certificate,
     /// What decided the end, and the name of the key if a sum was opened ([`Value::key_name`]); `None` after a skip.
     pub end: Option<(Option<Digest>, Certificate)>,
-    /// Names of the evidence that this member kept in the round, by accused, ascending: [`Evidence`](crate::evidence::Evidence)
+    /// Names of the evidence that this member kept in the round, by accused, ascending: [`Evidence`](crate::wire::evidence::Evidence)
     /// as an object.
     pub evidence: Vec<(MemberIndex, ObjectRef)>,
 }

@@ -6,8 +6,8 @@ use crate::hash::Use;
 use crate::ids::{Digest, Round};
 use crate::manifest::ValidManifest;
 use crate::object::ObjectRef;
-use crate::record::{CertifiedRecord, Outcome, Record};
 use crate::roster::Roster;
+use crate::wire::{CertifiedRecord, Outcome, Record};
 
 /// The end of a chain of records: what the next one must follow.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,11 +15,10 @@
 use std::collections::BTreeSet;
 
 use super::{Machine, Question};
-use crate::event::Nonce;
 use crate::ids::{MemberIndex, Round};
 use crate::limits::MAX_GOODBYES;
-use crate::message::{Body, Goodbye, Leave, Signed};
 use crate::status::{Attendance, Phase};
+use crate::wire::{Body, Goodbye, Leave, Nonce, Signed};
 
 /// Whole heartbeats without a word after which a member is away, and the shortest time that they may take: where
 /// deadlines are very short, a busy machine must not count as gone.

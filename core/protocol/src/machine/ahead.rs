@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::Machine;
 use crate::ids::{MemberIndex, Round};
-use crate::journal::Note;
+use crate::wire::journal::Note;
 
 /// Journal entries by round, all beyond the ledger.
 #[derive(Debug, Clone, Default)]

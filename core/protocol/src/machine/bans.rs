@@ -14,12 +14,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Machine, Tag};
 use crate::effect::{Effect, Purpose};
-use crate::evidence::Evidence;
 use crate::ids::{Digest, MemberIndex, Round};
 use crate::job::Job;
-use crate::message::{Accusation, Bits, Body};
 use crate::object::ObjectRef;
 use crate::sign::Signature;
+use crate::wire::evidence::Evidence;
+use crate::wire::{Accusation, Bits, Body};
 
 /// What is known of proofs.
 #[derive(Debug, Default)]

@@ -1,16 +1,15 @@
 //! After a start: the ledger and the journal say where this member was; it goes on from there and contradicts nothing.
 
 use super::Machine;
-use crate::agreement::Agreement;
-use crate::event::{Nonce, TimerId};
+use crate::consensus::Agreement;
+use crate::event::TimerId;
 use crate::ids::Round;
 use crate::job::Fate;
-use crate::journal::{Entry, Note};
 use crate::ledger::{LedgerError, Tip};
-use crate::message::Decision;
-use crate::record::CertifiedRecord;
 use crate::roster::Roster;
 use crate::round::RoundState;
+use crate::wire::journal::{Entry, Note};
+use crate::wire::{CertifiedRecord, Decision, Nonce};
 
 impl Machine {
     /// Takes note of the next record of the ledger, the first one first; all of them before [`Event::Boot`](crate::event::Event::Boot).

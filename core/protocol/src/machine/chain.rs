@@ -5,11 +5,11 @@ use crate::effect::Effect;
 use crate::event::TimerId;
 use crate::ids::Round;
 use crate::job::{Fate, Job};
-use crate::journal::Note;
 use crate::ledger::includes;
-use crate::record::CertifiedRecord;
 use crate::round::RoundState;
 use crate::status::Phase;
+use crate::wire::CertifiedRecord;
+use crate::wire::journal::Note;
 
 impl Machine {
     /// The current round has ended with `certified`, which has been checked.

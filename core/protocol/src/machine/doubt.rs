@@ -15,12 +15,11 @@
 use std::collections::BTreeSet;
 
 use super::{Machine, Question};
-use crate::event::Nonce;
 use crate::ids::{MemberIndex, Round};
 use crate::ledger::record_digest;
 use crate::limits::{MAX_DIRECT_BYTES, MAX_STATEMENTS};
-use crate::message::{Body, SignedHeartbeat, Statement};
 use crate::sign::Signature;
+use crate::wire::{Body, Nonce, SignedHeartbeat, Statement};
 
 /// Room in an answer for everything but the statements, in bytes.
 const ENVELOPE_BYTES: usize = 1024;

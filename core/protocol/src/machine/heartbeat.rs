@@ -3,8 +3,8 @@
 
 use super::{Machine, Question};
 use crate::ids::{MemberIndex, Round, View};
-use crate::message::{Bits, Body, Decided, Decision, Heartbeat, Known, VoteKind};
 use crate::round::Answer;
+use crate::wire::{Bits, Body, Decided, Decision, Heartbeat, Known, VoteKind};
 
 impl Machine {
     /// Says where this member is.

@@ -1,9 +1,9 @@
 //! Messages from others: decode, check bounds, check the signature, then look at what they say.
 
 use super::Machine;
-use crate::codec::CodecError;
 use crate::limits::MAX_EARLY_PER_MEMBER;
-use crate::message::{Body, Signed};
+use crate::wire::codec::CodecError;
+use crate::wire::{Body, Signed};
 
 impl Machine {
     pub(super) fn receive(&mut self, bytes: &[u8]) {

@@ -5,8 +5,8 @@ use super::Machine;
 use crate::ids::{MemberIndex, Round};
 use crate::job::Job;
 use crate::machine::Tag;
-use crate::message::Body;
 use crate::status::Phase;
+use crate::wire::Body;
 
 impl Machine {
     /// The sealing key of `member` for this round, if it is here.

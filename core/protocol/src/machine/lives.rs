@@ -15,9 +15,9 @@
 use super::Machine;
 use super::throttle::Question;
 use crate::ids::{MemberIndex, Round};
-use crate::journal::Note;
-use crate::message::{Body, Heartbeat, Signed, SignedHeartbeat};
 use crate::sign::Signature;
+use crate::wire::journal::Note;
+use crate::wire::{Body, Heartbeat, Signed, SignedHeartbeat};
 
 /// The number of the own life, and of its heartbeats.
 #[derive(Debug, Clone, Copy, Default)]

@@ -3,10 +3,10 @@
 use super::Machine;
 use crate::effect::Effect;
 use crate::ids::{MemberIndex, Round};
-use crate::journal::{Entry, Note};
 use crate::limits::MAX_GOSSIP_BYTES;
-use crate::message::{Body, Signed};
 use crate::sign::Signature;
+use crate::wire::journal::{Entry, Note};
+use crate::wire::{Body, Signed};
 
 impl Machine {
     /// The own signature under `body` in `round`; deterministic.

@@ -3,7 +3,7 @@
 use crate::fruitless::Fruitless;
 use crate::ids::{MemberIndex, Round};
 use crate::ledger::includes;
-use crate::record::{Outcome, Record};
+use crate::wire::{Outcome, Record};
 
 const BITS: u64 = u64::BITS as u64;
 

@@ -6,8 +6,8 @@ use super::Machine;
 use crate::effect::Effect;
 use crate::event::TimerId;
 use crate::ids::{MemberIndex, Round, Time, View};
-use crate::message::{Decision, VoteKind};
 use crate::status::{Attendance, MemberStatus, Phase, Status, Wait};
+use crate::wire::{Decision, VoteKind};
 
 /// Time in which changes of no consequence are shown together, in milliseconds.
 const PAUSE_MS: u64 = 200;

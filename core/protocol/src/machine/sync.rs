@@ -5,8 +5,7 @@ use crate::effect::{Effect, Purpose};
 use crate::ids::{Digest, MemberIndex, Round};
 use crate::job::Job;
 use crate::limits::MAX_RECORDS_ANSWER_BYTES;
-use crate::message::Body;
-use crate::record::CertifiedRecord;
+use crate::wire::{Body, CertifiedRecord};
 
 impl Machine {
     /// `ahead` is in a later round: its records, please.

@@ -20,17 +20,17 @@ pub(crate) enum Question {
     InDoubt,
     /// A heartbeat of an earlier life: its author is shown its newest one.
     OldLife,
-    /// [`Body::Knock`](crate::message::Body::Knock).
+    /// [`Body::Knock`](crate::wire::Body::Knock).
     Knock,
-    /// [`Body::Doubt`](crate::message::Body::Doubt).
+    /// [`Body::Doubt`](crate::wire::Body::Doubt).
     Doubt,
-    /// [`Body::Want`](crate::message::Body::Want).
+    /// [`Body::Want`](crate::wire::Body::Want).
     Want,
-    /// [`Body::Complaint`](crate::message::Body::Complaint), answered by sealing again.
+    /// [`Body::Complaint`](crate::wire::Body::Complaint), answered by sealing again.
     Complaint,
     /// The same, answered again with what was shown in clear.
     ShareInClear,
-    /// [`Body::RecordsRequest`](crate::message::Body::RecordsRequest).
+    /// [`Body::RecordsRequest`](crate::wire::Body::RecordsRequest).
     Records,
     /// Not a question to this member but one by it: for records.
     Ask,

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::check::{ManifestError, check};
 use super::{Manifest, Rules};
-use crate::codec::{self, CodecError};
 use crate::hash::Use;
 use crate::ids::{Digest, Epoch, IdentityKey, MemberIndex};
 use crate::limits::MAX_MANIFEST_BYTES;
 use crate::sign::{Ed25519, Signature, Signatures, verify_ed25519};
+use crate::wire::codec::{self, CodecError};
 
 /// Why a manifest does not found a federation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

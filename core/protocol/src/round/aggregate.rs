@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::state::Collection;
 use crate::effect::Purpose;
-use crate::evidence::Evidence;
 use crate::ids::{Digest, MemberIndex, View};
 use crate::job::Job;
-use crate::journal::Note;
 use crate::limits::{MAX_SETS, VIEW_WINDOW};
 use crate::machine::{Machine, Tag};
 use crate::manifest::SetTooSmall;
-use crate::message::{Body, Collected, Decision, Grounds, Set, Value, set_digest};
 use crate::object::ObjectRef;
 use crate::sign::Signature;
 use crate::status::Phase;
+use crate::wire::evidence::Evidence;
+use crate::wire::journal::Note;
+use crate::wire::{Body, Collected, Decision, Grounds, Set, Value, set_digest};
 
 impl Machine {
     pub(super) fn aggregate(&mut self) -> Phase {

@@ -4,11 +4,11 @@
 
 use crate::ids::{Digest, MemberIndex};
 use crate::job::Job;
-use crate::journal::Note;
 use crate::limits::MAX_SEALED_AGAIN;
 use crate::machine::{Machine, Question, Tag};
-use crate::message::{Body, Complaint, Plea};
 use crate::sign::Signature;
+use crate::wire::journal::Note;
+use crate::wire::{Body, Complaint, Plea};
 
 /// What a member has been given that asked for its box again.
 #[derive(Debug, Clone, Default)]

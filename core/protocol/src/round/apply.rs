@@ -3,8 +3,8 @@
 use crate::ids::Round;
 use crate::job::{Applied, Job};
 use crate::machine::{Machine, Tag};
-use crate::message::{Decision, Value};
 use crate::status::Phase;
+use crate::wire::{Decision, Value};
 
 impl Machine {
     pub(super) fn apply(&mut self) -> Phase {

@@ -2,13 +2,13 @@
 //! is valid by what it carries: q reports from which its set follows, f + 1 equal attestations. Never by what the
 //! voter happens to hold.
 
-use crate::agreement::Opinion;
+use crate::consensus::Opinion;
 use crate::event::TimerId;
-use crate::journal::Note;
 use crate::machine::Machine;
-use crate::message::{Body, Decided, Decision, Grounds, Set, Value, set_digest};
 use crate::object::ObjectRef;
 use crate::status::Phase;
+use crate::wire::journal::Note;
+use crate::wire::{Body, Decided, Decision, Grounds, Set, Value, set_digest};
 
 impl Machine {
     pub(super) fn certify(&mut self) -> Phase {

@@ -10,10 +10,10 @@ use std::collections::BTreeMap;
 use crate::effect::Purpose;
 use crate::ids::{Digest, MemberIndex};
 use crate::job::Job;
-use crate::journal::Note;
 use crate::machine::{Machine, Tag};
-use crate::message::{Body, Decision, Value};
 use crate::object::ObjectRef;
+use crate::wire::journal::Note;
+use crate::wire::{Body, Decision, Value};
 
 /// What the keys that were named open.
 #[derive(Debug, Clone, Default)]
@@ -48,7 +48,7 @@ impl Machine {
         self.serve_opened_key();
         let named = self.named_keys();
         self.forget_keys(&named);
-        let of_set = crate::message::set_digest(&set);
+        let of_set = crate::wire::set_digest(&set);
         for (key, holders) in named {
             if self.round.keys.is_checked(&key) {
                 continue;

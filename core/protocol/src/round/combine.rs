@@ -3,8 +3,8 @@
 
 use crate::job::{Combined, Job};
 use crate::machine::{Machine, Tag};
-use crate::message::{Decision, Value, set_digest};
 use crate::status::Phase;
+use crate::wire::{Decision, Value, set_digest};
 
 impl Machine {
     pub(super) fn combine(&mut self) -> Phase {

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use super::state::{Commitment, Share};
 use crate::effect::Purpose;
 use crate::ids::{Digest, MemberIndex};
-use crate::job::{CommitmentBody, Job};
-use crate::journal::Note;
+use crate::job::Job;
 use crate::machine::{Machine, Tag};
-use crate::message::Body;
 use crate::sign::Signature;
 use crate::status::Phase;
+use crate::wire::journal::Note;
+use crate::wire::{Body, CommitmentBody};
 
 impl Machine {
     pub(super) fn commit(&mut self) -> Phase {

@@ -8,8 +8,8 @@ use crate::ids::{Digest, MemberIndex};
 use crate::job::Job;
 use crate::limits::{BEATS_UNTIL_PUBLIC, MAX_SEALED_AGAIN};
 use crate::machine::{Machine, Tag};
-use crate::message::{Body, Complaint, Plea};
 use crate::sign::Signature;
+use crate::wire::{Body, Complaint, Plea};
 
 /// How a share has been asked for.
 #[derive(Debug, Clone, Default)]

@@ -2,10 +2,10 @@
 //! aggregate to the sum, see `check_key`), or Void, valid after the decrypt timer for whoever has not opened the sum, and with
 //! q earlier prevotes for all.
 
-use crate::agreement::Opinion;
+use crate::consensus::Opinion;
 use crate::machine::Machine;
-use crate::message::{Decision, Value};
 use crate::status::Phase;
+use crate::wire::{Decision, Value};
 
 impl Machine {
     /// Takes part once there is something to say, or others have begun: without its votes for none they might be kept in a

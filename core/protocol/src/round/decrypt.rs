@@ -4,12 +4,12 @@
 use crate::effect::Purpose;
 use crate::ids::{Digest, MemberIndex};
 use crate::job::Job;
-use crate::journal::Note;
 use crate::machine::{Machine, Tag};
-use crate::message::{Body, Set};
 use crate::object::ObjectRef;
 use crate::sign::Signature;
 use crate::status::Phase;
+use crate::wire::journal::Note;
+use crate::wire::{Body, Set};
 
 use super::state::Answer;
 

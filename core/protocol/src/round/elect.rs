@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use crate::event::TimerId;
 use crate::ids::MemberIndex;
-use crate::journal::Note;
 use crate::machine::Machine;
-use crate::message::Body;
 use crate::sign::Signature;
 use crate::status::Phase;
+use crate::wire::Body;
+use crate::wire::journal::Note;
 
 /// Who takes part in a round.
 #[derive(Debug, Clone, Default)]

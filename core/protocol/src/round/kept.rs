@@ -10,11 +10,10 @@ use std::sync::Arc;
 use super::check_key::NamedKeys;
 use crate::effect::Purpose;
 use crate::ids::{Digest, MemberIndex, Round};
-use crate::job::CommitmentBody;
-use crate::journal::Note;
 use crate::machine::{Machine, Tag};
-use crate::message::Set;
 use crate::sign::Signature;
+use crate::wire::journal::Note;
+use crate::wire::{CommitmentBody, Set};
 
 impl Machine {
     /// Writes down the commitments of `set` that are here and not in the journal yet; the own one is there as such.

@@ -20,11 +20,11 @@
 use std::collections::BTreeMap;
 
 use crate::ids::{Digest, MemberIndex, Round};
-use crate::journal::{Lapse, Note};
 use crate::limits::{BEATS_UNTIL_OVERDUE, MAX_HANDED_ON, MAX_UNLISTED_ROUNDS};
 use crate::machine::Machine;
-use crate::message::{Body, Complaint, Plea};
 use crate::sign::Signature;
+use crate::wire::journal::{Lapse, Note};
+use crate::wire::{Body, Complaint, Plea};
 
 /// A complaint in public, and what has become of it.
 #[derive(Debug, Clone)]

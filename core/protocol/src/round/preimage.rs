@@ -1,12 +1,12 @@
 //! transfer: answers to complaints in clear. Everyone checks them; a wrong one is evidence against the dealer.
 
 use super::state::Share;
-use crate::evidence::Evidence;
 use crate::ids::{Digest, MemberIndex};
 use crate::job::Job;
 use crate::machine::{Machine, Tag};
-use crate::message::Body;
 use crate::sign::Signature;
+use crate::wire::Body;
+use crate::wire::evidence::Evidence;
 
 impl Machine {
     /// An answer of the dealer `sender` to a complaint of `member`. The first counts; a second that differs is proof of a lie.

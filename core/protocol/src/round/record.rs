@@ -2,13 +2,12 @@
 //! the round. Certificates are attached, not signed over.
 
 use crate::ids::{Digest, MemberIndex};
-use crate::journal::Note;
 use crate::ledger::{Attachments, record_digest};
 use crate::machine::Machine;
-use crate::message::{Body, Decision, Value};
-use crate::record::{CertifiedRecord, Outcome, Record};
 use crate::sign::Signature;
 use crate::status::Phase;
+use crate::wire::journal::Note;
+use crate::wire::{Body, CertifiedRecord, Decision, Outcome, Record, Value};
 
 impl Machine {
     pub(super) fn record(&mut self) -> Phase {

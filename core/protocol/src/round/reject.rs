@@ -12,13 +12,13 @@ use std::collections::BTreeMap;
 
 use super::state::{Form, RoundState};
 use crate::effect::Purpose;
-use crate::evidence::Evidence;
 use crate::ids::{Digest, MemberIndex};
 use crate::job::Job;
-use crate::journal::Note;
 use crate::machine::{Machine, Tag};
-use crate::message::Body;
 use crate::sign::Signature;
+use crate::wire::Body;
+use crate::wire::evidence::Evidence;
+use crate::wire::journal::Note;
 
 /// What committee members have said of updates that they could not read, or hold.
 #[derive(Debug, Clone, Default)]

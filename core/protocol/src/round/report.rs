@@ -3,11 +3,11 @@
 
 use super::state::Share;
 use crate::ids::{Digest, MemberIndex};
-use crate::journal::Note;
 use crate::machine::Machine;
-use crate::message::{Body, Set};
 use crate::sign::Signature;
 use crate::status::Phase;
+use crate::wire::journal::Note;
+use crate::wire::{Body, Set};
 
 impl Machine {
     pub(super) fn report(&mut self) -> Phase {

@@ -3,8 +3,8 @@
 use super::RoundState;
 use super::state::{Answer, Commitment};
 use crate::ids::MemberIndex;
-use crate::message::Statement;
 use crate::sign::Signature;
+use crate::wire::Statement;
 
 impl RoundState {
     /// What `member` has said in this round that binds it, the small first.

@@ -10,17 +10,17 @@ use super::elect::Presence;
 use super::lapse::Complaints;
 use super::reject::Verdicts;
 use super::stirred::Stirred;
-use crate::agreement::{Agreement, VotingState};
+use crate::consensus::Agreement;
 use crate::election::Election;
 use crate::ids::{Digest, MemberIndex, Round, View};
-use crate::job::{Applied, CommitmentBody, Included, RoundStart, UpdateShape};
+use crate::job::{Applied, Included, RoundStart, UpdateShape};
 use crate::ledger::Tip;
 use crate::machine::Config;
-use crate::message::{Body, Collected, Decision, Set, SignedReport, Value};
 use crate::object::ObjectRef;
-use crate::record::Record;
 use crate::sign::Signature;
 use crate::status::Phase;
+use crate::wire::journal::VotingState;
+use crate::wire::{Body, Collected, CommitmentBody, Decision, Record, Set, SignedReport, Value};
 
 /// Deadlines that have passed.
 #[derive(Debug, Clone, Default)]

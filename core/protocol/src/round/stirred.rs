@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::Digest;
-use crate::job::CommitmentBody;
 use crate::object::ObjectRef;
+use crate::wire::CommitmentBody;
 
 /// The list, and which update names which object.
 #[derive(Debug, Clone, Default)]

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::state::Share;
 use crate::effect::Purpose;
 use crate::ids::{Digest, MemberIndex};
-use crate::job::{CommitmentBody, Job};
+use crate::job::Job;
 use crate::limits::MAX_WANTED;
 use crate::machine::{Machine, Question, Tag};
-use crate::message::{Body, Set};
 use crate::sign::Signature;
 use crate::status::Phase;
+use crate::wire::{Body, CommitmentBody, Set};
 
 impl Machine {
     pub(super) fn transfer(&mut self) -> Phase {

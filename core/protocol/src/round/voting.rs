@@ -2,17 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use crate::agreement::{Action, Wait};
-use crate::certificate::Certificate;
+use crate::consensus::{Action, Wait};
 use crate::event::TimerId;
-use crate::evidence::Evidence;
 use crate::ids::{Digest, MemberIndex, View};
-use crate::journal::Note;
 use crate::ledger::certifies;
 use crate::limits::VIEW_WINDOW;
 use crate::machine::Machine;
-use crate::message::{Body, Decided, Decision, Proposal, Value, Vote, VoteKind};
 use crate::sign::Signature;
+use crate::wire::evidence::Evidence;
+use crate::wire::journal::Note;
+use crate::wire::{Body, Certificate, Decided, Decision, Proposal, Value, Vote, VoteKind};
 
 impl Machine {
     /// Votes as long as there is something to vote. What binds is persisted before anything is said.

@@ -1,7 +1,7 @@
 //! Who is away, who paused this node, and what the round waits for.
 
 use fedshield_protocol::ids::{MemberIndex, Round};
-use fedshield_protocol::message::Leave;
+use fedshield_protocol::wire::Leave;
 use serde::{Deserialize, Serialize};
 
 /// An operator's pause: the answer of `POST /v1/pause`, and part of the status until `POST /v1/resume`.

@@ -1,7 +1,7 @@
 //! Evidence of misbehaviour, and bans.
 
-use fedshield_protocol::evidence::Rule;
 use fedshield_protocol::ids::{Digest, Round};
+use fedshield_protocol::wire::evidence::Rule;
 use serde::{Deserialize, Serialize};
 
 /// Something that was proven to this node.

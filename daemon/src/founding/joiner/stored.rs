@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use fedshield_protocol::codec;
 use fedshield_protocol::ids::Digest;
 use fedshield_protocol::manifest::{Manifest, Member};
+use fedshield_protocol::wire::codec;
 use serde::{Deserialize, Serialize};
 
 use super::super::{FoundingError, Invite};

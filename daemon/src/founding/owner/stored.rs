@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use fedshield_protocol::codec;
 use fedshield_protocol::ids::{Digest, IdentityKey};
 use fedshield_protocol::manifest::{Manifest, Member, Rules};
 use fedshield_protocol::sign::Signature;
+use fedshield_protocol::wire::codec;
 use serde::{Deserialize, Serialize};
 
 use super::super::FoundingError;

@@ -1,8 +1,8 @@
 //! How a node's standing reads.
 
 use fedshield_protocol::ids::{MemberIndex, Round};
-use fedshield_protocol::message::Leave;
 use fedshield_protocol::status::{Attendance, Phase, Status};
+use fedshield_protocol::wire::Leave;
 
 use crate::conditions::date_and_clock;
 use crate::control::api::{Absent, Condition, Pause, Severity};

@@ -2,7 +2,7 @@ use std::fs;
 
 use fedshield_protocol::ids::{Epoch, MemberIndex};
 use fedshield_protocol::limits::MAX_PROOFS_PER_MEMBER;
-use fedshield_protocol::record::Record;
+use fedshield_protocol::wire::Record;
 
 use super::*;
 use crate::control::api::RoundOutcome;
@@ -45,7 +45,7 @@ fn report(round: u64, loss: Option<f64>) -> RoundReport {
 
 fn two_votes(member: u16, round: u64) -> Proof {
     let vote = |byte: u8| {
-        let body = fedshield_protocol::message::Body::RecordSignature(Digest([byte; 32]));
+        let body = fedshield_protocol::wire::Body::RecordSignature(Digest([byte; 32]));
         (body, fedshield_protocol::sign::Signature::default())
     };
     Proof::equivocation(MemberIndex(member), Round(round), vote(1), vote(2))

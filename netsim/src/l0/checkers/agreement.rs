@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use fedshield_protocol::ids::{Digest, Round};
-use fedshield_protocol::journal::Note;
 use fedshield_protocol::ledger::record_digest;
-use fedshield_protocol::message::Decision;
+use fedshield_protocol::wire::Decision;
+use fedshield_protocol::wire::journal::Note;
 
 use super::Fact;
 

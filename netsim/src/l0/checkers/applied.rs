@@ -4,7 +4,7 @@
 //! Excepted is what no rule can answer for yet: a member whose update lets no sum open that it is in, unnamed.
 
 use fedshield_protocol::ids::Round;
-use fedshield_protocol::record::Outcome;
+use fedshield_protocol::wire::Outcome;
 
 use crate::l0::faults::{Fault, Plan};
 

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::job::Job;
-use fedshield_protocol::journal::Note;
-use fedshield_protocol::message::{Set, Value, VoteKind};
 use fedshield_protocol::roster::Roster;
+use fedshield_protocol::wire::journal::Note;
+use fedshield_protocol::wire::{Set, Value, VoteKind};
 
 use super::Fact;
 use crate::l0::federation::Federation;

@@ -1,7 +1,7 @@
 //! No decided set has fewer updates than the manifest asks for.
 
-use fedshield_protocol::journal::Note;
-use fedshield_protocol::message::Value;
+use fedshield_protocol::wire::Value;
+use fedshield_protocol::wire::journal::Note;
 
 use super::Fact;
 use crate::l0::federation::Federation;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
-use fedshield_protocol::journal::Note;
 use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::wire::journal::Note;
 
 use super::Fact;
 use crate::l0::node::Node;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::job::Job;
-use fedshield_protocol::journal::Note;
+use fedshield_protocol::wire::journal::Note;
 
 use super::Fact;
 use crate::l0::federation::Federation;

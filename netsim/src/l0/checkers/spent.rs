@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
-use fedshield_protocol::journal::Note;
-use fedshield_protocol::message::{Scope, Value};
+use fedshield_protocol::wire::journal::Note;
+use fedshield_protocol::wire::{Scope, Value};
 
 use super::Fact;
 use crate::l0::content::{Content, Vector};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fedshield_protocol::ids::Digest;
 use fedshield_protocol::job::{Combined, Job, JobOutput};
-use fedshield_protocol::message::Scope;
+use fedshield_protocol::wire::Scope;
 
 use super::Fact;
 use crate::l0::content::{Content, Vector, sum_of};

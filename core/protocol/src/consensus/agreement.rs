@@ -1,0 +1,279 @@
+//! One decision: single-shot BFT with rotating proposers and locks.
+//!
+//! Buchman, Kwon, Milosevic: The latest gossip on BFT consensus (arXiv:1807.04938), algorithm 1; "L22" in a comment is
+//! line 22 there. Their round is a view here and their height a decision. Three things differ, all for networks that
+//! lose messages and hosts that restart: a proposal that refers to an earlier view carries the prevotes of that view;
+//! a member that leaves a view in which it has not voted votes nil in it, so that nobody waits for it there; and
+//! everything that binds (`VotingState`) is handed out to be persisted before a vote is sent.
+//!
+//! This module knows digests, not values: whether a value is known and valid is the caller's [`Opinion`].
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::Opinion;
+use super::ballots::Ballots;
+use crate::election::Election;
+use crate::ids::{Digest, MemberIndex, View};
+use crate::limits::VIEW_WINDOW;
+use crate::manifest::Rules;
+use crate::sign::Signature;
+use crate::wire::journal::VotingState;
+use crate::wire::{Certificate, Decision, Vote, VoteKind};
+
+/// What to wait for at most how long; the caller turns it into a timer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// timeoutPropose.
+    Proposal,
+    /// timeoutPrevote.
+    Prevotes,
+    /// timeoutPrecommit.
+    Precommits,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Persist the state, then say this, to oneself as well ([`Agreement::vote`]).
+    Vote(Vote),
+    /// Persist the state, then propose this, to oneself as well ([`Agreement::offer`]).
+    Propose {
+        /// In which view.
+        view: View,
+        /// What.
+        value: Digest,
+        /// The prevotes of an earlier view that back it.
+        polka: Option<Certificate>,
+    },
+    /// Set the timer; [`Agreement::timeout`] when it runs out.
+    Timer(Wait, View),
+    /// It is decided, see [`Agreement::decided`].
+    Decide,
+}
+
+/// Two different votes of one member in one view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// The one that counts.
+    pub first: (Vote, Signature),
+    /// The other.
+    pub second: (Vote, Signature),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Offer {
+    pub(super) value: Digest,
+    pub(super) polka: Option<View>,
+}
+
+/// One decision at one member.
+#[derive(Debug, Clone)]
+pub struct Agreement {
+    pub(super) decision: Decision,
+    pub(super) me: MemberIndex,
+    pub(super) quorum: usize,
+    pub(super) one_honest: usize,
+    pub(super) state: VotingState,
+    pub(super) started: bool,
+    pub(super) timer: Option<Wait>,
+    pub(super) expired: bool,
+    pub(super) offers: BTreeMap<View, Offer>,
+    pub(super) ballots: BTreeMap<View, Ballots>,
+    pub(super) highest: BTreeMap<MemberIndex, View>,
+    pub(super) queue: VecDeque<Action>,
+    pub(super) decided: Option<Certificate>,
+}
+
+impl Agreement {
+    /// A decision that `me` has not voted in, or, with a state from the journal, goes on with.
+    #[must_use]
+    pub fn new(decision: Decision, me: MemberIndex, rules: &Rules, state: VotingState) -> Self {
+        Self {
+            decision,
+            me,
+            quorum: usize::from(rules.quorum),
+            one_honest: usize::from(rules.one_honest()),
+            state,
+            started: false,
+            timer: None,
+            expired: false,
+            offers: BTreeMap::new(),
+            ballots: BTreeMap::new(),
+            highest: BTreeMap::new(),
+            queue: VecDeque::new(),
+            decided: None,
+        }
+    }
+
+    /// L10: takes part from now on; votes that came before count.
+    pub fn start(&mut self) {
+        if !self.started {
+            self.started = true;
+            self.wait_for(Wait::Proposal);
+        }
+    }
+
+    /// Whether so many have voted that one of them is honest: it has come to where there is something to say.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        self.highest.len() >= self.one_honest
+    }
+
+    /// Whether it has started.
+    #[must_use]
+    pub const fn is_started(&self) -> bool {
+        self.started
+    }
+
+    /// The current view.
+    #[must_use]
+    pub const fn view(&self) -> View {
+        self.state.view
+    }
+
+    /// What must be persisted.
+    #[must_use]
+    pub const fn state(&self) -> &VotingState {
+        &self.state
+    }
+
+    /// The decision, once there is one.
+    #[must_use]
+    pub const fn decided(&self) -> Option<&Certificate> {
+        self.decided.as_ref()
+    }
+
+    /// Whether nothing can come of it yet: it has not begun here, and nobody has voted.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        !self.started && self.ballots.is_empty() && self.queue.is_empty() && self.decided.is_none()
+    }
+
+    /// Whether there is a decision and the caller has been told.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.decided.is_some() && self.queue.is_empty()
+    }
+
+    /// Whether the proposal of the current view is here.
+    #[must_use]
+    pub fn has_offer(&self) -> bool {
+        self.offers.contains_key(&self.state.view)
+    }
+
+    /// Whose votes of a kind are here, for the current view.
+    #[must_use]
+    pub fn voters(&self, kind: VoteKind) -> Vec<MemberIndex> {
+        self.ballots.get(&self.state.view).map(|b| b.voters(kind).collect()).unwrap_or_default()
+    }
+
+    /// The votes of a member that are here, with its signatures.
+    pub fn votes_of(&self, member: MemberIndex) -> impl Iterator<Item = (Vote, Signature)> + '_ {
+        self.ballots.iter().flat_map(move |(view, ballots)| {
+            ballots.votes_of(member).map(move |(kind, value, signature)| {
+                (Vote { decision: self.decision, kind, view: *view, value }, signature)
+            })
+        })
+    }
+
+    /// Whether this member has cast `vote`, or one that is too old for its journal to name.
+    #[must_use]
+    pub fn has_cast(&self, vote: &Vote) -> bool {
+        vote.view.next() < self.state.view
+            || self.state.cast.get(&(vote.view, vote.kind)) == Some(&vote.value)
+    }
+
+    /// The votes cast in this view and the one before, to say them again.
+    pub fn cast(&self) -> impl Iterator<Item = Vote> + '_ {
+        self.state.cast.iter().map(|((view, kind), value)| Vote {
+            decision: self.decision,
+            kind: *kind,
+            view: *view,
+            value: *value,
+        })
+    }
+
+    /// The proposal of a view by its proposer; `polka` is the view of the (checked) prevotes it carries.
+    /// The first one counts. Returns whether it was kept.
+    pub fn offer(&mut self, view: View, value: Digest, polka: Option<View>) -> bool {
+        let wanted = self.in_window(view) && !self.offers.contains_key(&view);
+        if wanted && polka.is_none_or(|polka| polka < view) {
+            self.offers.insert(view, Offer { value, polka });
+        }
+        wanted
+    }
+
+    /// A vote whose signature has been checked. Two different ones by one member are a [`Conflict`].
+    pub fn vote(
+        &mut self,
+        member: MemberIndex,
+        vote: &Vote,
+        signature: Signature,
+    ) -> Option<Conflict> {
+        let highest = self.highest.entry(member).or_default();
+        *highest = (*highest).max(vote.view);
+        if !self.in_window(vote.view) {
+            return None;
+        }
+        let ballots = self.ballots.entry(vote.view).or_default();
+        let (value, first) = ballots.add(vote.kind, member, vote.value, signature)?;
+        Some(Conflict { first: (Vote { value, ..*vote }, first), second: (*vote, signature) })
+    }
+
+    /// A decision made elsewhere, its certificate checked.
+    pub fn adopt(&mut self, certificate: Certificate) {
+        if self.decided.is_none() {
+            self.decided = Some(certificate);
+            self.queue.clear();
+            self.queue.push_back(Action::Decide);
+        }
+    }
+
+    /// The timer ran out.
+    pub fn timeout(&mut self) {
+        self.expired = self.timer.is_some();
+    }
+
+    /// The proposer of this view is away: as if the timer for its proposal had run out, and once a quorum has let the view
+    /// go, so that it can decide nothing any more, as if the one for its precommits had.
+    pub fn give_up_on_proposer(&mut self) {
+        let given_up = match self.timer {
+            Some(Wait::Proposal) => !self.has_offer(),
+            Some(Wait::Precommits) => {
+                let ballots = self.ballots.get(&self.state.view);
+                ballots.is_some_and(|b| b.count_nil(VoteKind::Precommit) >= self.quorum)
+            }
+            _ => false,
+        };
+        self.expired |= given_up;
+    }
+
+    /// The votes that may still come from the other `member_count` members can make a quorum for no value any more: as if
+    /// the timer had run out. The first vote of a member counts here, so waiting longer would show nothing else.
+    pub fn give_up_on_votes(&mut self, member_count: usize) {
+        let kind = match self.timer {
+            Some(Wait::Prevotes) => VoteKind::Prevote,
+            Some(Wait::Precommits) => VoteKind::Precommit,
+            _ => return,
+        };
+        let Some(ballots) = self.ballots.get(&self.state.view) else { return };
+        let to_come = member_count.saturating_sub(ballots.count(kind));
+        self.expired |= ballots.most(kind).saturating_add(to_come) < self.quorum;
+    }
+
+    /// The next thing to do; call until `None` after every change.
+    pub fn poll(&mut self, election: &Election, opinion: &Opinion) -> Option<Action> {
+        if self.queue.is_empty() {
+            self.advance(election, opinion);
+        }
+        self.queue.pop_front()
+    }
+
+    fn in_window(&self, view: View) -> bool {
+        let current = self.state.view.0;
+        view.0.saturating_add(1) >= current && view.0 <= current.saturating_add(VIEW_WINDOW)
+    }
+}
+
+#[cfg(test)]
+mod tests;

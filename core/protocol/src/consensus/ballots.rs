@@ -1,0 +1,86 @@
+//! The votes of one view: the first of each member and kind.
+
+use std::collections::BTreeMap;
+
+use crate::ids::{Digest, MemberIndex};
+use crate::sign::Signature;
+use crate::wire::VoteKind;
+
+/// At most two votes for each member.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ballots(BTreeMap<(VoteKind, MemberIndex), (Option<Digest>, Signature)>);
+
+impl Ballots {
+    /// Keeps the first vote; returns it if the member says something else now.
+    pub(super) fn add(
+        &mut self,
+        kind: VoteKind,
+        member: MemberIndex,
+        value: Option<Digest>,
+        signature: Signature,
+    ) -> Option<(Option<Digest>, Signature)> {
+        let first = *self.0.entry((kind, member)).or_insert((value, signature));
+        (first.0 != value).then_some(first)
+    }
+
+    fn of(&self, kind: VoteKind) -> impl Iterator<Item = (MemberIndex, Option<Digest>, Signature)> {
+        self.0
+            .iter()
+            .filter(move |((k, _), _)| *k == kind)
+            .map(|((_, member), (value, signature))| (*member, *value, *signature))
+    }
+
+    /// What one member has voted.
+    pub(super) fn votes_of(
+        &self,
+        member: MemberIndex,
+    ) -> impl Iterator<Item = (VoteKind, Option<Digest>, Signature)> {
+        self.0
+            .iter()
+            .filter(move |((_, m), _)| *m == member)
+            .map(|((kind, _), (value, signature))| (*kind, *value, *signature))
+    }
+
+    /// Who has voted.
+    pub(super) fn voters(&self, kind: VoteKind) -> impl Iterator<Item = MemberIndex> {
+        self.of(kind).map(|(member, _, _)| member)
+    }
+
+    /// How many have voted, for whatever.
+    pub(super) fn count(&self, kind: VoteKind) -> usize {
+        self.of(kind).count()
+    }
+
+    /// How many have voted for none.
+    pub(super) fn count_nil(&self, kind: VoteKind) -> usize {
+        self.of(kind).filter(|(_, value, _)| value.is_none()).count()
+    }
+
+    /// The value with a quorum of votes.
+    pub(super) fn quorum(&self, kind: VoteKind, quorum: usize) -> Option<Digest> {
+        let mut counts = self.counts(kind).into_iter();
+        counts.find(|(_, count)| *count >= quorum).map(|(value, _)| value)
+    }
+
+    /// Votes for the value that has most.
+    pub(super) fn most(&self, kind: VoteKind) -> usize {
+        self.counts(kind).into_values().max().unwrap_or_default()
+    }
+
+    fn counts(&self, kind: VoteKind) -> BTreeMap<Digest, usize> {
+        let mut counts: BTreeMap<Digest, usize> = BTreeMap::new();
+        for value in self.of(kind).filter_map(|(_, value, _)| value) {
+            *counts.entry(value).or_default() += 1;
+        }
+        counts
+    }
+
+    /// The votes for `value`, ascending by member.
+    pub(super) fn votes_for(
+        &self,
+        kind: VoteKind,
+        value: Digest,
+    ) -> impl Iterator<Item = (MemberIndex, Signature)> {
+        self.of(kind).filter(move |(_, v, _)| *v == Some(value)).map(|(m, _, s)| (m, s))
+    }
+}

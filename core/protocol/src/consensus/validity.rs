@@ -1,0 +1,25 @@
+//! Which values a member knows and finds valid: the paper's valid(v), and more, because content can be late.
+
+use std::collections::BTreeSet;
+
+use crate::ids::Digest;
+
+/// What the caller thinks of values at the moment.
+#[derive(Debug, Clone, Default)]
+pub struct Opinion {
+    /// Values whose content is here.
+    pub known: BTreeSet<Digest>,
+    /// Values that are valid for this member.
+    pub valid: BTreeSet<Digest>,
+    /// Values that are valid once a quorum has prevoted for them.
+    pub valid_if_backed: BTreeSet<Digest>,
+    /// What this member would propose.
+    pub candidate: Option<Digest>,
+}
+
+impl Opinion {
+    pub(super) fn accepts(&self, value: &Digest, backed: bool) -> bool {
+        self.known.contains(value)
+            && (self.valid.contains(value) || backed && self.valid_if_backed.contains(value))
+    }
+}

@@ -1,0 +1,78 @@
+//! Evidence in words, for people who have to act on it.
+
+use core::fmt;
+
+use super::{Evidence, Proof, Rule};
+use crate::wire::Body;
+
+impl Rule {
+    /// The word for it, as in JSON.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Equivocation => "equivocation",
+            Self::SetTooSmall => "set-too-small",
+            Self::WrongPreimage => "wrong-preimage",
+            Self::MalformedCiphertext => "malformed-ciphertext",
+            Self::WrongAnswer => "wrong-answer",
+        }
+    }
+
+    /// The rule itself.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Equivocation => {
+                "what a member has signed in a round it does not sign again in different words"
+            }
+            Self::SetTooSmall => {
+                "a sum is proposed only if it has at least the manifest's least number of contributors"
+            }
+            Self::WrongPreimage => {
+                "a dealer answers a complaint with the share that its commitment binds it to"
+            }
+            Self::MalformedCiphertext => {
+                "a ciphertext has the form and length that the terms and the round's mask give it"
+            }
+            Self::WrongAnswer => {
+                "a partial decryption is the sum of the shares that its author holds of the decided set"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl Evidence {
+    /// What was done, in words; without the member and the round.
+    #[must_use]
+    pub fn description(&self) -> String {
+        match &self.proof {
+            Proof::Equivocation(both) => {
+                let [(first, _), _] = both.as_ref();
+                match first {
+                    Body::Vote(vote) => format!("two different votes in view {}", vote.view),
+                    first => format!("two different messages of kind {}", first.kind()),
+                }
+            }
+            Proof::SetTooSmall(_) => "a proposal of a set with too few updates".to_owned(),
+            Proof::WrongPreimage { answer, .. } => match &answer.0 {
+                Body::Preimage { member, .. } => {
+                    format!("a wrong answer to the complaint of member {member}")
+                }
+                _ => "a wrong answer to a complaint".to_owned(),
+            },
+            Proof::Rejected { rejections, .. } => {
+                format!("a malformed ciphertext, rejected by {} members", rejections.len())
+            }
+            Proof::WrongAnswer(answer) => format!(
+                "a wrong partial decryption: {} others agree on another one",
+                answer.agreeing.len()
+            ),
+        }
+    }
+}

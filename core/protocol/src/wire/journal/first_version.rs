@@ -1,0 +1,161 @@
+//! Entries of the first version of the journal: an opened sum named a digest of its key instead of the key itself.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Entry, Note, VERSION};
+use crate::ids::{Digest, MemberIndex, Round};
+use crate::limits::MAX_JOURNAL_ENTRY_BYTES;
+use crate::object::ObjectRef;
+use crate::sign::Signature;
+use crate::wire::codec::{self, CodecError};
+use crate::wire::journal::VotingState;
+use crate::wire::{Certificate, CommitmentBody, Decided, Decision, Record, Set, Value};
+
+/// The first byte of these entries.
+pub(super) const FIRST_VERSION: u8 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct FirstEntry {
+    version: u8,
+    round: Round,
+    note: FirstNote,
+}
+
+/// A commitment when every member got a box at once.
+#[derive(Serialize, Deserialize)]
+struct FirstBody {
+    ciphertext: ObjectRef,
+    boxes: Vec<ObjectRef>,
+    shares: Vec<u8>,
+    layout: Digest,
+}
+
+#[derive(Serialize, Deserialize)]
+enum FirstNote {
+    Committed(Box<FirstBody>),
+    Reported(Set),
+    Attested { set: Digest, aggregate: ObjectRef },
+    Voting { decision: Decision, state: VotingState, values: Vec<FirstValue> },
+    Decided(Box<FirstDecided>),
+    Released { set: Digest, object: ObjectRef },
+    Signed(Box<Record>),
+    Ready,
+    Present(Vec<(MemberIndex, Signature)>),
+    Kept { author: MemberIndex, body: Box<FirstBody>, signature: Signature },
+    Opened { key: Digest, sum: Digest, answers: Vec<(MemberIndex, ObjectRef, Signature)> },
+    Reached,
+}
+
+#[derive(Serialize, Deserialize)]
+enum FirstValue {
+    Aggregate { set: Set, aggregate: ObjectRef },
+    Skip,
+    Opened { key: Digest, sum: Digest },
+    Void,
+}
+
+#[derive(Serialize, Deserialize)]
+struct FirstDecided {
+    value: FirstValue,
+    certificate: Certificate,
+}
+
+/// An object of no bytes has its root for a name ([`Value::key_name`]): the value keeps its digest.
+const fn named(key: Digest) -> ObjectRef {
+    ObjectRef { root: key, length: 0 }
+}
+
+impl FirstBody {
+    fn now(self) -> Box<CommitmentBody> {
+        let Self { ciphertext, boxes, shares, layout } = self;
+        let boxes = boxes.into_iter().map(Some).collect();
+        Box::new(CommitmentBody { ciphertext, boxes, shares, layout })
+    }
+}
+
+impl FirstValue {
+    fn now(self) -> Value {
+        match self {
+            Self::Aggregate { set, aggregate } => Value::Aggregate { set, aggregate },
+            Self::Skip => Value::Skip,
+            Self::Opened { key, sum } => Value::Opened { key: named(key), sum },
+            Self::Void => Value::Void,
+        }
+    }
+}
+
+impl FirstNote {
+    fn now(self) -> Note {
+        match self {
+            Self::Committed(body) => Note::Committed(body.now()),
+            Self::Reported(set) => Note::Reported(set),
+            Self::Attested { set, aggregate } => Note::Attested { set, aggregate },
+            Self::Voting { decision, state, values } => {
+                let values = values.into_iter().map(FirstValue::now).collect();
+                Note::Voting { decision, state, values }
+            }
+            Self::Decided(decided) => {
+                let FirstDecided { value, certificate } = *decided;
+                Note::Decided(Box::new(Decided { value: value.now(), certificate }))
+            }
+            Self::Released { set, object } => Note::Released { set, object },
+            Self::Signed(record) => Note::Signed(record),
+            Self::Ready => Note::Ready,
+            Self::Present(heard) => Note::Present(heard),
+            Self::Kept { author, body, signature } => {
+                Note::Kept { author, body: body.now(), signature }
+            }
+            // It is opened again: the key was not kept as an object.
+            Self::Opened { key, sum, .. } => Note::Opened { key: named(key), sum },
+            Self::Reached => Note::Reached,
+        }
+    }
+}
+
+/// Reads an entry of the first version.
+pub(super) fn decode(bytes: &[u8]) -> Result<Entry, CodecError> {
+    let FirstEntry { version: _, round, note } =
+        codec::decode("journal entry", bytes, MAX_JOURNAL_ENTRY_BYTES)?;
+    Ok(Entry { version: VERSION, round, note: note.now() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::View;
+    use crate::wire::VoteKind;
+
+    fn read(note: FirstNote) -> Note {
+        let entry = FirstEntry { version: FIRST_VERSION, round: Round(4), note };
+        let bytes = codec::encode("journal entry", &entry, MAX_JOURNAL_ENTRY_BYTES).unwrap();
+        let entry = Entry::decode(&bytes).unwrap();
+        assert_eq!(entry.round, Round(4));
+        entry.note
+    }
+
+    /// The certificate of a decision is one of its value's digest.
+    #[test]
+    fn an_opened_sum_keeps_the_digest_that_was_voted_on() {
+        let (key, sum) = (Digest([1; 32]), Digest([2; 32]));
+        let id = crate::hash::Use::Value.digest(&[b"opened", key.as_bytes(), sum.as_bytes()]);
+        let certificate = Certificate {
+            decision: Decision::End,
+            kind: VoteKind::Precommit,
+            view: View(0),
+            value: id,
+            votes: Vec::new(),
+        };
+        let value = FirstValue::Opened { key, sum };
+        let decided = Box::new(FirstDecided { value, certificate: certificate.clone() });
+        let Note::Decided(decided) = read(FirstNote::Decided(decided)) else { panic!("another") };
+        assert_eq!((decided.value.id(), decided.certificate), (id, certificate));
+    }
+
+    #[test]
+    fn what_has_not_changed_reads_as_it_was_written() {
+        assert_eq!(read(FirstNote::Ready), Note::Ready);
+        assert_eq!(read(FirstNote::Reached), Note::Reached);
+        let set = vec![(MemberIndex(1), Digest([3; 32]))];
+        assert_eq!(read(FirstNote::Reported(set.clone())), Note::Reported(set));
+    }
+}

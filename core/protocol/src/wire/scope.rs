@@ -1,0 +1,66 @@
+//! What a signature covers.
+
+use super::codec::{self, CodecError};
+use super::{Body, CommitmentBody};
+use crate::hash::Use;
+use crate::ids::{Digest, Epoch, MemberIndex, Round};
+use crate::limits::MAX_DIRECT_BYTES;
+
+/// Where a signature belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scope {
+    /// The federation id.
+    pub federation: Digest,
+    /// The epoch.
+    pub epoch: Epoch,
+    /// The round.
+    pub round: Round,
+}
+
+impl Scope {
+    /// What `sender` signs to say `body` here.
+    ///
+    /// # Errors
+    /// [`CodecError::TooLong`].
+    pub fn digest(&self, sender: MemberIndex, body: &Body) -> Result<Digest, CodecError> {
+        let bytes = codec::encode(body.kind(), body, MAX_DIRECT_BYTES)?;
+        Ok(self.with_parts(sender, body.kind(), &bytes, |parts| Use::Signature.digest(parts)))
+    }
+
+    /// Gives what is signed when `sender` says here what the canonical bytes of a body say.
+    pub(crate) fn with_parts(
+        &self,
+        sender: MemberIndex,
+        kind: &str,
+        body: &[u8],
+        digest: impl FnOnce(&[&[u8]]) -> Digest,
+    ) -> Digest {
+        digest(&[
+            self.federation.as_bytes(),
+            &self.epoch.0.to_le_bytes(),
+            &self.round.0.to_le_bytes(),
+            &sender.0.to_le_bytes(),
+            kind.as_bytes(),
+            body,
+        ])
+    }
+
+    /// The digest by which a commitment is known: of its body, author and place.
+    ///
+    /// # Errors
+    /// [`CodecError::TooLong`].
+    pub fn commitment(
+        &self,
+        author: MemberIndex,
+        body: &CommitmentBody,
+    ) -> Result<Digest, CodecError> {
+        let bytes = codec::encode("commitment", body, MAX_DIRECT_BYTES)?;
+        Ok(Use::Commitment.digest(&[
+            self.federation.as_bytes(),
+            &self.epoch.0.to_le_bytes(),
+            &self.round.0.to_le_bytes(),
+            &author.0.to_le_bytes(),
+            &bytes,
+        ]))
+    }
+}

@@ -1,0 +1,144 @@
+//! The two small decisions of a round: values, proposals, votes.
+
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Collected, Set};
+use crate::hash::Use;
+use crate::ids::{Digest, MemberIndex, View};
+use crate::object::ObjectRef;
+use crate::sign::Signature;
+use crate::wire::Certificate;
+
+static SKIP: LazyLock<Digest> = LazyLock::new(|| Use::Value.digest(&[b"skip"]));
+static VOID: LazyLock<Digest> = LazyLock::new(|| Use::Value.digest(&[b"void"]));
+
+/// Which decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Decision {
+    /// certify: which set is opened, if any.
+    Set,
+    /// conclude: what opening it gave.
+    End,
+}
+
+/// What can be decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Value {
+    /// Set: open the sum of exactly these.
+    Aggregate {
+        /// U.
+        set: Set,
+        /// The sum of its ciphertexts.
+        aggregate: ObjectRef,
+    },
+    /// Set: open nothing this round.
+    Skip,
+    /// End: the sum was opened. Anyone who has the aggregate can see whether the key opens it to this sum.
+    Opened {
+        /// The key K.
+        key: ObjectRef,
+        /// Digest of the opened sum.
+        sum: Digest,
+    },
+    /// End: the sum could not be opened.
+    Void,
+}
+
+impl Value {
+    /// The decision that this is a value of.
+    #[must_use]
+    pub const fn decision(&self) -> Decision {
+        match self {
+            Self::Aggregate { .. } | Self::Skip => Decision::Set,
+            Self::Opened { .. } | Self::Void => Decision::End,
+        }
+    }
+
+    /// The digest that members vote on.
+    #[must_use]
+    pub fn id(&self) -> Digest {
+        match self {
+            Self::Aggregate { set, aggregate } => Use::Value.digest(&[
+                b"aggregate",
+                super::set_digest(set).as_bytes(),
+                aggregate.root.as_bytes(),
+                &aggregate.length.to_le_bytes(),
+            ]),
+            Self::Skip => *SKIP,
+            Self::Opened { key, sum } => Self::opened_id(&Self::key_name(key), sum),
+            Self::Void => *VOID,
+        }
+    }
+
+    /// The digest that members vote on to say that a key of this name opened this sum.
+    #[must_use]
+    pub fn opened_id(key_name: &Digest, sum: &Digest) -> Digest {
+        Use::Value.digest(&[b"opened", key_name.as_bytes(), sum.as_bytes()])
+    }
+
+    /// A digest of root and length of a key: what records keep of it, so that their certificates can be checked. In records
+    /// of the first version another digest of the key is in that place.
+    #[must_use]
+    pub fn key_name(key: &ObjectRef) -> Digest {
+        // No key has no bytes: this is one of the first version, out of a journal (`journal::first_version`).
+        if key.length == 0 {
+            return key.root;
+        }
+        Use::Value.digest(&[b"key", key.root.as_bytes(), &key.length.to_le_bytes()])
+    }
+}
+
+/// First or second vote of a view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum VoteKind {
+    /// The voter finds the proposal valid.
+    Prevote,
+    /// The voter saw a quorum of prevotes and is locked.
+    Precommit,
+}
+
+/// A vote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vote {
+    /// In which decision.
+    pub decision: Decision,
+    /// First or second.
+    pub kind: VoteKind,
+    /// In which view.
+    pub view: View,
+    /// For which value; `None` is a vote for none.
+    pub value: Option<Digest>,
+}
+
+/// What makes a proposed aggregate valid, whatever the voter happens to hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grounds {
+    /// q reports from which U follows.
+    pub collected: Collected,
+    /// f + 1 equal attestations, ascending by committee member.
+    pub attestations: Vec<(MemberIndex, Signature)>,
+}
+
+/// A proposer's value for one view.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposal {
+    /// The view.
+    pub view: View,
+    /// The value; it names its decision.
+    pub value: Value,
+    /// A quorum of prevotes for this value in an earlier view.
+    pub polka: Option<Certificate>,
+    /// Needed for an aggregate without a polka.
+    pub grounds: Option<Grounds>,
+}
+
+/// A decision and the quorum of precommits that made it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
+    /// What was decided.
+    pub value: Value,
+    /// The precommits.
+    pub certificate: Certificate,
+}
