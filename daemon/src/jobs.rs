@@ -146,7 +146,13 @@ impl Pipeline {
             }
             Job::ProveAnswers { round, set, end, answers, culprits } => {
                 let round = *round;
-                self.prove_answers(&prove_answers::Opening { round, set, end, answers, culprits })
+                self.prove_answers(&prove_answers::OpenedAnswers {
+                    round,
+                    set,
+                    end,
+                    answers,
+                    culprits,
+                })
             }
             Job::EraseSecrets => self.erase_secrets(),
         }

@@ -1,8 +1,15 @@
 //! The FedShield daemon as a library: the one place where protocol, training, encryption and network meet.
 //!
 //! Read `home` (which file is what), `config`, `identity`, then what is kept (`journal`, `store`, `objects`), how a
-//! federation begins (`founding`), how people look in (`control`, `http`, `stopped`, `offline`), how it runs as a service (`service`).
+//! federation begins (`founding`), how people look in (`control`, `http`, `offline`), how it runs as a service (`service`).
+#![warn(unreachable_pub)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
 
+mod adapter_export;
 pub mod conditions;
 pub mod config;
 pub mod control;
@@ -10,6 +17,7 @@ pub mod descriptors;
 pub mod durable;
 pub mod error_code;
 pub mod evidence;
+pub mod first_adapter;
 pub mod founding;
 pub mod home;
 pub mod http;
@@ -18,7 +26,6 @@ pub mod journal;
 pub mod objects;
 pub mod private;
 pub mod service;
-pub mod stopped;
 pub mod store;
 
 pub mod host;

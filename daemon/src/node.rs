@@ -217,7 +217,7 @@ async fn run_until(
             Ok(Some(node)) => node.run(life.clone()).await,
             stopped => {
                 notify_stopping();
-                stopped.map(|_| turn::Ended::Stopped)
+                stopped.map(|_| turn::NodeEnd::Stopped)
             }
         };
         life.cancel();
@@ -229,8 +229,8 @@ async fn run_until(
             let _ = tokio::time::timeout(ANSWER_LIMIT, control).await;
         }
         match result? {
-            turn::Ended::Stopped => return Ok(()),
-            turn::Ended::Left(kept) => reload = *kept,
+            turn::NodeEnd::Stopped => return Ok(()),
+            turn::NodeEnd::Left(kept) => reload = *kept,
         }
         tracing::info!("the federation was left: starting anew, in none");
     }

@@ -11,8 +11,8 @@ use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, MemberIndex, Round, Vi
 use fedshield_protocol::status::{Attendance, MemberStatus, Phase, Status};
 use fedshield_protocol::wire::Leave;
 use fedshieldd::control::api::{
-    Condition, FederationSummary, HeldOut, NodeState, NodeStatus, Progress, RoundOutcome,
-    RoundReport, Severity, Waiting,
+    Condition, FederationSummary, HeldOut, NodeState, NodeStatus, RoundOutcome, RoundReport,
+    Severity, Waiting, WorkProgress,
 };
 use fedshieldd::control::{ControlCommand, ControlPort, control_channel};
 use fedshieldd::http::{HttpError, HttpServer, MemberMetrics, Metrics, NetworkMetrics};
@@ -76,7 +76,7 @@ fn status() -> NodeStatus {
             banned: vec![],
             dropped: [("message: <i>".into(), 1)].into(),
         }),
-        progress: Some(Progress {
+        progress: Some(WorkProgress {
             phase: "train".into(),
             step: 3,
             steps: 12,

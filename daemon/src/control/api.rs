@@ -56,7 +56,7 @@ pub use peers::{
     AddressOrigin, ConnectionView, KnownAddressView, PeerAddresses, PeerRequest, TransportKind,
 };
 pub use rounds::{RoundOutcome, RoundReport};
-pub use status::{HeldOut, MAX_MISBEHAVIOUR, NodeState, NodeStatus, Progress};
+pub use status::{HeldOut, MAX_MISBEHAVIOUR, NodeState, NodeStatus, WorkProgress};
 
 /// The paths of the API.
 pub mod path {

@@ -234,8 +234,9 @@ impl Owner {
         if member.identity_key != from {
             return Err(Refusal::other("the member entry is for another identity"));
         }
-        terms::check_member(&member).map_err(Refusal::other)?;
-        terms::check_weight(&self.draft.manifest, &member).map_err(Refusal::other)?;
+        terms::check_member(&member).map_err(|error| Refusal::other(error.to_string()))?;
+        terms::check_weight(&self.draft.manifest, &member)
+            .map_err(|error| Refusal::other(error.to_string()))?;
         let mut next = self.draft.clone();
         let members = &mut next.manifest.members;
         let mut others = members.iter().chain(&next.returning);

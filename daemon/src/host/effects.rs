@@ -11,7 +11,7 @@ use super::evidence;
 use super::pending::Step;
 use super::{Host, HostError};
 use crate::conditions::unix_s;
-use crate::store::Evidence;
+use crate::store::EvidenceEntry;
 
 /// Under which label the network counts the bytes of a purpose.
 pub(super) fn label(purpose: Purpose) -> Label {
@@ -127,7 +127,7 @@ impl Host {
         }
         if let Err(reason) = self.fetches.begin(object) {
             // The machine asks again after its next status tick; there may be room by then.
-            self.room.fetch_failed(&reason);
+            self.room.fetch_failed(&reason.to_string());
             self.followed.push(Event::ObjectFailed(object));
             return;
         }
@@ -155,7 +155,7 @@ impl Host {
         reason: &str,
     ) -> Result<(), HostError> {
         let name = self.parts.names.get(member.position()).map_or("?", String::as_str);
-        let evidence = Evidence::now(name, reason, evidence);
+        let evidence = EvidenceEntry::now(name, reason, evidence);
         if self.parts.ledger.put_evidence(&evidence)? {
             tracing::error!(member = name, reason, "misbehaviour proven; evidence kept");
             self.parts.status.send_modify(|status| evidence::show(status, name, reason));

@@ -11,7 +11,19 @@ use tokio::sync::watch;
 use super::{Host, HostError};
 use crate::conditions::unix_s;
 use crate::control::api::{MAX_MISBEHAVIOUR, NodeStatus};
+use crate::objects::ObjectStoreError;
 use crate::store::{KeptEvidence, Ledger, Lift, StoreError};
+
+/// Why kept evidence cannot be made an object.
+#[derive(Debug, thiserror::Error)]
+enum UnpackError {
+    #[error("it is not among the evidence that was kept")]
+    Missing,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Objects(#[from] ObjectStoreError),
+}
 
 /// Gives the machine what was proven before this start, and shows people what is not lifted.
 pub(super) fn recall(
@@ -47,10 +59,10 @@ impl Host {
         if self.parts.objects.contains(object).unwrap_or(false) {
             return;
         }
-        let unpacked = || -> Result<(), String> {
-            let kept = self.parts.ledger.evidence_named(&object.root).map_err(|e| e.to_string())?;
-            let kept = kept.ok_or("it is not in evidence.log")?;
-            self.parts.objects.put(&kept.evidence.proof).map_err(|e| e.to_string())?;
+        let unpacked = || -> Result<(), UnpackError> {
+            let kept = self.parts.ledger.evidence_named(&object.root)?;
+            let kept = kept.ok_or(UnpackError::Missing)?;
+            self.parts.objects.put(&kept.evidence.proof)?;
             Ok(())
         };
         if let Err(reason) = tokio::task::block_in_place(unpacked) {

@@ -17,11 +17,11 @@ pub(super) enum Step {
     /// What the machine asked for.
     Effect(Effect),
     /// A record is in the ledger; what this node saw of its round is not yet.
-    Ended(Box<Ended>),
+    Ended(Box<EndedRound>),
 }
 
 /// The end of a round as this node saw it.
-pub(super) struct Ended {
+pub(super) struct EndedRound {
     /// Which round.
     pub(super) round: Round,
     /// No round follows.

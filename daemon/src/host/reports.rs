@@ -11,7 +11,7 @@ use fedshield_protocol::status::{Phase, Status};
 use fedshield_protocol::wire::{CertifiedRecord, Outcome};
 
 use super::effects::label;
-use super::pending::Ended;
+use super::pending::EndedRound;
 use super::progress::RoundMeasures;
 use super::{Host, HostError};
 use crate::conditions::Conditions;
@@ -124,7 +124,7 @@ impl Reports {
 
 impl Host {
     /// A record is in the ledger: what this node saw of its round.
-    pub(super) fn round_ended(&mut self, record: &CertifiedRecord) -> Ended {
+    pub(super) fn round_ended(&mut self, record: &CertifiedRecord) -> EndedRound {
         let round = record.record.round;
         let measures = self.parts.progress.take(round);
         let report = self.reports.finish(record, self.parts.net.stats(), measures);
@@ -136,12 +136,12 @@ impl Host {
             "record"
         );
         let is_last = record.record.applied >= self.parts.pipeline.terms().manifest.rounds;
-        Ended { round, is_last, adapter: record.record.adapter, report }
+        EndedRound { round, is_last, adapter: record.record.adapter, report }
     }
 
     /// Keeps the report of a round that has ended, lets its objects go, has its adapter measured.
-    pub(super) fn keep_report(&mut self, ended: &Ended) -> Result<(), HostError> {
-        let Ended { round, is_last, adapter, ref report } = *ended;
+    pub(super) fn keep_report(&mut self, ended: &EndedRound) -> Result<(), HostError> {
+        let EndedRound { round, is_last, adapter, ref report } = *ended;
         self.parts.ledger.put_report(report)?;
         if let Some(loss) = report.train_loss {
             self.training.first_or_next(round, loss);

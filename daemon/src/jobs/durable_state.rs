@@ -91,7 +91,7 @@ pub(super) struct Sent {
 
 /// An encrypted update whose key is dealt: what its boxes are sealed from, beside the shares.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Dealing {
+pub(super) struct KeptDealing {
     pub(super) ciphertext: ObjectRef,
     /// The published part.
     pub(super) shares: Vec<u8>,

@@ -6,7 +6,7 @@ use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::JobOutput;
 use fedshield_protocol::wire::CommitmentBody;
 
-use super::durable_state::{Dealing, name};
+use super::durable_state::{KeptDealing, name};
 use super::encrypt::Encrypted;
 use super::observer::{Stage, timed};
 use super::{Pipeline, PipelineError};
@@ -32,7 +32,7 @@ impl Pipeline {
             self.secrets.put_in_round(round, &name::dealt(member), &bytes)?;
         }
         let shares = dealt.commitment.to_bytes(&context);
-        self.keep_in_round(round, name::DEALING, &Dealing { ciphertext, shares, layout })
+        self.keep_in_round(round, name::DEALING, &KeptDealing { ciphertext, shares, layout })
     }
 
     /// Seals each member's share to its key for the round.
@@ -53,7 +53,7 @@ impl Pipeline {
                 })
                 .collect::<Result<Vec<_>, PipelineError>>()
         })?;
-        let Dealing { ciphertext, shares, layout } = dealing;
+        let KeptDealing { ciphertext, shares, layout } = dealing;
         Ok(JobOutput::Contribution(CommitmentBody { ciphertext, boxes, shares, layout }))
     }
 
@@ -81,7 +81,7 @@ impl Pipeline {
         Ok(JobOutput::Preimage(bytes.to_vec()))
     }
 
-    fn dealing(&self, round: Round) -> Result<Dealing, PipelineError> {
+    fn dealing(&self, round: Round) -> Result<KeptDealing, PipelineError> {
         let missing = PipelineError::ShareMissing { round, member: self.terms.me };
         self.kept_in_round(round, name::DEALING)?.ok_or(missing)
     }
@@ -90,7 +90,7 @@ impl Pipeline {
     fn seal(
         &self,
         round: Round,
-        dealing: &Dealing,
+        dealing: &KeptDealing,
         member: MemberIndex,
         sealing_key: &[u8],
     ) -> Result<Option<Vec<u8>>, PipelineError> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use fedshield_protocol::ids::Round;
 
-use super::format::{Entry, Format, HEADER_BYTES, MAGIC, MAX_ENTRY_BYTES, Parsed};
+use super::format::{Format, HEADER_BYTES, MAGIC, MAX_ENTRY_BYTES, Parsed, StoredEntry};
 use crate::durable::{self, DiskError, PRIVATE_FILE};
 use crate::error_code::ErrorCode;
 
@@ -61,7 +61,7 @@ impl JournalError {
 #[derive(Debug, Default)]
 pub struct Replay {
     /// All entries, in the order in which they were appended.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<StoredEntry>,
     /// The last append was cut by a crash and has been removed: worth a warning, not an error.
     pub torn: Option<TornTail>,
 }

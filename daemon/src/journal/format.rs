@@ -20,7 +20,7 @@ pub const MAX_ENTRY_BYTES: usize = 16 << 20;
 
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct StoredEntry {
     /// The round it belongs to.
     pub round: Round,
     /// Opaque.
@@ -36,7 +36,7 @@ pub(super) struct Format {
 /// What stands at an offset.
 pub(super) enum Parsed {
     /// A whole entry of this many bytes.
-    Entry(Entry, usize),
+    Entry(StoredEntry, usize),
     /// Not an entry.
     Bad(&'static str),
 }
@@ -79,7 +79,7 @@ impl Format {
         if header[16..] != check {
             return Parsed::Bad("its body does not match its checksum");
         }
-        let entry = Entry { round: Round(u64::from_le_bytes(round)), bytes: body.to_vec() };
+        let entry = StoredEntry { round: Round(u64::from_le_bytes(round)), bytes: body.to_vec() };
         Parsed::Entry(entry, ENTRY_HEADER_BYTES + length)
     }
 

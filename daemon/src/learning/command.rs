@@ -34,7 +34,7 @@ use lines::ProgressLine;
 use private::PrivateFolder;
 use process::Process;
 pub(super) use request::RequestSettings;
-use request::{Request, write_examples};
+use request::{TrainerRequest, write_examples};
 
 /// Which program trains.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl CommandTrainer {
         let begin = Instant::now();
         // Until the end of this function, whichever way it ends.
         let folder = PrivateFolder::make(self.settings.work.join(run.purpose))?;
-        let request = Request::new(&self.request, run, folder.path());
+        let request = TrainerRequest::new(&self.request, run, folder.path());
         write_examples(&request.examples, run.examples)?;
         export_peft(&request.adapter, run.global, &self.request.model.display().to_string())?;
         crate::private::make_private(&request.adapter)?;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::early::held_up;
 use super::turn::Node;
 use super::{NodeError, doctor, evidence, transport_check};
+use crate::adapter_export::{self, adapter_files};
 use crate::control::api::{
     AddressOrigin, ApiError, ConnectionView, DoctorView, Done, ErrorCode, Evaluation,
     ExportRequest, ExportView, KnownAddressView, LeaveRequest, LeftView, LiftView, MemberView,
@@ -21,7 +22,6 @@ use crate::durable::DiskError;
 use crate::founding::FoundingError;
 use crate::host::PoolError;
 use crate::jobs::{Pipeline, PipelineError};
-use crate::stopped::adapter_files;
 use crate::store::{Ledger, StoreError};
 
 impl Node {
@@ -313,7 +313,7 @@ fn export(
 /// The folder is the caller's choice, not a fault of the daemon.
 fn not_written(error: PipelineError) -> ApiError {
     match error {
-        PipelineError::Train(error) => crate::stopped::not_written(&error),
+        PipelineError::Train(error) => adapter_export::not_written(&error),
         other => other.into(),
     }
 }

@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::NodeError;
 use super::address_port::AddressFile;
 use super::early::{Early, note_start};
-use super::opening::Opening;
+use super::opening::Startup;
 use super::reload::Reload;
 use super::serving;
 use super::turn::{Node, beat};
@@ -35,7 +35,7 @@ use crate::identity::{Identity, Passphrase};
 use crate::learning::{CommandSettings, LearningSources};
 use crate::objects::Objects;
 use crate::private;
-use crate::service::{Heartbeat, notify_ready, tell_status};
+use crate::service::{Watchdog, notify_ready, tell_status};
 
 /// Starts a node. `None` if it was stopped while it waited for something. `control` becomes the task that answers on the control
 /// socket.
@@ -86,7 +86,7 @@ pub(super) async fn start(
     }
     serving::watch_log(&conditions, stop);
     let external = config.external_addresses.clone();
-    let opening = Opening {
+    let opening = Startup {
         home: home.clone(),
         config,
         identity: Arc::clone(&identity),
@@ -97,8 +97,8 @@ pub(super) async fn start(
     };
     let opened = {
         let mut opened = Box::pin(opening.open());
-        let (heartbeat, mut watched) = (Heartbeat::from_environment(), status.subscribe());
-        let mut beats = heartbeat.interval().map(tokio::time::interval);
+        let (watchdog, mut watched) = (Watchdog::from_environment(), status.subscribe());
+        let mut beats = watchdog.interval().map(tokio::time::interval);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(None),
@@ -118,7 +118,7 @@ pub(super) async fn start(
                     let now = watched.borrow_and_update().clone();
                     early.refuse_if_held_up(&now);
                 }
-                () = beat(&mut beats) => heartbeat.beat(),
+                () = beat(&mut beats) => watchdog.beat(),
                 () = reload.asked() => reload.reload(&conditions),
             }
         }

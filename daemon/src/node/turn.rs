@@ -30,7 +30,7 @@ use crate::journal::Journal;
 use crate::learning::{LearningSources, OpenedModel};
 use crate::objects::Objects;
 use crate::randomness::nonce;
-use crate::service::{Heartbeat, notify_stopping};
+use crate::service::{Watchdog, notify_stopping};
 use crate::store::{CheckpointKey, Ledger};
 
 /// Everything that a running node holds.
@@ -70,7 +70,7 @@ pub(super) struct Node {
 }
 
 /// Why a node has stopped in good order.
-pub(super) enum Ended {
+pub(super) enum NodeEnd {
     /// It was asked to.
     Stopped,
     /// It has left its federation, and is to start anew with what reloads its settings.
@@ -98,7 +98,7 @@ enum Woken {
 
 impl Node {
     /// Runs until `stop`, then leaves in good order.
-    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<Ended, NodeError> {
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<NodeEnd, NodeError> {
         let (founding, ends) = (self.founding.clone(), stop.clone());
         self.services.spawn(async move { founding.say_farewells(&ends).await });
         let result = self.turn_until(&stop).await;
@@ -113,12 +113,12 @@ impl Node {
         self.net.shutdown().await;
         result?;
         if !self.left {
-            return Ok(Ended::Stopped);
+            return Ok(NodeEnd::Stopped);
         }
         // Whoever starts next on this home wants the same sockets.
         self.services.close();
         let _ = tokio::time::timeout(SERVICES_LIMIT, self.services.wait()).await;
-        Ok(Ended::Left(Box::new(self.reload)))
+        Ok(NodeEnd::Left(Box::new(self.reload)))
     }
 
     async fn turn_until(&mut self, stop: &CancellationToken) -> Result<(), NodeError> {
@@ -129,8 +129,8 @@ impl Node {
         };
         let mut waiting = Box::pin(wait(Duration::ZERO));
         let mut founded = false;
-        let heartbeat = Heartbeat::from_environment();
-        let mut beats = heartbeat.interval().map(tokio::time::interval);
+        let watchdog = Watchdog::from_environment();
+        let mut beats = watchdog.interval().map(tokio::time::interval);
         let mut view = self.founding.view();
         let mut activation = None;
         self.show_founding();
@@ -203,7 +203,7 @@ impl Node {
                     }
                 }
                 Woken::FoundingChanged => self.show_founding(),
-                Woken::Beat => heartbeat.beat(),
+                Woken::Beat => watchdog.beat(),
                 Woken::Host(wake) => {
                     if let Some(host) = &mut self.host {
                         host.turn(wake).await?;

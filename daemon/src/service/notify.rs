@@ -64,11 +64,11 @@ fn status_line(status: &NodeStatus) -> String {
 
 /// The watchdog's pulse. The host calls [`Self::beat`] from its loop; a loop that hangs is restarted by systemd.
 #[derive(Debug)]
-pub struct Heartbeat {
+pub struct Watchdog {
     interval: Option<Duration>,
 }
 
-impl Heartbeat {
+impl Watchdog {
     /// Reads what systemd asks for.
     #[must_use]
     pub fn from_environment() -> Self {

@@ -7,12 +7,34 @@ use fedshield_train::TrainError;
 use fedshield_train::adapter::PeftAdapter;
 use fedshield_train::federated::AdapterSpec;
 
-use super::OfflineError;
-use crate::durable;
+use crate::durable::{self, DiskError};
+use crate::error_code::ErrorCode;
 use crate::home::Home;
 
 /// The files of a PEFT folder that mean something here.
 const FILES: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
+
+/// Why an adapter cannot be the one to start from.
+#[derive(Debug, thiserror::Error)]
+pub enum FirstAdapterError {
+    /// The folder is not an adapter that a federation can start from.
+    #[error("adapter: {0}")]
+    Adapter(#[source] TrainError),
+    /// The home, when it is copied there.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+impl FirstAdapterError {
+    /// The stable name.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Adapter(_) => ErrorCode::ModelUnreadable,
+            Self::Disk(error) => error.code(),
+        }
+    }
+}
 
 /// An adapter to start from.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,9 +52,9 @@ impl FirstAdapter {
     ///
     /// # Errors
     /// A folder that PEFT would not read either, or an adapter that is more than `W + alpha/r B A`.
-    pub fn open(folder: &Path) -> Result<Self, OfflineError> {
-        let peft = PeftAdapter::open(folder).map_err(OfflineError::Adapter)?;
-        let digest = Digest(peft.digest().map_err(OfflineError::Adapter)?);
+    pub fn open(folder: &Path) -> Result<Self, FirstAdapterError> {
+        let peft = PeftAdapter::open(folder).map_err(FirstAdapterError::Adapter)?;
+        let digest = Digest(peft.digest().map_err(FirstAdapterError::Adapter)?);
         Ok(Self { folder: folder.to_owned(), spec: peft.spec().clone(), digest })
     }
 
@@ -40,7 +62,7 @@ impl FirstAdapter {
     ///
     /// # Errors
     /// See [`Self::open`].
-    pub fn of(home: &Home) -> Result<Option<Self>, OfflineError> {
+    pub fn of(home: &Home) -> Result<Option<Self>, FirstAdapterError> {
         let folder = home.first_adapter();
         if folder.exists() { Self::open(&folder).map(Some) } else { Ok(None) }
     }
@@ -49,21 +71,18 @@ impl FirstAdapter {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn keep(&self, home: &Home) -> Result<(), OfflineError> {
+    pub fn keep(&self, home: &Home) -> Result<(), FirstAdapterError> {
         if home.manifest().exists() {
             return Ok(());
         }
         let to = home.first_adapter();
-        let disk = |e: crate::durable::DiskError| {
-            let source = std::io::Error::other(e.to_string());
-            OfflineError::Work(TrainError::Io { path: to.clone(), source })
-        };
-        durable::make_folder(&to).map_err(disk)?;
+        durable::make_folder(&to)?;
         for name in FILES {
             let from = self.folder.join(name);
-            let bytes = std::fs::read(&from)
-                .map_err(|source| OfflineError::Adapter(TrainError::Io { path: from, source }))?;
-            durable::replace(&to.join(name), &bytes).map_err(disk)?;
+            let bytes = std::fs::read(&from).map_err(|source| {
+                FirstAdapterError::Adapter(TrainError::Io { path: from, source })
+            })?;
+            durable::replace(&to.join(name), &bytes)?;
         }
         Ok(())
     }
