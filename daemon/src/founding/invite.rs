@@ -151,8 +151,9 @@ fn base32() -> Option<Encoding> {
 }
 
 fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
-    let digest = blake3::derive_key("fedshield v1 invite checksum", bytes);
-    [digest[0], digest[1], digest[2], digest[3]]
+    let [first, second, third, fourth, ..] =
+        blake3::derive_key("fedshield v1 invite checksum", bytes);
+    [first, second, third, fourth]
 }
 
 #[cfg(test)]

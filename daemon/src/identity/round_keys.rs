@@ -186,9 +186,9 @@ fn parse(bytes: &[u8; SLOT_BYTES]) -> Slot {
     let whole = checked.starts_with(MAGIC)
         && checksum(checked).as_slice() == sum
         && padding.iter().all(|byte| *byte == 0);
-    let round = checked[8..16].try_into().map(u64::from_le_bytes);
-    match (whole, round, checked[16..].try_into()) {
-        (true, Ok(round), Ok(sealed)) => Slot::Key { round: Round(round), sealed },
+    let after_magic = checked.get(MAGIC.len()..).and_then(<[u8]>::split_first_chunk);
+    match after_magic.map(|(round, sealed)| (whole, u64::from_le_bytes(*round), sealed.try_into())) {
+        Some((true, round, Ok(sealed))) => Slot::Key { round: Round(round), sealed },
         _ => Slot::Torn,
     }
 }

@@ -10,6 +10,7 @@ use fedshield_protocol::ids::Round;
 use super::format::{Format, HEADER_BYTES, MAGIC, MAX_ENTRY_BYTES, Parsed, StoredEntry};
 use crate::durable::{self, DiskError, PRIVATE_FILE};
 use crate::error_code::ErrorCode;
+use crate::randomness;
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -193,10 +194,9 @@ impl Journal {
 }
 
 fn fresh_header() -> io::Result<Vec<u8>> {
-    let mut bytes = MAGIC.to_vec();
-    bytes.resize(HEADER_BYTES, 0);
-    getrandom::fill(&mut bytes[MAGIC.len()..]).map_err(io::Error::other)?;
-    Ok(bytes)
+    let mut key = [0; HEADER_BYTES - MAGIC.len()];
+    randomness::fill(&mut key).map_err(io::Error::other)?;
+    Ok([MAGIC.as_slice(), &key].concat())
 }
 
 fn read_header(path: &Path, bytes: &[u8]) -> Result<Format, JournalError> {

@@ -66,10 +66,9 @@ impl Format {
         let Some((header, rest)) = rest.split_first_chunk::<ENTRY_HEADER_BYTES>() else {
             return Parsed::Bad("its header is cut off");
         };
-        let [l0, l1, l2, l3, ..] = *header;
+        let [l0, l1, l2, l3, r0, r1, r2, r3, r4, r5, r6, r7, ..] = *header;
         let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
-        let mut round = [0; 8];
-        round.copy_from_slice(&header[4..12]);
+        let round = [r0, r1, r2, r3, r4, r5, r6, r7];
         let head: [u8; 4] = self.check(offset as u64, b"head", &header[..12]);
         if header[12..16] != head || length > MAX_ENTRY_BYTES {
             return Parsed::Bad("its header does not match its checksum");

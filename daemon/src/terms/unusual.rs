@@ -114,7 +114,7 @@ pub fn unusual(terms: &Manifest) -> Vec<String> {
     });
     // Between two fixed factors the one trained matrix takes larger steps.
     if training.algorithm == Algorithm::FedSb {
-        for range in &mut ranges[..2] {
+        for range in ranges.iter_mut().take(2) {
             range.most *= 4.0;
         }
     }

@@ -1,15 +1,16 @@
 //! The opened sum of a round on disk: `combine` or `check_key` leaves it, `apply` reads it.
 
-use fedshield_he::OpenedSum as Opened;
+use fedshield_he::SumSummary;
 use fedshield_protocol::ids::{Digest, Round};
 use serde::{Deserialize, Serialize};
 
 use super::{name, read_value, write_value};
+use crate::encryption::{nonce_digest, sum_digest};
 use crate::jobs::{Pipeline, PipelineError};
 
 /// The opened sum, as every member has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OpenedSum {
+pub struct StoredSum {
     /// Digest that members agreed on.
     pub digest: Digest,
     /// Sum over the contributors of `round(scale * weight_i * x_i)`, in the mask's order.
@@ -26,12 +27,12 @@ impl Pipeline {
         &self,
         round: Round,
         values: Vec<i64>,
-        opened: &Opened,
+        opened: &SumSummary,
     ) -> Result<Digest, PipelineError> {
-        let sum = OpenedSum {
-            digest: Digest(opened.digest),
+        let sum = StoredSum {
+            digest: sum_digest(opened.digest),
             values,
-            nonce: Digest(opened.nonce_digest),
+            nonce: nonce_digest(opened.nonce_digest),
             out_of_range: opened.out_of_range,
         };
         write_value(&self.round_folder(round)?.join(name::SUM), &sum)?;
@@ -42,7 +43,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// If the round's folder does not hold it.
-    pub fn opened_sum(&self, round: Round) -> Result<OpenedSum, PipelineError> {
+    pub fn opened_sum(&self, round: Round) -> Result<StoredSum, PipelineError> {
         read_value(&self.round_folder(round)?.join(name::SUM))
     }
 }

@@ -1,48 +1,50 @@
-//! decrypt, a member's part: the sum of its key shares of the set.
+//! partial_decrypt: a member's answer, the sum of its key shares of the set.
 //!
 //! ```text
-//! header (member = share index), 32 id of the set, 2 N values
+//! header (member), 32 id of the set, 2 N values
 //! ```
 
 use zeroize::Zeroizing;
 
-use crate::aggregate::check_senders;
+use crate::aggregate::check_contributors;
 use crate::context::RoundContext;
+use crate::digest::SetId;
 use crate::error::{Error, Fault};
 use crate::field::{F65521, Field};
 use crate::set::ContributorSet;
-use crate::share::Share;
+use crate::share::KeyShare;
+use crate::sharing::ShareIndex;
 use crate::wire::{HEADER_LEN, Kind, Parser, header, push_elements};
 
-/// S_m, the sum of one member's shares over a set: released once per round and public from then on.
+/// S_m, the sum of one member's shares over a set, N values below 65521: released once per round and
+/// public from then on.
+///
+/// The noise that hides a partial decryption elsewhere (smudging) has no place here: the answer is a
+/// share of K, which is published, and not of a key that is used again (docs/CRYPTO.md, "Why K may
+/// be published").
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartialDecryption {
-    pub(crate) share_index: u16,
-    pub(crate) set: [u8; 32],
+    pub(crate) member: ShareIndex,
+    pub(crate) set: SetId,
     pub(crate) values: Vec<u16>,
 }
 
 impl PartialDecryption {
-    /// Share index of the member.
-    pub fn share_index(&self) -> u16 {
-        self.share_index
+    /// The member whose answer it is.
+    pub fn member(&self) -> ShareIndex {
+        self.member
     }
 
-    /// Id of the set it answers for.
-    pub fn set(&self) -> &[u8; 32] {
-        &self.set
+    /// The set it answers for.
+    pub fn set(&self) -> SetId {
+        self.set
     }
 
-    /// Bytes of a partial decryption.
-    pub fn len_bytes(context: &RoundContext) -> usize {
-        HEADER_LEN + 32 + 2 * context.preset().ring_degree()
-    }
-
-    /// For the wire.
+    /// For the wire: 56 + 2 N bytes.
     pub fn to_bytes(&self, context: &RoundContext) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(Self::len_bytes(context));
-        bytes.extend_from_slice(&header(context, Kind::PartialDecryption, self.share_index));
-        bytes.extend_from_slice(&self.set);
+        let mut bytes = Vec::with_capacity(HEADER_LEN + 32 + 2 * self.values.len());
+        bytes.extend_from_slice(&header(context, Kind::PartialDecryption, self.member.get()));
+        bytes.extend_from_slice(self.set.as_bytes());
         push_elements(&mut bytes, &self.values);
         bytes
     }
@@ -53,24 +55,23 @@ impl PartialDecryption {
     /// [`Error::Remote`] names the member and the field.
     pub fn from_bytes(
         context: &RoundContext,
-        member: u16,
-        set: &ContributorSet,
+        member: ShareIndex,
+        set: SetId,
         bytes: &[u8],
     ) -> Result<Self, Error> {
         let mut parser = Parser::new(bytes, member);
         parser.header_of(context, Kind::PartialDecryption, member)?;
-        let found = parser.array("set")?;
-        if found != *set.id() {
+        if SetId::new(parser.array("set")?) != set {
             return Err(Error::remote(member, "set", Fault::WrongSet));
         }
         let values = parser.elements("values", context.preset().ring_degree())?.to_vec();
         parser.end("values")?;
-        Ok(Self { share_index: member, set: found, values })
+        Ok(Self { member, set, values })
     }
 }
 
-/// Sums the shares that member `share_index` holds of exactly the contributors of `set`, each checked
-/// against exactly the commitment in the set.
+/// Sums the shares that `member` holds of exactly the contributors of `set`, each checked against
+/// exactly the commitment in the set.
 ///
 /// # Errors
 /// [`Error::Remote`] names the contributor whose share is missing, given twice, of another round, for
@@ -78,22 +79,22 @@ impl PartialDecryption {
 pub fn partial_decrypt(
     context: &RoundContext,
     set: &ContributorSet,
-    share_index: u16,
-    shares: &[Share],
+    member: ShareIndex,
+    shares: &[KeyShare],
 ) -> Result<PartialDecryption, Error> {
-    let mut ordered: Vec<&Share> = shares.iter().collect();
-    ordered.sort_by_key(|share| share.sender);
-    check_senders(set, ordered.iter().map(|share| share.sender))?;
+    let mut ordered: Vec<&KeyShare> = shares.iter().collect();
+    ordered.sort_by_key(|share| share.dealer);
+    check_contributors(set, ordered.iter().map(|share| share.dealer))?;
     let mut sum = Zeroizing::new(vec![0u32; context.preset().ring_degree()]);
     for share in ordered {
-        let fail = |fault| Err(Error::remote(share.sender, "share", fault));
+        let fail = |fault| Err(Error::remote(share.dealer, "share", fault));
         if share.round_tag != *context.tag() {
             return fail(Fault::WrongRound);
         }
-        if share.receiver != share_index {
-            return fail(Fault::WrongMember(share.receiver));
+        if share.receiver != member {
+            return fail(Fault::WrongMember(share.receiver.get()));
         }
-        if set.commitment_of(share.sender) != Some(&share.commitment) {
+        if set.commitment_of(share.dealer) != Some(share.commitment) {
             return fail(Fault::WrongSet);
         }
         for (s, &value) in sum.iter_mut().zip(share.values.iter()) {
@@ -102,5 +103,5 @@ pub fn partial_decrypt(
     }
     // At most 700 summands below 2^16: no overflow before this reduction.
     let values = sum.iter().map(|&s| F65521::reduce(s) as u16).collect();
-    Ok(PartialDecryption { share_index, set: *set.id(), values })
+    Ok(PartialDecryption { member, set: set.id(), values })
 }
