@@ -187,7 +187,8 @@ fn parse(bytes: &[u8; SLOT_BYTES]) -> Slot {
         && checksum(checked).as_slice() == sum
         && padding.iter().all(|byte| *byte == 0);
     let after_magic = checked.get(MAGIC.len()..).and_then(<[u8]>::split_first_chunk);
-    match after_magic.map(|(round, sealed)| (whole, u64::from_le_bytes(*round), sealed.try_into())) {
+    match after_magic.map(|(round, sealed)| (whole, u64::from_le_bytes(*round), sealed.try_into()))
+    {
         Some((true, round, Ok(sealed))) => Slot::Key { round: Round(round), sealed },
         _ => Slot::Torn,
     }
