@@ -1,5 +1,5 @@
-//! Exporting an adapter into a folder that somebody named: which files it became, and why it could not be written. With a daemon
-//! and without one.
+//! Exporting an adapter into a folder that somebody named: which files it became, and why it could
+//! not be written. With a daemon and without one.
 
 use std::path::Path;
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What went wrong, for programs. People get a message and a hint beside it.
+/// What went wrong, for programs. Operators get a message and a hint beside it.
 ///
 /// The names and the exit codes are part of the interface: they are listed in `docs/OPERATING.md` and never
 /// change their meaning.

@@ -1,4 +1,5 @@
-//! The adapter that a federation starts from: named by its digest in the manifest, brought as files by every member.
+//! The adapter that a federation starts from: named by its digest in the manifest, brought as files
+//! by every member.
 
 use std::path::{Path, PathBuf};
 
@@ -67,7 +68,8 @@ impl FirstAdapter {
         if folder.exists() { Self::open(&folder).map(Some) } else { Ok(None) }
     }
 
-    /// Copies it into a home, in place of another one. A home that is in a federation keeps what it has.
+    /// Copies it into a home, in place of another one. A home that is in a federation keeps what it
+    /// has.
     ///
     /// # Errors
     /// What the disk says.

@@ -1,5 +1,6 @@
-//! The home folder of one node: which file is what. Nothing else knows a name in it; what lies inside `secrets`, `objects`,
-//! `index` and `training` is known to the modules that keep it (for `training` see `jobs::durable_state`).
+//! The home folder of one node: which file is what. Nothing else knows a name in it; what lies
+//! inside `secrets`, `objects`, `index` and `training` is known to the modules that keep it (for
+//! `training` see `jobs::durable_state`).
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -245,8 +246,8 @@ impl Home {
         self.0.join(name::PARTINGS)
     }
 
-    /// Everything that belongs to one federation and is of no use to another, the manifest last. Secrets are not in it:
-    /// they are erased one by one.
+    /// Everything that belongs to one federation and is of no use to another, the manifest last.
+    /// Secrets are not in it: they are erased one by one.
     #[must_use]
     pub fn of_one_federation(&self) -> Vec<PathBuf> {
         vec![
@@ -284,20 +285,23 @@ impl Home {
         self.0.join(name::PEERS)
     }
 
-    /// What jobs keep: the common adapter and the opened sum of the round, see `jobs::durable_state`.
+    /// What jobs keep: the common adapter and the opened sum of the round, see
+    /// `jobs::durable_state`.
     #[must_use]
     pub fn training(&self) -> PathBuf {
         self.0.join(name::TRAINING)
     }
 
-    /// Where a trainer command finds its request, its examples and its adapter, in clear: erased after each run.
+    /// Where a trainer command finds its request, its examples and its adapter, in clear: erased
+    /// after each run.
     #[must_use]
     pub fn trainer_work(&self) -> PathBuf {
         self.training().join(name::TRAINER_WORK)
     }
 
-    /// Takes everything that a node makes in its home from all but its owner: an earlier version, another umask or a
-    /// restored backup may have left it open. What else lies in the home keeps its permissions.
+    /// Takes everything that a node makes in its home from all but its owner: an earlier version,
+    /// another umask or a restored backup may have left it open. What else lies in the home keeps
+    /// its permissions.
     ///
     /// # Errors
     /// What the disk says.
@@ -327,8 +331,9 @@ impl Home {
         self.0.join(name::FIRST_ADAPTER)
     }
 
-    /// Refuses to go on as another user than the one whose home it is, root included: files of root are files that the
-    /// daemon cannot read at its next start. A home that does not exist yet is everybody's.
+    /// Refuses to go on as another user than the one whose home it is, root included: files of root
+    /// are files that the daemon cannot read at its next start. A home that does not exist yet is
+    /// everybody's.
     ///
     /// # Errors
     /// [`HomeError::WrongUser`], or what the disk says.

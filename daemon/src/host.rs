@@ -358,13 +358,13 @@ impl Host {
         self.standing.look(self.clock.now(), unix_s());
     }
 
-    /// The pipeline, for work that people ask for.
+    /// The pipeline, for work that the operator asks for.
     #[must_use]
     pub fn pipeline(&self) -> Arc<Pipeline> {
         Arc::clone(&self.parts.pipeline)
     }
 
-    /// What the node waits for before it does anything else, for people.
+    /// What the node waits for before it does anything else, for the operator.
     #[must_use]
     pub fn waits_for(&self) -> Option<&str> {
         self.room.stalled_by()

@@ -1,4 +1,4 @@
-//! What people and Prometheus look at: `/metrics`, `/healthz`, `/readyz` and the dashboard. Read-only, loopback unless
+//! What operators and Prometheus look at: `/metrics`, `/healthz`, `/readyz` and the dashboard. Read-only, loopback unless
 //! configured otherwise; no password, so nothing secret is served.
 
 mod metrics;

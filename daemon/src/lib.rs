@@ -1,7 +1,7 @@
 //! The FedShield daemon as a library: the one place where protocol, training, encryption and network meet.
 //!
 //! Read `home` (which file is what), `config`, `identity`, then what is kept (`journal`, `store`, `objects`), how a
-//! federation begins (`founding`), how people look in (`control`, `http`, `offline`), how it runs as a service (`service`).
+//! federation begins (`founding`), how operators look in (`control`, `http`, `offline`), how it runs as a service (`service`).
 #![warn(unreachable_pub)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg_attr(

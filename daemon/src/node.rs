@@ -209,7 +209,7 @@ async fn run_until(
     stop: CancellationToken,
 ) -> Result<(), NodeError> {
     loop {
-        // Each life of the node ends its own services; `stop` ends the last one.
+        // Each run of the node ends its own services; `stop` ends the last one.
         let (life, mut control) = (stop.child_token(), None);
         let (loaded, passphrase) = (loaded.clone(), passphrase.clone());
         let started = start::start(home, loaded, passphrase, reload, &mut control, &life).await;

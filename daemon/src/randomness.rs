@@ -3,7 +3,8 @@
 use fedshield_protocol::wire::Nonce;
 use zeroize::Zeroizing;
 
-/// A ChaCha20 generator seeded by the operating system. Its state and what it drew ahead are erased on drop.
+/// A ChaCha20 generator seeded by the operating system. Its state and what it drew ahead are erased
+/// on drop.
 pub(crate) type OsRandom = chacha20::ChaCha20Rng;
 
 /// The operating system gives no randomness.
@@ -23,7 +24,8 @@ pub(crate) fn nonce() -> Result<Nonce, RandomnessError> {
     Ok(nonce)
 }
 
-/// A fresh generator, for libraries that cannot report a failure of the operating system's: it is reported here.
+/// A fresh generator, for libraries that cannot report a failure of the operating system's: it is
+/// reported here.
 pub(crate) fn os_random() -> Result<OsRandom, RandomnessError> {
     let mut seed = Zeroizing::new([0u8; 32]);
     fill(seed.as_mut_slice())?;
@@ -34,7 +36,8 @@ pub(crate) fn os_random() -> Result<OsRandom, RandomnessError> {
 mod tests {
     use super::*;
 
-    /// Compiles only for a generator that erases itself; `he/tests/erasure.rs` looks into its memory.
+    /// Compiles only for a generator that erases itself; `he/tests/erasure.rs` looks into its
+    /// memory.
     #[test]
     fn the_generator_erases_itself() {
         const fn erased<T: zeroize::ZeroizeOnDrop>() {}

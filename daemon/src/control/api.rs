@@ -136,9 +136,9 @@ pub struct ErrorBody {
 pub struct ApiError {
     /// For programs.
     pub code: ErrorCode,
-    /// For people: what happened.
+    /// For the operator: what happened.
     pub message: String,
-    /// For people: what to do next.
+    /// For the operator: what to do next.
     pub hint: Option<String>,
 }
 

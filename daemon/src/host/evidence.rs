@@ -1,4 +1,4 @@
-//! Evidence between the machine and the store: what earlier runs kept, the bytes for others, and bans that people lift.
+//! Evidence between the machine and the store: what earlier runs kept, the bytes for others, and bans that operators lift.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ enum UnpackError {
     Objects(#[from] ObjectStoreError),
 }
 
-/// Gives the machine what was proven before this start, and shows people what is not lifted.
+/// Gives the machine what was proven before this start, and shows the operator what is not lifted.
 pub(super) fn recall(
     machine: &mut Machine,
     ledger: &Ledger,
@@ -45,7 +45,7 @@ pub(super) fn recall(
     Ok(())
 }
 
-/// Shows people what was proven of a member.
+/// Shows the operator what was proven of a member.
 pub(super) fn show(status: &mut NodeStatus, name: &str, reason: &str) {
     let kept = MAX_MISBEHAVIOUR - 1;
     let surplus = status.misbehaviour.len().saturating_sub(kept);
@@ -77,7 +77,7 @@ impl Host {
         self.parts.machine.is_banned(member)
     }
 
-    /// People lift the ban of a member: remembered, then done. What it was proven to have done up to the round in progress
+    /// The operator lifts the ban of a member: remembered, then done. What it was proven to have done up to the round in progress
     /// does not ban it any more.
     ///
     /// # Errors

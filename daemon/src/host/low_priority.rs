@@ -1,5 +1,5 @@
-//! The low-priority pool: threads of the lowest priority for work that no round waits for. Where both want the processor, the
-//! scheduler of the operating system puts it behind the rounds.
+//! The low-priority pool: threads of the lowest priority for work that no round waits for. Where
+//! both want the processor, the scheduler of the operating system puts it behind the rounds.
 
 use std::sync::Arc;
 

@@ -28,7 +28,7 @@ pub(super) struct EndedRound {
     pub(super) is_last: bool,
     /// The federation's adapter after it.
     pub(super) adapter: Option<ObjectRef>,
-    /// For people.
+    /// What the operator sees of it.
     pub(super) report: RoundReport,
 }
 

@@ -1,4 +1,4 @@
-//! What the pipeline reports while it works: progress for people, seconds for the round's report.
+//! What jobs report while they run: progress for the operator, seconds for the round's report.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

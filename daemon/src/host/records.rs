@@ -54,7 +54,7 @@ pub(super) fn replay(
     Ok(Some(error))
 }
 
-/// What people should know of the ledger: damage that a start has found, and a journal that knows of later rounds.
+/// What the operator should know of the ledger: damage that a start has found, and a journal that knows of later rounds.
 pub(super) struct LedgerWatch {
     board: Conditions,
     /// Members by position.

@@ -17,7 +17,7 @@ pub(super) const NONCE_BYTES: usize = 24;
 const MAX_MEMORY_KIB: u32 = 1 << 20;
 const MAX_PASSES: u32 = 64;
 
-/// The box does not open: wrong key, or the bytes were changed.
+/// The ciphertext does not open: wrong key, or the bytes were changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the sealed bytes do not open")]
 pub(super) struct OpenError;

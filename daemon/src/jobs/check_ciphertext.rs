@@ -10,8 +10,9 @@ use super::{Pipeline, PipelineError};
 use crate::encryption::share_index;
 
 impl Pipeline {
-    /// Whether the update of `dealer` can be added: its ciphertext is one of this round, by its author, of as many values as
-    /// the round has, every word in range; and the published part of its sharing reads, and is bound to it.
+    /// Whether the update of `dealer` can be added: its ciphertext is one of this round, by its
+    /// contributor, of as many values as the round has, every word in range; and the published part
+    /// of its sharing reads, and is bound to it.
     ///
     /// # Errors
     /// Whatever is this member's own fault: an adapter or object that is not here, or bytes that its disk has changed.
@@ -24,10 +25,11 @@ impl Pipeline {
         match self.read_update(start, dealer, cancel) {
             Ok(()) => Ok(JobOutput::Checked { valid: true }),
             Err(PipelineError::Encryption(reason @ fedshield_he::Error::Remote { .. })) => {
-                // An accusation: the bytes that were read must be those that the author committed to.
+                // An accusation: the bytes that were read must be those that the contributor
+                // committed to.
                 self.objects.check(&dealer.body.ciphertext)?;
                 let round = start.round;
-                tracing::warn!(%round, author = %dealer.member, %reason, "an update cannot be read");
+                tracing::warn!(%round, contributor = %dealer.member, %reason, "an update cannot be read");
                 Ok(JobOutput::Checked { valid: false })
             }
             Err(other) => Err(other),

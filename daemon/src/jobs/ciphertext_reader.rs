@@ -1,4 +1,5 @@
-//! Reading ciphertexts, which takes long: ahead of the arithmetic, and no longer than the job is wanted.
+//! Reading ciphertexts, which takes long: ahead of the arithmetic, and no longer than the job is
+//! wanted.
 
 use std::io::{BufRead, Read};
 

@@ -206,8 +206,8 @@ fn of_io(error: &std::io::Error) -> ErrorCode {
     if DiskError::is_full(error) { ErrorCode::DiskFull } else { ErrorCode::Internal }
 }
 
-/// The code of an error of training. Models and devices are opened before any job runs: what is wrong with one of them now
-/// has become so since.
+/// The code of an error of training. Models and devices are opened before any job runs: what is
+/// wrong with one of them now has become so since.
 fn of_training(error: &TrainError) -> ErrorCode {
     match error {
         TrainError::Io { source, .. } => of_io(source),

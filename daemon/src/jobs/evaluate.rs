@@ -1,4 +1,5 @@
-//! Honest numbers for people: base, local-only and federated, on this member's held-out data.
+//! The operator's comparison: losses of the base model, of an adapter trained here alone, and of
+//! the federation's, on this member's held-out data.
 
 use fedshield_protocol::hash::Use;
 use fedshield_protocol::ids::Round;

@@ -1,4 +1,5 @@
-//! The held-out loss of one adapter on a small fixed sample, cheap enough to be taken after every round. It stays here.
+//! The held-out loss of one adapter on a small fixed sample, cheap enough to be taken after every
+//! round. It stays here.
 
 use fedshield_protocol::object::ObjectRef;
 use fedshield_train::federated::GlobalAdapter;
@@ -30,8 +31,9 @@ impl Pipeline {
         !self.learning.examples().sample.is_empty()
     }
 
-    /// The held-out loss of an adapter, or of the base model. The sample is the same in every round as long as the data
-    /// are, so that rounds can be compared; it takes no lock, so that it delays no job.
+    /// The held-out loss of an adapter, or of the base model. The sample is the same in every round
+    /// as long as the data are, so that rounds can be compared; it takes no lock, so that it delays
+    /// no job.
     ///
     /// # Errors
     /// Without held-out data; if the adapter is not here; a loss that is not a finite number; [`PipelineError::Cancelled`].

@@ -64,8 +64,8 @@ impl Pipeline {
         Ok(JobOutput::Proven(proofs))
     }
 
-    /// As many answers as a proof needs, none of them of a culprit; `None` if there are too few. No more: a file of
-    /// evidence holds each of them.
+    /// As many answers as a proof needs, none of them of a culprit; `None` if there are too few. No
+    /// more: a file of evidence holds each of them.
     fn agreeing(
         &self,
         round: Round,

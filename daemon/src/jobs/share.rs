@@ -1,5 +1,5 @@
-//! share: the key of the own update, split into one share for each member, and each share sealed to its member; again, or
-//! opened for all to see, where a member complains.
+//! share: the key of this member's own update, split into one share for each member, and each share
+//! sealed to its member; sealed again, or opened for all to see, where a member complains.
 
 use fedshield_he::{SealingPublicKey, ShareCommitment, ShareOpening, seal_share, share};
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
@@ -14,8 +14,8 @@ use crate::encryption::{ciphertext_digest, member_index, share_index};
 use crate::randomness::os_random;
 
 impl Pipeline {
-    /// Splits the key of an encrypted update; the shares and what is published of them are on disk when this returns, the key
-    /// is gone.
+    /// Splits the key of an encrypted update; the shares and what is published of them are on disk
+    /// when this returns, the key is gone.
     pub(super) fn share(
         &self,
         round: Round,
@@ -38,7 +38,7 @@ impl Pipeline {
     }
 
     /// Seals each member's share to its key for the round.
-    pub(super) fn seal_boxes(
+    pub(super) fn seal_shares(
         &self,
         round: Round,
         sealing_keys: &[Option<Vec<u8>>],
@@ -60,7 +60,7 @@ impl Pipeline {
     }
 
     /// Seals one member's share once more, to a key that came late.
-    pub(super) fn seal_again(
+    pub(super) fn reseal_share(
         &self,
         round: Round,
         member: MemberIndex,
@@ -70,8 +70,8 @@ impl Pipeline {
         Ok(JobOutput::Sealed(self.seal(round, &dealing, member, sealing_key)?))
     }
 
-    /// Opens one member's share for all to see: it has complained.
-    pub(super) fn reveal_share(
+    /// The opening of one member's share commitment, for all to see: the member has complained.
+    pub(super) fn open_share_for_all(
         &self,
         round: Round,
         member: MemberIndex,
@@ -88,7 +88,8 @@ impl Pipeline {
         self.kept_in_round(round, name::DEALING)?.ok_or(missing)
     }
 
-    /// A box for `member`; `None` if its key is none: that is its own affair, and must not keep others from theirs.
+    /// The share of `member`, sealed; `None` if its key cannot be used, which must not keep others
+    /// from their shares.
     fn seal(
         &self,
         round: Round,

@@ -1,5 +1,5 @@
-//! train: the factors of the common adapter after local training. The result stays on disk until it is spent, so that a
-//! skipped round costs no training.
+//! train: the factors of the common adapter after local training. The result stays on disk until it
+//! is spent, so that a skipped round costs no training.
 
 use fedshield_protocol::hash::Use;
 use fedshield_protocol::ids::{Digest, Round};
@@ -15,8 +15,8 @@ use crate::learning::Task;
 pub(super) struct Learned {
     /// The trained factors, one value for each parameter.
     pub(super) theta: Vec<f32>,
-    /// Nats per labelled token, the mean over the steps. `None` if an earlier training is sent again, or if a trainer command
-    /// reported no steps.
+    /// Nats per labelled token, the mean over the steps. `None` if an earlier training is sent
+    /// again, or if a trainer command reported no steps.
     pub(super) mean_loss: Option<f64>,
 }
 

@@ -170,7 +170,7 @@ fn refuse(command: ControlCommand, error: &ApiError) {
     }
 }
 
-/// What a start is busy with, for people: a note, no reason for alarm.
+/// What a start is busy with, for the operator: a note, no reason for alarm.
 pub(super) fn note_start(conditions: &Conditions, doing: &str) {
     use crate::control::api::Condition;
     conditions.set(Condition::new(

@@ -1,4 +1,4 @@
-//! The ways in for people: the control socket, the dashboard, and a word when nobody reads the log.
+//! The ways in for operators: the control socket and the dashboard; and a condition when nobody reads the log.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,7 +104,7 @@ pub(super) fn serve_http(
 
 const DASHBOARD: &str = "dashboard-address";
 
-/// What people are told while the dashboard's address is not there.
+/// What the operator is told while the dashboard's address is not there.
 pub(super) fn no_dashboard(error: &HttpError) -> Condition {
     let message =
         format!("{error}; metrics, health and dashboard are not served until it can be used");

@@ -1,5 +1,6 @@
-//! A home without its daemon: the ledger, the reports, the evidence and the adapter are read. Changes nothing in the home,
-//! takes no lock and needs no index: the files are only appended to, so a daemon may start meanwhile.
+//! A home without its daemon: the ledger, the reports, the evidence and the adapter are read.
+//! Changes nothing in the home, takes no lock and needs no index: the files are only appended to,
+//! so a daemon may start meanwhile.
 
 use std::path::Path;
 
@@ -43,7 +44,8 @@ impl OfflineHome {
         Ok(Some(Self { home: home.clone(), ledger, remarks, _scratch: scratch }))
     }
 
-    /// What a person should know about the files, for instance that the last entry is not used because it is damaged.
+    /// What a person should know about the files, for instance that the last entry is not used
+    /// because it is damaged.
     #[must_use]
     pub fn remarks(&self) -> &[String] {
         &self.remarks
@@ -89,7 +91,8 @@ impl OfflineHome {
         evidence::file(&self.ledger, manifest.federation(), digest)
     }
 
-    /// Writes the ledger's last adapter as a PEFT folder; `base_model` is what PEFT will call the base.
+    /// Writes the ledger's last adapter as a PEFT folder; `base_model` is what PEFT will call the
+    /// base.
     ///
     /// # Errors
     /// If no round was applied, the adapter is not here, or the folder cannot be written.

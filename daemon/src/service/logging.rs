@@ -1,4 +1,4 @@
-//! Logs to standard error: for people, as JSON, or with the priorities that systemd's journal reads.
+//! Logs to standard error: for a terminal, as JSON, or with the priorities that systemd's journal reads.
 
 use std::fmt;
 use std::io::IsTerminal;

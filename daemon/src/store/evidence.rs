@@ -1,4 +1,4 @@
-//! Evidence as a node keeps it: the proofs, which of them are kept, and whose ban people have lifted.
+//! Evidence as a node keeps it: the proofs, which of them are kept, and whose ban the operator has lifted.
 //!
 //! Of one member in one round one proof of each rule is kept, and of one member at most [`MAX_PROOFS_PER_MEMBER`] since its
 //! ban was last lifted: the first ones, because one is enough, and because a file that is only appended to does not grow by
@@ -19,7 +19,7 @@ use crate::conditions::unix_s;
 pub struct EvidenceEntry {
     /// The member's name; empty if the first version of the program has kept the evidence.
     pub member: String,
-    /// What was wrong, for people.
+    /// What was wrong, for the operator.
     pub reason: String,
     /// When it was kept, in seconds since 1970 UTC.
     pub kept_unix_s: u64,
@@ -63,7 +63,7 @@ pub struct KeptEvidence {
     pub proof: Option<Evidence>,
 }
 
-/// People have lifted a ban: what the member was proven to have done up to then does not count any more.
+/// The operator has lifted a ban: what the member was proven to have done up to then does not count any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lift {
     /// Whose ban.

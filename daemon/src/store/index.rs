@@ -77,7 +77,7 @@ impl IndexError {
 }
 
 impl Index {
-    /// Opens or makes the database in `folder`; in memory if it cannot be used at all. What went wrong is said, for people.
+    /// Opens or makes the database in `folder`; in memory if it cannot be used at all. What went wrong is returned as text for the operator.
     pub(super) fn open(folder: &Path) -> (Self, Option<String>) {
         let first = match open_unlocked(folder) {
             Ok(backing) => return (Self(Mutex::new(backing)), None),

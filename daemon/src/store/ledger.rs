@@ -377,7 +377,7 @@ impl Ledger {
         Ok(KeptEvidence { evidence, proof })
     }
 
-    /// Remembers that people have lifted a ban.
+    /// Remembers that the operator has lifted a ban.
     ///
     /// # Errors
     /// What the disk says.

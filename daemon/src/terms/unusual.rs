@@ -1,4 +1,4 @@
-//! Numbers in terms that work in no federation anybody has seen. They are legal, so they are not refused: people are told
+//! Numbers in terms that work in no federation anybody has seen. They are legal, so they are not refused: whoever agrees is told
 //! before they agree to them, because a misplaced point or a forgotten exponent shows only many rounds later.
 
 use fedshield_he::Preset;

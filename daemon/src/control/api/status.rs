@@ -47,7 +47,7 @@ pub struct NodeStatus {
     pub machine: Option<Status>,
     /// What is computed at the moment; of several things the one that stands first in the path of an update.
     pub progress: Option<WorkProgress>,
-    /// The last thing that went wrong and was not repaired by itself, for people. Gone after the next applied round.
+    /// The last thing that went wrong and was not repaired by itself, for the operator. Gone after the next applied round.
     pub last_error: Option<String>,
     /// The last measurement of the common adapter on this member's own held-out data; never leaves the node.
     #[serde(default)]
@@ -122,7 +122,7 @@ pub struct HeldOut {
 /// Work in progress.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorkProgress {
-    /// The word for it: `train`, `prune`, `encrypt`, `share`, `aggregate`, `decrypt`, `combine`, `apply`, `evaluate`.
+    /// The job, in the words of the path: `train`, `prune`, `encrypt`, `share`, `aggregate`, `decrypt`, `combine`, `apply`, `evaluate`.
     pub phase: String,
     /// Optimiser steps done; 0 where the work has none.
     pub step: u64,
