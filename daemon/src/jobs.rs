@@ -124,7 +124,9 @@ impl Pipeline {
             Job::SealAgain { round, member, sealing_key } => {
                 self.reseal_share(*round, *member, sealing_key)
             }
-            Job::CheckBox { round, dealer, sealed } => self.check_resealed_share(*round, dealer, sealed),
+            Job::CheckBox { round, dealer, sealed } => {
+                self.check_resealed_share(*round, dealer, sealed)
+            }
             Job::RevealShare { round, member } => self.open_share_for_all(*round, *member),
             Job::CheckPreimage { round, dealer, member, preimage } => {
                 self.check_share_opening(*round, dealer, *member, preimage)

@@ -18,6 +18,7 @@ mod reload;
 mod serving;
 mod start;
 mod transport_check;
+mod transports;
 mod turn;
 mod waiter;
 

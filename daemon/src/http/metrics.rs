@@ -115,7 +115,7 @@ fn round_in_progress(page: &mut Page<'_>, status: &NodeStatus) -> Result<(), Err
     let attendance = machine.attendance;
     page.gauge("members_here", "Members that can be counted on.", u64::from(attendance.here))?;
     page.gauge("quorum", "Members that it takes to decide.", u64::from(attendance.quorum))?;
-    let phase = [([("phase", word(&machine.phase))], 1)];
+    let phase = [([("phase", word(&machine.activity))], 1)];
     page.gauges("phase", "1 for the phase the round is in.", phase)?;
     let help = "1 while this node sits out a round: its journal lacks what it has said.";
     page.gauge("silent", help, u32::from(machine.silent_through.is_some()))?;

@@ -27,7 +27,7 @@ pub(super) async fn follow(
             let over_quic = peer.connections.iter().any(fedshield_net::Connection::is_quic);
             let shown = MemberMetrics {
                 over_quic,
-                messages_waiting: peer.queue.waiting as u64,
+                messages_waiting: peer.queue.queued as u64,
                 messages_dropped: peer.queue.dropped,
             };
             (name_of(&founding.borrow(), &peer.key), shown)

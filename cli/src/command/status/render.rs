@@ -4,7 +4,9 @@ use fedshield_protocol::hidden::harmless_line;
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::status::{MemberStatus, Phase, Refusal, Status};
 use fedshield_protocol::wire::Leave;
-use fedshieldd::control::api::{HeldOut, NodeState, NodeStatus, Severity, WorkProgress};
+use fedshieldd::control::api::{
+    HeldOut, MemberTransport, NodeState, NodeStatus, Severity, WorkProgress,
+};
 
 use super::super::federation::phrase_lines;
 use super::super::word;
@@ -160,6 +162,7 @@ fn member_table(machine: &Status, status: &NodeStatus) -> Table {
     let headings = [
         "member",
         "reachable",
+        "transport",
         "here",
         ">round",
         "committed",
@@ -176,6 +179,7 @@ fn member_table(machine: &Status, status: &NodeStatus) -> Table {
         table.row([
             names(&[index], status),
             tick(member.reachable),
+            transport(index, status).to_owned(),
             here(member).to_owned(),
             member.round.map_or_else(|| "-".into(), |round| round.to_string()),
             committed(member),
@@ -187,6 +191,17 @@ fn member_table(machine: &Status, status: &NodeStatus) -> Table {
         ]);
     }
     table
+}
+
+/// Over what a member is connected: QUIC agrees on its keys by a post-quantum exchange, TCP does not.
+fn transport(member: MemberIndex, status: &NodeStatus) -> &'static str {
+    let members = status.federation.as_ref().map(|federation| federation.members.as_slice());
+    let name = members.and_then(|names| names.get(member.position()));
+    match name.and_then(|name| status.transports.get(name)) {
+        Some(MemberTransport { post_quantum: true, .. }) => "quic",
+        Some(_) => "tcp (not post-quantum)",
+        None => "-",
+    }
 }
 
 /// Whether a member's update is here, or why it is left out.
@@ -244,7 +259,7 @@ pub fn one_line(status: &NodeStatus) -> String {
         "{name}: round {} ({} of {rounds} applied), {}",
         machine.round,
         machine.applied,
-        word(&machine.phase)
+        word(&machine.activity)
     );
     if let Some(last) = machine.silent_through {
         line.push_str(&format!(", silent through round {last}"));
@@ -291,9 +306,9 @@ pub fn names(members: &[MemberIndex], status: &NodeStatus) -> String {
 }
 
 fn phase(machine: &Status, colours: Colours) -> String {
-    let phase = colours.strong(&word(&machine.phase));
+    let phase = colours.strong(&word(&machine.activity));
     match machine.phase {
-        Phase::Doubt => phase + ": asking the others what this node said before it started",
+        Phase::Recovering => phase + ": asking the others what this node sent before it started",
         _ => phase,
     }
 }
@@ -316,8 +331,8 @@ fn state(state: NodeState, colours: Colours) -> String {
 mod tests {
     use fedshield_protocol::fruitless::Fruitless;
     use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, Round, View};
-    use fedshield_protocol::status::Attendance;
-    use fedshieldd::control::api::{Condition, Waiting};
+    use fedshield_protocol::status::{Activity, Attendance};
+    use fedshieldd::control::api::{Condition, TransportKind, Waiting};
 
     use super::*;
 
@@ -343,6 +358,7 @@ mod tests {
             epoch: Epoch(0),
             round: Round(4),
             phase: Phase::Commit,
+            activity: Activity::Commit,
             view: View(0),
             applied: 4,
             adapter: None,
@@ -397,6 +413,10 @@ mod tests {
         let shown = page(&status);
         assert!(shown.contains("delta: 3 of 4 are enough, until 22:44:28 UTC at most"), "{shown}");
         assert!(shown.contains("about 4 min 00 s to go"), "{shown}");
+        assert!(!shown.contains("post-quantum"), "{shown}");
+        let tcp = MemberTransport { transport: TransportKind::Tcp, post_quantum: false };
+        status.transports = [("delta".to_owned(), tcp)].into();
+        assert!(page(&status).contains("tcp (not post-quantum)"), "{shown}");
 
         // Without a quorum there is no telling how long it takes.
         let text = "no quorum: 2 of 3 needed";
@@ -428,11 +448,12 @@ mod tests {
     }
 
     #[test]
-    fn doubt_and_silence_are_said_in_words() {
+    fn recovery_and_silence_are_said_in_words() {
         let machine = Status {
             epoch: Epoch(0),
             round: Round(4),
-            phase: Phase::Doubt,
+            phase: Phase::Recovering,
+            activity: Activity::Recovering,
             view: View(0),
             applied: 4,
             adapter: None,
@@ -451,11 +472,15 @@ mod tests {
             dropped: [].into(),
         };
         let colours = Colours::none();
-        let asking = "doubt: asking the others what this node said before it started";
+        let asking = "recovering: asking the others what this node sent before it started";
         assert_eq!(phase(&machine, colours), asking);
         let mut status = NodeStatus::starting("a", IdentityKey([1; 32]));
-        status.machine =
-            Some(Status { phase: Phase::Sync, silent_through: Some(Round(4)), ..machine });
+        status.machine = Some(Status {
+            phase: Phase::Sync,
+            activity: Activity::Sync,
+            silent_through: Some(Round(4)),
+            ..machine
+        });
         let text = render(&status, &Pace::default(), colours);
         assert!(text.contains("through round 4: the journal lacks"), "{text}");
         assert!(one_line(&status).ends_with("sync, silent through round 4"));
