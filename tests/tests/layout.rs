@@ -139,13 +139,16 @@ fn pure_crates_stay_pure() {
     }
 }
 
-/// The fixtures are for tests and for the simulator: nothing that is installed may depend on them.
+/// The fixtures are for tests and for the simulator, the tools made what ships: nothing that is installed may depend on
+/// either.
 #[test]
-fn the_product_has_no_fixtures() {
+fn the_product_has_no_fixtures_and_no_tools() {
     let packages = packages();
     for (name, dependencies) in &packages {
         let test_only = ["fedshield-netsim", "fedshield-tests"].contains(&name.as_str());
-        assert!(test_only || !dependencies.contains("fedshield-fixtures"), "{name}");
+        for ours in ["fedshield-fixtures", "fedshield-train-tools"] {
+            assert!(test_only || !dependencies.contains(ours), "{name} depends on {ours}");
+        }
     }
 }
 

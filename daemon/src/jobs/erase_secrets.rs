@@ -10,7 +10,7 @@ impl Pipeline {
     /// are rounds to come.
     pub(super) fn erase_secrets(&self) -> Result<JobOutput, PipelineError> {
         self.secrets.erase_all_rounds()?;
-        if self.state().global.t() >= self.terms.manifest.rounds {
+        if self.state().global.applied() >= self.terms.manifest.rounds {
             self.secrets.erase(name::TRAINED)?;
         }
         Ok(JobOutput::Erased)
