@@ -62,11 +62,11 @@ fn packages() -> BTreeMap<String, BTreeSet<String>> {
         .collect()
 }
 
-/// Features of the encryption that only tests may have: liars' functions, and presets that protect nothing. A dependency of
-/// another kind would bring them into what people run.
+/// Features of the encryption that only tests and measurements may have: what malicious contributors do, presets that protect
+/// nothing, and the inside for measurements. A dependency of another kind would bring them into what people run.
 #[test]
 fn what_people_run_has_no_features_for_tests() {
-    let for_tests = ["insecure-presets", "liars"];
+    let for_tests = ["insecure-presets", "malicious-testing", "benches"];
     for package in list(&metadata(), "packages") {
         let name = &package["name"];
         for dependency in list(&package, "dependencies") {
