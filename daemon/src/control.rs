@@ -1,4 +1,4 @@
-//! The control socket: how people and the CLI talk to a running daemon.
+//! The control socket: how the CLI and other programs of the operator talk to a running daemon.
 
 mod address;
 pub mod api;

@@ -78,12 +78,6 @@ impl DiskError {
             Self::Sync { .. } | Self::Io { .. } => ErrorCode::Internal,
         }
     }
-
-    /// True if the file does not exist.
-    #[must_use]
-    pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
-    }
 }
 
 impl From<DiskError> for io::Error {
@@ -180,13 +174,14 @@ pub fn erase(path: &Path) -> Result<(), DiskError> {
 }
 
 pub(crate) fn overwrite(file: &mut File) -> io::Result<()> {
-    let zeros = vec![0; ERASE_BLOCK_BYTES];
+    let zeros = [0; ERASE_BLOCK_BYTES];
     let mut left = file.metadata()?.len();
     file.seek(SeekFrom::Start(0))?;
     while left > 0 {
         let take = left.min(ERASE_BLOCK_BYTES as u64);
-        file.write_all(&zeros[..take as usize])?;
-        left -= take;
+        let block = zeros.get(..take as usize).unwrap_or(&zeros);
+        file.write_all(block)?;
+        left = left.saturating_sub(block.len() as u64);
     }
     file.sync_all()
 }

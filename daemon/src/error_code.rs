@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What went wrong, for programs. People get a message and a hint beside it.
+/// What went wrong, for programs. Operators get a message and a hint beside it.
 ///
 /// The names and the exit codes are part of the interface: they are listed in `docs/OPERATING.md` and never
 /// change their meaning.
@@ -242,7 +242,19 @@ impl ErrorCode {
             Self::Unreachable => 502,
             Self::Timeout => 504,
             Self::DiskFull => 507,
-            _ => 500,
+            Self::Internal
+            | Self::NotRunning
+            | Self::ConfigInvalid
+            | Self::NoIdentity
+            | Self::IdentityLocked
+            | Self::ModelUnreadable
+            | Self::DataUnreadable
+            | Self::AddressInUse
+            | Self::StoreCorrupted
+            | Self::JournalCorrupted
+            | Self::WrongUser
+            | Self::LedgerInvalid
+            | Self::Interrupted => 500,
         }
     }
 

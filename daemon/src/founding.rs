@@ -38,7 +38,7 @@ pub use addresses::{Announced, announced, are_only_here, left_out};
 pub use checks::CheckTerms;
 pub use error::FoundingError;
 pub use expected::{
-    MAX_EXPECTED_BYTES, from_lines as expected_from_lines, line_of as expected_line,
+    ExpectedError, MAX_EXPECTED_BYTES, from_lines as expected_from_lines, line_of as expected_line,
 };
 pub use facade::{Founding, Local};
 pub use interfaces::Interfaces;

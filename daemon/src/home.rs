@@ -1,4 +1,6 @@
-//! The home folder of one node: which file is what. Nothing else knows a file name.
+//! The home folder of one node: which file is what. Nothing else knows a name in it; what lies
+//! inside `secrets`, `objects`, `index` and `training` is known to the modules that keep it (for
+//! `training` see `jobs::durable_state`).
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -11,6 +13,62 @@ use crate::users;
 
 /// Environment variable that names the home folder.
 pub const HOME_VARIABLE: &str = "FEDSHIELD_HOME";
+
+/// The names in a home.
+mod name {
+    pub(super) const ADDRESSES: &str = "addresses.book";
+    pub(super) const CONFIG: &str = "config.toml";
+    pub(super) const CONTROL_SOCKET: &str = "control.sock";
+    pub(super) const DRAFT: &str = "federation.draft";
+    pub(super) const EVIDENCE: &str = "evidence.log";
+    pub(super) const FIRST_ADAPTER: &str = "first-adapter";
+    pub(super) const IDENTITY: &str = "identity.key";
+    pub(super) const INDEX: &str = "index";
+    pub(super) const JOINING: &str = "federation.joining";
+    pub(super) const JOURNAL: &str = "journal.log";
+    pub(super) const LEDGER: &str = "ledger.fsl";
+    pub(super) const LOCK: &str = "lock";
+    pub(super) const MANIFEST: &str = "manifest.signed";
+    pub(super) const OBJECTS: &str = "objects";
+    pub(super) const PARTINGS: &str = "federation.left";
+    pub(super) const PAUSE: &str = "paused.json";
+    pub(super) const PEERS: &str = "peers.json";
+    pub(super) const REPORTS: &str = "reports.log";
+    pub(super) const SECRETS: &str = "secrets";
+    pub(super) const STORE: &str = "store";
+    pub(super) const TRAINING: &str = "training";
+    pub(super) const DAEMON_LOG: &str = "daemon.log";
+    /// Inside of [`STORE`]'s parent while files of the first version are read.
+    pub(super) const STORE_READING: &str = "store.reading";
+    /// Inside of [`TRAINING`].
+    pub(super) const TRAINER_WORK: &str = "command";
+
+    /// What the node makes in its home; the rest belongs to others.
+    pub(super) const ALL: [&str; 22] = [
+        ADDRESSES,
+        CONFIG,
+        CONTROL_SOCKET,
+        DAEMON_LOG,
+        DRAFT,
+        EVIDENCE,
+        FIRST_ADAPTER,
+        IDENTITY,
+        INDEX,
+        JOINING,
+        JOURNAL,
+        LEDGER,
+        LOCK,
+        MANIFEST,
+        OBJECTS,
+        PARTINGS,
+        PAUSE,
+        PEERS,
+        REPORTS,
+        SECRETS,
+        STORE,
+        TRAINING,
+    ];
+}
 
 /// The folder in which a node keeps everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,95 +147,107 @@ impl Home {
     /// The configuration.
     #[must_use]
     pub fn config(&self) -> PathBuf {
-        self.0.join("config.toml")
+        self.0.join(name::CONFIG)
     }
 
     /// The identity, sealed.
     #[must_use]
     pub fn identity(&self) -> PathBuf {
-        self.0.join("identity.key")
+        self.0.join(name::IDENTITY)
     }
 
     /// The control socket, unless the configuration says otherwise.
     #[must_use]
     pub fn control_socket(&self) -> PathBuf {
-        self.0.join("control.sock")
+        self.0.join(name::CONTROL_SOCKET)
     }
 
     /// Sealing keys and round keys, sealed, one file each.
     #[must_use]
     pub fn secrets(&self) -> PathBuf {
-        self.0.join("secrets")
+        self.0.join(name::SECRETS)
     }
 
     /// The journal of what this node must not contradict.
     #[must_use]
     pub fn journal(&self) -> PathBuf {
-        self.0.join("journal.log")
+        self.0.join(name::JOURNAL)
     }
 
     /// The ledger: every record, in the form that `ledger verify` reads.
     #[must_use]
     pub fn ledger(&self) -> PathBuf {
-        self.0.join("ledger.fsl")
+        self.0.join(name::LEDGER)
     }
 
     /// What this node saw of each round.
     #[must_use]
     pub fn reports(&self) -> PathBuf {
-        self.0.join("reports.log")
+        self.0.join(name::REPORTS)
     }
 
     /// Misbehaviour that was proven to this node.
     #[must_use]
     pub fn evidence(&self) -> PathBuf {
-        self.0.join("evidence.log")
+        self.0.join(name::EVIDENCE)
     }
 
     /// Where the entries of these three files are: a sled folder that can be built again.
     #[must_use]
     pub fn index(&self) -> PathBuf {
-        self.0.join("index")
+        self.0.join(name::INDEX)
     }
 
     /// Where the first version of the program kept all of it.
     #[must_use]
     pub fn store(&self) -> PathBuf {
-        self.0.join("store")
+        self.0.join(name::STORE)
+    }
+
+    /// Where a copy of [`Self::store`] lies while it is read.
+    #[must_use]
+    pub fn store_reading(&self) -> PathBuf {
+        self.0.join(name::STORE_READING)
+    }
+
+    /// The log of a daemon that was started with its output in a file, as the demo does.
+    #[must_use]
+    pub fn daemon_log(&self) -> PathBuf {
+        self.0.join(name::DAEMON_LOG)
     }
 
     /// Ciphertexts, shares, aggregates and adapters, named by digest.
     #[must_use]
     pub fn objects(&self) -> PathBuf {
-        self.0.join("objects")
+        self.0.join(name::OBJECTS)
     }
 
     /// The owner's draft of a federation.
     #[must_use]
     pub fn draft(&self) -> PathBuf {
-        self.0.join("federation.draft")
+        self.0.join(name::DRAFT)
     }
 
     /// An operator's pause; exists while the node is paused.
     #[must_use]
     pub fn pause(&self) -> PathBuf {
-        self.0.join("paused.json")
+        self.0.join(name::PAUSE)
     }
 
     /// What this node accepted when it asked to join.
     #[must_use]
     pub fn joining(&self) -> PathBuf {
-        self.0.join("federation.joining")
+        self.0.join(name::JOINING)
     }
 
     /// What this node has left or given up, and whom it still has to tell.
     #[must_use]
     pub fn partings(&self) -> PathBuf {
-        self.0.join("federation.left")
+        self.0.join(name::PARTINGS)
     }
 
-    /// Everything that belongs to one federation and is of no use to another, the manifest last. Secrets are not in it:
-    /// they are erased one by one.
+    /// Everything that belongs to one federation and is of no use to another, the manifest last.
+    /// Secrets are not in it: they are erased one by one.
     #[must_use]
     pub fn of_one_federation(&self) -> Vec<PathBuf> {
         vec![
@@ -200,69 +270,50 @@ impl Home {
     /// The signed manifest in force.
     #[must_use]
     pub fn manifest(&self) -> PathBuf {
-        self.0.join("manifest.signed")
+        self.0.join(name::MANIFEST)
     }
 
     /// The members' addresses, each under its member's signature.
     #[must_use]
     pub fn addresses(&self) -> PathBuf {
-        self.0.join("addresses.book")
+        self.0.join(name::ADDRESSES)
     }
 
     /// Addresses of members that this node's operator has added.
     #[must_use]
     pub fn peers(&self) -> PathBuf {
-        self.0.join("peers.json")
+        self.0.join(name::PEERS)
     }
 
-    /// Factors, masks and error memory between rounds; the training pipeline's.
+    /// What jobs keep: the common adapter and the opened sum of the round, see
+    /// `jobs::durable_state`.
     #[must_use]
     pub fn training(&self) -> PathBuf {
-        self.0.join("training")
+        self.0.join(name::TRAINING)
     }
 
-    /// Where a trainer command finds its request, its examples and its adapter, in clear: erased after each run.
+    /// Where a trainer command finds its request, its examples and its adapter, in clear: erased
+    /// after each run.
     #[must_use]
     pub fn trainer_work(&self) -> PathBuf {
-        self.training().join("command")
+        self.training().join(name::TRAINER_WORK)
     }
 
-    /// Takes everything that a node makes in its home from all but its owner: an earlier version, another umask or a
-    /// restored backup may have left it open. What else lies in the home keeps its permissions.
+    /// Takes everything that a node makes in its home from all but its owner: an earlier version,
+    /// another umask or a restored backup may have left it open. What else lies in the home keeps
+    /// its permissions.
     ///
     /// # Errors
     /// What the disk says.
     fn make_private(&self) -> Result<(), DiskError> {
         let own = |name: &str| {
-            [
-                "addresses.book",
-                "config.toml",
-                "control.sock",
-                "daemon.log",
-                "evidence.log",
-                "federation.draft",
-                "federation.joining",
-                "federation.left",
-                "first-adapter",
-                "identity.key",
-                "index",
-                "journal.log",
-                "ledger.fsl",
-                "lock",
-                "manifest.signed",
-                "objects",
-                "paused.json",
-                "peers.json",
-                "reports.log",
-                "secrets",
-                "store",
-                "training",
-            ]
-            .iter()
-            // What was put aside has the name with something behind it.
-            .any(|own| {
-                name.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-            })
+            name::ALL
+                .iter()
+                // What was put aside has the name with something behind it.
+                .any(|own| {
+                    name.strip_prefix(own)
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+                })
         };
         private::make_folder_private(&self.0)?;
         for entry in std::fs::read_dir(&self.0).map_err(|error| DiskError::at(&self.0, error))? {
@@ -277,11 +328,12 @@ impl Home {
     /// The adapter that the federation starts from, in PEFT form, if its manifest names one.
     #[must_use]
     pub fn first_adapter(&self) -> PathBuf {
-        self.0.join("first-adapter")
+        self.0.join(name::FIRST_ADAPTER)
     }
 
-    /// Refuses to go on as another user than the one whose home it is, root included: files of root are files that the
-    /// daemon cannot read at its next start. A home that does not exist yet is everybody's.
+    /// Refuses to go on as another user than the one whose home it is, root included: files of root
+    /// are files that the daemon cannot read at its next start. A home that does not exist yet is
+    /// everybody's.
     ///
     /// # Errors
     /// [`HomeError::WrongUser`], or what the disk says.
@@ -322,7 +374,7 @@ impl Home {
     pub fn lock(&self) -> Result<HomeLock, HomeError> {
         self.check_user()?;
         durable::make_folder(&self.0)?;
-        let path = self.0.join("lock");
+        let path = self.0.join(name::LOCK);
         let open = |write: bool| {
             let mut options = OpenOptions::new();
             options.read(true).write(write).create(write).truncate(false).mode(PRIVATE_FILE);

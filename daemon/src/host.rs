@@ -1,9 +1,9 @@
 //! The host of the protocol machine: turns what happens into events, executes effects in order.
 //!
 //! `effects` executes, `pending` keeps the order when a write has to wait for `room`; `jobs` runs work off the loop;
-//! `collect` removes objects of rounds that are over; `reports` keeps what people want to know about finished rounds;
-//! `measure` takes the held-out loss in `spare` time; `standing` says whether this node can take part and why not; `pause` and
-//! `farewell` are about going.
+//! `collect` removes objects of rounds that are over; `reports` keeps the operator-visible report of each finished round;
+//! `measure` takes the held-out loss in the `low_priority` pool; `standing` says whether this node can take part and why not;
+//! `pause` and `farewell` are about going.
 
 mod collect;
 mod data_watch;
@@ -15,6 +15,7 @@ mod farewell;
 mod fetches;
 mod fruitless;
 mod jobs;
+mod low_priority;
 mod measure;
 mod pause;
 mod pending;
@@ -22,7 +23,6 @@ mod progress;
 mod records;
 mod reports;
 mod room;
-mod spare;
 mod standing;
 mod timers;
 
@@ -39,11 +39,10 @@ use fedshield_protocol::wire::Nonce;
 use tokio::sync::{mpsc, watch};
 
 pub use error::HostError;
-pub use jobs::Cancel;
+pub use low_priority::{LowPriorityPool, PoolError};
 pub use pause::PauseFile;
 pub use progress::ProgressBoard;
 pub(crate) use room::{DISK_FULL, no_room};
-pub use spare::{SpareError, SpareTime};
 
 use crate::conditions::{Conditions, unix_s};
 use crate::control::api::{NodeStatus, Pause};
@@ -83,16 +82,14 @@ pub struct HostParts {
     pub objects: Arc<Objects>,
     /// Who computes.
     pub pipeline: Arc<Pipeline>,
-    /// What the pipeline reported.
+    /// What the jobs report while they run.
     pub progress: Arc<ProgressBoard>,
-    /// What people see.
+    /// The operator-visible status.
     pub status: Arc<watch::Sender<NodeStatus>>,
-    /// Where people are told what is waited for.
-    pub conditions: Conditions,
     /// The home folder, whose disk may be full.
     pub home: std::path::PathBuf,
-    /// Where measurements run.
-    pub spare: SpareTime,
+    /// Where measurements and evaluations run.
+    pub low_priority: LowPriorityPool,
     /// Where an operator's pause is remembered.
     pub pause: PauseFile,
     /// Fresh randomness for the machine's questions after this start.
@@ -114,16 +111,7 @@ enum Woken {
 
 /// One member's machine at work.
 pub struct Host {
-    machine: Machine,
-    members: Vec<IdentityKey>,
-    names: Vec<String>,
-    net: NetHandle,
-    journal: Journal,
-    ledger: Arc<Ledger>,
-    objects: Arc<Objects>,
-    pipeline: Arc<Pipeline>,
-    progress: Arc<ProgressBoard>,
-    status: Arc<watch::Sender<NodeStatus>>,
+    parts: HostParts,
     clock: Clock,
     timers: Timers,
     jobs: JobRunner,
@@ -131,7 +119,6 @@ pub struct Host {
     reports: Reports,
     standing: Standing,
     looked: Instant,
-    pause: PauseFile,
     collector: Collector,
     measurer: Measurer,
     /// Whether training gets worse from round to round.
@@ -146,7 +133,6 @@ pub struct Host {
     pending: Pending,
     room: Room,
     fetches: Fetches,
-    checkpoint: CheckpointKey,
 }
 
 impl Host {
@@ -154,77 +140,55 @@ impl Host {
     ///
     /// # Errors
     /// If journal or ledger cannot be read or written.
-    pub async fn boot(parts: HostParts, journal: Vec<Vec<u8>>) -> Result<Self, HostError> {
+    pub async fn boot(mut parts: HostParts, journal: Vec<Vec<u8>>) -> Result<Self, HostError> {
         let (jobs, finished) = JobRunner::new(Arc::clone(&parts.pipeline));
-        let mut machine = parts.machine;
-        let damage = records::replay(&mut machine, &parts.ledger, &parts.checkpoint)?;
-        evidence::recall(&mut machine, &parts.ledger, &parts.status)?;
-        let watch = LedgerWatch::new(
-            Conditions::new(Arc::clone(&parts.status)),
-            parts.names.clone(),
-            damage,
-        );
-        let reports = Reports::new(parts.names.clone(), parts.net.stats());
-        let last_applied = parts.ledger.last_applied()?;
-        let ended = machine.scope().round.0.checked_sub(1).map(Round);
-        let collector = Collector::new(Arc::clone(&parts.objects), ended);
-        let data_watch = DataWatch::start(parts.spare.clone(), Arc::clone(&parts.pipeline));
-        let measurer = Measurer::start(
-            parts.spare,
-            Arc::clone(&parts.pipeline),
-            Arc::clone(&parts.ledger),
-            Arc::clone(&parts.status),
-        );
+        let damage = records::replay(&mut parts.machine, &parts.ledger, &parts.checkpoint)?;
+        evidence::recall(&mut parts.machine, &parts.ledger, &parts.status)?;
+        let board = Conditions::new(Arc::clone(&parts.status));
         let mut training = Trend::training();
         let earlier = parts.ledger.reports()?;
         if let Some(first) = earlier.iter().find_map(|report| report.train_loss) {
             training.against(first);
         }
         training.recall(&earlier, |report| report.train_loss);
-        training.show(&Conditions::new(Arc::clone(&parts.status)));
-        let fetches = Fetches::new(Arc::clone(&parts.objects));
-        let nonce = parts.nonce;
-        let me = machine.me();
-        let mut standing = Standing::new(parts.names.clone(), me, Arc::clone(&parts.status));
+        training.show(&board);
+        let names = parts.names.clone();
+        let mut standing = Standing::new(names, parts.machine.me(), Arc::clone(&parts.status));
         let paused = parts.pause.read();
         standing.set_pause(paused.clone());
+        let ended = parts.machine.scope().round.0.checked_sub(1).map(Round);
+        let nonce = parts.nonce;
         let mut host = Self {
-            machine,
-            members: parts.members,
-            names: parts.names,
-            net: parts.net,
-            journal: parts.journal,
-            ledger: parts.ledger,
-            objects: parts.objects,
-            pipeline: parts.pipeline,
-            progress: parts.progress,
-            status: parts.status,
             clock: Clock::start(),
             timers: Timers::default(),
             jobs,
             finished,
-            reports,
+            reports: Reports::new(parts.names.clone(), parts.net.stats()),
             standing,
             looked: Instant::now(),
-            pause: parts.pause,
-            collector,
-            measurer,
+            collector: Collector::new(Arc::clone(&parts.objects), ended),
+            measurer: Measurer::start(
+                parts.low_priority.clone(),
+                Arc::clone(&parts.pipeline),
+                Arc::clone(&parts.ledger),
+                Arc::clone(&parts.status),
+            ),
             training,
-            data_watch,
-            last_applied,
-            watch,
+            data_watch: DataWatch::start(parts.low_priority.clone(), Arc::clone(&parts.pipeline)),
+            last_applied: parts.ledger.last_applied()?,
+            watch: LedgerWatch::new(board.clone(), parts.names.clone(), damage),
             followed: Vec::new(),
             pending: Pending::default(),
-            room: Room::new(parts.conditions, parts.home),
-            fetches,
-            checkpoint: parts.checkpoint,
+            room: Room::new(board, parts.home.clone()),
+            fetches: Fetches::new(Arc::clone(&parts.objects)),
+            parts,
         };
         host.handle(Event::Boot { journal, nonce }).await?;
         if paused.is_some() {
             host.handle(Event::Operator(Command::Pause)).await?;
         }
         host.measure_again();
-        for key in host.net.connected() {
+        for key in host.parts.net.connected() {
             if let Some(member) = host.member_of(&key) {
                 host.handle(Event::PeerUp(member)).await?;
             }
@@ -300,7 +264,7 @@ impl Host {
             }
             Err(JobFailure { reason, .. }) => {
                 tracing::error!(job = id.0, %reason, "job failed");
-                self.status.send_modify(|status| status.last_error = Some(reason.clone()));
+                self.parts.status.send_modify(|status| status.last_error = Some(reason.clone()));
                 self.handle(Event::JobFailed(id, reason)).await
             }
         }
@@ -359,7 +323,7 @@ impl Host {
             Some(pause) => pause,
             None => {
                 let pause = Pause { since_unix_s: unix_s(), by, after_round: None };
-                if let Err(error) = tokio::task::block_in_place(|| self.pause.write(&pause)) {
+                if let Err(error) = tokio::task::block_in_place(|| self.parts.pause.write(&pause)) {
                     return Ok(Err(error));
                 }
                 tracing::info!(by = pause.by.as_deref().unwrap_or("?"), "paused");
@@ -377,7 +341,7 @@ impl Host {
     /// # Errors
     /// See [`HostError`]; inside, if the disk does not let it be forgotten: then the node stays paused.
     pub async fn resume(&mut self) -> Result<Result<(), DiskError>, HostError> {
-        if let Err(error) = tokio::task::block_in_place(|| self.pause.clear()) {
+        if let Err(error) = tokio::task::block_in_place(|| self.parts.pause.clear()) {
             return Ok(Err(error));
         }
         if self.standing.pause().is_some() {
@@ -395,13 +359,13 @@ impl Host {
         self.standing.look(self.clock.now(), unix_s());
     }
 
-    /// The pipeline, for work that people ask for.
+    /// The pipeline, for work that the operator asks for.
     #[must_use]
     pub fn pipeline(&self) -> Arc<Pipeline> {
-        Arc::clone(&self.pipeline)
+        Arc::clone(&self.parts.pipeline)
     }
 
-    /// What the node waits for before it does anything else, for people.
+    /// What the node waits for before it does anything else, for the operator.
     #[must_use]
     pub fn waits_for(&self) -> Option<&str> {
         self.room.stalled_by()
@@ -426,12 +390,12 @@ impl Host {
     }
 
     fn member_of(&self, key: &IdentityKey) -> Option<MemberIndex> {
-        let position = self.members.iter().position(|member| member == key)?;
+        let position = self.parts.members.iter().position(|member| member == key)?;
         u16::try_from(position).ok().map(MemberIndex)
     }
 
     fn key_of(&self, member: MemberIndex) -> Option<IdentityKey> {
-        self.members.get(member.position()).copied()
+        self.parts.members.get(member.position()).copied()
     }
 }
 

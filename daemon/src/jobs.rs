@@ -18,15 +18,16 @@
 //! check_evidence, prove_answers   proof of misbehaviour                          (at any time)
 //! ```
 //!
-//! One file for each job, and for each word of the path; none of them runs another's. What several start from is in
-//! `round_inputs` and `own_share`, what they leave on disk in `durable_state`. `measure` and `evaluate` give operators
-//! numbers; no round waits for them.
+//! One file for each job, and for each word of the path; none of them runs another's. What several
+//! start from is in `round_inputs` and `own_share`, what they leave on disk in `durable_state`.
+//! `measure` and `evaluate` give operators numbers; no round waits for them.
 //!
-//! Jobs of one round run beside each other (`host::jobs` has two workers): training takes no lock, so that shares are
-//! checked meanwhile; what reads or replaces adapter and local memory holds `state` for that moment only.
+//! Jobs of one round run beside each other (`host::jobs` has two workers): training takes no lock,
+//! so that shares are checked meanwhile; what reads or replaces adapter and local memory holds
+//! `state` for that moment only.
 //!
-//! Every function reads what it needs from disk and leaves its result on disk before it returns, so that a
-//! restarted member can run the same job again.
+//! Every function reads what it needs from disk and leaves its result on disk before it returns, so
+//! that a restarted member can run the same job again.
 
 mod adopt;
 mod aggregate;
@@ -66,10 +67,11 @@ pub use durable_state::StoredSum;
 pub use error::PipelineError;
 pub use evaluate::LossComparison;
 pub use measure::HeldOutLoss;
-pub use observer::{ContributionSizes, NoObserver, Observer, Stage, TrainingStep};
+pub use observer::{ContributionSizes, Observer, Stage, TrainingStep};
+
+use tokio_util::sync::CancellationToken;
 
 use crate::durable;
-use crate::host::Cancel;
 use crate::identity::SecretStore;
 use crate::learning::{DataLook, Examples, Learning, Look};
 use crate::objects::Objects;
@@ -113,19 +115,21 @@ impl Pipeline {
     ///
     /// # Errors
     /// What went wrong, for the operator; nothing half done is left that a second run would stumble over.
-    pub fn run(&self, job: &Job, cancel: &Cancel) -> Result<JobOutput, PipelineError> {
+    pub fn run(&self, job: &Job, cancel: &CancellationToken) -> Result<JobOutput, PipelineError> {
         match job {
             Job::MakeSealingKey { round } => self.make_sealing_key(*round),
             Job::Contribute { start } => self.contribute(start, cancel),
-            Job::SealBoxes { round, sealing_keys } => self.seal_boxes(*round, sealing_keys),
+            Job::SealBoxes { round, sealing_keys } => self.seal_shares(*round, sealing_keys),
             Job::CheckShare { round, dealer } => self.check_share(*round, dealer),
             Job::SealAgain { round, member, sealing_key } => {
-                self.seal_again(*round, *member, sealing_key)
+                self.reseal_share(*round, *member, sealing_key)
             }
-            Job::CheckBox { round, dealer, sealed } => self.check_box(*round, dealer, sealed),
-            Job::RevealShare { round, member } => self.reveal_share(*round, *member),
+            Job::CheckBox { round, dealer, sealed } => {
+                self.check_resealed_share(*round, dealer, sealed)
+            }
+            Job::RevealShare { round, member } => self.open_share_for_all(*round, *member),
             Job::CheckPreimage { round, dealer, member, preimage } => {
-                self.check_preimage(*round, dealer, *member, preimage)
+                self.check_share_opening(*round, dealer, *member, preimage)
             }
             Job::Aggregate { start, set } => self.aggregate(start, set, cancel),
             Job::PartialDecrypt { round, set } => self.partial_decrypt(*round, set),
@@ -145,15 +149,21 @@ impl Pipeline {
             }
             Job::ProveAnswers { round, set, end, answers, culprits } => {
                 let round = *round;
-                self.prove_answers(&prove_answers::Opening { round, set, end, answers, culprits })
+                self.prove_answers(&prove_answers::OpenedAnswers {
+                    round,
+                    set,
+                    end,
+                    answers,
+                    culprits,
+                })
             }
             Job::EraseSecrets => self.erase_secrets(),
         }
     }
 
-    /// Looks at the data files and reads them again if they have changed: the next round uses what they say then, a round
-    /// under way keeps what it has. What cannot be used is left aside and reported to the observer. May take as long as
-    /// reading the files does.
+    /// Looks at the data files and reads them again if they have changed: the next round uses what
+    /// they say then, a round under way keeps what it has. What cannot be used is left aside and
+    /// reported to the observer. May take as long as reading the files does.
     pub fn look_at_data(&self, when: Look) -> DataLook {
         let look = self.learning.look_at_data(when);
         self.observer.looked_at_data(&look);
@@ -182,8 +192,8 @@ impl Pipeline {
         }
     }
 
-    /// The adapters that this member works with, as objects: the newest and the one before it, none before the first
-    /// applied round. Takes no lock.
+    /// The adapters that this member works with, as objects: the newest and the one before it, none
+    /// before the first applied round. Takes no lock.
     #[must_use]
     pub fn held(&self) -> Vec<ObjectRef> {
         State::held(&self.folder)
@@ -195,8 +205,8 @@ impl Pipeline {
         &self.terms
     }
 
-    /// The state, also after a job panicked while it held it: every job leaves whole states only, because it
-    /// replaces them at its end.
+    /// The state, also after a job panicked while it held it: every job leaves whole states only,
+    /// because it replaces them at its end.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

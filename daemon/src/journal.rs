@@ -8,4 +8,4 @@ mod file;
 mod format;
 
 pub use file::{Journal, JournalError, Replay, TornTail};
-pub use format::{Entry, MAX_ENTRY_BYTES};
+pub use format::{MAX_ENTRY_BYTES, StoredEntry};

@@ -18,8 +18,8 @@ use fedshield_train::load::LoadedModel;
 use fedshield_train::model::{BasePrecision, ModelConfig};
 use fedshield_train::text::Template;
 use fedshield_train::{Progress, RoundResult, TrainSettings, Trainer};
+use tokio_util::sync::CancellationToken;
 
-use crate::host::Cancel;
 use crate::jobs::{PipelineError, TrainingStep};
 use crate::terms::Terms;
 pub use command::CommandSettings;
@@ -221,7 +221,7 @@ impl Learning {
         &self,
         task: &Task<'_>,
         examples: &Examples,
-        cancel: &Cancel,
+        cancel: &CancellationToken,
         on_step: &dyn Fn(TrainingStep),
     ) -> Result<RoundResult, PipelineError> {
         let Task { purpose, global, settings, seed } = *task;

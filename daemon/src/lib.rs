@@ -1,8 +1,15 @@
 //! The FedShield daemon as a library: the one place where protocol, training, encryption and network meet.
 //!
 //! Read `home` (which file is what), `config`, `identity`, then what is kept (`journal`, `store`, `objects`), how a
-//! federation begins (`founding`), how people look in (`control`, `http`, `stopped`, `offline`), how it runs as a service (`service`).
+//! federation begins (`founding`), how operators look in (`control`, `http`, `offline`), how it runs as a service (`service`).
+#![warn(unreachable_pub)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
 
+mod adapter_export;
 pub mod conditions;
 pub mod config;
 pub mod control;
@@ -11,6 +18,7 @@ pub mod durable;
 pub mod encryption;
 pub mod error_code;
 pub mod evidence;
+pub mod first_adapter;
 pub mod founding;
 pub mod home;
 pub mod http;
@@ -19,7 +27,6 @@ pub mod journal;
 pub mod objects;
 pub mod private;
 pub mod service;
-pub mod stopped;
 pub mod store;
 
 pub mod host;
@@ -35,6 +42,7 @@ pub mod terms;
 mod users;
 
 pub use fedshield_train::reuse_freed_memory;
+pub use randomness::RandomnessError;
 
 /// To be called first in `main` of every program that runs a node. It may have been started by a node, to try a GPU or to
 /// end a trainer whose daemon is gone; then this does that and ends the process.

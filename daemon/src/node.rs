@@ -10,7 +10,6 @@ mod files;
 mod listening;
 mod net_conditions;
 mod net_metrics;
-mod object_port;
 mod opening;
 mod peers;
 mod ports;
@@ -109,8 +108,8 @@ pub enum NodeError {
     #[error(transparent)]
     Control(#[from] crate::control::ControlError),
     /// Randomness of the operating system.
-    #[error("the operating system gives no randomness: {0}")]
-    Randomness(String),
+    #[error(transparent)]
+    Randomness(#[from] crate::RandomnessError),
     /// A part of the daemon ended by itself.
     #[error("{0} has stopped unexpectedly")]
     Gone(&'static str),
@@ -132,13 +131,22 @@ impl NodeError {
             Self::Config(e) => e.code(),
             Self::Pipeline(e) => e.code(),
             Self::Host(e) => e.code(),
-            Self::System(e) if crate::durable::DiskError::is_full(e) => ErrorCode::DiskFull,
+            Self::System(e) | Self::Log(LogError::System(e)) => {
+                if crate::durable::DiskError::is_full(e) {
+                    ErrorCode::DiskFull
+                } else {
+                    ErrorCode::Internal
+                }
+            }
             Self::Log(LogError::Level { .. }) => ErrorCode::ConfigInvalid,
+            Self::Log(LogError::Again) => ErrorCode::Internal,
             Self::Founding(e) => e.code(),
             Self::Model(_) => ErrorCode::ModelUnreadable,
             Self::Data(_) => ErrorCode::DataUnreadable,
             Self::Setting { .. } | Self::Device(_) | Self::Network(_) => ErrorCode::ConfigInvalid,
-            _ => ErrorCode::Internal,
+            // Both were checked before: the manifest when it was signed, the members when it was.
+            Self::Manifest(_) | Self::Members(_) => ErrorCode::Internal,
+            Self::Randomness(_) | Self::Gone(_) => ErrorCode::Internal,
         }
     }
 
@@ -202,7 +210,7 @@ async fn run_until(
     stop: CancellationToken,
 ) -> Result<(), NodeError> {
     loop {
-        // Each life of the node ends its own services; `stop` ends the last one.
+        // Each run of the node ends its own services; `stop` ends the last one.
         let (life, mut control) = (stop.child_token(), None);
         let (loaded, passphrase) = (loaded.clone(), passphrase.clone());
         let started = start::start(home, loaded, passphrase, reload, &mut control, &life).await;
@@ -210,7 +218,7 @@ async fn run_until(
             Ok(Some(node)) => node.run(life.clone()).await,
             stopped => {
                 notify_stopping();
-                stopped.map(|_| turn::Ended::Stopped)
+                stopped.map(|_| turn::NodeEnd::Stopped)
             }
         };
         life.cancel();
@@ -222,8 +230,8 @@ async fn run_until(
             let _ = tokio::time::timeout(ANSWER_LIMIT, control).await;
         }
         match result? {
-            turn::Ended::Stopped => return Ok(()),
-            turn::Ended::Left(kept) => reload = *kept,
+            turn::NodeEnd::Stopped => return Ok(()),
+            turn::NodeEnd::Left(kept) => reload = *kept,
         }
         tracing::info!("the federation was left: starting anew, in none");
     }

@@ -10,6 +10,7 @@
 mod folder;
 mod inner;
 mod leftovers;
+mod network;
 mod partial;
 mod sidecar;
 mod writer;
@@ -77,7 +78,12 @@ impl ObjectStoreError {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::Disk(error) => error.code(),
-            _ => ErrorCode::Internal,
+            Self::NotFound { .. }
+            | Self::Damaged { .. }
+            | Self::Busy { .. }
+            | Self::Incomplete { .. }
+            | Self::Object(_)
+            | Self::Folder { .. } => ErrorCode::Internal,
         }
     }
 }
@@ -89,7 +95,9 @@ impl From<ObjectStoreError> for std::io::Error {
             ObjectStoreError::Disk(error) => return error.into(),
             ObjectStoreError::NotFound { .. } | ObjectStoreError::Damaged { .. } => Kind::NotFound,
             ObjectStoreError::Busy { .. } => Kind::ResourceBusy,
-            _ => Kind::InvalidData,
+            ObjectStoreError::Incomplete { .. }
+            | ObjectStoreError::Object(_)
+            | ObjectStoreError::Folder { .. } => Kind::InvalidData,
         };
         Self::new(kind, error)
     }

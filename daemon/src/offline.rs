@@ -1,8 +1,8 @@
-//! What needs neither a running daemon nor a federation: looking at data, trying adapters, merging them.
+//! What needs no running daemon: reading a home, looking at data, measuring adapters, merging them.
 
 mod data;
 mod evaluate;
-mod first;
+mod home;
 mod merge;
 mod recorded;
 
@@ -21,7 +21,7 @@ pub use fedshield_train::data::{
 };
 pub use fedshield_train::federated::AdapterSpec;
 pub use fedshield_train::load::Precision;
-pub use first::FirstAdapter;
+pub use home::OfflineHome;
 pub use merge::{MergeQuestion, MergeReport, merge};
 pub use recorded::check_recorded;
 

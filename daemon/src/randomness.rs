@@ -1,22 +1,34 @@
-//! The operating system's randomness for libraries that cannot report its failure.
+//! The operating system's randomness, and the one error for its failure.
 
 use fedshield_protocol::wire::Nonce;
 use zeroize::Zeroizing;
 
-/// A ChaCha20 generator seeded by the operating system. Its state and what it drew ahead are erased on drop.
+/// A ChaCha20 generator seeded by the operating system. Its state and what it drew ahead are erased
+/// on drop.
 pub(crate) type OsRandom = chacha20::ChaCha20Rng;
 
+/// The operating system gives no randomness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the operating system gives no randomness: {0}")]
+pub struct RandomnessError(#[from] getrandom::Error);
+
+/// Fills `bytes` from the operating system.
+pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), RandomnessError> {
+    Ok(getrandom::fill(bytes)?)
+}
+
 /// A number used once, see [`Event::Boot`](fedshield_protocol::event::Event::Boot).
-pub(crate) fn nonce() -> Result<Nonce, String> {
+pub(crate) fn nonce() -> Result<Nonce, RandomnessError> {
     let mut nonce = Nonce::default();
-    getrandom::fill(&mut nonce).map_err(|e| e.to_string())?;
+    fill(&mut nonce)?;
     Ok(nonce)
 }
 
-/// A fresh generator; the failure of the operating system's randomness is reported in this file and nowhere else.
-pub(crate) fn os_random() -> Result<OsRandom, String> {
+/// A fresh generator, for libraries that cannot report a failure of the operating system's: it is
+/// reported here.
+pub(crate) fn os_random() -> Result<OsRandom, RandomnessError> {
     let mut seed = Zeroizing::new([0u8; 32]);
-    getrandom::fill(seed.as_mut_slice()).map_err(|e| e.to_string())?;
+    fill(seed.as_mut_slice())?;
     Ok(rand::SeedableRng::from_seed(*seed))
 }
 
@@ -24,7 +36,8 @@ pub(crate) fn os_random() -> Result<OsRandom, String> {
 mod tests {
     use super::*;
 
-    /// Compiles only for a generator that erases itself; `he/tests/erasure.rs` looks into its memory.
+    /// Compiles only for a generator that erases itself; `he/tests/erasure.rs` looks into its
+    /// memory.
     #[test]
     fn the_generator_erases_itself() {
         const fn erased<T: zeroize::ZeroizeOnDrop>() {}

@@ -7,7 +7,7 @@ mod private;
 mod signals;
 
 pub use log_writer::{last_words, lost_log_lines};
-pub use logging::{LogControl, LogError, check_level, init_logging};
-pub use notify::{Heartbeat, notify_ready, notify_status, notify_stopping, tell_status};
+pub use logging::{LevelError, LogControl, LogError, check_level, init_logging};
+pub use notify::{Watchdog, notify_ready, notify_stopping, tell_status};
 pub use private::keep_private;
 pub use signals::{Signals, listen_to_signals};

@@ -14,7 +14,7 @@ mod ledger;
 
 pub use append_file::Repair;
 pub use checkpoint::CheckpointKey;
-pub use evidence::{Evidence, KeptEvidence, Lift};
+pub use evidence::{EvidenceEntry, KeptEvidence, Lift};
 pub use ledger::{Ledger, Opened};
 
 use std::path::{Path, PathBuf};

@@ -9,7 +9,7 @@ use fedshield_protocol::ledger::{decode, verify};
 use fedshield_protocol::manifest::SignedManifest;
 use fedshield_protocol::wire::Record;
 use fedshieldd::home::Home;
-use fedshieldd::stopped::Stopped;
+use fedshieldd::offline::OfflineHome;
 use fedshieldd::store::{Ledger, Opened};
 
 fn stored(name: &str) -> PathBuf {
@@ -59,7 +59,7 @@ fn a_stored_home_is_read_and_moved_whole() {
     assert_eq!(expected.len(), 60);
 
     let before = tree(home.path());
-    let stopped = Stopped::open(&home).unwrap().unwrap();
+    let stopped = OfflineHome::open(&home).unwrap().unwrap();
     let bytes = stopped.ledger().unwrap();
     assert!(records(&bytes) == expected);
     assert_eq!(stopped.rounds().unwrap().len(), 60);

@@ -171,7 +171,11 @@ fn founding_failures() -> Vec<(FoundingError, ErrorCode, [&'static str; 2])> {
             E::Internal,
             ["federation.draft", "put it aside"],
         ),
-        (F::Random(text("none")), E::Internal, ["randomness", "operating system"]),
+        (
+            F::Random(getrandom::Error::UNSUPPORTED.into()),
+            E::Internal,
+            ["randomness", "operating system"],
+        ),
     ]
 }
 

@@ -11,11 +11,11 @@ use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, MemberIndex, Round, Vi
 use fedshield_protocol::status::{Activity, Attendance, MemberStatus, Phase, Status};
 use fedshield_protocol::wire::Leave;
 use fedshieldd::control::api::{
-    Condition, FederationSummary, HeldOut, NodeState, NodeStatus, Progress, RoundOutcome,
-    RoundReport, Severity, Waiting,
+    Condition, FederationSummary, HeldOut, NodeState, NodeStatus, RoundOutcome, RoundReport,
+    Severity, Waiting, WorkProgress,
 };
 use fedshieldd::control::{ControlCommand, ControlPort, control_channel};
-use fedshieldd::http::{HttpError, HttpServer, Metrics};
+use fedshieldd::http::{HttpError, HttpServer, MemberMetrics, Metrics, NetworkMetrics};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
@@ -77,7 +77,7 @@ fn status() -> NodeStatus {
             banned: vec![],
             dropped: [("message: <i>".into(), 1)].into(),
         }),
-        progress: Some(Progress {
+        progress: Some(WorkProgress {
             phase: "train".into(),
             step: 3,
             steps: 12,
@@ -133,11 +133,17 @@ fn host(status: NodeStatus) -> ControlPort {
     port
 }
 
+fn network() -> NetworkMetrics {
+    let busy = MemberMetrics { over_quic: true, messages_waiting: 3, messages_dropped: 4 };
+    let members = vec![("o\"k\\\n".to_owned(), busy)];
+    NetworkMetrics { connections_refused: 5, messages_dropped: 6, members }
+}
+
 async fn serve(status: NodeStatus) -> std::net::SocketAddr {
     let server = HttpServer::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = server.address();
     let metrics = Metrics::default();
-    metrics.add("fetches_total", Some(("result", "o\"k")), 2.0);
+    metrics.set_network(network());
     tokio::spawn(server.serve(host(status), metrics, CancellationToken::new()));
     address
 }
@@ -167,8 +173,11 @@ async fn metrics_and_health() {
         "fedshield_round_sent_bytes_total{phase=\"ciphertext\"} 20",
         "fedshield_rounds_total{outcome=\"applied\"} 2",
         "fedshield_train_loss 2.5",
-        "fedshield_fetches_total{result=\"o\\\"k\"} 2",
-        "# TYPE fedshield_fetches_total counter",
+        "fedshield_connections_refused_total 5",
+        "fedshield_network_messages_dropped_total 6",
+        "fedshield_member_over_quic{member=\"o\\\"k\\\\\\n\"} 1",
+        "fedshield_member_messages_waiting{member=\"o\\\"k\\\\\\n\"} 3",
+        "fedshield_member_messages_dropped_total{member=\"o\\\"k\\\\\\n\"} 4",
         // A quotation mark in a name must not end the label.
         "fedshield_member_reachable{member=\"\\\"><script>document.title='owned'</script>\"} 1",
     ] {
@@ -193,6 +202,64 @@ async fn metrics_and_health() {
     }
     let idle = NodeStatus::starting("a", IdentityKey([1; 32]));
     assert!(get(serve(idle).await, "/readyz", "localhost").await.starts_with("HTTP/1.1 503"));
+}
+
+/// Names, types and labels that somebody's dashboards and alarms may ask for: none of them goes, none changes its type.
+#[tokio::test]
+async fn the_series_of_the_metrics_page_stay() {
+    const SERIES: [(&str, &str, &[&str]); 28] = [
+        ("condition", "gauge", &["name", "severity"]),
+        ("connections_refused_total", "counter", &[]),
+        ("dropped_messages_total", "counter", &["reason"]),
+        ("held_out_loss", "gauge", &[]),
+        ("held_out_loss_base", "gauge", &[]),
+        ("held_out_round", "gauge", &[]),
+        ("info", "gauge", &["version", "state"]),
+        ("last_round_seconds", "gauge", &["phase"]),
+        ("member_here", "gauge", &["member"]),
+        ("member_messages_dropped_total", "counter", &["member"]),
+        ("member_messages_waiting", "gauge", &["member"]),
+        ("member_over_quic", "gauge", &["member"]),
+        ("member_reachable", "gauge", &["member"]),
+        ("members_here", "gauge", &[]),
+        ("network_messages_dropped_total", "counter", &[]),
+        ("phase", "gauge", &["phase"]),
+        ("progress_ratio", "gauge", &["phase"]),
+        ("quorum", "gauge", &[]),
+        ("round", "gauge", &[]),
+        ("round_received_bytes_total", "counter", &["phase"]),
+        ("round_sent_bytes_total", "counter", &["phase"]),
+        ("rounds_applied", "gauge", &[]),
+        ("rounds_total", "counter", &["outcome"]),
+        ("silent", "gauge", &[]),
+        ("tokens_per_second", "gauge", &[]),
+        ("train_loss", "gauge", &[]),
+        ("view", "gauge", &[]),
+        ("waiting_for", "gauge", &[]),
+    ];
+    let mut full = status();
+    full.conditions = vec![Condition::new("no-quorum", Severity::Blocking, "no quorum")];
+    full.machine.as_mut().unwrap().dropped.insert("signature".into(), 7);
+    let answer = get(serve(full).await, "/metrics", "127.0.0.1").await;
+    let (head, page) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
+    for (name, kind, labels) in SERIES {
+        let lines: Vec<&str> = page.lines().collect();
+        let help = format!("# HELP fedshield_{name} ");
+        let at = lines.iter().position(|line| line.starts_with(&help)).expect(name);
+        assert_eq!(lines[at + 1], format!("# TYPE fedshield_{name} {kind}"));
+        let sample = lines[at + 2].strip_prefix(&format!("fedshield_{name}")).expect(name);
+        let found: Vec<&str> = sample
+            .split('"')
+            .step_by(2)
+            .filter_map(|part| part.trim_start_matches(['{', ',']).strip_suffix('='))
+            .collect();
+        assert!(found == labels || name.starts_with("member_"), "{name}: {sample}");
+        let value = sample.rsplit(' ').next().unwrap();
+        assert!(value.parse::<f64>().is_ok(), "{name}: {sample}");
+    }
+    let typed = page.lines().filter(|line| line.starts_with("# TYPE ")).count();
+    assert_eq!(typed, SERIES.len(), "{page}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use fedshield_protocol::wire::{CertifiedRecord, Outcome, Record};
 use fedshieldd::control::api::ErrorCode;
 use fedshieldd::home::Home;
 use fedshieldd::objects::Objects;
-use fedshieldd::stopped::Stopped;
+use fedshieldd::offline::OfflineHome;
 use fedshieldd::store::Ledger;
 
 fn record(round: u64, outcome: Outcome, adapter: Option<ObjectRef>) -> CertifiedRecord {
@@ -33,7 +33,7 @@ fn applied(adapter: ObjectRef) -> Outcome {
 fn a_home_that_was_never_used_is_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let home = Home::new(folder.path().join("node"));
-    assert!(Stopped::open(&home).unwrap().is_none());
+    assert!(OfflineHome::open(&home).unwrap().is_none());
     assert!(!home.path().exists());
 }
 
@@ -44,7 +44,7 @@ fn a_home_whose_daemon_is_starting_or_hangs_can_be_read_all_the_same() {
     let ledger = Ledger::open(&home).unwrap().ledger;
     ledger.append(&record(0, Outcome::Skipped, None)).unwrap();
     let _daemon = home.lock().unwrap();
-    let offline = Stopped::open(&home).unwrap().unwrap();
+    let offline = OfflineHome::open(&home).unwrap().unwrap();
     assert_eq!(offline.ledger().unwrap(), ledger.bytes().unwrap());
 }
 
@@ -63,7 +63,7 @@ fn the_ledger_is_read_and_a_missing_adapter_says_who_has_it() {
     assert_eq!(ledger.last_applied().unwrap(), Some((Round(0), adapter)));
     drop(ledger);
 
-    let offline = Stopped::open(&home).unwrap().unwrap();
+    let offline = OfflineHome::open(&home).unwrap().unwrap();
     let bytes = offline.ledger().unwrap();
     assert_eq!(fedshield_protocol::ledger::decode(&bytes).unwrap(), records);
     assert_eq!(offline.rounds().unwrap(), []);

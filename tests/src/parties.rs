@@ -12,14 +12,19 @@ use fedshield_protocol::manifest::{
 };
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::CommitmentBody;
-use fedshieldd::host::Cancel;
 use fedshieldd::identity::{Identity, Protection, SecretStore};
-use fedshieldd::jobs::{NoObserver, Pipeline};
+use fedshieldd::jobs::{Observer, Pipeline};
 use fedshieldd::learning::{ComputeDevice, Learning, LearningSources, OpenedModel};
 use fedshieldd::objects::Objects;
 use fedshieldd::terms::Terms;
+use tokio_util::sync::CancellationToken;
 
 use crate::Work;
+
+/// Nobody watches these jobs.
+struct NoObserver;
+
+impl Observer for NoObserver {}
 
 /// One member: its pipeline and what the test host looks at.
 pub struct Party {
@@ -123,7 +128,7 @@ fn party(folder: &Path, members: u16, index: u16) -> Party {
 
 /// Runs one job of a member, which has to succeed.
 pub fn run(party: &Party, job: Job) -> JobOutput {
-    party.pipeline.run(&job, &Cancel::default()).expect("the job succeeds")
+    party.pipeline.run(&job, &CancellationToken::new()).expect("the job succeeds")
 }
 
 /// One's own part of a round: encrypts, then seals boxes to `keys`, those of the round.

@@ -263,7 +263,8 @@ fn who_has_no_box_gets_one_later() {
             let check = Job::CheckBox { round, dealer: dealt.clone(), sealed };
             assert_eq!(run(party, check), JobOutput::Checked { valid });
         }
-        let restarted = party.restarted().run(&check, &fedshieldd::host::Cancel::default());
+        let restarted =
+            party.restarted().run(&check, &tokio_util::sync::CancellationToken::default());
         assert_eq!(restarted.expect("it succeeds"), JobOutput::Checked { valid: true });
     }
 }

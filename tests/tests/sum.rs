@@ -13,7 +13,7 @@ use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::{CommitmentBody, Set};
 use fedshield_tests::{Party, carry, contribution, parties, run};
 use fedshieldd::encryption::share_index;
-use fedshieldd::host::Cancel;
+use tokio_util::sync::CancellationToken;
 
 const MEMBERS: u16 = 4;
 
@@ -144,7 +144,7 @@ fn one_round(parties: &[Party], start: &RoundStart) -> ObjectRef {
         for (job, output) in
             [(add.clone(), JobOutput::Aggregated(sum)), (open, opened), (apply, first_time)]
         {
-            let result = again.run(&job, &Cancel::default());
+            let result = again.run(&job, &CancellationToken::new());
             assert_eq!(result.expect("the job succeeds again"), output);
         }
         adapters.push(applied.adapter);

@@ -13,12 +13,12 @@ use fedshield_protocol::manifest::{Manifest, Member, ValidManifest};
 use fedshield_tests::{Federation, Program, Terms as FederationTerms, Work, eventually};
 use fedshield_train::load::{LoadedModel, Precision};
 use fedshield_train_tools::{BaseWeights, save_base};
-use fedshieldd::host::Cancel;
 use fedshieldd::identity::{Identity, Protection, SecretStore};
 use fedshieldd::jobs::{Observer, Pipeline, PipelineError, Stage, TrainingStep};
 use fedshieldd::learning::{CommandSettings, DataLook, LearningSources, OpenedModel};
 use fedshieldd::objects::Objects;
 use fedshieldd::terms::Terms;
+use tokio_util::sync::CancellationToken;
 
 const MEMBERS: u16 = 4;
 
@@ -113,11 +113,15 @@ fn party_on(data: &Path, model: &Path, mode: Option<&str>, timeout: Duration) ->
     Party { pipeline, objects, work, steps, _folder: folder }
 }
 
-fn contribute(party: &Party, cancel: &Cancel) -> Result<JobOutput, PipelineError> {
+fn contribute(party: &Party, cancel: &CancellationToken) -> Result<JobOutput, PipelineError> {
     contribute_to(party, Round(0), cancel)
 }
 
-fn contribute_to(party: &Party, round: Round, cancel: &Cancel) -> Result<JobOutput, PipelineError> {
+fn contribute_to(
+    party: &Party,
+    round: Round,
+    cancel: &CancellationToken,
+) -> Result<JobOutput, PipelineError> {
     let start = RoundStart { round, applied: 0, beacon: Digest([5; 32]) };
     let result = party.pipeline.run(&Job::Contribute { start }, cancel);
     // However it ended: the examples and the update lay there in clear.
@@ -146,7 +150,7 @@ const LONG: Duration = Duration::from_secs(300);
 #[test]
 fn a_good_result_is_sent_and_its_steps_are_shown() {
     let party = party(&Work::model(), Some("good"), LONG);
-    let output = contribute(&party, &Cancel::default()).expect("the round works");
+    let output = contribute(&party, &CancellationToken::new()).expect("the round works");
     assert_eq!(output, JobOutput::Encrypted);
     assert!(published(&party) > 0);
     let steps = party.steps.0.lock().expect("nobody panics with it");
@@ -169,7 +173,7 @@ fn a_bad_result_is_named_and_nothing_is_sent() {
         ("inf-loss", vec!["stand-in-trainer", "step 1", "not a finite number"]),
     ] {
         let party = party(&Work::model(), Some(mode), LONG);
-        let error = contribute(&party, &Cancel::default()).expect_err(mode).to_string();
+        let error = contribute(&party, &CancellationToken::new()).expect_err(mode).to_string();
         for word in words {
             assert!(error.contains(word), "{mode}: {error} should contain {word}");
         }
@@ -180,7 +184,7 @@ fn a_bad_result_is_named_and_nothing_is_sent() {
 #[test]
 fn a_program_that_takes_too_long_is_ended_with_its_children() {
     let party = party(&Work::model(), Some("hang"), Duration::from_secs(1));
-    let error = contribute(&party, &Cancel::default()).expect_err("it hangs").to_string();
+    let error = contribute(&party, &CancellationToken::new()).expect_err("it hangs").to_string();
     assert!(error.contains("longer than 1 s"), "{error}");
     assert_gone(&party);
 }
@@ -188,7 +192,7 @@ fn a_program_that_takes_too_long_is_ended_with_its_children() {
 #[test]
 fn a_cancelled_round_ends_the_program_with_its_children() {
     let party = party(&Work::model(), Some("hang"), LONG);
-    let cancel = Cancel::default();
+    let cancel = CancellationToken::new();
     let result = std::thread::scope(|scope| {
         let work = scope.spawn(|| contribute(&party, &cancel));
         assert!(eventually(|| child(&party).is_some()), "the program starts");
@@ -215,7 +219,7 @@ fn a_round_keeps_the_data_that_it_began_with() {
     write_data(&data, &shipped);
     let party = party_on(&data, &Work::model(), Some("count"), LONG);
     let seen = |round: u64| -> usize {
-        contribute_to(&party, Round(round), &Cancel::default()).expect_err("it only counts");
+        contribute_to(&party, Round(round), &CancellationToken::new()).expect_err("it only counts");
         let note = party._folder.path().join("examples-seen");
         std::fs::read_to_string(note).expect("it counted").parse().expect("a number")
     };
@@ -262,7 +266,7 @@ fn a_loss_of_the_built_in_trainer_that_is_no_number_sends_nothing() {
         std::fs::copy(Work::model().join(name), model.join(name)).expect("it can be copied");
     }
     let party = party(&model, None, LONG);
-    let error = contribute(&party, &Cancel::default()).expect_err("it is NaN").to_string();
+    let error = contribute(&party, &CancellationToken::new()).expect_err("it is NaN").to_string();
     assert!(error.contains("loss is not a finite number"), "{error}");
     assert_eq!(published(&party), 0);
 }

@@ -14,8 +14,8 @@ use fedshieldd::offline::OfflineError;
 use super::JsonFlag;
 use crate::connection;
 use crate::failure::Failure;
+use crate::offline;
 use crate::screen::{Colours, Screen};
-use crate::stopped;
 use crate::table::facts;
 
 /// `adapter ...`.
@@ -85,8 +85,8 @@ async fn export(args: &ExportArgs, home: &Home) -> Result<(), Failure> {
     Failure::unless_writable(home, &request.directory)?;
     let screen = Screen::new(args.json.json);
     let answer = connection::to(home).export(&request).await;
-    let view = stopped::or_home(answer, home, &screen, |stopped| {
-        stopped.export(&request.directory, &base_model(home))
+    let view = offline::or_home(answer, home, &screen, |kept| {
+        kept.export(&request.directory, &base_model(home))
     })?;
     screen.answer(&view, render)
 }

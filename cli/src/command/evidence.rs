@@ -12,14 +12,14 @@ use fedshieldd::conditions::date_and_clock;
 use fedshieldd::control::api::{ErrorCode, EvidenceRequest, EvidenceView, LiftRequest, LiftView};
 use fedshieldd::evidence;
 use fedshieldd::home::Home;
-use fedshieldd::stopped::Stopped;
+use fedshieldd::offline::OfflineHome;
 use serde::Serialize;
 
 use super::JsonFlag;
 use crate::connection;
 use crate::failure::Failure;
+use crate::offline;
 use crate::screen::{Colours, Screen};
-use crate::stopped;
 use crate::table::{Table, facts};
 use crate::units;
 
@@ -128,8 +128,8 @@ pub async fn run(command: &EvidenceCommand, home: &Home) -> Result<(), Failure> 
             let found = find(all(home, &screen).await?, &args.digest)?;
             let request = EvidenceRequest { digest: found.digest };
             let answer = connection::to(home).evidence_file(&request).await;
-            let read = |home: &Stopped| home.evidence_file(&request.digest);
-            let bytes = stopped::or_home(answer, home, &screen, read)?;
+            let read = |home: &OfflineHome| home.evidence_file(&request.digest);
+            let bytes = offline::or_home(answer, home, &screen, read)?;
             fs::write(&args.file, bytes)
                 .map_err(|error| Failure::io("write the evidence", &args.file, &error))?;
             screen.answer(&Exported { file: args.file.clone() }, |it, _| {
@@ -152,7 +152,7 @@ struct Exported {
 
 async fn all(home: &Home, screen: &Screen) -> Result<Vec<EvidenceView>, Failure> {
     let answer = connection::to(home).evidence().await;
-    stopped::or_home(answer, home, screen, Stopped::evidence)
+    offline::or_home(answer, home, screen, OfflineHome::evidence)
 }
 
 /// The one whose digest begins so.

@@ -33,7 +33,7 @@ fn read(path: &Path) -> Result<Vec<ExpectedMember>, Failure> {
     let file = std::fs::File::open(path).map_err(io)?;
     file.take(MAX_EXPECTED_BYTES as u64 + 1).read_to_string(&mut text).map_err(io)?;
     expected_from_lines(&text).map_err(|reason| {
-        Failure::new(ErrorCode::InvalidRequest, reason).at(path.display()).next(
+        Failure::new(ErrorCode::InvalidRequest, reason.to_string()).at(path.display()).next(
             "one line for each member, this node included, as `fedshield-cli identity` prints it there",
         )
     })

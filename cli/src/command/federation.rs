@@ -11,9 +11,9 @@ use clap::{Args, Subcommand};
 use fedshield_protocol::hidden::{first_hidden, harmless};
 use fedshield_protocol::manifest::{Adapter, Manifest};
 use fedshieldd::control::api::{ErrorCode, FoundRequest, NewFederation};
+use fedshieldd::first_adapter::{FirstAdapter, FirstAdapterError};
 use fedshieldd::home::Home;
 use fedshieldd::jobs::PipelineError;
-use fedshieldd::offline::{FirstAdapter, OfflineError};
 use fedshieldd::terms::{Plan, unusual};
 
 use super::JsonFlag;
@@ -224,7 +224,7 @@ fn adapter_terms(first: &FirstAdapter) -> Result<Adapter, Failure> {
 }
 
 /// An adapter to start from that cannot be used.
-pub(super) fn adapter_failure(error: &OfflineError) -> Failure {
+pub(super) fn adapter_failure(error: &FirstAdapterError) -> Failure {
     Failure::new(error.code(), error.to_string())
         .next("name a folder with adapter_config.json and adapter_model.safetensors (plain LoRA)")
 }

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 use fedshield_protocol::hidden::harmless_line;
 use fedshieldd::control::api::{ErrorCode, InviteRequest, InviteView, JoinRequest, JoinView};
+use fedshieldd::first_adapter::FirstAdapter;
 use fedshieldd::founding::in_words;
 use fedshieldd::home::Home;
-use fedshieldd::offline::FirstAdapter;
 
 use super::JsonFlag;
 use super::expect::ExpectFlag;

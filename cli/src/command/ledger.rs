@@ -20,15 +20,15 @@ use fedshieldd::control::ControlClient;
 use fedshieldd::control::api::{ApiError, ErrorCode};
 use fedshieldd::home::Home;
 use fedshieldd::objects::Objects;
+use fedshieldd::offline::OfflineHome;
 use fedshieldd::offline::check_recorded;
-use fedshieldd::stopped::Stopped;
 use serde::Serialize;
 
 use super::JsonFlag;
 use crate::connection;
 use crate::failure::Failure;
+use crate::offline;
 use crate::screen::{Colours, Screen};
-use crate::stopped;
 use crate::table::facts;
 use crate::units;
 
@@ -253,7 +253,7 @@ async fn ledger_of(home: &Home, screen: &Screen) -> Result<Vec<u8>, Failure> {
             .next("name a ledger file, or another home with `--home`"));
     }
     let answer = connection::to(home).ledger().await;
-    stopped::or_home(answer, home, screen, Stopped::ledger)
+    offline::or_home(answer, home, screen, OfflineHome::ledger)
 }
 
 fn write(bytes: &[u8], home: &Home, directory: &Path) -> Result<Exported, Failure> {

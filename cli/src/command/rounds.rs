@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use clap::Args;
 use fedshieldd::control::api::RoundReport;
 use fedshieldd::home::Home;
-use fedshieldd::stopped::Stopped;
+use fedshieldd::offline::OfflineHome;
 
 use super::{JsonFlag, word};
 use crate::connection;
 use crate::failure::Failure;
+use crate::offline;
 use crate::screen::{Colours, Screen};
-use crate::stopped;
 use crate::table::Table;
 use crate::units;
 
@@ -39,7 +39,7 @@ pub struct RoundsArgs {
 pub async fn run(args: &RoundsArgs, home: &Home) -> Result<(), Failure> {
     let screen = Screen::new(args.json.json);
     let answer = connection::to(home).rounds().await;
-    let mut rounds = stopped::or_home(answer, home, &screen, Stopped::rounds)?;
+    let mut rounds = offline::or_home(answer, home, &screen, OfflineHome::rounds)?;
     if let Some(last) = args.last {
         rounds.drain(..rounds.len().saturating_sub(last));
     }

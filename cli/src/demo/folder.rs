@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use fedshieldd::control::api::ErrorCode;
+use fedshieldd::home::Home;
 
 use crate::failure::Failure;
 
@@ -57,7 +58,7 @@ impl WorkFolder {
     /// If its control socket would have too long a path for the system.
     pub fn home(&self, name: &str) -> Result<PathBuf, Failure> {
         let home = self.path.join("homes").join(name);
-        let socket = home.join("control.sock");
+        let socket = Home::new(&home).control_socket();
         if socket.as_os_str().len() > MAX_SOCKET_PATH_BYTES {
             return Err(Failure::new(
                 ErrorCode::InvalidRequest,

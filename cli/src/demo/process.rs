@@ -64,7 +64,7 @@ impl Nodes {
     /// # Errors
     /// If this program or the log file cannot be opened.
     pub fn start(&mut self, name: &str, home: &Path) -> Result<(), Failure> {
-        let log = home.join("daemon.log");
+        let log = Home::new(home).daemon_log();
         let file =
             fs::File::create(&log).map_err(|error| Failure::io("write the log", &log, &error))?;
         let errors =

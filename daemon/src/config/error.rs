@@ -63,7 +63,13 @@ impl ConfigError {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::Disk(DiskError::Full { .. } | DiskError::ReadOnly { .. }) => ErrorCode::DiskFull,
-            _ => ErrorCode::ConfigInvalid,
+            // A file that cannot be read is a configuration that cannot be used.
+            Self::Disk(DiskError::Io { .. } | DiskError::Sync { .. })
+            | Self::File { .. }
+            | Self::Value { .. }
+            | Self::UnknownKey { .. }
+            | Self::Range { .. }
+            | Self::Missing { .. } => ErrorCode::ConfigInvalid,
         }
     }
 }

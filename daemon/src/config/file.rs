@@ -278,7 +278,7 @@ impl Config {
             return range("data.template", &error.to_string());
         }
         if let Err(reason) = check_level(&self.log.level) {
-            return range("log.level", &reason);
+            return range("log.level", &reason.to_string());
         }
         if let Some(host) = self.http.allowed_hosts.iter().find(|host| !is_host_name(host)) {
             let reason =

@@ -57,7 +57,7 @@ pub use peers::{
     TransportKind,
 };
 pub use rounds::{RoundOutcome, RoundReport};
-pub use status::{HeldOut, MAX_MISBEHAVIOUR, NodeState, NodeStatus, Progress};
+pub use status::{HeldOut, MAX_MISBEHAVIOUR, NodeState, NodeStatus, WorkProgress};
 
 /// The paths of the API.
 pub mod path {
@@ -137,9 +137,9 @@ pub struct ErrorBody {
 pub struct ApiError {
     /// For programs.
     pub code: ErrorCode,
-    /// For people: what happened.
+    /// For the operator: what happened.
     pub message: String,
-    /// For people: what to do next.
+    /// For the operator: what to do next.
     pub hint: Option<String>,
 }
 

@@ -80,7 +80,7 @@ pub struct ControlPort {
 pub struct ControlHost {
     /// What to do, in order.
     pub commands: mpsc::Receiver<ControlCommand>,
-    /// What people see; `send_modify` it when something changed.
+    /// The operator-visible status; `send_modify` it when something changed.
     pub status: watch::Sender<NodeStatus>,
 }
 

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::address::SocketPath;
 use super::api::{ApiError, ErrorBody, ErrorCode, path};
 use super::caller::Caller;
-use super::port::{ControlCommand as Command, ControlPort, Reply};
+use super::port::{ControlCommand, ControlPort, Reply};
 use crate::descriptors::budget;
 use crate::durable::{self, DiskError};
 use crate::serve::serve;
@@ -172,29 +172,38 @@ fn router(port: ControlPort) -> Router {
     type Port = State<ControlPort>;
     Router::new()
         .route(path::STATUS, get(|State(port): Port| async move { Json(port.status()) }))
-        .route(path::MEMBERS, get(|State(port): Port| ask(port, Command::Members)))
-        .route(path::ROUNDS, get(|State(port): Port| ask(port, Command::Rounds)))
-        .route(path::FEDERATION, get(|State(port): Port| ask(port, Command::Federation)))
-        .route(path::DOCTOR, get(|State(port): Port| ask(port, Command::Doctor)))
+        .route(path::MEMBERS, get(|State(port): Port| ask(port, ControlCommand::Members)))
+        .route(path::ROUNDS, get(|State(port): Port| ask(port, ControlCommand::Rounds)))
+        .route(path::FEDERATION, get(|State(port): Port| ask(port, ControlCommand::Federation)))
+        .route(path::DOCTOR, get(|State(port): Port| ask(port, ControlCommand::Doctor)))
         .route(path::LEDGER, get(ledger))
-        .route(path::EVIDENCE, get(|State(port): Port| ask(port, Command::Evidence)))
+        .route(path::EVIDENCE, get(|State(port): Port| ask(port, ControlCommand::Evidence)))
         .route(path::EVIDENCE_FILE, post(evidence_file))
         .route(path::EVIDENCE_LIFT, post(lift))
-        .route(path::FEDERATION_NEW, post(|port, body| tell(port, body, Command::NewFederation)))
-        .route(path::FEDERATION_DROP, post(|port, body| tell(port, body, Command::Drop)))
-        .route(path::FEDERATION_LEAVE, post(|port, body| tell(port, body, Command::Leave)))
-        .route(path::FEDERATION_CONFIRM, post(|port, body| tell(port, body, Command::Confirm)))
-        .route(path::FEDERATION_ABANDON, post(|State(port): Port| ask(port, Command::Abandon)))
-        .route(path::INVITE, post(|port, body| tell(port, body, Command::Invite)))
-        .route(path::PEER_ADD, post(|port, body| tell(port, body, Command::PeerAdd)))
-        .route(path::PEER_REMOVE, post(|port, body| tell(port, body, Command::PeerRemove)))
-        .route(path::JOIN, post(|port, body| tell(port, body, Command::Join)))
-        .route(path::ADAPTER_EXPORT, post(|port, body| tell(port, body, Command::Export)))
-        .route(path::FEDERATION_FOUND, post(|port, body| tell(port, body, Command::Found)))
-        .route(path::EVALUATE, post(|State(port): Port| ask(port, Command::Evaluate)))
+        .route(
+            path::FEDERATION_NEW,
+            post(|port, body| tell(port, body, ControlCommand::NewFederation)),
+        )
+        .route(path::FEDERATION_DROP, post(|port, body| tell(port, body, ControlCommand::Drop)))
+        .route(path::FEDERATION_LEAVE, post(|port, body| tell(port, body, ControlCommand::Leave)))
+        .route(
+            path::FEDERATION_CONFIRM,
+            post(|port, body| tell(port, body, ControlCommand::Confirm)),
+        )
+        .route(
+            path::FEDERATION_ABANDON,
+            post(|State(port): Port| ask(port, ControlCommand::Abandon)),
+        )
+        .route(path::INVITE, post(|port, body| tell(port, body, ControlCommand::Invite)))
+        .route(path::PEER_ADD, post(|port, body| tell(port, body, ControlCommand::PeerAdd)))
+        .route(path::PEER_REMOVE, post(|port, body| tell(port, body, ControlCommand::PeerRemove)))
+        .route(path::JOIN, post(|port, body| tell(port, body, ControlCommand::Join)))
+        .route(path::ADAPTER_EXPORT, post(|port, body| tell(port, body, ControlCommand::Export)))
+        .route(path::FEDERATION_FOUND, post(|port, body| tell(port, body, ControlCommand::Found)))
+        .route(path::EVALUATE, post(|State(port): Port| ask(port, ControlCommand::Evaluate)))
         .route(path::PAUSE, post(pause))
-        .route(path::RESUME, post(|State(port): Port| ask(port, Command::Resume)))
-        .route(path::STOP, post(|State(port): Port| ask(port, Command::Stop)))
+        .route(path::RESUME, post(|State(port): Port| ask(port, ControlCommand::Resume)))
+        .route(path::STOP, post(|State(port): Port| ask(port, ControlCommand::Stop)))
         .fallback(|| async { fail(no_such_path()) })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(port)
@@ -202,7 +211,7 @@ fn router(port: ControlPort) -> Router {
 
 async fn ask<T: Serialize>(
     port: ControlPort,
-    command: impl FnOnce(Reply<T>) -> Command,
+    command: impl FnOnce(Reply<T>) -> ControlCommand,
 ) -> Response {
     respond(port.call(command).await)
 }
@@ -210,7 +219,7 @@ async fn ask<T: Serialize>(
 async fn tell<B: DeserializeOwned, T: Serialize>(
     State(port): State<ControlPort>,
     body: Bytes,
-    command: impl FnOnce(B, Reply<T>) -> Command,
+    command: impl FnOnce(B, Reply<T>) -> ControlCommand,
 ) -> Response {
     match serde_json::from_slice(&body) {
         Ok(body) => ask(port, |reply| command(body, reply)).await,
@@ -223,7 +232,7 @@ async fn pause(
     ConnectInfo(caller): ConnectInfo<Caller>,
 ) -> Response {
     let by = caller.name().await;
-    ask(port, |reply| Command::Pause(by, reply)).await
+    ask(port, |reply| ControlCommand::Pause(by, reply)).await
 }
 
 async fn lift(
@@ -232,16 +241,16 @@ async fn lift(
     body: Bytes,
 ) -> Response {
     let by = caller.name().await;
-    tell(State(port), body, |request, reply| Command::Lift(request, by, reply)).await
+    tell(State(port), body, |request, reply| ControlCommand::Lift(request, by, reply)).await
 }
 
 async fn ledger(State(port): State<ControlPort>) -> Response {
-    bytes(port.call(Command::Ledger).await)
+    bytes(port.call(ControlCommand::Ledger).await)
 }
 
 async fn evidence_file(State(port): State<ControlPort>, body: Bytes) -> Response {
     match serde_json::from_slice(&body) {
-        Ok(request) => bytes(port.call(|reply| Command::EvidenceFile(request, reply)).await),
+        Ok(request) => bytes(port.call(|reply| ControlCommand::EvidenceFile(request, reply)).await),
         Err(error) => fail(malformed(&error)),
     }
 }

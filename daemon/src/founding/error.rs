@@ -11,6 +11,7 @@ use crate::durable::DiskError;
 use crate::error_code::ErrorCode;
 use crate::identity::SecretStoreError;
 use crate::jobs::PipelineError;
+use crate::randomness::RandomnessError;
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -191,8 +192,8 @@ pub enum FoundingError {
         reason: String,
     },
     /// The system gives no randomness.
-    #[error("the system gives no randomness: {0}")]
-    Random(String),
+    #[error(transparent)]
+    Random(#[from] RandomnessError),
     /// The sealed secrets.
     #[error(transparent)]
     Secrets(#[from] SecretStoreError),

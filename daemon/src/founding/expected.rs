@@ -19,6 +19,66 @@ use crate::control::api::ExpectedMember;
 /// Longest file of expected members, in bytes.
 pub const MAX_EXPECTED_BYTES: usize = 64 << 10;
 
+/// Why a list of expected members cannot be one; names the line or the entry.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ExpectedError {
+    /// The file is longer than [`MAX_EXPECTED_BYTES`].
+    #[error("the list has more than {MAX_EXPECTED_BYTES} bytes")]
+    TooLong,
+    /// A line has no identity key.
+    #[error(
+        "line {number} does not begin with an identity key (64 hexadecimal digits), as `fedshield-cli identity` prints it: \
+         {line}"
+    )]
+    Key {
+        /// Counted from 1.
+        number: usize,
+        /// Its beginning.
+        line: String,
+    },
+    /// A line has an identity key only.
+    #[error("line {number} has no name behind the identity key")]
+    NoName {
+        /// Counted from 1.
+        number: usize,
+    },
+    /// No federation has so many members.
+    #[error("{0} members are expected: 3 to {MAX_MEMBERS} can be")]
+    Count(usize),
+    /// A name with a character that nobody sees.
+    #[error("the name `{name}` has {hidden}, a character that nobody sees")]
+    Hidden {
+        /// The name, the character shown.
+        name: String,
+        /// Its code.
+        hidden: String,
+    },
+    /// A name that is empty or too long.
+    #[error("the name `{name}` must have 1 to {MAX_NAME_BYTES} bytes")]
+    NameLength {
+        /// The name.
+        name: String,
+    },
+    /// One identity twice.
+    #[error("{one} and {other} are expected with one identity, {key}")]
+    SameIdentity {
+        /// The name of the first.
+        one: String,
+        /// The name of the second.
+        other: String,
+        /// Their identity.
+        key: IdentityKey,
+    },
+    /// Two names that people take for one another.
+    #[error("two members are expected as `{one}` and `{other}`, which look alike")]
+    LookAlike {
+        /// The first.
+        one: String,
+        /// The second.
+        other: String,
+    },
+}
+
 /// The line by which an organisation tells the others whom to expect.
 #[must_use]
 pub fn line_of(member: &ExpectedMember) -> String {
@@ -29,30 +89,27 @@ pub fn line_of(member: &ExpectedMember) -> String {
 ///
 /// # Errors
 /// Names the line and what is wrong with it, or what `check` refuses.
-pub fn from_lines(text: &str) -> Result<Vec<ExpectedMember>, String> {
+pub fn from_lines(text: &str) -> Result<Vec<ExpectedMember>, ExpectedError> {
     if text.len() > MAX_EXPECTED_BYTES {
-        return Err(format!("the list has more than {MAX_EXPECTED_BYTES} bytes"));
+        return Err(ExpectedError::TooLong);
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = text.lines().map(str::trim).zip(1..);
-    let list: Result<Vec<ExpectedMember>, String> =
+    let list: Result<Vec<ExpectedMember>, ExpectedError> =
         lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#')).map(of_line).collect();
     let list = list?;
     check(&list).map(|()| list)
 }
 
-fn of_line((line, number): (&str, usize)) -> Result<ExpectedMember, String> {
+fn of_line((line, number): (&str, usize)) -> Result<ExpectedMember, ExpectedError> {
     let (key, name) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-    let identity_key = key.parse().map_err(|_| {
-        format!(
-            "line {number} does not begin with an identity key (64 hexadecimal digits), as `fedshield-cli identity` prints \
-             it: {}",
-            harmless_line(&line.chars().take(80).collect::<String>())
-        )
+    let identity_key = key.parse().map_err(|_| ExpectedError::Key {
+        number,
+        line: harmless_line(&line.chars().take(80).collect::<String>()),
     })?;
     let name = name.trim().to_owned();
     if name.is_empty() {
-        return Err(format!("line {number} has no name behind the identity key"));
+        return Err(ExpectedError::NoName { number });
     }
     Ok(ExpectedMember { name, identity_key })
 }
@@ -61,32 +118,26 @@ fn of_line((line, number): (&str, usize)) -> Result<ExpectedMember, String> {
 ///
 /// # Errors
 /// Names the entry.
-pub(super) fn check(list: &[ExpectedMember]) -> Result<(), String> {
+pub(super) fn check(list: &[ExpectedMember]) -> Result<(), ExpectedError> {
     let count = list.len();
     if !(3..=usize::from(MAX_MEMBERS)).contains(&count) {
-        return Err(format!("{count} members are expected: 3 to {MAX_MEMBERS} can be"));
+        return Err(ExpectedError::Count(count));
     }
     for (place, member) in list.iter().enumerate() {
         let name = harmless_line(&member.name);
         if let Some(hidden) = first_hidden(&member.name) {
-            return Err(format!("the name `{name}` has {hidden}, a character that nobody sees"));
+            return Err(ExpectedError::Hidden { name, hidden: hidden.to_string() });
         }
         if member.name.is_empty() || member.name.len() > MAX_NAME_BYTES {
-            return Err(format!("the name `{name}` must have 1 to {MAX_NAME_BYTES} bytes"));
+            return Err(ExpectedError::NameLength { name });
         }
         for other in list.iter().take(place) {
             if other.identity_key == member.identity_key {
-                let key = member.identity_key;
-                return Err(format!(
-                    "{} and {name} are expected with one identity, {key}",
-                    other.name
-                ));
+                let (one, key) = (other.name.clone(), member.identity_key);
+                return Err(ExpectedError::SameIdentity { one, other: name, key });
             }
             if super::look_alike(&other.name, &member.name) {
-                return Err(format!(
-                    "two members are expected as `{}` and `{name}`, which look alike",
-                    other.name
-                ));
+                return Err(ExpectedError::LookAlike { one: other.name.clone(), other: name });
             }
         }
     }
@@ -99,7 +150,7 @@ pub(super) fn check_here(
     own: &Member,
     owner: Option<&IdentityKey>,
 ) -> Result<(), FoundingError> {
-    check(list).map_err(FoundingError::Request)?;
+    check(list).map_err(|error| FoundingError::Request(error.to_string()))?;
     let entry = |key: &IdentityKey| list.iter().find(|it| it.identity_key == *key);
     match entry(&own.identity_key) {
         Some(entry) if entry.name == own.name => {}
@@ -220,7 +271,7 @@ mod tests {
             (format!("{} a\n{} b\n{} c\u{202e}d", key(1), key(2), key(3)), "U+202E"),
             ("#".repeat(MAX_EXPECTED_BYTES + 1), "bytes"),
         ] {
-            let reason = from_lines(&text).unwrap_err();
+            let reason = from_lines(&text).unwrap_err().to_string();
             assert!(reason.contains(part), "{reason} does not speak of {part:?}");
         }
     }

@@ -185,7 +185,7 @@ impl Founding {
 
     /// This node's entry in the draft of this id, with a sealing key that is made for it and for nothing else.
     fn own_entry(&self, founding_id: &Digest) -> Result<Member, FoundingError> {
-        let mut rng = os_random().map_err(FoundingError::Random)?;
+        let mut rng = os_random()?;
         let pair = sealing_keys::new_for_draft(&self.inner.secrets, founding_id, &mut rng)?;
         let sealing_key = pair.public().to_bytes();
         Ok(Member { sealing_key, ..self.own_member() })

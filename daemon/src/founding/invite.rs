@@ -12,6 +12,8 @@ use fedshield_protocol::limits::{MAX_ADDRESS_BYTES, MAX_ADDRESSES};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
+use crate::randomness::{self, RandomnessError};
+
 /// What every invite of this version begins with.
 const PREFIX: &str = "fs1";
 const CHECKSUM_BYTES: usize = 4;
@@ -27,9 +29,9 @@ impl Token {
     ///
     /// # Errors
     /// If the system gives no randomness.
-    pub fn random() -> Result<Self, getrandom::Error> {
+    pub fn random() -> Result<Self, RandomnessError> {
         let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes)?;
+        randomness::fill(&mut bytes)?;
         Ok(Self(bytes))
     }
 
@@ -149,8 +151,9 @@ fn base32() -> Option<Encoding> {
 }
 
 fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
-    let digest = blake3::derive_key("fedshield v1 invite checksum", bytes);
-    [digest[0], digest[1], digest[2], digest[3]]
+    let [first, second, third, fourth, ..] =
+        blake3::derive_key("fedshield v1 invite checksum", bytes);
+    [first, second, third, fourth]
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ impl Owner {
         if self.draft.frozen {
             return Err(FoundingError::Frozen);
         }
-        let token = Token::random().map_err(|error| FoundingError::Random(error.to_string()))?;
+        let token = Token::random()?;
         let mut next = self.draft.clone();
         let of_use = |issued: &Issued, kept_s: u64| {
             issued.used_by.is_some() || issued.expires_at_s.saturating_add(kept_s) > now_s
@@ -234,8 +234,9 @@ impl Owner {
         if member.identity_key != from {
             return Err(Refusal::other("the member entry is for another identity"));
         }
-        terms::check_member(&member).map_err(Refusal::other)?;
-        terms::check_weight(&self.draft.manifest, &member).map_err(Refusal::other)?;
+        terms::check_member(&member).map_err(|error| Refusal::other(error.to_string()))?;
+        terms::check_weight(&self.draft.manifest, &member)
+            .map_err(|error| Refusal::other(error.to_string()))?;
         let mut next = self.draft.clone();
         let members = &mut next.manifest.members;
         let mut others = members.iter().chain(&next.returning);

@@ -46,36 +46,54 @@ pub fn same_terms(terms: &Manifest, manifest: &Manifest) -> bool {
     resolved(&accepted) == *manifest
 }
 
+/// Why a member's entry cannot be in a draft.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum EntryError {
+    #[error("{what} must have 1 to {limit} bytes and no space around")]
+    Text { what: &'static str, limit: usize },
+    #[error("{what} must not have {hidden}, a character that nobody sees")]
+    Hidden { what: &'static str, hidden: String },
+    #[error("a sealing key must have 1 to {MAX_SEALING_KEY_BYTES} bytes")]
+    SealingKey,
+    #[error("at most {MAX_ADDRESSES} addresses")]
+    Addresses,
+    #[error(
+        "{name} declares a weight of {weight}, the terms allow 1 to {cap}: set `weight` in config.toml and start again"
+    )]
+    Weight { name: String, weight: u32, cap: u32 },
+    #[error("{name} declares a weight of {weight}, but the terms say that weights are equal")]
+    EqualWeights { name: String, weight: u32 },
+}
+
 /// Refuses a member entry that would keep the draft from ever becoming a valid manifest.
-pub(super) fn check_member(member: &Member) -> Result<(), String> {
-    let text = |what: &str, value: &str, limit: usize| {
+pub(super) fn check_member(member: &Member) -> Result<(), EntryError> {
+    let text = |what: &'static str, value: &str, limit: usize| {
         if value.is_empty() || value.len() > limit || value.trim() != value {
-            return Err(format!("{what} must have 1 to {limit} bytes and no space around"));
+            return Err(EntryError::Text { what, limit });
         }
-        first_hidden(value).map_or(Ok(()), |hidden| {
-            Err(format!("{what} must not have {hidden}, a character that nobody sees"))
-        })
+        first_hidden(value)
+            .map_or(Ok(()), |hidden| Err(EntryError::Hidden { what, hidden: hidden.to_string() }))
     };
     text("a member's name", &member.name, MAX_NAME_BYTES)?;
     if member.sealing_key.is_empty() || member.sealing_key.len() > MAX_SEALING_KEY_BYTES {
-        return Err(format!("a sealing key must have 1 to {MAX_SEALING_KEY_BYTES} bytes"));
+        return Err(EntryError::SealingKey);
     }
     if member.addresses.len() > MAX_ADDRESSES {
-        return Err(format!("at most {MAX_ADDRESSES} addresses"));
+        return Err(EntryError::Addresses);
     }
     member.addresses.iter().try_for_each(|address| text("an address", address, MAX_ADDRESS_BYTES))
 }
 
 /// Refuses a weight that these terms do not allow; all founders see the weights before they sign.
-pub(super) fn check_weight(terms: &Manifest, member: &Member) -> Result<(), String> {
-    let (name, weight, cap) = (&member.name, member.weight, terms.weight_cap);
+pub(super) fn check_weight(terms: &Manifest, member: &Member) -> Result<(), EntryError> {
+    let (name, weight, cap) = (member.name.clone(), member.weight, terms.weight_cap);
     match terms.weights {
-        Some(Weights::Declared) if !(1..=cap).contains(&weight) => Err(format!(
-            "{name} declares a weight of {weight}, the terms allow 1 to {cap}: set `weight` in config.toml and start again"
-        )),
-        Some(Weights::Equal) | None if weight != 1 => Err(format!(
-            "{name} declares a weight of {weight}, but the terms say that weights are equal"
-        )),
+        Some(Weights::Declared) if !(1..=cap).contains(&weight) => {
+            Err(EntryError::Weight { name, weight, cap })
+        }
+        Some(Weights::Equal) | None if weight != 1 => {
+            Err(EntryError::EqualWeights { name, weight })
+        }
         _ => Ok(()),
     }
 }
@@ -83,7 +101,9 @@ pub(super) fn check_weight(terms: &Manifest, member: &Member) -> Result<(), Stri
 /// This node's entry as it goes into a draft of these terms.
 pub(super) fn own_entry(terms: &Manifest, own: Member) -> Result<Member, FoundingError> {
     let own = terms.entry_for(own);
-    check_member(&own).and_then(|()| check_weight(terms, &own)).map_err(FoundingError::Request)?;
+    check_member(&own)
+        .and_then(|()| check_weight(terms, &own))
+        .map_err(|error| FoundingError::Request(error.to_string()))?;
     Ok(own)
 }
 
@@ -115,7 +135,7 @@ mod tests {
         for (name, code) in
             [("a\u{1b}[2J", "U+001B"), ("a\u{202e}b", "U+202E"), ("a\u{200b}", "U+200B")]
         {
-            let reason = check_member(&member(name)).unwrap_err();
+            let reason = check_member(&member(name)).unwrap_err().to_string();
             assert!(reason.contains(code) && !reason.contains(name), "{reason:?}");
         }
     }

@@ -9,7 +9,6 @@ use fedshield_protocol::ids::{Digest, Round};
 use fedshield_protocol::object::ObjectRef;
 use tokio::task::JoinHandle;
 
-use crate::jobs::Pipeline;
 use crate::objects::{Collected, ObjectStoreError, Objects};
 
 /// Knows what is still needed.
@@ -42,12 +41,13 @@ impl Collector {
 
     /// A round is over. What was made or fetched in earlier rounds goes, unless it is served or is the `adapter` of
     /// the federation; what belongs to this one stays for another, for members that are late, unless it is the last one.
+    /// `held` says which adapters this member works with; it may read the disk.
     pub(super) fn ended(
         &self,
         round: Round,
         is_last: bool,
         adapter: Option<ObjectRef>,
-        holder: Arc<impl Holder>,
+        held: impl FnOnce() -> Vec<ObjectRef> + Send + 'static,
     ) -> Option<JoinHandle<()>> {
         self.objects.set_round(Round(round.0.saturating_add(1)));
         // Catching up ends many rounds at once; one collection at a time is enough.
@@ -60,21 +60,10 @@ impl Collector {
         let before = if is_last { Round(round.0.saturating_add(1)) } else { round };
         Some(tokio::task::spawn_blocking(move || {
             // A member that is behind works with an older adapter than the ledger's.
-            keep.extend(holder.held().iter().map(|held| held.root));
+            keep.extend(held().iter().map(|held| held.root));
             report(round, objects.collect(before, &keep));
             busy.store(false, Ordering::Release);
         }))
-    }
-}
-
-/// Who knows which adapters this member works with.
-pub(super) trait Holder: Send + Sync + 'static {
-    fn held(&self) -> Vec<ObjectRef>;
-}
-
-impl Holder for Pipeline {
-    fn held(&self) -> Vec<ObjectRef> {
-        Self::held(self)
     }
 }
 
@@ -92,16 +81,8 @@ fn report(round: Round, collected: Result<Collected, ObjectStoreError>) {
 mod tests {
     use super::*;
 
-    struct Works(Option<ObjectRef>);
-
-    impl Holder for Works {
-        fn held(&self) -> Vec<ObjectRef> {
-            self.0.into_iter().collect()
-        }
-    }
-
     async fn ended(collector: &Collector, round: u64, adapter: ObjectRef, works: ObjectRef) {
-        let works = Arc::new(Works(Some(works)));
+        let works = move || vec![works];
         collector.ended(Round(round), false, Some(adapter), works).unwrap().await.unwrap();
     }
 
@@ -138,7 +119,7 @@ mod tests {
         let adapter = objects.put(b"adapter").unwrap();
         let (own_box, served) = (objects.put(b"box").unwrap(), objects.put(b"sum").unwrap());
         collector.serve(&served);
-        let works = Arc::new(Works(Some(adapter)));
+        let works = move || vec![adapter];
         collector.ended(Round(7), true, Some(adapter), works).unwrap().await.unwrap();
         let here = |object| objects.contains(object).unwrap();
         assert_eq!([&own_box, &served, &adapter].map(here), [false, true, true]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::SpareTime;
+use super::LowPriorityPool;
 use crate::jobs::Pipeline;
 use crate::learning::Look;
 
@@ -19,8 +19,8 @@ pub(super) struct DataWatch {
 }
 
 impl DataWatch {
-    /// Begins to look, in spare time: rounds do not wait for files that are read.
-    pub(super) fn start(spare: SpareTime, pipeline: Arc<Pipeline>) -> Self {
+    /// Begins to look, in the low-priority pool: rounds do not wait for files that are read.
+    pub(super) fn start(low_priority: LowPriorityPool, pipeline: Arc<Pipeline>) -> Self {
         let now = Arc::new(Notify::new());
         let asked = Arc::clone(&now);
         let task = tokio::spawn(async move {
@@ -31,7 +31,7 @@ impl DataWatch {
                 };
                 let pipeline = Arc::clone(&pipeline);
                 // A panic in a library that reads a line must not end the looking.
-                if let Err(error) = spare.run(move || pipeline.look_at_data(when)).await {
+                if let Err(error) = low_priority.run(move || pipeline.look_at_data(when)).await {
                     tracing::error!(%error, "the data files could not be looked at");
                 }
             }

@@ -1,4 +1,4 @@
-//! Tells people when a loss grows away from where it began: terms that were too bold make every round worse than the one
+//! Tells the operator when a loss grows away from where it began: terms that were too bold make every round worse than the one
 //! before, and rounds go on being applied all the same.
 
 use std::collections::VecDeque;
@@ -69,7 +69,7 @@ impl Trend {
         self.add(round, loss);
     }
 
-    /// What the finished rounds of earlier lives say, oldest first; `loss` picks the number.
+    /// What the finished rounds of earlier runs say, oldest first; `loss` picks the number.
     pub(super) fn recall(
         &mut self,
         reports: &[RoundReport],

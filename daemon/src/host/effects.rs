@@ -11,7 +11,7 @@ use super::evidence;
 use super::pending::Step;
 use super::{Host, HostError};
 use crate::conditions::unix_s;
-use crate::store::Evidence;
+use crate::store::EvidenceEntry;
 
 /// Under which label the network counts the bytes of a purpose.
 pub(super) fn label(purpose: Purpose) -> Label {
@@ -35,15 +35,15 @@ impl Host {
             Step::Effect(Effect::Persist(bytes)) => {
                 // The machine made these bytes; should they not decode, they belong to no round that may be dropped.
                 let round = Entry::decode(bytes).map_or(Round(u64::MAX), |entry| entry.round);
-                self.journal.append(round, bytes)?;
+                self.parts.journal.append(round, bytes)?;
             }
             Step::Effect(Effect::Append(record)) => {
-                self.ledger.append(record)?;
+                self.parts.ledger.append(record)?;
                 // The machine has checked it before it asked for this.
-                self.ledger.set_verified(&self.checkpoint, record);
+                self.parts.ledger.set_verified(&self.parts.checkpoint, record);
                 return Ok(Some(Step::Ended(Box::new(self.round_ended(record)))));
             }
-            Step::Effect(Effect::Truncate { before }) => self.journal.truncate(*before)?,
+            Step::Effect(Effect::Truncate { before }) => self.parts.journal.truncate(*before)?,
             Step::Effect(Effect::Ban { member, evidence, reason }) => {
                 self.keep_evidence(*member, evidence, reason)?;
             }
@@ -66,7 +66,7 @@ impl Host {
             Effect::Fetch { object, holders, purpose } => self.fetch(object, &holders, purpose),
             Effect::StopFetch(object) => {
                 self.fetches.end(&object);
-                self.net.stop_fetch(&object);
+                self.parts.net.stop_fetch(&object);
             }
             Effect::Serve { object, audience, purpose } => {
                 if purpose == Purpose::Evidence {
@@ -77,7 +77,7 @@ impl Host {
                     None => Audience::Everyone,
                     Some(members) => Audience::Members(self.keys_of(&members)),
                 };
-                if let Err(reason) = self.net.serve(object, audience, label(purpose)) {
+                if let Err(reason) = self.parts.net.serve(object, audience, label(purpose)) {
                     tracing::warn!(object = %object.root.short(), %reason, "cannot serve an object");
                 }
             }
@@ -91,7 +91,7 @@ impl Host {
                 self.reports.observe(&status);
                 self.watch.observe(&status);
                 self.standing.show_fruitless(&status.fruitless);
-                self.status.send_modify(|node| node.machine = Some((*status).clone()));
+                self.parts.status.send_modify(|node| node.machine = Some((*status).clone()));
                 self.standing.publish(*status, self.clock.now(), unix_s());
             }
             // For `write`.
@@ -104,14 +104,14 @@ impl Host {
 
     async fn gossip(&self, bytes: Vec<u8>) {
         // Nobody there to hear it is normal; the machine says it again.
-        if let Err(reason) = self.net.gossip(bytes).await {
+        if let Err(reason) = self.parts.net.gossip(bytes).await {
             tracing::debug!(%reason, "announcement not sent");
         }
     }
 
     fn send(&self, to: MemberIndex, bytes: Vec<u8>) {
         let Some(key) = self.key_of(to) else { return };
-        let net = self.net.clone();
+        let net = self.parts.net.clone();
         // Not awaited here: a slow member must not hold up the machine. The network bounds what waits.
         tokio::spawn(async move {
             if let Err(reason) = net.send(key, bytes).await {
@@ -121,17 +121,17 @@ impl Host {
     }
 
     fn fetch(&mut self, object: ObjectRef, holders: &[MemberIndex], purpose: Purpose) {
-        if self.objects.contains(&object).unwrap_or(false) {
+        if self.parts.objects.contains(&object).unwrap_or(false) {
             self.followed.push(Event::ObjectReady(object));
             return;
         }
         if let Err(reason) = self.fetches.begin(object) {
             // The machine asks again after its next status tick; there may be room by then.
-            self.room.fetch_failed(&reason);
+            self.room.fetch_failed(&reason.to_string());
             self.followed.push(Event::ObjectFailed(object));
             return;
         }
-        if let Err(reason) = self.net.fetch(object, self.keys_of(holders), label(purpose)) {
+        if let Err(reason) = self.parts.net.fetch(object, self.keys_of(holders), label(purpose)) {
             self.fetches.end(&object);
             // Too many at once, for instance: the machine asks again after its next status tick.
             tracing::debug!(object = %object.root.short(), %reason, "cannot fetch an object yet");
@@ -141,9 +141,9 @@ impl Host {
 
     /// Stops giving an object out and forgets its bytes.
     fn drop_object(&mut self, object: &ObjectRef) {
-        self.net.unserve(object);
+        self.parts.net.unserve(object);
         self.collector.unserve(object);
-        if let Err(reason) = self.objects.remove(object) {
+        if let Err(reason) = self.parts.objects.remove(object) {
             tracing::warn!(object = %object.root.short(), %reason, "cannot remove an object");
         }
     }
@@ -154,11 +154,11 @@ impl Host {
         evidence: &[u8],
         reason: &str,
     ) -> Result<(), HostError> {
-        let name = self.names.get(member.position()).map_or("?", String::as_str);
-        let evidence = Evidence::now(name, reason, evidence);
-        if self.ledger.put_evidence(&evidence)? {
+        let name = self.parts.names.get(member.position()).map_or("?", String::as_str);
+        let evidence = EvidenceEntry::now(name, reason, evidence);
+        if self.parts.ledger.put_evidence(&evidence)? {
             tracing::error!(member = name, reason, "misbehaviour proven; evidence kept");
-            self.status.send_modify(|status| evidence::show(status, name, reason));
+            self.parts.status.send_modify(|status| evidence::show(status, name, reason));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Evidence between the machine and the store: what earlier runs kept, the bytes for others, and bans that people lift.
+//! Evidence between the machine and the store: what earlier runs kept, the bytes for others, and bans that operators lift.
 
 use std::sync::Arc;
 
@@ -11,9 +11,21 @@ use tokio::sync::watch;
 use super::{Host, HostError};
 use crate::conditions::unix_s;
 use crate::control::api::{MAX_MISBEHAVIOUR, NodeStatus};
+use crate::objects::ObjectStoreError;
 use crate::store::{KeptEvidence, Ledger, Lift, StoreError};
 
-/// Gives the machine what was proven before this start, and shows people what is not lifted.
+/// Why kept evidence cannot be made an object.
+#[derive(Debug, thiserror::Error)]
+enum UnpackError {
+    #[error("it is not among the evidence that was kept")]
+    Missing,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Objects(#[from] ObjectStoreError),
+}
+
+/// Gives the machine what was proven before this start, and shows the operator what is not lifted.
 pub(super) fn recall(
     machine: &mut Machine,
     ledger: &Ledger,
@@ -33,7 +45,7 @@ pub(super) fn recall(
     Ok(())
 }
 
-/// Shows people what was proven of a member.
+/// Shows the operator what was proven of a member.
 pub(super) fn show(status: &mut NodeStatus, name: &str, reason: &str) {
     let kept = MAX_MISBEHAVIOUR - 1;
     let surplus = status.misbehaviour.len().saturating_sub(kept);
@@ -44,13 +56,13 @@ pub(super) fn show(status: &mut NodeStatus, name: &str, reason: &str) {
 impl Host {
     /// Makes an object of kept evidence, so that others can get it.
     pub(super) fn unpack_evidence(&self, object: &ObjectRef) {
-        if self.objects.contains(object).unwrap_or(false) {
+        if self.parts.objects.contains(object).unwrap_or(false) {
             return;
         }
-        let unpacked = || -> Result<(), String> {
-            let kept = self.ledger.evidence_named(&object.root).map_err(|e| e.to_string())?;
-            let kept = kept.ok_or("it is not in evidence.log")?;
-            self.objects.put(&kept.evidence.proof).map_err(|e| e.to_string())?;
+        let unpacked = || -> Result<(), UnpackError> {
+            let kept = self.parts.ledger.evidence_named(&object.root)?;
+            let kept = kept.ok_or(UnpackError::Missing)?;
+            self.parts.objects.put(&kept.evidence.proof)?;
             Ok(())
         };
         if let Err(reason) = tokio::task::block_in_place(unpacked) {
@@ -62,10 +74,10 @@ impl Host {
     /// Whether there is proof against `member` that nobody has lifted.
     #[must_use]
     pub fn is_banned(&self, member: MemberIndex) -> bool {
-        self.machine.is_banned(member)
+        self.parts.machine.is_banned(member)
     }
 
-    /// People lift the ban of a member: remembered, then done. What it was proven to have done up to the round in progress
+    /// The operator lifts the ban of a member: remembered, then done. What it was proven to have done up to the round in progress
     /// does not ban it any more.
     ///
     /// # Errors
@@ -76,16 +88,20 @@ impl Host {
         by: Option<String>,
     ) -> Result<Result<Lift, StoreError>, HostError> {
         // A ledger that was lost may end before what was proven.
-        let through =
-            self.machine.scope().round.max(self.machine.proven_through(member).unwrap_or_default());
+        let through = self
+            .parts
+            .machine
+            .scope()
+            .round
+            .max(self.parts.machine.proven_through(member).unwrap_or_default());
         let lift = Lift { member, through, at_unix_s: unix_s(), by };
-        if let Err(error) = tokio::task::block_in_place(|| self.ledger.put_lift(&lift)) {
+        if let Err(error) = tokio::task::block_in_place(|| self.parts.ledger.put_lift(&lift)) {
             return Ok(Err(error));
         }
-        let name = self.names.get(member.position()).cloned().unwrap_or_default();
+        let name = self.parts.names.get(member.position()).cloned().unwrap_or_default();
         tracing::warn!(member = name, by = lift.by.as_deref().unwrap_or("?"), "a ban was lifted");
         let prefix = format!("{name}: ");
-        self.status.send_modify(|status| {
+        self.parts.status.send_modify(|status| {
             status.misbehaviour.retain(|line| !line.starts_with(&prefix));
         });
         self.handle(Event::Operator(Command::Lift { member, through })).await?;

@@ -19,11 +19,11 @@ impl Host {
         if self.room.is_stalled() {
             return;
         }
-        let connected = self.net.connected();
-        let effects = self.machine.handle(self.clock.now(), Event::Operator(Command::Leave));
+        let connected = self.parts.net.connected();
+        let effects = self.parts.machine.handle(self.clock.now(), Event::Operator(Command::Leave));
         let mut told = JoinSet::new();
         for effect in effects {
-            let net = self.net.clone();
+            let net = self.parts.net.clone();
             match effect {
                 Effect::Gossip(bytes) => {
                     told.spawn(async move { net.gossip(bytes).await.is_ok() });

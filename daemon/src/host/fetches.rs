@@ -2,7 +2,7 @@
 //! disk: journal and ledger need them, and without those nothing goes on.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,23 @@ pub(super) const RESERVE_BYTES: u64 = 8 << 20;
 
 /// The machine asks again for what was refused with each heartbeat, at least every 5 seconds.
 const REFUSAL_MEMORY: Duration = Duration::from_secs(15);
+
+/// The disk has no room for one more object.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "fetching has stopped: the next object needs {} MiB, and {} MiB are free on the disk that holds {}, {} MiB of them for \
+     what is being fetched already and {} MiB for journal and ledger",
+    needed.div_ceil(1 << 20), free >> 20, folder.display(), promised >> 20, RESERVE_BYTES >> 20
+)]
+pub(super) struct NoRoom {
+    folder: PathBuf,
+    /// Bytes that the object needs.
+    needed: u64,
+    /// Bytes that are free on the disk.
+    free: u64,
+    /// Bytes of them that objects under way need.
+    promised: u64,
+}
 
 /// Fetches under way.
 pub(super) struct Fetches {
@@ -40,13 +57,13 @@ impl Fetches {
     /// Takes note of a fetch, if the disk has room for all of it beside those that are under way.
     ///
     /// # Errors
-    /// Why not, for people.
-    pub(super) fn begin(&mut self, object: ObjectRef) -> Result<(), String> {
+    /// [`NoRoom`].
+    pub(super) fn begin(&mut self, object: ObjectRef) -> Result<(), NoRoom> {
         let free = free_bytes(self.objects.folder());
         self.begin_with(object, free)
     }
 
-    fn begin_with(&mut self, object: ObjectRef, free: u64) -> Result<(), String> {
+    fn begin_with(&mut self, object: ObjectRef, free: u64) -> Result<(), NoRoom> {
         if self.small.contains(&object) || self.large.contains(&object) {
             return Ok(());
         }
@@ -57,15 +74,8 @@ impl Fetches {
         let room = free.saturating_sub(promised).saturating_sub(RESERVE_BYTES);
         if needed > room {
             self.refused = Some(Instant::now());
-            return Err(format!(
-                "fetching has stopped: the next object needs {} MiB, and {} MiB are free on the disk that holds {}, {} MiB of \
-                 them for what is being fetched already and {} MiB for journal and ledger",
-                needed.div_ceil(1 << 20),
-                free >> 20,
-                self.objects.folder().display(),
-                promised >> 20,
-                RESERVE_BYTES >> 20,
-            ));
+            let folder = self.objects.folder().to_path_buf();
+            return Err(NoRoom { folder, needed, free, promised });
         }
         if is_small {
             self.small.insert(object);
@@ -121,7 +131,7 @@ mod tests {
         fetches.begin_with(object(1, 4), free).unwrap();
         fetches.begin_with(object(2, 6), free).unwrap();
         fetches.begin_with(object(2, 6), free).unwrap();
-        let refused = fetches.begin_with(object(3, 1), free).unwrap_err();
+        let refused = fetches.begin_with(object(3, 1), free).unwrap_err().to_string();
         assert!(refused.contains("needs 1 MiB, and 18 MiB are free"), "{refused}");
         assert!(fetches.begin_with(object(4, 64 << 10), free).is_err());
         fetches.end(&object(1, 4));

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use fedshield_protocol::job::{Job, JobId, JobOutput};
 use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
 
 use crate::error_code::ErrorCode;
 use crate::jobs::Pipeline;
@@ -14,23 +14,6 @@ use crate::jobs::Pipeline;
 const WORKERS: usize = 2;
 /// Finished jobs that wait for the loop; a worker waits when it is full.
 const FINISHED_CAPACITY: usize = 64;
-
-/// Set by whoever wants a job to end early; the job looks at it between steps and blocks.
-#[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
-
-impl Cancel {
-    /// Asks the job to end.
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether it should.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// A finished job.
 pub(crate) struct Finished {
@@ -48,7 +31,8 @@ pub(crate) struct JobFailure {
 /// A job that was asked for and has no answer yet.
 struct Running {
     job: Arc<Job>,
-    cancel: Cancel,
+    /// The job looks at it between steps and blocks.
+    cancel: CancellationToken,
 }
 
 /// Starts jobs on the blocking pool and hands their results to the loop.
@@ -69,7 +53,7 @@ impl JobRunner {
 
     /// Starts a job as soon as a worker is free.
     pub(crate) fn start(&mut self, id: JobId, job: Job) {
-        let (job, cancel) = (Arc::new(job), Cancel::default());
+        let (job, cancel) = (Arc::new(job), CancellationToken::new());
         self.running.insert(id, Running { job: Arc::clone(&job), cancel: cancel.clone() });
         self.run(id, job, cancel);
     }
@@ -87,7 +71,7 @@ impl JobRunner {
         self.running.contains_key(&id)
     }
 
-    fn run(&self, id: JobId, job: Arc<Job>, cancel: Cancel) {
+    fn run(&self, id: JobId, job: Arc<Job>, cancel: CancellationToken) {
         let (pipeline, permits) = (Arc::clone(&self.pipeline), Arc::clone(&self.permits));
         let finished = self.finished.clone();
         tokio::spawn(async move {

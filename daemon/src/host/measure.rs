@@ -1,6 +1,6 @@
 //! Takes the held-out loss after each applied round and puts it into the round's report.
 //!
-//! Rounds never wait for it: it runs in [`SpareTime`]. One measurement runs at a time and is finished; of those that
+//! Rounds never wait for it: it runs in [`LowPriorityPool`]. One measurement runs at a time and is finished; of those that
 //! wait only the newest is taken, so that a member that is always busy measures every other round instead of none.
 
 use std::sync::Arc;
@@ -8,9 +8,10 @@ use std::sync::Arc;
 use fedshield_protocol::ids::Round;
 use fedshield_protocol::object::ObjectRef;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::drift::Trend;
-use super::{Cancel, SpareError, SpareTime};
+use super::{LowPriorityPool, PoolError};
 use crate::conditions::Conditions;
 use crate::control::api::{HeldOut, NodeStatus};
 use crate::jobs::{HeldOutLoss, Pipeline, PipelineError};
@@ -22,19 +23,19 @@ type Wanted = Option<(Round, ObjectRef)>;
 /// Asks for measurements. Dropping it ends them.
 pub(super) struct Measurer {
     wanted: watch::Sender<Wanted>,
-    cancel: Cancel,
+    cancel: CancellationToken,
 }
 
 impl Measurer {
     /// Shows the last measurement of earlier runs and waits for the next.
     pub(super) fn start(
-        spare: SpareTime,
+        low_priority: LowPriorityPool,
         pipeline: Arc<Pipeline>,
         ledger: Arc<Ledger>,
         status: Arc<watch::Sender<NodeStatus>>,
     ) -> Self {
         let (wanted, receiver) = watch::channel(None);
-        let cancel = Cancel::default();
+        let cancel = CancellationToken::new();
         if pipeline.has_held_out() {
             let last = ledger.held_out();
             status.send_modify(|status| status.held_out = last);
@@ -42,7 +43,7 @@ impl Measurer {
             tracing::info!("no held-out data: the loss after each round is not measured");
         }
         let (base, trend, ends) = (None, Trend::held_out(), cancel.clone());
-        let work = Measuring { spare, pipeline, ledger, status, cancel: ends, base, trend };
+        let work = Measuring { low_priority, pipeline, ledger, status, cancel: ends, base, trend };
         tokio::spawn(work.run(receiver));
         Self { wanted, cancel }
     }
@@ -69,11 +70,11 @@ impl Drop for Measurer {
 }
 
 struct Measuring {
-    spare: SpareTime,
+    low_priority: LowPriorityPool,
     pipeline: Arc<Pipeline>,
     ledger: Arc<Ledger>,
     status: Arc<watch::Sender<NodeStatus>>,
-    cancel: Cancel,
+    cancel: CancellationToken,
     /// The base model's and on which sample, once measured in this run: the data may change.
     base: Option<([u8; 32], f64)>,
     /// Whether it gets worse from round to round.
@@ -88,7 +89,7 @@ enum MeasureError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Spare(#[from] SpareError),
+    Spare(#[from] PoolError),
 }
 
 impl Measuring {
@@ -152,7 +153,7 @@ impl Measuring {
     async fn loss_of(&self, adapter: Option<ObjectRef>) -> Result<HeldOutLoss, MeasureError> {
         let (pipeline, cancel) = (Arc::clone(&self.pipeline), self.cancel.clone());
         let work = move || pipeline.measure(adapter.as_ref(), &cancel);
-        Ok(self.spare.run(work).await??)
+        Ok(self.low_priority.run(work).await??)
     }
 
     async fn show(&mut self, round: Round, measured: &HeldOutLoss) -> Result<(), MeasureError> {
@@ -171,7 +172,7 @@ impl Measuring {
             }
             ledger.put_held_out(&kept)
         };
-        tokio::task::spawn_blocking(store).await.map_err(|_| SpareError::Lost)??;
+        tokio::task::spawn_blocking(store).await.map_err(|_| PoolError::Lost)??;
         self.trend.add(round, held_out.loss);
         if let Some(base) = held_out.base {
             self.trend.against(base);

@@ -17,18 +17,18 @@ pub(super) enum Step {
     /// What the machine asked for.
     Effect(Effect),
     /// A record is in the ledger; what this node saw of its round is not yet.
-    Ended(Box<Ended>),
+    Ended(Box<EndedRound>),
 }
 
 /// The end of a round as this node saw it.
-pub(super) struct Ended {
+pub(super) struct EndedRound {
     /// Which round.
     pub(super) round: Round,
     /// No round follows.
     pub(super) is_last: bool,
     /// The federation's adapter after it.
     pub(super) adapter: Option<ObjectRef>,
-    /// For people.
+    /// What the operator sees of it.
     pub(super) report: RoundReport,
 }
 
@@ -82,7 +82,7 @@ impl Host {
         while self.execute_pending().await? {
             let next = self.followed.pop().or_else(|| self.pending.next_event());
             let Some(event) = next else { return Ok(()) };
-            let effects = self.machine.handle(self.clock.now(), event);
+            let effects = self.parts.machine.handle(self.clock.now(), event);
             self.pending.steps.extend(effects.into_iter().map(Step::Effect));
         }
         Ok(())

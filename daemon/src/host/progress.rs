@@ -1,4 +1,4 @@
-//! What the pipeline reports while it works: progress for people, seconds for the round's report.
+//! What jobs report while they run: progress for the operator, seconds for the round's report.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +7,7 @@ use fedshield_protocol::ids::Round;
 use tokio::sync::watch;
 
 use crate::conditions::Conditions;
-use crate::control::api::{NodeStatus, Progress};
+use crate::control::api::{NodeStatus, WorkProgress};
 use crate::jobs::{ContributionSizes, Observer, Stage, TrainingStep};
 use crate::learning::{DATA_CONDITION, DataLook};
 
@@ -41,7 +41,7 @@ struct Inner {
     rounds: BTreeMap<Round, RoundMeasures>,
     /// What runs now. Jobs run beside each other; the one that stands first in the path of an update is shown, and an
     /// evaluation only while nothing else runs.
-    running: BTreeMap<Stage, Progress>,
+    running: BTreeMap<Stage, WorkProgress>,
 }
 
 impl ProgressBoard {
@@ -68,7 +68,7 @@ impl ProgressBoard {
         }
     }
 
-    fn show(&self, change: impl FnOnce(&mut BTreeMap<Stage, Progress>)) {
+    fn show(&self, change: impl FnOnce(&mut BTreeMap<Stage, WorkProgress>)) {
         let shown = {
             let running = &mut self.lock().running;
             change(running);
@@ -80,7 +80,7 @@ impl ProgressBoard {
 
 impl Observer for ProgressBoard {
     fn begin(&self, _round: Round, stage: Stage) {
-        let progress = Progress {
+        let progress = WorkProgress {
             phase: stage.word().to_owned(),
             step: 0,
             steps: 0,
@@ -102,7 +102,7 @@ impl Observer for ProgressBoard {
     }
 
     fn step(&self, _round: Round, stage: Stage, step: TrainingStep) {
-        let progress = Progress {
+        let progress = WorkProgress {
             phase: stage.word().to_owned(),
             step: step.step,
             steps: step.steps,

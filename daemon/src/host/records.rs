@@ -54,7 +54,7 @@ pub(super) fn replay(
     Ok(Some(error))
 }
 
-/// What people should know of the ledger: damage that a start has found, and a journal that knows of later rounds.
+/// What the operator should know of the ledger: damage that a start has found, and a journal that knows of later rounds.
 pub(super) struct LedgerWatch {
     board: Conditions,
     /// Members by position.
@@ -129,7 +129,7 @@ impl LedgerWatch {
 impl Host {
     /// Reads records for a member that is behind. A ledger that cannot be read does not stop this node: others may help.
     pub(super) fn read_records(&mut self, to: MemberIndex, from: Round, room_bytes: usize) {
-        let read = || self.ledger.read_from(from, room_bytes);
+        let read = || self.parts.ledger.read_from(from, room_bytes);
         match tokio::task::block_in_place(read) {
             Ok(records) => self.followed.push(Event::Records { to, records }),
             Err(reason) => tracing::warn!(%to, %from, %reason, "cannot read records for a member"),

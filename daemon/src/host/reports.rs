@@ -11,7 +11,7 @@ use fedshield_protocol::status::{Activity, Status};
 use fedshield_protocol::wire::{CertifiedRecord, Outcome};
 
 use super::effects::label;
-use super::pending::Ended;
+use super::pending::EndedRound;
 use super::progress::RoundMeasures;
 use super::{Host, HostError};
 use crate::conditions::Conditions;
@@ -124,10 +124,10 @@ impl Reports {
 
 impl Host {
     /// A record is in the ledger: what this node saw of its round.
-    pub(super) fn round_ended(&mut self, record: &CertifiedRecord) -> Ended {
+    pub(super) fn round_ended(&mut self, record: &CertifiedRecord) -> EndedRound {
         let round = record.record.round;
-        let measures = self.progress.take(round);
-        let report = self.reports.finish(record, self.net.stats(), measures);
+        let measures = self.parts.progress.take(round);
+        let report = self.reports.finish(record, self.parts.net.stats(), measures);
         tracing::info!(
             %round,
             outcome = %word(&report.outcome),
@@ -135,22 +135,23 @@ impl Host {
             sent_bytes = report.bytes.get("transport").copied().unwrap_or_default(),
             "record"
         );
-        let is_last = record.record.applied >= self.pipeline.terms().manifest.rounds;
-        Ended { round, is_last, adapter: record.record.adapter, report }
+        let is_last = record.record.applied >= self.parts.pipeline.terms().manifest.rounds;
+        EndedRound { round, is_last, adapter: record.record.adapter, report }
     }
 
     /// Keeps the report of a round that has ended, lets its objects go, has its adapter measured.
-    pub(super) fn keep_report(&mut self, ended: &Ended) -> Result<(), HostError> {
-        let Ended { round, is_last, adapter, ref report } = *ended;
-        self.ledger.put_report(report)?;
+    pub(super) fn keep_report(&mut self, ended: &EndedRound) -> Result<(), HostError> {
+        let EndedRound { round, is_last, adapter, ref report } = *ended;
+        self.parts.ledger.put_report(report)?;
         if let Some(loss) = report.train_loss {
             self.training.first_or_next(round, loss);
-            self.training.show(&Conditions::new(Arc::clone(&self.status)));
+            self.training.show(&Conditions::new(Arc::clone(&self.parts.status)));
         }
-        self.collector.ended(round, is_last, adapter, Arc::clone(&self.pipeline));
+        let pipeline = Arc::clone(&self.parts.pipeline);
+        self.collector.ended(round, is_last, adapter, move || pipeline.held());
         if report.outcome == RoundOutcome::Applied {
             // A round went well: whatever went wrong before is mended.
-            self.status.send_modify(|status| status.last_error = None);
+            self.parts.status.send_modify(|status| status.last_error = None);
             self.last_applied = adapter.map(|adapter| (round, adapter));
             self.measure_again();
         }
@@ -160,7 +161,7 @@ impl Host {
     /// Has the newest adapter measured if it is here: after a restart, and when this member has caught up.
     pub(super) fn measure_again(&self) {
         if let Some((round, adapter)) = self.last_applied
-            && self.objects.contains(&adapter).unwrap_or(false)
+            && self.parts.objects.contains(&adapter).unwrap_or(false)
         {
             self.measurer.want(round, adapter);
         }

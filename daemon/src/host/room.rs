@@ -1,5 +1,5 @@
 //! Waiting for room: what could not be written because the disk is full, over its quota or read-only is tried again until
-//! it succeeds, and people are told meanwhile.
+//! it succeeds, and the operator is told meanwhile.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -73,7 +73,7 @@ impl Room {
         self.stalled.is_some()
     }
 
-    /// Why nothing goes on, for people.
+    /// Why nothing goes on, for the operator.
     pub(super) fn stalled_by(&self) -> Option<&str> {
         self.stalled.map(|_| self.reason.as_str())
     }
@@ -150,7 +150,7 @@ impl Room {
     }
 }
 
-/// What people are told while something waits for room.
+/// What the operator is told while something waits for room.
 pub(crate) fn no_room(reason: &str) -> Condition {
     let message = format!("{reason}; the node waits and goes on by itself when it can write again");
     Condition::new(DISK_FULL, Severity::Blocking, message)

@@ -1,189 +1,231 @@
-//! Metrics in Prometheus' text format: from the node's status, the round reports, and the host's own counters.
+//! The metrics page: what the node's status, the round reports and the network's counters say, one series after the other.
+//!
+//! The page is made anew for each scrape. It has the form that Prometheus calls text format 0.0.4, in which a counter's
+//! `TYPE` line has the suffix `_total` like its samples; the library writes the lines and escapes the labels.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
+use std::fmt::Error;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode_registry;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLabel};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
 
 use crate::control::api::{NodeStatus, RoundOutcome, RoundReport, word};
 
-/// Different label values one metric may have: a faulty caller must not fill the memory.
-const MAX_SERIES: usize = 4096;
-
-/// Counters and gauges of the host. Cheap to clone.
+/// The network's counters as the metrics page shows them. Cheap to clone; all clones show the same.
 #[derive(Debug, Clone, Default)]
-pub struct Metrics(Arc<Mutex<BTreeMap<Series, f64>>>);
+pub struct Metrics(Arc<Mutex<NetworkMetrics>>);
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Series {
-    name: &'static str,
-    label: Option<(&'static str, String)>,
+/// What the network has counted since the start.
+#[derive(Debug, Clone, Default)]
+pub struct NetworkMetrics {
+    /// Inbound connections that were refused.
+    pub connections_refused: u64,
+    /// Messages that were dropped because too many waited.
+    pub messages_dropped: u64,
+    /// Each member, or whoever is connected while there is no manifest, by name.
+    pub members: Vec<(String, MemberMetrics)>,
+}
+
+/// The network's view of one member.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MemberMetrics {
+    /// Whether one of its connections is QUIC.
+    pub over_quic: bool,
+    /// Messages that wait to be sent to it.
+    pub messages_waiting: u64,
+    /// Messages to it that were dropped.
+    pub messages_dropped: u64,
 }
 
 impl Metrics {
-    /// Adds to a counter; names end in `_total` by custom and get the prefix `fedshield_`.
-    pub fn add(&self, name: &'static str, label: Option<(&'static str, &str)>, amount: f64) {
-        self.with(name, label, |value| *value += amount);
+    /// Shows `network` from now on.
+    pub fn set_network(&self, network: NetworkMetrics) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = network;
     }
 
-    /// Sets a gauge.
-    pub fn set(&self, name: &'static str, label: Option<(&'static str, &str)>, value: f64) {
-        self.with(name, label, |old| *old = value);
-    }
-
-    fn with(
-        &self,
-        name: &'static str,
-        label: Option<(&'static str, &str)>,
-        change: impl FnOnce(&mut f64),
-    ) {
-        let label = label.map(|(key, value)| (key, value.to_owned()));
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let series = Series { name, label };
-        if all.len() < MAX_SERIES || all.contains_key(&series) {
-            change(all.entry(series).or_insert(0.0));
-        }
-    }
-
-    /// All of it as text.
+    /// The page.
     #[must_use]
-    pub fn render(&self, status: &NodeStatus, rounds: &[RoundReport]) -> String {
-        let mut page = Page::default();
-        node(&mut page, status);
-        finished(&mut page, rounds);
-        let own = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (series, value) in own.iter() {
-            let kind = if series.name.ends_with("_total") { "counter" } else { "gauge" };
-            page.head(series.name, kind, "Of the daemon.");
-            let label = series.label.as_ref().map(|(key, value)| (*key, value.as_str()));
-            page.line(series.name, label.as_slice(), *value);
-        }
-        page.text
+    pub fn page(&self, status: &NodeStatus, rounds: &[RoundReport]) -> String {
+        let network = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let snapshot = Snapshot { status: status.clone(), rounds: rounds.to_vec(), network };
+        let mut registry = Registry::with_prefix("fedshield");
+        registry.register_collector(Box::new(snapshot));
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = encode_registry(&mut text, &registry);
+        text
     }
 }
 
-fn node(page: &mut Page, status: &NodeStatus) {
-    page.head("info", "gauge", "Always 1; version and state are labels.");
+/// What one page shows.
+#[derive(Debug)]
+struct Snapshot {
+    status: NodeStatus,
+    rounds: Vec<RoundReport>,
+    network: NetworkMetrics,
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let mut page = Page(encoder);
+        node(&mut page, &self.status)?;
+        round_in_progress(&mut page, &self.status)?;
+        finished(&mut page, &self.rounds)?;
+        network(&mut page, &self.network)
+    }
+}
+
+fn node(page: &mut Page<'_>, status: &NodeStatus) -> Result<(), Error> {
     let state = word(&status.state);
-    page.line("info", &[("version", &status.version), ("state", &state)], 1.0);
+    let labels = [("version", status.version.as_str()), ("state", &state)];
+    page.gauges("info", "Always 1; version and state are labels.", [(labels, 1)])?;
     if let Some(progress) = &status.progress {
-        page.head("progress_ratio", "gauge", "Share of the present work that is done.");
-        page.line("progress_ratio", &[("phase", &progress.phase)], progress.fraction);
+        let fraction = ([("phase", progress.phase.as_str())], progress.fraction);
+        page.gauges("progress_ratio", "Share of the present work that is done.", [fraction])?;
         if let Some(speed) = progress.tokens_per_second {
-            page.gauge("tokens_per_second", "Training speed.", speed);
+            page.gauge("tokens_per_second", "Training speed.", speed)?;
         }
     }
     if let Some(held_out) = &status.held_out {
         let help = "Loss of the last measured adapter on held-out data, nats per token.";
-        page.gauge("held_out_loss", help, held_out.loss);
-        page.gauge("held_out_round", "The round of that adapter.", held_out.round.0 as f64);
+        page.gauge("held_out_loss", help, held_out.loss)?;
+        page.gauge("held_out_round", "The round of that adapter.", held_out.round.0)?;
         if let Some(base) = held_out.base {
-            page.gauge("held_out_loss_base", "The same of the base model.", base);
+            page.gauge("held_out_loss_base", "The same of the base model.", base)?;
         }
     }
-    page.head("condition", "gauge", "1 for each condition that holds, as `status` shows it.");
-    for condition in &status.conditions {
-        let severity = word(&condition.severity);
-        page.line("condition", &[("name", &condition.name), ("severity", &severity)], 1.0);
-    }
-    let (Some(federation), Some(machine)) = (&status.federation, &status.machine) else { return };
-    page.gauge("round", "The round in progress.", machine.round.0 as f64);
-    page.gauge("rounds_applied", "Rounds that gave an adapter.", machine.applied as f64);
-    page.gauge("view", "Voting attempt of the present decision.", f64::from(machine.view.0));
-    page.gauge("waiting_for", "Members the phase waits for.", machine.waiting_for.len() as f64);
-    let attendance = machine.attendance;
-    page.gauge("members_here", "Members that can be counted on.", f64::from(attendance.here));
-    page.gauge("quorum", "Members that it takes to decide.", f64::from(attendance.quorum));
-    page.head("phase", "gauge", "1 for the phase the round is in.");
-    page.line("phase", &[("phase", &word(&machine.activity))], 1.0);
-    let silent = f64::from(u8::from(machine.silent_through.is_some()));
-    page.gauge(
-        "silent",
-        "1 while this node sits out a round: its journal lacks what it has said.",
-        silent,
-    );
-    page.head("member_reachable", "gauge", "1 if the member is connected.");
-    for (name, member) in federation.members.iter().zip(&machine.members) {
-        let reachable = f64::from(u8::from(member.reachable));
-        page.line("member_reachable", &[("member", name)], reachable);
-    }
-    page.head("member_here", "gauge", "1 if the member can be counted on: heard, and not away.");
-    for (name, member) in federation.members.iter().zip(&machine.members) {
-        let here = f64::from(u8::from(member.here));
-        page.line("member_here", &[("member", name)], here);
-    }
-    page.head("dropped_messages_total", "counter", "Messages dropped, by reason.");
-    for (reason, count) in &machine.dropped {
-        page.line("dropped_messages_total", &[("reason", reason)], *count as f64);
-    }
+    let conditions = status.conditions.iter().map(|condition| {
+        ([("name", condition.name.clone()), ("severity", word(&condition.severity))], 1)
+    });
+    page.gauges("condition", "1 for each condition that holds, as `status` shows it.", conditions)
 }
 
-fn finished(page: &mut Page, rounds: &[RoundReport]) {
-    page.head("rounds_total", "counter", "Finished rounds, by outcome.");
-    for (outcome, name) in [
+fn round_in_progress(page: &mut Page<'_>, status: &NodeStatus) -> Result<(), Error> {
+    let (Some(federation), Some(machine)) = (&status.federation, &status.machine) else {
+        return Ok(());
+    };
+    page.gauge("round", "The round in progress.", machine.round.0)?;
+    page.gauge("rounds_applied", "Rounds that gave an adapter.", machine.applied)?;
+    page.gauge("view", "Voting attempt of the present decision.", machine.view.0)?;
+    page.gauge("waiting_for", "Members the phase waits for.", machine.waiting_for.len())?;
+    let attendance = machine.attendance;
+    page.gauge("members_here", "Members that can be counted on.", u64::from(attendance.here))?;
+    page.gauge("quorum", "Members that it takes to decide.", u64::from(attendance.quorum))?;
+    let phase = [([("phase", word(&machine.activity))], 1)];
+    page.gauges("phase", "1 for the phase the round is in.", phase)?;
+    let help = "1 while this node sits out a round: its journal lacks what it has said.";
+    page.gauge("silent", help, u32::from(machine.silent_through.is_some()))?;
+    let members = || federation.members.iter().zip(&machine.members);
+    let reachable =
+        members().map(|(name, it)| ([("member", name.as_str())], u32::from(it.reachable)));
+    page.gauges("member_reachable", "1 if the member is connected.", reachable)?;
+    let here = members().map(|(name, it)| ([("member", name.as_str())], u32::from(it.here)));
+    let help = "1 if the member can be counted on: heard, and not away.";
+    page.gauges("member_here", help, here)?;
+    let dropped =
+        machine.dropped.iter().map(|(reason, count)| ([("reason", reason.as_ref())], *count));
+    page.counters("dropped_messages_total", "Messages dropped, by reason.", dropped)
+}
+
+fn finished(page: &mut Page<'_>, rounds: &[RoundReport]) -> Result<(), Error> {
+    let outcomes = [
         (RoundOutcome::Applied, "applied"),
         (RoundOutcome::Rejected, "rejected"),
         (RoundOutcome::Void, "void"),
         (RoundOutcome::Skipped, "skipped"),
-    ] {
+    ]
+    .map(|(outcome, name)| {
         let count = rounds.iter().filter(|round| round.outcome == outcome).count();
-        page.line("rounds_total", &[("outcome", name)], count as f64);
-    }
-    let sum = |pick: fn(&RoundReport) -> &BTreeMap<String, u64>| {
-        let mut sums = BTreeMap::<&str, u64>::new();
-        for (phase, bytes) in rounds.iter().flat_map(pick) {
-            *sums.entry(phase).or_default() += bytes;
-        }
-        sums
-    };
-    page.head("round_sent_bytes_total", "counter", "Bytes sent in finished rounds.");
-    for (phase, bytes) in sum(|round| &round.bytes) {
-        page.line("round_sent_bytes_total", &[("phase", phase)], bytes as f64);
-    }
-    page.head("round_received_bytes_total", "counter", "Bytes received in finished rounds.");
-    for (phase, bytes) in sum(|round| &round.bytes_in) {
-        page.line("round_received_bytes_total", &[("phase", phase)], bytes as f64);
-    }
-    let Some(last) = rounds.last() else { return };
-    page.head("last_round_seconds", "gauge", "Seconds of each phase of the last round.");
-    for (phase, seconds) in &last.seconds {
-        page.line("last_round_seconds", &[("phase", phase)], *seconds);
-    }
+        ([("outcome", name)], count as u64)
+    });
+    page.counters("rounds_total", "Finished rounds, by outcome.", outcomes)?;
+    let sent = sums(rounds, |round| &round.bytes);
+    page.counters("round_sent_bytes_total", "Bytes sent in finished rounds.", sent)?;
+    let received = sums(rounds, |round| &round.bytes_in);
+    page.counters("round_received_bytes_total", "Bytes received in finished rounds.", received)?;
+    let Some(last) = rounds.last() else { return Ok(()) };
+    let seconds = last.seconds.iter().map(|(phase, took)| ([("phase", phase.as_str())], *took));
+    page.gauges("last_round_seconds", "Seconds of each phase of the last round.", seconds)?;
     if let Some(loss) = last.train_loss {
-        page.gauge("train_loss", "Training loss of the last round, nats per token.", loss);
+        page.gauge("train_loss", "Training loss of the last round, nats per token.", loss)?;
     }
+    Ok(())
 }
 
-/// The text so far, and the metric whose head was written last.
-#[derive(Default)]
-struct Page {
-    text: String,
-    last: String,
+/// Bytes of all rounds by what they were for.
+fn sums(
+    rounds: &[RoundReport],
+    pick: fn(&RoundReport) -> &BTreeMap<String, u64>,
+) -> impl Iterator<Item = ([(&'static str, &str); 1], u64)> {
+    let mut sums = BTreeMap::<&str, u64>::new();
+    for (phase, bytes) in rounds.iter().flat_map(pick) {
+        let sum = sums.entry(phase).or_default();
+        *sum = sum.saturating_add(*bytes);
+    }
+    sums.into_iter().map(|(phase, bytes)| ([("phase", phase)], bytes))
 }
 
-impl Page {
-    fn head(&mut self, name: &str, kind: &str, help: &str) {
-        if self.last != name {
-            self.last = name.to_owned();
-            // Writing to a string does not fail.
-            let _ = writeln!(self.text, "# HELP fedshield_{name} {help}");
-            let _ = writeln!(self.text, "# TYPE fedshield_{name} {kind}");
+fn network(page: &mut Page<'_>, network: &NetworkMetrics) -> Result<(), Error> {
+    let refused = network.connections_refused;
+    page.counter("connections_refused_total", "Inbound connections refused.", refused)?;
+    let dropped = network.messages_dropped;
+    let help = "Messages dropped because too many waited.";
+    page.counter("network_messages_dropped_total", help, dropped)?;
+    let members = || network.members.iter().map(|(name, it)| ([("member", name.as_str())], it));
+    let quic = members().map(|(label, it)| (label, u32::from(it.over_quic)));
+    page.gauges("member_over_quic", "1 if a connection to the member is QUIC.", quic)?;
+    let waiting = members().map(|(label, it)| (label, it.messages_waiting));
+    page.gauges("member_messages_waiting", "Messages that wait to be sent.", waiting)?;
+    let dropped = members().map(|(label, it)| (label, it.messages_dropped));
+    page.counters("member_messages_dropped_total", "Messages to the member dropped.", dropped)
+}
+
+/// The page so far.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    fn gauge(&mut self, name: &str, help: &str, value: impl EncodeGaugeValue) -> Result<(), Error> {
+        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    fn gauges<L: EncodeLabel, V: EncodeGaugeValue, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        lines: impl IntoIterator<Item = ([L; N], V)>,
+    ) -> Result<(), Error> {
+        self.lines(name, help, MetricType::Gauge, lines)
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> Result<(), Error> {
+        // The library's own counters would have the suffix in their samples only.
+        self.0.encode_descriptor(name, help, None, MetricType::Counter)?.encode_gauge(&value)
+    }
+
+    fn counters<L: EncodeLabel, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        lines: impl IntoIterator<Item = ([L; N], u64)>,
+    ) -> Result<(), Error> {
+        self.lines(name, help, MetricType::Counter, lines)
+    }
+
+    fn lines<L: EncodeLabel, V: EncodeGaugeValue, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: MetricType,
+        lines: impl IntoIterator<Item = ([L; N], V)>,
+    ) -> Result<(), Error> {
+        let mut metric = self.0.encode_descriptor(name, help, None, kind)?;
+        for (labels, value) in lines {
+            metric.encode_family(&labels)?.encode_gauge(&value)?;
         }
+        Ok(())
     }
-
-    fn gauge(&mut self, name: &str, help: &str, value: f64) {
-        self.head(name, "gauge", help);
-        self.line(name, &[], value);
-    }
-
-    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
-        let labels: Vec<String> =
-            labels.iter().map(|(key, text)| format!("{key}=\"{}\"", escape(text))).collect();
-        let labels =
-            if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
-        let _ = writeln!(self.text, "fedshield_{name}{labels} {value}");
-    }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

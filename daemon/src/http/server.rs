@@ -209,7 +209,7 @@ fn text(kind: &'static str, body: &'static str) -> Response {
 async fn metrics_page(State(pages): State<Pages>) -> Response {
     let rounds: Vec<RoundReport> =
         pages.port.call(ControlCommand::Rounds).await.unwrap_or_default();
-    let text = pages.metrics.render(&pages.port.status(), &rounds);
+    let text = pages.metrics.page(&pages.port.status(), &rounds);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 

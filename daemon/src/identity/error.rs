@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::sealed::RandomError;
 use crate::durable::DiskError;
 use crate::error_code::ErrorCode;
+use crate::randomness::RandomnessError;
 
 /// Why there is no identity.
 #[derive(Debug, thiserror::Error)]
@@ -45,8 +45,8 @@ pub enum IdentityError {
         reason: String,
     },
     /// The system gives no randomness.
-    #[error("{0}")]
-    Random(String),
+    #[error(transparent)]
+    Random(#[from] RandomnessError),
     /// The disk.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -65,11 +65,5 @@ impl IdentityError {
             Self::Malformed { .. } | Self::Random(_) => ErrorCode::Internal,
             Self::Disk(error) => error.code(),
         }
-    }
-}
-
-impl From<RandomError> for IdentityError {
-    fn from(error: RandomError) -> Self {
-        Self::Random(error.to_string())
     }
 }

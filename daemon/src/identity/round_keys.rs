@@ -98,10 +98,8 @@ impl RoundKeys {
         let file = self.file()?;
         for index in 0..SLOTS {
             if matches!(self.read(&file, index)?, Slot::Empty) {
-                let random =
-                    |error: super::sealed::RandomError| SecretStoreError::Random(error.to_string());
-                let key = SealKey::random().map_err(random)?;
-                let sealed = self.vault.seal(key.as_bytes(), &context(round)).map_err(random)?;
+                let key = SealKey::random()?;
+                let sealed = self.vault.seal(key.as_bytes(), &context(round))?;
                 self.write(&file, index, &slot(round, &sealed))?;
                 return Ok(key);
             }
@@ -188,9 +186,10 @@ fn parse(bytes: &[u8; SLOT_BYTES]) -> Slot {
     let whole = checked.starts_with(MAGIC)
         && checksum(checked).as_slice() == sum
         && padding.iter().all(|byte| *byte == 0);
-    let round = checked[8..16].try_into().map(u64::from_le_bytes);
-    match (whole, round, checked[16..].try_into()) {
-        (true, Ok(round), Ok(sealed)) => Slot::Key { round: Round(round), sealed },
+    let after_magic = checked.get(MAGIC.len()..).and_then(<[u8]>::split_first_chunk);
+    match after_magic.map(|(round, sealed)| (whole, u64::from_le_bytes(*round), sealed.try_into()))
+    {
+        Some((true, round, Ok(sealed))) => Slot::Key { round: Round(round), sealed },
         _ => Slot::Torn,
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::Passphrase;
+use crate::randomness::{self, RandomnessError};
 
 /// Bytes that sealing adds: the nonce in front and the tag behind.
 pub(super) const NONCE_BYTES: usize = 24;
@@ -16,24 +17,19 @@ pub(super) const NONCE_BYTES: usize = 24;
 const MAX_MEMORY_KIB: u32 = 1 << 20;
 const MAX_PASSES: u32 = 64;
 
-/// The box does not open: wrong key, or the bytes were changed.
+/// The ciphertext does not open: wrong key, or the bytes were changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the sealed bytes do not open")]
 pub(super) struct OpenError;
-
-/// The system gives no randomness.
-#[derive(Debug, thiserror::Error)]
-#[error("the system gives no randomness: {0}")]
-pub(super) struct RandomError(getrandom::Error);
 
 /// A symmetric key; erased when dropped.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub(super) struct SealKey([u8; 32]);
 
 impl SealKey {
-    pub(super) fn random() -> Result<Self, RandomError> {
+    pub(super) fn random() -> Result<Self, RandomnessError> {
         let mut key = Self([0; 32]);
-        getrandom::fill(&mut key.0).map_err(RandomError)?;
+        randomness::fill(&mut key.0)?;
         Ok(key)
     }
 
@@ -46,9 +42,9 @@ impl SealKey {
     }
 
     /// Nonce and ciphertext of `plain`; opens only with the same `context`.
-    pub(super) fn seal(&self, plain: &[u8], context: &[u8]) -> Result<Vec<u8>, RandomError> {
+    pub(super) fn seal(&self, plain: &[u8], context: &[u8]) -> Result<Vec<u8>, RandomnessError> {
         let mut nonce = [0; NONCE_BYTES];
-        getrandom::fill(&mut nonce).map_err(RandomError)?;
+        randomness::fill(&mut nonce)?;
         let payload = Payload { msg: plain, aad: context };
         let sealed = XChaCha20Poly1305::new(&self.0.into())
             .encrypt(&XNonce::from(nonce), payload)
@@ -91,9 +87,9 @@ pub(super) struct Kdf {
 
 impl Kdf {
     /// The second recommended set of RFC 9106 (64 MiB, 3 passes), with one lane, and a fresh salt.
-    pub(super) fn fresh() -> Result<Self, RandomError> {
+    pub(super) fn fresh() -> Result<Self, RandomnessError> {
         let mut salt = [0; 16];
-        getrandom::fill(&mut salt).map_err(RandomError)?;
+        randomness::fill(&mut salt)?;
         let salt = data_encoding::HEXLOWER.encode(&salt);
         Ok(Self { memory_kib: 64 << 10, passes: 3, salt })
     }

@@ -9,6 +9,7 @@ use super::round_keys::RoundKeys;
 use super::sealed::SealKey;
 use crate::durable::{self, DiskError};
 use crate::error_code::ErrorCode;
+use crate::randomness::RandomnessError;
 
 /// The longest secret: the key shares of 128 members for a ring of degree 2^16.
 pub(super) const LIMIT_BYTES: u64 = 1 << 30;
@@ -36,8 +37,8 @@ pub enum SecretStoreError {
         path: PathBuf,
     },
     /// The system gives no randomness.
-    #[error("{0}")]
-    Random(String),
+    #[error(transparent)]
+    Random(#[from] RandomnessError),
     /// The disk.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -49,7 +50,9 @@ impl SecretStoreError {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::Disk(error) => error.code(),
-            _ => ErrorCode::Internal,
+            Self::Name { .. } | Self::Damaged { .. } | Self::Slots { .. } | Self::Random(_) => {
+                ErrorCode::Internal
+            }
         }
     }
 }
@@ -83,10 +86,7 @@ impl SecretStore {
     /// Any of [`SecretStoreError`] but `Damaged`.
     pub fn put(&self, name: &str, secret: &[u8]) -> Result<(), SecretStoreError> {
         let path = self.path(name)?;
-        let sealed = self
-            .key
-            .seal(secret, name.as_bytes())
-            .map_err(|error| SecretStoreError::Random(error.to_string()))?;
+        let sealed = self.key.seal(secret, name.as_bytes())?;
         Ok(durable::replace(&path, &sealed)?)
     }
 

@@ -29,9 +29,7 @@ impl SecretStore {
         let name = wrapped(round, name);
         let path = self.path(&name)?;
         let key = self.rounds.get_or_make(round)?;
-        let sealed = key
-            .seal(secret, name.as_bytes())
-            .map_err(|error| SecretStoreError::Random(error.to_string()))?;
+        let sealed = key.seal(secret, name.as_bytes())?;
         Ok(durable::replace(&path, &sealed)?)
     }
 

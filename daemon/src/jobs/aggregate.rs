@@ -4,20 +4,20 @@ use std::io::BufReader;
 
 use fedshield_he::aggregate;
 use fedshield_protocol::job::{Included, JobOutput, RoundStart};
+use tokio_util::sync::CancellationToken;
 
 use super::ciphertext_reader::{Cancellable, READ_AHEAD_BYTES};
 use super::observer::{Stage, timed};
 use super::round_inputs::set_of;
 use super::{Pipeline, PipelineError};
 use crate::encryption::share_index;
-use crate::host::Cancel;
 
 impl Pipeline {
     pub(super) fn aggregate(
         &self,
         start: &RoundStart,
         set: &[Included],
-        cancel: &Cancel,
+        cancel: &CancellationToken,
     ) -> Result<JobOutput, PipelineError> {
         let round = start.round;
         let context = self.terms.context(round);

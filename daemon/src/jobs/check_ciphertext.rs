@@ -3,15 +3,16 @@
 use std::io::BufReader;
 
 use fedshield_protocol::job::{Included, JobOutput, RoundStart};
+use tokio_util::sync::CancellationToken;
 
 use super::ciphertext_reader::{Cancellable, READ_AHEAD_BYTES};
 use super::{Pipeline, PipelineError};
 use crate::encryption::share_index;
-use crate::host::Cancel;
 
 impl Pipeline {
-    /// Whether the update of `dealer` can be added: its ciphertext is one of this round, by its author, of as many values as
-    /// the round has, every word in range; and the published part of its sharing reads, and is bound to it.
+    /// Whether the update of `dealer` can be added: its ciphertext is one of this round, by its
+    /// contributor, of as many values as the round has, every word in range; and the published part
+    /// of its sharing reads, and is bound to it.
     ///
     /// # Errors
     /// Whatever is this member's own fault: an adapter or object that is not here, or bytes that its disk has changed.
@@ -19,15 +20,16 @@ impl Pipeline {
         &self,
         start: &RoundStart,
         dealer: &Included,
-        cancel: &Cancel,
+        cancel: &CancellationToken,
     ) -> Result<JobOutput, PipelineError> {
         match self.read_update(start, dealer, cancel) {
             Ok(()) => Ok(JobOutput::Checked { valid: true }),
             Err(PipelineError::Encryption(reason @ fedshield_he::Error::Remote { .. })) => {
-                // An accusation: the bytes that were read must be those that the author committed to.
+                // An accusation: the bytes that were read must be those that the contributor
+                // committed to.
                 self.objects.check(&dealer.body.ciphertext)?;
                 let round = start.round;
-                tracing::warn!(%round, author = %dealer.member, %reason, "an update cannot be read");
+                tracing::warn!(%round, contributor = %dealer.member, %reason, "an update cannot be read");
                 Ok(JobOutput::Checked { valid: false })
             }
             Err(other) => Err(other),
@@ -38,7 +40,7 @@ impl Pipeline {
         &self,
         start: &RoundStart,
         dealer: &Included,
-        cancel: &Cancel,
+        cancel: &CancellationToken,
     ) -> Result<(), PipelineError> {
         let value_count = self.value_count(start)?;
         self.commitment_of(start.round, dealer)?;

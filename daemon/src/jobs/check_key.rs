@@ -1,4 +1,5 @@
-//! check_key: a key that another member names, against the aggregate. Whoever has the two has the sum.
+//! check_key: a key that another member names, against the aggregate. Whoever has the two has the
+//! sum.
 
 use std::io::BufReader;
 
@@ -11,8 +12,8 @@ use super::observer::{Stage, timed};
 use super::{Pipeline, PipelineError};
 
 impl Pipeline {
-    /// Opens the whole sum with `key`, every residual checked, and leaves it on disk as if this member had found the key. A wrong
-    /// key fails at the first block.
+    /// Opens the whole sum with `key`, every residual checked, and leaves it on disk as if this
+    /// member had found the key. A wrong key fails at the first block.
     pub(super) fn check_key(
         &self,
         start: &RoundStart,

@@ -1,5 +1,5 @@
-//! check_share: whether the share that another member dealt to this one is right, out of its sealed box, out of one that it
-//! has sealed again, or out of an opening for all to see.
+//! check_share: whether the share that another member dealt to this one is right, as it was sealed
+//! first, as it was sealed again, or as an opening of the share commitment that all may see.
 
 use fedshield_he::ShareOpening;
 use fedshield_protocol::ids::{MemberIndex, Round};
@@ -28,8 +28,8 @@ impl Pipeline {
         }
     }
 
-    /// A box that `dealer` has sealed again; kept if it is good, before anything is said.
-    pub(super) fn check_box(
+    /// A share that `dealer` has sealed again; kept if it is valid, before this member answers.
+    pub(super) fn check_resealed_share(
         &self,
         round: Round,
         dealer: &Included,
@@ -37,10 +37,10 @@ impl Pipeline {
     ) -> Result<JobOutput, PipelineError> {
         let opened = self
             .commitment_of(round, dealer)
-            .and_then(|commitment| self.open_box(round, dealer, &commitment, sealed));
+            .and_then(|commitment| self.open_sealed_share(round, dealer, &commitment, sealed));
         match opened {
             Ok(_) => {
-                let name = name::sealed_again(dealer.member);
+                let name = name::resealed_share(dealer.member);
                 self.secrets.put_in_round(round, &name, sealed)?;
                 Ok(JobOutput::Checked { valid: true })
             }
@@ -49,7 +49,7 @@ impl Pipeline {
         }
     }
 
-    pub(super) fn check_preimage(
+    pub(super) fn check_share_opening(
         &self,
         round: Round,
         dealer: &Included,
@@ -75,10 +75,10 @@ impl Pipeline {
         }
     }
 
-    /// Whether there is a box from `dealer`, or a share from before a restart.
+    /// Whether there is a sealed share from `dealer`, or one that was kept before a restart.
     fn has_share_from(&self, round: Round, dealer: &Included) -> Result<bool, PipelineError> {
         let own = dealer.body.boxes.get(self.terms.me.position()).copied().flatten();
-        let kept = [name::share(dealer.member), name::sealed_again(dealer.member)];
+        let kept = [name::share(dealer.member), name::resealed_share(dealer.member)];
         let kept = kept.map(|name| self.secrets.file_in_round(round, &name).exists());
         Ok(own.is_some() || kept.contains(&true))
     }

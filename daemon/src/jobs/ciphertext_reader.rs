@@ -1,8 +1,9 @@
-//! Reading ciphertexts, which takes long: ahead of the arithmetic, and no longer than the job is wanted.
+//! Reading ciphertexts, which takes long: ahead of the arithmetic, and no longer than the job is
+//! wanted.
 
 use std::io::{BufRead, Read};
 
-use crate::host::Cancel;
+use tokio_util::sync::CancellationToken;
 
 /// Bytes read ahead from each ciphertext.
 pub(super) const READ_AHEAD_BYTES: usize = 256 * 1024;
@@ -10,7 +11,7 @@ pub(super) const READ_AHEAD_BYTES: usize = 256 * 1024;
 /// A reader that stops when the job is cancelled.
 pub(super) struct Cancellable<'a, R> {
     pub(super) reader: R,
-    pub(super) cancel: &'a Cancel,
+    pub(super) cancel: &'a CancellationToken,
 }
 
 impl<R: Read> Read for Cancellable<'_, R> {

@@ -48,7 +48,8 @@ impl Pipeline {
         });
         let combined = match result {
             Ok(combined) => combined,
-            // Too few or wrong answers: more may come. A residual is the ciphertexts' fault, and no answer mends it.
+            // Too few or wrong answers: more may come. A residual is the ciphertexts' fault, and no
+            // answer mends it.
             Err(
                 reason @ (fedshield_he::Error::NotOpened { .. }
                 | fedshield_he::Error::Residual { .. }),

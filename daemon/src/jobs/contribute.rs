@@ -1,17 +1,17 @@
-//! This member's own part of a round: train, prune, encrypt and share, one after the other. Its shares are sealed after it,
-//! see `share`.
+//! This member's own part of a round: train, prune, encrypt and share, one after the other. Its
+//! shares are sealed after it, see `share`.
 
 use fedshield_protocol::job::{JobOutput, RoundStart};
+use tokio_util::sync::CancellationToken;
 
 use super::observer::{ContributionSizes, Stage, timed};
 use super::{Pipeline, PipelineError};
-use crate::host::Cancel;
 
 impl Pipeline {
     pub(super) fn contribute(
         &self,
         start: &RoundStart,
-        cancel: &Cancel,
+        cancel: &CancellationToken,
     ) -> Result<JobOutput, PipelineError> {
         let RoundStart { round, beacon, .. } = start;
         let round = *round;

@@ -1,22 +1,23 @@
 //! What jobs leave on disk, so that a restarted member can run each of them again.
 //!
 //! ```text
-//! name              where              what                                               until
-//! adapter           training folder    which object is the newest common adapter          the next one
-//! adapter-before    training folder    the same of the one before, with rounds applied    the next one
-//! rounds/<r>/sum    training folder    the opened sum of round r                          settle
-//! local-memory      secrets            what this member has learned and not sent          never
-//! trained           secrets            the result of training                             it is spent
-//! sent              secrets of round   what this member sent                              settle
-//! dealing           secrets of round   ciphertext and published part of its sharing       settle
-//! deal-<m>          secrets of round   member m's share in the own dealing                settle
-//! share-<m>         secrets of round   the own share from member m, opened by it for all  settle
-//! box-<m>           secrets of round   the own share from member m, sealed again          settle
-//! released          secrets of round   this member's one answer to the decision           settle
-//! sealing-key       secrets of round   this member's sealing key (`crate::sealing_keys`)  settle
+//! name            where     what                                        until
+//! adapter         training  which object is the newest common adapter   the next one
+//! adapter-before  training  the one before, and its rounds applied      the next one
+//! rounds/<r>/sum  training  the opened sum of round r                   settle
+//! local-memory    secrets   what was learned and not sent               never
+//! trained         secrets   the result of training                      it is spent
+//! sent            round     what this member sent                       settle
+//! dealing         round     ciphertext, published part of its sharing   settle
+//! deal-<m>        round     the opening of member m's share of the key  settle
+//! share-<m>       round     the opening of the own share from member m  settle
+//! box-<m>         round     the own share from member m, sealed again   settle
+//! released        round     this member's one answer to the decision    settle
+//! sealing-key     round     its sealing key (`crate::sealing_keys`)     settle
 //! ```
 //!
-//! The secrets of a round end with its key, see `identity::round_keys`; the key that opened a sum is an object, for all.
+//! `training` is a folder of the home, `round` means the secrets of one round. They end with its
+//! key, see `identity::round_keys`; the key that opened a sum is an object, for all.
 
 mod adapters;
 mod stored_sum;
@@ -56,7 +57,7 @@ pub(super) mod name {
         format!("share-{dealer}")
     }
 
-    pub(crate) fn sealed_again(dealer: MemberIndex) -> String {
+    pub(crate) fn resealed_share(dealer: MemberIndex) -> String {
         format!("box-{dealer}")
     }
 }
@@ -89,9 +90,9 @@ pub(super) struct Sent {
     pub(super) dense_len: u64,
 }
 
-/// An encrypted update whose key is dealt: what its boxes are sealed from, beside the shares.
+/// An encrypted update whose key is shared: what its shares are sealed from, beside their openings.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Dealing {
+pub(super) struct KeptDealing {
     pub(super) ciphertext: ObjectRef,
     /// The published part.
     pub(super) shares: Vec<u8>,

@@ -25,7 +25,7 @@ impl Pipeline {
     ) -> Result<Encrypted, PipelineError> {
         let context = self.terms.context(round);
         let me = self.terms.my_share_index();
-        let mut rng = os_random().map_err(PipelineError::Randomness)?;
+        let mut rng = os_random()?;
         let mut nonce = Zeroizing::new([0u8; 32]);
         rand::Rng::fill_bytes(&mut rng, nonce.as_mut_slice());
         let plain = Update {

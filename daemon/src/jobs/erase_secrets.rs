@@ -6,7 +6,8 @@ use super::durable_state::name;
 use super::{Pipeline, PipelineError};
 
 impl Pipeline {
-    /// No round follows that needs any of it; what has been learned and not sent stays while there are rounds to come.
+    /// No round follows that needs any of it; what has been learned and not sent stays while there
+    /// are rounds to come.
     pub(super) fn erase_secrets(&self) -> Result<JobOutput, PipelineError> {
         self.secrets.erase_all_rounds()?;
         if self.state().global.applied() >= self.terms.manifest.rounds {

@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use fedshield_protocol::ids::{MemberIndex, Round};
+use fedshield_train::TrainError;
 
 use crate::durable::DiskError;
 use crate::error_code::ErrorCode;
 use crate::identity::SecretStoreError;
 use crate::objects::ObjectStoreError;
+use crate::randomness::RandomnessError;
 
 /// Why a job could not be done. Messages name the file, member or field and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -47,10 +49,10 @@ pub enum PipelineError {
     },
     /// The data files.
     #[error("data: {0}")]
-    Data(#[source] fedshield_train::TrainError),
+    Data(#[source] TrainError),
     /// Training, pruning or applying.
     #[error(transparent)]
-    Train(#[from] fedshield_train::TrainError),
+    Train(#[from] TrainError),
     /// The trainer command of the configuration.
     #[error("trainer command `{program}`: {reason}")]
     Command {
@@ -119,8 +121,8 @@ pub enum PipelineError {
         round: Round,
     },
     /// Randomness of the operating system.
-    #[error("the operating system gives no randomness: {0}")]
-    Randomness(String),
+    #[error(transparent)]
+    Randomness(#[from] RandomnessError),
     /// The daemon stops, or the round moved on.
     #[error("cancelled")]
     Cancelled,
@@ -145,20 +147,22 @@ impl PipelineError {
             Self::Disk(error) => error.code(),
             Self::Objects(error) => error.code(),
             Self::Secrets(error) => error.code(),
-            Self::File { source, .. }
-            | Self::Train(fedshield_train::TrainError::Io { source, .. })
-            | Self::Encryption(fedshield_he::Error::Io(source))
-                if DiskError::is_full(source) =>
-            {
-                ErrorCode::DiskFull
-            }
+            Self::File { source, .. } => of_io(source),
+            Self::Train(error) => of_training(error),
+            Self::Encryption(error) => of_encryption(error),
             Self::Data(_) => ErrorCode::DataUnreadable,
             Self::NoHeldOut => ErrorCode::ConfigInvalid,
             Self::Manifest { .. } | Self::Earlier | Self::Terms(_) => ErrorCode::InvalidRequest,
-            Self::Train(fedshield_train::TrainError::Data { .. }) => ErrorCode::DataUnreadable,
             Self::FirstAdapter { .. } => ErrorCode::ModelMismatch,
             Self::Cancelled => ErrorCode::WrongState,
-            _ => ErrorCode::Internal,
+            Self::Corrupt { .. }
+            | Self::Command { .. }
+            | Self::Behind { .. }
+            | Self::ShareMissing { .. }
+            | Self::AlreadyReleased { .. }
+            | Self::OtherSum { .. }
+            | Self::Randomness(_)
+            | Self::HeldOutNotFinite(_) => ErrorCode::Internal,
         }
     }
 
@@ -195,5 +199,43 @@ impl PipelineError {
 
     pub(crate) fn corrupt(path: &Path, reason: impl ToString) -> Self {
         Self::Corrupt { path: path.to_owned(), reason: reason.to_string() }
+    }
+}
+
+fn of_io(error: &std::io::Error) -> ErrorCode {
+    if DiskError::is_full(error) { ErrorCode::DiskFull } else { ErrorCode::Internal }
+}
+
+/// The code of an error of training. Models and devices are opened before any job runs: what is
+/// wrong with one of them now has become so since.
+fn of_training(error: &TrainError) -> ErrorCode {
+    match error {
+        TrainError::Io { source, .. } => of_io(source),
+        TrainError::Data { .. } => ErrorCode::DataUnreadable,
+        TrainError::Format { .. }
+        | TrainError::Tensor { .. }
+        | TrainError::Tokenizer(_)
+        | TrainError::Template { .. }
+        | TrainError::Setting { .. }
+        | TrainError::NotFinite { .. }
+        | TrainError::Cancelled { .. }
+        | TrainError::Adapter(_)
+        | TrainError::Decode { .. }
+        | TrainError::Rejected(_)
+        | TrainError::Device { .. } => ErrorCode::Internal,
+    }
+}
+
+fn of_encryption(error: &fedshield_he::Error) -> ErrorCode {
+    use fedshield_he::Error as E;
+    match error {
+        E::Io(source) => of_io(source),
+        E::Preset(_)
+        | E::Remote { .. }
+        | E::Argument { .. }
+        | E::TooFewContributors { .. }
+        | E::NotFinite { .. }
+        | E::NotOpened { .. }
+        | E::Residual { .. } => ErrorCode::Internal,
     }
 }

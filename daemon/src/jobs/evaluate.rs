@@ -1,4 +1,5 @@
-//! Honest numbers for people: base, local-only and federated, on this member's held-out data.
+//! The operator's comparison: losses of the base model, of an adapter trained here alone, and of
+//! the federation's, on this member's held-out data.
 
 use fedshield_protocol::hash::Use;
 use fedshield_protocol::ids::Round;
@@ -6,11 +7,11 @@ use fedshield_protocol::object::ObjectRef;
 use fedshield_train::Sampling;
 use fedshield_train::data::{Example, Role, TokenizedExample};
 use fedshield_train::federated::GlobalAdapter;
+use tokio_util::sync::CancellationToken;
 
 use super::measure::finite;
 use super::observer::{Stage, TrainingStep, timed};
 use super::{Pipeline, PipelineError};
-use crate::host::Cancel;
 use crate::learning::{Examples, Task};
 
 /// Mean losses on the held-out response tokens, nats per token, and one answer for the eye.
@@ -51,7 +52,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// Without held-out data; a loss that is not a finite number; or what training returns.
-    pub fn evaluate(&self, cancel: &Cancel) -> Result<LossComparison, PipelineError> {
+    pub fn evaluate(&self, cancel: &CancellationToken) -> Result<LossComparison, PipelineError> {
         let learning = &*self.learning;
         let data = learning.examples();
         if data.set.held_out.is_empty() {
@@ -94,7 +95,7 @@ impl Pipeline {
         &self,
         rounds: u64,
         data: &Examples,
-        cancel: &Cancel,
+        cancel: &CancellationToken,
     ) -> Result<GlobalAdapter, PipelineError> {
         let (learning, terms) = (&*self.learning, &self.terms);
         let mut local = learning.first_adapter(terms)?;

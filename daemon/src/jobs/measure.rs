@@ -1,10 +1,11 @@
-//! The held-out loss of one adapter on a small fixed sample, cheap enough to be taken after every round. It stays here.
+//! The held-out loss of one adapter on a small fixed sample, cheap enough to be taken after every
+//! round. It stays here.
 
 use fedshield_protocol::object::ObjectRef;
 use fedshield_train::federated::GlobalAdapter;
+use tokio_util::sync::CancellationToken;
 
 use super::{Pipeline, PipelineError};
-use crate::host::Cancel;
 use crate::learning::sample_digest;
 
 /// Examples between two looks at the cancel flag.
@@ -30,15 +31,16 @@ impl Pipeline {
         !self.learning.examples().sample.is_empty()
     }
 
-    /// The held-out loss of an adapter, or of the base model. The sample is the same in every round as long as the data
-    /// are, so that rounds can be compared; it takes no lock, so that it delays no job.
+    /// The held-out loss of an adapter, or of the base model. The sample is the same in every round
+    /// as long as the data are, so that rounds can be compared; it takes no lock, so that it delays
+    /// no job.
     ///
     /// # Errors
     /// Without held-out data; if the adapter is not here; a loss that is not a finite number; [`PipelineError::Cancelled`].
     pub fn measure(
         &self,
         adapter: Option<&ObjectRef>,
-        cancel: &Cancel,
+        cancel: &CancellationToken,
     ) -> Result<HeldOutLoss, PipelineError> {
         let examples = self.learning.examples();
         if examples.sample.is_empty() {

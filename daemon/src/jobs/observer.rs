@@ -1,4 +1,4 @@
-//! Who may watch the pipeline: progress for people, seconds for reports.
+//! Who may watch jobs: progress for the operator, seconds for reports.
 
 use fedshield_protocol::ids::Round;
 
@@ -28,7 +28,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// The word for it.
+    /// Its word in the path of an update, as reports, metrics and logs have it.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -72,7 +72,7 @@ pub trait Observer: Send + Sync {
     fn looked_at_data(&self, _look: &DataLook) {}
 }
 
-/// Sizes and losses of one's own update.
+/// Sizes and loss of this member's own update.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ContributionSizes {
     /// Values that survived pruning.
@@ -82,12 +82,6 @@ pub struct ContributionSizes {
     /// Mean training loss over the round's steps; `None` if an earlier training was sent again.
     pub train_loss: Option<f64>,
 }
-
-/// Nobody watches.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoObserver;
-
-impl Observer for NoObserver {}
 
 /// Tells the observer how long a stage took.
 pub(super) fn timed<T>(

@@ -1,4 +1,5 @@
-//! This member's share from another one, wherever it lies: `check_share` tests it, `decrypt` adds it.
+//! This member's share from another one, wherever it lies: `check_share` tests it, `decrypt` adds
+//! it.
 
 use fedshield_he::{KeyShare, ShareCommitment, ShareOpening, open_share};
 use fedshield_protocol::ids::Round;
@@ -10,7 +11,7 @@ use super::{Pipeline, PipelineError};
 use crate::sealing_keys;
 
 impl Pipeline {
-    /// This member's share from `dealer`: out of the answer to a complaint, or out of a box.
+    /// This member's share from `dealer`: as the answer to a complaint, or sealed.
     pub(super) fn open_own_share(
         &self,
         round: Round,
@@ -23,18 +24,18 @@ impl Pipeline {
             let opening = ShareOpening::from_bytes(&context, &commitment, me, &bytes)?;
             return Ok(opening.verify(&context, &commitment)?);
         }
-        let again = name::sealed_again(dealer.member);
+        let again = name::resealed_share(dealer.member);
         if let Some(sealed) = self.secrets.get_in_round(round, &again)? {
-            return self.open_box(round, dealer, &commitment, &sealed);
+            return self.open_sealed_share(round, dealer, &commitment, &sealed);
         }
         let missing = PipelineError::ShareMissing { round, member: dealer.member };
         let object = dealer.body.boxes.get(self.terms.me.position()).copied().flatten();
         let sealed = Zeroizing::new(self.objects.read(&object.ok_or(missing)?)?);
-        self.open_box(round, dealer, &commitment, &sealed)
+        self.open_sealed_share(round, dealer, &commitment, &sealed)
     }
 
-    /// Opens a box with the key of exactly this round.
-    pub(super) fn open_box(
+    /// Opens a sealed share with the key of exactly this round.
+    pub(super) fn open_sealed_share(
         &self,
         round: Round,
         dealer: &Included,

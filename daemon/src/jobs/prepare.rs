@@ -6,7 +6,8 @@ use fedshield_protocol::job::{JobOutput, RoundStart, UpdateShape};
 use super::{Pipeline, PipelineError};
 
 impl Pipeline {
-    /// Layout and lengths, the same at every member: from mask, preset, manifest and the adapter that the round starts from.
+    /// Layout and lengths, the same at every member: from mask, preset, manifest and the adapter
+    /// that the round starts from.
     pub(super) fn prepare_round(&self, start: &RoundStart) -> Result<JobOutput, PipelineError> {
         let global = self.global_at(start)?;
         let mask = self.mask_of(&global, &start.beacon);

@@ -11,7 +11,7 @@ use super::{Pipeline, PipelineError};
 use crate::evidence;
 
 /// An opened sum, and the answers that are here.
-pub(super) struct Opening<'a> {
+pub(super) struct OpenedAnswers<'a> {
     pub(super) round: Round,
     pub(super) set: &'a Decided,
     pub(super) end: &'a Decided,
@@ -21,7 +21,10 @@ pub(super) struct Opening<'a> {
 
 impl Pipeline {
     /// What proves to anybody that these members' answers are wrong, as far as enough others agree.
-    pub(super) fn prove_answers(&self, opening: &Opening<'_>) -> Result<JobOutput, PipelineError> {
+    pub(super) fn prove_answers(
+        &self,
+        opening: &OpenedAnswers<'_>,
+    ) -> Result<JobOutput, PipelineError> {
         let round = opening.round;
         let Value::Opened { key, .. } = &opening.end.value else {
             return Ok(JobOutput::Proven(Vec::new()));
@@ -61,8 +64,8 @@ impl Pipeline {
         Ok(JobOutput::Proven(proofs))
     }
 
-    /// As many answers as a proof needs, none of them of a culprit; `None` if there are too few. No more: a file of
-    /// evidence holds each of them.
+    /// As many answers as a proof needs, none of them of a culprit; `None` if there are too few. No
+    /// more: a file of evidence holds each of them.
     fn agreeing(
         &self,
         round: Round,

@@ -1,4 +1,5 @@
-//! What several jobs of a round start from: the common adapter, the mask, the set U, the published part of a sharing.
+//! What several jobs of a round start from: the common adapter, the mask, the set U, the published
+//! part of a sharing.
 
 use fedshield_he::{ContributorSet, ShareCommitment};
 use fedshield_protocol::hash::Use;
@@ -22,7 +23,8 @@ impl Pipeline {
         self.earlier_adapter(&state, round, wanted)
     }
 
-    /// The adapter of `wanted` applied rounds: this member has applied the round before a restart, and does it again.
+    /// The adapter of `wanted` applied rounds: this member has applied the round before a restart,
+    /// and does it again.
     pub(super) fn earlier_adapter(
         &self,
         state: &State,
@@ -67,8 +69,8 @@ impl Pipeline {
         Ok(ContributorSet::new(&context, self.terms.rules.min_contributors, entries)?)
     }
 
-    /// The published part of a sharing, read, bound to the ciphertext of the same commitment, and under the digest by which
-    /// sets list it.
+    /// The published part of a sharing, read, bound to the ciphertext of the same commitment, and
+    /// under the digest by which sets list it.
     pub(super) fn commitment_of(
         &self,
         round: Round,

@@ -14,7 +14,7 @@ impl Pipeline {
         if let Some(pair) = sealing_keys::load(&self.secrets, round)? {
             return Ok(JobOutput::SealingKey(pair.public().to_bytes()));
         }
-        let mut rng = os_random().map_err(PipelineError::Randomness)?;
+        let mut rng = os_random()?;
         let pair = SealingKeyPair::generate(&mut rng);
         sealing_keys::store(&self.secrets, round, &pair)?;
         Ok(JobOutput::SealingKey(pair.public().to_bytes()))

@@ -1,4 +1,4 @@
-//! settle: what a finished round means for the own update, and the end of its secrets.
+//! settle: what a finished round means for this member's own update, and the end of its secrets.
 
 use fedshield_protocol::ids::Round;
 use fedshield_protocol::job::{Fate, JobOutput};
@@ -16,7 +16,8 @@ impl Pipeline {
         if let Some(sent) = self.kept_in_round::<Sent>(round, name::SENT)? {
             self.settle_update(&sent, fate)?;
         }
-        // In this order: what was sent goes with all secrets of the round, so that a crash settles again, not never.
+        // In this order: what was sent goes with all secrets of the round, so that a crash settles
+        // again, not never.
         self.remove_round_folder(round)?;
         self.forget_data_of(round);
         self.secrets.erase_rounds_up_to(round)?;
@@ -37,8 +38,9 @@ impl Pipeline {
                 self.secrets.erase(name::TRAINED)?;
             }
             Some(Fate::Kept) | None => {
-                // Applied without this member: its progress joins the next update of the same factors. Not
-                // applied: the same training result is encrypted afresh in the next round.
+                // Applied without this member: its progress joins the next update of the same
+                // factors. Not applied: the same training result is encrypted afresh in the next
+                // round.
                 let applied_without_us = state.global.applied() > sent.applied;
                 state.memory.skip();
                 if applied_without_us {

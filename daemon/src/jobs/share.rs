@@ -1,12 +1,12 @@
-//! share: the key of the own update, split into one share for each member, and each share sealed to its member; again, or
-//! opened for all to see, where a member complains.
+//! share: the key of this member's own update, split into one share for each member, and each share
+//! sealed to its member; sealed again, or opened for all to see, where a member complains.
 
 use fedshield_he::{SealingPublicKey, ShareCommitment, ShareOpening, seal_share, share};
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::JobOutput;
 use fedshield_protocol::wire::CommitmentBody;
 
-use super::durable_state::{Dealing, name};
+use super::durable_state::{KeptDealing, name};
 use super::encrypt::Encrypted;
 use super::observer::{Stage, timed};
 use super::{Pipeline, PipelineError};
@@ -14,8 +14,8 @@ use crate::encryption::{ciphertext_digest, member_index, share_index};
 use crate::randomness::os_random;
 
 impl Pipeline {
-    /// Splits the key of an encrypted update; the shares and what is published of them are on disk when this returns, the key
-    /// is gone.
+    /// Splits the key of an encrypted update; the shares and what is published of them are on disk
+    /// when this returns, the key is gone.
     pub(super) fn share(
         &self,
         round: Round,
@@ -25,7 +25,7 @@ impl Pipeline {
         let context = self.terms.context(round);
         let Encrypted { ciphertext, key } = encrypted;
         let (me, sharing) = (self.terms.my_share_index(), self.terms.sharing.sharing());
-        let mut rng = os_random().map_err(PipelineError::Randomness)?;
+        let mut rng = os_random()?;
         let digest = ciphertext_digest(&ciphertext);
         let (commitment, package) = share(&context, me, sharing, &key, digest, &mut rng)?;
         drop(key);
@@ -34,11 +34,11 @@ impl Pipeline {
             self.secrets.put_in_round(round, &name, &opening.to_bytes(&context))?;
         }
         let shares = commitment.to_bytes(&context);
-        self.keep_in_round(round, name::DEALING, &Dealing { ciphertext, shares, layout })
+        self.keep_in_round(round, name::DEALING, &KeptDealing { ciphertext, shares, layout })
     }
 
     /// Seals each member's share to its key for the round.
-    pub(super) fn seal_boxes(
+    pub(super) fn seal_shares(
         &self,
         round: Round,
         sealing_keys: &[Option<Vec<u8>>],
@@ -55,12 +55,12 @@ impl Pipeline {
                 })
                 .collect::<Result<Vec<_>, PipelineError>>()
         })?;
-        let Dealing { ciphertext, shares, layout } = dealing;
+        let KeptDealing { ciphertext, shares, layout } = dealing;
         Ok(JobOutput::Contribution(CommitmentBody { ciphertext, boxes, shares, layout }))
     }
 
     /// Seals one member's share once more, to a key that came late.
-    pub(super) fn seal_again(
+    pub(super) fn reseal_share(
         &self,
         round: Round,
         member: MemberIndex,
@@ -70,8 +70,8 @@ impl Pipeline {
         Ok(JobOutput::Sealed(self.seal(round, &dealing, member, sealing_key)?))
     }
 
-    /// Opens one member's share for all to see: it has complained.
-    pub(super) fn reveal_share(
+    /// The opening of one member's share commitment, for all to see: the member has complained.
+    pub(super) fn open_share_for_all(
         &self,
         round: Round,
         member: MemberIndex,
@@ -83,16 +83,17 @@ impl Pipeline {
         Ok(JobOutput::Preimage(bytes.to_vec()))
     }
 
-    fn dealing(&self, round: Round) -> Result<Dealing, PipelineError> {
+    fn dealing(&self, round: Round) -> Result<KeptDealing, PipelineError> {
         let missing = PipelineError::ShareMissing { round, member: self.terms.me };
         self.kept_in_round(round, name::DEALING)?.ok_or(missing)
     }
 
-    /// A box for `member`; `None` if its key is none: that is its own affair, and must not keep others from theirs.
+    /// The share of `member`, sealed; `None` if its key cannot be used, which must not keep others
+    /// from their shares.
     fn seal(
         &self,
         round: Round,
-        dealing: &Dealing,
+        dealing: &KeptDealing,
         member: MemberIndex,
         sealing_key: &[u8],
     ) -> Result<Option<Vec<u8>>, PipelineError> {
@@ -104,7 +105,7 @@ impl Pipeline {
         let bytes = self.secrets.get_in_round(round, &name::dealt(member))?.ok_or(missing)?;
         let commitment = ShareCommitment::from_bytes(&context, me, sharing, &dealing.shares)?;
         let opening = ShareOpening::from_bytes(&context, &commitment, to, &bytes)?;
-        let mut rng = os_random().map_err(PipelineError::Randomness)?;
+        let mut rng = os_random()?;
         Ok(seal_share(&context, &commitment, &opening, &key, &mut rng).ok())
     }
 }

@@ -1,22 +1,22 @@
-//! train: the factors of the common adapter after local training. The result stays on disk until it is spent, so that a
-//! skipped round costs no training.
+//! train: the factors of the common adapter after local training. The result stays on disk until it
+//! is spent, so that a skipped round costs no training.
 
 use fedshield_protocol::hash::Use;
 use fedshield_protocol::ids::{Digest, Round};
 use fedshield_train::federated::GlobalAdapter;
+use tokio_util::sync::CancellationToken;
 
 use super::durable_state::{Trained, name};
 use super::observer::{Stage, timed};
 use super::{Pipeline, PipelineError};
-use crate::host::Cancel;
 use crate::learning::Task;
 
 /// The result of training as it goes on.
 pub(super) struct Learned {
     /// The trained factors, one value for each parameter.
     pub(super) theta: Vec<f32>,
-    /// Nats per labelled token, the mean over the steps. `None` if an earlier training is sent again, or if a trainer command
-    /// reported no steps.
+    /// Nats per labelled token, the mean over the steps. `None` if an earlier training is sent
+    /// again, or if a trainer command reported no steps.
     pub(super) mean_loss: Option<f64>,
 }
 
@@ -26,7 +26,7 @@ impl Pipeline {
         round: Round,
         global: &GlobalAdapter,
         beacon: &Digest,
-        cancel: &Cancel,
+        cancel: &CancellationToken,
     ) -> Result<Learned, PipelineError> {
         let adapter = global.digest();
         if let Some(bytes) = self.secrets.get(name::TRAINED)?

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use fedshield_protocol::ids::Round;
 
-use super::format::{Entry, Format, HEADER_BYTES, MAGIC, MAX_ENTRY_BYTES, Parsed};
+use super::format::{Format, HEADER_BYTES, MAGIC, MAX_ENTRY_BYTES, Parsed, StoredEntry};
 use crate::durable::{self, DiskError, PRIVATE_FILE};
 use crate::error_code::ErrorCode;
+use crate::randomness;
 
 /// Why the journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +62,7 @@ impl JournalError {
 #[derive(Debug, Default)]
 pub struct Replay {
     /// All entries, in the order in which they were appended.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<StoredEntry>,
     /// The last append was cut by a crash and has been removed: worth a warning, not an error.
     pub torn: Option<TornTail>,
 }
@@ -168,12 +169,6 @@ impl Journal {
         Ok(())
     }
 
-    /// Length of the file in bytes.
-    #[must_use]
-    pub const fn length_bytes(&self) -> u64 {
-        self.end
-    }
-
     fn check_usable(&self) -> Result<(), JournalError> {
         if self.poisoned {
             return Err(JournalError::Poisoned { path: self.path.clone() });
@@ -199,10 +194,9 @@ impl Journal {
 }
 
 fn fresh_header() -> io::Result<Vec<u8>> {
-    let mut bytes = MAGIC.to_vec();
-    bytes.resize(HEADER_BYTES, 0);
-    getrandom::fill(&mut bytes[MAGIC.len()..]).map_err(io::Error::other)?;
-    Ok(bytes)
+    let mut key = [0; HEADER_BYTES - MAGIC.len()];
+    randomness::fill(&mut key).map_err(io::Error::other)?;
+    Ok([MAGIC.as_slice(), &key].concat())
 }
 
 fn read_header(path: &Path, bytes: &[u8]) -> Result<Format, JournalError> {

@@ -20,7 +20,7 @@ pub const MAX_ENTRY_BYTES: usize = 16 << 20;
 
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct StoredEntry {
     /// The round it belongs to.
     pub round: Round,
     /// Opaque.
@@ -36,7 +36,7 @@ pub(super) struct Format {
 /// What stands at an offset.
 pub(super) enum Parsed {
     /// A whole entry of this many bytes.
-    Entry(Entry, usize),
+    Entry(StoredEntry, usize),
     /// Not an entry.
     Bad(&'static str),
 }
@@ -66,10 +66,9 @@ impl Format {
         let Some((header, rest)) = rest.split_first_chunk::<ENTRY_HEADER_BYTES>() else {
             return Parsed::Bad("its header is cut off");
         };
-        let [l0, l1, l2, l3, ..] = *header;
+        let [l0, l1, l2, l3, r0, r1, r2, r3, r4, r5, r6, r7, ..] = *header;
         let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
-        let mut round = [0; 8];
-        round.copy_from_slice(&header[4..12]);
+        let round = [r0, r1, r2, r3, r4, r5, r6, r7];
         let head: [u8; 4] = self.check(offset as u64, b"head", &header[..12]);
         if header[12..16] != head || length > MAX_ENTRY_BYTES {
             return Parsed::Bad("its header does not match its checksum");
@@ -79,7 +78,7 @@ impl Format {
         if header[16..] != check {
             return Parsed::Bad("its body does not match its checksum");
         }
-        let entry = Entry { round: Round(u64::from_le_bytes(round)), bytes: body.to_vec() };
+        let entry = StoredEntry { round: Round(u64::from_le_bytes(round)), bytes: body.to_vec() };
         Parsed::Entry(entry, ENTRY_HEADER_BYTES + length)
     }
 

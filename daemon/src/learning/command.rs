@@ -26,15 +26,15 @@ use fedshield_train::adapter::{PeftAdapter, export_peft};
 use fedshield_train::data::TokenizedExample;
 use fedshield_train::federated::GlobalAdapter;
 use fedshield_train::model::{ModelConfig, StageSeconds};
+use tokio_util::sync::CancellationToken;
 
-use crate::host::Cancel;
 use crate::jobs::{PipelineError, TrainingStep};
 pub(crate) use guard::answer as answer_guard;
 use lines::ProgressLine;
 use private::PrivateFolder;
 use process::Process;
 pub(super) use request::RequestSettings;
-use request::{Request, write_examples};
+use request::{TrainerRequest, write_examples};
 
 /// Which program trains.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,13 +77,13 @@ impl CommandTrainer {
     pub(super) fn train(
         &self,
         run: &Run<'_>,
-        cancel: &Cancel,
+        cancel: &CancellationToken,
         on_step: &dyn Fn(TrainingStep),
     ) -> Result<RoundResult, PipelineError> {
         let begin = Instant::now();
         // Until the end of this function, whichever way it ends.
         let folder = PrivateFolder::make(self.settings.work.join(run.purpose))?;
-        let request = Request::new(&self.request, run, folder.path());
+        let request = TrainerRequest::new(&self.request, run, folder.path());
         write_examples(&request.examples, run.examples)?;
         export_peft(&request.adapter, run.global, &self.request.model.display().to_string())?;
         crate::private::make_private(&request.adapter)?;

@@ -1,7 +1,7 @@
 //! This organisation's examples, and a look at their files whenever they may have changed.
 //!
 //! A round holds the [`Examples`] that it began with; the next one gets what is there then. A file that is gone, broken or
-//! being written changes nothing: the examples that were read last stay in use, and people are told.
+//! being written changes nothing: the examples that were read last stay in use, and the operator is told.
 
 mod stamp;
 

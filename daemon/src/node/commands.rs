@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::early::held_up;
 use super::turn::Node;
 use super::{NodeError, doctor, evidence, transport_check};
+use crate::adapter_export::{self, adapter_files};
 use crate::control::api::{
     AddressOrigin, ApiError, ConnectionView, DoctorView, Done, ErrorCode, Evaluation,
     ExportRequest, ExportView, KnownAddressView, LeaveRequest, LeftView, LiftView, MemberView,
@@ -19,9 +20,8 @@ use crate::control::api::{
 use crate::control::{ControlCommand, Reply};
 use crate::durable::DiskError;
 use crate::founding::FoundingError;
-use crate::host::{Cancel, SpareError};
+use crate::host::PoolError;
 use crate::jobs::{Pipeline, PipelineError};
-use crate::stopped::adapter_files;
 use crate::store::{Ledger, StoreError};
 
 impl Node {
@@ -269,9 +269,9 @@ impl Node {
     /// Trains an adapter alone and compares, at the lowest priority; ends when whoever asked has gone.
     fn evaluate(&self, mut reply: Reply<Evaluation>) {
         let Some(host) = &self.host else { return answer(reply, Err(self.no_host())) };
-        let (pipeline, spare) = (host.pipeline(), self.spare.clone());
+        let (pipeline, low_priority) = (host.pipeline(), self.low_priority.clone());
         tokio::spawn(async move {
-            let work = spare.evaluate(move |cancel| evaluate(&pipeline, cancel));
+            let work = low_priority.evaluate(move |cancel| evaluate(&pipeline, cancel));
             let result = tokio::select! {
                 result = work => result,
                 () = reply.closed() => return,
@@ -313,12 +313,12 @@ fn export(
 /// The folder is the caller's choice, not a fault of the daemon.
 fn not_written(error: PipelineError) -> ApiError {
     match error {
-        PipelineError::Train(error) => crate::stopped::not_written(&error),
+        PipelineError::Train(error) => adapter_export::not_written(&error),
         other => other.into(),
     }
 }
 
-fn evaluate(pipeline: &Pipeline, cancel: &Cancel) -> Result<Evaluation, ApiError> {
+fn evaluate(pipeline: &Pipeline, cancel: &CancellationToken) -> Result<Evaluation, ApiError> {
     let losses = pipeline.evaluate(cancel)?;
     Ok(Evaluation {
         base: losses.base,
@@ -347,12 +347,12 @@ impl From<StoreError> for ApiError {
     }
 }
 
-impl From<SpareError> for ApiError {
-    fn from(error: SpareError) -> Self {
+impl From<PoolError> for ApiError {
+    fn from(error: PoolError) -> Self {
         match error {
-            SpareError::Busy => Self::new(ErrorCode::WrongState, error.to_string())
+            PoolError::Busy => Self::new(ErrorCode::WrongState, error.to_string())
                 .with_hint("wait until it is done; it makes way for the rounds"),
-            SpareError::Lost => Self::new(ErrorCode::Internal, error.to_string()),
+            PoolError::Lost => Self::new(ErrorCode::Internal, error.to_string()),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::commands::{answer, answer_ledger};
 use super::{doctor, evidence};
 use crate::conditions::Conditions;
 use crate::control::api::{ApiError, Done, ErrorCode, NodeStatus, Severity};
-use crate::control::{COMMAND_QUEUE, ControlCommand as Command, Reply};
+use crate::control::{COMMAND_QUEUE, ControlCommand, Reply};
 use crate::durable;
 use crate::founding::FoundingView;
 use crate::home::Home;
@@ -26,7 +26,7 @@ pub(super) struct Early {
     /// Once it is open.
     pub(super) ledger: Arc<OnceLock<Arc<Ledger>>>,
     /// Commands that wait until the node is complete, in their order.
-    held: Vec<Command>,
+    held: Vec<ControlCommand>,
 }
 
 impl Early {
@@ -51,16 +51,16 @@ impl Early {
     /// Answers what can be answered, and keeps the rest unless the start is held up.
     pub(super) fn command(
         &mut self,
-        command: Command,
+        command: ControlCommand,
         status: &NodeStatus,
         stop: &CancellationToken,
     ) {
         match command {
-            Command::Stop(reply) => {
+            ControlCommand::Stop(reply) => {
                 answer(reply, Ok(Done {}));
                 stop.cancel();
             }
-            Command::Doctor(reply) => {
+            ControlCommand::Doctor(reply) => {
                 let is_protected = self.identity.is_protected();
                 answer(reply, Ok(doctor::checks(&self.home, is_protected, None, status)));
             }
@@ -74,20 +74,22 @@ impl Early {
     }
 
     /// Answers from what is here; gives the command back if that is not enough.
-    fn known(&self, command: Command) -> Option<Command> {
+    fn known(&self, command: ControlCommand) -> Option<ControlCommand> {
         let key = self.identity.key();
         match (command, &self.view, self.ledger.get()) {
-            (Command::Members(reply), Some(view), _) => answer(reply, Ok(view.members(&key))),
-            (Command::Federation(reply), Some(view), _) => {
+            (ControlCommand::Members(reply), Some(view), _) => {
+                answer(reply, Ok(view.members(&key)))
+            }
+            (ControlCommand::Federation(reply), Some(view), _) => {
                 answer(reply, view.federation(&key).map_err(ApiError::from));
             }
-            (Command::Rounds(reply), _, Some(ledger)) => {
+            (ControlCommand::Rounds(reply), _, Some(ledger)) => {
                 answer_ledger(ledger, reply, |ledger| Ok(ledger.reports()?));
             }
-            (Command::Ledger(reply), _, Some(ledger)) => {
+            (ControlCommand::Ledger(reply), _, Some(ledger)) => {
                 answer_ledger(ledger, reply, |ledger| Ok(ledger.bytes()?));
             }
-            (Command::Evidence(reply), Some(view), Some(ledger)) => {
+            (ControlCommand::Evidence(reply), Some(view), Some(ledger)) => {
                 let names = view.members(&key).into_iter().map(|member| member.name).collect();
                 answer_ledger(ledger, reply, move |ledger| {
                     let names: Vec<String> = names;
@@ -110,7 +112,7 @@ impl Early {
     }
 
     /// What waits for the complete node.
-    pub(super) fn into_held(self) -> Vec<Command> {
+    pub(super) fn into_held(self) -> Vec<ControlCommand> {
         self.held
     }
 }
@@ -138,35 +140,37 @@ fn starting() -> ApiError {
         .with_hint("see `fedshield-cli status`, and try again when it has come up")
 }
 
-fn refuse(command: Command, error: &ApiError) {
+fn refuse(command: ControlCommand, error: &ApiError) {
     fn no<T>(reply: Reply<T>, error: &ApiError) {
         answer(reply, Err(error.clone()));
     }
     match command {
-        Command::NewFederation(_, reply)
-        | Command::Found(_, reply)
-        | Command::Confirm(_, reply)
-        | Command::Federation(reply) => no(reply, error),
-        Command::Invite(_, reply) => no(reply, error),
-        Command::Join(_, reply) => no(reply, error),
-        Command::Leave(_, reply) | Command::Abandon(reply) => no(reply, error),
-        Command::Drop(_, reply) => no(reply, error),
-        Command::Members(reply) => no(reply, error),
-        Command::Rounds(reply) => no(reply, error),
-        Command::Export(_, reply) => no(reply, error),
-        Command::Evaluate(reply) => no(reply, error),
-        Command::Pause(_, reply) => no(reply, error),
-        Command::PeerAdd(_, reply) | Command::PeerRemove(_, reply) => no(reply, error),
-        Command::Resume(reply) | Command::Stop(reply) => no(reply, error),
-        Command::Ledger(reply) => no(reply, error),
-        Command::Doctor(reply) => no(reply, error),
-        Command::Evidence(reply) => no(reply, error),
-        Command::EvidenceFile(_, reply) => no(reply, error),
-        Command::Lift(_, _, reply) => no(reply, error),
+        ControlCommand::NewFederation(_, reply)
+        | ControlCommand::Found(_, reply)
+        | ControlCommand::Confirm(_, reply)
+        | ControlCommand::Federation(reply) => no(reply, error),
+        ControlCommand::Invite(_, reply) => no(reply, error),
+        ControlCommand::Join(_, reply) => no(reply, error),
+        ControlCommand::Leave(_, reply) | ControlCommand::Abandon(reply) => no(reply, error),
+        ControlCommand::Drop(_, reply) => no(reply, error),
+        ControlCommand::Members(reply) => no(reply, error),
+        ControlCommand::Rounds(reply) => no(reply, error),
+        ControlCommand::Export(_, reply) => no(reply, error),
+        ControlCommand::Evaluate(reply) => no(reply, error),
+        ControlCommand::Pause(_, reply) => no(reply, error),
+        ControlCommand::PeerAdd(_, reply) | ControlCommand::PeerRemove(_, reply) => {
+            no(reply, error)
+        }
+        ControlCommand::Resume(reply) | ControlCommand::Stop(reply) => no(reply, error),
+        ControlCommand::Ledger(reply) => no(reply, error),
+        ControlCommand::Doctor(reply) => no(reply, error),
+        ControlCommand::Evidence(reply) => no(reply, error),
+        ControlCommand::EvidenceFile(_, reply) => no(reply, error),
+        ControlCommand::Lift(_, _, reply) => no(reply, error),
     }
 }
 
-/// What a start is busy with, for people: a note, no reason for alarm.
+/// What a start is busy with, for the operator: a note, no reason for alarm.
 pub(super) fn note_start(conditions: &Conditions, doing: &str) {
     use crate::control::api::Condition;
     conditions.set(Condition::new(

@@ -1,4 +1,4 @@
-//! Where a node listens, for people and for the other members, whenever it changes.
+//! Where a node listens, for the operator and for the other members, whenever it changes.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::founding::FoundingView;
-use crate::http::Metrics;
+use crate::http::{MemberMetrics, Metrics, NetworkMetrics};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -22,17 +22,21 @@ pub(super) async fn follow(
 ) {
     loop {
         let stats = net.stats();
-        metrics.set("connections_refused_total", None, stats.refused_connections as f64);
-        metrics.set("network_messages_dropped_total", None, stats.dropped as f64);
         let Ok(peers) = net.peers().await else { return };
-        for peer in peers {
-            let name = name_of(&founding.borrow(), &peer.key);
-            let label = Some(("member", name.as_str()));
+        let members = peers.iter().map(|peer| {
             let over_quic = peer.connections.iter().any(fedshield_net::Connection::is_quic);
-            metrics.set("member_over_quic", label, f64::from(u8::from(over_quic)));
-            metrics.set("member_messages_waiting", label, peer.queue.queued as f64);
-            metrics.set("member_messages_dropped_total", label, peer.queue.dropped as f64);
-        }
+            let shown = MemberMetrics {
+                over_quic,
+                messages_waiting: peer.queue.queued as u64,
+                messages_dropped: peer.queue.dropped,
+            };
+            (name_of(&founding.borrow(), &peer.key), shown)
+        });
+        metrics.set_network(NetworkMetrics {
+            connections_refused: stats.refused_connections,
+            messages_dropped: stats.dropped,
+            members: members.collect(),
+        });
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(PAUSE) => {}

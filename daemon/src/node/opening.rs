@@ -17,13 +17,13 @@ use crate::control::api::{Condition, NodeStatus, Severity};
 use crate::founding::{Founding, FoundingError, Local};
 use crate::home::Home;
 use crate::identity::{Identity, SecretStore};
-use crate::journal::{Entry, Journal};
+use crate::journal::{Journal, StoredEntry};
 use crate::learning::{LearningSources, OpenedModel};
 use crate::objects::Objects;
 use crate::store::{self, Ledger};
 
 /// What it takes to open a node's parts.
-pub(super) struct Opening {
+pub(super) struct Startup {
     pub(super) home: Home,
     pub(super) config: Config,
     pub(super) identity: Arc<Identity>,
@@ -57,7 +57,7 @@ struct Kept {
     objects: Objects,
 }
 
-impl Opening {
+impl Startup {
     /// Opens all parts. May be dropped at any moment: nothing is torn by it.
     ///
     /// # Errors
@@ -240,6 +240,6 @@ fn open_journal(home: &Home) -> Result<(Journal, Vec<Vec<u8>>), NodeError> {
             "the journal's torn end was cut off"
         );
     }
-    let entries = replay.entries.into_iter().map(|Entry { bytes, .. }| bytes).collect();
+    let entries = replay.entries.into_iter().map(|StoredEntry { bytes, .. }| bytes).collect();
     Ok((journal, entries))
 }

@@ -33,7 +33,7 @@ impl JoinPort for NetJoinPort {
     }
 }
 
-/// Each cause keeps its name, because people do different things about them.
+/// Each cause keeps its name, because operators do different things about them.
 fn reason(error: JoinError) -> JoinPortError {
     let text = error.to_string();
     match error {

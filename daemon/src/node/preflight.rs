@@ -31,7 +31,7 @@ pub struct Finding {
     pub code: ErrorCode,
     /// What mends it.
     pub mended: Mended,
-    /// For people.
+    /// For the operator: what is wrong.
     pub message: String,
     /// What to do.
     pub hint: Option<String>,

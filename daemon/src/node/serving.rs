@@ -1,4 +1,4 @@
-//! The ways in for people: the control socket, the dashboard, and a word when nobody reads the log.
+//! The ways in for operators: the control socket and the dashboard; and a condition when nobody reads the log.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +68,7 @@ pub(super) fn serve_control(
     }))
 }
 
-/// Serves metrics and dashboard, if they are asked for, as soon as their address is there. No round waits for them. The task ends after
+/// Serves metrics and dashboard, if they are asked for, as soon as their address is there. No round waits for them. The future ends after
 /// `stop`; `None` if they are not asked for.
 pub(super) fn serve_http(
     config: &Config,
@@ -77,11 +77,11 @@ pub(super) fn serve_http(
     status: &Arc<watch::Sender<NodeStatus>>,
     metrics: Metrics,
     stop: &CancellationToken,
-) -> Option<JoinHandle<()>> {
+) -> Option<impl Future<Output = ()> + Send + use<>> {
     let address = config.http.listen?;
     let names = config.http.allowed_hosts.clone();
     let (conditions, status, stop) = (conditions.clone(), Arc::clone(status), stop.clone());
-    Some(tokio::spawn(async move {
+    Some(async move {
         let server = loop {
             match HttpServer::bind_for(address, &names).await {
                 Ok(server) => break server,
@@ -99,12 +99,12 @@ pub(super) fn serve_http(
         if let Err(error) = server.serve(port, metrics, stop).await {
             tracing::error!(%error, "metrics and dashboard failed");
         }
-    }))
+    })
 }
 
 const DASHBOARD: &str = "dashboard-address";
 
-/// What people are told while the dashboard's address is not there.
+/// What the operator is told while the dashboard's address is not there.
 pub(super) fn no_dashboard(error: &HttpError) -> Condition {
     let message =
         format!("{error}; metrics, health and dashboard are not served until it can be used");

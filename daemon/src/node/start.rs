@@ -4,18 +4,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fedshield_net::{Multiaddr, Net, NetConfig, NetEvent, NetHandle, SecretKey, Tuning};
+use fedshield_net::{
+    Multiaddr, Net, NetConfig, NetEvent, NetHandle, ObjectStore, SecretKey, Tuning,
+};
 use fedshield_protocol::manifest::Member;
 use fedshield_train::{ComputeDevice, TrainError};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::NodeError;
 use super::address_port::AddressFile;
 use super::early::{Early, note_start};
-use super::object_port::NetObjects;
-use super::opening::Opening;
+use super::opening::Startup;
 use super::reload::Reload;
 use super::serving;
 use super::turn::{Node, beat};
@@ -27,13 +29,13 @@ use crate::control::{ControlHost, control_channel};
 use crate::descriptors;
 use crate::founding::{Interfaces, announced, finish_leaving};
 use crate::home::Home;
-use crate::host::SpareTime;
+use crate::host::LowPriorityPool;
 use crate::http::Metrics;
 use crate::identity::{Identity, Passphrase};
 use crate::learning::{CommandSettings, LearningSources};
 use crate::objects::Objects;
 use crate::private;
-use crate::service::{Heartbeat, notify_ready, tell_status};
+use crate::service::{Watchdog, notify_ready, tell_status};
 
 /// Starts a node. `None` if it was stopped while it waited for something. `control` becomes the task that answers on the control
 /// socket.
@@ -61,7 +63,7 @@ pub(super) async fn start(
     }
     let identity = Arc::new(open_identity(home, passphrase)?);
     use_threads(config.training.threads);
-    let spare = SpareTime::new(config.training.threads)?;
+    let low_priority = LowPriorityPool::new(config.training.threads)?;
     let mut early = Early::new(home, &identity);
     let mut first = NodeStatus::starting(&config.name, identity.key());
     early.show(&mut first);
@@ -76,11 +78,15 @@ pub(super) async fn start(
     note_start(&conditions, "opens its files");
     notify_ready();
     let metrics = Metrics::default();
-    let pages = serving::serve_http(&config, port, &conditions, &status, metrics.clone(), stop);
-    let services = pages.into_iter().collect();
+    let services = TaskTracker::new();
+    if let Some(pages) =
+        serving::serve_http(&config, port, &conditions, &status, metrics.clone(), stop)
+    {
+        services.spawn(pages);
+    }
     serving::watch_log(&conditions, stop);
     let external = config.external_addresses.clone();
-    let opening = Opening {
+    let opening = Startup {
         home: home.clone(),
         config,
         identity: Arc::clone(&identity),
@@ -91,8 +97,8 @@ pub(super) async fn start(
     };
     let opened = {
         let mut opened = Box::pin(opening.open());
-        let (heartbeat, mut watched) = (Heartbeat::from_environment(), status.subscribe());
-        let mut beats = heartbeat.interval().map(tokio::time::interval);
+        let (watchdog, mut watched) = (Watchdog::from_environment(), status.subscribe());
+        let mut beats = watchdog.interval().map(tokio::time::interval);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(None),
@@ -112,7 +118,7 @@ pub(super) async fn start(
                     let now = watched.borrow_and_update().clone();
                     early.refuse_if_held_up(&now);
                 }
-                () = beat(&mut beats) => heartbeat.beat(),
+                () = beat(&mut beats) => watchdog.beat(),
                 () = reload.asked() => reload.reload(&conditions),
             }
         }
@@ -152,7 +158,7 @@ pub(super) async fn start(
         commands,
         held: early.into_held(),
         host: None,
-        spare,
+        low_priority,
         reload,
         services,
         founding_error: None,
@@ -270,7 +276,7 @@ pub(super) async fn listen(
     let started = Net::start(NetConfig {
         identity: SecretKey::new(identity.seed()),
         listen,
-        store: Arc::new(NetObjects(Arc::clone(objects))),
+        store: Arc::clone(objects) as Arc<dyn ObjectStore>,
         addresses: Arc::new(AddressFile(home.addresses())),
         tuning,
     });

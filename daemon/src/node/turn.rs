@@ -9,8 +9,8 @@ use fedshield_protocol::machine::{Config as MachineConfig, Machine};
 use fedshield_protocol::manifest::{SignedManifest, ValidManifest};
 use fedshield_protocol::status::Phase;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::NodeError;
 use super::activation::{Activated, Activation};
@@ -23,14 +23,14 @@ use crate::control::api::{Condition, NodeState, NodeStatus, Severity};
 use crate::error_code::ErrorCode;
 use crate::founding::{FOUNDING_CONDITIONS, Founding, FoundingError};
 use crate::home::{Home, HomeLock};
-use crate::host::{DISK_FULL, Host, HostParts, PauseFile, SpareTime, Wake, no_room};
+use crate::host::{DISK_FULL, Host, HostParts, LowPriorityPool, PauseFile, Wake, no_room};
 use crate::identity::{Identity, SecretStore};
 use crate::jobs::PipelineError;
 use crate::journal::Journal;
 use crate::learning::{LearningSources, OpenedModel};
 use crate::objects::Objects;
 use crate::randomness::nonce;
-use crate::service::{Heartbeat, notify_stopping};
+use crate::service::{Watchdog, notify_stopping};
 use crate::store::{CheckpointKey, Ledger};
 
 /// Everything that a running node holds.
@@ -58,10 +58,10 @@ pub(super) struct Node {
     pub(super) held: Vec<ControlCommand>,
     pub(super) host: Option<Host>,
     /// Where measurements and evaluations run.
-    pub(super) spare: SpareTime,
+    pub(super) low_priority: LowPriorityPool,
     pub(super) reload: Reload,
     /// Pages and farewells: end after `stop`.
-    pub(super) services: Vec<JoinHandle<()>>,
+    pub(super) services: TaskTracker,
     /// What was last shown of a founding that does not get on.
     pub(super) founding_error: Option<String>,
     /// The operator has left the federation: this node is to start anew.
@@ -70,7 +70,7 @@ pub(super) struct Node {
 }
 
 /// Why a node has stopped in good order.
-pub(super) enum Ended {
+pub(super) enum NodeEnd {
     /// It was asked to.
     Stopped,
     /// It has left its federation, and is to start anew with what reloads its settings.
@@ -98,9 +98,9 @@ enum Woken {
 
 impl Node {
     /// Runs until `stop`, then leaves in good order.
-    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<Ended, NodeError> {
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<NodeEnd, NodeError> {
         let (founding, ends) = (self.founding.clone(), stop.clone());
-        self.services.push(tokio::spawn(async move { founding.say_farewells(&ends).await }));
+        self.services.spawn(async move { founding.say_farewells(&ends).await });
         let result = self.turn_until(&stop).await;
         if !self.left {
             notify_stopping();
@@ -113,13 +113,12 @@ impl Node {
         self.net.shutdown().await;
         result?;
         if !self.left {
-            return Ok(Ended::Stopped);
+            return Ok(NodeEnd::Stopped);
         }
         // Whoever starts next on this home wants the same sockets.
-        for service in std::mem::take(&mut self.services) {
-            let _ = tokio::time::timeout(SERVICES_LIMIT, service).await;
-        }
-        Ok(Ended::Left(Box::new(self.reload)))
+        self.services.close();
+        let _ = tokio::time::timeout(SERVICES_LIMIT, self.services.wait()).await;
+        Ok(NodeEnd::Left(Box::new(self.reload)))
     }
 
     async fn turn_until(&mut self, stop: &CancellationToken) -> Result<(), NodeError> {
@@ -130,8 +129,8 @@ impl Node {
         };
         let mut waiting = Box::pin(wait(Duration::ZERO));
         let mut founded = false;
-        let heartbeat = Heartbeat::from_environment();
-        let mut beats = heartbeat.interval().map(tokio::time::interval);
+        let watchdog = Watchdog::from_environment();
+        let mut beats = watchdog.interval().map(tokio::time::interval);
         let mut view = self.founding.view();
         let mut activation = None;
         self.show_founding();
@@ -204,7 +203,7 @@ impl Node {
                     }
                 }
                 Woken::FoundingChanged => self.show_founding(),
-                Woken::Beat => heartbeat.beat(),
+                Woken::Beat => watchdog.beat(),
                 Woken::Host(wake) => {
                     if let Some(host) = &mut self.host {
                         host.turn(wake).await?;
@@ -273,11 +272,10 @@ impl Node {
             pipeline,
             progress,
             status: Arc::clone(&self.status),
-            conditions: self.conditions.clone(),
             home: self.home.path().to_path_buf(),
-            spare: self.spare.clone(),
+            low_priority: self.low_priority.clone(),
             pause: PauseFile::new(self.home.pause()),
-            nonce: nonce().map_err(NodeError::Randomness)?,
+            nonce: nonce()?,
             checkpoint: CheckpointKey::from_seed(&self.identity.seed()),
         };
         tracing::info!(federation = %valid.federation(), members = members.len(), "founded");

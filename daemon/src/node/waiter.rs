@@ -1,4 +1,4 @@
-//! Waiting for what time can mend: which errors those are, what people are told, and when another attempt is worth it.
+//! Waiting for what time can mend: which errors those are, what the operator is told, and when another attempt is worth it.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -9,8 +9,8 @@ use fedshield_train::federated::GlobalAdapter;
 
 use super::OfflineError;
 
-/// Checks that `canonical` are the bytes that `recorded` names, and that the PEFT folder `folder` holds exactly the tensors
-/// that follow from them, bit for bit.
+/// Checks that `canonical` are the bytes that `recorded` names, and that the PEFT folder `folder`
+/// holds exactly the tensors that follow from them, bit for bit.
 ///
 /// # Errors
 /// [`OfflineError::Adapter`] with what differs.

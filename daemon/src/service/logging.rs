@@ -1,4 +1,4 @@
-//! Logs to standard error: for people, as JSON, or with the priorities that systemd's journal reads.
+//! Logs to standard error: for a terminal, as JSON, or with the priorities that systemd's journal reads.
 
 use std::fmt;
 use std::io::IsTerminal;
@@ -14,6 +14,23 @@ use tracing_subscriber::{EnvFilter, reload};
 use super::log_writer;
 use crate::config::{LogConfig, LogFormat};
 
+/// What is wrong with a `log.level`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LevelError {
+    /// A part of it names no level.
+    #[error(
+        "`{part}` names no level; write one of {}, or several with commas by part of the program: info,fedshield_net=debug",
+        LEVELS.join(", ")
+    )]
+    Unknown {
+        /// The part between commas.
+        part: String,
+    },
+    /// The levels are right, what stands beside them is not.
+    #[error("{0}")]
+    Form(String),
+}
+
 /// Why logs cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -23,7 +40,7 @@ pub enum LogError {
         /// What was set.
         level: String,
         /// What is wrong with it.
-        reason: String,
+        reason: LevelError,
     },
     /// The process has logs already.
     #[error("logs were set up before")]
@@ -45,9 +62,9 @@ impl LogControl {
     /// # Errors
     /// [`LogError::Level`]; the old level then stays.
     pub fn set_level(&self, level: &str) -> Result<(), LogError> {
-        let wrong = |reason: String| LogError::Level { level: level.to_owned(), reason };
+        let wrong = |reason| LogError::Level { level: level.to_owned(), reason };
         let filter = filter(level).map_err(wrong)?;
-        self.filter.reload(filter).map_err(|error| wrong(error.to_string()))
+        self.filter.reload(filter).map_err(|error| wrong(LevelError::Form(error.to_string())))
     }
 }
 
@@ -97,12 +114,12 @@ fn gap(lost: u64) -> String {
 /// What is wrong with a `log.level`, if anything: one level, or levels by part of the program.
 ///
 /// # Errors
-/// The part that is wrong, and the form wanted.
-pub fn check_level(level: &str) -> Result<(), String> {
+/// [`LevelError`].
+pub fn check_level(level: &str) -> Result<(), LevelError> {
     filter(level).map(drop)
 }
 
-fn filter(level: &str) -> Result<EnvFilter, String> {
+fn filter(level: &str) -> Result<EnvFilter, LevelError> {
     let parts: Vec<&str> = level.split(',').map(str::trim).collect();
     for part in parts.iter().copied() {
         // `target[span{field=value}]=level`: what stands after the last `=` outside of brackets.
@@ -110,14 +127,10 @@ fn filter(level: &str) -> Result<EnvFilter, String> {
         let word = named.rsplit_once('=').map_or(named, |(_, word)| word).trim();
         // On its own, EnvFilter takes any other word for a part of the program, and all else falls silent.
         if !LEVELS.iter().any(|known| known.eq_ignore_ascii_case(word)) {
-            return Err(format!(
-                "`{part}` names no level; write one of {}, or several with commas by part of the program: \
-                 info,fedshield_net=debug",
-                LEVELS.join(", ")
-            ));
+            return Err(LevelError::Unknown { part: part.to_owned() });
         }
     }
-    EnvFilter::try_new(parts.join(",")).map_err(|error| error.to_string())
+    EnvFilter::try_new(parts.join(",")).map_err(|error| LevelError::Form(error.to_string()))
 }
 
 /// The levels that there are.
@@ -171,7 +184,7 @@ mod tests {
             assert_eq!(check_level(good), Ok(()), "{good}");
         }
         for bad in ["", "inof", "verbose", "info,", "fedshield_net", "fedshield_net=loud", "3"] {
-            let reason = check_level(bad).unwrap_err();
+            let reason = check_level(bad).unwrap_err().to_string();
             assert!(reason.contains("debug"), "{bad}: {reason}");
         }
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use crate::control::api::{NodeStatus, Severity, word};
 
@@ -16,7 +15,7 @@ pub fn notify_ready() {
 }
 
 /// One line for `systemctl status`.
-pub fn notify_status(line: &str) {
+fn notify_status(line: &str) {
     tell(|message| message.status = Some(line.to_owned()));
 }
 
@@ -65,11 +64,11 @@ fn status_line(status: &NodeStatus) -> String {
 
 /// The watchdog's pulse. The host calls [`Self::beat`] from its loop; a loop that hangs is restarted by systemd.
 #[derive(Debug)]
-pub struct Heartbeat {
+pub struct Watchdog {
     interval: Option<Duration>,
 }
 
-impl Heartbeat {
+impl Watchdog {
     /// Reads what systemd asks for.
     #[must_use]
     pub fn from_environment() -> Self {
@@ -87,17 +86,6 @@ impl Heartbeat {
     pub fn beat(&self) {
         if self.interval.is_some() {
             tell(|message| message.watchdog = true);
-        }
-    }
-
-    /// Waits until the next beat is due; for ever without a watchdog, or until `stop`.
-    pub async fn due(&self, stop: &CancellationToken) {
-        match self.interval {
-            Some(interval) => tokio::select! {
-                () = tokio::time::sleep(interval) => {}
-                () = stop.cancelled() => {}
-            },
-            None => stop.cancelled().await,
         }
     }
 }

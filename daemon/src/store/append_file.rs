@@ -377,12 +377,11 @@ impl AppendFile {
     /// What the disk says.
     pub(super) fn bytes(&self) -> Result<Vec<u8>, StoreError> {
         let entries = self.end.saturating_sub(MAGIC_BYTES as u64);
-        let mut bytes = self.format.magic.to_vec();
-        bytes.resize(MAGIC_BYTES + usize::try_from(entries).unwrap_or(usize::MAX), 0);
+        let mut body = vec![0; usize::try_from(entries).unwrap_or(usize::MAX)];
         self.file
-            .read_exact_at(&mut bytes[MAGIC_BYTES..], MAGIC_BYTES as u64)
+            .read_exact_at(&mut body, MAGIC_BYTES as u64)
             .map_err(|error| DiskError::at(&self.path, error))?;
-        Ok(bytes)
+        Ok([self.format.magic.as_slice(), &body].concat())
     }
 
     fn check_usable(&self) -> Result<(), StoreError> {
@@ -448,13 +447,13 @@ pub(super) fn write_all<'a>(
 /// Fills `buffer` as far as the reader has bytes; gives what was filled.
 fn read_up_to<'a>(reader: &mut impl Read, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
     let mut filled = 0;
-    while filled < buffer.len() {
-        match reader.read(&mut buffer[filled..]) {
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match reader.read(rest) {
             Ok(0) => break,
             Ok(count) => filled += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(&buffer[..filled])
+    Ok(buffer.get(..filled).unwrap_or_default())
 }

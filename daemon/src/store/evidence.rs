@@ -1,4 +1,4 @@
-//! Evidence as a node keeps it: the proofs, which of them are kept, and whose ban people have lifted.
+//! Evidence as a node keeps it: the proofs, which of them are kept, and whose ban the operator has lifted.
 //!
 //! Of one member in one round one proof of each rule is kept, and of one member at most [`MAX_PROOFS_PER_MEMBER`] since its
 //! ban was last lifted: the first ones, because one is enough, and because a file that is only appended to does not grow by
@@ -9,17 +9,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::limits::MAX_PROOFS_PER_MEMBER;
 use fedshield_protocol::object::ObjectRef;
-use fedshield_protocol::wire::evidence::{Evidence as Proof, Rule};
+use fedshield_protocol::wire::evidence::{Evidence, Rule};
 use serde::{Deserialize, Serialize};
 
 use crate::conditions::unix_s;
 
 /// Misbehaviour that was proven to this node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Evidence {
+pub struct EvidenceEntry {
     /// The member's name; empty if the first version of the program has kept the evidence.
     pub member: String,
-    /// What was wrong, for people.
+    /// What was wrong, for the operator.
     pub reason: String,
     /// When it was kept, in seconds since 1970 UTC.
     pub kept_unix_s: u64,
@@ -27,7 +27,7 @@ pub struct Evidence {
     pub proof: Vec<u8>,
 }
 
-impl Evidence {
+impl EvidenceEntry {
     /// Evidence that is kept from now on.
     #[must_use]
     pub fn now(member: &str, reason: &str, proof: &[u8]) -> Self {
@@ -58,12 +58,12 @@ impl Evidence {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptEvidence {
     /// Whose, why, when, and the bytes.
-    pub evidence: Evidence,
+    pub evidence: EvidenceEntry,
     /// What the bytes say; `None` for those that an earlier version of the program has kept, which nobody else can check.
-    pub proof: Option<Proof>,
+    pub proof: Option<Evidence>,
 }
 
-/// People have lifted a ban: what the member was proven to have done up to then does not count any more.
+/// The operator has lifted a ban: what the member was proven to have done up to then does not count any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lift {
     /// Whose ban.
@@ -84,7 +84,7 @@ pub(super) struct EvidenceBook {
 }
 
 impl EvidenceBook {
-    pub(super) fn note(&mut self, proof: &Proof) {
+    pub(super) fn note(&mut self, proof: &Evidence) {
         self.kept.insert((proof.member, proof.round, proof.rule()));
     }
 
@@ -100,7 +100,7 @@ impl EvidenceBook {
     }
 
     /// Whether one more proof is kept.
-    pub(super) fn has_room(&self, proof: &Proof) -> bool {
+    pub(super) fn has_room(&self, proof: &Evidence) -> bool {
         let through = self.lifts.get(&proof.member).map(|lift| lift.through);
         let counts = |(member, round, _): &&(MemberIndex, Round, Rule)| {
             *member == proof.member && through.is_none_or(|through| *round > through)

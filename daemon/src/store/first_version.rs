@@ -16,7 +16,7 @@ use super::formats::{
     EVIDENCE_ENTRY, EVIDENCE_FORMAT, HELD_OUT_ENTRY, REPORT_ENTRY, REPORTS_FORMAT,
 };
 use super::index::contain;
-use super::{Evidence, StoreError, aside};
+use super::{EvidenceEntry, StoreError, aside};
 use crate::durable::{self, DiskError};
 use crate::home::Home;
 
@@ -48,7 +48,7 @@ pub(super) struct Found {
 /// # Errors
 /// What the disk says; the next start tries again.
 pub(super) fn migrate(home: &Home) -> Result<String, StoreError> {
-    let found = read(&home.store(), &home.path().join("store.reading"))?;
+    let found = read(&home.store(), &home.store_reading())?;
     found.write(&home.ledger(), &home.reports(), &home.evidence())?;
     let kept = aside::rename(&home.store(), "v1")?;
     Ok(found.summary(&kept))
@@ -59,7 +59,7 @@ pub(super) fn migrate(home: &Home) -> Result<String, StoreError> {
 /// # Errors
 /// What the disk says.
 pub(super) fn read_into(store: &Path, target: &Home) -> Result<String, StoreError> {
-    let found = read(store, &target.path().join("store.reading"))?;
+    let found = read(store, &target.store_reading())?;
     found.write(&target.ledger(), &target.reports(), &target.evidence())?;
     Ok(found.summary(store))
 }
@@ -153,7 +153,7 @@ impl Found {
             .evidence
             .iter()
             .filter_map(|note| serde_json::from_slice::<Vec<u8>>(note).ok())
-            .map(|proof| Evidence::of_first_version(proof).encode())
+            .map(|proof| EvidenceEntry::of_first_version(proof).encode())
             .collect::<Result<_, _>>()
             .map_err(|error| StoreError::encode(evidence, error))?;
         let proofs = proofs.iter().map(|proof| (EVIDENCE_ENTRY, proof.as_slice()));

@@ -13,9 +13,9 @@ pub(super) const EVIDENCE_FORMAT: LogFormat =
 pub(super) const REPORT_ENTRY: u32 = 1;
 /// A [`HeldOut`](crate::control::api::HeldOut) as JSON; the last counts.
 pub(super) const HELD_OUT_ENTRY: u32 = 2;
-/// An [`Evidence`](super::Evidence) as postcard, of earlier versions: its proof has another form, which is not read any more.
+/// An [`EvidenceEntry`](super::EvidenceEntry) as postcard, of earlier versions: its proof has another form, which is not read any more.
 pub(super) const EVIDENCE_ENTRY: u32 = 1;
-/// An [`Evidence`](super::Evidence) as postcard.
+/// An [`EvidenceEntry`](super::EvidenceEntry) as postcard.
 pub(super) const PROOF_ENTRY: u32 = 2;
 /// A [`Lift`](super::Lift) as postcard.
 pub(super) const LIFT_ENTRY: u32 = 3;

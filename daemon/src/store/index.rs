@@ -36,6 +36,15 @@ pub(super) enum Table {
 impl Table {
     const ALL: [Self; 3] = [Self::Records, Self::Reports, Self::Evidence];
 
+    /// This table's place among three things, one for each table.
+    const fn of<T>(self, [records, reports, evidence]: &mut [T; 3]) -> &mut T {
+        match self {
+            Self::Records => records,
+            Self::Reports => reports,
+            Self::Evidence => evidence,
+        }
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Records => "records",
@@ -68,7 +77,7 @@ impl IndexError {
 }
 
 impl Index {
-    /// Opens or makes the database in `folder`; in memory if it cannot be used at all. What went wrong is said, for people.
+    /// Opens or makes the database in `folder`; in memory if it cannot be used at all. What went wrong is returned as text for the operator.
     pub(super) fn open(folder: &Path) -> (Self, Option<String>) {
         let first = match open_unlocked(folder) {
             Ok(backing) => return (Self(Mutex::new(backing)), None),
@@ -203,10 +212,9 @@ impl Index {
         call: impl FnOnce(Side<'_>) -> sled::Result<T>,
     ) -> Result<T, IndexError> {
         let mut backing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = table as usize;
         let side = match &mut *backing {
-            Backing::Sled { trees, .. } => Side::Sled(&trees[at]),
-            Backing::Memory(maps) => Side::Memory(&mut maps[at]),
+            Backing::Sled { trees, .. } => Side::Sled(table.of(trees)),
+            Backing::Memory(maps) => Side::Memory(table.of(maps)),
         };
         contain(|| call(side))
     }
@@ -277,8 +285,9 @@ fn first_line(text: &str) -> String {
 
 fn to_bytes(position: Position) -> [u8; POSITION_BYTES] {
     let mut bytes = [0; POSITION_BYTES];
-    bytes[..8].copy_from_slice(&position.offset.to_le_bytes());
-    bytes[8..].copy_from_slice(&position.length.to_le_bytes());
+    let (offset, length) = bytes.split_at_mut(size_of::<u64>());
+    offset.copy_from_slice(&position.offset.to_le_bytes());
+    length.copy_from_slice(&position.length.to_le_bytes());
     bytes
 }
 

@@ -11,14 +11,14 @@ use fedshield_protocol::ledger::{
     LEDGER_FORMAT, RECORD_ENTRY, decode_record, encode_record, record_digest,
 };
 use fedshield_protocol::object::ObjectRef;
-use fedshield_protocol::wire::evidence::Evidence as Proof;
+use fedshield_protocol::wire::evidence::Evidence;
 use fedshield_protocol::wire::{CertifiedRecord, Outcome};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::append_file::{AppendFile, Position, Unusable};
 use super::checkpoint::{Checkpoint, CheckpointKey};
-use super::evidence::{Evidence, EvidenceBook, KeptEvidence, Lift};
+use super::evidence::{EvidenceBook, EvidenceEntry, KeptEvidence, Lift};
 use super::formats::{
     EVIDENCE_ENTRY, EVIDENCE_FORMAT, HELD_OUT_ENTRY, LIFT_ENTRY, PROOF_ENTRY, REPORT_ENTRY,
     REPORTS_FORMAT,
@@ -326,9 +326,9 @@ impl Ledger {
     ///
     /// # Errors
     /// What the disk says; [`StoreError::Encode`] if it is no evidence.
-    pub fn put_evidence(&self, evidence: &Evidence) -> Result<bool, StoreError> {
+    pub fn put_evidence(&self, evidence: &EvidenceEntry) -> Result<bool, StoreError> {
         let mut file = lock(&self.evidence);
-        let proof = Proof::decode(&evidence.proof)
+        let proof = Evidence::decode(&evidence.proof)
             .map_err(|error| StoreError::encode(file.path(), error))?;
         if !lock(&self.book).has_room(&proof) {
             return Ok(false);
@@ -365,11 +365,11 @@ impl Ledger {
     fn read_evidence(&self, position: Position) -> Result<KeptEvidence, StoreError> {
         let file = lock(&self.evidence);
         let (kind, body) = file.read(position)?;
-        let evidence: Evidence = postcard::from_bytes(&body)
+        let evidence: EvidenceEntry = postcard::from_bytes(&body)
             .map_err(|error| StoreError::changed(file.path(), error.to_string()))?;
         let proof = match kind {
             PROOF_ENTRY => Some(
-                Proof::decode(&evidence.proof)
+                Evidence::decode(&evidence.proof)
                     .map_err(|error| StoreError::changed(file.path(), error.to_string()))?,
             ),
             _ => None,
@@ -377,7 +377,7 @@ impl Ledger {
         Ok(KeptEvidence { evidence, proof })
     }
 
-    /// Remembers that people have lifted a ban.
+    /// Remembers that the operator has lifted a ban.
     ///
     /// # Errors
     /// What the disk says.
@@ -516,10 +516,10 @@ impl Scans {
             self.book.lift(postcard::from_bytes(body).map_err(|e| damaged(e.to_string()))?);
             return Ok(());
         }
-        let evidence: Evidence =
+        let evidence: EvidenceEntry =
             postcard::from_bytes(body).map_err(|error| damaged(error.to_string()))?;
         if kind == PROOF_ENTRY {
-            let proof = Proof::decode(&evidence.proof).map_err(|e| damaged(e.to_string()))?;
+            let proof = Evidence::decode(&evidence.proof).map_err(|e| damaged(e.to_string()))?;
             self.book.note(&proof);
         }
         self.evidence.insert(evidence.key(), at);

@@ -1,4 +1,4 @@
-//! Numbers in terms that work in no federation anybody has seen. They are legal, so they are not refused: people are told
+//! Numbers in terms that work in no federation anybody has seen. They are legal, so they are not refused: whoever agrees is told
 //! before they agree to them, because a misplaced point or a forgotten exponent shows only many rounds later.
 
 use fedshield_he::Preset;
@@ -114,7 +114,7 @@ pub fn unusual(terms: &Manifest) -> Vec<String> {
     });
     // Between two fixed factors the one trained matrix takes larger steps.
     if training.algorithm == Algorithm::FedSb {
-        for range in &mut ranges[..2] {
+        for range in ranges.iter_mut().take(2) {
             range.most *= 4.0;
         }
     }

@@ -6,7 +6,7 @@ use fedshield_protocol::ids::Digest;
 use fedshield_protocol::job::{Included, Job, JobOutput};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_tests::{Party, carry, parties, run};
-use fedshieldd::host::Cancel;
+use tokio_util::sync::CancellationToken;
 
 use crate::steps::{START, contributions, sealing_keys};
 
@@ -48,7 +48,7 @@ fn changed(parties: &[Party], dealer: &Included, change: Change) -> Included {
 
 fn is_added(party: &Party, set: &[Included]) -> bool {
     let job = Job::Aggregate { start: START, set: set.to_vec() };
-    party.pipeline.run(&job, &Cancel::default()).is_ok()
+    party.pipeline.run(&job, &CancellationToken::new()).is_ok()
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_disk_that_changes_bytes_accuses_nobody() {
         file.seek(SeekFrom::Start(offset)).expect("it can be sought");
         file.write_all(&[0x55]).expect("it can be written");
         file.set_len(length).expect("it can be cut");
-        let result = party.pipeline.run(&check(&all[2]), &Cancel::default());
+        let result = party.pipeline.run(&check(&all[2]), &CancellationToken::new());
         assert!(result.is_err(), "{result:?}");
         assert!(!party.objects.contains(&object).expect("the folder can be read"));
         carry(&parties, 2, &object);

@@ -5,7 +5,7 @@ use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::status::{MemberStatus, Phase, Refusal, Status};
 use fedshield_protocol::wire::Leave;
 use fedshieldd::control::api::{
-    HeldOut, MemberTransport, NodeState, NodeStatus, Progress, Severity,
+    HeldOut, MemberTransport, NodeState, NodeStatus, Severity, WorkProgress,
 };
 
 use super::super::federation::phrase_lines;
@@ -275,7 +275,7 @@ pub fn one_line(status: &NodeStatus) -> String {
 
 /// What a node is busy with: `train 7/10, loss 2.3456, 812 tokens/s`.
 #[must_use]
-pub fn progress_text(progress: &Progress) -> String {
+pub fn progress_text(progress: &WorkProgress) -> String {
     let mut text = progress.phase.clone();
     if progress.steps > 0 {
         text.push_str(&format!(" {}/{}", progress.step, progress.steps));
@@ -488,7 +488,7 @@ mod tests {
 
     #[test]
     fn progress_says_what_is_known_and_no_more() {
-        let mut progress = Progress {
+        let mut progress = WorkProgress {
             phase: "train".into(),
             step: 7,
             steps: 10,
@@ -497,7 +497,7 @@ mod tests {
             fraction: 0.7,
         };
         assert_eq!(progress_text(&progress), "train 7/10, loss 2.3457, 812 tokens/s");
-        progress = Progress { steps: 0, loss: None, tokens_per_second: None, ..progress };
+        progress = WorkProgress { steps: 0, loss: None, tokens_per_second: None, ..progress };
         assert_eq!(progress_text(&progress), "train 70%");
     }
 }

@@ -32,7 +32,7 @@ pub struct Absent {
 /// What the round waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// For people: `3 of 4 are enough`, `no quorum: 2 of 3 needed`.
+    /// For the operator: `3 of 4 are enough`, `no quorum: 2 of 3 needed`.
     pub text: String,
     /// When it waits no longer, in seconds since 1970 UTC; `None`: as long as it takes.
     #[serde(default)]

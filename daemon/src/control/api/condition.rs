@@ -10,9 +10,9 @@ pub struct Condition {
     pub name: String,
     /// How bad it is.
     pub severity: Severity,
-    /// For people: what is the case, who is concerned, and until when if that is known.
+    /// For the operator: what is the case, who is concerned, and until when if that is known.
     pub message: String,
-    /// For people: what to do about it.
+    /// For the operator: what to do about it.
     #[serde(default)]
     pub hint: Option<String>,
     /// Since when it has held, in seconds since 1970 UTC.

@@ -47,9 +47,9 @@ pub struct NodeStatus {
     pub federation: Option<FederationSummary>,
     /// The protocol machine's own view, once the federation is founded.
     pub machine: Option<Status>,
-    /// The longest-running work at the moment.
-    pub progress: Option<Progress>,
-    /// The last thing that went wrong and was not repaired by itself, for people. Gone after the next applied round.
+    /// What is computed at the moment; of several things the one that stands first in the path of an update.
+    pub progress: Option<WorkProgress>,
+    /// The last thing that went wrong and was not repaired by itself, for the operator. Gone after the next applied round.
     pub last_error: Option<String>,
     /// The last measurement of the common adapter on this member's own held-out data; never leaves the node.
     #[serde(default)]
@@ -127,11 +127,10 @@ pub struct HeldOut {
 
 /// Work in progress.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
-    /// The word for it: `train`, `prune`, `encode`, `encrypt`, `transfer`, `aggregate`, `decrypt`, `combine`,
-    /// `apply`, `load-model`, `evaluate`.
+pub struct WorkProgress {
+    /// The job, in the words of the path: `train`, `prune`, `encrypt`, `share`, `aggregate`, `decrypt`, `combine`, `apply`, `evaluate`.
     pub phase: String,
-    /// Optimiser steps (or blocks, or chunks) done.
+    /// Optimiser steps done; 0 where the work has none.
     pub step: u64,
     /// Of how many; 0 if unknown.
     pub steps: u64,

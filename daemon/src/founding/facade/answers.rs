@@ -7,7 +7,7 @@ use super::super::FoundingError;
 use super::super::message::{self, Ask, MessageError, Refusal, Reply, Request};
 use super::super::owner::Fresh;
 use super::{Founding, State, now_s};
-use crate::sealing_keys;
+use crate::{randomness, sealing_keys};
 
 impl Founding {
     /// The answer to a request that came over the join protocol from `from`; `None` declines it.
@@ -98,7 +98,7 @@ impl Founding {
 
     pub(super) fn random_id(&self) -> Result<Digest, FoundingError> {
         let mut id = [0; 32];
-        getrandom::fill(&mut id).map_err(|error| FoundingError::Random(error.to_string()))?;
+        randomness::fill(&mut id)?;
         Ok(Digest(id))
     }
 

@@ -14,7 +14,7 @@ use super::{Founding, State, now_s};
 use crate::control::api::{
     FederationView, FoundRequest, InviteRequest, InviteView, JoinRequest, JoinView, NewFederation,
 };
-use crate::offline::FirstAdapter;
+use crate::first_adapter::FirstAdapter;
 use crate::terms::unusual;
 
 /// Longest life of an invite: 30 days.

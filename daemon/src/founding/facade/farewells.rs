@@ -32,8 +32,7 @@ impl Founding {
         });
         others
             .map(|member| {
-                let token =
-                    Token::random().map_err(|error| FoundingError::Random(error.to_string()))?;
+                let token = Token::random()?;
                 let (to, addresses) = (member.identity_key, member.addresses.clone());
                 Ok(Farewell { to, addresses, token, until_s })
             })

@@ -140,7 +140,7 @@ impl Current<'_> {
         let pair = match sealing_keys::of_draft(self.secrets, id)? {
             Some(pair) => pair,
             None => {
-                let mut rng = os_random().map_err(FoundingError::Random)?;
+                let mut rng = os_random()?;
                 sealing_keys::new_for_draft(self.secrets, id, &mut rng)?
             }
         };

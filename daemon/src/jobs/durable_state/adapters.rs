@@ -1,7 +1,8 @@
 //! The common adapter and this member's memory of what it has not sent.
 //!
-//! An adapter is known by t, the rounds applied in it. Applying a round makes the next one before the round has its record, and
-//! a crash may come in between: then the round goes on from the one before. So two are kept; the first needs no disk.
+//! An adapter is known by t, the rounds applied in it. Applying a round makes the next one before
+//! the round has its record, and a crash may come in between: then the round goes on from the one
+//! before. So two are kept; the first needs no disk.
 
 use std::path::{Path, PathBuf};
 
@@ -80,7 +81,8 @@ impl State {
         global: GlobalAdapter,
         object: &ObjectRef,
     ) -> Result<(), PipelineError> {
-        // In this order: after a crash in between both pointers name the same adapter, and none is lost.
+        // In this order: after a crash in between both pointers name the same adapter, and none is
+        // lost.
         if let Some(newest) = self.object.filter(|newest| newest != object) {
             let before = (self.global.applied(), newest);
             write_value(&self.folder.join(name::ADAPTER_BEFORE), &before)?;
@@ -98,7 +100,8 @@ impl State {
     }
 }
 
-/// The adapter, unless the disk has lost it: then the other members give it again before the next round.
+/// The adapter, unless the disk has lost it: then the other members give it again before the next
+/// round.
 fn read_adapter(
     objects: &Objects,
     object: &ObjectRef,

@@ -13,10 +13,10 @@ fn entries_of(path: &Path) -> Vec<(u64, Vec<u8>)> {
 
 fn three(path: &Path) -> Vec<u64> {
     let (mut journal, _) = Journal::open(path).unwrap();
-    let mut ends = vec![journal.length_bytes()];
+    let mut ends = vec![journal.end];
     for (round, body) in [(1, &b"one"[..]), (1, b""), (2, b"three")] {
         journal.append(Round(round), body).unwrap();
-        ends.push(journal.length_bytes());
+        ends.push(journal.end);
     }
     ends
 }
@@ -79,7 +79,7 @@ fn truncation_keeps_the_later_rounds_and_goes_on() {
     journal.append(Round(5), b"later").unwrap();
     assert_eq!(entries_of(&path), [(2, b"three".to_vec()), (5, b"later".to_vec())]);
     journal.truncate(Round(9)).unwrap();
-    assert_eq!(journal.length_bytes(), HEADER_BYTES as u64);
+    assert_eq!(journal.end, HEADER_BYTES as u64);
     assert!(matches!(
         journal.append(Round(1), &vec![0; MAX_ENTRY_BYTES + 1]),
         Err(JournalError::TooLarge { .. })

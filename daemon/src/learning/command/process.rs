@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use fedshield_protocol::hidden::is_hidden;
 use rustix::process::{Pid, Signal, kill_process_group};
+use tokio_util::sync::CancellationToken;
 
 use super::{CommandSettings, guard};
-use crate::host::Cancel;
 
 /// Longest line that is kept whole, in bytes; what is longer comes in pieces.
 const LINE_BYTES: u64 = 16 * 1024;
@@ -48,7 +48,7 @@ impl Process<'_> {
     /// its standard error goes to the log.
     pub(super) fn run(
         &self,
-        cancel: &Cancel,
+        cancel: &CancellationToken,
         on_line: &mut dyn FnMut(&str) -> bool,
     ) -> Result<(), End> {
         let mut group = self.start()?;
@@ -101,7 +101,7 @@ impl Process<'_> {
     fn wait(
         &self,
         child: &mut Child,
-        cancel: &Cancel,
+        cancel: &CancellationToken,
         output: &mut Output<'_>,
     ) -> Result<ExitStatus, End> {
         let end = Instant::now() + self.settings.timeout;

@@ -25,7 +25,7 @@ pub(crate) struct RequestSettings {
 
 /// One request; docs/TRAINING.md lists its fields. Fields may be added, none changes its meaning.
 #[derive(Debug, Serialize)]
-pub(super) struct Request {
+pub(super) struct TrainerRequest {
     version: u32,
     purpose: &'static str,
     /// Applied rounds before this one.
@@ -56,7 +56,7 @@ struct Optimizer {
     settings: AdamWSettings,
 }
 
-impl Request {
+impl TrainerRequest {
     pub(super) fn new(settings: &RequestSettings, run: &Run<'_>, folder: &Path) -> Self {
         let trained = run.global.trained_factors();
         let name = |factor: Factor| match factor {

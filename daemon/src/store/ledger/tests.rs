@@ -43,12 +43,12 @@ fn report(round: u64, loss: Option<f64>) -> RoundReport {
     }
 }
 
-fn two_votes(member: u16, round: u64) -> Proof {
+fn two_votes(member: u16, round: u64) -> Evidence {
     let vote = |byte: u8| {
         let body = fedshield_protocol::wire::Body::RecordSignature(Digest([byte; 32]));
         (body, fedshield_protocol::sign::Signature::default())
     };
-    Proof::equivocation(MemberIndex(member), Round(round), vote(1), vote(2))
+    Evidence::equivocation(MemberIndex(member), Round(round), vote(1), vote(2))
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn of_one_member_only_so_much_evidence_is_kept_and_a_lift_is_remembered() {
     let home = Home::new(folder.path());
     let put = |ledger: &Ledger, member: u16, round: u64| {
         let bytes = two_votes(member, round).encode().unwrap();
-        ledger.put_evidence(&Evidence::now("ward", "two votes", &bytes)).unwrap()
+        ledger.put_evidence(&EvidenceEntry::now("ward", "two votes", &bytes)).unwrap()
     };
     for _ in 0..2 {
         // The bound holds over restarts.
@@ -89,7 +89,7 @@ fn evidence_of_an_earlier_version_is_kept_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let home = Home::new(folder.path());
     drop(Ledger::open(&home).unwrap());
-    let old = Evidence::now("ward", "a wrong partial decryption", b"the form of before");
+    let old = EvidenceEntry::now("ward", "a wrong partial decryption", b"the form of before");
     let body = old.encode().unwrap();
     let mut bytes = fs::read(home.evidence()).unwrap();
     let entry = EVIDENCE_FORMAT.encode(bytes.len() as u64, EVIDENCE_ENTRY, &body);
@@ -125,7 +125,7 @@ fn everything_is_there_after_a_restart() {
     filled(&home, 5);
     let held_out = HeldOut { round: Round(4), loss: 1.5, base: None, examples: 3, tokens: 9 };
     let proof = two_votes(1, 0);
-    let evidence = Evidence::now("ward", "two votes", &proof.encode().unwrap());
+    let evidence = EvidenceEntry::now("ward", "two votes", &proof.encode().unwrap());
     let ledger = Ledger::open(&home).unwrap().ledger;
     ledger.put_held_out(&held_out).unwrap();
     for _ in 0..3 {

@@ -2,7 +2,7 @@
 
 use fedshieldd::control::api::{ApiError, ErrorCode};
 use fedshieldd::home::Home;
-use fedshieldd::stopped::Stopped;
+use fedshieldd::offline::OfflineHome;
 
 use crate::failure::Failure;
 use crate::screen::Screen;
@@ -15,10 +15,10 @@ pub fn or_home<T>(
     answer: Result<T, ApiError>,
     home: &Home,
     screen: &Screen,
-    read: impl FnOnce(&Stopped) -> Result<T, ApiError>,
+    read: impl FnOnce(&OfflineHome) -> Result<T, ApiError>,
 ) -> Result<T, Failure> {
     match answer {
-        Err(error) if error.code == ErrorCode::NotRunning => match Stopped::open(home)? {
+        Err(error) if error.code == ErrorCode::NotRunning => match OfflineHome::open(home)? {
             Some(offline) => {
                 screen.remark("no daemon runs here: read from the home itself");
                 for remark in offline.remarks() {

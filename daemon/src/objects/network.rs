@@ -1,53 +1,46 @@
-//! The object folder as the network sees it.
+//! The object folder as the network sees it: it serves chunks from here and fetches into here.
 
 use std::io;
-use std::sync::Arc;
 
 use fedshield_net::{ObjectStore, PartialObject};
 use fedshield_protocol::object::{ChunkList, ObjectRef};
 
+use super::{ObjectStoreError, Objects, PartialFile};
 use crate::error_code::ErrorCode;
-use crate::objects::{ObjectStoreError, Objects, PartialFile};
 
-/// The daemon's objects, lent to the network.
-pub(super) struct NetObjects(pub(super) Arc<Objects>);
-
-impl ObjectStore for NetObjects {
+impl ObjectStore for Objects {
     fn contains(&self, object: &ObjectRef) -> io::Result<bool> {
-        self.0.contains(object).map_err(io_error)
+        Self::contains(self, object).map_err(io_error)
     }
 
     fn chunk_list(&self, object: &ObjectRef) -> io::Result<ChunkList> {
-        self.0.chunk_list(object).map(|list| (*list).clone()).map_err(io_error)
+        Self::chunk_list(self, object).map(|list| (*list).clone()).map_err(io_error)
     }
 
     fn read_chunk(&self, object: &ObjectRef, index: u32) -> io::Result<Vec<u8>> {
-        self.0.read_chunk(object, index).map_err(io_error)
+        Self::read_chunk(self, object, index).map_err(io_error)
     }
 
     fn resume(&self, list: &ChunkList) -> io::Result<Box<dyn PartialObject>> {
-        let file = self.0.resume(list).map_err(io_error)?;
-        Ok(Box::new(NetPartial(file)))
+        Ok(Box::new(Self::resume(self, list).map_err(io_error)?))
     }
 }
 
-/// An object on its way in.
-struct NetPartial(PartialFile);
-
-impl PartialObject for NetPartial {
+impl PartialObject for PartialFile {
     fn missing(&self) -> Vec<u32> {
-        self.0.missing()
+        Self::missing(self)
     }
 
     fn write_chunk(&mut self, index: u32, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_chunk(index, bytes).map_err(io_error)
+        Self::write_chunk(self, index, bytes).map_err(io_error)
     }
 
     fn complete(self: Box<Self>) -> io::Result<()> {
-        self.0.complete().map_err(io_error)
+        Self::complete(*self).map_err(io_error)
     }
 }
 
+/// The network tells a missing object and a full disk from everything else.
 fn io_error(error: ObjectStoreError) -> io::Error {
     let kind = match &error {
         ObjectStoreError::NotFound { .. } => io::ErrorKind::NotFound,

@@ -1,15 +1,16 @@
-//! What can be read in a home while no daemon runs: the ledger, the reports, the adapter. Changes nothing in the home,
-//! takes no lock and needs no index: the files are only appended to, so a daemon may start meanwhile.
+//! A home without its daemon: the ledger, the reports, the evidence and the adapter are read.
+//! Changes nothing in the home, takes no lock and needs no index: the files are only appended to,
+//! so a daemon may start meanwhile.
 
 use std::path::Path;
 
 use fedshield_protocol::ids::Digest;
 use fedshield_protocol::manifest::ValidManifest;
-use fedshield_train::TrainError;
 use fedshield_train::adapter::export_peft;
 use fedshield_train::federated::GlobalAdapter;
 use tempfile::TempDir;
 
+use crate::adapter_export::{adapter_files, not_written};
 use crate::control::api::{ApiError, ErrorCode, EvidenceView, ExportView, RoundReport};
 use crate::durable::DiskError;
 use crate::home::Home;
@@ -19,7 +20,7 @@ use crate::store::{Ledger, Opened, StoreError};
 
 /// A home without its daemon.
 #[derive(Debug)]
-pub struct Stopped {
+pub struct OfflineHome {
     home: Home,
     ledger: Ledger,
     remarks: Vec<String>,
@@ -27,7 +28,7 @@ pub struct Stopped {
     _scratch: TempDir,
 }
 
-impl Stopped {
+impl OfflineHome {
     /// Opens `home`; `None` if no daemon has ever kept anything in it.
     ///
     /// # Errors
@@ -43,7 +44,8 @@ impl Stopped {
         Ok(Some(Self { home: home.clone(), ledger, remarks, _scratch: scratch }))
     }
 
-    /// What a person should know about the files, for instance that the last entry is not used because it is damaged.
+    /// What a person should know about the files, for instance that the last entry is not used
+    /// because it is damaged.
     #[must_use]
     pub fn remarks(&self) -> &[String] {
         &self.remarks
@@ -89,7 +91,8 @@ impl Stopped {
         evidence::file(&self.ledger, manifest.federation(), digest)
     }
 
-    /// Writes the ledger's last adapter as a PEFT folder; `base_model` is what PEFT will call the base.
+    /// Writes the ledger's last adapter as a PEFT folder; `base_model` is what PEFT will call the
+    /// base.
     ///
     /// # Errors
     /// If no round was applied, the adapter is not here, or the folder cannot be written.
@@ -118,32 +121,6 @@ fn not_readable(error: StoreError) -> ApiError {
         if source.kind() == std::io::ErrorKind::PermissionDenied);
     let answer = ApiError::from(error);
     if denied { answer.with_hint("run the command as the user of the daemon") } else { answer }
-}
-
-/// Why an adapter could not be written to the folder that somebody named.
-pub(crate) fn not_written(error: &TrainError) -> ApiError {
-    let TrainError::Io { source, .. } = error else {
-        return ApiError::new(ErrorCode::Internal, error.to_string());
-    };
-    let answer = |code| ApiError::new(code, format!("cannot write the adapter: {error}"));
-    match source.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-            answer(ErrorCode::DiskFull).with_hint("free some space, then export again")
-        }
-        _ => answer(ErrorCode::InvalidRequest)
-            .with_hint("name a folder that the user of the daemon may write to"),
-    }
-}
-
-/// The files of an exported adapter, in order; not what else lies in the folder.
-pub(crate) fn adapter_files(directory: &Path) -> Vec<std::path::PathBuf> {
-    let is_adapter = |path: &std::path::PathBuf| {
-        path.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with("adapter_"))
-    };
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let mut files: Vec<_> = entries.map(|entry| entry.path()).filter(is_adapter).collect();
-    files.sort();
-    files
 }
 
 impl From<ObjectStoreError> for ApiError {

@@ -1,0 +1,91 @@
+//! The adapter that a federation starts from: named by its digest in the manifest, brought as files
+//! by every member.
+
+use std::path::{Path, PathBuf};
+
+use fedshield_protocol::ids::Digest;
+use fedshield_train::TrainError;
+use fedshield_train::adapter::PeftAdapter;
+use fedshield_train::federated::AdapterSpec;
+
+use crate::durable::{self, DiskError};
+use crate::error_code::ErrorCode;
+use crate::home::Home;
+
+/// The files of a PEFT folder that mean something here.
+const FILES: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
+
+/// Why an adapter cannot be the one to start from.
+#[derive(Debug, thiserror::Error)]
+pub enum FirstAdapterError {
+    /// The folder is not an adapter that a federation can start from.
+    #[error("adapter: {0}")]
+    Adapter(#[source] TrainError),
+    /// The home, when it is copied there.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+impl FirstAdapterError {
+    /// The stable name.
+    #[must_use]
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Adapter(_) => ErrorCode::ModelUnreadable,
+            Self::Disk(error) => error.code(),
+        }
+    }
+}
+
+/// An adapter to start from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FirstAdapter {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Rank, alpha and projections.
+    pub spec: AdapterSpec,
+    /// Its name in a manifest.
+    pub digest: Digest,
+}
+
+impl FirstAdapter {
+    /// Reads a PEFT folder.
+    ///
+    /// # Errors
+    /// A folder that PEFT would not read either, or an adapter that is more than `W + alpha/r B A`.
+    pub fn open(folder: &Path) -> Result<Self, FirstAdapterError> {
+        let peft = PeftAdapter::open(folder).map_err(FirstAdapterError::Adapter)?;
+        let digest = Digest(peft.digest().map_err(FirstAdapterError::Adapter)?);
+        Ok(Self { folder: folder.to_owned(), spec: peft.spec().clone(), digest })
+    }
+
+    /// The one that is kept in a home; `None` if there is none.
+    ///
+    /// # Errors
+    /// See [`Self::open`].
+    pub fn of(home: &Home) -> Result<Option<Self>, FirstAdapterError> {
+        let folder = home.first_adapter();
+        if folder.exists() { Self::open(&folder).map(Some) } else { Ok(None) }
+    }
+
+    /// Copies it into a home, in place of another one. A home that is in a federation keeps what it
+    /// has.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn keep(&self, home: &Home) -> Result<(), FirstAdapterError> {
+        if home.manifest().exists() {
+            return Ok(());
+        }
+        let to = home.first_adapter();
+        durable::make_folder(&to)?;
+        for name in FILES {
+            let from = self.folder.join(name);
+            let bytes = std::fs::read(&from).map_err(|source| {
+                FirstAdapterError::Adapter(TrainError::Io { path: from, source })
+            })?;
+            durable::replace(&to.join(name), &bytes)?;
+        }
+        Ok(())
+    }
+}
