@@ -9,7 +9,6 @@
 //! `members_only`, `driver` (the swarm and the task that owns it); `transport`, `admission`
 //! (connections before they are authenticated); `bulk` (objects); `presence` (liveness,
 //! duplicates).
-#![warn(unreachable_pub)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg_attr(
     test,

@@ -6,7 +6,7 @@ use crate::ids::Digest;
 
 /// What the caller thinks of values at the moment.
 #[derive(Debug, Clone, Default)]
-pub struct Opinion {
+pub(crate) struct Opinion {
     /// Values whose content is here.
     pub known: BTreeSet<Digest>,
     /// Values that are valid for this member.
