@@ -1,5 +1,7 @@
 //! `fedshield-netsim l0`: runs seeds, says how fast, and names the first seed that fails.
 
+#![warn(unreachable_pub)]
+
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -42,10 +44,10 @@ struct L0 {
     rounds: u64,
     /// Nothing goes wrong.
     #[arg(long)]
-    calm: bool,
+    fault_free: bool,
     /// Members crash all the time for so many virtual seconds, and lose disks and ledgers; nothing else goes wrong.
-    #[arg(long, value_name = "SECONDS", conflicts_with = "calm")]
-    storm: Option<u64>,
+    #[arg(long, value_name = "SECONDS", conflicts_with = "fault_free")]
+    crash_storm: Option<u64>,
     /// Prints JSON.
     #[arg(long)]
     json: bool,
@@ -98,12 +100,12 @@ fn run_all(arguments: &L0) -> Total {
             }
             let federation = &federations[(seed % federations.len() as u64) as usize];
             let rules = federation.rules();
-            let (members, liars) = (rules.member_count, rules.max_faulty);
-            let plan = match arguments.storm {
+            let (members, byzantine) = (rules.member_count, rules.max_faulty);
+            let plan = match arguments.crash_storm {
                 Some(seconds) => {
-                    Some(Plan::storm(seed, members, liars, seconds.saturating_mul(1000)))
+                    Some(Plan::crash_storm(seed, members, byzantine, seconds.saturating_mul(1000)))
                 }
-                None => arguments.calm.then(|| Plan::calm(members)),
+                None => arguments.fault_free.then(|| Plan::fault_free(members)),
             };
             let options =
                 Options { rounds: arguments.rounds, bug: None, plan, verbose: arguments.trace };
@@ -152,7 +154,10 @@ fn l0(arguments: &L0) -> ExitCode {
             "again: fedshield-netsim l0 --seeds 1 --first {} --members {least}..{most} --rounds {}{} --trace",
             failure.seed,
             arguments.rounds,
-            arguments.storm.map(|seconds| format!(" --storm {seconds}")).unwrap_or_default()
+            arguments
+                .crash_storm
+                .map(|seconds| format!(" --crash-storm {seconds}"))
+                .unwrap_or_default()
         );
         return ExitCode::FAILURE;
     }

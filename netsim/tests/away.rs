@@ -1,7 +1,7 @@
 //! A member that is away costs the others a few heartbeats, not the timers of each round.
 
 use fedshield_netsim::l0::{
-    Away, Crash, Fault, Federation, Going, Loss, Options, Outcome, Plan, run_seed,
+    Absence, AbsenceKind, Crash, Fault, Federation, Loss, Options, Outcome, Plan, run_seed,
 };
 use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::manifest::Deadlines;
@@ -37,7 +37,7 @@ fn longest(outcome: &Outcome) -> u64 {
 
 /// The longest of forty rounds with all members there.
 fn full(members: u16) -> u64 {
-    longest(&run(members, 5, Plan::calm(members)))
+    longest(&run(members, 5, Plan::fault_free(members)))
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn forty_rounds_with_one_member_away_take_as_long_as_with_all() {
         let full = full(members);
         for away in [0, members - 1] {
             let faulty = vec![(MemberIndex(away), Fault::Silent)];
-            let outcome = run(members, 5, Plan { faulty, ..Plan::calm(members) });
+            let outcome = run(members, 5, Plan { faulty, ..Plan::fault_free(members) });
             let lengths = lengths(&outcome);
             // The first round finds out that it is away; the others know.
             assert!(lengths[0] <= full + 4 * BEAT_MS, "{members} members: {lengths:?}");
@@ -64,15 +64,22 @@ fn members_that_stop_pause_and_crash_in_turn_cost_a_few_heartbeats_each() {
     for members in [4, 7] {
         let full = full(members);
         for seed in 0..6 {
-            let mut plan = Plan::calm(members);
+            let mut plan = Plan::fault_free(members);
             // One after the other is away, each for some rounds, each in another way.
             for turn in 0..24 {
                 let from_ms = 4_000 + turn * 31_000;
                 let until_ms = from_ms + 9_000 + (turn % 5) * 4_000;
                 let node = (turn as usize * 3 + seed as usize) % usize::from(members);
                 match turn % 3 {
-                    0 => plan.away.push(Away { node, going: Going::Stops, from_ms, until_ms }),
-                    1 => plan.away.push(Away { node, going: Going::Pauses, from_ms, until_ms }),
+                    0 => {
+                        plan.away.push(Absence { node, kind: AbsenceKind::Stop, from_ms, until_ms })
+                    }
+                    1 => plan.away.push(Absence {
+                        node,
+                        kind: AbsenceKind::Pause,
+                        from_ms,
+                        until_ms,
+                    }),
                     _ => plan.crashes.push(Crash {
                         node,
                         at_ms: from_ms,
@@ -99,7 +106,7 @@ fn members_that_stop_pause_and_crash_in_turn_cost_a_few_heartbeats_each() {
 fn as_many_as_may_fail_are_not_waited_for_either() {
     let full = full(7);
     let faulty = vec![(MemberIndex(2), Fault::Silent), (MemberIndex(5), Fault::Silent)];
-    let outcome = run(7, 3, Plan { faulty, ..Plan::calm(7) });
+    let outcome = run(7, 3, Plan { faulty, ..Plan::fault_free(7) });
     let lengths = lengths(&outcome);
     assert!(lengths.iter().all(|length| *length <= full + 4 * BEAT_MS), "{lengths:?}");
 }

@@ -18,16 +18,16 @@ fn a_dealer_that_answers_nobody_does_not_stop_the_others() {
     for members in [4, 7, 10] {
         for dealer in [0, members / 2, members - 1] {
             for silent in [0, (members - 1) / 3 - 1] {
-                let mut faulty = vec![(MemberIndex(dealer), Fault::BadSharesForGood)];
+                let mut faulty = vec![(MemberIndex(dealer), Fault::BadSharesUnanswered)];
                 // Not those that it deals badly to.
                 let others = (0..silent).map(|i| (dealer + members - 1 - i) % members);
                 faulty.extend(others.map(|other| (MemberIndex(other), Fault::Silent)));
-                let outcome = run(members, Plan { faulty, ..Plan::calm(members) });
+                let outcome = run(members, Plan { faulty, ..Plan::fault_free(members) });
                 let [applied, rejected, voided, skipped] = outcome.rounds;
                 let said = format!("{members}, {dealer}, {silent}: {:?}", outcome.rounds);
                 assert!(applied + rejected >= ROUNDS / 2, "{said}");
                 assert!(voided <= 4 && skipped <= voided, "{said}");
-                assert_eq!(outcome.unlisted, [], "{said}");
+                assert_eq!(outcome.excluded, [], "{said}");
             }
         }
     }
@@ -39,11 +39,11 @@ fn a_dealer_that_answers_nobody_does_not_stop_the_others() {
 fn complaints_of_f_liars_leave_nobody_out() {
     for members in [4, 7, 10] {
         for first in [0, members / 2, members - 1] {
-            let liars = (0..(members - 1) / 3).map(|i| MemberIndex((first + i) % members));
-            let faulty = liars.map(|liar| (liar, Fault::Complains)).collect();
-            let outcome = run(members, Plan { faulty, ..Plan::calm(members) });
+            let byzantine = (0..(members - 1) / 3).map(|i| MemberIndex((first + i) % members));
+            let faulty = byzantine.map(|byzantine| (byzantine, Fault::FalseComplaints)).collect();
+            let outcome = run(members, Plan { faulty, ..Plan::fault_free(members) });
             assert_eq!(outcome.rounds[2..], [0, 0], "{members}, {first}: {:?}", outcome.rounds);
-            assert_eq!(outcome.unlisted, [], "{members}, {first}");
+            assert_eq!(outcome.excluded, [], "{members}, {first}");
         }
     }
 }
@@ -58,9 +58,9 @@ fn an_honest_dealer_that_is_cut_off_is_listed() {
             let cuts = (1..=cut)
                 .map(|other| Cut { between: between(other), from_ms: 0, until_ms })
                 .collect();
-            let plan = Plan { cuts, heal_ms: until_ms, ..Plan::calm(N) };
+            let plan = Plan { cuts, heal_ms: until_ms, ..Plan::fault_free(N) };
             let outcome = run(N, plan);
-            assert_eq!(outcome.unlisted, [], "{cut}, {until_ms}: {:?}", outcome.rounds);
+            assert_eq!(outcome.excluded, [], "{cut}, {until_ms}: {:?}", outcome.rounds);
         }
     }
 }

@@ -18,7 +18,7 @@ fn a_hundred_seeds_keep_every_invariant() {
 fn quiet_rounds_are_all_opened() {
     for members in [3, 4, 7] {
         let federation = Federation::new(members);
-        let options = Options { plan: Some(Plan::calm(members)), ..Options::default() };
+        let options = Options { plan: Some(Plan::fault_free(members)), ..Options::default() };
         let outcome = run_seed(&federation, 5, &options).unwrap();
         let [applied, rejected, voided, skipped] = outcome.rounds;
         assert_eq!((applied + rejected, voided, skipped), (3, 0, 0), "{members} members");
@@ -31,8 +31,8 @@ fn quiet_rounds_are_all_opened() {
 fn members_that_spoil_every_sum_have_nobody_left_out_and_the_status_says_who_was_in_the_sums() {
     for (members, spoilers) in [(4, vec![1]), (7, vec![1, 4]), (10, vec![1, 4, 8])] {
         let federation = Federation::new(members);
-        let faulty = spoilers.iter().map(|m| (MemberIndex(*m), Fault::SpoilsSums)).collect();
-        let plan = Plan { faulty, ..Plan::calm(members) };
+        let faulty = spoilers.iter().map(|m| (MemberIndex(*m), Fault::UnopenableUpdate)).collect();
+        let plan = Plan { faulty, ..Plan::fault_free(members) };
         let options = Options { plan: Some(plan), rounds: 40, ..Options::default() };
         let outcome = run_seed(&federation, 5, &options).unwrap();
         assert_eq!(outcome.rounds, [0, 0, 40, 0], "{members} members");
@@ -51,7 +51,7 @@ fn members_that_spoil_every_sum_have_nobody_left_out_and_the_status_says_who_was
 fn nobody_is_left_out_after_a_rejected_sum() {
     for members in [4, 7, 10] {
         let federation = Federation::new(members);
-        let plan = Some(Plan::calm(members));
+        let plan = Some(Plan::fault_free(members));
         let options = Options { plan, rounds: 60, ..Options::default() };
         let outcome = run_seed(&federation, 5, &options).unwrap();
         let [applied, rejected, voided, skipped] = outcome.rounds;
@@ -76,11 +76,11 @@ fn proof_reaches_everybody_and_nobody_is_banned_without() {
     for (members, fault, is_proven) in [
         (4, Fault::WrongPartial, true),
         (7, Fault::WrongPartial, true),
-        (4, Fault::FalseAccuser, false),
-        (7, Fault::FalseAccuser, false),
+        (4, Fault::FalseAccusations, false),
+        (7, Fault::FalseAccusations, false),
     ] {
         let federation = Federation::new(members);
-        let mut plan = Plan { faulty: vec![(MemberIndex(1), fault)], ..Plan::calm(members) };
+        let mut plan = Plan { faulty: vec![(MemberIndex(1), fault)], ..Plan::fault_free(members) };
         plan.split = (0..members).map(|m| m % 2 == 1).collect();
         let options = Options { plan: Some(plan), rounds: 6, ..Options::default() };
         let mut banning = Vec::new();
@@ -101,7 +101,7 @@ fn jobs_that_fail_again_and_again_hold_up_nobody_for_good() {
     for members in [4, 7] {
         let federation = Federation::new(members);
         for seed in 0..20 {
-            let mut plan = Plan::calm(members);
+            let mut plan = Plan::fault_free(members);
             (plan.job_failures, plan.heal_ms) = (250, 120_000);
             plan.faulty = vec![(MemberIndex(1), Fault::Silent)];
             let options = Options { plan: Some(plan), rounds: 6, ..Options::default() };

@@ -8,7 +8,7 @@ const ROUNDS: u64 = 40;
 fn run(members: u16, faulty: &[(u16, Fault)]) -> Outcome {
     let federation = Federation::new(members);
     let faulty = faulty.iter().map(|(member, fault)| (MemberIndex(*member), *fault)).collect();
-    let plan = Plan { faulty, ..Plan::calm(members) };
+    let plan = Plan { faulty, ..Plan::fault_free(members) };
     let options = Options { plan: Some(plan), rounds: ROUNDS, ..Options::default() };
     run_seed(&federation, 5, &options).unwrap_or_else(|failure| panic!("{failure}"))
 }
@@ -25,7 +25,7 @@ fn a_malformed_ciphertext_stops_no_round() {
 /// As many as may lie; those of them that read and reject good updates leave out nobody.
 #[test]
 fn f_members_that_lie_about_updates_stop_no_round() {
-    for fault in [Fault::MalformedCiphertext, Fault::RejectsAll, Fault::OtherShape] {
+    for fault in [Fault::MalformedCiphertext, Fault::RejectsAll, Fault::WrongShape] {
         for (members, faulty) in [(4, vec![0]), (7, vec![2, 5]), (10, vec![0, 4, 9])] {
             let faulty: Vec<(u16, Fault)> = faulty.into_iter().map(|m| (m, fault)).collect();
             let outcome = run(members, &faulty);

@@ -1,54 +1,64 @@
 //! Within one round everything may go wrong that the protocol promises to bear, at each of its moments.
 
 use fedshield_netsim::l0::{
-    Bug, Failure, Federation, Loss, Moment, Options, Outcome, Plan, Strike, run_seed,
+    Bug, Failure, Federation, Loss, Milestone, Options, Outcome, Plan, TriggeredCrash, run_seed,
 };
 use fedshield_protocol::ids::Round;
 
 const N: usize = 4;
 const EVERYONE: [usize; N] = [0, 1, 2, 3];
 
-fn strike(round: u64, moment: Moment, after: u64) -> Strike {
+fn crash(round: u64, milestone: Milestone, after: u64) -> TriggeredCrash {
     let nodes = EVERYONE.map(|node| (node, Loss::Nothing)).to_vec();
-    Strike { round: Round(round), moment, members: 1, after, nodes, down_ms: 1_000 }
+    TriggeredCrash { round: Round(round), milestone, members: 1, after, nodes, down_ms: 1_000 }
 }
 
-fn run(federation: &Federation, strikes: Vec<Strike>, bug: Option<Bug>) -> Result<(), Failure> {
-    outcome(federation, strikes, bug).map(|_| ())
+fn run(
+    federation: &Federation,
+    crashes: Vec<TriggeredCrash>,
+    bug: Option<Bug>,
+) -> Result<(), Failure> {
+    outcome(federation, crashes, bug).map(|_| ())
 }
 
 fn outcome(
     federation: &Federation,
-    strikes: Vec<Strike>,
+    crashes: Vec<TriggeredCrash>,
     bug: Option<Bug>,
 ) -> Result<Outcome, Failure> {
-    let plan = Plan { strikes, heal_ms: 60_000, ..Plan::calm(N as u16) };
+    let plan = Plan { triggered_crashes: crashes, heal_ms: 60_000, ..Plan::fault_free(N as u16) };
     let options = Options { plan: Some(plan), bug, ..Options::default() };
     run_seed(federation, 7, &options)
 }
 
-fn check(federation: &Federation, strikes: Vec<Strike>) {
-    let described = format!("{strikes:?}");
-    if let Err(failure) = run(federation, strikes, None) {
+fn check(federation: &Federation, crashes: Vec<TriggeredCrash>) {
+    let described = format!("{crashes:?}");
+    if let Err(failure) = run(federation, crashes, None) {
         panic!("{failure}\n{described}");
     }
 }
 
 /// All die at once, and one of them loses its disk.
-fn one_disk_lost(round: u64, moment: Moment, after: u64, members: usize, loser: usize) -> Strike {
-    let mut strike = strike(round, moment, after);
-    strike.members = members;
-    strike.nodes[loser].1 = Loss::Disk;
-    strike
+fn one_disk_lost(
+    round: u64,
+    milestone: Milestone,
+    after: u64,
+    members: usize,
+    loser: usize,
+) -> TriggeredCrash {
+    let mut crash = crash(round, milestone, after);
+    crash.members = members;
+    crash.nodes[loser].1 = Loss::Disk;
+    crash
 }
 
 #[test]
 fn one_disk_is_lost_and_all_start_anew() {
     let federation = Federation::new(N as u16);
-    for moment in Moment::ALL {
+    for milestone in Milestone::ALL {
         for (members, after) in [(1, 0), (1, 7), (3, 2), (4, 0)] {
             for loser in EVERYONE {
-                check(&federation, vec![one_disk_lost(1, moment, after, members, loser)]);
+                check(&federation, vec![one_disk_lost(1, milestone, after, members, loser)]);
             }
         }
     }
@@ -57,15 +67,15 @@ fn one_disk_is_lost_and_all_start_anew() {
 #[test]
 fn one_disk_is_lost_and_later_in_the_round_all_others_start_anew() {
     let federation = Federation::new(N as u16);
-    for (first, moment) in Moment::ALL.into_iter().enumerate().skip(2) {
-        for later in Moment::ALL.into_iter().skip(first).step_by(2) {
+    for (first, milestone) in Milestone::ALL.into_iter().enumerate().skip(2) {
+        for later in Milestone::ALL.into_iter().skip(first).step_by(2) {
             for loser in EVERYONE {
-                let lost = Strike {
+                let lost = TriggeredCrash {
                     nodes: vec![(loser, Loss::Disk)],
                     down_ms: 5_000,
-                    ..strike(0, moment, 1)
+                    ..crash(0, milestone, 1)
                 };
-                let mut others = Strike { members: 2, ..strike(0, later, 3) };
+                let mut others = TriggeredCrash { members: 2, ..crash(0, later, 3) };
                 others.nodes.retain(|(node, _)| *node != loser);
                 check(&federation, vec![lost, others]);
             }
@@ -79,7 +89,7 @@ fn everyone_is_killed_between_any_two_effects_of_the_end_of_a_round() {
     let federation = Federation::new(N as u16);
     for round in [0, 1] {
         for after in 0..200 {
-            check(&federation, vec![strike(round, Moment::EndDecided, after)]);
+            check(&federation, vec![crash(round, Milestone::EndDecided, after)]);
         }
     }
 }
@@ -88,14 +98,14 @@ fn everyone_is_killed_between_any_two_effects_of_the_end_of_a_round() {
 #[test]
 fn ledgers_are_lost_and_the_journals_are_not() {
     let federation = Federation::new(N as u16);
-    for moment in Moment::ALL {
+    for milestone in Milestone::ALL {
         for kept in [0, 400, 999] {
             for losers in [&[0, 2][..], &[0, 1, 2]] {
-                let mut strike = Strike { members: 4, ..strike(2, moment, 0) };
+                let mut crash = TriggeredCrash { members: 4, ..crash(2, milestone, 0) };
                 for loser in losers {
-                    strike.nodes[*loser].1 = Loss::Ledger { kept };
+                    crash.nodes[*loser].1 = Loss::Ledger { kept };
                 }
-                check(&federation, vec![strike]);
+                check(&federation, vec![crash]);
             }
         }
     }
@@ -105,11 +115,11 @@ fn ledgers_are_lost_and_the_journals_are_not() {
 fn a_record_is_damaged_and_fetched_again() {
     let federation = Federation::new(N as u16);
     for at in [0, 500, 999] {
-        let mut strike = Strike { members: 4, ..strike(2, Moment::SetDecided, 0) };
-        for (_, loss) in &mut strike.nodes[..3] {
+        let mut crash = TriggeredCrash { members: 4, ..crash(2, Milestone::SetDecided, 0) };
+        for (_, loss) in &mut crash.nodes[..3] {
             *loss = Loss::Record { at };
         }
-        check(&federation, vec![strike]);
+        check(&federation, vec![crash]);
     }
 }
 
@@ -118,18 +128,18 @@ fn a_record_is_damaged_and_fetched_again() {
 fn without_what_is_kept_rounds_come_to_nothing_or_do_not_end() {
     let federation = Federation::new(N as u16);
     // Nobody can decrypt its part of a sum without a commitment in it: the round is void.
-    let lost = |loser| vec![one_disk_lost(1, Moment::SetDecided, 0, 4, loser)];
+    let lost = |loser| vec![one_disk_lost(1, Milestone::SetDecided, 0, 4, loser)];
     let voided = |bug, loser| match outcome(&federation, lost(loser), bug) {
         Ok(outcome) => outcome.rounds[2] > 0,
         Err(failure) => panic!("{failure}"),
     };
     assert!(EVERYONE.into_iter().any(|loser| voided(Some(Bug::CommitmentsNotKept), loser)));
     assert!(!EVERYONE.into_iter().any(|loser| voided(None, loser)));
-    let fails = |bug, strikes: Vec<Strike>| {
-        let failure = run(&federation, strikes, Some(bug)).err();
+    let fails = |bug, crashes: Vec<TriggeredCrash>| {
+        let failure = run(&federation, crashes, Some(bug)).err();
         failure.is_some_and(|failure| failure.checker == "liveness")
     };
     // Two that have applied nothing the second time are missing: one is the loser of its disk.
-    let killed = |loser| vec![one_disk_lost(0, Moment::Applied, 0, 1, loser)];
+    let killed = |loser| vec![one_disk_lost(0, Milestone::Applied, 0, 1, loser)];
     assert!(EVERYONE.into_iter().any(|loser| fails(Bug::OneAdapter, killed(loser))));
 }

@@ -16,7 +16,7 @@ fn find(members: u16, bug: Bug, plan: Option<&Plan>, seeds: u64) -> Option<Failu
 
 /// Two sides that cannot hear each other, and twins that talk to both.
 fn split_by_twins(members: u16, twins: &[u16], side: &[u16]) -> Plan {
-    let mut plan = Plan::calm(members);
+    let mut plan = Plan::fault_free(members);
     plan.faulty = twins.iter().map(|m| (MemberIndex(*m), Fault::Twins)).collect();
     plan.split = (0..members).map(|m| side.contains(&m)).collect();
     plan.heal_ms = 60_000;
@@ -43,7 +43,7 @@ fn forgotten_votes_are_noticed() {
 
 #[test]
 fn a_low_threshold_opens_too_early() {
-    let failure = find(7, Bug::LowThreshold, Some(&Plan::calm(7)), 20).expect("not found");
+    let failure = find(7, Bug::LowThreshold, Some(&Plan::fault_free(7)), 20).expect("not found");
     assert_eq!(failure.checker, "certificate", "{failure}");
 }
 
@@ -55,7 +55,7 @@ fn two_contributors_are_too_few() {
     let failure = pairs
         .filter(|(silent, crashed)| silent != crashed)
         .find_map(|(silent, crashed)| {
-            let mut plan = Plan::calm(4);
+            let mut plan = Plan::fault_free(4);
             plan.faulty = vec![(MemberIndex(silent), Fault::Silent)];
             let node = usize::from(crashed);
             plan.crashes = vec![Crash { node, at_ms: 600, down_ms: 9_000, loss: Loss::Nothing }];
@@ -68,17 +68,17 @@ fn two_contributors_are_too_few() {
 
 #[test]
 fn a_spent_update_must_not_come_again() {
-    let failure = find(4, Bug::SpentResent, Some(&Plan::calm(4)), 5).expect("not found");
+    let failure = find(4, Bug::SpentResent, Some(&Plan::fault_free(4)), 5).expect("not found");
     assert_eq!(failure.checker, "spent", "{failure}");
 }
 
 #[test]
 fn validity_by_holding_stalls() {
-    // Only the committee holds ciphertexts, and with the bug only it votes for a sum. A liar in it shows a quorum to some
+    // Only the committee holds ciphertexts, and with the bug only it votes for a sum. A byzantine member in it shows a quorum to some
     // and not to others: those lock on a sum that cannot be decided, and the skip that the others want cannot be either.
-    let plans = (0..7_u16).map(|liar| {
-        let mut plan = Plan::calm(7);
-        plan.faulty = vec![(MemberIndex(liar), Fault::TwoFaced)];
+    let plans = (0..7_u16).map(|byzantine| {
+        let mut plan = Plan::fault_free(7);
+        plan.faulty = vec![(MemberIndex(byzantine), Fault::Equivocating)];
         plan
     });
     let failure = plans

@@ -14,6 +14,8 @@ use crate::randomness::RandomnessError;
 /// The longest secret: the key shares of 128 members for a ring of degree 2^16.
 pub(super) const LIMIT_BYTES: u64 = 1 << 30;
 const MAX_NAME_BYTES: usize = 100;
+/// The extension of a file until it replaces another one.
+const UNFINISHED: &str = "next";
 
 /// Why a secret could not be kept or found.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +77,7 @@ impl SecretStore {
         let key = identity.vault();
         let rounds = RoundKeys::open(folder, key.clone())?;
         let store = Self { folder: folder.to_path_buf(), key, rounds };
+        store.erase_unfinished()?;
         store.wrap_old()?;
         store.remove_erased()?;
         Ok(store)
@@ -134,6 +137,19 @@ impl SecretStore {
         Ok(names)
     }
 
+    /// Files that a crash left between being written and being renamed: nobody reads them, and they hold secrets.
+    fn erase_unfinished(&self) -> Result<(), SecretStoreError> {
+        let entries =
+            std::fs::read_dir(&self.folder).map_err(|error| DiskError::at(&self.folder, error))?;
+        for entry in entries {
+            let path = entry.map_err(|error| DiskError::at(&self.folder, error))?.path();
+            if path.extension().is_some_and(|extension| extension == UNFINISHED) {
+                durable::erase(&path)?;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn path(&self, name: &str) -> Result<PathBuf, SecretStoreError> {
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
         let good = !name.is_empty()
@@ -170,6 +186,10 @@ mod tests {
         assert!(matches!(secrets.get("sealing-8"), Err(SecretStoreError::Damaged { .. })));
         secrets.erase("sealing-7").unwrap();
         assert_eq!(secrets.get("sealing-7").unwrap(), None);
+        // A crash has left a file behind.
+        std::fs::write(at("sealing-9.next"), b"half of it").unwrap();
+        SecretStore::open(&folder.path().join("secrets"), &identity).unwrap();
+        assert!(!at("sealing-9.next").exists());
     }
 
     #[test]

@@ -20,10 +20,10 @@ use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::journal::Entry;
 use fedshield_protocol::wire::{CertifiedRecord, Record};
 
+use super::evidence;
 use super::faults::Plan;
 use super::federation::Federation;
 use super::node::Node;
-use super::proof;
 
 /// Something that an honest member did.
 pub(super) enum Fact<'a> {
@@ -125,7 +125,7 @@ impl Checkers {
             Fact::Banned(member, _) if !self.blame.contains(member) => {
                 Err(format!("has evidence against member {member}, which is honest"))
             }
-            Fact::Banned(member, bytes) => proof::check(federation, *member, bytes)
+            Fact::Banned(member, bytes) => evidence::check(federation, *member, bytes)
                 .map(drop)
                 .map_err(|reason| format!("its evidence against member {member}: {reason}")),
             _ => Ok(()),

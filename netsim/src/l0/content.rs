@@ -1,4 +1,4 @@
-//! Make-believe objects: what an object means is written in its bytes, so that jobs and checkers can read it.
+//! Simulated objects: what an object means is written in its bytes, so that jobs and checkers can read it.
 
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::object::ObjectRef;

@@ -1,4 +1,9 @@
 //! What a machine asks for, and how its jobs and fetches end. Effects on the network are in `network`.
+//!
+//! This is the contract of `fedshield_protocol::effect`, written a second time: the daemon's host runs on threads, sockets and
+//! the disk, and a run must follow from its seed. So the daemon's own host, files and connections are not simulated: crashes
+//! of real daemons are what `tests/tests/storm.rs` and `tests/tests/kill.rs` are for. Here an effect has reached the disk once it is
+//! executed, and a crash comes between two of them.
 
 use std::sync::Arc;
 
@@ -10,15 +15,15 @@ use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::journal::Entry;
 
 use super::checkers::Fact;
+use super::evidence;
 use super::node::Node;
-use super::proof;
 use super::run::Bug;
-use super::world::{Happening, World};
+use super::world::{SimEvent, World};
 
 impl World {
     pub(super) fn execute(&mut self, index: usize, effect: Effect) {
         let Some(node) = self.nodes.get_mut(index) else { return };
-        let life = node.life;
+        let incarnation = node.incarnation;
         match effect {
             Effect::Persist(bytes) => {
                 self.note(index, "persist", &bytes);
@@ -42,7 +47,7 @@ impl World {
                 }
             }
             Effect::ReadRecords { to, from, room_bytes } => {
-                let read = Happening::Read { node: index, life, to, from, room_bytes };
+                let read = SimEvent::ReadRecords { node: index, incarnation, to, from, room_bytes };
                 self.schedule(self.now + 1, read);
             }
             Effect::Truncate { before } => {
@@ -53,7 +58,7 @@ impl World {
                 *number += 1;
                 let number = *number;
                 let at = at.0.max(self.now + 1);
-                self.schedule(at, Happening::Timer { node: index, life, timer, number });
+                self.schedule(at, SimEvent::Timer { node: index, incarnation, timer, number });
             }
             Effect::CancelTimer(timer) => *node.timers.entry(timer).or_default() += 1,
             Effect::Start(id, job) => {
@@ -64,7 +69,7 @@ impl World {
                     _ => self.random.between(1, 200),
                 };
                 let job = Box::new(job);
-                self.schedule(self.now + ms, Happening::Job { node: index, life, id, job });
+                self.schedule(self.now + ms, SimEvent::Job { node: index, incarnation, id, job });
             }
             Effect::Cancel(id) => {
                 node.jobs.remove(&id.0);
@@ -84,7 +89,7 @@ impl World {
                     let members = self.federation.manifest.members().zip(&status.members);
                     let out = members.filter(|(_, it)| it.unlisted_until.is_some());
                     let honest = out.filter(|(m, _)| self.plan.fault_of(*m).is_none());
-                    self.unlisted.extend(honest.map(|(m, _)| m));
+                    self.excluded.extend(honest.map(|(m, _)| m));
                 }
                 if self.verbose {
                     let text = format!("{} {:?} view {}", status.round, status.phase, status.view);
@@ -115,7 +120,7 @@ impl World {
         let fails = self.now < self.plan.heal_ms && failures > 0 && self.random.chance(failures);
         let output = match fails {
             true => Err("out of luck".to_owned()),
-            false => proof::run_job(&self.federation, &node.disk.objects, job)
+            false => evidence::run_job(&self.federation, &node.disk.objects, job)
                 .unwrap_or_else(|| node.run_job(job, used_threshold, resend_spent)),
         };
         match output {

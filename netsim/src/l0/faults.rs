@@ -4,7 +4,7 @@ use fedshield_protocol::ids::MemberIndex;
 
 use super::loss::Loss;
 use super::random::Random;
-use super::strike::Strike;
+use super::triggered_crash::TriggeredCrash;
 
 /// One job in fifty fails where messages are lost, per mille.
 pub(super) const JOB_FAILURES: u64 = 20;
@@ -17,36 +17,36 @@ pub enum Fault {
     /// Two instances with the same key, each talking to a part of the others: it votes, proposes and commits twice.
     Twins,
     /// Tells every second receiver another vote.
-    TwoFaced,
+    Equivocating,
     /// Attests wrong sums.
     WrongSum,
     /// Deals shares that do not open, to some.
     BadShares,
     /// Deals shares that do not open to f others, answers no complaint, and gives no partial decryption.
-    BadSharesForGood,
+    BadSharesUnanswered,
     /// Complains about every share that it gets, good ones too.
-    Complains,
+    FalseComplaints,
     /// Gives wrong partial decryptions.
     WrongPartial,
     /// Contributes what nobody can tell from a good update until its sum does not open.
-    SpoilsSums,
+    UnopenableUpdate,
     /// Commits to bytes that are no ciphertext: no sum with them can be made.
     MalformedCiphertext,
     /// Says of every update that it cannot be read.
     RejectsAll,
     /// Commits to ciphertexts or boxes of another length, or to another layout.
-    OtherShape,
+    WrongShape,
     /// Accuses honest members with what looks like evidence.
-    FalseAccuser,
+    FalseAccusations,
     /// Divides the others over the opened sum: deals bad shares to just so many that its own answer is needed, answers no
     /// complaint, gives those members another partial decryption, and keeps its second votes on the end, and all that follows
     /// from them, to itself.
-    Divides,
+    SplitsOutcome,
     /// Repeats old heartbeats of others behind their new ones.
-    Replays,
+    ReplaysHeartbeats,
     /// When it is its turn, asks the committee to add as many different sets as it can make up with its kind, whose members
     /// sign different reports inside different bundles; proposes nothing.
-    FillsSets,
+    FloodsSets,
 }
 
 /// A crash and the restart after it.
@@ -64,20 +64,20 @@ pub struct Crash {
 
 /// What an honest member does when it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Going {
+pub enum AbsenceKind {
     /// Its daemon is stopped in an orderly way, and started again.
-    Stops,
+    Stop,
     /// An operator pauses it, and resumes it.
-    Pauses,
+    Pause,
 }
 
 /// A member goes and comes back.
 #[derive(Debug, Clone, Copy)]
-pub struct Away {
+pub struct Absence {
     /// Which node.
     pub node: usize,
     /// How.
-    pub going: Going,
+    pub kind: AbsenceKind,
     /// From when on.
     pub from_ms: u64,
     /// Until when.
@@ -121,10 +121,10 @@ pub struct Plan {
     pub delay_ms: u64,
     /// Crashes of honest members.
     pub crashes: Vec<Crash>,
-    /// Crashes at a moment of the protocol instead of one of the clock.
-    pub strikes: Vec<Strike>,
+    /// Crashes at a milestone of the protocol instead of one of the clock.
+    pub triggered_crashes: Vec<TriggeredCrash>,
     /// Orderly stops and pauses of honest members.
-    pub away: Vec<Away>,
+    pub away: Vec<Absence>,
     /// Partitions.
     pub partitions: Vec<Partition>,
     /// Single connections that are cut.
@@ -138,7 +138,7 @@ pub struct Plan {
 impl Plan {
     /// Nothing goes wrong.
     #[must_use]
-    pub fn calm(member_count: u16) -> Self {
+    pub fn fault_free(member_count: u16) -> Self {
         Self {
             faulty: Vec::new(),
             loss: 0,
@@ -146,7 +146,7 @@ impl Plan {
             duplicates: 0,
             delay_ms: 50,
             crashes: Vec::new(),
-            strikes: Vec::new(),
+            triggered_crashes: Vec::new(),
             away: Vec::new(),
             partitions: Vec::new(),
             cuts: Vec::new(),
@@ -160,7 +160,7 @@ impl Plan {
     pub fn draw(seed: u64, member_count: u16, max_faulty: u16) -> Self {
         let mut random = Random::new(seed, 1);
         let n = u64::from(member_count);
-        let mut plan = Self::calm(member_count);
+        let mut plan = Self::fault_free(member_count);
         plan.heal_ms = random.between(15_000, 45_000);
         plan.delay_ms = random.between(20, 400);
         if random.chance(700) {
@@ -229,9 +229,9 @@ impl Plan {
         for _ in 0..random.between(1, u64::from(member_count)) {
             let from_ms = random.below(self.heal_ms);
             let until_ms = random.between(from_ms + 1, self.heal_ms + 1);
-            let going = if random.chance(500) { Going::Stops } else { Going::Pauses };
+            let kind = if random.chance(500) { AbsenceKind::Stop } else { AbsenceKind::Pause };
             let node = random.below(u64::from(member_count)) as usize;
-            self.away.push(Away { node, going, from_ms, until_ms });
+            self.away.push(Absence { node, kind, from_ms, until_ms });
         }
     }
 
@@ -245,19 +245,19 @@ impl Plan {
             let fault = match random.below(17) {
                 0 => Fault::Silent,
                 1 | 2 => Fault::Twins,
-                3 => Fault::TwoFaced,
+                3 => Fault::Equivocating,
                 4 => Fault::WrongSum,
                 5 => Fault::BadShares,
-                6 => Fault::SpoilsSums,
+                6 => Fault::UnopenableUpdate,
                 7 => Fault::MalformedCiphertext,
                 8 => Fault::RejectsAll,
-                9 => Fault::OtherShape,
-                10 => Fault::FalseAccuser,
-                11 => Fault::BadSharesForGood,
-                12 => Fault::Complains,
-                13 => Fault::Divides,
-                14 => Fault::Replays,
-                15 => Fault::FillsSets,
+                9 => Fault::WrongShape,
+                10 => Fault::FalseAccusations,
+                11 => Fault::BadSharesUnanswered,
+                12 => Fault::FalseComplaints,
+                13 => Fault::SplitsOutcome,
+                14 => Fault::ReplaysHeartbeats,
+                15 => Fault::FloodsSets,
                 _ => Fault::WrongPartial,
             };
             self.faulty.push((member, fault));

@@ -9,7 +9,7 @@ use fedshield_protocol::machine::Config;
 use fedshield_protocol::manifest::{Deadlines, Manifest, Rules, ValidManifest};
 use fedshield_protocol::wire::Scope;
 
-use super::signatures::{Secrets, Stamp};
+use super::signatures::{Secrets, SimSigner};
 
 /// A federation whose members' keys the simulation knows.
 #[derive(Clone)]
@@ -74,9 +74,9 @@ impl Federation {
         Scope { federation: self.manifest.federation(), epoch, round }
     }
 
-    pub(crate) fn signatures(&self, member: MemberIndex) -> Stamp {
+    pub(crate) fn signatures(&self, member: MemberIndex) -> SimSigner {
         let secret = self.manifest.key_of(member).and_then(|key| self.secrets.get(key));
-        Stamp { own: secret.copied().unwrap_or_default(), secrets: Arc::clone(&self.secrets) }
+        SimSigner { own: secret.copied().unwrap_or_default(), secrets: Arc::clone(&self.secrets) }
     }
 
     pub(crate) fn config(&self, member: MemberIndex) -> Config {

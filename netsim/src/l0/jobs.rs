@@ -1,4 +1,6 @@
-//! Make-believe jobs: what the daemon's pipeline would compute, on names instead of numbers.
+//! Simulated jobs, on names instead of numbers, in place of the daemon's: a round of real ones takes seconds of processor time, one
+//! here microseconds, and on names a checker can say whether what was opened is the sum of U. So training, encryption, the range
+//! of sums and everything that can go wrong inside a job are not simulated; the daemon's tests and `tests/tests` run those.
 
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{
@@ -8,13 +10,13 @@ use fedshield_protocol::limits::MAX_OBJECT_BYTES;
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::{CommitmentBody, Set};
 
+use super::byzantine::split_outcome;
 use super::content::{CONTENT_BYTES, Content, Vector, is_in_range, layout_of, nonce_of, sum_of};
-use super::divides;
 use super::faults::Fault;
 use super::node::Node;
 
 /// Vectors numbered from here on let no sum open that they are in.
-const SPOILING: u32 = 1 << 31;
+const UNOPENABLE: u32 = 1 << 31;
 
 /// What every update of a round looks like.
 pub(super) fn shape_of(start: &RoundStart) -> UpdateShape {
@@ -42,7 +44,7 @@ impl Node {
             job,
             Job::SealAgain { .. } | Job::RevealShare { .. } | Job::PartialDecrypt { .. }
         );
-        if self.fault == Some(Fault::BadSharesForGood) && withheld {
+        if self.fault == Some(Fault::BadSharesUnanswered) && withheld {
             return Err("it does not answer".into());
         }
         match job {
@@ -56,7 +58,7 @@ impl Node {
                 Ok(JobOutput::Prepared(shape_of(start)))
             }
             Job::CheckCiphertext { dealer, .. } => self.check_ciphertext(dealer),
-            Job::RevealShare { .. } if self.fault == Some(Fault::Divides) => {
+            Job::RevealShare { .. } if self.fault == Some(Fault::SplitsOutcome) => {
                 Err("does not answer complaints".into())
             }
             Job::SealBoxes { round, sealing_keys } => self.seal_boxes(*round, sealing_keys),
@@ -142,7 +144,7 @@ impl Node {
         let side = u64::from(self.side.unwrap_or_default());
         let salt = self.disk.salt * 1000 + u64::from(self.member.0) * 2 + side;
         let number = match self.fault {
-            Some(Fault::SpoilsSums) => SPOILING + self.disk.salt as u32,
+            Some(Fault::UnopenableUpdate) => UNOPENABLE + self.disk.salt as u32,
             _ => self.disk.vector,
         };
         let vector = Vector { member: self.member, number };
@@ -170,14 +172,14 @@ impl Node {
             .collect();
         let shares = salt.to_le_bytes().to_vec();
         let mut body = CommitmentBody { ciphertext, boxes, shares, layout };
-        if self.fault == Some(Fault::OtherShape) {
-            self.misshape(&mut body);
+        if self.fault == Some(Fault::WrongShape) {
+            self.distort(&mut body);
         }
         Ok(JobOutput::Contribution(body))
     }
 
     /// Another thing is wrong each time.
-    fn misshape(&mut self, body: &mut CommitmentBody) {
+    fn distort(&mut self, body: &mut CommitmentBody) {
         let longer =
             |object: &ObjectRef, by: u64| ObjectRef { length: object.length + by, ..*object };
         match self.disk.salt % 4 {
@@ -216,8 +218,10 @@ impl Node {
     fn deals_well_to(&self, receiver: MemberIndex, member_count: u16) -> bool {
         match self.fault {
             Some(Fault::BadShares) => receiver.0.is_multiple_of(2),
-            Some(Fault::Divides) => !divides::is_victim(self.member, receiver, member_count),
-            Some(Fault::BadSharesForGood) => {
+            Some(Fault::SplitsOutcome) => {
+                !split_outcome::is_victim(self.member, receiver, member_count)
+            }
+            Some(Fault::BadSharesUnanswered) => {
                 let distance = (receiver.0 + member_count - self.member.0) % member_count;
                 distance == 0 || distance > (member_count - 1) / 3
             }
@@ -226,7 +230,7 @@ impl Node {
     }
 
     fn check_share(&mut self, round: Round, dealer: &Included) -> Result<JobOutput, String> {
-        if self.fault == Some(Fault::Complains) {
+        if self.fault == Some(Fault::FalseComplaints) {
             return Ok(JobOutput::Checked { valid: false });
         }
         // Shown in clear after a complaint, and kept.
@@ -279,7 +283,7 @@ impl Node {
         dealer: &Included,
         sealed: &[u8],
     ) -> Result<JobOutput, String> {
-        if self.fault == Some(Fault::Complains) {
+        if self.fault == Some(Fault::FalseComplaints) {
             return Ok(JobOutput::Checked { valid: false });
         }
         match Content::read(sealed) {
@@ -312,8 +316,8 @@ impl Node {
         }
         let correct = self.fault != Some(Fault::WrongPartial);
         let content = Content::Partial { member: self.member, set: digests(set), correct };
-        if self.fault == Some(Fault::Divides)
-            && let Some(other) = divides::other_answer(&content)
+        if self.fault == Some(Fault::SplitsOutcome)
+            && let Some(other) = split_outcome::other_answer(&content)
         {
             let other = self.put(&other);
             self.served.insert(other, None);
@@ -346,8 +350,8 @@ impl Node {
                 None => return Err("a partial decryption is not here".into()),
             }
         }
-        let spoiled = vectors.iter().any(|vector| vector.number >= SPOILING);
-        if good < usize::from(threshold) || spoiled {
+        let unopenable = vectors.iter().any(|vector| vector.number >= UNOPENABLE);
+        if good < usize::from(threshold) || unopenable {
             return Ok(JobOutput::Combined(Combined::NotYet));
         }
         let sum = sum_of(&vectors);
@@ -371,7 +375,7 @@ impl Node {
             Some(_) => false,
             None => return Err("the key is not here".into()),
         };
-        if !fits || vectors.iter().any(|vector| vector.number >= SPOILING) {
+        if !fits || vectors.iter().any(|vector| vector.number >= UNOPENABLE) {
             return Ok(JobOutput::KeyChecked { sum: None });
         }
         let sum = sum_of(&vectors);

@@ -6,12 +6,12 @@ use fedshield_protocol::effect::Effect;
 use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::object::ObjectRef;
 
-use super::accuser::false_accusation;
+use super::byzantine::equivocation::conflicting_vote;
+use super::byzantine::false_accusations::false_accusation;
+use super::byzantine::split_outcome;
 use super::content::Content;
-use super::divides;
 use super::faults::Fault;
-use super::twofaced::other_face;
-use super::world::{Fetch, Happening, World};
+use super::world::{Fetch, SimEvent, World};
 
 /// Times that a fetch goes around its holders before the host gives up.
 const FETCH_TRIES: u32 = 4;
@@ -27,7 +27,7 @@ impl World {
 
     fn accuse_falsely(&mut self, from: usize, bytes: &[u8]) {
         let Some(node) = self.nodes.get_mut(from) else { return };
-        if node.fault != Some(Fault::FalseAccuser) {
+        if node.fault != Some(Fault::FalseAccusations) {
             return;
         }
         let accusation = false_accusation(bytes, &self.federation, &node.disk.objects);
@@ -52,22 +52,22 @@ impl World {
         if side.is_some() && talks_to(to) != side {
             return;
         }
-        if fault == Some(Fault::FillsSets) {
+        if fault == Some(Fault::FloodsSets) {
             for bytes in self.instead(from, to, bytes) {
                 self.transmit(member, to, &bytes);
             }
             return;
         }
-        let faced = (fault == Some(Fault::TwoFaced) && to.0 % 2 == 1)
-            .then(|| other_face(bytes, &self.federation))
+        let conflicting = (fault == Some(Fault::Equivocating) && to.0 % 2 == 1)
+            .then(|| conflicting_vote(bytes, &self.federation))
             .flatten();
-        let mut bytes = faced.map_or_else(|| Arc::clone(bytes), Arc::from);
-        if fault == Some(Fault::Divides) {
+        let mut bytes = conflicting.map_or_else(|| Arc::clone(bytes), Arc::from);
+        if fault == Some(Fault::SplitsOutcome) {
             let other = |object: &ObjectRef| {
                 let content = sender.disk.objects.get(object).and_then(|b| Content::read(b))?;
-                divides::other_answer(&content).map(|content| content.object())
+                split_outcome::other_answer(&content).map(|content| content.object())
             };
-            match divides::said_to(&bytes, (member, to), &self.federation, other) {
+            match split_outcome::outgoing(&bytes, (member, to), &self.federation, other) {
                 Some(said) => bytes = said.into(),
                 None => return,
             }
@@ -91,7 +91,7 @@ impl World {
         for _ in 0..copies {
             let at = self.now + self.random.between(1, self.plan.delay_ms);
             let bytes = Arc::clone(bytes);
-            self.schedule(at, Happening::Deliver { to: receiver, from: member, bytes });
+            self.schedule(at, SimEvent::Deliver { to: receiver, from: member, bytes });
         }
     }
 
@@ -117,7 +117,7 @@ impl World {
         }
         let at = self.now + self.random.between(100, 600);
         fetch.tries += 1;
-        self.schedule(at, Happening::Fetch(fetch));
+        self.schedule(at, SimEvent::Fetch(fetch));
     }
 
     /// Effects that concern the network.
@@ -129,9 +129,9 @@ impl World {
                 let at = self.now + self.random.between(1, self.plan.delay_ms);
                 if let Some(asker) = self.nodes.get_mut(node) {
                     asker.fetching.insert(object);
-                    let life = asker.life;
-                    let fetch = Box::new(Fetch { node, life, object, holders, tries: 0 });
-                    self.schedule(at, Happening::Fetch(fetch));
+                    let incarnation = asker.incarnation;
+                    let fetch = Box::new(Fetch { node, incarnation, object, holders, tries: 0 });
+                    self.schedule(at, SimEvent::Fetch(fetch));
                 }
             }
             Effect::StopFetch(object) => {

@@ -9,9 +9,9 @@ use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::CertifiedRecord;
 
-use super::bundles::Bundles;
+use super::byzantine::heartbeat_replay::Recorded;
+use super::byzantine::set_flooding::SetFlooding;
 use super::faults::{Crash, Fault};
-use super::replays::Recorded;
 
 /// What survives a crash: everything that an effect or a finished job has put there.
 #[derive(Debug, Clone, Default)]
@@ -60,8 +60,8 @@ pub(crate) struct Node {
     pub(crate) disk: Disk,
     /// `None` while it is down.
     pub(crate) machine: Option<Machine>,
-    /// Counts starts: what belongs to an earlier life is not delivered.
-    pub(crate) life: u64,
+    /// Counts starts: what belongs to an earlier incarnation is not delivered.
+    pub(crate) incarnation: u64,
     /// The number of the latest setting of each timer.
     pub(crate) timers: BTreeMap<TimerId, u64>,
     pub(crate) served: BTreeMap<ObjectRef, Option<Vec<MemberIndex>>>,
@@ -70,11 +70,11 @@ pub(crate) struct Node {
     /// Pauses of an operator that last: a host remembers them across restarts.
     pub(crate) pauses: u32,
     /// Crashes in the middle of the next effects.
-    pub(crate) doomed: Option<Crash>,
+    pub(crate) pending_crash: Option<Crash>,
     /// What a member that repeats others has recorded.
     pub(crate) recorded: Recorded,
     /// What a member that asks for many sets makes them of.
-    pub(crate) bundles: Bundles,
+    pub(crate) set_flooding: SetFlooding,
 }
 
 impl Node {
@@ -85,15 +85,15 @@ impl Node {
             fault,
             disk: Disk::default(),
             machine: None,
-            life: 0,
+            incarnation: 0,
             timers: BTreeMap::new(),
             served: BTreeMap::new(),
             fetching: BTreeSet::new(),
             jobs: BTreeSet::new(),
             pauses: 0,
-            doomed: None,
+            pending_crash: None,
             recorded: Recorded::default(),
-            bundles: Bundles::default(),
+            set_flooding: SetFlooding::default(),
         }
     }
 
@@ -106,12 +106,12 @@ impl Node {
     /// Loses everything that is not on disk.
     pub(crate) fn go_down(&mut self) {
         self.machine = None;
-        self.life += 1;
+        self.incarnation += 1;
         self.timers.clear();
         self.served.clear();
         self.fetching.clear();
         self.jobs.clear();
-        self.doomed = None;
+        self.pending_crash = None;
     }
 
     pub(crate) const fn is_honest(&self) -> bool {

@@ -2,14 +2,14 @@
 
 use std::cmp::Ordering;
 
-use super::world::Happening;
+use super::world::SimEvent;
 
 /// An entry of the event queue, which is a heap with its greatest entry on top.
 pub(super) struct Scheduled {
     pub(super) at: u64,
     /// Counts what has been scheduled.
     pub(super) number: u64,
-    pub(super) happening: Happening,
+    pub(super) event: SimEvent,
 }
 
 impl Ord for Scheduled {

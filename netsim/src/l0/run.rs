@@ -85,7 +85,7 @@ pub struct Outcome {
     /// Rounds applied, rejected, void, skipped, in the longest ledger.
     pub rounds: [u64; 4],
     /// Honest members that another honest one left out of a report, because they left complaints unanswered.
-    pub unlisted: Vec<MemberIndex>,
+    pub excluded: Vec<MemberIndex>,
     /// When each round was first recorded by anyone, in milliseconds of virtual time.
     pub round_ends_ms: Vec<u64>,
     /// Who was in the decided set of each round, in the longest ledger; nobody where none was decided.
@@ -178,7 +178,7 @@ pub fn run_seed(federation: &Federation, seed: u64, options: &Options) -> Result
         virtual_ms: world.now,
         events: world.events,
         rounds,
-        unlisted: std::mem::take(&mut world.unlisted).into_iter().collect(),
+        excluded: std::mem::take(&mut world.excluded).into_iter().collect(),
         round_ends_ms: std::mem::take(&mut world.ends),
         sets: world.sets(),
         fruitless: world.fruitless(),

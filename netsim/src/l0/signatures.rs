@@ -6,13 +6,13 @@ use std::sync::Arc;
 use fedshield_protocol::ids::{Digest, IdentityKey};
 use fedshield_protocol::sign::{Signature, Signatures};
 
-use super::mix::Mix;
+use super::fast_hash::FastHash;
 
 /// The secrets of all members.
 pub(crate) type Secrets = Arc<BTreeMap<IdentityKey, [u8; 32]>>;
 
 /// One member's way to sign and to check all others.
-pub(crate) struct Stamp {
+pub(crate) struct SimSigner {
     pub(crate) own: [u8; 32],
     pub(crate) secrets: Secrets,
 }
@@ -28,13 +28,13 @@ fn tag(secret: &[u8; 32], digest: &Digest) -> Signature {
     Signature::from_slice(&bytes).unwrap_or_default()
 }
 
-impl Signatures for Stamp {
+impl Signatures for SimSigner {
     /// Nobody in the simulation looks for collisions: 64 bits tell its statements apart.
     fn digest(&self, parts: &[&[u8]]) -> Digest {
-        let mut mix = Mix::default();
-        parts.iter().for_each(|part| mix.bytes(part));
+        let mut hash = FastHash::default();
+        parts.iter().for_each(|part| hash.bytes(part));
         let mut digest = [0; 32];
-        digest[..8].copy_from_slice(&mix.finish().to_le_bytes());
+        digest[..8].copy_from_slice(&hash.finish().to_le_bytes());
         Digest(digest)
     }
 

@@ -1,10 +1,10 @@
 //! Everything that happens in a run, in one number: the same seed gives the same trace.
 
-use super::mix::Mix;
+use super::fast_hash::FastHash;
 
 /// A running hash.
 #[derive(Default)]
-pub(super) struct Trace(Mix);
+pub(super) struct Trace(FastHash);
 
 impl Trace {
     pub(super) fn note(&mut self, now: u64, node: usize, what: &str, bytes: &[u8]) {

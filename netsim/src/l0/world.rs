@@ -12,27 +12,27 @@ use fedshield_protocol::wire::evidence::Evidence;
 use fedshield_protocol::wire::journal::{Entry, Note};
 
 use super::checkers::{Checkers, Fact};
-use super::faults::{Away, Crash, Fault, Going, Plan};
+use super::faults::{Absence, AbsenceKind, Crash, Fault, Plan};
 use super::federation::Federation;
 use super::loss::Losses;
 use super::node::Node;
 use super::queue::Scheduled;
 use super::random::Random;
 use super::run::Bug;
-use super::strike::Strikes;
 use super::trace::Trace;
+use super::triggered_crash::TriggeredCrashes;
 
 /// Something that will happen. Kept small, because the queue moves it about: what is seldom or large is boxed.
 #[derive(Debug, Clone)]
-pub(super) enum Happening {
+pub(super) enum SimEvent {
     Boot(usize),
-    Doom(Box<Crash>),
-    Go(Away),
+    Crash(Box<Crash>),
+    Leave(Absence),
     Resume(usize),
     Deliver { to: usize, from: MemberIndex, bytes: Arc<[u8]> },
-    Read { node: usize, life: u64, to: MemberIndex, from: Round, room_bytes: usize },
-    Timer { node: usize, life: u64, timer: TimerId, number: u64 },
-    Job { node: usize, life: u64, id: JobId, job: Box<Job> },
+    ReadRecords { node: usize, incarnation: u64, to: MemberIndex, from: Round, room_bytes: usize },
+    Timer { node: usize, incarnation: u64, timer: TimerId, number: u64 },
+    Job { node: usize, incarnation: u64, id: JobId, job: Box<Job> },
     Fetch(Box<Fetch>),
 }
 
@@ -40,7 +40,7 @@ pub(super) enum Happening {
 #[derive(Debug, Clone)]
 pub(super) struct Fetch {
     pub(super) node: usize,
-    pub(super) life: u64,
+    pub(super) incarnation: u64,
     pub(super) object: ObjectRef,
     pub(super) holders: Vec<MemberIndex>,
     /// How often it has asked all holders.
@@ -57,14 +57,14 @@ pub(super) struct World {
     pub(super) nodes: Vec<Node>,
     pub(super) checkers: Checkers,
     pub(super) losses: Losses,
-    pub(super) strikes: Strikes,
+    pub(super) triggered_crashes: TriggeredCrashes,
     pub(super) trace: Trace,
     pub(super) verbose: bool,
     pub(super) events: u64,
     /// When each round was first recorded by anyone.
     pub(super) ends: Vec<u64>,
     /// Honest members that honest ones do not list.
-    pub(super) unlisted: BTreeSet<MemberIndex>,
+    pub(super) excluded: BTreeSet<MemberIndex>,
     queue: BinaryHeap<Scheduled>,
     next: u64,
 }
@@ -95,7 +95,7 @@ impl World {
             node.disk.keys.extend(own.map(|key| (Round(0), key)));
         }
         let checkers = Checkers::new(&federation, &plan);
-        let strikes = Strikes::new(&plan.strikes);
+        let triggered_crashes = TriggeredCrashes::new(&plan.triggered_crashes);
         let mut world = Self {
             federation,
             plan,
@@ -105,48 +105,48 @@ impl World {
             nodes,
             checkers,
             losses: Losses::default(),
-            strikes,
+            triggered_crashes,
             trace: Trace::default(),
             verbose,
             events: 0,
             ends: Vec::new(),
-            unlisted: BTreeSet::new(),
+            excluded: BTreeSet::new(),
             queue: BinaryHeap::new(),
             next: 0,
         };
         for node in 0..world.nodes.len() {
             let at = world.random.below(500);
-            world.schedule(at, Happening::Boot(node));
+            world.schedule(at, SimEvent::Boot(node));
         }
         for crash in world.plan.crashes.clone() {
-            world.schedule(crash.at_ms, Happening::Doom(Box::new(crash)));
+            world.schedule(crash.at_ms, SimEvent::Crash(Box::new(crash)));
         }
         for away in world.plan.away.clone() {
-            world.schedule(away.from_ms, Happening::Go(away));
+            world.schedule(away.from_ms, SimEvent::Leave(away));
         }
         world
     }
 
-    pub(super) fn schedule(&mut self, at: u64, happening: Happening) {
+    pub(super) fn schedule(&mut self, at: u64, event: SimEvent) {
         self.next += 1;
-        self.queue.push(Scheduled { at, number: self.next, happening });
+        self.queue.push(Scheduled { at, number: self.next, event });
     }
 
     /// Lets the next thing happen; false if there is nothing more.
     pub(super) fn step(&mut self) -> bool {
-        let Some(Scheduled { at, happening, .. }) = self.queue.pop() else { return false };
+        let Some(Scheduled { at, event, .. }) = self.queue.pop() else { return false };
         self.now = self.now.max(at);
         self.events += 1;
-        match happening {
-            Happening::Boot(node) => self.boot(node),
-            Happening::Doom(crash) => {
-                let doomed = self.nodes.get_mut(crash.node).filter(|n| n.machine.is_some());
-                if let Some(doomed) = doomed {
-                    doomed.doomed = Some(*crash);
+        match event {
+            SimEvent::Boot(node) => self.boot(node),
+            SimEvent::Crash(crash) => {
+                let node = self.nodes.get_mut(crash.node).filter(|n| n.machine.is_some());
+                if let Some(node) = node {
+                    node.pending_crash = Some(*crash);
                 }
             }
-            Happening::Go(away) => self.go(away),
-            Happening::Resume(node) => {
+            SimEvent::Leave(away) => self.leave(away),
+            SimEvent::Resume(node) => {
                 let paused = self.nodes.get_mut(node).filter(|n| n.pauses > 0);
                 if let Some(paused) = paused {
                     paused.pauses -= 1;
@@ -155,29 +155,29 @@ impl World {
                     }
                 }
             }
-            Happening::Deliver { to, from, bytes } => {
+            SimEvent::Deliver { to, from, bytes } => {
                 self.replay(to, &bytes);
                 self.record_report(to, &bytes);
                 self.handle(to, Event::Message { from, bytes: bytes.to_vec() });
             }
-            Happening::Read { node, life, to, from, room_bytes } => {
-                if self.is_alive(node, life) {
+            SimEvent::ReadRecords { node, incarnation, to, from, room_bytes } => {
+                if self.is_alive(node, incarnation) {
                     self.read_records(node, to, from, room_bytes);
                 }
             }
-            Happening::Timer { node, life, timer, number } => {
+            SimEvent::Timer { node, incarnation, timer, number } => {
                 let current = self.nodes.get(node).and_then(|n| n.timers.get(&timer));
-                if self.is_alive(node, life) && current == Some(&number) {
+                if self.is_alive(node, incarnation) && current == Some(&number) {
                     self.handle(node, Event::Tick(timer));
                 }
             }
-            Happening::Job { node, life, id, job } => {
-                if self.is_alive(node, life) {
+            SimEvent::Job { node, incarnation, id, job } => {
+                if self.is_alive(node, incarnation) {
                     self.end_job(node, id, &job);
                 }
             }
-            Happening::Fetch(fetch) => {
-                if self.is_alive(fetch.node, fetch.life) {
+            SimEvent::Fetch(fetch) => {
+                if self.is_alive(fetch.node, fetch.incarnation) {
                     self.try_fetch(fetch);
                 }
             }
@@ -185,8 +185,8 @@ impl World {
         true
     }
 
-    pub(super) fn is_alive(&self, node: usize, life: u64) -> bool {
-        self.nodes.get(node).is_some_and(|n| n.life == life && n.machine.is_some())
+    pub(super) fn is_alive(&self, node: usize, incarnation: u64) -> bool {
+        self.nodes.get(node).is_some_and(|n| n.incarnation == incarnation && n.machine.is_some())
     }
 
     fn boot(&mut self, index: usize) {
@@ -237,26 +237,26 @@ impl World {
     }
 
     /// A member stops or pauses, and comes back later.
-    fn go(&mut self, away: Away) {
-        let Away { node: index, going, until_ms, .. } = away;
+    fn leave(&mut self, away: Absence) {
+        let Absence { node: index, kind, until_ms, .. } = away;
         if self.nodes.get(index).is_none_or(|node| node.machine.is_none()) {
             return;
         }
-        match going {
-            Going::Stops => {
+        match kind {
+            AbsenceKind::Stop => {
                 self.handle(index, Event::Operator(Command::Leave));
                 // Unless it has crashed over it, and comes back on its own.
                 if self.nodes.get(index).is_some_and(|node| node.machine.is_some()) {
                     self.take_down(index, "stop");
-                    self.schedule(until_ms.max(self.now + 1), Happening::Boot(index));
+                    self.schedule(until_ms.max(self.now + 1), SimEvent::Boot(index));
                 }
             }
-            Going::Pauses => {
+            AbsenceKind::Pause => {
                 if let Some(node) = self.nodes.get_mut(index) {
                     node.pauses += 1;
                 }
                 self.handle(index, Event::Operator(Command::Pause));
-                self.schedule(until_ms.max(self.now + 1), Happening::Resume(index));
+                self.schedule(until_ms.max(self.now + 1), SimEvent::Resume(index));
             }
         }
     }
@@ -288,13 +288,13 @@ impl World {
         self.take_down(index, &format!("crash, lost: {lost:?}"));
         // Everyone is back soon after the network has healed.
         let back = (self.now + crash.down_ms).min(self.plan.heal_ms.max(self.now + 200));
-        self.schedule(back, Happening::Boot(index));
+        self.schedule(back, SimEvent::Boot(index));
     }
 
     /// One event at one machine, then its effects, in order.
     pub(super) fn handle(&mut self, index: usize, event: Event) {
         let Some(node) = self.nodes.get_mut(index) else { return };
-        let (doomed, life) = (node.doomed, node.life);
+        let (pending_crash, incarnation) = (node.pending_crash, node.incarnation);
         let Some(machine) = node.machine.as_mut() else { return };
         let text = if self.verbose { format!("{event:?}") } else { String::new() };
         let effects = machine.handle(Time(self.now), event);
@@ -303,18 +303,18 @@ impl World {
         }
         let count = effects.len();
         // A crash comes between any two effects: what was not persisted before is lost.
-        let cut = match doomed {
+        let cut = match pending_crash {
             Some(_) => self.random.below(count as u64 + 1) as usize,
             None => count,
         };
         for effect in effects.into_iter().take(cut) {
-            self.strike();
-            if !self.is_alive(index, life) {
+            self.crash_if_triggered();
+            if !self.is_alive(index, incarnation) {
                 return;
             }
             self.execute(index, effect);
         }
-        if let Some(crash) = doomed {
+        if let Some(crash) = pending_crash {
             self.crash(index, crash);
         }
     }
@@ -322,7 +322,7 @@ impl World {
     pub(super) fn observe(&mut self, index: usize, fact: &Fact<'_>) {
         if let Some(node) = self.nodes.get(index).filter(|node| node.is_honest()) {
             self.checkers.observe(&self.federation, node, fact);
-            self.strikes.observe(index, fact);
+            self.triggered_crashes.observe(index, fact);
         }
     }
 

@@ -20,7 +20,7 @@ pub(super) struct Applied {
 
 impl Applied {
     pub(super) fn new(plan: &Plan) -> Self {
-        let excepted = plan.faulty.iter().any(|(_, fault)| *fault == Fault::SpoilsSums);
+        let excepted = plan.faulty.iter().any(|(_, fault)| *fault == Fault::UnopenableUpdate);
         Self { excepted, heal_ms: plan.heal_ms, idle: 0 }
     }
 

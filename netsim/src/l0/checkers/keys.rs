@@ -28,7 +28,7 @@ impl Keys {
     }
 }
 
-/// The keys of make-believe hosts end with their round. Those of the manifest are of round 0.
+/// The keys of simulated hosts end with their round. Those of the manifest are of round 0.
 fn is_of(key: &[u8], round: Round) -> Result<(), String> {
     let end = key.len().saturating_sub(8);
     let of = key.get(end..).and_then(|end| end.try_into().ok()).map(u64::from_le_bytes);

@@ -7,7 +7,7 @@ use fedshield_protocol::job::{Combined, Job, JobOutput};
 use fedshield_protocol::wire::Scope;
 
 use super::Fact;
-use crate::l0::bundles::commitment_for;
+use crate::l0::byzantine::set_flooding::commitment_for;
 use crate::l0::content::{Content, Vector, sum_of};
 use crate::l0::faults::Fault;
 use crate::l0::node::Node;
@@ -27,7 +27,7 @@ impl Sum {
             return;
         };
         let mut bodies = vec![body.clone()];
-        if node.fault == Some(Fault::FillsSets) {
+        if node.fault == Some(Fault::FloodsSets) {
             let receivers = (0..body.boxes.len() as u16).map(MemberIndex);
             bodies.extend(receivers.map(|receiver| commitment_for(receiver, body)));
         }

@@ -1,4 +1,4 @@
-//! A bounded sample of storms; the command runs more (`l0 --storm 400 --rounds 40`).
+//! A bounded sample of storms; the command runs more (`l0 --crash-storm 400 --rounds 40`).
 
 use fedshield_netsim::l0::{Federation, Options, Plan, run_seed};
 
@@ -7,7 +7,7 @@ use fedshield_netsim::l0::{Federation, Options, Plan, run_seed};
 fn forty_rounds_end_in_a_storm() {
     let federation = Federation::new(4);
     for seed in 500..503 {
-        let plan = Some(Plan::storm(seed, 4, 1, 400_000));
+        let plan = Some(Plan::crash_storm(seed, 4, 1, 400_000));
         let options = Options { plan, rounds: 40, ..Options::default() };
         if let Err(failure) = run_seed(&federation, seed, &options) {
             panic!("{failure}");

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::wire::{Body, Signed};
 
-use super::faults::Fault;
-use super::world::World;
+use crate::l0::faults::Fault;
+use crate::l0::world::World;
 
 /// Between two repetitions.
 const PAUSE_MS: u64 = 100;
@@ -16,7 +16,7 @@ const PAUSE_MS: u64 = 100;
 /// What it has heard, of this round and the one before.
 #[derive(Debug, Default)]
 pub(crate) struct Recorded {
-    said: BTreeMap<(Round, MemberIndex, &'static str), Vec<u8>>,
+    heard: BTreeMap<(Round, MemberIndex, &'static str), Vec<u8>>,
     /// When it said it again.
     last_ms: u64,
 }
@@ -27,24 +27,24 @@ impl Recorded {
         let place = (signed.round, signed.sender, signed.body.kind());
         match signed.body {
             Body::Status(heartbeat) => {
-                self.said.retain(|(of, ..), _| of.next() >= signed.round);
+                self.heard.retain(|(of, ..), _| of.next() >= signed.round);
                 if !heartbeat.ready {
-                    self.said.insert(place, bytes.to_vec());
+                    self.heard.insert(place, bytes.to_vec());
                 }
             }
             Body::Ready | Body::Doubt(_) | Body::Want(_) | Body::Knock => {}
             _ => return,
         }
-        self.said.entry(place).or_insert_with(|| bytes.to_vec());
+        self.heard.entry(place).or_insert_with(|| bytes.to_vec());
     }
 }
 
 impl World {
     /// A node has been handed `bytes`.
-    pub(super) fn replay(&mut self, index: usize, bytes: &[u8]) {
+    pub(in crate::l0) fn replay(&mut self, index: usize, bytes: &[u8]) {
         let now = self.now;
         let Some(node) = self.nodes.get_mut(index) else { return };
-        if node.fault != Some(Fault::Replays) || node.machine.is_none() {
+        if node.fault != Some(Fault::ReplaysHeartbeats) || node.machine.is_none() {
             return;
         }
         node.recorded.hear(bytes);
@@ -52,7 +52,7 @@ impl World {
             return;
         }
         node.recorded.last_ms = now;
-        let again: Vec<Vec<u8>> = node.recorded.said.values().cloned().collect();
+        let again: Vec<Vec<u8>> = node.recorded.heard.values().cloned().collect();
         for old in again {
             self.gossip(index, &old.into());
         }

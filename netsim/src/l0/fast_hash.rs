@@ -2,16 +2,16 @@
 
 /// A running hash of 64 bits.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Mix(u64);
+pub(super) struct FastHash(u64);
 
-impl Default for Mix {
+impl Default for FastHash {
     /// Not zero, of which zeros would make nothing.
     fn default() -> Self {
         Self(0x243f_6a88_85a3_08d3)
     }
 }
 
-impl Mix {
+impl FastHash {
     pub(super) const fn number(&mut self, number: u64) {
         // The multiplier of splitmix64; the rotation lets high bits reach low ones.
         let mixed = (self.0.rotate_left(26) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -42,9 +42,9 @@ mod tests {
     use super::*;
 
     fn of(parts: &[&[u8]]) -> u64 {
-        let mut mix = Mix::default();
-        parts.iter().for_each(|part| mix.bytes(part));
-        mix.finish()
+        let mut hash = FastHash::default();
+        parts.iter().for_each(|part| hash.bytes(part));
+        hash.finish()
     }
 
     #[test]

@@ -4,10 +4,10 @@ use fedshield_protocol::roster::Roster;
 use fedshield_protocol::sign::Signatures;
 use fedshield_protocol::wire::{Body, Signed, Value};
 
-use super::federation::Federation;
+use crate::l0::federation::Federation;
 
 /// The other face of a message: a vote for another value. Other messages stay.
-pub(crate) fn other_face(bytes: &[u8], federation: &Federation) -> Option<Vec<u8>> {
+pub(in crate::l0) fn conflicting_vote(bytes: &[u8], federation: &Federation) -> Option<Vec<u8>> {
     let signed = Signed::decode(bytes).ok()?;
     let Body::Vote(mut vote) = signed.body else { return None };
     vote.value = match vote.value {

@@ -5,8 +5,8 @@ use fedshield_protocol::ids::MemberIndex;
 
 fn run(members: u16, faulty: &[u16], seed: u64) -> Outcome {
     let federation = Federation::new(members);
-    let faulty = faulty.iter().map(|m| (MemberIndex(*m), Fault::Divides)).collect();
-    let plan = Plan { faulty, ..Plan::calm(members) };
+    let faulty = faulty.iter().map(|m| (MemberIndex(*m), Fault::SplitsOutcome)).collect();
+    let plan = Plan { faulty, ..Plan::fault_free(members) };
     let options = Options { plan: Some(plan), rounds: 4, ..Options::default() };
     run_seed(&federation, seed, &options).unwrap_or_else(|failure| panic!("{failure}"))
 }

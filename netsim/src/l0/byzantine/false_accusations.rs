@@ -10,11 +10,11 @@ use fedshield_protocol::sign::Signatures;
 use fedshield_protocol::wire::evidence::Evidence;
 use fedshield_protocol::wire::{Accusation, Body, Decision, Scope, Signed, Value, Vote, VoteKind};
 
-use super::federation::Federation;
+use crate::l0::federation::Federation;
 
 /// With each heartbeat: an accusation of another member, the name of what it points to, and that. Every second of such members
 /// points to one of the objects that it holds, if it holds any.
-pub(crate) fn false_accusation(
+pub(in crate::l0) fn false_accusation(
     heartbeat: &[u8],
     federation: &Federation,
     held: &BTreeMap<ObjectRef, Arc<[u8]>>,

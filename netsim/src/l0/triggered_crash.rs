@@ -1,4 +1,4 @@
-//! Crashes at a moment of the protocol: so many effects after somebody has come so far, some members die at once.
+//! Crashes at a milestone of the protocol: so many effects after somebody has come so far, some members die at once.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use super::world::World;
 
 /// Something that a member does once in a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moment {
+pub enum Milestone {
     /// It takes part.
     Ready,
     /// Its commitment is in its journal.
@@ -39,7 +39,7 @@ pub enum Moment {
     Recorded,
 }
 
-impl Moment {
+impl Milestone {
     /// All of them, in the order of a round.
     pub const ALL: [Self; 11] = [
         Self::Ready,
@@ -58,7 +58,7 @@ impl Moment {
     fn of(fact: &Fact<'_>) -> Option<(Round, Self)> {
         match fact {
             Fact::Noted(entry) => {
-                let moment = match &entry.note {
+                let milestone = match &entry.note {
                     Note::Ready => Self::Ready,
                     Note::Committed(_) => Self::Committed,
                     Note::Reported(_) => Self::Reported,
@@ -71,7 +71,7 @@ impl Moment {
                     Note::Signed(_) => Self::Signed,
                     _ => return None,
                 };
-                Some((entry.round, moment))
+                Some((entry.round, milestone))
             }
             Fact::Ended(
                 Job::Combine { start, .. } | Job::CheckKey { start, .. },
@@ -87,11 +87,11 @@ impl Moment {
 
 /// Some members die at once.
 #[derive(Debug, Clone)]
-pub struct Strike {
+pub struct TriggeredCrash {
     /// In which round.
     pub round: Round,
-    /// After which moment.
-    pub moment: Moment,
+    /// After which milestone.
+    pub milestone: Milestone,
     /// How many members must have come so far.
     pub members: usize,
     /// How many effects of any machines later.
@@ -103,55 +103,55 @@ pub struct Strike {
 }
 
 struct Armed {
-    strike: Strike,
+    crash: TriggeredCrash,
     come: BTreeSet<usize>,
     left: u64,
 }
 
-/// The strikes that have not come yet.
-pub(super) struct Strikes(Vec<Armed>);
+/// The triggered crashes that have not come yet.
+pub(super) struct TriggeredCrashes(Vec<Armed>);
 
-impl Strikes {
-    pub(super) fn new(strikes: &[Strike]) -> Self {
-        let armed = |strike: &Strike| Armed {
-            strike: strike.clone(),
+impl TriggeredCrashes {
+    pub(super) fn new(triggered_crashes: &[TriggeredCrash]) -> Self {
+        let armed = |crash: &TriggeredCrash| Armed {
+            crash: crash.clone(),
             come: BTreeSet::new(),
-            left: strike.after,
+            left: crash.after,
         };
-        Self(strikes.iter().map(armed).collect())
+        Self(triggered_crashes.iter().map(armed).collect())
     }
 
     pub(super) fn observe(&mut self, node: usize, fact: &Fact<'_>) {
         if self.0.is_empty() {
             return;
         }
-        let Some(now) = Moment::of(fact) else { return };
+        let Some(now) = Milestone::of(fact) else { return };
         for armed in &mut self.0 {
-            if now == (armed.strike.round, armed.strike.moment) {
+            if now == (armed.crash.round, armed.crash.milestone) {
                 armed.come.insert(node);
             }
         }
     }
 
-    /// An effect is about to be executed: the strike that comes before it.
-    fn due(&mut self) -> Option<Strike> {
+    /// An effect is about to be executed: the crash that comes before it.
+    fn due(&mut self) -> Option<TriggeredCrash> {
         let is_due = |armed: &mut Armed| {
-            let counts = armed.come.len() >= armed.strike.members;
+            let counts = armed.come.len() >= armed.crash.members;
             let due = counts && armed.left == 0;
             armed.left -= u64::from(counts && armed.left > 0);
             due
         };
         let position = self.0.iter_mut().position(is_due)?;
-        Some(self.0.remove(position).strike)
+        Some(self.0.remove(position).crash)
     }
 }
 
 impl World {
     /// Before each effect.
-    pub(super) fn strike(&mut self) {
-        while let Some(strike) = self.strikes.due() {
-            for (node, loss) in strike.nodes {
-                let (at_ms, down_ms) = (self.now, strike.down_ms);
+    pub(super) fn crash_if_triggered(&mut self) {
+        while let Some(crash) = self.triggered_crashes.due() {
+            for (node, loss) in crash.nodes {
+                let (at_ms, down_ms) = (self.now, crash.down_ms);
                 self.crash(node, Crash { node, at_ms, down_ms, loss });
             }
         }

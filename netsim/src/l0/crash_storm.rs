@@ -8,10 +8,10 @@ impl Plan {
     /// What the seed brings when members crash all the time, for `storm_ms`, and a little is lost on the way. In one run of
     /// four up to `max_faulty` members lie as well; disks are lost as far as that leaves room.
     #[must_use]
-    pub fn storm(seed: u64, member_count: u16, max_faulty: u16, storm_ms: u64) -> Self {
+    pub fn crash_storm(seed: u64, member_count: u16, max_faulty: u16, storm_ms: u64) -> Self {
         let mut random = Random::new(seed, 3);
         let n = u64::from(member_count);
-        let mut plan = Self::calm(member_count);
+        let mut plan = Self::fault_free(member_count);
         plan.heal_ms = storm_ms;
         plan.delay_ms = random.between(20, 200);
         plan.loss = random.between(0, 50);

@@ -1,15 +1,15 @@
 //! Proposers that ask for more sets than there is room for: the sets of the others are added all the same.
 
 use fedshield_netsim::l0::{
-    Fault, Federation, Loss, Moment, Options, Outcome, Plan, Strike, run_seed,
+    Fault, Federation, Loss, Milestone, Options, Outcome, Plan, TriggeredCrash, run_seed,
 };
 use fedshield_protocol::ids::{MemberIndex, Round};
 
 const ROUNDS: u64 = 20;
 
 fn plan(members: u16) -> Plan {
-    let fillers = (0..(members - 1) / 3).map(|i| (MemberIndex(2 * i + 1), Fault::FillsSets));
-    Plan { faulty: fillers.collect(), ..Plan::calm(members) }
+    let fillers = (0..(members - 1) / 3).map(|i| (MemberIndex(2 * i + 1), Fault::FloodsSets));
+    Plan { faulty: fillers.collect(), ..Plan::fault_free(members) }
 }
 
 fn run(members: u16, seed: u64, plan: Plan) -> Outcome {
@@ -39,10 +39,10 @@ fn nor_do_they_beside_a_silent_member_or_crashes() {
     silent.faulty[0].1 = Fault::Silent;
     let mut crashes = plan(10);
     crashes.heal_ms = 60_000;
-    crashes.strikes = (0..3)
-        .map(|round| Strike {
+    crashes.triggered_crashes = (0..3)
+        .map(|round| TriggeredCrash {
             round: Round(round),
-            moment: Moment::Reported,
+            milestone: Milestone::Reported,
             members: 5,
             after: 3,
             nodes: vec![(0, Loss::Nothing), (2, Loss::Nothing)],

@@ -6,20 +6,24 @@ use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::sign::Signatures;
 use fedshield_protocol::wire::{Body, Decision, Scope, Signed, VoteKind};
 
-use super::content::Content;
-use super::federation::Federation;
+use crate::l0::content::Content;
+use crate::l0::federation::Federation;
 
-/// Whether `receiver` is one of those that `liar` keeps from the sum: so many that without the liar's own answer there is
+/// Whether `receiver` is one of those that `byzantine` keeps from the sum: so many that without its own answer there is
 /// one too few, and the last ones.
-pub(super) fn is_victim(liar: MemberIndex, receiver: MemberIndex, member_count: u16) -> bool {
+pub(in crate::l0) fn is_victim(
+    byzantine: MemberIndex,
+    receiver: MemberIndex,
+    member_count: u16,
+) -> bool {
     let faulty = (member_count - 1) / 3;
     let victims = member_count - ((member_count + faulty) / 2 + 1);
-    let after = (receiver.0 + 1..member_count).filter(|m| *m != liar.0).count();
-    receiver != liar && after < usize::from(victims)
+    let after = (receiver.0 + 1..member_count).filter(|m| *m != byzantine.0).count();
+    receiver != byzantine && after < usize::from(victims)
 }
 
 /// The other answer to the same question.
-pub(super) fn other_answer(content: &Content) -> Option<Content> {
+pub(in crate::l0) fn other_answer(content: &Content) -> Option<Content> {
     match content {
         Content::Partial { member, set, .. } => {
             Some(Content::Partial { member: *member, set: set.clone(), correct: false })
@@ -28,18 +32,18 @@ pub(super) fn other_answer(content: &Content) -> Option<Content> {
     }
 }
 
-/// What the liar sends instead of `bytes`; `None` if that is nothing.
-pub(super) fn said_to(
+/// What the byzantine member sends instead of `bytes`; `None` if that is nothing.
+pub(in crate::l0) fn outgoing(
     bytes: &[u8],
-    (liar, to): (MemberIndex, MemberIndex),
+    (byzantine, to): (MemberIndex, MemberIndex),
     federation: &Federation,
     other: impl Fn(&ObjectRef) -> Option<ObjectRef>,
 ) -> Option<Vec<u8>> {
     let Ok(signed) = Signed::decode(bytes) else { return Some(bytes.to_vec()) };
-    if signed.sender != liar {
+    if signed.sender != byzantine {
         return Some(bytes.to_vec());
     }
-    let victim = is_victim(liar, to, federation.rules().member_count);
+    let victim = is_victim(byzantine, to, federation.rules().member_count);
     match signed.body {
         Body::Vote(vote) if vote.decision == Decision::End && vote.kind == VoteKind::Precommit => {
             None

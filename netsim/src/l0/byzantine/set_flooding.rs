@@ -13,15 +13,15 @@ use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
 use fedshield_protocol::sign::Signatures;
 use fedshield_protocol::wire::{Body, Collected, CommitmentBody, Set, Signed, SignedReport};
 
-use super::faults::Fault;
-use super::world::World;
+use crate::l0::faults::Fault;
+use crate::l0::world::World;
 
 /// Most bundles in one view: more than the sets that a round once had room for.
 const MOST: usize = 20;
 
 /// What such a member has sent and received in its newest round.
 #[derive(Debug, Default)]
-pub(crate) struct Bundles {
+pub(crate) struct SetFlooding {
     round: Round,
     /// Its own commitment, as its machine has made it.
     own: Option<CommitmentBody>,
@@ -30,7 +30,7 @@ pub(crate) struct Bundles {
     asked: BTreeSet<(View, MemberIndex)>,
 }
 
-impl Bundles {
+impl SetFlooding {
     fn enter(&mut self, round: Round) {
         if round > self.round {
             *self = Self { round, ..Self::default() };
@@ -39,7 +39,10 @@ impl Bundles {
 }
 
 /// The commitment that `receiver` gets.
-pub(super) fn commitment_for(receiver: MemberIndex, body: &CommitmentBody) -> CommitmentBody {
+pub(in crate::l0) fn commitment_for(
+    receiver: MemberIndex,
+    body: &CommitmentBody,
+) -> CommitmentBody {
     let mut body = body.clone();
     body.shares.extend_from_slice(&receiver.0.to_le_bytes());
     body
@@ -47,9 +50,9 @@ pub(super) fn commitment_for(receiver: MemberIndex, body: &CommitmentBody) -> Co
 
 impl World {
     /// A node has been handed `bytes`.
-    pub(super) fn record_report(&mut self, index: usize, bytes: &[u8]) {
+    pub(in crate::l0) fn record_report(&mut self, index: usize, bytes: &[u8]) {
         let Some(node) = self.nodes.get_mut(index) else { return };
-        if node.fault != Some(Fault::FillsSets) {
+        if node.fault != Some(Fault::FloodsSets) {
             return;
         }
         let Ok(Signed { sender, round, signature, body: Body::Report(set), .. }) =
@@ -57,14 +60,14 @@ impl World {
         else {
             return;
         };
-        node.bundles.enter(round);
-        if node.bundles.round == round {
-            node.bundles.reports.insert(sender, (set, signature));
+        node.set_flooding.enter(round);
+        if node.set_flooding.round == round {
+            node.set_flooding.reports.insert(sender, (set, signature));
         }
     }
 
     /// What the node sends to `to` instead of `bytes`.
-    pub(super) fn instead(
+    pub(in crate::l0) fn instead(
         &mut self,
         index: usize,
         to: MemberIndex,
@@ -76,10 +79,10 @@ impl World {
         if signed.sender != node.member {
             return same();
         }
-        node.bundles.enter(signed.round);
+        node.set_flooding.enter(signed.round);
         let bodies = match &signed.body {
             Body::Commitment(body) => {
-                node.bundles.own = Some(body.as_ref().clone());
+                node.set_flooding.own = Some(body.as_ref().clone());
                 vec![Body::Commitment(Box::new(commitment_for(to, body)))]
             }
             Body::Holds(list) => {
@@ -88,7 +91,7 @@ impl World {
                 vec![Body::Holds(list.into_iter().collect())]
             }
             Body::Collected { view, .. } => {
-                if !node.bundles.asked.insert((*view, to)) {
+                if !node.set_flooding.asked.insert((*view, to)) {
                     return Vec::new();
                 }
                 let bundle = |collected| Body::Collected { view: *view, collected };
@@ -108,7 +111,7 @@ impl World {
 
     fn of_its_kind(&self) -> impl Iterator<Item = MemberIndex> {
         let faulty = self.plan.faulty.iter();
-        faulty.filter(|(_, fault)| *fault == Fault::FillsSets).map(|(member, _)| *member)
+        faulty.filter(|(_, fault)| *fault == Fault::FloodsSets).map(|(member, _)| *member)
     }
 
     /// The digests of what its kind has committed to towards `receiver`.
@@ -116,7 +119,8 @@ impl World {
         let scope = self.federation.scope(round);
         let of = |member| {
             let node = self.nodes.iter().find(|node| node.member == member)?;
-            let own = node.bundles.own.as_ref().filter(|_| node.bundles.round == round)?;
+            let own =
+                node.set_flooding.own.as_ref().filter(|_| node.set_flooding.round == round)?;
             scope.commitment(member, &commitment_for(receiver, own)).ok()
         };
         self.of_its_kind().filter(|member| *member != receiver).filter_map(of).collect()
@@ -125,19 +129,19 @@ impl World {
     /// Bundles of reports from which different sets follow.
     fn bundles(&self, index: usize, round: Round) -> Vec<Collected> {
         let Some(node) = self.nodes.get(index) else { return Vec::new() };
-        let liars: Vec<MemberIndex> = self.of_its_kind().collect();
+        let byzantine: Vec<MemberIndex> = self.of_its_kind().collect();
         let honest: BTreeMap<MemberIndex, &SignedReport> = node
-            .bundles
+            .set_flooding
             .reports
             .iter()
-            .filter(|(member, _)| !liars.contains(member))
+            .filter(|(member, _)| !byzantine.contains(member))
             .map(|(member, report)| (*member, report))
             .collect();
-        // Of each liar none of its updates is in the set, or one that an honest member lists.
+        // Of each byzantine member no update is in the set, or one that an honest member lists.
         let mut choices: Vec<Vec<(MemberIndex, Digest)>> = vec![Vec::new()];
-        for liar in &liars {
+        for member in &byzantine {
             let sets = honest.values().flat_map(|(set, _)| set);
-            let listed: BTreeSet<_> = sets.filter(|(author, _)| author == liar).collect();
+            let listed: BTreeSet<_> = sets.filter(|(author, _)| author == member).collect();
             let longer = |entry| {
                 let with = |chosen: &Vec<_>| chosen.iter().chain([entry]).copied().collect();
                 choices.iter().map(with).collect::<Vec<_>>()
@@ -145,7 +149,7 @@ impl World {
             let longer: Vec<Vec<_>> = listed.into_iter().flat_map(longer).collect();
             choices.extend(longer);
         }
-        let bundle = |chosen: &Vec<_>| self.bundle(round, &liars, &honest, chosen);
+        let bundle = |chosen: &Vec<_>| self.bundle(round, &byzantine, &honest, chosen);
         choices.iter().skip(1).filter_map(bundle).take(MOST).collect()
     }
 
@@ -153,29 +157,29 @@ impl World {
     fn bundle(
         &self,
         round: Round,
-        liars: &[MemberIndex],
+        byzantine: &[MemberIndex],
         honest: &BTreeMap<MemberIndex, &SignedReport>,
         chosen: &[(MemberIndex, Digest)],
     ) -> Option<Collected> {
         let quorum = self.federation.rules().quorum;
-        let wanted = usize::from(quorum).checked_sub(liars.len())?;
+        let wanted = usize::from(quorum).checked_sub(byzantine.len())?;
         let mut others: Vec<_> = honest.iter().collect();
         // Those that list what is chosen come first.
         others.sort_by_key(|(_, (set, _))| !chosen.iter().any(|entry| set.contains(entry)));
         others.truncate(wanted);
         let listed = others.iter().flat_map(|(_, (set, _))| set).copied();
         let listed: BTreeSet<_> = listed
-            .filter(|(author, _)| !liars.contains(author))
+            .filter(|(author, _)| !byzantine.contains(author))
             .chain(chosen.iter().copied())
             .collect();
         let own: Set = listed.into_iter().collect();
         let body = Body::Report(own.clone());
         let mut reports: BTreeMap<MemberIndex, SignedReport> =
             others.into_iter().map(|(member, report)| (*member, (*report).clone())).collect();
-        for liar in liars {
-            let digest = self.federation.scope(round).digest(*liar, &body).ok()?;
-            let signature = self.federation.signatures(*liar).sign(&digest);
-            reports.insert(*liar, (own.clone(), signature));
+        for member in byzantine {
+            let digest = self.federation.scope(round).digest(*member, &body).ok()?;
+            let signature = self.federation.signatures(*member).sign(&digest);
+            reports.insert(*member, (own.clone(), signature));
         }
         Collected::pack(&reports, quorum)
     }

@@ -1,4 +1,4 @@
-//! Evidence in the simulation: signatures and certificates are checked by the protocol, make-believe arithmetic here.
+//! Evidence in the simulation: signatures and certificates are checked by the protocol, simulated arithmetic here.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
