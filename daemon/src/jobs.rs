@@ -117,15 +117,17 @@ impl Pipeline {
         match job {
             Job::MakeSealingKey { round } => self.make_sealing_key(*round),
             Job::Contribute { start } => self.contribute(start, cancel),
-            Job::SealBoxes { round, sealing_keys } => self.seal_boxes(*round, sealing_keys),
-            Job::CheckShare { round, dealer } => self.check_share(*round, dealer),
-            Job::SealAgain { round, member, sealing_key } => {
+            Job::SealShares { round, sealing_keys } => self.seal_boxes(*round, sealing_keys),
+            Job::CheckShare { round, update } => self.check_share(*round, update),
+            Job::ResealShare { round, member, sealing_key } => {
                 self.seal_again(*round, *member, sealing_key)
             }
-            Job::CheckBox { round, dealer, sealed } => self.check_box(*round, dealer, sealed),
-            Job::RevealShare { round, member } => self.reveal_share(*round, *member),
-            Job::CheckPreimage { round, dealer, member, preimage } => {
-                self.check_preimage(*round, dealer, *member, preimage)
+            Job::CheckResealedShare { round, update, sealed } => {
+                self.check_box(*round, update, sealed)
+            }
+            Job::OpenShare { round, member } => self.reveal_share(*round, *member),
+            Job::CheckShareOpening { round, update, member, opening } => {
+                self.check_share_opening(*round, update, *member, opening)
             }
             Job::Aggregate { start, set } => self.aggregate(start, set, cancel),
             Job::PartialDecrypt { round, set } => self.partial_decrypt(*round, set),
@@ -139,13 +141,19 @@ impl Pipeline {
             Job::Adopt { adapter, applied } => self.adopt(*adapter, *applied),
             Job::Settle { round, fate } => self.settle(*round, *fate),
             Job::PrepareRound { start } => self.prepare_round(start),
-            Job::CheckCiphertext { start, dealer } => self.check_ciphertext(start, dealer, cancel),
+            Job::CheckCiphertext { start, update } => self.check_ciphertext(start, update, cancel),
             Job::CheckEvidence { member, round, object } => {
                 self.check_evidence((*member, *round), object)
             }
-            Job::ProveAnswers { round, set, end, answers, culprits } => {
+            Job::ProveAnswers { round, set, outcome, answers, culprits } => {
                 let round = *round;
-                self.prove_answers(&prove_answers::Opening { round, set, end, answers, culprits })
+                self.prove_answers(&prove_answers::Opening {
+                    round,
+                    set,
+                    outcome,
+                    answers,
+                    culprits,
+                })
             }
             Job::EraseSecrets => self.erase_secrets(),
         }

@@ -27,7 +27,7 @@ fn a_dealer_that_answers_nobody_does_not_stop_the_others() {
                 let said = format!("{members}, {dealer}, {silent}: {:?}", outcome.rounds);
                 assert!(applied + rejected >= ROUNDS / 2, "{said}");
                 assert!(voided <= 4 && skipped <= voided, "{said}");
-                assert_eq!(outcome.unlisted, [], "{said}");
+                assert_eq!(outcome.excluded, [], "{said}");
             }
         }
     }
@@ -43,7 +43,7 @@ fn complaints_of_f_liars_leave_nobody_out() {
             let faulty = liars.map(|liar| (liar, Fault::Complains)).collect();
             let outcome = run(members, Plan { faulty, ..Plan::calm(members) });
             assert_eq!(outcome.rounds[2..], [0, 0], "{members}, {first}: {:?}", outcome.rounds);
-            assert_eq!(outcome.unlisted, [], "{members}, {first}");
+            assert_eq!(outcome.excluded, [], "{members}, {first}");
         }
     }
 }
@@ -60,7 +60,7 @@ fn an_honest_dealer_that_is_cut_off_is_listed() {
                 .collect();
             let plan = Plan { cuts, heal_ms: until_ms, ..Plan::calm(N) };
             let outcome = run(N, plan);
-            assert_eq!(outcome.unlisted, [], "{cut}, {until_ms}: {:?}", outcome.rounds);
+            assert_eq!(outcome.excluded, [], "{cut}, {until_ms}: {:?}", outcome.rounds);
         }
     }
 }

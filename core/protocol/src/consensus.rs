@@ -7,4 +7,4 @@ mod ballots;
 mod validity;
 
 pub(crate) use agreement::{Action, Agreement, Wait};
-pub(crate) use validity::Opinion;
+pub(crate) use validity::ValueValidity;

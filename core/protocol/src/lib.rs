@@ -13,7 +13,7 @@ mod consensus;
 pub mod effect;
 pub mod election;
 pub mod event;
-pub mod fruitless;
+pub mod failed_rounds;
 pub mod hash;
 pub mod hidden;
 pub mod ids;

@@ -77,7 +77,7 @@ pub struct Machine {
     /// What others were told of the own absence.
     pub(crate) departure: Departure,
     /// Which life of this member it is, and its heartbeats.
-    pub(crate) life: Life,
+    pub(crate) incarnation: Life,
     /// Who handed over the message that is being looked at.
     pub(crate) handed_over_by: Option<MemberIndex>,
     /// The last word has been said.
@@ -137,7 +137,7 @@ impl Machine {
             booted: false,
             paused: false,
             departure: Departure::default(),
-            life: Life::default(),
+            incarnation: Life::default(),
             handed_over_by: None,
             gone: false,
             out: Vec::new(),
@@ -181,7 +181,7 @@ impl Machine {
         let is_routine = !matches!(
             event,
             Event::Boot { .. }
-                | Event::Tick(TimerId::Status)
+                | Event::Tick(TimerId::Heartbeat)
                 | Event::PeerUp(_)
                 | Event::PeerDown(_)
                 | Event::Operator(_)
@@ -191,7 +191,7 @@ impl Machine {
                 if self.booted {
                     self.dropped("boot: a second time");
                 } else {
-                    self.departure.life = nonce;
+                    self.departure.incarnation = nonce;
                     self.boot(&journal, nonce);
                 }
             }
@@ -238,7 +238,7 @@ impl Machine {
             TimerId::Decrypt => self.round.clock.decrypt_over = true,
             TimerId::Round => self.round.clock.round_over = true,
             TimerId::View => self.view_timeout(),
-            TimerId::Status => {
+            TimerId::Heartbeat => {
                 self.jobs.rested();
                 self.objects.forget_failed();
                 self.look_again();
@@ -251,7 +251,7 @@ impl Machine {
                 self.ask_again_in_doubt();
                 self.ask_those_ahead();
                 self.ask_for_commitments();
-                self.set_timer(TimerId::Status, self.config.status_ms());
+                self.set_timer(TimerId::Heartbeat, self.config.heartbeat_ms());
             }
         }
     }
@@ -275,7 +275,7 @@ impl Machine {
         if is_new {
             // What was gossiped before it could be reached has not come to it.
             let heartbeat = self.heartbeat();
-            self.tell(member, crate::wire::Body::Status(Box::new(heartbeat)));
+            self.tell(member, crate::wire::Body::Heartbeat(Box::new(heartbeat)));
             self.ask_one_in_doubt(member);
             self.ask_if_behind(member);
         }

@@ -14,11 +14,11 @@ mod decrypt;
 mod elect;
 mod kept;
 mod lapse;
-mod preimage;
 mod prepare;
 mod record;
 mod reject;
 mod report;
+mod share_opening;
 mod spoken;
 mod state;
 mod stirred;
@@ -68,17 +68,17 @@ impl Machine {
         let Signed { sender, signature, body, .. } = signed;
         match body {
             Body::Commitment(body) => self.take_commitment(sender, *body, signature),
-            Body::Holds(list) => self.take_holds(sender, list, signature),
+            Body::HaveUpdates(list) => self.take_have_updates(sender, list, signature),
             Body::Complaint(complaint) => self.take_complaint(sender, *complaint, signature),
-            Body::Sealed { commitment, member, sealed } => {
+            Body::ResealedShare { commitment, member, sealed } => {
                 self.take_sealed(sender, (commitment, member), sealed, signature);
             }
-            Body::Preimage { commitment, member, preimage } => {
-                self.take_preimage(sender, (commitment, member), preimage, signature);
+            Body::ShareOpening { commitment, member, opening } => {
+                self.take_share_opening(sender, (commitment, member), opening, signature);
             }
             Body::Report(set) => self.take_report(sender, set, signature),
-            Body::Collected { view, collected } => {
-                self.take_collected(sender, view, collected, signature);
+            Body::ReportBundle { view, bundle } => {
+                self.take_report_bundle(sender, view, bundle, signature);
             }
             Body::Attestation { set, aggregate } => {
                 self.take_attestation(sender, set, aggregate, signature);
@@ -89,18 +89,18 @@ impl Machine {
             Body::Partial { set, object } => self.take_partial(sender, set, object, signature),
             Body::RecordSignature(digest) => self.take_signature(sender, digest, signature),
             Body::Ready => self.take_ready(sender, signature),
-            Body::Doubt(nonce) => self.take_doubt(sender, nonce),
-            Body::Memory { nonce, said, heartbeat } => {
+            Body::RecoveryRequest(nonce) => self.take_doubt(sender, nonce),
+            Body::RecoveryResponse { nonce, statements: said, heartbeat } => {
                 self.take_memory(sender, &nonce, said, heartbeat);
             }
-            Body::Want(list) => self.take_want(sender, &list),
+            Body::GetCommitments(list) => self.take_want(sender, &list),
             Body::Rejection(commitment) => self.take_rejection(sender, commitment, signature),
-            Body::Status(_)
+            Body::Heartbeat(_)
             | Body::SealingKey(_)
             | Body::RecordsRequest(_)
             | Body::Records(_)
             | Body::Goodbye(_)
-            | Body::Knock
+            | Body::Ping
             | Body::Accusations(_) => {
                 self.dropped("message: not of a round");
             }

@@ -27,9 +27,11 @@ fn binds(effects: &[Effect]) -> bool {
     effects.iter().any(|effect| match effect {
         Effect::Gossip(bytes) | Effect::Send { bytes, .. } => {
             let body = Signed::decode(bytes).unwrap().body;
-            let harmless =
-                matches!(body, Body::Status(_) | Body::RecordsRequest(_) | Body::Doubt(_));
-            !harmless && !matches!(body, Body::Goodbye(_) | Body::Knock)
+            let harmless = matches!(
+                body,
+                Body::Heartbeat(_) | Body::RecordsRequest(_) | Body::RecoveryRequest(_)
+            );
+            !harmless && !matches!(body, Body::Goodbye(_) | Body::Ping)
         }
         _ => false,
     })
@@ -76,12 +78,12 @@ fn records_are_fetched_and_the_journal_is_recalled() {
         assert!(sent(&came, 2).contains(&request));
         effects.extend(bench.handle(Event::PeerUp(MemberIndex(3))));
         for (at, member) in [(60_000, 2), (120_000, 3), (180_000, 2)] {
-            let ticked = bench.tick(TimerId::Status, at);
+            let ticked = bench.tick(TimerId::Heartbeat, at);
             assert!(sent(&ticked, member).contains(&request), "{at}");
             effects.extend(ticked);
         }
         // What it heard in that round is not in its journal any more.
-        let told = bench.hear(1, Body::Doubt(NONCE));
+        let told = bench.hear(1, Body::RecoveryRequest(NONCE));
         assert!(sent(&told, 1).is_empty());
         assert!(!binds(&effects) && bench.jobs.is_empty());
 
@@ -90,7 +92,10 @@ fn records_are_fetched_and_the_journal_is_recalled() {
         let mut effects = bench.handle(Event::Message { from: MemberIndex(3), bytes });
         let status = bench.machine.status();
         assert_eq!((status.round, status.journal_round), (Round(4), None));
-        assert!(sent(&effects, 1).contains(&Body::Doubt(NONCE)), "the question holds as ever");
+        assert!(
+            sent(&effects, 1).contains(&Body::RecoveryRequest(NONCE)),
+            "the question holds as ever"
+        );
         effects.extend(catch_up(&mut bench));
         let truncated = effects.iter().filter_map(|effect| match effect {
             Effect::Truncate { before } => Some(*before),

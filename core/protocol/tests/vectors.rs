@@ -8,11 +8,11 @@ use data_encoding::HEXLOWER;
 use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
 use fedshield_protocol::manifest::ValidManifest;
 use fedshield_protocol::sign::Signature;
-use fedshield_protocol::wire::journal::{Entry, Lapse, Note, VotingState};
+use fedshield_protocol::wire::journal::{Entry, MissedAnswer, Note, VotingState};
 use fedshield_protocol::wire::{
-    Accusation, Bits, Body, Collected, CommitmentBody, Complaint, Decided, Decision, Goodbye,
-    Grounds, Heartbeat, Known, Leave, Plea, Proposal, Set, Signed, Statement, Value, Vote,
-    VoteKind,
+    Accusation, Bits, Body, CommitmentBody, Complaint, Decided, Decision, Goodbye, Heartbeat,
+    Justification, Known, Leave, Proposal, Remedy, ReportBundle, Set, Signed, Statement, Value,
+    Vote, VoteKind,
 };
 use fixture::{certificate, ledger, message, object, sign, signed_manifest};
 
@@ -23,14 +23,14 @@ fn bodies() -> Vec<Body> {
     let reports: BTreeMap<_, _> = (0..3)
         .map(|m| (MemberIndex(m), (set.clone(), sign(&manifest, Round(2), m, &report))))
         .collect();
-    let collected = Collected::pack(&reports, 3).unwrap();
+    let bundle = ReportBundle::pack(&reports, 3).unwrap();
     let value = Value::Aggregate { set: set.clone(), aggregate: object(5) };
     let attestation = (MemberIndex(0), sign(&manifest, Round(2), 0, &report));
     let bits = || Bits::of(4, [MemberIndex(1), MemberIndex(3)]);
     let known = Known {
         keys: bits(),
         commitments: bits(),
-        holds: bits(),
+        have_updates: bits(),
         reports: bits(),
         attestations: bits(),
         prevotes: bits(),
@@ -41,13 +41,13 @@ fn bodies() -> Vec<Body> {
         accused: bits(),
     };
     let heartbeat = Heartbeat {
-        life: 3,
+        incarnation: 3,
         number: 5,
         ready: true,
         head: Digest([1; 32]),
         set_decided: true,
-        end_decided: false,
-        voting: Some((Decision::End, View(2))),
+        outcome_decided: false,
+        voting: Some((Decision::Outcome, View(2))),
         has_proposal: false,
         known,
     };
@@ -64,28 +64,28 @@ fn bodies() -> Vec<Body> {
         value: Some(value.id()),
     };
     vec![
-        Body::Status(Box::new(heartbeat)),
+        Body::Heartbeat(Box::new(heartbeat)),
         Body::SealingKey(vec![9; 32]),
         Body::Commitment(Box::new(commitment)),
-        Body::Holds(vec![Digest([1; 32]), Digest([2; 32])]),
+        Body::HaveUpdates(vec![Digest([1; 32]), Digest([2; 32])]),
         Body::Complaint(Box::new(Complaint {
             commitment: Digest([3; 32]),
             sealing_key: vec![9; 32],
-            plea: Plea::Show,
+            remedy: Remedy::Open,
         })),
-        Body::Preimage {
+        Body::ShareOpening {
             commitment: Digest([3; 32]),
             member: MemberIndex(2),
-            preimage: vec![1, 2, 3],
+            opening: vec![1, 2, 3],
         },
         report,
-        Body::Collected { view: View(1), collected: collected.clone() },
+        Body::ReportBundle { view: View(1), bundle: bundle.clone() },
         Body::Attestation { set: Digest([5; 32]), aggregate: object(6) },
         Body::Proposal(Box::new(Proposal {
             view: View(0),
             value: value.clone(),
             polka: None,
-            grounds: Some(Grounds { collected, attestations: vec![attestation] }),
+            justification: Some(Justification { bundle, attestations: vec![attestation] }),
         })),
         Body::Vote(vote),
         Body::Decided(Box::new(Decided {
@@ -94,28 +94,32 @@ fn bodies() -> Vec<Body> {
         })),
         Body::Partial { set: Digest([5; 32]), object: object(8) },
         Body::RecordSignature(Digest([6; 32])),
-        Body::Want(vec![Digest([7; 32])]),
+        Body::GetCommitments(vec![Digest([7; 32])]),
         Body::RecordsRequest(Round(300)),
         Body::Records(ledger().1.into_iter().take(1).collect()),
         Body::Ready,
-        Body::Doubt([8; 32]),
-        Body::Memory {
+        Body::RecoveryRequest([8; 32]),
+        Body::RecoveryResponse {
             nonce: [8; 32],
-            said: vec![
+            statements: vec![
                 (Statement::Ready, sign(&manifest, Round(2), 2, &Body::Ready)),
                 (Statement::Vote(vote), sign(&manifest, Round(2), 2, &Body::Vote(vote))),
             ],
             heartbeat: None,
         },
-        Body::Goodbye(Goodbye { life: [8; 32], number: 3, why: Leave::SitsOut }),
-        Body::Knock,
+        Body::Goodbye(Goodbye { incarnation: [8; 32], number: 3, why: Leave::SitsOut }),
+        Body::Ping,
         Body::Rejection(Digest([9; 32])),
         Body::Accusations(vec![Accusation {
             member: MemberIndex(3),
             round: Round(1),
             object: object(4),
         }]),
-        Body::Sealed { commitment: Digest([3; 32]), member: MemberIndex(2), sealed: vec![4, 5, 6] },
+        Body::ResealedShare {
+            commitment: Digest([3; 32]),
+            member: MemberIndex(2),
+            sealed: vec![4, 5, 6],
+        },
     ]
 }
 
@@ -124,7 +128,7 @@ fn messages_are_pinned() {
     let manifest = ValidManifest::founded(signed_manifest(4)).unwrap();
     let mut pinned = String::new();
     for body in bodies() {
-        assert!(body.is_shaped(4), "{}", body.kind());
+        assert!(body.is_within_bounds(4), "{}", body.kind());
         let kind = body.kind();
         let bytes = message(&manifest, Round(2), 1, body.clone());
         assert_eq!(Signed::decode(&bytes).unwrap().body, body);
@@ -162,8 +166,11 @@ fn journal_entries_are_pinned() {
         Note::Opened { key: object(7), sum: Digest([8; 32]) },
         Note::Reached,
         Note::Rejected(Digest([9; 32])),
-        Note::Shown(MemberIndex(2)),
-        Note::Unlisted(vec![(MemberIndex(1), Lapse { times: 2, until: Round(9), clean: 1 })]),
+        Note::ShareOpened(MemberIndex(2)),
+        Note::Excluded(vec![(
+            MemberIndex(1),
+            MissedAnswer { times: 2, until: Round(9), clean: 1 },
+        )]),
     ];
     let mut pinned = String::new();
     for note in notes {

@@ -48,7 +48,7 @@ impl Pipeline {
         }
     }
 
-    pub(super) fn check_preimage(
+    pub(super) fn check_share_opening(
         &self,
         round: Round,
         dealer: &Included,

@@ -14,7 +14,7 @@ use crate::evidence;
 pub(super) struct Opening<'a> {
     pub(super) round: Round,
     pub(super) set: &'a Decided,
-    pub(super) end: &'a Decided,
+    pub(super) outcome: &'a Decided,
     pub(super) answers: &'a [(MemberIndex, ObjectRef, Signature)],
     pub(super) culprits: &'a [MemberIndex],
 }
@@ -23,7 +23,7 @@ impl Pipeline {
     /// What proves to anybody that these members' answers are wrong, as far as enough others agree.
     pub(super) fn prove_answers(&self, opening: &Opening<'_>) -> Result<JobOutput, PipelineError> {
         let round = opening.round;
-        let Value::Opened { key, .. } = &opening.end.value else {
+        let Value::Opened { key, .. } = &opening.outcome.value else {
             return Ok(JobOutput::Proven(Vec::new()));
         };
         let key = self.objects.read(key)?;
@@ -41,7 +41,7 @@ impl Pipeline {
             };
             let proof = WrongAnswer {
                 set: opening.set.clone(),
-                end: opening.end.clone(),
+                outcome: opening.outcome.clone(),
                 key: key.clone(),
                 accused: accused.clone(),
                 agreeing,

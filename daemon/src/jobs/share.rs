@@ -65,7 +65,7 @@ impl Pipeline {
         sealing_key: &[u8],
     ) -> Result<JobOutput, PipelineError> {
         let dealing = self.dealing(round)?;
-        Ok(JobOutput::Sealed(self.seal(round, &dealing, member, sealing_key)?))
+        Ok(JobOutput::ResealedShare(self.seal(round, &dealing, member, sealing_key)?))
     }
 
     /// Opens one member's share for all to see: it has complained.
@@ -78,7 +78,7 @@ impl Pipeline {
             .secrets
             .get_in_round(round, &name::dealt(member))?
             .ok_or(PipelineError::ShareMissing { round, member })?;
-        Ok(JobOutput::Preimage(bytes.to_vec()))
+        Ok(JobOutput::ShareOpening(bytes.to_vec()))
     }
 
     fn dealing(&self, round: Round) -> Result<Dealing, PipelineError> {

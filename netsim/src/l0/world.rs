@@ -53,7 +53,7 @@ pub(super) struct World {
     /// When each round was first recorded by anyone.
     pub(super) ends: Vec<u64>,
     /// Honest members that honest ones do not list.
-    pub(super) unlisted: BTreeSet<MemberIndex>,
+    pub(super) excluded: BTreeSet<MemberIndex>,
     queue: BinaryHeap<Scheduled>,
     next: u64,
 }
@@ -99,7 +99,7 @@ impl World {
             verbose,
             events: 0,
             ends: Vec::new(),
-            unlisted: BTreeSet::new(),
+            excluded: BTreeSet::new(),
             queue: BinaryHeap::new(),
             next: 0,
         };

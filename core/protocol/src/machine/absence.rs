@@ -5,7 +5,7 @@
 //! Being away is one member's own impression and only ever ends a wait early: which updates are in the sum follows from
 //! q signed reports, as it does when a timer runs out. So one faulty member cannot have another left out:
 //! * it cannot sign for it;
-//! * it cannot silence it: whoever is not heard is asked directly ([`Body::Knock`]) before it counts as away;
+//! * it cannot silence it: whoever is not heard is asked directly ([`Body::Ping`]) before it counts as away;
 //! * an old goodbye that it repeats does no harm, because a goodbye only shortens the patience: it counts once its author
 //!   has not shown for one more heartbeat that it takes part, is void from the moment it does, and then does not count again.
 //!
@@ -28,7 +28,7 @@ const CONFIRMATION: (u64, u64) = (1, 500);
 /// The same until a member that does not get ready tells the others not to wait for it.
 const OWN_RECOVERY: (u64, u64) = (12, 60_000);
 /// Heartbeats without a word after which a member is asked directly.
-const BEATS_UNTIL_KNOCK: u32 = 2;
+const BEATS_UNTIL_PING: u32 = 2;
 
 /// What is known of the comings and goings of another member.
 #[derive(Debug, Clone, Default)]
@@ -53,7 +53,7 @@ pub(crate) struct Absence {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Departure {
     /// The nonce of this start.
-    pub(super) life: Nonce,
+    pub(super) incarnation: Nonce,
     /// The next goodbye.
     number: u32,
     /// Own heartbeats since this member began to catch up.
@@ -116,7 +116,7 @@ impl Machine {
 
     /// Whole heartbeats that take at least so long: the first tick of a wait may come at once and does not count.
     fn beats(&self, (beats, least_ms): (u64, u64)) -> u32 {
-        let beats = beats.max(least_ms.div_ceil(self.config.status_ms().max(1)));
+        let beats = beats.max(least_ms.div_ceil(self.config.heartbeat_ms().max(1)));
         u32::try_from(beats.saturating_add(1)).unwrap_or(u32::MAX)
     }
 
@@ -139,19 +139,19 @@ impl Machine {
             absence.kinds.clear();
         }
         // Heartbeats come here only if they are the newest.
-        let is_heartbeat = matches!(signed.body, Body::Status(_));
+        let is_heartbeat = matches!(signed.body, Body::Heartbeat(_));
         if !is_heartbeat && !absence.kinds.insert(signed.body.kind()) {
             return;
         }
         absence.heard = true;
         absence.quiet = 0;
         let takes_part = match &signed.body {
-            Body::Status(heartbeat) => heartbeat.ready,
+            Body::Heartbeat(heartbeat) => heartbeat.ready,
             Body::Ready => true,
             _ => false,
         };
         if takes_part && let Some(goodbye) = absence.goodbye.take() {
-            absence.void.insert((goodbye.life, goodbye.number));
+            absence.void.insert((goodbye.incarnation, goodbye.number));
         }
     }
 
@@ -161,7 +161,7 @@ impl Machine {
         if round < absence.newest {
             return self.dropped("goodbye: of an earlier round");
         }
-        if absence.void.contains(&(goodbye.life, goodbye.number))
+        if absence.void.contains(&(goodbye.incarnation, goodbye.number))
             || absence.void.len() >= MAX_GOODBYES
         {
             return self.dropped("goodbye: its author has come back since");
@@ -183,22 +183,22 @@ impl Machine {
             let absence = &mut peer.absence;
             absence.quiet = absence.quiet.saturating_add(1);
             absence.confirmed = absence.confirmed.saturating_add(1);
-            if absence.quiet >= BEATS_UNTIL_KNOCK && peer.reachable {
+            if absence.quiet >= BEATS_UNTIL_PING && peer.reachable {
                 silent.push(member);
             }
         }
         for member in silent {
-            self.tell(member, Body::Knock);
+            self.tell(member, Body::Ping);
         }
     }
 
     /// `sender` has not heard this member for a while: perhaps announcements do not reach it.
-    pub(super) fn take_knock(&mut self, sender: MemberIndex) {
-        if !self.may_answer(sender, Question::Knock) {
+    pub(super) fn take_ping(&mut self, sender: MemberIndex) {
+        if !self.may_answer(sender, Question::Ping) {
             return;
         }
         let heartbeat = self.heartbeat();
-        self.tell(sender, Body::Status(Box::new(heartbeat)));
+        self.tell(sender, Body::Heartbeat(Box::new(heartbeat)));
         if let Some(goodbye) = self.own_goodbye() {
             self.tell(sender, Body::Goodbye(goodbye));
         }
@@ -241,7 +241,7 @@ impl Machine {
             || round.reports.contains_key(&me)
             || round.attestations.values().any(|attested| attested.contains_key(&me))
             || !round.set_vote.state().cast.is_empty()
-            || !round.end_vote.state().cast.is_empty()
+            || !round.outcome_vote.state().cast.is_empty()
             || round.released.is_some()
             || round.signed_before.is_some()
     }
@@ -275,14 +275,19 @@ impl Machine {
 
     fn own_goodbye(&self) -> Option<Goodbye> {
         let (_, why) = self.departure.said?;
-        Some(Goodbye { life: self.departure.life, number: self.departure.number, why })
+        Some(Goodbye {
+            incarnation: self.departure.incarnation,
+            number: self.departure.number,
+            why,
+        })
     }
 
     /// The daemon ends: the last thing that this machine says, to everyone and to each.
     pub(super) fn leave(&mut self) {
         let number = self.departure.number.saturating_add(1);
         self.departure.number = number;
-        let goodbye = Goodbye { life: self.departure.life, number, why: Leave::Stopped };
+        let goodbye =
+            Goodbye { incarnation: self.departure.incarnation, number, why: Leave::Stopped };
         self.say(Body::Goodbye(goodbye));
         let me = self.config.me;
         let others: Vec<MemberIndex> =

@@ -54,7 +54,7 @@ impl Machine {
         let mut damaged = false;
         for bytes in journal {
             match Entry::decode(bytes) {
-                Ok(Entry { note: Note::Life(number), .. }) => self.note_earlier_life(number),
+                Ok(Entry { note: Note::Incarnation(number), .. }) => self.note_earlier_life(number),
                 Ok(entry) if entry.round < current => self.recall_ended(entry),
                 Ok(entry) => self.ahead.keep(entry.round, entry.note),
                 Err(_) => {
@@ -75,7 +75,7 @@ impl Machine {
         }
         self.serve_evidence();
         self.doubt_itself(nonce);
-        self.set_timer(TimerId::Status, self.config.status_ms());
+        self.set_timer(TimerId::Heartbeat, self.config.heartbeat_ms());
     }
 
     /// Says nothing that could contradict what a lost journal knew.
@@ -131,18 +131,18 @@ impl Machine {
             Note::Present(heard) => self.round.presence.heard.extend(heard),
             Note::Kept { author, body, signature } => self.note_kept(author, *body, signature),
             Note::Opened { key, sum } => self.note_opened(key, sum),
-            Note::Reached | Note::Life(_) => {}
+            Note::Reached | Note::Incarnation(_) => {}
             Note::Rejected(digest) => self.note_own_rejection(digest),
-            Note::Shown(member) => {
+            Note::ShareOpened(member) => {
                 self.round.complainers.insert(member);
             }
-            Note::Unlisted(lapses) => self.lapses.recall(lapses),
+            Note::Excluded(lapses) => self.lapses.recall(lapses),
         }
     }
 
     /// Goes on with the votes that were under way.
     fn resume(&mut self) {
-        for decision in [Decision::Set, Decision::End] {
+        for decision in [Decision::Set, Decision::Outcome] {
             let vote = self.round.vote_on_mut(decision);
             if vote.state().cast.is_empty() {
                 continue;

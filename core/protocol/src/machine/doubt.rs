@@ -56,16 +56,18 @@ impl Machine {
     /// silent for a while where a member has come back before its old connection was found dead.
     pub(super) fn ask_again_in_doubt(&mut self) {
         let Some(nonce) = self.open_question() else { return };
-        let Some(signature) = self.sign(self.round.number, &Body::Doubt(nonce)) else { return };
+        let Some(signature) = self.sign(self.round.number, &Body::RecoveryRequest(nonce)) else {
+            return;
+        };
         for to in self.silent_about_me() {
-            self.forward(to, self.config.me, Body::Doubt(nonce), signature);
+            self.forward(to, self.config.me, Body::RecoveryRequest(nonce), signature);
         }
     }
 
     /// `member` can be reached now.
     pub(super) fn ask_one_in_doubt(&mut self, member: MemberIndex) {
         if let Some(nonce) = self.open_question() {
-            self.tell(member, Body::Doubt(nonce));
+            self.tell(member, Body::RecoveryRequest(nonce));
         }
     }
 
@@ -86,9 +88,9 @@ impl Machine {
     /// `asker` has started: tells it what it has said.
     pub(crate) fn take_doubt(&mut self, asker: MemberIndex, nonce: Nonce) {
         if self.is_behind() {
-            return self.dropped("doubt: what was heard in this round is forgotten");
+            return self.dropped("recovery request: what was heard in this round is forgotten");
         }
-        if !self.may_answer(asker, Question::Doubt) {
+        if !self.may_answer(asker, Question::RecoveryRequest) {
             return;
         }
         let mut room = MAX_DIRECT_BYTES.saturating_sub(ENVELOPE_BYTES);
@@ -101,7 +103,7 @@ impl Machine {
             fits
         });
         let heartbeat = self.peers.get(asker.position()).and_then(|peer| peer.newest.clone());
-        self.tell(asker, Body::Memory { nonce, said, heartbeat });
+        self.tell(asker, Body::RecoveryResponse { nonce, statements: said, heartbeat });
     }
 
     /// What `sender` remembers of this member.
@@ -112,25 +114,28 @@ impl Machine {
         said: Vec<(Statement, Signature)>,
         heartbeat: Option<Box<SignedHeartbeat>>,
     ) {
-        let Some(doubt) = &self.doubt else { return self.dropped("memory: no longer in doubt") };
+        let Some(doubt) = &self.doubt else {
+            return self.dropped("recovery response: no longer in doubt");
+        };
         if doubt.nonce != *nonce {
-            return self.dropped("memory: an answer to another question");
+            return self.dropped("recovery response: an answer to another question");
         }
         if doubt.answered.contains(&sender) {
             return;
         }
         let (round, me) = (self.round.number, self.config.me);
         let roster = self.config.roster();
-        if !said.iter().all(|(it, signature)| roster.is_said(round, me, &it.body(), signature)) {
-            return self.dropped("memory: not what this member said");
+        if !said.iter().all(|(it, signature)| roster.is_signed_by(round, me, &it.body(), signature))
+        {
+            return self.dropped("recovery response: not what this member said");
         }
         if let Some(newest) = heartbeat {
             let SignedHeartbeat { round, heartbeat, signature } = *newest;
-            let body = Body::Status(Box::new(heartbeat.clone()));
-            if !roster.is_said(round, me, &body, &signature) {
-                return self.dropped("memory: not what this member said");
+            let body = Body::Heartbeat(Box::new(heartbeat.clone()));
+            if !roster.is_signed_by(round, me, &body, &signature) {
+                return self.dropped("recovery response: not what this member said");
             }
-            self.note_earlier_life(heartbeat.life);
+            self.note_earlier_life(heartbeat.incarnation);
         }
         if !said.iter().all(|(it, _)| self.remembers(it)) {
             return self.stay_silent(round);

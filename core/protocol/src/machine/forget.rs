@@ -20,7 +20,7 @@ impl Machine {
         if self.jobs.is_running(Tag::Erase) {
             return true;
         }
-        let paused = Time(self.paused_beats.saturating_mul(self.config.status_ms()));
+        let paused = Time(self.paused_beats.saturating_mul(self.config.heartbeat_ms()));
         let for_long = self.is_paused() && paused >= Time(LONG_PAUSE_MS);
         if self.erased || !self.settling.is_empty() || !(self.is_done() || for_long) {
             return false;

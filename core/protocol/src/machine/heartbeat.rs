@@ -11,37 +11,41 @@ impl Machine {
     pub(crate) fn beat(&mut self) {
         self.keep_presence();
         let heartbeat = self.heartbeat();
-        self.say(Body::Status(Box::new(heartbeat)));
+        self.say(Body::Heartbeat(Box::new(heartbeat)));
     }
 
     pub(crate) fn heartbeat(&mut self) -> Heartbeat {
-        let (life, number) = self.life.next_beat();
+        let (incarnation, number) = self.incarnation.next_beat();
         let round = &self.round;
         let n = self.config.rules().member_count;
         let voting = round.voting();
         let (prevotes, precommits, has_proposal) = match voting {
             Some((decision, _)) => {
                 let vote = round.vote_on(decision);
-                (vote.voters(VoteKind::Prevote), vote.voters(VoteKind::Precommit), vote.has_offer())
+                (
+                    vote.voters(VoteKind::Prevote),
+                    vote.voters(VoteKind::Precommit),
+                    vote.has_proposal(),
+                )
             }
             None => (Vec::new(), Vec::new(), false),
         };
         let keyed = self.config.manifest.members().filter(|m| self.has_key(*m));
         Heartbeat {
-            life,
+            incarnation,
             number,
             ready: self.is_ready(),
             head: self.tip.head,
             set_decided: round.set_vote.decided().is_some(),
-            end_decided: round.end_vote.decided().is_some(),
+            outcome_decided: round.outcome_vote.decided().is_some(),
             voting,
             has_proposal,
             known: Known {
                 keys: Bits::of(n, keyed),
                 commitments: Bits::of(n, round.first.keys().copied()),
-                holds: Bits::of(n, round.complete_holders()),
+                have_updates: Bits::of(n, round.complete_holders()),
                 reports: Bits::of(n, round.reports.keys().copied()),
-                attestations: Bits::of(n, round.collected_attesters()),
+                attestations: Bits::of(n, round.bundle_attesters()),
                 prevotes: Bits::of(n, prevotes),
                 precommits: Bits::of(n, precommits),
                 partials: Bits::of(n, round.partials.keys().copied()),
@@ -64,7 +68,7 @@ impl Machine {
         round: Round,
         heartbeat: &Heartbeat,
     ) {
-        if heartbeat.life == 0 {
+        if heartbeat.incarnation == 0 {
             self.answer_heartbeat(sender, round, (heartbeat, Question::InDoubt));
         }
     }
@@ -107,7 +111,7 @@ impl Machine {
             if !known.commitments.contains(me) {
                 lacking.extend(self.round.own_commitment());
             }
-            if !known.holds.contains(me) {
+            if !known.have_updates.contains(me) {
                 lacking.extend(self.round.own_holds(me));
                 lacking.extend(self.round.own_rejections(me));
             }
@@ -146,7 +150,7 @@ impl Machine {
         };
         let mut lacking: Vec<_> =
             others().filter(|(author, _)| !known.partials.contains(*author)).collect();
-        let beat = self.now.0 / self.config.status_ms().max(1);
+        let beat = self.now.0 / self.config.heartbeat_ms().max(1);
         let turn = beat.checked_rem(others().count() as u64).unwrap_or_default();
         let in_turn = usize::try_from(turn).ok().and_then(|turn| others().nth(turn));
         lacking.extend(in_turn.filter(|(author, _)| known.partials.contains(*author)));
@@ -157,7 +161,7 @@ impl Machine {
 
     fn answer_vote(&mut self, to: MemberIndex, theirs: &Heartbeat) {
         for (decision, known) in
-            [(Decision::Set, theirs.set_decided), (Decision::End, theirs.end_decided)]
+            [(Decision::Set, theirs.set_decided), (Decision::Outcome, theirs.outcome_decided)]
         {
             if let Some(decided) = self.decided_value(decision).filter(|_| !known) {
                 self.tell(to, Body::Decided(Box::new(decided)));

@@ -23,7 +23,7 @@ impl Machine {
         if signed.sender == self.config.me {
             return self.receive_own(&signed);
         }
-        if !signed.body.is_shaped(member_count) {
+        if !signed.body.is_within_bounds(member_count) {
             return self.dropped("message: impossible content");
         }
         if !self.is_timely(&signed) {
@@ -39,11 +39,11 @@ impl Machine {
     fn is_timely(&self, signed: &Signed) -> bool {
         let current = self.round.number;
         match signed.body {
-            Body::Status(_)
+            Body::Heartbeat(_)
             | Body::RecordsRequest(_)
             | Body::Records(_)
             | Body::Goodbye(_)
-            | Body::Knock
+            | Body::Ping
             | Body::Accusations(_) => true,
             _ => signed.round == current || signed.round == current.next(),
         }
@@ -52,20 +52,20 @@ impl Machine {
     fn accept(&mut self, signed: Signed) {
         let Signed { sender, round, signature, .. } = signed;
         let is_news = match &signed.body {
-            Body::Status(heartbeat) => self.is_news(sender, round, (heartbeat, signature)),
+            Body::Heartbeat(heartbeat) => self.is_news(sender, round, (heartbeat, signature)),
             _ => true,
         };
         if is_news {
             self.note_life(&signed);
         }
         match signed.body {
-            Body::Status(heartbeat) if is_news => self.heard(sender, round, &heartbeat),
-            Body::Status(heartbeat) => self.heard_in_doubt(sender, round, &heartbeat),
+            Body::Heartbeat(heartbeat) if is_news => self.heard(sender, round, &heartbeat),
+            Body::Heartbeat(heartbeat) => self.heard_in_doubt(sender, round, &heartbeat),
             Body::SealingKey(key) => self.note_key(sender, round, key),
             Body::RecordsRequest(from) => self.send_records(sender, from),
             Body::Records(records) => self.take_records(records),
             Body::Goodbye(goodbye) => self.take_goodbye(sender, round, goodbye),
-            Body::Knock => self.take_knock(sender),
+            Body::Ping => self.take_ping(sender),
             Body::Accusations(list) => self.take_accusations(sender, &list),
             _ if round == self.round.number => self.take(signed),
             _ => self.keep_for_later(signed),
@@ -76,13 +76,13 @@ impl Machine {
         // Large kinds are said again by whoever sees that they are missing; keeping them would cost memory.
         if matches!(
             signed.body,
-            Body::Collected { .. }
+            Body::ReportBundle { .. }
                 | Body::Proposal(_)
                 | Body::Decided(_)
-                | Body::Preimage { .. }
-                | Body::Sealed { .. }
-                | Body::Doubt(_)
-                | Body::Memory { .. }
+                | Body::ShareOpening { .. }
+                | Body::ResealedShare { .. }
+                | Body::RecoveryRequest(_)
+                | Body::RecoveryResponse { .. }
         ) {
             return self.dropped("message: of the next round");
         }

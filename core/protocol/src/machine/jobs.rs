@@ -15,15 +15,15 @@ use crate::object::ObjectRef;
 pub(crate) enum Tag {
     SealingKey(Round),
     Contribute(Round),
-    SealBoxes(Round),
-    SealAgain(MemberIndex),
-    CheckBox(Digest),
+    SealShares(Round),
+    ResealShare(MemberIndex),
+    CheckResealedShare(Digest),
     Erase,
     CheckShare(Digest),
     CheckCiphertext(Digest),
     Prepare(Round),
     Reveal(MemberIndex),
-    CheckPreimage(Digest, MemberIndex),
+    CheckShareOpening(Digest, MemberIndex),
     Aggregate(Digest),
     Partial(Round),
     Combine(Round),
@@ -168,18 +168,20 @@ impl Machine {
         match (tag, output) {
             (Tag::SealingKey(round), JobOutput::SealingKey(key)) => self.have_key(round, key),
             (Tag::Contribute(_), JobOutput::Encrypted) => self.round.encrypted = true,
-            (Tag::SealBoxes(_), JobOutput::Contribution(body)) => self.contributed(body),
-            (Tag::SealAgain(to), JobOutput::Sealed(sealed)) => self.sealed_again(to, sealed),
-            (Tag::CheckBox(of), JobOutput::Checked { valid }) => self.box_checked(of, valid),
+            (Tag::SealShares(_), JobOutput::Contribution(body)) => self.contributed(body),
+            (Tag::ResealShare(to), JobOutput::ResealedShare(sealed)) => self.resealed(to, sealed),
+            (Tag::CheckResealedShare(of), JobOutput::Checked { valid }) => {
+                self.box_checked(of, valid)
+            }
             (Tag::Erase, JobOutput::Erased) => self.erased(),
             (Tag::CheckShare(of), JobOutput::Checked { valid }) => self.share_checked(of, valid),
             (Tag::CheckCiphertext(of), JobOutput::Checked { valid }) => {
                 self.ciphertext_checked(of, valid);
             }
             (Tag::Prepare(_), JobOutput::Prepared(shape)) => self.prepared(shape),
-            (Tag::Reveal(to), JobOutput::Preimage(bytes)) => self.revealed(to, bytes),
-            (Tag::CheckPreimage(of, member), JobOutput::Checked { valid }) => {
-                self.preimage_checked(of, member, valid);
+            (Tag::Reveal(to), JobOutput::ShareOpening(bytes)) => self.revealed(to, bytes),
+            (Tag::CheckShareOpening(of, member), JobOutput::Checked { valid }) => {
+                self.share_opening_checked(of, member, valid);
             }
             (Tag::Aggregate(set), JobOutput::Aggregated(sum)) => self.aggregated(set, sum),
             (Tag::Partial(_), JobOutput::Partial(object)) => self.release(object),

@@ -41,31 +41,32 @@ impl Life {
 impl Machine {
     /// The journal, or a heartbeat that this member has signed, names an earlier life.
     pub(super) fn note_earlier_life(&mut self, number: u64) {
-        self.life.earlier = self.life.earlier.max(number);
+        self.incarnation.earlier = self.incarnation.earlier.max(number);
     }
 
     /// The others have told what earlier lives said: this one takes its number.
     pub(super) fn begin_life(&mut self) {
-        self.life.number = self.life.earlier.saturating_add(1);
-        self.life.earlier = self.life.number;
+        self.incarnation.number = self.incarnation.earlier.saturating_add(1);
+        self.incarnation.earlier = self.incarnation.number;
         self.keep_life();
     }
 
     /// The number is in the journal, again in every round: entries of rounds that are over go.
     pub(super) fn keep_life(&mut self) {
-        if self.life.number > 0 {
+        if self.incarnation.number > 0 {
             // Should it not be written, others know it.
-            let _ = self.persist(Note::Life(self.life.number));
+            let _ = self.persist(Note::Incarnation(self.incarnation.number));
         }
     }
 
     /// What another member remembers of this one, or has been shown by it: an own heartbeat, its signature checked.
     pub(super) fn take_own_heartbeat(&mut self, heartbeat: &Heartbeat) {
-        let newer = heartbeat.life > self.life.number
-            || heartbeat.life == self.life.number && heartbeat.number > self.life.beats;
-        self.note_earlier_life(heartbeat.life);
+        let newer = heartbeat.incarnation > self.incarnation.number
+            || heartbeat.incarnation == self.incarnation.number
+                && heartbeat.number > self.incarnation.beats;
+        self.note_earlier_life(heartbeat.incarnation);
         let me = self.config.me;
-        if self.life.number > 0 && newer && self.may_answer(me, Question::OldLife) {
+        if self.incarnation.number > 0 && newer && self.may_answer(me, Question::OldLife) {
             self.begin_life();
             self.beat();
         }
@@ -78,18 +79,18 @@ impl Machine {
         round: Round,
         (heartbeat, signature): (&Heartbeat, Signature),
     ) -> bool {
-        if heartbeat.life == 0 {
+        if heartbeat.incarnation == 0 {
             return false;
         }
         let Some(peer) = self.peers.get_mut(sender.position()) else { return false };
-        let pair = |it: &Heartbeat| (it.life, it.number);
+        let pair = |it: &Heartbeat| (it.incarnation, it.number);
         let known = peer.newest.as_ref().map(|newest| pair(&newest.heartbeat));
         if known.is_none_or(|known| known < pair(heartbeat)) {
             let heartbeat = heartbeat.clone();
             peer.newest = Some(Box::new(SignedHeartbeat { round, heartbeat, signature }));
             return true;
         }
-        if known.is_some_and(|(life, _)| life > heartbeat.life) {
+        if known.is_some_and(|(incarnation, _)| incarnation > heartbeat.incarnation) {
             self.show_newest(sender);
         }
         self.dropped("heartbeat: not the newest");
@@ -103,15 +104,19 @@ impl Machine {
             && self.may_answer(author, Question::OldLife)
         {
             let SignedHeartbeat { round, heartbeat, signature } = *newest;
-            self.forward_of(round, author, (author, Body::Status(Box::new(heartbeat)), signature));
+            self.forward_of(
+                round,
+                author,
+                (author, Body::Heartbeat(Box::new(heartbeat)), signature),
+            );
         }
     }
 
     /// A message of this member itself that another one has handed over.
     pub(super) fn receive_own(&mut self, signed: &Signed) {
-        if let Body::Status(heartbeat) = &signed.body
-            && signed.body.is_shaped(self.config.rules().member_count)
-            && self.config.roster().is_said(
+        if let Body::Heartbeat(heartbeat) = &signed.body
+            && signed.body.is_within_bounds(self.config.rules().member_count)
+            && self.config.roster().is_signed_by(
                 signed.round,
                 signed.sender,
                 &signed.body,

@@ -68,7 +68,7 @@ impl Machine {
             waiting_for,
             attendance,
             paused: self.paused,
-            fruitless: self.past.fruitless.clone(),
+            failed_rounds: self.past.failed_rounds.clone(),
             banned: self.config.manifest.members().filter(|m| self.is_banned(*m)).collect(),
             dropped: self.dropped.iter().map(|(k, v)| (Cow::Borrowed(*k), *v)).collect(),
         }
@@ -85,8 +85,8 @@ impl Machine {
             committed: round.first.contains_key(&member),
             refused: self.refusal_of(member),
             share_valid: round.has_valid_share_of(member),
-            holds: round
-                .holds
+            have_updates: round
+                .have_updates
                 .get(&member)
                 .map_or(0, |held| u32::try_from(held.len()).unwrap_or(u32::MAX)),
             reported: round.reports.contains_key(&member),
@@ -94,7 +94,7 @@ impl Machine {
             signed: round.signatures.contains_key(&member),
             here: self.is_here(member),
             left: self.why_away(member),
-            unlisted_until: self.unlisted_until(member),
+            excluded_until: self.excluded_until(member),
         }
     }
 

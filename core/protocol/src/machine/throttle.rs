@@ -20,12 +20,12 @@ pub(crate) enum Question {
     InDoubt,
     /// A heartbeat of an earlier life: its author is shown its newest one.
     OldLife,
-    /// [`Body::Knock`](crate::wire::Body::Knock).
-    Knock,
-    /// [`Body::Doubt`](crate::wire::Body::Doubt).
-    Doubt,
-    /// [`Body::Want`](crate::wire::Body::Want).
-    Want,
+    /// [`Body::Ping`](crate::wire::Body::Ping).
+    Ping,
+    /// [`Body::RecoveryRequest`](crate::wire::Body::RecoveryRequest).
+    RecoveryRequest,
+    /// [`Body::GetCommitments`](crate::wire::Body::GetCommitments).
+    GetCommitments,
     /// [`Body::Complaint`](crate::wire::Body::Complaint), answered by sealing again.
     Complaint,
     /// The same, answered again with what was shown in clear.
@@ -42,7 +42,7 @@ impl Question {
         match self {
             // Asked with every heartbeat and whenever somebody becomes reachable, and by a member that gets records with every
             // answer.
-            Self::Doubt | Self::Records => 4,
+            Self::RecoveryRequest | Self::Records => 4,
             _ => 2,
         }
     }
@@ -65,7 +65,7 @@ impl Machine {
     #[must_use]
     pub(crate) fn may_answer(&mut self, member: MemberIndex, question: Question) -> bool {
         let (now, first_hand) = (self.now, self.handed_over_by == Some(member));
-        let pause = self.config.status_ms() / question.pause();
+        let pause = self.config.heartbeat_ms() / question.pause();
         let Some(peer) = self.peers.get_mut(member.position()) else { return false };
         let windows = &mut peer.throttle.0;
         let place = (question, first_hand);

@@ -15,7 +15,7 @@ use crate::sign::Signature;
 use crate::status::Phase;
 use crate::wire::evidence::Evidence;
 use crate::wire::journal::Note;
-use crate::wire::{Body, Collected, Decision, Grounds, Set, Value, set_digest};
+use crate::wire::{Body, Decision, Justification, ReportBundle, Set, Value, set_digest};
 
 impl Machine {
     pub(super) fn aggregate(&mut self) -> Phase {
@@ -33,7 +33,7 @@ impl Machine {
         if let Some(phase) = self.decided_elsewhere() {
             return phase;
         }
-        if self.round.set_vote.has_offer() { Phase::Certify } else { Phase::Aggregate }
+        if self.round.set_vote.has_proposal() { Phase::Certify } else { Phase::Aggregate }
     }
 
     /// The proposer of the view packs q reports and asks the committee for the sum of what follows from them.
@@ -48,23 +48,23 @@ impl Machine {
         }
         if self.round.collection.is_none() {
             let rules = *self.config.rules();
-            let Some(collected) = Collected::pack(&self.round.reports, rules.quorum) else {
+            let Some(bundle) = ReportBundle::pack(&self.round.reports, rules.quorum) else {
                 return;
             };
-            let set = collected.set(&rules);
+            let set = bundle.set(&rules);
             if rules.check_set(self.config.me, &set).is_err() {
                 return;
             }
             let digest = set_digest(&set);
-            self.round.collection = Some(Collection { collected, set, digest, asked_in: None });
+            self.round.collection = Some(Collection { bundle, set, digest, asked_in: None });
         }
         let Some(collection) = self.round.collection.as_mut() else { return };
         if collection.asked_in == Some(view) {
             return;
         }
         collection.asked_in = Some(view);
-        let (collected, set, digest) =
-            (collection.collected.clone(), collection.set.clone(), collection.digest);
+        let (bundle, set, digest) =
+            (collection.bundle.clone(), collection.set.clone(), collection.digest);
         if self.agreed_sum(&digest).is_some() {
             return;
         }
@@ -72,7 +72,7 @@ impl Machine {
             self.note_asked(view, digest, set);
         }
         for to in self.round.election.committee().to_vec() {
-            self.tell(to, Body::Collected { view, collected: collected.clone() });
+            self.tell(to, Body::ReportBundle { view, bundle: bundle.clone() });
         }
     }
 
@@ -84,49 +84,49 @@ impl Machine {
             && self.round.election.in_committee(to)
             && !attested.is_some_and(|attested| attested.contains_key(&to))
         {
-            let collected = collection.collected.clone();
-            self.tell(to, Body::Collected { view, collected });
+            let bundle = collection.bundle.clone();
+            self.tell(to, Body::ReportBundle { view, bundle });
         }
     }
 
-    pub(super) fn take_collected(
+    pub(super) fn take_report_bundle(
         &mut self,
         sender: MemberIndex,
         view: View,
-        collected: Collected,
+        bundle: ReportBundle,
         signature: Signature,
     ) {
         let election = &self.round.election;
         if election.proposer(view) != sender || !election.in_committee(self.config.me) {
-            return self.dropped("collected: not by the proposer, or not to the committee");
+            return self.dropped("report bundle: not by the proposer, or not to the committee");
         }
         let current = self.round.set_vote.view();
         if view.0.saturating_add(1) < current.0 || view.0 > current.0.saturating_add(VIEW_WINDOW) {
-            return self.dropped("collected: far from this view");
+            return self.dropped("report bundle: far from this view");
         }
         let rules = self.config.rules();
-        let set = collected.set(rules);
+        let set = bundle.set(rules);
         let digest = set_digest(&set);
         match self.round.asked.get(&view) {
             Some((first, _)) if *first == digest => return,
-            Some(_) => return self.dropped("collected: a second set in one view"),
+            Some(_) => return self.dropped("report bundle: a second set in one view"),
             None => {}
         }
         if let Err(error) = rules.check_set(sender, &set) {
-            let statement = (Body::Collected { view, collected }, signature);
+            let statement = (Body::ReportBundle { view, bundle }, signature);
             return self.too_small(&error, statement);
         }
-        if !collected.is_valid(&self.config.roster(), self.round.number) {
-            return self.dropped("collected: not q reports");
+        if !bundle.is_valid(&self.config.roster(), self.round.number) {
+            return self.dropped("report bundle: not q reports");
         }
-        self.take_reports(&collected);
+        self.take_reports(&bundle);
         self.note_asked(view, digest, set);
     }
 
     /// Reports that a proposer has collected, their signatures checked: as good as heard from their authors, and evidence if an
     /// author has told another one something else.
-    pub(super) fn take_reports(&mut self, collected: &Collected) {
-        for (author, set, signature) in collected.reports() {
+    pub(super) fn take_reports(&mut self, bundle: &ReportBundle) {
+        for (author, set, signature) in bundle.reports() {
             if author != self.config.me {
                 self.take_report(author, set, signature);
             }
@@ -238,17 +238,17 @@ impl Machine {
         for (member, (aggregate, signature)) in self.round.attestations.get(set)? {
             by_sum.entry(*aggregate).or_default().push((*member, *signature));
         }
-        let enough = usize::from(self.config.rules().one_honest());
+        let enough = usize::from(self.config.rules().honest_threshold());
         let (sum, mut attestations) = by_sum.into_iter().find(|(_, a)| a.len() >= enough)?;
         attestations.truncate(enough);
         Some((sum, attestations))
     }
 
     /// What this member can propose, and why it is valid.
-    pub(super) fn certifiable(&self) -> Option<(Value, Grounds)> {
+    pub(super) fn certifiable(&self) -> Option<(Value, Justification)> {
         let collection = self.round.collection.as_ref()?;
         let (aggregate, attestations) = self.agreed_sum(&collection.digest)?;
         let value = Value::Aggregate { set: collection.set.clone(), aggregate };
-        Some((value, Grounds { collected: collection.collected.clone(), attestations }))
+        Some((value, Justification { bundle: collection.bundle.clone(), attestations }))
     }
 }

@@ -11,7 +11,7 @@ impl Machine {
         if self.round.applied.is_some() || self.round.record.is_some() {
             return Phase::Record;
         }
-        let decided = self.decided_value(Decision::End).map(|decided| decided.value);
+        let decided = self.decided_value(Decision::Outcome).map(|decided| decided.value);
         let Some(Value::Opened { sum, .. }) = decided else { return Phase::Record };
         // A member that has not opened the sum yet opens it with the decided key; if the others are faster it gets the adapter.
         // It also answers if it has not: those that have the key may be gone.

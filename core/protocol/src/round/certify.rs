@@ -2,13 +2,13 @@
 //! is valid by what it carries: q reports from which its set follows, f + 1 equal attestations. Never by what the
 //! voter happens to hold.
 
-use crate::consensus::Opinion;
+use crate::consensus::ValueValidity;
 use crate::event::TimerId;
 use crate::machine::Machine;
 use crate::object::ObjectRef;
 use crate::status::Phase;
 use crate::wire::journal::Note;
-use crate::wire::{Body, Decided, Decision, Grounds, Set, Value, set_digest};
+use crate::wire::{Body, Decided, Decision, Justification, Set, Value, set_digest};
 
 impl Machine {
     pub(super) fn certify(&mut self) -> Phase {
@@ -43,33 +43,34 @@ impl Machine {
     }
 
     /// What this member thinks of values of the first decision.
-    pub(super) fn set_opinion(&mut self) -> Opinion {
+    pub(super) fn set_validity(&mut self) -> ValueValidity {
         let skip = Value::Skip.id();
-        let mut opinion = Opinion { known: self.known_values(Decision::Set), ..Opinion::default() };
-        opinion.valid = self.round.grounded.clone();
-        opinion.valid_if_backed = opinion.known.clone();
+        let mut validity =
+            ValueValidity { known: self.known_values(Decision::Set), ..ValueValidity::default() };
+        validity.valid = self.round.justified.clone();
+        validity.valid_with_polka = validity.known.clone();
         if self.round.clock.round_over {
-            opinion.valid.insert(skip);
-            opinion.candidate = Some(skip);
+            validity.valid.insert(skip);
+            validity.candidate = Some(skip);
         }
         if let Some((value, _)) = self.certifiable() {
             let id = value.id();
             self.round.values.entry(id).or_insert(value);
-            self.round.grounded.insert(id);
-            opinion.known.insert(id);
-            opinion.valid.insert(id);
-            opinion.candidate = Some(id);
+            self.round.justified.insert(id);
+            validity.known.insert(id);
+            validity.valid.insert(id);
+            validity.candidate = Some(id);
         }
         #[cfg(feature = "planted-bugs")]
         if self.config.rules().vote_by_holding {
-            self.doubt_what_is_not_held(&mut opinion);
+            self.doubt_what_is_not_held(&mut validity);
         }
-        opinion
+        validity
     }
 
     /// The bug that the head of this file rules out: a set counts as valid only where all its ciphertexts are.
     #[cfg(feature = "planted-bugs")]
-    fn doubt_what_is_not_held(&self, opinion: &mut Opinion) {
+    fn doubt_what_is_not_held(&self, validity: &mut ValueValidity) {
         let held = |id: &crate::ids::Digest| match self.round.values.get(id) {
             Some(Value::Aggregate { set, .. }) => set.iter().all(|(_, digest)| {
                 let known = self.round.commitments.get(digest);
@@ -77,24 +78,29 @@ impl Machine {
             }),
             _ => true,
         };
-        opinion.valid.retain(held);
-        opinion.valid_if_backed.retain(held);
+        validity.valid.retain(held);
+        validity.valid_with_polka.retain(held);
     }
 
     /// Whether `set` and `aggregate` follow from what the proposal carries.
-    pub(super) fn is_grounded(&self, set: &Set, aggregate: &ObjectRef, grounds: &Grounds) -> bool {
+    pub(super) fn is_justified(
+        &self,
+        set: &Set,
+        aggregate: &ObjectRef,
+        justification: &Justification,
+    ) -> bool {
         let rules = self.config.rules();
         let roster = self.config.roster();
         let round = self.round.number;
         let attestation = Body::Attestation { set: set_digest(set), aggregate: *aggregate };
-        grounds.collected.set(rules) == *set
-            && grounds.attestations.len() >= usize::from(rules.one_honest())
-            && grounds.attestations.is_sorted_by(|a, b| a.0 < b.0)
-            && grounds.attestations.iter().all(|(member, signature)| {
+        justification.bundle.set(rules) == *set
+            && justification.attestations.len() >= usize::from(rules.honest_threshold())
+            && justification.attestations.is_sorted_by(|a, b| a.0 < b.0)
+            && justification.attestations.iter().all(|(member, signature)| {
                 self.round.election.in_committee(*member)
-                    && roster.is_said(round, *member, &attestation, signature)
+                    && roster.is_signed_by(round, *member, &attestation, signature)
             })
-            && grounds.collected.is_valid(&roster, round)
+            && justification.bundle.is_valid(&roster, round)
     }
 
     /// Remembers a decision before anything is done about it.

@@ -76,14 +76,14 @@ impl Machine {
                 named.entry(*key).or_default().extend(by);
             }
         };
-        if let Some(decided) = self.decided_value(Decision::End) {
+        if let Some(decided) = self.decided_value(Decision::Outcome) {
             name(&decided.value, None);
             return named;
         }
-        let vote = &self.round.end_vote;
+        let vote = &self.round.outcome_vote;
         for ((decision, view), (body, _)) in &self.round.offered {
             if let Body::Proposal(proposal) = body
-                && *decision == Decision::End
+                && *decision == Decision::Outcome
                 && *view >= vote.view()
             {
                 name(&proposal.value, Some(self.round.election.proposer(*view)));

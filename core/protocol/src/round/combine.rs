@@ -55,7 +55,7 @@ impl Machine {
             return;
         }
         let (Some(set), Some(end)) =
-            (self.decided_value(Decision::Set), self.decided_value(Decision::End))
+            (self.decided_value(Decision::Set), self.decided_value(Decision::Outcome))
         else {
             return;
         };
@@ -75,7 +75,7 @@ impl Machine {
             .map(|(member, it)| (*member, it.object, it.signature))
             .collect();
         let (round, set, end) = (self.round.number, Box::new(set), Box::new(end));
-        let job = Job::ProveAnswers { round, set, end, answers, culprits };
+        let job = Job::ProveAnswers { round, set, outcome: end, answers, culprits };
         self.start(Tag::ProveAnswers(round), job);
     }
 }

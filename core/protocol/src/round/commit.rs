@@ -41,7 +41,7 @@ impl Machine {
         self.config.manifest.members().all(|member| {
             self.round.first.contains_key(&member)
                 || self.is_banned(member)
-                || self.is_unlisted(member)
+                || self.is_excluded(member)
                 || enough && self.is_away(member)
                 || self.is_too_late(member)
         })
@@ -56,7 +56,7 @@ impl Machine {
         if self.round.encrypted {
             let members = self.config.manifest.members();
             let sealing_keys = members.map(|member| self.key_of(member).cloned()).collect();
-            self.start(Tag::SealBoxes(round), Job::SealBoxes { round, sealing_keys });
+            self.start(Tag::SealShares(round), Job::SealShares { round, sealing_keys });
         } else if self.round.phase == Phase::Commit {
             self.start(Tag::Contribute(round), Job::Contribute { start: self.round.start });
         }
@@ -65,7 +65,7 @@ impl Machine {
     /// The host has encrypted the own update.
     pub(crate) fn contributed(&mut self, body: CommitmentBody) {
         let body_shaped = Body::Commitment(Box::new(body.clone()));
-        if !body_shaped.is_shaped(self.config.rules().member_count) {
+        if !body_shaped.is_within_bounds(self.config.rules().member_count) {
             return self.dropped("job: an impossible contribution");
         }
         // Too late: those who have reported will not list it, so the local progress is kept for the next round.

@@ -1,15 +1,15 @@
 //! transfer, at a member without a valid share: its box does not open, fails the test, or there is none, because its sealing
 //! key came late. It asks the dealer for another box, sealed to the key that it names: the dealer alone, and after some
 //! heartbeats without an answer in public, so that others hand it on. Only if such a box does not open either it asks for
-//! the share in clear: the answer is the share's preimage, which everyone checks.
+//! the share in clear: the answer is the share's opening, which everyone checks.
 
 use super::state::Share;
 use crate::ids::{Digest, MemberIndex};
 use crate::job::Job;
-use crate::limits::{BEATS_UNTIL_PUBLIC, MAX_SEALED_AGAIN};
+use crate::limits::{BEATS_UNTIL_PUBLIC, MAX_RESEALS};
 use crate::machine::{Machine, Tag};
 use crate::sign::Signature;
-use crate::wire::{Body, Complaint, Plea};
+use crate::wire::{Body, Complaint, Remedy};
 
 /// How a share has been asked for.
 #[derive(Debug, Clone, Default)]
@@ -65,14 +65,14 @@ impl Machine {
         };
         let Some(sealing_key) = self.key_of(me).cloned() else { return };
         let asking = self.round.asking.entry(commitment).or_default();
-        let plea = match asking.beats {
-            _ if asking.in_clear => Plea::Show,
-            0..=BEATS_UNTIL_PUBLIC => Plea::Seal,
-            _ => Plea::SealInPublic,
+        let remedy = match asking.beats {
+            _ if asking.in_clear => Remedy::Open,
+            0..=BEATS_UNTIL_PUBLIC => Remedy::Reseal,
+            _ => Remedy::ResealInPublic,
         };
-        let complaint = Complaint { commitment, sealing_key, plea };
+        let complaint = Complaint { commitment, sealing_key, remedy };
         let body = Body::Complaint(Box::new(complaint.clone()));
-        if plea == Plea::Seal {
+        if remedy == Remedy::Reseal {
             return self.tell(dealer, body);
         }
         if let Some(signature) = self.sign(self.round.number, &body) {
@@ -90,23 +90,23 @@ impl Machine {
         signature: Signature,
     ) {
         if member != self.config.me {
-            let body = Body::Sealed { commitment, member, sealed };
+            let body = Body::ResealedShare { commitment, member, sealed };
             return self.hand_on_box(sender, (commitment, member), body, signature);
         }
         let known = self.round.commitments.get(&commitment);
         if known.is_none_or(|known| known.author != sender || known.share != Share::Bad) {
-            return self.dropped("sealed share: not asked for");
+            return self.dropped("resealed share: not asked for");
         }
-        let tag = Tag::CheckBox(commitment);
+        let tag = Tag::CheckResealedShare(commitment);
         let asking = self.round.asking.entry(commitment).or_default();
-        if asking.boxes >= MAX_SEALED_AGAIN || self.jobs.is_running(tag) {
-            return self.dropped("sealed share: too many");
+        if asking.boxes >= MAX_RESEALS || self.jobs.is_running(tag) {
+            return self.dropped("resealed share: too many");
         }
         asking.boxes = asking.boxes.saturating_add(1);
         let Some(dealer) = self.round.dealer(&commitment) else { return };
         let round = self.round.number;
         self.may_repeat(tag);
-        self.start(tag, Job::CheckBox { round, dealer, sealed });
+        self.start(tag, Job::CheckResealedShare { round, update: dealer, sealed });
     }
 
     /// A box that does not open proves nothing to others: what is in it is shown only in clear.

@@ -47,7 +47,8 @@ impl Machine {
     pub(crate) fn release(&mut self, object: ObjectRef) {
         let Some(set) = self.round.decided_digest else { return };
         let body = Body::Partial { set, object };
-        if self.round.released.is_some() || !body.is_shaped(self.config.rules().member_count) {
+        if self.round.released.is_some() || !body.is_within_bounds(self.config.rules().member_count)
+        {
             return self.dropped("job: a second or impossible partial decryption");
         }
         if !self.persist(Note::Released { set, object }) {

@@ -107,7 +107,7 @@ impl Machine {
             // It comes late and need not wait for the next heartbeat.
             self.keep_presence();
             let heartbeat = self.heartbeat();
-            self.tell(sender, Body::Status(Box::new(heartbeat)));
+            self.tell(sender, Body::Heartbeat(Box::new(heartbeat)));
         }
     }
 

@@ -13,18 +13,18 @@
 //! heard, and owes nothing.
 //!
 //! A dealer that owes an answer when the round ends is left out of this member's reports for one round, the next time for
-//! two, then four, [`MAX_UNLISTED_ROUNDS`] at most. The count is forgotten after as many rounds in which it owes nothing.
+//! two, then four, [`MAX_EXCLUDED_ROUNDS`] at most. The count is forgotten after as many rounds in which it owes nothing.
 //! More than f such dealers cannot be: then it is this member that is cut off, and nobody is left out. All of this is
 //! one member's own decision, about its own reports; it is in the journal, a lost disk forgets it.
 
 use std::collections::BTreeMap;
 
 use crate::ids::{Digest, MemberIndex, Round};
-use crate::limits::{BEATS_UNTIL_OVERDUE, MAX_HANDED_ON, MAX_UNLISTED_ROUNDS};
+use crate::limits::{BEATS_UNTIL_OVERDUE, MAX_EXCLUDED_ROUNDS, MAX_HANDED_ON};
 use crate::machine::Machine;
 use crate::sign::Signature;
-use crate::wire::journal::{Lapse, Note};
-use crate::wire::{Body, Complaint, Plea};
+use crate::wire::journal::{MissedAnswer, Note};
+use crate::wire::{Body, Complaint, Remedy};
 
 /// A complaint in public, and what has become of it.
 #[derive(Debug, Clone)]
@@ -78,7 +78,7 @@ impl Complaints {
         if let Some(heard) = self.0.get_mut(&of).filter(|heard| !heard.boxed) {
             heard.boxed = true;
             (heard.beats, heard.chances) = (0, 0);
-            heard.answered |= heard.complaint.plea != Plea::Show;
+            heard.answered |= heard.complaint.remedy != Remedy::Open;
         }
     }
 
@@ -104,17 +104,18 @@ impl Complaints {
 
 /// Dealers that owed an answer in earlier rounds.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Lapses(BTreeMap<MemberIndex, Lapse>);
+pub(crate) struct Lapses(BTreeMap<MemberIndex, MissedAnswer>);
 
 impl Lapses {
-    pub(crate) fn recall(&mut self, lapses: Vec<(MemberIndex, Lapse)>) {
+    pub(crate) fn recall(&mut self, lapses: Vec<(MemberIndex, MissedAnswer)>) {
         self.0 = lapses.into_iter().collect();
     }
 
     /// The round `ended`, in which `dealt` dealt and `owing` of them owed an answer.
     fn round_ended(&mut self, ended: Round, dealt: &[MemberIndex], owing: &[MemberIndex]) {
         for member in owing {
-            let known = self.0.entry(*member).or_insert(Lapse { times: 0, until: ended, clean: 0 });
+            let known =
+                self.0.entry(*member).or_insert(MissedAnswer { times: 0, until: ended, clean: 0 });
             if ended >= known.until {
                 known.times = known.times.saturating_add(1);
                 let rounds = term(known.times);
@@ -134,7 +135,7 @@ impl Lapses {
 /// For how many rounds a dealer is left out that has owed an answer so many times.
 fn term(times: u8) -> u64 {
     let doubled = 1_u64.checked_shl(u32::from(times.saturating_sub(1)));
-    doubled.unwrap_or(MAX_UNLISTED_ROUNDS).min(MAX_UNLISTED_ROUNDS)
+    doubled.unwrap_or(MAX_EXCLUDED_ROUNDS).min(MAX_EXCLUDED_ROUNDS)
 }
 
 /// How a round ended for its dealers.
@@ -145,9 +146,9 @@ pub(crate) struct Lapsed {
 
 impl Machine {
     /// Until which round `member` is left out of the own reports, if it is.
-    pub(crate) fn unlisted_until(&self, member: MemberIndex) -> Option<Round> {
+    pub(crate) fn excluded_until(&self, member: MemberIndex) -> Option<Round> {
         let round = self.round.number;
-        let is_out = |lapse: &&Lapse| round < lapse.until;
+        let is_out = |lapse: &&MissedAnswer| round < lapse.until;
         let out = self.lapses.0.values().filter(is_out).count();
         if out > usize::from(self.config.rules().max_faulty) {
             return None;
@@ -156,8 +157,8 @@ impl Machine {
     }
 
     /// Whether updates of `member` are left out of the own report in this round.
-    pub(crate) fn is_unlisted(&self, member: MemberIndex) -> bool {
-        self.unlisted_until(member).is_some()
+    pub(crate) fn is_excluded(&self, member: MemberIndex) -> bool {
+        self.excluded_until(member).is_some()
     }
 
     /// Who dealt in this round, and who owes an answer.
@@ -172,7 +173,7 @@ impl Machine {
         if !self.lapses.0.is_empty() {
             let lapses = self.lapses.0.iter().map(|(member, lapse)| (*member, *lapse)).collect();
             // If it cannot be written, a restart forgets it: then the dealer is listed.
-            let _ = self.persist(Note::Unlisted(lapses));
+            let _ = self.persist(Note::Excluded(lapses));
         }
     }
 
@@ -190,7 +191,9 @@ impl Machine {
             return self.dropped("complaint: about no update that is known");
         };
         match self.round.complaints.0.get(&of) {
-            Some(first) if first.complaint.plea == Plea::Show || complaint.plea != Plea::Show => {
+            Some(first)
+                if first.complaint.remedy == Remedy::Open || complaint.remedy != Remedy::Open =>
+            {
                 // Answered, as far as this member knows; its author may not have heard.
                 if first.answered {
                     let body = Body::Complaint(Box::new(complaint));
@@ -248,16 +251,18 @@ impl Machine {
     /// An answer in clear, valid or under check, goes on to whoever complained.
     pub(super) fn hand_on_answer(&mut self, of: (Digest, MemberIndex)) {
         let (commitment, member) = of;
-        let Some((preimage, signature)) = self.round.preimages.get(&of).cloned() else { return };
+        let Some((opening, signature)) = self.round.share_openings.get(&of).cloned() else {
+            return;
+        };
         let known = self.round.commitments.get(&commitment);
         let Some(known) = known.filter(|known| !known.spoiled) else { return };
         let dealer = known.author;
         if member != self.config.me
-            && !self.jobs.is_running(crate::machine::Tag::CheckPreimage(commitment, member))
+            && !self.jobs.is_running(crate::machine::Tag::CheckShareOpening(commitment, member))
             && self.round.complaints.may_hand_on(of)
         {
             self.round.complaints.answered(of);
-            let body = Body::Preimage { commitment, member, preimage };
+            let body = Body::ShareOpening { commitment, member, opening };
             self.forward(member, dealer, body, signature);
         }
     }

@@ -42,7 +42,7 @@ impl Machine {
             let adapter = self.tip.adapter;
             return Some(self.tip.record(&self.config.manifest, Outcome::Skipped, adapter, None));
         };
-        let (outcome, adapter, nonce) = match self.decided_value(Decision::End)?.value {
+        let (outcome, adapter, nonce) = match self.decided_value(Decision::Outcome)?.value {
             Value::Opened { sum, .. } => {
                 let applied = self.round.applied.as_ref()?;
                 if applied.accepted {
@@ -118,7 +118,7 @@ impl Machine {
             return None;
         }
         let set = self.round.set_vote.decided()?.clone();
-        let end = self.decided_value(Decision::End).map(|decided| {
+        let end = self.decided_value(Decision::Outcome).map(|decided| {
             let key = match decided.value {
                 Value::Opened { ref key, .. } => Some(Value::key_name(key)),
                 _ => None,

@@ -80,7 +80,7 @@ impl Machine {
         }
         if let Some(dealer) = self.round.dealer(digest) {
             let dealer = Box::new(dealer);
-            let job = Job::CheckCiphertext { start: self.round.start, dealer };
+            let job = Job::CheckCiphertext { start: self.round.start, update: dealer };
             self.start(Tag::CheckCiphertext(*digest), job);
         }
         false
@@ -147,7 +147,7 @@ impl Machine {
         if let Some((list, first)) = self.round.verdicts.announced.get(&sender)
             && list.contains(&digest)
         {
-            let first = (Body::Holds(list.clone()), *first);
+            let first = (Body::HaveUpdates(list.clone()), *first);
             self.equivocated(sender, first, (Body::Rejection(digest), signature));
         }
         self.judge(&digest);
@@ -166,19 +166,19 @@ impl Machine {
         });
         self.round.verdicts.announced.insert(sender, (list.to_vec(), signature));
         if let Some(rejected) = rejected {
-            self.equivocated(sender, rejected, (Body::Holds(list.to_vec()), signature));
+            self.equivocated(sender, rejected, (Body::HaveUpdates(list.to_vec()), signature));
         }
     }
 
     /// Whether f + 1 committee members have rejected an update: one of them is honest and has read it.
     pub(crate) fn is_rejected(&self, digest: &Digest) -> bool {
-        let enough = usize::from(self.config.rules().one_honest());
+        let enough = usize::from(self.config.rules().honest_threshold());
         self.round.verdicts.rejecters_of(digest).len() >= enough
     }
 
     /// Names the author of an update that f + 1 have rejected. The first f + 1 are proof enough.
     pub(super) fn judge(&mut self, digest: &Digest) {
-        let enough = usize::from(self.config.rules().one_honest());
+        let enough = usize::from(self.config.rules().honest_threshold());
         let mut rejections = self.round.verdicts.rejecters_of(digest);
         let Some(known) = self.round.commitments.get(digest) else { return };
         if rejections.len() < enough {

@@ -24,7 +24,7 @@ impl Machine {
                     self.round.shape.is_some()
                         && self.is_eligible(digest)
                         && !self.is_banned(*member)
-                        && !self.is_unlisted(*member)
+                        && !self.is_excluded(*member)
                 })
                 .collect();
             let listed: Set = candidates
@@ -68,17 +68,18 @@ impl Machine {
         let lists = |set: &Set| set.iter().any(|(author, _)| *author == member);
         let listed = reports.values().filter(|(set, _)| lists(set)).count();
         let silent = usize::from(rules.member_count).saturating_sub(reports.len());
-        if listed.saturating_add(silent) < usize::from(rules.listings()) {
+        if listed.saturating_add(silent) < usize::from(rules.inclusion_threshold()) {
             return true;
         }
         // Nor does a committee member that has reported without it fetch it any more.
         let first = self.round.first.get(&member);
         let could_hold = |m: &&MemberIndex| {
-            let holds = self.round.holds.get(*m).zip(first).is_some_and(|(h, d)| h.contains(d));
-            holds || reports.get(*m).is_none_or(|(set, _)| lists(set))
+            let have_updates =
+                self.round.have_updates.get(*m).zip(first).is_some_and(|(h, d)| h.contains(d));
+            have_updates || reports.get(*m).is_none_or(|(set, _)| lists(set))
         };
         let committee = self.round.election.committee().iter();
-        committee.filter(could_hold).count() < usize::from(rules.one_honest())
+        committee.filter(could_hold).count() < usize::from(rules.honest_threshold())
     }
 
     /// Whether nobody is here who could make good what an update lacks: its author is away, and no other holds all of it,
@@ -92,7 +93,7 @@ impl Machine {
 
     /// Whether this member can report an update: its own share is valid, and f + 1 committee members hold all of it.
     pub(crate) fn is_vouched_for(&self, digest: &Digest) -> bool {
-        let enough = usize::from(self.config.rules().one_honest());
+        let enough = usize::from(self.config.rules().honest_threshold());
         self.round.commitments.get(digest).is_some_and(|commitment| {
             commitment.share == Share::Valid
                 && !commitment.spoiled

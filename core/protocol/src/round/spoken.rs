@@ -24,7 +24,7 @@ impl RoundState {
             let body = Box::new(commitment.body.as_ref().clone());
             (Statement::Commitment(body), commitment.signature)
         }));
-        for vote in [&self.set_vote, &self.end_vote] {
+        for vote in [&self.set_vote, &self.outcome_vote] {
             said.extend(vote.votes_of(member).map(|(vote, by)| (Statement::Vote(vote), by)));
         }
         said.extend(self.attestations.iter().filter_map(|(set, attested)| {

@@ -20,7 +20,7 @@ use crate::object::ObjectRef;
 use crate::sign::Signature;
 use crate::status::Phase;
 use crate::wire::journal::VotingState;
-use crate::wire::{Body, Collected, CommitmentBody, Decision, Record, Set, SignedReport, Value};
+use crate::wire::{Body, CommitmentBody, Decision, Record, ReportBundle, Set, SignedReport, Value};
 
 /// Deadlines that have passed.
 #[derive(Debug, Clone, Default)]
@@ -57,7 +57,7 @@ pub(crate) struct Commitment {
     pub(crate) body: Arc<CommitmentBody>,
     pub(crate) signature: Signature,
     pub(crate) share: Share,
-    /// The dealer answered a complaint with a preimage that is wrong.
+    /// The dealer answered a complaint with a wrong opening.
     pub(crate) spoiled: bool,
     /// Whether its ciphertext can be added, for the committee.
     pub(crate) form: Form,
@@ -70,7 +70,7 @@ pub(crate) struct Commitment {
 /// The proposer's reports and what follows from them.
 #[derive(Debug, Clone)]
 pub(crate) struct Collection {
-    pub(crate) collected: Collected,
+    pub(crate) bundle: ReportBundle,
     pub(crate) set: Set,
     pub(crate) digest: Digest,
     /// The last view in which the committee was asked.
@@ -106,7 +106,7 @@ pub(crate) struct RoundState {
     pub(crate) stirred: Stirred,
     /// Commitments that a set names and that are not here.
     pub(crate) missing: BTreeSet<Digest>,
-    pub(crate) holds: BTreeMap<MemberIndex, BTreeSet<Digest>>,
+    pub(crate) have_updates: BTreeMap<MemberIndex, BTreeSet<Digest>>,
     /// What of it was signed how, and which updates the committee could not read.
     pub(crate) verdicts: Verdicts,
     /// The own update is encrypted; its boxes are not sealed yet.
@@ -114,13 +114,13 @@ pub(crate) struct RoundState {
     /// Updates whose share is asked for again.
     pub(crate) asking: BTreeMap<Digest, Asking>,
     /// Members that asked for their box of the own update again.
-    pub(crate) sealed_again: BTreeMap<MemberIndex, SealedAgain>,
+    pub(crate) resealed: BTreeMap<MemberIndex, SealedAgain>,
     /// Complaints in clear about others' updates.
     pub(crate) complaints: Complaints,
     /// Members whose share in the own update is shown in clear, by the journal.
     pub(crate) complainers: BTreeSet<MemberIndex>,
     /// Answers to complaints: those of others under check or checked, the own ones to say them again.
-    pub(crate) preimages: BTreeMap<(Digest, MemberIndex), (Vec<u8>, Signature)>,
+    pub(crate) share_openings: BTreeMap<(Digest, MemberIndex), (Vec<u8>, Signature)>,
 
     pub(crate) reports: BTreeMap<MemberIndex, SignedReport>,
     pub(crate) collection: Option<Collection>,
@@ -129,11 +129,11 @@ pub(crate) struct RoundState {
     pub(crate) attestations: BTreeMap<Digest, BTreeMap<MemberIndex, (ObjectRef, Signature)>>,
 
     pub(crate) set_vote: Agreement,
-    pub(crate) end_vote: Agreement,
+    pub(crate) outcome_vote: Agreement,
     /// Values by digest, of both decisions.
     pub(crate) values: BTreeMap<Digest, Value>,
-    /// Aggregates that came with valid grounds.
-    pub(crate) grounded: BTreeSet<Digest>,
+    /// Aggregates that came with valid justification.
+    pub(crate) justified: BTreeSet<Digest>,
     /// The own last proposals.
     pub(crate) proposed: BTreeMap<Decision, (View, Body, Signature)>,
     /// The first proposal of each view, to notice a second.
@@ -195,22 +195,22 @@ impl RoundState {
             first: BTreeMap::new(),
             stirred: Stirred::default(),
             missing: BTreeSet::new(),
-            holds: BTreeMap::new(),
+            have_updates: BTreeMap::new(),
             verdicts: Verdicts::default(),
             encrypted: false,
             asking: BTreeMap::new(),
-            sealed_again: BTreeMap::new(),
+            resealed: BTreeMap::new(),
             complaints: Complaints::default(),
             complainers: BTreeSet::new(),
-            preimages: BTreeMap::new(),
+            share_openings: BTreeMap::new(),
             reports: BTreeMap::new(),
             collection: None,
             asked: BTreeMap::new(),
             attestations: BTreeMap::new(),
             set_vote: vote(Decision::Set),
-            end_vote: vote(Decision::End),
+            outcome_vote: vote(Decision::Outcome),
             values: [Value::Skip, Value::Void].into_iter().map(|v| (v.id(), v)).collect(),
-            grounded: BTreeSet::new(),
+            justified: BTreeSet::new(),
             proposed: BTreeMap::new(),
             offered: BTreeMap::new(),
             remembered: BTreeSet::new(),
@@ -235,20 +235,20 @@ impl RoundState {
     pub(crate) const fn vote_on(&self, decision: Decision) -> &Agreement {
         match decision {
             Decision::Set => &self.set_vote,
-            Decision::End => &self.end_vote,
+            Decision::Outcome => &self.outcome_vote,
         }
     }
 
     pub(crate) const fn vote_on_mut(&mut self, decision: Decision) -> &mut Agreement {
         match decision {
             Decision::Set => &mut self.set_vote,
-            Decision::End => &mut self.end_vote,
+            Decision::Outcome => &mut self.outcome_vote,
         }
     }
 
     /// The vote that this member takes part in, and its view.
     pub(crate) fn voting(&self) -> Option<(Decision, View)> {
-        [Decision::End, Decision::Set].into_iter().find_map(|decision| {
+        [Decision::Outcome, Decision::Set].into_iter().find_map(|decision| {
             let vote = self.vote_on(decision);
             (vote.is_started() && vote.decided().is_none()).then_some((decision, vote.view()))
         })
@@ -274,13 +274,14 @@ impl RoundState {
 
     /// Committee members that announced this commitment.
     pub(crate) fn holders_of(&self, digest: &Digest) -> Vec<MemberIndex> {
-        let holds = |m: &&MemberIndex| self.holds.get(m).is_some_and(|held| held.contains(digest));
-        self.election.committee().iter().filter(holds).copied().collect()
+        let have_updates =
+            |m: &&MemberIndex| self.have_updates.get(m).is_some_and(|held| held.contains(digest));
+        self.election.committee().iter().filter(have_updates).copied().collect()
     }
 
     /// Whether a committee member has announced or rejected every commitment known here that is one of this round's.
     pub(crate) fn holds_everything(&self, member: MemberIndex) -> bool {
-        let held = self.holds.get(&member);
+        let held = self.have_updates.get(&member);
         self.first.values().all(|digest| {
             held.is_some_and(|held| held.contains(digest))
                 || self.is_rejected_by(member, digest)
@@ -302,7 +303,7 @@ impl RoundState {
     }
 
     /// Who attested the set that this member collected.
-    pub(crate) fn collected_attesters(&self) -> Vec<MemberIndex> {
+    pub(crate) fn bundle_attesters(&self) -> Vec<MemberIndex> {
         let digest = self.collection.as_ref().map(|collection| collection.digest);
         digest
             .and_then(|digest| self.attestations.get(&digest))
@@ -318,8 +319,8 @@ impl RoundState {
 
     /// The own announcement, to say it again.
     pub(crate) fn own_holds(&self, me: MemberIndex) -> Option<Body> {
-        let held = self.holds.get(&me).filter(|held| !held.is_empty())?;
-        Some(Body::Holds(held.iter().copied().collect()))
+        let held = self.have_updates.get(&me).filter(|held| !held.is_empty())?;
+        Some(Body::HaveUpdates(held.iter().copied().collect()))
     }
 
     /// The own attestations, to say them again.

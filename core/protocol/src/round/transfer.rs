@@ -7,7 +7,7 @@ use super::state::Share;
 use crate::effect::Purpose;
 use crate::ids::{Digest, MemberIndex};
 use crate::job::Job;
-use crate::limits::MAX_WANTED;
+use crate::limits::MAX_REQUESTED_COMMITMENTS;
 use crate::machine::{Machine, Question, Tag};
 use crate::sign::Signature;
 use crate::status::Phase;
@@ -46,8 +46,8 @@ impl Machine {
             grown |= self.fetch_whole(&digest);
         }
         if grown {
-            let holds = self.round.own_holds(self.config.me);
-            holds.into_iter().for_each(|holds| self.say(holds));
+            let have_updates = self.round.own_holds(self.config.me);
+            have_updates.into_iter().for_each(|have_updates| self.say(have_updates));
         }
     }
 
@@ -85,7 +85,7 @@ impl Machine {
         });
         if here && let Some(dealer) = self.round.dealer(digest) {
             let round = self.round.number;
-            self.start(Tag::CheckShare(*digest), Job::CheckShare { round, dealer });
+            self.start(Tag::CheckShare(*digest), Job::CheckShare { round, update: dealer });
         }
         false
     }
@@ -105,7 +105,7 @@ impl Machine {
         }
         if whole {
             self.serve_update(&body);
-            self.round.holds.entry(me).or_default().insert(*digest);
+            self.round.have_updates.entry(me).or_default().insert(*digest);
             if let Some(commitment) = self.round.commitments.get_mut(digest) {
                 commitment.whole = true;
             }
@@ -165,9 +165,10 @@ impl Machine {
 
     /// Asks everyone for commitments that a set names.
     pub(crate) fn ask_for_commitments(&mut self) {
-        let wanted: Vec<Digest> = self.round.missing.iter().copied().take(MAX_WANTED).collect();
+        let wanted: Vec<Digest> =
+            self.round.missing.iter().copied().take(MAX_REQUESTED_COMMITMENTS).collect();
         if !wanted.is_empty() {
-            self.say(Body::Want(wanted));
+            self.say(Body::GetCommitments(wanted));
         }
     }
 
@@ -177,7 +178,7 @@ impl Machine {
         wanted.retain(|digest| self.round.commitments.contains_key(digest));
         wanted.sort_unstable();
         wanted.dedup();
-        if wanted.is_empty() || !self.may_answer(to, Question::Want) {
+        if wanted.is_empty() || !self.may_answer(to, Question::GetCommitments) {
             return;
         }
         for digest in wanted {
@@ -185,23 +186,23 @@ impl Machine {
             let (author, signature) = (known.author, known.signature);
             let body = Body::Commitment(Box::new(known.body.as_ref().clone()));
             let bytes = postcard::experimental::serialized_size(&body).unwrap_or(usize::MAX);
-            if self.may_send(to, Question::Want, bytes) {
+            if self.may_send(to, Question::GetCommitments, bytes) {
                 self.forward(to, author, body, signature);
             }
         }
     }
 
-    pub(super) fn take_holds(
+    pub(super) fn take_have_updates(
         &mut self,
         sender: MemberIndex,
         list: Vec<Digest>,
         signature: Signature,
     ) {
         if !self.round.election.in_committee(sender) {
-            return self.dropped("holds: not of the committee");
+            return self.dropped("have updates: not of the committee");
         }
         self.note_announcement(sender, &list, signature);
-        let held = self.round.holds.entry(sender).or_default();
+        let held = self.round.have_updates.entry(sender).or_default();
         let room = usize::from(self.config.rules().member_count) * 2;
         for digest in list {
             if held.len() < room {

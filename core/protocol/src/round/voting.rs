@@ -29,11 +29,11 @@ impl Machine {
             }
             let member_count = usize::from(self.config.rules().member_count);
             self.round.vote_on_mut(decision).give_up_on_votes(member_count);
-            let opinion = match decision {
-                Decision::Set => self.set_opinion(),
-                Decision::End => self.end_opinion(),
+            let validity = match decision {
+                Decision::Set => self.set_validity(),
+                Decision::Outcome => self.outcome_validity(),
             };
-            let Some(action) = self.round.vote_on_mut(decision).poll(&election, &opinion) else {
+            let Some(action) = self.round.vote_on_mut(decision).poll(&election, &validity) else {
                 break;
             };
             match action {
@@ -79,14 +79,14 @@ impl Machine {
         polka: Option<Certificate>,
     ) -> Option<(Body, Signature)> {
         let value = self.round.values.get(&id)?.clone();
-        let grounds = match (&value, &polka) {
+        let justification = match (&value, &polka) {
             (Value::Aggregate { .. }, None) => Some(self.certifiable()?.1),
             _ => None,
         };
         let polka_view = polka.as_ref().map(|polka| polka.view);
-        let body = Body::Proposal(Box::new(Proposal { view, value, polka, grounds }));
+        let body = Body::Proposal(Box::new(Proposal { view, value, polka, justification }));
         let signature = self.sign(self.round.number, &body)?;
-        self.round.vote_on_mut(decision).offer(view, id, polka_view);
+        self.round.vote_on_mut(decision).on_proposal(view, id, polka_view);
         self.round.proposed.insert(decision, (view, body.clone(), signature));
         Some((body, signature))
     }
@@ -157,17 +157,17 @@ impl Machine {
         if !self.is_well_founded(&proposal) {
             return self.dropped("proposal: not valid by what it carries");
         }
-        if let Some(grounds) = &proposal.grounds {
-            self.take_reports(&grounds.collected);
+        if let Some(justification) = &proposal.justification {
+            self.take_reports(&justification.bundle);
         }
         let id = proposal.value.id();
         self.round.offered.insert((decision, view), (body, signature));
         self.round.values.entry(id).or_insert(proposal.value);
-        if proposal.grounds.is_some() {
-            self.round.grounded.insert(id);
+        if proposal.justification.is_some() {
+            self.round.justified.insert(id);
         }
         let polka = proposal.polka.map(|polka| polka.view);
-        self.round.vote_on_mut(decision).offer(view, id, polka);
+        self.round.vote_on_mut(decision).on_proposal(view, id, polka);
     }
 
     /// Proposals of views that are over make room, and with them the values that only they name: each proposer has one place
@@ -182,7 +182,7 @@ impl Machine {
                 named.insert(proposal.value.id());
             }
         }
-        for vote in [&round.set_vote, &round.end_vote] {
+        for vote in [&round.set_vote, &round.outcome_vote] {
             let state = vote.state();
             let bound = [state.locked.as_ref(), state.valid.as_ref(), vote.decided()];
             named.extend(bound.into_iter().flatten().map(|certificate| certificate.value));
@@ -193,10 +193,10 @@ impl Machine {
             }
         }
         round.values.retain(|id, _| named.contains(id));
-        round.grounded.retain(|id| named.contains(id));
+        round.justified.retain(|id| named.contains(id));
     }
 
-    /// Whether polka and grounds, as far as there are any, hold; an aggregate needs one of them.
+    /// Whether polka and justification, as far as there are any, hold; an aggregate needs one of them.
     fn is_well_founded(&self, proposal: &Proposal) -> bool {
         let roster = self.config.roster();
         let backed = match &proposal.polka {
@@ -212,12 +212,12 @@ impl Machine {
                 true
             }
         };
-        match (&proposal.value, &proposal.grounds) {
-            (Value::Aggregate { set, aggregate }, Some(grounds)) => {
-                self.is_grounded(set, aggregate, grounds)
+        match (&proposal.value, &proposal.justification) {
+            (Value::Aggregate { set, aggregate }, Some(justification)) => {
+                self.is_justified(set, aggregate, justification)
             }
             (Value::Aggregate { .. }, None) => backed,
-            (_, grounds) => grounds.is_none(),
+            (_, justification) => justification.is_none(),
         }
     }
 

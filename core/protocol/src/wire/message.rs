@@ -9,7 +9,7 @@ use crate::limits::MAX_DIRECT_BYTES;
 use crate::sign::Signature;
 
 /// The first byte of every message.
-pub const MESSAGE_VERSION: u8 = 2;
+pub const MESSAGE_VERSION: u8 = 3;
 
 /// Bytes of a signature, the last of every message.
 const SIGNATURE_BYTES: usize = 64;

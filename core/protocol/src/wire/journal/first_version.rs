@@ -139,7 +139,7 @@ mod tests {
         let (key, sum) = (Digest([1; 32]), Digest([2; 32]));
         let id = crate::hash::Use::Value.digest(&[b"opened", key.as_bytes(), sum.as_bytes()]);
         let certificate = Certificate {
-            decision: Decision::End,
+            decision: Decision::Outcome,
             kind: VoteKind::Precommit,
             view: View(0),
             value: id,
