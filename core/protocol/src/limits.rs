@@ -15,8 +15,8 @@ pub const MAX_MANIFEST_BYTES: usize = 1 << 20;
 pub const MAX_RECORD_BYTES: usize = 128 * 1024;
 /// The longest journal entry, in bytes.
 pub const MAX_JOURNAL_ENTRY_BYTES: usize = 256 * 1024;
-/// Most bytes of records in one answer; leaves room for the envelope.
-pub const MAX_RECORDS_ANSWER_BYTES: usize = MAX_DIRECT_BYTES - 1024;
+/// Most bytes of records in one answer; leaves room for the envelope and for the kind of each.
+pub const MAX_RECORDS_ANSWER_BYTES: usize = MAX_DIRECT_BYTES - 4096;
 
 /// The longest name of a federation, member, module or preset, in bytes.
 pub const MAX_NAME_BYTES: usize = 64;

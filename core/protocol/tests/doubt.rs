@@ -173,7 +173,7 @@ fn after_a_silent_round_it_asks_about_the_next_and_shows_a_new_key() {
     bench.hear(1, memory(&[told]));
     let (_, records) = fixture::ledger();
     let last = records.len() as u64;
-    let bytes = message(&bench.manifest, Round(last), 1, Body::Records(records));
+    let bytes = message(&bench.manifest, Round(last), 1, fixture::entries(records));
     let effects = bench.handle(Event::Message { from: MemberIndex(1), bytes });
     assert!(bodies(&effects).contains(&Body::RecoveryRequest(NONCE)) && !binds(&effects));
     let key = |job: &Job| matches!(job, Job::MakeSealingKey { round } if round.0 == last);
@@ -262,7 +262,7 @@ fn others_are_told_what_they_said_and_that_they_were_there_is_in_the_journal() {
         Body::Heartbeat(heartbeat) => Some(heartbeat.known.present.clone()),
         _ => None,
     };
-    assert_eq!(bench.story(&effects)[..2], ["persist present", "say status"]);
+    assert_eq!(bench.story(&effects)[..2], ["persist present", "say heartbeat"]);
     let present = bodies(&effects).iter().find_map(own_present);
     assert_eq!(present, Some(Bits::of(4, [0, 1].map(MemberIndex))));
     bench.boot();

@@ -7,9 +7,9 @@ use fedshield_protocol::ids::{Digest, MemberIndex, Round, Time, View};
 use fedshield_protocol::job::{Applied, Combined, JobId, JobOutput};
 use fedshield_protocol::manifest::ValidManifest;
 use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::wire::version::MESSAGES;
 use fedshield_protocol::wire::{
-    Body, CommitmentBody, Complaint, Decision, MESSAGE_VERSION, Remedy, Signed, Statement, Value,
-    Vote, VoteKind,
+    Body, CommitmentBody, Complaint, Decision, Remedy, Signed, Statement, Value, Vote, VoteKind,
 };
 use fixture::bench::{NONCE, memory};
 use fixture::{machine, message, object, sign, signed_manifest};
@@ -172,7 +172,7 @@ proptest! {
 
     #[test]
     fn random_bytes(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
-        let mut versioned = vec![MESSAGE_VERSION];
+        let mut versioned = vec![MESSAGES.newest];
         versioned.extend_from_slice(&bytes);
         for bytes in [bytes, versioned] {
             if let Ok(signed) = Signed::decode(&bytes) {
@@ -204,7 +204,7 @@ fn what_is_dropped_is_counted() {
         (trailing, "message: not canonical"),
         (old, "message: malformed"),
         (later, "message: other round"),
-        (vec![MESSAGE_VERSION; 300_000], "message: too long"),
+        (vec![MESSAGES.newest; 300_000], "message: too long"),
     ];
     for (bytes, reason) in cases {
         machine.handle(Time(1), Event::Message { from: MemberIndex(1), bytes });

@@ -123,7 +123,7 @@ fn who_is_paused_makes_no_keys() {
     let mut bench = Bench::new();
     bench.handle(Event::Operator(Command::Pause));
     let record = vec![fixture::ledger().1.remove(0)];
-    let bytes = message(&bench.manifest, Round(1), 2, Body::Records(record));
+    let bytes = message(&bench.manifest, Round(1), 2, fixture::entries(record));
     bench.handle(Event::Message { from: MemberIndex(2), bytes });
     assert_eq!(bench.machine.status().round, Round(1));
     assert!(!runs(&bench, is_key(1)) && runs(&bench, is_settle));

@@ -207,7 +207,7 @@ fn a_member_that_is_behind_takes_over_records_and_the_adapter() {
         _ => false,
     });
     assert!(asked);
-    let bytes = message(&bench.manifest, Round(4), 2, Body::Records(records.clone()));
+    let bytes = message(&bench.manifest, Round(4), 2, fixture::entries(records.clone()));
     bench.handle(Event::Message { from: MemberIndex(2), bytes });
     assert_eq!(bench.records.len(), 4);
     assert_eq!(bench.phase(), Phase::Sync);

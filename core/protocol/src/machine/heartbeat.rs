@@ -4,6 +4,7 @@
 use super::{Machine, Question};
 use crate::ids::{MemberIndex, Round, View};
 use crate::round::Answer;
+use crate::wire::version::MESSAGES;
 use crate::wire::{Bits, Body, Decided, Decision, Heartbeat, Known, VoteKind};
 
 impl Machine {
@@ -33,6 +34,7 @@ impl Machine {
         let keyed = self.config.manifest.members().filter(|m| self.has_key(*m));
         Heartbeat {
             incarnation,
+            versions: MESSAGES,
             number,
             ready: self.is_ready(),
             head: self.tip.head,

@@ -11,6 +11,12 @@ impl Machine {
             Ok(signed) => signed,
             Err(CodecError::TooLong { .. }) => return self.dropped("message: too long"),
             Err(CodecError::Malformed { .. }) => return self.dropped("message: malformed"),
+            Err(CodecError::Version { found, read, .. }) => {
+                return self.dropped(match found > u32::from(read.newest) {
+                    true => "message: of a later version",
+                    false => "message: of an earlier version",
+                });
+            }
             Err(CodecError::NotCanonical { .. }) => return self.dropped("message: not canonical"),
         };
         let member_count = self.config.rules().member_count;
@@ -63,7 +69,7 @@ impl Machine {
             Body::Heartbeat(heartbeat) => self.heard_in_doubt(sender, round, &heartbeat),
             Body::SealingKey(key) => self.note_key(sender, round, key),
             Body::RecordsRequest(from) => self.send_records(sender, from),
-            Body::Records(records) => self.take_records(records),
+            Body::Records(entries) => self.take_records(entries),
             Body::Goodbye(goodbye) => self.take_goodbye(sender, round, goodbye),
             Body::Ping => self.take_ping(sender),
             Body::Accusations(list) => self.take_accusations(sender, &list),

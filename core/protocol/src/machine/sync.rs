@@ -5,7 +5,7 @@ use crate::effect::{Effect, Purpose};
 use crate::ids::{Digest, MemberIndex, Round};
 use crate::job::Job;
 use crate::limits::MAX_RECORDS_ANSWER_BYTES;
-use crate::wire::{Body, CertifiedRecord};
+use crate::wire::{Body, CertifiedRecord, LedgerEntry};
 
 impl Machine {
     /// `ahead` is in a later round: its records, please.
@@ -35,13 +35,14 @@ impl Machine {
         let fitting = fitting.count();
         records.truncate(fitting);
         if !records.is_empty() {
-            self.tell(to, Body::Records(records));
+            let entries = records.into_iter().map(LedgerEntry::Round).collect();
+            self.tell(to, Body::Records(entries));
         }
     }
 
-    pub(super) fn take_records(&mut self, records: Vec<CertifiedRecord>) {
+    pub(super) fn take_records(&mut self, entries: Vec<LedgerEntry>) {
         let before = self.round.number;
-        for certified in records {
+        for LedgerEntry::Round(certified) in entries {
             if certified.record.round != self.round.number {
                 continue;
             }

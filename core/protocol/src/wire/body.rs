@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Accusation, CertifiedRecord, CommitmentBody, Complaint, Decided, Goodbye, Heartbeat, Nonce,
+    Accusation, CommitmentBody, Complaint, Decided, Goodbye, Heartbeat, LedgerEntry, Nonce,
     Proposal, ReportBundle, Set, SignedHeartbeat, Statement, Vote,
 };
 use crate::ids::{Digest, MemberIndex, Round, View};
@@ -69,8 +69,8 @@ pub enum Body {
     GetCommitments(Vec<Digest>),
     /// Asks for the records from this round on.
     RecordsRequest(Round),
-    /// Consecutive records, as many as fit into a message.
-    Records(Vec<CertifiedRecord>),
+    /// Consecutive entries of the ledger, as many as fit into a message.
+    Records(Vec<LedgerEntry>),
     /// The sender takes part in this round. Precedes every other statement that binds it.
     Ready,
     /// The sender has just started and asks which of its statements in this round others have.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bits, Decision};
+use super::{Bits, Decision, Versions};
 use crate::ids::{Digest, Round, View};
 use crate::sign::Signature;
 
@@ -14,6 +14,8 @@ pub struct Heartbeat {
     pub incarnation: u64,
     /// Number of the heartbeat in that incarnation.
     pub number: u64,
+    /// The versions of messages that it reads.
+    pub versions: Versions,
     /// It takes part in this round, or will as soon as a quorum does.
     pub ready: bool,
     /// Digest of its last record.

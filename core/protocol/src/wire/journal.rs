@@ -15,10 +15,8 @@ use crate::limits::MAX_JOURNAL_ENTRY_BYTES;
 use crate::object::ObjectRef;
 use crate::sign::Signature;
 use crate::wire::codec::{self, CodecError};
+use crate::wire::version::JOURNAL;
 use crate::wire::{CommitmentBody, Decided, Decision, Record, Set};
-
-/// The first byte of every entry.
-const VERSION: u8 = 2;
 
 /// What is remembered. The order of the kinds is their encoding: only add at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,7 +113,7 @@ impl Entry {
     /// A note of `round`.
     #[must_use]
     pub const fn new(round: Round, note: Note) -> Self {
-        Self { version: VERSION, round, note }
+        Self { version: JOURNAL.newest, round, note }
     }
 
     /// The canonical bytes.
@@ -131,12 +129,8 @@ impl Entry {
     /// # Errors
     /// See [`CodecError`]. A member that cannot read its journal must sit the round out.
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
-        if bytes.first() == Some(&first_version::FIRST_VERSION) {
+        if JOURNAL.check("journal entry", bytes)? == first_version::FIRST_VERSION {
             return first_version::decode(bytes);
-        }
-        if bytes.first() != Some(&VERSION) {
-            let reason = format!("version {:?}, not {VERSION}", bytes.first());
-            return Err(CodecError::Malformed { what: "journal entry", reason });
         }
         codec::decode("journal entry", bytes, MAX_JOURNAL_ENTRY_BYTES)
     }

@@ -1,6 +1,6 @@
 //! Bounds on the content of a message, before anyone looks at what it says.
 
-use super::{Body, Heartbeat, Proposal, Set};
+use super::{Body, Heartbeat, LedgerEntry, Proposal, Set};
 use crate::limits::{
     MAX_BOX_BYTES, MAX_KEY_BYTES, MAX_OPENING_BYTES, MAX_PARTIAL_BYTES, MAX_RECORD_BYTES,
     MAX_REQUESTED_COMMITMENTS, MAX_SEALING_KEY_BYTES, MAX_SHARES_BYTES, MAX_STATEMENTS,
@@ -50,7 +50,7 @@ impl Body {
                     && is_value(&decided.value, member_count)
             }
             Self::Partial { object, .. } => (1..=MAX_PARTIAL_BYTES).contains(&object.length),
-            Self::Records(records) => records.iter().all(|record| {
+            Self::Records(entries) => entries.iter().all(|LedgerEntry::Round(record)| {
                 record.signatures.len() <= n && record.attachments.len() <= MAX_RECORD_BYTES
             }),
         }
@@ -58,7 +58,7 @@ impl Body {
 }
 
 fn is_heartbeat(heartbeat: &Heartbeat, n: usize) -> bool {
-    heartbeat.known.all().iter().all(|bits| bits.fits(n))
+    heartbeat.versions.is_possible() && heartbeat.known.all().iter().all(|bits| bits.fits(n))
 }
 
 fn is_set(set: &Set, member_count: u16) -> bool {

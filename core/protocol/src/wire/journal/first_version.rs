@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, Note, VERSION};
+use super::{Entry, Note};
 use crate::ids::{Digest, MemberIndex, Round};
 use crate::limits::MAX_JOURNAL_ENTRY_BYTES;
 use crate::object::ObjectRef;
@@ -116,7 +116,7 @@ impl FirstNote {
 pub(super) fn decode(bytes: &[u8]) -> Result<Entry, CodecError> {
     let FirstEntry { version: _, round, note } =
         codec::decode("journal entry", bytes, MAX_JOURNAL_ENTRY_BYTES)?;
-    Ok(Entry { version: VERSION, round, note: note.now() })
+    Ok(Entry::new(round, note.now()))
 }
 
 #[cfg(test)]
