@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn every_line_of_the_readme_parses() {
+    fn every_command_parses_with_its_options() {
         for line in [
             "init --name bank --listen /ip4/0.0.0.0/tcp/4001 --model m --data d.jsonl --no-passphrase",
             "daemon",

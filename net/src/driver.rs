@@ -290,7 +290,7 @@ impl Driver {
 
     /// Says goodbye, so that the others need not find out by themselves, and lets go of everything.
     async fn stop(mut self, stopped_by: Option<Reply<()>>) {
-        self.tasks.stop().await;
+        self.tasks.shut_down().await;
         let peers: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
         for peer in peers {
             // An error means that it is gone already.

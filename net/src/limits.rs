@@ -215,9 +215,9 @@ pub const MAX_LIST_DIGESTS: usize = (MAX_OBJECT_BYTES / CHUNK_SIZE_BYTES as u64)
 /// Chunks asked of one holder for one object and not yet answered.
 pub const FETCH_WINDOW: usize = 8;
 /// Requests on one stream and not yet answered.
-pub const LINK_WINDOW: usize = 16;
+pub const STREAM_WINDOW: usize = 16;
 /// Requests waiting for a place on one stream.
-pub const LINK_QUEUE: usize = 64;
+pub const STREAM_QUEUE: usize = 64;
 /// Chunks in memory on their way from the network to the disk, for all fetches together.
 pub const FETCH_BUDGET_CHUNKS: usize = 64;
 /// Objects pulled at once; others wait.

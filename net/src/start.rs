@@ -10,7 +10,7 @@ use crate::address_book::AddressBook;
 use crate::addresses::{Records, Saver};
 use crate::admission::Door;
 use crate::behaviour::Behaviour;
-use crate::bulk::{Bulk, BulkSetup};
+use crate::bulk::{Bulk, BulkParts};
 use crate::config::NetConfig;
 use crate::connected::Connected;
 use crate::descriptors::Room;
@@ -77,17 +77,17 @@ impl Net {
         let (events, events_out) = mpsc::channel(EVENT_QUEUE);
         let connected = Arc::new(Connected::default());
         let (health, health_out) = watch::channel(NetHealth::default());
-        let tasks = Tasks::new();
-        let bulk = Bulk::start(BulkSetup {
+        let tasks = Tasks::default();
+        let bulk_parts = BulkParts {
             store: config.store,
             control,
-            incoming,
             tuning: tuning.clone(),
             counters: counters.clone(),
             connected: connected.clone(),
             events: events.clone(),
             tasks: tasks.clone(),
-        });
+        };
+        let bulk = Bulk::start(bulk_parts, incoming);
         let (saver, kept) = Saver::start(config.addresses, board.clone(), &tasks).await;
         let mut records = Records::new(pair);
         let refused = records.load(kept);

@@ -52,7 +52,7 @@ pub struct NetStats {
     /// Connections refused: not a member where one must be, or too many.
     pub refused_connections: u64,
     /// Holders caught giving bytes that are not the object's.
-    pub lying_holders: u64,
+    pub invalid_holders: u64,
 }
 
 impl NetStats {
@@ -97,7 +97,7 @@ pub(crate) struct Counters {
     pub(crate) transport: Arc<Counter>,
     dropped: AtomicU64,
     refused_connections: AtomicU64,
-    lying_holders: AtomicU64,
+    invalid_holders: AtomicU64,
 }
 
 impl Counters {
@@ -114,8 +114,8 @@ impl Counters {
         self.refused_connections.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn lying_holder(&self) {
-        self.lying_holders.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn invalid_holder(&self) {
+        self.invalid_holders.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn read(&self) -> NetStats {
@@ -131,7 +131,7 @@ impl Counters {
             transport: self.transport.read(),
             dropped: self.dropped.load(Ordering::Relaxed),
             refused_connections: self.refused_connections.load(Ordering::Relaxed),
-            lying_holders: self.lying_holders.load(Ordering::Relaxed),
+            invalid_holders: self.invalid_holders.load(Ordering::Relaxed),
         }
     }
 }

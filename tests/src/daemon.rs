@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use fedshield_protocol::wire::CertifiedRecord;
@@ -12,6 +12,9 @@ use fedshieldd::control::api::{NodeStatus, RoundReport};
 use fedshieldd::home::Home;
 
 use crate::{Program, Step};
+
+/// Lines of the log that wait for the test; far more than a daemon writes in any of them.
+const MAX_UNREAD_LINES: usize = 1 << 16;
 
 /// A daemon under test; killed when dropped.
 pub struct Daemon {
@@ -67,7 +70,7 @@ impl Daemon {
             .spawn()
             .expect("the daemon starts");
         let stderr = child.stderr.take().expect("standard error is piped");
-        let (sender, lines) = channel();
+        let (sender, lines) = sync_channel(MAX_UNREAD_LINES);
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 if sender.send(line).is_err() {

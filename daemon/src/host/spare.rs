@@ -122,8 +122,8 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn one_evaluation_at_a_time_and_nobody_waiting_ends_it() {
         let spare = SpareTime::new(1).unwrap();
-        let (started, is_started) = mpsc::channel();
-        let (ended, has_ended) = mpsc::channel();
+        let (started, is_started) = mpsc::sync_channel(1);
+        let (ended, has_ended) = mpsc::sync_channel(1);
         let first = tokio::spawn({
             let spare = spare.clone();
             async move {

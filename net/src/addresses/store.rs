@@ -91,11 +91,11 @@ async fn save_all(
     board: StateBoard,
     tasks: Tasks,
 ) {
-    let mut stop = tasks.stop_signal();
+    let stop = tasks.token().clone();
     let (mut stopping, mut unsaved, mut failed) = (false, false, false);
     while !stopping {
         tokio::select! {
-            () = stop.stopped() => stopping = true,
+            () = stop.cancelled() => stopping = true,
             () = sleep(BOOK_SAVE_RETRY), if failed => {}
             changed = newest.changed() => match changed {
                 Ok(()) => unsaved = true,
@@ -105,7 +105,7 @@ async fn save_all(
         if unsaved && !stopping {
             // Several changes come together when a node starts.
             tokio::select! {
-                () = stop.stopped() => stopping = true,
+                () = stop.cancelled() => stopping = true,
                 () = sleep(BOOK_SAVE_PAUSE) => {}
             }
         }

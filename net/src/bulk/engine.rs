@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fedshield_protocol::ids::IdentityKey;
 use fedshield_protocol::object::ObjectRef;
 use libp2p_stream::{Control, IncomingStreams};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
 
-use super::fetch::{Cancel, Ended, Fetch, Shared};
-use super::holder::{self, Holder, StreamCounts};
-use super::link::Links;
+use super::fetch::{Fetch, FetchEnd};
+use super::holder_stream::HolderStreams;
+use super::responder::{self, Responder};
 use super::served::{Audience, ServedObjects};
 use super::store::ObjectStore;
 use crate::config::Tuning;
@@ -21,14 +22,13 @@ use crate::limits::{MAX_ACTIVE_FETCHES, MAX_FETCHES};
 use crate::stats::{Counters, Label};
 use crate::tasks::Tasks;
 
-/// More holders for a running fetch, waiting to be taken up.
+/// Capacity of the channel through which a running fetch gets more holders.
 const MORE_HOLDERS_QUEUE: usize = 16;
 
-/// What [`Bulk::start`] needs.
-pub(crate) struct BulkSetup {
+/// What both sides of bulk transfer share.
+pub(crate) struct BulkParts {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) control: Control,
-    pub(crate) incoming: IncomingStreams,
     pub(crate) tuning: Tuning,
     pub(crate) counters: Arc<Counters>,
     pub(crate) connected: Arc<Connected>,
@@ -36,15 +36,14 @@ pub(crate) struct BulkSetup {
     pub(crate) tasks: Tasks,
 }
 
-/// All objects on their way in and out.
+/// All fetches under way and all objects that are served.
 pub(crate) struct Bulk {
-    shared: Arc<Shared>,
+    parts: Arc<BulkParts>,
+    streams: Arc<HolderStreams>,
     served: Arc<ServedObjects>,
-    /// Places for fetches that are at work; the others wait for one.
-    places: Semaphore,
-    fetches: Mutex<HashMap<ObjectRef, Running>>,
-    events: mpsc::Sender<NetEvent>,
-    tasks: Tasks,
+    /// One permit for each fetch that is active; the others wait for one.
+    permits: Semaphore,
+    fetches: Mutex<HashMap<ObjectRef, RunningFetch>>,
 }
 
 /// What the daemon asked for.
@@ -53,45 +52,34 @@ struct Wanted {
     label: Label,
 }
 
-struct Running {
-    stop: watch::Sender<bool>,
+/// A fetch as its own task sees it.
+struct FetchTask {
+    wanted: Wanted,
+    cancel: CancellationToken,
+    more: mpsc::Receiver<Vec<IdentityKey>>,
+}
+
+/// A fetch as the table sees it.
+struct RunningFetch {
+    cancel: CancellationToken,
     more: mpsc::Sender<Vec<IdentityKey>>,
-    /// Asked for again after it was stopped: starts over when the old one has let go of the store.
+    /// Requested again after it was cancelled: restarts once the cancelled one has let go of the store.
     again: Option<Wanted>,
 }
 
 impl Bulk {
-    pub(crate) fn start(setup: BulkSetup) -> Arc<Self> {
+    pub(crate) fn start(parts: BulkParts, incoming: IncomingStreams) -> Arc<Self> {
+        let parts = Arc::new(parts);
         let served = Arc::new(ServedObjects::default());
-        let holder = Holder {
-            store: setup.store.clone(),
-            served: served.clone(),
-            counters: setup.counters.clone(),
-            stall: setup.tuning.stall_timeout,
-            streams: StreamCounts::default(),
-        };
-        let accept = holder::accept(Arc::new(holder), setup.incoming, setup.tasks.clone());
-        setup.tasks.spawn(accept);
-        let links = Links::new(
-            setup.control,
-            setup.tuning.fetch_budget_chunks,
-            setup.tuning.stall_timeout,
-            setup.connected,
-            setup.tasks.clone(),
-        );
-        let shared = Shared {
-            store: setup.store,
-            links,
-            counters: setup.counters,
-            stall: setup.tuning.stall_timeout,
-        };
+        let responder = Responder::new(parts.clone(), served.clone());
+        // False only if the node is shutting down already.
+        let _ = parts.tasks.spawn(responder::accept(Arc::new(responder), incoming));
         Arc::new(Self {
-            shared: Arc::new(shared),
+            streams: Arc::new(HolderStreams::new(parts.clone())),
+            parts,
             served,
-            places: Semaphore::new(MAX_ACTIVE_FETCHES),
+            permits: Semaphore::new(MAX_ACTIVE_FETCHES),
             fetches: Mutex::default(),
-            events: setup.events,
-            tasks: setup.tasks,
         })
     }
 
@@ -108,12 +96,12 @@ impl Bulk {
         self.served.unserve(object);
     }
 
-    /// Only members keep their streams.
+    /// Drops the streams to everyone who is not a member.
     pub(crate) fn retain_members(&self, members: &[IdentityKey]) {
-        self.shared.links.retain(members);
+        self.streams.retain(members);
     }
 
-    /// Starts a fetch, or tells a running one of more holders.
+    /// Starts a fetch, or adds holders to the one that is running.
     pub(crate) fn fetch(
         self: &Arc<Self>,
         object: ObjectRef,
@@ -126,105 +114,89 @@ impl Bulk {
         }
         let mut fetches = self.lock();
         if let Some(running) = fetches.get_mut(&object) {
-            if *running.stop.borrow() {
+            if running.cancel.is_cancelled() {
                 running.again = Some(Wanted { holders, label });
             } else if running.more.try_send(holders).is_err() {
-                // It has holders enough to look through before it needs these.
-                tracing::debug!(?object, "more holders than a fetch takes up");
+                // The channel is full: it has enough other holders to try before it needs these.
+                tracing::debug!(?object, "holders not added: the fetch has enough to try first");
             }
             return Ok(());
         }
         if fetches.len() >= MAX_FETCHES {
             return Err(ObjectCallError::TooMany { max: MAX_FETCHES });
         }
-        let (running, stop, more) = Running::new();
-        let task = self.clone().drive(object, Wanted { holders, label }, stop, more);
-        if !self.tasks.spawn(task) {
+        let (running, task) = self.new_fetch(Wanted { holders, label });
+        if !self.parts.tasks.spawn(self.clone().drive(object, task)) {
             return Err(NetClosed.into());
         }
         fetches.insert(object, running);
         Ok(())
     }
 
-    /// Stops a fetch; what came is kept. No event follows.
+    /// Cancels a fetch; the chunks that were written are kept. No event follows.
     pub(crate) fn stop_fetch(&self, object: &ObjectRef) {
         if let Some(running) = self.lock().get_mut(object) {
             running.again = None;
-            running.stop.send_replace(true);
+            running.cancel.cancel();
         }
     }
 
-    async fn drive(
-        self: Arc<Self>,
-        object: ObjectRef,
-        mut wanted: Wanted,
-        mut stop: watch::Receiver<bool>,
-        mut more: mpsc::Receiver<Vec<IdentityKey>>,
-    ) {
+    /// Both ends of a fetch; a shutdown of the node cancels it as well.
+    fn new_fetch(&self, wanted: Wanted) -> (RunningFetch, FetchTask) {
+        let cancel = self.parts.tasks.token().child_token();
+        let (more, more_received) = mpsc::channel(MORE_HOLDERS_QUEUE);
+        let running = RunningFetch { cancel: cancel.clone(), more, again: None };
+        (running, FetchTask { wanted, cancel, more: more_received })
+    }
+
+    async fn drive(self: Arc<Self>, object: ObjectRef, mut task: FetchTask) {
         loop {
-            let outcome = self.run_one(object, &wanted, stop, &mut more).await;
-            match self.settle(&object) {
-                Some((again, new_stop, new_more)) => {
-                    (wanted, stop, more) = (again, new_stop, new_more);
-                }
-                None => return self.announce(object, outcome).await,
+            let outcome = self.run_once(object, &mut task).await;
+            match self.restart(&object) {
+                Some(again) => task = again,
+                None => return self.report(object, outcome).await,
             }
         }
     }
 
-    async fn run_one(
-        &self,
-        object: ObjectRef,
-        wanted: &Wanted,
-        stop: watch::Receiver<bool>,
-        more: &mut mpsc::Receiver<Vec<IdentityKey>>,
-    ) -> Result<(), Ended> {
-        let mut cancel = Cancel { fetch: stop, node: self.tasks.stop_signal() };
-        let _place = tokio::select! {
-            place = self.places.acquire() => place,
-            () = cancel.cancelled() => return Err(Ended::Stopped),
+    async fn run_once(&self, object: ObjectRef, task: &mut FetchTask) -> Result<(), FetchEnd> {
+        let _permit = tokio::select! {
+            permit = self.permits.acquire() => permit,
+            () = task.cancel.cancelled() => return Err(FetchEnd::Cancelled),
         };
-        let counter = self.shared.counters.object(wanted.label);
-        let fetch = Fetch { shared: self.shared.clone(), object, counter };
-        Arc::new(fetch).run(&wanted.holders, more, cancel).await
+        let fetch = Fetch {
+            parts: self.parts.clone(),
+            streams: self.streams.clone(),
+            object,
+            counter: self.parts.counters.object(task.wanted.label),
+        };
+        Arc::new(fetch).run(&task.wanted.holders, &mut task.more, &task.cancel).await
     }
 
-    /// Takes a fetch that ended out of the table, or starts it over if it was asked for again.
-    fn settle(
-        &self,
-        object: &ObjectRef,
-    ) -> Option<(Wanted, watch::Receiver<bool>, mpsc::Receiver<Vec<IdentityKey>>)> {
+    /// Removes a fetch that ended from the table, or replaces it by a new one if it was requested again.
+    fn restart(&self, object: &ObjectRef) -> Option<FetchTask> {
         let mut fetches = self.lock();
-        let again = fetches.remove(object)?.again?;
-        let (running, stop, more) = Running::new();
+        let wanted = fetches.remove(object)?.again?;
+        let (running, task) = self.new_fetch(wanted);
         fetches.insert(*object, running);
-        Some((again, stop, more))
+        Some(task)
     }
 
-    async fn announce(&self, object: ObjectRef, outcome: Result<(), Ended>) {
+    async fn report(&self, object: ObjectRef, outcome: Result<(), FetchEnd>) {
         let event = match outcome {
             Ok(()) => NetEvent::ObjectReady(object),
-            Err(Ended::Failed(reason)) => NetEvent::ObjectFailed { object, reason },
-            Err(Ended::Stopped) => return,
+            Err(FetchEnd::Failed(reason)) => NetEvent::ObjectFailed { object, reason },
+            Err(FetchEnd::Cancelled) => return,
         };
-        let mut stop = self.tasks.stop_signal();
         tokio::select! {
-            // The daemon may be gone; then nobody minds.
-            _ = self.events.send(event) => {}
-            () = stop.stopped() => {}
+            // An error means that the daemon has dropped its receiver, and with it the interest.
+            _ = self.parts.events.send(event) => {}
+            () = self.parts.tasks.token().cancelled() => {}
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef, Running>> {
-        // No code panics while it holds the lock, and a map is whole at every step.
+    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef, RunningFetch>> {
+        // No code panics while it holds the lock, and every map operation leaves it consistent.
         self.fetches.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Running {
-    fn new() -> (Self, watch::Receiver<bool>, mpsc::Receiver<Vec<IdentityKey>>) {
-        let (stop, stopped) = watch::channel(false);
-        let (more, more_received) = mpsc::channel(MORE_HOLDERS_QUEUE);
-        (Self { stop, more, again: None }, stopped, more_received)
     }
 }

@@ -1,149 +1,127 @@
-//! One object on its way in: chunk list first, then chunks from several holders, each verified
-//! before it is written.
+//! One object being fetched: its chunk list first, then chunks from several holders in parallel, each verified before
+//! it is written.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use fedshield_protocol::ids::IdentityKey;
 use fedshield_protocol::object::{ChunkList, ObjectRef};
 use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::FuturesUnordered;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
+use super::chunk_queue::{ChunkQueue, WorkerError, invalid};
+use super::engine::BulkParts;
 use super::frame::{Refusal, Request, Response};
-use super::link::{Answer, LinkError, Links};
-use super::pool::{HolderPool, Trouble};
-use super::store::ObjectStore;
-use super::work::{TurnError, Work, lied};
+use super::holder_selector::{HolderFault, HolderSelector};
+use super::holder_stream::{Answer, HolderStreams, StreamError};
 use crate::error::FetchError;
 use crate::limits::{FETCH_WINDOW, MAX_PARALLEL_HOLDERS};
-use crate::stats::{Counter, Counters};
-use crate::tasks::StopSignal;
+use crate::stats::Counter;
 
-/// What all fetches share.
-pub(crate) struct Shared {
-    pub(crate) store: Arc<dyn ObjectStore>,
-    pub(crate) links: Links,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) stall: Duration,
-}
-
-/// How a fetch ended before the object was there.
+/// Why a fetch ended without the object.
 #[derive(Debug)]
-pub(crate) enum Ended {
-    /// It was told to.
-    Stopped,
-    /// It cannot go on.
+pub(crate) enum FetchEnd {
+    /// The daemon cancelled it, or the node is shutting down.
+    Cancelled,
+    /// It cannot make progress.
     Failed(FetchError),
 }
 
-impl From<FetchError> for Ended {
+impl From<FetchError> for FetchEnd {
     fn from(error: FetchError) -> Self {
         Self::Failed(error)
     }
 }
 
-/// Ends a fetch early: its own stop, or the node's.
-pub(crate) struct Cancel {
-    pub(crate) fetch: watch::Receiver<bool>,
-    pub(crate) node: StopSignal,
-}
-
-impl Cancel {
-    pub(crate) async fn cancelled(&mut self) {
-        tokio::select! {
-            _ = self.fetch.wait_for(|stop| *stop) => {}
-            () = self.node.stopped() => {}
-        }
-    }
-}
-
-/// One object on its way in.
+/// One object being fetched.
 pub(crate) struct Fetch {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) parts: Arc<BulkParts>,
+    pub(crate) streams: Arc<HolderStreams>,
     pub(crate) object: ObjectRef,
     pub(crate) counter: Arc<Counter>,
 }
 
-/// How one holder's turn ended, and how many answers of it could be used.
-struct Turn {
+/// How a worker, which pulls from one holder, ended, and how many of the holder's answers were usable.
+struct Finished {
     holder: IdentityKey,
     used: usize,
-    outcome: Result<(), TurnError>,
+    outcome: Result<(), WorkerError>,
 }
 
-type Turns = FuturesUnordered<BoxFuture<'static, Turn>>;
+type Workers = FuturesUnordered<BoxFuture<'static, Finished>>;
+type AnswerReceiver = oneshot::Receiver<Result<Answer, StreamError>>;
 
 impl Fetch {
-    /// Pulls the object from `holders` and from those that come through `more`.
+    /// Fetches the object from `holders` and from those that arrive through `more`, until `cancel` is cancelled.
     pub(crate) async fn run(
         self: Arc<Self>,
         holders: &[IdentityKey],
         more: &mut mpsc::Receiver<Vec<IdentityKey>>,
-        mut cancel: Cancel,
-    ) -> Result<(), Ended> {
-        let (store, object) = (self.shared.store.clone(), self.object);
+        cancel: &CancellationToken,
+    ) -> Result<(), FetchEnd> {
+        let (store, object) = (self.parts.store.clone(), self.object);
         if blocking(move || store.contains(&object)).await? {
             return Ok(());
         }
-        let mut pool = HolderPool::default();
-        pool.add(holders, Instant::now());
-        let over = watch::Sender::new(false);
-        let mut turns = Turns::new();
-        let work = Arc::new(Work::default());
-        let outcome = tokio::select! {
-            outcome = self.pull_all(&work, &mut turns, &mut pool, more, &over) => outcome,
-            () = cancel.cancelled() => Err(Ended::Stopped),
-        };
-        // A turn that is inside the store leaves it before anyone else may write there.
-        over.send_replace(true);
-        while turns.next().await.is_some() {}
-        outcome?;
-        blocking(move || work.complete()).await
+        let mut selector = HolderSelector::default();
+        selector.add(holders, Instant::now());
+        let stop_workers = CancellationToken::new();
+        let mut workers = Workers::new();
+        let queue = Arc::new(ChunkQueue::default());
+        let pulling = self.pull_all(&queue, &mut workers, &mut selector, more, &stop_workers);
+        let outcome = cancel.run_until_cancelled(pulling).await;
+        // A worker that is inside the store leaves it before anyone else may write there.
+        stop_workers.cancel();
+        while workers.next().await.is_some() {}
+        outcome.unwrap_or(Err(FetchEnd::Cancelled))?;
+        blocking(move || queue.complete()).await
     }
 
     async fn pull_all(
         self: &Arc<Self>,
-        work: &Arc<Work>,
-        turns: &mut Turns,
-        pool: &mut HolderPool,
+        queue: &Arc<ChunkQueue>,
+        workers: &mut Workers,
+        selector: &mut HolderSelector,
         more: &mut mpsc::Receiver<Vec<IdentityKey>>,
-        over: &watch::Sender<bool>,
-    ) -> Result<(), Ended> {
+        stop: &CancellationToken,
+    ) -> Result<(), FetchEnd> {
         let mut idle_since = Instant::now();
         loop {
-            if work.is_written() {
+            if queue.is_written() {
                 return Ok(());
             }
             // The list comes from one holder at a time, the chunks from several.
-            let places = if work.has_list() { MAX_PARALLEL_HOLDERS } else { 1 };
-            while turns.len() < places && work.has_pending() {
-                let Some(holder) = pool.take_ready(Instant::now()) else { break };
-                turns.push(self.clone().turn(work.clone(), holder, over.subscribe()).boxed());
+            let max_workers = if queue.has_list() { MAX_PARALLEL_HOLDERS } else { 1 };
+            while workers.len() < max_workers && queue.has_pending() {
+                let Some(holder) = selector.take_ready(Instant::now()) else { break };
+                workers.push(self.clone().work(queue.clone(), holder, stop.clone()).boxed());
             }
-            if turns.is_empty() && pool.all_given_up() {
-                return Err(FetchError::NoHolderLeft { reason: pool.summary() }.into());
+            if workers.is_empty() && selector.all_given_up() {
+                return Err(FetchError::NoHolderLeft { reason: selector.summary() }.into());
             }
-            // A holder that works is timed by its stream; here only the time without any.
-            let give_up_at = turns.is_empty().then(|| idle_since + self.shared.stall);
+            // An active holder is timed by its stream; this is the time without any.
+            let stall = self.parts.tuning.stall_timeout;
+            let give_up_at = workers.is_empty().then(|| idle_since + stall);
             if give_up_at.is_some_and(|at| at <= Instant::now()) {
-                return Err(FetchError::Stalled { reason: pool.summary() }.into());
+                return Err(FetchError::Stalled { reason: selector.summary() }.into());
             }
-            let retry_at = if turns.len() < places { pool.next_ready_at() } else { None };
+            let retry_at =
+                if workers.len() < max_workers { selector.next_ready_at() } else { None };
             let wake_at = [give_up_at, retry_at].into_iter().flatten().min();
             tokio::select! {
-                Some(turn) = turns.next(), if !turns.is_empty() => {
-                    if turn.used > 0 {
+                Some(finished) = workers.next(), if !workers.is_empty() => {
+                    if finished.used > 0 {
                         idle_since = Instant::now();
                     }
-                    self.settle(turn, pool)?;
+                    self.on_finished(finished, selector)?;
                 }
                 Some(keys) = more.recv() => {
-                    pool.add(&keys, Instant::now());
+                    selector.add(&keys, Instant::now());
                     idle_since = Instant::now();
                 }
                 () = sleep_until(wake_at.unwrap_or_else(Instant::now)), if wake_at.is_some() => {}
@@ -151,166 +129,165 @@ impl Fetch {
         }
     }
 
-    fn settle(&self, turn: Turn, pool: &mut HolderPool) -> Result<(), Ended> {
-        let outcome = match turn.outcome {
-            Ok(()) | Err(TurnError::Over) => Ok(()),
-            Err(TurnError::Holder(trouble)) => Err(trouble),
-            Err(TurnError::Store(error)) => return Err(FetchError::store(&error).into()),
+    fn on_finished(
+        &self,
+        finished: Finished,
+        selector: &mut HolderSelector,
+    ) -> Result<(), FetchEnd> {
+        let holder = finished.holder;
+        let outcome = match finished.outcome {
+            Ok(()) | Err(WorkerError::Cancelled) => Ok(()),
+            Err(WorkerError::Holder(fault)) => Err(fault),
+            Err(WorkerError::Store(error)) => return Err(FetchError::store(&error).into()),
         };
-        if let Err(trouble) = &outcome {
-            tracing::debug!(holder = %turn.holder, object = ?self.object.root, ?trouble, "turn ended");
-            if matches!(trouble, Trouble::Lied(_)) {
-                self.shared.counters.lying_holder();
-                tracing::warn!(holder = %turn.holder, object = ?self.object.root, "false bytes");
+        if let Err(fault) = &outcome {
+            tracing::debug!(%holder, object = ?self.object.root, ?fault, "holder failed");
+            if matches!(fault, HolderFault::Invalid(_)) {
+                self.parts.counters.invalid_holder();
+                tracing::warn!(%holder, object = ?self.object.root, "a holder sent invalid data");
             }
         }
-        pool.report(&turn.holder, outcome, Instant::now());
+        selector.report(&holder, outcome, Instant::now());
         Ok(())
     }
 
-    /// One holder's turn: the list if it is not known, else chunks as long as there are any.
-    async fn turn(
+    /// Pulls from one holder: the list if it is not known yet, else chunks as long as there are pending ones.
+    async fn work(
         self: Arc<Self>,
-        work: Arc<Work>,
+        queue: Arc<ChunkQueue>,
         holder: IdentityKey,
-        mut over: watch::Receiver<bool>,
-    ) -> Turn {
+        stop: CancellationToken,
+    ) -> Finished {
         let mut used = 0;
-        let outcome = if work.has_list() {
-            self.pull_chunks(&work, holder, &mut over, &mut used).await
+        let outcome = if queue.has_list() {
+            self.pull_chunks(&queue, holder, &stop, &mut used).await
         } else {
-            self.pull_list(&work, holder, &mut over, &mut used).await
+            self.pull_list(&queue, holder, &stop, &mut used).await
         };
-        Turn { holder, used, outcome }
+        Finished { holder, used, outcome }
     }
 
     async fn pull_list(
         &self,
-        work: &Arc<Work>,
+        queue: &Arc<ChunkQueue>,
         holder: IdentityKey,
-        over: &mut watch::Receiver<bool>,
+        stop: &CancellationToken,
         used: &mut usize,
-    ) -> Result<(), TurnError> {
-        let asked = self.ask(holder, Request::List(self.object), over).await?;
-        let answer = wait(asked, over).await?;
+    ) -> Result<(), WorkerError> {
+        let requested = self.request(holder, Request::List(self.object), stop).await?;
+        let answer = answer_to(requested, stop).await?;
         let digests = match answer.response {
             Response::List(digests) => digests,
             other => return Err(refused(&other)),
         };
-        let list = ChunkList::verify(self.object, digests).map_err(lied)?;
-        let (store, work) = (self.shared.store.clone(), work.clone());
-        run_blocking(move || work.open(store.as_ref(), list)).await.map_err(TurnError::Store)?;
+        let list = ChunkList::verify(self.object, digests).map_err(invalid)?;
+        let (store, queue) = (self.parts.store.clone(), queue.clone());
+        run_blocking(move || queue.open(store.as_ref(), list)).await.map_err(WorkerError::Store)?;
         *used += 1;
         Ok(())
     }
 
     async fn pull_chunks(
         &self,
-        work: &Arc<Work>,
+        queue: &Arc<ChunkQueue>,
         holder: IdentityKey,
-        over: &mut watch::Receiver<bool>,
+        stop: &CancellationToken,
         used: &mut usize,
-    ) -> Result<(), TurnError> {
+    ) -> Result<(), WorkerError> {
         let mut window = VecDeque::new();
-        let outcome = self.pull_window(work, holder, over, used, &mut window).await;
+        let outcome = self.pull_window(queue, holder, stop, used, &mut window).await;
         for (index, _) in window {
-            work.give_back(index);
+            queue.put_back(index);
         }
         outcome
     }
 
+    /// Keeps up to [`FETCH_WINDOW`] requests in flight, so that the line is never idle for a round trip.
     async fn pull_window(
         &self,
-        work: &Arc<Work>,
+        queue: &Arc<ChunkQueue>,
         holder: IdentityKey,
-        over: &mut watch::Receiver<bool>,
+        stop: &CancellationToken,
         used: &mut usize,
         window: &mut VecDeque<(u32, AnswerReceiver)>,
-    ) -> Result<(), TurnError> {
+    ) -> Result<(), WorkerError> {
         loop {
             while window.len() < FETCH_WINDOW {
-                let Some(index) = work.take_pending() else { break };
-                match self.ask(holder, Request::Chunk(self.object, index), over).await {
-                    Ok(asked) => window.push_back((index, asked)),
+                let Some(index) = queue.take_pending() else { break };
+                match self.request(holder, Request::Chunk(self.object, index), stop).await {
+                    Ok(requested) => window.push_back((index, requested)),
                     Err(error) => {
-                        work.give_back(index);
+                        queue.put_back(index);
                         return Err(error);
                     }
                 }
             }
-            let Some((index, asked)) = window.pop_front() else { return Ok(()) };
-            let outcome = match wait(asked, over).await {
-                Ok(answer) => write(work.clone(), index, answer).await,
+            let Some((index, requested)) = window.pop_front() else { return Ok(()) };
+            let outcome = match answer_to(requested, stop).await {
+                Ok(answer) => write(queue.clone(), index, answer).await,
                 Err(error) => Err(error),
             };
             if let Err(error) = outcome {
-                work.give_back(index);
+                queue.put_back(index);
                 return Err(error);
             }
             *used += 1;
         }
     }
 
-    async fn ask(
+    async fn request(
         &self,
         holder: IdentityKey,
         request: Request,
-        over: &mut watch::Receiver<bool>,
-    ) -> Result<AnswerReceiver, TurnError> {
-        tokio::select! {
-            asked = self.shared.links.ask(holder, request, self.counter.clone()) => Ok(asked),
-            _ = over.wait_for(|over| *over) => Err(TurnError::Over),
+        stop: &CancellationToken,
+    ) -> Result<AnswerReceiver, WorkerError> {
+        let requested = self.streams.request(holder, request, self.counter.clone());
+        stop.run_until_cancelled(requested).await.ok_or(WorkerError::Cancelled)
+    }
+}
+
+async fn answer_to(
+    requested: AnswerReceiver,
+    stop: &CancellationToken,
+) -> Result<Answer, WorkerError> {
+    let lost = |reason: String| WorkerError::Holder(HolderFault::Lost(reason));
+    match stop.run_until_cancelled(requested).await.ok_or(WorkerError::Cancelled)? {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(StreamError::Violation(reason))) => {
+            Err(WorkerError::Holder(HolderFault::Invalid(reason)))
         }
+        Ok(Err(error)) => Err(lost(error.to_string())),
+        Err(_) => Err(lost("the stream broke".into())),
     }
 }
 
-type AnswerReceiver = oneshot::Receiver<Result<Answer, LinkError>>;
-
-async fn wait(
-    asked: AnswerReceiver,
-    over: &mut watch::Receiver<bool>,
-) -> Result<Answer, TurnError> {
-    let lost = |reason: String| TurnError::Holder(Trouble::Lost(reason));
-    tokio::select! {
-        answer = asked => match answer {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(LinkError::Violation(reason))) => {
-                Err(TurnError::Holder(Trouble::Lied(reason)))
-            }
-            Ok(Err(error)) => Err(lost(error.to_string())),
-            Err(_) => Err(lost("the stream broke".into())),
-        },
-        _ = over.wait_for(|over| *over) => Err(TurnError::Over),
-    }
-}
-
-/// Verifies and writes one chunk; its place in the memory budget is free again afterwards.
-async fn write(work: Arc<Work>, index: u32, answer: Answer) -> Result<(), TurnError> {
+/// Verifies and writes one chunk; its share of the memory budget is released afterwards.
+async fn write(queue: Arc<ChunkQueue>, index: u32, answer: Answer) -> Result<(), WorkerError> {
     let Answer { response, budget } = answer;
     let bytes = match response {
         Response::Chunk(_, bytes) => bytes,
         other => return Err(refused(&other)),
     };
     let written = run_blocking(move || {
-        let outcome = work.write(index, &bytes);
+        let outcome = queue.write(index, &bytes);
         drop((bytes, budget));
         Ok(outcome)
     });
-    written.await.map_err(TurnError::Store)?
+    written.await.map_err(WorkerError::Store)?
 }
 
-fn refused(response: &Response) -> TurnError {
-    TurnError::Holder(match response {
-        Response::Refused(Refusal::NotServed) => Trouble::Refused("does not serve it".into()),
-        Response::Refused(Refusal::Unavailable) => Trouble::Refused("cannot read it".into()),
-        // The link lets only answers through that fit their question.
-        Response::List(_) | Response::Chunk(..) => Trouble::Lied("another answer".into()),
+fn refused(response: &Response) -> WorkerError {
+    WorkerError::Holder(match response {
+        Response::Refused(Refusal::NotServed) => HolderFault::Refused("does not serve it".into()),
+        Response::Refused(Refusal::Unavailable) => HolderFault::Refused("cannot read it".into()),
+        // The stream passes on only answers that match their request.
+        Response::List(_) | Response::Chunk(..) => HolderFault::Invalid("another answer".into()),
     })
 }
 
 async fn blocking<T: Send + 'static>(
     call: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<T, Ended> {
+) -> Result<T, FetchEnd> {
     run_blocking(call).await.map_err(|error| FetchError::store(&error).into())
 }
 

@@ -1,10 +1,10 @@
-//! Frames over a stream, with the stall timeout: a timeout on progress, never on the whole.
+//! Framed reads and writes with a stall timeout: it bounds the time without progress, not the whole transfer.
 
 use std::io;
 use std::time::Duration;
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::frame::{FrameError, HEADER_BYTES};
 use crate::limits::PROGRESS_BYTES;
@@ -24,8 +24,8 @@ pub(crate) enum WireError {
     Io(#[from] io::Error),
 }
 
-/// Reads the header of the next frame, waiting as long as it takes for its first byte.
-pub(crate) async fn read_header_when_it_comes<R: AsyncRead + Unpin>(
+/// Reads the header of the next frame; its first byte may take any time, the rest has the stall timeout.
+pub(crate) async fn read_first_header<R: AsyncRead + Unpin>(
     stream: &mut R,
     stall: Duration,
 ) -> Result<[u8; HEADER_BYTES], WireError> {
@@ -38,7 +38,7 @@ pub(crate) async fn read_header_when_it_comes<R: AsyncRead + Unpin>(
     Ok(header)
 }
 
-/// Reads the header of a frame that is due now.
+/// Reads the header of a frame that the other side owes us: all of it has the stall timeout.
 pub(crate) async fn read_header<R: AsyncRead + Unpin>(
     stream: &mut R,
     stall: Duration,
@@ -48,20 +48,26 @@ pub(crate) async fn read_header<R: AsyncRead + Unpin>(
     Ok(header)
 }
 
-/// Reads a body of `length` bytes, which the caller has bounded. Memory grows with what arrives,
-/// not with what was announced.
+/// Reads a body of `length` bytes, which the caller has bounded. Memory grows with what arrives, by at most
+/// [`PROGRESS_BYTES`] in advance, not with the length that was announced.
 pub(crate) async fn read_body<R: AsyncRead + Unpin>(
     stream: &mut R,
     length: usize,
     stall: Duration,
 ) -> Result<Vec<u8>, WireError> {
-    let mut body = Vec::new();
-    while body.len() < length {
-        let part = (length - body.len()).min(PROGRESS_BYTES);
-        let mut limited = (&mut *stream).take(part as u64);
-        if progress(stall, limited.read_to_end(&mut body)).await? < part {
+    let (mut body, mut filled) = (Vec::new(), 0);
+    let mut deadline = ProgressDeadline::new(stall, Instant::now());
+    while filled < length {
+        if filled == body.len() {
+            body.resize(length.min(filled + PROGRESS_BYTES), 0);
+        }
+        let Some(buffer) = body.get_mut(filled..) else { break };
+        let count = deadline.bound(stream.read(buffer)).await?;
+        if count == 0 {
             return Err(WireError::Closed);
         }
+        filled += count;
+        deadline.on_bytes(count, Instant::now());
     }
     Ok(body)
 }
@@ -78,14 +84,48 @@ pub(crate) async fn write_frame<W: AsyncWrite + Unpin>(
     progress(stall, stream.flush()).await
 }
 
+/// Runs one operation that is progress by itself.
 async fn progress<T>(
     stall: Duration,
-    step: impl Future<Output = io::Result<T>>,
+    operation: impl Future<Output = io::Result<T>>,
 ) -> Result<T, WireError> {
-    match timeout(stall, step).await {
-        Err(_) => Err(WireError::Stalled { after: stall }),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Err(WireError::Closed),
-        Ok(outcome) => Ok(outcome?),
+    ProgressDeadline::new(stall, Instant::now()).bound(operation).await
+}
+
+/// Until when a transfer must make progress: [`PROGRESS_BYTES`] move the deadline, fewer bytes do not, so that a peer
+/// that trickles single bytes is found out.
+#[derive(Debug)]
+struct ProgressDeadline {
+    stall: Duration,
+    at: Instant,
+    /// Bytes since the deadline was last moved.
+    moved: usize,
+}
+
+impl ProgressDeadline {
+    fn new(stall: Duration, now: Instant) -> Self {
+        Self { stall, at: now + stall, moved: 0 }
+    }
+
+    fn on_bytes(&mut self, count: usize, now: Instant) {
+        self.moved += count;
+        if self.moved >= PROGRESS_BYTES {
+            self.moved = 0;
+            self.at = now + self.stall;
+        }
+    }
+
+    async fn bound<T>(
+        &self,
+        operation: impl Future<Output = io::Result<T>>,
+    ) -> Result<T, WireError> {
+        match timeout_at(self.at, operation).await {
+            Err(_) => Err(WireError::Stalled { after: self.stall }),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Err(WireError::Closed)
+            }
+            Ok(outcome) => Ok(outcome?),
+        }
     }
 }
 
@@ -96,31 +136,38 @@ mod tests {
     use super::*;
 
     const STALL: Duration = Duration::from_secs(30);
-    /// How long the trickle waits between two bytes.
-    const PAUSE: Duration = Duration::from_millis(20);
+    /// A stream on which nothing ever comes.
+    struct Silent;
 
-    /// Gives one byte after every pause: never silent, never useful.
-    struct Trickle(std::pin::Pin<Box<tokio::time::Sleep>>);
-
-    impl AsyncRead for Trickle {
+    impl AsyncRead for Silent {
         fn poll_read(
-            mut self: std::pin::Pin<&mut Self>,
-            cx: &mut std::task::Context<'_>,
-            buf: &mut [u8],
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+            _: &mut [u8],
         ) -> std::task::Poll<io::Result<usize>> {
-            std::task::ready!(self.0.as_mut().poll(cx));
-            let next = tokio::time::Instant::now() + PAUSE;
-            self.0.as_mut().reset(next);
-            buf[0] = 1;
-            std::task::Poll::Ready(Ok(1))
+            std::task::Poll::Pending
         }
     }
 
-    // On the real clock: tokio's `test-util` feature would give the tests another build of tokio than the demo.
+    #[test]
+    fn a_trickle_does_not_move_the_deadline() {
+        let start = Instant::now();
+        let mut deadline = ProgressDeadline::new(STALL, start);
+        let mut now = start;
+        for _ in 1..PROGRESS_BYTES {
+            now += STALL / 2;
+            deadline.on_bytes(1, now);
+            assert_eq!(deadline.at, start + STALL);
+        }
+        deadline.on_bytes(1, now);
+        assert_eq!(deadline.at, now + STALL, "{PROGRESS_BYTES} bytes are progress");
+    }
+
     #[tokio::test]
-    async fn a_trickle_is_a_stall() {
-        let mut stream = Trickle(Box::pin(tokio::time::sleep(Duration::ZERO)));
-        let outcome = read_body(&mut stream, 1 << 20, PAUSE * 5).await;
+    async fn a_stream_past_its_deadline_is_stalled() {
+        let outcome = read_body(&mut Silent, 1 << 20, Duration::ZERO).await;
+        assert!(matches!(outcome, Err(WireError::Stalled { .. })), "{outcome:?}");
+        let outcome = read_header(&mut Silent, Duration::ZERO).await;
         assert!(matches!(outcome, Err(WireError::Stalled { .. })), "{outcome:?}");
     }
 
@@ -129,7 +176,7 @@ mod tests {
         let outcome = read_body(&mut Cursor::new(vec![0; 9]), 10, STALL).await;
         assert!(matches!(outcome, Err(WireError::Closed)), "{outcome:?}");
         let mut nothing = Cursor::new(vec![]);
-        let outcome = read_header_when_it_comes(&mut nothing, STALL).await;
+        let outcome = read_first_header(&mut nothing, STALL).await;
         assert!(matches!(outcome, Err(WireError::Closed)), "{outcome:?}");
     }
 

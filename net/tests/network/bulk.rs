@@ -84,7 +84,7 @@ async fn another_holder_finishes_what_one_began() {
 
     // Carol's disk holds at the third chunk until Alice is gone.
     let (reached, is_reached) = tokio::sync::oneshot::channel();
-    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let (go_on, wait) = std::sync::mpsc::sync_channel::<()>(1);
     let (reached, wait) = (Mutex::new(Some(reached)), Mutex::new(wait));
     carol.store.on_write(move |index| {
         if index == 2
@@ -116,7 +116,7 @@ async fn a_stopped_fetch_goes_on_where_it_was() {
     let object = alice.store.add(content(12 * CHUNK_SIZE_BYTES, 1));
     alice.handle.serve(object, Audience::Everyone, label(1)).unwrap();
     let (stop, stopping) = tokio::sync::oneshot::channel();
-    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let (go_on, wait) = std::sync::mpsc::sync_channel::<()>(1);
     let (stop, wait) = (Mutex::new(Some(stop)), Mutex::new(wait));
     bob.store.on_write(move |_| {
         if let Some(stop) = stop.lock().unwrap().take() {

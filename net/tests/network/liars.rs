@@ -136,7 +136,7 @@ async fn is_done_without(lie: Lie) -> Node {
         }
         _ => {
             assert!(matches!(liar_alone, FetchError::NoHolderLeft { .. }), "{liar_alone}");
-            assert!(bob.handle.stats().lying_holders >= 1);
+            assert!(bob.handle.stats().invalid_holders >= 1);
         }
     }
     assert_eq!(bob.store.get(&object), None);

@@ -85,7 +85,7 @@ pub(super) fn run(device: ComputeDevice, hardware: bool) -> Result<(), String> {
 
 /// Waits for the child, at most `limit`, and gives the last line of its error output if it failed.
 fn judge(mut child: Child, limit: Duration) -> Result<(), String> {
-    let (send, receive) = mpsc::channel();
+    let (send, receive) = mpsc::sync_channel(1);
     let errors = child.stderr.take();
     std::thread::spawn(move || {
         let lines = errors.map(|errors| BufReader::new(errors).lines());

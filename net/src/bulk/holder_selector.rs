@@ -1,23 +1,23 @@
-//! The holders of one object: whom to ask next, whom to leave in peace, whom to give up.
+//! Which holder of an object is asked next, which one backs off, which one is given up.
 
 use fedshield_protocol::ids::IdentityKey;
 use tokio::time::Instant;
 
 use crate::limits::{HOLDER_BACKOFF_BASE, HOLDER_BACKOFF_CAP, MAX_HOLDERS, MAX_REFUSALS};
 
-/// What went wrong with one holder.
+/// Why a worker that pulled from a holder ended early.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    /// It said no.
+pub(crate) enum HolderFault {
+    /// It refused the request: the object is not served, or cannot be read.
     Refused(String),
-    /// It was not reachable, or the stream broke.
+    /// It was not reachable, or the stream broke or stalled.
     Lost(String),
-    /// Its bytes were not the object's.
-    Lied(String),
+    /// It sent data that fails verification, or that is no valid answer.
+    Invalid(String),
 }
 
 #[derive(Debug)]
-struct Holder {
+struct Candidate {
     key: IdentityKey,
     busy: bool,
     given_up: bool,
@@ -29,10 +29,10 @@ struct Holder {
 
 /// The holders of one object, in the order in which they are preferred.
 #[derive(Debug, Default)]
-pub(crate) struct HolderPool(Vec<Holder>);
+pub(crate) struct HolderSelector(Vec<Candidate>);
 
-impl HolderPool {
-    /// Adds holders; one that is known gets another chance, unless it lied.
+impl HolderSelector {
+    /// Adds holders. One that was given up after refusals is tried again; one that sent invalid data is not.
     pub(crate) fn add(&mut self, keys: &[IdentityKey], now: Instant) {
         for key in keys {
             if let Some(known) = self.0.iter_mut().find(|holder| holder.key == *key) {
@@ -42,7 +42,7 @@ impl HolderPool {
                 known.refusals = 0;
                 known.ready_at = now;
             } else if self.0.len() < MAX_HOLDERS {
-                self.0.push(Holder {
+                self.0.push(Candidate {
                     key: *key,
                     busy: false,
                     given_up: false,
@@ -55,22 +55,27 @@ impl HolderPool {
         }
     }
 
-    /// The next holder to ask, marked busy until [`HolderPool::report`].
+    /// The next holder to ask, marked busy until [`HolderSelector::report`].
     pub(crate) fn take_ready(&mut self, now: Instant) -> Option<IdentityKey> {
         let usable = self.0.iter_mut().filter(|h| !h.busy && !h.given_up && h.ready_at <= now);
-        // The one with the fewest failures; among equals the first named.
+        // The one with the fewest failures in a row; among equals the one that was added first.
         let holder = usable.min_by_key(|holder| holder.failures)?;
         holder.busy = true;
         Some(holder.key)
     }
 
-    /// When the next holder becomes ready, if one waits.
+    /// When the next idle holder has finished its backoff.
     pub(crate) fn next_ready_at(&self) -> Option<Instant> {
         self.0.iter().filter(|h| !h.busy && !h.given_up).map(|h| h.ready_at).min()
     }
 
-    /// A holder is done for now.
-    pub(crate) fn report(&mut self, key: &IdentityKey, outcome: Result<(), Trouble>, now: Instant) {
+    /// A worker is done with this holder; a fault starts its backoff or gives it up.
+    pub(crate) fn report(
+        &mut self,
+        key: &IdentityKey,
+        outcome: Result<(), HolderFault>,
+        now: Instant,
+    ) {
         let Some(holder) = self.0.iter_mut().find(|holder| holder.key == *key) else { return };
         holder.busy = false;
         match outcome {
@@ -80,16 +85,16 @@ impl HolderPool {
                 holder.ready_at = now;
                 return;
             }
-            Err(Trouble::Lied(reason)) => {
+            Err(HolderFault::Invalid(reason)) => {
                 holder.given_up = true;
                 holder.last = reason;
             }
-            Err(Trouble::Refused(reason)) => {
+            Err(HolderFault::Refused(reason)) => {
                 holder.refusals += 1;
                 holder.given_up = holder.refusals >= MAX_REFUSALS;
                 holder.last = reason;
             }
-            Err(Trouble::Lost(reason)) => holder.last = reason,
+            Err(HolderFault::Lost(reason)) => holder.last = reason,
         }
         let doublings = holder.failures.min(16);
         holder.failures = holder.failures.saturating_add(1);
@@ -97,18 +102,18 @@ impl HolderPool {
         holder.ready_at = now + pause;
     }
 
-    /// Nobody is left to ask.
+    /// Whether no holder is left to ask.
     pub(crate) fn all_given_up(&self) -> bool {
         self.0.iter().all(|holder| holder.given_up)
     }
 
-    /// What each holder did last, for people.
+    /// The last fault of each holder, for error messages.
     pub(crate) fn summary(&self) -> String {
-        let told: Vec<String> =
+        let listed: Vec<String> =
             self.0.iter().take(4).map(|h| format!("{}: {}", h.key.short(), h.last)).collect();
-        let rest = self.0.len().saturating_sub(told.len());
+        let rest = self.0.len().saturating_sub(listed.len());
         let more = if rest > 0 { format!(", and {rest} more") } else { String::new() };
-        told.join(", ") + &more
+        listed.join(", ") + &more
     }
 }
 
@@ -122,50 +127,50 @@ mod tests {
     const BOB: IdentityKey = IdentityKey([2; 32]);
 
     #[test]
-    fn a_liar_is_never_asked_again() {
+    fn a_holder_of_invalid_data_is_never_asked_again() {
         let now = Instant::now();
-        let mut pool = HolderPool::default();
-        pool.add(&[ALICE, BOB], now);
-        assert_eq!(pool.take_ready(now), Some(ALICE));
-        pool.report(&ALICE, Err(Trouble::Lied("wrong chunk".into())), now);
-        pool.add(&[ALICE], now);
+        let mut selector = HolderSelector::default();
+        selector.add(&[ALICE, BOB], now);
+        assert_eq!(selector.take_ready(now), Some(ALICE));
+        selector.report(&ALICE, Err(HolderFault::Invalid("wrong chunk".into())), now);
+        selector.add(&[ALICE], now);
         let later = now + Duration::from_secs(60);
-        assert_eq!(pool.take_ready(later), Some(BOB));
-        assert_eq!(pool.take_ready(later), None);
-        assert!(!pool.all_given_up());
+        assert_eq!(selector.take_ready(later), Some(BOB));
+        assert_eq!(selector.take_ready(later), None);
+        assert!(!selector.all_given_up());
     }
 
     #[test]
-    fn a_refusal_is_taken_back_when_the_holder_is_named_again() {
+    fn a_holder_given_up_for_refusals_is_asked_again_when_it_is_added_again() {
         let now = Instant::now();
-        let mut pool = HolderPool::default();
-        pool.add(&[ALICE], now);
+        let mut selector = HolderSelector::default();
+        selector.add(&[ALICE], now);
         let mut at = now;
         for _ in 0..MAX_REFUSALS {
             at += HOLDER_BACKOFF_CAP;
-            assert_eq!(pool.take_ready(at), Some(ALICE));
-            pool.report(&ALICE, Err(Trouble::Refused("not served".into())), at);
+            assert_eq!(selector.take_ready(at), Some(ALICE));
+            selector.report(&ALICE, Err(HolderFault::Refused("not served".into())), at);
         }
-        assert!(pool.all_given_up());
-        pool.add(&[ALICE], at);
-        assert_eq!(pool.take_ready(at), Some(ALICE));
+        assert!(selector.all_given_up());
+        selector.add(&[ALICE], at);
+        assert_eq!(selector.take_ready(at), Some(ALICE));
     }
 
     #[test]
-    fn a_lost_holder_waits_longer_each_time_and_comes_after_the_others() {
+    fn a_lost_holder_backs_off_exponentially_and_comes_after_the_others() {
         let start = Instant::now();
-        let mut pool = HolderPool::default();
-        pool.add(&[ALICE], start);
+        let mut selector = HolderSelector::default();
+        selector.add(&[ALICE], start);
         let mut at = start;
         for expected_ms in [250, 500, 1000, 2000, 4000, 5000, 5000] {
-            assert_eq!(pool.take_ready(at), Some(ALICE));
-            pool.report(&ALICE, Err(Trouble::Lost("gone".into())), at);
-            let next = pool.next_ready_at().unwrap();
+            assert_eq!(selector.take_ready(at), Some(ALICE));
+            selector.report(&ALICE, Err(HolderFault::Lost("gone".into())), at);
+            let next = selector.next_ready_at().unwrap();
             assert_eq!(next - at, Duration::from_millis(expected_ms));
-            assert_eq!(pool.take_ready(at), None);
+            assert_eq!(selector.take_ready(at), None);
             at = next;
         }
-        pool.add(&[BOB], at);
-        assert_eq!(pool.take_ready(at), Some(BOB));
+        selector.add(&[BOB], at);
+        assert_eq!(selector.take_ready(at), Some(BOB));
     }
 }

@@ -1,4 +1,4 @@
-//! What is left to do for one object: chunks to ask for, chunks to write.
+//! The chunks of one object that are still to be requested and to be written, shared by its workers.
 
 use std::collections::VecDeque;
 use std::io;
@@ -6,27 +6,28 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fedshield_protocol::object::{ChunkList, ObjectError};
 
-use super::pool::Trouble;
+use super::holder_selector::HolderFault;
 use super::store::{ObjectStore, PartialObject};
 
-/// Why one holder's turn ended early.
+/// Why a worker ended early.
 #[derive(Debug)]
-pub(crate) enum TurnError {
-    /// Because of the holder.
-    Holder(Trouble),
-    /// Because of our disk.
+pub(crate) enum WorkerError {
+    /// The holder failed.
+    Holder(HolderFault),
+    /// Our own store failed.
     Store(io::Error),
-    /// The fetch is over.
-    Over,
+    /// The fetch was cancelled or is complete.
+    Cancelled,
 }
 
-pub(crate) fn lied(error: ObjectError) -> TurnError {
-    TurnError::Holder(Trouble::Lied(error.to_string()))
+/// A chunk or chunk list that fails verification.
+pub(crate) fn invalid(error: ObjectError) -> WorkerError {
+    WorkerError::Holder(HolderFault::Invalid(error.to_string()))
 }
 
-/// The state that the turns of one fetch share. The two locks are never held together.
+/// The state that the workers of one fetch share. The two locks are never held together.
 #[derive(Default)]
-pub(crate) struct Work {
+pub(crate) struct ChunkQueue {
     progress: Mutex<Progress>,
     /// None until the list is known, and again once the object is complete.
     open: Mutex<Option<Open>>,
@@ -35,9 +36,9 @@ pub(crate) struct Work {
 #[derive(Default)]
 struct Progress {
     has_list: bool,
-    /// Chunks that no holder is asked for at the moment.
+    /// Chunks that are not requested from any holder at the moment.
     pending: VecDeque<u32>,
-    /// Chunks not yet written, pending ones included.
+    /// Number of chunks that are not written yet, pending ones included.
     unwritten: usize,
 }
 
@@ -46,8 +47,8 @@ struct Open {
     partial: Box<dyn PartialObject>,
 }
 
-impl Work {
-    /// Takes the verified list and finds out what is missing. Blocks.
+impl ChunkQueue {
+    /// Opens the partial object for a verified list and queues its missing chunks. Blocks on the disk.
     pub(crate) fn open(&self, store: &dyn ObjectStore, list: ChunkList) -> io::Result<()> {
         let partial = store.resume(&list)?;
         let mut missing = partial.missing();
@@ -66,7 +67,7 @@ impl Work {
         lock(&self.progress).has_list
     }
 
-    /// Whether a turn would find something to do.
+    /// Whether a worker would find something to request.
     pub(crate) fn has_pending(&self) -> bool {
         let progress = lock(&self.progress);
         !progress.has_list || !progress.pending.is_empty()
@@ -81,24 +82,26 @@ impl Work {
         lock(&self.progress).pending.pop_front()
     }
 
-    /// A chunk that was asked for did not come.
-    pub(crate) fn give_back(&self, index: u32) {
+    /// Queues a chunk again whose request failed.
+    pub(crate) fn put_back(&self, index: u32) {
         lock(&self.progress).pending.push_front(index);
     }
 
-    /// Verifies and writes one chunk. Blocks.
-    pub(crate) fn write(&self, index: u32, bytes: &[u8]) -> Result<(), TurnError> {
+    /// Verifies and writes one chunk. Blocks on the disk.
+    pub(crate) fn write(&self, index: u32, bytes: &[u8]) -> Result<(), WorkerError> {
         let mut open = lock(&self.open);
-        let Some(Open { list, partial }) = open.as_mut() else { return Err(TurnError::Over) };
-        list.check_chunk(index, bytes).map_err(lied)?;
-        partial.write_chunk(index, bytes).map_err(TurnError::Store)?;
+        let Some(Open { list, partial }) = open.as_mut() else {
+            return Err(WorkerError::Cancelled);
+        };
+        list.check_chunk(index, bytes).map_err(invalid)?;
+        partial.write_chunk(index, bytes).map_err(WorkerError::Store)?;
         drop(open);
         let mut progress = lock(&self.progress);
         progress.unwritten = progress.unwritten.saturating_sub(1);
         Ok(())
     }
 
-    /// Makes the object durable and visible. Blocks.
+    /// Makes the object durable and visible under its name. Blocks on the disk.
     pub(crate) fn complete(&self) -> io::Result<()> {
         match lock(&self.open).take() {
             Some(open) => open.partial.complete(),
@@ -108,6 +111,6 @@ impl Work {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic in the daemon's store fails the turn that met it; the rest is still whole.
+    // A panic in the daemon's store fails the worker that met it; the rest is still consistent.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
