@@ -2,12 +2,15 @@
 //! some and for whoever holds a file of it and the manifest.
 
 use fedshield_he::{
-    Error as HeError, Preset, RoundContext, ShareCommitment, check_preimage, is_wrong_answer,
+    Error as HeError, Fault, Preset, ReleasedAnswer, RoundContext, ShareCommitment, ShareOpening,
+    is_wrong_answer,
 };
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::manifest::ValidManifest;
-use fedshield_protocol::wire::evidence::{Evidence, NotProof, Proof, WrongAnswer};
+use fedshield_protocol::wire::evidence::{Evidence, NotProof, Proof, SignedAnswer, WrongAnswer};
 use fedshield_protocol::wire::{Body, CommitmentBody};
+
+use crate::encryption::{self, ciphertext_digest, share_index};
 
 /// Why evidence proves nothing, or cannot be checked here.
 #[derive(Debug, thiserror::Error)]
@@ -68,15 +71,16 @@ fn answer_to(
     member: MemberIndex,
     preimage: &[u8],
 ) -> Result<(), HeError> {
-    let rules = manifest.rules();
-    let sharing = (rules.threshold, rules.member_count);
-    let sender = dealer.share_index();
-    let commitment = ShareCommitment::from_bytes(context, sender, sharing, &body.shares)?;
-    if *commitment.ciphertext_digest() != body.ciphertext.root.0 {
-        let fault = fedshield_he::Fault::Digest;
-        return Err(HeError::Remote { sender, field: "ciphertext digest", fault });
+    let sharing = encryption::sharing(manifest.rules())?.sharing();
+    let dealer = share_index(dealer);
+    let commitment = ShareCommitment::from_bytes(context, dealer, sharing, &body.shares)?;
+    if commitment.ciphertext() != ciphertext_digest(&body.ciphertext) {
+        let (member, field) = (Some(dealer), "ciphertext digest");
+        return Err(HeError::Remote { member, field, fault: Fault::Digest });
     }
-    check_preimage(context, &commitment, member.share_index(), preimage).map(drop)
+    ShareOpening::from_bytes(context, &commitment, share_index(member), preimage)?
+        .verify(context, &commitment)
+        .map(drop)
 }
 
 fn check_answer(
@@ -85,14 +89,17 @@ fn check_answer(
     manifest: &ValidManifest,
 ) -> Result<(), EvidenceError> {
     let context = context(manifest, evidence.round)?;
-    let agreeing: Vec<(u16, &[u8])> =
-        answer.agreeing.iter().map(|it| (it.member.share_index(), it.bytes.as_slice())).collect();
-    let accused = (answer.accused.member.share_index(), answer.accused.bytes.as_slice());
-    let rules = manifest.rules();
-    let limits = (rules.threshold, rules.max_faulty);
-    match is_wrong_answer(&context, &answer.key, limits, &agreeing, accused) {
+    let agreeing: Vec<ReleasedAnswer<'_>> = answer.agreeing.iter().map(released).collect();
+    let accused = released(&answer.accused);
+    let sharing = encryption::sharing(manifest.rules()).map_err(EvidenceError::Arithmetic)?;
+    match is_wrong_answer(&context, &answer.key, sharing, &agreeing, accused) {
         Ok(true) => Ok(()),
         Ok(false) => Err(EvidenceError::Right("the partial decryption is right")),
         Err(error) => Err(EvidenceError::Arithmetic(error)),
     }
+}
+
+/// An answer as the encryption reads it.
+fn released(answer: &SignedAnswer) -> ReleasedAnswer<'_> {
+    ReleasedAnswer { member: share_index(answer.member), bytes: &answer.bytes }
 }

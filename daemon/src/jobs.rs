@@ -62,7 +62,7 @@ use fedshield_protocol::ids::Round;
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::object::ObjectRef;
 
-pub use durable_state::OpenedSum;
+pub use durable_state::StoredSum;
 pub use error::PipelineError;
 pub use evaluate::LossComparison;
 pub use measure::HeldOutLoss;

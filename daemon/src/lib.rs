@@ -8,6 +8,7 @@ pub mod config;
 pub mod control;
 pub mod descriptors;
 pub mod durable;
+pub mod encryption;
 pub mod error_code;
 pub mod evidence;
 pub mod founding;

@@ -3,7 +3,7 @@
 mod unusual;
 mod weights;
 
-use fedshield_he::{Preset, RoundContext};
+use fedshield_he::{Preset, RobustSharing, RoundContext, ShareIndex};
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::limits::MIN_MEMBERS;
 use fedshield_protocol::manifest::{self, Manifest, Rules, ValidManifest};
@@ -14,6 +14,7 @@ use fedshield_train::federated::{
 use fedshield_train::model::Projection;
 use fedshield_train::text::Template;
 
+use crate::encryption::{self, share_index};
 use crate::jobs::PipelineError;
 pub use unusual::unusual;
 
@@ -32,6 +33,8 @@ pub struct Terms {
     pub rules: Rules,
     /// The encryption's parameters.
     pub preset: &'static Preset,
+    /// How the key of an update is shared.
+    pub sharing: RobustSharing,
     /// The learner's settings.
     pub settings: FederatedSettings,
     /// How examples become text.
@@ -48,8 +51,18 @@ impl Terms {
         let rules = valid.rules();
         let Plan { preset, settings, template } = Plan::of(&manifest, rules.member_count)?;
         let (manifest_digest, federation) = (valid.digest(), valid.federation());
-        let rules = *rules;
-        Ok(Self { manifest, manifest_digest, federation, me, rules, preset, settings, template })
+        let (rules, sharing) = (*rules, encryption::sharing(rules)?);
+        Ok(Self {
+            manifest,
+            manifest_digest,
+            federation,
+            me,
+            rules,
+            preset,
+            sharing,
+            settings,
+            template,
+        })
     }
 
     /// The encryption of one round.
@@ -67,10 +80,10 @@ impl Terms {
             .map_err(|error| PipelineError::manifest("members", error.to_string()))
     }
 
-    /// Threshold and number of members, as sharing wants them.
+    /// The share index of this member.
     #[must_use]
-    pub const fn sharing(&self) -> (u16, u16) {
-        (self.rules.threshold, self.rules.member_count)
+    pub const fn my_share_index(&self) -> ShareIndex {
+        share_index(self.me)
     }
 }
 

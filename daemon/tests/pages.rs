@@ -8,7 +8,7 @@ use std::process::Command;
 
 use fedshield_protocol::failed_rounds::FailedRounds;
 use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, MemberIndex, Round, View};
-use fedshield_protocol::status::{Attendance, MemberStatus, Phase, Status};
+use fedshield_protocol::status::{Activity, Attendance, MemberStatus, Phase, Status};
 use fedshield_protocol::wire::Leave;
 use fedshieldd::control::api::{
     Condition, FederationSummary, HeldOut, NodeState, NodeStatus, Progress, RoundOutcome,
@@ -59,6 +59,7 @@ fn status() -> NodeStatus {
             epoch: Epoch(0),
             round: Round(2),
             phase: Phase::Transfer,
+            activity: Activity::Transfer,
             view: View(0),
             applied: 2,
             adapter: None,

@@ -66,15 +66,19 @@ fn work_on_undefined_secrets(kernel: Kernel) {
     valgrind::set(bytemuck::cast_slice_mut(&mut values), valgrind::UNDEFINED);
     let update = Update { values: &values, scale: 1000.0, nonce: &[3; 32] };
     let mut file = Vec::new();
-    let (key, _) = encrypt(&context, 1, &update, &mut rng, &mut file).unwrap();
-    let dealing = deal(&context, 1, (3, 4), &key, &[4; 32], &mut rng).unwrap();
+    let [dealer, receiver] = [0, 1].map(ShareIndex::from_position);
+    let (key, _) = encrypt(&context, dealer, &update, &mut rng, &mut file).unwrap();
+    let sharing = Sharing::new(3, 4).unwrap();
+    let digest = CiphertextDigest::new([4; 32]);
+    let (commitment, package) = share(&context, dealer, sharing, &key, digest, &mut rng).unwrap();
     // What is published is no secret any more.
-    let mut public = dealing.commitment.to_bytes(&context);
+    let mut public = commitment.to_bytes(&context);
     valgrind::set(&mut public, valgrind::DEFINED);
-    let commitment = ShareCommitment::from_bytes(&context, 1, (3, 4), &public).unwrap();
-    let share = dealing.preimages[1].check(&context, &commitment).unwrap();
-    let set = ContributorSet::new(&context, 1, [(1, commitment.digest(&context))]).unwrap();
-    black_box(partial_decrypt(&context, &set, 2, &[share]).unwrap().to_bytes(&context));
+    let commitment = ShareCommitment::from_bytes(&context, dealer, sharing, &public).unwrap();
+    let opening = package.opening_for(receiver).unwrap();
+    let share = opening.verify(&context, &commitment).unwrap();
+    let set = ContributorSet::new(&context, 1, [(dealer, commitment.id(&context))]).unwrap();
+    black_box(partial_decrypt(&context, &set, receiver, &[share]).unwrap().to_bytes(&context));
 }
 
 fn compare_times(kernel: Kernel, count: usize) {

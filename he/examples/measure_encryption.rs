@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "a report is what it is for")]
 #![allow(clippy::unwrap_used, reason = "a measurement that fails has nothing to report")]
 
+use std::io::Write;
 use std::time::Instant;
 
 use chacha20::ChaCha20Rng;
@@ -135,7 +136,7 @@ fn measure(options: &Options, round: &mut Round) -> Map<String, Value> {
         let update = round.update(member);
         let ((key, _), time) = best(if member == 0 { options.repeat } else { 1 }, || {
             let mut out = file.as_mut_slice();
-            encrypt(&round.context, member as u16 + 1, &update, &mut rng, &mut out).unwrap()
+            encrypt(&round.context, member_at(member), &update, &mut rng, &mut out).unwrap()
         });
         if member == 0 {
             stages.insert("encrypt".into(), time);
@@ -160,45 +161,46 @@ fn open(
     let context = &round.context;
     let members = options.members;
     let max_faulty = (members - 1) / 3;
-    let threshold = (members + max_faulty) / 2 + 1;
+    let sharing = Sharing::new((members + max_faulty) / 2 + 1, members).unwrap();
     let count = options.values as u64;
-    let mut dealings = Vec::new();
+    let mut shared = Vec::new();
     for (i, key) in keys.iter().enumerate() {
-        let digest = [i as u8; 32];
-        let numbers = (threshold, members);
-        let (dealing, time) = best(options.repeat.min(3), || {
-            deal(context, i as u16 + 1, numbers, key, &digest, &mut round.rng).unwrap()
+        let digest = CiphertextDigest::new([i as u8; 32]);
+        let (packages, time) = best(options.repeat.min(3), || {
+            share(context, member_at(i), sharing, key, digest, &mut round.rng).unwrap()
         });
         stages.insert("share".into(), time);
-        dealings.push(dealing);
+        shared.push(packages);
     }
-    let entries = dealings.iter().map(|d| (d.commitment.sender(), d.commitment.digest(context)));
+    let entries = shared.iter().map(|(c, _)| (c.dealer(), c.id(context)));
     let set = ContributorSet::new(context, members, entries).unwrap();
-    let len = aggregate_len(context.preset(), count).unwrap() as usize;
-    let mut sum = vec![1; len];
-    let (_, time) = best(options.repeat, || {
-        let inputs = (1..).zip(round.files.iter().map(|f| f.as_slice()));
-        aggregate(context, &set, count, inputs, &mut sum.as_mut_slice()).unwrap()
-    });
+    let add = |out: &mut dyn Write| {
+        let inputs = set.contributors().zip(round.files.iter().map(|f| f.as_slice()));
+        aggregate(context, &set, count, inputs, &mut { out }).unwrap()
+    };
+    // Once for the length, so that the measured runs write to memory that is there.
+    let mut sum = Vec::new();
+    add(&mut sum);
+    let (_, time) = best(options.repeat, || add(&mut sum.as_mut_slice()));
     stages.insert("aggregate".into(), time);
     stages.insert("plain u64 add".into(), plain_add(options, context.preset()));
     let mut answers = Vec::new();
-    for member in 1..=threshold {
-        let shares: Vec<Share> = dealings
+    for member in sharing.indices().take(sharing.threshold().into()) {
+        let shares: Vec<KeyShare> = shared
             .iter()
-            .map(|d| d.preimages[usize::from(member) - 1].check(context, &d.commitment).unwrap())
+            .map(|(c, p)| p.opening_for(member).unwrap().verify(context, c).unwrap())
             .collect();
         let (answer, time) =
             best(options.repeat, || partial_decrypt(context, &set, member, &shares).unwrap());
         stages.insert("partial".into(), time);
         answers.push(answer);
     }
-    let numbers = (threshold, max_faulty);
+    let robust = RobustSharing::new(sharing, max_faulty).unwrap();
     let mut opened = vec![0i64; options.values];
     let shape = SumShape::full(context.preset(), set.len(), count);
     let (combined, time) = best(options.repeat, || {
         let sink = collect(&mut opened);
-        combine(context, &set, numbers, &answers, shape, sum.as_slice(), sink).unwrap()
+        combine(context, &set, robust, &answers, shape, sum.as_slice(), sink).unwrap()
     });
     stages.insert("combine".into(), time);
     let (result, time) = best(options.repeat, || {
@@ -213,10 +215,14 @@ fn open(
     });
     let mut report = Map::new();
     report.insert("largest_error_of_sum".into(), error.fold(0.0, f64::max).into());
-    report.insert("aggregate_bytes".into(), len.into());
+    report.insert("aggregate_bytes".into(), sum.len().into());
     report.insert("bytes_per_share".into(), (2 * context.preset().ring_degree()).into());
     report.insert("sealed_bytes_per_share".into(), sealed_len(context).into());
     report
+}
+
+fn member_at(position: usize) -> ShareIndex {
+    ShareIndex::from_position(position as u16)
 }
 
 /// Puts blocks one after the other.

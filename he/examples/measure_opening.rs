@@ -21,7 +21,7 @@ const HEAD: usize = 24 + 32;
 struct Round {
     context: RoundContext,
     set: ContributorSet,
-    numbers: (u16, u16),
+    sharing: RobustSharing,
     sum: Vec<u8>,
     answers: Vec<Vec<u8>>,
 }
@@ -31,30 +31,32 @@ impl Round {
         let preset = Preset::for_federation(16, members).unwrap();
         let context = RoundContext::new([0; 32], 0, preset);
         let max_faulty = (members - 1) / 3;
-        let threshold = (members + max_faulty) / 2 + 1;
-        let (mut files, mut dealings) = (Vec::new(), Vec::new());
-        for sender in 1..=CONTRIBUTORS {
+        let sharing = Sharing::new((members + max_faulty) / 2 + 1, members).unwrap();
+        let (mut files, mut shared) = (Vec::new(), Vec::new());
+        let contributors = || (0..CONTRIBUTORS).map(ShareIndex::from_position);
+        for contributor in contributors() {
             let update = Update { values: &[0.5; VALUES as usize], scale: 9.0, nonce: &[1; 32] };
             let mut file = Vec::new();
-            let (key, _) = encrypt(&context, sender, &update, rng, &mut file).unwrap();
-            dealings
-                .push(deal(&context, sender, (threshold, members), &key, &[2; 32], rng).unwrap());
+            let (key, _) = encrypt(&context, contributor, &update, rng, &mut file).unwrap();
+            let digest = CiphertextDigest::new([2; 32]);
+            shared.push(share(&context, contributor, sharing, &key, digest, rng).unwrap());
             files.push(file);
         }
-        let entries =
-            dealings.iter().map(|d| (d.commitment.sender(), d.commitment.digest(&context)));
+        let entries = shared.iter().map(|(c, _)| (c.dealer(), c.id(&context)));
         let set = ContributorSet::new(&context, CONTRIBUTORS, entries).unwrap();
         let mut sum = Vec::new();
-        let inputs = (1..).zip(files.iter().map(|f| f.as_slice()));
+        let inputs = contributors().zip(files.iter().map(|f| f.as_slice()));
         aggregate(&context, &set, VALUES, inputs, &mut sum).unwrap();
-        let answer = |member: u16| {
-            let preimages = dealings.iter().map(|d| (&d.preimages[usize::from(member) - 1], d));
-            let shares: Vec<_> =
-                preimages.map(|(p, d)| p.check(&context, &d.commitment).unwrap()).collect();
+        let answer = |member: ShareIndex| {
+            let shares: Vec<_> = shared
+                .iter()
+                .map(|(c, p)| p.opening_for(member).unwrap().verify(&context, c).unwrap())
+                .collect();
             partial_decrypt(&context, &set, member, &shares).unwrap().to_bytes(&context)
         };
-        let answers = (1..=members).map(answer).collect();
-        Self { context, set, numbers: (threshold, max_faulty), sum, answers }
+        let answers = sharing.indices().map(answer).collect();
+        let sharing = RobustSharing::new(sharing, max_faulty).unwrap();
+        Self { context, set, sharing, sum, answers }
     }
 
     /// All answers, the first `liars` of them wrong: in every value on their own, or all along one direction.
@@ -66,11 +68,13 @@ impl Round {
     ) -> Vec<PartialDecryption> {
         let direction: Vec<u8> =
             (0..self.answers[0].len() - HEAD).map(|i| (i % 2 == 0).into()).collect();
-        (1..)
+        self.sharing
+            .sharing()
+            .indices()
             .zip(&self.answers)
             .map(|(member, answer)| {
                 let mut bytes = answer.clone();
-                if usize::from(member) <= liars {
+                if usize::from(member.position()) < liars {
                     // Both keep below 65,521: only the low byte of a word is touched.
                     let mask: Vec<u8> =
                         direction.iter().map(|&d| d * (rng.next_u32() as u8 & 7)).collect();
@@ -80,14 +84,14 @@ impl Round {
                         *byte = if together { byte.wrapping_add(*d) } else { *byte ^ mask };
                     }
                 }
-                PartialDecryption::from_bytes(&self.context, member, &self.set, &bytes).unwrap()
+                PartialDecryption::from_bytes(&self.context, member, self.set.id(), &bytes).unwrap()
             })
             .collect()
     }
 
-    fn open(&self, answers: &[PartialDecryption]) -> Combined {
+    fn open(&self, answers: &[PartialDecryption]) -> CombinedSum {
         let shape = SumShape::full(self.context.preset(), CONTRIBUTORS, VALUES);
-        combine(&self.context, &self.set, self.numbers, answers, shape, &self.sum[..], |_| Ok(()))
+        combine(&self.context, &self.set, self.sharing, answers, shape, &self.sum[..], |_| Ok(()))
             .unwrap()
     }
 }
@@ -98,7 +102,7 @@ fn main() {
     println!("{:>8} {:>6} {:>16} {:>9}", "members", "liars", "who lie", "ms");
     for members in [4, 18, 31, 64, 100] {
         let round = Round::new(members, &mut rng);
-        let spare = usize::from(members - round.numbers.0);
+        let spare = usize::from(members - round.sharing.threshold());
         let cases = [
             (0, false, ""),
             (1, false, "alone"),

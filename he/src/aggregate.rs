@@ -10,8 +10,8 @@ use crate::context::RoundContext;
 use crate::error::{Error, Fault};
 use crate::layout::Layout;
 use crate::pack::{STRIPE, packed_len};
-use crate::params::Preset;
 use crate::set::ContributorSet;
+use crate::sharing::ShareIndex;
 
 /// Adds the ciphertexts of exactly the set and writes the aggregate. `value_count` is what the round
 /// fixes; each ciphertext has to have it. Returns the bytes written.
@@ -23,18 +23,17 @@ pub fn aggregate<R: BufRead>(
     context: &RoundContext,
     set: &ContributorSet,
     value_count: u64,
-    ciphertexts: impl IntoIterator<Item = (u16, R)>,
+    ciphertexts: impl IntoIterator<Item = (ShareIndex, R)>,
     out: &mut impl Write,
 ) -> Result<u64, Error> {
-    let mut inputs: Vec<(u16, R)> = ciphertexts.into_iter().collect();
+    let mut inputs: Vec<(ShareIndex, R)> = ciphertexts.into_iter().collect();
     inputs.sort_by_key(|input| input.0);
-    check_senders(set, inputs.iter().map(|input| input.0))?;
+    check_contributors(set, inputs.iter().map(|input| input.0))?;
     let preset = context.preset();
-    let layout = Layout::new(preset, value_count)
-        .ok_or_else(|| Error::argument("value count", "too many"))?;
+    let layout = Layout::new(preset, value_count)?;
     let mut readers = inputs
         .into_iter()
-        .map(|(sender, reader)| BlockReader::ciphertext(context, sender, value_count, reader))
+        .map(|(from, reader)| BlockReader::ciphertext(context, from, value_count, reader))
         .collect::<Result<Vec<_>, _>>()?;
 
     out.write_all(&aggregate_header(context, set, value_count))?;
@@ -56,41 +55,31 @@ pub fn aggregate<R: BufRead>(
         out.write_all(packed)?;
     }
     readers.into_iter().try_for_each(BlockReader::end)?;
-    aggregate_len(preset, value_count)
+    Ok(AGGREGATE_HEADER_LEN as u64 + layout.blocks_len(bits))
 }
 
-/// Bytes of an aggregate with so many values, header included.
-///
-/// # Errors
-/// [`Error::Argument`] for more values than an update may have.
-pub fn aggregate_len(preset: &'static Preset, value_count: u64) -> Result<u64, Error> {
-    let layout = Layout::new(preset, value_count)
-        .ok_or_else(|| Error::argument("value count", "too many"))?;
-    Ok(AGGREGATE_HEADER_LEN as u64 + layout.blocks_len(preset.aggregate_bits()))
-}
-
-/// The senders, ascending, are those of the set, each once.
-pub(crate) fn check_senders(
+/// These members, ascending, are the contributors of the set, each once.
+pub(crate) fn check_contributors(
     set: &ContributorSet,
-    senders: impl Iterator<Item = u16>,
+    found: impl Iterator<Item = ShareIndex>,
 ) -> Result<(), Error> {
-    let mut expected = set.indices();
-    let mut previous = 0;
-    for sender in senders {
-        if sender == previous {
-            return Err(Error::remote(sender, "contributor", Fault::Duplicate));
+    let mut expected = set.contributors();
+    let mut previous = None;
+    for member in found {
+        if Some(member) == previous {
+            return Err(Error::remote(member, "contributor", Fault::Duplicate));
         }
-        previous = sender;
+        previous = Some(member);
         match expected.next() {
-            Some(index) if index == sender => {}
-            Some(index) if index < sender => {
-                return Err(Error::remote(index, "contributor", Fault::Missing));
+            Some(contributor) if contributor == member => {}
+            Some(contributor) if contributor < member => {
+                return Err(Error::remote(contributor, "contributor", Fault::Missing));
             }
-            _ => return Err(Error::remote(sender, "contributor", Fault::WrongSet)),
+            _ => return Err(Error::remote(member, "contributor", Fault::WrongSet)),
         }
     }
     match expected.next() {
-        Some(index) => Err(Error::remote(index, "contributor", Fault::Missing)),
+        Some(contributor) => Err(Error::remote(contributor, "contributor", Fault::Missing)),
         None => Ok(()),
     }
 }

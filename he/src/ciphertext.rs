@@ -1,8 +1,8 @@
 //! Ciphertexts and aggregates on the wire, read block by block.
 //!
 //! ```text
-//! ciphertext  header (member = sender), 8 value count, blocks of words with ceil(log2 q) - l bits
-//! aggregate   header (member = number of contributors), 8 value count, 32 id of the set,
+//! ciphertext  header (contributor), 8 value count, blocks of words with ceil(log2 q) - l bits
+//! aggregate   header (number of contributors), 8 value count, 32 id of the set,
 //!             blocks of words with ceil(log2 q) - l + ceil(log2 n) bits
 //! ```
 
@@ -13,6 +13,7 @@ use crate::error::{Error, Fault};
 use crate::layout::Layout;
 use crate::pack::{STRIPE, packed_len};
 use crate::set::ContributorSet;
+use crate::sharing::ShareIndex;
 use crate::wire::{HEADER_LEN, Kind, Parser, header};
 
 /// Bytes before the first block of a ciphertext.
@@ -22,11 +23,11 @@ pub(crate) const AGGREGATE_HEADER_LEN: usize = HEADER_LEN + 8 + 32;
 
 pub(crate) fn ciphertext_header(
     context: &RoundContext,
-    sender: u16,
+    contributor: ShareIndex,
     value_count: u64,
 ) -> [u8; CIPHERTEXT_HEADER_LEN] {
     let mut bytes = [0; CIPHERTEXT_HEADER_LEN];
-    bytes[..HEADER_LEN].copy_from_slice(&header(context, Kind::Ciphertext, sender));
+    bytes[..HEADER_LEN].copy_from_slice(&header(context, Kind::Ciphertext, contributor.get()));
     bytes[HEADER_LEN..].copy_from_slice(&value_count.to_le_bytes());
     bytes
 }
@@ -39,7 +40,7 @@ pub(crate) fn aggregate_header(
     let mut bytes = [0; AGGREGATE_HEADER_LEN];
     bytes[..HEADER_LEN].copy_from_slice(&header(context, Kind::Aggregate, set.len()));
     bytes[HEADER_LEN..HEADER_LEN + 8].copy_from_slice(&value_count.to_le_bytes());
-    bytes[HEADER_LEN + 8..].copy_from_slice(set.id());
+    bytes[HEADER_LEN + 8..].copy_from_slice(set.id().as_bytes());
     bytes
 }
 
@@ -47,8 +48,8 @@ pub(crate) fn aggregate_header(
 #[derive(Debug)]
 pub(crate) struct BlockReader<R> {
     reader: R,
-    /// Share index of the author; 0 for an aggregate.
-    sender: u16,
+    /// `None` for an aggregate.
+    contributor: Option<ShareIndex>,
     layout: Layout,
     bits: u32,
     /// Largest word that can honestly occur.
@@ -58,20 +59,22 @@ pub(crate) struct BlockReader<R> {
 }
 
 impl<R: BufRead> BlockReader<R> {
-    /// Opens the ciphertext of `sender` with exactly `value_count` values.
+    /// Opens the ciphertext of `contributor` with exactly `value_count` values.
     pub(crate) fn ciphertext(
         context: &RoundContext,
-        sender: u16,
+        contributor: ShareIndex,
         value_count: u64,
         mut reader: R,
     ) -> Result<Self, Error> {
         let mut bytes = [0; CIPHERTEXT_HEADER_LEN];
-        reader.read_exact(&mut bytes).map_err(|e| Error::read(sender, "ciphertext header", e))?;
-        let mut parser = Parser::new(&bytes, sender);
-        parser.header_of(context, Kind::Ciphertext, sender)?;
+        let read = reader.read_exact(&mut bytes);
+        read.map_err(|e| Error::read(Some(contributor), "ciphertext header", e))?;
+        let mut parser = Parser::new(&bytes, contributor);
+        parser.header_of(context, Kind::Ciphertext, contributor)?;
         let found = parser.u64("value count")?;
         let bits = context.preset().wire_bits();
-        Self::new(context, (sender, 1), (found, value_count), bits, reader)
+        check_count(contributor.into(), found, value_count)?;
+        Self::new(context, Some(contributor), 1, value_count, bits, reader)
     }
 
     /// Opens the aggregate of `set` with exactly `value_count` values.
@@ -82,34 +85,31 @@ impl<R: BufRead> BlockReader<R> {
         mut reader: R,
     ) -> Result<Self, Error> {
         let mut bytes = [0; AGGREGATE_HEADER_LEN];
-        reader.read_exact(&mut bytes).map_err(|e| Error::read(0, "aggregate header", e))?;
-        let mut parser = Parser::new(&bytes, 0);
+        reader.read_exact(&mut bytes).map_err(|e| Error::read(None, "aggregate header", e))?;
+        let mut parser = Parser::new(&bytes, None);
         let contributors = parser.header(context, Kind::Aggregate)?;
         let found = parser.u64("value count")?;
-        if parser.array::<32>("set")? != *set.id() || contributors != set.len() {
-            return Err(Error::remote(0, "set", Fault::WrongSet));
+        if parser.array::<32>("set")? != *set.id().as_bytes() || contributors != set.len() {
+            return Err(Error::remote(None, "set", Fault::WrongSet));
         }
         let bits = context.preset().aggregate_bits();
-        Self::new(context, (0, set.len()), (found, value_count), bits, reader)
+        check_count(None, found, value_count)?;
+        Self::new(context, None, set.len(), value_count, bits, reader)
     }
 
     fn new(
         context: &RoundContext,
-        (sender, summands): (u16, u16),
-        (found, expected): (u64, u64),
+        contributor: Option<ShareIndex>,
+        summands: u16,
+        value_count: u64,
         bits: u32,
         reader: R,
     ) -> Result<Self, Error> {
-        if found != expected {
-            let fault = Fault::Count { found, expected };
-            return Err(Error::remote(sender, "value count", fault));
-        }
         let preset = context.preset();
-        let layout = Layout::new(preset, expected)
-            .ok_or_else(|| Error::argument("value count", "too many"))?;
+        let layout = Layout::new(preset, value_count)?;
         let largest = ((preset.modulus() - 1) >> preset.dropped_bits()) * u64::from(summands);
         let packed = vec![0; packed_len(STRIPE, bits)];
-        Ok(Self { reader, sender, layout, bits, largest, packed })
+        Ok(Self { reader, contributor, layout, bits, largest, packed })
     }
 
     pub(crate) fn layout(&self) -> Layout {
@@ -127,8 +127,8 @@ impl<R: BufRead> BlockReader<R> {
         sum.chunks_mut(STRIPE).try_for_each(|stripe| self.add_stripe(context, block, stripe))
     }
 
-    /// Reads the next stripe, which must be of `block`, and adds its words to `sum`: [`STRIPE`] words, or what is left
-    /// of a cut block.
+    /// Reads the next stripe, which must be of `block`, and adds its words to `sum`: [`STRIPE`]
+    /// words, or what is left of a cut block.
     pub(crate) fn add_stripe(
         &mut self,
         context: &RoundContext,
@@ -151,12 +151,12 @@ impl<R: BufRead> BlockReader<R> {
             None => {
                 let packed = &mut self.packed[..len];
                 let read = self.reader.read_exact(packed);
-                read.map_err(|e| Error::read(self.sender, "blocks", e))?;
+                read.map_err(|e| Error::read(self.contributor, "blocks", e))?;
                 kernel.unpack_add(packed, bits, sum)
             }
         };
         if largest > self.largest {
-            return Err(Error::remote(self.sender, "blocks", Fault::OutOfRange(block)));
+            return Err(Error::remote(self.contributor, "blocks", Fault::OutOfRange(block)));
         }
         Ok(())
     }
@@ -166,7 +166,7 @@ impl<R: BufRead> BlockReader<R> {
         loop {
             match self.reader.fill_buf() {
                 Ok([]) => return Ok(()),
-                Ok(_) => return Err(Error::remote(self.sender, "blocks", Fault::Oversized)),
+                Ok(_) => return Err(Error::remote(self.contributor, "blocks", Fault::Oversized)),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) => return Err(Error::Io(e)),
             }
@@ -174,17 +174,25 @@ impl<R: BufRead> BlockReader<R> {
     }
 }
 
+/// The number of values that a header announces is the one that was agreed.
+fn check_count(contributor: Option<ShareIndex>, found: u64, expected: u64) -> Result<(), Error> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(Error::remote(contributor, "value count", Fault::Count { found, expected }))
+}
+
 /// Checks a whole ciphertext without adding it: header, length, range of every word.
 ///
 /// # Errors
-/// [`Error::Remote`] names the sender and what is wrong.
+/// [`Error::Remote`] names the contributor and what is wrong.
 pub fn check_ciphertext(
     context: &RoundContext,
-    sender: u16,
+    contributor: ShareIndex,
     value_count: u64,
     reader: impl BufRead,
 ) -> Result<(), Error> {
-    let mut blocks = BlockReader::ciphertext(context, sender, value_count, reader)?;
+    let mut blocks = BlockReader::ciphertext(context, contributor, value_count, reader)?;
     let mut words = vec![0; context.preset().ring_degree()];
     for block in 0..blocks.layout().blocks() {
         let count = blocks.layout().coefficients(block);

@@ -12,66 +12,69 @@ use crate::ciphertext::BlockReader;
 use crate::context::RoundContext;
 use crate::culprits::{Answers, judge};
 use crate::decode::{Decoded, decode};
-use crate::decrypt::{OpenedSum, Opener};
+use crate::decrypt::{Opener, SumSummary};
 use crate::error::{Error, Fault};
 use crate::field::{F65521, to_signed};
 use crate::key::OpenedKey;
 use crate::open::BlockOpening;
 use crate::params::Preset;
-use crate::partial::PartialDecryption;
+use crate::partial_decrypt::PartialDecryption;
 use crate::set::ContributorSet;
 use crate::shamir::{interpolate, lagrange};
 use crate::shape::SumShape;
+use crate::sharing::RobustSharing;
 use crate::subsets::Subsets;
 
 /// The accepted key, the sum it opens but for the values, and what the other answers turned out to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Combined {
+pub struct CombinedSum {
     /// The accepted summed key.
     pub key: OpenedKey,
     /// What the sum holds beside its values.
-    pub sum: OpenedSum,
+    pub summary: SumSummary,
     /// Answers that do not lie on the polynomial of the accepted ones, judged.
     pub answers: Answers,
 }
 
-/// Finds the summed key from partial decryptions, opens the whole aggregate with it and hands the sums of the values to
-/// `sink`, in order. The aggregate is read once from its beginning, and every residual is checked. What the sink got is to
-/// be used only when this returns `Ok`; it gets nothing before a key is accepted.
+/// Finds the summed key from partial decryptions, opens the whole aggregate with it and hands the sums
+/// of the values to `sink`, in order. The aggregate is read once from its beginning, and every residual
+/// is checked. What the sink got is to be used only when this returns `Ok`; it gets nothing before a key
+/// is accepted.
 ///
-/// `threshold` answers are needed, and `max_faulty` members may lie. Of a answers, `(a - threshold) / 2` may be wrong in any
-/// way, and `a - threshold - 1` whose errors are independent; up to n = 16, `a - threshold` in any way. Beyond that opening
-/// is tried and not promised. See [`Answers`] for when the liars are named.
+/// `threshold` answers are needed, and `max_faulty` members may lie. Of a answers,
+/// `(a - threshold) / 2` may be wrong in any way, and `a - threshold - 1` whose errors are independent;
+/// up to n = 16, `a - threshold` in any way. Beyond that opening is tried and not promised. See
+/// [`Answers`] for when the culprits are named.
 ///
 /// # Errors
-/// [`Error::NotOpened`] when no set of answers is accepted: wait for more answers. [`Error::Residual`] when
-/// the key opens the first block but not another one. [`Error::Remote`] for a member that answered twice, for another
-/// set or another aggregate. Errors of the sink are passed on.
+/// [`Error::NotOpened`] when no set of answers is accepted: wait for more answers. [`Error::Residual`]
+/// when the key opens the first block but not another one. [`Error::Remote`] for a member that answered
+/// twice, for another set or another aggregate. Errors of the sink are passed on.
 pub fn combine(
     context: &RoundContext,
     set: &ContributorSet,
-    (threshold, max_faulty): (u16, u16),
+    sharing: RobustSharing,
     answers: &[PartialDecryption],
     shape: SumShape,
     aggregate: impl BufRead,
     mut sink: impl FnMut(&[i64]) -> std::io::Result<()>,
-) -> Result<Combined, Error> {
+) -> Result<CombinedSum, Error> {
     let mut answers: Vec<&PartialDecryption> = answers.iter().collect();
-    answers.sort_by_key(|answer| answer.share_index);
+    answers.sort_by_key(|answer| answer.member);
     check_answers(context, set, &answers)?;
     let mut blocks = BlockReader::aggregate(context, set, shape.value_count, aggregate)?;
     let degree = context.preset().ring_degree();
     let mut first = vec![0; degree];
     blocks.add_block(context, 0, &mut first)?;
     let mut check = Check::new(context, set, first);
-    let (chosen, key) = search(&mut check, set, usize::from(threshold), &answers)?;
+    let (chosen, key) = search(&mut check, set, sharing.threshold().into(), &answers)?;
 
     let mut first = check.first;
     let mut opener = Opener::new(context, set, (blocks.layout(), shape), &key);
     sink(opener.block(0, &mut first)?)?;
-    let sum = opener.read_from(1, blocks, sink)?;
-    let answers = judge(&answers, &chosen, threshold, max_faulty);
-    Ok(Combined { key: OpenedKey::new(*set.id(), key), sum, answers })
+    let summary = opener.read_from(1, blocks, sink)?;
+    let answers = judge(&answers, &chosen, sharing);
+    Ok(CombinedSum { key: OpenedKey::new(set.id(), key), summary, answers })
 }
 
 fn check_answers(
@@ -79,22 +82,22 @@ fn check_answers(
     set: &ContributorSet,
     answers: &[&PartialDecryption],
 ) -> Result<(), Error> {
-    let mut previous = 0;
+    let mut previous = None;
     for answer in answers {
-        let index = answer.share_index;
-        let fault = if index == 0 || index > context.preset().members() {
-            Fault::WrongMember(index)
-        } else if index == previous {
+        let member = answer.member;
+        let fault = if member.get() > context.preset().members() {
+            Fault::WrongMember(member.get())
+        } else if Some(member) == previous {
             Fault::Duplicate
-        } else if answer.set != *set.id() {
+        } else if answer.set != set.id() {
             Fault::WrongSet
         } else if answer.values.len() != context.preset().ring_degree() {
             Fault::Truncated
         } else {
-            previous = index;
+            previous = Some(member);
             continue;
         };
-        return Err(Error::remote(index, "partial decryption", fault));
+        return Err(Error::remote(member, "partial decryption", fault));
     }
     Ok(())
 }
@@ -123,7 +126,7 @@ impl<'a> Check<'a> {
 
     /// The key that these answers interpolate to, if it is accepted.
     fn accept(&mut self, answers: &[&PartialDecryption]) -> Option<Vec<i32>> {
-        let points: Vec<u16> = answers.iter().map(|a| a.share_index).collect();
+        let points: Vec<u16> = answers.iter().map(|a| a.member.get()).collect();
         let weights = lagrange::<F65521>(&points, 0);
         let mut key = Vec::with_capacity(self.first.len());
         for c in 0..self.first.len() {
@@ -151,7 +154,7 @@ fn search(
 ) -> Result<(Vec<usize>, Vec<i32>), Error> {
     let refused =
         |tried| Error::NotOpened { threshold: threshold as u16, answers: answers.len(), tried };
-    if threshold == 0 || threshold > answers.len() {
+    if threshold > answers.len() {
         return Err(refused(0));
     }
     let context = check.context;
@@ -177,7 +180,7 @@ fn search(
         }
     }
     let mut hasher = context.hasher("fedshield-he v1 sets of answers");
-    hasher.update(set.id());
+    hasher.update(set.id().as_bytes());
     let mut last = 0;
     for positions in Subsets::new(hasher, answers, threshold) {
         match accept(positions) {

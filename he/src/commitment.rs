@@ -1,139 +1,135 @@
-//! What a contributor publishes about its key shares.
+//! What a dealer publishes about its key shares: a commitment to each of them.
 //!
 //! ```text
-//! header (member = sender), 2 members, 2 threshold, 32 digest of the ciphertext,
-//! 32 digest of the preimage of each member, 2 * threshold for each of 8 polynomials of the low-degree test
+//! header (dealer), 2 members, 2 threshold, 32 digest of the ciphertext,
+//! 32 digest of the opening of each member, 2 * threshold for each of 8 polynomials of the low-degree test
 //! ```
 
 use crate::context::RoundContext;
+use crate::digest::{CiphertextDigest, CommitmentDigest, ShareDigest};
 use crate::error::{Error, Fault};
 use crate::low_degree::REPETITIONS;
+use crate::sharing::{ShareIndex, Sharing};
 use crate::wire::{HEADER_LEN, Kind, Parser, header, push_elements};
 
-/// Digests of all members' preimages and the answers of the low-degree test. Public.
+/// The published part of a sharing: a digest of each member's opening, and the answers of the
+/// low-degree test. What the dealer keeps is a [`SecretPackage`](crate::SecretPackage).
+///
+/// A commitment by hash, of 32 bytes a member, in place of one in a group: it binds and hides by BLAKE3
+/// alone. That the committed values are shares of one key is proven by the low-degree test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShareCommitment {
-    pub(crate) sender: u16,
-    pub(crate) threshold: u16,
-    pub(crate) ciphertext_digest: [u8; 32],
-    pub(crate) share_digests: Vec<[u8; 32]>,
+    pub(crate) dealer: ShareIndex,
+    pub(crate) sharing: Sharing,
+    pub(crate) ciphertext: CiphertextDigest,
+    pub(crate) share_digests: Vec<ShareDigest>,
+    /// `threshold` coefficients of each polynomial h_r.
     pub(crate) low_degree: Vec<u16>,
-    /// The caller's name for it; not on the wire.
-    name: Option<[u8; 32]>,
+    /// Set by [`identified_by`](Self::identified_by); not on the wire.
+    id: Option<CommitmentDigest>,
 }
 
 impl ShareCommitment {
+    /// Without the answers of the low-degree test, whose challenges are drawn from the rest.
     pub(crate) fn unproven(
-        sender: u16,
-        threshold: u16,
-        ciphertext_digest: [u8; 32],
-        share_digests: Vec<[u8; 32]>,
+        dealer: ShareIndex,
+        sharing: Sharing,
+        ciphertext: CiphertextDigest,
+        share_digests: Vec<ShareDigest>,
     ) -> Self {
-        Self {
-            sender,
-            threshold,
-            ciphertext_digest,
-            share_digests,
-            low_degree: Vec::new(),
-            name: None,
-        }
+        let low_degree = Vec::new();
+        Self { dealer, sharing, ciphertext, share_digests, low_degree, id: None }
     }
 
-    /// Share index of the contributor.
-    pub fn sender(&self) -> u16 {
-        self.sender
+    /// The contributor that dealt.
+    pub fn dealer(&self) -> ShareIndex {
+        self.dealer
     }
 
     /// The digest by which the ciphertext is committed to.
-    pub fn ciphertext_digest(&self) -> &[u8; 32] {
-        &self.ciphertext_digest
+    pub fn ciphertext(&self) -> CiphertextDigest {
+        self.ciphertext
     }
 
-    /// Digest of the preimage of a member, if there is such a member.
-    pub fn share_digest(&self, receiver: u16) -> Option<&[u8; 32]> {
-        self.share_digests.get(usize::from(receiver).checked_sub(1)?)
+    /// Digest of the opening of a member, if there is such a member.
+    pub fn share_digest(&self, receiver: ShareIndex) -> Option<ShareDigest> {
+        self.share_digests.get(usize::from(receiver.position())).copied()
     }
 
-    /// The same commitment under the name that the caller knows it by, for instance the digest of the message that holds
-    /// these bytes: a [`ContributorSet`](crate::ContributorSet) lists it by that name, and shares checked against this
-    /// commitment answer for a set that does and for no other.
+    /// The same commitment under the digest that the caller knows it by, for instance of the message
+    /// that holds these bytes: a [`ContributorSet`](crate::ContributorSet) lists it by that, and shares
+    /// checked against this commitment answer for a set that does and for no other.
     #[must_use]
-    pub fn named(mut self, name: [u8; 32]) -> Self {
-        self.name = Some(name);
+    pub fn identified_by(mut self, id: CommitmentDigest) -> Self {
+        self.id = Some(id);
         self
     }
 
-    /// The name by which a set lists this commitment: the caller's, or else its digest.
-    pub fn name(&self, context: &RoundContext) -> [u8; 32] {
-        self.name.unwrap_or_else(|| self.digest(context))
+    /// The digest by which a set lists this commitment: the caller's, or else that of its bytes.
+    pub fn id(&self, context: &RoundContext) -> CommitmentDigest {
+        self.id.unwrap_or_else(|| {
+            let mut hasher = context.hasher("fedshield-he v1 commitment digest");
+            hasher.update(&self.to_bytes(context));
+            CommitmentDigest::new(*hasher.finalize().as_bytes())
+        })
     }
 
-    /// The digest of its bytes in this round.
-    pub fn digest(&self, context: &RoundContext) -> [u8; 32] {
-        let mut hasher = context.hasher("fedshield-he v1 commitment digest");
-        hasher.update(&self.to_bytes(context));
-        *hasher.finalize().as_bytes()
-    }
-
-    /// Bytes of a commitment.
-    pub fn len_bytes(members: u16, threshold: u16) -> usize {
-        HEADER_LEN + 4 + 32 + 32 * usize::from(members) + 2 * REPETITIONS * usize::from(threshold)
-    }
-
-    /// For the wire.
+    /// For the wire: 60 + 32 n + 16 t bytes.
     pub fn to_bytes(&self, context: &RoundContext) -> Vec<u8> {
-        let members = self.share_digests.len() as u16;
-        let mut bytes = Vec::with_capacity(Self::len_bytes(members, self.threshold));
-        bytes.extend_from_slice(&header(context, Kind::Commitment, self.sender));
+        let (members, threshold) = (self.sharing.members(), self.sharing.threshold());
+        let lists = 32 * self.share_digests.len() + 2 * self.low_degree.len();
+        let mut bytes = Vec::with_capacity(HEADER_LEN + 4 + 32 + lists);
+        bytes.extend_from_slice(&header(context, Kind::Commitment, self.dealer.get()));
         bytes.extend_from_slice(&members.to_le_bytes());
-        bytes.extend_from_slice(&self.threshold.to_le_bytes());
-        bytes.extend_from_slice(&self.ciphertext_digest);
-        self.share_digests.iter().for_each(|d| bytes.extend_from_slice(d));
+        bytes.extend_from_slice(&threshold.to_le_bytes());
+        bytes.extend_from_slice(self.ciphertext.as_bytes());
+        self.share_digests.iter().for_each(|d| bytes.extend_from_slice(d.as_bytes()));
         push_elements(&mut bytes, &self.low_degree);
         bytes
     }
 
-    /// From the wire: the commitment of `sender` in a federation of `members` with this `threshold`.
+    /// From the wire: the commitment of `dealer` in a federation with this sharing.
     ///
     /// # Errors
     /// [`Error::Remote`] names the field; other counts than those agreed are refused, longer
     /// polynomials of the low-degree test with them.
     pub fn from_bytes(
         context: &RoundContext,
-        sender: u16,
-        (threshold, members): (u16, u16),
+        dealer: ShareIndex,
+        sharing: Sharing,
         bytes: &[u8],
     ) -> Result<Self, Error> {
-        let mut parser = Parser::new(bytes, sender);
-        parser.header_of(context, Kind::Commitment, sender)?;
-        for (field, expected) in [("members", members), ("threshold", threshold)] {
+        let mut parser = Parser::new(bytes, dealer);
+        parser.header_of(context, Kind::Commitment, dealer)?;
+        for (field, expected) in
+            [("members", sharing.members()), ("threshold", sharing.threshold())]
+        {
             let found = parser.u16(field)?;
             if found != expected {
                 let (found, expected) = (found.into(), expected.into());
-                return Err(Error::remote(sender, field, Fault::Count { found, expected }));
+                return Err(Error::remote(dealer, field, Fault::Count { found, expected }));
             }
         }
-        let ciphertext_digest = parser.array("ciphertext digest")?;
-        let share_digests = (0..members)
-            .map(|_| parser.array("share digests"))
-            .collect::<Result<Vec<[u8; 32]>, _>>()?;
-        let count = REPETITIONS * usize::from(threshold);
+        let ciphertext = CiphertextDigest::new(parser.array("ciphertext digest")?);
+        let share_digests = (0..sharing.members())
+            .map(|_| parser.array("share digests").map(ShareDigest::new))
+            .collect::<Result<Vec<_>, _>>()?;
+        let count = REPETITIONS * usize::from(sharing.threshold());
         let low_degree = parser.elements("low-degree polynomials", count)?.to_vec();
         parser.end("low-degree polynomials")?;
-        let name = None;
-        Ok(Self { sender, threshold, ciphertext_digest, share_digests, low_degree, name })
+        Ok(Self { dealer, sharing, ciphertext, share_digests, low_degree, id: None })
     }
 
     /// The stream of the challenges: bound to the round and to everything in the commitment but the
-    /// answers themselves.
+    /// answers themselves (Fiat and Shamir, Crypto 1986, doi:10.1007/3-540-47721-7_12).
     pub(crate) fn challenge_stream(&self, context: &RoundContext) -> blake3::Hasher {
         let mut hasher = context.hasher("fedshield-he v1 low-degree challenge");
-        hasher.update(&self.sender.to_le_bytes());
-        hasher.update(&(self.share_digests.len() as u16).to_le_bytes());
-        hasher.update(&self.threshold.to_le_bytes());
-        hasher.update(&self.ciphertext_digest);
+        hasher.update(&self.dealer.get().to_le_bytes());
+        hasher.update(&self.sharing.members().to_le_bytes());
+        hasher.update(&self.sharing.threshold().to_le_bytes());
+        hasher.update(self.ciphertext.as_bytes());
         self.share_digests.iter().for_each(|d| {
-            hasher.update(d);
+            hasher.update(d.as_bytes());
         });
         hasher
     }

@@ -8,8 +8,9 @@
 //! most f liars), and nobody is named. See docs/adr on the naming of culprits.
 
 use crate::field::F65521;
-use crate::partial::PartialDecryption;
+use crate::partial_decrypt::PartialDecryption;
 use crate::shamir::{interpolate, lagrange};
+use crate::sharing::{RobustSharing, ShareIndex};
 
 /// The answers that do not fit the accepted ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,39 +18,39 @@ pub enum Answers {
     /// All answers lie on one polynomial.
     Consistent,
     /// These members' answers are proven wrong, given that at most `max_faulty` members lie.
-    Culprits(Vec<u16>),
+    Culprits(Vec<ShareIndex>),
     /// These members' answers do not fit those that opened the key, but too few answers agree to
     /// prove who lied. No evidence against anyone.
-    Disputed(Vec<u16>),
+    Disputed(Vec<ShareIndex>),
 }
 
 /// Compares every answer with the polynomial through the chosen ones, in all coefficients.
 pub(crate) fn judge(
     answers: &[&PartialDecryption],
     chosen: &[usize],
-    threshold: u16,
-    max_faulty: u16,
+    sharing: RobustSharing,
 ) -> Answers {
     let base: Vec<&PartialDecryption> =
         chosen.iter().filter_map(|&p| answers.get(p).copied()).collect();
-    let points: Vec<u16> = base.iter().map(|a| a.share_index).collect();
+    let points: Vec<u16> = base.iter().map(|a| a.member.get()).collect();
     let mut off = Vec::new();
     for answer in answers {
-        if points.contains(&answer.share_index) {
+        let point = answer.member.get();
+        if points.contains(&point) {
             continue;
         }
-        let weights = lagrange::<F65521>(&points, answer.share_index);
+        let weights = lagrange::<F65521>(&points, point);
         let through_base =
             |c: usize| interpolate::<F65521>(&weights, base.iter().map(|a| a.values[c]));
         let mut values = answer.values.iter().enumerate();
         if values.any(|(c, &v)| through_base(c) != u32::from(v)) {
-            off.push(answer.share_index);
+            off.push(answer.member);
         }
     }
     let agreeing = answers.len() - off.len();
     if off.is_empty() {
         Answers::Consistent
-    } else if agreeing + 1 >= usize::from(threshold) + usize::from(max_faulty) {
+    } else if agreeing >= sharing.proving_answers() {
         Answers::Culprits(off)
     } else {
         Answers::Disputed(off)

@@ -16,7 +16,7 @@
 
 use crate::field::{F65521, Field};
 use crate::params::SHARE_MODULUS;
-use crate::partial::PartialDecryption;
+use crate::partial_decrypt::PartialDecryption;
 
 /// What the answers say about each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(crate) enum Decoded {
 
 /// Decodes answers of distinct members, at least `threshold` of them, all of one length.
 pub(crate) fn decode(answers: &[&PartialDecryption], threshold: usize) -> Decoded {
-    let points: Vec<u32> = answers.iter().map(|a| u32::from(a.share_index)).collect();
+    let points: Vec<u32> = answers.iter().map(|a| u32::from(a.member.get())).collect();
     let spare = answers.len().saturating_sub(threshold);
     let syndromes = syndromes(answers, &points, spare);
     let basis = independent(&syndromes);
@@ -173,6 +173,8 @@ mod tests {
     use rand_core::Rng;
 
     use super::*;
+    use crate::digest::SetId;
+    use crate::sharing::ShareIndex;
     use crate::tests::rng;
 
     /// Answers of `count` members on random polynomials, but for errors of `wrong` that span `rank` dimensions.
@@ -187,10 +189,10 @@ mod tests {
             (0..columns).map(|_| (0..threshold).map(|_| element()).collect()).collect();
         let answer = |x: u16| polynomials.iter().map(|p| value(p, x.into()) as u16).collect();
         let mut answers: Vec<PartialDecryption> = (1..=count)
-            .map(|share_index| PartialDecryption {
-                share_index,
-                set: [0; 32],
-                values: answer(share_index),
+            .map(|index| PartialDecryption {
+                member: ShareIndex::new(index).unwrap(),
+                set: SetId::new([0; 32]),
+                values: answer(index),
             })
             .collect();
         let span: Vec<Vec<u32>> =

@@ -4,6 +4,7 @@ use std::io::BufRead;
 
 use crate::ciphertext::BlockReader;
 use crate::context::RoundContext;
+use crate::digest::{NonceDigest, SumDigest};
 use crate::error::Error;
 use crate::kernel::Kernel;
 use crate::key::OpenedKey;
@@ -16,23 +17,24 @@ use crate::shape::SumShape;
 
 /// What a sum holds beside its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenedSum {
+pub struct SumSummary {
     /// Number of values.
     pub value_count: u64,
     /// Sums of the contributors' nonces, byte by byte: position k is the sum of all k-th bytes.
     pub nonce: [u32; NONCE_LIMBS],
     /// BLAKE3 over the nonce sums: material for the beacon.
-    pub nonce_digest: [u8; 32],
+    pub nonce_digest: NonceDigest,
     /// Digest of the opened sum: set, values and nonce. Equal at all members.
-    pub digest: [u8; 32],
-    /// Slots whose sum no honest contributors can have produced: beyond [`SumShape::largest`], or a limb of
-    /// the nonce above 255 |U|.
-    /// Above zero: some contributor is malicious and the sum must not be applied.
+    pub digest: SumDigest,
+    /// Slots whose sum no honest contributors can have produced: beyond [`SumShape::largest`], or a
+    /// limb of the nonce above 255 |U|. Above zero: some contributor is malicious and the sum must not
+    /// be applied.
     pub out_of_range: u64,
 }
 
-/// Opens the aggregate under a key that was accepted before, block by block, and hands the sums of the values to `sink`, in
-/// order; every residual is checked on the way. What the sink got is to be used only when this returns `Ok`.
+/// Opens the aggregate under a key that was accepted before, block by block, and hands the sums of the
+/// values to `sink`, in order; every residual is checked on the way. What the sink got is to be used
+/// only when this returns `Ok`.
 ///
 /// # Errors
 /// [`Error::Residual`] when the key does not open a block; [`Error::Remote`] for a malformed
@@ -44,7 +46,7 @@ pub fn decrypt(
     shape: SumShape,
     aggregate: impl BufRead,
     sink: impl FnMut(&[i64]) -> std::io::Result<()>,
-) -> Result<OpenedSum, Error> {
+) -> Result<SumSummary, Error> {
     if key.set() != set.id() {
         return Err(Error::argument("key", "opens another set"));
     }
@@ -93,7 +95,7 @@ impl<'a> Opener<'a> {
         first: u64,
         mut blocks: BlockReader<impl BufRead>,
         mut sink: impl FnMut(&[i64]) -> std::io::Result<()>,
-    ) -> Result<OpenedSum, Error> {
+    ) -> Result<SumSummary, Error> {
         let layout = blocks.layout();
         let mut sum = vec![0; self.context.preset().ring_degree()];
         for block in first..layout.blocks() {
@@ -105,26 +107,6 @@ impl<'a> Opener<'a> {
         blocks.end()?;
         Ok(self.unpacker.finish(self.context))
     }
-}
-
-/// [`decrypt`] into one vector.
-///
-/// # Errors
-/// As [`decrypt`].
-pub fn decrypt_to_vec(
-    context: &RoundContext,
-    set: &ContributorSet,
-    key: &OpenedKey,
-    shape: SumShape,
-    aggregate: impl BufRead,
-) -> Result<(Vec<i64>, OpenedSum), Error> {
-    // Grows with what is really read, not with what is announced.
-    let mut values = Vec::new();
-    let opened = decrypt(context, set, key, shape, aggregate, |block| {
-        values.extend_from_slice(block);
-        Ok(())
-    })?;
-    Ok((values, opened))
 }
 
 /// Which slot of a message, and what its sum may be.
@@ -156,7 +138,7 @@ struct Unpacker {
 impl Unpacker {
     fn new(context: &RoundContext, set: &ContributorSet, layout: Layout, shape: SumShape) -> Self {
         let mut digest = context.hasher("fedshield-he v1 opened sum");
-        digest.update(set.id()).update(&layout.value_count().to_le_bytes());
+        digest.update(set.id().as_bytes()).update(&layout.value_count().to_le_bytes());
         Self {
             preset: context.preset(),
             layout,
@@ -214,21 +196,21 @@ impl Unpacker {
         }
     }
 
-    fn finish(mut self, context: &RoundContext) -> OpenedSum {
+    fn finish(mut self, context: &RoundContext) -> SumSummary {
         let mut nonce = [0; NONCE_LIMBS];
         let mut nonce_hasher = context.hasher("fedshield-he v1 nonce sum");
         for (n, &limb) in nonce.iter_mut().zip(&self.limbs) {
             *n = limb as u32;
             nonce_hasher.update(&n.to_le_bytes());
         }
-        let nonce_digest = *nonce_hasher.finalize().as_bytes();
-        self.digest.update(&nonce_digest);
+        let nonce_digest = NonceDigest::new(*nonce_hasher.finalize().as_bytes());
+        self.digest.update(nonce_digest.as_bytes());
         self.digest.update(&self.out_of_range.to_le_bytes());
-        OpenedSum {
+        SumSummary {
             value_count: self.layout.value_count(),
             nonce,
             nonce_digest,
-            digest: *self.digest.finalize().as_bytes(),
+            digest: SumDigest::new(*self.digest.finalize().as_bytes()),
             out_of_range: self.out_of_range,
         }
     }

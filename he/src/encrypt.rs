@@ -16,9 +16,10 @@ use crate::hedge::hedged_seed;
 use crate::layout::Layout;
 use crate::params::Preset;
 use crate::ring::Multiplier;
+use crate::sharing::ShareIndex;
 use crate::stream::fill_rounding;
 
-/// The ring key of one ciphertext: drawn by [`encrypt`], shared by [`deal`](crate::deal), then dropped.
+/// The ring key of one ciphertext: drawn by [`encrypt`], shared by [`share`](crate::share), then dropped.
 /// Never used for a second ciphertext. Erased on drop.
 pub struct OneTimeKey(Zeroizing<Vec<i32>>);
 
@@ -51,7 +52,8 @@ pub struct CiphertextSummary {
     pub clamped: u64,
 }
 
-/// Encrypts an update under a fresh key, its seed hedged (see `hedge`), and writes the ciphertext, a few blocks at a time, to `out`.
+/// Encrypts an update under a fresh key, its seed hedged (see `hedge`), and writes the ciphertext, a few
+/// blocks at a time, to `out`.
 ///
 /// Memory beside input and output: less than half a MiB for each thread.
 ///
@@ -60,24 +62,24 @@ pub struct CiphertextSummary {
 /// index that makes no sense; [`Error::Io`] a failed write. What was written before is of no use.
 pub fn encrypt(
     context: &RoundContext,
-    sender: u16,
+    contributor: ShareIndex,
     update: &Update<'_>,
     rng: &mut impl CryptoRng,
     out: &mut impl Write,
 ) -> Result<(OneTimeKey, CiphertextSummary), Error> {
     let seed = hedged_seed(context, "fedshield-he v1 encryption seed", rng, |hasher| {
-        hasher.update(&sender.to_le_bytes()).update(&update.scale.to_le_bytes());
+        hasher.update(&contributor.get().to_le_bytes()).update(&update.scale.to_le_bytes());
         hasher.update(update.nonce);
         // Words, not bytes in order: the seed is this machine's own business.
         hasher.update(bytemuck::cast_slice(update.values));
     });
-    encrypt_from_seed(context, sender, update, &seed, out)
+    encrypt_from_seed(context, contributor, update, &seed, out)
 }
 
 /// Encryption as a function of its 32-byte seed, for vectors.
 pub(crate) fn encrypt_from_seed(
     context: &RoundContext,
-    sender: u16,
+    contributor: ShareIndex,
     update: &Update<'_>,
     seed: &[u8; 32],
     out: &mut impl Write,
@@ -85,7 +87,7 @@ pub(crate) fn encrypt_from_seed(
     let keys = StreamKeys::derive(context, seed);
     let degree = context.preset().ring_degree();
     let key = OneTimeKey(gaussian::key(context.kernel(), &keys.key, degree));
-    let summary = encrypt_under(context, sender, update, &key, keys, out)?;
+    let summary = encrypt_under(context, contributor, update, &key, keys, out)?;
     Ok((key, summary))
 }
 
@@ -96,30 +98,29 @@ pub(crate) fn encrypt_from_seed(
 #[cfg(any(test, feature = "liars"))]
 pub fn encrypt_under_any_key(
     context: &RoundContext,
-    sender: u16,
+    contributor: ShareIndex,
     update: &Update<'_>,
     key: &OneTimeKey,
     seed: &[u8; 32],
     out: &mut impl Write,
 ) -> Result<CiphertextSummary, Error> {
-    encrypt_under(context, sender, update, key, StreamKeys::derive(context, seed), out)
+    encrypt_under(context, contributor, update, key, StreamKeys::derive(context, seed), out)
 }
 
 /// Encryption under a given key, with given streams of errors and rounding.
 fn encrypt_under(
     context: &RoundContext,
-    sender: u16,
+    contributor: ShareIndex,
     update: &Update<'_>,
     key: &OneTimeKey,
     keys: StreamKeys,
     out: &mut impl Write,
 ) -> Result<CiphertextSummary, Error> {
     let preset = context.preset();
-    if sender == 0 || sender > preset.members() {
-        return Err(Error::argument("sender", "not a share index of this preset"));
+    if contributor.get() > preset.members() {
+        return Err(Error::argument("contributor", "not a share index of this preset"));
     }
-    let layout = Layout::new(preset, update.values.len() as u64)
-        .ok_or_else(|| Error::argument("values", "too many"))?;
+    let layout = Layout::new(preset, update.values.len() as u64)?;
     let work = Work {
         context,
         layout,
@@ -127,16 +128,18 @@ fn encrypt_under(
         multiplier: context.ring().multiplier(key.coefficients()),
         keys,
     };
-    out.write_all(&ciphertext_header(context, sender, layout.value_count()))?;
+    out.write_all(&ciphertext_header(context, contributor, layout.value_count()))?;
     let clamped = work.run(out)?;
     let bytes = CIPHERTEXT_HEADER_LEN as u64 + layout.blocks_len(preset.wire_bits());
     Ok(CiphertextSummary { bytes, clamped })
 }
 
 /// Bytes of a ciphertext with so many values, header included.
+///
+/// # Errors
+/// [`Error::Argument`] for more values than an update may have.
 pub fn ciphertext_len(preset: &'static Preset, value_count: u64) -> Result<u64, Error> {
-    let layout =
-        Layout::new(preset, value_count).ok_or_else(|| Error::argument("values", "too many"))?;
+    let layout = Layout::new(preset, value_count)?;
     Ok(CIPHERTEXT_HEADER_LEN as u64 + layout.blocks_len(preset.wire_bits()))
 }
 

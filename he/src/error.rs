@@ -1,9 +1,10 @@
 //! What can go wrong, and whose fault it is.
 
 use crate::params::PresetError;
+use crate::sharing::ShareIndex;
 
 /// Every failure of this crate. A fault in bytes that came from outside names the field and the
-/// share index of the member they came from; it is never a panic.
+/// member they came from; it is never a panic.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The parameters do not fit together, or there is no preset with that name.
@@ -13,10 +14,11 @@ pub enum Error {
     #[error("input or output failed: {0}")]
     Io(#[from] std::io::Error),
     /// Bytes that came from another member are wrong.
-    #[error("member {sender}: {field}: {fault}")]
+    #[error("{}: {field}: {fault}", origin(*.member))]
     Remote {
-        /// Share index of the member the bytes came from; 0 where they have no single author.
-        sender: u16,
+        /// The member the bytes came from; `None` where several members made them together, as an
+        /// aggregate or an opened key.
+        member: Option<ShareIndex>,
         /// The field that is wrong.
         field: &'static str,
         /// What is wrong with it.
@@ -30,8 +32,8 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// A set of contributors is smaller than the federation allows: its sum would show too much of each. Whoever knows who proposed
-    /// the set names the proposer beside this.
+    /// A set of contributors is smaller than the federation allows: its sum would show too much of
+    /// each. Whoever knows who proposed the set names the proposer beside this.
     #[error("a set of {found} contributors, at least {needed} are needed")]
     TooFewContributors {
         /// Contributors in the set.
@@ -88,7 +90,7 @@ pub enum Fault {
     /// They were made for another set of contributors.
     #[error("made for another set of contributors")]
     WrongSet,
-    /// They name another author or receiver.
+    /// They name another contributor or receiver, by this number.
     #[error("names member {0}")]
     WrongMember(u16),
     /// The same member appears twice.
@@ -123,9 +125,13 @@ pub enum Fault {
 }
 
 impl Error {
-    /// A fault in the bytes of `sender`.
-    pub(crate) fn remote(sender: u16, field: &'static str, fault: Fault) -> Self {
-        Self::Remote { sender, field, fault }
+    /// A fault in the bytes of `member`.
+    pub(crate) fn remote(
+        member: impl Into<Option<ShareIndex>>,
+        field: &'static str,
+        fault: Fault,
+    ) -> Self {
+        Self::Remote { member: member.into(), field, fault }
     }
 
     /// A fault in what the caller passed.
@@ -133,12 +139,21 @@ impl Error {
         Self::Argument { field, reason: reason.into() }
     }
 
-    /// A failed read of `sender`'s bytes: running out of them is the sender's fault.
-    pub(crate) fn read(sender: u16, field: &'static str, error: std::io::Error) -> Self {
+    /// A failed read of `member`'s bytes: running out of them is the member's fault.
+    pub(crate) fn read(
+        member: Option<ShareIndex>,
+        field: &'static str,
+        error: std::io::Error,
+    ) -> Self {
         if error.kind() == std::io::ErrorKind::UnexpectedEof {
-            Self::remote(sender, field, Fault::Truncated)
+            Self::remote(member, field, Fault::Truncated)
         } else {
             Self::Io(error)
         }
     }
+}
+
+/// Who the bytes are from, for people.
+fn origin(member: Option<ShareIndex>) -> String {
+    member.map_or_else(|| "all contributors".to_owned(), |member| format!("member {member}"))
 }

@@ -43,7 +43,7 @@ pub(crate) fn hedged_rng(
 #[cfg(test)]
 mod tests {
     use crate::field::from_signed;
-    use crate::tests::rng;
+    use crate::tests::{index, rng, sharing};
     use crate::*;
 
     fn context() -> RoundContext {
@@ -54,7 +54,7 @@ mod tests {
         let mut file = Vec::new();
         let update = Update { values, scale, nonce: &nonce };
         // The same randomness each time, as after a machine has gone on from a snapshot twice.
-        let (key, _) = encrypt(&context(), sender, &update, &mut rng(1), &mut file).unwrap();
+        let (key, _) = encrypt(&context(), index(sender), &update, &mut rng(1), &mut file).unwrap();
         (key.coefficients().to_vec(), file)
     }
 
@@ -81,11 +81,12 @@ mod tests {
         let to = SealingKeyPair::from_secret(&[6; 32]);
         let dealt = |key: i32| {
             let key = OneTimeKey::from_coefficients(vec![key; 512]);
-            let dealing = deal(&context, 1, (2, 3), &key, &[3; 32], &mut rng(2)).unwrap();
-            let preimage = &dealing.preimages[1];
-            let sealed =
-                seal_share(&context, &dealing.commitment, preimage, to.public(), &mut rng(3));
-            let values = preimage.check(&context, &dealing.commitment).unwrap().values;
+            let file = CiphertextDigest::new([3; 32]);
+            let (commitment, package) =
+                share(&context, index(1), sharing(2, 3), &key, file, &mut rng(2)).unwrap();
+            let opening = package.opening_for(index(2)).unwrap();
+            let sealed = seal_share(&context, &commitment, opening, to.public(), &mut rng(3));
+            let values = opening.verify(&context, &commitment).unwrap().values;
             (values.to_vec(), sealed.unwrap())
         };
         let (one, two) = (dealt(1), dealt(2));

@@ -9,14 +9,15 @@
 //! that are needed, rounded up to a multiple of eight; the coefficients above T are not sent. Slots
 //! after the last limb hold zero.
 
+use crate::error::Error;
 use crate::params::Preset;
 
 /// Limbs that carry the nonce.
 pub(crate) const NONCE_LIMBS: usize = 32;
 /// Slots that every update has beside its values.
-pub const EXTRA_SLOTS: u64 = NONCE_LIMBS as u64;
+pub(crate) const EXTRA_SLOTS: u64 = NONCE_LIMBS as u64;
 /// Most values in one update: 2^40, far above any adapter, so that no length computation overflows.
-pub const MAX_VALUES: u64 = 1 << 40;
+pub(crate) const MAX_VALUES: u64 = 1 << 40;
 
 /// The blocks of an update with a given number of values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,9 +27,13 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// `None` when there are too many values.
-    pub(crate) fn new(preset: &'static Preset, value_count: u64) -> Option<Self> {
-        (value_count <= MAX_VALUES).then_some(Self { preset, value_count })
+    /// # Errors
+    /// [`Error::Argument`] for more than [`MAX_VALUES`] values.
+    pub(crate) fn new(preset: &'static Preset, value_count: u64) -> Result<Self, Error> {
+        if value_count > MAX_VALUES {
+            return Err(Error::argument("value count", "too many"));
+        }
+        Ok(Self { preset, value_count })
     }
 
     pub(crate) fn value_count(&self) -> u64 {
@@ -86,7 +91,7 @@ mod tests {
         assert_eq!(layout(8192).coefficients(1), 16);
         assert_eq!(layout(2 * 8192 - 32).coefficients(1), 4096);
         assert_eq!(layout(1 << 20).blocks(), 129);
-        assert!(Layout::new(preset, MAX_VALUES + 1).is_none());
+        assert!(Layout::new(preset, MAX_VALUES + 1).is_err());
         let bytes = layout(1 << 20).blocks_len(preset.wire_bits());
         assert_eq!(bytes, 128 * 4096 * 45 / 8 + 2 * 64);
     }

@@ -12,47 +12,56 @@
 //! # let mut rng = chacha20::ChaCha20Rng::from_seed([1; 32]);
 //! let preset = Preset::by_name("INSECURE-rlwe-sum/b16/n16")?; // for_federation(16, 4) in earnest
 //! let context = RoundContext::new([7; 32], 0, preset);
-//! let (threshold, max_faulty) = (3, 1);
-//! let keys: Vec<_> = (0..4).map(|_| SealingKeyPair::generate(&mut rng)).collect();
-//! let publics: Vec<_> = keys.iter().map(|k| k.public().clone()).collect();
+//! // Any 3 of 4 members open a sum; one of them may be faulty.
+//! let sharing = RobustSharing::new(Sharing::new(3, 4)?, 1)?;
+//! let members: Vec<ShareIndex> = sharing.sharing().indices().collect();
+//! let keys: Vec<_> = members.iter().map(|_| SealingKeyPair::generate(&mut rng)).collect();
 //!
-//! // Each contributor: encode, encrypt, commit.
-//! let (mut files, mut contributions) = (Vec::new(), Vec::new());
-//! for sender in 1..=4u16 {
+//! // Each contributor: encrypt, share, seal. The commitment is published, each sealed share sent to
+//! // its member; the secret package stays.
+//! let (mut files, mut commitments, mut sealed) = (Vec::new(), Vec::new(), Vec::new());
+//! for &me in &members {
 //!     // The weight of a member is public: it multiplies the scale.
-//!     let scale = 100.0 * f64::from(sender);
-//!     let update = Update { values: &[0.5, -0.25], scale, nonce: &[sender as u8; 32] };
+//!     let scale = 100.0 * f64::from(me.get());
+//!     let update = Update { values: &[0.5, -0.25], scale, nonce: &[me.get() as u8; 32] };
 //!     let mut file = Vec::new();
-//!     let made = contribute(&context, sender, threshold, &publics, &update, &mut rng, &mut file)?;
+//!     let (key, _) = encrypt(&context, me, &update, &mut rng, &mut file)?;
+//!     let digest = CiphertextDigest::new(*blake3::hash(&file).as_bytes());
+//!     let (commitment, package) = share(&context, me, sharing.sharing(), &key, digest, &mut rng)?;
+//!     drop(key);
+//!     let to_each = package.openings().iter().zip(&keys).map(|(opening, key)| {
+//!         seal_share(&context, &commitment, opening, key.public(), &mut rng)
+//!     });
+//!     sealed.push(to_each.collect::<Result<Vec<_>, _>>()?);
 //!     files.push(file);
-//!     contributions.push(made);
+//!     commitments.push(commitment);
 //! }
-//! // Each member: open and check its own boxes. The committee: add.
-//! let commitments = contributions.iter().map(|c| (c.commitment.sender(), c.commitment.digest(&context)));
-//! let set = ContributorSet::new(&context, 3, commitments)?;
+//! // The committee: add the ciphertexts of the decided set.
+//! let entries = commitments.iter().map(|c| (c.dealer(), c.id(&context)));
+//! let set = ContributorSet::new(&context, 3, entries)?;
 //! let mut sum = Vec::new();
-//! aggregate(&context, &set, 2, (1..).zip(files.iter().map(|f| f.as_slice())), &mut sum)?;
-//! // Each member, after the decision: release. Everyone: combine.
+//! aggregate(&context, &set, 2, set.contributors().zip(files.iter().map(|f| f.as_slice())), &mut sum)?;
+//! // Each member: open the sealed shares, verify them, release their sum.
 //! let mut answers = Vec::new();
-//! for member in 1..=3u16 {
-//!     let at = usize::from(member) - 1;
-//!     let shares = contributions
-//!         .iter()
-//!         .map(|c| open_share(&context, &c.commitment, member, &keys[at], &c.boxes[at]))
-//!         .collect::<Result<Vec<_>, _>>()?;
-//!     answers.push(partial_decrypt(&context, &set, member, &shares)?);
+//! for (position, &me) in members.iter().enumerate().take(3) {
+//!     let of = |(c, sealed): (&ShareCommitment, &Vec<Vec<u8>>)| {
+//!         open_share(&context, c, me, &keys[position], &sealed[position])
+//!     };
+//!     let shares = commitments.iter().zip(&sealed).map(of).collect::<Result<Vec<_>, _>>()?;
+//!     answers.push(partial_decrypt(&context, &set, me, &shares)?);
 //! }
-//! let largest = (1..=4).map(|sender| largest_value(preset, 100.0 * f64::from(sender), 0.5));
+//! // Everyone: combine.
+//! let largest = members.iter().map(|m| largest_value(preset, 100.0 * f64::from(m.get()), 0.5));
 //! let shape = SumShape::new(2, largest);
 //! let mut values = Vec::new();
-//! let combined = combine(&context, &set, (threshold, max_faulty), &answers, shape, sum.as_slice(), |block| {
+//! let combined = combine(&context, &set, sharing, &answers, shape, sum.as_slice(), |block| {
 //!     values.extend_from_slice(block);
 //!     Ok(())
 //! })?;
-//! assert_eq!((combined.sum.out_of_range, values), (0, vec![500, -250]));
+//! assert_eq!((combined.summary.out_of_range, values), (0, vec![500, -250]));
 //! // Whoever has key and aggregate can open the sum again.
-//! let (values, opened) = decrypt_to_vec(&context, &set, &combined.key, shape, sum.as_slice())?;
-//! assert_eq!((opened, values), (combined.sum, vec![500, -250]));
+//! let opened = decrypt(&context, &set, &combined.key, shape, sum.as_slice(), |_| Ok(()))?;
+//! assert_eq!(opened, combined.summary);
 //! # Ok(())
 //! # }
 //! ```
@@ -64,17 +73,16 @@ mod ciphertext;
 mod combine;
 mod commitment;
 mod context;
-mod contribute;
 mod crs;
 mod culprits;
 mod decode;
 mod decrypt;
+mod digest;
 mod encode;
 mod encrypt;
 mod error;
 mod field;
 mod gaussian;
-mod hashing;
 mod hedge;
 mod kernel;
 mod key;
@@ -84,14 +92,15 @@ mod modular;
 mod open;
 mod pack;
 pub mod params;
-mod partial;
-mod preimage;
+mod partial_decrypt;
 mod ring;
 mod seal;
 mod set;
 mod shamir;
 mod shape;
 mod share;
+mod share_opening;
+mod sharing;
 pub mod stages;
 mod stream;
 mod subsets;
@@ -101,33 +110,30 @@ mod wrong_answer;
 #[cfg(test)]
 mod tests;
 
-pub use aggregate::{aggregate, aggregate_len};
+pub use aggregate::aggregate;
 pub use ciphertext::check_ciphertext;
-pub use combine::{Combined, combine};
+pub use combine::{CombinedSum, combine};
 pub use commitment::ShareCommitment;
 pub use context::RoundContext;
-pub use contribute::{Contribution, KeyCommitment, commit_key, contribute};
-pub use crs::CrsSeed;
 pub use culprits::Answers;
-pub use decrypt::{OpenedSum, decrypt, decrypt_to_vec};
+pub use decrypt::{SumSummary, decrypt};
+pub use digest::{CiphertextDigest, CommitmentDigest, NonceDigest, SetId, ShareDigest, SumDigest};
 pub use encode::Update;
 #[cfg(any(test, feature = "liars"))]
 pub use encrypt::encrypt_under_any_key;
 pub use encrypt::{CiphertextSummary, OneTimeKey, ciphertext_len, encrypt};
 pub use error::{Error, Fault};
-pub use hashing::{HashingWriter, digest_of};
 pub use kernel::Kernel;
 pub use key::OpenedKey;
-pub use layout::{EXTRA_SLOTS, MAX_VALUES};
 pub use params::{Preset, PresetError, presets};
-pub use partial::{PartialDecryption, partial_decrypt};
-pub use preimage::{Preimage, check_preimage};
+pub use partial_decrypt::{PartialDecryption, partial_decrypt};
 pub use seal::{
-    SEALING_OVERHEAD, SEALING_PUBLIC_LEN, SEALING_SECRET_LEN, SealingKeyPair, SealingPublicKey,
-    open_share, seal_share, sealed_len,
+    SEALING_PUBLIC_LEN, SEALING_SECRET_LEN, SealingKeyPair, SealingPublicKey, open_share,
+    seal_share, sealed_len,
 };
 pub use set::ContributorSet;
 pub use shape::{SumShape, largest_value};
-pub use share::{Dealing, Share, deal};
-pub use subsets::MAX_SETS_TRIED;
-pub use wrong_answer::{ReleasedAnswers, is_wrong_answer};
+pub use share::{KeyShare, SecretPackage, share};
+pub use share_opening::ShareOpening;
+pub use sharing::{RobustSharing, ShareIndex, Sharing};
+pub use wrong_answer::{ReleasedAnswer, is_wrong_answer};

@@ -1,11 +1,11 @@
-//! Sealed boxes for key shares: HPKE (RFC 9180), base mode, with the hybrid KEM X-Wing (X25519 and
-//! ML-KEM-768), HKDF-SHA256 and ChaCha20-Poly1305.
+//! Sealed key shares: HPKE (RFC 9180), base mode, with the hybrid KEM X-Wing (X25519 and ML-KEM-768;
+//! Barbosa et al., ePrint 2024/039), HKDF-SHA256 and ChaCha20-Poly1305.
 //!
 //! ```text
-//! box   1120 encapsulated key, sealed bytes, 16 tag
+//! share 1120 encapsulated key, sealed bytes, 16 tag
 //! info  "fedshield-he v1 sealed share"
-//! aad   32 manifest digest, 8 round, 2 length of the preset name and the name, 2 sender,
-//!       32 digest of the receiver's sealing key, 2 share index of the receiver, 32 digest of the ciphertext
+//! aad   32 manifest digest, 8 round, 2 length of the preset name and the name, 2 dealer,
+//!       32 digest of the receiver's sealing key, 2 receiver, 32 digest of the ciphertext
 //! ```
 
 use std::fmt;
@@ -21,8 +21,9 @@ use crate::commitment::ShareCommitment;
 use crate::context::RoundContext;
 use crate::error::{Error, Fault};
 use crate::hedge::hedged_rng;
-use crate::preimage::Preimage;
-use crate::share::Share;
+use crate::share::KeyShare;
+use crate::share_opening::ShareOpening;
+use crate::sharing::ShareIndex;
 
 const INFO: &[u8] = b"fedshield-he v1 sealed share";
 
@@ -30,8 +31,8 @@ const INFO: &[u8] = b"fedshield-he v1 sealed share";
 pub const SEALING_PUBLIC_LEN: usize = 1216;
 /// Bytes of the secret that a sealing key pair grows from.
 pub const SEALING_SECRET_LEN: usize = 32;
-/// Bytes of a box beside what it holds: encapsulated key and tag.
-pub const SEALING_OVERHEAD: usize = 1120 + 16;
+/// Bytes of a sealed share beside what it holds: encapsulated key and tag.
+const SEALING_OVERHEAD: usize = 1120 + 16;
 const ENCAPSULATED_LEN: usize = 1120;
 
 /// A member's public sealing key for one round.
@@ -43,7 +44,7 @@ impl SealingPublicKey {
     ///
     /// # Errors
     /// [`Error::Remote`] names the member.
-    pub fn from_bytes(member: u16, bytes: &[u8]) -> Result<Self, Error> {
+    pub fn from_bytes(member: ShareIndex, bytes: &[u8]) -> Result<Self, Error> {
         <XWing as Kem>::PublicKey::from_bytes(bytes)
             .map(Self)
             .map_err(|_| Error::remote(member, "sealing key", Fault::SealingKey))
@@ -67,7 +68,7 @@ impl fmt::Debug for SealingPublicKey {
 }
 
 /// A member's sealing key pair for one round. Erased on drop; to be dropped everywhere when the round
-/// ends, so that boxes stored by others stay closed.
+/// ends, so that sealed shares stored by others stay closed.
 pub struct SealingKeyPair {
     secret: Zeroizing<[u8; SEALING_SECRET_LEN]>,
     public: SealingPublicKey,
@@ -81,7 +82,7 @@ impl SealingKeyPair {
         Self::from_secret(&secret)
     }
 
-    /// The key pair of a secret that [`secret`](Self::secret) gave, out of sealed storage.
+    /// The key pair of a secret that [`secret`](Self::secret) gave, as it was kept encrypted at rest.
     pub fn from_secret(secret: &[u8; SEALING_SECRET_LEN]) -> Self {
         let private = private_key(secret);
         Self {
@@ -90,7 +91,7 @@ impl SealingKeyPair {
         }
     }
 
-    /// The 32 secret bytes, for sealed storage.
+    /// The 32 secret bytes, to be kept encrypted at rest.
     pub fn secret(&self) -> Zeroizing<[u8; SEALING_SECRET_LEN]> {
         self.secret.clone()
     }
@@ -115,20 +116,21 @@ fn private_key(secret: &[u8; SEALING_SECRET_LEN]) -> <XWing as Kem>::PrivateKey 
     }
 }
 
-/// Seals what a member gets. `commitment` is the one that the preimage belongs to.
+/// Seals an opening to its receiver: bytes that anybody may see. `commitment` is the one that the opening
+/// belongs to.
 ///
 /// # Errors
 /// [`Error::Argument`] when the receiver's key cannot be used.
 pub fn seal_share(
     context: &RoundContext,
     commitment: &ShareCommitment,
-    preimage: &Preimage,
+    opening: &ShareOpening,
     receiver_key: &SealingPublicKey,
     rng: &mut impl CryptoRng,
 ) -> Result<Vec<u8>, Error> {
     let fail = |_| Error::argument("receiver key", "sealing failed");
-    let aad = associated_data(context, commitment, preimage.receiver(), receiver_key);
-    let plain = preimage.to_bytes(context);
+    let aad = associated_data(context, commitment, opening.receiver(), receiver_key);
+    let plain = opening.to_bytes(context);
     let mut rng = hedged_rng(context, "fedshield-he v1 sealing seed", rng, |hasher| {
         hasher.update(&aad).update(&plain);
     });
@@ -143,36 +145,35 @@ pub fn seal_share(
     Ok(sealed)
 }
 
-/// Opens the box that the dealer of `commitment` sealed for `receiver` and checks what is in it: digest
-/// and low-degree test.
+/// Opens what the dealer of `commitment` sealed to `receiver` and verifies it: digest and low-degree
+/// test.
 ///
 /// # Errors
 /// [`Error::Remote`] names the dealer: reason for a complaint.
 pub fn open_share(
     context: &RoundContext,
     commitment: &ShareCommitment,
-    receiver: u16,
+    receiver: ShareIndex,
     keys: &SealingKeyPair,
     sealed: &[u8],
-) -> Result<Share, Error> {
-    let sender = commitment.sender();
-    let bytes = open_box(context, commitment, receiver, keys, sealed)?;
-    Preimage::from_bytes(context, sender, receiver, &bytes)?.check(context, commitment)
+) -> Result<KeyShare, Error> {
+    let bytes = unseal(context, commitment, receiver, keys, sealed)?;
+    ShareOpening::from_bytes(context, commitment, receiver, &bytes)?.verify(context, commitment)
 }
 
-/// Bytes of a sealed box in this round.
+/// Bytes of a sealed share in this round: 1210 + 2 N.
 pub fn sealed_len(context: &RoundContext) -> usize {
-    Preimage::len_bytes(context) + SEALING_OVERHEAD
+    ShareOpening::len_bytes(context) + SEALING_OVERHEAD
 }
 
-fn open_box(
+fn unseal(
     context: &RoundContext,
     commitment: &ShareCommitment,
-    receiver: u16,
+    receiver: ShareIndex,
     keys: &SealingKeyPair,
     sealed: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let fail = |fault| Error::remote(commitment.sender(), "sealed share", fault);
+    let fail = |fault| Error::remote(commitment.dealer(), "sealed share", fault);
     match sealed.len().cmp(&sealed_len(context)) {
         std::cmp::Ordering::Less => return Err(fail(Fault::Truncated)),
         std::cmp::Ordering::Greater => return Err(fail(Fault::Oversized)),
@@ -195,7 +196,7 @@ fn open_box(
 fn associated_data(
     context: &RoundContext,
     commitment: &ShareCommitment,
-    receiver: u16,
+    receiver: ShareIndex,
     receiver_key: &SealingPublicKey,
 ) -> Vec<u8> {
     let name = context.preset().name().as_bytes();
@@ -204,9 +205,9 @@ fn associated_data(
     aad.extend_from_slice(&context.round().to_le_bytes());
     aad.extend_from_slice(&(name.len() as u16).to_le_bytes());
     aad.extend_from_slice(name);
-    aad.extend_from_slice(&commitment.sender().to_le_bytes());
+    aad.extend_from_slice(&commitment.dealer().get().to_le_bytes());
     aad.extend_from_slice(&receiver_key.digest());
-    aad.extend_from_slice(&receiver.to_le_bytes());
-    aad.extend_from_slice(commitment.ciphertext_digest());
+    aad.extend_from_slice(&receiver.get().to_le_bytes());
+    aad.extend_from_slice(commitment.ciphertext().as_bytes());
     aad
 }

@@ -1,28 +1,30 @@
 //! The contributors of one sum.
 
 use crate::context::RoundContext;
+use crate::digest::{CommitmentDigest, SetId};
 use crate::error::{Error, Fault};
+use crate::sharing::ShareIndex;
 
 /// The set U: which commitments one sum is made of. Two sets that differ in one commitment have
 /// different ids, and everything that is made for one set names its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContributorSet {
-    /// Share index and name of the commitment, in ascending order of the index.
-    entries: Vec<(u16, [u8; 32])>,
-    id: [u8; 32],
+    /// Contributor and its commitment, ascending.
+    entries: Vec<(ShareIndex, CommitmentDigest)>,
+    id: SetId,
 }
 
 impl ContributorSet {
-    /// The set of these (share index, name of the commitment), in any order. What names a commitment must bind all of it,
-    /// and its ciphertext ([`ShareCommitment::name`](crate::ShareCommitment::name)).
+    /// The set of these contributors with their commitments
+    /// ([`ShareCommitment::id`](crate::ShareCommitment::id)), in any order.
     ///
     /// # Errors
-    /// [`Error::TooFewContributors`] when the set is smaller than `min_contributors`; [`Error::Remote`] names the member that it holds
-    /// twice, or that the preset has no place for.
+    /// [`Error::TooFewContributors`] when the set is smaller than `min_contributors`;
+    /// [`Error::Remote`] names the member that it holds twice, or that the preset has no place for.
     pub fn new(
         context: &RoundContext,
         min_contributors: u16,
-        entries: impl IntoIterator<Item = (u16, [u8; 32])>,
+        entries: impl IntoIterator<Item = (ShareIndex, CommitmentDigest)>,
     ) -> Result<Self, Error> {
         let mut entries: Vec<_> = entries.into_iter().collect();
         entries.sort_unstable();
@@ -34,14 +36,14 @@ impl ContributorSet {
         if let Some(pair) = entries.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             return Err(Error::remote(pair[0].0, "contributor", Fault::Duplicate));
         }
-        if let Some(&(index, _)) = entries.iter().find(|e| e.0 == 0 || e.0 > members) {
-            return Err(Error::remote(index, "contributor", Fault::WrongMember(index)));
+        if let Some(&(index, _)) = entries.iter().find(|e| e.0.get() > members) {
+            return Err(Error::remote(index, "contributor", Fault::WrongMember(index.get())));
         }
         let mut hasher = context.hasher("fedshield-he v1 contributor set");
         for (index, digest) in &entries {
-            hasher.update(&index.to_le_bytes()).update(digest);
+            hasher.update(&index.get().to_le_bytes()).update(digest.as_bytes());
         }
-        Ok(Self { entries, id: *hasher.finalize().as_bytes() })
+        Ok(Self { entries, id: SetId::new(*hasher.finalize().as_bytes()) })
     }
 
     /// Number of contributors.
@@ -55,18 +57,18 @@ impl ContributorSet {
     }
 
     /// Names round and set.
-    pub fn id(&self) -> &[u8; 32] {
-        &self.id
+    pub fn id(&self) -> SetId {
+        self.id
     }
 
-    /// Share indices, ascending.
-    pub fn indices(&self) -> impl Iterator<Item = u16> + '_ {
+    /// The contributors, ascending.
+    pub fn contributors(&self) -> impl Iterator<Item = ShareIndex> + '_ {
         self.entries.iter().map(|e| e.0)
     }
 
-    /// Name of the commitment of a contributor.
-    pub fn commitment_of(&self, index: u16) -> Option<&[u8; 32]> {
-        let at = self.entries.binary_search_by_key(&index, |e| e.0).ok()?;
-        self.entries.get(at).map(|e| &e.1)
+    /// The commitment of a contributor, if it is one.
+    pub fn commitment_of(&self, contributor: ShareIndex) -> Option<CommitmentDigest> {
+        let at = self.entries.binary_search_by_key(&contributor, |e| e.0).ok()?;
+        self.entries.get(at).map(|e| e.1)
     }
 }

@@ -1,9 +1,9 @@
 //! Sets of answers to try when more are wrong than decoding tells apart.
 
-use crate::partial::PartialDecryption;
+use crate::partial_decrypt::PartialDecryption;
 
 /// Sets of answers tried before giving up: all of them up to n = 16 (4,368 with a threshold of 11).
-pub const MAX_SETS_TRIED: u64 = 5_000;
+pub(crate) const MAX_SETS_TRIED: u64 = 5_000;
 
 /// Sets of positions: all sets of `size` among `count` in lexicographic order if there are at most
 /// [`MAX_SETS_TRIED`] of them, otherwise that many, drawn from a digest of the answers.
@@ -29,7 +29,7 @@ impl Subsets {
         let mut stream = None;
         if number > MAX_SETS_TRIED {
             for answer in answers {
-                hasher.update(&answer.share_index.to_le_bytes());
+                hasher.update(&answer.member.get().to_le_bytes());
                 answer.values.iter().for_each(|v| {
                     hasher.update(&v.to_le_bytes());
                 });
@@ -96,10 +96,16 @@ fn advance(positions: &mut [usize], count: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::SetId;
+    use crate::sharing::ShareIndex;
 
     fn answers(count: u16) -> Vec<PartialDecryption> {
-        let answer = |share_index| PartialDecryption { share_index, set: [0; 32], values: vec![] };
-        (1..=count).map(answer).collect()
+        let answer = |position| PartialDecryption {
+            member: ShareIndex::from_position(position),
+            set: SetId::new([0; 32]),
+            values: vec![],
+        };
+        (0..count).map(answer).collect()
     }
 
     fn subsets(count: u16, size: usize) -> Vec<Vec<usize>> {

@@ -10,4 +10,4 @@ mod sums;
 mod vectors;
 mod wrong_answers;
 
-pub(crate) use federation::rng;
+pub(crate) use federation::{index, rng, sharing};

@@ -4,7 +4,8 @@
 //! 0   4  magic "FSHE"
 //! 4   1  version, 1
 //! 5   1  kind
-//! 6   2  member (share index of the author; in an aggregate the number of contributors)
+//! 6   2  share index of the member that made it; in an aggregate and an opened key the number of
+//!        contributors
 //! 8   4  first bytes of BLAKE3(name of the preset)
 //! 12  12 first bytes of the round tag: manifest, round and preset
 //! ```
@@ -12,6 +13,7 @@
 
 use crate::context::RoundContext;
 use crate::error::{Error, Fault};
+use crate::sharing::ShareIndex;
 
 const MAGIC: [u8; 4] = *b"FSHE";
 const VERSION: u8 = 1;
@@ -26,18 +28,18 @@ pub(crate) enum Kind {
     Ciphertext = 1,
     Aggregate = 2,
     Commitment = 3,
-    Preimage = 4,
+    ShareOpening = 4,
     PartialDecryption = 5,
     OpenedKey = 6,
 }
 
-/// The header of an object by, or about, `member`.
-pub(crate) fn header(context: &RoundContext, kind: Kind, member: u16) -> [u8; HEADER_LEN] {
+/// The header of an object, with the `number` of its member or of its contributors.
+pub(crate) fn header(context: &RoundContext, kind: Kind, number: u16) -> [u8; HEADER_LEN] {
     let mut bytes = [0; HEADER_LEN];
     bytes[..4].copy_from_slice(&MAGIC);
     bytes[4] = VERSION;
     bytes[5] = kind as u8;
-    bytes[6..8].copy_from_slice(&member.to_le_bytes());
+    bytes[6..8].copy_from_slice(&number.to_le_bytes());
     let name = context.preset().name().as_bytes();
     let preset = blake3::derive_key("fedshield-he v1 preset name", name);
     bytes[8..12].copy_from_slice(&preset[..4]);
@@ -45,20 +47,21 @@ pub(crate) fn header(context: &RoundContext, kind: Kind, member: u16) -> [u8; HE
     bytes
 }
 
-/// Reads fields off the front of a slice; each error names the field and the sender.
+/// Reads fields off the front of a slice; each error names the field and the member.
 pub(crate) struct Parser<'a> {
     rest: &'a [u8],
-    sender: u16,
+    member: Option<ShareIndex>,
 }
 
 impl<'a> Parser<'a> {
-    pub(crate) fn new(bytes: &'a [u8], sender: u16) -> Self {
-        Self { rest: bytes, sender }
+    /// Bytes of `member`, or of several members together.
+    pub(crate) fn new(bytes: &'a [u8], member: impl Into<Option<ShareIndex>>) -> Self {
+        Self { rest: bytes, member: member.into() }
     }
 
     pub(crate) fn take(&mut self, field: &'static str, count: usize) -> Result<&'a [u8], Error> {
         let (head, rest) = self.rest.split_at_checked(count).ok_or(Error::remote(
-            self.sender,
+            self.member,
             field,
             Fault::Truncated,
         ))?;
@@ -80,11 +83,11 @@ impl<'a> Parser<'a> {
         Ok(u64::from_le_bytes(self.array(field)?))
     }
 
-    /// Checks the header and returns its member.
+    /// Checks the header and returns its number.
     pub(crate) fn header(&mut self, context: &RoundContext, kind: Kind) -> Result<u16, Error> {
         let found: [u8; HEADER_LEN] = self.array("header")?;
-        let member = u16::from_le_bytes([found[6], found[7]]);
-        let expected = header(context, kind, member);
+        let number = u16::from_le_bytes([found[6], found[7]]);
+        let expected = header(context, kind, number);
         let fault = if found[..4] != expected[..4] || found[5] != expected[5] {
             Fault::Kind
         } else if found[4] != expected[4] {
@@ -94,9 +97,9 @@ impl<'a> Parser<'a> {
         } else if found[12..] != expected[12..] {
             Fault::WrongRound
         } else {
-            return Ok(member);
+            return Ok(number);
         };
-        Err(Error::remote(self.sender, "header", fault))
+        Err(Error::remote(self.member, "header", fault))
     }
 
     /// Checks the header and that it names this member.
@@ -104,13 +107,13 @@ impl<'a> Parser<'a> {
         &mut self,
         context: &RoundContext,
         kind: Kind,
-        member: u16,
+        member: ShareIndex,
     ) -> Result<(), Error> {
         let found = self.header(context, kind)?;
-        if found == member {
+        if found == member.get() {
             return Ok(());
         }
-        Err(Error::remote(self.sender, "header", Fault::WrongMember(found)))
+        Err(Error::remote(self.member, "header", Fault::WrongMember(found)))
     }
 
     /// Reads `count` field elements.
@@ -125,7 +128,7 @@ impl<'a> Parser<'a> {
             let element = u16::from_le_bytes([pair[0], pair[1]]);
             if u32::from(element) >= crate::params::SHARE_MODULUS {
                 let fault = Fault::OutOfRange(index as u64);
-                return Err(Error::remote(self.sender, field, fault));
+                return Err(Error::remote(self.member, field, fault));
             }
             elements.push(element);
         }
@@ -137,7 +140,7 @@ impl<'a> Parser<'a> {
         if self.rest.is_empty() {
             return Ok(());
         }
-        Err(Error::remote(self.sender, field, Fault::Oversized))
+        Err(Error::remote(self.member, field, Fault::Oversized))
     }
 }
 

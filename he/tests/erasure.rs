@@ -60,6 +60,9 @@ fn freed(needle: &[u8; 32], work: impl FnOnce()) -> usize {
     FOUND.load(Ordering::SeqCst)
 }
 
+const FIRST: ShareIndex = ShareIndex::from_position(0);
+const FILE: CiphertextDigest = CiphertextDigest::new([3; 32]);
+
 fn context() -> RoundContext {
     RoundContext::new([7; 32], 1, Preset::by_name("INSECURE-rlwe-sum/b16/n16").unwrap())
 }
@@ -72,40 +75,41 @@ fn the_watch_sees_what_is_not_erased() {
 }
 
 #[test]
-fn shares_preimages_and_boxes_leave_nothing_behind() {
+fn openings_shares_and_their_sealing_leave_nothing_behind() {
     let context = context();
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
     let update = Update { values: &[1.0; 9], scale: 1.0, nonce: &[2; 32] };
-    let (key, _) = encrypt(&context, 1, &update, &mut rng, &mut Vec::new()).unwrap();
-    let dealing = deal(&context, 1, (2, 3), &key, &[3; 32], &mut rng).unwrap();
-    let (commitment, preimage) = (dealing.commitment, &dealing.preimages[1]);
-    let bytes = preimage.to_bytes(&context);
+    let (key, _) = encrypt(&context, FIRST, &update, &mut rng, &mut Vec::new()).unwrap();
+    let sharing = Sharing::new(2, 3).unwrap();
+    let (commitment, package) = share(&context, FIRST, sharing, &key, FILE, &mut rng).unwrap();
+    let receiver = ShareIndex::from_position(1);
+    let bytes = package.opening_for(receiver).unwrap().to_bytes(&context);
     // Header, receiver and salt come first; these are values of the share.
     let needle: [u8; 32] = bytes[24 + 2 + 32..][..32].try_into().unwrap();
     let keys = SealingKeyPair::generate(&mut rng);
     let found = freed(&needle, || {
-        let read = Preimage::from_bytes(&context, 1, 2, &bytes).unwrap();
-        drop(read.check(&context, &commitment).unwrap());
+        let read = ShareOpening::from_bytes(&context, &commitment, receiver, &bytes).unwrap();
+        drop(read.verify(&context, &commitment).unwrap());
         let sealed = seal_share(&context, &commitment, &read, keys.public(), &mut rng).unwrap();
         drop(read);
-        drop(open_share(&context, &commitment, 2, &keys, &sealed).unwrap());
-        drop(deal(&context, 1, (2, 3), &key, &[3; 32], &mut rng).unwrap());
+        drop(open_share(&context, &commitment, receiver, &keys, &sealed).unwrap());
+        drop(share(&context, FIRST, sharing, &key, FILE, &mut rng).unwrap());
     });
     assert_eq!(found, 0);
 }
 
 #[test]
-fn a_dealing_and_its_sealing_secret_are_erased() {
+fn a_secret_package_and_a_sealing_secret_are_erased() {
     let context = context();
     let mut rng = ChaCha20Rng::from_seed([4; 32]);
     let update = Update { values: &[1.0; 9], scale: 1.0, nonce: &[2; 32] };
-    let (key, _) = encrypt(&context, 1, &update, &mut rng, &mut Vec::new()).unwrap();
+    let (key, _) = encrypt(&context, FIRST, &update, &mut rng, &mut Vec::new()).unwrap();
     // The same randomness deals the same shares: what they are is known before they are watched.
     let dealt = || {
         let mut rng = ChaCha20Rng::from_seed([5; 32]);
-        deal(&context, 1, (2, 3), &key, &[3; 32], &mut rng).unwrap()
+        share(&context, FIRST, Sharing::new(2, 3).unwrap(), &key, FILE, &mut rng).unwrap()
     };
-    let bytes = dealt().preimages[2].to_bytes(&context);
+    let bytes = dealt().1.openings()[2].to_bytes(&context);
     let needle: [u8; 32] = bytes[24 + 2 + 32..][..32].try_into().unwrap();
     assert_eq!(freed(&needle, || drop(dealt())), 0);
     let secret = [0x6b; 32];
@@ -143,7 +147,7 @@ fn messages_of_an_encryption_are_erased() {
     let needle: [u8; 32] = word.repeat(4).try_into().unwrap();
     let mut file = Vec::with_capacity(100_000);
     let found = freed(&needle, || {
-        drop(encrypt(&context, 1, &update, &mut rng, &mut file).unwrap());
+        drop(encrypt(&context, FIRST, &update, &mut rng, &mut file).unwrap());
     });
     assert_eq!(found, 0);
 }

@@ -13,8 +13,8 @@ pub struct Step {
 
 /// Phases in the order of a round, as logs name them, and the end.
 pub const ORDER: [&str; 12] = [
-    "doubt",
-    "gather",
+    "recovering",
+    "waiting-for-quorum",
     "sync",
     "commit",
     "transfer",
@@ -55,7 +55,7 @@ mod tests {
         let line = r#"{"level":"INFO","message":"phase","round":"4","phase":"commit","view":0}"#;
         let step = Step::of_line(line).unwrap();
         assert_eq!(step, Step { round: 4, word: "commit".to_owned() });
-        assert!(step.is_after(3, "record") && step.is_after(4, "gather"));
+        assert!(step.is_after(3, "record") && step.is_after(4, "waiting-for-quorum"));
         assert!(!step.is_after(4, "commit") && !step.is_after(4, "record"));
         assert_eq!(Step::of_line(r#"{"message":"listening"}"#), None);
     }

@@ -10,6 +10,7 @@ use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{Combined, Fate, Included, Job, JobOutput, RoundStart};
 use fedshield_protocol::wire::Set;
 use fedshield_tests::{Party, carry, contribution, parties, run};
+use fedshieldd::encryption::share_index;
 use fedshieldd::identity::{Identity, SecretStore};
 
 const MEMBERS: u16 = 4;
@@ -145,14 +146,14 @@ fn opened(parties: &[Party], recorded: &[Traffic]) -> usize {
         for traffic in recorded {
             let context = terms.context(traffic.round);
             for dealer in &traffic.set {
-                let author = dealer.member.share_index();
+                let from = share_index(dealer.member);
                 let shares = &dealer.body.shares;
                 let commitment =
-                    ShareCommitment::from_bytes(&context, author, terms.sharing(), shares)
+                    ShareCommitment::from_bytes(&context, from, terms.sharing.sharing(), shares)
                         .expect("the commitment reads");
                 let sealed = &traffic.boxes[&(dealer.member.0, receiver)];
-                let opens =
-                    |keys| open_share(&context, &commitment, receiver + 1, keys, sealed).is_ok();
+                let to = share_index(MemberIndex(receiver));
+                let opens = |keys| open_share(&context, &commitment, to, keys, sealed).is_ok();
                 opened += usize::from(keys.iter().any(opens));
             }
         }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use fedshield_he::{Preset, ciphertext_len};
 use fedshield_train::federated::{
-    AdapterLayout, AdapterSpec, Algorithm, FederatedSettings, GlobalAdapter, OpenedSum, PruneRule,
-    PruneSchedule,
+    AdapterLayout, AdapterSpec, Algorithm, FederatedSettings, GlobalAdapter, PruneRule,
+    PruneSchedule, UpdateSum,
 };
 use fedshield_train::model::ModelConfig;
 
@@ -30,7 +30,7 @@ fn sent(rule: PruneRule, rate: f64, algorithm: Algorithm) -> (usize, u64) {
     for t in 0..2 {
         let mask = global.mask(&settings, [t; 32]);
         let values: Vec<i64> = (0..mask.len() as i64).map(|i| i % 101 - 50).collect();
-        let sum = OpenedSum {
+        let sum = UpdateSum {
             values: &values,
             scale: settings.scale(global.t(), 16, 1),
             weight_sum: 3,

@@ -12,6 +12,7 @@ use fedshield_protocol::job::{Combined, Included, Job, JobOutput, RoundStart};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::{CommitmentBody, Set};
 use fedshield_tests::{Party, carry, contribution, parties, run};
+use fedshieldd::encryption::share_index;
 use fedshieldd::host::Cancel;
 
 const MEMBERS: u16 = 4;
@@ -20,13 +21,13 @@ const MEMBERS: u16 = 4;
 fn open_single(parties: &[Party], start: &RoundStart, included: &Included, count: u64) -> Vec<i64> {
     let terms = parties[0].pipeline.terms();
     let context = terms.context(start.round);
-    let author = included.member.share_index();
-    let commitment =
-        ShareCommitment::from_bytes(&context, author, terms.sharing(), &included.body.shares)
-            .expect("the commitment reads");
-    let set = ContributorSet::new(&context, 1, [(author, commitment.digest(&context))])
+    let (contributor, sharing) = (share_index(included.member), terms.sharing);
+    let shares = &included.body.shares;
+    let commitment = ShareCommitment::from_bytes(&context, contributor, sharing.sharing(), shares)
+        .expect("the commitment reads");
+    let set = ContributorSet::new(&context, 1, [(contributor, commitment.id(&context))])
         .expect("a set of one");
-    let answers: Vec<_> = (1..=MEMBERS)
+    let answers: Vec<_> = (0..MEMBERS)
         .zip(parties)
         .map(|(member, party)| {
             let secret = party.secrets.get_in_round(start.round, "sealing-key");
@@ -35,8 +36,9 @@ fn open_single(parties: &[Party], start: &RoundStart, included: &Included, count
             let keys = SealingKeyPair::from_secret(secret);
             let sealed = party
                 .objects
-                .read(&included.body.boxes[usize::from(member - 1)].expect("there is a box"))
+                .read(&included.body.boxes[usize::from(member)].expect("there is a box"))
                 .expect("the box is there");
+            let member = share_index(MemberIndex(member));
             let share = open_share(&context, &commitment, member, &keys, &sealed)
                 .expect("the share is valid");
             partial_decrypt(&context, &set, member, &[share]).expect("an answer")
@@ -44,18 +46,17 @@ fn open_single(parties: &[Party], start: &RoundStart, included: &Included, count
         .collect();
     let ciphertext = parties[0].objects.read(&included.body.ciphertext).expect("it is there");
     let mut sum = Vec::new();
-    aggregate(&context, &set, count, [(author, ciphertext.as_slice())], &mut sum)
+    aggregate(&context, &set, count, [(contributor, ciphertext.as_slice())], &mut sum)
         .expect("a sum of one");
-    let limits = (terms.rules.threshold, terms.rules.max_faulty);
     let mut values = Vec::new();
     // Its own range, which its weight makes: what an honest member sends lies in it.
     let shape = terms.sum_shape([included.member], start.applied, count);
-    let opened = combine(&context, &set, limits, &answers, shape, sum.as_slice(), |block| {
+    let opened = combine(&context, &set, sharing, &answers, shape, sum.as_slice(), |block| {
         values.extend_from_slice(block);
         Ok(())
     })
     .expect("it opens");
-    assert_eq!(opened.sum.out_of_range, 0);
+    assert_eq!(opened.summary.out_of_range, 0);
     values
 }
 

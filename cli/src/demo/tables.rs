@@ -13,8 +13,8 @@ use crate::units;
 
 /// The order of the path of one update; words that are not in it come last.
 const WORDS: [&str; 23] = [
-    "doubt",
-    "gather",
+    "recovering",
+    "waiting-for-quorum",
     "sync",
     "load-model",
     "train",

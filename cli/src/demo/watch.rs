@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use fedshield_protocol::hidden::harmless_line;
-use fedshield_protocol::status::Phase;
+use fedshield_protocol::status::Activity;
 use fedshieldd::control::api::{NodeState, NodeStatus};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
@@ -12,16 +12,16 @@ use crate::command::status::{names, progress_text};
 use crate::command::word;
 use crate::screen::Colours;
 
-/// The phases of a round in their order, as the bar counts them.
-const PHASES: [Phase; 8] = [
-    Phase::Commit,
-    Phase::Transfer,
-    Phase::Aggregate,
-    Phase::Certify,
-    Phase::Decrypt,
-    Phase::Combine,
-    Phase::Apply,
-    Phase::Record,
+/// What a member does in a round, in the order in which the bar counts it.
+const PATH: [Activity; 8] = [
+    Activity::Commit,
+    Activity::Transfer,
+    Activity::Aggregate,
+    Activity::Certify,
+    Activity::Decrypt,
+    Activity::Combine,
+    Activity::Apply,
+    Activity::Record,
 ];
 
 /// Shows what the members are doing. Everything goes to standard error.
@@ -103,7 +103,7 @@ fn say(bars: Option<&Bars>, line: &str) {
 impl Bars {
     fn new(members: &[String], rounds: u64) -> Self {
         let all = MultiProgress::new();
-        let round = all.add(ProgressBar::new(rounds * PHASES.len() as u64));
+        let round = all.add(ProgressBar::new(rounds * PATH.len() as u64));
         round.set_style(style("{prefix:.bold} [{bar:32}] {msg} {elapsed}").progress_chars("=> "));
         let width = members.iter().map(|name| name.chars().count()).max().unwrap_or(0);
         let members = members
@@ -123,7 +123,7 @@ impl Bars {
         if let Some(place) = last {
             self.round.set_position(place.position);
             self.round.set_prefix(format!("round {}", place.round));
-            self.round.set_message(format!("{:9}", word(&place.phase)));
+            self.round.set_message(format!("{:18}", word(&place.activity)));
         }
         for (bar, status) in self.members.iter().zip(statuses) {
             bar.set_message(member_line(status, colours));
@@ -139,15 +139,15 @@ fn style(template: &str) -> ProgressStyle {
 /// How far a member is.
 struct Place {
     round: u64,
-    phase: Phase,
+    activity: Activity,
     position: u64,
 }
 
 fn place(status: &NodeStatus) -> Option<Place> {
     let machine = status.machine.as_ref()?;
-    let index = PHASES.iter().position(|phase| *phase == machine.phase).unwrap_or(0) as u64;
-    let position = machine.applied * PHASES.len() as u64 + index;
-    Some(Place { round: machine.round.0, phase: machine.phase, position })
+    let index = PATH.iter().position(|activity| *activity == machine.activity).unwrap_or(0) as u64;
+    let position = machine.applied * PATH.len() as u64 + index;
+    Some(Place { round: machine.round.0, activity: machine.activity, position })
 }
 
 /// What a member does, for its bar.
@@ -156,7 +156,7 @@ fn member_line(status: &NodeStatus, colours: Colours) -> String {
     if status.state == NodeState::Done {
         return colours.good("done");
     }
-    let mut line = format!("{:9}", word(&machine.phase));
+    let mut line = format!("{:18}", word(&machine.activity));
     if let Some(progress) = &status.progress {
         line.push_str(&format!("  {}", progress_text(progress)));
     }
@@ -172,7 +172,7 @@ fn phase_line(status: &NodeStatus) -> String {
     match &status.machine {
         Some(machine) if status.state != NodeState::Done => {
             let name = harmless_line(&status.name);
-            format!("round {}  {name:10}  {}", machine.round, word(&machine.phase))
+            format!("round {}  {name:10}  {}", machine.round, word(&machine.activity))
         }
         _ => format!("{}: {}", harmless_line(&status.name), word(&status.state)),
     }
@@ -184,8 +184,8 @@ mod tests {
 
     #[test]
     fn the_bar_counts_phases_in_the_order_of_the_protocol() {
-        let mut sorted = PHASES;
+        let mut sorted = PATH;
         sorted.sort();
-        assert_eq!(sorted, PHASES);
+        assert_eq!(sorted, PATH);
     }
 }

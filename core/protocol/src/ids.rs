@@ -136,12 +136,6 @@ number!(
 );
 
 impl MemberIndex {
-    /// The point at which this member's key shares are evaluated: position plus one, never 0.
-    #[must_use]
-    pub const fn share_index(self) -> u16 {
-        self.0.saturating_add(1)
-    }
-
     /// As an index into a list in manifest order.
     #[must_use]
     pub const fn position(self) -> usize {

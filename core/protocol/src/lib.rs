@@ -8,8 +8,11 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod anti_entropy;
 pub mod append_log;
+mod chain;
 mod consensus;
+mod context;
 pub mod effect;
 pub mod election;
 pub mod event;
@@ -22,11 +25,16 @@ pub mod ledger;
 pub mod limits;
 pub mod machine;
 pub mod manifest;
+mod members;
 pub mod object;
+mod past;
+mod recovery;
 pub mod roster;
 mod round;
+mod settlement;
 pub mod sign;
 pub mod status;
+mod sync;
 pub mod wire;
 
 pub use machine::{Config, Machine};

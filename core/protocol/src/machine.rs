@@ -1,183 +1,108 @@
-//! The machine: one member of one federation, from events to effects.
+//! The machine: one member of one federation, from events to effects. It owns the parts and gives each what concerns it.
 //!
-//! Handlers of events only note what happened; then `Machine::advance` (in `round`) does whatever has become
-//! possible, phase by phase. So the order in which messages arrive does not matter, and a restart is a matter of
-//! noting what the journal says.
+//! Handlers of events only note what happened; then [`Machine::advance`] lets the parts do whatever has become possible, phase
+//! by phase. So the order in which messages arrive does not matter, and a restart is a matter of noting what the journal says.
 
-mod absence;
-mod ahead;
-mod bans;
 mod boot;
-mod chain;
 mod config;
-mod doubt;
-mod forget;
-mod heartbeat;
+mod heartbeats;
 mod inbox;
 mod jobs;
-mod keys;
-mod lives;
-mod objects;
-mod outbox;
-mod past;
+mod participation;
 mod publish;
-mod sync;
-mod throttle;
-
-use std::collections::BTreeMap;
 
 pub use config::Config;
-pub(crate) use jobs::Tag;
-pub(crate) use throttle::Question;
 
+use crate::chain::Chain;
+use crate::context::Cx;
 use crate::effect::Effect;
 use crate::event::{Command, Event, TimerId};
 use crate::ids::{MemberIndex, Round, Time};
-use crate::ledger::Tip;
-use crate::object::ObjectRef;
-use crate::round::{Lapses, RoundState};
-use crate::wire::{Scope, Signed, SignedHeartbeat};
-use absence::{Absence, Departure};
-use ahead::Ahead;
-use bans::Bans;
-use doubt::Doubt;
-use jobs::Jobs;
-use lives::Life;
-use objects::Objects;
-use past::Past;
+use crate::job::Fate;
+use crate::ledger::includes;
+use crate::members::{Departure, Members, SealingKeys};
+use crate::recovery::{Incarnation, Recovery};
+use crate::round::{Outside, RoundState};
+use crate::settlement::Settlement;
+use crate::status::Phase;
+use crate::sync::Sync;
+use crate::wire::{Body, CertifiedRecord, Scope};
+use inbox::Early;
 use publish::Published;
-use throttle::Throttle;
-
-/// A tick counts if it comes at most this much too early.
-const TIMER_SLACK_MS: u64 = 20;
-
-/// What is known of a member across rounds.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Peer {
-    /// The host can reach it.
-    pub(crate) reachable: bool,
-    /// Its sealing keys for this round and the next one.
-    pub(crate) keys: BTreeMap<Round, Vec<u8>>,
-    /// Its newest heartbeat, see `lives`.
-    pub(crate) newest: Option<Box<SignedHeartbeat>>,
-    /// What it was answered lately.
-    pub(crate) throttle: Throttle,
-    /// Whether it is away.
-    pub(crate) absence: Absence,
-    /// Messages of the next round.
-    pub(crate) early: Vec<Signed>,
-}
 
 /// One member. See the crate's documentation for its contract with the host.
 pub struct Machine {
-    pub(crate) config: Config,
-    pub(crate) now: Time,
-    pub(crate) booted: bool,
-    pub(crate) paused: bool,
-    /// What others were told of the own absence.
-    pub(crate) departure: Departure,
-    /// Which life of this member it is, and its heartbeats.
-    pub(crate) incarnation: Life,
-    /// Who handed over the message that is being looked at.
-    pub(crate) handed_over_by: Option<MemberIndex>,
-    /// The last word has been said.
-    pub(crate) gone: bool,
-    pub(crate) out: Vec<Effect>,
-    pub(crate) timers: BTreeMap<TimerId, Time>,
-    pub(crate) jobs: Jobs,
-    pub(crate) objects: Objects,
-    pub(crate) peers: Vec<Peer>,
-    pub(crate) tip: Tip,
-    /// What is kept of the rounds before.
-    pub(crate) past: Past,
-    /// Journal entries of rounds that the ledger does not reach yet.
-    pub(crate) ahead: Ahead,
-    /// The global adapter that the host holds.
-    pub(crate) held: Option<ObjectRef>,
-    /// The own update of this round is being settled; the next must wait.
-    pub(crate) settling: BTreeMap<Round, Option<crate::job::Fate>>,
-    /// What earlier lives said is not known; the others have been asked. `None` once they have told.
-    pub(crate) doubt: Option<Doubt>,
-    /// The journal is known to lack something that was said in this round or before: silent through it.
-    pub(crate) silent_through: Option<Round>,
-    /// Against whom there is proof.
-    pub(crate) bans: Bans,
-    /// The secrets of all rounds have been erased since the last key was made.
-    pub(crate) erased: bool,
-    /// Own heartbeats since a pause took effect.
-    pub(crate) paused_beats: u64,
-    /// Round 0: the key that the manifest names is known to be on the disk, or another has been made.
-    pub(crate) first_key_checked: bool,
-    /// Dealers that owed an answer in earlier rounds.
-    pub(crate) lapses: Lapses,
-    pub(crate) round: RoundState,
-    pub(crate) dropped: BTreeMap<&'static str, u64>,
-    pub(crate) published: Published,
+    cx: Cx,
+    booted: bool,
+    /// An operator wants this member to take no part in rounds that have not started.
+    paused: bool,
+    /// The last message has been sent.
+    gone: bool,
+    chain: Chain,
+    members: Members,
+    keys: SealingKeys,
+    recovery: Recovery,
+    incarnation: Incarnation,
+    departure: Departure,
+    sync: Sync,
+    settlement: Settlement,
+    round: RoundState,
+    early: Early,
+    published: Published,
 }
 
 impl Machine {
     /// A member that waits for [`Event::Boot`].
     #[must_use]
     pub fn new(config: Config) -> Self {
-        let tip = Tip::start(&config.manifest);
-        let round = RoundState::new(&config, &tip);
-        let peers = config
-            .manifest
-            .manifest()
-            .members
-            .iter()
-            .map(|m| Peer {
-                keys: BTreeMap::from([(Round(0), m.sealing_key.clone())]),
-                ..Peer::default()
-            })
-            .collect();
+        let chain = Chain::new(&config);
+        let cx = Cx::new(config, &chain.tip);
         Self {
-            config,
-            now: Time(0),
             booted: false,
             paused: false,
-            departure: Departure::default(),
-            incarnation: Life::default(),
-            handed_over_by: None,
             gone: false,
-            out: Vec::new(),
-            timers: BTreeMap::new(),
-            jobs: Jobs::default(),
-            objects: Objects::default(),
-            peers,
-            tip,
-            past: Past::default(),
-            ahead: Ahead::default(),
-            held: None,
-            settling: BTreeMap::new(),
-            doubt: None,
-            silent_through: None,
-            bans: Bans::default(),
-            erased: false,
-            paused_beats: 0,
-            first_key_checked: false,
-            lapses: Lapses::default(),
-            round,
-            dropped: BTreeMap::new(),
+            chain,
+            members: Members::new(&cx.config),
+            keys: SealingKeys::new(&cx.config),
+            recovery: Recovery::default(),
+            incarnation: Incarnation::default(),
+            departure: Departure::new(&cx.config),
+            sync: Sync::default(),
+            settlement: Settlement::default(),
+            round: RoundState::new(&cx),
+            early: Early::default(),
             published: Published::default(),
+            cx,
         }
     }
 
     /// This member's position in the manifest.
     #[must_use]
     pub const fn me(&self) -> MemberIndex {
-        self.config.me
+        self.cx.me()
     }
 
     /// Where this member's signatures belong at the moment.
     #[must_use]
     pub fn scope(&self) -> Scope {
-        self.config.roster().scope(self.round.number)
+        self.cx.config.roster().scope(self.cx.round())
+    }
+
+    /// Whether there is proof against another member, and nobody has lifted its ban.
+    #[must_use]
+    pub fn is_banned(&self, member: MemberIndex) -> bool {
+        self.members.is_banned(member)
+    }
+
+    /// The newest round of which something is proven of `member`.
+    #[must_use]
+    pub fn proven_through(&self, member: MemberIndex) -> Option<Round> {
+        self.members.bans.proven_through(member)
     }
 
     /// What to do about `event`. Pure: the same machine, time and event give the same effects. Never panics.
     pub fn handle(&mut self, now: Time, event: Event) -> Vec<Effect> {
-        self.now = self.now.max(now);
+        self.cx.now = self.cx.now.max(now);
         let is_routine = !matches!(
             event,
             Event::Boot { .. }
@@ -186,104 +111,190 @@ impl Machine {
                 | Event::PeerDown(_)
                 | Event::Operator(_)
         );
-        match event {
-            Event::Boot { journal, nonce } => {
-                if self.booted {
-                    self.dropped("boot: a second time");
-                } else {
-                    self.departure.incarnation = nonce;
-                    self.boot(&journal, nonce);
-                }
-            }
-            _ if !self.booted => self.dropped("event: before boot"),
-            _ if self.gone => self.dropped("event: after the goodbye"),
-            Event::Tick(timer) => self.tick(timer),
-            Event::Message { from, bytes } => {
-                self.handed_over_by = Some(from);
-                self.receive(&bytes);
-                self.handed_over_by = None;
-            }
-            Event::PeerUp(member) => self.set_reachable(member, true),
-            Event::PeerDown(member) => self.set_reachable(member, false),
-            Event::ObjectReady(object) => {
-                self.objects.arrived(&object);
-                self.round.stirred.arrived(&object);
-            }
-            Event::ObjectFailed(object) => self.objects.failed(&object),
-            Event::JobDone(id, output) => self.job_done(id, output),
-            Event::JobFailed(id, _reason) => self.job_failed(id),
-            Event::Records { to, records } => self.give_records(to, records),
-            Event::Operator(Command::Pause) => self.paused = true,
-            Event::Operator(Command::Resume) => self.paused = false,
-            Event::Operator(Command::Leave) => self.leave(),
-            Event::Operator(Command::Lift { member, through }) => self.lift(member, through),
-        }
+        self.on_event(event);
+        self.take_evidence();
         if self.booted && !self.gone {
             self.advance();
             self.announce_absence();
             self.publish(is_routine);
         }
-        core::mem::take(&mut self.out)
+        self.cx.take_effects()
     }
 
-    fn tick(&mut self, timer: TimerId) {
-        // A host may deliver a tick that was on its way when the timer was set anew; clocks may round by a little.
-        match self.timers.get(&timer) {
-            Some(at) if *at <= self.now.plus_ms(TIMER_SLACK_MS) => self.timers.remove(&timer),
-            _ => return self.dropped("timer: not set"),
-        };
-        match timer {
-            TimerId::Commit => self.round.clock.commit_over = true,
-            TimerId::Transfer => self.round.clock.transfer_over = true,
-            TimerId::Decrypt => self.round.clock.decrypt_over = true,
-            TimerId::Round => self.round.clock.round_over = true,
-            TimerId::View => self.view_timeout(),
-            TimerId::Heartbeat => {
-                self.jobs.rested();
-                self.objects.forget_failed();
-                self.look_again();
-                self.complain_again();
-                self.hand_on_complaints();
-                self.count_pause();
-                self.count_absence();
-                self.beat();
-                self.say_goodbye();
-                self.ask_again_in_doubt();
-                self.ask_those_ahead();
-                self.ask_for_commitments();
-                self.set_timer(TimerId::Heartbeat, self.config.heartbeat_ms());
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Boot { .. } if self.booted => self.cx.dropped("boot: a second time"),
+            Event::Boot { journal, nonce } => self.boot(&journal, nonce),
+            _ if !self.booted => self.cx.dropped("event: before boot"),
+            _ if self.gone => self.cx.dropped("event: after the goodbye"),
+            Event::Tick(timer) => self.on_tick(timer),
+            Event::Message { from, bytes } => {
+                self.cx.handed_over_by = Some(from);
+                self.receive(&bytes);
+                self.cx.handed_over_by = None;
+            }
+            Event::PeerUp(member) => self.on_reachable(member),
+            Event::PeerDown(member) => {
+                self.members.set_reachable(member, false);
+            }
+            Event::ObjectReady(object) => {
+                self.cx.objects.arrived(&object);
+                self.round.collect.commitments.object_arrived(&object);
+            }
+            Event::ObjectFailed(object) => self.cx.objects.failed(&object),
+            Event::JobDone(id, output) => self.on_job_done(id, output),
+            Event::JobFailed(id, _reason) => self.on_job_failed(id),
+            Event::Records { to, records } => Sync::on_records_read(&mut self.cx, to, records),
+            Event::Operator(Command::Pause) => self.paused = true,
+            Event::Operator(Command::Resume) => self.paused = false,
+            Event::Operator(Command::Leave) => {
+                self.departure.leave(&mut self.cx);
+                self.gone = true;
+            }
+            Event::Operator(Command::Lift { member, through }) => {
+                self.members.bans.lift(member, through);
             }
         }
     }
 
-    pub(crate) fn set_timer(&mut self, timer: TimerId, ms: u64) {
-        let at = self.now.plus_ms(ms);
-        self.timers.insert(timer, at);
-        self.out.push(Effect::SetTimer(timer, at));
-    }
-
-    pub(crate) fn cancel_timer(&mut self, timer: TimerId) {
-        if self.timers.remove(&timer).is_some() {
-            self.out.push(Effect::CancelTimer(timer));
+    fn on_tick(&mut self, timer: TimerId) {
+        if !self.cx.is_due(timer) {
+            return self.cx.dropped("timer: not set");
+        }
+        match timer {
+            TimerId::Commit => self.cx.clock.commit_over = true,
+            TimerId::Transfer => self.cx.clock.transfer_over = true,
+            TimerId::Decrypt => self.cx.clock.decrypt_over = true,
+            TimerId::Round => self.cx.clock.round_over = true,
+            TimerId::View => self.round.view_timeout(),
+            TimerId::Heartbeat => self.on_status_tick(),
         }
     }
 
-    fn set_reachable(&mut self, member: MemberIndex, reachable: bool) {
-        let Some(peer) = self.peers.get_mut(member.position()) else { return };
-        let is_new = reachable && !peer.reachable;
-        peer.reachable = reachable;
-        if is_new {
-            // What was gossiped before it could be reached has not come to it.
-            let heartbeat = self.heartbeat();
-            self.tell(member, crate::wire::Body::Heartbeat(Box::new(heartbeat)));
-            self.ask_one_in_doubt(member);
-            self.ask_if_behind(member);
+    /// What is lost is sent again, what has failed is tried again, and time is counted for those that are not heard.
+    fn on_status_tick(&mut self) {
+        self.cx.jobs.rested();
+        self.cx.objects.forget_failed();
+        let decided = self.round.set.decided_set();
+        self.round.collect.tick(&mut self.cx, &self.members, &self.keys, decided);
+        self.settlement.tick(self.is_paused());
+        self.departure.tick(self.is_catching_up());
+        self.members.tick(&mut self.cx);
+        self.beat();
+        self.departure.say_again(&mut self.cx);
+        self.recovery.ask_again(&mut self.cx, self.chain.is_done());
+        self.sync.tick(&mut self.cx, &self.members, self.recovery.is_behind());
+        self.round.set_commitments.ask(&mut self.cx);
+        let heartbeat_ms = self.cx.config.heartbeat_ms();
+        self.cx.set_timer(TimerId::Heartbeat, heartbeat_ms);
+    }
+
+    fn on_reachable(&mut self, member: MemberIndex) {
+        if !self.members.set_reachable(member, true) {
+            return;
+        }
+        // What was gossiped before it could be reached has not come to it.
+        let heartbeat = self.heartbeat();
+        self.cx.send(member, Body::Heartbeat(Box::new(heartbeat)));
+        self.recovery.ask_one(&mut self.cx, member, self.chain.is_done());
+        if self.recovery.is_behind() {
+            Sync::ask_for_records(&mut self.cx, member);
         }
     }
 
-    /// Counts something that was not used.
-    pub(crate) fn dropped(&mut self, reason: &'static str) {
-        let count = self.dropped.entry(reason).or_default();
-        *count = count.saturating_add(1);
+    /// Hands the proof that parts have come upon to those who keep it.
+    fn take_evidence(&mut self) {
+        for (evidence, reason) in self.cx.take_evidence() {
+            self.members.bans.on_evidence(&mut self.cx, &evidence, &reason);
+        }
+    }
+
+    /// Does whatever has become possible: outside of the round, then phase by phase.
+    fn advance(&mut self) {
+        self.recovery.advance(&mut self.cx, self.chain.is_done());
+        self.members.bans.advance(&mut self.cx);
+        self.start_pending_settlement();
+        loop {
+            let before = (self.cx.round(), self.round.phase);
+            if self.round.phase.is_waiting() {
+                self.round.phase = self.begin_when_ready();
+            } else {
+                self.advance_round();
+            }
+            if (self.cx.round(), self.round.phase) == before {
+                break;
+            }
+            self.start_pending_settlement();
+        }
+    }
+
+    /// A phase of the round, and the end of the round once its record is certified.
+    fn advance_round(&mut self) {
+        let Self { cx, round, members, keys, chain, .. } = self;
+        let is_recording = round.phase == Phase::Record;
+        round.phase = round.advance(cx, Outside { members, keys, chain });
+        if is_recording {
+            let decisions = (&round.set, &round.outcome);
+            if let Some(certified) = round.finish.certified(cx, decisions, &members.bans) {
+                self.finish(certified);
+            }
+        }
+    }
+
+    /// Makes the sealing key of this round if it is not there yet, settles what has ended, oldest first, and towards the end of
+    /// the round makes the key of the next one.
+    fn start_pending_settlement(&mut self) {
+        let (is_done, is_paused, is_silent) =
+            (self.chain.is_done(), self.is_paused(), self.is_silent());
+        if self.settlement.erase_secrets(&mut self.cx, is_done, is_paused) {
+            return;
+        }
+        let needs_key = !is_done && !self.recovery.is_behind() && !is_paused;
+        if needs_key && self.keys.make(&mut self.cx, is_silent) {
+            return;
+        }
+        if self.settlement.advance(&mut self.cx) {
+            return;
+        }
+        if matches!(self.round.phase, Phase::Decrypt | Phase::Apply | Phase::Record) {
+            self.keys.make_next(&mut self.cx);
+        }
+    }
+
+    /// The current round has ended with `certified`, which has been checked: it is appended, and the next one begins.
+    fn finish(&mut self, certified: CertifiedRecord) {
+        let ended = self.cx.round();
+        let fate = self.fate(&certified);
+        let adapter = self.round.finish.accepted_adapter();
+        let debts = self.round.collect.debts();
+        self.chain.append(&certified.record, self.cx.me());
+        self.cx.push(Effect::Append(Box::new(certified)));
+        for timer in
+            [TimerId::Commit, TimerId::Transfer, TimerId::View, TimerId::Decrypt, TimerId::Round]
+        {
+            self.cx.cancel_timer(timer);
+        }
+        self.cx.cancel_round_jobs();
+        self.cx.end_round_objects();
+        self.members.bans.begin_round();
+        if let Some(adapter) = adapter {
+            self.sync.on_applied(&mut self.cx, &self.chain, adapter);
+        }
+        self.cx.begin_round(&self.chain.tip);
+        self.round = RoundState::new(&self.cx);
+        self.keys.begin_round(self.cx.round());
+        self.settlement.round_ended(ended, fate);
+        self.recall_round();
+        self.members.exclusions.begin_round(&mut self.cx, ended, &debts);
+        self.take_early();
+        self.take_evidence();
+    }
+
+    /// What became of the own update: decided by the record and by whether this member had committed.
+    fn fate(&self, certified: &CertifiedRecord) -> Option<Fate> {
+        if includes(&certified.record.outcome, self.cx.me()) {
+            return Some(Fate::Spent);
+        }
+        self.round.collect.commitments.own().map(|_| Fate::Kept)
     }
 }

@@ -9,35 +9,75 @@ use crate::ids::{Digest, Epoch, MemberIndex, Round, Time, View};
 use crate::object::ObjectRef;
 use crate::wire::Leave;
 
-/// Where a round is. The words are those of the path of one update.
+/// Where a member is: in one of the six phases of a round, or outside of them, waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// Asking the others what this member said before it started.
-    Doubt,
+    /// Waiting: asking the others what this member sent before it started.
+    Recovering,
     /// Waiting until a quorum is there.
-    Gather,
-    /// Catching up with records or the adapter.
+    WaitingForQuorum,
+    /// Waiting: catching up with records or the adapter.
     Sync,
-    /// train, prune, encode, encrypt, then wait for commitments.
+    /// train, prune, encrypt, share, then wait for commitments.
     Commit,
-    /// Ciphertexts and shares travel.
+    /// Ciphertexts and shares travel, until this member reports what it vouches for.
     Transfer,
-    /// The committee adds.
-    Aggregate,
-    /// All members decide on the set and its sum.
+    /// The committee adds, and all members decide on the set and its sum.
     Certify,
-    /// Partial decryptions are released.
+    /// Partial decryptions are released, the key is put together, the sum opened, the outcome decided.
     Decrypt,
-    /// The key is put together, the sum opened, the end of the round decided.
-    Combine,
     /// The sum goes into the adapter.
     Apply,
     /// The record is signed.
     Record,
-    /// An operator paused this member.
+    /// Waiting: an operator paused this member.
     Paused,
     /// All rounds of the manifest are done.
+    Done,
+}
+
+impl Phase {
+    /// Whether the member is outside of the six phases of a round.
+    #[must_use]
+    pub const fn is_waiting(self) -> bool {
+        matches!(
+            self,
+            Self::Recovering | Self::WaitingForQuorum | Self::Sync | Self::Paused | Self::Done
+        )
+    }
+}
+
+/// What a member is doing, for people: the words of the path of one update, which tell two parts of `Certify` and of `Decrypt`
+/// apart. Follows from the phase and is nothing that the protocol knows of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activity {
+    /// [`Phase::Recovering`].
+    Recovering,
+    /// [`Phase::WaitingForQuorum`].
+    WaitingForQuorum,
+    /// [`Phase::Sync`].
+    Sync,
+    /// [`Phase::Commit`].
+    Commit,
+    /// [`Phase::Transfer`].
+    Transfer,
+    /// [`Phase::Certify`], until the first proposal is here: the committee adds.
+    Aggregate,
+    /// [`Phase::Certify`]: all members decide on the set and its sum.
+    Certify,
+    /// [`Phase::Decrypt`], until this member has enough partial decryptions.
+    Decrypt,
+    /// [`Phase::Decrypt`]: the key is put together, the sum opened, the outcome decided.
+    Combine,
+    /// [`Phase::Apply`].
+    Apply,
+    /// [`Phase::Record`].
+    Record,
+    /// [`Phase::Paused`].
+    Paused,
+    /// [`Phase::Done`].
     Done,
 }
 
@@ -130,6 +170,8 @@ pub struct Status {
     pub round: Round,
     /// Where it is.
     pub phase: Phase,
+    /// What this member is doing there.
+    pub activity: Activity,
     /// The voting attempt, 0 when all goes well.
     pub view: View,
     /// Rounds applied so far.

@@ -273,7 +273,7 @@ fn an_update_whose_author_left_before_anyone_had_it_is_left_out() {
     bench.beats(SILENCE - 1, &[1, 2]);
     assert_eq!(bench.phase(), Phase::Transfer, "member 3 may still give it");
     bench.beats(1, &[1, 2]);
-    assert_eq!(bench.phase(), Phase::Aggregate);
+    assert_eq!(bench.phase(), Phase::Certify);
     assert!(bench.machine.status().members[0].reported);
 }
 
@@ -301,7 +301,7 @@ fn a_pause_takes_effect_at_once_before_a_round_and_after_it_in_one() {
     let effects = bench.beats(1, &[]);
     assert!(!bench.goodbyes(&effects).is_empty(), "said again for those that start");
     bench.handle(Event::Operator(Command::Resume));
-    assert_eq!(bench.phase(), Phase::Gather);
+    assert_eq!(bench.phase(), Phase::WaitingForQuorum);
     bench.begin();
     bench.contribute();
     let effects = bench.handle(Event::Operator(Command::Pause));
@@ -383,7 +383,7 @@ fn an_update_that_no_report_can_list_any_more_holds_up_nobody() {
         assert!(!bench.machine.status().members[0].reported, "two may still hold and list it");
         bench.hear(committee[1], Body::Report(set.clone()));
         assert!(bench.machine.status().members[0].reported, "contributed: {commits}");
-        assert_eq!(bench.phase(), Phase::Aggregate);
+        assert_eq!(bench.phase(), Phase::Certify);
     }
 }
 
@@ -402,7 +402,7 @@ fn who_catches_up_for_long_says_so_and_takes_it_back() {
     assert_eq!(bench.goodbyes(&effects)[0].why, Leave::CatchesUp);
     bench.handle(Event::ObjectReady(object(7)));
     bench.done(|job| matches!(job, Job::Adopt { .. }), JobOutput::Adopted);
-    assert_eq!(bench.phase(), Phase::Gather);
+    assert_eq!(bench.phase(), Phase::WaitingForQuorum);
     let effects = bench.beats(2, &[]);
     assert!(bench.goodbyes(&effects).is_empty());
 }

@@ -72,7 +72,7 @@ fn it_asks_and_takes_part_when_two_have_answered() {
     let effects = bench.boot_in_doubt();
     // Directly: gossip may be silent, and answers come that way too.
     assert_eq!(asked(&effects), [1, 2, 3]);
-    assert_eq!(bench.phase(), Phase::Doubt);
+    assert_eq!(bench.phase(), Phase::Recovering);
     let head = bench.machine.status().head;
     for member in [1, 2, 3] {
         assert!(!binds(&bench.hear(member, heartbeat(4, head))));
@@ -123,7 +123,10 @@ fn what_the_journal_knows_is_nothing_new() {
     for member in [1, 2] {
         bench.hear(member, memory(&said));
     }
-    assert_eq!((bench.phase(), bench.machine.status().silent_through), (Phase::Gather, None));
+    assert_eq!(
+        (bench.phase(), bench.machine.status().silent_through),
+        (Phase::WaitingForQuorum, None)
+    );
 }
 
 /// The disk is empty, or what it was when the round began.
@@ -188,7 +191,7 @@ fn after_a_silent_round_it_asks_about_the_next_and_shows_a_new_key() {
     let old = message(&bench.manifest, Round(0), 2, memory(&[]));
     bench.handle(Event::Message { from: MemberIndex(2), bytes: old });
     bench.hear(1, memory(&[]));
-    assert_eq!(bench.phase(), Phase::Doubt);
+    assert_eq!(bench.phase(), Phase::Recovering);
     let effects = bench.hear(2, memory(&[]));
     assert_eq!(bench.story(&effects), ["say sealing key", "persist ready", "say ready"]);
     assert_eq!(bench.machine.status().silent_through, None);
@@ -216,7 +219,7 @@ fn nobody_can_make_up_what_it_said_and_old_answers_do_not_count() {
     assert_eq!(bench.machine.status().waiting_for.len(), 3, "none of them counts");
     bench.hear(1, memory(&[]));
     bench.hear(2, memory(&[]));
-    assert_eq!(bench.phase(), Phase::Gather);
+    assert_eq!(bench.phase(), Phase::WaitingForQuorum);
     bench.hear(3, memory(&[told_by_a_liar(&bench)]));
     assert_eq!(drops(&bench, "recovery response: no longer in doubt"), 1);
     assert_eq!(bench.machine.status().silent_through, None);
@@ -285,7 +288,7 @@ fn a_round_begins_when_a_quorum_has_heard_of_this_member() {
         let effects = bench.hear(member, Body::Heartbeat(Box::new(deaf)));
         assert!(bodies(&effects).contains(&Body::Ready));
     }
-    assert_eq!(bench.phase(), Phase::Gather);
+    assert_eq!(bench.phase(), Phase::WaitingForQuorum);
     bench.begin();
 }
 

@@ -58,7 +58,7 @@ fn an_old_heartbeat_that_is_said_again_does_not_replace_a_newer_one() {
     let before = status(beat(&bench, 4, 99, false));
     bench.hear(2, before);
     assert_eq!(drops(&bench, "heartbeat: not the newest"), 2);
-    assert!(bench.machine.status().phase > fedshield_protocol::status::Phase::Gather);
+    assert!(bench.machine.status().phase > fedshield_protocol::status::Phase::WaitingForQuorum);
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn gather_waits_for_a_quorum() {
     let mut bench = Bench::new();
     let head = bench.machine.status().head;
     bench.hear(1, heartbeat(4, head));
-    assert_eq!(bench.phase(), Phase::Gather);
+    assert_eq!(bench.phase(), Phase::WaitingForQuorum);
     assert_eq!(bench.machine.status().waiting_for, [MemberIndex(2), MemberIndex(3)]);
     bench.hear(2, heartbeat(4, head));
     assert_eq!(bench.phase(), Phase::Commit);
@@ -86,14 +86,14 @@ fn report_comes_at_the_deadline_and_is_not_changed() {
     assert_eq!(bench.phase(), Phase::Transfer, "the share of member 2 is missing");
     let effects = bench.tick(TimerId::Transfer, 2_000);
     assert_eq!(bench.story(&effects)[..2], ["persist report", "say report"]);
-    assert_eq!(bench.phase(), Phase::Aggregate);
+    assert_eq!(bench.phase(), Phase::Certify);
     bench.hear(1, Body::Commitment(Box::new(update(1))));
     assert!(!bench.machine.status().members[1].committed, "too late");
     bench.boot();
     let head = bench.machine.status().head;
     let mut effects = bench.hear(1, heartbeat(4, head));
     effects.extend(bench.hear(2, heartbeat(4, head)));
-    assert_eq!(bench.phase(), Phase::Aggregate, "with the report of before");
+    assert_eq!(bench.phase(), Phase::Certify, "with the report of before");
     assert!(!bench.story(&effects).contains(&"persist report".to_owned()));
     assert!(bench.machine.status().members[0].reported);
 }
@@ -219,7 +219,7 @@ fn a_member_that_is_behind_takes_over_records_and_the_adapter() {
         bench.done(settled, JobOutput::Settled);
     }
     bench.done(|job| matches!(job, Job::Adopt { applied: 1, .. }), JobOutput::Adopted);
-    assert_eq!(bench.phase(), Phase::Gather);
+    assert_eq!(bench.phase(), Phase::WaitingForQuorum);
     assert_eq!(bench.machine.status().round, Round(4));
 }
 

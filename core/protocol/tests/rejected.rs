@@ -136,7 +136,7 @@ fn two_of_the_committee_name_the_author_and_nobody_waits_for_the_update() {
         bench.done(own, GOOD);
         let others = bench.others_of_the_committee();
         bench.hold(&others, &set);
-        assert_eq!(bench.phase(), Phase::Aggregate, "{:?}", bench.machine.status());
+        assert_eq!(bench.phase(), Phase::Certify, "{:?}", bench.machine.status());
         assert!(bench.machine.status().members[0].reported);
     }
 }

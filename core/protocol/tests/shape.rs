@@ -60,7 +60,7 @@ fn an_update_of_another_shape_is_not_fetched_nor_waited_for_and_its_author_is_sh
         bench.hold(&others, &set);
         let status = bench.machine.status();
         assert!(status.members[0].reported, "{why:?}: {:?}", status.waiting_for);
-        assert_eq!(bench.phase(), Phase::Aggregate);
+        assert_eq!(bench.phase(), Phase::Certify);
     }
 }
 

@@ -18,7 +18,7 @@ mod settings;
 mod tests;
 
 pub use algorithm::Algorithm;
-pub use apply::{OpenedSum, Rejection};
+pub use apply::{Rejection, UpdateSum};
 pub use global::GlobalAdapter;
 pub use layout::{AdapterLayout, AdapterSpec, Factor, ModuleShape};
 pub use mask::Mask;

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use fedshield_train::adapter::{export_model, export_peft, import_peft};
 use fedshield_train::data::{DataSet, DataSettings};
-use fedshield_train::federated::{Factor, GlobalAdapter, LocalMemory, OpenedSum};
+use fedshield_train::federated::{Factor, GlobalAdapter, LocalMemory, UpdateSum};
 use fedshield_train::load::{LoadedModel, Precision, save_base};
 use fedshield_train::{Progress, Sampling, TrainError, TrainSettings, Trainer};
 
@@ -51,7 +51,7 @@ fn two_members_learn_what_neither_has_alone() {
             }
             memory.spend(global.t(), &mask, &update.values).unwrap();
         }
-        let opened = OpenedSum { values: &sum, scale, weight_sum: 2, contributors: 2 };
+        let opened = UpdateSum { values: &sum, scale, weight_sum: 2, contributors: 2 };
         global = global.apply(&settings, &mask, &opened).unwrap();
     }
     for (set, base) in sets.iter().zip(base) {

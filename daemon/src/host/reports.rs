@@ -7,7 +7,7 @@ use std::time::Instant;
 use fedshield_net::{NetStats, Traffic};
 use fedshield_protocol::effect::Purpose;
 use fedshield_protocol::ids::{MemberIndex, Round};
-use fedshield_protocol::status::{Phase, Status};
+use fedshield_protocol::status::{Activity, Status};
 use fedshield_protocol::wire::{CertifiedRecord, Outcome};
 
 use super::effects::label;
@@ -32,7 +32,7 @@ const PURPOSES: &[(&str, Purpose)] = &[
 pub(super) struct Reports {
     names: Vec<String>,
     traffic: NetStats,
-    phase: Option<(Phase, Instant)>,
+    phase: Option<(Activity, Instant)>,
     seconds: BTreeMap<String, f64>,
     committee: BTreeMap<Round, Vec<MemberIndex>>,
     silent: Option<Round>,
@@ -59,10 +59,10 @@ impl Reports {
                 );
             }
         }
-        if self.phase.is_none_or(|(phase, _)| phase != status.phase) {
-            tracing::info!(round = %status.round, phase = %word(&status.phase), view = status.view.0, "phase");
+        if self.phase.is_none_or(|(phase, _)| phase != status.activity) {
+            tracing::info!(round = %status.round, phase = %word(&status.activity), view = status.view.0, "phase");
             self.close_phase();
-            self.phase = Some((status.phase, Instant::now()));
+            self.phase = Some((status.activity, Instant::now()));
         }
     }
 

@@ -185,7 +185,7 @@ impl Standing {
 
     /// Notes since when this node has been catching up, whatever progress it makes.
     fn note_recovery(&mut self, machine: &Status, now: Time) {
-        let recovers = matches!(machine.phase, Phase::Doubt | Phase::Sync)
+        let recovers = matches!(machine.phase, Phase::Recovering | Phase::Sync)
             && machine.silent_through.is_none()
             || words::rounds_ahead(machine).is_some();
         if !recovers {

@@ -94,7 +94,7 @@ fn node(page: &mut Page, status: &NodeStatus) {
     page.gauge("members_here", "Members that can be counted on.", f64::from(attendance.here));
     page.gauge("quorum", "Members that it takes to decide.", f64::from(attendance.quorum));
     page.head("phase", "gauge", "1 for the phase the round is in.");
-    page.line("phase", &[("phase", &word(&machine.phase))], 1.0);
+    page.line("phase", &[("phase", &word(&machine.activity))], 1.0);
     let silent = f64::from(u8::from(machine.silent_through.is_some()));
     page.gauge(
         "silent",

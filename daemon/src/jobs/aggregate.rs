@@ -9,6 +9,7 @@ use super::ciphertext_reader::{Cancellable, READ_AHEAD_BYTES};
 use super::observer::{Stage, timed};
 use super::round_inputs::set_of;
 use super::{Pipeline, PipelineError};
+use crate::encryption::share_index;
 use crate::host::Cancel;
 
 impl Pipeline {
@@ -27,7 +28,7 @@ impl Pipeline {
             let file = self.objects.file(&update.body.ciphertext)?;
             let reader =
                 Cancellable { reader: BufReader::with_capacity(READ_AHEAD_BYTES, file), cancel };
-            inputs.push((update.member.share_index(), reader));
+            inputs.push((share_index(update.member), reader));
         }
         let mut writer = self.objects.create()?;
         timed(&*self.observer, round, Stage::Aggregate, || {

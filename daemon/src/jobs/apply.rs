@@ -4,7 +4,7 @@ use fedshield_protocol::ids::Digest;
 use fedshield_protocol::job::{Applied, JobOutput, RoundStart};
 use fedshield_protocol::wire::Set;
 use fedshield_train::TrainError;
-use fedshield_train::federated::OpenedSum;
+use fedshield_train::federated::UpdateSum;
 
 use super::observer::{Stage, timed};
 use super::{Pipeline, PipelineError};
@@ -30,7 +30,7 @@ impl Pipeline {
         let before = earlier.as_ref().unwrap_or(&state.global);
         let next = timed(&*self.observer, round, Stage::Apply, || {
             let mask = self.mask_of(before, &beacon);
-            let sum = OpenedSum {
+            let sum = UpdateSum {
                 values: &opened.values,
                 scale: self.terms.scale(applied),
                 weight_sum: self.terms.weight_sum(set.iter().map(|(member, _)| *member)),

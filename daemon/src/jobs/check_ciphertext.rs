@@ -6,6 +6,7 @@ use fedshield_protocol::job::{Included, JobOutput, RoundStart};
 
 use super::ciphertext_reader::{Cancellable, READ_AHEAD_BYTES};
 use super::{Pipeline, PipelineError};
+use crate::encryption::share_index;
 use crate::host::Cancel;
 
 impl Pipeline {
@@ -45,7 +46,7 @@ impl Pipeline {
         let reader =
             Cancellable { reader: BufReader::with_capacity(READ_AHEAD_BYTES, file), cancel };
         let context = self.terms.context(start.round);
-        let author = dealer.member.share_index();
-        Ok(fedshield_he::check_ciphertext(&context, author, value_count, reader)?)
+        let contributor = share_index(dealer.member);
+        Ok(fedshield_he::check_ciphertext(&context, contributor, value_count, reader)?)
     }
 }

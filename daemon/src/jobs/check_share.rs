@@ -1,12 +1,13 @@
 //! check_share: whether the share that another member dealt to this one is right, out of its sealed box, out of one that it
 //! has sealed again, or out of an opening for all to see.
 
-use fedshield_he::Preimage;
+use fedshield_he::ShareOpening;
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::job::{Included, JobOutput};
 
 use super::durable_state::name;
 use super::{Pipeline, PipelineError};
+use crate::encryption::share_index;
 
 impl Pipeline {
     pub(super) fn check_share(
@@ -57,8 +58,9 @@ impl Pipeline {
     ) -> Result<JobOutput, PipelineError> {
         let context = self.terms.context(round);
         let checked = self.commitment_of(round, dealer).and_then(|commitment| {
-            let (from, to) = (dealer.member.share_index(), member.share_index());
-            Ok(Preimage::from_bytes(&context, from, to, preimage)?.check(&context, &commitment)?)
+            let to = share_index(member);
+            let opening = ShareOpening::from_bytes(&context, &commitment, to, preimage)?;
+            Ok(opening.verify(&context, &commitment)?)
         });
         match checked {
             Ok(_) => {

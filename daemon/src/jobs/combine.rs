@@ -10,6 +10,7 @@ use fedshield_protocol::wire::Set;
 
 use super::observer::{Stage, timed};
 use super::{Pipeline, PipelineError};
+use crate::encryption::{member_index, share_index};
 
 impl Pipeline {
     pub(super) fn combine(
@@ -27,12 +28,8 @@ impl Pipeline {
         let mut answers = Vec::with_capacity(partials.len());
         for (member, object) in partials {
             let bytes = self.objects.read(object)?;
-            match PartialDecryption::from_bytes(
-                &context,
-                member.share_index(),
-                &contributors,
-                &bytes,
-            ) {
+            let from = share_index(*member);
+            match PartialDecryption::from_bytes(&context, from, contributors.id(), &bytes) {
                 Ok(answer) => answers.push(answer),
                 Err(reason) => {
                     tracing::warn!(%round, %member, %reason, "partial decryption refused")
@@ -40,11 +37,11 @@ impl Pipeline {
             }
         }
         let reader = BufReader::new(self.objects.file(&aggregate)?);
-        let limits = (self.terms.rules.threshold, self.terms.rules.max_faulty);
+        let sharing = self.terms.sharing;
         // Grows with what is really read, not with what is announced.
         let mut values = Vec::new();
         let result = timed(&*self.observer, round, Stage::Combine, || {
-            combine(&context, &contributors, limits, &answers, shape, reader, |block| {
+            combine(&context, &contributors, sharing, &answers, shape, reader, |block| {
                 values.extend_from_slice(block);
                 Ok(())
             })
@@ -62,13 +59,12 @@ impl Pipeline {
             Err(other) => return Err(other.into()),
         };
         let key = self.objects.put(&combined.key.to_bytes(&context, &contributors))?;
-        let sum = self.keep_sum(round, values, &combined.sum)?;
+        let sum = self.keep_sum(round, values, &combined.summary)?;
         let culprits = match combined.answers {
-            Answers::Culprits(indices) => {
-                indices.iter().map(|index| MemberIndex(index.saturating_sub(1))).collect()
-            }
+            Answers::Culprits(indices) => indices.into_iter().map(member_index).collect(),
             Answers::Disputed(indices) => {
-                tracing::warn!(%round, share_indices = ?indices, "answers off the others; too few agree to say who lied");
+                let members: Vec<MemberIndex> = indices.into_iter().map(member_index).collect();
+                tracing::warn!(%round, ?members, "answers off the others; too few agree to say who lied");
                 Vec::new()
             }
             Answers::Consistent => Vec::new(),

@@ -19,7 +19,7 @@ impl Pipeline {
         let contributors = self.contributors(round, &set_of(set))?;
         if let Some(released) = self.kept_in_round::<Released>(round, name::RELEASED)? {
             // The released bytes are sent again, never made again, and never for another set.
-            return if released.set == *contributors.id() {
+            return if released.set == *contributors.id().as_bytes() {
                 Ok(JobOutput::Partial(released.object))
             } else {
                 Err(PipelineError::AlreadyReleased { round })
@@ -30,11 +30,11 @@ impl Pipeline {
                 .iter()
                 .map(|update| self.open_own_share(round, update))
                 .collect::<Result<Vec<_>, _>>()?;
-            let me = self.terms.me.share_index();
+            let me = self.terms.my_share_index();
             Ok::<_, PipelineError>(partial_decrypt(&context, &contributors, me, &shares)?)
         })?;
         let object = self.objects.put(&partial.to_bytes(&context))?;
-        let released = Released { set: *contributors.id(), object };
+        let released = Released { set: *contributors.id().as_bytes(), object };
         self.keep_in_round(round, name::RELEASED, &released)?;
         Ok(JobOutput::Partial(object))
     }

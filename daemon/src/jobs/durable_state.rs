@@ -19,7 +19,7 @@
 //! The secrets of a round end with its key, see `identity::round_keys`; the key that opened a sum is an object, for all.
 
 mod adapters;
-mod opened_sum;
+mod stored_sum;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,7 @@ use zeroize::Zeroizing;
 use super::{Pipeline, PipelineError};
 use crate::durable;
 pub(super) use adapters::State;
-pub use opened_sum::OpenedSum;
+pub use stored_sum::StoredSum;
 
 /// The names of the table.
 pub(super) mod name {

@@ -24,7 +24,7 @@ impl Pipeline {
         update: &PrunedUpdate,
     ) -> Result<Encrypted, PipelineError> {
         let context = self.terms.context(round);
-        let sender = self.terms.me.share_index();
+        let me = self.terms.my_share_index();
         let mut rng = os_random().map_err(PipelineError::Randomness)?;
         let mut nonce = Zeroizing::new([0u8; 32]);
         rand::Rng::fill_bytes(&mut rng, nonce.as_mut_slice());
@@ -35,7 +35,7 @@ impl Pipeline {
         };
         let mut writer = self.objects.create()?;
         let (key, _) = timed(&*self.observer, round, Stage::Encrypt, || {
-            encrypt(&context, sender, &plain, &mut rng, &mut writer)
+            encrypt(&context, me, &plain, &mut rng, &mut writer)
         })?;
         Ok(Encrypted { ciphertext: writer.finish()?, key })
     }

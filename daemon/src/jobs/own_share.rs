@@ -1,6 +1,6 @@
 //! This member's share from another one, wherever it lies: `check_share` tests it, `decrypt` adds it.
 
-use fedshield_he::{Preimage, Share, ShareCommitment, open_share};
+use fedshield_he::{KeyShare, ShareCommitment, ShareOpening, open_share};
 use fedshield_protocol::ids::Round;
 use fedshield_protocol::job::Included;
 use zeroize::Zeroizing;
@@ -15,14 +15,13 @@ impl Pipeline {
         &self,
         round: Round,
         dealer: &Included,
-    ) -> Result<Share, PipelineError> {
+    ) -> Result<KeyShare, PipelineError> {
         let context = self.terms.context(round);
         let commitment = self.commitment_of(round, dealer)?;
-        let me = self.terms.me.share_index();
+        let me = self.terms.my_share_index();
         if let Some(bytes) = self.secrets.get_in_round(round, &name::share(dealer.member))? {
-            let from = dealer.member.share_index();
-            let preimage = Preimage::from_bytes(&context, from, me, &bytes)?;
-            return Ok(preimage.check(&context, &commitment)?);
+            let opening = ShareOpening::from_bytes(&context, &commitment, me, &bytes)?;
+            return Ok(opening.verify(&context, &commitment)?);
         }
         let again = name::sealed_again(dealer.member);
         if let Some(sealed) = self.secrets.get_in_round(round, &again)? {
@@ -41,10 +40,10 @@ impl Pipeline {
         dealer: &Included,
         commitment: &ShareCommitment,
         sealed: &[u8],
-    ) -> Result<Share, PipelineError> {
+    ) -> Result<KeyShare, PipelineError> {
         let missing = PipelineError::ShareMissing { round, member: dealer.member };
         let pair = sealing_keys::load(&self.secrets, round)?.ok_or(missing)?;
-        let (context, me) = (self.terms.context(round), self.terms.me.share_index());
+        let (context, me) = (self.terms.context(round), self.terms.my_share_index());
         Ok(open_share(&context, commitment, me, &pair, sealed)?)
     }
 }

@@ -9,6 +9,7 @@ use fedshield_train::federated::{GlobalAdapter, Mask};
 
 use super::durable_state::State;
 use super::{Pipeline, PipelineError};
+use crate::encryption::{ciphertext_digest, commitment_digest, share_index};
 
 impl Pipeline {
     /// The common adapter that the round starts from.
@@ -60,34 +61,32 @@ impl Pipeline {
         set: &Set,
     ) -> Result<ContributorSet, PipelineError> {
         let context = self.terms.context(round);
-        let entries = set.iter().map(|(member, commitment)| (member.share_index(), commitment.0));
+        let entries = set
+            .iter()
+            .map(|(member, commitment)| (share_index(*member), commitment_digest(*commitment)));
         Ok(ContributorSet::new(&context, self.terms.rules.min_contributors, entries)?)
     }
 
-    /// The published part of a dealing, read, bound to the ciphertext of the same commitment, and under the name by which sets
-    /// list it.
+    /// The published part of a sharing, read, bound to the ciphertext of the same commitment, and under the digest by which
+    /// sets list it.
     pub(super) fn commitment_of(
         &self,
         round: Round,
         dealer: &Included,
     ) -> Result<ShareCommitment, PipelineError> {
         let context = self.terms.context(round);
-        let sender = dealer.member.share_index();
-        let commitment = ShareCommitment::from_bytes(
-            &context,
-            sender,
-            self.terms.sharing(),
-            &dealer.body.shares,
-        )?;
-        if *commitment.ciphertext_digest() != dealer.body.ciphertext.root.0 {
+        let (member, sharing) = (share_index(dealer.member), self.terms.sharing.sharing());
+        let commitment =
+            ShareCommitment::from_bytes(&context, member, sharing, &dealer.body.shares)?;
+        if commitment.ciphertext() != ciphertext_digest(&dealer.body.ciphertext) {
             return Err(fedshield_he::Error::Remote {
-                sender,
+                member: Some(member),
                 field: "ciphertext digest",
                 fault: fedshield_he::Fault::Digest,
             }
             .into());
         }
-        Ok(commitment.named(dealer.commitment.0))
+        Ok(commitment.identified_by(commitment_digest(dealer.commitment)))
     }
 }
 

@@ -1,7 +1,7 @@
 //! share: the key of the own update, split into one share for each member, and each share sealed to its member; again, or
 //! opened for all to see, where a member complains.
 
-use fedshield_he::{Preimage, SealingPublicKey, ShareCommitment, deal, seal_share};
+use fedshield_he::{SealingPublicKey, ShareCommitment, ShareOpening, seal_share, share};
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::JobOutput;
 use fedshield_protocol::wire::CommitmentBody;
@@ -10,6 +10,7 @@ use super::durable_state::{Dealing, name};
 use super::encrypt::Encrypted;
 use super::observer::{Stage, timed};
 use super::{Pipeline, PipelineError};
+use crate::encryption::{ciphertext_digest, member_index, share_index};
 use crate::randomness::os_random;
 
 impl Pipeline {
@@ -23,15 +24,16 @@ impl Pipeline {
     ) -> Result<(), PipelineError> {
         let context = self.terms.context(round);
         let Encrypted { ciphertext, key } = encrypted;
-        let (me, sharing) = (self.terms.me.share_index(), self.terms.sharing());
+        let (me, sharing) = (self.terms.my_share_index(), self.terms.sharing.sharing());
         let mut rng = os_random().map_err(PipelineError::Randomness)?;
-        let dealt = deal(&context, me, sharing, &key, &ciphertext.root.0, &mut rng)?;
+        let digest = ciphertext_digest(&ciphertext);
+        let (commitment, package) = share(&context, me, sharing, &key, digest, &mut rng)?;
         drop(key);
-        for (member, preimage) in (0u16..).map(MemberIndex).zip(&dealt.preimages) {
-            let bytes = preimage.to_bytes(&context);
-            self.secrets.put_in_round(round, &name::dealt(member), &bytes)?;
+        for opening in package.openings() {
+            let name = name::dealt(member_index(opening.receiver()));
+            self.secrets.put_in_round(round, &name, &opening.to_bytes(&context))?;
         }
-        let shares = dealt.commitment.to_bytes(&context);
+        let shares = commitment.to_bytes(&context);
         self.keep_in_round(round, name::DEALING, &Dealing { ciphertext, shares, layout })
     }
 
@@ -95,14 +97,14 @@ impl Pipeline {
         sealing_key: &[u8],
     ) -> Result<Option<Vec<u8>>, PipelineError> {
         let context = self.terms.context(round);
-        let (me, to) = (self.terms.me.share_index(), member.share_index());
+        let (me, to) = (self.terms.my_share_index(), share_index(member));
         let Ok(key) = SealingPublicKey::from_bytes(to, sealing_key) else { return Ok(None) };
-        let (sharing, missing) =
-            (self.terms.sharing(), PipelineError::ShareMissing { round, member });
+        let sharing = self.terms.sharing.sharing();
+        let missing = PipelineError::ShareMissing { round, member };
         let bytes = self.secrets.get_in_round(round, &name::dealt(member))?.ok_or(missing)?;
         let commitment = ShareCommitment::from_bytes(&context, me, sharing, &dealing.shares)?;
-        let preimage = Preimage::from_bytes(&context, me, to, &bytes)?;
+        let opening = ShareOpening::from_bytes(&context, &commitment, to, &bytes)?;
         let mut rng = os_random().map_err(PipelineError::Randomness)?;
-        Ok(seal_share(&context, &commitment, &preimage, &key, &mut rng).ok())
+        Ok(seal_share(&context, &commitment, &opening, &key, &mut rng).ok())
     }
 }

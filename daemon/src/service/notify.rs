@@ -58,7 +58,7 @@ fn status_line(status: &NodeStatus) -> String {
     let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     match (worst, &status.machine) {
         (Some(condition), _) => one_line(&condition.message),
-        (None, Some(machine)) => format!("round {}, {}", machine.round, word(&machine.phase)),
+        (None, Some(machine)) => format!("round {}, {}", machine.round, word(&machine.activity)),
         (None, None) => word(&status.state),
     }
 }

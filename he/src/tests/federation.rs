@@ -9,15 +9,41 @@ pub(crate) fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
 }
 
+/// A share index that a test writes down.
+pub(crate) fn index(number: u16) -> ShareIndex {
+    ShareIndex::new(number).unwrap()
+}
+
+/// A sharing that a test writes down.
+pub(crate) fn sharing(threshold: u16, members: u16) -> Sharing {
+    Sharing::new(threshold, members).unwrap()
+}
+
+/// [`decrypt`](crate::decrypt) into one vector.
+pub(crate) fn decrypt_to_vec(
+    context: &RoundContext,
+    set: &ContributorSet,
+    key: &OpenedKey,
+    shape: SumShape,
+    aggregate: &[u8],
+) -> Result<(Vec<i64>, SumSummary), Error> {
+    let mut values = Vec::new();
+    let summary = decrypt(context, set, key, shape, aggregate, |block| {
+        values.extend_from_slice(block);
+        Ok(())
+    })?;
+    Ok((values, summary))
+}
+
 /// One contributor's part of a round.
 pub(super) struct Contributor {
-    pub(super) index: u16,
+    pub(super) index: ShareIndex,
     pub(super) values: Vec<f32>,
     pub(super) weight: u32,
     pub(super) nonce: [u8; 32],
     pub(super) ciphertext: Vec<u8>,
     pub(super) commitment: ShareCommitment,
-    pub(super) preimages: Vec<Preimage>,
+    pub(super) package: SecretPackage,
 }
 
 /// A round without sealing (sealing has its own tests): members `1..=members`.
@@ -51,13 +77,21 @@ impl Federation {
         let mut nonce = [0; 32];
         self.rng.fill_bytes(&mut nonce);
         let (key, ciphertext) = self.encrypt(index, &values, weight, &nonce);
-        let dealing = self.deal(index, &key, &ciphertext);
-        self.add(index, values, weight, nonce, ciphertext, dealing);
+        let shared = self.share(index, &key, &ciphertext);
+        self.add(index, values, weight, nonce, ciphertext, shared);
+    }
+
+    pub(super) fn sharing(&self) -> Sharing {
+        sharing(self.threshold, self.members)
+    }
+
+    pub(super) fn robust(&self) -> RobustSharing {
+        RobustSharing::new(self.sharing(), self.max_faulty).unwrap()
     }
 
     pub(super) fn encrypt(
         &mut self,
-        index: u16,
+        number: u16,
         values: &[f32],
         weight: u32,
         nonce: &[u8; 32],
@@ -65,36 +99,41 @@ impl Federation {
         let update = Update { values, scale: self.scale * f64::from(weight), nonce };
         let mut ciphertext = Vec::new();
         let (key, summary) =
-            encrypt(&self.context, index, &update, &mut self.rng, &mut ciphertext).unwrap();
+            encrypt(&self.context, index(number), &update, &mut self.rng, &mut ciphertext).unwrap();
         assert_eq!(summary.bytes, ciphertext.len() as u64);
         let expected = ciphertext_len(self.context.preset(), values.len() as u64).unwrap();
         assert_eq!(summary.bytes, expected);
         (key, ciphertext)
     }
 
-    pub(super) fn deal(&mut self, index: u16, key: &OneTimeKey, ciphertext: &[u8]) -> Dealing {
-        let digest = *blake3::hash(ciphertext).as_bytes();
-        let numbers = (self.threshold, self.members);
-        deal(&self.context, index, numbers, key, &digest, &mut self.rng).unwrap()
+    pub(super) fn share(
+        &mut self,
+        number: u16,
+        key: &OneTimeKey,
+        ciphertext: &[u8],
+    ) -> (ShareCommitment, SecretPackage) {
+        let digest = CiphertextDigest::new(*blake3::hash(ciphertext).as_bytes());
+        let sharing = self.sharing();
+        share(&self.context, index(number), sharing, key, digest, &mut self.rng).unwrap()
     }
 
     pub(super) fn add(
         &mut self,
-        index: u16,
+        number: u16,
         values: Vec<f32>,
         weight: u32,
         nonce: [u8; 32],
         ciphertext: Vec<u8>,
-        Dealing { commitment, preimages }: Dealing,
+        (commitment, package): (ShareCommitment, SecretPackage),
     ) {
         self.contributors.push(Contributor {
-            index,
+            index: index(number),
             values,
             weight,
             nonce,
             ciphertext,
             commitment,
-            preimages,
+            package,
         });
     }
 
@@ -108,8 +147,7 @@ impl Federation {
     }
 
     pub(super) fn set(&self) -> ContributorSet {
-        let entries =
-            self.contributors.iter().map(|c| (c.index, c.commitment.digest(&self.context)));
+        let entries = self.contributors.iter().map(|c| (c.index, c.commitment.id(&self.context)));
         ContributorSet::new(&self.context, 1, entries).unwrap()
     }
 
@@ -121,45 +159,47 @@ impl Federation {
         Ok(out)
     }
 
-    pub(super) fn shares(&self, member: u16) -> Result<Vec<Share>, Error> {
+    pub(super) fn shares(&self, member: u16) -> Result<Vec<KeyShare>, Error> {
         self.contributors
             .iter()
             .map(|c| {
-                let bytes = c.preimages[usize::from(member) - 1].to_bytes(&self.context);
-                check_preimage(&self.context, &c.commitment, member, &bytes)
+                let receiver = index(member);
+                let bytes = c.package.opening_for(receiver).unwrap().to_bytes(&self.context);
+                ShareOpening::from_bytes(&self.context, &c.commitment, receiver, &bytes)?
+                    .verify(&self.context, &c.commitment)
             })
             .collect()
     }
 
     pub(super) fn answer(&self, member: u16) -> PartialDecryption {
         let shares = self.shares(member).unwrap();
-        partial_decrypt(&self.context, &self.set(), member, &shares).unwrap()
+        partial_decrypt(&self.context, &self.set(), index(member), &shares).unwrap()
     }
 
     /// Combines, and checks that what comes out on the way is what the key decrypts to.
-    pub(super) fn combine(&self, answers: &[PartialDecryption]) -> Result<Combined, Error> {
+    pub(super) fn combine(&self, answers: &[PartialDecryption]) -> Result<CombinedSum, Error> {
         let aggregate = self.aggregate()?;
-        let (numbers, set) = ((self.threshold, self.max_faulty), self.set());
+        let (sharing, set) = (self.robust(), self.set());
         let (shape, mut values) = (self.shape(), Vec::new());
         let sink = |block: &[i64]| {
             values.extend_from_slice(block);
             Ok(())
         };
         let combined =
-            combine(&self.context, &set, numbers, answers, shape, aggregate.as_slice(), sink)?;
-        assert_eq!(self.decrypt(&combined.key), (values, combined.sum.clone()));
+            combine(&self.context, &set, sharing, answers, shape, aggregate.as_slice(), sink)?;
+        assert_eq!(self.decrypt(&combined.key), (values, combined.summary.clone()));
         Ok(combined)
     }
 
     /// Opens the sum with these members' answers.
-    pub(super) fn open(&self, members: &[u16]) -> (Vec<i64>, OpenedSum) {
+    pub(super) fn open(&self, members: &[u16]) -> (Vec<i64>, SumSummary) {
         let answers: Vec<_> = members.iter().map(|&m| self.answer(m)).collect();
         let combined = self.combine(&answers).unwrap();
         assert_eq!(combined.answers, Answers::Consistent);
         self.decrypt(&combined.key)
     }
 
-    pub(super) fn decrypt(&self, key: &OpenedKey) -> (Vec<i64>, OpenedSum) {
+    pub(super) fn decrypt(&self, key: &OpenedKey) -> (Vec<i64>, SumSummary) {
         let aggregate = self.aggregate().unwrap();
         decrypt_to_vec(&self.context, &self.set(), key, self.shape(), aggregate.as_slice()).unwrap()
     }

@@ -1,10 +1,10 @@
 //! Bytes from outside: truncated, oversized, of another round, preset or member, random, mutated. Typed errors
-//! that name the sender; never a panic, never a wrong sum.
+//! that name the member; never a panic, never a wrong sum.
 
 use proptest::prelude::*;
 use rand_core::Rng;
 
-use super::federation::Federation;
+use super::federation::{Federation, decrypt_to_vec, index, sharing};
 use crate::*;
 
 const PRESET: &str = "INSECURE-rlwe-sum/b16/n16";
@@ -17,12 +17,17 @@ fn round() -> Federation {
     f
 }
 
-/// Member and fault of a remote error.
+/// Member and fault of a remote error; 0 where there is no one member.
 fn remote(error: Error) -> (u16, Fault) {
     match error {
-        Error::Remote { sender, fault, .. } => (sender, fault),
+        Error::Remote { member, fault, .. } => (member.map_or(0, ShareIndex::get), fault),
         other => panic!("{other}"),
     }
+}
+
+/// A contributor with some commitment.
+fn entry(number: u16) -> (ShareIndex, CommitmentDigest) {
+    (index(number), CommitmentDigest::new([number as u8; 32]))
 }
 
 /// The same federation in another round, and with another preset.
@@ -35,7 +40,7 @@ fn elsewhere(f: &Federation) -> [(RoundContext, Fault); 2] {
 }
 
 #[test]
-fn ciphertexts_name_their_sender() {
+fn ciphertexts_name_their_contributor() {
     let mut f = round();
     let good = f.contributors[2].ciphertext.clone();
     let mut expect = |bytes: Vec<u8>, fault: Fault| {
@@ -63,7 +68,7 @@ fn ciphertexts_name_their_sender() {
     for (context, fault) in elsewhere(&round()) {
         let g = round();
         let inputs = g.contributors.iter().map(|c| (c.index, c.ciphertext.as_slice()));
-        let set = ContributorSet::new(&context, 1, (1..=4).map(|i| (i, [0; 32]))).unwrap();
+        let set = ContributorSet::new(&context, 1, (1..=4).map(entry)).unwrap();
         let error = aggregate(&context, &set, 1100, inputs, &mut Vec::new()).unwrap_err();
         assert_eq!(remote(error), (1, fault));
     }
@@ -73,13 +78,13 @@ fn ciphertexts_name_their_sender() {
 fn contributors_have_to_be_those_of_the_set() {
     let f = round();
     let input = |i: usize| (f.contributors[i].index, f.contributors[i].ciphertext.as_slice());
-    let run = |inputs: Vec<(u16, &[u8])>| {
+    let run = |inputs: Vec<(ShareIndex, &[u8])>| {
         remote(aggregate(&f.context, &f.set(), 1100, inputs, &mut Vec::new()).unwrap_err())
     };
     assert_eq!(run(vec![input(0), input(1), input(3)]), (3, Fault::Missing));
     assert_eq!(run(vec![input(0), input(1), input(2)]), (4, Fault::Missing));
     assert_eq!(run(vec![input(0), input(1), input(1), input(3)]), (2, Fault::Duplicate));
-    let extra = (9, input(0).1);
+    let extra = (index(9), input(0).1);
     assert_eq!(run(vec![input(0), input(1), input(2), input(3), extra]), (9, Fault::WrongSet));
 }
 
@@ -87,8 +92,7 @@ fn contributors_have_to_be_those_of_the_set() {
 fn sets_that_cannot_be_say_why() {
     let f = round();
     let refused = |least: u16, entries: Vec<u16>| {
-        ContributorSet::new(&f.context, least, entries.into_iter().map(|i| (i, [i as u8; 32])))
-            .unwrap_err()
+        ContributorSet::new(&f.context, least, entries.into_iter().map(entry)).unwrap_err()
     };
     for (least, entries) in [(3, vec![]), (3, vec![4, 2]), (2, vec![1]), (0, vec![])] {
         let found_here = entries.len();
@@ -99,7 +103,6 @@ fn sets_that_cannot_be_say_why() {
     let error = refused(3, vec![1, 2]).to_string();
     assert_eq!(error, "a set of 2 contributors, at least 3 are needed");
     assert_eq!(remote(refused(1, (1..=17).collect())), (17, Fault::WrongMember(17)));
-    assert_eq!(remote(refused(1, vec![3, 0])), (0, Fault::WrongMember(0)));
     assert_eq!(remote(refused(1, vec![2, 1, 2])), (2, Fault::Duplicate));
 }
 
@@ -109,8 +112,9 @@ fn shares_of_another_round_member_or_commitment_are_refused() {
     let set = f.set();
     let mut later = round();
     later.context = elsewhere(&f)[0].0.clone();
-    let release =
-        |shares: &[Share]| remote(partial_decrypt(&f.context, &set, 1, shares).unwrap_err());
+    let release = |shares: &[KeyShare]| {
+        remote(partial_decrypt(&f.context, &set, index(1), shares).unwrap_err())
+    };
     let mut shares = f.shares(1).unwrap();
     shares[1] = f.shares(2).unwrap().remove(1);
     assert_eq!(release(&shares), (2, Fault::WrongMember(2)));
@@ -118,33 +122,35 @@ fn shares_of_another_round_member_or_commitment_are_refused() {
     shares[2].round_tag = *later.context.tag();
     assert_eq!(release(&shares), (3, Fault::WrongRound));
     let mut shares = f.shares(1).unwrap();
-    shares[3].commitment = [0; 32];
+    shares[3].commitment = CommitmentDigest::new([0; 32]);
     assert_eq!(release(&shares), (4, Fault::WrongSet));
     assert_eq!(release(&f.shares(1).unwrap()[..3]), (4, Fault::Missing));
     // The bytes themselves say which round and preset they belong to.
     let c = &f.contributors[0];
     for (context, fault) in elsewhere(&f) {
-        let bytes = c.preimages[0].to_bytes(&f.context);
-        assert_eq!(
-            remote(check_preimage(&context, &c.commitment, 1, &bytes).unwrap_err()),
-            (1, fault.clone())
-        );
+        let bytes = c.package.openings()[0].to_bytes(&f.context);
+        let error =
+            ShareOpening::from_bytes(&context, &c.commitment, index(1), &bytes).unwrap_err();
+        assert_eq!(remote(error), (1, fault.clone()));
         let bytes = c.commitment.to_bytes(&f.context);
-        let error = ShareCommitment::from_bytes(&context, 1, (3, 4), &bytes).unwrap_err();
+        let error =
+            ShareCommitment::from_bytes(&context, index(1), f.sharing(), &bytes).unwrap_err();
         assert_eq!(remote(error), (1, fault.clone()));
         let bytes = f.answer(2).to_bytes(&f.context);
-        let error = PartialDecryption::from_bytes(&context, 2, &set, &bytes).unwrap_err();
+        let error =
+            PartialDecryption::from_bytes(&context, index(2), set.id(), &bytes).unwrap_err();
         assert_eq!(remote(error), (2, fault));
     }
 }
 
 #[test]
-fn boxes_are_bound_to_everything() {
+fn sealed_shares_are_bound_to_everything() {
     let mut f = round();
     let keys = SealingKeyPair::generate(&mut f.rng);
     let other = SealingKeyPair::generate(&mut f.rng);
-    let (commitment, preimage) = (&f.contributors[0].commitment, &f.contributors[0].preimages[1]);
-    let sealed = seal_share(&f.context, commitment, preimage, keys.public(), &mut f.rng).unwrap();
+    let (commitment, package) = (&f.contributors[0].commitment, &f.contributors[0].package);
+    let opening = package.opening_for(index(2)).unwrap();
+    let sealed = seal_share(&f.context, commitment, opening, keys.public(), &mut f.rng).unwrap();
     fn open(
         context: &RoundContext,
         commitment: &ShareCommitment,
@@ -152,17 +158,17 @@ fn boxes_are_bound_to_everything() {
         keys: &SealingKeyPair,
         sealed: &[u8],
     ) -> Fault {
-        remote(open_share(context, commitment, receiver, keys, sealed).unwrap_err()).1
+        remote(open_share(context, commitment, index(receiver), keys, sealed).unwrap_err()).1
     }
-    assert!(open_share(&f.context, commitment, 2, &keys, &sealed).is_ok());
+    assert!(open_share(&f.context, commitment, index(2), &keys, &sealed).is_ok());
     assert_eq!(open(&f.context, commitment, 2, &other, &sealed), Fault::Sealed);
     assert_eq!(open(&f.context, commitment, 3, &keys, &sealed), Fault::Sealed);
     assert_eq!(open(&elsewhere(&f)[0].0, commitment, 2, &keys, &sealed), Fault::Sealed);
     let mut moved = commitment.clone();
-    moved.ciphertext_digest = [9; 32];
+    moved.ciphertext = CiphertextDigest::new([9; 32]);
     assert_eq!(open(&f.context, &moved, 2, &keys, &sealed), Fault::Sealed);
     let mut renamed = commitment.clone();
-    renamed.sender = 4;
+    renamed.dealer = index(4);
     assert_eq!(open(&f.context, &renamed, 2, &keys, &sealed), Fault::Sealed);
     for at in [0, 1119, 1120, sealed.len() - 1] {
         let mut bad = sealed.clone();
@@ -172,10 +178,10 @@ fn boxes_are_bound_to_everything() {
     assert_eq!(open(&f.context, commitment, 2, &keys, &sealed[1..]), Fault::Truncated);
     let long = [&sealed[..], &[0]].concat();
     assert_eq!(open(&f.context, commitment, 2, &keys, &long), Fault::Oversized);
-    assert!(SealingPublicKey::from_bytes(5, &[0; 100]).is_err());
+    assert!(SealingPublicKey::from_bytes(index(5), &[0; 100]).is_err());
     let bytes = keys.public().to_bytes();
     assert_eq!(bytes.len(), SEALING_PUBLIC_LEN);
-    assert_eq!(&SealingPublicKey::from_bytes(5, &bytes).unwrap(), keys.public());
+    assert_eq!(&SealingPublicKey::from_bytes(index(5), &bytes).unwrap(), keys.public());
 }
 
 #[test]
@@ -184,7 +190,7 @@ fn aggregates_of_other_sets_and_out_of_range_are_refused() {
     let good = f.aggregate().unwrap();
     let answers: Vec<_> = (1..=3).map(|m| f.answer(m)).collect();
     let combine = |answers: &[PartialDecryption], bytes: &[u8]| {
-        crate::combine(&f.context, &f.set(), (3, 1), answers, f.shape(), bytes, |_| Ok(()))
+        crate::combine(&f.context, &f.set(), f.robust(), answers, f.shape(), bytes, |_| Ok(()))
     };
     let run = |bytes: &[u8]| combine(&answers, bytes).map(|c| c.key);
     let key = run(&good).unwrap();
@@ -211,16 +217,17 @@ fn aggregates_of_other_sets_and_out_of_range_are_refused() {
 
 /// Runs every decoder on the bytes. Whatever they are: a value or a typed error.
 fn decode_all(f: &Federation, bytes: &[u8]) {
-    let (context, set) = (&f.context, &f.set());
-    let _ = ShareCommitment::from_bytes(context, 1, (3, 4), bytes);
-    let _ = Preimage::from_bytes(context, 1, 1, bytes);
-    let _ = check_preimage(context, &f.contributors[0].commitment, 1, bytes);
-    let _ = PartialDecryption::from_bytes(context, 1, set, bytes);
+    let (context, set, one) = (&f.context, &f.set(), index(1));
+    let commitment = &f.contributors[0].commitment;
+    let _ = ShareCommitment::from_bytes(context, one, sharing(3, 4), bytes);
+    let _ = ShareOpening::from_bytes(context, commitment, one, bytes)
+        .and_then(|opening| opening.verify(context, commitment));
+    let _ = PartialDecryption::from_bytes(context, one, set.id(), bytes);
     let _ = OpenedKey::from_bytes(context, set, bytes);
-    let _ = SealingPublicKey::from_bytes(1, bytes);
-    let _ = check_ciphertext(context, 1, 1100, bytes);
+    let _ = SealingPublicKey::from_bytes(one, bytes);
+    let _ = check_ciphertext(context, one, 1100, bytes);
     let key = SealingKeyPair::from_secret(&[1; 32]);
-    let _ = open_share(context, &f.contributors[0].commitment, 1, &key, bytes);
+    let _ = open_share(context, commitment, one, &key, bytes);
 }
 
 proptest! {
@@ -240,7 +247,7 @@ proptest! {
         let mut bytes = match kind {
             0 => c.ciphertext.clone(),
             1 => c.commitment.to_bytes(&f.context),
-            2 => c.preimages[0].to_bytes(&f.context).to_vec(),
+            2 => c.package.openings()[0].to_bytes(&f.context).to_vec(),
             3 => f.answer(1).to_bytes(&f.context),
             _ => {
                 let mut noise = vec![0; sealed_len(&f.context)];

@@ -1,6 +1,6 @@
 //! Lying contributors and lying members: nothing wrong opens, and the author is named.
 
-use super::federation::Federation;
+use super::federation::{Federation, index, sharing};
 use crate::encrypt::OneTimeKey;
 use crate::*;
 
@@ -30,7 +30,7 @@ fn a_wrong_answer_is_corrected_and_its_author_named() {
             let mut answers = answers(&f, 1..=4);
             bump(&mut answers[liar - 1], at, by);
             let combined = f.combine(&answers).unwrap();
-            assert_eq!(combined.answers, Answers::Culprits(vec![liar as u16]));
+            assert_eq!(combined.answers, Answers::Culprits(vec![index(liar as u16)]));
             assert_eq!(f.decrypt(&combined.key).0, f.expected());
         }
     }
@@ -58,12 +58,12 @@ fn e_lies_are_corrected_with_threshold_plus_e_answers() {
     let combined = f.combine(&answers).unwrap();
     assert_eq!(f.decrypt(&combined.key).0, f.expected());
     // Eleven agree: five liars could have made eleven agree on another polynomial through the same key.
-    assert_eq!(combined.answers, Answers::Disputed(vec![1, 2, 3, 4, 5]));
+    assert_eq!(combined.answers, Answers::Disputed((1..=5).map(index).collect()));
     // One lie among sixteen is proven.
     let mut answers = answers.split_off(5);
     answers.extend((1..=5).map(|m| f.answer(m)));
     bump(&mut answers[0], 0, 9);
-    assert_eq!(f.combine(&answers).unwrap().answers, Answers::Culprits(vec![6]));
+    assert_eq!(f.combine(&answers).unwrap().answers, Answers::Culprits(vec![index(6)]));
 }
 
 /// Two liars among seven shift their answers along a polynomial that vanishes at 0 and at three honest
@@ -82,27 +82,37 @@ fn colluding_liars_cannot_frame_honest_members() {
     }
     let combined = f.combine(&answers).unwrap();
     assert_eq!(f.decrypt(&combined.key).0, f.expected());
-    assert_eq!(combined.answers, Answers::Disputed(vec![6, 7]));
+    assert_eq!(combined.answers, Answers::Disputed(vec![index(6), index(7)]));
+}
+
+/// What everybody makes of bytes that the dealer shows as the opening of `receiver`.
+fn shown(f: &Federation, dealer: usize, receiver: u16, bytes: &[u8]) -> Result<KeyShare, Error> {
+    let commitment = &f.contributors[dealer].commitment;
+    ShareOpening::from_bytes(&f.context, commitment, index(receiver), bytes)?
+        .verify(&f.context, commitment)
 }
 
 #[test]
-fn a_bad_share_is_a_reason_to_complain_and_its_preimage_answers() {
+fn a_bad_share_is_a_reason_to_complain_and_its_opening_answers() {
     let f = honest(4, 5);
-    let dealer = &f.contributors[1];
+    let opening = |receiver: u16| {
+        let package = &f.contributors[1].package;
+        package.opening_for(index(receiver)).unwrap().to_bytes(&f.context)
+    };
     // The dealer seals something else to member 3 than it committed to.
-    let good = dealer.preimages[2].to_bytes(&f.context);
+    let good = opening(3);
     for at in [24, 30, 60, 500, good.len() - 1] {
         let mut bad = good.to_vec();
         bad[at] ^= 1;
-        let error = check_preimage(&f.context, &dealer.commitment, 3, &bad).unwrap_err();
-        assert!(matches!(error, Error::Remote { sender: 2, .. }), "{error}");
+        let error = shown(&f, 1, 3, &bad).unwrap_err();
+        let of_dealer = |error: &Error| matches!(error, Error::Remote { member, .. } if *member == Some(index(2)));
+        assert!(of_dealer(&error), "{error}");
     }
-    // The true preimage in clear settles the complaint, and gives the member its share.
-    let share = check_preimage(&f.context, &dealer.commitment, 3, &good).unwrap();
-    assert_eq!((share.sender(), share.receiver()), (2, 3));
-    // The preimage of another member does not.
-    let other = dealer.preimages[0].to_bytes(&f.context);
-    assert!(check_preimage(&f.context, &dealer.commitment, 3, &other).is_err());
+    // The true opening in clear settles the complaint, and gives the member its share.
+    let share = shown(&f, 1, 3, &good).unwrap();
+    assert_eq!((share.dealer, share.receiver), (index(2), index(3)));
+    // The opening of another member does not.
+    assert!(shown(&f, 1, 3, &opening(1)).is_err());
 }
 
 #[test]
@@ -110,18 +120,20 @@ fn shares_off_a_low_degree_polynomial_fail_the_test() {
     let mut f = honest(4, 6);
     let key = OneTimeKey::from_coefficients(vec![1; 512]);
     // Dealt with one degree more than allowed, the published polynomials cut to the right length.
-    let digest = [1; 32];
-    let dealing = deal(&f.context, 1, (4, 4), &key, &digest, &mut f.rng).unwrap();
-    let mut cut = dealing.commitment.clone();
-    cut.threshold = 3;
+    let digest = CiphertextDigest::new([1; 32]);
+    let (commitment, package) =
+        share(&f.context, index(1), sharing(4, 4), &key, digest, &mut f.rng).unwrap();
+    let mut cut = commitment.clone();
+    cut.sharing = sharing(3, 4);
     cut.low_degree = cut.low_degree.chunks(4).flat_map(|h| h[..3].to_vec()).collect();
-    for preimage in &dealing.preimages {
-        let error = preimage.check(&f.context, &cut).unwrap_err();
+    for opening in package.openings() {
+        let error = opening.verify(&f.context, &cut).unwrap_err();
         assert!(matches!(error, Error::Remote { fault: Fault::LowDegree, .. }), "{error}");
     }
     // With the right length for its degree it is refused where the threshold is checked.
-    let bytes = dealing.commitment.to_bytes(&f.context);
-    let error = ShareCommitment::from_bytes(&f.context, 1, (3, 4), &bytes).unwrap_err();
+    let bytes = commitment.to_bytes(&f.context);
+    let error =
+        ShareCommitment::from_bytes(&f.context, index(1), sharing(3, 4), &bytes).unwrap_err();
     assert!(matches!(error, Error::Remote { field: "threshold", .. }), "{error}");
 }
 
@@ -133,9 +145,9 @@ fn with_key_of(coefficients: Vec<i32>) -> Federation {
     let update = Update { values: &values, scale: 1.0, nonce: &[0; 32] };
     let key = OneTimeKey::from_coefficients(coefficients);
     let mut file = Vec::new();
-    encrypt_under_any_key(&f.context, 4, &update, &key, &[9; 32], &mut file).unwrap();
-    let dealing = f.deal(4, &key, &file);
-    f.add(4, values, 1, [0; 32], file, dealing);
+    encrypt_under_any_key(&f.context, index(4), &update, &key, &[9; 32], &mut file).unwrap();
+    let shared = f.share(4, &key, &file);
+    f.add(4, values, 1, [0; 32], file, shared);
     f
 }
 
@@ -146,8 +158,8 @@ fn a_key_that_does_not_match_its_ciphertext_never_opens() {
     f.contributors.truncate(3);
     let (_, ciphertext) = f.encrypt(4, &[1.0; 900], 1, &[0; 32]);
     let wrong = OneTimeKey::from_coefficients(vec![1; 512]);
-    let dealing = f.deal(4, &wrong, &ciphertext);
-    f.add(4, vec![1.0; 900], 1, [0; 32], ciphertext, dealing);
+    let shared = f.share(4, &wrong, &ciphertext);
+    f.add(4, vec![1.0; 900], 1, [0; 32], ciphertext, shared);
     let error = f.combine(&answers(&f, 1..=4)).unwrap_err();
     assert!(matches!(error, Error::NotOpened { tried: 1, .. }), "{error}");
 }
@@ -183,9 +195,9 @@ fn a_ciphertext_with_one_bad_block_is_found_behind_a_good_key() {
     let (key, mut mixed) = f.encrypt(1, &[1.0; 1200], 1, &[0; 32]);
     let at = mixed.len() - 200;
     mixed[at..].copy_from_slice(&other[at..]);
-    let dealing = f.deal(1, &key, &mixed);
+    let shared = f.share(1, &key, &mixed);
     f.contributors.clear();
-    f.add(1, vec![1.0; 1200], 1, [0; 32], mixed, dealing);
+    f.add(1, vec![1.0; 1200], 1, [0; 32], mixed, shared);
     f.contribute(2, vec![2.0; 1200], 1);
     let error = f.combine(&answers(&f, 1..=4)).unwrap_err();
     assert!(matches!(error, Error::Residual { block: 1 }), "{error}");
@@ -195,16 +207,16 @@ fn a_ciphertext_with_one_bad_block_is_found_behind_a_good_key() {
 #[test]
 fn all_at_once() {
     let f = honest(7, 9);
-    let dealer = &f.contributors[6];
-    let mut bad = dealer.preimages[0].to_bytes(&f.context).to_vec();
+    let package = &f.contributors[6].package;
+    let mut bad = package.opening_for(index(1)).unwrap().to_bytes(&f.context).to_vec();
     bad[100] ^= 4;
-    let error = check_preimage(&f.context, &dealer.commitment, 1, &bad).unwrap_err();
-    assert!(matches!(error, Error::Remote { sender: 7, fault: Fault::Digest, .. }), "{error}");
+    let error = shown(&f, 6, 1, &bad).unwrap_err();
+    assert_eq!(error.to_string(), "member 7: share: does not match its digest");
     // The dealer answers the complaint in clear, so member 1 takes part; member 2 lies.
     let mut all = answers(&f, 1..=7);
     bump(&mut all[1], 200, 12_345);
     let combined = f.combine(&all).unwrap();
-    assert_eq!(combined.answers, Answers::Culprits(vec![2]));
+    assert_eq!(combined.answers, Answers::Culprits(vec![index(2)]));
     assert_eq!(f.decrypt(&combined.key).0, f.expected());
 }
 

@@ -2,7 +2,7 @@
 
 use rand_core::Rng;
 
-use super::federation::{Federation, rng};
+use super::federation::{Federation, index, rng};
 use crate::params::SHARE_MODULUS;
 use crate::*;
 
@@ -71,7 +71,7 @@ fn lie(answers: &mut [PartialDecryption], liars: &[u16], threshold: u16, lie: Li
         };
     let shifts: Vec<u32> = (0..DEGREE).map(|_| element()).collect();
     for (k, &liar) in liars.iter().enumerate() {
-        let answer = answers.iter_mut().find(|a| a.share_index == liar).unwrap();
+        let answer = answers.iter_mut().find(|a| a.member == index(liar)).unwrap();
         match lie {
             Lie::OneCoefficient => bump(answer, DEGREE - 1, element()),
             Lie::OneCoefficientEach => bump(answer, 11 * k % DEGREE, element()),
@@ -95,7 +95,7 @@ fn one_wrong_answer_is_corrected_and_named_among_any_number() {
             let mut answers = honest.clone();
             bump(&mut answers[usize::from(liar) - 1], 7, 1);
             let combined = f.combine(&answers).unwrap();
-            assert_eq!(combined.answers, Answers::Culprits(vec![liar]), "{members}");
+            assert_eq!(combined.answers, Answers::Culprits(vec![index(liar)]), "{members}");
             assert_eq!(f.decrypt(&combined.key).0, f.expected());
         }
     }
@@ -116,6 +116,7 @@ fn as_many_liars_as_the_radius_are_corrected_whatever_they_agree_on() {
                 assert_eq!(f.decrypt(&combined.key).0, f.expected());
                 let agreeing = usize::from(present) - radius;
                 let named = agreeing + 1 >= usize::from(f.threshold + f.max_faulty);
+                let liars = liars.into_iter().map(index).collect();
                 let expected =
                     if named { Answers::Culprits(liars) } else { Answers::Disputed(liars) };
                 assert_eq!(combined.answers, expected, "{members} {present} {kind:?}");
@@ -171,5 +172,5 @@ fn sets_of_answers_are_drawn_beyond_the_radius() {
     lie(&mut answers, &liars, f.threshold, Lie::OneShift);
     let combined = f.combine(&answers).unwrap();
     assert_eq!(f.decrypt(&combined.key).0, f.expected());
-    assert_eq!(combined.answers, Answers::Disputed(liars));
+    assert_eq!(combined.answers, Answers::Disputed(liars.into_iter().map(index).collect()));
 }

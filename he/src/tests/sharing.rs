@@ -1,7 +1,7 @@
 //! Any q shares give the key, and fewer say nothing about it: counted over all polynomials of small fields, with the code that shares
 //! real keys; then statistically, on real dealings.
 
-use super::federation::{Federation, rng};
+use super::federation::{Federation, index, rng};
 use super::statistics;
 use crate::encrypt::OneTimeKey;
 use crate::field::Field;
@@ -143,11 +143,11 @@ fn dealt_pairs(key: impl Fn(usize) -> i32, seed: u64) -> Vec<u64> {
     let mut cells = vec![0; SIDE * SIDE];
     for _ in 0..160 {
         let key = OneTimeKey::from_coefficients((0..degree).map(&key).collect());
-        let dealing = deal(&f.context, 1, (3, 4), &key, &[0; 32], &mut rng).unwrap();
+        let ciphertext = CiphertextDigest::new([0; 32]);
+        let (commitment, package) =
+            share(&f.context, index(1), f.sharing(), &key, ciphertext, &mut rng).unwrap();
         let [one, two] = [1, 2].map(|member: u16| {
-            dealing.preimages[usize::from(member) - 1]
-                .check(&f.context, &dealing.commitment)
-                .unwrap()
+            package.opening_for(index(member)).unwrap().verify(&f.context, &commitment).unwrap()
         });
         let cell = |v: u16| usize::from(v) * SIDE / SHARE_MODULUS as usize;
         for (&a, &b) in one.values.iter().zip(two.values.iter()) {
@@ -157,7 +157,7 @@ fn dealt_pairs(key: impl Fn(usize) -> i32, seed: u64) -> Vec<u64> {
     cells
 }
 
-/// What `deal` hands out, in the real field: the pair of shares of two members, with a threshold of three, is uniform for a key of
+/// What `share` hands out, in the real field: the pair of shares of two members, with a threshold of three, is uniform for a key of
 /// zeros, of largest and of smallest coefficients, and the counts for two keys do not differ.
 #[test]
 fn dealt_shares_of_fewer_than_the_threshold_are_uniform() {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use rand_core::Rng;
 
-use super::federation::{Federation, rng};
+use super::federation::{Federation, decrypt_to_vec, index, rng};
 use crate::*;
 
 /// Integer values whose product with `weight` fits, with worst cases among them.
@@ -106,12 +106,13 @@ fn every_preset_is_exact_when_it_is_full() {
                 key.iter_mut().zip(one.coefficients()).for_each(|(sum, k)| *sum += k);
                 files.push(file);
             }
-            let everyone = (1..=preset.members()).map(|index| (index, [0; 32]));
+            let members = || (1..=preset.members()).map(index);
+            let everyone = members().map(|index| (index, CommitmentDigest::new([0; 32])));
             let set = ContributorSet::new(&f.context, 3, everyone).unwrap();
             let (count, mut sum) = (values.len() as u64, Vec::new());
-            let inputs = (1..).zip(files.iter().map(|file| file.as_slice()));
+            let inputs = members().zip(files.iter().map(|file| file.as_slice()));
             aggregate(&f.context, &set, count, inputs, &mut sum).unwrap();
-            let key = OpenedKey::new(*set.id(), key);
+            let key = OpenedKey::new(set.id(), key);
             let shape = SumShape::full(preset, preset.members(), count);
             let (found, opened) = decrypt_to_vec(&f.context, &set, &key, shape, &sum[..]).unwrap();
             let expected = sign as i64 * preset.value_limit() * i64::from(preset.members());
@@ -192,11 +193,12 @@ fn a_sum_beyond_what_its_own_contributors_may_send_is_counted() {
     let less = SumShape { largest: 699, ..all };
     for (shape, expected) in [(all, 0), (exact, 0), (less, 2), (without, 3)] {
         let combined =
-            combine(&f.context, &set, (3, 1), &answers, shape, &aggregate[..], |_| Ok(())).unwrap();
-        assert_eq!(combined.sum.out_of_range, expected, "{shape:?}");
+            combine(&f.context, &set, f.robust(), &answers, shape, &aggregate[..], |_| Ok(()))
+                .unwrap();
+        assert_eq!(combined.summary.out_of_range, expected, "{shape:?}");
         let key = &combined.key;
         let (_, opened) = decrypt_to_vec(&f.context, &set, key, shape, &aggregate[..]).unwrap();
-        assert_eq!(opened, combined.sum);
+        assert_eq!(opened, combined.summary);
     }
 }
 
@@ -207,30 +209,29 @@ fn the_aggregate_does_not_depend_on_the_order() {
         f.contribute(index, vec![f32::from(index); 2000], 1);
     }
     let first = f.aggregate().unwrap();
-    let id = *f.set().id();
+    let id = f.set().id();
     f.contributors.reverse();
     assert_eq!(f.aggregate().unwrap(), first);
-    assert_eq!(*f.set().id(), id);
+    assert_eq!(f.set().id(), id);
 }
 
 #[test]
-fn contribute_and_boxes_do_what_the_parts_do() {
+fn what_is_sealed_to_each_member_is_its_own_share() {
     let mut f = Federation::new("INSECURE-rlwe-sum/b16/n16", 3, 4);
     let keys: Vec<_> = (0..3).map(|_| SealingKeyPair::generate(&mut f.rng)).collect();
-    let publics: Vec<_> = keys.iter().map(|k| k.public().clone()).collect();
-    let update = Update { values: &[1.0; 7], scale: 2.0, nonce: &[1; 32] };
-    let mut file = Vec::new();
-    let made = contribute(&f.context, 2, 3, &publics, &update, &mut f.rng, &mut file).unwrap();
-    assert_eq!(made.commitment.ciphertext_digest(), blake3::hash(&file).as_bytes());
-    assert_eq!(digest_of(file.as_slice()).unwrap(), *made.commitment.ciphertext_digest());
-    check_ciphertext(&f.context, 2, 7, file.as_slice()).unwrap();
-    for (at, (sealed, keys)) in made.boxes.iter().zip(&keys).enumerate() {
+    f.contribute(2, vec![1.0; 7], 1);
+    let c = &f.contributors[0];
+    assert_eq!(c.commitment.ciphertext().as_bytes(), blake3::hash(&c.ciphertext).as_bytes());
+    check_ciphertext(&f.context, c.index, 7, c.ciphertext.as_slice()).unwrap();
+    for (opening, keys) in c.package.openings().iter().zip(&keys) {
+        let sealed =
+            seal_share(&f.context, &c.commitment, opening, keys.public(), &mut f.rng).unwrap();
         assert_eq!(sealed.len(), sealed_len(&f.context));
         let stored = SealingKeyPair::from_secret(&keys.secret());
-        let receiver = at as u16 + 1;
-        let share = open_share(&f.context, &made.commitment, receiver, &stored, sealed).unwrap();
-        assert_eq!((share.sender(), share.receiver()), (2, receiver));
-        assert_eq!(*share.commitment(), made.commitment.digest(&f.context));
+        let receiver = opening.receiver();
+        let share = open_share(&f.context, &c.commitment, receiver, &stored, &sealed).unwrap();
+        assert_eq!((share.dealer, share.receiver), (index(2), receiver));
+        assert_eq!(share.commitment, c.commitment.id(&f.context));
     }
 }
 
@@ -239,7 +240,7 @@ fn values_that_are_no_numbers_and_values_that_do_not_fit() {
     let mut f = Federation::new("INSECURE-rlwe-sum/b16/n16", 3, 4);
     let mut encrypt = |values: &[f32]| {
         let update = Update { values, scale: 1.0, nonce: &[0; 32] };
-        crate::encrypt(&f.context, 1, &update, &mut f.rng, &mut Vec::new())
+        crate::encrypt(&f.context, index(1), &update, &mut f.rng, &mut Vec::new())
     };
     let mut values = vec![0.0; 3000];
     values[10] = 40_000.0;

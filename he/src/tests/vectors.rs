@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::federation::rng;
+use super::federation::{decrypt_to_vec, index, rng, sharing};
 use crate::encrypt::encrypt_from_seed;
 use crate::*;
 
@@ -46,58 +46,67 @@ fn lines(preset: &'static Preset, kernel: Kernel) -> String {
         (0..preset.slots_per_block() as i32 + 50).map(|i| (i % 201 - 100) as f32 * 0.013).collect();
     let scale = preset.value_limit() as f64 / 4.0;
     let mut rng = rng(4);
-    let (mut files, mut dealings) = (Vec::new(), Vec::new());
-    for sender in 1..=3u16 {
-        let scale = scale * f64::from(sender);
-        let update = Update { values: &values, scale, nonce: &[sender as u8; 32] };
+    let (mut files, mut shared) = (Vec::new(), Vec::new());
+    for contributor in 1..=3u16 {
+        let scale = scale * f64::from(contributor);
+        let update = Update { values: &values, scale, nonce: &[contributor as u8; 32] };
         let mut file = Vec::new();
-        let (key, _) =
-            encrypt_from_seed(&context, sender, &update, &[sender as u8; 32], &mut file).unwrap();
-        if sender == 1 {
+        let (key, _) = encrypt_from_seed(
+            &context,
+            index(contributor),
+            &update,
+            &[contributor as u8; 32],
+            &mut file,
+        )
+        .unwrap();
+        if contributor == 1 {
             let key: Vec<u8> = key.coefficients().iter().map(|&c| c as u8).collect();
-            line("key of sender 1, digest", digest(&key));
-            line("ciphertext of sender 1, bytes 0..64", hex(&file[..64]));
+            line("key of contributor 1, digest", digest(&key));
+            line("ciphertext of contributor 1, bytes 0..64", hex(&file[..64]));
         }
-        line(&format!("ciphertext of sender {sender}, digest"), digest(&file));
-        let file_digest = *blake3::hash(&file).as_bytes();
-        let dealing = deal(&context, sender, (3, 3), &key, &file_digest, &mut rng).unwrap();
-        let commitment = dealing.commitment.digest(&context);
-        line(&format!("commitment of sender {sender}, digest"), hex(&commitment));
+        line(&format!("ciphertext of contributor {contributor}, digest"), digest(&file));
+        let file_digest = CiphertextDigest::new(*blake3::hash(&file).as_bytes());
+        let (commitment, package) =
+            share(&context, index(contributor), sharing(3, 3), &key, file_digest, &mut rng)
+                .unwrap();
+        let id = commitment.id(&context);
+        line(&format!("commitment of contributor {contributor}, digest"), hex(id.as_bytes()));
         files.push(file);
-        dealings.push(dealing);
+        shared.push((commitment, package));
     }
-    let preimage = dealings[0].preimages[1].to_bytes(&context);
-    line("preimage 1 -> 2, digest", digest(&preimage));
+    let (commitment, package) = &shared[0];
+    let opening = package.opening_for(index(2)).unwrap();
+    line("share opening 1 -> 2, digest", digest(&opening.to_bytes(&context)));
     let keys = SealingKeyPair::from_secret(&[6; 32]);
-    let of_one = &dealings[0];
-    let sealed =
-        seal_share(&context, &of_one.commitment, &of_one.preimages[1], keys.public(), &mut rng);
+    let sealed = seal_share(&context, commitment, opening, keys.public(), &mut rng);
     line("sealing public key of secret 06.., digest", digest(&keys.public().to_bytes()));
-    line("box 1 -> 2, digest", digest(&sealed.unwrap()));
+    line("sealed share 1 -> 2, digest", digest(&sealed.unwrap()));
 
-    let entries = dealings.iter().map(|d| (d.commitment.sender(), d.commitment.digest(&context)));
+    let entries = shared.iter().map(|(c, _)| (c.dealer(), c.id(&context)));
     let set = ContributorSet::new(&context, 3, entries).unwrap();
-    line("set", hex(set.id()));
+    line("set", hex(set.id().as_bytes()));
     let mut sum = Vec::new();
-    let inputs = (1..).zip(files.iter().map(|f| f.as_slice()));
+    let inputs = (1..).map(index).zip(files.iter().map(|f| f.as_slice()));
     let count = values.len() as u64;
     aggregate(&context, &set, count, inputs, &mut sum).unwrap();
     line("aggregate, digest", digest(&sum));
     let answers: Vec<_> = (1..=3u16)
         .map(|member| {
-            let preimages = dealings.iter().map(|d| (&d.preimages[usize::from(member) - 1], d));
-            let shares: Vec<_> =
-                preimages.map(|(p, d)| p.check(&context, &d.commitment).unwrap()).collect();
-            partial_decrypt(&context, &set, member, &shares).unwrap()
+            let shares: Vec<_> = shared
+                .iter()
+                .map(|(c, p)| p.opening_for(index(member)).unwrap().verify(&context, c).unwrap())
+                .collect();
+            partial_decrypt(&context, &set, index(member), &shares).unwrap()
         })
         .collect();
     line("partial decryption of 1, digest", digest(&answers[0].to_bytes(&context)));
     let shape = SumShape::full(preset, 3, count);
-    let combined = combine(&context, &set, (3, 0), &answers, shape, &sum[..], |_| Ok(())).unwrap();
+    let robust = RobustSharing::new(sharing(3, 3), 0).unwrap();
+    let combined = combine(&context, &set, robust, &answers, shape, &sum[..], |_| Ok(())).unwrap();
     let (values, opened) = decrypt_to_vec(&context, &set, &combined.key, shape, &sum[..]).unwrap();
     line("opened values 0..4", format!("{:?}", &values[..4]));
-    line("nonce digest", hex(&opened.nonce_digest));
-    line("opened sum, digest", hex(&opened.digest));
+    line("nonce digest", hex(opened.nonce_digest.as_bytes()));
+    line("opened sum, digest", hex(opened.digest.as_bytes()));
     out
 }
 

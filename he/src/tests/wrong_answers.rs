@@ -1,6 +1,6 @@
 //! The proof that one answer is wrong, for whoever has only the key and the answers.
 
-use super::federation::Federation;
+use super::federation::{Federation, index};
 use crate::*;
 
 const PRESET: &str = "INSECURE-rlwe-sum/b16/n16";
@@ -19,11 +19,11 @@ fn round(members: u16) -> (Federation, Vec<u8>, Vec<Vec<u8>>) {
 }
 
 /// The others' answers, as far as they are needed.
-fn others(answers: &[Vec<u8>], accused: u16, count: usize) -> Vec<(u16, &[u8])> {
+fn others(answers: &[Vec<u8>], accused: u16, count: usize) -> Vec<ReleasedAnswer<'_>> {
     (1..)
         .zip(answers)
         .filter(|(m, _)| *m != accused)
-        .map(|(m, b)| (m, b.as_slice()))
+        .map(|(m, bytes)| ReleasedAnswer { member: index(m), bytes })
         .take(count)
         .collect()
 }
@@ -32,13 +32,13 @@ fn others(answers: &[Vec<u8>], accused: u16, count: usize) -> Vec<(u16, &[u8])> 
 fn a_wrong_answer_is_proven_and_a_right_one_is_not() {
     for members in [4, 7, 16] {
         let (f, key, answers) = round(members);
-        let limits = (f.threshold, f.max_faulty);
         let needed = usize::from(f.threshold + f.max_faulty) - 1;
         for accused in 1..=members {
             let agreeing = others(&answers, accused, needed);
             let own = &answers[usize::from(accused) - 1];
             let prove = |bytes: &[u8]| {
-                is_wrong_answer(&f.context, &key, limits, &agreeing, (accused, bytes))
+                let accused = ReleasedAnswer { member: index(accused), bytes };
+                is_wrong_answer(&f.context, &key, f.robust(), &agreeing, accused)
             };
             assert!(matches!(prove(own), Ok(false)), "{members}: {accused}");
             for at in [0, 30, 56, own.len() - 2] {
@@ -54,12 +54,12 @@ fn a_wrong_answer_is_proven_and_a_right_one_is_not() {
 #[test]
 fn too_few_that_agree_or_one_that_does_not_prove_nothing() {
     let (f, key, answers) = round(7);
-    let limits = (f.threshold, f.max_faulty);
     let mut lie = answers[0].clone();
     lie[60] ^= 1;
     let agreeing = others(&answers, 1, 6);
-    let prove = |key: &[u8], agreeing: &[(u16, &[u8])]| {
-        is_wrong_answer(&f.context, key, limits, agreeing, (1, &lie))
+    let prove = |key: &[u8], agreeing: &[ReleasedAnswer<'_>]| {
+        let accused = ReleasedAnswer { member: index(1), bytes: &lie };
+        is_wrong_answer(&f.context, key, f.robust(), agreeing, accused)
     };
     assert!(prove(&key, &agreeing).unwrap());
     assert!(prove(&key, &agreeing[..5]).is_err(), "five may include two liars");
@@ -71,11 +71,11 @@ fn too_few_that_agree_or_one_that_does_not_prove_nothing() {
         assert!(matches!(at, 6 | 7) || prove(&other, &agreeing).is_err(), "byte {at} of the key");
     }
     let mut changed = agreeing.clone();
-    changed[3].1 = &lie;
+    changed[3].bytes = &lie;
     assert!(prove(&key, &changed).is_err());
-    for member in [0, 1, 3, 17, u16::MAX] {
+    for member in [1, 3, 17, u16::MAX] {
         let mut listed = agreeing.clone();
-        listed[0].0 = member;
+        listed[0].member = index(member);
         assert!(prove(&key, &listed).is_err(), "{member}");
     }
 }

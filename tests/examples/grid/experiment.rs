@@ -7,7 +7,7 @@ use std::time::Instant;
 use fedshield_he::{Preset, ciphertext_len};
 use fedshield_train::data::{DataSet, DataSettings};
 use fedshield_train::federated::{
-    Algorithm, FederatedSettings, GlobalAdapter, LocalMemory, OpenedSum,
+    Algorithm, FederatedSettings, GlobalAdapter, LocalMemory, UpdateSum,
 };
 use fedshield_train::{TrainSettings, Trainer};
 
@@ -134,7 +134,7 @@ impl<'a> Experiment<'a> {
                 let sent: Vec<f32> = quantised.iter().map(|q| (*q as f64 / unit) as f32).collect();
                 memory.spend(t, &mask, &sent)?;
             }
-            let opened = OpenedSum { values: &sum, scale, weight_sum, contributors: members };
+            let opened = UpdateSum { values: &sum, scale, weight_sum, contributors: members };
             global = global.apply(settings, &mask, &opened)?;
         }
         Ok((global, bytes))

@@ -3,19 +3,25 @@
 use std::sync::LazyLock;
 
 use fedshield_he::{
-    Combined, ContributorSet, OpenedKey, PartialDecryption, Preimage, Preset, RoundContext,
-    SealingKeyPair, SealingPublicKey, ShareCommitment, SumShape, aggregate, check_ciphertext,
-    check_preimage, combine, deal, decrypt_to_vec, encrypt, open_share, partial_decrypt,
-    seal_share,
+    CiphertextDigest, CombinedSum, ContributorSet, OpenedKey, PartialDecryption, Preset,
+    RobustSharing, RoundContext, SealingKeyPair, SealingPublicKey, ShareCommitment, ShareIndex,
+    ShareOpening, Sharing, SumShape, aggregate, check_ciphertext, combine, decrypt, encrypt,
+    open_share, partial_decrypt, seal_share, share,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::Target;
 
-const MEMBERS: u16 = 4;
-const THRESHOLD: u16 = 3;
 const VALUES: u64 = 10;
+const ONE: ShareIndex = ShareIndex::from_position(0);
+const TWO: ShareIndex = ShareIndex::from_position(1);
+
+/// Three of four, one of them faulty.
+fn sharing() -> RobustSharing {
+    let sharing = Sharing::new(3, 4).expect("the numbers are valid");
+    RobustSharing::new(sharing, 1).expect("the numbers are valid")
+}
 
 /// A round of one contributor: the decoders check what they read against it, and its objects are seeds.
 struct Round {
@@ -23,9 +29,9 @@ struct Round {
     set: ContributorSet,
     keys: SealingKeyPair,
     commitment: ShareCommitment,
-    combined: Combined,
+    combined: CombinedSum,
     ciphertext: Vec<u8>,
-    preimage: Vec<u8>,
+    opening: Vec<u8>,
     sealed: Vec<u8>,
     answer: Vec<u8>,
     sum: Vec<u8>,
@@ -40,31 +46,31 @@ static ROUND: LazyLock<Round> = LazyLock::new(|| {
     let update = fedshield_he::Update { values: &values, scale: 300.0, nonce: &[9; 32] };
     let mut ciphertext = Vec::new();
     let (key, _) =
-        encrypt(&context, 1, &update, &mut rng, &mut ciphertext).expect("the update is valid");
-    let dealing = deal(&context, 1, (THRESHOLD, MEMBERS), &key, &[4; 32], &mut rng)
+        encrypt(&context, ONE, &update, &mut rng, &mut ciphertext).expect("the update is valid");
+    let digest = CiphertextDigest::new([4; 32]);
+    let (commitment, package) = share(&context, ONE, sharing().sharing(), &key, digest, &mut rng)
         .expect("the numbers are valid");
-    let commitment = dealing.commitment;
-    let set = ContributorSet::new(&context, 1, [(1, commitment.digest(&context))])
+    let set = ContributorSet::new(&context, 1, [(ONE, commitment.id(&context))])
         .expect("the set is valid");
     let keys = SealingKeyPair::from_secret(&[6; 32]);
-    let sealed = seal_share(&context, &commitment, &dealing.preimages[1], keys.public(), &mut rng)
+    let of_two = &package.openings()[1];
+    let sealed = seal_share(&context, &commitment, of_two, keys.public(), &mut rng)
         .expect("the key is valid");
-    let inputs = [(1, ciphertext.as_slice())];
+    let inputs = [(ONE, ciphertext.as_slice())];
     let mut sum = Vec::new();
     aggregate(&context, &set, VALUES, inputs, &mut sum).expect("the ciphertext is valid");
-    let answers: Vec<PartialDecryption> = (1..=THRESHOLD)
-        .zip(&dealing.preimages)
-        .map(|(member, preimage)| {
-            let share = preimage.check(&context, &commitment).expect("the share is valid");
-            partial_decrypt(&context, &set, member, &[share]).expect("an answer")
+    let answers: Vec<PartialDecryption> = package.openings()[..3]
+        .iter()
+        .map(|opening| {
+            let share = opening.verify(&context, &commitment).expect("the share is valid");
+            partial_decrypt(&context, &set, opening.receiver(), &[share]).expect("an answer")
         })
         .collect();
     let shape = SumShape::full(preset, 1, VALUES);
-    let combined =
-        combine(&context, &set, (THRESHOLD, 1), &answers, shape, sum.as_slice(), |_| Ok(()))
-            .expect("the answers are valid");
+    let combined = combine(&context, &set, sharing(), &answers, shape, sum.as_slice(), |_| Ok(()))
+        .expect("the answers are valid");
     Round {
-        preimage: dealing.preimages[1].to_bytes(&context).to_vec(),
+        opening: of_two.to_bytes(&context).to_vec(),
         answer: answers[1].to_bytes(&context),
         context,
         set,
@@ -83,7 +89,7 @@ pub(super) fn targets() -> Vec<Target> {
         Target {
             name: "ciphertext",
             seeds: vec![round.ciphertext.clone()],
-            run: |b| drop(check_ciphertext(&ROUND.context, 1, VALUES, b)),
+            run: |b| drop(check_ciphertext(&ROUND.context, ONE, VALUES, b)),
         },
         Target {
             name: "aggregate",
@@ -91,31 +97,34 @@ pub(super) fn targets() -> Vec<Target> {
             run: |b| {
                 let Round { context, set, combined, .. } = &*ROUND;
                 let shape = SumShape::full(context.preset(), 1, VALUES);
-                drop(decrypt_to_vec(context, set, &combined.key, shape, b));
+                drop(decrypt(context, set, &combined.key, shape, b, |_| Ok(())));
             },
         },
         Target {
             name: "published_shares",
             seeds: vec![round.commitment.to_bytes(&round.context)],
-            run: |b| drop(ShareCommitment::from_bytes(&ROUND.context, 1, (THRESHOLD, MEMBERS), b)),
+            run: |b| drop(ShareCommitment::from_bytes(&ROUND.context, ONE, sharing().sharing(), b)),
         },
         Target {
             name: "share",
-            seeds: vec![round.preimage.clone()],
+            seeds: vec![round.opening.clone()],
             run: |b| {
-                drop(Preimage::from_bytes(&ROUND.context, 1, 2, b));
-                drop(check_preimage(&ROUND.context, &ROUND.commitment, 2, b));
+                let Round { context, commitment, .. } = &*ROUND;
+                drop(
+                    ShareOpening::from_bytes(context, commitment, TWO, b)
+                        .and_then(|opening| opening.verify(context, commitment)),
+                );
             },
         },
         Target {
             name: "sealed_share",
             seeds: vec![round.sealed.clone()],
-            run: |b| drop(open_share(&ROUND.context, &ROUND.commitment, 2, &ROUND.keys, b)),
+            run: |b| drop(open_share(&ROUND.context, &ROUND.commitment, TWO, &ROUND.keys, b)),
         },
         Target {
             name: "partial_decryption",
             seeds: vec![round.answer.clone()],
-            run: |b| drop(PartialDecryption::from_bytes(&ROUND.context, 2, &ROUND.set, b)),
+            run: |b| drop(PartialDecryption::from_bytes(&ROUND.context, TWO, ROUND.set.id(), b)),
         },
         Target {
             name: "opened_key",
@@ -125,7 +134,7 @@ pub(super) fn targets() -> Vec<Target> {
         Target {
             name: "sealing_key",
             seeds: vec![round.keys.public().to_bytes()],
-            run: |b| drop(SealingPublicKey::from_bytes(1, b)),
+            run: |b| drop(SealingPublicKey::from_bytes(ONE, b)),
         },
     ]
 }

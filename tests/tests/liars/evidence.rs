@@ -50,7 +50,7 @@ fn prove(
     };
     let (set, end) = (decide(decided.0), decide(decided.1));
     let culprits = culprits.to_vec();
-    let job = Job::ProveAnswers { round: ROUND, set, end, answers: signed, culprits };
+    let job = Job::ProveAnswers { round: ROUND, set, outcome: end, answers: signed, culprits };
     let JobOutput::Proven(proofs) = run(party, job) else { panic!("nothing proven") };
     proofs
 }

@@ -1,12 +1,14 @@
 //! Contributors whose keys are not what they should be. No member can see it before the end, because a share of a wrong key looks like
 //! any other; the check on the opened sum refuses what comes out, at every member, whoever answers.
 
-use fedshield_he::{OneTimeKey, SealingPublicKey, Update, commit_key, encrypt_under_any_key};
-use fedshield_protocol::ids::MemberIndex;
+use fedshield_he::{
+    OneTimeKey, SealingPublicKey, Update, encrypt_under_any_key, seal_share, share,
+};
 use fedshield_protocol::job::{Combined, Included};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::CommitmentBody;
 use fedshield_tests::{Party, carry, parties};
+use fedshieldd::encryption::{ciphertext_digest, member_index};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -30,26 +32,24 @@ fn dealt(
     keys: &[Vec<u8>],
 ) -> CommitmentBody {
     let terms = party.pipeline.terms();
-    let (context, sender) = (terms.context(START.round), terms.me.share_index());
+    let (context, me) = (terms.context(START.round), terms.my_share_index());
     let mut rng = ChaCha8Rng::from_seed([8; 32]);
-    let receivers: Vec<SealingPublicKey> = (1..)
-        .zip(keys)
-        .map(|(member, key)| SealingPublicKey::from_bytes(member, key).expect("a sealing key"))
-        .collect();
-    let (threshold, root) = (terms.rules.threshold, &ciphertext.root.0);
-    let dealt = commit_key(&context, sender, threshold, &receivers, key, root, &mut rng)
-        .expect("it can be dealt");
-    for (member, preimage) in (0..).map(MemberIndex).zip(&dealt.preimages) {
-        let (name, bytes) = (format!("deal-{member}"), preimage.to_bytes(&context));
+    let (sharing, root) = (terms.sharing.sharing(), ciphertext_digest(&ciphertext));
+    let (commitment, package) =
+        share(&context, me, sharing, &key, root, &mut rng).expect("it can be dealt");
+    let mut boxes = Vec::new();
+    for (opening, key) in package.openings().iter().zip(keys) {
+        let receiver = opening.receiver();
+        let (name, bytes) =
+            (format!("deal-{}", member_index(receiver)), opening.to_bytes(&context));
         party.secrets.put_in_round(START.round, &name, &bytes).expect("it can be kept");
+        let key = SealingPublicKey::from_bytes(receiver, key).expect("a sealing key");
+        let sealed =
+            seal_share(&context, &commitment, opening, &key, &mut rng).expect("it can be sealed");
+        boxes.push(Some(party.objects.put(&sealed).expect("it can be kept")));
     }
-    let boxes = dealt.boxes.iter().map(|b| Some(party.objects.put(b).expect("it can be kept")));
-    CommitmentBody {
-        ciphertext,
-        boxes: boxes.collect(),
-        shares: dealt.commitment.to_bytes(&context),
-        layout: honest.layout,
-    }
+    let shares = commitment.to_bytes(&context);
+    CommitmentBody { ciphertext, boxes, shares, layout: honest.layout }
 }
 
 /// Deals a key of ones in place of the one that encrypted.
@@ -68,9 +68,9 @@ fn encrypt_under(parties: &[Party], dealer: &mut Included, coefficient: i32, key
     let count = u64::from_le_bytes(honest[VALUE_COUNT].try_into().expect("eight bytes"));
     let values = vec![0.0; usize::try_from(count).expect("it fits")];
     let update = Update { values: &values, scale: 1.0, nonce: &[5; 32] };
-    let (context, sender) = (terms.context(START.round), terms.me.share_index());
+    let (context, me) = (terms.context(START.round), terms.my_share_index());
     let (key, mut file) = (key_of(party, coefficient), Vec::new());
-    encrypt_under_any_key(&context, sender, &update, &key, &[6; 32], &mut file)
+    encrypt_under_any_key(&context, me, &update, &key, &[6; 32], &mut file)
         .expect("the update is valid");
     let ciphertext = party.objects.put(&file).expect("it can be kept");
     carry(parties, position, &ciphertext);

@@ -244,7 +244,7 @@ pub fn one_line(status: &NodeStatus) -> String {
         "{name}: round {} ({} of {rounds} applied), {}",
         machine.round,
         machine.applied,
-        word(&machine.phase)
+        word(&machine.activity)
     );
     if let Some(last) = machine.silent_through {
         line.push_str(&format!(", silent through round {last}"));
@@ -291,9 +291,9 @@ pub fn names(members: &[MemberIndex], status: &NodeStatus) -> String {
 }
 
 fn phase(machine: &Status, colours: Colours) -> String {
-    let phase = colours.strong(&word(&machine.phase));
+    let phase = colours.strong(&word(&machine.activity));
     match machine.phase {
-        Phase::Doubt => phase + ": asking the others what this node said before it started",
+        Phase::Recovering => phase + ": asking the others what this node sent before it started",
         _ => phase,
     }
 }
@@ -316,7 +316,7 @@ fn state(state: NodeState, colours: Colours) -> String {
 mod tests {
     use fedshield_protocol::failed_rounds::FailedRounds;
     use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, Round, View};
-    use fedshield_protocol::status::Attendance;
+    use fedshield_protocol::status::{Activity, Attendance};
     use fedshieldd::control::api::{Condition, Waiting};
 
     use super::*;
@@ -343,6 +343,7 @@ mod tests {
             epoch: Epoch(0),
             round: Round(4),
             phase: Phase::Commit,
+            activity: Activity::Commit,
             view: View(0),
             applied: 4,
             adapter: None,
@@ -428,11 +429,12 @@ mod tests {
     }
 
     #[test]
-    fn doubt_and_silence_are_said_in_words() {
+    fn recovery_and_silence_are_said_in_words() {
         let machine = Status {
             epoch: Epoch(0),
             round: Round(4),
-            phase: Phase::Doubt,
+            phase: Phase::Recovering,
+            activity: Activity::Recovering,
             view: View(0),
             applied: 4,
             adapter: None,
@@ -451,11 +453,15 @@ mod tests {
             dropped: [].into(),
         };
         let colours = Colours::none();
-        let asking = "doubt: asking the others what this node said before it started";
+        let asking = "recovering: asking the others what this node sent before it started";
         assert_eq!(phase(&machine, colours), asking);
         let mut status = NodeStatus::starting("a", IdentityKey([1; 32]));
-        status.machine =
-            Some(Status { phase: Phase::Sync, silent_through: Some(Round(4)), ..machine });
+        status.machine = Some(Status {
+            phase: Phase::Sync,
+            activity: Activity::Sync,
+            silent_through: Some(Round(4)),
+            ..machine
+        });
         let text = render(&status, &Pace::default(), colours);
         assert!(text.contains("through round 4: the journal lacks"), "{text}");
         assert!(one_line(&status).ends_with("sync, silent through round 4"));

@@ -1,13 +1,14 @@
 //! After a start: the ledger and the journal say where this member was; it goes on from there and contradicts nothing.
 
 use super::Machine;
-use crate::consensus::Agreement;
 use crate::event::TimerId;
-use crate::ids::Round;
+use crate::ids::{MemberIndex, Round};
 use crate::job::Fate;
 use crate::ledger::{LedgerError, Tip};
+use crate::object::ObjectRef;
 use crate::roster::Roster;
 use crate::round::RoundState;
+use crate::wire::evidence::Evidence;
 use crate::wire::journal::{Entry, Note};
 use crate::wire::{CertifiedRecord, Decision, Nonce};
 
@@ -35,122 +36,104 @@ impl Machine {
         certified: &CertifiedRecord,
         check: impl FnOnce(&Tip, &Roster<'_>) -> Result<(), String>,
     ) -> Result<(), LedgerError> {
-        let round = self.tip.round;
+        let round = self.chain.tip.round;
         let index = usize::try_from(round.0).unwrap_or(usize::MAX);
         let wrong = |reason| LedgerError::Record { index, round, reason };
         if self.booted {
             return Err(wrong("the machine has been booted".into()));
         }
-        check(&self.tip, &self.config.roster()).map_err(wrong)?;
-        self.tip = self.tip.after(&certified.record);
-        self.past.note(&certified.record, self.config.me);
+        check(&self.chain.tip, &self.cx.config.roster()).map_err(wrong)?;
+        self.chain.append(&certified.record, self.cx.me());
         Ok(())
+    }
+
+    /// Takes note of evidence that was checked before a restart and that the host has kept; before
+    /// [`Event::Boot`](crate::event::Event::Boot).
+    pub fn recall_evidence(&mut self, evidence: &Evidence, object: ObjectRef) {
+        self.members.bans.recall(evidence, object);
+    }
+
+    /// Takes note of a ban that people have lifted, through `through`; before [`Event::Boot`](crate::event::Event::Boot).
+    pub fn recall_lift(&mut self, member: MemberIndex, through: Round) {
+        self.members.bans.lift(member, through);
     }
 
     pub(super) fn boot(&mut self, journal: &[Vec<u8>], nonce: Nonce) {
         self.booted = true;
-        self.round = RoundState::new(&self.config, &self.tip);
-        let current = self.round.number;
-        let mut damaged = false;
-        for bytes in journal {
-            match Entry::decode(bytes) {
-                Ok(Entry { note: Note::Incarnation(number), .. }) => self.note_earlier_life(number),
-                Ok(entry) if entry.round < current => self.recall_ended(entry),
-                Ok(entry) => self.ahead.keep(entry.round, entry.note),
-                Err(_) => {
-                    self.dropped("boot: a journal entry cannot be read");
-                    damaged = true;
-                }
-            }
-        }
-        if damaged {
+        self.departure.boot(nonce);
+        self.cx.begin_round(&self.chain.tip);
+        self.round = RoundState::new(&self.cx);
+        let current = self.cx.round();
+        let is_damaged = self.read_journal(journal);
+        if is_damaged {
             // It may be of any round that the journal names.
-            self.stay_silent(self.ahead.last_round().unwrap_or_default().max(current));
+            let last = self.recovery.journal_round().unwrap_or_default();
+            self.recovery.stay_silent(last.max(current));
         }
-        let is_named = self.ahead.last_round().is_some();
+        let is_named = self.recovery.is_behind();
         self.recall_round();
         if !is_named && current > Round(0) {
             // A journal of an earlier version, or a new one. If this cannot be written it is as it was.
-            let _ = self.persist(Note::Reached);
+            let _ = self.cx.persist(Note::Reached);
         }
-        self.serve_evidence();
-        self.doubt_itself(nonce);
-        self.set_timer(TimerId::Heartbeat, self.config.heartbeat_ms());
+        self.members.bans.serve(&mut self.cx);
+        self.begin_recovery(nonce);
+        let heartbeat_ms = self.cx.config.heartbeat_ms();
+        self.cx.set_timer(TimerId::Heartbeat, heartbeat_ms);
     }
 
-    /// Says nothing that could contradict what a lost journal knew.
-    pub(super) fn stay_silent(&mut self, through: Round) {
-        self.silent_through = self.silent_through.max(Some(through));
+    fn begin_recovery(&mut self, nonce: Nonce) {
+        #[cfg(feature = "planted-bugs")]
+        if self.cx.config.rules().trust_the_disk {
+            return self.incarnation.begin(&mut self.cx);
+        }
+        self.recovery.begin(nonce);
+    }
+
+    /// Sorts the journal's entries by what they are about. Returns whether some cannot be read.
+    fn read_journal(&mut self, journal: &[Vec<u8>]) -> bool {
+        let current = self.cx.round();
+        let mut is_damaged = false;
+        for bytes in journal {
+            match Entry::decode(bytes) {
+                Ok(Entry { note: Note::Incarnation(number), .. }) => {
+                    self.incarnation.note_earlier(number)
+                }
+                Ok(entry) if entry.round < current => self.recall_ended(&entry),
+                Ok(entry) => self.recovery.keep(entry.round, entry.note),
+                Err(_) => {
+                    self.cx.dropped("boot: a journal entry cannot be read");
+                    is_damaged = true;
+                }
+            }
+        }
+        is_damaged
     }
 
     /// An entry of a round that has its record: the own update is to be settled.
-    fn recall_ended(&mut self, entry: Entry) {
-        let fate = if self.past.is_spent(entry.round) {
+    fn recall_ended(&mut self, entry: &Entry) {
+        let fate = if self.chain.past.is_spent(entry.round) {
             Some(Fate::Spent)
         } else {
             matches!(entry.note, Note::Committed(_)).then_some(Fate::Kept)
         };
-        let known = self.settling.entry(entry.round).or_default();
-        *known = fate.or(*known);
+        self.settlement.recall(entry.round, fate);
     }
 
-    /// A round begins: what the journal has of it, if an earlier life was in it, is taken over.
+    /// A round begins: what the journal has of it, if this member was in it before a restart, is taken over.
     pub(super) fn recall_round(&mut self) {
-        let notes = self.ahead.take(self.round.number);
+        let notes = self.recovery.take(self.cx.round());
         if notes.is_empty() {
             return;
         }
         for note in notes {
-            self.recall(note);
+            match note {
+                Note::Excluded(missed) => self.members.exclusions.recall(missed),
+                note => self.round.recall(&mut self.cx, note),
+            }
         }
-        self.resume();
-    }
-
-    fn recall(&mut self, note: Note) {
-        match note {
-            Note::Committed(body) => self.note_own_commitment(*body),
-            Note::Reported(set) => self.note_own_report(set),
-            Note::Attested { set, aggregate } => self.note_own_attestation(set, aggregate),
-            Note::Voting { decision, state, values } => {
-                let mut vote = Agreement::new(decision, self.config.me, self.config.rules(), state);
-                // The votes that made a decision may have been written after it.
-                let decided = self.round.vote_on(decision).decided().cloned();
-                decided.into_iter().for_each(|certificate| vote.adopt(certificate));
-                *self.round.vote_on_mut(decision) = vote;
-                self.round.values.extend(values.into_iter().map(|value| (value.id(), value)));
-            }
-            Note::Decided(decided) => {
-                let decision = decided.certificate.decision;
-                self.round.remembered.insert(decision);
-                self.round.values.insert(decided.value.id(), decided.value);
-                self.round.vote_on_mut(decision).adopt(decided.certificate);
-            }
-            Note::Released { set, object } => self.note_own_partial(set, object),
-            Note::Signed(record) => self.note_own_record(*record),
-            Note::Ready => self.note_own_ready(),
-            Note::Present(heard) => self.round.presence.heard.extend(heard),
-            Note::Kept { author, body, signature } => self.note_kept(author, *body, signature),
-            Note::Opened { key, sum } => self.note_opened(key, sum),
-            Note::Reached | Note::Incarnation(_) => {}
-            Note::Rejected(digest) => self.note_own_rejection(digest),
-            Note::ShareOpened(member) => {
-                self.round.complainers.insert(member);
-            }
-            Note::Excluded(lapses) => self.lapses.recall(lapses),
-        }
-    }
-
-    /// Goes on with the votes that were under way.
-    fn resume(&mut self) {
         for decision in [Decision::Set, Decision::Outcome] {
-            let vote = self.round.vote_on_mut(decision);
-            if vote.state().cast.is_empty() {
-                continue;
-            }
-            let votes: Vec<_> = vote.cast().collect();
-            for vote in votes {
-                self.count_own_vote(&vote);
-            }
+            self.round.vote_on_mut(decision).resume(&mut self.cx);
         }
     }
 }

@@ -1,49 +1,88 @@
 //! Messages from others: decode, check bounds, check the signature, then look at what they say.
 
+use std::collections::BTreeMap;
+
 use super::Machine;
+use crate::context::Cx;
+use crate::ids::MemberIndex;
 use crate::limits::MAX_EARLY_PER_MEMBER;
+use crate::sign::Signature;
+use crate::sync::Sync;
 use crate::wire::codec::CodecError;
-use crate::wire::{Body, Signed};
+use crate::wire::{Body, LedgerEntry, Nonce, Signed, SignedHeartbeat, Statement};
+
+/// Messages of the next round, by their sender: they count once it has begun.
+#[derive(Debug, Default)]
+pub(super) struct Early(BTreeMap<MemberIndex, Vec<Signed>>);
+
+impl Early {
+    fn keep(&mut self, cx: &mut Cx, signed: Signed) {
+        // Large kinds are sent again by whoever sees that they are missing; keeping them would cost memory.
+        if matches!(
+            signed.body,
+            Body::ReportBundle { .. }
+                | Body::Proposal(_)
+                | Body::Decided(_)
+                | Body::ShareOpening { .. }
+                | Body::ResealedShare { .. }
+                | Body::RecoveryRequest(_)
+                | Body::RecoveryResponse { .. }
+        ) {
+            return cx.dropped("message: of the next round");
+        }
+        let early = self.0.entry(signed.sender).or_default();
+        if early.len() < MAX_EARLY_PER_MEMBER {
+            early.push(signed);
+        } else {
+            cx.dropped("message: too many of the next round");
+        }
+    }
+}
 
 impl Machine {
     pub(super) fn receive(&mut self, bytes: &[u8]) {
         let signed = match Signed::decode(bytes) {
             Ok(signed) => signed,
-            Err(CodecError::TooLong { .. }) => return self.dropped("message: too long"),
-            Err(CodecError::Malformed { .. }) => return self.dropped("message: malformed"),
+            Err(CodecError::TooLong { .. }) => return self.cx.dropped("message: too long"),
+            Err(CodecError::Malformed { .. }) => return self.cx.dropped("message: malformed"),
             Err(CodecError::Version { found, read, .. }) => {
-                return self.dropped(match found > u32::from(read.newest) {
+                return self.cx.dropped(match found > u32::from(read.newest) {
                     true => "message: of a later version",
                     false => "message: of an earlier version",
                 });
             }
-            Err(CodecError::NotCanonical { .. }) => return self.dropped("message: not canonical"),
+            Err(CodecError::NotCanonical { .. }) => {
+                return self.cx.dropped("message: not canonical");
+            }
         };
-        let member_count = self.config.rules().member_count;
+        let member_count = self.cx.config.rules().member_count;
         if signed.sender.0 >= member_count {
-            return self.dropped("message: not a member");
+            return self.cx.dropped("message: not a member");
         }
-        if signed.epoch != self.config.manifest.epoch() {
-            return self.dropped("message: other epoch");
+        if signed.epoch != self.cx.config.manifest.epoch() {
+            return self.cx.dropped("message: other epoch");
         }
-        if signed.sender == self.config.me {
-            return self.receive_own(&signed);
+        if signed.sender == self.cx.config.me {
+            if self.incarnation.on_own_message(&mut self.cx, &signed) {
+                self.beat();
+            }
+            return;
         }
         if !signed.body.is_within_bounds(member_count) {
-            return self.dropped("message: impossible content");
+            return self.cx.dropped("message: impossible content");
         }
         if !self.is_timely(&signed) {
-            return self.dropped("message: other round");
+            return self.cx.dropped("message: other round");
         }
-        if !self.config.roster().is_by_sender(&signed, bytes) {
-            return self.dropped("message: signature");
+        if !self.cx.config.roster().is_by_sender(&signed, bytes) {
+            return self.cx.dropped("message: signature");
         }
         self.accept(signed);
     }
 
     /// Whether a message can matter now; checked before its signature because it is cheaper.
     fn is_timely(&self, signed: &Signed) -> bool {
-        let current = self.round.number;
+        let current = self.cx.round();
         match signed.body {
             Body::Heartbeat(_)
             | Body::RecordsRequest(_)
@@ -57,56 +96,86 @@ impl Machine {
 
     fn accept(&mut self, signed: Signed) {
         let Signed { sender, round, signature, .. } = signed;
+        let (cx, members) = (&mut self.cx, &mut self.members);
         let is_news = match &signed.body {
-            Body::Heartbeat(heartbeat) => self.is_news(sender, round, (heartbeat, signature)),
+            Body::Heartbeat(heartbeat) => {
+                members.newest.is_news(cx, sender, round, (heartbeat, signature))
+            }
             _ => true,
         };
         if is_news {
-            self.note_life(&signed);
+            members.absences.on_message(cx, &signed);
         }
         match signed.body {
-            Body::Heartbeat(heartbeat) if is_news => self.heard(sender, round, &heartbeat),
-            Body::Heartbeat(heartbeat) => self.heard_in_doubt(sender, round, &heartbeat),
-            Body::SealingKey(key) => self.note_key(sender, round, key),
-            Body::RecordsRequest(from) => self.send_records(sender, from),
-            Body::Records(entries) => self.take_records(entries),
-            Body::Goodbye(goodbye) => self.take_goodbye(sender, round, goodbye),
-            Body::Ping => self.take_ping(sender),
-            Body::Accusations(list) => self.take_accusations(sender, &list),
-            _ if round == self.round.number => self.take(signed),
-            _ => self.keep_for_later(signed),
+            Body::Heartbeat(heartbeat) => self.on_heartbeat(sender, round, &heartbeat, is_news),
+            Body::SealingKey(key) => self.keys.on_key(cx, sender, round, key),
+            Body::RecordsRequest(from) => Sync::on_records_request(cx, sender, from),
+            Body::Records(entries) => self.on_records(entries),
+            Body::Goodbye(goodbye) => members.absences.on_goodbye(cx, sender, round, goodbye),
+            Body::Ping => self.on_ping(sender),
+            Body::Accusations(list) => members.bans.on_accusations(cx, sender, &list),
+            _ if round == cx.round() => self.on_round_message(signed),
+            _ => self.early.keep(cx, signed),
         }
     }
 
-    fn keep_for_later(&mut self, signed: Signed) {
-        // Large kinds are said again by whoever sees that they are missing; keeping them would cost memory.
-        if matches!(
-            signed.body,
-            Body::ReportBundle { .. }
-                | Body::Proposal(_)
-                | Body::Decided(_)
-                | Body::ShareOpening { .. }
-                | Body::ResealedShare { .. }
-                | Body::RecoveryRequest(_)
-                | Body::RecoveryResponse { .. }
-        ) {
-            return self.dropped("message: of the next round");
+    /// A message of the current round; its signature has been checked.
+    fn on_round_message(&mut self, signed: Signed) {
+        let (sender, signature) = (signed.sender, signed.signature);
+        match signed.body {
+            Body::Ready => self.on_ready(sender, signature),
+            Body::RecoveryRequest(nonce) => {
+                let (round, newest) = (&self.round, &self.members.newest);
+                self.recovery.on_request(&mut self.cx, sender, nonce, round, newest);
+            }
+            Body::RecoveryResponse { nonce, statements: said, heartbeat } => {
+                self.on_recovery_response(sender, &nonce, &said, heartbeat);
+            }
+            _ => self.round.on_message(&mut self.cx, signed),
         }
-        let Some(peer) = self.peers.get_mut(signed.sender.position()) else { return };
-        if peer.early.len() < MAX_EARLY_PER_MEMBER {
-            peer.early.push(signed);
-        } else {
-            self.dropped("message: too many of the next round");
+    }
+
+    /// What `sender` has heard of this member. Once enough have answered it can take part: it has an incarnation and announces
+    /// its keys.
+    fn on_recovery_response(
+        &mut self,
+        sender: MemberIndex,
+        nonce: &Nonce,
+        said: &[(Statement, Signature)],
+        heartbeat: Option<Box<SignedHeartbeat>>,
+    ) {
+        let Self { cx, recovery, round, incarnation, .. } = self;
+        let of = (&*round, &mut *incarnation);
+        if recovery.on_response(cx, sender, (nonce, said), heartbeat, of) {
+            incarnation.begin(cx);
+            self.keys.announce(cx);
+        }
+    }
+
+    /// Records from another member, in order, as many as fitted into its answer.
+    fn on_records(&mut self, entries: Vec<LedgerEntry>) {
+        let before = self.cx.round();
+        for LedgerEntry::Round(certified) in entries {
+            if certified.record.round != self.cx.round() {
+                continue;
+            }
+            if self.chain.tip.check(&self.cx.config.roster(), &certified).is_err() {
+                return self.cx.dropped("records: not valid");
+            }
+            // An apply job that runs already outlives the round: it gives the adapter sooner than the network.
+            self.finish(certified);
+        }
+        if self.cx.round() != before {
+            Sync::ask_for_more(&mut self.cx, &self.members);
         }
     }
 
     /// A new round: what came early counts now.
     pub(super) fn take_early(&mut self) {
-        let early: Vec<Signed> =
-            self.peers.iter_mut().flat_map(|peer| core::mem::take(&mut peer.early)).collect();
-        for signed in early {
-            if signed.round == self.round.number {
-                self.take(signed);
+        let early = core::mem::take(&mut self.early);
+        for signed in early.0.into_values().flatten() {
+            if signed.round == self.cx.round() {
+                self.on_round_message(signed);
             }
         }
     }

@@ -6,21 +6,21 @@ use super::Machine;
 use crate::effect::Effect;
 use crate::event::TimerId;
 use crate::ids::{MemberIndex, Round, Time, View};
-use crate::status::{Attendance, MemberStatus, Phase, Status, Wait};
+use crate::status::{Activity, Attendance, MemberStatus, Phase, Status, Wait};
 use crate::wire::{Decision, VoteKind};
 
 /// Time in which changes of no consequence are shown together, in milliseconds.
 const PAUSE_MS: u64 = 200;
 
-/// Round, phase and view.
-type Place = (Round, Phase, Option<(Decision, View)>);
+/// Round, activity and view.
+type Place = (Round, Activity, Option<(Decision, View)>);
 
 /// What people have been shown.
 #[derive(Debug, Default)]
 pub(crate) struct Published {
     /// When the status was last looked at.
     at: Option<Time>,
-    /// Where this member was then: round, phase, view.
+    /// Where this member was then: round, activity, view.
     place: Option<Place>,
     status: Option<Status>,
 }
@@ -29,112 +29,137 @@ impl Machine {
     /// Publishes the status if it has changed. After something that happens a thousand times in a round, only if that took
     /// this member on, or if people have not been shown anything for a moment; the next heartbeat shows them the rest.
     pub(super) fn publish(&mut self, is_routine: bool) {
-        let place = (self.round.number, self.round.phase, self.round.voting());
+        let place = (self.cx.round(), self.round.activity(), self.round.voting());
         let published = &mut self.published;
-        let waits = published.at.is_some_and(|at| self.now < at.plus_ms(PAUSE_MS));
+        let waits = published.at.is_some_and(|at| self.cx.now < at.plus_ms(PAUSE_MS));
         if is_routine && waits && published.place == Some(place) {
             return;
         }
-        published.at = Some(self.now);
+        published.at = Some(self.cx.now);
         published.place = Some(place);
         let status = self.status();
         if self.published.status.as_ref() != Some(&status) {
             self.published.status = Some(status.clone());
-            self.out.push(Effect::Publish(Box::new(status)));
+            self.cx.push(Effect::Publish(Box::new(status)));
         }
     }
 
     /// Where this member is.
     #[must_use]
     pub fn status(&self) -> Status {
-        let round = &self.round;
+        let (round, tip) = (&self.round, &self.chain.tip);
         let view = round.voting().map(|(_, view)| view).unwrap_or_default();
         let attendance = self.attendance();
         let waiting_for = self.waiting_for(&attendance);
+        let members = || self.cx.config.manifest.members();
         Status {
-            epoch: self.config.manifest.epoch(),
-            round: round.number,
+            epoch: self.cx.config.manifest.epoch(),
+            round: self.cx.round(),
             phase: round.phase,
+            activity: round.activity(),
             view,
-            applied: self.tip.applied,
-            adapter: self.tip.adapter,
-            head: self.tip.head,
-            committee: round.election.committee().to_vec(),
-            proposer: round.voting().map(|_| round.election.proposer(view)),
-            members: self.config.manifest.members().map(|m| self.member_status(m)).collect(),
-            silent_through: self.silent_through.filter(|last| self.round.number <= *last),
-            journal_round: self.ahead.last_round(),
+            applied: tip.applied,
+            adapter: tip.adapter,
+            head: tip.head,
+            committee: self.cx.election.committee().to_vec(),
+            proposer: round.voting().map(|_| self.cx.election.proposer(view)),
+            members: members().map(|m| self.member_status(m)).collect(),
+            silent_through: self.recovery.silent_through(self.cx.round()),
+            journal_round: self.recovery.journal_round(),
             wait: self.wait(&waiting_for),
             waiting_for,
             attendance,
             paused: self.paused,
-            failed_rounds: self.past.failed_rounds.clone(),
-            banned: self.config.manifest.members().filter(|m| self.is_banned(*m)).collect(),
-            dropped: self.dropped.iter().map(|(k, v)| (Cow::Borrowed(*k), *v)).collect(),
+            failed_rounds: self.chain.past.failed_rounds.clone(),
+            banned: members().filter(|m| self.is_banned(*m)).collect(),
+            dropped: self.cx.drops().iter().map(|(k, v)| (Cow::Borrowed(*k), *v)).collect(),
         }
     }
 
     fn member_status(&self, member: MemberIndex) -> MemberStatus {
-        let round = &self.round;
-        let me = member == self.config.me;
-        let peer = self.peers.get(member.position());
-        let heard = peer.and_then(|p| p.newest.as_ref()).map(|newest| newest.round);
+        let (round, collect) = (&self.round, &self.round.collect);
+        let me = member == self.cx.me();
+        let heard = self.members.newest.of(member).map(|newest| newest.round);
         MemberStatus {
-            reachable: me || peer.is_some_and(|p| p.reachable),
-            round: if me { Some(round.number) } else { heard },
-            committed: round.first.contains_key(&member),
-            refused: self.refusal_of(member),
-            share_valid: round.has_valid_share_of(member),
-            have_updates: round
-                .have_updates
-                .get(&member)
-                .map_or(0, |held| u32::try_from(held.len()).unwrap_or(u32::MAX)),
-            reported: round.reports.contains_key(&member),
-            answered: round.partials.contains_key(&member),
-            signed: round.signatures.contains_key(&member),
+            reachable: me || self.members.is_reachable(member),
+            round: if me { Some(self.cx.round()) } else { heard },
+            committed: collect.commitments.first_of(member).is_some(),
+            refused: collect.refusal_of(&self.cx, member),
+            share_valid: collect.has_valid_share_of(member),
+            have_updates: u32::try_from(collect.availability.count_of(member)).unwrap_or(u32::MAX),
+            reported: collect.reports.of(member).is_some(),
+            answered: round.decryption.partial_of(member).is_some(),
+            signed: round.finish.signature_of(member).is_some(),
             here: self.is_here(member),
             left: self.why_away(member),
-            excluded_until: self.excluded_until(member),
+            excluded_until: self.members.exclusions.until(&self.cx, member),
+        }
+    }
+
+    /// How many are here, and how many it takes.
+    fn attendance(&self) -> Attendance {
+        let rules = self.cx.config.rules();
+        let count = |is: &dyn Fn(MemberIndex) -> bool| {
+            count(self.cx.config.manifest.members().filter(|m| is(*m)).count())
+        };
+        let collect = &self.round.collect;
+        let is_here = |member| member == self.cx.me() || self.is_here(member);
+        Attendance {
+            here: count(&is_here),
+            quorum: rules.quorum,
+            // An update that has come counts, whatever has become of its author since.
+            contributors: count(&|member| {
+                let first = collect.commitments.first_of(member);
+                !self.is_banned(member)
+                    && first.map_or_else(
+                        || is_here(member),
+                        |digest| collect.is_eligible(&self.cx, digest),
+                    )
+            }),
+            min_contributors: rules.min_contributors,
         }
     }
 
     /// How many the phase waits for, and until when at most.
     fn wait(&self, waiting_for: &[MemberIndex]) -> Option<Wait> {
-        let (round, rules) = (&self.round, self.config.rules());
+        let (round, rules) = (&self.round, self.cx.config.rules());
         let n = rules.member_count;
-        let count = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
         let lacking = count(self.missing().len());
         let (here, enough, of, timer) = match round.phase {
             _ if waiting_for.is_empty() => return None,
-            Phase::Doubt => {
+            Phase::Recovering => {
                 let others = n.saturating_sub(1);
                 (others.saturating_sub(lacking), rules.quorum.saturating_sub(1), others, None)
             }
-            Phase::Gather => (n.saturating_sub(lacking), rules.quorum, n, None),
+            Phase::WaitingForQuorum => (n.saturating_sub(lacking), rules.quorum, n, None),
             Phase::Commit => {
-                let here = count(round.first.len());
+                let here = count(round.collect.commitments.first().len());
                 (here, rules.min_contributors, n, Some(TimerId::Commit))
             }
             Phase::Transfer => {
-                let whole = round.first.values().filter(|digest| self.is_vouched_for(digest));
-                let here = count(whole.count());
-                (here, rules.min_contributors, n, Some(TimerId::Transfer))
+                let first = round.collect.commitments.first().values();
+                let whole = first.filter(|digest| round.collect.is_vouched_for(&self.cx, digest));
+                (count(whole.count()), rules.min_contributors, n, Some(TimerId::Transfer))
             }
-            Phase::Aggregate if round.reports.len() < usize::from(rules.quorum) => {
-                (count(round.reports.len()), rules.quorum, n, Some(TimerId::Round))
+            Phase::Certify => match self.certifying() {
+                Certifying::Reports => {
+                    let here = count(round.collect.reports.all().len());
+                    (here, rules.quorum, n, Some(TimerId::Round))
+                }
+                Certifying::Proposal => (0, 1, 1, Some(TimerId::View)),
+                Certifying::Votes => {
+                    let here = round.set.vote.agreement().voters(VoteKind::Precommit).len();
+                    (count(here), rules.quorum, n, Some(TimerId::Round))
+                }
+            },
+            Phase::Decrypt => {
+                let here = count(round.decryption.partials().len());
+                (here, rules.threshold, n, Some(TimerId::Decrypt))
             }
-            Phase::Aggregate => (0, 1, 1, Some(TimerId::View)),
-            Phase::Certify => {
-                let here = round.set_vote.voters(VoteKind::Precommit).len();
-                (count(here), rules.quorum, n, Some(TimerId::Round))
-            }
-            Phase::Decrypt | Phase::Combine => {
-                (count(round.partials.len()), rules.threshold, n, Some(TimerId::Decrypt))
-            }
-            Phase::Record => (count(round.signatures.len()), rules.quorum, n, None),
+            Phase::Record => (count(round.finish.signers().len()), rules.quorum, n, None),
             Phase::Sync | Phase::Apply | Phase::Paused | Phase::Done => return None,
         };
-        let until = timer.and_then(|timer| self.timers.get(&timer)).copied();
+        let until = timer.and_then(|timer| self.cx.timer(timer));
         Some(Wait { here, enough, of, until })
     }
 
@@ -148,38 +173,64 @@ impl Machine {
             _ => true,
         };
         if suffices && attendance.is_quorum() {
-            missing.retain(|member| !self.is_away(*member) && !self.is_banned(*member));
+            missing.retain(|m| !self.members.is_away(*m) && !self.is_banned(*m));
         }
         missing
     }
 
     fn missing(&self) -> Vec<MemberIndex> {
-        let round = &self.round;
-        let members = || self.config.manifest.members();
+        let (round, collect) = (&self.round, &self.round.collect);
+        let lacking = |has: &dyn Fn(MemberIndex) -> bool| {
+            self.cx.config.manifest.members().filter(|member| !has(*member)).collect()
+        };
         match round.phase {
-            Phase::Doubt => self.silent_about_me(),
-            Phase::Gather => members().filter(|m| !self.is_present(*m)).collect(),
-            Phase::Commit => members().filter(|m| !round.first.contains_key(m)).collect(),
-            Phase::Transfer => members()
-                .filter(|m| {
-                    let first = round.first.get(m).filter(|digest| self.is_eligible(digest));
-                    first.is_some() && !round.has_valid_share_of(*m)
-                        || round.election.in_committee(*m) && !round.holds_everything(*m)
-                })
-                .collect(),
-            Phase::Aggregate if round.reports.len() < usize::from(self.config.rules().quorum) => {
-                members().filter(|m| !round.reports.contains_key(m)).collect()
-            }
-            Phase::Aggregate => vec![round.election.proposer(round.set_vote.view())],
-            Phase::Certify => {
-                let voters = round.set_vote.voters(VoteKind::Precommit);
-                members().filter(|m| !voters.contains(m)).collect()
-            }
-            Phase::Decrypt | Phase::Combine => {
-                members().filter(|m| !round.partials.contains_key(m)).collect()
-            }
-            Phase::Record => members().filter(|m| !round.signatures.contains_key(m)).collect(),
+            Phase::Recovering => self.recovery.unanswered(&self.cx),
+            Phase::WaitingForQuorum => lacking(&|member| self.is_present(member)),
+            Phase::Commit => lacking(&|member| collect.commitments.first_of(member).is_some()),
+            Phase::Transfer => lacking(&|member| {
+                let commitments = &collect.commitments;
+                let first = commitments.first_of(member);
+                let needs_share = first.is_some_and(|it| collect.is_eligible(&self.cx, it));
+                (!needs_share || collect.has_valid_share_of(member))
+                    && (!self.cx.election.in_committee(member)
+                        || collect.availability.has_everything(member, commitments))
+            }),
+            Phase::Certify => match self.certifying() {
+                Certifying::Reports => lacking(&|member| collect.reports.of(member).is_some()),
+                Certifying::Proposal => {
+                    vec![self.cx.election.proposer(round.set.vote.agreement().view())]
+                }
+                Certifying::Votes => {
+                    let voters = round.set.vote.agreement().voters(VoteKind::Precommit);
+                    lacking(&|member| voters.contains(&member))
+                }
+            },
+            Phase::Decrypt => lacking(&|member| round.decryption.partial_of(member).is_some()),
+            Phase::Record => lacking(&|member| round.finish.signature_of(member).is_some()),
             Phase::Sync | Phase::Apply | Phase::Paused | Phase::Done => Vec::new(),
         }
     }
+
+    /// What the decision on the set waits for.
+    fn certifying(&self) -> Certifying {
+        let reports = self.round.collect.reports.all().len();
+        if self.round.set.vote.agreement().has_proposal() {
+            Certifying::Votes
+        } else if reports < usize::from(self.cx.config.rules().quorum) {
+            Certifying::Reports
+        } else {
+            Certifying::Proposal
+        }
+    }
+}
+
+/// Where the decision on the set is, for people.
+enum Certifying {
+    Reports,
+    Proposal,
+    Votes,
+}
+
+fn count(count: usize) -> u16 {
+    u16::try_from(count).unwrap_or(u16::MAX)
 }

@@ -7,9 +7,9 @@ use super::mask::Mask;
 use super::settings::FederatedSettings;
 use crate::{Result, TrainError};
 
-/// What a round's opening gave.
+/// The sum of a round's updates, as quantised, and what turns it into their mean.
 #[derive(Clone, Copy, Debug)]
-pub struct OpenedSum<'a> {
+pub struct UpdateSum<'a> {
     /// Sum over the contributors of `round(scale * weight_i * x_i)`, in the mask's order.
     pub values: &'a [i64],
     /// The public scale of the round.
@@ -49,7 +49,7 @@ pub enum Rejection {
     },
 }
 
-impl OpenedSum<'_> {
+impl UpdateSum<'_> {
     /// The deterministic range check.
     pub fn check(&self, mask: &Mask, clip: f32) -> std::result::Result<(), Rejection> {
         let (opened, masked) = (self.values.len(), mask.len());
@@ -83,7 +83,7 @@ impl GlobalAdapter {
         &self,
         settings: &FederatedSettings,
         mask: &Mask,
-        opened: &OpenedSum<'_>,
+        opened: &UpdateSum<'_>,
     ) -> Result<Self> {
         self.check_settings(settings)?;
         if mask.dense_len() != self.trained_len() {

@@ -67,7 +67,7 @@ fn round(
         member.memory.spend(t, &mask, &sent).unwrap();
         thetas.push(theta);
     }
-    let opened = OpenedSum {
+    let opened = UpdateSum {
         values: &sum,
         scale,
         weight_sum: members.iter().map(|member| member.weight).sum(),
@@ -213,16 +213,16 @@ fn sums_out_of_range_are_rejected() {
     let global = adapter(&settings);
     let mask = global.mask(&settings, [0; 32]);
     let values = vec![0i64; mask.len()];
-    let good = OpenedSum { values: &values, scale: 1000.0, weight_sum: 5, contributors: 2 };
+    let good = UpdateSum { values: &values, scale: 1000.0, weight_sum: 5, contributors: 2 };
     assert!(global.apply(&settings, &mask, &good).is_ok());
     // scale * weights * clip = 1000 * 5 * 0.1, and 2 for rounding.
     for (value, accepted) in [(502, true), (-502, true), (503, false), (i64::MIN, false)] {
         let mut values = values.clone();
         values[3] = value;
-        let sum = OpenedSum { values: &values, ..good };
+        let sum = UpdateSum { values: &values, ..good };
         assert_eq!(global.apply(&settings, &mask, &sum).is_ok(), accepted, "{value}");
     }
-    let short = OpenedSum { values: &values[1..], ..good };
+    let short = UpdateSum { values: &values[1..], ..good };
     assert!(global.apply(&settings, &mask, &short).is_err());
 }
 
@@ -341,7 +341,7 @@ fn the_mean_of_locally_pruned_weights_is_the_next_adapter() {
             mean[index] += f64::from(x + g) / 3.0;
         }
     }
-    let opened = OpenedSum { values: &sum, scale, weight_sum: 3, contributors: 3 };
+    let opened = UpdateSum { values: &sum, scale, weight_sum: 3, contributors: 3 };
     let next = global.apply(&settings, &mask, &opened).unwrap();
     let values = [Factor::A, Factor::B].map(|factor| next.values(factor).to_vec()).concat();
     let worst = values.iter().zip(&mean).map(|(v, m)| (f64::from(*v) - m).abs());

@@ -1,5 +1,5 @@
 use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, Round, View};
-use fedshield_protocol::status::{Attendance, MemberStatus, Wait};
+use fedshield_protocol::status::{Activity, Attendance, MemberStatus, Wait};
 
 use super::*;
 
@@ -18,6 +18,7 @@ fn machine() -> Status {
         epoch: Epoch(0),
         round: Round(2),
         phase: Phase::Commit,
+        activity: Activity::Commit,
         view: View(0),
         applied: 2,
         adapter: None,
@@ -168,8 +169,8 @@ fn a_pause_says_since_when_by_whom_and_from_which_round_on() {
 /// Nothing happens, and still the message comes: each second the standing is looked at.
 #[test]
 fn a_recovery_of_more_than_a_minute_is_trouble_whatever_it_hangs_on() {
-    let doubt = Status {
-        phase: Phase::Doubt,
+    let recovering = Status {
+        phase: Phase::Recovering,
         waiting_for: vec![MemberIndex(1), MemberIndex(2)],
         wait: Some(Wait { here: 1, enough: 2, of: 3, until: None }),
         ..machine()
@@ -180,7 +181,7 @@ fn a_recovery_of_more_than_a_minute_is_trouble_whatever_it_hangs_on() {
         behind.members[member].round = Some(Round(9));
     }
     for (machine, words) in [
-        (doubt, "1 of 2 needed answers are here; none yet from beta, gamma"),
+        (recovering, "1 of 2 needed answers are here; none yet from beta, gamma"),
         (sync, "the adapter that round 2 starts from is not here yet"),
         (behind, "in round 2, the others are in round 9"),
     ] {

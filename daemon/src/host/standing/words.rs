@@ -132,7 +132,7 @@ pub(super) fn rounds_ahead(machine: &Status) -> Option<Round> {
 }
 
 pub(super) fn recovering(people: &People<'_>, machine: &Status, severity: Severity) -> Condition {
-    let (text, hint) = if machine.phase == Phase::Doubt {
+    let (text, hint) = if machine.phase == Phase::Recovering {
         let answers = machine.wait.map_or_else(String::new, |wait| {
             format!(": {} of {} needed answers are here", wait.here, wait.enough)
         });
@@ -168,10 +168,10 @@ pub(super) fn waiting_text(machine: &Status) -> Option<(String, bool)> {
     let too_few = contributors < min_contributors;
     let wait = machine.wait?;
     Some(match machine.phase {
-        Phase::Gather | Phase::Commit | Phase::Transfer if too_few => {
+        Phase::WaitingForQuorum | Phase::Commit | Phase::Transfer if too_few => {
             (format!("too few for a sum: {contributors} of {min_contributors} needed"), false)
         }
-        Phase::Aggregate if wait.of == 1 => ("it proposes".to_owned(), !too_few),
+        Phase::Certify if wait.of == 1 => ("it proposes".to_owned(), !too_few),
         _ => (format!("{} of {} are enough", wait.enough, wait.of), !too_few),
     })
 }

@@ -1,10 +1,10 @@
 "use strict";
 // Text only ever enters the page as text: names and errors come from others.
 
-const PHASES = ["gather", "sync", "commit", "transfer", "aggregate", "certify", "decrypt", "combine", "apply", "record"];
+const PHASES = ["waiting-for-quorum", "sync", "commit", "transfer", "aggregate", "certify", "decrypt", "combine", "apply", "record"];
 const EXPLAINED = {
-  doubt: "asking the others what this node said before it started",
-  gather: "waiting until enough members are ready", sync: "catching up with the others",
+  recovering: "asking the others what this node sent before it started",
+  "waiting-for-quorum": "waiting until enough members are ready", sync: "catching up with the others",
   commit: "training and encrypting, then waiting for the others' updates", transfer: "encrypted updates travel",
   aggregate: "the committee adds ciphertexts", certify: "all members decide on the sum",
   decrypt: "members release their part of the key", combine: "the sum is opened", apply: "the sum goes into the adapter",
@@ -82,7 +82,7 @@ let phaseSince = { key: "", at: 0 };
 
 function showNow(status, rounds) {
   const { machine, federation } = status;
-  const phase = machine ? machine.phase : status.state;
+  const phase = machine ? machine.activity : status.state;
   const current = PHASES.indexOf(phase);
   at("path").replaceChildren(...PHASES.map((name, index) => {
     const item = node("li", name, { title: EXPLAINED[name] });

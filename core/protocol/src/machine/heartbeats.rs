@@ -1,0 +1,80 @@
+//! Heartbeats, out and in: what `anti_entropy` makes of them, between the parts that they concern.
+
+use super::Machine;
+use crate::anti_entropy::AntiEntropy;
+use crate::context::Question;
+use crate::ids::{MemberIndex, Round};
+use crate::sync::Sync;
+use crate::wire::{Body, Heartbeat};
+
+impl Machine {
+    /// Broadcasts where this member is.
+    pub(super) fn beat(&mut self) {
+        self.round.readiness.keep(&mut self.cx);
+        let heartbeat = self.heartbeat();
+        self.cx.broadcast(Body::Heartbeat(Box::new(heartbeat)));
+    }
+
+    pub(super) fn heartbeat(&mut self) -> Heartbeat {
+        let beat = self.incarnation.next_beat();
+        self.anti_entropy().heartbeat(&self.cx, beat, self.is_ready())
+    }
+
+    const fn anti_entropy(&self) -> AntiEntropy<'_> {
+        let Self { round, members, keys, chain, .. } = self;
+        AntiEntropy { round, members, keys, chain }
+    }
+
+    /// A heartbeat: the newest of its author, or one that has no order because its author does not know its incarnation yet.
+    /// Then its author may lack something.
+    pub(super) fn on_heartbeat(
+        &mut self,
+        sender: MemberIndex,
+        round: Round,
+        heartbeat: &Heartbeat,
+        is_news: bool,
+    ) {
+        let question = match heartbeat.incarnation {
+            _ if is_news => Question::Heartbeat,
+            0 => Question::WhileRecovering,
+            _ => return,
+        };
+        let current = self.cx.round();
+        if round > current {
+            return Sync::ask_for_records(&mut self.cx, sender);
+        }
+        if round < current {
+            return;
+        }
+        self.round.collect.on_heartbeat(sender);
+        if heartbeat.head != self.chain.tip.head {
+            return self.cx.dropped("fork: another record before this round");
+        }
+        // What the journal knows may be less than what was sent before a restart: nothing until that is known.
+        if !self.recovery.is_recovering() && self.cx.may_answer(sender, question) {
+            let Self { cx, round, members, keys, chain, .. } = self;
+            AntiEntropy { round, members, keys, chain }.answer(cx, sender, heartbeat);
+        }
+    }
+
+    /// `sender` takes part in the round. If it comes late it is shown at once that it was heard.
+    pub(super) fn on_ready(&mut self, sender: MemberIndex, signature: crate::sign::Signature) {
+        if self.round.readiness.on_ready(sender, signature) {
+            self.round.readiness.keep(&mut self.cx);
+            let heartbeat = self.heartbeat();
+            self.cx.send(sender, Body::Heartbeat(Box::new(heartbeat)));
+        }
+    }
+
+    /// `sender` has not heard this member for a while: perhaps announcements do not reach it.
+    pub(super) fn on_ping(&mut self, sender: MemberIndex) {
+        if !self.cx.may_answer(sender, Question::Ping) {
+            return;
+        }
+        let heartbeat = self.heartbeat();
+        self.cx.send(sender, Body::Heartbeat(Box::new(heartbeat)));
+        if let Some(goodbye) = self.departure.goodbye() {
+            self.cx.send(sender, Body::Goodbye(goodbye));
+        }
+    }
+}

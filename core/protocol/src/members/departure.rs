@@ -1,0 +1,99 @@
+//! What this member tells the others of its own absence, so that they need not wait for it; see `absence` for what they make
+//! of it. It is said once in each round, again at every heartbeat, and taken back at once when it is over.
+
+use super::absence::whole_heartbeats;
+use crate::context::Cx;
+use crate::ids::{MemberIndex, Round};
+use crate::machine::Config;
+use crate::wire::{Body, Goodbye, Leave, Nonce};
+
+/// Whole heartbeats, and milliseconds at least, until a member that does not get ready tells the others not to wait for it.
+const OWN_RECOVERY: (u64, u64) = (12, 60_000);
+
+/// See the head of this file.
+pub(crate) struct Departure {
+    /// Own heartbeats after which [`OWN_RECOVERY`] is over.
+    patience: u32,
+    /// The nonce of this start: numbers count within it.
+    nonce: Nonce,
+    /// The next goodbye.
+    number: u32,
+    /// Own heartbeats since this member began to catch up.
+    unready: u32,
+    /// What has been said in which round.
+    said: Option<(Round, Leave)>,
+}
+
+impl Departure {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            patience: whole_heartbeats(config, OWN_RECOVERY),
+            nonce: Nonce::default(),
+            number: 0,
+            unready: 0,
+            said: None,
+        }
+    }
+
+    /// The host has started.
+    pub(crate) const fn boot(&mut self, nonce: Nonce) {
+        self.nonce = nonce;
+    }
+
+    /// A status tick.
+    pub(crate) const fn tick(&mut self, is_catching_up: bool) {
+        self.unready = if is_catching_up { self.unready.saturating_add(1) } else { 0 };
+    }
+
+    /// Whether this member has been catching up for so long that nobody should wait for it.
+    pub(crate) const fn catches_up_for_long(&self) -> bool {
+        self.unready >= self.patience
+    }
+
+    /// After every event: `reason` is why this member takes no part, if it does not. Returns whether it takes part again
+    /// after it had said that it would not: then a heartbeat must show it.
+    pub(crate) fn announce(&mut self, cx: &mut Cx, reason: Option<Leave>) -> bool {
+        let now = reason.map(|why| (cx.round(), why));
+        let before = core::mem::replace(&mut self.said, now);
+        if now == before {
+            return false;
+        }
+        match (before, now) {
+            (Some(_), None) => {
+                self.number = self.number.saturating_add(1);
+                return true;
+            }
+            (Some((_, old)), Some((_, new))) if old != new => {
+                self.number = self.number.saturating_add(1);
+                self.say_again(cx);
+            }
+            _ => self.say_again(cx),
+        }
+        false
+    }
+
+    /// Others may have started or not have heard it.
+    pub(crate) fn say_again(&self, cx: &mut Cx) {
+        if let Some(goodbye) = self.goodbye() {
+            cx.broadcast(Body::Goodbye(goodbye));
+        }
+    }
+
+    /// What others are to know of the own absence.
+    pub(crate) fn goodbye(&self) -> Option<Goodbye> {
+        let (_, why) = self.said?;
+        Some(Goodbye { incarnation: self.nonce, number: self.number, why })
+    }
+
+    /// The daemon ends: the last message of this machine, to everyone and to each.
+    pub(crate) fn leave(&mut self, cx: &mut Cx) {
+        self.number = self.number.saturating_add(1);
+        let goodbye = Goodbye { incarnation: self.nonce, number: self.number, why: Leave::Stopped };
+        cx.broadcast(Body::Goodbye(goodbye));
+        let me = cx.me();
+        let others: Vec<MemberIndex> = cx.config.manifest.members().filter(|m| *m != me).collect();
+        for member in others {
+            cx.send(member, Body::Goodbye(goodbye));
+        }
+    }
+}

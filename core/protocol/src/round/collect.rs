@@ -1,0 +1,458 @@
+//! The first half of a round: commit, transfer, report. Each member commits to an encrypted update, all fetch what they need of
+//! each other's, and each signs a report of the updates that it vouches for.
+
+mod availability;
+mod commitments;
+mod complaints;
+mod dirty_set;
+mod openings;
+mod reports;
+mod resealing;
+mod shares;
+
+use std::sync::Arc;
+
+pub(crate) use availability::Availability;
+pub(crate) use commitments::{Commitment, Commitments};
+pub(crate) use reports::Reports;
+pub(crate) use shares::Shares;
+
+use super::set_commitments::SetCommitments;
+use crate::context::Cx;
+use crate::ids::{Digest, MemberIndex};
+use crate::members::{Members, RoundDebts, SealingKeys};
+use crate::sign::Signature;
+use crate::status::Refusal;
+use crate::wire::journal::Note;
+use crate::wire::{Body, CommitmentBody, Complaint, Set};
+use resealing::Resealing;
+use shares::Share;
+
+/// What is known of the updates of the round.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Collect {
+    pub(crate) commitments: Commitments,
+    pub(crate) shares: Shares,
+    pub(crate) availability: Availability,
+    pub(crate) reports: Reports,
+}
+
+impl Collect {
+    /// commit: contributes the own update and fetches those of others. True once no commitment is waited for.
+    pub(super) fn commit(&mut self, cx: &mut Cx, members: &Members, keys: &SealingKeys) -> bool {
+        self.commitments.contribute(cx, keys, true);
+        self.fetch_updates(cx, members);
+        self.has_all_commitments(cx, members) || cx.clock.commit_over || self.has_reported(cx)
+    }
+
+    /// transfer: the same until the own report is made. The own update is only sealed any more, not begun.
+    pub(super) fn transfer(&mut self, cx: &mut Cx, members: &Members, keys: &SealingKeys) {
+        self.commitments.contribute(cx, keys, false);
+        self.fetch_updates(cx, members);
+    }
+
+    /// Whether this member has reported.
+    pub(crate) fn has_reported(&self, cx: &Cx) -> bool {
+        self.reports.of(cx.me()).is_some()
+    }
+
+    /// Whether an update can be in a set, as far as is known.
+    pub(crate) fn is_eligible(&self, cx: &Cx, digest: &Digest) -> bool {
+        self.commitments.misshape_of(digest).is_none() && !self.availability.is_rejected(cx, digest)
+    }
+
+    /// Why the update of `member` is left out, if it is.
+    pub(crate) fn refusal_of(&self, cx: &Cx, member: MemberIndex) -> Option<Refusal> {
+        let first = self.commitments.first_of(member)?;
+        let rejected = || self.availability.is_rejected(cx, first).then_some(Refusal::Unreadable);
+        self.commitments.misshape_of(first).or_else(rejected)
+    }
+
+    /// Whether the own share in the first commitment of `member` is valid.
+    pub(crate) fn has_valid_share_of(&self, member: MemberIndex) -> bool {
+        self.commitments.first_of(member).is_some_and(|digest| self.shares.is_valid(digest))
+    }
+
+    /// Whether this member can report an update: its own share is valid, and f + 1 committee members have all of it.
+    pub(crate) fn is_vouched_for(&self, cx: &Cx, digest: &Digest) -> bool {
+        let enough = usize::from(cx.config.rules().honest_threshold());
+        self.shares.is_valid(digest)
+            && !self.shares.openings.is_spoiled(digest)
+            && self.availability.holders_of(&cx.election, digest).len() >= enough
+    }
+
+    /// Whether no commitment is waited for: all are here, but for those of members that are away if the rest is enough for a
+    /// sum, and those that come too late.
+    fn has_all_commitments(&self, cx: &Cx, members: &Members) -> bool {
+        let first = self.commitments.first();
+        let eligible = first.iter().filter(|(member, digest)| {
+            self.is_eligible(cx, digest) && !members.is_banned(**member)
+        });
+        let enough = eligible.count() >= usize::from(cx.config.rules().min_contributors);
+        cx.config.manifest.members().all(|member| {
+            first.contains_key(&member)
+                || members.is_banned(member)
+                || members.exclusions.is_excluded(cx, member)
+                || enough && members.is_away(member)
+                || self.is_too_late(cx, member)
+        })
+    }
+
+    fn is_too_late(&self, cx: &Cx, member: MemberIndex) -> bool {
+        self.reports.is_too_late(cx, (&self.commitments, &self.availability), member)
+    }
+
+    /// Fetches what this member needs of the updates that have changed.
+    pub(super) fn fetch_updates(&mut self, cx: &mut Cx, members: &Members) {
+        if !self.commitments.is_prepared(cx) {
+            return;
+        }
+        let dirty = self.commitments.take_dirty();
+        if dirty.is_empty() {
+            return;
+        }
+        // In the order of the members, whatever the order in which things arrived.
+        let first = self.commitments.first().values();
+        let updates = first.filter(|d| dirty.contains(*d) && self.may_be_in_a_set(cx, d));
+        let updates: Vec<Digest> = updates.copied().collect();
+        let mut grown = false;
+        for digest in updates {
+            if !self.is_eligible(cx, &digest) {
+                continue;
+            }
+            self.fetch_share(cx, members, &digest);
+            grown |= self.availability.fetch(cx, &self.commitments, members, &digest);
+        }
+        if grown && let Some(announcement) = self.availability.own_announcement(cx.me()) {
+            cx.broadcast(announcement);
+        }
+    }
+
+    /// Whether an update can still be in a set that this member adds: once it has reported, those that it vouches for.
+    fn may_be_in_a_set(&self, cx: &Cx, digest: &Digest) -> bool {
+        let report = self.reports.of(cx.me());
+        report.is_none_or(|(set, _)| set.iter().any(|(_, listed)| listed == digest))
+    }
+
+    /// Pulls and tests the own share in an update. Returns whether it is valid.
+    pub(crate) fn fetch_share(&self, cx: &mut Cx, members: &Members, digest: &Digest) -> bool {
+        self.shares.fetch(cx, digest, (&self.commitments, &self.availability), members)
+    }
+
+    /// Pulls the ciphertexts of a set whose commitments are here. Returns whether all are here.
+    pub(super) fn fetch_set(&self, cx: &mut Cx, members: &Members, set: &Set) -> bool {
+        let mut complete = true;
+        for (author, digest) in set {
+            let Some(commitment) = self.commitments.get(digest) else { return false };
+            let of = (*author, commitment.body.as_ref());
+            complete &= self.availability.fetch_ciphertext(cx, members, digest, of);
+        }
+        complete
+    }
+
+    /// report: signs what this member vouches for, once nothing more is waited for. Returns whether it has reported.
+    pub(super) fn report(
+        &mut self,
+        cx: &mut Cx,
+        members: &Members,
+        set_commitments: &mut SetCommitments,
+    ) -> bool {
+        if self.has_reported(cx) {
+            return true;
+        }
+        if !self.commitments.is_prepared(cx) && !cx.clock.transfer_over {
+            return false;
+        }
+        let first = self.commitments.first().iter().map(|(member, digest)| (*member, *digest));
+        let candidates: Vec<(MemberIndex, Digest)> = first
+            .filter(|(member, digest)| {
+                self.commitments.has_shape()
+                    && self.is_eligible(cx, digest)
+                    && !members.is_banned(*member)
+                    && !members.exclusions.is_excluded(cx, *member)
+            })
+            .collect();
+        let vouched_for = |entry: &(MemberIndex, Digest)| self.is_vouched_for(cx, &entry.1);
+        let (listed, others): (Set, Set) = candidates.into_iter().partition(vouched_for);
+        let mut open = others;
+        open.retain(|(author, _)| !self.is_too_late(cx, *author));
+        let missing =
+            open.iter().any(|(author, digest)| !self.is_out_of_reach(cx, members, *author, digest));
+        let too_few =
+            !open.is_empty() && listed.len() < usize::from(cx.config.rules().min_contributors);
+        if (missing || too_few) && !cx.clock.transfer_over {
+            return false;
+        }
+        set_commitments.keep(cx, &self.commitments, &listed);
+        if !cx.persist(Note::Reported(listed.clone())) {
+            return false;
+        }
+        self.reports.insert_own(cx, listed.clone());
+        cx.broadcast(Body::Report(listed));
+        true
+    }
+
+    /// Whether nobody is here who could make good what an update lacks: its author is away, and no other has all of it,
+    /// or the own share in it is bad.
+    fn is_out_of_reach(
+        &self,
+        cx: &Cx,
+        members: &Members,
+        author: MemberIndex,
+        digest: &Digest,
+    ) -> bool {
+        let is_bad = self.shares.state(digest) == Some(Share::Bad);
+        let holders = self.availability.holders_of(&cx.election, digest);
+        members.is_away(author) && (is_bad || holders.iter().all(|m| members.is_away(*m)))
+    }
+
+    /// A status tick: what failed may be tried again, so that all unfinished updates are looked at, and complaints and their
+    /// answers are sent again. Once a set is decided, other updates do not matter.
+    pub(crate) fn tick(
+        &mut self,
+        cx: &mut Cx,
+        members: &Members,
+        keys: &SealingKeys,
+        decided: Option<&Set>,
+    ) {
+        if decided.is_none() {
+            self.mark_unfinished(cx);
+        }
+        let Self { commitments, shares, availability, .. } = self;
+        let is_needed = |cx: &Cx, digest: &Digest| {
+            !availability.is_rejected(cx, digest)
+                && decided.is_none_or(|set| set.iter().any(|(_, decided)| decided == digest))
+        };
+        shares.complain_again(cx, commitments, keys, is_needed);
+        let is_reachable = |member| members.is_reachable(member);
+        shares.complaints.tick(cx, (commitments, &shares.openings), is_reachable);
+    }
+
+    fn mark_unfinished(&mut self, cx: &Cx) {
+        let in_committee = cx.election.in_committee(cx.me());
+        let first: Vec<Digest> = self.commitments.first().values().copied().collect();
+        for digest in first {
+            let whole = self.availability.is_whole(&digest);
+            if self.shares.state(&digest).is_none() || (in_committee && !whole) {
+                self.commitments.mark(digest);
+            }
+        }
+    }
+
+    /// The host has sealed the boxes of the own update. Comes it `in_time`, it is announced; if it is too late, those who have
+    /// reported will not list it, and the local progress is kept for the next round.
+    pub(super) fn on_contribution(
+        &mut self,
+        cx: &mut Cx,
+        set_commitments: &mut SetCommitments,
+        body: CommitmentBody,
+        in_time: bool,
+    ) {
+        let message = Body::Commitment(Box::new(body.clone()));
+        if !message.is_within_bounds(cx.config.rules().member_count) {
+            return cx.dropped("job: an impossible contribution");
+        }
+        if self.commitments.own().is_some() || !in_time {
+            return cx.dropped("job: a late contribution");
+        }
+        if !cx.persist(Note::Committed(Box::new(body.clone()))) {
+            return;
+        }
+        self.recall_own(cx, set_commitments, body);
+        cx.broadcast(message);
+    }
+
+    /// The own commitment, fresh or from the journal.
+    pub(super) fn recall_own(
+        &mut self,
+        cx: &mut Cx,
+        set_commitments: &mut SetCommitments,
+        body: CommitmentBody,
+    ) {
+        if let Some(digest) = self.commitments.insert_own(cx, body) {
+            self.inserted(cx, set_commitments, None, &digest);
+        }
+    }
+
+    /// A commitment of another member from the journal.
+    pub(super) fn recall_kept(
+        &mut self,
+        cx: &mut Cx,
+        set_commitments: &mut SetCommitments,
+        decided: Option<&Set>,
+        (author, body, signature): (MemberIndex, CommitmentBody, Signature),
+    ) {
+        let Some(digest) = Commitments::digest(cx, author, &body) else { return };
+        set_commitments.recall(digest);
+        if self.commitments.get(&digest).is_some() {
+            return;
+        }
+        let commitment = Commitment { author, body: Arc::new(body), signature, recalled: true };
+        self.commitments.insert(digest, commitment);
+        self.inserted(cx, set_commitments, decided, &digest);
+    }
+
+    pub(super) fn on_commitment(
+        &mut self,
+        cx: &mut Cx,
+        set_commitments: &mut SetCommitments,
+        decided: Option<&Set>,
+        (author, body, signature): (MemberIndex, CommitmentBody, Signature),
+    ) {
+        let Some(digest) = Commitments::digest(cx, author, &body) else { return };
+        if self.commitments.get(&digest).is_some() {
+            return;
+        }
+        let is_needed = set_commitments.arrived(&digest);
+        let first = self.commitments.first_of(author).and_then(|it| self.commitments.get(it));
+        match first {
+            Some(first) => {
+                let earlier = Body::Commitment(Box::new(first.body.as_ref().clone()));
+                let now = (Body::Commitment(Box::new(body.clone())), signature);
+                cx.equivocated(author, (earlier, first.signature), now);
+                if !is_needed {
+                    return;
+                }
+            }
+            None if !is_needed && (cx.clock.commit_over || self.has_reported(cx)) => {
+                return cx.dropped("commitment: after the deadline");
+            }
+            None => {}
+        }
+        let commitment = Commitment { author, body: Arc::new(body), signature, recalled: false };
+        self.commitments.insert(digest, commitment);
+        self.inserted(cx, set_commitments, decided, &digest);
+    }
+
+    /// A commitment is known now: one of the decided set is written down, and what is wrong with it is seen.
+    fn inserted(
+        &self,
+        cx: &mut Cx,
+        set_commitments: &mut SetCommitments,
+        decided: Option<&Set>,
+        digest: &Digest,
+    ) {
+        set_commitments.arrived(digest);
+        let entry = decided.and_then(|set| set.iter().find(|(_, decided)| decided == digest));
+        if let Some(entry) = entry {
+            set_commitments.keep(cx, &self.commitments, &vec![*entry]);
+        }
+        self.commitments.count_misshapen(cx, digest);
+        self.availability.judge(cx, &self.commitments, digest);
+    }
+
+    pub(crate) fn on_rejection(
+        &mut self,
+        cx: &mut Cx,
+        sender: MemberIndex,
+        digest: Digest,
+        signature: Signature,
+    ) {
+        self.availability.on_rejection(cx, &self.commitments, sender, digest, signature);
+    }
+
+    /// The host has read a ciphertext. What the update lacks besides may be here already.
+    pub(crate) fn on_ciphertext_checked(&mut self, cx: &mut Cx, digest: Digest, valid: bool) {
+        self.availability.on_ciphertext_checked(cx, &self.commitments, digest, valid);
+        if valid && self.commitments.get(&digest).is_some() {
+            self.commitments.mark(digest);
+        }
+    }
+
+    /// The host could not read a ciphertext.
+    pub(crate) fn on_ciphertext_not_checked(&self, cx: &mut Cx, digest: &Digest) {
+        Availability::on_ciphertext_not_checked(cx, &self.commitments, digest);
+    }
+
+    pub(crate) fn on_share_checked(&mut self, cx: &mut Cx, keys: &SealingKeys, of: (Digest, bool)) {
+        self.shares.on_checked(cx, &self.commitments, keys, of);
+    }
+
+    pub(crate) fn on_complaint(
+        &mut self,
+        cx: &mut Cx,
+        sender: MemberIndex,
+        complaint: Complaint,
+        signature: Signature,
+    ) {
+        self.shares.on_complaint(cx, &self.commitments, sender, complaint, signature);
+    }
+
+    /// A contributor has sealed a share again.
+    pub(crate) fn on_resealed(
+        &mut self,
+        cx: &mut Cx,
+        sender: MemberIndex,
+        of: (Digest, MemberIndex),
+        resealed: (Vec<u8>, Signature),
+    ) {
+        self.shares.on_resealed(cx, &self.commitments, sender, of, resealed);
+    }
+
+    /// The host has opened a box that was sealed again, and tested the share.
+    pub(crate) fn on_resealed_checked(
+        &mut self,
+        cx: &mut Cx,
+        keys: &SealingKeys,
+        of: (Digest, bool),
+    ) {
+        self.shares.on_resealed_checked(cx, &self.commitments, keys, of);
+    }
+
+    /// A contributor has shown a share in clear.
+    pub(crate) fn on_opening(
+        &mut self,
+        cx: &mut Cx,
+        sender: MemberIndex,
+        of: (Digest, MemberIndex),
+        opening: (Vec<u8>, Signature),
+    ) {
+        self.shares.on_opening(cx, &self.commitments, sender, of, opening);
+    }
+
+    /// The host has checked a share in clear.
+    pub(crate) fn on_opening_checked(
+        &mut self,
+        cx: &mut Cx,
+        of: (Digest, MemberIndex),
+        valid: bool,
+    ) {
+        self.shares.on_opening_checked(cx, &self.commitments, of, valid);
+    }
+
+    /// The host has sealed a share of the own update again for `member`.
+    pub(crate) fn on_own_resealed(
+        &mut self,
+        cx: &mut Cx,
+        member: MemberIndex,
+        sealed: Option<Vec<u8>>,
+    ) {
+        let Some(own) = self.commitments.own() else { return };
+        let Shares { openings, resealing, .. } = &mut self.shares;
+        resealing.on_resealed(cx, openings, (own, member), sealed);
+    }
+
+    /// The host has opened a share of the own update, that of `member`.
+    pub(crate) fn on_own_opened(&mut self, cx: &mut Cx, member: MemberIndex, opening: Vec<u8>) {
+        let Some(own) = self.commitments.own() else { return };
+        Resealing::on_opened(cx, &mut self.shares.openings, (own, member), opening);
+    }
+
+    /// A heartbeat of `member` in this round has come.
+    pub(crate) fn on_heartbeat(&mut self, member: MemberIndex) {
+        self.shares.complaints.on_heartbeat(member);
+    }
+
+    /// The journal says that the share of `member` in the own update is shown in clear.
+    pub(crate) fn recall_shown(&mut self, member: MemberIndex) {
+        self.shares.resealing.recall_shown(member);
+    }
+
+    /// How the round ends for those who contributed to it.
+    pub(crate) fn debts(&self) -> RoundDebts {
+        RoundDebts {
+            contributors: self.commitments.first().keys().copied().collect(),
+            owing: self.shares.complaints.owing().collect(),
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! transfer, at the committee: it pulls ciphertexts and all boxes and says so when it has an update whole.
+//!
+//! Before a committee member counts on an update it reads it. Bytes that are no ciphertext of their author would
+//! make every sum with them fail; whoever finds them says so, and f + 1 such statements leave the update out and name its
+//! author: at most f members are byzantine.
+//!
+//! What a member says here follows from content alone: the commitment names the bytes by their digest, and all members of a
+//! round read them by the same rules. So two honest members never contradict each other, nor does one that has forgotten
+//! what it said; an update is never malformed to some only. Whoever rejects an update hands its bytes on to the committee:
+//! an author that gives them to a few only gains nothing. f members that reject a good update leave nothing out: the f + 1
+//! honest ones of the committee announce it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::commitments::Commitments;
+use crate::context::{Cx, Tag};
+use crate::effect::Purpose;
+use crate::election::Election;
+use crate::ids::{Digest, MemberIndex};
+use crate::job::Job;
+use crate::members::Members;
+use crate::sign::Signature;
+use crate::wire::evidence::Evidence;
+use crate::wire::journal::Note;
+use crate::wire::{Body, CommitmentBody};
+
+/// What the committee has of each update, and what it could not read.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Availability {
+    /// Updates that each committee member has whole, as far as it was heard.
+    have: BTreeMap<MemberIndex, BTreeSet<Digest>>,
+    /// The last announcement of each committee member, as it was signed.
+    announced: BTreeMap<MemberIndex, (Vec<Digest>, Signature)>,
+    /// Rejected commitments by committee member.
+    rejections: BTreeMap<MemberIndex, BTreeMap<Digest, Signature>>,
+    /// Whether a ciphertext that this member has read can be added: its bytes are an encryption by its author of as many
+    /// values as the round has, and fit the published part of its sharing.
+    read: BTreeMap<Digest, bool>,
+    /// Updates that this member, of the committee, has whole.
+    whole: BTreeSet<Digest>,
+}
+
+impl Availability {
+    /// How many updates a member has whole.
+    pub(crate) fn count_of(&self, member: MemberIndex) -> usize {
+        self.have.get(&member).map_or(0, BTreeSet::len)
+    }
+
+    /// Whether a member has announced an update.
+    pub(crate) fn has(&self, member: MemberIndex, update: &Digest) -> bool {
+        self.have.get(&member).is_some_and(|have| have.contains(update))
+    }
+
+    /// Whether this member, of the committee, has all of an update.
+    pub(crate) fn is_whole(&self, update: &Digest) -> bool {
+        self.whole.contains(update)
+    }
+
+    /// Committee members that announced this commitment.
+    pub(crate) fn holders_of(&self, election: &Election, update: &Digest) -> Vec<MemberIndex> {
+        let has = |member: &&MemberIndex| self.has(**member, update);
+        election.committee().iter().filter(has).copied().collect()
+    }
+
+    /// Whether a member has announced or rejected every commitment known here that is one of this round's.
+    pub(crate) fn has_everything(&self, member: MemberIndex, commitments: &Commitments) -> bool {
+        commitments.first().values().all(|digest| {
+            self.has(member, digest)
+                || self.rejects(member, digest)
+                || commitments.misshape_of(digest).is_some()
+        })
+    }
+
+    fn rejects(&self, member: MemberIndex, update: &Digest) -> bool {
+        self.rejections.get(&member).is_some_and(|rejected| rejected.contains_key(update))
+    }
+
+    /// Who rejects an update, with their signatures.
+    fn rejecters_of(&self, update: &Digest) -> Vec<(MemberIndex, Signature)> {
+        let of = |(member, rejected): (&MemberIndex, &BTreeMap<Digest, Signature>)| {
+            Some((*member, *rejected.get(update)?))
+        };
+        self.rejections.iter().filter_map(of).collect()
+    }
+
+    /// Whether f + 1 committee members have rejected an update: one of them is honest and has read it.
+    pub(crate) fn is_rejected(&self, cx: &Cx, update: &Digest) -> bool {
+        let enough = usize::from(cx.config.rules().honest_threshold());
+        self.rejections.values().filter(|rejected| rejected.contains_key(update)).count() >= enough
+    }
+
+    /// The own announcement and rejections, to send them again.
+    pub(crate) fn own_messages(&self, me: MemberIndex) -> Vec<Body> {
+        let rejected = self.rejections.get(&me).into_iter().flat_map(|own| own.keys());
+        self.own_announcement(me)
+            .into_iter()
+            .chain(rejected.map(|digest| Body::Rejection(*digest)))
+            .collect()
+    }
+
+    /// What of the updates this member has whole, to announce it.
+    pub(super) fn own_announcement(&self, me: MemberIndex) -> Option<Body> {
+        let have = self.have.get(&me).filter(|have| !have.is_empty())?;
+        Some(Body::HaveUpdates(have.iter().copied().collect()))
+    }
+
+    /// Pulls a whole update, for the committee: ciphertext and all boxes that there are. Returns whether it has just become
+    /// whole.
+    pub(super) fn fetch(
+        &mut self,
+        cx: &mut Cx,
+        commitments: &Commitments,
+        members: &Members,
+        digest: &Digest,
+    ) -> bool {
+        let me = cx.me();
+        let Some(commitment) = commitments.get(digest) else { return false };
+        if self.is_whole(digest) || !cx.election.in_committee(me) {
+            return false;
+        }
+        let (author, body) = (commitment.author, Arc::clone(&commitment.body));
+        let mut whole = self.fetch_ciphertext(cx, members, digest, (author, &body))
+            && self.is_sound(cx, commitments, digest);
+        for sealed in body.boxes.iter().flatten() {
+            let holders = |cx: &Cx| self.holders_for(cx, members, digest, author);
+            whole &= cx.request(*sealed, Purpose::Share, holders);
+        }
+        if whole {
+            Commitments::serve_update(cx, &body);
+            self.have.entry(me).or_default().insert(*digest);
+            self.whole.insert(*digest);
+        }
+        whole
+    }
+
+    /// Pulls the ciphertext of an update. Returns whether it is here.
+    pub(crate) fn fetch_ciphertext(
+        &self,
+        cx: &mut Cx,
+        members: &Members,
+        digest: &Digest,
+        (author, body): (MemberIndex, &CommitmentBody),
+    ) -> bool {
+        let holders = |cx: &Cx| self.holders_for(cx, members, digest, author);
+        cx.request(body.ciphertext, Purpose::Ciphertext, holders)
+    }
+
+    /// The contributor first, then who announced it, then the rest of the committee.
+    pub(super) fn holders_for(
+        &self,
+        cx: &Cx,
+        members: &Members,
+        digest: &Digest,
+        author: MemberIndex,
+    ) -> Vec<MemberIndex> {
+        let mut holders = vec![author];
+        let announced = self.holders_of(&cx.election, digest);
+        for member in announced.iter().chain(cx.election.committee()) {
+            if !holders.contains(member) {
+                holders.push(*member);
+            }
+        }
+        members.trusted_first(holders)
+    }
+
+    /// Whether a ciphertext that is here can be added; the first question starts the check. The own one was written here,
+    /// and what was rejected before a restart stays so.
+    fn is_sound(&self, cx: &mut Cx, commitments: &Commitments, digest: &Digest) -> bool {
+        let Some(known) = commitments.get(digest) else { return false };
+        if let Some(sound) = self.read.get(digest) {
+            return *sound;
+        }
+        if known.author == cx.me() {
+            return true;
+        }
+        if self.rejects(cx.me(), digest) {
+            return false;
+        }
+        if let Some(dealer) = commitments.update(digest) {
+            let job = Job::CheckCiphertext { start: cx.start, update: Box::new(dealer) };
+            cx.start(Tag::CheckCiphertext(*digest), job);
+        }
+        false
+    }
+
+    /// This member, of the committee, has read a ciphertext.
+    pub(super) fn on_ciphertext_checked(
+        &mut self,
+        cx: &mut Cx,
+        commitments: &Commitments,
+        digest: Digest,
+        valid: bool,
+    ) {
+        let Some(known) = commitments.get(&digest) else { return };
+        self.read.insert(digest, valid);
+        if valid || self.rejects(cx.me(), &digest) || !cx.persist(Note::Rejected(digest)) {
+            return;
+        }
+        self.recall_rejection(cx, digest);
+        let committee = cx.election.committee().to_vec();
+        cx.serve(known.body.ciphertext, Some(committee), Purpose::Ciphertext);
+        cx.broadcast(Body::Rejection(digest));
+        self.judge(cx, commitments, &digest);
+    }
+
+    /// The check has failed for reasons of this member's own, which says nothing of the update; its bytes may have been lost.
+    pub(crate) fn on_ciphertext_not_checked(
+        cx: &mut Cx,
+        commitments: &Commitments,
+        digest: &Digest,
+    ) {
+        if let Some(known) = commitments.get(digest) {
+            cx.may_be_gone(&known.body.ciphertext);
+        }
+    }
+
+    /// Notes an own rejection, fresh or from the journal.
+    pub(crate) fn recall_rejection(&mut self, cx: &mut Cx, digest: Digest) {
+        if let Some(signature) = cx.sign(cx.round(), &Body::Rejection(digest)) {
+            self.rejections.entry(cx.me()).or_default().insert(digest, signature);
+        }
+    }
+
+    pub(super) fn on_rejection(
+        &mut self,
+        cx: &mut Cx,
+        commitments: &Commitments,
+        sender: MemberIndex,
+        digest: Digest,
+        signature: Signature,
+    ) {
+        if !cx.election.in_committee(sender) {
+            return cx.dropped("rejection: not of the committee");
+        }
+        let room = usize::from(cx.config.rules().member_count) * 2;
+        let said = self.rejections.entry(sender).or_default();
+        if said.contains_key(&digest) {
+            return;
+        }
+        if said.len() >= room {
+            return cx.dropped("rejection: more than there can be updates");
+        }
+        said.insert(digest, signature);
+        if let Some((list, first)) = self.announced.get(&sender)
+            && list.contains(&digest)
+        {
+            let first = (Body::HaveUpdates(list.clone()), *first);
+            cx.equivocated(sender, first, (Body::Rejection(digest), signature));
+        }
+        self.judge(cx, commitments, &digest);
+    }
+
+    /// A committee member has these updates whole. It cannot have what it has rejected.
+    pub(crate) fn on_have_updates(
+        &mut self,
+        cx: &mut Cx,
+        sender: MemberIndex,
+        list: Vec<Digest>,
+        signature: Signature,
+    ) {
+        if !cx.election.in_committee(sender) {
+            return cx.dropped("have updates: not of the committee");
+        }
+        let rejected = list.iter().find_map(|digest| {
+            let by = *self.rejections.get(&sender)?.get(digest)?;
+            Some((Body::Rejection(*digest), by))
+        });
+        if let Some(rejected) = rejected {
+            cx.equivocated(sender, rejected, (Body::HaveUpdates(list.clone()), signature));
+        }
+        let have = self.have.entry(sender).or_default();
+        let room = usize::from(cx.config.rules().member_count) * 2;
+        for digest in &list {
+            if have.len() < room {
+                have.insert(*digest);
+            }
+        }
+        self.announced.insert(sender, (list, signature));
+    }
+
+    /// Names the author of an update that f + 1 have rejected. The first f + 1 are proof enough.
+    pub(super) fn judge(&self, cx: &mut Cx, commitments: &Commitments, digest: &Digest) {
+        let enough = usize::from(cx.config.rules().honest_threshold());
+        let Some(known) = commitments.get(digest) else { return };
+        if !self.is_rejected(cx, digest) {
+            return;
+        }
+        let mut rejections = self.rejecters_of(digest);
+        rejections.truncate(enough);
+        let (author, round) = (known.author, cx.round());
+        if author == cx.me() {
+            return cx.dropped("rejection: the committee cannot read the own update");
+        }
+        let commitment = (known.body.as_ref().clone(), known.signature);
+        let evidence = Evidence::rejected(author, round, commitment, rejections);
+        cx.accuse_because(evidence, "an update that cannot be read".into());
+    }
+}

@@ -1,0 +1,50 @@
+//! The protocol's members, rules and digests as the encryption's types, and back. Nothing else converts them.
+
+use fedshield_he::{
+    CiphertextDigest, CommitmentDigest, NonceDigest, RobustSharing, ShareIndex, Sharing, SumDigest,
+};
+use fedshield_protocol::ids::{Digest, MemberIndex};
+use fedshield_protocol::manifest::Rules;
+use fedshield_protocol::object::ObjectRef;
+
+/// Where a member's key shares are evaluated: its position in the manifest and one.
+#[must_use]
+pub const fn share_index(member: MemberIndex) -> ShareIndex {
+    ShareIndex::from_position(member.0)
+}
+
+/// The member of a share index.
+#[must_use]
+pub const fn member_index(index: ShareIndex) -> MemberIndex {
+    MemberIndex(index.position())
+}
+
+/// How keys are shared under these rules.
+///
+/// # Errors
+/// [`fedshield_he::Error::Argument`], which the rules of no valid manifest give.
+pub fn sharing(rules: &Rules) -> Result<RobustSharing, fedshield_he::Error> {
+    RobustSharing::new(Sharing::new(rules.threshold, rules.member_count)?, rules.max_faulty)
+}
+
+/// The digest by which sets list a commitment: that of the signed message.
+#[must_use]
+pub const fn commitment_digest(commitment: Digest) -> CommitmentDigest {
+    CommitmentDigest::new(commitment.0)
+}
+
+/// The digest by which a ciphertext is committed to: the root of its chunks.
+#[must_use]
+pub const fn ciphertext_digest(ciphertext: &ObjectRef) -> CiphertextDigest {
+    CiphertextDigest::new(ciphertext.root.0)
+}
+
+/// The digest of an opened sum, as members agree on it.
+pub(crate) const fn sum_digest(sum: SumDigest) -> Digest {
+    Digest(*sum.as_bytes())
+}
+
+/// The digest of the contributors' nonces, as the beacon takes it.
+pub(crate) const fn nonce_digest(nonce: NonceDigest) -> Digest {
+    Digest(*nonce.as_bytes())
+}
