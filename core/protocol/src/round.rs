@@ -266,8 +266,8 @@ impl RoundState {
         }
     }
 
-    /// A message of the current round; its signature has been checked.
-    pub(crate) fn on_message(&mut self, cx: &mut Cx, signed: Signed) {
+    /// A message of the current round; its signature has been checked. Whether anything may have become possible by it.
+    pub(crate) fn on_message(&mut self, cx: &mut Cx, signed: Signed) -> bool {
         let Signed { sender, signature, body, .. } = signed;
         match body {
             Body::Commitment(body) => {
@@ -276,10 +276,11 @@ impl RoundState {
                 self.collect.on_commitment(cx, &mut self.set_commitments, decided, commitment);
             }
             Body::GetCommitments(list) => {
-                self.collect.commitments.on_get_commitments(cx, sender, &list)
+                self.collect.commitments.on_get_commitments(cx, sender, &list);
+                return false;
             }
             Body::HaveUpdates(list) => {
-                self.collect.availability.on_have_updates(cx, sender, list, signature);
+                return self.collect.availability.on_have_updates(cx, sender, list, signature);
             }
             Body::Rejection(commitment) => {
                 self.collect.on_rejection(cx, sender, commitment, signature);
@@ -331,6 +332,7 @@ impl RoundState {
             | Body::Ping
             | Body::Accusations(_) => cx.dropped("message: not of a round"),
         }
+        true
     }
 
     /// Reports that a proposer has collected, their signatures checked.

@@ -6,7 +6,7 @@ use crate::ids::Digest;
 
 /// What the caller thinks of values at the moment.
 #[derive(Debug, Clone, Default)]
-pub struct ValueValidity {
+pub(crate) struct ValueValidity {
     /// Values whose content is here.
     pub known: BTreeSet<Digest>,
     /// Values that are valid for this member.
