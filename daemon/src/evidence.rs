@@ -36,13 +36,13 @@ pub enum EvidenceError {
 pub fn check(evidence: &Evidence, manifest: &ValidManifest) -> Result<(), EvidenceError> {
     evidence.verify(manifest)?;
     match &evidence.proof {
-        Proof::WrongPreimage { commitment, answer } => {
+        Proof::WrongOpening { commitment, answer } => {
             let context = context(manifest, evidence.round)?;
-            let Body::Preimage { member, preimage, .. } = &answer.0 else {
+            let Body::ShareOpening { member, opening, .. } = &answer.0 else {
                 return Err(EvidenceError::Right("it holds no answer to a complaint"));
             };
             let dealer = evidence.member;
-            match answer_to(&context, manifest, dealer, &commitment.0, *member, preimage) {
+            match answer_to(&context, manifest, dealer, &commitment.0, *member, opening) {
                 Ok(()) => Err(EvidenceError::Right("the answer to the complaint is true")),
                 Err(_) => Ok(()),
             }

@@ -119,17 +119,17 @@ impl Pipeline {
         match job {
             Job::MakeSealingKey { round } => self.make_sealing_key(*round),
             Job::Contribute { start } => self.contribute(start, cancel),
-            Job::SealBoxes { round, sealing_keys } => self.seal_shares(*round, sealing_keys),
-            Job::CheckShare { round, dealer } => self.check_share(*round, dealer),
-            Job::SealAgain { round, member, sealing_key } => {
+            Job::SealShares { round, sealing_keys } => self.seal_shares(*round, sealing_keys),
+            Job::CheckShare { round, update } => self.check_share(*round, update),
+            Job::ResealShare { round, member, sealing_key } => {
                 self.reseal_share(*round, *member, sealing_key)
             }
-            Job::CheckBox { round, dealer, sealed } => {
-                self.check_resealed_share(*round, dealer, sealed)
+            Job::CheckResealedShare { round, update, sealed } => {
+                self.check_resealed_share(*round, update, sealed)
             }
-            Job::RevealShare { round, member } => self.open_share_for_all(*round, *member),
-            Job::CheckPreimage { round, dealer, member, preimage } => {
-                self.check_share_opening(*round, dealer, *member, preimage)
+            Job::OpenShare { round, member } => self.open_share_for_all(*round, *member),
+            Job::CheckShareOpening { round, update, member, opening } => {
+                self.check_share_opening(*round, update, *member, opening)
             }
             Job::Aggregate { start, set } => self.aggregate(start, set, cancel),
             Job::PartialDecrypt { round, set } => self.partial_decrypt(*round, set),
@@ -143,16 +143,16 @@ impl Pipeline {
             Job::Adopt { adapter, applied } => self.adopt(*adapter, *applied),
             Job::Settle { round, fate } => self.settle(*round, *fate),
             Job::PrepareRound { start } => self.prepare_round(start),
-            Job::CheckCiphertext { start, dealer } => self.check_ciphertext(start, dealer, cancel),
+            Job::CheckCiphertext { start, update } => self.check_ciphertext(start, update, cancel),
             Job::CheckEvidence { member, round, object } => {
                 self.check_evidence((*member, *round), object)
             }
-            Job::ProveAnswers { round, set, end, answers, culprits } => {
+            Job::ProveAnswers { round, set, outcome, answers, culprits } => {
                 let round = *round;
                 self.prove_answers(&prove_answers::OpenedAnswers {
                     round,
                     set,
-                    end,
+                    outcome,
                     answers,
                     culprits,
                 })

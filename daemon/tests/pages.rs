@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use fedshield_protocol::fruitless::Fruitless;
+use fedshield_protocol::failed_rounds::FailedRounds;
 use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, MemberIndex, Round, View};
 use fedshield_protocol::status::{Activity, Attendance, MemberStatus, Phase, Status};
 use fedshield_protocol::wire::Leave;
@@ -69,7 +69,7 @@ fn status() -> NodeStatus {
             members: (0..4).map(member).collect(),
             silent_through: None,
             journal_round: None,
-            fruitless: Fruitless::default(),
+            failed_rounds: FailedRounds::default(),
             waiting_for: vec![MemberIndex(2), MemberIndex(3)],
             wait: None,
             attendance: Attendance { here: 3, quorum: 3, contributors: 3, min_contributors: 3 },

@@ -38,8 +38,8 @@ fn members_that_spoil_every_sum_have_nobody_left_out_and_the_status_says_who_was
         assert_eq!(outcome.rounds, [0, 0, 40, 0], "{members} members");
         let everyone: Vec<MemberIndex> = (0..members).map(MemberIndex).collect();
         assert!(outcome.sets.iter().all(|set| *set == everyone), "{:?}", outcome.sets);
-        assert_eq!(outcome.fruitless.len(), usize::from(members) - spoilers.len());
-        for said in outcome.fruitless {
+        assert_eq!(outcome.failed_rounds.len(), usize::from(members) - spoilers.len());
+        for said in outcome.failed_rounds {
             assert_eq!((said.voided, said.rejected, &said.in_all), (40, 0, &everyone));
             assert!(said.last.iter().all(|it| it.set == everyone) && said.last.len() == 16);
         }

@@ -135,7 +135,7 @@ pub fn run(party: &Party, job: Job) -> JobOutput {
 pub fn contribution(party: &Party, start: &RoundStart, keys: &[Vec<u8>]) -> CommitmentBody {
     assert_eq!(run(party, Job::Contribute { start: *start }), JobOutput::Encrypted);
     let sealing_keys = keys.iter().cloned().map(Some).collect();
-    match run(party, Job::SealBoxes { round: start.round, sealing_keys }) {
+    match run(party, Job::SealShares { round: start.round, sealing_keys }) {
         JobOutput::Contribution(body) => body,
         other => panic!("{other:?}"),
     }

@@ -61,7 +61,7 @@ fn one_round(parties: &[Party], applied: u64, recorded: &mut Vec<Traffic>) {
     }
     for party in parties {
         for dealer in &set {
-            let job = Job::CheckShare { round, dealer: dealer.clone() };
+            let job = Job::CheckShare { round, update: dealer.clone() };
             assert_eq!(run(party, job), JobOutput::Checked { valid: true });
         }
     }
@@ -240,19 +240,19 @@ fn who_has_no_box_gets_one_later() {
     assert_eq!(run(dealer, Job::Contribute { start }), JobOutput::Encrypted);
     let sealing_keys =
         vec![Some(keys[0].clone()), Some(keys[1].clone()), None, Some(vec![7; keys[3].len() - 1])];
-    let seal = Job::SealBoxes { round, sealing_keys };
+    let seal = Job::SealShares { round, sealing_keys };
     let JobOutput::Contribution(body) = run(dealer, seal) else { panic!("no contribution") };
     let has_box: Vec<bool> = body.boxes.iter().map(Option::is_some).collect();
     assert_eq!(has_box, [true, true, false, false]);
     let dealt = Included { member: MemberIndex(0), commitment: Digest([0; 32]), body };
-    let check = Job::CheckShare { round, dealer: dealt.clone() };
+    let check = Job::CheckShare { round, update: dealt.clone() };
     for receiver in [2, 3] {
         let party = &parties[receiver];
         assert_eq!(run(party, check.clone()), JobOutput::Checked { valid: false });
         let again = |sealing_key: &[u8]| {
             let (member, sealing_key) = (MemberIndex(receiver as u16), sealing_key.to_vec());
-            match run(dealer, Job::SealAgain { round, member, sealing_key }) {
-                JobOutput::Sealed(sealed) => sealed,
+            match run(dealer, Job::ResealShare { round, member, sealing_key }) {
+                JobOutput::ResealedShare(sealed) => sealed,
                 other => panic!("{other:?}"),
             }
         };
@@ -260,7 +260,7 @@ fn who_has_no_box_gets_one_later() {
         let wrong = again(&keys[1]).expect("a box");
         let right = again(&keys[receiver]).expect("a box");
         for (sealed, valid) in [(wrong, false), (right, true)] {
-            let check = Job::CheckBox { round, dealer: dealt.clone(), sealed };
+            let check = Job::CheckResealedShare { round, update: dealt.clone(), sealed };
             assert_eq!(run(party, check), JobOutput::Checked { valid });
         }
         let restarted =

@@ -101,7 +101,7 @@ fn one_round(parties: &[Party], start: &RoundStart) -> ObjectRef {
     }
     for party in parties {
         for dealer in &set {
-            let job = Job::CheckShare { round: start.round, dealer: dealer.clone() };
+            let job = Job::CheckShare { round: start.round, update: dealer.clone() };
             assert_eq!(run(party, job), JobOutput::Checked { valid: true });
         }
     }

@@ -6,6 +6,7 @@ use crate::context::Cx;
 use crate::ids::MemberIndex;
 use crate::members::{Members, SealingKeys};
 use crate::round::RoundState;
+use crate::wire::version::MESSAGES;
 use crate::wire::{Bits, Body, Decision, Heartbeat, Known, VoteKind};
 
 /// What a heartbeat tells of, and answers to heartbeats are taken from.
@@ -24,14 +25,15 @@ impl AntiEntropy<'_> {
         let voting = round.voting();
         let agreement = voting.map(|(decision, _)| round.vote_on(decision).agreement());
         Heartbeat {
-            life: beat.0,
+            incarnation: beat.0,
             number: beat.1,
+            versions: MESSAGES,
             ready: is_ready,
             head: self.chain.tip.head,
             set_decided: round.set.vote.agreement().decided().is_some(),
-            end_decided: round.outcome.vote.agreement().decided().is_some(),
+            outcome_decided: round.outcome.vote.agreement().decided().is_some(),
             voting,
-            has_proposal: agreement.is_some_and(crate::consensus::Agreement::has_offer),
+            has_proposal: agreement.is_some_and(crate::consensus::Agreement::has_proposal),
             known: self.known(cx),
         }
     }
@@ -49,7 +51,7 @@ impl AntiEntropy<'_> {
         Known {
             keys: Bits::of(n, cx.config.manifest.members().filter(has_key)),
             commitments: Bits::of(n, round.collect.commitments.first().keys().copied()),
-            holds: Bits::of(n, complete),
+            have_updates: Bits::of(n, complete),
             reports: Bits::of(n, round.collect.reports.all().keys().copied()),
             attestations: Bits::of(n, round.set.sums.own_attesters()),
             prevotes: Bits::of(n, voters(VoteKind::Prevote)),
@@ -73,7 +75,7 @@ impl AntiEntropy<'_> {
             lacking.push(Body::Ready);
         }
         if !theirs.set_decided {
-            lacking.extend(self.collected(me, theirs));
+            lacking.extend(self.bundle(me, theirs));
         }
         if !known.partials.contains(me) {
             let partial = round.decryption.released();
@@ -92,13 +94,13 @@ impl AntiEntropy<'_> {
     }
 
     /// What was sent before the set is decided.
-    fn collected(self, me: MemberIndex, theirs: &Heartbeat) -> Vec<Body> {
+    fn bundle(self, me: MemberIndex, theirs: &Heartbeat) -> Vec<Body> {
         let (round, known) = (self.round, &theirs.known);
         let mut lacking: Vec<Body> = Vec::new();
         if !known.commitments.contains(me) {
             lacking.extend(round.collect.commitments.own_message());
         }
-        if !known.holds.contains(me) {
+        if !known.have_updates.contains(me) {
             lacking.extend(round.collect.availability.own_messages(me));
         }
         if !known.reports.contains(me) {
@@ -125,7 +127,7 @@ impl AntiEntropy<'_> {
         };
         let mut lacking: Vec<_> =
             others().filter(|(author, _)| !known.partials.contains(**author)).collect();
-        let beat = cx.now.0 / cx.config.status_ms().max(1);
+        let beat = cx.now.0 / cx.config.heartbeat_ms().max(1);
         let turn = beat.checked_rem(others().count() as u64).unwrap_or_default();
         let in_turn = usize::try_from(turn).ok().and_then(|turn| others().nth(turn));
         lacking.extend(in_turn.filter(|(author, _)| known.partials.contains(**author)));
@@ -137,7 +139,7 @@ impl AntiEntropy<'_> {
 
     fn answer_vote(self, cx: &mut Cx, to: MemberIndex, theirs: &Heartbeat) {
         for (decision, known) in
-            [(Decision::Set, theirs.set_decided), (Decision::End, theirs.end_decided)]
+            [(Decision::Set, theirs.set_decided), (Decision::Outcome, theirs.outcome_decided)]
         {
             if let Some(decided) = self.round.vote_on(decision).decided().filter(|_| !known) {
                 cx.send(to, Body::Decided(Box::new(decided)));

@@ -10,4 +10,4 @@ mod validity;
 
 pub(crate) use agreement::{Action, Agreement, Wait};
 pub(crate) use driver::{Driver, Judge, Values};
-pub(crate) use validity::Opinion;
+pub(crate) use validity::ValueValidity;

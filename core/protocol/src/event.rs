@@ -18,8 +18,8 @@ pub enum TimerId {
     Decrypt,
     /// Without a decision by now, members vote to skip.
     Round,
-    /// Signed status to everyone, retries of what is missing.
-    Status,
+    /// A signed heartbeat to everyone; retries of what is missing.
+    Heartbeat,
 }
 
 /// What an operator may ask for.

@@ -17,7 +17,7 @@ pub struct JobId(pub u64);
 pub struct RoundStart {
     /// The round.
     pub round: Round,
-    /// Applied rounds so far, `t` of learning.md.
+    /// Applied rounds so far.
     pub applied: u64,
     /// Seeds mask and batches.
     pub beacon: Digest,
@@ -26,7 +26,7 @@ pub struct RoundStart {
 /// One update in the decided set U, as jobs need it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Included {
-    /// Its author.
+    /// Its contributor.
     pub member: MemberIndex,
     /// Digest of the commitment.
     pub commitment: Digest,
@@ -51,29 +51,29 @@ pub enum Job {
         /// The only round in which it is used.
         round: Round,
     },
-    /// train, prune, encode, encrypt, deal; gives [`JobOutput::Encrypted`]. Shares and ciphertext are on disk first.
+    /// train, prune, encrypt, share; gives [`JobOutput::Encrypted`]. Shares and ciphertext are on disk first.
     Contribute {
         /// The round and what it starts from.
         start: RoundStart,
     },
-    /// Seal the boxes of what the last [`Job::Contribute`] of this round dealt; gives [`JobOutput::Contribution`].
-    SealBoxes {
+    /// Seal the shares that the last [`Job::Contribute`] of this round dealt; gives [`JobOutput::Contribution`].
+    SealShares {
         /// The round.
         round: Round,
         /// The sealing key of each member for exactly this round, in manifest order; `None` where none has come. One that
         /// cannot be used counts as none.
         sealing_keys: Vec<Option<Vec<u8>>>,
     },
-    /// Open this member's own box and test the share, unless it is here already; gives [`JobOutput::Checked`]. Without a box
-    /// and a share it is not valid.
+    /// Open the share that was sealed to this member and test it, unless it is here already; gives
+    /// [`JobOutput::Checked`]. Without a share the update is not valid for this member.
     CheckShare {
         /// The round.
         round: Round,
-        /// Whose share.
-        dealer: Included,
+        /// The update.
+        update: Included,
     },
-    /// Seal one share of our own dealing again; gives [`JobOutput::Sealed`].
-    SealAgain {
+    /// Seal one share of this member's own update again; gives [`JobOutput::ResealedShare`].
+    ResealShare {
         /// The round.
         round: Round,
         /// The member that asked.
@@ -81,32 +81,34 @@ pub enum Job {
         /// Its sealing key, which it has signed for this round.
         sealing_key: Vec<u8>,
     },
-    /// Open a box that the dealer has sealed again for this member, test the share and keep it; gives [`JobOutput::Checked`].
-    CheckBox {
+    /// Open a share that its contributor has sealed again for this member, test it and keep it; gives
+    /// [`JobOutput::Checked`].
+    CheckResealedShare {
         /// The round.
         round: Round,
-        /// Who dealt.
-        dealer: Included,
-        /// The box.
+        /// The update.
+        update: Included,
+        /// The sealed share.
         sealed: Vec<u8>,
     },
-    /// Show the preimage of one share of our own dealing; gives [`JobOutput::Preimage`].
-    RevealShare {
+    /// Open one share of this member's own update to all; gives [`JobOutput::ShareOpening`].
+    OpenShare {
         /// The round.
         round: Round,
         /// The member that complained.
         member: MemberIndex,
     },
-    /// Check a revealed preimage, and keep the share if it is for this member; gives [`JobOutput::Checked`].
-    CheckPreimage {
+    /// Check the opening of a share commitment, and keep the share if it is this member's; gives
+    /// [`JobOutput::Checked`].
+    CheckShareOpening {
         /// The round.
         round: Round,
-        /// Who dealt.
-        dealer: Included,
+        /// The update.
+        update: Included,
         /// Whose share it is.
         member: MemberIndex,
-        /// The preimage in clear.
-        preimage: Vec<u8>,
+        /// The opening, in the encoding of `fedshield-he`.
+        opening: Vec<u8>,
     },
     /// Add the ciphertexts of `set`; gives [`JobOutput::Aggregated`].
     Aggregate {
@@ -166,7 +168,7 @@ pub enum Job {
         /// The decided set, with its certificate.
         set: Box<Decided>,
         /// The decided key and sum, with their certificate.
-        end: Box<Decided>,
+        outcome: Box<Decided>,
         /// The answers that are here, with their signatures, ascending by member.
         answers: Vec<(MemberIndex, ObjectRef, Signature)>,
         /// Whose answers were found to be wrong.
@@ -183,15 +185,15 @@ pub enum Job {
         /// What became of the own update; `None` if there was none.
         fate: Option<Fate>,
     },
-    /// Read the fetched ciphertext of `dealer` as an addition would, and the published part of its sharing; gives
+    /// Read the fetched ciphertext of `update` as an addition would, and the published part of its sharing; gives
     /// [`JobOutput::Checked`]. Fails where the bytes on the disk are not those of the commitment: this says nothing of it.
     CheckCiphertext {
         /// The round and what it starts from.
         start: RoundStart,
-        /// Whose update.
-        dealer: Box<Included>,
+        /// The update.
+        update: Box<Included>,
     },
-    /// Say what every update of the round looks like: mask, preset, manifest and the adapter of `start` decide it; gives
+    /// Give layout and lengths of every update of the round: mask, preset, manifest and the adapter of `start` decide it; gives
     /// [`JobOutput::Prepared`]. Nothing of an update is fetched before.
     PrepareRound {
         /// The round and what it starts from.
@@ -258,15 +260,15 @@ pub enum JobOutput {
     Encrypted,
     /// A commitment's body; its objects can be served.
     Contribution(CommitmentBody),
-    /// Whether a share, a preimage or a ciphertext is valid.
+    /// Whether a share, an opening or a ciphertext is valid.
     Checked {
         /// The verdict.
         valid: bool,
     },
-    /// A box, or `None` if nothing can be sealed to the key.
-    Sealed(Option<Vec<u8>>),
-    /// A share's preimage in clear.
-    Preimage(Vec<u8>),
+    /// A sealed share, or `None` if nothing can be sealed to the key.
+    ResealedShare(Option<Vec<u8>>),
+    /// The opening of a share commitment, in clear.
+    ShareOpening(Vec<u8>),
     /// The aggregate; it can be served.
     Aggregated(ObjectRef),
     /// The partial decryption; it is on disk and can be served.

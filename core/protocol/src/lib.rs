@@ -16,7 +16,7 @@ mod context;
 pub mod effect;
 pub mod election;
 pub mod event;
-pub mod fruitless;
+pub mod failed_rounds;
 pub mod hash;
 pub mod hidden;
 pub mod ids;

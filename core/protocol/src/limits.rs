@@ -15,8 +15,8 @@ pub const MAX_MANIFEST_BYTES: usize = 1 << 20;
 pub const MAX_RECORD_BYTES: usize = 128 * 1024;
 /// The longest journal entry, in bytes.
 pub const MAX_JOURNAL_ENTRY_BYTES: usize = 256 * 1024;
-/// Most bytes of records in one answer; leaves room for the envelope.
-pub const MAX_RECORDS_ANSWER_BYTES: usize = MAX_DIRECT_BYTES - 1024;
+/// Most bytes of records in one answer; leaves room for the envelope and for the kind of each.
+pub const MAX_RECORDS_ANSWER_BYTES: usize = MAX_DIRECT_BYTES - 4096;
 
 /// The longest name of a federation, member, module or preset, in bytes.
 pub const MAX_NAME_BYTES: usize = 64;
@@ -40,8 +40,8 @@ pub const MIN_DEADLINE_MS: u64 = 10;
 pub const MAX_SHARES_BYTES: usize = 8192;
 /// The largest object, in bytes: 64 GiB, whose list of chunk digests takes 2 MiB.
 pub const MAX_OBJECT_BYTES: u64 = 1 << 36;
-/// The longest share preimage shown in clear, in bytes.
-pub const MAX_PREIMAGE_BYTES: usize = 128 * 1024;
+/// The longest opening of a share commitment, in bytes.
+pub const MAX_OPENING_BYTES: usize = 128 * 1024;
 /// The largest sealed box, in bytes.
 pub const MAX_BOX_BYTES: u64 = 256 * 1024;
 /// The largest partial decryption, in bytes.
@@ -60,21 +60,21 @@ pub const VIEW_WINDOW: u32 = 3;
 pub const MAX_SETS: usize = 16;
 /// Messages of the next round kept for one member until this member is there too.
 pub const MAX_EARLY_PER_MEMBER: usize = 16;
-/// Commitments sent in answer to one request.
-pub const MAX_WANTED: usize = 8;
+/// Most commitments asked for in one message.
+pub const MAX_REQUESTED_COMMITMENTS: usize = 8;
 /// Statements of a member that has just started in one answer to it: commitments, sums and votes are few.
 pub const MAX_STATEMENTS: usize = 64;
-/// Rounds without a usable sum of which the status names the contributors.
-pub const MAX_FRUITLESS_ROUNDS: usize = 16;
+/// Failed rounds of which the status names the contributors.
+pub const MAX_FAILED_ROUNDS: usize = 16;
 /// Most bytes that one question is answered with, and so for each half heartbeat, member and kind of question.
 pub const MAX_ANSWER_BYTES: usize = MAX_DIRECT_BYTES;
 /// Goodbyes of a member in one round after which it came back; any more are not believed.
 pub const MAX_GOODBYES: usize = 16;
 /// Times that a failed job is started again in one round.
 pub const MAX_ATTEMPTS: u8 = 3;
-/// Boxes that a dealer seals again for one member in one round, asked alone and in public, and that this member looks at from
+/// Times that a contributor reseals a share for one member in one round, asked alone and in public, and that this member looks at from
 /// one dealer.
-pub const MAX_SEALED_AGAIN: u8 = 16;
+pub const MAX_RESEALS: u8 = 16;
 /// Heartbeats after which a member that asked a dealer for a box in vain asks in public.
 pub const BEATS_UNTIL_PUBLIC: u8 = 2;
 /// Heartbeats in which a dealer was heard, after a complaint had been handed on to it, without its answer: then it owes one.
@@ -82,6 +82,6 @@ pub const BEATS_UNTIL_OVERDUE: u8 = 3;
 /// Times that an answer to one complaint is handed on to whoever complained.
 pub const MAX_HANDED_ON: u8 = 4;
 /// Most rounds in which a dealer that owed an answer is not listed.
-pub const MAX_UNLISTED_ROUNDS: u64 = 64;
+pub const MAX_EXCLUDED_ROUNDS: u64 = 64;
 /// A pause that has been in effect for so long is a long one: the secrets of rounds are erased.
 pub const LONG_PAUSE_MS: u64 = 3_600_000;

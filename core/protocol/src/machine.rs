@@ -106,7 +106,7 @@ impl Machine {
         let is_routine = !matches!(
             event,
             Event::Boot { .. }
-                | Event::Tick(TimerId::Status)
+                | Event::Tick(TimerId::Heartbeat)
                 | Event::PeerUp(_)
                 | Event::PeerDown(_)
                 | Event::Operator(_)
@@ -169,7 +169,7 @@ impl Machine {
             TimerId::Decrypt => self.cx.clock.decrypt_over = true,
             TimerId::Round => self.cx.clock.round_over = true,
             TimerId::View => self.round.view_timeout(),
-            TimerId::Status => self.on_status_tick(),
+            TimerId::Heartbeat => self.on_status_tick(),
         }
     }
 
@@ -187,8 +187,8 @@ impl Machine {
         self.recovery.ask_again(&mut self.cx, self.chain.is_done());
         self.sync.tick(&mut self.cx, &self.members, self.recovery.is_behind());
         self.round.set_commitments.ask(&mut self.cx);
-        let status_ms = self.cx.config.status_ms();
-        self.cx.set_timer(TimerId::Status, status_ms);
+        let heartbeat_ms = self.cx.config.heartbeat_ms();
+        self.cx.set_timer(TimerId::Heartbeat, heartbeat_ms);
     }
 
     fn on_reachable(&mut self, member: MemberIndex) {
@@ -197,7 +197,7 @@ impl Machine {
         }
         // What was gossiped before it could be reached has not come to it.
         let heartbeat = self.heartbeat();
-        self.cx.send(member, Body::Status(Box::new(heartbeat)));
+        self.cx.send(member, Body::Heartbeat(Box::new(heartbeat)));
         self.recovery.ask_one(&mut self.cx, member, self.chain.is_done());
         if self.recovery.is_behind() {
             Sync::ask_for_records(&mut self.cx, member);

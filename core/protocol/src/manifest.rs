@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 
 pub use check::ManifestError;
 pub use rules::{Rules, SetTooSmall};
-pub use signed::{FoundingError, SignedManifest, ValidManifest, sign_founding};
+pub use signed::{
+    FoundingError, SignedManifest, ValidManifest, is_founding_signature, sign_founding,
+};
 pub use terms::{
     Adapter, Algorithm, Deadlines, Encryption, Pruning, PruningRule, Real, ServerOptimizer,
     Training,
@@ -78,6 +80,16 @@ pub struct Manifest {
     pub deadlines: Deadlines,
     /// All members; a position in this list is a member's index.
     pub members: Vec<Member>,
+}
+
+impl Member {
+    /// Checks what holds for a member whoever the others are: texts, lengths, and that the key is one.
+    ///
+    /// # Errors
+    /// The first field that is wrong.
+    pub fn check(&self) -> Result<(), ManifestError> {
+        check::check_member("member", self)
+    }
 }
 
 impl Manifest {

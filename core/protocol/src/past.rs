@@ -1,6 +1,6 @@
 //! What is kept of the rounds that are over. The records are the host's: a federation may run for a million rounds.
 
-use crate::fruitless::Fruitless;
+use crate::failed_rounds::FailedRounds;
 use crate::ids::{MemberIndex, Round};
 use crate::ledger::includes;
 use crate::wire::{Outcome, Record};
@@ -15,7 +15,7 @@ pub(crate) struct Past {
     /// The last round, if its sum was applied.
     pub(crate) applied_last: Option<Round>,
     /// Rounds since then whose sums came to nothing.
-    pub(crate) fruitless: Fruitless,
+    pub(crate) failed_rounds: FailedRounds,
 }
 
 impl Past {
@@ -23,7 +23,7 @@ impl Past {
     pub(crate) fn note(&mut self, record: &Record, me: MemberIndex) {
         let round = record.round;
         self.applied_last = matches!(record.outcome, Outcome::Applied { .. }).then_some(round);
-        self.fruitless.note(record);
+        self.failed_rounds.note(record);
         let Some((word, bit)) = place(round) else { return };
         // Rounds of a chain have no gaps, so this grows by one word at most.
         if word >= self.spent.len() {

@@ -123,16 +123,16 @@ impl Recovery {
     /// silent for a while where a member has come back before its old connection was found dead.
     pub(crate) fn ask_again(&self, cx: &mut Cx, is_done: bool) {
         let Some(nonce) = self.open_question(cx, is_done) else { return };
-        let Some(signature) = cx.sign(cx.round(), &Body::Doubt(nonce)) else { return };
+        let Some(signature) = cx.sign(cx.round(), &Body::RecoveryRequest(nonce)) else { return };
         for to in self.unanswered(cx) {
-            cx.forward(to, cx.me(), Body::Doubt(nonce), signature);
+            cx.forward(to, cx.me(), Body::RecoveryRequest(nonce), signature);
         }
     }
 
     /// `member` can be reached now.
     pub(crate) fn ask_one(&self, cx: &mut Cx, member: MemberIndex, is_done: bool) {
         if let Some(nonce) = self.open_question(cx, is_done) {
-            cx.send(member, Body::Doubt(nonce));
+            cx.send(member, Body::RecoveryRequest(nonce));
         }
     }
 
@@ -152,9 +152,9 @@ impl Recovery {
         newest: &NewestHeartbeats,
     ) {
         if self.is_behind() {
-            return cx.dropped("doubt: what was heard in this round is forgotten");
+            return cx.dropped("recovery request: what was heard in this round is forgotten");
         }
-        if !cx.may_answer(asker, Question::Doubt) {
+        if !cx.may_answer(asker, Question::RecoveryRequest) {
             return;
         }
         let mut room = MAX_DIRECT_BYTES.saturating_sub(ENVELOPE_BYTES);
@@ -167,7 +167,7 @@ impl Recovery {
             fits
         });
         let heartbeat = newest.of(asker).cloned().map(Box::new);
-        cx.send(asker, Body::Memory { nonce, said, heartbeat });
+        cx.send(asker, Body::RecoveryResponse { nonce, statements: said, heartbeat });
     }
 
     /// What `sender` has heard of this member. Returns whether enough have answered now.
@@ -181,11 +181,11 @@ impl Recovery {
     ) -> bool {
         match self.asked.as_ref() {
             None => {
-                cx.dropped("memory: no longer in doubt");
+                cx.dropped("recovery response: no longer in doubt");
                 return false;
             }
             Some(asked) if asked.nonce != *nonce => {
-                cx.dropped("memory: an answer to another question");
+                cx.dropped("recovery response: an answer to another question");
                 return false;
             }
             Some(asked) if asked.answered.contains(&sender) => return false,
@@ -193,19 +193,20 @@ impl Recovery {
         }
         let (number, me) = (cx.round(), cx.me());
         let roster = cx.config.roster();
-        let is_own = |(it, by): &(Statement, Signature)| roster.is_said(number, me, &it.body(), by);
+        let is_own =
+            |(it, by): &(Statement, Signature)| roster.is_signed_by(number, me, &it.body(), by);
         let mut is_own_all = said.iter().all(is_own);
         if let Some(newest) = heartbeat.filter(|_| is_own_all) {
             let SignedHeartbeat { round, heartbeat, signature } = *newest;
-            let earlier = heartbeat.life;
-            let body = Body::Status(Box::new(heartbeat));
-            is_own_all = roster.is_said(round, me, &body, &signature);
+            let earlier = heartbeat.incarnation;
+            let body = Body::Heartbeat(Box::new(heartbeat));
+            is_own_all = roster.is_signed_by(round, me, &body, &signature);
             if is_own_all {
                 incarnation.note_earlier(earlier);
             }
         }
         if !is_own_all {
-            cx.dropped("memory: not what this member said");
+            cx.dropped("recovery response: not what this member said");
             return false;
         }
         if !said.iter().all(|(statement, _)| round.has_sent(cx, statement)) {

@@ -41,7 +41,7 @@ impl<'a> Roster<'a> {
 
     /// Whether `member` said `body` in `round`.
     #[must_use]
-    pub fn is_said(
+    pub fn is_signed_by(
         &self,
         round: Round,
         member: MemberIndex,
@@ -65,7 +65,7 @@ impl<'a> Roster<'a> {
     ) -> Result<Digest, CodecError> {
         let bytes = codec::encode(body.kind(), body, MAX_DIRECT_BYTES)?;
         let scope = self.scope(round);
-        Ok(scope.with_parts(member, body.kind(), &bytes, |parts| self.signatures.digest(parts)))
+        Ok(scope.with_parts(member, body.label(), &bytes, |parts| self.signatures.digest(parts)))
     }
 
     /// Whether a message is by its sender; `bytes` are those that it was decoded from.
@@ -76,7 +76,7 @@ impl<'a> Roster<'a> {
         let Some(body) = signed.body_bytes(bytes) else { return false };
         let (scope, signatures) = (self.scope(signed.round), self.signatures);
         let digest = scope
-            .with_parts(signed.sender, signed.body.kind(), body, |parts| signatures.digest(parts));
+            .with_parts(signed.sender, signed.body.label(), body, |parts| signatures.digest(parts));
         signatures.verify(key, &digest, &signed.signature)
     }
 }

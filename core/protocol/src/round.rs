@@ -25,7 +25,7 @@ use crate::members::{Members, SealingKeys};
 use crate::recovery::Readiness;
 use crate::status::{Activity, Phase};
 use crate::wire::journal::Note;
-use crate::wire::{Body, Collected, CommitmentBody, Decision, Signed, Value};
+use crate::wire::{Body, CommitmentBody, Decision, ReportBundle, Signed, Value};
 
 /// What a round reads of the rest of the machine.
 #[derive(Clone, Copy)]
@@ -205,20 +205,20 @@ impl RoundState {
     pub(crate) const fn vote_on(&self, decision: Decision) -> &Driver {
         match decision {
             Decision::Set => &self.set.vote,
-            Decision::End => &self.outcome.vote,
+            Decision::Outcome => &self.outcome.vote,
         }
     }
 
     pub(crate) const fn vote_on_mut(&mut self, decision: Decision) -> &mut Driver {
         match decision {
             Decision::Set => &mut self.set.vote,
-            Decision::End => &mut self.outcome.vote,
+            Decision::Outcome => &mut self.outcome.vote,
         }
     }
 
     /// The vote that this member takes part in, and its view.
     pub(crate) fn voting(&self) -> Option<(Decision, View)> {
-        [Decision::End, Decision::Set]
+        [Decision::Outcome, Decision::Set]
             .into_iter()
             .find_map(|decision| self.vote_on(decision).voting_view().map(|view| (decision, view)))
     }
@@ -261,8 +261,8 @@ impl RoundState {
             }
             Note::Opened { key, sum } => self.decryption.recall_opened(key, sum),
             Note::Rejected(digest) => self.collect.availability.recall_rejection(cx, digest),
-            Note::Shown(member) => self.collect.recall_shown(member),
-            Note::Reached | Note::Life(_) | Note::Unlisted(_) => {}
+            Note::ShareOpened(member) => self.collect.recall_shown(member),
+            Note::Reached | Note::Incarnation(_) | Note::Excluded(_) => {}
         }
     }
 
@@ -275,11 +275,11 @@ impl RoundState {
                 let decided = self.set.decided_set();
                 self.collect.on_commitment(cx, &mut self.set_commitments, decided, commitment);
             }
-            Body::Want(list) => {
+            Body::GetCommitments(list) => {
                 self.collect.commitments.on_get_commitments(cx, sender, &list);
                 return false;
             }
-            Body::Holds(list) => {
+            Body::HaveUpdates(list) => {
                 return self.collect.availability.on_have_updates(cx, sender, list, signature);
             }
             Body::Rejection(commitment) => {
@@ -288,15 +288,15 @@ impl RoundState {
             Body::Complaint(complaint) => {
                 self.collect.on_complaint(cx, sender, *complaint, signature);
             }
-            Body::Sealed { commitment, member, sealed } => {
+            Body::ResealedShare { commitment, member, sealed } => {
                 self.collect.on_resealed(cx, sender, (commitment, member), (sealed, signature));
             }
-            Body::Preimage { commitment, member, preimage } => {
-                self.collect.on_opening(cx, sender, (commitment, member), (preimage, signature));
+            Body::ShareOpening { commitment, member, opening } => {
+                self.collect.on_opening(cx, sender, (commitment, member), (opening, signature));
             }
             Body::Report(set) => self.collect.reports.on_report(cx, sender, set, signature),
-            Body::Collected { view, collected } => {
-                let reports = self.set.on_request(cx, sender, (view, collected), signature);
+            Body::ReportBundle { view, bundle } => {
+                let reports = self.set.on_request(cx, sender, (view, bundle), signature);
                 self.on_reports(cx, reports);
             }
             Body::Attestation { set, aggregate } => {
@@ -307,7 +307,7 @@ impl RoundState {
                     let reports = self.set.on_proposal(cx, sender, *proposal, signature);
                     self.on_reports(cx, reports);
                 }
-                Decision::End => self.outcome.on_proposal(cx, sender, *proposal, signature),
+                Decision::Outcome => self.outcome.on_proposal(cx, sender, *proposal, signature),
             },
             Body::Vote(vote) => {
                 self.vote_on_mut(vote.decision).on_vote(cx, sender, &vote, signature);
@@ -321,23 +321,23 @@ impl RoundState {
             Body::RecordSignature(digest) => {
                 self.finish.on_record_signature(cx, sender, digest, signature);
             }
-            Body::Status(_)
+            Body::Heartbeat(_)
             | Body::SealingKey(_)
             | Body::RecordsRequest(_)
             | Body::Records(_)
             | Body::Ready
-            | Body::Doubt(_)
-            | Body::Memory { .. }
+            | Body::RecoveryRequest(_)
+            | Body::RecoveryResponse { .. }
             | Body::Goodbye(_)
-            | Body::Knock
+            | Body::Ping
             | Body::Accusations(_) => cx.dropped("message: not of a round"),
         }
         true
     }
 
     /// Reports that a proposer has collected, their signatures checked.
-    fn on_reports(&mut self, cx: &mut Cx, reports: Option<Collected>) {
-        for (author, set, signature) in reports.iter().flat_map(Collected::reports) {
+    fn on_reports(&mut self, cx: &mut Cx, reports: Option<ReportBundle>) {
+        for (author, set, signature) in reports.iter().flat_map(ReportBundle::reports) {
             if author != cx.me() {
                 self.collect.reports.on_report(cx, author, set, signature);
             }

@@ -52,7 +52,7 @@ impl Settlement {
         if cx.jobs.is_running(Tag::Erase) {
             return true;
         }
-        let paused = Time(self.paused_beats.saturating_mul(cx.config.status_ms()));
+        let paused = Time(self.paused_beats.saturating_mul(cx.config.heartbeat_ms()));
         let for_long = is_paused && paused >= Time(LONG_PAUSE_MS);
         if self.erased || !self.is_done() || !(is_done || for_long) {
             return false;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fruitless::Fruitless;
+use crate::failed_rounds::FailedRounds;
 use crate::ids::{Digest, Epoch, MemberIndex, Round, Time, View};
 use crate::object::ObjectRef;
 use crate::wire::Leave;
@@ -93,7 +93,7 @@ pub struct MemberStatus {
     /// Its share for this member is here and valid.
     pub share_valid: bool,
     /// It has the whole of this many updates (committee members).
-    pub holds: u32,
+    pub have_updates: u32,
     /// Its report is here.
     pub reported: bool,
     /// Its partial decryption is announced.
@@ -112,7 +112,7 @@ pub struct MemberStatus {
     /// It left a complaint about its update unanswered although it was heard: this member does not list its updates before
     /// this round.
     #[serde(default)]
-    pub unlisted_until: Option<Round>,
+    pub excluded_until: Option<Round>,
 }
 
 /// What is wrong with an update that is left out, neither fetched nor waited for.
@@ -206,7 +206,7 @@ pub struct Status {
     pub paused: bool,
     /// Rounds since the last applied one whose sums came to nothing.
     #[serde(default)]
-    pub fruitless: Fruitless,
+    pub failed_rounds: FailedRounds,
     /// Members against whom there is proof: they are not waited for, and their updates are not listed.
     #[serde(default)]
     pub banned: Vec<MemberIndex>,

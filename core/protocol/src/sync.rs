@@ -8,7 +8,7 @@ use crate::job::{Applied, Job};
 use crate::limits::MAX_RECORDS_ANSWER_BYTES;
 use crate::members::Members;
 use crate::object::ObjectRef;
-use crate::wire::{Body, CertifiedRecord};
+use crate::wire::{Body, CertifiedRecord, LedgerEntry};
 
 /// See the head of this file.
 #[derive(Debug, Default)]
@@ -80,7 +80,8 @@ impl Sync {
         let fitting = fitting.count();
         records.truncate(fitting);
         if !records.is_empty() {
-            cx.send(to, Body::Records(records));
+            let entries = records.into_iter().map(LedgerEntry::Round).collect();
+            cx.send(to, Body::Records(entries));
         }
     }
 

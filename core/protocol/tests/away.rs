@@ -19,7 +19,7 @@ const SILENCE: u64 = 31;
 const CONFIRMATION: u64 = 6;
 
 const fn goodbye(number: u32, why: Leave) -> Body {
-    Body::Goodbye(Goodbye { life: [3; 32], number, why })
+    Body::Goodbye(Goodbye { incarnation: [3; 32], number, why })
 }
 
 impl Bench {
@@ -32,7 +32,7 @@ impl Bench {
                 effects.extend(self.hear(*member, heartbeat(4, head)));
             }
             let at = self.now + BEAT_MS;
-            effects.extend(self.tick(TimerId::Status, at));
+            effects.extend(self.tick(TimerId::Heartbeat, at));
         }
         effects
     }
@@ -150,13 +150,13 @@ fn a_paused_member_is_not_waited_for_in_any_round_until_it_is_ready_again() {
     let mut bench = Bench::new();
     bench.begin();
     let head = bench.machine.status().head;
-    let Body::Status(mut resting) = heartbeat(4, head) else { panic!() };
+    let Body::Heartbeat(mut resting) = heartbeat(4, head) else { panic!() };
     resting.ready = false;
     bench.contribute();
     bench.commit(&[1, 2]);
     bench.hear(3, goodbye(0, Leave::Paused));
     for _ in 0..CONFIRMATION {
-        bench.hear(3, Body::Status(resting.clone()));
+        bench.hear(3, Body::Heartbeat(resting.clone()));
         bench.beats(1, &[1, 2]);
     }
     assert_eq!(bench.phase(), Phase::Transfer);
@@ -215,7 +215,7 @@ fn a_machine_that_was_suspended_gives_nobody_up() {
     bench.contribute();
     bench.commit(&[1, 2]);
     let after_an_hour = bench.now + 3_600_000;
-    bench.tick(TimerId::Status, after_an_hour);
+    bench.tick(TimerId::Heartbeat, after_an_hour);
     assert_eq!(bench.phase(), Phase::Commit);
     assert!(bench.machine.status().members[3].reachable || bench.machine.status().wait.is_some());
 }
@@ -232,12 +232,12 @@ fn who_is_not_heard_is_asked_and_who_is_asked_answers() {
             matches!(effect, Effect::Send { to: MemberIndex(3), bytes } if is(&bench.body(bytes)))
         })
     };
-    assert!(to_three(&effects, &bench, |body| *body == Body::Knock));
+    assert!(to_three(&effects, &bench, |body| *body == Body::Ping));
     bench.now += 60;
-    let effects = bench.hear(3, Body::Knock);
-    assert!(to_three(&effects, &bench, |body| matches!(body, Body::Status(_))));
-    let effects = bench.hear(3, Body::Knock);
-    assert!(!to_three(&effects, &bench, |body| matches!(body, Body::Status(_))), "too often");
+    let effects = bench.hear(3, Body::Ping);
+    assert!(to_three(&effects, &bench, |body| matches!(body, Body::Heartbeat(_))));
+    let effects = bench.hear(3, Body::Ping);
+    assert!(!to_three(&effects, &bench, |body| matches!(body, Body::Heartbeat(_))), "too often");
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn an_update_whose_author_left_before_anyone_had_it_is_left_out() {
     for member in committee.iter().filter(|member| (1..3).contains(&member.0)) {
         let mut held: Vec<_> = (0..3).map(|m| commitment_digest(&bench, m)).collect();
         held.sort_unstable();
-        bench.hear(member.0, Body::Holds(held));
+        bench.hear(member.0, Body::HaveUpdates(held));
     }
     if committee.contains(&MemberIndex(0)) {
         for author in 0..3_u8 {
@@ -372,7 +372,7 @@ fn an_update_that_no_report_can_list_any_more_holds_up_nobody() {
         held.sort_unstable();
         for member in bench.machine.status().committee {
             if member.0 != 0 {
-                bench.hear(member.0, Body::Holds(held.clone()));
+                bench.hear(member.0, Body::HaveUpdates(held.clone()));
             }
         }
         let committee = bench.others_of_the_committee();

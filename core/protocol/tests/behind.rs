@@ -27,9 +27,11 @@ fn binds(effects: &[Effect]) -> bool {
     effects.iter().any(|effect| match effect {
         Effect::Gossip(bytes) | Effect::Send { bytes, .. } => {
             let body = Signed::decode(bytes).unwrap().body;
-            let harmless =
-                matches!(body, Body::Status(_) | Body::RecordsRequest(_) | Body::Doubt(_));
-            !harmless && !matches!(body, Body::Goodbye(_) | Body::Knock)
+            let harmless = matches!(
+                body,
+                Body::Heartbeat(_) | Body::RecordsRequest(_) | Body::RecoveryRequest(_)
+            );
+            !harmless && !matches!(body, Body::Goodbye(_) | Body::Ping)
         }
         _ => false,
     })
@@ -76,21 +78,24 @@ fn records_are_fetched_and_the_journal_is_recalled() {
         assert!(sent(&came, 2).contains(&request));
         effects.extend(bench.handle(Event::PeerUp(MemberIndex(3))));
         for (at, member) in [(60_000, 2), (120_000, 3), (180_000, 2)] {
-            let ticked = bench.tick(TimerId::Status, at);
+            let ticked = bench.tick(TimerId::Heartbeat, at);
             assert!(sent(&ticked, member).contains(&request), "{at}");
             effects.extend(ticked);
         }
         // What it heard in that round is not in its journal any more.
-        let told = bench.hear(1, Body::Doubt(NONCE));
+        let told = bench.hear(1, Body::RecoveryRequest(NONCE));
         assert!(sent(&told, 1).is_empty());
         assert!(!binds(&effects) && bench.jobs.is_empty());
 
         let rest = records[kept..].to_vec();
-        let bytes = message(&bench.manifest, Round(4), 3, Body::Records(rest));
+        let bytes = message(&bench.manifest, Round(4), 3, fixture::entries(rest));
         let mut effects = bench.handle(Event::Message { from: MemberIndex(3), bytes });
         let status = bench.machine.status();
         assert_eq!((status.round, status.journal_round), (Round(4), None));
-        assert!(sent(&effects, 1).contains(&Body::Doubt(NONCE)), "the question holds as ever");
+        assert!(
+            sent(&effects, 1).contains(&Body::RecoveryRequest(NONCE)),
+            "the question holds as ever"
+        );
         effects.extend(catch_up(&mut bench));
         let truncated = effects.iter().filter_map(|effect| match effect {
             Effect::Truncate { before } => Some(*before),
@@ -121,7 +126,7 @@ fn a_lost_ledger_is_noticed_before_anything_was_said_in_a_round() {
     let mut bench = Bench::new();
     bench.journal.clear();
     bench.boot_in_doubt();
-    let bytes = message(&bench.manifest, Round(4), 1, Body::Records(ledger().1));
+    let bytes = message(&bench.manifest, Round(4), 1, fixture::entries(ledger().1));
     bench.handle(Event::Message { from: MemberIndex(1), bytes });
     let key = |job: &Job| matches!(job, Job::MakeSealingKey { round: Round(4) });
     bench.done(key, JobOutput::SealingKey(vec![5; 32]));
@@ -166,11 +171,11 @@ fn records_are_read_by_the_host_when_somebody_asks_and_no_more_are_sent_than_fit
     assert!(reads(&bench.hear(2, Body::RecordsRequest(Round(4)))).is_empty(), "there is no more");
     let to = MemberIndex(1);
     let answer = bench.handle(Event::Records { to, records: records[2..].to_vec() });
-    assert_eq!(sent(&answer, 1), [Body::Records(records[2..].to_vec())]);
+    assert_eq!(sent(&answer, 1), [fixture::entries(records[2..].to_vec())]);
     let mut large = records[0].clone();
     large.attachments = vec![1; 100_000];
     let answer = bench.handle(Event::Records { to, records: vec![large.clone(); 5] });
-    assert_eq!(sent(&answer, 1), [Body::Records(vec![large; 2])]);
+    assert_eq!(sent(&answer, 1), [fixture::entries(vec![large; 2])]);
     assert!(sent(&bench.handle(Event::Records { to, records: vec![] }), 1).is_empty());
 }
 

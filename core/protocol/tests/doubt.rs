@@ -41,7 +41,7 @@ fn asked(effects: &[Effect]) -> Vec<u16> {
     let question = |effect: &Effect| match effect {
         Effect::Send { to, bytes } => {
             let body = Signed::decode(bytes).unwrap().body;
-            (body == Body::Doubt(NONCE)).then_some(to.0)
+            (body == Body::RecoveryRequest(NONCE)).then_some(to.0)
         }
         _ => None,
     };
@@ -49,15 +49,18 @@ fn asked(effects: &[Effect]) -> Vec<u16> {
 }
 
 fn is_ready(body: &Body) -> bool {
-    matches!(body, Body::Status(heartbeat) if heartbeat.ready)
+    matches!(body, Body::Heartbeat(heartbeat) if heartbeat.ready)
 }
 
 /// Nothing that binds, and no heartbeat that says that it takes part.
 fn binds(effects: &[Effect]) -> bool {
     bodies(effects).iter().any(|body| match body {
-        Body::Status(_) => is_ready(body),
-        Body::Doubt(_) | Body::Memory { .. } | Body::RecordsRequest(_) | Body::Records(_) => false,
-        Body::Goodbye(_) | Body::Knock => false,
+        Body::Heartbeat(_) => is_ready(body),
+        Body::RecoveryRequest(_)
+        | Body::RecoveryResponse { .. }
+        | Body::RecordsRequest(_)
+        | Body::Records(_) => false,
+        Body::Goodbye(_) | Body::Ping => false,
         _ => true,
     })
 }
@@ -75,7 +78,7 @@ fn it_asks_and_takes_part_when_two_have_answered() {
         assert!(!binds(&bench.hear(member, heartbeat(4, head))));
     }
     // Lost questions and answers: it asks again, everyone and whoever comes.
-    let effects = bench.tick(TimerId::Status, 60_000);
+    let effects = bench.tick(TimerId::Heartbeat, 60_000);
     assert!(asked(&effects) == [1, 2, 3] && !binds(&effects));
     let effects = bench.handle(Event::PeerUp(MemberIndex(3)));
     assert!(asked(&effects) == [3] && !binds(&effects));
@@ -85,7 +88,7 @@ fn it_asks_and_takes_part_when_two_have_answered() {
     assert!(!binds(&bench.hear(1, memory(&[]))));
     assert_eq!(bench.machine.status().waiting_for, others[1..]);
     assert_eq!(
-        asked(&bench.tick(TimerId::Status, 120_000)),
+        asked(&bench.tick(TimerId::Heartbeat, 120_000)),
         [2, 3],
         "who has answered is left alone"
     );
@@ -156,7 +159,7 @@ fn what_the_journal_does_not_know_silences_the_round() {
         for member in [1, 2, 3] {
             effects.extend(bench.hear(member, heartbeat(4, head)));
         }
-        effects.extend(bench.tick(TimerId::Status, 60_000));
+        effects.extend(bench.tick(TimerId::Heartbeat, 60_000));
         assert!(!binds(&effects));
         let status = bench.machine.status();
         assert_eq!((status.phase, status.silent_through), (Phase::Sync, Some(Round(0))));
@@ -173,9 +176,9 @@ fn after_a_silent_round_it_asks_about_the_next_and_shows_a_new_key() {
     bench.hear(1, memory(&[told]));
     let (_, records) = fixture::ledger();
     let last = records.len() as u64;
-    let bytes = message(&bench.manifest, Round(last), 1, Body::Records(records));
+    let bytes = message(&bench.manifest, Round(last), 1, fixture::entries(records));
     let effects = bench.handle(Event::Message { from: MemberIndex(1), bytes });
-    assert!(bodies(&effects).contains(&Body::Doubt(NONCE)) && !binds(&effects));
+    assert!(bodies(&effects).contains(&Body::RecoveryRequest(NONCE)) && !binds(&effects));
     let key = |job: &Job| matches!(job, Job::MakeSealingKey { round } if round.0 == last);
     let effects = bench.done(key, JobOutput::SealingKey(vec![5; 32]));
     assert!(!binds(&effects), "another key may have been shown before");
@@ -204,10 +207,13 @@ fn nobody_can_make_up_what_it_said_and_old_answers_do_not_count() {
     for said in [forged, of_another] {
         bench.hear(3, memory(&[said]));
     }
-    assert_eq!(drops(&bench, "memory: not what this member said"), 2);
+    assert_eq!(drops(&bench, "recovery response: not what this member said"), 2);
     let told = own(&bench, Statement::Ready);
-    bench.hear(3, Body::Memory { nonce: [8; 32], said: vec![told], heartbeat: None });
-    assert_eq!(drops(&bench, "memory: an answer to another question"), 1);
+    bench.hear(
+        3,
+        Body::RecoveryResponse { nonce: [8; 32], statements: vec![told], heartbeat: None },
+    );
+    assert_eq!(drops(&bench, "recovery response: an answer to another question"), 1);
     bench.hear(3, memory(&vec![(Statement::Ready, Signature::default()); 65]));
     assert_eq!(drops(&bench, "message: impossible content"), 1);
     assert_eq!(bench.machine.status().waiting_for.len(), 3, "none of them counts");
@@ -215,7 +221,7 @@ fn nobody_can_make_up_what_it_said_and_old_answers_do_not_count() {
     bench.hear(2, memory(&[]));
     assert_eq!(bench.phase(), Phase::WaitingForQuorum);
     bench.hear(3, memory(&[told_by_a_liar(&bench)]));
-    assert_eq!(drops(&bench, "memory: no longer in doubt"), 1);
+    assert_eq!(drops(&bench, "recovery response: no longer in doubt"), 1);
     assert_eq!(bench.machine.status().silent_through, None);
 }
 
@@ -232,7 +238,7 @@ fn answers_of(effects: &[Effect], to: u16) -> Vec<Vec<Statement>> {
         _ => None,
     });
     sent.filter_map(|body| match body {
-        Body::Memory { nonce: [9, ..], said, .. } => {
+        Body::RecoveryResponse { nonce: [9, ..], statements: said, .. } => {
             Some(said.into_iter().map(|(statement, _)| statement).collect())
         }
         _ => None,
@@ -246,7 +252,7 @@ fn others_are_told_what_they_said_and_that_they_were_there_is_in_the_journal() {
     bench.begin();
     bench.hear(1, Body::Ready);
     bench.hear(1, Body::Commitment(Box::new(update(1))));
-    let question = Body::Doubt([9; 32]);
+    let question = Body::RecoveryRequest([9; 32]);
     let told = answers_of(&bench.hear(1, question.clone()), 1);
     assert_eq!(told, [[Statement::Ready, Statement::Commitment(Box::new(update(1)))]]);
     assert_eq!(answers_of(&bench.hear(2, question.clone()), 2), [vec![]]);
@@ -254,12 +260,12 @@ fn others_are_told_what_they_said_and_that_they_were_there_is_in_the_journal() {
     assert!(answers_of(&bench.hear(1, question.clone()), 1).is_empty());
     assert_eq!(drops(&bench, "question: answered a moment ago"), 1);
     // It is in the journal before a heartbeat says so, and after a restart the answer is the same.
-    let effects = bench.tick(TimerId::Status, 60_000);
+    let effects = bench.tick(TimerId::Heartbeat, 60_000);
     let own_present = |body: &Body| match body {
-        Body::Status(heartbeat) => Some(heartbeat.known.present.clone()),
+        Body::Heartbeat(heartbeat) => Some(heartbeat.known.present.clone()),
         _ => None,
     };
-    assert_eq!(bench.story(&effects)[..2], ["persist present", "say status"]);
+    assert_eq!(bench.story(&effects)[..2], ["persist present", "say heartbeat"]);
     let present = bodies(&effects).iter().find_map(own_present);
     assert_eq!(present, Some(Bits::of(4, [0, 1].map(MemberIndex))));
     bench.boot();
@@ -271,7 +277,7 @@ fn others_are_told_what_they_said_and_that_they_were_there_is_in_the_journal() {
 fn a_round_begins_when_a_quorum_has_heard_of_this_member() {
     let mut bench = Bench::new();
     let head = bench.machine.status().head;
-    let Body::Status(deaf) = heartbeat(4, head) else { panic!("it is a heartbeat") };
+    let Body::Heartbeat(deaf) = heartbeat(4, head) else { panic!("it is a heartbeat") };
     let known = fedshield_protocol::wire::Known {
         present: Bits::of(4, [1, 2].map(MemberIndex)),
         ..deaf.known.clone()
@@ -279,7 +285,7 @@ fn a_round_begins_when_a_quorum_has_heard_of_this_member() {
     for member in [1, 2, 3] {
         let deaf = Heartbeat { known: known.clone(), ..deaf.as_ref().clone() };
         // It says its word again to whoever has not heard it.
-        let effects = bench.hear(member, Body::Status(Box::new(deaf)));
+        let effects = bench.hear(member, Body::Heartbeat(Box::new(deaf)));
         assert!(bodies(&effects).contains(&Body::Ready));
     }
     assert_eq!(bench.phase(), Phase::WaitingForQuorum);

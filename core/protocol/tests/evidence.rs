@@ -62,7 +62,7 @@ fn wrong_answer(founded: &ValidManifest) -> WrongAnswer {
     };
     WrongAnswer {
         set: decided(Value::Aggregate { set, aggregate: object(5) }),
-        end: decided(Value::Opened { key: ObjectRef::of(&[7; 50]), sum: Digest([9; 32]) }),
+        outcome: decided(Value::Opened { key: ObjectRef::of(&[7; 50]), sum: Digest([9; 32]) }),
         key: vec![7; 50],
         accused: answer(1),
         agreeing: [0, 2, 3].map(answer).to_vec(),
@@ -80,18 +80,18 @@ fn all_kinds(founded: &ValidManifest) -> Vec<Evidence> {
     let dealt = said(founded, 1, Body::Commitment(Box::new(body.clone())));
     let digest = scope(founded, ROUND).commitment(member, &body).unwrap();
     let small = Value::Aggregate { set: vec![(member, digest)], aggregate: object(5) };
-    let proposal = Proposal { view: View(0), value: small, polka: None, grounds: None };
+    let proposal = Proposal { view: View(0), value: small, polka: None, justification: None };
     let rejections = [3, 0]
         .map(|by| (MemberIndex(by), sign(founded, ROUND, by, &Body::Rejection(digest))))
         .to_vec();
     vec![
         two_votes(founded, 1),
         Evidence::too_small(member, ROUND, said(founded, 1, Body::Proposal(Box::new(proposal)))),
-        Evidence::wrong_preimage(
+        Evidence::wrong_opening(
             member,
             ROUND,
             (body.clone(), dealt.1),
-            said(founded, 1, preimage(digest, 2, &[5; 9])),
+            said(founded, 1, opening(digest, 2, &[5; 9])),
         ),
         Evidence::rejected(member, ROUND, (body, dealt.1), rejections),
         proof(Proof::WrongAnswer(Box::new(wrong_answer(founded)))),
@@ -114,7 +114,7 @@ fn every_kind_is_proven_with_the_manifest_alone_and_by_no_other_manifest() {
         [
             Rule::Equivocation,
             Rule::SetTooSmall,
-            Rule::WrongPreimage,
+            Rule::WrongOpening,
             Rule::MalformedCiphertext,
             Rule::WrongAnswer
         ]
@@ -189,13 +189,13 @@ fn a_signed_answer_alone_proves_nothing() {
     twice.agreeing[1] = whole.agreeing[0].clone();
     assert!(matches!(verify(twice), NotProof::Impossible(_)));
     let mut other = whole.clone();
-    other.end.value = Value::Opened { key: ObjectRef::of(&[7; 50]), sum: Digest([1; 32]) };
+    other.outcome.value = Value::Opened { key: ObjectRef::of(&[7; 50]), sum: Digest([1; 32]) };
     assert_eq!(verify(other), NotProof::Certificate("opened key"));
     let mut few = whole.clone();
     few.set.certificate.votes.pop();
     assert_eq!(verify(few), NotProof::Certificate("set"));
     let mut void = whole;
-    void.end =
+    void.outcome =
         Decided { value: Value::Void, certificate: certificate(&founded, ROUND, &Value::Void) };
     assert!(matches!(verify(void), NotProof::NotAbout(_)));
 }
@@ -214,7 +214,7 @@ fn the_longest_proof_fits() {
     let vote = proof.set.certificate.votes[0];
     let votes = (0..100).map(|m| (MemberIndex(m), vote.1)).collect::<Vec<_>>();
     proof.set.certificate.votes = votes.clone();
-    proof.end.certificate.votes = votes;
+    proof.outcome.certificate.votes = votes;
     let set = (0..100).map(|m| (MemberIndex(m), Digest([255; 32]))).collect();
     proof.set.value = Value::Aggregate { set, aggregate: object(5) };
     let whole = WrongAnswer { key: vec![255; 8_248], accused, agreeing, ..proof };
@@ -282,8 +282,8 @@ fn announced_proof_is_fetched_checked_kept_and_passed_on() {
     let again = bench.hear(3, Body::Accusations(vec![accusation]));
     assert_eq!(fetched(&again), []);
     // Who lacks it hears of it again, in this round and in later lives.
-    for life in 0..2 {
-        if life == 1 {
+    for incarnation in 0..2 {
+        if incarnation == 1 {
             bench.machine = fixture::machine(0);
             bench.machine.recall_evidence(evidence, accusation.object);
             bench.jobs.clear();
@@ -301,7 +301,7 @@ fn announced_proof_is_fetched_checked_kept_and_passed_on() {
         let head = bench.machine.status().head;
         let effects = bench.hear(3, heartbeat(4, head));
         let told = (Some(3), Body::Accusations(vec![accusation]));
-        assert!(fixture::lies::said(&effects).contains(&told), "life {life}");
+        assert!(fixture::lies::said(&effects).contains(&told), "incarnation {incarnation}");
     }
 }
 
@@ -460,5 +460,5 @@ fn proof_against_this_member_itself_does_not_stop_it() {
     let effects = bench.done(is_check, JobOutput::Evidence(Some(bytes)));
     assert_eq!(banned(&effects).len(), 1, "people are told");
     assert!(bench.machine.status().banned.is_empty());
-    bench.tick(TimerId::Status, 200);
+    bench.tick(TimerId::Heartbeat, 200);
 }

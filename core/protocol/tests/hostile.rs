@@ -7,16 +7,16 @@ use fedshield_protocol::ids::{Digest, MemberIndex, Round, Time, View};
 use fedshield_protocol::job::{Applied, Combined, JobId, JobOutput};
 use fedshield_protocol::manifest::ValidManifest;
 use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::wire::version::MESSAGES;
 use fedshield_protocol::wire::{
-    Body, CommitmentBody, Complaint, Decision, MESSAGE_VERSION, Plea, Signed, Statement, Value,
-    Vote, VoteKind,
+    Body, CommitmentBody, Complaint, Decision, Remedy, Signed, Statement, Value, Vote, VoteKind,
 };
 use fixture::bench::{NONCE, memory};
 use fixture::{machine, message, object, sign, signed_manifest};
 use proptest::prelude::*;
 
-fn complaint(commitment: Digest, plea: Plea) -> Body {
-    Body::Complaint(Box::new(Complaint { commitment, sealing_key: vec![7; 32], plea }))
+fn complaint(commitment: Digest, remedy: Remedy) -> Body {
+    Body::Complaint(Box::new(Complaint { commitment, sealing_key: vec![7; 32], remedy }))
 }
 
 fn digest() -> impl Strategy<Value = Digest> {
@@ -48,28 +48,28 @@ fn body() -> impl Strategy<Value = Body> {
     let vote = (any::<bool>(), any::<bool>(), 0_u32..6, prop::option::of(digest()));
     prop_oneof![
         commitment().prop_map(|body| Body::Commitment(Box::new(body))),
-        prop::collection::vec(digest(), 0..4).prop_map(Body::Holds),
-        digest().prop_map(|of| complaint(of, Plea::Show)),
-        (digest(), 0_u16..5).prop_map(|(commitment, member)| Body::Preimage {
+        prop::collection::vec(digest(), 0..4).prop_map(Body::HaveUpdates),
+        digest().prop_map(|of| complaint(of, Remedy::Open)),
+        (digest(), 0_u16..5).prop_map(|(commitment, member)| Body::ShareOpening {
             commitment,
             member: MemberIndex(member),
-            preimage: vec![1]
+            opening: vec![1]
         }),
         set.prop_map(Body::Report),
         (digest(), any_object()).prop_map(|(set, aggregate)| Body::Attestation { set, aggregate }),
         vote.prop_map(|(set, pre, view, value)| Body::Vote(Vote {
-            decision: if set { Decision::Set } else { Decision::End },
+            decision: if set { Decision::Set } else { Decision::Outcome },
             kind: if pre { VoteKind::Prevote } else { VoteKind::Precommit },
             view: View(view),
             value
         })),
         (digest(), any_object()).prop_map(|(set, object)| Body::Partial { set, object }),
         digest().prop_map(Body::RecordSignature),
-        prop::collection::vec(digest(), 0..9).prop_map(Body::Want),
+        prop::collection::vec(digest(), 0..9).prop_map(Body::GetCommitments),
         any::<u64>().prop_map(|r| Body::RecordsRequest(Round(r))),
         prop::collection::vec(any::<u8>(), 0..40).prop_map(Body::SealingKey),
         Just(Body::Ready),
-        any::<[u8; 32]>().prop_map(Body::Doubt),
+        any::<[u8; 32]>().prop_map(Body::RecoveryRequest),
         prop::collection::vec((statement(), any::<bool>()), 0..70).prop_map(memory_of),
     ]
 }
@@ -126,7 +126,7 @@ fn event() -> impl Strategy<Value = Event> {
         TimerId::View,
         TimerId::Decrypt,
         TimerId::Round,
-        TimerId::Status,
+        TimerId::Heartbeat,
     ]);
     let manifest = ValidManifest::founded(signed_manifest(4)).unwrap();
     let signed = (0_u16..4, 0_u64..3, body()).prop_map(move |(from, round, body)| {
@@ -172,7 +172,7 @@ proptest! {
 
     #[test]
     fn random_bytes(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
-        let mut versioned = vec![MESSAGE_VERSION];
+        let mut versioned = vec![MESSAGES.newest];
         versioned.extend_from_slice(&bytes);
         for bytes in [bytes, versioned] {
             if let Ok(signed) = Signed::decode(&bytes) {
@@ -191,20 +191,20 @@ fn what_is_dropped_is_counted() {
     let manifest = ValidManifest::founded(signed_manifest(4)).unwrap();
     let mut machine = machine(0);
     machine.handle(Time(0), Event::Boot { journal: vec![], nonce: NONCE });
-    let good = message(&manifest, Round(0), 1, complaint(Digest([1; 32]), Plea::Show));
+    let good = message(&manifest, Round(0), 1, complaint(Digest([1; 32]), Remedy::Open));
     let mut forged = good.clone();
     *forged.last_mut().unwrap() ^= 1;
     let mut trailing = good.clone();
     trailing.push(0);
     let mut old = good.clone();
     old[0] = 0;
-    let later = message(&manifest, Round(9), 1, complaint(Digest([1; 32]), Plea::Show));
+    let later = message(&manifest, Round(9), 1, complaint(Digest([1; 32]), Remedy::Open));
     let cases = [
         (forged, "message: signature"),
         (trailing, "message: not canonical"),
         (old, "message: malformed"),
         (later, "message: other round"),
-        (vec![MESSAGE_VERSION; 300_000], "message: too long"),
+        (vec![MESSAGES.newest; 300_000], "message: too long"),
     ];
     for (bytes, reason) in cases {
         machine.handle(Time(1), Event::Message { from: MemberIndex(1), bytes });

@@ -110,7 +110,7 @@ impl Bench {
                         events.push(Event::JobDone(id, JobOutput::Checked { valid: true }));
                     }
                     Effect::Gossip(bytes) => {
-                        if let Body::Holds(held) = Signed::decode(&bytes).unwrap().body {
+                        if let Body::HaveUpdates(held) = Signed::decode(&bytes).unwrap().body {
                             self.held.extend(held);
                         }
                     }
@@ -144,7 +144,7 @@ fn a_committee_member_of_a_hundred_pulls_everything_once_and_says_so() {
     assert_eq!(bench.checks, others.len());
     bench.fetched.remove(&late);
     bench.now = 60_000;
-    bench.handle(Event::Tick(TimerId::Status));
+    bench.handle(Event::Tick(TimerId::Heartbeat));
     assert_eq!(bench.fetched, all);
     bench.handle(Event::ObjectReady(late));
     assert_eq!(bench.held.len(), others.len());

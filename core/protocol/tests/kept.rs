@@ -30,7 +30,7 @@ fn runs(bench: &Bench, is: impl Fn(&Job) -> bool) -> bool {
 
 /// Asks for a commitment.
 fn wants(effects: &[Effect]) -> bool {
-    said(effects).iter().any(|(_, body)| matches!(body, Body::Want(_)))
+    said(effects).iter().any(|(_, body)| matches!(body, Body::GetCommitments(_)))
 }
 
 /// All objects of these updates that member 0 opens are on its disk, and good.
@@ -85,7 +85,7 @@ fn commitments_of_the_decided_set_survive_their_authors() {
     assert!(runs(&bench, is_partial), "nothing of the others is missing");
     // And whoever lacks one gets it from here, with its author's signature.
     let wanted = commitment_digest(&bench, 3);
-    let effects = bench.hear(2, Body::Want(vec![wanted]));
+    let effects = bench.hear(2, Body::GetCommitments(vec![wanted]));
     assert_eq!(said(&effects), [(Some(2), Body::Commitment(Box::new(update(3))))]);
 }
 
@@ -155,6 +155,6 @@ fn an_opened_sum_that_is_gone_from_the_disk_is_opened_again() {
     assert!(runs(&bench, is_combine));
     let opened = Combined::Opened { key: object(95), sum: Digest([2; 32]), culprits: vec![] };
     bench.done(is_combine, JobOutput::Combined(opened));
-    bench.tick(TimerId::Status, 120_000);
+    bench.tick(TimerId::Heartbeat, 120_000);
     assert!(runs(&bench, is_apply));
 }

@@ -21,7 +21,7 @@ fn is_key(round: u64) -> impl Fn(&Job) -> bool {
 }
 
 fn is_seal(job: &Job) -> bool {
-    matches!(job, Job::SealBoxes { .. })
+    matches!(job, Job::SealShares { .. })
 }
 
 fn is_settle(job: &Job) -> bool {
@@ -71,7 +71,7 @@ fn boxes_are_sealed_to_keys_of_this_round_that_are_there_after_training() {
     hear_key(&mut bench, 2, 3, 63);
     bench.done(contribute, JobOutput::Encrypted);
     let keys = bench.jobs.iter().find_map(|(_, job)| match job {
-        Job::SealBoxes { round: Round(1), sealing_keys } => Some(sealing_keys.clone()),
+        Job::SealShares { round: Round(1), sealing_keys } => Some(sealing_keys.clone()),
         _ => None,
     });
     let key = |byte: u8| Some(vec![byte; 32]);
@@ -105,7 +105,7 @@ fn a_long_pause_erases_the_keys_and_the_member_makes_new_ones() {
     let mut beats = 0;
     while !runs(&bench, is_erase) {
         beats += 1;
-        bench.tick(TimerId::Status, beats * BEAT_MS);
+        bench.tick(TimerId::Heartbeat, beats * BEAT_MS);
         assert!(beats * BEAT_MS < 2 * LONG_PAUSE_MS);
     }
     assert!(beats * BEAT_MS >= LONG_PAUSE_MS);
@@ -123,7 +123,7 @@ fn who_is_paused_makes_no_keys() {
     let mut bench = Bench::new();
     bench.handle(Event::Operator(Command::Pause));
     let record = vec![fixture::ledger().1.remove(0)];
-    let bytes = message(&bench.manifest, Round(1), 2, Body::Records(record));
+    let bytes = message(&bench.manifest, Round(1), 2, fixture::entries(record));
     bench.handle(Event::Message { from: MemberIndex(2), bytes });
     assert_eq!(bench.machine.status().round, Round(1));
     assert!(!runs(&bench, is_key(1)) && runs(&bench, is_settle));

@@ -6,9 +6,9 @@ use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::{Event, TimerId};
 use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::job::{Job, JobOutput};
-use fedshield_protocol::limits::MAX_SEALED_AGAIN;
+use fedshield_protocol::limits::MAX_RESEALS;
 use fedshield_protocol::wire::evidence::{Evidence, Rule};
-use fedshield_protocol::wire::{Body, Plea};
+use fedshield_protocol::wire::{Body, Remedy};
 use fixture::bench::{Bench, update};
 use fixture::lies::*;
 use fixture::sign;
@@ -18,36 +18,36 @@ use fixture::sign;
 fn a_false_complaint_is_answered_in_clear_but_only_that_of_f_members() {
     let (mut bench, own) = Bench::with_an_own_update();
     // Whatever is asked for, the first answer is a box; to everyone if it is asked for in public.
-    bench.hear(3, complaint(3, own, Plea::Show));
+    bench.hear(3, complaint(3, own, Remedy::Open));
     assert!(!bench.jobs.iter().any(|(_, job)| is_reveal(job)));
-    let effects = bench.done(is_seal_again, JobOutput::Sealed(Some(vec![4; 9])));
+    let effects = bench.done(is_reseal, JobOutput::ResealedShare(Some(vec![4; 9])));
     assert_eq!(said(&effects), [(None, boxed(own, 3, &[4; 9]))]);
-    let effects = bench.hear(3, complaint(3, own, Plea::Show));
+    let effects = bench.hear(3, complaint(3, own, Remedy::Open));
     assert_eq!(bench.story(&effects), ["persist shown to 3"], "before it is shown");
     let to = bench.jobs.iter().find_map(|(_, job)| match job {
-        Job::RevealShare { member, .. } => Some(*member),
+        Job::OpenShare { member, .. } => Some(*member),
         _ => None,
     });
     assert_eq!(to, Some(MemberIndex(3)), "the share of the member that complained, no other");
-    let effects = bench.done(is_reveal, JobOutput::Preimage(vec![7; 9]));
-    assert_eq!(said(&effects), [(None, preimage(own, 3, &[7; 9]))], "to everyone");
+    let effects = bench.done(is_reveal, JobOutput::ShareOpening(vec![7; 9]));
+    assert_eq!(said(&effects), [(None, opening(own, 3, &[7; 9]))], "to everyone");
     // Again: the same bytes, to the member that may have missed them; nothing is revealed anew.
-    let effects = bench.hear(3, complaint(3, own, Plea::Show));
-    assert_eq!(said(&effects), [(Some(3), preimage(own, 3, &[7; 9]))]);
+    let effects = bench.hear(3, complaint(3, own, Remedy::Open));
+    assert_eq!(said(&effects), [(Some(3), opening(own, 3, &[7; 9]))]);
     assert!(!bench.jobs.iter().any(|(_, job)| is_reveal(job)));
     // One of four may be faulty: a second member that complains is not believed to be. A box it gets.
-    bench.hear(2, complaint(2, own, Plea::Seal));
-    let effects = bench.done(is_seal_again, JobOutput::Sealed(Some(vec![5; 9])));
+    bench.hear(2, complaint(2, own, Remedy::Reseal));
+    let effects = bench.done(is_reseal, JobOutput::ResealedShare(Some(vec![5; 9])));
     assert_eq!(said(&effects), [(Some(2), boxed(own, 2, &[5; 9]))], "nobody else's business");
     for _ in 0..3 {
-        assert_eq!(said(&bench.hear(2, complaint(2, own, Plea::Show))), []);
+        assert_eq!(said(&bench.hear(2, complaint(2, own, Remedy::Open))), []);
     }
     assert_eq!(drops(&bench, "complaint: more than there can be faulty members"), 3);
     assert!(!bench.jobs.iter().any(|(_, job)| is_reveal(job)));
     // Complaints about updates of others, or of nobody, are theirs.
     let theirs = bench.valid_share_of(1);
     for digest in [theirs, Digest([9; 32])] {
-        assert_eq!(said(&bench.hear(3, complaint(3, digest, Plea::Show))), []);
+        assert_eq!(said(&bench.hear(3, complaint(3, digest, Remedy::Open))), []);
     }
     assert!(!bench.jobs.iter().any(|(_, job)| is_reveal(job)));
 }
@@ -57,9 +57,9 @@ fn a_false_complaint_is_answered_in_clear_but_only_that_of_f_members() {
 fn a_restart_does_not_make_room_for_more_shares_in_clear() {
     let (mut bench, own) = Bench::with_an_own_update();
     let show = |bench: &mut Bench, by: u16| {
-        bench.hear(by, complaint(by, own, Plea::Show));
-        bench.done(is_seal_again, JobOutput::Sealed(Some(vec![4; 9])));
-        bench.hear(by, complaint(by, own, Plea::Show));
+        bench.hear(by, complaint(by, own, Remedy::Open));
+        bench.done(is_reseal, JobOutput::ResealedShare(Some(vec![4; 9])));
+        bench.hear(by, complaint(by, own, Remedy::Open));
         bench.jobs.iter().any(|(_, job)| is_reveal(job))
     };
     assert!(show(&mut bench, 3));
@@ -77,25 +77,25 @@ fn sealing_again_is_throttled() {
     for beat in 1..100 {
         bench.now = beat * LATER;
         for _ in 0..3 {
-            bench.hear(3, complaint(3, own, Plea::Seal));
-            if bench.jobs.iter().any(|(_, job)| is_seal_again(job)) {
-                bench.done(is_seal_again, JobOutput::Sealed(Some(vec![4; 9])));
+            bench.hear(3, complaint(3, own, Remedy::Reseal));
+            if bench.jobs.iter().any(|(_, job)| is_reseal(job)) {
+                bench.done(is_reseal, JobOutput::ResealedShare(Some(vec![4; 9])));
                 sealed += 1;
             }
         }
     }
-    assert_eq!(sealed, MAX_SEALED_AGAIN);
+    assert_eq!(sealed, MAX_RESEALS);
 }
 
 /// With a key that nothing can be sealed to a member gets its share in clear, if it asks in public: f of them at most.
 #[test]
 fn a_key_that_cannot_be_used_is_answered_in_clear() {
     let (mut bench, own) = Bench::with_an_own_update();
-    bench.hear(3, complaint(3, own, Plea::Seal));
-    assert_eq!(said(&bench.done(is_seal_again, JobOutput::Sealed(None))), []);
+    bench.hear(3, complaint(3, own, Remedy::Reseal));
+    assert_eq!(said(&bench.done(is_reseal, JobOutput::ResealedShare(None))), []);
     bench.now = LATER;
-    bench.hear(3, complaint(3, own, Plea::SealInPublic));
-    let effects = bench.done(is_seal_again, JobOutput::Sealed(None));
+    bench.hear(3, complaint(3, own, Remedy::ResealInPublic));
+    let effects = bench.done(is_reseal, JobOutput::ResealedShare(None));
     assert_eq!(bench.story(&effects), ["persist shown to 3"]);
     assert!(bench.jobs.iter().any(|(_, job)| is_reveal(job)));
 }
@@ -105,27 +105,27 @@ fn a_key_that_cannot_be_used_is_answered_in_clear() {
 #[test]
 fn a_share_is_asked_for_in_three_steps() {
     let (mut bench, bad) = Bench::with_a_bad_share();
-    let plea = |effects: &[Effect]| {
-        let mut pleas = said(effects).into_iter().filter_map(|(to, body)| match body {
-            Body::Complaint(complaint) => Some((to, complaint.plea)),
+    let remedy = |effects: &[Effect]| {
+        let mut remedies = said(effects).into_iter().filter_map(|(to, body)| match body {
+            Body::Complaint(complaint) => Some((to, complaint.remedy)),
             _ => None,
         });
-        pleas.next()
+        remedies.next()
     };
-    let mut pleas = Vec::new();
+    let mut remedies = Vec::new();
     for beat in 1..5 {
-        pleas.extend(plea(&bench.tick(TimerId::Status, beat * LATER)));
+        remedies.extend(remedy(&bench.tick(TimerId::Heartbeat, beat * LATER)));
     }
-    let (alone, public) = ((Some(1), Plea::Seal), (None, Plea::SealInPublic));
-    assert_eq!(pleas, [alone, alone, public, public]);
+    let (alone, public) = ((Some(1), Remedy::Reseal), (None, Remedy::ResealInPublic));
+    assert_eq!(remedies, [alone, alone, public, public]);
     bench.hear(1, boxed(bad, 0, &[1; 9]));
     let effects = bench.done(is_check_box, JobOutput::Checked { valid: false });
-    assert_eq!(plea(&effects), Some((None, Plea::Show)));
+    assert_eq!(remedy(&effects), Some((None, Remedy::Open)));
     assert_eq!(banned(&effects).len(), 0, "a box proves nothing");
     bench.hear(1, boxed(bad, 0, &[2; 9]));
     bench.done(is_check_box, JobOutput::Checked { valid: true });
     assert!(bench.machine.status().members[1].share_valid);
-    assert_eq!(plea(&bench.tick(TimerId::Status, 9 * LATER)), None, "it is content now");
+    assert_eq!(remedy(&bench.tick(TimerId::Heartbeat, 9 * LATER)), None, "it is content now");
     // A box of another, for another, or that nobody asked for is not looked at.
     for (by, to) in [(2, 0), (1, 2), (1, 0)] {
         bench.hear(by, boxed(bad, to, &[3; 9]));
@@ -145,7 +145,7 @@ fn who_got_no_box_asks_for_one() {
     bench.hear(1, Body::Commitment(Box::new(body)));
     // It may be here from before a restart.
     let effects = bench.done(is_check_share, JobOutput::Checked { valid: false });
-    assert_eq!(said(&effects), [(Some(1), complaint(0, digest, Plea::Seal))]);
+    assert_eq!(said(&effects), [(Some(1), complaint(0, digest, Remedy::Reseal))]);
     bench.hear(1, boxed(digest, 0, &[1; 9]));
     bench.done(is_check_box, JobOutput::Checked { valid: true });
     assert!(bench.machine.status().members[1].share_valid);
@@ -161,9 +161,9 @@ fn a_complaint_of_another_does_not_drop_an_update() {
     let theirs = bench.valid_share_of(1);
     let committee = bench.others_of_the_committee();
     bench.hold(&committee, &[own, theirs]);
-    bench.hear(3, complaint(3, own, Plea::Show));
-    bench.hear(3, complaint(3, theirs, Plea::Show));
-    bench.done(is_seal_again, JobOutput::Sealed(Some(vec![4; 9])));
+    bench.hear(3, complaint(3, own, Remedy::Open));
+    bench.hear(3, complaint(3, theirs, Remedy::Open));
+    bench.done(is_reseal, JobOutput::ResealedShare(Some(vec![4; 9])));
     assert_eq!(bench.report(), [(MemberIndex(0), own), (MemberIndex(1), theirs)]);
 }
 
@@ -176,23 +176,23 @@ fn an_unanswered_complaint_is_repeated_and_the_update_left_out() {
     let committee = bench.others_of_the_committee();
     bench.hold(&committee, &[bad, good]);
     for beat in 1..4 {
-        let effects = bench.tick(TimerId::Status, beat * 200);
+        let effects = bench.tick(TimerId::Heartbeat, beat * 200);
         let said = said(&effects);
         // In public, the own complaint is handed on like those of others.
         assert!(said.iter().any(|s| is_complaint_about(s, &bad)), "{said:?}");
     }
     assert_eq!(bench.report(), [(MemberIndex(2), good)]);
-    bench.hear(1, preimage(bad, 0, &[1]));
-    bench.done(is_check_preimage, JobOutput::Checked { valid: true });
+    bench.hear(1, opening(bad, 0, &[1]));
+    bench.done(is_check_share_opening, JobOutput::Checked { valid: true });
     assert!(bench.machine.status().members[1].share_valid);
-    let effects = bench.tick(TimerId::Status, 3 * LATER);
+    let effects = bench.tick(TimerId::Heartbeat, 3 * LATER);
     assert!(!said(&effects).iter().any(|s| is_complaint_about(s, &bad)), "it is content now");
 }
 
 /// A wrong answer is signed, and wrong for everyone: the dealer is named, its update left out at once, and not waited for. It makes
 /// no difference whose share it was about.
 #[test]
-fn a_wrong_preimage_names_the_dealer_and_drops_its_update() {
+fn a_wrong_opening_names_the_contributor_and_drops_its_update() {
     for (member, own_share_is_valid) in [(0, false), (3, true)] {
         let (mut bench, bad) = if own_share_is_valid {
             let mut bench = Bench::new();
@@ -205,17 +205,17 @@ fn a_wrong_preimage_names_the_dealer_and_drops_its_update() {
         let good = bench.valid_share_of(2);
         let committee = bench.others_of_the_committee();
         bench.hold(&committee, &[bad, good]);
-        bench.hear(1, preimage(bad, member, &[6; 50]));
-        let effects = bench.done(is_check_preimage, JobOutput::Checked { valid: false });
+        bench.hear(1, opening(bad, member, &[6; 50]));
+        let effects = bench.done(is_check_share_opening, JobOutput::Checked { valid: false });
         let [(liar, evidence)] = banned(&effects).try_into().unwrap();
         assert_eq!((liar, evidence.member), (1, MemberIndex(1)));
         assert!(is_proof(&bench, &evidence));
-        assert_eq!(evidence.statements()[0].0, preimage(bad, member, &[6; 50]));
+        assert_eq!(evidence.statements()[0].0, opening(bad, member, &[6; 50]));
         // The liar's second thoughts come too late.
-        bench.hear(1, preimage(bad, member, &[7; 50]));
-        assert_eq!(drops(&bench, "preimage: of no commitment of its sender"), 1);
-        assert!(!bench.jobs.iter().any(|(_, job)| is_check_preimage(job)));
-        let effects = bench.tick(TimerId::Status, 200);
+        bench.hear(1, opening(bad, member, &[7; 50]));
+        assert_eq!(drops(&bench, "share opening: of no commitment of its sender"), 1);
+        assert!(!bench.jobs.iter().any(|(_, job)| is_check_share_opening(job)));
+        let effects = bench.tick(TimerId::Heartbeat, 200);
         assert!(!said(&effects).iter().any(|s| is_complaint_about(s, &bad)), "nothing to hope for");
         // Nothing that could still come is missing: the report does not wait for the deadline of the transfer.
         let effects = bench.tick(TimerId::Commit, LATER);
@@ -229,16 +229,17 @@ fn a_wrong_preimage_names_the_dealer_and_drops_its_update() {
 fn two_conflicting_answers_are_evidence() {
     for first_is_true in [true, false] {
         let (mut bench, bad) = Bench::with_a_bad_share();
-        bench.hear(1, preimage(bad, 0, &[1]));
-        assert_eq!(banned(&bench.hear(1, preimage(bad, 0, &[1]))).len(), 0, "said twice, no lie");
-        let effects = bench.hear(1, preimage(bad, 0, &[2]));
+        bench.hear(1, opening(bad, 0, &[1]));
+        assert_eq!(banned(&bench.hear(1, opening(bad, 0, &[1]))).len(), 0, "said twice, no lie");
+        let effects = bench.hear(1, opening(bad, 0, &[2]));
         let [(liar, evidence)] = banned(&effects).try_into().unwrap();
         assert_eq!(liar, 1);
         assert!(is_proof(&bench, &evidence) && evidence.rule() == Rule::Equivocation);
-        let effects = bench.done(is_check_preimage, JobOutput::Checked { valid: first_is_true });
+        let effects =
+            bench.done(is_check_share_opening, JobOutput::Checked { valid: first_is_true });
         assert_eq!(banned(&effects).len(), 0, "once is enough");
         assert_eq!(bench.machine.status().members[1].share_valid, first_is_true);
-        assert!(!bench.jobs.iter().any(|(_, job)| is_check_preimage(job)), "the first only");
+        assert!(!bench.jobs.iter().any(|(_, job)| is_check_share_opening(job)), "the first only");
     }
 }
 
@@ -255,10 +256,10 @@ fn answers_about_two_members_do_not_conflict() {
         is_proof(&bench, &Evidence::equivocation(MemberIndex(1), Round(0), first, second))
     };
     let other = Digest([4; 32]);
-    let of_zero = || preimage(bad, 0, &[1]);
-    assert!(is_lie(of_zero(), preimage(bad, 0, &[2])));
-    assert!(!is_lie(of_zero(), preimage(bad, 3, &[2])));
-    assert!(!is_lie(of_zero(), preimage(other, 0, &[2])));
+    let of_zero = || opening(bad, 0, &[1]);
+    assert!(is_lie(of_zero(), opening(bad, 0, &[2])));
+    assert!(!is_lie(of_zero(), opening(bad, 3, &[2])));
+    assert!(!is_lie(of_zero(), opening(other, 0, &[2])));
     assert!(!is_lie(of_zero(), of_zero()));
 }
 
@@ -267,17 +268,17 @@ fn answers_about_two_members_do_not_conflict() {
 #[test]
 fn answers_of_others_and_too_many_answers_are_dropped() {
     let (mut bench, bad) = Bench::with_a_bad_share();
-    bench.hear(2, preimage(bad, 0, &[1]));
-    bench.hear(1, preimage(Digest([9; 32]), 0, &[1]));
-    assert_eq!(drops(&bench, "preimage: of no commitment of its sender"), 2);
-    assert!(!bench.jobs.iter().any(|(_, job)| is_check_preimage(job)));
-    bench.hear(1, preimage(bad, 2, &[1]));
-    bench.done(is_check_preimage, JobOutput::Checked { valid: true });
+    bench.hear(2, opening(bad, 0, &[1]));
+    bench.hear(1, opening(Digest([9; 32]), 0, &[1]));
+    assert_eq!(drops(&bench, "share opening: of no commitment of its sender"), 2);
+    assert!(!bench.jobs.iter().any(|(_, job)| is_check_share_opening(job)));
+    bench.hear(1, opening(bad, 2, &[1]));
+    bench.done(is_check_share_opening, JobOutput::Checked { valid: true });
     assert!(!bench.machine.status().members[1].share_valid, "the share of another");
-    bench.hear(1, preimage(bad, 3, &[1]));
-    assert_eq!(drops(&bench, "preimage: more than there can be complaints"), 1);
-    bench.hear(1, preimage(bad, 0, &[1]));
-    bench.done(is_check_preimage, JobOutput::Checked { valid: true });
+    bench.hear(1, opening(bad, 3, &[1]));
+    assert_eq!(drops(&bench, "share opening: more than there can be complaints"), 1);
+    bench.hear(1, opening(bad, 0, &[1]));
+    bench.done(is_check_share_opening, JobOutput::Checked { valid: true });
     assert!(bench.machine.status().members[1].share_valid);
 }
 
@@ -286,15 +287,15 @@ fn answers_of_others_and_too_many_answers_are_dropped() {
 #[test]
 fn an_answer_that_could_not_be_checked_is_checked_again() {
     let (mut bench, bad) = Bench::with_a_bad_share();
-    bench.hear(1, preimage(bad, 0, &[1]));
-    let position = bench.jobs.iter().position(|(_, job)| is_check_preimage(job)).unwrap();
+    bench.hear(1, opening(bad, 0, &[1]));
+    let position = bench.jobs.iter().position(|(_, job)| is_check_share_opening(job)).unwrap();
     let (id, _) = bench.jobs.remove(position);
     bench.handle(Event::JobFailed(id, "the disk is full".into()));
-    assert_eq!(banned(&bench.hear(1, preimage(bad, 0, &[1]))).len(), 0);
-    assert!(!bench.jobs.iter().any(|(_, job)| is_check_preimage(job)), "it rests");
-    let effects = bench.tick(TimerId::Status, 200);
+    assert_eq!(banned(&bench.hear(1, opening(bad, 0, &[1]))).len(), 0);
+    assert!(!bench.jobs.iter().any(|(_, job)| is_check_share_opening(job)), "it rests");
+    let effects = bench.tick(TimerId::Heartbeat, 200);
     assert!(said(&effects).iter().any(|s| is_complaint_about(s, &bad)), "it still complains");
-    bench.hear(1, preimage(bad, 0, &[1]));
-    bench.done(is_check_preimage, JobOutput::Checked { valid: true });
+    bench.hear(1, opening(bad, 0, &[1]));
+    bench.done(is_check_share_opening, JobOutput::Checked { valid: true });
     assert!(bench.machine.status().members[1].share_valid);
 }

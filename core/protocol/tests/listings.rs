@@ -11,7 +11,9 @@ use fedshield_protocol::job::Job;
 use fedshield_protocol::manifest::SetTooSmall;
 use fedshield_protocol::sign::Signature;
 use fedshield_protocol::wire::evidence::Rule;
-use fedshield_protocol::wire::{Body, Collected, Grounds, Proposal, Set, Value, set_digest};
+use fedshield_protocol::wire::{
+    Body, Justification, Proposal, ReportBundle, Set, Value, set_digest,
+};
 use fixture::bench::{Bench, commitment_digest};
 use fixture::lies::*;
 use fixture::{object, sign};
@@ -28,13 +30,13 @@ fn holdings_that_only_f_members_claim_do_not_count() {
     bench.hold(&committee[..1], &[one, two]);
     for stranger in (1..4).filter(|m| !committee.contains(m)) {
         bench.hold(&[stranger], &[two]);
-        assert_eq!(drops(&bench, "holds: not of the committee"), 1);
+        assert_eq!(drops(&bench, "have updates: not of the committee"), 1);
     }
     assert_eq!(bench.report(), [(MemberIndex(1), one)]);
 }
 
 /// A signed report of each of these members, as a proposer packs them.
-fn collected(bench: &Bench, reports: &[(u16, Set)]) -> Collected {
+fn bundle(bench: &Bench, reports: &[(u16, Set)]) -> ReportBundle {
     let signed: BTreeMap<MemberIndex, (Set, Signature)> = reports
         .iter()
         .map(|(member, set)| {
@@ -42,7 +44,7 @@ fn collected(bench: &Bench, reports: &[(u16, Set)]) -> Collected {
             (MemberIndex(*member), (set.clone(), sign(&bench.manifest, Round(0), *member, &body)))
         })
         .collect();
-    Collected::pack(&signed, bench.manifest.rules().quorum).unwrap()
+    ReportBundle::pack(&signed, bench.manifest.rules().quorum).unwrap()
 }
 
 /// A report that names its author's own update, or one of nobody, or another's under a wrong name, puts none of them into the set: that
@@ -60,14 +62,14 @@ fn what_only_liars_list_is_not_in_the_set() {
         vec![entry(0), entry(1), entry(2), (MemberIndex(3), entry(1).1)],
         vec![],
     ] {
-        let all = collected(&bench, &[(0, honest.clone()), (1, honest.clone()), (3, lie)]);
+        let all = bundle(&bench, &[(0, honest.clone()), (1, honest.clone()), (3, lie)]);
         assert_eq!(all.set(rules), honest);
     }
     // Two updates of one member: only one of them can be listed by q - f of q reports.
     let twice = |digest: u8| vec![entry(0), entry(1), (MemberIndex(3), Digest([digest; 32]))];
     let reports: Vec<(u16, Set)> =
         [(0, 7), (1, 7), (2, 8), (3, 8)].map(|(member, digest)| (member, twice(digest))).to_vec();
-    let set = collected(&bench, &reports[..3]).set(rules);
+    let set = bundle(&bench, &reports[..3]).set(rules);
     assert_eq!(set, twice(7));
 }
 
@@ -79,9 +81,9 @@ fn proposal(bench: &Bench, reports: &[(u16, Set)], set: Set) -> Body {
         .map(|m| (*m, sign(&bench.manifest, Round(0), m.0, &attestation)))
         .collect();
     attestations.sort_by_key(|(member, _)| *member);
-    let grounds = Some(Grounds { collected: collected(bench, reports), attestations });
+    let justification = Some(Justification { bundle: bundle(bench, reports), attestations });
     let value = Value::Aggregate { set, aggregate: object(50) };
-    Body::Proposal(Box::new(Proposal { view: View(1), value, polka: None, grounds }))
+    Body::Proposal(Box::new(Proposal { view: View(1), value, polka: None, justification }))
 }
 
 /// In the vote, with the second proposer; the first is this member itself.
@@ -129,7 +131,7 @@ fn a_set_below_the_minimum_names_its_proposer() {
     assert_eq!(error.to_string(), reason);
 
     let reports = [0, 1, 3].map(|member| (member, small.clone()));
-    let asked = Body::Collected { view: View(1), collected: collected(&bench, &reports) };
+    let asked = Body::ReportBundle { view: View(1), bundle: bundle(&bench, &reports) };
     for said in [asked, proposal(&bench, &reports, small)] {
         let (mut bench, by) = voting();
         let effects = bench.hear(by, said.clone());

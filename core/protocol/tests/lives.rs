@@ -11,19 +11,21 @@ use fixture::lies::{drops, said};
 use fixture::{message, sign};
 
 /// Heartbeat `number` of life `life` of a member that has heard that all are ready.
-fn beat(bench: &Bench, life: u64, number: u64, ready: bool) -> Heartbeat {
-    let Body::Status(any) = heartbeat(4, bench.machine.status().head) else { panic!("it is one") };
-    Heartbeat { life, number, ready, ..*any }
+fn beat(bench: &Bench, incarnation: u64, number: u64, ready: bool) -> Heartbeat {
+    let Body::Heartbeat(any) = heartbeat(4, bench.machine.status().head) else {
+        panic!("it is one")
+    };
+    Heartbeat { incarnation, number, ready, ..*any }
 }
 
 fn status(heartbeat: Heartbeat) -> Body {
-    Body::Status(Box::new(heartbeat))
+    Body::Heartbeat(Box::new(heartbeat))
 }
 
 /// The life and number of the last heartbeat that was said.
 fn own_life(effects: &[Effect]) -> Option<u64> {
     said(effects).into_iter().rev().find_map(|(_, body)| match body {
-        Body::Status(heartbeat) => Some(heartbeat.life),
+        Body::Heartbeat(heartbeat) => Some(heartbeat.incarnation),
         _ => None,
     })
 }
@@ -32,12 +34,12 @@ fn own_life(effects: &[Effect]) -> Option<u64> {
 fn memory_of(bench: &Bench, heartbeat: Heartbeat, by: u16) -> Body {
     let signature = sign(&bench.manifest, Round(0), by, &status(heartbeat.clone()));
     let heartbeat = Some(Box::new(SignedHeartbeat { round: Round(0), heartbeat, signature }));
-    Body::Memory { nonce: NONCE, said: vec![], heartbeat }
+    Body::RecoveryResponse { nonce: NONCE, statements: vec![], heartbeat }
 }
 
 fn beats_next(bench: &mut Bench) -> Option<u64> {
     let later = bench.now + 60_000;
-    own_life(&bench.tick(TimerId::Status, later))
+    own_life(&bench.tick(TimerId::Heartbeat, later))
 }
 
 #[test]
@@ -65,7 +67,7 @@ fn what_is_said_again_does_not_make_a_member_look_alive() {
     let last = status(beat(&bench, 1, 1, true));
     bench.hear(1, Body::Ready);
     for at in 1..200 {
-        bench.tick(TimerId::Status, at * 60_000);
+        bench.tick(TimerId::Heartbeat, at * 60_000);
         bench.hear(1, last.clone());
         bench.hear(1, Body::Ready);
         let doubtful = status(beat(&bench, 0, at, true));
@@ -103,7 +105,7 @@ fn nobody_can_drive_the_numbers_up() {
     let made_up = beat(&bench, u64::MAX, 3, true);
     let answer = memory_of(&bench, made_up.clone(), 3);
     bench.hear(3, answer);
-    assert_eq!(drops(&bench, "memory: not what this member said"), 1);
+    assert_eq!(drops(&bench, "recovery response: not what this member said"), 1);
     // Nor by bytes that name this member as their author.
     let forged = sign(&bench.manifest, Round(0), 3, &status(made_up.clone()));
     let scope = fixture::scope(&bench.manifest, Round(0));
@@ -114,7 +116,7 @@ fn nobody_can_drive_the_numbers_up() {
     for member in [1, 2] {
         bench.hear(member, fixture::bench::memory(&[]));
     }
-    assert!(beats_next(&mut bench).is_some_and(|life| life < 10));
+    assert!(beats_next(&mut bench).is_some_and(|incarnation| incarnation < 10));
 }
 
 /// A member that did not answer has heard a newer life. It shows the heartbeat; the member goes above it.

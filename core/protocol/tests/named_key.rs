@@ -41,7 +41,7 @@ fn next_view(bench: &mut Bench) {
     let view = bench.machine.status().view;
     for member in [1, 2, 3] {
         for kind in [VoteKind::Prevote, VoteKind::Precommit] {
-            let vote = Vote { decision: Decision::End, kind, view, value: None };
+            let vote = Vote { decision: Decision::Outcome, kind, view, value: None };
             bench.hear(member, Body::Vote(vote));
         }
     }
@@ -65,7 +65,7 @@ fn view_of_another(bench: &mut Bench) -> (u32, u16) {
 
 fn propose(bench: &mut Bench, view: u32, by: u16, key: ObjectRef) -> Vec<Effect> {
     let value = value(key);
-    let proposal = Proposal { view: View(view), value, polka: None, grounds: None };
+    let proposal = Proposal { view: View(view), value, polka: None, justification: None };
     bench.hear(by, Body::Proposal(Box::new(proposal)))
 }
 

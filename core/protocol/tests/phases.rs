@@ -4,7 +4,7 @@ mod fixture;
 
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::{Event, TimerId};
-use fedshield_protocol::fruitless::Futility;
+use fedshield_protocol::failed_rounds::FailureReason;
 use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
 use fedshield_protocol::job::{Fate, Job, JobOutput};
 use fedshield_protocol::ledger::{Tip, record_digest};
@@ -66,13 +66,13 @@ fn transfer_tests_the_own_share_and_complains_about_a_bad_one() {
     let asked = |e: &Effect| matches!(e, Effect::Send { to: MemberIndex(1), bytes } if bench.body(bytes).kind() == "complaint");
     assert!(effects.iter().any(asked), "the dealer alone");
     assert!(!bench.machine.status().members[1].share_valid);
-    let answer = Body::Preimage {
+    let answer = Body::ShareOpening {
         commitment: commitment_digest(&bench, 1),
         member: MemberIndex(0),
-        preimage: vec![1],
+        opening: vec![1],
     };
     bench.hear(1, answer);
-    let check = |job: &Job| matches!(job, Job::CheckPreimage { .. });
+    let check = |job: &Job| matches!(job, Job::CheckShareOpening { .. });
     bench.done(check, JobOutput::Checked { valid: true });
     assert!(bench.machine.status().members[1].share_valid);
 }
@@ -104,7 +104,7 @@ fn proposer(bench: &Bench) -> MemberIndex {
 }
 
 #[test]
-fn certify_does_not_take_a_skip_before_its_time_nor_an_aggregate_without_grounds() {
+fn certify_does_not_take_a_skip_before_its_time_nor_an_aggregate_without_justification() {
     for (value, accepted) in
         [(Value::Skip, true), (Value::Aggregate { set: vec![], aggregate: object(1) }, false)]
     {
@@ -118,7 +118,7 @@ fn certify_does_not_take_a_skip_before_its_time_nor_an_aggregate_without_grounds
             assert!(bench.story(&effects).contains(&"say proposal".to_owned()));
             continue;
         }
-        let proposal = Proposal { view: View(0), value, polka: None, grounds: None };
+        let proposal = Proposal { view: View(0), value, polka: None, justification: None };
         let effects = bench.hear(by.0, Body::Proposal(Box::new(proposal)));
         assert!(!bench.story(&effects).contains(&"say vote".to_owned()));
         let effects = bench.tick(TimerId::Round, 4_000);
@@ -207,7 +207,7 @@ fn a_member_that_is_behind_takes_over_records_and_the_adapter() {
         _ => false,
     });
     assert!(asked);
-    let bytes = message(&bench.manifest, Round(4), 2, Body::Records(records.clone()));
+    let bytes = message(&bench.manifest, Round(4), 2, fixture::entries(records.clone()));
     bench.handle(Event::Message { from: MemberIndex(2), bytes });
     assert_eq!(bench.records.len(), 4);
     assert_eq!(bench.phase(), Phase::Sync);
@@ -232,11 +232,11 @@ fn nobody_is_left_out_after_sums_that_came_to_nothing_and_the_status_says_who_wa
     bench.records = records;
     bench.journal.clear();
     bench.boot();
-    let fruitless = bench.machine.status().fruitless;
-    assert_eq!((fruitless.rejected, fruitless.voided), (1, 1));
-    assert_eq!(fruitless.in_all, [0, 1, 2].map(MemberIndex));
-    let ends: Vec<_> = fruitless.last.iter().map(|it| (it.round, it.end)).collect();
-    assert_eq!(ends, [(Round(2), Futility::Rejected), (Round(3), Futility::Void)]);
+    let failed_rounds = bench.machine.status().failed_rounds;
+    assert_eq!((failed_rounds.rejected, failed_rounds.voided), (1, 1));
+    assert_eq!(failed_rounds.in_all, [0, 1, 2].map(MemberIndex));
+    let ends: Vec<_> = failed_rounds.last.iter().map(|it| (it.round, it.reason)).collect();
+    assert_eq!(ends, [(Round(2), FailureReason::Rejected), (Round(3), FailureReason::Void)]);
     bench.handle(Event::ObjectReady(object(7)));
     bench.done(|job| matches!(job, Job::Adopt { .. }), JobOutput::Adopted);
     let key = |job: &Job| matches!(job, Job::MakeSealingKey { round: Round(4) });

@@ -37,7 +37,7 @@ fn arrive(bench: &mut Bench, author: u16) {
     let body = update(author as u8);
     for object in body.boxes.iter().flatten().chain([&body.ciphertext]) {
         let effects = bench.handle(Event::ObjectReady(*object));
-        assert!(!says(&effects, "holds"), "nobody has read it yet");
+        assert!(!says(&effects, "have updates"), "nobody has read it yet");
     }
 }
 
@@ -63,7 +63,7 @@ fn rejections(evidence: &mut Evidence) -> &mut Vec<(MemberIndex, Signature)> {
 fn an_update_is_announced_after_it_has_been_read() {
     let (mut bench, digest) = with_update_of(1);
     let effects = bench.done(is_check, GOOD);
-    assert!(said(&effects).contains(&(None, Body::Holds(vec![digest]))));
+    assert!(said(&effects).contains(&(None, Body::HaveUpdates(vec![digest]))));
     assert!(!bench.jobs.iter().any(|(_, job)| is_check(job)), "once");
 }
 
@@ -90,7 +90,7 @@ fn a_rejection_is_written_then_said_and_stays_after_a_restart() {
         said(&effects).contains(&(Some(3), Body::Rejection(digest))),
         "said again to who lacks it"
     );
-    assert!(!says(&effects, "holds"));
+    assert!(!says(&effects, "have updates"));
 }
 
 #[test]
@@ -126,13 +126,13 @@ fn two_of_the_committee_name_the_author_and_nobody_waits_for_the_update() {
         let mut set = vec![commitment_digest(&bench, 0)];
         for author in [2, 3] {
             arrive(&mut bench, author);
-            let share = |job: &Job| matches!(job, Job::CheckShare { dealer, .. } if dealer.member.0 == author);
+            let share = |job: &Job| matches!(job, Job::CheckShare { update: dealer, .. } if dealer.member.0 == author);
             bench.done(share, GOOD);
             bench.done(is_check, GOOD);
             set.push(commitment_digest(&bench, author));
         }
         // The own share in the own update.
-        let own = |job: &Job| matches!(job, Job::CheckShare { dealer, .. } if dealer.member.0 == 0);
+        let own = |job: &Job| matches!(job, Job::CheckShare { update: dealer, .. } if dealer.member.0 == 0);
         bench.done(own, GOOD);
         let others = bench.others_of_the_committee();
         bench.hold(&others, &set);
@@ -146,7 +146,7 @@ fn a_rejection_of_what_one_has_announced_is_evidence_in_either_order() {
     for rejects_first in [true, false] {
         let (mut bench, digest) = with_update_of(1);
         let liar = another_of_the_committee(&bench, 1);
-        let mut words = [Body::Holds(vec![digest]), Body::Rejection(digest)];
+        let mut words = [Body::HaveUpdates(vec![digest]), Body::Rejection(digest)];
         if rejects_first {
             words.reverse();
         }
@@ -163,7 +163,7 @@ fn a_rejection_of_what_one_has_announced_is_evidence_in_either_order() {
 fn a_rejection_of_another_update_is_no_contradiction() {
     let (mut bench, digest) = with_update_of(1);
     let honest = another_of_the_committee(&bench, 1);
-    let mut effects = bench.hear(honest, Body::Holds(vec![digest]));
+    let mut effects = bench.hear(honest, Body::HaveUpdates(vec![digest]));
     effects.extend(bench.hear(honest, Body::Rejection(Digest([7; 32]))));
     assert!(banned(&effects).is_empty());
 }
@@ -175,15 +175,15 @@ fn a_check_that_could_not_be_made_says_nothing() {
     let position = bench.jobs.iter().position(|(_, job)| is_check(job)).unwrap();
     let (id, _) = bench.jobs.remove(position);
     let mut effects = bench.handle(Event::JobFailed(id, "the disk".into()));
-    effects.extend(bench.tick(fedshield_protocol::event::TimerId::Status, 60_000));
-    assert!(!says(&effects, "rejection") && !says(&effects, "holds"));
+    effects.extend(bench.tick(fedshield_protocol::event::TimerId::Heartbeat, 60_000));
+    assert!(!says(&effects, "rejection") && !says(&effects, "have updates"));
     let ciphertext = update(1).ciphertext;
     let fetches =
         |effect: &Effect| matches!(effect, Effect::Fetch { object, .. } if *object == ciphertext);
     assert!(effects.iter().any(fetches));
     bench.handle(Event::ObjectReady(ciphertext));
     let effects = bench.done(is_check, GOOD);
-    assert!(says(&effects, "holds"));
+    assert!(says(&effects, "have updates"));
 }
 
 #[test]

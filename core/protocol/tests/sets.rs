@@ -8,7 +8,7 @@ use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::TimerId;
 use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
 use fedshield_protocol::sign::Signature;
-use fedshield_protocol::wire::{Body, Collected, Decision, Set, Vote, VoteKind};
+use fedshield_protocol::wire::{Body, Decision, ReportBundle, Set, Vote, VoteKind};
 use fixture::bench::Bench;
 use fixture::lies::*;
 use fixture::sign;
@@ -57,8 +57,8 @@ fn ask(bench: &mut Bench, view: View, by: u16, reports: [(u16, Set); 3]) -> Vec<
             (MemberIndex(member), (set, signature))
         })
         .collect();
-    let collected = Collected::pack(&signed, bench.manifest.rules().quorum).unwrap();
-    bench.hear(by, Body::Collected { view, collected })
+    let bundle = ReportBundle::pack(&signed, bench.manifest.rules().quorum).unwrap();
+    bench.hear(by, Body::ReportBundle { view, bundle })
 }
 
 fn all_say(set: &Set) -> [(u16, Set); 3] {
@@ -67,7 +67,7 @@ fn all_say(set: &Set) -> [(u16, Set); 3] {
 
 /// Whether this member sets about adding it: it asks for the commitments, which it has not got.
 fn adds(effects: &[Effect]) -> bool {
-    said(effects).iter().any(|(_, body)| matches!(body, Body::Want(_)))
+    said(effects).iter().any(|(_, body)| matches!(body, Body::GetCommitments(_)))
 }
 
 /// Sixteen sets used to be all that a round had room for, whoever asked for them.
@@ -80,7 +80,7 @@ fn there_is_room_for_one_set_in_each_view_for_ever() {
         // A second one in the same view has none.
         assert!(!adds(&ask(&mut bench, view, by, all_say(&set(kind + 100)))));
     }
-    assert_eq!(drops(&bench, "collected: a second set in one view"), 40);
+    assert_eq!(drops(&bench, "report bundle: a second set in one view"), 40);
 }
 
 #[test]

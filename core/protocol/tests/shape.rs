@@ -51,7 +51,7 @@ fn an_update_of_another_shape_is_not_fetched_nor_waited_for_and_its_author_is_sh
         let contribute = |job: &Job| matches!(job, Job::Contribute { .. });
         bench.done(contribute, JobOutput::Contribution(update(0)));
         let mut set = vec![commitment_digest(&bench, 0)];
-        let own = |job: &Job| matches!(job, Job::CheckShare { dealer, .. } if dealer.member.0 == 0);
+        let own = |job: &Job| matches!(job, Job::CheckShare { update: dealer, .. } if dealer.member.0 == 0);
         bench.done(own, JobOutput::Checked { valid: true });
         for dealer in [2, 3] {
             set.push(bench.valid_share_of(dealer));
@@ -75,7 +75,7 @@ fn nothing_is_fetched_before_the_shape_is_known() {
         effects.extend(bench.hear(member, Body::Commitment(Box::new(body))));
     }
     assert_eq!(fetched(&effects), []);
-    effects = bench.tick(TimerId::Status, 60_000);
+    effects = bench.tick(TimerId::Heartbeat, 60_000);
     effects.extend(bench.tick(TimerId::Commit, 1_000_000));
     assert_eq!(fetched(&effects), []);
     assert_eq!(bench.phase(), Phase::Transfer, "it waits for what it may fetch");
@@ -98,7 +98,7 @@ fn the_shape_is_asked_for_again_until_the_host_knows() {
     for attempt in 1..10 {
         let id = bench.preparing.take().expect("the host is asked");
         bench.handle(Event::JobFailed(id, "not yet".into()));
-        bench.tick(TimerId::Status, attempt * 60_000);
+        bench.tick(TimerId::Heartbeat, attempt * 60_000);
     }
     assert!(bench.preparing.is_some());
 }

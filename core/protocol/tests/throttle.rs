@@ -7,9 +7,9 @@ use fedshield_protocol::event::Event;
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::job::JobOutput;
 use fedshield_protocol::limits::MAX_ANSWER_BYTES;
-use fedshield_protocol::wire::{Body, Plea};
+use fedshield_protocol::wire::{Body, Remedy};
 use fixture::bench::{Bench, NONCE, commitment_digest, heartbeat, update};
-use fixture::lies::{complaint, is_reveal, is_seal_again};
+use fixture::lies::{complaint, is_reseal, is_reveal};
 use fixture::message;
 
 /// Bytes that the effects send to members.
@@ -35,23 +35,23 @@ fn a_thousand(bench: &mut Bench, body: impl Fn(&Bench) -> Body) -> usize {
 fn a_thousand_wants_are_one() {
     let (mut bench, own) = Bench::with_an_own_update();
     let wanted = [own; 8].to_vec();
-    let once = sent(&bench.hear(2, Body::Want(wanted.clone())));
+    let once = sent(&bench.hear(2, Body::GetCommitments(wanted.clone())));
     assert!(once > 100);
-    assert_eq!(a_thousand(&mut bench, |_| Body::Want(wanted.clone())), once);
+    assert_eq!(a_thousand(&mut bench, |_| Body::GetCommitments(wanted.clone())), once);
     assert!(once <= MAX_ANSWER_BYTES);
 }
 
 #[test]
 fn a_thousand_complaints_are_one() {
     let (mut bench, own) = Bench::with_an_own_update();
-    bench.hear(1, complaint(1, own, Plea::Seal));
-    let sealed = bench.done(is_seal_again, JobOutput::Sealed(Some(vec![6; 131_000])));
+    bench.hear(1, complaint(1, own, Remedy::Reseal));
+    let sealed = bench.done(is_reseal, JobOutput::ResealedShare(Some(vec![6; 131_000])));
     assert!((131_000..132_000).contains(&sent(&sealed)));
-    assert_eq!(a_thousand(&mut bench, |_| complaint(1, own, Plea::Seal)), 0);
-    assert!(!bench.jobs.iter().any(|(_, job)| is_seal_again(job)), "nothing is sealed for them");
-    bench.hear(1, complaint(1, own, Plea::Show));
-    bench.done(is_reveal, JobOutput::Preimage(vec![7; 131_000]));
-    let all = a_thousand(&mut bench, |_| complaint(1, own, Plea::Show));
+    assert_eq!(a_thousand(&mut bench, |_| complaint(1, own, Remedy::Reseal)), 0);
+    assert!(!bench.jobs.iter().any(|(_, job)| is_reseal(job)), "nothing is sealed for them");
+    bench.hear(1, complaint(1, own, Remedy::Open));
+    bench.done(is_reveal, JobOutput::ShareOpening(vec![7; 131_000]));
+    let all = a_thousand(&mut bench, |_| complaint(1, own, Remedy::Open));
     assert!(all < 132_000, "{all} bytes");
 }
 
@@ -59,8 +59,8 @@ fn a_thousand_complaints_are_one() {
 fn every_other_question_is_answered_once_in_a_while() {
     type Ask = fn(&Bench) -> Body;
     let questions: [(&str, Ask); 4] = [
-        ("doubt", |_| Body::Doubt(NONCE)),
-        ("knock", |_| Body::Knock),
+        ("doubt", |_| Body::RecoveryRequest(NONCE)),
+        ("ping", |_| Body::Ping),
         ("records", |_| Body::RecordsRequest(Round(0))),
         ("heartbeat", |bench| heartbeat(4, bench.machine.status().head)),
     ];
@@ -75,12 +75,12 @@ fn every_other_question_is_answered_once_in_a_while() {
 #[test]
 fn what_is_repeated_by_others_is_counted_apart() {
     let (mut bench, own) = Bench::with_an_own_update();
-    let repeated = message(&bench.manifest, Round(0), 1, Body::Want(vec![own]));
+    let repeated = message(&bench.manifest, Round(0), 1, Body::GetCommitments(vec![own]));
     for _ in 0..3 {
         bench.handle(Event::Message { from: MemberIndex(3), bytes: repeated.clone() });
     }
-    assert!(sent(&bench.hear(1, Body::Want(vec![own]))) > 100, "its own question");
+    assert!(sent(&bench.hear(1, Body::GetCommitments(vec![own]))) > 100, "its own question");
     assert_eq!(commitment_digest(&bench, 0), own);
-    assert_eq!(sent(&bench.hear(1, Body::Want(vec![own]))), 0);
+    assert_eq!(sent(&bench.hear(1, Body::GetCommitments(vec![own]))), 0);
     assert_eq!(update(0).shares.len(), 1);
 }

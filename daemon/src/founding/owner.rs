@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use fedshield_protocol::ids::{Digest, IdentityKey};
 use fedshield_protocol::limits::MAX_MEMBERS;
-use fedshield_protocol::manifest::{Manifest, Member, SignedManifest, ValidManifest};
+use fedshield_protocol::manifest::{
+    Manifest, Member, SignedManifest, ValidManifest, is_founding_signature,
+};
 use fedshield_protocol::sign::Signature;
 
 use super::lookalikes::first_lookalikes;
@@ -234,7 +236,7 @@ impl Owner {
         if member.identity_key != from {
             return Err(Refusal::other("the member entry is for another identity"));
         }
-        terms::check_member(&member).map_err(|error| Refusal::other(error.to_string()))?;
+        member.check().map_err(|error| Refusal::other(error.to_string()))?;
         terms::check_weight(&self.draft.manifest, &member)
             .map_err(|error| Refusal::other(error.to_string()))?;
         let mut next = self.draft.clone();
@@ -306,9 +308,7 @@ impl Owner {
             .member_by_key(from)
             .ok_or_else(|| Refusal::other("not a member of this manifest"))?
             .position();
-        if *manifest != expected.digest()
-            || !terms::is_founding_signature(from, manifest, &signature)
-        {
+        if *manifest != expected.digest() || !is_founding_signature(from, manifest, &signature) {
             return Err(Refusal::other("the signature is not over the frozen manifest"));
         }
         if self.draft.signatures.get(place) == Some(&None) {

@@ -90,7 +90,7 @@ impl Host {
             Effect::Publish(status) => {
                 self.reports.observe(&status);
                 self.watch.observe(&status);
-                self.standing.show_fruitless(&status.fruitless);
+                self.standing.show_failed_rounds(&status.failed_rounds);
                 self.parts.status.send_modify(|node| node.machine = Some((*status).clone()));
                 self.standing.publish(*status, self.clock.now(), unix_s());
             }

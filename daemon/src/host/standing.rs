@@ -6,13 +6,13 @@ mod words;
 
 use std::sync::Arc;
 
-use fedshield_protocol::fruitless::Fruitless;
+use fedshield_protocol::failed_rounds::FailedRounds;
 use fedshield_protocol::ids::{MemberIndex, Time};
 use fedshield_protocol::status::{Phase, Status};
 use fedshield_protocol::wire::Leave;
 use tokio::sync::watch;
 
-use super::fruitless::{SUMS_FAIL, sums_fail};
+use super::failed_rounds::{SUMS_FAIL, sums_fail};
 use crate::conditions::Conditions;
 use crate::control::api::{Absent, Condition, NodeState, NodeStatus, Pause, Severity, Waiting};
 use words::{People, waiting_text};
@@ -88,8 +88,8 @@ impl Standing {
     }
 
     /// Says whether sums have come to nothing since the last applied round. Also when all else is well.
-    pub(super) fn show_fruitless(&self, fruitless: &Fruitless) {
-        self.board.show(SUMS_FAIL, sums_fail(&self.names, fruitless));
+    pub(super) fn show_failed_rounds(&self, failed_rounds: &FailedRounds) {
+        self.board.show(SUMS_FAIL, sums_fail(&self.names, failed_rounds));
     }
 
     /// The machine has published `status`; it is `now` by its clock and `unix_s` by people's.

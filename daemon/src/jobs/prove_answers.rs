@@ -14,7 +14,7 @@ use crate::evidence;
 pub(super) struct OpenedAnswers<'a> {
     pub(super) round: Round,
     pub(super) set: &'a Decided,
-    pub(super) end: &'a Decided,
+    pub(super) outcome: &'a Decided,
     pub(super) answers: &'a [(MemberIndex, ObjectRef, Signature)],
     pub(super) culprits: &'a [MemberIndex],
 }
@@ -26,7 +26,7 @@ impl Pipeline {
         opening: &OpenedAnswers<'_>,
     ) -> Result<JobOutput, PipelineError> {
         let round = opening.round;
-        let Value::Opened { key, .. } = &opening.end.value else {
+        let Value::Opened { key, .. } = &opening.outcome.value else {
             return Ok(JobOutput::Proven(Vec::new()));
         };
         let key = self.objects.read(key)?;
@@ -44,7 +44,7 @@ impl Pipeline {
             };
             let proof = WrongAnswer {
                 set: opening.set.clone(),
-                end: opening.end.clone(),
+                outcome: opening.outcome.clone(),
                 key: key.clone(),
                 accused: accused.clone(),
                 agreeing,

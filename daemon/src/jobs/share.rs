@@ -67,7 +67,7 @@ impl Pipeline {
         sealing_key: &[u8],
     ) -> Result<JobOutput, PipelineError> {
         let dealing = self.dealing(round)?;
-        Ok(JobOutput::Sealed(self.seal(round, &dealing, member, sealing_key)?))
+        Ok(JobOutput::ResealedShare(self.seal(round, &dealing, member, sealing_key)?))
     }
 
     /// The opening of one member's share commitment, for all to see: the member has complained.
@@ -80,7 +80,7 @@ impl Pipeline {
             .secrets
             .get_in_round(round, &name::dealt(member))?
             .ok_or(PipelineError::ShareMissing { round, member })?;
-        Ok(JobOutput::Preimage(bytes.to_vec()))
+        Ok(JobOutput::ShareOpening(bytes.to_vec()))
     }
 
     fn dealing(&self, round: Round) -> Result<KeptDealing, PipelineError> {

@@ -114,7 +114,7 @@ impl Checkers {
         job: &Job,
         output: &JobOutput,
     ) {
-        if let Job::SealBoxes { round, .. } = job {
+        if let Job::SealShares { round, .. } = job {
             self.sum.contributed(&federation.scope(*round), node, output);
         }
     }

@@ -87,7 +87,7 @@ impl World {
             Effect::Publish(status) => {
                 if self.nodes.get(index).is_some_and(Node::is_honest) {
                     let members = self.federation.manifest.members().zip(&status.members);
-                    let out = members.filter(|(_, it)| it.unlisted_until.is_some());
+                    let out = members.filter(|(_, it)| it.excluded_until.is_some());
                     let honest = out.filter(|(m, _)| self.plan.fault_of(*m).is_none());
                     self.excluded.extend(honest.map(|(m, _)| m));
                 }

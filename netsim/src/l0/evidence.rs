@@ -32,7 +32,7 @@ pub(super) fn check(
     evidence.check(&roster).map_err(|error| error.to_string())?;
     match &evidence.proof {
         // Every answer to a complaint is true here.
-        Proof::WrongPreimage { .. } => Err("the answer is true".into()),
+        Proof::WrongOpening { .. } => Err("the answer is true".into()),
         Proof::WrongAnswer(answer) => is_wrong(answer).map(|()| evidence),
         _ => Ok(evidence),
     }
@@ -40,7 +40,7 @@ pub(super) fn check(
 
 fn is_wrong(answer: &WrongAnswer) -> Result<(), String> {
     let (Value::Aggregate { set, .. }, Value::Opened { key, .. }) =
-        (&answer.set.value, &answer.end.value)
+        (&answer.set.value, &answer.outcome.value)
     else {
         return Err("nothing was opened".into());
     };
@@ -80,7 +80,7 @@ pub(super) fn run_job(
             let proves = check(federation, *member, bytes).is_ok();
             Some(Ok(JobOutput::Evidence(proves.then(|| bytes.to_vec()))))
         }
-        Job::ProveAnswers { round, set, end, answers, culprits } => {
+        Job::ProveAnswers { round, set, outcome: end, answers, culprits } => {
             let known = Known { federation, objects, round: *round, set, end, answers };
             let proofs = culprits.iter().filter_map(|culprit| known.prove(*culprit)).collect();
             Some(Ok(JobOutput::Proven(proofs)))
@@ -113,7 +113,7 @@ impl Known<'_> {
         let agreeing = answers.into_iter().filter(right).collect();
         let proof = WrongAnswer {
             set: self.set.clone(),
-            end: self.end.clone(),
+            outcome: self.end.clone(),
             key: key_bytes(&digests),
             accused,
             agreeing,

@@ -42,7 +42,7 @@ impl Node {
     ) -> Result<JobOutput, String> {
         let withheld = matches!(
             job,
-            Job::SealAgain { .. } | Job::RevealShare { .. } | Job::PartialDecrypt { .. }
+            Job::ResealShare { .. } | Job::OpenShare { .. } | Job::PartialDecrypt { .. }
         );
         if self.fault == Some(Fault::BadSharesUnanswered) && withheld {
             return Err("it does not answer".into());
@@ -57,20 +57,22 @@ impl Node {
                 self.adapter_at(start.applied)?;
                 Ok(JobOutput::Prepared(shape_of(start)))
             }
-            Job::CheckCiphertext { dealer, .. } => self.check_ciphertext(dealer),
-            Job::RevealShare { .. } if self.fault == Some(Fault::SplitsOutcome) => {
+            Job::CheckCiphertext { update, .. } => self.check_ciphertext(update),
+            Job::OpenShare { .. } if self.fault == Some(Fault::SplitsOutcome) => {
                 Err("does not answer complaints".into())
             }
-            Job::SealBoxes { round, sealing_keys } => self.seal_boxes(*round, sealing_keys),
-            Job::CheckShare { round, dealer } => self.check_share(*round, dealer),
-            Job::SealAgain { round, member, sealing_key } => {
+            Job::SealShares { round, sealing_keys } => self.seal_boxes(*round, sealing_keys),
+            Job::CheckShare { round, update } => self.check_share(*round, update),
+            Job::ResealShare { round, member, sealing_key } => {
                 self.seal_again(*round, *member, sealing_key)
             }
-            Job::CheckBox { round, dealer, sealed } => self.check_box(*round, dealer, sealed),
-            Job::RevealShare { member, .. } => Ok(JobOutput::Preimage(vec![member.0 as u8; 4])),
-            Job::CheckPreimage { dealer, member, .. } => {
+            Job::CheckResealedShare { round, update, sealed } => {
+                self.check_box(*round, update, sealed)
+            }
+            Job::OpenShare { member, .. } => Ok(JobOutput::ShareOpening(vec![member.0 as u8; 4])),
+            Job::CheckShareOpening { update, member, .. } => {
                 if *member == self.member {
-                    self.disk.shares.insert(dealer.commitment);
+                    self.disk.shares.insert(update.commitment);
                 }
                 Ok(JobOutput::Checked { valid: true })
             }
@@ -200,7 +202,7 @@ impl Node {
             valid: true,
             key: key.to_vec(),
         };
-        Ok(JobOutput::Sealed(Some(content.bytes())))
+        Ok(JobOutput::ResealedShare(Some(content.bytes())))
     }
 
     fn sealed(

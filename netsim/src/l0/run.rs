@@ -4,7 +4,7 @@ use super::faults::Plan;
 use super::federation::Federation;
 use super::node::Node;
 use super::world::World;
-use fedshield_protocol::fruitless::Fruitless;
+use fedshield_protocol::failed_rounds::FailedRounds;
 use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::ledger::set_of;
 use fedshield_protocol::manifest::Rules;
@@ -40,7 +40,7 @@ impl Bug {
                 rules.quorum = rules.member_count / 2 + 1;
                 rules.threshold = rules.quorum;
             }
-            Self::LowThreshold => rules.threshold = rules.one_honest(),
+            Self::LowThreshold => rules.threshold = rules.honest_threshold(),
             Self::TooFewContributors => rules.min_contributors = 2,
             #[cfg(feature = "planted-bugs")]
             Self::ValidByHolding => rules.vote_by_holding = true,
@@ -91,7 +91,7 @@ pub struct Outcome {
     /// Who was in the decided set of each round, in the longest ledger; nobody where none was decided.
     pub sets: Vec<Vec<MemberIndex>>,
     /// What the honest members say in the end of sums that came to nothing.
-    pub fruitless: Vec<Fruitless>,
+    pub failed_rounds: Vec<FailedRounds>,
     /// Honest members that ban somebody in the end.
     pub banning: usize,
     /// Digest of the trace.
@@ -107,10 +107,10 @@ impl World {
         records.map(|it| set(&it.record.outcome).unwrap_or_default()).collect()
     }
 
-    fn fruitless(&self) -> Vec<Fruitless> {
+    fn failed_rounds(&self) -> Vec<FailedRounds> {
         let honest = self.nodes.iter().filter(|node| node.is_honest());
         let machines = honest.filter_map(|node| node.machine.as_ref());
-        machines.map(|machine| machine.status().fruitless).collect()
+        machines.map(|machine| machine.status().failed_rounds).collect()
     }
 }
 
@@ -181,7 +181,7 @@ pub fn run_seed(federation: &Federation, seed: u64, options: &Options) -> Result
         excluded: std::mem::take(&mut world.excluded).into_iter().collect(),
         round_ends_ms: std::mem::take(&mut world.ends),
         sets: world.sets(),
-        fruitless: world.fruitless(),
+        failed_rounds: world.failed_rounds(),
         banning,
         trace: world.trace.text(),
     })

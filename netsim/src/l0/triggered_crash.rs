@@ -65,7 +65,7 @@ impl Milestone {
                     Note::Attested { .. } => Self::Attested,
                     Note::Decided(decided) => match decided.value.decision() {
                         Decision::Set => Self::SetDecided,
-                        Decision::End => Self::EndDecided,
+                        Decision::Outcome => Self::EndDecided,
                     },
                     Note::Released { .. } => Self::Released,
                     Note::Signed(_) => Self::Signed,

@@ -50,7 +50,7 @@ fn prove(
     };
     let (set, end) = (decide(decided.0), decide(decided.1));
     let culprits = culprits.to_vec();
-    let job = Job::ProveAnswers { round: ROUND, set, end, answers: signed, culprits };
+    let job = Job::ProveAnswers { round: ROUND, set, outcome: end, answers: signed, culprits };
     let JobOutput::Proven(proofs) = run(party, job) else { panic!("nothing proven") };
     proofs
 }
@@ -127,9 +127,10 @@ fn a_wrong_answer_to_a_complaint_is_proven_and_a_true_one_is_not() {
     let dealt = said(Body::Commitment(Box::new(dealer.body.clone()))).1;
     let evidence = |preimage: &[u8]| {
         let preimage = preimage.to_vec();
-        let answer = said(Body::Preimage { commitment, member: MemberIndex(3), preimage });
+        let answer =
+            said(Body::ShareOpening { commitment, member: MemberIndex(3), opening: preimage });
         let found =
-            Evidence::wrong_preimage(MemberIndex(1), ROUND, (dealer.body.clone(), dealt), answer);
+            Evidence::wrong_opening(MemberIndex(1), ROUND, (dealer.body.clone(), dealt), answer);
         found.encode().expect("it encodes")
     };
     for party in &parties {

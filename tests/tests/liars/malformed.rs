@@ -16,7 +16,7 @@ const HEADER_BYTES: usize = 32;
 type Change = fn(&mut Vec<u8>);
 
 fn check(dealer: &Included) -> Job {
-    Job::CheckCiphertext { start: START, dealer: Box::new(dealer.clone()) }
+    Job::CheckCiphertext { start: START, update: Box::new(dealer.clone()) }
 }
 
 fn is_valid(party: &Party, dealer: &Included) -> bool {

@@ -44,7 +44,7 @@ pub(crate) fn spoil_box(parties: &[Party], dealer: &mut Included, victim: usize)
 }
 
 pub(crate) fn share_is_valid(party: &Party, dealer: &Included) -> bool {
-    let job = Job::CheckShare { round: START.round, dealer: dealer.clone() };
+    let job = Job::CheckShare { round: START.round, update: dealer.clone() };
     let JobOutput::Checked { valid } = run(party, job) else { panic!("not checked") };
     valid
 }
@@ -52,9 +52,9 @@ pub(crate) fn share_is_valid(party: &Party, dealer: &Included) -> bool {
 /// The dealer's true answer to a complaint of `member`.
 pub(crate) fn reveal(parties: &[Party], dealer: &Included, member: usize) -> Vec<u8> {
     let member = MemberIndex(member as u16);
-    let job = Job::RevealShare { round: START.round, member };
+    let job = Job::OpenShare { round: START.round, member };
     let party = &parties[dealer.member.position()];
-    let JobOutput::Preimage(preimage) = run(party, job) else { panic!("nothing revealed") };
+    let JobOutput::ShareOpening(preimage) = run(party, job) else { panic!("nothing revealed") };
     preimage
 }
 
@@ -65,8 +65,12 @@ pub(crate) fn answer_is_valid(
     preimage: &[u8],
 ) -> bool {
     let (dealer, member) = (dealer.clone(), MemberIndex(member as u16));
-    let job =
-        Job::CheckPreimage { round: START.round, dealer, member, preimage: preimage.to_vec() };
+    let job = Job::CheckShareOpening {
+        round: START.round,
+        update: dealer,
+        member,
+        opening: preimage.to_vec(),
+    };
     let JobOutput::Checked { valid } = run(party, job) else { panic!("not checked") };
     valid
 }

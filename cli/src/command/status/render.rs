@@ -135,7 +135,7 @@ fn machine_facts(
     if let Some(text) = waiting(machine, status) {
         list.push(("waiting for", colours.odd(&text)));
     }
-    for (member, until) in unlisted(machine) {
+    for (member, until) in excluded(machine) {
         let who = names(&[member], status);
         let text = format!(
             "{who} before round {until}: it was heard and left a complaint about its update unanswered"
@@ -167,7 +167,7 @@ fn member_table(machine: &Status, status: &NodeStatus) -> Table {
         ">round",
         "committed",
         "share",
-        ">holds",
+        ">updates",
         "report",
         "answer",
         "signed",
@@ -184,7 +184,7 @@ fn member_table(machine: &Status, status: &NodeStatus) -> Table {
             member.round.map_or_else(|| "-".into(), |round| round.to_string()),
             committed(member),
             tick(member.share_valid),
-            member.holds.to_string(),
+            member.have_updates.to_string(),
             tick(member.reported),
             tick(member.answered),
             tick(member.signed),
@@ -215,9 +215,9 @@ fn committed(member: &MemberStatus) -> String {
 }
 
 /// Whose updates this node does not report, and until when.
-fn unlisted(machine: &Status) -> Vec<(MemberIndex, Round)> {
+fn excluded(machine: &Status) -> Vec<(MemberIndex, Round)> {
     let members = (0..).map(MemberIndex).zip(&machine.members);
-    members.filter_map(|(index, member)| Some((index, member.unlisted_until?))).collect()
+    members.filter_map(|(index, member)| Some((index, member.excluded_until?))).collect()
 }
 
 /// Whether a member can be counted on, and why not.
@@ -329,7 +329,7 @@ fn state(state: NodeState, colours: Colours) -> String {
 
 #[cfg(test)]
 mod tests {
-    use fedshield_protocol::fruitless::Fruitless;
+    use fedshield_protocol::failed_rounds::FailedRounds;
     use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, Round, View};
     use fedshield_protocol::status::{Activity, Attendance};
     use fedshieldd::control::api::{Condition, TransportKind, Waiting};
@@ -368,7 +368,7 @@ mod tests {
             members: vec![member],
             silent_through: None,
             journal_round: None,
-            fruitless: Fruitless::default(),
+            failed_rounds: FailedRounds::default(),
             waiting_for: vec![MemberIndex(0)],
             wait: None,
             attendance: Attendance::default(),
@@ -463,7 +463,7 @@ mod tests {
             members: vec![],
             silent_through: None,
             journal_round: None,
-            fruitless: Fruitless::default(),
+            failed_rounds: FailedRounds::default(),
             waiting_for: vec![],
             wait: None,
             attendance: Attendance::default(),

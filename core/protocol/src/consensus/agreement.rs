@@ -6,11 +6,11 @@
 //! a member that leaves a view in which it has not voted votes nil in it, so that nobody waits for it there; and
 //! everything that binds (`VotingState`) is handed out to be persisted before a vote is sent.
 //!
-//! This module knows digests, not values: whether a value is known and valid is the caller's [`Opinion`].
+//! This module knows digests, not values: whether a value is known and valid is the caller's [`ValueValidity`].
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::Opinion;
+use super::ValueValidity;
 use super::ballots::Ballots;
 use crate::election::Election;
 use crate::ids::{Digest, MemberIndex, View};
@@ -36,7 +36,7 @@ pub(crate) enum Wait {
 pub(crate) enum Action {
     /// Persist the state, then say this, to oneself as well ([`Agreement::vote`]).
     Vote(Vote),
-    /// Persist the state, then propose this, to oneself as well ([`Agreement::offer`]).
+    /// Persist the state, then propose this, to oneself as well ([`Agreement::on_proposal`]).
     Propose {
         /// In which view.
         view: View,
@@ -61,7 +61,7 @@ pub(crate) struct Conflict {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Offer {
+pub(super) struct ReceivedProposal {
     pub(super) value: Digest,
     pub(super) polka: Option<View>,
 }
@@ -72,12 +72,12 @@ pub(crate) struct Agreement {
     pub(super) decision: Decision,
     pub(super) me: MemberIndex,
     pub(super) quorum: usize,
-    pub(super) one_honest: usize,
+    pub(super) honest_threshold: usize,
     pub(super) state: VotingState,
     pub(super) started: bool,
     pub(super) timer: Option<Wait>,
     pub(super) expired: bool,
-    pub(super) offers: BTreeMap<View, Offer>,
+    pub(super) proposals: BTreeMap<View, ReceivedProposal>,
     pub(super) ballots: BTreeMap<View, Ballots>,
     pub(super) highest: BTreeMap<MemberIndex, View>,
     pub(super) queue: VecDeque<Action>,
@@ -97,12 +97,12 @@ impl Agreement {
             decision,
             me,
             quorum: usize::from(rules.quorum),
-            one_honest: usize::from(rules.one_honest()),
+            honest_threshold: usize::from(rules.honest_threshold()),
             state,
             started: false,
             timer: None,
             expired: false,
-            offers: BTreeMap::new(),
+            proposals: BTreeMap::new(),
             ballots: BTreeMap::new(),
             highest: BTreeMap::new(),
             queue: VecDeque::new(),
@@ -121,7 +121,7 @@ impl Agreement {
     /// Whether so many have voted that one of them is honest: it has come to where there is something to say.
     #[must_use]
     pub(crate) fn is_under_way(&self) -> bool {
-        self.highest.len() >= self.one_honest
+        self.highest.len() >= self.honest_threshold
     }
 
     /// Whether it has started.
@@ -162,8 +162,8 @@ impl Agreement {
 
     /// Whether the proposal of the current view is here.
     #[must_use]
-    pub(crate) fn has_offer(&self) -> bool {
-        self.offers.contains_key(&self.state.view)
+    pub(crate) fn has_proposal(&self) -> bool {
+        self.proposals.contains_key(&self.state.view)
     }
 
     /// Whose votes of a kind are here, for the current view.
@@ -203,10 +203,10 @@ impl Agreement {
 
     /// The proposal of a view by its proposer; `polka` is the view of the (checked) prevotes it carries.
     /// The first one counts. Returns whether it was kept.
-    pub(crate) fn offer(&mut self, view: View, value: Digest, polka: Option<View>) -> bool {
-        let wanted = self.in_window(view) && !self.offers.contains_key(&view);
+    pub(crate) fn on_proposal(&mut self, view: View, value: Digest, polka: Option<View>) -> bool {
+        let wanted = self.in_window(view) && !self.proposals.contains_key(&view);
         if wanted && polka.is_none_or(|polka| polka < view) {
-            self.offers.insert(view, Offer { value, polka });
+            self.proposals.insert(view, ReceivedProposal { value, polka });
         }
         wanted
     }
@@ -246,7 +246,7 @@ impl Agreement {
     /// go, so that it can decide nothing any more, as if the one for its precommits had.
     pub(crate) fn give_up_on_proposer(&mut self) {
         let given_up = match self.timer {
-            Some(Wait::Proposal) => !self.has_offer(),
+            Some(Wait::Proposal) => !self.has_proposal(),
             Some(Wait::Precommits) => {
                 let ballots = self.ballots.get(&self.state.view);
                 ballots.is_some_and(|b| b.count_nil(VoteKind::Precommit) >= self.quorum)
@@ -270,9 +270,9 @@ impl Agreement {
     }
 
     /// The next thing to do; call until `None` after every change.
-    pub(crate) fn poll(&mut self, election: &Election, opinion: &Opinion) -> Option<Action> {
+    pub(crate) fn poll(&mut self, election: &Election, validity: &ValueValidity) -> Option<Action> {
         if self.queue.is_empty() {
-            self.advance(election, opinion);
+            self.advance(election, validity);
         }
         self.queue.pop_front()
     }

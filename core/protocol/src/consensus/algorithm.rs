@@ -1,17 +1,17 @@
 //! What a member does next: the paper's rules, one function each.
 
 use super::ballots::Ballots;
-use super::{Action, Agreement, Opinion, Wait};
+use super::{Action, Agreement, ValueValidity, Wait};
 use crate::election::Election;
 use crate::ids::{Digest, View};
 use crate::wire::{Certificate, Vote, VoteKind};
 
 impl Agreement {
-    pub(super) fn advance(&mut self, election: &Election, opinion: &Opinion) {
+    pub(super) fn advance(&mut self, election: &Election, validity: &ValueValidity) {
         if self.decided.is_some() {
             return;
         }
-        if let Some(certificate) = self.find_decision(opinion) {
+        if let Some(certificate) = self.find_decision(validity) {
             return self.adopt(certificate);
         }
         if !self.started {
@@ -21,17 +21,17 @@ impl Agreement {
         if let Some(view) = self.later_view() {
             return self.enter(view);
         }
-        if self.propose(election, opinion) || self.prevote(opinion) || self.precommit(opinion) {
+        if self.propose(election, validity) || self.prevote(validity) || self.precommit(validity) {
             return;
         }
         self.watch_precommits();
     }
 
     /// L49: a quorum of precommits for a known value, in whichever view. Valid, because honest members signed it.
-    fn find_decision(&self, opinion: &Opinion) -> Option<Certificate> {
+    fn find_decision(&self, validity: &ValueValidity) -> Option<Certificate> {
         self.ballots.iter().find_map(|(view, ballots)| {
             let value = ballots.quorum(VoteKind::Precommit, self.quorum)?;
-            opinion
+            validity
                 .known
                 .contains(&value)
                 .then(|| self.certificate(ballots, VoteKind::Precommit, *view, value))
@@ -39,7 +39,7 @@ impl Agreement {
     }
 
     /// L14 to L19.
-    fn propose(&mut self, election: &Election, opinion: &Opinion) -> bool {
+    fn propose(&mut self, election: &Election, validity: &ValueValidity) -> bool {
         let view = self.state.view;
         if election.proposer(view) != self.me
             || self.state.proposed >= Some(view)
@@ -47,8 +47,8 @@ impl Agreement {
         {
             return false;
         }
-        let polka = self.state.valid.clone().filter(|valid| opinion.known.contains(&valid.value));
-        let Some(value) = polka.as_ref().map(|p| p.value).or(opinion.candidate) else {
+        let polka = self.state.valid.clone().filter(|valid| validity.known.contains(&valid.value));
+        let Some(value) = polka.as_ref().map(|p| p.value).or(validity.candidate) else {
             return false;
         };
         self.state.proposed = Some(view);
@@ -58,20 +58,21 @@ impl Agreement {
 
     /// L22 to L33, L57 to L60. A proposal that is not valid yet may become so: nil only when the timer has run out, or
     /// when a lock rules it out.
-    fn prevote(&mut self, opinion: &Opinion) -> bool {
+    fn prevote(&mut self, validity: &ValueValidity) -> bool {
         if self.prevoted() {
             return false;
         }
-        if let Some(offer) = self.offers.get(&self.state.view).copied() {
+        if let Some(proposal) = self.proposals.get(&self.state.view).copied() {
             let locked = self.state.locked.as_ref();
             let free = locked.is_none_or(|lock| {
-                lock.value == offer.value || offer.polka.is_some_and(|polka| lock.view <= polka)
+                lock.value == proposal.value
+                    || proposal.polka.is_some_and(|polka| lock.view <= polka)
             });
             if !free {
                 return self.cast_vote(VoteKind::Prevote, None);
             }
-            if opinion.accepts(&offer.value, offer.polka.is_some()) {
-                return self.cast_vote(VoteKind::Prevote, Some(offer.value));
+            if validity.accepts(&proposal.value, proposal.polka.is_some()) {
+                return self.cast_vote(VoteKind::Prevote, Some(proposal.value));
             }
         }
         if self.timer == Some(Wait::Proposal) && self.expired {
@@ -81,14 +82,14 @@ impl Agreement {
     }
 
     /// L34 to L46, L61 to L64.
-    fn precommit(&mut self, opinion: &Opinion) -> bool {
+    fn precommit(&mut self, validity: &ValueValidity) -> bool {
         let view = self.state.view;
         let Some(ballots) = self.ballots.get(&view).filter(|_| self.prevoted()) else {
             return false;
         };
         let polka = ballots
             .quorum(VoteKind::Prevote, self.quorum)
-            .filter(|value| opinion.accepts(value, true))
+            .filter(|value| validity.accepts(value, true))
             .map(|value| self.certificate(ballots, VoteKind::Prevote, view, value));
         let against = ballots.count_nil(VoteKind::Prevote) >= self.quorum;
         let enough = ballots.count(VoteKind::Prevote) >= self.quorum;
@@ -142,7 +143,7 @@ impl Agreement {
         self.state.view = view;
         self.state.cast.retain(|(v, _), _| *v >= before);
         self.ballots.retain(|v, _| *v >= before);
-        self.offers.retain(|v, _| *v >= before);
+        self.proposals.retain(|v, _| *v >= before);
         self.wait_for(Wait::Proposal);
     }
 
@@ -175,7 +176,7 @@ impl Agreement {
     fn later_view(&self) -> Option<View> {
         let mut views: Vec<View> = self.highest.values().copied().collect();
         views.sort_unstable_by(|a, b| b.cmp(a));
-        let reached = views.get(self.one_honest.checked_sub(1)?)?;
+        let reached = views.get(self.honest_threshold.checked_sub(1)?)?;
         (*reached > self.state.view).then_some(*reached)
     }
 

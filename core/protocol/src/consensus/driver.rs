@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Action, Agreement, Opinion, Wait};
+use super::{Action, Agreement, ValueValidity, Wait};
 use crate::context::Cx;
 use crate::event::TimerId;
 use crate::ids::{Digest, MemberIndex, View};
@@ -13,7 +13,9 @@ use crate::members::Members;
 use crate::sign::Signature;
 use crate::wire::evidence::Evidence;
 use crate::wire::journal::{Note, VotingState};
-use crate::wire::{Body, Certificate, Decided, Decision, Grounds, Proposal, Value, Vote, VoteKind};
+use crate::wire::{
+    Body, Certificate, Decided, Decision, Justification, Proposal, Value, Vote, VoteKind,
+};
 
 /// The values of one decision whose content is here.
 #[derive(Debug, Clone)]
@@ -56,10 +58,10 @@ impl Values {
 /// What a decision is about, as far as the agreement asks for it.
 pub(crate) trait Judge {
     /// What this member thinks of values at the moment.
-    fn validity(&self, cx: &Cx, values: &mut Values) -> Opinion;
+    fn validity(&self, cx: &Cx, values: &mut Values) -> ValueValidity;
 
     /// Why the own candidate is valid, if that must be shown with the proposal.
-    fn justification(&self, cx: &Cx) -> Option<Grounds>;
+    fn justification(&self, cx: &Cx) -> Option<Justification>;
 
     /// A decision is about to be written down.
     fn before_keeping(&mut self, cx: &mut Cx, value: &Value);
@@ -83,7 +85,7 @@ impl Driver {
     pub(crate) fn new(cx: &Cx, decision: Decision) -> Self {
         let nothing = match decision {
             Decision::Set => Value::Skip,
-            Decision::End => Value::Void,
+            Decision::Outcome => Value::Void,
         };
         let state = VotingState::default();
         Self {
@@ -179,14 +181,14 @@ impl Driver {
         (id, polka): (Digest, Option<Certificate>),
     ) -> Option<(Body, Signature)> {
         let value = self.values.get(&id)?.clone();
-        let grounds = match (&value, &polka) {
+        let justification = match (&value, &polka) {
             (Value::Aggregate { .. }, None) => Some(judge.justification(cx)?),
             _ => None,
         };
         let polka_view = polka.as_ref().map(|polka| polka.view);
-        let body = Body::Proposal(Box::new(Proposal { view, value, polka, grounds }));
+        let body = Body::Proposal(Box::new(Proposal { view, value, polka, justification }));
         let signature = cx.sign(cx.round(), &body)?;
-        self.agreement.offer(view, id, polka_view);
+        self.agreement.on_proposal(view, id, polka_view);
         self.proposed = Some((view, body.clone(), signature));
         Some((body, signature))
     }
@@ -325,10 +327,10 @@ impl Driver {
         let body = Body::Proposal(Box::new(proposal.clone()));
         self.proposals.insert(view, (body, signature));
         let id = self.values.insert(proposal.value);
-        if proposal.grounds.is_some() {
+        if proposal.justification.is_some() {
             self.values.justify(id);
         }
-        self.agreement.offer(view, id, proposal.polka.map(|polka| polka.view));
+        self.agreement.on_proposal(view, id, proposal.polka.map(|polka| polka.view));
     }
 
     /// A decision made by the others.

@@ -6,20 +6,20 @@ use crate::ids::Digest;
 
 /// What the caller thinks of values at the moment.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Opinion {
+pub(crate) struct ValueValidity {
     /// Values whose content is here.
     pub known: BTreeSet<Digest>,
     /// Values that are valid for this member.
     pub valid: BTreeSet<Digest>,
     /// Values that are valid once a quorum has prevoted for them.
-    pub valid_if_backed: BTreeSet<Digest>,
+    pub valid_with_polka: BTreeSet<Digest>,
     /// What this member would propose.
     pub candidate: Option<Digest>,
 }
 
-impl Opinion {
-    pub(super) fn accepts(&self, value: &Digest, backed: bool) -> bool {
+impl ValueValidity {
+    pub(super) fn accepts(&self, value: &Digest, with_polka: bool) -> bool {
         self.known.contains(value)
-            && (self.valid.contains(value) || backed && self.valid_if_backed.contains(value))
+            && (self.valid.contains(value) || with_polka && self.valid_with_polka.contains(value))
     }
 }

@@ -16,16 +16,16 @@ use crate::limits::MAX_ANSWER_BYTES;
 pub(crate) enum Question {
     /// A heartbeat that shows what its author lacks.
     Heartbeat,
-    /// The same by a member in doubt, whose heartbeats have no order and may be old ones.
-    InDoubt,
-    /// A heartbeat of an earlier life: its author is shown its newest one.
-    OldLife,
-    /// [`Body::Knock`](crate::wire::Body::Knock).
-    Knock,
-    /// [`Body::Doubt`](crate::wire::Body::Doubt).
-    Doubt,
-    /// [`Body::Want`](crate::wire::Body::Want).
-    Want,
+    /// The same by a recovering member, whose heartbeats have no order and may be old ones.
+    WhileRecovering,
+    /// A heartbeat of an earlier incarnation: its author is shown its newest one.
+    OldIncarnation,
+    /// [`Body::Ping`](crate::wire::Body::Ping).
+    Ping,
+    /// [`Body::RecoveryRequest`](crate::wire::Body::RecoveryRequest).
+    RecoveryRequest,
+    /// [`Body::GetCommitments`](crate::wire::Body::GetCommitments).
+    GetCommitments,
     /// [`Body::Complaint`](crate::wire::Body::Complaint), answered by sealing again.
     Complaint,
     /// The same, answered again with what was shown in clear.
@@ -42,7 +42,7 @@ impl Question {
         match self {
             // Asked with every heartbeat and whenever somebody becomes reachable, and by a member that gets records with every
             // answer.
-            Self::Doubt | Self::Records => 4,
+            Self::RecoveryRequest | Self::Records => 4,
             _ => 2,
         }
     }
@@ -65,7 +65,7 @@ impl Cx {
     #[must_use]
     pub(crate) fn may_answer(&mut self, member: MemberIndex, question: Question) -> bool {
         let (now, first_hand) = (self.now, self.handed_over_by == Some(member));
-        let pause = self.config.status_ms() / question.pause();
+        let pause = self.config.heartbeat_ms() / question.pause();
         let windows = &mut self.throttle.0;
         let place = (member, question, first_hand);
         if windows.get(&place).is_some_and(|window| now < window.since.plus_ms(pause)) {

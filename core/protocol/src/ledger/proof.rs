@@ -83,7 +83,7 @@ pub(super) fn check_signatures(
     let body = Body::RecordSignature(record_digest(record));
     for (member, bytes) in signatures {
         let valid = Signature::from_slice(bytes)
-            .is_some_and(|signature| roster.is_said(record.round, *member, &body, &signature));
+            .is_some_and(|signature| roster.is_signed_by(record.round, *member, &body, &signature));
         if !valid {
             return Err(format!("the signature of member {member} does not verify"));
         }
@@ -119,7 +119,7 @@ pub(super) fn check_attachments(
     let end = attachments.end.as_ref().map(|(_, certificate)| certificate);
     let pairs = [
         (Decision::Set, Some(set_value.id()), Some(&attachments.set)),
-        (Decision::End, end_value, end),
+        (Decision::Outcome, end_value, end),
     ];
     for (decision, value, certificate) in pairs {
         let (Some(value), Some(certificate)) = (value, certificate) else { continue };

@@ -78,8 +78,8 @@ impl Machine {
         }
         self.members.bans.serve(&mut self.cx);
         self.begin_recovery(nonce);
-        let status_ms = self.cx.config.status_ms();
-        self.cx.set_timer(TimerId::Status, status_ms);
+        let heartbeat_ms = self.cx.config.heartbeat_ms();
+        self.cx.set_timer(TimerId::Heartbeat, heartbeat_ms);
     }
 
     fn begin_recovery(&mut self, nonce: Nonce) {
@@ -96,7 +96,9 @@ impl Machine {
         let mut is_damaged = false;
         for bytes in journal {
             match Entry::decode(bytes) {
-                Ok(Entry { note: Note::Life(number), .. }) => self.incarnation.note_earlier(number),
+                Ok(Entry { note: Note::Incarnation(number), .. }) => {
+                    self.incarnation.note_earlier(number)
+                }
                 Ok(entry) if entry.round < current => self.recall_ended(&entry),
                 Ok(entry) => self.recovery.keep(entry.round, entry.note),
                 Err(_) => {
@@ -126,11 +128,11 @@ impl Machine {
         }
         for note in notes {
             match note {
-                Note::Unlisted(missed) => self.members.exclusions.recall(missed),
+                Note::Excluded(missed) => self.members.exclusions.recall(missed),
                 note => self.round.recall(&mut self.cx, note),
             }
         }
-        for decision in [Decision::Set, Decision::End] {
+        for decision in [Decision::Set, Decision::Outcome] {
             self.round.vote_on_mut(decision).resume(&mut self.cx);
         }
     }

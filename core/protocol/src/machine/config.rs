@@ -66,7 +66,7 @@ impl Config {
     }
 
     /// Time between two heartbeats: a quarter of a view, at most five seconds.
-    pub(crate) fn status_ms(&self) -> u64 {
+    pub(crate) fn heartbeat_ms(&self) -> u64 {
         (self.manifest.manifest().deadlines.view_ms / 4).clamp(10, 5_000)
     }
 }

@@ -12,7 +12,7 @@ impl Machine {
     pub(super) fn beat(&mut self) {
         self.round.readiness.keep(&mut self.cx);
         let heartbeat = self.heartbeat();
-        self.cx.broadcast(Body::Status(Box::new(heartbeat)));
+        self.cx.broadcast(Body::Heartbeat(Box::new(heartbeat)));
     }
 
     pub(super) fn heartbeat(&mut self) -> Heartbeat {
@@ -34,9 +34,9 @@ impl Machine {
         heartbeat: &Heartbeat,
         is_news: bool,
     ) {
-        let question = match heartbeat.life {
+        let question = match heartbeat.incarnation {
             _ if is_news => Question::Heartbeat,
-            0 => Question::InDoubt,
+            0 => Question::WhileRecovering,
             _ => return,
         };
         let current = self.cx.round();
@@ -67,18 +67,18 @@ impl Machine {
         if self.round.readiness.on_ready(sender, signature) {
             self.round.readiness.keep(&mut self.cx);
             let heartbeat = self.heartbeat();
-            self.cx.send(sender, Body::Status(Box::new(heartbeat)));
+            self.cx.send(sender, Body::Heartbeat(Box::new(heartbeat)));
         }
         is_news
     }
 
     /// `sender` has not heard this member for a while: perhaps announcements do not reach it.
     pub(super) fn on_ping(&mut self, sender: MemberIndex) {
-        if !self.cx.may_answer(sender, Question::Knock) {
+        if !self.cx.may_answer(sender, Question::Ping) {
             return;
         }
         let heartbeat = self.heartbeat();
-        self.cx.send(sender, Body::Status(Box::new(heartbeat)));
+        self.cx.send(sender, Body::Heartbeat(Box::new(heartbeat)));
         if let Some(goodbye) = self.departure.goodbye() {
             self.cx.send(sender, Body::Goodbye(goodbye));
         }

@@ -9,7 +9,7 @@ use crate::limits::MAX_EARLY_PER_MEMBER;
 use crate::sign::Signature;
 use crate::sync::Sync;
 use crate::wire::codec::CodecError;
-use crate::wire::{Body, CertifiedRecord, Nonce, Signed, SignedHeartbeat, Statement};
+use crate::wire::{Body, LedgerEntry, Nonce, Signed, SignedHeartbeat, Statement};
 
 /// Messages of the next round, by their sender: they count once it has begun.
 #[derive(Debug, Default)]
@@ -20,13 +20,13 @@ impl Early {
         // Large kinds are sent again by whoever sees that they are missing; keeping them would cost memory.
         if matches!(
             signed.body,
-            Body::Collected { .. }
+            Body::ReportBundle { .. }
                 | Body::Proposal(_)
                 | Body::Decided(_)
-                | Body::Preimage { .. }
-                | Body::Sealed { .. }
-                | Body::Doubt(_)
-                | Body::Memory { .. }
+                | Body::ShareOpening { .. }
+                | Body::ResealedShare { .. }
+                | Body::RecoveryRequest(_)
+                | Body::RecoveryResponse { .. }
         ) {
             return cx.dropped("message: of the next round");
         }
@@ -46,6 +46,12 @@ impl Machine {
             Ok(signed) => signed,
             Err(CodecError::TooLong { .. }) => return self.refuse("message: too long"),
             Err(CodecError::Malformed { .. }) => return self.refuse("message: malformed"),
+            Err(CodecError::Version { found, read, .. }) => {
+                return self.refuse(match found > u32::from(read.newest) {
+                    true => "message: of a later version",
+                    false => "message: of an earlier version",
+                });
+            }
             Err(CodecError::NotCanonical { .. }) => {
                 return self.refuse("message: not canonical");
             }
@@ -63,7 +69,7 @@ impl Machine {
             }
             return true;
         }
-        if !signed.body.is_shaped(member_count) {
+        if !signed.body.is_within_bounds(member_count) {
             return self.refuse("message: impossible content");
         }
         if !self.is_timely(&signed) {
@@ -84,11 +90,11 @@ impl Machine {
     fn is_timely(&self, signed: &Signed) -> bool {
         let current = self.cx.round();
         match signed.body {
-            Body::Status(_)
+            Body::Heartbeat(_)
             | Body::RecordsRequest(_)
             | Body::Records(_)
             | Body::Goodbye(_)
-            | Body::Knock
+            | Body::Ping
             | Body::Accusations(_) => true,
             _ => signed.round == current || signed.round == current.next(),
         }
@@ -98,7 +104,7 @@ impl Machine {
         let Signed { sender, round, signature, .. } = signed;
         let (cx, members) = (&mut self.cx, &mut self.members);
         let is_news = match &signed.body {
-            Body::Status(heartbeat) => {
+            Body::Heartbeat(heartbeat) => {
                 members.newest.is_news(cx, sender, round, (heartbeat, signature))
             }
             _ => true,
@@ -107,7 +113,7 @@ impl Machine {
             members.absences.on_message(cx, &signed);
         }
         match signed.body {
-            Body::Status(heartbeat) => {
+            Body::Heartbeat(heartbeat) => {
                 self.on_heartbeat(sender, round, &heartbeat, is_news);
                 // Who is there matters until the round begins.
                 return is_news && self.round.phase.is_waiting();
@@ -117,9 +123,9 @@ impl Machine {
                 Sync::on_records_request(cx, sender, from);
                 return false;
             }
-            Body::Records(records) => self.on_records(records),
+            Body::Records(entries) => self.on_records(entries),
             Body::Goodbye(goodbye) => members.absences.on_goodbye(cx, sender, round, goodbye),
-            Body::Knock => {
+            Body::Ping => {
                 self.on_ping(sender);
                 return false;
             }
@@ -135,12 +141,12 @@ impl Machine {
         let (sender, signature) = (signed.sender, signed.signature);
         match signed.body {
             Body::Ready => return self.on_ready(sender, signature),
-            Body::Doubt(nonce) => {
+            Body::RecoveryRequest(nonce) => {
                 let (round, newest) = (&self.round, &self.members.newest);
                 self.recovery.on_request(&mut self.cx, sender, nonce, round, newest);
                 return false;
             }
-            Body::Memory { nonce, said, heartbeat } => {
+            Body::RecoveryResponse { nonce, statements: said, heartbeat } => {
                 self.on_recovery_response(sender, &nonce, &said, heartbeat);
             }
             _ => return self.round.on_message(&mut self.cx, signed),
@@ -166,9 +172,9 @@ impl Machine {
     }
 
     /// Records from another member, in order, as many as fitted into its answer.
-    fn on_records(&mut self, records: Vec<CertifiedRecord>) {
+    fn on_records(&mut self, entries: Vec<LedgerEntry>) {
         let before = self.cx.round();
-        for certified in records {
+        for LedgerEntry::Round(certified) in entries {
             if certified.record.round != self.cx.round() {
                 continue;
             }

@@ -79,18 +79,20 @@ impl Machine {
                 collect.commitments.on_prepared(cx, shape);
             }
             (Tag::Contribute(_), JobOutput::Encrypted) => collect.commitments.on_encrypted(),
-            (Tag::SealBoxes(_), JobOutput::Contribution(body)) => round.on_contribution(cx, body),
+            (Tag::SealShares(_), JobOutput::Contribution(body)) => round.on_contribution(cx, body),
             (Tag::CheckShare(of), JobOutput::Checked { valid }) => {
                 collect.on_share_checked(cx, keys, (of, valid));
             }
-            (Tag::SealAgain(to), JobOutput::Sealed(sealed)) => {
+            (Tag::ResealShare(to), JobOutput::ResealedShare(sealed)) => {
                 collect.on_own_resealed(cx, to, sealed);
             }
-            (Tag::CheckBox(of), JobOutput::Checked { valid }) => {
+            (Tag::CheckResealedShare(of), JobOutput::Checked { valid }) => {
                 collect.on_resealed_checked(cx, keys, (of, valid));
             }
-            (Tag::Reveal(to), JobOutput::Preimage(bytes)) => collect.on_own_opened(cx, to, bytes),
-            (Tag::CheckPreimage(of, member), JobOutput::Checked { valid }) => {
+            (Tag::Reveal(to), JobOutput::ShareOpening(bytes)) => {
+                collect.on_own_opened(cx, to, bytes)
+            }
+            (Tag::CheckShareOpening(of, member), JobOutput::Checked { valid }) => {
                 collect.on_opening_checked(cx, (of, member), valid);
             }
             (Tag::CheckCiphertext(of), JobOutput::Checked { valid }) => {

@@ -70,7 +70,7 @@ impl Machine {
             waiting_for,
             attendance,
             paused: self.paused,
-            fruitless: self.chain.past.fruitless.clone(),
+            failed_rounds: self.chain.past.failed_rounds.clone(),
             banned: members().filter(|m| self.is_banned(*m)).collect(),
             dropped: self.cx.drops().iter().map(|(k, v)| (Cow::Borrowed(*k), *v)).collect(),
         }
@@ -86,13 +86,13 @@ impl Machine {
             committed: collect.commitments.first_of(member).is_some(),
             refused: collect.refusal_of(&self.cx, member),
             share_valid: collect.has_valid_share_of(member),
-            holds: u32::try_from(collect.availability.count_of(member)).unwrap_or(u32::MAX),
+            have_updates: u32::try_from(collect.availability.count_of(member)).unwrap_or(u32::MAX),
             reported: collect.reports.of(member).is_some(),
             answered: round.decryption.partial_of(member).is_some(),
             signed: round.finish.signature_of(member).is_some(),
             here: self.is_here(member),
             left: self.why_away(member),
-            unlisted_until: self.members.exclusions.until(&self.cx, member),
+            excluded_until: self.members.exclusions.until(&self.cx, member),
         }
     }
 
@@ -214,7 +214,7 @@ impl Machine {
     /// What the decision on the set waits for.
     fn certifying(&self) -> Certifying {
         let reports = self.round.collect.reports.all().len();
-        if self.round.set.vote.agreement().has_offer() {
+        if self.round.set.vote.agreement().has_proposal() {
             Certifying::Votes
         } else if reports < usize::from(self.cx.config.rules().quorum) {
             Certifying::Reports

@@ -15,6 +15,23 @@ use super::{
     Adapter, Deadlines, Encryption, Manifest, Member, Pruning, ServerOptimizer, Training, Weights,
 };
 use crate::ids::{Digest, Epoch, IdentityKey};
+use crate::wire::codec::CodecError;
+use crate::wire::version::MANIFEST;
+
+/// Refuses the bytes of a manifest that a later version wrote. A manifest of the second form has 0 or 1 behind the empty text,
+/// for how weights are given; those of later versions have their number there, which is 3 or more.
+///
+/// # Errors
+/// [`CodecError::Version`].
+pub(super) fn check_version(what: &'static str, bytes: &[u8]) -> Result<(), CodecError> {
+    let Some(rest) = bytes.strip_prefix(&[0]) else { return Ok(()) };
+    match postcard::take_from_bytes::<u32>(rest) {
+        Ok((found, _)) if found > u32::from(MANIFEST.newest) => {
+            Err(CodecError::Version { what, found, read: MANIFEST })
+        }
+        _ => Ok(()),
+    }
+}
 
 /// A member without its weight.
 #[derive(Serialize, Deserialize)]

@@ -200,7 +200,7 @@ fn check_members(members: &[Member]) -> Checked {
     let mut keys = BTreeSet::new();
     for (i, member) in members.iter().enumerate() {
         let field = |name: &str| format!("members[{i}].{name}");
-        text(&field("name"), &member.name, MAX_NAME_BYTES)?;
+        check_member(&format!("members[{i}]"), member)?;
         if !names.insert(&member.name) {
             return wrong(
                 field("name"),
@@ -215,27 +215,34 @@ fn check_members(members: &[Member]) -> Checked {
                 "another member has this key; each organisation needs its own (`init`)",
             );
         }
-        if !is_usable_key(&member.identity_key) {
-            return wrong(field("identity_key"), member.identity_key, "not an ed25519 public key");
-        }
-        let length = member.sealing_key.len();
-        if length == 0 || length > MAX_SEALING_KEY_BYTES {
-            return wrong(
-                field("sealing_key"),
-                format!("{length} bytes long"),
-                format!("take 1 to {MAX_SEALING_KEY_BYTES} bytes, as `init` prints them"),
-            );
-        }
-        if member.addresses.len() > MAX_ADDRESSES {
-            return wrong(
-                field("addresses"),
-                format!("a list of {}", member.addresses.len()),
-                format!("at most {MAX_ADDRESSES}, the most useful first"),
-            );
-        }
-        for (k, address) in member.addresses.iter().enumerate() {
-            text(&field(&format!("addresses[{k}]")), address, MAX_ADDRESS_BYTES)?;
-        }
+    }
+    Ok(())
+}
+
+/// Checks what holds for a member whoever the others are; `place` is the prefix of its fields' names.
+pub(super) fn check_member(place: &str, member: &Member) -> Checked {
+    let field = |name: &str| format!("{place}.{name}");
+    text(&field("name"), &member.name, MAX_NAME_BYTES)?;
+    if !is_usable_key(&member.identity_key) {
+        return wrong(field("identity_key"), member.identity_key, "not an ed25519 public key");
+    }
+    let length = member.sealing_key.len();
+    if length == 0 || length > MAX_SEALING_KEY_BYTES {
+        return wrong(
+            field("sealing_key"),
+            format!("{length} bytes long"),
+            format!("take 1 to {MAX_SEALING_KEY_BYTES} bytes, as `init` prints them"),
+        );
+    }
+    if member.addresses.len() > MAX_ADDRESSES {
+        return wrong(
+            field("addresses"),
+            format!("a list of {}", member.addresses.len()),
+            format!("at most {MAX_ADDRESSES}, the most useful first"),
+        );
+    }
+    for (k, address) in member.addresses.iter().enumerate() {
+        text(&field(&format!("addresses[{k}]")), address, MAX_ADDRESS_BYTES)?;
     }
     Ok(())
 }

@@ -60,7 +60,7 @@ impl Rules {
     /// Reports of a quorum that must list an update before it is in U: q - f, so that one of them is honest and a
     /// contributor that was on time at every honest member cannot be dropped.
     #[must_use]
-    pub const fn listings(&self) -> u16 {
+    pub const fn inclusion_threshold(&self) -> u16 {
         self.quorum.saturating_sub(self.max_faulty)
     }
 
@@ -82,7 +82,7 @@ impl Rules {
 
     /// f + 1: among these, one is honest.
     #[must_use]
-    pub const fn one_honest(&self) -> u16 {
+    pub const fn honest_threshold(&self) -> u16 {
         self.max_faulty.saturating_add(1)
     }
 

@@ -68,13 +68,20 @@ impl SignedManifest {
     /// # Errors
     /// See [`CodecError`].
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        super::binary::check_version("signed manifest", bytes)?;
         codec::decode("signed manifest", bytes, MAX_MANIFEST_BYTES)
     }
 }
 
-/// What a founder signs: the manifest and nothing else can have this digest.
+/// What a founder signs: the manifest with this digest, and nothing else can have the same.
 fn founding_digest(manifest: &Digest) -> Digest {
     Use::Signature.digest(&[b"founding", manifest.as_bytes()])
+}
+
+/// Whether `signature` is the founding signature of `key` over the manifest with this digest.
+#[must_use]
+pub fn is_founding_signature(key: &IdentityKey, manifest: &Digest, signature: &Signature) -> bool {
+    verify_ed25519(key, &founding_digest(manifest), signature)
 }
 
 /// A founder's signature over a manifest. The manifest is checked first: nobody should sign nonsense.
@@ -127,9 +134,8 @@ impl ValidManifest {
         if members != signatures {
             return Err(FoundingError::Signatures { members, signatures });
         }
-        let digest = founding_digest(&valid.digest);
         for (member, signature) in valid.manifest.members.iter().zip(&signed.signatures) {
-            if !verify_ed25519(&member.identity_key, &digest, signature) {
+            if !is_founding_signature(&member.identity_key, &valid.digest, signature) {
                 return Err(FoundingError::WrongSignature { name: member.name.clone() });
             }
         }

@@ -5,7 +5,7 @@
 //! Being away is one member's own impression and only ever ends a wait early: which updates are in the sum follows from
 //! q signed reports, as it does when a timer runs out. So one faulty member cannot have another left out:
 //! * it cannot sign for it;
-//! * it cannot silence it: whoever is not heard is asked directly ([`Body::Knock`]) before it counts as away;
+//! * it cannot silence it: whoever is not heard is asked directly ([`Body::Ping`]) before it counts as away;
 //! * an old goodbye that it repeats does no harm, because a goodbye only shortens the patience: it counts once its author
 //!   has not shown for one more heartbeat that it takes part, is void from the moment it does, and then does not count again.
 //!
@@ -100,19 +100,19 @@ impl Absences {
             absence.void.clear();
             absence.kinds.clear();
         }
-        let is_heartbeat = matches!(signed.body, Body::Status(_));
+        let is_heartbeat = matches!(signed.body, Body::Heartbeat(_));
         if !is_heartbeat && !absence.kinds.insert(signed.body.kind()) {
             return;
         }
         absence.heard = true;
         absence.quiet = 0;
         let takes_part = match &signed.body {
-            Body::Status(heartbeat) => heartbeat.ready,
+            Body::Heartbeat(heartbeat) => heartbeat.ready,
             Body::Ready => true,
             _ => false,
         };
         if takes_part && let Some(goodbye) = absence.goodbye.take() {
-            absence.void.insert((goodbye.life, goodbye.number));
+            absence.void.insert((goodbye.incarnation, goodbye.number));
         }
     }
 
@@ -127,7 +127,7 @@ impl Absences {
         if round < absence.newest {
             return cx.dropped("goodbye: of an earlier round");
         }
-        if absence.void.contains(&(goodbye.life, goodbye.number))
+        if absence.void.contains(&(goodbye.incarnation, goodbye.number))
             || absence.void.len() >= MAX_GOODBYES
         {
             return cx.dropped("goodbye: its author has come back since");
@@ -151,13 +151,13 @@ impl Absences {
             }
         }
         for member in silent {
-            cx.send(member, Body::Knock);
+            cx.send(member, Body::Ping);
         }
     }
 }
 
 /// Whole heartbeats that take at least so long: the first tick of a wait may come at once and does not count.
 pub(super) fn whole_heartbeats(config: &Config, (beats, least_ms): (u64, u64)) -> u32 {
-    let beats = beats.max(least_ms.div_ceil(config.status_ms().max(1)));
+    let beats = beats.max(least_ms.div_ceil(config.heartbeat_ms().max(1)));
     u32::try_from(beats.saturating_add(1)).unwrap_or(u32::MAX)
 }

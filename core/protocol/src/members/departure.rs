@@ -82,13 +82,13 @@ impl Departure {
     /// What others are to know of the own absence.
     pub(crate) fn goodbye(&self) -> Option<Goodbye> {
         let (_, why) = self.said?;
-        Some(Goodbye { life: self.nonce, number: self.number, why })
+        Some(Goodbye { incarnation: self.nonce, number: self.number, why })
     }
 
     /// The daemon ends: the last message of this machine, to everyone and to each.
     pub(crate) fn leave(&mut self, cx: &mut Cx) {
         self.number = self.number.saturating_add(1);
-        let goodbye = Goodbye { life: self.nonce, number: self.number, why: Leave::Stopped };
+        let goodbye = Goodbye { incarnation: self.nonce, number: self.number, why: Leave::Stopped };
         cx.broadcast(Body::Goodbye(goodbye));
         let me = cx.me();
         let others: Vec<MemberIndex> = cx.config.manifest.members().filter(|m| *m != me).collect();

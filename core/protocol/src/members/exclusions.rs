@@ -1,5 +1,5 @@
 //! Contributors that do not answer complaints, see `collect::complaints`. One that owes an answer when the round ends is left
-//! out of this member's reports for one round, the next time for two, then four, [`MAX_UNLISTED_ROUNDS`] at most. The count is
+//! out of this member's reports for one round, the next time for two, then four, [`MAX_EXCLUDED_ROUNDS`] at most. The count is
 //! forgotten after as many rounds in which it owes nothing. More than f such contributors cannot be: then it is this member
 //! that is cut off, and nobody is left out. All of this is one member's own decision, about its own reports; it is in the
 //! journal, a lost disk forgets it.
@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 
 use crate::context::Cx;
 use crate::ids::{MemberIndex, Round};
-use crate::limits::MAX_UNLISTED_ROUNDS;
-use crate::wire::journal::{Lapse, Note};
+use crate::limits::MAX_EXCLUDED_ROUNDS;
+use crate::wire::journal::{MissedAnswer, Note};
 
 /// Contributors that owed an answer in earlier rounds.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Exclusions(BTreeMap<MemberIndex, Lapse>);
+pub(crate) struct Exclusions(BTreeMap<MemberIndex, MissedAnswer>);
 
 /// How a round ended for those who contributed to it.
 pub(crate) struct RoundDebts {
@@ -25,14 +25,14 @@ pub(crate) struct RoundDebts {
 
 impl Exclusions {
     /// What the journal says as a round begins.
-    pub(crate) fn recall(&mut self, known: Vec<(MemberIndex, Lapse)>) {
+    pub(crate) fn recall(&mut self, known: Vec<(MemberIndex, MissedAnswer)>) {
         self.0 = known.into_iter().collect();
     }
 
     /// Until which round `member` is left out of the own reports, if it is.
     pub(crate) fn until(&self, cx: &Cx, member: MemberIndex) -> Option<Round> {
         let round = cx.round();
-        let is_out = |missed: &&Lapse| round < missed.until;
+        let is_out = |missed: &&MissedAnswer| round < missed.until;
         let out = self.0.values().filter(is_out).count();
         if out > usize::from(cx.config.rules().max_faulty) {
             return None;
@@ -51,13 +51,14 @@ impl Exclusions {
         if !self.0.is_empty() {
             let known = self.0.iter().map(|(member, missed)| (*member, *missed)).collect();
             // If it cannot be written, a restart forgets it: then the contributor is listed.
-            let _ = cx.persist(Note::Unlisted(known));
+            let _ = cx.persist(Note::Excluded(known));
         }
     }
 
     fn round_ended(&mut self, ended: Round, contributors: &[MemberIndex], owing: &[MemberIndex]) {
         for member in owing {
-            let known = self.0.entry(*member).or_insert(Lapse { times: 0, until: ended, clean: 0 });
+            let known =
+                self.0.entry(*member).or_insert(MissedAnswer { times: 0, until: ended, clean: 0 });
             if ended >= known.until {
                 known.times = known.times.saturating_add(1);
                 let rounds = term(known.times);
@@ -77,7 +78,7 @@ impl Exclusions {
 /// For how many rounds a contributor is left out that has owed an answer so many times.
 fn term(times: u8) -> u64 {
     let doubled = 1_u64.checked_shl(u32::from(times.saturating_sub(1)));
-    doubled.unwrap_or(MAX_UNLISTED_ROUNDS).min(MAX_UNLISTED_ROUNDS)
+    doubled.unwrap_or(MAX_EXCLUDED_ROUNDS).min(MAX_EXCLUDED_ROUNDS)
 }
 
 #[cfg(test)]

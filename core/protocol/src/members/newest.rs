@@ -35,17 +35,17 @@ impl NewestHeartbeats {
         round: Round,
         (heartbeat, signature): (&Heartbeat, Signature),
     ) -> bool {
-        if heartbeat.life == 0 {
+        if heartbeat.incarnation == 0 {
             return false;
         }
-        let pair = |it: &Heartbeat| (it.life, it.number);
+        let pair = |it: &Heartbeat| (it.incarnation, it.number);
         let known = self.0.get(&sender).map(|newest| pair(&newest.heartbeat));
         if known.is_none_or(|known| known < pair(heartbeat)) {
             let heartbeat = heartbeat.clone();
             self.0.insert(sender, Box::new(SignedHeartbeat { round, heartbeat, signature }));
             return true;
         }
-        if known.is_some_and(|(incarnation, _)| incarnation > heartbeat.life) {
+        if known.is_some_and(|(incarnation, _)| incarnation > heartbeat.incarnation) {
             self.show(cx, sender);
         }
         cx.dropped("heartbeat: not the newest");
@@ -55,9 +55,9 @@ impl NewestHeartbeats {
     /// `author` has begun again and does not know by which number: its own newest heartbeat tells it.
     fn show(&self, cx: &mut Cx, author: MemberIndex) {
         let Some(newest) = self.of(author) else { return };
-        if cx.may_answer(author, Question::OldLife) {
+        if cx.may_answer(author, Question::OldIncarnation) {
             let SignedHeartbeat { round, heartbeat, signature } = newest.clone();
-            cx.forward_of(round, author, (author, Body::Status(Box::new(heartbeat)), signature));
+            cx.forward_of(round, author, (author, Body::Heartbeat(Box::new(heartbeat)), signature));
         }
     }
 }

@@ -46,24 +46,24 @@ impl Incarnation {
     pub(crate) fn keep(&self, cx: &mut Cx) {
         if self.number > 0 {
             // Should it not be written, others know it.
-            let _ = cx.persist(Note::Life(self.number));
+            let _ = cx.persist(Note::Incarnation(self.number));
         }
     }
 
     /// A message of this member itself that another one has handed over. Returns whether it took a new number because of it.
     pub(crate) fn on_own_message(&mut self, cx: &mut Cx, signed: &Signed) -> bool {
-        let Body::Status(heartbeat) = &signed.body else { return false };
+        let Body::Heartbeat(heartbeat) = &signed.body else { return false };
         let roster = cx.config.roster();
-        signed.body.is_shaped(cx.config.rules().member_count)
-            && roster.is_said(signed.round, signed.sender, &signed.body, &signed.signature)
+        signed.body.is_within_bounds(cx.config.rules().member_count)
+            && roster.is_signed_by(signed.round, signed.sender, &signed.body, &signed.signature)
             && self.on_own_heartbeat(cx, heartbeat)
     }
 
     fn on_own_heartbeat(&mut self, cx: &mut Cx, heartbeat: &Heartbeat) -> bool {
-        let newer = heartbeat.life > self.number
-            || heartbeat.life == self.number && heartbeat.number > self.beats;
-        self.note_earlier(heartbeat.life);
-        let begins = self.number > 0 && newer && cx.may_answer(cx.me(), Question::OldLife);
+        let newer = heartbeat.incarnation > self.number
+            || heartbeat.incarnation == self.number && heartbeat.number > self.beats;
+        self.note_earlier(heartbeat.incarnation);
+        let begins = self.number > 0 && newer && cx.may_answer(cx.me(), Question::OldIncarnation);
         if begins {
             self.begin(cx);
         }

@@ -75,7 +75,7 @@ impl Collect {
 
     /// Whether this member can report an update: its own share is valid, and f + 1 committee members have all of it.
     pub(crate) fn is_vouched_for(&self, cx: &Cx, digest: &Digest) -> bool {
-        let enough = usize::from(cx.config.rules().one_honest());
+        let enough = usize::from(cx.config.rules().honest_threshold());
         self.shares.is_valid(digest)
             && !self.shares.openings.is_spoiled(digest)
             && self.availability.holders_of(&cx.election, digest).count() >= enough
@@ -249,7 +249,7 @@ impl Collect {
         in_time: bool,
     ) {
         let message = Body::Commitment(Box::new(body.clone()));
-        if !message.is_shaped(cx.config.rules().member_count) {
+        if !message.is_within_bounds(cx.config.rules().member_count) {
             return cx.dropped("job: an impossible contribution");
         }
         if self.commitments.own().is_some() || !in_time {

@@ -128,7 +128,7 @@ impl Decryption {
     ) {
         let Some(set) = decided.map(|decided| decided.digest) else { return };
         let body = Body::Partial { set, object };
-        if self.released.is_some() || !body.is_shaped(cx.config.rules().member_count) {
+        if self.released.is_some() || !body.is_within_bounds(cx.config.rules().member_count) {
             return cx.dropped("job: a second or impossible partial decryption");
         }
         if !cx.persist(Note::Released { set, object }) {
@@ -345,7 +345,7 @@ impl Decryption {
             .map(|(member, it)| (*member, it.object, it.signature))
             .collect();
         let (round, set, end) = (cx.round(), Box::new(set), Box::new(end));
-        let job = Job::ProveAnswers { round, set, end, answers, culprits };
+        let job = Job::ProveAnswers { round, set, outcome: end, answers, culprits };
         cx.start(Tag::ProveAnswers(round), job);
     }
 

@@ -3,12 +3,12 @@
 //! q earlier prevotes for all.
 
 use super::decryption::Decryption;
-use crate::consensus::{Driver, Judge, Opinion, Values};
+use crate::consensus::{Driver, Judge, ValueValidity, Values};
 use crate::context::Cx;
 use crate::ids::MemberIndex;
 use crate::members::Members;
 use crate::sign::Signature;
-use crate::wire::{Decision, Grounds, Proposal, Value};
+use crate::wire::{Decision, Justification, Proposal, Value};
 
 /// The second decision of the round.
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ pub(crate) struct OutcomeDecision {
 
 impl OutcomeDecision {
     pub(super) fn new(cx: &Cx) -> Self {
-        Self { vote: Driver::new(cx, Decision::End) }
+        Self { vote: Driver::new(cx, Decision::Outcome) }
     }
 
     /// Takes part once there is something to say, or others have begun: without its votes for none they might be kept in a
@@ -58,7 +58,7 @@ impl OutcomeDecision {
         if !self.vote.admits(cx, sender, &proposal, signature) {
             return;
         }
-        if Driver::polka(cx, &proposal).is_none() || proposal.grounds.is_some() {
+        if Driver::polka(cx, &proposal).is_none() || proposal.justification.is_some() {
             return cx.dropped("proposal: not valid by what it carries");
         }
         self.vote.on_proposal(proposal, signature);
@@ -71,10 +71,10 @@ struct OutcomeJudge<'a> {
 }
 
 impl Judge for OutcomeJudge<'_> {
-    fn validity(&self, cx: &Cx, values: &mut Values) -> Opinion {
+    fn validity(&self, cx: &Cx, values: &mut Values) -> ValueValidity {
         let void = Value::Void.id();
-        let mut validity = Opinion::default();
-        validity.valid_if_backed.insert(void);
+        let mut validity = ValueValidity::default();
+        validity.valid_with_polka.insert(void);
         // Whoever has opened the sum can show it to everyone, and does not give it up on its own.
         if cx.clock.decrypt_over && self.decryption.opened().is_none() {
             validity.valid.insert(void);
@@ -92,7 +92,7 @@ impl Judge for OutcomeJudge<'_> {
         validity
     }
 
-    fn justification(&self, _: &Cx) -> Option<Grounds> {
+    fn justification(&self, _: &Cx) -> Option<Justification> {
         None
     }
 

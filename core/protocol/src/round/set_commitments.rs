@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use super::collect::Commitments;
 use crate::context::Cx;
 use crate::ids::Digest;
-use crate::limits::MAX_WANTED;
+use crate::limits::MAX_REQUESTED_COMMITMENTS;
 use crate::wire::journal::Note;
 use crate::wire::{Body, Set};
 
@@ -42,9 +42,10 @@ impl SetCommitments {
 
     /// Asks everyone for what is missing; again at every status tick.
     pub(crate) fn ask(&self, cx: &mut Cx) {
-        let missing: Vec<Digest> = self.missing.iter().copied().take(MAX_WANTED).collect();
+        let missing: Vec<Digest> =
+            self.missing.iter().copied().take(MAX_REQUESTED_COMMITMENTS).collect();
         if !missing.is_empty() {
-            cx.broadcast(Body::Want(missing));
+            cx.broadcast(Body::GetCommitments(missing));
         }
     }
 

@@ -8,14 +8,16 @@ pub(crate) use sums::Sums;
 
 use super::collect::Collect;
 use super::set_commitments::SetCommitments;
-use crate::consensus::{Driver, Judge, Opinion, Values};
+use crate::consensus::{Driver, Judge, ValueValidity, Values};
 use crate::context::Cx;
 use crate::event::TimerId;
 use crate::ids::{Digest, MemberIndex, View};
 use crate::members::Members;
 use crate::object::ObjectRef;
 use crate::sign::Signature;
-use crate::wire::{Collected, Decided, Decision, Grounds, Proposal, Set, Value, set_digest};
+use crate::wire::{
+    Decided, Decision, Justification, Proposal, ReportBundle, Set, Value, set_digest,
+};
 
 /// The decided set and its aggregate.
 #[derive(Debug, Clone)]
@@ -42,7 +44,7 @@ impl SetDecision {
     /// Whether there has been a proposal, in this view or an earlier one.
     pub(super) fn has_been_proposed(&self) -> bool {
         let agreement = self.vote.agreement();
-        agreement.has_offer() || agreement.view() > View(0)
+        agreement.has_proposal() || agreement.view() > View(0)
     }
 
     /// What is to be opened, once it is decided and this member has taken note of it.
@@ -133,9 +135,9 @@ impl SetDecision {
         &mut self,
         cx: &mut Cx,
         sender: MemberIndex,
-        request: (View, Collected),
+        request: (View, ReportBundle),
         signature: Signature,
-    ) -> Option<Collected> {
+    ) -> Option<ReportBundle> {
         let current = self.vote.agreement().view();
         self.sums.on_request(cx, current, sender, request, signature)
     }
@@ -147,7 +149,7 @@ impl SetDecision {
         sender: MemberIndex,
         proposal: Proposal,
         signature: Signature,
-    ) -> Option<Collected> {
+    ) -> Option<ReportBundle> {
         if !self.vote.admits(cx, sender, &proposal, signature) {
             return None;
         }
@@ -162,7 +164,8 @@ impl SetDecision {
             cx.dropped("proposal: not valid by what it carries");
             return None;
         }
-        let reports = proposal.grounds.as_ref().map(|grounds| grounds.collected.clone());
+        let reports =
+            proposal.justification.as_ref().map(|justification| justification.bundle.clone());
         self.vote.on_proposal(proposal, signature);
         reports
     }
@@ -170,12 +173,12 @@ impl SetDecision {
     /// Whether polka and justification, as far as there are any, hold; an aggregate needs one of them.
     fn is_well_founded(cx: &Cx, proposal: &Proposal) -> bool {
         let Some(has_polka) = Driver::polka(cx, proposal) else { return false };
-        match (&proposal.value, &proposal.grounds) {
-            (Value::Aggregate { set, aggregate }, Some(grounds)) => {
-                sums::is_justified(cx, set, aggregate, grounds)
+        match (&proposal.value, &proposal.justification) {
+            (Value::Aggregate { set, aggregate }, Some(justification)) => {
+                sums::is_justified(cx, set, aggregate, justification)
             }
             (Value::Aggregate { .. }, None) => has_polka,
-            (_, grounds) => grounds.is_none(),
+            (_, justification) => justification.is_none(),
         }
     }
 }
@@ -188,9 +191,9 @@ struct SetJudge<'a> {
 }
 
 impl Judge for SetJudge<'_> {
-    fn validity(&self, cx: &Cx, values: &mut Values) -> Opinion {
+    fn validity(&self, cx: &Cx, values: &mut Values) -> ValueValidity {
         let skip = Value::Skip.id();
-        let mut validity = Opinion::default();
+        let mut validity = ValueValidity::default();
         if cx.clock.round_over {
             validity.candidate = Some(skip);
         }
@@ -200,7 +203,7 @@ impl Judge for SetJudge<'_> {
             validity.candidate = Some(id);
         }
         validity.known = values.known();
-        validity.valid_if_backed = validity.known.clone();
+        validity.valid_with_polka = validity.known.clone();
         validity.valid = values.justified().clone();
         if cx.clock.round_over {
             validity.valid.insert(skip);
@@ -212,7 +215,7 @@ impl Judge for SetJudge<'_> {
         validity
     }
 
-    fn justification(&self, cx: &Cx) -> Option<Grounds> {
+    fn justification(&self, cx: &Cx) -> Option<Justification> {
         self.sums.justification(cx)
     }
 
@@ -226,7 +229,7 @@ impl Judge for SetJudge<'_> {
 #[cfg(feature = "planted-bugs")]
 impl SetJudge<'_> {
     /// The bug that the head of this file rules out: a set counts as valid only where all its ciphertexts are.
-    fn reject_what_is_not_here(&self, values: &Values, validity: &mut Opinion) {
+    fn reject_what_is_not_here(&self, values: &Values, validity: &mut ValueValidity) {
         let is_here = |id: &Digest| match values.get(id) {
             Some(Value::Aggregate { set, .. }) => {
                 set.iter().all(|(_, digest)| self.collect.availability.is_whole(digest))
@@ -234,6 +237,6 @@ impl SetJudge<'_> {
             _ => true,
         };
         validity.valid.retain(is_here);
-        validity.valid_if_backed.retain(is_here);
+        validity.valid_with_polka.retain(is_here);
     }
 }

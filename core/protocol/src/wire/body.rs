@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Accusation, CertifiedRecord, Collected, CommitmentBody, Complaint, Decided, Goodbye, Heartbeat,
-    Nonce, Proposal, Set, SignedHeartbeat, Statement, Vote,
+    Accusation, CommitmentBody, Complaint, Decided, Goodbye, Heartbeat, LedgerEntry, Nonce,
+    Proposal, ReportBundle, Set, SignedHeartbeat, Statement, Vote,
 };
 use crate::ids::{Digest, MemberIndex, Round, View};
 use crate::object::ObjectRef;
@@ -13,46 +13,47 @@ use crate::sign::Signature;
 /// The content of a message. The order of the kinds is their encoding: only add at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Body {
-    /// Where the sender is and what it has; every few seconds. What others see it lacks they send again.
-    Status(Box<Heartbeat>),
-    /// The sender's public sealing key for the envelope's round.
+    /// Where the sender is and what it has; every few seconds. Others resend what it shows to lack.
+    Heartbeat(Box<Heartbeat>),
+    /// The sender's public sealing key for the envelope's round, an HPKE key in its own encoding.
     SealingKey(Vec<u8>),
-    /// commit: what the sender binds itself to.
+    /// commit: digests and lengths of what the sender contributes to the round.
     Commitment(Box<CommitmentBody>),
-    /// transfer: a committee member has these updates whole, every sealed box included. Grows, never shrinks.
-    Holds(Vec<Digest>),
-    /// transfer: the sender has no valid share in a commitment.
+    /// transfer: commitments whose ciphertext and sealed shares a committee member has completely.
+    /// The list of one sender only grows.
+    HaveUpdates(Vec<Digest>),
+    /// transfer: the sender has no valid share of a committed update.
     Complaint(Box<Complaint>),
-    /// transfer: the dealer's answer to a complaint, in clear.
-    Preimage {
-        /// The dealer's commitment.
+    /// transfer: a contributor's answer to a complaint, in clear.
+    ShareOpening {
+        /// The contributor's commitment.
         commitment: Digest,
-        /// Whose share.
+        /// The member whose share it is.
         member: MemberIndex,
-        /// Salt, share and mask shares, opaque here.
-        preimage: Vec<u8>,
+        /// Salt, share and mask shares in the encoding of `fedshield-he`.
+        opening: Vec<u8>,
     },
-    /// report: the updates that the sender vouches for. One for each member and round.
+    /// transfer: the updates that have fully arrived at the sender. One for each member and round.
     Report(Set),
     /// aggregate: the proposer's q reports, to the committee.
-    Collected {
-        /// The view it proposes in.
+    ReportBundle {
+        /// The view for which the sender is the proposer.
         view: View,
-        /// The reports.
-        collected: Collected,
+        /// The reports with the signatures of their authors.
+        bundle: ReportBundle,
     },
-    /// aggregate: a committee member has added exactly this set.
+    /// aggregate: a committee member has added exactly this set. One for each member and set.
     Attestation {
-        /// Digest of the set, see [`set_digest`].
+        /// Digest of the set, see [`set_digest`](super::set_digest).
         set: Digest,
         /// The sum of its ciphertexts.
         aggregate: ObjectRef,
     },
-    /// certify, conclude: a proposer's value.
+    /// Either decision: a proposer's value.
     Proposal(Box<Proposal>),
-    /// certify, conclude: a vote.
+    /// Either decision: a prevote or precommit.
     Vote(Vote),
-    /// certify, conclude: a decision with its certificate, for those who are late.
+    /// Either decision: the decided value with its certificate, for those who are late.
     Decided(Box<Decided>),
     /// decrypt: the sender's partial decryption can be fetched. One for each member and round.
     Partial {
@@ -61,77 +62,90 @@ pub enum Body {
         /// The partial decryption.
         object: ObjectRef,
     },
-    /// record: the sender's signature of this record is the envelope's. One for each member and round.
+    /// record: the digest of the round's record, which the envelope's signature certifies. One for
+    /// each member and round.
     RecordSignature(Digest),
     /// Asks for the commitments with these digests.
-    Want(Vec<Digest>),
+    GetCommitments(Vec<Digest>),
     /// Asks for the records from this round on.
     RecordsRequest(Round),
-    /// Records in order, as many as fit.
-    Records(Vec<CertifiedRecord>),
-    /// The sender takes part in this round. Comes before everything else that binds it.
+    /// Consecutive entries of the ledger, as many as fit into a message.
+    Records(Vec<LedgerEntry>),
+    /// The sender takes part in this round. Precedes every other statement that binds it.
     Ready,
-    /// The sender has just started: what has it said in this round before?
-    Doubt(Nonce),
-    /// Everything that the asker has said in this round, as far as the sender has heard it.
-    Memory {
-        /// Of the question.
+    /// The sender has just started and asks which of its statements in this round others have.
+    RecoveryRequest(Nonce),
+    /// Every statement of the asker in this round that the sender has received.
+    RecoveryResponse {
+        /// The nonce of the request.
         nonce: Nonce,
-        /// With the asker's signatures: nobody can make up what it never said.
-        said: Vec<(Statement, Signature)>,
-        /// The asker's newest heartbeat that the sender has heard, of whichever life and round.
+        /// With the asker's own signatures, so that nobody can invent a statement.
+        statements: Vec<(Statement, Signature)>,
+        /// The asker's newest heartbeat known to the sender, of any incarnation and round.
         heartbeat: Option<Box<SignedHeartbeat>>,
     },
     /// The sender takes no part until it says that it is ready.
     Goodbye(Goodbye),
-    /// Nothing has been heard of the receiver for a while: is it there?
-    Knock,
-    /// transfer: a committee member has read the ciphertext of this commitment, and it is none, or does not fit what the
-    /// commitment publishes. One for each commitment, never beside [`Body::Holds`] of the same.
+    /// Asks a member that has been silent for a heartbeat.
+    Ping,
+    /// transfer: a committee member has read the ciphertext of this commitment and found it
+    /// malformed or in contradiction to the commitment. One for each commitment, never beside
+    /// [`Body::HaveUpdates`] of the same.
     Rejection(Digest),
-    /// There is proof against these members.
+    /// The sender has checked evidence against these members and serves it.
     Accusations(Vec<Accusation>),
-    /// transfer: the dealer's first answer to a complaint: a box, sealed again.
-    Sealed {
-        /// The dealer's commitment.
+    /// transfer: a contributor's first answer to a complaint: the share, sealed again.
+    ResealedShare {
+        /// The contributor's commitment.
         commitment: Digest,
-        /// For whom.
+        /// The member whose share it is.
         member: MemberIndex,
-        /// Sealed to the key in the complaint, opaque here.
+        /// An HPKE ciphertext under the sealing key that the complaint names.
         sealed: Vec<u8>,
     },
 }
 
 impl Body {
-    /// The kind's name, part of what is signed.
+    /// The kind's name for people: in logs, in the reasons of dropped messages and in evidence.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::Status(_) => "status",
+            Self::Heartbeat(_) => "heartbeat",
             Self::SealingKey(_) => "sealing key",
             Self::Commitment(_) => "commitment",
-            Self::Holds(_) => "holds",
+            Self::HaveUpdates(_) => "have updates",
             Self::Complaint(_) => "complaint",
-            Self::Preimage { .. } => "preimage",
+            Self::ShareOpening { .. } => "share opening",
             Self::Report(_) => "report",
-            Self::Collected { .. } => "collected",
+            Self::ReportBundle { .. } => "report bundle",
             Self::Attestation { .. } => "attestation",
             Self::Proposal(_) => "proposal",
             Self::Vote(_) => "vote",
             Self::Decided(_) => "decided",
             Self::Partial { .. } => "partial",
             Self::RecordSignature(_) => "record signature",
-            Self::Want(_) => "want",
+            Self::GetCommitments(_) => "get commitments",
             Self::RecordsRequest(_) => "records request",
             Self::Records(_) => "records",
             Self::Ready => "ready",
-            Self::Doubt(_) => "doubt",
-            Self::Memory { .. } => "memory",
+            Self::RecoveryRequest(_) => "recovery request",
+            Self::RecoveryResponse { .. } => "recovery response",
             Self::Goodbye(_) => "goodbye",
-            Self::Knock => "knock",
+            Self::Ping => "ping",
             Self::Rejection(_) => "rejection",
             Self::Accusations(_) => "accusations",
-            Self::Sealed { .. } => "sealed share",
+            Self::ResealedShare { .. } => "resealed share",
+        }
+    }
+
+    /// The kind's label under a signature. Stored evidence of earlier versions must verify, so the
+    /// kinds that it can contain keep the label under which they were first signed.
+    pub(crate) const fn label(&self) -> &'static str {
+        match self {
+            Self::HaveUpdates(_) => "holds",
+            Self::ShareOpening { .. } => "preimage",
+            Self::ReportBundle { .. } => "collected",
+            _ => self.kind(),
         }
     }
 }

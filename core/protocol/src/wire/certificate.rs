@@ -34,6 +34,9 @@ impl Certificate {
         });
         self.votes.len() >= usize::from(roster.rules().quorum)
             && self.votes.is_sorted_by(|a, b| a.0 < b.0)
-            && self.votes.iter().all(|(member, sig)| roster.is_said(round, *member, &body, sig))
+            && self
+                .votes
+                .iter()
+                .all(|(member, sig)| roster.is_signed_by(round, *member, &body, sig))
     }
 }

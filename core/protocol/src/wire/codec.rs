@@ -7,6 +7,8 @@ use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::Versions;
+
 /// Room that fits most messages, so that encoding them does not copy again and again.
 const USUAL_BYTES: usize = 512;
 
@@ -30,6 +32,22 @@ pub enum CodecError {
         what: &'static str,
         /// postcard's reason.
         reason: String,
+    },
+    /// Of a version that this program does not read.
+    #[error(
+        "{what} was written by {} version of this program (version {found}, this one reads {} to {}): {}",
+        if *found > u32::from(read.newest) { "a later" } else { "an earlier" },
+        read.oldest,
+        read.newest,
+        if *found > u32::from(read.newest) { "upgrade to read it" } else { "read it with that one" }
+    )]
+    Version {
+        /// What was read.
+        what: &'static str,
+        /// Its version.
+        found: u32,
+        /// The versions that can be read.
+        read: Versions,
     },
     /// Decodes, but not from its one canonical encoding.
     #[error("{what} is not in canonical form")]

@@ -3,7 +3,7 @@
 //! A proof holds all that its check needs, and nothing that the accused has not signed counts against it, but for what at
 //! least one honest member must have signed as well (f + 1 rejections, a quorum's certificate). So an honest member cannot
 //! be accused by up to f others, whatever they sign. [`Evidence::check`] checks what this crate can compute;
-//! [`Proof::WrongPreimage`] and [`Proof::WrongAnswer`] need the arithmetic of the encryption as well, which the host brings.
+//! [`Proof::WrongOpening`] and [`Proof::WrongAnswer`] need the arithmetic of the encryption as well, which the host brings.
 
 mod answer;
 mod equivocation;
@@ -47,10 +47,10 @@ pub enum Proof {
     /// A signed proposal of a set below `min_contributors`, or the reports for one.
     SetTooSmall(Box<SignedBody>),
     /// A signed answer to a complaint that is not what the dealer's signed commitment says.
-    WrongPreimage {
+    WrongOpening {
         /// The dealer's commitment.
         commitment: Box<(CommitmentBody, Signature)>,
-        /// The answer, a [`Body::Preimage`].
+        /// The answer, a [`Body::ShareOpening`].
         answer: Box<SignedBody>,
     },
     /// A signed commitment whose ciphertext f + 1 members have rejected: one of them is honest.
@@ -73,7 +73,7 @@ pub enum Rule {
     /// A set has at least `min_contributors` updates.
     SetTooSmall,
     /// Complaints are answered with the truth.
-    WrongPreimage,
+    WrongOpening,
     /// A ciphertext has the form that the terms give it.
     MalformedCiphertext,
     /// Partial decryptions are the sum of the own shares.
@@ -153,14 +153,14 @@ impl Evidence {
 
     /// A wrong answer to a complaint, with the dealer's commitment.
     #[must_use]
-    pub fn wrong_preimage(
+    pub fn wrong_opening(
         member: MemberIndex,
         round: Round,
         commitment: (CommitmentBody, Signature),
         answer: SignedBody,
     ) -> Self {
         let (commitment, answer) = (Box::new(commitment), Box::new(answer));
-        Self { member, round, proof: Proof::WrongPreimage { commitment, answer } }
+        Self { member, round, proof: Proof::WrongOpening { commitment, answer } }
     }
 
     /// A ciphertext that f + 1 members have rejected.
@@ -198,14 +198,14 @@ impl Evidence {
         match &self.proof {
             Proof::Equivocation(_) => Rule::Equivocation,
             Proof::SetTooSmall(_) => Rule::SetTooSmall,
-            Proof::WrongPreimage { .. } => Rule::WrongPreimage,
+            Proof::WrongOpening { .. } => Rule::WrongOpening,
             Proof::Rejected { .. } => Rule::MalformedCiphertext,
             Proof::WrongAnswer(_) => Rule::WrongAnswer,
         }
     }
 
     /// Whether this proves what it says, as far as signatures, certificates and the rules of messages go: all of it but for
-    /// the arithmetic of [`Proof::WrongPreimage`] and [`Proof::WrongAnswer`].
+    /// the arithmetic of [`Proof::WrongOpening`] and [`Proof::WrongAnswer`].
     ///
     /// # Errors
     /// Why it proves nothing.
@@ -216,12 +216,12 @@ impl Evidence {
         match &self.proof {
             Proof::Equivocation(statements) => self.check_equivocation(roster, statements),
             Proof::SetTooSmall(statement) => self.check_too_small(roster, statement),
-            Proof::WrongPreimage { commitment, answer } => {
+            Proof::WrongOpening { commitment, answer } => {
                 let digest = self.check_commitment(roster, commitment)?;
                 self.check_signed(roster, answer)?;
                 match &answer.0 {
-                    Body::Preimage { commitment: about, .. } if *about == digest => Ok(()),
-                    Body::Preimage { .. } => Err(NotProof::NotAbout("answer")),
+                    Body::ShareOpening { commitment: about, .. } if *about == digest => Ok(()),
+                    Body::ShareOpening { .. } => Err(NotProof::NotAbout("answer")),
                     _ => Err(NotProof::Impossible("answer")),
                 }
             }
@@ -259,10 +259,10 @@ impl Evidence {
         roster: &Roster<'_>,
         (body, signature): &SignedBody,
     ) -> Result<(), NotProof> {
-        if !body.is_shaped(roster.rules().member_count) {
+        if !body.is_within_bounds(roster.rules().member_count) {
             return Err(NotProof::Impossible(body.kind()));
         }
-        if !roster.is_said(self.round, self.member, body, signature) {
+        if !roster.is_signed_by(self.round, self.member, body, signature) {
             return Err(NotProof::NotSigned { what: body.kind(), member: self.member });
         }
         Ok(())
@@ -285,7 +285,7 @@ impl Evidence {
         self.check_signed(roster, statement)?;
         let rules = roster.rules();
         let set = match &statement.0 {
-            Body::Collected { collected, .. } => collected.set(rules),
+            Body::ReportBundle { bundle, .. } => bundle.set(rules),
             Body::Proposal(proposal) => match &proposal.value {
                 Value::Aggregate { set, .. } => set.clone(),
                 _ => return Err(NotProof::NotTooSmall),
@@ -307,7 +307,7 @@ impl Evidence {
         match &self.proof {
             Proof::Equivocation(both) => both.to_vec(),
             Proof::SetTooSmall(one) => vec![one.as_ref().clone()],
-            Proof::WrongPreimage { commitment, answer } => {
+            Proof::WrongOpening { commitment, answer } => {
                 vec![answer.as_ref().clone(), said(commitment)]
             }
             Proof::Rejected { commitment, .. } => vec![said(commitment)],

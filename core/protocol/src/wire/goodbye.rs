@@ -1,4 +1,4 @@
-//! A member's word that it will not take part.
+//! The announcement that a member takes no part in the round.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,24 +8,24 @@ use crate::wire::Nonce;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Leave {
-    /// Its daemon ends.
+    /// Its daemon stops.
     Stopped,
     /// An operator paused it.
     Paused,
-    /// Its journal lacks what it has said: it sits the round out.
+    /// Its journal lacks statements that it has made in the round.
     SitsOut,
-    /// It has been catching up, or asking what it said, for long.
+    /// It has been recovering or catching up for a minute or more.
     CatchesUp,
 }
 
-/// Said when it takes effect, never before. It binds nobody: the sender is awaited again as soon as it says that it is
-/// ready, and the same goodbye does not count a second time.
+/// Sent when it takes effect, never before. It binds nobody: others wait for the sender again as soon
+/// as it says that it is ready, and the same goodbye does not count a second time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Goodbye {
-    /// Which life of the sender says it: the nonce of its start.
-    pub life: Nonce,
-    /// Which goodbye of that life, from 0.
+    /// The sender's incarnation: the nonce of its start.
+    pub incarnation: Nonce,
+    /// Number of the goodbye in that incarnation, from 0.
     pub number: u32,
-    /// Why.
+    /// The reason.
     pub why: Leave,
 }

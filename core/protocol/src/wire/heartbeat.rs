@@ -1,28 +1,30 @@
-//! The status that every member sends every few seconds: anti-entropy in two hundred bytes.
+//! The heartbeat that every member sends every few seconds: anti-entropy in two hundred bytes.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bits, Decision};
+use super::{Bits, Decision, Versions};
 use crate::ids::{Digest, Round, View};
 use crate::sign::Signature;
 
 /// Where the sender is; the envelope names its round.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
-    /// Which life of its author says it; 0 if that is not known yet. Of two heartbeats the one with the greater pair of `life`
-    /// and `number` is the newer.
-    pub life: u64,
-    /// Which heartbeat of that life it is.
+    /// The sender's incarnation; 0 while it is not known yet. Of two heartbeats of one sender the one with
+    /// the greater pair of `incarnation` and `number` is the newer.
+    pub incarnation: u64,
+    /// Number of the heartbeat in that incarnation.
     pub number: u64,
+    /// The versions of messages that it reads.
+    pub versions: Versions,
     /// It takes part in this round, or will as soon as a quorum does.
     pub ready: bool,
     /// Digest of its last record.
     pub head: Digest,
-    /// It knows what was decided about the set.
+    /// It knows the decided set.
     pub set_decided: bool,
-    /// It knows what was decided about the end of the round.
-    pub end_decided: bool,
-    /// The vote it takes part in, and its view.
+    /// It knows the decided outcome of the round.
+    pub outcome_decided: bool,
+    /// The decision that it votes on, and its view.
     pub voting: Option<(Decision, View)>,
     /// It has the proposal of that view.
     pub has_proposal: bool,
@@ -30,12 +32,12 @@ pub struct Heartbeat {
     pub known: Known,
 }
 
-/// A heartbeat as it was signed, to be shown to its own author.
+/// A heartbeat as it was signed, returned to its own author.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedHeartbeat {
-    /// In which round it was said.
+    /// The round in which it was signed.
     pub round: Round,
-    /// What was said.
+    /// Its content.
     pub heartbeat: Heartbeat,
     /// Its author's signature.
     pub signature: Signature,
@@ -48,11 +50,11 @@ pub struct Known {
     pub keys: Bits,
     /// Commitments.
     pub commitments: Bits,
-    /// Committee members that announced every update the sender knows of.
-    pub holds: Bits,
+    /// Committee members that have every update that the sender knows of.
+    pub have_updates: Bits,
     /// Reports.
     pub reports: Bits,
-    /// Attestations of the set that the sender collected.
+    /// Attestations of the set that follows from the sender's bundle of reports.
     pub attestations: Bits,
     /// Prevotes of its view.
     pub prevotes: Bits,
@@ -62,9 +64,9 @@ pub struct Known {
     pub partials: Bits,
     /// Signatures of the record.
     pub signatures: Bits,
-    /// Members that said that they take part; in the sender's journal.
+    /// Members whose `Ready` is in the sender's journal.
     pub present: Bits,
-    /// Members against whom the sender holds proof.
+    /// Members against whom the sender has evidence.
     pub accused: Bits,
 }
 
@@ -74,7 +76,7 @@ impl Known {
         [
             &self.keys,
             &self.commitments,
-            &self.holds,
+            &self.have_updates,
             &self.reports,
             &self.attestations,
             &self.prevotes,

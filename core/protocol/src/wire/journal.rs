@@ -15,17 +15,15 @@ use crate::limits::MAX_JOURNAL_ENTRY_BYTES;
 use crate::object::ObjectRef;
 use crate::sign::Signature;
 use crate::wire::codec::{self, CodecError};
+use crate::wire::version::JOURNAL;
 use crate::wire::{CommitmentBody, Decided, Decision, Record, Set};
-
-/// The first byte of every entry.
-const VERSION: u8 = 2;
 
 /// What is remembered. The order of the kinds is their encoding: only add at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Note {
-    /// The own commitment, before it is announced.
+    /// This member's commitment, before it is announced.
     Committed(Box<CommitmentBody>),
-    /// The own report, before it is sent.
+    /// This member's report, before it is sent.
     Reported(Set),
     /// A sum attested by this member.
     Attested {
@@ -36,16 +34,16 @@ pub enum Note {
     },
     /// View, votes and locks of a decision, with the content of the locked value.
     Voting {
-        /// Which decision.
+        /// Which of the two decisions.
         decision: Decision,
-        /// What binds.
+        /// What this member must not contradict.
         state: VotingState,
         /// The values that `state` refers to.
         values: Vec<crate::wire::Value>,
     },
     /// A decision.
     Decided(Box<Decided>),
-    /// The partial decryption released: the only one of this round.
+    /// The partial decryption that is released: the only one of this round.
     Released {
         /// Digest of the decided set.
         set: Digest,
@@ -54,18 +52,18 @@ pub enum Note {
     },
     /// The record signed: the only one of this round.
     Signed(Box<Record>),
-    /// This member takes part in the round: before anything else that it says in it.
+    /// This member takes part in the round: before any other statement in it.
     Ready,
-    /// Others that said so, with their signatures, before this member says that it has heard them. Adds to earlier ones.
+    /// Members whose `Ready` is here, with their signatures, before heartbeats list them. Adds to earlier ones.
     Present(Vec<(MemberIndex, Signature)>),
-    /// A commitment of another member, with its author's signature: before this member reports it, and when it is in the
-    /// decided set. Its author may be gone when the sum is to be opened.
+    /// A commitment of another member, with that member's signature: before this member reports it, and when it is in the
+    /// decided set. Its contributor may be gone when the sum is opened.
     Kept {
-        /// Who committed.
+        /// Whose commitment it is.
         author: MemberIndex,
-        /// To what.
+        /// Its content.
         body: Box<CommitmentBody>,
-        /// The author's, of the message.
+        /// The contributor's, under [`Body::Commitment`](crate::wire::Body::Commitment).
         signature: Signature,
     },
     /// Key and sum are on this disk: before the first vote that says so.
@@ -78,25 +76,26 @@ pub enum Note {
     /// All rounds before this one have their records in the ledger. So there is an entry of the newest round at any time, and
     /// a ledger that was lost or cut is noticed.
     Reached,
-    /// A commitment whose ciphertext this member, of the committee, could not read: before it says so.
+    /// A commitment whose ciphertext this member, of the committee, found malformed: before it announces that.
     Rejected(Digest),
-    /// The number of this life, see `machine::lives`; again in every round.
-    Life(u64),
-    /// The share of this member in the own update is shown in clear, before it is: f of them at most, whatever restarts come in
-    /// between. Adds to earlier ones.
-    Shown(MemberIndex),
-    /// Dealers that owed an answer when earlier rounds ended, as this round began.
-    Unlisted(Vec<(MemberIndex, Lapse)>),
+    /// The number of this member's incarnation; written again in every round.
+    Incarnation(u64),
+    /// The share of this member in the own update is opened to all, before it is: at most f of them, across restarts. Adds to
+    /// earlier ones.
+    ShareOpened(MemberIndex),
+    /// Contributors that are excluded from this round, or have been lately, because they left complaints unanswered; as the
+    /// round began.
+    Excluded(Vec<(MemberIndex, MissedAnswer)>),
 }
 
-/// A dealer that left a complaint unanswered although it was heard.
+/// A contributor left a complaint unanswered although it was heard in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lapse {
-    /// How often in a row: it is not listed for 1, 2, 4, ... rounds.
+pub struct MissedAnswer {
+    /// How often in a row: its updates are excluded for 1, 2, 4, ... rounds.
     pub times: u8,
-    /// The first round in which it is listed again.
+    /// The first round in which its updates count again.
     pub until: Round,
-    /// Rounds since then in which it owed nothing.
+    /// Rounds since then in which it left nothing unanswered.
     pub clean: u64,
 }
 
@@ -114,7 +113,7 @@ impl Entry {
     /// A note of `round`.
     #[must_use]
     pub const fn new(round: Round, note: Note) -> Self {
-        Self { version: VERSION, round, note }
+        Self { version: JOURNAL.newest, round, note }
     }
 
     /// The canonical bytes.
@@ -130,12 +129,8 @@ impl Entry {
     /// # Errors
     /// See [`CodecError`]. A member that cannot read its journal must sit the round out.
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
-        if bytes.first() == Some(&first_version::FIRST_VERSION) {
+        if JOURNAL.check("journal entry", bytes)? == first_version::FIRST_VERSION {
             return first_version::decode(bytes);
-        }
-        if bytes.first() != Some(&VERSION) {
-            let reason = format!("version {:?}, not {VERSION}", bytes.first());
-            return Err(CodecError::Malformed { what: "journal entry", reason });
         }
         codec::decode("journal entry", bytes, MAX_JOURNAL_ENTRY_BYTES)
     }

@@ -3,13 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::codec::{self, CodecError};
+use super::version::MESSAGES;
 use super::{Body, Scope};
 use crate::ids::{Epoch, MemberIndex, Round};
 use crate::limits::MAX_DIRECT_BYTES;
 use crate::sign::Signature;
-
-/// The first byte of every message.
-pub const MESSAGE_VERSION: u8 = 2;
 
 /// Bytes of a signature, the last of every message.
 const SIGNATURE_BYTES: usize = 64;
@@ -17,6 +15,7 @@ const SIGNATURE_BYTES: usize = 64;
 /// A message with its signature; unchecked until a [`crate::roster::Roster`] has verified it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signed {
+    /// See [`MESSAGES`]; part of the envelope, not of what is signed.
     version: u8,
     /// The sender's epoch.
     pub epoch: Epoch,
@@ -35,7 +34,7 @@ impl Signed {
     #[must_use]
     pub const fn new(scope: Scope, sender: MemberIndex, body: Body, signature: Signature) -> Self {
         Self {
-            version: MESSAGE_VERSION,
+            version: MESSAGES.newest,
             epoch: scope.epoch,
             round: scope.round,
             sender,
@@ -59,15 +58,12 @@ impl Signed {
         codec::encode("message", self, MAX_DIRECT_BYTES)
     }
 
-    /// Reads canonical bytes of this version.
+    /// Reads canonical bytes of any version in [`MESSAGES`].
     ///
     /// # Errors
     /// See [`CodecError`].
     pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
-        if bytes.first() != Some(&MESSAGE_VERSION) {
-            let reason = format!("version {:?}, not {MESSAGE_VERSION}", bytes.first());
-            return Err(CodecError::Malformed { what: "message", reason });
-        }
+        MESSAGES.check("message", bytes)?;
         codec::decode("message", bytes, MAX_DIRECT_BYTES)
     }
 }

@@ -1,4 +1,5 @@
-//! The ledger: one record a round, signed by a quorum. Its verification is in `ledger`.
+//! What the ledger consists of: today one record a round, signed by a quorum. Its verification is in
+//! [`ledger`](crate::ledger).
 
 use serde::{Deserialize, Serialize};
 
@@ -69,4 +70,13 @@ pub struct CertifiedRecord {
     pub signatures: Vec<(MemberIndex, Vec<u8>)>,
     /// Certificates, views, evidence: canonical bytes, not signed over.
     pub attachments: Vec<u8>,
+}
+
+/// An entry of the ledger, by kind: a byte in messages, a number in files (there
+/// [`RECORD_ENTRY`](crate::ledger::RECORD_ENTRY)). Only add at the end: changes of the members and
+/// evaluations would be further kinds. A program that does not know a kind refuses it by its number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LedgerEntry {
+    /// How a round ended.
+    Round(CertifiedRecord),
 }

@@ -24,7 +24,7 @@ impl Scope {
     /// [`CodecError::TooLong`].
     pub fn digest(&self, sender: MemberIndex, body: &Body) -> Result<Digest, CodecError> {
         let bytes = codec::encode(body.kind(), body, MAX_DIRECT_BYTES)?;
-        Ok(self.with_parts(sender, body.kind(), &bytes, |parts| Use::Signature.digest(parts)))
+        Ok(self.with_parts(sender, body.label(), &bytes, |parts| Use::Signature.digest(parts)))
     }
 
     /// Gives what is signed when `sender` says here what the canonical bytes of a body say.

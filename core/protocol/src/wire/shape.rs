@@ -1,9 +1,9 @@
 //! Bounds on the content of a message, before anyone looks at what it says.
 
-use super::{Body, Heartbeat, Proposal, Set};
+use super::{Body, Heartbeat, LedgerEntry, Proposal, Set};
 use crate::limits::{
-    MAX_BOX_BYTES, MAX_KEY_BYTES, MAX_PARTIAL_BYTES, MAX_PREIMAGE_BYTES, MAX_RECORD_BYTES,
-    MAX_SEALING_KEY_BYTES, MAX_SHARES_BYTES, MAX_STATEMENTS, MAX_WANTED,
+    MAX_BOX_BYTES, MAX_KEY_BYTES, MAX_OPENING_BYTES, MAX_PARTIAL_BYTES, MAX_RECORD_BYTES,
+    MAX_REQUESTED_COMMITMENTS, MAX_SEALING_KEY_BYTES, MAX_SHARES_BYTES, MAX_STATEMENTS,
 };
 use crate::object::ObjectRef;
 use crate::wire::{Certificate, CommitmentBody};
@@ -11,42 +11,46 @@ use crate::wire::{Certificate, CommitmentBody};
 impl Body {
     /// Whether every list, length and index is possible in a federation of `member_count`.
     #[must_use]
-    pub fn is_shaped(&self, member_count: u16) -> bool {
+    pub fn is_within_bounds(&self, member_count: u16) -> bool {
         let n = usize::from(member_count);
         match self {
-            Self::Status(heartbeat) => is_heartbeat(heartbeat, n),
+            Self::Heartbeat(heartbeat) => is_heartbeat(heartbeat, n),
             Self::SealingKey(key) => (1..=MAX_SEALING_KEY_BYTES).contains(&key.len()),
             Self::Commitment(body) => is_commitment(body, n),
-            Self::Holds(list) => list.len() <= 2 * n && list.is_sorted_by(|a, b| a < b),
-            Self::Want(list) => list.len() <= MAX_WANTED,
+            Self::HaveUpdates(list) => list.len() <= 2 * n && list.is_sorted_by(|a, b| a < b),
+            Self::GetCommitments(list) => list.len() <= MAX_REQUESTED_COMMITMENTS,
             Self::Rejection(_) => true,
             Self::Accusations(list) => super::accusation::is_list(list, member_count),
             Self::Complaint(complaint) => {
                 (1..=MAX_SEALING_KEY_BYTES).contains(&complaint.sealing_key.len())
             }
             Self::RecordSignature(_) | Self::RecordsRequest(_) => true,
-            Self::Sealed { member, sealed, .. } => {
+            Self::ResealedShare { member, sealed, .. } => {
                 member.0 < member_count && sealed.len() as u64 <= MAX_BOX_BYTES
             }
-            Self::Preimage { member, preimage, .. } => {
-                member.0 < member_count && preimage.len() <= MAX_PREIMAGE_BYTES
+            Self::ShareOpening { member, opening, .. } => {
+                member.0 < member_count && opening.len() <= MAX_OPENING_BYTES
             }
             Self::Report(set) => is_set(set, member_count),
-            Self::Collected { collected, .. } => collected.is_shaped(member_count),
+            Self::ReportBundle { bundle, .. } => bundle.is_within_bounds(member_count),
             Self::Attestation { aggregate, .. } => aggregate.check_size().is_ok(),
             Self::Proposal(proposal) => is_proposal(proposal, member_count),
-            Self::Vote(_) | Self::Ready | Self::Doubt(_) | Self::Goodbye(_) | Self::Knock => true,
-            Self::Memory { said, heartbeat, .. } => {
-                said.len() <= MAX_STATEMENTS
+            Self::Vote(_)
+            | Self::Ready
+            | Self::RecoveryRequest(_)
+            | Self::Goodbye(_)
+            | Self::Ping => true,
+            Self::RecoveryResponse { statements, heartbeat, .. } => {
+                statements.len() <= MAX_STATEMENTS
                     && heartbeat.as_ref().is_none_or(|it| is_heartbeat(&it.heartbeat, n))
-                    && said.iter().all(|(it, _)| it.body().is_shaped(member_count))
+                    && statements.iter().all(|(it, _)| it.body().is_within_bounds(member_count))
             }
             Self::Decided(decided) => {
                 is_certificate(&decided.certificate, member_count)
                     && is_value(&decided.value, member_count)
             }
             Self::Partial { object, .. } => (1..=MAX_PARTIAL_BYTES).contains(&object.length),
-            Self::Records(records) => records.iter().all(|record| {
+            Self::Records(entries) => entries.iter().all(|LedgerEntry::Round(record)| {
                 record.signatures.len() <= n && record.attachments.len() <= MAX_RECORD_BYTES
             }),
         }
@@ -54,7 +58,7 @@ impl Body {
 }
 
 fn is_heartbeat(heartbeat: &Heartbeat, n: usize) -> bool {
-    heartbeat.known.all().iter().all(|bits| bits.fits(n))
+    heartbeat.versions.is_possible() && heartbeat.known.all().iter().all(|bits| bits.fits(n))
 }
 
 fn is_set(set: &Set, member_count: u16) -> bool {
@@ -88,8 +92,8 @@ fn is_certificate(certificate: &Certificate, member_count: u16) -> bool {
 fn is_proposal(proposal: &Proposal, member_count: u16) -> bool {
     is_value(&proposal.value, member_count)
         && proposal.polka.as_ref().is_none_or(|polka| is_certificate(polka, member_count))
-        && proposal.grounds.as_ref().is_none_or(|grounds| {
-            grounds.collected.is_shaped(member_count)
-                && grounds.attestations.is_sorted_by(|a, b| a.0 < b.0)
+        && proposal.justification.as_ref().is_none_or(|justification| {
+            justification.bundle.is_within_bounds(member_count)
+                && justification.attestations.is_sorted_by(|a, b| a.0 < b.0)
         })
 }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Collected, Set};
+use super::{ReportBundle, Set};
 use crate::hash::Use;
 use crate::ids::{Digest, MemberIndex, View};
 use crate::object::ObjectRef;
@@ -17,10 +17,10 @@ static VOID: LazyLock<Digest> = LazyLock::new(|| Use::Value.digest(&[b"void"]));
 /// Which decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Decision {
-    /// certify: which set is opened, if any.
+    /// Which set of updates is opened, if any.
     Set,
-    /// conclude: what opening it gave.
-    End,
+    /// What opening the set's sum gave.
+    Outcome,
 }
 
 /// What can be decided.
@@ -35,14 +35,14 @@ pub enum Value {
     },
     /// Set: open nothing this round.
     Skip,
-    /// End: the sum was opened. Anyone who has the aggregate can see whether the key opens it to this sum.
+    /// Outcome: the sum was opened. Anyone who has the aggregate can see whether the key opens it to this sum.
     Opened {
         /// The key K.
         key: ObjectRef,
         /// Digest of the opened sum.
         sum: Digest,
     },
-    /// End: the sum could not be opened.
+    /// Outcome: the sum could not be opened.
     Void,
 }
 
@@ -52,7 +52,7 @@ impl Value {
     pub const fn decision(&self) -> Decision {
         match self {
             Self::Aggregate { .. } | Self::Skip => Decision::Set,
-            Self::Opened { .. } | Self::Void => Decision::End,
+            Self::Opened { .. } | Self::Void => Decision::Outcome,
         }
     }
 
@@ -112,11 +112,11 @@ pub struct Vote {
     pub value: Option<Digest>,
 }
 
-/// What makes a proposed aggregate valid, whatever the voter happens to hold.
+/// What makes a proposed aggregate valid for every voter, whatever it has itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Grounds {
+pub struct Justification {
     /// q reports from which U follows.
-    pub collected: Collected,
+    pub bundle: ReportBundle,
     /// f + 1 equal attestations, ascending by committee member.
     pub attestations: Vec<(MemberIndex, Signature)>,
 }
@@ -131,7 +131,7 @@ pub struct Proposal {
     /// A quorum of prevotes for this value in an earlier view.
     pub polka: Option<Certificate>,
     /// Needed for an aggregate without a polka.
-    pub grounds: Option<Grounds>,
+    pub justification: Option<Justification>,
 }
 
 /// A decision and the quorum of precommits that made it.

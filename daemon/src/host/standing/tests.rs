@@ -28,7 +28,7 @@ fn machine() -> Status {
         members: vec![member; 4],
         silent_through: None,
         journal_round: None,
-        fruitless: Fruitless::default(),
+        failed_rounds: FailedRounds::default(),
         waiting_for: vec![MemberIndex(3)],
         wait: Some(Wait { here: 3, enough: 3, of: 4, until: Some(Time(268_000)) }),
         attendance: attendance(4),

@@ -127,8 +127,8 @@ pub(super) fn away(people: &People<'_>) -> Condition {
 pub(super) fn rounds_ahead(machine: &Status) -> Option<Round> {
     let mut rounds: Vec<Round> = machine.members.iter().filter_map(|member| member.round).collect();
     rounds.sort_unstable_by(|a, b| b.cmp(a));
-    let one_honest = machine.members.len().saturating_sub(1) / 3;
-    rounds.get(one_honest).copied().filter(|round| *round > machine.round)
+    let honest_threshold = machine.members.len().saturating_sub(1) / 3;
+    rounds.get(honest_threshold).copied().filter(|round| *round > machine.round)
 }
 
 pub(super) fn recovering(people: &People<'_>, machine: &Status, severity: Severity) -> Condition {

@@ -19,7 +19,7 @@ pub(in crate::l0) fn false_accusation(
     federation: &Federation,
     held: &BTreeMap<ObjectRef, Arc<[u8]>>,
 ) -> Option<(Vec<u8>, ObjectRef, Vec<u8>)> {
-    let Signed { body: Body::Status(_), sender, round, epoch, .. } =
+    let Signed { body: Body::Heartbeat(_), sender, round, epoch, .. } =
         Signed::decode(heartbeat).ok()?
     else {
         return None;

@@ -26,13 +26,13 @@ impl Recorded {
         let Ok(signed) = Signed::decode(bytes) else { return };
         let place = (signed.round, signed.sender, signed.body.kind());
         match signed.body {
-            Body::Status(heartbeat) => {
+            Body::Heartbeat(heartbeat) => {
                 self.heard.retain(|(of, ..), _| of.next() >= signed.round);
                 if !heartbeat.ready {
                     self.heard.insert(place, bytes.to_vec());
                 }
             }
-            Body::Ready | Body::Doubt(_) | Body::Want(_) | Body::Knock => {}
+            Body::Ready | Body::RecoveryRequest(_) | Body::GetCommitments(_) | Body::Ping => {}
             _ => return,
         }
         self.heard.entry(place).or_insert_with(|| bytes.to_vec());

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
 use fedshield_protocol::sign::Signatures;
-use fedshield_protocol::wire::{Body, Collected, CommitmentBody, Set, Signed, SignedReport};
+use fedshield_protocol::wire::{Body, CommitmentBody, ReportBundle, Set, Signed, SignedReport};
 
 use crate::l0::faults::Fault;
 use crate::l0::world::World;
@@ -85,16 +85,16 @@ impl World {
                 node.set_flooding.own = Some(body.as_ref().clone());
                 vec![Body::Commitment(Box::new(commitment_for(to, body)))]
             }
-            Body::Holds(list) => {
+            Body::HaveUpdates(list) => {
                 let mut list: BTreeSet<Digest> = list.iter().copied().collect();
                 list.extend(self.commitments_for(to, signed.round));
-                vec![Body::Holds(list.into_iter().collect())]
+                vec![Body::HaveUpdates(list.into_iter().collect())]
             }
-            Body::Collected { view, .. } => {
+            Body::ReportBundle { view, .. } => {
                 if !node.set_flooding.asked.insert((*view, to)) {
                     return Vec::new();
                 }
-                let bundle = |collected| Body::Collected { view: *view, collected };
+                let bundle = |bundle| Body::ReportBundle { view: *view, bundle };
                 self.bundles(index, signed.round).into_iter().map(bundle).collect()
             }
             Body::Report(_) | Body::Proposal(_) => Vec::new(),
@@ -127,7 +127,7 @@ impl World {
     }
 
     /// Bundles of reports from which different sets follow.
-    fn bundles(&self, index: usize, round: Round) -> Vec<Collected> {
+    fn bundles(&self, index: usize, round: Round) -> Vec<ReportBundle> {
         let Some(node) = self.nodes.get(index) else { return Vec::new() };
         let byzantine: Vec<MemberIndex> = self.of_its_kind().collect();
         let honest: BTreeMap<MemberIndex, &SignedReport> = node
@@ -160,7 +160,7 @@ impl World {
         byzantine: &[MemberIndex],
         honest: &BTreeMap<MemberIndex, &SignedReport>,
         chosen: &[(MemberIndex, Digest)],
-    ) -> Option<Collected> {
+    ) -> Option<ReportBundle> {
         let quorum = self.federation.rules().quorum;
         let wanted = usize::from(quorum).checked_sub(byzantine.len())?;
         let mut others: Vec<_> = honest.iter().collect();
@@ -181,6 +181,6 @@ impl World {
             let signature = self.federation.signatures(*member).sign(&digest);
             reports.insert(*member, (own.clone(), signature));
         }
-        Collected::pack(&reports, quorum)
+        ReportBundle::pack(&reports, quorum)
     }
 }

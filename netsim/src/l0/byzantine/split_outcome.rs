@@ -45,10 +45,12 @@ pub(in crate::l0) fn outgoing(
     }
     let victim = is_victim(byzantine, to, federation.rules().member_count);
     match signed.body {
-        Body::Vote(vote) if vote.decision == Decision::End && vote.kind == VoteKind::Precommit => {
+        Body::Vote(vote)
+            if vote.decision == Decision::Outcome && vote.kind == VoteKind::Precommit =>
+        {
             None
         }
-        Body::Decided(decided) if decided.value.decision() == Decision::End => None,
+        Body::Decided(decided) if decided.value.decision() == Decision::Outcome => None,
         Body::RecordSignature(_) | Body::Records(_) => None,
         Body::Partial { set, object } if victim => {
             let scope = Scope {

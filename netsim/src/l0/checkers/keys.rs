@@ -12,7 +12,7 @@ pub(super) struct Keys;
 impl Keys {
     pub(super) fn observe(&self, node: &Node, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
-            Fact::Started(Job::SealBoxes { round, sealing_keys }) => {
+            Fact::Started(Job::SealShares { round, sealing_keys }) => {
                 sealing_keys.iter().flatten().try_for_each(|key| is_of(key, *round))
             }
             Fact::Ended(Job::Settle { round, .. }, JobOutput::Settled) => {

@@ -26,12 +26,12 @@ impl Shown {
     ) -> Result<(), String> {
         match fact {
             Fact::Noted(entry) => {
-                if let Note::Shown(to) = entry.note {
+                if let Note::ShareOpened(to) = entry.note {
                     self.noted.insert((node.member, entry.round, to));
                 }
                 Ok(())
             }
-            Fact::Started(Job::RevealShare { round, member }) => {
+            Fact::Started(Job::OpenShare { round, member }) => {
                 if !self.noted.contains(&(node.member, *round, *member)) {
                     return Err(format!("round {round}: shows a share that is not noted"));
                 }

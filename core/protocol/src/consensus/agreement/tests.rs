@@ -21,9 +21,14 @@ fn election() -> Election {
     Election::draw(&Digest([1; 32]), Epoch(0), Round(0), 4, 3)
 }
 
-fn opinion(candidate: Option<Digest>) -> Opinion {
+fn validity(candidate: Option<Digest>) -> ValueValidity {
     let values: BTreeSet<Digest> = [Value::Skip.id(), Value::Void.id()].into_iter().collect();
-    Opinion { known: values.clone(), valid: values.clone(), valid_if_backed: values, candidate }
+    ValueValidity {
+        known: values.clone(),
+        valid: values.clone(),
+        valid_with_polka: values,
+        candidate,
+    }
 }
 
 fn member(index: u16) -> Agreement {
@@ -34,7 +39,7 @@ fn member(index: u16) -> Agreement {
 }
 
 fn run(agreement: &mut Agreement, candidate: Option<Digest>) -> Vec<Action> {
-    std::iter::from_fn(|| agreement.poll(&election(), &opinion(candidate))).collect()
+    std::iter::from_fn(|| agreement.poll(&election(), &validity(candidate))).collect()
 }
 
 fn vote(kind: VoteKind, view: u32, value: Option<Digest>) -> Vote {
@@ -55,7 +60,7 @@ fn skip() -> Digest {
 fn a_proposal_a_quorum_of_prevotes_and_of_precommits_decide() {
     let mut agreement = member(0);
     run(&mut agreement, None);
-    agreement.offer(View(0), skip(), None);
+    agreement.on_proposal(View(0), skip(), None);
     let prevote = vote(VoteKind::Prevote, 0, Some(skip()));
     assert_eq!(run(&mut agreement, None), [Action::Vote(prevote)]);
     hear(&mut agreement, &[0, 1, 2], &prevote);
@@ -99,7 +104,7 @@ fn a_silent_proposer_costs_one_view() {
 fn votes_that_can_make_no_quorum_any_more_are_not_waited_for() {
     let mut agreement = member(0);
     run(&mut agreement, None);
-    agreement.offer(View(0), skip(), None);
+    agreement.on_proposal(View(0), skip(), None);
     run(&mut agreement, None);
     hear(&mut agreement, &[0, 1], &vote(VoteKind::Prevote, 0, Some(skip())));
     hear(&mut agreement, &[2], &vote(VoteKind::Prevote, 0, None));
@@ -119,7 +124,7 @@ fn votes_that_can_make_no_quorum_any_more_are_not_waited_for() {
 fn locked() -> Agreement {
     let mut agreement = member(0);
     run(&mut agreement, None);
-    agreement.offer(View(0), skip(), None);
+    agreement.on_proposal(View(0), skip(), None);
     run(&mut agreement, None);
     hear(&mut agreement, &[0, 1, 2], &vote(VoteKind::Prevote, 0, Some(skip())));
     run(&mut agreement, None);
@@ -133,14 +138,14 @@ fn locked() -> Agreement {
 fn a_lock_holds_until_a_later_quorum() {
     let other = Value::Void.id();
     let mut agreement = locked();
-    agreement.offer(View(1), other, None);
+    agreement.on_proposal(View(1), other, None);
     assert_eq!(run(&mut agreement, None), [Action::Vote(vote(VoteKind::Prevote, 1, None))]);
     let mut agreement = locked();
-    agreement.offer(View(1), skip(), None);
+    agreement.on_proposal(View(1), skip(), None);
     let prevote = vote(VoteKind::Prevote, 1, Some(skip()));
     assert_eq!(run(&mut agreement, None), [Action::Vote(prevote)]);
     let mut agreement = locked();
-    agreement.offer(View(1), other, Some(View(0)));
+    agreement.on_proposal(View(1), other, Some(View(0)));
     let prevote = vote(VoteKind::Prevote, 1, Some(other));
     assert_eq!(run(&mut agreement, None), [Action::Vote(prevote)]);
 }
@@ -150,7 +155,7 @@ fn a_lock_survives_a_restart() {
     let before = locked();
     let mut after = Agreement::new(Decision::Set, MemberIndex(0), &RULES, before.state().clone());
     after.start();
-    after.offer(View(1), Value::Void.id(), None);
+    after.on_proposal(View(1), Value::Void.id(), None);
     let actions = run(&mut after, None);
     assert!(actions.contains(&Action::Vote(vote(VoteKind::Prevote, 1, None))), "{actions:?}");
 }

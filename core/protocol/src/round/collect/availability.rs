@@ -89,7 +89,7 @@ impl Availability {
 
     /// Whether f + 1 committee members have rejected an update: one of them is honest and has read it.
     pub(crate) fn is_rejected(&self, cx: &Cx, update: &Digest) -> bool {
-        let enough = usize::from(cx.config.rules().one_honest());
+        let enough = usize::from(cx.config.rules().honest_threshold());
         self.rejections.values().filter(|rejected| rejected.contains_key(update)).count() >= enough
     }
 
@@ -105,7 +105,7 @@ impl Availability {
     /// What of the updates this member has whole, to announce it.
     pub(super) fn own_announcement(&self, me: MemberIndex) -> Option<Body> {
         let have = self.have.get(&me).filter(|have| !have.is_empty())?;
-        Some(Body::Holds(have.iter().copied().collect()))
+        Some(Body::HaveUpdates(have.iter().copied().collect()))
     }
 
     /// Pulls a whole update, for the committee: ciphertext and all boxes that there are. Returns whether it has just become
@@ -181,7 +181,7 @@ impl Availability {
             return false;
         }
         if let Some(dealer) = commitments.update(digest) {
-            let job = Job::CheckCiphertext { start: cx.start, dealer: Box::new(dealer) };
+            let job = Job::CheckCiphertext { start: cx.start, update: Box::new(dealer) };
             cx.start(Tag::CheckCiphertext(*digest), job);
         }
         false
@@ -248,7 +248,7 @@ impl Availability {
         if let Some((list, first)) = self.announced.get(&sender)
             && list.contains(&digest)
         {
-            let first = (Body::Holds(list.clone()), *first);
+            let first = (Body::HaveUpdates(list.clone()), *first);
             cx.equivocated(sender, first, (Body::Rejection(digest), signature));
         }
         self.judge(cx, commitments, &digest);
@@ -263,7 +263,7 @@ impl Availability {
         signature: Signature,
     ) -> bool {
         if !cx.election.in_committee(sender) {
-            cx.dropped("holds: not of the committee");
+            cx.dropped("have updates: not of the committee");
             return false;
         }
         let rejected = list.iter().find_map(|digest| {
@@ -271,7 +271,7 @@ impl Availability {
             Some((Body::Rejection(*digest), by))
         });
         if let Some(rejected) = rejected {
-            cx.equivocated(sender, rejected, (Body::Holds(list.clone()), signature));
+            cx.equivocated(sender, rejected, (Body::HaveUpdates(list.clone()), signature));
         }
         let have = self.have.entry(sender).or_default();
         let room = usize::from(cx.config.rules().member_count) * 2;
@@ -285,7 +285,7 @@ impl Availability {
 
     /// Names the author of an update that f + 1 have rejected. The first f + 1 are proof enough.
     pub(super) fn judge(&self, cx: &mut Cx, commitments: &Commitments, digest: &Digest) {
-        let enough = usize::from(cx.config.rules().one_honest());
+        let enough = usize::from(cx.config.rules().honest_threshold());
         let Some(known) = commitments.get(digest) else { return };
         if !self.is_rejected(cx, digest) {
             return;

@@ -140,7 +140,7 @@ impl Commitments {
         if self.encrypted {
             let members = cx.config.manifest.members();
             let sealing_keys = members.map(|member| keys.of(member, round).cloned()).collect();
-            cx.start(Tag::SealBoxes(round), Job::SealBoxes { round, sealing_keys });
+            cx.start(Tag::SealShares(round), Job::SealShares { round, sealing_keys });
         } else if may_begin {
             cx.start(Tag::Contribute(round), Job::Contribute { start: cx.start });
         }
@@ -245,7 +245,7 @@ impl Commitments {
         wanted.retain(|digest| self.known.contains_key(digest));
         wanted.sort_unstable();
         wanted.dedup();
-        if wanted.is_empty() || !cx.may_answer(to, Question::Want) {
+        if wanted.is_empty() || !cx.may_answer(to, Question::GetCommitments) {
             return;
         }
         for digest in wanted {
@@ -253,7 +253,7 @@ impl Commitments {
             let (author, signature) = (known.author, known.signature);
             let body = Body::Commitment(Box::new(known.body.as_ref().clone()));
             let bytes = postcard::experimental::serialized_size(&body).unwrap_or(usize::MAX);
-            if cx.may_send(to, Question::Want, bytes) {
+            if cx.may_send(to, Question::GetCommitments, bytes) {
                 cx.forward(to, author, body, signature);
             }
         }

@@ -20,7 +20,7 @@ use crate::context::{Cx, Tag};
 use crate::ids::{Digest, MemberIndex};
 use crate::limits::{BEATS_UNTIL_OVERDUE, MAX_HANDED_ON};
 use crate::sign::Signature;
-use crate::wire::{Body, Complaint, Plea};
+use crate::wire::{Body, Complaint, Remedy};
 
 /// A complaint in public, and what has become of it.
 #[derive(Debug, Clone)]
@@ -91,7 +91,9 @@ impl PublicComplaints {
             return cx.dropped("complaint: about no update that is known");
         };
         match self.0.get(&of) {
-            Some(first) if first.complaint.plea == Plea::Show || complaint.plea != Plea::Show => {
+            Some(first)
+                if first.complaint.remedy == Remedy::Open || complaint.remedy != Remedy::Open =>
+            {
                 // Answered, as far as this member knows; its author may not have heard.
                 if first.answered {
                     let body = Body::Complaint(Box::new(complaint));
@@ -150,7 +152,7 @@ impl PublicComplaints {
         if !heard.boxed {
             heard.boxed = true;
             (heard.beats, heard.chances) = (0, 0);
-            heard.answered |= heard.complaint.plea != Plea::Show;
+            heard.answered |= heard.complaint.remedy != Remedy::Open;
         }
         cx.forward(of.1, contributor, body, signature);
     }
@@ -164,16 +166,16 @@ impl PublicComplaints {
         of: (Digest, MemberIndex),
     ) {
         let (commitment, member) = of;
-        let Some((preimage, signature)) = openings.get(&of).cloned() else { return };
+        let Some((opening, signature)) = openings.get(&of).cloned() else { return };
         let known = commitments.get(&commitment).filter(|_| !openings.is_spoiled(&commitment));
         let Some(contributor) = known.map(|known| known.author) else { return };
-        if member == cx.me() || cx.jobs.is_running(Tag::CheckPreimage(commitment, member)) {
+        if member == cx.me() || cx.jobs.is_running(Tag::CheckShareOpening(commitment, member)) {
             return;
         }
         let Some(heard) = self.0.get_mut(&of) else { return };
         if heard.may_hand_on() {
             heard.answered = true;
-            let body = Body::Preimage { commitment, member, preimage };
+            let body = Body::ShareOpening { commitment, member, opening };
             cx.forward(member, contributor, body, signature);
         }
     }

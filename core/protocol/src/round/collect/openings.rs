@@ -42,18 +42,18 @@ impl Openings {
         commitments: &Commitments,
         sender: MemberIndex,
         (commitment, member): (Digest, MemberIndex),
-        (preimage, signature): (Vec<u8>, Signature),
+        (opening, signature): (Vec<u8>, Signature),
     ) {
         let known = commitments.get(&commitment);
         if known.is_none_or(|known| known.author != sender) || self.is_spoiled(&commitment) {
-            return cx.dropped("preimage: of no commitment of its sender");
+            return cx.dropped("share opening: of no commitment of its sender");
         }
-        let tag = Tag::CheckPreimage(commitment, member);
+        let tag = Tag::CheckShareOpening(commitment, member);
         match self.shown.get(&(commitment, member)) {
-            Some((first, first_signature)) if *first != preimage => {
-                let body = |preimage| Body::Preimage { commitment, member, preimage };
+            Some((first, first_signature)) if *first != opening => {
+                let body = |opening| Body::ShareOpening { commitment, member, opening };
                 let first = (body(first.clone()), *first_signature);
-                return cx.equivocated(sender, first, (body(preimage), signature));
+                return cx.equivocated(sender, first, (body(opening), signature));
             }
             // The check could not be made: the contributor's repeated answer starts it again.
             Some(_) if cx.jobs.has_failed(tag) => {}
@@ -63,14 +63,14 @@ impl Openings {
                 let limit = usize::from(cx.config.rules().max_faulty);
                 // The own share counts in any case: it is what this member complained for.
                 if member != cx.me() && answered >= limit {
-                    return cx.dropped("preimage: more than there can be complaints");
+                    return cx.dropped("share opening: more than there can be complaints");
                 }
-                self.shown.insert((commitment, member), (preimage.clone(), signature));
+                self.shown.insert((commitment, member), (opening.clone(), signature));
             }
         }
         let Some(dealer) = commitments.update(&commitment) else { return };
         let round = cx.round();
-        cx.start(tag, Job::CheckPreimage { round, dealer, member, preimage });
+        cx.start(tag, Job::CheckShareOpening { round, update: dealer, member, opening });
     }
 
     /// A wrong opening is signed by the contributor and wrong for everyone who computes its digest: evidence.
@@ -82,11 +82,11 @@ impl Openings {
     ) {
         self.spoiled.insert(digest);
         let contribution = (commitment.body.as_ref().clone(), commitment.signature);
-        if let Some((preimage, signature)) = self.shown.get(&(digest, member)).cloned() {
-            let body = Body::Preimage { commitment: digest, member, preimage };
+        if let Some((opening, signature)) = self.shown.get(&(digest, member)).cloned() {
+            let body = Body::ShareOpening { commitment: digest, member, opening };
             let opening = (body, signature);
             let (author, round) = (commitment.author, cx.round());
-            cx.accuse(Evidence::wrong_preimage(author, round, contribution, opening));
+            cx.accuse(Evidence::wrong_opening(author, round, contribution, opening));
         }
     }
 }

@@ -62,7 +62,7 @@ impl Reports {
         let lists = |set: &Set| set.iter().any(|(author, _)| *author == member);
         let listed = self.0.values().filter(|(set, _)| lists(set)).count();
         let silent = usize::from(rules.member_count).saturating_sub(self.0.len());
-        if listed.saturating_add(silent) < usize::from(rules.listings()) {
+        if listed.saturating_add(silent) < usize::from(rules.inclusion_threshold()) {
             return true;
         }
         // Nor does a committee member that has reported without it fetch it any more.
@@ -72,6 +72,6 @@ impl Reports {
                 || self.0.get(*m).is_none_or(|(set, _)| lists(set))
         };
         let committee = cx.election.committee().iter();
-        committee.filter(could_have).count() < usize::from(rules.one_honest())
+        committee.filter(could_have).count() < usize::from(rules.honest_threshold())
     }
 }

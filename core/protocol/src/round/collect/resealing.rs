@@ -8,9 +8,9 @@ use super::openings::Openings;
 use crate::context::{Cx, Question, Tag};
 use crate::ids::{Digest, MemberIndex};
 use crate::job::Job;
-use crate::limits::MAX_SEALED_AGAIN;
+use crate::limits::MAX_RESEALS;
 use crate::wire::journal::Note;
-use crate::wire::{Body, Complaint, Plea};
+use crate::wire::{Body, Complaint, Remedy};
 
 /// What a member has been given that asked for its box again.
 #[derive(Debug, Clone, Default)]
@@ -45,28 +45,28 @@ impl Resealing {
     ) {
         let known = self.resealed.get(&sender);
         let was_sealed = known.is_some_and(|known| known.alone > 0 || known.in_public > 0);
-        if complaint.plea == Plea::Show && was_sealed {
+        if complaint.remedy == Remedy::Open && was_sealed {
             self.show(cx, openings, (complaint.commitment, sender));
         } else {
-            self.reseal(cx, sender, complaint.sealing_key, complaint.plea);
+            self.reseal(cx, sender, complaint.sealing_key, complaint.remedy);
         }
     }
 
-    fn reseal(&mut self, cx: &mut Cx, member: MemberIndex, sealing_key: Vec<u8>, plea: Plea) {
+    fn reseal(&mut self, cx: &mut Cx, member: MemberIndex, sealing_key: Vec<u8>, remedy: Remedy) {
         if !cx.may_answer(member, Question::Complaint) {
             return;
         }
         let known = self.resealed.entry(member).or_default();
-        let in_public = plea != Plea::Seal;
+        let in_public = remedy != Remedy::Reseal;
         known.to_all |= in_public;
         let times = if in_public { &mut known.in_public } else { &mut known.alone };
-        if *times >= MAX_SEALED_AGAIN {
+        if *times >= MAX_RESEALS {
             return cx.dropped("complaint: sealed again too often");
         }
         *times = times.saturating_add(1);
-        let (tag, round) = (Tag::SealAgain(member), cx.round());
+        let (tag, round) = (Tag::ResealShare(member), cx.round());
         cx.may_repeat(tag);
-        cx.start(tag, Job::SealAgain { round, member, sealing_key });
+        cx.start(tag, Job::ResealShare { round, member, sealing_key });
     }
 
     /// The host has sealed a share of the own update again; `None` if nothing can be sealed to the key that `member` named:
@@ -86,8 +86,8 @@ impl Resealing {
             }
             return;
         };
-        let body = Body::Sealed { commitment, member, sealed };
-        if !body.is_shaped(cx.config.rules().member_count) {
+        let body = Body::ResealedShare { commitment, member, sealed };
+        if !body.is_within_bounds(cx.config.rules().member_count) {
             return cx.dropped("job: an impossible box");
         }
         if to_all {
@@ -104,19 +104,19 @@ impl Resealing {
             if self.shown.len() >= limit {
                 return cx.dropped("complaint: more than there can be faulty members");
             }
-            if !cx.persist(Note::Shown(member)) {
+            if !cx.persist(Note::ShareOpened(member)) {
                 return;
             }
             self.shown.insert(member);
         }
-        let Some((preimage, signature)) = openings.get(&of).cloned() else {
-            let job = Job::RevealShare { round: cx.round(), member };
+        let Some((opening, signature)) = openings.get(&of).cloned() else {
+            let job = Job::OpenShare { round: cx.round(), member };
             return cx.start(Tag::Reveal(member), job);
         };
         if !cx.may_answer(member, Question::ShareInClear) {
             return;
         }
-        let body = Body::Preimage { commitment, member, preimage };
+        let body = Body::ShareOpening { commitment, member, opening };
         // To whoever has handed it on as well: the first time may have been lost there.
         let by = cx.handed_over_by.filter(|by| *by != member);
         for to in std::iter::once(member).chain(by) {
@@ -129,14 +129,14 @@ impl Resealing {
         cx: &mut Cx,
         openings: &mut Openings,
         (commitment, member): (Digest, MemberIndex),
-        preimage: Vec<u8>,
+        opening: Vec<u8>,
     ) {
-        let body = Body::Preimage { commitment, member, preimage: preimage.clone() };
-        if !body.is_shaped(cx.config.rules().member_count) {
-            return cx.dropped("job: an impossible preimage");
+        let body = Body::ShareOpening { commitment, member, opening: opening.clone() };
+        if !body.is_within_bounds(cx.config.rules().member_count) {
+            return cx.dropped("job: an impossible opening");
         }
         if let Some(signature) = cx.sign(cx.round(), &body) {
-            openings.note_own((commitment, member), (preimage, signature));
+            openings.note_own((commitment, member), (opening, signature));
             cx.broadcast_signed(body, signature);
         }
     }

@@ -16,10 +16,10 @@ use crate::context::{Cx, Tag};
 use crate::effect::Purpose;
 use crate::ids::{Digest, MemberIndex};
 use crate::job::Job;
-use crate::limits::{BEATS_UNTIL_PUBLIC, MAX_SEALED_AGAIN};
+use crate::limits::{BEATS_UNTIL_PUBLIC, MAX_RESEALS};
 use crate::members::{Members, SealingKeys};
 use crate::sign::Signature;
-use crate::wire::{Body, Complaint, Plea};
+use crate::wire::{Body, Complaint, Remedy};
 
 /// What is known of the own share in an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl Shares {
         });
         if here && let Some(dealer) = commitments.update(digest) {
             let round = cx.round();
-            cx.start(Tag::CheckShare(*digest), Job::CheckShare { round, dealer });
+            cx.start(Tag::CheckShare(*digest), Job::CheckShare { round, update: dealer });
         }
         false
     }
@@ -145,14 +145,14 @@ impl Shares {
         };
         let Some(sealing_key) = keys.of(me, cx.round()).cloned() else { return };
         let asking = self.asking.entry(commitment).or_default();
-        let plea = match asking.beats {
-            _ if asking.in_clear => Plea::Show,
-            0..=BEATS_UNTIL_PUBLIC => Plea::Seal,
-            _ => Plea::SealInPublic,
+        let remedy = match asking.beats {
+            _ if asking.in_clear => Remedy::Open,
+            0..=BEATS_UNTIL_PUBLIC => Remedy::Reseal,
+            _ => Remedy::ResealInPublic,
         };
-        let complaint = Complaint { commitment, sealing_key, plea };
+        let complaint = Complaint { commitment, sealing_key, remedy };
         let body = Body::Complaint(Box::new(complaint.clone()));
-        if plea == Plea::Seal {
+        if remedy == Remedy::Reseal {
             return cx.send(contributor, body);
         }
         if let Some(signature) = cx.sign(cx.round(), &body) {
@@ -178,7 +178,7 @@ impl Shares {
     ) {
         if commitments.own() == Some(complaint.commitment) {
             self.resealing.on_complaint(cx, &self.openings, sender, complaint);
-        } else if complaint.plea != Plea::Seal {
+        } else if complaint.remedy != Remedy::Reseal {
             let context = (commitments, &self.openings);
             self.complaints.on_complaint(cx, context, sender, complaint, signature);
         }
@@ -194,25 +194,25 @@ impl Shares {
         (sealed, signature): (Vec<u8>, Signature),
     ) {
         if member != cx.me() {
-            let body = Body::Sealed { commitment, member, sealed };
+            let body = Body::ResealedShare { commitment, member, sealed };
             return self.complaints.on_resealed(cx, sender, (commitment, member), body, signature);
         }
         let known = commitments.get(&commitment);
         if known.is_none_or(|known| known.author != sender)
             || self.state(&commitment) != Some(Share::Bad)
         {
-            return cx.dropped("sealed share: not asked for");
+            return cx.dropped("resealed share: not asked for");
         }
-        let tag = Tag::CheckBox(commitment);
+        let tag = Tag::CheckResealedShare(commitment);
         let asking = self.asking.entry(commitment).or_default();
-        if asking.boxes >= MAX_SEALED_AGAIN || cx.jobs.is_running(tag) {
-            return cx.dropped("sealed share: too many");
+        if asking.boxes >= MAX_RESEALS || cx.jobs.is_running(tag) {
+            return cx.dropped("resealed share: too many");
         }
         asking.boxes = asking.boxes.saturating_add(1);
         let Some(dealer) = commitments.update(&commitment) else { return };
         let round = cx.round();
         cx.may_repeat(tag);
-        cx.start(tag, Job::CheckBox { round, dealer, sealed });
+        cx.start(tag, Job::CheckResealedShare { round, update: dealer, sealed });
     }
 
     /// A box that does not open proves nothing to others: what is in it is shown only in clear.

@@ -17,12 +17,12 @@ use crate::round::set_commitments::SetCommitments;
 use crate::sign::Signature;
 use crate::wire::evidence::Evidence;
 use crate::wire::journal::Note;
-use crate::wire::{Body, Collected, Grounds, Set, Value, set_digest};
+use crate::wire::{Body, Justification, ReportBundle, Set, Value, set_digest};
 
 /// The proposer's reports and what follows from them.
 #[derive(Debug, Clone)]
 struct Collection {
-    reports: Collected,
+    reports: ReportBundle,
     set: Set,
     digest: Digest,
     /// The last view in which the committee was asked.
@@ -63,13 +63,13 @@ impl Sums {
             self.note_asked(cx, vote.agreement().view(), view, (digest, set));
         }
         for to in cx.election.committee().to_vec() {
-            cx.send(to, Body::Collected { view, collected: reports.clone() });
+            cx.send(to, Body::ReportBundle { view, bundle: reports.clone() });
         }
     }
 
     fn pack(cx: &Cx, reports: &Reports) -> Option<Collection> {
         let rules = cx.config.rules();
-        let reports = Collected::pack(reports.all(), rules.quorum)?;
+        let reports = ReportBundle::pack(reports.all(), rules.quorum)?;
         let set = reports.set(rules);
         rules.check_set(cx.me(), &set).ok()?;
         let digest = set_digest(&set);
@@ -83,7 +83,7 @@ impl Sums {
             && cx.election.in_committee(to)
             && self.attestation(&collection.digest, to).is_none()
         {
-            cx.send(to, Body::Collected { view, collected: collection.reports.clone() });
+            cx.send(to, Body::ReportBundle { view, bundle: collection.reports.clone() });
         }
     }
 
@@ -93,15 +93,15 @@ impl Sums {
         cx: &mut Cx,
         current: View,
         sender: MemberIndex,
-        (view, reports): (View, Collected),
+        (view, reports): (View, ReportBundle),
         signature: Signature,
-    ) -> Option<Collected> {
+    ) -> Option<ReportBundle> {
         if cx.election.proposer(view) != sender || !cx.election.in_committee(cx.me()) {
-            cx.dropped("collected: not by the proposer, or not to the committee");
+            cx.dropped("report bundle: not by the proposer, or not to the committee");
             return None;
         }
         if view.0.saturating_add(1) < current.0 || view.0 > current.0.saturating_add(VIEW_WINDOW) {
-            cx.dropped("collected: far from this view");
+            cx.dropped("report bundle: far from this view");
             return None;
         }
         let rules = cx.config.rules();
@@ -110,17 +110,17 @@ impl Sums {
         match self.asked.get(&view) {
             Some((first, _)) if *first == digest => return None,
             Some(_) => {
-                cx.dropped("collected: a second set in one view");
+                cx.dropped("report bundle: a second set in one view");
                 return None;
             }
             None => {}
         }
         if let Err(error) = rules.check_set(sender, &set) {
-            too_small(cx, &error, (Body::Collected { view, collected: reports }, signature));
+            too_small(cx, &error, (Body::ReportBundle { view, bundle: reports }, signature));
             return None;
         }
         if !reports.is_valid(&cx.config.roster(), cx.round()) {
-            cx.dropped("collected: not q reports");
+            cx.dropped("report bundle: not q reports");
             return None;
         }
         self.note_asked(cx, current, view, (digest, set));
@@ -265,7 +265,7 @@ impl Sums {
         for (member, (aggregate, signature)) in self.attestations.get(set)? {
             by_sum.entry(*aggregate).or_default().push((*member, *signature));
         }
-        let enough = usize::from(cx.config.rules().one_honest());
+        let enough = usize::from(cx.config.rules().honest_threshold());
         let (sum, mut attestations) = by_sum.into_iter().find(|(_, a)| a.len() >= enough)?;
         attestations.truncate(enough);
         Some((sum, attestations))
@@ -279,25 +279,30 @@ impl Sums {
     }
 
     /// Why what this member can propose is valid.
-    pub(super) fn justification(&self, cx: &Cx) -> Option<Grounds> {
+    pub(super) fn justification(&self, cx: &Cx) -> Option<Justification> {
         let collection = self.collection.as_ref()?;
         let (_, attestations) = self.agreed_sum(cx, &collection.digest)?;
-        Some(Grounds { collected: collection.reports.clone(), attestations })
+        Some(Justification { bundle: collection.reports.clone(), attestations })
     }
 }
 
 /// Whether `set` and `aggregate` follow from what a proposal carries: q reports and f + 1 equal attestations.
-pub(super) fn is_justified(cx: &Cx, set: &Set, aggregate: &ObjectRef, grounds: &Grounds) -> bool {
+pub(super) fn is_justified(
+    cx: &Cx,
+    set: &Set,
+    aggregate: &ObjectRef,
+    justification: &Justification,
+) -> bool {
     let (rules, roster) = (cx.config.rules(), cx.config.roster());
     let attestation = Body::Attestation { set: set_digest(set), aggregate: *aggregate };
-    grounds.collected.set(rules) == *set
-        && grounds.attestations.len() >= usize::from(rules.one_honest())
-        && grounds.attestations.is_sorted_by(|a, b| a.0 < b.0)
-        && grounds.attestations.iter().all(|(member, signature)| {
+    justification.bundle.set(rules) == *set
+        && justification.attestations.len() >= usize::from(rules.honest_threshold())
+        && justification.attestations.is_sorted_by(|a, b| a.0 < b.0)
+        && justification.attestations.iter().all(|(member, signature)| {
             cx.election.in_committee(*member)
-                && roster.is_said(cx.round(), *member, &attestation, signature)
+                && roster.is_signed_by(cx.round(), *member, &attestation, signature)
         })
-        && grounds.collected.is_valid(&roster, cx.round())
+        && justification.bundle.is_valid(&roster, cx.round())
 }
 
 /// A proposer signed a set that no honest member proposes: what it signed is the evidence.

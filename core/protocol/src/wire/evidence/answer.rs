@@ -29,7 +29,7 @@ pub struct WrongAnswer {
     /// The decided set, with its certificate.
     pub set: Decided,
     /// What opening it gave, with its certificate: names the key.
-    pub end: Decided,
+    pub outcome: Decided,
     /// The opened key.
     pub key: Vec<u8>,
     /// The accused's answer.
@@ -77,13 +77,13 @@ impl WrongAnswer {
         accused: MemberIndex,
     ) -> Result<(), NotProof> {
         let Some(set) = self.set_digest() else { return Err(NotProof::NotAbout("set")) };
-        let Value::Opened { key, .. } = &self.end.value else {
+        let Value::Opened { key, .. } = &self.outcome.value else {
             return Err(NotProof::NotAbout("end of the round"));
         };
         if *key != ObjectRef::of(&self.key) {
             return Err(NotProof::NotAbout("key"));
         }
-        for (decided, what) in [(&self.set, "set"), (&self.end, "opened key")] {
+        for (decided, what) in [(&self.set, "set"), (&self.outcome, "opened key")] {
             if !certifies(&decided.certificate, &decided.value)
                 || !decided.certificate.is_valid(roster, round)
             {
@@ -105,8 +105,8 @@ impl WrongAnswer {
         }
         for answer in self.agreeing.iter().chain([&self.accused]) {
             let body = answer.statement(set);
-            if !body.is_shaped(roster.rules().member_count)
-                || !roster.is_said(round, answer.member, &body, &answer.signature)
+            if !body.is_within_bounds(roster.rules().member_count)
+                || !roster.is_signed_by(round, answer.member, &body, &answer.signature)
             {
                 return Err(NotProof::NotSigned { what: body.kind(), member: answer.member });
             }

@@ -15,11 +15,11 @@ pub(super) fn contradict(first: &Body, second: &Body) -> bool {
             }
             (Body::Attestation { set: a, .. }, Body::Attestation { set: b, .. }) => a == b,
             (
-                Body::Preimage { commitment: a, member: of_a, .. },
-                Body::Preimage { commitment: b, member: of_b, .. },
+                Body::ShareOpening { commitment: a, member: of_a, .. },
+                Body::ShareOpening { commitment: b, member: of_b, .. },
             ) => (a, of_a) == (b, of_b),
-            (Body::Holds(list), Body::Rejection(rejected))
-            | (Body::Rejection(rejected), Body::Holds(list)) => list.contains(rejected),
+            (Body::HaveUpdates(list), Body::Rejection(rejected))
+            | (Body::Rejection(rejected), Body::HaveUpdates(list)) => list.contains(rejected),
             (Body::Commitment(_), Body::Commitment(_))
             | (Body::Report(_), Body::Report(_))
             | (Body::Partial { .. }, Body::Partial { .. })

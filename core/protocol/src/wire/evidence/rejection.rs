@@ -14,7 +14,7 @@ pub(super) fn check(
     commitment: Digest,
     rejections: &[(MemberIndex, Signature)],
 ) -> Result<(), NotProof> {
-    let (found, needed) = (rejections.len(), usize::from(roster.rules().one_honest()));
+    let (found, needed) = (rejections.len(), usize::from(roster.rules().honest_threshold()));
     if !rejections.is_sorted_by(|a, b| a.0 < b.0) {
         return Err(NotProof::Impossible("list of rejections"));
     }
@@ -23,7 +23,7 @@ pub(super) fn check(
     }
     let body = Body::Rejection(commitment);
     for (member, signature) in rejections {
-        if !roster.is_said(round, *member, &body, signature) {
+        if !roster.is_signed_by(round, *member, &body, signature) {
             return Err(NotProof::NotSigned { what: body.kind(), member: *member });
         }
     }

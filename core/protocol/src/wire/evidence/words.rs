@@ -12,7 +12,7 @@ impl Rule {
         match self {
             Self::Equivocation => "equivocation",
             Self::SetTooSmall => "set-too-small",
-            Self::WrongPreimage => "wrong-preimage",
+            Self::WrongOpening => "wrong-opening",
             Self::MalformedCiphertext => "malformed-ciphertext",
             Self::WrongAnswer => "wrong-answer",
         }
@@ -28,7 +28,7 @@ impl Rule {
             Self::SetTooSmall => {
                 "a sum is proposed only if it has at least the manifest's least number of contributors"
             }
-            Self::WrongPreimage => {
+            Self::WrongOpening => {
                 "a dealer answers a complaint with the share that its commitment binds it to"
             }
             Self::MalformedCiphertext => {
@@ -60,8 +60,8 @@ impl Evidence {
                 }
             }
             Proof::SetTooSmall(_) => "a proposal of a set with too few updates".to_owned(),
-            Proof::WrongPreimage { answer, .. } => match &answer.0 {
-                Body::Preimage { member, .. } => {
+            Proof::WrongOpening { answer, .. } => match &answer.0 {
+                Body::ShareOpening { member, .. } => {
                     format!("a wrong answer to the complaint of member {member}")
                 }
                 _ => "a wrong answer to a complaint".to_owned(),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, Note, VERSION};
+use super::{Entry, Note};
 use crate::ids::{Digest, MemberIndex, Round};
 use crate::limits::MAX_JOURNAL_ENTRY_BYTES;
 use crate::object::ObjectRef;
@@ -116,7 +116,7 @@ impl FirstNote {
 pub(super) fn decode(bytes: &[u8]) -> Result<Entry, CodecError> {
     let FirstEntry { version: _, round, note } =
         codec::decode("journal entry", bytes, MAX_JOURNAL_ENTRY_BYTES)?;
-    Ok(Entry { version: VERSION, round, note: note.now() })
+    Ok(Entry::new(round, note.now()))
 }
 
 #[cfg(test)]
@@ -139,7 +139,7 @@ mod tests {
         let (key, sum) = (Digest([1; 32]), Digest([2; 32]));
         let id = crate::hash::Use::Value.digest(&[b"opened", key.as_bytes(), sum.as_bytes()]);
         let certificate = Certificate {
-            decision: Decision::End,
+            decision: Decision::Outcome,
             kind: VoteKind::Precommit,
             view: View(0),
             value: id,

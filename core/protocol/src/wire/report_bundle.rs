@@ -1,4 +1,4 @@
-//! A proposer's q reports, packed: a dictionary of all listed updates, a bitmap and a signature for each report.
+//! A proposer's q reports, in one message: a dictionary of all listed updates, a bitmap and a signature for each report.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::sign::Signature;
 
 /// One packed report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CollectedReport {
+pub struct BundledReport {
     /// Its author.
     pub member: MemberIndex,
     /// Positions in the dictionary.
@@ -24,15 +24,15 @@ pub struct CollectedReport {
 
 /// q reports. At 100 members that agree it takes 9 KiB.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Collected {
+pub struct ReportBundle {
     dictionary: Vec<(MemberIndex, Digest)>,
-    reports: Vec<CollectedReport>,
+    reports: Vec<BundledReport>,
 }
 
 /// A report and its author's signature.
 pub type SignedReport = (Set, Signature);
 
-impl Collected {
+impl ReportBundle {
     /// Packs the `quorum` longest of `reports` (the lower index first among equals); `None` if there are fewer.
     #[must_use]
     pub fn pack(reports: &BTreeMap<MemberIndex, SignedReport>, quorum: u16) -> Option<Self> {
@@ -56,7 +56,7 @@ impl Collected {
                         listed.set(position);
                     }
                 }
-                CollectedReport { member: *member, listed, signature: *signature }
+                BundledReport { member: *member, listed, signature: *signature }
             })
             .collect();
         Some(Self { dictionary, reports })
@@ -79,11 +79,11 @@ impl Collected {
     /// U: the updates listed in at least q - f of the reports; of two by one author, neither.
     #[must_use]
     pub fn set(&self, rules: &Rules) -> Set {
-        let listings = usize::from(rules.listings());
+        let threshold = usize::from(rules.inclusion_threshold());
         let mut by_author: BTreeMap<MemberIndex, Vec<Digest>> = BTreeMap::new();
         for (position, (author, digest)) in self.dictionary.iter().enumerate() {
             let count = self.reports.iter().filter(|r| r.listed.get(position)).count();
-            if count >= listings {
+            if count >= threshold {
                 by_author.entry(*author).or_default().push(*digest);
             }
         }
@@ -103,12 +103,12 @@ impl Collected {
             && self.reports.is_sorted_by(|a, b| a.member < b.member)
             && self.reports().all(|(member, set, signature)| {
                 set.is_sorted_by(|a, b| a.0 < b.0)
-                    && roster.is_said(round, member, &Body::Report(set), &signature)
+                    && roster.is_signed_by(round, member, &Body::Report(set), &signature)
             })
     }
 
     /// Bounds that hold for every honest collection, checked before anything else is computed from it.
-    pub(super) fn is_shaped(&self, member_count: u16) -> bool {
+    pub(super) fn is_within_bounds(&self, member_count: u16) -> bool {
         let n = usize::from(member_count.min(MAX_MEMBERS));
         self.reports.len() <= n
             && self.dictionary.len() <= n * n

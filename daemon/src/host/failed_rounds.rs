@@ -1,6 +1,6 @@
 //! What people are told while sums come to nothing: nobody can be named for it, so they must know whom to ask.
 
-use fedshield_protocol::fruitless::Fruitless;
+use fedshield_protocol::failed_rounds::FailedRounds;
 use fedshield_protocol::ids::MemberIndex;
 
 use crate::control::api::{Condition, Severity};
@@ -12,15 +12,15 @@ const TROUBLE_ROUNDS: u64 = 2;
 
 /// Says how many sums have come to nothing since the last applied round, and who was in all of them; `names` are in
 /// manifest order.
-pub(super) fn sums_fail(names: &[String], fruitless: &Fruitless) -> Option<Condition> {
-    let rounds = fruitless.rounds();
+pub(super) fn sums_fail(names: &[String], failed_rounds: &FailedRounds) -> Option<Condition> {
+    let rounds = failed_rounds.rounds();
     if rounds == 0 {
         return None;
     }
     let name = |member: &MemberIndex| names.get(member.position()).map_or("?", String::as_str);
-    let who: Vec<&str> = fruitless.in_all.iter().map(name).collect();
+    let who: Vec<&str> = failed_rounds.in_all.iter().map(name).collect();
     let sums = if rounds == 1 { "sum".to_owned() } else { format!("{rounds} sums") };
-    let why = match (fruitless.voided, fruitless.rejected) {
+    let why = match (failed_rounds.voided, failed_rounds.rejected) {
         (_, 0) => "could not be opened".to_owned(),
         (0, _) => "had values out of range".to_owned(),
         (voided, rejected) => format!(
@@ -46,17 +46,17 @@ pub(super) fn sums_fail(names: &[String], fruitless: &Fruitless) -> Option<Condi
 mod tests {
     use super::*;
 
-    fn message(fruitless: &Fruitless) -> (Severity, String) {
+    fn message(failed_rounds: &FailedRounds) -> (Severity, String) {
         let names = ["ada", "bob", "eve"].map(str::to_owned);
-        let condition = sums_fail(&names, fruitless).unwrap();
+        let condition = sums_fail(&names, failed_rounds).unwrap();
         (condition.severity, condition.message)
     }
 
     #[test]
     fn the_stall_says_how_many_why_and_who_was_in_all() {
-        assert_eq!(sums_fail(&[], &Fruitless::default()), None);
+        assert_eq!(sums_fail(&[], &FailedRounds::default()), None);
         let in_all = vec![MemberIndex(0), MemberIndex(2)];
-        let once = Fruitless { voided: 1, in_all: in_all.clone(), ..Fruitless::default() };
+        let once = FailedRounds { voided: 1, in_all: in_all.clone(), ..FailedRounds::default() };
         assert_eq!(
             message(&once),
             (
@@ -64,7 +64,7 @@ mod tests {
                 "the last sum could not be opened; in its set: ada, eve; nobody can be named for this".into()
             )
         );
-        let often = Fruitless { voided: 4, in_all, ..Fruitless::default() };
+        let often = FailedRounds { voided: 4, in_all, ..FailedRounds::default() };
         assert_eq!(
             message(&often),
             (
@@ -73,7 +73,7 @@ mod tests {
                     .into()
             )
         );
-        let mixed = Fruitless { voided: 2, rejected: 1, ..Fruitless::default() };
+        let mixed = FailedRounds { voided: 2, rejected: 1, ..FailedRounds::default() };
         assert!(
             message(&mixed)
                 .1

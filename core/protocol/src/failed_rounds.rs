@@ -1,6 +1,6 @@
-//! Rounds whose set was decided and whose sum came to nothing, since the last applied one. Whoever spoils every sum that it
-//! is in cannot be named for it as long as well-formed updates cannot be proven, and no rule may leave anybody out on
-//! suspicion: the difference of two sums shows who was missing in one. So all that can be done is said to people.
+//! Failed rounds: a set was decided, but its sum was void or rejected. A contributor that spoils every sum that it is in
+//! cannot be identified as long as well-formed updates cannot be proven, and excluding members on suspicion would let
+//! anybody compare sums with and without one member. So the protocol reports failed rounds and leaves the rest to people.
 
 use std::collections::VecDeque;
 
@@ -8,45 +8,45 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{MemberIndex, Round};
 use crate::ledger::set_of;
-use crate::limits::MAX_FRUITLESS_ROUNDS;
+use crate::limits::MAX_FAILED_ROUNDS;
 use crate::wire::{Outcome, Record};
 
-/// Why a decided sum came to nothing.
+/// Why a decided sum was not applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Futility {
+pub enum FailureReason {
     /// It could not be opened.
     Void,
     /// It was opened and out of range.
     Rejected,
 }
 
-/// One such round.
+/// One failed round.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FruitlessRound {
-    /// Which.
+pub struct FailedRound {
+    /// Its number.
     pub round: Round,
-    /// Why.
-    pub end: Futility,
-    /// Whose updates were in the sum.
+    /// Why it failed.
+    pub reason: FailureReason,
+    /// Contributors of its sum, ascending.
     pub set: Vec<MemberIndex>,
 }
 
-/// All of them since the last applied round; follows from the ledger.
+/// The failed rounds since the last applied one; follows from the ledger.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fruitless {
-    /// How many could not be opened.
+pub struct FailedRounds {
+    /// Number of sums that could not be opened.
     pub voided: u64,
-    /// How many were out of range.
+    /// Number of sums that were opened and out of range.
     pub rejected: u64,
-    /// Members whose updates were in all of them.
+    /// Contributors of every one of them, ascending.
     pub in_all: Vec<MemberIndex>,
-    /// The last ones, the oldest first.
-    pub last: VecDeque<FruitlessRound>,
+    /// The last ones, at most [`MAX_FAILED_ROUNDS`], the oldest first.
+    pub last: VecDeque<FailedRound>,
 }
 
-impl Fruitless {
-    /// How many.
+impl FailedRounds {
+    /// Number of failed rounds.
     #[must_use]
     pub const fn rounds(&self) -> u64 {
         self.voided.saturating_add(self.rejected)
@@ -54,11 +54,11 @@ impl Fruitless {
 
     /// The next record of the ledger.
     pub(crate) fn note(&mut self, record: &Record) {
-        let end = match record.outcome {
+        let reason = match record.outcome {
             Outcome::Applied { .. } => return *self = Self::default(),
             Outcome::Skipped => return,
-            Outcome::Void { .. } => Futility::Void,
-            Outcome::Rejected { .. } => Futility::Rejected,
+            Outcome::Void { .. } => FailureReason::Void,
+            Outcome::Rejected { .. } => FailureReason::Rejected,
         };
         let Some((set, _)) = set_of(&record.outcome) else { return };
         let set: Vec<MemberIndex> = set.iter().map(|(member, _)| *member).collect();
@@ -67,15 +67,15 @@ impl Fruitless {
         } else {
             self.in_all.retain(|member| set.contains(member));
         }
-        let count = match end {
-            Futility::Void => &mut self.voided,
-            Futility::Rejected => &mut self.rejected,
+        let count = match reason {
+            FailureReason::Void => &mut self.voided,
+            FailureReason::Rejected => &mut self.rejected,
         };
         *count = count.saturating_add(1);
-        if self.last.len() >= MAX_FRUITLESS_ROUNDS {
+        if self.last.len() >= MAX_FAILED_ROUNDS {
             self.last.pop_front();
         }
-        self.last.push_back(FruitlessRound { round: record.round, end, set });
+        self.last.push_back(FailedRound { round: record.round, reason, set });
     }
 }
 
@@ -100,24 +100,24 @@ mod tests {
         }
     }
 
-    fn outcome(end: Option<Futility>, members: &[u16]) -> Outcome {
+    fn outcome(end: Option<FailureReason>, members: &[u16]) -> Outcome {
         let digest = Digest([2; 32]);
         let aggregate = ObjectRef { root: digest, length: 1 };
         let set = members.iter().map(|member| (MemberIndex(*member), digest)).collect();
         match end {
             None => Outcome::Applied { set, aggregate, sum: digest },
-            Some(Futility::Void) => Outcome::Void { set, aggregate },
-            Some(Futility::Rejected) => Outcome::Rejected { set, aggregate, sum: digest },
+            Some(FailureReason::Void) => Outcome::Void { set, aggregate },
+            Some(FailureReason::Rejected) => Outcome::Rejected { set, aggregate, sum: digest },
         }
     }
 
     #[test]
     fn who_was_in_all_of_them_is_known_until_a_round_is_applied() {
-        let mut known = Fruitless::default();
+        let mut known = FailedRounds::default();
         let ends = [
-            (Some(Futility::Void), vec![0, 1, 2]),
-            (Some(Futility::Rejected), vec![1, 2, 3]),
-            (Some(Futility::Void), vec![0, 2, 1]),
+            (Some(FailureReason::Void), vec![0, 1, 2]),
+            (Some(FailureReason::Rejected), vec![1, 2, 3]),
+            (Some(FailureReason::Void), vec![0, 2, 1]),
         ];
         for (round, (end, members)) in (0..).zip(&ends) {
             known.note(&record(round * 2, outcome(*end, members)));
@@ -127,11 +127,11 @@ mod tests {
         assert_eq!(known.in_all, [MemberIndex(1), MemberIndex(2)]);
         assert_eq!(known.last[1].round, Round(2));
         for round in 10..1000 {
-            known.note(&record(round, outcome(Some(Futility::Void), &[2, 3])));
+            known.note(&record(round, outcome(Some(FailureReason::Void), &[2, 3])));
         }
-        assert_eq!((known.voided, known.last.len()), (992, MAX_FRUITLESS_ROUNDS));
+        assert_eq!((known.voided, known.last.len()), (992, MAX_FAILED_ROUNDS));
         assert_eq!(known.in_all, [MemberIndex(2)]);
         known.note(&record(1000, outcome(None, &[2, 3])));
-        assert_eq!(known, Fruitless::default());
+        assert_eq!(known, FailedRounds::default());
     }
 }
