@@ -62,7 +62,7 @@ pub use key::{identity_key_of, peer_id_of};
 pub use libp2p::{Multiaddr, PeerId};
 pub use listen::check_listen;
 pub use outbound_queue::OutboundQueue;
-pub use peer_records::{AddressStore, NoAddressStore, RecordError};
+pub use peer_records::AddressStore;
 pub use scope::{AddressScope, scope_of};
 pub use start::Net;
 pub use state::{NetState, Repeated, Waiting};

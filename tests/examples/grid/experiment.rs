@@ -148,7 +148,7 @@ impl<'a> Experiment<'a> {
         data: &DataSet,
         order: u64,
     ) -> Outcome<Vec<f32>> {
-        let seed = seed_bytes([self.seed, adapter.t(), order]);
+        let seed = seed_bytes([self.seed, adapter.applied(), order]);
         let mut quiet = |_: &_| ControlFlow::Continue(());
         Ok(trainer.train_round(adapter, settings, seed, data, &mut quiet)?.theta)
     }

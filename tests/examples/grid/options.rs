@@ -8,8 +8,8 @@ use fedshield_train::federated::{
     AdapterSpec, Algorithm, FederatedSettings, LearningRate, PruneSchedule, ServerOptimizer,
 };
 use fedshield_train::model::Projection;
-use fedshield_train::synth::Domain;
 use fedshield_train::text::Template;
+use fedshield_train_tools::synth::Domain;
 use serde_json::{Value, json};
 
 use crate::Outcome;
