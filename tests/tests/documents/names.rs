@@ -178,3 +178,28 @@ fn every_condition_and_metric_that_a_page_names_exists() {
     }
     none("conditions and metrics that are named and missing", &missing);
 }
+
+/// `Type::member` in a page: a file that defines the type, or says something of it in an `impl`, has the member.
+#[test]
+fn every_member_of_a_type_that_a_page_names_exists() {
+    let sources = sources();
+    let mut missing = Vec::new();
+    for page in pages() {
+        for (number, span) in page.code_spans() {
+            let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            let Some((of, member)) = span.split_once("::") else { continue };
+            let is_type = of.starts_with(|c: char| c.is_ascii_uppercase());
+            if !is_type || !is_name(of) || member.is_empty() || !is_name(member) {
+                continue;
+            }
+            let heads = ["struct", "enum", "trait", "impl"].map(|head| format!("{head} {of}"));
+            let known = sources.iter().any(|(_, text)| {
+                heads.iter().any(|head| text.contains(head)) && text.contains(member)
+            });
+            if !known {
+                missing.push(format!("{}:{number}: {span}", page.path));
+            }
+        }
+    }
+    none("types or members that are named and missing", &missing);
+}
