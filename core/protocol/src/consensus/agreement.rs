@@ -22,7 +22,7 @@ use crate::wire::{Certificate, Decision, Vote, VoteKind};
 
 /// What to wait for at most how long; the caller turns it into a timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
+pub(crate) enum Wait {
     /// timeoutPropose.
     Proposal,
     /// timeoutPrevote.
@@ -33,7 +33,7 @@ pub enum Wait {
 
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// Persist the state, then say this, to oneself as well ([`Agreement::vote`]).
     Vote(Vote),
     /// Persist the state, then propose this, to oneself as well ([`Agreement::on_proposal`]).
@@ -53,11 +53,11 @@ pub enum Action {
 
 /// Two different votes of one member in one view.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Conflict {
+pub(crate) struct Conflict {
     /// The one that counts.
-    pub first: (Vote, Signature),
+    pub(crate) first: (Vote, Signature),
     /// The other.
-    pub second: (Vote, Signature),
+    pub(crate) second: (Vote, Signature),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -68,7 +68,7 @@ pub(super) struct ReceivedProposal {
 
 /// One decision at one member.
 #[derive(Debug, Clone)]
-pub struct Agreement {
+pub(crate) struct Agreement {
     pub(super) decision: Decision,
     pub(super) me: MemberIndex,
     pub(super) quorum: usize,
@@ -87,7 +87,12 @@ pub struct Agreement {
 impl Agreement {
     /// A decision that `me` has not voted in, or, with a state from the journal, goes on with.
     #[must_use]
-    pub fn new(decision: Decision, me: MemberIndex, rules: &Rules, state: VotingState) -> Self {
+    pub(crate) fn new(
+        decision: Decision,
+        me: MemberIndex,
+        rules: &Rules,
+        state: VotingState,
+    ) -> Self {
         Self {
             decision,
             me,
@@ -106,7 +111,7 @@ impl Agreement {
     }
 
     /// L10: takes part from now on; votes that came before count.
-    pub fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         if !self.started {
             self.started = true;
             self.wait_for(Wait::Proposal);
@@ -115,60 +120,63 @@ impl Agreement {
 
     /// Whether so many have voted that one of them is honest: it has come to where there is something to say.
     #[must_use]
-    pub fn is_under_way(&self) -> bool {
+    pub(crate) fn is_under_way(&self) -> bool {
         self.highest.len() >= self.honest_threshold
     }
 
     /// Whether it has started.
     #[must_use]
-    pub const fn is_started(&self) -> bool {
+    pub(crate) const fn is_started(&self) -> bool {
         self.started
     }
 
     /// The current view.
     #[must_use]
-    pub const fn view(&self) -> View {
+    pub(crate) const fn view(&self) -> View {
         self.state.view
     }
 
     /// What must be persisted.
     #[must_use]
-    pub const fn state(&self) -> &VotingState {
+    pub(crate) const fn state(&self) -> &VotingState {
         &self.state
     }
 
     /// The decision, once there is one.
     #[must_use]
-    pub const fn decided(&self) -> Option<&Certificate> {
+    pub(crate) const fn decided(&self) -> Option<&Certificate> {
         self.decided.as_ref()
     }
 
     /// Whether nothing can come of it yet: it has not begun here, and nobody has voted.
     #[must_use]
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         !self.started && self.ballots.is_empty() && self.queue.is_empty() && self.decided.is_none()
     }
 
     /// Whether there is a decision and the caller has been told.
     #[must_use]
-    pub fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         self.decided.is_some() && self.queue.is_empty()
     }
 
     /// Whether the proposal of the current view is here.
     #[must_use]
-    pub fn has_proposal(&self) -> bool {
+    pub(crate) fn has_proposal(&self) -> bool {
         self.proposals.contains_key(&self.state.view)
     }
 
     /// Whose votes of a kind are here, for the current view.
     #[must_use]
-    pub fn voters(&self, kind: VoteKind) -> Vec<MemberIndex> {
+    pub(crate) fn voters(&self, kind: VoteKind) -> Vec<MemberIndex> {
         self.ballots.get(&self.state.view).map(|b| b.voters(kind).collect()).unwrap_or_default()
     }
 
     /// The votes of a member that are here, with its signatures.
-    pub fn votes_of(&self, member: MemberIndex) -> impl Iterator<Item = (Vote, Signature)> + '_ {
+    pub(crate) fn votes_of(
+        &self,
+        member: MemberIndex,
+    ) -> impl Iterator<Item = (Vote, Signature)> + '_ {
         self.ballots.iter().flat_map(move |(view, ballots)| {
             ballots.votes_of(member).map(move |(kind, value, signature)| {
                 (Vote { decision: self.decision, kind, view: *view, value }, signature)
@@ -178,13 +186,13 @@ impl Agreement {
 
     /// Whether this member has cast `vote`, or one that is too old for its journal to name.
     #[must_use]
-    pub fn has_cast(&self, vote: &Vote) -> bool {
+    pub(crate) fn has_cast(&self, vote: &Vote) -> bool {
         vote.view.next() < self.state.view
             || self.state.cast.get(&(vote.view, vote.kind)) == Some(&vote.value)
     }
 
     /// The votes cast in this view and the one before, to say them again.
-    pub fn cast(&self) -> impl Iterator<Item = Vote> + '_ {
+    pub(crate) fn cast(&self) -> impl Iterator<Item = Vote> + '_ {
         self.state.cast.iter().map(|((view, kind), value)| Vote {
             decision: self.decision,
             kind: *kind,
@@ -195,7 +203,7 @@ impl Agreement {
 
     /// The proposal of a view by its proposer; `polka` is the view of the (checked) prevotes it carries.
     /// The first one counts. Returns whether it was kept.
-    pub fn on_proposal(&mut self, view: View, value: Digest, polka: Option<View>) -> bool {
+    pub(crate) fn on_proposal(&mut self, view: View, value: Digest, polka: Option<View>) -> bool {
         let wanted = self.in_window(view) && !self.proposals.contains_key(&view);
         if wanted && polka.is_none_or(|polka| polka < view) {
             self.proposals.insert(view, ReceivedProposal { value, polka });
@@ -204,7 +212,7 @@ impl Agreement {
     }
 
     /// A vote whose signature has been checked. Two different ones by one member are a [`Conflict`].
-    pub fn vote(
+    pub(crate) fn vote(
         &mut self,
         member: MemberIndex,
         vote: &Vote,
@@ -221,7 +229,7 @@ impl Agreement {
     }
 
     /// A decision made elsewhere, its certificate checked.
-    pub fn adopt(&mut self, certificate: Certificate) {
+    pub(crate) fn adopt(&mut self, certificate: Certificate) {
         if self.decided.is_none() {
             self.decided = Some(certificate);
             self.queue.clear();
@@ -230,13 +238,13 @@ impl Agreement {
     }
 
     /// The timer ran out.
-    pub fn timeout(&mut self) {
+    pub(crate) fn timeout(&mut self) {
         self.expired = self.timer.is_some();
     }
 
     /// The proposer of this view is away: as if the timer for its proposal had run out, and once a quorum has let the view
     /// go, so that it can decide nothing any more, as if the one for its precommits had.
-    pub fn give_up_on_proposer(&mut self) {
+    pub(crate) fn give_up_on_proposer(&mut self) {
         let given_up = match self.timer {
             Some(Wait::Proposal) => !self.has_proposal(),
             Some(Wait::Precommits) => {
@@ -250,7 +258,7 @@ impl Agreement {
 
     /// The votes that may still come from the other `member_count` members can make a quorum for no value any more: as if
     /// the timer had run out. The first vote of a member counts here, so waiting longer would show nothing else.
-    pub fn give_up_on_votes(&mut self, member_count: usize) {
+    pub(crate) fn give_up_on_votes(&mut self, member_count: usize) {
         let kind = match self.timer {
             Some(Wait::Prevotes) => VoteKind::Prevote,
             Some(Wait::Precommits) => VoteKind::Precommit,
@@ -262,7 +270,7 @@ impl Agreement {
     }
 
     /// The next thing to do; call until `None` after every change.
-    pub fn poll(&mut self, election: &Election, validity: &ValueValidity) -> Option<Action> {
+    pub(crate) fn poll(&mut self, election: &Election, validity: &ValueValidity) -> Option<Action> {
         if self.queue.is_empty() {
             self.advance(election, validity);
         }

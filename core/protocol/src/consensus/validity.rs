@@ -6,15 +6,15 @@ use crate::ids::Digest;
 
 /// What the caller thinks of values at the moment.
 #[derive(Debug, Clone, Default)]
-pub struct ValueValidity {
+pub(crate) struct ValueValidity {
     /// Values whose content is here.
-    pub known: BTreeSet<Digest>,
+    pub(crate) known: BTreeSet<Digest>,
     /// Values that are valid for this member.
-    pub valid: BTreeSet<Digest>,
+    pub(crate) valid: BTreeSet<Digest>,
     /// Values that are valid once a quorum has prevoted for them.
-    pub valid_with_polka: BTreeSet<Digest>,
+    pub(crate) valid_with_polka: BTreeSet<Digest>,
     /// What this member would propose.
-    pub candidate: Option<Digest>,
+    pub(crate) candidate: Option<Digest>,
 }
 
 impl ValueValidity {
