@@ -19,6 +19,7 @@ mod reload;
 mod serving;
 mod start;
 mod transport_check;
+mod transports;
 mod turn;
 mod waiter;
 

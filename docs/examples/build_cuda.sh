@@ -49,7 +49,8 @@ bundler=$(cd "$repository" && cargo metadata --format-version 1 --locked |
 llvm=/usr/lib/llvm-23
 mkdir -p "$root/home/.local/share/tracel"
 ln -sfn "$llvm" "$root/home/.local/share/tracel/tracel-llvm-$bundler"
-touch "$root$llvm/.tracel-llvm-installed"
+# Written once: the build starts anew when it changes.
+[ -e "$root$llvm/.tracel-llvm-installed" ] || touch "$root$llvm/.tracel-llvm-installed"
 # llvm-config names this library by its path, and the build makes a name of its stem.
 ln -sfn /usr/lib/x86_64-linux-gnu/libz3.so "$root$llvm/lib/liblibz3.so"
 

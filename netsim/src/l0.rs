@@ -6,6 +6,7 @@
 //! Signatures are stamps here (`signatures`): the subject is the protocol, not the curve.
 
 mod accuser;
+mod bundles;
 pub mod checkers;
 pub mod content;
 mod divides;

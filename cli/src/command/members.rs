@@ -33,8 +33,11 @@ pub async fn run(args: &MembersArgs, home: &Home) -> Result<(), Failure> {
 }
 
 fn render(members: &[MemberView], long: bool, colours: Colours) -> String {
-    let headings =
-        ["member", "identity", "reachable", ">round", "list", "connected by", "addresses"];
+    // Where weights are equal there is no such column.
+    let declared = members.iter().any(|member| member.weight.is_some());
+    let mut headings = vec!["member", "identity", "reachable", ">round"];
+    headings.extend(declared.then_some(">weight"));
+    headings.extend(["list", "connected by", "addresses"]);
     let mut table = Table::new(&headings);
     for member in members {
         let key = member.identity_key.to_string();
@@ -46,11 +49,14 @@ fn render(members: &[MemberView], long: bool, colours: Colours) -> String {
             None => "-",
         };
         let round = status.and_then(|status| status.round);
-        table.row([
+        let mut row = vec![
             member.name.clone(),
             if long { key } else { units::short(&key) },
             reachable.to_owned(),
             round.map_or_else(|| "-".into(), |round| round.to_string()),
+        ];
+        row.extend(declared.then(|| member.weight.unwrap_or(1).to_string()));
+        row.extend([
             match (&member.phrase, member.signed_manifest) {
                 (None, _) => "open",
                 (Some(_), true) => "confirmed",
@@ -60,6 +66,7 @@ fn render(members: &[MemberView], long: bool, colours: Colours) -> String {
             connected_by(member),
             addresses(member, long),
         ]);
+        table.row(row);
     }
     let mut text = table.render(colours);
     if let Some(phrase) = members.iter().find_map(|member| member.phrase.as_ref()) {
@@ -146,6 +153,15 @@ mod tests {
         assert!(text.contains("/tcp/4001, and 1 more"), "{text}");
         let text = render(&[member], true, Colours::none());
         assert!(text.contains(&"ab".repeat(32)) && text.contains("bank.example"), "{text}");
+    }
+
+    #[test]
+    fn weights_are_shown_where_they_are_declared() {
+        let text = render(&[member()], false, Colours::none());
+        assert!(!text.contains("weight"), "{text}");
+        let declared = |weight| MemberView { weight: Some(weight), ..member() };
+        let text = render(&[declared(300), declared(20)], false, Colours::none());
+        assert!(text.contains("weight") && text.contains("300") && text.contains("20"), "{text}");
     }
 
     #[test]

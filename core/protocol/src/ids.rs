@@ -1,5 +1,6 @@
 //! The names of things: digests, keys, members, rounds. Hex for people, raw bytes on the wire.
 
+use core::cmp::Ordering;
 use core::fmt;
 use core::str::FromStr;
 
@@ -17,8 +18,25 @@ pub struct ParseIdError {
 macro_rules! bytes32 {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash)]
         pub struct $name(pub [u8; 32]);
+
+        /// The order of the bytes, compared eight at a time: names are looked up in maps all the time.
+        impl Ord for $name {
+            fn cmp(&self, other: &Self) -> Ordering {
+                let (own, others) = (self.0.as_chunks::<8>().0, other.0.as_chunks::<8>().0);
+                let words = own.iter().zip(others);
+                let mut words =
+                    words.map(|(a, b)| u64::from_be_bytes(*a).cmp(&u64::from_be_bytes(*b)));
+                words.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+            }
+        }
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
 
         impl $name {
             /// The 32 bytes.

@@ -114,9 +114,8 @@ impl Machine {
                 | Event::PeerDown(_)
                 | Event::Operator(_)
         );
-        self.on_event(event);
-        self.take_evidence();
-        if self.booted && !self.gone {
+        let is_news = self.on_event(event) | self.take_evidence();
+        if self.booted && !self.gone && is_news {
             self.advance();
             self.announce_absence();
             self.publish(is_routine);
@@ -124,7 +123,9 @@ impl Machine {
         self.cx.take_effects()
     }
 
-    fn on_event(&mut self, event: Event) {
+    /// Whether anything may have become possible by it: most messages are known already, or only
+    /// ask for something.
+    fn on_event(&mut self, event: Event) -> bool {
         match event {
             Event::Boot { .. } if self.booted => self.cx.dropped("boot: a second time"),
             Event::Boot { journal, nonce } => self.boot(&journal, nonce),
@@ -133,8 +134,9 @@ impl Machine {
             Event::Tick(timer) => self.on_tick(timer),
             Event::Message { from, bytes } => {
                 self.cx.handed_over_by = Some(from);
-                self.receive(&bytes);
+                let is_news = self.receive(&bytes);
                 self.cx.handed_over_by = None;
+                return is_news;
             }
             Event::PeerUp(member) => self.on_reachable(member),
             Event::PeerDown(member) => {
@@ -158,6 +160,7 @@ impl Machine {
                 self.members.bans.lift(member, through);
             }
         }
+        true
     }
 
     fn on_tick(&mut self, timer: TimerId) {
@@ -206,11 +209,14 @@ impl Machine {
         }
     }
 
-    /// Hands the proof that parts have come upon to those who keep it.
-    fn take_evidence(&mut self) {
-        for (evidence, reason) in self.cx.take_evidence() {
+    /// Hands the proof that parts have come upon to those who keep it. Whether there was any.
+    fn take_evidence(&mut self) -> bool {
+        let found = self.cx.take_evidence();
+        let any = !found.is_empty();
+        for (evidence, reason) in found {
             self.members.bans.on_evidence(&mut self.cx, &evidence, &reason);
         }
+        any
     }
 
     /// Does whatever has become possible: outside of the round, then phase by phase.

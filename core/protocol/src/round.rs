@@ -272,8 +272,9 @@ impl RoundState {
         }
     }
 
-    /// A message of the current round; its signature has been checked.
-    pub(crate) fn on_message(&mut self, cx: &mut Cx, signed: Signed) {
+    /// A message of the current round; its signature has been checked. Returns whether anything may
+    /// have become possible by it.
+    pub(crate) fn on_message(&mut self, cx: &mut Cx, signed: Signed) -> bool {
         match &signed.body {
             Body::Commitment(_)
             | Body::GetCommitments(_)
@@ -282,7 +283,7 @@ impl RoundState {
             | Body::Complaint(_)
             | Body::ResealedShare { .. }
             | Body::ShareOpening { .. }
-            | Body::Report(_) => self.on_collect_message(cx, signed),
+            | Body::Report(_) => return self.on_collect_message(cx, signed),
             Body::ReportBundle { .. }
             | Body::Attestation { .. }
             | Body::Proposal(_)
@@ -301,20 +302,28 @@ impl RoundState {
             | Body::Ping
             | Body::Accusations(_) => cx.dropped("message: not of a round"),
         }
+        true
     }
 
-    /// commit and transfer: updates, what is wrong with them, and reports.
-    fn on_collect_message(&mut self, cx: &mut Cx, signed: Signed) {
+    /// commit and transfer: updates, what is wrong with them, and reports. Returns whether it is
+    /// news.
+    fn on_collect_message(&mut self, cx: &mut Cx, signed: Signed) -> bool {
         let Signed { sender, signature, body, .. } = signed;
         let decided = self.set.decided_set();
         if let Body::Commitment(body) = body {
             let commitment = (sender, *body, signature);
-            return self.collect.on_commitment(cx, &mut self.set_commitments, decided, commitment);
+            self.collect.on_commitment(cx, &mut self.set_commitments, decided, commitment);
+            return true;
         }
         let Collect { commitments, shares, availability, reports } = &mut self.collect;
         match body {
-            Body::GetCommitments(list) => commitments.on_get_commitments(cx, sender, &list),
-            Body::HaveUpdates(list) => availability.on_have_updates(cx, sender, list, signature),
+            Body::GetCommitments(list) => {
+                commitments.on_get_commitments(cx, sender, &list);
+                return false;
+            }
+            Body::HaveUpdates(list) => {
+                return availability.on_have_updates(cx, sender, list, signature);
+            }
             Body::Rejection(commitment) => {
                 availability.on_rejection(cx, commitments, sender, commitment, signature);
             }
@@ -332,6 +341,7 @@ impl RoundState {
             Body::Report(set) => reports.on_report(cx, sender, set, signature),
             _ => {}
         }
+        true
     }
 
     /// certify, decrypt, record: sums, proposals, votes, partial decryptions and signatures.

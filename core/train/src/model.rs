@@ -17,6 +17,7 @@ mod lora;
 mod loss;
 mod norm;
 mod pass;
+mod product;
 mod reader;
 mod rope;
 #[cfg(test)]

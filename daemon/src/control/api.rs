@@ -53,7 +53,8 @@ pub use federation::{
     NewFederation,
 };
 pub use peers::{
-    AddressOrigin, ConnectionView, KnownAddressView, PeerAddresses, PeerRequest, TransportKind,
+    AddressOrigin, ConnectionView, KnownAddressView, MemberTransport, PeerAddresses, PeerRequest,
+    TransportKind,
 };
 pub use rounds::{RoundOutcome, RoundReport};
 pub use status::{HeldOut, MAX_MISBEHAVIOUR, NodeState, NodeStatus, Progress};

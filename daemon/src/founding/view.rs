@@ -1,7 +1,7 @@
 //! What people see of the founding.
 
 use fedshield_protocol::ids::{IdentityKey, MemberIndex};
-use fedshield_protocol::manifest::{Manifest, SignedManifest, ValidManifest};
+use fedshield_protocol::manifest::{Manifest, SignedManifest, ValidManifest, Weights};
 
 use super::{FoundingError, phrase_of, terms};
 use crate::control::api::{Condition, FederationSummary, FederationView, MemberView, NodeState};
@@ -119,6 +119,7 @@ impl FoundingView {
     pub fn members(&self, own: &IdentityKey) -> Vec<MemberView> {
         let members = self.manifest.iter().flat_map(|manifest| &manifest.members);
         let phrase = self.summary(own).and_then(|summary| summary.phrase);
+        let weights = self.manifest.as_ref().and_then(|manifest| manifest.weights);
         members
             .zip(0..)
             .map(|(member, index)| MemberView {
@@ -126,6 +127,7 @@ impl FoundingView {
                 addresses: member.addresses.clone(),
                 is_self: member.identity_key == *own,
                 signed_manifest: self.signed.get(usize::from(index)).copied().unwrap_or(false),
+                weight: (weights == Some(Weights::Declared)).then_some(member.weight),
                 phrase: phrase.clone(),
                 ..MemberView::new(MemberIndex(index), member.identity_key)
             })

@@ -19,7 +19,7 @@ use super::opening::Opening;
 use super::reload::Reload;
 use super::serving;
 use super::turn::{Node, beat};
-use super::{listening, net_conditions, net_metrics};
+use super::{listening, net_conditions, net_metrics, transports};
 use crate::conditions::Conditions;
 use crate::config::{Config, Loaded, TrainerKind};
 use crate::control::api::{Condition, NodeStatus, Severity};
@@ -126,6 +126,12 @@ pub(super) async fn start(
         stop.clone(),
     ));
     tokio::spawn(net_metrics::follow(metrics, net.clone(), founding.view(), stop.clone()));
+    tokio::spawn(transports::follow(
+        net.clone(),
+        founding.view(),
+        Arc::clone(&status),
+        stop.clone(),
+    ));
     listening::follow(net.clone(), founding.clone(), external, Arc::clone(&status), stop.clone());
     peers.follow(net.clone(), founding.clone(), Arc::clone(&status), stop.clone());
     Ok(Some(Node {

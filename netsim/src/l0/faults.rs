@@ -44,6 +44,9 @@ pub enum Fault {
     Divides,
     /// Repeats old heartbeats of others behind their new ones.
     Replays,
+    /// When it is its turn, asks the committee to add as many different sets as it can make up with its kind, whose members
+    /// sign different reports inside different bundles; proposes nothing.
+    FillsSets,
 }
 
 /// A crash and the restart after it.
@@ -239,7 +242,7 @@ impl Plan {
             if self.faulty.iter().any(|(m, _)| *m == member) {
                 continue;
             }
-            let fault = match random.below(16) {
+            let fault = match random.below(17) {
                 0 => Fault::Silent,
                 1 | 2 => Fault::Twins,
                 3 => Fault::TwoFaced,
@@ -254,6 +257,7 @@ impl Plan {
                 12 => Fault::Complains,
                 13 => Fault::Divides,
                 14 => Fault::Replays,
+                15 => Fault::FillsSets,
                 _ => Fault::WrongPartial,
             };
             self.faulty.push((member, fault));

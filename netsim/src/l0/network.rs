@@ -11,7 +11,7 @@ use super::content::Content;
 use super::divides;
 use super::faults::Fault;
 use super::twofaced::other_face;
-use super::world::{Happening, World};
+use super::world::{Fetch, Happening, World};
 
 /// Times that a fetch goes around its holders before the host gives up.
 const FETCH_TRIES: u32 = 4;
@@ -52,6 +52,12 @@ impl World {
         if side.is_some() && talks_to(to) != side {
             return;
         }
+        if fault == Some(Fault::FillsSets) {
+            for bytes in self.instead(from, to, bytes) {
+                self.transmit(member, to, &bytes);
+            }
+            return;
+        }
         let faced = (fault == Some(Fault::TwoFaced) && to.0 % 2 == 1)
             .then(|| other_face(bytes, &self.federation))
             .flatten();
@@ -66,6 +72,12 @@ impl World {
                 None => return,
             }
         }
+        self.transmit(member, to, &bytes);
+    }
+
+    /// Hands bytes to the network, which loses some, and brings some twice.
+    fn transmit(&mut self, member: MemberIndex, to: MemberIndex, bytes: &Arc<[u8]>) {
+        let talks_to = |m: MemberIndex| self.plan.split.get(m.position()).copied();
         let receiver = self.nodes.iter().position(|node| {
             node.member == to && node.side.is_none_or(|side| talks_to(member) == Some(side))
         });
@@ -78,42 +90,34 @@ impl World {
         let copies = 1 + u64::from(unstable && self.random.chance(self.plan.duplicates));
         for _ in 0..copies {
             let at = self.now + self.random.between(1, self.plan.delay_ms);
-            let bytes = Arc::clone(&bytes);
+            let bytes = Arc::clone(bytes);
             self.schedule(at, Happening::Deliver { to: receiver, from: member, bytes });
         }
     }
 
     /// Tries to get an object for a node.
-    pub(super) fn try_fetch(
-        &mut self,
-        node: usize,
-        object: ObjectRef,
-        holders: Vec<MemberIndex>,
-        tries: u32,
-    ) {
+    pub(super) fn try_fetch(&mut self, mut fetch: Box<Fetch>) {
+        let (node, object) = (fetch.node, fetch.object);
         let Some(asker) = self.nodes.get(node) else { return };
-        let (member, life) = (asker.member, asker.life);
+        let member = asker.member;
         if !asker.fetching.contains(&object) {
             return;
         }
         let bytes = asker.disk.objects.get(&object).cloned().or_else(|| {
             self.nodes.iter().find_map(|other| {
-                let reachable = holders.contains(&other.member)
+                let reachable = fetch.holders.contains(&other.member)
                     && other.gives(&object, member)
                     && other.fault != Some(Fault::Silent)
                     && !self.plan.is_cut(member, other.member, self.now);
                 reachable.then(|| other.disk.objects.get(&object).cloned()).flatten()
             })
         });
-        if let Some(bytes) = bytes {
-            return self.fetched(node, object, Some(bytes));
-        }
-        if tries >= FETCH_TRIES {
-            return self.fetched(node, object, None);
+        if bytes.is_some() || fetch.tries >= FETCH_TRIES {
+            return self.fetched(node, object, bytes);
         }
         let at = self.now + self.random.between(100, 600);
-        let tries = tries + 1;
-        self.schedule(at, Happening::Fetch { node, life, object, holders, tries });
+        fetch.tries += 1;
+        self.schedule(at, Happening::Fetch(fetch));
     }
 
     /// Effects that concern the network.
@@ -126,7 +130,8 @@ impl World {
                 if let Some(asker) = self.nodes.get_mut(node) {
                     asker.fetching.insert(object);
                     let life = asker.life;
-                    self.schedule(at, Happening::Fetch { node, life, object, holders, tries: 0 });
+                    let fetch = Box::new(Fetch { node, life, object, holders, tries: 0 });
+                    self.schedule(at, Happening::Fetch(fetch));
                 }
             }
             Effect::StopFetch(object) => {

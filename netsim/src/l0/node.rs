@@ -9,6 +9,7 @@ use fedshield_protocol::ids::{Digest, MemberIndex, Round};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::CertifiedRecord;
 
+use super::bundles::Bundles;
 use super::faults::{Crash, Fault};
 use super::replays::Recorded;
 
@@ -72,6 +73,8 @@ pub(crate) struct Node {
     pub(crate) doomed: Option<Crash>,
     /// What a member that repeats others has recorded.
     pub(crate) recorded: Recorded,
+    /// What a member that asks for many sets makes them of.
+    pub(crate) bundles: Bundles,
 }
 
 impl Node {
@@ -90,6 +93,7 @@ impl Node {
             pauses: 0,
             doomed: None,
             recorded: Recorded::default(),
+            bundles: Bundles::default(),
         }
     }
 

@@ -22,18 +22,29 @@ use super::run::Bug;
 use super::strike::Strikes;
 use super::trace::Trace;
 
-/// Something that will happen.
+/// Something that will happen. Kept small, because the queue moves it about: what is seldom or large is boxed.
 #[derive(Debug, Clone)]
 pub(super) enum Happening {
     Boot(usize),
-    Doom(Crash),
+    Doom(Box<Crash>),
     Go(Away),
     Resume(usize),
     Deliver { to: usize, from: MemberIndex, bytes: Arc<[u8]> },
     Read { node: usize, life: u64, to: MemberIndex, from: Round, room_bytes: usize },
     Timer { node: usize, life: u64, timer: TimerId, number: u64 },
     Job { node: usize, life: u64, id: JobId, job: Box<Job> },
-    Fetch { node: usize, life: u64, object: ObjectRef, holders: Vec<MemberIndex>, tries: u32 },
+    Fetch(Box<Fetch>),
+}
+
+/// An object that a node asks for.
+#[derive(Debug, Clone)]
+pub(super) struct Fetch {
+    pub(super) node: usize,
+    pub(super) life: u64,
+    pub(super) object: ObjectRef,
+    pub(super) holders: Vec<MemberIndex>,
+    /// How often it has asked all holders.
+    pub(super) tries: u32,
 }
 
 /// A whole run.
@@ -108,7 +119,7 @@ impl World {
             world.schedule(at, Happening::Boot(node));
         }
         for crash in world.plan.crashes.clone() {
-            world.schedule(crash.at_ms, Happening::Doom(crash));
+            world.schedule(crash.at_ms, Happening::Doom(Box::new(crash)));
         }
         for away in world.plan.away.clone() {
             world.schedule(away.from_ms, Happening::Go(away));
@@ -131,7 +142,7 @@ impl World {
             Happening::Doom(crash) => {
                 let doomed = self.nodes.get_mut(crash.node).filter(|n| n.machine.is_some());
                 if let Some(doomed) = doomed {
-                    doomed.doomed = Some(crash);
+                    doomed.doomed = Some(*crash);
                 }
             }
             Happening::Go(away) => self.go(away),
@@ -146,6 +157,7 @@ impl World {
             }
             Happening::Deliver { to, from, bytes } => {
                 self.replay(to, &bytes);
+                self.record_report(to, &bytes);
                 self.handle(to, Event::Message { from, bytes: bytes.to_vec() });
             }
             Happening::Read { node, life, to, from, room_bytes } => {
@@ -164,9 +176,9 @@ impl World {
                     self.end_job(node, id, &job);
                 }
             }
-            Happening::Fetch { node, life, object, holders, tries } => {
-                if self.is_alive(node, life) {
-                    self.try_fetch(node, object, holders, tries);
+            Happening::Fetch(fetch) => {
+                if self.is_alive(fetch.node, fetch.life) {
+                    self.try_fetch(fetch);
                 }
             }
         }

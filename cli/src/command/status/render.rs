@@ -4,7 +4,9 @@ use fedshield_protocol::hidden::harmless_line;
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::status::{MemberStatus, Phase, Refusal, Status};
 use fedshield_protocol::wire::Leave;
-use fedshieldd::control::api::{HeldOut, NodeState, NodeStatus, Progress, Severity};
+use fedshieldd::control::api::{
+    HeldOut, MemberTransport, NodeState, NodeStatus, Progress, Severity,
+};
 
 use super::super::federation::phrase_lines;
 use super::super::word;
@@ -160,6 +162,7 @@ fn member_table(machine: &Status, status: &NodeStatus) -> Table {
     let headings = [
         "member",
         "reachable",
+        "transport",
         "here",
         ">round",
         "committed",
@@ -176,6 +179,7 @@ fn member_table(machine: &Status, status: &NodeStatus) -> Table {
         table.row([
             names(&[index], status),
             tick(member.reachable),
+            transport(index, status).to_owned(),
             here(member).to_owned(),
             member.round.map_or_else(|| "-".into(), |round| round.to_string()),
             committed(member),
@@ -187,6 +191,17 @@ fn member_table(machine: &Status, status: &NodeStatus) -> Table {
         ]);
     }
     table
+}
+
+/// Over what a member is connected: QUIC agrees on its keys by a post-quantum exchange, TCP does not.
+fn transport(member: MemberIndex, status: &NodeStatus) -> &'static str {
+    let members = status.federation.as_ref().map(|federation| federation.members.as_slice());
+    let name = members.and_then(|names| names.get(member.position()));
+    match name.and_then(|name| status.transports.get(name)) {
+        Some(MemberTransport { post_quantum: true, .. }) => "quic",
+        Some(_) => "tcp (not post-quantum)",
+        None => "-",
+    }
 }
 
 /// Whether a member's update is here, or why it is left out.
@@ -317,7 +332,7 @@ mod tests {
     use fedshield_protocol::failed_rounds::FailedRounds;
     use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, Round, View};
     use fedshield_protocol::status::{Activity, Attendance};
-    use fedshieldd::control::api::{Condition, Waiting};
+    use fedshieldd::control::api::{Condition, TransportKind, Waiting};
 
     use super::*;
 
@@ -398,6 +413,10 @@ mod tests {
         let shown = page(&status);
         assert!(shown.contains("delta: 3 of 4 are enough, until 22:44:28 UTC at most"), "{shown}");
         assert!(shown.contains("about 4 min 00 s to go"), "{shown}");
+        assert!(!shown.contains("post-quantum"), "{shown}");
+        let tcp = MemberTransport { transport: TransportKind::Tcp, post_quantum: false };
+        status.transports = [("delta".to_owned(), tcp)].into();
+        assert!(page(&status).contains("tcp (not post-quantum)"), "{shown}");
 
         // Without a quorum there is no telling how long it takes.
         let text = "no quorum: 2 of 3 needed";

@@ -59,12 +59,18 @@ impl Machine {
     }
 
     /// `sender` takes part in the round. If it comes late it is shown at once that it was heard.
-    pub(super) fn on_ready(&mut self, sender: MemberIndex, signature: crate::sign::Signature) {
+    pub(super) fn on_ready(
+        &mut self,
+        sender: MemberIndex,
+        signature: crate::sign::Signature,
+    ) -> bool {
+        let is_news = self.round.readiness.signature_of(sender).is_none();
         if self.round.readiness.on_ready(sender, signature) {
             self.round.readiness.keep(&mut self.cx);
             let heartbeat = self.heartbeat();
             self.cx.send(sender, Body::Heartbeat(Box::new(heartbeat)));
         }
+        is_news
     }
 
     /// `sender` has not heard this member for a while: perhaps announcements do not reach it.

@@ -41,44 +41,50 @@ impl Early {
 }
 
 impl Machine {
-    pub(super) fn receive(&mut self, bytes: &[u8]) {
+    /// Whether anything may have become possible by it.
+    pub(super) fn receive(&mut self, bytes: &[u8]) -> bool {
         let signed = match Signed::decode(bytes) {
             Ok(signed) => signed,
-            Err(CodecError::TooLong { .. }) => return self.cx.dropped("message: too long"),
-            Err(CodecError::Malformed { .. }) => return self.cx.dropped("message: malformed"),
+            Err(CodecError::TooLong { .. }) => return self.refuse("message: too long"),
+            Err(CodecError::Malformed { .. }) => return self.refuse("message: malformed"),
             Err(CodecError::Version { found, read, .. }) => {
-                return self.cx.dropped(match found > u32::from(read.newest) {
+                return self.refuse(match found > u32::from(read.newest) {
                     true => "message: of a later version",
                     false => "message: of an earlier version",
                 });
             }
             Err(CodecError::NotCanonical { .. }) => {
-                return self.cx.dropped("message: not canonical");
+                return self.refuse("message: not canonical");
             }
         };
         let member_count = self.cx.config.rules().member_count;
         if signed.sender.0 >= member_count {
-            return self.cx.dropped("message: not a member");
+            return self.refuse("message: not a member");
         }
         if signed.epoch != self.cx.config.manifest.epoch() {
-            return self.cx.dropped("message: other epoch");
+            return self.refuse("message: other epoch");
         }
         if signed.sender == self.cx.config.me {
             if self.incarnation.on_own_message(&mut self.cx, &signed) {
                 self.beat();
             }
-            return;
+            return true;
         }
         if !signed.body.is_within_bounds(member_count) {
-            return self.cx.dropped("message: impossible content");
+            return self.refuse("message: impossible content");
         }
         if !self.is_timely(&signed) {
-            return self.cx.dropped("message: other round");
+            return self.refuse("message: other round");
         }
         if !self.cx.config.roster().is_by_sender(&signed, bytes) {
-            return self.cx.dropped("message: signature");
+            return self.refuse("message: signature");
         }
-        self.accept(signed);
+        self.accept(signed)
+    }
+
+    fn refuse(&mut self, reason: &'static str) -> bool {
+        self.cx.dropped(reason);
+        false
     }
 
     /// Whether a message can matter now; checked before its signature because it is cheaper.
@@ -95,7 +101,7 @@ impl Machine {
         }
     }
 
-    fn accept(&mut self, signed: Signed) {
+    fn accept(&mut self, signed: Signed) -> bool {
         let Signed { sender, round, signature, .. } = signed;
         let (cx, members) = (&mut self.cx, &mut self.members);
         let is_news = match &signed.body {
@@ -108,32 +114,45 @@ impl Machine {
             members.absences.on_message(cx, &signed);
         }
         match signed.body {
-            Body::Heartbeat(heartbeat) => self.on_heartbeat(sender, round, &heartbeat, is_news),
+            Body::Heartbeat(heartbeat) => {
+                self.on_heartbeat(sender, round, &heartbeat, is_news);
+                // Who is there matters until the round begins.
+                return is_news && self.round.phase.is_waiting();
+            }
             Body::SealingKey(key) => self.keys.on_key(cx, sender, round, key),
-            Body::RecordsRequest(from) => Sync::on_records_request(cx, sender, from),
+            Body::RecordsRequest(from) => {
+                Sync::on_records_request(cx, sender, from);
+                return false;
+            }
             Body::Records(entries) => self.on_records(entries),
             Body::Goodbye(goodbye) => members.absences.on_goodbye(cx, sender, round, goodbye),
-            Body::Ping => self.on_ping(sender),
+            Body::Ping => {
+                self.on_ping(sender);
+                return false;
+            }
             Body::Accusations(list) => members.bans.on_accusations(cx, sender, &list),
-            _ if round == cx.round() => self.on_round_message(signed),
+            _ if round == cx.round() => return self.on_round_message(signed),
             _ => self.early.keep(cx, signed),
         }
+        true
     }
 
-    /// A message of the current round; its signature has been checked.
-    fn on_round_message(&mut self, signed: Signed) {
+    /// A message of the current round; its signature has been checked. Whether it is news.
+    fn on_round_message(&mut self, signed: Signed) -> bool {
         let (sender, signature) = (signed.sender, signed.signature);
         match signed.body {
-            Body::Ready => self.on_ready(sender, signature),
+            Body::Ready => return self.on_ready(sender, signature),
             Body::RecoveryRequest(nonce) => {
                 let (round, newest) = (&self.round, &self.members.newest);
                 self.recovery.on_request(&mut self.cx, sender, nonce, round, newest);
+                return false;
             }
             Body::RecoveryResponse { nonce, statements, heartbeat } => {
                 self.on_recovery_response(sender, &nonce, &statements, heartbeat);
             }
-            _ => self.round.on_message(&mut self.cx, signed),
+            _ => return self.round.on_message(&mut self.cx, signed),
         }
+        true
     }
 
     /// What `sender` has heard of this member. Once enough have answered it can take part: it has
@@ -177,7 +196,7 @@ impl Machine {
         let early = core::mem::take(&mut self.early);
         for signed in early.0.into_values().flatten() {
             if signed.round == self.cx.round() {
-                self.on_round_message(signed);
+                let _ = self.on_round_message(signed);
             }
         }
     }

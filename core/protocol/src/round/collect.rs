@@ -82,7 +82,7 @@ impl Collect {
         let enough = usize::from(cx.config.rules().honest_threshold());
         self.shares.is_valid(digest)
             && !self.shares.openings.is_spoiled(digest)
-            && self.availability.holders_of(&cx.election, digest).len() >= enough
+            && self.availability.holders_of(&cx.election, digest).count() >= enough
     }
 
     /// Whether no commitment is waited for: all are here, but for those of members that are away if
@@ -208,8 +208,8 @@ impl Collect {
         digest: &Digest,
     ) -> bool {
         let is_bad = self.shares.state(digest) == Some(Share::Bad);
-        let holders = self.availability.holders_of(&cx.election, digest);
-        members.is_away(author) && (is_bad || holders.iter().all(|m| members.is_away(*m)))
+        let mut holders = self.availability.holders_of(&cx.election, digest);
+        members.is_away(author) && (is_bad || holders.all(|m| members.is_away(m)))
     }
 
     /// A status tick: what failed may be tried again, so that all unfinished updates are looked at,

@@ -9,6 +9,7 @@ use burn::tensor::Tensor;
 
 use super::config::ModelConfig;
 use super::kernels;
+use super::product::product;
 
 /// Shapes for one batch size and sequence length.
 #[derive(Clone)]
@@ -70,10 +71,10 @@ pub(crate) fn forward(
     window: Option<usize>,
 ) -> (Tensor<4>, AttentionSaved) {
     let q = shape.stack(q);
-    let scores = q.clone().matmul(k.clone().transpose());
+    let scores = product(q.clone(), k.clone().transpose());
     let probabilities =
         kernels::causal_softmax(scores, window, shape.starts.as_ref().map(|s| s.as_slice()));
-    let out = probabilities.clone().matmul(v.clone()).reshape(shape.queries());
+    let out = product(probabilities.clone(), v.clone()).reshape(shape.queries());
     (out, AttentionSaved { q, k, v, probabilities })
 }
 
@@ -86,10 +87,10 @@ pub(crate) fn backward(
 ) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
     let AttentionSaved { q, k, v, probabilities } = saved;
     let d_out = shape.stack(d_out);
-    let dv = probabilities.clone().transpose().matmul(d_out.clone());
-    let dp = d_out.matmul(v.transpose());
+    let dv = product(probabilities.clone().transpose(), d_out.clone());
+    let dp = product(d_out, v.transpose());
     let ds = kernels::softmax_backward(dp, &probabilities);
-    let dk = ds.clone().transpose().matmul(q);
-    let dq = ds.matmul(k).reshape(shape.queries());
+    let dk = product(ds.clone().transpose(), q);
+    let dq = product(ds, k).reshape(shape.queries());
     (dq, dk, dv)
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use super::product::product;
 use packed::Packed;
 pub use precision::{BasePrecision, Unfit};
 
@@ -62,10 +63,10 @@ impl Frozen {
     /// x W^T: `[rows, inputs]` to `[rows, outputs]`.
     pub(crate) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         match &self.0 {
-            Values::Dense(weight) => x.matmul(weight.clone().transpose()),
+            Values::Dense(weight) => product(x, weight.clone().transpose()),
             Values::Packed { packed, device, run } => {
                 let mut parts = runs(packed, *run, device)
-                    .map(|(_, weight)| x.clone().matmul(weight.transpose()))
+                    .map(|(_, weight)| product(x.clone(), weight.transpose()))
                     .collect::<Vec<_>>();
                 match parts.len() {
                     1 => parts.remove(0),
@@ -78,11 +79,11 @@ impl Frozen {
     /// dy W: `[rows, outputs]` to `[rows, inputs]`.
     pub(crate) fn backward(&self, dy: Tensor<2>) -> Tensor<2> {
         match &self.0 {
-            Values::Dense(weight) => dy.matmul(weight.clone()),
+            Values::Dense(weight) => product(dy, weight.clone()),
             Values::Packed { packed, device, run } => {
                 let parts = runs(packed, *run, device).map(|(first, weight)| {
                     let outputs = weight.dims()[0];
-                    dy.clone().narrow(1, first, outputs).matmul(weight)
+                    product(dy.clone().narrow(1, first, outputs), weight)
                 });
                 let none = || Tensor::zeros([dy.dims()[0], packed.columns()], device);
                 parts.reduce(|sum, part| sum + part).unwrap_or_else(none)

@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 
 use super::frozen::Frozen;
 use super::lora::Lora;
+use super::product::product;
 
 /// A base projection; `weight` is `[outputs, inputs]` as in the model files.
 #[derive(Clone)]
@@ -57,9 +58,9 @@ impl Linear {
         }
         let mut u = None;
         if let Some(lora) = lora {
-            let low = x.clone().matmul(lora.a.clone().transpose());
+            let low = product(x.clone(), lora.a.clone().transpose());
             let scaled_b = lora.b.clone().transpose().mul_scalar(lora.scaling);
-            y = y + low.clone().matmul(scaled_b);
+            y = y + product(low.clone(), scaled_b);
             u = wants.factor_b.then_some(low);
         }
         let keep_x = wants.base || (wants.factor_a && lora.is_some());
@@ -77,24 +78,24 @@ impl Linear {
         let mut gradients = LinearGradients::default();
         let mut dx = self.weight.backward(dy.clone());
         if let Some(lora) = lora {
-            let du = dy.clone().matmul(lora.b.clone().mul_scalar(lora.scaling));
+            let du = product(dy.clone(), lora.b.clone().mul_scalar(lora.scaling));
             if wants.factor_b
                 && let Some(u) = &saved.u
             {
-                let db = dy.clone().transpose().matmul(u.clone());
+                let db = product(dy.clone().transpose(), u.clone());
                 gradients.b = Some(db.mul_scalar(lora.scaling));
             }
             if wants.factor_a
                 && let Some(x) = &saved.x
             {
-                gradients.a = Some(du.clone().transpose().matmul(x.clone()));
+                gradients.a = Some(product(du.clone().transpose(), x.clone()));
             }
-            dx = dx + du.matmul(lora.a.clone());
+            dx = dx + product(du, lora.a.clone());
         }
         if wants.base
             && let Some(x) = &saved.x
         {
-            gradients.weight = Some(dy.clone().transpose().matmul(x.clone()));
+            gradients.weight = Some(product(dy.clone().transpose(), x.clone()));
             gradients.bias = self.bias.as_ref().map(|_| dy.sum_dim(0).squeeze_dim::<1>(0));
         }
         (dx, gradients)

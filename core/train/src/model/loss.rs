@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 
 use super::frozen::Frozen;
 use super::kernels;
+use super::product::product;
 
 /// Rows of logits computed at a time.
 const CHUNK_ROWS: usize = 128;
@@ -37,7 +38,7 @@ pub(crate) fn cross_entropy(
         loss_sum += loss;
         let Some(d_logits) = d_logits else { continue };
         if want_head {
-            let d = d_logits.clone().transpose().matmul(h);
+            let d = product(d_logits.clone().transpose(), h);
             d_head = Some(match d_head {
                 None => d,
                 Some(sum) => sum + d,

@@ -64,6 +64,9 @@ pub struct MemberView {
     /// Where this node looks for it; empty before the federation is founded.
     #[serde(default)]
     pub known_addresses: Vec<KnownAddressView>,
+    /// What its updates count, where the members declare weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
     /// The phrase of the manifest that lists it, the same for all: [`FederationSummary::phrase`].
     #[serde(default)]
     pub phrase: Option<String>,
@@ -83,6 +86,7 @@ impl MemberView {
             status: None,
             connections: Vec::new(),
             known_addresses: Vec::new(),
+            weight: None,
             phrase: None,
         }
     }

@@ -18,6 +18,24 @@ pub struct ConnectionView {
     pub post_quantum: bool,
 }
 
+/// Over what a member is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberTransport {
+    /// Of its connections the best.
+    pub transport: TransportKind,
+    /// As in [`ConnectionView::post_quantum`].
+    pub post_quantum: bool,
+}
+
+impl MemberTransport {
+    /// What a member's connections add up to; `None` if it has none.
+    #[must_use]
+    pub fn of(connections: &[ConnectionView]) -> Option<Self> {
+        let best = connections.iter().max_by_key(|connection| connection.post_quantum)?;
+        Some(Self { transport: best.transport, post_quantum: best.post_quantum })
+    }
+}
+
 /// What a connection runs over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

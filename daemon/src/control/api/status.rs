@@ -1,10 +1,12 @@
 //! Where a node stands.
 
+use std::collections::BTreeMap;
+
 use fedshield_protocol::ids::{IdentityKey, Round};
 use fedshield_protocol::status::Status;
 use serde::{Deserialize, Serialize};
 
-use super::{Absent, Condition, FederationSummary, Pause, Severity, Waiting};
+use super::{Absent, Condition, FederationSummary, MemberTransport, Pause, Severity, Waiting};
 
 /// How far this node is on its way into and through a federation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -68,6 +70,9 @@ pub struct NodeStatus {
     /// What the round waits for.
     #[serde(default)]
     pub waiting: Option<Waiting>,
+    /// Over what the members that are connected are, by name; looked at every few seconds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub transports: BTreeMap<String, MemberTransport>,
 }
 
 /// Most entries of [`NodeStatus::misbehaviour`].
@@ -100,6 +105,7 @@ impl NodeStatus {
             pause: None,
             absent: Vec::new(),
             waiting: None,
+            transports: BTreeMap::new(),
         }
     }
 }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use fedshield_protocol::ids::Digest;
+use fedshield_protocol::ids::{Digest, MemberIndex};
 use fedshield_protocol::job::{Combined, Job, JobOutput};
 use fedshield_protocol::wire::Scope;
 
 use super::Fact;
+use crate::l0::bundles::commitment_for;
 use crate::l0::content::{Content, Vector, sum_of};
+use crate::l0::faults::Fault;
 use crate::l0::node::Node;
 
 #[derive(Default)]
@@ -20,11 +22,17 @@ impl Sum {
     /// Looks into ciphertexts, of faulty members too.
     pub(super) fn contributed(&mut self, scope: &Scope, node: &Node, output: &JobOutput) {
         let JobOutput::Contribution(body) = output else { return };
-        let Ok(digest) = scope.commitment(node.member, body) else { return };
         let bytes = node.disk.objects.get(&body.ciphertext);
-        if let Some(Content::Ciphertext { vector, .. }) = bytes.and_then(|b| Content::read(b)) {
-            self.vectors.insert(digest, vector);
+        let Some(Content::Ciphertext { vector, .. }) = bytes.and_then(|b| Content::read(b)) else {
+            return;
+        };
+        let mut bodies = vec![body.clone()];
+        if node.fault == Some(Fault::FillsSets) {
+            let receivers = (0..body.boxes.len() as u16).map(MemberIndex);
+            bodies.extend(receivers.map(|receiver| commitment_for(receiver, body)));
         }
+        let digests = bodies.iter().filter_map(|body| scope.commitment(node.member, body).ok());
+        self.vectors.extend(digests.map(|digest| (digest, vector)));
     }
 
     pub(super) fn observe(&self, fact: &Fact<'_>) -> Result<(), String> {

@@ -60,9 +60,12 @@ impl Availability {
     }
 
     /// Committee members that announced this commitment.
-    pub(crate) fn holders_of(&self, election: &Election, update: &Digest) -> Vec<MemberIndex> {
-        let has = |member: &&MemberIndex| self.has(**member, update);
-        election.committee().iter().filter(has).copied().collect()
+    pub(crate) fn holders_of(
+        &self,
+        election: &Election,
+        update: &Digest,
+    ) -> impl Iterator<Item = MemberIndex> {
+        election.committee().iter().copied().filter(|member| self.has(*member, update))
     }
 
     /// Whether a member has announced or rejected every commitment known here that is one of this
@@ -159,10 +162,10 @@ impl Availability {
         author: MemberIndex,
     ) -> Vec<MemberIndex> {
         let mut holders = vec![author];
-        let announced = self.holders_of(&cx.election, digest);
-        for member in announced.iter().chain(cx.election.committee()) {
-            if !holders.contains(member) {
-                holders.push(*member);
+        let committee = cx.election.committee().iter().copied();
+        for member in self.holders_of(&cx.election, digest).chain(committee) {
+            if !holders.contains(&member) {
+                holders.push(member);
             }
         }
         members.trusted_first(holders)
@@ -256,16 +259,18 @@ impl Availability {
         self.judge(cx, commitments, &digest);
     }
 
-    /// A committee member has these updates whole. It cannot have what it has rejected.
+    /// A committee member has these updates whole. It cannot have what it has rejected. Whether any
+    /// of it is news.
     pub(crate) fn on_have_updates(
         &mut self,
         cx: &mut Cx,
         sender: MemberIndex,
         list: Vec<Digest>,
         signature: Signature,
-    ) {
+    ) -> bool {
         if !cx.election.in_committee(sender) {
-            return cx.dropped("have updates: not of the committee");
+            cx.dropped("have updates: not of the committee");
+            return false;
         }
         let rejected = list.iter().find_map(|digest| {
             let by = *self.rejections.get(&sender)?.get(digest)?;
@@ -276,12 +281,12 @@ impl Availability {
         }
         let have = self.have.entry(sender).or_default();
         let room = usize::from(cx.config.rules().member_count) * 2;
+        let mut is_news = false;
         for digest in &list {
-            if have.len() < room {
-                have.insert(*digest);
-            }
+            is_news |= have.len() < room && have.insert(*digest);
         }
         self.announced.insert(sender, (list, signature));
+        is_news
     }
 
     /// Names the author of an update that f + 1 have rejected. The first f + 1 are proof enough.
