@@ -338,7 +338,8 @@ impl Host {
                 tracing::warn!(object = %object.root.short(), %reason, "fetch failed");
                 Some(Event::ObjectFailed(object))
             }
-            _ => None,
+            // Answered by the node, before the host.
+            NetEvent::JoinRequest { .. } => None,
         };
         match event {
             Some(event) => self.handle(event).await,

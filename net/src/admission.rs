@@ -1,18 +1,21 @@
-//! Who may knock: places for connections whose handshake is not over, shared out by where they come from.
+//! Admission control for inbound connections, before and during the handshake: a token bucket and a
+//! bounded number of slots for each origin.
 //!
-//! Nobody has proven anything yet, so all that tells connections apart is their address. A newcomer always gets a place; if
-//! there is none left, the origin that holds the most gives its oldest one up, one that has said nothing first. So whoever
-//! floods pushes out itself, and an honest handshake, which takes a moment, is over before its turn comes.
+//! Before the handshake no peer is authenticated, so connections are accounted to the network that
+//! they come from. A new connection that is within its origin's rate always gets a slot. If all
+//! slots are taken, a connection of the origin that holds the most is evicted, one that has sent
+//! nothing first. A flood therefore evicts its own connections, and an honest handshake, which
+//! takes a few round trips, completes before it is the oldest.
 
-mod door;
-mod guarded;
+mod control;
+mod handshake;
 mod origin;
-mod places;
 mod refusals;
+mod slots;
 
-pub(crate) use door::{Door, Over};
-pub(crate) use guarded::{Guarded, spoken_flag};
-pub use origin::{Network, NetworkError};
+pub(crate) use control::{AdmissionControl, TransportKind};
+pub(crate) use handshake::{first_byte_flag, run_handshake};
+pub use origin::{IpNetwork, IpNetworkError};
 pub(crate) use origin::{Origin, ip_of};
-pub(crate) use places::PlaceLimits;
 pub use refusals::RefusedOrigin;
+pub(crate) use slots::SlotLimits;

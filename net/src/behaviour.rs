@@ -1,4 +1,5 @@
-//! The protocols of a node, put together: limits first, then what outsiders reach, then the rest.
+//! The composition of a node's protocols: limits first, then the join protocol for anyone, then
+//! those for members.
 
 use std::sync::Arc;
 
@@ -7,20 +8,19 @@ use libp2p::swarm::NetworkBehaviour;
 use libp2p::{connection_limits, identify, memory_connection_limits, ping};
 use libp2p::{request_response as exchange, request_response::ProtocolSupport};
 
-use crate::admission::Door;
-use crate::announcing::Announcing;
+use crate::admission::AdmissionControl;
 use crate::codec::Codec;
 use crate::config::Tuning;
-use crate::descriptors::Room;
+use crate::connection_budget::ConnectionBudget;
 use crate::error::StartError;
-use crate::gate::MembersOnly;
-use crate::gossip;
+use crate::gossip::{self, Gossip};
 use crate::limits;
-use crate::presence::{Presence, SharedCopies};
+use crate::members_only::MembersOnly;
+use crate::presence::{Presence, SharedInstances};
 use crate::protocols;
 use crate::stats::Counters;
 
-/// Everything. The first two refuse connections before the others hear of them.
+/// All protocols. The first two refuse connections before the others are told of them.
 #[derive(NetworkBehaviour)]
 pub(crate) struct Behaviour {
     connection_limits: connection_limits::Behaviour,
@@ -29,25 +29,25 @@ pub(crate) struct Behaviour {
     pub(crate) members: MembersOnly<MemberProtocols>,
 }
 
-/// What members speak with one another; an outsider is never offered any of it.
+/// The protocols of members, which are never offered to a non-member.
 #[derive(NetworkBehaviour)]
 pub(crate) struct MemberProtocols {
-    pub(crate) gossip: Announcing,
+    pub(crate) gossip: Gossip,
     pub(crate) direct: exchange::Behaviour<Codec>,
     pub(crate) streams: libp2p_stream::Behaviour,
     pub(crate) identify: identify::Behaviour,
     pub(crate) ping: ping::Behaviour,
     pub(crate) presence: Presence,
-    pub(crate) addresses: exchange::Behaviour<Codec>,
+    pub(crate) records: exchange::Behaviour<Codec>,
 }
 
 impl Behaviour {
     pub(crate) fn new(
         pair: &Keypair,
         counters: &Arc<Counters>,
-        copies: SharedCopies,
+        instances: SharedInstances,
         tuning: &Tuning,
-        door: Door,
+        admission: AdmissionControl,
     ) -> Result<Self, StartError> {
         let join = exchange::Behaviour::with_codec(
             Codec {
@@ -59,16 +59,16 @@ impl Behaviour {
                 .with_request_timeout(limits::JOIN_TIMEOUT)
                 .with_max_concurrent_streams(limits::MAX_JOIN_STREAMS),
         );
-        let room = Room::of(tuning.max_descriptors);
-        let presence = Presence::new(copies, tuning.stale_timeout);
+        let budget = ConnectionBudget::of(tuning.max_descriptors);
+        let presence = Presence::new(instances, tuning.stale_timeout);
         let protocols = MemberProtocols::new(pair, presence)?;
         Ok(Self {
-            connection_limits: connection_limits::Behaviour::new(room.limits()),
+            connection_limits: connection_limits::Behaviour::new(budget.limits()),
             memory_limits: memory_connection_limits::Behaviour::with_max_percentage(
                 limits::MAX_MEMORY_SHARE,
             ),
             join,
-            members: MembersOnly::new(protocols, room.guests, counters.clone(), door),
+            members: MembersOnly::new(protocols, budget.non_members, counters.clone(), admission),
         })
     }
 }
@@ -82,7 +82,7 @@ impl MemberProtocols {
                 .with_request_timeout(limits::DIRECT_TIMEOUT)
                 .with_max_concurrent_streams(limits::MAX_DIRECT_STREAMS),
         );
-        // The library's own cache of addresses is off: the address book is ours alone.
+        // Without the library's own cache of addresses: they are in our address book.
         let identify = identify::Config::new(protocols::IDENTIFY.into(), pair.public())
             .with_agent_version(concat!("fedshield/", env!("CARGO_PKG_VERSION")).into())
             .with_push_listen_addr_updates(true)
@@ -90,24 +90,24 @@ impl MemberProtocols {
         let ping = ping::Config::new()
             .with_interval(limits::PING_INTERVAL)
             .with_timeout(limits::PING_TIMEOUT);
-        let addresses = exchange::Behaviour::with_codec(
+        let records = exchange::Behaviour::with_codec(
             Codec {
-                max_request_bytes: limits::MAX_ADDRESSES_ASK_BYTES,
-                max_answer_bytes: limits::MAX_ADDRESSES_ANSWER_BYTES,
+                max_request_bytes: limits::MAX_RECORD_REQUEST_BYTES,
+                max_answer_bytes: limits::MAX_RECORD_RESPONSE_BYTES,
             },
-            [(protocols::ADDRESSES, ProtocolSupport::Full)],
+            [(protocols::RECORDS, ProtocolSupport::Full)],
             exchange::Config::default()
-                .with_request_timeout(limits::ADDRESSES_ASK_TIMEOUT)
-                .with_max_concurrent_streams(limits::MAX_ADDRESSES_STREAMS),
+                .with_request_timeout(limits::RECORD_REQUEST_TIMEOUT)
+                .with_max_concurrent_streams(limits::MAX_RECORD_STREAMS),
         );
         Ok(Self {
-            gossip: Announcing::new(gossip::behaviour(pair)?),
+            gossip: gossip::behaviour(pair)?,
             direct,
             streams: libp2p_stream::Behaviour::new(),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping),
             presence,
-            addresses,
+            records,
         })
     }
 }

@@ -1,8 +1,9 @@
-//! Bulk transfer: content-addressed objects, fetched in verified chunks from several holders at once.
+//! Bulk transfer: content-addressed objects, fetched in verified chunks from several holders at
+//! once.
 //!
-//! Reading order: `frame` (wire format), `wire` (framed I/O with a stall timeout), `served` and `responder` (the
-//! serving side), `holder_stream`, `holder_selector`, `chunk_queue`, `fetch` (the fetching side), `engine` (the table
-//! of fetches).
+//! Reading order: `frame` (wire format), `wire` (framed I/O with a stall timeout), `served` and
+//! `responder` (the serving side), `holder_stream`, `holder_selector`, `chunk_queue`, `fetch` (the
+//! fetching side), `engine` (the table of fetches).
 
 mod chunk_queue;
 mod engine;

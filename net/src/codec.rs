@@ -1,4 +1,5 @@
-//! One message and one answer over a stream, for direct messages and for joining.
+//! The encoding of one request and one answer over a stream, for direct messages, joining and peer
+//! records.
 //!
 //! Request: `length: u32 LE, bytes`. Answer: `status: u8, length: u32 LE, bytes`.
 
@@ -8,28 +9,28 @@ use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use libp2p::StreamProtocol;
 use libp2p::request_response;
 
-/// Bytes before a request's own.
+/// Length of a request's header in bytes.
 pub(crate) const REQUEST_HEADER_BYTES: usize = 4;
-/// Bytes before an answer's own.
+/// Length of an answer's header in bytes.
 pub(crate) const ANSWER_HEADER_BYTES: usize = 5;
 
 const STATUS_ACCEPTED: u8 = 0;
 const STATUS_BUSY: u8 = 1;
 const STATUS_DECLINED: u8 = 2;
 
-/// What comes back for a message.
+/// The answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// It was taken, and this is the reply; empty for direct messages.
+    /// The request was accepted, and this is the reply; empty for direct messages.
     Accepted(Vec<u8>),
-    /// There is no room for it at the moment.
+    /// The receiver is over a rate limit or its queue is full; a later retry may succeed.
     Busy,
-    /// It is not wanted.
+    /// The receiver refuses the request.
     Declined,
 }
 
 impl Answer {
-    /// Its length on the wire.
+    /// Its encoded length in bytes.
     pub(crate) fn wire_length(&self) -> usize {
         match self {
             Self::Accepted(bytes) => ANSWER_HEADER_BYTES + bytes.len(),
@@ -38,7 +39,7 @@ impl Answer {
     }
 }
 
-/// Reads and writes messages within bounds.
+/// Reads and writes messages up to these lengths.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Codec {
     pub(crate) max_request_bytes: usize,
@@ -110,7 +111,7 @@ async fn read_bytes<T: AsyncRead + Unpin + Send>(io: &mut T, max: usize) -> io::
     if length > max {
         return Err(invalid(format!("a message of {length} bytes is over the limit of {max}")));
     }
-    // Memory grows with what arrives, not with what was announced.
+    // Memory grows with the bytes that arrive, not with the announced length.
     let mut bytes = Vec::new();
     if io.take(length as u64).read_to_end(&mut bytes).await? < length {
         return Err(io::ErrorKind::UnexpectedEof.into());
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_survive_the_wire() {
+    fn answers_survive_encoding() {
         for answer in [Answer::Accepted(vec![1, 2, 3]), Answer::Busy, Answer::Declined] {
             let mut out = Cursor::new(Vec::new());
             block_on(SMALL.clone().write_response(&DIRECT, &mut out, answer.clone())).unwrap();
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_neither_read_nor_written() {
+    fn messages_over_the_limit_are_neither_read_nor_written() {
         assert!(read_request(&[17, 0, 0, 0]).is_err());
         assert!(read_request(&[255, 255, 255, 255]).is_err());
         assert!(read_request(&[2, 0, 0, 0, 9]).is_err());
@@ -180,7 +181,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_the_codec_panic(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+        fn arbitrary_bytes_do_not_make_the_codec_panic(
+            bytes in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
             if let Ok(request) = read_request(&bytes) {
                 prop_assert!(request.len() <= 16);
             }

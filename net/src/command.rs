@@ -1,4 +1,4 @@
-//! What a handle asks of the network task.
+//! The commands of a handle to the driver.
 
 use fedshield_protocol::ids::{Digest, IdentityKey};
 use libp2p::Multiaddr;
@@ -28,12 +28,12 @@ pub(crate) enum Command {
         call: JoinCall,
         reply: Reply<Result<Vec<u8>, JoinError>>,
     },
-    /// Where others are told to look for us.
+    /// Replaces the addresses that are signed and sent to members.
     Announce {
         addresses: Vec<Multiaddr>,
         reply: Reply<()>,
     },
-    /// All that the operator says of members.
+    /// Replaces the operator's addresses of all members.
     SetOperator {
         members: Vec<MemberAddr>,
         reply: Reply<()>,

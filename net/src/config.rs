@@ -1,4 +1,4 @@
-//! What the network needs to start.
+//! The configuration of a node.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,23 +7,24 @@ use std::time::Duration;
 use libp2p::Multiaddr;
 use zeroize::Zeroizing;
 
-use crate::addresses::AddressStore;
-use crate::admission::Network;
+use crate::admission::IpNetwork;
 use crate::bulk::ObjectStore;
 use crate::limits;
+use crate::peer_records::AddressStore;
 
-/// What [`Net::start`](crate::Net::start) needs.
+/// The argument of [`Net::start`](crate::Net::start).
 pub struct NetConfig {
-    /// The node's identity: its PeerId, and the key that its gossip is signed with.
+    /// The node's identity key: its PeerId derives from it, and its gossip is signed with it.
     pub identity: SecretKey,
-    /// Where to listen: `/ip4/0.0.0.0/tcp/7000`, `/ip4/0.0.0.0/udp/7000/quic-v1`. Port 0 takes any
-    /// free port. May be empty: such a node only dials. What is not there yet is waited for.
+    /// The addresses to listen on, such as `/ip4/0.0.0.0/tcp/7000` or
+    /// `/ip4/0.0.0.0/udp/7000/quic-v1`. Port 0 takes any free port. May be empty: such a node only
+    /// dials. Addresses that are not available yet are retried.
     pub listen: Vec<Multiaddr>,
-    /// Where objects are kept.
+    /// Storage for objects.
     pub store: Arc<dyn ObjectStore>,
-    /// Where the signed addresses of members are kept.
+    /// Storage for the signed records of members.
     pub addresses: Arc<dyn AddressStore>,
-    /// Waits and budgets that a test or a slow line may want to change.
+    /// Timeouts and budgets.
     pub tuning: Tuning,
 }
 
@@ -37,18 +38,18 @@ impl fmt::Debug for NetConfig {
     }
 }
 
-/// The secret half of an ed25519 key, as the 32-byte seed of RFC 8032. Erased when dropped.
+/// An ed25519 secret key, as the 32-byte seed of RFC 8032. Erased when dropped.
 pub struct SecretKey(Zeroizing<[u8; 32]>);
 
 impl SecretKey {
-    /// Takes the seed over.
+    /// Takes the ownership of the seed.
     #[must_use]
     pub fn new(seed: Zeroizing<[u8; 32]>) -> Self {
         Self(seed)
     }
 
     pub(crate) fn to_keypair(&self) -> Result<libp2p::identity::Keypair, crate::StartError> {
-        // The library erases the copy that it is given.
+        // The library erases the copy if it accepts it.
         let mut seed = *self.0;
         let pair = libp2p::identity::Keypair::ed25519_from_bytes(&mut seed);
         zeroize::Zeroize::zeroize(&mut seed);
@@ -62,28 +63,32 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-/// Waits and budgets; the defaults are those of [`limits`].
+/// Timeouts and budgets; the defaults are those of [`limits`].
 #[derive(Debug, Clone)]
 pub struct Tuning {
-    /// Without progress for this long, a bulk stream is given up, and a fetch without any working
-    /// holder fails.
+    /// A bulk stream without progress for this long is closed, and a fetch without an active holder
+    /// for this long fails.
     pub stall_timeout: Duration,
-    /// The first wait before dialling a member again; it doubles with each failure.
+    /// The first backoff before a member is dialled again; it doubles with each failure.
     pub redial_base: Duration,
-    /// The longest wait before dialling a member again.
+    /// The longest backoff before a member is dialled again.
     pub redial_cap: Duration,
     /// Chunks (1 MiB) in memory between network and disk, for all fetches together; at least 1.
     pub fetch_budget_chunks: usize,
-    /// Between two hellos over one connection of a member.
+    /// Time between two hellos over one connection of a member.
     pub hello_interval: Duration,
-    /// A connection that does not answer a hello for this long, while another one of the same member does, is closed.
+    /// A connection that does not answer a hello for this long, while another one of the same
+    /// member does, is closed.
     pub stale_timeout: Duration,
-    /// Descriptors that connections may take; with fewer than [`limits::FULL_DESCRIPTORS`] fewer connections are let in.
+    /// File descriptors that connections may take; with fewer than [`limits::FULL_DESCRIPTORS`] the
+    /// limits on connections are lower.
     pub max_descriptors: usize,
-    /// Until a member that is connected over TCP is tried over QUIC; doubled after each try.
-    pub move_base: Duration,
-    /// Where connections of many come from that are not one origin: the operator's own reverse proxies. This machine is one.
-    pub shared_origins: Vec<Network>,
+    /// Time until a member that is connected over TCP is dialled over QUIC; it doubles with each
+    /// attempt.
+    pub quic_upgrade_base: Duration,
+    /// Networks behind which many origins share one address, such as the operator's reverse
+    /// proxies. This machine is always one.
+    pub shared_origins: Vec<IpNetwork>,
 }
 
 impl Default for Tuning {
@@ -96,7 +101,7 @@ impl Default for Tuning {
             hello_interval: limits::HELLO_INTERVAL,
             stale_timeout: limits::STALE_TIMEOUT,
             max_descriptors: limits::FULL_DESCRIPTORS,
-            move_base: limits::MOVE_BASE,
+            quic_upgrade_base: limits::QUIC_UPGRADE_BASE,
             shared_origins: Vec::new(),
         }
     }

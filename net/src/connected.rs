@@ -1,11 +1,11 @@
-//! Who is connected at the moment: written by the network task, read by anyone.
+//! The set of connected members: written by the driver, read by anyone.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use fedshield_protocol::ids::IdentityKey;
 
-/// The members with at least one connection.
+/// The members with at least one open connection.
 #[derive(Debug, Default)]
 pub(crate) struct Connected(Mutex<BTreeSet<IdentityKey>>);
 

@@ -1,4 +1,4 @@
-//! What can go wrong, one enum for each call.
+//! Errors, one enum for each call.
 
 use std::io;
 use std::time::Duration;
@@ -8,42 +8,40 @@ use libp2p::Multiaddr;
 
 /// Why the network did not start.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum StartError {
     /// The identity seed is not usable.
     #[error("the identity key is not a valid ed25519 seed")]
     Identity,
-    /// The address cannot be listened on, and waiting does not change that.
+    /// The address cannot be listened on, and no retry changes that.
     #[error("cannot listen on {address}: {reason}")]
     Listen {
-        /// The address that was asked for.
+        /// The configured address.
         address: Multiaddr,
         /// What is wrong with it.
         reason: String,
     },
-    /// The encrypted transport or a protocol could not be set up.
+    /// A transport or protocol could not be configured.
     #[error("cannot set up the network: {0}")]
     Setup(String),
 }
 
-/// The network task is gone: it was shut down.
+/// The network was shut down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the network is shut down")]
 pub struct NetClosed;
 
-/// Why a member list was refused; the old one stays.
+/// Why a list of members was refused; the old one stays in force.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum MembersError {
     /// More than [`MAX_MEMBERS`](crate::limits::MAX_MEMBERS).
     #[error("{count} members are more than the limit of {max}")]
     TooMany {
-        /// How many were given.
+        /// Number of members given.
         count: usize,
         /// The limit.
         max: usize,
     },
-    /// A key is not a point on the curve.
+    /// A key is not a valid ed25519 public key.
     #[error("the key of member {key} is not a valid ed25519 key")]
     Key {
         /// The key.
@@ -54,11 +52,10 @@ pub enum MembersError {
     Closed(#[from] NetClosed),
 }
 
-/// Why an announcement did not leave.
+/// Why an announcement was not published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum GossipError {
-    /// Over [`MAX_GOSSIP_BYTES`](crate::limits::MAX_GOSSIP_BYTES): use objects.
+    /// Over [`MAX_GOSSIP_BYTES`](crate::limits::MAX_GOSSIP_BYTES); larger data are objects.
     #[error("an announcement of {length} bytes is over the limit of {max}")]
     TooLarge {
         /// Its length in bytes.
@@ -66,11 +63,11 @@ pub enum GossipError {
         /// The limit in bytes.
         max: usize,
     },
-    /// No member list yet.
-    #[error("no federation is set, so there is no one to tell")]
+    /// There is no list of members yet.
+    #[error("no federation is set, so there is no topic to publish on")]
     NoFederation,
-    /// No member is connected that listens.
-    #[error("no other member is connected at the moment")]
+    /// No connected member is subscribed.
+    #[error("no other member is subscribed at the moment")]
     NoPeers,
     /// The queues to all members are full.
     #[error("the queues to all members are full")]
@@ -80,11 +77,10 @@ pub enum GossipError {
     Closed(#[from] NetClosed),
 }
 
-/// Why a direct message was not delivered, as far as we know.
+/// Why a direct message has no receipt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum SendError {
-    /// Over [`MAX_DIRECT_BYTES`](crate::limits::MAX_DIRECT_BYTES): use objects.
+    /// Over [`MAX_DIRECT_BYTES`](crate::limits::MAX_DIRECT_BYTES); larger data are objects.
     #[error("a message of {length} bytes is over the limit of {max}")]
     TooLarge {
         /// Its length in bytes.
@@ -92,19 +88,19 @@ pub enum SendError {
         /// The limit in bytes.
         max: usize,
     },
-    /// Not connected to that member.
+    /// There is no connection with that member.
     #[error("member {to} is not connected")]
     NotConnected {
         /// The member.
         to: IdentityKey,
     },
-    /// Too many messages are under way, or the other side is too busy to take one.
-    #[error("member {to} does not take more messages at the moment")]
+    /// It was dropped from a full queue, or the receiver is over its limits.
+    #[error("member {to} accepts no more messages at the moment")]
     Busy {
         /// The member.
         to: IdentityKey,
     },
-    /// The connection broke or the receipt did not come. It may have arrived.
+    /// The connection broke or the receipt timed out. The message may have been delivered.
     #[error("no receipt from member {to}: {reason}")]
     Lost {
         /// The member.
@@ -119,7 +115,6 @@ pub enum SendError {
 
 /// Why a join request has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum JoinError {
     /// Over [`MAX_JOIN_REQUEST_BYTES`](crate::limits::MAX_JOIN_REQUEST_BYTES).
     #[error("a join request of {length} bytes is over the limit of {max}")]
@@ -129,7 +124,7 @@ pub enum JoinError {
         /// The limit in bytes.
         max: usize,
     },
-    /// The expected key is not a point on the curve, or is our own.
+    /// The expected key is not a valid ed25519 key, or is our own.
     #[error("{key} is not the key of another node")]
     Key {
         /// The key.
@@ -138,28 +133,28 @@ pub enum JoinError {
     /// None of the addresses could be reached.
     #[error("none of the addresses could be reached: {reason}")]
     Unreachable {
-        /// What was tried.
+        /// The errors of the addresses.
         reason: String,
     },
-    /// Someone else answered there.
+    /// A node with another key answered there.
     #[error("{address} is answered by another node than the invite names")]
     WrongPeer {
         /// The address.
         address: Multiaddr,
     },
-    /// The other side has too many requests.
-    #[error("the other side takes no more join requests at the moment")]
+    /// The other side is over its limits.
+    #[error("the other side accepts no more join requests at the moment")]
     Busy,
-    /// We have too many requests under way.
-    #[error("too many join requests of this node are under way")]
+    /// This node has too many requests in flight.
+    #[error("too many join requests of this node are in flight")]
     BusyHere,
-    /// The other side did not want to answer.
+    /// The other side declined the request.
     #[error("the request was declined")]
     Declined,
     /// No answer in time.
     #[error("no answer within {waited:?}")]
     Timeout {
-        /// How long we waited.
+        /// The timeout.
         waited: Duration,
     },
     /// The connection broke before the answer came.
@@ -173,9 +168,8 @@ pub enum JoinError {
     Closed(#[from] NetClosed),
 }
 
-/// Why a call about objects was refused.
+/// Why a fetch or a served object was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum ObjectCallError {
     /// The object is over the size limit.
     #[error("an object of {length} bytes is over the limit")]
@@ -183,13 +177,13 @@ pub enum ObjectCallError {
         /// Its length in bytes.
         length: u64,
     },
-    /// Too many objects are fetched, or served.
+    /// The limit on fetches, or on served objects, is reached.
     #[error("the limit of {max} objects is reached")]
     TooMany {
         /// The limit.
         max: usize,
     },
-    /// No usable holder was named.
+    /// No holder but this node was named.
     #[error("no holder was named")]
     NoHolder,
     /// The network is shut down.
@@ -199,26 +193,26 @@ pub enum ObjectCallError {
 
 /// Why an object could not be fetched.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum FetchError {
-    /// No byte from any holder for the stall timeout. What came is kept; fetch again to go on.
+    /// No progress from any holder for the stall timeout. The chunks so far are kept; another fetch
+    /// continues.
     #[error("stalled: {reason}")]
     Stalled {
-        /// What the holders did last.
+        /// The last fault of each holder.
         reason: String,
     },
-    /// Every holder was given up: it refused, or its bytes were not the object's.
+    /// Every holder was given up: it refused, or it sent invalid data.
     #[error("no holder left: {reason}")]
     NoHolderLeft {
-        /// What the holders did last.
+        /// The last fault of each holder.
         reason: String,
     },
     /// The daemon's store failed.
     #[error("cannot store the object: {reason}")]
     Store {
-        /// What the system said.
+        /// The error of the store.
         reason: String,
-        /// There is no space left: fetching again is of no use before somebody has made room.
+        /// Whether there is no space left, so that another fetch fails until space is freed.
         disk_full: bool,
     },
 }

@@ -1,4 +1,4 @@
-//! What the network tells the daemon.
+//! The events of the network for the daemon.
 
 use fedshield_protocol::ids::IdentityKey;
 use fedshield_protocol::object::ObjectRef;
@@ -6,59 +6,58 @@ use tokio::sync::oneshot;
 
 use crate::error::FetchError;
 
-/// What the network tells the daemon.
+/// An event of the network.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum NetEvent {
-    /// A member's announcement, whoever passed it on.
+    /// An announcement by a member, received directly or forwarded.
     Gossip {
-        /// The member that passed it on to us.
+        /// The member that forwarded it to us.
         from: IdentityKey,
-        /// The member whose key signed the envelope. What the bytes claim is the daemon's to check.
+        /// The member whose key signed the envelope. The bytes themselves are not checked.
         author: IdentityKey,
         /// At most [`MAX_GOSSIP_BYTES`](crate::limits::MAX_GOSSIP_BYTES).
         bytes: Vec<u8>,
     },
-    /// A member's message to us alone.
+    /// A direct message of a member.
     Direct {
-        /// The member, proven by the connection.
+        /// The member, authenticated by the connection.
         from: IdentityKey,
         /// At most [`MAX_DIRECT_BYTES`](crate::limits::MAX_DIRECT_BYTES).
         bytes: Vec<u8>,
     },
-    /// A fetched object is complete, verified and in the store.
+    /// A fetched object is complete, verified and stored.
     ObjectReady(ObjectRef),
-    /// A fetch was given up.
+    /// A fetch has failed.
     ObjectFailed {
         /// The object.
         object: ObjectRef,
         /// Why.
         reason: FetchError,
     },
-    /// A member is connected.
+    /// The first connection with a member was established.
     PeerUp(IdentityKey),
-    /// A member's last connection is gone. It is dialled again until it is back.
+    /// The last connection with a member was closed. It is dialled again with backoff.
     PeerDown(IdentityKey),
-    /// Someone, member or not, asks over the join protocol.
+    /// A request over the join protocol, from a member or not.
     JoinRequest {
-        /// Who asks, proven by the connection.
+        /// The requester, authenticated by the connection.
         from: IdentityKey,
         /// At most [`MAX_JOIN_REQUEST_BYTES`](crate::limits::MAX_JOIN_REQUEST_BYTES).
         bytes: Vec<u8>,
-        /// Where the answer goes.
+        /// To be answered or dropped.
         reply: JoinReply,
     },
 }
 
-/// Where the answer to one join request goes. Dropping it declines the request.
+/// Answers one join request. Dropping it declines the request.
 #[derive(Debug)]
 pub struct JoinReply(pub(crate) oneshot::Sender<Vec<u8>>);
 
 impl JoinReply {
     /// Answers with at most [`MAX_JOIN_REPLY_BYTES`](crate::limits::MAX_JOIN_REPLY_BYTES); a longer
-    /// answer is sent as a refusal. If the asker is gone, nothing happens.
+    /// answer declines the request. If the requester is disconnected, nothing happens.
     pub fn answer(self, bytes: Vec<u8>) {
-        // The receiver is gone only when the asker or the network is.
+        // An error means that the request has timed out or the network is shut down.
         let _ = self.0.send(bytes);
     }
 }

@@ -1,21 +1,24 @@
-//! Announcements: gossipsub, signed, on one topic per federation.
+//! Announcements: gossipsub with signed messages, on one topic per federation.
 
 use fedshield_protocol::ids::Digest;
 use libp2p::PeerId;
+use libp2p::core::ConnectedPoint;
 use libp2p::gossipsub::{
     AllowAllSubscriptionFilter, Behaviour, Config, ConfigBuilder, IdentTopic, IdentityTransform,
     MaxCountSubscriptionFilter, Message, MessageAuthenticity, MessageId, ValidationMode,
 };
 use libp2p::identity::Keypair;
+use libp2p::swarm::behaviour::ConnectionEstablished;
+use libp2p::swarm::{ConnectionId, FromSwarm, NetworkBehaviour};
 
 use crate::error::StartError;
 use crate::limits::{
-    GOSSIP_ENVELOPE_BYTES, GOSSIP_MEMORY, GOSSIP_READ_AHEAD_BYTES, MAX_GOSSIP_BYTES,
-    MAX_GOSSIP_NAMES, MAX_GOSSIP_QUEUE, MAX_TOPICS_PER_PEER,
+    GOSSIP_DUPLICATE_CACHE, GOSSIP_ENVELOPE_BYTES, GOSSIP_READ_AHEAD_BYTES, MAX_GOSSIP_BYTES,
+    MAX_GOSSIP_IDS, MAX_GOSSIP_QUEUE, MAX_TOPICS_PER_PEER,
 };
 use crate::protocols::GOSSIP_PREFIX;
 
-/// Gossipsub with a bound on the topics that a peer may make us remember.
+/// Gossipsub with a bound on the topics that a peer may subscribe to.
 pub(crate) type Gossip =
     Behaviour<IdentityTransform, MaxCountSubscriptionFilter<AllowAllSubscriptionFilter>>;
 
@@ -24,9 +27,10 @@ pub(crate) fn topic_of(federation: &Digest) -> IdentTopic {
     IdentTopic::new(format!("fedshield/1/{federation}"))
 }
 
-/// Announcements are told apart by author, number and content. The number makes what an author says
-/// again travel again: a repetition is how lost messages are repaired, and who comes back hears
-/// it. The content makes two announcements under one number, a lie, reach all members.
+/// Message ids cover author, sequence number and content. The sequence number lets an author send
+/// the same content again: retransmission is how lost messages are repaired, and how a member that
+/// reconnects receives them. The content makes two announcements under one sequence number, an
+/// equivocation, reach all members.
 fn announcement_id(message: &Message) -> MessageId {
     let author = message.source.map(PeerId::to_bytes).unwrap_or_default();
     let mut digest = blake3::Hasher::new_derive_key("fedshield v1 announcement id");
@@ -37,6 +41,34 @@ fn announcement_id(message: &Message) -> MessageId {
     MessageId::new(digest.finalize().as_bytes())
 }
 
+/// Announces our subscriptions to a connected `peer` again; `id` and `endpoint` are those of any of
+/// its connections.
+///
+/// Gossipsub announces them once for each peer, over its first connection. A peer that was
+/// restarted while we still hold its old connection makes a second one, would never learn of our
+/// subscription and send us nothing. And of several connections any may take an announcement from
+/// gossipsub's queue: what a dead one took is lost. Gossipsub has no call for this; but all that it
+/// does on a first connection without peer scores is to announce (`behaviour.rs` of 0.50,
+/// `on_connection_established`), so a connection is presented to it as the first one.
+pub(crate) fn announce_subscriptions(
+    gossip: &mut Gossip,
+    peer: PeerId,
+    id: ConnectionId,
+    endpoint: &ConnectedPoint,
+) {
+    gossip.on_swarm_event(FromSwarm::ConnectionEstablished(ConnectionEstablished {
+        peer_id: peer,
+        connection_id: id,
+        endpoint,
+        failed_addresses: &[],
+        other_established: 0,
+    }));
+}
+
+/// Gossipsub for the node with this key pair.
+///
+/// # Errors
+/// [`StartError::Setup`] if the library refuses the settings.
 pub(crate) fn behaviour(pair: &Keypair) -> Result<Gossip, StartError> {
     let filter = MaxCountSubscriptionFilter {
         filter: AllowAllSubscriptionFilter {},
@@ -52,29 +84,28 @@ fn config() -> Result<Config, StartError> {
     ConfigBuilder::default()
         .protocol_id_prefix(GOSSIP_PREFIX)
         .validation_mode(ValidationMode::Strict)
-        // We look at author and size before anything is passed on.
+        // Author and size are checked before anything is forwarded.
         .validate_messages()
         .message_id_fn(announcement_id)
-        // What a single message exceeds is found out by us.
+        // For all that is read at once; the size of each single message is checked by the driver.
         .max_transmit_size(MAX_GOSSIP_BYTES + GOSSIP_ENVELOPE_BYTES + GOSSIP_READ_AHEAD_BYTES)
-        .max_control_messages_sent(MAX_GOSSIP_NAMES)
-        .duplicate_cache_time(GOSSIP_MEMORY)
+        .max_control_messages_sent(MAX_GOSSIP_IDS)
+        .duplicate_cache_time(GOSSIP_DUPLICATE_CACHE)
         .connection_handler_queue_len(MAX_GOSSIP_QUEUE)
         .build()
         .map_err(|error| StartError::Setup(error.to_string()))
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
-    /// The other side ends the stream of whoever sends more.
+    /// A peer ends the stream of a node that sends more.
     #[test]
-    fn a_list_of_names_is_never_longer_than_what_is_taken() {
+    fn a_list_of_message_ids_fits_into_one_control_message() {
         let config = config().unwrap();
-        let (name, topic) = (2 + blake3::OUT_LEN, topic_of(&Digest([7; 32])).hash().as_str().len());
-        let list = config.max_control_messages_sent() * name + topic + 16;
+        let (id, topic) = (2 + blake3::OUT_LEN, topic_of(&Digest([7; 32])).hash().as_str().len());
+        let list = config.max_control_messages_sent() * id + topic + 16;
         assert!(list <= config.max_control_message_size(), "{list} bytes");
         assert!(list <= MAX_GOSSIP_BYTES + GOSSIP_ENVELOPE_BYTES, "{list} bytes");
     }

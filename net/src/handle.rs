@@ -1,4 +1,4 @@
-//! What the daemon holds: calls into the network.
+//! The daemon's handle: calls into the network.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,59 +16,60 @@ use crate::connected::Connected;
 use crate::error::{GossipError, JoinError, MembersError, NetClosed, ObjectCallError, SendError};
 use crate::health::NetHealth;
 use crate::limits::{JOIN_TIMEOUT, MAX_DIRECT_BYTES, MAX_GOSSIP_BYTES, MAX_JOIN_REQUEST_BYTES};
-use crate::outbox::OutboundQueue;
-use crate::prefer::is_quic;
-use crate::state::{NetState, StateBoard};
+use crate::outbound_queue::OutboundQueue;
+use crate::state::{NetState, StatePublisher};
 use crate::stats::{Counters, Label, NetStats};
+use crate::transport::is_quic;
 
-/// A member and where it may be found.
+/// A member and its addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberAddr {
     /// Its identity key.
     pub key: IdentityKey,
-    /// Its addresses, from the manifest, an invite or the operator; may be empty for a member
-    /// that dials us.
+    /// From the manifest, an invite or the operator; may be empty for a member that dials us.
     pub addresses: Vec<Multiaddr>,
 }
 
-/// A member as the network sees it.
+/// The network's view of a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerView {
     /// Its identity key.
     pub key: IdentityKey,
-    /// Its connections with us, the oldest first; empty if there is none.
+    /// Its open connections with this node, the oldest first.
     pub connections: Vec<Connection>,
-    /// Where it is looked for.
+    /// Its addresses, and how dials of them ended.
     pub addresses: Vec<KnownAddress>,
-    /// The number of its signed record: when it was signed, in milliseconds since 1970 by its clock.
+    /// The sequence number of its signed record: milliseconds since 1970 by its clock when it was
+    /// signed.
     pub signed_at_ms: Option<u64>,
-    /// Direct messages that wait for it.
+    /// The queue of direct messages to it.
     pub queue: OutboundQueue,
 }
 
-/// One connection.
+/// One open connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
-    /// Where the other end is. If it dialled us, its port is one that nobody can dial.
+    /// The remote address. Of an inbound connection it has an ephemeral port, which cannot be
+    /// dialled.
     pub address: Multiaddr,
-    /// Whether we dialled.
+    /// Whether this node dialled.
     pub dialled: bool,
 }
 
 impl Connection {
-    /// Whether it runs over QUIC, and its keys were agreed on by a post-quantum exchange therefore.
+    /// Whether it runs over QUIC, so that its key exchange was post-quantum.
     #[must_use]
     pub fn is_quic(&self) -> bool {
         is_quic(&self.address)
     }
 }
 
-/// Calls into a running network; cheap to clone. The network ends with [`NetHandle::shutdown`] or
+/// A handle to a running network; cheap to clone. The network ends with [`NetHandle::shutdown`] or
 /// when the last handle is dropped.
 #[derive(Clone)]
 pub struct NetHandle {
     pub(crate) local_key: IdentityKey,
-    pub(crate) state: StateBoard,
+    pub(crate) state: StatePublisher,
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) bulk: Arc<Bulk>,
     pub(crate) counters: Arc<Counters>,
@@ -86,28 +87,28 @@ impl fmt::Debug for NetHandle {
 }
 
 impl NetHandle {
-    /// Our own key.
+    /// The identity key of this node.
     #[must_use]
     pub fn local_key(&self) -> IdentityKey {
         self.local_key
     }
 
-    /// Where we listen at the moment, with real ports: one address for each that was asked for and
-    /// is there, and for all interfaces (`0.0.0.0`, `::`) one for each that the machine has.
+    /// The addresses that this node listens on, with their actual ports; for `0.0.0.0` and `::` one
+    /// for each interface.
     #[must_use]
     pub fn listen_addresses(&self) -> Vec<Multiaddr> {
         self.state.read().listening
     }
 
-    /// Where we listen, what is waited for and what is wrong, now and whenever it changes.
+    /// The operator-visible state, now and whenever it changes.
     #[must_use]
     pub fn state(&self) -> watch::Receiver<NetState> {
         self.state.watch()
     }
 
-    /// Tells all members where to look for us, under our signature; at most
-    /// [`MAX_RECORD_ADDRESSES`](crate::limits::MAX_RECORD_ADDRESSES). They keep it and hand it on.
-    /// Without an address nothing is said.
+    /// Signs a peer record with these addresses of this node, at most
+    /// [`MAX_RECORD_ADDRESSES`](crate::limits::MAX_RECORD_ADDRESSES), and sends it to all members,
+    /// which store and forward it. An empty list sends nothing.
     ///
     /// # Errors
     /// The network is shut down.
@@ -115,8 +116,8 @@ impl NetHandle {
         self.call(|reply| Command::Announce { addresses, reply }).await
     }
 
-    /// Replaces all that this node's operator says of where members are. It is dialled before
-    /// anything else, and not told to anyone. Who is not a member yet is remembered.
+    /// Replaces the operator's addresses of members. They are dialled first and not sent to anyone.
+    /// Those of nodes that are not members yet are kept.
     ///
     /// # Errors
     /// The network is shut down.
@@ -124,7 +125,7 @@ impl NetHandle {
         self.call(|reply| Command::SetOperator { members, reply }).await
     }
 
-    /// All members but ourselves: how they are connected, and where they are looked for.
+    /// All other members: their connections, their addresses and their queues.
     ///
     /// # Errors
     /// The network is shut down.
@@ -132,29 +133,29 @@ impl NetHandle {
         self.call(|reply| Command::Peers { reply }).await
     }
 
-    /// The members that are connected, in the order of their keys.
+    /// The connected members, in the order of their keys.
     #[must_use]
     pub fn connected(&self) -> Vec<IdentityKey> {
         self.connected.list()
     }
 
-    /// Bytes and refusals counted since the start.
+    /// Counters since the start.
     #[must_use]
     pub fn stats(&self) -> NetStats {
         self.counters.read()
     }
 
-    /// What is wrong with the network at the moment; changes are marked.
+    /// The current problems of the network, now and whenever they change.
     #[must_use]
     pub fn health(&self) -> watch::Receiver<NetHealth> {
         self.health.clone()
     }
 
-    /// Replaces federation and members: whoever is not among them is disconnected, those who are
-    /// are dialled until they are connected. Our own entry is skipped.
+    /// Replaces federation and members: connections of others are closed, and members are dialled
+    /// until they are connected. An entry for this node is skipped.
     ///
     /// # Errors
-    /// [`MembersError`]; the old list stays.
+    /// [`MembersError`]; the old list stays in force.
     pub async fn set_members(
         &self,
         federation: Digest,
@@ -163,10 +164,10 @@ impl NetHandle {
         self.call(|reply| Command::SetMembers { federation, members, reply }).await?
     }
 
-    /// Announces `bytes` to all members; said again, they travel again.
+    /// Publishes `bytes` to all members. The same bytes can be published again.
     ///
     /// # Errors
-    /// [`GossipError`]; in particular when no one is there to hear it.
+    /// [`GossipError`]; in particular if no other member is subscribed.
     pub async fn gossip(&self, bytes: Vec<u8>) -> Result<(), GossipError> {
         if bytes.len() > MAX_GOSSIP_BYTES {
             return Err(GossipError::TooLarge { length: bytes.len(), max: MAX_GOSSIP_BYTES });
@@ -174,11 +175,11 @@ impl NetHandle {
         self.call(|reply| Command::Gossip { bytes, reply }).await?
     }
 
-    /// Sends `bytes` to one member and waits until its network has taken them, which says nothing
-    /// about what its daemon makes of them. Spawn it if you do not want to wait.
+    /// Sends `bytes` to one member and waits for the receipt of its network, which does not mean
+    /// that its daemon has read them.
     ///
     /// # Errors
-    /// [`SendError`]; nothing is sent twice.
+    /// [`SendError`]; nothing is retransmitted.
     pub async fn send(&self, to: IdentityKey, bytes: Vec<u8>) -> Result<(), SendError> {
         if bytes.len() > MAX_DIRECT_BYTES {
             return Err(SendError::TooLarge { length: bytes.len(), max: MAX_DIRECT_BYTES });
@@ -186,9 +187,10 @@ impl NetHandle {
         self.call(|reply| Command::Send { to, bytes, reply }).await?
     }
 
-    /// Pulls an object into the store from whichever of `holders` has it. One
-    /// [`NetEvent::ObjectReady`](crate::NetEvent::ObjectReady) or `ObjectFailed` follows, unless
-    /// it is stopped. While it runs, a second call only adds holders. Bytes count under `label`.
+    /// Fetches an object into the store from those of `holders` that have it. One
+    /// [`NetEvent::ObjectReady`](crate::NetEvent::ObjectReady) or `ObjectFailed` follows, unless it
+    /// is stopped. While it runs, a second call only adds holders. Its bytes are counted under
+    /// `label`.
     ///
     /// # Errors
     /// [`ObjectCallError`].
@@ -202,13 +204,13 @@ impl NetHandle {
         self.bulk.fetch(object, holders, label)
     }
 
-    /// Stops a fetch; what came stays in the store. No event follows.
+    /// Stops a fetch; the chunks that were written stay in the store. No event follows.
     pub fn stop_fetch(&self, object: &ObjectRef) {
         self.bulk.stop_fetch(object);
     }
 
-    /// Gives an object of the store out to `audience` from now on; a second call replaces
-    /// audience and label. Nothing else is ever given out.
+    /// Serves an object of the store to `audience`; a second call replaces audience and label.
+    /// Nothing else is served.
     ///
     /// # Errors
     /// [`ObjectCallError`].
@@ -221,14 +223,14 @@ impl NetHandle {
         self.bulk.serve(object, audience, label)
     }
 
-    /// Gives an object out no longer.
+    /// Stops serving an object.
     pub fn unserve(&self, object: &ObjectRef) {
         self.bulk.unserve(object);
     }
 
-    /// Asks a node that need not be a member, over the join protocol: dials `addresses`, makes
-    /// sure that `peer` answers, sends `bytes`, returns its reply. `timeout` is for all of it and
-    /// at most [`JOIN_TIMEOUT`].
+    /// Sends a request over the join protocol, for which neither side needs to be a member: dials
+    /// `addresses`, authenticates `peer`, sends `bytes` and returns the reply. `timeout` covers all
+    /// of it and is at most [`JOIN_TIMEOUT`].
     ///
     /// # Errors
     /// [`JoinError`].
@@ -252,10 +254,10 @@ impl NetHandle {
         }
     }
 
-    /// Ends the network: closes all connections and listeners and returns when every task has
+    /// Shuts the network down: closes all connections and listeners and returns when every task has
     /// ended. A second call returns at once.
     pub async fn shutdown(&self) {
-        // An error means that it is down already.
+        // An error means that it is shut down already.
         let _ = self.call(|reply| Command::Shutdown { reply }).await;
     }
 

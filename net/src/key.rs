@@ -1,10 +1,10 @@
-//! A member's 32-byte identity key and libp2p's PeerId are two spellings of one thing.
+//! Conversion between a member's 32-byte identity key and libp2p's PeerId.
 
 use fedshield_protocol::ids::IdentityKey;
 use libp2p::PeerId;
 use libp2p::identity::{self, ed25519};
 
-/// The PeerId of an identity key; none if the bytes are not a point on the curve.
+/// The PeerId of an identity key; none if the bytes are not a valid ed25519 public key.
 #[must_use]
 pub fn peer_id_of(key: &IdentityKey) -> Option<PeerId> {
     let public = ed25519::PublicKey::try_from_bytes(key.as_bytes()).ok()?;
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_two_spellings_convert_both_ways() {
+    fn keys_and_peer_ids_convert_both_ways() {
         let pair = identity::Keypair::generate_ed25519();
         let peer = pair.public().to_peer_id();
         let key = identity_key_of(&peer).unwrap();

@@ -1,11 +1,15 @@
-//! Who talks to whom: FedShield's network on libp2p.
+//! FedShield's network on libp2p.
 //!
-//! TCP with Noise and Yamux, and QUIC; an allow-list of members; gossip for announcements, direct
-//! messages, bulk transfer by verified chunks, a narrow protocol for joiners, and an address book
-//! that never gives up. Messages are opaque bytes here. `docs/NETWORK.md` describes the protocols.
+//! QUIC, and TCP with Noise and Yamux; an allow-list of members; gossipsub for announcements,
+//! direct messages, bulk transfer in verified chunks, a join protocol for non-members, and an
+//! address book that never gives up. Messages are opaque bytes here. `docs/NETWORK.md` describes
+//! the protocols.
 //!
-//! Reading order: `limits`, `config`, `event`, `handle` (what the daemon sees); `behaviour`, `gate`,
-//! `driver` (the swarm and the task that owns it); `bulk` (objects); `presence` (who is at the other end).
+//! Reading order: `limits`, `config`, `event`, `handle` (what the daemon sees); `behaviour`,
+//! `members_only`, `driver` (the swarm and the task that owns it); `transport`, `admission`
+//! (connections before they are authenticated); `bulk` (objects); `presence` (liveness,
+//! duplicates).
+#![warn(unreachable_pub)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg_attr(
     test,
@@ -13,34 +17,31 @@
 )]
 
 mod address_book;
-mod addresses;
 mod admission;
-mod announcing;
 mod behaviour;
 mod bulk;
 mod codec;
 mod command;
 mod config;
 mod connected;
-mod descriptors;
+mod connection_budget;
 mod driver;
 mod error;
 mod event;
-mod gate;
 mod gossip;
 mod handle;
 mod health;
-mod inbox;
+mod inbound_queue;
 mod key;
 pub mod limits;
 mod listen;
-mod names;
-mod outbox;
-mod prefer;
+mod members_only;
+mod outbound_queue;
+mod peer_records;
 mod presence;
 mod protocols;
 mod rate;
-mod reach;
+mod scope;
 mod start;
 mod state;
 mod stats;
@@ -48,8 +49,7 @@ mod tasks;
 mod transport;
 
 pub use address_book::{AddressSource, KnownAddress, check_dial};
-pub use addresses::{AddressStore, NoAddressStore, RecordError};
-pub use admission::{Network, NetworkError, RefusedOrigin};
+pub use admission::{IpNetwork, IpNetworkError, RefusedOrigin};
 pub use bulk::{Audience, ObjectStore, PartialObject};
 pub use config::{NetConfig, SecretKey, Tuning};
 pub use error::{
@@ -62,9 +62,10 @@ pub use health::NetHealth;
 pub use key::{identity_key_of, peer_id_of};
 pub use libp2p::{Multiaddr, PeerId};
 pub use listen::check_listen;
-pub use outbox::OutboundQueue;
-pub use prefer::is_quic;
-pub use reach::{Reach, reach_of};
+pub use outbound_queue::OutboundQueue;
+pub use peer_records::{AddressStore, NoAddressStore, RecordError};
+pub use scope::{AddressScope, scope_of};
 pub use start::Net;
 pub use state::{NetState, Repeated, Waiting};
 pub use stats::{Label, NetStats, Traffic};
+pub use transport::is_quic;

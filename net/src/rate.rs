@@ -1,4 +1,4 @@
-//! Token buckets: how much of something a peer may do.
+//! Token bucket rate limits.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::limits::Rate;
 
-/// One bucket. Counts in thousandths of a token, so that no float is needed.
+/// One bucket; it counts in thousandths of a token, so that no float is needed.
 #[derive(Debug, Clone)]
 pub(crate) struct TokenBucket {
     rate: Rate,
@@ -20,7 +20,7 @@ impl TokenBucket {
         Self { rate, millitokens: u64::from(rate.burst) * 1000, refilled: now }
     }
 
-    /// Takes one token, if there is one.
+    /// Takes one token; false if there is none.
     pub(crate) fn take(&mut self, now: Instant) -> bool {
         self.refill(now);
         let Some(left) = self.millitokens.checked_sub(1000) else { return false };
@@ -46,24 +46,24 @@ impl TokenBucket {
     }
 }
 
-/// One bucket for each key, in bounded memory.
+/// One bucket for each key; at most `max` of them.
 #[derive(Debug)]
-pub(crate) struct Buckets<K> {
+pub(crate) struct TokenBuckets<K> {
     rate: Rate,
     max: usize,
     by_key: HashMap<K, TokenBucket>,
 }
 
-impl<K: Hash + Eq + Clone> Buckets<K> {
+impl<K: Hash + Eq + Clone> TokenBuckets<K> {
     pub(crate) fn new(rate: Rate, max: usize) -> Self {
         Self { rate, max, by_key: HashMap::new() }
     }
 
-    /// Takes one of `key`'s tokens, if there is one. A key that is not known and finds the table full of busy ones takes
-    /// the place of the one that has done the least: many must not keep a newcomer out.
+    /// Takes one token of `key`; false if there is none. If the table is full, the key with the
+    /// fullest bucket is evicted for a new one, so that many busy keys cannot lock a new one out.
     pub(crate) fn take(&mut self, key: K, now: Instant) -> bool {
         if !self.by_key.contains_key(&key) && self.by_key.len() >= self.max {
-            // A full bucket says nothing that a new one would not.
+            // A full bucket holds no more information than a new one.
             self.by_key.retain(|_, bucket| !bucket.is_full(now));
             if self.by_key.len() >= self.max {
                 let least = self.by_key.iter().max_by_key(|(_, bucket)| bucket.millitokens);
@@ -98,15 +98,15 @@ mod tests {
     #[test]
     fn the_table_of_buckets_stays_within_its_bound() {
         let start = Instant::now();
-        let mut buckets = Buckets::new(RATE, 2);
+        let mut buckets = TokenBuckets::new(RATE, 2);
         assert!(buckets.take("a", start));
         assert!(buckets.take("b", start));
         assert!(buckets.take("a", start) && buckets.take("a", start) && !buckets.take("a", start));
-        assert!(buckets.take("c", start), "a newcomer takes the place of the one that did less");
-        assert!(!buckets.take("a", start), "who did much is remembered");
+        assert!(buckets.take("c", start), "a new key evicts the one with the fullest bucket");
+        assert!(!buckets.take("a", start), "a busy key is kept");
         assert_eq!(buckets.by_key.len(), 2);
         let later = start + Duration::from_secs(10);
-        assert!(buckets.take("d", later), "the others are forgotten once they are full again");
+        assert!(buckets.take("d", later), "full buckets are dropped");
         assert_eq!(buckets.by_key.len(), 1);
     }
 }

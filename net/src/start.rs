@@ -7,14 +7,13 @@ use libp2p::{Swarm, swarm};
 use tokio::sync::{mpsc, watch};
 
 use crate::address_book::AddressBook;
-use crate::addresses::{Records, Saver};
-use crate::admission::Door;
+use crate::admission::AdmissionControl;
 use crate::behaviour::Behaviour;
 use crate::bulk::{Bulk, BulkParts};
 use crate::config::NetConfig;
 use crate::connected::Connected;
-use crate::descriptors::Room;
-use crate::driver::{Driver, Setup};
+use crate::connection_budget::ConnectionBudget;
+use crate::driver::{Driver, DriverParts, PresenceMonitor, QuicUpgrades, RecordExchange};
 use crate::error::StartError;
 use crate::event::NetEvent;
 use crate::handle::NetHandle;
@@ -22,15 +21,16 @@ use crate::health::NetHealth;
 use crate::key::identity_key_of;
 use crate::limits::{COMMAND_QUEUE, EVENT_QUEUE};
 use crate::listen::Listeners;
-use crate::names::Names;
-use crate::presence::{Copies, SharedCopies};
+use crate::peer_records::{PeerRecords, RecordSaver};
+use crate::presence::{Instances, SharedInstances};
 use crate::protocols;
-use crate::state::StateBoard;
+use crate::state::StatePublisher;
 use crate::stats::Counters;
 use crate::tasks::Tasks;
-use crate::transport;
+use crate::transport::{self, Resolver};
 
-/// Connections stay open; who has no business here is sent away by the driver.
+/// The library closes no idle connection: those of members stay open, the others are closed by the
+/// driver.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The network of one node.
@@ -38,12 +38,12 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 pub struct Net;
 
 impl Net {
-    /// Starts a node: when it returns, every address is listened on that there is; the others are
-    /// waited for, see [`NetHandle::state`]. Must be called inside a tokio runtime. Events must be
-    /// read: while the queue is full the network waits.
+    /// Starts a node inside a tokio runtime. When it returns, the node listens on every address
+    /// that is available; the others are retried, see [`NetHandle::state`]. The receiver must be
+    /// read: while it is full, the network is not.
     ///
     /// # Errors
-    /// [`StartError`], what time does not mend; nothing is left running then.
+    /// [`StartError`], for problems that a retry does not solve; nothing is left running then.
     pub async fn start(
         config: NetConfig,
     ) -> Result<(NetHandle, mpsc::Receiver<NetEvent>), StartError> {
@@ -53,18 +53,20 @@ impl Net {
         let counters = Arc::new(Counters::default());
         let tuning = config.tuning;
         let now = tokio::time::Instant::now();
-        let copies =
-            SharedCopies::new(Copies::new(pair.clone(), local_key, tuning.hello_interval, now));
-        let room = Room::of(tuning.max_descriptors);
-        let door = Door::new(room.places, tuning.shared_origins.clone(), counters.clone());
-        let behaviour = Behaviour::new(&pair, &counters, copies.clone(), &tuning, door.clone())?;
-        let board = StateBoard::default();
-        let mut listeners = Listeners::new(&config.listen, peer, board.clone())?;
-        let names = Names::new(board.clone());
-        let transport = transport::build(&pair, &counters.transport, names, &door)?;
+        let instances = Instances::new(pair.clone(), local_key, tuning.hello_interval, now);
+        let instances = SharedInstances::new(instances);
+        let budget = ConnectionBudget::of(tuning.max_descriptors);
+        let shared = tuning.shared_origins.clone();
+        let admission = AdmissionControl::new(budget.slots, shared, counters.clone());
+        let behaviour =
+            Behaviour::new(&pair, &counters, instances.clone(), &tuning, admission.clone())?;
+        let state = StatePublisher::default();
+        let mut listeners = Listeners::new(&config.listen, peer, state.clone())?;
+        let resolver = Resolver::new(state.clone());
+        let transport = transport::build(&pair, &counters.transport, resolver, admission.clone())?;
         let swarm_config =
             swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE_TIMEOUT);
-        let swarm_config = swarm_config.with_dial_concurrency_factor(room.sockets_per_dial);
+        let swarm_config = swarm_config.with_dial_concurrency_factor(budget.sockets_per_dial);
         let mut swarm = Swarm::new(transport, behaviour, peer, swarm_config);
         let early = listeners.start(&mut swarm).await?;
 
@@ -88,13 +90,20 @@ impl Net {
             tasks: tasks.clone(),
         };
         let bulk = Bulk::start(bulk_parts, incoming);
-        let (saver, kept) = Saver::start(config.addresses, board.clone(), &tasks).await;
-        let mut records = Records::new(pair);
-        let refused = records.load(kept);
+        let (saver, stored) = RecordSaver::start(config.addresses, state.clone(), &tasks).await;
+        let mut records = PeerRecords::new(pair);
+        let refused = records.load(stored);
         if refused > 0 {
-            tracing::warn!(refused, "some of the kept addresses are not signed as they should be");
+            tracing::warn!(refused, "some of the stored peer records are not valid");
         }
-        let driver = Driver::new(Setup {
+        let presence = PresenceMonitor::new(
+            instances,
+            health,
+            admission.clone(),
+            tuning.hello_interval,
+            budget.connections,
+        );
+        let driver = Driver::new(DriverParts {
             swarm,
             commands: commands_in,
             events,
@@ -103,25 +112,15 @@ impl Net {
             counters: counters.clone(),
             connected: connected.clone(),
             tasks,
-            copies,
-            health,
-            tuning,
             listeners,
-            door,
-            records,
-            saver,
-            early,
+            admission,
+            presence,
+            records: RecordExchange::new(records, saver),
+            quic_upgrades: QuicUpgrades::new(tuning.quic_upgrade_base),
         });
-        tokio::spawn(driver.run());
-        let handle = NetHandle {
-            local_key,
-            state: board,
-            commands,
-            bulk,
-            counters,
-            connected,
-            health: health_out,
-        };
+        tokio::spawn(driver.run(early));
+        let handle =
+            NetHandle { local_key, state, commands, bulk, counters, connected, health: health_out };
         Ok((handle, events_out))
     }
 }

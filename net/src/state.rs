@@ -1,49 +1,52 @@
-//! What people should know of the network: where it listens, what it waits for. Written by the network, watched by anyone.
+//! The operator-visible state of the network: where it listens and what it retries. Written by the
+//! network, watched by anyone.
 
 use std::sync::Arc;
 
 use libp2p::Multiaddr;
 use tokio::sync::watch;
 
-/// Where this node listens and what keeps the network from all that was asked of it.
+/// Where this node listens, and which parts of its configuration do not work at the moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NetState {
-    /// Where the node listens at the moment, with real ports; for all interfaces, one address for each.
+    /// The addresses that the node listens on, with their actual ports; for `0.0.0.0` and `::` one
+    /// for each interface.
     pub listening: Vec<Multiaddr>,
-    /// Addresses that were asked for and are not there yet. They are tried again until they are.
+    /// Configured addresses that cannot be listened on yet. They are retried for ever.
     pub waiting: Vec<Waiting>,
-    /// Addresses that were asked for and that another one covers already.
+    /// Configured addresses that another one includes.
     pub repeated: Vec<Repeated>,
-    /// What is wrong with the system's list of name servers, if a name could not be looked up for it.
-    pub names: Option<String>,
-    /// Why the address book could not be written or read; it is tried again.
-    pub book: Option<String>,
+    /// What is wrong with the system's list of name servers, if a name could not be resolved
+    /// because of it.
+    pub resolver_error: Option<String>,
+    /// Why the stored peer records could not be read or written; writing is retried.
+    pub records_error: Option<String>,
 }
 
-/// An address that is not listened on yet.
+/// An address that cannot be listened on yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Waiting {
-    /// As it was asked for.
+    /// The configured address.
     pub address: Multiaddr,
-    /// What the system says.
+    /// The error of the system.
     pub reason: String,
 }
 
-/// An address that was asked for more than once.
+/// An address that another one includes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repeated {
-    /// As it was asked for.
+    /// The configured address.
     pub address: Multiaddr,
-    /// The one that covers it; the same text, or the same port on all interfaces.
+    /// The other one: the same address, or the same port on all interfaces.
     pub covered_by: Multiaddr,
 }
 
-/// The one place where the state is written. Cheap to clone.
+/// Publishes the state; clones publish the same one.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct StateBoard(Arc<watch::Sender<NetState>>);
+pub(crate) struct StatePublisher(Arc<watch::Sender<NetState>>);
 
-impl StateBoard {
+impl StatePublisher {
     pub(crate) fn read(&self) -> NetState {
         self.0.borrow().clone()
     }
@@ -52,7 +55,7 @@ impl StateBoard {
         self.0.subscribe()
     }
 
-    /// Changes the state; nobody is woken if it stays as it was.
+    /// Changes the state; receivers are notified only if it differs.
     pub(crate) fn change(&self, change: impl FnOnce(&mut NetState)) {
         self.0.send_if_modified(|state| {
             let mut next = state.clone();
@@ -63,11 +66,11 @@ impl StateBoard {
         });
     }
 
-    pub(crate) fn names(&self, problem: Option<String>) {
-        self.change(|state| state.names = problem);
+    pub(crate) fn set_resolver_error(&self, error: Option<String>) {
+        self.change(|state| state.resolver_error = error);
     }
 
-    pub(crate) fn book(&self, problem: Option<String>) {
-        self.change(|state| state.book = problem);
+    pub(crate) fn set_records_error(&self, error: Option<String>) {
+        self.change(|state| state.records_error = error);
     }
 }

@@ -1,22 +1,23 @@
-//! Bytes in and out, by what they were for.
+//! Counters of bytes and of refusals.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::limits::MAX_LABELS;
 
-/// Under which name the bytes of an object are counted, for instance the phase of a round.
+/// A label under which the bytes of objects are counted, for instance a phase of a round; below
+/// [`MAX_LABELS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Label(u8);
 
 impl Label {
-    /// Label `number`; none from [`MAX_LABELS`] on.
+    /// The label `number`; none if it is not below [`MAX_LABELS`].
     #[must_use]
     pub const fn new(number: u8) -> Option<Self> {
         if (number as usize) < MAX_LABELS { Some(Self(number)) } else { None }
     }
 
-    /// Its number.
+    /// Its number, the index into [`NetStats::objects`].
     #[must_use]
     pub const fn number(self) -> u8 {
         self.0
@@ -32,26 +33,27 @@ pub struct Traffic {
     pub bytes_out: u64,
 }
 
-/// What was counted since the start.
+/// Counters since the start of the node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct NetStats {
-    /// Objects by [`Label`] number: chunks, chunk lists, requests and the headers of our framing.
+    /// Bulk transfer, by [`Label`] number: chunks, chunk lists, requests and frame headers.
     pub objects: [Traffic; MAX_LABELS],
-    /// Announcements: payloads, once each as published and as delivered.
+    /// Announcements: payloads, each counted once when published or delivered.
     pub gossip: Traffic,
     /// Direct messages with their headers and receipts.
     pub direct: Traffic,
     /// Join requests and answers with their headers.
     pub join: Traffic,
-    /// Everything. On TCP the bytes on the socket, with Noise and Yamux; on QUIC the bytes of its
-    /// streams, without packet headers. What is not in the other fields is gossip's fan-out and
+    /// All traffic. On TCP the bytes of the socket, with Noise and Yamux; on QUIC the bytes of its
+    /// streams, without packet headers. The difference to the other fields is gossip's fan-out and
     /// control traffic.
     pub transport: Traffic,
-    /// Announcements and messages dropped: too large, too many, not from a member, or no room.
+    /// Messages and records dropped: too large, over a rate limit, not from a member, or the queue
+    /// was full.
     pub dropped: u64,
-    /// Connections refused: not a member where one must be, or too many.
+    /// Connections refused, evicted or timed out during their handshake.
     pub refused_connections: u64,
-    /// Holders caught giving bytes that are not the object's.
+    /// Holders that sent data that fails verification, counted once for each fetch.
     pub invalid_holders: u64,
 }
 
@@ -63,7 +65,7 @@ impl NetStats {
     }
 }
 
-/// One direction pair of counters, shared between tasks.
+/// The counters of both directions, shared between tasks.
 #[derive(Debug, Default)]
 pub(crate) struct Counter {
     bytes_in: AtomicU64,
@@ -102,7 +104,7 @@ pub(crate) struct Counters {
 
 impl Counters {
     pub(crate) fn object(&self, label: Label) -> Arc<Counter> {
-        // A label is below MAX_LABELS by construction.
+        // Always there: a label is below MAX_LABELS.
         self.objects.get(usize::from(label.0)).cloned().unwrap_or_default()
     }
 

@@ -1,4 +1,5 @@
-//! The background tasks of one node: cancelled together, and joined before the shutdown is confirmed.
+//! The background tasks of one node: cancelled together, and joined before the shutdown is
+//! confirmed.
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -11,8 +12,8 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
-    /// Spawns `task`, which must end soon after [`Tasks::token`] is cancelled; false, and nothing is spawned, once the
-    /// node is shutting down.
+    /// Spawns `task`, which must end soon after [`Tasks::token`] is cancelled; false, and nothing
+    /// is spawned, once the node is shutting down.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> bool {
         // Held until the task is counted, so that a shutdown that begins meanwhile waits for it.
         let slot = self.tracker.token();

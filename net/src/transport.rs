@@ -1,4 +1,8 @@
-//! QUIC, and TCP with Noise and Yamux, with names looked up, and every byte counted.
+//! The transport of a node: QUIC, and TCP with Noise and Yamux. Every byte is counted.
+
+mod node;
+mod quic_first;
+mod resolver;
 
 use std::io;
 use std::pin::Pin;
@@ -13,19 +17,25 @@ use libp2p::core::{Transport, upgrade};
 use libp2p::identity::Keypair;
 use libp2p::{PeerId, noise, quic, tcp, yamux};
 
-use crate::admission::{Door, Guarded, Over, spoken_flag};
+use crate::admission::{AdmissionControl, first_byte_flag};
 use crate::error::StartError;
 use crate::limits::{HANDSHAKE_TIMEOUT, MAX_STREAMS_PER_CONNECTION};
-use crate::names::{Named, Names};
-use crate::prefer::QuicFirst;
 use crate::stats::Counter;
 
+use node::NodeTransport;
+pub use quic_first::is_quic;
+pub(crate) use quic_first::quic_first;
+pub(crate) use resolver::Resolver;
+
 /// Builds the transport of one node.
+///
+/// # Errors
+/// [`StartError::Setup`] if Noise does not accept the key pair.
 pub(crate) fn build(
     pair: &Keypair,
     counter: &Arc<Counter>,
-    names: Names,
-    door: &Door,
+    resolver: Resolver,
+    admission: AdmissionControl,
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, StartError> {
     let noise = noise::Config::new(pair).map_err(|error| StartError::Setup(error.to_string()))?;
     let mut yamux = yamux::Config::default();
@@ -36,7 +46,7 @@ pub(crate) fn build(
         .map(move |stream, _| Counted {
             inner: stream,
             counter: on_tcp.clone(),
-            spoke: spoken_flag(),
+            first_byte: first_byte_flag(),
         })
         .upgrade(upgrade::Version::V1)
         .authenticate(noise)
@@ -52,18 +62,16 @@ pub(crate) fn build(
         (peer, StreamMuxerBox::new(CountedMuxer { inner: connection, counter }))
     });
 
-    let quic = Guarded::new(quic, door.clone(), Over::Quic);
-    let tcp = Guarded::new(tcp, door.clone(), Over::Tcp);
     let both = quic.or_transport(tcp).map(|either, _| either.into_inner()).boxed();
-    Ok(QuicFirst::new(Named::new(both, names)).boxed())
+    Ok(NodeTransport::new(both, resolver, admission).boxed())
 }
 
 /// A stream whose bytes are counted.
 struct Counted<S> {
     inner: S,
     counter: Arc<Counter>,
-    /// Set and let go of with the first byte of an inbound handshake.
-    spoke: Option<Arc<AtomicBool>>,
+    /// Set and dropped with the first byte of an inbound handshake.
+    first_byte: Option<Arc<AtomicBool>>,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
@@ -75,9 +83,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
         let count = ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
         self.counter.received(count);
         if count > 0
-            && let Some(spoke) = self.spoke.take()
+            && let Some(flag) = self.first_byte.take()
         {
-            spoke.store(true, Ordering::Relaxed);
+            flag.store(true, Ordering::Relaxed);
         }
         Poll::Ready(Ok(count))
     }
@@ -131,7 +139,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Result<Self::Substream, Self::Error>> {
         let inner = ready!(Pin::new(&mut self.inner).poll_inbound(cx))?;
-        Poll::Ready(Ok(Counted { inner, counter: self.counter.clone(), spoke: None }))
+        Poll::Ready(Ok(Counted { inner, counter: self.counter.clone(), first_byte: None }))
     }
 
     fn poll_outbound(
@@ -139,7 +147,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Result<Self::Substream, Self::Error>> {
         let inner = ready!(Pin::new(&mut self.inner).poll_outbound(cx))?;
-        Poll::Ready(Ok(Counted { inner, counter: self.counter.clone(), spoke: None }))
+        Poll::Ready(Ok(Counted { inner, counter: self.counter.clone(), first_byte: None }))
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use fedshield_net::limits::MAX_OPERATOR_ADDRESSES;
-use fedshield_net::{Multiaddr, Network, check_dial, check_listen};
+use fedshield_net::{IpNetwork, Multiaddr, check_dial, check_listen};
 use fedshield_protocol::hidden::first_hidden;
 use fedshield_protocol::limits::MAX_ADDRESSES;
 use fedshield_train::ComputeDevice;
@@ -211,7 +211,7 @@ impl Config {
     ///
     /// # Errors
     /// A text that is no network, or too many of them.
-    pub fn shared_networks(&self) -> Result<Vec<Network>, ConfigError> {
+    pub fn shared_networks(&self) -> Result<Vec<IpNetwork>, ConfigError> {
         let key = "shared_origins";
         let refuse = |reason| ConfigError::Range { key, reason };
         if self.shared_origins.len() > MAX_SHARED_ORIGINS {

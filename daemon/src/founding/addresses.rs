@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use fedshield_net::{Multiaddr, Reach, reach_of};
+use fedshield_net::{AddressScope, Multiaddr, scope_of};
 use fedshield_protocol::limits::MAX_ADDRESSES;
 
 use super::interfaces::Interfaces;
@@ -31,10 +31,10 @@ pub fn announced(
         let (told, left_out) = external.split_at(external.len().min(MAX_ADDRESSES));
         return Announced { addresses: told.to_vec(), left_out: left_out.to_vec() };
     }
-    let mut usable: Vec<_> = listening.iter().map(|a| (reach_of(a), ip_of(a), a)).collect();
-    usable.retain(|(reach, ..)| *reach != Reach::Link);
-    if usable.iter().any(|(reach, ..)| *reach > Reach::Machine) {
-        usable.retain(|(reach, ..)| *reach > Reach::Machine);
+    let mut usable: Vec<_> = listening.iter().map(|a| (scope_of(a), ip_of(a), a)).collect();
+    usable.retain(|(scope, ..)| *scope != AddressScope::Link);
+    if usable.iter().any(|(scope, ..)| *scope > AddressScope::Host) {
+        usable.retain(|(scope, ..)| *scope > AddressScope::Host);
     }
     // One that the kernel gives up is told only if there is no other.
     if usable.iter().any(|(_, ip, _)| !ip.is_some_and(|ip| interfaces.is_unusable(&ip))) {
@@ -42,10 +42,10 @@ pub fn announced(
     }
     // By IP address; among equals what the operator listens on first stays first.
     let mut groups: BTreeMap<_, Vec<String>> = BTreeMap::new();
-    for (place, (reach, ip, address)) in usable.iter().enumerate() {
+    for (place, (scope, ip, address)) in usable.iter().enumerate() {
         let first = usable.iter().position(|(_, other, _)| other == ip).unwrap_or(place);
         let text = address.to_string();
-        let group = groups.entry((interfaces.rank(*ip, *reach), first)).or_default();
+        let group = groups.entry((interfaces.rank(*ip, *scope), first)).or_default();
         if !group.contains(&text) {
             group.push(text);
         }
@@ -72,8 +72,9 @@ fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
 /// Whether none of `addresses` is of use to another machine.
 #[must_use]
 pub fn are_only_here(addresses: &[String]) -> bool {
-    let reach = |text: &String| text.parse().map_or(Reach::Machine, |a: Multiaddr| reach_of(&a));
-    addresses.iter().all(|address| reach(address) == Reach::Machine)
+    let scope =
+        |text: &String| text.parse().map_or(AddressScope::Host, |a: Multiaddr| scope_of(&a));
+    addresses.iter().all(|address| scope(address) == AddressScope::Host)
 }
 
 /// What is wrong with an invite that carries these addresses.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 
-use fedshield_net::Reach;
+use fedshield_net::AddressScope;
 
 /// What IPv6 addresses the kernel has, with their flags.
 const IF_INET6: &str = "/proc/net/if_inet6";
@@ -19,11 +19,11 @@ const INNER: [&str; 16] = [
     "flannel", "cali", "cilium", "vboxnet", "vmnet", "kube",
 ];
 
-/// How good an address is for others, the best first. The reach counts within interfaces of one kind.
+/// How good an address is for others, the best first. The scope counts within interfaces of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     kind: Kind,
-    reach: Reverse<Reach>,
+    scope: Reverse<AddressScope>,
     temporary: bool,
 }
 
@@ -72,14 +72,14 @@ impl Interfaces {
         self.unusable.contains(ip)
     }
 
-    pub(super) fn rank(&self, ip: Option<IpAddr>, reach: Reach) -> Rank {
+    pub(super) fn rank(&self, ip: Option<IpAddr>, scope: AddressScope) -> Rank {
         let kind = match ip.and_then(|ip| self.names.get(&ip)) {
             Some(name) if self.default.contains(name) => Kind::Default,
             Some(name) if is_inner(name) => Kind::Inner,
             _ => Kind::Other,
         };
         let temporary = ip.is_some_and(|ip| self.temporary.contains(&ip));
-        Rank { kind, reach: Reverse(reach), temporary }
+        Rank { kind, scope: Reverse(scope), temporary }
     }
 
     #[cfg(test)]
@@ -152,6 +152,6 @@ nonsense
         let here = Interfaces::of_this_machine();
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
         assert!(here.names.contains_key(&loopback), "{here:?}");
-        assert!(here.rank(None, Reach::World) < here.rank(None, Reach::Site));
+        assert!(here.rank(None, AddressScope::Global) < here.rank(None, AddressScope::Site));
     }
 }

@@ -394,7 +394,7 @@ impl From<&KnownAddress> for KnownAddressView {
             AddressSource::Operator => AddressOrigin::Operator,
             AddressSource::Signed => AddressOrigin::Signed,
             AddressSource::Manifest => AddressOrigin::Manifest,
-            AddressSource::Told => AddressOrigin::Told,
+            AddressSource::Identify => AddressOrigin::Told,
         };
         Self {
             address: known.address.to_string(),

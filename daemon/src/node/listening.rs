@@ -72,7 +72,7 @@ fn show(board: &Conditions, state: &NetState) {
     board.show("listen-repeated", repeated(state));
     board.show(
         "names",
-        state.names.as_ref().map(|problem| {
+        state.resolver_error.as_ref().map(|problem| {
             let text = format!("names of members cannot be looked up: {problem}; members at IP addresses are reached");
             Condition::new("names", Severity::Warning, text)
                 .with_hint("give this machine a name server; the file is read again at each dial")
@@ -80,7 +80,7 @@ fn show(board: &Conditions, state: &NetState) {
     );
     board.show(
         "address-book",
-        state.book.as_ref().map(|problem| {
+        state.records_error.as_ref().map(|problem| {
             let text = format!("the file with the members' signed addresses: {problem}");
             Condition::new("address-book", Severity::Warning, text)
                 .with_hint("the other members tell them again; look at the home folder's disk")

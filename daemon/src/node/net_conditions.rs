@@ -31,10 +31,10 @@ pub(super) async fn watch(
     loop {
         let seen = health.borrow_and_update().clone();
         let name = |key: &IdentityKey| name_of(&founding.borrow(), key);
-        silent_since = seen.gossip_is_empty.then(|| silent_since.unwrap_or_else(Instant::now));
+        silent_since = seen.is_mesh_empty.then(|| silent_since.unwrap_or_else(Instant::now));
         let silent_for = silent_since.map(|since| since.elapsed());
-        board.show("second-copy", seen.second_copy.then(second_copy));
-        board.show("member-runs-twice", twice(&seen.doubled, name));
+        board.show("second-copy", seen.has_duplicate.then(second_copy));
+        board.show("member-runs-twice", twice(&seen.duplicated, name));
         board.show("no-announcements", silent_for.map(no_announcements));
         board.show("announcements-do-not-pass", one_way(&seen, name));
         board.show("connections-refused", seen.refuses_connections.then(|| refused(&seen, budget)));
@@ -90,11 +90,11 @@ fn no_announcements(silent_for: Duration) -> Condition {
 
 fn one_way(health: &NetHealth, name: impl Fn(&IdentityKey) -> String) -> Option<Condition> {
     let mut parts = Vec::new();
-    if !health.do_not_hear_us.is_empty() {
-        parts.push(format!("not heard by {}", names(&health.do_not_hear_us, &name)));
+    if !health.not_receiving.is_empty() {
+        parts.push(format!("not heard by {}", names(&health.not_receiving, &name)));
     }
-    if !health.not_heard.is_empty() {
-        parts.push(format!("nothing comes from {}", names(&health.not_heard, &name)));
+    if !health.not_received.is_empty() {
+        parts.push(format!("nothing comes from {}", names(&health.not_received, &name)));
     }
     if parts.is_empty() {
         return None;

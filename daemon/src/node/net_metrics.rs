@@ -30,7 +30,7 @@ pub(super) async fn follow(
             let label = Some(("member", name.as_str()));
             let over_quic = peer.connections.iter().any(fedshield_net::Connection::is_quic);
             metrics.set("member_over_quic", label, f64::from(u8::from(over_quic)));
-            metrics.set("member_messages_waiting", label, peer.queue.waiting as f64);
+            metrics.set("member_messages_waiting", label, peer.queue.queued as f64);
             metrics.set("member_messages_dropped_total", label, peer.queue.dropped as f64);
         }
         tokio::select! {

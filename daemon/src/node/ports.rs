@@ -44,6 +44,8 @@ fn reason(error: JoinError) -> JoinPortError {
         JoinError::WrongPeer { address } => JoinPortError::WrongNode(address.to_string()),
         JoinError::Lost { .. } => JoinPortError::Lost(text),
         JoinError::Unreachable { .. } => JoinPortError::Unreachable(text),
-        _ => JoinPortError::Local(text),
+        JoinError::TooLarge { .. } | JoinError::Key { .. } | JoinError::Closed(_) => {
+            JoinPortError::Local(text)
+        }
     }
 }

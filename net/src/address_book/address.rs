@@ -1,22 +1,24 @@
-//! One address of a member: where it is known from, how its last dials ended, and whether it leads anywhere at all.
+//! One address of a member: its sources, how its last dials ended, and whether it can be dialled at
+//! all.
 
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 
 use crate::limits::MAX_ADDRESS_BYTES;
-use crate::reach::{Reach, reach_of};
+use crate::scope::{AddressScope, scope_of};
 
-/// From where an address of a member is known, the most trusted first.
+/// The source of a member's address, the most trusted first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AddressSource {
-    /// Given by this node's own operator. Never told to others.
+    /// Given by this node's own operator. Never sent to others.
     Operator,
-    /// Under the member's own signature, whoever handed it on.
+    /// From the member's signed peer record, whoever forwarded it.
     Signed,
-    /// In the manifest.
+    /// From the manifest.
     Manifest,
-    /// Told by the member over a connection. Forgotten when it does not answer.
-    Told,
+    /// Announced by the member over a connection, by the identify protocol. Dropped after repeated
+    /// failures.
+    Identify,
 }
 
 #[derive(Debug)]
@@ -27,23 +29,23 @@ pub(super) struct Address {
     /// Failed dials in a row.
     pub(super) failures: u32,
     /// Another node answered there the last time.
-    pub(super) taken: bool,
-    /// Why the last dial failed.
+    pub(super) wrong_peer: bool,
+    /// The error of the last failed dial.
     pub(super) last_error: Option<String>,
 }
 
 impl Address {
     pub(super) const fn new(address: Multiaddr) -> Self {
-        Self { address, sources: Vec::new(), failures: 0, taken: false, last_error: None }
+        Self { address, sources: Vec::new(), failures: 0, wrong_peer: false, last_error: None }
     }
 
     pub(super) fn is_from(&self, source: AddressSource) -> bool {
         self.sources.contains(&source)
     }
 
-    /// Known from the member's word over a connection only.
-    pub(super) fn is_only_told(&self) -> bool {
-        self.sources.iter().all(|source| *source == AddressSource::Told)
+    /// Known from identify only, so that nothing but the member's own claim supports it.
+    pub(super) fn is_unconfirmed(&self) -> bool {
+        self.sources.iter().all(|source| *source == AddressSource::Identify)
     }
 
     pub(super) fn add_source(&mut self, source: AddressSource) {
@@ -53,22 +55,22 @@ impl Address {
         }
     }
 
-    /// What is dialled first: what has failed least, then what is trusted most.
+    /// The order of dialling: fewest failures first, then the most trusted source.
     pub(super) fn rank(&self) -> (u32, Option<AddressSource>) {
         (self.failures, self.sources.first().copied())
     }
 }
 
-/// An address names a place; who must answer there is known from the book's key.
+/// The address without a trailing `/p2p`: the book's key says who must answer there.
 pub(super) fn without_peer(address: Multiaddr) -> Multiaddr {
     address.into_iter().take_while(|part| !matches!(part, Protocol::P2p(_))).collect()
 }
 
-/// Whether `address` can be dialled from this or another machine, as far as it says itself: IP or DNS name, TCP or QUIC,
-/// and nothing that means another place to everyone. Who is to answer there may be named at its end.
+/// Checks that `address` can be dialled, as far as its form shows: an IP address or DNS name, TCP
+/// or QUIC, a port, not link-local. It may end in `/p2p`.
 ///
 /// # Errors
-/// What is wrong with it.
+/// What is wrong with it, and what to write instead.
 pub fn check_dial(address: &Multiaddr) -> Result<(), String> {
     if address.len() > MAX_ADDRESS_BYTES {
         return Err(format!("it is longer than {MAX_ADDRESS_BYTES} bytes"));
@@ -83,8 +85,8 @@ pub fn check_dial(address: &Multiaddr) -> Result<(), String> {
     if nowhere {
         return Err(format!("no single machine has that IP address: {EXAMPLE}"));
     }
-    if reach_of(address) == Reach::Link {
-        return Err("a link-local address means another machine on each cable".into());
+    if scope_of(address) == AddressScope::Link {
+        return Err("a link-local address is valid on one link only".into());
     }
     let port = match (parts.next(), parts.next(), parts.next()) {
         (Some(Protocol::Tcp(port)), None, None) => port,
@@ -98,7 +100,7 @@ const EXAMPLE: &str =
     "write it like /ip4/192.0.2.7/tcp/7000 or /dns4/fed.bank.example/udp/7000/quic-v1";
 
 pub(super) fn is_loopback(address: &Multiaddr) -> bool {
-    reach_of(address) == Reach::Machine
+    scope_of(address) == AddressScope::Host
 }
 
 #[cfg(test)]
@@ -106,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_leads_nowhere_is_told_apart() {
+    fn addresses_that_cannot_be_dialled_are_refused_with_a_reason() {
         for (address, expected) in [
             ("/ip4/0.0.0.0/tcp/7000", "no single machine"),
             ("/ip6/ff02::1/tcp/7000", "no single machine"),

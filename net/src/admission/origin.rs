@@ -1,4 +1,4 @@
-//! What counts as one place that connections come from.
+//! The origin of a connection: the network that rate limits and slots are accounted to.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -7,7 +7,8 @@ use std::str::FromStr;
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 
-/// An IPv4 address, or the /56 that a provider gives one customer: more of these cost money, addresses inside cost nothing.
+/// An IPv4 address or an IPv6 /56, the prefix that a provider assigns to one customer: addresses
+/// inside one are free, more of them are not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Origin {
     V4(Ipv4Addr),
@@ -34,7 +35,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The IP address that a connection comes from; none through a relay, where it is the relay's.
+/// The IP address in a multiaddress; none behind a relay, where it is the address of the relay.
 pub(crate) fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
     if address.iter().any(|part| matches!(part, Protocol::P2pCircuit)) {
         return None;
@@ -46,7 +47,8 @@ pub(crate) fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
     })
 }
 
-/// The 64 bits of an IPv6 address that stay when a machine changes the others every day, or an IPv4 address.
+/// An IPv4 address, or the /64 prefix of an IPv6 address: privacy extensions (RFC 8981) change the
+/// other 64 bits.
 pub(super) fn host_of(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(ip) => IpAddr::V4(ip),
@@ -54,20 +56,20 @@ pub(super) fn host_of(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// IP addresses with a common beginning: `10.1.2.3`, `10.0.0.0/8` or `2001:db8::/32`.
+/// An IP network in CIDR notation: `10.1.2.3`, `10.0.0.0/8` or `2001:db8::/32`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
+pub struct IpNetwork {
     ip: IpAddr,
     prefix: u8,
 }
 
-/// Why a text names no network.
+/// The text is not an IP network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("neither an IP address nor a network like 10.0.0.0/8")]
-pub struct NetworkError;
+pub struct IpNetworkError;
 
-impl Network {
-    /// Whether `ip` is in it.
+impl IpNetwork {
+    /// Whether `ip` is inside this network; an IPv4-mapped IPv6 address counts as IPv4.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
         match (self.ip, ip.to_canonical()) {
@@ -84,28 +86,28 @@ impl Network {
     }
 }
 
-impl FromStr for Network {
-    type Err = NetworkError;
+impl FromStr for IpNetwork {
+    type Err = IpNetworkError;
 
-    fn from_str(text: &str) -> Result<Self, NetworkError> {
+    fn from_str(text: &str) -> Result<Self, IpNetworkError> {
         let (ip, prefix) = match text.split_once('/') {
-            Some((ip, prefix)) => (ip, Some(prefix.parse().map_err(|_| NetworkError)?)),
+            Some((ip, prefix)) => (ip, Some(prefix.parse().map_err(|_| IpNetworkError)?)),
             None => (text, None),
         };
-        let ip: IpAddr = ip.parse().map_err(|_| NetworkError)?;
+        let ip: IpAddr = ip.parse().map_err(|_| IpNetworkError)?;
         let longest = if ip.is_ipv4() { 32 } else { 128 };
         let prefix = prefix.unwrap_or(longest);
-        if prefix > longest { Err(NetworkError) } else { Ok(Self { ip, prefix }) }
+        if prefix > longest { Err(IpNetworkError) } else { Ok(Self { ip, prefix }) }
     }
 }
 
-impl fmt::Display for Network {
+impl fmt::Display for IpNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.ip, self.prefix)
     }
 }
 
-/// The upper `prefix` of `bits` bits.
+/// A mask of `bits` bits of which the upper `prefix` are set.
 const fn mask(prefix: u8, bits: u8) -> u128 {
     match (prefix, bits - prefix) {
         (0, _) => 0,
@@ -135,7 +137,7 @@ mod tests {
     #[test]
     fn a_network_contains_what_begins_like_it() {
         let inside = |network: &str, ip: &str| {
-            network.parse::<Network>().unwrap().contains(ip.parse().unwrap())
+            network.parse::<IpNetwork>().unwrap().contains(ip.parse().unwrap())
         };
         assert!(inside("10.0.0.0/8", "10.255.1.2") && !inside("10.0.0.0/8", "11.0.0.1"));
         assert!(inside("10.0.0.7", "10.0.0.7") && !inside("10.0.0.7", "10.0.0.6"));
@@ -144,7 +146,7 @@ mod tests {
         assert!(!inside("2001:db8::/32", "2001:db9::1") && inside("::/0", "::1"));
         assert!(inside("10.0.0.7", "::ffff:10.0.0.7"));
         for wrong in ["10.0.0.0/33", "::/129", "bank.example", "10.0.0.0/", "10.0.0.0/-1", ""] {
-            assert_eq!(wrong.parse::<Network>(), Err(NetworkError), "{wrong}");
+            assert_eq!(wrong.parse::<IpNetwork>(), Err(IpNetworkError), "{wrong}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Where the connections come from that get nowhere, for people.
+//! Counts refused connections by origin, for the operator; bounded memory.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,19 +8,20 @@ use tokio::time::Instant;
 use super::origin::Origin;
 use crate::limits::MAX_REFUSED_ORIGINS;
 
-/// After this long without another one an origin is forgotten.
+/// An origin without another refusal for this long is forgotten.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
-/// An address whose connections were closed before they had proven anything.
+/// An origin whose connections were refused, or closed during their handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusedOrigin {
     /// An IPv4 address, or an IPv6 network.
     pub origin: String,
-    /// How many, since the first one that no pause of a minute has followed.
+    /// Number of refusals since the last pause of more than a minute between two.
     pub count: u64,
 }
 
-/// The origins of the last minute, in bounded memory.
+/// Refusals by origin; at most [`MAX_REFUSED_ORIGINS`], of which the one with the fewest is
+/// replaced.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     by_origin: HashMap<Origin, (u64, Instant)>,
@@ -28,7 +29,7 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
-    /// One more; `None` for one that comes from no single origin.
+    /// Counts one refusal; `None` for a connection whose origin is not known.
     pub(super) fn note(&mut self, origin: Option<Origin>, now: Instant) {
         self.last = Some(now);
         let Some(origin) = origin else { return };
@@ -45,12 +46,13 @@ impl Refusals {
         *known = (known.0.saturating_add(1), now);
     }
 
-    /// When the last one was.
+    /// The time of the last refusal.
     pub(super) const fn last(&self) -> Option<Instant> {
         self.last
     }
 
-    /// The origins with at least `least` of the last minute, those with the most first.
+    /// Up to three origins with at least `least` refusals that were refused within the last minute,
+    /// the most first.
     pub(super) fn most(&self, least: u64, now: Instant) -> Vec<RefusedOrigin> {
         let lately = |at: Instant| now.saturating_duration_since(at) <= REMEMBERED;
         let all = self.by_origin.iter().filter(|(_, (count, at))| *count >= least && lately(*at));

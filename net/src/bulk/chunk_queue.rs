@@ -1,4 +1,5 @@
-//! The chunks of one object that are still to be requested and to be written, shared by its workers.
+//! The chunks of one object that are still to be requested and to be written, shared by its
+//! workers.
 
 use std::collections::VecDeque;
 use std::io;
@@ -48,7 +49,8 @@ struct Open {
 }
 
 impl ChunkQueue {
-    /// Opens the partial object for a verified list and queues its missing chunks. Blocks on the disk.
+    /// Opens the partial object for a verified list and queues its missing chunks. Blocks on the
+    /// disk.
     pub(crate) fn open(&self, store: &dyn ObjectStore, list: ChunkList) -> io::Result<()> {
         let partial = store.resume(&list)?;
         let mut missing = partial.missing();

@@ -63,7 +63,8 @@ struct FetchTask {
 struct RunningFetch {
     cancel: CancellationToken,
     more: mpsc::Sender<Vec<IdentityKey>>,
-    /// Requested again after it was cancelled: restarts once the cancelled one has let go of the store.
+    /// Requested again after it was cancelled: restarts once the cancelled one has let go of the
+    /// store.
     again: Option<Wanted>,
 }
 
@@ -173,7 +174,8 @@ impl Bulk {
         Arc::new(fetch).run(&task.wanted.holders, &mut task.more, &task.cancel).await
     }
 
-    /// Removes a fetch that ended from the table, or replaces it by a new one if it was requested again.
+    /// Removes a fetch that ended from the table, or replaces it by a new one if it was requested
+    /// again.
     fn restart(&self, object: &ObjectRef) -> Option<FetchTask> {
         let mut fetches = self.lock();
         let wanted = fetches.remove(object)?.again?;

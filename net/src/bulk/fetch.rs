@@ -1,5 +1,5 @@
-//! One object being fetched: its chunk list first, then chunks from several holders in parallel, each verified before
-//! it is written.
+//! One object being fetched: its chunk list first, then chunks from several holders in parallel,
+//! each verified before it is written.
 
 use std::collections::VecDeque;
 use std::io;
@@ -46,7 +46,8 @@ pub(crate) struct Fetch {
     pub(crate) counter: Arc<Counter>,
 }
 
-/// How a worker, which pulls from one holder, ended, and how many of the holder's answers were usable.
+/// How a worker, which pulls from one holder, ended, and how many of the holder's answers were
+/// usable.
 struct Finished {
     holder: IdentityKey,
     used: usize,
@@ -57,7 +58,8 @@ type Workers = FuturesUnordered<BoxFuture<'static, Finished>>;
 type AnswerReceiver = oneshot::Receiver<Result<Answer, StreamError>>;
 
 impl Fetch {
-    /// Fetches the object from `holders` and from those that arrive through `more`, until `cancel` is cancelled.
+    /// Fetches the object from `holders` and from those that arrive through `more`, until `cancel`
+    /// is cancelled.
     pub(crate) async fn run(
         self: Arc<Self>,
         holders: &[IdentityKey],
@@ -151,7 +153,8 @@ impl Fetch {
         Ok(())
     }
 
-    /// Pulls from one holder: the list if it is not known yet, else chunks as long as there are pending ones.
+    /// Pulls from one holder: the list if it is not known yet, else chunks as long as there are
+    /// pending ones.
     async fn work(
         self: Arc<Self>,
         queue: Arc<ChunkQueue>,
@@ -202,7 +205,8 @@ impl Fetch {
         outcome
     }
 
-    /// Keeps up to [`FETCH_WINDOW`] requests in flight, so that the line is never idle for a round trip.
+    /// Keeps up to [`FETCH_WINDOW`] requests in flight, so that the line is never idle for a round
+    /// trip.
     async fn pull_window(
         &self,
         queue: &Arc<ChunkQueue>,

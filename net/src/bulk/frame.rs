@@ -1,6 +1,7 @@
-//! The bytes of the bulk protocol: pure functions, total on any input. docs/NETWORK.md has the table.
+//! The frames of the bulk protocol: pure functions that never panic. `docs/NETWORK.md` has the
+//! table.
 //!
-//! A frame is `kind: u8, length: u32 LE, body`. The fetching side writes requests, the holding side
+//! A frame is `kind: u8, length: u32 LE, body`. The fetching side writes requests; the holder
 //! answers each of them with one frame, in order.
 
 use fedshield_protocol::ids::Digest;
@@ -8,11 +9,11 @@ use fedshield_protocol::object::{CHUNK_SIZE_BYTES, ObjectRef};
 
 use crate::limits::MAX_LIST_DIGESTS;
 
-/// Bytes of a frame before its body.
+/// Length of a frame's header in bytes.
 pub(crate) const HEADER_BYTES: usize = 5;
-/// Bytes of an object's name in a request: root and length.
+/// Length of an object's name in a request: root and length.
 const OBJECT_BYTES: usize = 40;
-/// Bytes of a chunk index.
+/// Length of a chunk index.
 const INDEX_BYTES: usize = 4;
 
 const KIND_GET_LIST: u8 = 0x01;
@@ -32,7 +33,7 @@ pub(crate) enum FrameError {
     Refusal { code: u8 },
 }
 
-/// What the fetching side asks for.
+/// A request of the fetching side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Request {
     /// The digests of all chunks.
@@ -41,7 +42,7 @@ pub(crate) enum Request {
     Chunk(ObjectRef, u32),
 }
 
-/// What the holding side says.
+/// An answer of the holder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Response {
     List(Vec<Digest>),
@@ -49,16 +50,16 @@ pub(crate) enum Response {
     Refused(Refusal),
 }
 
-/// Why a request is not fulfilled.
+/// Why a holder refuses a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// Not served, or not to this member. The two look alike on purpose.
+    /// The object is not served, or not to this member. The two are indistinguishable on purpose.
     NotServed,
-    /// Served, but it cannot be read at the moment.
+    /// The object is served, but cannot be read at the moment.
     Unavailable,
 }
 
-/// The checked header of a frame.
+/// The validated header of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
     kind: u8,
@@ -67,7 +68,7 @@ pub(crate) struct Header {
 }
 
 impl Request {
-    /// The object it is about.
+    /// The requested object.
     pub(crate) fn object(&self) -> &ObjectRef {
         match self {
             Self::List(object) | Self::Chunk(object, _) => object,
@@ -87,7 +88,7 @@ impl Request {
         }
     }
 
-    /// Checks the header of a request before its body is read.
+    /// Validates the header of a request before its body is read.
     pub(crate) fn header(bytes: [u8; HEADER_BYTES]) -> Result<Header, FrameError> {
         let header = split_header(bytes);
         match (header.kind, header.length) {
@@ -138,7 +139,7 @@ impl Response {
         }
     }
 
-    /// Checks the header of a response before its body is read.
+    /// Validates the header of a response before its body is read.
     pub(crate) fn header(bytes: [u8; HEADER_BYTES]) -> Result<Header, FrameError> {
         let header = split_header(bytes);
         let length = header.length;
@@ -177,7 +178,7 @@ impl Response {
         }
     }
 
-    /// Whether this answers `request` in form; whether the bytes are right is checked later.
+    /// Whether the form of this answer matches `request`; its bytes are verified later.
     pub(crate) fn answers(&self, request: &Request) -> bool {
         match (self, request) {
             (Self::Refused(_), _) => true,
@@ -205,7 +206,7 @@ fn split_header(bytes: [u8; HEADER_BYTES]) -> Header {
 
 fn put_header(out: &mut Vec<u8>, kind: u8, length: usize) {
     out.push(kind);
-    // Bodies are at most 2 MiB, so the length fits; a longer one would be refused by the reader.
+    // Bodies have at most 2 MiB, so the length always fits.
     out.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
 }
 
@@ -252,7 +253,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn requests_survive_the_wire(request in request()) {
+        fn requests_survive_encoding(request in request()) {
             let bytes = request.encode();
             let (header, body) = split(&bytes);
             let header = Request::header(header).unwrap();
@@ -261,7 +262,7 @@ mod tests {
         }
 
         #[test]
-        fn responses_survive_the_wire(response in response()) {
+        fn responses_survive_encoding(response in response()) {
             let bytes = response.encode();
             let (header, body) = split(&bytes);
             let header = Response::header(header).unwrap();
@@ -269,9 +270,10 @@ mod tests {
             prop_assert_eq!(Response::decode(header, body.to_vec()).unwrap(), response);
         }
 
-        // Kinds are drawn near the real ones, or nearly every case would stop at the first byte.
+        // Kinds are drawn close to the valid ones; otherwise nearly every case would stop at the
+        // first byte.
         #[test]
-        fn no_bytes_make_the_decoder_panic_or_ask_for_too_much(
+        fn arbitrary_bytes_do_not_make_the_decoder_panic_or_allocate_too_much(
             kind in prop_oneof![0u8..4, 0x80u8..0x85, any::<u8>()],
             length in prop_oneof![0u32..100, any::<u32>()],
             body in prop::collection::vec(any::<u8>(), 0..200),
@@ -291,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_are_pinned() {
+    fn the_encoding_is_pinned() {
         let object = ObjectRef { root: Digest([7; 32]), length: 0x0102 };
         let mut expected = vec![0x02, 44, 0, 0, 0];
         expected.extend([7; 32]);
@@ -302,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_must_fit_its_question() {
+    fn an_answer_must_match_its_request() {
         let object = ObjectRef { root: Digest([7; 32]), length: CHUNK_SIZE_BYTES as u64 + 1 };
         let last = Request::Chunk(object, 1);
         assert!(Response::Chunk(1, vec![0]).answers(&last));

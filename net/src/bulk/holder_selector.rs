@@ -32,7 +32,8 @@ struct Candidate {
 pub(crate) struct HolderSelector(Vec<Candidate>);
 
 impl HolderSelector {
-    /// Adds holders. One that was given up after refusals is tried again; one that sent invalid data is not.
+    /// Adds holders. One that was given up after refusals is tried again; one that sent invalid
+    /// data is not.
     pub(crate) fn add(&mut self, keys: &[IdentityKey], now: Instant) {
         for key in keys {
             if let Some(known) = self.0.iter_mut().find(|holder| holder.key == *key) {

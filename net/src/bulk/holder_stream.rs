@@ -1,7 +1,8 @@
 //! The fetching side's one long-lived stream to each holder.
 //!
-//! Requests are pipelined: they are written without waiting for answers, up to a window, and answers come in the order
-//! of the requests. One round trip per chunk would leave the line idle most of the time.
+//! Requests are pipelined: they are written without waiting for answers, up to a window, and
+//! answers come in the order of the requests. One round trip per chunk would leave the line idle
+//! most of the time.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,7 +30,8 @@ pub(crate) enum StreamError {
     /// The stream broke or stalled.
     #[error("{0}")]
     Broken(String),
-    /// The bytes that came are not a valid answer. The stream is authenticated, so the holder itself sent them.
+    /// The bytes that came are not a valid answer. The stream is authenticated, so the holder
+    /// itself sent them.
     #[error("{0}")]
     Violation(String),
 }
@@ -76,8 +78,8 @@ impl HolderStreams {
         Self { parts, budget, by_holder: Mutex::default() }
     }
 
-    /// Queues a request to `holder`; waits while the queue is full. The answer comes through the receiver; a receiver
-    /// that is closed without an answer means that the stream broke.
+    /// Queues a request to `holder`; waits while the queue is full. The answer comes through the
+    /// receiver; a receiver that is closed without an answer means that the stream broke.
     pub(crate) async fn request(
         &self,
         holder: IdentityKey,
@@ -86,7 +88,8 @@ impl HolderStreams {
     ) -> oneshot::Receiver<Result<Answer, StreamError>> {
         let (reply, answer) = oneshot::channel();
         let pending = PendingRequest { request, counter, reply };
-        // If the stream's task is gone the node is shutting down: the reply is dropped, which the receiver sees.
+        // If the stream's task is gone the node is shutting down: the reply is dropped, which the
+        // receiver sees.
         let _ = self.queue_to(holder).send(pending).await;
         answer
     }
@@ -157,8 +160,8 @@ impl HolderStream {
         self.parts.tuning.stall_timeout
     }
 
-    /// Moves requests and answers until the stream breaks. Requests in flight are dropped then, which closes their
-    /// receivers.
+    /// Moves requests and answers until the stream breaks. Requests in flight are dropped then,
+    /// which closes their receivers.
     async fn pump<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,

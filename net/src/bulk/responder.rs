@@ -82,8 +82,8 @@ impl Responder {
         Self { parts, served, streams: StreamCounts::default() }
     }
 
-    /// Answers requests in order until the other side closes the stream. One chunk is in memory at a time: while it
-    /// cannot be written, no further request is read.
+    /// Answers requests in order until the other side closes the stream. One chunk is in memory at
+    /// a time: while it cannot be written, no further request is read.
     async fn answer_all<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         requester: IdentityKey,
@@ -98,7 +98,8 @@ impl Responder {
             };
             let body = wire::read_body(&mut stream, header.length, stall).await?;
             let request = Request::decode(header, &body)?;
-            // Requests over the rate are delayed, not refused: they wait in the requester's own queue.
+            // Requests over the rate are delayed, not refused: they wait in the requester's own
+            // queue.
             while !bucket.take(Instant::now()) {
                 let pause = Duration::from_millis(1000 / u64::from(BULK_REQUEST_RATE.per_second));
                 tokio::time::sleep(pause.max(Duration::from_millis(1))).await;

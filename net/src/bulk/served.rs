@@ -1,4 +1,4 @@
-//! What is given out, and to whom: nothing that the daemon did not declare.
+//! Which objects are served, and to whom: only what the daemon has declared.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,7 @@ pub enum Audience {
 #[derive(Debug)]
 struct Served {
     object: ObjectRef,
-    /// None: every member.
+    /// `None` is every member.
     audience: Option<HashSet<IdentityKey>>,
     label: Label,
 }
@@ -32,7 +32,10 @@ struct Served {
 pub(crate) struct ServedObjects(Mutex<HashMap<Digest, Served>>);
 
 impl ServedObjects {
-    /// Serves `object` from now on; a second call replaces audience and label.
+    /// Serves `object`; a second call replaces audience and label.
+    ///
+    /// # Errors
+    /// The object is too large, or [`MAX_SERVED`] is reached.
     pub(crate) fn serve(
         &self,
         object: ObjectRef,
@@ -52,21 +55,21 @@ impl ServedObjects {
         Ok(())
     }
 
-    /// Serves `object` no longer.
+    /// Stops serving `object`.
     pub(crate) fn unserve(&self, object: &ObjectRef) {
         self.lock().remove(&object.root);
     }
 
-    /// The label to count under, if `asker` may have `object`.
-    pub(crate) fn label_for(&self, object: &ObjectRef, asker: &IdentityKey) -> Option<Label> {
+    /// The label to count under, if `requester` may fetch `object`.
+    pub(crate) fn label_for(&self, object: &ObjectRef, requester: &IdentityKey) -> Option<Label> {
         let served = self.lock();
         let entry = served.get(&object.root).filter(|entry| entry.object == *object)?;
-        let allowed = entry.audience.as_ref().is_none_or(|keys| keys.contains(asker));
+        let allowed = entry.audience.as_ref().is_none_or(|keys| keys.contains(requester));
         allowed.then_some(entry.label)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Served>> {
-        // No code panics while it holds the lock, and a map is whole at every step.
+        // No code panics while it holds the lock, and every map operation leaves it consistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,5 @@
-//! Framed reads and writes with a stall timeout: it bounds the time without progress, not the whole transfer.
+//! Framed reads and writes with a stall timeout: it bounds the time without progress, not the whole
+//! transfer.
 
 use std::io;
 use std::time::Duration;
@@ -24,7 +25,8 @@ pub(crate) enum WireError {
     Io(#[from] io::Error),
 }
 
-/// Reads the header of the next frame; its first byte may take any time, the rest has the stall timeout.
+/// Reads the header of the next frame; its first byte may take any time, the rest has the stall
+/// timeout.
 pub(crate) async fn read_first_header<R: AsyncRead + Unpin>(
     stream: &mut R,
     stall: Duration,
@@ -48,8 +50,8 @@ pub(crate) async fn read_header<R: AsyncRead + Unpin>(
     Ok(header)
 }
 
-/// Reads a body of `length` bytes, which the caller has bounded. Memory grows with what arrives, by at most
-/// [`PROGRESS_BYTES`] in advance, not with the length that was announced.
+/// Reads a body of `length` bytes, which the caller has bounded. Memory grows with what arrives, by
+/// at most [`PROGRESS_BYTES`] in advance, not with the length that was announced.
 pub(crate) async fn read_body<R: AsyncRead + Unpin>(
     stream: &mut R,
     length: usize,
@@ -92,8 +94,8 @@ async fn progress<T>(
     ProgressDeadline::new(stall, Instant::now()).bound(operation).await
 }
 
-/// Until when a transfer must make progress: [`PROGRESS_BYTES`] move the deadline, fewer bytes do not, so that a peer
-/// that trickles single bytes is found out.
+/// Until when a transfer must make progress: [`PROGRESS_BYTES`] move the deadline, fewer bytes do
+/// not, so that a peer that trickles single bytes is found out.
 #[derive(Debug)]
 struct ProgressDeadline {
     stall: Duration,

@@ -11,14 +11,15 @@ use crate::codec::{ANSWER_HEADER_BYTES, Answer, REQUEST_HEADER_BYTES};
 use crate::command::Reply;
 use crate::error::{GossipError, SendError};
 use crate::event::NetEvent;
+use crate::inbound_queue::Sender;
 use crate::key::{identity_key_of, peer_id_of};
 use crate::limits::MAX_GOSSIP_BYTES;
 
-/// Who wants to know what became of a direct message.
+/// Where the outcome of a direct message goes.
 pub(super) type Caller = Reply<Result<(), SendError>>;
 
-/// A direct message whose receipt is not back yet.
-pub(super) struct DirectOut {
+/// A direct message whose receipt has not arrived yet.
+pub(super) struct DirectInFlight {
     to: IdentityKey,
     callers: Vec<Caller>,
 }
@@ -27,13 +28,14 @@ type DirectEvent = exchange::Event<Vec<u8>, Answer>;
 
 impl Driver {
     pub(super) fn set_topic(&mut self, topic: IdentTopic) {
-        let gossip = self.swarm.behaviour_mut().members.inner().gossip.inner();
-        if let Some(old) = self.topic.take_if(|old| old.hash() != topic.hash()) {
+        let old = self.topic.take_if(|old| old.hash() != topic.hash());
+        let gossip = &mut self.member_protocols().gossip;
+        if let Some(old) = old {
             gossip.unsubscribe(&old);
         }
         match gossip.subscribe(&topic) {
             Ok(_) => self.topic = Some(topic),
-            // Our own filter allows every topic.
+            // Cannot happen: our own filter allows every topic.
             Err(error) => tracing::error!(%error, "cannot subscribe to the federation's topic"),
         }
     }
@@ -41,10 +43,10 @@ impl Driver {
     pub(super) fn publish(&mut self, bytes: Vec<u8>) -> Result<(), GossipError> {
         let topic = self.topic.clone().ok_or(GossipError::NoFederation)?;
         let length = bytes.len();
-        let gossip = self.swarm.behaviour_mut().members.inner().gossip.inner();
+        let gossip = &mut self.member_protocols().gossip;
         match gossip.publish(topic, bytes) {
             Ok(_) => {
-                self.counters.gossip.sent(length);
+                self.parts.counters.gossip.sent(length);
                 Ok(())
             }
             Err(PublishError::NoPeersSubscribedToTopic) => Err(GossipError::NoPeers),
@@ -61,91 +63,98 @@ impl Driver {
     pub(super) fn on_gossip(&mut self, event: gossipsub::Event) {
         match event {
             gossipsub::Event::Message { propagation_source, message_id, message } => {
-                self.watch.heard(propagation_source);
-                let acceptance = self.judge(propagation_source, message);
-                let gossip = self.swarm.behaviour_mut().members.inner().gossip.inner();
+                self.parts.presence.note_gossip(propagation_source);
+                let acceptance = self.validate(propagation_source, message);
+                let gossip = &mut self.member_protocols().gossip;
                 gossip.report_message_validation_result(
                     &message_id,
                     &propagation_source,
                     acceptance,
                 );
             }
-            gossipsub::Event::Subscribed { peer_id, .. } => self.watch.heard(peer_id),
+            gossipsub::Event::Subscribed { peer_id, .. } => {
+                self.parts.presence.note_gossip(peer_id)
+            }
             gossipsub::Event::SlowPeer { peer_id, .. } => {
-                tracing::debug!(peer = %peer_id, "a member does not keep up with gossip");
+                tracing::debug!(peer = %peer_id, "a member reads gossip too slowly");
             }
             _ => {}
         }
     }
 
-    fn judge(&mut self, passed_on_by: PeerId, message: Message) -> MessageAcceptance {
-        let members = &self.swarm.behaviour().members;
+    fn validate(&mut self, forwarder: PeerId, message: Message) -> MessageAcceptance {
+        let members = &self.parts.swarm.behaviour().members;
         let author = message.source.filter(|author| members.is_member(author));
-        let keys = (identity_key_of(&passed_on_by), author.as_ref().and_then(identity_key_of));
+        let keys = (identity_key_of(&forwarder), author.as_ref().and_then(identity_key_of));
         let ((Some(from), Some(author)), Some(author_peer)) = (keys, author) else {
-            self.counters.dropped();
+            self.parts.counters.dropped();
             return MessageAcceptance::Reject;
         };
         if message.data.len() > MAX_GOSSIP_BYTES {
-            self.counters.dropped();
+            self.parts.counters.dropped();
             return MessageAcceptance::Reject;
         }
-        if !self.gossip_rate.take((author_peer, passed_on_by), Instant::now()) {
-            self.counters.dropped();
+        if !self.gossip_rate.take((author_peer, forwarder), Instant::now()) {
+            self.parts.counters.dropped();
             return MessageAcceptance::Ignore;
         }
-        self.counters.gossip.received(message.data.len());
+        self.parts.counters.gossip.received(message.data.len());
         let length = message.data.len();
         let event = NetEvent::Gossip { from, author, bytes: message.data };
-        match self.offer(Some(passed_on_by), Some(author_peer), length, event) {
+        let sender = Sender::Member { forwarder, author: author_peer };
+        match self.offer_event(sender, length, event) {
             true => MessageAcceptance::Accept,
             false => MessageAcceptance::Ignore,
         }
     }
 
     pub(super) fn send_direct(&mut self, to: IdentityKey, bytes: Vec<u8>, caller: Caller) {
-        if !self.connected.contains(&to) {
+        if !self.parts.connected.contains(&to) {
             let _ = caller.send(Err(SendError::NotConnected { to }));
             return;
         }
-        for (to, gone) in self.outbox.push(to, bytes, caller, Instant::now()) {
-            let _ = gone.send(Err(SendError::Busy { to }));
+        for (to, dropped) in self.outbound.push(to, bytes, caller, Instant::now()) {
+            let _ = dropped.send(Err(SendError::Busy { to }));
         }
-        self.send_letters(to);
+        self.send_queued(to);
     }
 
-    /// Sends as much of what waits for a member as may be under way.
-    fn send_letters(&mut self, to: IdentityKey) {
+    /// Sends queued messages to a member as long as its window has room.
+    fn send_queued(&mut self, to: IdentityKey) {
         let Some(peer) = peer_id_of(&to) else { return };
-        while let Some(letter) = self.outbox.next(&to) {
-            self.counters.direct.sent(REQUEST_HEADER_BYTES + letter.bytes.len());
-            let direct = &mut self.swarm.behaviour_mut().members.inner().direct;
-            let id = direct.send_request(&peer, letter.bytes);
-            self.direct_out.insert(id, DirectOut { to, callers: letter.callers });
+        while let Some(message) = self.outbound.next(&to) {
+            self.parts.counters.direct.sent(REQUEST_HEADER_BYTES + message.bytes.len());
+            let direct = &mut self.member_protocols().direct;
+            let id = direct.send_request(&peer, message.bytes);
+            self.direct_in_flight.insert(id, DirectInFlight { to, callers: message.callers });
         }
     }
 
-    /// The last connection of a member is gone, and what waits for it with it.
-    pub(super) fn return_letters(&mut self, to: IdentityKey) {
-        for caller in self.outbox.close(&to) {
+    /// The last connection of a member is closed: its queued messages fail.
+    pub(super) fn fail_queued_messages(&mut self, to: IdentityKey) {
+        for caller in self.outbound.close(&to) {
             let _ = caller.send(Err(SendError::NotConnected { to }));
         }
     }
 
-    /// What waits for those that are no members.
-    pub(super) fn forget_letters(&mut self, members: &[IdentityKey]) {
-        for (to, caller) in self.outbox.retain(members) {
+    /// Drops the queues of those that are not members.
+    pub(super) fn drop_queues_of_others(&mut self, members: &[IdentityKey]) {
+        for (to, caller) in self.outbound.retain(members) {
             let _ = caller.send(Err(SendError::NotConnected { to }));
         }
     }
 
-    fn letter_ended(&mut self, id: exchange::OutboundRequestId, outcome: &Result<(), SendError>) {
-        let Some(out) = self.direct_out.remove(&id) else { return };
+    fn on_direct_ended(
+        &mut self,
+        id: exchange::OutboundRequestId,
+        outcome: &Result<(), SendError>,
+    ) {
+        let Some(out) = self.direct_in_flight.remove(&id) else { return };
         for caller in out.callers {
             let _ = caller.send(outcome.clone());
         }
-        self.outbox.ended(&out.to);
-        self.send_letters(out.to);
+        self.outbound.ended(&out.to);
+        self.send_queued(out.to);
     }
 
     pub(super) fn on_direct(&mut self, event: DirectEvent) {
@@ -155,27 +164,29 @@ impl Driver {
                     self.on_direct_request(peer, request, channel);
                 }
                 exchange::Message::Response { request_id, response } => {
-                    self.counters.direct.received(response.wire_length());
-                    let Some(to) = self.direct_out.get(&request_id).map(|out| out.to) else {
+                    self.parts.counters.direct.received(response.wire_length());
+                    let Some(to) = self.direct_in_flight.get(&request_id).map(|out| out.to) else {
                         return;
                     };
                     let outcome = match response {
                         Answer::Accepted(_) => Ok(()),
                         Answer::Busy | Answer::Declined => Err(SendError::Busy { to }),
                     };
-                    self.letter_ended(request_id, &outcome);
+                    self.on_direct_ended(request_id, &outcome);
                 }
             },
             exchange::Event::OutboundFailure { request_id, error, .. } => {
-                let Some(to) = self.direct_out.get(&request_id).map(|out| out.to) else { return };
+                let Some(to) = self.direct_in_flight.get(&request_id).map(|out| out.to) else {
+                    return;
+                };
                 let reason = error.to_string();
-                self.letter_ended(request_id, &Err(SendError::Lost { to, reason }));
+                self.on_direct_ended(request_id, &Err(SendError::Lost { to, reason }));
             }
             exchange::Event::InboundFailure { peer, error, .. } => {
                 tracing::debug!(%peer, %error, "direct message failed");
             }
             exchange::Event::ResponseSent { .. } => {
-                self.counters.direct.sent(ANSWER_HEADER_BYTES);
+                self.parts.counters.direct.sent(ANSWER_HEADER_BYTES);
             }
         }
     }
@@ -186,18 +197,18 @@ impl Driver {
         bytes: Vec<u8>,
         channel: exchange::ResponseChannel<Answer>,
     ) {
-        self.counters.direct.received(REQUEST_HEADER_BYTES + bytes.len());
+        self.parts.counters.direct.received(REQUEST_HEADER_BYTES + bytes.len());
         let Some(from) = identity_key_of(&peer) else { return };
         let taken = self.direct_rate.take(peer, Instant::now());
         if !taken {
-            self.counters.dropped();
+            self.parts.counters.dropped();
         }
         let length = bytes.len();
-        let taken =
-            taken && self.offer(Some(peer), Some(peer), length, NetEvent::Direct { from, bytes });
+        let sender = Sender::Member { forwarder: peer, author: peer };
+        let taken = taken && self.offer_event(sender, length, NetEvent::Direct { from, bytes });
         let answer = if taken { Answer::Accepted(Vec::new()) } else { Answer::Busy };
-        let direct = &mut self.swarm.behaviour_mut().members.inner().direct;
-        // An error means that the sender is gone.
+        let direct = &mut self.member_protocols().direct;
+        // An error means that the connection is closed.
         let _ = direct.send_response(channel, answer);
     }
 }

@@ -1,11 +1,12 @@
-//! Which addresses can be listened on at all: what no waiting mends is found here, before anything is bound.
+//! Which addresses can be listened on at all: errors that no retry solves are found here, before
+//! anything is bound.
 
 use std::net::{IpAddr, SocketAddr};
 
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 
-/// The transport and the socket of an address to listen on.
+/// The transport and the socket address of a multiaddress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Socket {
     pub(crate) udp: bool,
@@ -13,7 +14,7 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Whether who listens on `self` listens on `other` as well. Port 0 is another port each time.
+    /// Whether listening on `self` includes `other`. Port 0 is another port each time.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         let (own, its) = (self.address, other.address);
         self.udp == other.udp
@@ -23,24 +24,29 @@ impl Socket {
     }
 }
 
-/// Whether a node can listen on `address`, as far as the address itself says.
+/// Checks that a node can listen on `address`, as far as its form shows.
 ///
 /// # Errors
-/// What is wrong with it and what to write instead; time does not mend it.
+/// What is wrong with it and what to write instead.
 pub fn check_listen(address: &Multiaddr) -> Result<(), String> {
     socket_of(address, None).map(drop)
 }
 
-/// The socket that `address` asks for; `local` is who may stand at its end.
+/// The socket of `address`, which may end in the id of `local`.
+///
+/// # Errors
+/// As for [`check_listen`].
 pub(crate) fn socket_of(address: &Multiaddr, local: Option<PeerId>) -> Result<Socket, String> {
     let mut parts = address.iter();
     let ip = match parts.next() {
         Some(Protocol::Ip4(ip)) => IpAddr::V4(ip),
         Some(Protocol::Ip6(ip)) => IpAddr::V6(ip),
         Some(Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_) | Protocol::Dnsaddr(_)) => {
-            return Err("a node listens on IP addresses, not on names: write /ip4/... or /ip6/..., and tell others the \
-                        name with `external_addresses`"
-                .into());
+            return Err(
+                "a node listens on IP addresses, not on names: write /ip4/... or /ip6/..., \
+                        and announce the name with `external_addresses`"
+                    .into(),
+            );
         }
         Some(Protocol::Ip6zone(_)) => return Err(LINK_LOCAL.into()),
         _ => return Err(format!("it begins with neither /ip4 nor /ip6: {EXAMPLE}")),
@@ -82,15 +88,15 @@ pub(crate) fn socket_of(address: &Multiaddr, local: Option<PeerId>) -> Result<So
 }
 
 const EXAMPLE: &str = "write it like /ip4/0.0.0.0/tcp/7000 or /ip4/0.0.0.0/udp/7000/quic-v1";
-const LINK_LOCAL: &str = "a link-local IPv6 address means nothing without an interface and cannot be listened on: use another \
-                          address of this machine, or /ip6/::";
+const LINK_LOCAL: &str = "a link-local IPv6 address is valid on one interface only and cannot be \
+                          listened on: use another address of this machine, or /ip6/::";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_time_cannot_mend_is_told_apart_and_says_what_to_write() {
+    fn addresses_that_cannot_be_listened_on_are_refused_with_a_hint() {
         let own = PeerId::random();
         for (address, expected) in [
             ("/dns4/bank.example/tcp/7000", "external_addresses"),
@@ -114,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn all_interfaces_cover_each_of_their_kind() {
+    fn the_unspecified_address_covers_each_of_its_family() {
         let of = |text: &str| socket_of(&text.parse().unwrap(), None).unwrap();
         let all = of("/ip4/0.0.0.0/tcp/7000");
         assert!(all.covers(&of("/ip4/10.0.0.7/tcp/7000")) && all.covers(&all));

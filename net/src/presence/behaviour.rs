@@ -1,4 +1,4 @@
-//! Asks over one connection and no other, and says what came of it.
+//! Sends a hello over one given connection and reports the outcome.
 
 use std::collections::{HashMap, VecDeque};
 use std::task::{Context, Poll};
@@ -14,12 +14,12 @@ use libp2p::swarm::{
 use libp2p::{Multiaddr, PeerId};
 use tokio::time::Instant;
 
-use super::copies::SharedCopies;
-use super::upgrade::{Answering, Asking, Said};
+use super::instances::SharedInstances;
+use super::upgrade::{HelloExchange, InboundHello, OutboundHello};
 use super::wire::Hello;
 use crate::key::identity_key_of;
 
-/// What came of it.
+/// A hello that was received, answered or not answered.
 #[derive(Debug)]
 pub(crate) struct PresenceEvent {
     pub(crate) peer: PeerId,
@@ -29,53 +29,53 @@ pub(crate) struct PresenceEvent {
 
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// The other side asked.
-    Asked(Hello),
-    /// The other side answered what we asked at this time.
+    /// The other side sent a hello, which was answered.
+    Received(Hello),
+    /// The other side answered the hello that was sent at this time.
     Answered(Hello, Instant),
-    /// The other side answered that it does not know this protocol: an older version, and alive.
-    Unknown,
-    /// No answer in time to what we asked then, or the connection is broken.
-    Silent(Instant),
+    /// The other side does not support this protocol: it is an older version, and alive.
+    Unsupported,
+    /// The hello that was sent at this time was not answered in time, or the stream broke.
+    TimedOut(Instant),
 }
 
-/// Says hello when told to.
+/// The presence protocol on all connections.
 pub(crate) struct Presence {
-    copies: SharedCopies,
-    patience: Duration,
-    /// Questions under way, one for each connection at most.
-    asked: HashMap<ConnectionId, Instant>,
-    out: VecDeque<ToSwarm<PresenceEvent, Asking>>,
+    instances: SharedInstances,
+    timeout: Duration,
+    /// When the hello in flight was sent; at most one for each connection.
+    in_flight: HashMap<ConnectionId, Instant>,
+    out: VecDeque<ToSwarm<PresenceEvent, OutboundHello>>,
 }
 
 impl Presence {
-    /// An answer that takes longer than `patience` does not count.
-    pub(crate) fn new(copies: SharedCopies, patience: Duration) -> Self {
-        Self { copies, patience, asked: HashMap::new(), out: VecDeque::new() }
+    /// `timeout`: for the answer to a hello.
+    pub(crate) fn new(instances: SharedInstances, timeout: Duration) -> Self {
+        Self { instances, timeout, in_flight: HashMap::new(), out: VecDeque::new() }
     }
 
-    /// Asks over this connection, unless a question is under way there.
-    pub(crate) fn ask(&mut self, peer: PeerId, connection: ConnectionId, now: Instant) {
+    /// Sends a hello over this connection, unless one is in flight there.
+    pub(crate) fn send_hello(&mut self, peer: PeerId, connection: ConnectionId, now: Instant) {
         let Some(key) = identity_key_of(&peer) else { return };
-        if self.asked.contains_key(&connection) {
+        if self.in_flight.contains_key(&connection) {
             return;
         }
-        self.asked.insert(connection, now);
-        let event = Asking(self.copies.lock().hello_to(&key, now));
+        self.in_flight.insert(connection, now);
+        let event = OutboundHello(self.instances.lock().hello_to(&key, now));
         let handler = NotifyHandler::One(connection);
         self.out.push_back(ToSwarm::NotifyHandler { peer_id: peer, handler, event });
     }
 
     fn handler(&self, peer: &PeerId) -> Result<THandler<Self>, ConnectionDenied> {
-        // Never without: the gate lets nobody with another kind of key in.
+        // Always an ed25519 key: other connections are refused before.
         let peer = identity_key_of(peer).ok_or_else(|| ConnectionDenied::new(NoKey))?;
-        let answering = Answering { peer, copies: self.copies.clone() };
+        let inbound = InboundHello { peer, instances: self.instances.clone() };
         let config = OneShotHandlerConfig {
-            outbound_substream_timeout: self.patience,
-            // One question at a time is our own rule. The library counts failed ones for ever.
+            outbound_substream_timeout: self.timeout,
+            // The limit of one in flight is kept above; the library never forgets failed ones.
             max_dial_negotiated: u32::MAX,
         };
-        let listen = SubstreamProtocol::new(answering, ()).with_timeout(self.patience);
+        let listen = SubstreamProtocol::new(inbound, ()).with_timeout(self.timeout);
         Ok(OneShotHandler::new(listen, config))
     }
 }
@@ -85,7 +85,7 @@ impl Presence {
 struct NoKey;
 
 impl NetworkBehaviour for Presence {
-    type ConnectionHandler = OneShotHandler<Answering, Asking, Said>;
+    type ConnectionHandler = OneShotHandler<InboundHello, OutboundHello, HelloExchange>;
     type ToSwarm = PresenceEvent;
 
     fn handle_established_inbound_connection(
@@ -111,7 +111,7 @@ impl NetworkBehaviour for Presence {
 
     fn on_swarm_event(&mut self, event: FromSwarm) {
         if let FromSwarm::ConnectionClosed(closed) = event {
-            self.asked.remove(&closed.connection_id);
+            self.in_flight.remove(&closed.connection_id);
         }
     }
 
@@ -121,12 +121,12 @@ impl NetworkBehaviour for Presence {
         connection: ConnectionId,
         event: THandlerOutEvent<Self>,
     ) {
-        let mut asked = || self.asked.remove(&connection);
+        let mut sent_at = || self.in_flight.remove(&connection);
         let outcome = match event {
-            Ok(Said::Asked(hello)) => Some(Outcome::Asked(hello)),
-            Ok(Said::Answered(hello)) => asked().map(|at| Outcome::Answered(hello, at)),
-            Err(StreamUpgradeError::NegotiationFailed) => asked().map(|_| Outcome::Unknown),
-            Err(_) => asked().map(Outcome::Silent),
+            Ok(HelloExchange::Received(hello)) => Some(Outcome::Received(hello)),
+            Ok(HelloExchange::Answered(hello)) => sent_at().map(|at| Outcome::Answered(hello, at)),
+            Err(StreamUpgradeError::NegotiationFailed) => sent_at().map(|_| Outcome::Unsupported),
+            Err(_) => sent_at().map(Outcome::TimedOut),
         };
         if let Some(outcome) = outcome {
             let event = PresenceEvent { peer, connection, outcome };
@@ -134,7 +134,7 @@ impl NetworkBehaviour for Presence {
         }
     }
 
-    // Asked by the task that polls this next, so nobody needs to be woken.
+    // Hellos are queued by the task that polls this next, so no waker is needed.
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Self::ToSwarm, THandlerInEvent<Self>>> {
         self.out.pop_front().map_or(Poll::Pending, Poll::Ready)
     }

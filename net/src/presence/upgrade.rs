@@ -1,4 +1,5 @@
-//! One hello each way over a stream of its own: `length u32 LE, hello`, answered with the same.
+//! One hello in each direction over a stream of its own: `length u32 LE, hello`, answered in the
+//! same form.
 
 use std::future::Future;
 use std::io;
@@ -10,33 +11,33 @@ use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::core::upgrade::{InboundUpgrade, OutboundUpgrade, UpgradeInfo};
 use libp2p::{Stream, StreamProtocol};
 
-use super::copies::SharedCopies;
+use super::instances::SharedInstances;
 use super::wire::{Hello, MAX_HELLO_BYTES};
 use crate::protocols;
 
-/// What came over a connection.
+/// A completed exchange of hellos.
 #[derive(Debug)]
-pub(crate) enum Said {
-    /// The other side's question; it has been answered.
-    Asked(Hello),
+pub(crate) enum HelloExchange {
+    /// The other side's hello; it has been answered.
+    Received(Hello),
     /// The answer to ours.
     Answered(Hello),
 }
 
-/// Answers the questions of one member.
+/// Answers the hellos of one member.
 #[derive(Clone)]
-pub(crate) struct Answering {
+pub(crate) struct InboundHello {
     pub(super) peer: IdentityKey,
-    pub(super) copies: SharedCopies,
+    pub(super) instances: SharedInstances,
 }
 
-/// Asks.
+/// Sends a hello and reads the answer.
 #[derive(Debug)]
-pub(crate) struct Asking(pub(super) Hello);
+pub(crate) struct OutboundHello(pub(super) Hello);
 
-type Talk = Pin<Box<dyn Future<Output = io::Result<Said>> + Send>>;
+type ExchangeFuture = Pin<Box<dyn Future<Output = io::Result<HelloExchange>> + Send>>;
 
-impl UpgradeInfo for Answering {
+impl UpgradeInfo for InboundHello {
     type Info = StreamProtocol;
     type InfoIter = Once<StreamProtocol>;
 
@@ -45,7 +46,7 @@ impl UpgradeInfo for Answering {
     }
 }
 
-impl UpgradeInfo for Asking {
+impl UpgradeInfo for OutboundHello {
     type Info = StreamProtocol;
     type InfoIter = Once<StreamProtocol>;
 
@@ -54,34 +55,34 @@ impl UpgradeInfo for Asking {
     }
 }
 
-impl InboundUpgrade<Stream> for Answering {
-    type Output = Said;
+impl InboundUpgrade<Stream> for InboundHello {
+    type Output = HelloExchange;
     type Error = io::Error;
-    type Future = Talk;
+    type Future = ExchangeFuture;
 
-    fn upgrade_inbound(self, mut stream: Stream, _: StreamProtocol) -> Talk {
+    fn upgrade_inbound(self, mut stream: Stream, _: StreamProtocol) -> ExchangeFuture {
         Box::pin(async move {
-            let asked = read(&mut stream).await?;
-            let answer = self.copies.lock().hello_to(&self.peer, tokio::time::Instant::now());
+            let hello = read(&mut stream).await?;
+            let answer = self.instances.lock().hello_to(&self.peer, tokio::time::Instant::now());
             write(&mut stream, &answer).await?;
             stream.close().await?;
-            Ok(Said::Asked(asked))
+            Ok(HelloExchange::Received(hello))
         })
     }
 }
 
-impl OutboundUpgrade<Stream> for Asking {
-    type Output = Said;
+impl OutboundUpgrade<Stream> for OutboundHello {
+    type Output = HelloExchange;
     type Error = io::Error;
-    type Future = Talk;
+    type Future = ExchangeFuture;
 
-    fn upgrade_outbound(self, mut stream: Stream, _: StreamProtocol) -> Talk {
+    fn upgrade_outbound(self, mut stream: Stream, _: StreamProtocol) -> ExchangeFuture {
         Box::pin(async move {
             write(&mut stream, &self.0).await?;
             let answer = read(&mut stream).await?;
-            // The answer is what counts; a goodbye that fails changes nothing.
+            // The answer is complete; an error of the close changes nothing.
             let _ = stream.close().await;
-            Ok(Said::Answered(answer))
+            Ok(HelloExchange::Answered(answer))
         })
     }
 }
@@ -98,7 +99,7 @@ async fn read(stream: &mut Stream) -> io::Result<Hello> {
     stream.read_exact(&mut length).await?;
     let length = u32::from_le_bytes(length) as usize;
     if length > MAX_HELLO_BYTES {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "a hello over its bound"));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a hello over its limit"));
     }
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes).await?;

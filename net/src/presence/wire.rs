@@ -1,34 +1,34 @@
-//! A hello in bytes: `docs/NETWORK.md` has the table. All numbers are little endian.
+//! The encoding of a hello; `docs/NETWORK.md` has the table. All integers are little endian.
 
 use fedshield_protocol::ids::IdentityKey;
 
 use crate::limits::{MAX_HELLO_PROOFS, MAX_HELLO_REPORTS};
 
-/// Drawn at random by each process at its start, so that two that use one key can be told apart.
+/// Random id of a process, drawn at its start: it distinguishes two processes that use one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Instance(pub(crate) [u8; 16]);
 
-/// A number drawn at random that nobody knew before; whoever has signed it did so since.
+/// A random nonce: a signature over it was made after it was drawn.
 pub(crate) type Challenge = [u8; 32];
 
-/// What a node says over a connection, as question and as answer.
+/// The message of the presence protocol, as request and as answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hello {
-    /// The process that speaks.
+    /// The process that sends it.
     pub(crate) instance: Instance,
-    /// For others that use the speaker's key: to be signed with it.
+    /// To be signed by other processes that use the sender's key.
     pub(crate) challenge: Challenge,
-    /// The speaker takes part in gossip.
-    pub(crate) listens: bool,
-    /// The listener's announcements are heard.
-    pub(crate) hears_you: bool,
-    /// Processes that the speaker is connected with, at most [`MAX_HELLO_REPORTS`].
+    /// The sender subscribes to the federation's topic.
+    pub(crate) subscribes: bool,
+    /// The sender receives the announcements of the receiver of this hello.
+    pub(crate) receives_from_you: bool,
+    /// Processes that the sender is connected with, at most [`MAX_HELLO_REPORTS`].
     pub(crate) reports: Vec<Report>,
-    /// That some member runs twice, at most [`MAX_HELLO_PROOFS`].
+    /// Proofs that a key is used by two processes, at most [`MAX_HELLO_PROOFS`].
     pub(crate) proofs: Vec<Proof>,
 }
 
-/// That a member's process was heard, and its challenge. Nothing proves it.
+/// A process of a member and its challenge, as reported by another member. Not proven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Report {
     pub(crate) member: IdentityKey,
@@ -47,22 +47,22 @@ pub(crate) struct Proof {
     pub(crate) signature: [u8; 64],
 }
 
-/// Nothing else that an identity key signs begins like this.
+/// Domain separation: nothing else that an identity key signs begins with these bytes.
 const CONTEXT: &[u8] = b"fedshield/second-copy/1\0";
 
-const LISTENS: u8 = 1;
-const HEARS_YOU: u8 = 2;
+const SUBSCRIBES: u8 = 1;
+const RECEIVES_FROM_YOU: u8 = 2;
 const REPORT_BYTES: usize = 32 + 16 + 32;
 const PROOF_BYTES: usize = 32 + 32 + 16 + 64;
-/// Two counts, and what comes before them.
+/// The two counts and the fields before them.
 const HEAD_BYTES: usize = 16 + 32 + 1 + 2 + 2;
 
-/// The longest hello.
+/// The longest hello, in bytes.
 pub(super) const MAX_HELLO_BYTES: usize =
     HEAD_BYTES + MAX_HELLO_REPORTS * REPORT_BYTES + MAX_HELLO_PROOFS * PROOF_BYTES;
 
 impl Proof {
-    /// What the member's key signs.
+    /// The bytes that the member's key signs.
     pub(super) fn signed_bytes(challenge: &Challenge, instance: &Instance) -> Vec<u8> {
         [CONTEXT, challenge, &instance.0].concat()
     }
@@ -73,8 +73,8 @@ impl Hello {
         let mut bytes = Vec::with_capacity(HEAD_BYTES + self.reports.len() * REPORT_BYTES);
         bytes.extend_from_slice(&self.instance.0);
         bytes.extend_from_slice(&self.challenge);
-        let hears_you = if self.hears_you { HEARS_YOU } else { 0 };
-        bytes.push(hears_you | if self.listens { LISTENS } else { 0 });
+        let receives_from_you = if self.receives_from_you { RECEIVES_FROM_YOU } else { 0 };
+        bytes.push(receives_from_you | if self.subscribes { SUBSCRIBES } else { 0 });
         // Both lists are far below 65536 entries by their bounds.
         bytes.extend_from_slice(&(self.reports.len() as u16).to_le_bytes());
         bytes.extend_from_slice(&(self.proofs.len() as u16).to_le_bytes());
@@ -92,7 +92,8 @@ impl Hello {
         bytes
     }
 
-    /// Reads a hello; `None` if it is none, is longer than it says or over a bound. Unknown flags are passed over.
+    /// Decodes a hello; `None` if the bytes are malformed, have a tail or are over a limit. Unknown
+    /// flags are ignored.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut rest = Rest(bytes);
         let (instance, challenge) = (Instance(rest.take()?), rest.take()?);
@@ -104,19 +105,20 @@ impl Hello {
         }
         let reports = (0..reports).map(|_| rest.report()).collect::<Option<_>>()?;
         let proofs = (0..proofs).map(|_| rest.proof()).collect::<Option<_>>()?;
-        let (listens, hears_you) = (flags & LISTENS != 0, flags & HEARS_YOU != 0);
+        let (subscribes, receives_from_you) =
+            (flags & SUBSCRIBES != 0, flags & RECEIVES_FROM_YOU != 0);
         rest.0.is_empty().then_some(Self {
             instance,
             challenge,
-            listens,
-            hears_you,
+            subscribes,
+            receives_from_you,
             reports,
             proofs,
         })
     }
 }
 
-/// What is not read yet.
+/// The bytes that are not decoded yet.
 struct Rest<'a>(&'a [u8]);
 
 impl Rest<'_> {
@@ -158,24 +160,24 @@ mod tests {
         Hello {
             instance,
             challenge,
-            listens: true,
-            hears_you: false,
+            subscribes: true,
+            receives_from_you: false,
             reports: vec![report; MAX_HELLO_REPORTS],
             proofs: vec![proof; MAX_HELLO_PROOFS],
         }
     }
 
     #[test]
-    fn a_hello_is_read_as_it_was_written_and_within_its_bound() {
+    fn the_largest_hello_survives_encoding_and_is_within_its_limit() {
         let hello = largest();
         assert_eq!(hello.encode().len(), MAX_HELLO_BYTES);
         assert_eq!(Hello::decode(&hello.encode()), Some(hello.clone()));
-        let small = Hello { reports: vec![], proofs: vec![], hears_you: true, ..hello };
+        let small = Hello { reports: vec![], proofs: vec![], receives_from_you: true, ..hello };
         assert_eq!(Hello::decode(&small.encode()), Some(small));
     }
 
     #[test]
-    fn no_part_of_a_hello_is_one_and_nothing_may_follow() {
+    fn a_truncated_hello_and_trailing_bytes_are_refused() {
         let bytes = largest().encode();
         for length in (0..bytes.len()).step_by(7) {
             assert_eq!(Hello::decode(&bytes[..length]), None, "{length}");
@@ -185,7 +187,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        fn arbitrary_bytes_are_decoded_or_refused(
+            bytes in proptest::collection::vec(any::<u8>(), 0..400),
+        ) {
             if let Some(hello) = Hello::decode(&bytes) {
                 prop_assert_eq!(hello.encode().len(), bytes.len());
             }

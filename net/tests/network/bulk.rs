@@ -1,4 +1,5 @@
-//! Objects: pulled, verified, resumed, from whoever has them, within the memory budget.
+//! Bulk transfer: objects are fetched, verified and resumed, from several holders, within the
+//! memory budget.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -33,23 +34,23 @@ async fn five_mebibytes_and_a_bit(listen: &str) {
     assert_eq!((fetched.bytes_in, fetched.bytes_out), (expected, requests));
     assert!(bob.handle.stats().transport.bytes_in > expected);
 
-    // It is there: a second fetch asks nobody.
+    // It is stored: a second fetch makes no request.
     bob.handle.fetch(object, vec![alice.key()], label(4)).unwrap();
     assert_eq!(bob.expect_fetched(object).await, None);
     assert_eq!(bob.handle.stats().object(label(4)), fetched);
-    // The other side counts a frame when it has left, which may be a moment after it came.
+    // The sender counts a frame after it is written, which may be a moment after it was received.
     alice.handle.shutdown().await;
     let served = alice.handle.stats().object(label(3));
     assert_eq!((served.bytes_in, served.bytes_out), (requests, expected));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_is_pulled_over_tcp() {
+async fn an_object_is_fetched_over_tcp() {
     five_mebibytes_and_a_bit(TCP).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_is_pulled_over_quic() {
+async fn an_object_is_fetched_over_quic() {
     five_mebibytes_and_a_bit(QUIC).await;
 }
 
@@ -72,7 +73,7 @@ async fn small_and_empty_objects_share_the_stream_with_large_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_holder_finishes_what_one_began() {
+async fn another_holder_completes_a_fetch() {
     let (mut alice, mut bob) = (Node::start(1, TCP).await, Node::start(2, TCP).await);
     let mut carol = Node::start_with(3, TCP, one_chunk_at_a_time()).await;
     connect(&mut [&mut alice, &mut bob, &mut carol]).await;
@@ -82,7 +83,7 @@ async fn another_holder_finishes_what_one_began() {
     alice.handle.serve(object, Audience::Everyone, label(1)).unwrap();
     bob.handle.serve(object, Audience::Everyone, label(1)).unwrap();
 
-    // Carol's disk holds at the third chunk until Alice is gone.
+    // Carol's store blocks at the third chunk until Alice is shut down.
     let (reached, is_reached) = tokio::sync::oneshot::channel();
     let (go_on, wait) = std::sync::mpsc::sync_channel::<()>(1);
     let (reached, wait) = (Mutex::new(Some(reached)), Mutex::new(wait));
@@ -109,7 +110,7 @@ async fn another_holder_finishes_what_one_began() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_fetch_goes_on_where_it_was() {
+async fn a_stopped_fetch_is_resumed() {
     let mut alice = Node::start(1, TCP).await;
     let mut bob = Node::start_with(2, TCP, one_chunk_at_a_time()).await;
     connect(&mut [&mut alice, &mut bob]).await;
@@ -126,7 +127,7 @@ async fn a_stopped_fetch_goes_on_where_it_was() {
     });
     bob.handle.fetch(object, vec![alice.key()], label(1)).unwrap();
     stopping.await.unwrap();
-    // Stopped and asked for again while the old fetch is still inside the store.
+    // Stopped and requested again while the old fetch is still inside the store.
     bob.handle.stop_fetch(&object);
     bob.handle.fetch(object, vec![alice.key()], label(1)).unwrap();
     go_on.send(()).unwrap();
@@ -137,7 +138,7 @@ async fn a_stopped_fetch_goes_on_where_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_disk_holds_the_network_back() {
+async fn a_slow_disk_is_backpressure() {
     let mut alice = Node::start(1, TCP).await;
     let budget = 2;
     let tuning = Tuning { fetch_budget_chunks: budget, ..tuning() };
@@ -146,7 +147,7 @@ async fn a_slow_disk_holds_the_network_back() {
     let object = alice.store.add(content(24 * CHUNK_SIZE_BYTES, 1));
     alice.handle.serve(object, Audience::Everyone, label(1)).unwrap();
 
-    // At each write: what came in is what was written, the budget, and no more.
+    // At each write: the bytes received are those written and at most the budget.
     let handle = bob.handle.clone();
     let written = AtomicU64::new(0);
     let excess = Arc::new(AtomicU64::new(0));
@@ -164,7 +165,7 @@ async fn a_slow_disk_holds_the_network_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_is_given_only_to_its_audience() {
+async fn an_object_is_served_only_to_its_audience() {
     let mut alice = Node::start(1, TCP).await;
     let (mut bob, mut carol) = (Node::start(2, TCP).await, Node::start(3, TCP).await);
     connect(&mut [&mut alice, &mut bob, &mut carol]).await;
@@ -179,7 +180,7 @@ async fn an_object_is_given_only_to_its_audience() {
     assert!(matches!(failed, FetchError::NoHolderLeft { .. }), "{failed}");
     assert_eq!(carol.store.get(&object), None);
 
-    // What was served is not served any more.
+    // It is no longer served.
     alice.handle.unserve(&object);
     let other = alice.store.add(b"never served".to_vec());
     carol.handle.fetch(other, vec![alice.key(), bob.key()], label(2)).unwrap();
@@ -187,7 +188,7 @@ async fn an_object_is_given_only_to_its_audience() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fetch_without_any_holder_in_reach_stalls() {
+async fn a_fetch_without_a_reachable_holder_stalls() {
     let alice = Node::start(1, TCP).await;
     let stall_timeout = std::time::Duration::from_secs(1);
     let mut bob = Node::start_with(2, TCP, Tuning { stall_timeout, ..tuning() }).await;
@@ -199,7 +200,7 @@ async fn a_fetch_without_any_holder_in_reach_stalls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_that_make_no_sense_are_refused() {
+async fn invalid_calls_are_refused() {
     let node = Node::start(1, TCP).await;
     let object = ObjectRef::of(b"x");
     let own = node.handle.fetch(object, vec![node.key()], label(1));

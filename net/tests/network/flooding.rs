@@ -1,20 +1,22 @@
-//! Strangers that open connections and do nothing with them: members get in all the same.
+//! Floods of inbound connections that stay idle: members connect all the same.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use fedshield_net::{MemberAddr, Multiaddr, NetEvent, Tuning};
 use libp2p::futures::StreamExt;
-use libp2p::{noise, swarm::dummy, tcp, yamux};
+use libp2p::identity::Keypair;
+use libp2p::swarm::dummy;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::{interval, sleep, timeout};
 
+use crate::foreign::swarm_with;
 use crate::proxy::Proxy;
 use crate::support::{FEDERATION, Node, PATIENCE, TCP, tuning};
 
-/// A member gets in within this while it lasts; an idle connection used to hold its place for 20 s.
+/// A member connects within this time during a flood.
 const SOON: Duration = Duration::from_secs(10);
 
 pub(crate) fn socket_of(address: &Multiaddr) -> SocketAddr {
@@ -22,13 +24,14 @@ pub(crate) fn socket_of(address: &Multiaddr) -> SocketAddr {
     (parts[2].parse::<Ipv4Addr>().unwrap(), parts[4].parse::<u16>().unwrap()).into()
 }
 
-async fn knock(to: SocketAddr, from: Ipv4Addr) -> Option<TcpStream> {
+async fn connect_from(to: SocketAddr, from: Ipv4Addr) -> Option<TcpStream> {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((from, 0).into()).unwrap();
     timeout(Duration::from_secs(1), socket.connect(to)).await.ok()?.ok()
 }
 
-/// Opens 70 connections at once and then `per_second`; `from` gives the address of each, `then` what it does.
+/// Opens 70 connections at once and then `per_second`; `from` gives the source address of each,
+/// `then` what it does.
 fn flood<F>(
     to: &Multiaddr,
     per_second: u32,
@@ -42,7 +45,7 @@ where
     tokio::spawn(async move {
         let mut beat = interval(Duration::from_secs(1) / per_second);
         for number in 0.. {
-            if let Some(stream) = knock(to, from(number)).await {
+            if let Some(stream) = connect_from(to, from(number)).await {
                 tokio::spawn(then(stream));
             }
             if number >= 70 {
@@ -57,7 +60,7 @@ async fn hold(stream: TcpStream) {
     drop(stream);
 }
 
-/// The beginning of an honest greeting, one byte a second.
+/// The beginning of an honest handshake, one byte a second.
 async fn trickle(mut stream: TcpStream) {
     for byte in b"\x13/multistream/1.0.0\n\x07/noise\n" {
         if stream.write_all(&[*byte]).await.is_err() {
@@ -67,12 +70,13 @@ async fn trickle(mut stream: TcpStream) {
     }
 }
 
-/// Bob, of whom Alice knows `known`, dials her through an address of his own while strangers flood her.
+/// Bob, of whom Alice knows the address `known`, dials her from an address of his own during a
+/// flood.
 async fn gets_in(source: Ipv4Addr, known: &[&str], attack: impl Fn(&Multiaddr) -> JoinHandle<()>) {
-    gets_in_where(tuning(), source, known, attack).await;
+    connects_during_a_flood(tuning(), source, known, attack).await;
 }
 
-async fn gets_in_where(
+async fn connects_during_a_flood(
     tuning: Tuning,
     source: Ipv4Addr,
     known: &[&str],
@@ -93,47 +97,48 @@ async fn gets_in_where(
     assert!(came.is_ok(), "the member was kept out; {refused} were refused");
 }
 
-const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 9, 9, 9);
+const NON_MEMBER: Ipv4Addr = Ipv4Addr::new(127, 9, 9, 9);
 const MEMBER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 7);
-/// An address of Bob's where nobody listens: Alice cannot dial him.
+/// An address of Bob's that cannot be dialled.
 const DEAD: &str = "/ip4/127.0.0.7/tcp/1";
 
-/// A new address each time.
+/// A new source address each time.
 fn everywhere(number: u32) -> Ipv4Addr {
     Ipv4Addr::from(0x7f10_0000 + number)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn six_idle_connections_a_second_from_one_address_keep_nobody_out() {
-    gets_in(MEMBER, &[], |to| flood(to, 6, |_| STRANGER, hold)).await;
+async fn six_idle_connections_a_second_from_one_address_lock_nobody_out() {
+    gets_in(MEMBER, &[], |to| flood(to, 6, |_| NON_MEMBER, hold)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn idle_connections_from_the_members_own_address_do_not_keep_it_out() {
+async fn idle_connections_from_the_members_own_address_do_not_lock_it_out() {
     gets_in(MEMBER, &[], |to| flood(to, 6, |_| MEMBER, hold)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn idle_connections_through_a_proxy_of_ones_own_do_not_keep_others_out() {
+async fn idle_connections_through_an_own_proxy_do_not_lock_others_out() {
     gets_in(Ipv4Addr::LOCALHOST, &[], |to| flood(to, 20, |_| Ipv4Addr::LOCALHOST, hold)).await;
 }
 
-/// A reverse proxy elsewhere, through which more strangers come than one address may send.
+/// A reverse proxy on another machine, through which more connections come than one origin may
+/// make.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_proxy_that_is_named_is_not_one_origin() {
+async fn a_configured_proxy_is_not_one_origin() {
     let shared_origins = vec!["127.0.0.0/28".parse().unwrap()];
     let tuning = Tuning { shared_origins, ..tuning() };
-    gets_in_where(tuning, MEMBER, &[], |to| flood(to, 100, |_| MEMBER, hold)).await;
+    connects_during_a_flood(tuning, MEMBER, &[], |to| flood(to, 100, |_| MEMBER, hold)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_is_told_with_the_address_that_it_comes_from() {
+async fn a_flood_is_reported_with_its_origin() {
     let alice = Node::start(1, TCP).await;
     assert!(alice.handle.health().borrow().refused_origins.is_empty());
-    let attack = flood(&alice.address(), 6, |_| STRANGER, hold);
+    let attack = flood(&alice.address(), 6, |_| NON_MEMBER, hold);
     let mut health = alice.handle.health();
     let named = health.wait_for(|it| {
-        it.refused_origins.iter().any(|it| it.origin == STRANGER.to_string() && it.count >= 16)
+        it.refused_origins.iter().any(|it| it.origin == NON_MEMBER.to_string() && it.count >= 16)
     });
     timeout(PATIENCE, named).await.expect("never told").unwrap();
     attack.abort();
@@ -141,26 +146,26 @@ async fn a_flood_is_told_with_the_address_that_it_comes_from() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn idle_connections_from_everywhere_do_not_keep_out_a_member_from_a_known_address() {
+async fn idle_connections_from_everywhere_do_not_lock_out_a_member_from_a_known_address() {
     gets_in(MEMBER, &[DEAD], |to| flood(to, 200, everywhere, hold)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn idle_connections_from_everywhere_do_not_keep_out_a_member_from_a_new_address() {
+async fn idle_connections_from_everywhere_do_not_lock_out_a_member_from_a_new_address() {
     gets_in(MEMBER, &[], |to| flood(to, 100, everywhere, hold)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_say_one_byte_a_second_keep_nobody_out() {
-    gets_in(MEMBER, &[], |to| flood(to, 6, |_| STRANGER, trickle)).await;
+async fn connections_that_send_one_byte_a_second_lock_nobody_out() {
+    gets_in(MEMBER, &[], |to| flood(to, 6, |_| NON_MEMBER, trickle)).await;
     gets_in(MEMBER, &[DEAD], |to| flood(to, 100, everywhere, trickle)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_says_nothing_is_closed_soon() {
+async fn a_silent_connection_is_closed_soon() {
     let alice = Node::start(1, TCP).await;
-    let stream = knock(socket_of(&alice.address()), STRANGER).await.unwrap();
-    // Its own greeting comes first.
+    let stream = connect_from(socket_of(&alice.address()), NON_MEMBER).await.unwrap();
+    // The node's own first message comes before.
     let ended = async {
         loop {
             stream.readable().await.unwrap();
@@ -172,25 +177,18 @@ async fn a_connection_that_says_nothing_is_closed_soon() {
     timeout(SOON, ended).await.expect("it was kept");
 }
 
-/// Outsiders whose handshake is over take the places of outsiders. One address must not take them all: somebody else has
-/// been invited.
+/// Authenticated non-members use the limit on connections of non-members. One origin must not use
+/// all of it, because somebody else may have been invited.
 #[tokio::test(flavor = "multi_thread")]
-async fn outsiders_from_one_address_do_not_keep_a_joiner_out() {
+async fn non_members_from_one_origin_do_not_lock_a_joiner_out() {
     let mut alice = Node::start(1, TCP).await;
     alice.handle.set_members(FEDERATION, vec![alice.member()]).await.unwrap();
-    let way = Proxy::before_from(&alice.address(), STRANGER).await;
-    let mut strangers = Vec::new();
+    let way = Proxy::before_from(&alice.address(), NON_MEMBER).await;
+    let mut non_members = Vec::new();
     for _ in 0..70 {
-        let mut swarm = libp2p::SwarmBuilder::with_new_identity()
-            .with_tokio()
-            .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
-            .unwrap()
-            .with_behaviour(|_| dummy::Behaviour)
-            .unwrap()
-            .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::MAX))
-            .build();
+        let mut swarm = swarm_with(Keypair::generate_ed25519(), dummy::Behaviour);
         let to = way.address.clone();
-        strangers.push(tokio::spawn(async move {
+        non_members.push(tokio::spawn(async move {
             loop {
                 if !swarm.is_connected(&libp2p::PeerId::random())
                     && swarm.connected_peers().count() == 0
@@ -213,7 +211,7 @@ async fn outsiders_from_one_address_do_not_keep_a_joiner_out() {
         other => Err(other),
     });
     let both = timeout(SOON, async { tokio::join!(asked, answered) }).await;
-    for stranger in strangers {
+    for stranger in non_members {
         stranger.abort();
     }
     assert_eq!(both.expect("the joiner was kept out").0.unwrap(), b"welcome");

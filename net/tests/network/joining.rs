@@ -1,4 +1,4 @@
-//! The narrow protocol for those who are not members yet.
+//! The join protocol, for nodes that are not members yet.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ async fn next_request(node: &mut Node) -> (IdentityKey, Vec<u8>, JoinReply) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outsider_asks_and_is_answered_at_full_size() {
+async fn a_non_member_gets_an_answer_of_the_largest_size() {
     let (mut owner, joiner) = (Node::start(1, TCP).await, Node::start(2, QUIC).await);
     owner.handle.set_members(FEDERATION, vec![owner.member()]).await.unwrap();
     let (key, address) = (owner.key(), owner.address());
@@ -34,7 +34,7 @@ async fn an_outsider_asks_and_is_answered_at_full_size() {
         let (answer, ()) = tokio::join!(asked, answered);
         assert_eq!(answer.unwrap(), vec![4; MAX_JOIN_REPLY_BYTES]);
     }
-    // It was never taken for a member.
+    // It was never treated as a member.
     assert!(owner.handle.connected().is_empty());
 }
 
@@ -50,7 +50,7 @@ async fn a_request_that_is_dropped_is_declined() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_with_an_invite_is_told() {
+async fn each_problem_of_an_invite_has_its_error() {
     let (owner, other) = (Node::start(1, TCP).await, Node::start(2, TCP).await);
     let joiner = Node::start(3, TCP).await;
     let ask = |address, key| joiner.handle.join_request(vec![address], key, vec![1], PATIENCE);
@@ -75,7 +75,7 @@ async fn no_answer_is_a_timeout() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn asking_too_often_is_refused_without_troubling_the_daemon() {
+async fn requests_over_the_rate_are_refused_without_the_daemon() {
     let (mut owner, joiner) = (Node::start(1, TCP).await, Node::start(2, TCP).await);
     let (key, address) = (owner.key(), owner.address());
     let answering = tokio::spawn(async move {

@@ -3,22 +3,23 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod address_changes;
+mod backpressure;
 mod bulk;
-mod elsewhere;
+mod byzantine;
+mod descriptors;
+mod duplicates;
 mod flooding;
-mod halves;
+mod foreign;
+mod gossip_recovery;
 mod joining;
-mod liars;
 mod membership;
 mod messages;
-mod moving;
 mod names;
+mod namespaces;
 mod proxy;
+mod quic_handshakes;
 mod reconnecting;
-mod room;
-mod second_copy;
-mod silence;
-mod slow;
 mod starting;
 mod support;
 mod transports;

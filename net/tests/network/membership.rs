@@ -1,4 +1,4 @@
-//! Who gets in, who does not, and who is found again.
+//! Members are connected, others are not, and restarted members are found again.
 
 use std::time::Duration;
 
@@ -32,30 +32,30 @@ async fn two_nodes_talk_over_quic() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outsider_reaches_nothing_that_is_for_members() {
+async fn a_non_member_reaches_nothing_that_is_for_members() {
     let (mut alice, mut bob) = (Node::start(1, TCP).await, Node::start(2, TCP).await);
     connect(&mut [&mut alice, &mut bob]).await;
     let object = alice.store.add(b"for members".to_vec());
     alice.handle.serve(object, fedshield_net::Audience::Everyone, label(1)).unwrap();
 
-    // The outsider knows the federation and counts Alice as a member; Alice does not know it.
+    // The non-member has Alice in its list of members; Alice does not have it in hers.
     let stall_timeout = Duration::from_secs(1);
-    let mut outsider = Node::start_with(3, TCP, Tuning { stall_timeout, ..tuning() }).await;
-    let members = vec![alice.member(), outsider.member()];
-    outsider.handle.set_members(FEDERATION, members).await.unwrap();
-    outsider.expect_up(alice.key()).await;
-    let refused = outsider.handle.send(alice.key(), b"let me in".to_vec()).await.unwrap_err();
+    let mut non_member = Node::start_with(3, TCP, Tuning { stall_timeout, ..tuning() }).await;
+    let members = vec![alice.member(), non_member.member()];
+    non_member.handle.set_members(FEDERATION, members).await.unwrap();
+    non_member.expect_up(alice.key()).await;
+    let refused = non_member.handle.send(alice.key(), b"let me in".to_vec()).await.unwrap_err();
     assert!(matches!(refused, SendError::Lost { .. }), "{refused}");
-    let unheard = outsider.handle.gossip(b"hello all".to_vec()).await;
+    let unheard = non_member.handle.gossip(b"hello all".to_vec()).await;
     assert_eq!(unheard, Err(fedshield_net::GossipError::NoPeers));
-    outsider.handle.fetch(object, vec![alice.key()], label(1)).unwrap();
-    assert!(outsider.expect_fetched(object).await.is_some());
+    non_member.handle.fetch(object, vec![alice.key()], label(1)).unwrap();
+    assert!(non_member.expect_fetched(object).await.is_some());
 
-    // Alice still serves her member, and never heard of the outsider.
+    // Alice still serves her member, and has no event of the non-member.
     bob.handle.send(alice.key(), b"still here".to_vec()).await.unwrap();
     assert_eq!(alice.expect_direct(bob.key()).await, b"still here");
     let strange = |event: &&NetEvent| match event {
-        NetEvent::PeerUp(key) => *key == outsider.key(),
+        NetEvent::PeerUp(key) => *key == non_member.key(),
         NetEvent::Gossip { .. } | NetEvent::Direct { .. } => true,
         _ => false,
     };
@@ -64,7 +64,7 @@ async fn an_outsider_reaches_nothing_that_is_for_members() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_removed_member_is_disconnected_and_a_new_one_gets_in() {
+async fn a_removed_member_is_disconnected_and_a_new_one_is_connected() {
     let (mut alice, mut bob) = (Node::start(1, TCP).await, Node::start(2, TCP).await);
     connect(&mut [&mut alice, &mut bob]).await;
     alice.handle.set_members(FEDERATION, vec![alice.member()]).await.unwrap();
@@ -96,7 +96,7 @@ async fn a_restarted_member_is_found_again_by_its_old_address() {
     bob.handle.set_members(FEDERATION, vec![unknown]).await.unwrap();
     bob.expect_up(alice.key()).await;
     alice.expect_up(bob.key()).await;
-    // Alice may have come a moment before Bob knew her, and come again.
+    // Alice may have connected a moment before Bob had her in his list, and then again.
     greet(&bob.handle, alice.key(), b"back").await;
     assert_eq!(alice.expect_direct(bob.key()).await, b"back");
 }

@@ -7,7 +7,8 @@ use fedshield_net::{GossipError, NetEvent, SendError};
 
 use crate::support::{Node, PATIENCE, QUIC, TCP, connect};
 
-/// Announces once someone listens: connections are up a moment before subscriptions are.
+/// Publishes as soon as somebody is subscribed, which is a moment after the connection is
+/// established.
 async fn announce(node: &Node, bytes: Vec<u8>) {
     let announced = async {
         loop {
@@ -18,7 +19,7 @@ async fn announce(node: &Node, bytes: Vec<u8>) {
             }
         }
     };
-    tokio::time::timeout(PATIENCE, announced).await.expect("nobody ever listened");
+    tokio::time::timeout(PATIENCE, announced).await.expect("nobody ever subscribed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,15 +39,16 @@ async fn an_announcement_of_the_largest_size_reaches_all_members() {
             }
         }
     }
-    // Each of the four announcements came once and only once.
+    // Each of the four announcements was received exactly once.
     let received = nodes[0].handle.stats().gossip.bytes_in;
     assert_eq!(received, 3 * MAX_GOSSIP_BYTES as u64);
 }
 
-/// Gossipsub holds its limit against all bytes that it has read and not yet decoded: with a limit of one message, the
-/// second of two large ones that come at once ended the stream, and five such ends silenced the connection for good.
+/// Gossipsub compares its limit with all bytes that it has read and not yet decoded: with a limit
+/// of one message, the second of two large ones in quick succession ended the stream, and after
+/// five such ends the connection carried no gossip any more.
 #[tokio::test(flavor = "multi_thread")]
-async fn large_announcements_that_follow_each_other_closely_all_arrive() {
+async fn large_announcements_in_quick_succession_all_arrive() {
     for listen in [TCP, QUIC] {
         let (mut alice, mut bob) = (Node::start(1, listen).await, Node::start(2, listen).await);
         connect(&mut [&mut alice, &mut bob]).await;
@@ -60,10 +62,10 @@ async fn large_announcements_that_follow_each_other_closely_all_arrive() {
     }
 }
 
-/// A heartbeat that has not changed is how a member asks for what it lacks: the repetition must be heard, at once and by
-/// those who knew the speaker before it was started anew.
+/// An unchanged heartbeat is how a member requests what it lacks: the retransmission must be
+/// delivered, at once and also by those that were connected with the author before its restart.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_announcement_said_again_is_heard_again() {
+async fn the_same_announcement_published_again_is_delivered_again() {
     let (mut alice, mut bob) = (Node::start(1, TCP).await, Node::start(2, TCP).await);
     connect(&mut [&mut alice, &mut bob]).await;
     let words = b"I still lack two votes".to_vec();
@@ -79,7 +81,7 @@ async fn the_same_announcement_said_again_is_heard_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_too_large_is_an_error_at_once() {
+async fn an_oversized_message_is_an_error_at_once() {
     let node = Node::start(1, TCP).await;
     let length = MAX_GOSSIP_BYTES + 1;
     let refused = node.handle.gossip(vec![0; length]).await;
@@ -102,9 +104,9 @@ async fn the_largest_direct_message_arrives_and_is_counted() {
     assert_eq!(counted, MAX_DIRECT_BYTES as u64 + 4);
 }
 
-/// A daemon that does not read its events: messages are refused, none that was taken is lost.
+/// The daemon does not read its events: messages are refused, and none that was accepted is lost.
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_to_a_busy_daemon_are_refused_and_not_piled_up() {
+async fn messages_to_a_busy_daemon_are_refused_and_not_queued_without_bound() {
     let (mut alice, mut bob) = (Node::start(1, TCP).await, Node::start(2, TCP).await);
     connect(&mut [&mut alice, &mut bob]).await;
     let mut taken = Vec::new();

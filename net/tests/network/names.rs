@@ -1,8 +1,9 @@
-//! Names in addresses: looked up as the system does, anew each time, and of no matter to anyone who has none.
+//! Names in addresses: resolved by the system at each dial; nodes without a resolver can dial IP
+//! addresses.
 
 use fedshield_net::{KnownAddress, MemberAddr};
 
-use crate::elsewhere;
+use crate::namespaces;
 use crate::support::{FEDERATION, Node, TCP};
 
 /// An `/etc` that has nothing but an empty hosts file.
@@ -11,7 +12,7 @@ const NO_RESOLVER: &str =
 
 #[test]
 fn without_a_resolver_only_names_fail_and_files_are_read_again() {
-    elsewhere::run("names::inside", "-rm", NO_RESOLVER);
+    namespaces::run("names::inside", "-rm", NO_RESOLVER);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -30,11 +31,11 @@ async fn inside() {
     let peer = bob.peer_where(alice.key(), |peer| !error(&peer.addresses[0]).is_empty()).await;
     let said = error(&peer.addresses[0]);
     assert!(said.contains("alice.test") && said.contains(missing), "{said}");
-    assert!(bob.handle.state().borrow().names.as_ref().unwrap().contains(missing));
+    assert!(bob.handle.state().borrow().resolver_error.as_ref().unwrap().contains(missing));
 
     std::fs::write("/etc/hosts", "127.0.0.1 alice.test\n").unwrap();
     bob.expect_up(alice.key()).await;
-    assert_eq!(bob.handle.state().borrow().names, None);
+    assert_eq!(bob.handle.state().borrow().resolver_error, None);
     let peer = bob.peer_where(alice.key(), |peer| !peer.connections.is_empty()).await;
     assert_eq!(peer.connections[0].address.to_string(), name);
 }

@@ -1,5 +1,5 @@
-//! A line between two nodes that can go dead without telling either of them, as a power cut, a paused machine or a
-//! translation of addresses that forgets does: connections stay open, their bytes vanish.
+//! A proxy between two nodes that can drop or hold all bytes without closing a connection, as after
+//! a power cut, a pause of the machine or a lost NAT mapping.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -13,32 +13,32 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, UdpSocket};
 use tokio::sync::watch;
 
-/// What happens to what is sent through one connection.
+/// What happens to the bytes of one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Line {
     Open,
-    /// Bytes wait and are delivered when the line is open again: a paused machine.
+    /// Bytes are held and delivered when the line is open again: a paused machine.
     Held,
-    /// Bytes vanish, and so does the end of a connection.
+    /// Bytes are dropped, and so is the end of the connection.
     Dead,
 }
 
-/// Forwards to the address of the moment.
+/// Forwards to the current target address.
 pub(crate) struct Proxy {
     /// Where the proxy listens.
     pub(crate) address: Multiaddr,
     target: Arc<Mutex<SocketAddr>>,
-    /// What happens to connections made so far; a new connection belongs to the newest.
+    /// The state of the connections made so far; a new connection uses the newest.
     lines: Arc<Mutex<watch::Sender<Line>>>,
 }
 
 impl Proxy {
-    /// Stands before a node's address, TCP or QUIC.
+    /// A proxy in front of a node's address, TCP or QUIC.
     pub(crate) async fn before(target: &Multiaddr) -> Self {
         Self::before_from(target, Ipv4Addr::LOCALHOST).await
     }
 
-    /// The same; to the node, what comes through it comes from `source`.
+    /// The same; the node sees connections through it as coming from `source`.
     pub(crate) async fn before_from(target: &Multiaddr, source: Ipv4Addr) -> Self {
         let over_udp = target.iter().any(|part| matches!(part, Protocol::Udp(_)));
         let target = Arc::new(Mutex::new(socket_of(target)));
@@ -58,17 +58,17 @@ impl Proxy {
         Self { address: address.parse().unwrap(), target, lines }
     }
 
-    /// Where new connections lead from now on.
+    /// The target of new connections from now on.
     pub(crate) fn lead_to(&self, target: &Multiaddr) {
         *self.target.lock().unwrap() = socket_of(target);
     }
 
-    /// The connections of now die without a word; new ones work.
+    /// Open connections drop all bytes from now on; new ones work.
     pub(crate) fn cut(&self) {
         self.end_with(Line::Dead);
     }
 
-    /// The connections of now stand still; what they carry comes when [`Held::release`] is called.
+    /// Open connections hold all bytes until [`Held::release`] is called.
     pub(crate) fn hold(&self) -> Held {
         Held(self.end_with(Line::Held))
     }
@@ -81,7 +81,7 @@ impl Proxy {
     }
 }
 
-/// Connections that stand still.
+/// Connections whose bytes are held.
 pub(crate) struct Held(watch::Sender<Line>);
 
 impl Held {
@@ -138,7 +138,8 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut line: watch::
             }
         } else if count == 0 {
             if passes != Line::Open {
-                // The other side must not hear that this one is gone: its half stays open until the test ends.
+                // The other side must not notice that this one is closed: its half stays open until
+                // the test ends.
                 std::future::pending::<()>().await;
             }
             return;
@@ -164,9 +165,9 @@ async fn serve_udp(
             tokio::spawn(async move {
                 let mut buffer = vec![0; 64 << 10];
                 loop {
-                    // An error is "port unreachable": the node is being started anew.
+                    // An error is "port unreachable": the node is being restarted.
                     let Ok(count) = back.recv(&mut buffer).await else { continue };
-                    // What is held is lost: datagrams are sent again.
+                    // Held datagrams are lost: QUIC retransmits.
                     if *state.borrow() == Line::Open {
                         let _ = down.send_to(&buffer[..count], client).await;
                     }

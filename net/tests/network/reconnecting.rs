@@ -1,4 +1,5 @@
-//! A member that comes back while others still hold its old connection is heard, and hears, at once.
+//! A member that restarts while others still hold its old connection receives and is received at
+//! once.
 
 use std::time::Duration;
 
@@ -8,20 +9,20 @@ use tokio::time::timeout;
 use crate::proxy::{Held, Proxy};
 use crate::support::{FEDERATION, Node, PATIENCE, QUIC, TCP, greet, tuning};
 
-/// Between two announcements of the same, as a heartbeat would.
+/// Time between two announcements of the same bytes, as by heartbeats.
 const HEARTBEAT: Duration = Duration::from_millis(100);
 
 fn at(node: &Node, addresses: &[&Multiaddr]) -> MemberAddr {
     MemberAddr { key: node.key(), addresses: addresses.iter().map(|it| (*it).clone()).collect() }
 }
 
-/// `listener` announces again and again until `hearer` has heard it: what nodes do, so that one lost announcement is no
-/// matter, and silence for good is.
+/// `speaker` retransmits an announcement until `hearer` has received it, as nodes do: one lost
+/// announcement is tolerated, permanent loss is not.
 async fn is_heard(speaker: &Node, hearer: &mut Node, word: &[u8]) {
     let (handle, bytes) = (speaker.handle.clone(), word.to_vec());
     let beats = tokio::spawn(async move {
         loop {
-            // Nobody there yet is what the next heartbeat is for.
+            // An error means that nobody is subscribed yet; the next heartbeat retries.
             let _ = handle.gossip(bytes.clone()).await;
             tokio::time::sleep(HEARTBEAT).await;
         }
@@ -35,19 +36,19 @@ async fn is_heard(speaker: &Node, hearer: &mut Node, word: &[u8]) {
 async fn both_hear(alice: &mut Node, bob: &mut Node, word: &str) {
     is_heard(alice, bob, format!("{word}: to bob").as_bytes()).await;
     is_heard(bob, alice, format!("{word}: to alice").as_bytes()).await;
-    // Direct messages take one connection of several at random; the dead ones must go too.
+    // A direct message uses a random connection of several, so the dead ones must be closed too.
     for _ in 0..4 {
         greet(&alice.handle, bob.key(), word.as_bytes()).await;
         greet(&bob.handle, alice.key(), word.as_bytes()).await;
     }
     for node in [alice, bob] {
         let health = node.handle.health().borrow().clone();
-        assert!(!health.second_copy && health.doubled.is_empty(), "a restart is no copy");
+        assert!(!health.has_duplicate && health.duplicated.is_empty(), "a restart is no copy");
         node.seen.clear();
     }
 }
 
-/// Bob dials Alice; his machine loses power and is back before Alice has noticed.
+/// Bob dials Alice; his machine loses power and restarts before Alice has noticed.
 async fn a_dialler_is_restarted(listen: &str, times: usize) {
     let mut alice = Node::start(1, listen).await;
     let proxy = Proxy::before(&alice.address()).await;
@@ -60,7 +61,7 @@ async fn a_dialler_is_restarted(listen: &str, times: usize) {
         bob.handle.shutdown().await;
         bob = Node::start(2, listen).await;
         bob.handle.set_members(FEDERATION, vec![at(&alice, &[&proxy.address])]).await.unwrap();
-        // Whoever told the old process something is told that this is another one.
+        // The daemon is told that this is another process.
         alice.expect_down(bob.key()).await;
         alice.expect_up(bob.key()).await;
         both_hear(&mut alice, &mut bob, &format!("start {time}")).await;
@@ -68,16 +69,18 @@ async fn a_dialler_is_restarted(listen: &str, times: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_member_restarted_before_its_old_connection_is_missed_hears_and_is_heard_over_tcp() {
+async fn a_member_restarted_before_its_old_connection_is_closed_receives_and_is_received_over_tcp()
+{
     a_dialler_is_restarted(TCP, 20).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_member_restarted_before_its_old_connection_is_missed_hears_and_is_heard_over_quic() {
+async fn a_member_restarted_before_its_old_connection_is_closed_receives_and_is_received_over_quic()
+{
     a_dialler_is_restarted(QUIC, 20).await;
 }
 
-/// The one who was dialled is restarted, and dials.
+/// The node that was dialled is restarted, and dials.
 async fn a_listener_is_restarted(listen: &str, times: usize) {
     let (mut alice, mut bob) = (Node::start(1, listen).await, Node::start(2, listen).await);
     let to_alice = Proxy::before(&alice.address()).await;
@@ -97,16 +100,16 @@ async fn a_listener_is_restarted(listen: &str, times: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_member_that_others_dial_is_restarted_and_heard_over_tcp() {
+async fn a_member_that_others_dial_is_restarted_and_received_over_tcp() {
     a_listener_is_restarted(TCP, 10).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_member_that_others_dial_is_restarted_and_heard_over_quic() {
+async fn a_member_that_others_dial_is_restarted_and_received_over_quic() {
     a_listener_is_restarted(QUIC, 10).await;
 }
 
-/// Both are restarted in turn and together, each with the line dead.
+/// Both are restarted in turn and together, each time with a dead line.
 #[tokio::test(flavor = "multi_thread")]
 async fn both_members_are_restarted() {
     let (mut alice, mut bob) = (Node::start(1, TCP).await, Node::start(2, TCP).await);
@@ -131,7 +134,7 @@ async fn both_members_are_restarted() {
     }
 }
 
-/// Bob's machine is paused: Alice gives the connection up and dials again; he goes on and finds both.
+/// Bob's machine is paused: Alice closes the connection and dials again; he resumes with both.
 async fn a_machine_is_paused(listen: &str, resumes: bool) {
     let (mut alice, mut bob) = (Node::start(1, listen).await, Node::start(2, listen).await);
     let to_alice = Proxy::before(&alice.address()).await;
@@ -140,7 +143,7 @@ async fn a_machine_is_paused(listen: &str, resumes: bool) {
     bob.handle.set_members(FEDERATION, vec![at(&alice, &[&to_alice.address])]).await.unwrap();
     both_hear(&mut alice, &mut bob, "before").await;
     for time in 0..3 {
-        // Alice forgets all about the connection (her end is gone), Bob hears nothing of it.
+        // Alice's end of the connection is closed, and Bob does not notice.
         let held = [to_alice.hold(), to_bob.hold()];
         alice.handle.set_members(FEDERATION, vec![]).await.unwrap();
         alice.expect_down(bob.key()).await;
@@ -154,24 +157,24 @@ async fn a_machine_is_paused(listen: &str, resumes: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_machine_whose_old_connection_is_dead_after_a_pause_hears_and_is_heard() {
+async fn a_machine_whose_old_connection_is_dead_after_a_pause_receives_and_is_received() {
     a_machine_is_paused(TCP, false).await;
     a_machine_is_paused(QUIC, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_machine_that_goes_on_after_a_pause_hears_and_is_heard() {
+async fn a_machine_that_resumes_after_a_pause_receives_and_is_received() {
     a_machine_is_paused(TCP, true).await;
     a_machine_is_paused(QUIC, true).await;
 }
 
-/// Two that dial each other at the same moment keep a connection, whichever ends close.
+/// Two nodes that dial each other at the same moment keep a connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn simultaneous_dials_do_not_close_each_other() {
     for time in 0..10 {
         let (mut alice, mut bob) = (Node::start(1, TCP).await, Node::start(2, TCP).await);
         let (a, b) = (vec![bob.member()], vec![alice.member()]);
-        // Both know both before either has dialled.
+        // Both have the list of members before either has dialled.
         let (first, second) = tokio::join!(
             alice.handle.set_members(FEDERATION, a),
             bob.handle.set_members(FEDERATION, b)

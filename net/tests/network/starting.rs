@@ -4,9 +4,11 @@ use std::net::{TcpListener, UdpSocket};
 use std::process::Command;
 use std::sync::Arc;
 
-use fedshield_net::{MemberAddr, Net, NetClosed, NetState, Reach, SendError, StartError, reach_of};
+use fedshield_net::{
+    AddressScope, MemberAddr, Net, NetClosed, NetState, SendError, StartError, scope_of,
+};
 
-use crate::elsewhere;
+use crate::namespaces;
 use crate::support::{FEDERATION, MemoryStore, Node, TCP, config, greet, tuning};
 
 async fn start_error(listen: &str) -> StartError {
@@ -19,7 +21,7 @@ async fn start_on(listen: &[&str]) -> Node {
     Node::start_configured(config(9, listen, tuning(), store.clone()), store).await
 }
 
-/// Ports that are free at the moment, on TCP and UDP, for IPv4 and IPv6.
+/// A port that is free at the moment, on TCP and UDP, for IPv4 and IPv6.
 fn free_port() -> u16 {
     loop {
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -31,7 +33,7 @@ fn free_port() -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_port_in_use_is_waited_for() {
+async fn a_port_in_use_is_retried() {
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
     let addresses = [
@@ -67,7 +69,7 @@ async fn a_second_node_does_not_share_the_port_of_the_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_missing_address_of_several_keeps_nothing_else_from_working() {
+async fn one_missing_address_of_several_does_not_block_the_others() {
     // TEST-NET-1: no machine has it.
     let node = start_on(&[TCP, "/ip4/192.0.2.1/tcp/7000"]).await;
     let state = node.handle.state().borrow().clone();
@@ -83,7 +85,7 @@ async fn both_kinds_of_ip_share_a_port_in_any_order() {
             let port = free_port().to_string();
             let of = |kind: &str| format!("{kind}/{}", transport.replace("PORT", &port));
             let node = start_on(&[&of(kinds[0]), &of(kinds[1])]).await;
-            // A machine without IPv6 waits for it, and says so.
+            // A machine without IPv6 reports and retries it.
             let state = node.handle.state().borrow().clone();
             let has_ip6 = UdpSocket::bind("[::1]:0").is_ok();
             assert_eq!(state.waiting.is_empty(), has_ip6, "{kinds:?}: {state:?}");
@@ -94,7 +96,7 @@ async fn both_kinds_of_ip_share_a_port_in_any_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_own_address_that_is_listed_twice_is_said_so() {
+async fn an_address_that_is_listed_twice_is_reported() {
     let port = free_port();
     let one = format!("/ip4/127.0.0.1/tcp/{port}");
     let all = format!("/ip4/0.0.0.0/tcp/{port}");
@@ -112,7 +114,7 @@ async fn an_own_address_that_is_listed_twice_is_said_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_no_waiting_mends_is_named() {
+async fn an_unusable_address_is_an_error() {
     for (address, reason) in [
         ("/memory/7", "neither /ip4 nor /ip6"),
         ("/dns4/bank.example/tcp/7000", "external_addresses"),
@@ -125,7 +127,7 @@ async fn an_address_that_no_waiting_mends_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_shutdown_the_port_is_free_and_calls_say_so() {
+async fn after_a_shutdown_the_port_is_free_and_calls_fail() {
     let node = Node::start(1, TCP).await;
     let address = node.address().to_string();
     node.handle.shutdown().await;
@@ -137,11 +139,11 @@ async fn after_a_shutdown_the_port_is_free_and_calls_say_so() {
     assert_eq!(again.address().to_string(), address);
 }
 
-/// libp2p reports the addresses of the interfaces one by one, loopback mostly first; others must not be told before all
-/// are there.
+/// libp2p reports the addresses of the interfaces one by one, loopback mostly first; none may be
+/// announced before all are reported.
 #[tokio::test(flavor = "multi_thread")]
-async fn on_all_interfaces_a_node_knows_where_others_reach_it() {
-    // Sends nothing: it only asks which address would be the sender's.
+async fn on_all_interfaces_a_node_knows_its_reachable_addresses() {
+    // Sends nothing: connecting a UDP socket only selects the source address.
     let route = UdpSocket::bind("0.0.0.0:0").unwrap();
     let own = match route.connect("198.51.100.1:9").and_then(|()| route.local_addr()) {
         Ok(address) if !address.ip().is_loopback() => address.ip(),
@@ -152,13 +154,13 @@ async fn on_all_interfaces_a_node_knows_where_others_reach_it() {
     let (alice, mut events) = Net::start(config).await.unwrap();
     let reading = tokio::spawn(async move { while events.recv().await.is_some() {} });
     let mut beyond = alice.listen_addresses();
-    beyond.retain(|address| reach_of(address) > Reach::Machine);
+    beyond.retain(|address| scope_of(address) > AddressScope::Host);
     for protocol in ["tcp", "udp"] {
         let start = format!("/ip4/{own}/{protocol}/");
         assert!(beyond.iter().any(|a| a.to_string().starts_with(&start)), "{start}: {alice:?}");
     }
 
-    // And that is where she is.
+    // She can be reached there.
     for address in beyond.into_iter().filter(|a| a.to_string().contains(&own.to_string())) {
         let bob = Node::start(2, TCP).await;
         let key = alice.local_key();
@@ -179,7 +181,7 @@ fn ip(arguments: &str) -> bool {
 
 #[test]
 fn an_interface_that_comes_late_and_goes_again_is_followed() {
-    elsewhere::run("starting::with_own_interfaces", "-rn", "ip link set lo up");
+    namespaces::run("starting::with_own_interfaces", "-rn", "ip link set lo up");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,7 @@ use fedshield_protocol::object::{CHUNK_SIZE_BYTES, ChunkList, ObjectBuilder, Obj
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-/// Far longer than anything takes on a busy machine; only a broken test waits this long.
+/// The timeout of every wait, far longer than anything takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) const FEDERATION: Digest = Digest([0xfe; 32]);
 pub(crate) const TCP: &str = "/ip4/127.0.0.1/tcp/0";
@@ -39,7 +39,7 @@ pub(crate) struct Node {
     pub(crate) handle: NetHandle,
     pub(crate) store: Arc<MemoryStore>,
     events: mpsc::Receiver<NetEvent>,
-    /// Events that a test passed over while it waited for another.
+    /// Events that were received while the test waited for another.
     pub(crate) seen: Vec<NetEvent>,
 }
 
@@ -63,7 +63,7 @@ impl Node {
         Self::start_configured(config, store).await
     }
 
-    /// A node with an address book on disk that tells others where it is.
+    /// A node with stored records that announces its addresses.
     pub(crate) async fn start_at_home(seed: u8, listen: &str, book: &MemoryBook) -> Self {
         let store = Arc::new(MemoryStore::default());
         let mut config = config(seed, &[listen], tuning(), store.clone());
@@ -88,7 +88,7 @@ impl Node {
         }
     }
 
-    /// Waits until what is known of a member is as wanted.
+    /// Waits until the view of a member is as wanted.
     pub(crate) async fn peer_where(
         &self,
         key: IdentityKey,
@@ -258,7 +258,7 @@ pub(crate) fn content(length: usize, seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// An address book that outlives its node.
+/// Stored records that outlive their node.
 #[derive(Clone, Default)]
 pub(crate) struct MemoryBook(Arc<Mutex<Option<Vec<u8>>>>);
 

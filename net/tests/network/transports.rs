@@ -63,7 +63,7 @@ async fn where_udp_is_blocked_tcp_is_taken_soon() {
 /// Bob has reached Alice over TCP, hears of her QUIC address over it, and goes over.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_connected_over_tcp_is_moved_to_quic_when_that_works() {
-    let tuning = Tuning { move_base: Duration::from_millis(300), ..tuning() };
+    let tuning = Tuning { quic_upgrade_base: Duration::from_millis(300), ..tuning() };
     let alice = on_both(1, tuning.clone()).await;
     let mut bob = on_both(2, tuning).await;
     dials(&alice, &mut bob, vec![of(&alice, false)]).await;

@@ -146,3 +146,35 @@ fn every_file_of_the_home_is_in_the_table_of_the_operators() {
         .collect();
     none("not in docs/OPERATING.md", &missing);
 }
+
+/// Whether a word is like those of conditions, evidence rules and error codes.
+fn is_kebab(word: &str) -> bool {
+    word.contains('-')
+        && word
+            .split('-')
+            .all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase()))
+}
+
+#[test]
+fn every_condition_and_metric_that_a_page_names_exists() {
+    let sources: Vec<String> = sources().into_iter().map(|(_, text)| text).collect();
+    let somewhere = |text: &str| sources.iter().any(|source| source.contains(text));
+    let mut missing = Vec::new();
+    // Decision records name crates and their settings.
+    for page in pages().iter().filter(|page| page.folder() != "docs/adr") {
+        for (number, span) in page.code_spans() {
+            let is_part = |c: &char| c.is_ascii_lowercase() || *c == '_';
+            let metric =
+                span.strip_prefix("fedshield_").map(|rest| rest.chars().take_while(is_part));
+            let known = match metric.map(Iterator::collect::<String>) {
+                // The exporter may add what counters end in.
+                Some(name) => somewhere(name.strip_suffix("_total").unwrap_or(&name)),
+                None => !is_kebab(&span) || somewhere(&format!("\"{span}")),
+            };
+            if !known {
+                missing.push(format!("{}:{number}: {span}", page.path));
+            }
+        }
+    }
+    none("conditions and metrics that are named and missing", &missing);
+}
