@@ -27,7 +27,7 @@ pub struct Cli {
     pub home: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: CliCommand,
 }
 
 const AFTER: &str = "Start here:
@@ -43,7 +43,7 @@ Exit codes: 0 done, 2 wrong usage, 3 no daemon runs, 4-6 configuration or identi
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum CliCommand {
     /// Make an identity and a configuration for this node
     Init(init::InitArgs),
     /// Run this node's daemon in the foreground
@@ -67,11 +67,11 @@ pub enum Command {
     /// List the finished rounds
     Rounds(rounds::RoundsArgs),
     /// Take no part in rounds that have not started
-    Pause(pause::WishArgs),
+    Pause(pause::NodeCommandArgs),
     /// Take part again
-    Resume(pause::WishArgs),
+    Resume(pause::NodeCommandArgs),
     /// Stop the daemon in an orderly way
-    Stop(pause::WishArgs),
+    Stop(pause::NodeCommandArgs),
     /// Look at data before training on it
     #[command(subcommand)]
     Data(data::DataCommand),
@@ -106,23 +106,25 @@ impl Cli {
     #[must_use]
     pub fn wants_json(&self) -> bool {
         match &self.command {
-            Command::Init(args) => args.json.json,
-            Command::Identity(args) => args.json.json,
-            Command::Federation(command) => command.json(),
-            Command::Invite(args) => args.json.json,
-            Command::Join(args) => args.json.json,
-            Command::Members(args) => args.json.json,
-            Command::Peer(command) => command.json(),
-            Command::Status(args) => args.json(),
-            Command::Rounds(args) => args.json.json,
-            Command::Adapter(command) => command.json(),
-            Command::Data(command) => command.json(),
-            Command::Ledger(command) => command.json(),
-            Command::Evidence(command) => command.json(),
-            Command::Config(command) => command.json(),
-            Command::Doctor(args) => args.json.json,
-            Command::Pause(args) | Command::Resume(args) | Command::Stop(args) => args.json.json,
-            _ => false,
+            CliCommand::Init(args) => args.json.json,
+            CliCommand::Identity(args) => args.json.json,
+            CliCommand::Federation(command) => command.json(),
+            CliCommand::Invite(args) => args.json.json,
+            CliCommand::Join(args) => args.json.json,
+            CliCommand::Members(args) => args.json.json,
+            CliCommand::Peer(command) => command.json(),
+            CliCommand::Status(args) => args.json(),
+            CliCommand::Rounds(args) => args.json.json,
+            CliCommand::Adapter(command) => command.json(),
+            CliCommand::Data(command) => command.json(),
+            CliCommand::Ledger(command) => command.json(),
+            CliCommand::Evidence(command) => command.json(),
+            CliCommand::Config(command) => command.json(),
+            CliCommand::Doctor(args) => args.json.json,
+            CliCommand::Pause(args) | CliCommand::Resume(args) | CliCommand::Stop(args) => {
+                args.json.json
+            }
+            CliCommand::Daemon(_) | CliCommand::Completions(_) | CliCommand::Demo(_) => false,
         }
     }
 }

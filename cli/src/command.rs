@@ -19,6 +19,8 @@ pub mod peer;
 pub mod rounds;
 pub mod status;
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 /// `--json`, on everything that answers.
@@ -27,6 +29,20 @@ pub struct JsonFlag {
     /// Answer in JSON (errors too, on standard error)
     #[arg(long)]
     pub json: bool,
+}
+
+/// What a node trains, on what, in `init` and in `demo`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ModelAndData {
+    /// Base model: a Hugging Face folder or a GGUF file
+    #[arg(long, value_name = "PATH")]
+    pub model: Option<PathBuf>,
+    /// Training data (JSONL), which never leaves the node's machine
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub data: Vec<PathBuf>,
+    /// Held-out data (JSONL), never trained on
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub held_out: Vec<PathBuf>,
 }
 
 pub use fedshieldd::control::api::word;

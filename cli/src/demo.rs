@@ -18,6 +18,7 @@ use clap::Args;
 use fedshieldd::config::BasePrecision;
 use fedshieldd::control::api::ErrorCode;
 
+use crate::command::ModelAndData;
 use crate::failure::Failure;
 use crate::screen::Screen;
 use crate::terms::{TermsFlags, TermsPreset, terms};
@@ -32,7 +33,8 @@ use report::DemoReport;
   fedshield-cli demo --members 5 --rounds 3 --json out.json
   fedshield-cli demo --model SmolLM2.gguf --data body.jsonl --data food.jsonl --data act.jsonl --rounds 3
 
-The default model and data ship with the sources (core/train/assets). Ctrl-C stops all daemons.")]
+--data is given once for each member, --held-out once for each --data or not at all. Without --model and --data, what
+ships with the sources is used (core/train/assets). Ctrl-C stops all daemons.")]
 pub struct DemoArgs {
     /// Work folder; made if missing, emptied if an earlier demo made it
     #[arg(long, value_name = "DIR", default_value = "demo-out")]
@@ -40,15 +42,9 @@ pub struct DemoArgs {
     /// How many organisations [default: 4, or one for each --data]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(3..=100))]
     pub members: Option<u16>,
-    /// Base model: a Hugging Face folder or a GGUF file [default: the shipped one]
-    #[arg(long, value_name = "PATH")]
-    pub model: Option<PathBuf>,
-    /// Training data (JSONL), once for each member [default: the shipped domains]
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    pub data: Vec<PathBuf>,
-    /// Held-out data, once for each --data [default: a fraction of it]
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    pub held_out: Vec<PathBuf>,
+    /// Without them, what ships with the sources.
+    #[command(flatten)]
+    pub source: ModelAndData,
     /// Share of the data that is held out where no --held-out is given
     #[arg(long, value_name = "SHARE", default_value_t = 0.125)]
     pub held_out_fraction: f64,
@@ -71,7 +67,7 @@ pub struct DemoArgs {
 fn demo_flags(args: &DemoArgs) -> TermsFlags {
     let mut flags = args.flags.clone();
     let all = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
-    if args.model.is_some() {
+    if args.source.model.is_some() {
         flags.rounds = flags.rounds.or(Some(8));
     } else {
         flags.rounds = flags.rounds.or(Some(16));

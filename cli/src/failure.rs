@@ -58,6 +58,7 @@ impl Failure {
             }
             std::io::ErrorKind::PermissionDenied => failure(ErrorCode::InvalidRequest)
                 .next("run the command as the owner of this path, or choose another"),
+            // The system's list is open: what is not named above has no code of its own.
             _ => failure(ErrorCode::Internal),
         }
     }

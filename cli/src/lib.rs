@@ -2,6 +2,12 @@
 //! none, and `demo`, which is this program several times.
 //!
 //! Read `args`, `run`, then `command/`; `demo.rs` tells the whole story of a federation.
+#![warn(unreachable_pub)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
 
 pub mod args;
 pub mod command;

@@ -25,7 +25,7 @@ pub fn can_ask() -> bool {
 /// # Errors
 /// If nothing was typed, or two different things.
 pub fn ask_new() -> Result<Passphrase, Failure> {
-    let first = read("Passphrase that seals this node's identity: ")?;
+    let first = read("Passphrase that encrypts this node's identity: ")?;
     if first.is_empty() {
         return Err(Failure::new(
             ErrorCode::InvalidRequest,

@@ -6,7 +6,7 @@ use clap::Parser;
 use fedshieldd::control::api::ErrorCode;
 use fedshieldd::service::last_words;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, CliCommand};
 use crate::command::{
     adapter, completions, config, daemon, data, doctor, evidence, federation, identity, init, join,
     ledger, members, pause, peer, rounds, status,
@@ -25,7 +25,7 @@ pub fn main() -> ExitCode {
     match run(&cli).map_err(|failure| about_home(failure, &cli)) {
         Ok(()) => ExitCode::SUCCESS,
         // It has logged: whoever reads its log may be stuck.
-        Err(failure) if matches!(cli.command, Command::Daemon(_)) => {
+        Err(failure) if matches!(cli.command, CliCommand::Daemon(_)) => {
             last_words(&failure_text(&failure, json));
             ExitCode::from(failure.exit_code())
         }
@@ -60,34 +60,34 @@ fn run(cli: &Cli) -> Result<(), Failure> {
     let home = cli.home();
     match &cli.command {
         // The daemon has a runtime of its own.
-        Command::Daemon(args) => daemon::run(args, &home),
-        Command::Completions(args) => completions::run(args),
-        Command::Init(args) => init::run(args, &home),
-        Command::Identity(args) => identity::run(args, &home),
-        Command::Data(command) => data::run(command, &home),
+        CliCommand::Daemon(args) => daemon::run(args, &home),
+        CliCommand::Completions(args) => completions::run(args),
+        CliCommand::Init(args) => init::run(args, &home),
+        CliCommand::Identity(args) => identity::run(args, &home),
+        CliCommand::Data(command) => data::run(command, &home),
         command => runtime()?.block_on(async {
             match command {
-                Command::Config(command) => config::run(command, &home).await,
-                Command::Federation(command) => federation::run(command, &home).await,
-                Command::Invite(args) => join::invite(args, &home).await,
-                Command::Join(args) => join::join(args, &home).await,
-                Command::Members(args) => members::run(args, &home).await,
-                Command::Peer(command) => peer::run(command, &home).await,
-                Command::Status(args) => status::run(args, &home).await,
-                Command::Rounds(args) => rounds::run(args, &home).await,
-                Command::Pause(args) => pause::pause(args, &home).await,
-                Command::Resume(args) => pause::resume(args, &home).await,
-                Command::Stop(args) => pause::stop(args, &home).await,
-                Command::Adapter(command) => adapter::run(command, &home).await,
-                Command::Ledger(command) => ledger::run(command, &home).await,
-                Command::Evidence(command) => evidence::run(command, &home).await,
-                Command::Doctor(args) => doctor::run(args, &home).await,
-                Command::Demo(args) => demo::run(args).await,
-                Command::Daemon(_)
-                | Command::Completions(_)
-                | Command::Data(_)
-                | Command::Identity(_)
-                | Command::Init(_) => Ok(()),
+                CliCommand::Config(command) => config::run(command, &home).await,
+                CliCommand::Federation(command) => federation::run(command, &home).await,
+                CliCommand::Invite(args) => join::invite(args, &home).await,
+                CliCommand::Join(args) => join::join(args, &home).await,
+                CliCommand::Members(args) => members::run(args, &home).await,
+                CliCommand::Peer(command) => peer::run(command, &home).await,
+                CliCommand::Status(args) => status::run(args, &home).await,
+                CliCommand::Rounds(args) => rounds::run(args, &home).await,
+                CliCommand::Pause(args) => pause::pause(args, &home).await,
+                CliCommand::Resume(args) => pause::resume(args, &home).await,
+                CliCommand::Stop(args) => pause::stop(args, &home).await,
+                CliCommand::Adapter(command) => adapter::run(command, &home).await,
+                CliCommand::Ledger(command) => ledger::run(command, &home).await,
+                CliCommand::Evidence(command) => evidence::run(command, &home).await,
+                CliCommand::Doctor(args) => doctor::run(args, &home).await,
+                CliCommand::Demo(args) => demo::run(args).await,
+                CliCommand::Daemon(_)
+                | CliCommand::Completions(_)
+                | CliCommand::Data(_)
+                | CliCommand::Identity(_)
+                | CliCommand::Init(_) => Ok(()),
             }
         }),
     }

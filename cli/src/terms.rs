@@ -253,7 +253,8 @@ pub fn terms_from_file(path: &PathBuf) -> Result<Manifest, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::io("read the terms", path, &error))?;
     let mut terms: Manifest = toml::from_str(&text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+        let line = error.span().and_then(|span| text.get(..span.start));
+        let line = line.map_or(1, |before| before.lines().count().max(1));
         Failure::new(
             ErrorCode::InvalidRequest,
             format!("the terms cannot be used: {}", error.message()),

@@ -1,24 +1,22 @@
 //! Numbers for people: with units, as many digits as mean something, the same everywhere.
 
-use std::time::Duration;
-
 use fedshield_protocol::hidden::harmless_line;
 use fedshieldd::control::api::Condition;
 
 /// Bytes in decimal units, three digits: `512 B`, `3.38 kB`, `1.20 MB`.
 #[must_use]
 pub fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if count < 1000 {
         return format!("{count} B");
     }
-    let mut value = count as f64 / 1000.0;
-    let mut unit = 0;
-    while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1000.0;
-        unit += 1;
+    let (mut value, mut unit) = (count as f64 / 1000.0, "kB");
+    for larger in ["MB", "GB", "TB", "PB"] {
+        if value < 999.5 {
+            break;
+        }
+        (value, unit) = (value / 1000.0, larger);
     }
-    format!("{} {}", three_digits(value), UNITS[unit])
+    format!("{} {unit}", three_digits(value))
 }
 
 /// Seconds: `0.31 s`, `12.3 s`, `4 min 05 s`, `1 h 02 min`, `3 d 04 h`.
@@ -36,12 +34,6 @@ pub fn seconds(value: f64) -> String {
         3_600..86_400 => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
         _ => format!("{} d {:02} h", whole / 86_400, whole % 86_400 / 3600),
     }
-}
-
-/// See [`seconds`].
-#[must_use]
-pub fn duration(value: Duration) -> String {
-    seconds(value.as_secs_f64())
 }
 
 /// The time of day of a moment in seconds since 1970: `22:44:28 UTC`, the same in every organisation.

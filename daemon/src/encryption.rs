@@ -1,4 +1,5 @@
-//! The protocol's members, rules and digests as the encryption's types, and back. Nothing else converts them.
+//! The protocol's members, rules and digests as the encryption's types, and back. Nothing else
+//! converts them.
 
 use fedshield_he::{
     CiphertextDigest, CommitmentDigest, NonceDigest, RobustSharing, ShareIndex, Sharing, SumDigest,

@@ -216,7 +216,7 @@ impl Learning {
         named_adapter(&self.config, &self.first_adapter, wanted, &terms.settings)
     }
 
-    /// train: the factors of round `global.t()` after local training on `examples`.
+    /// train: the factors of round `global.applied()` after local training on `examples`.
     pub(crate) fn train(
         &self,
         task: &Task<'_>,
@@ -232,7 +232,7 @@ impl Learning {
                 global,
                 model: &self.config,
                 steps: settings.steps,
-                learning_rate: settings.learning_rate.at(global.t()),
+                learning_rate: settings.learning_rate.at(global.applied()),
                 seed,
             };
             return command.train(&run, cancel, on_step);

@@ -84,7 +84,7 @@ folder=$profile
 for program in "$@"; do
     case $program in
         measure)
-            build build -p fedshield-train --features cuda --example measure
+            build build -p fedshield-train-tools --features cuda --example measure
             built=/target/$folder/examples/measure
             ;;
         parity)

@@ -1,16 +1,18 @@
 //! Do time, branches or addresses depend on secrets?
 //!
-//! Under valgrind: every random byte and the values themselves are marked undefined, then one contributor's and one
-//! member's whole work runs. Memcheck reports each branch and each address that depends on them.
+//! Under valgrind: every random byte and the values themselves are marked undefined, then one
+//! contributor's and one member's whole work runs. Memcheck reports each branch and each address
+//! that depends on them.
 //!
 //! ```text
 //! cargo build --release -p fedshield-he --example constant_time
 //! valgrind --error-exitcode=1 --suppressions=he/scripts/constant-time.supp target/release/examples/constant_time
 //! ```
 //!
-//! Valgrind has no AVX-512. Alone, the program measures every path this machine has in the way of dudect: one class of
-//! inputs is fixed, one random, in random order, and Welch's t compares their times. An absolute value above 4.5 that
-//! grows with more measurements (the argument; default 40000) is a leak; one that changes its sign from run to run is noise.
+//! Valgrind has no AVX-512. Alone, the program measures every path this machine has in the way of
+//! dudect: one class of inputs is fixed, one random, in random order, and Welch's t compares their
+//! times. An absolute value above 4.5 that grows with more measurements (the argument; default
+//! 40000) is a leak; one that changes its sign from run to run is noise.
 
 #![allow(clippy::print_stdout, reason = "a report is what it is for")]
 #![allow(clippy::unwrap_used, reason = "a measurement that fails has nothing to report")]
@@ -20,7 +22,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use chacha20::ChaCha20Rng;
-use fedshield_he::stages::{SecretStep, on_secrets};
+use fedshield_he::benches::{Kernel, SecretStep, context_on, on_secrets};
 use fedshield_he::*;
 use rand_core::{Rng, SeedableRng, TryCryptoRng, TryRng};
 
@@ -60,7 +62,7 @@ impl TryCryptoRng for Undefined {}
 fn work_on_undefined_secrets(kernel: Kernel) {
     println!("path {}", kernel.name());
     let preset = Preset::by_name("rlwe-sum/b16/n16").unwrap();
-    let context = RoundContext::with_kernel([1; 32], 2, preset, kernel);
+    let context = context_on(kernel, [1; 32], 2, preset);
     let mut rng = Undefined(ChaCha20Rng::from_seed([2; 32]));
     let mut values: Vec<f32> = (0..9000).map(|i| (i % 301) as f32 * 0.1 - 15.0).collect();
     valgrind::set(bytemuck::cast_slice_mut(&mut values), valgrind::UNDEFINED);
@@ -83,14 +85,15 @@ fn work_on_undefined_secrets(kernel: Kernel) {
 
 fn compare_times(kernel: Kernel, count: usize) {
     let preset = Preset::by_name("INSECURE-rlwe-sum/b16/n16").unwrap();
-    let context = RoundContext::with_kernel([1; 32], 2, preset, kernel);
+    let context = context_on(kernel, [1; 32], 2, preset);
     let mut rng = ChaCha20Rng::from_seed([5; 32]);
     for step in SecretStep::ALL {
         let mut times: [Vec<f64>; 2] = Default::default();
         let mut words = vec![0u64; preset.ring_degree()];
         for _ in 0..count {
             let class = rng.next_u32() as usize % 2;
-            // The same instructions fill both classes, whatever they are, and are done before the clock starts.
+            // The same instructions fill both classes, whatever they are, and are done before the
+            // clock starts.
             let (keep, fixed) = ((class as u64).wrapping_neg(), 1 - class as u64);
             for word in &mut words {
                 *word = (rng.next_u64() >> (64 - 50)) & keep | fixed;
@@ -136,8 +139,9 @@ mod valgrind {
     #[cfg(target_arch = "x86_64")]
     fn request(arguments: [u64; 6]) -> u64 {
         let mut result = 0;
-        // SAFETY: four rotations by 128 bits in all and an exchange of a register with itself change nothing; valgrind
-        // reads the arguments through rax and answers in rdx. The flags are clobbered, as asm! assumes.
+        // SAFETY: four rotations by 128 bits in all and an exchange of a register with itself
+        // change nothing; valgrind reads the arguments through rax and answers in rdx. The flags
+        // are clobbered, as asm! assumes.
         unsafe {
             std::arch::asm!(
                 "rol rdi, 3", "rol rdi, 13", "rol rdi, 61", "rol rdi, 51", "xchg rbx, rbx",

@@ -59,29 +59,26 @@ impl Round {
         Self { context, set, sharing, sum, answers }
     }
 
-    /// All answers, the first `liars` of them wrong: in every value on their own, or all along one direction.
+    /// All answers, the first `wrong` of them wrong: in every value on their own, or all along one
+    /// direction.
     fn answers(
         &self,
-        liars: usize,
+        wrong: usize,
         together: bool,
         rng: &mut ChaCha20Rng,
     ) -> Vec<PartialDecryption> {
-        let direction: Vec<u8> =
-            (0..self.answers[0].len() - HEAD).map(|i| (i % 2 == 0).into()).collect();
+        let modulus = 65_521;
         self.sharing
             .sharing()
             .indices()
             .zip(&self.answers)
             .map(|(member, answer)| {
                 let mut bytes = answer.clone();
-                if usize::from(member.position()) < liars {
-                    // Both keep below 65,521: only the low byte of a word is touched.
-                    let mask: Vec<u8> =
-                        direction.iter().map(|&d| d * (rng.next_u32() as u8 & 7)).collect();
-                    for (byte, (mask, d)) in
-                        bytes[HEAD..].iter_mut().zip(mask.iter().zip(&direction))
-                    {
-                        *byte = if together { byte.wrapping_add(*d) } else { *byte ^ mask };
+                if usize::from(member.position()) < wrong {
+                    for pair in bytes[HEAD..].as_chunks_mut::<2>().0 {
+                        let shift = if together { 1 } else { 1 + rng.next_u32() % 8 };
+                        let value = (u32::from(u16::from_le_bytes(*pair)) + shift) % modulus;
+                        *pair = (value as u16).to_le_bytes();
                     }
                 }
                 PartialDecryption::from_bytes(&self.context, member, self.set.id(), &bytes).unwrap()
@@ -99,7 +96,7 @@ impl Round {
 fn main() {
     rayon::ThreadPoolBuilder::new().num_threads(1).build_global().unwrap();
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
-    println!("{:>8} {:>6} {:>16} {:>9}", "members", "liars", "who lie", "ms");
+    println!("{:>8} {:>6} {:>16} {:>9}", "members", "wrong", "how", "ms");
     for members in [4, 18, 31, 64, 100] {
         let round = Round::new(members, &mut rng);
         let spare = usize::from(members - round.sharing.threshold());
@@ -109,8 +106,8 @@ fn main() {
             (spare / 2, true, "together"),
             (spare.max(2) - 1, false, "each alone"),
         ];
-        for (liars, together, who) in cases {
-            let answers = round.answers(liars, together, &mut rng);
+        for (wrong, together, how) in cases {
+            let answers = round.answers(wrong, together, &mut rng);
             let best = (0..5)
                 .map(|_| {
                     let start = Instant::now();
@@ -118,7 +115,7 @@ fn main() {
                     start.elapsed().as_secs_f64()
                 })
                 .fold(f64::MAX, f64::min);
-            println!("{members:>8} {liars:>6} {who:>16} {:>9.2}", best * 1e3);
+            println!("{members:>8} {wrong:>6} {how:>16} {:>9.2}", best * 1e3);
         }
     }
 }

@@ -10,6 +10,7 @@ use std::io::{BufRead, ErrorKind};
 
 use crate::context::RoundContext;
 use crate::error::{Error, Fault};
+use crate::kernel::BlockKernel;
 use crate::layout::Layout;
 use crate::pack::{STRIPE, packed_len};
 use crate::set::ContributorSet;

@@ -1,10 +1,11 @@
 //! combine: the summed key from any `threshold` partial decryptions, robustly, and with it the sum.
 //!
-//! Any `threshold` answers interpolate to some K, so a K is accepted only when every coefficient is at
-//! most 42 |U| and the residuals of the opened sum lie within their bound (see `open`). The answers that decoding
-//! leaves (`decode`) are asked first; when they open nothing, sets of answers (`subsets`). The first block decides
-//! (it always has all N coefficients; docs/CRYPTO.md says how well). All later blocks are then opened
-//! and checked too, in the same pass, and a failure there is the ciphertexts' fault, not the answers'.
+//! Any `threshold` answers interpolate to some K, so a K is accepted only when every coefficient is
+//! at most 42 |U| and the residuals of the opened sum lie within their bound (see `open`). The
+//! answers that decoding leaves (`decode`) are asked first; when they open nothing, sets of answers
+//! (`subsets`). The first block decides (it always has all N coefficients; docs/CRYPTO.md says how
+//! well). All later blocks are then opened and checked too, in the same pass, and a failure there
+//! is the ciphertexts' fault, not the answers'.
 
 use std::io::BufRead;
 
@@ -25,7 +26,8 @@ use crate::shape::SumShape;
 use crate::sharing::RobustSharing;
 use crate::subsets::Subsets;
 
-/// The accepted key, the sum it opens but for the values, and what the other answers turned out to be.
+/// The accepted key, the sum it opens but for the values, and what the other answers turned out to
+/// be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CombinedSum {
     /// The accepted summed key.
@@ -36,20 +38,25 @@ pub struct CombinedSum {
     pub answers: Answers,
 }
 
-/// Finds the summed key from partial decryptions, opens the whole aggregate with it and hands the sums
-/// of the values to `sink`, in order. The aggregate is read once from its beginning, and every residual
-/// is checked. What the sink got is to be used only when this returns `Ok`; it gets nothing before a key
-/// is accepted.
+/// Finds the summed key from partial decryptions, opens the whole aggregate with it and hands the
+/// sums of the values to `sink`, in order. The aggregate is read once from its beginning, and every
+/// residual is checked. What the sink got is to be used only when this returns `Ok`; it gets
+/// nothing before a key is accepted.
 ///
-/// `threshold` answers are needed, and `max_faulty` members may lie. Of a answers,
-/// `(a - threshold) / 2` may be wrong in any way, and `a - threshold - 1` whose errors are independent;
+/// Expected noise: the residual of a coefficient is the error of the sum, of deviation 6.4
+/// sqrt(|U|), plus its centred truncation; what exceeds [`Preset::residual_bound_x2`] is refused,
+/// which honest noise does with probability below 2^-86.
+///
+/// `threshold` answers are needed, and `max_faulty` members may be faulty. Of a answers, `(a -
+/// threshold) / 2` may be wrong in any way, and `a - threshold - 1` whose errors are independent;
 /// up to n = 16, `a - threshold` in any way. Beyond that opening is tried and not promised. See
 /// [`Answers`] for when the culprits are named.
 ///
 /// # Errors
-/// [`Error::NotOpened`] when no set of answers is accepted: wait for more answers. [`Error::Residual`]
-/// when the key opens the first block but not another one. [`Error::Remote`] for a member that answered
-/// twice, for another set or another aggregate. Errors of the sink are passed on.
+/// [`Error::NotOpened`] when no set of answers is accepted: wait for more answers.
+/// [`Error::Residual`] when the key opens the first block but not another one. [`Error::Remote`]
+/// for a member that answered twice, for another set or another aggregate. Errors of the sink are
+/// passed on.
 pub fn combine(
     context: &RoundContext,
     set: &ContributorSet,

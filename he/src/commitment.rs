@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! header (dealer), 2 members, 2 threshold, 32 digest of the ciphertext,
-//! 32 digest of the opening of each member, 2 * threshold for each of 8 polynomials of the low-degree test
+//! 32 digest of the opening of each member, 2 * threshold for each of 8 polynomials h_r
 //! ```
 
 use crate::context::RoundContext;
@@ -15,8 +15,8 @@ use crate::wire::{HEADER_LEN, Kind, Parser, header, push_elements};
 /// The published part of a sharing: a digest of each member's opening, and the answers of the
 /// low-degree test. What the dealer keeps is a [`SecretPackage`](crate::SecretPackage).
 ///
-/// A commitment by hash, of 32 bytes a member, in place of one in a group: it binds and hides by BLAKE3
-/// alone. That the committed values are shares of one key is proven by the low-degree test.
+/// A commitment by hash, of 32 bytes a member, in place of one in a group: it binds and hides by
+/// BLAKE3 alone. That the committed values are shares of one key is proven by the low-degree test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShareCommitment {
     pub(crate) dealer: ShareIndex,
@@ -56,9 +56,10 @@ impl ShareCommitment {
         self.share_digests.get(usize::from(receiver.position())).copied()
     }
 
-    /// The same commitment under the digest that the caller knows it by, for instance of the message
-    /// that holds these bytes: a [`ContributorSet`](crate::ContributorSet) lists it by that, and shares
-    /// checked against this commitment answer for a set that does and for no other.
+    /// The same commitment under the digest that the caller knows it by, for instance of the
+    /// message that holds these bytes: a [`ContributorSet`](crate::ContributorSet) lists it by
+    /// that, and shares checked against this commitment answer for a set that does and for no
+    /// other.
     #[must_use]
     pub fn identified_by(mut self, id: CommitmentDigest) -> Self {
         self.id = Some(id);

@@ -9,7 +9,8 @@ use crate::params::Preset;
 use crate::ring::Ring;
 
 /// The round that all objects belong to. Cheap to clone. Two contexts with another manifest digest,
-/// another round or another preset have nothing in common: an object of one is refused by the other.
+/// another round or another preset have nothing in common: an object of one is refused by the
+/// other.
 #[derive(Clone)]
 pub struct RoundContext {
     manifest_digest: [u8; 32],
@@ -21,13 +22,13 @@ pub struct RoundContext {
 }
 
 impl RoundContext {
-    /// Prepares a round; runs on the fastest path of this machine.
+    /// Prepares a round; its inner loops run on the fastest kernel of this machine.
     pub fn new(manifest_digest: [u8; 32], round: u64, preset: &'static Preset) -> Self {
         Self::with_kernel(manifest_digest, round, preset, Kernel::best())
     }
 
-    /// Prepares a round on a chosen path; every path gives the same bytes.
-    pub fn with_kernel(
+    /// Prepares a round on a chosen kernel; every kernel gives the same bytes.
+    pub(crate) fn with_kernel(
         manifest_digest: [u8; 32],
         round: u64,
         preset: &'static Preset,
@@ -52,22 +53,22 @@ impl RoundContext {
     }
 
     /// Digest of the manifest.
-    pub fn manifest_digest(&self) -> &[u8; 32] {
+    pub(crate) fn manifest_digest(&self) -> &[u8; 32] {
         &self.manifest_digest
     }
 
     /// The round number.
-    pub fn round(&self) -> u64 {
+    pub(crate) fn round(&self) -> u64 {
         self.round
     }
 
     /// Seed of the common polynomials.
-    pub fn crs_seed(&self) -> &CrsSeed {
+    pub(crate) fn crs_seed(&self) -> &CrsSeed {
         &self.seed
     }
 
-    /// The path that runs the inner loops.
-    pub fn kernel(&self) -> Kernel {
+    /// What runs the inner loops.
+    pub(crate) fn kernel(&self) -> Kernel {
         self.ring.kernel()
     }
 

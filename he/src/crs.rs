@@ -1,46 +1,44 @@
 //! The common polynomials a_j: `expand`, byte for byte.
 //!
-//! 1. seed = BLAKE3 derive-key, context `fedshield-he v1 crs`, over manifest digest (32 bytes), round (8
-//!    bytes, little-endian) and the name of the preset (UTF-8).
+//! 1. seed = BLAKE3 derive-key, context `fedshield-he v1 crs`, over manifest digest (32 bytes),
+//!    round (8 bytes, little-endian) and the name of the preset (UTF-8).
 //! 2. Stream j of the seed is ChaCha8 as in the module `stream`: nonce = j as eight little-endian
 //!    bytes and four zero bytes, counter from 0.
 //! 3. The first 8 N bytes are N little-endian words. Each is cut to its lowest ceil(log2 q) bits.
-//! 4. Positions that hold q or more are filled, lowest position first, with the following words of the
-//!    stream, cut in the same way; a word of q or more is skipped.
+//! 4. Positions that hold q or more are filled, lowest position first, with the following words of
+//!    the stream, cut in the same way; a word of q or more is skipped.
 //! 5. The result is a_j in the NTT domain, in the order that the module `ring` documents.
 
-use crate::kernel::Kernel;
+use crate::kernel::{BlockKernel, Kernel};
 use crate::params::Preset;
 use crate::stream::PublicStream;
 
 /// Seed of the common polynomials of one round. Public.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CrsSeed(pub(crate) [u8; 32]);
+pub(crate) struct CrsSeed([u8; 32]);
 
 impl CrsSeed {
     /// The seed of `round` under a manifest and a preset.
-    pub fn new(manifest_digest: &[u8; 32], round: u64, preset: &Preset) -> Self {
+    pub(crate) fn new(manifest_digest: &[u8; 32], round: u64, preset: &Preset) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key("fedshield-he v1 crs");
         hasher.update(manifest_digest).update(&round.to_le_bytes());
         hasher.update(preset.name().as_bytes());
         Self(*hasher.finalize().as_bytes())
     }
 
-    /// The seed as bytes.
-    pub const fn as_bytes(&self) -> &[u8; 32] {
+    /// The seed as bytes, for vectors.
+    #[cfg(test)]
+    pub(crate) fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// Writes the common polynomial of `block` in the NTT domain: `poly.len()` words below `modulus`.
-    pub fn expand(&self, block: u64, modulus: u64, poly: &mut [u64]) {
-        self.expand_on(Kernel::SCALAR, block, modulus, poly);
-    }
-
-    pub(crate) fn expand_on(&self, kernel: Kernel, block: u64, modulus: u64, poly: &mut [u64]) {
+    /// Writes the common polynomial of `block` in the NTT domain: `poly.len()` words below
+    /// `modulus`.
+    pub(crate) fn expand(&self, kernel: Kernel, block: u64, modulus: u64, poly: &mut [u64]) {
         let mask = u64::MAX >> modulus.leading_zeros();
         let mut stream = PublicStream::new(&self.0, block);
         stream.fill(poly);
-        if !kernel.cut(poly, mask, modulus) {
+        if !kernel.mask_words(poly, mask, modulus) {
             return;
         }
         for word in poly.iter_mut() {
@@ -64,7 +62,7 @@ mod tests {
         let (n, q) = (preset.ring_degree(), preset.modulus());
         let (mut words, mut sum) = (vec![0; n], 0.0);
         for block in 0..16 {
-            seed.expand(block, q, &mut words);
+            seed.expand(Kernel::SCALAR, block, q, &mut words);
             assert!(words.iter().all(|&w| w < q));
             sum += words.iter().map(|&w| w as f64 / q as f64).sum::<f64>();
         }
@@ -78,7 +76,7 @@ mod tests {
         let q = 3 << 60;
         let seed = CrsSeed([9; 32]);
         let mut poly = vec![0; 512];
-        seed.expand(5, q, &mut poly);
+        seed.expand(Kernel::SCALAR, 5, q, &mut poly);
         let mut stream = PublicStream::new(&seed.0, 5);
         let mut all = vec![0; 2048];
         stream.fill(&mut all);

@@ -1,11 +1,12 @@
-//! Who lied, as far as the answers themselves prove it.
+//! Which members answered wrong, as far as the answers themselves prove it.
 //!
-//! K is settled by its own check, but K alone does not settle the polynomial of the answers: two liars
-//! among the answers that opened it can shift their answers together so that K stays right and honest
-//! answers of others fall off. A polynomial of degree below t through K that agrees with t - 1 honest
-//! answers is the true one. So when at least t - 1 + f answers agree, f of them at most being lies, it
-//! is the true one, and every answer off it is a lie. With fewer, nobody can tell (both explanations need at
-//! most f liars), and nobody is named. See docs/adr on the naming of culprits.
+//! K is accepted by its own check, but K alone does not fix the polynomial of the answers: two
+//! faulty members among those whose answers opened it can shift their answers together so that K
+//! stays right and honest answers of others fall off. A polynomial of degree below t through K that
+//! agrees with t - 1 honest answers is the true one. So when at least t - 1 + f answers agree, at
+//! most f of which are wrong, it is the true one, and every answer off it is wrong. With fewer,
+//! nobody can tell (both explanations need at most f faulty members), and nobody is named: ADR
+//! 0020.
 
 use crate::field::F65521;
 use crate::partial_decrypt::PartialDecryption;
@@ -17,10 +18,10 @@ use crate::sharing::{RobustSharing, ShareIndex};
 pub enum Answers {
     /// All answers lie on one polynomial.
     Consistent,
-    /// These members' answers are proven wrong, given that at most `max_faulty` members lie.
+    /// These members' answers are proven wrong, given that at most `max_faulty` members are faulty.
     Culprits(Vec<ShareIndex>),
     /// These members' answers do not fit those that opened the key, but too few answers agree to
-    /// prove who lied. No evidence against anyone.
+    /// prove whose are wrong. No evidence against anyone.
     Disputed(Vec<ShareIndex>),
 }
 

@@ -1,18 +1,23 @@
-//! Which answers are wrong, told from the answers alone: joint decoding of all columns.
+//! Which answers are wrong, told from the answers alone: joint decoding of all columns, an
+//! interleaved Reed-Solomon code (Bleichenbacher, Kiayias and Yung, Theoretical Computer Science
+//! 379, 2007, doi:10.1016/j.tcs.2007.02.043).
 //!
-//! The answers to one coefficient of the key are a word of a Reed-Solomon code of dimension `threshold` over F_65521, at
-//! the share indices. All N words are wrong in the same places, so they are decoded as one: let e liars' errors be
-//! vectors of F^N that span a space of dimension r. The polynomial of degree e whose zeros are the liars is the only one
-//! (up to a factor) of degree at most e that the syndromes of all columns allow, if
+//! The answers to one coefficient of the key are a word of a Reed-Solomon code of dimension
+//! `threshold` over F_65521, at the share indices. All N words are wrong in the same e places,
+//! those of the faulty members, so they are decoded as one: let the errors of these members be
+//! vectors of F^N that span a space of dimension r. The polynomial of degree e whose zeros are
+//! these places is the only one (up to a factor) of degree at most e that the syndromes of all
+//! columns allow, if
 //!
 //! ```text
 //! 2 e <= answers - threshold - 1 + r
 //! ```
 //!
-//! Liars who collude as well as they can (r = 1) are found up to half of the answers to spare, as with a
-//! single word. Liars whose errors are independent (r = e) are found up to all of those but one. Nothing here
-//! is drawn at random: the columns enter through a basis of the space of their syndromes, so there is no
-//! combination of columns that a liar could prepare for. docs/CRYPTO.md has the proof.
+//! Members that collude as well as they can (r = 1) are found up to half of the answers to spare,
+//! as with a single word. Members whose errors are independent (r = e) are found up to all of those
+//! but one. Nothing here is drawn at random: the columns enter through a basis of the space of
+//! their syndromes, so there is no combination of columns to prepare for. docs/CRYPTO.md has the
+//! proof.
 
 use crate::field::{F65521, Field};
 use crate::params::SHARE_MODULUS;
@@ -23,7 +28,8 @@ use crate::partial_decrypt::PartialDecryption;
 pub(crate) enum Decoded {
     /// All lie on polynomials of degree below the threshold.
     Consistent,
-    /// Those at these positions, ascending, do not; all others do, and no smaller number explains it.
+    /// Those at these positions, ascending, do not; all others do, and no smaller number explains
+    /// it.
     Wrong(Vec<usize>),
     /// More are wrong than can be told apart.
     BeyondRadius,
@@ -49,8 +55,8 @@ pub(crate) fn decode(answers: &[&PartialDecryption], threshold: usize) -> Decode
     Decoded::BeyondRadius
 }
 
-/// For each column its `spare` syndromes: sums over the answers of `v_i x_i^m y_i`, with
-/// `v_i = 1 / prod over k != i of (x_i - x_k)`. All are zero where the column is a word of the code.
+/// For each column its `spare` syndromes: sums over the answers of `v_i x_i^m y_i`, with `v_i = 1 /
+/// prod over k != i of (x_i - x_k)`. All are zero where the column is a word of the code.
 fn syndromes(answers: &[&PartialDecryption], points: &[u32], spare: usize) -> Vec<Vec<u32>> {
     let columns = answers.first().map_or(0, |a| a.values.len());
     let mut checks: Vec<u32> = points
@@ -94,8 +100,8 @@ fn independent(vectors: &[Vec<u32>]) -> Vec<&[u32]> {
     basis
 }
 
-/// A polynomial of degree at most `errors`, lowest coefficient first and not zero, with
-/// `sum over k of locator_k s_(m + k) = 0` for every vector s of syndromes and every m that has all of them.
+/// A polynomial of degree at most `errors`, lowest coefficient first and not zero, with `sum over k
+/// of locator_k s_(m + k) = 0` for every vector s of syndromes and every m that has all of them.
 fn locator(basis: &[&[u32]], errors: usize) -> Option<Vec<u32>> {
     let width = errors + 1;
     let mut echelon = Echelon::default();
@@ -120,8 +126,8 @@ fn minus(a: u32, b: u32) -> u32 {
     F65521::reduce(a + SHARE_MODULUS - b)
 }
 
-/// Independent vectors, each with the place of its first entry that is not zero, which is one; places of
-/// earlier rows are zero in later ones.
+/// Independent vectors, each with the place of its first entry that is not zero, which is one;
+/// places of earlier rows are zero in later ones.
 #[derive(Default)]
 struct Echelon {
     rows: Vec<(usize, Vec<u32>)>,
@@ -143,8 +149,8 @@ impl Echelon {
         true
     }
 
-    /// A vector of `width` entries, not zero, whose product with every row is zero; there are fewer rows
-    /// than entries.
+    /// A vector of `width` entries, not zero, whose product with every row is zero; there are fewer
+    /// rows than entries.
     fn solution(&self, width: usize) -> Vec<u32> {
         let free = (0..width).rev().find(|i| self.rows.iter().all(|(place, _)| place != i));
         let mut solution = vec![0; width];
@@ -177,7 +183,8 @@ mod tests {
     use crate::sharing::ShareIndex;
     use crate::tests::rng;
 
-    /// Answers of `count` members on random polynomials, but for errors of `wrong` that span `rank` dimensions.
+    /// Answers of `count` members on random polynomials, but for errors of `wrong` that span `rank`
+    /// dimensions.
     fn answers(
         rng: &mut impl Rng,
         (count, threshold, columns): (u16, usize, usize),

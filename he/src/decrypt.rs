@@ -6,7 +6,7 @@ use crate::ciphertext::BlockReader;
 use crate::context::RoundContext;
 use crate::digest::{NonceDigest, SumDigest};
 use crate::error::Error;
-use crate::kernel::Kernel;
+use crate::kernel::{BlockKernel, Kernel};
 use crate::key::OpenedKey;
 use crate::layout::{Layout, NONCE_LIMBS};
 use crate::open::BlockOpening;
@@ -27,14 +27,14 @@ pub struct SumSummary {
     /// Digest of the opened sum: set, values and nonce. Equal at all members.
     pub digest: SumDigest,
     /// Slots whose sum no honest contributors can have produced: beyond [`SumShape::largest`], or a
-    /// limb of the nonce above 255 |U|. Above zero: some contributor is malicious and the sum must not
-    /// be applied.
+    /// limb of the nonce above 255 |U|. Above zero: some contributor is malicious and the sum must
+    /// not be applied.
     pub out_of_range: u64,
 }
 
-/// Opens the aggregate under a key that was accepted before, block by block, and hands the sums of the
-/// values to `sink`, in order; every residual is checked on the way. What the sink got is to be used
-/// only when this returns `Ok`.
+/// Opens the aggregate under a key that was accepted before, block by block, and hands the sums of
+/// the values to `sink`, in order; every residual is checked on the way. What the sink got is to be
+/// used only when this returns `Ok`.
 ///
 /// # Errors
 /// [`Error::Residual`] when the key does not open a block; [`Error::Remote`] for a malformed
@@ -80,7 +80,8 @@ impl<'a> Opener<'a> {
         }
     }
 
-    /// Opens one block, whose sums of wire words are used up, and gives the sums of its values. To be called in order.
+    /// Opens one block, whose sums of wire words are used up, and gives the sums of its values. To
+    /// be called in order.
     pub(crate) fn block(&mut self, block: u64, sum: &mut [u64]) -> Result<&[i64], Error> {
         let (context, products) = (self.context, &mut self.products);
         if !self.opening.open(context, &self.multiplier, block, sum, products) {
@@ -180,8 +181,8 @@ impl Unpacker {
             let (value_short, limb_short) = canonical.split_at_mut(here);
             let kernel = self.kernel;
             self.out_of_range +=
-                kernel.take_slots(value_messages, &value_range, value_out, value_short);
-            kernel.take_slots(limb_messages, &limb_range, limb_out, limb_short);
+                kernel.extract_slot(value_messages, &value_range, value_out, value_short);
+            kernel.extract_slot(limb_messages, &limb_range, limb_out, limb_short);
         }
         self.take_limbs(values, count * slots);
         self.digest.update(bytemuck::cast_slice(&self.canonical[..values]));

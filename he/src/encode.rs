@@ -1,12 +1,12 @@
 //! encode: clipped values to slots, with stochastic rounding.
 //!
-//! With scale the common one times the contributor's weight, a value x becomes
-//! `floor(x * scale + (r + 1/2) / 2^16 + 2^(b-1))` in f64, r a uniform 16-bit word, clamped to
-//! 1 ..= 2^b - 1; taking 2^(b-1) off again gives the quantised value in -(2^(b-1) - 1) ..= 2^(b-1) - 1.
-//! Its expectation is x * scale but for 2^-17.
+//! With scale the common one times the contributor's weight, a value x becomes `floor(x * scale +
+//! (r + 1/2) / 2^16 + 2^(b-1))` in f64, r a uniform 16-bit word, clamped to 1 ..= 2^b - 1; taking
+//! 2^(b-1) off again gives the quantised value in -(2^(b-1) - 1) ..= 2^(b-1) - 1. Its expectation
+//! is x * scale but for 2^-17.
 
 use crate::error::Error;
-use crate::kernel::Kernel;
+use crate::kernel::{BlockKernel, Kernel};
 use crate::layout::{Layout, NONCE_LIMBS};
 use crate::params::Preset;
 
@@ -15,8 +15,8 @@ use crate::params::Preset;
 pub struct Update<'a> {
     /// Clipped, finite values; how many is part of what all contributors agree on.
     pub values: &'a [f32],
-    /// Quanta per unit: a value is quantised to `scale * value`. The common scale of the round times the weight of this
-    /// contributor, which is public and not sent.
+    /// Quanta per unit: a value is quantised to `scale * value`. The common scale of the round
+    /// times the weight of this contributor, which is public and not sent.
     pub scale: f64,
     /// 256 fresh random bits for the beacon.
     pub nonce: &'a [u8; 32],
@@ -75,9 +75,9 @@ pub(crate) struct Encoder<'a> {
 const TWO_TO_52: f64 = (1u64 << 52) as f64;
 const LOW_BITS: u64 = (1 << 52) - 1;
 
-/// What encoding one run of values met.
+/// What quantising one run of values found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Met {
+pub(crate) struct Quantised {
     /// Values that were clamped.
     pub(crate) clamped: u64,
     /// True when a value was not finite.
@@ -93,8 +93,8 @@ impl<'a> Encoder<'a> {
         Ok(Self { preset, layout, update, quantiser: Quantiser::new(preset, &update)? })
     }
 
-    /// Writes the packed messages of a block to `out` (N words, without the scale), using one rounding
-    /// word per slot. Returns how many values were clamped.
+    /// Writes the packed messages of a block to `out` (N words, without the scale), using one
+    /// rounding word per slot. Returns how many values were clamped.
     pub(crate) fn block(
         &self,
         kernel: Kernel,
@@ -111,13 +111,13 @@ impl<'a> Encoder<'a> {
             let first = self.layout.base(block) + (s * count) as u64;
             let shift = width * s as u32;
             let values = self.values_from(first, count);
-            let met =
-                kernel.encode(values, rounding, &self.quantiser, shift, &mut out[..values.len()]);
-            if met.not_finite {
+            let here = &mut out[..values.len()];
+            let found = kernel.quantise(values, rounding, &self.quantiser, shift, here);
+            if found.not_finite {
                 let at = values.iter().position(|v| !v.is_finite()).unwrap_or(0);
                 return Err(Error::NotFinite { index: first + at as u64 });
             }
-            clamped += met.clamped;
+            clamped += found.clamped;
             for (i, word) in out[..count].iter_mut().enumerate().skip(values.len()) {
                 *word |= self.limb(first + i as u64) << shift;
             }
@@ -171,17 +171,17 @@ mod tests {
         let rounding: Vec<u16> = (0..1003u32).map(|i| (i * 40_503) as u16).collect();
         let q = Quantiser { factor: 777.7, offset: 32768.0, top: 65536.0 };
         let mut expected = vec![3; 1003];
-        let met = Kernel::SCALAR.encode(&values, &rounding, &q, 20, &mut expected);
+        let met = Kernel::SCALAR.quantise(&values, &rounding, &q, 20, &mut expected);
         assert!(met.clamped > 200 && !met.not_finite);
         for kernel in Kernel::available() {
             let mut out = vec![3; 1003];
-            assert_eq!(kernel.encode(&values, &rounding, &q, 20, &mut out), met);
+            assert_eq!(kernel.quantise(&values, &rounding, &q, 20, &mut out), met);
             assert_eq!(out, expected, "{kernel:?}");
             for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
                 for at in [0, 500, 1002] {
                     let mut values = values.clone();
                     values[at] = bad;
-                    assert!(kernel.encode(&values, &rounding, &q, 0, &mut out).not_finite);
+                    assert!(kernel.quantise(&values, &rounding, &q, 0, &mut out).not_finite);
                 }
             }
         }

@@ -13,14 +13,15 @@ use crate::encode::{Encoder, Update};
 use crate::error::Error;
 use crate::gaussian;
 use crate::hedge::hedged_seed;
+use crate::kernel::BlockKernel;
 use crate::layout::Layout;
 use crate::params::Preset;
 use crate::ring::Multiplier;
 use crate::sharing::ShareIndex;
 use crate::stream::fill_rounding;
 
-/// The ring key of one ciphertext: drawn by [`encrypt`], shared by [`share`](crate::share), then dropped.
-/// Never used for a second ciphertext. Erased on drop.
+/// The ring key of one ciphertext: drawn by [`encrypt`], shared by [`share`](crate::share), then
+/// dropped. Never used for a second ciphertext. Erased on drop.
 pub struct OneTimeKey(Zeroizing<Vec<i32>>);
 
 impl OneTimeKey {
@@ -29,8 +30,9 @@ impl OneTimeKey {
         &self.0
     }
 
-    /// A key that nobody drew. Only liars have one: the feature `liars` exists for tests of what others make of it.
-    #[cfg(any(test, feature = "liars"))]
+    /// A key that nobody drew, as only a malicious contributor has one: for tests of what others
+    /// make of it.
+    #[cfg(any(test, feature = "malicious-testing"))]
     pub fn from_coefficients(coefficients: Vec<i32>) -> Self {
         Self(Zeroizing::new(coefficients))
     }
@@ -52,14 +54,22 @@ pub struct CiphertextSummary {
     pub clamped: u64,
 }
 
-/// Encrypts an update under a fresh key, its seed hedged (see `hedge`), and writes the ciphertext, a few
-/// blocks at a time, to `out`.
+/// Encrypts an update under a fresh key, its seed hedged (see `hedge`), and writes the ciphertext,
+/// a few blocks at a time, to `out`.
+///
+/// The scheme is that of Stevens et al. (USENIX Security 2022, arXiv 2112.06872) and Willow
+/// (Bell-Clark et al., ePrint 2024/936) over rings (Lyubashevsky, Peikert and Regev, ePrint
+/// 2012/230): the key is a contributor's own, used once.
+///
+/// Expected noise: each of the N coefficients of a block carries an error of deviation 6.4, at most
+/// 58, and lacks its lowest l bits, 0 ..= 2^l - 1 of it.
 ///
 /// Memory beside input and output: less than half a MiB for each thread.
 ///
 /// # Errors
-/// [`Error::NotFinite`] names the first value that is no number; [`Error::Argument`] a scale or a share
-/// index that makes no sense; [`Error::Io`] a failed write. What was written before is of no use.
+/// [`Error::NotFinite`] names the first value that is no number; [`Error::Argument`] a scale or a
+/// share index that makes no sense; [`Error::Io`] a failed write. What was written before is of no
+/// use.
 pub fn encrypt(
     context: &RoundContext,
     contributor: ShareIndex,
@@ -95,7 +105,7 @@ pub(crate) fn encrypt_from_seed(
 ///
 /// # Errors
 /// Those of [`encrypt`].
-#[cfg(any(test, feature = "liars"))]
+#[cfg(any(test, feature = "malicious-testing"))]
 pub fn encrypt_under_any_key(
     context: &RoundContext,
     contributor: ShareIndex,
@@ -226,16 +236,33 @@ impl Work<'_> {
     fn block(&self, block: u64, scratch: &mut Scratch, out: &mut [u8]) -> Result<u64, Error> {
         let Scratch { product, error, message, rounding } = scratch;
         let (preset, kernel) = (self.context.preset(), self.context.kernel());
-        let q = preset.modulus();
         fill_rounding(&self.keys.rounding, block, rounding);
         let clamped = self.encoder.block(kernel, block, rounding, message)?;
-        self.context.crs_seed().expand_on(kernel, block, q, product);
+        self.context.crs_seed().expand(kernel, block, preset.modulus(), product);
         self.context.ring().multiply(product, &self.multiplier);
         gaussian::errors(kernel, &self.keys.errors, block, error);
-        let shifts = [preset.scale_bits(), preset.dropped_bits()];
-        kernel.seal_words(product, error, message, shifts, q);
+        let encryption = BlockEncryption::new(preset);
+        kernel.add_noise_and_truncate(product, error, message, &encryption);
         kernel.pack(&product[..self.layout.coefficients(block)], preset.wire_bits(), out);
         Ok(clamped)
+    }
+}
+
+/// The constants of adding errors and messages to a product, and of cutting the sum.
+#[derive(Clone, Copy)]
+pub(crate) struct BlockEncryption {
+    pub(crate) modulus: u64,
+    pub(crate) scale_bits: u32,
+    pub(crate) dropped_bits: u32,
+}
+
+impl BlockEncryption {
+    pub(crate) fn new(preset: &Preset) -> Self {
+        Self {
+            modulus: preset.modulus(),
+            scale_bits: preset.scale_bits(),
+            dropped_bits: preset.dropped_bits(),
+        }
     }
 }
 

@@ -116,8 +116,8 @@ pub enum Fault {
     /// The share does not lie on the polynomials published with the commitment.
     #[error("fails the low-degree test")]
     LowDegree,
-    /// The sealed box does not open under this key and this associated data.
-    #[error("sealed box does not open")]
+    /// The sealed share does not open under this key and this associated data.
+    #[error("sealed share does not open")]
     Sealed,
     /// The bytes are not a public key.
     #[error("not a sealing key")]

@@ -7,8 +7,9 @@ use zeroize::Zeroizing;
 
 use crate::params::SHARE_MODULUS as P;
 
-/// Arithmetic modulo a prime below 2^16. Sharing and low-degree test are written over this trait, so that the tests can run the
-/// same code over fields in which every polynomial can be listed. The product has one field, [`F65521`].
+/// Arithmetic modulo a prime below 2^16. Sharing and low-degree test are written over this trait,
+/// so that the tests can run the same code over fields in which every polynomial can be listed. The
+/// product has one field, [`F65521`].
 pub(crate) trait Field {
     /// The prime.
     const P: u32;
@@ -70,8 +71,8 @@ pub(crate) fn to_signed(a: u32) -> i32 {
 }
 
 /// Uniform field elements from a secret 32-byte seed: little-endian 16-bit words of the ChaCha20
-/// stream with nonce zero; words of p or more are skipped. Not inlined: the check of constant time knows this function by
-/// its name, for the branch on words that are skipped.
+/// stream with nonce zero; words of p or more are skipped. Not inlined: the check of constant time
+/// knows this function by its name, for the branch on words that are skipped.
 #[inline(never)]
 pub(crate) fn uniform(seed: &[u8; 32], count: usize) -> Zeroizing<Vec<u16>> {
     let mut stream = ChaCha20::new(seed.into(), &[0; 12].into());
@@ -86,8 +87,8 @@ pub(crate) fn uniform(seed: &[u8; 32], count: usize) -> Zeroizing<Vec<u16>> {
     elements
 }
 
-/// Public uniform elements: little-endian 16-bit words of a BLAKE3 output stream; words of p or more
-/// are skipped.
+/// Public uniform elements: little-endian 16-bit words of a BLAKE3 output stream; words of p or
+/// more are skipped.
 pub(crate) fn uniform_public(mut stream: blake3::OutputReader, count: usize) -> Vec<u16> {
     let mut buffer = [0; 4096];
     let mut elements = Vec::with_capacity(count);

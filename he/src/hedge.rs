@@ -1,10 +1,12 @@
-//! Secret seeds that do not rest on fresh randomness alone.
+//! Secret seeds that do not rest on fresh randomness alone: hedged, as in Bellare et al. (Asiacrypt
+//! 2009, doi:10.1007/978-3-642-10366-7_14).
 //!
-//! A machine that goes on from a snapshot draws the same randomness again. The same key and errors under other values would show
-//! the difference of the values, the same polynomials under another key the difference of the keys, the same box key
-//! both contents. So each seed is a digest, keyed with 32 fresh bytes, of all that it is to hide: equal only where
-//! everything is equal. With good randomness the seed is uniform whatever is hashed; with none it is as hard to guess as
-//! the values.
+//! A machine that goes on from a snapshot draws the same randomness again. The same key and errors
+//! under other values would show the difference of the values, the same polynomials under another
+//! key the difference of the keys, the same sealed share's key both contents. So each seed is a
+//! digest, keyed with 32 fresh bytes, of all that it is to hide: equal only where everything is
+//! equal. With good randomness the seed is uniform whatever is hashed; with none it is as hard to
+//! guess as the values.
 
 use chacha20::ChaCha20Rng;
 use rand_core::{CryptoRng, SeedableRng};
@@ -95,7 +97,7 @@ mod tests {
         let differences: Vec<i32> = one.0.iter().zip(&two.0).map(apart).collect();
         let same = differences.iter().filter(|d| **d == i32::from(from_signed(1))).count();
         assert!(same < 10, "{same} of 512");
-        // The encapsulated key, which fixes the box's key.
+        // The encapsulated key, which fixes the key that seals.
         assert_ne!(one.1[..1120], two.1[..1120]);
         assert_eq!(one.1, dealt(1).1);
     }

@@ -13,7 +13,8 @@ use crate::wire::{HEADER_LEN, Kind, Parser, header};
 
 /// K, the sum of the one-time keys of a set: N coefficients, each at most 42 |U| in absolute value.
 ///
-/// Why it may be published: docs/CRYPTO.md, "Why K may be published: hint-RLWE".
+/// It may be published, because RLWE stays hard when a sum of keys is known: the hint-RLWE of Kim,
+/// Lee, Seo and Song (Crypto 2023, ePrint 2023/623), here without loss (docs/CRYPTO.md).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenedKey {
     set: SetId,

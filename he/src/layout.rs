@@ -1,13 +1,14 @@
 //! Where each number of an update stands in the blocks of its ciphertext.
 //!
-//! Slots are numbered: first the values, then [`EXTRA_SLOTS`] limbs: 32 for the nonce, one byte each. A limb is 8
-//! bits in a slot whose values have b >= 8 bits, so the sum of n limbs fits wherever the sum of n values does, and
-//! nothing ever carries: the sum of the nonces is the vector of 32 sums.
+//! Slots are numbered: first the values, then [`EXTRA_SLOTS`] limbs: 32 for the nonce, one byte
+//! each. A limb is 8 bits in a slot whose values have b >= 8 bits, so the sum of n limbs fits
+//! wherever the sum of n values does, and nothing ever carries: the sum of the nonces is the vector
+//! of 32 sums.
 //!
-//! A block holds S * T slots in T coefficients: coefficient i carries slot `base + s * T + i` in its
-//! s-th lowest slot. T = N, but for the last of several blocks, where T is the number of coefficients
-//! that are needed, rounded up to a multiple of eight; the coefficients above T are not sent. Slots
-//! after the last limb hold zero.
+//! A block holds S * T slots in T coefficients: coefficient i carries slot `base + s * T + i` in
+//! its s-th lowest slot. T = N, but for the last of several blocks, where T is the number of
+//! coefficients that are needed, rounded up to a multiple of eight; the coefficients above T are
+//! not sent. Slots after the last limb hold zero.
 
 use crate::error::Error;
 use crate::params::Preset;

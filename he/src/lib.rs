@@ -17,8 +17,8 @@
 //! let members: Vec<ShareIndex> = sharing.sharing().indices().collect();
 //! let keys: Vec<_> = members.iter().map(|_| SealingKeyPair::generate(&mut rng)).collect();
 //!
-//! // Each contributor: encrypt, share, seal. The commitment is published, each sealed share sent to
-//! // its member; the secret package stays.
+//! // Each contributor: encrypt, share, seal. The commitment is published, each sealed share is
+//! // sent to its member; the secret package stays.
 //! let (mut files, mut commitments, mut sealed) = (Vec::new(), Vec::new(), Vec::new());
 //! for &me in &members {
 //!     // The weight of a member is public: it multiplies the scale.
@@ -40,7 +40,8 @@
 //! let entries = commitments.iter().map(|c| (c.dealer(), c.id(&context)));
 //! let set = ContributorSet::new(&context, 3, entries)?;
 //! let mut sum = Vec::new();
-//! aggregate(&context, &set, 2, set.contributors().zip(files.iter().map(|f| f.as_slice())), &mut sum)?;
+//! let inputs = set.contributors().zip(files.iter().map(|f| f.as_slice()));
+//! aggregate(&context, &set, 2, inputs, &mut sum)?;
 //! // Each member: open the sealed shares, verify them, release their sum.
 //! let mut answers = Vec::new();
 //! for (position, &me) in members.iter().enumerate().take(3) {
@@ -65,10 +66,13 @@
 //! # Ok(())
 //! # }
 //! ```
+#![warn(unreachable_pub)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod aggregate;
+#[cfg(any(test, feature = "benches"))]
+pub mod benches;
 mod ciphertext;
 mod combine;
 mod commitment;
@@ -91,7 +95,7 @@ mod low_degree;
 mod modular;
 mod open;
 mod pack;
-pub mod params;
+mod params;
 mod partial_decrypt;
 mod ring;
 mod seal;
@@ -101,7 +105,6 @@ mod shape;
 mod share;
 mod share_opening;
 mod sharing;
-pub mod stages;
 mod stream;
 mod subsets;
 mod wire;
@@ -119,13 +122,12 @@ pub use culprits::Answers;
 pub use decrypt::{SumSummary, decrypt};
 pub use digest::{CiphertextDigest, CommitmentDigest, NonceDigest, SetId, ShareDigest, SumDigest};
 pub use encode::Update;
-#[cfg(any(test, feature = "liars"))]
+#[cfg(any(test, feature = "malicious-testing"))]
 pub use encrypt::encrypt_under_any_key;
 pub use encrypt::{CiphertextSummary, OneTimeKey, ciphertext_len, encrypt};
 pub use error::{Error, Fault};
-pub use kernel::Kernel;
 pub use key::OpenedKey;
-pub use params::{Preset, PresetError, presets};
+pub use params::{Preset, PresetError};
 pub use partial_decrypt::{PartialDecryption, partial_decrypt};
 pub use seal::{
     SEALING_PUBLIC_LEN, SEALING_SECRET_LEN, SealingKeyPair, SealingPublicKey, open_share,

@@ -1,19 +1,22 @@
-//! The low-degree test: all shares of a dealer lie on polynomials of degree below the threshold.
+//! The low-degree test: all shares of a dealer lie on polynomials of degree below the threshold. It
+//! is the test of interleaved Reed-Solomon words of Ligero (Ames, Hazay, Ishai and
+//! Venkitasubramaniam, CCS 2017, doi:10.1145/3133956.3134104), checked by each member at its own
+//! point.
 //!
-//! For each of 8 repetitions r, with independent uniform challenges g_rc (c = 1 .. N) from a BLAKE3 stream
-//! over the whole commitment, the dealer publishes `h_r = mask_r + sum_c g_rc f_c`, `threshold`
-//! coefficients, and member m checks `h_r(m) = mask_r(m) + sum_c g_rc f_c(m)`. The masks are uniform
-//! polynomials, constants too, so h_r says nothing about the f_c. Values that lie on no such polynomials pass at
-//! one challenge with probability 1/p, at all with 2^-128. The published polynomials are exactly
-//! `threshold` long: longer ones would prove a higher degree.
+//! For each of 8 repetitions r, with independent uniform challenges g_rc (c = 1 .. N) from a BLAKE3
+//! stream over the whole commitment, the dealer publishes `h_r = mask_r + sum_c g_rc f_c`,
+//! `threshold` coefficients, and member m checks `h_r(m) = mask_r(m) + sum_c g_rc f_c(m)`. The
+//! masks are uniform polynomials, constants too, so h_r says nothing about the f_c. Values that lie
+//! on no such polynomials pass at one challenge with probability 1/p, at all with 2^-128. The
+//! published polynomials are exactly `threshold` long: longer ones would prove a higher degree.
 
 use crate::field::{F65521, Field, uniform_public};
 
 /// Repetitions of the test: p^-8 < 2^-127.
 pub(crate) const REPETITIONS: usize = 8;
 
-/// The dealer's answers: the polynomials h_r one after the other, lowest coefficient first. Row d of
-/// `rows` holds the coefficients of X^d of the N key polynomials and of the 8 masks.
+/// The dealer's answers: the polynomials h_r one after the other, lowest coefficient first. Row d
+/// of `rows` holds the coefficients of X^d of the N key polynomials and of the 8 masks.
 pub(crate) fn answer(
     challenge: &blake3::Hasher,
     rows: &[u16],

@@ -1,6 +1,7 @@
 //! One block of a sum, opened: messages and the largest residual.
 
 use crate::context::RoundContext;
+use crate::kernel::BlockKernel;
 use crate::modular::Factor;
 use crate::params::Preset;
 use crate::ring::Multiplier;
@@ -8,8 +9,8 @@ use crate::ring::Multiplier;
 /// The constants of opening a block of a sum of `contributors` ciphertexts.
 ///
 /// With C the sum of the wire words, l dropped bits and truncation in 0 ..= n (2^l - 1), the word
-/// `C 2^l + floor(n (2^l - 1) / 2) + 2^(s-1) - a K mod q` is `2^s M + 2^(s-1) + e`, where e is the sum
-/// of the errors plus the centred truncation.
+/// `C 2^l + floor(n (2^l - 1) / 2) + 2^(s-1) - a K mod q` is `2^s M + 2^(s-1) + e`, where e is the
+/// sum of the errors plus the centred truncation.
 #[derive(Clone, Copy)]
 pub(crate) struct BlockOpening {
     pub(crate) modulus: u64,
@@ -18,7 +19,8 @@ pub(crate) struct BlockOpening {
     pub(crate) undrop: Factor,
     /// floor(n (2^l - 1) / 2) + 2^(s-1).
     pub(crate) centre: u64,
-    /// Twice the lowest s bits of a word without error, exact where the truncation's centre is a half.
+    /// Twice the lowest s bits of a word without error, exact where the truncation's centre is a
+    /// half.
     pub(crate) rest_x2: i64,
     /// Largest residual, times two, that is accepted.
     pub(crate) bound_x2: u64,
@@ -47,8 +49,8 @@ impl BlockOpening {
         sums: &mut [u64],
         products: &mut [u64],
     ) -> bool {
-        context.crs_seed().expand_on(context.kernel(), block, self.modulus, products);
+        context.crs_seed().expand(context.kernel(), block, self.modulus, products);
         context.ring().multiply(products, key);
-        context.kernel().open_words(sums, products, self) <= self.bound_x2
+        context.kernel().recover_message(sums, products, self) <= self.bound_x2
     }
 }

@@ -1,15 +1,17 @@
 //! Words of `bits` bits on the wire, in eight lanes.
 //!
-//! Word i belongs to lane i mod 8. Each lane is a little-endian bit stream of its own (the first word
-//! in the lowest bits), padded with zeros to whole 64-bit words; the words of the eight lanes alternate,
-//! word k of lane 0, word k of lane 1, ... , each little-endian. So shift counts are the same for
-//! all lanes, and a vector unit packs and unpacks eight words with three instructions each.
+//! Word i belongs to lane i mod 8. Each lane is a little-endian bit stream of its own (the first
+//! word in the lowest bits), padded with zeros to whole 64-bit words; the words of the eight lanes
+//! alternate, word k of lane 0, word k of lane 1, ... , each little-endian. So shift counts are the
+//! same for all lanes, and a vector unit packs and unpacks eight words with three instructions
+//! each.
 
 /// Lanes of the packed format.
 pub(crate) const LANES: usize = 8;
 
-/// Words of one stripe: 64 rows of eight, which fill whole packed words whatever their bits. A block can be packed, read
-/// and added stripe by stripe, so that what is in work stays in the first-level cache (4 KiB of words).
+/// Words of one stripe: 64 rows of eight, which fill whole packed words whatever their bits. A
+/// block can be packed, read and added stripe by stripe, so that what is in work stays in the
+/// first-level cache (4 KiB of words).
 pub(crate) const STRIPE: usize = 64 * LANES;
 
 /// Bytes of `count` packed words of `bits` bits; `count` is a multiple of eight.
@@ -20,7 +22,7 @@ pub(crate) fn packed_len(count: usize, bits: u32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::Kernel;
+    use crate::kernel::{BlockKernel, Kernel};
 
     /// The format word by word, as the module says it.
     fn plain_pack(words: &[u64], bits: u32) -> Vec<u8> {

@@ -8,26 +8,29 @@ mod bounds;
 mod table;
 
 pub use bounds::PresetError;
-pub use table::presets;
+#[cfg(test)]
+pub(crate) use table::presets;
 
 /// Variance of an error coefficient (sigma = 6.4), times 100, to stay in integers. That of a key
 /// coefficient is half of it (sigma = 3.2 * sqrt(2)).
-pub const ERROR_VARIANCE_X100: u64 = 4096;
+pub(crate) const ERROR_VARIANCE_X100: u64 = 4096;
 /// No sampled key coefficient is larger than this in absolute value (9.2 standard deviations).
-pub const KEY_BOUND: u32 = 42;
+pub(crate) const KEY_BOUND: u32 = 42;
 /// No sampled error coefficient is larger than this in absolute value (9.2 standard deviations).
-pub const ERROR_BOUND: u32 = 59;
+#[cfg(test)]
+pub(crate) const ERROR_BOUND: u32 = 59;
 /// The sum of n errors stays below this many standard deviations, but for 2^-86 per coefficient.
-pub const ERROR_DEVIATIONS: u64 = 11;
+pub(crate) const ERROR_DEVIATIONS: u64 = 11;
 /// The field of the key shares: the largest prime below 2^16.
-pub const SHARE_MODULUS: u32 = 65_521;
+pub(crate) const SHARE_MODULUS: u32 = 65_521;
 /// The summed key of so many members still fits the share field with a sign.
-pub const MAX_MEMBERS: u16 = 700;
+pub(crate) const MAX_MEMBERS: u16 = 700;
 /// The ring degree of every preset that is meant to be used.
-pub const RING_DEGREE: usize = 4096;
+pub(crate) const RING_DEGREE: usize = 4096;
 
-/// One parameter set of `rlwe-sum`. Built only by the table of this crate, through the constructor
-/// that checks every bound, so a `Preset` in hand is sound.
+/// One parameter set of `rlwe-sum`, with the security that the lattice estimator (Albrecht, Player
+/// and Scott, ePrint 2015/046) gives it in docs/CRYPTO.md. Built only by the table of this crate,
+/// through the constructor that checks every bound, so a `Preset` in hand is sound.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Preset {
     name: &'static str,
@@ -134,11 +137,6 @@ impl Preset {
     /// Bits of one coefficient of an aggregate on the wire.
     pub const fn aggregate_bits(&self) -> u32 {
         self.wire_bits() + ceil_log2(self.members)
-    }
-
-    /// Bytes of a full block per value, without header and without the slots for the nonce.
-    pub fn bytes_per_value(&self) -> f64 {
-        f64::from(self.wire_bits()) / (8.0 * self.slots as f64)
     }
 
     /// What a quantised value is clamped to: it lies in `-limit..=limit`.

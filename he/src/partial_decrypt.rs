@@ -16,12 +16,12 @@ use crate::share::KeyShare;
 use crate::sharing::ShareIndex;
 use crate::wire::{HEADER_LEN, Kind, Parser, header, push_elements};
 
-/// S_m, the sum of one member's shares over a set, N values below 65521: released once per round and
-/// public from then on.
+/// S_m, the sum of one member's shares over a set, N values below 65521: released once per round
+/// and public from then on.
 ///
-/// The noise that hides a partial decryption elsewhere (smudging) has no place here: the answer is a
-/// share of K, which is published, and not of a key that is used again (docs/CRYPTO.md, "Why K may
-/// be published").
+/// The noise that hides a partial decryption elsewhere (smudging) has no place here: the answer is
+/// a share of K, which is published, and not of a key that is used again (docs/CRYPTO.md, "Why K
+/// may be published").
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartialDecryption {
     pub(crate) member: ShareIndex,
@@ -74,8 +74,8 @@ impl PartialDecryption {
 /// exactly the commitment in the set.
 ///
 /// # Errors
-/// [`Error::Remote`] names the contributor whose share is missing, given twice, of another round, for
-/// another member, or of another commitment. Nothing is released then.
+/// [`Error::Remote`] names the contributor whose share is missing, given twice, of another round,
+/// for another member, or of another commitment. Nothing is released then.
 pub fn partial_decrypt(
     context: &RoundContext,
     set: &ContributorSet,

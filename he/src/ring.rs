@@ -1,13 +1,14 @@
 //! The ring R_q = Z_q[X]/(X^N + 1) and its number theoretic transform.
 //!
-//! The transform is the negacyclic one: position i of the NTT domain holds the value of the polynomial
-//! at psi^(2 r(i) + 1), where r reverses the log2 N bits of i and psi = g^((q-1)/2N) for the smallest
-//! g >= 2 with psi^N = -1. The order is part of the scheme, because the common polynomials are drawn in
-//! the NTT domain. Butterflies are Harvey's (2014): values stay lazily below 4q, q < 2^62.
+//! The transform is the negacyclic one: position i of the NTT domain holds the value of the
+//! polynomial at psi^(2 r(i) + 1), where r reverses the log2 N bits of i and psi = g^((q-1)/2N) for
+//! the smallest g >= 2 with psi^N = -1. The order is part of the scheme, because the common
+//! polynomials are drawn in the NTT domain. Butterflies are Harvey's (Journal of Symbolic
+//! Computation 60, 2014, doi:10.1016/j.jsc.2013.09.002): values stay lazily below 4q, q < 2^62.
 
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::kernel::Kernel;
+use crate::kernel::{BlockKernel, Kernel};
 use crate::modular::{self, Factor};
 use crate::params::Preset;
 
@@ -90,12 +91,12 @@ impl Ring {
             *v = modular::reduce_once(self.degree_inverse.mul_lazy(*v, q), q);
         }
         let mut quotients = values.clone();
-        self.kernel.quotients(&mut quotients, q);
+        self.kernel.shoup_quotients(&mut quotients, q);
         Multiplier { values, quotients }
     }
 
-    /// `poly * multiplier`: takes a polynomial in the NTT domain (below q) and leaves the coefficients
-    /// of the product, below 2q.
+    /// `poly * multiplier`: takes a polynomial in the NTT domain (below q) and leaves the
+    /// coefficients of the product, below 2q.
     pub(crate) fn multiply(&self, poly: &mut [u64], multiplier: &Multiplier) {
         self.kernel.mul_pointwise(poly, multiplier, self.modulus);
         self.inverse_lazy(poly);
@@ -198,7 +199,7 @@ mod tests {
             let expected: Vec<u64> = values.iter().map(|&v| modular::quotient(v, q)).collect();
             for kernel in Kernel::available() {
                 let mut found = values.clone();
-                kernel.quotients(&mut found, q);
+                kernel.shoup_quotients(&mut found, q);
                 assert_eq!(found, expected, "{kernel:?}");
             }
         }

@@ -1,5 +1,5 @@
-//! Sealed key shares: HPKE (RFC 9180), base mode, with the hybrid KEM X-Wing (X25519 and ML-KEM-768;
-//! Barbosa et al., ePrint 2024/039), HKDF-SHA256 and ChaCha20-Poly1305.
+//! Sealed key shares: HPKE (RFC 9180), base mode, with the hybrid KEM X-Wing (X25519 and
+//! ML-KEM-768; Barbosa et al., ePrint 2024/039), HKDF-SHA256 and ChaCha20-Poly1305.
 //!
 //! ```text
 //! share 1120 encapsulated key, sealed bytes, 16 tag
@@ -67,8 +67,8 @@ impl fmt::Debug for SealingPublicKey {
     }
 }
 
-/// A member's sealing key pair for one round. Erased on drop; to be dropped everywhere when the round
-/// ends, so that sealed shares stored by others stay closed.
+/// A member's sealing key pair for one round. Erased on drop; to be dropped everywhere when the
+/// round ends, so that sealed shares stored by others stay closed.
 pub struct SealingKeyPair {
     secret: Zeroizing<[u8; SEALING_SECRET_LEN]>,
     public: SealingPublicKey,
@@ -82,7 +82,8 @@ impl SealingKeyPair {
         Self::from_secret(&secret)
     }
 
-    /// The key pair of a secret that [`secret`](Self::secret) gave, as it was kept encrypted at rest.
+    /// The key pair of a secret that [`secret`](Self::secret) gave, as it was kept encrypted at
+    /// rest.
     pub fn from_secret(secret: &[u8; SEALING_SECRET_LEN]) -> Self {
         let private = private_key(secret);
         Self {
@@ -116,8 +117,8 @@ fn private_key(secret: &[u8; SEALING_SECRET_LEN]) -> <XWing as Kem>::PrivateKey 
     }
 }
 
-/// Seals an opening to its receiver: bytes that anybody may see. `commitment` is the one that the opening
-/// belongs to.
+/// Seals an opening to its receiver: bytes that anybody may see. `commitment` is the one that the
+/// opening belongs to.
 ///
 /// # Errors
 /// [`Error::Argument`] when the receiver's key cannot be used.
@@ -145,8 +146,8 @@ pub fn seal_share(
     Ok(sealed)
 }
 
-/// Opens what the dealer of `commitment` sealed to `receiver` and verifies it: digest and low-degree
-/// test.
+/// Opens what the dealer of `commitment` sealed to `receiver` and verifies it: digest and
+/// low-degree test.
 ///
 /// # Errors
 /// [`Error::Remote`] names the dealer: reason for a complaint.

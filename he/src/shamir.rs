@@ -1,6 +1,8 @@
-//! Shamir's sharing of many numbers at once, over any prime field below 2^16.
+//! Shamir's sharing (Communications of the ACM 22 (11), 1979, doi:10.1145/359168.359176) of many
+//! numbers at once, over any prime field below 2^16.
 //!
-//! Row d of `rows` holds the coefficients of X^d of `width` polynomials; a share is a column of values at one point.
+//! Row d of `rows` holds the coefficients of X^d of `width` polynomials; a share is a column of
+//! values at one point.
 
 use zeroize::{Zeroize, Zeroizing};
 
@@ -34,7 +36,8 @@ pub(crate) fn lagrange<F: Field>(points: &[u16], at: u16) -> Vec<u32> {
         .collect()
 }
 
-/// The weighted sum of at most 700 values: with the weights of [`lagrange`], the value that they interpolate to.
+/// The weighted sum of at most 700 values: with the weights of [`lagrange`], the value that they
+/// interpolate to.
 pub(crate) fn interpolate<F: Field>(weights: &[u32], values: impl Iterator<Item = u16>) -> u32 {
     // At most 700 products below 2^32.
     F::reduce_wide(weights.iter().zip(values).map(|(&w, v)| u64::from(w) * u64::from(v)).sum())

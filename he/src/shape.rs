@@ -4,14 +4,14 @@ use crate::params::Preset;
 
 /// The values of a sum, as the contributors agreed on them beforehand.
 ///
-/// The bound on a value is checked on the sum alone: the contributors of U are told from the honest by nothing else. So
-/// one of them can reach as far as all of them together.
+/// The bound on a value is checked on the sum alone: the contributors of U are told from the honest
+/// by nothing else. So one of them can reach as far as all of them together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SumShape {
     /// Number of values.
     pub value_count: u64,
-    /// The largest absolute value that one value's sum may have: the sum over the contributors of their own
-    /// [`largest_value`].
+    /// The largest absolute value that one value's sum may have: the sum over the contributors of
+    /// their own [`largest_value`].
     pub largest: i64,
 }
 
@@ -29,8 +29,8 @@ impl SumShape {
     }
 }
 
-/// The largest absolute quantised value of an honest contributor that clips to `clip` and takes `scale` quanta per
-/// unit, its weight included: `scale * clip`, and one for rounding.
+/// The largest absolute quantised value of an honest contributor that clips to `clip` and takes
+/// `scale` quanta per unit, its weight included: `scale * clip`, and one for rounding.
 pub fn largest_value(preset: &Preset, scale: f64, clip: f32) -> i64 {
     let reach = (scale * f64::from(clip)).abs().floor();
     // A float that is too large, or no number, becomes the nearest integer, or zero.

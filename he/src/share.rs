@@ -3,8 +3,8 @@
 //!
 //! For each of the N key coefficients a polynomial of degree below the threshold over F_65521, its
 //! constant the coefficient; member m gets the values at m. With them go its values of eight mask
-//! polynomials and a salt; the commitment holds the digest of that for every member, and the answers of
-//! the low-degree test (see `low_degree`).
+//! polynomials and a salt; the commitment holds the digest of that for every member, and the
+//! answers of the low-degree test (see `low_degree`).
 
 use std::fmt;
 
@@ -28,8 +28,8 @@ use crate::sharing::{ShareIndex, Sharing};
 ///
 /// # Security
 ///
-/// A secret of the member; erased on drop. It MUST NOT leave the member: what it releases is the sum over
-/// the decided set ([`partial_decrypt`](crate::partial_decrypt)).
+/// A secret of the member; erased on drop. It MUST NOT leave the member: what it releases is the
+/// sum over the decided set ([`partial_decrypt`](crate::partial_decrypt)).
 pub struct KeyShare {
     pub(crate) dealer: ShareIndex,
     pub(crate) receiver: ShareIndex,
@@ -50,9 +50,9 @@ impl fmt::Debug for KeyShare {
 ///
 /// # Security
 ///
-/// Any `threshold` of the openings show the key, and with it the update; all are erased on drop. The
-/// package MUST NOT be sent, printed, or stored other than encrypted at rest. What is published is the
-/// [`ShareCommitment`]; what each member gets is its own opening, sealed
+/// Any `threshold` of the openings show the key, and with it the update; all are erased on drop.
+/// The package MUST NOT be sent, printed, or stored other than encrypted at rest. What is published
+/// is the [`ShareCommitment`]; what each member gets is its own opening, sealed
 /// ([`seal_share`](crate::seal_share)).
 pub struct SecretPackage {
     /// In the order of the share indices.
@@ -79,12 +79,13 @@ impl fmt::Debug for SecretPackage {
     }
 }
 
-/// Shares a key among the members, so that any `threshold` of them can answer for it: what is published,
-/// and what is kept. `ciphertext` is the digest by which the ciphertext of the key is committed to.
+/// Shares a key among the members, so that any `threshold` of them can answer for it: what is
+/// published, and what is kept. `ciphertext` is the digest by which the ciphertext of the key is
+/// committed to.
 ///
 /// # Errors
-/// [`Error::Preset`] when the preset does not hold the members, [`Error::Argument`] when `dealer` is none
-/// of them.
+/// [`Error::Preset`] when the preset does not hold the members, [`Error::Argument`] when `dealer`
+/// is none of them.
 pub fn share(
     context: &RoundContext,
     dealer: ShareIndex,

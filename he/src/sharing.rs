@@ -20,8 +20,8 @@ impl ShareIndex {
         }
     }
 
-    /// The share index of the member at this position, counted from 0: one more. The last position of
-    /// 16 bits gets the index of the one before; both are beyond every preset, so each function
+    /// The share index of the member at this position, counted from 0: one more. The last position
+    /// of 16 bits gets the index of the one before; both are beyond every preset, so each function
     /// refuses them.
     pub const fn from_position(position: u16) -> Self {
         Self(NonZeroU16::MIN.saturating_add(position))
@@ -94,9 +94,9 @@ impl Sharing {
     }
 }
 
-/// A sharing some of whose members are faulty: they answer with anything, or not at all. What robust
-/// reconstruction needs to know (McEliece and Sarwate, Communications of the ACM 24 (9), 1981,
-/// doi:10.1145/358746.358762).
+/// A sharing some of whose members are faulty: they answer with anything, or not at all. What
+/// robust reconstruction needs to know (McEliece and Sarwate, Communications of the ACM 24 (9),
+/// 1981, doi:10.1145/358746.358762).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RobustSharing {
     sharing: Sharing,
@@ -130,8 +130,8 @@ impl RobustSharing {
         self.max_faulty
     }
 
-    /// Answers on one polynomial through the key that prove it to be the true one: t - 1 + f, at least
-    /// t - 1 of which are honest. See [`Answers`](crate::Answers).
+    /// Answers on one polynomial through the key that prove it to be the true one: t - 1 + f, at
+    /// least t - 1 of which are honest. See [`Answers`](crate::Answers).
     pub(crate) const fn proving_answers(self) -> usize {
         self.sharing.threshold as usize - 1 + self.max_faulty as usize
     }

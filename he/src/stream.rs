@@ -1,9 +1,9 @@
 //! Random streams: ChaCha under a 32-byte key, one stream per block.
 //!
-//! Stream `block` of a key is the ChaCha keystream (RFC 8439: 96-bit nonce, 32-bit counter from 0) with
-//! the nonce `block` as eight little-endian bytes followed by four zero bytes. Words are little-endian.
-//! Errors and keys use 20 rounds. The common polynomials and the rounding use 8: the former are
-//! public, and need only look uniform; the latter hides nothing.
+//! Stream `block` of a key is the ChaCha keystream (RFC 8439: 96-bit nonce, 32-bit counter from 0)
+//! with the nonce `block` as eight little-endian bytes followed by four zero bytes. Words are
+//! little-endian. Errors and keys use 20 rounds. The common polynomials and the rounding use 8: the
+//! former are public, and need only look uniform; the latter hides nothing.
 
 use bytemuck::cast_slice_mut;
 use chacha20::cipher::{KeyIvInit, StreamCipher};

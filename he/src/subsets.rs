@@ -8,8 +8,8 @@ pub(crate) const MAX_SETS_TRIED: u64 = 5_000;
 /// Sets of positions: all sets of `size` among `count` in lexicographic order if there are at most
 /// [`MAX_SETS_TRIED`] of them, otherwise that many, drawn from a digest of the answers.
 ///
-/// Drawn sets may repeat. Everybody who has the same answers tries the same sets; a liar that grinds its answer
-/// for a bad draw shifts the odds of a search that is not promised to end well.
+/// Drawn sets may repeat. Everybody who has the same answers tries the same sets; a member that
+/// grinds its answer for a bad draw shifts the odds of a search that is not promised to succeed.
 pub(crate) struct Subsets {
     count: usize,
     left: u64,

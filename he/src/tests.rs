@@ -1,8 +1,8 @@
-//! Whole rounds, with access to what only liars would touch.
+//! Whole rounds, with access to what only faulty members would touch.
 
 mod federation;
 mod hostile;
-mod liars;
+mod malicious;
 mod opening;
 mod sharing;
 pub(crate) mod statistics;

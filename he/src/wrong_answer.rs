@@ -1,10 +1,10 @@
-//! Whether an answer is wrong, for whoever was not there: from the opened key and others' answers alone,
-//! without the aggregate and without the contributors' commitments.
+//! Whether an answer is wrong, for whoever was not there: from the opened key and others' answers
+//! alone, without the aggregate and without the contributors' commitments.
 //!
 //! The key is taken as given: whoever calls has a quorum's word for it. With t - 1 + f answers of
-//! different members on one polynomial of degree below t with it, t - 1 of them honest, that polynomial
-//! is the true one, and an answer off it is a lie ([`Answers`](crate::Answers) says why fewer do not
-//! do).
+//! different members on one polynomial of degree below t with it, t - 1 of them honest, that
+//! polynomial is the true one, and an answer off it is wrong ([`Answers`](crate::Answers) says why
+//! fewer do not do).
 
 use crate::context::RoundContext;
 use crate::error::{Error, Fault};
@@ -14,8 +14,8 @@ use crate::partial_decrypt::PartialDecryption;
 use crate::shamir::{interpolate, lagrange};
 use crate::sharing::{RobustSharing, ShareIndex};
 
-/// A member's answer as it was released: bytes that are a [`PartialDecryption`], or are to be proven not
-/// to be one.
+/// A member's answer as it was released: bytes that are a [`PartialDecryption`], or are to be
+/// proven not to be one.
 #[derive(Debug, Clone, Copy)]
 pub struct ReleasedAnswer<'a> {
     /// The member that signed it.
@@ -24,12 +24,13 @@ pub struct ReleasedAnswer<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Whether `accused` is proven to be a wrong answer: one that is off the polynomial through the key and
-/// the `agreeing` answers, or no answer for the key's set at all. `key` is an [`OpenedKey`] in bytes.
+/// Whether `accused` is proven to be a wrong answer: one that is off the polynomial through the key
+/// and the `agreeing` answers, or no answer for the key's set at all. `key` is an [`OpenedKey`] in
+/// bytes.
 ///
 /// # Errors
-/// [`Error::Argument`] if fewer than `threshold - 1 + max_faulty` members agree, or not all of them do;
-/// [`Error::Remote`] for a key or an agreeing answer that cannot be read.
+/// [`Error::Argument`] if fewer than `threshold - 1 + max_faulty` members agree, or not all of them
+/// do; [`Error::Remote`] for a key or an agreeing answer that cannot be read.
 pub fn is_wrong_answer(
     context: &RoundContext,
     key: &[u8],

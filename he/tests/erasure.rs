@@ -1,4 +1,5 @@
-//! No freed block of the heap holds a secret: an allocator looks into every block that is given back.
+//! No freed block of the heap holds a secret: an allocator looks into every block that is given
+//! back.
 
 #![allow(unsafe_code, reason = "an allocator is unsafe by its trait")]
 
@@ -19,8 +20,9 @@ static NEEDLE: [AtomicUsize; 4] = [const { AtomicUsize::new(0) }; 4];
 /// The needle is one for the whole process.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-// SAFETY: every call goes to the system's allocator as it came; a block is read before it is freed, within its size, and
-// byte by byte. (Bytes that were never written read as whatever they are: no more than a false alarm could come of it.)
+// SAFETY: every call goes to the system's allocator as it came; a block is read before it is freed,
+// within its size, and byte by byte. (Bytes that were never written read as whatever they are: no
+// more than a false alarm could come of it.)
 unsafe impl GlobalAlloc for Watching {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as the caller promised. Zeroed, so that every byte of a block has been written.
@@ -116,7 +118,8 @@ fn a_secret_package_and_a_sealing_secret_are_erased() {
     assert_eq!(freed(&secret, || drop(Box::new(SealingKeyPair::from_secret(&secret)))), 0);
 }
 
-/// Whoever reads a seed draws the same secrets: the generator's state is erased, and what it drew ahead.
+/// Whoever reads a seed draws the same secrets: the generator's state is erased, and what it drew
+/// ahead.
 #[test]
 fn a_generator_is_erased() {
     let seed = [0x3c; 32];
@@ -141,7 +144,8 @@ fn messages_of_an_encryption_are_erased() {
     let mut rng = ChaCha20Rng::from_seed([6; 32]);
     let values = vec![77.0f32; 1024 - 32];
     let update = Update { values: &values, scale: 1.0, nonce: &[2; 32] };
-    // Two slots of 20 bits with the offset 2^15: every message of a block of equal whole numbers is this word.
+    // Two slots of 20 bits with the offset 2^15: every message of a block of equal whole numbers is
+    // this word.
     let slot = 77u64 + (1 << 15);
     let word = (slot << 20 | slot).to_le_bytes();
     let needle: [u8; 32] = word.repeat(4).try_into().unwrap();

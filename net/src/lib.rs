@@ -9,7 +9,6 @@
 //! `members_only`, `driver` (the swarm and the task that owns it); `transport`, `admission`
 //! (connections before they are authenticated); `bulk` (objects); `presence` (liveness,
 //! duplicates).
-#![warn(unreachable_pub)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg_attr(
     test,
@@ -63,7 +62,7 @@ pub use key::{identity_key_of, peer_id_of};
 pub use libp2p::{Multiaddr, PeerId};
 pub use listen::check_listen;
 pub use outbound_queue::OutboundQueue;
-pub use peer_records::{AddressStore, NoAddressStore, RecordError};
+pub use peer_records::AddressStore;
 pub use scope::{AddressScope, scope_of};
 pub use start::Net;
 pub use state::{NetState, Repeated, Waiting};

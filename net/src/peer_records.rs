@@ -8,9 +8,8 @@ mod records;
 mod store;
 mod wire;
 
-pub use record::RecordError;
 pub(crate) use record::SignedRecord;
 pub(crate) use records::{Insertion, PeerRecords};
+pub use store::AddressStore;
 pub(crate) use store::RecordSaver;
-pub use store::{AddressStore, NoAddressStore};
 pub(crate) use wire::{RecordRequest, decode_records, encode_records};

@@ -16,12 +16,6 @@ impl Label {
     pub const fn new(number: u8) -> Option<Self> {
         if (number as usize) < MAX_LABELS { Some(Self(number)) } else { None }
     }
-
-    /// Its number, the index into [`NetStats::objects`].
-    #[must_use]
-    pub const fn number(self) -> u8 {
-        self.0
-    }
 }
 
 /// Bytes in both directions.

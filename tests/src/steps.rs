@@ -12,7 +12,7 @@ pub struct Step {
 }
 
 /// Phases in the order of a round, as logs name them, and the end.
-pub const ORDER: [&str; 12] = [
+pub(crate) const ORDER: [&str; 12] = [
     "recovering",
     "waiting-for-quorum",
     "sync",

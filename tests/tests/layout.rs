@@ -62,11 +62,11 @@ fn packages() -> BTreeMap<String, BTreeSet<String>> {
         .collect()
 }
 
-/// Features of the encryption that only tests may have: liars' functions, and presets that protect nothing. A dependency of
-/// another kind would bring them into what people run.
+/// Features of the encryption that only tests and measurements may have: what malicious contributors do, presets that protect
+/// nothing, and the inside for measurements. A dependency of another kind would bring them into what people run.
 #[test]
 fn what_people_run_has_no_features_for_tests() {
-    let for_tests = ["insecure-presets", "liars"];
+    let for_tests = ["insecure-presets", "malicious-testing", "benches"];
     for package in list(&metadata(), "packages") {
         let name = &package["name"];
         for dependency in list(&package, "dependencies") {
@@ -139,13 +139,16 @@ fn pure_crates_stay_pure() {
     }
 }
 
-/// The fixtures are for tests and for the simulator: nothing that is installed may depend on them.
+/// The fixtures are for tests and for the simulator, the tools made what ships: nothing that is installed may depend on
+/// either.
 #[test]
-fn the_product_has_no_fixtures() {
+fn the_product_has_no_fixtures_and_no_tools() {
     let packages = packages();
     for (name, dependencies) in &packages {
         let test_only = ["fedshield-netsim", "fedshield-tests"].contains(&name.as_str());
-        assert!(test_only || !dependencies.contains("fedshield-fixtures"), "{name}");
+        for ours in ["fedshield-fixtures", "fedshield-train-tools"] {
+            assert!(test_only || !dependencies.contains(ours), "{name} depends on {ours}");
+        }
     }
 }
 

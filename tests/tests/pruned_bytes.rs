@@ -32,7 +32,7 @@ fn sent(rule: PruneRule, rate: f64, algorithm: Algorithm) -> (usize, u64) {
         let values: Vec<i64> = (0..mask.len() as i64).map(|i| i % 101 - 50).collect();
         let sum = UpdateSum {
             values: &values,
-            scale: settings.scale(global.t(), 16, 1),
+            scale: settings.scale(global.applied(), 16, 1),
             weight_sum: 3,
             contributors: 3,
         };

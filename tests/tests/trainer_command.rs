@@ -11,6 +11,8 @@ use fedshield_protocol::ids::{Digest, IdentityKey, MemberIndex, Round};
 use fedshield_protocol::job::{Job, JobOutput, RoundStart};
 use fedshield_protocol::manifest::{Manifest, Member, ValidManifest};
 use fedshield_tests::{Federation, Program, Terms as FederationTerms, Work, eventually};
+use fedshield_train::load::{LoadedModel, Precision};
+use fedshield_train_tools::{BaseWeights, save_base};
 use fedshieldd::host::Cancel;
 use fedshieldd::identity::{Identity, Protection, SecretStore};
 use fedshieldd::jobs::{Observer, Pipeline, PipelineError, Stage, TrainingStep};
@@ -251,11 +253,11 @@ fn assert_gone(party: &Party) {
 fn a_loss_of_the_built_in_trainer_that_is_no_number_sends_nothing() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let model = folder.path().join("model");
-    let opened = fedshield_train::load::LoadedModel::open(&Work::model()).expect("it reads");
-    let mut weights = opened.base_weights().expect("it reads");
+    let opened = LoadedModel::open(&Work::model()).expect("it reads");
+    let mut weights = BaseWeights::read(&opened.config, opened.weights.as_ref()).expect("it reads");
     // Finite, as weights must be to be read, and too large for what is computed from them.
     weights.tensors.get_mut("model.norm.weight").expect("it is there").values.fill(f32::MAX);
-    fedshield_train::load::save_base(&model, &weights, false).expect("it can be written");
+    save_base(&model, &weights, Precision::F32).expect("it can be written");
     for name in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
         std::fs::copy(Work::model().join(name), model.join(name)).expect("it can be copied");
     }

@@ -83,8 +83,8 @@ fn passphrase(args: &DaemonArgs, home: &Home) -> Result<Option<Passphrase>, Fail
     }
     let named = std::env::var_os(PASSPHRASE_FILE_VARIABLE).is_some()
         || std::env::var_os("CREDENTIALS_DIRECTORY").is_some();
-    let sealed = matches!(Identity::is_sealed_at(&home.identity()), Ok(true));
-    if sealed && !named && !args.stop_with_stdin && passphrase::can_ask() {
+    let encrypted = matches!(Identity::is_sealed_at(&home.identity()), Ok(true));
+    if encrypted && !named && !args.stop_with_stdin && passphrase::can_ask() {
         return passphrase::ask_for(home).map(Some);
     }
     Ok(None)

@@ -12,7 +12,7 @@ use fedshieldd::identity::{IdentityError, Passphrase, Protection};
 
 pub use node::{MadeNode, NewNode, make_node};
 
-use super::JsonFlag;
+use super::{JsonFlag, ModelAndData};
 use crate::failure::Failure;
 use crate::passphrase;
 use crate::screen::Screen;
@@ -40,22 +40,16 @@ pub struct InitArgs {
     /// Under which addresses others reach this node, if these differ
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     pub external: Vec<String>,
-    /// Base model: a Hugging Face folder or a GGUF file
-    #[arg(long, value_name = "PATH")]
-    pub model: Option<PathBuf>,
-    /// Training data (JSONL); never leaves this machine
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    pub data: Vec<PathBuf>,
-    /// Held-out data (JSONL), never trained on
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    pub held_out: Vec<PathBuf>,
+    /// What it trains, on what.
+    #[command(flatten)]
+    pub source: ModelAndData,
     /// Without --held-out: the share of --data that is kept apart
     #[arg(long, value_name = "SHARE", conflicts_with = "held_out")]
     pub held_out_fraction: Option<f64>,
     /// Serve metrics and dashboard here, for instance 127.0.0.1:9464
     #[arg(long, value_name = "ADDRESS")]
     pub http: Option<std::net::SocketAddr>,
-    /// Seal the identity with the passphrase in this file [default: $FEDSHIELD_PASSPHRASE_FILE; asked for on a terminal]
+    /// Encrypt the identity with the passphrase in this file [default: $FEDSHIELD_PASSPHRASE_FILE; asked for on a terminal]
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
     /// Keep the identity in clear: whoever reads the file is this node
@@ -77,10 +71,10 @@ pub fn run(args: &InitArgs, home: &Home) -> Result<(), Failure> {
         name: args.name.clone(),
         weight: args.weight.unwrap_or(1),
         external_addresses: args.external.clone(),
-        model: ModelConfig { path: args.model.clone() },
+        model: ModelConfig { path: args.source.model.clone() },
         data: DataConfig {
-            train: args.data.clone(),
-            held_out: args.held_out.clone(),
+            train: args.source.data.clone(),
+            held_out: args.source.held_out.clone(),
             held_out_fraction: args.held_out_fraction,
             template: None,
         },
@@ -92,13 +86,16 @@ pub fn run(args: &InitArgs, home: &Home) -> Result<(), Failure> {
     }
     let made = make_node(&NewNode { home: home.path().to_path_buf(), config, protection })?;
     Screen::new(args.json.json).answer(&made, |made, colours| {
-        let sealed =
-            if made.sealed { "sealed with a passphrase" } else { "in clear: for trials only" };
+        let protection = if made.encrypted {
+            "encrypted with a passphrase"
+        } else {
+            "in clear: for trials only"
+        };
         let list = [
             ("home", made.home.display().to_string()),
             ("configuration", made.config.display().to_string()),
             ("identity", made.identity_key.to_string()),
-            ("its file", sealed.to_owned()),
+            ("its file", protection.to_owned()),
         ];
         facts(colours, &list) + "\nnext: read the configuration, then `fedshield-cli daemon`\n"
     })
@@ -131,6 +128,8 @@ fn protection(args: &InitArgs) -> Result<Protection, Failure> {
         Some(passphrase) => Ok(Protection::Passphrase(passphrase)),
         None if passphrase::can_ask() => passphrase::ask_new().map(Protection::Passphrase),
         None => Err(Failure::new(ErrorCode::InvalidRequest, "how should the identity be kept?")
-            .next("seal it with `--passphrase-file FILE`, or, for a trial, say `--no-passphrase`")),
+            .next(
+                "encrypt it with `--passphrase-file FILE`, or, for a trial, say `--no-passphrase`",
+            )),
     }
 }

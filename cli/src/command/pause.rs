@@ -1,4 +1,4 @@
-//! `pause`, `resume` and `stop`: an operator's wishes.
+//! `pause`, `resume` and `stop`: commands to this node's daemon.
 
 use clap::Args;
 use fedshieldd::conditions::date_and_clock;
@@ -13,7 +13,7 @@ use crate::units;
 
 /// Arguments of `pause`, `resume` and `stop`.
 #[derive(Debug, Args)]
-pub struct WishArgs {
+pub struct NodeCommandArgs {
     #[command(flatten)]
     pub(crate) json: JsonFlag,
 }
@@ -22,7 +22,7 @@ pub struct WishArgs {
 ///
 /// # Errors
 /// If no daemon answers, or it is in no federation.
-pub async fn pause(args: &WishArgs, home: &Home) -> Result<(), Failure> {
+pub async fn pause(args: &NodeCommandArgs, home: &Home) -> Result<(), Failure> {
     let pause = connection::to(home).pause().await?;
     Screen::new(args.json.json).answer(&pause, |pause, _| paused(pause))
 }
@@ -31,18 +31,18 @@ pub async fn pause(args: &WishArgs, home: &Home) -> Result<(), Failure> {
 ///
 /// # Errors
 /// If no daemon answers, or it is in no federation.
-pub async fn resume(args: &WishArgs, home: &Home) -> Result<(), Failure> {
+pub async fn resume(args: &NodeCommandArgs, home: &Home) -> Result<(), Failure> {
     let done = connection::to(home).resume().await?;
-    say(args, done, "resumed: this node takes part in the next round")
+    answer(args, done, "resumed: this node takes part in the next round")
 }
 
 /// Runs `stop`.
 ///
 /// # Errors
 /// If no daemon answers.
-pub async fn stop(args: &WishArgs, home: &Home) -> Result<(), Failure> {
+pub async fn stop(args: &NodeCommandArgs, home: &Home) -> Result<(), Failure> {
     let done = connection::to(home).stop().await?;
-    say(args, done, "stopping: the daemon writes down what it must and ends")
+    answer(args, done, "stopping: the daemon writes down what it must and ends")
 }
 
 /// What a pause means, since when it holds and who asked for it: it may have been somebody else, long ago.
@@ -62,7 +62,7 @@ fn paused(pause: &Pause) -> String {
     }
 }
 
-fn say(args: &WishArgs, done: Done, text: &str) -> Result<(), Failure> {
+fn answer(args: &NodeCommandArgs, done: Done, text: &str) -> Result<(), Failure> {
     Screen::new(args.json.json).answer(&done, |_, _| text.to_owned())
 }
 

@@ -54,7 +54,8 @@ pub async fn run(args: &RoundsArgs, home: &Home) -> Result<(), Failure> {
     })
 }
 
-fn render(rounds: &[RoundReport], colours: Colours) -> String {
+/// One line for each round.
+pub(crate) fn render(rounds: &[RoundReport], colours: Colours) -> String {
     let headings = [
         ">round",
         "outcome",

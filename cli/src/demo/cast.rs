@@ -46,9 +46,9 @@ fn assets() -> PathBuf {
 /// # Errors
 /// If it is not there.
 pub fn model(args: &DemoArgs) -> Result<PathBuf, Failure> {
-    let path = args.model.clone().unwrap_or_else(|| assets().join("base"));
+    let path = args.source.model.clone().unwrap_or_else(|| assets().join("base"));
     path.canonicalize().map_err(|error| {
-        let next = match args.model {
+        let next = match args.source.model {
             Some(_) => "give a Hugging Face folder or a GGUF file",
             None => "run the demo where the sources are, or name a model with `--model`",
         };
@@ -63,8 +63,8 @@ pub fn model(args: &DemoArgs) -> Result<PathBuf, Failure> {
 /// # Errors
 /// If files are missing or their number does not fit.
 pub fn parts(args: &DemoArgs) -> Result<Vec<Part>, Failure> {
-    let parts = if args.data.is_empty() {
-        if !args.held_out.is_empty() {
+    let parts = if args.source.data.is_empty() {
+        if !args.source.held_out.is_empty() {
             return Err(usage(
                 "--held-out",
                 "held-out files belong to `--data` files",
@@ -113,8 +113,7 @@ fn shipped(folder: &Path, members: usize) -> Result<Vec<Part>, Failure> {
             .at(folder.display())
             .next("name files with `--data`"));
     }
-    let parts = (0..members).map(|member| {
-        let domain = &names[member % names.len()];
+    let parts = names.iter().cycle().take(members).enumerate().map(|(member, domain)| {
         let file = folder.join(format!("{domain}.jsonl"));
         // How many members this domain has.
         let of = (members - member % names.len()).div_ceil(names.len());
@@ -131,13 +130,13 @@ fn shipped(folder: &Path, members: usize) -> Result<Vec<Part>, Failure> {
 
 /// One member for each `--data` file, named after it.
 fn from_files(args: &DemoArgs) -> Result<Vec<Part>, Failure> {
-    let files = args.data.len();
+    let files = args.source.data.len();
     if args.members.is_some_and(|members| usize::from(members) != files) {
         let what = format!("{files} data files do not make that many members");
         return Err(usage("--members", &what, "give one `--data` file for each member"));
     }
-    if !args.held_out.is_empty() && args.held_out.len() != files {
-        let what = format!("{} held-out files for {files} data files", args.held_out.len());
+    if !args.source.held_out.is_empty() && args.source.held_out.len() != files {
+        let what = format!("{} held-out files for {files} data files", args.source.held_out.len());
         return Err(usage(
             "--held-out",
             &what,
@@ -152,12 +151,14 @@ fn from_files(args: &DemoArgs) -> Result<Vec<Part>, Failure> {
                 .next("check the path; the format is JSONL, one example a line")
         })
     };
-    args.data
+    args.source
+        .data
         .iter()
         .enumerate()
         .map(|(index, file)| {
             let name = free_name(file, &mut taken);
-            let held_out = args.held_out.get(index).map(|file| absolute(file)).transpose()?;
+            let held_out =
+                args.source.held_out.get(index).map(|file| absolute(file)).transpose()?;
             Ok(Part { name, train: Training::File(absolute(file)?), held_out })
         })
         .collect()

@@ -233,12 +233,12 @@ fn describe(status: ExitStatus) -> String {
 fn last_lines(log: &Path) -> String {
     let bytes = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().collect();
-    let start = lines.len().saturating_sub(LOG_LINES);
-    if lines.is_empty() {
+    let lines = text.lines().count();
+    let last: Vec<&str> = text.lines().skip(lines.saturating_sub(LOG_LINES)).collect();
+    if last.is_empty() {
         return "its log is empty".to_owned();
     }
-    format!("read the log; it ends with\n    {}", lines[start..].join("\n    "))
+    format!("read the log; it ends with\n    {}", last.join("\n    "))
 }
 
 #[cfg(test)]

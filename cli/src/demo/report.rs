@@ -4,17 +4,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use fedshield_protocol::ids::{Digest, Round};
-use fedshieldd::control::api::{Evaluation, RoundOutcome, RoundReport, Sample};
+use fedshieldd::control::api::{ErrorCode, Evaluation, RoundReport, Sample};
 use serde::Serialize;
 
 use crate::failure::Failure;
-use fedshieldd::control::api::ErrorCode;
 
 /// The whole run.
 #[derive(Debug, Clone, Serialize)]
 pub struct DemoReport {
-    /// Every finished round, the same at all members.
-    pub rounds: Vec<DemoRound>,
+    /// Every finished round, the same at all members: bytes of all of them, seconds of the slowest, their mean loss.
+    pub rounds: Vec<RoundReport>,
     /// By member, in the order of the command line.
     pub members: Vec<DemoMember>,
     /// The exported ledger.
@@ -29,25 +28,6 @@ pub struct DemoReport {
     pub federation_seconds: f64,
     /// Seconds of the whole run.
     pub total_seconds: f64,
-}
-
-/// One round.
-#[derive(Debug, Clone, Serialize)]
-pub struct DemoRound {
-    /// Its number.
-    pub round: Round,
-    /// How it ended.
-    pub outcome: RoundOutcome,
-    /// The adapter that all members report.
-    pub adapter_digest: Option<Digest>,
-    /// Whose updates are in the sum.
-    pub contributors: Vec<String>,
-    /// Who added them.
-    pub committee: Vec<String>,
-    /// Bytes sent by all members together, by phase or purpose.
-    pub bytes: BTreeMap<String, u64>,
-    /// Seconds of the slowest member, by phase.
-    pub seconds: BTreeMap<String, f64>,
 }
 
 /// One member.
@@ -103,7 +83,7 @@ pub struct MemberOutcome {
 ///
 /// # Errors
 /// If two members disagree about a round, or one exported another adapter than the last round's: names both.
-pub fn agreed_rounds(outcomes: &[MemberOutcome]) -> Result<Vec<DemoRound>, Failure> {
+pub fn agreed_rounds(outcomes: &[MemberOutcome]) -> Result<Vec<RoundReport>, Failure> {
     let Some((first, others)) = outcomes.split_first() else { return Ok(Vec::new()) };
     for other in others {
         for (a, b) in first.rounds.iter().zip(&other.rounds) {
@@ -125,7 +105,8 @@ pub fn agreed_rounds(outcomes: &[MemberOutcome]) -> Result<Vec<DemoRound>, Failu
             return Err(disagreement(&first.name, &outcome.name, round));
         }
     }
-    Ok((0..first.rounds.len()).map(|index| merged(outcomes, index)).collect())
+    let of_all = |index: usize| outcomes.iter().filter_map(move |member| member.rounds.get(index));
+    Ok((0..first.rounds.len()).filter_map(|index| merged(of_all(index))).collect())
 }
 
 fn disagreement(a: &str, b: &str, round: Round) -> Failure {
@@ -136,28 +117,33 @@ fn disagreement(a: &str, b: &str, round: Round) -> Failure {
     .next("this must never happen: keep the work folder and report it with its logs")
 }
 
-fn merged(outcomes: &[MemberOutcome], index: usize) -> DemoRound {
-    let first = &outcomes[0].rounds[index];
-    let mut bytes: BTreeMap<String, u64> = BTreeMap::new();
-    let mut seconds: BTreeMap<String, f64> = BTreeMap::new();
-    for report in outcomes.iter().map(|outcome| &outcome.rounds[index]) {
-        for (purpose, count) in &report.bytes {
-            *bytes.entry(purpose.clone()).or_default() += count;
-        }
+/// What all members report of one round, as one report; `None` if nobody does.
+fn merged<'a>(reports: impl Iterator<Item = &'a RoundReport> + Clone) -> Option<RoundReport> {
+    let mut all = reports.clone().next()?.clone();
+    for report in reports.clone().skip(1) {
+        add(&mut all.bytes, &report.bytes);
+        add(&mut all.bytes_in, &report.bytes_in);
         for (phase, value) in &report.seconds {
-            let slowest = seconds.entry(phase.clone()).or_default();
+            let slowest = all.seconds.entry(phase.clone()).or_default();
             *slowest = slowest.max(*value);
         }
+        all.update_bytes_f32 += report.update_bytes_f32;
+        all.sent_bytes += report.sent_bytes;
     }
-    DemoRound {
-        round: first.round,
-        outcome: first.outcome,
-        adapter_digest: first.adapter_digest,
-        contributors: first.contributors.clone(),
-        committee: first.committee.clone(),
-        bytes,
-        seconds,
+    all.train_loss = mean(reports.clone().filter_map(|report| report.train_loss));
+    all.held_out_loss = mean(reports.filter_map(|report| report.held_out_loss));
+    Some(all)
+}
+
+fn add(sum: &mut BTreeMap<String, u64>, counts: &BTreeMap<String, u64>) {
+    for (purpose, count) in counts {
+        *sum.entry(purpose.clone()).or_default() += count;
     }
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (count, sum) = values.fold((0u32, 0.0), |(count, sum), value| (count + 1, sum + value));
+    (count > 0).then(|| sum / f64::from(count))
 }
 
 impl From<MemberOutcome> for DemoMember {
@@ -165,12 +151,8 @@ impl From<MemberOutcome> for DemoMember {
         let mut bytes_sent: BTreeMap<String, u64> = BTreeMap::new();
         let mut bytes_received: BTreeMap<String, u64> = BTreeMap::new();
         for round in &outcome.rounds {
-            for (purpose, count) in &round.bytes {
-                *bytes_sent.entry(purpose.clone()).or_default() += count;
-            }
-            for (purpose, count) in &round.bytes_in {
-                *bytes_received.entry(purpose.clone()).or_default() += count;
-            }
+            add(&mut bytes_sent, &round.bytes);
+            add(&mut bytes_received, &round.bytes_in);
         }
         let evaluation = outcome.evaluation;
         Self {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use fedshield_protocol::manifest::Manifest;
 use fedshieldd::config::{Config, DataConfig, HttpConfig, ModelConfig, TrainingConfig};
 use fedshieldd::control::api::{
-    ExpectedMember, ExportRequest, FoundRequest, InviteRequest, JoinRequest, NewFederation,
-    NodeState, NodeStatus,
+    ErrorCode, ExpectedMember, ExportRequest, FoundRequest, InviteRequest, JoinRequest,
+    NewFederation, NodeState, NodeStatus,
 };
 use fedshieldd::identity::Protection;
 
@@ -16,7 +16,7 @@ use super::cast::Part;
 use super::folder::WorkFolder;
 use super::process::{Node, Nodes};
 use super::report::{DemoMember, DemoReport, MemberOutcome, agreed_rounds, update_ratio};
-use super::watch::Progress;
+use super::watch::RoundDisplay;
 use crate::command::init::{NewNode, make_node};
 use crate::command::ledger;
 use crate::failure::Failure;
@@ -103,11 +103,13 @@ async fn play(
     for node in nodes {
         node.ready().await?;
     }
-    found(nodes, terms).await?;
+    let Some((owner, others)) = nodes.split_first() else {
+        return Err(Failure::new(ErrorCode::Internal, "no daemon was started"));
+    };
+    found(owner, others, terms).await?;
     watch(nodes).await?;
     let federation_seconds = started.elapsed().as_secs_f64();
     let outcomes = measure(nodes, work).await?;
-    let owner = &nodes[0];
     let folder = work.path().join("ledger");
     let ledger = ledger::export(&owner.connection(), owner.home(), &folder).await?;
     let verified = ledger::verify_file(&ledger);
@@ -135,17 +137,17 @@ async fn play(
 
 /// federation new, invite and join for each other member, federation found. Everybody is told beforehand whom to expect, as
 /// with `join --expect FILE`, so that nobody has to read out words.
-async fn found(nodes: &[Node], terms: Manifest) -> Result<(), Failure> {
-    let mut expected = Vec::with_capacity(nodes.len());
-    for node in nodes {
+async fn found(owner: &Node, others: &[Node], terms: Manifest) -> Result<(), Failure> {
+    let mut expected = Vec::with_capacity(others.len() + 1);
+    for node in std::iter::once(owner).chain(others) {
         let status = node.connection().status().await?;
         expected.push(ExpectedMember { name: status.name, identity_key: status.identity_key });
     }
     let expect = Some(expected);
-    let owner = nodes[0].connection();
+    let (founder, owner) = (&owner.name, owner.connection());
     let view = owner.new_federation(&NewFederation { terms }).await?;
-    say(&format!("{} drafts federation {}", nodes[0].name, view.summary.founding_id.short()));
-    for node in &nodes[1..] {
+    say(&format!("{founder} drafts federation {}", view.summary.founding_id.short()));
+    for node in others {
         let invite = owner.invite(&InviteRequest { expires_s: 3600 }).await?.invite;
         let daemon = node.connection();
         let request = |accept, terms_digest| JoinRequest {
@@ -159,28 +161,26 @@ async fn found(nodes: &[Node], terms: Manifest) -> Result<(), Failure> {
         say(&format!("{} joins", node.name));
     }
     owner.found(&FoundRequest { expect: expect.clone() }).await?;
-    say(&format!(
-        "{} founds it; all members find the list that they expect, and sign",
-        nodes[0].name
-    ));
+    say(&format!("{founder} founds it; all members find the list that they expect, and sign"));
     Ok(())
 }
 
 /// Shows the rounds until all members are done.
 async fn watch(nodes: &[Node]) -> Result<(), Failure> {
     let names: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
-    let mut progress: Option<Progress> = None;
+    let mut display: Option<RoundDisplay> = None;
     loop {
         let statuses = statuses(nodes).await?;
-        let rounds = statuses[0].federation.as_ref().map_or(1, |federation| federation.rounds);
-        progress.get_or_insert_with(|| Progress::new(&names, rounds)).show(&statuses);
+        let federation = statuses.first().and_then(|status| status.federation.as_ref());
+        let rounds = federation.map_or(1, |federation| federation.rounds);
+        display.get_or_insert_with(|| RoundDisplay::new(&names, rounds)).show(&statuses);
         if statuses.iter().all(|status| status.state == NodeState::Done) {
             break;
         }
         tokio::time::sleep(POLL).await;
     }
-    if let Some(mut progress) = progress {
-        progress.finish();
+    if let Some(mut display) = display {
+        display.finish();
     }
     Ok(())
 }

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use fedshield_protocol::hidden::{harmless, harmless_line};
 
 use super::report::{DemoMember, DemoReport};
-use crate::command::rounds::{ON_THE_WIRE, on_the_wire};
-use crate::command::word;
+use crate::command::rounds::{self, ON_THE_WIRE};
 use crate::screen::Colours;
 use crate::table::Table;
 use crate::units;
@@ -46,7 +45,7 @@ pub fn render(report: &DemoReport, colours: Colours) -> String {
         text.push_str(&format!("\n{}\n{body}", colours.strong(heading)));
     };
     section("Held-out loss (nats per token, each member on its own data)", losses(report, colours));
-    section("Rounds", rounds(report, colours));
+    section("Rounds", rounds::render(&report.rounds, colours));
     section("Bytes and seconds, all rounds", phases(report, colours));
     if let Some(ratio) = report.update_ratio {
         let plain = report.members.iter().map(|member| member.update_bytes_f32).sum();
@@ -104,52 +103,42 @@ fn losses(report: &DemoReport, colours: Colours) -> String {
     table.render(colours)
 }
 
-fn rounds(report: &DemoReport, colours: Colours) -> String {
-    let mut table = Table::new(&[
-        ">round",
-        "outcome",
-        "adapter",
-        "contributors",
-        "committee",
-        ">sent",
-        ">time",
-    ]);
-    for round in &report.rounds {
-        table.row([
-            round.round.to_string(),
-            word(&round.outcome),
-            round.adapter_digest.map_or_else(|| "-".into(), |digest| digest.short()),
-            units::names(&round.contributors),
-            units::names(&round.committee),
-            units::bytes(on_the_wire(&round.bytes)),
-            units::seconds(round.seconds.values().sum()),
-        ]);
-    }
-    table.render(colours)
+/// What one phase or purpose took in all rounds.
+#[derive(Default)]
+struct PhaseSum {
+    /// Bytes, of one member on average.
+    sent: f64,
+    received: f64,
+    /// Of the slowest member.
+    seconds: f64,
 }
 
 /// Bytes of one member on average and seconds of the slowest one, by the words of the protocol.
 fn phases(report: &DemoReport, colours: Colours) -> String {
-    let mut rows: BTreeMap<(usize, String), [f64; 3]> = BTreeMap::new();
+    let mut rows: BTreeMap<(usize, String), PhaseSum> = BTreeMap::new();
     let members = report.members.len().max(1) as f64;
-    let mut add = |word: &String, column: usize, value: f64| {
+    let mut add = |word: &String, part: PhaseSum| {
         let order = WORDS.iter().position(|known| known == word).unwrap_or(WORDS.len());
-        rows.entry((order, word.clone())).or_default()[column] += value;
+        let sum = rows.entry((order, word.clone())).or_default();
+        sum.sent += part.sent;
+        sum.received += part.received;
+        sum.seconds += part.seconds;
     };
     for member in &report.members {
-        member.bytes_sent.iter().for_each(|(word, count)| add(word, 0, *count as f64 / members));
-        member
-            .bytes_received
-            .iter()
-            .for_each(|(word, count)| add(word, 1, *count as f64 / members));
+        for (word, count) in &member.bytes_sent {
+            add(word, PhaseSum { sent: *count as f64 / members, ..PhaseSum::default() });
+        }
+        for (word, count) in &member.bytes_received {
+            add(word, PhaseSum { received: *count as f64 / members, ..PhaseSum::default() });
+        }
     }
-    for round in &report.rounds {
-        round.seconds.iter().for_each(|(word, value)| add(word, 2, *value));
+    for (word, seconds) in report.rounds.iter().flat_map(|round| &round.seconds) {
+        add(word, PhaseSum { seconds: *seconds, ..PhaseSum::default() });
     }
     let mut table = Table::new(&["phase", ">sent by a member", ">received", ">slowest member"]);
     let dash = |value: f64, text: String| if value > 0.0 { text } else { "-".into() };
-    for ((_, word), [sent, received, time]) in rows {
-        if sent + received + time == 0.0 {
+    for ((_, word), PhaseSum { sent, received, seconds }) in rows {
+        if sent + received + seconds == 0.0 {
             continue;
         }
         let word = if word == ON_THE_WIRE { "all on the wire".to_owned() } else { word };
@@ -157,7 +146,7 @@ fn phases(report: &DemoReport, colours: Colours) -> String {
             word,
             dash(sent, units::bytes(sent.round() as u64)),
             dash(received, units::bytes(received.round() as u64)),
-            dash(time, units::seconds(time)),
+            dash(seconds, units::seconds(seconds)),
         ]);
     }
     table.render(colours)
@@ -201,7 +190,7 @@ mod tests {
         let text = render(&report, Colours::none());
         for part in [
             "bank    2.0000      1.8000     1.5000        -25.0%         -16.7%",
-            "0  applied  01010101  bank, farm    farm       1.40 kB",
+            "0  applied  01010101  bank, farm    farm       1.5000         -  1.40 kB   2.80 kB",
             "ciphertext           1.40 kB   2.80 kB               -",
             "ratio 0.700",
             "/out/ledger",

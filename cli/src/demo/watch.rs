@@ -25,7 +25,7 @@ const PATH: [Activity; 8] = [
 ];
 
 /// Shows what the members are doing. Everything goes to standard error.
-pub struct Progress {
+pub struct RoundDisplay {
     bars: Option<Bars>,
     last: Vec<String>,
     errors: Vec<Option<String>>,
@@ -38,7 +38,7 @@ struct Bars {
     members: Vec<ProgressBar>,
 }
 
-impl Progress {
+impl RoundDisplay {
     /// For members with these names and a federation of `rounds` rounds.
     #[must_use]
     pub fn new(members: &[String], rounds: u64) -> Self {

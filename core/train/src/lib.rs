@@ -2,6 +2,12 @@
 //!
 //! This crate knows nothing of encryption, rounds' agreement or networks: it turns data and a common
 //! adapter into an update, and an opened sum into the next common adapter.
+//!
+//! Indexing is allowed here: in kernels and codecs the bounds stand beside it, and what comes from files is checked
+//! before it is an index.
+#![warn(unreachable_pub)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod adapter;
 pub mod data;
@@ -11,7 +17,6 @@ pub mod load;
 mod memory;
 pub mod model;
 mod random;
-pub mod synth;
 pub mod text;
 mod train;
 

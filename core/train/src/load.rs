@@ -8,5 +8,5 @@ mod safetensors;
 mod writer;
 
 pub use loaded::{LoadedModel, open_tokenizer};
-pub use safetensors::{SafetensorsSource, save_base, write_safetensors, write_safetensors_f16};
+pub use safetensors::{SafetensorsSource, write_safetensors};
 pub use writer::{Precision, SafetensorsWriter};

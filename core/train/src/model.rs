@@ -2,14 +2,16 @@
 //!
 //! The backward pass is written by hand rather than recorded: nothing is ever computed for a frozen
 //! weight, what is kept between the passes is chosen in one place, and the same code runs on every
-//! Burn device. Tests check it against transformers + PEFT and against finite differences.
+//! Burn device. Tests check it against transformers + PEFT (`tests/parity.rs`) and against finite differences
+//! (`tools/tests/base_gradients.rs`).
 
 mod attention;
+#[cfg(feature = "base-gradients")]
+mod base_gradients;
 mod batch;
 mod config;
 mod decoder;
 mod frozen;
-mod full;
 mod kernels;
 mod layer;
 mod linear;
@@ -20,17 +22,16 @@ mod pass;
 mod product;
 mod reader;
 mod rope;
-#[cfg(test)]
-mod tests;
 mod weights;
 
+#[cfg(feature = "base-gradients")]
+pub use base_gradients::BaseGradients;
 pub use batch::{Batch, TokenSequence};
 pub use config::{Family, ModelConfig, RopeScaling};
 pub use decoder::{Decoder, StageSeconds};
 pub use frozen::{BasePrecision, Unfit};
-pub use full::{FullGradients, full_gradients, full_loss};
 pub use lora::Projection;
-pub use weights::{BaseWeights, HostTensor, TensorSource, parameter_shapes};
+pub use weights::{TensorSource, parameter_shapes};
 
 pub(crate) use layer::LayerGradients;
 pub(crate) use linear::Wants;

@@ -49,13 +49,6 @@ impl Stream {
         (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Standard normal by Box-Muller.
-    /// Uses libm functions, so it is for initialisation at one place, never for common state.
-    pub(crate) fn normal(&mut self) -> f64 {
-        let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.unit()).cos()
-    }
-
     /// Fisher-Yates.
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
@@ -74,13 +67,5 @@ mod tests {
         assert_eq!(word(1, "a"), word(1, "a"));
         assert_ne!(word(1, "a"), word(2, "a"));
         assert_ne!(word(1, "a"), word(1, "b"));
-    }
-
-    #[test]
-    fn normal_has_unit_variance() {
-        let mut stream = Stream::new([3; 32], "test");
-        let values: Vec<f64> = (0..20_000).map(|_| stream.normal()).collect();
-        let variance = values.iter().map(|v| v * v).sum::<f64>() / values.len() as f64;
-        assert!((variance - 1.0).abs() < 0.05, "{variance}");
     }
 }

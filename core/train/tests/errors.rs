@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use fedshield_train::adapter::{PeftAdapter, export_peft};
 use fedshield_train::data::{DataSet, DataSettings};
 use fedshield_train::federated::{GlobalAdapter, LocalMemory, Mask};
-use fedshield_train::load::{LoadedModel, SafetensorsSource, save_base, write_safetensors};
-use fedshield_train::model::{BasePrecision, HostTensor};
+use fedshield_train::load::{LoadedModel, Precision, SafetensorsSource, write_safetensors};
+use fedshield_train::model::BasePrecision;
 use fedshield_train::{Progress, TrainError, TrainSettings, Trainer};
+use fedshield_train_tools::{BaseWeights, HostTensor, save_base};
 
 /// A good model and good data, to be spoilt.
 struct Scene {
@@ -56,9 +57,9 @@ impl Scene {
 
     fn weights(&self, change: impl FnOnce(&mut BTreeMap<String, HostTensor>)) {
         let opened = LoadedModel::open(&self.model).unwrap();
-        let mut weights = opened.base_weights().unwrap();
+        let mut weights = BaseWeights::read(&opened.config, opened.weights.as_ref()).unwrap();
         change(&mut weights.tensors);
-        save_base(&self.model, &weights, false).unwrap();
+        save_base(&self.model, &weights, Precision::F32).unwrap();
     }
 
     fn write(&self, file: &str, text: &str) {

@@ -7,11 +7,12 @@ use fedshield_train::adapter::import_peft;
 use fedshield_train::federated::{Factor, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::SafetensorsSource;
 use fedshield_train::model::{
-    BasePrecision, BaseWeights, Batch, Decoder, ModelConfig, TensorSource, TokenSequence,
+    BasePrecision, Batch, Decoder, ModelConfig, TensorSource, TokenSequence,
 };
 use fedshield_train::{
     AdamW, AdamWSettings, ComputeDevice, StepGradient, adapter_gradient, adapter_logits,
 };
+use fedshield_train_tools::BaseWeights;
 
 /// Bound of the project: max|a - b| <= 1e-4 * max|b|. On the processor the tests hold a tenth of it.
 fn bound() -> f32 {

@@ -7,8 +7,9 @@ use std::ops::ControlFlow;
 use fedshield_train::adapter::{export_model, export_peft, import_peft};
 use fedshield_train::data::{DataSet, DataSettings};
 use fedshield_train::federated::{Factor, GlobalAdapter, LocalMemory, UpdateSum};
-use fedshield_train::load::{LoadedModel, Precision, save_base};
+use fedshield_train::load::{LoadedModel, Precision};
 use fedshield_train::{Progress, Sampling, TrainError, TrainSettings, Trainer};
+use fedshield_train_tools::{BaseWeights, save_base};
 
 fn go_on(_: &Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
@@ -39,8 +40,8 @@ fn two_members_learn_what_neither_has_alone() {
     let base = sets.each_ref().map(|set| trainer.evaluate(None, &set.train).unwrap().loss);
     let mut memories = [LocalMemory::new(&global), LocalMemory::new(&global)];
     for t in 0..10u8 {
-        let clip = settings.clip(global.t());
-        let scale = settings.scale(global.t(), 16, 1);
+        let clip = settings.clip(global.applied());
+        let scale = settings.scale(global.applied(), 16, 1);
         let mask = global.mask(&settings, [t; 32]);
         let mut sum = vec![0i64; mask.len()];
         for (set, memory) in sets.iter().zip(&mut memories) {
@@ -49,7 +50,7 @@ fn two_members_learn_what_neither_has_alone() {
             for (sum, value) in sum.iter_mut().zip(&update.values) {
                 *sum += (scale * f64::from(*value)).round() as i64;
             }
-            memory.spend(global.t(), &mask, &update.values).unwrap();
+            memory.spend(global.applied(), &mask, &update.values).unwrap();
         }
         let opened = UpdateSum { values: &sum, scale, weight_sum: 2, contributors: 2 };
         global = global.apply(&settings, &mask, &opened).unwrap();
@@ -102,10 +103,10 @@ fn a_loss_that_is_no_number_produces_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let model = fixture::write_model(folder.path());
     let opened = LoadedModel::open(&model).unwrap();
-    let mut weights = opened.base_weights().unwrap();
+    let mut weights = BaseWeights::read(&opened.config, opened.weights.as_ref()).unwrap();
     // Finite, so the model loads; its products are not.
     weights.tensors.get_mut("model.norm.weight").unwrap().values.fill(f32::MAX);
-    save_base(&model, &weights, false).unwrap();
+    save_base(&model, &weights, Precision::F32).unwrap();
     let trainer = fixture::trainer(&model);
     let data = fixture::data(&trainer, &fixture::write_data(folder.path(), 0));
     let settings = fixture::settings();
@@ -127,7 +128,7 @@ fn peft_round_trip() {
     let out = folder.path().join("adapter");
     export_peft(&out, &trained, "model").unwrap();
     let back = import_peft(&out, trainer.config(), &settings).unwrap();
-    assert_eq!(back.t(), 0);
+    assert_eq!(back.applied(), 0);
     for factor in [Factor::A, Factor::B] {
         assert_eq!(back.values(factor), trained.values(factor));
     }

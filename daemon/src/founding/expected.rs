@@ -61,7 +61,7 @@ fn of_line((line, number): (&str, usize)) -> Result<ExpectedMember, String> {
 ///
 /// # Errors
 /// Names the entry.
-pub fn check(list: &[ExpectedMember]) -> Result<(), String> {
+pub(super) fn check(list: &[ExpectedMember]) -> Result<(), String> {
     let count = list.len();
     if !(3..=usize::from(MAX_MEMBERS)).contains(&count) {
         return Err(format!("{count} members are expected: 3 to {MAX_MEMBERS} can be"));
@@ -124,7 +124,7 @@ pub(super) fn check_here(
 
 /// In what `members` are not those that are expected, one sentence each; empty if they are exactly these.
 #[must_use]
-pub fn differences(expected: &[ExpectedMember], members: &[Member]) -> Vec<String> {
+pub(super) fn differences(expected: &[ExpectedMember], members: &[Member]) -> Vec<String> {
     let by_key: BTreeMap<IdentityKey, &str> =
         expected.iter().map(|it| (it.identity_key, it.name.as_str())).collect();
     let by_name: BTreeMap<&str, IdentityKey> =

@@ -54,7 +54,7 @@ pub enum PhraseError {
 ///
 /// # Errors
 /// What is wrong with the words.
-pub fn compare(said: &str, digest: &Digest) -> Result<(), PhraseError> {
+pub(super) fn compare(said: &str, digest: &Digest) -> Result<(), PhraseError> {
     let separates = |c: char| !c.is_alphabetic();
     let text: String = said.chars().take(MAX_TEXT_CHARS).collect();
     let said: Vec<String> =

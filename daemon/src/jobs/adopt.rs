@@ -17,7 +17,7 @@ impl Pipeline {
         let global = GlobalAdapter::from_bytes(&self.objects.read(&adapter)?)?;
         global.check_settings(&self.terms.settings)?;
         let mut state = self.state();
-        if global.layout() != state.global.layout() || global.t() != applied {
+        if global.layout() != state.global.layout() || global.applied() != applied {
             let reason = "the recorded adapter was made for another model or round";
             return Err(TrainError::Adapter(reason.to_owned()).into());
         }

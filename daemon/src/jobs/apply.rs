@@ -23,7 +23,7 @@ impl Pipeline {
         }
         let mut state = self.state();
         // After a restart that came when the adapter was written: from the one before, with the same result.
-        let earlier = match state.global.t() == applied {
+        let earlier = match state.global.applied() == applied {
             true => None,
             false => Some(self.earlier_adapter(&state, round, applied)?),
         };

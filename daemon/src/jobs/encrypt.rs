@@ -30,7 +30,7 @@ impl Pipeline {
         rand::Rng::fill_bytes(&mut rng, nonce.as_mut_slice());
         let plain = Update {
             values: &update.values,
-            scale: self.terms.scale_of(self.terms.me, global.t()),
+            scale: self.terms.scale_of(self.terms.me, global.applied()),
             nonce: &nonce,
         };
         let mut writer = self.objects.create()?;

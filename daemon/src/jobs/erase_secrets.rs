@@ -9,7 +9,7 @@ impl Pipeline {
     /// No round follows that needs any of it; what has been learned and not sent stays while there are rounds to come.
     pub(super) fn erase_secrets(&self) -> Result<JobOutput, PipelineError> {
         self.secrets.erase_all_rounds()?;
-        if self.state().global.t() >= self.terms.manifest.rounds {
+        if self.state().global.applied() >= self.terms.manifest.rounds {
             self.secrets.erase(name::TRAINED)?;
         }
         Ok(JobOutput::Erased)

@@ -58,9 +58,9 @@ impl Pipeline {
             return Err(PipelineError::NoHeldOut);
         }
         let federated = self.state().global.clone();
-        let round = Round(federated.t());
+        let round = Round(federated.applied());
         timed(&*self.observer, round, Stage::Evaluate, || {
-            let local = self.train_alone(federated.t(), &data, cancel)?;
+            let local = self.train_alone(federated.applied(), &data, cancel)?;
             let held_out = &data.set.held_out;
             if cancel.is_cancelled() {
                 return Err(PipelineError::Cancelled);

@@ -15,24 +15,24 @@ impl Pipeline {
         beacon: &Digest,
     ) -> Result<PrunedUpdate, PipelineError> {
         let mask = self.mask_of(global, beacon);
-        let clip = self.terms.settings.clip(global.t());
+        let clip = self.terms.settings.clip(global.applied());
         let mut state = self.state();
         // A round that moved on while this member trained.
-        if state.global.t() != global.t() {
-            let here = state.global.t();
-            return Err(PipelineError::Behind { round, wanted: global.t(), here });
+        if state.global.applied() != global.applied() {
+            let here = state.global.applied();
+            return Err(PipelineError::Behind { round, wanted: global.applied(), here });
         }
         let schedule = &self.terms.settings.prune;
         let update = match schedule.rule {
             PruneRule::Shared => state.memory.prune(global, theta, mask, clip)?,
             PruneRule::Local => {
-                let rate = schedule.rate(global.t());
+                let rate = schedule.rate(global.applied());
                 state.memory.prune_locally(global, theta, rate, clip)?
             }
         };
         state.save_memory(&self.secrets)?;
         let sent = Sent {
-            applied: global.t(),
+            applied: global.applied(),
             values: update.values.clone(),
             indices: update.mask.indices().to_vec(),
             dense_len: update.mask.dense_len() as u64,

@@ -16,7 +16,7 @@ impl Pipeline {
     pub(super) fn global_at(&self, start: &RoundStart) -> Result<GlobalAdapter, PipelineError> {
         let state = self.state();
         let RoundStart { round, applied: wanted, .. } = *start;
-        if state.global.t() == wanted {
+        if state.global.applied() == wanted {
             return Ok(state.global.clone());
         }
         self.earlier_adapter(&state, round, wanted)
@@ -29,7 +29,7 @@ impl Pipeline {
         round: Round,
         wanted: u64,
     ) -> Result<GlobalAdapter, PipelineError> {
-        let here = state.global.t();
+        let here = state.global.applied();
         let behind = PipelineError::Behind { round, wanted, here };
         // Of later rounds it has no business with this one any more.
         if here != wanted.saturating_add(1) {

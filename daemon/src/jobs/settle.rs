@@ -39,7 +39,7 @@ impl Pipeline {
             Some(Fate::Kept) | None => {
                 // Applied without this member: its progress joins the next update of the same factors. Not
                 // applied: the same training result is encrypted afresh in the next round.
-                let applied_without_us = state.global.t() > sent.applied;
+                let applied_without_us = state.global.applied() > sent.applied;
                 state.memory.skip();
                 if applied_without_us {
                     self.secrets.erase(name::TRAINED)?;

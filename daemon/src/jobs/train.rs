@@ -31,7 +31,7 @@ impl Pipeline {
         let adapter = global.digest();
         if let Some(bytes) = self.secrets.get(name::TRAINED)?
             && let Some(trained) = Trained::from_bytes(&bytes)
-            && (trained.applied, trained.adapter) == (global.t(), adapter)
+            && (trained.applied, trained.adapter) == (global.applied(), adapter)
         {
             return Ok(Learned { theta: trained.theta, mean_loss: None });
         }
@@ -47,7 +47,7 @@ impl Pipeline {
         let losses = &result.stats.losses;
         // A trainer command may report no steps.
         let mean = (!losses.is_empty()).then(|| losses.iter().sum::<f64>() / losses.len() as f64);
-        let trained = Trained { applied: global.t(), adapter, theta: result.theta };
+        let trained = Trained { applied: global.applied(), adapter, theta: result.theta };
         self.keep(name::TRAINED, &trained)?;
         Ok(Learned { theta: trained.theta, mean_loss: mean })
     }

@@ -70,7 +70,7 @@ mod tests {
                 input: String::new(),
                 output: "x".to_owned(),
             },
-            sequence: TokenSequence::all_labelled(vec![1; 10]),
+            sequence: TokenSequence { ids: vec![1; 10], labels: vec![true; 10] },
         };
         let before: Vec<_> = (0..500).map(example).collect();
         // Longer, in another order, and with a line in front.

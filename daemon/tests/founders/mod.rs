@@ -25,7 +25,7 @@ use fedshieldd::terms::Plan;
 
 /// Everybody's join protocol. A node that is not in the list, or is away, cannot be reached.
 #[derive(Clone, Default)]
-pub struct Network {
+pub(crate) struct Network {
     nodes: Arc<Mutex<BTreeMap<IdentityKey, Founding>>>,
     away: Arc<Mutex<BTreeSet<IdentityKey>>>,
     /// Who is led to another copy of the node that it asks.
@@ -34,7 +34,7 @@ pub struct Network {
 
 impl Network {
     /// Whatever `asker` asks is answered by `by`, which has the key of the node that is asked.
-    pub fn mislead(&self, asker: &Node, by: &Founding) {
+    pub(crate) fn mislead(&self, asker: &Node, by: &Founding) {
         self.misled.lock().unwrap().insert(asker.identity.key(), by.clone());
     }
 }
@@ -65,7 +65,7 @@ impl JoinPort for End {
 }
 
 /// Stands in for a model and data: checks of the terms what needs neither, and refuses one template on top.
-pub struct Check {
+pub(crate) struct Check {
     pub refused_template: &'static str,
 }
 
@@ -80,7 +80,7 @@ impl CheckTerms for Check {
     }
 }
 
-pub struct Node {
+pub(crate) struct Node {
     pub folder: tempfile::TempDir,
     pub identity: Arc<Identity>,
     pub local: Local,
@@ -90,11 +90,11 @@ pub struct Node {
 }
 
 impl Node {
-    pub fn new(network: &Network, name: &str) -> Self {
+    pub(crate) fn new(network: &Network, name: &str) -> Self {
         Self::with_model(network, name, 5)
     }
 
-    pub fn with_model(network: &Network, name: &str, model: u8) -> Self {
+    pub(crate) fn with_model(network: &Network, name: &str, model: u8) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = Home::new(folder.path()).identity();
         let identity = Arc::new(Identity::create(&path, &Protection::None).unwrap());
@@ -114,7 +114,7 @@ impl Node {
     }
 
     /// What a daemon does at its start.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         finish_leaving(&self.home()).unwrap();
         let check = Check { refused_template: self.refused_template };
         self.founding =
@@ -123,36 +123,36 @@ impl Node {
         self.network.nodes.lock().unwrap().insert(key, self.founding.clone());
     }
 
-    pub fn home(&self) -> Home {
+    pub(crate) fn home(&self) -> Home {
         Home::new(self.folder.path())
     }
 
     /// Nobody reaches this node any more, until it is back.
-    pub fn go_away(&self) {
+    pub(crate) fn go_away(&self) {
         self.network.away.lock().unwrap().insert(self.identity.key());
     }
 
-    pub fn come_back(&self) {
+    pub(crate) fn come_back(&self) {
         self.network.away.lock().unwrap().remove(&self.identity.key());
     }
 
-    pub async fn preview(&self, invite: &str) -> Result<JoinView, FoundingError> {
+    pub(crate) async fn preview(&self, invite: &str) -> Result<JoinView, FoundingError> {
         let request = JoinRequest { invite: invite.into(), ..JoinRequest::default() };
         self.founding.join(request).await
     }
 
     /// The condition of this name, if it holds.
-    pub fn condition(&self, name: &str) -> Option<Condition> {
+    pub(crate) fn condition(&self, name: &str) -> Option<Condition> {
         let view = self.founding.view();
         view.borrow().conditions.iter().find(|it| it.name == name).cloned()
     }
 
-    pub fn members(&self) -> Vec<String> {
+    pub(crate) fn members(&self) -> Vec<String> {
         self.founding.members().into_iter().map(|member| member.name).collect()
     }
 
     /// The names of the sealing keys that lie in the home, beside the file of the rounds' keys.
-    pub fn sealing_keys(&self) -> Vec<String> {
+    pub(crate) fn sealing_keys(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.home().secrets()).unwrap();
         let mut names: Vec<String> =
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -161,16 +161,16 @@ impl Node {
         names
     }
 
-    pub async fn invite(&self) -> String {
+    pub(crate) async fn invite(&self) -> String {
         self.founding.invite(InviteRequest { expires_s: 600 }).await.unwrap().invite
     }
 
-    pub async fn join(&self, invite: &str) -> Result<(), FoundingError> {
+    pub(crate) async fn join(&self, invite: &str) -> Result<(), FoundingError> {
         self.join_expecting(invite, None).await
     }
 
     /// Joins, and says who the members should be.
-    pub async fn join_expecting(
+    pub(crate) async fn join_expecting(
         &self,
         invite: &str,
         expect: Option<Vec<ExpectedMember>>,
@@ -181,23 +181,23 @@ impl Node {
     }
 
     /// What others expect of this node.
-    pub fn expected(&self) -> ExpectedMember {
+    pub(crate) fn expected(&self) -> ExpectedMember {
         let Member { name, identity_key, .. } = self.local.member.clone();
         ExpectedMember { name, identity_key }
     }
 
     /// The phrase of the list that this node is shown, once it is final.
-    pub fn phrase(&self) -> Option<String> {
+    pub(crate) fn phrase(&self) -> Option<String> {
         self.founding.federation().ok()?.summary.phrase
     }
 
     /// The people here say what they have heard.
-    pub async fn confirm(&self, phrase: &str) -> Result<FederationView, FoundingError> {
+    pub(crate) async fn confirm(&self, phrase: &str) -> Result<FederationView, FoundingError> {
         self.founding.confirm(ConfirmRequest { phrase: phrase.to_owned() }).await
     }
 
     /// Polls; the people here confirm whatever list they are shown.
-    pub async fn settle(&self) {
+    pub(crate) async fn settle(&self) {
         let _ = self.founding.poll().await;
         if let Some(phrase) = self.phrase() {
             let _ = self.confirm(&phrase).await;
@@ -205,18 +205,18 @@ impl Node {
     }
 
     /// Freezes the draft; the people here confirm what they have frozen.
-    pub async fn freeze(&self) -> Result<FederationView, FoundingError> {
+    pub(crate) async fn freeze(&self) -> Result<FederationView, FoundingError> {
         let view = self.founding.found(FoundRequest::default()).await?;
         let phrase = view.summary.phrase.expect("a frozen list has a phrase");
         self.confirm(&phrase).await
     }
 
-    pub fn state(&self) -> NodeState {
+    pub(crate) fn state(&self) -> NodeState {
         self.founding.view().borrow().state
     }
 }
 
-pub fn open(
+pub(crate) fn open(
     folder: &tempfile::TempDir,
     identity: &Arc<Identity>,
     local: &Local,
@@ -238,7 +238,7 @@ fn open_with(
     Founding::open(&home, Arc::clone(identity), local.clone(), Arc::new(end), check)
 }
 
-pub fn terms() -> Manifest {
+pub(crate) fn terms() -> Manifest {
     Manifest {
         name: "trial".into(),
         // The owner's daemon fills these in.
@@ -251,14 +251,14 @@ pub fn terms() -> Manifest {
     }
 }
 
-pub async fn owner(network: &Network) -> Node {
+pub(crate) async fn owner(network: &Network) -> Node {
     let node = Node::new(network, "owner");
     node.founding.new_federation(NewFederation { terms: terms() }).await.unwrap();
     node
 }
 
 /// An owner and the nodes called so, all joined.
-pub async fn joined(network: &Network, names: &[&str]) -> (Node, Vec<Node>) {
+pub(crate) async fn joined(network: &Network, names: &[&str]) -> (Node, Vec<Node>) {
     let owner = owner(network).await;
     let mut nodes = Vec::new();
     for name in names {

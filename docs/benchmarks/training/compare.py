@@ -1,6 +1,6 @@
 """Our training step beside PyTorch + PEFT's, in turns, as a table.
 
-    cargo build --release -p fedshield-train --example measure
+    cargo build --release -p fedshield-train-tools --example measure
     pip install torch==2.15.0 transformers==5.24.0 peft==0.21.2 gguf
     python compare.py MODEL --ours target/release/examples/measure --rounds 5 [--allocator LIBRARY]
 

@@ -1,10 +1,12 @@
-//! The sampler against the exact distribution, on every path. Limits and their false alarms: see `tests/statistics.rs`.
+//! The sampler against the exact distribution, on every path. Limits and their false alarms: see
+//! `tests/statistics.rs`.
 
 use super::*;
 use crate::params::{ERROR_BOUND, KEY_BOUND};
 use crate::tests::statistics::{chi_squared, deviations, is_poisson};
 
-/// One of the two distributions: its table and its exact probabilities, by the formula and not by the table.
+/// One of the two distributions: its table and its exact probabilities, by the formula and not by
+/// the table.
 struct Gaussian {
     table: &'static [u64],
     variance: f64,
@@ -41,7 +43,7 @@ impl Gaussian {
         let mut words = vec![0; degree * blocks as usize];
         for (block, words) in (0..).zip(words.chunks_mut(degree)) {
             fill_secret(&[self.table.len() as u8; 32], block, words);
-            kernel.gaussian(words, self.table);
+            kernel.sample_gaussian(words, self.table);
         }
         words.iter().map(|&w| w as i64).collect()
     }
@@ -50,8 +52,8 @@ impl Gaussian {
 const BLOCKS: u64 = 1024;
 const DEGREE: usize = 4096;
 
-/// The table against the formula: what an entry leaves of 2^63 is the weight of all larger magnitudes, to the last unit or to thirteen
-/// digits. (Its own script computes it with a hundred.)
+/// The table against the formula: what an entry leaves of 2^63 is the weight of all larger
+/// magnitudes, to the last unit or to thirteen digits. (Its own script computes it with a hundred.)
 #[test]
 fn the_table_is_the_cumulative_distribution() {
     for gaussian in Gaussian::both() {
@@ -63,7 +65,8 @@ fn the_table_is_the_cumulative_distribution() {
     }
 }
 
-/// Every number at which any comparison can change, on each side, with both signs: so every value of the support comes up.
+/// Every number at which any comparison can change, on each side, with both signs: so every value
+/// of the support comes up.
 #[test]
 fn every_path_counts_the_same_entries() {
     for Gaussian { table, .. } in Gaussian::both() {
@@ -75,7 +78,7 @@ fn every_path_counts_the_same_entries() {
             .collect();
         for kernel in Kernel::available() {
             let mut words = edges.clone();
-            kernel.gaussian(&mut words, table);
+            kernel.sample_gaussian(&mut words, table);
             for (&edge, &word) in edges.iter().zip(&words) {
                 let magnitude = table.iter().filter(|&&t| edge >> 1 >= t).count() as i64;
                 let expected = if edge & 1 == 1 { -magnitude } else { magnitude };
@@ -103,7 +106,8 @@ fn every_path_gives_the_same_samples() {
     }
 }
 
-/// Chi-squared over the support, sign by sign; at each end what is expected fewer than 20 times is one cell.
+/// Chi-squared over the support, sign by sign; at each end what is expected fewer than 20 times is
+/// one cell.
 #[test]
 fn samples_follow_the_distribution_on_every_path() {
     for gaussian in Gaussian::both() {
@@ -167,8 +171,9 @@ fn the_tail_is_that_of_the_distribution_on_every_path() {
     }
 }
 
-/// Samples beside each other, in one lane, in one vector, in neighbouring rows and in neighbouring blocks: pairs of disjoint samples
-/// in cells of 8 x 8, by size and by the lowest bits, and their correlation.
+/// Samples beside each other, in one lane, in one vector, in neighbouring rows and in neighbouring
+/// blocks: pairs of disjoint samples in cells of 8 x 8, by size and by the lowest bits, and their
+/// correlation.
 #[test]
 fn neighbours_are_independent_on_every_path() {
     for gaussian in Gaussian::both() {

@@ -1,5 +1,5 @@
-//! Bytes from outside: truncated, oversized, of another round, preset or member, random, mutated. Typed errors
-//! that name the member; never a panic, never a wrong sum.
+//! Bytes from outside: truncated, oversized, of another round, preset or member, random, mutated.
+//! Typed errors that name the member; never a panic, never a wrong sum.
 
 use proptest::prelude::*;
 use rand_core::Rng;

@@ -125,7 +125,8 @@ fn as_many_liars_as_the_radius_are_corrected_whatever_they_agree_on() {
     }
 }
 
-/// Liars whose errors are independent: all of them but one of those that the threshold has to spare.
+/// Liars whose errors are independent: all of them but one of those that the threshold has to
+/// spare.
 #[test]
 fn liars_that_do_not_collude_are_corrected_up_to_one_less_than_the_answers_to_spare() {
     for members in SIZES {
@@ -141,7 +142,8 @@ fn liars_that_do_not_collude_are_corrected_up_to_one_less_than_the_answers_to_sp
     }
 }
 
-/// With more liars than that the answers may not open, but they open nothing wrong, and who is named did lie.
+/// With more liars than that the answers may not open, but they open nothing wrong, and who is
+/// named did lie.
 #[test]
 fn beyond_the_radius_nothing_wrong_opens_and_nobody_honest_is_named() {
     for members in SIZES {
@@ -163,7 +165,8 @@ fn beyond_the_radius_nothing_wrong_opens_and_nobody_honest_is_named() {
     }
 }
 
-/// One liar too many for decoding, with answers to spare: the sets of answers that are drawn open it.
+/// One liar too many for decoding, with answers to spare: the sets of answers that are drawn open
+/// it.
 #[test]
 fn sets_of_answers_are_drawn_beyond_the_radius() {
     let (f, honest) = round(18);

@@ -1,5 +1,5 @@
-//! Any q shares give the key, and fewer say nothing about it: counted over all polynomials of small fields, with the code that shares
-//! real keys; then statistically, on real dealings.
+//! Any q shares give the key, and fewer say nothing about it: counted over all polynomials of small
+//! fields, with the code that shares real keys; then statistically, on real dealings.
 
 use super::federation::{Federation, index, rng};
 use super::statistics;
@@ -21,7 +21,8 @@ impl<const PRIME: u32> Field for Small<PRIME> {
     }
 }
 
-/// All polynomials with `threshold` coefficients and this constant, as the columns of rows of coefficients.
+/// All polynomials with `threshold` coefficients and this constant, as the columns of rows of
+/// coefficients.
 fn all_polynomials<F: Field>(secret: u16, threshold: usize) -> (Vec<u16>, usize) {
     let width = (F::P as usize).pow(threshold as u32 - 1);
     let mut rows = vec![secret; width];
@@ -38,7 +39,8 @@ fn sets(members: u16, size: usize) -> Vec<Vec<u16>> {
     all.map(|bits| (1..=members).filter(|m| bits >> (m - 1) & 1 == 1).collect()).collect()
 }
 
-/// How often each combination of the shares of `points` occurs, over all polynomials with this secret.
+/// How often each combination of the shares of `points` occurs, over all polynomials with this
+/// secret.
 fn distribution<F: Field>(secret: u16, threshold: usize, points: &[u16]) -> Vec<u32> {
     let (rows, width) = all_polynomials::<F>(secret, threshold);
     let shares: Vec<_> = points.iter().map(|&m| evaluate::<F>(&rows, width, m)).collect();
@@ -77,8 +79,8 @@ fn check_field<F: Field>(members: u16, threshold: usize) {
     }
 }
 
-/// Every set of fewer than `threshold` members sees every combination of shares equally often, whatever the secret; every set of
-/// `threshold` members gets the secret from every polynomial.
+/// Every set of fewer than `threshold` members sees every combination of shares equally often,
+/// whatever the secret; every set of `threshold` members gets the secret from every polynomial.
 #[test]
 fn any_threshold_of_shares_opens_and_fewer_are_uniform() {
     for threshold in 2..=4 {
@@ -95,8 +97,9 @@ fn any_threshold_of_shares_opens_and_fewer_are_uniform() {
     check_field::<Small<13>>(4, 4);
 }
 
-/// The polynomials that are published for the low-degree test change nothing: threshold - 1 members who pool their shares and mask
-/// shares with them see each possible view equally often, and the same views for every secret and all challenges.
+/// The polynomials that are published for the low-degree test change nothing: threshold - 1 members
+/// who pool their shares and mask shares with them see each possible view equally often, and the
+/// same views for every secret and all challenges.
 fn check_views<F: Field>(members: u16, threshold: usize, repetitions: usize) {
     let p = F::P as usize;
     let free = threshold - 1 + threshold * repetitions;
@@ -157,8 +160,9 @@ fn dealt_pairs(key: impl Fn(usize) -> i32, seed: u64) -> Vec<u64> {
     cells
 }
 
-/// What `share` hands out, in the real field: the pair of shares of two members, with a threshold of three, is uniform for a key of
-/// zeros, of largest and of smallest coefficients, and the counts for two keys do not differ.
+/// What `share` hands out, in the real field: the pair of shares of two members, with a threshold
+/// of three, is uniform for a key of zeros, of largest and of smallest coefficients, and the counts
+/// for two keys do not differ.
 #[test]
 fn dealt_shares_of_fewer_than_the_threshold_are_uniform() {
     let bound = KEY_BOUND as i32;

@@ -1,18 +1,22 @@
-//! Limits for statistical tests. Each is crossed by what it describes with probability below e^-21 < 10^-9, so a test that fails has
-//! found something; the seeds are fixed, so it fails always or never.
+//! Limits for statistical tests. Each is crossed by what it describes with probability below e^-21
+//! < 10^-9, so a test that fails has found something; the seeds are fixed, so it fails always or
+//! never.
 
 /// ln of one over the probability of a false alarm.
 const NATS: f64 = 21.0;
 
-/// Deviations that a normal variable exceeds on either side with probability below 2 e^(-d^2/2) = e^-21.
+/// Deviations that a normal variable exceeds on either side with probability below 2 e^(-d^2/2) =
+/// e^-21.
 pub(crate) fn deviations() -> f64 {
     (2.0 * (NATS + 2f64.ln())).sqrt()
 }
 
-/// Pearson's statistic, and its limit for independent counts of a distribution that is known: one degree of freedom less than
-/// there are cells. The limit is that of Laurent and Massart (2000, lemma 1): P(X > k + 2 sqrt(k x) + 2 x) < e^-x.
+/// Pearson's statistic, and its limit for independent counts of a distribution that is known: one
+/// degree of freedom less than there are cells. The limit is that of Laurent and Massart (2000,
+/// lemma 1): P(X > k + 2 sqrt(k x) + 2 x) < e^-x.
 ///
-/// A cell should be expected at least 20 times or so: the sum of the expected counts must be that of the found ones.
+/// A cell should be expected at least 20 times or so: the sum of the expected counts must be that
+/// of the found ones.
 pub(crate) fn chi_squared(found: &[u64], expected: &[f64]) -> (f64, f64) {
     assert_eq!(found.len(), expected.len());
     let total = (found.iter().sum::<u64>() as f64, expected.iter().sum::<f64>());
@@ -22,7 +26,8 @@ pub(crate) fn chi_squared(found: &[u64], expected: &[f64]) -> (f64, f64) {
     (parts.sum(), freedom + 2.0 * (freedom * NATS).sqrt() + 2.0 * NATS)
 }
 
-/// Whether a count of rare events, `expected` on average, is believable: Chernoff's bound for Poisson counts, on both sides.
+/// Whether a count of rare events, `expected` on average, is believable: Chernoff's bound for
+/// Poisson counts, on both sides.
 pub(crate) fn is_poisson(found: u64, expected: f64) -> bool {
     let x = found as f64;
     let ln = if found == 0 { 0.0 } else { x * (x / expected).ln() };

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 use rand_core::Rng;
 
 use super::federation::{Federation, decrypt_to_vec, index, rng};
+use crate::kernel::Kernel;
+use crate::params::presets;
 use crate::*;
 
 /// Integer values whose product with `weight` fits, with worst cases among them.
@@ -27,7 +29,8 @@ fn some_of(federation: &mut Federation, members: u16, size: u16) -> Vec<u16> {
     order
 }
 
-/// Random contributors with random weights; random members answer. `kind` 0 and 1: all values are largest or smallest.
+/// Random contributors with random weights; random members answer. `kind` 0 and 1: all values are
+/// largest or smallest.
 fn check_round(
     preset: &str,
     members: u16,
@@ -91,8 +94,9 @@ fn random_rounds_are_exact_with_every_preset() {
     }
 }
 
-/// As many contributors as a preset holds, all with the largest or all with the smallest values: no slot carries, no word wraps and
-/// no residual is too large. The summed key is put together from the keys themselves; dealing it to 512 members is another test's work.
+/// As many contributors as a preset holds, all with the largest or all with the smallest values: no
+/// slot carries, no word wraps and no residual is too large. The summed key is put together from
+/// the keys themselves; dealing it to 512 members is another test's work.
 #[test]
 fn every_preset_is_exact_when_it_is_full() {
     for preset in presets() {

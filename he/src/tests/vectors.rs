@@ -1,10 +1,11 @@
-//! Known answers for every stage, in `he/vectors/rlwe-sum.txt`: `name = hex`, one a line. They hold on
-//! every machine and on every path. A change of any of them is a change of the wire format.
+//! Known answers for every stage, in `he/vectors/rlwe-sum.txt`: `name = hex`, one a line. They hold
+//! on every machine and on every path. A change of any of them is a change of the wire format.
 
 use std::fmt::Write as _;
 
 use super::federation::{decrypt_to_vec, index, rng, sharing};
 use crate::encrypt::encrypt_from_seed;
+use crate::kernel::Kernel;
 use crate::*;
 
 const VECTORS: &str = include_str!("../../vectors/rlwe-sum.txt");
@@ -33,7 +34,7 @@ fn lines(preset: &'static Preset, kernel: Kernel) -> String {
     line("round tag", hex(context.tag()));
     line("crs seed", hex(context.crs_seed().as_bytes()));
     let mut poly = vec![0; preset.ring_degree()];
-    context.crs_seed().expand(5, preset.modulus(), &mut poly);
+    context.crs_seed().expand(kernel, 5, preset.modulus(), &mut poly);
     line("expand block 5, words 0..2", words(&poly[..2]));
     line("expand block 5, digest", hex(blake3::hash(bytemuck::cast_slice(&poly)).as_bytes()));
     context.ring().forward(&mut poly);
@@ -116,8 +117,8 @@ fn all_lines(kernel: Kernel) -> String {
         .concat()
 }
 
-/// After a deliberate change of the format: `FEDSHIELD_WRITE_VECTORS=1 cargo test -p fedshield-he known_answer`
-/// writes the file anew, and fails, so that nobody takes it for a check.
+/// After a deliberate change of the format: `FEDSHIELD_WRITE_VECTORS=1 cargo test -p fedshield-he
+/// known_answer` writes the file anew, and fails, so that nobody takes it for a check.
 #[test]
 fn every_stage_gives_its_known_answer() {
     if std::env::var_os("FEDSHIELD_WRITE_VECTORS").is_some() {

@@ -63,7 +63,8 @@ fn too_few_that_agree_or_one_that_does_not_prove_nothing() {
     };
     assert!(prove(&key, &agreeing).unwrap());
     assert!(prove(&key, &agreeing[..5]).is_err(), "five may include two liars");
-    // Another key, a changed answer, one member twice, the accused itself, a member that there is not.
+    // Another key, a changed answer, one member twice, the accused itself, a member that there is
+    // not.
     for at in 0..key.len() {
         let mut other = key.clone();
         other[at] ^= 1;

@@ -14,7 +14,7 @@ const PAYLOAD_TYPE: &[u8] = &[0x03, 0x01];
 
 /// Why a record was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RecordError {
+pub(crate) enum RecordError {
     /// Longer than [`MAX_RECORD_BYTES`].
     #[error("{length} bytes are over the limit of {MAX_RECORD_BYTES}")]
     TooLong {

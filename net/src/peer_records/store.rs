@@ -29,20 +29,6 @@ pub trait AddressStore: Send + Sync + 'static {
     fn save(&self, bytes: &[u8]) -> io::Result<()>;
 }
 
-/// Stores nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoAddressStore;
-
-impl AddressStore for NoAddressStore {
-    fn load(&self) -> io::Result<Option<Vec<u8>>> {
-        Ok(None)
-    }
-
-    fn save(&self, _: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Writes the newest state in a task of its own, and retries after errors.
 #[derive(Debug)]
 pub(crate) struct RecordSaver(watch::Sender<Arc<Vec<u8>>>);

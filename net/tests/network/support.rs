@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fedshield_net::{
     AddressStore, Label, MemberAddr, Multiaddr, Net, NetConfig, NetEvent, NetHandle, NetState,
-    NoAddressStore, ObjectStore, PartialObject, PeerView, SecretKey, SendError, Tuning,
+    ObjectStore, PartialObject, PeerView, SecretKey, SendError, Tuning,
 };
 use fedshield_protocol::ids::{Digest, IdentityKey};
 use fedshield_protocol::object::{CHUNK_SIZE_BYTES, ChunkList, ObjectBuilder, ObjectRef};
@@ -209,7 +209,7 @@ pub(crate) fn config(
         identity: SecretKey::new(bytes.into()),
         listen: listen.iter().map(|text| text.parse().unwrap()).collect(),
         store,
-        addresses: Arc::new(NoAddressStore),
+        addresses: Arc::new(MemoryBook::default()),
         tuning,
     }
 }

@@ -12,7 +12,7 @@ use crate::options::Options;
 
 /// One way to get an adapter.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Method {
+pub(crate) enum Method {
     /// None: the base model.
     Base,
     /// Both factors, on one member's data, for as many steps as a federation's members make each.
@@ -37,7 +37,7 @@ impl fmt::Display for Method {
 
 impl Method {
     /// Reads what [`fmt::Display`] writes.
-    pub fn parse(name: &str) -> Outcome<Self> {
+    pub(crate) fn parse(name: &str) -> Outcome<Self> {
         let federated = |(algorithm, rate): (&str, &str)| {
             let found = Algorithm::ALL.into_iter().find(|a| algorithm_name(*a) == algorithm)?;
             Some(Self::Federated(found, rate.parse().ok()?))
@@ -60,7 +60,7 @@ impl Method {
     }
 }
 
-pub fn algorithm_name(algorithm: Algorithm) -> &'static str {
+pub(crate) fn algorithm_name(algorithm: Algorithm) -> &'static str {
     match algorithm {
         Algorithm::RoLora => "rolora",
         Algorithm::Ffa => "ffa",
@@ -70,7 +70,7 @@ pub fn algorithm_name(algorithm: Algorithm) -> &'static str {
 }
 
 /// What one cell measured.
-pub struct CellResult {
+pub(crate) struct CellResult {
     /// Mean held-out loss at each member, nats per token.
     pub losses: Vec<f64>,
     /// Held-out tokens with a loss at each member.
@@ -84,21 +84,21 @@ pub struct CellResult {
 }
 
 /// A cell read back.
-pub struct Done {
+pub(crate) struct Done {
     pub seed: u64,
     pub method: Method,
     pub result: CellResult,
 }
 
 /// The folder of results.
-pub struct Cells {
+pub(crate) struct Cells {
     folder: PathBuf,
     fingerprint: Value,
 }
 
 impl Cells {
     /// Opens the folder, which must hold results of the same settings only.
-    pub fn open(options: &Options) -> Outcome<Self> {
+    pub(crate) fn open(options: &Options) -> Outcome<Self> {
         fs::create_dir_all(&options.out)?;
         let (path, fingerprint) = (options.out.join("settings.json"), options.fingerprint());
         if path.exists() {
@@ -120,12 +120,12 @@ impl Cells {
         self.folder.join(format!("seed{seed}-{method}.json"))
     }
 
-    pub fn has(&self, seed: u64, method: Method) -> bool {
+    pub(crate) fn has(&self, seed: u64, method: Method) -> bool {
         self.path(seed, method).exists()
     }
 
     /// Writes a result in one step, so that an interrupted run leaves no half of one.
-    pub fn put(&self, seed: u64, method: Method, result: &CellResult) -> Outcome<()> {
+    pub(crate) fn put(&self, seed: u64, method: Method, result: &CellResult) -> Outcome<()> {
         let text = serde_json::to_string_pretty(&json!({
             "seed": seed, "method": method.to_string(), "losses": result.losses,
             "tokens": result.tokens, "union": result.union, "bytes": result.bytes,
@@ -139,7 +139,7 @@ impl Cells {
     }
 
     /// Every result in the folder, by seed and name.
-    pub fn all(&self) -> Outcome<Vec<Done>> {
+    pub(crate) fn all(&self) -> Outcome<Vec<Done>> {
         let mut done = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let path = entry?.path();

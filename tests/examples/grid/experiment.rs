@@ -20,7 +20,7 @@ use crate::split;
 const BITS: u32 = 16;
 const WEIGHT_CAP: u64 = 1024;
 
-pub struct Experiment<'a> {
+pub(crate) struct Experiment<'a> {
     options: &'a Options,
     seed: u64,
     trainer: Trainer,
@@ -31,7 +31,7 @@ pub struct Experiment<'a> {
 }
 
 impl<'a> Experiment<'a> {
-    pub fn open(options: &'a Options, seed: u64) -> Outcome<Self> {
+    pub(crate) fn open(options: &'a Options, seed: u64) -> Outcome<Self> {
         let trainer = open_trainer(options, 1)?;
         let how = DataSettings {
             template: options.template,
@@ -53,7 +53,7 @@ impl<'a> Experiment<'a> {
         Ok(Self { options, seed, trainer, central: OnceCell::new(), data })
     }
 
-    pub fn run(&self, method: Method) -> Outcome<CellResult> {
+    pub(crate) fn run(&self, method: Method) -> Outcome<CellResult> {
         let begin = Instant::now();
         let (adapter, bytes) = match method {
             Method::Base => (None, 0),
@@ -148,7 +148,7 @@ impl<'a> Experiment<'a> {
         data: &DataSet,
         order: u64,
     ) -> Outcome<Vec<f32>> {
-        let seed = seed_bytes([self.seed, adapter.t(), order]);
+        let seed = seed_bytes([self.seed, adapter.applied(), order]);
         let mut quiet = |_: &_| ControlFlow::Continue(());
         Ok(trainer.train_round(adapter, settings, seed, data, &mut quiet)?.theta)
     }

@@ -8,8 +8,8 @@ use fedshield_train::federated::{
     AdapterSpec, Algorithm, FederatedSettings, LearningRate, PruneSchedule, ServerOptimizer,
 };
 use fedshield_train::model::Projection;
-use fedshield_train::synth::Domain;
 use fedshield_train::text::Template;
+use fedshield_train_tools::synth::Domain;
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -18,7 +18,7 @@ use crate::cell::Method;
 /// The pruning rates of the paper's grid.
 const RATES: [f64; 3] = [0.0, 0.5, 0.9];
 
-pub struct Options {
+pub(crate) struct Options {
     pub out: PathBuf,
     pub seeds: Vec<u64>,
     /// Members that the data is divided over.
@@ -37,7 +37,7 @@ pub struct Options {
 }
 
 impl Options {
-    pub fn parse(arguments: impl Iterator<Item = String>) -> Outcome<Self> {
+    pub(crate) fn parse(arguments: impl Iterator<Item = String>) -> Outcome<Self> {
         let mut given = Given::collect(arguments)?;
         let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/train/assets");
         let shipped = || {
@@ -83,7 +83,7 @@ impl Options {
     }
 
     /// Every method asked for, in the order of the report.
-    pub fn methods(&self) -> Outcome<Vec<Method>> {
+    pub(crate) fn methods(&self) -> Outcome<Vec<Method>> {
         let local = (0..self.members).map(Method::Local);
         let Some(cells) = &self.cells else {
             let algorithms = [Algorithm::FedIt, Algorithm::Ffa, Algorithm::RoLora];
@@ -102,14 +102,14 @@ impl Options {
     }
 
     /// The settings of a federated run; those of the other methods follow from them.
-    pub fn settings(&self, algorithm: Algorithm, rate: f64) -> FederatedSettings {
+    pub(crate) fn settings(&self, algorithm: Algorithm, rate: f64) -> FederatedSettings {
         let prune = PruneSchedule::constant(rate);
         FederatedSettings { algorithm, prune, ..self.settings.clone() }
     }
 
     /// What a result depends on beside its seed and method: kept with it, so that results of different settings
     /// never stand in one table.
-    pub fn fingerprint(&self) -> Value {
+    pub(crate) fn fingerprint(&self) -> Value {
         let name = |path: &PathBuf| path.file_name().map(|n| n.to_string_lossy().into_owned());
         json!({
             "model": name(&self.model), "data": self.data.iter().map(name).collect::<Vec<_>>(),

@@ -30,7 +30,7 @@ impl Axes {
 }
 
 /// The picture as SVG; the base model is left out where it would flatten the rest.
-pub fn svg(cells: &[Done]) -> String {
+pub(crate) fn svg(cells: &[Done]) -> String {
     let mut rows = rows(cells);
     rows.retain(|row| row.series != "base" && row.mean().is_finite());
     let bytes = rows.iter().map(|row| row.bytes).fold(1.0, f64::max) * 1.05;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::cell::{Done, Method};
 
 /// One row of the report: a method over all its seeds. Every member's local-only adapter makes one row together.
-pub struct Row {
+pub(crate) struct Row {
     pub name: String,
     /// Held-out loss at each member, mean over seeds; empty for local-only adapters on others' data.
     pub losses: Vec<f64>,
@@ -18,7 +18,7 @@ pub struct Row {
 }
 
 impl Row {
-    pub fn mean(&self) -> f64 {
+    pub(crate) fn mean(&self) -> f64 {
         mean(&self.unions)
     }
 
@@ -30,7 +30,7 @@ impl Row {
 }
 
 /// The rows there are results for, in reading order.
-pub fn rows(cells: &[Done]) -> Vec<Row> {
+pub(crate) fn rows(cells: &[Done]) -> Vec<Row> {
     let mut methods: Vec<Method> = Vec::new();
     for cell in cells {
         if !methods.contains(&cell.method) {
@@ -109,7 +109,7 @@ fn local_rows(cells: &[Done]) -> Vec<Row> {
 }
 
 /// A table for people.
-pub fn markdown(cells: &[Done]) -> String {
+pub(crate) fn markdown(cells: &[Done]) -> String {
     let rows = rows(cells);
     let members = rows.iter().map(|row| row.losses.len()).max().unwrap_or(0);
     let mut text = String::from("| held-out loss at |");

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 /// each example by itself. Held-out examples follow the same shares, so that a member is tested on what it trains on. A
 /// small concentration gives each set to few members. Draws are repeated until every member has `least` examples to train on
 /// and one to be tested on.
-pub fn dirichlet(
+pub(crate) fn dirichlet(
     sets: &[DataSet],
     members: usize,
     concentration: f64,

@@ -1,7 +1,7 @@
 //! The anchors that a renderer makes of headings.
 
 /// The anchor of a heading as GitHub makes it: lower case, spaces to dashes, punctuation gone.
-pub fn anchor(heading: &str) -> String {
+pub(crate) fn anchor(heading: &str) -> String {
     heading
         .trim()
         .to_lowercase()

@@ -4,7 +4,7 @@ use super::anchors::anchor;
 use super::pages::{Page, none, pages, read, root};
 
 /// Targets of `[text](target)` in a line, without those in code.
-pub fn targets(line: &str) -> Vec<String> {
+pub(crate) fn targets(line: &str) -> Vec<String> {
     let prose: String = line.split('`').step_by(2).collect();
     prose
         .split("](")
@@ -14,7 +14,7 @@ pub fn targets(line: &str) -> Vec<String> {
 }
 
 /// A target from the root of the repository, with its anchor; `None` for one that leads out of the repository.
-pub fn resolve(page: &Page, target: &str) -> Option<(String, Option<String>)> {
+pub(crate) fn resolve(page: &Page, target: &str) -> Option<(String, Option<String>)> {
     if target.contains("://") || target.starts_with("mailto:") {
         return None;
     }

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 const SKIPPED: &[&str] = &["target", ".git", "node_modules"];
 
 /// The root of the repository.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// One page.
-pub struct Page {
+pub(crate) struct Page {
     /// From the root, with `/`.
     pub path: String,
     /// Its text.
@@ -21,12 +21,12 @@ pub struct Page {
 
 impl Page {
     /// The folder that its links start from, from the root.
-    pub fn folder(&self) -> &str {
+    pub(crate) fn folder(&self) -> &str {
         self.path.rsplit_once('/').map_or("", |(folder, _)| folder)
     }
 
     /// The lines outside of fenced code, with their numbers.
-    pub fn prose(&self) -> Vec<(usize, &str)> {
+    pub(crate) fn prose(&self) -> Vec<(usize, &str)> {
         let mut code = false;
         let mut lines = Vec::new();
         for (number, line) in self.text.lines().enumerate() {
@@ -40,7 +40,7 @@ impl Page {
     }
 
     /// What stands in backticks outside of fenced code, with its line. A span may go on in the next line.
-    pub fn code_spans(&self) -> Vec<(usize, String)> {
+    pub(crate) fn code_spans(&self) -> Vec<(usize, String)> {
         let mut spans = Vec::new();
         let mut open: Option<(usize, String)> = None;
         for (number, line) in self.prose() {
@@ -70,7 +70,7 @@ impl Page {
 }
 
 /// All files below the root, with `/`, without what is built.
-pub fn files() -> BTreeSet<String> {
+pub(crate) fn files() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     walk(&root(), "", &mut found);
     found
@@ -93,13 +93,13 @@ fn walk(folder: &Path, name: &str, found: &mut BTreeSet<String>) {
 }
 
 /// A file's text.
-pub fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     let path = root().join(path);
     std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
 /// Every page: below `docs/`, and the readme of the repository and of each crate that has one.
-pub fn pages() -> Vec<Page> {
+pub(crate) fn pages() -> Vec<Page> {
     files()
         .into_iter()
         .filter(|path| {
@@ -110,7 +110,7 @@ pub fn pages() -> Vec<Page> {
 }
 
 /// The text of all our Rust sources.
-pub fn sources() -> Vec<(String, String)> {
+pub(crate) fn sources() -> Vec<(String, String)> {
     files()
         .into_iter()
         .filter(|path| path.ends_with(".rs"))
@@ -119,7 +119,7 @@ pub fn sources() -> Vec<(String, String)> {
 }
 
 /// Fails with everything that was found, one a line.
-pub fn none(what: &str, found: &[String]) {
+pub(crate) fn none(what: &str, found: &[String]) {
     assert!(found.is_empty(), "{what}:\n{}", found.join("\n"));
 }
 

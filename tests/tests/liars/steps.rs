@@ -6,9 +6,10 @@ use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::Set;
 use fedshield_tests::{Party, carry, contribution, run};
 
-pub const START: RoundStart = RoundStart { round: Round(0), applied: 0, beacon: Digest([3; 32]) };
+pub(crate) const START: RoundStart =
+    RoundStart { round: Round(0), applied: 0, beacon: Digest([3; 32]) };
 
-pub fn sealing_keys(parties: &[Party]) -> Vec<Vec<u8>> {
+pub(crate) fn sealing_keys(parties: &[Party]) -> Vec<Vec<u8>> {
     let key = |party| match run(party, Job::MakeSealingKey { round: START.round }) {
         JobOutput::SealingKey(key) => key,
         other => panic!("{other:?}"),
@@ -17,7 +18,7 @@ pub fn sealing_keys(parties: &[Party]) -> Vec<Vec<u8>> {
 }
 
 /// Everyone's honest contribution, ciphertexts carried to all.
-pub fn contributions(parties: &[Party], keys: &[Vec<u8>]) -> Vec<Included> {
+pub(crate) fn contributions(parties: &[Party], keys: &[Vec<u8>]) -> Vec<Included> {
     let contribute = |(index, party): (usize, &Party)| {
         let body = contribution(party, &START, keys);
         carry(parties, index, &body.ciphertext);
@@ -27,14 +28,14 @@ pub fn contributions(parties: &[Party], keys: &[Vec<u8>]) -> Vec<Included> {
     parties.iter().enumerate().map(contribute).collect()
 }
 
-pub fn carry_boxes(parties: &[Party], dealer: &Included) {
+pub(crate) fn carry_boxes(parties: &[Party], dealer: &Included) {
     for sealed in dealer.body.boxes.iter().flatten() {
         carry(parties, dealer.member.position(), sealed);
     }
 }
 
 /// Commits to bytes that are no box in place of the one for `victim`.
-pub fn spoil_box(parties: &[Party], dealer: &mut Included, victim: usize) {
+pub(crate) fn spoil_box(parties: &[Party], dealer: &mut Included, victim: usize) {
     let objects = &parties[dealer.member.position()].objects;
     let whole = dealer.body.boxes[victim].expect("there is a box");
     let mut sealed = objects.read(&whole).expect("the box is there");
@@ -42,14 +43,14 @@ pub fn spoil_box(parties: &[Party], dealer: &mut Included, victim: usize) {
     dealer.body.boxes[victim] = Some(objects.put(&sealed).expect("it can be kept"));
 }
 
-pub fn share_is_valid(party: &Party, dealer: &Included) -> bool {
+pub(crate) fn share_is_valid(party: &Party, dealer: &Included) -> bool {
     let job = Job::CheckShare { round: START.round, update: dealer.clone() };
     let JobOutput::Checked { valid } = run(party, job) else { panic!("not checked") };
     valid
 }
 
 /// The dealer's true answer to a complaint of `member`.
-pub fn reveal(parties: &[Party], dealer: &Included, member: usize) -> Vec<u8> {
+pub(crate) fn reveal(parties: &[Party], dealer: &Included, member: usize) -> Vec<u8> {
     let member = MemberIndex(member as u16);
     let job = Job::OpenShare { round: START.round, member };
     let party = &parties[dealer.member.position()];
@@ -57,7 +58,12 @@ pub fn reveal(parties: &[Party], dealer: &Included, member: usize) -> Vec<u8> {
     preimage
 }
 
-pub fn answer_is_valid(party: &Party, dealer: &Included, member: usize, preimage: &[u8]) -> bool {
+pub(crate) fn answer_is_valid(
+    party: &Party,
+    dealer: &Included,
+    member: usize,
+    preimage: &[u8],
+) -> bool {
     let (dealer, member) = (dealer.clone(), MemberIndex(member as u16));
     let job = Job::CheckShareOpening {
         round: START.round,
@@ -69,7 +75,7 @@ pub fn answer_is_valid(party: &Party, dealer: &Included, member: usize, preimage
     valid
 }
 
-pub fn aggregate(parties: &[Party], set: &[Included]) -> ObjectRef {
+pub(crate) fn aggregate(parties: &[Party], set: &[Included]) -> ObjectRef {
     let job = Job::Aggregate { start: START, set: set.to_vec() };
     let JobOutput::Aggregated(sum) = run(&parties[0], job) else { panic!("no aggregate") };
     carry(parties, 0, &sum);
@@ -77,7 +83,7 @@ pub fn aggregate(parties: &[Party], set: &[Included]) -> ObjectRef {
 }
 
 /// Everyone's true answer, carried to all.
-pub fn answers(parties: &[Party], set: &[Included]) -> Vec<(MemberIndex, ObjectRef)> {
+pub(crate) fn answers(parties: &[Party], set: &[Included]) -> Vec<(MemberIndex, ObjectRef)> {
     let answer = |(position, party): (usize, &Party)| {
         let job = Job::PartialDecrypt { round: START.round, set: set.to_vec() };
         let JobOutput::Partial(object) = run(party, job) else { panic!("no answer") };
@@ -88,7 +94,7 @@ pub fn answers(parties: &[Party], set: &[Included]) -> Vec<(MemberIndex, ObjectR
 }
 
 /// Replaces a member's answer by a changed one that reads like an answer, or by one that does not.
-pub fn lie(parties: &[Party], answer: &mut (MemberIndex, ObjectRef), readable: bool) {
+pub(crate) fn lie(parties: &[Party], answer: &mut (MemberIndex, ObjectRef), readable: bool) {
     let position = answer.0.position();
     let objects = &parties[position].objects;
     let mut bytes = objects.read(&answer.1).expect("the answer is there");
@@ -103,12 +109,12 @@ pub fn lie(parties: &[Party], answer: &mut (MemberIndex, ObjectRef), readable: b
     carry(parties, position, &answer.1);
 }
 
-pub fn set_of(set: &[Included]) -> Set {
+pub(crate) fn set_of(set: &[Included]) -> Set {
     set.iter().map(|it| (it.member, it.commitment)).collect()
 }
 
 /// The sum that a key opens at `party`, if any.
-pub fn check_key(
+pub(crate) fn check_key(
     party: &Party,
     set: &[Included],
     aggregate: ObjectRef,
@@ -119,7 +125,7 @@ pub fn check_key(
     sum
 }
 
-pub fn combine(
+pub(crate) fn combine(
     party: &Party,
     set: &[Included],
     aggregate: ObjectRef,

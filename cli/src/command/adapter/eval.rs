@@ -77,7 +77,7 @@ pub struct EvalArgs {
 ///
 /// # Errors
 /// A model, adapter, or line that cannot be used.
-pub fn run(args: &EvalArgs) -> Result<(), Failure> {
+pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
     let sampling = Sampling {
         max_tokens: args.max_tokens,
         temperature: args.temperature,

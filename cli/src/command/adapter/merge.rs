@@ -48,7 +48,7 @@ pub enum Dtype {
 ///
 /// # Errors
 /// A model or adapter that cannot be read or do not fit; a folder that holds files.
-pub fn run(args: &MergeArgs) -> Result<(), Failure> {
+pub(super) fn run(args: &MergeArgs) -> Result<(), Failure> {
     let precision = match args.dtype {
         Dtype::F32 => Precision::F32,
         Dtype::F16 => Precision::F16,

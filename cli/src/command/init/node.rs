@@ -35,8 +35,9 @@ pub struct MadeNode {
     pub config: PathBuf,
     /// The node's public key: its name for all others.
     pub identity_key: IdentityKey,
-    /// The identity is sealed with a passphrase.
-    pub sealed: bool,
+    /// The identity is encrypted with a passphrase.
+    #[serde(rename = "sealed")]
+    pub encrypted: bool,
 }
 
 /// Makes the home of a node: configuration first, identity last, so that a home with an identity is complete.
@@ -63,7 +64,7 @@ pub fn make_node(new: &NewNode) -> Result<MadeNode, Failure> {
         home: home.path().to_path_buf(),
         config: home.config(),
         identity_key: identity.key(),
-        sealed: identity.is_protected(),
+        encrypted: identity.is_protected(),
     })
 }
 

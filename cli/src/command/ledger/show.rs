@@ -48,7 +48,7 @@ pub struct ShowArgs {
 
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RecordView {
+pub(super) struct RecordView {
     /// Which round.
     pub round: Round,
     /// How it ended.
@@ -85,7 +85,7 @@ pub struct RecordView {
 
 /// An update in the set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Contributor {
+pub(super) struct Contributor {
     /// Its author.
     pub member: String,
     /// Digest of its commitment.
@@ -94,7 +94,7 @@ pub struct Contributor {
 
 /// A quorum's decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct CertificateView {
+pub(super) struct CertificateView {
     /// The voting attempt, from 0.
     pub view: u32,
     /// Who voted for it.
@@ -103,7 +103,7 @@ pub struct CertificateView {
 
 /// Evidence that a record names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct AccusedView {
+pub(super) struct AccusedView {
     /// Against whom.
     pub member: String,
     /// Names the proof, see `evidence show`.
@@ -114,7 +114,7 @@ pub struct AccusedView {
 ///
 /// # Errors
 /// Files that cannot be read, a round that has no record.
-pub async fn run(args: &ShowArgs, home: &Home) -> Result<(), Failure> {
+pub(super) async fn run(args: &ShowArgs, home: &Home) -> Result<(), Failure> {
     let screen = Screen::new(args.json.json);
     let (ledger, manifest) = match &args.file {
         Some(file) => (read(file)?, read(&manifest_beside(file, args.manifest.as_deref()))?),

@@ -1,5 +1,7 @@
 //! Reports of made-up members.
 
+use fedshieldd::control::api::RoundOutcome;
+
 use super::*;
 
 pub(crate) fn outcome(name: &str, digests: &[u8]) -> MemberOutcome {
@@ -42,7 +44,9 @@ fn rounds_add_bytes_and_take_the_slowest() {
     let rounds = agreed_rounds(&[outcome("bank", &[1, 2]), outcome("hospital", &[1, 2])]).unwrap();
     assert_eq!(rounds.len(), 2);
     assert_eq!(rounds[1].bytes["ciphertext"], 1400);
+    assert_eq!(rounds[1].bytes_in["ciphertext"], 2800);
     assert_eq!(rounds[1].seconds["train"], 8.0);
+    assert_eq!((rounds[1].train_loss, rounds[1].held_out_loss), (Some(1.5), None));
 }
 
 #[test]
@@ -57,8 +61,10 @@ fn members_that_disagree_are_named_with_the_round() {
 
 #[test]
 fn the_ratio_is_over_all_members_and_rounds() {
-    let members: Vec<DemoMember> = vec![outcome("bank", &[1, 2]).into()];
-    assert_eq!(update_ratio(&members), Some(0.7));
+    let mut other = outcome("farm", &[1, 2]);
+    other.rounds[1].sent_bytes = 1500;
+    let members: Vec<DemoMember> = vec![outcome("bank", &[1, 2]).into(), other.into()];
+    assert_eq!(update_ratio(&members), Some(0.9));
     assert_eq!(update_ratio(&[]), None);
 }
 

@@ -55,9 +55,9 @@ pub(crate) enum Action {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Conflict {
     /// The one that counts.
-    pub(crate) first: (Vote, Signature),
+    pub first: (Vote, Signature),
     /// The other.
-    pub(crate) second: (Vote, Signature),
+    pub second: (Vote, Signature),
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -8,13 +8,13 @@ use crate::ids::Digest;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ValueValidity {
     /// Values whose content is here.
-    pub(crate) known: BTreeSet<Digest>,
+    pub known: BTreeSet<Digest>,
     /// Values that are valid for this member.
-    pub(crate) valid: BTreeSet<Digest>,
+    pub valid: BTreeSet<Digest>,
     /// Values that are valid once a quorum has prevoted for them.
-    pub(crate) valid_with_polka: BTreeSet<Digest>,
+    pub valid_with_polka: BTreeSet<Digest>,
     /// What this member would propose.
-    pub(crate) candidate: Option<Digest>,
+    pub candidate: Option<Digest>,
 }
 
 impl ValueValidity {

@@ -84,7 +84,7 @@ impl PeftAdapter {
         Ok(*hasher.finalize().as_bytes())
     }
 
-    /// The adapter as the common one of a federation that has not run yet: `t` is 0, nothing has a score.
+    /// The adapter as the common one of a federation that has not run yet: no round has been applied, nothing has a score.
     ///
     /// # Errors
     /// A missing or misshapen tensor, or one with a value that is not finite, by name; tensors that no module accounts

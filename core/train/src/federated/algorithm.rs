@@ -26,10 +26,10 @@ impl Algorithm {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::RoLora, Self::Ffa, Self::FedIt, Self::FedSb];
 
-    /// The factors trained after `t` applied rounds, in the order of the flat vector.
-    pub fn factors(self, t: u64) -> &'static [Factor] {
+    /// The factors trained after `applied` rounds, in the order of the flat vector.
+    pub fn factors(self, applied: u64) -> &'static [Factor] {
         match self {
-            Self::RoLora if t.is_multiple_of(2) => &[Factor::B],
+            Self::RoLora if applied.is_multiple_of(2) => &[Factor::B],
             Self::RoLora => &[Factor::A],
             Self::Ffa => &[Factor::B],
             Self::FedIt => &[Factor::A, Factor::B],
@@ -37,21 +37,21 @@ impl Algorithm {
         }
     }
 
-    /// Whether the factors of round `t` have never been sent before. Such a round sends every
+    /// Whether the factors of the round after `applied` applied ones have never been sent before. Such a round sends every
     /// coordinate, because nothing is known yet about which ones matter.
-    pub fn is_first(self, t: u64) -> bool {
+    pub fn is_first(self, applied: u64) -> bool {
         match self {
-            Self::RoLora => t < 2,
-            Self::Ffa | Self::FedIt | Self::FedSb => t < 1,
+            Self::RoLora => applied < 2,
+            Self::Ffa | Self::FedIt | Self::FedSb => applied < 1,
         }
     }
 
-    /// Number of applied rounds that have trained `factor` before round `t`.
-    pub fn applied(self, t: u64, factor: Factor) -> u64 {
+    /// Number of applied rounds that have trained `factor` among the first `applied` ones.
+    pub fn applied_to(self, applied: u64, factor: Factor) -> u64 {
         match (self, factor) {
-            (Self::RoLora, Factor::B) => t.div_ceil(2),
-            (Self::RoLora, Factor::A) => t / 2,
-            _ if self.factors(t).contains(&factor) => t,
+            (Self::RoLora, Factor::B) => applied.div_ceil(2),
+            (Self::RoLora, Factor::A) => applied / 2,
+            _ if self.factors(applied).contains(&factor) => applied,
             _ => 0,
         }
     }
@@ -80,7 +80,7 @@ mod tests {
             for factor in Factor::ALL {
                 for t in 0..9 {
                     let counted = (0..t).filter(|r| algorithm.factors(*r).contains(&factor));
-                    assert_eq!(algorithm.applied(t, factor), counted.count() as u64);
+                    assert_eq!(algorithm.applied_to(t, factor), counted.count() as u64);
                 }
             }
         }

@@ -75,7 +75,7 @@ impl UpdateSum<'_> {
 
 impl GlobalAdapter {
     /// The adapter after this round: values, scores and server state move at the mask's coordinates,
-    /// and t counts one more. `self` is left as it is, so a failure leaves nothing half done.
+    /// and `applied` counts one more. `self` is left as it is, so a failure leaves nothing half done.
     ///
     /// Scores: |mean| at a factor's first round, then S = decay * S + (1 - decay) * |mean| where a
     /// coordinate was sent. Where it was not, nothing was observed and S stays.
@@ -91,13 +91,13 @@ impl GlobalAdapter {
             let reason = format!("a mask over {masked} values for {trained} trained ones");
             return Err(TrainError::Adapter(reason));
         }
-        opened.check(mask, settings.clip(self.t))?;
+        opened.check(mask, settings.clip(self.applied))?;
         let mut next = self.clone();
-        let first = self.algorithm.is_first(self.t);
+        let first = self.algorithm.is_first(self.applied);
         let mut sent = mask.indices().iter().zip(opened.mean()).enumerate().peekable();
         let mut start = 0;
         for factor in self.trained_factors() {
-            let applied = self.algorithm.applied(self.t, *factor) + 1;
+            let applied = self.algorithm.applied_to(self.applied, *factor) + 1;
             let state = next.factor_mut(*factor);
             let end = start + state.values.len();
             while let Some((position, (index, mean))) =
@@ -126,7 +126,7 @@ impl GlobalAdapter {
             }
             start = end;
         }
-        next.t += 1;
+        next.applied += 1;
         Ok(next)
     }
 }

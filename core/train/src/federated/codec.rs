@@ -19,7 +19,7 @@ impl GlobalAdapter {
         let mut bytes = MAGIC.to_vec();
         self.layout.encode(&mut bytes);
         bytes.push(self.algorithm.tag());
-        bytes.extend(self.t.to_le_bytes());
+        bytes.extend(self.applied.to_le_bytes());
         bytes.push(self.a.server.len() as u8);
         let r = (self.algorithm == Algorithm::FedSb).then_some(&self.r);
         for state in [&self.a, &self.b].into_iter().chain(r) {
@@ -45,7 +45,7 @@ impl GlobalAdapter {
         let layout = read_layout(&mut reader)?;
         let algorithm = Algorithm::from_tag(reader.byte()?);
         let algorithm = algorithm.ok_or_else(|| reader.bad("unknown algorithm"))?;
-        let t = reader.u64()?;
+        let applied = reader.u64()?;
         let server_vectors = usize::from(reader.byte()?);
         if server_vectors > 2 {
             return Err(reader.bad("more than two server vectors"));
@@ -55,7 +55,7 @@ impl GlobalAdapter {
         let r_len = if algorithm == Algorithm::FedSb { layout.len(Factor::R) } else { 0 };
         let r = read_factor(&mut reader, r_len, server_vectors)?;
         reader.end()?;
-        Ok(Self { layout, algorithm, t, a, b, r })
+        Ok(Self { layout, algorithm, applied, a, b, r })
     }
 
     /// Writes the canonical bytes to a file.

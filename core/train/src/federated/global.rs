@@ -34,12 +34,12 @@ impl FactorState {
     }
 }
 
-/// The global adapter after `t` applied rounds, with everything the next round is computed from.
+/// The global adapter after `applied` rounds, with everything the next round is computed from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GlobalAdapter {
     pub(crate) layout: AdapterLayout,
     pub(crate) algorithm: Algorithm,
-    pub(crate) t: u64,
+    pub(crate) applied: u64,
     pub(crate) a: FactorState,
     pub(crate) b: FactorState,
     /// Empty but with `fed-sb`.
@@ -88,7 +88,7 @@ impl GlobalAdapter {
         Self {
             layout,
             algorithm: settings.algorithm,
-            t: 0,
+            applied: 0,
             a: FactorState::new(a, settings.server),
             b: FactorState::new(b, settings.server),
             r: FactorState::new(r, settings.server),
@@ -101,8 +101,8 @@ impl GlobalAdapter {
     }
 
     /// Number of applied rounds.
-    pub fn t(&self) -> u64 {
-        self.t
+    pub fn applied(&self) -> u64 {
+        self.applied
     }
 
     /// The algorithm that decides which factor is trained.
@@ -125,7 +125,7 @@ impl GlobalAdapter {
 
     /// The factors trained in the next round.
     pub fn trained_factors(&self) -> &'static [Factor] {
-        self.algorithm.factors(self.t)
+        self.algorithm.factors(self.applied)
     }
 
     /// Number of values trained in the next round.
@@ -140,23 +140,23 @@ impl GlobalAdapter {
 
     /// The mask of the next round. `beacon` is the round's public randomness.
     pub fn mask(&self, settings: &FederatedSettings, beacon: [u8; 32]) -> Mask {
-        if settings.prune.rule == PruneRule::Local || self.algorithm.is_first(self.t) {
+        if settings.prune.rule == PruneRule::Local || self.algorithm.is_first(self.applied) {
             return Mask::full(self.trained_len());
         }
         let scores = self.join(|state| &state.scores);
-        Mask::choose(&settings.prune, self.t, &scores, beacon)
+        Mask::choose(&settings.prune, self.applied, &scores, beacon)
     }
 
-    /// This adapter with other values for the trained factors and `t` one higher: a local-only run, in
+    /// This adapter with other values for the trained factors and one round more: a local-only run, in
     /// which nothing is pruned, sent or added. Never use it on the common adapter.
     pub fn with_trained(&self, values: &[f32]) -> Result<Self> {
         let mut next = self.clone();
         next.set_trained(values)?;
-        next.t += 1;
+        next.applied += 1;
         Ok(next)
     }
 
-    /// Replaces the values of the trained factors, leaving `t` alone.
+    /// Replaces the values of the trained factors, leaving the count of rounds alone.
     pub(crate) fn set_trained(&mut self, values: &[f32]) -> Result<()> {
         if values.len() != self.trained_len() {
             let (got, want) = (values.len(), self.trained_len());
@@ -170,11 +170,6 @@ impl GlobalAdapter {
             rest = tail;
         }
         Ok(())
-    }
-
-    /// Sets B to zero, so that the adapter changes nothing: the base model in adapter's clothing.
-    pub fn silence(&mut self) {
-        self.b.values.fill(0.0);
     }
 
     /// Whether `settings` describe this adapter; fails with what differs.

@@ -36,11 +36,11 @@ impl Mask {
     /// drawn uniformly by the beacon. Scores are finite and not negative.
     pub(crate) fn choose(
         schedule: &PruneSchedule,
-        t: u64,
+        applied: u64,
         scores: &[f32],
         beacon: [u8; 32],
     ) -> Self {
-        let (by_score, drawn) = schedule.counts(t, scores.len());
+        let (by_score, drawn) = schedule.counts(applied, scores.len());
         let mut order: Vec<u32> = (0..scores.len() as u32).collect();
         if by_score + drawn == order.len() {
             return Self { indices: order, len: scores.len() };

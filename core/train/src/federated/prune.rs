@@ -46,7 +46,7 @@ pub struct LocalMemory {
 /// An update that was pruned and is not yet decided on.
 #[derive(Clone, PartialEq)]
 struct Pending {
-    t: u64,
+    applied: u64,
     factors: Vec<Factor>,
     /// theta - g + e, dense.
     delta: Vec<f32>,
@@ -54,7 +54,7 @@ struct Pending {
 
 impl std::fmt::Debug for LocalMemory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let pending = self.pending.as_ref().map(|pending| pending.t);
+        let pending = self.pending.as_ref().map(|pending| pending.applied);
         write!(f, "LocalMemory {{ pending: {pending:?}, values redacted }}")
     }
 }
@@ -67,7 +67,7 @@ impl LocalMemory {
     }
 
     /// Prunes the update `theta` (the trained factors after local training, dense) of round
-    /// `global.t()`: delta = theta - g + e, x = clip(delta at the mask).
+    /// `global.applied()`: delta = theta - g + e, x = clip(delta at the mask).
     ///
     /// What becomes of delta is decided by [`Self::spend`] or [`Self::skip`]. Pruning again before that
     /// (a retried round) replaces the pending update.
@@ -78,7 +78,7 @@ impl LocalMemory {
         mask: Mask,
         clip: f32,
     ) -> Result<PrunedUpdate> {
-        self.begin(global.t());
+        self.begin(global.applied());
         let g = global.trained_values();
         if theta.len() != g.len() || mask.dense_len() != g.len() {
             let (got, want) = (theta.len(), g.len());
@@ -100,7 +100,7 @@ impl LocalMemory {
         });
         let values = values.collect();
         let factors = global.trained_factors().to_vec();
-        self.pending = Some(Pending { t: global.t(), factors, delta });
+        self.pending = Some(Pending { applied: global.applied(), factors, delta });
         Ok(PrunedUpdate { mask, values, clipped })
     }
 
@@ -115,7 +115,7 @@ impl LocalMemory {
         rate: f64,
         clip: f32,
     ) -> Result<PrunedUpdate> {
-        self.begin(global.t());
+        self.begin(global.applied());
         let g = global.trained_values();
         if theta.len() != g.len() {
             let (got, want) = (theta.len(), g.len());
@@ -138,15 +138,15 @@ impl LocalMemory {
                 x.clamp(-clip, clip)
             })
             .collect();
-        self.pending = Some(Pending { t: global.t(), factors, delta: values.clone() });
+        self.pending = Some(Pending { applied: global.applied(), factors, delta: values.clone() });
         Ok(PrunedUpdate { mask: Mask::full(values.len()), values, clipped })
     }
 
-    /// The next round starts from the adapter of `t` applied rounds: what was settled before is remembered if that adapter
+    /// The next round starts from the adapter of `applied` rounds: what was settled before is remembered if that adapter
     /// is a later one than it came from, and forgotten if it is the same.
-    pub fn begin(&mut self, t: u64) {
-        if let Some(settled) = self.settled.take_if(|settled| settled.t <= t)
-            && settled.t < t
+    pub fn begin(&mut self, applied: u64) {
+        if let Some(settled) = self.settled.take_if(|settled| settled.applied <= applied)
+            && settled.applied < applied
         {
             self.remember(settled);
         }
@@ -158,9 +158,9 @@ impl LocalMemory {
     /// `sent` are the values as sent, in the mask's order: after quantisation divided by scale and
     /// weight, if that is at hand, so that the rounding error is remembered too; else those of the
     /// [`PrunedUpdate`].
-    pub fn spend(&mut self, t: u64, mask: &Mask, sent: &[f32]) -> Result<()> {
-        let Some(mut pending) = self.pending.take_if(|pending| pending.t == t) else {
-            return Err(TrainError::Adapter(format!("no update of round {t} is pending")));
+    pub fn spend(&mut self, applied: u64, mask: &Mask, sent: &[f32]) -> Result<()> {
+        let Some(mut pending) = self.pending.take_if(|pending| pending.applied == applied) else {
+            return Err(TrainError::Adapter(format!("no update of round {applied} is pending")));
         };
         if mask.dense_len() != pending.delta.len() || mask.len() != sent.len() {
             self.pending = Some(pending);
@@ -183,7 +183,7 @@ impl LocalMemory {
 
     /// The round whose update awaits [`Self::spend`] or [`Self::skip`].
     pub fn pending_round(&self) -> Option<u64> {
-        self.pending.as_ref().map(|pending| pending.t)
+        self.pending.as_ref().map(|pending| pending.applied)
     }
 
     /// The memory of a factor.
@@ -214,7 +214,7 @@ impl LocalMemory {
                 continue;
             };
             bytes.push(1);
-            bytes.extend(update.t.to_le_bytes());
+            bytes.extend(update.applied.to_le_bytes());
             bytes.push(update.factors.iter().map(|f| 1 << (*f as u8)).sum());
             bytes.extend((update.delta.len() as u64).to_le_bytes());
             put_floats(&mut bytes, &update.delta);
@@ -263,7 +263,7 @@ fn read_update(reader: &mut Reader<'_>, left_out: &[Vec<f32>; 3]) -> Result<Opti
     if reader.byte()? == 0 {
         return Ok(None);
     }
-    let t = reader.u64()?;
+    let applied = reader.u64()?;
     let bits = reader.byte()?;
     let factors: Vec<Factor> =
         Factor::ALL.into_iter().filter(|factor| bits >> (*factor as u8) & 1 == 1).collect();
@@ -272,5 +272,5 @@ fn read_update(reader: &mut Reader<'_>, left_out: &[Vec<f32>; 3]) -> Result<Opti
     if expected != delta.len() {
         return Err(reader.bad("a pending update of another length"));
     }
-    Ok(Some(Pending { t, factors, delta }))
+    Ok(Some(Pending { applied, factors, delta }))
 }

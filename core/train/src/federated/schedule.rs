@@ -1,6 +1,8 @@
-//! Schedules over applied rounds. Members compute clipping bounds and masks from them, so they use
-//! only additions, multiplications and divisions of f64: the same bits on every machine. (The cosine
-//! of the system's library may differ in its last digit.)
+//! Schedules over applied rounds. Members compute clipping bounds and masks from them, so every value has the same bits
+//! on every machine: the arithmetic is that of f64 in one order, and the cosine is the one of the `libm` crate, whose
+//! version is pinned (the system's library may differ in the last digit).
+
+use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,11 +25,11 @@ impl Default for LearningRate {
 }
 
 impl LearningRate {
-    /// The learning rate after `t` applied rounds.
-    pub fn at(&self, t: u64) -> f64 {
+    /// The learning rate after `applied` rounds.
+    pub fn at(&self, applied: u64) -> f64 {
         let last = self.rounds.saturating_sub(1).max(1);
-        let progress = t.min(last) as f64 / last as f64;
-        self.last + (self.peak - self.last) * 0.5 * (1.0 + cos_pi(progress))
+        let progress = applied.min(last) as f64 / last as f64;
+        self.last + (self.peak - self.last) * 0.5 * (1.0 + libm::cos(PI * progress))
     }
 }
 
@@ -76,31 +78,21 @@ impl Default for PruneSchedule {
 }
 
 impl PruneSchedule {
-    /// Nothing is pruned.
-    pub fn none() -> Self {
-        Self::constant(0.0)
-    }
-
     /// The same rate in every round after the first ones.
     pub fn constant(rate: f64) -> Self {
         Self { start_rate: rate, end_rate: rate, start_round: 0, end_round: 1, ..Self::default() }
     }
 
-    /// The paper's rates with rounds at 0.2 and 1.0 of a run of `rounds`.
-    pub fn for_run(rounds: u64) -> Self {
-        Self { start_round: rounds / 5, end_round: rounds, ..Self::default() }
-    }
-
-    /// The fraction pruned after `t` applied rounds.
-    pub fn rate(&self, t: u64) -> f64 {
+    /// The fraction pruned after `applied` rounds.
+    pub fn rate(&self, applied: u64) -> f64 {
         let span = self.end_round.saturating_sub(self.start_round).max(1);
-        let done = t.saturating_sub(self.start_round).min(span);
+        let done = applied.saturating_sub(self.start_round).min(span);
         self.start_rate + done as f64 / span as f64 * (self.end_rate - self.start_rate)
     }
 
-    /// How many of `len` coordinates are sent after `t` applied rounds: (by score, by the beacon).
-    pub fn counts(&self, t: u64, len: usize) -> (usize, usize) {
-        let kept = ((1.0 - self.rate(t)) * len as f64).ceil() as usize;
+    /// How many of `len` coordinates are sent after `applied` rounds: (by score, by the beacon).
+    pub fn counts(&self, applied: u64, len: usize) -> (usize, usize) {
+        let kept = ((1.0 - self.rate(applied)) * len as f64).ceil() as usize;
         let kept = kept.clamp(usize::from(len > 0), len);
         let drawn = if kept == len { 0 } else { (self.explore * len as f64).floor() as usize };
         let drawn = drawn.min(kept);
@@ -108,30 +100,25 @@ impl PruneSchedule {
     }
 }
 
-/// cos(pi x) for x in [0, 1], to about 1e-12, by its Taylor series around the nearer zero of sine.
-fn cos_pi(x: f64) -> f64 {
-    if x > 0.5 {
-        return -cos_pi(1.0 - x);
-    }
-    let square = (std::f64::consts::PI * x) * (std::f64::consts::PI * x);
-    let (mut term, mut sum) = (1.0, 1.0);
-    for k in 1..=12u32 {
-        term = -term * square / f64::from((2 * k - 1) * (2 * k));
-        sum += term;
-    }
-    sum
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Another version of `libm`, or another machine, must give these bits, or members clip by different bounds.
     #[test]
-    fn cosine_agrees_with_the_library() {
-        for step in 0..=1000 {
-            let x = f64::from(step) / 1000.0;
-            assert!((cos_pi(x) - (std::f64::consts::PI * x).cos()).abs() < 1e-12, "{x}");
-        }
+    fn the_learning_rate_has_these_bits() {
+        let rate = LearningRate::default();
+        let bits = [0, 1, 5, 10, 15, 18, 19].map(|applied| rate.at(applied).to_bits());
+        let pinned = [
+            0x3f50_624d_d2f1_a9fc,
+            0x3f50_488f_d393_5e02,
+            0x3f4c_0263_0060_691d,
+            0x3f40_ce01_ffc3_1e7b,
+            0x3f29_8b50_9d20_50a7,
+            0x3f1b_d2c2_e101_02c3,
+            0x3f1a_36e2_eb1c_432d,
+        ];
+        assert_eq!(bits, pinned, "{bits:x?}");
     }
 
     #[test]
@@ -157,6 +144,6 @@ mod tests {
         assert_eq!(schedule.rate(200), 0.5);
         assert_eq!(schedule.rate(500), 0.5);
         assert_eq!(schedule.counts(200, 1000), (450, 50));
-        assert_eq!(PruneSchedule::none().counts(7, 1000), (1000, 0));
+        assert_eq!(PruneSchedule::constant(0.0).counts(7, 1000), (1000, 0));
     }
 }

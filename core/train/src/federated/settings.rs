@@ -47,16 +47,16 @@ impl Default for FederatedSettings {
 }
 
 impl FederatedSettings {
-    /// Bound on the absolute value of every sent coordinate in round `t`; the same bits everywhere.
-    pub fn clip(&self, t: u64) -> f32 {
-        (self.clip_factor * self.learning_rate.at(t) * self.steps as f64) as f32
+    /// Bound on the absolute value of every sent coordinate in the round after `applied` applied ones; the same bits everywhere.
+    pub fn clip(&self, applied: u64) -> f32 {
+        (self.clip_factor * self.learning_rate.at(applied) * self.steps as f64) as f32
     }
 
     /// The largest scale at which `round(scale * weight * x)` fits `bits` signed bits for every
     /// `|x| <= clip` and `weight <= largest_weight`, with one unit to spare for stochastic rounding.
-    pub fn scale(&self, t: u64, bits: u32, largest_weight: u64) -> f64 {
+    pub fn scale(&self, applied: u64, bits: u32, largest_weight: u64) -> f64 {
         let largest = ((1u64 << (bits.clamp(3, 32) - 1)) - 2) as f64;
-        largest / (largest_weight.max(1) as f64 * f64::from(self.clip(t)))
+        largest / (largest_weight.max(1) as f64 * f64::from(self.clip(applied)))
     }
 
     /// Fails on the first setting that cannot work.

@@ -50,7 +50,7 @@ fn round(
     members: &mut [Member],
     stream: &mut Stream,
 ) -> (GlobalAdapter, Vec<Vec<f32>>) {
-    let t = global.t();
+    let t = global.applied();
     let (clip, scale) = (settings.clip(t), settings.scale(t, 20, 4));
     let mask = global.mask(settings, [t as u8; 32]);
     let mut sum = vec![0i64; mask.len()];
@@ -98,7 +98,7 @@ fn product(a: &[f32], b: &[f32], rank: usize, scaling: f64) -> Vec<f64> {
 fn inexactness(algorithm: Algorithm, rounds: u64) -> f64 {
     // A bound far above the updates, so that nothing is clipped.
     let settings =
-        FederatedSettings { clip_factor: 5.0, ..settings(algorithm, PruneSchedule::none()) };
+        FederatedSettings { clip_factor: 5.0, ..settings(algorithm, PruneSchedule::constant(0.0)) };
     let mut global = adapter(&settings);
     let mut stream = Stream::new([9; 32], "test");
     let mut worst = 0f64;
@@ -159,7 +159,7 @@ fn pruning_at_a_half_sends_half_the_values_and_forgets_none() {
         let (next, thetas) = round(&global, &settings, &mut members, &mut stream);
         // As the next round finds it.
         let mut after = members[0].memory.clone();
-        after.begin(next.t());
+        after.begin(next.applied());
         let after = after.factor(factor);
         for index in 0..dense {
             let delta = thetas[0][index] - g[index] + before.factor(factor)[index];
@@ -171,12 +171,12 @@ fn pruning_at_a_half_sends_half_the_values_and_forgets_none() {
         }
         global = next;
     }
-    assert_eq!(global.t(), 6);
+    assert_eq!(global.applied(), 6);
 }
 
 #[test]
 fn what_is_spent_is_never_sent_again_and_what_is_skipped_is() {
-    let settings = settings(Algorithm::Ffa, PruneSchedule::none());
+    let settings = settings(Algorithm::Ffa, PruneSchedule::constant(0.0));
     let global = adapter(&settings);
     let mask = global.mask(&settings, [0; 32]);
     let theta: Vec<f32> = global.trained_values().iter().map(|v| v + 0.01).collect();
@@ -209,7 +209,7 @@ fn what_is_spent_is_never_sent_again_and_what_is_skipped_is() {
 
 #[test]
 fn sums_out_of_range_are_rejected() {
-    let settings = settings(Algorithm::RoLora, PruneSchedule::none());
+    let settings = settings(Algorithm::RoLora, PruneSchedule::constant(0.0));
     let global = adapter(&settings);
     let mask = global.mask(&settings, [0; 32]);
     let values = vec![0i64; mask.len()];
@@ -235,7 +235,8 @@ fn canonical_bytes_round_trip_and_name_every_difference() {
     ];
     let algorithms = [Algorithm::FedIt, Algorithm::FedSb];
     for (server, algorithm) in servers.into_iter().flat_map(|s| algorithms.map(|a| (s, a))) {
-        let settings = FederatedSettings { server, ..settings(algorithm, PruneSchedule::none()) };
+        let settings =
+            FederatedSettings { server, ..settings(algorithm, PruneSchedule::constant(0.0)) };
         let first = adapter(&settings);
         let mut stream = Stream::new([1; 32], "test");
         let (next, _) = round(&first, &settings, &mut members(&first), &mut stream);
@@ -382,7 +383,7 @@ fn a_void_rounds_progress_is_counted_once_and_nothing_older_is_lost() {
     for _ in 0..2 {
         global = round(&global, &settings, &mut members, &mut stream).0;
     }
-    let (t, theta) = (global.t(), moved(&global, &mut stream, 0.02));
+    let (t, theta) = (global.applied(), moved(&global, &mut stream, 0.02));
     let sends = |memory: &mut LocalMemory, seed: u8| {
         let mask = global.mask(&settings, [seed; 32]);
         let update = memory.prune(&global, &theta, mask.clone(), settings.clip(t)).unwrap();

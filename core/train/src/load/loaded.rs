@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 
-use crate::model::{BasePrecision, BaseWeights, Decoder, ModelConfig, TensorSource};
+use crate::model::{BasePrecision, Decoder, ModelConfig, TensorSource};
 use crate::text::TextTokenizer;
 use crate::{Result, TrainError};
 
@@ -63,10 +63,5 @@ impl LoadedModel {
     /// Reads the weights, to compute on a device; see [`Decoder::load`].
     pub fn decoder(&self, device: &Device, precision: BasePrecision) -> Result<Decoder> {
         Decoder::load(&self.config, self.weights.as_ref(), device, precision)
-    }
-
-    /// All weights on the host.
-    pub fn base_weights(&self) -> Result<BaseWeights> {
-        BaseWeights::read(&self.config, self.weights.as_ref())
     }
 }

@@ -10,7 +10,8 @@ use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
 use super::digest::BaseDigest;
-use crate::model::{BaseWeights, TensorSource};
+use super::writer::{Precision, SafetensorsWriter};
+use crate::model::TensorSource;
 use crate::{Result, TrainError};
 
 /// The tensors of a folder or of a single safetensors file.
@@ -151,63 +152,22 @@ fn all_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Writes f32 tensors in the given order of names, with the metadata that transformers expects.
+/// Writes f32 tensors in the order of their names, with the metadata that transformers expects. Each has its shape
+/// and its values, row-major.
+///
+/// # Errors
+/// If a shape and the number of values differ, or the file cannot be written.
 pub fn write_safetensors(
     path: &Path,
     tensors: &BTreeMap<String, (Vec<usize>, Vec<f32>)>,
 ) -> Result<()> {
-    let bytes: BTreeMap<&str, Vec<u8>> = tensors
-        .iter()
-        .map(|(name, (_, values))| {
-            (name.as_str(), values.iter().flat_map(|v| v.to_le_bytes()).collect())
-        })
-        .collect();
-    write_views(path, tensors, &bytes, Dtype::F32)
-}
-
-/// Writes `weights` as f16, half the size, rounding to nearest-even.
-pub fn write_safetensors_f16(
-    path: &Path,
-    tensors: &BTreeMap<String, (Vec<usize>, Vec<f32>)>,
-) -> Result<()> {
-    let bytes: BTreeMap<&str, Vec<u8>> = tensors
-        .iter()
-        .map(|(name, (_, values))| {
-            let half = values.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes());
-            (name.as_str(), half.collect())
-        })
-        .collect();
-    write_views(path, tensors, &bytes, Dtype::F16)
-}
-
-/// Saves base weights as `model.safetensors` (f32, or f16 when `half`) in `folder`.
-pub fn save_base(folder: &Path, weights: &BaseWeights, half: bool) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(TrainError::io(folder))?;
-    let tensors = weights
-        .tensors
-        .iter()
-        .map(|(name, t)| (name.clone(), (t.shape.clone(), t.values.clone())))
-        .collect();
-    let path = folder.join("model.safetensors");
-    if half { write_safetensors_f16(&path, &tensors) } else { write_safetensors(&path, &tensors) }
-}
-
-fn write_views(
-    path: &Path,
-    tensors: &BTreeMap<String, (Vec<usize>, Vec<f32>)>,
-    bytes: &BTreeMap<&str, Vec<u8>>,
-    dtype: Dtype,
-) -> Result<()> {
-    let mut views = Vec::with_capacity(tensors.len());
-    for (name, (shape, _)) in tensors {
-        let view = TensorView::new(dtype, shape.clone(), &bytes[name.as_str()])
-            .map_err(|e| TrainError::tensor(path, name, e.to_string()))?;
-        views.push((name.as_str(), view));
+    let shapes: Vec<_> =
+        tensors.iter().map(|(name, (shape, _))| (name.clone(), shape.clone())).collect();
+    let mut writer = SafetensorsWriter::create(path, &shapes, Precision::F32)?;
+    for (name, (_, values)) in tensors {
+        writer.write(name, values)?;
     }
-    let metadata = Some([("format".to_owned(), "pt".to_owned())].into());
-    let file = safetensors::serialize(views, metadata)
-        .map_err(|e| TrainError::format(path, e.to_string()))?;
-    std::fs::write(path, file).map_err(TrainError::io(path))
+    writer.finish()
 }
 
 /// Maps a file for reading.

@@ -15,12 +15,6 @@ pub struct TokenSequence {
 }
 
 impl TokenSequence {
-    /// A sequence in which every token after the first is predicted: language-model pretraining.
-    pub fn all_labelled(ids: Vec<u32>) -> Self {
-        let labels = vec![true; ids.len()];
-        Self { ids, labels }
-    }
-
     /// Number of tokens that carry a loss; the first token never does.
     pub fn label_count(&self) -> usize {
         self.labels.iter().skip(1).filter(|label| **label).count()

@@ -1,11 +1,10 @@
-//! Weights on the host: where a model reads its tensors from, and a plain set of them.
+//! Where a model reads its tensors from, and which it has.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::config::ModelConfig;
 use super::lora::Projection;
-use crate::{Result, TrainError};
+use crate::Result;
 
 /// Something that holds tensors by their Hugging Face names.
 pub trait TensorSource {
@@ -22,84 +21,6 @@ pub trait TensorSource {
 
     /// The values of a tensor as f32 in row-major order; fails unless it has exactly `shape`.
     fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>>;
-}
-
-/// One tensor on the host, row-major.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HostTensor {
-    /// Dimensions; a projection is `[outputs, inputs]`.
-    pub shape: Vec<usize>,
-    /// Values.
-    pub values: Vec<f32>,
-}
-
-/// All weights of a base model on the host, by Hugging Face name.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BaseWeights {
-    path: PathBuf,
-    /// The tensors, for example `model.layers.0.self_attn.q_proj.weight`.
-    pub tensors: BTreeMap<String, HostTensor>,
-}
-
-impl BaseWeights {
-    /// An empty set; `path` only appears in errors.
-    pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), tensors: BTreeMap::new() }
-    }
-
-    /// Reads every tensor that `config` calls for.
-    pub fn read(config: &ModelConfig, source: &dyn TensorSource) -> Result<Self> {
-        let mut weights = Self::new(source.path());
-        for (name, shape) in parameter_shapes(config) {
-            let values = source.read(&name, &shape)?;
-            weights.tensors.insert(name, HostTensor { shape, values });
-        }
-        Ok(weights)
-    }
-
-    /// Freshly initialised weights: normal with standard deviation `std`, norms at one, biases at
-    /// zero. The same seed gives the same weights on every machine.
-    pub fn random(config: &ModelConfig, seed: [u8; 32], std: f32) -> Self {
-        let mut stream = crate::random::Stream::new(seed, "base weights");
-        let mut weights = Self::new(Path::new("random weights"));
-        for (name, shape) in parameter_shapes(config) {
-            let count = shape.iter().product();
-            let values = match shape.len() {
-                1 if name.ends_with("bias") => vec![0.0; count],
-                1 => vec![1.0; count],
-                _ => (0..count).map(|_| stream.normal() as f32 * std).collect(),
-            };
-            weights.tensors.insert(name, HostTensor { shape, values });
-        }
-        weights
-    }
-
-    /// Number of values in all tensors.
-    pub fn parameter_count(&self) -> usize {
-        self.tensors.values().map(|tensor| tensor.values.len()).sum()
-    }
-}
-
-impl TensorSource for BaseWeights {
-    fn path(&self) -> &Path {
-        &self.path
-    }
-
-    fn contains(&self, name: &str) -> bool {
-        self.tensors.contains_key(name)
-    }
-
-    fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let tensor = self
-            .tensors
-            .get(name)
-            .ok_or_else(|| TrainError::tensor(&self.path, name, "missing"))?;
-        if tensor.shape != shape {
-            let reason = format!("shape {:?}, expected {shape:?}", tensor.shape);
-            return Err(TrainError::tensor(&self.path, name, reason));
-        }
-        Ok(tensor.values.clone())
-    }
 }
 
 /// Name and shape of every tensor a model of this configuration has, in the order of the forward

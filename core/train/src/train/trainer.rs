@@ -125,7 +125,7 @@ impl Trainer {
         Ok(GlobalAdapter::new(layout, settings, seed))
     }
 
-    /// Trains the factors of round `global.t()` on `data`, from the common adapter, with a fresh
+    /// Trains the factors of round `global.applied()` on `data`, from the common adapter, with a fresh
     /// optimiser. `seed` decides the order of the examples: another one each round and member. The same
     /// inputs give the same result on one machine.
     ///
@@ -145,7 +145,7 @@ impl Trainer {
         if data.train.is_empty() {
             return Err(TrainError::setting("data", "no example to train on"));
         }
-        let learning_rate = settings.learning_rate.at(global.t());
+        let learning_rate = settings.learning_rate.at(global.applied());
         let factors = global.trained_factors();
         let mut theta = global.trained_values();
         let mut working = global.clone();

@@ -1,6 +1,6 @@
 """Compares an exported adapter in transformers + PEFT with our own logits.
 
-    cargo run -p fedshield-train --example logits -- MODEL ADAPTER PROMPTS.txt OUT
+    cargo run -p fedshield-train-tools --example logits -- MODEL ADAPTER PROMPTS.txt OUT
     python compare_export.py OUT ADAPTER
 
 Prints, over all prompts, the largest difference between their logits and ours, relative to the largest

@@ -71,7 +71,7 @@ impl State {
             return Ok(None);
         };
         let kept = read_adapter(objects, &object)?;
-        Ok(kept.filter(|adapter| adapter.t() == t))
+        Ok(kept.filter(|adapter| adapter.applied() == t))
     }
 
     /// Takes over another adapter, on disk first.
@@ -82,7 +82,7 @@ impl State {
     ) -> Result<(), PipelineError> {
         // In this order: after a crash in between both pointers name the same adapter, and none is lost.
         if let Some(newest) = self.object.filter(|newest| newest != object) {
-            let before = (self.global.t(), newest);
+            let before = (self.global.applied(), newest);
             write_value(&self.folder.join(name::ADAPTER_BEFORE), &before)?;
             self.before = Some(before);
         }

@@ -72,7 +72,7 @@ impl Request {
         Self {
             version: 1,
             purpose: run.purpose,
-            round: run.global.t(),
+            round: run.global.applied(),
             model: settings.model.clone(),
             adapter: folder.join("adapter"),
             result: folder.join("result"),

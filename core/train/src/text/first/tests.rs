@@ -1,5 +1,6 @@
 //! The first tokens of a text that is cut are those of the whole text, for every kind of tokenizer that models bring.
 
+use fedshield_train_tools::synth::Corpus;
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
 use tokenizers::models::unigram::{Unigram, UnigramTrainerBuilder};
 use tokenizers::normalizers::{Prepend, Replace, Sequence as Normalizers};
@@ -11,7 +12,6 @@ use tokenizers::{SplitDelimiterBehavior, Tokenizer};
 
 use super::*;
 use crate::random::Stream;
-use crate::synth::Corpus;
 
 /// How Llama 3 splits words; Qwen differs from it in the numbers alone.
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";

@@ -8,7 +8,9 @@ use chacha20::ChaCha20Rng;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use fedshield_he::stages::{Bench, SecretStep, Stage, on_secrets};
+use fedshield_he::benches::{
+    BlockBench, BlockStage, Kernel, SecretStep, context_on, on_secrets,
+};
 use fedshield_he::*;
 
 const PRESETS: [&str; 2] = ["rlwe-sum/b16/n16", "rlwe-sum/b16/n128"];
@@ -26,51 +28,52 @@ fn paths() -> Vec<(&'static str, &'static str)> {
 fn context((preset, path): (&str, &str)) -> RoundContext {
     let kernel = Kernel::available().into_iter().find(|k| k.name() == path);
     let preset = Preset::by_name(preset).expect("a preset");
-    RoundContext::with_kernel([1; 32], 1, preset, kernel.expect("a path of this machine"))
+    context_on(kernel.expect("a path of this machine"), [1; 32], 1, preset)
 }
 
 /// Values that fill the blocks exactly.
 fn values(preset: &Preset) -> Vec<f32> {
-    let count = BLOCKS * preset.slots_per_block() - EXTRA_SLOTS as usize;
+    // 32 slots hold the nonce.
+    let count = BLOCKS * preset.slots_per_block() - 32;
     (0..count).map(|i| (i % 1001) as f32 * 1e-4 - 0.05).collect()
 }
 
-fn stage(bencher: Bencher, chosen: (&str, &str), stage: Stage) {
+fn stage(bencher: Bencher, chosen: (&str, &str), stage: BlockStage) {
     let context = context(chosen);
     let values = values(context.preset());
     let update = Update { values: &values, scale: 1e5, nonce: &[5; 32] };
-    let mut bench = Bench::new(&context, update).expect("the update is valid");
+    let mut bench = BlockBench::new(&context, update).expect("the update is valid");
     bencher.counter(ItemsCount::new(values.len())).bench_local(|| bench.run(stage));
 }
 
 #[divan::bench(args = paths())]
 fn expand(bencher: Bencher, chosen: (&str, &str)) {
-    stage(bencher, chosen, Stage::Expand);
+    stage(bencher, chosen, BlockStage::Expand);
 }
 
 #[divan::bench(args = paths())]
 fn encode(bencher: Bencher, chosen: (&str, &str)) {
-    stage(bencher, chosen, Stage::Encode);
+    stage(bencher, chosen, BlockStage::Encode);
 }
 
 #[divan::bench(args = paths())]
 fn multiply(bencher: Bencher, chosen: (&str, &str)) {
-    stage(bencher, chosen, Stage::Multiply);
+    stage(bencher, chosen, BlockStage::Multiply);
 }
 
 #[divan::bench(args = paths())]
 fn sample(bencher: Bencher, chosen: (&str, &str)) {
-    stage(bencher, chosen, Stage::Sample);
+    stage(bencher, chosen, BlockStage::Sample);
 }
 
 #[divan::bench(args = paths())]
 fn add(bencher: Bencher, chosen: (&str, &str)) {
-    stage(bencher, chosen, Stage::Add);
+    stage(bencher, chosen, BlockStage::Add);
 }
 
 #[divan::bench(args = paths())]
 fn pack(bencher: Bencher, chosen: (&str, &str)) {
-    stage(bencher, chosen, Stage::Pack);
+    stage(bencher, chosen, BlockStage::Pack);
 }
 
 /// All of the above, fused.
@@ -82,8 +85,9 @@ fn encrypt_whole(bencher: Bencher, chosen: (&str, &str)) {
     let mut rng: ChaCha20Rng = rand_core_seed();
     let len = ciphertext_len(context.preset(), values.len() as u64).expect("a length");
     let mut file = vec![1; len as usize];
+    let me = ShareIndex::from_position(0);
     bencher.counter(ItemsCount::new(values.len())).bench_local(|| {
-        encrypt(&context, 1, &update, &mut rng, &mut file.as_mut_slice()).expect("it is valid")
+        encrypt(&context, me, &update, &mut rng, &mut file.as_mut_slice()).expect("it is valid")
     });
 }
 

@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 use super::{HostTensor, for_rows, tensor};
 use crate::model::rope::RopeTable;
 
+/// `[batch * len, heads * head_dim]` to `[batch, heads, len, head_dim]`.
 pub(crate) fn split(
     x: &HostTensor,
     shape: [usize; 4],
@@ -12,43 +13,48 @@ pub(crate) fn split(
     scale: f32,
     like: &Tensor<2>,
 ) -> Tensor<4> {
-    let [batch, heads, len, dim] = shape;
-    let (x, half) = (x.values(), dim / 2);
-    let mut out = vec![0f32; batch * heads * len * dim];
-    for_rows(&mut out, dim, |first, run| {
-        for (row, y) in run.chunks_exact_mut(dim).enumerate() {
-            let row = first + row;
-            let (position, head, sequence) = (row % len, row / len % heads, row / len / heads);
-            let x = &x[((sequence * len + position) * heads + head) * dim..][..dim];
-            let Some(rope) = rope else {
-                y.iter_mut().zip(x).for_each(|(y, x)| *y = x * scale);
-                continue;
-            };
-            let (cos, sin) = rope.angles(position);
-            let (low, high) = y.split_at_mut(half);
-            for j in 0..half {
-                low[j] = (x[j] * cos[j] - x[half + j] * sin[j]) * scale;
-                high[j] = (x[half + j] * cos[j] + x[j] * sin[j]) * scale;
-            }
-        }
-    });
-    tensor(out, shape, like)
+    tensor(regroup(x, shape, rope, scale, false), shape, like)
 }
 
+/// The transpose of [`split`].
 pub(crate) fn join(
     dx: &HostTensor,
-    [batch, heads, len, dim]: [usize; 4],
+    shape: [usize; 4],
     rope: Option<&RopeTable>,
     scale: f32,
     like: &Tensor<4>,
 ) -> Tensor<2> {
-    let (dx, half) = (dx.values(), dim / 2);
+    let [batch, heads, len, dim] = shape;
+    tensor(regroup(dx, shape, rope, scale, true), [batch * len, heads * dim], like)
+}
+
+/// Moves rows of one head and one position to their place in the other order, rotated (back, if `inverse`) and scaled.
+fn regroup(
+    x: &HostTensor,
+    [batch, heads, len, dim]: [usize; 4],
+    rope: Option<&RopeTable>,
+    scale: f32,
+    inverse: bool,
+) -> Vec<f32> {
+    let (x, half) = (x.values(), dim / 2);
+    let direction = if inverse { -1.0 } else { 1.0 };
     let mut out = vec![0f32; batch * heads * len * dim];
     for_rows(&mut out, dim, |first, run| {
         for (row, y) in run.chunks_exact_mut(dim).enumerate() {
             let row = first + row;
-            let (head, position, sequence) = (row % heads, row / heads % len, row / heads / len);
-            let x = &dx[((sequence * heads + head) * len + position) * dim..][..dim];
+            let (position, from) = match inverse {
+                false => {
+                    let (position, head, sequence) =
+                        (row % len, row / len % heads, row / len / heads);
+                    (position, (sequence * len + position) * heads + head)
+                }
+                true => {
+                    let (head, position, sequence) =
+                        (row % heads, row / heads % len, row / heads / len);
+                    (position, (sequence * heads + head) * len + position)
+                }
+            };
+            let x = &x[from * dim..][..dim];
             let Some(rope) = rope else {
                 y.iter_mut().zip(x).for_each(|(y, x)| *y = x * scale);
                 continue;
@@ -56,10 +62,11 @@ pub(crate) fn join(
             let (cos, sin) = rope.angles(position);
             let (low, high) = y.split_at_mut(half);
             for j in 0..half {
-                low[j] = (x[j] * cos[j] + x[half + j] * sin[j]) * scale;
-                high[j] = (x[half + j] * cos[j] - x[j] * sin[j]) * scale;
+                let sin = direction * sin[j];
+                low[j] = (x[j] * cos[j] - x[half + j] * sin) * scale;
+                high[j] = (x[half + j] * cos[j] + x[j] * sin) * scale;
             }
         }
     });
-    tensor(out, [batch * len, heads * dim], like)
+    out
 }

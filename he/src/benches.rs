@@ -1,17 +1,37 @@
-//! The stages of encryption one by one, for measuring only: what [`encrypt`](crate::encrypt) does fused
-//! on each block, split up, so that a report can say where the time goes.
+//! What measurements and tests of timing see of the inside: kernels by name, and the stages of
+//! [`encrypt`](crate::encrypt) one by one, which it does fused on each block. Behind the feature
+//! `benches`, which the daemon never enables.
 
 use crate::context::RoundContext;
 use crate::encode::{Encoder, Update};
+use crate::encrypt::BlockEncryption;
 use crate::error::Error;
 use crate::gaussian;
+use crate::kernel::BlockKernel;
+pub use crate::kernel::Kernel;
 use crate::layout::Layout;
+use crate::params::Preset;
 use crate::ring::Multiplier;
 use crate::stream::fill_rounding;
 
+/// A round whose inner loops run on a chosen kernel; every kernel gives the same bytes.
+pub fn context_on(
+    kernel: Kernel,
+    manifest_digest: [u8; 32],
+    round: u64,
+    preset: &'static Preset,
+) -> RoundContext {
+    RoundContext::with_kernel(manifest_digest, round, preset, kernel)
+}
+
+/// The kernel of a round.
+pub fn kernel_of(context: &RoundContext) -> Kernel {
+    context.kernel()
+}
+
 /// One stage of the work on a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub enum BlockStage {
     /// The common polynomial.
     Expand,
     /// Rounding words and quantisation.
@@ -26,7 +46,7 @@ pub enum Stage {
     Pack,
 }
 
-impl Stage {
+impl BlockStage {
     /// All stages in the order of the work.
     pub const ALL: [Self; 6] =
         [Self::Expand, Self::Encode, Self::Multiply, Self::Sample, Self::Add, Self::Pack];
@@ -64,14 +84,14 @@ impl SecretStep {
 pub fn on_secrets(context: &RoundContext, step: SecretStep, words: &mut [u64]) {
     let (kernel, q) = (context.kernel(), context.preset().modulus());
     match step {
-        SecretStep::Sample => kernel.gaussian(words, &gaussian::ERROR_TABLE),
-        SecretStep::Quotients => kernel.quotients(words, q),
+        SecretStep::Sample => kernel.sample_gaussian(words, &gaussian::ERROR_TABLE),
+        SecretStep::Quotients => kernel.shoup_quotients(words, q),
         SecretStep::Transform => context.ring().forward(words),
     }
 }
 
 /// Buffers of one block, to run single stages on.
-pub struct Bench<'a> {
+pub struct BlockBench<'a> {
     context: &'a RoundContext,
     layout: Layout,
     encoder: Encoder<'a>,
@@ -83,7 +103,7 @@ pub struct Bench<'a> {
     packed: Vec<u8>,
 }
 
-impl<'a> Bench<'a> {
+impl<'a> BlockBench<'a> {
     /// Prepares the stages for an update, under a key that protects nothing.
     ///
     /// # Errors
@@ -110,29 +130,34 @@ impl<'a> Bench<'a> {
     ///
     /// # Errors
     /// As [`encrypt`](crate::encrypt).
-    pub fn run(&mut self, stage: Stage) -> Result<(), Error> {
+    pub fn run(&mut self, stage: BlockStage) -> Result<(), Error> {
         for block in 0..self.layout.blocks() {
             self.block(stage, block)?;
         }
         Ok(())
     }
 
-    fn block(&mut self, stage: Stage, block: u64) -> Result<(), Error> {
+    fn block(&mut self, stage: BlockStage, block: u64) -> Result<(), Error> {
         let (preset, kernel) = (self.context.preset(), self.context.kernel());
         let q = preset.modulus();
         match stage {
-            Stage::Expand => self.context.crs_seed().expand_on(kernel, block, q, &mut self.product),
-            Stage::Encode => {
+            BlockStage::Expand => {
+                self.context.crs_seed().expand(kernel, block, q, &mut self.product)
+            }
+            BlockStage::Encode => {
                 fill_rounding(&[0; 32], block, &mut self.rounding);
                 self.encoder.block(kernel, block, &self.rounding, &mut self.message)?;
             }
-            Stage::Multiply => self.context.ring().multiply(&mut self.product, &self.multiplier),
-            Stage::Sample => gaussian::errors(kernel, &[0; 32], block, &mut self.error),
-            Stage::Add => {
-                let shifts = [preset.scale_bits(), preset.dropped_bits()];
-                kernel.seal_words(&mut self.product, &self.error, &self.message, shifts, q);
+            BlockStage::Multiply => {
+                self.context.ring().multiply(&mut self.product, &self.multiplier)
             }
-            Stage::Pack => kernel.pack(&self.product, preset.wire_bits(), &mut self.packed),
+            BlockStage::Sample => gaussian::errors(kernel, &[0; 32], block, &mut self.error),
+            BlockStage::Add => {
+                let encryption = BlockEncryption::new(preset);
+                let (product, error) = (&mut self.product, &self.error);
+                kernel.add_noise_and_truncate(product, error, &self.message, &encryption);
+            }
+            BlockStage::Pack => kernel.pack(&self.product, preset.wire_bits(), &mut self.packed),
         }
         Ok(())
     }

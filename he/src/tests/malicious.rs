@@ -1,7 +1,7 @@
-//! Lying contributors and lying members: nothing wrong opens, and the author is named.
+//! Malicious contributors and members: nothing wrong opens, and they are named where it is proven.
 
 use super::federation::{Federation, index, sharing};
-use crate::encrypt::OneTimeKey;
+use crate::kernel::{BlockKernel, Kernel};
 use crate::*;
 
 const PRESET: &str = "INSECURE-rlwe-sum/b16/n16";
@@ -19,7 +19,7 @@ fn answers(f: &Federation, members: impl IntoIterator<Item = u16>) -> Vec<Partia
 }
 
 fn bump(answer: &mut PartialDecryption, at: usize, by: u32) {
-    answer.values[at] = ((u32::from(answer.values[at]) + by) % params::SHARE_MODULUS) as u16;
+    answer.values[at] = ((u32::from(answer.values[at]) + by) % crate::params::SHARE_MODULUS) as u16;
 }
 
 #[test]
@@ -57,7 +57,8 @@ fn e_lies_are_corrected_with_threshold_plus_e_answers() {
     }
     let combined = f.combine(&answers).unwrap();
     assert_eq!(f.decrypt(&combined.key).0, f.expected());
-    // Eleven agree: five liars could have made eleven agree on another polynomial through the same key.
+    // Eleven agree: five liars could have made eleven agree on another polynomial through the same
+    // key.
     assert_eq!(combined.answers, Answers::Disputed((1..=5).map(index).collect()));
     // One lie among sixteen is proven.
     let mut answers = answers.split_off(5);
@@ -66,8 +67,9 @@ fn e_lies_are_corrected_with_threshold_plus_e_answers() {
     assert_eq!(f.combine(&answers).unwrap().answers, Answers::Culprits(vec![index(6)]));
 }
 
-/// Two liars among seven shift their answers along a polynomial that vanishes at 0 and at three honest
-/// members: the key stays right, and the two other honest members seem to lie. Nobody may be named.
+/// Two liars among seven shift their answers along a polynomial that vanishes at 0 and at three
+/// honest members: the key stays right, and the two other honest members seem to lie. Nobody may be
+/// named.
 #[test]
 fn colluding_liars_cannot_frame_honest_members() {
     let f = honest(7, 4);
@@ -75,7 +77,7 @@ fn colluding_liars_cannot_frame_honest_members() {
     let mut answers = answers(&f, 1..=7);
     for liar in [1u32, 2] {
         // x (x - 3)(x - 4)(x - 5), of degree 4 = threshold - 1.
-        let p = i64::from(params::SHARE_MODULUS);
+        let p = i64::from(crate::params::SHARE_MODULUS);
         let x = i64::from(liar);
         let shift = (x * (x - 3) * (x - 4) * (x - 5)).rem_euclid(p) as u32;
         (0..512).for_each(|c| bump(&mut answers[liar as usize - 1], c, shift));
@@ -105,8 +107,7 @@ fn a_bad_share_is_a_reason_to_complain_and_its_opening_answers() {
         let mut bad = good.to_vec();
         bad[at] ^= 1;
         let error = shown(&f, 1, 3, &bad).unwrap_err();
-        let of_dealer = |error: &Error| matches!(error, Error::Remote { member, .. } if *member == Some(index(2)));
-        assert!(of_dealer(&error), "{error}");
+        assert!(error.to_string().starts_with("member 2: "), "{error}");
     }
     // The true opening in clear settles the complaint, and gives the member its share.
     let share = shown(&f, 1, 3, &good).unwrap();
@@ -137,7 +138,8 @@ fn shares_off_a_low_degree_polynomial_fail_the_test() {
     assert!(matches!(error, Error::Remote { field: "threshold", .. }), "{error}");
 }
 
-/// Member 4 of four contributes with these coefficients for a key, dealt and used for its ciphertext.
+/// Member 4 of four contributes with these coefficients for a key, dealt and used for its
+/// ciphertext.
 fn with_key_of(coefficients: Vec<i32>) -> Federation {
     let mut f = honest(4, 7);
     f.contributors.truncate(3);
@@ -151,7 +153,8 @@ fn with_key_of(coefficients: Vec<i32>) -> Federation {
     f
 }
 
-/// A contributor whose ciphertext and shares belong to different keys spoils the sum: it is void, never wrong.
+/// A contributor whose ciphertext and shares belong to different keys spoils the sum: it is void,
+/// never wrong.
 #[test]
 fn a_key_that_does_not_match_its_ciphertext_never_opens() {
     let mut f = honest(4, 7);
@@ -164,11 +167,12 @@ fn a_key_that_does_not_match_its_ciphertext_never_opens() {
     assert!(matches!(error, Error::NotOpened { tried: 1, .. }), "{error}");
 }
 
-/// An oversized key that is the ciphertext's own opens every residual: the bound on the sum's key refuses it, for one
-/// coefficient too large as for all. What keeps within the bound of the sum does no harm: the sum is right.
+/// An oversized key that is the ciphertext's own opens every residual: the bound on the sum's key
+/// refuses it, for one coefficient too large as for all. What keeps within the bound of the sum
+/// does no harm: the sum is right.
 #[test]
 fn an_oversized_key_never_opens_though_it_matches() {
-    let bound = 4 * params::KEY_BOUND as i32;
+    let bound = 4 * crate::params::KEY_BOUND as i32;
     let one = |at: usize, coefficient: i32| {
         let mut key = vec![0; 512];
         key[at] = coefficient;
@@ -179,7 +183,7 @@ fn an_oversized_key_never_opens_though_it_matches() {
         let error = f.combine(&answers(&f, 1..=4)).unwrap_err();
         assert!(matches!(error, Error::NotOpened { tried: 1, .. }), "{error}");
     }
-    for coefficient in [params::KEY_BOUND as i32 + 8, -90] {
+    for coefficient in [crate::params::KEY_BOUND as i32 + 8, -90] {
         let f = with_key_of(one(17, coefficient));
         let combined = f.combine(&answers(&f, 1..=4)).unwrap();
         assert_eq!(combined.answers, Answers::Consistent);

@@ -50,7 +50,7 @@ pub fn to_jsonl(examples: &[Example]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{is_held_out, read_jsonl};
+    use fedshield_train::data::{is_held_out, read_jsonl};
 
     #[test]
     fn the_same_seed_gives_the_same_examples() {
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn the_shipped_files_are_these_examples_and_split_into_enough_of_each() {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/domains");
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/domains");
         for domain in Domain::ALL {
             let path = folder.join(format!("{}.jsonl", domain.name()));
             let shipped = std::fs::read_to_string(&path).expect("the shipped file is there");

@@ -1,7 +1,10 @@
 //! The hand-written backward pass against finite differences.
 
-use super::*;
 use std::path::Path;
+
+use fedshield_train::cpu;
+use fedshield_train::model::{BasePrecision, Batch, Decoder, ModelConfig, TokenSequence};
+use fedshield_train_tools::BaseWeights;
 
 fn config(json: serde_json::Value) -> ModelConfig {
     let mut base = serde_json::json!({
@@ -25,10 +28,10 @@ fn batch() -> Batch {
 }
 
 fn check_every_parameter(config: &ModelConfig) {
-    let device = crate::cpu();
-    let weights = BaseWeights::random(config, [7; 32], 0.3);
-    let analytic = full_gradients(config, &weights, &batch(), &device).unwrap();
-    let loss = |w: &BaseWeights| full_loss(config, w, &batch(), &device).unwrap();
+    let weights = BaseWeights::random(config, 7, 0.3);
+    let decoder = |w: &BaseWeights| Decoder::load(config, w, &cpu(), BasePrecision::F32).unwrap();
+    let analytic = decoder(&weights).base_gradients(&batch()).unwrap();
+    let loss = |w: &BaseWeights| decoder(w).base_loss(&batch()).unwrap();
     assert!((loss(&weights) - analytic.loss).abs() < 1e-6);
     for (name, gradient) in &analytic.gradients {
         let scale = gradient.iter().fold(0f32, |m, g| m.max(g.abs())).max(1e-3);

@@ -13,7 +13,7 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use fedshield_train::synth::{Corpus, Domain, TEMPLATE_PARTS, to_jsonl};
+use fedshield_train_tools::synth::{Corpus, Domain, TEMPLATE_PARTS, to_jsonl};
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;

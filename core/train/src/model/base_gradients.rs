@@ -1,60 +1,48 @@
-//! Full-parameter training of a small base model, for pretraining what ships with the repository.
-//! The federation itself never trains base weights.
+//! Gradients of base weights, for pretraining a small model. A federation never trains base weights, so this is behind a
+//! feature that no program enables.
 
 use std::collections::BTreeMap;
-
-use burn::tensor::Device;
 
 use super::batch::Batch;
 use super::config::ModelConfig;
 use super::decoder::{Decoder, DecoderGradients};
-use super::frozen::BasePrecision;
 use super::linear::Wants;
 use super::lora::{LoraLayers, Projection};
 use super::to_vec;
-use super::weights::{BaseWeights, EMBEDDING, FINAL_NORM, HEAD, layer_name};
+use super::weights::{EMBEDDING, FINAL_NORM, HEAD, layer_name};
 use crate::Result;
 
 /// Mean loss over the labelled tokens of a batch, and its gradient for every base weight.
 #[derive(Clone, Debug)]
-pub struct FullGradients {
-    /// Mean over the labelled tokens.
+pub struct BaseGradients {
+    /// Mean loss over the labelled tokens, in nats.
     pub loss: f64,
-    /// Labelled tokens.
-    pub label_count: usize,
-    /// Gradient of the mean loss, by Hugging Face name, in the layout of [`BaseWeights`].
+    /// Gradient of the mean loss, by Hugging Face name; each as long as the tensor of that name, row-major.
     pub gradients: BTreeMap<String, Vec<f32>>,
 }
 
-/// The loss of `weights` on `batch` and the gradient of every weight.
-///
-/// The weights are copied to the device on each call, which costs little beside the step itself for
-/// models small enough to be pretrained this way.
-pub fn full_gradients(
-    config: &ModelConfig,
-    weights: &BaseWeights,
-    batch: &Batch,
-    device: &Device,
-) -> Result<FullGradients> {
-    let decoder = Decoder::load(config, weights, device, BasePrecision::F32)?;
-    let wants = Wants { base: true, ..Wants::default() };
-    let label_count = batch.label_count();
-    let none = LoraLayers::none(config.layers);
-    let result = decoder.gradients(&none, batch, 1.0 / label_count as f64, wants)?;
-    let loss = result.loss_sum / label_count as f64;
-    Ok(FullGradients { loss, label_count, gradients: collect(config, batch, result) })
-}
+impl Decoder {
+    /// The mean loss of `batch` without an adapter, and the gradient of every base weight. The weights must be in f32.
+    ///
+    /// # Errors
+    /// A sequence longer than the model's context, or a token outside of its vocabulary.
+    pub fn base_gradients(&self, batch: &Batch) -> Result<BaseGradients> {
+        let wants = Wants { base: true, ..Wants::default() };
+        let labels = batch.label_count() as f64;
+        let none = LoraLayers::none(self.config.layers);
+        let result = self.gradients(&none, batch, 1.0 / labels, wants)?;
+        let loss = result.loss_sum / labels;
+        Ok(BaseGradients { loss, gradients: collect(&self.config, batch, result) })
+    }
 
-/// The mean loss of `weights` over the labelled tokens of `batch`.
-pub fn full_loss(
-    config: &ModelConfig,
-    weights: &BaseWeights,
-    batch: &Batch,
-    device: &Device,
-) -> Result<f64> {
-    let decoder = Decoder::load(config, weights, device, BasePrecision::F32)?;
-    let sum = decoder.loss_sum(&LoraLayers::none(config.layers), batch)?;
-    Ok(sum / batch.label_count() as f64)
+    /// The mean loss of `batch` without an adapter, in nats.
+    ///
+    /// # Errors
+    /// As of [`Self::base_gradients`].
+    pub fn base_loss(&self, batch: &Batch) -> Result<f64> {
+        let sum = self.loss_sum(&LoraLayers::none(self.config.layers), batch)?;
+        Ok(sum / batch.label_count() as f64)
+    }
 }
 
 fn collect(

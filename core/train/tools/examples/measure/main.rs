@@ -1,7 +1,7 @@
 //! Speed and memory of local training.
 //!
 //! ```text
-//! cargo run --release -p fedshield-train --example measure -- --model PATH --rank 32 --batch 2 --seq 128 \
+//! cargo run --release -p fedshield-train-tools --example measure -- --model PATH --rank 32 --batch 2 --seq 128 \
 //!     --steps 5 --threads 2 --json
 //! ```
 //!
@@ -25,6 +25,7 @@ use fedshield_train::model::{
     BasePrecision, Batch, Decoder, ModelConfig, StageSeconds, TokenSequence,
 };
 use fedshield_train::{AdamW, AdamWSettings, ComputeDevice, adapter_gradient, clip_global_norm};
+use fedshield_train_tools::all_labelled;
 use weights::Drawn;
 
 struct Arguments {
@@ -148,7 +149,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let vocab = decoder.config().vocab_size;
     let sequence = |row: usize| {
         let ids = (0..arguments.seq).map(|i| ((row * arguments.seq + i) * 7919 + 13) % vocab);
-        TokenSequence::all_labelled(ids.map(|id| id as u32).collect())
+        all_labelled(ids.map(|id| id as u32).collect())
     };
     let sequences: Vec<TokenSequence> = (0..arguments.batch).map(sequence).collect();
     let batch = Batch::new(&sequences.iter().collect::<Vec<_>>())?;

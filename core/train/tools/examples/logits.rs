@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use fedshield_train::adapter::{export_model, import_peft};
-use fedshield_train::federated::FederatedSettings;
+use fedshield_train::federated::{FederatedSettings, GlobalAdapter};
 use fedshield_train::load::{LoadedModel, Precision, write_safetensors};
 use fedshield_train::model::BasePrecision;
 use fedshield_train::{adapter_logits, cpu};
@@ -24,16 +24,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let model = LoadedModel::open(model)?;
     export_model(&out.join("base"), &model, None, Precision::F32)?;
-    let adapter = import_peft(adapter, &model.config, &FederatedSettings::default())?;
-    let mut silent = adapter.clone();
-    // B = 0 makes the adapter silent, which is the base.
-    silent.silence();
+    let settings = FederatedSettings::default();
+    let adapter = import_peft(adapter, &model.config, &settings)?;
+    // Its B is zero, so the logits are those of the base.
+    let first = GlobalAdapter::new(adapter.layout().clone(), &settings, [0; 32]);
     let decoder = model.decoder(&cpu(), BasePrecision::F32)?;
     let mut tensors = BTreeMap::new();
     for (index, prompt) in std::fs::read_to_string(prompts)?.lines().enumerate() {
         let ids = model.tokenizer.encode(prompt)?;
         let vocab = decoder.config().vocab_size;
-        for (name, adapter) in [("base", &silent), ("adapted", &adapter)] {
+        for (name, adapter) in [("base", &first), ("adapted", &adapter)] {
             let logits = adapter_logits(&decoder, adapter, &ids, ids.len());
             let last = logits[logits.len() - vocab..].to_vec();
             tensors.insert(format!("{name}.{index:03}"), (vec![vocab], last));

@@ -1,18 +1,20 @@
-//! The AVX-512 path: transform and pointwise product.
+//! Transform and pointwise product.
 //!
-//! Layers whose halves hold whole vectors run straight; the three layers inside a vector run together on
-//! two vectors at a time, with permutations between them. Below 2^51 the 52-bit multiplier is used.
+//! Layers whose halves hold whole vectors run straight; the three layers inside a vector run
+//! together on two vectors at a time, with permutations between them. Below 2^51 the 52-bit
+//! multiplier is used.
 
-#![allow(unsafe_code, reason = "calls code compiled for CPU features that the token proves")]
+#![allow(unsafe_code, reason = "calls code compiled for CPU features that `Avx512` proves")]
 
 use std::arch::x86_64::*;
 
-use super::avx512::{Modulus, Token, load, mul_52, mul_wide, reduce_once, store};
+use super::Avx512;
+use super::vector::{Modulus, load, mul_52, mul_wide, reduce_once, store};
 use crate::ring::{Multiplier, Twiddles};
 
 /// The 52-bit product needs x < 2^52 for x < 2q.
-fn fits_52(token: Token, q: u64) -> bool {
-    token.ifma && q < 1 << 51
+fn fits_52(kernel: Avx512, q: u64) -> bool {
+    kernel.ifma && q < 1 << 51
 }
 
 /// Defines the functions of this module for one modular product.
@@ -244,11 +246,11 @@ fn join<const STRIDE: usize>(low: __m512i, high: __m512i) -> (__m512i, __m512i) 
     (_mm512_permutex2var_epi64(low, x, high), _mm512_permutex2var_epi64(low, y, high))
 }
 
-pub(super) fn ntt_forward(token: Token, poly: &mut [u64], twiddles: &Twiddles, q: u64) {
+pub(super) fn ntt_forward(kernel: Avx512, poly: &mut [u64], twiddles: &Twiddles, q: u64) {
     let rows = poly.as_chunks_mut::<8>().0;
-    // SAFETY: the token proves the features.
+    // SAFETY: `Avx512` exists only where the features were detected.
     unsafe {
-        if fits_52(token, q) {
+        if fits_52(kernel, q) {
             narrow::forward(rows, twiddles, q);
         } else {
             wide::forward(rows, twiddles, q);
@@ -256,11 +258,11 @@ pub(super) fn ntt_forward(token: Token, poly: &mut [u64], twiddles: &Twiddles, q
     }
 }
 
-pub(super) fn ntt_inverse(token: Token, poly: &mut [u64], twiddles: &Twiddles, q: u64) {
+pub(super) fn ntt_inverse(kernel: Avx512, poly: &mut [u64], twiddles: &Twiddles, q: u64) {
     let rows = poly.as_chunks_mut::<8>().0;
-    // SAFETY: the token proves the features.
+    // SAFETY: `Avx512` exists only where the features were detected.
     unsafe {
-        if fits_52(token, q) {
+        if fits_52(kernel, q) {
             narrow::inverse(rows, twiddles, q);
         } else {
             wide::inverse(rows, twiddles, q);
@@ -268,11 +270,11 @@ pub(super) fn ntt_inverse(token: Token, poly: &mut [u64], twiddles: &Twiddles, q
     }
 }
 
-pub(super) fn mul_pointwise(token: Token, poly: &mut [u64], multiplier: &Multiplier, q: u64) {
+pub(super) fn mul_pointwise(kernel: Avx512, poly: &mut [u64], multiplier: &Multiplier, q: u64) {
     let rows = poly.as_chunks_mut::<8>().0;
-    // SAFETY: the token proves the features.
+    // SAFETY: `Avx512` exists only where the features were detected.
     unsafe {
-        if fits_52(token, q) {
+        if fits_52(kernel, q) {
             narrow::pointwise(rows, multiplier, q);
         } else {
             wide::pointwise(rows, multiplier, q);

@@ -10,26 +10,22 @@
 //! model.safetensors is written to it, or to the folder of `--out`, in f16. `--from` goes on from
 //! the weights of another run. The loss is printed as nats per token, beside the floor: what the
 //! choices of the generator alone cost, which no model can beat.
-#![allow(clippy::print_stdout, missing_docs, unreachable_pub)]
+#![allow(clippy::print_stdout, reason = "an example prints its result")]
 
 mod optimizer;
 mod windows;
 
-use std::collections::BTreeMap;
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use fedshield_train::cpu;
-use fedshield_train::load::LoadedModel;
-use fedshield_train::model::{
-    BaseWeights, Batch, ModelConfig, TokenSequence, full_gradients, full_loss,
-};
-use half::f16;
-use safetensors::tensor::{Dtype, TensorView};
+use fedshield_train::load::{LoadedModel, Precision};
+use fedshield_train::model::{BasePrecision, Batch, Decoder, ModelConfig, TokenSequence};
+use fedshield_train_tools::{BaseWeights, save_base};
 use tokenizers::Tokenizer;
 
-use optimizer::{AdamW, learning_rate};
+use optimizer::{Optimizer, learning_rate};
 use windows::Windows;
 
 /// Its windows are never trained on: no training seed is this one.
@@ -95,19 +91,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     let end = *config.eos_token_ids.first().ok_or("config.json names no eos_token_id")?;
     let weights = match &settings.from {
         Some(folder) => BaseWeights::read(&config, LoadedModel::open(folder)?.weights.as_ref())?,
-        None => BaseWeights::random(&config, seed_bytes(settings.seed), 0.04),
+        None => BaseWeights::random(&config, settings.seed, 0.04),
     };
     println!("{} parameters", weights.parameter_count());
     let validation = Validation::new(&tokenizer, end, 2 * settings.length)?;
     let training = Windows::new(&tokenizer, end, settings.seed);
     let weights = train(&settings, &config, weights, training, &validation)?;
-    save(&weights, &settings.out)
+    Ok(save_base(&settings.out, &weights, Precision::F16)?)
 }
 
-fn seed_bytes(seed: u64) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    bytes
+/// The weights are copied to the device for each step, which costs little beside the step itself for a model this small.
+fn decoder(config: &ModelConfig, weights: &BaseWeights) -> Result<Decoder, Box<dyn Error>> {
+    Ok(Decoder::load(config, weights, &cpu(), BasePrecision::F32)?)
 }
 
 fn train(
@@ -117,24 +112,23 @@ fn train(
     mut windows: Windows,
     validation: &Validation,
 ) -> Result<BaseWeights, Box<dyn Error>> {
-    let device = cpu();
-    let mut optimizer = AdamW::default();
+    let mut optimizer = Optimizer::default();
     let start = Instant::now();
     let (mut sum, mut tokens) = (0.0, 0);
     println!("step 0: validation {}", validation.report(config, &weights)?);
     for step in 0..settings.steps {
         let sequences = windows_of_step(settings, step, &mut windows)?;
         let batch = Batch::new(&sequences.iter().collect::<Vec<_>>())?;
-        let result = full_gradients(config, &weights, &batch, &device)?;
+        let result = decoder(config, &weights)?.base_gradients(&batch)?;
         let rate = learning_rate(step, settings.steps, settings.rate);
-        let length = optimizer.step(&mut weights, &result.gradients, rate);
+        let norm = optimizer.step(&mut weights, &result.gradients, rate);
         sum += result.loss;
         tokens += batch.token_count();
         let done = step + 1;
         if done % REPORT_EVERY == 0 {
             let seconds = start.elapsed().as_secs_f64();
             println!(
-                "step {done}: loss {:.4}, gradient {length:.3}, rate {rate:.2e}, {tokens} \
+                "step {done}: loss {:.4}, gradient {norm:.3}, rate {rate:.2e}, {tokens} \
                 tokens, {seconds:.0} s, \
                  {:.0} tokens/s",
                 sum / REPORT_EVERY as f64,
@@ -144,7 +138,7 @@ fn train(
         }
         if done % VALIDATE_EVERY == 0 || done == settings.steps {
             println!("step {done}: validation {}", validation.report(config, &weights)?);
-            save(&weights, &settings.out)?;
+            save_base(&settings.out, &weights, Precision::F16)?;
         }
         if start.elapsed() > Duration::from_secs(settings.minutes * 60) {
             println!("stopped after {} minutes", settings.minutes);
@@ -197,32 +191,13 @@ impl Validation {
         config: &ModelConfig,
         weights: &BaseWeights,
     ) -> Result<String, Box<dyn Error>> {
+        let decoder = decoder(config, weights)?;
         let (mut sum, mut labels) = (0.0, 0);
         for batch in &self.batches {
-            sum += full_loss(config, weights, batch, &cpu())? * batch.label_count() as f64;
+            sum += decoder.base_loss(batch)? * batch.label_count() as f64;
             labels += batch.label_count();
         }
         let loss = sum / labels as f64;
         Ok(format!("{loss:.4}, floor {:.4}, {labels} tokens", self.floor))
     }
-}
-
-/// Writes model.safetensors in f16.
-fn save(weights: &BaseWeights, folder: &Path) -> Result<(), Box<dyn Error>> {
-    let bytes: BTreeMap<&String, Vec<u8>> = weights
-        .tensors
-        .iter()
-        .map(|(name, tensor)| {
-            let halves = tensor.values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes());
-            (name, halves.collect())
-        })
-        .collect();
-    let mut views = BTreeMap::new();
-    for (name, tensor) in &weights.tensors {
-        views.insert(name, TensorView::new(Dtype::F16, tensor.shape.clone(), &bytes[name])?);
-    }
-    let metadata = [("format".to_owned(), "pt".to_owned())].into_iter().collect();
-    std::fs::create_dir_all(folder)?;
-    safetensors::serialize_to_file(views, Some(metadata), &folder.join("model.safetensors"))?;
-    Ok(())
 }

@@ -5,7 +5,7 @@
 //! * [`Corpus`] is the general text: short prose and general instructions.
 //! * [`Domain`] is one of the four organisations of the demo; it makes their examples.
 //!
-//! `examples/make_corpus.rs` writes the files, `examples/pretrain.rs` trains on the corpus.
+//! `examples/make_corpus.rs` writes the files, `examples/pretrain/` trains on the corpus.
 
 mod choice;
 mod corpus;

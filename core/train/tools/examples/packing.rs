@@ -1,6 +1,6 @@
 //! What packing gains on examples of very different lengths:
 //!
-//! `cargo run --release -p fedshield-train --example packing -- MODEL [BATCH]`
+//! `cargo run --release -p fedshield-train-tools --example packing -- MODEL [BATCH]`
 //!
 //! Trains the same examples with and without packing, five interleaved rounds, and prints the median of each in labelled
 //! tokens per second, with the share of computed tokens that were padding.
@@ -13,8 +13,8 @@ use std::path::Path;
 use fedshield_train::data::{DataSet, Example, TokenizedExample};
 use fedshield_train::federated::FederatedSettings;
 use fedshield_train::load::LoadedModel;
-use fedshield_train::model::TokenSequence;
 use fedshield_train::{Progress, TrainSettings, Trainer};
+use fedshield_train_tools::all_labelled;
 
 const ROUNDS: usize = 5;
 
@@ -29,7 +29,7 @@ fn examples(vocab: usize) -> Vec<TokenizedExample> {
         .map(|i| {
             let len = 16 + (i * 37 % 256) * (i * 53 % 256) * 240 / (255 * 255);
             let ids = (0..len).map(|j| ((i * 131 + j * 7919 + 13) % vocab) as u32).collect();
-            TokenizedExample { example: empty(), sequence: TokenSequence::all_labelled(ids) }
+            TokenizedExample { example: empty(), sequence: all_labelled(ids) }
         })
         .collect()
 }
