@@ -1,5 +1,6 @@
-//! Anti-entropy: every member broadcasts every few seconds where it is and what it has; who sees that another lacks something
-//! of its own sends it again. This one mechanism repairs every lost message.
+//! Anti-entropy: every member broadcasts every few seconds where it is and what it has; who sees
+//! that another lacks something of its own sends it again. This one mechanism repairs every lost
+//! message.
 
 use crate::chain::Chain;
 use crate::context::Cx;
@@ -114,8 +115,9 @@ impl AntiEntropy<'_> {
         lacking
     }
 
-    /// Late in a round also the partial decryptions of others: their authors may be gone, or may have told some only. Of those
-    /// that `to` has, one at a time: two different ones of one author are evidence wherever they meet.
+    /// Late in a round also the partial decryptions of others: their authors may be gone, or may
+    /// have told some only. Of those that `to` has, one at a time: two different ones of one author
+    /// are evidence wherever they meet.
     fn hand_on_partials(self, cx: &mut Cx, to: MemberIndex, known: &Known) {
         if !cx.clock.decrypt_over {
             return;

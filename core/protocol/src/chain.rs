@@ -1,10 +1,13 @@
-//! The chain of records as far as this member has it: its end, and what is kept of the rounds before.
+//! The chain of records as far as this member has it: its end, and what is kept of the rounds
+//! before.
+
+mod past;
 
 use crate::ids::MemberIndex;
 use crate::ledger::Tip;
 use crate::machine::Config;
-use crate::past::Past;
 use crate::wire::Record;
+use past::Past;
 
 /// Grows by one certified record at a time; the records themselves are the host's.
 pub(crate) struct Chain {

@@ -1,8 +1,8 @@
-//! What every part of the machine works in: who this member is, the time, the round with its election and deadlines, and
-//! the only ways out: messages, the journal, timers, jobs and objects.
+//! What every part of the machine works in: who this member is, the time, the round with its
+//! election and deadlines, and the only ways out: messages, the journal, timers, jobs and objects.
 //!
-//! A part gets it as `&mut Cx` and the other parts that it may read as shared references. So what a handler can change is
-//! what its signature says: its own state, and what leaves the machine.
+//! A part gets it as `&mut Cx` and the other parts that it may read as shared references. So what a
+//! handler can change is what its signature says: its own state, and what leaves the machine.
 
 mod jobs;
 mod objects;
@@ -26,7 +26,8 @@ use crate::sign::Signature;
 use crate::wire::Body;
 use crate::wire::evidence::Evidence;
 
-/// A tick counts if it comes at most this much too early, in milliseconds: clocks may round by a little.
+/// A tick counts if it comes at most this much too early, in milliseconds: clocks may round by a
+/// little.
 const TIMER_SLACK_MS: u64 = 20;
 
 /// Deadlines of the round that have passed.
@@ -105,7 +106,8 @@ impl Cx {
         core::mem::take(&mut self.effects)
     }
 
-    /// Proof of misbehaviour that a part has come upon; the machine hands it to `Bans` once the part is done.
+    /// Proof of misbehaviour that a part has come upon; the machine hands it to `Bans` once the
+    /// part is done.
     pub(crate) fn accuse(&mut self, evidence: Evidence) {
         let reason = evidence.description();
         self.accuse_because(evidence, reason);
@@ -143,7 +145,8 @@ impl Cx {
         }
     }
 
-    /// Whether a tick is of the timer as it is set now: it may have been on its way when the timer was set anew.
+    /// Whether a tick is of the timer as it is set now: it may have been on its way when the timer
+    /// was set anew.
     pub(crate) fn is_due(&mut self, timer: TimerId) -> bool {
         let due = self.timers.get(&timer).is_some_and(|at| *at <= self.now.plus_ms(TIMER_SLACK_MS));
         if due {

@@ -2,6 +2,7 @@
 //!
 //! No IO, no clock, no randomness except what comes in, no tokio. The daemon and the simulators are hosts of
 //! the same machine. Read `ids`, `manifest`, `event`, `effect`, `job`, then `round/` in order.
+#![warn(unreachable_pub)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg_attr(
     test,
@@ -27,7 +28,6 @@ pub mod machine;
 pub mod manifest;
 mod members;
 pub mod object;
-mod past;
 mod recovery;
 pub mod roster;
 mod round;

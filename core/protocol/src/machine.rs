@@ -1,7 +1,9 @@
-//! The machine: one member of one federation, from events to effects. It owns the parts and gives each what concerns it.
+//! The machine: one member of one federation, from events to effects. It owns the parts and gives
+//! each what concerns it.
 //!
-//! Handlers of events only note what happened; then [`Machine::advance`] lets the parts do whatever has become possible, phase
-//! by phase. So the order in which messages arrive does not matter, and a restart is a matter of noting what the journal says.
+//! Handlers of events only note what happened; then [`Machine::advance`] lets the parts do whatever
+//! has become possible, phase by phase. So the order in which messages arrive does not matter, and
+//! a restart is a matter of noting what the journal says.
 
 mod boot;
 mod config;
@@ -100,7 +102,8 @@ impl Machine {
         self.members.bans.proven_through(member)
     }
 
-    /// What to do about `event`. Pure: the same machine, time and event give the same effects. Never panics.
+    /// What to do about `event`. Pure: the same machine, time and event give the same effects.
+    /// Never panics.
     pub fn handle(&mut self, now: Time, event: Event) -> Vec<Effect> {
         self.cx.now = self.cx.now.max(now);
         let is_routine = !matches!(
@@ -120,7 +123,8 @@ impl Machine {
         self.cx.take_effects()
     }
 
-    /// Whether anything may have become possible by it: most messages are known already, or only ask for something.
+    /// Whether anything may have become possible by it: most messages are known already, or only
+    /// ask for something.
     fn on_event(&mut self, event: Event) -> bool {
         match event {
             Event::Boot { .. } if self.booted => self.cx.dropped("boot: a second time"),
@@ -173,7 +177,8 @@ impl Machine {
         }
     }
 
-    /// What is lost is sent again, what has failed is tried again, and time is counted for those that are not heard.
+    /// What is lost is sent again, what has failed is tried again, and time is counted for those
+    /// that are not heard.
     fn on_status_tick(&mut self) {
         self.cx.jobs.rested();
         self.cx.objects.forget_failed();
@@ -183,7 +188,7 @@ impl Machine {
         self.departure.tick(self.is_catching_up());
         self.members.tick(&mut self.cx);
         self.beat();
-        self.departure.say_again(&mut self.cx);
+        self.departure.announce_again(&mut self.cx);
         self.recovery.ask_again(&mut self.cx, self.chain.is_done());
         self.sync.tick(&mut self.cx, &self.members, self.recovery.is_behind());
         self.round.set_commitments.ask(&mut self.cx);
@@ -246,8 +251,8 @@ impl Machine {
         }
     }
 
-    /// Makes the sealing key of this round if it is not there yet, settles what has ended, oldest first, and towards the end of
-    /// the round makes the key of the next one.
+    /// Makes the sealing key of this round if it is not there yet, settles what has ended, oldest
+    /// first, and towards the end of the round makes the key of the next one.
     fn start_pending_settlement(&mut self) {
         let (is_done, is_paused, is_silent) =
             (self.chain.is_done(), self.is_paused(), self.is_silent());
@@ -266,7 +271,8 @@ impl Machine {
         }
     }
 
-    /// The current round has ended with `certified`, which has been checked: it is appended, and the next one begins.
+    /// The current round has ended with `certified`, which has been checked: it is appended, and
+    /// the next one begins.
     fn finish(&mut self, certified: CertifiedRecord) {
         let ended = self.cx.round();
         let fate = self.fate(&certified);
@@ -295,7 +301,8 @@ impl Machine {
         self.take_evidence();
     }
 
-    /// What became of the own update: decided by the record and by whether this member had committed.
+    /// What became of the own update: decided by the record and by whether this member had
+    /// committed.
     fn fate(&self, certified: &CertifiedRecord) -> Option<Fate> {
         if includes(&certified.record.outcome, self.cx.me()) {
             return Some(Fate::Spent);

@@ -1,5 +1,5 @@
-//! What is known of the members across rounds: who can be reached, who is away, whose heartbeat is the newest, against whom
-//! there is proof, and whose updates this member leaves out for a while.
+//! What is known of the members across rounds: who can be reached, who is away, whose heartbeat is
+//! the newest, against whom there is proof, and whose updates this member leaves out for a while.
 
 pub(crate) mod absence;
 mod bans;
@@ -73,7 +73,8 @@ impl Members {
         member != self.me && self.absences.is_away(member)
     }
 
-    /// Whether another member can be counted on: it is not away, and it is connected or was heard since the start.
+    /// Whether another member can be counted on: it is not away, and it is connected or was heard
+    /// since the start.
     pub(crate) fn is_here(&self, member: MemberIndex) -> bool {
         (self.is_reachable(member) || self.absences.was_heard(member)) && !self.is_away(member)
     }

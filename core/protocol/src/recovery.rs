@@ -1,18 +1,21 @@
-//! What a member that starts asks and answers. Its disk may be a new one, or an old backup, and it may have sent more in the
-//! round than its journal knows. So it asks the others and sends nothing that binds it until enough of them have answered.
+//! What a member that starts asks and answers. Its disk may be a new one, or an old backup, and it
+//! may have sent more in the round than its journal knows. So it asks the others and sends nothing
+//! that binds it until enough of them have answered.
 //!
 //! Why q answers, its own included, are enough:
-//! 1. Before anything else that binds it in a round a member broadcasts [`Body::Ready`], and it begins only when q members,
-//!    itself included, have that in their journals (`readiness`).
-//! 2. Count a member that lost its disk as one of the f faulty ones, until the round is over. The q - 1 others that had its
-//!    `Ready` and the q - 1 others that answer now, of whom f - 1 are faulty, share an honest one, because 2q > n + f: among
-//!    those that answer is one that knows.
-//! 3. That one cannot have gone on to a later round, because only members in the asker's round answer, and of them none whose
-//!    journal says that it has been in a later one (`ahead`).
-//! 4. So a member that gets its answers and finds nothing in them that its journal lacks has sent nothing else in this round,
-//!    nor in a later one.
-//! 5. What it finds lacking beyond that, in the middle of a round (an old state of a disk that still knows `Ready`), is as
-//!    good as what those that answer have heard. Then it is silent until the round is over.
+//! 1. Before anything else that binds it in a round a member broadcasts [`Body::Ready`], and it
+//!    begins only when q members, itself included, have that in their journals (`readiness`).
+//! 2. Count a member that lost its disk as one of the f faulty ones, until the round is over.
+//!    The q - 1 others that had its `Ready` and the q - 1 others that answer now, of whom f - 1
+//!    are faulty, share an honest one, because 2q > n + f: among those that answer is one that
+//!    knows.
+//! 3. That one cannot have gone on to a later round, because only members in the asker's round
+//!    answer, and of them none whose journal says that it has been in a later one (`ahead`).
+//! 4. So a member that gets its answers and finds nothing in them that its journal lacks has sent
+//!    nothing else in this round, nor in a later one.
+//! 5. What it finds lacking beyond that, in the middle of a round (an old state of a disk that
+//!    still knows `Ready`), is as good as what those that answer have heard. Then it is silent
+//!    until the round is over.
 
 mod ahead;
 mod incarnation;
@@ -33,6 +36,7 @@ use crate::sign::Signature;
 use crate::wire::journal::Note;
 use crate::wire::{Body, Nonce, SignedHeartbeat, Statement};
 use ahead::Ahead;
+use statements::{has_sent, statements_of};
 
 /// Room in a response for everything but the statements, in bytes.
 const ENVELOPE_BYTES: usize = 1024;
@@ -50,7 +54,8 @@ struct Asked {
 pub(crate) struct Recovery {
     /// `None` once enough members have answered.
     asked: Option<Asked>,
-    /// The journal is known to lack something that was sent in this round or before: silent through it.
+    /// The journal is known to lack something that was sent in this round or before: silent through
+    /// it.
     silent_through: Option<Round>,
     /// Journal entries of rounds that the ledger does not reach yet.
     ahead: Ahead,
@@ -67,7 +72,8 @@ impl Recovery {
         self.asked.is_some()
     }
 
-    /// Whether this member must not take part in `round`, for all that it may have sent in it before.
+    /// Whether this member must not take part in `round`, for all that it may have sent in it
+    /// before.
     pub(crate) fn is_silent(&self, round: Round) -> bool {
         self.is_behind() || self.silent_through(round).is_some()
     }
@@ -119,8 +125,9 @@ impl Recovery {
         }
     }
 
-    /// A status tick: questions and answers may be lost. To each member directly: answers come that way too, and gossip is
-    /// silent for a while where a member has come back before its old connection was found dead.
+    /// A status tick: questions and answers may be lost. To each member directly: answers come that
+    /// way too, and gossip is silent for a while where a member has come back before its old
+    /// connection was found dead.
     pub(crate) fn ask_again(&self, cx: &mut Cx, is_done: bool) {
         let Some(nonce) = self.open_question(cx, is_done) else { return };
         let Some(signature) = cx.sign(cx.round(), &Body::RecoveryRequest(nonce)) else { return };
@@ -158,16 +165,16 @@ impl Recovery {
             return;
         }
         let mut room = MAX_DIRECT_BYTES.saturating_sub(ENVELOPE_BYTES);
-        let mut said = round.statements_of(asker);
-        said.truncate(MAX_STATEMENTS);
-        said.retain(|statement| {
+        let mut statements = statements_of(round, asker);
+        statements.truncate(MAX_STATEMENTS);
+        statements.retain(|statement| {
             let size = postcard::experimental::serialized_size(statement).unwrap_or(usize::MAX);
             let fits = size <= room;
             room = room.saturating_sub(if fits { size } else { 0 });
             fits
         });
         let heartbeat = newest.of(asker).cloned().map(Box::new);
-        cx.send(asker, Body::RecoveryResponse { nonce, statements: said, heartbeat });
+        cx.send(asker, Body::RecoveryResponse { nonce, statements, heartbeat });
     }
 
     /// What `sender` has heard of this member. Returns whether enough have answered now.
@@ -175,13 +182,13 @@ impl Recovery {
         &mut self,
         cx: &mut Cx,
         sender: MemberIndex,
-        (nonce, said): (&Nonce, &[(Statement, Signature)]),
+        (nonce, statements): (&Nonce, &[(Statement, Signature)]),
         heartbeat: Option<Box<SignedHeartbeat>>,
         (round, incarnation): (&RoundState, &mut Incarnation),
     ) -> bool {
         match self.asked.as_ref() {
             None => {
-                cx.dropped("recovery response: no longer in doubt");
+                cx.dropped("recovery response: not recovering");
                 return false;
             }
             Some(asked) if asked.nonce != *nonce => {
@@ -195,7 +202,7 @@ impl Recovery {
         let roster = cx.config.roster();
         let is_own =
             |(it, by): &(Statement, Signature)| roster.is_signed_by(number, me, &it.body(), by);
-        let mut is_own_all = said.iter().all(is_own);
+        let mut is_own_all = statements.iter().all(is_own);
         if let Some(newest) = heartbeat.filter(|_| is_own_all) {
             let SignedHeartbeat { round, heartbeat, signature } = *newest;
             let earlier = heartbeat.incarnation;
@@ -206,10 +213,10 @@ impl Recovery {
             }
         }
         if !is_own_all {
-            cx.dropped("recovery response: not what this member said");
+            cx.dropped("recovery response: not what this member signed");
             return false;
         }
-        if !said.iter().all(|(statement, _)| round.has_sent(cx, statement)) {
+        if !statements.iter().all(|(statement, _)| has_sent(cx, round, statement)) {
             self.stay_silent(number);
             return false;
         }

@@ -1,6 +1,7 @@
-//! One round: the table of its phases, and the parts that do what they are about, in the order of the path of one update:
-//! `collect` (commit, transfer, report), `set_decision` (aggregate, certify), `decryption` (decrypt, combine),
-//! `outcome_decision`, `finish` (apply, record). Nothing of it survives the round's record.
+//! One round: the table of its phases, and the parts that do what they are about, in the order of
+//! the path of one update: `collect` (commit, transfer, report), `set_decision` (aggregate,
+//! certify), `decryption` (decrypt, combine), `outcome_decision`, `finish` (apply, record). Nothing
+//! of it survives the round's record.
 
 pub(crate) mod collect;
 mod decryption;
@@ -72,8 +73,9 @@ impl RoundState {
         Phase::Commit
     }
 
-    /// The table of phases: does whatever has become possible in this one and says which comes next. Each is idempotent, and is
-    /// left only forward. A decision made by the others takes this member along from whichever phase it is in.
+    /// The table of phases: does whatever has become possible in this one and says which comes
+    /// next. Each is idempotent, and is left only forward. A decision made by the others takes this
+    /// member along from whichever phase it is in.
     pub(crate) fn advance(&mut self, cx: &mut Cx, outside: Outside<'_>) -> Phase {
         match self.phase {
             Phase::Commit => self.commit(cx, outside),
@@ -125,7 +127,7 @@ impl RoundState {
             return Phase::Record;
         }
         self.open(cx, members);
-        match self.outcome.advance(cx, members, &self.decryption) {
+        match self.outcome.advance(cx, members, &self.decryption.key) {
             None => Phase::Decrypt,
             Some(Value::Opened { .. }) => Phase::Apply,
             Some(_) => Phase::Record,
@@ -142,8 +144,9 @@ impl RoundState {
         self.decryption.open(cx, of);
     }
 
-    /// A member that has not opened the sum yet opens it with the decided key; if the others are faster it gets the adapter.
-    /// It also answers if it has not: those that have the key may be gone.
+    /// A member that has not opened the sum yet opens it with the decided key; if the others are
+    /// faster it gets the adapter. It also answers if it has not: those that have the key may be
+    /// gone.
     fn apply(&mut self, cx: &mut Cx, Outside { members, .. }: Outside<'_>) -> Phase {
         if self.finish.is_applied() {
             return Phase::Record;
@@ -155,7 +158,7 @@ impl RoundState {
         {
             self.decryption.prove_culprits(cx, set, end);
         }
-        if self.decryption.opened().is_some_and(|(_, opened)| opened == sum)
+        if self.decryption.key.opened().is_some_and(|(_, opened)| opened == sum)
             && let Some(decided) = self.set.decided()
         {
             Finish::apply(cx, decided, sum);
@@ -172,17 +175,18 @@ impl RoundState {
         Phase::Record
     }
 
-    /// This member came here from its journal, past the phases in which it gives others what they need to come here too.
+    /// This member came here from its journal, past the phases in which it gives others what they
+    /// need to come here too.
     fn help_others(&mut self, cx: &mut Cx, members: &Members) {
         let _ = self.follow_decision(cx, members);
         let Some(decided) = self.set.decided() else { return };
         self.collect.commitments.serve_again(cx, &decided.set);
         let (sums, vote) = (&self.set.sums, &self.outcome.vote);
         let _ = self.decryption.fetch(cx, Decrypting { members, decided, sums, vote });
-        self.decryption.serve_key(cx, members);
+        self.decryption.key.serve(cx, members);
     }
 
-    /// What this member is doing, for people.
+    /// What this member is doing, for operators.
     pub(crate) fn activity(&self) -> Activity {
         match self.phase {
             Phase::Recovering => Activity::Recovering,
@@ -259,42 +263,91 @@ impl RoundState {
                 let kept = (author, *body, signature);
                 self.collect.recall_kept(cx, &mut self.set_commitments, decided, kept);
             }
-            Note::Opened { key, sum } => self.decryption.recall_opened(key, sum),
+            Note::Opened { key, sum } => self.decryption.key.recall(key, sum),
             Note::Rejected(digest) => self.collect.availability.recall_rejection(cx, digest),
-            Note::ShareOpened(member) => self.collect.recall_shown(member),
+            Note::ShareOpened(member) => {
+                self.collect.shares.resealing.recall_shown(member);
+            }
             Note::Reached | Note::Incarnation(_) | Note::Excluded(_) => {}
         }
     }
 
-    /// A message of the current round; its signature has been checked. Whether anything may have become possible by it.
+    /// A message of the current round; its signature has been checked. Returns whether anything may
+    /// have become possible by it.
     pub(crate) fn on_message(&mut self, cx: &mut Cx, signed: Signed) -> bool {
+        match &signed.body {
+            Body::Commitment(_)
+            | Body::GetCommitments(_)
+            | Body::HaveUpdates(_)
+            | Body::Rejection(_)
+            | Body::Complaint(_)
+            | Body::ResealedShare { .. }
+            | Body::ShareOpening { .. }
+            | Body::Report(_) => return self.on_collect_message(cx, signed),
+            Body::ReportBundle { .. }
+            | Body::Attestation { .. }
+            | Body::Proposal(_)
+            | Body::Vote(_)
+            | Body::Decided(_)
+            | Body::Partial { .. }
+            | Body::RecordSignature(_) => self.on_decision_message(cx, signed),
+            Body::Heartbeat(_)
+            | Body::SealingKey(_)
+            | Body::RecordsRequest(_)
+            | Body::Records(_)
+            | Body::Ready
+            | Body::RecoveryRequest(_)
+            | Body::RecoveryResponse { .. }
+            | Body::Goodbye(_)
+            | Body::Ping
+            | Body::Accusations(_) => cx.dropped("message: not of a round"),
+        }
+        true
+    }
+
+    /// commit and transfer: updates, what is wrong with them, and reports. Returns whether it is
+    /// news.
+    fn on_collect_message(&mut self, cx: &mut Cx, signed: Signed) -> bool {
         let Signed { sender, signature, body, .. } = signed;
+        let decided = self.set.decided_set();
+        if let Body::Commitment(body) = body {
+            let commitment = (sender, *body, signature);
+            self.collect.on_commitment(cx, &mut self.set_commitments, decided, commitment);
+            return true;
+        }
+        let Collect { commitments, shares, availability, reports } = &mut self.collect;
         match body {
-            Body::Commitment(body) => {
-                let commitment = (sender, *body, signature);
-                let decided = self.set.decided_set();
-                self.collect.on_commitment(cx, &mut self.set_commitments, decided, commitment);
-            }
             Body::GetCommitments(list) => {
-                self.collect.commitments.on_get_commitments(cx, sender, &list);
+                commitments.on_get_commitments(cx, sender, &list);
                 return false;
             }
             Body::HaveUpdates(list) => {
-                return self.collect.availability.on_have_updates(cx, sender, list, signature);
+                return availability.on_have_updates(cx, sender, list, signature);
             }
             Body::Rejection(commitment) => {
-                self.collect.on_rejection(cx, sender, commitment, signature);
+                availability.on_rejection(cx, commitments, sender, commitment, signature);
             }
             Body::Complaint(complaint) => {
-                self.collect.on_complaint(cx, sender, *complaint, signature);
+                shares.on_complaint(cx, commitments, sender, *complaint, signature);
             }
             Body::ResealedShare { commitment, member, sealed } => {
-                self.collect.on_resealed(cx, sender, (commitment, member), (sealed, signature));
+                let resealed = (sealed, signature);
+                shares.on_resealed(cx, commitments, sender, (commitment, member), resealed);
             }
             Body::ShareOpening { commitment, member, opening } => {
-                self.collect.on_opening(cx, sender, (commitment, member), (opening, signature));
+                let opening = (opening, signature);
+                shares.on_opening(cx, commitments, sender, (commitment, member), opening);
             }
-            Body::Report(set) => self.collect.reports.on_report(cx, sender, set, signature),
+            Body::Report(set) => reports.on_report(cx, sender, set, signature),
+            _ => {}
+        }
+        true
+    }
+
+    /// certify, decrypt, record: sums, proposals, votes, partial decryptions and signatures.
+    fn on_decision_message(&mut self, cx: &mut Cx, signed: Signed) {
+        let Signed { sender, signature, body, .. } = signed;
+        match body {
             Body::ReportBundle { view, bundle } => {
                 let reports = self.set.on_request(cx, sender, (view, bundle), signature);
                 self.on_reports(cx, reports);
@@ -321,18 +374,8 @@ impl RoundState {
             Body::RecordSignature(digest) => {
                 self.finish.on_record_signature(cx, sender, digest, signature);
             }
-            Body::Heartbeat(_)
-            | Body::SealingKey(_)
-            | Body::RecordsRequest(_)
-            | Body::Records(_)
-            | Body::Ready
-            | Body::RecoveryRequest(_)
-            | Body::RecoveryResponse { .. }
-            | Body::Goodbye(_)
-            | Body::Ping
-            | Body::Accusations(_) => cx.dropped("message: not of a round"),
+            _ => {}
         }
-        true
     }
 
     /// Reports that a proposer has collected, their signatures checked.

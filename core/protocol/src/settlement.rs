@@ -1,10 +1,13 @@
-//! What is left to do when a round has ended: what became of the own update is settled, and the round's secrets are erased.
+//! What is left to do when a round has ended: what became of the own update is settled, and the
+//! round's secrets are erased.
 //!
-//! Secrets of rounds are erased when their round is settled. When no round follows that this member takes part in, all go:
-//! when the federation is done, and when a pause has been in effect for [`LONG_PAUSE_MS`]. A shorter pause ends with the
-//! round that it began in as far as keys are concerned: settling it erases its key, and a paused member makes none.
+//! Secrets of rounds are erased when their round is settled. When no round follows that this member
+//! takes part in, all go: when the federation is done, and when a pause has been in effect for
+//! [`LONG_PAUSE_MS`]. A shorter pause ends with the round that it began in as far as keys are
+//! concerned: settling it erases its key, and a paused member makes none.
 //!
-//! A member that is resumed makes new keys. What is sealed to the old ones by then stays closed: it asks for it again.
+//! A member that is resumed makes new keys. What is sealed to the old ones by then stays closed: it
+//! asks for it again.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +50,8 @@ impl Settlement {
         self.paused_beats = if is_paused { self.paused_beats.saturating_add(1) } else { 0 };
     }
 
-    /// Erases what no coming round needs. True while this member waits for it: no key is made meanwhile.
+    /// Erases what no coming round needs. True while this member waits for it: no key is made
+    /// meanwhile.
     pub(crate) fn erase_secrets(&self, cx: &mut Cx, is_done: bool, is_paused: bool) -> bool {
         if cx.jobs.is_running(Tag::Erase) {
             return true;
@@ -78,10 +82,12 @@ impl Settlement {
         true
     }
 
-    /// The host has settled `round`. Returns whether it was the last, so that the journal can be cut.
+    /// The host has settled `round`. Returns whether it was the last, so that the journal can be
+    /// cut.
     pub(crate) fn on_settled(&mut self, cx: &mut Cx, round: Round) -> bool {
         self.open.remove(&round);
-        // The journal is never without an entry of the newest round. If it cannot be written, the old ones stay.
+        // The journal is never without an entry of the newest round. If it cannot be written, the
+        // old ones stay.
         self.open.is_empty() && cx.persist(Note::Reached)
     }
 

@@ -25,7 +25,8 @@ pub enum Phase {
     Transfer,
     /// The committee adds, and all members decide on the set and its sum.
     Certify,
-    /// Partial decryptions are released, the key is put together, the sum opened, the outcome decided.
+    /// Partial decryptions are released, the key is put together, the sum opened, the outcome
+    /// decided.
     Decrypt,
     /// The sum goes into the adapter.
     Apply,
@@ -48,8 +49,9 @@ impl Phase {
     }
 }
 
-/// What a member is doing, for people: the words of the path of one update, which tell two parts of `Certify` and of `Decrypt`
-/// apart. Follows from the phase and is nothing that the protocol knows of.
+/// What a member is doing, for people: the words of the path of one update, which tell two parts of
+/// `Certify` and of `Decrypt` apart. Follows from the phase and is nothing that the protocol knows
+/// of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activity {
@@ -109,8 +111,8 @@ pub struct MemberStatus {
     /// Why its update is left out of this round, if it is.
     #[serde(default)]
     pub refused: Option<Refusal>,
-    /// It left a complaint about its update unanswered although it was heard: this member does not list its updates before
-    /// this round.
+    /// It left a complaint about its update unanswered although it was heard: this member does not
+    /// list its updates before this round.
     #[serde(default)]
     pub excluded_until: Option<Round>,
 }
@@ -186,11 +188,12 @@ pub struct Status {
     pub proposer: Option<MemberIndex>,
     /// By member, in manifest order.
     pub members: Vec<MemberStatus>,
-    /// What this member said in earlier lives is not all in its journal, so it takes no part in rounds up to this one.
+    /// What this member said in earlier lives is not all in its journal, so it takes no part in
+    /// rounds up to this one.
     #[serde(default)]
     pub silent_through: Option<Round>,
-    /// The journal goes on in this round, the ledger ends before it: the records between are fetched from other members
-    /// before this one takes part again.
+    /// The journal goes on in this round, the ledger ends before it: the records between are
+    /// fetched from other members before this one takes part again.
     #[serde(default)]
     pub journal_round: Option<Round>,
     /// Members that the phase is waiting for.
@@ -201,13 +204,15 @@ pub struct Status {
     /// How many are here.
     #[serde(default)]
     pub attendance: Attendance,
-    /// An operator paused this member; while it is bound by what it has said in this round, from the next one on.
+    /// An operator paused this member; while it is bound by what it has said in this round, from
+    /// the next one on.
     #[serde(default)]
     pub paused: bool,
     /// Rounds since the last applied one whose sums came to nothing.
     #[serde(default)]
     pub failed_rounds: FailedRounds,
-    /// Members against whom there is proof: they are not waited for, and their updates are not listed.
+    /// Members against whom there is proof: they are not waited for, and their updates are not
+    /// listed.
     #[serde(default)]
     pub banned: Vec<MemberIndex>,
     /// Messages dropped so far, by reason.

@@ -32,8 +32,9 @@ impl Sync {
         }
     }
 
-    /// A status tick: asks one member for records, if there must be some. Each in turn, because one that says that it is
-    /// ahead need not have them, and one that has them need not have been heard.
+    /// A status tick: asks one member for records, if there must be some. Each in turn, because one
+    /// that says that it is ahead need not have them, and one that has them need not have been
+    /// heard.
     pub(crate) fn tick(&mut self, cx: &mut Cx, members: &Members, is_behind: bool) {
         let (me, current) = (cx.me(), cx.round());
         let is_ahead = |member: MemberIndex| {
@@ -85,7 +86,8 @@ impl Sync {
         }
     }
 
-    /// The records are here, the adapter they name is not. Gives up on nothing; asks again on every tick.
+    /// The records are here, the adapter they name is not. Gives up on nothing; asks again on every
+    /// tick.
     pub(crate) fn fetch_adapter(&self, cx: &mut Cx, chain: &Chain, members: &Members) {
         let Some(adapter) = chain.tip.adapter.filter(|_| !self.has_adapter(chain)) else { return };
         if chain.past.applied_last.is_some_and(|round| cx.jobs.is_running(Tag::Apply(round))) {
@@ -105,8 +107,8 @@ impl Sync {
         }
     }
 
-    /// The host has applied the sum of a round that the others finished first; their record says whether this is the right
-    /// adapter.
+    /// The host has applied the sum of a round that the others finished first; their record says
+    /// whether this is the right adapter.
     pub(crate) fn on_applied_late(
         &mut self,
         cx: &mut Cx,

@@ -1,5 +1,5 @@
-//! One decision of the round at this member: between messages, the agreement and the journal. What the values are and when they
-//! are valid is the business of the two decisions ([`Judge`]).
+//! One decision of the round at this member: between messages, the agreement and the journal. What
+//! the values are and when they are valid is the business of the two decisions ([`Judge`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -117,7 +117,8 @@ impl Driver {
         })
     }
 
-    /// The view that this member votes in; `None` before it takes part and once there is a decision.
+    /// The view that this member votes in; `None` before it takes part and once there is a
+    /// decision.
     pub(crate) fn voting_view(&self) -> Option<View> {
         let votes = self.agreement.is_started() && self.agreement.decided().is_none();
         votes.then(|| self.agreement.view())
@@ -140,7 +141,8 @@ impl Driver {
         self.agreement.timeout();
     }
 
-    /// Votes as long as there is something to vote. What binds is persisted before anything is sent.
+    /// Votes as long as there is something to vote. What binds is persisted before anything is
+    /// sent.
     pub(crate) fn advance(&mut self, cx: &mut Cx, members: &Members, judge: &mut dyn Judge) {
         if self.agreement.is_idle() {
             return;
@@ -265,7 +267,8 @@ impl Driver {
         }
     }
 
-    /// Whether a proposal is by its proposer, for a view that matters, and the first one there. Makes room for it if so.
+    /// Whether a proposal is by its proposer, for a view that matters, and the first one there.
+    /// Makes room for it if so.
     pub(crate) fn admits(
         &mut self,
         cx: &mut Cx,
@@ -294,8 +297,9 @@ impl Driver {
         true
     }
 
-    /// Proposals of views that are over make room, and with them the values that only they name: each proposer has one place
-    /// for each of its views in the window, whatever the others have proposed.
+    /// Proposals of views that are over make room, and with them the values that only they name:
+    /// each proposer has one place for each of its views in the window, whatever the others have
+    /// proposed.
     fn forget_proposals(&mut self) {
         let current = self.agreement.view();
         self.proposals.retain(|view, _| view.next() >= current);
@@ -311,7 +315,8 @@ impl Driver {
         self.values.justified.retain(|id| named.contains(id));
     }
 
-    /// Whether the prevotes that a proposal carries make its value valid; `None` if it carries some and they do not.
+    /// Whether the prevotes that a proposal carries make its value valid; `None` if it carries some
+    /// and they do not.
     pub(crate) fn polka(cx: &Cx, proposal: &Proposal) -> Option<bool> {
         let Some(polka) = &proposal.polka else { return Some(false) };
         let matches = polka.kind == VoteKind::Prevote

@@ -1,5 +1,5 @@
-//! Jobs that run at the host, by what they are for. A job that failed is tried again after the next status tick, a few
-//! times.
+//! Jobs that run at the host, by what they are for. A job that failed is tried again after the next
+//! status tick, a few times.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -100,8 +100,9 @@ impl Cx {
             return;
         }
         let attempts = jobs.attempts.entry(tag).or_default();
-        // Without these a member could never take part again, or a round that it is needed for could not end; the last goes
-        // on only while its key is in question. What keeps them from succeeding may pass: a full disk, for instance.
+        // Without these a member could never take part again, or a round that it is needed for
+        // could not end; the last goes on only while its key is in question. What keeps them from
+        // succeeding may pass: a full disk, for instance.
         let vital = matches!(
             tag,
             Tag::SealingKey(_)

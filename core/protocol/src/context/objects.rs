@@ -62,7 +62,8 @@ impl Objects {
 }
 
 impl Cx {
-    /// Whether `object` is here; if not, it is fetched from `holders`, who are asked for once for each object.
+    /// Whether `object` is here; if not, it is fetched from `holders`, who are asked for once for
+    /// each object.
     pub(crate) fn request(
         &mut self,
         object: ObjectRef,
@@ -83,7 +84,8 @@ impl Cx {
             && self.objects.claimed.remove(object)
             && self.objects.is_here(object) == Some(false)
         {
-            // It is asked of those who called it evidence: whoever needs it for something else knows better who has it.
+            // It is asked of those who called it evidence: whoever needs it for something else
+            // knows better who has it.
             self.objects.places.remove(object);
             self.push(Effect::StopFetch(*object));
         }
@@ -153,7 +155,8 @@ impl Cx {
         }
     }
 
-    /// The round has ended: nothing more is fetched for it; what opening its sum takes stays for one more round.
+    /// The round has ended: nothing more is fetched for it; what opening its sum takes stays for
+    /// one more round.
     pub(crate) fn end_round_objects(&mut self) {
         let wanted: Vec<ObjectRef> = self
             .objects

@@ -1,4 +1,5 @@
-//! Messages and the journal: sign, then announce what is small to everyone and send what is not to each.
+//! Messages and the journal: sign, then announce what is small to everyone and send what is not to
+//! each.
 
 use super::Cx;
 use crate::effect::Effect;
@@ -99,7 +100,8 @@ impl Cx {
         bytes.ok()
     }
 
-    /// Writes `note` to the journal, before whatever is sent next. What cannot be written must not be sent.
+    /// Writes `note` to the journal, before whatever is sent next. What cannot be written must not
+    /// be sent.
     #[must_use]
     pub(crate) fn persist(&mut self, note: Note) -> bool {
         match Entry::new(self.round(), note).encode() {

@@ -1,9 +1,10 @@
-//! How much this member says because others ask it to. A question of a hundred bytes may be answered with a hundred kilobytes,
-//! so every kind of question that is answered with more than it took to ask is answered once in a while for each member,
-//! and with so many bytes at most. Nothing is lost by it: who still lacks something asks again with its next heartbeat.
+//! How much this member says because others ask it to. A question of a hundred bytes may be
+//! answered with a hundred kilobytes, so every kind of question that is answered with more than it
+//! took to ask is answered once in a while for each member, and with so many bytes at most. Nothing
+//! is lost by it: who still lacks something asks again with its next heartbeat.
 //!
-//! Questions that their author handed over itself and copies that came another way are counted apart: whoever repeats
-//! another's old questions cannot use up what that one may ask.
+//! Questions that their author handed over itself and copies that came another way are counted
+//! apart: whoever repeats another's old questions cannot use up what that one may ask.
 
 use std::collections::BTreeMap;
 
@@ -40,8 +41,8 @@ impl Question {
     /// Between two answers, as a part of a heartbeat.
     const fn pause(self) -> u64 {
         match self {
-            // Asked with every heartbeat and whenever somebody becomes reachable, and by a member that gets records with every
-            // answer.
+            // Asked with every heartbeat and whenever somebody becomes reachable, and by a member
+            // that gets records with every answer.
             Self::RecoveryRequest | Self::Records => 4,
             _ => 2,
         }
@@ -60,8 +61,9 @@ struct Window {
 pub(crate) struct Throttle(BTreeMap<(MemberIndex, Question, bool), Window>);
 
 impl Cx {
-    /// Whether `member` is answered now: not if it was a moment ago. Counts as an answer if so. Ask this once for each question,
-    /// last of all that it depends on; then [`Self::may_send`] for each message of the answer that can be long.
+    /// Whether `member` is answered now: not if it was a moment ago. Counts as an answer if so. Ask
+    /// this once for each question, last of all that it depends on; then [`Self::may_send`] for
+    /// each message of the answer that can be long.
     #[must_use]
     pub(crate) fn may_answer(&mut self, member: MemberIndex, question: Question) -> bool {
         let (now, first_hand) = (self.now, self.handed_over_by == Some(member));
@@ -76,7 +78,8 @@ impl Cx {
         true
     }
 
-    /// Whether the answer under way to a question of `member` may be `bytes` longer. Counts them if so.
+    /// Whether the answer under way to a question of `member` may be `bytes` longer. Counts them if
+    /// so.
     #[must_use]
     pub(crate) fn may_send(
         &mut self,

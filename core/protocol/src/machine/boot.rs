@@ -1,4 +1,5 @@
-//! After a start: the ledger and the journal say where this member was; it goes on from there and contradicts nothing.
+//! After a start: the ledger and the journal say where this member was; it goes on from there and
+//! contradicts nothing.
 
 use super::Machine;
 use crate::event::TimerId;
@@ -13,17 +14,20 @@ use crate::wire::journal::{Entry, Note};
 use crate::wire::{CertifiedRecord, Decision, Nonce};
 
 impl Machine {
-    /// Takes note of the next record of the ledger, the first one first; all of them before [`Event::Boot`](crate::event::Event::Boot).
+    /// Takes note of the next record of the ledger, the first one first; all of them before
+    /// [`Event::Boot`](crate::event::Event::Boot).
     ///
     /// # Errors
-    /// [`LedgerError::Record`] if it does not follow from those before or is not certified. Nothing is noted then: the host
-    /// drops it and all later ones from its ledger, and the machine fetches them from other members.
+    /// [`LedgerError::Record`] if it does not follow from those before or is not certified. Nothing
+    /// is noted then: the host drops it and all later ones from its ledger, and the machine fetches
+    /// them from other members.
     pub fn replay(&mut self, certified: &CertifiedRecord) -> Result<(), LedgerError> {
         self.replay_with(certified, |tip, roster| tip.check(roster, certified))
     }
 
-    /// [`Self::replay`] of a record whose signatures and certificates the host has had verified before, and of which it
-    /// knows that it is still the same: only its place in the chain is checked.
+    /// [`Self::replay`] of a record whose signatures and certificates the host has had verified
+    /// before, and of which it knows that it is still the same: only its place in the chain is
+    /// checked.
     ///
     /// # Errors
     /// As [`Self::replay`].
@@ -53,7 +57,8 @@ impl Machine {
         self.members.bans.recall(evidence, object);
     }
 
-    /// Takes note of a ban that people have lifted, through `through`; before [`Event::Boot`](crate::event::Event::Boot).
+    /// Takes note of a ban that people have lifted, through `through`; before
+    /// [`Event::Boot`](crate::event::Event::Boot).
     pub fn recall_lift(&mut self, member: MemberIndex, through: Round) {
         self.members.bans.lift(member, through);
     }
@@ -73,7 +78,8 @@ impl Machine {
         let is_named = self.recovery.is_behind();
         self.recall_round();
         if !is_named && current > Round(0) {
-            // A journal of an earlier version, or a new one. If this cannot be written it is as it was.
+            // A journal of an earlier version, or a new one. If this cannot be written it is as it
+            // was.
             let _ = self.cx.persist(Note::Reached);
         }
         self.members.bans.serve(&mut self.cx);
@@ -120,7 +126,8 @@ impl Machine {
         self.settlement.recall(entry.round, fate);
     }
 
-    /// A round begins: what the journal has of it, if this member was in it before a restart, is taken over.
+    /// A round begins: what the journal has of it, if this member was in it before a restart, is
+    /// taken over.
     pub(super) fn recall_round(&mut self) {
         let notes = self.recovery.take(self.cx.round());
         if notes.is_empty() {

@@ -25,8 +25,8 @@ impl Machine {
         AntiEntropy { round, members, keys, chain }
     }
 
-    /// A heartbeat: the newest of its author, or one that has no order because its author does not know its incarnation yet.
-    /// Then its author may lack something.
+    /// A heartbeat: the newest of its author, or one that has no order because its author does not
+    /// know its incarnation yet. Then its author may lack something.
     pub(super) fn on_heartbeat(
         &mut self,
         sender: MemberIndex,
@@ -46,11 +46,12 @@ impl Machine {
         if round < current {
             return;
         }
-        self.round.collect.on_heartbeat(sender);
+        self.round.collect.shares.complaints.on_heartbeat(sender);
         if heartbeat.head != self.chain.tip.head {
             return self.cx.dropped("fork: another record before this round");
         }
-        // What the journal knows may be less than what was sent before a restart: nothing until that is known.
+        // What the journal knows may be less than what was sent before a restart: nothing until
+        // that is known.
         if !self.recovery.is_recovering() && self.cx.may_answer(sender, question) {
             let Self { cx, round, members, keys, chain, .. } = self;
             AntiEntropy { round, members, keys, chain }.answer(cx, sender, heartbeat);

@@ -17,7 +17,8 @@ pub(super) struct Early(BTreeMap<MemberIndex, Vec<Signed>>);
 
 impl Early {
     fn keep(&mut self, cx: &mut Cx, signed: Signed) {
-        // Large kinds are sent again by whoever sees that they are missing; keeping them would cost memory.
+        // Large kinds are sent again by whoever sees that they are missing; keeping them would cost
+        // memory.
         if matches!(
             signed.body,
             Body::ReportBundle { .. }
@@ -146,26 +147,26 @@ impl Machine {
                 self.recovery.on_request(&mut self.cx, sender, nonce, round, newest);
                 return false;
             }
-            Body::RecoveryResponse { nonce, statements: said, heartbeat } => {
-                self.on_recovery_response(sender, &nonce, &said, heartbeat);
+            Body::RecoveryResponse { nonce, statements, heartbeat } => {
+                self.on_recovery_response(sender, &nonce, &statements, heartbeat);
             }
             _ => return self.round.on_message(&mut self.cx, signed),
         }
         true
     }
 
-    /// What `sender` has heard of this member. Once enough have answered it can take part: it has an incarnation and announces
-    /// its keys.
+    /// What `sender` has heard of this member. Once enough have answered it can take part: it has
+    /// an incarnation and announces its keys.
     fn on_recovery_response(
         &mut self,
         sender: MemberIndex,
         nonce: &Nonce,
-        said: &[(Statement, Signature)],
+        statements: &[(Statement, Signature)],
         heartbeat: Option<Box<SignedHeartbeat>>,
     ) {
         let Self { cx, recovery, round, incarnation, .. } = self;
         let of = (&*round, &mut *incarnation);
-        if recovery.on_response(cx, sender, (nonce, said), heartbeat, of) {
+        if recovery.on_response(cx, sender, (nonce, statements), heartbeat, of) {
             incarnation.begin(cx);
             self.keys.announce(cx);
         }
@@ -181,7 +182,8 @@ impl Machine {
             if self.chain.tip.check(&self.cx.config.roster(), &certified).is_err() {
                 return self.cx.dropped("records: not valid");
             }
-            // An apply job that runs already outlives the round: it gives the adapter sooner than the network.
+            // An apply job that runs already outlives the round: it gives the adapter sooner than
+            // the network.
             self.finish(certified);
         }
         if self.cx.round() != before {

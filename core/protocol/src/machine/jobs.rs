@@ -3,6 +3,8 @@
 use super::Machine;
 use crate::context::Tag;
 use crate::job::{JobId, JobOutput};
+use crate::round::Collect;
+use crate::round::collect::Availability;
 use crate::settlement::Settlement;
 
 /// Why a result is not used.
@@ -13,7 +15,8 @@ impl Machine {
         match self.cx.jobs.failed(id) {
             Some(Tag::Apply(round)) => self.round.decryption.on_not_applied(&mut self.cx, round),
             Some(Tag::CheckCiphertext(of)) => {
-                self.round.collect.on_ciphertext_not_checked(&mut self.cx, &of);
+                let commitments = &self.round.collect.commitments;
+                Availability::on_ciphertext_not_checked(&mut self.cx, commitments, &of);
             }
             _ => {}
         }
@@ -81,19 +84,22 @@ impl Machine {
             (Tag::Contribute(_), JobOutput::Encrypted) => collect.commitments.on_encrypted(),
             (Tag::SealShares(_), JobOutput::Contribution(body)) => round.on_contribution(cx, body),
             (Tag::CheckShare(of), JobOutput::Checked { valid }) => {
-                collect.on_share_checked(cx, keys, (of, valid));
+                let Collect { commitments, shares, .. } = collect;
+                shares.on_checked(cx, commitments, keys, (of, valid));
             }
             (Tag::ResealShare(to), JobOutput::ResealedShare(sealed)) => {
                 collect.on_own_resealed(cx, to, sealed);
             }
             (Tag::CheckResealedShare(of), JobOutput::Checked { valid }) => {
-                collect.on_resealed_checked(cx, keys, (of, valid));
+                let Collect { commitments, shares, .. } = collect;
+                shares.on_resealed_checked(cx, commitments, keys, (of, valid));
             }
             (Tag::Reveal(to), JobOutput::ShareOpening(bytes)) => {
-                collect.on_own_opened(cx, to, bytes)
+                collect.on_own_opened(cx, to, bytes);
             }
             (Tag::CheckShareOpening(of, member), JobOutput::Checked { valid }) => {
-                collect.on_opening_checked(cx, (of, member), valid);
+                let Collect { commitments, shares, .. } = collect;
+                shares.on_opening_checked(cx, commitments, (of, member), valid);
             }
             (Tag::CheckCiphertext(of), JobOutput::Checked { valid }) => {
                 collect.on_ciphertext_checked(cx, of, valid);
@@ -116,7 +122,7 @@ impl Machine {
                 round.decryption.on_combined(cx, members, combined);
             }
             (Tag::CheckKey(key), JobOutput::KeyChecked { sum }) => {
-                round.decryption.on_key_checked(cx, members, key, sum);
+                round.decryption.key.on_checked(cx, members, key, sum);
             }
             (Tag::Apply(of), JobOutput::Applied(applied)) if of == cx.round() => {
                 round.finish.on_applied(applied);

@@ -1,4 +1,5 @@
-//! Whether this member takes part in the current round, and if not, why: what follows from all parts together.
+//! Whether this member takes part in the current round, and if not, why: what follows from all
+//! parts together.
 
 use super::Machine;
 use crate::ids::MemberIndex;
@@ -7,7 +8,8 @@ use crate::status::Phase;
 use crate::wire::Leave;
 
 impl Machine {
-    /// Whether this member must not take part in the current round, for all that it may have sent in it before.
+    /// Whether this member must not take part in the current round, for all that it may have sent
+    /// in it before.
     pub(super) fn is_silent(&self) -> bool {
         self.recovery.is_silent(self.cx.round())
     }
@@ -17,12 +19,14 @@ impl Machine {
         matches!(self.round.phase, Phase::Recovering | Phase::Sync)
     }
 
-    /// Whether an operator's pause is in effect: not while this member is bound by what it has sent in the round.
+    /// Whether an operator's pause is in effect: not while this member is bound by what it has sent
+    /// in the round.
     pub(super) fn is_paused(&self) -> bool {
         self.paused && !self.has_promised()
     }
 
-    /// Whether others count on what this member has sent in the round, since the start or before it.
+    /// Whether others count on what this member has sent in the round, since the start or before
+    /// it.
     fn has_promised(&self) -> bool {
         let (round, me) = (&self.round, self.cx.me());
         !round.phase.is_waiting()
@@ -51,7 +55,8 @@ impl Machine {
         !self.round.phase.is_waiting() || self.could_start()
     }
 
-    /// Whether a record of this round was signed before a restart, and nothing keeps this member from saying so.
+    /// Whether a record of this round was signed before a restart, and nothing keeps this member
+    /// from saying so.
     fn has_signed_before(&self) -> bool {
         self.round.finish.signed_before().is_some()
             && !self.recovery.is_recovering()
@@ -70,8 +75,8 @@ impl Machine {
         })
     }
 
-    /// The waiting phases: says what this member waits for, and begins the round when a quorum is there. Who adds and who
-    /// proposes follows from the beacon (`crate::election`).
+    /// The waiting phases: says what this member waits for, and begins the round when a quorum is
+    /// there. Who adds and who proposes follows from the beacon (`crate::election`).
     pub(super) fn begin_when_ready(&mut self) -> Phase {
         if self.recovery.is_behind() {
             return Phase::Sync;
@@ -109,7 +114,8 @@ impl Machine {
         RoundState::begin(&mut self.cx)
     }
 
-    /// Why this member does not take part in the current round, if that is certain and others need not wait for it.
+    /// Why this member does not take part in the current round, if that is certain and others need
+    /// not wait for it.
     pub(super) fn own_reason(&self) -> Option<Leave> {
         if !self.booted || !self.round.phase.is_waiting() || self.chain.is_done() {
             None

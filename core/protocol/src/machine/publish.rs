@@ -1,4 +1,4 @@
-//! What people see.
+//! The status that operators see.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ const PAUSE_MS: u64 = 200;
 /// Round, activity and view.
 type Place = (Round, Activity, Option<(Decision, View)>);
 
-/// What people have been shown.
+/// What has been published.
 #[derive(Debug, Default)]
 pub(crate) struct Published {
     /// When the status was last looked at.
@@ -26,8 +26,9 @@ pub(crate) struct Published {
 }
 
 impl Machine {
-    /// Publishes the status if it has changed. After something that happens a thousand times in a round, only if that took
-    /// this member on, or if people have not been shown anything for a moment; the next heartbeat shows them the rest.
+    /// Publishes the status if it has changed. After something that happens a thousand times in a
+    /// round, only if that took this member on, or if nothing has been published for a moment; the
+    /// next heartbeat publishes the rest.
     pub(super) fn publish(&mut self, is_routine: bool) {
         let place = (self.cx.round(), self.round.activity(), self.round.voting());
         let published = &mut self.published;
@@ -163,7 +164,8 @@ impl Machine {
         Some(Wait { here, enough, of, until })
     }
 
-    /// Members that the phase still needs something from: those that are away only as long as it cannot do without.
+    /// Members that the phase still needs something from: those that are away only as long as it
+    /// cannot do without.
     fn waiting_for(&self, attendance: &Attendance) -> Vec<MemberIndex> {
         let mut missing = self.missing();
         let suffices = match self.round.phase {
@@ -224,7 +226,7 @@ impl Machine {
     }
 }
 
-/// Where the decision on the set is, for people.
+/// Where the decision on the set is, for operators.
 enum Certifying {
     Reports,
     Proposal,

@@ -1,16 +1,20 @@
-//! Who is away. A round need not wait for a member that has said goodbye ([`Goodbye`]: it stops, is paused, sits the
-//! round out, or does not get ready), nor for one of which nothing signed in this round or the one before has been heard
-//! for a while, by whichever path. What it needs (`min_contributors`, quorums) it waits for as ever.
+//! Who is away. A round need not wait for a member that has said goodbye ([`Goodbye`]: it stops, is
+//! paused, sits the round out, or does not get ready), nor for one of which nothing signed in this
+//! round or the one before has been heard for a while, by whichever path. What it needs
+//! (`min_contributors`, quorums) it waits for as ever.
 //!
-//! Being away is one member's own impression and only ever ends a wait early: which updates are in the sum follows from
-//! q signed reports, as it does when a timer runs out. So one faulty member cannot have another left out:
+//! Being away is one member's own impression and only ever ends a wait early: which updates are in
+//! the sum follows from q signed reports, as it does when a timer runs out. So one faulty member
+//! cannot have another left out:
 //! * it cannot sign for it;
-//! * it cannot silence it: whoever is not heard is asked directly ([`Body::Ping`]) before it counts as away;
-//! * an old goodbye that it repeats does no harm, because a goodbye only shortens the patience: it counts once its author
-//!   has not shown for one more heartbeat that it takes part, is void from the moment it does, and then does not count again.
+//! * it cannot silence it: whoever is not heard is asked directly ([`Body::Ping`]) before it counts
+//!   as away;
+//! * an old goodbye that it repeats does no harm, because a goodbye only shortens the patience: it
+//!   counts once its author has not shown for one more heartbeat that it takes part, is void from
+//!   the moment it does, and then does not count again.
 //!
-//! Time is counted in own heartbeats, not in milliseconds: a machine that was suspended has heard nobody for long, and nor
-//! has it been listening.
+//! Time is counted in own heartbeats, not in milliseconds: a machine that was suspended has heard
+//! nobody for long, and nor has it been listening.
 
 use std::collections::BTreeSet;
 
@@ -20,8 +24,9 @@ use crate::limits::MAX_GOODBYES;
 use crate::machine::Config;
 use crate::wire::{Body, Goodbye, Leave, Nonce, Signed};
 
-/// Whole heartbeats without a message after which a member is away, and the shortest time that they may take, in
-/// milliseconds: where deadlines are very short, a busy machine must not count as gone.
+/// Whole heartbeats without a message after which a member is away, and the shortest time that they
+/// may take, in milliseconds: where deadlines are very short, a busy machine must not count as
+/// gone.
 const SILENCE: (u64, u64) = (3, 3_000);
 /// The same for a member that said goodbye and has not shown since that it takes part.
 const CONFIRMATION: (u64, u64) = (1, 500);
@@ -43,7 +48,8 @@ struct Absence {
     confirmed: u32,
     /// Goodbyes of its newest round after which it came back.
     void: BTreeSet<(Nonce, u32)>,
-    /// Kinds of messages heard in its newest round: another one of a kind may be an old one, sent again by somebody else.
+    /// Kinds of messages heard in its newest round: another one of a kind may be an old one, sent
+    /// again by somebody else.
     kinds: BTreeSet<&'static str>,
 }
 
@@ -84,14 +90,16 @@ impl Absences {
         absence.goodbye.map(|goodbye| goodbye.why)
     }
 
-    /// `signed` is by its sender, which is therefore alive. Heartbeats come here only if they are its newest.
+    /// `signed` is by its sender, which is therefore alive. Heartbeats come here only if they are
+    /// its newest.
     pub(crate) fn on_message(&mut self, cx: &Cx, signed: &Signed) {
         // Sealing keys are sent a round early: they do not show in which one their author is.
         if matches!(signed.body, Body::SealingKey(_)) {
             return;
         }
         let Some(absence) = self.of.get_mut(signed.sender.position()) else { return };
-        // What was signed before may be a replay; and who is far behind takes no part in this round.
+        // What was signed before may be a replay; and who is far behind takes no part in this
+        // round.
         if signed.round < absence.newest || signed.round.next() < cx.round() {
             return;
         }
@@ -138,7 +146,8 @@ impl Absences {
         absence.goodbye = Some(goodbye);
     }
 
-    /// A status tick: one more heartbeat without those that are not heard; they are asked before they are given up.
+    /// A status tick: one more heartbeat without those that are not heard; they are asked before
+    /// they are given up.
     pub(crate) fn tick(&mut self, cx: &mut Cx, is_reachable: impl Fn(MemberIndex) -> bool) {
         let me = cx.me();
         let mut silent = Vec::new();
@@ -156,7 +165,8 @@ impl Absences {
     }
 }
 
-/// Whole heartbeats that take at least so long: the first tick of a wait may come at once and does not count.
+/// Whole heartbeats that take at least so long: the first tick of a wait may come at once and does
+/// not count.
 pub(super) fn whole_heartbeats(config: &Config, (beats, least_ms): (u64, u64)) -> u32 {
     let beats = beats.max(least_ms.div_ceil(config.heartbeat_ms().max(1)));
     u32::try_from(beats.saturating_add(1)).unwrap_or(u32::MAX)

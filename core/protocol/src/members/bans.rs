@@ -1,14 +1,17 @@
-//! Members against whom there is proof. They are not waited for, their updates are not listed, and nothing is fetched from
-//! them that another has; what they vote, answer and sign counts as ever, because quorums are counted over all members.
+//! Members against whom there is proof. They are not waited for, their updates are not listed, and
+//! nothing is fetched from them that another has; what they vote, answer and sign counts as ever,
+//! because quorums are counted over all members.
 //!
-//! Proof reaches everybody. Who has found or checked some says so to all ([`Body::Accusations`]) and gives the bytes to
-//! whoever asks; a heartbeat says against whom its author holds proof, and who sees that another lacks one tells it again:
-//! so it also reaches members that were away, in later rounds and after restarts. Nothing is believed unchecked: the proof
-//! is fetched and checked here before anything follows from it. One sender has one unchecked proof here at a time and none
+//! Proof reaches everybody. Who has found or checked some says so to all ([`Body::Accusations`])
+//! and gives the bytes to whoever asks; a heartbeat says against whom its author holds proof, and
+//! who sees that another lacks one tells it again: so it also reaches members that were away, in
+//! later rounds and after restarts. Nothing is believed unchecked: the proof is fetched and checked
+//! here before anything follows from it. One sender has one unchecked proof here at a time and none
 //! more in a round; a sender that has announced what proves nothing is not listened to any more.
 //!
-//! A ban may begin at different members in different rounds. That isolates nobody who is honest: only proven members are
-//! left out of a sum, so two sums that differ by it differ in updates of proven members alone.
+//! A ban may begin at different members in different rounds. That isolates nobody who is honest:
+//! only proven members are left out of a sum, so two sums that differ by it differ in updates of
+//! proven members alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +27,8 @@ use crate::wire::{Accusation, Bits, Body};
 #[derive(Debug)]
 pub(crate) struct Bans {
     me: MemberIndex,
-    /// The proof against each member that others can get here, and the newest round that one is about.
+    /// The proof against each member that others can get here, and the newest round that one is
+    /// about.
     proven: BTreeMap<MemberIndex, (Accusation, Round)>,
     /// Through which round people have lifted a member's ban.
     lifted: BTreeMap<MemberIndex, Round>,
@@ -116,7 +120,8 @@ impl Bans {
         }
     }
 
-    /// Hands checked proof to the host, once for each member and round, and to the others, if it is news.
+    /// Hands checked proof to the host, once for each member and round, and to the others, if it is
+    /// news.
     fn proven(&mut self, cx: &mut Cx, evidence: &Evidence, bytes: Vec<u8>, reason: &str) {
         let (member, round) = (evidence.member, evidence.round);
         let object = ObjectRef::of(&bytes);
@@ -217,8 +222,8 @@ impl Bans {
         }
     }
 
-    /// What was announced proves nothing, or is something else. Its bytes are not touched: they may be of use for something
-    /// else, and go with the objects that no round needs.
+    /// What was announced proves nothing, or is something else. Its bytes are not touched: they may
+    /// be of use for something else, and go with the objects that no round needs.
     fn refute(&mut self, cx: &mut Cx, claim: Accusation) {
         let by = self.claims.iter().filter(|(_, it)| **it == claim).map(|(m, _)| *m);
         let by: Vec<MemberIndex> = by.collect();

@@ -1,5 +1,6 @@
-//! What this member tells the others of its own absence, so that they need not wait for it; see `absence` for what they make
-//! of it. It is said once in each round, again at every heartbeat, and taken back at once when it is over.
+//! What this member tells the others of its own absence, so that they need not wait for it; see
+//! `absence` for what they make of it. It is announced once in each round, again at every
+//! heartbeat, and taken back at once when it is over.
 
 use super::absence::whole_heartbeats;
 use crate::context::Cx;
@@ -7,7 +8,8 @@ use crate::ids::{MemberIndex, Round};
 use crate::machine::Config;
 use crate::wire::{Body, Goodbye, Leave, Nonce};
 
-/// Whole heartbeats, and milliseconds at least, until a member that does not get ready tells the others not to wait for it.
+/// Whole heartbeats, and milliseconds at least, until a member that does not get ready tells the
+/// others not to wait for it.
 const OWN_RECOVERY: (u64, u64) = (12, 60_000);
 
 /// See the head of this file.
@@ -20,8 +22,8 @@ pub(crate) struct Departure {
     number: u32,
     /// Own heartbeats since this member began to catch up.
     unready: u32,
-    /// What has been said in which round.
-    said: Option<(Round, Leave)>,
+    /// What has been announced in which round.
+    announced: Option<(Round, Leave)>,
 }
 
 impl Departure {
@@ -31,7 +33,7 @@ impl Departure {
             nonce: Nonce::default(),
             number: 0,
             unready: 0,
-            said: None,
+            announced: None,
         }
     }
 
@@ -50,11 +52,12 @@ impl Departure {
         self.unready >= self.patience
     }
 
-    /// After every event: `reason` is why this member takes no part, if it does not. Returns whether it takes part again
-    /// after it had said that it would not: then a heartbeat must show it.
+    /// After every event: `reason` is why this member takes no part, if it does not. Returns
+    /// whether it takes part again after it had announced that it would not: then a heartbeat must
+    /// show it.
     pub(crate) fn announce(&mut self, cx: &mut Cx, reason: Option<Leave>) -> bool {
         let now = reason.map(|why| (cx.round(), why));
-        let before = core::mem::replace(&mut self.said, now);
+        let before = core::mem::replace(&mut self.announced, now);
         if now == before {
             return false;
         }
@@ -65,15 +68,15 @@ impl Departure {
             }
             (Some((_, old)), Some((_, new))) if old != new => {
                 self.number = self.number.saturating_add(1);
-                self.say_again(cx);
+                self.announce_again(cx);
             }
-            _ => self.say_again(cx),
+            _ => self.announce_again(cx),
         }
         false
     }
 
     /// Others may have started or not have heard it.
-    pub(crate) fn say_again(&self, cx: &mut Cx) {
+    pub(crate) fn announce_again(&self, cx: &mut Cx) {
         if let Some(goodbye) = self.goodbye() {
             cx.broadcast(Body::Goodbye(goodbye));
         }
@@ -81,7 +84,7 @@ impl Departure {
 
     /// What others are to know of the own absence.
     pub(crate) fn goodbye(&self) -> Option<Goodbye> {
-        let (_, why) = self.said?;
+        let (_, why) = self.announced?;
         Some(Goodbye { incarnation: self.nonce, number: self.number, why })
     }
 

@@ -1,8 +1,9 @@
-//! Contributors that do not answer complaints, see `collect::complaints`. One that owes an answer when the round ends is left
-//! out of this member's reports for one round, the next time for two, then four, [`MAX_EXCLUDED_ROUNDS`] at most. The count is
-//! forgotten after as many rounds in which it owes nothing. More than f such contributors cannot be: then it is this member
-//! that is cut off, and nobody is left out. All of this is one member's own decision, about its own reports; it is in the
-//! journal, a lost disk forgets it.
+//! Contributors that do not answer complaints, see `collect::complaints`. One that owes an answer
+//! when the round ends is left out of this member's reports for one round, the next time for two,
+//! then four, [`MAX_EXCLUDED_ROUNDS`] at most. The count is forgotten after as many rounds in which
+//! it owes nothing. More than f such contributors cannot be: then it is this member that is cut
+//! off, and nobody is left out. All of this is one member's own decision, about its own reports; it
+//! is in the journal, a lost disk forgets it.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,6 @@
-//! Sealing keys. Each is for exactly one round. That of the next round is made and announced before this one is over, so that
-//! exchanging keys takes no time when a round begins, and the keys of a round can go as soon as it has ended.
+//! Sealing keys. Each is for exactly one round. That of the next round is made and announced before
+//! this one is over, so that exchanging keys takes no time when a round begins, and the keys of a
+//! round can go as soon as it has ended.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,8 @@ use crate::wire::Body;
 pub(crate) struct SealingKeys {
     me: MemberIndex,
     of: Vec<BTreeMap<Round, Vec<u8>>>,
-    /// Round 0: the key that the manifest names is known to be on the disk, or another has been made.
+    /// Round 0: the key that the manifest names is known to be on the disk, or another has been
+    /// made.
     first_checked: bool,
 }
 
@@ -34,7 +36,8 @@ impl SealingKeys {
         self.of(self.me, round).is_some()
     }
 
-    /// Keeps the sealing key of another member for this round or the next one; of two for one round, the first.
+    /// Keeps the sealing key of another member for this round or the next one; of two for one
+    /// round, the first.
     pub(crate) fn on_key(&mut self, cx: &mut Cx, member: MemberIndex, round: Round, key: Vec<u8>) {
         let current = cx.round();
         if round != current && round != current.next() {
@@ -67,7 +70,8 @@ impl SealingKeys {
             return true;
         }
         if round == Round(0) && !self.first_checked && !is_silent {
-            // The manifest names it; that its secret is on this disk is another question: a backup does not hold it.
+            // The manifest names it; that its secret is on this disk is another question: a backup
+            // does not hold it.
             cx.start(Tag::SealingKey(round), Job::MakeSealingKey { round });
         }
         false
@@ -81,8 +85,8 @@ impl SealingKeys {
         }
     }
 
-    /// The own sealing key for `round` is on disk. Others hear of it before the round begins, unless this member is
-    /// recovering. Returns whether it is of use.
+    /// The own sealing key for `round` is on disk. Others hear of it before the round begins,
+    /// unless this member is recovering. Returns whether it is of use.
     pub(crate) fn on_made(
         &mut self,
         cx: &mut Cx,
@@ -102,7 +106,8 @@ impl SealingKeys {
         true
     }
 
-    /// Announces the own sealing keys that were made while this member was recovering. All know that of the manifest.
+    /// Announces the own sealing keys that were made while this member was recovering. All know
+    /// that of the manifest.
     pub(crate) fn announce(&self, cx: &mut Cx) {
         let me = self.me.position();
         let members = &cx.config.manifest.manifest().members;

@@ -1,9 +1,11 @@
-//! Which heartbeat of a member is its newest. Heartbeats bear the number of their author's incarnation and a number within it;
-//! of two the one with the greater pair is the newer, and an older one says nothing, whoever brings it and by whichever path.
-//! How an incarnation gets its number is told in `recovery::incarnation`.
+//! Which heartbeat of a member is its newest. Heartbeats bear the number of their author's
+//! incarnation and a number within it; of two the one with the greater pair is the newer, and an
+//! older one says nothing, whoever brings it and by whichever path. How an incarnation gets its
+//! number is told in `recovery::incarnation`.
 //!
-//! Before an incarnation has its number its heartbeats bear none (0). They ask, and are answered, but they are not remembered
-//! and do not show that their author is there: they may be old ones, sent again.
+//! Before an incarnation has its number its heartbeats bear none (0). They ask, and are answered,
+//! but they are not remembered and do not show that their author is there: they may be old ones,
+//! sent again.
 
 use std::collections::BTreeMap;
 
@@ -52,7 +54,8 @@ impl NewestHeartbeats {
         false
     }
 
-    /// `author` has begun again and does not know by which number: its own newest heartbeat tells it.
+    /// `author` has begun again and does not know by which number: its own newest heartbeat tells
+    /// it.
     fn show(&self, cx: &mut Cx, author: MemberIndex) {
         let Some(newest) = self.of(author) else { return };
         if cx.may_answer(author, Question::OldIncarnation) {

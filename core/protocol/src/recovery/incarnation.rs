@@ -1,12 +1,15 @@
-//! The number of the own incarnation: which start of this member it is. It orders heartbeats (`members::newest`).
+//! The number of the own incarnation: which start of this member it is. It orders heartbeats
+//! (`members::newest`).
 //!
-//! A random number has no order, and one that is kept on disk dies with the disk. So an incarnation takes its number when it has
-//! asked the others what was sent before: one above the greatest that the own journal knows and that the answers prove. The
-//! proof is the newest heartbeat of an earlier incarnation, with the asker's own signature: nobody can drive the numbers up.
+//! A random number has no order, and one that is kept on disk dies with the disk. So an incarnation
+//! takes its number when it has asked the others what was sent before: one above the greatest that
+//! the own journal knows and that the answers prove. The proof is the newest heartbeat of an
+//! earlier incarnation, with the asker's own signature: nobody can drive the numbers up.
 //!
-//! Others than those that answered may have heard a newer incarnation: one that lasted for a moment, on a disk that is lost. To
-//! them the new one looks old. They show it the heartbeat that it is older than; it takes a number above that one and goes on.
-//! Nothing else depends on the numbers: a heartbeat binds nobody.
+//! Others than those that answered may have heard a newer incarnation: one that lasted for a
+//! moment, on a disk that is lost. To them the new one looks old. They show it the heartbeat that
+//! it is older than; it takes a number above that one and goes on. Nothing else depends on the
+//! numbers: a heartbeat binds nobody.
 
 use crate::context::{Cx, Question};
 use crate::wire::journal::Note;
@@ -50,7 +53,8 @@ impl Incarnation {
         }
     }
 
-    /// A message of this member itself that another one has handed over. Returns whether it took a new number because of it.
+    /// A message of this member itself that another one has handed over. Returns whether it took a
+    /// new number because of it.
     pub(crate) fn on_own_message(&mut self, cx: &mut Cx, signed: &Signed) -> bool {
         let Body::Heartbeat(heartbeat) = &signed.body else { return false };
         let roster = cx.config.roster();

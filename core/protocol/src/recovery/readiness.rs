@@ -1,6 +1,6 @@
-//! Readiness is a handshake of two phases: a member broadcasts `Ready`, then lists in its heartbeats whose `Ready` it has in
-//! its journal. A member begins when a quorum lists its own: whatever it sends from then on, it could be told that it was
-//! here if it forgot (see `recovery`).
+//! Readiness is a handshake of two phases: a member broadcasts `Ready`, then lists in its
+//! heartbeats whose `Ready` it has in its journal. A member begins when a quorum lists its own:
+//! whatever it sends from then on, it could be told that it was here if it forgot (see `recovery`).
 
 use std::collections::BTreeMap;
 
@@ -56,7 +56,8 @@ impl Readiness {
         true
     }
 
-    /// Whether a quorum is ready and the others have not been told yet that this member knows: they are now, by a heartbeat.
+    /// Whether a quorum is ready and the others have not been told yet that this member knows: they
+    /// are now, by a heartbeat.
     pub(crate) fn echoes(&mut self, quorum: usize) -> bool {
         let echoes = !self.echoed && self.heard.len().saturating_add(self.fresh.len()) >= quorum;
         self.echoed |= echoes;
@@ -76,7 +77,8 @@ impl Readiness {
         self.heard.extend(heard);
     }
 
-    /// `sender` takes part. Returns whether it comes late and need not wait for the next heartbeat to see that it was heard.
+    /// `sender` takes part. Returns whether it comes late and need not wait for the next heartbeat
+    /// to see that it was heard.
     pub(crate) fn on_ready(&mut self, sender: MemberIndex, signature: Signature) -> bool {
         if self.signature_of(sender).is_some() {
             return false;

@@ -1,5 +1,6 @@
-//! The first half of a round: commit, transfer, report. Each member commits to an encrypted update, all fetch what they need of
-//! each other's, and each signs a report of the updates that it vouches for.
+//! The first half of a round: commit, transfer, report. Each member commits to an encrypted update,
+//! all fetch what they need of each other's, and each signs a report of the updates that it vouches
+//! for.
 
 mod availability;
 mod commitments;
@@ -24,7 +25,7 @@ use crate::members::{Members, RoundDebts, SealingKeys};
 use crate::sign::Signature;
 use crate::status::Refusal;
 use crate::wire::journal::Note;
-use crate::wire::{Body, CommitmentBody, Complaint, Set};
+use crate::wire::{Body, CommitmentBody, Set};
 use resealing::Resealing;
 use shares::Share;
 
@@ -38,14 +39,16 @@ pub(crate) struct Collect {
 }
 
 impl Collect {
-    /// commit: contributes the own update and fetches those of others. True once no commitment is waited for.
+    /// commit: contributes the own update and fetches those of others. True once no commitment is
+    /// waited for.
     pub(super) fn commit(&mut self, cx: &mut Cx, members: &Members, keys: &SealingKeys) -> bool {
         self.commitments.contribute(cx, keys, true);
         self.fetch_updates(cx, members);
         self.has_all_commitments(cx, members) || cx.clock.commit_over || self.has_reported(cx)
     }
 
-    /// transfer: the same until the own report is made. The own update is only sealed any more, not begun.
+    /// transfer: the same until the own report is made. The own update is only sealed any more, not
+    /// begun.
     pub(super) fn transfer(&mut self, cx: &mut Cx, members: &Members, keys: &SealingKeys) {
         self.commitments.contribute(cx, keys, false);
         self.fetch_updates(cx, members);
@@ -73,7 +76,8 @@ impl Collect {
         self.commitments.first_of(member).is_some_and(|digest| self.shares.is_valid(digest))
     }
 
-    /// Whether this member can report an update: its own share is valid, and f + 1 committee members have all of it.
+    /// Whether this member can report an update: its own share is valid, and f + 1 committee
+    /// members have all of it.
     pub(crate) fn is_vouched_for(&self, cx: &Cx, digest: &Digest) -> bool {
         let enough = usize::from(cx.config.rules().honest_threshold());
         self.shares.is_valid(digest)
@@ -81,8 +85,8 @@ impl Collect {
             && self.availability.holders_of(&cx.election, digest).count() >= enough
     }
 
-    /// Whether no commitment is waited for: all are here, but for those of members that are away if the rest is enough for a
-    /// sum, and those that come too late.
+    /// Whether no commitment is waited for: all are here, but for those of members that are away if
+    /// the rest is enough for a sum, and those that come too late.
     fn has_all_commitments(&self, cx: &Cx, members: &Members) -> bool {
         let first = self.commitments.first();
         let eligible = first.iter().filter(|(member, digest)| {
@@ -128,7 +132,8 @@ impl Collect {
         }
     }
 
-    /// Whether an update can still be in a set that this member adds: once it has reported, those that it vouches for.
+    /// Whether an update can still be in a set that this member adds: once it has reported, those
+    /// that it vouches for.
     fn may_be_in_a_set(&self, cx: &Cx, digest: &Digest) -> bool {
         let report = self.reports.of(cx.me());
         report.is_none_or(|(set, _)| set.iter().any(|(_, listed)| listed == digest))
@@ -150,7 +155,8 @@ impl Collect {
         complete
     }
 
-    /// report: signs what this member vouches for, once nothing more is waited for. Returns whether it has reported.
+    /// report: signs what this member vouches for, once nothing more is waited for. Returns whether
+    /// it has reported.
     pub(super) fn report(
         &mut self,
         cx: &mut Cx,
@@ -192,8 +198,8 @@ impl Collect {
         true
     }
 
-    /// Whether nobody is here who could make good what an update lacks: its author is away, and no other has all of it,
-    /// or the own share in it is bad.
+    /// Whether nobody is here who could make good what an update lacks: its author is away, and no
+    /// other has all of it, or the own share in it is bad.
     fn is_out_of_reach(
         &self,
         cx: &Cx,
@@ -206,8 +212,9 @@ impl Collect {
         members.is_away(author) && (is_bad || holders.all(|m| members.is_away(m)))
     }
 
-    /// A status tick: what failed may be tried again, so that all unfinished updates are looked at, and complaints and their
-    /// answers are sent again. Once a set is decided, other updates do not matter.
+    /// A status tick: what failed may be tried again, so that all unfinished updates are looked at,
+    /// and complaints and their answers are sent again. Once a set is decided, other updates do not
+    /// matter.
     pub(crate) fn tick(
         &mut self,
         cx: &mut Cx,
@@ -239,8 +246,9 @@ impl Collect {
         }
     }
 
-    /// The host has sealed the boxes of the own update. Comes it `in_time`, it is announced; if it is too late, those who have
-    /// reported will not list it, and the local progress is kept for the next round.
+    /// The host has sealed the boxes of the own update. Comes it `in_time`, it is announced; if it
+    /// is too late, those who have reported will not list it, and the local progress is kept for
+    /// the next round.
     pub(super) fn on_contribution(
         &mut self,
         cx: &mut Cx,
@@ -324,7 +332,8 @@ impl Collect {
         self.inserted(cx, set_commitments, decided, &digest);
     }
 
-    /// A commitment is known now: one of the decided set is written down, and what is wrong with it is seen.
+    /// A commitment is known now: one of the decided set is written down, and what is wrong with it
+    /// is seen.
     fn inserted(
         &self,
         cx: &mut Cx,
@@ -341,83 +350,12 @@ impl Collect {
         self.availability.judge(cx, &self.commitments, digest);
     }
 
-    pub(crate) fn on_rejection(
-        &mut self,
-        cx: &mut Cx,
-        sender: MemberIndex,
-        digest: Digest,
-        signature: Signature,
-    ) {
-        self.availability.on_rejection(cx, &self.commitments, sender, digest, signature);
-    }
-
     /// The host has read a ciphertext. What the update lacks besides may be here already.
     pub(crate) fn on_ciphertext_checked(&mut self, cx: &mut Cx, digest: Digest, valid: bool) {
         self.availability.on_ciphertext_checked(cx, &self.commitments, digest, valid);
         if valid && self.commitments.get(&digest).is_some() {
             self.commitments.mark(digest);
         }
-    }
-
-    /// The host could not read a ciphertext.
-    pub(crate) fn on_ciphertext_not_checked(&self, cx: &mut Cx, digest: &Digest) {
-        Availability::on_ciphertext_not_checked(cx, &self.commitments, digest);
-    }
-
-    pub(crate) fn on_share_checked(&mut self, cx: &mut Cx, keys: &SealingKeys, of: (Digest, bool)) {
-        self.shares.on_checked(cx, &self.commitments, keys, of);
-    }
-
-    pub(crate) fn on_complaint(
-        &mut self,
-        cx: &mut Cx,
-        sender: MemberIndex,
-        complaint: Complaint,
-        signature: Signature,
-    ) {
-        self.shares.on_complaint(cx, &self.commitments, sender, complaint, signature);
-    }
-
-    /// A contributor has sealed a share again.
-    pub(crate) fn on_resealed(
-        &mut self,
-        cx: &mut Cx,
-        sender: MemberIndex,
-        of: (Digest, MemberIndex),
-        resealed: (Vec<u8>, Signature),
-    ) {
-        self.shares.on_resealed(cx, &self.commitments, sender, of, resealed);
-    }
-
-    /// The host has opened a box that was sealed again, and tested the share.
-    pub(crate) fn on_resealed_checked(
-        &mut self,
-        cx: &mut Cx,
-        keys: &SealingKeys,
-        of: (Digest, bool),
-    ) {
-        self.shares.on_resealed_checked(cx, &self.commitments, keys, of);
-    }
-
-    /// A contributor has shown a share in clear.
-    pub(crate) fn on_opening(
-        &mut self,
-        cx: &mut Cx,
-        sender: MemberIndex,
-        of: (Digest, MemberIndex),
-        opening: (Vec<u8>, Signature),
-    ) {
-        self.shares.on_opening(cx, &self.commitments, sender, of, opening);
-    }
-
-    /// The host has checked a share in clear.
-    pub(crate) fn on_opening_checked(
-        &mut self,
-        cx: &mut Cx,
-        of: (Digest, MemberIndex),
-        valid: bool,
-    ) {
-        self.shares.on_opening_checked(cx, &self.commitments, of, valid);
     }
 
     /// The host has sealed a share of the own update again for `member`.
@@ -436,16 +374,6 @@ impl Collect {
     pub(crate) fn on_own_opened(&mut self, cx: &mut Cx, member: MemberIndex, opening: Vec<u8>) {
         let Some(own) = self.commitments.own() else { return };
         Resealing::on_opened(cx, &mut self.shares.openings, (own, member), opening);
-    }
-
-    /// A heartbeat of `member` in this round has come.
-    pub(crate) fn on_heartbeat(&mut self, member: MemberIndex) {
-        self.shares.complaints.on_heartbeat(member);
-    }
-
-    /// The journal says that the share of `member` in the own update is shown in clear.
-    pub(crate) fn recall_shown(&mut self, member: MemberIndex) {
-        self.shares.resealing.recall_shown(member);
     }
 
     /// How the round ends for those who contributed to it.

@@ -1,13 +1,13 @@
-//! decrypt: on the decision only, each member releases its partial decryption for the decided set. Once per round: it is
-//! in the journal before it is announced, and announced again, never computed for another set.
+//! decrypt: on the decision only, each member releases its partial decryption for the decided set.
+//! Once per round: it is in the journal before it is announced, and announced again, never computed
+//! for another set.
 //!
-//! combine: from enough partial decryptions the key is put together and checked against the aggregate; with more of them than
-//! the threshold wrong ones are corrected and their authors named.
-//!
-//! A sum is opened by its key, whoever found it: the key is an object of a few KiB that everyone who has it serves, and whoever
-//! has the aggregate can see for itself what it opens. So an opened sum is valid by its content.
+//! combine: from enough partial decryptions the key is put together and checked against the
+//! aggregate; with more of them than the threshold wrong ones are corrected and their authors
+//! named.
 
 mod named_keys;
+mod sum_key;
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,8 @@ use crate::object::ObjectRef;
 use crate::sign::Signature;
 use crate::wire::journal::Note;
 use crate::wire::{Body, Decided, Value};
-use named_keys::{NamedKeys, is_possible, named};
+pub(crate) use sum_key::SumKey;
+use sum_key::with_all_others;
 
 /// A partial decryption that was announced.
 #[derive(Debug, Clone, Copy)]
@@ -54,12 +55,9 @@ pub(crate) struct Decryption {
     released: Option<(Digest, ObjectRef)>,
     /// How many partial decryptions the last combine job had.
     combined_with: usize,
-    /// Key and sum that are on this disk: by the own combine job, or by a key that another member named.
-    opened: Option<(ObjectRef, Digest)>,
-    /// It was opened before a restart; that the sum is still on disk is not certain.
-    opened_before: bool,
-    keys: NamedKeys,
-    /// Members whose answers the own combine job found to be wrong, until the proof is put together.
+    pub(crate) key: SumKey,
+    /// Members whose answers the own combine job found to be wrong, until the proof is put
+    /// together.
     culprits: Vec<MemberIndex>,
 }
 
@@ -81,20 +79,11 @@ impl Decryption {
 
     /// Whether there were enough partial decryptions to put the key together.
     pub(super) const fn has_combined(&self) -> bool {
-        self.combined_with > 0 || self.opened.is_some()
+        self.combined_with > 0 || self.key.opened().is_some()
     }
 
-    /// Key and sum, once this member has them.
-    pub(crate) const fn opened(&self) -> Option<(ObjectRef, Digest)> {
-        self.opened
-    }
-
-    /// The sum that a key opens, if it was checked and opens one.
-    pub(crate) fn opens(&self, key: &ObjectRef) -> Option<Digest> {
-        self.keys.opens(key)
-    }
-
-    /// Computes the own partial decryption as soon as the own shares of every update in the set are valid.
+    /// Computes the own partial decryption as soon as the own shares of every update in the set are
+    /// valid.
     pub(super) fn release(
         &self,
         cx: &mut Cx,
@@ -168,8 +157,8 @@ impl Decryption {
         }
     }
 
-    /// Pulls the aggregate and every partial decryption, and serves them. Returns those that are here, if with the aggregate
-    /// they are enough.
+    /// Pulls the aggregate and every partial decryption, and serves them. Returns those that are
+    /// here, if with the aggregate they are enough.
     pub(super) fn fetch(
         &self,
         cx: &mut Cx,
@@ -200,21 +189,18 @@ impl Decryption {
         cx.request(*aggregate, Purpose::Aggregate, holders)
     }
 
-    /// Opens the sum: puts the key together as soon as it can be, and checks those that others name.
+    /// Opens the sum: puts the key together as soon as it can be, and checks those that others
+    /// name.
     pub(super) fn open(&mut self, cx: &mut Cx, of: Decrypting<'_>) {
         self.combine(cx, of);
-        self.check_keys(cx, of);
+        self.key.check(cx, of);
     }
 
     /// Starts a combine job whenever there are more partial decryptions than the last one had.
     fn combine(&mut self, cx: &mut Cx, of: Decrypting<'_>) {
         let Some(partials) = self.fetch(cx, of) else { return };
         let tag = Tag::Combine(cx.round());
-        let has_opened = self.opened.is_some() && !self.lacks_its_key(cx);
-        // The result of a check of a key that another member named may make the own search superfluous.
-        let checks =
-            || named(cx, of.vote).keys().any(|key| cx.jobs.is_running(Tag::CheckKey(*key)));
-        if has_opened || cx.jobs.is_running(tag) || checks() {
+        if self.key.is_here(cx) || cx.jobs.is_running(tag) || SumKey::is_checking(cx, of) {
             return;
         }
         if partials.len() > self.combined_with {
@@ -232,107 +218,30 @@ impl Decryption {
         match combined {
             Combined::NotYet => {}
             Combined::Opened { key, sum, culprits } => {
-                self.has_opened(cx, members, key, sum);
+                self.key.has_opened(cx, members, key, sum);
                 self.culprits = culprits;
             }
         }
     }
 
-    /// Fetches and checks the keys in question that have not been checked.
-    fn check_keys(&mut self, cx: &mut Cx, of: Decrypting<'_>) {
-        self.serve_key(cx, of.members);
-        let named = named(cx, of.vote);
-        self.keys.forget_unnamed(cx, of.vote, &named, self.opened.map(|(key, _)| key));
-        for (key, holders) in named {
-            if self.keys.is_checked(&key) {
-                continue;
-            }
-            let mut here = Self::fetch_aggregate(cx, of);
-            let holders = |cx: &Cx| with_all_others(cx, of.members, holders);
-            here &= cx.request(key, Purpose::Key, holders);
-            // Its result may make this one superfluous.
-            let combines = cx.jobs.is_running(Tag::Combine(cx.round()));
-            if here && !combines {
-                let (start, set) = (cx.start, of.decided.set.clone());
-                let aggregate = of.decided.aggregate;
-                cx.start(Tag::CheckKey(key), Job::CheckKey { start, set, aggregate, key });
-            }
-        }
-    }
-
-    /// What a key opens that another member named.
-    pub(crate) fn on_key_checked(
-        &mut self,
-        cx: &mut Cx,
-        members: &Members,
-        key: ObjectRef,
-        sum: Option<Digest>,
-    ) {
-        match sum {
-            Some(sum) => self.has_opened(cx, members, key, sum),
-            None => self.keys.note(key, None),
-        }
-    }
-
-    /// Key and sum are on this disk: it is in the journal before the first vote that says so.
-    fn has_opened(&mut self, cx: &mut Cx, members: &Members, key: ObjectRef, sum: Digest) {
-        if !is_possible(&key) {
-            return cx.dropped("job: an impossible key");
-        }
-        // If it cannot be written the sum is opened again after a restart.
-        let _ = cx.persist(Note::Opened { key, sum });
-        cx.objects.made(key);
-        self.opened_before = false;
-        self.note_opened(key, sum);
-        self.serve_key(cx, members);
-    }
-
-    fn note_opened(&mut self, key: ObjectRef, sum: Digest) {
-        self.opened = Some((key, sum));
-        self.keys.note(key, Some(sum));
-    }
-
-    /// The sum was opened before a restart. It counts as opened; whether it is still on this disk the host finds out.
-    pub(crate) fn recall_opened(&mut self, key: ObjectRef, sum: Digest) {
-        if is_possible(&key) {
-            self.opened_before = true;
-            self.note_opened(key, sum);
-        }
-    }
-
-    /// Whoever has opened the sum shows the others how, after a restart too.
-    pub(super) fn serve_key(&self, cx: &mut Cx, members: &Members) {
-        let Some((key, _)) = self.opened else { return };
-        if cx.request(key, Purpose::Key, |cx| with_all_others(cx, members, Vec::new())) {
-            cx.serve(key, None, Purpose::Key);
-        }
-    }
-
-    /// Whether the sum was opened before a restart and its key is not here, or not yet.
-    fn lacks_its_key(&self, cx: &Cx) -> bool {
-        let here = self.opened.and_then(|(key, _)| cx.objects.is_here(&key));
-        self.opened_before && here != Some(true)
-    }
-
-    /// The host could not apply the sum. If it was opened before a restart, it may be gone from the disk: it is opened again.
+    /// The host could not apply the sum. If it was opened before a restart, it may be gone from the
+    /// disk: it is opened again.
     pub(crate) fn on_not_applied(&mut self, cx: &mut Cx, round: Round) {
-        if round == cx.round() && core::mem::take(&mut self.opened_before) {
-            self.opened = None;
-            self.keys = NamedKeys::default();
+        if round == cx.round() && self.key.forget_opened_before() {
             self.combined_with = 0;
             cx.may_repeat(Tag::Combine(round));
         }
     }
 
-    /// Whose answers were wrong can be proven to others only once a quorum has accepted the key: until then it might as well
-    /// be the key that is wrong.
+    /// Whose answers were wrong can be proven to others only once a quorum has accepted the key:
+    /// until then it might as well be the key that is wrong.
     pub(super) fn prove_culprits(&mut self, cx: &mut Cx, set: Decided, end: Decided) {
         if self.culprits.is_empty() {
             return;
         }
         let culprits = core::mem::take(&mut self.culprits);
-        let agreed =
-            matches!(&end.value, Value::Opened { key, sum } if self.opened == Some((*key, *sum)));
+        let opened = self.key.opened().map(|(key, sum)| Value::Opened { key, sum });
+        let agreed = opened.as_ref() == Some(&end.value);
         let Value::Aggregate { set: updates, .. } = &set.value else { return };
         if !agreed {
             return;
@@ -353,12 +262,4 @@ impl Decryption {
     pub(super) fn has_culprits(&self) -> bool {
         !self.culprits.is_empty()
     }
-}
-
-/// `holders`, then all other members: whoever has fetched an object serves it.
-fn with_all_others(cx: &Cx, members: &Members, mut holders: Vec<MemberIndex>) -> Vec<MemberIndex> {
-    let others: Vec<MemberIndex> =
-        cx.config.manifest.members().filter(|member| !holders.contains(member)).collect();
-    holders.extend(others);
-    members.trusted_first(holders)
 }

@@ -1,7 +1,8 @@
-//! apply: the opened sum goes into the global adapter: the same arithmetic, bit for bit, at every member.
+//! apply: the opened sum goes into the global adapter: the same arithmetic, bit for bit, at every
+//! member.
 //!
-//! record: everyone signs the decided values only, so that all honest members sign the same bytes; q signatures finish
-//! the round. Certificates are attached, not signed over.
+//! record: everyone signs the decided values only, so that all honest members sign the same bytes;
+//! q signatures finish the round. Certificates are attached, not signed over.
 
 use std::collections::BTreeMap;
 
@@ -100,8 +101,8 @@ impl Finish {
         Some(tip.record(manifest, outcome, adapter, nonce))
     }
 
-    /// The record signed before a restart is sent again, and no other. It need not be found out again: its round was over
-    /// for this member but for the signatures of others.
+    /// The record signed before a restart is sent again, and no other. It need not be found out
+    /// again: its round was over for this member but for the signatures of others.
     pub(crate) fn recall_signed(&mut self, record: Record) {
         self.signed_before = Some(record.clone());
         self.record = Some(record);

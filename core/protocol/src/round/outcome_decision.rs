@@ -1,8 +1,8 @@
-//! A second, small decision ends the round: Opened, which is valid by its content (the key opens the decided
-//! aggregate to the sum, see `decryption`), or Void, valid after the decrypt timer for whoever has not opened the sum, and with
-//! q earlier prevotes for all.
+//! A second, small decision ends the round: Opened, which is valid by its content (the key opens
+//! the decided aggregate to the sum, see `decryption`), or Void, valid after the decrypt timer for
+//! whoever has not opened the sum, and with q earlier prevotes for all.
 
-use super::decryption::Decryption;
+use super::decryption::SumKey;
 use crate::consensus::{Driver, Judge, ValueValidity, Values};
 use crate::context::Cx;
 use crate::ids::MemberIndex;
@@ -21,16 +21,17 @@ impl OutcomeDecision {
         Self { vote: Driver::new(cx, Decision::Outcome) }
     }
 
-    /// Takes part once there is something to say, or others have begun: without its votes for none they might be kept in a
-    /// view whose proposer has nothing to propose. Follows a decision in any case, and returns its value.
+    /// Takes part once there is something to say, or others have begun: without its votes for none
+    /// they might be kept in a view whose proposer has nothing to propose. Follows a decision in
+    /// any case, and returns its value.
     pub(super) fn advance(
         &mut self,
         cx: &mut Cx,
         members: &Members,
-        decryption: &Decryption,
+        key: &SumKey,
     ) -> Option<Value> {
         let agreement = self.vote.agreement();
-        if decryption.opened().is_some()
+        if key.opened().is_some()
             || cx.clock.decrypt_over
             || agreement.cast().next().is_some()
             || agreement.is_under_way()
@@ -38,7 +39,7 @@ impl OutcomeDecision {
             self.vote.start();
         }
         if !self.vote.agreement().is_settled() {
-            self.vote.advance(cx, members, &mut OutcomeJudge { decryption });
+            self.vote.advance(cx, members, &mut OutcomeJudge { key });
         }
         self.value()
     }
@@ -67,7 +68,7 @@ impl OutcomeDecision {
 
 /// What the validity of an outcome rests on.
 struct OutcomeJudge<'a> {
-    decryption: &'a Decryption,
+    key: &'a SumKey,
 }
 
 impl Judge for OutcomeJudge<'_> {
@@ -76,16 +77,16 @@ impl Judge for OutcomeJudge<'_> {
         let mut validity = ValueValidity::default();
         validity.valid_with_polka.insert(void);
         // Whoever has opened the sum can show it to everyone, and does not give it up on its own.
-        if cx.clock.decrypt_over && self.decryption.opened().is_none() {
+        if cx.clock.decrypt_over && self.key.opened().is_none() {
             validity.valid.insert(void);
             validity.candidate = Some(void);
         }
-        if let Some((key, sum)) = self.decryption.opened() {
+        if let Some((key, sum)) = self.key.opened() {
             validity.candidate = Some(values.insert(Value::Opened { key, sum }));
         }
         validity.known = values.known();
         let opens = |value: &Value| match value {
-            Value::Opened { key, sum } => self.decryption.opens(key) == Some(*sum),
+            Value::Opened { key, sum } => self.key.opens(key) == Some(*sum),
             _ => false,
         };
         validity.valid.extend(values.iter().filter(|(_, it)| opens(it)).map(|(id, _)| *id));

@@ -1,10 +1,11 @@
-//! Commitments that a set names: they are asked for where they are missing, and they are in the journals of those that need
-//! them, because their authors may be gone when the round ends.
+//! Commitments that a set names: they are asked for where they are missing, and they are in the
+//! journals of those that need them, because their authors may be gone when the round ends.
 //!
-//! A commitment is kept before this member vouches for it in its report, and when it is in the decided set. Every update of
-//! a set is listed by q - f reporters, so at least one honest one beside its author has it on disk: in whichever way a set is
-//! found, locked or decided, somebody can hand on what opening it takes. The key that opened the sum is kept before the first
-//! vote for it: whoever is locked on a sum can show the others that it is right (`decryption`).
+//! A commitment is kept before this member vouches for it in its report, and when it is in the
+//! decided set. Every update of a set is listed by q - f reporters, so at least one honest one
+//! beside its author has it on disk: in whichever way a set is found, locked or decided, somebody
+//! can hand on what opening it takes. The key that opened the sum is kept before the first vote for
+//! it: whoever is locked on a sum can show the others that it is right (`decryption`).
 
 use std::collections::BTreeSet;
 
@@ -54,7 +55,8 @@ impl SetCommitments {
         self.missing.remove(digest)
     }
 
-    /// Writes down the commitments of `set` that are here and not in the journal yet; the own one is there as such.
+    /// Writes down the commitments of `set` that are here and not in the journal yet; the own one
+    /// is there as such.
     pub(crate) fn keep(&mut self, cx: &mut Cx, commitments: &Commitments, set: &Set) {
         let me = cx.me();
         for (_, digest) in set.iter().filter(|(author, _)| *author != me) {

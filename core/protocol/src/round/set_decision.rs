@@ -1,6 +1,6 @@
-//! certify: all members decide what is opened, or that nothing is. A proposed aggregate of at least `min_contributors` updates
-//! is valid by what it carries: q reports from which its set follows, f + 1 equal attestations. Never by what the
-//! voter happens to have.
+//! certify: all members decide what is opened, or that nothing is. A proposed aggregate of at least
+//! `min_contributors` updates is valid by what it carries: q reports from which its set follows, f
+//! + 1 equal attestations. Never by what the voter happens to have.
 
 mod sums;
 
@@ -57,7 +57,8 @@ impl SetDecision {
         self.decided.as_ref().map(|decided| &decided.set)
     }
 
-    /// Proposes, adds and votes. A member that enters a view proposes in it at once, if it is its turn.
+    /// Proposes, adds and votes. A member that enters a view proposes in it at once, if it is its
+    /// turn.
     pub(super) fn advance(
         &mut self,
         cx: &mut Cx,
@@ -87,7 +88,8 @@ impl SetDecision {
         self.sums.add(cx, members, collect, set_commitments);
     }
 
-    /// In whichever phase this member is, a decision made by the others takes it along. Returns whether there is one.
+    /// In whichever phase this member is, a decision made by the others takes it along. Returns
+    /// whether there is one.
     pub(super) fn follow(
         &mut self,
         cx: &mut Cx,
@@ -129,8 +131,9 @@ impl SetDecision {
         }
     }
 
-    /// A proposer asks the committee for a sum. Returns its reports: their signatures are checked, so they are as good as heard
-    /// from their authors, and evidence if an author has told another one something else.
+    /// A proposer asks the committee for a sum. Returns its reports: their signatures are checked,
+    /// so they are as good as heard from their authors, and evidence if an author has told another
+    /// one something else.
     pub(super) fn on_request(
         &mut self,
         cx: &mut Cx,
@@ -142,7 +145,8 @@ impl SetDecision {
         self.sums.on_request(cx, current, sender, request, signature)
     }
 
-    /// A proposal of a set, or to skip the round. Returns the reports that it carries, as [`Self::on_request`] does.
+    /// A proposal of a set, or to skip the round. Returns the reports that it carries, as
+    /// [`Self::on_request`] does.
     pub(super) fn on_proposal(
         &mut self,
         cx: &mut Cx,
@@ -170,7 +174,8 @@ impl SetDecision {
         reports
     }
 
-    /// Whether polka and justification, as far as there are any, hold; an aggregate needs one of them.
+    /// Whether polka and justification, as far as there are any, hold; an aggregate needs one of
+    /// them.
     fn is_well_founded(cx: &Cx, proposal: &Proposal) -> bool {
         let Some(has_polka) = Driver::polka(cx, proposal) else { return false };
         match (&proposal.value, &proposal.justification) {
@@ -228,7 +233,8 @@ impl Judge for SetJudge<'_> {
 
 #[cfg(feature = "planted-bugs")]
 impl SetJudge<'_> {
-    /// The bug that the head of this file rules out: a set counts as valid only where all its ciphertexts are.
+    /// The bug that the head of this file rules out: a set counts as valid only where all its
+    /// ciphertexts are.
     fn reject_what_is_not_here(&self, values: &Values, validity: &mut ValueValidity) {
         let is_here = |id: &Digest| match values.get(id) {
             Some(Value::Aggregate { set, .. }) => {

@@ -1,13 +1,15 @@
-//! transfer, at the committee: it pulls ciphertexts and all boxes and says so when it has an update whole.
+//! transfer, at the committee: it fetches ciphertexts and all sealed shares and announces when it
+//! has an update whole.
 //!
-//! Before a committee member counts on an update it reads it. Bytes that are no ciphertext of their author would
-//! make every sum with them fail; whoever finds them says so, and f + 1 such statements leave the update out and name its
-//! author: at most f members are byzantine.
+//! Before a committee member counts on an update it reads it. Bytes that are no ciphertext of their
+//! author would make every sum with them fail; whoever finds them signs a rejection, and f + 1
+//! rejections leave the update out and name its author: at most f members are byzantine.
 //!
-//! What a member says here follows from content alone: the commitment names the bytes by their digest, and all members of a
-//! round read them by the same rules. So two honest members never contradict each other, nor does one that has forgotten
-//! what it said; an update is never malformed to some only. Whoever rejects an update hands its bytes on to the committee:
-//! an author that gives them to a few only gains nothing. f members that reject a good update leave nothing out: the f + 1
+//! A rejection follows from content alone: the commitment names the bytes by their digest, and all
+//! members of a round read them by the same rules. So two honest members never contradict each
+//! other, nor does one that has forgotten what it has signed; an update is never malformed to some
+//! only. Whoever rejects an update hands its bytes on to the committee: an author that gives them
+//! to a few only gains nothing. f members that reject a good update leave nothing out: the f + 1
 //! honest ones of the committee announce it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,8 +36,8 @@ pub(crate) struct Availability {
     announced: BTreeMap<MemberIndex, (Vec<Digest>, Signature)>,
     /// Rejected commitments by committee member.
     rejections: BTreeMap<MemberIndex, BTreeMap<Digest, Signature>>,
-    /// Whether a ciphertext that this member has read can be added: its bytes are an encryption by its author of as many
-    /// values as the round has, and fit the published part of its sharing.
+    /// Whether a ciphertext that this member has read can be added: its bytes are an encryption by
+    /// its author of as many values as the round has, and fit the published part of its sharing.
     read: BTreeMap<Digest, bool>,
     /// Updates that this member, of the committee, has whole.
     whole: BTreeSet<Digest>,
@@ -66,7 +68,8 @@ impl Availability {
         election.committee().iter().copied().filter(|member| self.has(*member, update))
     }
 
-    /// Whether a member has announced or rejected every commitment known here that is one of this round's.
+    /// Whether a member has announced or rejected every commitment known here that is one of this
+    /// round's.
     pub(crate) fn has_everything(&self, member: MemberIndex, commitments: &Commitments) -> bool {
         commitments.first().values().all(|digest| {
             self.has(member, digest)
@@ -87,7 +90,8 @@ impl Availability {
         self.rejections.iter().filter_map(of).collect()
     }
 
-    /// Whether f + 1 committee members have rejected an update: one of them is honest and has read it.
+    /// Whether f + 1 committee members have rejected an update: one of them is honest and has read
+    /// it.
     pub(crate) fn is_rejected(&self, cx: &Cx, update: &Digest) -> bool {
         let enough = usize::from(cx.config.rules().honest_threshold());
         self.rejections.values().filter(|rejected| rejected.contains_key(update)).count() >= enough
@@ -108,8 +112,8 @@ impl Availability {
         Some(Body::HaveUpdates(have.iter().copied().collect()))
     }
 
-    /// Pulls a whole update, for the committee: ciphertext and all boxes that there are. Returns whether it has just become
-    /// whole.
+    /// Pulls a whole update, for the committee: ciphertext and all boxes that there are. Returns
+    /// whether it has just become whole.
     pub(super) fn fetch(
         &mut self,
         cx: &mut Cx,
@@ -167,8 +171,8 @@ impl Availability {
         members.trusted_first(holders)
     }
 
-    /// Whether a ciphertext that is here can be added; the first question starts the check. The own one was written here,
-    /// and what was rejected before a restart stays so.
+    /// Whether a ciphertext that is here can be added; the first question starts the check. The own
+    /// one was written here, and what was rejected before a restart stays so.
     fn is_sound(&self, cx: &mut Cx, commitments: &Commitments, digest: &Digest) -> bool {
         let Some(known) = commitments.get(digest) else { return false };
         if let Some(sound) = self.read.get(digest) {
@@ -180,8 +184,8 @@ impl Availability {
         if self.rejects(cx.me(), digest) {
             return false;
         }
-        if let Some(dealer) = commitments.update(digest) {
-            let job = Job::CheckCiphertext { start: cx.start, update: Box::new(dealer) };
+        if let Some(update) = commitments.update(digest) {
+            let job = Job::CheckCiphertext { start: cx.start, update: Box::new(update) };
             cx.start(Tag::CheckCiphertext(*digest), job);
         }
         false
@@ -207,7 +211,8 @@ impl Availability {
         self.judge(cx, commitments, &digest);
     }
 
-    /// The check has failed for reasons of this member's own, which says nothing of the update; its bytes may have been lost.
+    /// The check has failed for reasons of this member's own, which says nothing of the update; its
+    /// bytes may have been lost.
     pub(crate) fn on_ciphertext_not_checked(
         cx: &mut Cx,
         commitments: &Commitments,
@@ -225,7 +230,7 @@ impl Availability {
         }
     }
 
-    pub(super) fn on_rejection(
+    pub(crate) fn on_rejection(
         &mut self,
         cx: &mut Cx,
         commitments: &Commitments,
@@ -237,14 +242,14 @@ impl Availability {
             return cx.dropped("rejection: not of the committee");
         }
         let room = usize::from(cx.config.rules().member_count) * 2;
-        let said = self.rejections.entry(sender).or_default();
-        if said.contains_key(&digest) {
+        let rejected = self.rejections.entry(sender).or_default();
+        if rejected.contains_key(&digest) {
             return;
         }
-        if said.len() >= room {
+        if rejected.len() >= room {
             return cx.dropped("rejection: more than there can be updates");
         }
-        said.insert(digest, signature);
+        rejected.insert(digest, signature);
         if let Some((list, first)) = self.announced.get(&sender)
             && list.contains(&digest)
         {
@@ -254,7 +259,8 @@ impl Availability {
         self.judge(cx, commitments, &digest);
     }
 
-    /// A committee member has these updates whole. It cannot have what it has rejected. Whether any of it is news.
+    /// A committee member has these updates whole. It cannot have what it has rejected. Whether any
+    /// of it is news.
     pub(crate) fn on_have_updates(
         &mut self,
         cx: &mut Cx,

@@ -1,11 +1,13 @@
-//! commit: train, prune, encode, encrypt at the host; then seal the boxes, with the keys of this round that have come by
-//! then; then bind to the result. Shares and ciphertext are on disk before the commitment is, and the commitment is in the
-//! journal before it is announced: after a restart the same bytes are served, and nothing is encrypted twice under one key.
-//! Nobody waits for a sealing key: whoever has none gets no box, and asks for one later (`shares`).
+//! commit: train, prune, encode, encrypt at the host; then seal the boxes, with the keys of this
+//! round that have come by then; then bind to the result. Shares and ciphertext are on disk before
+//! the commitment is, and the commitment is in the journal before it is announced: after a restart
+//! the same bytes are served, and nothing is encrypted twice under one key. Nobody waits for a
+//! sealing key: whoever has none gets no box, and asks for one later (`shares`).
 //!
-//! What an update of this round looks like is known before anything of one is fetched: layout and lengths follow from
-//! mask, preset, manifest and the adapter that the round starts from. A commitment to something else is never fetched, listed or
-//! waited for: its author could otherwise have every disk of the committee filled by a few hundred bytes.
+//! What an update of this round looks like is known before anything of one is fetched: layout and
+//! lengths follow from mask, preset, manifest and the adapter that the round starts from. A
+//! commitment to something else is never fetched, listed or waited for: its author could otherwise
+//! have every disk of the committee filled by a few hundred bytes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -82,7 +84,8 @@ impl Commitments {
         self.known.insert(digest, commitment);
     }
 
-    /// The digest, of another member's first commitment or a second one: `None` if it cannot be computed.
+    /// The digest, of another member's first commitment or a second one: `None` if it cannot be
+    /// computed.
     pub(super) fn digest(cx: &Cx, author: MemberIndex, body: &CommitmentBody) -> Option<Digest> {
         cx.config.roster().scope(cx.round()).commitment(author, body).ok()
     }
@@ -110,7 +113,8 @@ impl Commitments {
         }
     }
 
-    /// What is wrong with the commitment to an update, by itself; nothing as long as the round's shape is not known.
+    /// What is wrong with the commitment to an update, by itself; nothing as long as the round's
+    /// shape is not known.
     pub(crate) fn misshape_of(&self, update: &Digest) -> Option<Refusal> {
         let (shape, known) = self.shape.as_ref().zip(self.known.get(update))?;
         let body = &known.body;
@@ -181,8 +185,9 @@ impl Commitments {
         }
     }
 
-    /// Late in a round the committee gives again what it gave of the decided set before a restart: a member that has not got
-    /// its box may have nobody else to ask. Only what is on this disk: nothing more is fetched for it.
+    /// Late in a round the committee gives again what it gave of the decided set before a restart:
+    /// a member that has not got its box may have nobody else to ask. Only what is on this disk:
+    /// nothing more is fetched for it.
     pub(crate) fn serve_again(&mut self, cx: &mut Cx, set: &Set) {
         let me = cx.me();
         if !cx.election.in_committee(me) {
@@ -197,7 +202,8 @@ impl Commitments {
                 cx.serve(body.ciphertext, Some(committee.clone()), Purpose::Ciphertext);
             }
             let members: Vec<MemberIndex> = cx.config.manifest.members().collect();
-            // The own box is asked for by whoever opens it (`Shares::fetch`), from others if need be.
+            // The own box is asked for by whoever opens it (`Shares::fetch`), from others if need
+            // be.
             for (receiver, object) in members.into_iter().zip(&body.boxes) {
                 let Some(object) = object.as_ref().filter(|_| receiver != me) else { continue };
                 if cx.request(*object, Purpose::Share, |_| Vec::new()) {

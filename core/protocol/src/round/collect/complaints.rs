@@ -1,16 +1,19 @@
-//! Complaints in public. A bad share costs its receiver the partial decryption of every set that the update is in, so a
-//! contributor that gives f members bad shares and answers nobody can make each round fail. Whether it deserved the complaint
-//! nobody else can tell, but everyone can see whether it answers.
+//! Complaints in public. A bad share costs its receiver the partial decryption of every set that
+//! the update is in, so a contributor that gives f members bad shares and answers nobody can make
+//! each round fail. Whether it deserved the complaint nobody else can tell, but everyone can see
+//! whether it answers.
 //!
-//! Whoever hears a complaint in public hands it on to the contributor, directly, with its author's signature, at every own
-//! heartbeat until it is answered. A contributor owes an answer when in [`BEATS_UNTIL_OVERDUE`] intervals between own
-//! heartbeats, each at least one whole interval after the complaint was first handed on, a heartbeat of the contributor's came
-//! while it could be reached, and no answer. What is asked for decides what is an answer: a box, whatever is in it, or the
-//! share in clear, if it is valid.
+//! Whoever hears a complaint in public hands it on to the contributor, directly, with its author's
+//! signature, at every own heartbeat until it is answered. A contributor owes an answer when in
+//! [`BEATS_UNTIL_OVERDUE`] intervals between own heartbeats, each at least one whole interval after
+//! the complaint was first handed on, a heartbeat of the contributor's came while it could be
+//! reached, and no answer. What is asked for decides what is an answer: a box, whatever is in it,
+//! or the share in clear, if it is valid.
 //!
-//! An honest contributor answers everyone with a box, and f members in clear; honest members do not ask it for more. So it
-//! owes nothing to whoever it can hear, by whichever way, and what f byzantine members say cannot make it. One that is cut off
-//! is not heard, and owes nothing. What follows for one that owes an answer when the round ends is in `members::exclusions`.
+//! An honest contributor answers everyone with a box, and f members in clear; honest members do not
+//! ask it for more. So it owes nothing to whoever it can hear, by whichever way, and what f
+//! byzantine members say cannot make it. One that is cut off is not heard, and owes nothing. What
+//! follows for one that owes an answer when the round ends is in `members::exclusions`.
 
 use std::collections::BTreeMap;
 
@@ -122,7 +125,8 @@ impl PublicComplaints {
             if heard.answered || is_spoiled {
                 continue;
             }
-            // Handed on at the last tick but one or before: what came since the last had a whole interval.
+            // Handed on at the last tick but one or before: what came since the last had a whole
+            // interval.
             let reachable = is_reachable(heard.contributor);
             if core::mem::take(&mut heard.spoke) && reachable && heard.beats >= 2 {
                 heard.chances = heard.chances.saturating_add(1);
@@ -133,8 +137,8 @@ impl PublicComplaints {
         }
     }
 
-    /// The contributor has sealed the share of another member again, which may not hear it: that is handed on. If more was
-    /// asked for, at least the contributor has heard the complaint.
+    /// The contributor has sealed the share of another member again, which may not hear it: that is
+    /// handed on. If more was asked for, at least the contributor has heard the complaint.
     pub(super) fn on_resealed(
         &mut self,
         cx: &mut Cx,

@@ -1,5 +1,6 @@
-//! Updates whose inputs have changed since the last scan. A committee member of n members waits for n x n objects in a round;
-//! without this list each of their arrivals would mean a scan of all updates.
+//! Updates whose inputs have changed since the last scan. A committee member of n members waits for
+//! n x n objects in a round; without this list each of their arrivals would mean a scan of all
+//! updates.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,14 +24,16 @@ impl DirtySet {
         self.updates.insert(update);
     }
 
-    /// An object has arrived. Whoever names the same object as another gains nothing: both are looked at.
+    /// An object has arrived. Whoever names the same object as another gains nothing: both are
+    /// looked at.
     pub(crate) fn object_arrived(&mut self, object: &ObjectRef) {
         if let Some(updates) = self.named_by.get(object) {
             self.updates.extend(updates);
         }
     }
 
-    /// Something else has changed for `update`, for instance that a failed fetch may be tried again.
+    /// Something else has changed for `update`, for instance that a failed fetch may be tried
+    /// again.
     pub(crate) fn mark(&mut self, update: Digest) {
         self.updates.insert(update);
     }

@@ -1,5 +1,5 @@
-//! transfer: shares that contributors have shown in clear, in answer to complaints. Everyone checks them; a wrong one is
-//! evidence against the contributor.
+//! transfer: shares that contributors have shown in clear, in answer to complaints. Everyone checks
+//! them; a wrong one is evidence against the contributor.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,7 +35,8 @@ impl Openings {
         self.shown.insert(of, opening);
     }
 
-    /// An answer of the contributor `sender` to a complaint of `member`. The first counts; a second that differs is evidence.
+    /// An answer of the contributor `sender` to a complaint of `member`. The first counts; a second
+    /// that differs is evidence.
     pub(super) fn on_opening(
         &mut self,
         cx: &mut Cx,
@@ -68,12 +69,13 @@ impl Openings {
                 self.shown.insert((commitment, member), (opening.clone(), signature));
             }
         }
-        let Some(dealer) = commitments.update(&commitment) else { return };
+        let Some(update) = commitments.update(&commitment) else { return };
         let round = cx.round();
-        cx.start(tag, Job::CheckShareOpening { round, update: dealer, member, opening });
+        cx.start(tag, Job::CheckShareOpening { round, update, member, opening });
     }
 
-    /// A wrong opening is signed by the contributor and wrong for everyone who computes its digest: evidence.
+    /// A wrong opening is signed by the contributor and wrong for everyone who computes its digest:
+    /// evidence.
     pub(super) fn spoil(
         &mut self,
         cx: &mut Cx,

@@ -1,5 +1,6 @@
-//! report: at the collection deadline, or as soon as nothing is missing, each member signs the updates whose own share is
-//! valid and which f + 1 committee members have whole: one of them is honest and will serve it.
+//! report: at the collection deadline, or as soon as nothing is missing, each member signs the
+//! updates whose own share is valid and which f + 1 committee members have whole: one of them is
+//! honest and will serve it.
 
 use std::collections::BTreeMap;
 
@@ -50,8 +51,8 @@ impl Reports {
         }
     }
 
-    /// Whether so many have reported without an update of `member` that it cannot be in the set any more, whoever else
-    /// lists it: a member that comes late finds the others there.
+    /// Whether so many have reported without an update of `member` that it cannot be in the set any
+    /// more, whoever else lists it: a member that comes late finds the others there.
     pub(crate) fn is_too_late(
         &self,
         cx: &Cx,

@@ -1,6 +1,7 @@
-//! transfer, at the contributor: a complaint is answered by sealing the share again, to the key in the complaint. That shows
-//! nothing to anybody and is not counted. Only a member that asks for its share in clear after it has been sealed to again
-//! is shown it: f members at most, by the journal, because that is how many may ask for it without need.
+//! transfer, at the contributor: a complaint is answered by sealing the share again, to the key in
+//! the complaint. That shows nothing to anybody and is not counted. Only a member that asks for its
+//! share in clear after it has been sealed to again is shown it: f members at most, by the journal,
+//! because that is how many may ask for it without need.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,8 +70,9 @@ impl Resealing {
         cx.start(tag, Job::ResealShare { round, member, sealing_key });
     }
 
-    /// The host has sealed a share of the own update again; `None` if nothing can be sealed to the key that `member` named:
-    /// whoever asked with such a key in public is shown its share, or the others would think that it got no answer.
+    /// The host has sealed a share of the own update again; `None` if nothing can be sealed to the
+    /// key that `member` named: whoever asked with such a key in public is shown its share, or the
+    /// others would think that it got no answer.
     pub(crate) fn on_resealed(
         &mut self,
         cx: &mut Cx,

@@ -1,9 +1,10 @@
 //! transfer: every member pulls its own sealed share of each update and tests it.
 //!
-//! A member without a valid share (its box does not open, fails the test, or there is none, because its sealing key came late)
-//! asks the contributor for another box, sealed to the key that it names: the contributor alone, and after some heartbeats
-//! without an answer in public, so that others hand it on. Only if such a box does not open either it asks for the share in
-//! clear: the answer is the opening of the share's commitment, which everyone checks (`openings`).
+//! A member without a valid share (its box does not open, fails the test, or there is none, because
+//! its sealing key came late) asks the contributor for another box, sealed to the key that it
+//! names: the contributor alone, and after some heartbeats without an answer in public, so that
+//! others hand it on. Only if such a box does not open either it asks for the share in clear: the
+//! answer is the opening of the share's commitment, which everyone checks (`openings`).
 
 use std::collections::BTreeMap;
 
@@ -48,8 +49,8 @@ pub(crate) struct Shares {
     /// Updates whose share is asked for again.
     asking: BTreeMap<Digest, Asking>,
     pub(super) openings: Openings,
-    pub(super) complaints: PublicComplaints,
-    pub(super) resealing: Resealing,
+    pub(crate) complaints: PublicComplaints,
+    pub(crate) resealing: Resealing,
 }
 
 impl Shares {
@@ -81,9 +82,9 @@ impl Shares {
             let holders = |cx: &Cx| availability.holders_for(cx, members, digest, author);
             cx.request(sealed, Purpose::Share, holders)
         });
-        if here && let Some(dealer) = commitments.update(digest) {
+        if here && let Some(update) = commitments.update(digest) {
             let round = cx.round();
-            cx.start(Tag::CheckShare(*digest), Job::CheckShare { round, update: dealer });
+            cx.start(Tag::CheckShare(*digest), Job::CheckShare { round, update });
         }
         false
     }
@@ -106,8 +107,8 @@ impl Shares {
         }
     }
 
-    /// A status tick: complaints and answers may be lost, so a member complains until there is a share. `is_needed` says of
-    /// which updates one is.
+    /// A status tick: complaints and answers may be lost, so a member complains until there is a
+    /// share. `is_needed` says of which updates one is.
     pub(crate) fn complain_again(
         &mut self,
         cx: &mut Cx,
@@ -167,7 +168,8 @@ impl Shares {
         }
     }
 
-    /// A complaint of `sender`: about the own update it is answered, about another one it is handed on if it is in public.
+    /// A complaint of `sender`: about the own update it is answered, about another one it is handed
+    /// on if it is in public.
     pub(crate) fn on_complaint(
         &mut self,
         cx: &mut Cx,
@@ -209,10 +211,10 @@ impl Shares {
             return cx.dropped("resealed share: too many");
         }
         asking.boxes = asking.boxes.saturating_add(1);
-        let Some(dealer) = commitments.update(&commitment) else { return };
+        let Some(update) = commitments.update(&commitment) else { return };
         let round = cx.round();
         cx.may_repeat(tag);
-        cx.start(tag, Job::CheckResealedShare { round, update: dealer, sealed });
+        cx.start(tag, Job::CheckResealedShare { round, update, sealed });
     }
 
     /// A box that does not open proves nothing to others: what is in it is shown only in clear.

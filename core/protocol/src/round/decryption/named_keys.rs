@@ -1,8 +1,9 @@
-//! Keys that proposals name. A member that cannot open the sum by answers (it got other ones, or too few) fetches the key that a
-//! proposal names, checks it, and has opened it as well.
+//! Keys that proposals name. A member that cannot open the sum by answers (it got other ones, or
+//! too few) fetches the key that a proposal names, checks it, and has opened it as well.
 //!
-//! A proposer that names a wrong key costs each member one fetch and one check, which fails at the first block of the sum:
-//! only keys of proposals in the window of views and of locked or decided values are looked at, each by itself.
+//! A proposer that names a wrong key costs each member one fetch and one check, which fails at the
+//! first block of the sum: only keys of proposals in the window of views and of locked or decided
+//! values are looked at, each by itself.
 
 use std::collections::BTreeMap;
 
@@ -33,8 +34,8 @@ impl NamedKeys {
         self.0.insert(key, sum);
     }
 
-    /// What nobody names any more is neither fetched nor checked. Verdicts are kept for a while, so that one that names the
-    /// same wrong key again costs nothing; not without end.
+    /// What nobody names any more is neither fetched nor checked. Verdicts are kept for a while, so
+    /// that one that names the same wrong key again costs nothing; not without end.
     pub(super) fn forget_unnamed(
         &mut self,
         cx: &mut Cx,
@@ -61,8 +62,8 @@ pub(super) fn is_possible(key: &ObjectRef) -> bool {
     (1..=crate::limits::MAX_KEY_BYTES).contains(&key.length)
 }
 
-/// The keys in question: of the decision, or else of the proposals of this view and later ones, and of what this member is
-/// bound to.
+/// The keys in question: of the decision, or else of the proposals of this view and later ones, and
+/// of what this member is bound to.
 pub(super) fn named(cx: &Cx, vote: &Driver) -> Named {
     let mut named = Named::new();
     let mut name = |value: &Value, by: Option<MemberIndex>| {

@@ -1,5 +1,6 @@
-//! aggregate: the proposer of the view collects q reports, from which U follows; the committee adds exactly U and
-//! attests the sum. Addition is deterministic, so honest attestations of one set are equal.
+//! aggregate: the proposer of the view collects q reports, from which U follows; the committee adds
+//! exactly U and attests the sum. Addition is deterministic, so honest attestations of one set are
+//! equal.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,7 +42,8 @@ pub(crate) struct Sums {
 }
 
 impl Sums {
-    /// The proposer of the view packs q reports and asks the committee for the sum of what follows from them.
+    /// The proposer of the view packs q reports and asks the committee for the sum of what follows
+    /// from them.
     pub(super) fn ask_committee(&mut self, cx: &mut Cx, vote: &Driver, reports: &Reports) {
         let Some(view) = vote.voting_view() else { return };
         if cx.election.proposer(view) != cx.me() {
@@ -87,7 +89,8 @@ impl Sums {
         }
     }
 
-    /// A proposer asks the committee for a sum. Returns the reports that it has collected, if they count.
+    /// A proposer asks the committee for a sum. Returns the reports that it has collected, if they
+    /// count.
     pub(super) fn on_request(
         &mut self,
         cx: &mut Cx,
@@ -193,7 +196,8 @@ impl Sums {
             return cx.dropped("attestation: not of the committee");
         }
         let own = self.collection.as_ref().is_some_and(|c| c.digest == set);
-        // Each member has room of its own: one that attests sets that nobody has asked for takes it from nobody else.
+        // Each member has room of its own: one that attests sets that nobody has asked for takes it
+        // from nobody else.
         let attested =
             self.attestations.iter().filter(|(of, by)| **of != set && by.contains_key(&sender));
         if !own && attested.count() >= MAX_SETS {
@@ -286,7 +290,8 @@ impl Sums {
     }
 }
 
-/// Whether `set` and `aggregate` follow from what a proposal carries: q reports and f + 1 equal attestations.
+/// Whether `set` and `aggregate` follow from what a proposal carries: q reports and f + 1 equal
+/// attestations.
 pub(super) fn is_justified(
     cx: &Cx,
     set: &Set,

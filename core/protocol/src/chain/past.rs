@@ -1,4 +1,5 @@
-//! What is kept of the rounds that are over. The records are the host's: a federation may run for a million rounds.
+//! What is kept of the rounds that are over. The records are the host's: a federation may run for a
+//! million rounds.
 
 use crate::failed_rounds::FailedRounds;
 use crate::ids::{MemberIndex, Round};
