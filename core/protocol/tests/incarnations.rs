@@ -105,7 +105,7 @@ fn nobody_can_drive_the_numbers_up() {
     let made_up = beat(&bench, u64::MAX, 3, true);
     let answer = memory_of(&bench, made_up.clone(), 3);
     bench.hear(3, answer);
-    assert_eq!(drops(&bench, "recovery response: not what this member said"), 1);
+    assert_eq!(drops(&bench, "recovery response: not what this member signed"), 1);
     // Nor by bytes that name this member as their author.
     let forged = sign(&bench.manifest, Round(0), 3, &status(made_up.clone()));
     let scope = fixture::scope(&bench.manifest, Round(0));
