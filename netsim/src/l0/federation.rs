@@ -7,7 +7,9 @@ use ed25519_dalek::SigningKey;
 use fedshield_protocol::ids::{IdentityKey, MemberIndex, Round};
 use fedshield_protocol::machine::Config;
 use fedshield_protocol::manifest::{Deadlines, Manifest, Rules, ValidManifest};
-use fedshield_protocol::wire::Scope;
+use fedshield_protocol::roster::Roster;
+use fedshield_protocol::sign::{Signature, Signatures};
+use fedshield_protocol::wire::{Body, Scope, Signed};
 
 use super::signatures::{Secrets, SimSigner};
 
@@ -77,6 +79,19 @@ impl Federation {
     pub(crate) fn signatures(&self, member: MemberIndex) -> SimSigner {
         let secret = self.manifest.key_of(member).and_then(|key| self.secrets.get(key));
         SimSigner { own: secret.copied().unwrap_or_default(), secrets: Arc::clone(&self.secrets) }
+    }
+
+    /// The signature of `member` under `body`, as the others check it: over the simulation's own digest.
+    pub(crate) fn sign(&self, member: MemberIndex, round: Round, body: &Body) -> Option<Signature> {
+        let signatures = self.signatures(member);
+        let roster = Roster::new(&self.manifest, &signatures);
+        Some(signatures.sign(&roster.digest(round, member, body).ok()?))
+    }
+
+    /// The message by which `member` sends `body`.
+    pub(crate) fn message(&self, member: MemberIndex, round: Round, body: Body) -> Option<Vec<u8>> {
+        let signature = self.sign(member, round, &body)?;
+        Signed::new(self.scope(round), member, body, signature).encode().ok()
     }
 
     pub(crate) fn config(&self, member: MemberIndex) -> Config {

@@ -1,7 +1,5 @@
 //! A member that tells every second receiver another vote, properly signed.
 
-use fedshield_protocol::roster::Roster;
-use fedshield_protocol::sign::Signatures;
 use fedshield_protocol::wire::{Body, Signed, Value};
 
 use crate::l0::federation::Federation;
@@ -14,10 +12,5 @@ pub(in crate::l0) fn conflicting_vote(bytes: &[u8], federation: &Federation) -> 
         Some(_) => None,
         None => Some(Value::Skip.id()),
     };
-    let body = Body::Vote(vote);
-    let signatures = federation.signatures(signed.sender);
-    let roster = Roster::new(&federation.manifest, &signatures);
-    let scope = roster.scope(signed.round);
-    let signature = signatures.sign(&roster.digest(signed.round, signed.sender, &body).ok()?);
-    Signed::new(scope, signed.sender, body, signature).encode().ok()
+    federation.message(signed.sender, signed.round, Body::Vote(vote))
 }

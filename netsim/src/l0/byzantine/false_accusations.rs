@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use fedshield_protocol::ids::{Digest, MemberIndex, View};
 use fedshield_protocol::object::ObjectRef;
-use fedshield_protocol::sign::Signatures;
 use fedshield_protocol::wire::evidence::Evidence;
-use fedshield_protocol::wire::{Accusation, Body, Decision, Scope, Signed, Value, Vote, VoteKind};
+use fedshield_protocol::wire::{Accusation, Body, Decision, Signed, Value, Vote, VoteKind};
 
 use crate::l0::federation::Federation;
 
@@ -19,24 +18,22 @@ pub(in crate::l0) fn false_accusation(
     federation: &Federation,
     held: &BTreeMap<ObjectRef, Arc<[u8]>>,
 ) -> Option<(Vec<u8>, ObjectRef, Vec<u8>)> {
-    let Signed { body: Body::Heartbeat(_), sender, round, epoch, .. } =
-        Signed::decode(heartbeat).ok()?
+    let Signed { body: Body::Heartbeat(_), sender, round, .. } = Signed::decode(heartbeat).ok()?
     else {
         return None;
     };
     let members = u64::from(federation.rules().member_count);
     let victim = (u64::from(sender.0) + 1 + round.0 % (members - 1)) % members;
     let victim = MemberIndex(u16::try_from(victim).ok()?);
-    let scope = Scope { federation: federation.manifest.federation(), epoch, round };
-    let signatures = federation.signatures(sender);
     let vote = |value: Option<Digest>| {
         let (decision, kind) = (Decision::Set, VoteKind::Precommit);
         let body = Body::Vote(Vote { decision, kind, view: View(0), value });
         // It can sign as itself only.
-        let signature = signatures.sign(&scope.digest(sender, &body).unwrap_or(Digest([0; 32])));
-        (body, signature)
+        let signature = federation.sign(sender, round, &body)?;
+        Some((body, signature))
     };
-    let evidence = Evidence::equivocation(victim, round, vote(None), vote(Some(Value::Skip.id())));
+    let (nil, skip) = (vote(None)?, vote(Some(Value::Skip.id()))?);
+    let evidence = Evidence::equivocation(victim, round, nil, skip);
     let other = held.iter().nth(round.0 as usize % held.len().max(1));
     let (object, bytes) = match other.filter(|_| sender.0 % 2 == 1) {
         Some((object, bytes)) => (*object, bytes.to_vec()),
@@ -46,7 +43,5 @@ pub(in crate::l0) fn false_accusation(
         }
     };
     let body = Body::Accusations(vec![Accusation { member: victim, round, object }]);
-    let signature = signatures.sign(&scope.digest(sender, &body).ok()?);
-    let message = Signed::new(scope, sender, body, signature).encode().ok()?;
-    Some((message, object, bytes))
+    Some((federation.message(sender, round, body)?, object, bytes))
 }

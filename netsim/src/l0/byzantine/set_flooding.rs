@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
-use fedshield_protocol::sign::Signatures;
 use fedshield_protocol::wire::{Body, CommitmentBody, ReportBundle, Set, Signed, SignedReport};
 
 use crate::l0::faults::Fault;
@@ -100,13 +99,8 @@ impl World {
             Body::Report(_) | Body::Proposal(_) => Vec::new(),
             _ => return same(),
         };
-        let scope = self.federation.scope(signed.round);
-        let signatures = self.federation.signatures(signed.sender);
-        let sign = |body: Body| {
-            let signature = signatures.sign(&scope.digest(signed.sender, &body).ok()?);
-            Signed::new(scope, signed.sender, body, signature).encode().ok().map(Arc::from)
-        };
-        bodies.into_iter().filter_map(sign).collect()
+        let message = |body| self.federation.message(signed.sender, signed.round, body);
+        bodies.into_iter().filter_map(message).map(Arc::from).collect()
     }
 
     fn of_its_kind(&self) -> impl Iterator<Item = MemberIndex> {
@@ -177,8 +171,7 @@ impl World {
         let mut reports: BTreeMap<MemberIndex, SignedReport> =
             others.into_iter().map(|(member, report)| (*member, (*report).clone())).collect();
         for member in byzantine {
-            let digest = self.federation.scope(round).digest(*member, &body).ok()?;
-            let signature = self.federation.signatures(*member).sign(&digest);
+            let signature = self.federation.sign(*member, round, &body)?;
             reports.insert(*member, (own.clone(), signature));
         }
         ReportBundle::pack(&reports, quorum)

@@ -3,8 +3,7 @@
 
 use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::object::ObjectRef;
-use fedshield_protocol::sign::Signatures;
-use fedshield_protocol::wire::{Body, Decision, Scope, Signed, VoteKind};
+use fedshield_protocol::wire::{Body, Decision, Signed, VoteKind};
 
 use crate::l0::content::Content;
 use crate::l0::federation::Federation;
@@ -53,15 +52,8 @@ pub(in crate::l0) fn outgoing(
         Body::Decided(decided) if decided.value.decision() == Decision::Outcome => None,
         Body::RecordSignature(_) | Body::Records(_) => None,
         Body::Partial { set, object } if victim => {
-            let scope = Scope {
-                federation: federation.manifest.federation(),
-                epoch: signed.epoch,
-                round: signed.round,
-            };
             let body = Body::Partial { set, object: other(&object)? };
-            let digest = scope.digest(signed.sender, &body).ok()?;
-            let signature = federation.signatures(signed.sender).sign(&digest);
-            Signed::new(scope, signed.sender, body, signature).encode().ok()
+            federation.message(signed.sender, signed.round, body)
         }
         _ => Some(bytes.to_vec()),
     }
