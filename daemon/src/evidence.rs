@@ -69,7 +69,7 @@ fn answer_to(
     dealer: MemberIndex,
     body: &CommitmentBody,
     member: MemberIndex,
-    preimage: &[u8],
+    opening: &[u8],
 ) -> Result<(), HeError> {
     let sharing = encryption::sharing(manifest.rules())?.sharing();
     let dealer = share_index(dealer);
@@ -78,7 +78,7 @@ fn answer_to(
         let (member, field) = (Some(dealer), "ciphertext digest");
         return Err(HeError::Remote { member, field, fault: Fault::Digest });
     }
-    ShareOpening::from_bytes(context, &commitment, share_index(member), preimage)?
+    ShareOpening::from_bytes(context, &commitment, share_index(member), opening)?
         .verify(context, &commitment)
         .map(drop)
 }

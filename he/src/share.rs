@@ -23,7 +23,7 @@ use crate::shamir::evaluate;
 use crate::share_opening::ShareOpening;
 use crate::sharing::{ShareIndex, Sharing};
 
-/// [k]_m, the values that one member got from one dealer: N field elements, verified against the
+/// `[k]_m`, the values that one member got from one dealer: N field elements, verified against the
 /// commitment. Only [`ShareOpening::verify`] makes one.
 ///
 /// # Security

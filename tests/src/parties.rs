@@ -45,7 +45,7 @@ impl Party {
         self.folder.parent().expect("the folder of the pipeline lies in the home")
     }
 
-    /// The pipeline of another life, on the same disk.
+    /// The pipeline of another incarnation, on the same disk.
     pub fn restarted(&self) -> Pipeline {
         let (terms, learning) = (self.pipeline.terms().clone(), Arc::clone(&self.learning));
         let (objects, secrets) = (Arc::clone(&self.objects), Arc::clone(&self.secrets));

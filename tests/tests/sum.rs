@@ -138,7 +138,7 @@ fn one_round(parties: &[Party], start: &RoundStart) -> ObjectRef {
         let apply = Job::Apply { start: *start, set: names.clone(), sum: *digest };
         let JobOutput::Applied(applied) = run(party, apply.clone()) else { panic!("not applied") };
         assert!(applied.accepted);
-        // A crash before the record is there: another life does it again, from the adapter before.
+        // A crash before the record is there: another incarnation does it again, from the adapter before.
         let again = party.restarted();
         let first_time = JobOutput::Applied(applied.clone());
         for (job, output) in

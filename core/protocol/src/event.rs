@@ -47,7 +47,7 @@ pub enum Event {
     Boot {
         /// Journal entries, as [`crate::effect::Effect::Persist`] gave them.
         journal: Vec<Vec<u8>>,
-        /// Fresh from the system's randomness at every start: answers to what earlier lives asked do not count.
+        /// Fresh from the system's randomness at every start: answers to what earlier incarnations asked do not count.
         nonce: Nonce,
     },
     /// A timer ran out.

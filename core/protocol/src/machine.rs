@@ -1,7 +1,7 @@
 //! The machine: one member of one federation, from events to effects. It owns the parts and gives
 //! each what concerns it.
 //!
-//! Handlers of events only note what happened; then [`Machine::advance`] lets the parts do whatever
+//! Handlers of events only note what happened; then `Machine::advance` lets the parts do whatever
 //! has become possible, phase by phase. So the order in which messages arrive does not matter, and
 //! a restart is a matter of noting what the journal says.
 

@@ -188,7 +188,7 @@ pub struct Status {
     pub proposer: Option<MemberIndex>,
     /// By member, in manifest order.
     pub members: Vec<MemberStatus>,
-    /// What this member said in earlier lives is not all in its journal, so it takes no part in
+    /// What this member said in earlier incarnations is not all in its journal, so it takes no part in
     /// rounds up to this one.
     #[serde(default)]
     pub silent_through: Option<Round>,

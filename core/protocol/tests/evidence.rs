@@ -281,7 +281,7 @@ fn announced_proof_is_fetched_checked_kept_and_passed_on() {
     // Once is enough, whoever announces what.
     let again = bench.hear(3, Body::Accusations(vec![accusation]));
     assert_eq!(fetched(&again), []);
-    // Who lacks it hears of it again, in this round and in later lives.
+    // Who lacks it hears of it again, in this round and in later incarnations.
     for incarnation in 0..2 {
         if incarnation == 1 {
             bench.machine = fixture::machine(0);
@@ -440,7 +440,7 @@ fn a_lifted_ban_does_not_come_back_by_the_same_proof_but_by_a_later_one() {
     assert_eq!(fetched(&bench.hear(2, Body::Accusations(vec![again]))), []);
     equivocate(&mut bench, 1, 1);
     assert!(bench.machine.status().banned.is_empty(), "of the same round");
-    // In a later life too, and only for what came before.
+    // In a later incarnation too, and only for what came before.
     for (round, is_banned) in [(0, false), (3, true)] {
         let mut machine = fixture::machine(0);
         let evidence = Evidence { round: Round(round), ..two_votes(&bench.manifest, 1) };

@@ -202,7 +202,7 @@ fn what_is_dropped_is_counted() {
     let cases = [
         (forged, "message: signature"),
         (trailing, "message: not canonical"),
-        (old, "message: malformed"),
+        (old, "message: of an earlier version"),
         (later, "message: other round"),
         (vec![MESSAGES.newest; 300_000], "message: too long"),
     ];

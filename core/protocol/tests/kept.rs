@@ -46,7 +46,7 @@ fn set_of(bench: &Bench, members: &[u16]) -> Set {
     members.iter().map(|m| (MemberIndex(*m), commitment_digest(bench, *m))).collect()
 }
 
-/// A new life, and two others are there.
+/// A new incarnation, and two others are there.
 fn restart(bench: &mut Bench) -> Vec<Effect> {
     let mut effects = bench.boot();
     let head = bench.machine.status().head;
@@ -75,7 +75,7 @@ fn decided_without_one() -> (Bench, Set) {
 #[test]
 fn commitments_of_the_decided_set_survive_their_authors() {
     let (mut bench, _) = decided_without_one();
-    // One that is missing is asked for, by the next life too, and written down when it comes.
+    // One that is missing is asked for, by the next incarnation too, and written down when it comes.
     assert!(wants(&restart(&mut bench)));
     let effects = bench.hear(3, Body::Commitment(Box::new(update(3))));
     assert_eq!(bench.story(&effects), ["persist commitment of 3"]);

@@ -59,7 +59,7 @@ fn a_thousand_complaints_are_one() {
 fn every_other_question_is_answered_once_in_a_while() {
     type Ask = fn(&Bench) -> Body;
     let questions: [(&str, Ask); 4] = [
-        ("doubt", |_| Body::RecoveryRequest(NONCE)),
+        ("recovery", |_| Body::RecoveryRequest(NONCE)),
         ("ping", |_| Body::Ping),
         ("records", |_| Body::RecordsRequest(Round(0))),
         ("heartbeat", |bench| heartbeat(4, bench.machine.status().head)),

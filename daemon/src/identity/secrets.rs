@@ -186,6 +186,7 @@ mod tests {
         assert!(matches!(secrets.get("sealing-8"), Err(SecretStoreError::Damaged { .. })));
         secrets.erase("sealing-7").unwrap();
         assert_eq!(secrets.get("sealing-7").unwrap(), None);
+        secrets.erase("sealing-8").unwrap();
         // A crash has left a file behind.
         std::fs::write(at("sealing-9.next"), b"half of it").unwrap();
         SecretStore::open(&folder.path().join("secrets"), &identity).unwrap();

@@ -180,13 +180,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let secrets = store(folder.path());
         secrets.put("sealing-00000000000000000006", b"a key").unwrap();
-        secrets.put("round-6-deal-2", b"a preimage").unwrap();
+        secrets.put("round-6-deal-2", b"an opening").unwrap();
         secrets.put("round-5-sent", b"not settled yet").unwrap();
         secrets.put("local-memory", b"stays").unwrap();
         let secrets = store(folder.path());
         let get = |round, name| secrets.get_in_round(Round(round), name).unwrap();
         assert_eq!(get(6, SEALING_KEY).unwrap().as_slice(), b"a key");
-        assert_eq!(get(6, "deal-2").unwrap().as_slice(), b"a preimage");
+        assert_eq!(get(6, "deal-2").unwrap().as_slice(), b"an opening");
         assert_eq!(get(5, "sent").unwrap().as_slice(), b"not settled yet");
         assert!(secrets.names(OLD_KEY).unwrap().is_empty());
         assert!(secrets.names(OLD_SECRET).unwrap().is_empty());

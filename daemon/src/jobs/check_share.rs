@@ -54,19 +54,19 @@ impl Pipeline {
         round: Round,
         dealer: &Included,
         member: MemberIndex,
-        preimage: &[u8],
+        opening: &[u8],
     ) -> Result<JobOutput, PipelineError> {
         let context = self.terms.context(round);
         let checked = self.commitment_of(round, dealer).and_then(|commitment| {
             let to = share_index(member);
-            let opening = ShareOpening::from_bytes(&context, &commitment, to, preimage)?;
+            let opening = ShareOpening::from_bytes(&context, &commitment, to, opening)?;
             Ok(opening.verify(&context, &commitment)?)
         });
         match checked {
             Ok(_) => {
                 if member == self.terms.me {
                     let name = name::share(dealer.member);
-                    self.secrets.put_in_round(round, &name, preimage)?;
+                    self.secrets.put_in_round(round, &name, opening)?;
                 }
                 Ok(JobOutput::Checked { valid: true })
             }

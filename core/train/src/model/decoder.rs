@@ -60,6 +60,10 @@ impl std::ops::AddAssign for StageSeconds {
 }
 
 /// Loss of a batch and the gradients asked for.
+#[cfg_attr(
+    not(feature = "base-gradients"),
+    expect(dead_code, reason = "gradients of base weights are read by that feature alone")
+)]
 pub(crate) struct DecoderGradients {
     pub(crate) seconds: StageSeconds,
     /// Sum of the losses over the labelled positions, not scaled.

@@ -25,6 +25,7 @@ const DECODED_VALUES: usize = 4 << 20;
 pub(crate) struct Frozen(Values);
 
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "a model has some hundreds of them")]
 enum Values {
     Dense(Tensor<2>),
     Packed { packed: Arc<Packed>, device: Device, run: usize },

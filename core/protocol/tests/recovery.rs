@@ -207,7 +207,7 @@ fn nobody_can_make_up_what_it_said_and_old_answers_do_not_count() {
     for said in [forged, of_another] {
         bench.hear(3, memory(&[said]));
     }
-    assert_eq!(drops(&bench, "recovery response: not what this member said"), 2);
+    assert_eq!(drops(&bench, "recovery response: not what this member signed"), 2);
     let told = own(&bench, Statement::Ready);
     bench.hear(
         3,
@@ -221,7 +221,7 @@ fn nobody_can_make_up_what_it_said_and_old_answers_do_not_count() {
     bench.hear(2, memory(&[]));
     assert_eq!(bench.phase(), Phase::WaitingForQuorum);
     bench.hear(3, memory(&[told_by_a_liar(&bench)]));
-    assert_eq!(drops(&bench, "recovery response: no longer in doubt"), 1);
+    assert_eq!(drops(&bench, "recovery response: not recovering"), 1);
     assert_eq!(bench.machine.status().silent_through, None);
 }
 

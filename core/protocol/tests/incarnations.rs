@@ -10,7 +10,7 @@ use fixture::bench::{Bench, NONCE, heartbeat};
 use fixture::lies::{drops, said};
 use fixture::{message, sign};
 
-/// Heartbeat `number` of life `life` of a member that has heard that all are ready.
+/// Heartbeat `number` of the incarnation `incarnation` of a member that has heard that all are ready.
 fn beat(bench: &Bench, incarnation: u64, number: u64, ready: bool) -> Heartbeat {
     let Body::Heartbeat(any) = heartbeat(4, bench.machine.status().head) else {
         panic!("it is one")
@@ -22,7 +22,7 @@ fn status(heartbeat: Heartbeat) -> Body {
     Body::Heartbeat(Box::new(heartbeat))
 }
 
-/// The life and number of the last heartbeat that was said.
+/// The incarnation and number of the last heartbeat that was said.
 fn own_life(effects: &[Effect]) -> Option<u64> {
     said(effects).into_iter().rev().find_map(|(_, body)| match body {
         Body::Heartbeat(heartbeat) => Some(heartbeat.incarnation),
@@ -89,7 +89,7 @@ fn a_life_is_above_all_that_the_answers_prove_and_the_journal_knows() {
     // The answers, on a new disk.
     bench.journal.clear();
     bench.boot_in_doubt();
-    assert_eq!(beats_next(&mut bench), Some(0), "in doubt it has no number");
+    assert_eq!(beats_next(&mut bench), Some(0), "while it recovers it has no number");
     for member in [1, 2] {
         let remembered = beat(&bench, 40 + u64::from(member), 3, true);
         let answer = memory_of(&bench, remembered, 0);
@@ -105,7 +105,7 @@ fn nobody_can_drive_the_numbers_up() {
     let made_up = beat(&bench, u64::MAX, 3, true);
     let answer = memory_of(&bench, made_up.clone(), 3);
     bench.hear(3, answer);
-    assert_eq!(drops(&bench, "recovery response: not what this member said"), 1);
+    assert_eq!(drops(&bench, "recovery response: not what this member signed"), 1);
     // Nor by bytes that name this member as their author.
     let forged = sign(&bench.manifest, Round(0), 3, &status(made_up.clone()));
     let scope = fixture::scope(&bench.manifest, Round(0));
@@ -119,7 +119,7 @@ fn nobody_can_drive_the_numbers_up() {
     assert!(beats_next(&mut bench).is_some_and(|incarnation| incarnation < 10));
 }
 
-/// A member that did not answer has heard a newer life. It shows the heartbeat; the member goes above it.
+/// A member that did not answer has heard a newer incarnation. It shows the heartbeat; the member goes above it.
 #[test]
 fn who_looks_old_is_shown_its_newest_heartbeat() {
     let mut bench = Bench::new();

@@ -30,7 +30,7 @@ fn lies_of_contributors_and_members_at_once() {
             assert_eq!(share_is_valid(party, included), !spoiled, "{dealer} to {position}");
         }
     }
-    // Complaint and answer: the true preimage clears dealer 6 everywhere, a changed one clears nobody anywhere.
+    // Complaint and answer: the true opening clears dealer 6 everywhere, a changed one clears nobody anywhere.
     let truth = reveal(&parties, &all[6], 0);
     let mut lies = reveal(&parties, &all[5], 1);
     let last = lies.len() - 40;
@@ -40,7 +40,7 @@ fn lies_of_contributors_and_members_at_once() {
         assert!(answer_is_valid(party, &all[6], 0, &truth));
         assert!(!answer_is_valid(party, &all[5], 1, &lies));
         assert!(!answer_is_valid(party, &all[5], 1, &other), "another member's share");
-        assert!(!answer_is_valid(party, &all[5], 1, &[]), "no preimage");
+        assert!(!answer_is_valid(party, &all[5], 1, &[]), "no opening");
     }
     assert!(share_is_valid(&parties[0], &all[6]), "the answer in clear is member 0's share now");
     assert!(!share_is_valid(&parties[1], &all[5]));

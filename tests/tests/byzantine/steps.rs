@@ -54,22 +54,22 @@ pub(crate) fn reveal(parties: &[Party], dealer: &Included, member: usize) -> Vec
     let member = MemberIndex(member as u16);
     let job = Job::OpenShare { round: START.round, member };
     let party = &parties[dealer.member.position()];
-    let JobOutput::ShareOpening(preimage) = run(party, job) else { panic!("nothing revealed") };
-    preimage
+    let JobOutput::ShareOpening(opening) = run(party, job) else { panic!("nothing revealed") };
+    opening
 }
 
 pub(crate) fn answer_is_valid(
     party: &Party,
     dealer: &Included,
     member: usize,
-    preimage: &[u8],
+    opening: &[u8],
 ) -> bool {
     let (dealer, member) = (dealer.clone(), MemberIndex(member as u16));
     let job = Job::CheckShareOpening {
         round: START.round,
         update: dealer,
         member,
-        opening: preimage.to_vec(),
+        opening: opening.to_vec(),
     };
     let JobOutput::Checked { valid } = run(party, job) else { panic!("not checked") };
     valid

@@ -156,9 +156,9 @@ fn all_lies_at_once_open_nothing_and_blame_nobody() {
     all.iter().for_each(|dealer| carry_boxes(&parties, dealer));
     for (dealer, victim) in bad {
         assert!(!share_is_valid(&parties[victim], &all[dealer]));
-        let preimage = reveal(&parties, &all[dealer], victim);
+        let opening = reveal(&parties, &all[dealer], victim);
         for party in &parties {
-            assert!(answer_is_valid(party, &all[dealer], victim, &preimage));
+            assert!(answer_is_valid(party, &all[dealer], victim, &opening));
         }
     }
     for party in &parties {

@@ -125,10 +125,9 @@ fn a_wrong_answer_to_a_complaint_is_proven_and_a_true_one_is_not() {
         (body, signature)
     };
     let dealt = said(Body::Commitment(Box::new(dealer.body.clone()))).1;
-    let evidence = |preimage: &[u8]| {
-        let preimage = preimage.to_vec();
-        let answer =
-            said(Body::ShareOpening { commitment, member: MemberIndex(3), opening: preimage });
+    let evidence = |opening: &[u8]| {
+        let opening = opening.to_vec();
+        let answer = said(Body::ShareOpening { commitment, member: MemberIndex(3), opening });
         let found =
             Evidence::wrong_opening(MemberIndex(1), ROUND, (dealer.body.clone(), dealt), answer);
         found.encode().expect("it encodes")
