@@ -18,7 +18,12 @@ if [ $# -lt 2 ] || [ "${2#/}" = "$2" ]; then
     echo "usage: $0 WORK OUT [PROGRAM...]      (OUT absolute)" >&2
     exit 2
 fi
-for program in debootstrap cargo rustc; do
+# The mounts below are made in a namespace of this script's own. They end with it, however it ends: nobody who deletes WORK
+# later deletes the toolchain or /dev through a mount that was left behind.
+if [ -z "${IN_OWN_MOUNTS:-}" ]; then
+    IN_OWN_MOUNTS=1 exec unshare --mount --propagation private "$0" "$@"
+fi
+for program in debootstrap cargo rustc unshare; do
     command -v "$program" >/dev/null || { echo "$program is not installed" >&2; exit 1; }
 done
 repository=$(cd "$(dirname "$0")/../.." && pwd)
@@ -55,16 +60,9 @@ ln -sfn "$llvm" "$root/home/.local/share/tracel/tracel-llvm-$bundler"
 ln -sfn /usr/lib/x86_64-linux-gnu/libz3.so "$root$llvm/lib/liblibz3.so"
 
 (cd "$repository" && cargo fetch --locked)
-mounted=()
-finish() {
-    local at
-    for at in "${mounted[@]}"; do umount "$at"; done
-}
-trap finish EXIT
 bind() {
     mkdir -p "$root$2"
     mount --bind "$1" "$root$2"
-    mounted=("$root$2" "${mounted[@]}")
 }
 bind "$repository" /repository
 bind "$toolchain" /rust
