@@ -170,3 +170,15 @@ fn a_member_alone_keeps_its_weight_and_one_of_an_earlier_version_reads() {
     assert_eq!(postcard::to_allocvec(&(&member, 7u8)).unwrap(), bytes);
     assert_eq!(postcard::from_bytes::<(Member, u8)>(&bytes).unwrap(), (member, 7));
 }
+
+#[test]
+fn a_name_with_a_hidden_character_is_refused_before_anybody_is_shown_it() {
+    let named = |name: &str| Member { name: name.into(), ..manifest(4).members[0].clone() };
+    assert_eq!(named("Zürich 中心").check(), Ok(()));
+    for (name, code) in
+        [("a\u{1b}[2J", "U+001B"), ("a\u{202e}b", "U+202E"), ("a\u{200b}", "U+200B")]
+    {
+        let reason = named(name).check().unwrap_err().to_string();
+        assert!(reason.contains(code) && !reason.contains(name), "{reason:?}");
+    }
+}
