@@ -1,13 +1,13 @@
 //! The matrix product of this crate: in f32 on every device.
 //!
 //! Burn computes products of f32 on NVIDIA's tensor cores in TF32: both operands rounded to 11 bits of significand. Logits
-//! are then off by 2e-3 of the largest, twenty times what docs/GPU.md promises. So each operand is cut in two parts of at most 11 and
+//! are then off by up to 3e-3 of the largest, thirty times what the parity suite allows. So each operand is cut in two parts of at most 11 and
 //! 13 bits (Veltkamp; Dekker 1971, doi:10.1007/BF01397083) and three products are added: what is missing, the product of the low
 //! parts and the rounding of the low operand, is below 2^-21 of the result's terms.
 
 use burn_tensor::Tensor;
 
-/// 2^12 + 1 cuts the 24 bits of an f32 into 12 + 12; one more leaves the 11 that TF32 holds.
+/// 2^13 + 1: the high part has 24 - 13 = 11 bits, as many as TF32 holds.
 const SPLITTER: f32 = 8193.0;
 
 /// `a b`, over the last two dimensions.
