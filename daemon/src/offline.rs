@@ -17,7 +17,8 @@ pub use evaluate::{AnswerScore, EvaluateQuestion, EvaluateReport, SampleAnswers,
 pub use fedshield_train::Sampling;
 pub use fedshield_train::adapter::PeftAdapter;
 pub use fedshield_train::data::{
-    DataReport, FileSummary, Histogram, LengthSummary, Place, Problem, Rendered, Repeat,
+    CheckProgress, DataReport, FieldMap, FileSummary, Histogram, LengthSummary, OnBadLine, Place,
+    Problem, Reading, Rendered, Repeat, Unit,
 };
 pub use fedshield_train::federated::AdapterSpec;
 pub use fedshield_train::load::Precision;

@@ -46,16 +46,25 @@ impl TermsChecker {
             );
             return Err(PipelineError::manifest("training.sequence_length", reason));
         }
-        let all = Examination {
-            config: &self.config,
-            tokenizer: &self.tokenizer,
-            sources: &self.sources,
-        };
-        all.examine(draft, &plan.settings, plan.template)?;
+        self.examination().examine(draft, &plan.settings, plan.template)?;
         if let Some(wanted) = draft.adapter.first {
             named_adapter(&self.config, &self.sources.first_adapter, wanted, &plan.settings)?;
         }
         Ok(())
+    }
+
+    /// The same for terms that stand: only what they make of model, trainer and data here.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn check_standing(&self, terms: &Manifest) -> Result<(), PipelineError> {
+        let plan = Plan::of_draft(terms)?;
+        self.examination().examine(terms, &plan.settings, plan.template).map(drop)
+    }
+
+    fn examination(&self) -> Examination<'_> {
+        let (config, tokenizer, sources) = (&self.config, &self.tokenizer, &self.sources);
+        Examination { config, tokenizer, sources }
     }
 }
 
@@ -135,12 +144,12 @@ fn read_data(
     template: Template,
     max_length: usize,
 ) -> Result<DataFiles, PipelineError> {
-    let held_out = sources.held_out_fraction;
+    let (held_out, reading) = (sources.held_out_fraction, sources.reading.clone());
     DataFiles::open(DataSources {
         train: sources.train.clone(),
         held_out: sources.held_out.clone(),
         tokenizer: tokenizer.clone(),
-        settings: DataSettings { template, max_length, held_out },
+        settings: DataSettings { template, max_length, held_out, reading },
     })
     .map_err(PipelineError::Data)
 }

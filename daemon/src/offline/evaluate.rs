@@ -104,7 +104,12 @@ pub fn evaluate(question: &EvaluateQuestion) -> Result<EvaluateReport, OfflineEr
     let adapter = PeftAdapter::open(&question.adapter)
         .and_then(|peft| peft.global(&model.config, &plain_settings(&peft)))
         .map_err(OfflineError::Adapter)?;
-    let settings = DataSettings { template, max_length: question.max_length, held_out: 0.0 };
+    let settings = DataSettings {
+        template,
+        max_length: question.max_length,
+        held_out: 0.0,
+        ..DataSettings::default()
+    };
     let data =
         DataSet::load(&question.data, &model.tokenizer, &settings).map_err(OfflineError::Data)?;
     let train = TrainSettings {

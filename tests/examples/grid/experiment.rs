@@ -37,6 +37,7 @@ impl<'a> Experiment<'a> {
             template: options.template,
             max_length: options.seq,
             held_out: options.held_out,
+            ..DataSettings::default()
         };
         let load = |path| DataSet::load(std::slice::from_ref(path), trainer.tokenizer(), &how);
         let sets = options.data.iter().map(load).collect::<Result<Vec<_>, _>>()?;

@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
-
 use super::example::Example;
-use super::lines::each_batch;
+use super::reading::{OnBadLine, Reading, Skipped};
+use super::records::each_batch;
 use crate::model::TokenSequence;
 use crate::random::Stream;
 use crate::text::{Template, TextTokenizer};
@@ -20,11 +19,18 @@ pub struct DataSettings {
     pub max_length: usize,
     /// Fraction of the examples, in [0, 1), that is kept for evaluation.
     pub held_out: f64,
+    /// How records are read.
+    pub reading: Reading,
 }
 
 impl Default for DataSettings {
     fn default() -> Self {
-        Self { template: Template::Alpaca, max_length: 512, held_out: 0.1 }
+        Self {
+            template: Template::Alpaca,
+            max_length: 512,
+            held_out: 0.1,
+            reading: Reading::default(),
+        }
     }
 }
 
@@ -53,6 +59,8 @@ pub struct DataSet {
     pub truncated: usize,
     /// Examples left out because truncation took their whole answer.
     pub dropped: usize,
+    /// Records left out because they cannot be used, where the settings say so.
+    pub skipped: Skipped,
     /// What every line says, the dropped ones' too, by digest: to tell what has changed.
     lines: Vec<u128>,
 }
@@ -67,10 +75,10 @@ pub struct Changes {
 }
 
 impl DataSet {
-    /// Reads and tokenises JSONL files. Memory goes with what is kept, not with the longest line.
+    /// Reads and tokenises files. Memory goes with what is kept, not with the longest line.
     ///
     /// # Errors
-    /// A line that cannot be used; files of which no example to train on is left.
+    /// A record that cannot be used, unless such are left out; files of which no example to train on is left.
     pub fn load(
         paths: &[PathBuf],
         tokenizer: &TextTokenizer,
@@ -88,6 +96,9 @@ impl DataSet {
                 set.dropped, settings.max_length
             ));
         }
+        if set.skipped.count > 0 {
+            reason.push_str(&format!(": {} cannot be used", set.skipped.count));
+        }
         if !set.held_out.is_empty() {
             reason.push_str(&format!(
                 ": {} are held out; add lines, or set a smaller held-out fraction",
@@ -97,10 +108,10 @@ impl DataSet {
         Err(TrainError::data(path, 0, reason))
     }
 
-    /// Reads and tokenises JSONL files that are never trained on: all of them are held out.
+    /// Reads and tokenises files that are never trained on: all of them are held out.
     ///
     /// # Errors
-    /// A line that cannot be used; files of which no example is left.
+    /// A record that cannot be used, unless such are left out; files of which no example is left.
     pub fn load_held_out(
         paths: &[PathBuf],
         tokenizer: &TextTokenizer,
@@ -126,6 +137,7 @@ impl DataSet {
         self.held_out.extend(other.held_out);
         self.lines.extend(other.lines);
         self.lines.sort_unstable();
+        self.skipped.append(other.skipped);
         self
     }
 
@@ -160,18 +172,11 @@ impl DataSet {
         settings.check()?;
         let mut set = Self::default();
         for path in paths {
-            each_batch(path, &mut |lines| {
-                let tokenized: Vec<_> = lines
-                    .into_par_iter()
-                    .map(|(line, example)| {
-                        let read = |example| Ready::new(example, tokenizer, settings);
-                        example.and_then(read).map_err(at_line(path, line))
-                    })
-                    .collect();
-                tokenized.into_iter().try_for_each(|ready| {
-                    set.add(ready?);
-                    Ok(())
-                })
+            each_batch(path, &mut |batch| {
+                let ready = batch.each(path, &settings.reading.map, |_, understood| {
+                    Ready::new(understood.example, tokenizer, settings)
+                });
+                ready.into_iter().try_for_each(|ready| set.take(ready, settings))
             })?;
         }
         set.lines.sort_unstable();
@@ -191,6 +196,15 @@ impl DataSet {
         }
         set.lines.sort_unstable();
         Ok(set)
+    }
+
+    fn take(&mut self, ready: Result<Ready>, settings: &DataSettings) -> Result<()> {
+        match (ready, settings.reading.on_bad_line) {
+            (Ok(ready), _) => self.add(ready),
+            (Err(error @ TrainError::Data { .. }), OnBadLine::Skip) => self.skipped.add(error),
+            (Err(error), _) => return Err(error),
+        }
+        Ok(())
     }
 
     fn add(&mut self, ready: Ready) {
@@ -270,14 +284,6 @@ impl DataSettings {
     ) -> Result<usize> {
         let count = self.template.count_tokens(example, tokenizer)?;
         Ok(count.max(self.max_length.saturating_add(1)))
-    }
-}
-
-/// Names the line that an error comes from, unless the error names one already.
-pub(super) fn at_line(path: &Path, line: usize) -> impl Fn(TrainError) -> TrainError + '_ {
-    move |error| match error {
-        named @ TrainError::Data { .. } => named,
-        other => TrainError::data(path, line, other.to_string()),
     }
 }
 

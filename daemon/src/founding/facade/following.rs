@@ -154,6 +154,12 @@ impl Founding {
             };
             let (invite, attempt) = asked;
             let reply = self.ask(&invite, ask).await?;
+            if let Reply::Sign { manifest, .. } = &reply
+                && self.is_about_to_sign()
+            {
+                // The data may have changed since this node joined.
+                self.check_terms(manifest, false).await?;
+            }
             let mut state = self.lock();
             if state.leaving {
                 return Ok(());
@@ -223,6 +229,15 @@ impl Founding {
         let answer = self.inner.port.request(invite.owner, addresses, bytes).await?;
         message::decode_reply(&answer, &digest, &invite.owner)
             .map_err(|error| FoundingError::Answer(error.to_string()))
+    }
+
+    /// Whether the frozen list would be signed without anybody being asked any more.
+    fn is_about_to_sign(&self) -> bool {
+        self.lock().joiner.as_ref().is_some_and(|joiner| {
+            let joining = &joiner.joining;
+            let is_agreed = joining.confirmed.is_some() || joining.expected.is_some();
+            joining.signed.is_none() && is_agreed
+        })
     }
 
     fn has_joined(&self) -> bool {
