@@ -72,6 +72,7 @@ impl OpenedModel {
     /// Names the file and the tensor that is wrong.
     pub fn open(sources: LearningSources) -> Result<Self, TrainError> {
         let model = LoadedModel::open(&sources.model)?;
+        model.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         Ok(Self { sources, model })
     }
 

@@ -33,6 +33,7 @@ pub use frozen::{BasePrecision, Unfit};
 pub use lora::Projection;
 pub use weights::{TensorSource, parameter_shapes};
 
+pub(crate) use config::COMMAND_TRAINER;
 pub(crate) use layer::LayerGradients;
 pub(crate) use linear::Wants;
 pub(crate) use lora::{Lora, LoraLayers};
