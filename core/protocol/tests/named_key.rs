@@ -4,7 +4,7 @@ mod fixture;
 
 use fedshield_protocol::effect::{Effect, Purpose};
 use fedshield_protocol::event::{Event, TimerId};
-use fedshield_protocol::ids::{Digest, MemberIndex, View};
+use fedshield_protocol::ids::{MemberIndex, SumDigest, ValueDigest, View};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::limits::MAX_KEY_BYTES;
 use fedshield_protocol::object::ObjectRef;
@@ -13,7 +13,7 @@ use fixture::bench::{Bench, commitment_digest, update};
 use fixture::lies::{drops, said};
 use fixture::object;
 
-const SUM: Digest = Digest([2; 32]);
+const SUM: SumDigest = SumDigest([2; 32]);
 
 fn is_check(job: &Job) -> bool {
     matches!(job, Job::CheckKey { .. })
@@ -69,7 +69,7 @@ fn propose(bench: &mut Bench, view: u32, by: u16, key: ObjectRef) -> Vec<Effect>
     bench.hear(by, Body::Proposal(Box::new(proposal)))
 }
 
-fn prevote(effects: &[Effect]) -> Option<Option<Digest>> {
+fn prevote(effects: &[Effect]) -> Option<Option<ValueDigest>> {
     said(effects).into_iter().find_map(|(_, body)| match body {
         Body::Vote(Vote { kind: VoteKind::Prevote, value, .. }) => Some(value),
         _ => None,
@@ -115,7 +115,7 @@ fn a_key_that_opens_the_sum_makes_it_opened_here() {
 
 #[test]
 fn a_key_that_opens_nothing_or_something_else_is_not_voted_for() {
-    for sum in [None, Some(Digest([3; 32]))] {
+    for sum in [None, Some(SumDigest([3; 32]))] {
         let (mut bench, ..) = proposed(object(95));
         bench.handle(Event::ObjectReady(object(95)));
         let mut effects = bench.done(is_check, JobOutput::KeyChecked { sum });

@@ -23,6 +23,8 @@ pub(crate) struct AttentionShape {
     pub(crate) heads: usize,
     pub(crate) kv_heads: usize,
     pub(crate) head_dim: usize,
+    /// What scores are multiplied by; it is multiplied into the queries.
+    pub(crate) scale: f64,
     /// For packed rows: where each token's own example begins, see [`Batch`](super::Batch).
     pub(crate) starts: Option<Arc<Vec<u32>>>,
     /// What devices with memory of their own need besides.
@@ -42,6 +44,7 @@ impl AttentionShape {
             heads,
             kv_heads,
             head_dim,
+            scale: config.attention_scale,
             starts: None,
             masks: Masks::default(),
             block_values: BLOCK_VALUES,
@@ -61,11 +64,6 @@ impl AttentionShape {
     /// Shape of keys and values after splitting.
     pub(crate) fn keys(&self) -> [usize; 4] {
         [self.batch, self.kv_heads, self.len, self.head_dim]
-    }
-
-    /// What scores are multiplied by; it is multiplied into the queries.
-    pub(crate) fn scale(&self) -> f64 {
-        1.0 / (self.head_dim as f64).sqrt()
     }
 
     /// Queries `[batch, heads, any, head_dim]`, those that share a key head one below the other.

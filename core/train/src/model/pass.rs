@@ -17,6 +17,8 @@ pub(super) struct Pass<'a> {
     decoder: &'a Decoder,
     shape: AttentionShape,
     rope: RopeTable,
+    /// The rotary table of layers with a window, where it is another one.
+    local_rope: Option<RopeTable>,
     wants: Wants,
     pub(super) ids: Indices,
     /// Where a loss is taken; none outside of a batch.
@@ -27,17 +29,22 @@ pub(super) struct Pass<'a> {
 
 /// The tables of the last length, which mostly is the next one's too. Clones share them.
 #[derive(Clone, Default)]
-pub(super) struct Tables(Arc<Mutex<Option<(usize, RopeTable)>>>);
+pub(super) struct Tables(Arc<Mutex<Option<(usize, Rotary)>>>);
+
+/// The table of all layers, and that of layers with a window, where it is another one.
+type Rotary = (RopeTable, Option<RopeTable>);
 
 impl Tables {
-    fn rope(&self, decoder: &Decoder, len: usize) -> RopeTable {
+    fn rotary(&self, decoder: &Decoder, len: usize) -> Rotary {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*last {
-            Some((of, table)) if *of == len => table.clone(),
+            Some((of, tables)) if *of == len => tables.clone(),
             _ => {
-                let table = RopeTable::new(&decoder.config, len, &decoder.device);
-                *last = Some((len, table.clone()));
-                table
+                let (config, device) = (&decoder.config, &decoder.device);
+                let tables =
+                    (RopeTable::new(config, len, device), RopeTable::local(config, len, device));
+                *last = Some((len, tables.clone()));
+                tables
             }
         }
     }
@@ -74,18 +81,21 @@ impl<'a> Pass<'a> {
         let sequences = ids.host.len() / len.max(1);
         let mut shape = AttentionShape::new(&decoder.config, sequences, len);
         shape.compute = decoder.head().compute();
-        let rope = decoder.tables.rope(decoder, len);
-        Self { decoder, shape, rope, wants, ids, rows, targets }
+        let (rope, local_rope) = decoder.tables.rotary(decoder, len);
+        Self { decoder, shape, rope, local_rope, wants, ids, rows, targets }
     }
 
     pub(super) fn context(&self, layer: usize) -> LayerContext<'_> {
-        let window = self.decoder.config.windows[layer];
-        LayerContext { shape: &self.shape, rope: &self.rope, window, wants: self.wants }
+        let config = &self.decoder.config;
+        let window = config.windows[layer];
+        let local = self.local_rope.as_ref().filter(|_| window.is_some());
+        let rope = config.rope_layers[layer].then(|| local.unwrap_or(&self.rope));
+        LayerContext { shape: &self.shape, rope, window, wants: self.wants }
     }
 
     /// Forward without keeping anything.
     pub(super) fn hidden(&self, lora: &LoraLayers) -> Tensor<2> {
-        let mut x = self.decoder.embedding.select(&self.ids);
+        let mut x = self.decoder.embed(&self.ids);
         for (index, layer) in self.decoder.layers.iter().enumerate() {
             x = layer.forward(x, &lora.layers[index], &self.context(index)).0;
         }

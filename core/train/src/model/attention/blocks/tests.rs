@@ -38,6 +38,7 @@ fn blocks_of_any_size_give_what_the_whole_square_gives() {
                 heads,
                 kv_heads,
                 head_dim,
+                scale: 1.0,
                 starts: packed.then(|| Arc::new(starts.clone())),
                 masks: Masks::default(),
                 block_values,
