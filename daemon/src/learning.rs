@@ -27,7 +27,7 @@ pub(crate) use command::answer_guard;
 use command::{CommandTrainer, RequestSettings, Run};
 use data::DataFiles;
 pub(crate) use data::Examples;
-pub use data::{DATA_CONDITION, DataLook, Look};
+pub use data::{DATA_CONDITION, DataLook, Look, SKIPPED_CONDITION};
 pub use examine::TermsChecker;
 use examine::{Examination, Examined, named_adapter};
 pub(crate) use sample::sample_digest;

@@ -4,6 +4,7 @@ mod check;
 mod example;
 mod form;
 mod json;
+mod packed;
 mod reading;
 mod records;
 mod repeats;
@@ -15,6 +16,7 @@ pub use check::{CheckProgress, OnCheck};
 pub use example::{Chat, Example, Role, Turn};
 pub use form::{FieldMap, Form};
 pub use json::Json;
+pub use packed::PackedSequence;
 pub use reading::{OnBadLine, Reading, Skipped, check_examples, read_examples};
 pub use records::{MAX_LINE_BYTES, Unit};
 pub use report::{

@@ -145,11 +145,13 @@ fn read_data(
     max_length: usize,
 ) -> Result<DataFiles, PipelineError> {
     let (held_out, reading) = (sources.held_out_fraction, sources.reading.clone());
+    // Only another program is handed the text.
+    let keeps_text = sources.command.is_some();
     DataFiles::open(DataSources {
         train: sources.train.clone(),
         held_out: sources.held_out.clone(),
         tokenizer: tokenizer.clone(),
-        settings: DataSettings { template, max_length, held_out, reading },
+        settings: DataSettings { template, max_length, held_out, reading, keeps_text },
     })
     .map_err(PipelineError::Data)
 }

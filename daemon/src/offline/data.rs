@@ -42,6 +42,7 @@ pub fn check_data(
         max_length: question.max_length,
         held_out: question.held_out_fraction,
         reading: question.reading.clone(),
+        ..DataSettings::default()
     };
     let (train, held_out) = (&question.train, &question.held_out);
     let mut report = DataReport::check_watched(train, held_out, &tokenizer, &settings, on_progress)

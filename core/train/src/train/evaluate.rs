@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::gradient::lora_layers;
 use super::trainer::Trainer;
 use crate::Result;
-use crate::data::TokenizedExample;
+use crate::data::{PackedSequence, TokenizedExample};
 use crate::federated::GlobalAdapter;
 use crate::memory::LargeWork;
 use crate::model::{Batch, LoraLayers, TokenSequence};
@@ -40,10 +40,12 @@ impl Trainer {
         let lora = self.lora(adapter)?;
         let (mut sum, mut tokens) = (0.0, 0);
         // Sequences of similar length share a batch, so that little is padded away.
-        let mut sequences: Vec<&TokenSequence> = examples.iter().map(|e| &e.sequence).collect();
-        sequences.sort_by_key(|sequence| sequence.ids.len());
-        for chunk in sequences.chunks(self.settings.batch_size) {
-            let batch = Batch::new(chunk)?;
+        let mut order: Vec<&PackedSequence> = examples.iter().map(|e| &e.packed).collect();
+        order.sort_by_key(|sequence| sequence.len());
+        for chunk in order.chunks(self.settings.batch_size) {
+            let sequences: Vec<TokenSequence> =
+                chunk.iter().map(|packed| packed.unpack()).collect();
+            let batch = Batch::new(&sequences.iter().collect::<Vec<_>>())?;
             sum += self.decoder.loss_sum(&lora, &batch)?;
             tokens += batch.label_count();
         }
