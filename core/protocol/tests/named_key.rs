@@ -4,7 +4,7 @@ mod fixture;
 
 use fedshield_protocol::effect::{Effect, Purpose};
 use fedshield_protocol::event::{Event, TimerId};
-use fedshield_protocol::ids::{Digest, MemberIndex, View};
+use fedshield_protocol::ids::{MemberIndex, SumDigest, ValueDigest, View};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::limits::MAX_KEY_BYTES;
 use fedshield_protocol::object::ObjectRef;
@@ -13,7 +13,7 @@ use fixture::bench::{Bench, commitment_digest, update};
 use fixture::lies::{drops, said};
 use fixture::object;
 
-const SUM: Digest = Digest([2; 32]);
+const SUM: SumDigest = SumDigest([2; 32]);
 
 fn is_check(job: &Job) -> bool {
     matches!(job, Job::CheckKey { .. })
@@ -72,7 +72,7 @@ fn propose_value(bench: &mut Bench, view: u32, by: u16, value: Value) -> Vec<Eff
     bench.hear(by, Body::Proposal(Box::new(proposal)))
 }
 
-fn prevote(effects: &[Effect]) -> Option<Option<Digest>> {
+fn prevote(effects: &[Effect]) -> Option<Option<ValueDigest>> {
     said(effects).into_iter().find_map(|(_, body)| match body {
         Body::Vote(Vote { kind: VoteKind::Prevote, value, .. }) => Some(value),
         _ => None,
@@ -118,7 +118,7 @@ fn a_key_that_opens_the_sum_makes_it_opened_here() {
 
 #[test]
 fn a_key_that_opens_nothing_or_something_else_is_not_voted_for() {
-    for sum in [None, Some(Digest([3; 32]))] {
+    for sum in [None, Some(SumDigest([3; 32]))] {
         let (mut bench, ..) = proposed(object(95));
         bench.handle(Event::ObjectReady(object(95)));
         let mut effects = bench.done(is_check, JobOutput::KeyChecked { sum });
@@ -150,7 +150,7 @@ fn wrong_keys_do_not_keep_a_right_one_from_being_checked() {
 #[test]
 fn of_two_keys_that_open_the_aggregate_the_decided_one_is_applied() {
     let first = value(object(95));
-    let second = Value::Opened { key: object(96), sum: Digest([3; 32]) };
+    let second = Value::Opened { key: object(96), sum: SumDigest([3; 32]) };
     for decided in [first, second.clone()] {
         let (mut bench, ..) = proposed(object(95));
         bench.handle(Event::ObjectReady(object(95)));
@@ -158,7 +158,7 @@ fn of_two_keys_that_open_the_aggregate_the_decided_one_is_applied() {
         let (view, by) = view_of_another(&mut bench);
         propose_value(&mut bench, view, by, second.clone());
         bench.handle(Event::ObjectReady(object(96)));
-        let effects = bench.done(is_check, JobOutput::KeyChecked { sum: Some(Digest([3; 32])) });
+        let effects = bench.done(is_check, JobOutput::KeyChecked { sum: Some(SumDigest([3; 32])) });
         assert_eq!(prevote(&effects), Some(Some(second.id())), "it opens the aggregate as well");
         bench.decide(decided.clone());
         let Value::Opened { key, sum } = decided else { panic!("an opened sum") };
@@ -167,7 +167,7 @@ fn of_two_keys_that_open_the_aggregate_the_decided_one_is_applied() {
             let is_decided = |job: &Job| matches!(job, Job::CheckKey { key: it, .. } if *it == key);
             bench.done(is_decided, JobOutput::KeyChecked { sum: Some(sum) });
         }
-        let applied: Vec<Digest> = bench
+        let applied: Vec<SumDigest> = bench
             .jobs
             .iter()
             .filter_map(|(_, job)| match job {

@@ -8,7 +8,7 @@ mod stored;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use fedshield_protocol::ids::{Digest, IdentityKey};
+use fedshield_protocol::ids::{Digest, IdentityKey, ManifestDigest};
 use fedshield_protocol::limits::MAX_MEMBERS;
 use fedshield_protocol::manifest::{
     Member, Offer, SignedManifest, UncheckedDraft, ValidManifest, is_founding_signature,
@@ -298,7 +298,7 @@ impl Owner {
     fn take_signature(
         &mut self,
         from: &IdentityKey,
-        manifest: &Digest,
+        manifest: &ManifestDigest,
         signature: Signature,
     ) -> Result<Reply, Refusal> {
         let frozen = self.kept.frozen.as_ref();

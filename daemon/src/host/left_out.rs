@@ -102,7 +102,10 @@ impl LeftOut {
 mod tests {
     use std::sync::Arc;
 
-    use fedshield_protocol::ids::{Digest, Epoch, IdentityKey};
+    use fedshield_protocol::ids::{
+        Beacon, CommitmentDigest, Digest, Epoch, FederationId, IdentityKey, ManifestDigest,
+        RecordDigest,
+    };
     use fedshield_protocol::object::ObjectRef;
     use fedshield_protocol::wire::Outcome;
     use tokio::sync::watch;
@@ -112,22 +115,25 @@ mod tests {
     use crate::control::api::NodeStatus;
 
     fn record(round: u64, set: Option<&[u16]>) -> Record {
-        let digest = Digest([7; 32]);
-        let aggregate = ObjectRef { root: digest, length: 1 };
+        let digest = [7; 32];
+        let aggregate = ObjectRef { root: Digest(digest), length: 1 };
         let outcome = set.map_or(Outcome::Skipped, |set| Outcome::Void {
-            set: set.iter().map(|member| (MemberIndex(*member), digest)).collect(),
+            set: set
+                .iter()
+                .map(|member| (MemberIndex(*member), CommitmentDigest(digest)))
+                .collect(),
             aggregate,
         });
         Record {
-            federation: digest,
-            manifest: digest,
+            federation: FederationId(digest),
+            manifest: ManifestDigest(digest),
             epoch: Epoch(0),
             round: Round(round),
-            previous: digest,
+            previous: RecordDigest(digest),
             outcome,
             adapter: None,
             applied: 0,
-            beacon: digest,
+            beacon: Beacon(digest),
         }
     }
 

@@ -40,7 +40,7 @@ impl TermsChecker {
     pub fn check(&self, draft: &Draft) -> Result<(), PipelineError> {
         let plan = Plan::of_draft(draft)?;
         let terms = &draft.offer.terms;
-        let (length, most) = (terms.training.sequence_length as usize, self.config.max_position);
+        let (length, most) = (terms.training.sequence_length as usize, self.config.context());
         if length > most {
             let reason = format!(
                 "{length} tokens do not fit the base model's context: take {most} or fewer"
@@ -96,7 +96,7 @@ impl Examination<'_> {
         AdapterLayout::new(self.config, &settings.adapter)
             .map_err(|error| PipelineError::manifest("adapter", error.to_string()))?;
         // Drafts with longer ones are refused; a federation that was founded before that was so goes on.
-        let length = (training.sequence_length as usize).min(self.config.max_position);
+        let length = (training.sequence_length as usize).min(self.config.context());
         let named = self.sources.template.as_deref().map_or(Ok(template), Template::parse)?;
         // A base model without a chat template of its own gets the plainest one.
         let template = named.or_plain(self.tokenizer);

@@ -5,7 +5,7 @@ mod views;
 
 use std::sync::Arc;
 
-use fedshield_protocol::ids::{Digest, Round};
+use fedshield_protocol::ids::{FederationId, Round};
 use fedshield_protocol::manifest::{SignedManifest, ValidManifest};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -273,7 +273,7 @@ fn not_remembered(error: &DiskError, wish: &str) -> ApiError {
         .with_hint("mend the disk of the home folder, then try again")
 }
 
-fn federation_of(signed: &SignedManifest) -> Result<Digest, ApiError> {
+fn federation_of(signed: &SignedManifest) -> Result<FederationId, ApiError> {
     ValidManifest::check(signed.manifest.clone())
         .map(|manifest| manifest.federation())
         .map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))

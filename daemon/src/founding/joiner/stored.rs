@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fedshield_protocol::ids::Digest;
+use fedshield_protocol::ids::ManifestDigest;
 use fedshield_protocol::manifest::{Draft, Manifest, ManifestError, Member, Offer, UncheckedDraft};
 use fedshield_protocol::wire::codec;
 use serde::{Deserialize, Serialize};
@@ -24,12 +24,12 @@ pub(in super::super) struct Joining {
     /// This node's own entry, as the owner should have it.
     pub(in super::super) own: Member,
     /// Digest of the one manifest that was signed: on disk before the signature leaves.
-    pub(in super::super) signed: Option<Digest>,
+    pub(in super::super) signed: Option<ManifestDigest>,
     /// The newest list of members that the owner has shown.
     pub(in super::super) shown: Shown,
     /// Digest of the manifest whose list was confirmed, by people or because it is the expected one: on disk before
     /// anything is signed.
-    pub(in super::super) confirmed: Option<Digest>,
+    pub(in super::super) confirmed: Option<ManifestDigest>,
     /// Who the members should be, if that was given when joining.
     pub(in super::super) expected: Option<Vec<ExpectedMember>>,
 }
@@ -47,7 +47,7 @@ pub(in super::super) enum Shown {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct FrozenList {
     pub(in super::super) manifest: Manifest,
-    pub(in super::super) digest: Digest,
+    pub(in super::super) digest: ManifestDigest,
     /// When this node saw it first, in seconds since 1970, if that is known.
     pub(in super::super) since_s: Option<u64>,
 }
@@ -59,17 +59,17 @@ struct SecondForm {
     /// Without members.
     terms: UncheckedDraft,
     own: Member,
-    signed: Option<Digest>,
+    signed: Option<ManifestDigest>,
     /// A draft, or a manifest if there is `frozen`.
     seen: Manifest,
     frozen: Option<Frozen>,
-    confirmed: Option<Digest>,
+    confirmed: Option<ManifestDigest>,
     expected: Option<Vec<ExpectedMember>>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Frozen {
-    digest: Digest,
+    digest: ManifestDigest,
     /// 0 if it is not known.
     since_s: u64,
 }
@@ -80,7 +80,7 @@ struct FirstForm {
     invite: Invite,
     terms: UncheckedDraft,
     own: Member,
-    signed: Option<Digest>,
+    signed: Option<ManifestDigest>,
     seen: Manifest,
 }
 
@@ -175,7 +175,7 @@ mod tests {
     fn what_the_version_before_kept_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("federation.joining");
-        for signed in [None, Some(Digest([7; 32]))] {
+        for signed in [None, Some(ManifestDigest([7; 32]))] {
             let manifest = manifest(4);
             let first = FirstForm {
                 invite: Invite {

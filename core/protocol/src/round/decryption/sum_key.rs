@@ -7,7 +7,7 @@ use super::named_keys::{NamedKeys, is_possible, named};
 use crate::consensus::Driver;
 use crate::context::{Cx, Tag};
 use crate::effect::Purpose;
-use crate::ids::{Digest, MemberIndex};
+use crate::ids::{MemberIndex, SumDigest};
 use crate::job::Job;
 use crate::members::Members;
 use crate::object::ObjectRef;
@@ -19,7 +19,7 @@ use crate::wire::{Decided, Value};
 pub(crate) struct SumKey {
     /// Key and sum that are on this disk: by the own combine job, or by a key that another member
     /// named.
-    opened: Option<(ObjectRef, Digest)>,
+    opened: Option<(ObjectRef, SumDigest)>,
     /// It was opened before a restart; that the sum is still on disk is not certain.
     opened_before: bool,
     named: NamedKeys,
@@ -27,12 +27,12 @@ pub(crate) struct SumKey {
 
 impl SumKey {
     /// Key and sum, once this member has them.
-    pub(crate) const fn opened(&self) -> Option<(ObjectRef, Digest)> {
+    pub(crate) const fn opened(&self) -> Option<(ObjectRef, SumDigest)> {
         self.opened
     }
 
     /// The sum that a key opens, if it was checked and opens one.
-    pub(crate) fn opens(&self, key: &ObjectRef) -> Option<Digest> {
+    pub(crate) fn opens(&self, key: &ObjectRef) -> Option<SumDigest> {
         self.named.opens(key)
     }
 
@@ -86,7 +86,7 @@ impl SumKey {
         cx: &mut Cx,
         members: &Members,
         key: ObjectRef,
-        sum: Option<Digest>,
+        sum: Option<SumDigest>,
     ) {
         match sum {
             Some(sum) => self.has_opened(cx, members, key, sum),
@@ -100,7 +100,7 @@ impl SumKey {
         cx: &mut Cx,
         members: &Members,
         key: ObjectRef,
-        sum: Digest,
+        sum: SumDigest,
     ) {
         if !is_possible(&key) {
             return cx.dropped("job: an impossible key");
@@ -113,14 +113,14 @@ impl SumKey {
         self.serve(cx, members);
     }
 
-    fn note_opened(&mut self, key: ObjectRef, sum: Digest) {
+    fn note_opened(&mut self, key: ObjectRef, sum: SumDigest) {
         self.opened = Some((key, sum));
         self.named.note(key, Some(sum));
     }
 
     /// The sum was opened before a restart. It counts as opened; whether it is still on this disk
     /// the host finds out.
-    pub(crate) fn recall(&mut self, key: ObjectRef, sum: Digest) {
+    pub(crate) fn recall(&mut self, key: ObjectRef, sum: SumDigest) {
         if is_possible(&key) {
             self.opened_before = true;
             self.note_opened(key, sum);
