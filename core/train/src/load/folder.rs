@@ -58,7 +58,13 @@ pub(crate) fn open(folder: &Path) -> Result<LoadedModel> {
     digest.part("config", config_text.as_bytes());
     digest.part("tokenizer", &tokenizer_bytes);
     weights.digest_into(&mut digest);
-    Ok(LoadedModel { config, weights: Box::new(weights), tokenizer, digest: digest.finish() })
+    Ok(LoadedModel {
+        config,
+        weights: Box::new(weights),
+        tokenizer,
+        warnings: Vec::new(),
+        digest: digest.finish(),
+    })
 }
 
 /// The tokenizer of a folder. Its weights may be missing.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use crate::{Result, TrainError};
 pub use family::{Activation, Family, NormPlaces, QkNorm};
+pub(crate) use fields::COMMAND_TRAINER;
 
 /// How rotary frequencies are stretched for contexts longer than the pretraining one.
 #[derive(Clone, Debug, PartialEq)]
