@@ -8,7 +8,7 @@ use fedshield_protocol::ids::{MemberIndex, SumDigest, ValueDigest, View};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::limits::MAX_KEY_BYTES;
 use fedshield_protocol::object::ObjectRef;
-use fedshield_protocol::wire::{Body, Decision, Proposal, Set, Value, Vote, VoteKind};
+use fedshield_protocol::wire::{Body, Decision, Proposal, UpdateSet, Value, Vote, VoteKind};
 use fixture::bench::{Bench, commitment_digest, update};
 use fixture::lies::{drops, said};
 use fixture::object;
@@ -30,7 +30,8 @@ fn decided() -> Bench {
     for member in [1, 2, 3] {
         bench.hear(member, Body::Commitment(Box::new(update(member as u8))));
     }
-    let set: Set = [1, 2, 3].map(|m| (MemberIndex(m), commitment_digest(&bench, m))).to_vec();
+    let set: UpdateSet =
+        [1, 2, 3].map(|m| (MemberIndex(m), commitment_digest(&bench, m))).into_iter().collect();
     bench.decide(Value::Aggregate { set, aggregate: object(90) });
     bench.handle(Event::ObjectReady(object(90)));
     bench

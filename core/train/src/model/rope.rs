@@ -8,9 +8,10 @@ mod tests;
 
 use std::sync::Arc;
 
-use burn_tensor::{Device, Tensor, TensorData};
+use burn_tensor::{Device, Tensor};
 
 use super::config::{ModelConfig, RopeScaling};
+use super::transfer::upload;
 
 /// Cosines and sines for one sequence length, each `[1, 1, len, rotated / 2]`.
 #[derive(Clone)]
@@ -54,9 +55,7 @@ impl RopeTable {
                 sin.push((angle.sin() * factor) as f32);
             }
         }
-        let on_device = |values: &Vec<f32>| {
-            Tensor::from_data(TensorData::new(values.clone(), [1, 1, len, half]), device)
-        };
+        let on_device = |values: &Vec<f32>| upload(values.clone(), [1, 1, len, half], device);
         let (cos_tensor, sin_tensor) = (on_device(&cos), on_device(&sin));
         Self { cos: cos_tensor, sin: sin_tensor, host: Arc::new((cos, sin)), half }
     }
