@@ -15,7 +15,7 @@ use fedshield_train::TrainError;
 use fedshield_train::data::check_jsonl;
 use fedshield_train::federated::{AdapterLayout, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::LoadedModel;
-use fedshield_train::model::{BasePrecision, ModelConfig};
+use fedshield_train::model::{BasePrecision, ComputePrecision, ModelConfig};
 use fedshield_train::text::Template;
 use fedshield_train::{Progress, RoundResult, TrainSettings, Trainer};
 use tokio_util::sync::CancellationToken;
@@ -51,6 +51,8 @@ pub struct LearningSources {
     pub packing: bool,
     /// How the frozen matrices are held in memory.
     pub base_precision: BasePrecision,
+    /// How exactly matrix products are computed at least.
+    pub compute_precision: ComputePrecision,
     /// Template to use instead of the manifest's.
     pub template: Option<String>,
     /// PEFT folder that the first round starts from, for a manifest that asks for one.
@@ -72,6 +74,7 @@ impl OpenedModel {
     /// Names the file and the tensor that is wrong.
     pub fn open(sources: LearningSources) -> Result<Self, TrainError> {
         let model = LoadedModel::open(&sources.model)?;
+        model.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         Ok(Self { sources, model })
     }
 
@@ -117,6 +120,7 @@ impl OpenedModel {
             gradient_checkpointing: sources.gradient_checkpointing,
             packing: sources.packing,
             base_precision: sources.base_precision,
+            compute_precision: sources.compute_precision,
             ..TrainSettings::default()
         };
         let command = sources.command.map(|command| {

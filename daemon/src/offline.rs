@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use fedshield_train::TrainError;
 use fedshield_train::federated::FederatedSettings;
+use fedshield_train::load::LoadedModel;
 use fedshield_train::text::{Template, TextTokenizer};
 
 pub use data::{DataQuestion, check_data};
@@ -26,6 +27,13 @@ pub use merge::{MergeQuestion, MergeReport, merge};
 pub use recorded::check_recorded;
 
 use crate::error_code::ErrorCode;
+
+/// Opens a model, and says on standard error what its user should know.
+fn open_model(path: &std::path::Path) -> Result<LoadedModel, OfflineError> {
+    let model = LoadedModel::open(path).map_err(OfflineError::Model)?;
+    model.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    Ok(model)
+}
 
 /// Why it cannot be done. Messages name the file and the tensor or line.
 #[derive(Debug, thiserror::Error)]

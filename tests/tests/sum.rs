@@ -7,10 +7,10 @@ use fedshield_he::{
     ContributorSet, SealingKeyPair, ShareCommitment, aggregate, combine, open_share,
     partial_decrypt,
 };
-use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::ids::{Beacon, CommitmentDigest, MemberIndex, Round};
 use fedshield_protocol::job::{Combined, Included, Job, JobOutput, RoundStart};
 use fedshield_protocol::object::ObjectRef;
-use fedshield_protocol::wire::{CommitmentBody, Set};
+use fedshield_protocol::wire::{CommitmentBody, UpdateSet};
 use fedshield_tests::{Party, carry, contribution, parties, run};
 use fedshieldd::encryption::share_index;
 use tokio_util::sync::CancellationToken;
@@ -68,7 +68,7 @@ fn the_opened_sum_is_the_plain_sum_of_the_quantised_updates() {
     // Two rounds: one for each factor. The third is pruned.
     for applied in 0..3 {
         let start =
-            RoundStart { round: Round(applied), applied, beacon: Digest([applied as u8 + 3; 32]) };
+            RoundStart { round: Round(applied), applied, beacon: Beacon([applied as u8 + 3; 32]) };
         let next = one_round(&parties, &start);
         assert_ne!(adapter, Some(next));
         adapter = Some(next);
@@ -89,7 +89,7 @@ fn one_round(parties: &[Party], start: &RoundStart) -> ObjectRef {
         .zip(bodies)
         .map(|(member, body)| Included {
             member: MemberIndex(member),
-            commitment: Digest([member as u8; 32]),
+            commitment: CommitmentDigest([member as u8; 32]),
             body,
         })
         .collect();
@@ -121,7 +121,7 @@ fn one_round(parties: &[Party], start: &RoundStart) -> ObjectRef {
         partials.push((MemberIndex(position as u16), object));
     }
     let mut adapters = Vec::new();
-    let names: Set = set.iter().map(|it| (it.member, it.commitment)).collect();
+    let names: UpdateSet = set.iter().map(|it| (it.member, it.commitment)).collect();
     for (position, party) in parties.iter().enumerate() {
         // Another three of the four answers at each member: all open the same sum.
         let answers = partials.iter().filter(|(member, _)| member.position() != position);

@@ -10,14 +10,14 @@ pub(crate) use proof::certifies;
 pub use tip::Tip;
 
 use crate::hash::Use;
-use crate::ids::{Digest, MemberIndex, Round};
+use crate::ids::{Digest, MemberIndex, RecordDigest, Round};
 use crate::limits::MAX_RECORD_BYTES;
 use crate::manifest::{FoundingError, SignedManifest, ValidManifest};
 use crate::object::ObjectRef;
 use crate::roster::Roster;
 use crate::sign::{Signature, Signatures, verify_ed25519};
 use crate::wire::codec;
-use crate::wire::{CertifiedRecord, Outcome, Record, Set};
+use crate::wire::{CertifiedRecord, Outcome, Record, UpdateSet};
 
 /// Why a history is not one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,7 +67,7 @@ pub struct Summary {
 
 /// The set that an outcome decided to open, and its sum.
 #[must_use]
-pub const fn set_of(outcome: &Outcome) -> Option<(&Set, &ObjectRef)> {
+pub const fn set_of(outcome: &Outcome) -> Option<(&UpdateSet, &ObjectRef)> {
     match outcome {
         Outcome::Applied { set, aggregate, .. }
         | Outcome::Rejected { set, aggregate, .. }
@@ -78,11 +78,11 @@ pub const fn set_of(outcome: &Outcome) -> Option<(&Set, &ObjectRef)> {
 
 /// The digest that the next record and the signatures refer to.
 #[must_use]
-pub fn record_digest(record: &Record) -> Digest {
+pub fn record_digest(record: &Record) -> RecordDigest {
     // A record holds at most one entry for each member; it cannot exceed the limit. An encoding that failed would give
     // the digest of nothing, which no signature covers.
     let bytes = codec::encode("record", record, MAX_RECORD_BYTES).unwrap_or_default();
-    Use::Record.digest(&[&bytes])
+    RecordDigest(Use::Record.digest(&[&bytes]).0)
 }
 
 /// Checks a whole history: chain, order of rounds, signatures of a quorum, certificates, manifest digest, beacon where
@@ -148,5 +148,5 @@ impl Signatures for OnlyVerify {
 /// Whether `member`'s update is in the set that `outcome` decided.
 #[must_use]
 pub fn includes(outcome: &Outcome, member: MemberIndex) -> bool {
-    set_of(outcome).is_some_and(|(set, _)| set.iter().any(|(m, _)| *m == member))
+    set_of(outcome).is_some_and(|(set, _)| set.has_contributor(member))
 }

@@ -4,10 +4,10 @@ mod fixture;
 
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::{Command, Event, TimerId};
-use fedshield_protocol::ids::{MemberIndex, Round, Time};
+use fedshield_protocol::ids::{MemberIndex, RecordDigest, Round, Time};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::status::Phase;
-use fedshield_protocol::wire::{Body, Goodbye, Leave, Value};
+use fedshield_protocol::wire::{Body, Goodbye, Leave, UpdateSet, Value};
 use fixture::bench::{Bench, commitment_digest, heartbeat, update};
 use fixture::{message, object};
 
@@ -187,7 +187,7 @@ fn an_old_goodbye_does_not_silence_a_member_that_is_back() {
     assert_eq!(bench.phase(), Phase::Commit);
     assert!(bench.machine.status().members[3].here);
     // Of an earlier round.
-    let bytes = message(&bench.manifest, Round(1), 3, heartbeat(4, object(1).root));
+    let bytes = message(&bench.manifest, Round(1), 3, heartbeat(4, RecordDigest([1; 32])));
     bench.handle(Event::Message { from: MemberIndex(3), bytes });
     bench.hear(3, goodbye(200, Leave::Stopped));
     assert!(bench.dropped("goodbye: of an earlier round"));
@@ -378,10 +378,10 @@ fn an_update_that_no_report_can_list_any_more_holds_up_nobody() {
         let committee = bench.others_of_the_committee();
         let outsider = (1..4).find(|member| !committee.contains(member)).unwrap();
         for member in [outsider, committee[0]] {
-            bench.hear(member, Body::Report(set.clone()));
+            bench.hear(member, Body::Report(UpdateSet::from_iter(set.clone())));
         }
         assert!(!bench.machine.status().members[0].reported, "two may still hold and list it");
-        bench.hear(committee[1], Body::Report(set.clone()));
+        bench.hear(committee[1], Body::Report(UpdateSet::from_iter(set.clone())));
         assert!(bench.machine.status().members[0].reported, "contributed: {commits}");
         assert_eq!(bench.phase(), Phase::Certify);
     }
@@ -412,7 +412,7 @@ fn who_catches_up_for_long_says_so_and_takes_it_back() {
 fn what_was_said_rounds_ago_is_no_sign_of_life() {
     let (_, records) = fixture::ledger();
     let mut bench = Bench::new();
-    let old = message(&bench.manifest, Round(1), 3, heartbeat(4, object(1).root));
+    let old = message(&bench.manifest, Round(1), 3, heartbeat(4, RecordDigest([1; 32])));
     bench.records = records;
     bench.journal.clear();
     bench.boot();

@@ -5,13 +5,13 @@ mod fixture;
 
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::{Event, TimerId};
-use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
+use fedshield_protocol::ids::{MemberIndex, RecordDigest, Round, SetDigest, View};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::ledger::{Tip, record_digest};
 use fedshield_protocol::sign::Signature;
 use fedshield_protocol::status::Phase;
 use fedshield_protocol::wire::{
-    Bits, Body, Decision, Heartbeat, Outcome, Signed, Statement, Vote, VoteKind,
+    Bits, Body, Decision, Heartbeat, Outcome, Signed, Statement, UpdateSet, Vote, VoteKind,
 };
 use fixture::bench::{Bench, NONCE, heartbeat, memory, update};
 use fixture::lies::drops;
@@ -115,7 +115,7 @@ fn what_the_journal_knows_is_nothing_new() {
     let said = [
         Statement::Ready,
         Statement::Commitment(Box::new(update(0))),
-        Statement::Report(vec![]),
+        Statement::Report(UpdateSet::default()),
         Statement::Vote(vote.expect("it has voted for nothing")),
     ];
     let said = said.map(|statement| own(&bench, statement));
@@ -132,13 +132,13 @@ fn what_the_journal_knows_is_nothing_new() {
 /// The disk is empty, or what it was when the round began.
 #[test]
 fn what_the_journal_does_not_know_silences_the_round() {
-    let (set, digest) = (Digest([1; 32]), Digest([2; 32]));
+    let (set, digest) = (SetDigest([1; 32]), RecordDigest([2; 32]));
     let vote =
         Vote { decision: Decision::Set, kind: VoteKind::Prevote, view: View(0), value: None };
     let lacking = [
         Statement::Ready,
         Statement::Commitment(Box::new(update(0))),
-        Statement::Report(vec![]),
+        Statement::Report(UpdateSet::default()),
         Statement::Attestation { set, aggregate: object(1) },
         Statement::Vote(vote),
         Statement::Partial { set, object: object(1) },
@@ -226,7 +226,7 @@ fn nobody_can_make_up_what_it_said_and_old_answers_do_not_count() {
 }
 
 fn told_by_a_liar(bench: &Bench) -> (Statement, Signature) {
-    by(bench, 3, Statement::Report(vec![]))
+    by(bench, 3, Statement::Report(UpdateSet::default()))
 }
 
 /// The sender's heartbeat, as one that has started would get it.

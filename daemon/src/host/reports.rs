@@ -76,9 +76,9 @@ impl Reports {
         self.close_phase();
         let record = &record.record;
         let (outcome, contributors) = match &record.outcome {
-            Outcome::Applied { set, .. } => (RoundOutcome::Applied, set.as_slice()),
-            Outcome::Rejected { set, .. } => (RoundOutcome::Rejected, set.as_slice()),
-            Outcome::Void { set, .. } => (RoundOutcome::Void, set.as_slice()),
+            Outcome::Applied { set, .. } => (RoundOutcome::Applied, &set[..]),
+            Outcome::Rejected { set, .. } => (RoundOutcome::Rejected, &set[..]),
+            Outcome::Void { set, .. } => (RoundOutcome::Void, &set[..]),
             Outcome::Skipped => (RoundOutcome::Skipped, &[][..]),
         };
         let committee = self.committee.remove(&record.round).unwrap_or_default();

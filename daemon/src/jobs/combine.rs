@@ -6,7 +6,7 @@ use fedshield_he::{Answers, PartialDecryption, combine};
 use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::job::{Combined, JobOutput, RoundStart};
 use fedshield_protocol::object::ObjectRef;
-use fedshield_protocol::wire::Set;
+use fedshield_protocol::wire::UpdateSet;
 
 use super::observer::{Stage, timed};
 use super::{Pipeline, PipelineError};
@@ -16,7 +16,7 @@ impl Pipeline {
     pub(super) fn combine(
         &self,
         start: &RoundStart,
-        set: &Set,
+        set: &UpdateSet,
         aggregate: ObjectRef,
         partials: &[(MemberIndex, ObjectRef)],
     ) -> Result<JobOutput, PipelineError> {

@@ -25,7 +25,7 @@ mod stored_sum;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fedshield_protocol::ids::{Digest, Round};
+use fedshield_protocol::ids::{LayoutDigest, Round};
 use fedshield_protocol::object::ObjectRef;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
@@ -96,7 +96,7 @@ pub(super) struct KeptDealing {
     pub(super) ciphertext: ObjectRef,
     /// The published part.
     pub(super) shares: Vec<u8>,
-    pub(super) layout: Digest,
+    pub(super) layout: LayoutDigest,
 }
 
 /// For which set this member answered, and with what. Written before the answer leaves this folder.

@@ -199,6 +199,7 @@ pub(super) fn sources(config: &Config, home: &Home) -> Result<LearningSources, N
         gradient_checkpointing: config.training.gradient_checkpointing,
         packing: config.training.packing,
         base_precision: config.training.base_precision,
+        compute_precision: config.training.compute_precision,
         template: config.data.template.clone(),
         first_adapter: home.first_adapter(),
         command: command(config, home),

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use fedshield_train::adapter::PeftAdapter;
 use fedshield_train::data::{DataSet, DataSettings, Role, TokenizedExample};
 use fedshield_train::federated::GlobalAdapter;
-use fedshield_train::load::LoadedModel;
 use fedshield_train::model::BasePrecision;
 use fedshield_train::text::Template;
 use fedshield_train::{ComputeDevice, Sampling, TrainError, TrainSettings, Trainer};
@@ -99,7 +98,7 @@ pub struct SampleAnswers {
 /// # Errors
 /// A model, adapter or line that cannot be used; a loss that is not a finite number.
 pub fn evaluate(question: &EvaluateQuestion) -> Result<EvaluateReport, OfflineError> {
-    let model = LoadedModel::open(&question.model).map_err(OfflineError::Model)?;
+    let model = super::open_model(&question.model)?;
     let template = template(question.template.as_deref(), &model.tokenizer)?;
     let adapter = PeftAdapter::open(&question.adapter)
         .and_then(|peft| peft.global(&model.config, &plain_settings(&peft)))

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use fedshield_train::adapter::{PeftAdapter, export_model};
-use fedshield_train::load::{LoadedModel, Precision};
+use fedshield_train::load::Precision;
 use serde::Serialize;
 
 use super::OfflineError;
@@ -42,7 +42,7 @@ pub fn merge(question: &MergeQuestion) -> Result<MergeReport, OfflineError> {
     if std::fs::read_dir(&question.out).is_ok_and(|mut files| files.next().is_some()) {
         return Err(OfflineError::NotEmpty(question.out.clone()));
     }
-    let model = LoadedModel::open(&question.model).map_err(OfflineError::Model)?;
+    let model = super::open_model(&question.model)?;
     let adapter = PeftAdapter::open(&question.adapter)
         .and_then(|peft| peft.global(&model.config, &super::plain_settings(&peft)))
         .map_err(OfflineError::Adapter)?;

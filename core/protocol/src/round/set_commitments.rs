@@ -11,28 +11,30 @@ use std::collections::BTreeSet;
 
 use super::collect::Commitments;
 use crate::context::Cx;
-use crate::ids::Digest;
+use crate::ids::{CommitmentDigest, MemberIndex};
 use crate::limits::MAX_REQUESTED_COMMITMENTS;
 use crate::wire::journal::Note;
-use crate::wire::{Body, Set};
+use crate::wire::{Body, UpdateSet};
 
 /// See the head of this file.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SetCommitments {
     /// Those that a set names and that were not here when it was looked at.
-    missing: BTreeSet<Digest>,
+    missing: BTreeSet<CommitmentDigest>,
     /// Those that are in the journal.
-    kept: BTreeSet<Digest>,
+    kept: BTreeSet<CommitmentDigest>,
 }
 
 impl SetCommitments {
     /// Whether every commitment of `set` is here; those that are not are asked for.
-    pub(crate) fn request(&mut self, cx: &mut Cx, commitments: &Commitments, set: &Set) -> bool {
-        let lacking: Vec<Digest> = set
-            .iter()
-            .map(|(_, digest)| *digest)
-            .filter(|digest| commitments.get(digest).is_none())
-            .collect();
+    pub(crate) fn request(
+        &mut self,
+        cx: &mut Cx,
+        commitments: &Commitments,
+        set: &UpdateSet,
+    ) -> bool {
+        let lacking: Vec<CommitmentDigest> =
+            set.commitments().filter(|digest| commitments.get(digest).is_none()).collect();
         let new = lacking.iter().any(|digest| !self.missing.contains(digest));
         self.missing.extend(lacking.iter().copied());
         if new {
@@ -43,7 +45,7 @@ impl SetCommitments {
 
     /// Asks everyone for what is missing; again at every status tick.
     pub(crate) fn ask(&self, cx: &mut Cx) {
-        let missing: Vec<Digest> =
+        let missing: Vec<CommitmentDigest> =
             self.missing.iter().copied().take(MAX_REQUESTED_COMMITMENTS).collect();
         if !missing.is_empty() {
             cx.broadcast(Body::GetCommitments(missing));
@@ -51,13 +53,18 @@ impl SetCommitments {
     }
 
     /// A commitment has come. Returns whether a set needs it, however late it is.
-    pub(super) fn arrived(&mut self, digest: &Digest) -> bool {
+    pub(super) fn arrived(&mut self, digest: &CommitmentDigest) -> bool {
         self.missing.remove(digest)
     }
 
     /// Writes down the commitments of `set` that are here and not in the journal yet; the own one
     /// is there as such.
-    pub(crate) fn keep(&mut self, cx: &mut Cx, commitments: &Commitments, set: &Set) {
+    pub(crate) fn keep(
+        &mut self,
+        cx: &mut Cx,
+        commitments: &Commitments,
+        set: &[(MemberIndex, CommitmentDigest)],
+    ) {
         let me = cx.me();
         for (_, digest) in set.iter().filter(|(author, _)| *author != me) {
             if self.kept.contains(digest) {
@@ -74,7 +81,7 @@ impl SetCommitments {
     }
 
     /// A commitment from the journal.
-    pub(super) fn recall(&mut self, digest: Digest) {
+    pub(super) fn recall(&mut self, digest: CommitmentDigest) {
         self.kept.insert(digest);
     }
 }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Body, Set, Vote};
-use crate::ids::Digest;
+use super::{Body, UpdateSet, Vote};
+use crate::ids::{RecordDigest, SetDigest};
 use crate::object::ObjectRef;
 use crate::wire::CommitmentBody;
 
@@ -16,11 +16,11 @@ pub enum Statement {
     /// [`Body::Commitment`].
     Commitment(Box<CommitmentBody>),
     /// [`Body::Report`].
-    Report(Set),
+    Report(UpdateSet),
     /// [`Body::Attestation`].
     Attestation {
         /// Digest of the set.
-        set: Digest,
+        set: SetDigest,
         /// Its sum.
         aggregate: ObjectRef,
     },
@@ -29,12 +29,12 @@ pub enum Statement {
     /// [`Body::Partial`].
     Partial {
         /// Digest of the set.
-        set: Digest,
+        set: SetDigest,
         /// The partial decryption.
         object: ObjectRef,
     },
     /// [`Body::RecordSignature`].
-    RecordSignature(Digest),
+    RecordSignature(RecordDigest),
 }
 
 impl Statement {

@@ -77,7 +77,7 @@ pub(crate) fn from_json(text: &str, path: &Path) -> Result<AdapterSpec> {
     let names = match raw.target_modules {
         Targets::List(names) => names,
         Targets::Pattern(name) if name == "all-linear" => {
-            Projection::ALL.iter().map(|p| p.name().to_owned()).collect()
+            Projection::SEPARATE.iter().map(|p| p.name().to_owned()).collect()
         }
         Targets::Pattern(name) => vec![name],
     };

@@ -51,7 +51,7 @@ impl Trainer {
     ) -> Result<String> {
         let lora = self.lora(adapter)?;
         // A prompt that fills the model's window leaves no room for an answer, however long it is.
-        let window = self.decoder.config.max_position;
+        let window = self.decoder.config.context();
         let mut ids = prompt.ids(&self.tokenizer, window)?;
         if ids.is_empty() {
             return Err(TrainError::setting("prompt", "it has no tokens"));

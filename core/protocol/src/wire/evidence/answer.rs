@@ -5,12 +5,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::{NotProof, SignedBody};
-use crate::ids::{Digest, MemberIndex, Round};
+use crate::ids::{MemberIndex, Round, SetDigest};
 use crate::ledger::certifies;
 use crate::object::ObjectRef;
 use crate::roster::Roster;
 use crate::sign::Signature;
-use crate::wire::{Body, Decided, Value, set_digest};
+use crate::wire::{Body, Decided, Value};
 
 /// A partial decryption with its author's signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ pub struct WrongAnswer {
 impl SignedAnswer {
     /// The message under which the signature stands.
     #[must_use]
-    pub fn statement(&self, set: Digest) -> Body {
+    pub fn statement(&self, set: SetDigest) -> Body {
         Body::Partial { set, object: ObjectRef::of(&self.bytes) }
     }
 }
@@ -54,17 +54,17 @@ impl WrongAnswer {
         usize::from(rules.threshold).saturating_add(usize::from(rules.max_faulty)).saturating_sub(1)
     }
 
-    /// Digest of the decided set, if a set was decided.
+    /// SetDigest of the decided set, if a set was decided.
     #[must_use]
-    pub fn set_digest(&self) -> Option<Digest> {
+    pub fn set_digest(&self) -> Option<SetDigest> {
         match &self.set.value {
-            Value::Aggregate { set, .. } => Some(set_digest(set)),
+            Value::Aggregate { set, .. } => Some(set.digest()),
             _ => None,
         }
     }
 
     pub(super) fn accused_statement(&self) -> SignedBody {
-        let set = self.set_digest().unwrap_or(Digest([0; 32]));
+        let set = self.set_digest().unwrap_or(SetDigest([0; 32]));
         (self.accused.statement(set), self.accused.signature)
     }
 

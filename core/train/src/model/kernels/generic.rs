@@ -1,6 +1,8 @@
 //! The kernels in tensor operations, for devices other than the CPU, and as the reference in tests.
 
-use burn_tensor::{IndexingUpdateOp, Int, Tensor, TensorData, activation};
+use burn_tensor::{Int, Tensor, TensorData, activation};
+
+use super::{GELU_CUBE, GELU_SLOPE};
 
 pub(crate) fn rms_norm(x: &Tensor<2>, gamma: &Tensor<1>, eps: f64) -> (Tensor<2>, Tensor<2>) {
     let mean_square = x.clone().square().mean_dim(1);
@@ -36,6 +38,29 @@ pub(crate) fn swiglu_backward(
     (d.clone() * up.clone() * slope, d.clone() * silu)
 }
 
+/// gelu(x) = x sigmoid(2 u), u = sqrt(2/pi) (x + 0.044715 x^3).
+fn gelu_sigmoid(x: &Tensor<2>) -> Tensor<2> {
+    let cube = x.clone() * x.clone() * x.clone() * GELU_CUBE;
+    activation::sigmoid((x.clone() + cube) * (2.0 * GELU_SLOPE))
+}
+
+pub(crate) fn geglu(gate: &Tensor<2>, up: &Tensor<2>) -> Tensor<2> {
+    gate.clone() * gelu_sigmoid(gate) * up.clone()
+}
+
+/// gelu'(x) = s + x s (1 - s) 2 u'.
+pub(crate) fn geglu_backward(
+    d: &Tensor<2>,
+    gate: &Tensor<2>,
+    up: &Tensor<2>,
+) -> (Tensor<2>, Tensor<2>) {
+    let s = gelu_sigmoid(gate);
+    let gelu = gate.clone() * s.clone();
+    let inner = (gate.clone() * gate.clone() * (3.0 * GELU_CUBE) + 1.0) * (2.0 * GELU_SLOPE);
+    let slope = s.clone() + gelu.clone() * (s.neg() + 1.0) * inner;
+    (d.clone() * up.clone() * slope, d.clone() * gelu)
+}
+
 pub(crate) fn causal_softmax(
     scores: Tensor<4>,
     window: Option<usize>,
@@ -60,23 +85,23 @@ pub(crate) fn softmax_backward(dp: Tensor<4>, p: &Tensor<4>) -> Tensor<4> {
     weighted.clone() - p.clone() * weighted.sum_dim(3)
 }
 
+/// The sum of the losses, `[1]`, and with a scale the gradient. Arrays as large as the logits are the logits and that gradient.
 pub(crate) fn cross_entropy(
     logits: Tensor<2>,
-    targets: Tensor<2, Int>,
+    targets: Tensor<1, Int>,
     scale: Option<f64>,
-) -> (f64, Option<Tensor<2>>) {
-    let [rows, _] = logits.dims();
-    let device = logits.device();
-    let target_logits = logits.clone().gather(1, targets.clone());
-    let max = logits.clone().max_dim(1);
-    let exps = (logits - max.clone()).exp();
-    let sums = exps.clone().sum_dim(1);
-    let losses = crate::model::to_vec(sums.clone().log() + max - target_logits);
-    let loss = losses.iter().map(|loss| f64::from(*loss)).sum();
+) -> (Tensor<1>, Option<Tensor<2>>) {
+    let [rows, vocab] = logits.dims();
+    let targets = targets.reshape([rows, 1]);
+    let at_targets = logits.clone().gather(1, targets.clone());
+    let largest = logits.clone().max_dim(1);
+    let sums = (logits.clone() - largest.clone()).exp().sum_dim(1);
+    let log_sums = sums.log() + largest;
+    let loss = (log_sums.clone() - at_targets).sum();
     let gradient = scale.map(|scale| {
-        let minus_one = Tensor::<2>::ones([rows, 1], &device).neg();
-        let d = (exps / sums).scatter(1, targets, minus_one, IndexingUpdateOp::Add);
-        d.mul_scalar(scale)
+        let tokens = Tensor::<1, Int>::arange(0..vocab as i64, &logits.device());
+        let hits = tokens.reshape([1, vocab]).equal(targets).float();
+        ((logits - log_sums).exp() - hits).mul_scalar(scale)
     });
     (loss, gradient)
 }
