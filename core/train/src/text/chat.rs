@@ -104,7 +104,8 @@ impl<'a> Conversation<'a> {
 
     fn rendered(&self, text: String, learned: Vec<Range<usize>>, turns: usize) -> Rendered {
         let last_answer = text.len();
-        Rendered { text, learned, begins: false, turns, last_answer }
+        let marked = self.is_marked;
+        Rendered { text, learned, begins: false, turns, last_answer, marked }
     }
 
     fn learned_turns(&self) -> impl Iterator<Item = usize> {
@@ -148,7 +149,10 @@ impl<'a> Conversation<'a> {
     fn start(&self, index: usize, through: &str) -> Result<usize> {
         let prompt = self.text(index, true)?;
         if through.starts_with(&prompt) {
-            return Ok(prompt.len());
+            return match prompt.len() < through.len() {
+                true => Ok(prompt.len()),
+                false => Err(bad("it writes nothing of an answer")),
+            };
         }
         let start = common(&prompt, through);
         let history = self.text(index, false)?;

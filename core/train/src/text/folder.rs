@@ -173,25 +173,28 @@ fn begin(
     tokenizer: &TextTokenizer,
     bos: Option<u32>,
 ) -> Result<(Option<u32>, Option<String>)> {
-    let flag = |name: &str| settings.get(name).map(|value| value.as_bool() == Some(true));
-    let (before, behind) = match (flag("add_bos_token"), flag("add_eos_token")) {
-        // These settings replace the post-processor.
-        (None, None) => tokenizer.added_around()?,
-        (begins, ends) => {
-            let eos = tokenizer.special("eos_token").and_then(|eos| tokenizer.id(eos));
-            let bos = bos.filter(|_| begins == Some(true));
-            let eos = eos.filter(|_| ends == Some(true));
-            (bos.into_iter().collect(), eos.into_iter().collect())
-        }
+    let (before, behind) = tokenizer.added_around()?;
+    let begins = before.first().copied();
+    let differs = |name: &str, found: bool| {
+        let said = settings.get(name).and_then(Value::as_bool)?;
+        (said != found).then(|| {
+            let does = if found { "does" } else { "does not" };
+            format!(
+                "tokenizer_config.json says {name} = {said} and the post-processor of \
+                 tokenizer.json {does}: transformers 4 follows the one and 5 the other, so make \
+                 them agree"
+            )
+        })
     };
-    let problem = match (before.len(), behind.len()) {
-        (0 | 1, 0) => None,
-        _ => Some(
-            "the tokenizer puts more around a text than one token before it (add_eos_token)"
-                .to_owned(),
-        ),
-    };
-    Ok((before.first().copied(), problem))
+    let problem = differs("add_bos_token", begins.is_some() && begins == bos)
+        .or_else(|| differs("add_eos_token", !behind.is_empty()))
+        .or_else(|| {
+            let more = before.len() > 1 || !behind.is_empty();
+            more.then(|| {
+                "the tokenizer puts more around a text than one token before it".to_owned()
+            })
+        });
+    Ok((begins, problem))
 }
 
 /// Reads the chat templates: files count before what `tokenizer_config.json` holds.

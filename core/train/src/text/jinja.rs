@@ -34,7 +34,8 @@ pub(super) fn environment(source: String) -> Result<Environment<'static>, Error>
         kinds.contains(&value.kind())
     });
     environment.add_test("iterable", |value: &Value| {
-        value.is_undefined() || value.kind() == ValueKind::String || value.try_iter().is_ok()
+        let is_text = value.is_undefined() || value.kind() == ValueKind::String;
+        is_text || (!value.is_none() && value.try_iter().is_ok())
     });
     environment.add_template_owned(NAME, source)?;
     Ok(environment)

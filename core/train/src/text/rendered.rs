@@ -31,6 +31,8 @@ pub struct Rendered {
     pub turns: usize,
     /// Where the last answer begins.
     pub(super) last_answer: usize,
+    /// Whether a template has marked what is learned: then transformers says which tokens that are.
+    pub(super) marked: bool,
 }
 
 /// An example, or a part of one that ends with an answer, as tokens.
@@ -76,7 +78,7 @@ impl Rendered {
     /// As [`Self::tokenize`], of which the tokens are known.
     pub(super) fn label(&self, first: FirstTokens, tokenizer: &TextTokenizer) -> Result<Tokenized> {
         let is_cut = !first.is_whole;
-        self.finish(first.labelled(&self.learned), is_cut, tokenizer)
+        self.finish(first.labelled(&self.learned, self.marked), is_cut, tokenizer)
     }
 
     fn finish(
@@ -140,11 +142,15 @@ impl Rendered {
 }
 
 impl FirstTokens {
-    /// Which tokens overlap one of these parts of the text, which are in order.
-    fn labelled(self, learned: &[Range<usize>]) -> TokenSequence {
+    /// Which tokens overlap one of these parts of the text, which are in order. Byte-level tokenizers leave spaces out of
+    /// what a token covers: the masks of transformers do too, and we do if `marked`.
+    fn labelled(self, learned: &[Range<usize>], marked: bool) -> TokenSequence {
         let mut parts = learned.iter().peekable();
+        let mut covered = 0;
         let labels = self.offsets.iter().map(|(start, end)| {
-            while parts.next_if(|part| *start >= part.end).is_some() {}
+            let start = if marked { *start } else { *start.min(&covered) };
+            covered = covered.max(*end);
+            while parts.next_if(|part| start >= part.end).is_some() {}
             parts.peek().is_some_and(|part| *end > part.start)
         });
         TokenSequence { labels: labels.collect(), ids: self.ids }
@@ -179,6 +185,13 @@ impl Writer {
 
     pub(super) fn finish(self, turns: usize) -> Rendered {
         let last_answer = self.last_answer.unwrap_or(self.text.len());
-        Rendered { text: self.text, learned: self.learned, begins: true, turns, last_answer }
+        Rendered {
+            text: self.text,
+            learned: self.learned,
+            begins: true,
+            turns,
+            last_answer,
+            marked: false,
+        }
     }
 }

@@ -167,7 +167,11 @@ fn what_a_template_cannot_show_is_an_error() {
     for (template, expected) in [
         (None, "no chat template"),
         (Some(refuse), "must alternate"),
-        (Some("{{ messages[0]['content'] }}"), "after its generation prompt"),
+        (Some("{{ messages[0]['content'] }}"), "writes nothing of an answer"),
+        (
+            Some("{{ messages|length }}{% for m in messages %}{{ m.content }}{% endfor %}"),
+            "after its generation prompt",
+        ),
     ] {
         let error = Template::Model.render(&conversation(), &tokenizer(template)).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
@@ -203,7 +207,7 @@ fn a_token_without_an_embedding_is_refused() {
     let mut tokenizer = tokenizer(None);
     tokenizer.embedded = Some(3);
     let error = Template::ChatMl.tokenize(&conversation(), &tokenizer, 9).unwrap_err().to_string();
-    assert!(error.contains("\"<|im_end|>\" (3) is beyond the 3 tokens"), "{error}");
+    assert!(error.contains("is beyond the 3 tokens"), "{error}");
 }
 
 #[test]

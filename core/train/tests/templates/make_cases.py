@@ -132,8 +132,8 @@ def tokenizers():
         decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(),
         decoders.Strip(" ", 1, 0),
     ])
-    yield "prepend", prepend, {"add_bos_token": True}, {}
     prepend.post_processor = begins_with_bos()
+    yield "prepend", prepend, {"add_bos_token": True}, {}
     llama = {"tokenizer_class": "LlamaTokenizer"}
     yield "llama_first", prepend, {**llama, "legacy": False}, {}
     yield "llama_always", prepend, {**llama, "legacy": True, "add_bos_token": True}, {}
@@ -145,7 +145,7 @@ def tokenizers():
         ),
         pre=pre_tokenizers.Metaspace(prepend_scheme="first"), decoder=decoders.Metaspace(),
     )
-    yield "metaspace", metaspace, {"add_bos_token": True}, {}
+    yield "metaspace", metaspace, {"add_bos_token": False, "eos_token": "<|im_end|>"}, {}
 
 
 def write_tokenizers():
