@@ -153,12 +153,13 @@ impl Work<'_> {
             if compared == self.question.exact {
                 break;
             }
-            let reference = example.example.answer();
+            let shown = example.shown();
+            let reference = shown.answer();
             let limit = self.question.short_tokens + 1;
             if self.trainer.tokenizer().encode_first(reference, limit)?.len() == limit {
                 continue;
             }
-            let given = self.trainer.answer(adapter, self.template, &example.example, &greedy)?;
+            let given = self.trainer.answer(adapter, self.template, &shown, &greedy)?;
             compared += 1;
             equal += usize::from(given.trim() == reference.trim());
         }
@@ -168,15 +169,16 @@ impl Work<'_> {
     fn samples(&self, adapter: &GlobalAdapter) -> Result<Vec<SampleAnswers>, TrainError> {
         let mut samples = Vec::new();
         for example in self.examples.iter().take(self.question.samples) {
-            let turns = example.example.turns();
+            let shown = example.shown();
+            let turns = shown.turns();
             let asked = turns.iter().rev().find(|turn| turn.role == Role::User);
             let answer = |adapter: Option<&GlobalAdapter>| {
                 let sampling = &self.question.sampling;
-                self.trainer.answer(adapter, self.template, &example.example, sampling)
+                self.trainer.answer(adapter, self.template, &shown, sampling)
             };
             samples.push(SampleAnswers {
                 question: asked.map(|turn| turn.said().to_owned()).unwrap_or_default(),
-                reference: example.example.answer().to_owned(),
+                reference: shown.answer().to_owned(),
                 base: answer(None)?,
                 adapted: answer(Some(adapter))?,
             });

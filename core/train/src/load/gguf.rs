@@ -44,5 +44,7 @@ fn tokenizer_of(file: &GgufFile) -> Result<TextTokenizer> {
     let mut tokenizer = tokenizer::build(file)?;
     tokenizer.chat_template =
         file.get("tokenizer.chat_template").and_then(Value::as_str).map(str::to_owned);
+    tokenizer.tool_template =
+        file.get("tokenizer.chat_template.tool_use").and_then(Value::as_str).map(str::to_owned);
     Ok(tokenizer)
 }

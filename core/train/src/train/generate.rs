@@ -7,7 +7,7 @@ use super::trainer::Trainer;
 use crate::data::Example;
 use crate::federated::GlobalAdapter;
 use crate::random::Stream;
-use crate::text::{Segment, Template, tokenize_first};
+use crate::text::{Rendered, Template};
 use crate::{Result, TrainError};
 
 /// How answers are drawn.
@@ -46,13 +46,13 @@ impl Trainer {
     pub fn complete(
         &self,
         adapter: Option<&GlobalAdapter>,
-        prompt: &[Segment],
+        prompt: &Rendered,
         sampling: &Sampling,
     ) -> Result<String> {
         let lora = self.lora(adapter)?;
         // A prompt that fills the model's window leaves no room for an answer, however long it is.
         let window = self.decoder.config.context();
-        let mut ids = tokenize_first(&self.tokenizer, prompt, window)?.ids;
+        let mut ids = prompt.ids(&self.tokenizer, window)?;
         if ids.is_empty() {
             return Err(TrainError::setting("prompt", "it has no tokens"));
         }

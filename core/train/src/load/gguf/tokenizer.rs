@@ -54,8 +54,18 @@ pub(super) fn build(file: &GgufFile) -> Result<TextTokenizer> {
     let bos = id("tokenizer.ggml.bos_token_id").filter(|_| wants_bos.unwrap_or(starts));
     let mut eos: Vec<u32> = id("tokenizer.ggml.eos_token_id").into_iter().collect();
     eos.extend(id("tokenizer.ggml.eot_token_id").filter(|eot| !eos.contains(eot)));
-    TextTokenizer::from_bytes(text.to_string().as_bytes(), bos, eos)
-        .map_err(|e| TrainError::format(&file.path, e.to_string()))
+    let mut tokenizer = TextTokenizer::from_bytes(text.to_string().as_bytes(), bos, eos)
+        .map_err(|e| TrainError::format(&file.path, e.to_string()))?;
+    // Templates name them whether or not one is put before a text.
+    let kinds = [("bos", "bos_token"), ("eos", "eos_token"), ("unknown", "unk_token")];
+    let more = [("seperator", "sep_token"), ("padding", "pad_token"), ("mask", "mask_token")];
+    let named = kinds.into_iter().chain(more).filter_map(|(key, name)| {
+        let token = tokens.get(id(&format!("tokenizer.ggml.{key}_token_id"))? as usize)?;
+        Some((name.to_owned(), (*token).to_owned()))
+    });
+    tokenizer.special = named.collect();
+    tokenizer.embedded = Some(tokens.len());
+    Ok(tokenizer)
 }
 
 /// A `tokenizer.json` of its normaliser, pre-tokenizer, decoder and model.
