@@ -21,7 +21,7 @@ use fedshield_train::{Progress, RoundResult, TrainSettings, Trainer};
 use tokio_util::sync::CancellationToken;
 
 use crate::jobs::{PipelineError, TrainingStep};
-use crate::terms::Terms;
+use crate::terms::MemberTerms;
 pub use command::CommandSettings;
 pub(crate) use command::answer_guard;
 use command::{CommandTrainer, RequestSettings, Run};
@@ -106,13 +106,13 @@ impl OpenedModel {
     ///
     /// # Errors
     /// Names the data file and line, or the setting.
-    pub fn prepare(self, terms: &Terms) -> Result<Learning, PipelineError> {
+    pub fn prepare(self, terms: &MemberTerms) -> Result<Learning, PipelineError> {
         let Self { sources, model } = self;
         let training = &terms.manifest.training;
         let examined =
             Examination { config: &model.config, tokenizer: &model.tokenizer, sources: &sources };
         let Examined { template, length, data } =
-            examined.examine(&terms.manifest, &terms.settings, terms.template)?;
+            examined.examine(training, &terms.settings, terms.template)?;
         let settings = TrainSettings {
             batch_size: training.batch_size as usize,
             max_gradient_norm: training.max_gradient_norm.get(),
@@ -212,7 +212,10 @@ impl Learning {
     }
 
     /// The adapter before the first round: expanded from the federation's id, or the one that the manifest names.
-    pub(crate) fn first_adapter(&self, terms: &Terms) -> Result<GlobalAdapter, PipelineError> {
+    pub(crate) fn first_adapter(
+        &self,
+        terms: &MemberTerms,
+    ) -> Result<GlobalAdapter, PipelineError> {
         let Some(wanted) = terms.manifest.adapter.first else {
             let layout = AdapterLayout::new(&self.config, &terms.settings.adapter)?;
             return Ok(GlobalAdapter::new(layout, &terms.settings, terms.federation.0));

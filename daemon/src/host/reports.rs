@@ -150,7 +150,7 @@ impl Host {
         let pipeline = Arc::clone(&self.parts.pipeline);
         self.collector.ended(round, is_last, adapter, move || pipeline.held());
         if report.outcome == RoundOutcome::Applied {
-            // A round went well: whatever went wrong before is mended.
+            // A round was applied: the last error is over.
             self.parts.status.send_modify(|status| status.last_error = None);
             self.last_applied = adapter.map(|adapter| (round, adapter));
             self.measure_again();

@@ -26,16 +26,19 @@ impl Pipeline {
         let members = set.iter().map(|(member, _)| *member);
         let shape = self.terms.sum_shape(members, start.applied, self.value_count(start)?);
         let mut answers = Vec::with_capacity(partials.len());
+        let mut parsed = Vec::with_capacity(partials.len());
         for (member, object) in partials {
             let bytes = self.objects.read(object)?;
             let from = share_index(*member);
             match PartialDecryption::from_bytes(&context, from, contributors.id(), &bytes) {
-                Ok(answer) => answers.push(answer),
-                Err(reason) => {
-                    tracing::warn!(%round, %member, %reason, "partial decryption refused")
+                Ok(answer) => {
+                    answers.push(answer);
+                    parsed.push((*member, None));
                 }
+                Err(reason) => parsed.push((*member, Some(reason.to_string()))),
             }
         }
+        self.observer.parsed_partials(round, &parsed);
         let reader = BufReader::new(self.objects.file(&aggregate)?);
         let sharing = self.terms.sharing;
         // Grows with what is really read, not with what is announced.

@@ -1,5 +1,6 @@
-//! Rotary position embedding in the rotate-half layout of the Hugging Face weights: of the r coordinates that are rotated,
-//! j is paired with j + r/2, not with its neighbour. What lies behind them is left as it is.
+//! Rotary position embedding in the rotate-half layout of the Hugging Face weights: of the r
+//! coordinates that are rotated, j is paired with j + r/2, not with its neighbour. What lies behind
+//! them is left as it is.
 
 mod scaling;
 #[cfg(test)]
@@ -23,7 +24,8 @@ pub(crate) struct RopeTable {
 }
 
 impl RopeTable {
-    /// The table of the layers without a window, or of all. Angles are computed in f64 and rounded once.
+    /// The table of the layers without a window, or of all. Angles are computed in f64 and rounded
+    /// once.
     pub(crate) fn new(config: &ModelConfig, len: usize, device: &Device) -> Self {
         let scaling = config.rope_scaling.as_ref();
         Self::of(config.rope_theta, scaling, config.rotary_dim, len, device)

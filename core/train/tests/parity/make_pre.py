@@ -17,7 +17,7 @@ import tempfile
 
 import gguf
 import numpy as np
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 VOCAB = 640
 NAMES = [
@@ -43,10 +43,12 @@ def cased(ending, digits):
     )
 
 
-# The patterns of the models' own tokenizer.json, where llama.cpp's differ from them.
+QWEN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|" + REST
+# The patterns of the models' own tokenizer.json, where llama.cpp's differ from them, whether a word that is a token is taken
+# whole, and whether text is composed (NFC) first.
 OWN = {
-    "tekken": (cased("", r"\p{N}"), True), "gpt-4o": (cased(CONTRACTION, r"\p{N}{1,3}"), False),
-    "llama4": (cased(CONTRACTION, r"\p{N}{1,3}"), False),
+    "tekken": (cased("", r"\p{N}"), True, False), "gpt-4o": (cased(CONTRACTION, r"\p{N}{1,3}"), False, False),
+    "llama4": (cased(CONTRACTION, r"\p{N}{1,3}"), False, False), "qwen2": (QWEN, False, True),
 }
 
 
@@ -131,13 +133,15 @@ def by_llama_cpp(lib, path):
     return rows
 
 
-def by_own(pattern, ignore_merges, tokens, merges):
+def by_own(pattern, ignore_merges, composed, tokens, merges):
     vocabulary = {token: i for i, token in enumerate(tokens)}
     model = models.BPE(vocabulary, [tuple(m.split(" ")) for m in merges], ignore_merges=ignore_merges)
     tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
         pre_tokenizers.Split(Regex(pattern), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
     ])
+    if composed:
+        tokenizer.normalizer = normalizers.NFC()
     return [tokenizer.encode(text).ids for text in TEXTS]
 
 

@@ -12,7 +12,8 @@ const SMOLLM3_INTERVAL: usize = 4;
 /// Gemma 3 of 27 billion parameters, which divides its scores by another width; GGUF does not say.
 const GEMMA3_27B_LAYERS: usize = 62;
 
-/// Metadata that changes the computation, when it does not, and the families whose meaning of it is followed.
+/// Metadata that changes the computation, when it does not, and the families whose meaning of it is
+/// followed.
 const MEANINGFUL: [(&str, &[f64], &[Family]); 13] = [
     ("attn_logit_softcapping", &[0.0], &[]),
     ("final_logit_softcapping", &[0.0], &[]),
@@ -99,7 +100,8 @@ impl Metadata<'_> {
             let same = value.as_f64().is_some_and(|value| neutral.contains(&value));
             if !same && !families.contains(&self.family) {
                 return Err(self.bad(format!(
-                    "{}.{name} changes what the model computes and is not supported: {COMMAND_TRAINER}",
+                    "{}.{name} changes what the model computes and is not supported: \
+                     {COMMAND_TRAINER}",
                     self.architecture
                 )));
             }

@@ -1,6 +1,7 @@
-//! How text is cut into words before byte-level BPE: what `tokenizer.ggml.pre` names. The patterns are those of the models'
-//! own `tokenizer.json`, which is what they were trained with; llama.cpp's are made from them, with differences outside of ASCII for
-//! `tekken` and `gpt-4o` (its letters have no case there, and marks are no letters).
+//! How text is cut into words before byte-level BPE: what `tokenizer.ggml.pre` names. The patterns
+//! are those of the models' own `tokenizer.json`, which is what they were trained with; llama.cpp's
+//! are made from them, with differences outside of ASCII: letters have no case there and marks are
+//! no letters (`tekken`, `gpt-4o`), and text is not composed first (`qwen2`).
 
 use serde_json::{Value as Json, json};
 
@@ -27,40 +28,57 @@ const CASED: &str = "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-
 
 /// What a pre-tokenizer's name stands for; no name stands for llama.cpp's default.
 pub(super) fn splitting(pre: Option<&str>) -> std::result::Result<Splitting, String> {
-    let (mut normalizer, mut ignore_merges, mut starts) = (Json::Null, false, false);
-    let patterns: Vec<String> = match pre.unwrap_or("default") {
-        "default" => default_patterns(),
+    let name = pre.unwrap_or("default");
+    // Names that go by GPT-2's pattern, some after cutting digits one by one.
+    let (gpt2, digits) = match name {
         "gpt-2" | "phi-2" | "gigachat" | "exaone4" | "trillion" | "olmo" | "mpt" | "jais" => {
-            Vec::new()
+            (true, false)
         }
         "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" | "exaone" | "minerva-7b" => {
-            vec!["\\p{N}".to_owned()]
+            (true, true)
         }
-        "llama-bpe" | "llama3" | "llama-v3" | "falcon3" | "falcon-h1" | "pixtral" | "midm-2.0"
-        | "lfm2" => {
-            (ignore_merges, starts) = (true, true);
-            vec![words("\\p{N}{1,3}")]
-        }
+        _ => (false, false),
+    };
+    let patterns = match (gpt2, digits) {
+        (true, false) => Vec::new(),
+        (true, true) => vec!["\\p{N}".to_owned()],
+        _ => patterns(name).ok_or_else(|| {
+            format!(
+                "pre-tokenizer {name:?} is not supported: its words are cut in a way that is not \
+                 known here, and \
+                 every token after would be another. Take the model as a Hugging Face folder"
+            )
+        })?,
+    };
+    let mut steps: Vec<Json> = patterns.iter().map(|pattern| isolated(pattern)).collect();
+    steps.push(bytes(gpt2));
+    let whole = LLAMA3.contains(&name) || name == "tekken";
+    let normalizer = if name == "qwen2" { json!({"type": "NFC"}) } else { Json::Null };
+    let words = json!({"type": "Sequence", "pretokenizers": steps});
+    Ok(Splitting { normalizer, words, ignore_merges: whole, starts: whole })
+}
+
+/// Names of Llama 3's pattern whose words may be tokens as a whole.
+const LLAMA3: [&str; 8] =
+    ["llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"];
+
+/// The patterns that a text is cut by, one after the other; `None` for a name that is not known.
+fn patterns(name: &str) -> Option<Vec<String>> {
+    Some(match name {
+        "default" => default_patterns(),
+        name if LLAMA3.contains(&name) => vec![words("\\p{N}{1,3}")],
         "dbrx" | "smaug-bpe" => vec![words("\\p{N}{1,3}")],
-        "qwen2" | "deepseek-r1-qwen" => {
-            normalizer = json!({"type": "NFC"});
-            vec![words("\\p{N}")]
-        }
-        "stablelm2" | "hunyuan" | "megrez" => vec![words("\\p{N}")],
-        "tekken" => {
-            (ignore_merges, starts) = (true, true);
-            vec![cased("", "\\p{N}")]
-        }
+        "qwen2" | "deepseek-r1-qwen" | "stablelm2" | "hunyuan" | "megrez" => vec![words("\\p{N}")],
+        "tekken" => vec![cased("", "\\p{N}")],
         "gpt-4o" | "llama4" | "kanana2" => vec![cased(CONTRACTIONS, "\\p{N}{1,3}")],
-        "deepseek-llm" => [
+        "deepseek-llm" => vec![
             "[\\r\\n]".to_owned(),
             format!("\\s?[{CASED}]+"),
             "\\s?[!-/:-~！-／：-～‘-‟　-。]+".to_owned(),
             "\\s+$".to_owned(),
             "[一-龥ࠀ-一가-퟿]+".to_owned(),
             "\\p{N}+".to_owned(),
-        ]
-        .into(),
+        ],
         "deepseek-coder" => {
             ["[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", "[一-龥ࠀ-一가-퟿]+", "\\p{N}"]
                 .map(str::to_owned)
@@ -69,40 +87,16 @@ pub(super) fn splitting(pre: Option<&str>) -> std::result::Result<Splitting, Str
         "deepseek-v3" => vec![
             "\\p{N}{1,3}".to_owned(),
             "[一-龥぀-ゟ゠-ヿ]+".to_owned(),
-            format!(
-                "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{{|}}~][A-Za-z]+|[^\\r\\n\\p{{L}}\\p{{P}}\\p{{S}}]?[\\p{{L}}\\p{{M}}]+| \
-                 ?[\\p{{P}}\\p{{S}}]+[\\r\\n]*|{REST}"
-            ),
+            [
+                "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+",
+                "[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+",
+                " ?[\\p{P}\\p{S}]+[\\r\\n]*",
+                REST,
+            ]
+            .join("|"),
         ],
-        other => {
-            return Err(format!(
-                "pre-tokenizer {other:?} is not supported: its words are cut in a way that is not known here, and every \
-                 token after would be another. Take the model as a Hugging Face folder"
-            ));
-        }
-    };
-    let gpt2 = matches!(
-        pre.unwrap_or_default(),
-        "gpt-2"
-            | "phi-2"
-            | "gigachat"
-            | "exaone4"
-            | "trillion"
-            | "olmo"
-            | "mpt"
-            | "jais"
-            | "smollm"
-            | "starcoder"
-            | "refact"
-            | "command-r"
-            | "codeshell"
-            | "exaone"
-            | "minerva-7b"
-    );
-    let mut steps: Vec<Json> = patterns.iter().map(|pattern| isolated(pattern)).collect();
-    steps.push(bytes(gpt2));
-    let words = json!({"type": "Sequence", "pretokenizers": steps});
-    Ok(Splitting { normalizer, words, ignore_merges, starts })
+        _ => return None,
+    })
 }
 
 /// What to say of a file that does not name its pre-tokenizer.
@@ -111,8 +105,10 @@ pub(super) fn warning(file: &GgufFile) -> Option<String> {
     let named = file.get("tokenizer.ggml.pre").is_some();
     (byte_level && !named).then(|| {
         format!(
-            "{}: tokenizer.ggml.pre is missing, so words are cut by llama.cpp's default, which is hardly what the model was \
-             trained with. THE MODEL WILL BE WORSE THAN IT IS: convert it again, or take it as a Hugging Face folder",
+            "{}: tokenizer.ggml.pre is missing, so words are cut by llama.cpp's default, which is \
+             hardly what the model was \
+             trained with. THE MODEL WILL BE WORSE THAN IT IS: convert it again, or take it as a \
+             Hugging Face folder",
             file.path.display()
         )
     })
@@ -125,7 +121,8 @@ fn isolated(pattern: &str) -> Json {
 /// Words as GPT-4's and Llama 3's pattern splits them; `digits` matches a group of them.
 fn words(digits: &str) -> String {
     format!(
-        "{CONTRACTIONS}|[^\\r\\n\\p{{L}}\\p{{N}}]?\\p{{L}}+|{digits}| ?[^\\s\\p{{L}}\\p{{N}}]+[\\r\\n]*|{REST}"
+        "{CONTRACTIONS}|[^\\r\\n\\p{{L}}\\p{{N}}]?\\p{{L}}+|{digits}| \
+         ?[^\\s\\p{{L}}\\p{{N}}]+[\\r\\n]*|{REST}"
     )
 }
 

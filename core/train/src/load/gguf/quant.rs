@@ -1,7 +1,7 @@
 //! Weight encodings of GGUF, decoded to f32.
 //!
-//! Layouts follow the ggml definitions: blocks of 32 values (legacy, and those of a table) or 256 (K-quants and IQ4_XS),
-//! scales in f16.
+//! Layouts follow the ggml definitions: blocks of 32 values (legacy, and those of a table) or 256
+//! (K-quants and IQ4_XS), scales in f16.
 
 mod k;
 mod table;
@@ -72,7 +72,8 @@ impl Encoding {
             other => {
                 let name = OTHERS.iter().find(|(id, _)| *id == other).map(|(_, name)| *name);
                 return Err(format!(
-                    "encoding {} ({other}) is not one of F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, \
+                    "encoding {} ({other}) is not one of F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, \
+                     Q5_1, Q2_K, Q3_K, \
                      Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, MXFP4: take the model in one of these",
                     name.unwrap_or("unknown to ggml")
                 ));
@@ -197,8 +198,8 @@ mod tests {
         assert_eq!(Encoding::Q8_0.decode(&block)[..2], [-1.0, 0.0]);
     }
 
-    /// Real weights encoded by ggml (`tests/parity/make_quant.py`) and random blocks (`make_quant_more.py`), both decoded by
-    /// the gguf package: the same bits.
+    /// Real weights encoded by ggml (`tests/parity/make_quant.py`) and random blocks
+    /// (`make_quant_more.py`), both decoded by the gguf package: the same bits.
     #[test]
     fn every_encoding_decodes_as_gguf_does() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/quant");

@@ -1,5 +1,5 @@
-//! The container: header, metadata, and where each tensor's bytes are. Every length is checked against
-//! the file before anything is read or allocated.
+//! The container: header, metadata, and where each tensor's bytes are. Every length is checked
+//! against the file before anything is read or allocated.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -93,8 +93,8 @@ impl GgufFile {
     /// Opens a file, with all others of its model if it is the first of several.
     ///
     /// # Errors
-    /// What is wrong with a file; a shard that is missing, has another place than its name says, belongs to a model of
-    /// another number of shards, or repeats a tensor.
+    /// What is wrong with a file; a shard that is missing, has another place than its name says,
+    /// belongs to a model of another number of shards, or repeats a tensor.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let mut file = Self::open_part(path, 0)?;
         let split = Split::of(&file)?;

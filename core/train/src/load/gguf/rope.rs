@@ -1,5 +1,5 @@
-//! Stretched rotary frequencies in GGUF: `rope.scaling.*`, a table of divisors (`rope_freqs.weight`), which is how Llama 3's
-//! rule is stored, or the two tables of LongRoPE.
+//! Stretched rotary frequencies in GGUF: `rope.scaling.*`, a table of divisors
+//! (`rope_freqs.weight`), which is how Llama 3's rule is stored, or the two tables of LongRoPE.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use crate::{Result, TrainError};
 const TABLE: &str = "rope_freqs.weight";
 const SHORT: &str = "rope_factors_short.weight";
 const LONG: &str = "rope_factors_long.weight";
-/// Settings of YaRN that llama.cpp's converters write for few models, and whose meaning is llama.cpp's own.
+/// Settings of YaRN that llama.cpp's converters write for few models, and whose meaning is
+/// llama.cpp's own.
 const YARN: [&str; 6] = [
     "attn_factor",
     "yarn_log_multiplier",
@@ -97,7 +98,8 @@ fn llama3(file: &GgufFile, theta: f64, head_dim: usize, original: u64) -> Result
         return Ok(rule);
     }
     let reason = format!(
-        "its {} divisors are not those of Llama 3's rule for {} frequencies of a context of {original}; \
+        "its {} divisors are not those of Llama 3's rule for {} frequencies of a context of \
+         {original}; \
          other tables are not supported",
         divisors.len(),
         head_dim / 2

@@ -1,5 +1,5 @@
-//! Models in several files, as llama.cpp's `llama-gguf-split` makes them: `NAME-00001-of-00003.gguf` and so on. The first has the
-//! metadata; `split.no` counts from 0.
+//! Models in several files, as llama.cpp's `llama-gguf-split` makes them:
+//! `NAME-00001-of-00003.gguf` and so on. The first has the metadata; `split.no` counts from 0.
 
 use std::path::{Path, PathBuf};
 
@@ -27,7 +27,8 @@ impl Split {
         let no = number("split.no").unwrap_or(0);
         if no != 0 {
             let reason = format!(
-                "this is shard {} of {count}; name the first, which ends in -00001-of-{count:05}.gguf",
+                "this is shard {} of {count}; name the first, which ends in \
+                 -00001-of-{count:05}.gguf",
                 no + 1
             );
             return Err(TrainError::format(&file.path, reason));
@@ -47,7 +48,8 @@ impl Split {
         let name = first.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let Some(stem) = name.strip_suffix(&ending(1)) else {
             let reason = format!(
-                "it is the first of {} shards, so its name must end in {}, as the others' do in their numbers",
+                "it is the first of {} shards, so its name must end in {}, as the others' do in \
+                 their numbers",
                 self.count,
                 ending(1)
             );

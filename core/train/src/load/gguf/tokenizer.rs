@@ -1,5 +1,5 @@
-//! The tokenizer in GGUF metadata, written as a `tokenizer.json` and read from that: byte-level BPE (`gpt2`) or SentencePiece
-//! BPE (`llama`).
+//! The tokenizer in GGUF metadata, written as a `tokenizer.json` and read from that: byte-level BPE
+//! (`gpt2`) or SentencePiece BPE (`llama`).
 
 use serde_json::{Value as Json, json};
 
@@ -38,7 +38,8 @@ pub(super) fn build(file: &GgufFile) -> Result<TextTokenizer> {
         }
         other => {
             let reason = format!(
-                "tokenizer model {other:?} is not one of gpt2 (byte-level BPE) and llama (SentencePiece BPE)"
+                "tokenizer model {other:?} is not one of gpt2 (byte-level BPE) and llama \
+                 (SentencePiece BPE)"
             );
             return Err(TrainError::format(&file.path, reason));
         }
@@ -99,8 +100,9 @@ fn texts<'a>(file: &'a GgufFile, key: &str) -> Result<Vec<&'a str>> {
 mod tests {
     use super::*;
 
-    /// One vocabulary whose tokens cross the borders of words, cut by each pre-tokenizer: the ids of llama.cpp
-    /// (`tests/parity/make_pre.py`), or of the model's own pattern where the two differ.
+    /// One vocabulary whose tokens cross the borders of words, cut by each pre-tokenizer: the ids
+    /// of llama.cpp (`tests/parity/make_pre.py`), or of the model's own pattern where the two
+    /// differ.
     #[test]
     fn words_are_cut_as_llama_cpp_and_tokenizers_cut_them() {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/pre.json");

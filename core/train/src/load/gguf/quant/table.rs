@@ -17,7 +17,8 @@ pub(super) fn iq4_nl(block: &[u8], out: &mut Vec<f32>) {
     nibbles(&block[2..], |q| out.push(d * level(&LEVELS, q)));
 }
 
-/// d f16, 16 bits of high and 4 bytes of low bits of 8 scales, 128 bytes of nibbles; 8 sub-blocks of 32.
+/// d f16, 16 bits of high and 4 bytes of low bits of 8 scales, 128 bytes of nibbles; 8 sub-blocks
+/// of 32.
 pub(super) fn iq4_xs(block: &[u8], out: &mut Vec<f32>) {
     let d = half_at(block, 0);
     let high = u16::from_le_bytes([block[2], block[3]]);
@@ -29,7 +30,8 @@ pub(super) fn iq4_xs(block: &[u8], out: &mut Vec<f32>) {
     }
 }
 
-/// An exponent (E8M0), 16 bytes of nibbles. The table is doubled, so the scale is half of what the exponent says.
+/// An exponent (E8M0), 16 bytes of nibbles. The table is doubled, so the scale is half of what the
+/// exponent says.
 pub(super) fn mxfp4(block: &[u8], out: &mut Vec<f32>) {
     let exponent = u32::from(block[0]);
     let bits = if exponent < 2 { 0x0020_0000 << exponent } else { (exponent - 1) << 23 };
