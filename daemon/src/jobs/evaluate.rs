@@ -122,15 +122,16 @@ impl Pipeline {
     ) -> Result<Option<SampleAnswer>, PipelineError> {
         let learning = &*self.learning;
         let Some(held_out) = held_out.first() else { return Ok(None) };
+        let shown = held_out.shown();
         let trainer = learning.trainer()?;
         let answer = |adapter: Option<&GlobalAdapter>| {
             let greedy =
                 Sampling { max_tokens: SAMPLE_TOKENS, temperature: 0.0, top_p: 1.0, seed: 0 };
-            trainer.answer(adapter, learning.template, &held_out.example, &greedy)
+            trainer.answer(adapter, learning.template, &shown, &greedy)
         };
         Ok(Some(SampleAnswer {
-            prompt: question(&held_out.example),
-            reference: held_out.example.answer().to_owned(),
+            prompt: question(&shown),
+            reference: shown.answer().to_owned(),
             before: answer(None)?,
             after: answer(Some(federated))?,
         }))
