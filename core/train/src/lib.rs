@@ -23,9 +23,9 @@ mod train;
 pub use error::{Result, TrainError};
 pub use memory::reuse_freed_memory;
 pub use train::{
-    AdamW, AdamWSettings, ComputeDevice, Evaluation, OnProgress, Progress, RoundResult, RoundStats,
-    Sampling, StepGradient, TrainSettings, Trainer, adapter_gradient, adapter_logits,
-    answer_device_probe, clip_global_norm,
+    AdamW, AdamWSettings, Answer, AnswerEnd, ComputeDevice, Evaluation, Generation, OnProgress,
+    Progress, RoundResult, RoundStats, Sampling, StepGradient, TrainSettings, Trainer,
+    adapter_gradient, adapter_logits, answer_device_probe, clip_global_norm,
 };
 
 /// The CPU device (burn-flex). Thread count: the environment variable `RAYON_NUM_THREADS`.

@@ -19,6 +19,7 @@ mod lora;
 mod loss;
 mod norm;
 mod pass;
+mod past;
 mod product;
 mod reader;
 mod rope;
@@ -36,6 +37,7 @@ pub use weights::{TensorSource, parameter_shapes};
 pub(crate) use layer::LayerGradients;
 pub(crate) use linear::Wants;
 pub(crate) use lora::{Lora, LoraLayers};
+pub(crate) use past::Past;
 pub(crate) use weights::layer_name;
 
 use burn_tensor::Tensor;

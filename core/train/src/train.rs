@@ -11,7 +11,7 @@ mod trainer;
 
 pub use device::ComputeDevice;
 pub use evaluate::Evaluation;
-pub use generate::Sampling;
+pub use generate::{Answer, AnswerEnd, Generation, Sampling};
 pub use gradient::{StepGradient, adapter_gradient, adapter_logits};
 pub use optimizer::{AdamW, AdamWSettings, clip_global_norm};
 pub use probe::answer_device_probe;

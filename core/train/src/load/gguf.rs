@@ -16,7 +16,10 @@ use crate::model::{Family, ModelConfig};
 use crate::text::TextTokenizer;
 use crate::{Result, TrainError};
 use names::GgufSource;
-use reader::{GgufFile, Value};
+
+pub(crate) use byte_level::{WRITTEN as WRITTEN_SPLITTINGS, named as named_splitting};
+pub(crate) use names::gguf_name;
+pub(crate) use reader::{GgufFile, Value};
 
 /// Opens a GGUF file.
 pub(crate) fn open(path: &Path) -> Result<LoadedModel> {
@@ -30,6 +33,11 @@ pub(crate) fn open(path: &Path) -> Result<LoadedModel> {
     digest.part("gguf", file.bytes());
     let weights = Box::new(GgufSource::new(file, &config));
     Ok(LoadedModel { config, weights, tokenizer, digest: digest.finish() })
+}
+
+/// The shape of a GGUF file's model, from metadata alone.
+pub(crate) fn config_at(path: &Path) -> Result<ModelConfig> {
+    config(&GgufFile::open(path)?)
 }
 
 /// The tokenizer of a GGUF file, from metadata alone.

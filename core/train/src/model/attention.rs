@@ -48,17 +48,17 @@ impl AttentionShape {
         1.0 / (self.head_dim as f64).sqrt()
     }
 
-    fn stack(&self, q: Tensor<4>) -> Tensor<4> {
+    pub(super) fn stack(&self, q: Tensor<4>) -> Tensor<4> {
         q.reshape([self.batch, self.kv_heads, self.group() * self.len, self.head_dim])
     }
 }
 
 /// Activations kept from the forward pass.
 pub(crate) struct AttentionSaved {
-    q: Tensor<4>,
-    k: Tensor<4>,
-    v: Tensor<4>,
-    probabilities: Tensor<4>,
+    pub(super) q: Tensor<4>,
+    pub(super) k: Tensor<4>,
+    pub(super) v: Tensor<4>,
+    pub(super) probabilities: Tensor<4>,
 }
 
 /// `q` is `[batch, heads, len, head_dim]`, already scaled, `k` and `v` have `kv_heads`; returns the shape of

@@ -7,6 +7,7 @@ use super::kernels;
 use super::linear::{Linear, LinearGradients, LinearSaved, Wants};
 use super::lora::{Lora, Projection};
 use super::norm::{NormSaved, RmsNorm};
+use super::past::PastLayer;
 use super::rope::RopeTable;
 
 /// The weights of one layer. Projections are indexed by [`Projection::slot`].
@@ -25,6 +26,8 @@ pub(crate) struct LayerContext<'a> {
     pub(crate) rope: &'a RopeTable,
     /// Attention window of this layer.
     pub(crate) window: Option<usize>,
+    /// Positions before this pass, for generation.
+    pub(crate) past: Option<PastLayer<'a>>,
     pub(crate) wants: Wants,
 }
 
@@ -73,7 +76,10 @@ impl Layer {
         let q = kernels::split_heads(q, shape.queries(), rope, shape.scale());
         let k = kernels::split_heads(k, shape.keys(), rope, 1.0);
         let v = kernels::split_heads(v, shape.keys(), None, 1.0);
-        let (mixed, attention) = attention::forward(shape, q, k, v, context.window);
+        let (mixed, attention) = match context.past {
+            None => attention::forward(shape, q, k, v, context.window),
+            Some(past) => past.attend(shape, [q, k, v], context.window),
+        };
         let mixed = kernels::join_heads(mixed, shape.queries(), None, 1.0);
         let x = x + project(Projection::OProj, &mixed);
         let (normed, post_norm) = self.post_norm.forward(x.clone());

@@ -8,6 +8,7 @@ use super::decoder::Decoder;
 use super::layer::LayerContext;
 use super::linear::Wants;
 use super::lora::LoraLayers;
+use super::past::PastLayer;
 use super::rope::RopeTable;
 
 /// Shapes and tables of one pass over a batch.
@@ -32,9 +33,29 @@ impl<'a> Pass<'a> {
         pass
     }
 
+    /// One sequence of `len` positions with the rotary table of these positions.
+    pub(super) fn with_rope(
+        decoder: &'a Decoder,
+        len: usize,
+        rope: RopeTable,
+        wants: Wants,
+    ) -> Self {
+        let shape = AttentionShape::new(&decoder.config, 1, len);
+        Self { decoder, shape, rope, wants }
+    }
+
+    /// The context of a layer that goes on from positions before this pass.
+    pub(super) fn context_after<'b>(
+        &'b self,
+        layer: usize,
+        past: PastLayer<'b>,
+    ) -> LayerContext<'b> {
+        LayerContext { past: Some(past), ..self.context(layer) }
+    }
+
     pub(super) fn context(&self, layer: usize) -> LayerContext<'_> {
         let window = self.decoder.config.windows[layer];
-        LayerContext { shape: &self.shape, rope: &self.rope, window, wants: self.wants }
+        LayerContext { shape: &self.shape, rope: &self.rope, window, past: None, wants: self.wants }
     }
 
     /// Forward without keeping anything.

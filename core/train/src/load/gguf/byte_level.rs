@@ -6,12 +6,15 @@ use serde_json::{Value as Json, json};
 use super::reader::{GgufFile, Value};
 use crate::{Result, TrainError};
 
+/// Names of [`named`] that stand for all those of the same splitting, in files that are written.
+pub(crate) const WRITTEN: [&str; 4] = ["smollm", "llama-bpe", "qwen2", "gpt-2"];
+
 /// How text is prepared and cut into words.
-pub(super) struct Splitting {
-    pub(super) normalizer: Json,
-    pub(super) words: Json,
+pub(crate) struct Splitting {
+    pub(crate) normalizer: Json,
+    pub(crate) words: Json,
     /// A word that is a token is taken whole, whatever the merges say.
-    ignore_merges: bool,
+    pub(crate) ignore_merges: bool,
     /// Sequences start with the BOS token unless the file says otherwise.
     pub(super) starts: bool,
 }
@@ -19,6 +22,13 @@ pub(super) struct Splitting {
 /// What the file's `tokenizer.ggml.pre` stands for.
 pub(super) fn splitting(file: &GgufFile) -> Result<Splitting> {
     let pre = file.get("tokenizer.ggml.pre").and_then(Value::as_str).unwrap_or("default");
+    named(pre).ok_or_else(|| {
+        TrainError::format(&file.path, format!("pre-tokenizer {pre:?} is not supported"))
+    })
+}
+
+/// What a name of llama.cpp's stands for; `None` if it is not known.
+pub(crate) fn named(pre: &str) -> Option<Splitting> {
     let (mut normalizer, mut llama3) = (Json::Null, false);
     let steps = match pre {
         "smollm" | "starcoder" | "refact" | "command-r" => {
@@ -33,13 +43,10 @@ pub(super) fn splitting(file: &GgufFile) -> Result<Splitting> {
             vec![word_pattern("\\p{N}"), bytes(false)]
         }
         "default" | "gpt-2" => vec![bytes(true)],
-        other => {
-            let reason = format!("pre-tokenizer {other:?} is not supported");
-            return Err(TrainError::format(&file.path, reason));
-        }
+        _ => return None,
     };
     let words = json!({"type": "Sequence", "pretokenizers": steps});
-    Ok(Splitting { normalizer, words, ignore_merges: llama3, starts: llama3 })
+    Some(Splitting { normalizer, words, ignore_merges: llama3, starts: llama3 })
 }
 
 /// The `model` of a `tokenizer.json`.
