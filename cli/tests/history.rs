@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use fedshield_fixtures::history::{founded, history, sign};
 use fedshield_fixtures::key;
-use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::ids::{Digest, MemberIndex, RecordDigest, Round};
 use fedshield_protocol::ledger::{self, record_digest};
 use fedshield_protocol::manifest::{Manifest, SignedManifest, ValidManifest, sign_founding};
 use fedshield_protocol::object::ObjectRef;
@@ -62,7 +62,7 @@ fn adapter() -> (GlobalAdapter, Vec<u8>) {
 }
 
 /// An export in `folder` as `ledger export` makes it; the digests of its records.
-fn exported(folder: &Path, rounds: u64) -> (SignedManifest, Vec<Digest>) {
+fn exported(folder: &Path, rounds: u64) -> (SignedManifest, Vec<RecordDigest>) {
     let (adapter, canonical) = adapter();
     let signed = founded(4, 5);
     let records = history(&signed, rounds, ObjectRef::of(&canonical));
@@ -179,7 +179,7 @@ fn two_records(signed: &SignedManifest, member: u16) -> EvidenceFile {
     let manifest = ValidManifest::founded(signed.clone()).unwrap();
     let (member_index, round) = (MemberIndex(member), Round(3));
     let said = |byte: u8| {
-        let body = Body::RecordSignature(Digest([byte; 32]));
+        let body = Body::RecordSignature(RecordDigest([byte; 32]));
         let signature = sign(&manifest, round, member, &body);
         (body, signature)
     };

@@ -4,7 +4,7 @@
 use fedshield_he::{
     CiphertextDigest, CommitmentDigest, NonceDigest, RobustSharing, ShareIndex, Sharing, SumDigest,
 };
-use fedshield_protocol::ids::{Digest, MemberIndex};
+use fedshield_protocol::ids::{self, MemberIndex};
 use fedshield_protocol::manifest::Rules;
 use fedshield_protocol::object::ObjectRef;
 
@@ -30,7 +30,7 @@ pub fn sharing(rules: &Rules) -> Result<RobustSharing, fedshield_he::Error> {
 
 /// The digest by which sets list a commitment: that of the signed message.
 #[must_use]
-pub const fn commitment_digest(commitment: Digest) -> CommitmentDigest {
+pub const fn commitment_digest(commitment: ids::CommitmentDigest) -> CommitmentDigest {
     CommitmentDigest::new(commitment.0)
 }
 
@@ -41,11 +41,11 @@ pub const fn ciphertext_digest(ciphertext: &ObjectRef) -> CiphertextDigest {
 }
 
 /// The digest of an opened sum, as members agree on it.
-pub(crate) const fn sum_digest(sum: SumDigest) -> Digest {
-    Digest(*sum.as_bytes())
+pub(crate) const fn sum_digest(sum: SumDigest) -> ids::SumDigest {
+    ids::SumDigest(*sum.as_bytes())
 }
 
 /// The digest of the contributors' nonces, as the beacon takes it.
-pub(crate) const fn nonce_digest(nonce: NonceDigest) -> Digest {
-    Digest(*nonce.as_bytes())
+pub(crate) const fn nonce_digest(nonce: NonceDigest) -> ids::NonceDigest {
+    ids::NonceDigest(*nonce.as_bytes())
 }

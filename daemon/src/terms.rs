@@ -4,7 +4,7 @@ mod unusual;
 mod weights;
 
 use fedshield_he::{Preset, RobustSharing, RoundContext, ShareIndex};
-use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::ids::{FederationId, ManifestDigest, MemberIndex, Round};
 use fedshield_protocol::limits::MIN_MEMBERS;
 use fedshield_protocol::manifest::{self, Manifest, Rules, ValidManifest};
 use fedshield_train::federated::{
@@ -24,9 +24,9 @@ pub struct Terms {
     /// The manifest in force.
     pub manifest: Manifest,
     /// Its digest.
-    pub manifest_digest: Digest,
+    pub manifest_digest: ManifestDigest,
     /// Seeds the first factor A.
-    pub federation: Digest,
+    pub federation: FederationId,
     /// This member.
     pub me: MemberIndex,
     /// Quorum, threshold, faults tolerated.

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use fedshield_protocol::ids::{Digest, Epoch, Round};
+use fedshield_protocol::ids::{Beacon, Epoch, FederationId, ManifestDigest, RecordDigest, Round};
 use fedshield_protocol::wire::{CertifiedRecord, Outcome, Record};
 use fedshieldd::control::api::{RoundOutcome, RoundReport};
 use fedshieldd::home::Home;
@@ -17,17 +17,17 @@ use rand_chacha::ChaCha8Rng;
 const HOME_VARIABLE: &str = "FEDSHIELD_TEST_LEDGER_HOME";
 
 fn record(round: u64) -> CertifiedRecord {
-    let digest = Digest([round as u8; 32]);
+    let digest = [round as u8; 32];
     let record = Record {
-        federation: digest,
-        manifest: digest,
+        federation: FederationId(digest),
+        manifest: ManifestDigest(digest),
         epoch: Epoch(0),
         round: Round(round),
-        previous: digest,
+        previous: RecordDigest(digest),
         outcome: Outcome::Skipped,
         adapter: None,
         applied: 0,
-        beacon: digest,
+        beacon: Beacon(digest),
     };
     CertifiedRecord { record, signatures: vec![], attachments: vec![round as u8; 900] }
 }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fedshield_protocol::failed_rounds::FailedRounds;
-use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, MemberIndex, Round, View};
+use fedshield_protocol::ids::{
+    Digest, Epoch, FederationId, IdentityKey, MemberIndex, RecordDigest, Round, View,
+};
 use fedshield_protocol::status::{Activity, Attendance, MemberStatus, Phase, Status};
 use fedshield_protocol::wire::Leave;
 use fedshieldd::control::api::{
@@ -44,7 +46,7 @@ fn status() -> NodeStatus {
     NodeStatus {
         state: NodeState::Active,
         federation: Some(FederationSummary {
-            id: Some(Digest([1; 32])),
+            id: Some(FederationId([1; 32])),
             founding_id: Digest([2; 32]),
             name: "<b>trial</b>".into(),
             epoch: Epoch(0),
@@ -63,7 +65,7 @@ fn status() -> NodeStatus {
             view: View(0),
             applied: 2,
             adapter: None,
-            head: Digest([3; 32]),
+            head: RecordDigest([3; 32]),
             committee: vec![MemberIndex(1), MemberIndex(2)],
             proposer: Some(MemberIndex(1)),
             members: (0..4).map(member).collect(),

@@ -1,6 +1,8 @@
 //! A home without its daemon: what can be read, and what says why it cannot.
 
-use fedshield_protocol::ids::{Digest, Epoch, Round};
+use fedshield_protocol::ids::{
+    Beacon, Epoch, FederationId, ManifestDigest, RecordDigest, Round, SumDigest,
+};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::{CertifiedRecord, Outcome, Record};
 use fedshieldd::control::api::ErrorCode;
@@ -10,23 +12,23 @@ use fedshieldd::offline::OfflineHome;
 use fedshieldd::store::Ledger;
 
 fn record(round: u64, outcome: Outcome, adapter: Option<ObjectRef>) -> CertifiedRecord {
-    let digest = Digest([7; 32]);
+    let digest = [7; 32];
     let record = Record {
-        federation: digest,
-        manifest: digest,
+        federation: FederationId(digest),
+        manifest: ManifestDigest(digest),
         epoch: Epoch(0),
         round: Round(round),
-        previous: digest,
+        previous: RecordDigest(digest),
         outcome,
         adapter,
         applied: round,
-        beacon: digest,
+        beacon: Beacon(digest),
     };
     CertifiedRecord { record, signatures: vec![], attachments: vec![] }
 }
 
 fn applied(adapter: ObjectRef) -> Outcome {
-    Outcome::Applied { set: vec![], aggregate: adapter, sum: Digest([1; 32]) }
+    Outcome::Applied { set: vec![], aggregate: adapter, sum: SumDigest([1; 32]) }
 }
 
 #[test]

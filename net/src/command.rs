@@ -1,6 +1,6 @@
 //! The commands of a handle to the driver.
 
-use fedshield_protocol::ids::{Digest, IdentityKey};
+use fedshield_protocol::ids::{FederationId, IdentityKey};
 use libp2p::Multiaddr;
 use tokio::sync::oneshot;
 
@@ -11,7 +11,7 @@ pub(crate) type Reply<T> = oneshot::Sender<T>;
 
 pub(crate) enum Command {
     SetMembers {
-        federation: Digest,
+        federation: FederationId,
         members: Vec<MemberAddr>,
         reply: Reply<Result<(), MembersError>>,
     },

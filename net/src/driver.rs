@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fedshield_protocol::ids::Digest;
+use fedshield_protocol::ids::FederationId;
 use futures::StreamExt;
 use libp2p::gossipsub::IdentTopic;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
@@ -182,7 +182,7 @@ impl Driver {
 
     fn set_members(
         &mut self,
-        federation: &Digest,
+        federation: &FederationId,
         members: Vec<MemberAddr>,
     ) -> Result<(), MembersError> {
         if members.len() > MAX_MEMBERS {

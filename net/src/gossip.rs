@@ -1,6 +1,6 @@
 //! Announcements: gossipsub with signed messages, on one topic per federation.
 
-use fedshield_protocol::ids::Digest;
+use fedshield_protocol::ids::FederationId;
 use libp2p::PeerId;
 use libp2p::core::ConnectedPoint;
 use libp2p::gossipsub::{
@@ -23,7 +23,7 @@ pub(crate) type Gossip =
     Behaviour<IdentityTransform, MaxCountSubscriptionFilter<AllowAllSubscriptionFilter>>;
 
 /// The topic of a federation.
-pub(crate) fn topic_of(federation: &Digest) -> IdentTopic {
+pub(crate) fn topic_of(federation: &FederationId) -> IdentTopic {
     IdentTopic::new(format!("fedshield/1/{federation}"))
 }
 
@@ -104,7 +104,8 @@ mod tests {
     #[test]
     fn a_list_of_message_ids_fits_into_one_control_message() {
         let config = config().unwrap();
-        let (id, topic) = (2 + blake3::OUT_LEN, topic_of(&Digest([7; 32])).hash().as_str().len());
+        let (id, topic) =
+            (2 + blake3::OUT_LEN, topic_of(&FederationId([7; 32])).hash().as_str().len());
         let list = config.max_control_messages_sent() * id + topic + 16;
         assert!(list <= config.max_control_message_size(), "{list} bytes");
         assert!(list <= MAX_GOSSIP_BYTES + GOSSIP_ENVELOPE_BYTES, "{list} bytes");

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fedshield_protocol::ids::{Digest, IdentityKey};
+use fedshield_protocol::ids::{FederationId, IdentityKey};
 use fedshield_protocol::object::ObjectRef;
 use libp2p::Multiaddr;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -158,7 +158,7 @@ impl NetHandle {
     /// [`MembersError`]; the old list stays in force.
     pub async fn set_members(
         &self,
-        federation: Digest,
+        federation: FederationId,
         members: Vec<MemberAddr>,
     ) -> Result<(), MembersError> {
         self.call(|reply| Command::SetMembers { federation, members, reply }).await?

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use fedshield_he::{SealingKeyPair, ShareCommitment, open_share};
-use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::ids::{Beacon, CommitmentDigest, MemberIndex, Round};
 use fedshield_protocol::job::{Combined, Fate, Included, Job, JobOutput, RoundStart};
 use fedshield_protocol::wire::Set;
 use fedshield_tests::{Party, carry, contribution, parties, run};
@@ -37,14 +37,14 @@ fn key_of(party: &Party, round: Round) -> Vec<u8> {
 
 /// A whole round up to its record; the attack is made twice.
 fn one_round(parties: &[Party], applied: u64, recorded: &mut Vec<Traffic>) {
-    let (round, beacon) = (Round(applied), Digest([applied as u8 + 3; 32]));
+    let (round, beacon) = (Round(applied), Beacon([applied as u8 + 3; 32]));
     let start = RoundStart { round, applied, beacon };
     let keys: Vec<Vec<u8>> = parties.iter().map(|party| key_of(party, round)).collect();
     let set: Vec<Included> = (0..MEMBERS)
         .zip(parties)
         .map(|(member, party)| Included {
             member: MemberIndex(member),
-            commitment: Digest([member as u8; 32]),
+            commitment: CommitmentDigest([member as u8; 32]),
             body: contribution(party, &start, &keys),
         })
         .collect();
@@ -233,7 +233,7 @@ fn the_leftovers_of_all_homes_open_no_round_that_is_over() {
 fn who_has_no_box_gets_one_later() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let parties = parties(folder.path(), MEMBERS);
-    let start = RoundStart { round: Round(0), applied: 0, beacon: Digest([3; 32]) };
+    let start = RoundStart { round: Round(0), applied: 0, beacon: Beacon([3; 32]) };
     let round = start.round;
     let keys: Vec<Vec<u8>> = parties.iter().map(|party| key_of(party, round)).collect();
     let dealer = &parties[0];
@@ -244,7 +244,7 @@ fn who_has_no_box_gets_one_later() {
     let JobOutput::Contribution(body) = run(dealer, seal) else { panic!("no contribution") };
     let has_box: Vec<bool> = body.boxes.iter().map(Option::is_some).collect();
     assert_eq!(has_box, [true, true, false, false]);
-    let dealt = Included { member: MemberIndex(0), commitment: Digest([0; 32]), body };
+    let dealt = Included { member: MemberIndex(0), commitment: CommitmentDigest([0; 32]), body };
     let check = Job::CheckShare { round, update: dealt.clone() };
     for receiver in [2, 3] {
         let party = &parties[receiver];

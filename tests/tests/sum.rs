@@ -7,7 +7,7 @@ use fedshield_he::{
     ContributorSet, SealingKeyPair, ShareCommitment, aggregate, combine, open_share,
     partial_decrypt,
 };
-use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::ids::{Beacon, CommitmentDigest, MemberIndex, Round};
 use fedshield_protocol::job::{Combined, Included, Job, JobOutput, RoundStart};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::{CommitmentBody, Set};
@@ -68,7 +68,7 @@ fn the_opened_sum_is_the_plain_sum_of_the_quantised_updates() {
     // Two rounds: one for each factor. The third is pruned.
     for applied in 0..3 {
         let start =
-            RoundStart { round: Round(applied), applied, beacon: Digest([applied as u8 + 3; 32]) };
+            RoundStart { round: Round(applied), applied, beacon: Beacon([applied as u8 + 3; 32]) };
         let next = one_round(&parties, &start);
         assert_ne!(adapter, Some(next));
         adapter = Some(next);
@@ -89,7 +89,7 @@ fn one_round(parties: &[Party], start: &RoundStart) -> ObjectRef {
         .zip(bodies)
         .map(|(member, body)| Included {
             member: MemberIndex(member),
-            commitment: Digest([member as u8; 32]),
+            commitment: CommitmentDigest([member as u8; 32]),
             body,
         })
         .collect();

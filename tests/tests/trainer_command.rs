@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fedshield_cli::terms::{TermsFlags, TermsPreset, terms};
-use fedshield_protocol::ids::{Digest, IdentityKey, MemberIndex, Round};
+use fedshield_protocol::ids::{Beacon, Digest, IdentityKey, MemberIndex, Round};
 use fedshield_protocol::job::{Job, JobOutput, RoundStart};
 use fedshield_protocol::manifest::{Manifest, Member, ValidManifest};
 use fedshield_tests::{Federation, Program, Terms as FederationTerms, Work, eventually};
@@ -122,7 +122,7 @@ fn contribute_to(
     round: Round,
     cancel: &CancellationToken,
 ) -> Result<JobOutput, PipelineError> {
-    let start = RoundStart { round, applied: 0, beacon: Digest([5; 32]) };
+    let start = RoundStart { round, applied: 0, beacon: Beacon([5; 32]) };
     let result = party.pipeline.run(&Job::Contribute { start }, cancel);
     // However it ended: the examples and the update lay there in clear.
     let left = std::fs::read_dir(&party.work).map_or(0, Iterator::count);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use fedshield_protocol::hidden::harmless_line;
-use fedshield_protocol::ids::{Digest, Round};
+use fedshield_protocol::ids::{FederationId, Round};
 use fedshield_protocol::manifest::{SignedManifest, ValidManifest};
 use fedshield_protocol::wire::evidence::{Evidence, EvidenceFile, Rule};
 use fedshieldd::conditions::date_and_clock;
@@ -78,7 +78,7 @@ pub struct VerifyArgs {
     pub manifest: Option<PathBuf>,
     /// The federation id that the manifest must have, in full
     #[arg(long, value_name = "ID")]
-    pub federation: Option<Digest>,
+    pub federation: Option<FederationId>,
     #[command(flatten)]
     pub(crate) json: JsonFlag,
 }
@@ -176,7 +176,7 @@ pub struct Verified {
     /// The federation's name.
     pub name: String,
     /// Its id.
-    pub federation: Digest,
+    pub federation: FederationId,
     /// Whose misbehaviour is proven.
     pub member: String,
     /// In which round.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use fedshield_protocol::hidden::harmless_line;
-use fedshield_protocol::ids::Digest;
+use fedshield_protocol::ids::{Digest, FederationId, ManifestDigest, RecordDigest};
 use fedshield_protocol::ledger::{self, LedgerError, Summary};
 use fedshield_protocol::manifest::{SignedManifest, ValidManifest};
 use fedshield_protocol::object::ObjectRef;
@@ -70,10 +70,10 @@ pub struct VerifyArgs {
     pub manifest: Option<PathBuf>,
     /// The federation id that it must be, in full
     #[arg(long, value_name = "ID")]
-    pub federation: Option<Digest>,
+    pub federation: Option<FederationId>,
     /// Digest of a record that it must hold, as a member's `ledger verify` or `status` showed it
     #[arg(long, value_name = "DIGEST")]
-    pub head: Option<Digest>,
+    pub head: Option<RecordDigest>,
     /// How many records it must have at least
     #[arg(long, value_name = "N")]
     pub at_least: Option<u64>,
@@ -119,9 +119,9 @@ pub struct Verified {
     /// The federation's name.
     pub name: String,
     /// Its id.
-    pub federation: Digest,
+    pub federation: FederationId,
     /// Digest of the manifest.
-    pub manifest: Digest,
+    pub manifest: ManifestDigest,
     /// Its members.
     pub members: Vec<String>,
     /// How many records.
@@ -137,7 +137,7 @@ pub struct Verified {
     /// The last adapter.
     pub adapter: Option<Digest>,
     /// Digest of the last record.
-    pub head: Digest,
+    pub head: RecordDigest,
     /// Rounds that the manifest asks to apply.
     pub rounds: u64,
     /// A PEFT folder that holds the last adapter, bit for bit.
@@ -151,7 +151,7 @@ struct History {
     verified: Verified,
     adapter: Option<ObjectRef>,
     /// Digests of the manifest and of each record.
-    heads: Vec<Digest>,
+    heads: Vec<RecordDigest>,
 }
 
 /// Runs `ledger ...`.
@@ -305,7 +305,7 @@ fn verify(manifest: &[u8], ledger: &[u8], place: &Path) -> Result<History, Failu
     let records = ledger::decode(ledger).map_err(wrong)?;
     let summary = ledger::verify(&signed, &records).map_err(wrong)?;
     let heads = records.iter().map(|it| ledger::record_digest(&it.record));
-    let heads = std::iter::once(valid.digest()).chain(heads).collect();
+    let heads = std::iter::once(RecordDigest::from(valid.digest())).chain(heads).collect();
     let adapter = summary.tip.adapter;
     Ok(History { verified: Verified::new(&valid, &summary), adapter, heads })
 }
@@ -333,7 +333,7 @@ impl Verified {
 }
 
 /// Everything in a ledger can be forged together with its manifest; the federation's id cannot.
-fn expect_federation(verified: &Verified, expected: Option<Digest>) -> Result<(), Failure> {
+fn expect_federation(verified: &Verified, expected: Option<FederationId>) -> Result<(), Failure> {
     match expected {
         Some(id) if id != verified.federation => Err(Failure::new(
             ErrorCode::LedgerInvalid,

@@ -5,7 +5,7 @@ mod render;
 use std::time::Duration;
 
 use clap::Args;
-use fedshield_protocol::ids::Digest;
+use fedshield_protocol::ids::RecordDigest;
 use fedshieldd::control::ControlClient;
 use fedshieldd::control::api::{NodeState, NodeStatus, RoundOutcome, RoundReport};
 use fedshieldd::home::Home;
@@ -81,7 +81,7 @@ pub async fn run(args: &StatusArgs, home: &Home) -> Result<(), Failure> {
 /// How long a round takes, from the last ones.
 #[derive(Debug, Default)]
 pub struct Pace {
-    head: Option<Digest>,
+    head: Option<RecordDigest>,
     round_seconds: Option<f64>,
 }
 

@@ -6,7 +6,7 @@ use chacha20::ChaCha20;
 use chacha20::cipher::{KeyIvInit, StreamCipher};
 
 use crate::hash::Use;
-use crate::ids::{Digest, Epoch, MemberIndex, Round, View};
+use crate::ids::{Beacon, Epoch, MemberIndex, Round, View};
 
 /// The order of one round. The first `committee_size` members are the committee; views rotate through all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,7 @@ impl Election {
     /// Draws the order of `member_count` members: Fisher-Yates over ChaCha20(H("committee", beacon, epoch, round)).
     #[must_use]
     pub fn draw(
-        beacon: &Digest,
+        beacon: &Beacon,
         epoch: Epoch,
         round: Round,
         member_count: u16,
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_order_is_pinned_and_a_permutation() {
-        let beacon = Digest([3; 32]);
+        let beacon = Beacon([3; 32]);
         let election = Election::draw(&beacon, Epoch(0), Round(5), 7, 5);
         let order: Vec<u16> = election.order.iter().map(|m| m.0).collect();
         let mut sorted = order.clone();
@@ -100,7 +100,7 @@ mod tests {
     fn every_member_is_first_about_equally_often() {
         let mut first = [0_u32; 5];
         for round in 0..5000 {
-            let election = Election::draw(&Digest([9; 32]), Epoch(1), Round(round), 5, 3);
+            let election = Election::draw(&Beacon([9; 32]), Epoch(1), Round(round), 5, 3);
             first[election.proposer(View(0)).position()] += 1;
         }
         // 1000 each with a standard deviation of 28.

@@ -82,32 +82,34 @@ impl FailedRounds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{Digest, Epoch};
+    use crate::ids::{
+        Beacon, CommitmentDigest, Digest, Epoch, FederationId, ManifestDigest, RecordDigest,
+        SumDigest,
+    };
     use crate::object::ObjectRef;
 
     fn record(round: u64, outcome: Outcome) -> Record {
-        let digest = Digest([1; 32]);
         Record {
-            federation: digest,
-            manifest: digest,
+            federation: FederationId([1; 32]),
+            manifest: ManifestDigest([1; 32]),
             epoch: Epoch(0),
             round: Round(round),
-            previous: digest,
+            previous: RecordDigest([1; 32]),
             outcome,
             adapter: None,
             applied: 0,
-            beacon: digest,
+            beacon: Beacon([1; 32]),
         }
     }
 
     fn outcome(end: Option<FailureReason>, members: &[u16]) -> Outcome {
-        let digest = Digest([2; 32]);
-        let aggregate = ObjectRef { root: digest, length: 1 };
-        let set = members.iter().map(|member| (MemberIndex(*member), digest)).collect();
+        let aggregate = ObjectRef { root: Digest([2; 32]), length: 1 };
+        let (update, sum) = (CommitmentDigest([2; 32]), SumDigest([2; 32]));
+        let set = members.iter().map(|member| (MemberIndex(*member), update)).collect();
         match end {
-            None => Outcome::Applied { set, aggregate, sum: digest },
+            None => Outcome::Applied { set, aggregate, sum },
             Some(FailureReason::Void) => Outcome::Void { set, aggregate },
-            Some(FailureReason::Rejected) => Outcome::Rejected { set, aggregate, sum: digest },
+            Some(FailureReason::Rejected) => Outcome::Rejected { set, aggregate, sum },
         }
     }
 

@@ -1,4 +1,5 @@
-//! The names of things: digests, keys, members, rounds. Hex for people, raw bytes on the wire.
+//! Identifiers: digests by what they are of, keys, members, rounds. They are hexadecimal in text
+//! formats and raw bytes in binary ones.
 
 use core::cmp::Ordering;
 use core::fmt;
@@ -103,13 +104,17 @@ macro_rules! bytes32 {
 }
 
 bytes32!(
-    /// A BLAKE3 digest made by [`crate::hash`].
-    Digest
-);
-bytes32!(
     /// A member's ed25519 identity key: signs its messages and is its libp2p identity.
     IdentityKey
 );
+
+// Behind the macro that it uses.
+mod digests;
+
+pub use digests::{
+    Beacon, CommitmentDigest, Digest, FederationId, KeyDigest, LayoutDigest, ManifestDigest,
+    NonceDigest, RecordDigest, SetDigest, SumDigest, ValueDigest,
+};
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Digest, MemberIndex, Round};
+use crate::ids::{
+    Beacon, CommitmentDigest, LayoutDigest, MemberIndex, NonceDigest, Round, SumDigest,
+};
 use crate::object::ObjectRef;
 use crate::sign::Signature;
 use crate::wire::{CommitmentBody, Decided, Set};
@@ -20,7 +22,7 @@ pub struct RoundStart {
     /// Applied rounds so far.
     pub applied: u64,
     /// Seeds mask and batches.
-    pub beacon: Digest,
+    pub beacon: Beacon,
 }
 
 /// One update in the decided set U, as jobs need it.
@@ -29,7 +31,7 @@ pub struct Included {
     /// Its contributor.
     pub member: MemberIndex,
     /// Digest of the commitment.
-    pub commitment: Digest,
+    pub commitment: CommitmentDigest,
     /// What the commitment binds to.
     pub body: CommitmentBody,
 }
@@ -142,7 +144,7 @@ pub enum Job {
         /// U, in canonical order.
         set: Set,
         /// Digest of the opened sum that was decided.
-        sum: Digest,
+        sum: SumDigest,
     },
     /// Take over a fetched global adapter that a certified record names; gives [`JobOutput::Adopted`].
     Adopt {
@@ -217,7 +219,7 @@ pub enum Job {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpdateShape {
     /// See [`CommitmentBody::layout`].
-    pub layout: Digest,
+    pub layout: LayoutDigest,
     /// Length of a ciphertext in bytes.
     pub ciphertext_bytes: u64,
     /// Length of a sealed box in bytes.
@@ -232,7 +234,7 @@ pub enum Combined {
         /// The key K; it is on disk and can be served.
         key: ObjectRef,
         /// Digest of the opened sum, which is on disk.
-        sum: Digest,
+        sum: SumDigest,
         /// Members whose answers were wrong.
         culprits: Vec<MemberIndex>,
     },
@@ -248,7 +250,7 @@ pub struct Applied {
     /// False if the sum failed the range check: recorded as rejected, `adapter` unchanged.
     pub accepted: bool,
     /// Digest of the opened sum of the members' nonces.
-    pub nonce: Digest,
+    pub nonce: NonceDigest,
 }
 
 /// What a finished job gives back.
@@ -290,7 +292,7 @@ pub enum JobOutput {
     /// What a key opens.
     KeyChecked {
         /// Digest of the opened sum, which is on disk like the key; `None` if the key opens nothing.
-        sum: Option<Digest>,
+        sum: Option<SumDigest>,
     },
     /// All rounds' secrets are gone.
     Erased,

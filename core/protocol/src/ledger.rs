@@ -10,7 +10,7 @@ pub(crate) use proof::certifies;
 pub use tip::Tip;
 
 use crate::hash::Use;
-use crate::ids::{Digest, MemberIndex, Round};
+use crate::ids::{Digest, MemberIndex, RecordDigest, Round};
 use crate::limits::MAX_RECORD_BYTES;
 use crate::manifest::{FoundingError, SignedManifest, ValidManifest};
 use crate::object::ObjectRef;
@@ -78,11 +78,11 @@ pub const fn set_of(outcome: &Outcome) -> Option<(&Set, &ObjectRef)> {
 
 /// The digest that the next record and the signatures refer to.
 #[must_use]
-pub fn record_digest(record: &Record) -> Digest {
+pub fn record_digest(record: &Record) -> RecordDigest {
     // A record holds at most one entry for each member; it cannot exceed the limit. An encoding that failed would give
     // the digest of nothing, which no signature covers.
     let bytes = codec::encode("record", record, MAX_RECORD_BYTES).unwrap_or_default();
-    Use::Record.digest(&[&bytes])
+    RecordDigest(Use::Record.digest(&[&bytes]).0)
 }
 
 /// Checks a whole history: chain, order of rounds, signatures of a quorum, certificates, manifest digest, beacon where

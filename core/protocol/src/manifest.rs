@@ -21,7 +21,7 @@ pub use terms::{
 pub use weights::Weights;
 
 use crate::hash::Use;
-use crate::ids::{Digest, Epoch, IdentityKey};
+use crate::ids::{Digest, Epoch, IdentityKey, ManifestDigest};
 
 /// One organisation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,7 +113,7 @@ impl Manifest {
     ///
     /// # Errors
     /// See [`Self::canonical_bytes`].
-    pub fn digest(&self) -> Result<Digest, postcard::Error> {
-        Ok(Use::Manifest.digest(&[&self.canonical_bytes()?]))
+    pub fn digest(&self) -> Result<ManifestDigest, postcard::Error> {
+        Ok(ManifestDigest(Use::Manifest.digest(&[&self.canonical_bytes()?]).0))
     }
 }

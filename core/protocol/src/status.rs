@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use crate::failed_rounds::FailedRounds;
-use crate::ids::{Digest, Epoch, MemberIndex, Round, Time, View};
+use crate::ids::{Epoch, MemberIndex, RecordDigest, Round, Time, View};
 use crate::object::ObjectRef;
 use crate::wire::Leave;
 
@@ -181,7 +181,7 @@ pub struct Status {
     /// The global adapter.
     pub adapter: Option<ObjectRef>,
     /// Digest of the last record.
-    pub head: Digest,
+    pub head: RecordDigest,
     /// This round's committee.
     pub committee: Vec<MemberIndex>,
     /// Who proposes in the current view.

@@ -4,7 +4,7 @@ mod fixture;
 
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::{Command, Event, TimerId};
-use fedshield_protocol::ids::{MemberIndex, Round, Time};
+use fedshield_protocol::ids::{MemberIndex, RecordDigest, Round, Time};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::status::Phase;
 use fedshield_protocol::wire::{Body, Goodbye, Leave, Value};
@@ -187,7 +187,7 @@ fn an_old_goodbye_does_not_silence_a_member_that_is_back() {
     assert_eq!(bench.phase(), Phase::Commit);
     assert!(bench.machine.status().members[3].here);
     // Of an earlier round.
-    let bytes = message(&bench.manifest, Round(1), 3, heartbeat(4, object(1).root));
+    let bytes = message(&bench.manifest, Round(1), 3, heartbeat(4, RecordDigest([1; 32])));
     bench.handle(Event::Message { from: MemberIndex(3), bytes });
     bench.hear(3, goodbye(200, Leave::Stopped));
     assert!(bench.dropped("goodbye: of an earlier round"));
@@ -412,7 +412,7 @@ fn who_catches_up_for_long_says_so_and_takes_it_back() {
 fn what_was_said_rounds_ago_is_no_sign_of_life() {
     let (_, records) = fixture::ledger();
     let mut bench = Bench::new();
-    let old = message(&bench.manifest, Round(1), 3, heartbeat(4, object(1).root));
+    let old = message(&bench.manifest, Round(1), 3, heartbeat(4, RecordDigest([1; 32])));
     bench.records = records;
     bench.journal.clear();
     bench.boot();

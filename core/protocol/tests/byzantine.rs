@@ -4,7 +4,7 @@ mod fixture;
 
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::{Event, TimerId};
-use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::ids::{CommitmentDigest, MemberIndex, Round};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::limits::MAX_RESEALS;
 use fedshield_protocol::wire::evidence::{Evidence, Rule};
@@ -46,7 +46,7 @@ fn a_false_complaint_is_answered_in_clear_but_only_that_of_f_members() {
     assert!(!bench.jobs.iter().any(|(_, job)| is_reveal(job)));
     // Complaints about updates of others, or of nobody, are theirs.
     let theirs = bench.valid_share_of(1);
-    for digest in [theirs, Digest([9; 32])] {
+    for digest in [theirs, CommitmentDigest([9; 32])] {
         assert_eq!(said(&bench.hear(3, complaint(3, digest, Remedy::Open))), []);
     }
     assert!(!bench.jobs.iter().any(|(_, job)| is_reveal(job)));
@@ -255,7 +255,7 @@ fn answers_about_two_members_do_not_conflict() {
         let (first, second) = (statement(first), statement(second));
         is_proof(&bench, &Evidence::equivocation(MemberIndex(1), Round(0), first, second))
     };
-    let other = Digest([4; 32]);
+    let other = CommitmentDigest([4; 32]);
     let of_zero = || opening(bad, 0, &[1]);
     assert!(is_lie(of_zero(), opening(bad, 0, &[2])));
     assert!(!is_lie(of_zero(), opening(bad, 3, &[2])));
@@ -269,7 +269,7 @@ fn answers_about_two_members_do_not_conflict() {
 fn answers_of_others_and_too_many_answers_are_dropped() {
     let (mut bench, bad) = Bench::with_a_bad_share();
     bench.hear(2, opening(bad, 0, &[1]));
-    bench.hear(1, opening(Digest([9; 32]), 0, &[1]));
+    bench.hear(1, opening(CommitmentDigest([9; 32]), 0, &[1]));
     assert_eq!(drops(&bench, "share opening: of no commitment of its sender"), 2);
     assert!(!bench.jobs.iter().any(|(_, job)| is_check_share_opening(job)));
     bench.hear(1, opening(bad, 2, &[1]));

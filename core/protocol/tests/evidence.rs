@@ -4,7 +4,7 @@ mod fixture;
 
 use fedshield_protocol::effect::{Effect, Purpose};
 use fedshield_protocol::event::{Command, Event, TimerId};
-use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
+use fedshield_protocol::ids::{CommitmentDigest, MemberIndex, Round, SumDigest, ValueDigest, View};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::limits::MAX_EVIDENCE_BYTES;
 use fedshield_protocol::manifest::ValidManifest;
@@ -36,7 +36,7 @@ fn said(
 
 fn vote(value: u8) -> Body {
     let (decision, kind, view) = (Decision::Set, VoteKind::Prevote, View(0));
-    Body::Vote(Vote { decision, kind, view, value: Some(Digest([value; 32])) })
+    Body::Vote(Vote { decision, kind, view, value: Some(ValueDigest([value; 32])) })
 }
 
 fn two_votes(founded: &ValidManifest, member: u16) -> Evidence {
@@ -45,7 +45,7 @@ fn two_votes(founded: &ValidManifest, member: u16) -> Evidence {
 }
 
 fn wrong_answer(founded: &ValidManifest) -> WrongAnswer {
-    let set: Set = (0..3).map(|m| (MemberIndex(m), Digest([m as u8; 32]))).collect();
+    let set: Set = (0..3).map(|m| (MemberIndex(m), CommitmentDigest([m as u8; 32]))).collect();
     let digest = set_digest(&set);
     let decided = |value: Value| {
         let certificate = certificate(founded, ROUND, &value);
@@ -62,7 +62,7 @@ fn wrong_answer(founded: &ValidManifest) -> WrongAnswer {
     };
     WrongAnswer {
         set: decided(Value::Aggregate { set, aggregate: object(5) }),
-        outcome: decided(Value::Opened { key: ObjectRef::of(&[7; 50]), sum: Digest([9; 32]) }),
+        outcome: decided(Value::Opened { key: ObjectRef::of(&[7; 50]), sum: SumDigest([9; 32]) }),
         key: vec![7; 50],
         accused: answer(1),
         agreeing: [0, 2, 3].map(answer).to_vec(),
@@ -189,7 +189,7 @@ fn a_signed_answer_alone_proves_nothing() {
     twice.agreeing[1] = whole.agreeing[0].clone();
     assert!(matches!(verify(twice), NotProof::Impossible(_)));
     let mut other = whole.clone();
-    other.outcome.value = Value::Opened { key: ObjectRef::of(&[7; 50]), sum: Digest([1; 32]) };
+    other.outcome.value = Value::Opened { key: ObjectRef::of(&[7; 50]), sum: SumDigest([1; 32]) };
     assert_eq!(verify(other), NotProof::Certificate("opened key"));
     let mut few = whole.clone();
     few.set.certificate.votes.pop();
@@ -215,7 +215,7 @@ fn the_longest_proof_fits() {
     let votes = (0..100).map(|m| (MemberIndex(m), vote.1)).collect::<Vec<_>>();
     proof.set.certificate.votes = votes.clone();
     proof.outcome.certificate.votes = votes;
-    let set = (0..100).map(|m| (MemberIndex(m), Digest([255; 32]))).collect();
+    let set = (0..100).map(|m| (MemberIndex(m), CommitmentDigest([255; 32]))).collect();
     proof.set.value = Value::Aggregate { set, aggregate: object(5) };
     let whole = WrongAnswer { key: vec![255; 8_248], accused, agreeing, ..proof };
     let evidence = self::proof(Proof::WrongAnswer(Box::new(whole)));
@@ -229,7 +229,7 @@ fn f_rejections_are_not_enough_and_neither_is_one_member_twice() {
     let (body, digest) =
         (update(1), scope(&founded, ROUND).commitment(MemberIndex(1), &update(1)).unwrap());
     let dealt = said(&founded, 1, Body::Commitment(Box::new(body.clone()))).1;
-    let by = |member: u16, of: Digest| {
+    let by = |member: u16, of: CommitmentDigest| {
         (MemberIndex(member), sign(&founded, ROUND, member, &Body::Rejection(of)))
     };
     let verify = |rejections: Vec<_>| {
@@ -239,7 +239,7 @@ fn f_rejections_are_not_enough_and_neither_is_one_member_twice() {
     assert_eq!(verify(vec![by(0, digest), by(2, digest)]), Ok(()));
     assert!(matches!(verify(vec![by(0, digest)]), Err(NotProof::TooFew { .. })));
     assert!(verify(vec![by(0, digest), by(0, digest)]).is_err());
-    assert!(verify(vec![by(0, digest), by(2, Digest([4; 32]))]).is_err());
+    assert!(verify(vec![by(0, digest), by(2, CommitmentDigest([4; 32]))]).is_err());
 }
 
 fn accusation(evidence: &Evidence) -> (Accusation, Vec<u8>) {
@@ -394,7 +394,7 @@ fn proof_of_something_else_than_was_announced_bans_nobody() {
 fn equivocate(bench: &mut Bench, member: u16, view: u32) -> Vec<Effect> {
     let vote = |value: u8| {
         let (decision, kind) = (Decision::Set, VoteKind::Prevote);
-        let value = Some(Digest([value; 32]));
+        let value = Some(ValueDigest([value; 32]));
         Body::Vote(Vote { decision, kind, view: View(view), value })
     };
     bench.hear(member, vote(1));

@@ -3,7 +3,10 @@
 mod fixture;
 
 use fedshield_protocol::event::{Command, Event, TimerId};
-use fedshield_protocol::ids::{Digest, MemberIndex, Round, Time, View};
+use fedshield_protocol::ids::{
+    CommitmentDigest, LayoutDigest, MemberIndex, NonceDigest, RecordDigest, Round, SetDigest,
+    SumDigest, Time, ValueDigest, View,
+};
 use fedshield_protocol::job::{Applied, Combined, JobId, JobOutput};
 use fedshield_protocol::manifest::ValidManifest;
 use fedshield_protocol::object::ObjectRef;
@@ -15,16 +18,15 @@ use fixture::bench::{NONCE, memory};
 use fixture::{machine, message, object, sign, signed_manifest};
 use proptest::prelude::*;
 
-fn complaint(commitment: Digest, remedy: Remedy) -> Body {
+fn complaint(commitment: CommitmentDigest, remedy: Remedy) -> Body {
     Body::Complaint(Box::new(Complaint { commitment, sealing_key: vec![7; 32], remedy }))
 }
 
-fn digest() -> impl Strategy<Value = Digest> {
-    prop_oneof![
-        (0_u8..4).prop_map(|b| Digest([b; 32])),
-        Just(Value::Skip.id()),
-        Just(Value::Void.id())
-    ]
+/// A digest of any type: one of a few that recur.
+fn digest<D: std::fmt::Debug>(of: fn([u8; 32]) -> D) -> impl Strategy<Value = D> {
+    let known = prop_oneof![Just([0; 32]), Just([1; 32]), Just([2; 32]), Just([3; 32])];
+    prop_oneof![4 => known, 1 => Just(Value::Skip.id().0), 1 => Just(Value::Void.id().0)]
+        .prop_map(of)
 }
 
 fn any_object() -> impl Strategy<Value = ObjectRef> {
@@ -37,35 +39,36 @@ fn commitment() -> impl Strategy<Value = CommitmentBody> {
             ciphertext,
             boxes,
             shares: vec![1],
-            layout: Digest([1; 32]),
+            layout: LayoutDigest([1; 32]),
         },
     )
 }
 
 fn body() -> impl Strategy<Value = Body> {
-    let set = prop::collection::vec((0_u16..6, digest()), 0..5)
+    let set = prop::collection::vec((0_u16..6, digest(CommitmentDigest)), 0..5)
         .prop_map(|set| set.into_iter().map(|(m, d)| (MemberIndex(m), d)).collect::<Vec<_>>());
-    let vote = (any::<bool>(), any::<bool>(), 0_u32..6, prop::option::of(digest()));
+    let vote = (any::<bool>(), any::<bool>(), 0_u32..6, prop::option::of(digest(ValueDigest)));
     prop_oneof![
         commitment().prop_map(|body| Body::Commitment(Box::new(body))),
-        prop::collection::vec(digest(), 0..4).prop_map(Body::HaveUpdates),
-        digest().prop_map(|of| complaint(of, Remedy::Open)),
-        (digest(), 0_u16..5).prop_map(|(commitment, member)| Body::ShareOpening {
+        prop::collection::vec(digest(CommitmentDigest), 0..4).prop_map(Body::HaveUpdates),
+        digest(CommitmentDigest).prop_map(|of| complaint(of, Remedy::Open)),
+        (digest(CommitmentDigest), 0_u16..5).prop_map(|(commitment, member)| Body::ShareOpening {
             commitment,
             member: MemberIndex(member),
             opening: vec![1]
         }),
         set.prop_map(Body::Report),
-        (digest(), any_object()).prop_map(|(set, aggregate)| Body::Attestation { set, aggregate }),
+        (digest(SetDigest), any_object())
+            .prop_map(|(set, aggregate)| Body::Attestation { set, aggregate }),
         vote.prop_map(|(set, pre, view, value)| Body::Vote(Vote {
             decision: if set { Decision::Set } else { Decision::Outcome },
             kind: if pre { VoteKind::Prevote } else { VoteKind::Precommit },
             view: View(view),
             value
         })),
-        (digest(), any_object()).prop_map(|(set, object)| Body::Partial { set, object }),
-        digest().prop_map(Body::RecordSignature),
-        prop::collection::vec(digest(), 0..9).prop_map(Body::GetCommitments),
+        (digest(SetDigest), any_object()).prop_map(|(set, object)| Body::Partial { set, object }),
+        digest(RecordDigest).prop_map(Body::RecordSignature),
+        prop::collection::vec(digest(CommitmentDigest), 0..9).prop_map(Body::GetCommitments),
         any::<u64>().prop_map(|r| Body::RecordsRequest(Round(r))),
         prop::collection::vec(any::<u8>(), 0..40).prop_map(Body::SealingKey),
         Just(Body::Ready),
@@ -78,11 +81,12 @@ fn statement() -> impl Strategy<Value = Statement> {
     prop_oneof![
         Just(Statement::Ready),
         commitment().prop_map(|body| Statement::Commitment(Box::new(body))),
-        Just(Statement::Report(vec![(MemberIndex(9), Digest([1; 32]))])),
-        (digest(), any_object())
+        Just(Statement::Report(vec![(MemberIndex(9), CommitmentDigest([1; 32]))])),
+        (digest(SetDigest), any_object())
             .prop_map(|(set, aggregate)| Statement::Attestation { set, aggregate }),
-        (digest(), any_object()).prop_map(|(set, object)| Statement::Partial { set, object }),
-        digest().prop_map(Statement::RecordSignature),
+        (digest(SetDigest), any_object())
+            .prop_map(|(set, object)| Statement::Partial { set, object }),
+        digest(RecordDigest).prop_map(Statement::RecordSignature),
     ]
 }
 
@@ -103,16 +107,14 @@ fn output() -> impl Strategy<Value = JobOutput> {
         any_object().prop_map(JobOutput::Aggregated),
         any_object().prop_map(JobOutput::Partial),
         Just(JobOutput::Combined(Combined::NotYet)),
-        digest().prop_map(|sum| JobOutput::KeyChecked { sum: Some(sum) }),
-        (any_object(), digest()).prop_map(|(key, sum)| JobOutput::Combined(Combined::Opened {
-            key,
-            sum,
-            culprits: vec![MemberIndex(9), MemberIndex(1)]
-        })),
+        digest(SumDigest).prop_map(|sum| JobOutput::KeyChecked { sum: Some(sum) }),
+        (any_object(), digest(SumDigest)).prop_map(|(key, sum)| JobOutput::Combined(
+            Combined::Opened { key, sum, culprits: vec![MemberIndex(9), MemberIndex(1)] }
+        )),
         any_object().prop_map(|adapter| JobOutput::Applied(Applied {
             adapter,
             accepted: true,
-            nonce: Digest([1; 32])
+            nonce: NonceDigest([1; 32])
         })),
         Just(JobOutput::Adopted),
         Just(JobOutput::Settled),
@@ -191,14 +193,14 @@ fn what_is_dropped_is_counted() {
     let manifest = ValidManifest::founded(signed_manifest(4)).unwrap();
     let mut machine = machine(0);
     machine.handle(Time(0), Event::Boot { journal: vec![], nonce: NONCE });
-    let good = message(&manifest, Round(0), 1, complaint(Digest([1; 32]), Remedy::Open));
+    let good = message(&manifest, Round(0), 1, complaint(CommitmentDigest([1; 32]), Remedy::Open));
     let mut forged = good.clone();
     *forged.last_mut().unwrap() ^= 1;
     let mut trailing = good.clone();
     trailing.push(0);
     let mut old = good.clone();
     old[0] = 0;
-    let later = message(&manifest, Round(9), 1, complaint(Digest([1; 32]), Remedy::Open));
+    let later = message(&manifest, Round(9), 1, complaint(CommitmentDigest([1; 32]), Remedy::Open));
     let cases = [
         (forged, "message: signature"),
         (trailing, "message: not canonical"),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::{Event, TimerId};
-use fedshield_protocol::ids::{Digest, MemberIndex, Time};
+use fedshield_protocol::ids::{CommitmentDigest, Digest, LayoutDigest, MemberIndex, Time};
 use fedshield_protocol::job::{Job, JobOutput, UpdateShape};
 use fedshield_protocol::limits::MAX_MEMBERS;
 use fedshield_protocol::manifest::{SignedManifest, ValidManifest, sign_founding};
@@ -28,7 +28,7 @@ fn update(member: u16) -> CommitmentBody {
         ciphertext: object(member, MAX_MEMBERS),
         boxes: (0..MAX_MEMBERS).map(|receiver| Some(object(member, receiver))).collect(),
         shares: vec![1],
-        layout: Digest([1; 32]),
+        layout: LayoutDigest([1; 32]),
     }
 }
 
@@ -51,7 +51,7 @@ struct Bench {
     me: MemberIndex,
     now: u64,
     fetched: BTreeSet<ObjectRef>,
-    held: BTreeSet<Digest>,
+    held: BTreeSet<CommitmentDigest>,
     checks: usize,
 }
 
@@ -101,7 +101,7 @@ impl Bench {
                         events.push(Event::JobDone(id, JobOutput::Checked { valid: true }));
                     }
                     Effect::Start(id, Job::PrepareRound { .. }) => {
-                        let layout = Digest([1; 32]);
+                        let layout = LayoutDigest([1; 32]);
                         let (ciphertext_bytes, box_bytes) = (1000, 1000);
                         let shape = UpdateShape { layout, ciphertext_bytes, box_bytes };
                         events.push(Event::JobDone(id, JobOutput::Prepared(shape)));

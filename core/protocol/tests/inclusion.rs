@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::TimerId;
-use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
+use fedshield_protocol::ids::{CommitmentDigest, MemberIndex, Round, View};
 use fedshield_protocol::job::Job;
 use fedshield_protocol::manifest::SetTooSmall;
 use fedshield_protocol::sign::Signature;
@@ -58,7 +58,7 @@ fn what_only_liars_list_is_not_in_the_set() {
     for lie in [
         vec![entry(0), entry(1), entry(2), entry(3)],
         vec![entry(3)],
-        vec![entry(0), entry(1), entry(2), (MemberIndex(3), Digest([9; 32]))],
+        vec![entry(0), entry(1), entry(2), (MemberIndex(3), CommitmentDigest([9; 32]))],
         vec![entry(0), entry(1), entry(2), (MemberIndex(3), entry(1).1)],
         vec![],
     ] {
@@ -66,7 +66,8 @@ fn what_only_liars_list_is_not_in_the_set() {
         assert_eq!(all.set(rules), honest);
     }
     // Two updates of one member: only one of them can be listed by q - f of q reports.
-    let twice = |digest: u8| vec![entry(0), entry(1), (MemberIndex(3), Digest([digest; 32]))];
+    let twice =
+        |digest: u8| vec![entry(0), entry(1), (MemberIndex(3), CommitmentDigest([digest; 32]))];
     let reports: Vec<(u16, Set)> =
         [(0, 7), (1, 7), (2, 8), (3, 8)].map(|(member, digest)| (member, twice(digest))).to_vec();
     let set = bundle(&bench, &reports[..3]).set(rules);

@@ -4,7 +4,7 @@ mod fixture;
 
 use fedshield_protocol::effect::{Effect, Purpose};
 use fedshield_protocol::event::{Event, TimerId};
-use fedshield_protocol::ids::{Digest, MemberIndex};
+use fedshield_protocol::ids::{MemberIndex, SumDigest};
 use fedshield_protocol::job::{Combined, Job, JobOutput};
 use fedshield_protocol::status::Phase;
 use fedshield_protocol::wire::{Body, Set, Value, set_digest};
@@ -115,7 +115,7 @@ fn opened() -> (Bench, Value) {
         bench.hear(member, Body::Partial { set: set_digest(&set), object: answer });
         bench.handle(Event::ObjectReady(answer));
     }
-    let (key, sum) = (object(95), Digest([2; 32]));
+    let (key, sum) = (object(95), SumDigest([2; 32]));
     let opened = Combined::Opened { key, sum, culprits: vec![] };
     let effects = bench.done(is_combine, JobOutput::Combined(opened));
     assert_eq!(bench.story(&effects)[0], "persist opened sum");
@@ -153,7 +153,7 @@ fn an_opened_sum_that_is_gone_from_the_disk_is_opened_again() {
         bench.handle(Event::ObjectReady(object(present)));
     }
     assert!(runs(&bench, is_combine));
-    let opened = Combined::Opened { key: object(95), sum: Digest([2; 32]), culprits: vec![] };
+    let opened = Combined::Opened { key: object(95), sum: SumDigest([2; 32]), culprits: vec![] };
     bench.done(is_combine, JobOutput::Combined(opened));
     bench.tick(TimerId::Heartbeat, 120_000);
     assert!(runs(&bench, is_apply));

@@ -4,7 +4,7 @@ mod fixture;
 
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::{Event, TimerId};
-use fedshield_protocol::ids::{Digest, MemberIndex};
+use fedshield_protocol::ids::{MemberIndex, SumDigest};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::status::Phase;
 use fedshield_protocol::wire::{Body, Set, Value, set_digest};
@@ -23,7 +23,7 @@ fn a_member_that_learns_the_end_before_it_has_answered_still_answers() {
         set.push((MemberIndex(member), commitment_digest(&bench, member)));
     }
     bench.decide(Value::Aggregate { set, aggregate: object(90) });
-    bench.decide(Value::Opened { key: object(95), sum: Digest([2; 32]) });
+    bench.decide(Value::Opened { key: object(95), sum: SumDigest([2; 32]) });
     assert_eq!(bench.phase(), Phase::Apply);
     for member in 1..4 {
         bench.handle(Event::ObjectReady(update(member).boxes[0].unwrap()));

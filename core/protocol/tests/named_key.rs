@@ -4,7 +4,7 @@ mod fixture;
 
 use fedshield_protocol::effect::{Effect, Purpose};
 use fedshield_protocol::event::{Event, TimerId};
-use fedshield_protocol::ids::{Digest, MemberIndex, View};
+use fedshield_protocol::ids::{MemberIndex, SumDigest, ValueDigest, View};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::limits::MAX_KEY_BYTES;
 use fedshield_protocol::object::ObjectRef;
@@ -13,7 +13,7 @@ use fixture::bench::{Bench, commitment_digest, update};
 use fixture::lies::{drops, said};
 use fixture::object;
 
-const SUM: Digest = Digest([2; 32]);
+const SUM: SumDigest = SumDigest([2; 32]);
 
 fn is_check(job: &Job) -> bool {
     matches!(job, Job::CheckKey { .. })
@@ -64,12 +64,15 @@ fn view_of_another(bench: &mut Bench) -> (u32, u16) {
 }
 
 fn propose(bench: &mut Bench, view: u32, by: u16, key: ObjectRef) -> Vec<Effect> {
-    let value = value(key);
+    propose_value(bench, view, by, value(key))
+}
+
+fn propose_value(bench: &mut Bench, view: u32, by: u16, value: Value) -> Vec<Effect> {
     let proposal = Proposal { view: View(view), value, polka: None, justification: None };
     bench.hear(by, Body::Proposal(Box::new(proposal)))
 }
 
-fn prevote(effects: &[Effect]) -> Option<Option<Digest>> {
+fn prevote(effects: &[Effect]) -> Option<Option<ValueDigest>> {
     said(effects).into_iter().find_map(|(_, body)| match body {
         Body::Vote(Vote { kind: VoteKind::Prevote, value, .. }) => Some(value),
         _ => None,
@@ -115,7 +118,7 @@ fn a_key_that_opens_the_sum_makes_it_opened_here() {
 
 #[test]
 fn a_key_that_opens_nothing_or_something_else_is_not_voted_for() {
-    for sum in [None, Some(Digest([3; 32]))] {
+    for sum in [None, Some(SumDigest([3; 32]))] {
         let (mut bench, ..) = proposed(object(95));
         bench.handle(Event::ObjectReady(object(95)));
         let mut effects = bench.done(is_check, JobOutput::KeyChecked { sum });
@@ -139,6 +142,41 @@ fn wrong_keys_do_not_keep_a_right_one_from_being_checked() {
         let sum = (turn == 29).then_some(SUM);
         let effects = bench.done(is_check, JobOutput::KeyChecked { sum });
         assert_eq!(prevote(&effects).flatten().is_some(), sum.is_some());
+    }
+}
+
+/// A contributor that chooses its errors can make a ciphertext that two keys open (docs/CRYPTO.md), so both are valid here.
+/// The vote decides between them, and the decided sum is applied whichever key was checked last.
+#[test]
+fn of_two_keys_that_open_the_aggregate_the_decided_one_is_applied() {
+    let first = value(object(95));
+    let second = Value::Opened { key: object(96), sum: Digest([3; 32]) };
+    for decided in [first, second.clone()] {
+        let (mut bench, ..) = proposed(object(95));
+        bench.handle(Event::ObjectReady(object(95)));
+        bench.done(is_check, JobOutput::KeyChecked { sum: Some(SUM) });
+        let (view, by) = view_of_another(&mut bench);
+        propose_value(&mut bench, view, by, second.clone());
+        bench.handle(Event::ObjectReady(object(96)));
+        let effects = bench.done(is_check, JobOutput::KeyChecked { sum: Some(Digest([3; 32])) });
+        assert_eq!(prevote(&effects), Some(Some(second.id())), "it opens the aggregate as well");
+        bench.decide(decided.clone());
+        let Value::Opened { key, sum } = decided else { panic!("an opened sum") };
+        if key == object(95) {
+            // The disk has the other sum: the decided key opens its own again.
+            let is_decided = |job: &Job| matches!(job, Job::CheckKey { key: it, .. } if *it == key);
+            bench.done(is_decided, JobOutput::KeyChecked { sum: Some(sum) });
+        }
+        let applied: Vec<Digest> = bench
+            .jobs
+            .iter()
+            .filter_map(|(_, job)| match job {
+                Job::Apply { sum, .. } => Some(*sum),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(applied, [sum]);
+        assert!(!bench.jobs.iter().any(|(_, job)| is_check(job)), "nothing is checked once more");
     }
 }
 

@@ -5,7 +5,7 @@ mod fixture;
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::{Event, TimerId};
 use fedshield_protocol::failed_rounds::FailureReason;
-use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
+use fedshield_protocol::ids::{MemberIndex, RecordDigest, Round, View};
 use fedshield_protocol::job::{Fate, Job, JobOutput};
 use fedshield_protocol::ledger::{Tip, record_digest};
 use fedshield_protocol::status::Phase;
@@ -200,7 +200,7 @@ fn record_of_a_skipped_round_keeps_the_own_update() {
 fn a_member_that_is_behind_takes_over_records_and_the_adapter() {
     let (_, records) = fixture::ledger();
     let mut bench = Bench::new();
-    let bytes = message(&bench.manifest, Round(4), 2, heartbeat(4, Digest([1; 32])));
+    let bytes = message(&bench.manifest, Round(4), 2, heartbeat(4, RecordDigest([1; 32])));
     let effects = bench.handle(Event::Message { from: MemberIndex(2), bytes });
     let asked = effects.iter().any(|effect| match effect {
         Effect::Send { bytes, .. } => bench.body(bytes) == Body::RecordsRequest(Round(0)),

@@ -5,7 +5,7 @@ mod fixture;
 
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::{Event, TimerId};
-use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
+use fedshield_protocol::ids::{MemberIndex, RecordDigest, Round, SetDigest, View};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::ledger::{Tip, record_digest};
 use fedshield_protocol::sign::Signature;
@@ -132,7 +132,7 @@ fn what_the_journal_knows_is_nothing_new() {
 /// The disk is empty, or what it was when the round began.
 #[test]
 fn what_the_journal_does_not_know_silences_the_round() {
-    let (set, digest) = (Digest([1; 32]), Digest([2; 32]));
+    let (set, digest) = (SetDigest([1; 32]), RecordDigest([2; 32]));
     let vote =
         Vote { decision: Decision::Set, kind: VoteKind::Prevote, view: View(0), value: None };
     let lacking = [

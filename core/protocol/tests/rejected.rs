@@ -5,7 +5,7 @@ mod fixture;
 
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::Event;
-use fedshield_protocol::ids::{Digest, MemberIndex};
+use fedshield_protocol::ids::{CommitmentDigest, MemberIndex};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::sign::Signature;
 use fedshield_protocol::status::Phase;
@@ -23,7 +23,7 @@ const GOOD: JobOutput = JobOutput::Checked { valid: true };
 const BAD: JobOutput = JobOutput::Checked { valid: false };
 
 /// In the commit phase, the update of `author` is all here and not read yet. This member is in the committee.
-fn with_update_of(author: u16) -> (Bench, Digest) {
+fn with_update_of(author: u16) -> (Bench, CommitmentDigest) {
     let mut bench = Bench::new();
     bench.begin();
     assert!(bench.machine.status().committee.contains(&MemberIndex(0)));
@@ -164,7 +164,7 @@ fn a_rejection_of_another_update_is_no_contradiction() {
     let (mut bench, digest) = with_update_of(1);
     let honest = another_of_the_committee(&bench, 1);
     let mut effects = bench.hear(honest, Body::HaveUpdates(vec![digest]));
-    effects.extend(bench.hear(honest, Body::Rejection(Digest([7; 32]))));
+    effects.extend(bench.hear(honest, Body::Rejection(CommitmentDigest([7; 32]))));
     assert!(banned(&effects).is_empty());
 }
 
@@ -192,11 +192,11 @@ fn rejections_are_taken_from_the_committee_only_and_are_bounded() {
     bench.begin();
     let committee = bench.machine.status().committee;
     let outsider = (1..4).find(|member| !committee.contains(&MemberIndex(*member))).unwrap();
-    bench.hear(outsider, Body::Rejection(Digest([1; 32])));
+    bench.hear(outsider, Body::Rejection(CommitmentDigest([1; 32])));
     assert_eq!(drops(&bench, "rejection: not of the committee"), 1);
     let member = bench.others_of_the_committee()[0];
     for update in 0..20 {
-        bench.hear(member, Body::Rejection(Digest([update; 32])));
+        bench.hear(member, Body::Rejection(CommitmentDigest([update; 32])));
     }
     assert_eq!(drops(&bench, "rejection: more than there can be updates"), 12);
 }

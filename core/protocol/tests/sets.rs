@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::TimerId;
-use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
+use fedshield_protocol::ids::{CommitmentDigest, MemberIndex, Round, SetDigest, View};
 use fedshield_protocol::sign::Signature;
 use fedshield_protocol::wire::{Body, Decision, ReportBundle, Set, Vote, VoteKind};
 use fixture::bench::Bench;
@@ -46,7 +46,9 @@ fn view_of_another(bench: &mut Bench) -> (View, u16) {
 
 /// A set of three updates; the last one of its kind.
 fn set(kind: u8) -> Set {
-    (1..4).map(|m| (MemberIndex(m), Digest([if m == 3 { kind } else { m as u8 }; 32]))).collect()
+    (1..4)
+        .map(|m| (MemberIndex(m), CommitmentDigest([if m == 3 { kind } else { m as u8 }; 32])))
+        .collect()
 }
 
 fn ask(bench: &mut Bench, view: View, by: u16, reports: [(u16, Set); 3]) -> Vec<Effect> {
@@ -107,7 +109,7 @@ fn attestations_of_one_member_take_no_room_from_another() {
     let mut bench = voting();
     let others = bench.others_of_the_committee();
     let attest =
-        |set: u8| Body::Attestation { set: Digest([set; 32]), aggregate: fixture::object(90) };
+        |set: u8| Body::Attestation { set: SetDigest([set; 32]), aggregate: fixture::object(90) };
     for set in 0..40 {
         bench.hear(others[0], attest(set));
     }

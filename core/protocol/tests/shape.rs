@@ -4,7 +4,7 @@ mod fixture;
 
 use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::{Event, TimerId};
-use fedshield_protocol::ids::Digest;
+use fedshield_protocol::ids::LayoutDigest;
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::limits::MAX_OBJECT_BYTES;
 use fedshield_protocol::object::ObjectRef;
@@ -21,7 +21,7 @@ fn misshapen() -> Vec<(Refusal, CommitmentBody)> {
         (Refusal::Length, CommitmentBody { ciphertext: of(MAX_OBJECT_BYTES), ..update(1) }),
         (Refusal::Length, CommitmentBody { ciphertext: of(999), ..update(1) }),
         (Refusal::Length, long_box),
-        (Refusal::Layout, CommitmentBody { layout: Digest([2; 32]), ..update(1) }),
+        (Refusal::Layout, CommitmentBody { layout: LayoutDigest([2; 32]), ..update(1) }),
     ]
 }
 

@@ -5,7 +5,9 @@ mod fixture;
 use std::collections::BTreeMap;
 
 use data_encoding::HEXLOWER;
-use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
+use fedshield_protocol::ids::{
+    CommitmentDigest, LayoutDigest, MemberIndex, RecordDigest, Round, SetDigest, SumDigest, View,
+};
 use fedshield_protocol::manifest::ValidManifest;
 use fedshield_protocol::sign::Signature;
 use fedshield_protocol::wire::journal::{Entry, MissedAnswer, Note, VotingState};
@@ -19,7 +21,7 @@ use fixture::{certificate, ledger, message, object, sign, signed_manifest};
 
 fn bodies() -> Vec<Body> {
     let manifest = ValidManifest::founded(signed_manifest(4)).unwrap();
-    let set: Set = (0..3).map(|m| (MemberIndex(m), Digest([m as u8; 32]))).collect();
+    let set: Set = (0..3).map(|m| (MemberIndex(m), CommitmentDigest([m as u8; 32]))).collect();
     let report = Body::Report(set.clone());
     let reports: BTreeMap<_, _> = (0..3)
         .map(|m| (MemberIndex(m), (set.clone(), sign(&manifest, Round(2), m, &report))))
@@ -46,7 +48,7 @@ fn bodies() -> Vec<Body> {
         versions: MESSAGES,
         number: 5,
         ready: true,
-        head: Digest([1; 32]),
+        head: RecordDigest([1; 32]),
         set_decided: true,
         outcome_decided: false,
         voting: Some((Decision::Outcome, View(2))),
@@ -57,7 +59,7 @@ fn bodies() -> Vec<Body> {
         ciphertext: object(1),
         boxes: (2..6).map(|i| (i != 3).then(|| object(i))).collect(),
         shares: vec![1, 2, 3],
-        layout: Digest([4; 32]),
+        layout: LayoutDigest([4; 32]),
     };
     let vote = Vote {
         decision: Decision::Set,
@@ -69,20 +71,20 @@ fn bodies() -> Vec<Body> {
         Body::Heartbeat(Box::new(heartbeat)),
         Body::SealingKey(vec![9; 32]),
         Body::Commitment(Box::new(commitment)),
-        Body::HaveUpdates(vec![Digest([1; 32]), Digest([2; 32])]),
+        Body::HaveUpdates(vec![CommitmentDigest([1; 32]), CommitmentDigest([2; 32])]),
         Body::Complaint(Box::new(Complaint {
-            commitment: Digest([3; 32]),
+            commitment: CommitmentDigest([3; 32]),
             sealing_key: vec![9; 32],
             remedy: Remedy::Open,
         })),
         Body::ShareOpening {
-            commitment: Digest([3; 32]),
+            commitment: CommitmentDigest([3; 32]),
             member: MemberIndex(2),
             opening: vec![1, 2, 3],
         },
         report,
         Body::ReportBundle { view: View(1), bundle: bundle.clone() },
-        Body::Attestation { set: Digest([5; 32]), aggregate: object(6) },
+        Body::Attestation { set: SetDigest([5; 32]), aggregate: object(6) },
         Body::Proposal(Box::new(Proposal {
             view: View(0),
             value: value.clone(),
@@ -94,9 +96,9 @@ fn bodies() -> Vec<Body> {
             certificate: certificate(&manifest, Round(2), &value),
             value,
         })),
-        Body::Partial { set: Digest([5; 32]), object: object(8) },
-        Body::RecordSignature(Digest([6; 32])),
-        Body::GetCommitments(vec![Digest([7; 32])]),
+        Body::Partial { set: SetDigest([5; 32]), object: object(8) },
+        Body::RecordSignature(RecordDigest([6; 32])),
+        Body::GetCommitments(vec![CommitmentDigest([7; 32])]),
         Body::RecordsRequest(Round(300)),
         fixture::entries(ledger().1.into_iter().take(1)),
         Body::Ready,
@@ -111,14 +113,14 @@ fn bodies() -> Vec<Body> {
         },
         Body::Goodbye(Goodbye { incarnation: [8; 32], number: 3, why: Leave::SitsOut }),
         Body::Ping,
-        Body::Rejection(Digest([9; 32])),
+        Body::Rejection(CommitmentDigest([9; 32])),
         Body::Accusations(vec![Accusation {
             member: MemberIndex(3),
             round: Round(1),
             object: object(4),
         }]),
         Body::ResealedShare {
-            commitment: Digest([3; 32]),
+            commitment: CommitmentDigest([3; 32]),
             member: MemberIndex(2),
             sealed: vec![4, 5, 6],
         },
@@ -207,11 +209,11 @@ fn check_places<T: serde::Serialize>(vectors: &[T], last: u8, place_of: impl Fn(
 }
 
 fn values() -> Vec<Value> {
-    let set: Set = (0..3).map(|m| (MemberIndex(m), Digest([m as u8; 32]))).collect();
+    let set: Set = (0..3).map(|m| (MemberIndex(m), CommitmentDigest([m as u8; 32]))).collect();
     vec![
         Value::Aggregate { set, aggregate: object(5) },
         Value::Skip,
-        Value::Opened { key: object(7), sum: Digest([8; 32]) },
+        Value::Opened { key: object(7), sum: SumDigest([8; 32]) },
         Value::Void,
     ]
 }
@@ -225,8 +227,8 @@ fn values_and_outcomes_are_pinned() {
         let bytes = HEXLOWER.encode(&postcard::to_allocvec(value).unwrap());
         pinned.push_str(&format!("value {bytes}\n   id {}\n", value.id()));
     }
-    let set: Set = (0..2).map(|m| (MemberIndex(m), Digest([m as u8; 32]))).collect();
-    let (aggregate, sum) = (object(5), Digest([8; 32]));
+    let set: Set = (0..2).map(|m| (MemberIndex(m), CommitmentDigest([m as u8; 32]))).collect();
+    let (aggregate, sum) = (object(5), SumDigest([8; 32]));
     let outcomes = [
         Outcome::Applied { set: set.clone(), aggregate, sum },
         Outcome::Rejected { set: set.clone(), aggregate, sum },
@@ -275,21 +277,21 @@ fn journal_entries_are_pinned() {
     let signature = Signature::from_slice(&[6; 64]).unwrap();
     let notes = [
         Note::Committed(Box::new(fixture::bench::update(0))),
-        Note::Reported([(MemberIndex(1), Digest([1; 32]))].into_iter().collect()),
-        Note::Attested { set: Digest([2; 32]), aggregate: object(3) },
+        Note::Reported([(MemberIndex(1), CommitmentDigest([1; 32]))].into_iter().collect()),
+        Note::Attested { set: SetDigest([2; 32]), aggregate: object(3) },
         Note::Voting { decision: Decision::Set, state, values: vec![Value::Skip] },
         Note::Decided(Box::new(Decided {
             certificate: certificate(&manifest, Round(7), &value),
             value,
         })),
-        Note::Released { set: Digest([4; 32]), object: object(5) },
+        Note::Released { set: SetDigest([4; 32]), object: object(5) },
         Note::Signed(Box::new(ledger().1.swap_remove(0).record)),
         Note::Ready,
         Note::Present(vec![(MemberIndex(2), signature)]),
         Note::Kept { author: MemberIndex(1), body: Box::new(fixture::bench::update(1)), signature },
-        Note::Opened { key: object(7), sum: Digest([8; 32]) },
+        Note::Opened { key: object(7), sum: SumDigest([8; 32]) },
         Note::Reached,
-        Note::Rejected(Digest([9; 32])),
+        Note::Rejected(CommitmentDigest([9; 32])),
         Note::Incarnation(300),
         Note::ShareOpened(MemberIndex(2)),
         Note::Excluded(vec![(

@@ -5,6 +5,7 @@ mod folder;
 mod gguf;
 mod loaded;
 mod safetensors;
+mod stored;
 mod writer;
 
 pub(crate) use gguf::{

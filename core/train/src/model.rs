@@ -28,7 +28,7 @@ mod weights;
 #[cfg(feature = "base-gradients")]
 pub use base_gradients::BaseGradients;
 pub use batch::{Batch, TokenSequence};
-pub use config::{Family, ModelConfig, RopeScaling};
+pub use config::{Activation, Family, ModelConfig, NormPlaces, QkNorm, Rope, RopeScaling};
 pub use decoder::{Decoder, StageSeconds};
 pub use frozen::{BasePrecision, Unfit};
 pub use lora::Projection;

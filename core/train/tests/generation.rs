@@ -81,7 +81,17 @@ fn prompt(len: usize) -> Vec<u32> {
 #[test]
 fn kept_positions_give_the_tokens_of_whole_passes() {
     let work = tempfile::tempdir().unwrap();
-    for family in ["llama3", "mistral", "qwen2_window", "qwen3_window"] {
+    for family in [
+        "llama3",
+        "mistral",
+        "qwen2_window",
+        "qwen3_window",
+        "gemma3",
+        "smollm3",
+        "phi3",
+        "phi4",
+        "granite",
+    ] {
         let (trainer, decoder, adapter) = open(family, work.path());
         let mut generation = trainer.generation(Some(&adapter)).unwrap();
         // Short, longer than one chunk, and again with another end: what is common is not computed again.

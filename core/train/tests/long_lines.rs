@@ -157,11 +157,9 @@ fn a_sequence_is_the_beginning_of_the_whole_one_with_every_template() {
     );
     let long = "the quick brown fox jumps over the lazy dog. ".repeat(4000);
     let dense = "医院的数据不离开医院".repeat(6000);
-    let turn = |role, text: &str| Turn { role, text: text.to_owned() };
-    let alpaca = |instruction: &str, input: &str, output: &str| Example::Instruction {
-        instruction: instruction.to_owned(),
-        input: input.to_owned(),
-        output: output.to_owned(),
+    let turn = |role, text: &str| Turn::new(role, text);
+    let alpaca = |instruction: &str, input: &str, output: &str| {
+        Example::instruction(instruction, input, output)
     };
     let mut examples = Vec::new();
     // Around the limit, so that some end in each part of a template.
@@ -181,8 +179,8 @@ fn a_sequence_is_the_beginning_of_the_whole_one_with_every_template() {
             let question = [turn(Role::User, text), turn(Role::Assistant, "yes")];
             let answer = [turn(Role::User, "what?"), turn(Role::Assistant, &format!("x{text}"))];
             [
-                Example::Chat { turns: [question.clone(), answer.clone()].concat() },
-                Example::Chat { turns: [answer, question].concat() },
+                Example::Chat([question.clone(), answer.clone()].concat().into()),
+                Example::Chat([answer, question].concat().into()),
             ]
         })
         .collect();

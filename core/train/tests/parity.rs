@@ -173,15 +173,63 @@ fn qwen3() {
     check("qwen3");
 }
 
-const FAMILIES: [&str; 8] = [
+#[test]
+fn llama_beyond_its_context_with_dynamic_scaling() {
+    check("llama_dynamic");
+}
+
+#[test]
+fn qwen2_with_yarn() {
+    check("qwen2_yarn");
+}
+
+#[test]
+fn smollm3_with_a_layer_without_rope() {
+    check("smollm3");
+}
+
+#[test]
+fn granite_with_multipliers() {
+    check("granite");
+}
+
+#[test]
+fn olmo2_with_norms_behind_the_blocks() {
+    check("olmo2");
+}
+
+#[test]
+fn phi3_with_adapters_on_fused_projections() {
+    check("phi3");
+}
+
+#[test]
+fn phi4_with_a_part_of_each_head_rotated_and_long_factors() {
+    check("phi4");
+}
+
+#[test]
+fn gemma3_with_local_and_global_layers() {
+    check("gemma3");
+}
+
+const FAMILIES: [&str; 16] = [
     "llama",
     "llama_linear",
+    "llama_dynamic",
     "llama3",
     "mistral",
     "qwen2",
     "qwen2_window",
+    "qwen2_yarn",
     "qwen3",
     "qwen3_window",
+    "smollm3",
+    "granite",
+    "olmo2",
+    "phi3",
+    "phi4",
+    "gemma3",
 ];
 
 /// `base` as it is at `precision`: its matrices rounded, its vectors as they are.

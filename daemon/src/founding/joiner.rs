@@ -6,7 +6,7 @@ mod stored;
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
-use fedshield_protocol::ids::Digest;
+use fedshield_protocol::ids::{Digest, ManifestDigest};
 use fedshield_protocol::manifest::{Manifest, Member, SignedManifest, ValidManifest};
 
 use super::lookalikes::first_lookalikes;
@@ -212,7 +212,7 @@ impl Joiner {
         Err(FoundingError::TermsChanged { what })
     }
 
-    fn check_signed(&self, digest: Digest) -> Result<(), FoundingError> {
+    fn check_signed(&self, digest: ManifestDigest) -> Result<(), FoundingError> {
         match self.joining.signed {
             Some(signed) if signed != digest => Err(FoundingError::TermsChanged {
                 what: format!("this node has signed {}, not {}", signed.short(), digest.short()),

@@ -1,7 +1,7 @@
 //! What a founder and the owner say to each other. Both sides sign; every decoding is bounded.
 
 use ed25519_dalek::SigningKey;
-use fedshield_protocol::ids::{Digest, IdentityKey};
+use fedshield_protocol::ids::{Digest, IdentityKey, ManifestDigest};
 use fedshield_protocol::manifest::{Manifest, Member, SignedManifest};
 use fedshield_protocol::sign::{Ed25519, Signature, Signatures, verify_ed25519};
 use serde::de::DeserializeOwned;
@@ -42,7 +42,7 @@ pub(super) enum Ask {
     /// What happened since.
     Poll,
     /// Here is a signature on the frozen manifest.
-    Sign { manifest: Digest, signature: Signature },
+    Sign { manifest: ManifestDigest, signature: Signature },
     /// To be no member of the draft any more, with the entry that has this sealing key. `parted`: the asker has left
     /// already, whatever the answer; also said to members other than the owner. `rejects`: because the list is wrong.
     Leave { sealing_key: Vec<u8>, parted: bool, rejects: bool },

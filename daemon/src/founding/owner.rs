@@ -8,7 +8,7 @@ mod stored;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use fedshield_protocol::ids::{Digest, IdentityKey};
+use fedshield_protocol::ids::{Digest, IdentityKey, ManifestDigest};
 use fedshield_protocol::limits::MAX_MEMBERS;
 use fedshield_protocol::manifest::{
     Manifest, Member, SignedManifest, ValidManifest, is_founding_signature,
@@ -297,7 +297,7 @@ impl Owner {
     fn take_signature(
         &mut self,
         from: &IdentityKey,
-        manifest: &Digest,
+        manifest: &ManifestDigest,
         signature: Signature,
     ) -> Result<Reply, Refusal> {
         let expected = ValidManifest::check(self.draft.manifest.clone())

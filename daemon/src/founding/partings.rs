@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fedshield_protocol::ids::{Digest, IdentityKey};
+use fedshield_protocol::ids::{Digest, IdentityKey, ManifestDigest};
 use fedshield_protocol::wire::codec;
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +55,7 @@ pub(super) struct Left {
     /// This node's public sealing key in it: tells this attempt to join from a later one.
     pub(super) sealing_key: Vec<u8>,
     /// Digest of the manifest that this node had signed.
-    pub(super) signed: Option<Digest>,
+    pub(super) signed: Option<ManifestDigest>,
     pub(super) why: Why,
     /// What was kept for the federation's rounds is to be erased at the next start.
     pub(super) wipe: bool,
@@ -224,7 +224,7 @@ mod tests {
             federation: "trial".into(),
             owner: "a".into(),
             sealing_key: vec![id],
-            signed: id.is_multiple_of(2).then_some(Digest([9; 32])),
+            signed: id.is_multiple_of(2).then_some(ManifestDigest([9; 32])),
             why: Why::Chosen,
             wipe: false,
             farewells: vec![],

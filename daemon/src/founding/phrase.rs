@@ -1,7 +1,7 @@
 //! A manifest's digest as 24 words that organisations read out to each other: BIP-39, English, 256 bits and a checksum of 8.
 
 use bip39::{Language, Mnemonic};
-use fedshield_protocol::ids::Digest;
+use fedshield_protocol::ids::ManifestDigest;
 
 /// Words of a phrase.
 const WORDS: usize = 24;
@@ -10,7 +10,7 @@ const MAX_TEXT_CHARS: usize = 1024;
 
 /// The words of `digest`, with a space between two of them.
 #[must_use]
-pub fn phrase_of(digest: &Digest) -> String {
+pub fn phrase_of(digest: &ManifestDigest) -> String {
     // 32 bytes are a length that BIP-39 knows.
     Mnemonic::from_entropy(digest.as_bytes()).map(|it| it.to_string()).unwrap_or_default()
 }
@@ -54,7 +54,7 @@ pub enum PhraseError {
 ///
 /// # Errors
 /// What is wrong with the words.
-pub(super) fn compare(said: &str, digest: &Digest) -> Result<(), PhraseError> {
+pub(super) fn compare(said: &str, digest: &ManifestDigest) -> Result<(), PhraseError> {
     let separates = |c: char| !c.is_alphabetic();
     let text: String = said.chars().take(MAX_TEXT_CHARS).collect();
     let said: Vec<String> =
@@ -82,11 +82,11 @@ mod tests {
 
     use super::*;
 
-    const DIGEST: Digest = Digest([0x5a; 32]);
+    const DIGEST: ManifestDigest = ManifestDigest([0x5a; 32]);
 
     #[test]
     fn a_digest_has_one_phrase_and_each_of_its_bits_is_in_it() {
-        let zeroes = phrase_of(&Digest([0; 32]));
+        let zeroes = phrase_of(&ManifestDigest([0; 32]));
         assert!(zeroes.starts_with("abandon abandon") && zeroes.ends_with("abandon art"));
         let phrase = phrase_of(&DIGEST);
         assert_eq!(phrase.split(' ').count(), WORDS);

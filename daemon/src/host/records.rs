@@ -142,7 +142,9 @@ mod tests {
     use std::sync::Arc;
 
     use fedshield_fixtures::{key, members, terms};
-    use fedshield_protocol::ids::{Digest, Epoch, IdentityKey};
+    use fedshield_protocol::ids::{
+        Beacon, Epoch, FederationId, IdentityKey, ManifestDigest, RecordDigest,
+    };
     use fedshield_protocol::machine::Config;
     use fedshield_protocol::manifest::{Manifest, SignedManifest, sign_founding};
     use fedshield_protocol::wire::{CertifiedRecord, Outcome, Record};
@@ -159,17 +161,17 @@ mod tests {
     }
 
     fn foreign_record() -> CertifiedRecord {
-        let digest = Digest([7; 32]);
+        let digest = [7; 32];
         let record = Record {
-            federation: digest,
-            manifest: digest,
+            federation: FederationId(digest),
+            manifest: ManifestDigest(digest),
             epoch: Epoch(0),
             round: Round(0),
-            previous: digest,
+            previous: RecordDigest(digest),
             outcome: Outcome::Skipped,
             adapter: None,
             applied: 0,
-            beacon: digest,
+            beacon: Beacon(digest),
         };
         CertifiedRecord { record, signatures: vec![], attachments: vec![1, 2] }
     }

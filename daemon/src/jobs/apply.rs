@@ -1,6 +1,6 @@
 //! apply: the opened sum becomes the next common adapter, the same bits at every member.
 
-use fedshield_protocol::ids::Digest;
+use fedshield_protocol::ids::SumDigest;
 use fedshield_protocol::job::{Applied, JobOutput, RoundStart};
 use fedshield_protocol::wire::Set;
 use fedshield_train::TrainError;
@@ -14,7 +14,7 @@ impl Pipeline {
         &self,
         start: &RoundStart,
         set: &Set,
-        sum: &Digest,
+        sum: &SumDigest,
     ) -> Result<JobOutput, PipelineError> {
         let RoundStart { round, applied, beacon } = *start;
         let opened = self.opened_sum(round)?;

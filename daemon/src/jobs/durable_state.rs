@@ -25,7 +25,7 @@ mod stored_sum;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fedshield_protocol::ids::{Digest, Round};
+use fedshield_protocol::ids::{LayoutDigest, Round};
 use fedshield_protocol::object::ObjectRef;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
@@ -37,7 +37,7 @@ pub use stored_sum::StoredSum;
 
 /// The names of the table.
 pub(super) mod name {
-    use fedshield_protocol::ids::MemberIndex;
+    use fedshield_protocol::ids::{LayoutDigest, MemberIndex};
 
     pub(crate) const ADAPTER: &str = "adapter";
     pub(super) const ADAPTER_BEFORE: &str = "adapter-before";
@@ -96,7 +96,7 @@ pub(super) struct KeptDealing {
     pub(super) ciphertext: ObjectRef,
     /// The published part.
     pub(super) shares: Vec<u8>,
-    pub(super) layout: Digest,
+    pub(super) layout: LayoutDigest,
 }
 
 /// For which set this member answered, and with what. Written before the answer leaves this folder.

@@ -140,6 +140,7 @@ impl Pipeline {
 
 /// The last thing that a user says in an example.
 fn question(example: &Example) -> String {
-    let asked = example.turns().into_iter().rev().find(|turn| turn.role == Role::User);
-    asked.map(|turn| turn.text).unwrap_or_default()
+    let turns = example.turns();
+    let asked = turns.iter().rev().find(|turn| turn.role == Role::User);
+    asked.map(|turn| turn.said().to_owned()).unwrap_or_default()
 }

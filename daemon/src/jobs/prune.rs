@@ -1,6 +1,6 @@
 //! prune: the clipped values under the round's mask; what is not sent stays in the local memory.
 
-use fedshield_protocol::ids::{Digest, Round};
+use fedshield_protocol::ids::{Beacon, Round};
 use fedshield_train::federated::{GlobalAdapter, PruneRule, PrunedUpdate};
 
 use super::durable_state::{Sent, name};
@@ -12,7 +12,7 @@ impl Pipeline {
         round: Round,
         global: &GlobalAdapter,
         theta: &[f32],
-        beacon: &Digest,
+        beacon: &Beacon,
     ) -> Result<PrunedUpdate, PipelineError> {
         let mask = self.mask_of(global, beacon);
         let clip = self.terms.settings.clip(global.applied());

@@ -3,7 +3,7 @@
 
 use fedshield_he::{ContributorSet, ShareCommitment};
 use fedshield_protocol::hash::Use;
-use fedshield_protocol::ids::{Digest, Round};
+use fedshield_protocol::ids::{Beacon, LayoutDigest, Round};
 use fedshield_protocol::job::{Included, RoundStart};
 use fedshield_protocol::wire::Set;
 use fedshield_train::federated::{GlobalAdapter, Mask};
@@ -41,7 +41,7 @@ impl Pipeline {
     }
 
     /// The mask that every member uses in a round.
-    pub(super) fn mask_of(&self, global: &GlobalAdapter, beacon: &Digest) -> Mask {
+    pub(super) fn mask_of(&self, global: &GlobalAdapter, beacon: &Beacon) -> Mask {
         global.mask(&self.terms.settings, Use::Mask.digest(&[beacon.as_bytes()]).0)
     }
 
@@ -52,8 +52,8 @@ impl Pipeline {
     }
 
     /// What the slots of an update mean: the adapter's layout and the mask.
-    pub(super) fn layout_digest(&self, global: &GlobalAdapter, mask: [u8; 32]) -> Digest {
-        Use::Layout.digest(&[&global.layout().digest(), &mask])
+    pub(super) fn layout_digest(&self, global: &GlobalAdapter, mask: [u8; 32]) -> LayoutDigest {
+        LayoutDigest(Use::Layout.digest(&[&global.layout().digest(), &mask]).0)
     }
 
     /// The set U as the encryption knows it: by the same digests by which it was decided.

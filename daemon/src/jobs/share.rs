@@ -2,7 +2,7 @@
 //! sealed to its member; sealed again, or opened for all to see, where a member complains.
 
 use fedshield_he::{SealingPublicKey, ShareCommitment, ShareOpening, seal_share, share};
-use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::ids::{LayoutDigest, MemberIndex, Round};
 use fedshield_protocol::job::JobOutput;
 use fedshield_protocol::wire::CommitmentBody;
 
@@ -20,7 +20,7 @@ impl Pipeline {
         &self,
         round: Round,
         encrypted: Encrypted,
-        layout: Digest,
+        layout: LayoutDigest,
     ) -> Result<(), PipelineError> {
         let context = self.terms.context(round);
         let Encrypted { ciphertext, key } = encrypted;

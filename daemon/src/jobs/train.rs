@@ -2,7 +2,7 @@
 //! is spent, so that a skipped round costs no training.
 
 use fedshield_protocol::hash::Use;
-use fedshield_protocol::ids::{Digest, Round};
+use fedshield_protocol::ids::{Beacon, Round};
 use fedshield_train::federated::GlobalAdapter;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +25,7 @@ impl Pipeline {
         &self,
         round: Round,
         global: &GlobalAdapter,
-        beacon: &Digest,
+        beacon: &Beacon,
         cancel: &CancellationToken,
     ) -> Result<Learned, PipelineError> {
         let adapter = global.digest();

@@ -39,7 +39,7 @@ impl TermsChecker {
     /// Names the field and what it may be, or the data file and line that does not go with them.
     pub fn check(&self, draft: &Manifest) -> Result<(), PipelineError> {
         let plan = Plan::of_draft(draft)?;
-        let (length, most) = (draft.training.sequence_length as usize, self.config.max_position);
+        let (length, most) = (draft.training.sequence_length as usize, self.config.context());
         if length > most {
             let reason = format!(
                 "{length} tokens do not fit the base model's context: take {most} or fewer"
@@ -95,7 +95,7 @@ impl Examination<'_> {
         AdapterLayout::new(self.config, &settings.adapter)
             .map_err(|error| PipelineError::manifest("adapter", error.to_string()))?;
         // Drafts with longer ones are refused; a federation that was founded before that was so goes on.
-        let length = (terms.training.sequence_length as usize).min(self.config.max_position);
+        let length = (terms.training.sequence_length as usize).min(self.config.context());
         let named = self.sources.template.as_deref().map_or(Ok(template), Template::parse)?;
         // A base model without a chat template of its own gets the plainest one.
         let template = named.or_plain(self.tokenizer);

@@ -65,11 +65,7 @@ mod tests {
     #[test]
     fn a_sample_stays_when_lines_are_added() {
         let example = |index: usize| TokenizedExample {
-            example: Example::Instruction {
-                instruction: index.to_string(),
-                input: String::new(),
-                output: "x".to_owned(),
-            },
+            example: Example::instruction(index.to_string(), "", "x"),
             sequence: TokenSequence { ids: vec![1; 10], labels: vec![true; 10] },
         };
         let before: Vec<_> = (0..500).map(example).collect();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fedshield_net::{AddressSource, Connection, KnownAddress, NetHandle};
-use fedshield_protocol::ids::{Digest, Round};
+use fedshield_protocol::ids::{FederationId, Round};
 use fedshield_protocol::manifest::{SignedManifest, ValidManifest};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -405,7 +405,7 @@ impl From<&KnownAddress> for KnownAddressView {
     }
 }
 
-fn federation_of(signed: &SignedManifest) -> Result<Digest, ApiError> {
+fn federation_of(signed: &SignedManifest) -> Result<FederationId, ApiError> {
     ValidManifest::check(signed.manifest.clone())
         .map(|manifest| manifest.federation())
         .map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))

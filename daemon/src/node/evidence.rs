@@ -1,6 +1,6 @@
 //! Evidence for the operator: what is kept, as a list and as files.
 
-use fedshield_protocol::ids::{Digest, MemberIndex};
+use fedshield_protocol::ids::{Digest, FederationId, MemberIndex};
 use fedshield_protocol::manifest::Manifest;
 use fedshield_protocol::wire::evidence::EvidenceFile;
 
@@ -53,7 +53,7 @@ pub(crate) fn lift_view(lift: &Lift, names: &[String]) -> LiftView {
 /// [`ErrorCode::InvalidRequest`] if there is none of this name, or in a form that others cannot check.
 pub(crate) fn file(
     ledger: &Ledger,
-    federation: Digest,
+    federation: FederationId,
     digest: &Digest,
 ) -> Result<Vec<u8>, ApiError> {
     let Some(kept) = ledger.evidence_named(digest)? else {

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use fedshield_train::adapter::{LoraAdapter, PeftAdapter};
-use fedshield_train::data::{Example, Role, Turn};
+use fedshield_train::data::{Chat as Conversation, Example, Role, Turn};
 use fedshield_train::load::LoadedModel;
 use fedshield_train::model::BasePrecision;
 use fedshield_train::text::Template;
@@ -116,7 +116,7 @@ impl Chat {
 
     /// Forgets what was said.
     pub fn restart(&mut self) {
-        let system = self.system.iter().map(|text| Turn { role: Role::System, text: text.clone() });
+        let system = self.system.iter().map(|text| Turn::new(Role::System, text));
         let turns: Vec<Turn> = system.collect();
         self.sides.iter_mut().for_each(|side| side.turns.clone_from(&turns));
     }
@@ -139,18 +139,18 @@ impl Chat {
         for side in &mut self.sides {
             on_begin(side.speaker);
             let mut turns = side.turns.clone();
-            turns.push(Turn { role: Role::User, text: text.to_owned() });
+            turns.push(Turn::new(Role::User, text));
             // What is asked for is the prompt of an answer: this one is not shown.
             let mut asked = turns.clone();
-            asked.push(Turn { role: Role::Assistant, text: "-".to_owned() });
-            let example = Example::Chat { turns: asked };
+            asked.push(Turn::new(Role::Assistant, "-"));
+            let example = Example::Chat(Conversation::from(asked));
             let prompt = self.template.render_prompt(&example, self.trainer.tokenizer());
             let prompt = prompt.map_err(OfflineError::Work)?;
             let answer = self
                 .trainer
                 .continue_with(&mut side.generation, &prompt, &self.sampling, on_text)
                 .map_err(OfflineError::Work)?;
-            turns.push(Turn { role: Role::Assistant, text: answer.text.clone() });
+            turns.push(Turn::new(Role::Assistant, answer.text.as_str()));
             side.turns = turns;
             let prompt = prompt.iter().map(|segment| segment.text.as_str()).collect();
             spoken.push(Spoken { speaker: side.speaker, prompt, answer });

@@ -168,17 +168,14 @@ impl Work<'_> {
     fn samples(&self, adapter: &dyn Adapter) -> Result<Vec<SampleAnswers>, TrainError> {
         let mut samples = Vec::new();
         for example in self.examples.iter().take(self.question.samples) {
-            let asked = example.example.turns().into_iter().rev();
+            let turns = example.example.turns();
+            let asked = turns.iter().rev().find(|turn| turn.role == Role::User);
             let answer = |adapter: Option<&dyn Adapter>| {
                 let sampling = &self.question.sampling;
                 self.trainer.answer(adapter, self.template, &example.example, sampling)
             };
             samples.push(SampleAnswers {
-                question: asked
-                    .into_iter()
-                    .find(|turn| turn.role == Role::User)
-                    .map(|turn| turn.text)
-                    .unwrap_or_default(),
+                question: asked.map(|turn| turn.said().to_owned()).unwrap_or_default(),
                 reference: example.example.answer().to_owned(),
                 base: answer(None)?,
                 adapted: answer(Some(adapter))?,

@@ -5,7 +5,7 @@
 //! of the records do not cover (their signatures and certificates) and make the checksums anew: a start does not notice that,
 //! `ledger verify` and `doctor` do, and so does every member that is given these records.
 
-use fedshield_protocol::ids::Digest;
+use fedshield_protocol::ids::RecordDigest;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -27,7 +27,7 @@ pub(super) struct Checkpoint {
     /// How many records, from the first on.
     pub(super) records: u64,
     /// Digest of the last one.
-    pub(super) head: Digest,
+    pub(super) head: RecordDigest,
 }
 
 impl CheckpointKey {
@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn only_the_identity_that_made_a_checkpoint_opens_it() {
         let [own, other] = [1, 2].map(|byte| CheckpointKey::from_seed(&[byte; 32]));
-        let checkpoint = Checkpoint { records: 5_000, head: Digest([7; 32]) };
+        let checkpoint = Checkpoint { records: 5_000, head: RecordDigest([7; 32]) };
         let sealed = own.seal(&checkpoint);
         assert_eq!(own.open(&sealed), Some(checkpoint));
         assert_eq!(other.open(&sealed), None);

@@ -9,14 +9,14 @@ use fedshield_net::{
     AddressStore, Label, MemberAddr, Multiaddr, Net, NetConfig, NetEvent, NetHandle, NetState,
     ObjectStore, PartialObject, PeerView, SecretKey, SendError, Tuning,
 };
-use fedshield_protocol::ids::{Digest, IdentityKey};
+use fedshield_protocol::ids::{FederationId, IdentityKey};
 use fedshield_protocol::object::{CHUNK_SIZE_BYTES, ChunkList, ObjectBuilder, ObjectRef};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 /// The timeout of every wait, far longer than anything takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
-pub(crate) const FEDERATION: Digest = Digest([0xfe; 32]);
+pub(crate) const FEDERATION: FederationId = FederationId([0xfe; 32]);
 pub(crate) const TCP: &str = "/ip4/127.0.0.1/tcp/0";
 pub(crate) const QUIC: &str = "/ip4/127.0.0.1/udp/0/quic-v1";
 

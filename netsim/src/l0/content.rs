@@ -1,6 +1,8 @@
 //! Simulated objects: what an object means is written in its bytes, so that jobs and checkers can read it.
 
-use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::ids::{
+    Beacon, CommitmentDigest, Digest, LayoutDigest, MemberIndex, NonceDigest, Round, SumDigest,
+};
 use fedshield_protocol::object::ObjectRef;
 use serde::{Deserialize, Serialize};
 
@@ -52,14 +54,14 @@ pub enum Content {
         /// Whose.
         member: MemberIndex,
         /// For which set, by commitment digests.
-        set: Vec<Digest>,
+        set: Vec<CommitmentDigest>,
         /// Whether it is right.
         correct: bool,
     },
     /// A summed key.
     Key {
         /// Of which set, by commitment digests.
-        set: Vec<Digest>,
+        set: Vec<CommitmentDigest>,
         /// Whether it is one.
         correct: bool,
     },
@@ -70,7 +72,7 @@ pub enum Content {
         /// The adapter before.
         before: Option<Digest>,
         /// The sum that was added.
-        sum: Digest,
+        sum: SumDigest,
     },
 }
 
@@ -97,34 +99,34 @@ impl Content {
     }
 }
 
-fn hash(context: &str, parts: &impl Serialize) -> Digest {
+fn hash(context: &str, parts: &impl Serialize) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key(context);
     hasher.update(&postcard::to_allocvec(parts).unwrap_or_default());
-    Digest(*hasher.finalize().as_bytes())
+    *hasher.finalize().as_bytes()
 }
 
 /// The digest of the sum of some vectors.
 #[must_use]
-pub fn sum_of(vectors: &[Vector]) -> Digest {
+pub fn sum_of(vectors: &[Vector]) -> SumDigest {
     let mut sorted = vectors.to_vec();
     sorted.sort_unstable();
-    hash("fedshield simulation sum", &sorted)
+    SumDigest(hash("fedshield simulation sum", &sorted))
 }
 
 /// The digest of the opened sum of nonces.
 #[must_use]
-pub(crate) fn nonce_of(sum: &Digest) -> Digest {
-    hash("fedshield simulation nonce", sum)
+pub(crate) fn nonce_of(sum: &SumDigest) -> NonceDigest {
+    NonceDigest(hash("fedshield simulation nonce", sum))
 }
 
 /// What the slots mean in a round: the same for all honest members.
 #[must_use]
-pub(crate) fn layout_of(beacon: &Digest) -> Digest {
-    hash("fedshield simulation layout", beacon)
+pub(crate) fn layout_of(beacon: &Beacon) -> LayoutDigest {
+    LayoutDigest(hash("fedshield simulation layout", beacon))
 }
 
 /// One opened sum in sixteen is out of range and rejected by everyone.
 #[must_use]
-pub(crate) fn is_in_range(sum: &Digest) -> bool {
+pub(crate) fn is_in_range(sum: &SumDigest) -> bool {
     sum.as_bytes().first().is_none_or(|byte| byte % 16 != 0)
 }

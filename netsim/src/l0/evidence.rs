@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::ids::{CommitmentDigest, MemberIndex, Round};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::roster::Roster;
@@ -44,7 +44,7 @@ fn is_wrong(answer: &WrongAnswer) -> Result<(), String> {
     else {
         return Err("nothing was opened".into());
     };
-    let set: Vec<Digest> = set.iter().map(|(_, digest)| *digest).collect();
+    let set: Vec<CommitmentDigest> = set.iter().map(|(_, digest)| *digest).collect();
     if answer.key != key_bytes(&set) || *key != ObjectRef::of(&answer.key) {
         return Err("it is another key".into());
     }
@@ -57,12 +57,12 @@ fn is_wrong(answer: &WrongAnswer) -> Result<(), String> {
     }
 }
 
-fn is_right(by: MemberIndex, bytes: &[u8], of: &[Digest]) -> bool {
+fn is_right(by: MemberIndex, bytes: &[u8], of: &[CommitmentDigest]) -> bool {
     matches!(Content::read(bytes), Some(Content::Partial { member, set, correct })
         if correct && member == by && set == of)
 }
 
-fn key_bytes(set: &[Digest]) -> Vec<u8> {
+fn key_bytes(set: &[CommitmentDigest]) -> Vec<u8> {
     Content::Key { set: set.to_vec(), correct: true }.bytes()
 }
 
@@ -102,7 +102,7 @@ struct Known<'a> {
 impl Known<'_> {
     fn prove(&self, culprit: MemberIndex) -> Option<Vec<u8>> {
         let Value::Aggregate { set, .. } = &self.set.value else { return None };
-        let digests: Vec<Digest> = set.iter().map(|(_, digest)| *digest).collect();
+        let digests: Vec<CommitmentDigest> = set.iter().map(|(_, digest)| *digest).collect();
         let signed = |(member, object, signature): &(MemberIndex, ObjectRef, Signature)| {
             let bytes = self.objects.get(object)?.clone();
             Some(SignedAnswer { member: *member, signature: *signature, bytes: bytes.to_vec() })

@@ -2,7 +2,7 @@
 //! here microseconds, and on names a checker can say whether what was opened is the sum of U. So training, encryption, the range
 //! of sums and everything that can go wrong inside a job are not simulated; the daemon's tests and `tests/tests` run those.
 
-use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::ids::{CommitmentDigest, LayoutDigest, MemberIndex, Round, SumDigest};
 use fedshield_protocol::job::{
     Applied, Combined, Fate, Included, Job, JobOutput, RoundStart, UpdateShape,
 };
@@ -24,11 +24,11 @@ pub(super) fn shape_of(start: &RoundStart) -> UpdateShape {
     UpdateShape { layout: layout_of(&start.beacon), ciphertext_bytes: length, box_bytes: length }
 }
 
-fn digests(set: &[Included]) -> Vec<Digest> {
+fn digests(set: &[Included]) -> Vec<CommitmentDigest> {
     set.iter().map(|included| included.commitment).collect()
 }
 
-fn commitments(set: &Set) -> Vec<Digest> {
+fn commitments(set: &Set) -> Vec<CommitmentDigest> {
     set.iter().map(|(_, commitment)| *commitment).collect()
 }
 
@@ -188,7 +188,7 @@ impl Node {
             0 => body.ciphertext = longer(&body.ciphertext, MAX_OBJECT_BYTES / 2),
             1 => body.ciphertext = longer(&body.ciphertext, 1),
             2 => body.boxes.iter_mut().flatten().for_each(|sealed| *sealed = longer(sealed, 1)),
-            _ => body.layout = Digest([0; 32]),
+            _ => body.layout = LayoutDigest([0; 32]),
         }
     }
 
@@ -386,7 +386,7 @@ impl Node {
     }
 
     /// Applying the same round again gives the same result.
-    fn apply(&mut self, start: &RoundStart, sum: Digest) -> Result<JobOutput, String> {
+    fn apply(&mut self, start: &RoundStart, sum: SumDigest) -> Result<JobOutput, String> {
         if self.disk.sums.get(&start.round) != Some(&sum) {
             return Err("this sum was not opened here".into());
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fedshield_protocol::Machine;
 use fedshield_protocol::event::TimerId;
-use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::ids::{CommitmentDigest, LayoutDigest, MemberIndex, Round, SumDigest};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::CertifiedRecord;
 
@@ -29,17 +29,17 @@ pub(crate) struct Disk {
     /// Counts encryptions.
     pub(crate) salt: u64,
     /// The encryption of a round: its salt, its ciphertext, the layout of its slots.
-    pub(crate) contributions: BTreeMap<Round, (u64, ObjectRef, Digest)>,
+    pub(crate) contributions: BTreeMap<Round, (u64, ObjectRef, LayoutDigest)>,
     /// Sealing keys by round.
     pub(crate) keys: BTreeMap<Round, Vec<u8>>,
     /// Valid shares of others' updates, by commitment.
-    pub(crate) shares: BTreeSet<Digest>,
+    pub(crate) shares: BTreeSet<CommitmentDigest>,
     /// The global adapter and the one before, with the rounds applied in each: what the daemon's pipeline keeps.
     pub(crate) adapters: [Option<(u64, ObjectRef)>; 2],
     /// A bug has lost the first one.
     pub(crate) first_is_gone: bool,
     /// Opened sums by round.
-    pub(crate) sums: BTreeMap<Round, Digest>,
+    pub(crate) sums: BTreeMap<Round, SumDigest>,
     pub(crate) settled: BTreeSet<Round>,
 }
 

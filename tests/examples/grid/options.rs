@@ -122,7 +122,7 @@ impl Options {
 
 fn settings(given: &mut Given, rounds: u64) -> Outcome<FederatedSettings> {
     let target_modules = match given.get("targets", "all".to_owned())?.as_str() {
-        "all" => Projection::ALL.to_vec(),
+        "all" => Projection::SEPARATE.to_vec(),
         "attention" => Projection::ATTENTION.to_vec(),
         other => return Err(format!("--targets {other} is not all or attention").into()),
     };

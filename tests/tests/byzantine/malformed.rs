@@ -2,7 +2,7 @@
 
 use std::io::{Seek, SeekFrom, Write};
 
-use fedshield_protocol::ids::Digest;
+use fedshield_protocol::ids::CommitmentDigest;
 use fedshield_protocol::job::{Included, Job, JobOutput};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_tests::{Party, carry, parties, run};
@@ -32,7 +32,7 @@ fn bound_to(dealer: &Included, ciphertext: ObjectRef) -> Included {
     let at = shares.windows(32).position(|window| window == old).expect("the digest is in it");
     shares[at..at + 32].copy_from_slice(&new);
     changed.body.ciphertext = ciphertext;
-    changed.commitment = Digest([99; 32]);
+    changed.commitment = CommitmentDigest([99; 32]);
     changed
 }
 

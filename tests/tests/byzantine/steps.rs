@@ -1,13 +1,13 @@
 //! The steps of a round as these tests take them, job by job, and what a liar changes in them.
 
-use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::ids::{Beacon, CommitmentDigest, MemberIndex, Round, SumDigest};
 use fedshield_protocol::job::{Combined, Included, Job, JobOutput, RoundStart};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::Set;
 use fedshield_tests::{Party, carry, contribution, run};
 
 pub(crate) const START: RoundStart =
-    RoundStart { round: Round(0), applied: 0, beacon: Digest([3; 32]) };
+    RoundStart { round: Round(0), applied: 0, beacon: Beacon([3; 32]) };
 
 pub(crate) fn sealing_keys(parties: &[Party]) -> Vec<Vec<u8>> {
     let key = |party| match run(party, Job::MakeSealingKey { round: START.round }) {
@@ -23,7 +23,7 @@ pub(crate) fn contributions(parties: &[Party], keys: &[Vec<u8>]) -> Vec<Included
         let body = contribution(party, &START, keys);
         carry(parties, index, &body.ciphertext);
         let member = MemberIndex(index as u16);
-        Included { member, commitment: Digest([index as u8; 32]), body }
+        Included { member, commitment: CommitmentDigest([index as u8; 32]), body }
     };
     parties.iter().enumerate().map(contribute).collect()
 }
@@ -119,7 +119,7 @@ pub(crate) fn check_key(
     set: &[Included],
     aggregate: ObjectRef,
     key: ObjectRef,
-) -> Option<Digest> {
+) -> Option<SumDigest> {
     let job = Job::CheckKey { start: START, set: set_of(set), aggregate, key };
     let JobOutput::KeyChecked { sum } = run(party, job) else { panic!("not checked") };
     sum

@@ -3,7 +3,7 @@
 //! Every beginning of a history verifies as well as the whole: only somebody who remembers how far it went can tell that
 //! records are missing at the end. And whoever can make up members can make up a federation and its history.
 
-use fedshield_protocol::ids::Digest;
+use fedshield_protocol::ids::RecordDigest;
 use fedshieldd::control::api::ErrorCode;
 
 use super::{History, Verified};
@@ -13,7 +13,7 @@ use crate::units;
 /// Refuses a history that ends too early, or is another one.
 pub(super) fn expect(
     history: &History,
-    head: Option<&Digest>,
+    head: Option<&RecordDigest>,
     at_least: Option<u64>,
 ) -> Result<(), Failure> {
     let verified = &history.verified;

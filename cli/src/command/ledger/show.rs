@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use fedshield_protocol::election::Election;
-use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::ids::{
+    Beacon, CommitmentDigest, Digest, KeyDigest, MemberIndex, RecordDigest, Round, SumDigest,
+};
 use fedshield_protocol::ledger::{self, Attachments, record_digest, set_of};
 use fedshield_protocol::manifest::{SignedManifest, ValidManifest};
 use fedshield_protocol::wire::{CertifiedRecord, Outcome};
@@ -60,19 +62,19 @@ pub(super) struct RecordView {
     /// Root of the certified aggregate.
     pub aggregate: Option<Digest>,
     /// Digest of the opened sum.
-    pub sum: Option<Digest>,
+    pub sum: Option<SumDigest>,
     /// Digest of the opened key.
-    pub key: Option<Digest>,
+    pub key: Option<KeyDigest>,
     /// Root of the adapter afterwards.
     pub adapter: Option<Digest>,
     /// Rounds applied so far.
     pub applied: u64,
     /// Digest of this record.
-    pub head: Digest,
+    pub head: RecordDigest,
     /// Digest of the record before; of the manifest for the first.
-    pub previous: Digest,
+    pub previous: RecordDigest,
     /// Seeds the next round.
-    pub beacon: Digest,
+    pub beacon: Beacon,
     /// Who signed the record.
     pub signed_by: Vec<String>,
     /// The view in which the set was decided, and who is in its certificate.
@@ -89,7 +91,7 @@ pub(super) struct Contributor {
     /// Its author.
     pub member: String,
     /// Digest of its commitment.
-    pub commitment: Digest,
+    pub commitment: CommitmentDigest,
 }
 
 /// A quorum's decision.
@@ -179,7 +181,7 @@ impl Reader<'_> {
             Outcome::Void { .. } => (RoundOutcome::Void, None),
             Outcome::Skipped => (RoundOutcome::Skipped, None),
         };
-        let named = |(member, commitment): &(MemberIndex, Digest)| Contributor {
+        let named = |(member, commitment): &(MemberIndex, CommitmentDigest)| Contributor {
             member: self.name(*member),
             commitment: *commitment,
         };
@@ -258,8 +260,11 @@ fn short(digest: Option<&Digest>) -> String {
     digest.map_or_else(|| "-".to_owned(), Digest::short)
 }
 
+fn whole(digest: Option<impl std::fmt::Display>) -> String {
+    digest.map_or_else(|| "-".to_owned(), |it| it.to_string())
+}
+
 fn render_one(view: &RecordView, colours: Colours) -> String {
-    let whole = |digest: Option<Digest>| digest.map_or_else(|| "-".to_owned(), |it| it.to_string());
     let certificate = |it: &Option<CertificateView>| match it {
         Some(it) => format!("view {}, by {}", it.view, units::names(&it.members)),
         None => "-".to_owned(),

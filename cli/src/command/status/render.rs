@@ -30,15 +30,11 @@ pub fn render(status: &NodeStatus, pace: &Pace, colours: Colours) -> String {
         ("state", state(status.state, colours)),
     ];
     if let Some(federation) = &status.federation {
-        let id = federation.id.unwrap_or(federation.founding_id);
+        let founding = || federation.founding_id.short();
+        let id = federation.id.map_or_else(founding, |id| id.short());
         list.push((
             "federation",
-            format!(
-                "{}  {}  epoch {}",
-                harmless_line(&federation.name),
-                id.short(),
-                federation.epoch
-            ),
+            format!("{}  {}  epoch {}", harmless_line(&federation.name), id, federation.epoch),
         ));
         list.push(("members", units::names(&federation.members)));
         let signed = federation.signed.len();
@@ -330,7 +326,7 @@ fn state(state: NodeState, colours: Colours) -> String {
 #[cfg(test)]
 mod tests {
     use fedshield_protocol::failed_rounds::FailedRounds;
-    use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, Round, View};
+    use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, RecordDigest, Round, View};
     use fedshield_protocol::status::{Activity, Attendance};
     use fedshieldd::control::api::{Condition, TransportKind, Waiting};
 
@@ -362,7 +358,7 @@ mod tests {
             view: View(0),
             applied: 4,
             adapter: None,
-            head: Digest([0; 32]),
+            head: RecordDigest([0; 32]),
             committee: vec![],
             proposer: None,
             members: vec![member],
@@ -457,7 +453,7 @@ mod tests {
             view: View(0),
             applied: 4,
             adapter: None,
-            head: Digest([0; 32]),
+            head: RecordDigest([0; 32]),
             committee: vec![],
             proposer: None,
             members: vec![],

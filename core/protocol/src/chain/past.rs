@@ -51,21 +51,22 @@ fn place(round: Round) -> Option<(usize, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{Digest, Epoch};
+    use crate::ids::{
+        Beacon, CommitmentDigest, Digest, Epoch, FederationId, ManifestDigest, RecordDigest,
+    };
     use crate::object::ObjectRef;
 
     fn record(round: u64, outcome: Outcome) -> Record {
-        let digest = Digest([1; 32]);
         Record {
-            federation: digest,
-            manifest: digest,
+            federation: FederationId([1; 32]),
+            manifest: ManifestDigest([1; 32]),
             epoch: Epoch(0),
             round: Round(round),
-            previous: digest,
+            previous: RecordDigest([1; 32]),
             outcome,
             adapter: None,
             applied: 0,
-            beacon: digest,
+            beacon: Beacon([1; 32]),
         }
     }
 
@@ -77,7 +78,7 @@ mod tests {
         for round in 0..200 {
             let with_me = round % 3 == 0;
             let member = if with_me { me } else { MemberIndex(1) };
-            let set = vec![(member, Digest([3; 32]))];
+            let set = vec![(member, CommitmentDigest([3; 32]))];
             past.note(&record(round, Outcome::Void { set, aggregate }), me);
         }
         for round in 0..400 {

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::ValueValidity;
 use super::ballots::Ballots;
 use crate::election::Election;
-use crate::ids::{Digest, MemberIndex, View};
+use crate::ids::{MemberIndex, ValueDigest, View};
 use crate::limits::VIEW_WINDOW;
 use crate::manifest::Rules;
 use crate::sign::Signature;
@@ -41,7 +41,7 @@ pub(crate) enum Action {
         /// In which view.
         view: View,
         /// What.
-        value: Digest,
+        value: ValueDigest,
         /// The prevotes of an earlier view that back it.
         polka: Option<Certificate>,
     },
@@ -62,7 +62,7 @@ pub(crate) struct Conflict {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ReceivedProposal {
-    pub(super) value: Digest,
+    pub(super) value: ValueDigest,
     pub(super) polka: Option<View>,
 }
 
@@ -203,7 +203,12 @@ impl Agreement {
 
     /// The proposal of a view by its proposer; `polka` is the view of the (checked) prevotes it carries.
     /// The first one counts. Returns whether it was kept.
-    pub(crate) fn on_proposal(&mut self, view: View, value: Digest, polka: Option<View>) -> bool {
+    pub(crate) fn on_proposal(
+        &mut self,
+        view: View,
+        value: ValueDigest,
+        polka: Option<View>,
+    ) -> bool {
         let wanted = self.in_window(view) && !self.proposals.contains_key(&view);
         if wanted && polka.is_none_or(|polka| polka < view) {
             self.proposals.insert(view, ReceivedProposal { value, polka });

@@ -3,7 +3,7 @@
 use super::ballots::Ballots;
 use super::{Action, Agreement, ValueValidity, Wait};
 use crate::election::Election;
-use crate::ids::{Digest, View};
+use crate::ids::{ValueDigest, View};
 use crate::wire::{Certificate, Vote, VoteKind};
 
 impl Agreement {
@@ -147,7 +147,7 @@ impl Agreement {
         self.wait_for(Wait::Proposal);
     }
 
-    fn cast_vote(&mut self, kind: VoteKind, value: Option<Digest>) -> bool {
+    fn cast_vote(&mut self, kind: VoteKind, value: Option<ValueDigest>) -> bool {
         let view = self.state.view;
         self.state.cast.insert((view, kind), value);
         if self.timer != Some(Wait::Precommits) {
@@ -185,7 +185,7 @@ impl Agreement {
         ballots: &Ballots,
         kind: VoteKind,
         view: View,
-        value: Digest,
+        value: ValueDigest,
     ) -> Certificate {
         let votes = ballots.votes_for(kind, value).collect();
         Certificate { decision: self.decision, kind, view, value, votes }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::ids::{Digest, MemberIndex};
+use crate::ids::{MemberIndex, ValueDigest};
 use crate::sign::Signature;
 use crate::wire::VoteKind;
 
 /// At most two votes for each member.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Ballots(BTreeMap<(VoteKind, MemberIndex), (Option<Digest>, Signature)>);
+pub(super) struct Ballots(BTreeMap<(VoteKind, MemberIndex), (Option<ValueDigest>, Signature)>);
 
 impl Ballots {
     /// Keeps the first vote; returns it if the member says something else now.
@@ -16,14 +16,17 @@ impl Ballots {
         &mut self,
         kind: VoteKind,
         member: MemberIndex,
-        value: Option<Digest>,
+        value: Option<ValueDigest>,
         signature: Signature,
-    ) -> Option<(Option<Digest>, Signature)> {
+    ) -> Option<(Option<ValueDigest>, Signature)> {
         let first = *self.0.entry((kind, member)).or_insert((value, signature));
         (first.0 != value).then_some(first)
     }
 
-    fn of(&self, kind: VoteKind) -> impl Iterator<Item = (MemberIndex, Option<Digest>, Signature)> {
+    fn of(
+        &self,
+        kind: VoteKind,
+    ) -> impl Iterator<Item = (MemberIndex, Option<ValueDigest>, Signature)> {
         self.0
             .iter()
             .filter(move |((k, _), _)| *k == kind)
@@ -34,7 +37,7 @@ impl Ballots {
     pub(super) fn votes_of(
         &self,
         member: MemberIndex,
-    ) -> impl Iterator<Item = (VoteKind, Option<Digest>, Signature)> {
+    ) -> impl Iterator<Item = (VoteKind, Option<ValueDigest>, Signature)> {
         self.0
             .iter()
             .filter(move |((_, m), _)| *m == member)
@@ -57,7 +60,7 @@ impl Ballots {
     }
 
     /// The value with a quorum of votes.
-    pub(super) fn quorum(&self, kind: VoteKind, quorum: usize) -> Option<Digest> {
+    pub(super) fn quorum(&self, kind: VoteKind, quorum: usize) -> Option<ValueDigest> {
         let mut counts = self.counts(kind).into_iter();
         counts.find(|(_, count)| *count >= quorum).map(|(value, _)| value)
     }
@@ -67,8 +70,8 @@ impl Ballots {
         self.counts(kind).into_values().max().unwrap_or_default()
     }
 
-    fn counts(&self, kind: VoteKind) -> BTreeMap<Digest, usize> {
-        let mut counts: BTreeMap<Digest, usize> = BTreeMap::new();
+    fn counts(&self, kind: VoteKind) -> BTreeMap<ValueDigest, usize> {
+        let mut counts: BTreeMap<ValueDigest, usize> = BTreeMap::new();
         for value in self.of(kind).filter_map(|(_, value, _)| value) {
             *counts.entry(value).or_default() += 1;
         }
@@ -79,7 +82,7 @@ impl Ballots {
     pub(super) fn votes_for(
         &self,
         kind: VoteKind,
-        value: Digest,
+        value: ValueDigest,
     ) -> impl Iterator<Item = (MemberIndex, Signature)> {
         self.of(kind).filter(move |(_, v, _)| *v == Some(value)).map(|(m, _, s)| (m, s))
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Action, Agreement, ValueValidity, Wait};
 use crate::context::Cx;
 use crate::event::TimerId;
-use crate::ids::{Digest, MemberIndex, View};
+use crate::ids::{MemberIndex, ValueDigest, View};
 use crate::ledger::certifies;
 use crate::limits::VIEW_WINDOW;
 use crate::members::Members;
@@ -20,37 +20,37 @@ use crate::wire::{
 /// The values of one decision whose content is here.
 #[derive(Debug, Clone)]
 pub(crate) struct Values {
-    by_digest: BTreeMap<Digest, Value>,
+    by_digest: BTreeMap<ValueDigest, Value>,
     /// Those that came with a valid justification.
-    justified: BTreeSet<Digest>,
+    justified: BTreeSet<ValueDigest>,
 }
 
 impl Values {
-    pub(crate) fn get(&self, id: &Digest) -> Option<&Value> {
+    pub(crate) fn get(&self, id: &ValueDigest) -> Option<&Value> {
         self.by_digest.get(id)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Digest, &Value)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&ValueDigest, &Value)> {
         self.by_digest.iter()
     }
 
     /// Notes a value, and returns its digest.
-    pub(crate) fn insert(&mut self, value: Value) -> Digest {
+    pub(crate) fn insert(&mut self, value: Value) -> ValueDigest {
         let id = value.id();
         self.by_digest.entry(id).or_insert(value);
         id
     }
 
     /// A value has come with what makes it valid for everyone.
-    pub(crate) fn justify(&mut self, id: Digest) {
+    pub(crate) fn justify(&mut self, id: ValueDigest) {
         self.justified.insert(id);
     }
 
-    pub(crate) const fn justified(&self) -> &BTreeSet<Digest> {
+    pub(crate) const fn justified(&self) -> &BTreeSet<ValueDigest> {
         &self.justified
     }
 
-    pub(crate) fn known(&self) -> BTreeSet<Digest> {
+    pub(crate) fn known(&self) -> BTreeSet<ValueDigest> {
         self.by_digest.keys().copied().collect()
     }
 }
@@ -180,7 +180,7 @@ impl Driver {
         cx: &mut Cx,
         judge: &dyn Judge,
         view: View,
-        (id, polka): (Digest, Option<Certificate>),
+        (id, polka): (ValueDigest, Option<Certificate>),
     ) -> Option<(Body, Signature)> {
         let value = self.values.get(&id)?.clone();
         let justification = match (&value, &polka) {
@@ -204,7 +204,7 @@ impl Driver {
 
     fn persist_votes(&self, cx: &mut Cx) -> bool {
         let state = self.agreement.state().clone();
-        let named: BTreeSet<Digest> =
+        let named: BTreeSet<ValueDigest> =
             [&state.locked, &state.valid].into_iter().flatten().map(|c| c.value).collect();
         let values = named.iter().filter_map(|id| self.values.get(id)).cloned().collect();
         cx.persist(Note::Voting { decision: self.decision, state, values })
@@ -303,7 +303,7 @@ impl Driver {
     fn forget_proposals(&mut self) {
         let current = self.agreement.view();
         self.proposals.retain(|view, _| view.next() >= current);
-        let mut named: BTreeSet<Digest> = [Value::Skip.id(), Value::Void.id()].into();
+        let mut named: BTreeSet<ValueDigest> = [Value::Skip.id(), Value::Void.id()].into();
         named.extend(self.proposals().map(|(_, proposal)| proposal.value.id()));
         let state = self.agreement.state();
         let bound = [state.locked.as_ref(), state.valid.as_ref(), self.agreement.decided()];

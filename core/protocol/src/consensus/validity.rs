@@ -2,23 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use crate::ids::Digest;
+use crate::ids::ValueDigest;
 
 /// What the caller thinks of values at the moment.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ValueValidity {
     /// Values whose content is here.
-    pub known: BTreeSet<Digest>,
+    pub known: BTreeSet<ValueDigest>,
     /// Values that are valid for this member.
-    pub valid: BTreeSet<Digest>,
+    pub valid: BTreeSet<ValueDigest>,
     /// Values that are valid once a quorum has prevoted for them.
-    pub valid_with_polka: BTreeSet<Digest>,
+    pub valid_with_polka: BTreeSet<ValueDigest>,
     /// What this member would propose.
-    pub candidate: Option<Digest>,
+    pub candidate: Option<ValueDigest>,
 }
 
 impl ValueValidity {
-    pub(super) fn accepts(&self, value: &Digest, with_polka: bool) -> bool {
+    pub(super) fn accepts(&self, value: &ValueDigest, with_polka: bool) -> bool {
         self.known.contains(value)
             && (self.valid.contains(value) || with_polka && self.valid_with_polka.contains(value))
     }

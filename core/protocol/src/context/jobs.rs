@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Cx;
 use crate::effect::Effect;
-use crate::ids::{Digest, MemberIndex, Round};
+use crate::ids::{CommitmentDigest, Digest, MemberIndex, Round, SetDigest};
 use crate::job::{Job, JobId};
 use crate::limits::MAX_ATTEMPTS;
 use crate::object::ObjectRef;
@@ -17,14 +17,14 @@ pub(crate) enum Tag {
     Contribute(Round),
     SealShares(Round),
     ResealShare(MemberIndex),
-    CheckResealedShare(Digest),
+    CheckResealedShare(CommitmentDigest),
     Erase,
-    CheckShare(Digest),
-    CheckCiphertext(Digest),
+    CheckShare(CommitmentDigest),
+    CheckCiphertext(CommitmentDigest),
     Prepare(Round),
     Reveal(MemberIndex),
-    CheckShareOpening(Digest, MemberIndex),
-    Aggregate(Digest),
+    CheckShareOpening(CommitmentDigest, MemberIndex),
+    Aggregate(SetDigest),
     Partial(Round),
     Combine(Round),
     Apply(Round),

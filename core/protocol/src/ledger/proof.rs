@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{record_digest, set_of};
-use crate::ids::{Digest, MemberIndex};
+use crate::ids::{KeyDigest, MemberIndex, ValueDigest};
 use crate::limits::MAX_RECORD_BYTES;
 use crate::object::ObjectRef;
 use crate::roster::Roster;
@@ -20,7 +20,7 @@ pub struct Attachments {
     /// What decided the set.
     pub set: Certificate,
     /// What decided the end, and the name of the key if a sum was opened ([`Value::key_name`]); `None` after a skip.
-    pub end: Option<(Option<Digest>, Certificate)>,
+    pub end: Option<(Option<KeyDigest>, Certificate)>,
     /// Names of the evidence that this member kept in the round, by accused, ascending: [`Evidence`](crate::wire::evidence::Evidence)
     /// as an object.
     pub evidence: Vec<(MemberIndex, ObjectRef)>,
@@ -30,7 +30,7 @@ pub struct Attachments {
 #[derive(Serialize, Deserialize)]
 struct Certificates {
     set: Certificate,
-    end: Option<(Option<Digest>, Certificate)>,
+    end: Option<(Option<KeyDigest>, Certificate)>,
 }
 
 impl Attachments {
@@ -135,7 +135,7 @@ pub(crate) fn certifies(certificate: &Certificate, value: &Value) -> bool {
     decides(certificate, value.decision(), &value.id())
 }
 
-fn decides(certificate: &Certificate, decision: Decision, value: &Digest) -> bool {
+fn decides(certificate: &Certificate, decision: Decision, value: &ValueDigest) -> bool {
     certificate.kind == VoteKind::Precommit
         && certificate.decision == decision
         && certificate.value == *value

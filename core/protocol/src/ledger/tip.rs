@@ -3,7 +3,7 @@
 use super::proof::{check_attachments, check_signatures};
 use super::{record_digest, set_of};
 use crate::hash::Use;
-use crate::ids::{Digest, Round};
+use crate::ids::{Beacon, NonceDigest, RecordDigest, Round};
 use crate::manifest::ValidManifest;
 use crate::object::ObjectRef;
 use crate::roster::Roster;
@@ -13,7 +13,7 @@ use crate::wire::{CertifiedRecord, Outcome, Record};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tip {
     /// Digest of the last record; the manifest digest before the first.
-    pub head: Digest,
+    pub head: RecordDigest,
     /// The next round.
     pub round: Round,
     /// Rounds applied.
@@ -21,7 +21,7 @@ pub struct Tip {
     /// The global adapter.
     pub adapter: Option<ObjectRef>,
     /// The beacon of the next round.
-    pub beacon: Digest,
+    pub beacon: Beacon,
 }
 
 impl Tip {
@@ -29,7 +29,7 @@ impl Tip {
     #[must_use]
     pub fn start(manifest: &ValidManifest) -> Self {
         Self {
-            head: manifest.digest(),
+            head: manifest.digest().into(),
             round: Round(0),
             applied: 0,
             adapter: None,
@@ -44,11 +44,14 @@ impl Tip {
         manifest: &ValidManifest,
         outcome: Outcome,
         adapter: Option<ObjectRef>,
-        nonce: Option<&Digest>,
+        nonce: Option<&NonceDigest>,
     ) -> Record {
         let applied = self.applied + u64::from(matches!(outcome, Outcome::Applied { .. }));
         let beacon = match nonce {
-            Some(nonce) => Use::BeaconOpened.digest(&[self.beacon.as_bytes(), nonce.as_bytes()]),
+            Some(nonce) => {
+                let parts = [self.beacon.as_bytes().as_slice(), nonce.as_bytes()];
+                Beacon(Use::BeaconOpened.digest(&parts).0)
+            }
             None => self.skip_beacon(),
         };
         Record {
@@ -65,8 +68,9 @@ impl Tip {
     }
 
     /// The beacon after a round that opened nothing.
-    fn skip_beacon(&self) -> Digest {
-        Use::BeaconSkip.digest(&[self.beacon.as_bytes(), &self.round.0.to_le_bytes()])
+    fn skip_beacon(&self) -> Beacon {
+        let parts = [self.beacon.as_bytes().as_slice(), &self.round.0.to_le_bytes()];
+        Beacon(Use::BeaconSkip.digest(&parts).0)
     }
 
     /// The tip after `record`, which has been checked.

@@ -1,6 +1,6 @@
 //! The numbers that a membership list fixes.
 
-use crate::ids::{Digest, MemberIndex};
+use crate::ids::{CommitmentDigest, MemberIndex};
 use crate::manifest::Manifest;
 
 /// A proposed set of updates is smaller than the manifest allows. No honest member proposes one.
@@ -71,7 +71,7 @@ impl Rules {
     pub fn check_set(
         &self,
         proposer: MemberIndex,
-        set: &[(MemberIndex, Digest)],
+        set: &[(MemberIndex, CommitmentDigest)],
     ) -> Result<(), SetTooSmall> {
         let (found, needed) = (set.len(), self.min_contributors);
         if found < usize::from(needed) {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::check::{ManifestError, check};
 use super::{Manifest, Rules};
 use crate::hash::Use;
-use crate::ids::{Digest, Epoch, IdentityKey, MemberIndex};
+use crate::ids::{Beacon, Digest, Epoch, FederationId, IdentityKey, ManifestDigest, MemberIndex};
 use crate::limits::MAX_MANIFEST_BYTES;
 use crate::sign::{Ed25519, Signature, Signatures, verify_ed25519};
 use crate::wire::codec::{self, CodecError};
@@ -74,13 +74,17 @@ impl SignedManifest {
 }
 
 /// What a founder signs: the manifest with this digest, and nothing else can have the same.
-fn founding_digest(manifest: &Digest) -> Digest {
+fn founding_digest(manifest: &ManifestDigest) -> Digest {
     Use::Signature.digest(&[b"founding", manifest.as_bytes()])
 }
 
 /// Whether `signature` is the founding signature of `key` over the manifest with this digest.
 #[must_use]
-pub fn is_founding_signature(key: &IdentityKey, manifest: &Digest, signature: &Signature) -> bool {
+pub fn is_founding_signature(
+    key: &IdentityKey,
+    manifest: &ManifestDigest,
+    signature: &Signature,
+) -> bool {
     verify_ed25519(key, &founding_digest(manifest), signature)
 }
 
@@ -106,8 +110,8 @@ pub fn sign_founding(
 pub struct ValidManifest {
     manifest: Manifest,
     rules: Rules,
-    digest: Digest,
-    federation: Digest,
+    digest: ManifestDigest,
+    federation: FederationId,
 }
 
 impl ValidManifest {
@@ -118,8 +122,8 @@ impl ValidManifest {
     pub fn check(manifest: Manifest) -> Result<Self, FoundingError> {
         let rules = check(&manifest)?;
         let bytes = codec::encode("manifest", &manifest, MAX_MANIFEST_BYTES)?;
-        let digest = Use::Manifest.digest(&[&bytes]);
-        let federation = Use::Federation.digest(&[digest.as_bytes()]);
+        let digest = ManifestDigest(Use::Manifest.digest(&[&bytes]).0);
+        let federation = FederationId(Use::Federation.digest(&[digest.as_bytes()]).0);
         Ok(Self { manifest, rules, digest, federation })
     }
 
@@ -156,13 +160,13 @@ impl ValidManifest {
 
     /// The manifest's digest.
     #[must_use]
-    pub const fn digest(&self) -> Digest {
+    pub const fn digest(&self) -> ManifestDigest {
         self.digest
     }
 
     /// The federation id: from the digest of the first manifest.
     #[must_use]
-    pub const fn federation(&self) -> Digest {
+    pub const fn federation(&self) -> FederationId {
         self.federation
     }
 
@@ -174,8 +178,8 @@ impl ValidManifest {
 
     /// The beacon of the first round.
     #[must_use]
-    pub fn first_beacon(&self) -> Digest {
-        Use::Beacon.digest(&[self.federation.as_bytes()])
+    pub fn first_beacon(&self) -> Beacon {
+        Beacon(Use::Beacon.digest(&[self.federation.as_bytes()]).0)
     }
 
     /// The identity key of `member`.

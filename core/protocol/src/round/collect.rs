@@ -20,7 +20,7 @@ pub(crate) use shares::Shares;
 
 use super::set_commitments::SetCommitments;
 use crate::context::Cx;
-use crate::ids::{Digest, MemberIndex};
+use crate::ids::{CommitmentDigest, MemberIndex};
 use crate::members::{Members, RoundDebts, SealingKeys};
 use crate::sign::Signature;
 use crate::status::Refusal;
@@ -60,7 +60,7 @@ impl Collect {
     }
 
     /// Whether an update can be in a set, as far as is known.
-    pub(crate) fn is_eligible(&self, cx: &Cx, digest: &Digest) -> bool {
+    pub(crate) fn is_eligible(&self, cx: &Cx, digest: &CommitmentDigest) -> bool {
         self.commitments.misshape_of(digest).is_none() && !self.availability.is_rejected(cx, digest)
     }
 
@@ -78,7 +78,7 @@ impl Collect {
 
     /// Whether this member can report an update: its own share is valid, and f + 1 committee
     /// members have all of it.
-    pub(crate) fn is_vouched_for(&self, cx: &Cx, digest: &Digest) -> bool {
+    pub(crate) fn is_vouched_for(&self, cx: &Cx, digest: &CommitmentDigest) -> bool {
         let enough = usize::from(cx.config.rules().honest_threshold());
         self.shares.is_valid(digest)
             && !self.shares.openings.is_spoiled(digest)
@@ -118,7 +118,7 @@ impl Collect {
         // In the order of the members, whatever the order in which things arrived.
         let first = self.commitments.first().values();
         let updates = first.filter(|d| dirty.contains(*d) && self.may_be_in_a_set(cx, d));
-        let updates: Vec<Digest> = updates.copied().collect();
+        let updates: Vec<CommitmentDigest> = updates.copied().collect();
         let mut grown = false;
         for digest in updates {
             if !self.is_eligible(cx, &digest) {
@@ -134,13 +134,18 @@ impl Collect {
 
     /// Whether an update can still be in a set that this member adds: once it has reported, those
     /// that it vouches for.
-    fn may_be_in_a_set(&self, cx: &Cx, digest: &Digest) -> bool {
+    fn may_be_in_a_set(&self, cx: &Cx, digest: &CommitmentDigest) -> bool {
         let report = self.reports.of(cx.me());
         report.is_none_or(|(set, _)| set.iter().any(|(_, listed)| listed == digest))
     }
 
     /// Pulls and tests the own share in an update. Returns whether it is valid.
-    pub(crate) fn fetch_share(&self, cx: &mut Cx, members: &Members, digest: &Digest) -> bool {
+    pub(crate) fn fetch_share(
+        &self,
+        cx: &mut Cx,
+        members: &Members,
+        digest: &CommitmentDigest,
+    ) -> bool {
         self.shares.fetch(cx, digest, (&self.commitments, &self.availability), members)
     }
 
@@ -170,7 +175,7 @@ impl Collect {
             return false;
         }
         let first = self.commitments.first().iter().map(|(member, digest)| (*member, *digest));
-        let candidates: Vec<(MemberIndex, Digest)> = first
+        let candidates: Vec<(MemberIndex, CommitmentDigest)> = first
             .filter(|(member, digest)| {
                 self.commitments.has_shape()
                     && self.is_eligible(cx, digest)
@@ -178,7 +183,8 @@ impl Collect {
                     && !members.exclusions.is_excluded(cx, *member)
             })
             .collect();
-        let vouched_for = |entry: &(MemberIndex, Digest)| self.is_vouched_for(cx, &entry.1);
+        let vouched_for =
+            |entry: &(MemberIndex, CommitmentDigest)| self.is_vouched_for(cx, &entry.1);
         let (listed, others): (Set, Set) = candidates.into_iter().partition(vouched_for);
         let mut open = others;
         open.retain(|(author, _)| !self.is_too_late(cx, *author));
@@ -205,7 +211,7 @@ impl Collect {
         cx: &Cx,
         members: &Members,
         author: MemberIndex,
-        digest: &Digest,
+        digest: &CommitmentDigest,
     ) -> bool {
         let is_bad = self.shares.state(digest) == Some(Share::Bad);
         let mut holders = self.availability.holders_of(&cx.election, digest);
@@ -226,7 +232,7 @@ impl Collect {
             self.mark_unfinished(cx);
         }
         let Self { commitments, shares, availability, .. } = self;
-        let is_needed = |cx: &Cx, digest: &Digest| {
+        let is_needed = |cx: &Cx, digest: &CommitmentDigest| {
             !availability.is_rejected(cx, digest)
                 && decided.is_none_or(|set| set.iter().any(|(_, decided)| decided == digest))
         };
@@ -237,7 +243,7 @@ impl Collect {
 
     fn mark_unfinished(&mut self, cx: &Cx) {
         let in_committee = cx.election.in_committee(cx.me());
-        let first: Vec<Digest> = self.commitments.first().values().copied().collect();
+        let first: Vec<CommitmentDigest> = self.commitments.first().values().copied().collect();
         for digest in first {
             let whole = self.availability.is_whole(&digest);
             if self.shares.state(&digest).is_none() || (in_committee && !whole) {
@@ -339,7 +345,7 @@ impl Collect {
         cx: &mut Cx,
         set_commitments: &mut SetCommitments,
         decided: Option<&Set>,
-        digest: &Digest,
+        digest: &CommitmentDigest,
     ) {
         set_commitments.arrived(digest);
         let entry = decided.and_then(|set| set.iter().find(|(_, decided)| decided == digest));
@@ -351,7 +357,12 @@ impl Collect {
     }
 
     /// The host has read a ciphertext. What the update lacks besides may be here already.
-    pub(crate) fn on_ciphertext_checked(&mut self, cx: &mut Cx, digest: Digest, valid: bool) {
+    pub(crate) fn on_ciphertext_checked(
+        &mut self,
+        cx: &mut Cx,
+        digest: CommitmentDigest,
+        valid: bool,
+    ) {
         self.availability.on_ciphertext_checked(cx, &self.commitments, digest, valid);
         if valid && self.commitments.get(&digest).is_some() {
             self.commitments.mark(digest);

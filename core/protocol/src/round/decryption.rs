@@ -17,7 +17,7 @@ use super::set_decision::{DecidedSet, Sums};
 use crate::consensus::Driver;
 use crate::context::{Cx, Tag};
 use crate::effect::Purpose;
-use crate::ids::{Digest, MemberIndex, Round};
+use crate::ids::{MemberIndex, Round, SetDigest};
 use crate::job::{Combined, Job};
 use crate::members::Members;
 use crate::object::ObjectRef;
@@ -30,8 +30,8 @@ use sum_key::with_all_others;
 /// A partial decryption that was announced.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Partial {
-    /// Digest of the set that it is for.
-    pub(crate) set: Digest,
+    /// SetDigest of the set that it is for.
+    pub(crate) set: SetDigest,
     pub(crate) object: ObjectRef,
     pub(crate) signature: Signature,
 }
@@ -52,7 +52,7 @@ pub(crate) struct Decryption {
     /// The first partial decryption of each member.
     partials: BTreeMap<MemberIndex, Partial>,
     /// What this member released: for which set, which object.
-    released: Option<(Digest, ObjectRef)>,
+    released: Option<(SetDigest, ObjectRef)>,
     /// How many partial decryptions the last combine job had.
     combined_with: usize,
     pub(crate) key: SumKey,
@@ -73,7 +73,7 @@ impl Decryption {
     }
 
     /// What this member released.
-    pub(crate) const fn released(&self) -> Option<(Digest, ObjectRef)> {
+    pub(crate) const fn released(&self) -> Option<(SetDigest, ObjectRef)> {
         self.released
     }
 
@@ -128,7 +128,7 @@ impl Decryption {
     }
 
     /// Notes what was released, now or before a restart, and serves it.
-    pub(crate) fn recall_released(&mut self, cx: &mut Cx, set: Digest, object: ObjectRef) {
+    pub(crate) fn recall_released(&mut self, cx: &mut Cx, set: SetDigest, object: ObjectRef) {
         cx.objects.made(object);
         cx.serve(object, None, Purpose::Partial);
         self.released = Some((set, object));
@@ -141,7 +141,7 @@ impl Decryption {
         &mut self,
         cx: &mut Cx,
         sender: MemberIndex,
-        (set, object): (Digest, ObjectRef),
+        (set, object): (SetDigest, ObjectRef),
         signature: Signature,
     ) {
         match self.partials.get(&sender).copied() {

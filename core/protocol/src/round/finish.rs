@@ -10,7 +10,7 @@ use super::outcome_decision::OutcomeDecision;
 use super::set_decision::{DecidedSet, SetDecision};
 use crate::chain::Chain;
 use crate::context::{Cx, Tag};
-use crate::ids::{Digest, MemberIndex};
+use crate::ids::{MemberIndex, RecordDigest, SumDigest};
 use crate::job::{Applied, Job};
 use crate::ledger::{Attachments, record_digest};
 use crate::members::Bans;
@@ -25,7 +25,7 @@ pub(crate) struct Finish {
     record: Option<Record>,
     /// The record signed before a restart.
     signed_before: Option<Record>,
-    signatures: BTreeMap<MemberIndex, (Digest, Signature)>,
+    signatures: BTreeMap<MemberIndex, (RecordDigest, Signature)>,
 }
 
 impl Finish {
@@ -40,7 +40,7 @@ impl Finish {
     }
 
     /// Applies the decided sum, which is on this disk.
-    pub(super) fn apply(cx: &mut Cx, decided: &DecidedSet, sum: Digest) {
+    pub(super) fn apply(cx: &mut Cx, decided: &DecidedSet, sum: SumDigest) {
         let (start, set) = (cx.start, decided.set.clone());
         cx.start(Tag::Apply(cx.round()), Job::Apply { start, set, sum });
     }
@@ -119,7 +119,7 @@ impl Finish {
     }
 
     /// The record that a member has signed, by digest, and its signature.
-    pub(crate) fn signature_of(&self, member: MemberIndex) -> Option<(Digest, Signature)> {
+    pub(crate) fn signature_of(&self, member: MemberIndex) -> Option<(RecordDigest, Signature)> {
         self.signatures.get(&member).copied()
     }
 
@@ -127,7 +127,7 @@ impl Finish {
         &mut self,
         cx: &mut Cx,
         sender: MemberIndex,
-        digest: Digest,
+        digest: RecordDigest,
         signature: Signature,
     ) {
         match self.signatures.get(&sender).copied() {

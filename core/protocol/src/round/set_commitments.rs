@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use super::collect::Commitments;
 use crate::context::Cx;
-use crate::ids::Digest;
+use crate::ids::CommitmentDigest;
 use crate::limits::MAX_REQUESTED_COMMITMENTS;
 use crate::wire::journal::Note;
 use crate::wire::{Body, Set};
@@ -20,15 +20,15 @@ use crate::wire::{Body, Set};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SetCommitments {
     /// Those that a set names and that were not here when it was looked at.
-    missing: BTreeSet<Digest>,
+    missing: BTreeSet<CommitmentDigest>,
     /// Those that are in the journal.
-    kept: BTreeSet<Digest>,
+    kept: BTreeSet<CommitmentDigest>,
 }
 
 impl SetCommitments {
     /// Whether every commitment of `set` is here; those that are not are asked for.
     pub(crate) fn request(&mut self, cx: &mut Cx, commitments: &Commitments, set: &Set) -> bool {
-        let lacking: Vec<Digest> = set
+        let lacking: Vec<CommitmentDigest> = set
             .iter()
             .map(|(_, digest)| *digest)
             .filter(|digest| commitments.get(digest).is_none())
@@ -43,7 +43,7 @@ impl SetCommitments {
 
     /// Asks everyone for what is missing; again at every status tick.
     pub(crate) fn ask(&self, cx: &mut Cx) {
-        let missing: Vec<Digest> =
+        let missing: Vec<CommitmentDigest> =
             self.missing.iter().copied().take(MAX_REQUESTED_COMMITMENTS).collect();
         if !missing.is_empty() {
             cx.broadcast(Body::GetCommitments(missing));
@@ -51,7 +51,7 @@ impl SetCommitments {
     }
 
     /// A commitment has come. Returns whether a set needs it, however late it is.
-    pub(super) fn arrived(&mut self, digest: &Digest) -> bool {
+    pub(super) fn arrived(&mut self, digest: &CommitmentDigest) -> bool {
         self.missing.remove(digest)
     }
 
@@ -74,7 +74,7 @@ impl SetCommitments {
     }
 
     /// A commitment from the journal.
-    pub(super) fn recall(&mut self, digest: Digest) {
+    pub(super) fn recall(&mut self, digest: CommitmentDigest) {
         self.kept.insert(digest);
     }
 }

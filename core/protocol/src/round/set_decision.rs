@@ -11,7 +11,7 @@ use super::set_commitments::SetCommitments;
 use crate::consensus::{Driver, Judge, ValueValidity, Values};
 use crate::context::Cx;
 use crate::event::TimerId;
-use crate::ids::{Digest, MemberIndex, View};
+use crate::ids::{MemberIndex, SetDigest, View};
 use crate::members::Members;
 use crate::object::ObjectRef;
 use crate::sign::Signature;
@@ -25,7 +25,7 @@ pub(crate) struct DecidedSet {
     pub(crate) set: Set,
     pub(crate) aggregate: ObjectRef,
     /// Digest of the set.
-    pub(crate) digest: Digest,
+    pub(crate) digest: SetDigest,
 }
 
 /// The first decision of the round.
@@ -236,7 +236,7 @@ impl SetJudge<'_> {
     /// The bug that the head of this file rules out: a set counts as valid only where all its
     /// ciphertexts are.
     fn reject_what_is_not_here(&self, values: &Values, validity: &mut ValueValidity) {
-        let is_here = |id: &Digest| match values.get(id) {
+        let is_here = |id: &crate::ids::ValueDigest| match values.get(id) {
             Some(Value::Aggregate { set, .. }) => {
                 set.iter().all(|(_, digest)| self.collect.availability.is_whole(digest))
             }

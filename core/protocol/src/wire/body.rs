@@ -6,7 +6,7 @@ use super::{
     Accusation, CommitmentBody, Complaint, Decided, Goodbye, Heartbeat, LedgerEntry, Nonce,
     Proposal, ReportBundle, Set, SignedHeartbeat, Statement, Vote,
 };
-use crate::ids::{Digest, MemberIndex, Round, View};
+use crate::ids::{CommitmentDigest, MemberIndex, RecordDigest, Round, SetDigest, View};
 use crate::object::ObjectRef;
 use crate::sign::Signature;
 
@@ -21,13 +21,13 @@ pub enum Body {
     Commitment(Box<CommitmentBody>),
     /// transfer: commitments whose ciphertext and sealed shares a committee member has completely.
     /// The list of one sender only grows.
-    HaveUpdates(Vec<Digest>),
+    HaveUpdates(Vec<CommitmentDigest>),
     /// transfer: the sender has no valid share of a committed update.
     Complaint(Box<Complaint>),
     /// transfer: a contributor's answer to a complaint, in clear.
     ShareOpening {
         /// The contributor's commitment.
-        commitment: Digest,
+        commitment: CommitmentDigest,
         /// The member whose share it is.
         member: MemberIndex,
         /// Salt, share and mask shares in the encoding of `fedshield-he`.
@@ -45,7 +45,7 @@ pub enum Body {
     /// aggregate: a committee member has added exactly this set. One for each member and set.
     Attestation {
         /// Digest of the set, see [`set_digest`](super::set_digest).
-        set: Digest,
+        set: SetDigest,
         /// The sum of its ciphertexts.
         aggregate: ObjectRef,
     },
@@ -58,15 +58,15 @@ pub enum Body {
     /// decrypt: the sender's partial decryption can be fetched. One for each member and round.
     Partial {
         /// Digest of the decided set.
-        set: Digest,
+        set: SetDigest,
         /// The partial decryption.
         object: ObjectRef,
     },
     /// record: the digest of the round's record, which the envelope's signature certifies. One for
     /// each member and round.
-    RecordSignature(Digest),
+    RecordSignature(RecordDigest),
     /// Asks for the commitments with these digests.
-    GetCommitments(Vec<Digest>),
+    GetCommitments(Vec<CommitmentDigest>),
     /// Asks for the records from this round on.
     RecordsRequest(Round),
     /// Consecutive entries of the ledger, as many as fit into a message.
@@ -91,13 +91,13 @@ pub enum Body {
     /// transfer: a committee member has read the ciphertext of this commitment and found it
     /// malformed or in contradiction to the commitment. One for each commitment, never beside
     /// [`Body::HaveUpdates`] of the same.
-    Rejection(Digest),
+    Rejection(CommitmentDigest),
     /// The sender has checked evidence against these members and serves it.
     Accusations(Vec<Accusation>),
     /// transfer: a contributor's first answer to a complaint: the share, sealed again.
     ResealedShare {
         /// The contributor's commitment.
-        commitment: Digest,
+        commitment: CommitmentDigest,
         /// The member whose share it is.
         member: MemberIndex,
         /// An HPKE ciphertext under the sealing key that the complaint names.

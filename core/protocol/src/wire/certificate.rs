@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Digest, MemberIndex, Round, View};
+use crate::ids::{MemberIndex, Round, ValueDigest, View};
 use crate::roster::Roster;
 use crate::sign::Signature;
 use crate::wire::{Body, Decision, Vote, VoteKind};
@@ -17,7 +17,7 @@ pub struct Certificate {
     /// In which view.
     pub view: View,
     /// For which value.
-    pub value: Digest,
+    pub value: ValueDigest,
     /// By member, ascending.
     pub votes: Vec<(MemberIndex, Signature)>,
 }

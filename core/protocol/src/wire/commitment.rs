@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::Digest;
+use crate::ids::LayoutDigest;
 use crate::object::ObjectRef;
 
 /// What a contributor binds itself to: the body of a commitment.
@@ -19,5 +19,5 @@ pub struct CommitmentBody {
     /// test; opaque here, at most [`MAX_SHARES_BYTES`](crate::limits::MAX_SHARES_BYTES).
     pub shares: Vec<u8>,
     /// What the slots mean: tensors, mask, order.
-    pub layout: Digest,
+    pub layout: LayoutDigest,
 }

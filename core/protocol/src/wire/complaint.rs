@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::Digest;
+use crate::ids::CommitmentDigest;
 
 /// The sender's sealed share is missing, does not open, or is not the one that the commitment binds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Complaint {
     /// The contributor's commitment.
-    pub commitment: Digest,
+    pub commitment: CommitmentDigest,
     /// The sender's sealing key for this round: the newest, should it have had another one.
     pub sealing_key: Vec<u8>,
     /// What the contributor is asked for.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use answer::{SignedAnswer, WrongAnswer};
 pub use file::{EVIDENCE_FORMAT, EvidenceFile, EvidenceFileError};
 
-use crate::ids::{Digest, MemberIndex, Round};
+use crate::ids::{CommitmentDigest, MemberIndex, Round};
 use crate::ledger::OnlyVerify;
 use crate::limits::MAX_EVIDENCE_BYTES;
 use crate::manifest::ValidManifest;
@@ -246,7 +246,7 @@ impl Evidence {
         &self,
         roster: &Roster<'_>,
         (body, signature): &(CommitmentBody, Signature),
-    ) -> Result<Digest, NotProof> {
+    ) -> Result<CommitmentDigest, NotProof> {
         let said = Body::Commitment(Box::new(body.clone()));
         self.check_signed(roster, &(said, *signature))?;
         let digest = roster.scope(self.round).commitment(self.member, body);

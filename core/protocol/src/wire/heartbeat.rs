@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Bits, Decision, Versions};
-use crate::ids::{Digest, Round, View};
+use crate::ids::{RecordDigest, Round, View};
 use crate::sign::Signature;
 
 /// Where the sender is; the envelope names its round.
@@ -19,7 +19,7 @@ pub struct Heartbeat {
     /// It takes part in this round, or will as soon as a quorum does.
     pub ready: bool,
     /// Digest of its last record.
-    pub head: Digest,
+    pub head: RecordDigest,
     /// It knows the decided set.
     pub set_decided: bool,
     /// It knows the decided outcome of the round.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use voting::VotingState;
 
-use crate::ids::{Digest, MemberIndex, Round};
+use crate::ids::{CommitmentDigest, MemberIndex, Round, SetDigest, SumDigest};
 use crate::limits::MAX_JOURNAL_ENTRY_BYTES;
 use crate::object::ObjectRef;
 use crate::sign::Signature;
@@ -28,7 +28,7 @@ pub enum Note {
     /// A sum attested by this member.
     Attested {
         /// Digest of the set.
-        set: Digest,
+        set: SetDigest,
         /// Its sum.
         aggregate: ObjectRef,
     },
@@ -46,7 +46,7 @@ pub enum Note {
     /// The partial decryption that is released: the only one of this round.
     Released {
         /// Digest of the decided set.
-        set: Digest,
+        set: SetDigest,
         /// The partial decryption.
         object: ObjectRef,
     },
@@ -71,13 +71,13 @@ pub enum Note {
         /// The key K.
         key: ObjectRef,
         /// Digest of the opened sum.
-        sum: Digest,
+        sum: SumDigest,
     },
     /// All rounds before this one have their records in the ledger. So there is an entry of the newest round at any time, and
     /// a ledger that was lost or cut is noticed.
     Reached,
     /// A commitment whose ciphertext this member, of the committee, found malformed: before it announces that.
-    Rejected(Digest),
+    Rejected(CommitmentDigest),
     /// The number of this member's incarnation; written again in every round.
     Incarnation(u64),
     /// The share of this member in the own update is opened to all, before it is: at most f of them, across restarts. Adds to

@@ -3,7 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Digest, Epoch, MemberIndex, Round};
+use crate::ids::{
+    Beacon, CommitmentDigest, Epoch, FederationId, ManifestDigest, MemberIndex, RecordDigest,
+    Round, SumDigest,
+};
 use crate::object::ObjectRef;
 
 /// How a round ended.
@@ -12,25 +15,25 @@ pub enum Outcome {
     /// The sum was opened and applied.
     Applied {
         /// The updates in U: authors and commitment digests, in canonical order.
-        set: Vec<(MemberIndex, Digest)>,
+        set: Vec<(MemberIndex, CommitmentDigest)>,
         /// The certified aggregate.
         aggregate: ObjectRef,
         /// Digest of the opened sum.
-        sum: Digest,
+        sum: SumDigest,
     },
     /// The sum was opened and failed the range check; nobody applied it.
     Rejected {
         /// The updates in U.
-        set: Vec<(MemberIndex, Digest)>,
+        set: Vec<(MemberIndex, CommitmentDigest)>,
         /// The certified aggregate.
         aggregate: ObjectRef,
         /// Digest of the opened sum.
-        sum: Digest,
+        sum: SumDigest,
     },
     /// U was decided, the sum could not be opened.
     Void {
         /// The updates in U, spent all the same.
-        set: Vec<(MemberIndex, Digest)>,
+        set: Vec<(MemberIndex, CommitmentDigest)>,
         /// The certified aggregate.
         aggregate: ObjectRef,
     },
@@ -42,15 +45,15 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// The federation.
-    pub federation: Digest,
+    pub federation: FederationId,
     /// The manifest in force.
-    pub manifest: Digest,
+    pub manifest: ManifestDigest,
     /// Which epoch.
     pub epoch: Epoch,
     /// Which round.
     pub round: Round,
     /// Digest of the record before; the manifest digest for the first.
-    pub previous: Digest,
+    pub previous: RecordDigest,
     /// How it ended.
     pub outcome: Outcome,
     /// The global adapter after this round; `None` before the first applied round.
@@ -58,7 +61,7 @@ pub struct Record {
     /// Rounds applied so far, this one included.
     pub applied: u64,
     /// Seeds the next election and the next mask.
-    pub beacon: Digest,
+    pub beacon: Beacon,
 }
 
 /// A record with the signatures of a quorum.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{Bits, Body, Set};
-use crate::ids::{Digest, MemberIndex};
+use crate::ids::{CommitmentDigest, MemberIndex};
 use crate::limits::MAX_MEMBERS;
 use crate::manifest::Rules;
 use crate::roster::Roster;
@@ -25,7 +25,7 @@ pub struct BundledReport {
 /// q reports. At 100 members that agree it takes 9 KiB.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportBundle {
-    dictionary: Vec<(MemberIndex, Digest)>,
+    dictionary: Vec<(MemberIndex, CommitmentDigest)>,
     reports: Vec<BundledReport>,
 }
 
@@ -80,7 +80,7 @@ impl ReportBundle {
     #[must_use]
     pub fn set(&self, rules: &Rules) -> Set {
         let threshold = usize::from(rules.inclusion_threshold());
-        let mut by_author: BTreeMap<MemberIndex, Vec<Digest>> = BTreeMap::new();
+        let mut by_author: BTreeMap<MemberIndex, Vec<CommitmentDigest>> = BTreeMap::new();
         for (position, (author, digest)) in self.dictionary.iter().enumerate() {
             let count = self.reports.iter().filter(|r| r.listed.get(position)).count();
             if count >= threshold {

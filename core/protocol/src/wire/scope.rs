@@ -3,14 +3,14 @@
 use super::codec::{self, CodecError};
 use super::{Body, CommitmentBody};
 use crate::hash::Use;
-use crate::ids::{Digest, Epoch, MemberIndex, Round};
+use crate::ids::{CommitmentDigest, Digest, Epoch, FederationId, MemberIndex, Round};
 use crate::limits::MAX_DIRECT_BYTES;
 
 /// Where a signature belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scope {
     /// The federation id.
-    pub federation: Digest,
+    pub federation: FederationId,
     /// The epoch.
     pub epoch: Epoch,
     /// The round.
@@ -53,14 +53,15 @@ impl Scope {
         &self,
         author: MemberIndex,
         body: &CommitmentBody,
-    ) -> Result<Digest, CodecError> {
+    ) -> Result<CommitmentDigest, CodecError> {
         let bytes = codec::encode("commitment", body, MAX_DIRECT_BYTES)?;
-        Ok(Use::Commitment.digest(&[
+        let digest = Use::Commitment.digest(&[
             self.federation.as_bytes(),
             &self.epoch.0.to_le_bytes(),
             &self.round.0.to_le_bytes(),
             &author.0.to_le_bytes(),
             &bytes,
-        ]))
+        ]);
+        Ok(CommitmentDigest(digest.0))
     }
 }

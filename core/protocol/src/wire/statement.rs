@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Body, Set, Vote};
-use crate::ids::Digest;
+use crate::ids::{RecordDigest, SetDigest};
 use crate::object::ObjectRef;
 use crate::wire::CommitmentBody;
 
@@ -20,7 +20,7 @@ pub enum Statement {
     /// [`Body::Attestation`].
     Attestation {
         /// Digest of the set.
-        set: Digest,
+        set: SetDigest,
         /// Its sum.
         aggregate: ObjectRef,
     },
@@ -29,12 +29,12 @@ pub enum Statement {
     /// [`Body::Partial`].
     Partial {
         /// Digest of the set.
-        set: Digest,
+        set: SetDigest,
         /// The partial decryption.
         object: ObjectRef,
     },
     /// [`Body::RecordSignature`].
-    RecordSignature(Digest),
+    RecordSignature(RecordDigest),
 }
 
 impl Statement {

@@ -6,13 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{ReportBundle, Set};
 use crate::hash::Use;
-use crate::ids::{Digest, MemberIndex, View};
+use crate::ids::{KeyDigest, MemberIndex, SumDigest, ValueDigest, View};
 use crate::object::ObjectRef;
 use crate::sign::Signature;
 use crate::wire::Certificate;
 
-static SKIP: LazyLock<Digest> = LazyLock::new(|| Use::Value.digest(&[b"skip"]));
-static VOID: LazyLock<Digest> = LazyLock::new(|| Use::Value.digest(&[b"void"]));
+static SKIP: LazyLock<ValueDigest> = LazyLock::new(|| value_digest(&[b"skip"]));
+static VOID: LazyLock<ValueDigest> = LazyLock::new(|| value_digest(&[b"void"]));
+
+fn value_digest(parts: &[&[u8]]) -> ValueDigest {
+    ValueDigest(Use::Value.digest(parts).0)
+}
 
 /// Which decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -40,7 +44,7 @@ pub enum Value {
         /// The key K.
         key: ObjectRef,
         /// Digest of the opened sum.
-        sum: Digest,
+        sum: SumDigest,
     },
     /// Outcome: the sum could not be opened.
     Void,
@@ -58,9 +62,9 @@ impl Value {
 
     /// The digest that members vote on.
     #[must_use]
-    pub fn id(&self) -> Digest {
+    pub fn id(&self) -> ValueDigest {
         match self {
-            Self::Aggregate { set, aggregate } => Use::Value.digest(&[
+            Self::Aggregate { set, aggregate } => value_digest(&[
                 b"aggregate",
                 super::set_digest(set).as_bytes(),
                 aggregate.root.as_bytes(),
@@ -74,19 +78,20 @@ impl Value {
 
     /// The digest that members vote on to say that a key of this name opened this sum.
     #[must_use]
-    pub fn opened_id(key_name: &Digest, sum: &Digest) -> Digest {
-        Use::Value.digest(&[b"opened", key_name.as_bytes(), sum.as_bytes()])
+    pub fn opened_id(key_name: &KeyDigest, sum: &SumDigest) -> ValueDigest {
+        value_digest(&[b"opened", key_name.as_bytes(), sum.as_bytes()])
     }
 
     /// A digest of root and length of a key: what records keep of it, so that their certificates can be checked. In records
     /// of the first version another digest of the key is in that place.
     #[must_use]
-    pub fn key_name(key: &ObjectRef) -> Digest {
+    pub fn key_name(key: &ObjectRef) -> KeyDigest {
         // No key has no bytes: this is one of the first version, out of a journal (`journal::first_version`).
         if key.length == 0 {
-            return key.root;
+            return KeyDigest(key.root.0);
         }
-        Use::Value.digest(&[b"key", key.root.as_bytes(), &key.length.to_le_bytes()])
+        let parts = [b"key".as_slice(), key.root.as_bytes(), &key.length.to_le_bytes()];
+        KeyDigest(Use::Value.digest(&parts).0)
     }
 }
 
@@ -109,7 +114,7 @@ pub struct Vote {
     /// In which view.
     pub view: View,
     /// For which value; `None` is a vote for none.
-    pub value: Option<Digest>,
+    pub value: Option<ValueDigest>,
 }
 
 /// What makes a proposed aggregate valid for every voter, whatever it has itself.

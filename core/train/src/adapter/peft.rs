@@ -65,8 +65,6 @@ impl PeftAdapter {
         }
         let source = SafetensorsSource::open_file(&path)?;
         let modules = stored::modules(&source, &config, &path)?;
-        let layers = modules.last().map_or(0, |module| module.layer + 1);
-        stored::check_targets(&modules, &config, layers, &path)?;
         Ok(Self { config, path, source, modules })
     }
 
@@ -139,7 +137,7 @@ impl PeftAdapter {
     /// A missing or misshapen tensor, or one with a value that is not finite, by name; a module that the configuration
     /// means and the file lacks, or the other way round.
     pub fn lora(&self, model: &ModelConfig) -> Result<LoraAdapter> {
-        stored::check_targets(&self.modules, &self.config, model.layers, &self.path)?;
+        stored::check_targets(&self.modules, &self.config, model, &self.path)?;
         let mut projections = Vec::with_capacity(self.modules.len());
         for module in &self.modules {
             let (outputs, inputs) = module.projection.shape(model);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::config::PeftConfig;
 use crate::load::SafetensorsSource;
-use crate::model::{Projection, layer_name};
+use crate::model::{ModelConfig, Projection, layer_name};
 use crate::{Result, TrainError};
 
 const PREFIX: &str = "base_model.model.";
@@ -81,17 +81,18 @@ pub(super) fn modules(
     Ok(modules)
 }
 
-/// Whether the file holds what the configuration means in a model of so many layers, no more and no less: PEFT would
-/// leave out what is stored besides, and begin anew what is missing.
+/// Whether the file holds what the configuration means in this model, no more and no less: PEFT would leave out what is
+/// stored besides, and begin anew what is missing.
 ///
 /// # Errors
 /// What is too much or too little, by name.
 pub(super) fn check_targets(
     modules: &[StoredModule],
     config: &PeftConfig,
-    layers: usize,
+    model: &ModelConfig,
     path: &Path,
 ) -> Result<()> {
+    let layers = model.layers;
     let is_target =
         |name: &str| config.is_target(name).map_err(|reason| TrainError::format(path, reason));
     for name in others(layers) {
@@ -103,7 +104,7 @@ pub(super) fn check_targets(
     let stored: BTreeMap<String, &StoredModule> =
         modules.iter().map(|module| (module.name(), module)).collect();
     for layer in 0..layers {
-        for projection in Projection::ALL {
+        for projection in Projection::of(model) {
             let name = layer_name(layer, &projection.path());
             match (is_target(&name)?, stored.get(&name)) {
                 (true, None) => {
@@ -119,10 +120,14 @@ pub(super) fn check_targets(
             }
         }
     }
-    match modules.iter().find(|module| module.layer >= layers) {
+    let has = Projection::of(model);
+    let beyond =
+        |module: &&StoredModule| module.layer >= layers || !has.contains(&module.projection);
+    match modules.iter().find(beyond) {
         None => Ok(()),
         Some(module) => {
-            let reason = format!("the base model has {layers} layers");
+            let names: Vec<&str> = has.iter().map(|projection| projection.name()).collect();
+            let reason = format!("the base model has {layers} layers with {}", names.join(", "));
             Err(TrainError::tensor(path, &module.tensors[0], reason))
         }
     }
@@ -139,7 +144,7 @@ fn others(layers: usize) -> impl Iterator<Item = String> {
         "model.rotary_emb",
         "lm_head",
     ];
-    const IN_LAYER: [&str; 7] = [
+    const IN_LAYER: [&str; 9] = [
         "self_attn",
         "self_attn.q_norm",
         "self_attn.k_norm",
@@ -147,6 +152,8 @@ fn others(layers: usize) -> impl Iterator<Item = String> {
         "mlp.act_fn",
         "input_layernorm",
         "post_attention_layernorm",
+        "pre_feedforward_layernorm",
+        "post_feedforward_layernorm",
     ];
     let inside = (0..layers).flat_map(|layer| {
         let whole = format!("model.layers.{layer}");

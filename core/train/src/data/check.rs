@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::example::{Example, Role, Turn};
+use super::example::{Example, Role};
 use super::lines::{Line, each_batch};
 use super::report::{
     DataReport, FileSummary, Histogram, LengthSummary, Place, Problem, Rendered, Repeat,
@@ -95,7 +95,7 @@ impl<'a> Check<'a> {
         let mut summary = FileSummary { path: path_owned, held_out, alpaca: 0, chat: 0, bad: 0 };
         let (tokenizer, settings) = (self.tokenizer, self.settings);
         let look = |(line, example): Line, is_shown: bool| {
-            let kind = example.as_ref().ok().map(|ex| matches!(ex, Example::Chat { .. }));
+            let kind = example.as_ref().ok().map(|ex| !matches!(ex, Example::Instruction { .. }));
             let looked = |example: Example| {
                 let held_out = held_out || is_held_out(&example, fraction);
                 look(line, example, tokenizer, settings, is_shown, held_out)
@@ -283,14 +283,18 @@ fn question_digest(example: &Example) -> [u8; 32] {
         }
         hasher.update(b"\n");
     };
+    // Of the plain form, which may be long, nothing is copied.
     match example {
-        Example::Instruction { instruction, input, .. } => {
+        Example::Instruction { system: None, history, instruction, input, .. }
+            if history.is_empty() =>
+        {
             turn(Role::User, &[instruction, input]);
         }
-        Example::Chat { turns } => {
+        other => {
+            let turns = other.turns();
             let last = turns.iter().rposition(|turn| turn.role == Role::Assistant);
-            for Turn { role, text } in &turns[..last.unwrap_or(turns.len())] {
-                turn(*role, &[text]);
+            for before in &turns[..last.unwrap_or(turns.len())] {
+                turn(before.role, &[before.said()]);
             }
         }
     }

@@ -1,21 +1,28 @@
-//! One line of a data set: Alpaca, prompt and completion, chat messages or ShareGPT.
+//! What a data set is made of: instructions, conversations, and plain text with its continuation.
 
+use std::borrow::Cow;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 
+use super::json::Json;
+use crate::TrainError;
 use crate::text::floor_char_boundary;
-use crate::{Result, TrainError};
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Instructions that hold for the whole conversation.
     System,
+    /// What newer OpenAI models call the system.
+    Developer,
     /// The one who asks.
     User,
     /// The model; only its turns carry a loss.
     Assistant,
+    /// What a tool that the model called has returned.
+    Tool,
 }
 
 impl Role {
@@ -23,35 +30,135 @@ impl Role {
     pub fn name(self) -> &'static str {
         match self {
             Self::System => "system",
+            Self::Developer => "developer",
             Self::User => "user",
             Self::Assistant => "assistant",
+            Self::Tool => "tool",
         }
     }
 
     fn parse(name: &str) -> Option<Self> {
         match name {
             "system" => Some(Self::System),
+            "developer" => Some(Self::Developer),
             "user" | "human" => Some(Self::User),
             "assistant" | "gpt" => Some(Self::Assistant),
+            "tool" => Some(Self::Tool),
             _ => None,
         }
     }
 }
 
 /// One turn of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Turn {
     /// Who speaks.
     pub role: Role,
-    /// What is said.
-    pub text: String,
+    /// What is said; `None` if the turn has no content at all, which templates tell from an empty one.
+    pub text: Option<String>,
+    /// The content as a list of parts, where it was written so; `text` is then what its texts say.
+    pub parts: Option<Json>,
+    /// What the model thought before it answered.
+    pub reasoning: Option<String>,
+    /// Tools that the model calls, as OpenAI writes them.
+    pub tool_calls: Option<Json>,
+    /// The call that a tool's turn answers.
+    pub tool_call_id: Option<String>,
+    /// The name of the speaker or of the tool.
+    pub name: Option<String>,
+    /// Whether an answer carries a loss; of other roles it says nothing.
+    pub trained: bool,
+}
+
+impl Turn {
+    /// A turn that only says something.
+    pub fn new(role: Role, text: impl Into<String>) -> Self {
+        Self {
+            role,
+            text: Some(text.into()),
+            parts: None,
+            reasoning: None,
+            tool_calls: None,
+            tool_call_id: None,
+            name: None,
+            trained: true,
+        }
+    }
+
+    /// What is said; empty if there is no content.
+    pub fn said(&self) -> &str {
+        self.text.as_deref().unwrap_or_default()
+    }
+
+    /// Whether it is an answer that carries a loss.
+    pub fn is_learned(&self) -> bool {
+        self.role == Role::Assistant && self.trained
+    }
+
+    /// Whether nothing is said, thought or called.
+    fn is_empty(&self) -> bool {
+        self.said().trim().is_empty() && self.reasoning.is_none() && self.tool_calls.is_none()
+    }
+
+    fn bytes(&self) -> usize {
+        let texts = [&self.text, &self.reasoning, &self.tool_call_id, &self.name];
+        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        let values = [&self.parts, &self.tool_calls];
+        texts + values.into_iter().flatten().map(Json::bytes).sum::<usize>()
+    }
+}
+
+/// As a chat message: only what the turn has.
+impl Serialize for Turn {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut message = serializer.serialize_map(None)?;
+        message.serialize_entry("role", self.role.name())?;
+        match (&self.parts, &self.text) {
+            (Some(parts), _) => message.serialize_entry("content", parts)?,
+            (None, Some(text)) => message.serialize_entry("content", text)?,
+            (None, None) => {}
+        }
+        for (key, value) in [("reasoning_content", &self.reasoning), ("name", &self.name)] {
+            if let Some(value) = value {
+                message.serialize_entry(key, value)?;
+            }
+        }
+        if let Some(calls) = &self.tool_calls {
+            message.serialize_entry("tool_calls", calls)?;
+        }
+        if let Some(id) = &self.tool_call_id {
+            message.serialize_entry("tool_call_id", id)?;
+        }
+        message.end()
+    }
+}
+
+/// A conversation with what belongs to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chat {
+    /// The turns, in order.
+    pub turns: Vec<Turn>,
+    /// Tools that the model may call: a list, as OpenAI writes them.
+    pub tools: Option<Json>,
+    /// Further values for the template, by name: TRL's `chat_template_kwargs`.
+    pub values: Vec<(String, Json)>,
+}
+
+impl From<Vec<Turn>> for Chat {
+    fn from(turns: Vec<Turn>) -> Self {
+        Self { turns, tools: None, values: Vec::new() }
+    }
 }
 
 /// One example of a data set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Example {
-    /// Alpaca: `{"instruction", "input", "output"}`.
+    /// A task and its answer, as Alpaca writes them.
     Instruction {
+        /// What holds for the whole conversation.
+        system: Option<String>,
+        /// Questions and answers that came before.
+        history: Vec<(String, String)>,
         /// The task.
         instruction: String,
         /// What it is applied to; may be empty.
@@ -59,16 +166,21 @@ pub enum Example {
         /// The answer.
         output: String,
     },
-    /// Chat messages (`{"messages": [{"role", "content"}]}`), ShareGPT
-    /// (`{"conversations": [{"from", "value"}]}`), or one question and answer (`{"prompt", "completion"}`).
-    Chat {
-        /// The turns, in order.
-        turns: Vec<Turn>,
+    /// A conversation.
+    Chat(Chat),
+    /// Plain text and how it goes on, which no template surrounds.
+    Completion {
+        /// The text.
+        prompt: String,
+        /// How it goes on.
+        completion: String,
     },
 }
 
 #[derive(Deserialize)]
 struct RawLine {
+    system: Option<String>,
+    history: Option<Vec<(String, String)>>,
     instruction: Option<String>,
     input: Option<String>,
     output: Option<String>,
@@ -76,6 +188,7 @@ struct RawLine {
     completion: Option<String>,
     messages: Option<Vec<RawTurn>>,
     conversations: Option<Vec<RawTurn>>,
+    tools: Option<Json>,
 }
 
 #[derive(Deserialize)]
@@ -83,78 +196,132 @@ struct RawTurn {
     #[serde(alias = "from")]
     role: String,
     #[serde(alias = "value")]
-    content: String,
+    content: Option<String>,
+    #[serde(alias = "thinking", alias = "reasoning")]
+    reasoning_content: Option<String>,
+    tool_calls: Option<Json>,
+    tool_call_id: Option<String>,
+    name: Option<String>,
+}
+
+impl RawTurn {
+    fn read(self, bad: &dyn Fn(String) -> TrainError) -> crate::Result<Turn> {
+        let role = Role::parse(&self.role).ok_or_else(|| {
+            let role: String = self.role.chars().take(SHOWN_ROLE_CHARS).collect();
+            let roles = "system, developer, user, assistant, tool";
+            bad(format!("role {role:?} is not one of {roles}"))
+        })?;
+        Ok(Turn {
+            role,
+            text: self.content,
+            parts: None,
+            reasoning: self.reasoning_content,
+            tool_calls: self.tool_calls,
+            tool_call_id: self.tool_call_id,
+            name: self.name,
+            trained: true,
+        })
+    }
 }
 
 impl Example {
+    /// A task with its answer and nothing else.
+    pub fn instruction(
+        instruction: impl Into<String>,
+        input: impl Into<String>,
+        output: impl Into<String>,
+    ) -> Self {
+        Self::Instruction {
+            system: None,
+            history: Vec::new(),
+            instruction: instruction.into(),
+            input: input.into(),
+            output: output.into(),
+        }
+    }
+
     /// The example as a conversation.
-    pub fn turns(&self) -> Vec<Turn> {
-        match self {
-            Self::Chat { turns } => turns.clone(),
-            Self::Instruction { instruction, input, output } => {
+    pub fn turns(&self) -> Cow<'_, [Turn]> {
+        let (system, history, question, answer) = match self {
+            Self::Chat(chat) => return Cow::Borrowed(&chat.turns),
+            Self::Completion { prompt, completion } => (&None, &[][..], prompt.clone(), completion),
+            Self::Instruction { system, history, instruction, input, output } => {
                 let question = match input.is_empty() {
                     true => instruction.clone(),
                     false => format!("{instruction}\n\n{input}"),
                 };
-                vec![
-                    Turn { role: Role::User, text: question },
-                    Turn { role: Role::Assistant, text: output.clone() },
-                ]
+                (system, &history[..], question, output)
             }
-        }
+        };
+        let system = system.iter().map(|text| Turn::new(Role::System, text.as_str()));
+        let before = history.iter().flat_map(|(question, answer)| {
+            [(Role::User, question), (Role::Assistant, answer)]
+                .map(|(role, text)| Turn::new(role, text.as_str()))
+        });
+        let last = [Turn::new(Role::User, question), Turn::new(Role::Assistant, answer.as_str())];
+        Cow::Owned(system.chain(before).chain(last).collect())
     }
 
     /// The last answer: what a generated one is compared with.
     pub fn answer(&self) -> &str {
         match self {
             Self::Instruction { output, .. } => output,
-            Self::Chat { turns } => {
-                let answer = turns.iter().rev().find(|turn| turn.role == Role::Assistant);
-                answer.map_or("", |turn| turn.text.as_str())
+            Self::Completion { completion, .. } => completion,
+            Self::Chat(chat) => {
+                let answer = chat.turns.iter().rev().find(|turn| turn.role == Role::Assistant);
+                answer.map_or("", Turn::said)
             }
         }
     }
 
     /// BLAKE3 of the content, independent of file, line and format details.
     pub fn digest(&self) -> [u8; 32] {
-        let mut hasher = blake3::Hasher::new_derive_key("fedshield-train v1 example");
-        // In parts: an example may be long, and is not copied for this.
-        let mut turn = |role: Role, parts: &[&str]| {
-            hasher.update(role.name().as_bytes());
-            let bytes: usize = parts.iter().map(|part| part.len()).sum();
-            hasher.update(&(bytes as u64).to_le_bytes());
-            for part in parts {
-                hasher.update(part.as_bytes());
-            }
-        };
+        let mut digest = ContentDigest::new();
         match self {
-            Self::Chat { turns } => {
-                for Turn { role, text } in turns {
-                    turn(*role, &[text]);
-                }
+            Self::Chat(chat) => {
+                chat.turns.iter().for_each(|turn| digest.turn(turn));
+                digest.json("tools", chat.tools.as_ref());
+                chat.values.iter().for_each(|(name, value)| digest.json(name, Some(value)));
             }
-            Self::Instruction { instruction, input, output } => {
-                match input.is_empty() {
-                    true => turn(Role::User, &[instruction]),
-                    false => turn(Role::User, &[instruction, "\n\n", input]),
+            Self::Completion { prompt, completion } => {
+                digest.said(Role::User, &[prompt]);
+                digest.said(Role::Assistant, &[completion]);
+            }
+            // In parts: an example may be long, and is not copied for this.
+            Self::Instruction { system, history, instruction, input, output } => {
+                system.iter().for_each(|text| digest.said(Role::System, &[text]));
+                for (question, answer) in history {
+                    digest.said(Role::User, &[question]);
+                    digest.said(Role::Assistant, &[answer]);
                 }
-                turn(Role::Assistant, &[output]);
+                match input.is_empty() {
+                    true => digest.said(Role::User, &[instruction]),
+                    false => digest.said(Role::User, &[instruction, "\n\n", input]),
+                }
+                digest.said(Role::Assistant, &[output]);
             }
         }
-        *hasher.finalize().as_bytes()
+        *digest.0.finalize().as_bytes()
     }
 
     /// Bytes of all its text.
     pub(super) fn text_bytes(&self) -> usize {
         match self {
-            Self::Instruction { instruction, input, output } => {
-                instruction.len() + input.len() + output.len()
+            Self::Completion { prompt, completion } => prompt.len() + completion.len(),
+            Self::Instruction { system, history, instruction, input, output } => {
+                let before: usize = history.iter().map(|(q, a)| q.len() + a.len()).sum();
+                let system = system.as_ref().map_or(0, String::len);
+                system + before + instruction.len() + input.len() + output.len()
             }
-            Self::Chat { turns } => turns.iter().map(|turn| turn.text.len()).sum(),
+            Self::Chat(chat) => {
+                let values = chat.tools.iter().chain(chat.values.iter().map(|(_, value)| value));
+                let values: usize = values.map(Json::bytes).sum();
+                values + chat.turns.iter().map(Turn::bytes).sum::<usize>()
+            }
         }
     }
 
-    /// The example up to so many bytes of text; what follows is forgotten.
+    /// The example up to so many bytes of text; what follows is forgotten. It is only looked at from here on.
     pub(super) fn shortened(mut self, bytes: usize) -> Self {
         let mut left = bytes;
         let mut cut = |text: &mut String| {
@@ -164,55 +331,112 @@ impl Example {
             left > 0
         };
         match &mut self {
-            Self::Instruction { instruction, input, output } => {
-                for text in [instruction, input, output] {
+            Self::Completion { prompt, completion } => {
+                cut(prompt);
+                cut(completion);
+            }
+            Self::Instruction { system, history, instruction, input, output } => {
+                let before = history.iter_mut().flat_map(|(question, answer)| [question, answer]);
+                for text in system.iter_mut().chain(before).chain([instruction, input, output]) {
                     cut(text);
                 }
             }
-            Self::Chat { turns } => {
+            Self::Chat(chat) => {
+                (chat.tools, chat.values) = (None, Vec::new());
                 let mut kept = 0;
-                while let Some(turn) = turns.get_mut(kept) {
+                while let Some(turn) = chat.turns.get_mut(kept) {
                     kept += 1;
-                    if !cut(&mut turn.text) {
+                    (turn.parts, turn.tool_calls) = (None, None);
+                    let texts = [&mut turn.reasoning, &mut turn.text];
+                    if !texts.into_iter().flatten().all(&mut cut) {
                         break;
                     }
                 }
-                turns.truncate(kept);
-                turns.shrink_to_fit();
+                chat.turns.truncate(kept);
+                chat.turns.shrink_to_fit();
             }
         }
         self
     }
 
     /// Reads one line of JSON; `path` and `line` only appear in errors.
-    pub fn parse(text: &str, path: &Path, line: usize) -> Result<Self> {
+    pub fn parse(text: &str, path: &Path, line: usize) -> crate::Result<Self> {
         let bad = |reason: String| TrainError::data(path, line, reason);
         let raw: RawLine = serde_json::from_str(text).map_err(|e| bad(json_reason(&e)))?;
         let example = if let Some(instruction) = raw.instruction {
             let output = raw.output.ok_or_else(|| bad("no field \"output\"".into()))?;
-            Self::Instruction { instruction, input: raw.input.unwrap_or_default(), output }
+            let input = raw.input.unwrap_or_default();
+            let (system, history) = (raw.system, raw.history.unwrap_or_default());
+            Self::Instruction { system, history, instruction, input, output }
         } else if let Some(prompt) = raw.prompt {
             let completion = raw.completion.ok_or_else(|| bad("no field \"completion\"".into()))?;
-            let turns = [(Role::User, prompt), (Role::Assistant, completion)];
-            Self::Chat { turns: turns.map(|(role, text)| Turn { role, text }).into() }
+            Self::Completion { prompt, completion }
         } else if let Some(turns) = raw.messages.or(raw.conversations) {
-            let mut parsed = Vec::with_capacity(turns.len());
-            for turn in turns {
-                let role = Role::parse(&turn.role).ok_or_else(|| {
-                    let role: String = turn.role.chars().take(SHOWN_ROLE_CHARS).collect();
-                    bad(format!("role {role:?} is not one of system, user, assistant"))
-                })?;
-                parsed.push(Turn { role, text: turn.content });
-            }
-            Self::Chat { turns: parsed }
+            let turns: crate::Result<Vec<Turn>> =
+                turns.into_iter().map(|turn| turn.read(&bad)).collect();
+            Self::Chat(Chat { turns: turns?, tools: raw.tools, values: Vec::new() })
         } else {
             let names = "\"instruction\", \"prompt\", \"messages\" or \"conversations\"";
             return Err(bad(format!("no field {names}")));
         };
-        if example.answer().trim().is_empty() {
-            return Err(bad("the answer is empty".into()));
+        let is_empty = match &example {
+            Self::Chat(chat) => {
+                let mut turns = chat.turns.iter().rev();
+                turns.find(|turn| turn.role == Role::Assistant).is_none_or(Turn::is_empty)
+            }
+            single => single.answer().trim().is_empty(),
+        };
+        match is_empty {
+            true => Err(bad("the answer is empty".into())),
+            false => Ok(example),
         }
-        Ok(example)
+    }
+}
+
+/// Hashes what is said, part by part.
+struct ContentDigest(blake3::Hasher);
+
+impl ContentDigest {
+    fn new() -> Self {
+        Self(blake3::Hasher::new_derive_key("fedshield-train v1 example"))
+    }
+
+    fn said(&mut self, role: Role, parts: &[&str]) {
+        self.texts(role.name(), parts);
+    }
+
+    fn texts(&mut self, name: &str, parts: &[&str]) {
+        self.0.update(name.as_bytes());
+        let bytes: usize = parts.iter().map(|part| part.len()).sum();
+        self.0.update(&(bytes as u64).to_le_bytes());
+        for part in parts {
+            self.0.update(part.as_bytes());
+        }
+    }
+
+    /// A turn that only says something hashes to what is said.
+    fn turn(&mut self, turn: &Turn) {
+        self.said(turn.role, &[turn.said()]);
+        let texts = [
+            ("reasoning", &turn.reasoning),
+            ("tool_call_id", &turn.tool_call_id),
+            ("name", &turn.name),
+        ];
+        for (name, text) in texts {
+            text.iter().for_each(|text| self.texts(name, &[text]));
+        }
+        self.json("parts", turn.parts.as_ref());
+        self.json("tool_calls", turn.tool_calls.as_ref());
+        if !turn.trained {
+            self.texts("not trained", &[]);
+        }
+    }
+
+    fn json(&mut self, name: &str, value: Option<&Json>) {
+        // A value of texts and numbers is always written.
+        if let Some(text) = value.and_then(|value| serde_json::to_string(value).ok()) {
+            self.texts(name, &[&text]);
+        }
     }
 }
 
@@ -237,52 +461,4 @@ fn json_reason(error: &serde_json::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_wrong_with_a_line_is_said_without_repeating_it() {
-        for (line, expected) in [
-            (r#""Mr Smith has measles""#, "invalid type: string, expected an object"),
-            (r#"{"instruction": 4711}"#, "invalid type: integer, expected a string"),
-            (r#"{"instruction": "a", "input": {"Smith": 1}}"#, "invalid type: map"),
-            (r#"{"messages": "Mr \"Smith\", expected `x`"}"#, "invalid type: string, expected"),
-            (r#"{"messages": ["Smith"]}"#, "invalid type: string, expected an object"),
-            (r#"{"messages": [{"role": "Smith, John, born 1950-01-01", "content": "x"}]}"#, "role"),
-        ] {
-            let error = Example::parse(line, Path::new("a"), 1).unwrap_err().to_string();
-            assert!(error.contains(expected), "{error}");
-            for secret in ["measles", "4711", "01-01"] {
-                assert!(!error.contains(secret), "{error}");
-            }
-        }
-    }
-
-    #[test]
-    fn the_digest_of_parts_is_that_of_the_whole() {
-        let of = |text| Example::parse(text, Path::new("a"), 1).unwrap().digest();
-        let parts = of(r#"{"instruction": "a", "input": "b", "output": "c"}"#);
-        assert_eq!(parts, of(r#"{"prompt": "a\n\nb", "completion": "c"}"#));
-        assert_ne!(parts, of(r#"{"prompt": "a\n\n", "completion": "bc"}"#));
-    }
-
-    #[test]
-    fn a_shortened_example_keeps_its_beginning() {
-        let of = |text| Example::parse(text, Path::new("a"), 1).unwrap();
-        let example = of(r#"{"instruction": "aé", "input": "b", "output": "cd"}"#);
-        assert_eq!(example.clone().shortened(6), example);
-        let cut = Example::Instruction {
-            instruction: "a".to_owned(),
-            input: "b".to_owned(),
-            output: String::new(),
-        };
-        assert_eq!(example.shortened(2), cut);
-        let chat = of(r#"{"messages": [{"role": "user", "content": "ab"},
-            {"role": "assistant", "content": "cd"}, {"role": "user", "content": "e"}]}"#);
-        let texts = |example: Example| -> Vec<String> {
-            example.turns().into_iter().map(|turn| turn.text).collect()
-        };
-        assert_eq!(texts(chat.clone().shortened(100)), ["ab", "cd", "e"]);
-        assert_eq!(texts(chat.shortened(3)), ["ab", "c"]);
-    }
-}
+mod tests;

@@ -89,6 +89,17 @@ impl AdapterLayout {
         let mut targets = spec.target_modules.clone();
         targets.sort_by_key(|projection| projection.path());
         targets.dedup();
+        let has = Projection::of(config);
+        if let Some(missing) = targets.iter().find(|target| !has.contains(target)) {
+            let names: Vec<&str> = has.iter().map(|projection| projection.name()).collect();
+            let reason = format!(
+                "a {} model has no {}; it has {}",
+                config.family.name(),
+                missing.name(),
+                names.join(", ")
+            );
+            return Err(TrainError::setting("target_modules", reason));
+        }
         for layer in 0..config.layers {
             for projection in &targets {
                 let (outputs, inputs) = projection.shape(config);

@@ -53,11 +53,7 @@ struct Described {
 pub(crate) fn open(folder: &Path) -> Result<LoadedModel> {
     let Described { mut config, config_text, tokenizer, tokenizer_bytes } = describe(folder)?;
     let weights = SafetensorsSource::open_folder(folder)?;
-    // Older files say tied and still store a head; transformers ignores it, and so do we. Others say
-    // untied and store none: then the embedding is all there is.
-    if !config.tied_head && !crate::model::TensorSource::contains(&weights, "lm_head.weight") {
-        config.tied_head = true;
-    }
+    super::stored::settle(&mut config, &weights)?;
     let mut digest = BaseDigest::new();
     digest.part("config", config_text.as_bytes());
     digest.part("tokenizer", &tokenizer_bytes);

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use super::digest::BaseDigest;
 use super::loaded::LoadedModel;
-use crate::model::{Family, ModelConfig};
+use crate::model::{Activation, Family, ModelConfig};
 use crate::text::TextTokenizer;
 use crate::{Result, TrainError};
 use names::GgufSource;
@@ -81,8 +81,14 @@ fn config(file: &GgufFile) -> Result<ModelConfig> {
     let rope_scaling = rope::scaling(file, architecture, rope_theta, head_dim)?;
     let vocab_size = file.tensors.get("token_embd.weight").and_then(|t| t.shape.first().copied());
     let windowed = optional("attention.sliding_window").filter(|_| family == Family::Llama);
+    let rope_layers = vec![true; layers];
     let config = ModelConfig {
         family,
+        activation: Activation::Silu,
+        local_rope: None,
+        rotary_dim: head_dim,
+        rope_layers,
+        attention_scale: (head_dim as f64).sqrt().recip(),
         hidden_size,
         intermediate_size: size("feed_forward_length")?,
         layers,
@@ -98,10 +104,10 @@ fn config(file: &GgufFile) -> Result<ModelConfig> {
         qkv_bias: file.tensors.contains_key("blk.0.attn_q.bias"),
         output_bias: file.tensors.contains_key("blk.0.attn_output.bias"),
         mlp_bias: file.tensors.contains_key("blk.0.ffn_up.bias"),
-        qk_norm: family == Family::Qwen3,
         windows: vec![windowed; layers],
         bos_token_id: None,
         eos_token_ids: Vec::new(),
+        ..ModelConfig::plain(family)
     };
     config.check().map_err(bad)?;
     Ok(config)

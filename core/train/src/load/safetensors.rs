@@ -60,6 +60,12 @@ impl SafetensorsSource {
         self.index.keys().map(String::as_str)
     }
 
+    /// Whether two tensors have the same shape and values.
+    pub(crate) fn same(&self, one: &str, other: &str) -> Result<bool> {
+        let (one, other) = (self.read_any(one)?, self.read_any(other)?);
+        Ok(one == other)
+    }
+
     /// Adds the bytes of every file, in the order of their names, to a model's digest.
     pub(crate) fn digest_into(&self, digest: &mut BaseDigest) {
         for (path, map) in &self.files {

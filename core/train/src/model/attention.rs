@@ -19,6 +19,8 @@ pub(crate) struct AttentionShape {
     pub(crate) heads: usize,
     pub(crate) kv_heads: usize,
     pub(crate) head_dim: usize,
+    /// What scores are multiplied by; it is multiplied into the queries.
+    pub(crate) scale: f64,
     /// For packed rows: where each token's own example begins, see [`Batch`](super::Batch).
     pub(crate) starts: Option<Arc<Vec<u32>>>,
 }
@@ -26,7 +28,8 @@ pub(crate) struct AttentionShape {
 impl AttentionShape {
     pub(crate) fn new(config: &ModelConfig, batch: usize, len: usize) -> Self {
         let (heads, kv_heads, head_dim) = (config.heads, config.kv_heads, config.head_dim);
-        Self { batch, len, heads, kv_heads, head_dim, starts: None }
+        let scale = config.attention_scale;
+        Self { batch, len, heads, kv_heads, head_dim, scale, starts: None }
     }
 
     fn group(&self) -> usize {
@@ -41,11 +44,6 @@ impl AttentionShape {
     /// Shape of keys and values after splitting.
     pub(crate) fn keys(&self) -> [usize; 4] {
         [self.batch, self.kv_heads, self.len, self.head_dim]
-    }
-
-    /// What scores are multiplied by; it is multiplied into the queries.
-    pub(crate) fn scale(&self) -> f64 {
-        1.0 / (self.head_dim as f64).sqrt()
     }
 
     pub(super) fn stack(&self, q: Tensor<4>) -> Tensor<4> {

@@ -62,13 +62,18 @@ fn collect(
             put(format!("{path}.weight"), g.weight.map(to_vec));
             put(format!("{path}.bias"), g.bias.map(to_vec));
         }
-        put(layer_name(index, "input_layernorm.weight"), layer.input_norm.map(to_vec));
-        put(layer_name(index, "post_attention_layernorm.weight"), layer.post_norm.map(to_vec));
+        for (name, gradient) in config.family.norms().names().into_iter().zip(layer.norms) {
+            if let Some(name) = name {
+                put(layer_name(index, &format!("{name}.weight")), gradient.map(to_vec));
+            }
+        }
         let (q, k) = layer.qk_norm.unzip();
         put(layer_name(index, "self_attn.q_norm.weight"), q.map(to_vec));
         put(layer_name(index, "self_attn.k_norm.weight"), k.map(to_vec));
     }
-    put(FINAL_NORM.to_owned(), result.norm.map(to_vec));
+    // The decoder's weight is the stored one times the scale of the logits.
+    let norm = result.norm.map(|gradient| gradient.mul_scalar(config.logit_scale));
+    put(FINAL_NORM.to_owned(), norm.map(to_vec));
     let width = config.hidden_size;
     let head = result.head.map(to_vec);
     let mut embedding = match (config.tied_head, head) {
@@ -78,7 +83,8 @@ fn collect(
             vec![0.0; config.vocab_size * width]
         }
     };
-    let embedded = result.embedded.map(to_vec).unwrap_or_default();
+    let embedded = result.embedded.map(|gradient| gradient.mul_scalar(config.embedding_scale));
+    let embedded = embedded.map(to_vec).unwrap_or_default();
     for (id, row) in batch.ids.iter().zip(embedded.chunks_exact(width)) {
         let start = *id as usize * width;
         for (sum, value) in embedding[start..start + width].iter_mut().zip(row) {

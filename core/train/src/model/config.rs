@@ -1,64 +1,48 @@
 //! The shape of a decoder, read from `config.json` or from GGUF metadata.
 
+mod family;
+mod fields;
 mod raw;
+mod scaling;
+#[cfg(test)]
+mod tests;
+mod write;
 
 use std::path::Path;
-
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 use crate::{Result, TrainError};
-use raw::RawConfig;
-
-/// Model families that this crate knows how to run. All are decoder-only with RMSNorm, rotate-half
-/// rotary embeddings, grouped-query attention and SwiGLU; they differ in the switches of [`ModelConfig`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Family {
-    /// Llama 2 and 3, SmolLM2.
-    Llama,
-    /// Mistral: sliding-window attention.
-    Mistral,
-    /// Qwen2 and Qwen2.5: biases on the query, key and value projections.
-    Qwen2,
-    /// Qwen3: RMSNorm on each head's queries and keys.
-    Qwen3,
-}
-
-impl Family {
-    /// The `model_type` of `config.json` and `general.architecture` of GGUF.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Llama => "llama",
-            Self::Mistral => "mistral",
-            Self::Qwen2 => "qwen2",
-            Self::Qwen3 => "qwen3",
-        }
-    }
-
-    /// Class name that transformers writes to `architectures`.
-    pub fn architecture(self) -> &'static str {
-        match self {
-            Self::Llama => "LlamaForCausalLM",
-            Self::Mistral => "MistralForCausalLM",
-            Self::Qwen2 => "Qwen2ForCausalLM",
-            Self::Qwen3 => "Qwen3ForCausalLM",
-        }
-    }
-
-    fn parse(name: &str) -> Option<Self> {
-        [Self::Llama, Self::Mistral, Self::Qwen2, Self::Qwen3]
-            .into_iter()
-            .find(|family| family.name() == name)
-    }
-}
+pub use family::{Activation, Family, NormPlaces, QkNorm};
 
 /// How rotary frequencies are stretched for contexts longer than the pretraining one.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum RopeScaling {
     /// Positions divided by `factor`.
     Linear {
         /// Stretch of the context.
         factor: f64,
+    },
+    /// NTK-aware: for sequences longer than `original_max_position` the base grows with the length.
+    Dynamic {
+        /// Stretch of the context.
+        factor: f64,
+        /// Context length of the pretraining.
+        original_max_position: usize,
+    },
+    /// YaRN: high frequencies kept, low ones divided by `factor`, a ramp between; cosines and sines are multiplied.
+    Yarn {
+        /// Stretch of the low frequencies.
+        factor: f64,
+        /// What cosines and sines are multiplied by.
+        attention_factor: f64,
+        /// Frequencies with more turns than this in the original context are kept.
+        beta_fast: f64,
+        /// Frequencies with fewer turns than this are stretched in full.
+        beta_slow: f64,
+        /// Context length of the pretraining.
+        original_max_position: usize,
+        /// The ramp begins and ends at whole coordinates.
+        truncate: bool,
     },
     /// Llama 3: low frequencies divided by `factor`, high ones kept, a ramp between.
     Llama3 {
@@ -71,6 +55,26 @@ pub enum RopeScaling {
         /// Context length of the pretraining.
         original_max_position: usize,
     },
+    /// LongRoPE: each frequency has its own divisor, one for short sequences and one for long ones.
+    LongRope {
+        /// Divisors up to `original_max_position` tokens, one for each frequency.
+        short: Arc<[f64]>,
+        /// Divisors beyond.
+        long: Arc<[f64]>,
+        /// What cosines and sines are multiplied by.
+        attention_factor: f64,
+        /// Context length of the pretraining.
+        original_max_position: usize,
+    },
+}
+
+/// A rotary embedding: base of the frequencies, and how they are stretched.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rope {
+    /// Base of the frequencies.
+    pub theta: f64,
+    /// Stretch of the frequencies.
+    pub scaling: Option<RopeScaling>,
 }
 
 /// Shape and switches of one decoder.
@@ -92,13 +96,21 @@ pub struct ModelConfig {
     pub head_dim: usize,
     /// Rows of the embedding.
     pub vocab_size: usize,
+    /// The function of the feed-forward block's gate.
+    pub activation: Activation,
     /// Added to the mean square in RMSNorm.
     pub rms_norm_eps: f64,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
     /// Stretch of the rotary frequencies.
     pub rope_scaling: Option<RopeScaling>,
-    /// Longest sequence the model was made for, in tokens.
+    /// The rotary embedding of layers with a window, where it is another one (Gemma 3).
+    pub local_rope: Option<Rope>,
+    /// Coordinates of each head that are rotated, from the first on; even.
+    pub rotary_dim: usize,
+    /// Which layers have a rotary embedding at all.
+    pub rope_layers: Vec<bool>,
+    /// Longest sequence the model was made for, in tokens, before any stretch; see [`Self::context`].
     pub max_position: usize,
     /// The output head is the embedding.
     pub tied_head: bool,
@@ -108,10 +120,18 @@ pub struct ModelConfig {
     pub output_bias: bool,
     /// Biases in the feed-forward block.
     pub mlp_bias: bool,
-    /// RMSNorm on each head's queries and keys.
-    pub qk_norm: bool,
+    /// RMSNorm on queries and keys.
+    pub qk_norm: Option<QkNorm>,
     /// Each layer's attention window in tokens (itself included); `None` sees everything before it.
     pub windows: Vec<Option<usize>>,
+    /// What embeddings are multiplied by.
+    pub embedding_scale: f64,
+    /// What the scores of attention are multiplied by.
+    pub attention_scale: f64,
+    /// What each block's output is multiplied by before the residual is added.
+    pub residual_scale: f64,
+    /// What logits are multiplied by.
+    pub logit_scale: f64,
     /// First token of a sequence, if the model wants one.
     pub bos_token_id: Option<u32>,
     /// Tokens that end an answer.
@@ -120,66 +140,64 @@ pub struct ModelConfig {
 
 impl ModelConfig {
     /// Reads the text of a `config.json`; `path` is only used in errors.
+    ///
+    /// # Errors
+    /// A field that is missing or has no usable value, a family or a kind of rotary scaling that is not known, a field
+    /// that changes the computation and is not followed here: each by its name.
     pub fn from_json(text: &str, path: &Path) -> Result<Self> {
-        let raw: RawConfig =
+        let object: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(text).map_err(|e| TrainError::format(path, e.to_string()))?;
-        let config = raw.into_config().map_err(|reason| TrainError::format(path, reason))?;
+        let config = raw::config(&object).map_err(|reason| TrainError::format(path, reason))?;
         config.check().map_err(|reason| TrainError::format(path, reason))?;
         Ok(config)
     }
 
-    /// The `config.json` that makes transformers build the same model.
-    pub fn to_json(&self) -> serde_json::Value {
-        let rope = match self.rope_scaling {
-            None => serde_json::Value::Null,
-            Some(RopeScaling::Linear { factor }) => {
-                serde_json::json!({"rope_type": "linear", "factor": factor})
-            }
-            Some(RopeScaling::Llama3 {
-                factor,
-                low_freq_factor,
-                high_freq_factor,
-                original_max_position,
-            }) => serde_json::json!({
-                "rope_type": "llama3", "factor": factor, "low_freq_factor": low_freq_factor,
-                "high_freq_factor": high_freq_factor,
-                "original_max_position_embeddings": original_max_position,
-            }),
-        };
-        let window = self.windows.iter().flatten().next();
-        let layer_types: Vec<_> = self
-            .windows
-            .iter()
-            .map(|w| if w.is_some() { "sliding_attention" } else { "full_attention" })
-            .collect();
-        let mut json = serde_json::json!({
-            "architectures": [self.family.architecture()],
-            "model_type": self.family.name(),
-            "hidden_size": self.hidden_size,
-            "intermediate_size": self.intermediate_size,
-            "num_hidden_layers": self.layers,
-            "num_attention_heads": self.heads,
-            "num_key_value_heads": self.kv_heads,
-            "head_dim": self.head_dim,
-            "vocab_size": self.vocab_size,
-            "rms_norm_eps": self.rms_norm_eps,
-            "rope_theta": self.rope_theta,
-            "rope_scaling": rope,
-            "max_position_embeddings": self.max_position,
-            "tie_word_embeddings": self.tied_head,
-            "attention_bias": self.qkv_bias && self.output_bias,
-            "mlp_bias": self.mlp_bias,
-            "hidden_act": "silu",
-            "sliding_window": window,
-            "bos_token_id": self.bos_token_id,
-            "eos_token_id": self.eos_token_ids,
-            "torch_dtype": "float32",
-        });
-        if matches!(self.family, Family::Qwen2 | Family::Qwen3) {
-            json["use_sliding_window"] = window.is_some().into();
-            json["layer_types"] = serde_json::json!(layer_types);
+    /// A configuration of no size, with the switches that the family alone decides.
+    pub(crate) fn plain(family: Family) -> Self {
+        Self {
+            family,
+            hidden_size: 0,
+            intermediate_size: 0,
+            layers: 0,
+            heads: 0,
+            kv_heads: 0,
+            head_dim: 0,
+            vocab_size: 0,
+            activation: Activation::Silu,
+            rms_norm_eps: 0.0,
+            rope_theta: 0.0,
+            rope_scaling: None,
+            local_rope: None,
+            rotary_dim: 0,
+            rope_layers: Vec::new(),
+            max_position: 0,
+            tied_head: false,
+            qkv_bias: false,
+            output_bias: false,
+            mlp_bias: false,
+            qk_norm: family.qk_norm(),
+            windows: Vec::new(),
+            embedding_scale: 1.0,
+            attention_scale: 1.0,
+            residual_scale: 1.0,
+            logit_scale: 1.0,
+            bos_token_id: None,
+            eos_token_ids: Vec::new(),
         }
-        json
+    }
+
+    /// The longest sequence that makes sense, in tokens: the context of the pretraining, stretched as the rotary
+    /// scaling says.
+    pub fn context(&self) -> usize {
+        let stretched = match self.rope_scaling {
+            Some(RopeScaling::Linear { factor }) => factor * self.max_position as f64,
+            Some(
+                RopeScaling::Dynamic { factor, original_max_position }
+                | RopeScaling::Yarn { factor, original_max_position, .. },
+            ) => factor * original_max_position as f64,
+            _ => 0.0,
+        };
+        (stretched as usize).max(self.max_position)
     }
 
     /// Checks that the sizes fit together; the error says which do not.
@@ -193,6 +211,7 @@ impl ModelConfig {
             ("head_dim", self.head_dim),
             ("vocab_size", self.vocab_size),
             ("max_position_embeddings", self.max_position),
+            ("rotary_dim", self.rotary_dim),
         ];
         for (name, size) in sizes {
             if size == 0 || size > 1 << 24 {
@@ -202,12 +221,58 @@ impl ModelConfig {
         if !self.heads.is_multiple_of(self.kv_heads) {
             return Err(format!("{} heads are no multiple of {}", self.heads, self.kv_heads));
         }
-        if !self.head_dim.is_multiple_of(2) {
-            return Err(format!("head_dim {} is odd", self.head_dim));
+        if !self.rotary_dim.is_multiple_of(2) || self.rotary_dim > self.head_dim {
+            let (rotated, head) = (self.rotary_dim, self.head_dim);
+            return Err(format!("{rotated} coordinates of a head of {head} cannot be rotated"));
         }
-        if self.windows.len() != self.layers {
-            return Err(format!("{} layer types, {} layers", self.windows.len(), self.layers));
+        for (what, count) in
+            [("layer types", self.windows.len()), ("rope layers", self.rope_layers.len())]
+        {
+            if count != self.layers {
+                return Err(format!("{count} {what}, {} layers", self.layers));
+            }
         }
-        Ok(())
+        let scales = [
+            ("rms_norm_eps", self.rms_norm_eps, 1.0),
+            ("scale of the embedding", self.embedding_scale, 1e6),
+            ("scale of the attention", self.attention_scale, 1e6),
+            ("scale of the residuals", self.residual_scale, 1e6),
+            ("scale of the logits", self.logit_scale, 1e6),
+        ];
+        for (name, value, most) in scales {
+            if !(value > 0.0 && value <= most) {
+                return Err(format!("{name} is {value}"));
+            }
+        }
+        let global = Rope { theta: self.rope_theta, scaling: self.rope_scaling.clone() };
+        [Some(&global), self.local_rope.as_ref()]
+            .into_iter()
+            .flatten()
+            .try_for_each(|rope| rope.check(self.rotary_dim))
+    }
+}
+
+impl Rope {
+    fn check(&self, dim: usize) -> std::result::Result<(), String> {
+        if !(self.theta.is_finite() && self.theta > 1.0) {
+            return Err(format!("rope_theta is {}", self.theta));
+        }
+        match &self.scaling {
+            Some(RopeScaling::LongRope { short, long, .. })
+                if [short.len(), long.len()] != [dim / 2; 2] =>
+            {
+                let (short, long) = (short.len(), long.len());
+                Err(format!("{short} short and {long} long factors for {} frequencies", dim / 2))
+            }
+            Some(RopeScaling::Yarn { beta_fast, beta_slow, original_max_position, .. })
+                if beta_fast <= beta_slow || *beta_slow <= 0.0 || *original_max_position == 0 =>
+            {
+                Err(format!("beta_fast is {beta_fast} and beta_slow is {beta_slow}"))
+            }
+            Some(RopeScaling::Dynamic { .. }) if dim <= 2 => {
+                Err("dynamic rope scaling needs more than two rotated coordinates".to_owned())
+            }
+            _ => Ok(()),
+        }
     }
 }

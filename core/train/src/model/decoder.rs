@@ -8,13 +8,13 @@ use super::batch::Batch;
 use super::config::ModelConfig;
 use super::frozen::{BasePrecision, Frozen};
 use super::layer::{Layer, LayerGradients, LayerSaved};
-use super::linear::{Linear, Wants};
+use super::linear::Wants;
 use super::lora::{LoraLayers, Projection};
 use super::loss::{self, HeadOutcome};
 use super::norm::RmsNorm;
 use super::pass::Pass;
 use super::reader::Reader;
-use super::weights::{EMBEDDING, FINAL_NORM, HEAD, TensorSource, layer_name};
+use super::weights::{EMBEDDING, FINAL_NORM, HEAD, TensorSource, layer_name, qk_norm_widths};
 use crate::{Result, TrainError};
 
 /// A decoder with its weights on a device. Cheap to clone: clones share the weights.
@@ -88,43 +88,23 @@ impl Decoder {
     ) -> Result<Self> {
         config.check().map_err(|reason| TrainError::format(source.path(), reason))?;
         let reader = Reader { source, device, precision };
-        let hidden = config.hidden_size;
-        let norm = |name: String, width| -> Result<RmsNorm> {
-            Ok(RmsNorm { gamma: reader.vector(&name, width)?, eps: config.rms_norm_eps })
-        };
-        let mut layers = Vec::with_capacity(config.layers);
-        for index in 0..config.layers {
-            let mut projections = Vec::with_capacity(7);
-            for projection in Projection::ALL {
-                projections.push(reader.linear(config, index, projection)?);
-            }
-            let projections: [Linear; 7] = projections
-                .try_into()
-                .map_err(|_| TrainError::format(source.path(), "a layer has seven projections"))?;
-            let head_norm = |which: &str| {
-                norm(layer_name(index, &format!("self_attn.{which}.weight")), config.head_dim)
-            };
-            let qk_norm = match config.qk_norm {
-                true => Some((head_norm("q_norm")?, head_norm("k_norm")?)),
-                false => None,
-            };
-            layers.push(Layer {
-                input_norm: norm(layer_name(index, "input_layernorm.weight"), hidden)?,
-                post_norm: norm(layer_name(index, "post_attention_layernorm.weight"), hidden)?,
-                projections,
-                qk_norm,
-            });
-        }
+        let layers = (0..config.layers).map(|index| read_layer(&reader, config, index));
+        let layers = layers.collect::<Result<Vec<Layer>>>()?;
         let head = match config.tied_head {
             true => None,
-            false => Some(reader.matrix(HEAD, config.vocab_size, hidden)?),
+            false => Some(reader.matrix(HEAD, config.vocab_size, config.hidden_size)?),
         };
+        let mut norm = read_norm(&reader, config, FINAL_NORM, config.hidden_size)?;
+        if config.logit_scale != 1.0 {
+            // Logits are linear in this weight, so their scale is part of it.
+            norm.gamma = norm.gamma.mul_scalar(config.logit_scale);
+        }
         Ok(Self {
             config: config.clone(),
             device: device.clone(),
-            embedding: reader.matrix(EMBEDDING, config.vocab_size, hidden)?,
+            embedding: reader.matrix(EMBEDDING, config.vocab_size, config.hidden_size)?,
             layers,
-            norm: norm(FINAL_NORM.to_owned(), hidden)?,
+            norm,
             head,
             checkpointing: false,
         })
@@ -139,7 +119,7 @@ impl Decoder {
 
     /// Bytes of the frozen matrices: projections, embedding, and head if it is not the embedding.
     pub fn base_bytes(&self) -> usize {
-        let linears = self.layers.iter().flat_map(|layer| &layer.projections);
+        let linears = self.layers.iter().flat_map(|layer| layer.projections.iter().flatten());
         let projections = linears.map(|linear| &linear.weight);
         let matrices = projections.chain([&self.embedding]).chain(&self.head);
         matrices.map(Frozen::bytes).sum()
@@ -171,7 +151,7 @@ impl Decoder {
         self.check(batch)?;
         let begin = Instant::now();
         let pass = Pass::over(self, batch, wants);
-        let mut x = self.embedding.select(&batch.ids);
+        let mut x = self.embed(&batch.ids);
         let mut saved = Vec::with_capacity(self.layers.len());
         for (index, layer) in self.layers.iter().enumerate() {
             let input = self.checkpointing.then(|| x.clone());
@@ -226,6 +206,15 @@ impl Decoder {
         self.head().forward(h)
     }
 
+    /// The embeddings of `ids`, `[ids, hidden]`.
+    pub(crate) fn embed(&self, ids: &[u32]) -> Tensor<2> {
+        let x = self.embedding.select(ids);
+        match self.config.embedding_scale {
+            1.0 => x,
+            scale => x.mul_scalar(scale),
+        }
+    }
+
     pub(crate) fn head(&self) -> &Frozen {
         self.head.as_ref().unwrap_or(&self.embedding)
     }
@@ -242,10 +231,11 @@ impl Decoder {
     }
 
     pub(super) fn check_ids(&self, ids: &[u32], len: usize) -> Result<()> {
-        if len > self.config.max_position {
+        if len > self.config.context() {
             let reason = format!(
                 "a sequence of {} tokens does not fit the model's context of {}",
-                len, self.config.max_position
+                len,
+                self.config.context()
             );
             return Err(TrainError::setting("max_length", reason));
         }
@@ -257,4 +247,41 @@ impl Decoder {
             ))),
         }
     }
+}
+
+fn read_norm(
+    reader: &Reader<'_>,
+    config: &ModelConfig,
+    name: &str,
+    width: usize,
+) -> Result<RmsNorm> {
+    let offset = if config.family.norm_offset() { 1.0 } else { 0.0 };
+    Ok(RmsNorm { gamma: reader.gamma(name, width, offset)?, eps: config.rms_norm_eps })
+}
+
+fn read_layer(reader: &Reader<'_>, config: &ModelConfig, index: usize) -> Result<Layer> {
+    let mut layer = Layer {
+        norms: Default::default(),
+        projections: Default::default(),
+        qk_norm: None,
+        activation: config.activation,
+        residual_scale: config.residual_scale,
+    };
+    for (place, name) in layer.norms.iter_mut().zip(config.family.norms().names()) {
+        if let Some(name) = name {
+            let name = layer_name(index, &format!("{name}.weight"));
+            *place = Some(read_norm(reader, config, &name, config.hidden_size)?);
+        }
+    }
+    for projection in Projection::of(config) {
+        layer.projections[projection.slot()] = Some(reader.linear(config, index, *projection)?);
+    }
+    if let [queries, keys] = qk_norm_widths(config)[..] {
+        let norm = |which: &str, width: usize| {
+            let name = layer_name(index, &format!("self_attn.{which}.weight"));
+            read_norm(reader, config, &name, width)
+        };
+        layer.qk_norm = Some((norm("q_norm", queries)?, norm("k_norm", keys)?));
+    }
+    Ok(layer)
 }

@@ -9,6 +9,7 @@ mod tests;
 
 use burn_tensor::{Int, Tensor, TensorData};
 
+use super::config::Activation;
 use super::rope::RopeTable;
 use host::HostTensor;
 pub(crate) use host::for_rows;
@@ -39,6 +40,39 @@ pub(crate) fn rms_norm_backward(
             host::norm::backward(&host_dy, &host_x, &inverse, &gamma, x)
         }
         _ => generic::rms_norm_backward(dy, x, inverse, gamma),
+    }
+}
+
+/// The two constants of GELU's tanh approximation: sqrt(2/pi), and what x^3 is multiplied by.
+pub(crate) const GELU_SLOPE: f32 = 0.797_884_6;
+pub(crate) const GELU_CUBE: f32 = 0.044_715;
+
+/// f(gate) * up.
+pub(crate) fn gated(gate: &Tensor<2>, up: &Tensor<2>, activation: Activation) -> Tensor<2> {
+    match activation {
+        Activation::Silu => swiglu(gate, up),
+        Activation::GeluTanh => match (HostTensor::borrow(gate), HostTensor::borrow(up)) {
+            (Some(host_gate), Some(host_up)) => host::geglu::forward(&host_gate, &host_up, gate),
+            _ => generic::geglu(gate, up),
+        },
+    }
+}
+
+/// Gradients of gate and up.
+pub(crate) fn gated_backward(
+    d: &Tensor<2>,
+    gate: &Tensor<2>,
+    up: &Tensor<2>,
+    activation: Activation,
+) -> (Tensor<2>, Tensor<2>) {
+    if activation == Activation::Silu {
+        return swiglu_backward(d, gate, up);
+    }
+    match (HostTensor::borrow(d), HostTensor::borrow(gate), HostTensor::borrow(up)) {
+        (Some(host_d), Some(host_gate), Some(host_up)) => {
+            host::geglu::backward(&host_d, &host_gate, &host_up, gate)
+        }
+        _ => generic::geglu_backward(d, gate, up),
     }
 }
 

@@ -3,6 +3,7 @@
 use burn_tensor::Tensor;
 
 use super::attention::{self, AttentionSaved, AttentionShape};
+use super::config::Activation;
 use super::kernels;
 use super::linear::{Linear, LinearGradients, LinearSaved, Wants};
 use super::lora::{Lora, Projection};
@@ -10,20 +11,30 @@ use super::norm::{NormSaved, RmsNorm};
 use super::past::PastLayer;
 use super::rope::RopeTable;
 
+/// Norms of a layer: before attention, behind it, before the feed-forward block, behind it.
+pub(crate) const NORMS: usize = 4;
+const BEFORE_ATTENTION: usize = 0;
+const AFTER_ATTENTION: usize = 1;
+const BEFORE_MLP: usize = 2;
+const AFTER_MLP: usize = 3;
+
 /// The weights of one layer. Projections are indexed by [`Projection::slot`].
 #[derive(Clone)]
 pub(crate) struct Layer {
-    pub(crate) input_norm: RmsNorm,
-    pub(crate) post_norm: RmsNorm,
-    pub(crate) projections: [Linear; 7],
-    /// Norms on each head's queries and keys (Qwen3).
+    pub(crate) norms: [Option<RmsNorm>; NORMS],
+    pub(crate) projections: [Option<Linear>; Projection::COUNT],
+    /// Norms on queries and keys, each as wide as its weight: a head, or all of them.
     pub(crate) qk_norm: Option<(RmsNorm, RmsNorm)>,
+    pub(crate) activation: Activation,
+    /// What each block's output is multiplied by before the residual is added.
+    pub(crate) residual_scale: f64,
 }
 
 /// What a layer needs to know about the batch.
 pub(crate) struct LayerContext<'a> {
     pub(crate) shape: &'a AttentionShape,
-    pub(crate) rope: &'a RopeTable,
+    /// `None`: a layer without rotary embedding.
+    pub(crate) rope: Option<&'a RopeTable>,
     /// Attention window of this layer.
     pub(crate) window: Option<usize>,
     /// Positions before this pass, for generation.
@@ -33,9 +44,8 @@ pub(crate) struct LayerContext<'a> {
 
 /// Activations kept for the backward pass.
 pub(crate) struct LayerSaved {
-    input_norm: NormSaved,
-    post_norm: NormSaved,
-    projections: Vec<LinearSaved>,
+    norms: [Option<NormSaved>; NORMS],
+    projections: [Option<LinearSaved>; Projection::COUNT],
     qk_norm: Option<(NormSaved, NormSaved)>,
     attention: AttentionSaved,
     gate: Tensor<2>,
@@ -45,10 +55,69 @@ pub(crate) struct LayerSaved {
 /// Gradients of one layer's parameters.
 #[derive(Default)]
 pub(crate) struct LayerGradients {
-    pub(crate) projections: [LinearGradients; 7],
-    pub(crate) input_norm: Option<Tensor<1>>,
-    pub(crate) post_norm: Option<Tensor<1>>,
+    pub(crate) projections: [LinearGradients; Projection::COUNT],
+    pub(crate) norms: [Option<Tensor<1>>; NORMS],
     pub(crate) qk_norm: Option<(Tensor<1>, Tensor<1>)>,
+}
+
+/// The forward pass of projections and norms, with what each leaves for its backward pass.
+struct Forward<'a> {
+    layer: &'a Layer,
+    lora: &'a [Option<Lora>; Projection::COUNT],
+    wants: Wants,
+    norms: [Option<NormSaved>; NORMS],
+    projections: [Option<LinearSaved>; Projection::COUNT],
+}
+
+impl Forward<'_> {
+    /// A layer has every projection that its family has, and no other is asked for.
+    fn project(&mut self, projection: Projection, x: &Tensor<2>) -> Tensor<2> {
+        let slot = projection.slot();
+        let Some(linear) = &self.layer.projections[slot] else { return x.clone() };
+        let (y, saved) = linear.forward(x, self.lora[slot].as_ref(), self.wants);
+        self.projections[slot] = Some(saved);
+        y
+    }
+
+    fn norm(&mut self, place: usize, x: Tensor<2>) -> Tensor<2> {
+        let Some(norm) = &self.layer.norms[place] else { return x };
+        let (y, saved) = norm.forward(x);
+        self.norms[place] = Some(saved);
+        y
+    }
+}
+
+/// The backward pass of projections and norms.
+struct Backward<'a> {
+    layer: &'a Layer,
+    lora: &'a [Option<Lora>; Projection::COUNT],
+    wants: Wants,
+    norms: [Option<NormSaved>; NORMS],
+    projections: [Option<LinearSaved>; Projection::COUNT],
+    gradients: LayerGradients,
+}
+
+impl Backward<'_> {
+    fn project(&mut self, projection: Projection, dy: Tensor<2>) -> Tensor<2> {
+        let slot = projection.slot();
+        let (Some(linear), Some(saved)) =
+            (&self.layer.projections[slot], self.projections[slot].take())
+        else {
+            return dy;
+        };
+        let (dx, gradients) = linear.backward(dy, &saved, self.lora[slot].as_ref(), self.wants);
+        self.gradients.projections[slot] = gradients;
+        dx
+    }
+
+    fn norm(&mut self, place: usize, dy: Tensor<2>) -> Tensor<2> {
+        let (Some(norm), Some(saved)) = (&self.layer.norms[place], self.norms[place].take()) else {
+            return dy;
+        };
+        let (dx, d_gamma) = norm.backward(dy, &saved, self.wants.base);
+        self.gradients.norms[place] = d_gamma;
+        dx
+    }
 }
 
 impl Layer {
@@ -56,40 +125,37 @@ impl Layer {
     pub(crate) fn forward(
         &self,
         x: Tensor<2>,
-        lora: &[Option<Lora>; 7],
+        lora: &[Option<Lora>; Projection::COUNT],
         context: &LayerContext<'_>,
     ) -> (Tensor<2>, LayerSaved) {
-        let mut kept = Vec::with_capacity(7);
-        let mut project = |projection: Projection, x: &Tensor<2>| {
-            let slot = projection.slot();
-            let (y, saved) = self.projections[slot].forward(x, lora[slot].as_ref(), context.wants);
-            kept.push(saved);
-            y
+        let mut pass = Forward {
+            layer: self,
+            lora,
+            wants: context.wants,
+            norms: Default::default(),
+            projections: Default::default(),
         };
         let shape = context.shape;
-        let (normed, input_norm) = self.input_norm.forward(x.clone());
-        let q = project(Projection::QProj, &normed);
-        let k = project(Projection::KProj, &normed);
-        let v = project(Projection::VProj, &normed);
-        let (q, k, qk_norm) = self.norm_heads(q, k, shape);
-        let rope = Some(context.rope);
-        let q = kernels::split_heads(q, shape.queries(), rope, shape.scale());
-        let k = kernels::split_heads(k, shape.keys(), rope, 1.0);
+        let normed = pass.norm(BEFORE_ATTENTION, x.clone());
+        let [q, k, v] = self.queries_keys_values(&mut pass, &normed, shape);
+        let (q, k, qk_norm) = self.norm_heads(q, k);
+        let q = kernels::split_heads(q, shape.queries(), context.rope, shape.scale);
+        let k = kernels::split_heads(k, shape.keys(), context.rope, 1.0);
         let v = kernels::split_heads(v, shape.keys(), None, 1.0);
         let (mixed, attention) = match context.past {
             None => attention::forward(shape, q, k, v, context.window),
             Some(past) => past.attend(shape, [q, k, v], context.window),
         };
         let mixed = kernels::join_heads(mixed, shape.queries(), None, 1.0);
-        let x = x + project(Projection::OProj, &mixed);
-        let (normed, post_norm) = self.post_norm.forward(x.clone());
-        let gate = project(Projection::GateProj, &normed);
-        let up = project(Projection::UpProj, &normed);
-        let inner = kernels::swiglu(&gate, &up);
-        let y = x + project(Projection::DownProj, &inner);
-        let saved =
-            LayerSaved { input_norm, post_norm, projections: kept, qk_norm, attention, gate, up };
-        (y, saved)
+        let out = pass.project(Projection::OProj, &mixed);
+        let x = x + self.scaled(pass.norm(AFTER_ATTENTION, out));
+        let normed = pass.norm(BEFORE_MLP, x.clone());
+        let [gate, up] = self.gate_and_up(&mut pass, &normed);
+        let inner = kernels::gated(&gate, &up, self.activation);
+        let out = pass.project(Projection::DownProj, &inner);
+        let y = x + self.scaled(pass.norm(AFTER_MLP, out));
+        let Forward { norms, projections, .. } = pass;
+        (y, LayerSaved { norms, projections, qk_norm, attention, gate, up })
     }
 
     /// `dy` is the gradient of the layer's output; returns that of its input.
@@ -97,53 +163,102 @@ impl Layer {
         &self,
         dy: Tensor<2>,
         saved: LayerSaved,
-        lora: &[Option<Lora>; 7],
+        lora: &[Option<Lora>; Projection::COUNT],
         context: &LayerContext<'_>,
     ) -> (Tensor<2>, LayerGradients) {
-        let mut gradients = LayerGradients::default();
+        let LayerSaved { norms, projections, qk_norm, attention, gate, up } = saved;
         let (shape, wants) = (context.shape, context.wants);
-        let kept = &saved.projections;
-        let mut back = |projection: Projection, dy: Tensor<2>| {
-            let slot = projection.slot();
-            let (dx, g) =
-                self.projections[slot].backward(dy, &kept[slot], lora[slot].as_ref(), wants);
-            gradients.projections[slot] = g;
-            dx
-        };
-        let d_inner = back(Projection::DownProj, dy.clone());
-        let (d_gate, d_up) = kernels::swiglu_backward(&d_inner, &saved.gate, &saved.up);
-        let d_normed = back(Projection::GateProj, d_gate) + back(Projection::UpProj, d_up);
-        let (dx, post_norm) = self.post_norm.backward(d_normed, &saved.post_norm, wants.base);
-        let dy = dy + dx;
+        let gradients = LayerGradients::default();
+        let mut pass = Backward { layer: self, lora, wants, norms, projections, gradients };
+        let d_out = pass.norm(AFTER_MLP, self.scaled(dy.clone()));
+        let d_inner = pass.project(Projection::DownProj, d_out);
+        let (d_gate, d_up) = kernels::gated_backward(&d_inner, &gate, &up, self.activation);
+        let d_normed = self.gate_and_up_backward(&mut pass, d_gate, d_up);
+        let dy = dy + pass.norm(BEFORE_MLP, d_normed);
 
-        let d_mixed = back(Projection::OProj, dy.clone());
+        let d_out = pass.norm(AFTER_ATTENTION, self.scaled(dy.clone()));
+        let d_mixed = pass.project(Projection::OProj, d_out);
         let d_mixed = kernels::split_heads(d_mixed, shape.queries(), None, 1.0);
-        let (dq, dk, dv) = attention::backward(shape, d_mixed, saved.attention);
-        let rope = Some(context.rope);
-        let dq = kernels::join_heads(dq, shape.queries(), rope, shape.scale());
-        let dk = kernels::join_heads(dk, shape.keys(), rope, 1.0);
+        let (dq, dk, dv) = attention::backward(shape, d_mixed, attention);
+        let dq = kernels::join_heads(dq, shape.queries(), context.rope, shape.scale);
+        let dk = kernels::join_heads(dk, shape.keys(), context.rope, 1.0);
         let dv = kernels::join_heads(dv, shape.keys(), None, 1.0);
-        let (dq, dk, qk_norm) = self.norm_heads_backward(dq, dk, &saved.qk_norm, context);
-        let d_normed =
-            back(Projection::QProj, dq) + back(Projection::KProj, dk) + back(Projection::VProj, dv);
-        let (dx, input_norm) = self.input_norm.backward(d_normed, &saved.input_norm, wants.base);
-        gradients.post_norm = post_norm;
-        gradients.input_norm = input_norm;
-        gradients.qk_norm = qk_norm;
-        (dy + dx, gradients)
+        let (dq, dk, d_qk_norm) = self.norm_heads_backward(dq, dk, &qk_norm, wants);
+        let d_normed = self.queries_keys_values_backward(&mut pass, [dq, dk, dv]);
+        let dx = dy + pass.norm(BEFORE_ATTENTION, d_normed);
+        let mut gradients = pass.gradients;
+        gradients.qk_norm = d_qk_norm;
+        (dx, gradients)
+    }
+
+    fn fused(&self) -> bool {
+        self.projections[Projection::QkvProj.slot()].is_some()
+    }
+
+    fn scaled(&self, x: Tensor<2>) -> Tensor<2> {
+        if self.residual_scale == 1.0 { x } else { x.mul_scalar(self.residual_scale) }
+    }
+
+    fn queries_keys_values(
+        &self,
+        pass: &mut Forward<'_>,
+        x: &Tensor<2>,
+        shape: &AttentionShape,
+    ) -> [Tensor<2>; 3] {
+        if !self.fused() {
+            return [Projection::QProj, Projection::KProj, Projection::VProj]
+                .map(|projection| pass.project(projection, x));
+        }
+        let all = pass.project(Projection::QkvProj, x);
+        let (queries, keys) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
+        [(0, queries), (queries, keys), (queries + keys, keys)]
+            .map(|(start, width)| all.clone().narrow(1, start, width))
+    }
+
+    fn queries_keys_values_backward(
+        &self,
+        pass: &mut Backward<'_>,
+        [dq, dk, dv]: [Tensor<2>; 3],
+    ) -> Tensor<2> {
+        if self.fused() {
+            return pass.project(Projection::QkvProj, Tensor::cat(vec![dq, dk, dv], 1));
+        }
+        pass.project(Projection::QProj, dq)
+            + pass.project(Projection::KProj, dk)
+            + pass.project(Projection::VProj, dv)
+    }
+
+    fn gate_and_up(&self, pass: &mut Forward<'_>, x: &Tensor<2>) -> [Tensor<2>; 2] {
+        if !self.fused() {
+            return [Projection::GateProj, Projection::UpProj].map(|which| pass.project(which, x));
+        }
+        let both = pass.project(Projection::GateUpProj, x);
+        let width = both.dims()[1] / 2;
+        [0, width].map(|start| both.clone().narrow(1, start, width))
+    }
+
+    fn gate_and_up_backward(
+        &self,
+        pass: &mut Backward<'_>,
+        d_gate: Tensor<2>,
+        d_up: Tensor<2>,
+    ) -> Tensor<2> {
+        if self.fused() {
+            return pass.project(Projection::GateUpProj, Tensor::cat(vec![d_gate, d_up], 1));
+        }
+        pass.project(Projection::GateProj, d_gate) + pass.project(Projection::UpProj, d_up)
     }
 
     fn norm_heads(
         &self,
         q: Tensor<2>,
         k: Tensor<2>,
-        shape: &AttentionShape,
     ) -> (Tensor<2>, Tensor<2>, Option<(NormSaved, NormSaved)>) {
         let Some((q_norm, k_norm)) = &self.qk_norm else { return (q, k, None) };
         let apply = |norm: &RmsNorm, x: Tensor<2>| {
             let [rows, width] = x.dims();
-            let heads = width / shape.head_dim;
-            let (y, saved) = norm.forward(x.reshape([rows * heads, shape.head_dim]));
+            let run = norm.gamma.dims()[0];
+            let (y, saved) = norm.forward(x.reshape([rows * width / run, run]));
             (y.reshape([rows, width]), saved)
         };
         let (q, q_saved) = apply(q_norm, q);
@@ -156,16 +271,16 @@ impl Layer {
         dq: Tensor<2>,
         dk: Tensor<2>,
         saved: &Option<(NormSaved, NormSaved)>,
-        context: &LayerContext<'_>,
+        wants: Wants,
     ) -> (Tensor<2>, Tensor<2>, Option<(Tensor<1>, Tensor<1>)>) {
         let (Some((q_norm, k_norm)), Some((q_saved, k_saved))) = (&self.qk_norm, saved) else {
             return (dq, dk, None);
         };
-        let head_dim = context.shape.head_dim;
         let apply = |norm: &RmsNorm, dy: Tensor<2>, saved: &NormSaved| {
             let [rows, width] = dy.dims();
-            let dy = dy.reshape([rows * width / head_dim, head_dim]);
-            let (dx, d_gamma) = norm.backward(dy, saved, context.wants.base);
+            let run = norm.gamma.dims()[0];
+            let dy = dy.reshape([rows * width / run, run]);
+            let (dx, d_gamma) = norm.backward(dy, saved, wants.base);
             (dx.reshape([rows, width]), d_gamma)
         };
         let (dq, q_gamma) = apply(q_norm, dq, q_saved);

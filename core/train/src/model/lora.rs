@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::config::ModelConfig;
 
-/// The seven projections of a decoder layer that an adapter can sit beside.
+/// The projections of a decoder layer that an adapter can sit beside. A model has those of [`Self::SEPARATE`], or, where
+/// some of them are one matrix, those of [`Self::FUSED`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Projection {
@@ -23,11 +24,31 @@ pub enum Projection {
     UpProj,
     /// Feed-forward down.
     DownProj,
+    /// Queries, keys and values in one matrix, in this order.
+    QkvProj,
+    /// Feed-forward gate and up in one matrix, in this order.
+    GateUpProj,
 }
 
 impl Projection {
-    /// All of them, in the order of a layer's forward pass.
-    pub const ALL: [Self; 7] = [
+    /// How many there are.
+    pub const COUNT: usize = 9;
+
+    /// All of them, in the order of their slots.
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::QProj,
+        Self::KProj,
+        Self::VProj,
+        Self::OProj,
+        Self::GateProj,
+        Self::UpProj,
+        Self::DownProj,
+        Self::QkvProj,
+        Self::GateUpProj,
+    ];
+
+    /// Those of most models, in the order of a layer's forward pass.
+    pub const SEPARATE: [Self; 7] = [
         Self::QProj,
         Self::KProj,
         Self::VProj,
@@ -36,6 +57,9 @@ impl Projection {
         Self::UpProj,
         Self::DownProj,
     ];
+
+    /// Those of Phi-3, in the order of a layer's forward pass.
+    pub const FUSED: [Self; 4] = [Self::QkvProj, Self::OProj, Self::GateUpProj, Self::DownProj];
 
     /// The attention projections: what is adapted by default.
     pub const ATTENTION: [Self; 4] = [Self::QProj, Self::KProj, Self::VProj, Self::OProj];
@@ -55,16 +79,23 @@ impl Projection {
             Self::GateProj => "gate_proj",
             Self::UpProj => "up_proj",
             Self::DownProj => "down_proj",
+            Self::QkvProj => "qkv_proj",
+            Self::GateUpProj => "gate_up_proj",
         }
     }
 
     /// The path inside a layer, for example `self_attn.q_proj`.
     pub fn path(self) -> String {
         let block = match self {
-            Self::QProj | Self::KProj | Self::VProj | Self::OProj => "self_attn",
-            Self::GateProj | Self::UpProj | Self::DownProj => "mlp",
+            Self::QProj | Self::KProj | Self::VProj | Self::OProj | Self::QkvProj => "self_attn",
+            Self::GateProj | Self::UpProj | Self::DownProj | Self::GateUpProj => "mlp",
         };
         format!("{block}.{}", self.name())
+    }
+
+    /// The projections that a model has, in the order of a layer's forward pass.
+    pub fn of(config: &ModelConfig) -> &'static [Self] {
+        if config.family.fused() { &Self::FUSED } else { &Self::SEPARATE }
     }
 
     /// Reads a `target_modules` name.
@@ -83,6 +114,8 @@ impl Projection {
             Self::OProj => (hidden, queries),
             Self::GateProj | Self::UpProj => (config.intermediate_size, hidden),
             Self::DownProj => (hidden, config.intermediate_size),
+            Self::QkvProj => (queries + 2 * keys, hidden),
+            Self::GateUpProj => (2 * config.intermediate_size, hidden),
         }
     }
 }
@@ -115,7 +148,7 @@ impl Lora {
 /// The adapters of a whole model on a device: one entry per layer, indexed by [`Projection::slot`].
 #[derive(Clone, Default)]
 pub(crate) struct LoraLayers {
-    pub(crate) layers: Vec<[Option<Lora>; 7]>,
+    pub(crate) layers: Vec<[Option<Lora>; Projection::COUNT]>,
 }
 
 impl LoraLayers {

@@ -16,6 +16,8 @@ pub(super) struct Pass<'a> {
     decoder: &'a Decoder,
     shape: AttentionShape,
     rope: RopeTable,
+    /// The rotary table of layers with a window, where it is another one.
+    local_rope: Option<RopeTable>,
     wants: Wants,
 }
 
@@ -24,7 +26,8 @@ impl<'a> Pass<'a> {
         let config = &decoder.config;
         let shape = AttentionShape::new(config, sequences, len);
         let rope = RopeTable::new(config, len, &decoder.device);
-        Self { decoder, shape, rope, wants }
+        let local_rope = RopeTable::local(config, len, &decoder.device);
+        Self { decoder, shape, rope, local_rope, wants }
     }
 
     pub(super) fn over(decoder: &'a Decoder, batch: &Batch, wants: Wants) -> Self {
@@ -33,15 +36,15 @@ impl<'a> Pass<'a> {
         pass
     }
 
-    /// One sequence of `len` positions with the rotary table of these positions.
-    pub(super) fn with_rope(
+    /// One sequence of `len` positions with the rotary tables of these positions.
+    pub(super) fn with_ropes(
         decoder: &'a Decoder,
         len: usize,
-        rope: RopeTable,
+        (rope, local_rope): (RopeTable, Option<RopeTable>),
         wants: Wants,
     ) -> Self {
         let shape = AttentionShape::new(&decoder.config, 1, len);
-        Self { decoder, shape, rope, wants }
+        Self { decoder, shape, rope, local_rope, wants }
     }
 
     /// The context of a layer that goes on from positions before this pass.
@@ -54,13 +57,16 @@ impl<'a> Pass<'a> {
     }
 
     pub(super) fn context(&self, layer: usize) -> LayerContext<'_> {
-        let window = self.decoder.config.windows[layer];
-        LayerContext { shape: &self.shape, rope: &self.rope, window, past: None, wants: self.wants }
+        let config = &self.decoder.config;
+        let window = config.windows[layer];
+        let local = self.local_rope.as_ref().filter(|_| window.is_some());
+        let rope = config.rope_layers[layer].then(|| local.unwrap_or(&self.rope));
+        LayerContext { shape: &self.shape, rope, window, past: None, wants: self.wants }
     }
 
     /// Forward without keeping anything.
     pub(super) fn hidden(&self, ids: &[u32], lora: &LoraLayers) -> Tensor<2> {
-        let mut x = self.decoder.embedding.select(ids);
+        let mut x = self.decoder.embed(ids);
         for (index, layer) in self.decoder.layers.iter().enumerate() {
             x = layer.forward(x, &lora.layers[index], &self.context(index)).0;
         }

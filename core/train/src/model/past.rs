@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use burn_tensor::{Device, Tensor, TensorData, activation};
 
 use super::attention::{AttentionSaved, AttentionShape};
+use super::config::{ModelConfig, RopeScaling};
 use super::decoder::Decoder;
 use super::linear::Wants;
 use super::lora::LoraLayers;
@@ -24,6 +25,7 @@ pub(crate) struct Past {
     /// Positions that are kept.
     len: usize,
     rope: RopeTable,
+    local_rope: Option<RopeTable>,
     /// Positions that were ever run through the layers.
     computed: usize,
 }
@@ -48,6 +50,7 @@ impl Past {
             layers: decoder.layers.iter().map(|_| RefCell::default()).collect(),
             len: 0,
             rope: RopeTable::new(&decoder.config, FIRST_ROOM, &decoder.device),
+            local_rope: RopeTable::local(&decoder.config, FIRST_ROOM, &decoder.device),
             computed: 0,
         }
     }
@@ -62,8 +65,36 @@ impl Past {
         self.len = self.len.min(len);
     }
 
+    /// Whether positions that are kept are of no use to a sequence of `total`: LongRoPE has other frequencies for short
+    /// sequences than for long ones, and transformers computes a sequence anew where it changes them.
+    pub(crate) fn is_void(&self, config: &ModelConfig, total: usize) -> bool {
+        match config.rope_scaling {
+            Some(RopeScaling::LongRope { original_max_position, .. }) => {
+                (self.len <= original_max_position) != (total <= original_max_position)
+            }
+            _ => false,
+        }
+    }
+
     fn layer(&self, layer: usize) -> PastLayer<'_> {
         PastLayer { layer: &self.layers[layer], first: self.len }
+    }
+
+    /// Rotary tables of `count` positions behind those that are kept.
+    fn ropes(&mut self, decoder: &Decoder, count: usize) -> (RopeTable, Option<RopeTable>) {
+        let (config, total) = (&decoder.config, self.len + count);
+        // The frequencies of these change with the length, and keys that are kept stay as they are, as in transformers.
+        let by_length = matches!(
+            config.rope_scaling,
+            Some(RopeScaling::Dynamic { .. } | RopeScaling::LongRope { .. })
+        );
+        if by_length || self.rope.len() < total {
+            let room = if by_length { total } else { total.next_power_of_two() };
+            self.rope = RopeTable::new(config, room, &decoder.device);
+            self.local_rope = RopeTable::local(config, room, &decoder.device);
+        }
+        let local = self.local_rope.as_ref().map(|table| table.rows(self.len, count));
+        (self.rope.rows(self.len, count), local)
     }
 }
 
@@ -91,12 +122,9 @@ impl Decoder {
     /// The hidden state of the last of `ids`, `[1, hidden]`.
     fn onward(&self, lora: &LoraLayers, past: &mut Past, ids: &[u32]) -> Tensor<2> {
         let total = past.len + ids.len();
-        if past.rope.len() < total {
-            past.rope = RopeTable::new(&self.config, total.next_power_of_two(), &self.device);
-        }
-        let rope = past.rope.rows(past.len, ids.len());
-        let pass = Pass::with_rope(self, ids.len(), rope, Wants::default());
-        let mut x = self.embedding.select(ids);
+        let ropes = past.ropes(self, ids.len());
+        let pass = Pass::with_ropes(self, ids.len(), ropes, Wants::default());
+        let mut x = self.embed(ids);
         for (index, layer) in self.layers.iter().enumerate() {
             let context = pass.context_after(index, past.layer(index));
             x = layer.forward(x, &lora.layers[index], &context).0;

@@ -22,6 +22,12 @@ impl Reader<'_> {
         Ok(Tensor::from_data(TensorData::new(values, [width]), self.device))
     }
 
+    /// A norm's weight; `offset` is added to what is stored.
+    pub(crate) fn gamma(&self, name: &str, width: usize, offset: f32) -> Result<Tensor<1>> {
+        let values = self.finite(name, &[width])?.into_iter().map(|value| value + offset).collect();
+        Ok(Tensor::from_data(TensorData::new::<f32, _>(values, [width]), self.device))
+    }
+
     pub(crate) fn matrix(&self, name: &str, rows: usize, columns: usize) -> Result<Frozen> {
         let values = self.finite(name, &[rows, columns])?;
         Frozen::new(values, [rows, columns], self.precision, self.device)

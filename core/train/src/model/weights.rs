@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::config::ModelConfig;
+use super::config::{ModelConfig, QkNorm};
 use super::lora::Projection;
 use crate::Result;
 
@@ -28,29 +28,46 @@ pub trait TensorSource {
 pub fn parameter_shapes(config: &ModelConfig) -> Vec<(String, Vec<usize>)> {
     let hidden = config.hidden_size;
     let mut shapes = vec![(EMBEDDING.to_owned(), vec![config.vocab_size, hidden])];
+    let [before_attention, after_attention, before_mlp, after_mlp] = config.family.norms().names();
     for layer in 0..config.layers {
-        shapes.push((layer_name(layer, "input_layernorm.weight"), vec![hidden]));
-        for projection in Projection::ALL {
+        let norm = |shapes: &mut Vec<(String, Vec<usize>)>, name: Option<&str>| {
+            let name = name.map(|name| layer_name(layer, &format!("{name}.weight")));
+            shapes.extend(name.map(|name| (name, vec![hidden])));
+        };
+        norm(&mut shapes, before_attention);
+        for projection in Projection::of(config).iter().copied() {
             let (outputs, inputs) = projection.shape(config);
             let path = projection.path();
+            if projection == Projection::GateProj || projection == Projection::GateUpProj {
+                norm(&mut shapes, after_attention);
+                norm(&mut shapes, before_mlp);
+            }
             let name = layer_name(layer, &format!("{path}.weight"));
             shapes.push((name, vec![outputs, inputs]));
             if has_bias(config, projection) {
                 shapes.push((layer_name(layer, &format!("{path}.bias")), vec![outputs]));
             }
         }
-        if config.qk_norm {
-            for norm in ["self_attn.q_norm.weight", "self_attn.k_norm.weight"] {
-                shapes.push((layer_name(layer, norm), vec![config.head_dim]));
-            }
+        for (name, width) in ["q_norm", "k_norm"].into_iter().zip(qk_norm_widths(config)) {
+            shapes.push((layer_name(layer, &format!("self_attn.{name}.weight")), vec![width]));
         }
-        shapes.push((layer_name(layer, "post_attention_layernorm.weight"), vec![hidden]));
+        norm(&mut shapes, after_mlp);
     }
     shapes.push((FINAL_NORM.to_owned(), vec![hidden]));
     if !config.tied_head {
         shapes.push((HEAD.to_owned(), vec![config.vocab_size, hidden]));
     }
     shapes
+}
+
+/// Widths of the norms on queries and keys; none where there are none.
+pub(crate) fn qk_norm_widths(config: &ModelConfig) -> Vec<usize> {
+    let dim = config.head_dim;
+    match config.qk_norm {
+        None => Vec::new(),
+        Some(QkNorm::Head) => vec![dim, dim],
+        Some(QkNorm::Whole) => vec![config.heads * dim, config.kv_heads * dim],
+    }
 }
 
 pub(crate) const EMBEDDING: &str = "model.embed_tokens.weight";
@@ -67,5 +84,6 @@ pub(crate) fn has_bias(config: &ModelConfig, projection: Projection) -> bool {
         Projection::QProj | Projection::KProj | Projection::VProj => config.qkv_bias,
         Projection::OProj => config.output_bias,
         Projection::GateProj | Projection::UpProj | Projection::DownProj => config.mlp_bias,
+        Projection::QkvProj | Projection::GateUpProj => false,
     }
 }

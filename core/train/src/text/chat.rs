@@ -68,7 +68,7 @@ fn render_turns(
 ) -> Result<String> {
     let messages: Vec<_> = turns
         .iter()
-        .map(|turn| context! { role => turn.role.name(), content => turn.text.as_str() })
+        .map(|turn| context! { role => turn.role.name(), content => turn.said() })
         .collect();
     let token = |id: Option<u32>| id.and_then(|id| tokenizer.token(id)).unwrap_or_default();
     let values = context! {

@@ -154,17 +154,21 @@ impl Template {
 
     fn alpaca(self, example: &Example) -> Result<Vec<Segment>> {
         let (instruction, input, output) = match example {
-            Example::Instruction { instruction, input, output } => {
+            Example::Instruction { system: None, history, instruction, input, output }
+                if history.is_empty() =>
+            {
                 (instruction.clone(), input.clone(), output.clone())
             }
-            Example::Chat { .. } => {
+            _ => {
                 let turns = example.turns();
                 let (system, rest) = match turns.first() {
-                    Some(turn) if turn.role == Role::System => (Some(&turn.text), &turns[1..]),
+                    Some(turn) if turn.role == Role::System => (Some(turn.said()), &turns[1..]),
                     _ => (None, &turns[..]),
                 };
-                let [Turn { role: Role::User, text }, Turn { role: Role::Assistant, text: answer }] =
-                    rest
+                let [
+                    asked @ Turn { role: Role::User, .. },
+                    answer @ Turn { role: Role::Assistant, .. },
+                ] = rest
                 else {
                     return Err(TrainError::Template {
                         name: self.name().to_owned(),
@@ -174,9 +178,9 @@ impl Template {
                     });
                 };
                 (
-                    system.cloned().unwrap_or_else(|| text.clone()),
-                    system.map(|_| text.clone()).unwrap_or_default(),
-                    answer.clone(),
+                    system.unwrap_or(asked.said()).to_owned(),
+                    system.map(|_| asked.said().to_owned()).unwrap_or_default(),
+                    answer.said().to_owned(),
                 )
             }
         };
@@ -197,10 +201,10 @@ fn chatml(turns: &[Turn]) -> Vec<Segment> {
     for turn in turns {
         let role = turn.role.name();
         segments.push(Segment::prompt(format!("<|im_start|>{role}\n")));
-        let body = format!("{}<|im_end|>", turn.text);
+        let body = format!("{}<|im_end|>", turn.said());
         segments.push(match turn.role {
             Role::Assistant => Segment::answer(&body, false),
-            Role::System | Role::User => Segment::prompt(body),
+            _ => Segment::prompt(body),
         });
         segments.push(Segment::prompt("\n"));
     }
@@ -210,14 +214,14 @@ fn chatml(turns: &[Turn]) -> Vec<Segment> {
 fn vicuna(turns: &[Turn]) -> Vec<Segment> {
     let mut segments = Vec::new();
     let system = turns.iter().find(|turn| turn.role == Role::System);
-    segments.push(Segment::prompt(system.map_or(VICUNA_SYSTEM, |turn| turn.text.as_str())));
+    segments.push(Segment::prompt(system.map_or(VICUNA_SYSTEM, Turn::said)));
     for turn in turns {
         match turn.role {
-            Role::System => {}
-            Role::User => segments.push(Segment::prompt(format!(" USER: {}", turn.text))),
+            Role::System | Role::Developer | Role::Tool => {}
+            Role::User => segments.push(Segment::prompt(format!(" USER: {}", turn.said()))),
             Role::Assistant => {
                 segments.push(Segment::prompt(" ASSISTANT: "));
-                segments.push(Segment::answer(&turn.text, true));
+                segments.push(Segment::answer(turn.said(), true));
             }
         }
     }

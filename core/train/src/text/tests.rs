@@ -21,15 +21,13 @@ fn tokenizer(chat_template: Option<&str>) -> TextTokenizer {
 }
 
 fn conversation() -> Example {
-    let turn = |role, text: &str| Turn { role, text: text.to_owned() };
-    Example::Chat {
-        turns: vec![
-            turn(Role::User, "one?"),
-            turn(Role::Assistant, "1"),
-            turn(Role::User, "two?"),
-            turn(Role::Assistant, "2"),
-        ],
-    }
+    let turns = [
+        (Role::User, "one?"),
+        (Role::Assistant, "1"),
+        (Role::User, "two?"),
+        (Role::Assistant, "2"),
+    ];
+    Example::Chat(turns.map(|(role, text)| Turn::new(role, text)).to_vec().into())
 }
 
 fn parts(segments: &[Segment]) -> Vec<(&str, bool, bool)> {
@@ -84,8 +82,7 @@ fn a_missing_template_and_a_refusing_one_are_errors() {
 
 #[test]
 fn alpaca_takes_single_questions_from_chats_and_refuses_longer_ones() {
-    let Example::Chat { turns } = conversation() else { unreachable!() };
-    let short = Example::Chat { turns: turns[..2].to_vec() };
+    let short = Example::Chat(conversation().turns()[..2].to_vec().into());
     let segments = Template::Alpaca.render(&short, &tokenizer(None)).unwrap();
     assert!(segments[0].text.ends_with("### Instruction:\none?\n\n### Response:\n"));
     assert_eq!(parts(&segments)[1], ("1", true, true));

@@ -117,7 +117,7 @@ impl Trainer {
         sampling: &Sampling,
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Answer> {
-        let window = self.decoder.config.max_position;
+        let window = self.decoder.config.context();
         let ids = tokenize_first(&self.tokenizer, prompt, window)?.ids;
         if ids.is_empty() {
             return Err(TrainError::setting("prompt", "it has no tokens"));
@@ -139,6 +139,10 @@ impl Trainer {
                 break AnswerEnd::Context;
             }
             let Generation { lora, past, ids } = &mut *generation;
+            if past.is_void(&self.decoder.config, ids.len() + new.len()) {
+                past.truncate(0);
+                new.splice(0..0, ids.drain(..));
+            }
             let logits = self.decoder.next_logits(lora, past, &new)?;
             ids.append(&mut new);
             let Some(next) = pick(&logits, sampling, &mut stream) else {

@@ -21,8 +21,9 @@ import transformers
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
 from transformers import (
-    LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM,
-    Qwen3Config, Qwen3ForCausalLM,
+    Gemma3ForCausalLM, Gemma3TextConfig, GraniteConfig, GraniteForCausalLM, LlamaConfig, LlamaForCausalLM,
+    MistralConfig, MistralForCausalLM, Olmo2Config, Olmo2ForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2Config,
+    Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
 )
 
 VOCAB, BATCH, LENGTH = 64, 2, 12
@@ -31,6 +32,8 @@ SHAPE = dict(
     num_key_value_heads=2, vocab_size=VOCAB, max_position_embeddings=64, initializer_range=0.2,
     attn_implementation="eager", bos_token_id=1, eos_token_id=2, pad_token_id=0,
 )
+EVERY = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+FUSED = ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"]
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 LLAMA3 = dict(
     rope_type="llama3", factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
@@ -59,13 +62,42 @@ MODELS = {
         tie_word_embeddings=False, sliding_window=4, head_dim=8,
     ), ATTENTION),
     "qwen2": (Qwen2Config, Qwen2ForCausalLM, dict(tie_word_embeddings=True), ATTENTION),
+    # Longer than the context of the pretraining, so that the base of the frequencies grows.
+    "llama_dynamic": (LlamaConfig, LlamaForCausalLM, dict(
+        tie_word_embeddings=True, max_position_embeddings=8, rope_scaling=dict(type="dynamic", factor=3.0),
+    ), ATTENTION),
+    "qwen2_yarn": (Qwen2Config, Qwen2ForCausalLM, dict(
+        tie_word_embeddings=True, rope_theta=200.0, rope_scaling=dict(
+            rope_type="yarn", factor=4.0, original_max_position_embeddings=16, beta_fast=8.0, beta_slow=0.5,
+            mscale=0.9, mscale_all_dim=0.3, truncate=False,
+        ),
+    ), ATTENTION),
+    "smollm3": (SmolLM3Config, SmolLM3ForCausalLM, dict(
+        tie_word_embeddings=True, no_rope_layers=[1, 0], use_sliding_window=True, sliding_window=5,
+    ), EVERY),
+    "granite": (GraniteConfig, GraniteForCausalLM, dict(
+        tie_word_embeddings=True, embedding_multiplier=3.0, attention_multiplier=0.21, residual_multiplier=0.7,
+        logits_scaling=2.5, attention_bias=True,
+    ), EVERY),
+    "olmo2": (Olmo2Config, Olmo2ForCausalLM, dict(tie_word_embeddings=False), EVERY),
+    "phi3": (Phi3Config, Phi3ForCausalLM, dict(tie_word_embeddings=False, sliding_window=5), FUSED),
+    # More tokens than the context of the pretraining: the long factors.
+    "phi4": (Phi3Config, Phi3ForCausalLM, dict(
+        tie_word_embeddings=True, partial_rotary_factor=0.5, original_max_position_embeddings=8,
+        rope_scaling=dict(type="longrope", short_factor=[1.0, 1.5], long_factor=[1.2, 4.0]),
+    ), FUSED),
+    "gemma3": (Gemma3TextConfig, Gemma3ForCausalLM, dict(
+        tie_word_embeddings=True, head_dim=16, query_pre_attn_scalar=24, sliding_window=4,
+        layer_types=["sliding_attention", "full_attention"], rope_theta=5000.0, rope_local_base_freq=100.0,
+        rope_scaling=dict(rope_type="linear", factor=8.0),
+    ), EVERY),
     "qwen3": (Qwen3Config, Qwen3ForCausalLM, dict(tie_word_embeddings=True, head_dim=16), ATTENTION),
 }
 
 
 def randomise(parameters, generator):
     """Norms and biases start at one and zero, which would hide mistakes in them."""
-    for name, parameter in parameters:
+    for _, parameter in parameters:
         if parameter.dim() == 1:
             with torch.no_grad():
                 noise = torch.rand(parameter.shape, generator=generator) - 0.5

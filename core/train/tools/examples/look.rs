@@ -23,8 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("opened in {:.2} s: {:?}", begin.elapsed().as_secs_f64(), trainer.config());
     let digest: String = trainer.base_digest().iter().map(|byte| format!("{byte:02x}")).collect();
     println!("digest {digest}");
-    let example =
-        Example::Instruction { instruction: question, input: String::new(), output: String::new() };
+    let example = Example::instruction(question, "", "");
     let template = match trainer.tokenizer().id("<|im_start|>") {
         Some(_) => Template::ChatMl,
         None => Template::Alpaca,

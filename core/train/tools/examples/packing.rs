@@ -20,11 +20,7 @@ const ROUNDS: usize = 5;
 
 /// Examples of 16 to 256 tokens, short ones more often than long ones.
 fn examples(vocab: usize) -> Vec<TokenizedExample> {
-    let empty = || Example::Instruction {
-        instruction: String::new(),
-        input: String::new(),
-        output: String::new(),
-    };
+    let empty = || Example::instruction("", "", "");
     (0..256usize)
         .map(|i| {
             let len = 16 + (i * 37 % 256) * (i * 53 % 256) * 240 / (255 * 255);

@@ -1,6 +1,8 @@
 //! The federation: its draft, its members, how one gets in.
 
-use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, MemberIndex};
+use fedshield_protocol::ids::{
+    Digest, Epoch, FederationId, IdentityKey, ManifestDigest, MemberIndex,
+};
 use fedshield_protocol::manifest::Manifest;
 use fedshield_protocol::status::MemberStatus;
 use serde::{Deserialize, Serialize};
@@ -11,7 +13,7 @@ use super::{ConnectionView, KnownAddressView};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FederationSummary {
     /// The federation id; `None` until the manifest is frozen.
-    pub id: Option<Digest>,
+    pub id: Option<FederationId>,
     /// The random id under which the founders meet.
     pub founding_id: Digest,
     /// The name people see.
@@ -19,7 +21,7 @@ pub struct FederationSummary {
     /// Which membership list.
     pub epoch: Epoch,
     /// Digest of the manifest in force; `None` until it is frozen.
-    pub manifest_digest: Option<Digest>,
+    pub manifest_digest: Option<ManifestDigest>,
     /// Names of the members, in manifest order; of those who have joined so far in a draft.
     pub members: Vec<String>,
     /// This node's position in `members`.

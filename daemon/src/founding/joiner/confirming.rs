@@ -1,7 +1,7 @@
 //! The frozen list: shown to people, held against what is expected, confirmed, and only then signed.
 
 use ed25519_dalek::SigningKey;
-use fedshield_protocol::ids::Digest;
+use fedshield_protocol::ids::ManifestDigest;
 use fedshield_protocol::manifest::{Manifest, ValidManifest, sign_founding};
 
 use super::super::message::Ask;
@@ -83,7 +83,7 @@ impl Joiner {
                 .is_some_and(|list| expected::differences(list, members).is_empty())
     }
 
-    fn confirmed(&mut self, digest: Digest) -> Result<(), FoundingError> {
+    fn confirmed(&mut self, digest: ManifestDigest) -> Result<(), FoundingError> {
         if self.joining.confirmed == Some(digest) {
             return Ok(());
         }

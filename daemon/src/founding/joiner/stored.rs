@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fedshield_protocol::ids::Digest;
+use fedshield_protocol::ids::ManifestDigest;
 use fedshield_protocol::manifest::{Manifest, Member};
 use fedshield_protocol::wire::codec;
 use serde::{Deserialize, Serialize};
@@ -24,14 +24,14 @@ pub(in super::super) struct Joining {
     /// This node's own entry, as the owner should have it.
     pub(in super::super) own: Member,
     /// Digest of the one manifest that was signed: on disk before the signature leaves.
-    pub(in super::super) signed: Option<Digest>,
+    pub(in super::super) signed: Option<ManifestDigest>,
     /// The newest draft or manifest, for people.
     pub(in super::super) seen: Manifest,
     /// The manifest in `seen` is final, as the owner has shown it.
     pub(in super::super) frozen: Option<Frozen>,
     /// Digest of the manifest whose list was confirmed, by people or because it is the expected one: on disk before
     /// anything is signed.
-    pub(in super::super) confirmed: Option<Digest>,
+    pub(in super::super) confirmed: Option<ManifestDigest>,
     /// Who the members should be, if that was said when joining.
     pub(in super::super) expected: Option<Vec<ExpectedMember>>,
 }
@@ -39,7 +39,7 @@ pub(in super::super) struct Joining {
 /// A manifest that its owner has frozen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(in super::super) struct Frozen {
-    pub(in super::super) digest: Digest,
+    pub(in super::super) digest: ManifestDigest,
     /// When this node saw it first, in seconds since 1970; 0 if that is not known.
     pub(in super::super) since_s: u64,
 }
@@ -50,7 +50,7 @@ struct FirstJoining {
     invite: Invite,
     terms: Manifest,
     own: Member,
-    signed: Option<Digest>,
+    signed: Option<ManifestDigest>,
     seen: Manifest,
 }
 
@@ -92,7 +92,7 @@ impl From<FirstJoining> for Joining {
 #[cfg(test)]
 mod tests {
     use fedshield_fixtures::{members, terms};
-    use fedshield_protocol::ids::IdentityKey;
+    use fedshield_protocol::ids::{IdentityKey, ManifestDigest};
 
     use super::super::super::Token;
     use super::*;
@@ -101,7 +101,7 @@ mod tests {
     fn what_the_version_before_kept_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("federation.joining");
-        for signed in [None, Some(Digest([7; 32]))] {
+        for signed in [None, Some(ManifestDigest([7; 32]))] {
             let manifest = Manifest { members: members(4), ..terms() };
             let first = FirstJoining {
                 invite: Invite {

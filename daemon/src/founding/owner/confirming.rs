@@ -1,7 +1,7 @@
 //! The owner's own confirmation of the list that it has frozen. Its signature in the draft is what remembers it.
 
 use ed25519_dalek::SigningKey;
-use fedshield_protocol::ids::Digest;
+use fedshield_protocol::ids::ManifestDigest;
 use fedshield_protocol::manifest::{ValidManifest, sign_founding};
 
 use super::super::{FoundingError, expected, phrase};
@@ -42,7 +42,7 @@ impl Owner {
     }
 
     /// The digest of the frozen manifest.
-    pub(in super::super) fn frozen_digest(&self) -> Option<Digest> {
+    pub(in super::super) fn frozen_digest(&self) -> Option<ManifestDigest> {
         let manifest = self.draft.frozen.then(|| self.draft.manifest.clone())?;
         ValidManifest::check(manifest).ok().map(|valid| valid.digest())
     }

@@ -1,4 +1,4 @@
-use fedshield_protocol::ids::{Digest, Epoch, IdentityKey, Round, View};
+use fedshield_protocol::ids::{Epoch, IdentityKey, RecordDigest, Round, View};
 use fedshield_protocol::status::{Activity, Attendance, MemberStatus, Wait};
 
 use super::*;
@@ -22,7 +22,7 @@ fn machine() -> Status {
         view: View(0),
         applied: 2,
         adapter: None,
-        head: Digest([3; 32]),
+        head: RecordDigest([3; 32]),
         committee: vec![],
         proposer: None,
         members: vec![member; 4],

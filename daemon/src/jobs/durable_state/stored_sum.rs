@@ -1,7 +1,7 @@
 //! The opened sum of a round on disk: `combine` or `check_key` leaves it, `apply` reads it.
 
 use fedshield_he::SumSummary;
-use fedshield_protocol::ids::{Digest, Round};
+use fedshield_protocol::ids::{NonceDigest, Round, SumDigest};
 use serde::{Deserialize, Serialize};
 
 use super::{name, read_value, write_value};
@@ -12,11 +12,11 @@ use crate::jobs::{Pipeline, PipelineError};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredSum {
     /// Digest that members agreed on.
-    pub digest: Digest,
+    pub digest: SumDigest,
     /// Sum over the contributors of `round(scale * weight_i * x_i)`, in the mask's order.
     pub values: Vec<i64>,
     /// Digest of the sum of their nonces.
-    pub nonce: Digest,
+    pub nonce: NonceDigest,
     /// Slots that no honest contributors can have produced.
     pub out_of_range: u64,
 }
@@ -28,7 +28,7 @@ impl Pipeline {
         round: Round,
         values: Vec<i64>,
         opened: &SumSummary,
-    ) -> Result<Digest, PipelineError> {
+    ) -> Result<SumDigest, PipelineError> {
         let sum = StoredSum {
             digest: sum_digest(opened.digest),
             values,

@@ -4,7 +4,7 @@ use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use fedshield_train::data::TokenizedExample;
+use fedshield_train::data::{TokenizedExample, Turn};
 use fedshield_train::federated::Factor;
 use fedshield_train::{AdamWSettings, TrainSettings};
 use serde::Serialize;
@@ -101,16 +101,10 @@ impl TrainerRequest {
 
 #[derive(Serialize)]
 struct Line<'a> {
-    messages: Vec<Message>,
+    messages: &'a [Turn],
     input_ids: &'a [u32],
     /// The token itself, or -100 where predicting it carries no loss, as transformers wants them.
     labels: Vec<i64>,
-}
-
-#[derive(Serialize)]
-struct Message {
-    role: &'static str,
-    content: String,
 }
 
 /// Writes the examples to train on, the held-out ones left out, each as messages and as tokens with labels.
@@ -126,13 +120,10 @@ pub(super) fn write_examples(
     options.write(true).create_new(true).mode(PRIVATE_FILE);
     let mut out = BufWriter::new(options.open(path).map_err(file)?);
     for example in examples {
-        let turns = example.example.turns().into_iter();
         let sequence = &example.sequence;
         let labels = sequence.ids.iter().zip(&sequence.labels);
         let line = Line {
-            messages: turns
-                .map(|turn| Message { role: turn.role.name(), content: turn.text })
-                .collect(),
+            messages: &example.example.turns(),
             input_ids: &sequence.ids,
             labels: labels.map(|(id, label)| if *label { i64::from(*id) } else { -100 }).collect(),
         };

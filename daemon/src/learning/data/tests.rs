@@ -67,7 +67,7 @@ impl Bench {
 
     fn questions(&self, side: impl Fn(&DataSet) -> &Vec<TokenizedExample>) -> Vec<String> {
         let current = self.files.current();
-        let of = |example: &TokenizedExample| example.example.turns()[0].text.clone();
+        let of = |example: &TokenizedExample| example.example.turns()[0].said().to_owned();
         side(&current.set).iter().map(of).collect()
     }
 }

@@ -1,6 +1,8 @@
 use std::fs;
 
-use fedshield_protocol::ids::{Epoch, MemberIndex};
+use fedshield_protocol::ids::{
+    Beacon, Epoch, FederationId, ManifestDigest, MemberIndex, RecordDigest,
+};
 use fedshield_protocol::limits::MAX_PROOFS_PER_MEMBER;
 use fedshield_protocol::wire::Record;
 
@@ -8,18 +10,18 @@ use super::*;
 use crate::control::api::RoundOutcome;
 
 fn record(round: u64) -> CertifiedRecord {
-    let digest = Digest([7; 32]);
+    let digest = [7; 32];
     CertifiedRecord {
         record: Record {
-            federation: digest,
-            manifest: digest,
+            federation: FederationId(digest),
+            manifest: ManifestDigest(digest),
             epoch: Epoch(0),
             round: Round(round),
-            previous: digest,
+            previous: RecordDigest(digest),
             outcome: Outcome::Skipped,
             adapter: None,
             applied: 0,
-            beacon: digest,
+            beacon: Beacon(digest),
         },
         signatures: vec![],
         attachments: vec![round as u8; 40],
@@ -45,7 +47,7 @@ fn report(round: u64, loss: Option<f64>) -> RoundReport {
 
 fn two_votes(member: u16, round: u64) -> Evidence {
     let vote = |byte: u8| {
-        let body = fedshield_protocol::wire::Body::RecordSignature(Digest([byte; 32]));
+        let body = fedshield_protocol::wire::Body::RecordSignature(RecordDigest([byte; 32]));
         (body, fedshield_protocol::sign::Signature::default())
     };
     Evidence::equivocation(MemberIndex(member), Round(round), vote(1), vote(2))

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use fedshield_protocol::ids::{Digest, MemberIndex, View};
+use fedshield_protocol::ids::{MemberIndex, ValueDigest, View};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::evidence::Evidence;
 use fedshield_protocol::wire::{Accusation, Body, Decision, Signed, Value, Vote, VoteKind};
@@ -25,7 +25,7 @@ pub(in crate::l0) fn false_accusation(
     let members = u64::from(federation.rules().member_count);
     let victim = (u64::from(sender.0) + 1 + round.0 % (members - 1)) % members;
     let victim = MemberIndex(u16::try_from(victim).ok()?);
-    let vote = |value: Option<Digest>| {
+    let vote = |value: Option<ValueDigest>| {
         let (decision, kind) = (Decision::Set, VoteKind::Precommit);
         let body = Body::Vote(Vote { decision, kind, view: View(0), value });
         // It can sign as itself only.

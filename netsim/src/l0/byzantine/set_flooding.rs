@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fedshield_protocol::ids::{Digest, MemberIndex, Round, View};
+use fedshield_protocol::ids::{CommitmentDigest, MemberIndex, Round, View};
 use fedshield_protocol::wire::{Body, CommitmentBody, ReportBundle, Set, Signed, SignedReport};
 
 use crate::l0::faults::Fault;
@@ -85,7 +85,7 @@ impl World {
                 vec![Body::Commitment(Box::new(commitment_for(to, body)))]
             }
             Body::HaveUpdates(list) => {
-                let mut list: BTreeSet<Digest> = list.iter().copied().collect();
+                let mut list: BTreeSet<CommitmentDigest> = list.iter().copied().collect();
                 list.extend(self.commitments_for(to, signed.round));
                 vec![Body::HaveUpdates(list.into_iter().collect())]
             }
@@ -109,7 +109,7 @@ impl World {
     }
 
     /// The digests of what its kind has committed to towards `receiver`.
-    fn commitments_for(&self, receiver: MemberIndex, round: Round) -> Vec<Digest> {
+    fn commitments_for(&self, receiver: MemberIndex, round: Round) -> Vec<CommitmentDigest> {
         let scope = self.federation.scope(round);
         let of = |member| {
             let node = self.nodes.iter().find(|node| node.member == member)?;
@@ -132,7 +132,7 @@ impl World {
             .map(|(member, report)| (*member, report))
             .collect();
         // Of each byzantine member no update is in the set, or one that an honest member lists.
-        let mut choices: Vec<Vec<(MemberIndex, Digest)>> = vec![Vec::new()];
+        let mut choices: Vec<Vec<(MemberIndex, CommitmentDigest)>> = vec![Vec::new()];
         for member in &byzantine {
             let sets = honest.values().flat_map(|(set, _)| set);
             let listed: BTreeSet<_> = sets.filter(|(author, _)| author == member).collect();
@@ -153,7 +153,7 @@ impl World {
         round: Round,
         byzantine: &[MemberIndex],
         honest: &BTreeMap<MemberIndex, &SignedReport>,
-        chosen: &[(MemberIndex, Digest)],
+        chosen: &[(MemberIndex, CommitmentDigest)],
     ) -> Option<ReportBundle> {
         let quorum = self.federation.rules().quorum;
         let wanted = usize::from(quorum).checked_sub(byzantine.len())?;

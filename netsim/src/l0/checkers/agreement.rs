@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fedshield_protocol::ids::{Digest, Round};
+use fedshield_protocol::ids::{RecordDigest, Round, ValueDigest};
 use fedshield_protocol::ledger::record_digest;
 use fedshield_protocol::wire::Decision;
 use fedshield_protocol::wire::journal::Note;
@@ -11,8 +11,8 @@ use super::Fact;
 
 #[derive(Default)]
 pub(super) struct Agreement {
-    decisions: BTreeMap<(Round, Decision), Digest>,
-    records: BTreeMap<Round, Digest>,
+    decisions: BTreeMap<(Round, Decision), ValueDigest>,
+    records: BTreeMap<Round, RecordDigest>,
 }
 
 impl Agreement {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::ids::{MemberIndex, Round, SetDigest};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::journal::Note;
 
@@ -10,7 +10,7 @@ use super::Fact;
 use crate::l0::node::Node;
 
 #[derive(Default)]
-pub(super) struct ReleaseOnce(BTreeMap<(MemberIndex, Round), (Digest, ObjectRef)>);
+pub(super) struct ReleaseOnce(BTreeMap<(MemberIndex, Round), (SetDigest, ObjectRef)>);
 
 impl ReleaseOnce {
     pub(super) fn observe(&mut self, node: &Node, fact: &Fact<'_>) -> Result<(), String> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::ids::{CommitmentDigest, MemberIndex, Round};
 use fedshield_protocol::wire::journal::Note;
 use fedshield_protocol::wire::{Scope, Value};
 
@@ -13,8 +13,8 @@ use crate::l0::node::Node;
 #[derive(Default)]
 pub(super) struct Spent {
     /// What is inside the commitments of honest members.
-    vectors: BTreeMap<Digest, Vector>,
-    spent: BTreeMap<Vector, (Round, Digest)>,
+    vectors: BTreeMap<CommitmentDigest, Vector>,
+    spent: BTreeMap<Vector, (Round, CommitmentDigest)>,
 }
 
 impl Spent {
@@ -42,7 +42,11 @@ impl Spent {
         }
     }
 
-    fn spend(&mut self, round: Round, set: &[(MemberIndex, Digest)]) -> Result<(), String> {
+    fn spend(
+        &mut self,
+        round: Round,
+        set: &[(MemberIndex, CommitmentDigest)],
+    ) -> Result<(), String> {
         for (member, commitment) in set {
             let Some(vector) = self.vectors.get(commitment) else { continue };
             let first = *self.spent.entry(*vector).or_insert((round, *commitment));

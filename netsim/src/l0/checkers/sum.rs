@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fedshield_protocol::ids::{Digest, MemberIndex};
+use fedshield_protocol::ids::{CommitmentDigest, MemberIndex};
 use fedshield_protocol::job::{Combined, Job, JobOutput};
 use fedshield_protocol::wire::Scope;
 
@@ -15,7 +15,7 @@ use crate::l0::node::Node;
 #[derive(Default)]
 pub(super) struct Sum {
     /// What is inside the ciphertext of each commitment.
-    vectors: BTreeMap<Digest, Vector>,
+    vectors: BTreeMap<CommitmentDigest, Vector>,
 }
 
 impl Sum {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::ids::{Epoch, Round};
+use crate::ids::{Beacon, Epoch, Round, ValueDigest};
 use crate::wire::Value;
 
 const RULES: Rules = Rules {
@@ -18,11 +18,11 @@ const RULES: Rules = Rules {
 };
 
 fn election() -> Election {
-    Election::draw(&Digest([1; 32]), Epoch(0), Round(0), 4, 3)
+    Election::draw(&Beacon([1; 32]), Epoch(0), Round(0), 4, 3)
 }
 
-fn validity(candidate: Option<Digest>) -> ValueValidity {
-    let values: BTreeSet<Digest> = [Value::Skip.id(), Value::Void.id()].into_iter().collect();
+fn validity(candidate: Option<ValueDigest>) -> ValueValidity {
+    let values: BTreeSet<ValueDigest> = [Value::Skip.id(), Value::Void.id()].into_iter().collect();
     ValueValidity {
         known: values.clone(),
         valid: values.clone(),
@@ -38,11 +38,11 @@ fn member(index: u16) -> Agreement {
     agreement
 }
 
-fn run(agreement: &mut Agreement, candidate: Option<Digest>) -> Vec<Action> {
+fn run(agreement: &mut Agreement, candidate: Option<ValueDigest>) -> Vec<Action> {
     std::iter::from_fn(|| agreement.poll(&election(), &validity(candidate))).collect()
 }
 
-fn vote(kind: VoteKind, view: u32, value: Option<Digest>) -> Vote {
+fn vote(kind: VoteKind, view: u32, value: Option<ValueDigest>) -> Vote {
     Vote { decision: Decision::Set, kind, view: View(view), value }
 }
 
@@ -52,7 +52,7 @@ fn hear(agreement: &mut Agreement, from: &[u16], vote: &Vote) {
     }
 }
 
-fn skip() -> Digest {
+fn skip() -> ValueDigest {
     Value::Skip.id()
 }
 

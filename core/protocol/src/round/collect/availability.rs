@@ -19,7 +19,7 @@ use super::commitments::Commitments;
 use crate::context::{Cx, Tag};
 use crate::effect::Purpose;
 use crate::election::Election;
-use crate::ids::{Digest, MemberIndex};
+use crate::ids::{CommitmentDigest, MemberIndex};
 use crate::job::Job;
 use crate::members::Members;
 use crate::sign::Signature;
@@ -31,16 +31,16 @@ use crate::wire::{Body, CommitmentBody};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Availability {
     /// Updates that each committee member has whole, as far as it was heard.
-    have: BTreeMap<MemberIndex, BTreeSet<Digest>>,
+    have: BTreeMap<MemberIndex, BTreeSet<CommitmentDigest>>,
     /// The last announcement of each committee member, as it was signed.
-    announced: BTreeMap<MemberIndex, (Vec<Digest>, Signature)>,
+    announced: BTreeMap<MemberIndex, (Vec<CommitmentDigest>, Signature)>,
     /// Rejected commitments by committee member.
-    rejections: BTreeMap<MemberIndex, BTreeMap<Digest, Signature>>,
+    rejections: BTreeMap<MemberIndex, BTreeMap<CommitmentDigest, Signature>>,
     /// Whether a ciphertext that this member has read can be added: its bytes are an encryption by
     /// its author of as many values as the round has, and fit the published part of its sharing.
-    read: BTreeMap<Digest, bool>,
+    read: BTreeMap<CommitmentDigest, bool>,
     /// Updates that this member, of the committee, has whole.
-    whole: BTreeSet<Digest>,
+    whole: BTreeSet<CommitmentDigest>,
 }
 
 impl Availability {
@@ -50,12 +50,12 @@ impl Availability {
     }
 
     /// Whether a member has announced an update.
-    pub(crate) fn has(&self, member: MemberIndex, update: &Digest) -> bool {
+    pub(crate) fn has(&self, member: MemberIndex, update: &CommitmentDigest) -> bool {
         self.have.get(&member).is_some_and(|have| have.contains(update))
     }
 
     /// Whether this member, of the committee, has all of an update.
-    pub(crate) fn is_whole(&self, update: &Digest) -> bool {
+    pub(crate) fn is_whole(&self, update: &CommitmentDigest) -> bool {
         self.whole.contains(update)
     }
 
@@ -63,7 +63,7 @@ impl Availability {
     pub(crate) fn holders_of(
         &self,
         election: &Election,
-        update: &Digest,
+        update: &CommitmentDigest,
     ) -> impl Iterator<Item = MemberIndex> {
         election.committee().iter().copied().filter(|member| self.has(*member, update))
     }
@@ -78,13 +78,13 @@ impl Availability {
         })
     }
 
-    fn rejects(&self, member: MemberIndex, update: &Digest) -> bool {
+    fn rejects(&self, member: MemberIndex, update: &CommitmentDigest) -> bool {
         self.rejections.get(&member).is_some_and(|rejected| rejected.contains_key(update))
     }
 
     /// Who rejects an update, with their signatures.
-    fn rejecters_of(&self, update: &Digest) -> Vec<(MemberIndex, Signature)> {
-        let of = |(member, rejected): (&MemberIndex, &BTreeMap<Digest, Signature>)| {
+    fn rejecters_of(&self, update: &CommitmentDigest) -> Vec<(MemberIndex, Signature)> {
+        let of = |(member, rejected): (&MemberIndex, &BTreeMap<CommitmentDigest, Signature>)| {
             Some((*member, *rejected.get(update)?))
         };
         self.rejections.iter().filter_map(of).collect()
@@ -92,7 +92,7 @@ impl Availability {
 
     /// Whether f + 1 committee members have rejected an update: one of them is honest and has read
     /// it.
-    pub(crate) fn is_rejected(&self, cx: &Cx, update: &Digest) -> bool {
+    pub(crate) fn is_rejected(&self, cx: &Cx, update: &CommitmentDigest) -> bool {
         let enough = usize::from(cx.config.rules().honest_threshold());
         self.rejections.values().filter(|rejected| rejected.contains_key(update)).count() >= enough
     }
@@ -119,7 +119,7 @@ impl Availability {
         cx: &mut Cx,
         commitments: &Commitments,
         members: &Members,
-        digest: &Digest,
+        digest: &CommitmentDigest,
     ) -> bool {
         let me = cx.me();
         let Some(commitment) = commitments.get(digest) else { return false };
@@ -146,7 +146,7 @@ impl Availability {
         &self,
         cx: &mut Cx,
         members: &Members,
-        digest: &Digest,
+        digest: &CommitmentDigest,
         (author, body): (MemberIndex, &CommitmentBody),
     ) -> bool {
         let holders = |cx: &Cx| self.holders_for(cx, members, digest, author);
@@ -158,7 +158,7 @@ impl Availability {
         &self,
         cx: &Cx,
         members: &Members,
-        digest: &Digest,
+        digest: &CommitmentDigest,
         author: MemberIndex,
     ) -> Vec<MemberIndex> {
         let mut holders = vec![author];
@@ -173,7 +173,7 @@ impl Availability {
 
     /// Whether a ciphertext that is here can be added; the first question starts the check. The own
     /// one was written here, and what was rejected before a restart stays so.
-    fn is_sound(&self, cx: &mut Cx, commitments: &Commitments, digest: &Digest) -> bool {
+    fn is_sound(&self, cx: &mut Cx, commitments: &Commitments, digest: &CommitmentDigest) -> bool {
         let Some(known) = commitments.get(digest) else { return false };
         if let Some(sound) = self.read.get(digest) {
             return *sound;
@@ -196,7 +196,7 @@ impl Availability {
         &mut self,
         cx: &mut Cx,
         commitments: &Commitments,
-        digest: Digest,
+        digest: CommitmentDigest,
         valid: bool,
     ) {
         let Some(known) = commitments.get(&digest) else { return };
@@ -216,7 +216,7 @@ impl Availability {
     pub(crate) fn on_ciphertext_not_checked(
         cx: &mut Cx,
         commitments: &Commitments,
-        digest: &Digest,
+        digest: &CommitmentDigest,
     ) {
         if let Some(known) = commitments.get(digest) {
             cx.may_be_gone(&known.body.ciphertext);
@@ -224,7 +224,7 @@ impl Availability {
     }
 
     /// Notes an own rejection, fresh or from the journal.
-    pub(crate) fn recall_rejection(&mut self, cx: &mut Cx, digest: Digest) {
+    pub(crate) fn recall_rejection(&mut self, cx: &mut Cx, digest: CommitmentDigest) {
         if let Some(signature) = cx.sign(cx.round(), &Body::Rejection(digest)) {
             self.rejections.entry(cx.me()).or_default().insert(digest, signature);
         }
@@ -235,7 +235,7 @@ impl Availability {
         cx: &mut Cx,
         commitments: &Commitments,
         sender: MemberIndex,
-        digest: Digest,
+        digest: CommitmentDigest,
         signature: Signature,
     ) {
         if !cx.election.in_committee(sender) {
@@ -265,7 +265,7 @@ impl Availability {
         &mut self,
         cx: &mut Cx,
         sender: MemberIndex,
-        list: Vec<Digest>,
+        list: Vec<CommitmentDigest>,
         signature: Signature,
     ) -> bool {
         if !cx.election.in_committee(sender) {
@@ -290,7 +290,7 @@ impl Availability {
     }
 
     /// Names the author of an update that f + 1 have rejected. The first f + 1 are proof enough.
-    pub(super) fn judge(&self, cx: &mut Cx, commitments: &Commitments, digest: &Digest) {
+    pub(super) fn judge(&self, cx: &mut Cx, commitments: &Commitments, digest: &CommitmentDigest) {
         let enough = usize::from(cx.config.rules().honest_threshold());
         let Some(known) = commitments.get(digest) else { return };
         if !self.is_rejected(cx, digest) {

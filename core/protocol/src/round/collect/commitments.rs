@@ -15,7 +15,7 @@ use std::sync::Arc;
 use super::dirty_set::DirtySet;
 use crate::context::{Cx, Question, Tag};
 use crate::effect::Purpose;
-use crate::ids::{Digest, MemberIndex};
+use crate::ids::{CommitmentDigest, MemberIndex};
 use crate::job::{Included, Job, UpdateShape};
 use crate::members::SealingKeys;
 use crate::sign::Signature;
@@ -39,20 +39,20 @@ pub(crate) struct Commitments {
     shape: Option<UpdateShape>,
     /// The own update is encrypted; its boxes are not sealed yet.
     encrypted: bool,
-    own: Option<Digest>,
-    known: BTreeMap<Digest, Commitment>,
+    own: Option<CommitmentDigest>,
+    known: BTreeMap<CommitmentDigest, Commitment>,
     /// The first commitment of each member; only this one is transferred and reported.
-    first: BTreeMap<MemberIndex, Digest>,
+    first: BTreeMap<MemberIndex, CommitmentDigest>,
     dirty: DirtySet,
 }
 
 impl Commitments {
-    pub(crate) fn get(&self, digest: &Digest) -> Option<&Commitment> {
+    pub(crate) fn get(&self, digest: &CommitmentDigest) -> Option<&Commitment> {
         self.known.get(digest)
     }
 
     /// The digest of the own commitment.
-    pub(crate) const fn own(&self) -> Option<Digest> {
+    pub(crate) const fn own(&self) -> Option<CommitmentDigest> {
         self.own
     }
 
@@ -63,12 +63,12 @@ impl Commitments {
     }
 
     /// The first commitment of `member`.
-    pub(crate) fn first_of(&self, member: MemberIndex) -> Option<&Digest> {
+    pub(crate) fn first_of(&self, member: MemberIndex) -> Option<&CommitmentDigest> {
         self.first.get(&member)
     }
 
     /// The first commitment of each member, in manifest order.
-    pub(crate) const fn first(&self) -> &BTreeMap<MemberIndex, Digest> {
+    pub(crate) const fn first(&self) -> &BTreeMap<MemberIndex, CommitmentDigest> {
         &self.first
     }
 
@@ -78,7 +78,7 @@ impl Commitments {
     }
 
     /// Notes a commitment of `author` that is not known yet; its first is the one that counts.
-    pub(super) fn insert(&mut self, digest: Digest, commitment: Commitment) {
+    pub(super) fn insert(&mut self, digest: CommitmentDigest, commitment: Commitment) {
         self.first.entry(commitment.author).or_insert(digest);
         self.dirty.insert(digest, &commitment.body);
         self.known.insert(digest, commitment);
@@ -86,7 +86,11 @@ impl Commitments {
 
     /// The digest, of another member's first commitment or a second one: `None` if it cannot be
     /// computed.
-    pub(super) fn digest(cx: &Cx, author: MemberIndex, body: &CommitmentBody) -> Option<Digest> {
+    pub(super) fn digest(
+        cx: &Cx,
+        author: MemberIndex,
+        body: &CommitmentBody,
+    ) -> Option<CommitmentDigest> {
         cx.config.roster().scope(cx.round()).commitment(author, body).ok()
     }
 
@@ -115,7 +119,7 @@ impl Commitments {
 
     /// What is wrong with the commitment to an update, by itself; nothing as long as the round's
     /// shape is not known.
-    pub(crate) fn misshape_of(&self, update: &Digest) -> Option<Refusal> {
+    pub(crate) fn misshape_of(&self, update: &CommitmentDigest) -> Option<Refusal> {
         let (shape, known) = self.shape.as_ref().zip(self.known.get(update))?;
         let body = &known.body;
         if body.layout != shape.layout {
@@ -127,7 +131,7 @@ impl Commitments {
     }
 
     /// People see that an update was refused, and why.
-    pub(super) fn count_misshapen(&self, cx: &mut Cx, digest: &Digest) {
+    pub(super) fn count_misshapen(&self, cx: &mut Cx, digest: &CommitmentDigest) {
         match self.misshape_of(digest) {
             Some(Refusal::Layout) => cx.dropped("commitment: another layout than the round's"),
             Some(_) => cx.dropped("commitment: another length than the round's updates have"),
@@ -156,7 +160,11 @@ impl Commitments {
     }
 
     /// The own commitment, fresh or from the journal; what it names is served.
-    pub(super) fn insert_own(&mut self, cx: &mut Cx, body: CommitmentBody) -> Option<Digest> {
+    pub(super) fn insert_own(
+        &mut self,
+        cx: &mut Cx,
+        body: CommitmentBody,
+    ) -> Option<CommitmentDigest> {
         let me = cx.me();
         let message = Body::Commitment(Box::new(body.clone()));
         let digest = Self::digest(cx, me, &body);
@@ -224,19 +232,19 @@ impl Commitments {
     }
 
     /// One update as jobs need it.
-    pub(crate) fn update(&self, digest: &Digest) -> Option<Included> {
+    pub(crate) fn update(&self, digest: &CommitmentDigest) -> Option<Included> {
         let known = self.known.get(digest)?;
         let body = known.body.as_ref().clone();
         Some(Included { member: known.author, commitment: *digest, body })
     }
 
     /// Updates that have changed since this was last asked.
-    pub(super) fn take_dirty(&mut self) -> std::collections::BTreeSet<Digest> {
+    pub(super) fn take_dirty(&mut self) -> std::collections::BTreeSet<CommitmentDigest> {
         self.dirty.take()
     }
 
     /// Something has changed for an update.
-    pub(super) fn mark(&mut self, digest: Digest) {
+    pub(super) fn mark(&mut self, digest: CommitmentDigest) {
         self.dirty.mark(digest);
     }
 
@@ -246,7 +254,12 @@ impl Commitments {
     }
 
     /// Hands on commitments with their authors' signatures.
-    pub(crate) fn on_get_commitments(&self, cx: &mut Cx, to: MemberIndex, wanted: &[Digest]) {
+    pub(crate) fn on_get_commitments(
+        &self,
+        cx: &mut Cx,
+        to: MemberIndex,
+        wanted: &[CommitmentDigest],
+    ) {
         let mut wanted = wanted.to_vec();
         wanted.retain(|digest| self.known.contains_key(digest));
         wanted.sort_unstable();

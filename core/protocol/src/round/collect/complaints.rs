@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use super::commitments::Commitments;
 use super::openings::Openings;
 use crate::context::{Cx, Tag};
-use crate::ids::{Digest, MemberIndex};
+use crate::ids::{CommitmentDigest, MemberIndex};
 use crate::limits::{BEATS_UNTIL_OVERDUE, MAX_HANDED_ON};
 use crate::sign::Signature;
 use crate::wire::{Body, Complaint, Remedy};
@@ -62,7 +62,7 @@ impl Heard {
 
 /// Complaints in public of one round, by commitment and author.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct PublicComplaints(BTreeMap<(Digest, MemberIndex), Heard>);
+pub(crate) struct PublicComplaints(BTreeMap<(CommitmentDigest, MemberIndex), Heard>);
 
 impl PublicComplaints {
     /// A heartbeat of `member` in this round has come.
@@ -143,7 +143,7 @@ impl PublicComplaints {
         &mut self,
         cx: &mut Cx,
         contributor: MemberIndex,
-        of: (Digest, MemberIndex),
+        of: (CommitmentDigest, MemberIndex),
         body: Body,
         signature: Signature,
     ) {
@@ -167,7 +167,7 @@ impl PublicComplaints {
         cx: &mut Cx,
         commitments: &Commitments,
         openings: &Openings,
-        of: (Digest, MemberIndex),
+        of: (CommitmentDigest, MemberIndex),
     ) {
         let (commitment, member) = of;
         let Some((opening, signature)) = openings.get(&of).cloned() else { return };
@@ -185,7 +185,7 @@ impl PublicComplaints {
     }
 
     /// The contributor's answer is valid.
-    pub(super) fn answered(&mut self, of: (Digest, MemberIndex)) {
+    pub(super) fn answered(&mut self, of: (CommitmentDigest, MemberIndex)) {
         if let Some(heard) = self.0.get_mut(&of) {
             heard.answered = true;
         }

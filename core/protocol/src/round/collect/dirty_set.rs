@@ -4,20 +4,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ids::Digest;
+use crate::ids::CommitmentDigest;
 use crate::object::ObjectRef;
 use crate::wire::CommitmentBody;
 
 /// The updates, and which of them name which object.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct DirtySet {
-    named_by: BTreeMap<ObjectRef, BTreeSet<Digest>>,
-    updates: BTreeSet<Digest>,
+    named_by: BTreeMap<ObjectRef, BTreeSet<CommitmentDigest>>,
+    updates: BTreeSet<CommitmentDigest>,
 }
 
 impl DirtySet {
     /// A commitment has become known.
-    pub(crate) fn insert(&mut self, update: Digest, body: &CommitmentBody) {
+    pub(crate) fn insert(&mut self, update: CommitmentDigest, body: &CommitmentBody) {
         for object in body.boxes.iter().flatten().chain([&body.ciphertext]) {
             self.named_by.entry(*object).or_default().insert(update);
         }
@@ -34,12 +34,12 @@ impl DirtySet {
 
     /// Something else has changed for `update`, for instance that a failed fetch may be tried
     /// again.
-    pub(crate) fn mark(&mut self, update: Digest) {
+    pub(crate) fn mark(&mut self, update: CommitmentDigest) {
         self.updates.insert(update);
     }
 
     /// Takes the list.
-    pub(crate) fn take(&mut self) -> BTreeSet<Digest> {
+    pub(crate) fn take(&mut self) -> BTreeSet<CommitmentDigest> {
         core::mem::take(&mut self.updates)
     }
 }
@@ -47,6 +47,7 @@ impl DirtySet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::{Digest, LayoutDigest};
 
     fn object(byte: u8) -> ObjectRef {
         ObjectRef { root: Digest([byte; 32]), length: 10 }
@@ -54,7 +55,7 @@ mod tests {
 
     fn body(bytes: [u8; 3]) -> CommitmentBody {
         let [ciphertext, first, second] = bytes.map(object);
-        let layout = Digest([0; 32]);
+        let layout = LayoutDigest([0; 32]);
         CommitmentBody {
             ciphertext,
             boxes: vec![Some(first), Some(second)],
@@ -65,7 +66,7 @@ mod tests {
 
     #[test]
     fn an_arrival_marks_the_updates_that_name_the_object_and_no_other() {
-        let [one, two] = [1, 2].map(|byte| Digest([byte; 32]));
+        let [one, two] = [1, 2].map(|byte| CommitmentDigest([byte; 32]));
         let mut dirty = DirtySet::default();
         dirty.insert(one, &body([10, 11, 12]));
         dirty.insert(two, &body([20, 21, 11]));

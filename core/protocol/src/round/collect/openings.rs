@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::commitments::{Commitment, Commitments};
 use crate::context::{Cx, Tag};
-use crate::ids::{Digest, MemberIndex};
+use crate::ids::{CommitmentDigest, MemberIndex};
 use crate::job::Job;
 use crate::sign::Signature;
 use crate::wire::Body;
@@ -15,23 +15,30 @@ use crate::wire::evidence::Evidence;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Openings {
     /// Those of others under check or checked, the own ones to send them again.
-    shown: BTreeMap<(Digest, MemberIndex), (Vec<u8>, Signature)>,
+    shown: BTreeMap<(CommitmentDigest, MemberIndex), (Vec<u8>, Signature)>,
     /// Updates whose contributor has shown what does not open its commitment.
-    spoiled: BTreeSet<Digest>,
+    spoiled: BTreeSet<CommitmentDigest>,
 }
 
 impl Openings {
     /// Whether the contributor of an update has answered a complaint with what is wrong.
-    pub(crate) fn is_spoiled(&self, update: &Digest) -> bool {
+    pub(crate) fn is_spoiled(&self, update: &CommitmentDigest) -> bool {
         self.spoiled.contains(update)
     }
 
-    pub(super) fn get(&self, of: &(Digest, MemberIndex)) -> Option<&(Vec<u8>, Signature)> {
+    pub(super) fn get(
+        &self,
+        of: &(CommitmentDigest, MemberIndex),
+    ) -> Option<&(Vec<u8>, Signature)> {
         self.shown.get(of)
     }
 
     /// An own share that has been shown.
-    pub(super) fn note_own(&mut self, of: (Digest, MemberIndex), opening: (Vec<u8>, Signature)) {
+    pub(super) fn note_own(
+        &mut self,
+        of: (CommitmentDigest, MemberIndex),
+        opening: (Vec<u8>, Signature),
+    ) {
         self.shown.insert(of, opening);
     }
 
@@ -42,7 +49,7 @@ impl Openings {
         cx: &mut Cx,
         commitments: &Commitments,
         sender: MemberIndex,
-        (commitment, member): (Digest, MemberIndex),
+        (commitment, member): (CommitmentDigest, MemberIndex),
         (opening, signature): (Vec<u8>, Signature),
     ) {
         let known = commitments.get(&commitment);
@@ -80,7 +87,7 @@ impl Openings {
         &mut self,
         cx: &mut Cx,
         commitment: &Commitment,
-        (digest, member): (Digest, MemberIndex),
+        (digest, member): (CommitmentDigest, MemberIndex),
     ) {
         self.spoiled.insert(digest);
         let contribution = (commitment.body.as_ref().clone(), commitment.signature);

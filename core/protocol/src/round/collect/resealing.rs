@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::openings::Openings;
 use crate::context::{Cx, Question, Tag};
-use crate::ids::{Digest, MemberIndex};
+use crate::ids::{CommitmentDigest, MemberIndex};
 use crate::job::Job;
 use crate::limits::MAX_RESEALS;
 use crate::wire::journal::Note;
@@ -77,7 +77,7 @@ impl Resealing {
         &mut self,
         cx: &mut Cx,
         openings: &Openings,
-        (commitment, member): (Digest, MemberIndex),
+        (commitment, member): (CommitmentDigest, MemberIndex),
         sealed: Option<Vec<u8>>,
     ) {
         let Some(known) = self.resealed.get_mut(&member) else { return };
@@ -99,7 +99,7 @@ impl Resealing {
         }
     }
 
-    fn show(&mut self, cx: &mut Cx, openings: &Openings, of: (Digest, MemberIndex)) {
+    fn show(&mut self, cx: &mut Cx, openings: &Openings, of: (CommitmentDigest, MemberIndex)) {
         let (commitment, member) = of;
         let limit = usize::from(cx.config.rules().max_faulty);
         if !self.shown.contains(&member) {
@@ -130,7 +130,7 @@ impl Resealing {
     pub(crate) fn on_opened(
         cx: &mut Cx,
         openings: &mut Openings,
-        (commitment, member): (Digest, MemberIndex),
+        (commitment, member): (CommitmentDigest, MemberIndex),
         opening: Vec<u8>,
     ) {
         let body = Body::ShareOpening { commitment, member, opening: opening.clone() };

@@ -15,7 +15,7 @@ use super::openings::Openings;
 use super::resealing::Resealing;
 use crate::context::{Cx, Tag};
 use crate::effect::Purpose;
-use crate::ids::{Digest, MemberIndex};
+use crate::ids::{CommitmentDigest, MemberIndex};
 use crate::job::Job;
 use crate::limits::{BEATS_UNTIL_PUBLIC, MAX_RESEALS};
 use crate::members::{Members, SealingKeys};
@@ -45,21 +45,21 @@ struct Asking {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shares {
     /// Shares that have been tested.
-    tested: BTreeMap<Digest, Share>,
+    tested: BTreeMap<CommitmentDigest, Share>,
     /// Updates whose share is asked for again.
-    asking: BTreeMap<Digest, Asking>,
+    asking: BTreeMap<CommitmentDigest, Asking>,
     pub(super) openings: Openings,
     pub(crate) complaints: PublicComplaints,
     pub(crate) resealing: Resealing,
 }
 
 impl Shares {
-    pub(super) fn state(&self, update: &Digest) -> Option<Share> {
+    pub(super) fn state(&self, update: &CommitmentDigest) -> Option<Share> {
         self.tested.get(update).copied()
     }
 
     /// Whether the own share in an update is valid.
-    pub(crate) fn is_valid(&self, update: &Digest) -> bool {
+    pub(crate) fn is_valid(&self, update: &CommitmentDigest) -> bool {
         self.state(update) == Some(Share::Valid)
     }
 
@@ -67,7 +67,7 @@ impl Shares {
     pub(crate) fn fetch(
         &self,
         cx: &mut Cx,
-        digest: &Digest,
+        digest: &CommitmentDigest,
         (commitments, availability): (&Commitments, &Availability),
         members: &Members,
     ) -> bool {
@@ -95,7 +95,7 @@ impl Shares {
         cx: &mut Cx,
         commitments: &Commitments,
         keys: &SealingKeys,
-        (digest, valid): (Digest, bool),
+        (digest, valid): (CommitmentDigest, bool),
     ) {
         let Some(commitment) = commitments.get(&digest) else { return };
         if self.is_valid(&digest) {
@@ -114,10 +114,10 @@ impl Shares {
         cx: &mut Cx,
         commitments: &Commitments,
         keys: &SealingKeys,
-        is_needed: impl Fn(&Cx, &Digest) -> bool,
+        is_needed: impl Fn(&Cx, &CommitmentDigest) -> bool,
     ) {
         let me = cx.me();
-        let is_open = |(digest, share): (&Digest, &Share)| {
+        let is_open = |(digest, share): (&CommitmentDigest, &Share)| {
             let author = commitments.get(digest).map(|known| known.author);
             *share == Share::Bad
                 && !self.openings.is_spoiled(digest)
@@ -125,7 +125,7 @@ impl Shares {
                 && is_needed(cx, digest)
         };
         let open = self.tested.iter().filter(|it| is_open(*it));
-        let open: Vec<Digest> = open.map(|(digest, _)| *digest).collect();
+        let open: Vec<CommitmentDigest> = open.map(|(digest, _)| *digest).collect();
         for digest in open {
             let asking = self.asking.entry(digest).or_default();
             asking.beats = asking.beats.saturating_add(1);
@@ -138,7 +138,7 @@ impl Shares {
         cx: &mut Cx,
         commitments: &Commitments,
         keys: &SealingKeys,
-        commitment: Digest,
+        commitment: CommitmentDigest,
     ) {
         let me = cx.me();
         let Some(contributor) = commitments.get(&commitment).map(|known| known.author) else {
@@ -192,7 +192,7 @@ impl Shares {
         cx: &mut Cx,
         commitments: &Commitments,
         sender: MemberIndex,
-        (commitment, member): (Digest, MemberIndex),
+        (commitment, member): (CommitmentDigest, MemberIndex),
         (sealed, signature): (Vec<u8>, Signature),
     ) {
         if member != cx.me() {
@@ -223,7 +223,7 @@ impl Shares {
         cx: &mut Cx,
         commitments: &Commitments,
         keys: &SealingKeys,
-        (digest, valid): (Digest, bool),
+        (digest, valid): (CommitmentDigest, bool),
     ) {
         if commitments.get(&digest).is_none() || self.is_valid(&digest) {
             return;
@@ -244,7 +244,7 @@ impl Shares {
         cx: &mut Cx,
         commitments: &Commitments,
         sender: MemberIndex,
-        of: (Digest, MemberIndex),
+        of: (CommitmentDigest, MemberIndex),
         opening: (Vec<u8>, Signature),
     ) {
         self.openings.on_opening(cx, commitments, sender, of, opening);
@@ -255,7 +255,7 @@ impl Shares {
         &mut self,
         cx: &mut Cx,
         commitments: &Commitments,
-        (digest, member): (Digest, MemberIndex),
+        (digest, member): (CommitmentDigest, MemberIndex),
         valid: bool,
     ) {
         let Some(commitment) = commitments.get(&digest) else { return };

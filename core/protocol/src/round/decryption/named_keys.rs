@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::consensus::Driver;
 use crate::context::{Cx, Tag};
-use crate::ids::{Digest, MemberIndex};
+use crate::ids::{MemberIndex, SumDigest};
 use crate::object::ObjectRef;
 use crate::wire::Value;
 
@@ -18,11 +18,11 @@ pub(super) type Named = BTreeMap<ObjectRef, Vec<MemberIndex>>;
 
 /// What the keys that were named open: a sum, or none.
 #[derive(Debug, Clone, Default)]
-pub(super) struct NamedKeys(BTreeMap<ObjectRef, Option<Digest>>);
+pub(super) struct NamedKeys(BTreeMap<ObjectRef, Option<SumDigest>>);
 
 impl NamedKeys {
     /// The sum that `key` opens; `None` if it opens none, or has not been checked.
-    pub(super) fn opens(&self, key: &ObjectRef) -> Option<Digest> {
+    pub(super) fn opens(&self, key: &ObjectRef) -> Option<SumDigest> {
         self.0.get(key).copied().flatten()
     }
 
@@ -30,7 +30,7 @@ impl NamedKeys {
         self.0.contains_key(key)
     }
 
-    pub(super) fn note(&mut self, key: ObjectRef, sum: Option<Digest>) {
+    pub(super) fn note(&mut self, key: ObjectRef, sum: Option<SumDigest>) {
         self.0.insert(key, sum);
     }
 

@@ -4,20 +4,22 @@
 
 use super::Decrypting;
 use super::named_keys::{NamedKeys, is_possible, named};
+use crate::consensus::Driver;
 use crate::context::{Cx, Tag};
 use crate::effect::Purpose;
-use crate::ids::{Digest, MemberIndex};
+use crate::ids::{MemberIndex, SumDigest};
 use crate::job::Job;
 use crate::members::Members;
 use crate::object::ObjectRef;
 use crate::wire::journal::Note;
+use crate::wire::{Decided, Value};
 
 /// The key of the decided sum, and those that others name as such.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SumKey {
     /// Key and sum that are on this disk: by the own combine job, or by a key that another member
     /// named.
-    opened: Option<(ObjectRef, Digest)>,
+    opened: Option<(ObjectRef, SumDigest)>,
     /// It was opened before a restart; that the sum is still on disk is not certain.
     opened_before: bool,
     named: NamedKeys,
@@ -25,12 +27,12 @@ pub(crate) struct SumKey {
 
 impl SumKey {
     /// Key and sum, once this member has them.
-    pub(crate) const fn opened(&self) -> Option<(ObjectRef, Digest)> {
+    pub(crate) const fn opened(&self) -> Option<(ObjectRef, SumDigest)> {
         self.opened
     }
 
     /// The sum that a key opens, if it was checked and opens one.
-    pub(crate) fn opens(&self, key: &ObjectRef) -> Option<Digest> {
+    pub(crate) fn opens(&self, key: &ObjectRef) -> Option<SumDigest> {
         self.named.opens(key)
     }
 
@@ -51,7 +53,7 @@ impl SumKey {
         let named = named(cx, of.vote);
         self.named.forget_unnamed(cx, of.vote, &named, self.opened.map(|(key, _)| key));
         for (key, holders) in named {
-            if self.named.is_checked(&key) {
+            if self.named.is_checked(&key) && !self.is_displaced(of.vote, &key) {
                 continue;
             }
             let mut here = super::Decryption::fetch_aggregate(cx, of);
@@ -67,13 +69,24 @@ impl SumKey {
         }
     }
 
+    /// Whether `key` is the decided one and the sum of another key is on this disk: a contributor
+    /// that chooses its errors can make a ciphertext that two keys open (docs/CRYPTO.md), and the
+    /// disk has room for the sum of the last one that was checked.
+    fn is_displaced(&self, vote: &Driver, key: &ObjectRef) -> bool {
+        let Some(Decided { value: Value::Opened { key: decided, sum }, .. }) = vote.decided()
+        else {
+            return false;
+        };
+        decided == *key && self.opens(key) == Some(sum) && self.opened != Some((*key, sum))
+    }
+
     /// What a key opens that another member named.
     pub(crate) fn on_checked(
         &mut self,
         cx: &mut Cx,
         members: &Members,
         key: ObjectRef,
-        sum: Option<Digest>,
+        sum: Option<SumDigest>,
     ) {
         match sum {
             Some(sum) => self.has_opened(cx, members, key, sum),
@@ -87,7 +100,7 @@ impl SumKey {
         cx: &mut Cx,
         members: &Members,
         key: ObjectRef,
-        sum: Digest,
+        sum: SumDigest,
     ) {
         if !is_possible(&key) {
             return cx.dropped("job: an impossible key");
@@ -100,14 +113,14 @@ impl SumKey {
         self.serve(cx, members);
     }
 
-    fn note_opened(&mut self, key: ObjectRef, sum: Digest) {
+    fn note_opened(&mut self, key: ObjectRef, sum: SumDigest) {
         self.opened = Some((key, sum));
         self.named.note(key, Some(sum));
     }
 
     /// The sum was opened before a restart. It counts as opened; whether it is still on this disk
     /// the host finds out.
-    pub(crate) fn recall(&mut self, key: ObjectRef, sum: Digest) {
+    pub(crate) fn recall(&mut self, key: ObjectRef, sum: SumDigest) {
         if is_possible(&key) {
             self.opened_before = true;
             self.note_opened(key, sum);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::consensus::Driver;
 use crate::context::{Cx, Tag};
 use crate::effect::Purpose;
-use crate::ids::{Digest, MemberIndex, View};
+use crate::ids::{MemberIndex, SetDigest, View};
 use crate::job::Job;
 use crate::limits::{MAX_SETS, VIEW_WINDOW};
 use crate::manifest::SetTooSmall;
@@ -25,7 +25,7 @@ use crate::wire::{Body, Justification, ReportBundle, Set, Value, set_digest};
 struct Collection {
     reports: ReportBundle,
     set: Set,
-    digest: Digest,
+    digest: SetDigest,
     /// The last view in which the committee was asked.
     asked_in: Option<View>,
 }
@@ -36,9 +36,9 @@ pub(crate) struct Sums {
     /// What this member proposes when it is its turn.
     collection: Option<Collection>,
     /// The set that the proposer of each view asked the committee to add, with its digest.
-    asked: BTreeMap<View, (Digest, Set)>,
+    asked: BTreeMap<View, (SetDigest, Set)>,
     /// Sums by set and committee member.
-    attestations: BTreeMap<Digest, BTreeMap<MemberIndex, (ObjectRef, Signature)>>,
+    attestations: BTreeMap<SetDigest, BTreeMap<MemberIndex, (ObjectRef, Signature)>>,
 }
 
 impl Sums {
@@ -131,14 +131,20 @@ impl Sums {
     }
 
     /// One set for each view, whose proposer alone can ask in it; views that are over make room.
-    fn note_asked(&mut self, cx: &mut Cx, current: View, view: View, (digest, set): (Digest, Set)) {
+    fn note_asked(
+        &mut self,
+        cx: &mut Cx,
+        current: View,
+        view: View,
+        (digest, set): (SetDigest, Set),
+    ) {
         let asked = &mut self.asked;
         let over = |view: &View| view.next() < current;
-        let gone: Vec<Digest> =
+        let gone: Vec<SetDigest> =
             asked.iter().filter(|(view, _)| over(view)).map(|(_, (digest, _))| *digest).collect();
         asked.retain(|view, _| !over(view));
         asked.insert(view, (digest, set));
-        let asked: BTreeSet<Digest> = asked.values().map(|(digest, _)| *digest).collect();
+        let asked: BTreeSet<SetDigest> = asked.values().map(|(digest, _)| *digest).collect();
         for digest in gone.into_iter().filter(|digest| !asked.contains(digest)) {
             cx.cancel(Tag::Aggregate(digest));
         }
@@ -153,7 +159,7 @@ impl Sums {
         set_commitments: &mut SetCommitments,
     ) {
         let me = cx.me();
-        let is_open = |(digest, _): &&(Digest, Set)| self.attestation(digest, me).is_none();
+        let is_open = |(digest, _): &&(SetDigest, Set)| self.attestation(digest, me).is_none();
         for (digest, set) in self.asked.values().filter(is_open) {
             if set_commitments.request(cx, &collect.commitments, set)
                 && collect.fetch_set(cx, members, set)
@@ -167,7 +173,7 @@ impl Sums {
     }
 
     /// The host has added a set.
-    pub(crate) fn on_aggregated(&mut self, cx: &mut Cx, set: Digest, aggregate: ObjectRef) {
+    pub(crate) fn on_aggregated(&mut self, cx: &mut Cx, set: SetDigest, aggregate: ObjectRef) {
         if aggregate.check_size().is_err() || !cx.persist(Note::Attested { set, aggregate }) {
             return;
         }
@@ -176,7 +182,7 @@ impl Sums {
     }
 
     /// Notes an own attestation, fresh or from the journal, and serves the sum.
-    pub(crate) fn recall_own(&mut self, cx: &mut Cx, set: Digest, aggregate: ObjectRef) {
+    pub(crate) fn recall_own(&mut self, cx: &mut Cx, set: SetDigest, aggregate: ObjectRef) {
         cx.objects.made(aggregate);
         cx.serve(aggregate, None, Purpose::Aggregate);
         if let Some(signature) = cx.sign(cx.round(), &Body::Attestation { set, aggregate }) {
@@ -189,7 +195,7 @@ impl Sums {
         &mut self,
         cx: &mut Cx,
         sender: MemberIndex,
-        (set, aggregate): (Digest, ObjectRef),
+        (set, aggregate): (SetDigest, ObjectRef),
         signature: Signature,
     ) {
         if !cx.election.in_committee(sender) {
@@ -218,7 +224,7 @@ impl Sums {
     }
 
     /// The sum of a set that `member` has attested.
-    pub(crate) fn attestation(&self, set: &Digest, member: MemberIndex) -> Option<ObjectRef> {
+    pub(crate) fn attestation(&self, set: &SetDigest, member: MemberIndex) -> Option<ObjectRef> {
         Some(self.attestations.get(set)?.get(&member)?.0)
     }
 
@@ -226,7 +232,7 @@ impl Sums {
     pub(crate) fn attested_by(
         &self,
         member: MemberIndex,
-    ) -> impl Iterator<Item = (Digest, ObjectRef, Signature)> + '_ {
+    ) -> impl Iterator<Item = (SetDigest, ObjectRef, Signature)> + '_ {
         self.attestations.iter().filter_map(move |(set, attested)| {
             let (aggregate, signature) = *attested.get(&member)?;
             Some((*set, aggregate, signature))
@@ -245,7 +251,7 @@ impl Sums {
         &self,
         cx: &Cx,
         members: &Members,
-        set: &Digest,
+        set: &SetDigest,
         aggregate: &ObjectRef,
     ) -> Vec<MemberIndex> {
         let attested = self.attestations.get(set).into_iter().flatten();
@@ -263,7 +269,7 @@ impl Sums {
     fn agreed_sum(
         &self,
         cx: &Cx,
-        set: &Digest,
+        set: &SetDigest,
     ) -> Option<(ObjectRef, Vec<(MemberIndex, Signature)>)> {
         let mut by_sum: BTreeMap<ObjectRef, Vec<(MemberIndex, Signature)>> = BTreeMap::new();
         for (member, (aggregate, signature)) in self.attestations.get(set)? {

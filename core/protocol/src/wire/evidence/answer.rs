@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{NotProof, SignedBody};
-use crate::ids::{Digest, MemberIndex, Round};
+use crate::ids::{MemberIndex, Round, SetDigest};
 use crate::ledger::certifies;
 use crate::object::ObjectRef;
 use crate::roster::Roster;
@@ -41,7 +41,7 @@ pub struct WrongAnswer {
 impl SignedAnswer {
     /// The message under which the signature stands.
     #[must_use]
-    pub fn statement(&self, set: Digest) -> Body {
+    pub fn statement(&self, set: SetDigest) -> Body {
         Body::Partial { set, object: ObjectRef::of(&self.bytes) }
     }
 }
@@ -54,9 +54,9 @@ impl WrongAnswer {
         usize::from(rules.threshold).saturating_add(usize::from(rules.max_faulty)).saturating_sub(1)
     }
 
-    /// Digest of the decided set, if a set was decided.
+    /// SetDigest of the decided set, if a set was decided.
     #[must_use]
-    pub fn set_digest(&self) -> Option<Digest> {
+    pub fn set_digest(&self) -> Option<SetDigest> {
         match &self.set.value {
             Value::Aggregate { set, .. } => Some(set_digest(set)),
             _ => None,
@@ -64,7 +64,7 @@ impl WrongAnswer {
     }
 
     pub(super) fn accused_statement(&self) -> SignedBody {
-        let set = self.set_digest().unwrap_or(Digest([0; 32]));
+        let set = self.set_digest().unwrap_or(SetDigest([0; 32]));
         (self.accused.statement(set), self.accused.signature)
     }
 

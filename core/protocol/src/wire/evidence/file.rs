@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Evidence;
 use crate::append_log::{LogFormat, MAGIC_BYTES, MagicError, Parsed};
-use crate::ids::Digest;
+use crate::ids::FederationId;
 use crate::limits::MAX_EVIDENCE_BYTES;
 use crate::wire::codec::{self, CodecError};
 
@@ -19,7 +19,7 @@ const EVIDENCE_ENTRY: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvidenceFile {
     /// The federation whose member is accused.
-    pub federation: Digest,
+    pub federation: FederationId,
     /// The proof.
     pub evidence: Evidence,
 }

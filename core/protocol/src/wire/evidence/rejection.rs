@@ -1,7 +1,7 @@
 //! f + 1 members that reject one ciphertext: at most f lie, so one honest member has found it malformed.
 
 use super::NotProof;
-use crate::ids::{Digest, MemberIndex, Round};
+use crate::ids::{CommitmentDigest, MemberIndex, Round};
 use crate::roster::Roster;
 use crate::sign::Signature;
 use crate::wire::Body;
@@ -11,7 +11,7 @@ use crate::wire::Body;
 pub(super) fn check(
     roster: &Roster<'_>,
     round: Round,
-    commitment: Digest,
+    commitment: CommitmentDigest,
     rejections: &[(MemberIndex, Signature)],
 ) -> Result<(), NotProof> {
     let (found, needed) = (rejections.len(), usize::from(roster.rules().honest_threshold()));

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, Note};
-use crate::ids::{Digest, MemberIndex, Round};
+use crate::ids::{Digest, KeyDigest, LayoutDigest, MemberIndex, Round, SetDigest, SumDigest};
 use crate::limits::MAX_JOURNAL_ENTRY_BYTES;
 use crate::object::ObjectRef;
 use crate::sign::Signature;
@@ -27,22 +27,22 @@ struct FirstBody {
     ciphertext: ObjectRef,
     boxes: Vec<ObjectRef>,
     shares: Vec<u8>,
-    layout: Digest,
+    layout: LayoutDigest,
 }
 
 #[derive(Serialize, Deserialize)]
 enum FirstNote {
     Committed(Box<FirstBody>),
     Reported(Set),
-    Attested { set: Digest, aggregate: ObjectRef },
+    Attested { set: SetDigest, aggregate: ObjectRef },
     Voting { decision: Decision, state: VotingState, values: Vec<FirstValue> },
     Decided(Box<FirstDecided>),
-    Released { set: Digest, object: ObjectRef },
+    Released { set: SetDigest, object: ObjectRef },
     Signed(Box<Record>),
     Ready,
     Present(Vec<(MemberIndex, Signature)>),
     Kept { author: MemberIndex, body: Box<FirstBody>, signature: Signature },
-    Opened { key: Digest, sum: Digest, answers: Vec<(MemberIndex, ObjectRef, Signature)> },
+    Opened { key: KeyDigest, sum: SumDigest, answers: Vec<(MemberIndex, ObjectRef, Signature)> },
     Reached,
 }
 
@@ -50,7 +50,7 @@ enum FirstNote {
 enum FirstValue {
     Aggregate { set: Set, aggregate: ObjectRef },
     Skip,
-    Opened { key: Digest, sum: Digest },
+    Opened { key: KeyDigest, sum: SumDigest },
     Void,
 }
 
@@ -61,8 +61,8 @@ struct FirstDecided {
 }
 
 /// An object of no bytes has its root for a name ([`Value::key_name`]): the value keeps its digest.
-const fn named(key: Digest) -> ObjectRef {
-    ObjectRef { root: key, length: 0 }
+const fn named(key: KeyDigest) -> ObjectRef {
+    ObjectRef { root: Digest(key.0), length: 0 }
 }
 
 impl FirstBody {
@@ -122,7 +122,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Entry, CodecError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::View;
+    use crate::ids::{CommitmentDigest, View};
     use crate::wire::VoteKind;
 
     fn read(note: FirstNote) -> Note {
@@ -136,8 +136,8 @@ mod tests {
     /// The certificate of a decision is one of its value's digest.
     #[test]
     fn an_opened_sum_keeps_the_digest_that_was_voted_on() {
-        let (key, sum) = (Digest([1; 32]), Digest([2; 32]));
-        let id = crate::hash::Use::Value.digest(&[b"opened", key.as_bytes(), sum.as_bytes()]);
+        let (key, sum) = (KeyDigest([1; 32]), SumDigest([2; 32]));
+        let id = Value::opened_id(&key, &sum);
         let certificate = Certificate {
             decision: Decision::Outcome,
             kind: VoteKind::Precommit,
@@ -155,7 +155,7 @@ mod tests {
     fn what_has_not_changed_reads_as_it_was_written() {
         assert_eq!(read(FirstNote::Ready), Note::Ready);
         assert_eq!(read(FirstNote::Reached), Note::Reached);
-        let set = vec![(MemberIndex(1), Digest([3; 32]))];
+        let set = vec![(MemberIndex(1), CommitmentDigest([3; 32]))];
         assert_eq!(read(FirstNote::Reported(set.clone())), Note::Reported(set));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{Digest, View};
+use crate::ids::{ValueDigest, View};
 use crate::wire::{Certificate, VoteKind};
 
 /// What a member must not contradict after a restart.
@@ -13,7 +13,7 @@ pub struct VotingState {
     /// The current view, round_p of the paper.
     pub view: View,
     /// Votes cast in this view and the one before.
-    pub cast: BTreeMap<(View, VoteKind), Option<Digest>>,
+    pub cast: BTreeMap<(View, VoteKind), Option<ValueDigest>>,
     /// lockedValue and lockedRound, with the prevotes that locked.
     pub locked: Option<Certificate>,
     /// validValue and validRound, with the prevotes.

@@ -24,7 +24,6 @@ pub(super) fn architecture(config: &ModelConfig, path: &Path) -> Result<&'static
         Family::Llama | Family::Mistral => "llama",
         Family::Qwen2 => "qwen2",
         Family::Qwen3 => "qwen3",
-        #[allow(unreachable_patterns, reason = "families are added where models are read")]
         other => return refuse(format!("the family {}", other.name())),
     };
     // llama.cpp gives these architectures no window.
@@ -68,7 +67,7 @@ pub(super) fn model(
         ("attention.head_count_kv", config.kv_heads),
         ("attention.key_length", config.head_dim),
         ("attention.value_length", config.head_dim),
-        ("rope.dimension_count", config.head_dim),
+        ("rope.dimension_count", config.rotary_dim),
         ("vocab_size", config.vocab_size),
     ];
     let key = |name: &str| format!("{architecture}.{name}");
@@ -76,22 +75,27 @@ pub(super) fn model(
     let epsilon = Meta::F32(config.rms_norm_eps as f32);
     metadata.push((key("attention.layer_norm_rms_epsilon"), epsilon));
     metadata.push((key("rope.freq_base"), Meta::F32(config.rope_theta as f32)));
-    if let Some(RopeScaling::Linear { factor }) = config.rope_scaling {
-        metadata.push((key("rope.scaling.type"), text("linear")));
-        metadata.push((key("rope.scaling.factor"), Meta::F32(factor as f32)));
-    } else if let Some(RopeScaling::Llama3 { original_max_position, .. }) = config.rope_scaling {
-        let original = Meta::U32(original_max_position as u32);
-        metadata.push((key("rope.scaling.original_context_length"), original));
-    } else if let Some(other) = &config.rope_scaling {
-        let reason = format!("the rotary scaling {other:?} cannot be written as GGUF here");
-        return Err(TrainError::format(path, reason));
+    match &config.rope_scaling {
+        None => {}
+        Some(RopeScaling::Linear { factor }) => {
+            metadata.push((key("rope.scaling.type"), text("linear")));
+            metadata.push((key("rope.scaling.factor"), Meta::F32(*factor as f32)));
+        }
+        Some(RopeScaling::Llama3 { original_max_position, .. }) => {
+            let original = Meta::U32(*original_max_position as u32);
+            metadata.push((key("rope.scaling.original_context_length"), original));
+        }
+        Some(other) => {
+            let reason = format!("the rotary scaling {other:?} cannot be written as GGUF here");
+            return Err(TrainError::format(path, reason));
+        }
     }
     Ok(metadata)
 }
 
 /// What each rotary frequency is divided by, for Llama 3's rule.
 pub(super) fn rope_table(config: &ModelConfig) -> Option<Vec<f32>> {
-    let Some(rule @ RopeScaling::Llama3 { .. }) = config.rope_scaling else { return None };
+    let Some(rule @ RopeScaling::Llama3 { .. }) = &config.rope_scaling else { return None };
     let dim = config.head_dim;
     let divisor = |j: usize| {
         let frequency = config.rope_theta.powf(-2.0 * j as f64 / dim as f64);

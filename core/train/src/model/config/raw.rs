@@ -1,142 +1,265 @@
-//! `config.json` as transformers writes it.
+//! `config.json` as transformers reads it: the same fields, the same defaults.
 
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
-use super::{Family, ModelConfig, RopeScaling};
+use super::family::Biases;
+use super::fields::{COMMAND_TRAINER, Fields, refuse_unknown_meaning};
+use super::{Activation, Family, ModelConfig, scaling};
 
-/// Only what we use.
-#[derive(Deserialize)]
-pub(super) struct RawConfig {
-    model_type: String,
-    hidden_size: usize,
-    intermediate_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    num_key_value_heads: Option<usize>,
-    head_dim: Option<usize>,
-    vocab_size: usize,
-    rms_norm_eps: Option<f64>,
-    rope_theta: Option<f64>,
-    rope_scaling: Option<RawRope>,
-    rope_parameters: Option<RawRope>,
-    max_position_embeddings: Option<usize>,
-    tie_word_embeddings: Option<bool>,
-    attention_bias: Option<bool>,
-    mlp_bias: Option<bool>,
-    hidden_act: Option<String>,
-    sliding_window: Option<usize>,
-    use_sliding_window: Option<bool>,
-    max_window_layers: Option<usize>,
-    layer_types: Option<Vec<String>>,
-    bos_token_id: Option<u32>,
-    eos_token_id: Option<OneOrMany>,
+type Outcome<T> = std::result::Result<T, String>;
+
+/// What stands for a vocabulary size in a Gemma 3 configuration that leaves out its defaults.
+const GEMMA3_DEFAULTS: [(&str, usize); 5] = [
+    ("vocab_size", 262_208),
+    ("hidden_size", 2304),
+    ("intermediate_size", 9216),
+    ("num_hidden_layers", 26),
+    ("num_attention_heads", 8),
+];
+
+/// The configuration that a file's object describes.
+pub(super) fn config(object: &Map<String, Value>) -> Outcome<ModelConfig> {
+    let outer = Fields::new(object, "");
+    let name = outer.text("model_type")?.ok_or("model_type is missing")?;
+    let family = Family::parse(name).ok_or_else(|| {
+        format!("model_type {name:?} is not one of {}: {COMMAND_TRAINER}", Family::list())
+    })?;
+    // The text model of a model that also sees: its own object, with the tokens of the whole.
+    let fields = match outer.object("text_config")? {
+        Some(text) => Fields::new(text, "text_config."),
+        None if name == "gemma3" => return Err("model_type gemma3 without text_config".to_owned()),
+        None => outer,
+    };
+    refuse_unknown_meaning(fields, family)?;
+    let tied = match fields.flag("tie_word_embeddings")? {
+        Some(tied) => tied,
+        None => outer.flag("tie_word_embeddings")?.unwrap_or(family.default_tied()),
+    };
+    let mut config = Reader { fields, family }.config(tied)?;
+    config.bos_token_id = match fields.ids("bos_token_id")?.first().copied() {
+        Some(id) => Some(id),
+        None => outer.ids("bos_token_id")?.first().copied(),
+    };
+    config.eos_token_ids = outer.ids("eos_token_id")?;
+    if config.eos_token_ids.is_empty() {
+        config.eos_token_ids = fields.ids("eos_token_id")?;
+    }
+    Ok(config)
 }
 
-#[derive(Deserialize)]
-struct RawRope {
-    #[serde(alias = "type")]
-    rope_type: Option<String>,
-    rope_theta: Option<f64>,
-    factor: Option<f64>,
-    low_freq_factor: Option<f64>,
-    high_freq_factor: Option<f64>,
-    original_max_position_embeddings: Option<usize>,
+struct Reader<'a> {
+    fields: Fields<'a>,
+    family: Family,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(u32),
-    Many(Vec<u32>),
-}
-
-impl RawConfig {
-    pub(super) fn into_config(self) -> std::result::Result<ModelConfig, String> {
-        let family = Family::parse(&self.model_type).ok_or_else(|| {
-            format!("model_type {:?} is not one of llama, mistral, qwen2, qwen3", self.model_type)
-        })?;
-        if let Some(act) = self.hidden_act.as_deref().filter(|act| *act != "silu") {
-            return Err(format!("hidden_act {act:?} is not supported, only silu"));
+impl Reader<'_> {
+    fn config(&self, tied_head: bool) -> Outcome<ModelConfig> {
+        let (fields, family) = (self.fields, self.family);
+        let (hidden_size, heads) = (self.size("hidden_size")?, self.size("num_attention_heads")?);
+        let layers = self.size("num_hidden_layers")?;
+        if heads == 0 || layers == 0 || layers > 4096 {
+            return Err(format!("{heads} num_attention_heads in {layers} num_hidden_layers"));
         }
-        if self.num_attention_heads == 0 {
-            return Err("num_attention_heads is 0".into());
-        }
-        let rope = self.rope_parameters.as_ref().or(self.rope_scaling.as_ref());
-        let rope_theta = self.rope_theta.or(rope.and_then(|r| r.rope_theta)).unwrap_or(10_000.0);
-        let windows = self.windows(family)?;
-        let bias = self.attention_bias.unwrap_or(false);
+        let kv_heads = match fields.raw("num_key_value_heads") {
+            None => family.default_kv_heads(),
+            Some(_) => fields.size("num_key_value_heads")?,
+        };
+        let head_dim = match fields.raw("head_dim") {
+            None => family.default_head_dim(),
+            Some(_) => fields.size("head_dim")?,
+        };
+        let head_dim = head_dim.unwrap_or(hidden_size / heads);
+        let max_position =
+            fields.size("max_position_embeddings")?.unwrap_or(family.default_max_position());
+        let rope = scaling::read(fields, family, max_position)?;
+        let (qkv_bias, output_bias, mlp_bias) = self.biases()?;
+        let scales = self.scales(hidden_size, head_dim)?;
         Ok(ModelConfig {
             family,
-            hidden_size: self.hidden_size,
-            intermediate_size: self.intermediate_size,
-            layers: self.num_hidden_layers,
-            heads: self.num_attention_heads,
-            kv_heads: self.num_key_value_heads.unwrap_or(self.num_attention_heads),
-            head_dim: self.head_dim.unwrap_or(self.hidden_size / self.num_attention_heads),
-            vocab_size: self.vocab_size,
-            rms_norm_eps: self.rms_norm_eps.unwrap_or(1e-6),
-            rope_theta,
-            rope_scaling: rope.map(RawRope::scaling).transpose()?.flatten(),
-            max_position: self.max_position_embeddings.unwrap_or(2048),
-            tied_head: self.tie_word_embeddings.unwrap_or(false),
-            qkv_bias: family == Family::Qwen2 || bias,
-            output_bias: bias && family != Family::Qwen2,
-            mlp_bias: self.mlp_bias.unwrap_or(false),
-            qk_norm: family == Family::Qwen3,
-            windows,
-            bos_token_id: self.bos_token_id,
-            eos_token_ids: match self.eos_token_id {
-                None => Vec::new(),
-                Some(OneOrMany::One(id)) => vec![id],
-                Some(OneOrMany::Many(ids)) => ids,
-            },
+            hidden_size,
+            intermediate_size: self.size("intermediate_size")?,
+            layers,
+            heads,
+            kv_heads: kv_heads.unwrap_or(heads),
+            head_dim,
+            vocab_size: self.size("vocab_size")?,
+            activation: self.activation()?,
+            rms_norm_eps: fields.number("rms_norm_eps")?.unwrap_or(family.default_eps()),
+            rope_theta: rope.rope.theta,
+            rope_scaling: rope.rope.scaling,
+            local_rope: rope.local,
+            rotary_dim: (head_dim as f64 * rope.partial) as usize,
+            rope_layers: self.rope_layers(layers)?,
+            max_position,
+            tied_head,
+            qkv_bias,
+            output_bias,
+            mlp_bias,
+            windows: self.windows(layers)?,
+            bos_token_id: None,
+            eos_token_ids: Vec::new(),
+            ..scales
         })
     }
 
-    /// Mistral windows every layer; Qwen only when `use_sliding_window`, and then by layer type, or
-    /// from `max_window_layers` on in older files.
-    fn windows(&self, family: Family) -> std::result::Result<Vec<Option<usize>>, String> {
-        let layers = self.num_hidden_layers;
-        if layers > 4096 {
-            return Err(format!("num_hidden_layers is {layers}"));
+    fn size(&self, name: &str) -> Outcome<usize> {
+        let default = GEMMA3_DEFAULTS.iter().find(|(field, _)| *field == name);
+        match (self.family, default, self.fields.size(name)?) {
+            (_, _, Some(size)) => Ok(size),
+            (Family::Gemma3, Some((_, size)), None) => Ok(*size),
+            _ => self.fields.need_size(name),
         }
-        let enabled = match family {
-            Family::Llama => false,
-            Family::Mistral => true,
-            Family::Qwen2 | Family::Qwen3 => self.use_sliding_window.unwrap_or(false),
-        };
-        let Some(window) = self.sliding_window.filter(|w| enabled && *w > 0) else {
-            return Ok(vec![None; layers]);
-        };
-        if let Some(types) = self.layer_types.as_ref().filter(|_| family != Family::Mistral) {
-            return Ok(types
-                .iter()
-                .map(|t| (t == "sliding_attention").then_some(window))
-                .collect());
-        }
-        let first =
-            if family == Family::Mistral { 0 } else { self.max_window_layers.unwrap_or(28) };
-        Ok((0..layers).map(|layer| (layer >= first).then_some(window)).collect())
     }
-}
 
-impl RawRope {
-    fn scaling(&self) -> std::result::Result<Option<RopeScaling>, String> {
-        let need = |name: &str, value: Option<f64>| {
-            value.filter(|v| *v > 0.0).ok_or_else(|| format!("rope scaling needs {name}"))
+    fn activation(&self) -> Outcome<Activation> {
+        let (field, default) = match self.family {
+            Family::Gemma3 => ("hidden_activation", Activation::GeluTanh),
+            _ => ("hidden_act", Activation::Silu),
         };
-        match self.rope_type.as_deref().unwrap_or("default") {
-            "default" => Ok(None),
-            "linear" => Ok(Some(RopeScaling::Linear { factor: need("factor", self.factor)? })),
-            "llama3" => Ok(Some(RopeScaling::Llama3 {
-                factor: need("factor", self.factor)?,
-                low_freq_factor: need("low_freq_factor", self.low_freq_factor)?,
-                high_freq_factor: need("high_freq_factor", self.high_freq_factor)?,
-                original_max_position: self
-                    .original_max_position_embeddings
-                    .ok_or("rope scaling needs original_max_position_embeddings")?,
-            })),
-            other => Err(format!("rope type {other:?} is not one of default, linear, llama3")),
+        let Some(name) = self.fields.text(field)? else { return Ok(default) };
+        Activation::parse(name).ok_or_else(|| {
+            format!("{field} {name:?} is not supported, only silu and gelu_pytorch_tanh")
+        })
+    }
+
+    /// Biases on queries, keys and values; on the attention's output; in the feed-forward block.
+    fn biases(&self) -> Outcome<(bool, bool, bool)> {
+        Ok(match self.family.biases() {
+            Biases::None => (false, false, false),
+            Biases::Qkv => (true, false, false),
+            Biases::ByFlags { mlp } => {
+                let attention = self.fields.flag("attention_bias")?.unwrap_or(false);
+                let mlp = mlp && self.fields.flag("mlp_bias")?.unwrap_or(false);
+                (attention, attention, mlp)
+            }
+        })
+    }
+
+    /// A configuration with the family's scales, to take the rest from.
+    fn scales(&self, hidden_size: usize, head_dim: usize) -> Outcome<ModelConfig> {
+        let number = |name: &str| Ok::<_, String>(self.fields.number(name)?.unwrap_or(1.0));
+        let mut config = ModelConfig::plain(self.family);
+        config.attention_scale = (head_dim as f64).sqrt().recip();
+        match self.family {
+            Family::Granite => {
+                config.embedding_scale = number("embedding_multiplier")?;
+                config.attention_scale = number("attention_multiplier")?;
+                config.residual_scale = number("residual_multiplier")?;
+                config.logit_scale = number("logits_scaling")?.recip();
+            }
+            Family::Gemma3 => {
+                config.embedding_scale = (hidden_size as f64).sqrt();
+                let scalar = self.fields.number("query_pre_attn_scalar")?.unwrap_or(256.0);
+                config.attention_scale = scalar.sqrt().recip();
+            }
+            _ => {}
+        }
+        Ok(config)
+    }
+
+    /// SmolLM3: every fourth layer has no rotary embedding, or those that a list of zeros and ones says.
+    fn rope_layers(&self, layers: usize) -> Outcome<Vec<bool>> {
+        if self.family != Family::SmolLm3 {
+            return Ok(vec![true; layers]);
+        }
+        let Some(list) = self.fields.list("no_rope_layers")? else {
+            let interval = self.fields.size("no_rope_layer_interval")?.unwrap_or(4);
+            if interval == 0 {
+                return Err("no_rope_layer_interval is 0".to_owned());
+            }
+            return Ok((1..=layers).map(|layer| layer % interval != 0).collect());
+        };
+        let flags: Option<Vec<bool>> =
+            list.iter().map(|v| v.as_u64().filter(|n| *n < 2).map(|n| n == 1)).collect();
+        let flags = flags.ok_or("no_rope_layers holds more than zeros and ones")?;
+        match flags.get(..layers) {
+            Some(flags) => Ok(flags.to_vec()),
+            None => Err(format!("no_rope_layers has {} entries for {layers} layers", flags.len())),
+        }
+    }
+
+    /// Each layer's window. Mistral and Phi-3 have it in every layer, Gemma 3 in all but every sixth, Qwen and SmolLM3
+    /// with `use_sliding_window`; `layer_types` comes before every rule.
+    fn windows(&self, layers: usize) -> Outcome<Vec<Option<usize>>> {
+        let window = match self.fields.raw("sliding_window") {
+            None => self.family.default_window(),
+            Some(_) => self.fields.size("sliding_window")?,
+        };
+        if window == Some(0) {
+            return Err("sliding_window is 0".to_owned());
+        }
+        let switched = matches!(self.family, Family::Qwen2 | Family::Qwen3 | Family::SmolLm3);
+        let window = match switched {
+            true => {
+                window.filter(|_| matches!(self.fields.flag("use_sliding_window"), Ok(Some(true))))
+            }
+            false => window,
+        };
+        let sliding = match self.layer_types(layers)? {
+            Some(types) => types,
+            None => self.default_sliding(layers, window.is_some())?,
+        };
+        match (self.family, window) {
+            (Family::Llama | Family::Granite | Family::Olmo2, Some(window)) => Err(format!(
+                "sliding_window is {window}, which transformers ignores in {}: remove it if it has no meaning there",
+                self.family.name()
+            )),
+            (_, None) if sliding.contains(&true) => {
+                Err("layer_types names sliding_attention, and no sliding_window is in use"
+                    .to_owned())
+            }
+            _ => Ok(sliding.into_iter().map(|sliding| window.filter(|_| sliding)).collect()),
+        }
+    }
+
+    fn default_sliding(&self, layers: usize, windowed: bool) -> Outcome<Vec<bool>> {
+        let last = |size: Option<usize>, default: usize| size.unwrap_or(default);
+        Ok(match self.family {
+            Family::Mistral | Family::Phi3 => vec![windowed; layers],
+            Family::Qwen2 | Family::Qwen3 => {
+                let first = last(self.fields.size("max_window_layers")?, 28);
+                (0..layers).map(|layer| windowed && layer >= first).collect()
+            }
+            Family::Gemma3 => {
+                let pattern = last(self.fields.size("sliding_window_pattern")?, 6);
+                if pattern == 0 {
+                    return Err("sliding_window_pattern is 0".to_owned());
+                }
+                (1..=layers).map(|layer| layer % pattern != 0).collect()
+            }
+            Family::SmolLm3 => {
+                self.rope_layers(layers)?.into_iter().map(|rope| windowed && !rope).collect()
+            }
+            Family::Llama | Family::Granite | Family::Olmo2 => vec![false; layers],
+        })
+    }
+
+    /// Which layers have a window, where the file lists their types.
+    fn layer_types(&self, layers: usize) -> Outcome<Option<Vec<bool>>> {
+        let Some(list) = self.fields.list("layer_types")? else { return Ok(None) };
+        let mut sliding = Vec::with_capacity(list.len());
+        for (layer, kind) in list.iter().enumerate() {
+            sliding.push(match kind.as_str() {
+                Some("sliding_attention") => true,
+                Some("full_attention") => false,
+                _ => {
+                    return Err(format!(
+                        "layer_types[{layer}] is {kind}, not one of full_attention, sliding_attention"
+                    ));
+                }
+            });
+        }
+        if sliding.len() != layers {
+            return Err(format!("{} layer_types for {layers} layers", sliding.len()));
+        }
+        let uniform = matches!(self.family, Family::Mistral | Family::Phi3);
+        match uniform && sliding.contains(&false) && sliding.contains(&true) {
+            true => Err(format!(
+                "layer_types differ between layers, and transformers gives every layer of {} the same window",
+                self.family.name()
+            )),
+            // transformers gives them all the window, whatever the list says.
+            false => Ok(Some(sliding).filter(|_| !uniform)),
         }
     }
 }

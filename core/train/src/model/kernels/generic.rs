@@ -2,6 +2,8 @@
 
 use burn_tensor::{IndexingUpdateOp, Int, Tensor, TensorData, activation};
 
+use super::{GELU_CUBE, GELU_SLOPE};
+
 pub(crate) fn rms_norm(x: &Tensor<2>, gamma: &Tensor<1>, eps: f64) -> (Tensor<2>, Tensor<2>) {
     let mean_square = x.clone().square().mean_dim(1);
     let inverse = mean_square.add_scalar(eps).sqrt().recip();
@@ -34,6 +36,29 @@ pub(crate) fn swiglu_backward(
     let silu = gate.clone() * sigmoid.clone();
     let slope = sigmoid.clone() * (gate.clone() * (sigmoid.neg() + 1.0) + 1.0);
     (d.clone() * up.clone() * slope, d.clone() * silu)
+}
+
+/// gelu(x) = x sigmoid(2 u), u = sqrt(2/pi) (x + 0.044715 x^3).
+fn gelu_sigmoid(x: &Tensor<2>) -> Tensor<2> {
+    let cube = x.clone() * x.clone() * x.clone() * GELU_CUBE;
+    activation::sigmoid((x.clone() + cube) * (2.0 * GELU_SLOPE))
+}
+
+pub(crate) fn geglu(gate: &Tensor<2>, up: &Tensor<2>) -> Tensor<2> {
+    gate.clone() * gelu_sigmoid(gate) * up.clone()
+}
+
+/// gelu'(x) = s + x s (1 - s) 2 u'.
+pub(crate) fn geglu_backward(
+    d: &Tensor<2>,
+    gate: &Tensor<2>,
+    up: &Tensor<2>,
+) -> (Tensor<2>, Tensor<2>) {
+    let s = gelu_sigmoid(gate);
+    let gelu = gate.clone() * s.clone();
+    let inner = (gate.clone() * gate.clone() * (3.0 * GELU_CUBE) + 1.0) * (2.0 * GELU_SLOPE);
+    let slope = s.clone() + gelu.clone() * (s.neg() + 1.0) * inner;
+    (d.clone() * up.clone() * slope, d.clone() * gelu)
 }
 
 pub(crate) fn causal_softmax(

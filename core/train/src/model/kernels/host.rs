@@ -3,6 +3,7 @@
 
 pub(crate) mod cross_entropy;
 mod exp;
+pub(crate) mod geglu;
 pub(crate) mod heads;
 pub(crate) mod norm;
 pub(crate) mod softmax;

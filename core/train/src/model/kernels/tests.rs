@@ -43,6 +43,17 @@ fn gated_units() {
     close(d_up, reference_up);
 }
 
+#[test]
+fn gated_units_with_gelu() {
+    let (d, gate, up) = (random([5, 33]), random([5, 33]).mul_scalar(4.0), random([5, 33]));
+    let gelu = Activation::GeluTanh;
+    close(gated(&gate, &up, gelu), generic::geglu(&gate, &up));
+    let (d_gate, d_up) = gated_backward(&d, &gate, &up, gelu);
+    let (reference_gate, reference_up) = generic::geglu_backward(&d, &gate, &up);
+    close(d_gate, reference_gate);
+    close(d_up, reference_up);
+}
+
 /// Where examples begin in two rows of eleven tokens.
 const PACKED: Option<&[u32]> =
     Some(&[0, 0, 0, 0, 4, 4, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9, 9]);

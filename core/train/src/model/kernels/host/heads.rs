@@ -36,7 +36,7 @@ fn regroup(
     scale: f32,
     inverse: bool,
 ) -> Vec<f32> {
-    let (x, half) = (x.values(), dim / 2);
+    let x = x.values();
     let direction = if inverse { -1.0 } else { 1.0 };
     let mut out = vec![0f32; batch * heads * len * dim];
     for_rows(&mut out, dim, |first, run| {
@@ -60,7 +60,10 @@ fn regroup(
                 continue;
             };
             let (cos, sin) = rope.angles(position);
-            let (low, high) = y.split_at_mut(half);
+            let half = rope.half();
+            let (low, rest) = y.split_at_mut(half);
+            let (high, rest) = rest.split_at_mut(half);
+            rest.iter_mut().zip(&x[2 * half..]).for_each(|(y, x)| *y = x * scale);
             for j in 0..half {
                 let sin = direction * sin[j];
                 low[j] = (x[j] * cos[j] - x[half + j] * sin) * scale;

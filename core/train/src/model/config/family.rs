@@ -1,0 +1,254 @@
+//! Model families and what is fixed by the family: names, norms, activation, biases, defaults of transformers.
+
+use serde::{Deserialize, Serialize};
+
+/// Model families that this crate knows how to run. All are decoder-only with RMSNorm, rotate-half rotary embeddings,
+/// grouped-query attention and a gated feed-forward block; they differ in the switches of
+/// [`ModelConfig`](super::ModelConfig).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// Llama 2 and 3, SmolLM2.
+    Llama,
+    /// Mistral: sliding-window attention.
+    Mistral,
+    /// Qwen2 and Qwen2.5: biases on the query, key and value projections.
+    Qwen2,
+    /// Qwen3: RMSNorm on each head's queries and keys.
+    Qwen3,
+    /// SmolLM3: layers without rotary embeddings.
+    SmolLm3,
+    /// Granite 3: multipliers of embedding, attention, residuals and logits.
+    Granite,
+    /// OLMo 2: norms behind the blocks, and on queries and keys as wholes.
+    Olmo2,
+    /// Phi-3 and Phi-4: fused projections, rotary embeddings of a part of each head.
+    Phi3,
+    /// Gemma 3, its text model: norms before and behind the blocks, local and global layers.
+    Gemma3,
+}
+
+/// Where a layer's RMSNorms stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormPlaces {
+    /// Before attention and feed-forward block.
+    Before,
+    /// Behind them, before the residual is added.
+    After,
+    /// Both.
+    Both,
+}
+
+impl NormPlaces {
+    /// Names of the norms before attention, behind it, before the feed-forward block, behind it.
+    pub(crate) fn names(self) -> [Option<&'static str>; 4] {
+        let (input, attention) = ("input_layernorm", "post_attention_layernorm");
+        let (before, after) = ("pre_feedforward_layernorm", "post_feedforward_layernorm");
+        match self {
+            // transformers calls it "post attention" here too, though it is the norm before the next block.
+            Self::Before => [Some(input), None, Some(attention), None],
+            Self::After => [None, Some(attention), None, Some(after)],
+            Self::Both => [Some(input), Some(attention), Some(before), Some(after)],
+        }
+    }
+}
+
+/// RMSNorm on queries and keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QkNorm {
+    /// On each head by itself, one weight of a head's width for all.
+    Head,
+    /// On all heads together.
+    Whole,
+}
+
+/// The function of the feed-forward block's gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// x sigmoid(x).
+    Silu,
+    /// GELU in its tanh approximation.
+    GeluTanh,
+}
+
+impl Activation {
+    /// Reads transformers' name.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        match name {
+            "silu" | "swish" => Some(Self::Silu),
+            "gelu_pytorch_tanh" => Some(Self::GeluTanh),
+            _ => None,
+        }
+    }
+
+    /// transformers' name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Silu => "silu",
+            Self::GeluTanh => "gelu_pytorch_tanh",
+        }
+    }
+}
+
+/// Which biases transformers gives a family's projections.
+pub(super) enum Biases {
+    /// Those of `attention_bias` and `mlp_bias`.
+    ByFlags {
+        /// Whether the family knows `mlp_bias`.
+        mlp: bool,
+    },
+    /// On queries, keys and values.
+    Qkv,
+    /// None.
+    None,
+}
+
+impl Family {
+    /// Every family.
+    pub const ALL: [Self; 9] = [
+        Self::Llama,
+        Self::Mistral,
+        Self::Qwen2,
+        Self::Qwen3,
+        Self::SmolLm3,
+        Self::Granite,
+        Self::Olmo2,
+        Self::Phi3,
+        Self::Gemma3,
+    ];
+
+    /// The `model_type` of `config.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Llama => "llama",
+            Self::Mistral => "mistral",
+            Self::Qwen2 => "qwen2",
+            Self::Qwen3 => "qwen3",
+            Self::SmolLm3 => "smollm3",
+            Self::Granite => "granite",
+            Self::Olmo2 => "olmo2",
+            Self::Phi3 => "phi3",
+            Self::Gemma3 => "gemma3_text",
+        }
+    }
+
+    /// Class name that transformers writes to `architectures`.
+    pub fn architecture(self) -> &'static str {
+        match self {
+            Self::Llama => "LlamaForCausalLM",
+            Self::Mistral => "MistralForCausalLM",
+            Self::Qwen2 => "Qwen2ForCausalLM",
+            Self::Qwen3 => "Qwen3ForCausalLM",
+            Self::SmolLm3 => "SmolLM3ForCausalLM",
+            Self::Granite => "GraniteForCausalLM",
+            Self::Olmo2 => "Olmo2ForCausalLM",
+            Self::Phi3 => "Phi3ForCausalLM",
+            Self::Gemma3 => "Gemma3ForCausalLM",
+        }
+    }
+
+    /// `gemma3` is the model with a vision tower, whose text model alone is run.
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        if name == "gemma3" {
+            return Some(Self::Gemma3);
+        }
+        Self::ALL.into_iter().find(|family| family.name() == name)
+    }
+
+    /// The families' names for errors.
+    pub(crate) fn list() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
+
+    /// Where the norms stand.
+    pub(crate) fn norms(self) -> NormPlaces {
+        match self {
+            Self::Olmo2 => NormPlaces::After,
+            Self::Gemma3 => NormPlaces::Both,
+            _ => NormPlaces::Before,
+        }
+    }
+
+    /// RMSNorm on queries and keys.
+    pub(crate) fn qk_norm(self) -> Option<QkNorm> {
+        match self {
+            Self::Qwen3 | Self::Gemma3 => Some(QkNorm::Head),
+            Self::Olmo2 => Some(QkNorm::Whole),
+            _ => None,
+        }
+    }
+
+    /// Queries, keys and values come from one projection, gate and up from another.
+    pub fn fused(self) -> bool {
+        self == Self::Phi3
+    }
+
+    /// A norm's weight w is stored as w - 1.
+    pub(crate) fn norm_offset(self) -> bool {
+        self == Self::Gemma3
+    }
+
+    pub(super) fn biases(self) -> Biases {
+        match self {
+            Self::Llama | Self::SmolLm3 | Self::Granite => Biases::ByFlags { mlp: true },
+            Self::Qwen3 | Self::Olmo2 | Self::Gemma3 => Biases::ByFlags { mlp: false },
+            Self::Qwen2 => Biases::Qkv,
+            Self::Mistral | Self::Phi3 => Biases::None,
+        }
+    }
+
+    /// `rope_theta` where the file has none.
+    pub(super) fn default_theta(self) -> f64 {
+        match self {
+            Self::SmolLm3 => 2_000_000.0,
+            Self::Gemma3 => 1_000_000.0,
+            _ => 10_000.0,
+        }
+    }
+
+    pub(super) fn default_max_position(self) -> usize {
+        match self {
+            Self::Llama | Self::Granite | Self::Olmo2 => 2048,
+            Self::Phi3 => 4096,
+            Self::Qwen2 | Self::Qwen3 | Self::SmolLm3 => 32_768,
+            Self::Mistral | Self::Gemma3 => 131_072,
+        }
+    }
+
+    /// Key and value heads where the file does not say; `null` means as many as query heads everywhere.
+    pub(super) fn default_kv_heads(self) -> Option<usize> {
+        match self {
+            Self::Mistral => Some(8),
+            Self::Qwen2 | Self::Qwen3 => Some(32),
+            Self::SmolLm3 | Self::Gemma3 => Some(4),
+            _ => None,
+        }
+    }
+
+    pub(super) fn default_head_dim(self) -> Option<usize> {
+        match self {
+            Self::Qwen3 => Some(128),
+            Self::Gemma3 => Some(256),
+            _ => None,
+        }
+    }
+
+    pub(super) fn default_eps(self) -> f64 {
+        match self {
+            Self::Olmo2 | Self::Phi3 => 1e-5,
+            _ => 1e-6,
+        }
+    }
+
+    pub(super) fn default_tied(self) -> bool {
+        matches!(self, Self::SmolLm3 | Self::Gemma3)
+    }
+
+    /// `sliding_window` where the file does not have the field.
+    pub(super) fn default_window(self) -> Option<usize> {
+        match self {
+            Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma3 => Some(4096),
+            _ => None,
+        }
+    }
+}

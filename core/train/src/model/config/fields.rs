@@ -1,0 +1,208 @@
+//! The fields of a `config.json`, read one by one, and those that change the computation in a way this crate does not
+//! follow: they are refused by name, because a model that ignores them is another model.
+
+use serde_json::{Map, Value};
+
+use super::Family;
+
+type Outcome<T> = std::result::Result<T, String>;
+
+/// A JSON object whose errors name the field.
+#[derive(Clone, Copy)]
+pub(super) struct Fields<'a> {
+    object: &'a Map<String, Value>,
+    /// What stands before a field's name in errors, for example `text_config.`.
+    place: &'a str,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn new(object: &'a Map<String, Value>, place: &'a str) -> Self {
+        Self { object, place }
+    }
+
+    /// The field as it is written, `null` included.
+    pub(super) fn raw(&self, name: &str) -> Option<&'a Value> {
+        self.object.get(name)
+    }
+
+    /// The field's value; `None` where it is absent or `null`.
+    pub(super) fn get(&self, name: &str) -> Option<&'a Value> {
+        self.raw(name).filter(|value| !value.is_null())
+    }
+
+    fn read<T>(
+        &self,
+        name: &str,
+        kind: &str,
+        read: impl Fn(&'a Value) -> Option<T>,
+    ) -> Outcome<Option<T>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let bad = || format!("{}{name} is {}, expected {kind}", self.place, short(value));
+        read(value).map(Some).ok_or_else(bad)
+    }
+
+    /// A whole number that fits a tensor's dimension.
+    pub(super) fn size(&self, name: &str) -> Outcome<Option<usize>> {
+        self.read(name, "a whole number", |v| {
+            v.as_u64().and_then(|n| u32::try_from(n).ok()).map(|n| n as usize)
+        })
+    }
+
+    /// A size that must be there.
+    pub(super) fn need_size(&self, name: &str) -> Outcome<usize> {
+        self.size(name)?.ok_or_else(|| format!("{}{name} is missing", self.place))
+    }
+
+    /// A finite number.
+    pub(super) fn number(&self, name: &str) -> Outcome<Option<f64>> {
+        self.read(name, "a finite number", |v| v.as_f64().filter(|n| n.is_finite()))
+    }
+
+    pub(super) fn flag(&self, name: &str) -> Outcome<Option<bool>> {
+        self.read(name, "true or false", Value::as_bool)
+    }
+
+    pub(super) fn text(&self, name: &str) -> Outcome<Option<&'a str>> {
+        self.read(name, "a text", Value::as_str)
+    }
+
+    pub(super) fn object(&self, name: &str) -> Outcome<Option<&'a Map<String, Value>>> {
+        self.read(name, "an object", Value::as_object)
+    }
+
+    pub(super) fn list(&self, name: &str) -> Outcome<Option<&'a [Value]>> {
+        self.read(name, "a list", |v| v.as_array().map(Vec::as_slice))
+    }
+
+    /// One id or a list of them.
+    pub(super) fn ids(&self, name: &str) -> Outcome<Vec<u32>> {
+        let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+        let ids = self.read(name, "a token id or a list of them", |value| match value {
+            Value::Array(ids) => ids.iter().map(id).collect(),
+            one => id(one).map(|id| vec![id]),
+        })?;
+        Ok(ids.unwrap_or_default())
+    }
+
+    /// All names of the object.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
+        self.object.keys().map(String::as_str)
+    }
+}
+
+/// A value as errors show it, never long.
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(40) {
+        Some((at, _)) => format!("{}...", &text[..at]),
+        None => text,
+    }
+}
+
+/// When a field changes nothing.
+#[derive(Clone, Copy)]
+enum Neutral {
+    /// Absent or `null` alone.
+    Null,
+    /// Also `false`.
+    False,
+    /// Also `true`: its absence means the same.
+    True,
+    /// Also 1.
+    One,
+    /// Also 0, `false` and an empty list.
+    Zero,
+    /// Also a list of ones or of nothing.
+    Ones,
+}
+
+impl Neutral {
+    fn holds(self, value: &Value) -> bool {
+        let number = |n: f64| value.as_f64() == Some(n);
+        let list = value.as_array();
+        value.is_null()
+            || match self {
+                Self::Null => false,
+                Self::False => value == &Value::Bool(false),
+                Self::True => value == &Value::Bool(true),
+                Self::One => number(1.0),
+                Self::Zero => {
+                    number(0.0) || value == &Value::Bool(false) || list.is_some_and(Vec::is_empty)
+                }
+                Self::Ones => list.is_some_and(|l| l.iter().all(|v| v.as_f64() == Some(1.0))),
+            }
+    }
+}
+
+/// Fields of some decoder or other that change what is computed, when they do not, and the families whose meaning of
+/// them this crate follows.
+const MEANINGFUL: &[(&str, Neutral, &[Family])] = {
+    use Family::{Gemma3, Granite, Olmo2, Phi3, Qwen3, SmolLm3};
+    use Neutral::{False, Null, One, Ones, True, Zero};
+    &[
+        ("attn_logit_softcapping", Null, &[]),
+        ("final_logit_softcapping", Null, &[]),
+        ("query_pre_attn_scalar", Null, &[Gemma3]),
+        ("embedding_multiplier", One, &[Granite]),
+        ("residual_multiplier", One, &[Granite]),
+        ("attention_multiplier", Null, &[Granite]),
+        ("logits_scaling", One, &[Granite]),
+        ("logit_scale", One, &[]),
+        ("lm_head_multiplier", One, &[]),
+        ("key_multiplier", One, &[]),
+        ("mlp_multipliers", Ones, &[]),
+        ("ssm_multipliers", Ones, &[]),
+        ("scale_emb", One, &[]),
+        ("scale_depth", Null, &[]),
+        ("dim_model_base", Null, &[]),
+        ("partial_rotary_factor", One, &[Phi3]),
+        ("rotary_pct", One, &[]),
+        ("rope_interleave", False, &[]),
+        ("rope_local_base_freq", Null, &[Gemma3]),
+        ("sliding_window_pattern", Null, &[Gemma3]),
+        ("no_rope_layers", Ones, &[SmolLm3]),
+        ("no_rope_layer_interval", Zero, &[SmolLm3]),
+        ("use_qk_norm", False, &[Qwen3, Olmo2, Gemma3]),
+        ("qk_norm", False, &[Qwen3, Olmo2, Gemma3]),
+        ("qk_layernorm", False, &[Qwen3, Olmo2, Gemma3]),
+        ("clip_qkv", Null, &[]),
+        ("alibi", False, &[]),
+        ("use_parallel_residual", False, &[]),
+        ("use_bidirectional_attention", False, &[]),
+        ("is_causal", True, &[]),
+        ("attention_sinks", Zero, &[]),
+        ("attention_chunk_size", Zero, &[]),
+        ("attn_temperature_tuning", False, &[]),
+        ("num_experts", Zero, &[]),
+        ("num_local_experts", Zero, &[]),
+        ("n_routed_experts", Zero, &[]),
+        ("kv_lora_rank", Null, &[]),
+        ("q_lora_rank", Null, &[]),
+        ("num_kv_shared_layers", Zero, &[]),
+        ("hidden_size_per_layer_input", Zero, &[]),
+        ("is_encoder_decoder", False, &[]),
+        ("add_cross_attention", False, &[]),
+        ("per_layer_config", Zero, &[]),
+    ]
+};
+
+/// Refuses, by name, what this crate would have to ignore.
+pub(super) fn refuse_unknown_meaning(fields: Fields<'_>, family: Family) -> Outcome<()> {
+    for (name, neutral, families) in MEANINGFUL {
+        let Some(value) = fields.raw(name) else { continue };
+        if !neutral.holds(value) && !families.contains(&family) {
+            return Err(format!(
+                "{}{name} is {}, which changes what the model computes and is not supported for {}: \
+                 remove it if it has no meaning there, or {COMMAND_TRAINER}",
+                fields.place,
+                short(value),
+                family.name()
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What to do with a model that this crate cannot run.
+pub(crate) const COMMAND_TRAINER: &str =
+    "train it with trainer = \"command\" (docs/TRAINING.md, \"A trainer of your own\")";
