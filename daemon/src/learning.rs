@@ -15,13 +15,13 @@ use fedshield_train::TrainError;
 use fedshield_train::data::check_jsonl;
 use fedshield_train::federated::{AdapterLayout, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::LoadedModel;
-use fedshield_train::model::{BasePrecision, ModelConfig};
+use fedshield_train::model::{BasePrecision, ComputePrecision, ModelConfig};
 use fedshield_train::text::Template;
 use fedshield_train::{Progress, RoundResult, TrainSettings, Trainer};
 use tokio_util::sync::CancellationToken;
 
 use crate::jobs::{PipelineError, TrainingStep};
-use crate::terms::Terms;
+use crate::terms::MemberTerms;
 pub use command::CommandSettings;
 pub(crate) use command::answer_guard;
 use command::{CommandTrainer, RequestSettings, Run};
@@ -51,6 +51,8 @@ pub struct LearningSources {
     pub packing: bool,
     /// How the frozen matrices are held in memory.
     pub base_precision: BasePrecision,
+    /// How exactly matrix products are computed at least.
+    pub compute_precision: ComputePrecision,
     /// Template to use instead of the manifest's.
     pub template: Option<String>,
     /// PEFT folder that the first round starts from, for a manifest that asks for one.
@@ -72,6 +74,7 @@ impl OpenedModel {
     /// Names the file and the tensor that is wrong.
     pub fn open(sources: LearningSources) -> Result<Self, TrainError> {
         let model = LoadedModel::open(&sources.model)?;
+        model.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         Ok(Self { sources, model })
     }
 
@@ -103,13 +106,13 @@ impl OpenedModel {
     ///
     /// # Errors
     /// Names the data file and line, or the setting.
-    pub fn prepare(self, terms: &Terms) -> Result<Learning, PipelineError> {
+    pub fn prepare(self, terms: &MemberTerms) -> Result<Learning, PipelineError> {
         let Self { sources, model } = self;
         let training = &terms.manifest.training;
         let examined =
             Examination { config: &model.config, tokenizer: &model.tokenizer, sources: &sources };
         let Examined { template, length, data } =
-            examined.examine(&terms.manifest, &terms.settings, terms.template)?;
+            examined.examine(training, &terms.settings, terms.template)?;
         let settings = TrainSettings {
             batch_size: training.batch_size as usize,
             max_gradient_norm: training.max_gradient_norm.get(),
@@ -117,6 +120,7 @@ impl OpenedModel {
             gradient_checkpointing: sources.gradient_checkpointing,
             packing: sources.packing,
             base_precision: sources.base_precision,
+            compute_precision: sources.compute_precision,
             ..TrainSettings::default()
         };
         let command = sources.command.map(|command| {
@@ -208,7 +212,10 @@ impl Learning {
     }
 
     /// The adapter before the first round: expanded from the federation's id, or the one that the manifest names.
-    pub(crate) fn first_adapter(&self, terms: &Terms) -> Result<GlobalAdapter, PipelineError> {
+    pub(crate) fn first_adapter(
+        &self,
+        terms: &MemberTerms,
+    ) -> Result<GlobalAdapter, PipelineError> {
         let Some(wanted) = terms.manifest.adapter.first else {
             let layout = AdapterLayout::new(&self.config, &terms.settings.adapter)?;
             return Ok(GlobalAdapter::new(layout, &terms.settings, terms.federation.0));

@@ -12,6 +12,7 @@ mod recorded;
 use std::path::PathBuf;
 
 use fedshield_train::TrainError;
+use fedshield_train::load::LoadedModel;
 use fedshield_train::text::{Template, TextTokenizer};
 
 pub use chat::{Chat, ChatQuestion, Speaker, Spoken};
@@ -30,6 +31,13 @@ pub use merge::{MergeQuestion, MergeReport, MergedForm, merge};
 pub use recorded::check_recorded;
 
 use crate::error_code::ErrorCode;
+
+/// Opens a model, and says on standard error what its user should know.
+fn open_model(path: &std::path::Path) -> Result<LoadedModel, OfflineError> {
+    let model = LoadedModel::open(path).map_err(OfflineError::Model)?;
+    model.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    Ok(model)
+}
 
 /// Why it cannot be done. Messages name the file and the tensor or line.
 #[derive(Debug, thiserror::Error)]

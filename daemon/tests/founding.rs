@@ -9,7 +9,7 @@ use fedshieldd::founding::{FoundingError, Local};
 use fedshieldd::home::Home;
 use tokio_util::sync::CancellationToken;
 
-use founders::{Network, Node, open, owner, owner as owner_elsewhere, terms};
+use founders::{Network, Node, open, owner, owner as owner_elsewhere, terms, terms_with};
 
 #[tokio::test]
 async fn four_nodes_found_a_federation_and_all_store_the_same_manifest() {
@@ -27,7 +27,8 @@ async fn four_nodes_found_a_federation_and_all_store_the_same_manifest() {
     assert!(!draft.frozen && draft.summary.id.is_none());
     let frozen = owner.freeze().await.unwrap();
     assert!(frozen.frozen && !frozen.founded);
-    assert_eq!((frozen.manifest.min_contributors, frozen.manifest.committee_size), (3, 3));
+    let numbers = frozen.listing.terms();
+    assert_eq!((numbers.min_contributors, numbers.committee_size), (Some(3), Some(3)));
     assert_eq!(owner.state(), NodeState::Founding);
 
     // The first two sign and have to wait for the third.
@@ -145,8 +146,7 @@ async fn another_base_model_is_named_with_both_digests() {
 async fn a_node_with_a_trainer_command_joins_no_federation_that_trains_with_fed_sb() {
     let network = Network::default();
     let node = Node::new(&network, "owner");
-    let mut terms = terms();
-    terms.training.algorithm = Algorithm::FedSb;
+    let terms = terms_with(|terms| terms.training.algorithm = Algorithm::FedSb);
     node.founding.new_federation(NewFederation { terms: terms.clone() }).await.unwrap();
     let mut other = Node::new(&network, "b");
     other.local.trainer_command = true;

@@ -8,7 +8,7 @@ use fedshield_protocol::ids::{MemberIndex, SumDigest, ValueDigest, View};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::limits::MAX_KEY_BYTES;
 use fedshield_protocol::object::ObjectRef;
-use fedshield_protocol::wire::{Body, Decision, Proposal, Set, Value, Vote, VoteKind};
+use fedshield_protocol::wire::{Body, Decision, Proposal, UpdateSet, Value, Vote, VoteKind};
 use fixture::bench::{Bench, commitment_digest, update};
 use fixture::lies::{drops, said};
 use fixture::object;
@@ -30,7 +30,8 @@ fn decided() -> Bench {
     for member in [1, 2, 3] {
         bench.hear(member, Body::Commitment(Box::new(update(member as u8))));
     }
-    let set: Set = [1, 2, 3].map(|m| (MemberIndex(m), commitment_digest(&bench, m))).to_vec();
+    let set: UpdateSet =
+        [1, 2, 3].map(|m| (MemberIndex(m), commitment_digest(&bench, m))).into_iter().collect();
     bench.decide(Value::Aggregate { set, aggregate: object(90) });
     bench.handle(Event::ObjectReady(object(90)));
     bench
@@ -150,7 +151,7 @@ fn wrong_keys_do_not_keep_a_right_one_from_being_checked() {
 #[test]
 fn of_two_keys_that_open_the_aggregate_the_decided_one_is_applied() {
     let first = value(object(95));
-    let second = Value::Opened { key: object(96), sum: Digest([3; 32]) };
+    let second = Value::Opened { key: object(96), sum: SumDigest([3; 32]) };
     for decided in [first, second.clone()] {
         let (mut bench, ..) = proposed(object(95));
         bench.handle(Event::ObjectReady(object(95)));
@@ -158,7 +159,7 @@ fn of_two_keys_that_open_the_aggregate_the_decided_one_is_applied() {
         let (view, by) = view_of_another(&mut bench);
         propose_value(&mut bench, view, by, second.clone());
         bench.handle(Event::ObjectReady(object(96)));
-        let effects = bench.done(is_check, JobOutput::KeyChecked { sum: Some(Digest([3; 32])) });
+        let effects = bench.done(is_check, JobOutput::KeyChecked { sum: Some(SumDigest([3; 32])) });
         assert_eq!(prevote(&effects), Some(Some(second.id())), "it opens the aggregate as well");
         bench.decide(decided.clone());
         let Value::Opened { key, sum } = decided else { panic!("an opened sum") };
@@ -167,7 +168,7 @@ fn of_two_keys_that_open_the_aggregate_the_decided_one_is_applied() {
             let is_decided = |job: &Job| matches!(job, Job::CheckKey { key: it, .. } if *it == key);
             bench.done(is_decided, JobOutput::KeyChecked { sum: Some(sum) });
         }
-        let applied: Vec<Digest> = bench
+        let applied: Vec<SumDigest> = bench
             .jobs
             .iter()
             .filter_map(|(_, job)| match job {

@@ -23,10 +23,14 @@ mod train;
 pub use error::{Result, TrainError};
 pub use memory::reuse_freed_memory;
 pub use train::{
-    AdamW, AdamWSettings, Answer, AnswerEnd, ComputeDevice, Evaluation, Generation, OnProgress,
-    Progress, RoundResult, RoundStats, Sampling, StepGradient, TrainSettings, Trainer,
-    adapter_gradient, adapter_logits, answer_device_probe, clip_global_norm,
+    AdamW, AdamWSettings, Answer, AnswerEnd, ComputeDevice, Evaluation, Generation, LocalSteps,
+    OnProgress, Progress, RoundResult, RoundStats, Sampling, StepGradient, StepReport,
+    TrainSettings, Trainer, adapter_gradient, adapter_logits, answer_device_probe,
+    clip_global_norm, local_steps,
 };
+
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+pub use train::count_launches;
 
 /// The CPU device (burn-flex). Thread count: the environment variable `RAYON_NUM_THREADS`.
 pub fn cpu() -> burn_tensor::Device {

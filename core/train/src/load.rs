@@ -4,6 +4,7 @@ mod digest;
 mod folder;
 mod gguf;
 mod loaded;
+mod packed;
 mod safetensors;
 mod stored;
 mod writer;

@@ -23,6 +23,7 @@ mod past;
 mod product;
 mod reader;
 mod rope;
+mod transfer;
 mod weights;
 
 #[cfg(feature = "base-gradients")]
@@ -32,17 +33,16 @@ pub use config::{Activation, Family, ModelConfig, NormPlaces, QkNorm, Rope, Rope
 pub use decoder::{Decoder, StageSeconds};
 pub use frozen::{BasePrecision, Unfit};
 pub use lora::Projection;
+pub use product::ComputePrecision;
+pub use transfer::Transfers;
 pub use weights::{TensorSource, parameter_shapes};
 
+pub(crate) use config::COMMAND_TRAINER;
 pub(crate) use layer::LayerGradients;
 pub(crate) use linear::Wants;
 pub(crate) use lora::{Lora, LoraLayers};
+pub(crate) use loss::LossSum;
 pub(crate) use past::Past;
+pub(crate) use product::product;
+pub(crate) use transfer::{is_host, to_vec, upload};
 pub(crate) use weights::layer_name;
-
-use burn_tensor::Tensor;
-
-/// Values of an f32 tensor on the host, row-major.
-pub(crate) fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_into_vec_as::<f32>().unwrap_or_default()
-}

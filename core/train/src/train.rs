@@ -4,16 +4,22 @@ mod device;
 mod evaluate;
 mod generate;
 mod gradient;
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+mod launches;
 mod optimizer;
 mod probe;
 mod progress;
+mod steps;
 mod trainer;
 
 pub use device::ComputeDevice;
 pub use evaluate::Evaluation;
 pub use generate::{Answer, AnswerEnd, Generation, Sampling};
 pub use gradient::{StepGradient, adapter_gradient, adapter_logits};
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+pub use launches::count_launches;
 pub use optimizer::{AdamW, AdamWSettings, clip_global_norm};
 pub use probe::answer_device_probe;
 pub use progress::{OnProgress, Progress, RoundStats};
+pub use steps::{LocalSteps, StepReport, local_steps};
 pub use trainer::{RoundResult, TrainSettings, Trainer};

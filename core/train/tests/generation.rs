@@ -5,9 +5,10 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use fedshield_train::adapter::{LoraAdapter, PeftAdapter};
+use fedshield_train::data::Example;
 use fedshield_train::load::LoadedModel;
 use fedshield_train::model::{BasePrecision, Decoder};
-use fedshield_train::text::Segment;
+use fedshield_train::text::{Rendered, Template};
 use fedshield_train::{
     Answer, AnswerEnd, Generation, Sampling, TrainSettings, Trainer, adapter_logits, cpu,
 };
@@ -46,8 +47,14 @@ fn words(ids: &[u32]) -> String {
     ids.iter().map(|id| format!("w{id}")).collect::<Vec<_>>().join(" ")
 }
 
+/// Plain text, which no template surrounds.
+fn rendered(trainer: &Trainer, prompt: String) -> Rendered {
+    let example = Example::Completion { prompt, completion: "w3".to_owned() };
+    Template::Alpaca.render_prompt(&example, trainer.tokenizer()).unwrap()
+}
+
 fn ask(trainer: &Trainer, generation: &mut Generation, prompt: &[u32], tokens: usize) -> Answer {
-    let prompt = [Segment { text: words(prompt), labelled: false, end: false }];
+    let prompt = rendered(trainer, words(prompt));
     let sampling = Sampling { max_tokens: tokens, ..Sampling::default() };
     let mut streamed = String::new();
     let on_text = &mut |piece: &str| {
@@ -132,7 +139,7 @@ fn answers_end_where_they_should() {
     assert_eq!((full.end, full.tokens), (AnswerEnd::Context, 0));
     let nearly = ask(&trainer, &mut generation, &prompt(1198), 50);
     assert!(nearly.end == AnswerEnd::Stop || nearly.tokens <= 2, "{nearly:?}");
-    let text = [Segment { text: words(&prompt(8)), labelled: false, end: false }];
+    let text = rendered(&trainer, words(&prompt(8)));
     let sampling = Sampling::default();
     let mut pieces = 0;
     let stop = &mut |_: &str| {
@@ -141,7 +148,7 @@ fn answers_end_where_they_should() {
     };
     let cut = trainer.continue_with(&mut generation, &text, &sampling, stop).unwrap();
     assert!(cut.end == AnswerEnd::Stop || (cut.end, pieces) == (AnswerEnd::Interrupted, 1));
-    let empty = [Segment { text: String::new(), labelled: false, end: false }];
+    let empty = rendered(&trainer, String::new());
     let quiet = &mut |_: &str| ControlFlow::Continue(());
     let error = trainer.continue_with(&mut generation, &empty, &sampling, quiet).unwrap_err();
     assert!(error.to_string().contains("no tokens"), "{error}");

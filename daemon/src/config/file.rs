@@ -9,7 +9,7 @@ use fedshield_net::{IpNetwork, Multiaddr, check_dial, check_listen};
 use fedshield_protocol::hidden::first_hidden;
 use fedshield_protocol::limits::MAX_ADDRESSES;
 use fedshield_train::ComputeDevice;
-use fedshield_train::model::BasePrecision;
+use fedshield_train::model::{BasePrecision, ComputePrecision};
 use fedshield_train::text::Template;
 use serde::{Deserialize, Serialize};
 
@@ -97,6 +97,8 @@ pub struct TrainingConfig {
     /// How the frozen matrices are held in memory: `f32`, `bf16`, `f16`, `q8`, `q4` or
     /// `stored`.
     pub base_precision: BasePrecision,
+    /// How exactly matrix products are computed at least: `f32`, `tf32` or `bf16`.
+    pub compute_precision: ComputePrecision,
     /// Threads for training and encryption; 0: as many as the machine has.
     pub threads: usize,
 }
@@ -184,6 +186,7 @@ impl Default for TrainingConfig {
             gradient_checkpointing: false,
             packing: true,
             base_precision: BasePrecision::F32,
+            compute_precision: ComputePrecision::F32,
             threads: 0,
         }
     }

@@ -38,6 +38,7 @@ pub const SETTINGS: &[(&str, Kind)] = &[
     ("training.gradient_checkpointing", Kind::Flag),
     ("training.packing", Kind::Flag),
     ("training.base_precision", Kind::Text),
+    ("training.compute_precision", Kind::Text),
     ("training.threads", Kind::Count),
     ("control.socket", Kind::Text),
     ("http.listen", Kind::Text),

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use fedshield_protocol::ids::Digest;
-use fedshield_protocol::manifest::Manifest;
+use fedshield_protocol::manifest::{Draft, Training};
 use fedshield_train::adapter::PeftAdapter;
 use fedshield_train::data::DataSettings;
 use fedshield_train::federated::{AdapterLayout, Algorithm, FederatedSettings, GlobalAdapter};
@@ -37,9 +37,10 @@ impl TermsChecker {
     ///
     /// # Errors
     /// Names the field and what it may be, or the data file and line that does not go with them.
-    pub fn check(&self, draft: &Manifest) -> Result<(), PipelineError> {
+    pub fn check(&self, draft: &Draft) -> Result<(), PipelineError> {
         let plan = Plan::of_draft(draft)?;
-        let (length, most) = (draft.training.sequence_length as usize, self.config.context());
+        let terms = &draft.offer.terms;
+        let (length, most) = (terms.training.sequence_length as usize, self.config.context());
         if length > most {
             let reason = format!(
                 "{length} tokens do not fit the base model's context: take {most} or fewer"
@@ -51,8 +52,8 @@ impl TermsChecker {
             tokenizer: &self.tokenizer,
             sources: &self.sources,
         };
-        all.examine(draft, &plan.settings, plan.template)?;
-        if let Some(wanted) = draft.adapter.first {
+        all.examine(&terms.training, &plan.settings, plan.template)?;
+        if let Some(wanted) = terms.adapter.first {
             named_adapter(&self.config, &self.sources.first_adapter, wanted, &plan.settings)?;
         }
         Ok(())
@@ -83,7 +84,7 @@ impl Examination<'_> {
     /// Names the field of the terms, the setting, or the data file and line.
     pub(super) fn examine(
         &self,
-        terms: &Manifest,
+        training: &Training,
         settings: &FederatedSettings,
         template: Template,
     ) -> Result<Examined, PipelineError> {
@@ -95,7 +96,7 @@ impl Examination<'_> {
         AdapterLayout::new(self.config, &settings.adapter)
             .map_err(|error| PipelineError::manifest("adapter", error.to_string()))?;
         // Drafts with longer ones are refused; a federation that was founded before that was so goes on.
-        let length = (terms.training.sequence_length as usize).min(self.config.context());
+        let length = (training.sequence_length as usize).min(self.config.context());
         let named = self.sources.template.as_deref().map_or(Ok(template), Template::parse)?;
         // A base model without a chat template of its own gets the plainest one.
         let template = named.or_plain(self.tokenizer);

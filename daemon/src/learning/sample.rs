@@ -64,9 +64,9 @@ mod tests {
 
     #[test]
     fn a_sample_stays_when_lines_are_added() {
-        let example = |index: usize| TokenizedExample {
-            example: Example::instruction(index.to_string(), "", "x"),
-            sequence: TokenSequence { ids: vec![1; 10], labels: vec![true; 10] },
+        let example = |index: usize| {
+            let sequence = TokenSequence { ids: vec![1; 10], labels: vec![true; 10] };
+            TokenizedExample::whole(Example::instruction(index.to_string(), "", "x"), sequence)
         };
         let before: Vec<_> = (0..500).map(example).collect();
         // Longer, in another order, and with a line in front.

@@ -1,4 +1,4 @@
-//! Brings a node up. What cannot be mended by waiting is looked at first; then the node can be talked to; then each part
+//! Brings a node up. What waiting cannot help is checked first; then the control socket answers; then each part
 //! comes up when it can, see `opening`.
 
 use std::sync::Arc;
@@ -41,7 +41,7 @@ use crate::service::{Watchdog, notify_ready, tell_status};
 /// socket.
 ///
 /// # Errors
-/// What no time mends.
+/// What waiting cannot help.
 pub(super) async fn start(
     home: &Home,
     loaded: Loaded,
@@ -175,7 +175,7 @@ fn open_identity(home: &Home, given: Option<Passphrase>) -> Result<Identity, Nod
     Ok(Identity::open(&home.identity(), passphrase.as_ref())?)
 }
 
-/// What the settings say about learning.
+/// The settings that are about learning.
 ///
 /// # Errors
 /// [`NodeError::Setting`]: a setting that has no default is missing.
@@ -199,6 +199,7 @@ pub(super) fn sources(config: &Config, home: &Home) -> Result<LearningSources, N
         gradient_checkpointing: config.training.gradient_checkpointing,
         packing: config.training.packing,
         base_precision: config.training.base_precision,
+        compute_precision: config.training.compute_precision,
         template: config.data.template.clone(),
         first_adapter: home.first_adapter(),
         command: command(config, home),

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use fedshield_train::adapter::{LoraAdapter, PeftAdapter};
 use fedshield_train::data::{Chat as Conversation, Example, Role, Turn};
-use fedshield_train::load::LoadedModel;
 use fedshield_train::model::BasePrecision;
 use fedshield_train::text::Template;
 use fedshield_train::{Answer, ComputeDevice, Generation, Sampling, TrainSettings, Trainer};
@@ -77,7 +76,7 @@ impl Chat {
     /// # Errors
     /// A model, adapter or template that cannot be used.
     pub fn open(question: &ChatQuestion) -> Result<Self, OfflineError> {
-        let model = LoadedModel::open(&question.model).map_err(OfflineError::Model)?;
+        let model = super::open_model(&question.model)?;
         let template = template(question.template.as_deref(), &model.tokenizer)?;
         let adapter: Option<LoraAdapter> = match &question.adapter {
             Some(folder) => Some(
@@ -152,8 +151,7 @@ impl Chat {
                 .map_err(OfflineError::Work)?;
             turns.push(Turn::new(Role::Assistant, answer.text.as_str()));
             side.turns = turns;
-            let prompt = prompt.iter().map(|segment| segment.text.as_str()).collect();
-            spoken.push(Spoken { speaker: side.speaker, prompt, answer });
+            spoken.push(Spoken { speaker: side.speaker, prompt: prompt.text, answer });
         }
         Ok(spoken)
     }

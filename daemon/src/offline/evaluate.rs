@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use fedshield_train::adapter::{Adapter, PeftAdapter};
 use fedshield_train::data::{DataSet, DataSettings, Role, TokenizedExample};
-use fedshield_train::load::LoadedModel;
 use fedshield_train::model::BasePrecision;
 use fedshield_train::text::Template;
 use fedshield_train::{ComputeDevice, Sampling, TrainError, TrainSettings, Trainer};
@@ -98,7 +97,7 @@ pub struct SampleAnswers {
 /// # Errors
 /// A model, adapter or line that cannot be used; a loss that is not a finite number.
 pub fn evaluate(question: &EvaluateQuestion) -> Result<EvaluateReport, OfflineError> {
-    let model = LoadedModel::open(&question.model).map_err(OfflineError::Model)?;
+    let model = super::open_model(&question.model)?;
     let template = template(question.template.as_deref(), &model.tokenizer)?;
     let adapter = PeftAdapter::open(&question.adapter)
         .and_then(|peft| peft.lora(&model.config))
@@ -153,12 +152,13 @@ impl Work<'_> {
             if compared == self.question.exact {
                 break;
             }
-            let reference = example.example.answer();
+            let shown = example.shown();
+            let reference = shown.answer();
             let limit = self.question.short_tokens + 1;
             if self.trainer.tokenizer().encode_first(reference, limit)?.len() == limit {
                 continue;
             }
-            let given = self.trainer.answer(adapter, self.template, &example.example, &greedy)?;
+            let given = self.trainer.answer(adapter, self.template, &shown, &greedy)?;
             compared += 1;
             equal += usize::from(given.trim() == reference.trim());
         }
@@ -168,15 +168,16 @@ impl Work<'_> {
     fn samples(&self, adapter: &dyn Adapter) -> Result<Vec<SampleAnswers>, TrainError> {
         let mut samples = Vec::new();
         for example in self.examples.iter().take(self.question.samples) {
-            let turns = example.example.turns();
+            let shown = example.shown();
+            let turns = shown.turns();
             let asked = turns.iter().rev().find(|turn| turn.role == Role::User);
             let answer = |adapter: Option<&dyn Adapter>| {
                 let sampling = &self.question.sampling;
-                self.trainer.answer(adapter, self.template, &example.example, sampling)
+                self.trainer.answer(adapter, self.template, &shown, sampling)
             };
             samples.push(SampleAnswers {
                 question: asked.map(|turn| turn.said().to_owned()).unwrap_or_default(),
-                reference: example.example.answer().to_owned(),
+                reference: shown.answer().to_owned(),
                 base: answer(None)?,
                 adapted: answer(Some(adapter))?,
             });

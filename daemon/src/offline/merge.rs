@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use fedshield_train::adapter::{Adapter, GgufType, PeftAdapter, export_gguf_model, export_model};
-use fedshield_train::load::{LoadedModel, Precision};
+use fedshield_train::load::Precision;
 use serde::Serialize;
 
 use super::OfflineError;
@@ -59,7 +59,7 @@ pub fn merge(question: &MergeQuestion) -> Result<MergeReport, OfflineError> {
     if taken {
         return Err(OfflineError::NotEmpty(out.clone()));
     }
-    let model = LoadedModel::open(&question.model).map_err(OfflineError::Model)?;
+    let model = super::open_model(&question.model)?;
     let adapter = PeftAdapter::open(&question.adapter)
         .and_then(|peft| peft.lora(&model.config))
         .map_err(OfflineError::Adapter)?;

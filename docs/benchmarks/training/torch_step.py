@@ -2,7 +2,7 @@
 
     python torch_step.py MODEL --batch 2 --seq 128 --steps 5 --threads 2 --rank 32
 
-MODEL is a Hugging Face folder, a GGUF file (decoded to f32 by transformers), or shape:135m, shape:1b or shape:7b (random
+MODEL is a Hugging Face folder, a GGUF file (decoded to f32 by transformers), or shape:135m, shape:1b, shape:3b or shape:7b (random
 weights, drawn on the device). SDPA attention, LoRA on q, k, v and o in f32, AdamW, gradient norm clipped to 1, every position
 labelled, the same token ids as ours. --device cuda, and --dtype bfloat16 for the base and the activations.
 """
@@ -38,6 +38,7 @@ if options.model.startswith("shape:"):
     hidden, inner, layers, heads, pairs, vocab, tied = {
         "135m": (576, 1536, 30, 9, 3, 49152, True),
         "1b": (2048, 8192, 16, 32, 8, 128256, True),
+        "3b": (3072, 8192, 28, 24, 8, 128256, True),
         "7b": (4096, 11008, 32, 32, 32, 32000, False),
     }[options.model.removeprefix("shape:")]
     config = transformers.LlamaConfig(

@@ -34,7 +34,7 @@ pub fn export_gguf_adapter(path: &Path, config: &ModelConfig, adapter: &dyn Adap
     let mut factors = Vec::with_capacity(2 * projections.len());
     for one in &projections {
         let name = layer_name(one.layer, &format!("{}.weight", one.projection.path()));
-        let stored = name_of(&name, path)?;
+        let stored = name_of(&name, config, path)?;
         let (outputs, inputs) = one.projection.shape(config);
         let ratio = (one.alpha / alpha) as f32;
         let b: Vec<f32> = one.b.iter().map(|value| value * ratio).collect();
@@ -79,7 +79,11 @@ pub fn export_gguf_model(
     let shapes = parameter_shapes(&model.config);
     let mut tensors = Vec::with_capacity(shapes.len() + 1);
     for (name, shape) in &shapes {
-        tensors.push((name_of(name, path)?, shape.clone(), matrices.for_shape(shape)));
+        tensors.push((
+            name_of(name, &model.config, path)?,
+            shape.clone(),
+            matrices.for_shape(shape),
+        ));
     }
     let table = description::rope_table(&model.config);
     if let Some(table) = &table {
@@ -100,8 +104,9 @@ pub fn export_gguf_model(
     writer.finish()
 }
 
-fn name_of(name: &str, path: &Path) -> Result<String> {
-    gguf_name(name).ok_or_else(|| TrainError::tensor(path, name, "GGUF has no name for it"))
+fn name_of(name: &str, config: &ModelConfig, path: &Path) -> Result<String> {
+    gguf_name(name, config.family)
+        .ok_or_else(|| TrainError::tensor(path, name, "GGUF has no name for it"))
 }
 
 /// Rows in the order that GGUF wants: those of queries and keys of Llama's architecture are interleaved, so that

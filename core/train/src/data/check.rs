@@ -12,7 +12,7 @@ use super::report::{
 };
 use super::set::{DataSettings, at_line, is_held_out, short_digest};
 use crate::model::TokenSequence;
-use crate::text::{TextTokenizer, floor_char_boundary};
+use crate::text::{self, TextTokenizer, floor_char_boundary};
 use crate::{Result, TrainError};
 
 /// Lines named for each kind of finding; all are counted.
@@ -171,7 +171,9 @@ impl<'a> Check<'a> {
         sequence: &TokenSequence,
         place: Place,
     ) -> Result<Rendered> {
-        let mut segments = self.settings.template.render(example, self.tokenizer)?;
+        let rendered = self.settings.template.render(example, self.tokenizer)?;
+        // The last part of an example in parts shows the most.
+        let mut segments = rendered.last().map(text::Rendered::segments).unwrap_or_default();
         for segment in &mut segments {
             segment.text.truncate(floor_char_boundary(&segment.text, SHOWN_BYTES));
         }
@@ -244,7 +246,12 @@ fn look(
     is_shown: bool,
     held_out: bool,
 ) -> Result<Looked> {
-    let (sequence, is_cut) = settings.sequence(&example, tokenizer)?;
+    let parts = settings.tokenize(&example, tokenizer)?;
+    let is_cut = parts.iter().any(|part| part.is_cut);
+    // Of an example in parts, the longest one that is learned stands for all.
+    let longest = parts.into_iter().map(|part| part.sequence);
+    let empty = TokenSequence { ids: Vec::new(), labels: Vec::new() };
+    let sequence = longest.max_by_key(|sequence| sequence.ids.len()).unwrap_or(empty);
     let uncut = match is_cut {
         true => settings.full_length(&example, tokenizer)?,
         false => sequence.ids.len(),

@@ -1,14 +1,16 @@
 //! Data sets: reading, splitting, tokenising, and the order in which examples are trained on.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::example::Example;
+use super::example::{Chat, Example};
 use super::lines::each_batch;
 use crate::model::TokenSequence;
 use crate::random::Stream;
-use crate::text::{Template, TextTokenizer};
+use crate::text::{Template, TextTokenizer, Tokenized};
 use crate::{Result, TrainError};
 
 /// How data is turned into sequences.
@@ -28,13 +30,34 @@ impl Default for DataSettings {
     }
 }
 
-/// An example with its tokens.
+/// An example, or a part of one that ends with an answer, with its tokens.
 #[derive(Clone, Debug)]
 pub struct TokenizedExample {
-    /// The example.
-    pub example: Example,
+    /// The whole example; its parts share it.
+    pub example: Arc<Example>,
+    /// Turns of it that this shows.
+    pub turns: usize,
     /// Its tokens and loss mask.
     pub sequence: TokenSequence,
+}
+
+impl TokenizedExample {
+    /// An example that is one sequence.
+    pub fn whole(example: Example, sequence: TokenSequence) -> Self {
+        let turns = example.turns().len();
+        Self { example: Arc::new(example), turns, sequence }
+    }
+
+    /// The example as far as this shows it: it ends with the answer that is learned.
+    pub fn shown(&self) -> Cow<'_, Example> {
+        match &*self.example {
+            Example::Chat(chat) if chat.turns.len() > self.turns => {
+                let turns = chat.turns.iter().take(self.turns).cloned().collect();
+                Cow::Owned(Example::Chat(Chat { turns, ..chat.clone() }))
+            }
+            whole => Cow::Borrowed(whole),
+        }
+    }
 }
 
 /// Text that is kept of an example, in bytes, and for each token of the longest sequence. Far more than is trained on:
@@ -196,19 +219,18 @@ impl DataSet {
     fn add(&mut self, ready: Ready) {
         self.lines.push(ready.digest);
         self.truncated += usize::from(ready.is_cut);
-        if ready.example.sequence.label_count() == 0 {
-            self.dropped += 1;
-        } else if ready.held_out {
-            self.held_out.push(ready.example);
-        } else {
-            self.train.push(ready.example);
+        self.dropped += usize::from(ready.parts.is_empty());
+        match ready.held_out {
+            true => self.held_out.extend(ready.parts),
+            false => self.train.extend(ready.parts),
         }
     }
 }
 
 /// One example on its way into a data set.
 struct Ready {
-    example: TokenizedExample,
+    /// What is left of it, in as many sequences as the template needs. All are on one side.
+    parts: Vec<TokenizedExample>,
     is_cut: bool,
     held_out: bool,
     digest: u128,
@@ -216,13 +238,22 @@ struct Ready {
 
 impl Ready {
     fn new(example: Example, tokenizer: &TextTokenizer, settings: &DataSettings) -> Result<Self> {
-        let (sequence, is_cut) = settings.sequence(&example, tokenizer)?;
+        let tokenized = settings.tokenize(&example, tokenizer)?;
+        let is_cut = tokenized.iter().any(|part| part.is_cut);
         let held_out = is_held_out(&example, settings.held_out);
         let digest = short_digest(&example.digest());
         let kept = KEPT_BYTES + KEPT_BYTES_PER_TOKEN.saturating_mul(settings.max_length);
         let example = if example.text_bytes() > kept { example.shortened(kept) } else { example };
-        let example = TokenizedExample { example, sequence };
-        Ok(Self { example, is_cut, held_out, digest })
+        let example = Arc::new(example);
+        let learned = tokenized.into_iter().filter(|part| part.sequence.label_count() > 0);
+        let parts = learned
+            .map(|Tokenized { sequence, turns, .. }| TokenizedExample {
+                example: example.clone(),
+                turns,
+                sequence,
+            })
+            .collect();
+        Ok(Self { parts, is_cut, held_out, digest })
     }
 }
 
@@ -245,31 +276,26 @@ impl DataSettings {
         Ok(())
     }
 
-    /// Tokens and loss mask of an example, cut to `max_length`, and whether anything was cut off.
-    pub(super) fn sequence(
+    /// Tokens and loss masks of an example, cut to `max_length`, in as many sequences as its template needs.
+    pub(super) fn tokenize(
         &self,
         example: &Example,
         tokenizer: &TextTokenizer,
-    ) -> Result<(TokenSequence, bool)> {
-        // One more tells whether there is more.
-        let limit = self.max_length.saturating_add(1);
-        let mut sequence = self.template.first_tokens(example, tokenizer, limit)?;
-        let is_cut = sequence.ids.len() > self.max_length;
-        sequence.ids.truncate(self.max_length);
-        sequence.labels.truncate(self.max_length);
-        sequence.ids.shrink_to_fit();
-        sequence.labels.shrink_to_fit();
-        Ok((sequence, is_cut))
+    ) -> Result<Vec<Tokenized>> {
+        self.template.tokenize(example, tokenizer, self.max_length)
     }
 
-    /// How many tokens an example that is cut had before.
+    /// How many tokens the longest sequence of an example that is cut had before.
     pub(super) fn full_length(
         &self,
         example: &Example,
         tokenizer: &TextTokenizer,
     ) -> Result<usize> {
-        let count = self.template.count_tokens(example, tokenizer)?;
-        Ok(count.max(self.max_length.saturating_add(1)))
+        let mut longest = self.max_length.saturating_add(1);
+        for rendered in self.template.render(example, tokenizer)? {
+            longest = longest.max(rendered.count(tokenizer)?);
+        }
+        Ok(longest)
     }
 }
 

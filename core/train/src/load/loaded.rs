@@ -58,6 +58,8 @@ pub struct LoadedModel {
     pub weights: Box<dyn TensorSource + Send + Sync>,
     /// The tokenizer.
     pub tokenizer: TextTokenizer,
+    /// What whoever uses the model should know, one sentence each.
+    pub warnings: Vec<String>,
     /// BLAKE3 over configuration, tokenizer and weights as stored.
     pub digest: [u8; 32],
 }

@@ -3,13 +3,17 @@
 //! Query heads that share a key head are stacked along the sequence axis, so that keys and values
 //! are never repeated: q is `[batch, kv_heads, group * len, head_dim]`.
 
+mod blocks;
+
 use std::sync::Arc;
 
 use burn_tensor::Tensor;
 
 use super::config::ModelConfig;
 use super::kernels;
-use super::product::product;
+use super::product::ComputePrecision;
+use super::transfer::is_host;
+pub(crate) use blocks::{BLOCK_VALUES, Masks};
 
 /// Shapes for one batch size and sequence length.
 #[derive(Clone)]
@@ -23,13 +27,29 @@ pub(crate) struct AttentionShape {
     pub(crate) scale: f64,
     /// For packed rows: where each token's own example begins, see [`Batch`](super::Batch).
     pub(crate) starts: Option<Arc<Vec<u32>>>,
+    /// What devices with memory of their own need besides.
+    pub(crate) masks: Masks,
+    /// Scores that they have at a time at most.
+    pub(crate) block_values: usize,
+    /// In what products may be.
+    pub(crate) compute: ComputePrecision,
 }
 
 impl AttentionShape {
     pub(crate) fn new(config: &ModelConfig, batch: usize, len: usize) -> Self {
         let (heads, kv_heads, head_dim) = (config.heads, config.kv_heads, config.head_dim);
-        let scale = config.attention_scale;
-        Self { batch, len, heads, kv_heads, head_dim, scale, starts: None }
+        Self {
+            batch,
+            len,
+            heads,
+            kv_heads,
+            head_dim,
+            scale: config.attention_scale,
+            starts: None,
+            masks: Masks::default(),
+            block_values: BLOCK_VALUES,
+            compute: ComputePrecision::F32,
+        }
     }
 
     fn group(&self) -> usize {
@@ -46,17 +66,34 @@ impl AttentionShape {
         [self.batch, self.kv_heads, self.len, self.head_dim]
     }
 
+    /// Queries `[batch, heads, any, head_dim]`, those that share a key head one below the other.
     pub(super) fn stack(&self, q: Tensor<4>) -> Tensor<4> {
-        q.reshape([self.batch, self.kv_heads, self.group() * self.len, self.head_dim])
+        let rows = q.dims()[2];
+        q.reshape([self.batch, self.kv_heads, self.group() * rows, self.head_dim])
     }
 }
 
 /// Activations kept from the forward pass.
 pub(crate) struct AttentionSaved {
-    pub(super) q: Tensor<4>,
-    pub(super) k: Tensor<4>,
-    pub(super) v: Tensor<4>,
-    pub(super) probabilities: Tensor<4>,
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
+    weights: Weights,
+}
+
+impl AttentionSaved {
+    /// With all of the softmax.
+    pub(super) fn whole([q, k, v]: [Tensor<4>; 3], probabilities: Tensor<4>) -> Self {
+        Self { q, k, v, weights: Weights::Kept(probabilities) }
+    }
+}
+
+/// What is kept of the softmax.
+enum Weights {
+    /// All of it: on the processor.
+    Kept(Tensor<4>),
+    /// Nothing that grows with the square of the length; see [`blocks`].
+    Blocks(blocks::Saved),
 }
 
 /// `q` is `[batch, heads, len, head_dim]`, already scaled, `k` and `v` have `kv_heads`; returns the shape of
@@ -68,12 +105,16 @@ pub(crate) fn forward(
     v: Tensor<4>,
     window: Option<usize>,
 ) -> (Tensor<4>, AttentionSaved) {
+    if !is_host(&q.device()) {
+        let (out, saved) = blocks::forward(shape, &q, &k, &v, window);
+        return (out, AttentionSaved { q, k, v, weights: Weights::Blocks(saved) });
+    }
     let q = shape.stack(q);
-    let scores = product(q.clone(), k.clone().transpose());
+    let scores = q.clone().matmul(k.clone().transpose());
     let probabilities =
         kernels::causal_softmax(scores, window, shape.starts.as_ref().map(|s| s.as_slice()));
-    let out = product(probabilities.clone(), v.clone()).reshape(shape.queries());
-    (out, AttentionSaved { q, k, v, probabilities })
+    let out = probabilities.clone().matmul(v.clone()).reshape(shape.queries());
+    (out, AttentionSaved { q, k, v, weights: Weights::Kept(probabilities) })
 }
 
 /// Gradients of q (scaled, as it was given), k and v, in their own shapes; `d_out` has the shape of the
@@ -83,12 +124,16 @@ pub(crate) fn backward(
     d_out: Tensor<4>,
     saved: AttentionSaved,
 ) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
-    let AttentionSaved { q, k, v, probabilities } = saved;
+    let AttentionSaved { q, k, v, weights } = saved;
+    let probabilities = match weights {
+        Weights::Kept(probabilities) => probabilities,
+        Weights::Blocks(saved) => return blocks::backward(shape, &d_out, &q, &k, &v, saved),
+    };
     let d_out = shape.stack(d_out);
-    let dv = product(probabilities.clone().transpose(), d_out.clone());
-    let dp = product(d_out, v.transpose());
+    let dv = probabilities.clone().transpose().matmul(d_out.clone());
+    let dp = d_out.matmul(v.transpose());
     let ds = kernels::softmax_backward(dp, &probabilities);
-    let dk = product(ds.clone().transpose(), q);
-    let dq = product(ds, k).reshape(shape.queries());
+    let dk = ds.clone().transpose().matmul(q);
+    let dq = ds.matmul(k).reshape(shape.queries());
     (dq, dk, dv)
 }

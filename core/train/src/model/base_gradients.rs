@@ -31,7 +31,7 @@ impl Decoder {
         let labels = batch.label_count() as f64;
         let none = LoraLayers::none(self.config.layers);
         let result = self.gradients(&none, batch, 1.0 / labels, wants)?;
-        let loss = result.loss_sum / labels;
+        let loss = result.loss_sum.clone().value() / labels;
         Ok(BaseGradients { loss, gradients: collect(&self.config, batch, result) })
     }
 

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use burn_tensor::{Device, Int, Tensor};
+
+use super::transfer::{is_host, upload_ints};
 use crate::{Result, TrainError};
 
 /// One tokenised example. `labels[i]` says whether token `i` is part of the response, that is,
@@ -117,5 +120,40 @@ impl Batch {
     /// Tokens computed, padding included.
     pub fn token_count(&self) -> usize {
         self.ids.len()
+    }
+}
+
+/// Numbers of tokens or rows, on the host and on the device.
+#[derive(Clone)]
+pub(crate) struct Indices {
+    pub(crate) host: Vec<u32>,
+    pub(crate) tensor: Tensor<1, Int>,
+}
+
+impl Indices {
+    /// Puts all `lists` on the device. One with memory of its own gets them as one buffer, and what is returned are
+    /// views into it.
+    pub(crate) fn put<const N: usize>(lists: [&[u32]; N], device: &Device) -> [Self; N] {
+        let ints = |list: &[u32]| list.iter().map(|id| *id as i32).collect::<Vec<_>>();
+        if is_host(device) {
+            return lists.map(|list| {
+                let tensor = upload_ints(ints(list), [list.len()], device);
+                Self { host: list.to_vec(), tensor }
+            });
+        }
+        let all = lists.concat();
+        let buffer = upload_ints(ints(&all), [all.len()], device);
+        let mut start = 0;
+        lists.map(|list| {
+            let tensor = buffer.clone().narrow(0, start, list.len());
+            start += list.len();
+            Self { host: list.to_vec(), tensor }
+        })
+    }
+
+    /// `len` of them from `start` on.
+    pub(crate) fn narrow(&self, start: usize, len: usize) -> Self {
+        let host = self.host[start..start + len].to_vec();
+        Self { host, tensor: self.tensor.clone().narrow(0, start, len) }
     }
 }

@@ -2,18 +2,20 @@
 
 use std::time::Instant;
 
-use burn_tensor::{Device, Int, Tensor, TensorData};
+use burn_tensor::{Device, Tensor};
 
-use super::batch::Batch;
+use super::batch::{Batch, Indices};
 use super::config::ModelConfig;
 use super::frozen::{BasePrecision, Frozen};
 use super::layer::{Layer, LayerGradients, LayerSaved};
 use super::linear::Wants;
 use super::lora::{LoraLayers, Projection};
-use super::loss::{self, HeadOutcome};
+use super::loss::{self, HeadOutcome, LossSum};
 use super::norm::RmsNorm;
-use super::pass::Pass;
+use super::pass::{Pass, Tables};
+use super::product::ComputePrecision;
 use super::reader::Reader;
+use super::transfer::is_host;
 use super::weights::{EMBEDDING, FINAL_NORM, HEAD, TensorSource, layer_name, qk_norm_widths};
 use crate::{Result, TrainError};
 
@@ -29,6 +31,7 @@ pub struct Decoder {
     pub(crate) head: Option<Frozen>,
     /// See [`Decoder::checkpoint_layers`].
     checkpointing: bool,
+    pub(super) tables: Tables,
 }
 
 /// What a layer's forward pass leaves for its backward pass.
@@ -67,7 +70,7 @@ impl std::ops::AddAssign for StageSeconds {
 pub(crate) struct DecoderGradients {
     pub(crate) seconds: StageSeconds,
     /// Sum of the losses over the labelled positions, not scaled.
-    pub(crate) loss_sum: f64,
+    pub(crate) loss_sum: LossSum,
     pub(crate) layers: Vec<LayerGradients>,
     /// Gradients of embedding rows in the batch: `[rows, hidden]`, with full-parameter training only.
     pub(crate) embedded: Option<Tensor<2>>,
@@ -107,6 +110,7 @@ impl Decoder {
             norm,
             head,
             checkpointing: false,
+            tables: Tables::default(),
         })
     }
 
@@ -117,12 +121,30 @@ impl Decoder {
         self.checkpointing = on;
     }
 
+    /// How exactly products are computed at least, from now on. Without this call it is in f32.
+    pub fn compute_in(&mut self, precision: ComputePrecision) {
+        let linears =
+            self.layers.iter_mut().flat_map(|layer| layer.projections.iter_mut().flatten());
+        let projections = linears.map(|linear| &mut linear.weight);
+        let matrices = projections.chain([&mut self.embedding]).chain(&mut self.head);
+        matrices.for_each(|matrix| matrix.compute_in(precision));
+    }
+
     /// Bytes of the frozen matrices: projections, embedding, and head if it is not the embedding.
     pub fn base_bytes(&self) -> usize {
         let linears = self.layers.iter().flat_map(|layer| layer.projections.iter().flatten());
         let projections = linears.map(|linear| &linear.weight);
         let matrices = projections.chain([&self.embedding]).chain(&self.head);
         matrices.map(Frozen::bytes).sum()
+    }
+
+    /// Bytes that this process has reserved on the device, which is the most it ever used there; 0 on the processor and
+    /// where a backend does not say.
+    pub fn device_memory_bytes(&self) -> u64 {
+        match is_host(&self.device) {
+            true => 0,
+            false => self.device.memory_pool_usage().map_or(0, |usage| usage.bytes_reserved),
+        }
     }
 
     /// Shape and switches of this model.
@@ -135,9 +157,9 @@ impl Decoder {
         self.check(batch)?;
         let wants = Wants::default();
         let pass = Pass::over(self, batch, wants);
-        let x = pass.hidden(&batch.ids, lora);
-        let (h, _) = self.norm.forward(x.select(0, self.ids(&batch.rows)));
-        Ok(loss::cross_entropy(&h, self.head(), &batch.targets, None, false).loss_sum)
+        let x = pass.hidden(lora);
+        let (h, _) = self.norm.forward(x.select(0, pass.rows.tensor.clone()));
+        Ok(loss::cross_entropy(&h, self.head(), &pass.targets, None, false).loss_sum.value())
     }
 
     /// Loss and gradients of `scale * loss_sum`.
@@ -151,7 +173,7 @@ impl Decoder {
         self.check(batch)?;
         let begin = Instant::now();
         let pass = Pass::over(self, batch, wants);
-        let mut x = self.embed(&batch.ids);
+        let mut x = self.embed(&pass.ids);
         let mut saved = Vec::with_capacity(self.layers.len());
         for (index, layer) in self.layers.iter().enumerate() {
             let input = self.checkpointing.then(|| x.clone());
@@ -164,10 +186,10 @@ impl Decoder {
         }
         let forward = begin.elapsed().as_secs_f64();
         let all_rows = x.dims();
-        let rows = self.ids(&batch.rows);
+        let rows = pass.rows.tensor.clone();
         let (h, norm_saved) = self.norm.forward(x.select(0, rows.clone()));
         let HeadOutcome { loss_sum, d_hidden, d_head } =
-            loss::cross_entropy(&h, self.head(), &batch.targets, Some(scale), wants.base);
+            loss::cross_entropy(&h, self.head(), &pass.targets, Some(scale), wants.base);
         let d_hidden = d_hidden.unwrap_or_else(|| h.zeros_like());
         let (dh, norm) = self.norm.backward(d_hidden, &norm_saved, wants.base);
         let mut dx = Tensor::<2>::zeros(all_rows, &self.device).select_assign(
@@ -201,13 +223,13 @@ impl Decoder {
 
     /// Logits of every position, `[sequences * len, vocab]`: for parity tests and small models.
     pub(crate) fn logits(&self, lora: &LoraLayers, ids: &[u32], len: usize) -> Tensor<2> {
-        let pass = Pass::new(self, ids.len() / len.max(1), len, Wants::default());
-        let (h, _) = self.norm.forward(pass.hidden(ids, lora));
+        let pass = Pass::new(self, ids, len, Wants::default());
+        let (h, _) = self.norm.forward(pass.hidden(lora));
         self.head().forward(h)
     }
 
     /// The embeddings of `ids`, `[ids, hidden]`.
-    pub(crate) fn embed(&self, ids: &[u32]) -> Tensor<2> {
+    pub(crate) fn embed(&self, ids: &Indices) -> Tensor<2> {
         let x = self.embedding.select(ids);
         match self.config.embedding_scale {
             1.0 => x,
@@ -217,12 +239,6 @@ impl Decoder {
 
     pub(crate) fn head(&self) -> &Frozen {
         self.head.as_ref().unwrap_or(&self.embedding)
-    }
-
-    pub(crate) fn ids(&self, ids: &[u32]) -> Tensor<1, Int> {
-        let ids: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
-        let count = ids.len();
-        Tensor::from_data(TensorData::new(ids, [count]), &self.device)
     }
 
     /// Token ids and lengths come from data files, so they are checked, not assumed.

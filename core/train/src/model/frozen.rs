@@ -1,6 +1,7 @@
-//! Frozen matrices in memory: f32 on the device, or fewer bits on the host.
+//! Frozen matrices in memory: on the device, or, where that is the processor, in fewer bits beside it.
 
 mod blocks;
+mod on_device;
 mod packed;
 mod precision;
 #[cfg(test)]
@@ -8,31 +9,46 @@ mod tests;
 
 use std::sync::Arc;
 
-use burn_tensor::{Device, Int, Tensor, TensorData};
+use burn_tensor::{DType, Device, Tensor, TensorData};
 
-use super::product::product;
+use super::batch::Indices;
+use super::product::{ComputePrecision, product};
+use super::transfer::{is_host, upload};
+use on_device::Blocks;
 use packed::Packed;
 pub use precision::{BasePrecision, Unfit};
 
-/// Values that are in f32 at a time, 16 MiB of them: a matrix with more is decoded in runs of rows.
+/// Values that the processor has in f32 at a time, 16 MiB of them: a matrix with more is decoded in runs of rows.
 const DECODED_VALUES: usize = 4 << 20;
+
+/// As [`DECODED_VALUES`], for devices with memory of their own, where a run is a launch: 256 MiB.
+const DECODED_VALUES_ON_DEVICE: usize = 64 << 20;
 
 /// A base matrix `[outputs, inputs]` that is never trained. Cheap to clone: clones share the values.
 ///
-/// Packed values stay on the host whatever the device, are decoded there and handed over; what a product gives
-/// is the same as with a dense matrix of the decoded values.
+/// Packed values are decoded a part at a time where they are: what a product gives is the same as with a dense matrix of
+/// the decoded values.
 #[derive(Clone)]
-pub(crate) struct Frozen(Values);
+pub(crate) struct Frozen {
+    values: Values,
+    /// Rows that are decoded at a time.
+    run: usize,
+    compute: ComputePrecision,
+}
 
 #[derive(Clone)]
 #[allow(clippy::large_enum_variant, reason = "a model has some hundreds of them")]
 enum Values {
+    /// In f32, or, on devices with memory of their own that compute with them, in halves.
     Dense(Tensor<2>),
-    Packed { packed: Arc<Packed>, device: Device, run: usize },
+    /// On the processor.
+    Packed(Arc<Packed>, Device),
+    /// On a device with memory of its own.
+    Blocks(Blocks),
 }
 
 impl Frozen {
-    /// `values` is row-major, `[outputs, inputs]`, and finite.
+    /// `values` is row-major, `[outputs, inputs]`, and finite. Products are in f32.
     ///
     /// # Errors
     /// A value that does not fit the precision.
@@ -42,77 +58,152 @@ impl Frozen {
         precision: BasePrecision,
         device: &Device,
     ) -> Result<Self, Unfit> {
-        Ok(Self(match Packed::encode(&values, inputs, precision)? {
-            None => {
-                Values::Dense(Tensor::from_data(TensorData::new(values, [outputs, inputs]), device))
-            }
-            Some(packed) => {
-                let run = (DECODED_VALUES / packed.columns()).max(1);
-                Values::Packed { packed: Arc::new(packed), device: device.clone(), run }
-            }
-        }))
+        let most = if is_host(device) { DECODED_VALUES } else { DECODED_VALUES_ON_DEVICE };
+        let run = (most / inputs.max(1)).max(1);
+        let values = match Packed::encode(&values, inputs, precision)? {
+            None => Values::Dense(upload(values, [outputs, inputs], device)),
+            Some(packed) if is_host(device) => Values::Packed(Arc::new(packed), device.clone()),
+            Some(packed) => match Blocks::new(&packed, device) {
+                Some(blocks) => Values::Blocks(blocks),
+                None => Values::Dense(in_halves(&packed, device)),
+            },
+        };
+        Ok(Self { values, run, compute: ComputePrecision::F32 })
+    }
+
+    /// From now on products may be in `compute`, where the device has it.
+    pub(crate) fn compute_in(&mut self, compute: ComputePrecision) {
+        self.compute = compute;
+        if let Values::Dense(weight) = &self.values
+            && weight.dtype() != DType::BF16
+            && self.operands() == DType::BF16
+        {
+            self.values = Values::Dense(weight.clone().cast(DType::BF16));
+        }
+    }
+
+    /// In what products may be.
+    pub(crate) fn compute(&self) -> ComputePrecision {
+        self.compute
     }
 
     /// Bytes held, here or on the device.
     pub(crate) fn bytes(&self) -> usize {
-        match &self.0 {
-            Values::Dense(weight) => weight.dims().iter().product::<usize>() * size_of::<f32>(),
-            Values::Packed { packed, .. } => packed.bytes(),
+        match &self.values {
+            Values::Dense(weight) => {
+                weight.dims().iter().product::<usize>() * weight.dtype().size()
+            }
+            Values::Packed(packed, _) => packed.bytes(),
+            Values::Blocks(blocks) => blocks.bytes(),
         }
     }
 
     /// x W^T: `[rows, inputs]` to `[rows, outputs]`.
     pub(crate) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        match &self.0 {
-            Values::Dense(weight) => product(x, weight.clone().transpose()),
-            Values::Packed { packed, device, run } => {
-                let mut parts = runs(packed, *run, device)
-                    .map(|(_, weight)| product(x.clone(), weight.transpose()))
-                    .collect::<Vec<_>>();
-                match parts.len() {
-                    1 => parts.remove(0),
-                    _ => Tensor::cat(parts, 1),
-                }
-            }
+        if let Values::Dense(weight) = &self.values {
+            return self.product(x, weight.clone().transpose());
+        }
+        let mut parts = self
+            .runs()
+            .map(|(_, weight)| self.product(x.clone(), weight.transpose()))
+            .collect::<Vec<_>>();
+        match parts.len() {
+            1 => parts.remove(0),
+            _ => Tensor::cat(parts, 1),
         }
     }
 
     /// dy W: `[rows, outputs]` to `[rows, inputs]`.
     pub(crate) fn backward(&self, dy: Tensor<2>) -> Tensor<2> {
-        match &self.0 {
-            Values::Dense(weight) => product(dy, weight.clone()),
-            Values::Packed { packed, device, run } => {
-                let parts = runs(packed, *run, device).map(|(first, weight)| {
-                    let outputs = weight.dims()[0];
-                    product(dy.clone().narrow(1, first, outputs), weight)
-                });
-                let none = || Tensor::zeros([dy.dims()[0], packed.columns()], device);
-                parts.reduce(|sum, part| sum + part).unwrap_or_else(none)
+        if let Values::Dense(weight) = &self.values {
+            return self.product(dy, weight.clone());
+        }
+        let [_, inputs] = self.dims();
+        let parts = self.runs().map(|(first, weight)| {
+            let outputs = weight.dims()[0];
+            self.product(dy.clone().narrow(1, first, outputs), weight)
+        });
+        let none = || Tensor::zeros([dy.dims()[0], inputs], &dy.device());
+        parts.reduce(|sum, part| sum + part).unwrap_or_else(none)
+    }
+
+    /// The rows `ids`, `[ids, inputs]`, in f32; every id is below the number of outputs.
+    pub(crate) fn select(&self, ids: &Indices) -> Tensor<2> {
+        match &self.values {
+            Values::Dense(weight) => weight.clone().select(0, ids.tensor.clone()).cast(DType::F32),
+            Values::Packed(packed, device) => {
+                upload(packed.gather(&ids.host), [ids.host.len(), packed.columns()], device)
             }
+            Values::Blocks(blocks) => blocks.gather(&ids.tensor),
         }
     }
 
-    /// The rows `ids`, `[ids, inputs]`; every id is below the number of outputs.
-    pub(crate) fn select(&self, ids: &[u32]) -> Tensor<2> {
-        match &self.0 {
-            Values::Dense(weight) => {
-                let rows: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
-                let rows = TensorData::new(rows, [ids.len()]);
-                weight.clone().select(0, Tensor::<1, Int>::from_data(rows, &weight.device()))
-            }
-            Values::Packed { packed, device, .. } => {
-                let rows = TensorData::new(packed.gather(ids), [ids.len(), packed.columns()]);
-                Tensor::from_data(rows, device)
-            }
+    /// Rows of the matrix.
+    pub(crate) fn outputs(&self) -> usize {
+        self.dims()[0]
+    }
+
+    fn dims(&self) -> [usize; 2] {
+        match &self.values {
+            Values::Dense(weight) => weight.dims(),
+            Values::Packed(packed, _) => [packed.rows(), packed.columns()],
+            Values::Blocks(blocks) => [blocks.rows(), blocks.columns()],
         }
+    }
+
+    /// The type of a product's operands.
+    fn operands(&self) -> DType {
+        let device = match &self.values {
+            Values::Packed(..) => return DType::F32,
+            Values::Dense(weight) => weight.device(),
+            Values::Blocks(blocks) => blocks.device(),
+        };
+        match self.compute == ComputePrecision::Bf16 && has(&device, DType::BF16) {
+            true => DType::BF16,
+            false => DType::F32,
+        }
+    }
+
+    /// The product with the weight or its transpose, in f32 whatever its operands are in.
+    fn product(&self, x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+        match self.operands() {
+            DType::BF16 => x.cast(DType::BF16).matmul(weight.cast(DType::BF16)).cast(DType::F32),
+            _ => product(x, weight.cast(DType::F32), self.compute),
+        }
+    }
+
+    /// Runs of rows, each decoded when it is asked for, with the number of its first row.
+    fn runs(&self) -> impl Iterator<Item = (usize, Tensor<2>)> {
+        let [rows, columns] = self.dims();
+        (0..rows).step_by(self.run).map(move |first| {
+            let count = self.run.min(rows - first);
+            let weight = match &self.values {
+                Values::Dense(weight) => weight.clone().narrow(0, first, count),
+                Values::Packed(packed, device) => {
+                    upload(packed.decode(first, count), [count, columns], device)
+                }
+                Values::Blocks(blocks) => blocks.decode(first, count),
+            };
+            (first, weight)
+        })
     }
 }
 
-/// Runs of at most `run` rows, each decoded when it is asked for, with the number of its first row.
-fn runs(packed: &Packed, run: usize, device: &Device) -> impl Iterator<Item = (usize, Tensor<2>)> {
-    (0..packed.rows()).step_by(run).map(move |first| {
-        let count = run.min(packed.rows() - first);
-        let values = TensorData::new(packed.decode(first, count), [count, packed.columns()]);
-        (first, Tensor::from_data(values, device))
-    })
+/// Whether `device` has memory of its own and computes with this type.
+fn has(device: &Device, dtype: DType) -> bool {
+    !is_host(device) && device.supports_dtype(dtype)
+}
+
+/// A matrix of halves on a device with memory of its own: as it is where the device computes with that type, else in f32.
+fn in_halves(packed: &Packed, device: &Device) -> Tensor<2> {
+    let shape = [packed.rows(), packed.columns()];
+    match packed.values() {
+        packed::Values::Bf16(values) if has(device, DType::BF16) => {
+            Tensor::from_data(TensorData::new(values.clone(), shape), (device, DType::BF16))
+        }
+        packed::Values::F16(values) if has(device, DType::F16) => {
+            Tensor::from_data(TensorData::new(values.clone(), shape), (device, DType::F16))
+        }
+        _ => upload(packed.decode(0, packed.rows()), shape, device),
+    }
 }

@@ -7,9 +7,11 @@ mod host;
 #[cfg(test)]
 mod tests;
 
-use burn_tensor::{Int, Tensor, TensorData};
+use burn_tensor::Tensor;
 
+use super::batch::Indices;
 use super::config::Activation;
+use super::loss::LossSum;
 use super::rope::RopeTable;
 use host::HostTensor;
 pub(crate) use host::for_rows;
@@ -124,16 +126,17 @@ pub(crate) fn softmax_backward(dp: Tensor<4>, p: &Tensor<4>) -> Tensor<4> {
 /// `scale * sum` for the logits.
 pub(crate) fn cross_entropy(
     logits: Tensor<2>,
-    targets: &[u32],
+    targets: &Indices,
     scale: Option<f64>,
-) -> (f64, Option<Tensor<2>>) {
+) -> (LossSum, Option<Tensor<2>>) {
     match HostTensor::borrow(&logits) {
-        Some(_) => host::cross_entropy::both(logits, targets, scale),
+        Some(_) => {
+            let (loss, gradient) = host::cross_entropy::both(logits, &targets.host, scale);
+            (LossSum::Host(loss), gradient)
+        }
         None => {
-            let ids: Vec<i32> = targets.iter().map(|id| *id as i32).collect();
-            let shape = [targets.len(), 1];
-            let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, shape), &logits.device());
-            generic::cross_entropy(logits, ids, scale)
+            let (loss, gradient) = generic::cross_entropy(logits, targets.tensor.clone(), scale);
+            (LossSum::Device(loss), gradient)
         }
     }
 }

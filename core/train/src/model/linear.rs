@@ -7,7 +7,7 @@ use burn_tensor::Tensor;
 
 use super::frozen::Frozen;
 use super::lora::Lora;
-use super::product::product;
+use super::product::{ComputePrecision, product};
 
 /// A base projection; `weight` is `[outputs, inputs]` as in the model files.
 #[derive(Clone)]
@@ -56,11 +56,12 @@ impl Linear {
         if let Some(bias) = &self.bias {
             y = y + bias.clone().unsqueeze();
         }
+        let compute = self.weight.compute();
         let mut u = None;
         if let Some(lora) = lora {
-            let low = product(x.clone(), lora.a.clone().transpose());
+            let low = product(x.clone(), lora.a.clone().transpose(), compute);
             let scaled_b = lora.b.clone().transpose().mul_scalar(lora.scaling);
-            y = y + product(low.clone(), scaled_b);
+            y = y + product(low.clone(), scaled_b, compute);
             u = wants.factor_b.then_some(low);
         }
         let keep_x = wants.base || (wants.factor_a && lora.is_some());
@@ -76,26 +77,28 @@ impl Linear {
         wants: Wants,
     ) -> (Tensor<2>, LinearGradients) {
         let mut gradients = LinearGradients::default();
+        let compute = self.weight.compute();
         let mut dx = self.weight.backward(dy.clone());
         if let Some(lora) = lora {
-            let du = product(dy.clone(), lora.b.clone().mul_scalar(lora.scaling));
+            let du = product(dy.clone(), lora.b.clone().mul_scalar(lora.scaling), compute);
             if wants.factor_b
                 && let Some(u) = &saved.u
             {
-                let db = product(dy.clone().transpose(), u.clone());
+                let db = product(dy.clone().transpose(), u.clone(), compute);
                 gradients.b = Some(db.mul_scalar(lora.scaling));
             }
             if wants.factor_a
                 && let Some(x) = &saved.x
             {
-                gradients.a = Some(product(du.clone().transpose(), x.clone()));
+                gradients.a = Some(product(du.clone().transpose(), x.clone(), compute));
             }
-            dx = dx + product(du, lora.a.clone());
+            dx = dx + product(du, lora.a.clone(), compute);
         }
         if wants.base
             && let Some(x) = &saved.x
         {
-            gradients.weight = Some(product(dy.clone().transpose(), x.clone()));
+            let d_weight = product(dy.clone().transpose(), x.clone(), ComputePrecision::F32);
+            gradients.weight = Some(d_weight);
             gradients.bias = self.bias.as_ref().map(|_| dy.sum_dim(0).squeeze_dim::<1>(0));
         }
         (dx, gradients)

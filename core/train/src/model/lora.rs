@@ -1,12 +1,13 @@
 //! Low-rank adapters beside frozen projections: y = W x + (alpha/rank) B A x.
 
-use burn_tensor::{Device, Tensor, TensorData};
+use burn_tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::config::ModelConfig;
+use super::transfer::upload;
 
-/// The projections of a decoder layer that an adapter can sit beside. A model has those of [`Self::SEPARATE`], or, where
-/// some of them are one matrix, those of [`Self::FUSED`].
+/// The projections of a decoder layer that an adapter can sit beside. A model has those of
+/// [`Self::SEPARATE`], or, where some of them are one matrix, those of [`Self::FUSED`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Projection {
@@ -138,8 +139,8 @@ impl Lora {
         device: &Device,
     ) -> Self {
         Self {
-            a: Tensor::from_data(TensorData::new(a.to_vec(), [rank, inputs]), device),
-            b: Tensor::from_data(TensorData::new(b.to_vec(), [outputs, rank]), device),
+            a: upload(a.to_vec(), [rank, inputs], device),
+            b: upload(b.to_vec(), [outputs, rank], device),
             scaling,
         }
     }

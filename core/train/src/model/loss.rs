@@ -1,19 +1,59 @@
 //! Cross-entropy at the labelled positions, in chunks of rows: the logits of the whole batch never
 //! exist at once, and positions without a label cost nothing.
 
-use burn_tensor::Tensor;
+use burn_tensor::{Device, Tensor};
 
+use super::batch::Indices;
 use super::frozen::Frozen;
 use super::kernels;
-use super::product::product;
+use super::product::{ComputePrecision, product};
+use super::transfer::{is_host, to_vec, upload};
 
-/// Rows of logits computed at a time.
+/// Rows of logits that the processor computes at a time.
 const CHUNK_ROWS: usize = 128;
+
+/// Logits that a device with memory of its own computes at a time, 256 MiB of them.
+const CHUNK_LOGITS: usize = 64 << 20;
+
+/// A sum of losses where it was computed. On a device it stays there until the whole step is launched.
+#[derive(Clone)]
+pub(crate) enum LossSum {
+    /// In f64 on the processor.
+    Host(f64),
+    /// `[1]`, in f32.
+    Device(Tensor<1>),
+}
+
+impl LossSum {
+    /// The sum of both, which are of one device.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Device(sum), Self::Device(other)) => Self::Device(sum + other),
+            (sum, other) => Self::Host(sum.value() + other.value()),
+        }
+    }
+
+    /// `[1]`, on `device`.
+    pub(crate) fn tensor(self, device: &Device) -> Tensor<1> {
+        match self {
+            Self::Host(sum) => upload(vec![sum as f32], [1], device),
+            Self::Device(sum) => sum,
+        }
+    }
+
+    /// On the host: a download where it is on a device.
+    pub(crate) fn value(self) -> f64 {
+        match self {
+            Self::Host(sum) => sum,
+            Self::Device(sum) => to_vec(sum).first().map_or(f64::NAN, |sum| f64::from(*sum)),
+        }
+    }
+}
 
 /// Sum of the losses, and the gradients asked for.
 pub(crate) struct HeadOutcome {
     /// Sum over the rows of -log p(target).
-    pub(crate) loss_sum: f64,
+    pub(crate) loss_sum: LossSum,
     /// `[rows, hidden]`, scaled.
     pub(crate) d_hidden: Option<Tensor<2>>,
     /// `[vocab, hidden]`, scaled.
@@ -25,20 +65,25 @@ pub(crate) struct HeadOutcome {
 pub(crate) fn cross_entropy(
     hidden: &Tensor<2>,
     head: &Frozen,
-    targets: &[u32],
+    targets: &Indices,
     scale: Option<f64>,
     want_head: bool,
 ) -> HeadOutcome {
-    let (mut loss_sum, mut d_rows, mut d_head) = (0.0, Vec::new(), None);
-    for (index, chunk) in targets.chunks(CHUNK_ROWS).enumerate() {
-        let rows = chunk.len();
-        let h = hidden.clone().narrow(0, index * CHUNK_ROWS, rows);
+    let (mut loss_sum, mut d_rows, mut d_head) = (None::<LossSum>, Vec::new(), None);
+    let rows = targets.host.len();
+    let at_a_time = chunk_rows(hidden, head, rows);
+    for start in (0..rows).step_by(at_a_time) {
+        let chunk = at_a_time.min(rows - start);
+        let h = hidden.clone().narrow(0, start, chunk);
         let logits = head.forward(h.clone());
-        let (loss, d_logits) = kernels::cross_entropy(logits, chunk, scale);
-        loss_sum += loss;
+        let (loss, d_logits) = kernels::cross_entropy(logits, &targets.narrow(start, chunk), scale);
+        loss_sum = Some(match loss_sum {
+            None => loss,
+            Some(sum) => sum.plus(loss),
+        });
         let Some(d_logits) = d_logits else { continue };
         if want_head {
-            let d = product(d_logits.clone().transpose(), h);
+            let d = product(d_logits.clone().transpose(), h, ComputePrecision::F32);
             d_head = Some(match d_head {
                 None => d,
                 Some(sum) => sum + d,
@@ -47,5 +92,14 @@ pub(crate) fn cross_entropy(
         d_rows.push(head.backward(d_logits));
     }
     let d_hidden = (!d_rows.is_empty()).then(|| Tensor::cat(d_rows, 0));
-    HeadOutcome { loss_sum, d_hidden, d_head }
+    HeadOutcome { loss_sum: loss_sum.unwrap_or(LossSum::Host(0.0)), d_hidden, d_head }
+}
+
+/// Rows of logits at a time; on a device of nearly equal numbers, so that the same kernels serve all.
+fn chunk_rows(hidden: &Tensor<2>, head: &Frozen, rows: usize) -> usize {
+    if is_host(&hidden.device()) {
+        return CHUNK_ROWS;
+    }
+    let most = (CHUNK_LOGITS / head.outputs().max(1)).max(1);
+    rows.div_ceil(rows.div_ceil(most).max(1)).max(1)
 }

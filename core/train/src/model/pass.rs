@@ -1,9 +1,11 @@
 //! One pass over a batch.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use burn_tensor::Tensor;
 
-use super::attention::AttentionShape;
-use super::batch::Batch;
+use super::attention::{AttentionShape, Masks};
+use super::batch::{Batch, Indices};
 use super::decoder::Decoder;
 use super::layer::LayerContext;
 use super::linear::Wants;
@@ -19,32 +21,71 @@ pub(super) struct Pass<'a> {
     /// The rotary table of layers with a window, where it is another one.
     local_rope: Option<RopeTable>,
     wants: Wants,
+    pub(super) ids: Indices,
+    /// Where a loss is taken; none outside of a batch.
+    pub(super) rows: Indices,
+    /// What is to be predicted there.
+    pub(super) targets: Indices,
+}
+
+/// The tables of the last length, which mostly is the next one's too. Clones share them.
+#[derive(Clone, Default)]
+pub(super) struct Tables(Arc<Mutex<Option<(usize, Rotary)>>>);
+
+/// The table of all layers, and that of layers with a window, where it is another one.
+pub(super) type Rotary = (RopeTable, Option<RopeTable>);
+
+impl Tables {
+    fn rotary(&self, decoder: &Decoder, len: usize) -> Rotary {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((of, tables)) if *of == len => tables.clone(),
+            _ => {
+                let (config, device) = (&decoder.config, &decoder.device);
+                let tables =
+                    (RopeTable::new(config, len, device), RopeTable::local(config, len, device));
+                *last = Some((len, tables.clone()));
+                tables
+            }
+        }
+    }
 }
 
 impl<'a> Pass<'a> {
-    pub(super) fn new(decoder: &'a Decoder, sequences: usize, len: usize, wants: Wants) -> Self {
-        let config = &decoder.config;
-        let shape = AttentionShape::new(config, sequences, len);
-        let rope = RopeTable::new(config, len, &decoder.device);
-        let local_rope = RopeTable::local(config, len, &decoder.device);
-        Self { decoder, shape, rope, local_rope, wants }
+    /// Over rows of `len` tokens, `ids` in all, with nothing to predict.
+    pub(super) fn new(decoder: &'a Decoder, ids: &[u32], len: usize, wants: Wants) -> Self {
+        let [ids] = Indices::put([ids], &decoder.device);
+        let none = Indices { host: Vec::new(), tensor: ids.tensor.clone() };
+        Self::with(decoder, len, wants, [ids, none.clone(), none])
     }
 
     pub(super) fn over(decoder: &'a Decoder, batch: &Batch, wants: Wants) -> Self {
-        let mut pass = Self::new(decoder, batch.sequences, batch.len, wants);
-        pass.shape.starts.clone_from(&batch.starts);
+        let (ids, rows, targets) = (&batch.ids[..], &batch.rows[..], &batch.targets[..]);
+        let Some(starts) = &batch.starts else {
+            let indices = Indices::put([ids, rows, targets], &decoder.device);
+            return Self::with(decoder, batch.len, wants, indices);
+        };
+        let [ids, rows, targets, places] =
+            Indices::put([ids, rows, targets, starts], &decoder.device);
+        let mut pass = Self::with(decoder, batch.len, wants, [ids, rows, targets]);
+        pass.shape.starts = Some(Arc::clone(starts));
+        pass.shape.masks = Masks::packed(places.tensor, batch.sequences, batch.len);
         pass
     }
 
-    /// One sequence of `len` positions with the rotary tables of these positions.
-    pub(super) fn with_ropes(
+    /// One sequence whose tokens stand behind others, with the rotary tables of their positions.
+    pub(super) fn after(
         decoder: &'a Decoder,
-        len: usize,
-        (rope, local_rope): (RopeTable, Option<RopeTable>),
+        ids: &[u32],
+        (rope, local_rope): Rotary,
         wants: Wants,
     ) -> Self {
-        let shape = AttentionShape::new(&decoder.config, 1, len);
-        Self { decoder, shape, rope, local_rope, wants }
+        let [ids] = Indices::put([ids], &decoder.device);
+        let none = Indices { host: Vec::new(), tensor: ids.tensor.clone() };
+        let mut shape = AttentionShape::new(&decoder.config, 1, ids.host.len());
+        shape.compute = decoder.head().compute();
+        let (rows, targets) = (none.clone(), none);
+        Self { decoder, shape, rope, local_rope, wants, ids, rows, targets }
     }
 
     /// The context of a layer that goes on from positions before this pass.
@@ -56,6 +97,19 @@ impl<'a> Pass<'a> {
         LayerContext { past: Some(past), ..self.context(layer) }
     }
 
+    fn with(
+        decoder: &'a Decoder,
+        len: usize,
+        wants: Wants,
+        [ids, rows, targets]: [Indices; 3],
+    ) -> Self {
+        let sequences = ids.host.len() / len.max(1);
+        let mut shape = AttentionShape::new(&decoder.config, sequences, len);
+        shape.compute = decoder.head().compute();
+        let (rope, local_rope) = decoder.tables.rotary(decoder, len);
+        Self { decoder, shape, rope, local_rope, wants, ids, rows, targets }
+    }
+
     pub(super) fn context(&self, layer: usize) -> LayerContext<'_> {
         let config = &self.decoder.config;
         let window = config.windows[layer];
@@ -65,8 +119,8 @@ impl<'a> Pass<'a> {
     }
 
     /// Forward without keeping anything.
-    pub(super) fn hidden(&self, ids: &[u32], lora: &LoraLayers) -> Tensor<2> {
-        let mut x = self.decoder.embed(ids);
+    pub(super) fn hidden(&self, lora: &LoraLayers) -> Tensor<2> {
+        let mut x = self.decoder.embed(&self.ids);
         for (index, layer) in self.decoder.layers.iter().enumerate() {
             x = layer.forward(x, &lora.layers[index], &self.context(index)).0;
         }

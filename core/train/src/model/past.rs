@@ -9,7 +9,7 @@ use super::config::{ModelConfig, RopeScaling};
 use super::decoder::Decoder;
 use super::linear::Wants;
 use super::lora::LoraLayers;
-use super::pass::Pass;
+use super::pass::{Pass, Rotary};
 use super::product::product;
 use super::rope::RopeTable;
 use crate::Result;
@@ -81,7 +81,7 @@ impl Past {
     }
 
     /// Rotary tables of `count` positions behind those that are kept.
-    fn ropes(&mut self, decoder: &Decoder, count: usize) -> (RopeTable, Option<RopeTable>) {
+    fn ropes(&mut self, decoder: &Decoder, count: usize) -> Rotary {
         let (config, total) = (&decoder.config, self.len + count);
         // The frequencies of these change with the length, and keys that are kept stay as they are, as in transformers.
         let by_length = matches!(
@@ -123,8 +123,8 @@ impl Decoder {
     fn onward(&self, lora: &LoraLayers, past: &mut Past, ids: &[u32]) -> Tensor<2> {
         let total = past.len + ids.len();
         let ropes = past.ropes(self, ids.len());
-        let pass = Pass::with_ropes(self, ids.len(), ropes, Wants::default());
-        let mut x = self.embed(ids);
+        let pass = Pass::after(self, ids, ropes, Wants::default());
+        let mut x = self.embed(&pass.ids);
         for (index, layer) in self.layers.iter().enumerate() {
             let context = pass.context_after(index, past.layer(index));
             x = layer.forward(x, &lora.layers[index], &context).0;
@@ -196,14 +196,14 @@ impl PastLayer<'_> {
             (k, v) = (k.narrow(2, from, seen), v.narrow(2, from, seen));
         }
         let q = shape.stack(q);
-        let mut scores = product(q.clone(), k.clone().transpose());
+        let mut scores = product(q.clone(), k.clone().transpose(), shape.compute);
         if count > 1 {
             let rows = scores.dims()[2];
             scores = scores + self.mask([rows, seen], count, from, window, &q.device());
         }
         let probabilities = activation::softmax(scores, 3);
-        let out = product(probabilities.clone(), v.clone()).reshape(shape.queries());
-        (out, AttentionSaved { q, k, v, probabilities })
+        let out = product(probabilities.clone(), v.clone(), shape.compute);
+        (out.reshape(shape.queries()), AttentionSaved::whole([q, k, v], probabilities))
     }
 
     /// 0 where a row may look, minus infinity elsewhere. Rows repeat for each query head that shares a key head.

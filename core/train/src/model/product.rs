@@ -1,18 +1,74 @@
-//! The matrix product of this crate: in f32 on every device.
+//! The matrix product of this crate: in f32 on every device, unless less is asked for.
 //!
 //! Burn computes products of f32 on NVIDIA's tensor cores in TF32: both operands rounded to 11 bits of significand. Logits
 //! are then off by up to 3e-3 of the largest, thirty times what the parity suite allows. So each operand is cut in two parts of at most 11 and
 //! 13 bits (Veltkamp; Dekker 1971, doi:10.1007/BF01397083) and three products are added: what is missing, the product of the low
 //! parts and the rounding of the low operand, is below 2^-21 of the result's terms.
 
+use std::fmt;
+use std::str::FromStr;
+
 use burn_tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use crate::TrainError;
+
+/// How exactly matrix products are computed at least. A device that does not have what is named computes more
+/// exactly: the processor and `wgpu` always in f32. Sums are in f32 with all of them, and so are adapters,
+/// their gradients, the optimiser, norms and the softmax.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ComputePrecision {
+    /// Both operands with 24 bits of significand: what the tests of parity hold on every device. On CUDA a product
+    /// is three of `tf32`.
+    #[default]
+    F32,
+    /// Both operands rounded to 11 bits of significand.
+    Tf32,
+    /// Operands and results of products with base matrices rounded to 8 bits of significand; all other products as
+    /// `tf32`. The base matrices are then held in bf16 unless `base_precision` has them in fewer bits.
+    Bf16,
+}
+
+impl ComputePrecision {
+    /// All names, for messages.
+    pub const NAMES: [&str; 3] = ["f32", "tf32", "bf16"];
+
+    /// Its name in settings.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+}
+
+impl fmt::Display for ComputePrecision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for ComputePrecision {
+    type Err = TrainError;
+
+    fn from_str(name: &str) -> Result<Self, TrainError> {
+        let all = [Self::F32, Self::Tf32, Self::Bf16];
+        all.into_iter().find(|precision| precision.name() == name).ok_or_else(|| {
+            let reason = format!("`{name}` is not one of {}", Self::NAMES.join(", "));
+            TrainError::setting("compute_precision", reason)
+        })
+    }
+}
 
 /// 2^13 + 1: the high part has 24 - 13 = 11 bits, as many as TF32 holds.
 const SPLITTER: f32 = 8193.0;
 
-/// `a b`, over the last two dimensions.
-pub(crate) fn product<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
-    match rounds_operands(&a) {
+/// `a b`, over the last two dimensions, of f32.
+pub(crate) fn product<const D: usize>(
+    a: Tensor<D>,
+    b: Tensor<D>,
+    precision: ComputePrecision,
+) -> Tensor<D> {
+    match precision == ComputePrecision::F32 && rounds_operands(&a) {
         true => in_three(a, b),
         false => a.matmul(b),
     }

@@ -1,5 +1,6 @@
-//! Rotary position embedding in the rotate-half layout of the Hugging Face weights: of the r coordinates that are rotated,
-//! j is paired with j + r/2, not with its neighbour. What lies behind them is left as it is.
+//! Rotary position embedding in the rotate-half layout of the Hugging Face weights: of the r
+//! coordinates that are rotated, j is paired with j + r/2, not with its neighbour. What lies behind
+//! them is left as it is.
 
 mod scaling;
 #[cfg(test)]
@@ -7,9 +8,10 @@ mod tests;
 
 use std::sync::Arc;
 
-use burn_tensor::{Device, Tensor, TensorData};
+use burn_tensor::{Device, Tensor};
 
 use super::config::{ModelConfig, RopeScaling};
+use super::transfer::upload;
 
 /// Cosines and sines for one sequence length, each `[1, 1, len, rotated / 2]`.
 #[derive(Clone)]
@@ -22,7 +24,8 @@ pub(crate) struct RopeTable {
 }
 
 impl RopeTable {
-    /// The table of the layers without a window, or of all. Angles are computed in f64 and rounded once.
+    /// The table of the layers without a window, or of all. Angles are computed in f64 and rounded
+    /// once.
     pub(crate) fn new(config: &ModelConfig, len: usize, device: &Device) -> Self {
         let scaling = config.rope_scaling.as_ref();
         Self::of(config.rope_theta, scaling, config.rotary_dim, len, device)
@@ -52,9 +55,7 @@ impl RopeTable {
                 sin.push((angle.sin() * factor) as f32);
             }
         }
-        let on_device = |values: &Vec<f32>| {
-            Tensor::from_data(TensorData::new(values.clone(), [1, 1, len, half]), device)
-        };
+        let on_device = |values: &Vec<f32>| upload(values.clone(), [1, 1, len, half], device);
         let (cos_tensor, sin_tensor) = (on_device(&cos), on_device(&sin));
         Self { cos: cos_tensor, sin: sin_tensor, host: Arc::new((cos, sin)), half }
     }

@@ -13,7 +13,7 @@ use crate::adapter::Adapter;
 use crate::data::Example;
 use crate::model::{LoraLayers, Past};
 use crate::random::Stream;
-use crate::text::{Segment, Template, tokenize_first};
+use crate::text::{Rendered, Template};
 use crate::{Result, TrainError};
 use pick::pick;
 use words::Words;
@@ -113,12 +113,12 @@ impl Trainer {
     pub fn continue_with(
         &self,
         generation: &mut Generation,
-        prompt: &[Segment],
+        prompt: &Rendered,
         sampling: &Sampling,
         on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Answer> {
         let window = self.decoder.config.context();
-        let ids = tokenize_first(&self.tokenizer, prompt, window)?.ids;
+        let ids = prompt.ids(&self.tokenizer, window)?;
         if ids.is_empty() {
             return Err(TrainError::setting("prompt", "it has no tokens"));
         }

@@ -35,7 +35,7 @@ pub fn adapter_gradient(
     let (mut loss, mut sum, mut seconds) = (0.0, Vec::new(), StageSeconds::default());
     for batch in batches {
         let result = decoder.gradients(&lora, batch, 1.0 / labels as f64, wants)?;
-        loss += result.loss_sum;
+        loss += result.loss_sum.value();
         seconds += result.seconds;
         let flat = flatten(adapter, factors, result.layers);
         match sum.is_empty() {

@@ -7,14 +7,16 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::device::ComputeDevice;
-use super::gradient::{StepGradient, adapter_gradient};
-use super::optimizer::{AdamW, AdamWSettings, clip_global_norm};
+use super::optimizer::AdamWSettings;
 use super::progress::{OnProgress, Progress, RoundStats};
+use super::steps::{StepReport, local_steps};
 use crate::data::{DataSet, Order, TokenizedExample};
 use crate::federated::{AdapterLayout, FederatedSettings, GlobalAdapter};
 use crate::load::LoadedModel;
 use crate::memory::LargeWork;
-use crate::model::{BasePrecision, Batch, Decoder, ModelConfig, StageSeconds, TokenSequence};
+use crate::model::{
+    BasePrecision, Batch, ComputePrecision, Decoder, ModelConfig, StageSeconds, TokenSequence,
+};
 use crate::text::TextTokenizer;
 use crate::{Result, TrainError};
 
@@ -40,6 +42,8 @@ pub struct TrainSettings {
     pub gradient_checkpointing: bool,
     /// How the frozen matrices are held in memory.
     pub base_precision: BasePrecision,
+    /// How exactly matrix products are computed at least.
+    pub compute_precision: ComputePrecision,
 }
 
 impl Default for TrainSettings {
@@ -53,6 +57,7 @@ impl Default for TrainSettings {
             device: ComputeDevice::default(),
             gradient_checkpointing: false,
             base_precision: BasePrecision::default(),
+            compute_precision: ComputePrecision::default(),
         }
     }
 }
@@ -91,6 +96,7 @@ impl Trainer {
         let device = settings.device.open()?;
         let mut decoder = model.decoder(&device, settings.base_precision)?;
         decoder.checkpoint_layers(settings.gradient_checkpointing);
+        decoder.compute_in(settings.compute_precision);
         Ok(Self { decoder, tokenizer: model.tokenizer, settings, base_digest: model.digest })
     }
 
@@ -146,28 +152,17 @@ impl Trainer {
             return Err(TrainError::setting("data", "no example to train on"));
         }
         let learning_rate = settings.learning_rate.at(global.applied());
-        let factors = global.trained_factors();
-        let mut theta = global.trained_values();
-        let mut working = global.clone();
-        let mut optimizer = AdamW::new(self.settings.optimizer, theta.len());
+        let (optimizer, bound) = (self.settings.optimizer, self.settings.max_gradient_norm);
+        let mut training = local_steps(&self.decoder, global, optimizer, bound);
         let mut order = Order::new(data.train.len(), seed);
         let mut stats = RoundStats::new(settings.steps);
         let begin = Instant::now();
         for step in 0..settings.steps {
             let step_begin = Instant::now();
             let micro_batches = self.micro_batches(&mut order, &data.train)?;
-            let StepGradient { loss, mut gradient, seconds } =
-                adapter_gradient(&self.decoder, &working, factors, &micro_batches)?;
+            let StepReport { loss, gradient_norm, seconds } =
+                training.step(&micro_batches, learning_rate)?;
             stats.stages += seconds;
-            if !loss.is_finite() {
-                return Err(TrainError::NotFinite { step, what: "loss" });
-            }
-            let gradient_norm = clip_global_norm(&mut gradient, self.settings.max_gradient_norm);
-            if !gradient_norm.is_finite() {
-                return Err(TrainError::NotFinite { step, what: "gradient norm" });
-            }
-            optimizer.step(&mut theta, &gradient, learning_rate);
-            working.set_trained(&theta)?;
             let tokens: usize = micro_batches.iter().map(Batch::token_count).sum();
             stats.losses.push(loss);
             stats.tokens += tokens;
@@ -183,6 +178,7 @@ impl Trainer {
                 return Err(TrainError::Cancelled { step: step + 1 });
             }
         }
+        let theta = training.theta();
         if theta.iter().any(|value| !value.is_finite()) {
             return Err(TrainError::NotFinite { step: settings.steps, what: "update" });
         }

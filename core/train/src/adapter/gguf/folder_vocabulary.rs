@@ -82,7 +82,7 @@ fn splitting(json: &Json) -> std::result::Result<&'static str, String> {
         (steps(&json["normalizer"], "normalizers"), steps(&json["pre_tokenizer"], "pretokenizers"));
     let whole_words = model["ignore_merges"] == true;
     let same = |name: &&&str| {
-        named_splitting(name).is_some_and(|known| {
+        named_splitting(Some(name)).is_ok_and(|known| {
             let words = steps(&known.words, "pretokenizers");
             (steps(&known.normalizer, "normalizers"), words) == own
                 && known.ignore_merges == whole_words
@@ -103,6 +103,12 @@ fn steps(json: &Json, list: &str) -> Vec<Json> {
         Json::Object(step) if step.get("type").is_some_and(|kind| kind == "Sequence") => {
             let inner = step.get(list).and_then(Json::as_array).into_iter().flatten();
             inner.flat_map(|one| steps(one, list)).collect()
+        }
+        // Digits one by one are what `smollm` stands for as a pattern.
+        Json::Object(step) if step.get("individual_digits") == Some(&Json::Bool(true)) => {
+            vec![serde_json::json!({
+                "type": "Split", "pattern": {"Regex": "\\p{N}"}, "behavior": "Isolated", "invert": false
+            })]
         }
         Json::Object(step) => {
             let mut step = step.clone();

@@ -32,6 +32,16 @@ pub(super) struct Block8 {
     codes: [i8; BLOCK],
 }
 
+impl Block8 {
+    pub(super) fn step(&self) -> f32 {
+        self.step.to_f32()
+    }
+
+    pub(super) fn codes(&self) -> &[i8; BLOCK] {
+        &self.codes
+    }
+}
+
 impl Block for Block8 {
     fn encode(values: &[f32]) -> Option<Self> {
         let largest = values.iter().fold(0f32, |largest, value| largest.max(value.abs()));
@@ -60,6 +70,21 @@ pub(super) struct Block4 {
     step: f16,
     minimum: f16,
     codes: [u8; BLOCK / 2],
+}
+
+impl Block4 {
+    pub(super) fn step(&self) -> f32 {
+        self.step.to_f32()
+    }
+
+    pub(super) fn minimum(&self) -> f32 {
+        self.minimum.to_f32()
+    }
+
+    /// In 0..=15.
+    pub(super) fn code(&self, index: usize) -> u8 {
+        self.codes[index % (BLOCK / 2)] >> (index / (BLOCK / 2) * 4) & 15
+    }
 }
 
 impl Block for Block4 {

@@ -18,7 +18,8 @@ pub(super) struct Packed {
     values: Values,
 }
 
-enum Values {
+/// Row-major, in blocks of a row one after the other.
+pub(super) enum Values {
     Bf16(Vec<bf16>),
     F16(Vec<f16>),
     Q8(Vec<Block8>),
@@ -72,6 +73,10 @@ impl Packed {
         let runs = values.chunks(EQUAL_ROWS * self.columns).enumerate();
         let mut runs = runs.map(|(run, values)| (run * EQUAL_ROWS, values));
         runs.all(|(first, values)| self.decode(first, values.len() / self.columns) == values)
+    }
+
+    pub(super) fn values(&self) -> &Values {
+        &self.values
     }
 
     pub(super) fn rows(&self) -> usize {

@@ -134,15 +134,33 @@ fn products_and_rows_are_those_of_the_rounded_weights() {
         let dy = Tensor::<2>::from_data(TensorData::new(dy, [3, rows]), &device);
         // All rows at once, and three at a time with two left over.
         for rows_at_a_time in [rows, 3] {
-            if let Values::Packed { run, .. } = &mut packed.0 {
-                *run = rows_at_a_time;
-            }
+            packed.run = rows_at_a_time;
             assert_near(packed.forward(x.clone()), dense.forward(x.clone()));
             assert_near(packed.backward(dy.clone()), dense.backward(dy.clone()));
         }
-        let ids = [7, 0, 2, 2];
+        let [ids] = Indices::put([&[7, 0, 2, 2]], &device);
         assert!(to_vec(packed.select(&ids)) == to_vec(dense.select(&ids)), "{precision}");
     }
+}
+
+/// Tensors of the processor stand for those of a device.
+#[test]
+fn blocks_on_a_device_are_decoded_to_the_same_values() {
+    let device = crate::cpu();
+    for columns in [72, 64, 5] {
+        let values = weights(columns);
+        for precision in [BasePrecision::Q8, BasePrecision::Q4] {
+            let packed = Packed::encode(&values, columns, precision).unwrap().unwrap();
+            let blocks = Blocks::new(&packed, &device).unwrap();
+            assert!(to_vec(blocks.decode(0, 8)) == packed.decode(0, 8), "{precision} {columns}");
+            assert!(to_vec(blocks.decode(3, 2)) == packed.decode(3, 2), "{precision} {columns}");
+            let [ids] = Indices::put([&[7, 0, 2, 2]], &device);
+            let gathered = to_vec(blocks.gather(&ids.tensor));
+            assert!(gathered == packed.gather(&ids.host), "{precision} {columns}");
+        }
+    }
+    let halves = Packed::encode(&weights(5), 5, BasePrecision::F16).unwrap().unwrap();
+    assert!(Blocks::new(&halves, &device).is_none());
 }
 
 #[track_caller]

@@ -1,6 +1,6 @@
 //! The kernels in tensor operations, for devices other than the CPU, and as the reference in tests.
 
-use burn_tensor::{IndexingUpdateOp, Int, Tensor, TensorData, activation};
+use burn_tensor::{Int, Tensor, TensorData, activation};
 
 use super::{GELU_CUBE, GELU_SLOPE};
 
@@ -85,23 +85,23 @@ pub(crate) fn softmax_backward(dp: Tensor<4>, p: &Tensor<4>) -> Tensor<4> {
     weighted.clone() - p.clone() * weighted.sum_dim(3)
 }
 
+/// The sum of the losses, `[1]`, and with a scale the gradient. Arrays as large as the logits are the logits and that gradient.
 pub(crate) fn cross_entropy(
     logits: Tensor<2>,
-    targets: Tensor<2, Int>,
+    targets: Tensor<1, Int>,
     scale: Option<f64>,
-) -> (f64, Option<Tensor<2>>) {
-    let [rows, _] = logits.dims();
-    let device = logits.device();
-    let target_logits = logits.clone().gather(1, targets.clone());
-    let max = logits.clone().max_dim(1);
-    let exps = (logits - max.clone()).exp();
-    let sums = exps.clone().sum_dim(1);
-    let losses = crate::model::to_vec(sums.clone().log() + max - target_logits);
-    let loss = losses.iter().map(|loss| f64::from(*loss)).sum();
+) -> (Tensor<1>, Option<Tensor<2>>) {
+    let [rows, vocab] = logits.dims();
+    let targets = targets.reshape([rows, 1]);
+    let at_targets = logits.clone().gather(1, targets.clone());
+    let largest = logits.clone().max_dim(1);
+    let sums = (logits.clone() - largest.clone()).exp().sum_dim(1);
+    let log_sums = sums.log() + largest;
+    let loss = (log_sums.clone() - at_targets).sum();
     let gradient = scale.map(|scale| {
-        let minus_one = Tensor::<2>::ones([rows, 1], &device).neg();
-        let d = (exps / sums).scatter(1, targets, minus_one, IndexingUpdateOp::Add);
-        d.mul_scalar(scale)
+        let tokens = Tensor::<1, Int>::arange(0..vocab as i64, &logits.device());
+        let hits = tokens.reshape([1, vocab]).equal(targets).float();
+        ((logits - log_sums).exp() - hits).mul_scalar(scale)
     });
     (loss, gradient)
 }

@@ -5,15 +5,19 @@
 //!     --steps 5 --threads 2 --json
 //! ```
 //!
-//! Every position is labelled, on token ids that depend on nothing. `--model shape:135m` (or `1b`, `7b`) measures
-//! random weights in the shape of SmolLM2-135M (Llama-3.2-1B, Llama-2-7B), for machines without the model. `--checkpoint` computes each layer's
+//! Every position is labelled, on token ids that depend on nothing. `--model shape:135m` (or `1b`, `3b`, `7b`) measures
+//! random weights in the shape of SmolLM2-135M (Llama-3.2-1B, Llama-3.2-3B, Llama-2-7B), for machines without the model. `--checkpoint` computes each layer's
 //! activations again in the backward pass instead of keeping them. `--algorithm ffa` trains B alone, as most rounds
-//! of a federation do, instead of A and B. `--base-precision q8` holds the frozen matrices in fewer bits.
+//! of a federation do, instead of A and B. `--base-precision q8` holds the frozen matrices in fewer bits, and
+//! `--compute-precision bf16` lets a GPU compute with operands of fewer bits.
+//!
+//! On a GPU, one step more is taken at the end, in which transfers and launches are counted.
 
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
 
 mod weights;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -22,9 +26,10 @@ use fedshield_train::federated::{
 };
 use fedshield_train::load::LoadedModel;
 use fedshield_train::model::{
-    BasePrecision, Batch, Decoder, ModelConfig, StageSeconds, TokenSequence,
+    BasePrecision, Batch, ComputePrecision, Decoder, ModelConfig, StageSeconds, TokenSequence,
+    Transfers,
 };
-use fedshield_train::{AdamW, AdamWSettings, ComputeDevice, adapter_gradient, clip_global_norm};
+use fedshield_train::{AdamWSettings, ComputeDevice, LocalSteps, StepReport, local_steps};
 use fedshield_train_tools::all_labelled;
 use weights::Drawn;
 
@@ -39,6 +44,7 @@ struct Arguments {
     algorithm: Algorithm,
     checkpoint: bool,
     base_precision: BasePrecision,
+    compute_precision: ComputePrecision,
     json: bool,
 }
 
@@ -55,6 +61,7 @@ impl Arguments {
             algorithm: Algorithm::FedIt,
             checkpoint: false,
             base_precision: BasePrecision::F32,
+            compute_precision: ComputePrecision::F32,
             json: false,
         };
         let mut words = std::env::args().skip(1);
@@ -85,6 +92,10 @@ impl Arguments {
                     parsed.base_precision =
                         value.parse().map_err(|e: fedshield_train::TrainError| e.to_string())?;
                 }
+                "--compute-precision" => {
+                    parsed.compute_precision =
+                        value.parse().map_err(|e: fedshield_train::TrainError| e.to_string())?;
+                }
                 other => return Err(format!("unknown argument {other}")),
             }
         }
@@ -92,8 +103,9 @@ impl Arguments {
     }
 }
 
-/// The shapes that `--model shape:NAME` draws random weights for: SmolLM2-135M's, Llama-3.2-1B's and Llama-2-7B's.
-const SHAPES: [(&str, &str); 3] = [
+/// The shapes that `--model shape:NAME` draws random weights for: SmolLM2-135M's, Llama-3.2-1B's and 3B's,
+/// and Llama-2-7B's.
+const SHAPES: [(&str, &str); 4] = [
     (
         "shape:135m",
         r#"{"model_type": "llama", "hidden_size": 576, "intermediate_size": 1536,
@@ -109,6 +121,13 @@ const SHAPES: [(&str, &str); 3] = [
             "max_position_embeddings": 8192, "tie_word_embeddings": true}"#,
     ),
     (
+        "shape:3b",
+        r#"{"model_type": "llama", "hidden_size": 3072, "intermediate_size": 8192,
+            "num_hidden_layers": 28, "num_attention_heads": 24, "num_key_value_heads": 8,
+            "vocab_size": 128256, "rms_norm_eps": 1e-5, "rope_theta": 500000.0,
+            "max_position_embeddings": 8192, "tie_word_embeddings": true}"#,
+    ),
+    (
         "shape:7b",
         r#"{"model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008,
             "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 32,
@@ -116,6 +135,31 @@ const SHAPES: [(&str, &str); 3] = [
             "max_position_embeddings": 4096, "tie_word_embeddings": false}"#,
     ),
 ];
+
+/// What a step sends to a GPU and reads back from it, and what it launches there: nothing on the processor.
+#[derive(serde::Serialize)]
+struct Crossings {
+    #[serde(flatten)]
+    transfers: Transfers,
+    /// Of all kernels.
+    launches: u64,
+    /// By name.
+    kernels: BTreeMap<String, u64>,
+}
+
+fn count_step(
+    training: &mut dyn LocalSteps,
+    batches: &[Batch],
+) -> Result<Crossings, fedshield_train::TrainError> {
+    let before = Transfers::so_far();
+    #[cfg(feature = "gpu")]
+    let (step, kernels) = fedshield_train::count_launches(|| training.step(batches, 1e-3));
+    #[cfg(not(feature = "gpu"))]
+    let (step, kernels) = (training.step(batches, 1e-3), BTreeMap::new());
+    step?;
+    let transfers = Transfers::so_far() - before;
+    Ok(Crossings { transfers, launches: kernels.values().sum(), kernels })
+}
 
 fn open(arguments: &Arguments) -> Result<Decoder, Box<dyn std::error::Error>> {
     let device: ComputeDevice = serde_json::from_value(arguments.device.as_str().into())?;
@@ -137,6 +181,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let mut decoder = open(&arguments)?;
     decoder.checkpoint_layers(arguments.checkpoint);
+    decoder.compute_in(arguments.compute_precision);
     let spec = AdapterSpec {
         rank: arguments.rank,
         alpha: 2.0 * arguments.rank as f64,
@@ -145,7 +190,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let algorithm = arguments.algorithm;
     let settings = FederatedSettings { adapter: spec, algorithm, ..FederatedSettings::default() };
     let layout = AdapterLayout::new(decoder.config(), &settings.adapter)?;
-    let mut adapter = GlobalAdapter::new(layout, &settings, [0; 32]);
+    let adapter = GlobalAdapter::new(layout, &settings, [0; 32]);
     let vocab = decoder.config().vocab_size;
     let sequence = |row: usize| {
         let ids = (0..arguments.seq).map(|i| ((row * arguments.seq + i) * 7919 + 13) % vocab);
@@ -153,29 +198,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let sequences: Vec<TokenSequence> = (0..arguments.batch).map(sequence).collect();
     let batch = Batch::new(&sequences.iter().collect::<Vec<_>>())?;
-    let mut theta = adapter.trained_values();
-    let mut optimizer = AdamW::new(AdamWSettings::default(), theta.len());
+    let batches = std::slice::from_ref(&batch);
+    let mut training = local_steps(&decoder, &adapter, AdamWSettings::default(), 1.0);
     let mut losses = Vec::new();
     let mut timed: Vec<(f64, StageSeconds)> = Vec::new();
     let (mut cpu, mut first_seconds) = (0.0, 0.0);
     for step in 0..=arguments.steps {
         let (begin, begin_cpu) = (Instant::now(), cpu_seconds());
-        let factors = adapter.trained_factors();
-        let batches = std::slice::from_ref(&batch);
-        let mut gradient = adapter_gradient(&decoder, &adapter, factors, batches)?;
-        clip_global_norm(&mut gradient.gradient, 1.0);
-        optimizer.step(&mut theta, &gradient.gradient, 1e-3);
-        adapter = adapter.with_trained(&theta)?;
-        losses.push(gradient.loss);
+        let StepReport { loss, seconds: stages, .. } = training.step(batches, 1e-3)?;
+        losses.push(loss);
         // The first step warms up: a GPU's kernels are compiled and chosen in it.
         let elapsed = begin.elapsed().as_secs_f64();
         if step == 0 {
             first_seconds = elapsed;
         } else {
-            timed.push((elapsed, gradient.seconds));
+            timed.push((elapsed, stages));
             cpu += (cpu_seconds() - begin_cpu) / arguments.steps as f64;
         }
     }
+    let crossings = count_step(&mut *training, batches)?;
     timed.sort_by(|x, y| x.0.total_cmp(&y.0));
     let (seconds, stages) = timed[timed.len() / 2];
     let (first, last) = (losses[0], losses[arguments.steps]);
@@ -190,6 +231,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "first_loss": first, "last_loss": last, "cpu_seconds": cpu,
             "tokens_per_second": tokens, "step_seconds": seconds, "stages": stages,
             "best_step_seconds": timed[0].0, "first_step_seconds": first_seconds, "peak_memory_mib": peak,
+            "compute_precision": arguments.compute_precision, "step": crossings,
+            "device_memory_mib": decoder.device_memory_bytes() as f64 / f64::from(1 << 20),
         });
         println!("{json}");
     } else {

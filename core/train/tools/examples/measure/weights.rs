@@ -4,6 +4,10 @@ use std::path::Path;
 
 use fedshield_train::Result;
 use fedshield_train::model::TensorSource;
+use rayon::prelude::*;
+
+/// Values that are drawn one after the other; runs of them are drawn on all threads.
+const RUN: usize = 1 << 16;
 
 /// Matrices near normal with standard deviation 0.02, vectors of ones; the same on every machine.
 pub(crate) struct Drawn;
@@ -22,14 +26,19 @@ impl TensorSource for Drawn {
         if shape.len() == 1 {
             return Ok(vec![1.0; count]);
         }
-        let mut state = name.bytes().fold(1u64, |state, byte| mix(state ^ u64::from(byte)));
-        let value = |_| {
-            state = mix(state);
-            // Four uniform numbers in 0..65536: their sum has mean 131070 and standard deviation 37837.
-            let sum: u32 = (0..4).map(|part| (state >> (16 * part)) as u32 & 0xffff).sum();
-            (sum as f32 - 131_070.0) / 37_837.0 * 0.02
-        };
-        Ok((0..count).map(value).collect())
+        let seed = name.bytes().fold(1u64, |state, byte| mix(state ^ u64::from(byte)));
+        let mut values = vec![0f32; count];
+        let runs = values.par_chunks_mut(RUN).enumerate();
+        runs.for_each(|(run, values)| {
+            let mut state = mix(seed ^ run as u64);
+            for value in values {
+                state = mix(state);
+                // Four uniform numbers in 0..65536: their sum has mean 131070 and standard deviation 37837.
+                let sum: u32 = (0..4).map(|part| (state >> (16 * part)) as u32 & 0xffff).sum();
+                *value = (sum as f32 - 131_070.0) / 37_837.0 * 0.02;
+            }
+        });
+        Ok(values)
     }
 }
 
