@@ -13,7 +13,7 @@ use std::time::Duration;
 use fedshield_net::{
     AddressStore, MemberAddr, Net, NetConfig, NetEvent, NetHandle, SecretKey, Tuning,
 };
-use fedshield_protocol::ids::{Digest, MemberIndex, Round};
+use fedshield_protocol::ids::{MemberIndex, Round, SetDigest};
 use fedshield_protocol::manifest::{SignedManifest, ValidManifest};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::sign::{Ed25519, Signatures};
@@ -101,7 +101,7 @@ async fn equivocate(puppet: &Puppet, witness: &Daemon) {
         let round = witness.control().status().await.ok().and_then(|status| status.machine);
         if let Some(round) = round.map(|machine| machine.round) {
             for content in [b"one", b"two"] {
-                let (set, object) = (Digest([7; 32]), ObjectRef::of(content));
+                let (set, object) = (SetDigest([7; 32]), ObjectRef::of(content));
                 puppet.say(WITNESS, round, Body::Partial { set, object }).await;
             }
         }
