@@ -50,9 +50,9 @@ fn read(path: &Path) -> Cases {
 fn tokenizers(cases: &Cases) -> HashMap<String, TextTokenizer> {
     let mut opened = HashMap::new();
     for name in cases.cases.iter().map(|case| &case.tokenizer) {
-        opened.entry(name.clone()).or_insert_with(|| {
-            open_tokenizer(&folder().join("tokenizers").join(name)).unwrap()
-        });
+        opened
+            .entry(name.clone())
+            .or_insert_with(|| open_tokenizer(&folder().join("tokenizers").join(name)).unwrap());
     }
     opened
 }
@@ -181,8 +181,30 @@ fn plain_texts_have_the_tokens_and_masks_of_trl() {
 
 /// Characters that tokenizers, templates and offsets may trip over.
 const PIECES: [&str; 24] = [
-    "a", " ", "\n", "\r\n", "\u{301}", "e\u{301}", "é", "医", "👩\u{200d}👧", "🇨🇭", "\u{200f}", "ا", "\u{0}",
-    "\u{feff}", "<s>", "</s>", "<|im_end|>", "<|im_start|>", "<think>", "▁", "\u{f0000}", "\u{a0}", "{{", "%}",
+    "a",
+    " ",
+    "\n",
+    "\r\n",
+    "\u{301}",
+    "e\u{301}",
+    "é",
+    "医",
+    "👩\u{200d}👧",
+    "🇨🇭",
+    "\u{200f}",
+    "ا",
+    "\u{0}",
+    "\u{feff}",
+    "<s>",
+    "</s>",
+    "<|im_end|>",
+    "<|im_start|>",
+    "<think>",
+    "▁",
+    "\u{f0000}",
+    "\u{a0}",
+    "{{",
+    "%}",
 ];
 
 #[test]
@@ -191,7 +213,8 @@ fn no_text_panics_and_what_is_learned_is_the_answer() {
     let mut opened = tokenizers(&cases);
     let mut state = 1_u64;
     let mut next = |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % below
     };
     let mut learned = 0;
@@ -208,7 +231,9 @@ fn no_text_panics_and_what_is_learned_is_the_answer() {
                     for template in
                         [Template::Model, Template::ChatMl, Template::Vicuna, Template::Alpaca]
                     {
-                        let Ok(parts) = template.tokenize(&example, tokenizer, limit) else { continue };
+                        let Ok(parts) = template.tokenize(&example, tokenizer, limit) else {
+                            continue;
+                        };
                         for part in parts {
                             assert!(part.sequence.ids.len() <= limit);
                             learned += part.sequence.label_count();
@@ -234,7 +259,8 @@ fn further_templates_do_as_transformers_or_are_refused() {
         println!("| {name} | {} | {} | {refused} | {other} |", tally.same, tally.both_refuse);
         differs.extend(&tally.differs);
     }
-    for line in tallies.values().flat_map(|tally| tally.only_we_refuse.iter().chain(&tally.differs)) {
+    for line in tallies.values().flat_map(|tally| tally.only_we_refuse.iter().chain(&tally.differs))
+    {
         let line: String = line.chars().take(400).collect();
         eprintln!("{line}");
     }

@@ -65,7 +65,10 @@ fn the_first_token_is_that_of_the_post_processor_and_a_setting_must_agree() {
 fn what_is_named_and_not_there_is_refused() {
     for (fields, expected) in [
         (json!({"eos_token": "<|eot|>"}), "eos_token \"<|eot|>\" is not in tokenizer.json"),
-        (json!({"added_tokens_decoder": {"900": {"content": "<new>"}}}), "\"<new>\" has the number 900"),
+        (
+            json!({"added_tokens_decoder": {"900": {"content": "<new>"}}}),
+            "\"<new>\" has the number 900",
+        ),
         (json!({"added_tokens_decoder": {"0": {"content": "<s>"}}}), "has the number 0 here and 1"),
     ] {
         let (_guard, folder) = copy_of("byte_level");
@@ -97,7 +100,8 @@ fn templates_come_from_where_transformers_finds_them() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     };
-    let body = |name: &str| format!("{name}{{% for m in messages %}}{{{{ m.content }}}}{{% endfor %}}");
+    let body =
+        |name: &str| format!("{name}{{% for m in messages %}}{{{{ m.content }}}}{{% endfor %}}");
     let named = |name: &str| json!({"name": name, "template": body(name)});
     write("chat_template.json", r#"{"chat_template": "x"}"#);
     let error = refusal(Template::Model, &open_tokenizer(&folder).unwrap());

@@ -247,8 +247,10 @@ impl Ready {
         let example = Arc::new(example);
         let learned = tokenized.into_iter().filter(|part| part.sequence.label_count() > 0);
         let parts = learned
-            .map(|Tokenized { sequence, turns, .. }| {
-                TokenizedExample { example: example.clone(), turns, sequence }
+            .map(|Tokenized { sequence, turns, .. }| TokenizedExample {
+                example: example.clone(),
+                turns,
+                sequence,
             })
             .collect();
         Ok(Self { parts, is_cut, held_out, digest })

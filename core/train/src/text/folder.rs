@@ -141,9 +141,9 @@ fn special(settings: &Map<String, Value>, class: Class) -> Vec<(String, String)>
     let own = settings.iter().filter(|(name, _)| {
         name.ends_with("_token") && !name.starts_with("add_") && !SPECIAL.contains(&name.as_str())
     });
-    let more = more.chain(own).filter_map(|(name, value)| {
-        Some((name.clone(), spelling(value)?.to_owned()))
-    });
+    let more = more
+        .chain(own)
+        .filter_map(|(name, value)| Some((name.clone(), spelling(value)?.to_owned())));
     found.chain(more).collect()
 }
 
@@ -209,7 +209,8 @@ fn templates(folder: &Path, inside: Option<&Value>, tokenizer: &mut TextTokenize
         for entry in std::fs::read_dir(&more).map_err(TrainError::io(&more))? {
             let path = entry.map_err(TrainError::io(&more))?.path();
             let stem = path.file_stem().and_then(|stem| stem.to_str());
-            if let Some(name) = stem.filter(|_| path.extension().is_some_and(|ext| ext == "jinja")) {
+            if let Some(name) = stem.filter(|_| path.extension().is_some_and(|ext| ext == "jinja"))
+            {
                 named.push((name.to_owned(), read(&path)?));
             }
         }
@@ -220,11 +221,14 @@ fn templates(folder: &Path, inside: Option<&Value>, tokenizer: &mut TextTokenize
             Some(Value::String(template)) => named.push(("default".into(), template.clone())),
             Some(Value::Array(all)) => {
                 let text = |one: &Value, key: &str| one[key].as_str().map(str::to_owned);
-                named.extend(all.iter().filter_map(|t| Some((text(t, "name")?, text(t, "template")?))));
+                named.extend(
+                    all.iter().filter_map(|t| Some((text(t, "name")?, text(t, "template")?))),
+                );
             }
             Some(_) => {
-                tokenizer.template_problem =
-                    Some("chat_template in tokenizer_config.json is neither a text nor a list".into());
+                tokenizer.template_problem = Some(
+                    "chat_template in tokenizer_config.json is neither a text nor a list".into(),
+                );
             }
         }
     }

@@ -14,7 +14,8 @@ pub(super) const CLOSE: &str = "fedshield_generation_ends";
 pub(super) fn rewrite(source: &str) -> (String, bool) {
     let (mut out, mut rest, mut any) = (String::with_capacity(source.len()), source, false);
     let mut is_raw = false;
-    while let Some(at) = rest.find("{{").into_iter().chain(rest.find("{%")).chain(rest.find("{#")).min()
+    while let Some(at) =
+        rest.find("{{").into_iter().chain(rest.find("{%")).chain(rest.find("{#")).min()
     {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
@@ -131,8 +132,11 @@ mod tests {
             ("a {%- generation -%} b {%- endgeneration -%} c", "abc", 1..2),
             ("a\n  {% generation %}\nb\n  {% endgeneration %}\nc", "a\nb\nc", 2..4),
             ("a{%- generation %} {{- x }}{%- endgeneration %}\n", "ax", 1..2),
-            ("{% raw %}{% generation %}{% endraw %}{%generation%}{{ '%}' }}{%endgeneration%}",
-                "{% generation %}%}", 16..18),
+            (
+                "{% raw %}{% generation %}{% endraw %}{%generation%}{{ '%}' }}{%endgeneration%}",
+                "{% generation %}%}",
+                16..18,
+            ),
             ("{# {% generation %} #}{% generation %}b{% endgeneration %}", "b", 0..1),
         ] {
             assert_eq!(marked(template), (expected.to_owned(), vec![part]), "{template}");
@@ -141,7 +145,8 @@ mod tests {
 
     #[test]
     fn a_mark_is_a_scope_and_unordered_ones_are_told() {
-        let (text, _) = marked("{% set a = 1 %}{% generation %}{% set a = 2 %}{% endgeneration %}{{ a }}");
+        let (text, _) =
+            marked("{% set a = 1 %}{% generation %}{% set a = 2 %}{% endgeneration %}{{ a }}");
         assert_eq!(text, "1");
         assert!(between("a>b<", '<', '>').is_none());
         assert!(between("<a", '<', '>').is_none());

@@ -272,7 +272,8 @@ mod tests {
             ("a", Value::from(Vec::<Value>::new())),
             ("b", Value::from(vec![Value::from("é😀\u{7f}"), Value::from_pairs([("", 0); 0])])),
         ]);
-        let text = "{\n  \"a\": [],\n  \"b\": [\n    \"\\u00e9\\ud83d\\ude00\\u007f\",\n    {}\n  ]\n}";
+        let text =
+            "{\n  \"a\": [],\n  \"b\": [\n    \"\\u00e9\\ud83d\\ude00\\u007f\",\n    {}\n  ]\n}";
         assert_eq!(json(&value, &style).unwrap(), text);
     }
 }

@@ -76,11 +76,7 @@ impl Rendered {
     }
 
     /// As [`Self::tokenize`], of which the tokens are known.
-    pub(super) fn label(
-        &self,
-        first: FirstTokens,
-        tokenizer: &TextTokenizer,
-    ) -> Result<Tokenized> {
+    pub(super) fn label(&self, first: FirstTokens, tokenizer: &TextTokenizer) -> Result<Tokenized> {
         let is_cut = !first.is_whole;
         self.finish(first.labelled(&self.learned, self.marked), is_cut, tokenizer)
     }
@@ -189,6 +185,13 @@ impl Writer {
 
     pub(super) fn finish(self, turns: usize) -> Rendered {
         let last_answer = self.last_answer.unwrap_or(self.text.len());
-        Rendered { text: self.text, learned: self.learned, begins: true, turns, last_answer, marked: false }
+        Rendered {
+            text: self.text,
+            learned: self.learned,
+            begins: true,
+            turns,
+            last_answer,
+            marked: false,
+        }
     }
 }

@@ -168,8 +168,10 @@ fn what_a_template_cannot_show_is_an_error() {
         (None, "no chat template"),
         (Some(refuse), "must alternate"),
         (Some("{{ messages[0]['content'] }}"), "writes nothing of an answer"),
-        (Some("{{ messages|length }}{% for m in messages %}{{ m.content }}{% endfor %}"),
-            "after its generation prompt"),
+        (
+            Some("{{ messages|length }}{% for m in messages %}{{ m.content }}{% endfor %}"),
+            "after its generation prompt",
+        ),
     ] {
         let error = Template::Model.render(&conversation(), &tokenizer(template)).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");

@@ -40,9 +40,8 @@ impl TextTokenizer {
         let added = inner.get_added_vocabulary().get_vocab();
         let longest_added = added.keys().map(String::len).max().unwrap_or(0);
         let named = [("bos_token", bos), ("eos_token", eos.first().copied())];
-        let spelled = |(name, id): (&str, Option<u32>)| {
-            Some((name.to_owned(), inner.id_to_token(id?)?))
-        };
+        let spelled =
+            |(name, id): (&str, Option<u32>)| Some((name.to_owned(), inner.id_to_token(id?)?));
         let special = named.into_iter().filter_map(spelled).collect();
         let (chat_template, tool_template, template_problem) = Default::default();
         Self {
