@@ -167,6 +167,7 @@ impl Pipeline {
     pub fn look_at_data(&self, when: Look) -> DataLook {
         let look = self.learning.look_at_data(when);
         self.observer.looked_at_data(&look);
+        self.observer.left_out(self.learning.examples().skipped());
         look
     }
 

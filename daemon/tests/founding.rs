@@ -87,6 +87,33 @@ async fn a_crash_after_any_step_repeats_the_step_and_contradicts_nothing() {
 }
 
 #[tokio::test]
+async fn a_member_whose_data_no_longer_go_with_the_terms_signs_nothing() {
+    let network = Network::default();
+    let owner = owner(&network).await;
+    let mut nodes: Vec<Node> = ["b", "c"].map(|name| Node::new(&network, name)).into();
+    for node in &nodes {
+        node.join(&owner.invite().await).await.unwrap();
+    }
+    owner.freeze().await.unwrap();
+    nodes[0].settle().await;
+    let late = &mut nodes[1];
+    late.founding.poll().await.unwrap();
+    let phrase = late.phrase().unwrap();
+    // Between joining and signing somebody has changed the data.
+    late.refused_template = Box::leak(terms().training.template.clone().into_boxed_str());
+    late.restart();
+    let refused = late.confirm(&phrase).await.unwrap_err();
+    assert!(matches!(refused, FoundingError::Terms { own: false, .. }), "{refused}");
+    assert!(late.founding.poll().await.is_err());
+    assert!(owner.founding.founded().is_none() && late.state() == NodeState::Founding);
+    // Once they are mended, what was confirmed is signed.
+    late.refused_template = "";
+    late.restart();
+    late.founding.poll().await.unwrap();
+    assert!(owner.founding.founded().is_some());
+}
+
+#[tokio::test]
 async fn an_invite_lets_one_identity_in_once() {
     let network = Network::default();
     let owner = owner(&network).await;

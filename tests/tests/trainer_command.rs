@@ -11,6 +11,7 @@ use fedshield_protocol::ids::{Beacon, Digest, IdentityKey, MemberIndex, Round};
 use fedshield_protocol::job::{Job, JobOutput, RoundStart};
 use fedshield_protocol::manifest::{Manifest, Member, Offer, ValidManifest};
 use fedshield_tests::{Federation, Program, Terms as FederationTerms, Work, eventually};
+use fedshield_train::data::{FieldMap, read_examples};
 use fedshield_train::load::{LoadedModel, Precision};
 use fedshield_train_tools::{BaseWeights, save_base};
 use fedshieldd::identity::{Identity, Protection, SecretStore};
@@ -327,7 +328,7 @@ fn assert_private(home: &Path) {
 fn assert_free_of_examples(home: &Path) {
     let mut answers = Vec::new();
     for domain in Work::domains() {
-        for example in fedshield_train::data::read_jsonl(&domain).expect("it reads") {
+        for example in read_examples(&domain, &FieldMap::default()).expect("it reads") {
             // As it stands in a file, and long enough to be nothing else.
             let answer = serde_json::to_string(example.answer()).expect("it is text");
             if answer.len() > 24 {

@@ -65,6 +65,7 @@ fn config(args: &DemoArgs, model: &Path, part: &Part, data: PathBuf) -> Config {
             held_out_fraction: held_out.is_empty().then_some(args.held_out_fraction),
             held_out,
             template: None,
+            ..DataConfig::default()
         },
         training: TrainingConfig {
             base_precision: args.base_precision,

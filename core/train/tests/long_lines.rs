@@ -27,7 +27,7 @@ fn assets() -> PathBuf {
 }
 
 fn settings(template: Template) -> DataSettings {
-    DataSettings { max_length: 512, held_out: 0.0, template }
+    DataSettings { max_length: 512, held_out: 0.0, template, ..DataSettings::default() }
 }
 
 fn alpaca(instruction: &str, input: &str, output: &str) -> String {

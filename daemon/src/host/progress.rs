@@ -8,9 +8,9 @@ use tokio::sync::watch;
 
 use super::unreadable::{UNREADABLE_PARTIALS, UnreadablePartials};
 use crate::conditions::Conditions;
-use crate::control::api::{NodeStatus, WorkProgress};
+use crate::control::api::{Condition, NodeStatus, WorkProgress};
 use crate::jobs::{ContributionSizes, Observer, ParsedPartial, Stage, TrainingStep};
-use crate::learning::{DATA_CONDITION, DataLook};
+use crate::learning::{DATA_CONDITION, DataLook, SKIPPED_CONDITION};
 
 /// Bytes of one value in clear.
 const F32_BYTES: u64 = 4;
@@ -141,6 +141,10 @@ impl Observer for ProgressBoard {
         if *look != DataLook::Busy {
             Conditions::new(Arc::clone(&self.status)).show(DATA_CONDITION, look.condition());
         }
+    }
+
+    fn left_out(&self, condition: Option<Condition>) {
+        Conditions::new(Arc::clone(&self.status)).show(SKIPPED_CONDITION, condition);
     }
 
     fn contributed(&self, round: Round, update: ContributionSizes) {

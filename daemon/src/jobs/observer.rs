@@ -2,6 +2,7 @@
 
 use fedshield_protocol::ids::{MemberIndex, Round};
 
+use crate::control::api::Condition;
 use crate::learning::DataLook;
 
 /// The steps of the path that run here.
@@ -75,6 +76,8 @@ pub trait Observer: Send + Sync {
     fn parsed_partials(&self, _round: Round, _parsed: &[ParsedPartial]) {}
     /// Somebody looked at the data files.
     fn looked_at_data(&self, _look: &DataLook) {}
+    /// What to know of records that the examples in use lack, if any.
+    fn left_out(&self, _condition: Option<Condition>) {}
 }
 
 /// Sizes and loss of this member's own update.

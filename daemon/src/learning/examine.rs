@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use fedshield_protocol::ids::Digest;
-use fedshield_protocol::manifest::{Draft, Training};
+use fedshield_protocol::manifest::{Draft, Manifest, TermsFields, Training};
 use fedshield_train::adapter::PeftAdapter;
 use fedshield_train::data::DataSettings;
 use fedshield_train::federated::{AdapterLayout, Algorithm, FederatedSettings, GlobalAdapter};
@@ -47,16 +47,26 @@ impl TermsChecker {
             );
             return Err(PipelineError::manifest("training.sequence_length", reason));
         }
-        let all = Examination {
-            config: &self.config,
-            tokenizer: &self.tokenizer,
-            sources: &self.sources,
-        };
-        all.examine(&terms.training, &plan.settings, plan.template)?;
+        self.examination().examine(&terms.training, &plan.settings, plan.template)?;
         if let Some(wanted) = terms.adapter.first {
             named_adapter(&self.config, &self.sources.first_adapter, wanted, &plan.settings)?;
         }
         Ok(())
+    }
+
+    /// The same for terms that stand: only what they make of model, trainer and data here.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn check_standing(&self, terms: &Manifest) -> Result<(), PipelineError> {
+        let members = u16::try_from(terms.members.len()).unwrap_or(u16::MAX);
+        let plan = Plan::of(&TermsFields::of(terms), members)?;
+        self.examination().examine(&terms.training, &plan.settings, plan.template).map(drop)
+    }
+
+    fn examination(&self) -> Examination<'_> {
+        let (config, tokenizer, sources) = (&self.config, &self.tokenizer, &self.sources);
+        Examination { config, tokenizer, sources }
     }
 }
 
@@ -122,7 +132,7 @@ pub(super) fn named_adapter(
     if digest != wanted {
         return Err(missing(format!("there is the adapter {digest}")));
     }
-    let (spec, agreed) = (peft.spec(), &settings.adapter);
+    let (spec, agreed) = (peft.spec()?, &settings.adapter);
     let global = peft.global(config, settings)?;
     if *global.layout() != AdapterLayout::new(config, agreed)? {
         return Err(missing(format!("it has {spec}, the manifest says {agreed}")));
@@ -136,12 +146,14 @@ fn read_data(
     template: Template,
     max_length: usize,
 ) -> Result<DataFiles, PipelineError> {
-    let held_out = sources.held_out_fraction;
+    let (held_out, reading) = (sources.held_out_fraction, sources.reading.clone());
+    // Only another program is handed the text.
+    let keeps_text = sources.command.is_some();
     DataFiles::open(DataSources {
         train: sources.train.clone(),
         held_out: sources.held_out.clone(),
         tokenizer: tokenizer.clone(),
-        settings: DataSettings { template, max_length, held_out },
+        settings: DataSettings { template, max_length, held_out, reading, keeps_text },
     })
     .map_err(PipelineError::Data)
 }

@@ -8,6 +8,7 @@ use crate::http::{HttpError, HttpServer};
 use crate::identity::Identity;
 
 use super::NodeError;
+use super::early::founded;
 use super::opening::open_model;
 use super::serving::no_dashboard;
 use super::start::sources;
@@ -57,7 +58,12 @@ pub async fn preflight(home: &Home, config: &Config) -> Vec<Finding> {
 
 fn learning(home: &Home, config: &Config) -> Result<(), NodeError> {
     let model = open_model(sources(config, home)?)?;
-    model.check_data().map_err(NodeError::Data)
+    match founded(home) {
+        Some(signed) => {
+            model.checker().check_standing(&signed.manifest).map_err(NodeError::Pipeline)
+        }
+        None => model.check_data().map_err(NodeError::Data),
+    }
 }
 
 /// Whether the dashboard's address can be listened on, unless this home's daemon does.

@@ -187,7 +187,7 @@ pub(super) fn sources(config: &Config, home: &Home) -> Result<LearningSources, N
     let model =
         config.model.path.clone().ok_or_else(|| missing("model.path", "name the base model"))?;
     if config.data.train.is_empty() {
-        return Err(missing("data.train", "name at least one JSONL file"));
+        return Err(missing("data.train", "name at least one file of examples"));
     }
     let device = ComputeDevice::parse(&config.training.device).map_err(device_error)?;
     Ok(LearningSources {
@@ -201,6 +201,7 @@ pub(super) fn sources(config: &Config, home: &Home) -> Result<LearningSources, N
         base_precision: config.training.base_precision,
         compute_precision: config.training.compute_precision,
         template: config.data.template.clone(),
+        reading: config.data.reading().map_err(data_error)?,
         first_adapter: home.first_adapter(),
         command: command(config, home),
     })
@@ -235,6 +236,10 @@ fn erase_left_over(home: &Home, conditions: &Conditions) {
             conditions.set(condition.with_hint(hint));
         }
     }
+}
+
+fn data_error(error: TrainError) -> NodeError {
+    NodeError::Setting { key: "data", reason: error.to_string() }
 }
 
 fn device_error(error: TrainError) -> NodeError {

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use rayon::prelude::*;
+use std::sync::{Arc, LazyLock};
 
 use super::example::{Chat, Example};
-use super::lines::each_batch;
+use super::packed::PackedSequence;
+use super::reading::{OnBadLine, Reading, Skipped};
+use super::records::each_batch;
 use crate::model::TokenSequence;
 use crate::random::Stream;
 use crate::text::{Template, TextTokenizer, Tokenized};
@@ -22,11 +22,22 @@ pub struct DataSettings {
     pub max_length: usize,
     /// Fraction of the examples, in [0, 1), that is kept for evaluation.
     pub held_out: f64,
+    /// How records are read.
+    pub reading: Reading,
+    /// Whether examples to train on keep their text beside their tokens, for those who hand it on. Without it they are
+    /// empty ones; held-out examples always have theirs.
+    pub keeps_text: bool,
 }
 
 impl Default for DataSettings {
     fn default() -> Self {
-        Self { template: Template::Alpaca, max_length: 512, held_out: 0.1 }
+        Self {
+            template: Template::Alpaca,
+            max_length: 512,
+            held_out: 0.1,
+            reading: Reading::default(),
+            keeps_text: true,
+        }
     }
 }
 
@@ -38,14 +49,19 @@ pub struct TokenizedExample {
     /// Turns of it that this shows.
     pub turns: usize,
     /// Its tokens and loss mask.
-    pub sequence: TokenSequence,
+    pub packed: PackedSequence,
 }
 
 impl TokenizedExample {
     /// An example that is one sequence.
-    pub fn whole(example: Example, sequence: TokenSequence) -> Self {
+    pub fn whole(example: Example, sequence: &TokenSequence) -> Self {
         let turns = example.turns().len();
-        Self { example: Arc::new(example), turns, sequence }
+        Self { example: Arc::new(example), turns, packed: PackedSequence::new(sequence) }
+    }
+
+    /// Its tokens and loss mask.
+    pub fn sequence(&self) -> TokenSequence {
+        self.packed.unpack()
     }
 
     /// The example as far as this shows it: it ends with the answer that is learned.
@@ -59,6 +75,10 @@ impl TokenizedExample {
         }
     }
 }
+
+/// Stands for all examples whose text is not kept.
+static NO_TEXT: LazyLock<Arc<Example>> =
+    LazyLock::new(|| Arc::new(Example::instruction("", "", "")));
 
 /// Text that is kept of an example, in bytes, and for each token of the longest sequence. Far more than is trained on:
 /// only what nobody will look at is forgotten.
@@ -76,6 +96,8 @@ pub struct DataSet {
     pub truncated: usize,
     /// Examples left out because truncation took their whole answer.
     pub dropped: usize,
+    /// Records left out because they cannot be used, where the settings say so.
+    pub skipped: Skipped,
     /// What every line says, the dropped ones' too, by digest: to tell what has changed.
     lines: Vec<u128>,
 }
@@ -90,10 +112,10 @@ pub struct Changes {
 }
 
 impl DataSet {
-    /// Reads and tokenises JSONL files. Memory goes with what is kept, not with the longest line.
+    /// Reads and tokenises files. Memory goes with what is kept, not with the longest line.
     ///
     /// # Errors
-    /// A line that cannot be used; files of which no example to train on is left.
+    /// A record that cannot be used, unless such are left out; files of which no example to train on is left.
     pub fn load(
         paths: &[PathBuf],
         tokenizer: &TextTokenizer,
@@ -111,6 +133,9 @@ impl DataSet {
                 set.dropped, settings.max_length
             ));
         }
+        if set.skipped.count > 0 {
+            reason.push_str(&format!(": {} cannot be used", set.skipped.count));
+        }
         if !set.held_out.is_empty() {
             reason.push_str(&format!(
                 ": {} are held out; add lines, or set a smaller held-out fraction",
@@ -120,16 +145,16 @@ impl DataSet {
         Err(TrainError::data(path, 0, reason))
     }
 
-    /// Reads and tokenises JSONL files that are never trained on: all of them are held out.
+    /// Reads and tokenises files that are never trained on: all of them are held out.
     ///
     /// # Errors
-    /// A line that cannot be used; files of which no example is left.
+    /// A record that cannot be used, unless such are left out; files of which no example is left.
     pub fn load_held_out(
         paths: &[PathBuf],
         tokenizer: &TextTokenizer,
         settings: &DataSettings,
     ) -> Result<Self> {
-        let settings = DataSettings { held_out: 0.0, ..settings.clone() };
+        let settings = DataSettings { held_out: 0.0, keeps_text: true, ..settings.clone() };
         let mut set = Self::read(paths, tokenizer, &settings)?;
         std::mem::swap(&mut set.train, &mut set.held_out);
         if set.held_out.is_empty() {
@@ -149,6 +174,7 @@ impl DataSet {
         self.held_out.extend(other.held_out);
         self.lines.extend(other.lines);
         self.lines.sort_unstable();
+        self.skipped.append(other.skipped);
         self
     }
 
@@ -183,18 +209,11 @@ impl DataSet {
         settings.check()?;
         let mut set = Self::default();
         for path in paths {
-            each_batch(path, &mut |lines| {
-                let tokenized: Vec<_> = lines
-                    .into_par_iter()
-                    .map(|(line, example)| {
-                        let read = |example| Ready::new(example, tokenizer, settings);
-                        example.and_then(read).map_err(at_line(path, line))
-                    })
-                    .collect();
-                tokenized.into_iter().try_for_each(|ready| {
-                    set.add(ready?);
-                    Ok(())
-                })
+            each_batch(path, &mut |batch| {
+                let ready = batch.each(path, &settings.reading.map, |_, understood| {
+                    Ready::new(understood.example, tokenizer, settings)
+                });
+                ready.into_iter().try_for_each(|ready| set.take(ready, settings))
             })?;
         }
         set.lines.sort_unstable();
@@ -214,6 +233,15 @@ impl DataSet {
         }
         set.lines.sort_unstable();
         Ok(set)
+    }
+
+    fn take(&mut self, ready: Result<Ready>, settings: &DataSettings) -> Result<()> {
+        match (ready, settings.reading.on_bad_line) {
+            (Ok(ready), _) => self.add(ready),
+            (Err(error @ TrainError::Data { .. }), OnBadLine::Skip) => self.skipped.add(error),
+            (Err(error), _) => return Err(error),
+        }
+        Ok(())
     }
 
     fn add(&mut self, ready: Ready) {
@@ -243,14 +271,16 @@ impl Ready {
         let held_out = is_held_out(&example, settings.held_out);
         let digest = short_digest(&example.digest());
         let kept = KEPT_BYTES + KEPT_BYTES_PER_TOKEN.saturating_mul(settings.max_length);
-        let example = if example.text_bytes() > kept { example.shortened(kept) } else { example };
-        let example = Arc::new(example);
+        let example = match held_out || settings.keeps_text {
+            true if example.text_bytes() > kept => Arc::new(example.shortened(kept)),
+            true => Arc::new(example),
+            false => Arc::clone(&NO_TEXT),
+        };
         let learned = tokenized.into_iter().filter(|part| part.sequence.label_count() > 0);
         let parts = learned
-            .map(|Tokenized { sequence, turns, .. }| TokenizedExample {
-                example: example.clone(),
-                turns,
-                sequence,
+            .map(|Tokenized { sequence, turns, .. }| {
+                let packed = PackedSequence::new(&sequence);
+                TokenizedExample { example: Arc::clone(&example), turns, packed }
             })
             .collect();
         Ok(Self { parts, is_cut, held_out, digest })
@@ -296,14 +326,6 @@ impl DataSettings {
             longest = longest.max(rendered.count(tokenizer)?);
         }
         Ok(longest)
-    }
-}
-
-/// Names the line that an error comes from, unless the error names one already.
-pub(super) fn at_line(path: &Path, line: usize) -> impl Fn(TrainError) -> TrainError + '_ {
-    move |error| match error {
-        named @ TrainError::Data { .. } => named,
-        other => TrainError::data(path, line, other.to_string()),
     }
 }
 

@@ -35,6 +35,12 @@ pub(crate) fn open(folder: &Path) -> Result<LoadedModel> {
     })
 }
 
+/// The shape of a folder's model. Its weights may be missing.
+pub(crate) fn config(folder: &Path) -> Result<ModelConfig> {
+    let path = folder.join("config.json");
+    ModelConfig::from_json(&read(&path)?, &path)
+}
+
 /// The tokenizer of a folder. Its weights may be missing.
 pub(crate) fn tokenizer(folder: &Path) -> Result<TextTokenizer> {
     Ok(describe(folder)?.tokenizer)

@@ -78,6 +78,20 @@ impl SafetensorsSource {
         }
     }
 
+    /// The shape of a tensor.
+    ///
+    /// # Errors
+    /// If it is missing.
+    pub fn shape(&self, name: &str) -> Result<Vec<usize>> {
+        let index =
+            self.index.get(name).ok_or_else(|| TrainError::tensor(&self.path, name, "missing"))?;
+        let (path, map) = &self.files[*index];
+        let tensors = parse(path, map)?;
+        let view =
+            tensors.tensor(name).map_err(|e| TrainError::tensor(path, name, e.to_string()))?;
+        Ok(view.shape().to_vec())
+    }
+
     /// Shape and values of a tensor, whatever its shape.
     pub fn read_any(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
         let view = self.view(name)?;

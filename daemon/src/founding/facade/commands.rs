@@ -212,7 +212,7 @@ impl Founding {
     }
 
     /// Whether this node could train under the terms, as it will find out when the federation is founded.
-    async fn check_terms(&self, draft: &Draft, own: bool) -> Result<(), FoundingError> {
+    pub(super) async fn check_terms(&self, draft: &Draft, own: bool) -> Result<(), FoundingError> {
         let (check, draft) = (Arc::clone(&self.inner.check), draft.clone());
         let work = tokio::task::spawn_blocking(move || check.check(&draft));
         let checked = work.await.map_err(|_| {

@@ -154,6 +154,12 @@ impl Founding {
             };
             let (invite, attempt) = asked;
             let reply = self.ask(&invite, ask).await?;
+            if matches!(reply, Reply::Sign { .. })
+                && let Some(draft) = self.about_to_sign()
+            {
+                // The data may have changed since this node joined.
+                self.check_terms(&draft, false).await?;
+            }
             let mut state = self.lock();
             if state.leaving {
                 return Ok(());
@@ -224,6 +230,15 @@ impl Founding {
         let answer = self.inner.port.request(invite.owner, addresses, bytes).await?;
         message::decode_reply(&answer, &digest, &invite.owner)
             .map_err(|error| FoundingError::Answer(error.to_string()))
+    }
+
+    /// What would be signed without anybody being asked any more, if this node has not signed yet.
+    fn about_to_sign(&self) -> Option<Draft> {
+        let state = self.lock();
+        let joining = &state.joiner.as_ref()?.joining;
+        let is_agreed = joining.confirmed.is_some() || joining.expected.is_some();
+        let (offer, members) = (joining.accepted.clone(), joining.members().to_vec());
+        (is_agreed && joining.signed.is_none()).then_some(Draft { offer, members })
     }
 
     fn has_joined(&self) -> bool {

@@ -121,7 +121,7 @@ pub(super) fn write_examples(
     let mut out = BufWriter::new(options.open(path).map_err(file)?);
     for example in examples {
         let shown = example.example.turns();
-        let sequence = &example.sequence;
+        let sequence = example.sequence();
         let labels = sequence.ids.iter().zip(&sequence.labels);
         let line = Line {
             messages: shown.get(..example.turns).unwrap_or(&shown),

@@ -8,12 +8,16 @@ use serde_json::{Value as Json, json};
 use super::byte_level::bytes;
 use super::reader::{GgufFile, Value};
 
+/// Names that stand for all those of the same splitting, in files that are written.
+pub(crate) const WRITTEN: [&str; 7] =
+    ["smollm", "llama-bpe", "qwen2", "gpt-2", "tekken", "gpt-4o", "deepseek-v3"];
+
 /// How text is prepared and cut into words.
-pub(super) struct Splitting {
-    pub(super) normalizer: Json,
-    pub(super) words: Json,
+pub(crate) struct Splitting {
+    pub(crate) normalizer: Json,
+    pub(crate) words: Json,
     /// A word that is a token is taken whole, whatever the merges say.
-    pub(super) ignore_merges: bool,
+    pub(crate) ignore_merges: bool,
     /// Sequences start with the BOS token unless the file says otherwise.
     pub(super) starts: bool,
 }
@@ -45,7 +49,7 @@ const CASED: &str = "\
 const EAST_ASIAN: &str = "[\\x{4e00}-\\x{9fa5}\\x{800}-\\x{4e00}\\x{ac00}-\\x{d7ff}]+";
 
 /// What a pre-tokenizer's name stands for; no name stands for llama.cpp's default.
-pub(super) fn splitting(pre: Option<&str>) -> std::result::Result<Splitting, String> {
+pub(crate) fn splitting(pre: Option<&str>) -> std::result::Result<Splitting, String> {
     let name = pre.unwrap_or("default");
     // Names that go by GPT-2's pattern, some after cutting digits one by one.
     let (gpt2, digits) = match name {
