@@ -1,18 +1,17 @@
-//! The terms of a new federation: a preset, changed by flags. A manifest without its members.
+//! The terms of a new federation: a preset, changed by flags, or a file.
 
+mod file;
 mod follows;
 mod server;
 
-use std::path::PathBuf;
-
 use clap::{Args, ValueEnum};
-use fedshield_protocol::ids::{Digest, Epoch};
 use fedshield_protocol::manifest::{
-    Adapter, Algorithm, Encryption, Manifest, Real, Training, Weights,
+    Adapter, Algorithm, Encryption, ManifestError, Real, Terms, TermsFields, Training, Weights,
 };
 use fedshieldd::control::api::ErrorCode;
 
 use crate::failure::Failure;
+pub use file::terms_from_file;
 use follows::{deadlines, encryption_preset, pruning};
 
 /// A named set of terms to start from.
@@ -182,7 +181,7 @@ pub fn terms(
     preset: TermsPreset,
     members: u16,
     flags: &TermsFlags,
-) -> Result<Manifest, Failure> {
+) -> Result<Terms, Failure> {
     let (weights, weight_cap) = weights(flags)?;
     let base = match preset {
         TermsPreset::Small => SMALL,
@@ -207,17 +206,13 @@ pub fn terms(
         .target_modules
         .clone()
         .unwrap_or_else(|| ["q_proj", "k_proj", "v_proj", "o_proj"].map(str::to_owned).to_vec());
-    Ok(Manifest {
+    let fields = TermsFields {
         name: name.to_owned(),
-        // The daemon fills in what is zero here: some is its own to choose, some follows from who joins.
-        founding_id: Digest([0; 32]),
-        epoch: Epoch(0),
         rounds,
-        min_contributors: flags.min_contributors.unwrap_or(0),
-        committee_size: 0,
+        min_contributors: flags.min_contributors,
+        committee_size: None,
         weights: Some(weights),
         weight_cap,
-        base_model: Digest([0; 32]),
         adapter: Adapter {
             rank,
             alpha: flags.alpha.unwrap_or(2 * rank),
@@ -241,29 +236,14 @@ pub fn terms(
         },
         server_optimizer: server::optimizer(flags)?,
         deadlines: deadlines(flags.round_minutes.unwrap_or(base.round_minutes)),
-        members: Vec::new(),
-    })
+    };
+    Terms::new(fields).map_err(|error| invalid(&error))
 }
 
-/// Terms from a TOML file, as `federation show --toml` prints them. The members in it do not count.
-///
-/// # Errors
-/// If the file cannot be read, or is not a manifest: names file and line.
-pub fn terms_from_file(path: &PathBuf) -> Result<Manifest, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::io("read the terms", path, &error))?;
-    let mut terms: Manifest = toml::from_str(&text).map_err(|error| {
-        let line = error.span().and_then(|span| text.get(..span.start));
-        let line = line.map_or(1, |before| before.lines().count().max(1));
-        Failure::new(
-            ErrorCode::InvalidRequest,
-            format!("the terms cannot be used: {}", error.message()),
-        )
-        .at(format!("{}:{line}", path.display()))
-        .next("compare with the output of `fedshield-cli federation new --dry-run`")
-    })?;
-    terms.members.clear();
-    Ok(terms)
+/// A field of the terms lies outside of its range.
+pub fn invalid(error: &ManifestError) -> Failure {
+    Failure::new(ErrorCode::InvalidRequest, format!("the terms cannot be used: {error}"))
+        .next("`fedshield-cli federation new --help` says which flag sets it")
 }
 
 fn weights(flags: &TermsFlags) -> Result<(Weights, u32), Failure> {

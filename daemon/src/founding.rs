@@ -5,15 +5,15 @@
 //! founder: preview -> join -> poll ... -> frozen: same terms? -> confirmed? sign -> poll ... -> manifest.signed
 //! ```
 //!
-//! No founder's daemon signs a list of members because its owner says so: people confirm it by its `phrase`, which they
-//! have compared with the other organisations, or they have said beforehand whom they expect (`expected`).
+//! No founder's daemon signs a list of members because its owner shows it: people confirm it by its `phrase`, which they
+//! have compared with the other organisations, or they have named beforehand whom they expect (`expected`).
 //!
 //! Until all have signed, each can go: a founder leaves, the owner drops one or abandons the draft (`partings` keeps that).
 //! A frozen draft is then opened again under a fresh founding id. Each draft has its own first sealing key, erased when it
 //! is left, so a manifest that is completed without one of its founders opens nothing that was sealed to that founder.
 //!
-//! A founder speaks to the owner only, over the network's join protocol; each step is on disk before it is told, so
-//! that a crash on either side repeats a step and never contradicts one.
+//! A founder exchanges messages with the owner only, over the network's join protocol; each step is on disk before it is sent,
+//! so that a crash on either side repeats a step and never contradicts one.
 
 mod addresses;
 mod checks;
@@ -48,6 +48,6 @@ pub use message::{MAX_REPLY_BYTES, MAX_REQUEST_BYTES};
 pub use moments::{Expiry, date, in_words};
 pub use phrase::{PhraseError, phrase_of};
 pub use port::{JoinAnswer, JoinPort, JoinPortError};
-pub use terms::{same_terms, terms_digest, terms_of};
+pub use terms::terms_digest;
 pub use view::{FOUNDING_CONDITIONS, FoundingView};
 pub use wipe::finish_leaving;

@@ -1,15 +1,12 @@
 //! The home folder of one node: which file is what. Nothing else knows a name in it; what lies
 //! inside `secrets`, `objects`, `index` and `training` is known to the modules that keep it (for
-//! `training` see `jobs::durable_state`).
+//! `training` see `jobs::durable_state`). `lock` keeps other daemons and other users out.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+mod lock;
+
 use std::path::{Path, PathBuf};
 
-use crate::durable::{self, DiskError, PRIVATE_FILE};
-use crate::error_code::ErrorCode;
-use crate::private;
-use crate::users;
+pub use lock::{HomeError, HomeLock};
 
 /// Environment variable that names the home folder.
 pub const HOME_VARIABLE: &str = "FEDSHIELD_HOME";
@@ -74,49 +71,6 @@ mod name {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Home(PathBuf);
 
-/// Why a home folder cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum HomeError {
-    /// Another daemon runs on it.
-    #[error("another daemon is running on {}", home.display())]
-    InUse {
-        /// The folder.
-        home: PathBuf,
-    },
-    /// It belongs to somebody else, who could not read what would be written here.
-    #[error(
-        "{} belongs to {owner}, and this is {user}: run it as {owner}, for instance with `sudo -u {owner} ...`",
-        home.display()
-    )]
-    WrongUser {
-        /// The folder.
-        home: PathBuf,
-        /// Whose it is: a name, or a number that has none here.
-        owner: String,
-        /// Who runs this.
-        user: String,
-    },
-    /// The disk.
-    #[error(transparent)]
-    Disk(#[from] DiskError),
-}
-
-impl HomeError {
-    /// The stable name.
-    #[must_use]
-    pub const fn code(&self) -> ErrorCode {
-        match self {
-            Self::InUse { .. } => ErrorCode::AddressInUse,
-            Self::WrongUser { .. } => ErrorCode::WrongUser,
-            Self::Disk(error) => error.code(),
-        }
-    }
-}
-
-/// Keeps other daemons away from a home folder until it is dropped, also after a crash.
-#[derive(Debug)]
-pub struct HomeLock(#[expect(dead_code, reason = "held for its lock")] File);
-
 impl Home {
     /// The given folder, which need not exist yet.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
@@ -150,19 +104,19 @@ impl Home {
         self.0.join(name::CONFIG)
     }
 
-    /// The identity, sealed.
+    /// The identity, encrypted under a passphrase if there is one.
     #[must_use]
     pub fn identity(&self) -> PathBuf {
         self.0.join(name::IDENTITY)
     }
 
-    /// The control socket, unless the configuration says otherwise.
+    /// The control socket, unless the configuration names another one.
     #[must_use]
     pub fn control_socket(&self) -> PathBuf {
         self.0.join(name::CONTROL_SOCKET)
     }
 
-    /// Sealing keys and round keys, sealed, one file each.
+    /// Sealing keys and the secrets of rounds, encrypted under the identity.
     #[must_use]
     pub fn secrets(&self) -> PathBuf {
         self.0.join(name::SECRETS)
@@ -186,7 +140,7 @@ impl Home {
         self.0.join(name::REPORTS)
     }
 
-    /// Misbehaviour that was proven to this node.
+    /// Evidence of misbehaviour, and bans that were lifted.
     #[must_use]
     pub fn evidence(&self) -> PathBuf {
         self.0.join(name::EVIDENCE)
@@ -240,7 +194,7 @@ impl Home {
         self.0.join(name::JOINING)
     }
 
-    /// What this node has left or given up, and whom it still has to tell.
+    /// Drafts that this node has left or abandoned, and the members that are still to be notified.
     #[must_use]
     pub fn partings(&self) -> PathBuf {
         self.0.join(name::PARTINGS)
@@ -299,56 +253,10 @@ impl Home {
         self.training().join(name::TRAINER_WORK)
     }
 
-    /// Takes everything that a node makes in its home from all but its owner: an earlier version,
-    /// another umask or a restored backup may have left it open. What else lies in the home keeps
-    /// its permissions.
-    ///
-    /// # Errors
-    /// What the disk says.
-    fn make_private(&self) -> Result<(), DiskError> {
-        let own = |name: &str| {
-            name::ALL
-                .iter()
-                // What was put aside has the name with something behind it.
-                .any(|own| {
-                    name.strip_prefix(own)
-                        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-                })
-        };
-        private::make_folder_private(&self.0)?;
-        for entry in std::fs::read_dir(&self.0).map_err(|error| DiskError::at(&self.0, error))? {
-            let entry = entry.map_err(|error| DiskError::at(&self.0, error))?;
-            if entry.file_name().to_str().is_some_and(own) {
-                private::make_private(&entry.path())?;
-            }
-        }
-        Ok(())
-    }
-
     /// The adapter that the federation starts from, in PEFT form, if its manifest names one.
     #[must_use]
     pub fn first_adapter(&self) -> PathBuf {
         self.0.join(name::FIRST_ADAPTER)
-    }
-
-    /// Refuses to go on as another user than the one whose home it is, root included: files of root
-    /// are files that the daemon cannot read at its next start. A home that does not exist yet is
-    /// everybody's.
-    ///
-    /// # Errors
-    /// [`HomeError::WrongUser`], or what the disk says.
-    pub fn check_user(&self) -> Result<(), HomeError> {
-        let owner = match std::fs::metadata(&self.0) {
-            Ok(metadata) => metadata.uid(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(DiskError::at(&self.0, error).into()),
-        };
-        let user = rustix::process::geteuid().as_raw();
-        if owner == user {
-            return Ok(());
-        }
-        let (home, owner, user) = (self.0.clone(), users::name(owner), users::name(user));
-        Err(HomeError::WrongUser { home, owner, user })
     }
 
     /// Whether `path`, which need not exist, lies in the home.
@@ -365,34 +273,6 @@ impl Home {
             }
         };
         whole(path).starts_with(whole(&self.0))
-    }
-
-    /// Makes the folder if it is missing, keeps other daemons out, and makes it private.
-    ///
-    /// # Errors
-    /// [`HomeError::InUse`], [`HomeError::WrongUser`], or what the disk says.
-    pub fn lock(&self) -> Result<HomeLock, HomeError> {
-        self.check_user()?;
-        durable::make_folder(&self.0)?;
-        let path = self.0.join(name::LOCK);
-        let open = |write: bool| {
-            let mut options = OpenOptions::new();
-            options.read(true).write(write).create(write).truncate(false).mode(PRIVATE_FILE);
-            options.open(&path).map_err(|error| DiskError::at(&path, error))
-        };
-        let file = match open(true) {
-            // The lock of an earlier start does as well: nothing is written into it.
-            Err(DiskError::ReadOnly { .. }) if path.exists() => open(false)?,
-            file => file?,
-        };
-        match file.try_lock() {
-            Ok(()) => {
-                self.make_private()?;
-                Ok(HomeLock(file))
-            }
-            Err(TryLockError::WouldBlock) => Err(HomeError::InUse { home: self.0.clone() }),
-            Err(TryLockError::Error(error)) => Err(DiskError::at(&path, error).into()),
-        }
     }
 }
 
@@ -412,64 +292,6 @@ mod tests {
         }
         for outside in [folder.path().to_path_buf(), folder.path().join("node2/a")] {
             assert!(!home.contains(&outside), "{}", outside.display());
-        }
-    }
-
-    #[test]
-    fn a_home_of_somebody_else_is_refused_also_to_root() {
-        if !rustix::process::geteuid().is_root() {
-            return;
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let home = Home::new(folder.path().join("node"));
-        home.check_user().unwrap();
-        std::fs::create_dir(home.path()).unwrap();
-        std::os::unix::fs::chown(home.path(), Some(12_345), Some(12_345)).unwrap();
-        let error = home.lock().unwrap_err();
-        assert_eq!(error.code(), ErrorCode::WrongUser);
-        assert!(error.to_string().contains("belongs to user 12345, and this is root"), "{error}");
-        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
-    }
-
-    #[test]
-    fn only_one_daemon_has_a_home() {
-        let folder = tempfile::tempdir().unwrap();
-        let home = Home::new(folder.path().join("node"));
-        let lock = home.lock().unwrap();
-        assert!(matches!(home.lock(), Err(HomeError::InUse { .. })));
-        drop(lock);
-        home.lock().unwrap();
-    }
-
-    #[test]
-    fn a_home_is_its_owners_whatever_an_earlier_version_left() {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().unwrap();
-        let home = Home::new(folder.path().join("node"));
-        std::fs::create_dir_all(home.store().join("blobs")).unwrap();
-        std::fs::create_dir(home.path().join("store.damaged-1")).unwrap();
-        std::fs::create_dir(home.path().join("my-model")).unwrap();
-        for file in [home.store().join("db"), home.config(), home.path().join("trainer.py")] {
-            std::fs::write(file, "").unwrap();
-        }
-        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        let open = [
-            (home.path().to_path_buf(), 0o755, 0o700),
-            (home.store(), 0o755, 0o700),
-            (home.store().join("blobs"), 0o777, 0o700),
-            (home.store().join("db"), 0o644, 0o600),
-            (home.path().join("store.damaged-1"), 0o755, 0o700),
-            (home.config(), 0o664, 0o600),
-            // Not the daemon's: who put it there decides.
-            (home.path().join("my-model"), 0o755, 0o755),
-            (home.path().join("trainer.py"), 0o755, 0o755),
-        ];
-        for (path, before, _) in &open {
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(*before)).unwrap();
-        }
-        let _lock = home.lock().unwrap();
-        for (path, _, after) in &open {
-            assert_eq!(mode(path), *after, "{}", path.display());
         }
     }
 }

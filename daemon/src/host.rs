@@ -1,9 +1,10 @@
 //! The host of the protocol machine: turns what happens into events, executes effects in order.
 //!
-//! `effects` executes, `pending` keeps the order when a write has to wait for `room`; `jobs` runs work off the loop;
-//! `collect` removes objects of rounds that are over; `reports` keeps the operator-visible report of each finished round;
-//! `measure` takes the held-out loss in the `low_priority` pool; `standing` says whether this node can take part and why not;
-//! `pause` and `farewell` are about going.
+//! `effects` executes, `pending` keeps the order when a write has to wait for `room`; `network` and `jobs` turn what arrives
+//! and what is done into events; `collect` removes objects of rounds that are over; `reports` keeps the operator-visible
+//! report of each finished round; `measure` takes the held-out loss in the `low_priority` pool; `standing` shows whether this node
+//! can take part and why not, `left_out` and `unreadable` which members delay rounds; `pause` and `farewell` are about
+//! not taking part.
 
 mod collect;
 mod data_watch;
@@ -15,8 +16,10 @@ mod failed_rounds;
 mod farewell;
 mod fetches;
 mod jobs;
+mod left_out;
 mod low_priority;
 mod measure;
+mod network;
 mod pause;
 mod pending;
 mod progress;
@@ -25,14 +28,14 @@ mod reports;
 mod room;
 mod standing;
 mod timers;
+mod unreadable;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fedshield_net::{FetchError, NetEvent, NetHandle};
+use fedshield_net::NetHandle;
 use fedshield_protocol::event::{Command, Event};
 use fedshield_protocol::ids::{IdentityKey, MemberIndex, Round};
-use fedshield_protocol::job::JobOutput;
 use fedshield_protocol::machine::Machine;
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::Nonce;
@@ -45,8 +48,7 @@ pub use progress::ProgressBoard;
 pub(crate) use room::{DISK_FULL, no_room};
 
 use crate::conditions::{Conditions, unix_s};
-use crate::control::api::{NodeStatus, Pause};
-use crate::durable::DiskError;
+use crate::control::api::NodeStatus;
 use crate::jobs::Pipeline;
 use crate::journal::Journal;
 use crate::objects::Objects;
@@ -55,7 +57,8 @@ use collect::Collector;
 use data_watch::DataWatch;
 use drift::Trend;
 use fetches::Fetches;
-use jobs::{Finished, JobFailure, JobRunner};
+use jobs::{Finished, JobRunner};
+use left_out::LeftOut;
 use measure::Measurer;
 use pending::Pending;
 use records::LedgerWatch;
@@ -127,6 +130,7 @@ pub struct Host {
     /// The newest round with a new adapter.
     last_applied: Option<(Round, ObjectRef)>,
     watch: LedgerWatch,
+    left_out: LeftOut,
     /// What effects of the present event led to at once: each is an event of its own, handled before anything else.
     /// At most one for each fetch of one event.
     followed: Vec<Event>,
@@ -177,6 +181,7 @@ impl Host {
             data_watch: DataWatch::start(parts.low_priority.clone(), Arc::clone(&parts.pipeline)),
             last_applied: parts.ledger.last_applied()?,
             watch: LedgerWatch::new(board.clone(), parts.names.clone(), damage),
+            left_out: LeftOut::new(board.clone(), parts.names.clone(), parts.machine.me()),
             followed: Vec::new(),
             pending: Pending::default(),
             room: Room::new(board, parts.home.clone()),
@@ -241,119 +246,7 @@ impl Host {
         }
     }
 
-    async fn job_ended(&mut self, Finished { id, result }: Finished) -> Result<(), HostError> {
-        let result = match result {
-            Err(JobFailure { reason, disk_full: true }) if self.jobs.is_wanted(id) => {
-                self.room.job_failed(id, &reason);
-                return Ok(());
-            }
-            result => result,
-        };
-        self.room.job_ended(id);
-        if !self.jobs.finish(id) {
-            return Ok(());
-        }
-        match result {
-            Ok(output) => {
-                let adopted = matches!(output, JobOutput::Adopted);
-                self.handle(Event::JobDone(id, output)).await?;
-                if adopted {
-                    self.measure_again();
-                }
-                Ok(())
-            }
-            Err(JobFailure { reason, .. }) => {
-                tracing::error!(job = id.0, %reason, "job failed");
-                self.parts.status.send_modify(|status| status.last_error = Some(reason.clone()));
-                self.handle(Event::JobFailed(id, reason)).await
-            }
-        }
-    }
-
-    /// Handles what the network says.
-    ///
-    /// # Errors
-    /// See [`HostError`].
-    pub async fn on_network(&mut self, event: NetEvent) -> Result<(), HostError> {
-        let event = match event {
-            NetEvent::Gossip { from, bytes, .. } | NetEvent::Direct { from, bytes } => {
-                self.member_of(&from).map(|from| Event::Message { from, bytes })
-            }
-            NetEvent::PeerUp(key) => self.member_of(&key).map(Event::PeerUp),
-            NetEvent::PeerDown(key) => self.member_of(&key).map(Event::PeerDown),
-            NetEvent::ObjectReady(object) => {
-                self.fetches.end(&object);
-                if !self.fetches.waits_for_room() {
-                    self.room.fetched();
-                }
-                Some(Event::ObjectReady(object))
-            }
-            NetEvent::ObjectFailed {
-                object,
-                reason: FetchError::Store { reason, disk_full: true },
-            } => {
-                // The machine asks for it again.
-                self.fetches.end(&object);
-                self.room.fetch_failed(&reason);
-                Some(Event::ObjectFailed(object))
-            }
-            NetEvent::ObjectFailed { object, reason } => {
-                self.fetches.end(&object);
-                tracing::warn!(object = %object.root.short(), %reason, "fetch failed");
-                Some(Event::ObjectFailed(object))
-            }
-            // Answered by the node, before the host.
-            NetEvent::JoinRequest { .. } => None,
-        };
-        match event {
-            Some(event) => self.handle(event).await,
-            None => Ok(()),
-        }
-    }
-
-    /// An operator pauses this node: remembered, then done. A second pause changes nothing.
-    ///
-    /// # Errors
-    /// See [`HostError`]; inside, if it cannot be remembered: then the node is not paused.
-    pub async fn pause(
-        &mut self,
-        by: Option<String>,
-    ) -> Result<Result<Pause, DiskError>, HostError> {
-        let pause = match self.standing.pause() {
-            Some(pause) => pause,
-            None => {
-                let pause = Pause { since_unix_s: unix_s(), by, after_round: None };
-                if let Err(error) = tokio::task::block_in_place(|| self.parts.pause.write(&pause)) {
-                    return Ok(Err(error));
-                }
-                tracing::info!(by = pause.by.as_deref().unwrap_or("?"), "paused");
-                self.standing.set_pause(Some(pause.clone()));
-                pause
-            }
-        };
-        self.handle(Event::Operator(Command::Pause)).await?;
-        self.look();
-        Ok(Ok(self.standing.pause().unwrap_or(pause)))
-    }
-
-    /// An operator ends the pause.
-    ///
-    /// # Errors
-    /// See [`HostError`]; inside, if the disk does not let it be forgotten: then the node stays paused.
-    pub async fn resume(&mut self) -> Result<Result<(), DiskError>, HostError> {
-        if let Err(error) = tokio::task::block_in_place(|| self.parts.pause.clear()) {
-            return Ok(Err(error));
-        }
-        if self.standing.pause().is_some() {
-            tracing::info!("resumed");
-        }
-        self.standing.set_pause(None);
-        self.handle(Event::Operator(Command::Resume)).await?;
-        self.look();
-        Ok(Ok(()))
-    }
-
-    /// Says how this node stands: what must be said may be that nothing happens.
+    /// Updates the conditions that follow from the standing of this node: they may be about nothing happening.
     fn look(&mut self) {
         self.looked = Instant::now();
         self.standing.look(self.clock.now(), unix_s());
@@ -371,8 +264,8 @@ impl Host {
         self.room.stalled_by()
     }
 
-    /// Looks at the data files now, without waiting for it: what they say is used from the next round on, what is wrong
-    /// with them shows in the status. They are looked at from time to time anyway.
+    /// Reads the data files now, without waiting for it: their content is used from the next round on, faults in them show in the
+    /// status. They are read from time to time anyway.
     pub fn look_at_data(&self) {
         self.data_watch.look_now();
     }

@@ -67,7 +67,7 @@ pub use durable_state::StoredSum;
 pub use error::PipelineError;
 pub use evaluate::LossComparison;
 pub use measure::HeldOutLoss;
-pub use observer::{ContributionSizes, Observer, Stage, TrainingStep};
+pub use observer::{ContributionSizes, Observer, ParsedPartial, Stage, TrainingStep};
 
 use tokio_util::sync::CancellationToken;
 
@@ -75,12 +75,12 @@ use crate::durable;
 use crate::identity::SecretStore;
 use crate::learning::{DataLook, Examples, Learning, Look};
 use crate::objects::Objects;
-use crate::terms::Terms;
+use crate::terms::MemberTerms;
 use durable_state::State;
 
 /// One member's side of one federation.
 pub struct Pipeline {
-    terms: Terms,
+    terms: MemberTerms,
     learning: Arc<Learning>,
     objects: Arc<Objects>,
     secrets: Arc<SecretStore>,
@@ -98,7 +98,7 @@ impl Pipeline {
     /// # Errors
     /// If stored state cannot be read, or model and manifest do not fit.
     pub fn open(
-        terms: Terms,
+        terms: MemberTerms,
         learning: Arc<Learning>,
         objects: Arc<Objects>,
         secrets: Arc<SecretStore>,
@@ -167,6 +167,7 @@ impl Pipeline {
     pub fn look_at_data(&self, when: Look) -> DataLook {
         let look = self.learning.look_at_data(when);
         self.observer.looked_at_data(&look);
+        self.observer.left_out(self.learning.examples().skipped());
         look
     }
 
@@ -201,7 +202,7 @@ impl Pipeline {
 
     /// What the members agreed on.
     #[must_use]
-    pub fn terms(&self) -> &Terms {
+    pub fn terms(&self) -> &MemberTerms {
         &self.terms
     }
 

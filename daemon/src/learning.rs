@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use fedshield_protocol::ids::Digest;
 pub use fedshield_train::ComputeDevice;
 use fedshield_train::TrainError;
-use fedshield_train::data::check_jsonl;
+use fedshield_train::data::{Reading, check_examples};
 use fedshield_train::federated::{AdapterLayout, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::LoadedModel;
 use fedshield_train::model::{BasePrecision, ComputePrecision, ModelConfig};
@@ -21,13 +21,13 @@ use fedshield_train::{Progress, RoundResult, TrainSettings, Trainer};
 use tokio_util::sync::CancellationToken;
 
 use crate::jobs::{PipelineError, TrainingStep};
-use crate::terms::Terms;
+use crate::terms::MemberTerms;
 pub use command::CommandSettings;
 pub(crate) use command::answer_guard;
 use command::{CommandTrainer, RequestSettings, Run};
 use data::DataFiles;
 pub(crate) use data::Examples;
-pub use data::{DATA_CONDITION, DataLook, Look};
+pub use data::{DATA_CONDITION, DataLook, Look, SKIPPED_CONDITION};
 pub use examine::TermsChecker;
 use examine::{Examination, Examined, named_adapter};
 pub(crate) use sample::sample_digest;
@@ -37,9 +37,9 @@ pub(crate) use sample::sample_digest;
 pub struct LearningSources {
     /// Hugging Face folder or GGUF file.
     pub model: PathBuf,
-    /// JSONL files to train on.
+    /// Files to train on.
     pub train: Vec<PathBuf>,
-    /// JSONL files to evaluate on; empty: a fraction of the training files.
+    /// Files to evaluate on; empty: a fraction of the training files.
     pub held_out: Vec<PathBuf>,
     /// That fraction.
     pub held_out_fraction: f64,
@@ -55,6 +55,8 @@ pub struct LearningSources {
     pub compute_precision: ComputePrecision,
     /// Template to use instead of the manifest's.
     pub template: Option<String>,
+    /// How records of the files are read.
+    pub reading: Reading,
     /// PEFT folder that the first round starts from, for a manifest that asks for one.
     pub first_adapter: PathBuf,
     /// The program that trains; without one the built-in trainer does.
@@ -74,18 +76,17 @@ impl OpenedModel {
     /// Names the file and the tensor that is wrong.
     pub fn open(sources: LearningSources) -> Result<Self, TrainError> {
         let model = LoadedModel::open(&sources.model)?;
+        model.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         Ok(Self { sources, model })
     }
 
-    /// Reads the data files once, so that a broken line is found before anyone waits for this member.
+    /// Reads the data files once, so that a record which is no example is found before anyone waits for this member.
     ///
     /// # Errors
-    /// Names the file and line.
+    /// Names the file and the record.
     pub fn check_data(&self) -> Result<(), TrainError> {
-        for path in self.sources.train.iter().chain(&self.sources.held_out) {
-            check_jsonl(path)?;
-        }
-        Ok(())
+        let mut files = self.sources.train.iter().chain(&self.sources.held_out);
+        files.try_for_each(|file| check_examples(file, &self.sources.reading))
     }
 
     /// Checks terms as [`Self::prepare`] will, as often as they change.
@@ -105,13 +106,13 @@ impl OpenedModel {
     ///
     /// # Errors
     /// Names the data file and line, or the setting.
-    pub fn prepare(self, terms: &Terms) -> Result<Learning, PipelineError> {
+    pub fn prepare(self, terms: &MemberTerms) -> Result<Learning, PipelineError> {
         let Self { sources, model } = self;
         let training = &terms.manifest.training;
         let examined =
             Examination { config: &model.config, tokenizer: &model.tokenizer, sources: &sources };
         let Examined { template, length, data } =
-            examined.examine(&terms.manifest, &terms.settings, terms.template)?;
+            examined.examine(training, &terms.settings, terms.template)?;
         let settings = TrainSettings {
             batch_size: training.batch_size as usize,
             max_gradient_norm: training.max_gradient_norm.get(),
@@ -211,7 +212,10 @@ impl Learning {
     }
 
     /// The adapter before the first round: expanded from the federation's id, or the one that the manifest names.
-    pub(crate) fn first_adapter(&self, terms: &Terms) -> Result<GlobalAdapter, PipelineError> {
+    pub(crate) fn first_adapter(
+        &self,
+        terms: &MemberTerms,
+    ) -> Result<GlobalAdapter, PipelineError> {
         let Some(wanted) = terms.manifest.adapter.first else {
             let layout = AdapterLayout::new(&self.config, &terms.settings.adapter)?;
             return Ok(GlobalAdapter::new(layout, &terms.settings, terms.federation.0));

@@ -68,7 +68,7 @@ pub enum NodeError {
         /// What is wrong and what to do.
         reason: String,
     },
-    /// The network, for a reason that time does not mend.
+    /// The network, for a reason that waiting cannot help.
     #[error("the network does not start: {0}")]
     Network(#[from] StartError),
     /// Founding or joining.
@@ -225,7 +225,7 @@ async fn run_until(
         if let Err(error) = &result {
             tracing::error!(%error, "stopping");
         }
-        // Whoever asked it to stop or to leave is to hear that it does.
+        // The client that asked it to stop or to leave gets its answer.
         if let Some(control) = control {
             let _ = tokio::time::timeout(ANSWER_LIMIT, control).await;
         }

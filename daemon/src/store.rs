@@ -58,7 +58,7 @@ pub enum StoreError {
     Encode {
         /// The file.
         path: PathBuf,
-        /// What the encoder said.
+        /// The encoder's error.
         reason: String,
     },
     /// The disk.

@@ -6,7 +6,7 @@ mod weights;
 use fedshield_he::{Preset, RobustSharing, RoundContext, ShareIndex};
 use fedshield_protocol::ids::{FederationId, ManifestDigest, MemberIndex, Round};
 use fedshield_protocol::limits::MIN_MEMBERS;
-use fedshield_protocol::manifest::{self, Manifest, Rules, ValidManifest};
+use fedshield_protocol::manifest::{self, Draft, Manifest, Rules, TermsFields, ValidManifest};
 use fedshield_train::federated::{
     AdapterSpec, Algorithm, FederatedSettings, LearningRate, PruneRule, PruneSchedule,
     ServerOptimizer,
@@ -20,7 +20,7 @@ pub use unusual::unusual;
 
 /// What the members agreed on, and which of them this is.
 #[derive(Debug, Clone)]
-pub struct Terms {
+pub struct MemberTerms {
     /// The manifest in force.
     pub manifest: Manifest,
     /// Its digest.
@@ -41,7 +41,7 @@ pub struct Terms {
     pub template: Template,
 }
 
-impl Terms {
+impl MemberTerms {
     /// Reads a valid manifest.
     ///
     /// # Errors
@@ -49,7 +49,8 @@ impl Terms {
     pub fn new(valid: &ValidManifest, me: MemberIndex) -> Result<Self, PipelineError> {
         let manifest = valid.manifest().clone();
         let rules = valid.rules();
-        let Plan { preset, settings, template } = Plan::of(&manifest, rules.member_count)?;
+        let Plan { preset, settings, template } =
+            Plan::of(&TermsFields::of(&manifest), rules.member_count)?;
         let (manifest_digest, federation) = (valid.digest(), valid.federation());
         let (rules, sharing) = (*rules, encryption::sharing(rules)?);
         Ok(Self {
@@ -103,18 +104,18 @@ impl Plan {
     ///
     /// # Errors
     /// Names the field that this build cannot honour.
-    pub fn of(manifest: &Manifest, members: u16) -> Result<Self, PipelineError> {
-        if manifest.weights.is_none() {
+    pub fn of(terms: &TermsFields, members: u16) -> Result<Self, PipelineError> {
+        if terms.weights.is_none() {
             return Err(PipelineError::Earlier);
         }
-        let preset = Preset::by_name(&manifest.encryption.preset)
+        let preset = Preset::by_name(&terms.encryption.preset)
             .map_err(|e| PipelineError::manifest("encryption.preset", e.to_string()))?;
         preset
             .check_members(members)
             .map_err(|e| PipelineError::manifest("encryption.preset", e.to_string()))?;
-        let settings = settings_of(manifest)?;
+        let settings = settings_of(terms)?;
         settings.check().map_err(|e| PipelineError::manifest("training", e.to_string()))?;
-        let template = Template::parse(&manifest.training.template)
+        let template = Template::parse(&terms.training.template)
             .map_err(|e| PipelineError::manifest("training.template", e.to_string()))?;
         Ok(Self { preset, settings, template })
     }
@@ -122,20 +123,27 @@ impl Plan {
     /// Reads the terms of a draft, whose members may not be known yet.
     ///
     /// # Errors
-    /// Names the field that is wrong, or that this build cannot honour.
-    pub fn of_draft(draft: &Manifest) -> Result<Self, PipelineError> {
-        draft.check_terms().map_err(PipelineError::Terms)?;
-        if draft.weights.is_none() {
+    /// Names the field that this build cannot honour.
+    pub fn of_draft(draft: &Draft) -> Result<Self, PipelineError> {
+        let members = u16::try_from(draft.members.len()).unwrap_or(u16::MAX);
+        Self::of_terms(&draft.offer.terms, members)
+    }
+
+    /// Reads terms of which no draft has been made yet.
+    ///
+    /// # Errors
+    /// Names the field that this build cannot honour.
+    pub fn of_terms(terms: &manifest::Terms, members: u16) -> Result<Self, PipelineError> {
+        if terms.weights.is_none() {
             let reason = "say what an update counts: \"equal\" or \"declared\"";
             return Err(PipelineError::manifest("weights", reason));
         }
-        let members = u16::try_from(draft.members.len()).unwrap_or(u16::MAX);
-        Self::of(draft, members.max(MIN_MEMBERS))
+        Self::of(terms, members.max(MIN_MEMBERS))
     }
 }
 
-fn settings_of(manifest: &Manifest) -> Result<FederatedSettings, PipelineError> {
-    let target_modules = manifest
+fn settings_of(terms: &TermsFields) -> Result<FederatedSettings, PipelineError> {
+    let target_modules = terms
         .adapter
         .target_modules
         .iter()
@@ -147,11 +155,11 @@ fn settings_of(manifest: &Manifest) -> Result<FederatedSettings, PipelineError> 
                 .ok_or_else(|| PipelineError::manifest("adapter.target_modules", reason()))
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let (training, pruning) = (&manifest.training, &manifest.pruning);
+    let (training, pruning) = (&terms.training, &terms.pruning);
     Ok(FederatedSettings {
         adapter: AdapterSpec {
-            rank: manifest.adapter.rank as usize,
-            alpha: f64::from(manifest.adapter.alpha),
+            rank: terms.adapter.rank as usize,
+            alpha: f64::from(terms.adapter.alpha),
             target_modules,
         },
         algorithm: match training.algorithm {
@@ -164,7 +172,7 @@ fn settings_of(manifest: &Manifest) -> Result<FederatedSettings, PipelineError> 
         learning_rate: LearningRate {
             peak: training.learning_rate.get(),
             last: training.learning_rate_final.get(),
-            rounds: manifest.rounds,
+            rounds: terms.rounds,
         },
         prune: PruneSchedule {
             rule: match pruning.rule {
@@ -178,8 +186,8 @@ fn settings_of(manifest: &Manifest) -> Result<FederatedSettings, PipelineError> 
             explore: pruning.explore.get(),
         },
         score_decay: pruning.memory.get(),
-        clip_factor: manifest.encryption.clip.get(),
-        server: match manifest.server_optimizer {
+        clip_factor: terms.encryption.clip.get(),
+        server: match terms.server_optimizer {
             manifest::ServerOptimizer::Plain { rate } => ServerOptimizer::Plain { eta: rate.get() },
             manifest::ServerOptimizer::Momentum { rate, momentum } => {
                 ServerOptimizer::Momentum { eta: rate.get(), beta: momentum.get() }
@@ -206,13 +214,14 @@ mod tests {
     fn a_federation_of_an_earlier_version_is_not_continued_and_the_error_says_what_to_do() {
         let bytes = include_bytes!("../tests/homes/first-version/manifest.signed");
         let valid = ValidManifest::founded(SignedManifest::decode(bytes).unwrap()).unwrap();
-        let error = Terms::new(&valid, MemberIndex(0)).unwrap_err();
+        let error = MemberTerms::new(&valid, MemberIndex(0)).unwrap_err();
         assert!(matches!(error, PipelineError::Earlier));
         assert!(error.to_string().contains("`weights`"), "{error}");
         assert!(error.hint().contains("federation new --adapter"), "{}", error.hint());
         // A draft is no federation yet: it lacks a setting.
-        let draft = Manifest { weights: None, ..fedshield_fixtures::terms() };
-        let error = Plan::of_draft(&draft).unwrap_err().to_string();
+        let fields = TermsFields { weights: None, ..fedshield_fixtures::terms() };
+        let terms = manifest::Terms::new(fields).unwrap();
+        let error = Plan::of_terms(&terms, 4).unwrap_err().to_string();
         assert!(error.contains("weights") && error.contains("equal"), "{error}");
     }
 }

@@ -9,7 +9,7 @@ use fedshieldd::founding::{FoundingError, Local};
 use fedshieldd::home::Home;
 use tokio_util::sync::CancellationToken;
 
-use founders::{Network, Node, open, owner, owner as owner_elsewhere, terms};
+use founders::{Network, Node, open, owner, owner as owner_elsewhere, terms, terms_with};
 
 #[tokio::test]
 async fn four_nodes_found_a_federation_and_all_store_the_same_manifest() {
@@ -27,7 +27,8 @@ async fn four_nodes_found_a_federation_and_all_store_the_same_manifest() {
     assert!(!draft.frozen && draft.summary.id.is_none());
     let frozen = owner.freeze().await.unwrap();
     assert!(frozen.frozen && !frozen.founded);
-    assert_eq!((frozen.manifest.min_contributors, frozen.manifest.committee_size), (3, 3));
+    let numbers = frozen.listing.terms();
+    assert_eq!((numbers.min_contributors, numbers.committee_size), (Some(3), Some(3)));
     assert_eq!(owner.state(), NodeState::Founding);
 
     // The first two sign and have to wait for the third.
@@ -83,6 +84,33 @@ async fn a_crash_after_any_step_repeats_the_step_and_contradicts_nothing() {
     assert_eq!(owner.state(), NodeState::Active);
     let signed: Vec<_> = nodes.iter().map(|node| node.founding.founded().unwrap()).collect();
     assert!(signed.iter().all(|it| Some(it) == owner.founding.founded().as_ref()));
+}
+
+#[tokio::test]
+async fn a_member_whose_data_no_longer_go_with_the_terms_signs_nothing() {
+    let network = Network::default();
+    let owner = owner(&network).await;
+    let mut nodes: Vec<Node> = ["b", "c"].map(|name| Node::new(&network, name)).into();
+    for node in &nodes {
+        node.join(&owner.invite().await).await.unwrap();
+    }
+    owner.freeze().await.unwrap();
+    nodes[0].settle().await;
+    let late = &mut nodes[1];
+    late.founding.poll().await.unwrap();
+    let phrase = late.phrase().unwrap();
+    // Between joining and signing somebody has changed the data.
+    late.refused_template = Box::leak(terms().training.template.clone().into_boxed_str());
+    late.restart();
+    let refused = late.confirm(&phrase).await.unwrap_err();
+    assert!(matches!(refused, FoundingError::Terms { own: false, .. }), "{refused}");
+    assert!(late.founding.poll().await.is_err());
+    assert!(owner.founding.founded().is_none() && late.state() == NodeState::Founding);
+    // Once they are mended, what was confirmed is signed.
+    late.refused_template = "";
+    late.restart();
+    late.founding.poll().await.unwrap();
+    assert!(owner.founding.founded().is_some());
 }
 
 #[tokio::test]
@@ -145,8 +173,7 @@ async fn another_base_model_is_named_with_both_digests() {
 async fn a_node_with_a_trainer_command_joins_no_federation_that_trains_with_fed_sb() {
     let network = Network::default();
     let node = Node::new(&network, "owner");
-    let mut terms = terms();
-    terms.training.algorithm = Algorithm::FedSb;
+    let terms = terms_with(|terms| terms.training.algorithm = Algorithm::FedSb);
     node.founding.new_federation(NewFederation { terms: terms.clone() }).await.unwrap();
     let mut other = Node::new(&network, "b");
     other.local.trainer_command = true;

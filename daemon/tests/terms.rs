@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use fedshield_fixtures::{members, real};
 use fedshield_protocol::ids::{Digest, MemberIndex};
-use fedshield_protocol::manifest::{Manifest, Member, ValidManifest};
+use fedshield_protocol::manifest::{Member, Offer, Terms, TermsFields, ValidManifest};
 use fedshieldd::control::api::{ErrorCode, FoundRequest, JoinRequest, NewFederation, NodeState};
 use fedshieldd::founding::{Founding, FoundingError, JoinPort, JoinPortError, Local};
 use fedshieldd::home::Home;
 use fedshieldd::identity::{Identity, Protection};
 use fedshieldd::jobs::PipelineError;
 use fedshieldd::learning::{ComputeDevice, LearningSources, OpenedModel};
-use fedshieldd::terms::Terms;
+use fedshieldd::terms::MemberTerms;
 
 fn asset(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/train/assets").join(name)
@@ -36,8 +36,8 @@ fn open(train: &Path) -> OpenedModel {
 }
 
 /// Terms that work with the shipped model.
-fn good(model: Digest) -> Manifest {
-    let mut terms = Manifest { base_model: model, ..fedshield_fixtures::terms() };
+fn good() -> TermsFields {
+    let mut terms = fedshield_fixtures::terms();
     terms.training.sequence_length = 64;
     terms.encryption.clip = real(1.0);
     terms
@@ -48,7 +48,18 @@ const LINES: &str = "{\"instruction\": \"say a\", \"output\": \"a\"}\n{\"instruc
 const CHAT: &str = "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": \"b\"}, \
                     {\"role\": \"user\", \"content\": \"c\"}, {\"role\": \"assistant\", \"content\": \"d\"}]}\n";
 
-type Change = fn(&mut Manifest);
+fn offer(model: Digest, fields: TermsFields) -> Result<Offer, PipelineError> {
+    let terms = Terms::new(fields).map_err(PipelineError::Terms)?;
+    Ok(Offer { founding_id: Digest([7; 32]), base_model: model, terms })
+}
+
+/// What the terms are held against before somebody agrees to them.
+fn checked(model: Digest, fields: TermsFields, train: &Path) -> Result<(), PipelineError> {
+    let draft = offer(model, fields)?.with(Vec::new());
+    open(train).checker().check(&draft)
+}
+
+type Change = fn(&mut TermsFields);
 
 /// What is wrong, the data, and what the refusal must name.
 fn wrong() -> Vec<(Change, &'static str, &'static str)> {
@@ -67,13 +78,10 @@ fn wrong() -> Vec<(Change, &'static str, &'static str)> {
 }
 
 /// What preparing to train, as a founded federation does, says of the same terms.
-fn prepared(terms: Manifest, train: &Path) -> Result<(), PipelineError> {
-    let manifest = Manifest { members: members(4), ..terms };
-    let valid = ValidManifest::check(manifest).map_err(|error| match error {
-        fedshield_protocol::manifest::FoundingError::Invalid(error) => PipelineError::Terms(error),
-        other => panic!("{other}"),
-    })?;
-    let terms = Terms::new(&valid, MemberIndex(0))?;
+fn prepared(model: Digest, fields: TermsFields, train: &Path) -> Result<(), PipelineError> {
+    let manifest = offer(model, fields)?.with(members(4)).complete();
+    let valid = ValidManifest::check(manifest).unwrap();
+    let terms = MemberTerms::new(&valid, MemberIndex(0))?;
     let learning = open(train).prepare(&terms)?;
     assert!(learning.example_count() > 0);
     Ok(())
@@ -84,23 +92,23 @@ fn what_is_refused_is_what_training_would_stumble_over() {
     let folder = tempfile::tempdir().unwrap();
     let path = data(folder.path(), LINES);
     let model = open(&path).digest();
-    open(&path).checker().check(&good(model)).unwrap();
-    prepared(good(model), &path).unwrap();
+    checked(model, good(), &path).unwrap();
+    prepared(model, good(), &path).unwrap();
     for (change, lines, part) in wrong() {
         let path = data(folder.path(), lines);
-        let mut terms = good(model);
+        let mut terms = good();
         change(&mut terms);
-        let Err(refused) = open(&path).checker().check(&terms) else { panic!("{part} passes") };
+        let Err(refused) = checked(model, terms.clone(), &path) else { panic!("{part} passes") };
         let refused = refused.to_string();
         assert!(refused.contains(part), "{refused} does not name {part}");
-        let later = prepared(terms, &path).unwrap_err().to_string();
+        let later = prepared(model, terms, &path).unwrap_err().to_string();
         assert_eq!(refused, later);
     }
     // The one thing that is refused and would only fail once an example is that long.
     let path = data(folder.path(), LINES);
-    let mut long = good(model);
+    let mut long = good();
     long.training.sequence_length = 1 << 20;
-    let refused = open(&path).checker().check(&long).unwrap_err().to_string();
+    let refused = checked(model, long, &path).unwrap_err().to_string();
     assert!(
         refused.contains("training.sequence_length") && refused.contains("context"),
         "{refused}"
@@ -162,8 +170,9 @@ async fn new_join_and_found_refuse_what_cannot_be_trained_on_and_warn_of_what_ne
     let folder = tempfile::tempdir().unwrap();
     let train = data(folder.path(), LINES);
     let owner = node(folder.path(), "owner", &train, |_| Arc::new(Nobody));
-    let mut typo = good(Digest([0; 32]));
+    let mut typo = good();
     typo.training.template = "foo".into();
+    let typo = Terms::new(typo).unwrap();
     let error = owner.new_federation(NewFederation { terms: typo }).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::InvalidRequest);
     assert!(
@@ -171,8 +180,9 @@ async fn new_join_and_found_refuse_what_cannot_be_trained_on_and_warn_of_what_ne
     );
     assert_eq!(owner.view().borrow().state, NodeState::Idle);
 
-    let mut bold = good(Digest([0; 32]));
+    let mut bold = good();
     bold.training.learning_rate = real(100.0);
+    let bold = Terms::new(bold).unwrap();
     let view = owner.new_federation(NewFederation { terms: bold }).await.unwrap();
     assert!(view.warnings.iter().any(|it| it.contains("--lr) is 100")), "{:?}", view.warnings);
 

@@ -2,11 +2,11 @@
 
 mod founders;
 
-use fedshield_protocol::manifest::{Manifest, Weights};
+use fedshield_protocol::manifest::Weights;
 use fedshieldd::control::api::NewFederation;
 use fedshieldd::founding::FoundingError;
 
-use founders::{Network, Node, terms};
+use founders::{Network, Node, terms, terms_with};
 
 /// A node whose config.toml says `weight = N`.
 fn node(network: &Network, name: &str, weight: u32) -> Node {
@@ -17,15 +17,18 @@ fn node(network: &Network, name: &str, weight: u32) -> Node {
 }
 
 fn weights(node: &Node) -> Vec<u32> {
-    let draft = node.founding.federation().unwrap().manifest;
-    draft.members.iter().map(|member| member.weight).collect()
+    let listing = node.founding.federation().unwrap().listing;
+    listing.members().iter().map(|member| member.weight).collect()
 }
 
 #[tokio::test]
 async fn declared_weights_are_seen_by_all_and_capped() {
     let network = Network::default();
     let mut owner = node(&network, "owner", 300);
-    let declared = Manifest { weights: Some(Weights::Declared), weight_cap: 500, ..terms() };
+    let declared = terms_with(|terms| {
+        terms.weights = Some(Weights::Declared);
+        terms.weight_cap = 500;
+    });
     owner.founding.new_federation(NewFederation { terms: declared }).await.unwrap();
     let mut clinic = node(&network, "clinic", 20);
     clinic.join(&owner.invite().await).await.unwrap();
@@ -39,7 +42,7 @@ async fn declared_weights_are_seen_by_all_and_capped() {
     // Whoever joins now sees the others' before it accepts.
     let last = node(&network, "last", 500);
     let preview = last.preview(&owner.invite().await).await.unwrap();
-    assert_eq!(preview.terms.members[1].weight, 20);
+    assert_eq!(preview.draft.members[1].weight, 20);
     last.join(&owner.invite().await).await.unwrap();
     owner.restart();
     clinic.restart();

@@ -4,7 +4,7 @@ use fedshield_protocol::ids::{
     Beacon, Epoch, FederationId, ManifestDigest, RecordDigest, Round, SumDigest,
 };
 use fedshield_protocol::object::ObjectRef;
-use fedshield_protocol::wire::{CertifiedRecord, Outcome, Record};
+use fedshield_protocol::wire::{CertifiedRecord, Outcome, Record, UpdateSet};
 use fedshieldd::control::api::ErrorCode;
 use fedshieldd::home::Home;
 use fedshieldd::objects::Objects;
@@ -28,7 +28,7 @@ fn record(round: u64, outcome: Outcome, adapter: Option<ObjectRef>) -> Certified
 }
 
 fn applied(adapter: ObjectRef) -> Outcome {
-    Outcome::Applied { set: vec![], aggregate: adapter, sum: SumDigest([1; 32]) }
+    Outcome::Applied { set: UpdateSet::default(), aggregate: adapter, sum: SumDigest([1; 32]) }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fedshield_fixtures::{long_deadlines, members, real, terms};
+use fedshield_fixtures::{long_deadlines, real};
 use fedshield_protocol::ids::{Digest, MemberIndex};
 use fedshield_protocol::job::{Job, JobOutput, RoundStart};
 use fedshield_protocol::manifest::{
@@ -16,7 +16,7 @@ use fedshieldd::identity::{Identity, Protection, SecretStore};
 use fedshieldd::jobs::{Observer, Pipeline};
 use fedshieldd::learning::{ComputeDevice, Learning, LearningSources, OpenedModel};
 use fedshieldd::objects::Objects;
-use fedshieldd::terms::Terms;
+use fedshieldd::terms::MemberTerms;
 use tokio_util::sync::CancellationToken;
 
 use crate::Work;
@@ -56,7 +56,7 @@ impl Party {
 
 /// The fixtures' manifest with a model and keys that a pipeline can work with.
 fn manifest(base_model: Digest, count: u16) -> Manifest {
-    let fixture = terms();
+    let fixture = fedshield_fixtures::manifest(count);
     // Three of four, five of seven.
     let quorum = count - (count - 1) / 3;
     let sealing_key = |index: usize| vec![index as u8; fedshield_he::SEALING_PUBLIC_LEN];
@@ -90,7 +90,7 @@ fn manifest(base_model: Digest, count: u16) -> Manifest {
         pruning: Pruning { initial: real(0.2), end_round: 4, ..fixture.pruning },
         encryption: Encryption { clip: real(1.0), ..fixture.encryption },
         deadlines: long_deadlines(),
-        members: members(count).into_iter().enumerate().map(member).collect(),
+        members: fixture.members.into_iter().enumerate().map(member).collect(),
         ..fixture
     }
 }
@@ -110,7 +110,7 @@ fn party(folder: &Path, members: u16, index: u16) -> Party {
     let model = OpenedModel::open(sources).expect("the model reads");
     let valid =
         ValidManifest::check(manifest(model.digest(), members)).expect("the manifest is valid");
-    let terms = Terms::new(&valid, MemberIndex(index)).expect("the terms are known");
+    let terms = MemberTerms::new(&valid, MemberIndex(index)).expect("the terms are known");
     let learning = Arc::new(model.prepare(&terms).expect("the data reads"));
     let home = folder.join(index.to_string());
     std::fs::create_dir(&home).expect("a folder can be made");

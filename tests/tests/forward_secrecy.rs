@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use fedshield_he::{SealingKeyPair, ShareCommitment, open_share};
 use fedshield_protocol::ids::{Beacon, CommitmentDigest, MemberIndex, Round};
 use fedshield_protocol::job::{Combined, Fate, Included, Job, JobOutput, RoundStart};
-use fedshield_protocol::wire::Set;
+use fedshield_protocol::wire::UpdateSet;
 use fedshield_tests::{Party, carry, contribution, parties, run};
 use fedshieldd::encryption::share_index;
 use fedshieldd::identity::{Identity, SecretStore};
@@ -68,7 +68,7 @@ fn one_round(parties: &[Party], applied: u64, recorded: &mut Vec<Traffic>) {
     let add = Job::Aggregate { start, set: set.clone() };
     let JobOutput::Aggregated(sum) = run(&parties[0], add) else { panic!("no aggregate") };
     carry(parties, 0, &sum);
-    let decided: Set = set.iter().map(|update| (update.member, update.commitment)).collect();
+    let decided: UpdateSet = set.iter().map(|update| (update.member, update.commitment)).collect();
     let mut partials = Vec::new();
     for (position, party) in parties.iter().enumerate() {
         let job = Job::PartialDecrypt { round, set: set.clone() };

@@ -10,7 +10,7 @@ use fedshield_he::{
 use fedshield_protocol::ids::{Beacon, CommitmentDigest, MemberIndex, Round};
 use fedshield_protocol::job::{Combined, Included, Job, JobOutput, RoundStart};
 use fedshield_protocol::object::ObjectRef;
-use fedshield_protocol::wire::{CommitmentBody, Set};
+use fedshield_protocol::wire::{CommitmentBody, UpdateSet};
 use fedshield_tests::{Party, carry, contribution, parties, run};
 use fedshieldd::encryption::share_index;
 use tokio_util::sync::CancellationToken;
@@ -121,7 +121,7 @@ fn one_round(parties: &[Party], start: &RoundStart) -> ObjectRef {
         partials.push((MemberIndex(position as u16), object));
     }
     let mut adapters = Vec::new();
-    let names: Set = set.iter().map(|it| (it.member, it.commitment)).collect();
+    let names: UpdateSet = set.iter().map(|it| (it.member, it.commitment)).collect();
     for (position, party) in parties.iter().enumerate() {
         // Another three of the four answers at each member: all open the same sum.
         let answers = partials.iter().filter(|(member, _)| member.position() != position);

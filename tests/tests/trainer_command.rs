@@ -9,15 +9,16 @@ use std::time::Duration;
 use fedshield_cli::terms::{TermsFlags, TermsPreset, terms};
 use fedshield_protocol::ids::{Beacon, Digest, IdentityKey, MemberIndex, Round};
 use fedshield_protocol::job::{Job, JobOutput, RoundStart};
-use fedshield_protocol::manifest::{Manifest, Member, ValidManifest};
+use fedshield_protocol::manifest::{Manifest, Member, Offer, ValidManifest};
 use fedshield_tests::{Federation, Program, Terms as FederationTerms, Work, eventually};
+use fedshield_train::data::{FieldMap, read_examples};
 use fedshield_train::load::{LoadedModel, Precision};
 use fedshield_train_tools::{BaseWeights, save_base};
 use fedshieldd::identity::{Identity, Protection, SecretStore};
 use fedshieldd::jobs::{Observer, Pipeline, PipelineError, Stage, TrainingStep};
 use fedshieldd::learning::{CommandSettings, DataLook, LearningSources, OpenedModel};
 use fedshieldd::objects::Objects;
-use fedshieldd::terms::Terms;
+use fedshieldd::terms::MemberTerms;
 use tokio_util::sync::CancellationToken;
 
 const MEMBERS: u16 = 4;
@@ -65,14 +66,8 @@ fn manifest(base_model: Digest) -> Manifest {
             weight: 1,
         }
     };
-    Manifest {
-        founding_id: Digest([9; 32]),
-        base_model,
-        min_contributors: 3,
-        committee_size: 3,
-        members: (0..MEMBERS).map(member).collect(),
-        ..terms
-    }
+    let offer = Offer { founding_id: Digest([9; 32]), base_model, terms };
+    offer.with((0..MEMBERS).map(member).collect()).complete()
 }
 
 fn party(model: &Path, mode: Option<&str>, timeout: Duration) -> Party {
@@ -96,7 +91,7 @@ fn party_on(data: &Path, model: &Path, mode: Option<&str>, timeout: Duration) ->
     };
     let model = OpenedModel::open(sources).expect("the model reads");
     let valid = ValidManifest::check(manifest(model.digest())).expect("the manifest is valid");
-    let terms = Terms::new(&valid, MemberIndex(0)).expect("the terms are known");
+    let terms = MemberTerms::new(&valid, MemberIndex(0)).expect("the terms are known");
     let learning = Arc::new(model.prepare(&terms).expect("the data reads"));
     let identity = Identity::create(&folder.path().join("identity.key"), &Protection::None)
         .expect("an identity can be made");
@@ -333,7 +328,7 @@ fn assert_private(home: &Path) {
 fn assert_free_of_examples(home: &Path) {
     let mut answers = Vec::new();
     for domain in Work::domains() {
-        for example in fedshield_train::data::read_jsonl(&domain).expect("it reads") {
+        for example in read_examples(&domain, &FieldMap::default()).expect("it reads") {
             // As it stands in a file, and long enough to be nothing else.
             let answer = serde_json::to_string(example.answer()).expect("it is text");
             if answer.len() > 24 {

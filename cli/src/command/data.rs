@@ -1,5 +1,6 @@
 //! `data check`: what training would make of the data, before anything is trained. Needs no daemon.
 
+mod bar;
 mod render;
 
 use std::path::PathBuf;
@@ -9,12 +10,13 @@ use fedshield_protocol::manifest::SignedManifest;
 use fedshieldd::config::Overrides;
 use fedshieldd::control::api::ErrorCode;
 use fedshieldd::home::Home;
-use fedshieldd::offline::{DataQuestion, DataReport, Place, check_data};
+use fedshieldd::offline::{DataQuestion, DataReport, Place, Unit, check_data};
 
 use super::JsonFlag;
 use super::config::load;
 use crate::failure::Failure;
 use crate::screen::Screen;
+use bar::CheckBar;
 use render::render;
 
 /// Longest sequence if neither flag nor manifest says another.
@@ -33,20 +35,28 @@ pub enum DataCommand {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Without FILE or --model, the home's configuration names them; template and sequence length are the
-federation's, once there is one. Formats, one JSON object a line:
-  {\"instruction\": \"...\", \"input\": \"...\", \"output\": \"...\"}                            Alpaca
-  {\"prompt\": \"...\", \"completion\": \"...\"}                                            one question and answer
-  {\"messages\": [{\"role\": \"user\", \"content\": \"...\"}, ...]}                        chat messages
-  {\"conversations\": [{\"from\": \"human\", \"value\": \"...\"}, ...]}                    ShareGPT
+federation's, once there is one. Files: JSON Lines, one JSON array, or Parquet; each also packed with gzip, told by
+content. Forms of an example, also mixed:
+  {\"messages\": [{\"role\": \"user\", \"content\": \"...\"}, ...]}          chat messages, perhaps with \"tools\"
+  {\"conversations\": [{\"from\": \"human\", \"value\": \"...\"}, ...]}      ShareGPT, perhaps with \"system\" and \"tools\"
+  {\"data\": [\"...\", \"...\"]}                                      UltraChat: questions and answers by turns
+  {\"instruction\": \"...\", \"input\": \"...\", \"output\": \"...\"}      Alpaca, perhaps with \"system\" and \"history\"
+  {\"instruction\": \"...\", \"context\": \"...\", \"response\": \"...\"}  Dolly
+  {\"question\": \"...\", \"answer\": \"...\"}                        or query, response; perhaps with \"system_prompt\"
+  {\"prompt\": \"...\", \"completion\": \"...\"}                      plain text and how it goes on, or two lists of messages
+  {\"text\": \"...\"}                                             plain text: all of it is learned
+An answer with \"weight\": 0 or \"train\": false is not learned. A field of another meaning, such as \"rejected\" or
+\"images\", is a reason to refuse the line; a field of no known meaning is reported. Other names of columns:
+`data.map` in config.toml. All fields: docs/TRAINING.md.
 
 Example:
   fedshield-cli data check notes.jsonl --held-out test.jsonl --model ./SmolLM2-135M-Instruct"
 )]
 pub struct CheckArgs {
-    /// JSONL files to train on
+    /// Files to train on
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// JSONL files that are never trained on
+    /// Files that are never trained on
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub held_out: Vec<PathBuf>,
     /// Without --held-out: the share that is kept apart [default: 0.1]
@@ -64,6 +74,9 @@ pub struct CheckArgs {
     /// Longest sequence, in tokens [default: 512]
     #[arg(long, value_name = "TOKENS")]
     pub seq: Option<usize>,
+    /// Refuse data with fields of no known meaning
+    #[arg(long)]
+    pub strict: bool,
     #[command(flatten)]
     pub(crate) json: JsonFlag,
 }
@@ -85,21 +98,27 @@ pub fn run(command: &DataCommand, home: &Home) -> Result<(), Failure> {
     let DataCommand::Check(args) = command;
     let screen = Screen::new(args.json.json);
     let question = question(args, home, &screen)?;
-    let report = check_data(&question).map_err(|error| {
+    let mut bar = CheckBar::new(&question);
+    let checked = check_data(&question, &mut |progress| bar.show(progress));
+    bar.end();
+    let report = checked.map_err(|error| {
         Failure::new(error.code(), error.to_string()).next(
-            "the file must be readable JSON Lines; `fedshield-cli data check --help` shows its forms",
+            "`fedshield-cli data check --help` shows which files are read and the forms of their examples",
         )
     })?;
     screen.answer(&report, render)?;
-    verdict(&report)
+    verdict(&report, args.strict)
 }
 
-/// Lines that cannot be used stop a daemon, so they are a failure here, too.
-fn verdict(report: &DataReport) -> Result<(), Failure> {
+/// Lines that cannot be used stop a daemon, so they are a failure here, too, unless it is told to leave them out.
+fn verdict(report: &DataReport, strict: bool) -> Result<(), Failure> {
     let fails = |what: String, place: &Place, next: &str| {
         Err(Failure::new(ErrorCode::DataUnreadable, what).at(place).next(next))
     };
-    if let Some(first) = report.problems.first() {
+    let is_cut = report.files.iter().any(|file| file.is_cut);
+    if let Some(first) = report.problems.first()
+        && (is_cut || !report.skips)
+    {
         let what = match report.problem_count {
             1 => first.reason.clone(),
             count => format!("{count} lines cannot be used; the first: {}", first.reason),
@@ -110,9 +129,18 @@ fn verdict(report: &DataReport) -> Result<(), Failure> {
         let place = Place {
             path: report.files.first().map_or_else(PathBuf::new, |f| f.path.clone()),
             line: 0,
+            unit: Unit::Line,
         };
         let next = "name files with examples, or raise --seq if their answers are cut away";
         return fails("there is no example to train on".to_owned(), &place, next);
+    }
+    if strict && let Some(name) = report.unknown.keys().next() {
+        let what = match report.unknown.len() {
+            1 => format!("the field {name:?} has no known meaning"),
+            count => format!("{count} fields have no known meaning, such as {name:?}"),
+        };
+        let next = "take them out, or name the columns that are meant in `data.map`";
+        return Err(Failure::new(ErrorCode::DataUnreadable, what).next(next));
     }
     Ok(())
 }
@@ -126,6 +154,9 @@ fn question(args: &CheckArgs, home: &Home, screen: &Screen) -> Result<DataQuesti
         false => fedshieldd::config::Config::default(),
     };
     let own_files = args.files.is_empty();
+    let reading = config.data.reading().map_err(|error| {
+        Failure::new(ErrorCode::ConfigInvalid, error.to_string()).at(home.config().display())
+    })?;
     let missing = |what: &str, key: &str, next: &str| {
         Failure::new(ErrorCode::ConfigInvalid, format!("no {what} is named: `{key}` is not set"))
             .at(home.config().display())
@@ -160,17 +191,36 @@ fn question(args: &CheckArgs, home: &Home, screen: &Screen) -> Result<DataQuesti
         max_length: args.seq.unwrap_or_else(|| {
             training.map_or(DEFAULT_SEQUENCE, |training| training.sequence_length as usize)
         }),
+        reading,
         example: args.example,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use fedshieldd::offline::Problem;
+
     use super::*;
 
     #[test]
     fn a_report_without_examples_is_a_failure() {
-        let failure = verdict(&DataReport::default()).unwrap_err();
+        let failure = verdict(&DataReport::default(), false).unwrap_err();
         assert_eq!(failure.code, ErrorCode::DataUnreadable);
+    }
+
+    #[test]
+    fn what_is_left_out_is_no_failure_and_an_unknown_field_is_one_if_asked_for() {
+        let place = Place { path: "a".into(), line: 2, unit: Unit::Line };
+        let problems = vec![Problem { place, reason: "x".to_owned() }];
+        let bad = DataReport { train: 1, problem_count: 1, problems, ..DataReport::default() };
+        assert!(verdict(&bad, false).is_err());
+        let skipped = DataReport { skips: true, ..bad };
+        assert!(verdict(&skipped, false).is_ok());
+        let unknown = BTreeMap::from([("mood".to_owned(), 1)]);
+        let unknown = DataReport { unknown, ..skipped };
+        assert!(verdict(&unknown, false).is_ok());
+        assert!(verdict(&unknown, true).unwrap_err().what.contains("mood"));
     }
 }

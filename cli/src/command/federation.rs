@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use fedshield_protocol::hidden::{first_hidden, harmless};
-use fedshield_protocol::manifest::{Adapter, Manifest};
+use fedshield_protocol::limits::MIN_MEMBERS;
+use fedshield_protocol::manifest::{Adapter, Terms, TermsFields};
 use fedshieldd::control::api::{ErrorCode, FoundRequest, NewFederation};
 use fedshieldd::first_adapter::{FirstAdapter, FirstAdapterError};
 use fedshieldd::home::Home;
@@ -21,7 +22,7 @@ use super::expect::ExpectFlag;
 use crate::connection;
 use crate::failure::Failure;
 use crate::screen::Screen;
-use crate::terms::{TermsFlags, TermsPreset, terms, terms_from_file};
+use crate::terms::{TermsFlags, TermsPreset, invalid, terms, terms_from_file};
 pub(crate) use confirm::lines as phrase_lines;
 use render::render;
 pub use render::terms_facts;
@@ -174,6 +175,7 @@ async fn new(args: &NewArgs, home: &Home, screen: &Screen) -> Result<(), Failure
         Some(path) => terms_from_file(path)?,
         None => {
             let name = args.name.as_deref().unwrap_or_default();
+            check_name(name)?;
             terms(name, args.preset, args.members, &args.flags)?
         }
     };
@@ -181,14 +183,16 @@ async fn new(args: &NewArgs, home: &Home, screen: &Screen) -> Result<(), Failure
         None => None,
         Some(folder) => {
             let first = FirstAdapter::open(folder).map_err(|error| adapter_failure(&error))?;
-            terms.adapter = adapter_terms(&first)?;
+            let adapter = adapter_terms(&first)?;
+            terms = Terms::new(TermsFields { adapter, ..terms.into_fields() })
+                .map_err(|error| invalid(&error))?;
             Some(first)
         }
     };
     check_name(&terms.name)?;
     if args.dry_run {
         // What needs neither model nor data is checked as the daemon will.
-        Plan::of_draft(&terms).map_err(|error| terms_failure(&error))?;
+        Plan::of_terms(&terms, MIN_MEMBERS).map_err(|error| terms_failure(&error))?;
         out::warn(screen, &unusual(&terms));
         return screen.answer(&terms, |terms, _| toml_of(terms));
     }
@@ -235,7 +239,7 @@ fn terms_failure(error: &PipelineError) -> Failure {
         .next("give another value: `fedshield-cli federation new --help` lists the flags")
 }
 
-fn toml_of(terms: &Manifest) -> String {
+fn toml_of(terms: &Terms) -> String {
     toml::to_string_pretty(terms).unwrap_or_else(|error| format!("# {error}\n"))
 }
 
@@ -275,7 +279,7 @@ mod tests {
     #[test]
     fn a_dry_run_prints_terms_that_can_be_read_back() {
         let written = terms("t", TermsPreset::Small, 4, &TermsFlags::default()).unwrap();
-        let read: Manifest = toml::from_str(&toml_of(&written)).unwrap();
+        let read: Terms = toml::from_str(&toml_of(&written)).unwrap();
         assert_eq!(read, written);
     }
 }

@@ -77,6 +77,7 @@ pub fn run(args: &InitArgs, home: &Home) -> Result<(), Failure> {
             held_out: args.source.held_out.clone(),
             held_out_fraction: args.held_out_fraction,
             template: None,
+            ..DataConfig::default()
         },
         http: HttpConfig { listen: args.http, ..HttpConfig::default() },
         ..Config::default()

@@ -133,7 +133,7 @@ pub async fn join(args: &JoinArgs, home: &Home) -> Result<(), Failure> {
     // Accepts what was read: if the owner has changed the terms since, joining fails.
     let view = daemon.join(&request(true, Some(preview.terms_digest))).await?;
     screen.answer(&view, |view, _| {
-        let (name, owner) = (harmless_line(&view.terms.name), harmless_line(&view.owner));
+        let (name, owner) = (harmless_line(&view.draft.offer.terms.name), harmless_line(&view.owner));
         let next = if expect.is_some() {
             "when its owner runs `federation found`, this node confirms the list of members if it is the expected one, \
              and trains by itself; watch it with `fedshield-cli status --watch`"
@@ -147,14 +147,15 @@ pub async fn join(args: &JoinArgs, home: &Home) -> Result<(), Failure> {
 
 fn render(view: &JoinView, colours: Colours) -> String {
     let members: Vec<String> =
-        view.terms.members.iter().map(|member| member.name.clone()).collect();
+        view.draft.members.iter().map(|member| member.name.clone()).collect();
     let mut list = vec![
-        ("federation", harmless_line(&view.terms.name)),
+        ("federation", harmless_line(&view.draft.offer.terms.name)),
         ("owner", harmless_line(&view.owner)),
         ("members so far", units::names(&members)),
         ("terms", view.terms_digest.to_string()),
     ];
-    list.extend(terms_facts(&view.terms));
+    let offer = &view.draft.offer;
+    list.extend(terms_facts(&offer.terms, offer.base_model, &view.draft.members));
     let model = if view.model_matches {
         colours.good("the same")
     } else {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use fedshield_protocol::manifest::Manifest;
+use fedshield_protocol::manifest::Terms;
 use fedshieldd::config::{Config, DataConfig, HttpConfig, ModelConfig, TrainingConfig};
 use fedshieldd::control::api::{
     ErrorCode, ExpectedMember, ExportRequest, FoundRequest, InviteRequest, JoinRequest,
@@ -65,6 +65,7 @@ fn config(args: &DemoArgs, model: &Path, part: &Part, data: PathBuf) -> Config {
             held_out_fraction: held_out.is_empty().then_some(args.held_out_fraction),
             held_out,
             template: None,
+            ..DataConfig::default()
         },
         training: TrainingConfig {
             base_precision: args.base_precision,
@@ -80,7 +81,7 @@ pub(super) async fn federate(
     nodes: &mut Nodes,
     parts: &[Part],
     homes: &[PathBuf],
-    terms: Manifest,
+    terms: Terms,
     work: &WorkFolder,
 ) -> Result<(DemoReport, Option<Failure>), Failure> {
     for (part, home) in parts.iter().zip(homes) {
@@ -96,7 +97,7 @@ pub(super) async fn federate(
 
 async fn play(
     nodes: &[Node],
-    terms: Manifest,
+    terms: Terms,
     work: &WorkFolder,
     started: Instant,
 ) -> Result<(DemoReport, Option<Failure>), Failure> {
@@ -137,7 +138,7 @@ async fn play(
 
 /// federation new, invite and join for each other member, federation found. Everybody is told beforehand whom to expect, as
 /// with `join --expect FILE`, so that nobody has to read out words.
-async fn found(owner: &Node, others: &[Node], terms: Manifest) -> Result<(), Failure> {
+async fn found(owner: &Node, others: &[Node], terms: Terms) -> Result<(), Failure> {
     let mut expected = Vec::with_capacity(others.len() + 1);
     for node in std::iter::once(owner).chain(others) {
         let status = node.connection().status().await?;

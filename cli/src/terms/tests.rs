@@ -4,7 +4,7 @@ use fedshield_protocol::manifest::PruningRule;
 
 use super::*;
 
-fn small(members: u16, flags: &TermsFlags) -> Manifest {
+fn small(members: u16, flags: &TermsFlags) -> Terms {
     terms("trial", TermsPreset::Small, members, flags).unwrap()
 }
 

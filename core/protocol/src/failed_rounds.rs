@@ -61,7 +61,7 @@ impl FailedRounds {
             Outcome::Rejected { .. } => FailureReason::Rejected,
         };
         let Some((set, _)) = set_of(&record.outcome) else { return };
-        let set: Vec<MemberIndex> = set.iter().map(|(member, _)| *member).collect();
+        let set: Vec<MemberIndex> = set.contributors().collect();
         if self.rounds() == 0 {
             self.in_all.clone_from(&set);
         } else {

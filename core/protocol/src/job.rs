@@ -7,7 +7,7 @@ use crate::ids::{
 };
 use crate::object::ObjectRef;
 use crate::sign::Signature;
-use crate::wire::{CommitmentBody, Decided, Set};
+use crate::wire::{CommitmentBody, Decided, UpdateSet};
 
 /// Identifies a started job until it is done, failed or cancelled; unique within one run of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -131,7 +131,7 @@ pub enum Job {
         /// The round and what it starts from.
         start: RoundStart,
         /// U, in canonical order.
-        set: Set,
+        set: UpdateSet,
         /// The certified aggregate, fetched.
         aggregate: ObjectRef,
         /// The answers so far, fetched, by member.
@@ -142,7 +142,7 @@ pub enum Job {
         /// The round and what it starts from.
         start: RoundStart,
         /// U, in canonical order.
-        set: Set,
+        set: UpdateSet,
         /// Digest of the opened sum that was decided.
         sum: SumDigest,
     },
@@ -207,7 +207,7 @@ pub enum Job {
         /// The round and what it starts from.
         start: RoundStart,
         /// U, in canonical order.
-        set: Set,
+        set: UpdateSet,
         /// The certified aggregate, fetched.
         aggregate: ObjectRef,
         /// The key, fetched; whether it is one is to be found out.

@@ -17,7 +17,7 @@ use crate::object::ObjectRef;
 use crate::roster::Roster;
 use crate::sign::{Signature, Signatures, verify_ed25519};
 use crate::wire::codec;
-use crate::wire::{CertifiedRecord, Outcome, Record, Set};
+use crate::wire::{CertifiedRecord, Outcome, Record, UpdateSet};
 
 /// Why a history is not one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,7 +67,7 @@ pub struct Summary {
 
 /// The set that an outcome decided to open, and its sum.
 #[must_use]
-pub const fn set_of(outcome: &Outcome) -> Option<(&Set, &ObjectRef)> {
+pub const fn set_of(outcome: &Outcome) -> Option<(&UpdateSet, &ObjectRef)> {
     match outcome {
         Outcome::Applied { set, aggregate, .. }
         | Outcome::Rejected { set, aggregate, .. }
@@ -148,5 +148,5 @@ impl Signatures for OnlyVerify {
 /// Whether `member`'s update is in the set that `outcome` decided.
 #[must_use]
 pub fn includes(outcome: &Outcome, member: MemberIndex) -> bool {
-    set_of(outcome).is_some_and(|(set, _)| set.iter().any(|(m, _)| *m == member))
+    set_of(outcome).is_some_and(|(set, _)| set.has_contributor(member))
 }

@@ -1,7 +1,11 @@
 //! The manifest: the contract between the members. TOML for people, canonical bytes for its digest.
+//!
+//! On the way to it there are three types: [`Terms`] are what people choose, a [`Draft`] is an [`Offer`] of terms with the members
+//! so far, and a [`ValidManifest`] is complete and, if it is made by [`ValidManifest::founded`], signed by all of them.
 
 mod binary;
 mod check;
+mod draft;
 mod rules;
 mod signed;
 mod terms;
@@ -10,6 +14,7 @@ mod weights;
 use serde::{Deserialize, Serialize};
 
 pub use check::ManifestError;
+pub use draft::{Draft, Offer, Terms, TermsFields, UncheckedDraft};
 pub use rules::{Rules, SetTooSmall};
 pub use signed::{
     FoundingError, SignedManifest, ValidManifest, is_founding_signature, sign_founding,
@@ -93,14 +98,6 @@ impl Member {
 }
 
 impl Manifest {
-    /// Checks everything that can be checked before the members are known, as [`ValidManifest::check`] will.
-    ///
-    /// # Errors
-    /// The first field that is wrong.
-    pub fn check_terms(&self) -> Result<(), ManifestError> {
-        check::check_terms(self)
-    }
-
     /// The bytes that are hashed and signed.
     ///
     /// # Errors

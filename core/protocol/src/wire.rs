@@ -40,6 +40,6 @@ pub use record::{CertifiedRecord, LedgerEntry, Outcome, Record};
 pub use report_bundle::{BundledReport, ReportBundle, SignedReport};
 pub use scope::Scope;
 pub use statement::Statement;
-pub use update_set::{Set, set_digest};
+pub use update_set::{NotASet, UpdateSet};
 pub use version::Versions;
 pub use vote::{Decided, Decision, Justification, Proposal, Value, Vote, VoteKind};

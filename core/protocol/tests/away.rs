@@ -7,7 +7,7 @@ use fedshield_protocol::event::{Command, Event, TimerId};
 use fedshield_protocol::ids::{MemberIndex, RecordDigest, Round, Time};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::status::Phase;
-use fedshield_protocol::wire::{Body, Goodbye, Leave, Value};
+use fedshield_protocol::wire::{Body, Goodbye, Leave, UpdateSet, Value};
 use fixture::bench::{Bench, commitment_digest, heartbeat, update};
 use fixture::{message, object};
 
@@ -378,10 +378,10 @@ fn an_update_that_no_report_can_list_any_more_holds_up_nobody() {
         let committee = bench.others_of_the_committee();
         let outsider = (1..4).find(|member| !committee.contains(member)).unwrap();
         for member in [outsider, committee[0]] {
-            bench.hear(member, Body::Report(set.clone()));
+            bench.hear(member, Body::Report(UpdateSet::from_iter(set.clone())));
         }
         assert!(!bench.machine.status().members[0].reported, "two may still hold and list it");
-        bench.hear(committee[1], Body::Report(set.clone()));
+        bench.hear(committee[1], Body::Report(UpdateSet::from_iter(set.clone())));
         assert!(bench.machine.status().members[0].reported, "contributed: {commits}");
         assert_eq!(bench.phase(), Phase::Certify);
     }

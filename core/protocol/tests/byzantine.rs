@@ -8,7 +8,7 @@ use fedshield_protocol::ids::{CommitmentDigest, MemberIndex, Round};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::limits::MAX_RESEALS;
 use fedshield_protocol::wire::evidence::{Evidence, Rule};
-use fedshield_protocol::wire::{Body, Remedy};
+use fedshield_protocol::wire::{Body, Remedy, UpdateSet};
 use fixture::bench::{Bench, update};
 use fixture::lies::*;
 use fixture::sign;
@@ -164,7 +164,7 @@ fn a_complaint_of_another_does_not_drop_an_update() {
     bench.hear(3, complaint(3, own, Remedy::Open));
     bench.hear(3, complaint(3, theirs, Remedy::Open));
     bench.done(is_reseal, JobOutput::ResealedShare(Some(vec![4; 9])));
-    assert_eq!(bench.report(), [(MemberIndex(0), own), (MemberIndex(1), theirs)]);
+    assert_eq!(bench.report()[..], [(MemberIndex(0), own), (MemberIndex(1), theirs)]);
 }
 
 /// The dealer is silent: this member complains with every heartbeat, waits until its deadline, and leaves the update out. An answer
@@ -181,7 +181,7 @@ fn an_unanswered_complaint_is_repeated_and_the_update_left_out() {
         // In public, the own complaint is handed on like those of others.
         assert!(said.iter().any(|s| is_complaint_about(s, &bad)), "{said:?}");
     }
-    assert_eq!(bench.report(), [(MemberIndex(2), good)]);
+    assert_eq!(bench.report()[..], [(MemberIndex(2), good)]);
     bench.hear(1, opening(bad, 0, &[1]));
     bench.done(is_check_share_opening, JobOutput::Checked { valid: true });
     assert!(bench.machine.status().members[1].share_valid);
@@ -219,7 +219,7 @@ fn a_wrong_opening_names_the_contributor_and_drops_its_update() {
         assert!(!said(&effects).iter().any(|s| is_complaint_about(s, &bad)), "nothing to hope for");
         // Nothing that could still come is missing: the report does not wait for the deadline of the transfer.
         let effects = bench.tick(TimerId::Commit, LATER);
-        let report = Body::Report(vec![(MemberIndex(2), good)]);
+        let report = Body::Report(UpdateSet::from_iter([(MemberIndex(2), good)]));
         assert!(said(&effects).contains(&(None, report)));
     }
 }

@@ -13,7 +13,7 @@ use fedshield_protocol::wire::evidence::{
     Evidence, EvidenceFile, NotProof, Proof, Rule, SignedAnswer, WrongAnswer,
 };
 use fedshield_protocol::wire::{
-    Accusation, Body, Decided, Decision, Proposal, Set, Value, Vote, VoteKind, set_digest,
+    Accusation, Body, Decided, Decision, Proposal, UpdateSet, Value, Vote, VoteKind,
 };
 use fixture::bench::{Bench, heartbeat, update};
 use fixture::lies::*;
@@ -45,8 +45,9 @@ fn two_votes(founded: &ValidManifest, member: u16) -> Evidence {
 }
 
 fn wrong_answer(founded: &ValidManifest) -> WrongAnswer {
-    let set: Set = (0..3).map(|m| (MemberIndex(m), CommitmentDigest([m as u8; 32]))).collect();
-    let digest = set_digest(&set);
+    let set: UpdateSet =
+        (0..3).map(|m| (MemberIndex(m), CommitmentDigest([m as u8; 32]))).collect();
+    let digest = set.digest();
     let decided = |value: Value| {
         let certificate = certificate(founded, ROUND, &value);
         Decided { value, certificate }
@@ -79,7 +80,8 @@ fn all_kinds(founded: &ValidManifest) -> Vec<Evidence> {
     let body = update(1);
     let dealt = said(founded, 1, Body::Commitment(Box::new(body.clone())));
     let digest = scope(founded, ROUND).commitment(member, &body).unwrap();
-    let small = Value::Aggregate { set: vec![(member, digest)], aggregate: object(5) };
+    let small =
+        Value::Aggregate { set: UpdateSet::from_iter([(member, digest)]), aggregate: object(5) };
     let proposal = Proposal { view: View(0), value: small, polka: None, justification: None };
     let rejections = [3, 0]
         .map(|by| (MemberIndex(by), sign(founded, ROUND, by, &Body::Rejection(digest))))

@@ -10,9 +10,11 @@ use fedshield_protocol::ids::{
 use fedshield_protocol::job::{Applied, Combined, JobId, JobOutput};
 use fedshield_protocol::manifest::ValidManifest;
 use fedshield_protocol::object::ObjectRef;
+use fedshield_protocol::wire::codec::CodecError;
 use fedshield_protocol::wire::version::MESSAGES;
 use fedshield_protocol::wire::{
-    Body, CommitmentBody, Complaint, Decision, Remedy, Signed, Statement, Value, Vote, VoteKind,
+    Body, CommitmentBody, Complaint, Decision, Remedy, Signed, Statement, UpdateSet, Value, Vote,
+    VoteKind,
 };
 use fixture::bench::{NONCE, memory};
 use fixture::{machine, message, object, sign, signed_manifest};
@@ -46,7 +48,7 @@ fn commitment() -> impl Strategy<Value = CommitmentBody> {
 
 fn body() -> impl Strategy<Value = Body> {
     let set = prop::collection::vec((0_u16..6, digest(CommitmentDigest)), 0..5)
-        .prop_map(|set| set.into_iter().map(|(m, d)| (MemberIndex(m), d)).collect::<Vec<_>>());
+        .prop_map(|set| set.into_iter().map(|(m, d)| (MemberIndex(m), d)).collect::<UpdateSet>());
     let vote = (any::<bool>(), any::<bool>(), 0_u32..6, prop::option::of(digest(ValueDigest)));
     prop_oneof![
         commitment().prop_map(|body| Body::Commitment(Box::new(body))),
@@ -81,7 +83,10 @@ fn statement() -> impl Strategy<Value = Statement> {
     prop_oneof![
         Just(Statement::Ready),
         commitment().prop_map(|body| Statement::Commitment(Box::new(body))),
-        Just(Statement::Report(vec![(MemberIndex(9), CommitmentDigest([1; 32]))])),
+        Just(Statement::Report(UpdateSet::from_iter([(
+            MemberIndex(9),
+            CommitmentDigest([1; 32])
+        )]))),
         (digest(SetDigest), any_object())
             .prop_map(|(set, aggregate)| Statement::Attestation { set, aggregate }),
         (digest(SetDigest), any_object())
@@ -211,5 +216,23 @@ fn what_is_dropped_is_counted() {
     for (bytes, reason) in cases {
         machine.handle(Time(1), Event::Message { from: MemberIndex(1), bytes });
         assert_eq!(machine.status().dropped.get(reason), Some(&1), "{reason}");
+    }
+}
+
+/// A set whose updates are out of order, or twice by one contributor, is no set: it is not decoded.
+#[test]
+fn a_report_that_is_no_set_is_malformed() {
+    let manifest = ValidManifest::founded(signed_manifest(4)).unwrap();
+    let update = |member: u16| (MemberIndex(member), CommitmentDigest([member as u8 + 1; 32]));
+    let report = Body::Report([0, 1].map(update).into_iter().collect());
+    let good = message(&manifest, Round(0), 1, report);
+    let encoded =
+        |members: [u8; 2]| members.map(|m| [[m].as_slice(), &[m + 1; 32]].concat()).concat();
+    let at = good.windows(66).position(|bytes| bytes == encoded([0, 1])).unwrap();
+    assert!(Signed::decode(&good).is_ok());
+    for members in [[1, 0], [0, 0]] {
+        let mut bad = good.clone();
+        bad[at..at + 66].copy_from_slice(&encoded(members));
+        assert!(matches!(Signed::decode(&bad), Err(CodecError::Malformed { .. })), "{members:?}");
     }
 }

@@ -11,9 +11,7 @@ use fedshield_protocol::job::Job;
 use fedshield_protocol::manifest::SetTooSmall;
 use fedshield_protocol::sign::Signature;
 use fedshield_protocol::wire::evidence::Rule;
-use fedshield_protocol::wire::{
-    Body, Justification, Proposal, ReportBundle, Set, Value, set_digest,
-};
+use fedshield_protocol::wire::{Body, Justification, Proposal, ReportBundle, UpdateSet, Value};
 use fixture::bench::{Bench, commitment_digest};
 use fixture::lies::*;
 use fixture::{object, sign};
@@ -32,12 +30,12 @@ fn holdings_that_only_f_members_claim_do_not_count() {
         bench.hold(&[stranger], &[two]);
         assert_eq!(drops(&bench, "have updates: not of the committee"), 1);
     }
-    assert_eq!(bench.report(), [(MemberIndex(1), one)]);
+    assert_eq!(bench.report()[..], [(MemberIndex(1), one)]);
 }
 
 /// A signed report of each of these members, as a proposer packs them.
-fn bundle(bench: &Bench, reports: &[(u16, Set)]) -> ReportBundle {
-    let signed: BTreeMap<MemberIndex, (Set, Signature)> = reports
+fn bundle(bench: &Bench, reports: &[(u16, UpdateSet)]) -> ReportBundle {
+    let signed: BTreeMap<MemberIndex, (UpdateSet, Signature)> = reports
         .iter()
         .map(|(member, set)| {
             let body = Body::Report(set.clone());
@@ -53,7 +51,7 @@ fn bundle(bench: &Bench, reports: &[(u16, Set)]) -> ReportBundle {
 fn what_only_liars_list_is_not_in_the_set() {
     let bench = Bench::new();
     let entry = |member: u16| (MemberIndex(member), commitment_digest(&bench, member));
-    let honest = vec![entry(0), entry(1), entry(2)];
+    let honest: UpdateSet = (0..3).map(entry).collect();
     let rules = bench.manifest.rules();
     for lie in [
         vec![entry(0), entry(1), entry(2), entry(3)],
@@ -62,21 +60,26 @@ fn what_only_liars_list_is_not_in_the_set() {
         vec![entry(0), entry(1), entry(2), (MemberIndex(3), entry(1).1)],
         vec![],
     ] {
-        let all = bundle(&bench, &[(0, honest.clone()), (1, honest.clone()), (3, lie)]);
+        let all = bundle(
+            &bench,
+            &[(0, honest.clone()), (1, honest.clone()), (3, UpdateSet::from_iter(lie))],
+        );
         assert_eq!(all.set(rules), honest);
     }
     // Two updates of one member: only one of them can be listed by q - f of q reports.
-    let twice =
-        |digest: u8| vec![entry(0), entry(1), (MemberIndex(3), CommitmentDigest([digest; 32]))];
-    let reports: Vec<(u16, Set)> =
+    let twice = |digest: u8| {
+        let third = (MemberIndex(3), CommitmentDigest([digest; 32]));
+        UpdateSet::from_iter([entry(0), entry(1), third])
+    };
+    let reports: Vec<(u16, UpdateSet)> =
         [(0, 7), (1, 7), (2, 8), (3, 8)].map(|(member, digest)| (member, twice(digest))).to_vec();
     let set = bundle(&bench, &reports[..3]).set(rules);
     assert_eq!(set, twice(7));
 }
 
 /// What member 1 of the committee needs to propose this set to the others: three reports, and attestations of f + 1.
-fn proposal(bench: &Bench, reports: &[(u16, Set)], set: Set) -> Body {
-    let attestation = Body::Attestation { set: set_digest(&set), aggregate: object(50) };
+fn proposal(bench: &Bench, reports: &[(u16, UpdateSet)], set: UpdateSet) -> Body {
+    let attestation = Body::Attestation { set: set.digest(), aggregate: object(50) };
     let mut attestations: Vec<(MemberIndex, Signature)> = bench.machine.status().committee[..2]
         .iter()
         .map(|m| (*m, sign(&bench.manifest, Round(0), m.0, &attestation)))
@@ -104,11 +107,8 @@ fn a_set_that_does_not_follow_from_the_reports_is_dropped() {
     for extra in [true, false] {
         let (mut bench, by) = voting();
         let entry = |member: u16| (MemberIndex(member), commitment_digest(&bench, member));
-        let honest: Set = (0..3).map(entry).collect();
-        let mut set = honest.clone();
-        if extra {
-            set.push(entry(3));
-        }
+        let honest: UpdateSet = (0..3).map(entry).collect();
+        let set: UpdateSet = (0..if extra { 4 } else { 3 }).map(entry).collect();
         let reports = [(0, honest.clone()), (1, honest), (3, set.clone())];
         let body = proposal(&bench, &reports, set);
         let effects = bench.hear(by, body);
@@ -123,9 +123,9 @@ fn a_set_that_does_not_follow_from_the_reports_is_dropped() {
 fn a_set_below_the_minimum_names_its_proposer() {
     let (bench, by) = voting();
     let entry = |member: u16| (MemberIndex(member), commitment_digest(&bench, member));
-    let small: Set = (0..2).map(entry).collect();
+    let small: UpdateSet = (0..2).map(entry).collect();
     let rules = bench.manifest.rules();
-    assert_eq!(rules.check_set(MemberIndex(by), &(0..3).map(entry).collect::<Set>()), Ok(()));
+    assert_eq!(rules.check_set(MemberIndex(by), &(0..3).map(entry).collect::<UpdateSet>()), Ok(()));
     let error = rules.check_set(MemberIndex(by), &small).unwrap_err();
     assert_eq!(error, SetTooSmall { proposer: MemberIndex(by), found: 2, needed: 3 });
     let reason = format!("member {by} proposed a set of 2 updates, at least 3 are needed");
@@ -154,10 +154,10 @@ fn a_set_below_the_minimum_names_its_proposer() {
 fn two_reports_are_evidence() {
     let mut bench = Bench::new();
     bench.begin();
-    let set = vec![(MemberIndex(1), commitment_digest(&bench, 1))];
+    let set = UpdateSet::from_iter([(MemberIndex(1), commitment_digest(&bench, 1))]);
     bench.hear(1, Body::Report(set.clone()));
     assert_eq!(banned(&bench.hear(1, Body::Report(set))).len(), 0);
-    let effects = bench.hear(1, Body::Report(vec![]));
+    let effects = bench.hear(1, Body::Report(UpdateSet::default()));
     let [(liar, evidence)] = banned(&effects).try_into().unwrap();
     assert_eq!(liar, 1);
     assert!(is_proof(&bench, &evidence) && evidence.rule() == Rule::Equivocation);

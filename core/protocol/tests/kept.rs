@@ -7,7 +7,7 @@ use fedshield_protocol::event::{Event, TimerId};
 use fedshield_protocol::ids::{MemberIndex, SumDigest};
 use fedshield_protocol::job::{Combined, Job, JobOutput};
 use fedshield_protocol::status::Phase;
-use fedshield_protocol::wire::{Body, Set, Value, set_digest};
+use fedshield_protocol::wire::{Body, UpdateSet, Value};
 use fixture::bench::{Bench, commitment_digest, heartbeat, update};
 use fixture::lies::said;
 use fixture::object;
@@ -42,7 +42,7 @@ fn open_shares(bench: &mut Bench, members: &[u16]) {
     }
 }
 
-fn set_of(bench: &Bench, members: &[u16]) -> Set {
+fn set_of(bench: &Bench, members: &[u16]) -> UpdateSet {
     members.iter().map(|m| (MemberIndex(*m), commitment_digest(bench, *m))).collect()
 }
 
@@ -57,7 +57,7 @@ fn restart(bench: &mut Bench) -> Vec<Effect> {
 }
 
 /// The updates of the others are decided; the one of member 3 has not come.
-fn decided_without_one() -> (Bench, Set) {
+fn decided_without_one() -> (Bench, UpdateSet) {
     let mut bench = Bench::new();
     bench.begin();
     for member in [1, 2] {
@@ -112,7 +112,7 @@ fn opened() -> (Bench, Value) {
     bench.handle(Event::ObjectReady(object(90)));
     for member in [1, 3] {
         let answer = object(91 + member as u8);
-        bench.hear(member, Body::Partial { set: set_digest(&set), object: answer });
+        bench.hear(member, Body::Partial { set: set.digest(), object: answer });
         bench.handle(Event::ObjectReady(answer));
     }
     let (key, sum) = (object(95), SumDigest([2; 32]));
@@ -144,10 +144,10 @@ fn an_opened_sum_that_is_gone_from_the_disk_is_opened_again() {
     let (id, _) = bench.jobs.iter().find(|(_, job)| is_apply(job)).cloned().unwrap();
     bench.jobs.clear();
     bench.handle(Event::JobFailed(id, "no such file".into()));
-    let set: Set = set_of(&bench, &[1, 2, 3]);
+    let set: UpdateSet = set_of(&bench, &[1, 2, 3]);
     for member in [1, 3] {
         let object = object(91 + member as u8);
-        bench.hear(member, Body::Partial { set: set_digest(&set), object });
+        bench.hear(member, Body::Partial { set: set.digest(), object });
     }
     for present in [90, 91, 92, 94] {
         bench.handle(Event::ObjectReady(object(present)));

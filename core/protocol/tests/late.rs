@@ -7,7 +7,7 @@ use fedshield_protocol::event::{Event, TimerId};
 use fedshield_protocol::ids::{MemberIndex, SumDigest};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::status::Phase;
-use fedshield_protocol::wire::{Body, Set, Value, set_digest};
+use fedshield_protocol::wire::{Body, UpdateSet, Value};
 use fixture::bench::{Bench, commitment_digest, heartbeat, update};
 use fixture::object;
 
@@ -17,11 +17,12 @@ use fixture::object;
 fn a_member_that_learns_the_end_before_it_has_answered_still_answers() {
     let mut bench = Bench::new();
     bench.begin();
-    let mut set = Set::new();
+    let mut set = Vec::new();
     for member in 1..4 {
         bench.hear(member, Body::Commitment(Box::new(update(member as u8))));
         set.push((MemberIndex(member), commitment_digest(&bench, member)));
     }
+    let set = set.into_iter().collect();
     bench.decide(Value::Aggregate { set, aggregate: object(90) });
     bench.decide(Value::Opened { key: object(95), sum: SumDigest([2; 32]) });
     assert_eq!(bench.phase(), Phase::Apply);
@@ -41,9 +42,9 @@ fn answers_of_others_are_handed_on_when_the_round_is_late() {
     let mut bench = Bench::new();
     bench.begin();
     bench.hear(1, Body::Commitment(Box::new(update(1))));
-    let set: Set = vec![(MemberIndex(1), commitment_digest(&bench, 1))];
+    let set = UpdateSet::from_iter([(MemberIndex(1), commitment_digest(&bench, 1))]);
     bench.decide(Value::Aggregate { set: set.clone(), aggregate: object(90) });
-    let partial = Body::Partial { set: set_digest(&set), object: object(91) };
+    let partial = Body::Partial { set: set.digest(), object: object(91) };
     bench.hear(2, partial.clone());
     let head = bench.machine.status().head;
     let mut handed_on = |at: u64, late: bool| {

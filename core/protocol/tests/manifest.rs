@@ -5,7 +5,8 @@ mod fixture;
 use fedshield_fixtures::real;
 use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::manifest::{
-    FoundingError, Manifest, Member, SignedManifest, ValidManifest, Weights,
+    FoundingError, Manifest, Member, SignedManifest, Terms, TermsFields, UncheckedDraft,
+    ValidManifest, Weights,
 };
 use fixture::{manifest, signed_manifest};
 
@@ -181,4 +182,64 @@ fn a_name_with_a_hidden_character_is_refused_before_anybody_is_shown_it() {
         let reason = named(name).check().unwrap_err().to_string();
         assert!(reason.contains(code) && !reason.contains(name), "{reason:?}");
     }
+}
+
+/// The same rules as for a manifest, before anybody has joined.
+#[test]
+fn terms_are_valid_or_refused_by_the_name_of_a_field() {
+    type Change = fn(&mut TermsFields);
+    let table: [(&str, Change); 9] = [
+        ("name", |t| t.name = " ".into()),
+        ("rounds", |t| t.rounds = 0),
+        ("min_contributors", |t| t.min_contributors = Some(0)),
+        ("min_contributors", |t| t.min_contributors = Some(2)),
+        ("min_contributors", |t| t.min_contributors = Some(101)),
+        ("committee_size", |t| t.committee_size = Some(0)),
+        ("adapter.rank", |t| t.adapter.rank = 0),
+        ("training.learning_rate", |t| t.training.learning_rate = real(-1.0)),
+        ("deadlines.round_ms", |t| t.deadlines.round_ms = 10),
+    ];
+    let good = fedshield_fixtures::terms();
+    let terms = Terms::new(good.clone()).unwrap();
+    assert_eq!(toml::from_str::<Terms>(&toml::to_string(&terms).unwrap()).unwrap(), terms);
+    for (field, change) in table {
+        let mut fields = good.clone();
+        change(&mut fields);
+        assert_eq!(Terms::new(fields.clone()).unwrap_err().field, field);
+        // Nor are they read from a file or a request.
+        let text = toml::to_string(&fields).unwrap();
+        let error = toml::from_str::<Terms>(&text).unwrap_err().to_string();
+        assert!(error.contains(field), "{error}");
+    }
+}
+
+/// A draft has the bytes of a manifest with 0 for a number that is left open, as in earlier versions.
+#[test]
+fn a_draft_keeps_what_is_open_and_becomes_the_manifest_of_its_members() {
+    let fields =
+        TermsFields { min_contributors: None, committee_size: None, ..fedshield_fixtures::terms() };
+    let terms = Terms::new(fields).unwrap();
+    let offer = fedshield_protocol::manifest::Offer { terms, ..fedshield_fixtures::offer() };
+    let draft = offer.clone().with(fedshield_fixtures::members(7));
+    let bytes = postcard::to_allocvec(&UncheckedDraft::from(&draft)).unwrap();
+    let form = Manifest { min_contributors: 0, committee_size: 0, ..manifest(7) };
+    assert_eq!(bytes, form.canonical_bytes().unwrap());
+    let read: UncheckedDraft = postcard::from_bytes(&bytes).unwrap();
+    assert_eq!(read.check().as_ref(), Ok(&draft));
+
+    let complete = draft.complete();
+    assert_eq!((complete.min_contributors, complete.committee_size), (5, 5));
+    ValidManifest::check(complete.clone()).unwrap();
+    assert!(offer.is_kept_by(&complete));
+    assert!(!offer.is_kept_by(&Manifest { rounds: 9, ..complete.clone() }));
+    assert!(!offer.is_kept_by(&Manifest { min_contributors: 4, ..complete }));
+}
+
+#[test]
+fn a_draft_with_terms_that_nobody_can_have_chosen_is_refused() {
+    let refused = |form: Manifest| UncheckedDraft::from_form(form).check().unwrap_err().field;
+    assert_eq!(refused(Manifest { rounds: 0, ..manifest(4) }), "rounds");
+    let epoch = fedshield_protocol::ids::Epoch(1);
+    assert_eq!(refused(Manifest { epoch, ..manifest(4) }), "epoch");
+    assert_eq!(refused(manifest(101)), "members");
 }

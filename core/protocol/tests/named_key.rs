@@ -8,7 +8,7 @@ use fedshield_protocol::ids::{MemberIndex, SumDigest, ValueDigest, View};
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::limits::MAX_KEY_BYTES;
 use fedshield_protocol::object::ObjectRef;
-use fedshield_protocol::wire::{Body, Decision, Proposal, Set, Value, Vote, VoteKind};
+use fedshield_protocol::wire::{Body, Decision, Proposal, UpdateSet, Value, Vote, VoteKind};
 use fixture::bench::{Bench, commitment_digest, update};
 use fixture::lies::{drops, said};
 use fixture::object;
@@ -30,7 +30,8 @@ fn decided() -> Bench {
     for member in [1, 2, 3] {
         bench.hear(member, Body::Commitment(Box::new(update(member as u8))));
     }
-    let set: Set = [1, 2, 3].map(|m| (MemberIndex(m), commitment_digest(&bench, m))).to_vec();
+    let set: UpdateSet =
+        [1, 2, 3].map(|m| (MemberIndex(m), commitment_digest(&bench, m))).into_iter().collect();
     bench.decide(Value::Aggregate { set, aggregate: object(90) });
     bench.handle(Event::ObjectReady(object(90)));
     bench
@@ -64,7 +65,10 @@ fn view_of_another(bench: &mut Bench) -> (u32, u16) {
 }
 
 fn propose(bench: &mut Bench, view: u32, by: u16, key: ObjectRef) -> Vec<Effect> {
-    let value = value(key);
+    propose_value(bench, view, by, value(key))
+}
+
+fn propose_value(bench: &mut Bench, view: u32, by: u16, value: Value) -> Vec<Effect> {
     let proposal = Proposal { view: View(view), value, polka: None, justification: None };
     bench.hear(by, Body::Proposal(Box::new(proposal)))
 }
@@ -139,6 +143,41 @@ fn wrong_keys_do_not_keep_a_right_one_from_being_checked() {
         let sum = (turn == 29).then_some(SUM);
         let effects = bench.done(is_check, JobOutput::KeyChecked { sum });
         assert_eq!(prevote(&effects).flatten().is_some(), sum.is_some());
+    }
+}
+
+/// A contributor that chooses its errors can make a ciphertext that two keys open (docs/CRYPTO.md), so both are valid here.
+/// The vote decides between them, and the decided sum is applied whichever key was checked last.
+#[test]
+fn of_two_keys_that_open_the_aggregate_the_decided_one_is_applied() {
+    let first = value(object(95));
+    let second = Value::Opened { key: object(96), sum: SumDigest([3; 32]) };
+    for decided in [first, second.clone()] {
+        let (mut bench, ..) = proposed(object(95));
+        bench.handle(Event::ObjectReady(object(95)));
+        bench.done(is_check, JobOutput::KeyChecked { sum: Some(SUM) });
+        let (view, by) = view_of_another(&mut bench);
+        propose_value(&mut bench, view, by, second.clone());
+        bench.handle(Event::ObjectReady(object(96)));
+        let effects = bench.done(is_check, JobOutput::KeyChecked { sum: Some(SumDigest([3; 32])) });
+        assert_eq!(prevote(&effects), Some(Some(second.id())), "it opens the aggregate as well");
+        bench.decide(decided.clone());
+        let Value::Opened { key, sum } = decided else { panic!("an opened sum") };
+        if key == object(95) {
+            // The disk has the other sum: the decided key opens its own again.
+            let is_decided = |job: &Job| matches!(job, Job::CheckKey { key: it, .. } if *it == key);
+            bench.done(is_decided, JobOutput::KeyChecked { sum: Some(sum) });
+        }
+        let applied: Vec<SumDigest> = bench
+            .jobs
+            .iter()
+            .filter_map(|(_, job)| match job {
+                Job::Apply { sum, .. } => Some(*sum),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(applied, [sum]);
+        assert!(!bench.jobs.iter().any(|(_, job)| is_check(job)), "nothing is checked once more");
     }
 }
 

@@ -10,7 +10,7 @@ use fedshield_protocol::job::{Fate, Job, JobOutput};
 use fedshield_protocol::ledger::{Tip, record_digest};
 use fedshield_protocol::status::Phase;
 use fedshield_protocol::wire::journal::{Entry, Note};
-use fedshield_protocol::wire::{Body, Decided, Outcome, Proposal, Set, Value};
+use fedshield_protocol::wire::{Body, Decided, Outcome, Proposal, UpdateSet, Value};
 use fixture::bench::{Bench, commitment_digest, heartbeat, update};
 use fixture::{certificate, message, object};
 
@@ -105,9 +105,10 @@ fn proposer(bench: &Bench) -> MemberIndex {
 
 #[test]
 fn certify_does_not_take_a_skip_before_its_time_nor_an_aggregate_without_justification() {
-    for (value, accepted) in
-        [(Value::Skip, true), (Value::Aggregate { set: vec![], aggregate: object(1) }, false)]
-    {
+    for (value, accepted) in [
+        (Value::Skip, true),
+        (Value::Aggregate { set: UpdateSet::default(), aggregate: object(1) }, false),
+    ] {
         let mut bench = Bench::new();
         bench.begin();
         bench.tick(TimerId::Commit, 1_000);
@@ -131,7 +132,7 @@ fn certify_does_not_take_a_skip_before_its_time_nor_an_aggregate_without_justifi
 fn decrypt_happens_on_the_decision_only_and_once() {
     let mut bench = Bench::new();
     bench.begin();
-    let mut set = Set::new();
+    let mut set = Vec::new();
     for member in 1..4 {
         bench.hear(member, Body::Commitment(Box::new(update(member as u8))));
         bench.handle(Event::ObjectReady(update(member as u8).boxes[0].unwrap()));
@@ -142,6 +143,7 @@ fn decrypt_happens_on_the_decision_only_and_once() {
     let partial = |job: &Job| matches!(job, Job::PartialDecrypt { .. });
     assert!(!bench.jobs.iter().any(|(_, job)| partial(job)));
     let mut forged = certificate(&bench.manifest, Round(0), &Value::Skip);
+    let set = set.into_iter().collect();
     let value = Value::Aggregate { set, aggregate: object(90) };
     forged.value = value.id();
     let decided = Decided { value: value.clone(), certificate: forged };
@@ -254,7 +256,7 @@ fn nobody_is_left_out_after_sums_that_came_to_nothing_and_the_status_says_who_wa
 
 #[test]
 fn a_journal_that_cannot_be_read_silences_the_newest_round_that_it_can_be_of() {
-    let beyond = Entry::new(Round(2), Note::Reported(vec![])).encode().unwrap();
+    let beyond = Entry::new(Round(2), Note::Reported(UpdateSet::default())).encode().unwrap();
     let damaged = || vec![1, 2, 3];
     for (journal, last) in [(vec![damaged()], 0), (vec![beyond, damaged()], 2)] {
         let mut bench = Bench::new();

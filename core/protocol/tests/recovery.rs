@@ -11,7 +11,7 @@ use fedshield_protocol::ledger::{Tip, record_digest};
 use fedshield_protocol::sign::Signature;
 use fedshield_protocol::status::Phase;
 use fedshield_protocol::wire::{
-    Bits, Body, Decision, Heartbeat, Outcome, Signed, Statement, Vote, VoteKind,
+    Bits, Body, Decision, Heartbeat, Outcome, Signed, Statement, UpdateSet, Vote, VoteKind,
 };
 use fixture::bench::{Bench, NONCE, heartbeat, memory, update};
 use fixture::lies::drops;
@@ -115,7 +115,7 @@ fn what_the_journal_knows_is_nothing_new() {
     let said = [
         Statement::Ready,
         Statement::Commitment(Box::new(update(0))),
-        Statement::Report(vec![]),
+        Statement::Report(UpdateSet::default()),
         Statement::Vote(vote.expect("it has voted for nothing")),
     ];
     let said = said.map(|statement| own(&bench, statement));
@@ -138,7 +138,7 @@ fn what_the_journal_does_not_know_silences_the_round() {
     let lacking = [
         Statement::Ready,
         Statement::Commitment(Box::new(update(0))),
-        Statement::Report(vec![]),
+        Statement::Report(UpdateSet::default()),
         Statement::Attestation { set, aggregate: object(1) },
         Statement::Vote(vote),
         Statement::Partial { set, object: object(1) },
@@ -226,7 +226,7 @@ fn nobody_can_make_up_what_it_said_and_old_answers_do_not_count() {
 }
 
 fn told_by_a_liar(bench: &Bench) -> (Statement, Signature) {
-    by(bench, 3, Statement::Report(vec![]))
+    by(bench, 3, Statement::Report(UpdateSet::default()))
 }
 
 /// The sender's heartbeat, as one that has started would get it.

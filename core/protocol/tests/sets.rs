@@ -8,7 +8,7 @@ use fedshield_protocol::effect::Effect;
 use fedshield_protocol::event::TimerId;
 use fedshield_protocol::ids::{CommitmentDigest, MemberIndex, Round, SetDigest, View};
 use fedshield_protocol::sign::Signature;
-use fedshield_protocol::wire::{Body, Decision, ReportBundle, Set, Vote, VoteKind};
+use fedshield_protocol::wire::{Body, Decision, ReportBundle, UpdateSet, Vote, VoteKind};
 use fixture::bench::Bench;
 use fixture::lies::*;
 use fixture::sign;
@@ -45,14 +45,14 @@ fn view_of_another(bench: &mut Bench) -> (View, u16) {
 }
 
 /// A set of three updates; the last one of its kind.
-fn set(kind: u8) -> Set {
+fn set(kind: u8) -> UpdateSet {
     (1..4)
         .map(|m| (MemberIndex(m), CommitmentDigest([if m == 3 { kind } else { m as u8 }; 32])))
         .collect()
 }
 
-fn ask(bench: &mut Bench, view: View, by: u16, reports: [(u16, Set); 3]) -> Vec<Effect> {
-    let signed: BTreeMap<MemberIndex, (Set, Signature)> = reports
+fn ask(bench: &mut Bench, view: View, by: u16, reports: [(u16, UpdateSet); 3]) -> Vec<Effect> {
+    let signed: BTreeMap<MemberIndex, (UpdateSet, Signature)> = reports
         .into_iter()
         .map(|(member, set)| {
             let signature = sign(&bench.manifest, Round(0), member, &Body::Report(set.clone()));
@@ -63,7 +63,7 @@ fn ask(bench: &mut Bench, view: View, by: u16, reports: [(u16, Set); 3]) -> Vec<
     bench.hear(by, Body::ReportBundle { view, bundle })
 }
 
-fn all_say(set: &Set) -> [(u16, Set); 3] {
+fn all_say(set: &UpdateSet) -> [(u16, UpdateSet); 3] {
     [0, 1, 3].map(|member| (member, set.clone()))
 }
 

@@ -14,14 +14,15 @@ use fedshield_protocol::wire::journal::{Entry, MissedAnswer, Note, VotingState};
 use fedshield_protocol::wire::version::MESSAGES;
 use fedshield_protocol::wire::{
     Accusation, Bits, Body, CommitmentBody, Complaint, Decided, Decision, Goodbye, Heartbeat,
-    Justification, Known, Leave, Outcome, Proposal, Remedy, ReportBundle, Set, Signed, Statement,
-    Value, Vote, VoteKind,
+    Justification, Known, Leave, Outcome, Proposal, Remedy, ReportBundle, Signed, Statement,
+    UpdateSet, Value, Vote, VoteKind,
 };
 use fixture::{certificate, ledger, message, object, sign, signed_manifest};
 
 fn bodies() -> Vec<Body> {
     let manifest = ValidManifest::founded(signed_manifest(4)).unwrap();
-    let set: Set = (0..3).map(|m| (MemberIndex(m), CommitmentDigest([m as u8; 32]))).collect();
+    let set: UpdateSet =
+        (0..3).map(|m| (MemberIndex(m), CommitmentDigest([m as u8; 32]))).collect();
     let report = Body::Report(set.clone());
     let reports: BTreeMap<_, _> = (0..3)
         .map(|m| (MemberIndex(m), (set.clone(), sign(&manifest, Round(2), m, &report))))
@@ -209,7 +210,8 @@ fn check_places<T: serde::Serialize>(vectors: &[T], last: u8, place_of: impl Fn(
 }
 
 fn values() -> Vec<Value> {
-    let set: Set = (0..3).map(|m| (MemberIndex(m), CommitmentDigest([m as u8; 32]))).collect();
+    let set: UpdateSet =
+        (0..3).map(|m| (MemberIndex(m), CommitmentDigest([m as u8; 32]))).collect();
     vec![
         Value::Aggregate { set, aggregate: object(5) },
         Value::Skip,
@@ -227,7 +229,8 @@ fn values_and_outcomes_are_pinned() {
         let bytes = HEXLOWER.encode(&postcard::to_allocvec(value).unwrap());
         pinned.push_str(&format!("value {bytes}\n   id {}\n", value.id()));
     }
-    let set: Set = (0..2).map(|m| (MemberIndex(m), CommitmentDigest([m as u8; 32]))).collect();
+    let set: UpdateSet =
+        (0..2).map(|m| (MemberIndex(m), CommitmentDigest([m as u8; 32]))).collect();
     let (aggregate, sum) = (object(5), SumDigest([8; 32]));
     let outcomes = [
         Outcome::Applied { set: set.clone(), aggregate, sum },

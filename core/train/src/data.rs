@@ -2,14 +2,23 @@
 
 mod check;
 mod example;
+mod form;
 mod json;
-mod lines;
+mod packed;
+mod reading;
+mod records;
+mod repeats;
 mod report;
 mod set;
+mod source;
 
+pub use check::{CheckProgress, OnCheck};
 pub use example::{Chat, Example, Role, Turn};
+pub use form::{FieldMap, Form};
 pub use json::Json;
-pub use lines::{MAX_LINE_BYTES, check_jsonl, read_jsonl};
+pub use packed::PackedSequence;
+pub use reading::{OnBadLine, Reading, Skipped, check_examples, read_examples};
+pub use records::{MAX_LINE_BYTES, Unit};
 pub use report::{
     DataReport, FileSummary, Histogram, LengthSummary, Place, Problem, Rendered, Repeat,
 };

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::data::Unit;
+
 /// Result of everything in this crate that can fail.
 pub type Result<T> = std::result::Result<T, TrainError>;
 
@@ -34,13 +36,15 @@ pub enum TrainError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A line of a data set could not be used.
-    #[error("{}:{line}: {reason}", path.display())]
+    /// A record of a data set could not be used.
+    #[error("{}{}: {reason}", path.display(), unit.at(*line))]
     Data {
         /// The data file.
         path: PathBuf,
-        /// Line number, counted from 1; 0 when the whole file is meant.
+        /// Number of the line, item or row, counted from 1; 0 when the whole file is meant.
         line: usize,
+        /// Which of them is counted.
+        unit: Unit,
         /// What is wrong with it.
         reason: String,
     },
@@ -115,7 +119,17 @@ impl TrainError {
     }
 
     pub(crate) fn data(path: &Path, line: usize, reason: impl Into<String>) -> Self {
-        Self::Data { path: path.to_owned(), line, reason: reason.into() }
+        Self::Data { path: path.to_owned(), line, unit: Unit::Line, reason: reason.into() }
+    }
+
+    /// The same error about a file whose records are counted so.
+    pub(crate) fn counted_in(self, counted: Unit) -> Self {
+        match self {
+            Self::Data { path, line, reason, .. } => {
+                Self::Data { path, line, unit: counted, reason }
+            }
+            other => other,
+        }
     }
 
     pub(crate) fn setting(name: &'static str, reason: impl Into<String>) -> Self {

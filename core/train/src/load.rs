@@ -4,10 +4,14 @@ mod digest;
 mod folder;
 mod gguf;
 mod loaded;
+mod packed;
 mod safetensors;
 mod stored;
 mod writer;
 
-pub use loaded::{LoadedModel, open_tokenizer};
+pub(crate) use gguf::{
+    GgufFile, Value as GgufValue, WRITTEN_SPLITTINGS, gguf_name, named_splitting,
+};
+pub use loaded::{LoadedModel, open_config, open_tokenizer};
 pub use safetensors::{SafetensorsSource, write_safetensors};
 pub use writer::{Precision, SafetensorsWriter};

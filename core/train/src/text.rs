@@ -2,11 +2,19 @@
 
 mod chat;
 mod first;
+mod folder;
+mod jinja;
+mod marks;
+mod named;
+mod python;
+mod rendered;
 mod template;
 #[cfg(test)]
 mod tests;
 mod tokenizer;
 
 pub(crate) use first::floor_char_boundary;
-pub use template::{Segment, Template, tokenize, tokenize_first};
+pub(crate) use folder::TokenizerFolder;
+pub use rendered::{Rendered, Segment, Tokenized};
+pub use template::Template;
 pub use tokenizer::TextTokenizer;

@@ -45,7 +45,9 @@ fn every_line_that_cannot_be_used_is_named_and_the_others_are_counted() {
     let report = DataReport::check(&[path], &[], &tokenizer, &settings()).unwrap();
     assert_eq!((report.train, report.held_out), (3, 0));
     let file = &report.files[0];
-    assert_eq!((file.alpaca, file.chat, file.bad), (1, 3, 3));
+    let forms: Vec<(&str, usize)> = file.forms.iter().map(|(f, n)| (f.name(), *n)).collect();
+    assert_eq!(forms, [("ShareGPT", 1), ("Alpaca", 1), ("prompt and completion", 1)]);
+    assert_eq!(file.bad, 3);
     let places: Vec<usize> = report.problems.iter().map(|p| p.place.line).collect();
     assert_eq!(places, [2, 4, 5]);
     assert!(report.problems[1].reason.contains("one question and one answer"));

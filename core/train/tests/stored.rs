@@ -1,4 +1,5 @@
-//! What a folder's tensors decide whatever its configuration says, and what is refused rather than left out.
+//! What a folder's tensors decide whatever its configuration says, and what is refused rather than
+//! left out.
 
 mod fixture;
 

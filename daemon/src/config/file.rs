@@ -8,9 +8,10 @@ use fedshield_net::limits::MAX_OPERATOR_ADDRESSES;
 use fedshield_net::{IpNetwork, Multiaddr, check_dial, check_listen};
 use fedshield_protocol::hidden::first_hidden;
 use fedshield_protocol::limits::MAX_ADDRESSES;
-use fedshield_train::ComputeDevice;
+use fedshield_train::data::{FieldMap, OnBadLine, Reading};
 use fedshield_train::model::{BasePrecision, ComputePrecision};
 use fedshield_train::text::Template;
+use fedshield_train::{ComputeDevice, TrainError};
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
@@ -68,7 +69,7 @@ pub struct ModelConfig {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
-    /// JSON Lines files with `instruction`, `input`, `output`.
+    /// Files of examples: JSON Lines, JSON arrays or Parquet, also packed with gzip.
     pub train: Vec<PathBuf>,
     /// Files of the same kind that are never trained on.
     pub held_out: Vec<PathBuf>,
@@ -76,6 +77,21 @@ pub struct DataConfig {
     pub held_out_fraction: Option<f64>,
     /// Prompt template to use instead of the manifest's when only this node's files differ in form.
     pub template: Option<String>,
+    /// What is done with a record that cannot be used: `stop`, or `skip` to leave it out.
+    pub on_bad_line: Option<String>,
+    /// Names of columns, by field, for files in a form of their own.
+    pub map: BTreeMap<String, String>,
+}
+
+impl DataConfig {
+    /// How records are read.
+    ///
+    /// # Errors
+    /// A choice or a field that does not exist.
+    pub fn reading(&self) -> Result<Reading, TrainError> {
+        let on_bad_line = self.on_bad_line.as_deref().map_or(Ok(OnBadLine::Stop), OnBadLine::parse);
+        Ok(Reading { map: FieldMap::new(self.map.clone())?, on_bad_line: on_bad_line? })
+    }
 }
 
 /// How to compute.
@@ -279,6 +295,9 @@ impl Config {
         self.shared_networks()?;
         if let Some(Err(error)) = self.data.template.as_deref().map(Template::parse) {
             return range("data.template", &error.to_string());
+        }
+        if let Err(TrainError::Setting { name, reason }) = self.data.reading() {
+            return range(name, &reason);
         }
         if let Err(reason) = check_level(&self.log.level) {
             return range("log.level", &reason.to_string());

@@ -31,6 +31,7 @@ pub const SETTINGS: &[(&str, Kind)] = &[
     ("data.held_out", Kind::List),
     ("data.held_out_fraction", Kind::Number),
     ("data.template", Kind::Text),
+    ("data.on_bad_line", Kind::Text),
     ("training.trainer", Kind::Text),
     ("training.command", Kind::List),
     ("training.command_timeout_s", Kind::Count),

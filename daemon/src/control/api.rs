@@ -49,7 +49,7 @@ pub use doctor::{Check, DoctorView, Verdict};
 pub use evidence::{EvidenceRequest, EvidenceView, LiftRequest, LiftView};
 pub use federation::{
     ConfirmRequest, DropRequest, ExpectedMember, FederationSummary, FederationView, FoundRequest,
-    InviteRequest, InviteView, JoinRequest, JoinView, LeaveRequest, LeftView, MemberView,
+    InviteRequest, InviteView, JoinRequest, JoinView, LeaveRequest, LeftView, Listing, MemberView,
     NewFederation,
 };
 pub use peers::{

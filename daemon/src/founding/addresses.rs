@@ -1,4 +1,4 @@
-//! Which addresses of a node the others are told: in invites, in the manifest, and under its signature ever after.
+//! Which addresses a node announces: in invites, in the manifest, and under its signature after that.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use fedshield_protocol::limits::MAX_ADDRESSES;
 
 use super::interfaces::Interfaces;
 
-/// What others are told.
+/// What is announced.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Announced {
     /// Most useful first, at most [`MAX_ADDRESSES`].
@@ -36,7 +36,7 @@ pub fn announced(
     if usable.iter().any(|(scope, ..)| *scope > AddressScope::Host) {
         usable.retain(|(scope, ..)| *scope > AddressScope::Host);
     }
-    // One that the kernel gives up is told only if there is no other.
+    // One that the kernel is about to give up is announced only if there is no other.
     if usable.iter().any(|(_, ip, _)| !ip.is_some_and(|ip| interfaces.is_unusable(&ip))) {
         usable.retain(|(_, ip, _)| !ip.is_some_and(|ip| interfaces.is_unusable(&ip)));
     }
@@ -55,7 +55,7 @@ pub fn announced(
         // What is dialled first stands first.
         group.sort_by_key(|text| !text.ends_with("/quic-v1"));
         let room = MAX_ADDRESSES - told.addresses.len();
-        // Half a pair would keep those out who speak only the other transport.
+        // Half a pair would exclude those that have only the other transport.
         let fits = group.len() <= room || told.addresses.is_empty();
         let (taken, left) = group.split_at(if fits { group.len().min(room) } else { 0 });
         told.addresses.extend_from_slice(taken);
@@ -90,7 +90,7 @@ pub(super) fn warning(told: &Announced) -> Option<String> {
     left_out(told)
 }
 
-/// What others are not told for lack of room, and what to do about it.
+/// What is not announced for lack of room, and what to do about it.
 #[must_use]
 pub fn left_out(told: &Announced) -> Option<String> {
     if told.left_out.is_empty() {

@@ -1,6 +1,6 @@
 //! Whether this node could train under terms: asked before it agrees to them.
 
-use fedshield_protocol::manifest::Manifest;
+use fedshield_protocol::manifest::Draft;
 
 use crate::jobs::PipelineError;
 use crate::learning::TermsChecker;
@@ -11,11 +11,11 @@ pub trait CheckTerms: Send + Sync + 'static {
     ///
     /// # Errors
     /// Names the field, or the file and line.
-    fn check(&self, draft: &Manifest) -> Result<(), PipelineError>;
+    fn check(&self, draft: &Draft) -> Result<(), PipelineError>;
 }
 
 impl CheckTerms for TermsChecker {
-    fn check(&self, draft: &Manifest) -> Result<(), PipelineError> {
+    fn check(&self, draft: &Draft) -> Result<(), PipelineError> {
         Self::check(self, draft)
     }
 }

@@ -1,4 +1,4 @@
-//! Who the members should be, said beforehand: a file of lines that the organisations have handed to each other.
+//! Who the members should be, given beforehand: a file of lines that the organisations have exchanged.
 //!
 //! ```text
 //! # one line for each member, this node's own among them
@@ -79,13 +79,13 @@ pub enum ExpectedError {
     },
 }
 
-/// The line by which an organisation tells the others whom to expect.
+/// The line that an organisation sends to the others, so that they expect it.
 #[must_use]
 pub fn line_of(member: &ExpectedMember) -> String {
     format!("{} {}", member.identity_key, member.name)
 }
 
-/// Reads lines of an identity key and a name. Empty lines and those that begin with `#` say nothing.
+/// Reads lines of an identity key and a name. Empty lines and those that begin with `#` are skipped.
 ///
 /// # Errors
 /// Names the line and what is wrong with it, or what `check` refuses.

@@ -18,12 +18,12 @@ use fedshield_protocol::ids::Digest;
 use fedshield_protocol::manifest::{Member, SignedManifest, ValidManifest};
 use tokio::sync::watch;
 
-use super::joiner::Joiner;
+use super::joiner::{Joiner, Shown};
 use super::owner::Owner;
 use super::partings::PartingsFile;
 use super::{Announced, CheckTerms, FoundingError, FoundingView, JoinPort};
 use crate::conditions::unix_s as now_s;
-use crate::control::api::{Condition, FederationView, MemberView, NodeState};
+use crate::control::api::{Condition, FederationView, Listing, MemberView, NodeState};
 use crate::durable;
 use crate::home::Home;
 use crate::identity::{Identity, SecretStore};
@@ -31,7 +31,7 @@ use crate::randomness::os_random;
 use crate::sealing_keys;
 use crate::terms::unusual;
 
-/// What the host knows of this node once it listens and has read its model.
+/// This node as the host knows it once it listens and has read its model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
     /// This node's entry in a manifest: name, identity key, addresses. Its sealing key is ignored: each draft gets its own.
@@ -53,7 +53,7 @@ struct Inner {
     identity: Arc<Identity>,
     local: Local,
     port: Arc<dyn JoinPort>,
-    /// Where others are told to look for this node; changes while it runs.
+    /// The addresses of this node that others learn; changes while it runs.
     told: Mutex<Announced>,
     check: Arc<dyn CheckTerms>,
     secrets: SecretStore,
@@ -68,11 +68,11 @@ struct State {
     joiner: Option<Joiner>,
     founded: Option<SignedManifest>,
     partings: PartingsFile,
-    /// The operator has asked to leave and the owner is being told: nothing is signed meanwhile.
+    /// The operator has asked to leave and the request to the owner is under way: nothing is signed meanwhile.
     leaving: bool,
     /// What keeps this node from taking part, by the names of its conditions.
     problems: Vec<String>,
-    /// When the owner was told of which problems.
+    /// Which problems were last reported to the owner, and when.
     reported: Option<(u64, Vec<String>)>,
     /// What the operator should know of something that went as it should, until the next command.
     remark: Option<Condition>,
@@ -80,17 +80,17 @@ struct State {
 }
 
 impl Founding {
-    /// Where others are told to find this node.
+    /// The addresses of this node that others learn.
     #[must_use]
     pub fn announced(&self) -> Announced {
         self.inner.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Tells others from now on to find this node there, also in a draft that is still open. A node that listens nowhere at
-    /// the moment leaves the draft as it is.
+    /// Announces these addresses from now on, also in a draft that is still open. A node that listens nowhere at the moment
+    /// leaves the draft as it is.
     ///
     /// # Errors
-    /// What the disk says.
+    /// If the disk does not take it.
     pub fn set_addresses(&self, told: Announced) -> Result<(), FoundingError> {
         let addresses = told.addresses.clone();
         *self.inner.told.lock().unwrap_or_else(PoisonError::into_inner) = told;
@@ -134,20 +134,20 @@ impl Founding {
         if let Some(owner) = state.owner.as_ref().filter(|_| state.founded.is_none()) {
             federation.warnings = owner.concerns(now_s());
             federation.returning =
-                owner.draft.returning.iter().map(|member| member.name.clone()).collect();
+                owner.kept.returning.iter().map(|member| member.name.clone()).collect();
         }
         if state.founded.is_none() {
-            federation.warnings.extend(unusual(&federation.manifest));
+            federation.warnings.extend(unusual(&federation.listing.terms()));
         }
         Ok(federation)
     }
 
-    /// What keeps this node from taking part, by the names of its conditions; the owner of the draft is told.
+    /// What keeps this node from taking part, by the names of its conditions; reported to the owner of the draft.
     pub fn set_problems(&self, problems: Vec<String>) {
         self.lock().problems = problems;
     }
 
-    /// `GET /v1/members`; the host adds what the machine knows of them.
+    /// `GET /v1/members`; the host adds the machine's view of them.
     #[must_use]
     pub fn members(&self) -> Vec<MemberView> {
         self.inner.view.borrow().members(&self.inner.identity.key())
@@ -162,8 +162,8 @@ impl Founding {
         signed.map_or(Ok(()), |signed| self.store(state, signed))
     }
 
-    /// The draft is founded. Its sealing key becomes that of the first round before the manifest says so, and what led
-    /// here goes after it, so that a crash in between repeats steps and loses nothing.
+    /// The draft is founded. Its sealing key becomes that of the first round before the manifest is on disk, and the files of the
+    /// founding are removed after that, so that a crash in between repeats steps and loses nothing.
     fn store(&self, state: &mut State, signed: SignedManifest) -> Result<(), FoundingError> {
         let valid = ValidManifest::founded(signed.clone())?;
         let bytes = signed.encode().map_err(|error| FoundingError::Answer(error.to_string()))?;
@@ -217,22 +217,25 @@ impl State {
             ..FoundingView::idle()
         };
         if let Some(owner) = &self.owner {
-            view.state = if owner.draft.frozen { NodeState::Founding } else { NodeState::Draft };
-            view.manifest = Some(owner.draft.manifest.clone());
-            view.frozen = owner.draft.frozen;
-            view.signed = owner.draft.signatures.iter().map(Option::is_some).collect();
+            let (state, listing) = match &owner.kept.frozen {
+                None => (NodeState::Draft, Listing::Draft(owner.kept.draft.clone())),
+                Some(it) => (NodeState::Founding, Listing::Manifest(it.manifest.clone())),
+            };
+            (view.state, view.listing) = (state, Some(listing));
+            view.signed = owner.kept.signatures().map(|(_, it)| it.is_some()).collect();
             view.confirmed = owner.has_signed();
         } else if let Some(joiner) = &self.joiner {
-            let frozen = joiner.joining.frozen.is_some();
-            view.state = if frozen { NodeState::Founding } else { NodeState::Joining };
-            view.frozen = frozen;
+            let (state, listing) = match &joiner.joining.shown {
+                Shown::Draft(draft) => (NodeState::Joining, Listing::Draft(draft.clone())),
+                Shown::Frozen(it) => (NodeState::Founding, Listing::Manifest(it.manifest.clone())),
+            };
             view.confirmed = joiner.is_confirmed();
             view.differences = joiner.differences();
-            let seen = &joiner.joining.seen;
-            if let Some(missing) = joiner.missing.as_ref().filter(|_| frozen) {
-                view.signed = seen.members.iter().map(|it| !missing.contains(&it.name)).collect();
+            if let Some(missing) = joiner.missing.as_ref().filter(|_| listing.is_final()) {
+                let members = listing.members().iter();
+                view.signed = members.map(|it| !missing.contains(&it.name)).collect();
             }
-            view.manifest = Some(seen.clone());
+            (view.state, view.listing) = (state, Some(listing));
         }
         view.frozen_at_s = self.frozen_at_s();
         view

@@ -1,4 +1,4 @@
-//! The network interfaces of this machine, as far as they say which of its addresses is of use to others.
+//! The network interfaces of this machine, as far as they show which of its addresses others can use.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

@@ -54,7 +54,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// What an invite says.
+/// The content of an invite.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invite {
     /// The draft.
@@ -92,7 +92,7 @@ pub enum InviteError {
 }
 
 impl Invite {
-    /// Whether it is past its expiry by a clock that says `now_s`, seconds since 1970. The owner's is the one that counts.
+    /// Whether it is past its expiry at `now_s`, seconds since 1970. The owner's clock decides.
     #[must_use]
     pub const fn is_expired(&self, now_s: u64) -> bool {
         now_s >= self.expires_at_s

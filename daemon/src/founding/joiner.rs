@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
 use fedshield_protocol::ids::{Digest, ManifestDigest};
-use fedshield_protocol::manifest::{Manifest, Member, SignedManifest, ValidManifest};
+use fedshield_protocol::manifest::{Draft, Manifest, Member, Offer, SignedManifest, ValidManifest};
 
 use super::lookalikes::first_lookalikes;
 use super::message::{Ask, Gone, Refusal, Reply};
 use super::{FoundingError, Invite, terms};
 use crate::control::api::ExpectedMember;
-pub(super) use stored::Joining;
+pub(super) use stored::{Joining, Shown};
 
 /// What to do after an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,36 +24,35 @@ pub(super) enum Next {
     Ask(Ask),
     /// Everybody has signed: this is the federation.
     Founded(SignedManifest),
-    /// The draft was opened again with these terms, without those that are gone: join it with a fresh sealing key.
-    Move(Manifest, Vec<Gone>),
+    /// The draft was opened again with the same terms, without those that are gone: join it with a fresh sealing key.
+    Move(Draft, Vec<Gone>),
 }
 
-/// The accepted terms and where they are kept.
+/// What was accepted, and where it is kept.
 #[derive(Debug)]
 pub(super) struct Joiner {
     pub(super) joining: Joining,
-    /// Names of those who have not signed, once the draft is frozen, as far as it was told since the daemon started.
+    /// Names of those who have not signed, once the draft is frozen, if the owner has named them since the daemon started.
     pub(super) missing: Option<Vec<String>>,
     path: PathBuf,
 }
 
 impl Joiner {
-    /// Accepts the terms in `draft`, on disk when this returns.
+    /// Accepts the offer of `draft`, on disk when this returns.
     pub(super) fn accept(
         path: &Path,
         invite: Invite,
-        draft: &Manifest,
+        draft: &Draft,
         own: Member,
         expected: Option<Vec<ExpectedMember>>,
     ) -> Result<Self, FoundingError> {
-        let own = terms::own_entry(draft, own)?;
+        let own = terms::own_entry(&draft.offer.terms, own)?;
         let joining = Joining {
             invite,
-            terms: terms::terms_of(draft),
+            accepted: draft.offer.clone(),
             own,
             signed: None,
-            seen: draft.clone(),
-            frozen: None,
+            shown: Shown::Draft(draft.clone()),
             confirmed: None,
             expected,
         };
@@ -70,7 +69,7 @@ impl Joiner {
         own: &Member,
     ) -> Result<Self, FoundingError> {
         let mut joiner = Self { joining: joining.clone(), missing: None, path: path.to_path_buf() };
-        let own = joining.terms.entry_for(own.clone());
+        let own = joining.accepted.terms.entry_for(own.clone());
         if joining.signed.is_none() && joining.own != own {
             joiner.save(Joining { own, ..joining })?;
         }
@@ -79,17 +78,16 @@ impl Joiner {
 
     /// Joins the same draft under the id and with the members that it has now. What was signed under the old id binds
     /// nobody: the sealing key that stood in it is about to be erased.
-    pub(super) fn follow(&mut self, draft: &Manifest, own: Member) -> Result<Ask, FoundingError> {
-        let own = terms::own_entry(draft, own)?;
-        let founding_id = draft.founding_id;
+    pub(super) fn follow(&mut self, draft: &Draft, own: Member) -> Result<Ask, FoundingError> {
+        let own = terms::own_entry(&draft.offer.terms, own)?;
+        let founding_id = draft.offer.founding_id;
         let joining = self.joining.clone();
         self.save(Joining {
             invite: Invite { founding_id, ..joining.invite },
-            terms: terms::terms_of(draft),
+            accepted: draft.offer.clone(),
             own,
             signed: None,
-            seen: draft.clone(),
-            frozen: None,
+            shown: Shown::Draft(draft.clone()),
             confirmed: None,
             expected: joining.expected,
         })?;
@@ -100,13 +98,13 @@ impl Joiner {
     /// The owner's name, as far as it is known.
     pub(super) fn owner_name(&self) -> String {
         let owner = self.joining.invite.owner;
-        let mut members = self.joining.seen.members.iter();
+        let mut members = self.joining.members().iter();
         members
             .find(|member| member.identity_key == owner)
             .map_or_else(|| owner.short(), |member| member.name.clone())
     }
 
-    /// Brings the addresses in this node's own entry up to date before it has signed; the owner is told at the next poll.
+    /// Brings the addresses in this node's own entry up to date before it has signed; the next poll sends them to the owner.
     pub(super) fn set_addresses(&mut self, addresses: &[String]) -> Result<(), FoundingError> {
         let joining = self.joining.clone();
         if joining.signed.is_none() && joining.own.addresses != addresses {
@@ -120,8 +118,8 @@ impl Joiner {
     pub(super) fn join_request(&self) -> Ask {
         Ask::Join {
             member: self.joining.own.clone(),
-            terms: terms::terms_digest(&self.joining.terms),
-            base_model: self.joining.terms.base_model,
+            terms: terms::terms_digest(&self.joining.accepted),
+            base_model: self.joining.accepted.base_model,
         }
     }
 
@@ -135,27 +133,29 @@ impl Joiner {
         match reply {
             // The request to join was lost: ask again.
             Reply::Refused { refusal: Refusal::NotJoined } => Ok(Next::Ask(self.join_request())),
-            Reply::Refused { refusal } => Err(refused(refusal, &self.joining.terms.base_model)),
+            Reply::Refused { refusal } => Err(refused(refusal, &self.joining.accepted.base_model)),
             Reply::Terms { .. } => Err(FoundingError::Answer("terms again".into())),
             Reply::Left | Reply::Clock { .. } | Reply::Noted => {
                 Err(FoundingError::Answer("it answers another question".into()))
             }
             Reply::Moved { draft, gone } => {
-                let accepted =
-                    Manifest { founding_id: draft.founding_id, ..self.joining.terms.clone() };
-                if terms::terms_of(&draft) != accepted {
+                let draft = terms::checked(draft)?;
+                let founding_id = draft.offer.founding_id;
+                if draft.offer != (Offer { founding_id, ..self.joining.accepted.clone() }) {
                     let what = "the draft was opened again with other terms".to_owned();
                     return Err(FoundingError::TermsChanged { what });
                 }
                 Ok(Next::Move(draft, gone))
             }
             Reply::Waiting { draft } => {
-                self.check_accepted(&terms::resolved(&draft))?;
+                let draft = terms::checked(draft)?;
+                self.check_accepted(&draft.complete())?;
                 if !draft.members.contains(&self.joining.own) {
                     return Ok(Next::Ask(self.join_request()));
                 }
-                if self.joining.seen != draft || self.joining.frozen.is_some() {
-                    self.save(Joining { seen: draft, frozen: None, ..self.joining.clone() })?;
+                let shown = Shown::Draft(draft);
+                if self.joining.shown != shown {
+                    self.save(Joining { shown, ..self.joining.clone() })?;
                 }
                 Ok(Next::Wait)
             }
@@ -205,7 +205,7 @@ impl Joiner {
     }
 
     fn check_accepted(&self, manifest: &Manifest) -> Result<(), FoundingError> {
-        if terms::same_terms(&self.joining.terms, manifest) {
+        if self.joining.accepted.is_kept_by(manifest) {
             return Ok(());
         }
         let what = "something other than the list of members is different".to_owned();

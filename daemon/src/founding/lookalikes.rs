@@ -14,7 +14,7 @@ pub fn look_alike(one: &str, other: &str) -> bool {
 /// What a name looks like as it is written, and in small letters: `I` is taken for `l` and for `i`.
 fn looks(name: &str) -> [String; 2] {
     let plain: String = name.nfkc().collect();
-    // There and back again, because only capitals say that `ß` is `ss`.
+    // To capitals and back, because only in capitals `ß` becomes `ss`.
     let small = |text: &str| text.to_uppercase().to_lowercase().nfkc().collect::<String>();
     let as_written: String = skeleton(&plain).collect();
     let in_small: String = skeleton(&small(&plain)).collect();

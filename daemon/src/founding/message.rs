@@ -1,8 +1,8 @@
-//! What a founder and the owner say to each other. Both sides sign; every decoding is bounded.
+//! Requests of founders and replies of the owner. Both sides sign; every decoding is bounded.
 
 use ed25519_dalek::SigningKey;
 use fedshield_protocol::ids::{Digest, IdentityKey, ManifestDigest};
-use fedshield_protocol::manifest::{Manifest, Member, SignedManifest};
+use fedshield_protocol::manifest::{Manifest, Member, SignedManifest, UncheckedDraft};
 use fedshield_protocol::sign::{Ed25519, Signature, Signatures, verify_ed25519};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -43,10 +43,10 @@ pub(super) enum Ask {
     Poll,
     /// Here is a signature on the frozen manifest.
     Sign { manifest: ManifestDigest, signature: Signature },
-    /// To be no member of the draft any more, with the entry that has this sealing key. `parted`: the asker has left
-    /// already, whatever the answer; also said to members other than the owner. `rejects`: because the list is wrong.
+    /// To be taken off the draft, with the entry that has this sealing key. `parted`: the asker has left already, whatever the
+    /// answer; this is also sent to members other than the owner. `rejects`: because the list is wrong.
     Leave { sealing_key: Vec<u8>, parted: bool, rejects: bool },
-    /// What the asker's clock should say.
+    /// The owner's time, to compare clocks.
     Clock,
     /// What keeps the asker from taking part, by the names of its conditions; empty if nothing does.
     Report { problems: Vec<String> },
@@ -60,9 +60,9 @@ pub(super) const MAX_PROBLEM_BYTES: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Reply {
     /// The draft as it is.
-    Terms { draft: Manifest },
+    Terms { draft: UncheckedDraft },
     /// You are in; the draft is still open.
-    Waiting { draft: Manifest },
+    Waiting { draft: UncheckedDraft },
     /// Frozen: confirm and sign this. These members' signatures are not here yet.
     Sign { manifest: Manifest, missing: Vec<String> },
     /// Your signature is here; these members' are not yet.
@@ -79,7 +79,7 @@ pub(super) enum Reply {
     Noted,
     /// The draft was opened again under another founding id: what was signed is void, join this. Those that are gone
     /// since the draft began.
-    Moved { draft: Manifest, gone: Vec<Gone> },
+    Moved { draft: UncheckedDraft, gone: Vec<Gone> },
 }
 
 /// A founder that is one no more.

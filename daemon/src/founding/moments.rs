@@ -1,4 +1,4 @@
-//! Moments and spans in words, and what to say of an invite that one of two clocks takes for expired.
+//! Moments and spans in words, and the error for an invite that has expired by one of two clocks.
 
 use std::fmt;
 
@@ -47,9 +47,9 @@ pub fn date(unix_s: u64) -> String {
 pub struct Expiry {
     /// When the invite ends, in seconds since 1970 by the clock of the owner that made it.
     pub at_s: u64,
-    /// What the clock here says.
+    /// The time of the clock here.
     pub here_s: u64,
-    /// What the owner's clock says, if it could be asked.
+    /// The time of the owner's clock, if the owner could be asked.
     pub owner_s: Option<u64>,
 }
 

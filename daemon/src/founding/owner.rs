@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use fedshield_protocol::ids::{Digest, IdentityKey, ManifestDigest};
 use fedshield_protocol::limits::MAX_MEMBERS;
 use fedshield_protocol::manifest::{
-    Manifest, Member, SignedManifest, ValidManifest, is_founding_signature,
+    Member, Offer, SignedManifest, UncheckedDraft, ValidManifest, is_founding_signature,
 };
 use fedshield_protocol::sign::Signature;
 
@@ -20,46 +20,50 @@ use super::message::{Ask, How, Refusal, Reply, Request};
 use super::{FoundingError, Token, look_alike, terms};
 pub(super) use changes::Fresh;
 use concerns::Seen;
-pub(super) use stored::Draft;
-use stored::{Ended, Issued};
+pub(super) use stored::KeptDraft;
+use stored::{Ended, FrozenDraft, Issued};
 
 /// Invites that may be open at once.
 const MAX_INVITES: usize = 256;
-/// How long an invite that has expired is remembered, so that whoever comes with it is told why it is refused.
+/// How long an invite that has expired is kept, so that a request with it is refused with the reason.
 const EXPIRED_KEPT_S: u64 = 30 * 24 * 3600;
 
 /// The draft and where it is kept.
 #[derive(Debug)]
 pub(super) struct Owner {
-    pub(super) draft: Draft,
+    pub(super) kept: KeptDraft,
     key: IdentityKey,
     path: PathBuf,
-    /// What was heard of the founders since the daemon started.
+    /// When founders asked last, and what they reported, since the daemon started.
     seen: BTreeMap<IdentityKey, Seen>,
 }
 
 impl Owner {
     /// Starts a draft with the owner as its only member.
-    pub(super) fn start(path: &Path, terms: Manifest, own: Member) -> Result<Self, FoundingError> {
-        let own = terms::own_entry(&terms, own)?;
+    pub(super) fn start(path: &Path, offer: Offer, own: Member) -> Result<Self, FoundingError> {
+        let own = terms::own_entry(&offer.terms, own)?;
         let key = own.identity_key;
-        let draft = Draft::new(Manifest { members: vec![own], ..terms });
-        draft.write(path)?;
-        Ok(Self { draft, key, path: path.to_path_buf(), seen: BTreeMap::new() })
+        let kept = KeptDraft::new(offer.with(vec![own]));
+        kept.write(path)?;
+        Ok(Self { kept, key, path: path.to_path_buf(), seen: BTreeMap::new() })
     }
 
     /// Goes on with the draft of an earlier run. The owner's own entry is brought up to date while it still can be.
-    pub(super) fn resume(path: &Path, draft: Draft, own: &Member) -> Result<Self, FoundingError> {
+    pub(super) fn resume(
+        path: &Path,
+        kept: KeptDraft,
+        own: &Member,
+    ) -> Result<Self, FoundingError> {
         let mut owner = Self {
-            draft: draft.clone(),
+            kept: kept.clone(),
             key: own.identity_key,
             path: path.to_path_buf(),
             seen: BTreeMap::new(),
         };
-        let own = draft.manifest.entry_for(own.clone());
-        if !draft.frozen && draft.manifest.members.first() != Some(&own) {
-            let mut next = draft;
-            next.manifest.members.splice(..1.min(next.manifest.members.len()), [own]);
+        let own = kept.draft.offer.terms.entry_for(own.clone());
+        if kept.frozen.is_none() && kept.draft.members.first() != Some(&own) {
+            let mut next = kept;
+            next.draft.members.splice(..1.min(next.draft.members.len()), [own]);
             owner.save(next)?;
         }
         Ok(owner)
@@ -67,9 +71,9 @@ impl Owner {
 
     /// Brings the addresses in the owner's own entry up to date, if that is still possible.
     pub(super) fn set_addresses(&mut self, addresses: &[String]) -> Result<(), FoundingError> {
-        let mut next = self.draft.clone();
-        let Some(own) = next.manifest.members.first_mut() else { return Ok(()) };
-        if next.frozen || own.addresses == addresses {
+        let mut next = self.kept.clone();
+        let Some(own) = next.draft.members.first_mut() else { return Ok(()) };
+        if next.frozen.is_some() || own.addresses == addresses {
             return Ok(());
         }
         own.addresses = addresses.to_vec();
@@ -78,11 +82,11 @@ impl Owner {
 
     /// Issues a token that lets one identity in until `expires_at_s`.
     pub(super) fn issue(&mut self, now_s: u64, expires_at_s: u64) -> Result<Token, FoundingError> {
-        if self.draft.frozen {
+        if self.kept.frozen.is_some() {
             return Err(FoundingError::Frozen);
         }
         let token = Token::random()?;
-        let mut next = self.draft.clone();
+        let mut next = self.kept.clone();
         let of_use = |issued: &Issued, kept_s: u64| {
             issued.used_by.is_some() || issued.expires_at_s.saturating_add(kept_s) > now_s
         };
@@ -102,43 +106,38 @@ impl Owner {
 
     /// Freezes the draft; nobody has signed it then. A second call changes nothing.
     pub(super) fn freeze(&mut self, now_s: u64) -> Result<(), FoundingError> {
-        if self.draft.frozen {
+        if self.kept.frozen.is_some() {
             return Ok(());
         }
-        if !self.draft.returning.is_empty() {
-            let names = self.draft.returning.iter().map(|member| member.name.clone()).collect();
+        if !self.kept.returning.is_empty() {
+            let names = self.kept.returning.iter().map(|member| member.name.clone()).collect();
             return Err(FoundingError::Returning { names });
         }
-        let count = self.draft.manifest.members.len();
+        let count = self.kept.draft.members.len();
         if count < 3 {
             return Err(FoundingError::TooFewMembers { count });
         }
-        if let Some((one, other)) = first_lookalikes(&self.draft.manifest.members) {
+        if let Some((one, other)) = first_lookalikes(&self.kept.draft.members) {
             return Err(FoundingError::Lookalikes { one, other });
         }
-        let mut next = self.draft.clone();
-        next.open_numbers = (next.manifest.min_contributors, next.manifest.committee_size);
-        next.manifest = terms::resolved(&next.manifest);
-        ValidManifest::check(next.manifest.clone())?;
-        next.frozen = true;
-        next.frozen_at_s = now_s;
-        next.signatures = vec![None; count];
-        self.save(next)
+        let manifest = self.kept.draft.complete();
+        ValidManifest::check(manifest.clone())?;
+        let (signatures, at_s) = (vec![None; count], Some(now_s));
+        let frozen = Some(FrozenDraft { manifest, signatures, at_s });
+        self.save(KeptDraft { frozen, ..self.kept.clone() })
     }
 
     /// The signed manifest, once everybody has signed.
     pub(super) fn signed(&self) -> Option<SignedManifest> {
-        if !self.draft.frozen {
-            return None;
-        }
-        let signatures: Option<Vec<Signature>> = self.draft.signatures.iter().copied().collect();
-        let manifest = self.draft.manifest.clone();
+        let frozen = self.kept.frozen.as_ref()?;
+        let signatures: Option<Vec<Signature>> = frozen.signatures.iter().copied().collect();
+        let manifest = frozen.manifest.clone();
         signatures.map(|signatures| SignedManifest { manifest, signatures })
     }
 
     /// Whether the draft has, or had, this founding id.
     pub(super) fn knows(&self, founding_id: &Digest) -> bool {
-        self.draft.manifest.founding_id == *founding_id || self.draft.former.contains(founding_id)
+        self.kept.founding_id() == *founding_id || self.kept.former.contains(founding_id)
     }
 
     /// The answer to a founder's request about this draft. `fresh` is asked for when the draft is to be opened again.
@@ -152,7 +151,7 @@ impl Owner {
             return Err(Refusal::InviteUnknown);
         }
         let place = self.find_invite(&request.token).ok_or(Refusal::InviteUnknown)?;
-        let issued = self.draft.invites.get(place).ok_or(Refusal::InviteUnknown)?;
+        let issued = self.kept.invites.get(place).ok_or(Refusal::InviteUnknown)?;
         if issued.used_by.is_some_and(|user| user != request.from) {
             return Err(Refusal::InviteUsed);
         }
@@ -160,7 +159,7 @@ impl Owner {
             return Ok(Reply::Clock { now_s });
         }
         if issued.used_by.is_none() {
-            if self.draft.frozen {
+            if self.kept.frozen.is_some() {
                 return Err(Refusal::Frozen);
             }
             if let Some(seconds) = now_s.checked_sub(issued.expires_at_s) {
@@ -168,28 +167,28 @@ impl Owner {
             }
         }
         let ended = issued.ended.clone();
-        self.hear(&request.from, now_s);
+        self.note_request(&request.from, now_s);
         match (&ended, &request.ask) {
             (Some(Ended::Dropped), _) => return Err(Refusal::Dropped),
             (Some(Ended::Left { .. }), Ask::Leave { .. }) => return Ok(Reply::Left),
             (Some(Ended::Left { .. }), Ask::Terms) | (None, _) => {}
-            // Whoever has left may think better of it: then it comes with another sealing key. What it said before, and
-            // what arrives late of it, brings it back to nothing.
+            // A founder that has left may come back, with another sealing key. Its earlier requests that arrive late do not
+            // make it a member again.
             (Some(Ended::Left { sealing_key }), Ask::Join { member, .. })
                 if member.sealing_key != *sealing_key => {}
             (Some(Ended::Left { .. }), _) => return Err(Refusal::Left),
         }
-        let moved = request.founding_id != self.draft.manifest.founding_id;
+        let moved = request.founding_id != self.kept.founding_id();
         match request.ask {
             Ask::Leave { sealing_key, rejects, .. } => {
                 let how = if rejects { How::Rejected } else { How::Left };
                 self.let_go(place, &request.from, (sealing_key, how), fresh)
             }
-            // Under an id that the draft has no more: nothing that was said then counts.
+            // The draft has another founding id now: no request for the former one has any effect.
             _ if moved => {
-                Ok(Reply::Moved { draft: self.open_terms(), gone: self.draft.departed.clone() })
+                Ok(Reply::Moved { draft: self.draft_form(), gone: self.kept.departed.clone() })
             }
-            Ask::Terms => Ok(Reply::Terms { draft: self.draft.manifest.clone() }),
+            Ask::Terms => Ok(Reply::Terms { draft: self.draft_form() }),
             Ask::Join { member, terms, base_model } => {
                 self.admit(place, request.from, member, (&terms, &base_model), now_s)
             }
@@ -205,10 +204,10 @@ impl Owner {
         }
     }
 
-    /// Looks at every invite, so that the time says nothing about which one it was.
+    /// Compares with every invite, so that the time that it takes does not tell which one it was.
     fn find_invite(&self, token: &Token) -> Option<usize> {
         let mut found = None;
-        for (place, issued) in self.draft.invites.iter().enumerate() {
+        for (place, issued) in self.kept.invites.iter().enumerate() {
             if token.has_fingerprint(&issued.fingerprint) {
                 found = Some(place);
             }
@@ -224,23 +223,24 @@ impl Owner {
         (terms, base_model): (&Digest, &Digest),
         now_s: u64,
     ) -> Result<Reply, Refusal> {
-        if self.draft.frozen {
+        if self.kept.frozen.is_some() {
             return self.progress(&from);
         }
-        if *base_model != self.draft.manifest.base_model {
-            return Err(Refusal::ModelMismatch { expected: self.draft.manifest.base_model });
+        let offer = &self.kept.draft.offer;
+        if *base_model != offer.base_model {
+            return Err(Refusal::ModelMismatch { expected: offer.base_model });
         }
-        if *terms != terms::terms_digest(&self.draft.manifest) {
+        if *terms != terms::terms_digest(offer) {
             return Err(Refusal::TermsChanged);
         }
         if member.identity_key != from {
             return Err(Refusal::other("the member entry is for another identity"));
         }
         member.check().map_err(|error| Refusal::other(error.to_string()))?;
-        terms::check_weight(&self.draft.manifest, &member)
+        terms::check_weight(&offer.terms, &member)
             .map_err(|error| Refusal::other(error.to_string()))?;
-        let mut next = self.draft.clone();
-        let members = &mut next.manifest.members;
+        let mut next = self.kept.clone();
+        let members = &mut next.draft.members;
         let mut others = members.iter().chain(&next.returning);
         let is_taken =
             |other: &&Member| other.identity_key != from && look_alike(&other.name, &member.name);
@@ -272,25 +272,26 @@ impl Owner {
             issued.ended = None;
         }
         self.save(next).map_err(|error| self.own_fault(&error))?;
-        self.hear(&from, now_s);
-        Ok(Reply::Waiting { draft: self.draft.manifest.clone() })
+        self.note_request(&from, now_s);
+        Ok(Reply::Waiting { draft: self.draft_form() })
     }
 
     fn progress(&self, from: &IdentityKey) -> Result<Reply, Refusal> {
-        let manifest = &self.draft.manifest;
-        let Some(place) = manifest.members.iter().position(|member| member.identity_key == *from)
-        else {
-            return Err(if self.draft.frozen { Refusal::Frozen } else { Refusal::NotJoined });
+        let mut members = self.kept.draft.members.iter();
+        let place = members.position(|member| member.identity_key == *from);
+        let (place, frozen) = match (place, &self.kept.frozen) {
+            (Some(_), None) => return Ok(Reply::Waiting { draft: self.draft_form() }),
+            (None, None) => return Err(Refusal::NotJoined),
+            (None, Some(_)) => return Err(Refusal::Frozen),
+            (Some(place), Some(frozen)) => (place, frozen),
         };
-        if !self.draft.frozen {
-            return Ok(Reply::Waiting { draft: manifest.clone() });
-        }
         if let Some(signed) = self.signed() {
             return Ok(Reply::Founded { signed });
         }
-        match self.draft.signatures.get(place) {
-            Some(Some(_)) => Ok(Reply::Signed { missing: self.missing() }),
-            _ => Ok(Reply::Sign { manifest: manifest.clone(), missing: self.missing() }),
+        let missing = self.missing();
+        match frozen.signatures.get(place) {
+            Some(Some(_)) => Ok(Reply::Signed { missing }),
+            _ => Ok(Reply::Sign { manifest: frozen.manifest.clone(), missing }),
         }
     }
 
@@ -300,9 +301,9 @@ impl Owner {
         manifest: &ManifestDigest,
         signature: Signature,
     ) -> Result<Reply, Refusal> {
-        let expected = ValidManifest::check(self.draft.manifest.clone())
-            .ok()
-            .filter(|_| self.draft.frozen)
+        let frozen = self.kept.frozen.as_ref();
+        let expected = frozen
+            .and_then(|frozen| ValidManifest::check(frozen.manifest.clone()).ok())
             .ok_or_else(|| Refusal::other("the draft is not frozen yet"))?;
         let place = expected
             .member_by_key(from)
@@ -311,31 +312,33 @@ impl Owner {
         if *manifest != expected.digest() || !is_founding_signature(from, manifest, &signature) {
             return Err(Refusal::other("the signature is not over the frozen manifest"));
         }
-        if self.draft.signatures.get(place) == Some(&None) {
-            let mut next = self.draft.clone();
-            if let Some(slot) = next.signatures.get_mut(place) {
-                *slot = Some(signature);
-            }
+        let mut next = self.kept.clone();
+        let slot = next.frozen.as_mut().and_then(|frozen| frozen.signatures.get_mut(place));
+        if let Some(slot) = slot.filter(|slot| slot.is_none()) {
+            *slot = Some(signature);
             self.save(next).map_err(|error| self.own_fault(&error))?;
         }
         self.progress(from)
     }
 
+    fn draft_form(&self) -> UncheckedDraft {
+        UncheckedDraft::from(&self.kept.draft)
+    }
+
     /// Names of those who have not signed.
     pub(super) fn missing(&self) -> Vec<String> {
-        let members = self.draft.manifest.members.iter().zip(&self.draft.signatures);
-        let missing = members.filter(|(_, signature)| signature.is_none());
+        let missing = self.kept.signatures().filter(|(_, signature)| signature.is_none());
         missing.map(|(member, _)| member.name.clone()).collect()
     }
 
     /// On disk first, in force then.
-    fn save(&mut self, next: Draft) -> Result<(), FoundingError> {
+    fn save(&mut self, next: KeptDraft) -> Result<(), FoundingError> {
         next.write(&self.path)?;
-        self.draft = next;
+        self.kept = next;
         Ok(())
     }
 
-    /// What founders are told when the owner's disk fails; the owner's log says more.
+    /// The refusal that founders get when the owner's disk fails; the details are in the owner's log.
     fn own_fault(&self, error: &FoundingError) -> Refusal {
         tracing::error!(%error, path = %self.path.display(), "the draft cannot be saved");
         Refusal::Later { reason: "its disk takes no more of the draft".into() }

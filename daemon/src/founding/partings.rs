@@ -1,5 +1,5 @@
-//! What a home remembers of drafts and federations that it is in no more: which it has left and why, whom it still has to
-//! tell, which it has abandoned as their owner, and which of its fellow founders have told it that they left.
+//! What a home keeps of drafts and federations that it is no longer in: which it has left and why, which members are still to
+//! be notified, which it has abandoned as their owner, and which of its fellow founders have notified it that they left.
 //!
 //! One file, replaced as a whole before anything follows from it, so that a crash between two steps of leaving repeats
 //! the later ones at the next start.
@@ -20,7 +20,7 @@ const MAX_BYTES: usize = 16 << 20;
 const MAX_LEFT: usize = 64;
 const MAX_ABANDONED: usize = 32;
 const MAX_HEARD: usize = 128;
-/// How long members that cannot be reached are told again and again: longer than an invite lives.
+/// How long it is tried to notify members that cannot be reached: longer than an invite is valid.
 pub(super) const FAREWELL_S: u64 = 31 * 24 * 3600;
 
 /// Everything in the file.
@@ -52,18 +52,18 @@ pub(super) struct Left {
     pub(super) federation: String,
     /// The owner's name.
     pub(super) owner: String,
-    /// This node's public sealing key in it: tells this attempt to join from a later one.
+    /// This node's public sealing key in it: distinguishes this attempt to join from a later one.
     pub(super) sealing_key: Vec<u8>,
     /// Digest of the manifest that this node had signed.
     pub(super) signed: Option<ManifestDigest>,
     pub(super) why: Why,
     /// What was kept for the federation's rounds is to be erased at the next start.
     pub(super) wipe: bool,
-    /// Who is still to be told.
+    /// Who is still to be notified.
     pub(super) farewells: Vec<Farewell>,
 }
 
-/// Somebody who is to be told that this node has left.
+/// A member that is to be notified that this node has left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Farewell {
     pub(super) to: IdentityKey,
@@ -73,7 +73,7 @@ pub(super) struct Farewell {
     pub(super) until_s: u64,
 }
 
-/// A fellow founder has said that it left.
+/// A fellow founder has notified this node that it left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Heard {
     pub(super) founding_id: Digest,
@@ -86,7 +86,7 @@ pub(super) struct Abandoned {
     /// All ids that the draft has had, the last one last.
     pub(super) founding_ids: Vec<Digest>,
     pub(super) federation: String,
-    /// Of its invites: who holds one is told.
+    /// Of its invites: a request with one of them gets this answer.
     pub(super) fingerprints: Vec<Digest>,
 }
 
@@ -156,7 +156,7 @@ impl Partings {
         new
     }
 
-    /// The next farewell to say at `now_s`, skipping those to `tried`. Ones past their time are forgotten.
+    /// The next farewell to send at `now_s`, skipping those to `tried`. Ones past their time are removed.
     pub(super) fn next_farewell(
         &mut self,
         now_s: u64,

@@ -50,7 +50,7 @@ pub enum PhraseError {
     },
 }
 
-/// Whether `said` is the phrase of `digest`. Capitals, line breaks, commas and numbers between the words do not matter.
+/// Whether `said`, as a person has typed it, is the phrase of `digest`. Capitals, line breaks, commas and numbers between the words do not matter.
 ///
 /// # Errors
 /// What is wrong with the words.

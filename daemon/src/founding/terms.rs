@@ -1,43 +1,26 @@
-//! The terms: a manifest without its members. What a founder accepts, and what must come back to be signed.
+//! The digest of an offer, which people compare before they join, and the entries of members in a draft of it.
 
 use fedshield_protocol::ids::Digest;
-use fedshield_protocol::manifest::{Manifest, Member, Rules, Weights};
+use fedshield_protocol::manifest::{Draft, Member, Offer, Terms, UncheckedDraft, Weights};
 
 use super::FoundingError;
+use crate::jobs::PipelineError;
 
-/// A manifest without its members.
+/// What people compare: the digest of the terms with base model and founding id, without the members.
 #[must_use]
-pub fn terms_of(manifest: &Manifest) -> Manifest {
-    Manifest { members: Vec::new(), ..manifest.clone() }
-}
-
-/// What people compare: the digest of the terms.
-#[must_use]
-pub fn terms_digest(manifest: &Manifest) -> Digest {
-    // No manifest that was decoded fails to encode.
-    let bytes = terms_of(manifest).canonical_bytes().unwrap_or_default();
+pub fn terms_digest(offer: &Offer) -> Digest {
+    // No valid terms fail to encode.
+    let bytes = offer.canonical_bytes().unwrap_or_default();
     Digest(blake3::derive_key("fedshield v1 terms", &bytes))
 }
 
-/// The manifest with the two numbers that may be left open (0) in a draft, because they follow from the count of
-/// members.
-pub(super) fn resolved(draft: &Manifest) -> Manifest {
-    let count = u16::try_from(draft.members.len()).unwrap_or(u16::MAX);
-    let mut manifest = draft.clone();
-    if manifest.min_contributors == 0 {
-        manifest.min_contributors = Rules::default_contributors(count);
-    }
-    if manifest.committee_size == 0 {
-        manifest.committee_size = Rules::default_committee(count);
-    }
-    manifest
-}
-
-/// Whether `manifest` is what was accepted in `terms`, with members added and open numbers filled in.
-#[must_use]
-pub fn same_terms(terms: &Manifest, manifest: &Manifest) -> bool {
-    let accepted = Manifest { members: manifest.members.clone(), ..terms.clone() };
-    resolved(&accepted) == *manifest
+/// A draft as the owner has sent it, once its terms are checked.
+///
+/// # Errors
+/// [`FoundingError::Terms`] names the field that is wrong.
+pub(super) fn checked(draft: UncheckedDraft) -> Result<Draft, FoundingError> {
+    let refused = |error| FoundingError::Terms { error: PipelineError::Terms(error), own: false };
+    draft.check().map_err(refused)
 }
 
 /// Why a weight cannot be in a draft.
@@ -52,7 +35,7 @@ pub(super) enum EntryError {
 }
 
 /// Refuses a weight that these terms do not allow; all founders see the weights before they sign.
-pub(super) fn check_weight(terms: &Manifest, member: &Member) -> Result<(), EntryError> {
+pub(super) fn check_weight(terms: &Terms, member: &Member) -> Result<(), EntryError> {
     let (name, weight, cap) = (member.name.clone(), member.weight, terms.weight_cap);
     match terms.weights {
         Some(Weights::Declared) if !(1..=cap).contains(&weight) => {
@@ -66,9 +49,26 @@ pub(super) fn check_weight(terms: &Manifest, member: &Member) -> Result<(), Entr
 }
 
 /// This node's entry as it goes into a draft of these terms.
-pub(super) fn own_entry(terms: &Manifest, own: Member) -> Result<Member, FoundingError> {
+pub(super) fn own_entry(terms: &Terms, own: Member) -> Result<Member, FoundingError> {
     let own = terms.entry_for(own);
     own.check().map_err(|error| FoundingError::Request(error.to_string()))?;
     check_weight(terms, &own).map_err(|error| FoundingError::Request(error.to_string()))?;
     Ok(own)
+}
+
+#[cfg(test)]
+mod tests {
+    use fedshield_fixtures::manifest;
+    use fedshield_protocol::manifest::Manifest;
+
+    use super::*;
+
+    /// A faulty owner sends terms that its own program would not have taken.
+    #[test]
+    fn terms_of_a_faulty_owner_are_refused_by_the_name_of_the_field() {
+        let draft = UncheckedDraft::from_form(Manifest { rounds: 0, ..manifest(1) });
+        let error = checked(draft).unwrap_err().to_string();
+        assert!(error.contains("`rounds` is 0"), "{error}");
+        assert!(checked(UncheckedDraft::from_form(manifest(1))).is_ok());
+    }
 }

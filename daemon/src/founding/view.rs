@@ -1,10 +1,15 @@
 //! What people see of the founding.
 
-use fedshield_protocol::ids::{IdentityKey, MemberIndex};
-use fedshield_protocol::manifest::{Manifest, SignedManifest, ValidManifest, Weights};
+use fedshield_protocol::ids::{Digest, IdentityKey, MemberIndex};
+use fedshield_protocol::manifest::{
+    Draft, Member, Offer, SignedManifest, Terms, TermsFields, ValidManifest, Weights,
+};
+use serde::Serialize;
 
 use super::{FoundingError, phrase_of, terms};
-use crate::control::api::{Condition, FederationSummary, FederationView, MemberView, NodeState};
+use crate::control::api::{
+    Condition, FederationSummary, FederationView, Listing, MemberView, NodeState,
+};
 
 /// The names of all conditions that the founding may set.
 pub const FOUNDING_CONDITIONS: [&str; 8] = [
@@ -24,9 +29,7 @@ pub struct FoundingView {
     /// `Idle`, `Draft`, `Joining`, `Founding` or `Active`.
     pub state: NodeState,
     /// The draft, the frozen manifest or the one in force.
-    pub manifest: Option<Manifest>,
-    /// True once no member can be added.
-    pub frozen: bool,
+    pub listing: Option<Listing>,
     /// By member, in manifest order: its signature is here. Empty until frozen.
     pub signed: Vec<bool>,
     /// The frozen list is confirmed at this node.
@@ -47,8 +50,7 @@ impl FoundingView {
     pub(super) const fn idle() -> Self {
         Self {
             state: NodeState::Idle,
-            manifest: None,
-            frozen: false,
+            listing: None,
             signed: Vec::new(),
             confirmed: false,
             frozen_at_s: None,
@@ -62,8 +64,7 @@ impl FoundingView {
     pub(crate) fn founded(signed: SignedManifest) -> Self {
         Self {
             state: NodeState::Active,
-            manifest: Some(signed.manifest.clone()),
-            frozen: true,
+            listing: Some(Listing::Manifest(signed.manifest.clone())),
             signed: vec![true; signed.manifest.members.len()],
             confirmed: true,
             founded: Some(signed),
@@ -74,19 +75,23 @@ impl FoundingView {
     /// In short, for `status`; `own` is this node.
     #[must_use]
     pub fn summary(&self, own: &IdentityKey) -> Option<FederationSummary> {
-        let manifest = self.manifest.as_ref()?;
-        let valid = self.frozen.then(|| ValidManifest::check(manifest.clone()).ok()).flatten();
-        let names = || manifest.members.iter().map(|member| member.name.clone());
+        let listing = self.listing.as_ref()?;
+        let valid = match listing {
+            Listing::Draft(_) => None,
+            Listing::Manifest(manifest) => ValidManifest::check(manifest.clone()).ok(),
+        };
+        let terms = listing.terms();
+        let names = || listing.members().iter().map(|member| member.name.clone());
         let signed = names().zip(&self.signed).filter(|(_, signed)| **signed);
         Some(FederationSummary {
             id: valid.as_ref().map(ValidManifest::federation),
-            founding_id: manifest.founding_id,
-            name: manifest.name.clone(),
-            epoch: manifest.epoch,
+            founding_id: listing.founding_id(),
+            name: terms.name,
+            epoch: listing.epoch(),
             manifest_digest: valid.as_ref().map(ValidManifest::digest),
             members: names().collect(),
-            self_index: index_of(manifest, own),
-            rounds: manifest.rounds,
+            self_index: index_of(listing.members(), own),
+            rounds: terms.rounds,
             signed: signed.map(|(name, _)| name).collect(),
             phrase: valid.as_ref().map(|valid| phrase_of(&valid.digest())),
         })
@@ -97,14 +102,14 @@ impl FoundingView {
     /// # Errors
     /// [`FoundingError::None`] if there is nothing to show.
     pub fn federation(&self, own: &IdentityKey) -> Result<FederationView, FoundingError> {
-        let (Some(manifest), Some(summary)) = (&self.manifest, self.summary(own)) else {
+        let (Some(listing), Some(summary)) = (&self.listing, self.summary(own)) else {
             return Err(FoundingError::None);
         };
         Ok(FederationView {
             summary,
-            toml: to_toml(manifest)?,
-            manifest: manifest.clone(),
-            frozen: self.frozen,
+            toml: to_toml(listing)?,
+            frozen: listing.is_final(),
+            listing: listing.clone(),
             founded: self.founded.is_some(),
             returning: Vec::new(),
             warnings: Vec::new(),
@@ -114,12 +119,12 @@ impl FoundingView {
         })
     }
 
-    /// `GET /v1/members`, without what the machine knows of them.
+    /// `GET /v1/members`, without the machine's view of them.
     #[must_use]
     pub fn members(&self, own: &IdentityKey) -> Vec<MemberView> {
-        let members = self.manifest.iter().flat_map(|manifest| &manifest.members);
+        let members = self.listing.iter().flat_map(Listing::members);
         let phrase = self.summary(own).and_then(|summary| summary.phrase);
-        let weights = self.manifest.as_ref().and_then(|manifest| manifest.weights);
+        let weights = self.listing.as_ref().and_then(|listing| listing.terms().weights);
         members
             .zip(0..)
             .map(|(member, index)| MemberView {
@@ -135,20 +140,45 @@ impl FoundingView {
     }
 }
 
-/// A manifest as TOML.
-pub(super) fn to_toml(manifest: &Manifest) -> Result<String, FoundingError> {
-    let text = toml::to_string_pretty(manifest);
-    let note = if manifest.min_contributors == 0 || manifest.committee_size == 0 {
-        "# 0 in min_contributors or committee_size: the usual number for the final count of members.\n"
-    } else {
-        ""
+/// A draft as TOML: the fields of a manifest, without those that are still open.
+#[derive(Serialize)]
+struct DraftToml<'a> {
+    founding_id: Digest,
+    base_model: Digest,
+    #[serde(flatten)]
+    terms: &'a TermsFields,
+    members: &'a [Member],
+}
+
+/// A draft or a manifest as TOML, with the digest that people compare.
+pub(super) fn to_toml(listing: &Listing) -> Result<String, FoundingError> {
+    let (text, note, digest) = match listing {
+        Listing::Draft(Draft { offer, members }) => {
+            let Offer { founding_id, base_model, terms } = offer;
+            let (founding_id, base_model) = (*founding_id, *base_model);
+            let text =
+                toml::to_string_pretty(&DraftToml { founding_id, base_model, terms, members });
+            let is_open = terms.min_contributors.is_none() || terms.committee_size.is_none();
+            let note = if is_open {
+                "# min_contributors and committee_size, where they are left out: the usual number for the final count of members.\n"
+            } else {
+                ""
+            };
+            (text, note, terms::terms_digest(offer))
+        }
+        Listing::Manifest(manifest) => {
+            let terms = Terms::new(TermsFields::of(manifest))
+                .map_err(|error| FoundingError::Request(error.to_string()))?;
+            let (founding_id, base_model) = (manifest.founding_id, manifest.base_model);
+            let offer = Offer { founding_id, base_model, terms };
+            (toml::to_string_pretty(manifest), "", terms::terms_digest(&offer))
+        }
     };
-    let digest = terms::terms_digest(manifest);
     text.map(|text| format!("# terms digest (without members): {digest}\n{note}{text}"))
         .map_err(|error| FoundingError::Request(error.to_string()))
 }
 
-fn index_of(manifest: &Manifest, key: &IdentityKey) -> Option<MemberIndex> {
-    let position = manifest.members.iter().position(|member| member.identity_key == *key)?;
+fn index_of(members: &[Member], key: &IdentityKey) -> Option<MemberIndex> {
+    let position = members.iter().position(|member| member.identity_key == *key)?;
     u16::try_from(position).ok().map(MemberIndex)
 }

@@ -16,12 +16,12 @@ use crate::identity::ROUND_KEYS;
 /// before anything in the home is opened. True if there was something to do.
 ///
 /// # Errors
-/// What the disk says.
+/// A failure of the disk.
 pub fn finish_leaving(home: &Home) -> Result<bool, FoundingError> {
     let Some(bytes) = durable::read_if_present(&home.manifest(), MAX_MANIFEST_BYTES as u64)? else {
         return Ok(false);
     };
-    // What is wrong with a manifest that cannot be read is said by whoever needs it.
+    // Whoever needs the manifest reports what is wrong with one that cannot be read.
     let Ok(signed) = SignedManifest::decode(&bytes) else { return Ok(false) };
     let partings = Partings::load(&home.partings())?;
     let id = signed.manifest.founding_id;

@@ -41,7 +41,7 @@ impl Collector {
 
     /// A round is over. What was made or fetched in earlier rounds goes, unless it is served or is the `adapter` of
     /// the federation; what belongs to this one stays for another, for members that are late, unless it is the last one.
-    /// `held` says which adapters this member works with; it may read the disk.
+    /// `held` returns the adapters that this member works with; it may read the disk.
     pub(super) fn ended(
         &self,
         round: Round,

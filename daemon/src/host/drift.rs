@@ -69,7 +69,7 @@ impl Trend {
         self.add(round, loss);
     }
 
-    /// What the finished rounds of earlier runs say, oldest first; `loss` picks the number.
+    /// The finished rounds of earlier runs, oldest first; `loss` picks the number.
     pub(super) fn recall(
         &mut self,
         reports: &[RoundReport],

@@ -39,6 +39,7 @@ impl Host {
             }
             Step::Effect(Effect::Append(record)) => {
                 self.parts.ledger.append(record)?;
+                self.left_out.round_ended(&record.record);
                 // The machine has checked it before it asked for this.
                 self.parts.ledger.set_verified(&self.parts.checkpoint, record);
                 return Ok(Some(Step::Ended(Box::new(self.round_ended(record)))));
@@ -90,6 +91,7 @@ impl Host {
             Effect::Publish(status) => {
                 self.reports.observe(&status);
                 self.watch.observe(&status);
+                self.left_out.observe(&status);
                 self.standing.show_failed_rounds(&status.failed_rounds);
                 self.parts.status.send_modify(|node| node.machine = Some((*status).clone()));
                 self.standing.publish(*status, self.clock.now(), unix_s());
@@ -103,7 +105,7 @@ impl Host {
     }
 
     async fn gossip(&self, bytes: Vec<u8>) {
-        // Nobody there to hear it is normal; the machine says it again.
+        // That no member is connected is normal; the machine sends it again.
         if let Err(reason) = self.parts.net.gossip(bytes).await {
             tracing::debug!(%reason, "announcement not sent");
         }

@@ -1,4 +1,4 @@
-//! What people are told while sums come to nothing: nobody can be named for it, so they must know whom to ask.
+//! The condition while rounds fail: nobody can be named for it, so it lists whom to ask.
 
 use fedshield_protocol::failed_rounds::FailedRounds;
 use fedshield_protocol::ids::MemberIndex;

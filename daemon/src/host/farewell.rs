@@ -1,4 +1,4 @@
-//! The last word to the others: they need not wait for a node that has said goodbye.
+//! Goodbye to the others, so that they do not wait for a node that stops.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ const LIMIT: Duration = Duration::from_secs(1);
 
 impl Host {
     /// Says goodbye to all members that are connected and waits until their networks have it, a second at most. The machine
-    /// says nothing after it.
+    /// sends nothing after it.
     pub async fn farewell(&mut self) {
-        // What the machine has said to itself is not on the disk: nothing may be sent after it.
+        // A statement of the machine is not on the disk yet: nothing may be sent after it.
         if self.room.is_stalled() {
             return;
         }

@@ -1,5 +1,5 @@
 //! Which objects are on their way, and whether there is room for one more. What is fetched must not take the last bytes of the
-//! disk: journal and ledger need them, and without those nothing goes on.
+//! disk: journal and ledger need them, and without those no round proceeds.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -101,7 +101,7 @@ impl Fetches {
 }
 
 fn free_bytes(folder: &Path) -> u64 {
-    // A disk that does not say is found out to be full when it is written to.
+    // A file system that does not report free space shows that it is full when it is written to.
     rustix::fs::statvfs(folder).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 

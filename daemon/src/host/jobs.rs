@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use fedshield_protocol::event::Event;
 use fedshield_protocol::job::{Job, JobId, JobOutput};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::{Host, HostError};
 use crate::error_code::ErrorCode;
 use crate::jobs::Pipeline;
 
@@ -110,6 +112,41 @@ impl JobRunner {
     pub(crate) fn cancel_all(&mut self) {
         for running in std::mem::take(&mut self.running).into_values() {
             running.cancel.cancel();
+        }
+    }
+}
+
+impl Host {
+    /// A job has ended: the machine learns its result, unless the disk was full and it is run again.
+    pub(super) async fn job_ended(
+        &mut self,
+        Finished { id, result }: Finished,
+    ) -> Result<(), HostError> {
+        let result = match result {
+            Err(JobFailure { reason, disk_full: true }) if self.jobs.is_wanted(id) => {
+                self.room.job_failed(id, &reason);
+                return Ok(());
+            }
+            result => result,
+        };
+        self.room.job_ended(id);
+        if !self.jobs.finish(id) {
+            return Ok(());
+        }
+        match result {
+            Ok(output) => {
+                let adopted = matches!(output, JobOutput::Adopted);
+                self.handle(Event::JobDone(id, output)).await?;
+                if adopted {
+                    self.measure_again();
+                }
+                Ok(())
+            }
+            Err(JobFailure { reason, .. }) => {
+                tracing::error!(job = id.0, %reason, "job failed");
+                self.parts.status.send_modify(|status| status.last_error = Some(reason.clone()));
+                self.handle(Event::JobFailed(id, reason)).await
+            }
         }
     }
 }

@@ -5,6 +5,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use fedshield_protocol::event::{Command, Event};
+
+use super::{Host, HostError};
 use crate::conditions::unix_s;
 use crate::control::api::Pause;
 use crate::durable::{self, DiskError};
@@ -22,8 +25,8 @@ impl PauseFile {
         Self(path.into())
     }
 
-    /// The pause that an earlier run was left in. A file that cannot be read is a pause too: whoever wants the node to take
-    /// part says `resume`.
+    /// The pause that an earlier run was left in. A file that cannot be read is a pause too: the operator ends it with
+    /// `resume`.
     #[must_use]
     pub fn read(&self) -> Option<Pause> {
         let damaged = |reason: &dyn std::fmt::Display| {
@@ -40,7 +43,7 @@ impl PauseFile {
     /// Remembers a pause.
     ///
     /// # Errors
-    /// What the disk says.
+    /// A failure of the disk.
     pub fn write(&self, pause: &Pause) -> Result<(), DiskError> {
         let bytes = serde_json::to_vec(pause)
             .map_err(|error| DiskError::at(&self.0, io::Error::other(error)))?;
@@ -50,13 +53,57 @@ impl PauseFile {
     /// Forgets it.
     ///
     /// # Errors
-    /// What the disk says.
+    /// A failure of the disk.
     pub fn clear(&self) -> Result<(), DiskError> {
         match fs::remove_file(&self.0) {
             Ok(()) => durable::sync_folder(durable::parent(&self.0)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(DiskError::at(&self.0, error)),
         }
+    }
+}
+
+impl Host {
+    /// An operator pauses this node: remembered, then done. A second pause changes nothing.
+    ///
+    /// # Errors
+    /// See [`HostError`]; inside, if it cannot be remembered: then the node is not paused.
+    pub async fn pause(
+        &mut self,
+        by: Option<String>,
+    ) -> Result<Result<Pause, DiskError>, HostError> {
+        let pause = match self.standing.pause() {
+            Some(pause) => pause,
+            None => {
+                let pause = Pause { since_unix_s: unix_s(), by, after_round: None };
+                if let Err(error) = tokio::task::block_in_place(|| self.parts.pause.write(&pause)) {
+                    return Ok(Err(error));
+                }
+                tracing::info!(by = pause.by.as_deref().unwrap_or("?"), "paused");
+                self.standing.set_pause(Some(pause.clone()));
+                pause
+            }
+        };
+        self.handle(Event::Operator(Command::Pause)).await?;
+        self.look();
+        Ok(Ok(self.standing.pause().unwrap_or(pause)))
+    }
+
+    /// An operator ends the pause.
+    ///
+    /// # Errors
+    /// See [`HostError`]; inside, if the disk does not let it be forgotten: then the node stays paused.
+    pub async fn resume(&mut self) -> Result<Result<(), DiskError>, HostError> {
+        if let Err(error) = tokio::task::block_in_place(|| self.parts.pause.clear()) {
+            return Ok(Err(error));
+        }
+        if self.standing.pause().is_some() {
+            tracing::info!("resumed");
+        }
+        self.standing.set_pause(None);
+        self.handle(Event::Operator(Command::Resume)).await?;
+        self.look();
+        Ok(Ok(()))
     }
 }
 

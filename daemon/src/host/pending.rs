@@ -1,5 +1,5 @@
 //! What is still to be executed, in order. A write that finds no room stays at the front and is made again when there is
-//! some; nothing that comes after it happens before it, and the machine hears of nothing meanwhile.
+//! some; nothing that comes after it happens before it, and the machine gets no event meanwhile.
 
 use std::collections::VecDeque;
 
@@ -36,14 +36,14 @@ pub(super) struct EndedRound {
 #[derive(Default)]
 pub(super) struct Pending {
     pub(super) steps: VecDeque<Step>,
-    /// What happened and the machine has not heard yet.
+    /// Events that the machine has not got yet.
     events: VecDeque<Event>,
     /// Messages that came while nothing could be written. Others repeat what matters, as after a restart.
     unheard: u64,
 }
 
 impl Pending {
-    /// Keeps an event until the machine may hear it. With `stalled`, which may last for days, only what cannot be
+    /// Keeps an event until the machine may get it. With `stalled`, which may last for days, only what cannot be
     /// learnt again is kept: the last word on each member, objects, jobs.
     pub(super) fn push(&mut self, event: Event, stalled: bool) {
         if stalled {

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use fedshield_protocol::ids::Round;
 use tokio::sync::watch;
 
+use super::unreadable::{UNREADABLE_PARTIALS, UnreadablePartials};
 use crate::conditions::Conditions;
-use crate::control::api::{NodeStatus, WorkProgress};
-use crate::jobs::{ContributionSizes, Observer, Stage, TrainingStep};
-use crate::learning::{DATA_CONDITION, DataLook};
+use crate::control::api::{Condition, NodeStatus, WorkProgress};
+use crate::jobs::{ContributionSizes, Observer, ParsedPartial, Stage, TrainingStep};
+use crate::learning::{DATA_CONDITION, DataLook, SKIPPED_CONDITION};
 
 /// Bytes of one value in clear.
 const F32_BYTES: u64 = 4;
@@ -42,6 +43,7 @@ struct Inner {
     /// What runs now. Jobs run beside each other; the one that stands first in the path of an update is shown, and an
     /// evaluation only while nothing else runs.
     running: BTreeMap<Stage, WorkProgress>,
+    unreadable: UnreadablePartials,
 }
 
 impl ProgressBoard {
@@ -113,10 +115,36 @@ impl Observer for ProgressBoard {
         self.show(|running| drop(running.insert(stage, progress)));
     }
 
+    fn parsed_partials(&self, round: Round, parsed: &[ParsedPartial]) {
+        let federation = self.status.borrow().federation.clone();
+        let names = federation.map(|federation| federation.members).unwrap_or_default();
+        let (condition, counts) = {
+            let unreadable = &mut self.lock().unreadable;
+            for member in unreadable.note(round, parsed) {
+                let name = names.get(member.position()).map_or("?", String::as_str);
+                let reason =
+                    parsed.iter().find(|(it, _)| *it == member).and_then(|it| it.1.as_ref());
+                let reason = reason.map_or("", String::as_str);
+                tracing::warn!(%round, member = name, reason, "partial decryption rejected");
+            }
+            (unreadable.condition(&names), unreadable.counts(&names))
+        };
+        Conditions::new(Arc::clone(&self.status)).show(UNREADABLE_PARTIALS, condition);
+        self.status.send_if_modified(|status| {
+            let changed = status.unreadable_partials != counts;
+            status.unreadable_partials = counts;
+            changed
+        });
+    }
+
     fn looked_at_data(&self, look: &DataLook) {
         if *look != DataLook::Busy {
             Conditions::new(Arc::clone(&self.status)).show(DATA_CONDITION, look.condition());
         }
+    }
+
+    fn left_out(&self, condition: Option<Condition>) {
+        Conditions::new(Arc::clone(&self.status)).show(SKIPPED_CONDITION, condition);
     }
 
     fn contributed(&self, round: Round, update: ContributionSizes) {
@@ -144,7 +172,7 @@ mod tests {
         let board = ProgressBoard::new(Arc::new(status));
         let broken = DataLook::Unreadable { problem: "a.jsonl:17: no JSON".to_owned(), train: 9 };
         board.looked_at_data(&broken);
-        // Somebody mends it at this moment: nothing is known yet.
+        // It is being written at this moment: nothing is known yet.
         board.looked_at_data(&DataLook::Busy);
         let shown = board.status.borrow().conditions.clone();
         assert_eq!(shown.len(), 1);

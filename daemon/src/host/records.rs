@@ -54,7 +54,7 @@ pub(super) fn replay(
     Ok(Some(error))
 }
 
-/// What the operator should know of the ledger: damage that a start has found, and a journal that knows of later rounds.
+/// What the operator should know of the ledger: damage that a start has found, and a journal with later rounds.
 pub(super) struct LedgerWatch {
     board: Conditions,
     /// Members by position.
@@ -138,15 +138,15 @@ impl Host {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
-    use fedshield_fixtures::{key, members, terms};
+    use fedshield_fixtures::{key, manifest};
     use fedshield_protocol::ids::{
         Beacon, Epoch, FederationId, IdentityKey, ManifestDigest, RecordDigest,
     };
     use fedshield_protocol::machine::Config;
-    use fedshield_protocol::manifest::{Manifest, SignedManifest, sign_founding};
+    use fedshield_protocol::manifest::{SignedManifest, sign_founding};
     use fedshield_protocol::wire::{CertifiedRecord, Outcome, Record};
     use tokio::sync::watch;
 
@@ -154,8 +154,8 @@ mod tests {
     use crate::control::api::NodeStatus;
     use crate::home::Home;
 
-    fn machine() -> Machine {
-        let manifest = Manifest { members: members(4), ..terms() };
+    pub(in super::super) fn machine() -> Machine {
+        let manifest = manifest(4);
         let signatures = (0..4).map(|i| sign_founding(&manifest, &key(i)).unwrap().1).collect();
         Machine::new(Config::new(SignedManifest { manifest, signatures }, key(0)).unwrap())
     }

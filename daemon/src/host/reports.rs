@@ -76,9 +76,9 @@ impl Reports {
         self.close_phase();
         let record = &record.record;
         let (outcome, contributors) = match &record.outcome {
-            Outcome::Applied { set, .. } => (RoundOutcome::Applied, set.as_slice()),
-            Outcome::Rejected { set, .. } => (RoundOutcome::Rejected, set.as_slice()),
-            Outcome::Void { set, .. } => (RoundOutcome::Void, set.as_slice()),
+            Outcome::Applied { set, .. } => (RoundOutcome::Applied, &set[..]),
+            Outcome::Rejected { set, .. } => (RoundOutcome::Rejected, &set[..]),
+            Outcome::Void { set, .. } => (RoundOutcome::Void, &set[..]),
             Outcome::Skipped => (RoundOutcome::Skipped, &[][..]),
         };
         let committee = self.committee.remove(&record.round).unwrap_or_default();
@@ -150,7 +150,7 @@ impl Host {
         let pipeline = Arc::clone(&self.parts.pipeline);
         self.collector.ended(round, is_last, adapter, move || pipeline.held());
         if report.outcome == RoundOutcome::Applied {
-            // A round went well: whatever went wrong before is mended.
+            // A round was applied: the last error is over.
             self.parts.status.send_modify(|status| status.last_error = None);
             self.last_applied = adapter.map(|adapter| (round, adapter));
             self.measure_again();

@@ -1,5 +1,5 @@
 //! Waiting for room: what could not be written because the disk is full, over its quota or read-only is tried again until
-//! it succeeds, and the operator is told meanwhile.
+//! it succeeds, and a condition is shown meanwhile.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ const FETCH_MEMORY: Duration = Duration::from_secs(60);
 pub(super) struct Room {
     conditions: Conditions,
     home: PathBuf,
-    /// What was last said by the disk.
+    /// The last error of the disk.
     reason: String,
     /// A write that everything waits for failed; it is tried again then.
     stalled: Option<Instant>,
@@ -58,7 +58,7 @@ impl Room {
         }
     }
 
-    /// Nothing goes on before this is written.
+    /// Nothing proceeds before this is written.
     pub(super) fn stall(&mut self, reason: &str) {
         self.stalled = Some(Instant::now() + PAUSE);
         self.failed(reason);
@@ -73,7 +73,7 @@ impl Room {
         self.stalled.is_some()
     }
 
-    /// Why nothing goes on, for the operator.
+    /// Why nothing proceeds, for the operator.
     pub(super) fn stalled_by(&self) -> Option<&str> {
         self.stalled.map(|_| self.reason.as_str())
     }
@@ -130,7 +130,7 @@ impl Room {
         again.into_iter().collect()
     }
 
-    /// Takes back what was said once nothing waits for room any more.
+    /// Clears the condition once nothing waits for room any more.
     pub(super) fn show(&self) {
         let waits = self.stalled.is_some() || self.fetch_failed.is_some();
         if !waits && self.jobs.is_empty() && self.trying.is_empty() {
@@ -150,7 +150,7 @@ impl Room {
     }
 }
 
-/// What the operator is told while something waits for room.
+/// The condition while something waits for room.
 pub(crate) fn no_room(reason: &str) -> Condition {
     let message = format!("{reason}; the node waits and goes on by itself when it can write again");
     Condition::new(DISK_FULL, Severity::Blocking, message)

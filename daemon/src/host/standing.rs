@@ -1,5 +1,5 @@
 //! Whether this node can take part, and if not, why: what the machine shows is looked at whenever it changes and each
-//! second, because what must be said is often that nothing happens. Everything that shows a node's state follows from the
+//! second, because what matters is often that nothing happens. Everything that shows a node's state follows from the
 //! conditions set here.
 
 mod words;

@@ -126,6 +126,10 @@ fn round_in_progress(page: &mut Page<'_>, status: &NodeStatus) -> Result<(), Err
     let here = members().map(|(name, it)| ([("member", name.as_str())], u32::from(it.here)));
     let help = "1 if the member can be counted on: heard, and not away.";
     page.gauges("member_here", help, here)?;
+    let unreadable = &status.unreadable_partials;
+    let unreadable = unreadable.iter().map(|(name, rounds)| ([("member", name.as_str())], *rounds));
+    let help = "Rounds in which a member's partial decryption could not be read.";
+    page.counters("unreadable_partials_total", help, unreadable)?;
     let dropped =
         machine.dropped.iter().map(|(reason, count)| ([("reason", reason.as_ref())], *count));
     page.counters("dropped_messages_total", "Messages dropped, by reason.", dropped)

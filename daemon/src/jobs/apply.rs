@@ -2,7 +2,7 @@
 
 use fedshield_protocol::ids::SumDigest;
 use fedshield_protocol::job::{Applied, JobOutput, RoundStart};
-use fedshield_protocol::wire::Set;
+use fedshield_protocol::wire::UpdateSet;
 use fedshield_train::TrainError;
 use fedshield_train::federated::UpdateSum;
 
@@ -13,7 +13,7 @@ impl Pipeline {
     pub(super) fn apply(
         &self,
         start: &RoundStart,
-        set: &Set,
+        set: &UpdateSet,
         sum: &SumDigest,
     ) -> Result<JobOutput, PipelineError> {
         let RoundStart { round, applied, beacon } = *start;
@@ -34,7 +34,7 @@ impl Pipeline {
             let sum = UpdateSum {
                 values: &opened.values,
                 scale: self.terms.scale(applied),
-                weight_sum: self.terms.weight_sum(set.iter().map(|(member, _)| *member)),
+                weight_sum: self.terms.weight_sum(set.contributors()),
                 contributors: set.len() as u64,
             };
             if opened.out_of_range > 0 {

@@ -6,7 +6,7 @@ use std::io::BufReader;
 use fedshield_he::{OpenedKey, decrypt};
 use fedshield_protocol::job::{JobOutput, RoundStart};
 use fedshield_protocol::object::ObjectRef;
-use fedshield_protocol::wire::Set;
+use fedshield_protocol::wire::UpdateSet;
 
 use super::observer::{Stage, timed};
 use super::{Pipeline, PipelineError};
@@ -17,7 +17,7 @@ impl Pipeline {
     pub(super) fn check_key(
         &self,
         start: &RoundStart,
-        set: &Set,
+        set: &UpdateSet,
         aggregate: ObjectRef,
         key: ObjectRef,
     ) -> Result<JobOutput, PipelineError> {

@@ -6,7 +6,7 @@ use fedshield_he::{Answers, PartialDecryption, combine};
 use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::job::{Combined, JobOutput, RoundStart};
 use fedshield_protocol::object::ObjectRef;
-use fedshield_protocol::wire::Set;
+use fedshield_protocol::wire::UpdateSet;
 
 use super::observer::{Stage, timed};
 use super::{Pipeline, PipelineError};
@@ -16,7 +16,7 @@ impl Pipeline {
     pub(super) fn combine(
         &self,
         start: &RoundStart,
-        set: &Set,
+        set: &UpdateSet,
         aggregate: ObjectRef,
         partials: &[(MemberIndex, ObjectRef)],
     ) -> Result<JobOutput, PipelineError> {
@@ -26,16 +26,19 @@ impl Pipeline {
         let members = set.iter().map(|(member, _)| *member);
         let shape = self.terms.sum_shape(members, start.applied, self.value_count(start)?);
         let mut answers = Vec::with_capacity(partials.len());
+        let mut parsed = Vec::with_capacity(partials.len());
         for (member, object) in partials {
             let bytes = self.objects.read(object)?;
             let from = share_index(*member);
             match PartialDecryption::from_bytes(&context, from, contributors.id(), &bytes) {
-                Ok(answer) => answers.push(answer),
-                Err(reason) => {
-                    tracing::warn!(%round, %member, %reason, "partial decryption refused")
+                Ok(answer) => {
+                    answers.push(answer);
+                    parsed.push((*member, None));
                 }
+                Err(reason) => parsed.push((*member, Some(reason.to_string()))),
             }
         }
+        self.observer.parsed_partials(round, &parsed);
         let reader = BufReader::new(self.objects.file(&aggregate)?);
         let sharing = self.terms.sharing;
         // Grows with what is really read, not with what is announced.

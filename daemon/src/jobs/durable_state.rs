@@ -37,7 +37,7 @@ pub use stored_sum::StoredSum;
 
 /// The names of the table.
 pub(super) mod name {
-    use fedshield_protocol::ids::{LayoutDigest, MemberIndex};
+    use fedshield_protocol::ids::MemberIndex;
 
     pub(crate) const ADAPTER: &str = "adapter";
     pub(super) const ADAPTER_BEFORE: &str = "adapter-before";

@@ -1,7 +1,8 @@
 //! Who may watch jobs: progress for the operator, seconds for reports.
 
-use fedshield_protocol::ids::Round;
+use fedshield_protocol::ids::{MemberIndex, Round};
 
+use crate::control::api::Condition;
 use crate::learning::DataLook;
 
 /// The steps of the path that run here.
@@ -58,6 +59,9 @@ pub struct TrainingStep {
     pub tokens_per_second: f64,
 }
 
+/// Whose partial decryption was parsed, and why it is rejected if it is.
+pub type ParsedPartial = (MemberIndex, Option<String>);
+
 /// Receives what the pipeline does while it does it. Called from worker threads; must not block.
 pub trait Observer: Send + Sync {
     /// A stage begins.
@@ -68,8 +72,12 @@ pub trait Observer: Send + Sync {
     fn step(&self, _round: Round, _stage: Stage, _step: TrainingStep) {}
     /// An update was encrypted.
     fn contributed(&self, _round: Round, _update: ContributionSizes) {}
+    /// The partial decryptions of a round were parsed: by member, and why those that cannot be read are rejected.
+    fn parsed_partials(&self, _round: Round, _parsed: &[ParsedPartial]) {}
     /// Somebody looked at the data files.
     fn looked_at_data(&self, _look: &DataLook) {}
+    /// What to know of records that the examples in use lack, if any.
+    fn left_out(&self, _condition: Option<Condition>) {}
 }
 
 /// Sizes and loss of this member's own update.

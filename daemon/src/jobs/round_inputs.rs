@@ -5,7 +5,7 @@ use fedshield_he::{ContributorSet, ShareCommitment};
 use fedshield_protocol::hash::Use;
 use fedshield_protocol::ids::{Beacon, LayoutDigest, Round};
 use fedshield_protocol::job::{Included, RoundStart};
-use fedshield_protocol::wire::Set;
+use fedshield_protocol::wire::UpdateSet;
 use fedshield_train::federated::{GlobalAdapter, Mask};
 
 use super::durable_state::State;
@@ -60,7 +60,7 @@ impl Pipeline {
     pub(super) fn contributors(
         &self,
         round: Round,
-        set: &Set,
+        set: &UpdateSet,
     ) -> Result<ContributorSet, PipelineError> {
         let context = self.terms.context(round);
         let entries = set
@@ -93,6 +93,6 @@ impl Pipeline {
 }
 
 /// U without what its commitments say.
-pub(super) fn set_of(set: &[Included]) -> Set {
+pub(super) fn set_of(set: &[Included]) -> UpdateSet {
     set.iter().map(|update| (update.member, update.commitment)).collect()
 }

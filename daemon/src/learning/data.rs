@@ -25,6 +25,9 @@ const LONGEST_UNREST: Duration = Duration::from_secs(60);
 /// The name of the condition that says that the data files cannot be used.
 pub const DATA_CONDITION: &str = "data-unreadable";
 
+/// The name of the condition that says that records are left out.
+pub const SKIPPED_CONDITION: &str = "data-skipped";
+
 /// Which files, and how they are read.
 pub(super) struct DataSources {
     pub(super) train: Vec<PathBuf>,
@@ -58,6 +61,30 @@ pub(crate) struct Examples {
     pub(crate) set: DataSet,
     /// The part of the held-out data that is measured on after each round.
     pub(crate) sample: Vec<TokenizedExample>,
+}
+
+impl Examples {
+    /// What a person should know of records that were left out; `None` if there are none.
+    pub(crate) fn skipped(&self) -> Option<Condition> {
+        let skipped = &self.set.skipped;
+        let named = skipped.first.iter().map(|it| format!("{}: {}", it.place, it.reason));
+        let named = named.collect::<Vec<_>>().join("; ");
+        let what = match skipped.count {
+            0 => return None,
+            1 => format!("1 line of the data files cannot be used and is left out: {named}"),
+            count if count > skipped.first.len() => {
+                format!(
+                    "{count} lines of the data files cannot be used and are left out, the first: {named}"
+                )
+            }
+            count => {
+                format!("{count} lines of the data files cannot be used and are left out: {named}")
+            }
+        };
+        let hint = "mend them, and they are used from the next round on; `data.on_bad_line` decides what is \
+                    done with them";
+        Some(Condition::new(SKIPPED_CONDITION, Severity::Notice, what).with_hint(hint))
+    }
 }
 
 /// When to look.
@@ -141,7 +168,11 @@ impl DataFiles {
     pub(super) fn open(sources: DataSources) -> Result<Self, TrainError> {
         let read = sources.stamps()?;
         let is_sure = read.iter().all(|stamp| stamp.is_older_than(QUIET));
-        let current = RwLock::new(Arc::new(sources.read()?));
+        let examples = sources.read()?;
+        if let Some(condition) = examples.skipped() {
+            tracing::warn!("{}", condition.message);
+        }
+        let current = RwLock::new(Arc::new(examples));
         let known = Mutex::new(Known { read, is_sure, problem: None, unrest: None });
         Ok(Self { sources, current, known })
     }
@@ -211,6 +242,9 @@ impl DataFiles {
             return DataLook::Unchanged;
         }
         let (train, held_out) = (examples.set.train.len(), examples.set.held_out.len());
+        if let Some(condition) = examples.skipped() {
+            tracing::warn!("{}", condition.message);
+        }
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(examples);
         tracing::info!(
             train,

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use fedshield_protocol::ids::Digest;
-use fedshield_protocol::manifest::Manifest;
+use fedshield_protocol::manifest::{Draft, Manifest, TermsFields, Training};
 use fedshield_train::adapter::PeftAdapter;
 use fedshield_train::data::DataSettings;
 use fedshield_train::federated::{AdapterLayout, Algorithm, FederatedSettings, GlobalAdapter};
@@ -37,25 +37,36 @@ impl TermsChecker {
     ///
     /// # Errors
     /// Names the field and what it may be, or the data file and line that does not go with them.
-    pub fn check(&self, draft: &Manifest) -> Result<(), PipelineError> {
+    pub fn check(&self, draft: &Draft) -> Result<(), PipelineError> {
         let plan = Plan::of_draft(draft)?;
-        let (length, most) = (draft.training.sequence_length as usize, self.config.context());
+        let terms = &draft.offer.terms;
+        let (length, most) = (terms.training.sequence_length as usize, self.config.context());
         if length > most {
             let reason = format!(
                 "{length} tokens do not fit the base model's context: take {most} or fewer"
             );
             return Err(PipelineError::manifest("training.sequence_length", reason));
         }
-        let all = Examination {
-            config: &self.config,
-            tokenizer: &self.tokenizer,
-            sources: &self.sources,
-        };
-        all.examine(draft, &plan.settings, plan.template)?;
-        if let Some(wanted) = draft.adapter.first {
+        self.examination().examine(&terms.training, &plan.settings, plan.template)?;
+        if let Some(wanted) = terms.adapter.first {
             named_adapter(&self.config, &self.sources.first_adapter, wanted, &plan.settings)?;
         }
         Ok(())
+    }
+
+    /// The same for terms that stand: only what they make of model, trainer and data here.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn check_standing(&self, terms: &Manifest) -> Result<(), PipelineError> {
+        let members = u16::try_from(terms.members.len()).unwrap_or(u16::MAX);
+        let plan = Plan::of(&TermsFields::of(terms), members)?;
+        self.examination().examine(&terms.training, &plan.settings, plan.template).map(drop)
+    }
+
+    fn examination(&self) -> Examination<'_> {
+        let (config, tokenizer, sources) = (&self.config, &self.tokenizer, &self.sources);
+        Examination { config, tokenizer, sources }
     }
 }
 
@@ -83,7 +94,7 @@ impl Examination<'_> {
     /// Names the field of the terms, the setting, or the data file and line.
     pub(super) fn examine(
         &self,
-        terms: &Manifest,
+        training: &Training,
         settings: &FederatedSettings,
         template: Template,
     ) -> Result<Examined, PipelineError> {
@@ -95,7 +106,7 @@ impl Examination<'_> {
         AdapterLayout::new(self.config, &settings.adapter)
             .map_err(|error| PipelineError::manifest("adapter", error.to_string()))?;
         // Drafts with longer ones are refused; a federation that was founded before that was so goes on.
-        let length = (terms.training.sequence_length as usize).min(self.config.context());
+        let length = (training.sequence_length as usize).min(self.config.context());
         let named = self.sources.template.as_deref().map_or(Ok(template), Template::parse)?;
         // A base model without a chat template of its own gets the plainest one.
         let template = named.or_plain(self.tokenizer);
@@ -121,7 +132,7 @@ pub(super) fn named_adapter(
     if digest != wanted {
         return Err(missing(format!("there is the adapter {digest}")));
     }
-    let (spec, agreed) = (peft.spec(), &settings.adapter);
+    let (spec, agreed) = (peft.spec()?, &settings.adapter);
     let global = peft.global(config, settings)?;
     if *global.layout() != AdapterLayout::new(config, agreed)? {
         return Err(missing(format!("it has {spec}, the manifest says {agreed}")));
@@ -135,12 +146,14 @@ fn read_data(
     template: Template,
     max_length: usize,
 ) -> Result<DataFiles, PipelineError> {
-    let held_out = sources.held_out_fraction;
+    let (held_out, reading) = (sources.held_out_fraction, sources.reading.clone());
+    // Only another program is handed the text.
+    let keeps_text = sources.command.is_some();
     DataFiles::open(DataSources {
         train: sources.train.clone(),
         held_out: sources.held_out.clone(),
         tokenizer: tokenizer.clone(),
-        settings: DataSettings { template, max_length, held_out },
+        settings: DataSettings { template, max_length, held_out, reading, keeps_text },
     })
     .map_err(PipelineError::Data)
 }

@@ -22,12 +22,12 @@ pub(super) fn sample(held_out: &[TokenizedExample]) -> Vec<TokenizedExample> {
     let mut order: Vec<([u8; 32], &TokenizedExample)> =
         held_out.iter().map(|example| (example.example.digest(), example)).collect();
     order.sort_unstable_by_key(|(digest, _)| *digest);
-    let lengths: Vec<usize> = order.iter().map(|(_, e)| e.sequence.ids.len()).collect();
+    let lengths: Vec<usize> = order.iter().map(|(_, e)| e.packed.len()).collect();
     let mut chosen: Vec<TokenizedExample> = fitting(&lengths)
         .into_iter()
         .filter_map(|index| order.get(index).map(|(_, example)| (*example).clone()))
         .collect();
-    chosen.sort_by_key(|example| example.sequence.ids.len());
+    chosen.sort_by_key(|example| example.packed.len());
     chosen
 }
 
@@ -64,9 +64,9 @@ mod tests {
 
     #[test]
     fn a_sample_stays_when_lines_are_added() {
-        let example = |index: usize| TokenizedExample {
-            example: Example::instruction(index.to_string(), "", "x"),
-            sequence: TokenSequence { ids: vec![1; 10], labels: vec![true; 10] },
+        let example = |index: usize| {
+            let sequence = TokenSequence { ids: vec![1; 10], labels: vec![true; 10] };
+            TokenizedExample::whole(Example::instruction(index.to_string(), "", "x"), &sequence)
         };
         let before: Vec<_> = (0..500).map(example).collect();
         // Longer, in another order, and with a line in front.

@@ -18,7 +18,7 @@ use crate::identity::{Identity, SecretStore};
 use crate::jobs::Pipeline;
 use crate::learning::{LearningSources, OpenedModel};
 use crate::objects::Objects;
-use crate::terms::Terms;
+use crate::terms::MemberTerms;
 
 /// What it takes to make a pipeline.
 pub(super) struct Activation {
@@ -45,7 +45,7 @@ impl Activation {
     /// Makes the pipeline, however long that takes. May be dropped at any moment.
     ///
     /// # Errors
-    /// What no time mends.
+    /// What waiting cannot help.
     pub(super) async fn run(mut self) -> Result<Activated, NodeError> {
         note_start(&self.conditions, "prepares model and data for the federation");
         let valid = Arc::new(ValidManifest::founded(self.signed.clone())?);
@@ -77,7 +77,7 @@ impl Activation {
         let folder = self.home.training();
         on_thread("pipeline", move || {
             let me = valid.member_by_key(&key).ok_or(NodeError::Gone("this node's membership"))?;
-            let terms = Terms::new(&valid, me)?;
+            let terms = MemberTerms::new(&valid, me)?;
             let model = model.map_or_else(|| open_model(sources), Ok)?;
             let expected = valid.manifest().base_model;
             if model.digest() != expected {

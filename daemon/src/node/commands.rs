@@ -1,8 +1,10 @@
 //! What an operator asks of a running node.
 
+mod adapter;
+mod views;
+
 use std::sync::Arc;
 
-use fedshield_net::{AddressSource, Connection, KnownAddress, NetHandle};
 use fedshield_protocol::ids::{FederationId, Round};
 use fedshield_protocol::manifest::{SignedManifest, ValidManifest};
 use tokio::sync::oneshot;
@@ -11,18 +13,15 @@ use tokio_util::sync::CancellationToken;
 use super::early::held_up;
 use super::turn::Node;
 use super::{NodeError, doctor, evidence, transport_check};
-use crate::adapter_export::{self, adapter_files};
 use crate::control::api::{
-    AddressOrigin, ApiError, ConnectionView, DoctorView, Done, ErrorCode, Evaluation,
-    ExportRequest, ExportView, KnownAddressView, LeaveRequest, LeftView, LiftView, MemberView,
-    Pause, Sample, TransportKind,
+    ApiError, DoctorView, Done, ErrorCode, LeaveRequest, LeftView, LiftView, MemberView, Pause,
 };
 use crate::control::{ControlCommand, Reply};
 use crate::durable::DiskError;
 use crate::founding::FoundingError;
-use crate::host::PoolError;
-use crate::jobs::{Pipeline, PipelineError};
-use crate::store::{Ledger, StoreError};
+use crate::store::Ledger;
+use adapter::export;
+use views::with_connections;
 
 impl Node {
     pub(super) async fn command(
@@ -217,7 +216,7 @@ impl Node {
             });
         }
         let no_round_has_ended = match &self.status.borrow().machine {
-            // A ledger that was lost may hide rounds that the journal still knows of.
+            // Rounds that a lost ledger lacks may still be in the journal.
             Some(machine) => machine.round == Round(0) && machine.journal_round.is_none(),
             // Nothing runs: the terms cannot be used here.
             None => self.ledger.count() == 0,
@@ -265,144 +264,13 @@ impl Node {
                 .with_hint("see `fedshield-cli status`, and try again when it has come up")
         })
     }
-
-    /// Trains an adapter alone and compares, at the lowest priority; ends when whoever asked has gone.
-    fn evaluate(&self, mut reply: Reply<Evaluation>) {
-        let Some(host) = &self.host else { return answer(reply, Err(self.no_host())) };
-        let (pipeline, low_priority) = (host.pipeline(), self.low_priority.clone());
-        tokio::spawn(async move {
-            let work = low_priority.evaluate(move |cancel| evaluate(&pipeline, cancel));
-            let result = tokio::select! {
-                result = work => result,
-                () = reply.closed() => return,
-            };
-            answer(reply, result.unwrap_or_else(|error| Err(error.into())));
-        });
-    }
-
-    /// Runs work that takes long beside the rounds.
-    fn with_pipeline<T: Send + 'static>(
-        &self,
-        reply: Reply<T>,
-        work: impl FnOnce(&Pipeline) -> Result<T, ApiError> + Send + 'static,
-    ) {
-        let Some(host) = &self.host else {
-            answer(reply, Err(self.no_host()));
-            return;
-        };
-        let pipeline: Arc<Pipeline> = host.pipeline();
-        tokio::task::spawn_blocking(move || answer(reply, work(&pipeline)));
-    }
 }
 
-fn export(
-    pipeline: &Pipeline,
-    ledger: &Ledger,
-    request: ExportRequest,
-) -> Result<ExportView, ApiError> {
-    let Some((round, _)) = ledger.last_applied()? else {
-        let message = "no round has been applied yet, so there is no adapter";
-        return Err(ApiError::new(ErrorCode::WrongState, message)
-            .with_hint("wait for the first round: `fedshield-cli status --watch`"));
-    };
-    let adapter = pipeline.export(&request.directory).map_err(not_written)?;
-    let files = adapter_files(&request.directory);
-    Ok(ExportView { directory: request.directory, files, adapter_digest: adapter.root, round })
-}
-
-/// The folder is the caller's choice, not a fault of the daemon.
-fn not_written(error: PipelineError) -> ApiError {
-    match error {
-        PipelineError::Train(error) => adapter_export::not_written(&error),
-        other => other.into(),
-    }
-}
-
-fn evaluate(pipeline: &Pipeline, cancel: &CancellationToken) -> Result<Evaluation, ApiError> {
-    let losses = pipeline.evaluate(cancel)?;
-    Ok(Evaluation {
-        base: losses.base,
-        local: Some(losses.local),
-        federated: Some(losses.federated),
-        examples: losses.examples as u64,
-        tokens: losses.tokens as u64,
-        sample: losses.sample.map(|sample| Sample {
-            prompt: sample.prompt,
-            reference: sample.reference,
-            before: sample.before,
-            after: sample.after,
-        }),
-    })
-}
-
-impl From<PipelineError> for ApiError {
-    fn from(error: PipelineError) -> Self {
-        Self::new(error.code(), error.to_string()).with_hint(error.hint())
-    }
-}
-
-impl From<StoreError> for ApiError {
-    fn from(error: StoreError) -> Self {
-        Self::new(error.code(), error.to_string())
-    }
-}
-
-impl From<PoolError> for ApiError {
-    fn from(error: PoolError) -> Self {
-        match error {
-            PoolError::Busy => Self::new(ErrorCode::WrongState, error.to_string())
-                .with_hint("wait until it is done; it makes way for the rounds"),
-            PoolError::Lost => Self::new(ErrorCode::Internal, error.to_string()),
-        }
-    }
-}
-
-/// A wish that the next start would not know of is not fulfilled.
+/// A command whose effect would not outlive a restart is refused.
 fn not_remembered(error: &DiskError, wish: &str) -> ApiError {
     let message = format!("cannot {wish}, because a restart would not know of it: {error}");
     ApiError::new(error.code(), message)
         .with_hint("mend the disk of the home folder, then try again")
-}
-
-/// The members with what the network knows of them.
-async fn with_connections(mut members: Vec<MemberView>, net: &NetHandle) -> Vec<MemberView> {
-    // Without a network there are no connections to show.
-    for peer in net.peers().await.unwrap_or_default() {
-        let known = members.iter_mut().find(|member| member.identity_key == peer.key);
-        let Some(member) = known else { continue };
-        member.connections = peer.connections.iter().map(ConnectionView::from).collect();
-        member.known_addresses = peer.addresses.iter().map(KnownAddressView::from).collect();
-    }
-    members
-}
-
-impl From<&Connection> for ConnectionView {
-    fn from(connection: &Connection) -> Self {
-        let post_quantum = connection.is_quic();
-        Self {
-            address: connection.address.to_string(),
-            dialled: connection.dialled,
-            transport: if post_quantum { TransportKind::Quic } else { TransportKind::Tcp },
-            post_quantum,
-        }
-    }
-}
-
-impl From<&KnownAddress> for KnownAddressView {
-    fn from(known: &KnownAddress) -> Self {
-        let origin = |source: &AddressSource| match source {
-            AddressSource::Operator => AddressOrigin::Operator,
-            AddressSource::Signed => AddressOrigin::Signed,
-            AddressSource::Manifest => AddressOrigin::Manifest,
-            AddressSource::Identify => AddressOrigin::Told,
-        };
-        Self {
-            address: known.address.to_string(),
-            origins: known.sources.iter().map(origin).collect(),
-            failures: known.failures,
-            last_error: known.last_error.clone(),
-        }
-    }
 }
 
 fn federation_of(signed: &SignedManifest) -> Result<FederationId, ApiError> {
@@ -441,6 +309,6 @@ fn waits_for_room(reason: &str) -> ApiError {
 }
 
 pub(super) fn answer<T>(reply: Reply<T>, result: Result<T, ApiError>) {
-    // Whoever asked may have gone.
+    // The client may be gone.
     let _ = reply.send(result);
 }

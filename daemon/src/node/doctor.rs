@@ -11,7 +11,7 @@ use crate::store::Ledger;
 /// Free space below which a round may not find room.
 const LOW_DISK_BYTES: u64 = 1 << 30;
 
-/// The checks of a node with `status`; without what others are `told` it does not listen yet.
+/// The checks of a node with `status`; without `told`, the announced addresses, it does not listen yet.
 pub(super) fn checks(
     home: &Home,
     is_protected: bool,

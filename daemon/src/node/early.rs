@@ -1,5 +1,5 @@
 //! What a node answers while it starts: at once what is known already, later what only needs a moment, and a refusal that
-//! says what is waited for if the start does not get on.
+//! names what is waited for if the start does not proceed.
 
 use std::sync::{Arc, OnceLock};
 
@@ -101,7 +101,7 @@ impl Early {
         None
     }
 
-    /// To be called when the conditions have changed: whoever waits for a start that is held up is told so.
+    /// To be called when the conditions have changed: commands that wait for a start that is held up are refused with the reason.
     pub(super) fn refuse_if_held_up(&mut self, status: &NodeStatus) {
         let too_many = self.held.len() > COMMAND_QUEUE;
         if let Some(error) = held_up(status).or_else(|| too_many.then(starting)) {
@@ -117,7 +117,7 @@ impl Early {
     }
 }
 
-/// The federation of the manifest in `home`, if it can be read. What is wrong with it is told when the founding opens.
+/// The federation of the manifest in `home`, if it can be read. What is wrong with it is reported when the founding opens.
 pub(crate) fn founded(home: &Home) -> Option<SignedManifest> {
     let bytes = durable::read_if_present(&home.manifest(), MAX_MANIFEST_BYTES as u64).ok()??;
     let signed = SignedManifest::decode(&bytes).ok()?;

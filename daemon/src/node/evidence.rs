@@ -10,7 +10,7 @@ use crate::store::{KeptEvidence, Ledger, Lift};
 /// All evidence in the order in which it came; `names` are the members', in the order of the manifest.
 ///
 /// # Errors
-/// What the store says.
+/// An error of the store.
 pub(crate) fn list(ledger: &Ledger, names: &[String]) -> Result<Vec<EvidenceView>, ApiError> {
     let lifts = ledger.lifts();
     let view = |kept: KeptEvidence| {

@@ -1,4 +1,4 @@
-//! Whether files have changed, as far as the system tells without reading them.
+//! Whether files have changed, by their metadata alone.
 
 use std::fs::Metadata;
 use std::io;

@@ -46,7 +46,7 @@ pub(super) async fn follow(
 
 /// The member's name; its key in full while there is no manifest.
 pub(super) fn name_of(founding: &FoundingView, key: &IdentityKey) -> String {
-    let members = founding.manifest.iter().flat_map(|manifest| &manifest.members);
+    let members = founding.listing.iter().flat_map(|listing| listing.members());
     let mut found = members.filter(|member| member.identity_key == *key);
     found.next().map_or_else(|| key.to_string(), |member| member.name.clone())
 }

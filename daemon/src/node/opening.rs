@@ -1,4 +1,4 @@
-//! Opens everything that a node needs, one after the other, and waits where time can mend what is missing.
+//! Opens everything that a node needs, one after the other, and waits for what may come by itself.
 
 use std::sync::{Arc, OnceLock};
 
@@ -61,7 +61,7 @@ impl Startup {
     /// Opens all parts. May be dropped at any moment: nothing is torn by it.
     ///
     /// # Errors
-    /// What no time mends.
+    /// What waiting cannot help.
     pub(super) async fn open(self) -> Result<Opened, NodeError> {
         let kept = self.open_home().await?;
         self.conditions.show(DAMAGED, kept.damaged);

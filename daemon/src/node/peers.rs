@@ -1,13 +1,15 @@
-//! What this node's operator says of where members are: `[peers]` in the configuration and `peer add`.
+//! The addresses that this node's operator has given for members: `[peers]` in the configuration and `peer add`.
 //!
-//! It is dialled before anything else and told to nobody: only a member's own signature makes others dial.
+//! They are dialled before any other and not passed on: only a member's own signature makes others dial.
+
+mod names;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fedshield_net::limits::MAX_OPERATOR_ADDRESSES;
-use fedshield_net::{MemberAddr, Multiaddr, NetHandle, check_dial};
+use fedshield_net::{MemberAddr, Multiaddr, NetHandle};
 use fedshield_protocol::ids::IdentityKey;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -16,10 +18,11 @@ use tokio_util::sync::CancellationToken;
 use super::NodeError;
 use crate::conditions::Conditions;
 use crate::control::api::{
-    ApiError, Condition, ErrorCode, MemberView, NodeStatus, PeerAddresses, PeerRequest, Severity,
+    ApiError, ErrorCode, MemberView, NodeStatus, PeerAddresses, PeerRequest,
 };
 use crate::durable;
 use crate::founding::Founding;
+use names::{is_self, member_named, nobody, usable};
 
 /// The longest file: eight addresses of each of 128 members.
 const MAX_BYTES: u64 = 1 << 20;
@@ -58,7 +61,7 @@ impl Peers {
     /// Reads what was added before.
     ///
     /// # Errors
-    /// What the disk says, or a file that this program has not written.
+    /// If the file cannot be read, or this program has not written it.
     pub(super) fn open(
         file: PathBuf,
         configured: BTreeMap<String, Vec<String>>,
@@ -76,7 +79,7 @@ impl Peers {
         Ok(peers)
     }
 
-    /// What the operator says of one member.
+    /// The addresses that the operator has given for one member.
     pub(super) fn of(&self, key: &IdentityKey) -> Vec<Multiaddr> {
         self.lock().resolved.get(key).cloned().unwrap_or_default()
     }
@@ -84,7 +87,7 @@ impl Peers {
     /// `POST /v1/peer/add`.
     ///
     /// # Errors
-    /// No such member, an address that leads nowhere, or what the disk says; nothing is changed then.
+    /// No such member, an address that leads nowhere, or a failure of the disk; nothing is changed then.
     pub(super) fn add(
         &self,
         request: &PeerRequest,
@@ -110,7 +113,7 @@ impl Peers {
     /// `POST /v1/peer/remove`.
     ///
     /// # Errors
-    /// No such member or address, or what the disk says; nothing is changed then.
+    /// No such member or address, or a failure of the disk; nothing is changed then.
     pub(super) fn remove(
         &self,
         request: &PeerRequest,
@@ -180,7 +183,8 @@ impl Peers {
         Ok(PeerAddresses { name, identity_key, addresses })
     }
 
-    /// Finds out who is meant, now that these are the members; gives the configured names that nobody has.
+    /// Resolves names to the present members. Returns the configured names that are nobody's; this node's own name counts as known,
+    /// so that all members can share one list.
     fn resolve(&self, members: &[MemberView]) -> Vec<String> {
         let mut state = self.lock();
         let mut resolved: BTreeMap<IdentityKey, Vec<Multiaddr>> = BTreeMap::new();
@@ -195,6 +199,7 @@ impl Peers {
                     let known = resolved.entry(member.identity_key).or_default();
                     known.extend(addresses.iter().filter_map(parse));
                 }
+                Err(_) if is_self(name, members) => {}
                 Err(_) => unknown.push(name.clone()),
             }
         }
@@ -202,7 +207,7 @@ impl Peers {
         unknown
     }
 
-    /// Tells the network, now.
+    /// Passes the addresses to the network, now.
     pub(super) async fn apply(&self, net: &NetHandle) {
         let all = self.lock().resolved.clone();
         let all = all.into_iter().map(|(key, addresses)| MemberAddr { key, addresses }).collect();
@@ -210,7 +215,7 @@ impl Peers {
         let _ = net.set_operator_addresses(all).await;
     }
 
-    /// Tells the network whenever the members change, until `stop`.
+    /// Passes the addresses to the network whenever the members change, until `stop`.
     pub(super) fn follow(
         &self,
         net: NetHandle,
@@ -241,172 +246,5 @@ impl Peers {
     }
 }
 
-/// Names in the configuration that no member has; while there is no federation, that says nothing.
-fn nobody(unknown: &[String], members: &[MemberView]) -> Option<Condition> {
-    if unknown.is_empty() || members.is_empty() {
-        return None;
-    }
-    let text =
-        format!("[peers] in config.toml names {}, which no member is called", unknown.join(", "));
-    let condition = Condition::new("peers-unknown", Severity::Warning, text);
-    Some(condition.with_hint(format!("the members are {}", names(members))))
-}
-
-fn names(members: &[MemberView]) -> String {
-    members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>().join(", ")
-}
-
-/// By name, or by identity key in full.
-fn member_named<'a>(name: &str, members: &'a [MemberView]) -> Result<&'a MemberView, ApiError> {
-    let wanted = name.trim();
-    let found = members
-        .iter()
-        .find(|member| member.name == wanted || member.identity_key.to_string() == wanted);
-    match found {
-        Some(member) if member.is_self => {
-            let text = format!("{wanted} is this node itself");
-            Err(ApiError::new(ErrorCode::InvalidRequest, text).with_hint(
-                "where others look for it is set by `external_addresses` in config.toml",
-            ))
-        }
-        Some(member) => Ok(member),
-        None if members.is_empty() => {
-            let text = "this node knows no members: it is in no federation and no draft";
-            Err(ApiError::new(ErrorCode::NoFederation, text)
-                .with_hint("an invite carries its owner's addresses; ask the owner for a new one"))
-        }
-        None => {
-            let text = format!("no member is called {wanted}");
-            Err(ApiError::new(ErrorCode::InvalidRequest, text)
-                .with_hint(format!("the members are {}", names(members))))
-        }
-    }
-}
-
-/// The address as it is kept, if it can be dialled and does not name somebody else.
-fn usable(text: &str, key: &IdentityKey) -> Result<String, ApiError> {
-    let text = text.trim();
-    let refuse = |reason: String| {
-        ApiError::new(ErrorCode::InvalidRequest, format!("{text} is of no use: {reason}"))
-            .with_hint("the other organisation reads it off its `fedshield-cli status`")
-    };
-    let address: Multiaddr = text
-        .parse()
-        .map_err(|_| refuse("it is not a multiaddress like /ip4/192.0.2.7/tcp/7000".into()))?;
-    let (place, peer) = match text.split_once("/p2p/") {
-        Some((place, peer)) => (place, Some(peer)),
-        None => (text, None),
-    };
-    let expected = fedshield_net::peer_id_of(key).map(|peer| peer.to_string());
-    if peer.is_some_and(|peer| Some(peer) != expected.as_deref()) {
-        return Err(refuse("the /p2p part at its end is another node's".into()));
-    }
-    let address = if peer.is_some() {
-        place.parse().map_err(|_| refuse("it is not a multiaddress".into()))?
-    } else {
-        address
-    };
-    check_dial(&address).map_err(refuse)?;
-    Ok(address.to_string())
-}
-
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use fedshield_protocol::ids::MemberIndex;
-
-    use super::*;
-
-    fn member(name: &str, byte: u8, is_self: bool) -> MemberView {
-        let key = ed25519_dalek::SigningKey::from_bytes(&[byte; 32]);
-        let identity_key = IdentityKey(key.verifying_key().to_bytes());
-        MemberView {
-            name: name.into(),
-            is_self,
-            ..MemberView::new(MemberIndex(u16::from(byte)), identity_key)
-        }
-    }
-
-    fn ask(name: &str, address: &str) -> PeerRequest {
-        PeerRequest { name: name.into(), address: address.into() }
-    }
-
-    #[test]
-    fn what_was_added_is_there_after_a_restart_and_can_be_taken_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("peers.json");
-        let members = [member("bank", 1, true), member("clinic", 2, false)];
-        let configured = BTreeMap::from([(
-            "clinic".to_owned(),
-            vec!["/dns4/clinic.example/tcp/7000".to_owned()],
-        )]);
-        let open = || Peers::open(file.clone(), configured.clone()).unwrap();
-        let address = "/ip4/192.0.2.7/tcp/7000";
-        let peers = open();
-        let clinic = members[1].identity_key;
-        assert!(peers.of(&clinic).is_empty(), "nobody knows yet who that is");
-        let answer = peers.add(&ask("clinic", address), &members).unwrap();
-        assert_eq!((answer.identity_key, answer.addresses), (clinic, vec![address.to_owned()]));
-        peers.add(&ask("clinic", address), &members).unwrap();
-
-        let peers = open();
-        assert_eq!(peers.of(&clinic).len(), 1, "by its key, before the members are known");
-        assert_eq!(peers.resolve(&members), Vec::<String>::new());
-        let known: Vec<String> = peers.of(&clinic).iter().map(ToString::to_string).collect();
-        assert_eq!(known, [address, "/dns4/clinic.example/tcp/7000"]);
-        // By key, and with the peer id that others copy along.
-        let key = clinic.to_string();
-        let id = fedshield_net::peer_id_of(&clinic).unwrap();
-        peers.add(&ask(&key, &format!("{address}/p2p/{id}")), &members).unwrap();
-        assert_eq!(peers.of(&clinic).len(), 2);
-
-        let error = peers.remove(&ask("clinic", "/dns4/clinic.example/tcp/7000"), &members);
-        assert!(error.unwrap_err().hint.unwrap().contains("config.toml"));
-        assert!(peers.remove(&ask("clinic", "/ip4/192.0.2.9/tcp/1"), &members).is_err());
-        peers.remove(&ask("clinic", address), &members).unwrap();
-        assert_eq!(open().of(&clinic), []);
-    }
-
-    #[test]
-    fn what_is_of_no_use_is_refused_by_name_and_changes_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("peers.json");
-        let peers = Peers::open(file.clone(), BTreeMap::new()).unwrap();
-        let members = [member("bank", 1, true), member("clinic", 2, false)];
-        let other = fedshield_net::peer_id_of(&members[0].identity_key).unwrap();
-        let of_another = format!("/ip4/192.0.2.7/tcp/7000/p2p/{other}");
-        for (name, address, expected) in [
-            ("clinc", "/ip4/192.0.2.7/tcp/7000", "no member is called clinc"),
-            ("bank", "/ip4/192.0.2.7/tcp/7000", "this node itself"),
-            ("clinic", "192.0.2.7:7000", "not a multiaddress"),
-            ("clinic", "/ip4/0.0.0.0/tcp/7000", "no single machine"),
-            ("clinic", "/ip4/192.0.2.7/tcp/0", "port 0"),
-            ("clinic", "/ip4/192.0.2.7/udp/7000", "quic-v1"),
-            ("clinic", &of_another, "another node"),
-        ] {
-            let error = peers.add(&ask(name, address), &members).unwrap_err();
-            assert!(error.message.contains(expected), "{error:?}");
-            assert!(error.hint.is_some(), "{error:?}");
-        }
-        let error = peers.add(&ask("clinic", "/ip4/192.0.2.7/tcp/1"), &[]).unwrap_err();
-        assert_eq!(error.code, ErrorCode::NoFederation);
-        assert!(!file.exists());
-        for port in 1..=MAX_OPERATOR_ADDRESSES {
-            peers.add(&ask("clinic", &format!("/ip4/192.0.2.7/tcp/{port}")), &members).unwrap();
-        }
-        let error = peers.add(&ask("clinic", "/ip4/192.0.2.7/tcp/100"), &members).unwrap_err();
-        assert!(error.hint.unwrap().contains("peer remove"));
-    }
-
-    #[test]
-    fn a_configured_name_that_nobody_has_is_said_once_there_are_members() {
-        let folder = tempfile::tempdir().unwrap();
-        let configured = BTreeMap::from([("clinc".to_owned(), Vec::new())]);
-        let peers = Peers::open(folder.path().join("peers.json"), configured).unwrap();
-        assert_eq!(nobody(&peers.resolve(&[]), &[]), None);
-        let members = [member("bank", 1, true), member("clinic", 2, false)];
-        let condition = nobody(&peers.resolve(&members), &members).unwrap();
-        assert!(condition.message.contains("clinc"), "{condition:?}");
-        assert!(condition.hint.unwrap().contains("bank, clinic"));
-    }
-}
+mod tests;

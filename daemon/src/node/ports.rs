@@ -14,7 +14,7 @@ const JOIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// The join protocol of the network.
 pub(super) struct NetJoinPort {
     pub(super) net: NetHandle,
-    /// An owner that has moved since the invite is found where the operator says.
+    /// An owner that has moved since the invite is found at the operator's address.
     pub(super) peers: Peers,
 }
 

@@ -1,4 +1,4 @@
-//! What a daemon would say to this home and this configuration, without starting one: the same functions as at a start.
+//! How a daemon would start with this home and this configuration, found out by the functions of a start without starting one.
 
 use crate::config::Config;
 use crate::control::ControlClient;
@@ -8,19 +8,20 @@ use crate::http::{HttpError, HttpServer};
 use crate::identity::Identity;
 
 use super::NodeError;
+use super::early::founded;
 use super::opening::open_model;
 use super::serving::no_dashboard;
 use super::start::sources;
 use super::waiter::waits_for;
 
-/// What mends a finding.
+/// When a finding has to be repaired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mended {
     /// The daemon does not start; somebody has to change something and start it again.
     ByRestart,
-    /// The daemon starts, waits, and goes on by itself when it is mended.
+    /// The daemon starts, waits, and continues by itself after the repair.
     WhileItWaits,
-    /// The daemon starts and takes part; only this does not work until it is mended.
+    /// The daemon starts and takes part; only this does not work until it is repaired.
     Meanwhile,
 }
 
@@ -29,7 +30,7 @@ pub enum Mended {
 pub struct Finding {
     /// For programs; with [`Mended::ByRestart`] the daemon's exit code.
     pub code: ErrorCode,
-    /// What mends it.
+    /// How to repair it.
     pub mended: Mended,
     /// For the operator: what is wrong.
     pub message: String,
@@ -57,7 +58,12 @@ pub async fn preflight(home: &Home, config: &Config) -> Vec<Finding> {
 
 fn learning(home: &Home, config: &Config) -> Result<(), NodeError> {
     let model = open_model(sources(config, home)?)?;
-    model.check_data().map_err(NodeError::Data)
+    match founded(home) {
+        Some(signed) => {
+            model.checker().check_standing(&signed.manifest).map_err(NodeError::Pipeline)
+        }
+        None => model.check_data().map_err(NodeError::Data),
+    }
 }
 
 /// Whether the dashboard's address can be listened on, unless this home's daemon does.

@@ -1,4 +1,4 @@
-//! SIGHUP: reads again what can be read again while the node runs, and says what cannot.
+//! SIGHUP: reads again what can be read again while the node runs, and names what cannot.
 
 use tokio::sync::mpsc;
 use toml::{Table, Value};

@@ -28,7 +28,7 @@ const LOG_LOOKS: u32 = 60;
 /// under way have their answers.
 ///
 /// # Errors
-/// If another daemon answers there, or the socket cannot be made for a reason that no time mends.
+/// If another daemon answers there, or the socket cannot be made for a reason that waiting cannot help.
 pub(super) fn serve_control(
     home: &Home,
     config: &Config,
@@ -104,7 +104,7 @@ pub(super) fn serve_http(
 
 const DASHBOARD: &str = "dashboard-address";
 
-/// What the operator is told while the dashboard's address is not there.
+/// The condition while the dashboard's address is not there.
 pub(super) fn no_dashboard(error: &HttpError) -> Condition {
     let message =
         format!("{error}; metrics, health and dashboard are not served until it can be used");

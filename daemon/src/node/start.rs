@@ -1,4 +1,4 @@
-//! Brings a node up. What cannot be mended by waiting is looked at first; then the node can be talked to; then each part
+//! Brings a node up. What waiting cannot help is checked first; then the control socket answers; then each part
 //! comes up when it can, see `opening`.
 
 use std::sync::Arc;
@@ -41,7 +41,7 @@ use crate::service::{Watchdog, notify_ready, tell_status};
 /// socket.
 ///
 /// # Errors
-/// What no time mends.
+/// What waiting cannot help.
 pub(super) async fn start(
     home: &Home,
     loaded: Loaded,
@@ -175,7 +175,7 @@ fn open_identity(home: &Home, given: Option<Passphrase>) -> Result<Identity, Nod
     Ok(Identity::open(&home.identity(), passphrase.as_ref())?)
 }
 
-/// What the settings say about learning.
+/// The settings that are about learning.
 ///
 /// # Errors
 /// [`NodeError::Setting`]: a setting that has no default is missing.
@@ -187,7 +187,7 @@ pub(super) fn sources(config: &Config, home: &Home) -> Result<LearningSources, N
     let model =
         config.model.path.clone().ok_or_else(|| missing("model.path", "name the base model"))?;
     if config.data.train.is_empty() {
-        return Err(missing("data.train", "name at least one JSONL file"));
+        return Err(missing("data.train", "name at least one file of examples"));
     }
     let device = ComputeDevice::parse(&config.training.device).map_err(device_error)?;
     Ok(LearningSources {
@@ -201,6 +201,7 @@ pub(super) fn sources(config: &Config, home: &Home) -> Result<LearningSources, N
         base_precision: config.training.base_precision,
         compute_precision: config.training.compute_precision,
         template: config.data.template.clone(),
+        reading: config.data.reading().map_err(data_error)?,
         first_adapter: home.first_adapter(),
         command: command(config, home),
     })
@@ -235,6 +236,10 @@ fn erase_left_over(home: &Home, conditions: &Conditions) {
             conditions.set(condition.with_hint(hint));
         }
     }
+}
+
+fn data_error(error: TrainError) -> NodeError {
+    NodeError::Setting { key: "data", reason: error.to_string() }
 }
 
 fn device_error(error: TrainError) -> NodeError {

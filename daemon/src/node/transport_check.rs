@@ -1,8 +1,8 @@
-//! What `doctor` says of the transports: QUIC agrees on its keys by a post-quantum exchange, TCP with Noise does not.
+//! The check of the transports in `doctor`: QUIC agrees on its keys by a post-quantum exchange, TCP with Noise does not.
 
 use crate::control::api::{Check, MemberView, Verdict};
 
-/// Whether this node is listening on QUIC, others are told so, and members are connected over it.
+/// Whether this node listens on QUIC, announces that, and members are connected over it.
 pub(super) fn check(listen: &[String], told: &[String], members: &[MemberView]) -> Check {
     let over_quic = |addresses: &[String]| addresses.iter().any(|it| it.ends_with("/quic-v1"));
     let mut faults = Vec::new();

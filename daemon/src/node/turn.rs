@@ -44,12 +44,12 @@ pub(super) struct Node {
     pub(super) objects: Arc<Objects>,
     /// Where model and data are, should they have to be read again.
     pub(super) sources: LearningSources,
-    /// Until the manifest says how to use it.
+    /// Until there is a manifest with the terms to use it under.
     pub(super) model: Option<OpenedModel>,
     pub(super) net: NetHandle,
     pub(super) net_events: mpsc::Receiver<NetEvent>,
     pub(super) founding: Founding,
-    /// What the operator says of where members are.
+    /// The operator's addresses of members.
     pub(super) peers: Peers,
     pub(super) status: Arc<watch::Sender<NodeStatus>>,
     pub(super) conditions: Conditions,
@@ -80,7 +80,7 @@ pub(super) enum NodeEnd {
 /// How long the services may take to finish what is under way.
 const SERVICES_LIMIT: Duration = Duration::from_secs(10);
 
-/// Between two attempts to found after one that waiting could not mend.
+/// Between two attempts to found after one that failed for a reason that waiting cannot help.
 const FOUNDING_PAUSE: Duration = Duration::from_secs(5);
 
 /// What the loop woke up for.
@@ -180,7 +180,7 @@ impl Node {
                             if error.code() == ErrorCode::DiskFull {
                                 self.conditions.set(no_room(&error.to_string()));
                             } else {
-                                // For the operator to mend; the node stays and can join another federation.
+                                // The operator has to act; the node runs on and can join another federation.
                                 self.conditions.clear(DISK_FULL);
                                 tracing::error!(%error, "founding");
                             }
@@ -310,7 +310,7 @@ impl Node {
         self.status.send_modify(|status| {
             status.state = view.state;
             status.federation = summary;
-            // What is mended is not shown any more; what something else has said since stays.
+            // What is repaired is not shown any more; conditions that others have set since stay.
             if view.last_error.is_some() || (before.is_some() && status.last_error == before) {
                 status.last_error = view.last_error;
             }

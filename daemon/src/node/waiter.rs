@@ -1,4 +1,4 @@
-//! Waiting for what time can mend: which errors those are, what the operator is told, and when another attempt is worth it.
+//! Waiting for what may recover: which errors those are, how they are shown to the operator, and when to try again.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_secs(2);
 /// An attempt is made after this long though nothing has changed: not everything shows in a file's times.
 const TRY_ANYWAY: Duration = Duration::from_secs(30);
 
-/// What the node waits for because of `error`; `None` if no time mends it and the process has to end.
+/// What the node waits for because of `error`; `None` if waiting cannot help and the process has to end.
 ///
 /// `docs/OPERATING.md` has this as a table. `config check` asks the same.
 #[must_use]
@@ -111,7 +111,7 @@ impl<'a> Waiter<'a> {
     /// Says what is waited for and returns when another attempt is worth it.
     ///
     /// # Errors
-    /// The error itself, if no time mends it.
+    /// The error itself, if waiting cannot help.
     pub(super) async fn wait(&mut self, error: NodeError) -> Result<(), NodeError> {
         let Some(condition) = waits_for(&error) else { return Err(error) };
         if self.shown.as_ref().is_some_and(|shown| *shown != condition.name) {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use fedshield_train::data::{DataReport, DataSettings};
+use fedshield_train::data::{DataReport, DataSettings, OnCheck, Reading};
 use fedshield_train::load::open_tokenizer;
 
 use super::{OfflineError, template};
@@ -12,9 +12,9 @@ use super::{OfflineError, template};
 pub struct DataQuestion {
     /// Hugging Face folder or GGUF file; only its tokenizer and template are used.
     pub model: PathBuf,
-    /// JSONL files to train on.
+    /// Files to train on.
     pub train: Vec<PathBuf>,
-    /// JSONL files that are held out; empty: a fraction of the others.
+    /// Files that are held out; empty: a fraction of the others.
     pub held_out: Vec<PathBuf>,
     /// That fraction.
     pub held_out_fraction: f64,
@@ -22,22 +22,30 @@ pub struct DataQuestion {
     pub template: Option<String>,
     /// Longest sequence in tokens.
     pub max_length: usize,
+    /// How records are read.
+    pub reading: Reading,
     /// Show one example; without it the report repeats nothing of what the files say.
     pub example: bool,
 }
 
-/// Describes the files; see [`DataReport`].
+/// Describes the files; see [`DataReport`]. `on_progress` is told now and then how far that is.
 ///
 /// # Errors
 /// A model or file that cannot be opened. Lines that cannot be used are in the report.
-pub fn check_data(question: &DataQuestion) -> Result<DataReport, OfflineError> {
+pub fn check_data(
+    question: &DataQuestion,
+    on_progress: OnCheck<'_>,
+) -> Result<DataReport, OfflineError> {
     let tokenizer = open_tokenizer(&question.model).map_err(OfflineError::Model)?;
     let settings = DataSettings {
         template: template(question.template.as_deref(), &tokenizer)?,
         max_length: question.max_length,
         held_out: question.held_out_fraction,
+        reading: question.reading.clone(),
+        ..DataSettings::default()
     };
-    let mut report = DataReport::check(&question.train, &question.held_out, &tokenizer, &settings)
+    let (train, held_out) = (&question.train, &question.held_out);
+    let mut report = DataReport::check_watched(train, held_out, &tokenizer, &settings, on_progress)
         .map_err(OfflineError::Data)?;
     report.rendered = report.rendered.filter(|_| question.example);
     Ok(report)

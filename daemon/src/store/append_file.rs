@@ -1,19 +1,22 @@
 //! One append-only file: read through when it is opened, appended to, read from at any place.
 //!
-//! A crash can cut the last entry short: it is cut off, nothing that was promised to anybody is in it. Damage anywhere else
+//! A crash can cut the last entry short: it is removed, because nothing has been sent that depends on it. Damage anywhere else
 //! is named by its byte. What precedes it is used; before anything is cut off, a copy of the whole file is put aside.
 
+mod repair;
+mod scan;
+
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use fedshield_protocol::append_log::{HEAD_BYTES, LogFormat, MAGIC_BYTES, MagicError};
+use fedshield_protocol::append_log::{HEAD_BYTES, LogFormat, MAGIC_BYTES};
+
+pub use repair::Repair;
 
 use super::{StoreError, aside};
 use crate::durable::{self, DiskError, PRIVATE_FILE};
-
-const NO_MAGIC: &str = "it does not begin like a file of its kind";
 
 /// Where an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,45 +30,10 @@ pub(super) struct Position {
 /// Why an entry whose checksums are right is not taken.
 #[derive(Debug)]
 pub(super) enum Unusable {
-    /// It does not fit to those before, or is not what its kind says: as good as damaged.
+    /// It does not follow from those before, or is not of its kind: treated as damage.
     Damaged(String),
     /// A later version of the program wrote it.
     Newer(String),
-}
-
-/// What the end of a file was like, and what was done about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Repair {
-    /// The file.
-    pub path: PathBuf,
-    /// Where the good part ends.
-    pub offset: u64,
-    /// How many bytes follow it.
-    pub bytes: u64,
-    /// What is wrong with them.
-    pub reason: String,
-    /// An append that a crash has cut short: worth a line in the log, no more.
-    pub torn: bool,
-    /// Where a copy of the file as it was lies, if something was cut off that was whole once.
-    pub aside: Option<PathBuf>,
-}
-
-impl std::fmt::Display for Repair {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { path, offset, bytes, reason, torn, aside } = self;
-        let path = path.display();
-        if *torn {
-            return write!(f, "{path}: {bytes} bytes of an unfinished entry at byte {offset}");
-        }
-        write!(
-            f,
-            "{path} is damaged at byte {offset}: {reason}; {bytes} bytes from there on are not used"
-        )?;
-        match aside {
-            Some(aside) => write!(f, ", a copy of the file as it was is {}", aside.display()),
-            None => Ok(()),
-        }
-    }
 }
 
 /// The open file. Calls block until the bytes are on disk.
@@ -85,7 +53,7 @@ impl AppendFile {
     /// Opens or makes the file, shows every entry in it to `visit`, and cuts off what cannot be used.
     ///
     /// # Errors
-    /// [`StoreError::Newer`], or what the disk says; the file is then as it was.
+    /// [`StoreError::Newer`], or a failure of the disk, after which the file is as it was.
     pub(super) fn open(
         path: &Path,
         format: LogFormat,
@@ -104,7 +72,7 @@ impl AppendFile {
             *repair = it.cut(repair.offset, reason, repair.torn && !it.bad_magic)?;
         }
         if it.bad_magic {
-            repair = Some(it.mend_magic(repair)?);
+            repair = Some(it.rewrite_magic(repair)?);
         }
         it.seek_end().map_err(|error| DiskError::at(path, error))?;
         Ok((it, repair))
@@ -113,7 +81,7 @@ impl AppendFile {
     /// Opens the file for reading, changing nothing; `None` if it is not there. What cannot be used is left out.
     ///
     /// # Errors
-    /// [`StoreError::Newer`], or what the disk says.
+    /// [`StoreError::Newer`], or a failure of the disk.
     pub(super) fn open_to_read(
         path: &Path,
         format: LogFormat,
@@ -148,7 +116,7 @@ impl AppendFile {
     /// Shows every entry of the good part to `visit` again.
     ///
     /// # Errors
-    /// [`StoreError::Changed`] if it is no longer as it was, or what the disk says.
+    /// [`StoreError::Changed`] if it is no longer as it was, or a failure of the disk.
     pub(super) fn scan_again(
         &mut self,
         visit: impl FnMut(Position, u32, &[u8]) -> Result<(), Unusable>,
@@ -170,130 +138,10 @@ impl AppendFile {
         &self.path
     }
 
-    /// Reads through the file; `end` is then where the good part ends. What is said to be wrong with the rest has not been
-    /// mended.
-    fn scan(
-        &mut self,
-        mut visit: impl FnMut(Position, u32, &[u8]) -> Result<(), Unusable>,
-    ) -> Result<Option<Repair>, StoreError> {
-        let disk = |error| DiskError::at(&self.path, error);
-        let length = self.file.metadata().map_err(disk)?.len();
-        let mut reader = BufReader::with_capacity(1 << 16, &self.file);
-        reader.seek(SeekFrom::Start(0)).map_err(disk)?;
-        let mut magic = [0; MAGIC_BYTES];
-        let begin = read_up_to(&mut reader, &mut magic).map_err(disk)?;
-        match self.format.check_magic(begin) {
-            Ok(()) => {}
-            // The checksums of another version are others: an entry that is good here was written by this one.
-            Err(_) if self.first_entry_is_good()? => self.bad_magic = true,
-            Err(error @ MagicError::Newer(_)) => return Err(self.newer(error.to_string())),
-            Err(MagicError::Other) => {
-                self.end = 0;
-                return Ok(Some(self.bad(length, NO_MAGIC, false)));
-            }
-        }
-        self.end = MAGIC_BYTES as u64;
-        let mut body = Vec::new();
-        while self.end < length {
-            let mut head = [0; HEAD_BYTES];
-            if read_up_to(&mut reader, &mut head).map_err(disk)?.len() < HEAD_BYTES {
-                return Ok(Some(self.bad(length, "it ends within an entry", true)));
-            }
-            let parsed = match self.format.parse_head(self.end, &head) {
-                Ok(parsed) => parsed,
-                Err(reason) => return Ok(Some(self.bad_head(length, reason)?)),
-            };
-            body.resize(parsed.length, 0);
-            if read_up_to(&mut reader, &mut body).map_err(disk)?.len() < parsed.length {
-                return Ok(Some(self.bad(length, "it ends within an entry", true)));
-            }
-            if !self.format.is_body(self.end, &parsed, &body) {
-                return Ok(Some(self.bad(length, "an entry does not match its checksum", false)));
-            }
-            // Fits: the limit of every format is below 2^32.
-            let position = Position { offset: self.end, length: parsed.length as u32 };
-            match visit(position, parsed.kind, &body) {
-                Ok(()) => self.end += (HEAD_BYTES + parsed.length) as u64,
-                Err(Unusable::Damaged(reason)) => return Ok(Some(self.bad(length, reason, false))),
-                Err(Unusable::Newer(reason)) => return Err(self.newer(reason)),
-            }
-        }
-        Ok(None)
-    }
-
-    fn first_entry_is_good(&self) -> Result<bool, StoreError> {
-        let at = MAGIC_BYTES as u64;
-        let mut head = [0; HEAD_BYTES];
-        if self.file.read_exact_at(&mut head, at).is_err() {
-            return Ok(false);
-        }
-        let Ok(parsed) = self.format.parse_head(at, &head) else { return Ok(false) };
-        match self.read(Position { offset: at, length: parsed.length as u32 }) {
-            Ok(_) => Ok(true),
-            Err(StoreError::Changed { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn bad_magic(&self, aside: Option<PathBuf>) -> Repair {
-        Repair {
-            path: self.path.clone(),
-            offset: 0,
-            bytes: MAGIC_BYTES as u64,
-            reason: NO_MAGIC.to_owned(),
-            torn: false,
-            aside,
-        }
-    }
-
-    /// Writes the first bytes anew; all entries are whole.
-    fn mend_magic(&mut self, earlier: Option<Repair>) -> Result<Repair, StoreError> {
-        let aside = match earlier {
-            Some(repair) => repair.aside,
-            None => Some(aside::copy(&self.path, "damaged")?),
-        };
-        self.file
-            .write_all_at(self.format.magic, 0)
-            .and_then(|()| self.file.sync_all())
-            .map_err(|error| DiskError::at(&self.path, error))?;
-        self.bad_magic = false;
-        Ok(self.bad_magic(aside))
-    }
-
-    /// Some file systems show zeros where a crash has kept the bytes of an append from reaching the disk.
-    fn bad_head(&self, length: u64, reason: &str) -> Result<Repair, StoreError> {
-        let disk = |error| DiskError::at(&self.path, error);
-        let mut rest = &self.file;
-        rest.seek(SeekFrom::Start(self.end)).map_err(disk)?;
-        let mut zeros = true;
-        for byte in BufReader::new(rest).bytes() {
-            zeros &= byte.map_err(disk)? == 0;
-            if !zeros {
-                break;
-            }
-        }
-        Ok(self.bad(length, reason, zeros))
-    }
-
-    fn bad(&self, length: u64, reason: impl Into<String>, torn: bool) -> Repair {
-        Repair {
-            path: self.path.clone(),
-            offset: self.end,
-            bytes: length.saturating_sub(self.end),
-            reason: reason.into(),
-            torn,
-            aside: None,
-        }
-    }
-
-    fn newer(&self, reason: String) -> StoreError {
-        StoreError::Newer { path: self.path.clone(), reason }
-    }
-
     /// Forgets everything from `offset` on; unless it is `torn`, a copy of the file is put aside first.
     ///
     /// # Errors
-    /// What the disk says; if there is no room for the copy, nothing has been changed.
+    /// A failure of the disk; if there is no room for the copy, nothing has been changed.
     pub(super) fn cut(
         &mut self,
         offset: u64,
@@ -321,7 +169,7 @@ impl AppendFile {
     /// Appends one entry; it is on disk when this returns.
     ///
     /// # Errors
-    /// [`StoreError::Encode`] over the limit; what the disk says, and then nothing of the entry is left behind; or
+    /// [`StoreError::Encode`] over the limit; a failure of the disk, after which nothing of the entry is left behind; or
     /// [`StoreError::Poisoned`] after a failure that could not be undone.
     pub(super) fn append(&mut self, kind: u32, body: &[u8]) -> Result<Position, StoreError> {
         self.check_usable()?;
@@ -336,7 +184,7 @@ impl AppendFile {
             return Err(DiskError::at(&self.path, error).into());
         }
         if let Err(error) = self.file.sync_data() {
-            // After a failed fsync the kernel may have dropped the pages: a second one would lie.
+            // After a failed fsync the kernel may have dropped the pages: a second one would succeed without them.
             self.poisoned = true;
             return Err(DiskError::sync(&self.path, error).into());
         }
@@ -348,7 +196,7 @@ impl AppendFile {
     /// The kind and the body of the entry at `position`.
     ///
     /// # Errors
-    /// [`StoreError::Changed`] if it is not there as it was written, or what the disk says.
+    /// [`StoreError::Changed`] if it is not there as it was written, or a failure of the disk.
     pub(super) fn read(&self, position: Position) -> Result<(u32, Vec<u8>), StoreError> {
         let changed = |reason: &str| {
             StoreError::changed(&self.path, format!("byte {}: {reason}", position.offset))
@@ -374,7 +222,7 @@ impl AppendFile {
     /// The good part of the file, byte by byte.
     ///
     /// # Errors
-    /// What the disk says.
+    /// A failure of the disk.
     pub(super) fn bytes(&self) -> Result<Vec<u8>, StoreError> {
         let entries = self.end.saturating_sub(MAGIC_BYTES as u64);
         let mut body = vec![0; usize::try_from(entries).unwrap_or(usize::MAX)];
@@ -409,7 +257,7 @@ impl AppendFile {
 /// Writes a whole file at once, in place of what was there: for what an earlier version kept in another form.
 ///
 /// # Errors
-/// What the disk says; the old file is then still there.
+/// A failure of the disk; the old file is then still there.
 pub(super) fn write_all<'a>(
     path: &Path,
     format: LogFormat,
@@ -442,18 +290,4 @@ pub(super) fn write_all<'a>(
         return Err(DiskError::at(path, error).into());
     }
     Ok(durable::sync_folder(durable::parent(path))?)
-}
-
-/// Fills `buffer` as far as the reader has bytes; gives what was filled.
-fn read_up_to<'a>(reader: &mut impl Read, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
-    let mut filled = 0;
-    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match reader.read(rest) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(buffer.get(..filled).unwrap_or_default())
 }

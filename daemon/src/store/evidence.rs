@@ -59,7 +59,7 @@ impl EvidenceEntry {
 pub struct KeptEvidence {
     /// Whose, why, when, and the bytes.
     pub evidence: EvidenceEntry,
-    /// What the bytes say; `None` for those that an earlier version of the program has kept, which nobody else can check.
+    /// What the bytes decode to; `None` for those that an earlier version of the program has kept, which nobody else can check.
     pub proof: Option<Evidence>,
 }
 
@@ -72,7 +72,7 @@ pub struct Lift {
     pub through: Round,
     /// When, in seconds since 1970 UTC.
     pub at_unix_s: u64,
-    /// Which user asked for it, if the system tells.
+    /// Which user asked for it, if the system knows.
     pub by: Option<String>,
 }
 

@@ -46,7 +46,7 @@ pub(super) struct Found {
 /// the old folder is kept.
 ///
 /// # Errors
-/// What the disk says; the next start tries again.
+/// A failure of the disk; the next start tries again.
 pub(super) fn migrate(home: &Home) -> Result<String, StoreError> {
     let found = read(&home.store(), &home.store_reading())?;
     found.write(&home.ledger(), &home.reports(), &home.evidence())?;
@@ -57,7 +57,7 @@ pub(super) fn migrate(home: &Home) -> Result<String, StoreError> {
 /// Writes what the old folder `store` holds to files in `target`, changing nothing else.
 ///
 /// # Errors
-/// What the disk says.
+/// A failure of the disk.
 pub(super) fn read_into(store: &Path, target: &Home) -> Result<String, StoreError> {
     let found = read(store, &target.store_reading())?;
     found.write(&target.ledger(), &target.reports(), &target.evidence())?;

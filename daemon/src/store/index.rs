@@ -1,6 +1,6 @@
 //! Where the entry of a round is in its file: an index on sled over the append-only files.
 //!
-//! It holds nothing of its own. At every start it is compared with what the files say and filled anew where it differs; a
+//! It holds nothing of its own. At every start it is compared with the files and filled anew where it differs; a
 //! database that does not open is put aside, and one that fails later is left alone, with the same map in memory in its
 //! place. So whatever sled makes of a damaged or full disk, the node goes on.
 

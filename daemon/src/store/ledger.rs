@@ -1,32 +1,31 @@
-//! The typed side of the store: records, reports, evidence.
+//! The typed side of the store. Records are here; `reports` and `proofs` are the other two files, `scans` reads all three
+//! through at a start.
 
-use std::collections::BTreeMap;
+mod proofs;
+mod reports;
+mod scans;
+
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use fedshield_protocol::ids::{Digest, Round};
+use fedshield_protocol::ids::Round;
 use fedshield_protocol::ledger::{
     LEDGER_FORMAT, RECORD_ENTRY, decode_record, encode_record, record_digest,
 };
 use fedshield_protocol::object::ObjectRef;
-use fedshield_protocol::wire::evidence::Evidence;
 use fedshield_protocol::wire::{CertifiedRecord, Outcome};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use super::append_file::{AppendFile, Position, Unusable};
+use super::append_file::{AppendFile, Position};
 use super::checkpoint::{Checkpoint, CheckpointKey};
-use super::evidence::{EvidenceBook, EvidenceEntry, KeptEvidence, Lift};
-use super::formats::{
-    EVIDENCE_ENTRY, EVIDENCE_FORMAT, HELD_OUT_ENTRY, LIFT_ENTRY, PROOF_ENTRY, REPORT_ENTRY,
-    REPORTS_FORMAT,
-};
-use super::index::{Index, IndexError, Rows, Table};
+use super::evidence::EvidenceBook;
+use super::formats::{EVIDENCE_FORMAT, REPORTS_FORMAT};
+use super::index::{Index, IndexError, Table};
 use super::{Repair, StoreError, first_version};
-use crate::control::api::{HeldOut, RoundReport};
+use crate::control::api::HeldOut;
 use crate::home::Home;
+use scans::{Scans, key};
 
 /// A ledger that was opened, and what a person should know about it.
 #[derive(Debug)]
@@ -39,7 +38,7 @@ pub struct Opened {
     pub remarks: Vec<String>,
 }
 
-/// The ledger and what belongs to it. Whether records are valid is for the protocol to say. Calls may block on the disk.
+/// The ledger and what belongs to it. The protocol decides whether records are valid. Calls may block on the disk.
 #[derive(Debug)]
 pub struct Ledger {
     records: Mutex<AppendFile>,
@@ -53,10 +52,10 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens or makes the ledger of `home`. Damage is mended as far as it can be and told.
+    /// Opens or makes the ledger of `home`. Damage is repaired as far as possible, and named in the result.
     ///
     /// # Errors
-    /// [`StoreError::Newer`], or what the disk says.
+    /// [`StoreError::Newer`], or a failure of the disk.
     pub fn open(home: &Home) -> Result<Opened, StoreError> {
         let mut remarks = Vec::new();
         if !home.ledger().exists() && home.store().is_dir() {
@@ -83,7 +82,7 @@ impl Ledger {
     /// of an earlier version are copied. `None` if there is no ledger.
     ///
     /// # Errors
-    /// [`StoreError::Newer`], or what the disk says.
+    /// [`StoreError::Newer`], or a failure of the disk.
     pub fn open_to_read(home: &Home, scratch: &Path) -> Result<Option<Opened>, StoreError> {
         let mut remarks = Vec::new();
         let copy = Home::new(scratch);
@@ -139,7 +138,7 @@ impl Ledger {
     /// Keeps the record of the next round, on disk when this returns.
     ///
     /// # Errors
-    /// [`StoreError::Encode`] if it is of another round, or what the disk says; nothing is then left behind.
+    /// [`StoreError::Encode`] if it is of another round, or a failure of the disk, after which nothing of it is left behind.
     pub fn append(&self, record: &CertifiedRecord) -> Result<(), StoreError> {
         let mut file = lock(&self.records);
         let (round, next) = (record.record.round, self.count());
@@ -163,7 +162,7 @@ impl Ledger {
             return Ok(0);
         };
         let Some(last) = checkpoint.records.checked_sub(1) else { return Ok(0) };
-        // Every record names the one before: the last one's digest says that all are the same.
+        // Every record has the digest of the one before: if the last one is the same, all are.
         let same = self
             .record(Round(last))?
             .is_some_and(|certified| record_digest(&certified.record) == checkpoint.head);
@@ -179,7 +178,7 @@ impl Ledger {
     /// The record of `round`, if there is one.
     ///
     /// # Errors
-    /// [`StoreError::Changed`], or what the disk says.
+    /// [`StoreError::Changed`], or a failure of the disk.
     pub fn record(&self, round: Round) -> Result<Option<CertifiedRecord>, StoreError> {
         if round.0 >= self.count() {
             return Ok(None);
@@ -194,7 +193,7 @@ impl Ledger {
     /// Shows the records from `round` on to `visit`, in order, one at a time, until it breaks off.
     ///
     /// # Errors
-    /// [`StoreError::Changed`], or what the disk says.
+    /// [`StoreError::Changed`], or a failure of the disk.
     pub fn for_each(
         &self,
         round: Round,
@@ -211,7 +210,7 @@ impl Ledger {
     /// The records from `round` on whose encodings together take at most `room_bytes`.
     ///
     /// # Errors
-    /// [`StoreError::Changed`], or what the disk says.
+    /// [`StoreError::Changed`], or a failure of the disk.
     pub fn read_from(
         &self,
         round: Round,
@@ -232,7 +231,7 @@ impl Ledger {
     /// All records in the order of their rounds.
     ///
     /// # Errors
-    /// [`StoreError::Changed`], or what the disk says.
+    /// [`StoreError::Changed`], or a failure of the disk.
     pub fn records(&self) -> Result<Vec<CertifiedRecord>, StoreError> {
         self.read_from(Round(0), usize::MAX)
     }
@@ -240,7 +239,7 @@ impl Ledger {
     /// The ledger's canonical bytes.
     ///
     /// # Errors
-    /// What the disk says.
+    /// A failure of the disk.
     pub fn bytes(&self) -> Result<Vec<u8>, StoreError> {
         lock(&self.records).bytes()
     }
@@ -248,7 +247,7 @@ impl Ledger {
     /// Forgets the records from `round` on, because the one of that round is wrong; a copy of the file is put aside.
     ///
     /// # Errors
-    /// What the disk says.
+    /// A failure of the disk.
     pub fn cut(&self, round: Round, reason: &str) -> Result<Option<Repair>, StoreError> {
         let Some(position) = self.positions(Table::Records, &key(round))?.first().copied() else {
             return Ok(None);
@@ -277,143 +276,10 @@ impl Ledger {
         Ok(None)
     }
 
-    /// Keeps what this node saw of a round, in place of an earlier report of it.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn put_report(&self, report: &RoundReport) -> Result<(), StoreError> {
-        let position = self.append_json(REPORT_ENTRY, report)?;
-        self.note(Table::Reports, &key(report.round), position)
-    }
-
-    /// The report of `round`.
-    ///
-    /// # Errors
-    /// [`StoreError::Changed`], or what the disk says.
-    pub fn report(&self, round: Round) -> Result<Option<RoundReport>, StoreError> {
-        self.look_up(Table::Reports, &key(round), |position| match position {
-            Some(position) => self.read_report(position).map(Some),
-            None => Ok(None),
-        })
-    }
-
-    /// All reports, oldest round first.
-    ///
-    /// # Errors
-    /// [`StoreError::Changed`], or what the disk says.
-    pub fn reports(&self) -> Result<Vec<RoundReport>, StoreError> {
-        let positions = self.positions(Table::Reports, b"")?;
-        positions.into_iter().map(|position| self.read_report(position)).collect()
-    }
-
-    /// Keeps the newest measurement of the common adapter.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn put_held_out(&self, measured: &HeldOut) -> Result<(), StoreError> {
-        self.append_json(HELD_OUT_ENTRY, measured)?;
-        *lock(&self.held_out) = Some(measured.clone());
-        Ok(())
-    }
-
-    /// The newest measurement of this run or an earlier one.
-    #[must_use]
-    pub fn held_out(&self) -> Option<HeldOut> {
-        lock(&self.held_out).clone()
-    }
-
-    /// Keeps evidence, as far as there is room for more of its member (see `evidence`). Gives whether it was kept.
-    ///
-    /// # Errors
-    /// What the disk says; [`StoreError::Encode`] if it is no evidence.
-    pub fn put_evidence(&self, evidence: &EvidenceEntry) -> Result<bool, StoreError> {
-        let mut file = lock(&self.evidence);
-        let proof = Evidence::decode(&evidence.proof)
-            .map_err(|error| StoreError::encode(file.path(), error))?;
-        if !lock(&self.book).has_room(&proof) {
-            return Ok(false);
-        }
-        let body = evidence.encode().map_err(|error| StoreError::encode(file.path(), error))?;
-        let position = file.append(PROOF_ENTRY, &body)?;
-        drop(file);
-        lock(&self.book).note(&proof);
-        self.note(Table::Evidence, &evidence.key(), position)?;
-        Ok(true)
-    }
-
-    /// All evidence, in the order in which it was kept.
-    ///
-    /// # Errors
-    /// [`StoreError::Changed`], or what the disk says.
-    pub fn evidence(&self) -> Result<Vec<KeptEvidence>, StoreError> {
-        let mut positions = self.positions(Table::Evidence, b"")?;
-        positions.sort_by_key(|position| position.offset);
-        positions.into_iter().map(|position| self.read_evidence(position)).collect()
-    }
-
-    /// The evidence with this root.
-    ///
-    /// # Errors
-    /// [`StoreError::Changed`], or what the disk says.
-    pub fn evidence_named(&self, root: &Digest) -> Result<Option<KeptEvidence>, StoreError> {
-        self.look_up(Table::Evidence, root.as_bytes(), |position| match position {
-            Some(position) => self.read_evidence(position).map(Some),
-            None => Ok(None),
-        })
-    }
-
-    fn read_evidence(&self, position: Position) -> Result<KeptEvidence, StoreError> {
-        let file = lock(&self.evidence);
-        let (kind, body) = file.read(position)?;
-        let evidence: EvidenceEntry = postcard::from_bytes(&body)
-            .map_err(|error| StoreError::changed(file.path(), error.to_string()))?;
-        let proof = match kind {
-            PROOF_ENTRY => Some(
-                Evidence::decode(&evidence.proof)
-                    .map_err(|error| StoreError::changed(file.path(), error.to_string()))?,
-            ),
-            _ => None,
-        };
-        Ok(KeptEvidence { evidence, proof })
-    }
-
-    /// Remembers that the operator has lifted a ban.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn put_lift(&self, lift: &Lift) -> Result<(), StoreError> {
-        let mut file = lock(&self.evidence);
-        let body =
-            postcard::to_allocvec(lift).map_err(|error| StoreError::encode(file.path(), error))?;
-        file.append(LIFT_ENTRY, &body)?;
-        drop(file);
-        lock(&self.book).lift(lift.clone());
-        Ok(())
-    }
-
-    /// The newest lift of each member that has one.
-    #[must_use]
-    pub fn lifts(&self) -> Vec<Lift> {
-        lock(&self.book).lifts()
-    }
-
-    fn append_json(&self, kind: u32, value: &impl Serialize) -> Result<Position, StoreError> {
-        let mut file = lock(&self.reports);
-        let body =
-            serde_json::to_vec(value).map_err(|error| StoreError::encode(file.path(), error))?;
-        file.append(kind, &body)
-    }
-
     fn read_record(&self, position: Position) -> Result<CertifiedRecord, StoreError> {
         let file = lock(&self.records);
         let (kind, body) = file.read(position)?;
         decode_record(kind, &body).map_err(|reason| StoreError::changed(file.path(), reason))
-    }
-
-    fn read_report(&self, position: Position) -> Result<RoundReport, StoreError> {
-        let file = lock(&self.reports);
-        let (_, body) = file.read(position)?;
-        json(&body).map_err(|reason| StoreError::changed(file.path(), reason))
     }
 
     fn note(&self, table: Table, key: &[u8], position: Position) -> Result<(), StoreError> {
@@ -473,76 +339,6 @@ impl Ledger {
         lock(&self.evidence).scan_again(|at, kind, body| scans.evidence(at, kind, body))?;
         Ok(scans)
     }
-}
-
-/// What the files say.
-#[derive(Debug, Default)]
-struct Scans {
-    records: Rows,
-    reports: Rows,
-    evidence: BTreeMap<Vec<u8>, Position>,
-    book: EvidenceBook,
-    held_out: Option<HeldOut>,
-}
-
-impl Scans {
-    fn record(&mut self, at: Position, kind: u32, body: &[u8]) -> Result<(), Unusable> {
-        known(kind, &[RECORD_ENTRY])?;
-        let record = decode_record(kind, body).map_err(Unusable::Damaged)?;
-        let (round, next) = (record.record.round, self.records.len() as u64);
-        if round.0 != next {
-            let reason = format!("a record of round {round} in the place of round {next}");
-            return Err(Unusable::Damaged(reason));
-        }
-        self.records.insert(key(round), at);
-        Ok(())
-    }
-
-    fn report(&mut self, at: Position, kind: u32, body: &[u8]) -> Result<(), Unusable> {
-        known(kind, &[REPORT_ENTRY, HELD_OUT_ENTRY])?;
-        if kind == HELD_OUT_ENTRY {
-            self.held_out = Some(json(body).map_err(Unusable::Damaged)?);
-        } else {
-            let report: RoundReport = json(body).map_err(Unusable::Damaged)?;
-            self.reports.insert(key(report.round), at);
-        }
-        Ok(())
-    }
-
-    fn evidence(&mut self, at: Position, kind: u32, body: &[u8]) -> Result<(), Unusable> {
-        known(kind, &[EVIDENCE_ENTRY, PROOF_ENTRY, LIFT_ENTRY])?;
-        let damaged = |error: String| Unusable::Damaged(format!("evidence: {error}"));
-        if kind == LIFT_ENTRY {
-            self.book.lift(postcard::from_bytes(body).map_err(|e| damaged(e.to_string()))?);
-            return Ok(());
-        }
-        let evidence: EvidenceEntry =
-            postcard::from_bytes(body).map_err(|error| damaged(error.to_string()))?;
-        if kind == PROOF_ENTRY {
-            let proof = Evidence::decode(&evidence.proof).map_err(|e| damaged(e.to_string()))?;
-            self.book.note(&proof);
-        }
-        self.evidence.insert(evidence.key(), at);
-        Ok(())
-    }
-}
-
-fn known(kind: u32, kinds: &[u32]) -> Result<(), Unusable> {
-    if kinds.contains(&kind) {
-        return Ok(());
-    }
-    Err(Unusable::Newer(format!(
-        "it holds an entry of kind {kind}, which this version of the program does not know; upgrade"
-    )))
-}
-
-fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    serde_json::from_slice(bytes).map_err(|error| error.to_string())
-}
-
-/// Keys sort like rounds.
-fn key(round: Round) -> Vec<u8> {
-    round.0.to_be_bytes().to_vec()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

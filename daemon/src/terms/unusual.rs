@@ -2,7 +2,7 @@
 //! before they agree to them, because a misplaced point or a forgotten exponent shows only many rounds later.
 
 use fedshield_he::Preset;
-use fedshield_protocol::manifest::{Algorithm, Manifest, ServerOptimizer};
+use fedshield_protocol::manifest::{Algorithm, ServerOptimizer, TermsFields};
 
 /// A number of the terms and where it has been seen to work.
 struct Range {
@@ -17,7 +17,7 @@ struct Range {
 /// One sentence for each number that lies outside of what has ever worked: the published LoRA recipes and this project's
 /// own runs (`docs/results`), with room on both sides.
 #[must_use]
-pub fn unusual(terms: &Manifest) -> Vec<String> {
+pub fn unusual(terms: &TermsFields) -> Vec<String> {
     let training = &terms.training;
     let scale = f64::from(terms.adapter.alpha) / f64::from(terms.adapter.rank.max(1));
     let steps = f64::from(training.steps_per_round);
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn what_is_usual_is_not_remarked_on_and_what_is_not_is_named() {
         assert_eq!(unusual(&terms()), Vec::<String>::new());
-        type Change = fn(&mut Manifest);
+        type Change = fn(&mut TermsFields);
         let table: [(&str, Change); 10] = [
             ("protects nothing", |t| t.encryption.preset = "INSECURE-rlwe-sum/b16/n16".into()),
             ("--lr)", |t| t.training.learning_rate = real(100.0)),

@@ -4,9 +4,9 @@
 use fedshield_he::{SumShape, largest_value};
 use fedshield_protocol::ids::MemberIndex;
 
-use super::Terms;
+use super::MemberTerms;
 
-impl Terms {
+impl MemberTerms {
     /// Quanta per unit of weight one in applied round `t`: the largest weight times the clipping bound fits the preset's bits.
     #[must_use]
     pub fn scale(&self, t: u64) -> f64 {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use fedshield_fixtures::long_deadlines;
 use fedshield_protocol::ids::{Digest, IdentityKey};
-use fedshield_protocol::manifest::{Manifest, Member};
+use fedshield_protocol::manifest::{Draft, Member, Terms, TermsFields};
 use fedshieldd::control::api::{
     Condition, ConfirmRequest, ExpectedMember, FederationView, FoundRequest, InviteRequest,
     JoinRequest, JoinView, NewFederation, NodeState,
@@ -70,9 +70,9 @@ pub(crate) struct Check {
 }
 
 impl CheckTerms for Check {
-    fn check(&self, draft: &Manifest) -> Result<(), PipelineError> {
+    fn check(&self, draft: &Draft) -> Result<(), PipelineError> {
         Plan::of_draft(draft)?;
-        if draft.training.template == self.refused_template {
+        if draft.offer.terms.training.template == self.refused_template {
             let source = std::io::Error::other("line 3 does not go with this template");
             return Err(PipelineError::File { path: "data.jsonl".into(), source });
         }
@@ -238,17 +238,21 @@ fn open_with(
     Founding::open(&home, Arc::clone(identity), local.clone(), Arc::new(end), check)
 }
 
-pub(crate) fn terms() -> Manifest {
-    Manifest {
+pub(crate) fn terms() -> Terms {
+    terms_with(|_| {})
+}
+
+/// The same with something else chosen.
+pub(crate) fn terms_with(change: impl FnOnce(&mut TermsFields)) -> Terms {
+    let mut fields = TermsFields {
         name: "trial".into(),
-        // The owner's daemon fills these in.
-        founding_id: Digest([0; 32]),
-        min_contributors: 0,
-        committee_size: 0,
-        base_model: Digest([0; 32]),
+        min_contributors: None,
+        committee_size: None,
         deadlines: long_deadlines(),
         ..fedshield_fixtures::terms()
-    }
+    };
+    change(&mut fields);
+    Terms::new(fields).unwrap()
 }
 
 pub(crate) async fn owner(network: &Network) -> Node {

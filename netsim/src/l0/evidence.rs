@@ -44,7 +44,7 @@ fn is_wrong(answer: &WrongAnswer) -> Result<(), String> {
     else {
         return Err("nothing was opened".into());
     };
-    let set: Vec<CommitmentDigest> = set.iter().map(|(_, digest)| *digest).collect();
+    let set: Vec<CommitmentDigest> = set.commitments().collect();
     if answer.key != key_bytes(&set) || *key != ObjectRef::of(&answer.key) {
         return Err("it is another key".into());
     }
@@ -102,7 +102,7 @@ struct Known<'a> {
 impl Known<'_> {
     fn prove(&self, culprit: MemberIndex) -> Option<Vec<u8>> {
         let Value::Aggregate { set, .. } = &self.set.value else { return None };
-        let digests: Vec<CommitmentDigest> = set.iter().map(|(_, digest)| *digest).collect();
+        let digests: Vec<CommitmentDigest> = set.commitments().collect();
         let signed = |(member, object, signature): &(MemberIndex, ObjectRef, Signature)| {
             let bytes = self.objects.get(object)?.clone();
             Some(SignedAnswer { member: *member, signature: *signature, bytes: bytes.to_vec() })

@@ -100,9 +100,7 @@ impl Federation {
 }
 
 fn manifest(member_count: u16) -> Manifest {
-    let mut members = fedshield_fixtures::members(member_count);
-    members.iter_mut().for_each(|member| member.addresses.clear());
-    Manifest {
+    let mut manifest = Manifest {
         name: "simulation".into(),
         rounds: 1000,
         min_contributors: Rules::default_contributors(member_count),
@@ -114,7 +112,8 @@ fn manifest(member_count: u16) -> Manifest {
             decrypt_ms: 6_000,
             round_ms: 12_000,
         },
-        members,
-        ..fedshield_fixtures::terms()
-    }
+        ..fedshield_fixtures::manifest(member_count)
+    };
+    manifest.members.iter_mut().for_each(|member| member.addresses.clear());
+    manifest
 }

@@ -8,7 +8,7 @@ use fedshield_protocol::job::{
 };
 use fedshield_protocol::limits::MAX_OBJECT_BYTES;
 use fedshield_protocol::object::ObjectRef;
-use fedshield_protocol::wire::{CommitmentBody, Set};
+use fedshield_protocol::wire::{CommitmentBody, UpdateSet};
 
 use super::byzantine::split_outcome;
 use super::content::{CONTENT_BYTES, Content, Vector, is_in_range, layout_of, nonce_of, sum_of};
@@ -28,8 +28,8 @@ fn digests(set: &[Included]) -> Vec<CommitmentDigest> {
     set.iter().map(|included| included.commitment).collect()
 }
 
-fn commitments(set: &Set) -> Vec<CommitmentDigest> {
-    set.iter().map(|(_, commitment)| *commitment).collect()
+fn commitments(set: &UpdateSet) -> Vec<CommitmentDigest> {
+    set.commitments().collect()
 }
 
 impl Node {
@@ -330,7 +330,7 @@ impl Node {
     fn combine(
         &mut self,
         round: Round,
-        set: &Set,
+        set: &UpdateSet,
         aggregate: &ObjectRef,
         partials: &[(MemberIndex, ObjectRef)],
         threshold: u16,
@@ -365,7 +365,7 @@ impl Node {
     fn check_key(
         &mut self,
         round: Round,
-        set: &Set,
+        set: &UpdateSet,
         aggregate: &ObjectRef,
         key: &ObjectRef,
     ) -> Result<JobOutput, String> {

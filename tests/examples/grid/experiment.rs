@@ -37,6 +37,7 @@ impl<'a> Experiment<'a> {
             template: options.template,
             max_length: options.seq,
             held_out: options.held_out,
+            ..DataSettings::default()
         };
         let load = |path| DataSet::load(std::slice::from_ref(path), trainer.tokenizer(), &how);
         let sets = options.data.iter().map(load).collect::<Result<Vec<_>, _>>()?;
@@ -75,7 +76,9 @@ impl<'a> Experiment<'a> {
             seconds: begin.elapsed().as_secs_f64(),
         };
         for data in &self.data {
-            let evaluation = self.trainer.evaluate(adapter.as_ref(), &data.held_out)?;
+            let evaluation = self
+                .trainer
+                .evaluate(adapter.as_ref().map(|adapter| adapter as _), &data.held_out)?;
             result.losses.push(evaluation.loss);
             result.tokens.push(evaluation.tokens);
             result.union += evaluation.loss * evaluation.tokens as f64;

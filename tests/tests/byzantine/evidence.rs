@@ -6,7 +6,7 @@ use fedshield_protocol::job::{Combined, Included, Job, JobOutput};
 use fedshield_protocol::manifest::ValidManifest;
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::evidence::{Evidence, EvidenceFile};
-use fedshield_protocol::wire::{Body, Decided, Set, Value, set_digest};
+use fedshield_protocol::wire::{Body, Decided, UpdateSet, Value};
 use fedshield_tests::{Party, parties, run};
 use fedshieldd::evidence;
 
@@ -36,7 +36,7 @@ fn prove(
     culprits: &[MemberIndex],
 ) -> Vec<Vec<u8>> {
     let Value::Aggregate { set, .. } = decided.0 else { panic!("no set") };
-    let set = set_digest(set);
+    let set = set.digest();
     let signed = answers
         .iter()
         .map(|(member, object)| {
@@ -76,7 +76,7 @@ fn a_wrong_answer_is_proven_to_others_and_a_right_one_never() {
     };
     assert_eq!(culprits, [MemberIndex(2)]);
     let manifest = manifest(&parties);
-    let set: Set = included.iter().map(|it| (it.member, it.commitment)).collect();
+    let set: UpdateSet = included.iter().map(|it| (it.member, it.commitment)).collect();
     let decided = (&Value::Aggregate { set, aggregate: sum }, &Value::Opened { key, sum: opened });
     let proofs = prove(&parties[0], &manifest, decided, &answers, &culprits);
     let [bytes] = proofs.as_slice() else { panic!("{} proofs", proofs.len()) };

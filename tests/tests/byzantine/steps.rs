@@ -3,7 +3,7 @@
 use fedshield_protocol::ids::{Beacon, CommitmentDigest, MemberIndex, Round, SumDigest};
 use fedshield_protocol::job::{Combined, Included, Job, JobOutput, RoundStart};
 use fedshield_protocol::object::ObjectRef;
-use fedshield_protocol::wire::Set;
+use fedshield_protocol::wire::UpdateSet;
 use fedshield_tests::{Party, carry, contribution, run};
 
 pub(crate) const START: RoundStart =
@@ -109,7 +109,7 @@ pub(crate) fn lie(parties: &[Party], answer: &mut (MemberIndex, ObjectRef), read
     carry(parties, position, &answer.1);
 }
 
-pub(crate) fn set_of(set: &[Included]) -> Set {
+pub(crate) fn set_of(set: &[Included]) -> UpdateSet {
     set.iter().map(|it| (it.member, it.commitment)).collect()
 }
 

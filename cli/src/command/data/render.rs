@@ -56,8 +56,10 @@ pub(super) fn render(report: &DataReport, colours: Colours) -> String {
     if let Some(rendered) = &report.rendered {
         text.push_str(&example(rendered, colours));
     }
+    text.push_str(&unknown(report, colours));
     if !report.problems.is_empty() {
-        let title = format!("lines that cannot be used: {}", report.problem_count);
+        let left_out = if report.skips { ", left out" } else { "" };
+        let title = format!("lines that cannot be used{left_out}: {}", report.problem_count);
         text.push_str(&format!("\n{}\n", colours.bad(&title)));
         for problem in &report.problems {
             // A reason quotes the file.
@@ -85,17 +87,38 @@ fn leaks(report: &DataReport, colours: Colours) -> String {
 }
 
 fn files(files: &[FileSummary], colours: Colours) -> String {
-    let mut table = Table::new(&["file", "for", ">Alpaca", ">chat", ">unusable"]);
+    let mut table = Table::new(&["file", "for", "forms", ">unusable"]);
     for file in files {
         table.row([
             file.path.display().to_string(),
             if file.held_out { "held out" } else { "training" }.to_owned(),
-            file.alpaca.to_string(),
-            file.chat.to_string(),
+            forms(file),
             file.bad.to_string(),
         ]);
     }
     table.render(colours)
+}
+
+fn forms(file: &FileSummary) -> String {
+    let forms = file.forms.iter().map(|(form, count)| format!("{count} {}", form.name()));
+    forms.collect::<Vec<_>>().join(", ")
+}
+
+/// Fields that are not looked at.
+fn unknown(report: &DataReport, colours: Colours) -> String {
+    if report.unknown.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("\n{}\n", colours.odd("fields of no known meaning, not looked at"));
+    for (name, count) in &report.unknown {
+        let examples = units::count(*count as u64, "example");
+        text.push_str(&format!("  {}: {examples}\n", harmless_line(name)));
+    }
+    if report.unknown_more > 0 {
+        let examples = units::count(report.unknown_more as u64, "example");
+        text.push_str(&format!("  others: {examples}\n"));
+    }
+    text
 }
 
 fn lengths(report: &DataReport, colours: Colours) -> String {
@@ -147,11 +170,13 @@ fn example(rendered: &Rendered, colours: Colours) -> String {
 
 #[cfg(test)]
 mod tests {
+    use fedshieldd::offline::Unit;
+
     use super::*;
 
     fn rendered() -> Rendered {
         let runs = vec![("ask\u{1b}[2J ".to_owned(), false), ("answer".to_owned(), true)];
-        let place = Place { path: "a.jsonl".into(), line: 3 };
+        let place = Place { path: "a.jsonl".into(), line: 3, unit: Unit::Line };
         Rendered { place, segments: Vec::new(), runs, tokens: Vec::new() }
     }
 

@@ -77,7 +77,8 @@ fn ask(view: &FederationView, phrase: &str, screen: &Screen) -> Result<(), Failu
         ));
     }
     let colours = screen.colours();
-    let mut text = facts(colours, &terms_facts(&view.manifest));
+    let (terms, base_model) = (view.listing.terms(), view.listing.base_model());
+    let mut text = facts(colours, &terms_facts(&terms, base_model, view.listing.members()));
     text = format!("{}\n{text}\n{}", list(view, colours), lines(phrase, colours));
     screen.text(&text)?;
     out::warn(screen, &view.differences);
@@ -95,7 +96,7 @@ fn ask(view: &FederationView, phrase: &str, screen: &Screen) -> Result<(), Failu
 pub(super) fn list(view: &FederationView, colours: Colours) -> String {
     let mut table = Table::new(&["member", "identity", "confirmed"]);
     let own = view.summary.self_index.map(fedshield_protocol::ids::MemberIndex::position);
-    for (place, member) in view.manifest.members.iter().enumerate() {
+    for (place, member) in view.listing.members().iter().enumerate() {
         let confirmed = if own == Some(place) {
             view.confirmed
         } else {

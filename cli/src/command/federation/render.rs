@@ -1,7 +1,8 @@
 //! How a federation and its terms read.
 
 use fedshield_protocol::hidden::harmless_line;
-use fedshield_protocol::manifest::{Manifest, Member, Weights};
+use fedshield_protocol::ids::Digest;
+use fedshield_protocol::manifest::{Member, TermsFields, Weights};
 use fedshieldd::conditions::date_and_clock;
 use fedshieldd::control::api::FederationView;
 
@@ -40,7 +41,8 @@ pub(super) fn render(view: &FederationView, colours: Colours) -> String {
     if !view.returning.is_empty() {
         list.push(("not back yet", colours.odd(&units::names(&view.returning))));
     }
-    list.extend(terms_facts(&view.manifest));
+    let (terms, base_model) = (view.listing.terms(), view.listing.base_model());
+    list.extend(terms_facts(&terms, base_model, view.listing.members()));
     let mut text = facts(colours, &list);
     if let Some(phrase) = &view.summary.phrase {
         if !view.founded {
@@ -51,14 +53,17 @@ pub(super) fn render(view: &FederationView, colours: Colours) -> String {
     text
 }
 
-/// The terms as label and value, for people who have to agree to them. Before they are signed nobody but their owner has
-/// checked them.
+/// The terms as label and value, for people who have to agree to them, with the base model's digest and the members so far.
 #[must_use]
-pub fn terms_facts(terms: &Manifest) -> Vec<(&'static str, String)> {
+pub fn terms_facts(
+    terms: &TermsFields,
+    base_model: Digest,
+    members: &[Member],
+) -> Vec<(&'static str, String)> {
     let (training, pruning, adapter) = (&terms.training, &terms.pruning, &terms.adapter);
     let minutes = |ms: u64| units::seconds(ms as f64 / 1000.0);
     vec![
-        ("base model", terms.base_model.to_string()),
+        ("base model", base_model.to_string()),
         ("rounds", format!("{}, each {} steps", terms.rounds, training.steps_per_round)),
         (
             "training",
@@ -97,30 +102,30 @@ pub fn terms_facts(terms: &Manifest) -> Vec<(&'static str, String)> {
         (
             "opened sums",
             match terms.min_contributors {
-                0 => "of a quorum of the members, at least 3".to_owned(),
-                least => format!("of {least} updates or more"),
+                None => "of a quorum of the members, at least 3".to_owned(),
+                Some(least) => format!("of {least} updates or more"),
             },
         ),
         (
             "committee",
             match terms.committee_size {
-                0 => "as many members as tolerate a third of faulty ones".to_owned(),
-                size => units::count(u64::from(size), "member"),
+                None => "as many members as tolerate a third of faulty ones".to_owned(),
+                Some(size) => units::count(u64::from(size), "member"),
             },
         ),
-        ("weights", weights(terms)),
+        ("weights", weights(terms, members)),
         ("round timer", minutes(terms.deadlines.round_ms)),
     ]
 }
 
 /// What each member's update counts, with the members that are known.
-fn weights(terms: &Manifest) -> String {
+fn weights(terms: &TermsFields, members: &[Member]) -> String {
     match terms.weights {
         Some(Weights::Equal) => "equal: one for each member".to_owned(),
         Some(Weights::Declared) => {
             let of = |member: &Member| format!("{} {}", harmless_line(&member.name), member.weight);
-            let each: Vec<String> = terms.members.iter().map(of).collect();
-            let all: u64 = terms.members.iter().map(|member| u64::from(member.weight)).sum();
+            let each: Vec<String> = members.iter().map(of).collect();
+            let all: u64 = members.iter().map(|member| u64::from(member.weight)).sum();
             match each.is_empty() {
                 true => format!("declared by each member, 1 to {}", terms.weight_cap),
                 false => {
@@ -142,7 +147,7 @@ mod tests {
     #[test]
     fn the_terms_name_everything_a_member_agrees_to() {
         let terms = terms("t", TermsPreset::Paper, 4, &TermsFlags::default()).unwrap();
-        let text = facts(Colours::none(), &terms_facts(&terms));
+        let text = facts(Colours::none(), &terms_facts(&terms, Digest([1; 32]), &[]));
         for part in
             ["rank 32, alpha 64", "batch 16, sequence 512", "0.00005 to 0.000001", "20% to 50%"]
         {
@@ -157,8 +162,8 @@ mod tests {
             weight_cap: Some(500),
             ..TermsFlags::default()
         };
-        let mut declared = terms("t", TermsPreset::Paper, 4, &flags).unwrap();
-        assert_eq!(weights(&declared), "declared by each member, 1 to 500");
+        let declared = terms("t", TermsPreset::Paper, 4, &flags).unwrap();
+        assert_eq!(weights(&declared, &[]), "declared by each member, 1 to 500");
         let member = |name: &str, weight| Member {
             name: name.into(),
             identity_key: IdentityKey([1; 32]),
@@ -166,21 +171,22 @@ mod tests {
             addresses: vec![],
             weight,
         };
-        declared.members = vec![member("bank", 300), member("clinic", 20)];
-        assert_eq!(weights(&declared), "declared, 1 to 500: bank 300, clinic 20 of 320");
+        let members = [member("bank", 300), member("clinic", 20)];
+        assert_eq!(weights(&declared, &members), "declared, 1 to 500: bank 300, clinic 20 of 320");
         let equal = terms("t", TermsPreset::Paper, 4, &TermsFlags::default()).unwrap();
-        assert_eq!(weights(&equal), "equal: one for each member");
+        assert_eq!(weights(&equal, &[]), "equal: one for each member");
         let cap = TermsFlags { weight_cap: Some(5), ..TermsFlags::default() };
         assert!(terms("t", TermsPreset::Paper, 4, &cap).is_err());
     }
 
     #[test]
     fn terms_of_others_cannot_steer_the_terminal() {
-        let mut terms = terms("t", TermsPreset::Paper, 4, &TermsFlags::default()).unwrap();
+        let terms = terms("t", TermsPreset::Paper, 4, &TermsFlags::default()).unwrap();
+        let mut terms = terms.into_fields();
         terms.training.template = "chatml\u{1b}[2J".into();
         terms.adapter.target_modules = vec!["q\u{202e}".into()];
         terms.encryption.preset = "\u{9b}2J\nverified".into();
-        let text = facts(Colours::none(), &terms_facts(&terms));
+        let text = facts(Colours::none(), &terms_facts(&terms, Digest([1; 32]), &[]));
         assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{9b}']), "{text:?}");
         assert!(text.contains("\u{fffd}2J\u{fffd}verified\n"), "{text}");
     }

@@ -78,7 +78,7 @@ mod tests {
         for round in 0..200 {
             let with_me = round % 3 == 0;
             let member = if with_me { me } else { MemberIndex(1) };
-            let set = vec![(member, CommitmentDigest([3; 32]))];
+            let set = [(member, CommitmentDigest([3; 32]))].into_iter().collect();
             past.note(&record(round, Outcome::Void { set, aggregate }), me);
         }
         for round in 0..400 {

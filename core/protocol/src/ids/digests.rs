@@ -29,7 +29,7 @@ bytes32!(
     CommitmentDigest
 );
 bytes32!(
-    /// Of a set of updates ([`set_digest`](crate::wire::set_digest)).
+    /// Of a set of updates ([`UpdateSet::digest`](crate::wire::UpdateSet::digest)).
     SetDigest
 );
 bytes32!(

@@ -132,9 +132,8 @@ impl Tip {
         }
         let Some((set, _)) = set_of(&record.outcome) else { return Ok(()) };
         let rules = roster.rules();
-        if !set.is_sorted_by(|a, b| a.0 < b.0) || set.iter().any(|(m, _)| m.0 >= rules.member_count)
-        {
-            return Err("the set of updates is not a list of different members".into());
+        if !set.is_within(rules.member_count) {
+            return Err("the set of updates names a contributor that is no member".into());
         }
         if set.len() < usize::from(rules.min_contributors) {
             return Err(format!(

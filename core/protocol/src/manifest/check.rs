@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::rules::{Rules, least_committee};
-use super::{Manifest, Member, Real, ServerOptimizer, Weights};
+use super::{
+    Adapter, Deadlines, Manifest, Member, Pruning, Real, ServerOptimizer, TermsFields, Training,
+    Weights,
+};
 use crate::hidden::first_hidden;
 use crate::limits::{
     MAX_ADDRESS_BYTES, MAX_ADDRESSES, MAX_DEADLINE_MS, MAX_MEMBERS, MAX_NAME_BYTES, MAX_ROUNDS,
@@ -34,7 +37,7 @@ fn wrong(field: impl Into<String>, value: impl ToString, remedy: impl Into<Strin
 /// Checks everything, in the order of the fields.
 pub(super) fn check(manifest: &Manifest) -> Result<Rules, ManifestError> {
     let rules = Rules::of(manifest);
-    check_terms(manifest)?;
+    check_terms(&TermsFields::of(manifest))?;
     check_counts(manifest, &rules)?;
     check_members(&manifest.members)?;
     check_weights(manifest)?;
@@ -43,16 +46,16 @@ pub(super) fn check(manifest: &Manifest) -> Result<Rules, ManifestError> {
 
 /// Checks what holds whoever the members will be, in the order of the fields: all but the list of members and the two
 /// numbers that depend on its length.
-pub(super) fn check_terms(manifest: &Manifest) -> Checked {
-    text("name", &manifest.name, MAX_NAME_BYTES)?;
-    between("rounds", manifest.rounds, 1, MAX_ROUNDS)?;
-    between("weight_cap", u64::from(manifest.weight_cap), 1, 1 << 24)?;
-    check_adapter(manifest)?;
-    check_training(manifest)?;
-    check_pruning(manifest)?;
-    text("encryption.preset", &manifest.encryption.preset, MAX_NAME_BYTES)?;
-    above_zero("encryption.clip", manifest.encryption.clip)?;
-    match manifest.server_optimizer {
+pub(super) fn check_terms(terms: &TermsFields) -> Checked {
+    text("name", &terms.name, MAX_NAME_BYTES)?;
+    between("rounds", terms.rounds, 1, MAX_ROUNDS)?;
+    between("weight_cap", u64::from(terms.weight_cap), 1, 1 << 24)?;
+    check_adapter(&terms.adapter)?;
+    check_training(&terms.training)?;
+    check_pruning(&terms.pruning)?;
+    text("encryption.preset", &terms.encryption.preset, MAX_NAME_BYTES)?;
+    above_zero("encryption.clip", terms.encryption.clip)?;
+    match terms.server_optimizer {
         ServerOptimizer::Plain { rate } => above_zero("server_optimizer.plain.rate", rate)?,
         ServerOptimizer::Momentum { rate, momentum } => {
             above_zero("server_optimizer.momentum.rate", rate)?;
@@ -65,7 +68,23 @@ pub(super) fn check_terms(manifest: &Manifest) -> Checked {
             above_zero("server_optimizer.adam.epsilon", epsilon)?;
         }
     }
-    check_deadlines(manifest)
+    check_deadlines(&terms.deadlines)
+}
+
+/// Checks the two numbers that may be left open, as far as it can be said before the count of members is known.
+pub(super) fn check_open_numbers(terms: &TermsFields) -> Checked {
+    for (field, number, least) in [
+        ("min_contributors", terms.min_contributors, MIN_MEMBERS),
+        ("committee_size", terms.committee_size, 1),
+    ] {
+        if let Some(number) = number.filter(|number| !(least..=MAX_MEMBERS).contains(number)) {
+            let remedy = format!(
+                "leave it out for the usual number of the final count of members, or take {least} to {MAX_MEMBERS}"
+            );
+            return wrong(field, number, remedy);
+        }
+    }
+    Ok(())
 }
 
 fn check_counts(manifest: &Manifest, rules: &Rules) -> Checked {
@@ -109,8 +128,7 @@ fn check_counts(manifest: &Manifest, rules: &Rules) -> Checked {
     Ok(())
 }
 
-fn check_adapter(manifest: &Manifest) -> Checked {
-    let adapter = &manifest.adapter;
+fn check_adapter(adapter: &Adapter) -> Checked {
     between("adapter.rank", u64::from(adapter.rank), 1, 1024)?;
     between("adapter.alpha", u64::from(adapter.alpha), 1, 1 << 16)?;
     let modules = &adapter.target_modules;
@@ -135,8 +153,7 @@ fn check_adapter(manifest: &Manifest) -> Checked {
     Ok(())
 }
 
-fn check_training(manifest: &Manifest) -> Checked {
-    let training = &manifest.training;
+fn check_training(training: &Training) -> Checked {
     between("training.steps_per_round", u64::from(training.steps_per_round), 1, 1_000_000)?;
     between("training.batch_size", u64::from(training.batch_size), 1, 65_536)?;
     between("training.sequence_length", u64::from(training.sequence_length), 1, 1 << 20)?;
@@ -152,8 +169,7 @@ fn check_training(manifest: &Manifest) -> Checked {
     text("training.template", &training.template, MAX_NAME_BYTES)
 }
 
-fn check_pruning(manifest: &Manifest) -> Checked {
-    let pruning = &manifest.pruning;
+fn check_pruning(pruning: &Pruning) -> Checked {
     share("pruning.initial", pruning.initial)?;
     share("pruning.last", pruning.last)?;
     share("pruning.explore", pruning.explore)?;
@@ -173,8 +189,7 @@ fn check_pruning(manifest: &Manifest) -> Checked {
     Ok(())
 }
 
-fn check_deadlines(manifest: &Manifest) -> Checked {
-    let deadlines = &manifest.deadlines;
+fn check_deadlines(deadlines: &Deadlines) -> Checked {
     for (field, ms) in [
         ("deadlines.commit_ms", deadlines.commit_ms),
         ("deadlines.transfer_ms", deadlines.transfer_ms),

@@ -1,7 +1,8 @@
 //! The numbers that a membership list fixes.
 
-use crate::ids::{CommitmentDigest, MemberIndex};
+use crate::ids::MemberIndex;
 use crate::manifest::Manifest;
+use crate::wire::UpdateSet;
 
 /// A proposed set of updates is smaller than the manifest allows. No honest member proposes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -68,11 +69,7 @@ impl Rules {
     ///
     /// # Errors
     /// [`SetTooSmall`] names its proposer.
-    pub fn check_set(
-        &self,
-        proposer: MemberIndex,
-        set: &[(MemberIndex, CommitmentDigest)],
-    ) -> Result<(), SetTooSmall> {
+    pub fn check_set(&self, proposer: MemberIndex, set: &UpdateSet) -> Result<(), SetTooSmall> {
         let (found, needed) = (set.len(), self.min_contributors);
         if found < usize::from(needed) {
             return Err(SetTooSmall { proposer, found, needed });

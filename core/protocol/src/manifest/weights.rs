@@ -26,29 +26,27 @@ pub(super) const fn is_one(weight: &u32) -> bool {
     *weight == 1
 }
 
+impl Weights {
+    /// What the updates of a member count with this entry; `None` in manifests of earlier versions.
+    pub(super) const fn of(weights: Option<Self>, member: &Member) -> u32 {
+        match weights {
+            Some(Self::Declared) => member.weight,
+            Some(Self::Equal) | None => 1,
+        }
+    }
+}
+
 impl Manifest {
     /// Weight of a member's update in the mean; 1 for who is no member.
     #[must_use]
     pub fn weight_of(&self, member: MemberIndex) -> u32 {
-        self.members.get(member.position()).map_or(1, |member| self.weight_in(member))
+        let member = self.members.get(member.position());
+        member.map_or(1, |member| Weights::of(self.weights, member))
     }
 
     /// The largest weight of all members; at least 1.
     #[must_use]
     pub fn largest_weight(&self) -> u32 {
-        self.members.iter().map(|member| self.weight_in(member)).fold(1, u32::max)
-    }
-
-    /// A member's entry as these terms want it: where weights are equal, it declares none.
-    #[must_use]
-    pub fn entry_for(&self, member: Member) -> Member {
-        Member { weight: self.weight_in(&member), ..member }
-    }
-
-    const fn weight_in(&self, member: &Member) -> u32 {
-        match self.weights {
-            Some(Weights::Declared) => member.weight,
-            Some(Weights::Equal) | None => 1,
-        }
+        self.members.iter().map(|member| Weights::of(self.weights, member)).fold(1, u32::max)
     }
 }

@@ -25,7 +25,7 @@ use crate::members::{Members, RoundDebts, SealingKeys};
 use crate::sign::Signature;
 use crate::status::Refusal;
 use crate::wire::journal::Note;
-use crate::wire::{Body, CommitmentBody, Set};
+use crate::wire::{Body, CommitmentBody, UpdateSet};
 use resealing::Resealing;
 use shares::Share;
 
@@ -136,7 +136,7 @@ impl Collect {
     /// that it vouches for.
     fn may_be_in_a_set(&self, cx: &Cx, digest: &CommitmentDigest) -> bool {
         let report = self.reports.of(cx.me());
-        report.is_none_or(|(set, _)| set.iter().any(|(_, listed)| listed == digest))
+        report.is_none_or(|(set, _)| set.has_commitment(digest))
     }
 
     /// Pulls and tests the own share in an update. Returns whether it is valid.
@@ -150,7 +150,7 @@ impl Collect {
     }
 
     /// Pulls the ciphertexts of a set whose commitments are here. Returns whether all are here.
-    pub(super) fn fetch_set(&self, cx: &mut Cx, members: &Members, set: &Set) -> bool {
+    pub(super) fn fetch_set(&self, cx: &mut Cx, members: &Members, set: &UpdateSet) -> bool {
         let mut complete = true;
         for (author, digest) in set {
             let Some(commitment) = self.commitments.get(digest) else { return false };
@@ -185,8 +185,7 @@ impl Collect {
             .collect();
         let vouched_for =
             |entry: &(MemberIndex, CommitmentDigest)| self.is_vouched_for(cx, &entry.1);
-        let (listed, others): (Set, Set) = candidates.into_iter().partition(vouched_for);
-        let mut open = others;
+        let (listed, mut open): (Vec<_>, Vec<_>) = candidates.into_iter().partition(vouched_for);
         open.retain(|(author, _)| !self.is_too_late(cx, *author));
         let missing =
             open.iter().any(|(author, digest)| !self.is_out_of_reach(cx, members, *author, digest));
@@ -195,6 +194,7 @@ impl Collect {
         if (missing || too_few) && !cx.clock.transfer_over {
             return false;
         }
+        let listed: UpdateSet = listed.into_iter().collect();
         set_commitments.keep(cx, &self.commitments, &listed);
         if !cx.persist(Note::Reported(listed.clone())) {
             return false;
@@ -226,7 +226,7 @@ impl Collect {
         cx: &mut Cx,
         members: &Members,
         keys: &SealingKeys,
-        decided: Option<&Set>,
+        decided: Option<&UpdateSet>,
     ) {
         if decided.is_none() {
             self.mark_unfinished(cx);
@@ -234,7 +234,7 @@ impl Collect {
         let Self { commitments, shares, availability, .. } = self;
         let is_needed = |cx: &Cx, digest: &CommitmentDigest| {
             !availability.is_rejected(cx, digest)
-                && decided.is_none_or(|set| set.iter().any(|(_, decided)| decided == digest))
+                && decided.is_none_or(|set| set.has_commitment(digest))
         };
         shares.complain_again(cx, commitments, keys, is_needed);
         let is_reachable = |member| members.is_reachable(member);
@@ -293,7 +293,7 @@ impl Collect {
         &mut self,
         cx: &mut Cx,
         set_commitments: &mut SetCommitments,
-        decided: Option<&Set>,
+        decided: Option<&UpdateSet>,
         (author, body, signature): (MemberIndex, CommitmentBody, Signature),
     ) {
         let Some(digest) = Commitments::digest(cx, author, &body) else { return };
@@ -310,7 +310,7 @@ impl Collect {
         &mut self,
         cx: &mut Cx,
         set_commitments: &mut SetCommitments,
-        decided: Option<&Set>,
+        decided: Option<&UpdateSet>,
         (author, body, signature): (MemberIndex, CommitmentBody, Signature),
     ) {
         let Some(digest) = Commitments::digest(cx, author, &body) else { return };
@@ -344,13 +344,13 @@ impl Collect {
         &self,
         cx: &mut Cx,
         set_commitments: &mut SetCommitments,
-        decided: Option<&Set>,
+        decided: Option<&UpdateSet>,
         digest: &CommitmentDigest,
     ) {
         set_commitments.arrived(digest);
         let entry = decided.and_then(|set| set.iter().find(|(_, decided)| decided == digest));
         if let Some(entry) = entry {
-            set_commitments.keep(cx, &self.commitments, &vec![*entry]);
+            set_commitments.keep(cx, &self.commitments, &[*entry]);
         }
         self.commitments.count_misshapen(cx, digest);
         self.availability.judge(cx, &self.commitments, digest);

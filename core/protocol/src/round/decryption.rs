@@ -246,7 +246,7 @@ impl Decryption {
         if !agreed {
             return;
         }
-        let digest = crate::wire::set_digest(updates);
+        let digest = updates.digest();
         let answers = self
             .partials
             .iter()

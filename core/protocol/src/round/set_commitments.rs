@@ -11,10 +11,10 @@ use std::collections::BTreeSet;
 
 use super::collect::Commitments;
 use crate::context::Cx;
-use crate::ids::CommitmentDigest;
+use crate::ids::{CommitmentDigest, MemberIndex};
 use crate::limits::MAX_REQUESTED_COMMITMENTS;
 use crate::wire::journal::Note;
-use crate::wire::{Body, Set};
+use crate::wire::{Body, UpdateSet};
 
 /// See the head of this file.
 #[derive(Debug, Clone, Default)]
@@ -27,12 +27,14 @@ pub(crate) struct SetCommitments {
 
 impl SetCommitments {
     /// Whether every commitment of `set` is here; those that are not are asked for.
-    pub(crate) fn request(&mut self, cx: &mut Cx, commitments: &Commitments, set: &Set) -> bool {
-        let lacking: Vec<CommitmentDigest> = set
-            .iter()
-            .map(|(_, digest)| *digest)
-            .filter(|digest| commitments.get(digest).is_none())
-            .collect();
+    pub(crate) fn request(
+        &mut self,
+        cx: &mut Cx,
+        commitments: &Commitments,
+        set: &UpdateSet,
+    ) -> bool {
+        let lacking: Vec<CommitmentDigest> =
+            set.commitments().filter(|digest| commitments.get(digest).is_none()).collect();
         let new = lacking.iter().any(|digest| !self.missing.contains(digest));
         self.missing.extend(lacking.iter().copied());
         if new {
@@ -57,7 +59,12 @@ impl SetCommitments {
 
     /// Writes down the commitments of `set` that are here and not in the journal yet; the own one
     /// is there as such.
-    pub(crate) fn keep(&mut self, cx: &mut Cx, commitments: &Commitments, set: &Set) {
+    pub(crate) fn keep(
+        &mut self,
+        cx: &mut Cx,
+        commitments: &Commitments,
+        set: &[(MemberIndex, CommitmentDigest)],
+    ) {
         let me = cx.me();
         for (_, digest) in set.iter().filter(|(author, _)| *author != me) {
             if self.kept.contains(digest) {

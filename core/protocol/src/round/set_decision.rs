@@ -15,14 +15,12 @@ use crate::ids::{MemberIndex, SetDigest, View};
 use crate::members::Members;
 use crate::object::ObjectRef;
 use crate::sign::Signature;
-use crate::wire::{
-    Decided, Decision, Justification, Proposal, ReportBundle, Set, Value, set_digest,
-};
+use crate::wire::{Decided, Decision, Justification, Proposal, ReportBundle, UpdateSet, Value};
 
 /// The decided set and its aggregate.
 #[derive(Debug, Clone)]
 pub(crate) struct DecidedSet {
-    pub(crate) set: Set,
+    pub(crate) set: UpdateSet,
     pub(crate) aggregate: ObjectRef,
     /// Digest of the set.
     pub(crate) digest: SetDigest,
@@ -53,7 +51,7 @@ impl SetDecision {
     }
 
     /// The decided set alone.
-    pub(crate) fn decided_set(&self) -> Option<&Set> {
+    pub(crate) fn decided_set(&self) -> Option<&UpdateSet> {
         self.decided.as_ref().map(|decided| &decided.set)
     }
 
@@ -123,7 +121,7 @@ impl SetDecision {
         let Some(Decided { value, .. }) = self.vote.decided() else { return };
         if let Value::Aggregate { set, aggregate } = value {
             set_commitments.keep(cx, &collect.commitments, &set);
-            let digest = set_digest(&set);
+            let digest = set.digest();
             self.decided = Some(DecidedSet { set, aggregate, digest });
             let decrypt_ms = cx.config.manifest.manifest().deadlines.decrypt_ms;
             cx.cancel_timer(TimerId::View);
@@ -238,7 +236,7 @@ impl SetJudge<'_> {
     fn reject_what_is_not_here(&self, values: &Values, validity: &mut ValueValidity) {
         let is_here = |id: &crate::ids::ValueDigest| match values.get(id) {
             Some(Value::Aggregate { set, .. }) => {
-                set.iter().all(|(_, digest)| self.collect.availability.is_whole(digest))
+                set.commitments().all(|update| self.collect.availability.is_whole(&update))
             }
             _ => true,
         };

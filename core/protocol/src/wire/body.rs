@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Accusation, CommitmentBody, Complaint, Decided, Goodbye, Heartbeat, LedgerEntry, Nonce,
-    Proposal, ReportBundle, Set, SignedHeartbeat, Statement, Vote,
+    Proposal, ReportBundle, SignedHeartbeat, Statement, UpdateSet, Vote,
 };
 use crate::ids::{CommitmentDigest, MemberIndex, RecordDigest, Round, SetDigest, View};
 use crate::object::ObjectRef;
@@ -34,7 +34,7 @@ pub enum Body {
         opening: Vec<u8>,
     },
     /// transfer: the updates that have fully arrived at the sender. One for each member and round.
-    Report(Set),
+    Report(UpdateSet),
     /// aggregate: the proposer's q reports, to the committee.
     ReportBundle {
         /// The view for which the sender is the proposer.
@@ -44,7 +44,7 @@ pub enum Body {
     },
     /// aggregate: a committee member has added exactly this set. One for each member and set.
     Attestation {
-        /// Digest of the set, see [`set_digest`](super::set_digest).
+        /// Digest of the set, see [`UpdateSet::digest`].
         set: SetDigest,
         /// The sum of its ciphertexts.
         aggregate: ObjectRef,

@@ -16,7 +16,7 @@ use crate::object::ObjectRef;
 use crate::sign::Signature;
 use crate::wire::codec::{self, CodecError};
 use crate::wire::version::JOURNAL;
-use crate::wire::{CommitmentBody, Decided, Decision, Record, Set};
+use crate::wire::{CommitmentBody, Decided, Decision, Record, UpdateSet};
 
 /// What is remembered. The order of the kinds is their encoding: only add at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub enum Note {
     /// This member's commitment, before it is announced.
     Committed(Box<CommitmentBody>),
     /// This member's report, before it is sent.
-    Reported(Set),
+    Reported(UpdateSet),
     /// A sum attested by this member.
     Attested {
         /// Digest of the set.

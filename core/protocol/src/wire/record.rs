@@ -4,18 +4,18 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{
-    Beacon, CommitmentDigest, Epoch, FederationId, ManifestDigest, MemberIndex, RecordDigest,
-    Round, SumDigest,
+    Beacon, Epoch, FederationId, ManifestDigest, MemberIndex, RecordDigest, Round, SumDigest,
 };
 use crate::object::ObjectRef;
+use crate::wire::UpdateSet;
 
 /// How a round ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// The sum was opened and applied.
     Applied {
-        /// The updates in U: authors and commitment digests, in canonical order.
-        set: Vec<(MemberIndex, CommitmentDigest)>,
+        /// The updates in U.
+        set: UpdateSet,
         /// The certified aggregate.
         aggregate: ObjectRef,
         /// Digest of the opened sum.
@@ -24,7 +24,7 @@ pub enum Outcome {
     /// The sum was opened and failed the range check; nobody applied it.
     Rejected {
         /// The updates in U.
-        set: Vec<(MemberIndex, CommitmentDigest)>,
+        set: UpdateSet,
         /// The certified aggregate.
         aggregate: ObjectRef,
         /// Digest of the opened sum.
@@ -33,7 +33,7 @@ pub enum Outcome {
     /// U was decided, the sum could not be opened.
     Void {
         /// The updates in U, spent all the same.
-        set: Vec<(MemberIndex, CommitmentDigest)>,
+        set: UpdateSet,
         /// The certified aggregate.
         aggregate: ObjectRef,
     },

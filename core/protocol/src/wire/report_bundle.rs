@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Bits, Body, Set};
+use super::{Bits, Body, UpdateSet};
 use crate::ids::{CommitmentDigest, MemberIndex};
 use crate::limits::MAX_MEMBERS;
 use crate::manifest::Rules;
@@ -30,7 +30,7 @@ pub struct ReportBundle {
 }
 
 /// A report and its author's signature.
-pub type SignedReport = (Set, Signature);
+pub type SignedReport = (UpdateSet, Signature);
 
 impl ReportBundle {
     /// Packs the `quorum` longest of `reports` (the lower index first among equals); `None` if there are fewer.
@@ -62,23 +62,20 @@ impl ReportBundle {
         Some(Self { dictionary, reports })
     }
 
-    /// The reports, unpacked: author, listed updates, signature.
-    pub fn reports(&self) -> impl Iterator<Item = (MemberIndex, Set, Signature)> + '_ {
-        self.reports.iter().map(|report| {
-            let set = self
-                .dictionary
-                .iter()
-                .enumerate()
-                .filter(|(position, _)| report.listed.get(*position))
-                .map(|(_, entry)| *entry)
-                .collect();
-            (report.member, set, report.signature)
+    /// The reports, unpacked: reporter, listed updates, signature. One that lists two updates of one
+    /// contributor is none: its reporter cannot have signed it.
+    pub fn reports(&self) -> impl Iterator<Item = (MemberIndex, UpdateSet, Signature)> + '_ {
+        self.reports.iter().filter_map(|report| {
+            let dictionary = self.dictionary.iter().enumerate();
+            let listed = dictionary.filter(|(position, _)| report.listed.get(*position));
+            let listed: Vec<_> = listed.map(|(_, entry)| *entry).collect();
+            Some((report.member, UpdateSet::try_from(listed).ok()?, report.signature))
         })
     }
 
     /// U: the updates listed in at least q - f of the reports; of two by one author, neither.
     #[must_use]
-    pub fn set(&self, rules: &Rules) -> Set {
+    pub fn set(&self, rules: &Rules) -> UpdateSet {
         let threshold = usize::from(rules.inclusion_threshold());
         let mut by_author: BTreeMap<MemberIndex, Vec<CommitmentDigest>> = BTreeMap::new();
         for (position, (author, digest)) in self.dictionary.iter().enumerate() {
@@ -101,9 +98,9 @@ impl ReportBundle {
     pub fn is_valid(&self, roster: &Roster<'_>, round: crate::ids::Round) -> bool {
         self.reports.len() == usize::from(roster.rules().quorum)
             && self.reports.is_sorted_by(|a, b| a.member < b.member)
+            && self.reports().count() == self.reports.len()
             && self.reports().all(|(member, set, signature)| {
-                set.is_sorted_by(|a, b| a.0 < b.0)
-                    && roster.is_signed_by(round, member, &Body::Report(set), &signature)
+                roster.is_signed_by(round, member, &Body::Report(set), &signature)
             })
     }
 

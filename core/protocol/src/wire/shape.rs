@@ -1,6 +1,6 @@
 //! Bounds on the content of a message, before anyone looks at what it says.
 
-use super::{Body, Heartbeat, LedgerEntry, Proposal, Set};
+use super::{Body, Heartbeat, LedgerEntry, Proposal};
 use crate::limits::{
     MAX_BOX_BYTES, MAX_KEY_BYTES, MAX_OPENING_BYTES, MAX_PARTIAL_BYTES, MAX_RECORD_BYTES,
     MAX_REQUESTED_COMMITMENTS, MAX_SEALING_KEY_BYTES, MAX_SHARES_BYTES, MAX_STATEMENTS,
@@ -31,7 +31,7 @@ impl Body {
             Self::ShareOpening { member, opening, .. } => {
                 member.0 < member_count && opening.len() <= MAX_OPENING_BYTES
             }
-            Self::Report(set) => is_set(set, member_count),
+            Self::Report(set) => set.is_within(member_count),
             Self::ReportBundle { bundle, .. } => bundle.is_within_bounds(member_count),
             Self::Attestation { aggregate, .. } => aggregate.check_size().is_ok(),
             Self::Proposal(proposal) => is_proposal(proposal, member_count),
@@ -61,10 +61,6 @@ fn is_heartbeat(heartbeat: &Heartbeat, n: usize) -> bool {
     heartbeat.versions.is_possible() && heartbeat.known.all().iter().all(|bits| bits.fits(n))
 }
 
-fn is_set(set: &Set, member_count: u16) -> bool {
-    set.is_sorted_by(|a, b| a.0 < b.0) && set.iter().all(|(member, _)| member.0 < member_count)
-}
-
 fn is_commitment(body: &CommitmentBody, n: usize) -> bool {
     let boxed = |object: &ObjectRef| (1..=MAX_BOX_BYTES).contains(&object.length);
     body.ciphertext.length > 0
@@ -77,7 +73,7 @@ fn is_commitment(body: &CommitmentBody, n: usize) -> bool {
 fn is_value(value: &super::Value, member_count: u16) -> bool {
     match value {
         super::Value::Aggregate { set, aggregate } => {
-            is_set(set, member_count) && aggregate.check_size().is_ok()
+            set.is_within(member_count) && aggregate.check_size().is_ok()
         }
         super::Value::Opened { key, .. } => (1..=MAX_KEY_BYTES).contains(&key.length),
         _ => true,

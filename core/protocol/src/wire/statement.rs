@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Body, Set, Vote};
+use super::{Body, UpdateSet, Vote};
 use crate::ids::{RecordDigest, SetDigest};
 use crate::object::ObjectRef;
 use crate::wire::CommitmentBody;
@@ -16,7 +16,7 @@ pub enum Statement {
     /// [`Body::Commitment`].
     Commitment(Box<CommitmentBody>),
     /// [`Body::Report`].
-    Report(Set),
+    Report(UpdateSet),
     /// [`Body::Attestation`].
     Attestation {
         /// Digest of the set.

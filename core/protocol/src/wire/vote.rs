@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ReportBundle, Set};
+use super::{ReportBundle, UpdateSet};
 use crate::hash::Use;
 use crate::ids::{KeyDigest, MemberIndex, SumDigest, ValueDigest, View};
 use crate::object::ObjectRef;
@@ -33,7 +33,7 @@ pub enum Value {
     /// Set: open the sum of exactly these.
     Aggregate {
         /// U.
-        set: Set,
+        set: UpdateSet,
         /// The sum of its ciphertexts.
         aggregate: ObjectRef,
     },
@@ -66,7 +66,7 @@ impl Value {
         match self {
             Self::Aggregate { set, aggregate } => value_digest(&[
                 b"aggregate",
-                super::set_digest(set).as_bytes(),
+                set.digest().as_bytes(),
                 aggregate.root.as_bytes(),
                 &aggregate.length.to_le_bytes(),
             ]),

@@ -1,31 +1,48 @@
-//! `data check`: reads every line, tokenises it as training would, and notes what is odd.
+//! `data check`: reads every record, tokenises it as training would, and notes what is odd.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
-
 use super::example::{Example, Role};
-use super::lines::{Line, each_batch};
+use super::form::{Form, Understood};
+use super::reading::{NAMED, OnBadLine};
+use super::records::{Record, Unit, each_batch};
+use super::repeats::{Kept, Repeats};
 use super::report::{
-    DataReport, FileSummary, Histogram, LengthSummary, Place, Problem, Rendered, Repeat,
+    DataReport, FileSummary, Histogram, LengthSummary, Lengths, Place, Problem, Rendered,
 };
-use super::set::{DataSettings, at_line, is_held_out, short_digest};
+use super::set::{DataSettings, is_held_out, short_digest};
 use crate::model::TokenSequence;
-use crate::text::{TextTokenizer, floor_char_boundary};
+use crate::text::{self, TextTokenizer, floor_char_boundary};
 use crate::{Result, TrainError};
 
-/// Lines named for each kind of finding; all are counted.
-const NAMED: usize = 10;
 /// Of each piece of the text of an example, this much is shown.
 const SHOWN_BYTES: usize = 64 << 10;
+/// Names of unknown fields that are counted one by one.
+const UNKNOWN_NAMES: usize = 100;
+
+/// How far a check is.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckProgress<'a> {
+    /// The file that is read.
+    pub path: &'a Path,
+    /// Bytes of it that have been read, packed as they are.
+    pub read: u64,
+    /// Records so far, of all files.
+    pub records: usize,
+    /// Records of them that cannot be used.
+    pub problems: usize,
+}
+
+/// Told now and then how far a check is.
+pub type OnCheck<'a> = &'a mut dyn FnMut(&CheckProgress<'_>);
 
 impl DataReport {
     /// Reads files to train on and files that are held out, and describes what training would make of them. Without
     /// held-out files, `settings.held_out` splits the training files.
     ///
     /// # Errors
-    /// A file that cannot be opened, or settings that cannot work. Lines that cannot be used are no error: they are
+    /// A file that cannot be opened, or settings that cannot work. Records that cannot be used are no error: they are
     /// in [`DataReport::problems`].
     pub fn check(
         train: &[PathBuf],
@@ -33,9 +50,23 @@ impl DataReport {
         tokenizer: &TextTokenizer,
         settings: &DataSettings,
     ) -> Result<Self> {
+        Self::check_watched(train, held_out, tokenizer, settings, &mut |_| ())
+    }
+
+    /// The same, telling how far it is.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn check_watched(
+        train: &[PathBuf],
+        held_out: &[PathBuf],
+        tokenizer: &TextTokenizer,
+        settings: &DataSettings,
+        on_progress: OnCheck<'_>,
+    ) -> Result<Self> {
         settings.check()?;
         let fraction = if held_out.is_empty() { settings.held_out } else { 0.0 };
-        let mut check = Check::new(tokenizer, settings);
+        let mut check = Check::new(tokenizer, settings, on_progress);
         for path in train {
             check.file(path, false, fraction)?;
         }
@@ -46,78 +77,76 @@ impl DataReport {
     }
 }
 
-/// One example that can be used. There may be millions: 48 bytes each.
-struct Kept {
-    /// Index of its file.
-    file: u32,
-    line: u32,
-    held_out: bool,
-    example: u128,
-    question: u128,
-}
-
-/// What is found out about one line on any thread.
+/// What is found out about one record on any thread.
 struct Looked {
-    line: usize,
+    number: usize,
+    form: Form,
+    unknown: Vec<String>,
     held_out: bool,
     sequence: TokenSequence,
     /// Tokens before the cut.
     uncut: usize,
-    digest: u128,
-    question: u128,
-    /// Only of the first lines: one of them is shown.
+    digests: [u64; 2],
+    /// Only of the first records: one of them is shown.
     example: Option<Example>,
 }
 
 struct Check<'a> {
     tokenizer: &'a TextTokenizer,
     settings: &'a DataSettings,
+    on_progress: OnCheck<'a>,
     report: DataReport,
-    lengths: Vec<u32>,
-    uncut: Vec<u32>,
-    responses: Vec<u32>,
+    lengths: Lengths,
+    uncut: Lengths,
+    responses: Lengths,
     kept: Vec<Kept>,
+    records: usize,
 }
 
 impl<'a> Check<'a> {
-    fn new(tokenizer: &'a TextTokenizer, settings: &'a DataSettings) -> Self {
+    fn new(
+        tokenizer: &'a TextTokenizer,
+        settings: &'a DataSettings,
+        on_progress: OnCheck<'a>,
+    ) -> Self {
         let report = DataReport {
             template: settings.template.name().to_owned(),
             max_length: settings.max_length,
+            skips: settings.reading.on_bad_line == OnBadLine::Skip,
             ..DataReport::default()
         };
         let (lengths, uncut, responses) = Default::default();
-        Self { tokenizer, settings, report, lengths, uncut, responses, kept: Vec::new() }
+        let (kept, records) = (Vec::new(), 0);
+        Self { tokenizer, settings, on_progress, report, lengths, uncut, responses, kept, records }
     }
 
     fn file(&mut self, path: &Path, held_out: bool, fraction: f64) -> Result<()> {
-        let path_owned = path.to_owned();
-        let mut summary = FileSummary { path: path_owned, held_out, alpaca: 0, chat: 0, bad: 0 };
+        let mut summary = FileSummary::new(path, held_out);
         let (tokenizer, settings) = (self.tokenizer, self.settings);
-        let look = |(line, example): Line, is_shown: bool| {
-            let kind = example.as_ref().ok().map(|ex| !matches!(ex, Example::Instruction { .. }));
-            let looked = |example: Example| {
-                let held_out = held_out || is_held_out(&example, fraction);
-                look(line, example, tokenizer, settings, is_shown, held_out)
-            };
-            (kind, example.and_then(looked).map_err(at_line(path, line)))
-        };
-        let read = each_batch(path, &mut |lines| {
+        let read = each_batch(path, &mut |batch| {
+            summary.unit = batch.unit;
             let is_shown = self.report.rendered.is_none() && !held_out;
-            let looked: Vec<_> = lines.into_par_iter().map(|line| look(line, is_shown)).collect();
-            for (is_chat, looked) in looked {
-                summary.chat += usize::from(is_chat == Some(true));
-                summary.alpaca += usize::from(is_chat == Some(false));
-                match looked.and_then(|looked| self.take(looked, path)) {
+            let looked = batch.each(path, &settings.reading.map, |record, understood| {
+                let held_out = held_out || is_held_out(&understood.example, fraction);
+                look(record, understood, tokenizer, settings, is_shown, held_out)
+            });
+            self.records += looked.len();
+            for looked in looked {
+                match looked.and_then(|looked| self.take(looked, &mut summary)) {
                     Ok(()) => {}
                     Err(error) => self.problem(error, &mut summary),
                 }
             }
+            let (records, problems) = (self.records, self.report.problem_count);
+            (self.on_progress)(&CheckProgress { path, read: batch.read, records, problems });
             Ok(())
         });
         match read {
             Ok(()) => {}
-            Err(error @ TrainError::Data { .. }) => self.problem(error, &mut summary),
+            Err(error @ TrainError::Data { .. }) => {
+                summary.is_cut = true;
+                self.problem(error, &mut summary);
+            }
             Err(error) => return Err(error),
         }
         self.report.files.push(summary);
@@ -127,16 +156,23 @@ impl<'a> Check<'a> {
     fn problem(&mut self, error: TrainError, summary: &mut FileSummary) {
         summary.bad += 1;
         self.report.problem_count += 1;
-        if self.report.problems.len() < NAMED
-            && let TrainError::Data { path, line, reason } = error
-        {
-            self.report.problems.push(Problem { place: Place { path, line }, reason });
+        if self.report.problems.len() < NAMED {
+            self.report.problems.extend(Problem::of(error));
         }
     }
 
-    fn take(&mut self, looked: Looked, path: &Path) -> Result<()> {
-        let Looked { line, sequence, uncut, held_out, .. } = &looked;
-        let place = || Place { path: path.to_owned(), line: *line };
+    fn take(&mut self, mut looked: Looked, summary: &mut FileSummary) -> Result<()> {
+        let unknown = std::mem::take(&mut looked.unknown);
+        *summary.forms.entry(looked.form).or_default() += 1;
+        let Looked { number, sequence, uncut, held_out, .. } = &looked;
+        let place = || Place { path: summary.path.clone(), line: *number, unit: summary.unit };
+        for name in unknown {
+            let names = &mut self.report.unknown;
+            match names.len() < UNKNOWN_NAMES || names.contains_key(&name) {
+                true => *names.entry(name).or_default() += 1,
+                false => self.report.unknown_more += 1,
+            }
+        }
         if *uncut > sequence.ids.len() {
             self.report.truncated += 1;
             self.report.truncated_first.get_or_insert_with(place);
@@ -152,16 +188,11 @@ impl<'a> Check<'a> {
         {
             self.report.rendered = Some(self.render(example, sequence, place())?);
         }
-        self.lengths.push(short(sequence.ids.len()));
-        self.uncut.push(short(*uncut));
-        self.responses.push(short(sequence.label_count()));
-        self.kept.push(Kept {
-            file: short(self.report.files.len()),
-            line: short(*line),
-            held_out: *held_out,
-            example: looked.digest,
-            question: looked.question,
-        });
+        self.lengths.add(sequence.ids.len());
+        self.uncut.add(*uncut);
+        self.responses.add(sequence.label_count());
+        let file = self.report.files.len();
+        self.kept.push(Kept::new(file, *number, *held_out, looked.digests));
         Ok(())
     }
 
@@ -171,7 +202,9 @@ impl<'a> Check<'a> {
         sequence: &TokenSequence,
         place: Place,
     ) -> Result<Rendered> {
-        let mut segments = self.settings.template.render(example, self.tokenizer)?;
+        let rendered = self.settings.template.render(example, self.tokenizer)?;
+        // The last part of an example in parts shows the most.
+        let mut segments = rendered.last().map(text::Rendered::segments).unwrap_or_default();
         for segment in &mut segments {
             segment.text.truncate(floor_char_boundary(&segment.text, SHOWN_BYTES));
         }
@@ -189,87 +222,67 @@ impl<'a> Check<'a> {
     }
 
     fn finish(mut self) -> DataReport {
-        self.repeats();
         let report = &mut self.report;
-        report.held_out = self.kept.iter().filter(|kept| kept.held_out).count();
+        report.held_out = self.kept.iter().filter(|kept| kept.is_held_out()).count();
         report.train = self.kept.len() - report.held_out;
         report.histogram = Histogram::new(&self.uncut);
-        report.tokens = LengthSummary::new(self.lengths);
-        report.uncut_tokens = LengthSummary::new(self.uncut);
-        report.response_tokens = LengthSummary::new(self.responses);
-        self.report
-    }
-
-    fn repeats(&mut self) {
-        let report = &mut self.report;
-        let files: Vec<PathBuf> = report.files.iter().map(|file| file.path.clone()).collect();
-        let place = |kept: &Kept| Place {
-            path: files.get(kept.file as usize).cloned().unwrap_or_default(),
-            line: kept.line as usize,
+        report.tokens = LengthSummary::new(&self.lengths);
+        report.uncut_tokens = LengthSummary::new(&self.uncut);
+        report.response_tokens = LengthSummary::new(&self.responses);
+        let repeats = Repeats::find(&mut self.kept);
+        let files = &report.files;
+        let place = |file: usize, number: u32| {
+            let (path, unit) = files.get(file).map(|file| (&file.path, file.unit)).unzip();
+            let (path, unit) = (path.cloned().unwrap_or_default(), unit.unwrap_or_default());
+            Place { path, line: number as usize, unit }
         };
-        let mut examples: HashMap<u128, &Kept> = HashMap::new();
-        let mut questions: HashMap<u128, &Kept> = HashMap::new();
-        for kept in self.kept.iter().filter(|kept| !kept.held_out) {
-            if let Some(first) = examples.get(&kept.example) {
-                report.duplicates += 1;
-                note(&mut report.duplicates_first, || (place(first), place(kept)));
-            } else {
-                examples.insert(kept.example, kept);
-                questions.entry(kept.question).or_insert(kept);
-            }
-        }
-        for kept in self.kept.iter().filter(|kept| kept.held_out) {
-            let found = match (examples.get(&kept.example), questions.get(&kept.question)) {
-                (Some(first), _) => {
-                    report.leaked += 1;
-                    first
-                }
-                (None, Some(first)) => {
-                    report.leaked_questions += 1;
-                    first
-                }
-                (None, None) => continue,
-            };
-            note(&mut report.leaked_first, || (place(found), place(kept)));
-        }
+        let first = (repeats.duplicates_first(place), repeats.leaked_first(place));
+        (report.duplicates_first, report.leaked_first) = first;
+        report.duplicates = repeats.duplicates;
+        (report.leaked, report.leaked_questions) = (repeats.leaked, repeats.leaked_questions);
+        self.report
     }
 }
 
-/// Everything that is known of a line by itself.
+impl FileSummary {
+    fn new(path: &Path, held_out: bool) -> Self {
+        let (path, forms) = (path.to_owned(), BTreeMap::new());
+        Self { path, held_out, unit: Unit::Line, forms, bad: 0, is_cut: false }
+    }
+}
+
+/// Everything that is known of a record by itself.
 fn look(
-    line: usize,
-    example: Example,
+    record: &Record,
+    understood: Understood,
     tokenizer: &TextTokenizer,
     settings: &DataSettings,
     is_shown: bool,
     held_out: bool,
 ) -> Result<Looked> {
-    let (sequence, is_cut) = settings.sequence(&example, tokenizer)?;
+    let Understood { example, form, unknown } = understood;
+    let parts = settings.tokenize(&example, tokenizer)?;
+    let is_cut = parts.iter().any(|part| part.is_cut);
+    // Of an example in parts, the longest one that is learned stands for all.
+    let longest = parts.into_iter().map(|part| part.sequence);
+    let empty = TokenSequence { ids: Vec::new(), labels: Vec::new() };
+    let sequence = longest.max_by_key(|sequence| sequence.ids.len()).unwrap_or(empty);
     let uncut = match is_cut {
         true => settings.full_length(&example, tokenizer)?,
         false => sequence.ids.len(),
     };
+    // Half of a half is enough to tell one's own examples apart.
+    let digests = [example.digest(), question_digest(&example)];
     Ok(Looked {
-        line,
+        number: record.number,
+        form,
+        unknown,
         held_out,
         sequence,
         uncut,
-        digest: short_digest(&example.digest()),
-        question: short_digest(&question_digest(&example)),
+        digests: digests.map(|digest| short_digest(&digest) as u64),
         example: (is_shown && !held_out).then_some(example),
     })
-}
-
-/// Four bytes are enough for what is counted here.
-fn short(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
-}
-
-fn note(list: &mut Vec<Repeat>, places: impl FnOnce() -> (Place, Place)) {
-    if list.len() < NAMED {
-        let (first, again) = places();
-        list.push(Repeat { first, again });
-    }
 }
 
 /// Digest of everything before the last answer, apart from case and spaces.

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
+use super::form::{FieldMap, understand};
 use super::json::Json;
 use crate::TrainError;
 use crate::text::floor_char_boundary;
@@ -34,17 +35,6 @@ impl Role {
             Self::User => "user",
             Self::Assistant => "assistant",
             Self::Tool => "tool",
-        }
-    }
-
-    fn parse(name: &str) -> Option<Self> {
-        match name {
-            "system" => Some(Self::System),
-            "developer" => Some(Self::Developer),
-            "user" | "human" => Some(Self::User),
-            "assistant" | "gpt" => Some(Self::Assistant),
-            "tool" => Some(Self::Tool),
-            _ => None,
         }
     }
 }
@@ -96,7 +86,7 @@ impl Turn {
     }
 
     /// Whether nothing is said, thought or called.
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.said().trim().is_empty() && self.reasoning.is_none() && self.tool_calls.is_none()
     }
 
@@ -175,53 +165,6 @@ pub enum Example {
         /// How it goes on.
         completion: String,
     },
-}
-
-#[derive(Deserialize)]
-struct RawLine {
-    system: Option<String>,
-    history: Option<Vec<(String, String)>>,
-    instruction: Option<String>,
-    input: Option<String>,
-    output: Option<String>,
-    prompt: Option<String>,
-    completion: Option<String>,
-    messages: Option<Vec<RawTurn>>,
-    conversations: Option<Vec<RawTurn>>,
-    tools: Option<Json>,
-}
-
-#[derive(Deserialize)]
-struct RawTurn {
-    #[serde(alias = "from")]
-    role: String,
-    #[serde(alias = "value")]
-    content: Option<String>,
-    #[serde(alias = "thinking", alias = "reasoning")]
-    reasoning_content: Option<String>,
-    tool_calls: Option<Json>,
-    tool_call_id: Option<String>,
-    name: Option<String>,
-}
-
-impl RawTurn {
-    fn read(self, bad: &dyn Fn(String) -> TrainError) -> crate::Result<Turn> {
-        let role = Role::parse(&self.role).ok_or_else(|| {
-            let role: String = self.role.chars().take(SHOWN_ROLE_CHARS).collect();
-            let roles = "system, developer, user, assistant, tool";
-            bad(format!("role {role:?} is not one of {roles}"))
-        })?;
-        Ok(Turn {
-            role,
-            text: self.content,
-            parts: None,
-            reasoning: self.reasoning_content,
-            tool_calls: self.tool_calls,
-            tool_call_id: self.tool_call_id,
-            name: self.name,
-            trained: true,
-        })
-    }
 }
 
 impl Example {
@@ -359,37 +302,13 @@ impl Example {
         self
     }
 
-    /// Reads one line of JSON; `path` and `line` only appear in errors.
+    /// Reads one record of JSON; `path` and `line` only appear in errors.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
     pub fn parse(text: &str, path: &Path, line: usize) -> crate::Result<Self> {
-        let bad = |reason: String| TrainError::data(path, line, reason);
-        let raw: RawLine = serde_json::from_str(text).map_err(|e| bad(json_reason(&e)))?;
-        let example = if let Some(instruction) = raw.instruction {
-            let output = raw.output.ok_or_else(|| bad("no field \"output\"".into()))?;
-            let input = raw.input.unwrap_or_default();
-            let (system, history) = (raw.system, raw.history.unwrap_or_default());
-            Self::Instruction { system, history, instruction, input, output }
-        } else if let Some(prompt) = raw.prompt {
-            let completion = raw.completion.ok_or_else(|| bad("no field \"completion\"".into()))?;
-            Self::Completion { prompt, completion }
-        } else if let Some(turns) = raw.messages.or(raw.conversations) {
-            let turns: crate::Result<Vec<Turn>> =
-                turns.into_iter().map(|turn| turn.read(&bad)).collect();
-            Self::Chat(Chat { turns: turns?, tools: raw.tools, values: Vec::new() })
-        } else {
-            let names = "\"instruction\", \"prompt\", \"messages\" or \"conversations\"";
-            return Err(bad(format!("no field {names}")));
-        };
-        let is_empty = match &example {
-            Self::Chat(chat) => {
-                let mut turns = chat.turns.iter().rev();
-                turns.find(|turn| turn.role == Role::Assistant).is_none_or(Turn::is_empty)
-            }
-            single => single.answer().trim().is_empty(),
-        };
-        match is_empty {
-            true => Err(bad("the answer is empty".into())),
-            false => Ok(example),
-        }
+        let understood = understand(text, &FieldMap::default());
+        understood.map(|it| it.example).map_err(|reason| TrainError::data(path, line, reason))
     }
 }
 
@@ -438,26 +357,6 @@ impl ContentDigest {
             self.texts(name, &[&text]);
         }
     }
-}
-
-/// Of a role that is unknown, this much is shown.
-const SHOWN_ROLE_CHARS: usize = 24;
-
-/// serde_json says "at line 1 column 7"; its line is ours only by accident. What it quotes is somebody's data, which
-/// belongs into no log: only its kind is said.
-fn json_reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let text = &text[..text.rfind(" at line ").unwrap_or(text.len())];
-    let quotes_value = text.starts_with("invalid type: ") || text.starts_with("invalid value: ");
-    let text = match (text.find(['"', '`']), text.rfind(", expected ")) {
-        (Some(quoted), Some(expected)) if quotes_value && quoted < expected => {
-            format!("{}{}", text[..quoted].trim_end(), &text[expected..])
-        }
-        _ => text.to_owned(),
-    };
-    // The name of the type is ours, and tells nobody anything.
-    let text = text.replace("struct RawLine", "an object").replace("struct RawTurn", "an object");
-    format!("not valid JSON of a known form: {text} (column {})", error.column())
 }
 
 #[cfg(test)]

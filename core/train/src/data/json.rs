@@ -1,11 +1,16 @@
 //! JSON values as chat templates see them: keys stay in the order of the file, because templates print them.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::form::shortened;
+
+/// Up to so many keys are compared one by one.
+const FEW_KEYS: usize = 16;
 /// 2^53. Beyond it a float may be a whole number that did not fit 64 bits.
 const LARGEST_FLOAT: f64 = 9_007_199_254_740_992.0;
 
@@ -24,7 +29,7 @@ pub enum Json {
     Text(String),
     /// A list.
     List(Vec<Json>),
-    /// An object: of keys that occur twice the last value, at the place of the first.
+    /// An object, whose keys are all different.
     Object(Vec<(String, Json)>),
 }
 
@@ -139,15 +144,26 @@ impl<'de> Visitor<'de> for JsonVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json, A::Error> {
         let mut object: Vec<(String, Json)> = Vec::new();
-        let mut places: std::collections::HashMap<String, usize> = Default::default();
-        while let Some((key, value)) = entries.next_entry::<String, Json>()? {
-            match places.get(&key).and_then(|at| object.get_mut(*at)) {
-                Some(entry) => entry.1 = value,
-                None => {
-                    places.insert(key.clone(), object.len());
-                    object.push((key, value));
-                }
+        // Only objects with many keys need a table.
+        let mut known: HashSet<String> = HashSet::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            let is_known = match object.len() {
+                0..=FEW_KEYS => object.iter().any(|(name, _)| *name == key),
+                _ => known.contains(&key),
+            };
+            if is_known {
+                return Err(A::Error::custom(format!(
+                    "the key {:?} stands twice",
+                    shortened(&key)
+                )));
             }
+            if object.len() == FEW_KEYS {
+                known.extend(object.iter().map(|(name, _)| name.clone()));
+            }
+            if object.len() >= FEW_KEYS {
+                known.insert(key.clone());
+            }
+            object.push((key, entries.next_value()?));
         }
         Ok(Json::Object(object))
     }
@@ -158,11 +174,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_stay_in_order_and_the_last_of_two_counts() {
-        let text = r#"{"z":1,"a":[null,true,2.5,"x"],"z":18446744073709551615,"m":-3}"#;
+    fn keys_stay_in_order_and_none_stands_twice() {
+        let text = r#"{"z":18446744073709551615,"a":[null,true,2.5,"x"],"m":-3}"#;
         let json: Json = serde_json::from_str(text).unwrap();
-        let again = r#"{"z":18446744073709551615,"a":[null,true,2.5,"x"],"m":-3}"#;
-        assert_eq!(serde_json::to_string(&json).unwrap(), again);
+        assert_eq!(serde_json::to_string(&json).unwrap(), text);
+        for many in [1, 20, 300] {
+            let mut keys: Vec<String> = (0..many).map(|key| format!("\"{key}\":{key}")).collect();
+            let parse = |keys: &[String]| {
+                serde_json::from_str::<Json>(&format!("[{{{}}}]", keys.join(",")))
+            };
+            assert!(parse(&keys).is_ok());
+            keys.push(format!("\"{}\":null", many - 1));
+            let error = parse(&keys).unwrap_err().to_string();
+            assert!(error.contains("stands twice"), "{error}");
+        }
         assert!(serde_json::from_str::<Json>("1000000000000000000000").is_err());
     }
 }

@@ -1,9 +1,12 @@
 //! What `data check` says about data before anything is trained on it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::form::Form;
+use super::records::Unit;
 use crate::text::Segment;
 
 /// Counts, lengths, repetitions, what cannot be used, and one example as the model will see it.
@@ -45,7 +48,13 @@ pub struct DataReport {
     pub leaked_questions: usize,
     /// The first of both.
     pub leaked_first: Vec<Repeat>,
-    /// Lines that cannot be used.
+    /// Fields of which nothing is known, with the number of examples that have them: they are not looked at.
+    pub unknown: BTreeMap<String, usize>,
+    /// Examples with unknown fields whose names did not fit there.
+    pub unknown_more: usize,
+    /// Whether records that cannot be used are left out, as `data.on_bad_line` says.
+    pub skips: bool,
+    /// Records that cannot be used.
     pub problem_count: usize,
     /// The first of them.
     pub problems: Vec<Problem>,
@@ -60,30 +69,34 @@ pub struct FileSummary {
     pub path: PathBuf,
     /// Never trained on.
     pub held_out: bool,
-    /// Lines in Alpaca form.
-    pub alpaca: usize,
-    /// Lines with chat messages, ShareGPT conversations, or a prompt and its completion.
-    pub chat: usize,
-    /// Lines that cannot be used.
+    /// What its records are.
+    pub unit: Unit,
+    /// Records that were understood, by form.
+    pub forms: BTreeMap<Form, usize>,
+    /// Records that cannot be used.
     pub bad: usize,
+    /// Whether it could not be read to its end.
+    pub is_cut: bool,
 }
 
-/// A line of a file.
+/// A record of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Place {
     /// The file.
     pub path: PathBuf,
-    /// Its line, counted from 1; 0 when the whole file is meant.
+    /// Its line, item or row, counted from 1; 0 when the whole file is meant.
     pub line: usize,
+    /// Which of them is counted.
+    pub unit: Unit,
 }
 
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}", self.path.display(), self.line)
+        write!(f, "{}{}", self.path.display(), self.unit.at(self.line))
     }
 }
 
-/// Two lines that say the same.
+/// Two records that say the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Repeat {
     /// The earlier one, or the one to train on.
@@ -92,7 +105,7 @@ pub struct Repeat {
     pub again: Place,
 }
 
-/// A line that cannot be used.
+/// A record that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// Which.
@@ -133,15 +146,30 @@ pub struct LengthSummary {
     pub max: usize,
 }
 
+/// How often each length occurs: its memory goes with the number of different lengths, not of examples.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lengths(BTreeMap<usize, usize>);
+
+impl Lengths {
+    pub(super) fn add(&mut self, length: usize) {
+        *self.0.entry(length).or_default() += 1;
+    }
+}
+
 impl LengthSummary {
-    pub(super) fn new(mut lengths: Vec<u32>) -> Self {
-        lengths.sort_unstable();
+    pub(super) fn new(lengths: &Lengths) -> Self {
+        let count: usize = lengths.0.values().sum();
         let at = |percent: usize| {
-            let index = (lengths.len() * percent).div_ceil(100).saturating_sub(1);
-            lengths.get(index).map_or(0, |length| *length as usize)
+            let index = (count * percent).div_ceil(100).saturating_sub(1);
+            let mut passed = 0;
+            let found = lengths.0.iter().find(|(_, times)| {
+                passed += **times;
+                passed > index
+            });
+            found.map_or(0, |(length, _)| *length)
         };
         Self {
-            total: lengths.iter().map(|length| *length as usize).sum(),
+            total: lengths.0.iter().map(|(length, times)| length * times).sum(),
             min: at(0),
             median: at(50),
             p90: at(90),
@@ -165,16 +193,16 @@ impl Histogram {
     /// Most bins.
     pub const BINS: usize = 10;
 
-    pub(super) fn new(lengths: &[u32]) -> Self {
-        let Some(max) = lengths.iter().max().map(|max| *max as usize) else {
+    pub(super) fn new(lengths: &Lengths) -> Self {
+        let Some(max) = lengths.0.keys().next_back().copied() else {
             return Self::default();
         };
         // The narrowest width of 1, 2 or 5 times a power of ten that needs no more bins.
         let mut widths = (0u32..).flat_map(|e| [1, 2, 5].map(|m| m * 10usize.saturating_pow(e)));
         let width = widths.find(|width| max.div_ceil(*width) <= Self::BINS).unwrap_or(max);
         let mut counts = vec![0; max.div_ceil(width).max(1)];
-        for length in lengths {
-            counts[(*length as usize).saturating_sub(1) / width] += 1;
+        for (length, times) in &lengths.0 {
+            counts[length.saturating_sub(1) / width] += times;
         }
         Self { width, counts }
     }
@@ -184,24 +212,29 @@ impl Histogram {
 mod tests {
     use super::*;
 
+    fn lengths(of: impl IntoIterator<Item = usize>) -> Lengths {
+        let mut lengths = Lengths::default();
+        of.into_iter().for_each(|length| lengths.add(length));
+        lengths
+    }
+
     #[test]
     fn percentiles_are_values_that_occur() {
-        let summary = LengthSummary::new((1..=100).rev().collect());
+        let summary = LengthSummary::new(&lengths((1..=100).rev()));
         assert_eq!((summary.min, summary.median, summary.p90), (1, 50, 90));
         assert_eq!((summary.p95, summary.p99, summary.max), (95, 99, 100));
         assert_eq!(summary.total, 5050);
-        assert_eq!(LengthSummary::new(Vec::new()), LengthSummary::default());
-        let one = LengthSummary::new(vec![7]);
+        assert_eq!(LengthSummary::new(&lengths([])), LengthSummary::default());
+        let one = LengthSummary::new(&lengths([7]));
         assert_eq!((one.min, one.median, one.p99, one.max), (7, 7, 7, 7));
     }
 
     #[test]
     fn every_length_is_in_one_bin() {
         for max in [1, 9, 10, 11, 99, 512, 1000, 1001] {
-            let lengths: Vec<u32> = (1..=max).collect();
-            let histogram = Histogram::new(&lengths);
+            let histogram = Histogram::new(&lengths(1..=max));
             assert!(histogram.counts.len() <= Histogram::BINS, "{max}");
-            assert_eq!(histogram.counts.iter().sum::<usize>(), max as usize, "{max}");
+            assert_eq!(histogram.counts.iter().sum::<usize>(), max, "{max}");
             assert!(histogram.counts[0] <= histogram.width);
         }
     }

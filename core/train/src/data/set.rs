@@ -1,14 +1,16 @@
 //! Data sets: reading, splitting, tokenising, and the order in which examples are trained on.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
 
-use rayon::prelude::*;
-
-use super::example::Example;
-use super::lines::each_batch;
+use super::example::{Chat, Example};
+use super::packed::PackedSequence;
+use super::reading::{OnBadLine, Reading, Skipped};
+use super::records::each_batch;
 use crate::model::TokenSequence;
 use crate::random::Stream;
-use crate::text::{Template, TextTokenizer};
+use crate::text::{Template, TextTokenizer, Tokenized};
 use crate::{Result, TrainError};
 
 /// How data is turned into sequences.
@@ -20,22 +22,63 @@ pub struct DataSettings {
     pub max_length: usize,
     /// Fraction of the examples, in [0, 1), that is kept for evaluation.
     pub held_out: f64,
+    /// How records are read.
+    pub reading: Reading,
+    /// Whether examples to train on keep their text beside their tokens, for those who hand it on. Without it they are
+    /// empty ones; held-out examples always have theirs.
+    pub keeps_text: bool,
 }
 
 impl Default for DataSettings {
     fn default() -> Self {
-        Self { template: Template::Alpaca, max_length: 512, held_out: 0.1 }
+        Self {
+            template: Template::Alpaca,
+            max_length: 512,
+            held_out: 0.1,
+            reading: Reading::default(),
+            keeps_text: true,
+        }
     }
 }
 
-/// An example with its tokens.
+/// An example, or a part of one that ends with an answer, with its tokens.
 #[derive(Clone, Debug)]
 pub struct TokenizedExample {
-    /// The example.
-    pub example: Example,
+    /// The whole example; its parts share it.
+    pub example: Arc<Example>,
+    /// Turns of it that this shows.
+    pub turns: usize,
     /// Its tokens and loss mask.
-    pub sequence: TokenSequence,
+    pub packed: PackedSequence,
 }
+
+impl TokenizedExample {
+    /// An example that is one sequence.
+    pub fn whole(example: Example, sequence: &TokenSequence) -> Self {
+        let turns = example.turns().len();
+        Self { example: Arc::new(example), turns, packed: PackedSequence::new(sequence) }
+    }
+
+    /// Its tokens and loss mask.
+    pub fn sequence(&self) -> TokenSequence {
+        self.packed.unpack()
+    }
+
+    /// The example as far as this shows it: it ends with the answer that is learned.
+    pub fn shown(&self) -> Cow<'_, Example> {
+        match &*self.example {
+            Example::Chat(chat) if chat.turns.len() > self.turns => {
+                let turns = chat.turns.iter().take(self.turns).cloned().collect();
+                Cow::Owned(Example::Chat(Chat { turns, ..chat.clone() }))
+            }
+            whole => Cow::Borrowed(whole),
+        }
+    }
+}
+
+/// Stands for all examples whose text is not kept.
+static NO_TEXT: LazyLock<Arc<Example>> =
+    LazyLock::new(|| Arc::new(Example::instruction("", "", "")));
 
 /// Text that is kept of an example, in bytes, and for each token of the longest sequence. Far more than is trained on:
 /// only what nobody will look at is forgotten.
@@ -53,6 +96,8 @@ pub struct DataSet {
     pub truncated: usize,
     /// Examples left out because truncation took their whole answer.
     pub dropped: usize,
+    /// Records left out because they cannot be used, where the settings say so.
+    pub skipped: Skipped,
     /// What every line says, the dropped ones' too, by digest: to tell what has changed.
     lines: Vec<u128>,
 }
@@ -67,10 +112,10 @@ pub struct Changes {
 }
 
 impl DataSet {
-    /// Reads and tokenises JSONL files. Memory goes with what is kept, not with the longest line.
+    /// Reads and tokenises files. Memory goes with what is kept, not with the longest line.
     ///
     /// # Errors
-    /// A line that cannot be used; files of which no example to train on is left.
+    /// A record that cannot be used, unless such are left out; files of which no example to train on is left.
     pub fn load(
         paths: &[PathBuf],
         tokenizer: &TextTokenizer,
@@ -88,6 +133,9 @@ impl DataSet {
                 set.dropped, settings.max_length
             ));
         }
+        if set.skipped.count > 0 {
+            reason.push_str(&format!(": {} cannot be used", set.skipped.count));
+        }
         if !set.held_out.is_empty() {
             reason.push_str(&format!(
                 ": {} are held out; add lines, or set a smaller held-out fraction",
@@ -97,16 +145,16 @@ impl DataSet {
         Err(TrainError::data(path, 0, reason))
     }
 
-    /// Reads and tokenises JSONL files that are never trained on: all of them are held out.
+    /// Reads and tokenises files that are never trained on: all of them are held out.
     ///
     /// # Errors
-    /// A line that cannot be used; files of which no example is left.
+    /// A record that cannot be used, unless such are left out; files of which no example is left.
     pub fn load_held_out(
         paths: &[PathBuf],
         tokenizer: &TextTokenizer,
         settings: &DataSettings,
     ) -> Result<Self> {
-        let settings = DataSettings { held_out: 0.0, ..settings.clone() };
+        let settings = DataSettings { held_out: 0.0, keeps_text: true, ..settings.clone() };
         let mut set = Self::read(paths, tokenizer, &settings)?;
         std::mem::swap(&mut set.train, &mut set.held_out);
         if set.held_out.is_empty() {
@@ -126,6 +174,7 @@ impl DataSet {
         self.held_out.extend(other.held_out);
         self.lines.extend(other.lines);
         self.lines.sort_unstable();
+        self.skipped.append(other.skipped);
         self
     }
 
@@ -160,18 +209,11 @@ impl DataSet {
         settings.check()?;
         let mut set = Self::default();
         for path in paths {
-            each_batch(path, &mut |lines| {
-                let tokenized: Vec<_> = lines
-                    .into_par_iter()
-                    .map(|(line, example)| {
-                        let read = |example| Ready::new(example, tokenizer, settings);
-                        example.and_then(read).map_err(at_line(path, line))
-                    })
-                    .collect();
-                tokenized.into_iter().try_for_each(|ready| {
-                    set.add(ready?);
-                    Ok(())
-                })
+            each_batch(path, &mut |batch| {
+                let ready = batch.each(path, &settings.reading.map, |_, understood| {
+                    Ready::new(understood.example, tokenizer, settings)
+                });
+                ready.into_iter().try_for_each(|ready| set.take(ready, settings))
             })?;
         }
         set.lines.sort_unstable();
@@ -193,22 +235,30 @@ impl DataSet {
         Ok(set)
     }
 
+    fn take(&mut self, ready: Result<Ready>, settings: &DataSettings) -> Result<()> {
+        match (ready, settings.reading.on_bad_line) {
+            (Ok(ready), _) => self.add(ready),
+            (Err(error @ TrainError::Data { .. }), OnBadLine::Skip) => self.skipped.add(error),
+            (Err(error), _) => return Err(error),
+        }
+        Ok(())
+    }
+
     fn add(&mut self, ready: Ready) {
         self.lines.push(ready.digest);
         self.truncated += usize::from(ready.is_cut);
-        if ready.example.sequence.label_count() == 0 {
-            self.dropped += 1;
-        } else if ready.held_out {
-            self.held_out.push(ready.example);
-        } else {
-            self.train.push(ready.example);
+        self.dropped += usize::from(ready.parts.is_empty());
+        match ready.held_out {
+            true => self.held_out.extend(ready.parts),
+            false => self.train.extend(ready.parts),
         }
     }
 }
 
 /// One example on its way into a data set.
 struct Ready {
-    example: TokenizedExample,
+    /// What is left of it, in as many sequences as the template needs. All are on one side.
+    parts: Vec<TokenizedExample>,
     is_cut: bool,
     held_out: bool,
     digest: u128,
@@ -216,13 +266,24 @@ struct Ready {
 
 impl Ready {
     fn new(example: Example, tokenizer: &TextTokenizer, settings: &DataSettings) -> Result<Self> {
-        let (sequence, is_cut) = settings.sequence(&example, tokenizer)?;
+        let tokenized = settings.tokenize(&example, tokenizer)?;
+        let is_cut = tokenized.iter().any(|part| part.is_cut);
         let held_out = is_held_out(&example, settings.held_out);
         let digest = short_digest(&example.digest());
         let kept = KEPT_BYTES + KEPT_BYTES_PER_TOKEN.saturating_mul(settings.max_length);
-        let example = if example.text_bytes() > kept { example.shortened(kept) } else { example };
-        let example = TokenizedExample { example, sequence };
-        Ok(Self { example, is_cut, held_out, digest })
+        let example = match held_out || settings.keeps_text {
+            true if example.text_bytes() > kept => Arc::new(example.shortened(kept)),
+            true => Arc::new(example),
+            false => Arc::clone(&NO_TEXT),
+        };
+        let learned = tokenized.into_iter().filter(|part| part.sequence.label_count() > 0);
+        let parts = learned
+            .map(|Tokenized { sequence, turns, .. }| {
+                let packed = PackedSequence::new(&sequence);
+                TokenizedExample { example: Arc::clone(&example), turns, packed }
+            })
+            .collect();
+        Ok(Self { parts, is_cut, held_out, digest })
     }
 }
 
@@ -245,39 +306,26 @@ impl DataSettings {
         Ok(())
     }
 
-    /// Tokens and loss mask of an example, cut to `max_length`, and whether anything was cut off.
-    pub(super) fn sequence(
+    /// Tokens and loss masks of an example, cut to `max_length`, in as many sequences as its template needs.
+    pub(super) fn tokenize(
         &self,
         example: &Example,
         tokenizer: &TextTokenizer,
-    ) -> Result<(TokenSequence, bool)> {
-        // One more tells whether there is more.
-        let limit = self.max_length.saturating_add(1);
-        let mut sequence = self.template.first_tokens(example, tokenizer, limit)?;
-        let is_cut = sequence.ids.len() > self.max_length;
-        sequence.ids.truncate(self.max_length);
-        sequence.labels.truncate(self.max_length);
-        sequence.ids.shrink_to_fit();
-        sequence.labels.shrink_to_fit();
-        Ok((sequence, is_cut))
+    ) -> Result<Vec<Tokenized>> {
+        self.template.tokenize(example, tokenizer, self.max_length)
     }
 
-    /// How many tokens an example that is cut had before.
+    /// How many tokens the longest sequence of an example that is cut had before.
     pub(super) fn full_length(
         &self,
         example: &Example,
         tokenizer: &TextTokenizer,
     ) -> Result<usize> {
-        let count = self.template.count_tokens(example, tokenizer)?;
-        Ok(count.max(self.max_length.saturating_add(1)))
-    }
-}
-
-/// Names the line that an error comes from, unless the error names one already.
-pub(super) fn at_line(path: &Path, line: usize) -> impl Fn(TrainError) -> TrainError + '_ {
-    move |error| match error {
-        named @ TrainError::Data { .. } => named,
-        other => TrainError::data(path, line, other.to_string()),
+        let mut longest = self.max_length.saturating_add(1);
+        for rendered in self.template.render(example, tokenizer)? {
+            longest = longest.max(rendered.count(tokenizer)?);
+        }
+        Ok(longest)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Hugging Face folders: one or many safetensors files, memory-mapped, in f32, f16 or bf16.
+//! Hugging Face folders: one or many safetensors files, memory-mapped, in f32, f16 or bf16, or packed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -10,6 +10,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
 use super::digest::BaseDigest;
+use super::packed;
 use super::writer::{Precision, SafetensorsWriter};
 use crate::model::TensorSource;
 use crate::{Result, TrainError};
@@ -74,16 +75,35 @@ impl SafetensorsSource {
         }
     }
 
-    /// Shape and values of a tensor, whatever its shape.
-    pub fn read_any(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
+    /// The shape of a tensor.
+    ///
+    /// # Errors
+    /// If it is missing.
+    pub fn shape(&self, name: &str) -> Result<Vec<usize>> {
         let index =
             self.index.get(name).ok_or_else(|| TrainError::tensor(&self.path, name, "missing"))?;
         let (path, map) = &self.files[*index];
         let tensors = parse(path, map)?;
         let view =
             tensors.tensor(name).map_err(|e| TrainError::tensor(path, name, e.to_string()))?;
-        let values = to_f32(&view).map_err(|reason| TrainError::tensor(path, name, reason))?;
-        Ok((view.shape().to_vec(), values))
+        Ok(view.shape().to_vec())
+    }
+
+    /// Shape and values of a tensor, whatever its shape.
+    pub fn read_any(&self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
+        let view = self.view(name)?;
+        let bad = |reason: String| TrainError::tensor(self.file(name), name, reason);
+        if matches!(view.dtype(), Dtype::F32 | Dtype::F16 | Dtype::BF16) {
+            return Ok((view.shape().to_vec(), plain(&view).map_err(bad)?));
+        }
+        packed::decode(&|name| self.view(name).ok(), name, &view).map_err(bad)
+    }
+
+    fn view(&self, name: &str) -> Result<TensorView<'_>> {
+        let index =
+            self.index.get(name).ok_or_else(|| TrainError::tensor(&self.path, name, "missing"))?;
+        let (path, map) = &self.files[*index];
+        parse(path, map)?.tensor(name).map_err(|e| TrainError::tensor(path, name, e.to_string()))
     }
 }
 
@@ -189,7 +209,8 @@ fn parse<'a>(path: &Path, map: &'a Mmap) -> Result<SafeTensors<'a>> {
     SafeTensors::deserialize(map).map_err(|e| TrainError::format(path, e.to_string()))
 }
 
-fn to_f32(view: &TensorView<'_>) -> std::result::Result<Vec<f32>, String> {
+/// Values that stand for themselves.
+pub(super) fn plain(view: &TensorView<'_>) -> std::result::Result<Vec<f32>, String> {
     let data = view.data();
     let pair = |b: &[u8]| u16::from_le_bytes([b[0], b[1]]);
     match view.dtype() {

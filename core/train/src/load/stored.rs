@@ -1,10 +1,12 @@
-//! What a folder's files store against what its configuration has a place for. transformers leaves out what has no place, and
-//! makes up what is missing, with a line in its log; here nothing is left out or made up that would matter.
+//! What a folder's files store against what its configuration has a place for. transformers leaves
+//! out what has no place, and makes up what is missing, with a line in its log; here nothing is
+//! left out or made up that would matter.
 
 use std::collections::BTreeSet;
 
+use super::packed;
 use super::safetensors::SafetensorsSource;
-use crate::model::{Family, ModelConfig, TensorSource, layer_name, parameter_shapes};
+use crate::model::{ModelConfig, TensorSource, layer_name, parameter_shapes};
 use crate::{Result, TrainError};
 
 const HEAD: &str = "lm_head.weight";
@@ -12,18 +14,12 @@ const EMBEDDING: &str = "model.embed_tokens.weight";
 /// Endings of tensors that older files store and that follow from the configuration.
 const DERIVED: [&str; 4] =
     [".rotary_emb.inv_freq", ".rotary_emb.cos_cached", ".rotary_emb.sin_cached", ".masked_bias"];
-/// Parts of models that also see. Text does not go through them.
-const OTHER_SENSES: [&str; 4] = [
-    "vision_tower.",
-    "multi_modal_projector.",
-    "model.vision_tower.",
-    "model.multi_modal_projector.",
-];
-
-/// Settles what the tensors decide, the head and the biases, and refuses tensors that have no place.
+/// Settles what the tensors decide, the head and the biases, and refuses tensors that have no
+/// place.
 ///
 /// # Errors
-/// A head that is neither stored nor said to be the embedding; a tensor that the model would not use, by name.
+/// A head that is neither stored nor said to be the embedding; a tensor that the model would not
+/// use, by name.
 pub(super) fn settle(config: &mut ModelConfig, weights: &SafetensorsSource) -> Result<()> {
     settle_head(config, weights)?;
     // transformers makes a bias of zeros where the configuration promises one and no file has it.
@@ -34,12 +30,14 @@ pub(super) fn settle(config: &mut ModelConfig, weights: &SafetensorsSource) -> R
     refuse_others(config, weights)
 }
 
-/// As transformers: a head that is stored beside the embedding and differs from it is the head, whatever
+/// As transformers: a head that is stored beside the embedding and differs from it is the head,
+/// whatever
 /// `tie_word_embeddings` says.
 fn settle_head(config: &mut ModelConfig, weights: &SafetensorsSource) -> Result<()> {
     let stored = weights.contains(HEAD);
     if !config.tied_head && !stored {
-        let reason = "missing, and tie_word_embeddings is not true in config.json: transformers would make a head of \
+        let reason = "missing, and tie_word_embeddings is not true in config.json: transformers \
+        would make a head of \
                       random numbers. If the embedding is the head, set it to true";
         return Err(TrainError::tensor(weights.path(), HEAD, reason));
     }
@@ -55,9 +53,8 @@ fn refuse_others(config: &ModelConfig, weights: &SafetensorsSource) -> Result<()
     let other = weights.names().find(|name| {
         let known = places.contains(*name) || (*name == HEAD && config.tied_head);
         let derived = DERIVED.iter().any(|ending| name.ends_with(ending));
-        let sees = config.family == Family::Gemma3
-            && OTHER_SENSES.iter().any(|part| name.starts_with(part));
-        !known && !derived && !sees
+        let packed = packed::weight_of(name).is_some_and(|weight| places.contains(weight));
+        !known && !derived && !packed
     });
     match other {
         None => Ok(()),
@@ -69,11 +66,13 @@ fn why_not(config: &ModelConfig, name: &str) -> String {
     let family = config.family.name();
     match name.strip_suffix(".bias").map(|path| path.rsplit('.').next().unwrap_or(path)) {
         Some(projection) => format!(
-            "is stored, and config.json gives {projection} of {family} no bias: transformers would leave it out. Set \
+            "is stored, and config.json gives {projection} of {family} no bias: transformers \
+             would leave it out. Set \
              attention_bias or mlp_bias, if {family} has it, or take another model_type"
         ),
         None => format!(
-            "is stored, and the {} layers of {family} that config.json describes have no place for it: transformers would \
+            "is stored, and the {} layers of {family} that config.json describes have no place \
+             for it: transformers would \
              leave it out. Mend config.json, or remove the tensor",
             config.layers
         ),

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use crate::{Result, TrainError};
 pub use family::{Activation, Family, NormPlaces, QkNorm};
+pub(crate) use fields::COMMAND_TRAINER;
 
 /// How rotary frequencies are stretched for contexts longer than the pretraining one.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +30,8 @@ pub enum RopeScaling {
         /// Context length of the pretraining.
         original_max_position: usize,
     },
-    /// YaRN: high frequencies kept, low ones divided by `factor`, a ramp between; cosines and sines are multiplied.
+    /// YaRN: high frequencies kept, low ones divided by `factor`, a ramp between; cosines and sines
+    /// are multiplied.
     Yarn {
         /// Stretch of the low frequencies.
         factor: f64,
@@ -110,7 +112,8 @@ pub struct ModelConfig {
     pub rotary_dim: usize,
     /// Which layers have a rotary embedding at all.
     pub rope_layers: Vec<bool>,
-    /// Longest sequence the model was made for, in tokens, before any stretch; see [`Self::context`].
+    /// Longest sequence the model was made for, in tokens, before any stretch; see
+    /// [`Self::context`].
     pub max_position: usize,
     /// The output head is the embedding.
     pub tied_head: bool,
@@ -142,8 +145,8 @@ impl ModelConfig {
     /// Reads the text of a `config.json`; `path` is only used in errors.
     ///
     /// # Errors
-    /// A field that is missing or has no usable value, a family or a kind of rotary scaling that is not known, a field
-    /// that changes the computation and is not followed here: each by its name.
+    /// A field that is missing or has no usable value, a family or a kind of rotary scaling that is
+    /// not known, a field that changes the computation and is not followed here: each by its name.
     pub fn from_json(text: &str, path: &Path) -> Result<Self> {
         let object: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(text).map_err(|e| TrainError::format(path, e.to_string()))?;
@@ -186,8 +189,8 @@ impl ModelConfig {
         }
     }
 
-    /// The longest sequence that makes sense, in tokens: the context of the pretraining, stretched as the rotary
-    /// scaling says.
+    /// The longest sequence that makes sense, in tokens: the context of the pretraining, stretched
+    /// as the rotary scaling says.
     pub fn context(&self) -> usize {
         let stretched = match self.rope_scaling {
             Some(RopeScaling::Linear { factor }) => factor * self.max_position as f64,

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::config::ModelConfig;
 use super::transfer::upload;
 
-/// The projections of a decoder layer that an adapter can sit beside. A model has those of [`Self::SEPARATE`], or, where
-/// some of them are one matrix, those of [`Self::FUSED`].
+/// The projections of a decoder layer that an adapter can sit beside. A model has those of
+/// [`Self::SEPARATE`], or, where some of them are one matrix, those of [`Self::FUSED`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Projection {

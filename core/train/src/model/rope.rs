@@ -1,5 +1,6 @@
-//! Rotary position embedding in the rotate-half layout of the Hugging Face weights: of the r coordinates that are rotated,
-//! j is paired with j + r/2, not with its neighbour. What lies behind them is left as it is.
+//! Rotary position embedding in the rotate-half layout of the Hugging Face weights: of the r
+//! coordinates that are rotated, j is paired with j + r/2, not with its neighbour. What lies behind
+//! them is left as it is.
 
 mod scaling;
 #[cfg(test)]
@@ -23,7 +24,8 @@ pub(crate) struct RopeTable {
 }
 
 impl RopeTable {
-    /// The table of the layers without a window, or of all. Angles are computed in f64 and rounded once.
+    /// The table of the layers without a window, or of all. Angles are computed in f64 and rounded
+    /// once.
     pub(crate) fn new(config: &ModelConfig, len: usize, device: &Device) -> Self {
         let scaling = config.rope_scaling.as_ref();
         Self::of(config.rope_theta, scaling, config.rotary_dim, len, device)
@@ -56,6 +58,23 @@ impl RopeTable {
         let on_device = |values: &Vec<f32>| upload(values.clone(), [1, 1, len, half], device);
         let (cos_tensor, sin_tensor) = (on_device(&cos), on_device(&sin));
         Self { cos: cos_tensor, sin: sin_tensor, host: Arc::new((cos, sin)), half }
+    }
+
+    /// Positions in the table.
+    pub(crate) fn len(&self) -> usize {
+        self.cos.dims()[2]
+    }
+
+    /// The table of `count` positions from `first` on, which become its positions from 0 on.
+    pub(crate) fn rows(&self, first: usize, count: usize) -> Self {
+        let range = first * self.half..(first + count) * self.half;
+        let (cos, sin) = &*self.host;
+        Self {
+            cos: self.cos.clone().narrow(2, first, count),
+            sin: self.sin.clone().narrow(2, first, count),
+            host: Arc::new((cos[range.clone()].to_vec(), sin[range].to_vec())),
+            half: self.half,
+        }
     }
 
     /// Half of the coordinates that are rotated.

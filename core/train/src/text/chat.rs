@@ -1,108 +1,288 @@
-//! The model's own chat template, in Jinja as transformers renders it.
+//! The model's own chat template, as transformers renders it, and which part of what it writes is learned.
+//!
+//! A template with `{% generation %}` marks says so itself. Of another one, an answer is what follows the generation prompt
+//! up to where the conversation that ends with this answer ends. A conversation is one text if that text begins with each
+//! of its own beginnings. If it does not, because the template shows earlier turns in another way (Qwen 3 leaves out what
+//! was thought), there is one text for each answer, in which it is the last turn: that is how the model sees it.
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, Error, ErrorKind, context};
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::ops::Range;
 
-use super::template::Segment;
+use minijinja::Environment;
+use minijinja::value::Value;
+
+use super::first::floor_char_boundary;
+use super::rendered::{Rendered, Tokenized};
 use super::tokenizer::TextTokenizer;
-use crate::data::{Role, Turn};
+use super::{jinja, marks};
+use crate::data::{Example, Json, Role, Turn};
 use crate::{Result, TrainError};
 
-/// Renders a conversation with the tokenizer's chat template.
-pub(crate) fn render(turns: &[Turn], tokenizer: &TextTokenizer) -> Result<Vec<Segment>> {
-    let mut segments = Vec::new();
-    each_segment(turns, tokenizer, &mut |segment| {
-        segments.push(segment);
-        Ok(false)
-    })?;
-    Ok(segments)
+/// Text that is rendered of one example at most, over all its parts: what comes before an answer is rendered again for
+/// each.
+const MOST_RENDERED_BYTES: usize = 512 << 20;
+
+/// A conversation and the template that renders it.
+pub(super) struct Conversation<'a> {
+    tokenizer: &'a TextTokenizer,
+    turns: Cow<'a, [Turn]>,
+    messages: Vec<Value>,
+    tools: Value,
+    values: Vec<(String, Value)>,
+    example_tools: Option<&'a Json>,
+    example_values: &'a [(String, Json)],
+    source: &'a str,
+    environment: Environment<'static>,
+    is_marked: bool,
+    rendered_bytes: Cell<usize>,
 }
 
-/// Hands out the pieces of a rendered conversation until `on_segment` says that it has enough.
-///
-/// What belongs to an answer is found by rendering up to it with the generation prompt, and through it
-/// without: the second must begin with the first, and what it adds carries the loss, up to where the
-/// next turn's text begins.
-pub(crate) fn each_segment(
-    turns: &[Turn],
-    tokenizer: &TextTokenizer,
-    on_segment: &mut dyn FnMut(Segment) -> Result<bool>,
-) -> Result<()> {
-    let environment = environment_of(tokenizer)?;
-    // The tokenizer puts the first token there itself.
-    let bos = tokenizer.bos.and_then(|id| tokenizer.token(id)).unwrap_or_default();
-    let mut done = 0;
-    for (index, turn) in turns.iter().enumerate() {
-        if turn.role != Role::Assistant {
-            continue;
-        }
-        let prompt = render_turns(&environment, tokenizer, &turns[..index], true)?;
-        let through = render_turns(&environment, tokenizer, &turns[..=index], false)?;
-        if !through.starts_with(&prompt) || prompt.len() < done {
-            return Err(bad("it does not render an answer after its generation prompt"));
-        }
-        // A newline that ends the turn belongs to the format, not to the answer.
-        let answer = through[prompt.len()..].trim_end_matches('\n');
-        let before = &prompt[done..];
-        let before = if done == 0 { before.strip_prefix(&*bos).unwrap_or(before) } else { before };
-        for (text, labelled) in [(before, false), (answer, true)] {
-            if on_segment(Segment { text: text.to_owned(), labelled, end: false })? {
-                return Ok(());
-            }
-        }
-        done = prompt.len() + answer.len();
+impl<'a> Conversation<'a> {
+    /// # Errors
+    /// If the model has no template that can be used.
+    pub(super) fn new(example: &'a Example, tokenizer: &'a TextTokenizer) -> Result<Self> {
+        let chat = match example {
+            Example::Chat(chat) => Some(chat),
+            _ => None,
+        };
+        let tools = chat.and_then(|chat| chat.tools.as_ref());
+        let source = source(tokenizer, tools.is_some())?;
+        let (rewritten, is_marked) = marks::rewrite(source);
+        let turns = example.turns();
+        let values = chat.map_or(&[][..], |chat| &chat.values[..]);
+        Ok(Self {
+            tokenizer,
+            messages: turns.iter().map(message).collect(),
+            turns,
+            tools: tools.map_or(Value::from(()), value),
+            values: values.iter().map(|(k, v)| (k.clone(), value(v))).collect(),
+            example_tools: tools,
+            example_values: values,
+            source,
+            environment: jinja::environment(rewritten).map_err(|e| bad(&e.to_string()))?,
+            is_marked,
+            rendered_bytes: Cell::new(0),
+        })
     }
-    Ok(())
+
+    /// Everything, with what is learned.
+    pub(super) fn render(&self) -> Result<Vec<Rendered>> {
+        if self.is_marked {
+            return Ok(vec![self.marked()?]);
+        }
+        let whole = self.text(self.turns.len(), false)?;
+        match self.answers(&whole, usize::MAX)? {
+            Some(learned) => Ok(vec![self.rendered(whole, learned, self.turns.len())]),
+            None => self.learned_turns().map(|index| self.up_to(index)).collect(),
+        }
+    }
+
+    /// The first `limit` tokens of each part.
+    pub(super) fn tokenize(&self, limit: usize) -> Result<Vec<Tokenized>> {
+        if self.is_marked {
+            return Ok(vec![self.marked()?.tokenize(self.tokenizer, limit)?]);
+        }
+        let whole = self.text(self.turns.len(), false)?;
+        let first = self.tokenizer.first_tokens(&whole, limit)?;
+        // Answers behind the last token need not be found.
+        if let Some(learned) = self.answers(&whole, first.end())? {
+            let rendered = self.rendered(whole, learned, self.turns.len());
+            return Ok(vec![rendered.label(first, self.tokenizer)?]);
+        }
+        let tokenize = |index| self.up_to(index)?.tokenize(self.tokenizer, limit);
+        self.learned_turns().map(tokenize).collect()
+    }
+
+    /// What the model is given to write the last answer.
+    pub(super) fn prompt(&self) -> Result<Rendered> {
+        let last = self.turns.iter().rposition(|turn| turn.role == Role::Assistant);
+        let turns = last.unwrap_or(self.turns.len());
+        Ok(self.rendered(self.text(turns, true)?, Vec::new(), turns))
+    }
+
+    fn rendered(&self, text: String, learned: Vec<Range<usize>>, turns: usize) -> Rendered {
+        let last_answer = text.len();
+        let marked = self.is_marked;
+        Rendered { text, learned, begins: false, turns, last_answer, marked }
+    }
+
+    fn learned_turns(&self) -> impl Iterator<Item = usize> {
+        let turns = self.turns.iter().enumerate();
+        turns.filter(|(_, turn)| turn.is_learned()).map(|(index, _)| index)
+    }
+
+    /// The conversation up to an answer, of which that answer is learned.
+    fn up_to(&self, index: usize) -> Result<Rendered> {
+        let text = self.text(index + 1, false)?;
+        let start = self.start(index, &text)?;
+        let end = text.len();
+        Ok(self.rendered(text, vec![start..end], index + 1))
+    }
+
+    /// Where the answers are that begin before `reach`; `None` if the text does not show each as it is when it is last.
+    fn answers(&self, whole: &str, reach: usize) -> Result<Option<Vec<Range<usize>>>> {
+        let mut found: Vec<Range<usize>> = Vec::new();
+        for index in self.learned_turns() {
+            let through = match index + 1 == self.turns.len() {
+                true => Cow::Borrowed(whole),
+                false => Cow::Owned(self.text(index + 1, false)?),
+            };
+            if !whole.starts_with(&*through) {
+                return Ok(None);
+            }
+            let start = self.start(index, &through)?;
+            if start >= reach {
+                break;
+            }
+            if found.last().is_some_and(|last| start < last.end) {
+                return Err(bad("it renders two answers over each other"));
+            }
+            found.push(start..through.len());
+        }
+        Ok(Some(found))
+    }
+
+    /// Where an answer begins in the text of the conversation that ends with it: behind the generation prompt. Where that
+    /// holds more than the answer is rendered with (`<think>`), where the two part.
+    fn start(&self, index: usize, through: &str) -> Result<usize> {
+        let prompt = self.text(index, true)?;
+        if through.starts_with(&prompt) {
+            return match prompt.len() < through.len() {
+                true => Ok(prompt.len()),
+                false => Err(bad("it writes nothing of an answer")),
+            };
+        }
+        let start = common(&prompt, through);
+        let history = self.text(index, false)?;
+        match start >= common(&prompt, &history) && start < through.len() {
+            true => Ok(start),
+            false => Err(bad("it does not render an answer after its generation prompt")),
+        }
+    }
+
+    /// Everything, of which what the template marks is learned.
+    fn marked(&self) -> Result<Rendered> {
+        let [open, close] = self.unused()?;
+        let count = self.turns.len();
+        let with_marks = self.text_with(count, false, &open.to_string(), &close.to_string())?;
+        let text = self.text(count, false)?;
+        let (_, parts) = marks::between(&with_marks, open, close)
+            .filter(|(unmarked, _)| *unmarked == text)
+            .ok_or_else(|| bad("its generation marks change what it writes"))?;
+        let answers = self.turns.iter().filter(|turn| turn.role == Role::Assistant);
+        let learned: Vec<Range<usize>> = if answers.clone().all(|turn| turn.trained) {
+            parts
+        } else if answers.clone().count() == parts.len() {
+            let parts = answers.zip(parts).filter(|(turn, _)| turn.trained);
+            parts.map(|(_, part)| part).collect()
+        } else {
+            return Err(bad(
+                "its generation marks are not one for each answer, and not every answer is to be learned",
+            ));
+        };
+        if learned.iter().all(Range::is_empty) && self.learned_turns().next().is_some() {
+            return Err(bad("its generation marks hold no answer of this conversation"));
+        }
+        Ok(self.rendered(text, learned, count))
+    }
+
+    /// Two characters that occur neither in the template nor in what it is given.
+    fn unused(&self) -> Result<[char; 2]> {
+        // JSON writes these characters as they are.
+        let as_json = serde_json::to_string(&self.turns)
+            .and_then(|turns| Ok(turns + &serde_json::to_string(&self.example_tools)?))
+            .and_then(|given| Ok(given + &serde_json::to_string(self.example_values)?));
+        let given = as_json.map_err(|e| bad(&e.to_string()))? + self.source;
+        let mut free = ('\u{f0000}'..='\u{ffffd}').filter(|c| !given.contains(*c));
+        match (free.next(), free.next()) {
+            (Some(open), Some(close)) => Ok([open, close]),
+            _ => Err(bad("the conversation holds every private character")),
+        }
+    }
+
+    fn text(&self, turns: usize, prompt: bool) -> Result<String> {
+        self.text_with(turns, prompt, "", "")
+    }
+
+    fn text_with(&self, turns: usize, prompt: bool, open: &str, close: &str) -> Result<String> {
+        let mut values = vec![
+            ("messages".to_owned(), Value::from(self.messages[..turns].to_vec())),
+            ("tools".to_owned(), self.tools.clone()),
+            ("documents".to_owned(), Value::from(())),
+            ("add_generation_prompt".to_owned(), Value::from(prompt)),
+            (marks::OPEN.to_owned(), Value::from(open)),
+            (marks::CLOSE.to_owned(), Value::from(close)),
+        ];
+        let special = self.tokenizer.special.iter();
+        values.extend(special.map(|(name, text)| (name.clone(), Value::from(text.as_str()))));
+        values.extend(self.values.iter().cloned());
+        // A later value of a name replaces an earlier one.
+        let values: BTreeMap<String, Value> = values.into_iter().collect();
+        let text = jinja::render(&self.environment, Value::from(values))
+            .map_err(|e| bad(&e.to_string()))?;
+        let rendered = self.rendered_bytes.get().saturating_add(text.len());
+        self.rendered_bytes.set(rendered);
+        if rendered > MOST_RENDERED_BYTES {
+            let reason = format!(
+                "a conversation of {} turns is too long to be rendered up to each of its answers",
+                self.turns.len()
+            );
+            return Err(bad(&reason));
+        }
+        Ok(text)
+    }
 }
 
-/// A whole conversation as text.
-pub(crate) fn whole_text(turns: &[Turn], tokenizer: &TextTokenizer) -> Result<String> {
-    render_turns(&environment_of(tokenizer)?, tokenizer, turns, false)
+/// A turn as transformers hands it to a template: reasoning under each name that templates know.
+fn message(turn: &Turn) -> Value {
+    let text = |text: &Option<String>| text.as_deref().map(Value::from);
+    let content = turn.parts.as_ref().map(value).or_else(|| text(&turn.text));
+    let fields = [
+        ("thinking", text(&turn.reasoning)),
+        ("role", Some(Value::from(turn.role.name()))),
+        ("content", content),
+        ("reasoning_content", text(&turn.reasoning)),
+        ("name", text(&turn.name)),
+        ("tool_calls", turn.tool_calls.as_ref().map(value)),
+        ("tool_call_id", text(&turn.tool_call_id)),
+    ];
+    // transformers leaves out what has no value, too.
+    Value::from_pairs(fields.into_iter().filter_map(|(name, value)| Some((name, value?))))
 }
 
-fn render_turns(
-    environment: &Environment<'_>,
-    tokenizer: &TextTokenizer,
-    turns: &[Turn],
-    prompt: bool,
-) -> Result<String> {
-    let messages: Vec<_> = turns
-        .iter()
-        .map(|turn| context! { role => turn.role.name(), content => turn.said() })
-        .collect();
-    let token = |id: Option<u32>| id.and_then(|id| tokenizer.token(id)).unwrap_or_default();
-    let values = context! {
-        messages => messages,
-        add_generation_prompt => prompt,
-        bos_token => token(tokenizer.bos),
-        eos_token => token(tokenizer.eos.first().copied()),
-    };
-    let template = environment.get_template("chat").map_err(|e| bad(&e.to_string()))?;
-    template.render(values).map_err(|e| bad(&e.to_string()))
-}
-
-fn environment_of(tokenizer: &TextTokenizer) -> Result<Environment<'_>> {
-    let Some(source) = &tokenizer.chat_template else {
-        return Err(bad("the model has no chat template; name one: alpaca, chatml, vicuna"));
-    };
-    environment(source).map_err(|e| bad(&e.to_string()))
-}
-
-/// What transformers offers to templates: trimmed blocks, Python's string methods, `raise_exception`.
-fn environment(source: &str) -> std::result::Result<Environment<'_>, Error> {
-    let mut environment = Environment::new();
-    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
-    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-    environment.add_function(
-        "raise_exception",
-        |message: String| -> std::result::Result<String, Error> {
-            Err(Error::new(ErrorKind::InvalidOperation, message))
+fn value(json: &Json) -> Value {
+    match json {
+        Json::Null => Value::from(()),
+        Json::Bool(flag) => Value::from(*flag),
+        Json::Integer(number) => match i64::try_from(*number) {
+            Ok(number) => Value::from(number),
+            Err(_) => Value::from(*number),
         },
-    );
-    // Some templates print the date into the system prompt. A fixed one keeps members' data the same.
-    environment.add_function("strftime_now", |_format: String| "26 Jul 2024".to_owned());
-    environment.add_template("chat", source)?;
-    Ok(environment)
+        Json::Float(number) => Value::from(*number),
+        Json::Text(text) => Value::from(text.as_str()),
+        Json::List(items) => items.iter().map(value).collect(),
+        Json::Object(entries) => {
+            Value::from_pairs(entries.iter().map(|(key, item)| (key.as_str(), value(item))))
+        }
+    }
+}
+
+fn source(tokenizer: &TextTokenizer, has_tools: bool) -> Result<&str> {
+    if let Some(problem) = &tokenizer.template_problem {
+        return Err(bad(problem));
+    }
+    let with_tools = tokenizer.tool_template.as_deref().filter(|_| has_tools);
+    with_tools
+        .or(tokenizer.chat_template.as_deref())
+        .ok_or_else(|| bad("the model has no chat template; name one: alpaca, chatml, vicuna"))
+}
+
+/// Bytes at the beginning that two texts have in common.
+fn common(a: &str, b: &str) -> usize {
+    let bytes = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    floor_char_boundary(a, bytes)
 }
 
 fn bad(reason: &str) -> TrainError {

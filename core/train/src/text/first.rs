@@ -6,9 +6,7 @@
 //! tokens in front of them are those of the whole text; `tests` hold that for every kind of tokenizer. The exception is no
 //! text: one character from end to end, thousands of times, which Unigram splits by how many there are.
 
-use super::template::Segment;
 use super::tokenizer::TextTokenizer;
-use crate::model::TokenSequence;
 use crate::{Result, TrainError};
 
 /// Text that is tokenised at once whatever is wanted of it.
@@ -25,6 +23,25 @@ const MARGIN_TOKENS: usize = 256;
 /// Pieces in which tokens are only counted.
 const COUNTED_BYTES: usize = 64 << 10;
 
+/// The first tokens of a text.
+pub(super) struct FirstTokens {
+    pub(super) ids: Vec<u32>,
+    /// The bytes of the text that each token covers.
+    pub(super) offsets: Vec<(usize, usize)>,
+    /// Whether these are all tokens of the text.
+    pub(super) is_whole: bool,
+}
+
+impl FirstTokens {
+    /// Where the text of the last token ends; nothing behind it was looked at.
+    pub(super) fn end(&self) -> usize {
+        match self.is_whole {
+            true => usize::MAX,
+            false => self.offsets.iter().map(|(_, end)| *end).max().unwrap_or(0),
+        }
+    }
+}
+
 impl TextTokenizer {
     /// The first `wanted` token ids of `text`, or all of them if it has fewer, as [`Self::encode`] gives them. Memory goes
     /// with `wanted`, not with the text.
@@ -32,19 +49,26 @@ impl TextTokenizer {
     /// # Errors
     /// What the tokenizer says; or if so much text makes so few tokens that it can be no text.
     pub fn encode_first(&self, text: &str, wanted: usize) -> Result<Vec<u32>> {
+        Ok(self.first_tokens(text, wanted)?.ids)
+    }
+
+    /// As [`Self::encode_first`], with the bytes that each token covers.
+    pub(super) fn first_tokens(&self, text: &str, wanted: usize) -> Result<FirstTokens> {
         let scaled =
             |bytes: usize, per_token: usize| bytes.saturating_add(wanted.saturating_mul(per_token));
         let most = scaled(MOST_BYTES, MOST_BYTES_PER_TOKEN);
         let mut bytes = scaled(FIRST_BYTES, FIRST_BYTES_PER_TOKEN);
         loop {
             let piece = cut(text, bytes);
-            let mut ids = self.encode(piece)?;
+            let (mut ids, mut offsets) = self.encode_with_offsets(piece)?;
             let is_whole = piece.len() == text.len();
             // Each byte of an added token that was cut may have become a token of its own.
             let margin = MARGIN_TOKENS + self.longest_added;
             if is_whole || ids.len() >= wanted.saturating_add(margin) {
+                let is_whole = is_whole && ids.len() <= wanted;
                 ids.truncate(wanted);
-                return Ok(ids);
+                offsets.truncate(wanted);
+                return Ok(FirstTokens { ids, offsets, is_whole });
             }
             if bytes >= most {
                 return Err(TrainError::Tokenizer(format!(
@@ -90,44 +114,6 @@ pub(crate) fn floor_char_boundary(text: &str, bytes: usize) -> usize {
         return text.len();
     }
     (0..=bytes).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
-}
-
-/// Collects the first tokens of rendered segments.
-pub(super) struct FirstTokens<'a> {
-    tokenizer: &'a TextTokenizer,
-    limit: usize,
-    pub(super) sequence: TokenSequence,
-}
-
-impl<'a> FirstTokens<'a> {
-    pub(super) fn new(tokenizer: &'a TextTokenizer, limit: usize) -> Self {
-        let sequence = TokenSequence { ids: Vec::new(), labels: Vec::new() };
-        let mut tokens = Self { tokenizer, limit, sequence };
-        tokens.put(tokenizer.bos, false);
-        tokens
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.sequence.ids.len() >= self.limit
-    }
-
-    /// Takes as many tokens of a segment as there is room for.
-    pub(super) fn push(&mut self, segment: &Segment) -> Result<()> {
-        if self.is_full() {
-            return Ok(());
-        }
-        let room = self.limit - self.sequence.ids.len();
-        self.put(self.tokenizer.encode_first(&segment.text, room)?, segment.labelled);
-        if segment.end && !self.is_full() {
-            self.put(self.tokenizer.eos.first().copied(), segment.labelled);
-        }
-        Ok(())
-    }
-
-    fn put(&mut self, ids: impl IntoIterator<Item = u32>, labelled: bool) {
-        self.sequence.ids.extend(ids);
-        self.sequence.labels.resize(self.sequence.ids.len(), labelled);
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,9 @@ use tokenizers::Tokenizer;
 
 use crate::{Result, TrainError};
 
+/// Token ids and the bytes of the text that each covers.
+type Offsets = (Vec<u32>, Vec<(usize, usize)>);
+
 /// Text to token ids and back. Cheap to clone.
 #[derive(Clone)]
 pub struct TextTokenizer {
@@ -17,6 +20,16 @@ pub struct TextTokenizer {
     pub eos: Vec<u32>,
     /// The model's own chat template (Jinja), if it has one.
     pub chat_template: Option<String>,
+    /// The template that conversations with tools are rendered with instead, if there is another one.
+    pub tool_template: Option<String>,
+    /// Why the model's own templates cannot be used, if they cannot.
+    pub template_problem: Option<String>,
+    /// Why no plain text can be tokenised, if none can: only what a chat template renders.
+    pub plain_problem: Option<String>,
+    /// Spellings of special tokens as templates name them: `bos_token`, `eos_token` and so on.
+    pub special: Vec<(String, String)>,
+    /// Tokens that the model has an embedding for.
+    pub embedded: Option<usize>,
     /// Bytes of the longest token that was added to the vocabulary: it is found in a text as a whole or not at all.
     pub(super) longest_added: usize,
 }
@@ -26,7 +39,23 @@ impl TextTokenizer {
     pub fn new(inner: Tokenizer, bos: Option<u32>, eos: Vec<u32>) -> Self {
         let added = inner.get_added_vocabulary().get_vocab();
         let longest_added = added.keys().map(String::len).max().unwrap_or(0);
-        Self { inner: Arc::new(inner), bos, eos, chat_template: None, longest_added }
+        let named = [("bos_token", bos), ("eos_token", eos.first().copied())];
+        let spelled =
+            |(name, id): (&str, Option<u32>)| Some((name.to_owned(), inner.id_to_token(id?)?));
+        let special = named.into_iter().filter_map(spelled).collect();
+        let (chat_template, tool_template, template_problem) = Default::default();
+        Self {
+            inner: Arc::new(inner),
+            bos,
+            eos,
+            chat_template,
+            tool_template,
+            template_problem,
+            plain_problem: None,
+            special,
+            embedded: None,
+            longest_added,
+        }
     }
 
     /// Reads a `tokenizer.json`.
@@ -53,6 +82,48 @@ impl TextTokenizer {
             .encode_fast(text, false)
             .map_err(|e| TrainError::Tokenizer(e.to_string()))?;
         Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Token ids of `text` and the bytes that each covers.
+    pub(super) fn encode_with_offsets(&self, text: &str) -> Result<Offsets> {
+        let encoding =
+            self.inner.encode(text, false).map_err(|e| TrainError::Tokenizer(e.to_string()))?;
+        Ok((encoding.get_ids().to_vec(), encoding.get_offsets().to_vec()))
+    }
+
+    /// What the post-processor puts before and behind every text.
+    pub(super) fn added_around(&self) -> Result<(Vec<u32>, Vec<u32>)> {
+        let encoding =
+            self.inner.encode("a", true).map_err(|e| TrainError::Tokenizer(e.to_string()))?;
+        let mask = encoding.get_special_tokens_mask();
+        let before = mask.iter().take_while(|special| **special == 1).count();
+        let behind = mask.iter().rev().take_while(|special| **special == 1).count();
+        let ids = encoding.get_ids();
+        let behind = if before == ids.len() { 0 } else { behind };
+        Ok((ids[..before].to_vec(), ids[ids.len() - behind..].to_vec()))
+    }
+
+    /// # Errors
+    /// The first of these tokens that the model has no embedding for.
+    pub(super) fn check_embedded(&self, ids: &[u32]) -> Result<()> {
+        let Some(count) = self.embedded else { return Ok(()) };
+        match ids.iter().find(|id| **id as usize >= count) {
+            None => Ok(()),
+            Some(id) => Err(TrainError::Tokenizer(format!(
+                "token {:?} ({id}) is beyond the {count} tokens that the model has embeddings for",
+                self.token(*id).unwrap_or_default()
+            ))),
+        }
+    }
+
+    /// The spelling of a special token that templates name so.
+    pub fn special(&self, name: &str) -> Option<&str> {
+        self.special.iter().find(|(known, _)| known == name).map(|(_, spelling)| spelling.as_str())
+    }
+
+    /// Whether this spelling is one token wherever it stands in a text.
+    pub(super) fn is_one_token(&self, spelling: &str) -> bool {
+        self.inner.get_added_vocabulary().get_vocab().contains_key(spelling)
     }
 
     /// The text of `ids`, special tokens included if `special`.

@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::gradient::lora_layers;
 use super::trainer::Trainer;
 use crate::Result;
-use crate::data::TokenizedExample;
-use crate::federated::GlobalAdapter;
+use crate::adapter::{Adapter, check_fits};
+use crate::data::{PackedSequence, TokenizedExample};
 use crate::memory::LargeWork;
 use crate::model::{Batch, LoraLayers, TokenSequence};
 
@@ -33,28 +33,30 @@ impl Trainer {
     /// base and adapter. With no examples the loss is NaN.
     pub fn evaluate(
         &self,
-        adapter: Option<&GlobalAdapter>,
+        adapter: Option<&dyn Adapter>,
         examples: &[TokenizedExample],
     ) -> Result<Evaluation> {
         let _work = LargeWork;
         let lora = self.lora(adapter)?;
         let (mut sum, mut tokens) = (0.0, 0);
         // Sequences of similar length share a batch, so that little is padded away.
-        let mut sequences: Vec<&TokenSequence> = examples.iter().map(|e| &e.sequence).collect();
-        sequences.sort_by_key(|sequence| sequence.ids.len());
-        for chunk in sequences.chunks(self.settings.batch_size) {
-            let batch = Batch::new(chunk)?;
+        let mut order: Vec<&PackedSequence> = examples.iter().map(|e| &e.packed).collect();
+        order.sort_by_key(|sequence| sequence.len());
+        for chunk in order.chunks(self.settings.batch_size) {
+            let sequences: Vec<TokenSequence> =
+                chunk.iter().map(|packed| packed.unpack()).collect();
+            let batch = Batch::new(&sequences.iter().collect::<Vec<_>>())?;
             sum += self.decoder.loss_sum(&lora, &batch)?;
             tokens += batch.label_count();
         }
         Ok(Evaluation { loss: sum / tokens as f64, tokens, examples: examples.len() })
     }
 
-    pub(crate) fn lora(&self, adapter: Option<&GlobalAdapter>) -> Result<LoraLayers> {
+    pub(crate) fn lora(&self, adapter: Option<&dyn Adapter>) -> Result<LoraLayers> {
         match adapter {
             None => Ok(LoraLayers::none(self.decoder.layers.len())),
             Some(adapter) => {
-                self.check_layout(adapter.layout())?;
+                check_fits(&adapter.projections(), self.config())?;
                 Ok(lora_layers(&self.decoder, adapter))
             }
         }

@@ -197,8 +197,9 @@ impl Trainer {
         (0..self.settings.accumulation)
             .map(|_| {
                 let picked = order.take(self.settings.batch_size);
-                let sequences: Vec<&TokenSequence> =
-                    picked.iter().map(|index| &train[*index].sequence).collect();
+                let sequences: Vec<TokenSequence> =
+                    picked.iter().map(|index| train[*index].sequence()).collect();
+                let sequences: Vec<&TokenSequence> = sequences.iter().collect();
                 match self.settings.packing {
                     true => Batch::packed(&sequences),
                     false => Batch::new(&sequences),

@@ -25,7 +25,7 @@ fn examples(vocab: usize) -> Vec<TokenizedExample> {
         .map(|i| {
             let len = 16 + (i * 37 % 256) * (i * 53 % 256) * 240 / (255 * 255);
             let ids = (0..len).map(|j| ((i * 131 + j * 7919 + 13) % vocab) as u32).collect();
-            TokenizedExample { example: empty(), sequence: all_labelled(ids) }
+            TokenizedExample::whole(empty(), &all_labelled(ids))
         })
         .collect()
 }

@@ -3,7 +3,7 @@
 use fedshield_protocol::ids::{
     Digest, Epoch, FederationId, IdentityKey, ManifestDigest, MemberIndex,
 };
-use fedshield_protocol::manifest::Manifest;
+use fedshield_protocol::manifest::{Draft, Manifest, Member, Terms, TermsFields};
 use fedshield_protocol::status::MemberStatus;
 use serde::{Deserialize, Serialize};
 
@@ -98,9 +98,71 @@ impl MemberView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewFederation {
-    /// The terms: a manifest without members, epoch 0. Its `founding_id` and `base_model` are replaced by fresh
-    /// randomness and by the digest of this node's base model; zeroes will do.
-    pub terms: Manifest,
+    /// What people have chosen. The daemon adds a random founding id and the digest of its base model.
+    pub terms: Terms,
+}
+
+/// A list of members and what they agree on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Listing {
+    /// Others may still join.
+    Draft(Draft),
+    /// The list is final: frozen, or in force.
+    Manifest(Manifest),
+}
+
+impl Listing {
+    /// Whether no member can be added any more.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Manifest(_))
+    }
+
+    /// The members, in order.
+    #[must_use]
+    pub fn members(&self) -> &[Member] {
+        match self {
+            Self::Draft(draft) => &draft.members,
+            Self::Manifest(manifest) => &manifest.members,
+        }
+    }
+
+    /// The id under which the founders meet.
+    #[must_use]
+    pub const fn founding_id(&self) -> Digest {
+        match self {
+            Self::Draft(draft) => draft.offer.founding_id,
+            Self::Manifest(manifest) => manifest.founding_id,
+        }
+    }
+
+    /// The base model's digest.
+    #[must_use]
+    pub const fn base_model(&self) -> Digest {
+        match self {
+            Self::Draft(draft) => draft.offer.base_model,
+            Self::Manifest(manifest) => manifest.base_model,
+        }
+    }
+
+    /// Which membership list it is; a draft is the first one.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        match self {
+            Self::Draft(_) => Epoch(0),
+            Self::Manifest(manifest) => manifest.epoch,
+        }
+    }
+
+    /// What people have chosen, with the numbers that are in force if the list is final.
+    #[must_use]
+    pub fn terms(&self) -> TermsFields {
+        match self {
+            Self::Draft(draft) => draft.offer.terms.clone().into_fields(),
+            Self::Manifest(manifest) => TermsFields::of(manifest),
+        }
+    }
 }
 
 /// `GET /v1/federation`: the manifest or the draft.
@@ -110,8 +172,9 @@ pub struct FederationView {
     pub summary: FederationSummary,
     /// The manifest or draft as TOML.
     pub toml: String,
-    /// The same, for programs.
-    pub manifest: Manifest,
+    /// The same, for programs: `draft` or `manifest`.
+    #[serde(flatten)]
+    pub listing: Listing,
     /// True once no member can be added any more.
     pub frozen: bool,
     /// True once every founder has signed and this node has stored it.
@@ -241,7 +304,7 @@ pub struct JoinRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinView {
     /// The terms with the members so far.
-    pub terms: Manifest,
+    pub draft: Draft,
     /// The terms as TOML.
     pub toml: String,
     /// Digest of the terms without their members.

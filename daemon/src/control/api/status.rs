@@ -70,6 +70,9 @@ pub struct NodeStatus {
     /// What the round waits for.
     #[serde(default)]
     pub waiting: Option<Waiting>,
+    /// In how many rounds since the start partial decryptions of a member could not be read, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unreadable_partials: BTreeMap<String, u64>,
     /// Over what the members that are connected are, by name; looked at every few seconds.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub transports: BTreeMap<String, MemberTransport>,
@@ -105,6 +108,7 @@ impl NodeStatus {
             pause: None,
             absent: Vec::new(),
             waiting: None,
+            unreadable_partials: BTreeMap::new(),
             transports: BTreeMap::new(),
         }
     }

@@ -1,5 +1,5 @@
-//! What this node says to others that come over the join protocol: as the owner of a draft, of one that it has given up,
-//! or as a fellow member that is told of a farewell.
+//! The answers of this node over the join protocol: as the owner of a draft, as the owner of one that it has given up, and as a
+//! fellow member of one that leaves.
 
 use fedshield_protocol::ids::{Digest, IdentityKey};
 
@@ -43,7 +43,7 @@ impl Founding {
             return Err(Refusal::InviteUnknown);
         }
         if let Ask::Leave { sealing_key, parted: true, .. } = &request.ask
-            && let Some(reply) = self.hear_farewell(state, &request, sealing_key)
+            && let Some(reply) = self.take_farewell(state, &request, sealing_key)
         {
             return reply;
         }
@@ -55,29 +55,31 @@ impl Founding {
             };
         }
         let Some(owner) = state.owner.as_mut() else { return Err(Refusal::InviteUnknown) };
-        let before = owner.draft.manifest.founding_id;
+        let before = owner.kept.founding_id();
         let reply = owner.consider(request, now_s(), || self.fresh());
-        let after = owner.draft.manifest.founding_id;
+        let after = owner.kept.founding_id();
         if before != after {
             self.retire_key(&after);
         }
         reply
     }
 
-    /// A fellow member has left before the first round: `None` if this is not said to this node as one.
-    fn hear_farewell(
+    /// A fellow member has left before the first round; `None` if this node is none.
+    fn take_farewell(
         &self,
         state: &mut State,
         request: &Request,
         sealing_key: &[u8],
     ) -> Option<Result<Reply, Refusal>> {
         let founded = state.founded.as_ref().map(|signed| &signed.manifest);
-        let joined = state.joiner.as_ref().map(|joiner| &joiner.joining.seen);
-        let manifest = founded.or(joined)?;
-        if manifest.founding_id != request.founding_id {
+        let founded = founded.map(|it| (it.founding_id, it.members.as_slice()));
+        let joined = state.joiner.as_ref().map(|joiner| &joiner.joining);
+        let joined = joined.map(|it| (it.accepted.founding_id, it.members()));
+        let (founding_id, members) = founded.or(joined)?;
+        if founding_id != request.founding_id {
             return None;
         }
-        let entry = manifest.members.iter().find(|it| it.identity_key == request.from)?;
+        let entry = members.iter().find(|it| it.identity_key == request.from)?;
         if entry.sealing_key != sealing_key {
             // Of an earlier attempt to join: it has come back since.
             return Some(Ok(Reply::Left));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fedshield_protocol::ids::IdentityKey;
-use fedshield_protocol::manifest::{Algorithm, Manifest};
+use fedshield_protocol::manifest::{Algorithm, Draft, Member, Offer, Terms};
 
 use super::super::joiner::refused;
 use super::super::message::{Ask, Refusal, Reply};
@@ -12,7 +12,8 @@ use super::super::view::to_toml;
 use super::super::{Announced, Expiry, FoundingError, Invite, addresses, expected, terms};
 use super::{Founding, State, now_s};
 use crate::control::api::{
-    FederationView, FoundRequest, InviteRequest, InviteView, JoinRequest, JoinView, NewFederation,
+    FederationView, FoundRequest, InviteRequest, InviteView, JoinRequest, JoinView, Listing,
+    NewFederation,
 };
 use crate::first_adapter::FirstAdapter;
 use crate::terms::unusual;
@@ -24,7 +25,7 @@ impl Founding {
     /// `POST /v1/federation/new`.
     ///
     /// # Errors
-    /// [`FoundingError::Already`], [`FoundingError::Terms`], or what the disk says.
+    /// [`FoundingError::Already`], [`FoundingError::Terms`], or a failure of the disk.
     pub async fn new_federation(
         &self,
         request: NewFederation,
@@ -32,16 +33,12 @@ impl Founding {
         let _one = self.inner.command.lock().await;
         self.check_idle()?;
         let founding_id = self.random_id()?;
-        let terms = Manifest {
-            founding_id,
-            base_model: self.inner.local.base_model,
-            members: Vec::new(),
-            ..request.terms
-        };
-        self.check_here(&terms)?;
-        self.check_terms(&terms, true).await?;
+        let base_model = self.inner.local.base_model;
+        let offer = Offer { founding_id, base_model, terms: request.terms };
+        self.check_here(&offer.terms)?;
+        self.check_terms(&offer.clone().with(Vec::new()), true).await?;
         let own = self.own_entry(&founding_id)?;
-        let owner = Owner::start(&self.inner.home.draft(), terms, own)?;
+        let owner = Owner::start(&self.inner.home.draft(), offer, own)?;
         self.begin(|state| state.owner = Some(owner));
         self.publish();
         self.federation()
@@ -49,7 +46,7 @@ impl Founding {
 
     /// `POST /v1/federation/found`: freezes the draft; founding is complete when every member has fetched, confirmed and
     /// signed it. With the expected members it is frozen only if it has exactly these, and confirmed here at once.
-    /// What speaks against it is in [`FederationView::warnings`], before as well as after.
+    /// Reasons against it are in [`FederationView::warnings`], before as well as after.
     ///
     /// # Errors
     /// [`FoundingError::NotOwner`], [`FoundingError::TooFewMembers`], [`FoundingError::Returning`],
@@ -59,7 +56,7 @@ impl Founding {
             expected::check_here(list, &self.inner.local.member, None)?;
         }
         let _one = self.inner.command.lock().await;
-        let draft = self.with_owner(|owner| Ok(owner.draft.manifest.clone()))?;
+        let draft = self.with_owner(|owner| Ok(owner.kept.draft.clone()))?;
         self.check_terms(&draft, true).await?;
         let key = self.inner.identity.signing_key();
         self.with_owner(|owner| match &request.expect {
@@ -94,9 +91,9 @@ impl Founding {
         let now_s = now_s();
         let expires_at_s = now_s.saturating_add(request.expires_s);
         let invite = self.with_owner(|owner| {
-            let members = owner.draft.manifest.members.len();
+            let members = owner.kept.draft.members.len();
             Ok(Invite {
-                founding_id: owner.draft.manifest.founding_id,
+                founding_id: owner.kept.founding_id(),
                 owner: local.identity_key,
                 token: owner.issue(now_s, expires_at_s)?,
                 expires_at_s,
@@ -124,54 +121,53 @@ impl Founding {
         }
         let own = self.inner.local.base_model;
         let (invite, draft, clocks) = self.terms_behind(invite).await?;
-        if let Some(left) = self.lock().partings.all.signed(&draft.founding_id) {
+        if let Some(left) = self.lock().partings.all.signed(&draft.offer.founding_id) {
             return Err(FoundingError::LeftSigned { federation: left.federation.clone() });
         }
         let mut warnings: Vec<String> =
             clocks.and_then(|clocks| clocks.remark()).into_iter().collect();
-        warnings.extend(unusual(&draft));
+        warnings.extend(unusual(&draft.offer.terms));
         if let Some(list) = &request.expect {
             warnings.extend(expected::strangers(list, &draft.members));
         }
-        let model_matches = draft.base_model == own;
+        let model_matches = draft.offer.base_model == own;
         let view = |joined, warnings, obstacle| {
             Ok(JoinView {
-                toml: to_toml(&draft)?,
-                terms_digest: terms::terms_digest(&draft),
-                owner: name_of(&draft, &invite.owner),
+                toml: to_toml(&Listing::Draft(draft.clone()))?,
+                terms_digest: terms::terms_digest(&draft.offer),
+                owner: name_of(&draft.members, &invite.owner),
                 joined,
                 model_matches,
                 base_model: own,
-                terms: draft.clone(),
+                draft: draft.clone(),
                 warnings,
                 obstacle,
             })
         };
         if !request.accept {
-            // Under terms for another model there is nothing to say of them.
+            // Terms for another model cannot be checked here.
             let obstacle = if model_matches { self.obstacle(&draft).await } else { None };
             return view(false, warnings, obstacle);
         }
         if !model_matches {
-            return Err(FoundingError::ModelMismatch { own, expected: draft.base_model });
+            return Err(FoundingError::ModelMismatch { own, expected: draft.offer.base_model });
         }
-        if request.terms_digest.is_some_and(|read| read != terms::terms_digest(&draft)) {
+        if request.terms_digest.is_some_and(|read| read != terms::terms_digest(&draft.offer)) {
             let what = "the owner has changed them since they were read".to_owned();
             return Err(FoundingError::TermsChanged { what });
         }
-        self.check_here(&draft)?;
+        self.check_here(&draft.offer.terms)?;
         self.check_terms(&draft, false).await?;
         self.accept(&invite, &draft, request.expect).await?;
         view(true, warnings, None)
     }
 
-    /// The terms that the owner has for an invite, under the founding id that the draft has now, and what both clocks say
-    /// if they seem to differ. The owner's clock is the one that counts: it is asked even if the one here says that the
-    /// invite has ended.
+    /// The terms that the owner has for an invite, under the founding id that the draft has now, and the times of both clocks if
+    /// they seem to differ. The owner's clock decides: the owner is asked even if the invite has expired by the clock here.
     async fn terms_behind(
         &self,
         invite: Invite,
-    ) -> Result<(Invite, Manifest, Option<Expiry>), FoundingError> {
+    ) -> Result<(Invite, Draft, Option<Expiry>), FoundingError> {
         let here_s = now_s();
         let ended_here = invite.is_expired(here_s);
         let expiry = |owner_s| Expiry { at_s: invite.expires_at_s, here_s, owner_s };
@@ -179,12 +175,15 @@ impl Founding {
             Err(FoundingError::Expired { expiry: expiry(owner_s), unasked_because })
         };
         let draft = match self.ask(&invite, Ask::Terms).await {
-            Ok(Reply::Terms { draft }) if draft.founding_id == invite.founding_id => draft,
-            Ok(Reply::Terms { .. }) => {
-                return Err(FoundingError::Answer("the terms of another federation".into()));
+            Ok(Reply::Terms { draft }) => {
+                let draft = terms::checked(draft)?;
+                if draft.offer.founding_id != invite.founding_id {
+                    return Err(FoundingError::Answer("the terms of another federation".into()));
+                }
+                draft
             }
             // Opened again since the invite was made.
-            Ok(Reply::Moved { draft, .. }) => draft,
+            Ok(Reply::Moved { draft, .. }) => terms::checked(draft)?,
             Ok(Reply::Refused { refusal: Refusal::InviteExpired { seconds } }) => {
                 return expired(Some(invite.expires_at_s.saturating_add(seconds)), None);
             }
@@ -208,12 +207,12 @@ impl Founding {
         } else {
             None
         };
-        let founding_id = draft.founding_id;
+        let founding_id = draft.offer.founding_id;
         Ok((Invite { founding_id, ..invite.clone() }, draft, clocks))
     }
 
     /// Whether this node could train under the terms, as it will find out when the federation is founded.
-    async fn check_terms(&self, draft: &Manifest, own: bool) -> Result<(), FoundingError> {
+    pub(super) async fn check_terms(&self, draft: &Draft, own: bool) -> Result<(), FoundingError> {
         let (check, draft) = (Arc::clone(&self.inner.check), draft.clone());
         let work = tokio::task::spawn_blocking(move || check.check(&draft));
         let checked = work.await.map_err(|_| {
@@ -223,8 +222,8 @@ impl Founding {
     }
 
     /// Why this node could not join under the terms, in words.
-    async fn obstacle(&self, draft: &Manifest) -> Option<String> {
-        let here = self.check_here(draft);
+    async fn obstacle(&self, draft: &Draft) -> Option<String> {
+        let here = self.check_here(&draft.offer.terms);
         let found = match here {
             Ok(()) => self.check_terms(draft, false).await,
             refused => refused,
@@ -232,7 +231,7 @@ impl Founding {
         found.err().map(|error| format!("{error} ({})", error.hint()))
     }
 
-    /// Begins something: what was said of the last thing is over.
+    /// Begins a command: error and remark of the last one are cleared.
     pub(super) fn begin(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         state.last_error = None;
@@ -255,7 +254,7 @@ impl Founding {
     }
 
     /// Whether this node has what the terms ask of every member.
-    fn check_here(&self, terms: &Manifest) -> Result<(), FoundingError> {
+    fn check_here(&self, terms: &Terms) -> Result<(), FoundingError> {
         if terms.training.algorithm == Algorithm::FedSb && self.inner.local.trainer_command {
             return Err(FoundingError::TrainerCommand);
         }
@@ -263,7 +262,7 @@ impl Founding {
     }
 
     /// Whether the adapter that the terms start from, if they name one, lies in the home.
-    fn check_first_adapter(&self, terms: &Manifest) -> Result<(), FoundingError> {
+    fn check_first_adapter(&self, terms: &Terms) -> Result<(), FoundingError> {
         let Some(wanted) = terms.adapter.first else { return Ok(()) };
         let found = match FirstAdapter::of(&self.inner.home) {
             Ok(Some(here)) if here.digest == wanted => return Ok(()),
@@ -286,7 +285,7 @@ impl Founding {
     }
 }
 
-fn name_of(manifest: &Manifest, key: &IdentityKey) -> String {
-    let owner = manifest.members.iter().find(|member| member.identity_key == *key);
+fn name_of(members: &[Member], key: &IdentityKey) -> String {
+    let owner = members.iter().find(|member| member.identity_key == *key);
     owner.map_or_else(|| key.short(), |member| member.name.clone())
 }

@@ -12,7 +12,7 @@ impl Founding {
     /// signature goes to the owner at once, or as soon as it can be reached.
     ///
     /// # Errors
-    /// [`FoundingError::Phrase`], [`FoundingError::NotFrozen`], [`FoundingError::None`]; and what the owner says if it
+    /// [`FoundingError::Phrase`], [`FoundingError::NotFrozen`], [`FoundingError::None`]; and the owner's refusal if it
     /// will not have this node any more.
     pub async fn confirm(&self, request: ConfirmRequest) -> Result<FederationView, FoundingError> {
         let _one = self.inner.command.lock().await;
@@ -32,7 +32,7 @@ impl Founding {
         self.federation()
     }
 
-    /// True if the owner of the draft has to be told.
+    /// True if the owner of the draft has to learn of it.
     fn take_confirmation(&self, said: &str) -> Result<bool, FoundingError> {
         let mut state = self.lock();
         if let Some(signed) = &state.founded {

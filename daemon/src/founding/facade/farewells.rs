@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use fedshield_protocol::ids::{Digest, IdentityKey};
-use fedshield_protocol::manifest::Manifest;
+use fedshield_protocol::manifest::Member;
 use tokio_util::sync::CancellationToken;
 
 use super::super::message::{Ask, Refusal, Reply};
@@ -17,15 +17,15 @@ const FAREWELL_INTERVAL: Duration = Duration::from_secs(30);
 const FAREWELL_INTERVAL_MAX: Duration = Duration::from_secs(3600);
 
 impl Founding {
-    /// One for each member but this node and `owner`. They have no token of this node's; a random one says nothing.
+    /// One for each member but this node and `owner`. This node has no token of theirs, so a random one stands in its place.
     pub(super) fn farewells(
         &self,
-        manifest: &Manifest,
+        members: &[Member],
         owner: Option<IdentityKey>,
         until_s: u64,
     ) -> Result<Vec<Farewell>, FoundingError> {
         let me = self.inner.identity.key();
-        let others = manifest.members.iter().filter(|member| {
+        let others = members.iter().filter(|member| {
             member.identity_key != me
                 && Some(member.identity_key) != owner
                 && !member.addresses.is_empty()
@@ -75,7 +75,7 @@ impl Founding {
             let ask = Ask::Leave { sealing_key: left.sealing_key, parted: true, rejects };
             let told = match self.ask(&invite, ask).await {
                 Ok(Reply::Refused { refusal: Refusal::Later { .. } }) => false,
-                // Whoever refuses otherwise has heard it.
+                // Whoever refuses for another reason has received it.
                 Ok(Reply::Left | Reply::Refused { .. } | Reply::Founded { .. }) => true,
                 Ok(_) | Err(_) => false,
             };

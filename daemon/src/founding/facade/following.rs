@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fedshield_protocol::manifest::{Manifest, SignedManifest};
+use fedshield_protocol::manifest::{Draft, SignedManifest};
 use tokio_util::sync::CancellationToken;
 
 use super::super::joiner::{Joiner, Next};
@@ -18,9 +18,9 @@ use crate::sealing_keys;
 const POLL_INTERVAL: Duration = Duration::from_millis(1200);
 /// The longest pause after failures in a row.
 const POLL_INTERVAL_MAX: Duration = Duration::from_secs(30);
-/// Between two looks at who has not been heard.
+/// Between two checks for founders that have stopped asking.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
-/// How often an owner is told the same about this node.
+/// Between two equal reports to the owner.
 const REPORT_INTERVAL_S: u64 = 60;
 /// Questions in one go: join again, sign, see the result.
 const MAX_EXCHANGES: usize = 5;
@@ -29,7 +29,7 @@ impl Founding {
     /// Waits until the federation is founded, asking the owner from time to time if this node has joined a draft.
     ///
     /// # Errors
-    /// What cannot be mended by waiting, for instance terms that changed: tell the operator and call again, it waits for
+    /// What waiting cannot help, for instance terms that changed: show it to the operator and call again, it waits for
     /// the next command. `Ok(None)`: stopped before.
     pub async fn run(
         &self,
@@ -60,7 +60,7 @@ impl Founding {
                     () = stop.cancelled() => return Ok(None),
                     // The sender lives in `self`.
                     _ = view.changed() => {}
-                    // Who is not heard any more is to be seen without anybody saying anything.
+                    // That a founder has stopped asking shows without any event.
                     () = tokio::time::sleep(LOOK_INTERVAL) => self.publish(),
                 }
             }
@@ -83,7 +83,7 @@ impl Founding {
     pub(super) async fn accept(
         &self,
         invite: &Invite,
-        draft: &Manifest,
+        draft: &Draft,
         expected: Option<Vec<ExpectedMember>>,
     ) -> Result<(), FoundingError> {
         let path = self.inner.home.joining();
@@ -98,9 +98,9 @@ impl Founding {
         result
     }
 
-    /// Draws the consequence of an answer by which this node is no founder any more: it leaves the draft if the owner has
-    /// said so, or if it is refused before it has signed. One that has signed and is refused otherwise stays: its
-    /// signature may still be used.
+    /// Handles an answer after which this node is no founder any more: it leaves the draft if the owner has taken it off, or if
+    /// it is refused before it has signed. A node that has signed and is refused for another reason stays: its signature
+    /// may still be used.
     pub(super) fn end_joining(
         &self,
         result: Result<(), FoundingError>,
@@ -154,6 +154,12 @@ impl Founding {
             };
             let (invite, attempt) = asked;
             let reply = self.ask(&invite, ask).await?;
+            if matches!(reply, Reply::Sign { .. })
+                && let Some(draft) = self.about_to_sign()
+            {
+                // The data may have changed since this node joined.
+                self.check_terms(&draft, false).await?;
+            }
             let mut state = self.lock();
             if state.leaving {
                 return Ok(());
@@ -177,20 +183,21 @@ impl Founding {
     fn follow(
         &self,
         state: &mut State,
-        draft: &Manifest,
+        draft: &Draft,
         gone: &[Gone],
     ) -> Result<Ask, FoundingError> {
-        let own = self.own_entry(&draft.founding_id)?;
+        let founding_id = draft.offer.founding_id;
+        let own = self.own_entry(&founding_id)?;
         let Some(joiner) = &mut state.joiner else { return Err(FoundingError::None) };
         let before: Vec<String> =
-            joiner.joining.seen.members.iter().map(|member| member.name.clone()).collect();
-        // Of others nobody here has ever heard; each can only go once.
+            joiner.joining.members().iter().map(|member| member.name.clone()).collect();
+        // Only members that this node has seen in the draft, and each of them once.
         let gone = gone.iter().filter(|gone| before.contains(&gone.name)).take(before.len());
         let gone = gone.map(how_it_went);
         let gone: String = gone.map(|words| format!("; {words}")).collect();
         let ask = joiner.follow(draft, own)?;
         let owner = joiner.owner_name();
-        tracing::info!(founding_id = %draft.founding_id.short(), "the draft was opened again: joining it anew");
+        tracing::info!(founding_id = %founding_id.short(), "the draft was opened again: joining it anew");
         state.remark = Some(
             Condition::new(
                 "draft-reopened",
@@ -205,7 +212,7 @@ impl Founding {
                 "compare and `federation confirm` the list when it is final again; `federation leave` if you do not agree",
             ),
         );
-        self.retire_key(&draft.founding_id);
+        self.retire_key(&founding_id);
         Ok(ask)
     }
 
@@ -223,6 +230,15 @@ impl Founding {
         let answer = self.inner.port.request(invite.owner, addresses, bytes).await?;
         message::decode_reply(&answer, &digest, &invite.owner)
             .map_err(|error| FoundingError::Answer(error.to_string()))
+    }
+
+    /// What would be signed without anybody being asked any more, if this node has not signed yet.
+    fn about_to_sign(&self) -> Option<Draft> {
+        let state = self.lock();
+        let joining = &state.joiner.as_ref()?.joining;
+        let is_agreed = joining.confirmed.is_some() || joining.expected.is_some();
+        let (offer, members) = (joining.accepted.clone(), joining.members().to_vec());
+        (is_agreed && joining.signed.is_none()).then_some(Draft { offer, members })
     }
 
     fn has_joined(&self) -> bool {

@@ -1,5 +1,5 @@
 //! The ways out: a founder leaves, the owner drops a founder or abandons the draft, a member leaves a federation in which
-//! no round has ended. What is said to the others afterwards is in `farewells`, what people see of it in `notices`.
+//! no round has ended. How the others learn of it is in `farewells`, what people see of it in `notices`.
 //!
 //! Each way out is one replacement of `federation.left` (or of the draft); what follows from it, erasing the sealing key
 //! first, is repeated at the next start if a crash prevents it.
@@ -17,7 +17,7 @@ use crate::sealing_keys;
 
 impl Founding {
     /// `POST /v1/federation/leave` before the founding is complete: this node is no founder any more, whatever the owner
-    /// says or whether it answers.
+    /// answers, or if it does not answer.
     ///
     /// # Errors
     /// [`FoundingError::Complete`] if all have signed meanwhile; [`FoundingError::OwnDraft`]; [`FoundingError::None`].
@@ -25,7 +25,7 @@ impl Founding {
         self.go(Why::Chosen).await
     }
 
-    /// The same because the list of members is wrong: the owner, and through it the others, are told so.
+    /// The same because the list of members is wrong: the owner, and through it the others, learn the reason.
     ///
     /// # Errors
     /// See [`Self::leave`].
@@ -45,7 +45,7 @@ impl Founding {
             }
             let joining = &state.joiner.as_ref().ok_or(FoundingError::None)?.joining;
             let asked = (joining.invite.clone(), joining.own.sealing_key.clone());
-            // A poll that is under way must not sign while the owner is being told.
+            // A poll that is under way must not sign while the request to leave is.
             state.leaving = true;
             asked
         };
@@ -78,8 +78,8 @@ impl Founding {
             return Err(FoundingError::None);
         };
         let signed = joiner.joining.signed.is_some();
-        let (federation, owner) = (joiner.joining.seen.name.clone(), joiner.owner_name());
-        // An owner that knows nothing of this node has nothing to be told, unless it has the signature somewhere.
+        let (federation, owner) = (joiner.joining.accepted.terms.name.clone(), joiner.owner_name());
+        // An owner that does not know this node needs no notice, unless it may hold the signature.
         let told = match told {
             Ok(Reply::Left) => true,
             Ok(Reply::Refused { refusal }) => match refusal {
@@ -115,13 +115,13 @@ impl Founding {
             // Without a signature nobody can complete the draft, and the others need not know.
             if joining.signed.is_some() {
                 let owner = Some(joining.invite.owner);
-                farewells.extend(self.farewells(&joining.seen, owner, until_s)?);
+                farewells.extend(self.farewells(joining.members(), owner, until_s)?);
             }
             farewells
         };
         let left = Left {
             founding_id: joining.invite.founding_id,
-            federation: joining.seen.name.clone(),
+            federation: joining.accepted.terms.name.clone(),
             owner: joiner.owner_name(),
             sealing_key: joining.own.sealing_key.clone(),
             signed: joining.signed,
@@ -141,7 +141,7 @@ impl Founding {
     /// the next start, by [`finish_leaving`](super::super::finish_leaving), and this node is in none then.
     ///
     /// # Errors
-    /// [`FoundingError::None`], or what the disk says.
+    /// [`FoundingError::None`], or a failure of the disk.
     pub fn leave_founded(&self) -> Result<LeftView, FoundingError> {
         let mut state = self.lock();
         let signed = state.founded.clone().ok_or(FoundingError::None)?;
@@ -159,7 +159,7 @@ impl Founding {
             signed: Some(digest),
             why: Why::Chosen,
             wipe: true,
-            farewells: self.farewells(&manifest, None, until_s)?,
+            farewells: self.farewells(&manifest.members, None, until_s)?,
         };
         state.partings.change(|all| {
             all.left.push(left);
@@ -184,14 +184,14 @@ impl Founding {
             let mut state = self.lock();
             let owner = owner_of(&mut state)?;
             owner.drop_member(name, || self.fresh())?;
-            let current = owner.draft.manifest.founding_id;
+            let current = owner.kept.founding_id();
             self.retire_key(&current);
         }
         self.publish();
         self.federation()
     }
 
-    /// `POST /v1/federation/abandon`: gives the draft up. Founders that ask are told so from then on.
+    /// `POST /v1/federation/abandon`: gives the draft up. From then on founders that ask get this answer.
     ///
     /// # Errors
     /// [`FoundingError::NotOwner`], [`FoundingError::Complete`].

@@ -25,15 +25,15 @@ impl State {
     /// Who was a founder once.
     fn departures(&self) -> Option<Condition> {
         let founded = self.founded.as_ref().map(|signed| &signed.manifest);
-        let joined = self.joiner.as_ref().map(|joiner| &joiner.joining.seen);
-        if let Some(manifest) = founded.or(joined) {
-            let gone: Vec<&str> = manifest
-                .members
+        let founded = founded.map(|it| (it.founding_id, it.members.as_slice()));
+        let joined = self.joiner.as_ref().map(|joiner| &joiner.joining);
+        let joined = joined.map(|it| (it.accepted.founding_id, it.members()));
+        if let Some((founding_id, members)) = founded.or(joined) {
+            let gone: Vec<&str> = members
                 .iter()
                 .filter(|member| {
                     self.partings.all.heard.iter().any(|heard| {
-                        heard.founding_id == manifest.founding_id
-                            && heard.from == member.identity_key
+                        heard.founding_id == founding_id && heard.from == member.identity_key
                     })
                 })
                 .map(|member| member.name.as_str())
@@ -48,11 +48,11 @@ impl State {
                 )
             });
         }
-        let draft = &self.owner.as_ref()?.draft;
-        let gone = draft.departed.iter().filter(|it| it.how != How::Dropped).map(how_it_went);
+        let kept = &self.owner.as_ref()?.kept;
+        let gone = kept.departed.iter().filter(|it| it.how != How::Dropped).map(how_it_went);
         let gone: Vec<String> = gone.collect();
-        (!gone.is_empty() && !draft.frozen).then(|| {
-            let rejected = draft.departed.iter().any(|it| it.how == How::Rejected);
+        (!gone.is_empty() && kept.frozen.is_none()).then(|| {
+            let rejected = kept.departed.iter().any(|it| it.how == How::Rejected);
             let severity = if rejected { Severity::Warning } else { Severity::Notice };
             let hint = if rejected {
                 "ask what is wrong with the list (`federation show`) before you freeze the draft again"

@@ -9,7 +9,7 @@ use fedshield_protocol::manifest::{Member, SignedManifest, ValidManifest};
 use tokio::sync::watch;
 
 use super::super::joiner::{Joiner, Joining};
-use super::super::owner::{Draft, Owner};
+use super::super::owner::{KeptDraft, Owner};
 use super::super::partings::{Partings, PartingsFile};
 use super::super::{Announced, CheckTerms, FoundingError, FoundingView, JoinPort};
 use super::{Founding, Inner, Local, State};
@@ -34,15 +34,15 @@ impl Founding {
     ) -> Result<Self, FoundingError> {
         let secrets = SecretStore::open(&home.secrets(), &identity)?;
         let partings = PartingsFile::load(home.partings())?;
-        let mut draft = Draft::read(&home.draft())?;
+        let mut draft = KeptDraft::read(&home.draft())?;
         let mut joining = Joining::read(&home.joining())?;
-        // Erasing the key comes before erasing the file that says that there was one.
+        // The key is erased before the file that names it.
         if joining.as_ref().is_some_and(|it| partings.all.has_left(&it.own.sealing_key)) {
             sealing_keys::erase_drafts(&secrets, None)?;
             durable::erase(&home.joining())?;
             joining = None;
         }
-        let given_up = |it: &Draft| partings.all.has_abandoned(&it.manifest.founding_id);
+        let given_up = |it: &KeptDraft| partings.all.has_abandoned(&it.founding_id());
         if draft.as_ref().is_some_and(given_up) {
             sealing_keys::erase_drafts(&secrets, None)?;
             durable::erase(&home.draft())?;
@@ -59,7 +59,7 @@ impl Founding {
             }
             None => {
                 let (id, written) = match (&draft, &joining) {
-                    (Some(it), _) => (Some(it.manifest.founding_id), it.manifest.members.first()),
+                    (Some(it), _) => (Some(it.founding_id()), it.draft.members.first()),
                     (None, Some(it)) => (Some(it.invite.founding_id), Some(&it.own)),
                     (None, None) => (None, None),
                 };

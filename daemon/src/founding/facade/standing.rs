@@ -4,18 +4,17 @@ use super::{State, now_s};
 use crate::conditions::date_and_clock;
 use crate::control::api::{Condition, Severity};
 
-/// Most differences that are said in one condition; `federation show` has them all.
-const MAX_SAID: usize = 6;
+/// Most differences that one condition lists; `federation show` has them all.
+const MAX_LISTED: usize = 6;
 
 impl State {
     /// When the list became final, as far as it is known.
     pub(super) fn frozen_at_s(&self) -> Option<u64> {
-        let at_s = match (&self.owner, &self.joiner) {
-            (Some(owner), _) => owner.draft.frozen_at_s,
-            (None, Some(joiner)) => joiner.joining.frozen.map_or(0, |frozen| frozen.since_s),
-            (None, None) => 0,
-        };
-        Some(at_s).filter(|at_s| *at_s > 0)
+        match (&self.owner, &self.joiner) {
+            (Some(owner), _) => owner.kept.frozen.as_ref()?.at_s,
+            (None, Some(joiner)) => joiner.joining.frozen()?.since_s,
+            (None, None) => None,
+        }
     }
 
     /// The list waits for this node's people, or was signed by a version that asked nobody.
@@ -24,12 +23,13 @@ impl State {
             (Some(_), ..) | (None, None, None) => return None,
             (None, Some(owner), _) => {
                 let out = "`federation drop NAME` or `federation abandon`";
-                (&owner.draft.manifest.name, owner.draft.frozen, owner.has_signed(), out)
+                let name = &owner.kept.draft.offer.terms.name;
+                (name, owner.kept.frozen.is_some(), owner.has_signed(), out)
             }
             (None, None, Some(joiner)) => {
-                let frozen = joiner.joining.frozen.is_some();
+                let frozen = joiner.joining.frozen().is_some();
                 let out = "`federation reject`";
-                (&joiner.joining.seen.name, frozen, joiner.is_confirmed(), out)
+                (&joiner.joining.accepted.terms.name, frozen, joiner.is_confirmed(), out)
             }
         };
         let (text, then) = match (frozen, confirmed, self.frozen_at_s()) {
@@ -83,7 +83,7 @@ impl State {
         }
         let condition = |text: String| Condition::new("founding-waits", Severity::Notice, text);
         if let Some(owner) = &self.owner {
-            if owner.draft.frozen {
+            if owner.kept.frozen.is_some() {
                 let missing = owner.missing_with_reasons(now_s()).join(", ");
                 return Some(condition(self.waits_for(&missing)).with_hint(
                     "each confirms with `fedshield-cli federation confirm`; one that never comes back: `federation drop \
@@ -91,7 +91,7 @@ impl State {
                 ));
             }
             let returning: Vec<&str> =
-                owner.draft.returning.iter().map(|member| member.name.as_str()).collect();
+                owner.kept.returning.iter().map(|member| member.name.as_str()).collect();
             return (!returning.is_empty()).then(|| {
                 condition(format!(
                     "the draft was opened again and waits for {} to come back to it",
@@ -100,7 +100,7 @@ impl State {
                 .with_hint("they come by themselves when they reach this node; then `federation found` again")
             });
         }
-        let joiner = self.joiner.as_ref().filter(|it| it.joining.frozen.is_some())?;
+        let joiner = self.joiner.as_ref().filter(|it| it.joining.frozen().is_some())?;
         let text = match self.missing_elsewhere() {
             Some(missing) if !missing.is_empty() => self.waits_for(&missing.join(", ")),
             Some(_) if !joiner.is_confirmed() => return None,
@@ -113,12 +113,12 @@ impl State {
         Some(condition(text).with_hint("`federation leave` ends the wait for this node"))
     }
 
-    /// Names of the other members of the list that have not confirmed it, if the owner has said so.
+    /// Names of the other members of the list that have not confirmed it, if the owner has named them.
     fn missing_elsewhere(&self) -> Option<Vec<String>> {
         let joiner = self.joiner.as_ref()?;
         let missing = joiner.missing.as_ref()?;
         let me = joiner.joining.own.identity_key;
-        let members = joiner.joining.seen.members.iter();
+        let members = joiner.joining.members().iter();
         let others = members.filter(|it| it.identity_key != me && missing.contains(&it.name));
         Some(others.map(|member| member.name.clone()).collect())
     }
@@ -135,11 +135,11 @@ impl State {
 
 /// The first of these sentences, and how many there are besides.
 fn some_of(sentences: &[String]) -> String {
-    let (said, more) = sentences.split_at(sentences.len().min(MAX_SAID));
+    let (first, more) = sentences.split_at(sentences.len().min(MAX_LISTED));
     let rest = if more.is_empty() {
         String::new()
     } else {
         format!("; and {} more (`federation show`)", more.len())
     };
-    said.join("; ") + &rest
+    first.join("; ") + &rest
 }

@@ -6,7 +6,7 @@ use fedshield_protocol::manifest::{Manifest, ValidManifest, sign_founding};
 
 use super::super::message::Ask;
 use super::super::{FoundingError, expected, phrase};
-use super::stored::{Frozen, Joining};
+use super::stored::{FrozenList, Joining, Shown};
 use super::{Joiner, Next};
 
 impl Joiner {
@@ -22,9 +22,9 @@ impl Joiner {
         let digest = ValidManifest::check(manifest.clone())?.digest();
         self.check_signed(digest)?;
         self.missing = Some(missing);
-        if self.joining.frozen.is_none_or(|frozen| frozen.digest != digest) {
-            let frozen = Some(Frozen { digest, since_s: now_s });
-            self.save(Joining { frozen, seen: manifest, ..self.joining.clone() })?;
+        if self.joining.frozen().is_none_or(|frozen| frozen.digest != digest) {
+            let shown = Shown::Frozen(FrozenList { manifest, digest, since_s: Some(now_s) });
+            self.save(Joining { shown, ..self.joining.clone() })?;
         }
         if self.joining.confirmed != Some(digest) && self.is_expected() {
             self.confirmed(digest)?;
@@ -32,25 +32,25 @@ impl Joiner {
         self.sign_confirmed(key)
     }
 
-    /// People say the phrase of the frozen list.
+    /// People confirm the frozen list by its phrase.
     ///
     /// # Errors
     /// [`FoundingError::NotFrozen`], [`FoundingError::Phrase`].
     pub(in super::super) fn confirm(&mut self, said: &str) -> Result<(), FoundingError> {
-        let digest = self.joining.frozen.ok_or(FoundingError::NotFrozen)?.digest;
+        let digest = self.joining.frozen().ok_or(FoundingError::NotFrozen)?.digest;
         phrase::compare(said, &digest)?;
         self.confirmed(digest)
     }
 
     /// Whether the list that the owner shows now is confirmed.
     pub(in super::super) fn is_confirmed(&self) -> bool {
-        let shown = self.joining.frozen.map(|frozen| frozen.digest);
+        let shown = self.joining.frozen().map(|frozen| frozen.digest);
         shown.is_some() && shown == self.joining.confirmed
     }
 
     /// In what the frozen list differs from what people have expected or confirmed; empty before it is frozen.
     pub(in super::super) fn differences(&self) -> Vec<String> {
-        let Some(frozen) = self.joining.frozen else { return Vec::new() };
+        let Some(frozen) = self.joining.frozen() else { return Vec::new() };
         let mut found = Vec::new();
         if self.joining.confirmed.is_some_and(|confirmed| confirmed != frozen.digest) {
             found.push(format!(
@@ -59,21 +59,21 @@ impl Joiner {
             ));
         }
         if let Some(list) = &self.joining.expected {
-            found.extend(expected::differences(list, &self.joining.seen.members));
+            found.extend(expected::differences(list, self.joining.members()));
         }
         found
     }
 
     /// Who is in the open draft and not expected; empty once it is frozen.
     pub(in super::super) fn strangers(&self) -> Vec<String> {
-        match (&self.joining.frozen, &self.joining.expected) {
-            (None, Some(list)) => expected::strangers(list, &self.joining.seen.members),
+        match (self.joining.frozen(), &self.joining.expected) {
+            (None, Some(list)) => expected::strangers(list, self.joining.members()),
             _ => Vec::new(),
         }
     }
 
     fn is_expected(&self) -> bool {
-        let members = &self.joining.seen.members;
+        let members = self.joining.members();
         // One that has confirmed another list has people who must look at this one.
         self.joining.confirmed.is_none()
             && self
@@ -91,10 +91,12 @@ impl Joiner {
     }
 
     fn sign_confirmed(&mut self, key: &SigningKey) -> Result<Next, FoundingError> {
-        let (true, Some(Frozen { digest, .. })) = (self.is_confirmed(), self.joining.frozen) else {
+        let Some(FrozenList { manifest, digest, .. }) =
+            self.joining.frozen().filter(|_| self.is_confirmed())
+        else {
             return Ok(Next::Wait);
         };
-        let (_, signature) = sign_founding(&self.joining.seen, key)?;
+        let ((_, signature), digest) = (sign_founding(manifest, key)?, *digest);
         if self.joining.signed.is_none() {
             self.save(Joining { signed: Some(digest), ..self.joining.clone() })?;
         }

@@ -3,13 +3,13 @@
 //! with fresh sealing keys, by themselves, when they ask the next time.
 
 use fedshield_protocol::ids::{Digest, IdentityKey};
-use fedshield_protocol::manifest::{Manifest, Member};
+use fedshield_protocol::manifest::Member;
 
 use super::super::message::{Gone, How, Refusal, Reply};
 use super::super::partings::Abandoned;
 use super::super::{FoundingError, terms};
 use super::Owner;
-use super::stored::{Draft, Ended};
+use super::stored::{Ended, KeptDraft};
 
 /// Founding ids that a draft has had and that are still recognised.
 const MAX_FORMER: usize = 64;
@@ -35,7 +35,7 @@ impl Owner {
         if self.signed().is_some() {
             return Err(FoundingError::Complete);
         }
-        let others = self.draft.manifest.members.iter().chain(&self.draft.returning);
+        let others = self.kept.draft.members.iter().chain(&self.kept.returning);
         let Some(member) = others.clone().find(|member| member.name == name).cloned() else {
             let known = others.filter(|it| it.identity_key != self.key).map(|it| it.name.clone());
             return Err(FoundingError::NoSuchMember {
@@ -46,13 +46,13 @@ impl Owner {
         if member.identity_key == self.key {
             return Err(FoundingError::OwnDraft);
         }
-        let mut next = self.draft.clone();
+        let mut next = self.kept.clone();
         for issued in &mut next.invites {
             if issued.used_by == Some(member.identity_key) {
                 issued.ended = Some(Ended::Dropped);
             }
         }
-        let was_frozen = next.frozen;
+        let was_frozen = next.frozen.is_some();
         self.without(next, &member, How::Dropped, fresh)?;
         Ok(was_frozen)
     }
@@ -68,11 +68,11 @@ impl Owner {
         if let Some(signed) = self.signed() {
             return Ok(Reply::Founded { signed });
         }
-        let mut next = self.draft.clone();
-        let mut others = next.manifest.members.iter().chain(&next.returning);
+        let mut next = self.kept.clone();
+        let mut others = next.draft.members.iter().chain(&next.returning);
         let entry = others.find(|member| member.identity_key == *from).cloned();
         if entry.as_ref().is_some_and(|entry| entry.sealing_key != sealing_key) {
-            // It has come back since it said this.
+            // It has come back since it sent this.
             return Ok(Reply::Left);
         }
         if let Some(issued) = next.invites.get_mut(place) {
@@ -89,50 +89,37 @@ impl Owner {
 
     /// What is remembered of the draft when it is given up.
     pub(in super::super) fn tombstone(&self) -> Abandoned {
-        let draft = &self.draft;
-        let mut founding_ids = draft.former.clone();
-        founding_ids.push(draft.manifest.founding_id);
-        let fingerprints = draft.invites.iter().map(|issued| issued.fingerprint).collect();
-        Abandoned { founding_ids, federation: draft.manifest.name.clone(), fingerprints }
-    }
-
-    /// The terms with the members so far, as they are before freezing.
-    pub(super) fn open_terms(&self) -> Manifest {
-        with_open_numbers(&self.draft)
+        let kept = &self.kept;
+        let mut founding_ids = kept.former.clone();
+        founding_ids.push(kept.founding_id());
+        let fingerprints = kept.invites.iter().map(|issued| issued.fingerprint).collect();
+        let federation = kept.draft.offer.terms.name.clone();
+        Abandoned { founding_ids, federation, fingerprints }
     }
 
     fn without(
         &mut self,
-        mut next: Draft,
+        mut next: KeptDraft,
         member: &Member,
         how: How,
         fresh: impl FnOnce() -> Result<Fresh, FoundingError>,
     ) -> Result<(), FoundingError> {
         let is_other = |other: &Member| other.identity_key != member.identity_key;
-        next.manifest.members.retain(is_other);
+        next.draft.members.retain(is_other);
         next.returning.retain(is_other);
         next.departed.push(Gone { name: member.name.clone(), how });
         let excess = next.departed.len().saturating_sub(MAX_DEPARTED);
         next.departed.drain(..excess);
-        if next.frozen {
+        if next.frozen.take().is_some() {
             let Fresh { founding_id, own } = fresh()?;
-            let own = terms::own_entry(&next.manifest, own)?;
-            next.former.push(next.manifest.founding_id);
+            let own = terms::own_entry(&next.draft.offer.terms, own)?;
+            next.former.push(next.founding_id());
             let excess = next.former.len().saturating_sub(MAX_FORMER);
             next.former.drain(..excess);
-            next.manifest = with_open_numbers(&next);
-            next.manifest.founding_id = founding_id;
-            let before = std::mem::replace(&mut next.manifest.members, vec![own]);
+            next.draft.offer.founding_id = founding_id;
+            let before = std::mem::replace(&mut next.draft.members, vec![own]);
             next.returning = before.into_iter().filter(|it| it.identity_key != self.key).collect();
-            next.frozen = false;
-            next.frozen_at_s = 0;
-            next.signatures.clear();
         }
         self.save(next)
     }
-}
-
-fn with_open_numbers(draft: &Draft) -> Manifest {
-    let (min_contributors, committee_size) = draft.open_numbers;
-    Manifest { min_contributors, committee_size, ..draft.manifest.clone() }
 }

@@ -1,5 +1,5 @@
-//! What an owner should know of the founders before it freezes the draft: who is not heard any more, and who has said that
-//! something keeps it from taking part. Kept in memory: founders ask every other second, so a restarted owner soon knows.
+//! What an owner should know of the founders before it freezes the draft: which of them have stopped asking, and which report that
+//! something keeps them from taking part. Kept in memory: founders ask every other second, so a restarted owner soon knows.
 
 use fedshield_protocol::hidden::harmless_line;
 use fedshield_protocol::ids::IdentityKey;
@@ -12,7 +12,7 @@ use super::Owner;
 /// A founder asks every second or two, and every thirty at the worst.
 const SILENT_AFTER_S: u64 = 75;
 
-/// What was heard of one founder.
+/// When one founder asked last, and what it reported.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     at_s: u64,
@@ -20,15 +20,15 @@ pub(super) struct Seen {
 }
 
 impl Owner {
-    /// Takes note that a member asks. Others that hold an invite are not kept: there may be any number of them.
-    pub(super) fn hear(&mut self, from: &IdentityKey, now_s: u64) {
+    /// Notes that a member has sent a request. Others that hold an invite are not noted: there may be any number of them.
+    pub(super) fn note_request(&mut self, from: &IdentityKey, now_s: u64) {
         if self.is_member(from) {
             self.seen.entry(*from).or_default().at_s = now_s;
         }
     }
 
     fn is_member(&self, key: &IdentityKey) -> bool {
-        let mut members = self.draft.manifest.members.iter().chain(&self.draft.returning);
+        let mut members = self.kept.draft.members.iter().chain(&self.kept.returning);
         members.any(|member| member.identity_key == *key)
     }
 
@@ -71,7 +71,7 @@ impl Owner {
 
     /// The concerns about all founders but the owner.
     pub(in super::super) fn concerns(&self, now_s: u64) -> Vec<String> {
-        let members = self.draft.manifest.members.iter().chain(&self.draft.returning);
+        let members = self.kept.draft.members.iter().chain(&self.kept.returning);
         members
             .filter(|member| member.identity_key != self.key)
             .flat_map(|member| self.concern(member, now_s))
@@ -80,9 +80,8 @@ impl Owner {
 
     /// Names of those who have not signed, with what is known of why.
     pub(in super::super) fn missing_with_reasons(&self, now_s: u64) -> Vec<String> {
-        let members = self.draft.manifest.members.iter().zip(&self.draft.signatures);
-        let missing =
-            members.filter(|(_, signature)| signature.is_none()).map(|(member, _)| member);
+        let missing = self.kept.signatures().filter(|(_, signature)| signature.is_none());
+        let missing = missing.map(|(member, _)| member);
         missing
             .map(|member| match self.seen.get(&member.identity_key) {
                 _ if member.identity_key == self.key => "this node".to_owned(),

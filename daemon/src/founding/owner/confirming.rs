@@ -9,10 +9,10 @@ use super::Owner;
 use crate::control::api::ExpectedMember;
 
 impl Owner {
-    /// People say the phrase of the frozen list: this node signs it.
+    /// People confirm the frozen list by its phrase: this node signs it.
     ///
     /// # Errors
-    /// [`FoundingError::NotFrozen`], [`FoundingError::Phrase`], or what the disk says.
+    /// [`FoundingError::NotFrozen`], [`FoundingError::Phrase`], or a failure of the disk.
     pub(in super::super) fn confirm(
         &mut self,
         said: &str,
@@ -26,14 +26,14 @@ impl Owner {
     /// Freezes the draft if its members are exactly the expected ones, and signs it.
     ///
     /// # Errors
-    /// [`FoundingError::Unexpected`]: nothing is frozen; or what [`Owner::freeze`] says.
+    /// [`FoundingError::Unexpected`]: nothing is frozen; or an error of [`Owner::freeze`].
     pub(in super::super) fn freeze_expected(
         &mut self,
         list: &[ExpectedMember],
         now_s: u64,
         key: &SigningKey,
     ) -> Result<(), FoundingError> {
-        let differences = expected::differences(list, &self.draft.manifest.members);
+        let differences = expected::differences(list, &self.kept.draft.members);
         if !differences.is_empty() {
             return Err(FoundingError::Unexpected { differences });
         }
@@ -43,15 +43,14 @@ impl Owner {
 
     /// The digest of the frozen manifest.
     pub(in super::super) fn frozen_digest(&self) -> Option<ManifestDigest> {
-        let manifest = self.draft.frozen.then(|| self.draft.manifest.clone())?;
-        ValidManifest::check(manifest).ok().map(|valid| valid.digest())
+        let frozen = self.kept.frozen.as_ref()?;
+        ValidManifest::check(frozen.manifest.clone()).ok().map(|valid| valid.digest())
     }
 
     /// Whether this node has confirmed, and so signed, the list.
     pub(in super::super) fn has_signed(&self) -> bool {
-        let members = self.draft.manifest.members.iter().zip(&self.draft.signatures);
-        members
-            .into_iter()
+        self.kept
+            .signatures()
             .any(|(member, signature)| member.identity_key == self.key && signature.is_some())
     }
 
@@ -59,9 +58,10 @@ impl Owner {
         if self.has_signed() {
             return Ok(());
         }
-        let mut next = self.draft.clone();
-        let (member, signature) = sign_founding(&next.manifest, key)?;
-        if let Some(place) = next.signatures.get_mut(member.position()) {
+        let mut next = self.kept.clone();
+        let frozen = next.frozen.as_mut().ok_or(FoundingError::NotFrozen)?;
+        let (member, signature) = sign_founding(&frozen.manifest, key)?;
+        if let Some(place) = frozen.signatures.get_mut(member.position()) {
             *place = Some(signature);
         }
         self.save(next)

@@ -1,9 +1,9 @@
-//! The owner's draft as it lies on the disk, in this version's form and in the two before it.
+//! The owner's draft as it lies on the disk: this version's form, and the two before it.
 
 use std::path::Path;
 
 use fedshield_protocol::ids::{Digest, IdentityKey};
-use fedshield_protocol::manifest::{Manifest, Member, Rules};
+use fedshield_protocol::manifest::{Draft, Manifest, ManifestError, Member, Rules, UncheckedDraft};
 use fedshield_protocol::sign::Signature;
 use fedshield_protocol::wire::codec;
 use serde::{Deserialize, Serialize};
@@ -20,24 +20,29 @@ const MAGIC: &[u8] = b"fsdraft3";
 const SECOND_MAGIC: &[u8] = b"fsdraft2";
 
 /// What the owner keeps on disk until the federation is founded, and after it for founders that poll late.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in super::super) struct Draft {
-    /// Members so far, the owner first; resolved once frozen.
-    pub(in super::super) manifest: Manifest,
-    pub(in super::super) frozen: bool,
-    /// In manifest order, once frozen.
-    pub(in super::super) signatures: Vec<Option<Signature>>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct KeptDraft {
+    /// The offer and the members so far, the owner first.
+    pub(in super::super) draft: Draft,
+    /// Its list is final.
+    pub(in super::super) frozen: Option<FrozenDraft>,
     pub(super) invites: Vec<Issued>,
-    /// `min_contributors` and `committee_size` as they were before freezing resolved them.
-    pub(super) open_numbers: (u16, u16),
     /// Ids that the draft had before it was opened again, oldest first.
     pub(super) former: Vec<Digest>,
     /// Members of the draft before it was opened again that have not come back yet.
     pub(in super::super) returning: Vec<Member>,
     /// Names of those who were members once, oldest first.
     pub(in super::super) departed: Vec<Gone>,
-    /// When the draft was frozen, in seconds since 1970; 0 if it is not, or if that is not known.
-    pub(in super::super) frozen_at_s: u64,
+}
+
+/// The manifest that a frozen draft is to become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct FrozenDraft {
+    pub(in super::super) manifest: Manifest,
+    /// In manifest order.
+    pub(in super::super) signatures: Vec<Option<Signature>>,
+    /// When it was frozen, in seconds since 1970, if that is known.
+    pub(in super::super) at_s: Option<u64>,
 }
 
 /// One invite that was given out.
@@ -49,7 +54,7 @@ pub(super) struct Issued {
     pub(super) ended: Option<Ended>,
 }
 
-/// Why the member that an invite let in is one no more.
+/// Why the founder that an invite admitted is no longer one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Ended {
     /// It left, with the entry that had this sealing key; with another one it may come back.
@@ -58,9 +63,25 @@ pub(super) enum Ended {
     Dropped,
 }
 
+/// The form of this version. Once frozen, `manifest` has its numbers filled in.
+#[derive(Serialize, Deserialize)]
+struct ThirdForm {
+    manifest: Manifest,
+    frozen: bool,
+    signatures: Vec<Option<Signature>>,
+    invites: Vec<Issued>,
+    /// `min_contributors` and `committee_size` of the offer; 0 is an open number.
+    open_numbers: (u16, u16),
+    former: Vec<Digest>,
+    returning: Vec<Member>,
+    departed: Vec<Gone>,
+    /// 0 if it is not frozen, or if that is not known.
+    frozen_at_s: u64,
+}
+
 /// The form of the version before, whose owners signed when they froze.
 #[derive(Serialize, Deserialize)]
-struct SecondDraft {
+struct SecondForm {
     manifest: Manifest,
     frozen: bool,
     signatures: Vec<Option<Signature>>,
@@ -79,7 +100,7 @@ struct Departed {
 
 /// The form of the first version.
 #[derive(Serialize, Deserialize)]
-struct FirstDraft {
+struct FirstForm {
     manifest: Manifest,
     frozen: bool,
     signatures: Vec<Option<Signature>>,
@@ -93,20 +114,31 @@ struct FirstIssued {
     used_by: Option<IdentityKey>,
 }
 
-impl Draft {
-    /// A draft whose only member is its owner.
-    pub(super) fn new(manifest: Manifest) -> Self {
+impl KeptDraft {
+    /// A draft that nobody has joined but its owner.
+    pub(super) const fn new(draft: Draft) -> Self {
         Self {
-            open_numbers: (manifest.min_contributors, manifest.committee_size),
-            manifest,
-            frozen: false,
-            signatures: Vec::new(),
+            draft,
+            frozen: None,
             invites: Vec::new(),
             former: Vec::new(),
             returning: Vec::new(),
             departed: Vec::new(),
-            frozen_at_s: 0,
         }
+    }
+
+    /// The id under which the founders meet.
+    pub(in super::super) const fn founding_id(&self) -> Digest {
+        self.draft.offer.founding_id
+    }
+
+    /// The signatures with the members that they are of; none before the draft is frozen.
+    pub(in super::super) fn signatures(
+        &self,
+    ) -> impl Iterator<Item = (&Member, Option<&Signature>)> {
+        let frozen = self.frozen.iter();
+        frozen
+            .flat_map(|it| it.manifest.members.iter().zip(it.signatures.iter().map(Option::as_ref)))
     }
 
     /// The draft at `path`, if there is one.
@@ -114,29 +146,64 @@ impl Draft {
         let Some(bytes) = durable::read_if_present(path, MAX_DRAFT_BYTES as u64)? else {
             return Ok(None);
         };
-        let draft = match (bytes.strip_prefix(MAGIC), bytes.strip_prefix(SECOND_MAGIC)) {
+        let form = match (bytes.strip_prefix(MAGIC), bytes.strip_prefix(SECOND_MAGIC)) {
             (Some(body), _) => codec::decode("draft", body, MAX_DRAFT_BYTES),
             (_, Some(body)) => {
-                codec::decode::<SecondDraft>("draft", body, MAX_DRAFT_BYTES).map(Self::from)
+                codec::decode::<SecondForm>("draft", body, MAX_DRAFT_BYTES).map(ThirdForm::from)
             }
-            _ => codec::decode::<FirstDraft>("draft", &bytes, MAX_DRAFT_BYTES).map(Self::from),
+            _ => codec::decode::<FirstForm>("draft", &bytes, MAX_DRAFT_BYTES).map(ThirdForm::from),
         };
-        draft.map(Some).map_err(|error| FoundingError::File {
-            file: path.display().to_string(),
-            reason: error.to_string(),
-        })
+        let unreadable =
+            |reason: String| FoundingError::File { file: path.display().to_string(), reason };
+        let form = form.map_err(|error| unreadable(error.to_string()))?;
+        form.kept().map(Some).map_err(|error| unreadable(error.to_string()))
     }
 
     /// Puts it on disk.
     pub(super) fn write(&self, path: &Path) -> Result<(), FoundingError> {
-        let body = codec::encode("draft", self, MAX_DRAFT_BYTES)
+        let body = codec::encode("draft", &ThirdForm::of(self), MAX_DRAFT_BYTES)
             .map_err(|error| FoundingError::Request(error.to_string()))?;
         Ok(durable::replace(path, &[MAGIC, &body].concat())?)
     }
 }
 
-impl From<SecondDraft> for Draft {
-    fn from(second: SecondDraft) -> Self {
+impl ThirdForm {
+    fn of(kept: &KeptDraft) -> Self {
+        let KeptDraft { draft, frozen, invites, former, returning, departed } = kept.clone();
+        let terms = &draft.offer.terms;
+        let open_numbers = (terms.min_contributors.unwrap_or(0), terms.committee_size.unwrap_or(0));
+        let (is_frozen, manifest, signatures, frozen_at_s) = match frozen {
+            Some(it) => (true, it.manifest, it.signatures, it.at_s.unwrap_or(0)),
+            None => (false, UncheckedDraft::from(&draft).into_form(), Vec::new(), 0),
+        };
+        let frozen = is_frozen;
+        Self {
+            manifest,
+            frozen,
+            signatures,
+            invites,
+            open_numbers,
+            former,
+            returning,
+            departed,
+            frozen_at_s,
+        }
+    }
+
+    fn kept(self) -> Result<KeptDraft, ManifestError> {
+        let (min_contributors, committee_size) = self.open_numbers;
+        let open = Manifest { min_contributors, committee_size, ..self.manifest.clone() };
+        let draft = UncheckedDraft::from_form(open).check()?;
+        let at_s = Some(self.frozen_at_s).filter(|at_s| *at_s != 0);
+        let (manifest, signatures) = (self.manifest, self.signatures);
+        let frozen = self.frozen.then_some(FrozenDraft { manifest, signatures, at_s });
+        let Self { invites, former, returning, departed, .. } = self;
+        Ok(KeptDraft { draft, frozen, invites, former, returning, departed })
+    }
+}
+
+impl From<SecondForm> for ThirdForm {
+    fn from(second: SecondForm) -> Self {
         let departed = second
             .departed
             .into_iter()
@@ -155,9 +222,9 @@ impl From<SecondDraft> for Draft {
     }
 }
 
-impl From<FirstDraft> for Draft {
-    fn from(first: FirstDraft) -> Self {
-        let FirstDraft { manifest, frozen, signatures, invites } = first;
+impl From<FirstForm> for ThirdForm {
+    fn from(first: FirstForm) -> Self {
+        let FirstForm { manifest, frozen, signatures, invites } = first;
         let count = u16::try_from(manifest.members.len()).unwrap_or(u16::MAX);
         // What was left open was not kept: a number that is the usual one was probably open.
         let open = |number: u16, usual: u16| if frozen && number == usual { 0 } else { number };
@@ -174,22 +241,38 @@ impl From<FirstDraft> for Draft {
                 ended: None,
             })
             .collect();
-        Self { frozen, signatures, invites, open_numbers, ..Self::new(manifest) }
+        Self {
+            manifest,
+            frozen,
+            signatures,
+            invites,
+            open_numbers,
+            former: Vec::new(),
+            returning: Vec::new(),
+            departed: Vec::new(),
+            frozen_at_s: 0,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use fedshield_fixtures::{members, terms};
+    use fedshield_fixtures::{manifest, offer};
 
     use super::*;
+
+    /// The numbers that the offer leaves open are not in its bytes.
+    fn numbers(kept: &KeptDraft) -> (Option<u16>, Option<u16>) {
+        let terms = &kept.draft.offer.terms;
+        (terms.min_contributors, terms.committee_size)
+    }
 
     #[test]
     fn a_draft_of_the_version_before_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("federation.draft");
-        let manifest = Manifest { members: members(4), ..terms() };
-        let second = SecondDraft {
+        let manifest = manifest(4);
+        let second = SecondForm {
             manifest: manifest.clone(),
             frozen: true,
             signatures: vec![None; 4],
@@ -201,11 +284,13 @@ mod tests {
         };
         let body = postcard::to_allocvec(&second).unwrap();
         durable::replace(&path, &[SECOND_MAGIC, &body].concat()).unwrap();
-        let read = Draft::read(&path).unwrap().unwrap();
-        assert_eq!((&read.manifest, read.frozen, read.frozen_at_s), (&manifest, true, 0));
+        let read = KeptDraft::read(&path).unwrap().unwrap();
+        let frozen = read.frozen.clone().unwrap();
+        assert_eq!((frozen.manifest, frozen.at_s), (manifest, None));
+        assert_eq!(numbers(&read), (None, Some(3)));
         assert_eq!(read.departed, [Gone { name: "x".into(), how: How::Left }]);
         read.write(&path).unwrap();
-        assert_eq!(Draft::read(&path).unwrap(), Some(read));
+        assert_eq!(KeptDraft::read(&path).unwrap(), Some(read));
     }
 
     #[test]
@@ -213,9 +298,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("federation.draft");
         for (length, frozen) in [(4, true), (64, false)] {
-            let name = "n".repeat(length);
-            let manifest = Manifest { name, members: members(4), ..terms() };
-            let first = FirstDraft {
+            let manifest = Manifest { name: "n".repeat(length), ..manifest(4) };
+            let first = FirstForm {
                 manifest: manifest.clone(),
                 frozen,
                 signatures: vec![None; 4],
@@ -226,11 +310,25 @@ mod tests {
                 }],
             };
             durable::replace(&path, &postcard::to_allocvec(&first).unwrap()).unwrap();
-            let read = Draft::read(&path).unwrap().unwrap();
-            assert_eq!((&read.manifest, read.frozen), (&manifest, frozen));
-            assert_eq!(read.open_numbers, if frozen { (0, 0) } else { (3, 3) });
+            let read = KeptDraft::read(&path).unwrap().unwrap();
+            assert_eq!(read.frozen.is_some(), frozen);
+            assert_eq!(read.draft.complete(), manifest);
+            assert_eq!(numbers(&read), if frozen { (None, None) } else { (Some(3), Some(3)) });
             read.write(&path).unwrap();
-            assert_eq!(Draft::read(&path).unwrap(), Some(read));
+            assert_eq!(KeptDraft::read(&path).unwrap(), Some(read));
         }
+    }
+
+    /// Bytes with a good checksum and terms that nobody can have chosen.
+    #[test]
+    fn terms_that_are_not_valid_are_refused_with_the_file_and_the_field() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("federation.draft");
+        let mut form = ThirdForm::of(&KeptDraft::new(offer().with(Vec::new())));
+        form.manifest.rounds = 0;
+        let body = postcard::to_allocvec(&form).unwrap();
+        durable::replace(&path, &[MAGIC, &body].concat()).unwrap();
+        let error = KeptDraft::read(&path).unwrap_err().to_string();
+        assert!(error.contains("federation.draft") && error.contains("`rounds`"), "{error}");
     }
 }

@@ -201,7 +201,7 @@ fn a_recovery_of_more_than_a_minute_is_trouble_whatever_it_hangs_on() {
     }
 }
 
-/// One member that says it is in a far round must not make the others unfit.
+/// One member that claims to be in a far round must not make the others unfit.
 #[test]
 fn one_member_far_ahead_is_not_believed() {
     let (mut standing, receiver) = standing();

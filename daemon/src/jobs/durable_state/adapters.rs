@@ -14,7 +14,7 @@ use crate::identity::SecretStore;
 use crate::jobs::PipelineError;
 use crate::learning::Learning;
 use crate::objects::{ObjectStoreError, Objects};
-use crate::terms::Terms;
+use crate::terms::MemberTerms;
 
 /// What outlives a round. The adapter is an object, because other members may ask for it.
 pub(in crate::jobs) struct State {
@@ -29,7 +29,7 @@ pub(in crate::jobs) struct State {
 impl State {
     pub(in crate::jobs) fn open(
         folder: &Path,
-        terms: &Terms,
+        terms: &MemberTerms,
         learning: &Learning,
         objects: &Objects,
         secrets: &SecretStore,
@@ -61,7 +61,7 @@ impl State {
     pub(in crate::jobs) fn earlier(
         &self,
         t: u64,
-        terms: &Terms,
+        terms: &MemberTerms,
         learning: &Learning,
         objects: &Objects,
     ) -> Result<Option<GlobalAdapter>, PipelineError> {

@@ -120,10 +120,11 @@ pub(super) fn write_examples(
     options.write(true).create_new(true).mode(PRIVATE_FILE);
     let mut out = BufWriter::new(options.open(path).map_err(file)?);
     for example in examples {
-        let sequence = &example.sequence;
+        let shown = example.example.turns();
+        let sequence = example.sequence();
         let labels = sequence.ids.iter().zip(&sequence.labels);
         let line = Line {
-            messages: &example.example.turns(),
+            messages: shown.get(..example.turns).unwrap_or(&shown),
             input_ids: &sequence.ids,
             labels: labels.map(|(id, label)| if *label { i64::from(*id) } else { -100 }).collect(),
         };

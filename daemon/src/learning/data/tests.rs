@@ -54,7 +54,12 @@ fn bench(text: &str, held_out: Option<&str>) -> Bench {
         train: vec![named("train.jsonl", text)],
         held_out: held_out.map(|text| named("held.jsonl", text)).into_iter().collect(),
         tokenizer: tokenizer(),
-        settings: DataSettings { template: Template::Alpaca, max_length: 64, held_out: 0.2 },
+        settings: DataSettings {
+            template: Template::Alpaca,
+            max_length: 64,
+            held_out: 0.2,
+            ..DataSettings::default()
+        },
     };
     let files = DataFiles::open(sources).unwrap();
     Bench { folder, files }

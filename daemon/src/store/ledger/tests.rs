@@ -1,3 +1,6 @@
+//! Damage at any place, a lost index, and what a store of any size gives back.
+
+use std::collections::BTreeMap;
 use std::fs;
 
 use fedshield_protocol::ids::{
@@ -5,9 +8,12 @@ use fedshield_protocol::ids::{
 };
 use fedshield_protocol::limits::MAX_PROOFS_PER_MEMBER;
 use fedshield_protocol::wire::Record;
+use fedshield_protocol::wire::evidence::Evidence;
 
 use super::*;
-use crate::control::api::RoundOutcome;
+use crate::control::api::{RoundOutcome, RoundReport};
+use crate::store::evidence::{EvidenceEntry, KeptEvidence, Lift};
+use crate::store::formats::EVIDENCE_ENTRY;
 
 fn record(round: u64) -> CertifiedRecord {
     let digest = [7; 32];
@@ -85,7 +91,7 @@ fn of_one_member_only_so_much_evidence_is_kept_and_a_lift_is_remembered() {
     assert_eq!(ledger.evidence().unwrap().len(), MAX_PROOFS_PER_MEMBER + 2);
 }
 
-/// Evidence of earlier versions is still listed, with what it says in words; it bans nobody and cannot be handed over.
+/// Evidence of earlier versions is still listed with its text; it bans nobody and cannot be handed over.
 #[test]
 fn evidence_of_an_earlier_version_is_kept_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
@@ -281,7 +287,7 @@ fn records_that_do_not_follow_are_cut_off_with_a_copy() {
     check(&Ledger::open(&home).unwrap().ledger, 5);
 }
 
-/// Whatever becomes of the index, the ledger says the same.
+/// Whatever happens to the index, the ledger stays the same.
 #[test]
 fn the_index_can_be_gone_old_damaged_or_of_another_home() {
     let folder = tempfile::tempdir().unwrap();

@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fedshield_protocol::ids::{CommitmentDigest, MemberIndex, Round, View};
-use fedshield_protocol::wire::{Body, CommitmentBody, ReportBundle, Set, Signed, SignedReport};
+use fedshield_protocol::wire::{
+    Body, CommitmentBody, ReportBundle, Signed, SignedReport, UpdateSet,
+};
 
 use crate::l0::faults::Fault;
 use crate::l0::world::World;
@@ -166,7 +168,7 @@ impl World {
             .filter(|(author, _)| !byzantine.contains(author))
             .chain(chosen.iter().copied())
             .collect();
-        let own: Set = listed.into_iter().collect();
+        let own: UpdateSet = listed.into_iter().collect();
         let body = Body::Report(own.clone());
         let mut reports: BTreeMap<MemberIndex, SignedReport> =
             others.into_iter().map(|(member, report)| (*member, (*report).clone())).collect();

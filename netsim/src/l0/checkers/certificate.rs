@@ -7,7 +7,7 @@ use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::job::Job;
 use fedshield_protocol::roster::Roster;
 use fedshield_protocol::wire::journal::Note;
-use fedshield_protocol::wire::{Set, Value, VoteKind};
+use fedshield_protocol::wire::{UpdateSet, Value, VoteKind};
 
 use super::Fact;
 use crate::l0::federation::Federation;
@@ -16,7 +16,7 @@ use crate::l0::node::Node;
 #[derive(Default)]
 pub(super) struct Certificate {
     /// The set that a member knows to be decided.
-    decided: BTreeMap<(MemberIndex, Round), Set>,
+    decided: BTreeMap<(MemberIndex, Round), UpdateSet>,
 }
 
 impl Certificate {
@@ -63,7 +63,7 @@ impl Certificate {
         }
     }
 
-    fn allowed(&self, member: MemberIndex, round: Round, set: &Set) -> Result<(), String> {
+    fn allowed(&self, member: MemberIndex, round: Round, set: &UpdateSet) -> Result<(), String> {
         match self.decided.get(&(member, round)) {
             Some(decided) if decided == set => Ok(()),
             Some(_) => Err(format!("round {round}: opens another set than the decided one")),

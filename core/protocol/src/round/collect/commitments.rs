@@ -20,7 +20,7 @@ use crate::job::{Included, Job, UpdateShape};
 use crate::members::SealingKeys;
 use crate::sign::Signature;
 use crate::status::Refusal;
-use crate::wire::{Body, CommitmentBody, Set};
+use crate::wire::{Body, CommitmentBody, UpdateSet};
 
 /// A member's commitment to its update.
 #[derive(Debug, Clone)]
@@ -196,7 +196,7 @@ impl Commitments {
     /// Late in a round the committee gives again what it gave of the decided set before a restart:
     /// a member that has not got its box may have nobody else to ask. Only what is on this disk:
     /// nothing more is fetched for it.
-    pub(crate) fn serve_again(&mut self, cx: &mut Cx, set: &Set) {
+    pub(crate) fn serve_again(&mut self, cx: &mut Cx, set: &UpdateSet) {
         let me = cx.me();
         if !cx.election.in_committee(me) {
             return;
@@ -222,7 +222,7 @@ impl Commitments {
     }
 
     /// The updates of `set` as jobs need them; `None` while a commitment is missing.
-    pub(crate) fn included(&self, set: &Set) -> Option<Vec<Included>> {
+    pub(crate) fn included(&self, set: &UpdateSet) -> Option<Vec<Included>> {
         set.iter()
             .map(|(member, digest)| {
                 self.known.get(digest).filter(|known| known.author == *member)?;

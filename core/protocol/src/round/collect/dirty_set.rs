@@ -47,7 +47,7 @@ impl DirtySet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{Digest, LayoutDigest};
+    use crate::ids::{CommitmentDigest, Digest, LayoutDigest};
 
     fn object(byte: u8) -> ObjectRef {
         ObjectRef { root: Digest([byte; 32]), length: 10 }

@@ -9,7 +9,7 @@ use super::commitments::Commitments;
 use crate::context::Cx;
 use crate::ids::MemberIndex;
 use crate::sign::Signature;
-use crate::wire::{Body, Set, SignedReport};
+use crate::wire::{Body, SignedReport, UpdateSet};
 
 /// The first report of each member.
 #[derive(Debug, Clone, Default)]
@@ -25,7 +25,7 @@ impl Reports {
     }
 
     /// The own report, fresh or from the journal.
-    pub(crate) fn insert_own(&mut self, cx: &mut Cx, set: Set) {
+    pub(crate) fn insert_own(&mut self, cx: &mut Cx, set: UpdateSet) {
         let body = Body::Report(set.clone());
         if let Some(signature) = cx.sign(cx.round(), &body) {
             self.0.insert(cx.me(), (set, signature));
@@ -36,7 +36,7 @@ impl Reports {
         &mut self,
         cx: &mut Cx,
         sender: MemberIndex,
-        set: Set,
+        set: UpdateSet,
         signature: Signature,
     ) {
         match self.0.get(&sender) {
@@ -60,7 +60,7 @@ impl Reports {
         member: MemberIndex,
     ) -> bool {
         let rules = cx.config.rules();
-        let lists = |set: &Set| set.iter().any(|(author, _)| *author == member);
+        let lists = |set: &UpdateSet| set.has_contributor(member);
         let listed = self.0.values().filter(|(set, _)| lists(set)).count();
         let silent = usize::from(rules.member_count).saturating_sub(self.0.len());
         if listed.saturating_add(silent) < usize::from(rules.inclusion_threshold()) {

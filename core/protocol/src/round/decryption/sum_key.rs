@@ -4,6 +4,7 @@
 
 use super::Decrypting;
 use super::named_keys::{NamedKeys, is_possible, named};
+use crate::consensus::Driver;
 use crate::context::{Cx, Tag};
 use crate::effect::Purpose;
 use crate::ids::{MemberIndex, SumDigest};
@@ -11,6 +12,7 @@ use crate::job::Job;
 use crate::members::Members;
 use crate::object::ObjectRef;
 use crate::wire::journal::Note;
+use crate::wire::{Decided, Value};
 
 /// The key of the decided sum, and those that others name as such.
 #[derive(Debug, Clone, Default)]
@@ -51,7 +53,7 @@ impl SumKey {
         let named = named(cx, of.vote);
         self.named.forget_unnamed(cx, of.vote, &named, self.opened.map(|(key, _)| key));
         for (key, holders) in named {
-            if self.named.is_checked(&key) {
+            if self.named.is_checked(&key) && !self.is_displaced(of.vote, &key) {
                 continue;
             }
             let mut here = super::Decryption::fetch_aggregate(cx, of);
@@ -65,6 +67,17 @@ impl SumKey {
                 cx.start(Tag::CheckKey(key), Job::CheckKey { start, set, aggregate, key });
             }
         }
+    }
+
+    /// Whether `key` is the decided one and the sum of another key is on this disk: a contributor
+    /// that chooses its errors can make a ciphertext that two keys open (docs/CRYPTO.md), and the
+    /// disk has room for the sum of the last one that was checked.
+    fn is_displaced(&self, vote: &Driver, key: &ObjectRef) -> bool {
+        let Some(Decided { value: Value::Opened { key: decided, sum }, .. }) = vote.decided()
+        else {
+            return false;
+        };
+        decided == *key && self.opens(key) == Some(sum) && self.opened != Some((*key, sum))
     }
 
     /// What a key opens that another member named.

@@ -18,13 +18,13 @@ use crate::round::set_commitments::SetCommitments;
 use crate::sign::Signature;
 use crate::wire::evidence::Evidence;
 use crate::wire::journal::Note;
-use crate::wire::{Body, Justification, ReportBundle, Set, Value, set_digest};
+use crate::wire::{Body, Justification, ReportBundle, UpdateSet, Value};
 
 /// The proposer's reports and what follows from them.
 #[derive(Debug, Clone)]
 struct Collection {
     reports: ReportBundle,
-    set: Set,
+    set: UpdateSet,
     digest: SetDigest,
     /// The last view in which the committee was asked.
     asked_in: Option<View>,
@@ -36,7 +36,7 @@ pub(crate) struct Sums {
     /// What this member proposes when it is its turn.
     collection: Option<Collection>,
     /// The set that the proposer of each view asked the committee to add, with its digest.
-    asked: BTreeMap<View, (SetDigest, Set)>,
+    asked: BTreeMap<View, (SetDigest, UpdateSet)>,
     /// Sums by set and committee member.
     attestations: BTreeMap<SetDigest, BTreeMap<MemberIndex, (ObjectRef, Signature)>>,
 }
@@ -74,7 +74,7 @@ impl Sums {
         let reports = ReportBundle::pack(reports.all(), rules.quorum)?;
         let set = reports.set(rules);
         rules.check_set(cx.me(), &set).ok()?;
-        let digest = set_digest(&set);
+        let digest = set.digest();
         Some(Collection { reports, set, digest, asked_in: None })
     }
 
@@ -109,7 +109,7 @@ impl Sums {
         }
         let rules = cx.config.rules();
         let set = reports.set(rules);
-        let digest = set_digest(&set);
+        let digest = set.digest();
         match self.asked.get(&view) {
             Some((first, _)) if *first == digest => return None,
             Some(_) => {
@@ -136,7 +136,7 @@ impl Sums {
         cx: &mut Cx,
         current: View,
         view: View,
-        (digest, set): (SetDigest, Set),
+        (digest, set): (SetDigest, UpdateSet),
     ) {
         let asked = &mut self.asked;
         let over = |view: &View| view.next() < current;
@@ -159,7 +159,8 @@ impl Sums {
         set_commitments: &mut SetCommitments,
     ) {
         let me = cx.me();
-        let is_open = |(digest, _): &&(SetDigest, Set)| self.attestation(digest, me).is_none();
+        let is_open =
+            |(digest, _): &&(SetDigest, UpdateSet)| self.attestation(digest, me).is_none();
         for (digest, set) in self.asked.values().filter(is_open) {
             if set_commitments.request(cx, &collect.commitments, set)
                 && collect.fetch_set(cx, members, set)
@@ -300,12 +301,12 @@ impl Sums {
 /// attestations.
 pub(super) fn is_justified(
     cx: &Cx,
-    set: &Set,
+    set: &UpdateSet,
     aggregate: &ObjectRef,
     justification: &Justification,
 ) -> bool {
     let (rules, roster) = (cx.config.rules(), cx.config.roster());
-    let attestation = Body::Attestation { set: set_digest(set), aggregate: *aggregate };
+    let attestation = Body::Attestation { set: set.digest(), aggregate: *aggregate };
     justification.bundle.set(rules) == *set
         && justification.attestations.len() >= usize::from(rules.honest_threshold())
         && justification.attestations.is_sorted_by(|a, b| a.0 < b.0)

@@ -10,7 +10,7 @@ use crate::ledger::certifies;
 use crate::object::ObjectRef;
 use crate::roster::Roster;
 use crate::sign::Signature;
-use crate::wire::{Body, Decided, Value, set_digest};
+use crate::wire::{Body, Decided, Value};
 
 /// A partial decryption with its author's signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +58,7 @@ impl WrongAnswer {
     #[must_use]
     pub fn set_digest(&self) -> Option<SetDigest> {
         match &self.set.value {
-            Value::Aggregate { set, .. } => Some(set_digest(set)),
+            Value::Aggregate { set, .. } => Some(set.digest()),
             _ => None,
         }
     }

@@ -9,7 +9,7 @@ use crate::object::ObjectRef;
 use crate::sign::Signature;
 use crate::wire::codec::{self, CodecError};
 use crate::wire::journal::VotingState;
-use crate::wire::{Certificate, CommitmentBody, Decided, Decision, Record, Set, Value};
+use crate::wire::{Certificate, CommitmentBody, Decided, Decision, Record, UpdateSet, Value};
 
 /// The first byte of these entries.
 pub(super) const FIRST_VERSION: u8 = 1;
@@ -33,7 +33,7 @@ struct FirstBody {
 #[derive(Serialize, Deserialize)]
 enum FirstNote {
     Committed(Box<FirstBody>),
-    Reported(Set),
+    Reported(UpdateSet),
     Attested { set: SetDigest, aggregate: ObjectRef },
     Voting { decision: Decision, state: VotingState, values: Vec<FirstValue> },
     Decided(Box<FirstDecided>),
@@ -48,7 +48,7 @@ enum FirstNote {
 
 #[derive(Serialize, Deserialize)]
 enum FirstValue {
-    Aggregate { set: Set, aggregate: ObjectRef },
+    Aggregate { set: UpdateSet, aggregate: ObjectRef },
     Skip,
     Opened { key: KeyDigest, sum: SumDigest },
     Void,
@@ -122,7 +122,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Entry, CodecError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::{CommitmentDigest, View};
+    use crate::ids::{CommitmentDigest, KeyDigest, SumDigest, View};
     use crate::wire::VoteKind;
 
     fn read(note: FirstNote) -> Note {
@@ -155,7 +155,7 @@ mod tests {
     fn what_has_not_changed_reads_as_it_was_written() {
         assert_eq!(read(FirstNote::Ready), Note::Ready);
         assert_eq!(read(FirstNote::Reached), Note::Reached);
-        let set = vec![(MemberIndex(1), CommitmentDigest([3; 32]))];
+        let set: UpdateSet = [(MemberIndex(1), CommitmentDigest([3; 32]))].into_iter().collect();
         assert_eq!(read(FirstNote::Reported(set.clone())), Note::Reported(set));
     }
 }

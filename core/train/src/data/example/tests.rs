@@ -5,11 +5,11 @@ use super::*;
 #[test]
 fn what_is_wrong_with_a_line_is_said_without_repeating_it() {
     for (line, expected) in [
-        (r#""Mr Smith has measles""#, "invalid type: string, expected an object"),
-        (r#"{"instruction": 4711}"#, "invalid type: integer, expected a string"),
-        (r#"{"instruction": "a", "input": {"Smith": 1}}"#, "invalid type: map"),
-        (r#"{"messages": "Mr \"Smith\", expected `x`"}"#, "invalid type: string, expected"),
-        (r#"{"messages": ["Smith"]}"#, "invalid type: string, expected an object"),
+        (r#""Mr Smith has measles""#, "it is text, not an object"),
+        (r#"{"instruction": 4711}"#, "must be text, not a number"),
+        (r#"{"instruction": "a", "output": "b", "input": {"Smith": 1}}"#, "not an object"),
+        (r#"{"messages": "Mr \"Smith\", expected `x`"}"#, "must be a list of turns, not text"),
+        (r#"{"messages": ["Smith"]}"#, "must be an object, not text"),
         (r#"{"messages": [{"role": "Smith, John, born 1950-01-01", "content": "x"}]}"#, "role"),
     ] {
         let error = Example::parse(line, Path::new("a"), 1).unwrap_err().to_string();

@@ -1,24 +1,49 @@
 //! Tensor names and layouts: GGUF's to Hugging Face's.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::reader::GgufFile;
-use crate::model::{Family, ModelConfig, TensorSource};
+use crate::model::{Family, ModelConfig, NormPlaces, TensorSource, parameter_shapes};
 use crate::{Result, TrainError};
+
+/// Tables of the rotary embedding, which are read with the configuration.
+const ROPE: [&str; 3] =
+    ["rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"];
 
 /// The weights of a GGUF file under their Hugging Face names and in their layout.
 pub(crate) struct GgufSource {
-    pub(crate) file: GgufFile,
-    /// Query and key rows are stored in the order of interleaved rotary embeddings (Llama only).
-    pub(crate) permuted: bool,
-    pub(crate) heads: usize,
-    pub(crate) kv_heads: usize,
+    file: GgufFile,
+    family: Family,
+    heads: usize,
+    kv_heads: usize,
 }
 
 impl GgufSource {
-    pub(crate) fn new(file: GgufFile, config: &ModelConfig) -> Self {
-        let permuted = matches!(config.family, Family::Llama | Family::Mistral);
-        Self { file, permuted, heads: config.heads, kv_heads: config.kv_heads }
+    /// # Errors
+    /// A tensor that the model would not use, by name.
+    pub(crate) fn new(file: GgufFile, config: &ModelConfig) -> Result<Self> {
+        let places: BTreeSet<String> = parameter_shapes(config)
+            .iter()
+            .filter_map(|(name, _)| gguf_name(name, config.family))
+            .collect();
+        let used = |name: &String| places.contains(name) || ROPE.contains(&name.as_str());
+        if let Some(name) = file.tensors.keys().find(|name| !used(name)) {
+            let reason = format!(
+                "is stored, and {} layers of {} have no place for it",
+                config.layers,
+                config.family.name()
+            );
+            return Err(TrainError::tensor(file.file_of(name), name, reason));
+        }
+        let (family, heads, kv_heads) = (config.family, config.heads, config.kv_heads);
+        Ok(Self { file, family, heads, kv_heads })
+    }
+
+    /// Query and key rows are stored in the order of interleaved rotary embeddings.
+    fn permuted(&self) -> bool {
+        let families = [Family::Llama, Family::Mistral, Family::SmolLm3, Family::Granite];
+        families.contains(&self.family)
     }
 }
 
@@ -27,20 +52,28 @@ impl TensorSource for GgufSource {
         &self.file.path
     }
 
+    fn file(&self, name: &str) -> &Path {
+        gguf_name(name, self.family).map_or(&self.file.path, |name| self.file.file_of(&name))
+    }
+
     fn contains(&self, name: &str) -> bool {
-        gguf_name(name).is_some_and(|name| self.file.tensors.contains_key(&name))
+        gguf_name(name, self.family).is_some_and(|name| self.file.tensors.contains_key(&name))
     }
 
     fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let path = self.path();
-        let stored = gguf_name(name)
+        let stored = gguf_name(name, self.family)
             .ok_or_else(|| TrainError::tensor(path, name, "GGUF has no name for it"))?;
-        let (found, values) = self.file.values(&stored)?;
+        let (found, mut values) = self.file.values(&stored)?;
         if found != shape {
             let reason = format!("shape {found:?} (as {stored}), expected {shape:?}");
             return Err(TrainError::tensor(path, name, reason));
         }
-        let heads = match self.permuted {
+        if self.family == Family::Gemma3 && name.ends_with("norm.weight") {
+            // GGUF stores the weight itself, Hugging Face what it has above one.
+            values.iter_mut().for_each(|value| *value -= 1.0);
+        }
+        let heads = match self.permuted() {
             true if name.contains(".q_proj.") => self.heads,
             true if name.contains(".k_proj.") => self.kv_heads,
             _ => return Ok(values),
@@ -64,7 +97,7 @@ fn unpermute(values: &[f32], rows: usize, heads: usize) -> Vec<f32> {
     out
 }
 
-fn gguf_name(name: &str) -> Option<String> {
+pub(crate) fn gguf_name(name: &str, family: Family) -> Option<String> {
     match name {
         "model.embed_tokens.weight" => return Some("token_embd.weight".to_owned()),
         "model.norm.weight" => return Some("output_norm.weight".to_owned()),
@@ -73,17 +106,22 @@ fn gguf_name(name: &str) -> Option<String> {
     }
     let (layer, rest) = name.strip_prefix("model.layers.")?.split_once('.')?;
     let (module, kind) = rest.rsplit_once('.')?;
+    let before = family.norms() == NormPlaces::Before;
     let module = match module {
         "input_layernorm" => "attn_norm",
-        "post_attention_layernorm" => "ffn_norm",
+        "post_attention_layernorm" if before => "ffn_norm",
+        "post_attention_layernorm" => "post_attention_norm",
+        "pre_feedforward_layernorm" => "ffn_norm",
+        "post_feedforward_layernorm" => "post_ffw_norm",
         "self_attn.q_proj" => "attn_q",
         "self_attn.k_proj" => "attn_k",
         "self_attn.v_proj" => "attn_v",
+        "self_attn.qkv_proj" => "attn_qkv",
         "self_attn.o_proj" => "attn_output",
         "self_attn.q_norm" => "attn_q_norm",
         "self_attn.k_norm" => "attn_k_norm",
         "mlp.gate_proj" => "ffn_gate",
-        "mlp.up_proj" => "ffn_up",
+        "mlp.up_proj" | "mlp.gate_up_proj" => "ffn_up",
         "mlp.down_proj" => "ffn_down",
         _ => return None,
     };
@@ -103,10 +141,12 @@ mod tests {
 
     #[test]
     fn names() {
-        assert_eq!(
-            gguf_name("model.layers.3.self_attn.o_proj.weight").as_deref(),
-            Some("blk.3.attn_output.weight")
-        );
-        assert_eq!(gguf_name("something.else"), None);
+        let name = |rest: &str, family| gguf_name(&format!("model.layers.3.{rest}.weight"), family);
+        let stored = |rest: &str| Some(format!("blk.3.{rest}.weight"));
+        assert_eq!(name("self_attn.o_proj", Family::Llama), stored("attn_output"));
+        assert_eq!(name("post_attention_layernorm", Family::Llama), stored("ffn_norm"));
+        assert_eq!(name("post_attention_layernorm", Family::Gemma3), stored("post_attention_norm"));
+        assert_eq!(name("mlp.gate_up_proj", Family::Phi3), stored("ffn_up"));
+        assert_eq!(gguf_name("something.else", Family::Llama), None);
     }
 }

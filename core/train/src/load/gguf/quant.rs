@@ -1,6 +1,10 @@
 //! Weight encodings of GGUF, decoded to f32.
 //!
-//! Layouts follow the ggml definitions: blocks of 32 values (legacy) or 256 (K-quants), scales in f16.
+//! Layouts follow the ggml definitions: blocks of 32 values (legacy, and those of a table) or 256
+//! (K-quants and IQ4_XS), scales in f16.
+
+mod k;
+mod table;
 
 use half::{bf16, f16};
 
@@ -15,10 +19,36 @@ pub(crate) enum Encoding {
     Q4_1,
     Q5_0,
     Q5_1,
+    Q2K,
+    Q3K,
     Q4K,
     Q5K,
     Q6K,
+    Iq4Nl,
+    Iq4Xs,
+    Mxfp4,
 }
+
+/// ggml's names of the encodings that are not read.
+const OTHERS: [(u32, &str); 17] = [
+    (9, "Q8_1"),
+    (15, "Q8_K"),
+    (16, "IQ2_XXS"),
+    (17, "IQ2_XS"),
+    (18, "IQ3_XXS"),
+    (19, "IQ1_S"),
+    (21, "IQ3_S"),
+    (22, "IQ2_S"),
+    (24, "I8"),
+    (25, "I16"),
+    (26, "I32"),
+    (27, "I64"),
+    (28, "F64"),
+    (29, "IQ1_M"),
+    (34, "TQ1_0"),
+    (35, "TQ2_0"),
+    (40, "NVFP4"),
+];
 
 impl Encoding {
     pub(crate) fn from_id(id: u32) -> std::result::Result<Self, String> {
@@ -30,14 +60,22 @@ impl Encoding {
             6 => Self::Q5_0,
             7 => Self::Q5_1,
             8 => Self::Q8_0,
+            10 => Self::Q2K,
+            11 => Self::Q3K,
             12 => Self::Q4K,
             13 => Self::Q5K,
             14 => Self::Q6K,
+            20 => Self::Iq4Nl,
+            23 => Self::Iq4Xs,
             30 => Self::Bf16,
+            39 => Self::Mxfp4,
             other => {
+                let name = OTHERS.iter().find(|(id, _)| *id == other).map(|(_, name)| *name);
                 return Err(format!(
-                    "encoding {other} is not one of F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, \
-                     Q4_K, Q5_K, Q6_K"
+                    "encoding {} ({other}) is not one of F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, \
+                     Q5_1, Q2_K, Q3_K, \
+                     Q4_K, Q5_K, Q6_K, IQ4_NL, IQ4_XS, MXFP4: take the model in one of these",
+                    name.unwrap_or("unknown to ggml")
                 ));
             }
         })
@@ -48,7 +86,8 @@ impl Encoding {
         match self {
             Self::F32 | Self::F16 | Self::Bf16 => 1,
             Self::Q8_0 | Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 => 32,
-            Self::Q4K | Self::Q5K | Self::Q6K => 256,
+            Self::Iq4Nl | Self::Mxfp4 => 32,
+            Self::Q2K | Self::Q3K | Self::Q4K | Self::Q5K | Self::Q6K | Self::Iq4Xs => 256,
         }
     }
 
@@ -58,13 +97,17 @@ impl Encoding {
             Self::F32 => 4,
             Self::F16 | Self::Bf16 => 2,
             Self::Q8_0 => 34,
-            Self::Q4_0 => 18,
+            Self::Q4_0 | Self::Iq4Nl => 18,
             Self::Q4_1 => 20,
             Self::Q5_0 => 22,
             Self::Q5_1 => 24,
+            Self::Q2K => 84,
+            Self::Q3K => 110,
             Self::Q4K => 144,
             Self::Q5K => 176,
             Self::Q6K => 210,
+            Self::Iq4Xs => 136,
+            Self::Mxfp4 => 17,
         }
     }
 
@@ -77,32 +120,38 @@ impl Encoding {
                 Self::F32 => out.push(f32::from_le_bytes([block[0], block[1], block[2], block[3]])),
                 Self::F16 => out.push(half_at(block, 0)),
                 Self::Bf16 => out.push(bf16::from_le_bytes([block[0], block[1]]).to_f32()),
-                Self::Q8_0 => {
-                    let d = half_at(block, 0);
-                    out.extend(block[2..].iter().map(|q| d * f32::from(*q as i8)));
-                }
-                Self::Q4_0 => {
-                    let d = half_at(block, 0);
-                    nibbles(&block[2..], |q| out.push(d * (f32::from(q) - 8.0)));
-                }
-                Self::Q4_1 => {
-                    let (d, m) = (half_at(block, 0), half_at(block, 2));
-                    nibbles(&block[4..], |q| out.push(d * f32::from(q) + m));
-                }
-                Self::Q5_0 => {
-                    let d = half_at(block, 0);
-                    five_bits(&block[2..6], &block[6..], |q| out.push(d * (f32::from(q) - 16.0)));
-                }
-                Self::Q5_1 => {
-                    let (d, m) = (half_at(block, 0), half_at(block, 2));
-                    five_bits(&block[4..8], &block[8..], |q| out.push(d * f32::from(q) + m));
-                }
-                Self::Q4K => q4_k(block, &mut out),
-                Self::Q5K => q5_k(block, &mut out),
-                Self::Q6K => q6_k(block, &mut out),
+                Self::Q2K => k::q2_k(block, &mut out),
+                Self::Q3K => k::q3_k(block, &mut out),
+                Self::Q4K => k::q4_k(block, &mut out),
+                Self::Q5K => k::q5_k(block, &mut out),
+                Self::Q6K => k::q6_k(block, &mut out),
+                Self::Iq4Nl => table::iq4_nl(block, &mut out),
+                Self::Iq4Xs => table::iq4_xs(block, &mut out),
+                Self::Mxfp4 => table::mxfp4(block, &mut out),
+                _ => self.decode_legacy(block, &mut out),
             }
         }
         out
+    }
+
+    /// A block of 32 values with one scale, and a minimum in some.
+    fn decode_legacy(self, block: &[u8], out: &mut Vec<f32>) {
+        let d = half_at(block, 0);
+        match self {
+            Self::Q4_0 => nibbles(&block[2..], |q| out.push(d * (f32::from(q) - 8.0))),
+            Self::Q4_1 => {
+                let m = half_at(block, 2);
+                nibbles(&block[4..], |q| out.push(d * f32::from(q) + m));
+            }
+            Self::Q5_0 => {
+                five_bits(&block[2..6], &block[6..], |q| out.push(d * (f32::from(q) - 16.0)));
+            }
+            Self::Q5_1 => {
+                let m = half_at(block, 2);
+                five_bits(&block[4..8], &block[8..], |q| out.push(d * f32::from(q) + m));
+            }
+            _ => out.extend(block[2..].iter().map(|q| d * f32::from(*q as i8))),
+        }
     }
 }
 
@@ -124,68 +173,6 @@ fn five_bits(high: &[u8], low: &[u8], mut put: impl FnMut(u8)) {
         put(q | (((word >> index) & 1) as u8) << 4);
         index += 1;
     });
-}
-
-/// Scale and minimum of sub-block `j` of 8, six bits each, packed in 12 bytes.
-fn scale_and_min(packed: &[u8], j: usize) -> (f32, f32) {
-    let (scale, min) = if j < 4 {
-        (packed[j] & 63, packed[j + 4] & 63)
-    } else {
-        (
-            (packed[j + 4] & 15) | ((packed[j - 4] >> 6) << 4),
-            (packed[j + 4] >> 4) | ((packed[j] >> 6) << 4),
-        )
-    };
-    (f32::from(scale), f32::from(min))
-}
-
-/// d f16, dmin f16, 12 bytes of scales, 128 bytes of nibbles; 8 sub-blocks of 32.
-fn q4_k(block: &[u8], out: &mut Vec<f32>) {
-    let (d, d_min) = (half_at(block, 0), half_at(block, 2));
-    for (pair, bytes) in block[16..].chunks_exact(32).enumerate() {
-        for (half, shift) in [0u8, 4].into_iter().enumerate() {
-            let (scale, min) = scale_and_min(&block[4..16], 2 * pair + half);
-            let (scale, min) = (d * scale, d_min * min);
-            out.extend(bytes.iter().map(|b| scale * f32::from((b >> shift) & 15) - min));
-        }
-    }
-}
-
-/// As Q4_K with a fifth bit from 32 bytes: sub-block j uses bit j of each.
-fn q5_k(block: &[u8], out: &mut Vec<f32>) {
-    let (d, d_min) = (half_at(block, 0), half_at(block, 2));
-    let high = &block[16..48];
-    for (pair, bytes) in block[48..].chunks_exact(32).enumerate() {
-        for (half, shift) in [0u8, 4].into_iter().enumerate() {
-            let j = 2 * pair + half;
-            let (scale, min) = scale_and_min(&block[4..16], j);
-            let (scale, min) = (d * scale, d_min * min);
-            out.extend(bytes.iter().zip(high).map(|(b, h)| {
-                let q = ((b >> shift) & 15) | (((h >> j) & 1) << 4);
-                scale * f32::from(q) - min
-            }));
-        }
-    }
-}
-
-/// 128 bytes of low nibbles, 64 of high pairs, 16 signed scales, d f16; two halves of 128 values, each
-/// four runs of 32.
-fn q6_k(block: &[u8], out: &mut Vec<f32>) {
-    let d = half_at(block, 208);
-    for half in 0..2 {
-        let low = &block[64 * half..64 * half + 64];
-        let high = &block[128 + 32 * half..128 + 32 * half + 32];
-        let scales = &block[192 + 8 * half..192 + 8 * half + 8];
-        for run in 0..4 {
-            for i in 0..32 {
-                let byte = low[i + 32 * (run % 2)];
-                let nibble = if run < 2 { byte & 15 } else { byte >> 4 };
-                let q = nibble | ((high[i] >> (2 * run)) & 3) << 4;
-                let scale = f32::from(scales[2 * run + i / 16] as i8);
-                out.push(d * scale * (f32::from(q) - 32.0));
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -211,18 +198,24 @@ mod tests {
         assert_eq!(Encoding::Q8_0.decode(&block)[..2], [-1.0, 0.0]);
     }
 
-    /// Real weights encoded by ggml and decoded by the gguf package (`tests/parity/make_quant.py`).
+    /// Real weights encoded by ggml (`tests/parity/make_quant.py`) and random blocks
+    /// (`make_quant_more.py`), both decoded by the gguf package: the same bits.
     #[test]
     fn every_encoding_decodes_as_gguf_does() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/quant");
         let bytes = std::fs::read(folder.join("reference.safetensors")).unwrap();
         let reference = SafeTensors::deserialize(&bytes).unwrap();
-        let ids = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 30];
+        let more = std::fs::read(folder.join("more.safetensors")).unwrap();
+        let more = SafeTensors::deserialize(&more).unwrap();
+        let ids = [0, 1, 2, 3, 6, 7, 8, 10, 11, 12, 13, 14, 20, 23, 30, 39];
         let encodings = ids.map(|id| Encoding::from_id(id).unwrap());
         let stored = [("file.q8_0", Encoding::Q8_0), ("file.q4_1", Encoding::Q4_1)];
         let named = encodings.map(|encoding| (encoding.file_name(), encoding));
         for (name, encoding) in named.into_iter().chain(stored) {
-            let part = |part: &str| reference.tensor(&format!("{name}.{part}")).unwrap();
+            let part = |part: &str| {
+                let name = format!("{name}.{part}");
+                reference.tensor(&name).or_else(|_| more.tensor(&name)).unwrap()
+            };
             let (encoded, values) = (part("bytes"), part("values"));
             let theirs = values.data().chunks_exact(4);
             let theirs = theirs.map(|b| f32::from_le_bytes(b.try_into().unwrap()));
@@ -233,8 +226,16 @@ mod tests {
             let largest = theirs.iter().fold(0f32, |m, v| m.max(v.abs()));
             assert!(largest > 0.1, "{name}: the reference is not trivial");
             for (ours, theirs) in ours.iter().zip(&theirs) {
-                assert!((ours - theirs).abs() <= 1e-6 * largest, "{name}: {ours} {theirs}");
+                assert_eq!(ours.to_bits(), theirs.to_bits(), "{name}: {ours} {theirs}");
             }
+        }
+    }
+
+    #[test]
+    fn an_encoding_that_is_not_read_is_named() {
+        for (id, name) in [(16, "IQ2_XXS"), (34, "TQ1_0"), (40, "NVFP4"), (4, "unknown to ggml")] {
+            let error = Encoding::from_id(id).unwrap_err();
+            assert!(error.contains(name) && error.contains(&id.to_string()), "{error}");
         }
     }
 
@@ -250,6 +251,11 @@ mod tests {
                 Self::Q4_1 => "q4_1",
                 Self::Q5_0 => "q5_0",
                 Self::Q5_1 => "q5_1",
+                Self::Q2K => "q2_k",
+                Self::Q3K => "q3_k",
+                Self::Iq4Nl => "iq4_nl",
+                Self::Iq4Xs => "iq4_xs",
+                Self::Mxfp4 => "mxfp4",
                 Self::Q4K => "q4_k",
                 Self::Q5K => "q5_k",
                 Self::Q6K => "q6_k",

@@ -1,5 +1,5 @@
-//! The container: header, metadata, and where each tensor's bytes are. Every length is checked against
-//! the file before anything is read or allocated.
+//! The container: header, metadata, and where each tensor's bytes are. Every length is checked
+//! against the file before anything is read or allocated.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 
 use super::quant::Encoding;
+use super::shards::Split;
 use crate::load::safetensors::map_file;
 use crate::{Result, TrainError};
 
@@ -67,37 +68,80 @@ pub(crate) struct TensorInfo {
     /// Row-major dimensions (the file stores them the other way round).
     pub(crate) shape: Vec<usize>,
     pub(crate) encoding: Encoding,
+    /// Which of the model's files holds it.
+    part: usize,
     offset: usize,
     size: usize,
 }
 
-/// An opened GGUF file.
+/// An opened GGUF model: one file, or all of its shards.
 pub(crate) struct GgufFile {
+    /// The file that was named, for errors.
     pub(crate) path: PathBuf,
-    map: Mmap,
+    parts: Vec<Part>,
+    /// Of the first file.
     pub(crate) metadata: BTreeMap<String, Value>,
     pub(crate) tensors: BTreeMap<String, TensorInfo>,
 }
 
+struct Part {
+    path: PathBuf,
+    map: Mmap,
+}
+
 impl GgufFile {
+    /// Opens a file, with all others of its model if it is the first of several.
+    ///
+    /// # Errors
+    /// What is wrong with a file; a shard that is missing, has another place than its name says,
+    /// belongs to a model of another number of shards, or repeats a tensor.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let map = map_file(path)?;
-        let (metadata, tensors) = parse(&map).map_err(|reason| TrainError::format(path, reason))?;
-        Ok(Self { path: path.to_owned(), map, metadata, tensors })
+        let mut file = Self::open_part(path, 0)?;
+        let split = Split::of(&file)?;
+        for (index, name) in split.others(path)?.into_iter().enumerate() {
+            if !name.exists() {
+                let reason = format!("the model's shard {} is missing", name.display());
+                return Err(TrainError::format(path, reason));
+            }
+            let mut shard = Self::open_part(&name, file.parts.len())?;
+            split.check(&shard, index + 1)?;
+            for (tensor, info) in shard.tensors {
+                if file.tensors.insert(tensor.clone(), info).is_some() {
+                    return Err(TrainError::tensor(&name, &tensor, "is in another shard as well"));
+                }
+            }
+            file.parts.append(&mut shard.parts);
+        }
+        split.check_total(&file)?;
+        Ok(file)
     }
 
-    /// All bytes of the file.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.map
+    fn open_part(path: &Path, part: usize) -> Result<Self> {
+        let map = map_file(path)?;
+        let (metadata, mut tensors) =
+            parse(&map).map_err(|reason| TrainError::format(path, reason))?;
+        tensors.values_mut().for_each(|info| info.part = part);
+        let parts = vec![Part { path: path.to_owned(), map }];
+        Ok(Self { path: path.to_owned(), parts, metadata, tensors })
+    }
+
+    /// The bytes of each file, in order.
+    pub(crate) fn bytes(&self) -> impl Iterator<Item = &[u8]> {
+        self.parts.iter().map(|part| &part.map[..])
+    }
+
+    /// The file that holds a tensor.
+    pub(crate) fn file_of(&self, name: &str) -> &Path {
+        let part = self.tensors.get(name).and_then(|info| self.parts.get(info.part));
+        part.map_or(&self.path, |part| &part.path)
     }
 
     /// A tensor's values as f32, row-major.
     pub(crate) fn values(&self, name: &str) -> Result<(&[usize], Vec<f32>)> {
-        let info = self
-            .tensors
-            .get(name)
-            .ok_or_else(|| TrainError::tensor(&self.path, name, "missing"))?;
-        let bytes = &self.map[info.offset..info.offset + info.size];
+        let missing = || TrainError::tensor(&self.path, name, "missing");
+        let info = self.tensors.get(name).ok_or_else(missing)?;
+        let map = &self.parts.get(info.part).ok_or_else(missing)?.map;
+        let bytes = &map[info.offset..info.offset + info.size];
         Ok((&info.shape, info.encoding.decode(bytes)))
     }
 
@@ -135,7 +179,9 @@ fn parse(bytes: &[u8]) -> std::result::Result<Parsed, String> {
         let key = cursor.text()?;
         let kind = cursor.u32()?;
         let value = cursor.value(kind, 0).map_err(|e| format!("metadata {key}: {e}"))?;
-        metadata.insert(key, value);
+        if metadata.insert(key.clone(), value).is_some() {
+            return Err(format!("metadata {key} is there twice"));
+        }
     }
     let mut infos = Vec::with_capacity(tensor_count);
     for _ in 0..tensor_count {
@@ -155,7 +201,9 @@ fn parse(bytes: &[u8]) -> std::result::Result<Parsed, String> {
             return Err(format!("tensor {name} reaches beyond the end of the file"));
         }
         info.offset += start;
-        tensors.insert(name, info);
+        if tensors.insert(name.clone(), info).is_some() {
+            return Err(format!("tensor {name} is there twice"));
+        }
     }
     Ok((metadata, tensors))
 }
@@ -249,6 +297,6 @@ impl<'a> Cursor<'a> {
             .checked_mul(encoding.block_size())
             .ok_or("the tensor is too large")?;
         shape.reverse();
-        Ok(TensorInfo { shape, encoding, offset, size })
+        Ok(TensorInfo { shape, encoding, part: 0, offset, size })
     }
 }

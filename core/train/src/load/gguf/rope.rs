@@ -1,40 +1,82 @@
-//! Stretched rotary frequencies in GGUF: `rope.scaling.*`, or a table of divisors (`rope_freqs.weight`), which is how Llama 3's
-//! rule is stored.
+//! Stretched rotary frequencies in GGUF: `rope.scaling.*`, a table of divisors
+//! (`rope_freqs.weight`), which is how Llama 3's rule is stored, or the two tables of LongRoPE.
+
+use std::sync::Arc;
 
 use super::reader::{GgufFile, Value};
 use crate::model::RopeScaling;
 use crate::{Result, TrainError};
 
 const TABLE: &str = "rope_freqs.weight";
+const SHORT: &str = "rope_factors_short.weight";
+const LONG: &str = "rope_factors_long.weight";
+/// Settings of YaRN that llama.cpp's converters write for few models, and whose meaning is
+/// llama.cpp's own.
+const YARN: [&str; 6] = [
+    "attn_factor",
+    "yarn_log_multiplier",
+    "yarn_ext_factor",
+    "yarn_attn_factor",
+    "yarn_beta_fast",
+    "yarn_beta_slow",
+];
 /// What every Llama 3 was made with, and GGUF files do not repeat.
 const LOW_FREQ_FACTOR: f64 = 1.0;
 const HIGH_FREQ_FACTOR: f64 = 4.0;
 const ORIGINAL_MAX_POSITION: u64 = 8192;
 
-/// The file's scaling; `theta` and `head_dim` are those of its frequencies.
+/// The file's scaling; `theta` and `dim` are those of its frequencies.
 pub(super) fn scaling(
     file: &GgufFile,
     architecture: &str,
     theta: f64,
-    head_dim: usize,
+    dim: usize,
 ) -> Result<Option<RopeScaling>> {
+    let bad = |reason: String| TrainError::format(&file.path, reason);
     let get = |name: &str| file.get(&format!("{architecture}.rope.scaling.{name}"));
+    let original = get("original_context_length").and_then(Value::as_u64);
     if file.tensors.contains_key(TABLE) {
-        let original = get("original_context_length").and_then(Value::as_u64);
-        return llama3(file, theta, head_dim, original.unwrap_or(ORIGINAL_MAX_POSITION)).map(Some);
+        return llama3(file, theta, dim, original.unwrap_or(ORIGINAL_MAX_POSITION)).map(Some);
     }
+    let original = original.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
+    let attention_factor = get("attn_factor").and_then(Value::as_f64);
+    if file.tensors.contains_key(SHORT) || file.tensors.contains_key(LONG) {
+        let factors = |name: &str| {
+            let (_, values) = file.values(name)?;
+            Ok::<Arc<[f64]>, TrainError>(values.iter().map(|v| f64::from(*v)).collect())
+        };
+        return Ok(Some(RopeScaling::LongRope {
+            short: factors(SHORT)?,
+            long: factors(LONG)?,
+            attention_factor: attention_factor.unwrap_or(1.0),
+            original_max_position: original
+                .ok_or_else(|| bad("rope factors without original_context_length".to_owned()))?,
+        }));
+    }
+    let factor = || {
+        let factor = get("factor").and_then(Value::as_f64).filter(|factor| *factor > 0.0);
+        factor.ok_or_else(|| bad("rope scaling without a positive factor".to_owned()))
+    };
     match get("type").and_then(Value::as_str) {
         None | Some("none") => Ok(None),
-        Some("linear") => {
-            let factor = get("factor").and_then(Value::as_f64).filter(|factor| *factor > 0.0);
-            let factor = factor.ok_or_else(|| {
-                TrainError::format(&file.path, "linear rope scaling without a positive factor")
-            })?;
-            Ok(Some(RopeScaling::Linear { factor }))
+        Some("linear") => Ok(Some(RopeScaling::Linear { factor: factor()? })),
+        Some("yarn") => {
+            let other = YARN.iter().find(|name| get(name).is_some());
+            if let Some(name) = other {
+                return Err(bad(format!("{architecture}.rope.scaling.{name} is not supported")));
+            }
+            let factor = factor()?;
+            Ok(Some(RopeScaling::Yarn {
+                factor,
+                attention_factor: if factor <= 1.0 { 1.0 } else { 0.1 * factor.ln() + 1.0 },
+                beta_fast: 32.0,
+                beta_slow: 1.0,
+                original_max_position: original
+                    .ok_or_else(|| bad("yarn without original_context_length".to_owned()))?,
+                truncate: true,
+            }))
         }
-        Some(other) => {
-            Err(TrainError::format(&file.path, format!("rope scaling {other:?} is not supported")))
-        }
+        Some(other) => Err(bad(format!("rope scaling {other:?} is not one of linear, yarn"))),
     }
 }
 
@@ -56,7 +98,8 @@ fn llama3(file: &GgufFile, theta: f64, head_dim: usize, original: u64) -> Result
         return Ok(rule);
     }
     let reason = format!(
-        "its {} divisors are not those of Llama 3's rule for {} frequencies of a context of {original}; \
+        "its {} divisors are not those of Llama 3's rule for {} frequencies of a context of \
+         {original}; \
          other tables are not supported",
         divisors.len(),
         head_dim / 2

@@ -1,5 +1,6 @@
-//! SentencePiece BPE vocabularies (Llama 2, Mistral): pieces with scores, no merges. Joining the neighbours whose joined
-//! piece has the best score is BPE whose merges are ordered by that score, so it is written down as such.
+//! SentencePiece BPE vocabularies (Llama 2, Mistral): pieces with scores, no merges. Joining the
+//! neighbours whose joined piece has the best score is BPE whose merges are ordered by that score,
+//! so it is written down as such.
 
 use std::collections::HashMap;
 

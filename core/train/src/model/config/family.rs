@@ -1,10 +1,11 @@
-//! Model families and what is fixed by the family: names, norms, activation, biases, defaults of transformers.
+//! Model families and what is fixed by the family: names, norms, activation, biases, defaults of
+//! transformers.
 
 use serde::{Deserialize, Serialize};
 
-/// Model families that this crate knows how to run. All are decoder-only with RMSNorm, rotate-half rotary embeddings,
-/// grouped-query attention and a gated feed-forward block; they differ in the switches of
-/// [`ModelConfig`](super::ModelConfig).
+/// Model families that this crate knows how to run. All are decoder-only with RMSNorm, rotate-half
+/// rotary embeddings, grouped-query attention and a gated feed-forward block; they differ in the
+/// switches of [`ModelConfig`](super::ModelConfig).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
@@ -45,7 +46,8 @@ impl NormPlaces {
         let (input, attention) = ("input_layernorm", "post_attention_layernorm");
         let (before, after) = ("pre_feedforward_layernorm", "post_feedforward_layernorm");
         match self {
-            // transformers calls it "post attention" here too, though it is the norm before the next block.
+            // transformers calls it "post attention" here too, though it is the norm before the
+            // next block.
             Self::Before => [Some(input), None, Some(attention), None],
             Self::After => [None, Some(attention), None, Some(after)],
             Self::Both => [Some(input), Some(attention), Some(before), Some(after)],
@@ -147,11 +149,8 @@ impl Family {
         }
     }
 
-    /// `gemma3` is the model with a vision tower, whose text model alone is run.
+    /// Reads a `model_type`.
     pub(super) fn parse(name: &str) -> Option<Self> {
-        if name == "gemma3" {
-            return Some(Self::Gemma3);
-        }
         Self::ALL.into_iter().find(|family| family.name() == name)
     }
 
@@ -215,7 +214,8 @@ impl Family {
         }
     }
 
-    /// Key and value heads where the file does not say; `null` means as many as query heads everywhere.
+    /// Key and value heads where the file does not say; `null` means as many as query heads
+    /// everywhere.
     pub(super) fn default_kv_heads(self) -> Option<usize> {
         match self {
             Self::Mistral => Some(8),

@@ -1,5 +1,6 @@
-//! The fields of a `config.json`, read one by one, and those that change the computation in a way this crate does not
-//! follow: they are refused by name, because a model that ignores them is another model.
+//! The fields of a `config.json`, read one by one, and those that change the computation in a way
+//! this crate does not follow: they are refused by name, because a model that ignores them is
+//! another model.
 
 use serde_json::{Map, Value};
 
@@ -11,7 +12,7 @@ type Outcome<T> = std::result::Result<T, String>;
 #[derive(Clone, Copy)]
 pub(super) struct Fields<'a> {
     object: &'a Map<String, Value>,
-    /// What stands before a field's name in errors, for example `text_config.`.
+    /// What stands before a field's name in errors, for example `rope_scaling.`.
     place: &'a str,
 }
 
@@ -134,8 +135,8 @@ impl Neutral {
     }
 }
 
-/// Fields of some decoder or other that change what is computed, when they do not, and the families whose meaning of
-/// them this crate follows.
+/// Fields of some decoder or other that change what is computed, when they do not, and the families
+/// whose meaning of them this crate follows.
 const MEANINGFUL: &[(&str, Neutral, &[Family])] = {
     use Family::{Gemma3, Granite, Olmo2, Phi3, Qwen3, SmolLm3};
     use Neutral::{False, Null, One, Ones, True, Zero};
@@ -192,7 +193,8 @@ pub(super) fn refuse_unknown_meaning(fields: Fields<'_>, family: Family) -> Outc
         let Some(value) = fields.raw(name) else { continue };
         if !neutral.holds(value) && !families.contains(&family) {
             return Err(format!(
-                "{}{name} is {}, which changes what the model computes and is not supported for {}: \
+                "{}{name} is {}, which changes what the model computes and is not supported for \
+                 {}: \
                  remove it if it has no meaning there, or {COMMAND_TRAINER}",
                 fields.place,
                 short(value),

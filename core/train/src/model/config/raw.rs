@@ -8,7 +8,9 @@ use super::{Activation, Family, ModelConfig, scaling};
 
 type Outcome<T> = std::result::Result<T, String>;
 
-/// What stands for a vocabulary size in a Gemma 3 configuration that leaves out its defaults.
+/// Gemma 3 with its vision tower, whose adapters and tensors have other names.
+const SEEING: &str = "gemma3";
+/// Sizes of a Gemma 3 configuration that leaves out its defaults.
 const GEMMA3_DEFAULTS: [(&str, usize); 5] = [
     ("vocab_size", 262_208),
     ("hidden_size", 2304),
@@ -19,31 +21,23 @@ const GEMMA3_DEFAULTS: [(&str, usize); 5] = [
 
 /// The configuration that a file's object describes.
 pub(super) fn config(object: &Map<String, Value>) -> Outcome<ModelConfig> {
-    let outer = Fields::new(object, "");
-    let name = outer.text("model_type")?.ok_or("model_type is missing")?;
+    let fields = Fields::new(object, "");
+    let name = fields.text("model_type")?.ok_or("model_type is missing")?;
+    if name == SEEING {
+        return Err(format!(
+            "model_type {SEEING:?} is a model that also sees. Save its text model by itself \
+             (docs/TRAINING.md, \
+             \"The text model of Gemma 3\") and train that, or {COMMAND_TRAINER}"
+        ));
+    }
     let family = Family::parse(name).ok_or_else(|| {
         format!("model_type {name:?} is not one of {}: {COMMAND_TRAINER}", Family::list())
     })?;
-    // The text model of a model that also sees: its own object, with the tokens of the whole.
-    let fields = match outer.object("text_config")? {
-        Some(text) => Fields::new(text, "text_config."),
-        None if name == "gemma3" => return Err("model_type gemma3 without text_config".to_owned()),
-        None => outer,
-    };
     refuse_unknown_meaning(fields, family)?;
-    let tied = match fields.flag("tie_word_embeddings")? {
-        Some(tied) => tied,
-        None => outer.flag("tie_word_embeddings")?.unwrap_or(family.default_tied()),
-    };
+    let tied = fields.flag("tie_word_embeddings")?.unwrap_or(family.default_tied());
     let mut config = Reader { fields, family }.config(tied)?;
-    config.bos_token_id = match fields.ids("bos_token_id")?.first().copied() {
-        Some(id) => Some(id),
-        None => outer.ids("bos_token_id")?.first().copied(),
-    };
-    config.eos_token_ids = outer.ids("eos_token_id")?;
-    if config.eos_token_ids.is_empty() {
-        config.eos_token_ids = fields.ids("eos_token_id")?;
-    }
+    config.bos_token_id = fields.ids("bos_token_id")?.first().copied();
+    config.eos_token_ids = fields.ids("eos_token_id")?;
     Ok(config)
 }
 
@@ -157,7 +151,8 @@ impl Reader<'_> {
         Ok(config)
     }
 
-    /// SmolLM3: every fourth layer has no rotary embedding, or those that a list of zeros and ones says.
+    /// SmolLM3: every fourth layer has no rotary embedding, or those that a list of zeros and ones
+    /// says.
     fn rope_layers(&self, layers: usize) -> Outcome<Vec<bool>> {
         if self.family != Family::SmolLm3 {
             return Ok(vec![true; layers]);
@@ -178,8 +173,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Each layer's window. Mistral and Phi-3 have it in every layer, Gemma 3 in all but every sixth, Qwen and SmolLM3
-    /// with `use_sliding_window`; `layer_types` comes before every rule.
+    /// Each layer's window. Mistral and Phi-3 have it in every layer, Gemma 3 in all but every
+    /// sixth, Qwen and SmolLM3 with `use_sliding_window`; `layer_types` comes before every rule.
     fn windows(&self, layers: usize) -> Outcome<Vec<Option<usize>>> {
         let window = match self.fields.raw("sliding_window") {
             None => self.family.default_window(),
@@ -201,7 +196,8 @@ impl Reader<'_> {
         };
         match (self.family, window) {
             (Family::Llama | Family::Granite | Family::Olmo2, Some(window)) => Err(format!(
-                "sliding_window is {window}, which transformers ignores in {}: remove it if it has no meaning there",
+                "sliding_window is {window}, which transformers ignores in {}: remove it if it \
+                 has no meaning there",
                 self.family.name()
             )),
             (_, None) if sliding.contains(&true) => {
@@ -244,7 +240,8 @@ impl Reader<'_> {
                 Some("full_attention") => false,
                 _ => {
                     return Err(format!(
-                        "layer_types[{layer}] is {kind}, not one of full_attention, sliding_attention"
+                        "layer_types[{layer}] is {kind}, not one of full_attention, \
+                         sliding_attention"
                     ));
                 }
             });
@@ -255,7 +252,8 @@ impl Reader<'_> {
         let uniform = matches!(self.family, Family::Mistral | Family::Phi3);
         match uniform && sliding.contains(&false) && sliding.contains(&true) {
             true => Err(format!(
-                "layer_types differ between layers, and transformers gives every layer of {} the same window",
+                "layer_types differ between layers, and transformers gives every layer of {} the \
+                 same window",
                 self.family.name()
             )),
             // transformers gives them all the window, whatever the list says.

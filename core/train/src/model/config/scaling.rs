@@ -1,6 +1,6 @@
-//! Rotary scaling as `config.json` writes it, with the precedence of transformers 5: `rope_scaling`, unless it is absent or
-//! empty, before `rope_parameters`; inside of either `rope_type` before `type` and its own `rope_theta` before that of the
-//! whole file.
+//! Rotary scaling as `config.json` writes it, with the precedence of transformers 5:
+//! `rope_scaling`, unless it is absent or empty, before `rope_parameters`; inside of either
+//! `rope_type` before `type` and its own `rope_theta` before that of the whole file.
 
 use std::sync::Arc;
 
@@ -84,7 +84,8 @@ pub(super) fn read(top: Fields<'_>, family: Family, max_position: usize) -> Outc
 }
 
 impl Around<'_> {
-    /// Gemma 3: `rope_scaling` is added to the global layers' parameters, and each type of layer has its own.
+    /// Gemma 3: `rope_scaling` is added to the global layers' parameters, and each type of layer
+    /// has its own.
     fn gemma3(
         mut self,
         scaling: Option<&Map<String, Value>>,
@@ -131,14 +132,15 @@ impl Around<'_> {
         Ok(Rope { theta, scaling: self.scaling(fields)? })
     }
 
-    /// The context length of the pretraining: the field beside the parameters comes first, as transformers has it.
+    /// The context length of the pretraining: the field beside the parameters comes first, as
+    /// transformers has it.
     fn original(&self, fields: Fields<'_>, renamed: bool) -> Outcome<usize> {
         let name = "original_max_position_embeddings";
         let inside = fields.size(name)?;
         let beside = if self.nested { None } else { self.top.size(name)? };
         let original = match self.family {
-            // Phi-3's configuration has the field with a default. The older names of its scaling need it inside as
-            // well, where its value is not used.
+            // Phi-3's configuration has the field with a default. The older names of its scaling
+            // need it inside as well, where its value is not used.
             Family::Phi3 if renamed && inside.is_none() => {
                 return Err(format!("rope scaling needs {name}"));
             }

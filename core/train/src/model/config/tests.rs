@@ -107,14 +107,14 @@ fn defaults_are_those_of_transformers() {
 }
 
 #[test]
-fn the_text_model_of_a_model_that_sees() {
+fn the_text_model_of_a_model_that_sees_is_to_be_saved_by_itself() {
+    let error = read("gemma3", json!({"text_config": {}, "vision_config": {}})).unwrap_err();
+    assert!(error.contains("also sees") && error.contains("docs/TRAINING.md"), "{error}");
+    // Such a configuration leaves out what is Gemma's default.
     let json = json!({
-        "model_type": "gemma3", "eos_token_id": [1, 106], "vision_config": {"hidden_size": 9},
-        "text_config": {
-            "model_type": "gemma3_text", "hidden_size": 2560, "intermediate_size": 10240,
-            "num_hidden_layers": 34, "sliding_window": 1024,
-            "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
-        },
+        "model_type": "gemma3_text", "hidden_size": 2560, "intermediate_size": 10240,
+        "num_hidden_layers": 34, "sliding_window": 1024, "eos_token_id": [1, 106],
+        "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
     });
     let config = ModelConfig::from_json(&json.to_string(), Path::new("config.json")).unwrap();
     assert_eq!((config.heads, config.kv_heads, config.head_dim), (8, 4, 256));

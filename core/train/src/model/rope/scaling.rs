@@ -1,11 +1,12 @@
-//! Rotary frequencies for contexts longer than that of the pretraining, as transformers computes them.
+//! Rotary frequencies for contexts longer than that of the pretraining, as transformers computes
+//! them.
 
 use std::f64::consts::TAU;
 
 use crate::model::RopeScaling;
 
-/// The `dim / 2` angular frequencies of sequences of `len` tokens, in radians per position, and what cosines and sines are
-/// multiplied by.
+/// The `dim / 2` angular frequencies of sequences of `len` tokens, in radians per position, and
+/// what cosines and sines are multiplied by.
 pub(super) fn frequencies(
     theta: f64,
     scaling: Option<&RopeScaling>,
@@ -70,7 +71,8 @@ impl RopeScaling {
         }
     }
 
-    /// A frequency after a scaling that looks at nothing else, in radians per position; others leave it as it is.
+    /// A frequency after a scaling that looks at nothing else, in radians per position; others
+    /// leave it as it is.
     pub(crate) fn scale(&self, frequency: f64) -> f64 {
         match self {
             Self::Linear { factor } => frequency / factor,

@@ -50,7 +50,7 @@ pub fn to_jsonl(examples: &[Example]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fedshield_train::data::{is_held_out, read_jsonl};
+    use fedshield_train::data::{FieldMap, is_held_out, read_examples};
 
     #[test]
     fn the_same_seed_gives_the_same_examples() {
@@ -81,7 +81,7 @@ mod tests {
                 to_jsonl(&domain.shipped()),
                 "{name} is not what the generator makes"
             );
-            let read = read_jsonl(&path).expect("the shipped file reads");
+            let read = read_examples(&path, &FieldMap::default()).expect("the shipped file reads");
             let held_out = read.iter().filter(|e| is_held_out(e, 0.15)).count();
             assert!(held_out >= 60 && read.len() - held_out >= 400, "{name}: {held_out} held out");
         }

@@ -1,0 +1,133 @@
+//! What a record means: every field of it is understood, known to be harmless, reported, or a reason to refuse the record.
+//!
+//! Forms are told by their fields, never by the file. Two forms in one record are refused unless one of them only repeats
+//! the other, as published data sets do.
+
+mod fields;
+mod map;
+mod single;
+mod turns;
+
+use serde::Serialize;
+
+use super::example::Example;
+use super::json::Json;
+use fields::Fields;
+pub(super) use fields::shortened;
+pub use map::FieldMap;
+
+/// How a record is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// `messages` of `role` and `content`.
+    Messages,
+    /// `conversations` of `from` and `value`.
+    ShareGpt,
+    /// `data`: questions and answers by turns, as UltraChat was first published.
+    UltraChat,
+    /// `instruction` and `output`, perhaps with `input`, `system` and `history`.
+    Alpaca,
+    /// `instruction` and `response`, perhaps with `context`.
+    Dolly,
+    /// `question` or `query`, and `answer` or `response`, perhaps with `system_prompt`.
+    Question,
+    /// `prompt` and `completion`: texts, or lists of messages.
+    PromptCompletion,
+    /// `text` alone.
+    Text,
+}
+
+impl Form {
+    /// As it is called in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Messages => "messages",
+            Self::ShareGpt => "ShareGPT",
+            Self::UltraChat => "UltraChat",
+            Self::Alpaca => "Alpaca",
+            Self::Dolly => "Dolly",
+            Self::Question => "question and answer",
+            Self::PromptCompletion => "prompt and completion",
+            Self::Text => "text",
+        }
+    }
+}
+
+/// A record that was understood.
+#[derive(Debug)]
+pub(super) struct Understood {
+    pub(super) example: Example,
+    pub(super) form: Form,
+    /// Fields of which nothing is known, each once; those of a turn behind the name of their list.
+    pub(super) unknown: Vec<String>,
+}
+
+/// Reads one record of JSON.
+///
+/// # Errors
+/// Why it cannot be used, without a word of what it says.
+pub(super) fn understand(text: &str, map: &FieldMap) -> Result<Understood, String> {
+    let json: Json = serde_json::from_str(text).map_err(|error| json_reason(&error))?;
+    let Json::Object(entries) = json else {
+        return Err(format!("it is {}, not an object", kind(&json)));
+    };
+    let mut fields = Fields::new(entries, map);
+    fields.refuse_other_tasks()?;
+    let (example, form) = read_form(&mut fields)?;
+    let unknown = fields.finish();
+    Ok(Understood { example, form, unknown })
+}
+
+fn read_form(fields: &mut Fields<'_>) -> Result<(Example, Form), String> {
+    let lists = ["messages", "conversations", "conversation", "data"];
+    let list = lists.into_iter().find(|name| fields.has(name));
+    if let Some(name) = list {
+        return turns::read(fields, name);
+    }
+    if fields.has("instruction") {
+        return single::instruction(fields);
+    }
+    if ["question", "query"].iter().any(|name| fields.has(name)) {
+        return single::question(fields);
+    }
+    if fields.has("prompt") {
+        return match fields.has("completion") {
+            false if fields.has("response") || fields.has("answer") => single::question(fields),
+            _ => single::prompt(fields),
+        };
+    }
+    if fields.has("text") {
+        return single::text(fields);
+    }
+    Err(fields.no_form())
+}
+
+/// What a value is, in words.
+fn kind(value: &Json) -> &'static str {
+    match value {
+        Json::Null => "null",
+        Json::Bool(_) => "true or false",
+        Json::Integer(_) | Json::Float(_) => "a number",
+        Json::Text(_) => "text",
+        Json::List(_) => "a list",
+        Json::Object(_) => "an object",
+    }
+}
+
+/// serde_json says "at line 1 column 7"; its line is ours only by accident. What it quotes is somebody's data, which
+/// belongs into no log: a message of its own holds none, and of ours only those reach it that hold none either.
+fn json_reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let text = &text[..text.rfind(" at line ").unwrap_or(text.len())];
+    let over_lines = match error.classify() {
+        serde_json::error::Category::Eof => {
+            ": an object ends on the line on which it begins, or the file is one JSON array"
+        }
+        _ => "",
+    };
+    format!("not valid JSON: {text} (column {}){over_lines}", error.column())
+}
+
+#[cfg(test)]
+mod tests;

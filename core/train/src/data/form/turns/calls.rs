@@ -1,0 +1,63 @@
+//! Tools and calls of tools, in the form in which chat templates know them.
+
+use super::super::super::json::Json;
+use super::super::fields::wrong_kind;
+
+/// A tool or a call as OpenAI writes it now: the function in a shell of its own.
+fn function(inside: Json) -> Json {
+    let kind = ("type".to_owned(), Json::Text("function".to_owned()));
+    Json::Object(vec![kind, ("function".to_owned(), inside)])
+}
+
+/// A list of tools; ShareGPT's stands in a text. There, and under OpenAI's old name, the functions stand by themselves.
+pub(super) fn tools(tools: Json, are_bare: bool) -> Result<Option<Json>, String> {
+    let tools = match tools {
+        Json::Text(text) if text.trim().is_empty() => return Ok(None),
+        Json::Text(text) => from_text(&text, "\"tools\"")?,
+        other => other,
+    };
+    let Json::List(list) = tools else {
+        return Err(wrong_kind("\"tools\"", "a list", &tools));
+    };
+    if list.is_empty() {
+        return Ok(None);
+    }
+    if let Some(other) = list.iter().find(|tool| !matches!(tool, Json::Object(_))) {
+        return Err(wrong_kind("a tool", "an object", other));
+    }
+    let wrap = |tool: Json| match are_bare && tool.get("function").is_none() {
+        true => function(tool),
+        false => tool,
+    };
+    Ok(Some(Json::List(list.into_iter().map(wrap).collect())))
+}
+
+/// OpenAI's old `function_call`.
+pub(super) fn function_call(call: Json) -> Result<Json, String> {
+    match call.get("name").and_then(Json::as_text) {
+        Some(_) => Ok(Json::List(vec![function(call)])),
+        None => Err("\"function_call\" must be an object with a \"name\"".to_owned()),
+    }
+}
+
+/// The turn `function_call` of ShareGPT: one call, or a list of calls, as JSON in a text.
+pub(super) fn sharegpt(value: Json) -> Result<Json, String> {
+    let value = match value {
+        Json::Text(text) => from_text(&text, "the value of a \"function_call\"")?,
+        other => other,
+    };
+    let calls = match value {
+        Json::List(calls) => calls,
+        call => vec![call],
+    };
+    let is_call = |call: &Json| call.get("name").and_then(Json::as_text).is_some();
+    if calls.is_empty() || !calls.iter().all(is_call) {
+        return Err("a \"function_call\" must be JSON with \"name\" and \"arguments\"".to_owned());
+    }
+    Ok(Json::List(calls.into_iter().map(function).collect()))
+}
+
+fn from_text(text: &str, what: &str) -> Result<Json, String> {
+    serde_json::from_str(text)
+        .map_err(|error| format!("{what}: the text is not valid JSON (column {})", error.column()))
+}

@@ -1,0 +1,253 @@
+//! The tokenizer of a Hugging Face folder, as transformers 5 opens it: `tokenizer.json` with what `tokenizer_config.json`,
+//! `special_tokens_map.json` and the files of templates say about it.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::tokenizer::TextTokenizer;
+use crate::{Result, TrainError};
+
+/// Names under which templates find special tokens.
+const SPECIAL: [&str; 7] =
+    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
+
+/// The tokenizer of a folder.
+pub(crate) struct TokenizerFolder {
+    /// The tokenizer. What ends an answer comes from `tokenizer_config.json` alone.
+    pub(crate) tokenizer: TextTokenizer,
+    /// The bytes of `tokenizer.json`.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl TokenizerFolder {
+    /// Opens the tokenizer of a model with `embedded` embeddings.
+    ///
+    /// # Errors
+    /// A file that is missing or not what it should be; tokens that are named and not there.
+    pub(crate) fn open(folder: &Path, embedded: usize) -> Result<Self> {
+        let path = folder.join("tokenizer.json");
+        let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
+        let settings_path = folder.join("tokenizer_config.json");
+        let mut settings = object(&settings_path)?.unwrap_or_default();
+        if !settings.contains_key("added_tokens_decoder") {
+            // Older files name their tokens here, and these count.
+            let named = object(&folder.join("special_tokens_map.json"))?.unwrap_or_default();
+            settings.extend(named.into_iter().filter(|(name, _)| SPECIAL.contains(&name.as_str())));
+        }
+        let class = class(&settings);
+        let text = match class {
+            Class::Llama => llama(&bytes, &settings),
+            _ => None,
+        };
+        let mut tokenizer =
+            TextTokenizer::from_bytes(text.as_deref().unwrap_or(&bytes), None, Vec::new())
+                .map_err(|e| TrainError::format(&path, e.to_string()))?;
+        tokenizer.special = special(&settings, class);
+        tokenizer.embedded = Some(embedded);
+        let wrong = |reason: String| TrainError::format(&settings_path, reason);
+        check_added(&settings, &tokenizer).map_err(wrong)?;
+        let named = |name: &str| match tokenizer.special(name) {
+            None => Ok(None),
+            Some(spelling) => match tokenizer.id(spelling) {
+                Some(id) => Ok(Some(id)),
+                None => Err(wrong(format!("{name} {spelling:?} is not in tokenizer.json"))),
+            },
+        };
+        let (bos, eos) = (named("bos_token")?, named("eos_token")?);
+        (tokenizer.bos, tokenizer.plain_problem) = begin(&settings, &tokenizer, bos)?;
+        tokenizer.eos = eos.into_iter().collect();
+        templates(folder, settings.get("chat_template"), &mut tokenizer)?;
+        Ok(Self { tokenizer, bytes })
+    }
+}
+
+/// Tokenizers that transformers builds in a way of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Llama,
+    Qwen2,
+    Other,
+}
+
+fn class(settings: &Map<String, Value>) -> Class {
+    let name = settings.get("tokenizer_class").and_then(Value::as_str).unwrap_or_default();
+    match name.trim_end_matches("Fast") {
+        "LlamaTokenizer" => Class::Llama,
+        "Qwen2Tokenizer" => Class::Qwen2,
+        _ => Class::Other,
+    }
+}
+
+/// `LlamaTokenizer` takes pieces and merges from the file, and how text is split from its own settings: `None` if the file
+/// splits text into bytes, which transformers opens as it is.
+fn llama(bytes: &[u8], settings: &Map<String, Value>) -> Option<Vec<u8>> {
+    let mut file: Value = serde_json::from_slice(bytes).ok()?;
+    let is_bpe = file["model"]["type"] == "BPE";
+    if !is_bpe || file["pre_tokenizer"].to_string().contains("\"ByteLevel\"") {
+        return None;
+    }
+    let flag = |name: &str| settings.get(name).and_then(Value::as_bool);
+    let scheme = match (flag("add_prefix_space"), flag("legacy")) {
+        (Some(false), _) => "never",
+        (_, Some(true)) => "always",
+        _ => "first",
+    };
+    file["normalizer"] = Value::Null;
+    file["pre_tokenizer"] = json!({
+        "type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": scheme, "split": false,
+    });
+    for (key, value) in [("fuse_unk", true), ("byte_fallback", true), ("ignore_merges", false)] {
+        file["model"][key] = value.into();
+    }
+    serde_json::to_vec(&file).ok()
+}
+
+fn object(path: &Path) -> Result<Option<Map<String, Value>>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = read(path)?;
+    serde_json::from_str(&text).map(Some).map_err(|e| TrainError::format(path, e.to_string()))
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(TrainError::io(path))
+}
+
+/// A token's spelling, alone or inside an object.
+fn spelling(value: &Value) -> Option<&str> {
+    value.as_str().or_else(|| value.get("content").and_then(Value::as_str))
+}
+
+fn special(settings: &Map<String, Value>, class: Class) -> Vec<(String, String)> {
+    let usual = |name: &str| match (class, name) {
+        (Class::Llama, "bos_token") => Some("<s>"),
+        (Class::Llama, "eos_token") => Some("</s>"),
+        (Class::Llama, "unk_token") => Some("<unk>"),
+        (Class::Qwen2, "eos_token" | "pad_token" | "unk_token") => Some("<|endoftext|>"),
+        _ => None,
+    };
+    let found = SPECIAL.into_iter().filter_map(|name| {
+        let spelling = match settings.get(name) {
+            Some(value) => spelling(value),
+            None => usual(name),
+        };
+        Some((name.to_owned(), spelling?.to_owned()))
+    });
+    // Further names of one model are names of its templates too.
+    let more = settings.get("extra_special_tokens").and_then(Value::as_object);
+    let more = more.into_iter().flatten();
+    let own = settings.iter().filter(|(name, _)| {
+        name.ends_with("_token") && !name.starts_with("add_") && !SPECIAL.contains(&name.as_str())
+    });
+    let more = more
+        .chain(own)
+        .filter_map(|(name, value)| Some((name.clone(), spelling(value)?.to_owned())));
+    found.chain(more).collect()
+}
+
+/// # Errors
+/// A token that `added_tokens_decoder` adds and `tokenizer.json` does not have, or has elsewhere.
+fn check_added(
+    settings: &Map<String, Value>,
+    tokenizer: &TextTokenizer,
+) -> std::result::Result<(), String> {
+    let added = settings.get("added_tokens_decoder").and_then(Value::as_object);
+    for (id, token) in added.into_iter().flatten() {
+        let spelling = spelling(token).ok_or_else(|| format!("added token {id} has no content"))?;
+        let known = tokenizer.id(spelling);
+        if known.is_none_or(|known| known.to_string() != *id) {
+            return Err(format!(
+                "added token {spelling:?} has the number {id} here and {} in tokenizer.json",
+                known.map_or("none".to_owned(), |id| id.to_string())
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The token that is put before a text, and why no plain text can be made if none can.
+fn begin(
+    settings: &Map<String, Value>,
+    tokenizer: &TextTokenizer,
+    bos: Option<u32>,
+) -> Result<(Option<u32>, Option<String>)> {
+    let (before, behind) = tokenizer.added_around()?;
+    let begins = before.first().copied();
+    let differs = |name: &str, found: bool| {
+        let said = settings.get(name).and_then(Value::as_bool)?;
+        (said != found).then(|| {
+            let does = if found { "does" } else { "does not" };
+            format!(
+                "tokenizer_config.json says {name} = {said} and the post-processor of \
+                 tokenizer.json {does}: transformers 4 follows the one and 5 the other, so make \
+                 them agree"
+            )
+        })
+    };
+    let problem = differs("add_bos_token", begins.is_some() && begins == bos)
+        .or_else(|| differs("add_eos_token", !behind.is_empty()))
+        .or_else(|| {
+            let more = before.len() > 1 || !behind.is_empty();
+            more.then(|| {
+                "the tokenizer puts more around a text than one token before it".to_owned()
+            })
+        });
+    Ok((begins, problem))
+}
+
+/// Reads the chat templates: files count before what `tokenizer_config.json` holds.
+fn templates(folder: &Path, inside: Option<&Value>, tokenizer: &mut TextTokenizer) -> Result<()> {
+    let mut named: Vec<(String, String)> = Vec::new();
+    let main = folder.join("chat_template.jinja");
+    if main.exists() {
+        named.push(("default".to_owned(), read(&main)?));
+    }
+    let more = folder.join("additional_chat_templates");
+    if more.is_dir() {
+        for entry in std::fs::read_dir(&more).map_err(TrainError::io(&more))? {
+            let path = entry.map_err(TrainError::io(&more))?.path();
+            let stem = path.file_stem().and_then(|stem| stem.to_str());
+            if let Some(name) = stem.filter(|_| path.extension().is_some_and(|ext| ext == "jinja"))
+            {
+                named.push((name.to_owned(), read(&path)?));
+            }
+        }
+    }
+    if named.is_empty() {
+        match inside {
+            None | Some(Value::Null) => {}
+            Some(Value::String(template)) => named.push(("default".into(), template.clone())),
+            Some(Value::Array(all)) => {
+                let text = |one: &Value, key: &str| one[key].as_str().map(str::to_owned);
+                named.extend(
+                    all.iter().filter_map(|t| Some((text(t, "name")?, text(t, "template")?))),
+                );
+            }
+            Some(_) => {
+                tokenizer.template_problem = Some(
+                    "chat_template in tokenizer_config.json is neither a text nor a list".into(),
+                );
+            }
+        }
+    }
+    let find = |name: &str| named.iter().find(|(n, _)| n == name).map(|(_, text)| text.clone());
+    tokenizer.chat_template = find("default");
+    tokenizer.tool_template = find("tool_use");
+    if tokenizer.chat_template.is_none() && !named.is_empty() {
+        let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
+        tokenizer.template_problem = Some(format!(
+            "the model has several chat templates and none of them is the default: {}",
+            names.join(", ")
+        ));
+    }
+    if named.is_empty() && folder.join("chat_template.json").exists() {
+        tokenizer.template_problem.get_or_insert_with(|| {
+            "chat_template.json is for processors of images; write its text into \
+             chat_template.jinja if it is meant for text"
+                .to_owned()
+        });
+    }
+    Ok(())
+}
