@@ -109,7 +109,7 @@ impl AntiEntropy<'_> {
             lacking.extend(report.map(|(set, _)| Body::Report(set.clone())));
         }
         if !known.attestations.contains(me) {
-            let own = round.set.sums.attested_by(me);
+            let own = round.set.sums.attestations.by(me);
             lacking.extend(own.map(|(set, aggregate, _)| Body::Attestation { set, aggregate }));
         }
         lacking

@@ -28,7 +28,7 @@ use crate::round::{Outside, RoundState};
 use crate::settlement::Settlement;
 use crate::status::Phase;
 use crate::sync::Sync;
-use crate::wire::{Body, CertifiedRecord, Scope};
+use crate::wire::{CertifiedRecord, Scope};
 use inbox::Early;
 use publish::Published;
 
@@ -174,38 +174,6 @@ impl Machine {
             TimerId::Round => self.cx.clock.round_over = true,
             TimerId::View => self.round.view_timeout(),
             TimerId::Heartbeat => self.on_heartbeat_tick(),
-        }
-    }
-
-    /// Sends again what may be lost, tries again what has failed, and counts the time in which
-    /// silent members have sent nothing.
-    fn on_heartbeat_tick(&mut self) {
-        self.cx.jobs.end_backoff();
-        self.cx.objects.forget_failed();
-        let decided = self.round.set.decided_set();
-        self.round.collect.tick(&mut self.cx, &self.members, &self.keys, decided);
-        self.settlement.tick(self.is_paused());
-        self.departure.tick(self.is_catching_up());
-        self.members.tick(&mut self.cx);
-        self.beat();
-        self.departure.announce_again(&mut self.cx);
-        self.recovery.ask_again(&mut self.cx, self.chain.is_done());
-        self.sync.tick(&mut self.cx, &self.members, self.recovery.is_behind());
-        self.round.set_commitments.ask(&mut self.cx);
-        let heartbeat_ms = self.cx.config.heartbeat_ms();
-        self.cx.set_timer(TimerId::Heartbeat, heartbeat_ms);
-    }
-
-    fn on_reachable(&mut self, member: MemberIndex) {
-        if !self.members.set_reachable(member, true) {
-            return;
-        }
-        // Gossip that was sent before it became reachable has not arrived there.
-        let heartbeat = self.heartbeat();
-        self.cx.send(member, Body::Heartbeat(Box::new(heartbeat)));
-        self.recovery.ask_one(&mut self.cx, member, self.chain.is_done());
-        if self.recovery.is_behind() {
-            Sync::ask_for_records(&mut self.cx, member);
         }
     }
 

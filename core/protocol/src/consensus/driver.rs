@@ -1,71 +1,19 @@
 //! One decision of the round at this member: it connects messages, the agreement and the journal.
 //! Which values there are and when they are valid is defined by the two decisions ([`Judge`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::{Action, Agreement, ValueValidity, Wait};
+use super::proposals::Proposals;
+use super::{Action, Agreement, Judge, Values, Wait};
 use crate::context::Cx;
 use crate::event::TimerId;
 use crate::ids::{MemberIndex, ValueDigest, View};
 use crate::ledger::certifies;
-use crate::limits::VIEW_WINDOW;
 use crate::members::Members;
 use crate::sign::Signature;
 use crate::wire::evidence::Evidence;
 use crate::wire::journal::{Note, VotingState};
-use crate::wire::{
-    Body, Certificate, Decided, Decision, Justification, Proposal, Value, Vote, VoteKind,
-};
-
-/// The values of one decision whose content is known here.
-#[derive(Debug, Clone)]
-pub(crate) struct Values {
-    by_digest: BTreeMap<ValueDigest, Value>,
-    /// Those that came with a valid justification.
-    justified: BTreeSet<ValueDigest>,
-}
-
-impl Values {
-    pub(crate) fn get(&self, id: &ValueDigest) -> Option<&Value> {
-        self.by_digest.get(id)
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&ValueDigest, &Value)> {
-        self.by_digest.iter()
-    }
-
-    /// Notes a value, and returns its digest.
-    pub(crate) fn insert(&mut self, value: Value) -> ValueDigest {
-        let id = value.id();
-        self.by_digest.entry(id).or_insert(value);
-        id
-    }
-
-    /// A value has come with what makes it valid for everyone.
-    pub(crate) fn justify(&mut self, id: ValueDigest) {
-        self.justified.insert(id);
-    }
-
-    pub(crate) const fn justified(&self) -> &BTreeSet<ValueDigest> {
-        &self.justified
-    }
-
-    pub(crate) fn known(&self) -> BTreeSet<ValueDigest> {
-        self.by_digest.keys().copied().collect()
-    }
-}
-
-/// What the agreement asks of a decision.
-pub(crate) trait Judge {
-    /// Which values this member knows and finds valid at the moment.
-    fn validity(&self, cx: &Cx, values: &mut Values) -> ValueValidity;
-
-    /// What makes the own candidate valid for others, if it must be sent with the proposal.
-    fn justification(&self, cx: &Cx) -> Option<Justification>;
-
-    /// Called before a decision is persisted.
-    fn before_keeping(&mut self, cx: &mut Cx, value: &Value);
-}
+use crate::wire::{Body, Certificate, Decided, Decision, Proposal, Value, Vote, VoteKind};
 
 /// See the head of this file.
 #[derive(Debug, Clone)]
@@ -76,7 +24,7 @@ pub(crate) struct Driver {
     /// The own last proposal.
     proposed: Option<(View, Body, Signature)>,
     /// The first proposal of each view, to notice a second.
-    proposals: BTreeMap<View, (Body, Signature)>,
+    proposals: Proposals,
     /// The decision is in the journal.
     is_kept: bool,
 }
@@ -91,12 +39,9 @@ impl Driver {
         Self {
             decision,
             agreement: Agreement::new(decision, cx.me(), cx.config.rules(), state),
-            values: Values {
-                by_digest: BTreeMap::from([(nothing.id(), nothing)]),
-                justified: BTreeSet::new(),
-            },
+            values: Values::new(nothing),
             proposed: None,
-            proposals: BTreeMap::new(),
+            proposals: Proposals::default(),
             is_kept: false,
         }
     }
@@ -111,10 +56,7 @@ impl Driver {
 
     /// The proposals that are here, by view.
     pub(crate) fn proposals(&self) -> impl Iterator<Item = (View, &Proposal)> {
-        self.proposals.iter().filter_map(|(view, (body, _))| match body {
-            Body::Proposal(proposal) => Some((*view, proposal.as_ref())),
-            _ => None,
-        })
+        self.proposals.iter()
     }
 
     /// The view that this member votes in; `None` before it takes part and once there is a
@@ -235,13 +177,15 @@ impl Driver {
         let decided = self.agreement.decided().cloned();
         decided.into_iter().for_each(|certificate| agreement.adopt(certificate));
         self.agreement = agreement;
-        self.values.by_digest.extend(values.into_iter().map(|value| (value.id(), value)));
+        for value in values {
+            self.values.insert(value);
+        }
     }
 
     /// Restores the decision from the journal.
     pub(crate) fn recall_decision(&mut self, decided: Decided) {
         self.is_kept = true;
-        self.values.by_digest.insert(decided.value.id(), decided.value);
+        self.values.insert(decided.value);
         self.agreement.adopt(decided.certificate);
     }
 
@@ -266,8 +210,7 @@ impl Driver {
         }
     }
 
-    /// Whether a proposal is sent by the proposer of its view, is of a view that matters, and is
-    /// the first one there. Makes room for it if so.
+    /// Whether a proposal may count, see [`Proposals::admits`]. Makes room for it if so.
     pub(crate) fn admits(
         &mut self,
         cx: &mut Cx,
@@ -275,25 +218,12 @@ impl Driver {
         proposal: &Proposal,
         signature: Signature,
     ) -> bool {
-        let view = proposal.view;
-        if cx.election.proposer(view) != sender {
-            cx.dropped("proposal: not by the proposer");
-            return false;
-        }
         let current = self.agreement.view();
-        if view < current || view.0 > current.0.saturating_add(VIEW_WINDOW) {
-            cx.dropped("proposal: far from this view");
-            return false;
+        let admits = self.proposals.admits(cx, current, (sender, proposal, signature));
+        if admits {
+            self.forget_proposals();
         }
-        if let Some((first, by)) = self.proposals.get(&view) {
-            if !matches!(first, Body::Proposal(it) if it.value == proposal.value) {
-                let second = (Body::Proposal(Box::new(proposal.clone())), signature);
-                cx.equivocated(sender, (first.clone(), *by), second);
-            }
-            return false;
-        }
-        self.forget_proposals();
-        true
+        admits
     }
 
     /// Drops the proposals of views that are over, and with them the values that only they name:
@@ -301,17 +231,16 @@ impl Driver {
     /// proposed.
     fn forget_proposals(&mut self) {
         let current = self.agreement.view();
-        self.proposals.retain(|view, _| view.next() >= current);
+        self.proposals.forget_before(current);
         let mut named: BTreeSet<ValueDigest> = [Value::Skip.id(), Value::Void.id()].into();
-        named.extend(self.proposals().map(|(_, proposal)| proposal.value.id()));
+        named.extend(self.proposals.iter().map(|(_, proposal)| proposal.value.id()));
         let state = self.agreement.state();
         let bound = [state.locked.as_ref(), state.valid.as_ref(), self.agreement.decided()];
         named.extend(bound.into_iter().flatten().map(|certificate| certificate.value));
         if let Some((_, Body::Proposal(proposal), _)) = &self.proposed {
             named.insert(proposal.value.id());
         }
-        self.values.by_digest.retain(|id, _| named.contains(id));
-        self.values.justified.retain(|id| named.contains(id));
+        self.values.retain(&named);
     }
 
     /// Whether the prevotes that a proposal carries make its value valid; `None` if it carries some
@@ -328,8 +257,7 @@ impl Driver {
     /// Counts a proposal that has been checked.
     pub(crate) fn on_proposal(&mut self, proposal: Proposal, signature: Signature) {
         let view = proposal.view;
-        let body = Body::Proposal(Box::new(proposal.clone()));
-        self.proposals.insert(view, (body, signature));
+        self.proposals.insert(proposal.clone(), signature);
         let id = self.values.insert(proposal.value);
         if proposal.justification.is_some() {
             self.values.justify(id);
@@ -347,7 +275,7 @@ impl Driver {
         {
             return cx.dropped("decided: the certificate is wrong");
         }
-        self.values.by_digest.insert(decided.value.id(), decided.value);
+        self.values.insert(decided.value);
         self.agreement.adopt(decided.certificate);
     }
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::Values;
+use crate::context::Cx;
 use crate::ids::ValueDigest;
+use crate::wire::{Justification, Value};
 
 /// What the caller thinks of values at the moment.
 #[derive(Debug, Clone, Default)]
@@ -22,4 +25,16 @@ impl ValueValidity {
         self.known.contains(value)
             && (self.valid.contains(value) || with_polka && self.valid_with_polka.contains(value))
     }
+}
+
+/// What the agreement asks of a decision.
+pub(crate) trait Judge {
+    /// Which values this member knows and finds valid at the moment.
+    fn validity(&self, cx: &Cx, values: &mut Values) -> ValueValidity;
+
+    /// What makes the own candidate valid for others, if it must be sent with the proposal.
+    fn justification(&self, cx: &Cx) -> Option<Justification>;
+
+    /// Called before a decision is persisted.
+    fn before_keeping(&mut self, cx: &mut Cx, value: &Value);
 }

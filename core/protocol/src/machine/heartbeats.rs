@@ -1,13 +1,48 @@
-//! Heartbeats, out and in: what `anti_entropy` makes of them, between the parts that they concern.
+//! Heartbeats: what is due at each tick, what is sent, and what an arriving one leads to, between
+//! the parts that they concern. `anti_entropy` has their content.
 
 use super::Machine;
 use crate::anti_entropy::AntiEntropy;
 use crate::context::Question;
+use crate::event::TimerId;
 use crate::ids::{MemberIndex, Round};
 use crate::sync::Sync;
 use crate::wire::{Body, Heartbeat};
 
 impl Machine {
+    /// Sends again what may be lost, tries again what has failed, and counts the time in which
+    /// silent members have sent nothing.
+    pub(super) fn on_heartbeat_tick(&mut self) {
+        self.cx.jobs.end_backoff();
+        self.cx.objects.forget_failed();
+        let decided = self.round.set.decided_set();
+        self.round.collect.tick(&mut self.cx, &self.members, &self.keys, decided);
+        self.settlement.tick(self.is_paused());
+        self.departure.tick(self.is_catching_up());
+        self.members.tick(&mut self.cx);
+        self.beat();
+        self.departure.announce_again(&mut self.cx);
+        self.recovery.ask_again(&mut self.cx, self.chain.is_done());
+        self.sync.tick(&mut self.cx, &self.members, self.recovery.is_behind());
+        self.round.set_commitments.ask(&mut self.cx);
+        let heartbeat_ms = self.cx.config.heartbeat_ms();
+        self.cx.set_timer(TimerId::Heartbeat, heartbeat_ms);
+    }
+
+    /// The host has connected to a member.
+    pub(super) fn on_reachable(&mut self, member: MemberIndex) {
+        if !self.members.set_reachable(member, true) {
+            return;
+        }
+        // Gossip that was sent before it became reachable has not arrived there.
+        let heartbeat = self.heartbeat();
+        self.cx.send(member, Body::Heartbeat(Box::new(heartbeat)));
+        self.recovery.ask_one(&mut self.cx, member, self.chain.is_done());
+        if self.recovery.is_behind() {
+            Sync::ask_for_records(&mut self.cx, member);
+        }
+    }
+
     /// Broadcasts where this member is.
     pub(super) fn beat(&mut self) {
         self.round.readiness.keep(&mut self.cx);

@@ -32,7 +32,7 @@ impl Machine {
         !round.phase.is_waiting()
             || round.collect.commitments.own().is_some()
             || round.collect.reports.of(me).is_some()
-            || round.set.sums.attested_by(me).next().is_some()
+            || round.set.sums.attestations.by(me).next().is_some()
             || round.set.vote.agreement().cast().next().is_some()
             || round.outcome.vote.agreement().cast().next().is_some()
             || round.decryption.released().is_some()

@@ -32,7 +32,7 @@ pub(super) fn statements_of(
         statements.extend(agreement.votes_of(member).map(|(vote, by)| (Statement::Vote(vote), by)));
     }
     statements.extend(
-        round.set.sums.attested_by(member).map(|(set, aggregate, signature)| {
+        round.set.sums.attestations.by(member).map(|(set, aggregate, signature)| {
             (Statement::Attestation { set, aggregate }, signature)
         }),
     );
@@ -50,7 +50,7 @@ pub(super) fn has_sent(cx: &Cx, round: &RoundState, statement: &Statement) -> bo
         }
         Statement::Report(set) => round.collect.reports.of(me).is_some_and(|(own, _)| own == set),
         Statement::Attestation { set, aggregate } => {
-            round.set.sums.attestation(set, me) == Some(*aggregate)
+            round.set.sums.attestations.of(set, me) == Some(*aggregate)
         }
         Statement::Vote(vote) => round.vote_on(vote.decision).agreement().has_cast(vote),
         Statement::Partial { set, object } => round.decryption.released() == Some((*set, *object)),

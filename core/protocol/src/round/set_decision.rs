@@ -2,6 +2,7 @@
 //! least `min_contributors` updates is valid by what the proposal carries: q reports from which its
 //! set follows and f + 1 equal attestations. It never depends on what the voter has.
 
+mod attestations;
 mod sums;
 
 pub(crate) use sums::Sums;

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::commitments::Commitments;
+use super::rejections::Rejections;
 use crate::context::{Cx, Tag};
 use crate::effect::Purpose;
 use crate::election::Election;
@@ -36,7 +37,7 @@ pub(crate) struct Availability {
     /// The last announcement of each committee member, as it was signed.
     announced: BTreeMap<MemberIndex, (Vec<CommitmentDigest>, Signature)>,
     /// Rejected commitments by committee member.
-    rejections: BTreeMap<MemberIndex, BTreeMap<CommitmentDigest, Signature>>,
+    rejections: Rejections,
     /// Whether a ciphertext that this member has read can be added: its bytes are an encryption by
     /// its contributor of as many values as the round has, and fit the published part of its sharing.
     read: BTreeMap<CommitmentDigest, bool>,
@@ -74,36 +75,21 @@ impl Availability {
     pub(crate) fn has_everything(&self, member: MemberIndex, commitments: &Commitments) -> bool {
         commitments.first().values().all(|digest| {
             self.has(member, digest)
-                || self.rejects(member, digest)
+                || self.rejections.has(member, digest)
                 || commitments.misshape_of(digest).is_some()
         })
     }
 
-    fn rejects(&self, member: MemberIndex, update: &CommitmentDigest) -> bool {
-        self.rejections.get(&member).is_some_and(|rejected| rejected.contains_key(update))
-    }
-
-    /// Who rejects an update, with their signatures.
-    fn rejecters_of(&self, update: &CommitmentDigest) -> Vec<(MemberIndex, Signature)> {
-        let of = |(member, rejected): (&MemberIndex, &BTreeMap<CommitmentDigest, Signature>)| {
-            Some((*member, *rejected.get(update)?))
-        };
-        self.rejections.iter().filter_map(of).collect()
-    }
-
-    /// Whether f + 1 committee members have rejected an update: one of them is honest and has read
-    /// it.
+    /// Whether f + 1 committee members have rejected an update.
     pub(crate) fn is_rejected(&self, cx: &Cx, update: &CommitmentDigest) -> bool {
-        let enough = usize::from(cx.config.rules().honest_threshold());
-        self.rejections.values().filter(|rejected| rejected.contains_key(update)).count() >= enough
+        self.rejections.suffice(cx, update)
     }
 
     /// The own announcement and rejections, to send them again.
     pub(crate) fn own_messages(&self, me: MemberIndex) -> Vec<Body> {
-        let rejected = self.rejections.get(&me).into_iter().flat_map(|own| own.keys());
         self.own_announcement(me)
             .into_iter()
-            .chain(rejected.map(|digest| Body::Rejection(*digest)))
+            .chain(self.rejections.by(me).map(Body::Rejection))
             .collect()
     }
 
@@ -182,7 +168,7 @@ impl Availability {
         if known.contributor == cx.me() {
             return true;
         }
-        if self.rejects(cx.me(), digest) {
+        if self.rejections.has(cx.me(), digest) {
             return false;
         }
         if let Some(update) = commitments.update(digest) {
@@ -202,7 +188,7 @@ impl Availability {
     ) {
         let Some(known) = commitments.get(&digest) else { return };
         self.read.insert(digest, valid);
-        if valid || self.rejects(cx.me(), &digest) || !cx.persist(Note::Rejected(digest)) {
+        if valid || self.rejections.has(cx.me(), &digest) || !cx.persist(Note::Rejected(digest)) {
             return;
         }
         self.recall_rejection(cx, digest);
@@ -227,7 +213,7 @@ impl Availability {
     /// Notes an own rejection, fresh or from the journal.
     pub(crate) fn recall_rejection(&mut self, cx: &mut Cx, digest: CommitmentDigest) {
         if let Some(signature) = cx.sign(cx.round(), &Body::Rejection(digest)) {
-            self.rejections.entry(cx.me()).or_default().insert(digest, signature);
+            self.rejections.insert(cx.me(), digest, signature);
         }
     }
 
@@ -243,14 +229,13 @@ impl Availability {
             return cx.dropped("rejection: not of the committee");
         }
         let room = usize::from(cx.config.rules().member_count) * 2;
-        let rejected = self.rejections.entry(sender).or_default();
-        if rejected.contains_key(&digest) {
+        if self.rejections.has(sender, &digest) {
             return;
         }
-        if rejected.len() >= room {
+        if self.rejections.by(sender).count() >= room {
             return cx.dropped("rejection: more than there can be updates");
         }
-        rejected.insert(digest, signature);
+        self.rejections.insert(sender, digest, signature);
         if let Some((list, first)) = self.announced.get(&sender)
             && list.contains(&digest)
         {
@@ -274,7 +259,7 @@ impl Availability {
             return false;
         }
         let rejected = list.iter().find_map(|digest| {
-            let by = *self.rejections.get(&sender)?.get(digest)?;
+            let by = self.rejections.signature(sender, digest)?;
             Some((Body::Rejection(*digest), by))
         });
         if let Some(rejected) = rejected {
@@ -295,10 +280,10 @@ impl Availability {
     pub(super) fn judge(&self, cx: &mut Cx, commitments: &Commitments, digest: &CommitmentDigest) {
         let enough = usize::from(cx.config.rules().honest_threshold());
         let Some(known) = commitments.get(digest) else { return };
-        if !self.is_rejected(cx, digest) {
+        if !self.rejections.suffice(cx, digest) {
             return;
         }
-        let mut rejections = self.rejecters_of(digest);
+        let mut rejections = self.rejections.of(digest);
         rejections.truncate(enough);
         let (contributor, round) = (known.contributor, cx.round());
         if contributor == cx.me() {

@@ -4,12 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::attestations::Attestations;
 use crate::consensus::Driver;
 use crate::context::{Cx, Tag};
 use crate::effect::Purpose;
 use crate::ids::{MemberIndex, SetDigest, View};
 use crate::job::Job;
-use crate::limits::{MAX_SETS, VIEW_WINDOW};
+use crate::limits::VIEW_WINDOW;
 use crate::manifest::SetTooSmall;
 use crate::members::Members;
 use crate::object::ObjectRef;
@@ -37,8 +38,7 @@ pub(crate) struct Sums {
     collection: Option<Collection>,
     /// The set that the proposer of each view asked the committee to add, with its digest.
     asked: BTreeMap<View, (SetDigest, UpdateSet)>,
-    /// Sums by set and committee member.
-    attestations: BTreeMap<SetDigest, BTreeMap<MemberIndex, (ObjectRef, Signature)>>,
+    pub(crate) attestations: Attestations,
 }
 
 impl Sums {
@@ -58,7 +58,7 @@ impl Sums {
         }
         collection.asked_in = Some(view);
         let Collection { reports, set, digest, .. } = collection.clone();
-        if self.agreed_sum(cx, &digest).is_some() {
+        if self.attestations.agreed(cx, &digest).is_some() {
             return;
         }
         if cx.election.in_committee(cx.me()) {
@@ -83,7 +83,7 @@ impl Sums {
         let Some(collection) = &self.collection else { return };
         if collection.asked_in == Some(view)
             && cx.election.in_committee(to)
-            && self.attestation(&collection.digest, to).is_none()
+            && self.attestations.of(&collection.digest, to).is_none()
         {
             cx.send(to, Body::ReportBundle { view, bundle: collection.reports.clone() });
         }
@@ -160,7 +160,7 @@ impl Sums {
     ) {
         let me = cx.me();
         let is_open =
-            |(digest, _): &&(SetDigest, UpdateSet)| self.attestation(digest, me).is_none();
+            |(digest, _): &&(SetDigest, UpdateSet)| self.attestations.of(digest, me).is_none();
         for (digest, set) in self.asked.values().filter(is_open) {
             if set_commitments.request(cx, &collect.commitments, set)
                 && collect.fetch_set(cx, members, set)
@@ -187,8 +187,7 @@ impl Sums {
         cx.objects.made(aggregate);
         cx.serve(aggregate, None, Purpose::Aggregate);
         if let Some(signature) = cx.sign(cx.round(), &Body::Attestation { set, aggregate }) {
-            let attested = self.attestations.entry(set).or_default();
-            attested.insert(cx.me(), (aggregate, signature));
+            self.attestations.insert(set, cx.me(), (aggregate, signature));
         }
     }
 
@@ -196,55 +195,17 @@ impl Sums {
         &mut self,
         cx: &mut Cx,
         sender: MemberIndex,
-        (set, aggregate): (SetDigest, ObjectRef),
+        attested: (SetDigest, ObjectRef),
         signature: Signature,
     ) {
-        if !cx.election.in_committee(sender) {
-            return cx.dropped("attestation: not of the committee");
-        }
-        let own = self.collection.as_ref().is_some_and(|c| c.digest == set);
-        // Each member has room of its own: one that attests sets that nobody has asked for takes it
-        // from nobody else.
-        let attested =
-            self.attestations.iter().filter(|(of, by)| **of != set && by.contains_key(&sender));
-        if !own && attested.count() >= MAX_SETS {
-            return cx.dropped("attestation: too many sets");
-        }
-        let attested = self.attestations.entry(set).or_default();
-        match attested.get(&sender).copied() {
-            Some((first, _)) if first == aggregate => {}
-            Some((first, first_signature)) => {
-                let first = (Body::Attestation { set, aggregate: first }, first_signature);
-                let second = (Body::Attestation { set, aggregate }, signature);
-                cx.equivocated(sender, first, second);
-            }
-            None => {
-                attested.insert(sender, (aggregate, signature));
-            }
-        }
+        let own = self.collection.as_ref().map(|collection| collection.digest);
+        self.attestations.on_attestation(cx, own, sender, attested, signature);
     }
 
-    /// The sum of a set that `member` has attested.
-    pub(crate) fn attestation(&self, set: &SetDigest, member: MemberIndex) -> Option<ObjectRef> {
-        Some(self.attestations.get(set)?.get(&member)?.0)
-    }
-
-    /// All sets and sums that `member` has attested.
-    pub(crate) fn attested_by(
-        &self,
-        member: MemberIndex,
-    ) -> impl Iterator<Item = (SetDigest, ObjectRef, Signature)> + '_ {
-        self.attestations.iter().filter_map(move |(set, attested)| {
-            let (aggregate, signature) = *attested.get(&member)?;
-            Some((*set, aggregate, signature))
-        })
-    }
-
-    /// Who attested the set that this member collected.
+    /// The members that attested the set that this member collected.
     pub(crate) fn own_attesters(&self) -> impl Iterator<Item = MemberIndex> + '_ {
-        let own = self.collection.as_ref();
-        let attested = own.and_then(|collection| self.attestations.get(&collection.digest));
-        attested.into_iter().flat_map(|attested| attested.keys().copied())
+        let own = self.collection.iter();
+        own.flat_map(|collection| self.attestations.attesters(&collection.digest))
     }
 
     /// Who attested the sum first, then the others: whoever has fetched it serves it.
@@ -255,9 +216,7 @@ impl Sums {
         set: &SetDigest,
         aggregate: &ObjectRef,
     ) -> Vec<MemberIndex> {
-        let attested = self.attestations.get(set).into_iter().flatten();
-        let mut holders: Vec<MemberIndex> =
-            attested.filter(|(_, (sum, _))| sum == aggregate).map(|(member, _)| *member).collect();
+        let mut holders = self.attestations.attesters_of_sum(set, aggregate);
         for member in cx.election.committee().iter().copied().chain(cx.config.manifest.members()) {
             if !holders.contains(&member) {
                 holders.push(member);
@@ -266,33 +225,17 @@ impl Sums {
         members.trusted_first(holders)
     }
 
-    /// The sum of a set that f + 1 committee members attested, and their signatures.
-    fn agreed_sum(
-        &self,
-        cx: &Cx,
-        set: &SetDigest,
-    ) -> Option<(ObjectRef, Vec<(MemberIndex, Signature)>)> {
-        let mut by_sum: BTreeMap<ObjectRef, Vec<(MemberIndex, Signature)>> = BTreeMap::new();
-        for (member, (aggregate, signature)) in self.attestations.get(set)? {
-            by_sum.entry(*aggregate).or_default().push((*member, *signature));
-        }
-        let enough = usize::from(cx.config.rules().honest_threshold());
-        let (sum, mut attestations) = by_sum.into_iter().find(|(_, a)| a.len() >= enough)?;
-        attestations.truncate(enough);
-        Some((sum, attestations))
-    }
-
     /// What this member can propose.
     pub(super) fn candidate(&self, cx: &Cx) -> Option<Value> {
         let collection = self.collection.as_ref()?;
-        let (aggregate, _) = self.agreed_sum(cx, &collection.digest)?;
+        let (aggregate, _) = self.attestations.agreed(cx, &collection.digest)?;
         Some(Value::Aggregate { set: collection.set.clone(), aggregate })
     }
 
     /// Why what this member can propose is valid.
     pub(super) fn justification(&self, cx: &Cx) -> Option<Justification> {
         let collection = self.collection.as_ref()?;
-        let (_, attestations) = self.agreed_sum(cx, &collection.digest)?;
+        let (_, attestations) = self.attestations.agreed(cx, &collection.digest)?;
         Some(Justification { bundle: collection.reports.clone(), attestations })
     }
 }
