@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fedshield_train::adapter::import_peft;
+use fedshield_train::adapter::{export_peft, import_peft};
 use fedshield_train::federated::{Algorithm, Factor, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::SafetensorsSource;
 use fedshield_train::model::{
@@ -125,6 +125,7 @@ fn check(family: &str) {
         assert_same("one factor", &alone.unwrap().gradient, gradient);
     }
     assert_eq!(case.config.layers, 2);
+    leaves_as_peft_names_it(&case, family);
     // Computing a layer's activations again changes nothing, not even in the last bit.
     let mut frugal = case.decoder.clone();
     frugal.checkpoint_layers(true);
@@ -132,6 +133,20 @@ fn check(family: &str) {
     let again = again.unwrap();
     assert_same("checkpointed", &again.gradient, &gradient);
     assert_same("checkpointed loss", &[again.loss as f32], &[loss as f32]);
+}
+
+/// What is written has the names, shapes and values of the file that PEFT wrote.
+fn leaves_as_peft_names_it(case: &Case, family: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    export_peft(folder.path(), &case.adapter, "base").unwrap();
+    let file = "adapter_model.safetensors";
+    let ours = SafetensorsSource::open_file(&folder.path().join(file)).unwrap();
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity").join(family);
+    let theirs = SafetensorsSource::open_file(&place.join("adapter").join(file)).unwrap();
+    assert!(ours.names().eq(theirs.names()));
+    for name in ours.names() {
+        assert!(ours.read_any(name).unwrap() == theirs.read_any(name).unwrap(), "{name}");
+    }
 }
 
 /// A round's steps, wherever they are computed, are the gradient, the bound on its norm and AdamW.

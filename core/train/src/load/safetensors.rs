@@ -48,7 +48,10 @@ impl SafetensorsSource {
             let map = map_file(&path)?;
             let tensors = parse(&path, &map)?;
             for name in tensors.names() {
-                source.index.insert(name.to_owned(), source.files.len());
+                if let Some(other) = source.index.insert(name.to_owned(), source.files.len()) {
+                    let reason = format!("is in {} as well", source.files[other].0.display());
+                    return Err(TrainError::tensor(&path, name, reason));
+                }
             }
             drop(tensors);
             source.files.push((path, map));
