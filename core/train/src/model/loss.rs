@@ -18,6 +18,7 @@ const CHUNK_LOGITS: usize = 64 << 20;
 /// A sum of losses where it was computed. On a device it stays there until the whole step is
 /// launched.
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "a pass has one")]
 pub(crate) enum LossSum {
     /// In f64 on the processor.
     Host(f64),
