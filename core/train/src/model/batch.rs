@@ -51,9 +51,10 @@ impl Batch {
         batch.check()
     }
 
-    /// Puts short sequences one behind the other into rows as long as the longest of them, so that little is padded.
-    /// Attention does not cross from one to the next, and rotary positions matter by their differences only, so the
-    /// loss is that of [`Self::new`]. Fails when no token of the batch carries a loss.
+    /// Puts short sequences one behind the other into rows as long as the longest of them, so that
+    /// little is padded. Attention does not cross from one to the next, and rotary positions matter
+    /// by their differences only, so the loss is that of [`Self::new`]. Fails when no token of the
+    /// batch carries a loss.
     pub fn packed(sequences: &[&TokenSequence]) -> Result<Self> {
         let len = sequences.iter().map(|s| s.ids.len()).max().unwrap_or(0);
         // First fit, the longest first; a stable order keeps rounds repeatable.
@@ -131,8 +132,8 @@ pub(crate) struct Indices {
 }
 
 impl Indices {
-    /// Puts all `lists` on the device. One with memory of its own gets them as one buffer, and what is returned are
-    /// views into it.
+    /// Puts all `lists` on the device. One with memory of its own gets them as one buffer, and what
+    /// is returned are views into it.
     pub(crate) fn put<const N: usize>(lists: [&[u32]; N], device: &Device) -> [Self; N] {
         let ints = |list: &[u32]| list.iter().map(|id| *id as i32).collect::<Vec<_>>();
         if is_host(device) {

@@ -1,4 +1,5 @@
-//! Frozen matrices in memory: on the device, or, where that is the processor, in fewer bits beside it.
+//! Frozen matrices in memory: on the device, or, where that is the processor, in fewer bits beside
+//! it.
 
 mod blocks;
 mod on_device;
@@ -18,16 +19,18 @@ use on_device::Blocks;
 use packed::Packed;
 pub use precision::{BasePrecision, Unfit};
 
-/// Values that the processor has in f32 at a time, 16 MiB of them: a matrix with more is decoded in runs of rows.
+/// Values that the processor has in f32 at a time, 16 MiB of them: a matrix with more is decoded in
+/// runs of rows.
 const DECODED_VALUES: usize = 4 << 20;
 
 /// As [`DECODED_VALUES`], for devices with memory of their own, where a run is a launch: 256 MiB.
 const DECODED_VALUES_ON_DEVICE: usize = 64 << 20;
 
-/// A base matrix `[outputs, inputs]` that is never trained. Cheap to clone: clones share the values.
+/// A base matrix `[outputs, inputs]` that is never trained. Cheap to clone: clones share the
+/// values.
 ///
-/// Packed values are decoded a part at a time where they are: what a product gives is the same as with a dense matrix of
-/// the decoded values.
+/// Packed values are decoded a part at a time where they are: what a product gives is the same as
+/// with a dense matrix of the decoded values.
 #[derive(Clone)]
 pub(crate) struct Frozen {
     values: Values,
@@ -194,7 +197,8 @@ fn has(device: &Device, dtype: DType) -> bool {
     !is_host(device) && device.supports_dtype(dtype)
 }
 
-/// A matrix of halves on a device with memory of its own: as it is where the device computes with that type, else in f32.
+/// A matrix of halves on a device with memory of its own: as it is where the device computes with
+/// that type, else in f32.
 fn in_halves(packed: &Packed, device: &Device) -> Tensor<2> {
     let shape = [packed.rows(), packed.columns()];
     match packed.values() {

@@ -15,8 +15,10 @@ const CHUNK_ROWS: usize = 128;
 /// Logits that a device with memory of its own computes at a time, 256 MiB of them.
 const CHUNK_LOGITS: usize = 64 << 20;
 
-/// A sum of losses where it was computed. On a device it stays there until the whole step is launched.
+/// A sum of losses where it was computed. On a device it stays there until the whole step is
+/// launched.
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "a pass has one")]
 pub(crate) enum LossSum {
     /// In f64 on the processor.
     Host(f64),
@@ -60,8 +62,8 @@ pub(crate) struct HeadOutcome {
     pub(crate) d_head: Option<Tensor<2>>,
 }
 
-/// `hidden` is `[rows, hidden]`, `head` is `[vocab, hidden]`, one target for each row. Gradients are
-/// those of `scale * loss_sum`; with no scale, none are computed.
+/// `hidden` is `[rows, hidden]`, `head` is `[vocab, hidden]`, one target for each row. Gradients
+/// are those of `scale * loss_sum`; with no scale, none are computed.
 pub(crate) fn cross_entropy(
     hidden: &Tensor<2>,
     head: &Frozen,
@@ -95,7 +97,8 @@ pub(crate) fn cross_entropy(
     HeadOutcome { loss_sum: loss_sum.unwrap_or(LossSum::Host(0.0)), d_hidden, d_head }
 }
 
-/// Rows of logits at a time; on a device of nearly equal numbers, so that the same kernels serve all.
+/// Rows of logits at a time; on a device of nearly equal numbers, so that the same kernels serve
+/// all.
 fn chunk_rows(hidden: &Tensor<2>, head: &Frozen, rows: usize) -> usize {
     if is_host(&hidden.device()) {
         return CHUNK_ROWS;

@@ -1,10 +1,11 @@
 //! The matrix product of this crate: in f32 on every device, unless less is asked for.
 //!
-//! Burn computes products of f32 on NVIDIA's tensor cores in TF32: both operands rounded to 11 bits of significand. Logits
-//! are then off by up to 3e-3 of the largest, thirty times what the parity suite allows. So each operand is cut in two, its value in
-//! bf16 and the rest, and three products are added: what is missing, the product of the rests and their rounding, is below 2^-17 of the
-//! result's terms. The cut is a conversion, because one by sums (Veltkamp's) does not survive a compiler that contracts a product and a sum
-//! once fusion puts them into one kernel.
+//! Burn computes products of f32 on NVIDIA's tensor cores in TF32: both operands rounded to 11 bits
+//! of significand. Logits are then off by up to 3e-3 of the largest, thirty times what the parity
+//! suite allows. So each operand is cut in two, its value in bf16 and the rest, and three products
+//! are added: what is missing, the product of the rests and their rounding, is below 2^-17 of the
+//! result's terms. The cut is a conversion, because one by sums (Veltkamp's) does not survive a
+//! compiler that contracts a product and a sum once fusion puts them into one kernel.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,20 +15,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 
-/// How exactly matrix products are computed at least. A device that does not have what is named computes more
-/// exactly: the processor and `wgpu` always in f32. Sums are in f32 with all of them, and so are adapters,
-/// their gradients, the optimiser, norms and the softmax.
+/// How exactly matrix products are computed at least. A device that does not have what is named
+/// computes more exactly: the processor and `wgpu` always in f32. Sums are in f32 with all of them,
+/// and so are adapters, their gradients, the optimiser, norms and the softmax.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ComputePrecision {
-    /// Both operands with 24 bits of significand: what the tests of parity hold on every device. On CUDA a product
-    /// is three of `tf32`.
+    /// Both operands with 24 bits of significand: what the tests of parity hold on every device. On
+    /// CUDA a product is three of `tf32`.
     #[default]
     F32,
     /// Both operands rounded to 11 bits of significand.
     Tf32,
-    /// Operands and results of products with base matrices rounded to 8 bits of significand; all other products as
-    /// `tf32`. The base matrices are then held in bf16 unless `base_precision` has them in fewer bits.
+    /// Operands and results of products with base matrices rounded to 8 bits of significand; all
+    /// other products as `tf32`. The base matrices are then held in bf16 unless `base_precision`
+    /// has them in fewer bits.
     Bf16,
 }
 

@@ -1,5 +1,5 @@
-//! What crosses between the host and a device with memory of its own, counted: a crossing makes the caller wait for
-//! everything that was launched before it, so a step of training should have few.
+//! What crosses between the host and a device with memory of its own, counted: a crossing makes the
+//! caller wait for everything that was launched before it, so a step of training should have few.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +11,8 @@ static UPLOADED_BYTES: AtomicU64 = AtomicU64::new(0);
 static DOWNLOADS: AtomicU64 = AtomicU64::new(0);
 static DOWNLOADED_BYTES: AtomicU64 = AtomicU64::new(0);
 
-/// Crossings of this process since it started, all devices together. The processor's own tensors cross nothing.
+/// Crossings of this process since it started, all devices together. The processor's own tensors
+/// cross nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Transfers {
     /// Buffers sent to a device.

@@ -24,7 +24,8 @@ pub fn count_launches<R>(work: impl FnOnce() -> R) -> (R, BTreeMap<String, u64>)
     (result, short(&counts))
 }
 
-/// Kernels name themselves by their types; what tells them apart is the last part of the outermost path.
+/// Kernels name themselves by their types; what tells them apart is the last part of the outermost
+/// path.
 fn short(counts: &BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
     let mut by_name = BTreeMap::new();
     for (name, count) in counts {

@@ -1,7 +1,7 @@
-//! Attention on devices with memory of their own: a block of queries at a time against the keys that it can see, so
-//! that nothing is ever as large as the square of the length and what no query sees is not computed. Of the softmax
-//! only each row's logarithm of its sum is kept; the backward pass computes the block's weights again (Dao and
-//! others, arXiv:2205.14135).
+//! Attention on devices with memory of their own: a block of queries at a time against the keys
+//! that it can see, so that nothing is ever as large as the square of the length and what no query
+//! sees is not computed. Of the softmax only each row's logarithm of its sum is kept; the backward
+//! pass computes the block's weights again (Dao and others, arXiv:2205.14135).
 
 #[cfg(test)]
 mod tests;
@@ -35,7 +35,8 @@ impl Masks {
         Self { starts: Some(starts.reshape([batch, 1, len, 1])), made: RefCell::default() }
     }
 
-    /// What is added to scores `[batch, heads, queries, keys]`; it has one head, and one sequence if none is packed.
+    /// What is added to scores `[batch, heads, queries, keys]`; it has one head, and one sequence
+    /// if none is packed.
     fn of(
         &self,
         queries: &Range<usize>,
@@ -71,7 +72,8 @@ impl Masks {
 /// What the backward pass needs besides q, k and v.
 pub(super) struct Saved {
     window: Option<usize>,
-    /// For each block, the logarithm of the sum of each row's exponentials, `[batch, heads, queries, 1]`.
+    /// For each block, the logarithm of the sum of each row's exponentials, `[batch, heads,
+    /// queries, 1]`.
     log_sums: Vec<Tensor<4>>,
     /// As q.
     out: Tensor<4>,

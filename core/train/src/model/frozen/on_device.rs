@@ -1,8 +1,9 @@
 //! A matrix in 8 or 4 bits on a device with memory of its own, decoded there.
 //!
-//! Codes lie in words of 32 bits, so that a shift by a row of shifts takes all of a word's codes out in one operation: part
-//! k of word j is code `k * words + j` of the block. What decoding gives is what it gives on the host, but for the
-//! last bit of `q4`, where a device may round once instead of twice.
+//! Codes lie in words of 32 bits, so that a shift by a row of shifts takes all of a word's codes
+//! out in one operation: part k of word j is code `k * words + j` of the block. What decoding gives
+//! is what it gives on the host, but for the last bit of `q4`, where a device may round once
+//! instead of twice.
 
 use burn_tensor::{Device, Int, Tensor};
 
@@ -10,7 +11,8 @@ use super::blocks::{BLOCK, Block4, Block8};
 use super::packed::{Packed, Values};
 use crate::model::transfer::{upload, upload_ints};
 
-/// A matrix `[rows, columns]` in blocks of 32 neighbours in a row, the last of which may be part empty.
+/// A matrix `[rows, columns]` in blocks of 32 neighbours in a row, the last of which may be part
+/// empty.
 #[derive(Clone)]
 pub(super) struct Blocks {
     rows: usize,
@@ -61,7 +63,8 @@ impl Blocks {
         let (rows, columns) = (packed.rows(), packed.columns());
         let in_row = columns.div_ceil(BLOCK);
         let in_words = words.len() / rows.max(1);
-        // Signed codes are shifted to the top of a word, which the shift down then fills with the sign.
+        // Signed codes are shifted to the top of a word, which the shift down then fills with the
+        // sign.
         let shifts: Vec<i32> = match minimums {
             None => vec![24, 16, 8, 0],
             Some(_) => (0..8).map(|part| 4 * part).collect(),

@@ -85,7 +85,8 @@ pub(crate) fn softmax_backward(dp: Tensor<4>, p: &Tensor<4>) -> Tensor<4> {
     weighted.clone() - p.clone() * weighted.sum_dim(3)
 }
 
-/// The sum of the losses, `[1]`, and with a scale the gradient. Arrays as large as the logits are the logits and that gradient.
+/// The sum of the losses, `[1]`, and with a scale the gradient. Arrays as large as the logits are
+/// the logits and that gradient.
 pub(crate) fn cross_entropy(
     logits: Tensor<2>,
     targets: Tensor<1, Int>,

@@ -1,4 +1,5 @@
-//! Steps on tensors of a device with memory of its own: adapter, gradient, norm and optimiser never leave it.
+//! Steps on tensors of a device with memory of its own: adapter, gradient, norm and optimiser never
+//! leave it.
 
 use burn_tensor::Tensor;
 
