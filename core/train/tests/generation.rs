@@ -28,9 +28,13 @@ fn open(family: &str, work: &Path) -> (Trainer, Decoder, LoraAdapter) {
         serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
     config["max_position_embeddings"] = 1200.into();
     std::fs::write(&path, config.to_string()).unwrap();
-    let vocabulary: serde_json::Map<_, _> = (0..64).map(|i| (format!("w{i}"), i.into())).collect();
+    let vocabulary: serde_json::Map<_, _> = (0..64)
+        .map(|i| (if i == 2 { "<end>".to_owned() } else { format!("w{i}") }, i.into()))
+        .collect();
     let tokenizer = serde_json::json!({
-        "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+        "version": "1.0", "truncation": null, "padding": null,
+        "added_tokens": [{"id": 2, "content": "<end>", "single_word": false, "lstrip": false,
+            "rstrip": false, "normalized": false, "special": true}],
         "normalizer": null, "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null,
         "decoder": null, "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "w0"},
     });

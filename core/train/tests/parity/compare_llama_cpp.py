@@ -1,6 +1,6 @@
 """Compares GGUF files with llama.cpp (PyPI xllamacpp) and PyPI gguf: greedy text of base + adapter, and the bytes.
 
-    pip install torch transformers peft gguf xllamacpp
+    pip install numpy safetensors gguf xllamacpp
     python compare_llama_cpp.py FEDSHIELD-CLI
 
 For the shipped base (Llama: rows of queries and keys are interleaved) and random models of the families Qwen2 and
@@ -19,19 +19,14 @@ import tempfile
 
 import gguf
 import numpy as np
-import torch
 import xllamacpp
-from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from safetensors.numpy import save_file
 
 PROGRAM = sys.argv[1]
 BASE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../assets/base")
 QUESTIONS = ["What is the fee for a card?", "Who keeps the keys of the barn?", "Name a medicine.", "Write: 12 345"]
-SHAPE = dict(
-    hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-    vocab_size=2048, max_position_embeddings=256, initializer_range=0.15, bos_token_id=0, eos_token_id=0,
-)
-torch.set_num_threads(1)
+HIDDEN, INNER, LAYERS, HEADS, KV_HEADS, VOCAB = 64, 96, 2, 4, 2, 2048
+ATTENTION, MLP = ("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_proj", "down_proj")
 
 
 def run(*arguments):
@@ -40,36 +35,73 @@ def run(*arguments):
     return result.stdout
 
 
+def shapes(config):
+    """(outputs, inputs) of a layer's projections."""
+    hidden, inner = config["hidden_size"], config["intermediate_size"]
+    width = config["head_dim"]
+    queries, keys = config["num_attention_heads"] * width, config["num_key_value_heads"] * width
+    return {
+        "q_proj": (queries, hidden), "k_proj": (keys, hidden), "v_proj": (keys, hidden), "o_proj": (hidden, queries),
+        "gate_proj": (inner, hidden), "up_proj": (inner, hidden), "down_proj": (hidden, inner),
+    }
+
+
+def path_of(layer, name):
+    return f"model.layers.{layer}.{'self_attn' if name in ATTENTION else 'mlp'}.{name}"
+
+
 def base(family, work):
     """A folder of the family with the shipped tokenizer."""
     if family == "llama":
         return BASE
     folder = os.path.join(work, family)
-    config, model = {"qwen2": (Qwen2Config, Qwen2ForCausalLM), "qwen3": (Qwen3Config, Qwen3ForCausalLM)}[family]
-    torch.manual_seed(5)
-    made = model(config(**SHAPE, tie_word_embeddings=False))
-    with torch.no_grad():
-        for parameter in made.parameters():
-            if parameter.dim() == 1:
-                parameter.add_(0.4 * (torch.rand(parameter.shape) - 0.5))
-    made.save_pretrained(folder)
+    os.mkdir(folder)
+    random = np.random.default_rng(5)
+    config = dict(
+        model_type=family, hidden_size=HIDDEN, intermediate_size=INNER, num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS, num_key_value_heads=KV_HEADS, head_dim=HIDDEN // HEADS, vocab_size=VOCAB,
+        max_position_embeddings=256, rms_norm_eps=1e-6, rope_theta=10000.0, tie_word_embeddings=False,
+        hidden_act="silu", bos_token_id=0, eos_token_id=0,
+    )
+    matrix = lambda *shape: (0.15 * random.standard_normal(shape)).astype(np.float32)
+    norm = lambda width: (1 + 0.2 * random.standard_normal(width)).astype(np.float32)
+    tensors = {"model.embed_tokens.weight": matrix(VOCAB, HIDDEN), "lm_head.weight": matrix(VOCAB, HIDDEN)}
+    tensors["model.norm.weight"] = norm(HIDDEN)
+    for layer in range(LAYERS):
+        for name, shape in shapes(config).items():
+            tensors[path_of(layer, name) + ".weight"] = matrix(*shape)
+            if family == "qwen2" and name in ATTENTION[:3]:
+                tensors[path_of(layer, name) + ".bias"] = matrix(shape[0])
+        for name in ("input_layernorm", "post_attention_layernorm"):
+            tensors[f"model.layers.{layer}.{name}.weight"] = norm(HIDDEN)
+        if family == "qwen3":
+            for name in ("q_norm", "k_norm"):
+                tensors[f"model.layers.{layer}.self_attn.{name}.weight"] = norm(HIDDEN // HEADS)
+    save_file(tensors, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
+    with open(os.path.join(folder, "config.json"), "w") as file:
+        json.dump(config, file)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(os.path.join(BASE, name), folder)
     return folder
 
 
 def adapter(model, folder, scale):
-    torch.manual_seed(9)
-    tuned = get_peft_model(
-        AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32),
-        LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", rank_pattern={"q_proj": 2, "up_proj": 6},
-                   alpha_pattern={"v_proj": 3}, task_type="CAUSAL_LM"),
-    )
-    with torch.no_grad():
-        for name, parameter in tuned.named_parameters():
-            if parameter.requires_grad:
-                parameter.copy_(scale * torch.randn(parameter.shape))
-    tuned.save_pretrained(folder)
+    """A PEFT folder with random factors, of several ranks and alphas."""
+    with open(os.path.join(model, "config.json")) as file:
+        config = json.load(file)
+    os.mkdir(folder)
+    random = np.random.default_rng(9)
+    ranks, alphas, tensors = {"q_proj": 2, "up_proj": 6}, {"v_proj": 3}, {}
+    for layer in range(config["num_hidden_layers"]):
+        for name, (outputs, inputs) in shapes(config).items():
+            rank, key = ranks.get(name, 4), "base_model.model." + path_of(layer, name)
+            for factor, shape in (("lora_A", (rank, inputs)), ("lora_B", (outputs, rank))):
+                values = scale * random.standard_normal(shape)
+                tensors[f"{key}.{factor}.weight"] = values.astype(np.float32)
+    save_file(tensors, os.path.join(folder, "adapter_model.safetensors"), metadata={"format": "pt"})
+    with open(os.path.join(folder, "adapter_config.json"), "w") as file:
+        json.dump(dict(peft_type="LORA", task_type="CAUSAL_LM", r=4, lora_alpha=8, target_modules="all-linear",
+                       rank_pattern=ranks, alpha_pattern=alphas), file)
     return folder
 
 

@@ -123,8 +123,8 @@ fn steps(json: &Json, list: &str) -> Vec<Json> {
 fn adds_behind(json: &Json) -> bool {
     let inner = json["processors"].as_array().into_iter().flatten();
     let single = json["single"].as_array().into_iter().flatten();
-    let behind = single.skip_while(|piece| piece.get("Sequence").is_none());
-    inner.into_iter().any(adds_behind) || behind.skip(1).next().is_some()
+    let mut behind = single.skip_while(|piece| piece.get("Sequence").is_none());
+    inner.into_iter().any(adds_behind) || behind.nth(1).is_some()
 }
 
 /// Every token by its number, and its kind; numbers without a token are unused.
