@@ -75,7 +75,7 @@ pub enum CliCommand {
     /// Look at data before training on it
     #[command(subcommand)]
     Data(data::DataCommand),
-    /// Export, merge or measure adapters
+    /// Export, merge, measure adapters or talk with them
     #[command(subcommand)]
     Adapter(adapter::AdapterCommand),
     /// Export or verify the federation's history
@@ -175,7 +175,11 @@ mod tests {
             "status --watch",
             "rounds --traffic",
             "adapter export ./adapter",
+            "adapter export a.gguf --format gguf --from ./adapter --model m",
             "adapter merge ./adapter --model m --out merged --dtype bf16",
+            "adapter merge ./adapter --model m --out merged.gguf --format gguf --type q8_0",
+            "adapter chat ./adapter --model m --compare",
+            "adapter chat --model m --prompt hello --json",
             "adapter eval ./adapter --model m --data test.jsonl --temperature 0.7 --top-p 0.9",
             "data check notes.jsonl --held-out test.jsonl --model m --json",
             "ledger export ./history",
@@ -216,6 +220,7 @@ mod tests {
             "join fs1abc --yes --show",
             "demo --members 2",
             "demo --rounds 0",
+            "adapter chat --model m --compare",
             "invite --expires-hours 721",
             "init --name x --passphrase-file f --no-passphrase",
         ] {

@@ -52,11 +52,13 @@ impl FirstAdapter {
     /// Reads a PEFT folder.
     ///
     /// # Errors
-    /// A folder that PEFT would not read either, or an adapter that is more than `W + alpha/r B A`.
+    /// A folder that PEFT would not read either, an adapter that is more than `W + alpha/r B A`, or one whose
+    /// layers have different ranks, alphas or projections.
     pub fn open(folder: &Path) -> Result<Self, FirstAdapterError> {
         let peft = PeftAdapter::open(folder).map_err(FirstAdapterError::Adapter)?;
         let digest = Digest(peft.digest().map_err(FirstAdapterError::Adapter)?);
-        Ok(Self { folder: folder.to_owned(), spec: peft.spec().clone(), digest })
+        let spec = peft.spec().map_err(FirstAdapterError::Adapter)?;
+        Ok(Self { folder: folder.to_owned(), spec, digest })
     }
 
     /// The one that is kept in a home; `None` if there is none.

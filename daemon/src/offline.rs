@@ -1,7 +1,10 @@
-//! What needs no running daemon: reading a home, looking at data, measuring adapters, merging them.
+//! What needs no running daemon: reading a home, looking at data, measuring adapters, talking with them, writing them in
+//! other formats.
 
+mod chat;
 mod data;
 mod evaluate;
+mod export;
 mod home;
 mod merge;
 mod recorded;
@@ -9,22 +12,23 @@ mod recorded;
 use std::path::PathBuf;
 
 use fedshield_train::TrainError;
-use fedshield_train::federated::FederatedSettings;
 use fedshield_train::load::LoadedModel;
 use fedshield_train::text::{Template, TextTokenizer};
 
+pub use chat::{Chat, ChatQuestion, Speaker, Spoken};
 pub use data::{DataQuestion, check_data};
 pub use evaluate::{AnswerScore, EvaluateQuestion, EvaluateReport, SampleAnswers, Score, evaluate};
-pub use fedshield_train::Sampling;
-pub use fedshield_train::adapter::PeftAdapter;
+pub use export::{GgufAdapterReport, adapter_to_gguf, scratch_folder};
+pub use fedshield_train::adapter::{GgufType, PeftAdapter};
 pub use fedshield_train::data::{
     CheckProgress, DataReport, FieldMap, FileSummary, Histogram, LengthSummary, OnBadLine, Place,
     Problem, Reading, Rendered, Repeat, Unit,
 };
 pub use fedshield_train::federated::AdapterSpec;
 pub use fedshield_train::load::Precision;
+pub use fedshield_train::{Answer, AnswerEnd, Sampling};
 pub use home::OfflineHome;
-pub use merge::{MergeQuestion, MergeReport, merge};
+pub use merge::{MergeQuestion, MergeReport, MergedForm, merge};
 pub use recorded::check_recorded;
 
 use crate::error_code::ErrorCode;
@@ -54,8 +58,8 @@ pub enum OfflineError {
     /// Computing, or writing the result.
     #[error("{0}")]
     Work(#[source] TrainError),
-    /// The folder for the result holds something.
-    #[error("{} holds files already: name a new folder", .0.display())]
+    /// The folder for the result holds something, or the file is there.
+    #[error("{} is there already: name a new folder or file", .0.display())]
     NotEmpty(PathBuf),
 }
 
@@ -81,9 +85,4 @@ impl OfflineError {
 fn template(name: Option<&str>, tokenizer: &TextTokenizer) -> Result<Template, OfflineError> {
     let named = name.map_or(Ok(Template::Model), Template::parse);
     Ok(named.map_err(OfflineError::Template)?.or_plain(tokenizer))
-}
-
-/// The settings of a federation that would have this adapter.
-fn plain_settings(peft: &PeftAdapter) -> FederatedSettings {
-    FederatedSettings { adapter: peft.spec().clone(), ..FederatedSettings::default() }
 }

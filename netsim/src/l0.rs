@@ -2,7 +2,7 @@
 //! byzantine members. Everything follows from the seed; what is checked is in `checkers`, one invariant a file.
 //!
 //! Each member is the machine of the product with a small host (`node`) whose jobs are simulated (`content`): a
-//! ciphertext is a name, a sum is a sum of names, so that a checker can say whether what was opened is the sum of U.
+//! ciphertext is a name, a sum is a sum of names, so that a checker can tell whether what was opened is the sum of U.
 //! Signatures are stamps here (`signatures`): the subject is the protocol, not the curve.
 
 mod byzantine;

@@ -1,4 +1,5 @@
-//! Dealers that deal bad shares and answer nobody, dealers that only cannot be heard, and those who complain without cause.
+//! Contributors that share bad shares and answer nobody, contributors that are only unreachable, and members that complain
+//! without cause.
 
 use fedshield_netsim::l0::{Cut, Fault, Federation, Options, Outcome, Plan, run_seed};
 use fedshield_protocol::ids::MemberIndex;
@@ -24,10 +25,10 @@ fn a_dealer_that_answers_nobody_does_not_stop_the_others() {
                 faulty.extend(others.map(|other| (MemberIndex(other), Fault::Silent)));
                 let outcome = run(members, Plan { faulty, ..Plan::fault_free(members) });
                 let [applied, rejected, voided, skipped] = outcome.rounds;
-                let said = format!("{members}, {dealer}, {silent}: {:?}", outcome.rounds);
-                assert!(applied + rejected >= ROUNDS / 2, "{said}");
-                assert!(voided <= 4 && skipped <= voided, "{said}");
-                assert_eq!(outcome.excluded, [], "{said}");
+                let context = format!("{members}, {dealer}, {silent}: {:?}", outcome.rounds);
+                assert!(applied + rejected >= ROUNDS / 2, "{context}");
+                assert!(voided <= 4 && skipped <= voided, "{context}");
+                assert_eq!(outcome.excluded, [], "{context}");
             }
         }
     }
@@ -36,7 +37,7 @@ fn a_dealer_that_answers_nobody_does_not_stop_the_others() {
 /// Members that complain about every share that they get, f of them: nobody is left out for it, and the checker of shown
 /// shares (`l0/checkers/shown.rs`) counts what honest dealers show.
 #[test]
-fn complaints_of_f_liars_leave_nobody_out() {
+fn complaints_of_f_byzantine_members_exclude_nobody() {
     for members in [4, 7, 10] {
         for first in [0, members / 2, members - 1] {
             let byzantine = (0..(members - 1) / 3).map(|i| MemberIndex((first + i) % members));
@@ -49,7 +50,7 @@ fn complaints_of_f_liars_leave_nobody_out() {
 }
 
 /// An honest dealer and one or two members cannot hear each other for a while, during which it deals to them. Those that hear
-/// both hand complaints and boxes on; nobody leaves anybody out.
+/// both hand complaints and sealed shares on; nobody leaves anybody out.
 #[test]
 fn an_honest_dealer_that_is_cut_off_is_listed() {
     for cut in 1..N {

@@ -1,4 +1,4 @@
-//! Old heartbeats are said again by somebody else: the newest one of each member counts, by whichever path.
+//! Old heartbeats are replayed by somebody else: the newest one of each member counts, by whichever path.
 
 use fedshield_netsim::l0::{Fault, Federation, Options, Outcome, Plan, run_seed};
 use fedshield_protocol::ids::MemberIndex;
@@ -13,7 +13,7 @@ fn run(members: u16, seed: u64, faulty: &[(MemberIndex, Fault)]) -> Outcome {
 }
 
 #[test]
-fn one_member_that_says_old_heartbeats_again_costs_no_round() {
+fn one_member_that_replays_heartbeats_costs_no_round() {
     for members in [4, 7, 10] {
         for seed in 0..2 {
             let quiet = run(members, seed, &[]);

@@ -26,9 +26,9 @@ fn quiet_rounds_are_all_opened() {
 }
 
 /// As many as may lie spoil every sum that they are in. Nobody can be named for it, so no round is applied; but no rule leaves
-/// anybody out, and all say which sums came to nothing and who was in all of them.
+/// anybody out, and all report which rounds failed and who contributed to all of them.
 #[test]
-fn members_that_spoil_every_sum_have_nobody_left_out_and_the_status_says_who_was_in_the_sums() {
+fn members_that_make_every_sum_fail_have_nobody_excluded_and_the_status_names_the_contributors() {
     for (members, spoilers) in [(4, vec![1]), (7, vec![1, 4]), (10, vec![1, 4, 8])] {
         let federation = Federation::new(members);
         let faulty = spoilers.iter().map(|m| (MemberIndex(*m), Fault::UnopenableUpdate)).collect();
@@ -39,9 +39,9 @@ fn members_that_spoil_every_sum_have_nobody_left_out_and_the_status_says_who_was
         let everyone: Vec<MemberIndex> = (0..members).map(MemberIndex).collect();
         assert!(outcome.sets.iter().all(|set| *set == everyone), "{:?}", outcome.sets);
         assert_eq!(outcome.failed_rounds.len(), usize::from(members) - spoilers.len());
-        for said in outcome.failed_rounds {
-            assert_eq!((said.voided, said.rejected, &said.in_all), (40, 0, &everyone));
-            assert!(said.last.iter().all(|it| it.set == everyone) && said.last.len() == 16);
+        for failed in outcome.failed_rounds {
+            assert_eq!((failed.voided, failed.rejected, &failed.in_all), (40, 0, &everyone));
+            assert!(failed.last.iter().all(|it| it.set == everyone) && failed.last.len() == 16);
         }
     }
 }
@@ -70,7 +70,7 @@ fn the_same_seed_gives_the_same_trace() {
     assert_ne!(run(12).trace, run(13).trace);
 }
 
-/// Each member that lies is banned by every honest one, also by those that saw nothing of the lie; nobody else is.
+/// Each Byzantine member is banned by every honest one, also by those that received nothing of its misbehaviour; nobody else is.
 #[test]
 fn proof_reaches_everybody_and_nobody_is_banned_without() {
     for (members, fault, is_proven) in [

@@ -1,4 +1,4 @@
-//! Updates that are none: bytes that do not parse are refused before anybody counts on them, and their author is named.
+//! Updates that are none: bytes that do not parse are refused before anybody counts on them, and their contributor is named.
 
 use fedshield_netsim::l0::{Fault, Federation, Options, Outcome, Plan, run_seed};
 use fedshield_protocol::ids::MemberIndex;
@@ -24,7 +24,7 @@ fn a_malformed_ciphertext_stops_no_round() {
 
 /// As many as may lie; those of them that read and reject good updates leave out nobody.
 #[test]
-fn f_members_that_lie_about_updates_stop_no_round() {
+fn f_members_that_reject_sound_updates_stop_no_round() {
     for fault in [Fault::MalformedCiphertext, Fault::RejectsAll, Fault::WrongShape] {
         for (members, faulty) in [(4, vec![0]), (7, vec![2, 5]), (10, vec![0, 4, 9])] {
             let faulty: Vec<(u16, Fault)> = faulty.into_iter().map(|m| (m, fault)).collect();
@@ -36,18 +36,18 @@ fn f_members_that_lie_about_updates_stop_no_round() {
 }
 
 #[test]
-fn liars_of_both_kinds_together_stop_no_round() {
+fn byzantine_members_of_both_kinds_together_stop_no_round() {
     let faulty = [(1, Fault::MalformedCiphertext), (3, Fault::RejectsAll)];
     let outcome = run(7, &faulty);
     let [applied, rejected, voided, skipped] = outcome.rounds;
     assert_eq!((applied + rejected, voided, skipped), (ROUNDS, 0, 0));
 }
 
-/// The committee is 2f + 1: without the author and those that are away it has f + 1 left to read and to say so.
+/// The committee is 2f + 1: without the contributor and those that are away it has f + 1 left to read and reject it.
 #[test]
 fn with_the_others_that_may_fail_away_a_malformed_ciphertext_stops_no_round() {
-    for (members, author, away) in [(7, 1, vec![5]), (10, 3, vec![0, 8])] {
-        let mut faulty = vec![(author, Fault::MalformedCiphertext)];
+    for (members, contributor, away) in [(7, 1, vec![5]), (10, 3, vec![0, 8])] {
+        let mut faulty = vec![(contributor, Fault::MalformedCiphertext)];
         faulty.extend(away.into_iter().map(|member| (member, Fault::Silent)));
         let outcome = run(members, &faulty);
         let [applied, rejected, voided, skipped] = outcome.rounds;

@@ -131,7 +131,7 @@ pub fn run(party: &Party, job: Job) -> JobOutput {
     party.pipeline.run(&job, &CancellationToken::new()).expect("the job succeeds")
 }
 
-/// One's own part of a round: encrypts, then seals boxes to `keys`, those of the round.
+/// One's own part of a round: encrypts, then seals sealed shares to `keys`, those of the round.
 pub fn contribution(party: &Party, start: &RoundStart, keys: &[Vec<u8>]) -> CommitmentBody {
     assert_eq!(run(party, Job::Contribute { start: *start }), JobOutput::Encrypted);
     let sealing_keys = keys.iter().cloned().map(Some).collect();

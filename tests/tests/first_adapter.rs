@@ -65,8 +65,10 @@ fn members_join_with_the_same_adapter_only_and_the_rounds_start_from_it() {
     // One round of one step moves B by the learning rate at most; A, which was not trained, is the first adapter's.
     let config = LoadedModel::open(&Work::model()).expect("the model reads").config;
     let after = PeftAdapter::open(&out).expect("it reads");
-    let settings =
-        FederatedSettings { adapter: after.spec().clone(), ..FederatedSettings::default() };
+    let settings = FederatedSettings {
+        adapter: after.spec().expect("one rank and alpha"),
+        ..FederatedSettings::default()
+    };
     let after = after.global(&config, &settings).expect("it fits");
 
     assert_eq!(after.values(Factor::A), first.values(Factor::A));

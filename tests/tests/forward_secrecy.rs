@@ -20,12 +20,12 @@ const ROUNDS: u64 = 4;
 /// with the next update.
 const OWN_MEMORY: [&str; 2] = ["local-memory", "trained"];
 
-/// What a network shows of a round: its commitments and boxes.
+/// What a network shows of a round: its commitments and sealed shares.
 struct Traffic {
     round: Round,
     set: Vec<Included>,
     /// By dealer and receiver.
-    boxes: BTreeMap<(u16, u16), Vec<u8>>,
+    sealed_shares: BTreeMap<(u16, u16), Vec<u8>>,
 }
 
 fn key_of(party: &Party, round: Round) -> Vec<u8> {
@@ -48,15 +48,15 @@ fn one_round(parties: &[Party], applied: u64, recorded: &mut Vec<Traffic>) {
             body: contribution(party, &start, &keys),
         })
         .collect();
-    let mut boxes = BTreeMap::new();
+    let mut sealed_shares = BTreeMap::new();
     for dealer in &set {
         let from = dealer.member.position();
         carry(parties, from, &dealer.body.ciphertext);
-        for (receiver, sealed) in (0..).zip(&dealer.body.boxes) {
+        for (receiver, sealed) in (0..).zip(&dealer.body.sealed_shares) {
             let sealed = sealed.expect("every key is here");
             carry(parties, from, &sealed);
-            let bytes = parties[from].objects.read(&sealed).expect("the box is there");
-            boxes.insert((dealer.member.0, receiver), bytes);
+            let bytes = parties[from].objects.read(&sealed).expect("the sealed share is there");
+            sealed_shares.insert((dealer.member.0, receiver), bytes);
         }
     }
     for party in parties {
@@ -76,7 +76,7 @@ fn one_round(parties: &[Party], applied: u64, recorded: &mut Vec<Traffic>) {
         carry(parties, position, &object);
         partials.push((MemberIndex(position as u16), object));
     }
-    recorded.push(Traffic { round, set: set.clone(), boxes });
+    recorded.push(Traffic { round, set: set.clone(), sealed_shares });
     let all = usize::from(MEMBERS * MEMBERS);
     assert_eq!(opened(parties, recorded), all, "while the round runs the attack opens all of it");
     let secrets = secrets_of(parties, round);
@@ -132,7 +132,7 @@ fn readable(store: &SecretStore) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// How many of the boxes that were recorded open with anything that lies in the members' homes.
+/// How many of the sealed shares that were recorded open with anything that lies in the members' homes.
 fn opened(parties: &[Party], recorded: &[Traffic]) -> usize {
     let mut opened = 0;
     for (receiver, party) in (0..).zip(parties) {
@@ -151,7 +151,7 @@ fn opened(parties: &[Party], recorded: &[Traffic]) -> usize {
                 let commitment =
                     ShareCommitment::from_bytes(&context, from, terms.sharing.sharing(), shares)
                         .expect("the commitment reads");
-                let sealed = &traffic.boxes[&(dealer.member.0, receiver)];
+                let sealed = &traffic.sealed_shares[&(dealer.member.0, receiver)];
                 let to = share_index(MemberIndex(receiver));
                 let opens = |keys| open_share(&context, &commitment, to, keys, sealed).is_ok();
                 opened += usize::from(keys.iter().any(opens));
@@ -227,10 +227,10 @@ fn the_leftovers_of_all_homes_open_no_round_that_is_over() {
     assert_eq!(opened(&parties, &recorded), 0);
 }
 
-/// Two of four have no key when the boxes are sealed: one has none yet, the other's is none. They get a box later, to the key
+/// Two of four have no key when the sealed shares are sealed: one has none yet, the other's is none. They get a sealed share later, to the key
 /// that they name then, and keep it across a restart.
 #[test]
-fn who_has_no_box_gets_one_later() {
+fn who_has_no_sealed_share_gets_one_later() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let parties = parties(folder.path(), MEMBERS);
     let start = RoundStart { round: Round(0), applied: 0, beacon: Beacon([3; 32]) };
@@ -242,8 +242,8 @@ fn who_has_no_box_gets_one_later() {
         vec![Some(keys[0].clone()), Some(keys[1].clone()), None, Some(vec![7; keys[3].len() - 1])];
     let seal = Job::SealShares { round, sealing_keys };
     let JobOutput::Contribution(body) = run(dealer, seal) else { panic!("no contribution") };
-    let has_box: Vec<bool> = body.boxes.iter().map(Option::is_some).collect();
-    assert_eq!(has_box, [true, true, false, false]);
+    let has_share: Vec<bool> = body.sealed_shares.iter().map(Option::is_some).collect();
+    assert_eq!(has_share, [true, true, false, false]);
     let dealt = Included { member: MemberIndex(0), commitment: CommitmentDigest([0; 32]), body };
     let check = Job::CheckShare { round, update: dealt.clone() };
     for receiver in [2, 3] {
@@ -257,8 +257,8 @@ fn who_has_no_box_gets_one_later() {
             }
         };
         assert_eq!(again(&[1, 2, 3]), None, "no key");
-        let wrong = again(&keys[1]).expect("a box");
-        let right = again(&keys[receiver]).expect("a box");
+        let wrong = again(&keys[1]).expect("a sealed share");
+        let right = again(&keys[receiver]).expect("a sealed share");
         for (sealed, valid) in [(wrong, false), (right, true)] {
             let check = Job::CheckResealedShare { round, update: dealt.clone(), sealed };
             assert_eq!(run(party, check), JobOutput::Checked { valid });

@@ -190,7 +190,7 @@ impl Killed {
         match phase {
             // Counts only if it died before it had committed to anything, so that the others went on without its update.
             "commit" if contributed => return ("waiting for commitments", role),
-            // Its update had been decided on: it is in the sum although its author is gone.
+            // Its update had been decided on: it is in the sum although its contributor is gone.
             "decrypt" | "combine" | "apply" | "record" => {
                 assert!(contributed, "{ended:#?}");
                 assert_eq!(ended.outcome, RoundOutcome::Applied, "{ended:#?}");

@@ -5,7 +5,7 @@ use std::path::Path;
 use fedshield_tests::{Federation, Program, Terms};
 use fedshieldd::control::api::RoundOutcome;
 
-/// Of the rounds a home holds no secret any more, and no box or ciphertext: two adapters, one sum, its key,
+/// Of the rounds a home holds no secret any more, and no sealed share or ciphertext: two adapters, one sum, its key,
 /// four answers at most.
 fn nothing_is_left(home: &Path) -> bool {
     let names = |folder: &str| -> Vec<String> {

@@ -36,8 +36,11 @@ fn open_single(parties: &[Party], start: &RoundStart, included: &Included, count
             let keys = SealingKeyPair::from_secret(secret);
             let sealed = party
                 .objects
-                .read(&included.body.boxes[usize::from(member)].expect("there is a box"))
-                .expect("the box is there");
+                .read(
+                    &included.body.sealed_shares[usize::from(member)]
+                        .expect("there is a sealed share"),
+                )
+                .expect("the sealed share is there");
             let member = share_index(MemberIndex(member));
             let share = open_share(&context, &commitment, member, &keys, &sealed)
                 .expect("the share is valid");
@@ -95,7 +98,7 @@ fn one_round(parties: &[Party], start: &RoundStart) -> ObjectRef {
         .collect();
     for included in &set {
         carry(parties, included.member.position(), &included.body.ciphertext);
-        for sealed in included.body.boxes.iter().flatten() {
+        for sealed in included.body.sealed_shares.iter().flatten() {
             carry(parties, included.member.position(), sealed);
         }
     }

@@ -1,6 +1,6 @@
-//! Anti-entropy: every member broadcasts every few seconds where it is and what it has; who sees
-//! that another lacks something of its own sends it again. This one mechanism repairs every lost
-//! message.
+//! Anti-entropy: every few seconds each member broadcasts where it is and what it has; a member
+//! that sees that another one lacks a message of its own sends it again. This one mechanism repairs
+//! every lost message.
 
 use crate::chain::Chain;
 use crate::context::Cx;
@@ -10,7 +10,7 @@ use crate::round::RoundState;
 use crate::wire::version::MESSAGES;
 use crate::wire::{Bits, Body, Decision, Heartbeat, Known, VoteKind};
 
-/// What a heartbeat tells of, and answers to heartbeats are taken from.
+/// The state that heartbeats describe and that answers to heartbeats are taken from.
 #[derive(Clone, Copy)]
 pub(crate) struct AntiEntropy<'a> {
     pub(crate) round: &'a RoundState,
@@ -39,7 +39,7 @@ impl AntiEntropy<'_> {
         }
     }
 
-    /// Of which members this one has what, so that nobody sends it again.
+    /// Which messages of which members this one has, so that nobody sends them again.
     fn known(self, cx: &Cx) -> Known {
         let round = self.round;
         let n = cx.config.rules().member_count;
@@ -59,12 +59,12 @@ impl AntiEntropy<'_> {
             precommits: Bits::of(n, voters(VoteKind::Precommit)),
             partials: Bits::of(n, round.decryption.partials().keys().copied()),
             signatures: Bits::of(n, round.finish.signers()),
-            present: Bits::of(n, round.readiness.heard()),
+            present: Bits::of(n, round.readiness.persisted()),
             accused: self.members.bans.accused(n),
         }
     }
 
-    /// Sends what of this member's own `to` lacks.
+    /// Sends the messages of this member that `to` lacks.
     pub(crate) fn answer(self, cx: &mut Cx, to: MemberIndex, theirs: &Heartbeat) {
         let (me, round, known) = (cx.me(), self.round, &theirs.known);
         let mut lacking: Vec<Body> = Vec::new();
@@ -94,7 +94,7 @@ impl AntiEntropy<'_> {
         self.answer_vote(cx, to, theirs);
     }
 
-    /// What was sent before the set is decided.
+    /// The messages that matter until the set is decided.
     fn bundle(self, me: MemberIndex, theirs: &Heartbeat) -> Vec<Body> {
         let (round, known) = (self.round, &theirs.known);
         let mut lacking: Vec<Body> = Vec::new();
@@ -115,9 +115,9 @@ impl AntiEntropy<'_> {
         lacking
     }
 
-    /// Late in a round also the partial decryptions of others: their authors may be gone, or may
-    /// have told some only. Of those that `to` has, one at a time: two different ones of one author
-    /// are evidence wherever they meet.
+    /// Late in a round, forwards the partial decryptions of others too: their senders may be gone,
+    /// or may have sent them to some members only. Of those that `to` has already, one at a time:
+    /// two different ones of one sender are evidence wherever they meet.
     fn hand_on_partials(self, cx: &mut Cx, to: MemberIndex, known: &Known) {
         if !cx.clock.decrypt_over {
             return;
@@ -125,17 +125,17 @@ impl AntiEntropy<'_> {
         let me = cx.me();
         let others = || {
             let all = self.round.decryption.partials().iter();
-            all.filter(|(author, _)| **author != me && **author != to)
+            all.filter(|(sender, _)| **sender != me && **sender != to)
         };
         let mut lacking: Vec<_> =
-            others().filter(|(author, _)| !known.partials.contains(**author)).collect();
+            others().filter(|(sender, _)| !known.partials.contains(**sender)).collect();
         let beat = cx.now.0 / cx.config.heartbeat_ms().max(1);
         let turn = beat.checked_rem(others().count() as u64).unwrap_or_default();
         let in_turn = usize::try_from(turn).ok().and_then(|turn| others().nth(turn));
-        lacking.extend(in_turn.filter(|(author, _)| known.partials.contains(**author)));
-        for (author, partial) in lacking {
+        lacking.extend(in_turn.filter(|(sender, _)| known.partials.contains(**sender)));
+        for (sender, partial) in lacking {
             let body = Body::Partial { set: partial.set, object: partial.object };
-            cx.forward(to, *author, body, partial.signature);
+            cx.forward(to, *sender, body, partial.signature);
         }
     }
 
@@ -163,7 +163,7 @@ impl AntiEntropy<'_> {
     }
 }
 
-/// Whether the author of a heartbeat has not got this member's vote of a kind.
+/// Whether the sender of a heartbeat lacks the vote of this member of a kind.
 fn lacks_own(cx: &Cx, theirs: &Heartbeat, kind: VoteKind) -> bool {
     let voters = match kind {
         VoteKind::Prevote => &theirs.known.prevotes,

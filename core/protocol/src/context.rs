@@ -1,8 +1,9 @@
-//! What every part of the machine works in: who this member is, the time, the round with its
-//! election and deadlines, and the only ways out: messages, the journal, timers, jobs and objects.
+//! The context that every part of the machine works in: who this member is, the time, the round
+//! with its election and deadlines, and the only ways out: messages, the journal, timers, jobs and
+//! objects.
 //!
-//! A part gets it as `&mut Cx` and the other parts that it may read as shared references. So what a
-//! handler can change is what its signature says: its own state, and what leaves the machine.
+//! A part gets it as `&mut Cx`, and the other parts that it may read as shared references. So a
+//! signature shows what a handler can change: its own state, and what leaves the machine.
 
 mod jobs;
 mod objects;
@@ -51,7 +52,7 @@ pub(crate) struct Cx {
     pub(crate) clock: Clock,
     pub(crate) jobs: Jobs,
     pub(crate) objects: Objects,
-    /// Who handed over the message that is being handled; its author may be another member.
+    /// The member that delivered the message being handled; its sender may be another one.
     pub(crate) handed_over_by: Option<MemberIndex>,
     throttle: Throttle,
     timers: BTreeMap<TimerId, Time>,
@@ -96,29 +97,29 @@ impl Cx {
         self.start.round
     }
 
-    /// Does what only the host can do; see [`Effect`] for the order in which it does.
+    /// Queues an effect; see [`Effect`] for the order in which the host executes them.
     pub(crate) fn push(&mut self, effect: Effect) {
         self.effects.push(effect);
     }
 
-    /// What the host is to do about the event that has been handled.
+    /// Takes the effects of the event that has been handled.
     pub(crate) fn take_effects(&mut self) -> Vec<Effect> {
         core::mem::take(&mut self.effects)
     }
 
-    /// Proof of misbehaviour that a part has come upon; the machine hands it to `Bans` once the
-    /// part is done.
+    /// Collects evidence that a part has found; the machine hands it to `Bans` once the part is
+    /// done.
     pub(crate) fn accuse(&mut self, evidence: Evidence) {
         let reason = evidence.description();
         self.accuse_because(evidence, reason);
     }
 
-    /// The same, with a reason for the operator.
+    /// Like [`Self::accuse`], with a reason for the operator.
     pub(crate) fn accuse_because(&mut self, evidence: Evidence, reason: String) {
         self.evidence.push((evidence, reason));
     }
 
-    /// Two statements that no honest member makes both.
+    /// Collects evidence of two contradicting statements.
     pub(crate) fn equivocated(
         &mut self,
         member: MemberIndex,
@@ -128,7 +129,7 @@ impl Cx {
         self.accuse(Evidence::equivocation(member, self.round(), first, second));
     }
 
-    /// What [`Self::accuse`] has collected.
+    /// Takes the evidence that [`Self::accuse`] has collected.
     pub(crate) fn take_evidence(&mut self) -> Vec<(Evidence, String)> {
         core::mem::take(&mut self.evidence)
     }
@@ -160,13 +161,13 @@ impl Cx {
         self.timers.get(&timer).copied()
     }
 
-    /// Counts something that was not used.
+    /// Counts an input that is dropped, by reason.
     pub(crate) fn dropped(&mut self, reason: &'static str) {
         let count = self.dropped.entry(reason).or_default();
         *count = count.saturating_add(1);
     }
 
-    /// How often what was not used, since the start.
+    /// Number of dropped inputs since the start, by reason.
     pub(crate) const fn drops(&self) -> &BTreeMap<&'static str, u64> {
         &self.dropped
     }

@@ -72,7 +72,8 @@ pub enum Effect {
     },
     /// Stop trying.
     StopFetch(ObjectRef),
-    /// Give an object to those who ask: to all members, or to one (its sealed box) and the committee.
+    /// Serve an object: to all members, or to some, like a sealed share to its receiver and the
+    /// committee.
     Serve {
         /// What to give.
         object: ObjectRef,
@@ -90,13 +91,13 @@ pub enum Effect {
     /// Proof of misbehaviour, which has been checked: keep it, fsync, tell the operator. It is given again to
     /// [`Machine::recall_evidence`](crate::Machine::recall_evidence) at the next start.
     Ban {
-        /// Whose.
+        /// The accused member.
         member: MemberIndex,
         /// [`Evidence`](crate::wire::evidence::Evidence), canonical bytes.
         evidence: Vec<u8>,
-        /// For people.
+        /// The reason, for operators.
         reason: String,
     },
-    /// What people see.
+    /// The status for operators.
     Publish(Box<Status>),
 }

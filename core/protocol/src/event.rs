@@ -22,20 +22,20 @@ pub enum TimerId {
     Heartbeat,
 }
 
-/// What an operator may ask for.
+/// A command of an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
     /// Take no part in rounds that have not started.
     Pause,
     /// Take part again.
     Resume,
-    /// The daemon ends: tell the others. Nothing is said or done after it.
+    /// The daemon stops: announce it. Nothing is sent or done afterwards.
     Leave,
     /// What `member` was proven to have done in rounds up to `through` does not ban it any more. The host has written that down.
     Lift {
-        /// Whose ban.
+        /// The banned member.
         member: MemberIndex,
-        /// The last round.
+        /// The last round that the lift covers.
         through: Round,
     },
 }
@@ -52,7 +52,7 @@ pub enum Event {
     },
     /// A timer ran out.
     Tick(TimerId),
-    /// Bytes from a connected member (not necessarily their author).
+    /// Bytes from a connected member (not necessarily their sender).
     Message {
         /// Who handed them over.
         from: MemberIndex,
@@ -79,6 +79,6 @@ pub enum Event {
         /// The records.
         records: Vec<CertifiedRecord>,
     },
-    /// An operator's wish.
+    /// An operator has given a command.
     Operator(Command),
 }

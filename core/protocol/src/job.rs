@@ -36,7 +36,7 @@ pub struct Included {
     pub body: CommitmentBody,
 }
 
-/// What happened to a member's own update when a round ended.
+/// What became of a member's own update when a round ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fate {
     /// Not in a decided set: local progress is kept and encrypted afresh.
@@ -162,8 +162,8 @@ pub enum Job {
         /// The evidence's canonical bytes, fetched.
         object: ObjectRef,
     },
-    /// Put the proof against the authors of wrong partial decryptions together, as far as the answers are enough for one;
-    /// gives [`JobOutput::Proven`].
+    /// Put together the evidence against the senders of wrong partial decryptions, as far as the
+    /// answers suffice; gives [`JobOutput::Proven`].
     ProveAnswers {
         /// The round that the sum was opened in.
         round: Round,
@@ -222,8 +222,8 @@ pub struct UpdateShape {
     pub layout: LayoutDigest,
     /// Length of a ciphertext in bytes.
     pub ciphertext_bytes: u64,
-    /// Length of a sealed box in bytes.
-    pub box_bytes: u64,
+    /// Length of a sealed share in bytes.
+    pub sealed_share_bytes: u64,
 }
 
 /// What combining gave.
@@ -285,7 +285,7 @@ pub enum JobOutput {
     Settled,
     /// See [`UpdateShape`].
     Prepared(UpdateShape),
-    /// The evidence's canonical bytes if it proves what it says, `None` if it does not.
+    /// The canonical bytes of evidence that holds, `None` if it does not.
     Evidence(Option<Vec<u8>>),
     /// Evidence, one for each member that it could be proven of; canonical bytes.
     Proven(Vec<Vec<u8>>),

@@ -48,7 +48,7 @@ pub enum LedgerError {
     },
 }
 
-/// What a verified ledger says.
+/// The content of a verified ledger in numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     /// How many records.

@@ -42,8 +42,8 @@ pub const MAX_SHARES_BYTES: usize = 8192;
 pub const MAX_OBJECT_BYTES: u64 = 1 << 36;
 /// The longest opening of a share commitment, in bytes.
 pub const MAX_OPENING_BYTES: usize = 128 * 1024;
-/// The largest sealed box, in bytes.
-pub const MAX_BOX_BYTES: u64 = 256 * 1024;
+/// The largest sealed share, in bytes.
+pub const MAX_SEALED_SHARE_BYTES: u64 = 256 * 1024;
 /// The largest partial decryption, in bytes.
 pub const MAX_PARTIAL_BYTES: u64 = 1 << 20;
 /// The largest summed key, in bytes: 8.3 KiB at 4,096 coefficients.
@@ -72,16 +72,18 @@ pub const MAX_ANSWER_BYTES: usize = MAX_DIRECT_BYTES;
 pub const MAX_GOODBYES: usize = 16;
 /// Times that a failed job is started again in one round.
 pub const MAX_ATTEMPTS: u8 = 3;
-/// Times that a contributor reseals a share for one member in one round, asked alone and in public, and that this member looks at from
-/// one dealer.
+/// Number of times that a contributor reseals a share for one member in one round, asked alone and
+/// in public each, and that this member looks at resealed shares of one contributor.
 pub const MAX_RESEALS: u8 = 16;
-/// Heartbeats after which a member that asked a dealer for a box in vain asks in public.
+/// Heartbeats after which a member that has asked a contributor for a sealed share in vain asks in
+/// public.
 pub const BEATS_UNTIL_PUBLIC: u8 = 2;
-/// Heartbeats in which a dealer was heard, after a complaint had been handed on to it, without its answer: then it owes one.
+/// Heartbeats of a contributor that may arrive after a complaint had been forwarded to it, without
+/// its answer: then it owes one.
 pub const BEATS_UNTIL_OVERDUE: u8 = 3;
-/// Times that an answer to one complaint is handed on to whoever complained.
+/// Number of times that an answer to one complaint is forwarded to the complainant.
 pub const MAX_HANDED_ON: u8 = 4;
-/// Most rounds in which a dealer that owed an answer is not listed.
+/// Most rounds for which a contributor that owed an answer is excluded.
 pub const MAX_EXCLUDED_ROUNDS: u64 = 64;
 /// A pause that has been in effect for so long is a long one: the secrets of rounds are erased.
 pub const LONG_PAUSE_MS: u64 = 3_600_000;

@@ -123,7 +123,7 @@ impl Machine {
         self.cx.take_effects()
     }
 
-    /// Whether anything may have become possible by it: most messages are known already, or only
+    /// Returns whether anything may have become possible: most messages are known already, or only
     /// ask for something.
     fn on_event(&mut self, event: Event) -> bool {
         match event {
@@ -173,14 +173,14 @@ impl Machine {
             TimerId::Decrypt => self.cx.clock.decrypt_over = true,
             TimerId::Round => self.cx.clock.round_over = true,
             TimerId::View => self.round.view_timeout(),
-            TimerId::Heartbeat => self.on_status_tick(),
+            TimerId::Heartbeat => self.on_heartbeat_tick(),
         }
     }
 
-    /// What is lost is sent again, what has failed is tried again, and time is counted for those
-    /// that are not heard.
-    fn on_status_tick(&mut self) {
-        self.cx.jobs.rested();
+    /// Sends again what may be lost, tries again what has failed, and counts the time in which
+    /// silent members have sent nothing.
+    fn on_heartbeat_tick(&mut self) {
+        self.cx.jobs.end_backoff();
         self.cx.objects.forget_failed();
         let decided = self.round.set.decided_set();
         self.round.collect.tick(&mut self.cx, &self.members, &self.keys, decided);
@@ -200,7 +200,7 @@ impl Machine {
         if !self.members.set_reachable(member, true) {
             return;
         }
-        // What was gossiped before it could be reached has not come to it.
+        // Gossip that was sent before it became reachable has not arrived there.
         let heartbeat = self.heartbeat();
         self.cx.send(member, Body::Heartbeat(Box::new(heartbeat)));
         self.recovery.ask_one(&mut self.cx, member, self.chain.is_done());
@@ -209,7 +209,7 @@ impl Machine {
         }
     }
 
-    /// Hands the proof that parts have come upon to those who keep it. Whether there was any.
+    /// Hands the evidence that parts have found to `Bans`. Returns whether there was any.
     fn take_evidence(&mut self) -> bool {
         let found = self.cx.take_evidence();
         let any = !found.is_empty();

@@ -1,5 +1,5 @@
-//! What is known of the members across rounds: who can be reached, who is away, whose heartbeat is
-//! the newest, against whom there is proof, and whose updates this member leaves out for a while.
+//! The state of the members across rounds: who is reachable, who is away, the newest heartbeat of
+//! each, evidence against them, and whose updates this member excludes for a while.
 
 pub(crate) mod absence;
 mod bans;
@@ -45,7 +45,7 @@ impl Members {
         }
     }
 
-    /// The host has found a member, or lost it. Returns whether it can be reached only since now.
+    /// The host has connected to a member, or lost it. Returns whether it has become reachable.
     pub(crate) fn set_reachable(&mut self, member: MemberIndex, reachable: bool) -> bool {
         if member.0 >= self.member_count {
             return false;
@@ -62,7 +62,7 @@ impl Members {
         self.reachable.contains(&member)
     }
 
-    /// A status tick: one more heartbeat without those that are not heard.
+    /// A heartbeat tick: counts it for silent members.
     pub(crate) fn tick(&mut self, cx: &mut Cx) {
         let reachable = &self.reachable;
         self.absences.tick(cx, |member| reachable.contains(&member));
@@ -73,10 +73,10 @@ impl Members {
         member != self.me && self.absences.is_away(member)
     }
 
-    /// Whether another member can be counted on: it is not away, and it is connected or was heard
-    /// since the start.
+    /// Whether another member can be counted on: it is not away, and it is connected or a message
+    /// of it has arrived since the start.
     pub(crate) fn is_here(&self, member: MemberIndex) -> bool {
-        (self.is_reachable(member) || self.absences.was_heard(member)) && !self.is_away(member)
+        (self.is_reachable(member) || self.absences.was_seen(member)) && !self.is_away(member)
     }
 
     /// Whether there is proof against another member, and nobody has lifted its ban.
@@ -84,7 +84,7 @@ impl Members {
         self.bans.is_banned(member)
     }
 
-    /// The same holders of an object, with those against whom there is proof last.
+    /// Sorts the holders of an object so that banned members are last.
     pub(crate) fn trusted_first(&self, mut holders: Vec<MemberIndex>) -> Vec<MemberIndex> {
         holders.sort_by_key(|member| self.is_banned(*member));
         holders

@@ -1,6 +1,6 @@
-//! What a member that starts asks and answers. Its disk may be a new one, or an old backup, and it
-//! may have sent more in the round than its journal knows. So it asks the others and sends nothing
-//! that binds it until enough of them have answered.
+//! Recovery after a start. The disk may be a new one, or an old backup, and this member may have
+//! sent more in the round than its journal has. So it asks the others, and sends nothing that binds
+//! it until enough of them have responded.
 //!
 //! Why q answers, its own included, are enough:
 //! 1. Before anything else that binds it in a round a member broadcasts [`Body::Ready`], and it
@@ -10,11 +10,11 @@
 //!    are faulty, share an honest one, because 2q > n + f: among those that answer is one that
 //!    knows.
 //! 3. That one cannot have gone on to a later round, because only members in the asker's round
-//!    answer, and of them none whose journal says that it has been in a later one (`ahead`).
+//!    answer, and of them none whose journal has entries of a later one (`ahead`).
 //! 4. So a member that gets its answers and finds nothing in them that its journal lacks has sent
 //!    nothing else in this round, nor in a later one.
 //! 5. What it finds lacking beyond that, in the middle of a round (an old state of a disk that
-//!    still knows `Ready`), is as good as what those that answer have heard. Then it is silent
+//!    still knows `Ready`), is known as far as those that answer have received it. Then it is silent
 //!    until the round is over.
 
 mod ahead;
@@ -125,9 +125,9 @@ impl Recovery {
         }
     }
 
-    /// A status tick: questions and answers may be lost. To each member directly: answers come that
-    /// way too, and gossip is silent for a while where a member has come back before its old
-    /// connection was found dead.
+    /// A heartbeat tick: requests and responses may be lost. Requests are sent to each member
+    /// directly: responses travel that way too, and gossip is interrupted for a while where a
+    /// member has come back before its old connection was found dead.
     pub(crate) fn ask_again(&self, cx: &mut Cx, is_done: bool) {
         let Some(nonce) = self.open_question(cx, is_done) else { return };
         let Some(signature) = cx.sign(cx.round(), &Body::RecoveryRequest(nonce)) else { return };
@@ -149,7 +149,7 @@ impl Recovery {
         Some(asked.nonce)
     }
 
-    /// `asker` has started: sends it what it has sent before in this round.
+    /// `asker` has started: returns the statements that it has sent in this round.
     pub(crate) fn on_request(
         &self,
         cx: &mut Cx,
@@ -159,7 +159,7 @@ impl Recovery {
         newest: &NewestHeartbeats,
     ) {
         if self.is_behind() {
-            return cx.dropped("recovery request: what was heard in this round is forgotten");
+            return cx.dropped("recovery request: what was received in this round is lost");
         }
         if !cx.may_answer(asker, Question::RecoveryRequest) {
             return;
@@ -177,7 +177,8 @@ impl Recovery {
         cx.send(asker, Body::RecoveryResponse { nonce, statements, heartbeat });
     }
 
-    /// What `sender` has heard of this member. Returns whether enough have answered now.
+    /// The statements of this member that `sender` has received. Returns whether enough members
+    /// have responded now.
     pub(crate) fn on_response(
         &mut self,
         cx: &mut Cx,

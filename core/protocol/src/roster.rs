@@ -39,7 +39,7 @@ impl<'a> Roster<'a> {
         Scope { federation: self.manifest.federation(), epoch: self.manifest.epoch(), round }
     }
 
-    /// Whether `member` said `body` in `round`.
+    /// Whether `signature` is by `member` under `body` in `round`.
     #[must_use]
     pub fn is_signed_by(
         &self,
@@ -53,7 +53,7 @@ impl<'a> Roster<'a> {
             .is_ok_and(|digest| self.signatures.verify(key, &digest, signature))
     }
 
-    /// What `member` signs to say `body` in `round`.
+    /// The digest that `member` signs to send `body` in `round`.
     ///
     /// # Errors
     /// [`CodecError::TooLong`].

@@ -73,9 +73,9 @@ impl RoundState {
         Phase::Commit
     }
 
-    /// The table of phases: does whatever has become possible in this one and says which comes
-    /// next. Each is idempotent, and is left only forward. A decision made by the others takes this
-    /// member along from whichever phase it is in.
+    /// The table of phases: does what has become possible in the current phase and returns the next
+    /// one. Each is idempotent, and is left only forward. A decision made by the others advances
+    /// this member from whichever phase it is in.
     pub(crate) fn advance(&mut self, cx: &mut Cx, outside: Outside<'_>) -> Phase {
         match self.phase {
             Phase::Commit => self.commit(cx, outside),
@@ -227,14 +227,14 @@ impl RoundState {
             .find_map(|decision| self.vote_on(decision).voting_view().map(|view| (decision, view)))
     }
 
-    /// The view's timer ran out.
+    /// The view's timer has expired.
     pub(crate) fn view_timeout(&mut self) {
         if let Some((decision, _)) = self.voting() {
             self.vote_on_mut(decision).timeout();
         }
     }
 
-    /// The host has sealed the boxes of the own update.
+    /// The host has sealed the shares of the own update.
     pub(crate) fn on_contribution(&mut self, cx: &mut Cx, body: CommitmentBody) {
         let in_time = matches!(self.phase, Phase::Commit | Phase::Transfer);
         self.collect.on_contribution(cx, &mut self.set_commitments, body, in_time);
@@ -258,15 +258,15 @@ impl RoundState {
             Note::Released { set, object } => self.decryption.recall_released(cx, set, object),
             Note::Signed(record) => self.finish.recall_signed(*record),
             Note::Ready => self.readiness.recall_own(cx),
-            Note::Present(heard) => self.readiness.recall_others(heard),
-            Note::Kept { author, body, signature } => {
-                let kept = (author, *body, signature);
+            Note::Present(ready) => self.readiness.recall_others(ready),
+            Note::Kept { contributor, body, signature } => {
+                let kept = (contributor, *body, signature);
                 self.collect.recall_kept(cx, &mut self.set_commitments, decided, kept);
             }
             Note::Opened { key, sum } => self.decryption.key.recall(key, sum),
             Note::Rejected(digest) => self.collect.availability.recall_rejection(cx, digest),
             Note::ShareOpened(member) => {
-                self.collect.shares.resealing.recall_shown(member);
+                self.collect.shares.resealing.recall_opened(member);
             }
             Note::Reached | Note::Incarnation(_) | Note::Excluded(_) => {}
         }
@@ -380,9 +380,9 @@ impl RoundState {
 
     /// Reports that a proposer has collected, their signatures checked.
     fn on_reports(&mut self, cx: &mut Cx, reports: Option<ReportBundle>) {
-        for (author, set, signature) in reports.iter().flat_map(ReportBundle::reports) {
-            if author != cx.me() {
-                self.collect.reports.on_report(cx, author, set, signature);
+        for (sender, set, signature) in reports.iter().flat_map(ReportBundle::reports) {
+            if sender != cx.me() {
+                self.collect.reports.on_report(cx, sender, set, signature);
             }
         }
     }

@@ -34,7 +34,7 @@ impl Settlement {
         self.open.is_empty()
     }
 
-    /// `round` has ended, the own update as `fate` says.
+    /// `round` has ended with this fate of the own update.
     pub(crate) fn round_ended(&mut self, round: Round, fate: Option<Fate>) {
         self.open.insert(round, fate);
     }
@@ -45,7 +45,7 @@ impl Settlement {
         *known = fate.or(*known);
     }
 
-    /// A status tick.
+    /// A heartbeat tick.
     pub(crate) const fn tick(&mut self, is_paused: bool) {
         self.paused_beats = if is_paused { self.paused_beats.saturating_add(1) } else { 0 };
     }

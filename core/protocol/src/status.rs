@@ -49,9 +49,8 @@ impl Phase {
     }
 }
 
-/// What a member is doing, for people: the words of the path of one update, which tell two parts of
-/// `Certify` and of `Decrypt` apart. Follows from the phase and is nothing that the protocol knows
-/// of.
+/// What a member is doing, in the words of the path of one update, which tell two parts of
+/// `Certify` and of `Decrypt` apart. Derived from the phase; the protocol does not depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activity {
@@ -88,7 +87,7 @@ pub enum Activity {
 pub struct MemberStatus {
     /// Connected, or this member itself.
     pub reachable: bool,
-    /// The last round it said it is in.
+    /// The round of its newest heartbeat.
     pub round: Option<Round>,
     /// Its commitment is here.
     pub committed: bool,
@@ -102,17 +101,17 @@ pub struct MemberStatus {
     pub answered: bool,
     /// It signed the record.
     pub signed: bool,
-    /// It can be counted on: neither has it said goodbye nor has it been silent for long.
+    /// It can be counted on: it has neither announced an absence nor been silent for long.
     #[serde(default)]
     pub here: bool,
-    /// Why it takes no part, if it said so.
+    /// The reason of its absence, if it has announced one.
     #[serde(default)]
     pub left: Option<Leave>,
     /// Why its update is left out of this round, if it is.
     #[serde(default)]
     pub refused: Option<Refusal>,
-    /// It left a complaint about its update unanswered although it was heard: this member does not
-    /// list its updates before this round.
+    /// It left a complaint about its update unanswered although it was reachable: this member does
+    /// not list its updates before this round.
     #[serde(default)]
     pub excluded_until: Option<Round>,
 }
@@ -123,7 +122,7 @@ pub struct MemberStatus {
 pub enum Refusal {
     /// Its slots mean something else than those of the round.
     Layout,
-    /// Its ciphertext or one of its boxes has another length than those of the round.
+    /// Its ciphertext or one of its sealed shares has another length than those of the round.
     Length,
     /// f + 1 committee members could not read it.
     Unreadable,
@@ -188,8 +187,8 @@ pub struct Status {
     pub proposer: Option<MemberIndex>,
     /// By member, in manifest order.
     pub members: Vec<MemberStatus>,
-    /// What this member said in earlier incarnations is not all in its journal, so it takes no part in
-    /// rounds up to this one.
+    /// The journal lacks statements of earlier incarnations, so this member takes no part in rounds
+    /// up to this one.
     #[serde(default)]
     pub silent_through: Option<Round>,
     /// The journal goes on in this round, the ledger ends before it: the records between are
@@ -204,11 +203,11 @@ pub struct Status {
     /// How many are here.
     #[serde(default)]
     pub attendance: Attendance,
-    /// An operator paused this member; while it is bound by what it has said in this round, from
-    /// the next one on.
+    /// An operator paused this member. While it is bound by what it has sent in this round, the
+    /// pause takes effect from the next one on.
     #[serde(default)]
     pub paused: bool,
-    /// Rounds since the last applied one whose sums came to nothing.
+    /// The failed rounds since the last applied one.
     #[serde(default)]
     pub failed_rounds: FailedRounds,
     /// Members against whom there is proof: they are not waited for, and their updates are not

@@ -25,16 +25,16 @@ impl Sync {
         self.local_adapter == chain.tip.adapter
     }
 
-    /// `ahead` is in a later round: its records, please.
+    /// Asks `ahead`, which is in a later round, for its records.
     pub(crate) fn ask_for_records(cx: &mut Cx, ahead: MemberIndex) {
         if cx.may_answer(ahead, Question::Ask) {
             cx.send(ahead, Body::RecordsRequest(cx.round()));
         }
     }
 
-    /// A status tick: asks one member for records, if there must be some. Each in turn, because one
-    /// that says that it is ahead need not have them, and one that has them need not have been
-    /// heard.
+    /// A heartbeat tick: asks one member for records, if there must be some. The members take
+    /// turns, because one that claims to be ahead need not have them, and one that has them need
+    /// not have sent a message.
     pub(crate) fn tick(&mut self, cx: &mut Cx, members: &Members, is_behind: bool) {
         let (me, current) = (cx.me(), cx.round());
         let is_ahead = |member: MemberIndex| {

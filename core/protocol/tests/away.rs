@@ -29,7 +29,7 @@ impl Bench {
         for _ in 0..count {
             let head = self.machine.status().head;
             for member in alive {
-                effects.extend(self.hear(*member, heartbeat(4, head)));
+                effects.extend(self.receive(*member, heartbeat(4, head)));
             }
             let at = self.now + BEAT_MS;
             effects.extend(self.tick(TimerId::Heartbeat, at));
@@ -43,7 +43,7 @@ impl Bench {
 
     fn commit(&mut self, members: &[u16]) {
         for member in members {
-            self.hear(*member, Body::Commitment(Box::new(update(*member as u8))));
+            self.receive(*member, Body::Commitment(Box::new(update(*member as u8))));
         }
     }
 
@@ -52,11 +52,11 @@ impl Bench {
     }
 
     fn goodbyes(&self, effects: &[Effect]) -> Vec<Goodbye> {
-        let said = effects.iter().filter_map(|effect| match effect {
+        let sent = effects.iter().filter_map(|effect| match effect {
             Effect::Gossip(bytes) => Some(bytes),
             _ => None,
         });
-        said.filter_map(|bytes| match self.body(bytes) {
+        sent.filter_map(|bytes| match self.body(bytes) {
             Body::Goodbye(goodbye) => Some(goodbye),
             _ => None,
         })
@@ -137,7 +137,7 @@ fn a_goodbye_is_believed_after_one_heartbeat() {
     bench.contribute();
     bench.commit(&[1, 2]);
     bench.beats(1, &[1, 2, 3]);
-    bench.hear(3, goodbye(0, Leave::Stopped));
+    bench.receive(3, goodbye(0, Leave::Stopped));
     assert_eq!(bench.phase(), Phase::Commit);
     bench.beats(CONFIRMATION, &[1, 2]);
     assert_eq!(bench.phase(), Phase::Transfer);
@@ -154,9 +154,9 @@ fn a_paused_member_is_not_waited_for_in_any_round_until_it_is_ready_again() {
     resting.ready = false;
     bench.contribute();
     bench.commit(&[1, 2]);
-    bench.hear(3, goodbye(0, Leave::Paused));
+    bench.receive(3, goodbye(0, Leave::Paused));
     for _ in 0..CONFIRMATION {
-        bench.hear(3, Body::Heartbeat(resting.clone()));
+        bench.receive(3, Body::Heartbeat(resting.clone()));
         bench.beats(1, &[1, 2]);
     }
     assert_eq!(bench.phase(), Phase::Transfer);
@@ -172,16 +172,16 @@ fn an_old_goodbye_does_not_silence_a_member_that_is_back() {
     bench.begin();
     bench.contribute();
     bench.commit(&[1, 2]);
-    // Said, taken back by what came after it, then repeated by another again and again.
-    bench.hear(3, goodbye(0, Leave::Stopped));
+    // Sent, taken back by what came after it, then repeated by another again and again.
+    bench.receive(3, goodbye(0, Leave::Stopped));
     for _ in 0..100 {
         bench.beats(1, &[1, 2, 3]);
-        bench.hear(3, goodbye(0, Leave::Stopped));
+        bench.receive(3, goodbye(0, Leave::Stopped));
     }
-    assert!(bench.dropped("goodbye: its author has come back"));
+    assert!(bench.dropped("goodbye: its sender has come back"));
     // One that was kept from this member until now, of the same round.
     for number in 1..100 {
-        bench.hear(3, goodbye(number, Leave::Paused));
+        bench.receive(3, goodbye(number, Leave::Paused));
         bench.beats(1, &[1, 2, 3]);
     }
     assert_eq!(bench.phase(), Phase::Commit);
@@ -189,7 +189,7 @@ fn an_old_goodbye_does_not_silence_a_member_that_is_back() {
     // Of an earlier round.
     let bytes = message(&bench.manifest, Round(1), 3, heartbeat(4, RecordDigest([1; 32])));
     bench.handle(Event::Message { from: MemberIndex(3), bytes });
-    bench.hear(3, goodbye(200, Leave::Stopped));
+    bench.receive(3, goodbye(200, Leave::Stopped));
     assert!(bench.dropped("goodbye: of an earlier round"));
 }
 
@@ -222,7 +222,7 @@ fn a_machine_that_was_suspended_gives_nobody_up() {
 
 /// Announcements may not reach everybody: a connected member is asked before it is given up, and answers directly.
 #[test]
-fn who_is_not_heard_is_asked_and_who_is_asked_answers() {
+fn a_silent_member_is_pinged_and_a_pinged_member_answers() {
     let mut bench = Bench::new();
     bench.begin();
     bench.handle(Event::PeerUp(MemberIndex(3)));
@@ -234,14 +234,14 @@ fn who_is_not_heard_is_asked_and_who_is_asked_answers() {
     };
     assert!(to_three(&effects, &bench, |body| *body == Body::Ping));
     bench.now += 60;
-    let effects = bench.hear(3, Body::Ping);
+    let effects = bench.receive(3, Body::Ping);
     assert!(to_three(&effects, &bench, |body| matches!(body, Body::Heartbeat(_))));
-    let effects = bench.hear(3, Body::Ping);
+    let effects = bench.receive(3, Body::Ping);
     assert!(!to_three(&effects, &bench, |body| matches!(body, Body::Heartbeat(_))), "too often");
 }
 
 #[test]
-fn an_update_whose_author_left_before_anyone_had_it_is_left_out() {
+fn an_update_whose_contributor_left_before_anyone_had_it_is_left_out() {
     let mut bench = Bench::new();
     bench.begin();
     bench.contribute();
@@ -249,19 +249,19 @@ fn an_update_whose_author_left_before_anyone_had_it_is_left_out() {
     assert_eq!(bench.phase(), Phase::Transfer);
     let committee = bench.machine.status().committee;
     let check = |job: &Job| matches!(job, Job::CheckShare { .. });
-    for author in 0..3_u16 {
-        bench.handle(Event::ObjectReady(update(author as u8).boxes[0].unwrap()));
+    for contributor in 0..3_u16 {
+        bench.handle(Event::ObjectReady(update(contributor as u8).sealed_shares[0].unwrap()));
         bench.done(check, JobOutput::Checked { valid: true });
     }
     for member in committee.iter().filter(|member| (1..3).contains(&member.0)) {
         let mut held: Vec<_> = (0..3).map(|m| commitment_digest(&bench, m)).collect();
         held.sort_unstable();
-        bench.hear(member.0, Body::HaveUpdates(held));
+        bench.receive(member.0, Body::HaveUpdates(held));
     }
     if committee.contains(&MemberIndex(0)) {
-        for author in 0..3_u8 {
-            let update = update(author);
-            for object in update.boxes.iter().flatten().chain([&update.ciphertext]) {
+        for contributor in 0..3_u8 {
+            let update = update(contributor);
+            for object in update.sealed_shares.iter().flatten().chain([&update.ciphertext]) {
                 bench.handle(Event::ObjectReady(*object));
             }
             let read = |job: &Job| matches!(job, Job::CheckCiphertext { .. });
@@ -289,7 +289,7 @@ fn a_view_whose_proposer_is_away_is_not_waited_for() {
     }
     let alive: Vec<u16> = (1..4).filter(|member| *member != proposer.0).collect();
     let effects = bench.beats(SILENCE, &alive);
-    assert!(bench.story(&effects).contains(&"say vote".to_owned()), "against it");
+    assert!(bench.story(&effects).contains(&"send vote".to_owned()), "against it");
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn a_pause_takes_effect_at_once_before_a_round_and_after_it_in_one() {
     assert_eq!(bench.phase(), Phase::Paused);
     assert_eq!(bench.goodbyes(&effects).len(), 1);
     let effects = bench.beats(1, &[]);
-    assert!(!bench.goodbyes(&effects).is_empty(), "said again for those that start");
+    assert!(!bench.goodbyes(&effects).is_empty(), "sent again for those that start");
     bench.handle(Event::Operator(Command::Resume));
     assert_eq!(bench.phase(), Phase::WaitingForQuorum);
     bench.begin();
@@ -319,11 +319,11 @@ fn a_pause_takes_effect_at_once_before_a_round_and_after_it_in_one() {
     let skipped = fedshield_protocol::wire::Outcome::Skipped;
     let record = tip.record(&bench.manifest, skipped, None, None);
     let signature = || Body::RecordSignature(fedshield_protocol::ledger::record_digest(&record));
-    bench.hear(1, signature());
-    let effects = bench.hear(2, signature());
+    bench.receive(1, signature());
+    let effects = bench.receive(2, signature());
     assert_eq!((bench.machine.status().round, bench.phase()), (Round(1), Phase::Paused));
-    let [said] = bench.goodbyes(&effects)[..] else { panic!("one goodbye") };
-    assert_eq!(said.why, Leave::Paused);
+    let [sent] = bench.goodbyes(&effects)[..] else { panic!("one goodbye") };
+    assert_eq!(sent.why, Leave::Paused);
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn the_last_word_of_a_daemon_is_its_goodbye() {
 }
 
 #[test]
-fn who_sits_a_round_out_says_so() {
+fn a_member_that_sits_a_round_out_announces_it() {
     let mut bench = Bench::new();
     bench.journal = vec![vec![1, 2, 3]];
     let effects = bench.boot();
@@ -358,9 +358,9 @@ fn an_update_that_no_report_can_list_any_more_holds_up_nobody() {
         }
         bench.commit(&[1, 2, 3]);
         let set: Vec<_> = (1..4).map(|m| (MemberIndex(m), commitment_digest(&bench, m))).collect();
-        for author in 1..4_u8 {
-            let update = update(author);
-            for object in update.boxes.iter().flatten().chain([&update.ciphertext]) {
+        for contributor in 1..4_u8 {
+            let update = update(contributor);
+            for object in update.sealed_shares.iter().flatten().chain([&update.ciphertext]) {
                 bench.handle(Event::ObjectReady(*object));
             }
         }
@@ -372,16 +372,16 @@ fn an_update_that_no_report_can_list_any_more_holds_up_nobody() {
         held.sort_unstable();
         for member in bench.machine.status().committee {
             if member.0 != 0 {
-                bench.hear(member.0, Body::HaveUpdates(held.clone()));
+                bench.receive(member.0, Body::HaveUpdates(held.clone()));
             }
         }
         let committee = bench.others_of_the_committee();
         let outsider = (1..4).find(|member| !committee.contains(member)).unwrap();
         for member in [outsider, committee[0]] {
-            bench.hear(member, Body::Report(UpdateSet::from_iter(set.clone())));
+            bench.receive(member, Body::Report(UpdateSet::from_iter(set.clone())));
         }
         assert!(!bench.machine.status().members[0].reported, "two may still hold and list it");
-        bench.hear(committee[1], Body::Report(UpdateSet::from_iter(set.clone())));
+        bench.receive(committee[1], Body::Report(UpdateSet::from_iter(set.clone())));
         assert!(bench.machine.status().members[0].reported, "contributed: {commits}");
         assert_eq!(bench.phase(), Phase::Certify);
     }
@@ -389,7 +389,7 @@ fn an_update_that_no_report_can_list_any_more_holds_up_nobody() {
 
 /// A member that does not get ready says so: the others need not wait for it in every round.
 #[test]
-fn who_catches_up_for_long_says_so_and_takes_it_back() {
+fn a_member_that_catches_up_for_long_announces_it_and_takes_it_back() {
     let (_, records) = fixture::ledger();
     let mut bench = Bench::new();
     bench.records = records;
@@ -409,7 +409,7 @@ fn who_catches_up_for_long_says_so_and_takes_it_back() {
 
 /// The last heartbeat of a member that is gone, repeated for ever, does not keep it alive.
 #[test]
-fn what_was_said_rounds_ago_is_no_sign_of_life() {
+fn a_message_of_an_earlier_round_is_no_sign_of_life() {
     let (_, records) = fixture::ledger();
     let mut bench = Bench::new();
     let old = message(&bench.manifest, Round(1), 3, heartbeat(4, RecordDigest([1; 32])));

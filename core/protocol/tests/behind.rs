@@ -22,7 +22,7 @@ fn sent(effects: &[Effect], member: u16) -> Vec<Body> {
     effects.iter().filter_map(to).collect()
 }
 
-/// Nothing was said but where this member is, and questions.
+/// Nothing was sent but heartbeats and questions.
 fn binds(effects: &[Effect]) -> bool {
     effects.iter().any(|effect| match effect {
         Effect::Gossip(bytes) | Effect::Send { bytes, .. } => {
@@ -72,7 +72,7 @@ fn records_are_fetched_and_the_journal_is_recalled() {
         let status = bench.machine.status();
         assert_eq!((status.phase, status.round), (Phase::Sync, Round(kept as u64)));
         assert_eq!((status.silent_through, status.journal_round), (None, Some(Round(4))));
-        // It asks whoever comes, and each in turn, without having heard of anybody who is ahead.
+        // It asks whoever comes, and each in turn, without a heartbeat of anybody who is ahead.
         let request = Body::RecordsRequest(Round(kept as u64));
         let came = bench.handle(Event::PeerUp(MemberIndex(2)));
         assert!(sent(&came, 2).contains(&request));
@@ -82,9 +82,9 @@ fn records_are_fetched_and_the_journal_is_recalled() {
             assert!(sent(&ticked, member).contains(&request), "{at}");
             effects.extend(ticked);
         }
-        // What it heard in that round is not in its journal any more.
-        let told = bench.hear(1, Body::RecoveryRequest(NONCE));
-        assert!(sent(&told, 1).is_empty());
+        // What it received in that round is not in its journal any more.
+        let response = bench.receive(1, Body::RecoveryRequest(NONCE));
+        assert!(sent(&response, 1).is_empty());
         assert!(!binds(&effects) && bench.jobs.is_empty());
 
         let rest = records[kept..].to_vec();
@@ -104,14 +104,14 @@ fn records_are_fetched_and_the_journal_is_recalled() {
         assert!(truncated.clone().count() > 0 && truncated.clone().all(|before| before.0 <= 4));
         assert!(!binds(&effects));
 
-        // The others know what it said, and so does its journal.
+        // The others know what it sent, and so does its journal.
         let commitment = Statement::Commitment(Box::new(update(0)));
-        let said = [Statement::Ready, commitment].map(|statement| {
+        let sent = [Statement::Ready, commitment].map(|statement| {
             let signature = sign(&bench.manifest, Round(4), 0, &statement.body());
             (statement, signature)
         });
-        bench.hear(1, memory(&said));
-        bench.hear(2, memory(&said));
+        bench.receive(1, memory(&sent));
+        bench.receive(2, memory(&sent));
         bench.begin();
         assert!(bench.machine.status().members[0].committed);
         let contribute = |(_, job): &(_, Job)| matches!(job, Job::Contribute { .. });
@@ -122,7 +122,7 @@ fn records_are_fetched_and_the_journal_is_recalled() {
 /// A journal always names the newest round, so that a lost ledger is noticed at any time: three members that did not
 /// notice could begin the federation anew.
 #[test]
-fn a_lost_ledger_is_noticed_before_anything_was_said_in_a_round() {
+fn a_lost_ledger_is_noticed_before_anything_was_sent_in_a_round() {
     let mut bench = Bench::new();
     bench.journal.clear();
     bench.boot_in_doubt();
@@ -166,9 +166,12 @@ fn records_are_read_by_the_host_when_somebody_asks_and_no_more_are_sent_than_fit
         effects.iter().filter_map(read).collect::<Vec<_>>()
     };
     let room = fedshield_protocol::limits::MAX_RECORDS_ANSWER_BYTES;
-    assert_eq!(reads(&bench.hear(1, Body::RecordsRequest(Round(2)))), [(1, 2, room)]);
-    assert!(reads(&bench.hear(1, Body::RecordsRequest(Round(2)))).is_empty(), "too soon");
-    assert!(reads(&bench.hear(2, Body::RecordsRequest(Round(4)))).is_empty(), "there is no more");
+    assert_eq!(reads(&bench.receive(1, Body::RecordsRequest(Round(2)))), [(1, 2, room)]);
+    assert!(reads(&bench.receive(1, Body::RecordsRequest(Round(2)))).is_empty(), "too soon");
+    assert!(
+        reads(&bench.receive(2, Body::RecordsRequest(Round(4)))).is_empty(),
+        "there is no more"
+    );
     let to = MemberIndex(1);
     let answer = bench.handle(Event::Records { to, records: records[2..].to_vec() });
     assert_eq!(sent(&answer, 1), [fixture::entries(records[2..].to_vec())]);

@@ -10,19 +10,19 @@ use fedshield_protocol::limits::MAX_RESEALS;
 use fedshield_protocol::wire::evidence::{Evidence, Rule};
 use fedshield_protocol::wire::{Body, Remedy, UpdateSet};
 use fixture::bench::{Bench, update};
-use fixture::lies::*;
+use fixture::misbehaviour::*;
 use fixture::sign;
 
 /// False complaints cost the dealer nothing but the shares of at most f members, which lie anyway; and first it seals again.
 #[test]
 fn a_false_complaint_is_answered_in_clear_but_only_that_of_f_members() {
     let (mut bench, own) = Bench::with_an_own_update();
-    // Whatever is asked for, the first answer is a box; to everyone if it is asked for in public.
-    bench.hear(3, complaint(3, own, Remedy::Open));
+    // Whatever is asked for, the first answer is a sealed share; to everyone if it is asked for in public.
+    bench.receive(3, complaint(3, own, Remedy::Open));
     assert!(!bench.jobs.iter().any(|(_, job)| is_reveal(job)));
     let effects = bench.done(is_reseal, JobOutput::ResealedShare(Some(vec![4; 9])));
-    assert_eq!(said(&effects), [(None, boxed(own, 3, &[4; 9]))]);
-    let effects = bench.hear(3, complaint(3, own, Remedy::Open));
+    assert_eq!(sent(&effects), [(None, resealed(own, 3, &[4; 9]))]);
+    let effects = bench.receive(3, complaint(3, own, Remedy::Open));
     assert_eq!(bench.story(&effects), ["persist shown to 3"], "before it is shown");
     let to = bench.jobs.iter().find_map(|(_, job)| match job {
         Job::OpenShare { member, .. } => Some(*member),
@@ -30,24 +30,24 @@ fn a_false_complaint_is_answered_in_clear_but_only_that_of_f_members() {
     });
     assert_eq!(to, Some(MemberIndex(3)), "the share of the member that complained, no other");
     let effects = bench.done(is_reveal, JobOutput::ShareOpening(vec![7; 9]));
-    assert_eq!(said(&effects), [(None, opening(own, 3, &[7; 9]))], "to everyone");
+    assert_eq!(sent(&effects), [(None, opening(own, 3, &[7; 9]))], "to everyone");
     // Again: the same bytes, to the member that may have missed them; nothing is revealed anew.
-    let effects = bench.hear(3, complaint(3, own, Remedy::Open));
-    assert_eq!(said(&effects), [(Some(3), opening(own, 3, &[7; 9]))]);
+    let effects = bench.receive(3, complaint(3, own, Remedy::Open));
+    assert_eq!(sent(&effects), [(Some(3), opening(own, 3, &[7; 9]))]);
     assert!(!bench.jobs.iter().any(|(_, job)| is_reveal(job)));
-    // One of four may be faulty: a second member that complains is not believed to be. A box it gets.
-    bench.hear(2, complaint(2, own, Remedy::Reseal));
+    // One of four may be faulty: a second member that complains is not believed to be. A sealed share it gets.
+    bench.receive(2, complaint(2, own, Remedy::Reseal));
     let effects = bench.done(is_reseal, JobOutput::ResealedShare(Some(vec![5; 9])));
-    assert_eq!(said(&effects), [(Some(2), boxed(own, 2, &[5; 9]))], "nobody else's business");
+    assert_eq!(sent(&effects), [(Some(2), resealed(own, 2, &[5; 9]))], "nobody else's business");
     for _ in 0..3 {
-        assert_eq!(said(&bench.hear(2, complaint(2, own, Remedy::Open))), []);
+        assert_eq!(sent(&bench.receive(2, complaint(2, own, Remedy::Open))), []);
     }
     assert_eq!(drops(&bench, "complaint: more than there can be faulty members"), 3);
     assert!(!bench.jobs.iter().any(|(_, job)| is_reveal(job)));
     // Complaints about updates of others, or of nobody, are theirs.
     let theirs = bench.valid_share_of(1);
     for digest in [theirs, CommitmentDigest([9; 32])] {
-        assert_eq!(said(&bench.hear(3, complaint(3, digest, Remedy::Open))), []);
+        assert_eq!(sent(&bench.receive(3, complaint(3, digest, Remedy::Open))), []);
     }
     assert!(!bench.jobs.iter().any(|(_, job)| is_reveal(job)));
 }
@@ -57,9 +57,9 @@ fn a_false_complaint_is_answered_in_clear_but_only_that_of_f_members() {
 fn a_restart_does_not_make_room_for_more_shares_in_clear() {
     let (mut bench, own) = Bench::with_an_own_update();
     let show = |bench: &mut Bench, by: u16| {
-        bench.hear(by, complaint(by, own, Remedy::Open));
+        bench.receive(by, complaint(by, own, Remedy::Open));
         bench.done(is_reseal, JobOutput::ResealedShare(Some(vec![4; 9])));
-        bench.hear(by, complaint(by, own, Remedy::Open));
+        bench.receive(by, complaint(by, own, Remedy::Open));
         bench.jobs.iter().any(|(_, job)| is_reveal(job))
     };
     assert!(show(&mut bench, 3));
@@ -69,7 +69,7 @@ fn a_restart_does_not_make_room_for_more_shares_in_clear() {
     assert!(show(&mut bench, 3), "the same again");
 }
 
-/// Boxes are sealed again as often as a bad network may need, and no more; what is asked for too fast is dropped.
+/// Shares are resealed as often as a bad network may need, and no more; what is asked for too fast is dropped.
 #[test]
 fn sealing_again_is_throttled() {
     let (mut bench, own) = Bench::with_an_own_update();
@@ -77,7 +77,7 @@ fn sealing_again_is_throttled() {
     for beat in 1..100 {
         bench.now = beat * LATER;
         for _ in 0..3 {
-            bench.hear(3, complaint(3, own, Remedy::Reseal));
+            bench.receive(3, complaint(3, own, Remedy::Reseal));
             if bench.jobs.iter().any(|(_, job)| is_reseal(job)) {
                 bench.done(is_reseal, JobOutput::ResealedShare(Some(vec![4; 9])));
                 sealed += 1;
@@ -91,22 +91,22 @@ fn sealing_again_is_throttled() {
 #[test]
 fn a_key_that_cannot_be_used_is_answered_in_clear() {
     let (mut bench, own) = Bench::with_an_own_update();
-    bench.hear(3, complaint(3, own, Remedy::Reseal));
-    assert_eq!(said(&bench.done(is_reseal, JobOutput::ResealedShare(None))), []);
+    bench.receive(3, complaint(3, own, Remedy::Reseal));
+    assert_eq!(sent(&bench.done(is_reseal, JobOutput::ResealedShare(None))), []);
     bench.now = LATER;
-    bench.hear(3, complaint(3, own, Remedy::ResealInPublic));
+    bench.receive(3, complaint(3, own, Remedy::ResealInPublic));
     let effects = bench.done(is_reseal, JobOutput::ResealedShare(None));
     assert_eq!(bench.story(&effects), ["persist shown to 3"]);
     assert!(bench.jobs.iter().any(|(_, job)| is_reveal(job)));
 }
 
-/// A share that was bad, or for which there was no box, is asked for again: of the dealer alone, in public when it does not
-/// answer, in clear when a box that was sealed again does not open.
+/// A share that was bad, or for which there was no sealed share, is asked for again: of the dealer alone, in public when it does not
+/// answer, in clear when a resealed share does not open.
 #[test]
 fn a_share_is_asked_for_in_three_steps() {
     let (mut bench, bad) = Bench::with_a_bad_share();
     let remedy = |effects: &[Effect]| {
-        let mut remedies = said(effects).into_iter().filter_map(|(to, body)| match body {
+        let mut remedies = sent(effects).into_iter().filter_map(|(to, body)| match body {
             Body::Complaint(complaint) => Some((to, complaint.remedy)),
             _ => None,
         });
@@ -118,36 +118,36 @@ fn a_share_is_asked_for_in_three_steps() {
     }
     let (alone, public) = ((Some(1), Remedy::Reseal), (None, Remedy::ResealInPublic));
     assert_eq!(remedies, [alone, alone, public, public]);
-    bench.hear(1, boxed(bad, 0, &[1; 9]));
-    let effects = bench.done(is_check_box, JobOutput::Checked { valid: false });
+    bench.receive(1, resealed(bad, 0, &[1; 9]));
+    let effects = bench.done(is_check_resealed_share, JobOutput::Checked { valid: false });
     assert_eq!(remedy(&effects), Some((None, Remedy::Open)));
-    assert_eq!(banned(&effects).len(), 0, "a box proves nothing");
-    bench.hear(1, boxed(bad, 0, &[2; 9]));
-    bench.done(is_check_box, JobOutput::Checked { valid: true });
+    assert_eq!(banned(&effects).len(), 0, "a sealed share proves nothing");
+    bench.receive(1, resealed(bad, 0, &[2; 9]));
+    bench.done(is_check_resealed_share, JobOutput::Checked { valid: true });
     assert!(bench.machine.status().members[1].share_valid);
     assert_eq!(remedy(&bench.tick(TimerId::Heartbeat, 9 * LATER)), None, "it is content now");
-    // A box of another, for another, or that nobody asked for is not looked at.
+    // A sealed share of another, for another, or that nobody asked for is not looked at.
     for (by, to) in [(2, 0), (1, 2), (1, 0)] {
-        bench.hear(by, boxed(bad, to, &[3; 9]));
+        bench.receive(by, resealed(bad, to, &[3; 9]));
     }
-    assert!(!bench.jobs.iter().any(|(_, job)| is_check_box(job)));
+    assert!(!bench.jobs.iter().any(|(_, job)| is_check_resealed_share(job)));
 }
 
-/// The dealer had no sealing key of this member: there is no box to fetch.
+/// The dealer had no sealing key of this member: there is no sealed share to fetch.
 #[test]
-fn who_got_no_box_asks_for_one() {
+fn who_got_no_sealed_share_asks_for_one() {
     let mut bench = Bench::new();
     bench.begin();
     let mut body = update(1);
-    body.boxes[0] = None;
+    body.sealed_shares[0] = None;
     let scope = fixture::scope(&bench.manifest, Round(0));
     let digest = scope.commitment(MemberIndex(1), &body).unwrap();
-    bench.hear(1, Body::Commitment(Box::new(body)));
+    bench.receive(1, Body::Commitment(Box::new(body)));
     // It may be here from before a restart.
     let effects = bench.done(is_check_share, JobOutput::Checked { valid: false });
-    assert_eq!(said(&effects), [(Some(1), complaint(0, digest, Remedy::Reseal))]);
-    bench.hear(1, boxed(digest, 0, &[1; 9]));
-    bench.done(is_check_box, JobOutput::Checked { valid: true });
+    assert_eq!(sent(&effects), [(Some(1), complaint(0, digest, Remedy::Reseal))]);
+    bench.receive(1, resealed(digest, 0, &[1; 9]));
+    bench.done(is_check_resealed_share, JobOutput::Checked { valid: true });
     assert!(bench.machine.status().members[1].share_valid);
 }
 
@@ -156,13 +156,13 @@ fn who_got_no_box_asks_for_one() {
 #[test]
 fn a_complaint_of_another_does_not_drop_an_update() {
     let (mut bench, own) = Bench::with_an_own_update();
-    bench.handle(Event::ObjectReady(update(0).boxes[0].unwrap()));
+    bench.handle(Event::ObjectReady(update(0).sealed_shares[0].unwrap()));
     bench.done(is_check_share, JobOutput::Checked { valid: true });
     let theirs = bench.valid_share_of(1);
     let committee = bench.others_of_the_committee();
     bench.hold(&committee, &[own, theirs]);
-    bench.hear(3, complaint(3, own, Remedy::Open));
-    bench.hear(3, complaint(3, theirs, Remedy::Open));
+    bench.receive(3, complaint(3, own, Remedy::Open));
+    bench.receive(3, complaint(3, theirs, Remedy::Open));
     bench.done(is_reseal, JobOutput::ResealedShare(Some(vec![4; 9])));
     assert_eq!(bench.report()[..], [(MemberIndex(0), own), (MemberIndex(1), theirs)]);
 }
@@ -177,16 +177,16 @@ fn an_unanswered_complaint_is_repeated_and_the_update_left_out() {
     bench.hold(&committee, &[bad, good]);
     for beat in 1..4 {
         let effects = bench.tick(TimerId::Heartbeat, beat * 200);
-        let said = said(&effects);
+        let sent = sent(&effects);
         // In public, the own complaint is handed on like those of others.
-        assert!(said.iter().any(|s| is_complaint_about(s, &bad)), "{said:?}");
+        assert!(sent.iter().any(|s| is_complaint_about(s, &bad)), "{sent:?}");
     }
     assert_eq!(bench.report()[..], [(MemberIndex(2), good)]);
-    bench.hear(1, opening(bad, 0, &[1]));
+    bench.receive(1, opening(bad, 0, &[1]));
     bench.done(is_check_share_opening, JobOutput::Checked { valid: true });
     assert!(bench.machine.status().members[1].share_valid);
     let effects = bench.tick(TimerId::Heartbeat, 3 * LATER);
-    assert!(!said(&effects).iter().any(|s| is_complaint_about(s, &bad)), "it is content now");
+    assert!(!sent(&effects).iter().any(|s| is_complaint_about(s, &bad)), "it is content now");
 }
 
 /// A wrong answer is signed, and wrong for everyone: the dealer is named, its update left out at once, and not waited for. It makes
@@ -205,22 +205,22 @@ fn a_wrong_opening_names_the_contributor_and_drops_its_update() {
         let good = bench.valid_share_of(2);
         let committee = bench.others_of_the_committee();
         bench.hold(&committee, &[bad, good]);
-        bench.hear(1, opening(bad, member, &[6; 50]));
+        bench.receive(1, opening(bad, member, &[6; 50]));
         let effects = bench.done(is_check_share_opening, JobOutput::Checked { valid: false });
-        let [(liar, evidence)] = banned(&effects).try_into().unwrap();
-        assert_eq!((liar, evidence.member), (1, MemberIndex(1)));
+        let [(accused, evidence)] = banned(&effects).try_into().unwrap();
+        assert_eq!((accused, evidence.member), (1, MemberIndex(1)));
         assert!(is_proof(&bench, &evidence));
         assert_eq!(evidence.statements()[0].0, opening(bad, member, &[6; 50]));
-        // The liar's second thoughts come too late.
-        bench.hear(1, opening(bad, member, &[7; 50]));
+        // A later, right opening of the accused comes too late.
+        bench.receive(1, opening(bad, member, &[7; 50]));
         assert_eq!(drops(&bench, "share opening: of no commitment of its sender"), 1);
         assert!(!bench.jobs.iter().any(|(_, job)| is_check_share_opening(job)));
         let effects = bench.tick(TimerId::Heartbeat, 200);
-        assert!(!said(&effects).iter().any(|s| is_complaint_about(s, &bad)), "nothing to hope for");
+        assert!(!sent(&effects).iter().any(|s| is_complaint_about(s, &bad)), "nothing to hope for");
         // Nothing that could still come is missing: the report does not wait for the deadline of the transfer.
         let effects = bench.tick(TimerId::Commit, LATER);
         let report = Body::Report(UpdateSet::from_iter([(MemberIndex(2), good)]));
-        assert!(said(&effects).contains(&(None, report)));
+        assert!(sent(&effects).contains(&(None, report)));
     }
 }
 
@@ -229,11 +229,15 @@ fn a_wrong_opening_names_the_contributor_and_drops_its_update() {
 fn two_conflicting_answers_are_evidence() {
     for first_is_true in [true, false] {
         let (mut bench, bad) = Bench::with_a_bad_share();
-        bench.hear(1, opening(bad, 0, &[1]));
-        assert_eq!(banned(&bench.hear(1, opening(bad, 0, &[1]))).len(), 0, "said twice, no lie");
-        let effects = bench.hear(1, opening(bad, 0, &[2]));
-        let [(liar, evidence)] = banned(&effects).try_into().unwrap();
-        assert_eq!(liar, 1);
+        bench.receive(1, opening(bad, 0, &[1]));
+        assert_eq!(
+            banned(&bench.receive(1, opening(bad, 0, &[1]))).len(),
+            0,
+            "sent twice, and right"
+        );
+        let effects = bench.receive(1, opening(bad, 0, &[2]));
+        let [(accused, evidence)] = banned(&effects).try_into().unwrap();
+        assert_eq!(accused, 1);
         assert!(is_proof(&bench, &evidence) && evidence.rule() == Rule::Equivocation);
         let effects =
             bench.done(is_check_share_opening, JobOutput::Checked { valid: first_is_true });
@@ -251,16 +255,16 @@ fn answers_about_two_members_do_not_conflict() {
         let signature = sign(&bench.manifest, Round(0), 1, &body);
         (body, signature)
     };
-    let is_lie = |first: Body, second: Body| {
+    let is_wrong_opening = |first: Body, second: Body| {
         let (first, second) = (statement(first), statement(second));
         is_proof(&bench, &Evidence::equivocation(MemberIndex(1), Round(0), first, second))
     };
     let other = CommitmentDigest([4; 32]);
     let of_zero = || opening(bad, 0, &[1]);
-    assert!(is_lie(of_zero(), opening(bad, 0, &[2])));
-    assert!(!is_lie(of_zero(), opening(bad, 3, &[2])));
-    assert!(!is_lie(of_zero(), opening(other, 0, &[2])));
-    assert!(!is_lie(of_zero(), of_zero()));
+    assert!(is_wrong_opening(of_zero(), opening(bad, 0, &[2])));
+    assert!(!is_wrong_opening(of_zero(), opening(bad, 3, &[2])));
+    assert!(!is_wrong_opening(of_zero(), opening(other, 0, &[2])));
+    assert!(!is_wrong_opening(of_zero(), of_zero()));
 }
 
 /// Answers that answer nothing: of another member than the dealer, about a commitment that nobody knows, and about more members than
@@ -268,16 +272,16 @@ fn answers_about_two_members_do_not_conflict() {
 #[test]
 fn answers_of_others_and_too_many_answers_are_dropped() {
     let (mut bench, bad) = Bench::with_a_bad_share();
-    bench.hear(2, opening(bad, 0, &[1]));
-    bench.hear(1, opening(CommitmentDigest([9; 32]), 0, &[1]));
+    bench.receive(2, opening(bad, 0, &[1]));
+    bench.receive(1, opening(CommitmentDigest([9; 32]), 0, &[1]));
     assert_eq!(drops(&bench, "share opening: of no commitment of its sender"), 2);
     assert!(!bench.jobs.iter().any(|(_, job)| is_check_share_opening(job)));
-    bench.hear(1, opening(bad, 2, &[1]));
+    bench.receive(1, opening(bad, 2, &[1]));
     bench.done(is_check_share_opening, JobOutput::Checked { valid: true });
     assert!(!bench.machine.status().members[1].share_valid, "the share of another");
-    bench.hear(1, opening(bad, 3, &[1]));
+    bench.receive(1, opening(bad, 3, &[1]));
     assert_eq!(drops(&bench, "share opening: more than there can be complaints"), 1);
-    bench.hear(1, opening(bad, 0, &[1]));
+    bench.receive(1, opening(bad, 0, &[1]));
     bench.done(is_check_share_opening, JobOutput::Checked { valid: true });
     assert!(bench.machine.status().members[1].share_valid);
 }
@@ -287,15 +291,15 @@ fn answers_of_others_and_too_many_answers_are_dropped() {
 #[test]
 fn an_answer_that_could_not_be_checked_is_checked_again() {
     let (mut bench, bad) = Bench::with_a_bad_share();
-    bench.hear(1, opening(bad, 0, &[1]));
+    bench.receive(1, opening(bad, 0, &[1]));
     let position = bench.jobs.iter().position(|(_, job)| is_check_share_opening(job)).unwrap();
     let (id, _) = bench.jobs.remove(position);
     bench.handle(Event::JobFailed(id, "the disk is full".into()));
-    assert_eq!(banned(&bench.hear(1, opening(bad, 0, &[1]))).len(), 0);
+    assert_eq!(banned(&bench.receive(1, opening(bad, 0, &[1]))).len(), 0);
     assert!(!bench.jobs.iter().any(|(_, job)| is_check_share_opening(job)), "it rests");
     let effects = bench.tick(TimerId::Heartbeat, 200);
-    assert!(said(&effects).iter().any(|s| is_complaint_about(s, &bad)), "it still complains");
-    bench.hear(1, opening(bad, 0, &[1]));
+    assert!(sent(&effects).iter().any(|s| is_complaint_about(s, &bad)), "it still complains");
+    bench.receive(1, opening(bad, 0, &[1]));
     bench.done(is_check_share_opening, JobOutput::Checked { valid: true });
     assert!(bench.machine.status().members[1].share_valid);
 }

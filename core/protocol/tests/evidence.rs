@@ -16,7 +16,7 @@ use fedshield_protocol::wire::{
     Accusation, Body, Decided, Decision, Proposal, UpdateSet, Value, Vote, VoteKind,
 };
 use fixture::bench::{Bench, heartbeat, update};
-use fixture::lies::*;
+use fixture::misbehaviour::*;
 use fixture::{certificate, manifest, object, scope, sign, signed_manifest};
 
 const ROUND: Round = Round(0);
@@ -25,7 +25,7 @@ fn founded() -> ValidManifest {
     ValidManifest::founded(signed_manifest(4)).unwrap()
 }
 
-fn said(
+fn sent(
     founded: &ValidManifest,
     member: u16,
     body: Body,
@@ -40,7 +40,7 @@ fn vote(value: u8) -> Body {
 }
 
 fn two_votes(founded: &ValidManifest, member: u16) -> Evidence {
-    let (first, second) = (said(founded, member, vote(1)), said(founded, member, vote(2)));
+    let (first, second) = (sent(founded, member, vote(1)), sent(founded, member, vote(2)));
     Evidence::equivocation(MemberIndex(member), ROUND, first, second)
 }
 
@@ -78,7 +78,7 @@ fn proof(proof: Proof) -> Evidence {
 fn all_kinds(founded: &ValidManifest) -> Vec<Evidence> {
     let member = MemberIndex(1);
     let body = update(1);
-    let dealt = said(founded, 1, Body::Commitment(Box::new(body.clone())));
+    let dealt = sent(founded, 1, Body::Commitment(Box::new(body.clone())));
     let digest = scope(founded, ROUND).commitment(member, &body).unwrap();
     let small =
         Value::Aggregate { set: UpdateSet::from_iter([(member, digest)]), aggregate: object(5) };
@@ -88,12 +88,12 @@ fn all_kinds(founded: &ValidManifest) -> Vec<Evidence> {
         .to_vec();
     vec![
         two_votes(founded, 1),
-        Evidence::too_small(member, ROUND, said(founded, 1, Body::Proposal(Box::new(proposal)))),
+        Evidence::too_small(member, ROUND, sent(founded, 1, Body::Proposal(Box::new(proposal)))),
         Evidence::wrong_opening(
             member,
             ROUND,
             (body.clone(), dealt.1),
-            said(founded, 1, opening(digest, 2, &[5; 9])),
+            sent(founded, 1, opening(digest, 2, &[5; 9])),
         ),
         Evidence::rejected(member, ROUND, (body, dealt.1), rejections),
         proof(Proof::WrongAnswer(Box::new(wrong_answer(founded)))),
@@ -230,7 +230,7 @@ fn f_rejections_are_not_enough_and_neither_is_one_member_twice() {
     let founded = founded();
     let (body, digest) =
         (update(1), scope(&founded, ROUND).commitment(MemberIndex(1), &update(1)).unwrap());
-    let dealt = said(&founded, 1, Body::Commitment(Box::new(body.clone()))).1;
+    let dealt = sent(&founded, 1, Body::Commitment(Box::new(body.clone()))).1;
     let by = |member: u16, of: CommitmentDigest| {
         (MemberIndex(member), sign(&founded, ROUND, member, &Body::Rejection(of)))
     };
@@ -269,7 +269,7 @@ fn announced_proof_is_fetched_checked_kept_and_passed_on() {
     let mut bench = Bench::new();
     bench.begin();
     let (accusation, bytes) = accusation(&two_votes(&bench.manifest, 1));
-    let effects = bench.hear(2, Body::Accusations(vec![accusation]));
+    let effects = bench.receive(2, Body::Accusations(vec![accusation]));
     assert_eq!(fetched(&effects), [(accusation.object, vec![2])]);
     assert!(bench.machine.status().banned.is_empty(), "nothing is believed unchecked");
     bench.handle(Event::ObjectReady(accusation.object));
@@ -278,10 +278,13 @@ fn announced_proof_is_fetched_checked_kept_and_passed_on() {
     assert!(is_proof(&bench, evidence));
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Serve { object, audience: None,
         purpose: Purpose::Evidence } if *object == accusation.object)));
-    assert!(fixture::lies::said(&effects).contains(&(None, Body::Accusations(vec![accusation]))));
+    assert!(
+        fixture::misbehaviour::sent(&effects)
+            .contains(&(None, Body::Accusations(vec![accusation])))
+    );
     assert_eq!(bench.machine.status().banned, [MemberIndex(1)]);
     // Once is enough, whoever announces what.
-    let again = bench.hear(3, Body::Accusations(vec![accusation]));
+    let again = bench.receive(3, Body::Accusations(vec![accusation]));
     assert_eq!(fetched(&again), []);
     // Who lacks it hears of it again, in this round and in later incarnations.
     for incarnation in 0..2 {
@@ -295,21 +298,24 @@ fn announced_proof_is_fetched_checked_kept_and_passed_on() {
             assert!(effects.iter().any(|effect| matches!(effect, Effect::Serve { object, .. }
                 if *object == accusation.object)));
             for member in [1, 2] {
-                bench.hear(member, fixture::bench::memory(&[]));
+                bench.receive(member, fixture::bench::memory(&[]));
             }
             assert_eq!(bench.machine.status().banned, [MemberIndex(1)]);
         }
         bench.now += 60_000;
         let head = bench.machine.status().head;
-        let effects = bench.hear(3, heartbeat(4, head));
-        let told = (Some(3), Body::Accusations(vec![accusation]));
-        assert!(fixture::lies::said(&effects).contains(&told), "incarnation {incarnation}");
+        let effects = bench.receive(3, heartbeat(4, head));
+        let announced = (Some(3), Body::Accusations(vec![accusation]));
+        assert!(
+            fixture::misbehaviour::sent(&effects).contains(&announced),
+            "incarnation {incarnation}"
+        );
     }
 }
 
-/// One unchecked proof of a sender at a time; one that proves nothing, and it is not heard any more.
+/// One unchecked proof of a sender at a time; one that proves nothing, and it is ignored from then on.
 #[test]
-fn who_announces_what_proves_nothing_is_not_heard_again() {
+fn announcements_of_a_member_that_announced_a_false_proof_are_ignored() {
     let mut bench = Bench::new();
     bench.begin();
     let fake = |byte: u8, member: u16| Accusation {
@@ -317,20 +323,20 @@ fn who_announces_what_proves_nothing_is_not_heard_again() {
         round: ROUND,
         object: object(byte),
     };
-    let effects = bench.hear(3, Body::Accusations(vec![fake(1, 1), fake(2, 2)]));
+    let effects = bench.receive(3, Body::Accusations(vec![fake(1, 1), fake(2, 2)]));
     assert_eq!(fetched(&effects), [(object(1), vec![3])], "one at a time");
     for byte in 10..20 {
-        let effects = bench.hear(3, Body::Accusations(vec![fake(byte, 1)]));
+        let effects = bench.receive(3, Body::Accusations(vec![fake(byte, 1)]));
         assert_eq!(fetched(&effects), []);
     }
     bench.handle(Event::ObjectReady(object(1)));
     let effects = bench.done(is_check, JobOutput::Evidence(None));
     assert!(!effects.iter().any(|it| matches!(it, Effect::Unserve(_))), "it may be anything");
     assert_eq!(banned(&effects).len(), 0);
-    assert_eq!(fetched(&bench.hear(3, Body::Accusations(vec![fake(2, 2)]))), []);
-    // Honest members are still heard.
+    assert_eq!(fetched(&bench.receive(3, Body::Accusations(vec![fake(2, 2)]))), []);
+    // Honest members are still listened to.
     let (real, _) = accusation(&two_votes(&bench.manifest, 1));
-    assert_eq!(fetched(&bench.hear(2, Body::Accusations(vec![real]))).len(), 1);
+    assert_eq!(fetched(&bench.receive(2, Body::Accusations(vec![real]))).len(), 1);
     // Impossible lists are no messages.
     let long = ObjectRef { length: MAX_EVIDENCE_BYTES as u64 + 1, ..object(1) };
     for list in [
@@ -340,7 +346,7 @@ fn who_announces_what_proves_nothing_is_not_heard_again() {
         vec![fake(1, 4)],
     ] {
         let before = drops(&bench, "message: impossible content");
-        bench.hear(2, Body::Accusations(list));
+        bench.receive(2, Body::Accusations(list));
         assert_eq!(drops(&bench, "message: impossible content"), before + 1);
     }
 }
@@ -350,12 +356,12 @@ fn who_announces_what_proves_nothing_is_not_heard_again() {
 fn other_objects_that_are_called_evidence_are_fetched_and_kept_as_ever() {
     let mut bench = Bench::new();
     bench.begin();
-    let sealed = update(1).boxes[0].unwrap();
+    let sealed = update(1).sealed_shares[0].unwrap();
     let claim = |object| Accusation { member: MemberIndex(2), round: ROUND, object };
-    // Before its commitment is here: it is asked of the liar, until somebody needs it.
-    let effects = bench.hear(3, Body::Accusations(vec![claim(sealed)]));
+    // Before its commitment is here: it is asked of the accused, until somebody needs it.
+    let effects = bench.receive(3, Body::Accusations(vec![claim(sealed)]));
     assert_eq!(fetched(&effects), [(sealed, vec![3])]);
-    let effects = bench.hear(1, Body::Commitment(Box::new(update(1))));
+    let effects = bench.receive(1, Body::Commitment(Box::new(update(1))));
     let stop = effects.iter().position(|it| *it == Effect::StopFetch(sealed)).unwrap();
     let fetch = |it: &Effect| {
         matches!(it, Effect::Fetch { object, holders, purpose: Purpose::Share }
@@ -363,11 +369,11 @@ fn other_objects_that_are_called_evidence_are_fetched_and_kept_as_ever() {
     };
     assert!(effects.iter().skip(stop).any(fetch), "{effects:?}");
     bench.handle(Event::ObjectReady(sealed));
-    assert!(!bench.jobs.iter().any(|(_, job)| is_check(job)), "a box is no evidence");
+    assert!(!bench.jobs.iter().any(|(_, job)| is_check(job)), "a sealed share is no evidence");
     bench.done(is_check_share, JobOutput::Checked { valid: true });
     // Afterwards too, and by another one: nothing is fetched, checked or given up.
     for by in [2, 3] {
-        let effects = bench.hear(by, Body::Accusations(vec![claim(sealed)]));
+        let effects = bench.receive(by, Body::Accusations(vec![claim(sealed)]));
         let touches = |it: &Effect| {
             matches!(it, Effect::Fetch { .. } | Effect::Unserve(_) | Effect::StopFetch(_))
         };
@@ -375,7 +381,7 @@ fn other_objects_that_are_called_evidence_are_fetched_and_kept_as_ever() {
     }
     // Of rounds to come nothing can be proven yet.
     let later = Accusation { round: Round(1), ..claim(object(9)) };
-    let effects = bench.hear(1, Body::Accusations(vec![later]));
+    let effects = bench.receive(1, Body::Accusations(vec![later]));
     assert_eq!(fetched(&effects), []);
 }
 
@@ -386,7 +392,7 @@ fn proof_of_something_else_than_was_announced_bans_nobody() {
     bench.begin();
     let (real, bytes) = accusation(&two_votes(&bench.manifest, 1));
     let lie = Accusation { member: MemberIndex(2), ..real };
-    bench.hear(3, Body::Accusations(vec![lie]));
+    bench.receive(3, Body::Accusations(vec![lie]));
     bench.handle(Event::ObjectReady(real.object));
     let effects = bench.done(is_check, JobOutput::Evidence(Some(bytes)));
     assert_eq!(banned(&effects).len(), 0);
@@ -399,15 +405,15 @@ fn equivocate(bench: &mut Bench, member: u16, view: u32) -> Vec<Effect> {
         let value = Some(ValueDigest([value; 32]));
         Body::Vote(Vote { decision, kind, view: View(view), value })
     };
-    bench.hear(member, vote(1));
-    bench.hear(member, vote(2))
+    bench.receive(member, vote(1));
+    bench.receive(member, vote(2))
 }
 
 /// A banned member's update is not listed and nobody waits for it; what it says counts all the same.
 #[test]
 fn a_banned_member_is_not_waited_for_and_its_update_is_not_listed() {
     let (mut bench, own) = Bench::with_an_own_update();
-    bench.handle(Event::ObjectReady(update(0).boxes[0].unwrap()));
+    bench.handle(Event::ObjectReady(update(0).sealed_shares[0].unwrap()));
     bench.done(is_check_share, JobOutput::Checked { valid: true });
     let two = bench.valid_share_of(2);
     let one = bench.valid_share_of(1);
@@ -439,7 +445,7 @@ fn a_lifted_ban_does_not_come_back_by_the_same_proof_but_by_a_later_one() {
     bench.handle(Event::Operator(lift));
     assert!(bench.machine.status().banned.is_empty());
     let (again, _) = accusation(&two_votes(&bench.manifest, 1));
-    assert_eq!(fetched(&bench.hear(2, Body::Accusations(vec![again]))), []);
+    assert_eq!(fetched(&bench.receive(2, Body::Accusations(vec![again]))), []);
     equivocate(&mut bench, 1, 1);
     assert!(bench.machine.status().banned.is_empty(), "of the same round");
     // In a later incarnation too, and only for what came before.
@@ -457,10 +463,10 @@ fn proof_against_this_member_itself_does_not_stop_it() {
     let mut bench = Bench::new();
     bench.begin();
     let (accusation, bytes) = accusation(&two_votes(&bench.manifest, 0));
-    bench.hear(2, Body::Accusations(vec![accusation]));
+    bench.receive(2, Body::Accusations(vec![accusation]));
     bench.handle(Event::ObjectReady(accusation.object));
     let effects = bench.done(is_check, JobOutput::Evidence(Some(bytes)));
-    assert_eq!(banned(&effects).len(), 1, "people are told");
+    assert_eq!(banned(&effects).len(), 1, "the operator is told");
     assert!(bench.machine.status().banned.is_empty());
     bench.tick(TimerId::Heartbeat, 200);
 }

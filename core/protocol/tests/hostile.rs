@@ -37,9 +37,9 @@ fn any_object() -> impl Strategy<Value = ObjectRef> {
 
 fn commitment() -> impl Strategy<Value = CommitmentBody> {
     (any_object(), prop::collection::vec(prop::option::of(any_object()), 3..6)).prop_map(
-        |(ciphertext, boxes)| CommitmentBody {
+        |(ciphertext, sealed_shares)| CommitmentBody {
             ciphertext,
-            boxes,
+            sealed_shares,
             shares: vec![1],
             layout: LayoutDigest([1; 32]),
         },
@@ -96,9 +96,9 @@ fn statement() -> impl Strategy<Value = Statement> {
 }
 
 /// An answer to member 0, with its own signature under some statements.
-fn memory_of(said: Vec<(Statement, bool)>) -> Body {
+fn memory_of(sent: Vec<(Statement, bool)>) -> Body {
     let manifest = ValidManifest::founded(signed_manifest(4)).unwrap();
-    let signed = said.into_iter().map(|(it, own)| {
+    let signed = sent.into_iter().map(|(it, own)| {
         let signature = sign(&manifest, Round(0), u16::from(!own), &it.body());
         (it, signature)
     });
@@ -160,13 +160,13 @@ proptest! {
 
     #[test]
     fn random_events(
-        told in any::<bool>(),
+        responds in any::<bool>(),
         events in prop::collection::vec((0_u64..500, event()), 0..80),
     ) {
         let mut machine = machine(0);
         machine.handle(Time(0), Event::Boot { journal: vec![], nonce: NONCE });
         let manifest = ValidManifest::founded(signed_manifest(4)).unwrap();
-        for member in [1, 2].into_iter().filter(|_| told) {
+        for member in [1, 2].into_iter().filter(|_| responds) {
             let bytes = message(&manifest, Round(0), member, memory(&[]));
             machine.handle(Time(0), Event::Message { from: MemberIndex(member), bytes });
         }

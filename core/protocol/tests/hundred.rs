@@ -1,4 +1,4 @@
-//! The largest federation: a committee member of a hundred pulls a hundred ciphertexts and ten thousand sealed boxes.
+//! The largest federation: a committee member of a hundred pulls a hundred ciphertexts and ten thousand sealed shares.
 
 mod fixture;
 
@@ -17,16 +17,16 @@ use fedshield_protocol::{Config, Machine};
 use fixture::bench::{NONCE, heartbeat, memory};
 use fixture::{key, manifest, message};
 
-fn object(member: u16, box_of: u16) -> ObjectRef {
+fn object(member: u16, receiver: u16) -> ObjectRef {
     let root =
-        Digest(*blake3::hash(&[member.to_le_bytes(), box_of.to_le_bytes()].concat()).as_bytes());
+        Digest(*blake3::hash(&[member.to_le_bytes(), receiver.to_le_bytes()].concat()).as_bytes());
     ObjectRef { root, length: 1000 }
 }
 
 fn update(member: u16) -> CommitmentBody {
     CommitmentBody {
         ciphertext: object(member, MAX_MEMBERS),
-        boxes: (0..MAX_MEMBERS).map(|receiver| Some(object(member, receiver))).collect(),
+        sealed_shares: (0..MAX_MEMBERS).map(|receiver| Some(object(member, receiver))).collect(),
         shares: vec![1],
         layout: LayoutDigest([1; 32]),
     }
@@ -44,7 +44,7 @@ fn signed() -> SignedManifest {
     SignedManifest { manifest, signatures }
 }
 
-/// A machine of the committee, in its first round, with what it asked for and said.
+/// A machine of the committee, in its first round, with what it requested and sent.
 struct Bench {
     manifest: ValidManifest,
     machine: Machine,
@@ -66,11 +66,11 @@ impl Bench {
             Self { manifest, machine: start(me.0), me, now: 0, fetched, held, checks: 0 };
         bench.handle(Event::Boot { journal: vec![], nonce: NONCE });
         for member in bench.others() {
-            bench.hear(member, memory(&[]));
+            bench.receive(member, memory(&[]));
         }
         let head = bench.machine.status().head;
         for member in bench.others() {
-            bench.hear(member, heartbeat(MAX_MEMBERS, head));
+            bench.receive(member, heartbeat(MAX_MEMBERS, head));
         }
         assert_eq!(bench.machine.status().phase, Phase::Commit);
         bench
@@ -80,7 +80,7 @@ impl Bench {
         (0..MAX_MEMBERS).filter(|member| *member != self.me.0).collect()
     }
 
-    fn hear(&mut self, from: u16, body: Body) {
+    fn receive(&mut self, from: u16, body: Body) {
         let round = self.machine.scope().round;
         let bytes = message(&self.manifest, round, from, body);
         self.handle(Event::Message { from: MemberIndex(from), bytes });
@@ -102,8 +102,8 @@ impl Bench {
                     }
                     Effect::Start(id, Job::PrepareRound { .. }) => {
                         let layout = LayoutDigest([1; 32]);
-                        let (ciphertext_bytes, box_bytes) = (1000, 1000);
-                        let shape = UpdateShape { layout, ciphertext_bytes, box_bytes };
+                        let (ciphertext_bytes, sealed_share_bytes) = (1000, 1000);
+                        let shape = UpdateShape { layout, ciphertext_bytes, sealed_share_bytes };
                         events.push(Event::JobDone(id, JobOutput::Prepared(shape)));
                     }
                     Effect::Start(id, Job::CheckCiphertext { .. }) => {
@@ -122,15 +122,15 @@ impl Bench {
 }
 
 #[test]
-fn a_committee_member_of_a_hundred_pulls_everything_once_and_says_so() {
+fn a_committee_member_of_a_hundred_pulls_everything_once_and_announces_it() {
     let mut bench = Bench::new();
     let others = bench.others();
     for member in &others {
-        bench.hear(*member, Body::Commitment(Box::new(update(*member))));
+        bench.receive(*member, Body::Commitment(Box::new(update(*member))));
     }
     let all: BTreeSet<ObjectRef> = others
         .iter()
-        .flat_map(|member| (0..=MAX_MEMBERS).map(|box_of| object(*member, box_of)))
+        .flat_map(|member| (0..=MAX_MEMBERS).map(|receiver| object(*member, receiver)))
         .collect();
     assert_eq!(bench.fetched, all);
     assert_eq!((bench.checks, bench.held.len()), (0, 0));

@@ -7,10 +7,10 @@ use fedshield_protocol::event::{Event, TimerId};
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::wire::{Body, Heartbeat, SignedHeartbeat};
 use fixture::bench::{Bench, NONCE, heartbeat};
-use fixture::lies::{drops, said};
+use fixture::misbehaviour::{drops, sent};
 use fixture::{message, sign};
 
-/// Heartbeat `number` of the incarnation `incarnation` of a member that has heard that all are ready.
+/// Heartbeat `number` of the incarnation `incarnation` of a member that has the `Ready` of all.
 fn beat(bench: &Bench, incarnation: u64, number: u64, ready: bool) -> Heartbeat {
     let Body::Heartbeat(any) = heartbeat(4, bench.machine.status().head) else {
         panic!("it is one")
@@ -22,9 +22,9 @@ fn status(heartbeat: Heartbeat) -> Body {
     Body::Heartbeat(Box::new(heartbeat))
 }
 
-/// The incarnation and number of the last heartbeat that was said.
+/// The incarnation and number of the last heartbeat that was sent.
 fn own_life(effects: &[Effect]) -> Option<u64> {
-    said(effects).into_iter().rev().find_map(|(_, body)| match body {
+    sent(effects).into_iter().rev().find_map(|(_, body)| match body {
         Body::Heartbeat(heartbeat) => Some(heartbeat.incarnation),
         _ => None,
     })
@@ -43,37 +43,37 @@ fn beats_next(bench: &mut Bench) -> Option<u64> {
 }
 
 #[test]
-fn an_old_heartbeat_that_is_said_again_does_not_replace_a_newer_one() {
+fn a_replayed_heartbeat_does_not_replace_a_newer_one() {
     let mut bench = Bench::new();
     let old = status(beat(&bench, 4, 7, false));
     let new = status(beat(&bench, 4, 8, true));
     let next_life = status(beat(&bench, 5, 1, true));
-    bench.hear(1, old.clone());
-    bench.hear(1, new.clone());
-    bench.hear(2, next_life);
-    // Said again by member 3, at any time: the round begins all the same.
+    bench.receive(1, old.clone());
+    bench.receive(1, new.clone());
+    bench.receive(2, next_life);
+    // Replayed by member 3, at any time: the round begins all the same.
     let again = message(&bench.manifest, Round(0), 1, old);
     bench.handle(Event::Message { from: MemberIndex(3), bytes: again });
     assert_eq!(drops(&bench, "heartbeat: not the newest"), 1);
     let before = status(beat(&bench, 4, 99, false));
-    bench.hear(2, before);
+    bench.receive(2, before);
     assert_eq!(drops(&bench, "heartbeat: not the newest"), 2);
     assert!(bench.machine.status().phase > fedshield_protocol::status::Phase::WaitingForQuorum);
 }
 
 #[test]
-fn what_is_said_again_does_not_make_a_member_look_alive() {
+fn replayed_messages_do_not_make_a_member_look_alive() {
     let mut bench = Bench::new();
     let last = status(beat(&bench, 1, 1, true));
-    bench.hear(1, Body::Ready);
+    bench.receive(1, Body::Ready);
     for at in 1..200 {
         bench.tick(TimerId::Heartbeat, at * 60_000);
-        bench.hear(1, last.clone());
-        bench.hear(1, Body::Ready);
+        bench.receive(1, last.clone());
+        bench.receive(1, Body::Ready);
         let doubtful = status(beat(&bench, 0, at, true));
-        bench.hear(1, doubtful);
+        bench.receive(1, doubtful);
         let new = status(beat(&bench, 1, at, true));
-        bench.hear(2, new);
+        bench.receive(2, new);
     }
     let members = bench.machine.status().members;
     assert!(!members[1].here && members[2].here, "{members:?}");
@@ -93,7 +93,7 @@ fn a_life_is_above_all_that_the_answers_prove_and_the_journal_knows() {
     for member in [1, 2] {
         let remembered = beat(&bench, 40 + u64::from(member), 3, true);
         let answer = memory_of(&bench, remembered, 0);
-        bench.hear(member, answer);
+        bench.receive(member, answer);
     }
     assert_eq!(beats_next(&mut bench), Some(43));
 }
@@ -104,9 +104,9 @@ fn nobody_can_drive_the_numbers_up() {
     bench.boot_in_doubt();
     let made_up = beat(&bench, u64::MAX, 3, true);
     let answer = memory_of(&bench, made_up.clone(), 3);
-    bench.hear(3, answer);
+    bench.receive(3, answer);
     assert_eq!(drops(&bench, "recovery response: not what this member signed"), 1);
-    // Nor by bytes that name this member as their author.
+    // Nor by bytes that name this member as their sender.
     let forged = sign(&bench.manifest, Round(0), 3, &status(made_up.clone()));
     let scope = fixture::scope(&bench.manifest, Round(0));
     let bytes =
@@ -114,12 +114,12 @@ fn nobody_can_drive_the_numbers_up() {
     let bytes = bytes.encode().unwrap();
     bench.handle(Event::Message { from: MemberIndex(3), bytes });
     for member in [1, 2] {
-        bench.hear(member, fixture::bench::memory(&[]));
+        bench.receive(member, fixture::bench::memory(&[]));
     }
     assert!(beats_next(&mut bench).is_some_and(|incarnation| incarnation < 10));
 }
 
-/// A member that did not answer has heard a newer incarnation. It shows the heartbeat; the member goes above it.
+/// A member that did not respond knows a newer incarnation. It returns the heartbeat; the member goes above it.
 #[test]
 fn who_looks_old_is_shown_its_newest_heartbeat() {
     let mut bench = Bench::new();
@@ -130,10 +130,10 @@ fn who_looks_old_is_shown_its_newest_heartbeat() {
     assert_eq!(beats_next(&mut bench), Some(21));
     // This one does so for member 1, once for each half heartbeat.
     let newest = status(beat(&bench, 9, 4, true));
-    bench.hear(1, newest.clone());
+    bench.receive(1, newest.clone());
     for number in 0..5 {
         let old = status(beat(&bench, 8, number, true));
-        let shown = said(&bench.hear(1, old));
+        let shown = sent(&bench.receive(1, old));
         let expected: &[(Option<u16>, Body)] = &[(Some(1), newest.clone())];
         assert_eq!(shown, if number == 0 { expected } else { &[] });
     }

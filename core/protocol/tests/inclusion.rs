@@ -13,7 +13,7 @@ use fedshield_protocol::sign::Signature;
 use fedshield_protocol::wire::evidence::Rule;
 use fedshield_protocol::wire::{Body, Justification, Proposal, ReportBundle, UpdateSet, Value};
 use fixture::bench::{Bench, commitment_digest};
-use fixture::lies::*;
+use fixture::misbehaviour::*;
 use fixture::{object, sign};
 
 /// f members of the committee that claim to hold an update do not make it fit to be listed: one of the f + 1 has to be honest.
@@ -45,10 +45,10 @@ fn bundle(bench: &Bench, reports: &[(u16, UpdateSet)]) -> ReportBundle {
     ReportBundle::pack(&signed, bench.manifest.rules().quorum).unwrap()
 }
 
-/// A report that names its author's own update, or one of nobody, or another's under a wrong name, puts none of them into the set: that
+/// A report that names its sender's own update, or one of nobody, or another's under a wrong name, puts none of them into the set: that
 /// takes q - f reports, of which one is honest.
 #[test]
-fn what_only_liars_list_is_not_in_the_set() {
+fn what_only_byzantine_members_list_is_not_in_the_set() {
     let bench = Bench::new();
     let entry = |member: u16| (MemberIndex(member), commitment_digest(&bench, member));
     let honest: UpdateSet = (0..3).map(entry).collect();
@@ -111,9 +111,9 @@ fn a_set_that_does_not_follow_from_the_reports_is_dropped() {
         let set: UpdateSet = (0..if extra { 4 } else { 3 }).map(entry).collect();
         let reports = [(0, honest.clone()), (1, honest), (3, set.clone())];
         let body = proposal(&bench, &reports, set);
-        let effects = bench.hear(by, body);
+        let effects = bench.receive(by, body);
         assert_eq!(drops(&bench, "proposal: not valid by what it carries"), u64::from(extra));
-        assert!(said(&effects).iter().all(|s| !matches!(s.1, Body::Vote(_))), "not this view yet");
+        assert!(sent(&effects).iter().all(|s| !matches!(s.1, Body::Vote(_))), "not this view yet");
     }
 }
 
@@ -133,11 +133,11 @@ fn a_set_below_the_minimum_names_its_proposer() {
 
     let reports = [0, 1, 3].map(|member| (member, small.clone()));
     let asked = Body::ReportBundle { view: View(1), bundle: bundle(&bench, &reports) };
-    for said in [asked, proposal(&bench, &reports, small)] {
+    for sent in [asked, proposal(&bench, &reports, small)] {
         let (mut bench, by) = voting();
-        let effects = bench.hear(by, said.clone());
-        let [(liar, evidence)] = banned(&effects).try_into().unwrap();
-        assert_eq!((liar, &evidence.statements()[0].0), (by, &said));
+        let effects = bench.receive(by, sent.clone());
+        let [(accused, evidence)] = banned(&effects).try_into().unwrap();
+        assert_eq!((accused, &evidence.statements()[0].0), (by, &sent));
         assert!(is_proof(&bench, &evidence));
         let reasons = effects.iter().filter_map(|effect| match effect {
             Effect::Ban { reason, .. } => Some(reason.as_str()),
@@ -155,10 +155,10 @@ fn two_reports_are_evidence() {
     let mut bench = Bench::new();
     bench.begin();
     let set = UpdateSet::from_iter([(MemberIndex(1), commitment_digest(&bench, 1))]);
-    bench.hear(1, Body::Report(set.clone()));
-    assert_eq!(banned(&bench.hear(1, Body::Report(set))).len(), 0);
-    let effects = bench.hear(1, Body::Report(UpdateSet::default()));
-    let [(liar, evidence)] = banned(&effects).try_into().unwrap();
-    assert_eq!(liar, 1);
+    bench.receive(1, Body::Report(set.clone()));
+    assert_eq!(banned(&bench.receive(1, Body::Report(set))).len(), 0);
+    let effects = bench.receive(1, Body::Report(UpdateSet::default()));
+    let [(accused, evidence)] = banned(&effects).try_into().unwrap();
+    assert_eq!(accused, 1);
     assert!(is_proof(&bench, &evidence) && evidence.rule() == Rule::Equivocation);
 }

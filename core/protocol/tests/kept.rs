@@ -1,4 +1,4 @@
-//! What a round needs to end outlives restarts, also when those who said it are gone. Member 0 of four.
+//! What a round needs to end outlives restarts, also when those who sent it are gone. Member 0 of four.
 
 mod fixture;
 
@@ -9,7 +9,7 @@ use fedshield_protocol::job::{Combined, Job, JobOutput};
 use fedshield_protocol::status::Phase;
 use fedshield_protocol::wire::{Body, UpdateSet, Value};
 use fixture::bench::{Bench, commitment_digest, heartbeat, update};
-use fixture::lies::said;
+use fixture::misbehaviour::sent;
 use fixture::object;
 
 fn is_partial(job: &Job) -> bool {
@@ -30,13 +30,13 @@ fn runs(bench: &Bench, is: impl Fn(&Job) -> bool) -> bool {
 
 /// Asks for a commitment.
 fn wants(effects: &[Effect]) -> bool {
-    said(effects).iter().any(|(_, body)| matches!(body, Body::GetCommitments(_)))
+    sent(effects).iter().any(|(_, body)| matches!(body, Body::GetCommitments(_)))
 }
 
 /// All objects of these updates that member 0 opens are on its disk, and good.
 fn open_shares(bench: &mut Bench, members: &[u16]) {
     for member in members {
-        bench.handle(Event::ObjectReady(update(*member as u8).boxes[0].unwrap()));
+        bench.handle(Event::ObjectReady(update(*member as u8).sealed_shares[0].unwrap()));
         let check = |job: &Job| matches!(job, Job::CheckShare { .. });
         bench.done(check, JobOutput::Checked { valid: true });
     }
@@ -51,7 +51,7 @@ fn restart(bench: &mut Bench) -> Vec<Effect> {
     let mut effects = bench.boot();
     let head = bench.machine.status().head;
     for member in [1, 2] {
-        effects.extend(bench.hear(member, heartbeat(4, head)));
+        effects.extend(bench.receive(member, heartbeat(4, head)));
     }
     effects
 }
@@ -61,7 +61,7 @@ fn decided_without_one() -> (Bench, UpdateSet) {
     let mut bench = Bench::new();
     bench.begin();
     for member in [1, 2] {
-        bench.hear(member, Body::Commitment(Box::new(update(member as u8))));
+        bench.receive(member, Body::Commitment(Box::new(update(member as u8))));
     }
     open_shares(&mut bench, &[1, 2]);
     let set = set_of(&bench, &[1, 2, 3]);
@@ -73,20 +73,20 @@ fn decided_without_one() -> (Bench, UpdateSet) {
 }
 
 #[test]
-fn commitments_of_the_decided_set_survive_their_authors() {
+fn commitments_of_the_decided_set_survive_their_contributors() {
     let (mut bench, _) = decided_without_one();
     // One that is missing is asked for, by the next incarnation too, and written down when it comes.
     assert!(wants(&restart(&mut bench)));
-    let effects = bench.hear(3, Body::Commitment(Box::new(update(3))));
+    let effects = bench.receive(3, Body::Commitment(Box::new(update(3))));
     assert_eq!(bench.story(&effects), ["persist commitment of 3"]);
     let effects = restart(&mut bench);
     assert!(!wants(&effects) && !bench.story(&effects).iter().any(|it| it.contains("commitment")));
     open_shares(&mut bench, &[1, 2, 3]);
     assert!(runs(&bench, is_partial), "nothing of the others is missing");
-    // And whoever lacks one gets it from here, with its author's signature.
+    // And whoever lacks one gets it from here, with its contributor's signature.
     let wanted = commitment_digest(&bench, 3);
-    let effects = bench.hear(2, Body::GetCommitments(vec![wanted]));
-    assert_eq!(said(&effects), [(Some(2), Body::Commitment(Box::new(update(3))))]);
+    let effects = bench.receive(2, Body::GetCommitments(vec![wanted]));
+    assert_eq!(sent(&effects), [(Some(2), Body::Commitment(Box::new(update(3))))]);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_commitment_is_written_down_before_the_report_that_vouches_for_it() {
     bench.hold(&committee, &[digest]);
     let effects = bench.tick(TimerId::Commit, 1_000);
     let story = bench.story(&effects);
-    assert_eq!(story[..3], ["persist commitment of 1", "persist report", "say report"]);
+    assert_eq!(story[..3], ["persist commitment of 1", "persist report", "send report"]);
     restart(&mut bench);
     assert!(bench.machine.status().members[1].committed);
 }
@@ -106,13 +106,13 @@ fn a_commitment_is_written_down_before_the_report_that_vouches_for_it() {
 /// The sum is open at this member.
 fn opened() -> (Bench, Value) {
     let (mut bench, set) = decided_without_one();
-    bench.hear(3, Body::Commitment(Box::new(update(3))));
+    bench.receive(3, Body::Commitment(Box::new(update(3))));
     open_shares(&mut bench, &[3]);
     bench.done(is_partial, JobOutput::Partial(object(91)));
     bench.handle(Event::ObjectReady(object(90)));
     for member in [1, 3] {
         let answer = object(91 + member as u8);
-        bench.hear(member, Body::Partial { set: set.digest(), object: answer });
+        bench.receive(member, Body::Partial { set: set.digest(), object: answer });
         bench.handle(Event::ObjectReady(answer));
     }
     let (key, sum) = (object(95), SumDigest([2; 32]));
@@ -147,7 +147,7 @@ fn an_opened_sum_that_is_gone_from_the_disk_is_opened_again() {
     let set: UpdateSet = set_of(&bench, &[1, 2, 3]);
     for member in [1, 3] {
         let object = object(91 + member as u8);
-        bench.hear(member, Body::Partial { set: set.digest(), object });
+        bench.receive(member, Body::Partial { set: set.digest(), object });
     }
     for present in [90, 91, 92, 94] {
         bench.handle(Event::ObjectReady(object(present)));

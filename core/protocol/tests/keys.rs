@@ -36,7 +36,7 @@ fn runs(bench: &Bench, is: impl Fn(&Job) -> bool) -> bool {
     bench.jobs.iter().any(|(_, job)| is(job))
 }
 
-fn hear_key(bench: &mut Bench, round: u64, from: u16, byte: u8) {
+fn receive_key(bench: &mut Bench, round: u64, from: u16, byte: u8) {
     let bytes = message(&bench.manifest, Round(round), from, Body::SealingKey(vec![byte; 32]));
     bench.handle(Event::Message { from: MemberIndex(from), bytes });
 }
@@ -47,28 +47,28 @@ fn skip(bench: &mut Bench) {
     let tip = Tip::start(&bench.manifest);
     let digest = record_digest(&tip.record(&bench.manifest, Outcome::Skipped, None, None));
     for member in [1, 2] {
-        bench.hear(member, Body::RecordSignature(digest));
+        bench.receive(member, Body::RecordSignature(digest));
     }
     assert_eq!(bench.machine.status().round, Round(1));
 }
 
 /// The keys of the round that have come by the end of the training count, and no others.
 #[test]
-fn boxes_are_sealed_to_keys_of_this_round_that_are_there_after_training() {
+fn shares_are_sealed_to_keys_of_this_round_that_are_there_after_training() {
     let mut bench = Bench::new();
     bench.begin();
     skip(&mut bench);
     bench.done(is_key(1), JobOutput::SealingKey(vec![50; 32]));
     bench.done(is_settle, JobOutput::Settled);
-    hear_key(&mut bench, 1, 1, 51);
+    receive_key(&mut bench, 1, 1, 51);
     bench.begin();
     // Nobody is waited for: the key of member 2 comes while this one trains, that of member 3 is of the next round.
     let contribute =
         |job: &Job| matches!(job, Job::Contribute { start } if start.round == Round(1));
     assert!(runs(&bench, contribute));
-    hear_key(&mut bench, 1, 2, 52);
-    hear_key(&mut bench, 1, 2, 99);
-    hear_key(&mut bench, 2, 3, 63);
+    receive_key(&mut bench, 1, 2, 52);
+    receive_key(&mut bench, 1, 2, 99);
+    receive_key(&mut bench, 2, 3, 63);
     bench.done(contribute, JobOutput::Encrypted);
     let keys = bench.jobs.iter().find_map(|(_, job)| match job {
         Job::SealShares { round: Round(1), sealing_keys } => Some(sealing_keys.clone()),
@@ -77,10 +77,10 @@ fn boxes_are_sealed_to_keys_of_this_round_that_are_there_after_training() {
     let key = |byte: u8| Some(vec![byte; 32]);
     assert_eq!(keys, Some(vec![key(50), key(51), key(52), None]));
     let effects = bench.done(is_seal, JobOutput::Contribution(update(0)));
-    assert_eq!(bench.story(&effects)[..2], ["persist commitment", "say commitment"]);
+    assert_eq!(bench.story(&effects)[..2], ["persist commitment", "send commitment"]);
 }
 
-/// The next key is there, and said, before anything of this round is settled.
+/// The next key is there, and announced, before anything of this round is settled.
 #[test]
 fn the_next_key_is_made_before_this_round_is_settled() {
     let mut bench = Bench::new();
@@ -88,7 +88,7 @@ fn the_next_key_is_made_before_this_round_is_settled() {
     bench.decide(Value::Skip);
     assert!(runs(&bench, is_key(1)), "the round is decided");
     let effects = bench.done(is_key(1), JobOutput::SealingKey(vec![5; 32]));
-    assert_eq!(bench.story(&effects), ["say sealing key"]);
+    assert_eq!(bench.story(&effects), ["send sealing key"]);
     skip(&mut bench);
     assert!(runs(&bench, is_settle), "nothing is waited for");
     assert!(!runs(&bench, is_key(1)));
@@ -112,7 +112,7 @@ fn a_long_pause_erases_the_keys_and_the_member_makes_new_ones() {
     bench.handle(Event::Operator(Command::Resume));
     bench.done(is_erase, JobOutput::Erased);
     let effects = bench.done(is_key(0), JobOutput::SealingKey(vec![77; 32]));
-    assert!(bench.story(&effects).contains(&"say sealing key".to_owned()));
+    assert!(bench.story(&effects).contains(&"send sealing key".to_owned()));
     bench.begin();
     assert_eq!(bench.phase(), Phase::Commit);
 }
@@ -132,18 +132,18 @@ fn who_is_paused_makes_no_keys() {
     assert!(runs(&bench, is_key(1)));
 }
 
-/// A backup holds no secrets: the key that the manifest names is made anew, and said.
+/// A backup holds no secrets: the key that the manifest names is made anew, and announced.
 #[test]
 fn a_first_key_that_is_not_on_the_disk_is_replaced() {
     let mut bench = Bench::new();
     let same = bench.done(is_key(0), JobOutput::SealingKey(vec![1; 32]));
-    assert!(!bench.story(&same).contains(&"say sealing key".to_owned()), "all have it");
+    assert!(!bench.story(&same).contains(&"send sealing key".to_owned()), "all have it");
     bench.boot();
     let effects = bench.done(is_key(0), JobOutput::SealingKey(vec![78; 32]));
-    assert!(bench.story(&effects).contains(&"say sealing key".to_owned()));
-    let said = effects.iter().any(|effect| match effect {
+    assert!(bench.story(&effects).contains(&"send sealing key".to_owned()));
+    let sent = effects.iter().any(|effect| match effect {
         Effect::Gossip(bytes) => bench.body(bytes) == Body::SealingKey(vec![78; 32]),
         _ => false,
     });
-    assert!(said);
+    assert!(sent);
 }

@@ -1,4 +1,4 @@
-//! A round whose members come late or go: what one of them lacks it gets, whoever said it first.
+//! A round whose members come late or go: what one of them lacks it gets, whoever sent it first.
 
 mod fixture;
 
@@ -19,7 +19,7 @@ fn a_member_that_learns_the_end_before_it_has_answered_still_answers() {
     bench.begin();
     let mut set = Vec::new();
     for member in 1..4 {
-        bench.hear(member, Body::Commitment(Box::new(update(member as u8))));
+        bench.receive(member, Body::Commitment(Box::new(update(member as u8))));
         set.push((MemberIndex(member), commitment_digest(&bench, member)));
     }
     let set = set.into_iter().collect();
@@ -27,32 +27,32 @@ fn a_member_that_learns_the_end_before_it_has_answered_still_answers() {
     bench.decide(Value::Opened { key: object(95), sum: SumDigest([2; 32]) });
     assert_eq!(bench.phase(), Phase::Apply);
     for member in 1..4 {
-        bench.handle(Event::ObjectReady(update(member).boxes[0].unwrap()));
+        bench.handle(Event::ObjectReady(update(member).sealed_shares[0].unwrap()));
         let check = |job: &Job| matches!(job, Job::CheckShare { .. });
         bench.done(check, JobOutput::Checked { valid: true });
     }
     let partial = |job: &Job| matches!(job, Job::PartialDecrypt { .. });
     let effects = bench.done(partial, JobOutput::Partial(object(91)));
-    assert_eq!(bench.story(&effects), ["persist release", "say partial"]);
+    assert_eq!(bench.story(&effects), ["persist release", "send partial"]);
 }
 
-/// An answer whose author is gone is handed on, but only when the round is late.
+/// An answer whose sender is gone is handed on, but only when the round is late.
 #[test]
 fn answers_of_others_are_handed_on_when_the_round_is_late() {
     let mut bench = Bench::new();
     bench.begin();
-    bench.hear(1, Body::Commitment(Box::new(update(1))));
+    bench.receive(1, Body::Commitment(Box::new(update(1))));
     let set = UpdateSet::from_iter([(MemberIndex(1), commitment_digest(&bench, 1))]);
     bench.decide(Value::Aggregate { set: set.clone(), aggregate: object(90) });
     let partial = Body::Partial { set: set.digest(), object: object(91) };
-    bench.hear(2, partial.clone());
+    bench.receive(2, partial.clone());
     let head = bench.machine.status().head;
     let mut handed_on = |at: u64, late: bool| {
         bench.now = at;
         if late {
             bench.tick(TimerId::Decrypt, at);
         }
-        let effects = bench.hear(3, heartbeat(4, head));
+        let effects = bench.receive(3, heartbeat(4, head));
         effects.iter().any(|effect| match effect {
             Effect::Send { to, bytes } => *to == MemberIndex(3) && bench.body(bytes) == partial,
             _ => false,

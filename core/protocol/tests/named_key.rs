@@ -10,7 +10,7 @@ use fedshield_protocol::limits::MAX_KEY_BYTES;
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::{Body, Decision, Proposal, UpdateSet, Value, Vote, VoteKind};
 use fixture::bench::{Bench, commitment_digest, update};
-use fixture::lies::{drops, said};
+use fixture::misbehaviour::{drops, sent};
 use fixture::object;
 
 const SUM: SumDigest = SumDigest([2; 32]);
@@ -28,7 +28,7 @@ fn decided() -> Bench {
     let mut bench = Bench::new();
     bench.begin();
     for member in [1, 2, 3] {
-        bench.hear(member, Body::Commitment(Box::new(update(member as u8))));
+        bench.receive(member, Body::Commitment(Box::new(update(member as u8))));
     }
     let set: UpdateSet =
         [1, 2, 3].map(|m| (MemberIndex(m), commitment_digest(&bench, m))).into_iter().collect();
@@ -43,7 +43,7 @@ fn next_view(bench: &mut Bench) {
     for member in [1, 2, 3] {
         for kind in [VoteKind::Prevote, VoteKind::Precommit] {
             let vote = Vote { decision: Decision::Outcome, kind, view, value: None };
-            bench.hear(member, Body::Vote(vote));
+            bench.receive(member, Body::Vote(vote));
         }
     }
     while bench.machine.status().view == view {
@@ -70,11 +70,11 @@ fn propose(bench: &mut Bench, view: u32, by: u16, key: ObjectRef) -> Vec<Effect>
 
 fn propose_value(bench: &mut Bench, view: u32, by: u16, value: Value) -> Vec<Effect> {
     let proposal = Proposal { view: View(view), value, polka: None, justification: None };
-    bench.hear(by, Body::Proposal(Box::new(proposal)))
+    bench.receive(by, Body::Proposal(Box::new(proposal)))
 }
 
 fn prevote(effects: &[Effect]) -> Option<Option<ValueDigest>> {
-    said(effects).into_iter().find_map(|(_, body)| match body {
+    sent(effects).into_iter().find_map(|(_, body)| match body {
         Body::Vote(Vote { kind: VoteKind::Prevote, value, .. }) => Some(value),
         _ => None,
     })
@@ -108,7 +108,7 @@ fn a_key_that_opens_the_sum_makes_it_opened_here() {
     bench.handle(Event::ObjectReady(object(95)));
     let effects = bench.done(is_check, JobOutput::KeyChecked { sum: Some(SUM) });
     let story = bench.story(&effects);
-    assert_eq!(story[..3], ["persist opened sum", "persist votes", "say vote"]);
+    assert_eq!(story[..3], ["persist opened sum", "persist votes", "send vote"]);
     assert_eq!(prevote(&effects), Some(Some(value(object(95)).id())));
     let serves = |effect: &Effect| matches!(effect, Effect::Serve { object: it, audience: None, purpose: Purpose::Key } if *it == object(95));
     assert!(effects.iter().any(serves));

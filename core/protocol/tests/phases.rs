@@ -18,31 +18,31 @@ use fixture::{certificate, message, object};
 fn gather_waits_for_a_quorum() {
     let mut bench = Bench::new();
     let head = bench.machine.status().head;
-    bench.hear(1, heartbeat(4, head));
+    bench.receive(1, heartbeat(4, head));
     assert_eq!(bench.phase(), Phase::WaitingForQuorum);
     assert_eq!(bench.machine.status().waiting_for, [MemberIndex(2), MemberIndex(3)]);
-    bench.hear(2, heartbeat(4, head));
+    bench.receive(2, heartbeat(4, head));
     assert_eq!(bench.phase(), Phase::Commit);
     let contributes = |(_, job): &(_, Job)| matches!(job, Job::Contribute { .. });
     assert!(bench.jobs.iter().any(contributes));
 }
 
 #[test]
-fn commit_is_written_before_it_is_said_and_survives_a_restart() {
+fn a_commitment_is_persisted_before_it_is_sent_and_survives_a_restart() {
     let mut bench = Bench::new();
     bench.begin();
     let contribute = |job: &Job| matches!(job, Job::Contribute { .. });
     let effects = bench.done(contribute, JobOutput::Contribution(update(0)));
-    assert_eq!(bench.story(&effects)[..2], ["persist commitment", "say commitment"]);
+    assert_eq!(bench.story(&effects)[..2], ["persist commitment", "send commitment"]);
     let effects = bench.boot();
     let served = effects.iter().filter(|e| matches!(e, Effect::Serve { .. })).count();
-    assert_eq!(served, 5, "the ciphertext and four boxes");
+    assert_eq!(served, 5, "the ciphertext and four sealed shares");
     bench.begin();
     assert!(!bench.jobs.iter().any(|(_, job)| contribute(job)), "nothing is encrypted twice");
     // Who lacks the commitment gets it from whoever made it.
     bench.now += 200;
     let head = bench.machine.status().head;
-    let effects = bench.hear(3, heartbeat(4, head));
+    let effects = bench.receive(3, heartbeat(4, head));
     let sent = effects.iter().any(|effect| match effect {
         Effect::Send { to, bytes } => {
             *to == MemberIndex(3) && bench.body(bytes) == Body::Commitment(Box::new(update(0)))
@@ -56,11 +56,11 @@ fn commit_is_written_before_it_is_said_and_survives_a_restart() {
 fn transfer_tests_the_own_share_and_complains_about_a_bad_one() {
     let mut bench = Bench::new();
     bench.begin();
-    let effects = bench.hear(1, Body::Commitment(Box::new(update(1))));
-    let own_box = update(1).boxes[0].unwrap();
-    let fetched = |e: &Effect| matches!(e, Effect::Fetch { object, .. } if *object == own_box);
+    let effects = bench.receive(1, Body::Commitment(Box::new(update(1))));
+    let own_share = update(1).sealed_shares[0].unwrap();
+    let fetched = |e: &Effect| matches!(e, Effect::Fetch { object, .. } if *object == own_share);
     assert!(effects.iter().any(fetched));
-    bench.handle(Event::ObjectReady(own_box));
+    bench.handle(Event::ObjectReady(own_share));
     let check = |job: &Job| matches!(job, Job::CheckShare { .. });
     let effects = bench.done(check, JobOutput::Checked { valid: false });
     let asked = |e: &Effect| matches!(e, Effect::Send { to: MemberIndex(1), bytes } if bench.body(bytes).kind() == "complaint");
@@ -71,7 +71,7 @@ fn transfer_tests_the_own_share_and_complains_about_a_bad_one() {
         member: MemberIndex(0),
         opening: vec![1],
     };
-    bench.hear(1, answer);
+    bench.receive(1, answer);
     let check = |job: &Job| matches!(job, Job::CheckShareOpening { .. });
     bench.done(check, JobOutput::Checked { valid: true });
     assert!(bench.machine.status().members[1].share_valid);
@@ -81,18 +81,18 @@ fn transfer_tests_the_own_share_and_complains_about_a_bad_one() {
 fn report_comes_at_the_deadline_and_is_not_changed() {
     let mut bench = Bench::new();
     bench.begin();
-    bench.hear(2, Body::Commitment(Box::new(update(2))));
+    bench.receive(2, Body::Commitment(Box::new(update(2))));
     bench.tick(TimerId::Commit, 1_000);
     assert_eq!(bench.phase(), Phase::Transfer, "the share of member 2 is missing");
     let effects = bench.tick(TimerId::Transfer, 2_000);
-    assert_eq!(bench.story(&effects)[..2], ["persist report", "say report"]);
+    assert_eq!(bench.story(&effects)[..2], ["persist report", "send report"]);
     assert_eq!(bench.phase(), Phase::Certify);
-    bench.hear(1, Body::Commitment(Box::new(update(1))));
+    bench.receive(1, Body::Commitment(Box::new(update(1))));
     assert!(!bench.machine.status().members[1].committed, "too late");
     bench.boot();
     let head = bench.machine.status().head;
-    let mut effects = bench.hear(1, heartbeat(4, head));
-    effects.extend(bench.hear(2, heartbeat(4, head)));
+    let mut effects = bench.receive(1, heartbeat(4, head));
+    effects.extend(bench.receive(2, heartbeat(4, head)));
     assert_eq!(bench.phase(), Phase::Certify, "with the report of before");
     assert!(!bench.story(&effects).contains(&"persist report".to_owned()));
     assert!(bench.machine.status().members[0].reported);
@@ -116,14 +116,14 @@ fn certify_does_not_take_a_skip_before_its_time_nor_an_aggregate_without_justifi
         let by = proposer(&bench);
         if by == MemberIndex(0) {
             let effects = bench.tick(TimerId::Round, 4_000);
-            assert!(bench.story(&effects).contains(&"say proposal".to_owned()));
+            assert!(bench.story(&effects).contains(&"send proposal".to_owned()));
             continue;
         }
         let proposal = Proposal { view: View(0), value, polka: None, justification: None };
-        let effects = bench.hear(by.0, Body::Proposal(Box::new(proposal)));
-        assert!(!bench.story(&effects).contains(&"say vote".to_owned()));
+        let effects = bench.receive(by.0, Body::Proposal(Box::new(proposal)));
+        assert!(!bench.story(&effects).contains(&"send vote".to_owned()));
         let effects = bench.tick(TimerId::Round, 4_000);
-        let voted = bench.story(&effects).contains(&"say vote".to_owned());
+        let voted = bench.story(&effects).contains(&"send vote".to_owned());
         assert_eq!(voted, accepted);
     }
 }
@@ -134,8 +134,8 @@ fn decrypt_happens_on_the_decision_only_and_once() {
     bench.begin();
     let mut set = Vec::new();
     for member in 1..4 {
-        bench.hear(member, Body::Commitment(Box::new(update(member as u8))));
-        bench.handle(Event::ObjectReady(update(member as u8).boxes[0].unwrap()));
+        bench.receive(member, Body::Commitment(Box::new(update(member as u8))));
+        bench.handle(Event::ObjectReady(update(member as u8).sealed_shares[0].unwrap()));
         let check = |job: &Job| matches!(job, Job::CheckShare { .. });
         bench.done(check, JobOutput::Checked { valid: true });
         set.push((MemberIndex(member), commitment_digest(&bench, member)));
@@ -147,14 +147,14 @@ fn decrypt_happens_on_the_decision_only_and_once() {
     let value = Value::Aggregate { set, aggregate: object(90) };
     forged.value = value.id();
     let decided = Decided { value: value.clone(), certificate: forged };
-    bench.hear(3, Body::Decided(Box::new(decided)));
+    bench.receive(3, Body::Decided(Box::new(decided)));
     assert!(!bench.jobs.iter().any(|(_, job)| partial(job)), "a forged certificate");
     let effects = bench.decide(value);
-    let kept = [1, 2, 3].map(|author| format!("persist commitment of {author}"));
+    let kept = [1, 2, 3].map(|contributor| format!("persist commitment of {contributor}"));
     assert_eq!(bench.story(&effects), [kept.as_slice(), &["persist decision".into()]].concat());
     assert_eq!(bench.phase(), Phase::Decrypt);
     let effects = bench.done(partial, JobOutput::Partial(object(91)));
-    assert_eq!(bench.story(&effects), ["persist release", "say partial"]);
+    assert_eq!(bench.story(&effects), ["persist release", "send partial"]);
     bench.boot();
     bench.begin_after_restart();
     assert!(!bench.jobs.iter().any(|(_, job)| partial(job)), "never computed again");
@@ -165,7 +165,7 @@ impl Bench {
     fn begin_after_restart(&mut self) {
         for member in [1, 2] {
             let head = self.machine.status().head;
-            self.hear(member, heartbeat(4, head));
+            self.receive(member, heartbeat(4, head));
         }
         assert_eq!(self.phase(), Phase::Decrypt);
     }
@@ -179,12 +179,12 @@ fn record_of_a_skipped_round_keeps_the_own_update() {
     bench.done(contribute, JobOutput::Contribution(update(0)));
     let effects = bench.decide(Value::Skip);
     let story = bench.story(&effects);
-    assert_eq!(story, ["persist decision", "persist record", "say record signature"]);
+    assert_eq!(story, ["persist decision", "persist record", "send record signature"]);
     let tip = Tip::start(&bench.manifest);
     let record = tip.record(&bench.manifest, Outcome::Skipped, None, None);
-    bench.hear(1, Body::RecordSignature(record_digest(&record)));
+    bench.receive(1, Body::RecordSignature(record_digest(&record)));
     assert!(bench.records.is_empty());
-    let effects = bench.hear(2, Body::RecordSignature(record_digest(&record)));
+    let effects = bench.receive(2, Body::RecordSignature(record_digest(&record)));
     assert_eq!(bench.story(&effects)[0], "append");
     assert_eq!(bench.machine.status().round, Round(1));
     // The key of the next round comes first: when those of this one go, nobody waits for it.
@@ -192,9 +192,9 @@ fn record_of_a_skipped_round_keeps_the_own_update() {
     assert!(!bench.jobs.iter().any(|(_, job)| settle(job)));
     let key = |job: &Job| matches!(job, Job::MakeSealingKey { round: Round(1) });
     let effects = bench.done(key, JobOutput::SealingKey(vec![5; 32]));
-    assert_eq!(bench.story(&effects), ["say sealing key"]);
+    assert_eq!(bench.story(&effects), ["send sealing key"]);
     let effects = bench.done(settle, JobOutput::Settled);
-    let story = ["persist round", "truncate before 1", "persist ready", "say ready"];
+    let story = ["persist round", "truncate before 1", "persist ready", "send ready"];
     assert_eq!(bench.story(&effects), story);
 }
 
@@ -225,10 +225,10 @@ fn a_member_that_is_behind_takes_over_records_and_the_adapter() {
     assert_eq!(bench.machine.status().round, Round(4));
 }
 
-/// The last records of the ledger are a rejected and a void one: nobody is left out, and who was in their sets is said, after a
+/// The last records of the ledger are a rejected and a void one: nobody is excluded, and the status names who was in their sets, after a
 /// restart too.
 #[test]
-fn nobody_is_left_out_after_sums_that_came_to_nothing_and_the_status_says_who_was_in_them() {
+fn nobody_is_excluded_after_failed_rounds_and_the_status_names_their_contributors() {
     let (_, records) = fixture::ledger();
     let mut bench = Bench::new();
     bench.records = records;
@@ -248,7 +248,7 @@ fn nobody_is_left_out_after_sums_that_came_to_nothing_and_the_status_says_who_wa
     bench.done(contribute, JobOutput::Contribution(update(0)));
     for member in 1..4 {
         assert_eq!(bench.phase(), Phase::Commit, "member {member} is waited for");
-        bench.hear(member, Body::Commitment(Box::new(update(member as u8))));
+        bench.receive(member, Body::Commitment(Box::new(update(member as u8))));
     }
     assert_eq!(bench.phase(), Phase::Transfer);
     assert!(bench.machine.status().members.iter().all(|member| member.committed));
@@ -263,13 +263,13 @@ fn a_journal_that_cannot_be_read_silences_the_newest_round_that_it_can_be_of() {
         bench.journal = journal;
         bench.boot();
         let head = bench.machine.status().head;
-        let mut said = Vec::new();
+        let mut sent = Vec::new();
         for member in [1, 2, 3] {
-            said.extend(bench.hear(member, heartbeat(4, head)));
+            sent.extend(bench.receive(member, heartbeat(4, head)));
         }
         assert_eq!(bench.phase(), Phase::Sync);
         assert!(bench.jobs.is_empty());
-        assert!(!bench.story(&said).iter().any(|line| line != "say status"));
+        assert!(!bench.story(&sent).iter().any(|line| line != "send status"));
         assert!(bench.machine.status().proposer.is_none(), "it takes part in no vote");
         assert_eq!(bench.machine.status().silent_through, Some(Round(last)));
     }

@@ -1,4 +1,4 @@
-//! A member that has started asks what it said before, and what it does with the answers. Member 0 of four: two others
+//! A member that has started asks what it sent before, and what it does with the answers. Member 0 of four: two others
 //! must answer.
 
 mod fixture;
@@ -14,7 +14,7 @@ use fedshield_protocol::wire::{
     Bits, Body, Decision, Heartbeat, Outcome, Signed, Statement, UpdateSet, Vote, VoteKind,
 };
 use fixture::bench::{Bench, NONCE, heartbeat, memory, update};
-use fixture::lies::drops;
+use fixture::misbehaviour::drops;
 use fixture::{message, object, sign};
 
 /// A statement with the signature of `member`, in the first round.
@@ -27,13 +27,13 @@ fn own(bench: &Bench, statement: Statement) -> (Statement, Signature) {
     by(bench, 0, statement)
 }
 
-/// Everything that was said, to everyone or to one.
+/// Everything that was sent, to everyone or to one.
 fn bodies(effects: &[Effect]) -> Vec<Body> {
-    let said = effects.iter().filter_map(|effect| match effect {
+    let sent = effects.iter().filter_map(|effect| match effect {
         Effect::Gossip(bytes) | Effect::Send { bytes, .. } => Some(bytes),
         _ => None,
     });
-    said.map(|bytes| Signed::decode(bytes).unwrap().body).collect()
+    sent.map(|bytes| Signed::decode(bytes).unwrap().body).collect()
 }
 
 /// Who is asked, by direct message.
@@ -75,7 +75,7 @@ fn it_asks_and_takes_part_when_two_have_answered() {
     assert_eq!(bench.phase(), Phase::Recovering);
     let head = bench.machine.status().head;
     for member in [1, 2, 3] {
-        assert!(!binds(&bench.hear(member, heartbeat(4, head))));
+        assert!(!binds(&bench.receive(member, heartbeat(4, head))));
     }
     // Lost questions and answers: it asks again, everyone and whoever comes.
     let effects = bench.tick(TimerId::Heartbeat, 60_000);
@@ -85,16 +85,16 @@ fn it_asks_and_takes_part_when_two_have_answered() {
     let others = [1, 2, 3].map(MemberIndex);
     assert_eq!(bench.machine.status().waiting_for, others);
 
-    assert!(!binds(&bench.hear(1, memory(&[]))));
+    assert!(!binds(&bench.receive(1, memory(&[]))));
     assert_eq!(bench.machine.status().waiting_for, others[1..]);
     assert_eq!(
         asked(&bench.tick(TimerId::Heartbeat, 120_000)),
         [2, 3],
         "who has answered is left alone"
     );
-    assert!(!binds(&bench.hear(1, memory(&[]))), "the same member counts once");
-    let effects = bench.hear(2, memory(&[]));
-    assert_eq!(bench.story(&effects)[..2], ["persist ready", "say ready"]);
+    assert!(!binds(&bench.receive(1, memory(&[]))), "the same member counts once");
+    let effects = bench.receive(2, memory(&[]));
+    assert_eq!(bench.story(&effects)[..2], ["persist ready", "send ready"]);
     assert_eq!(bench.phase(), Phase::Commit);
     assert_eq!(bench.machine.status().silent_through, None);
 }
@@ -112,16 +112,16 @@ fn what_the_journal_knows_is_nothing_new() {
         Body::Vote(vote) => Some(vote),
         _ => None,
     });
-    let said = [
+    let sent = [
         Statement::Ready,
         Statement::Commitment(Box::new(update(0))),
         Statement::Report(UpdateSet::default()),
         Statement::Vote(vote.expect("it has voted for nothing")),
     ];
-    let said = said.map(|statement| own(&bench, statement));
+    let sent = sent.map(|statement| own(&bench, statement));
     bench.boot_in_doubt();
     for member in [1, 2] {
-        bench.hear(member, memory(&said));
+        bench.receive(member, memory(&sent));
     }
     assert_eq!(
         (bench.phase(), bench.machine.status().silent_through),
@@ -151,13 +151,13 @@ fn what_the_journal_does_not_know_silences_the_round() {
         }
         bench.boot_in_doubt();
         // One honest member that knows is enough, whenever it answers.
-        bench.hear(1, memory(&[]));
-        let told = own(&bench, statement);
-        let mut effects = bench.hear(2, memory(&[told]));
-        effects.extend(bench.hear(3, memory(&[])));
+        bench.receive(1, memory(&[]));
+        let statement = own(&bench, statement);
+        let mut effects = bench.receive(2, memory(&[statement]));
+        effects.extend(bench.receive(3, memory(&[])));
         let head = bench.machine.status().head;
         for member in [1, 2, 3] {
-            effects.extend(bench.hear(member, heartbeat(4, head)));
+            effects.extend(bench.receive(member, heartbeat(4, head)));
         }
         effects.extend(bench.tick(TimerId::Heartbeat, 60_000));
         assert!(!binds(&effects));
@@ -172,8 +172,8 @@ fn after_a_silent_round_it_asks_about_the_next_and_shows_a_new_key() {
     let mut bench = Bench::new();
     bench.journal.clear();
     bench.boot_in_doubt();
-    let told = own(&bench, Statement::Ready);
-    bench.hear(1, memory(&[told]));
+    let statement = own(&bench, Statement::Ready);
+    bench.receive(1, memory(&[statement]));
     let (_, records) = fixture::ledger();
     let last = records.len() as u64;
     let bytes = message(&bench.manifest, Round(last), 1, fixture::entries(records));
@@ -190,42 +190,42 @@ fn after_a_silent_round_it_asks_about_the_next_and_shows_a_new_key() {
     // An answer about an earlier round says nothing about this one.
     let old = message(&bench.manifest, Round(0), 2, memory(&[]));
     bench.handle(Event::Message { from: MemberIndex(2), bytes: old });
-    bench.hear(1, memory(&[]));
+    bench.receive(1, memory(&[]));
     assert_eq!(bench.phase(), Phase::Recovering);
-    let effects = bench.hear(2, memory(&[]));
-    assert_eq!(bench.story(&effects), ["say sealing key", "persist ready", "say ready"]);
+    let effects = bench.receive(2, memory(&[]));
+    assert_eq!(bench.story(&effects), ["send sealing key", "persist ready", "send ready"]);
     assert_eq!(bench.machine.status().silent_through, None);
 }
 
 #[test]
-fn nobody_can_make_up_what_it_said_and_old_answers_do_not_count() {
+fn forged_statements_and_old_responses_do_not_count() {
     let mut bench = Bench::new();
     bench.journal.clear();
     bench.boot_in_doubt();
     let forged = (Statement::Ready, Signature::default());
     let of_another = by(&bench, 3, Statement::Ready);
-    for said in [forged, of_another] {
-        bench.hear(3, memory(&[said]));
+    for sent in [forged, of_another] {
+        bench.receive(3, memory(&[sent]));
     }
     assert_eq!(drops(&bench, "recovery response: not what this member signed"), 2);
-    let told = own(&bench, Statement::Ready);
-    bench.hear(
+    let statement = own(&bench, Statement::Ready);
+    bench.receive(
         3,
-        Body::RecoveryResponse { nonce: [8; 32], statements: vec![told], heartbeat: None },
+        Body::RecoveryResponse { nonce: [8; 32], statements: vec![statement], heartbeat: None },
     );
     assert_eq!(drops(&bench, "recovery response: an answer to another question"), 1);
-    bench.hear(3, memory(&vec![(Statement::Ready, Signature::default()); 65]));
+    bench.receive(3, memory(&vec![(Statement::Ready, Signature::default()); 65]));
     assert_eq!(drops(&bench, "message: impossible content"), 1);
     assert_eq!(bench.machine.status().waiting_for.len(), 3, "none of them counts");
-    bench.hear(1, memory(&[]));
-    bench.hear(2, memory(&[]));
+    bench.receive(1, memory(&[]));
+    bench.receive(2, memory(&[]));
     assert_eq!(bench.phase(), Phase::WaitingForQuorum);
-    bench.hear(3, memory(&[told_by_a_liar(&bench)]));
+    bench.receive(3, memory(&[forged_statement(&bench)]));
     assert_eq!(drops(&bench, "recovery response: not recovering"), 1);
     assert_eq!(bench.machine.status().silent_through, None);
 }
 
-fn told_by_a_liar(bench: &Bench) -> (Statement, Signature) {
+fn forged_statement(bench: &Bench) -> (Statement, Signature) {
     by(bench, 3, Statement::Report(UpdateSet::default()))
 }
 
@@ -238,8 +238,8 @@ fn answers_of(effects: &[Effect], to: u16) -> Vec<Vec<Statement>> {
         _ => None,
     });
     sent.filter_map(|body| match body {
-        Body::RecoveryResponse { nonce: [9, ..], statements: said, .. } => {
-            Some(said.into_iter().map(|(statement, _)| statement).collect())
+        Body::RecoveryResponse { nonce: [9, ..], statements: sent, .. } => {
+            Some(sent.into_iter().map(|(statement, _)| statement).collect())
         }
         _ => None,
     })
@@ -247,17 +247,17 @@ fn answers_of(effects: &[Effect], to: u16) -> Vec<Vec<Statement>> {
 }
 
 #[test]
-fn others_are_told_what_they_said_and_that_they_were_there_is_in_the_journal() {
+fn others_get_their_statements_back_and_their_presence_is_in_the_journal() {
     let mut bench = Bench::new();
     bench.begin();
-    bench.hear(1, Body::Ready);
-    bench.hear(1, Body::Commitment(Box::new(update(1))));
+    bench.receive(1, Body::Ready);
+    bench.receive(1, Body::Commitment(Box::new(update(1))));
     let question = Body::RecoveryRequest([9; 32]);
-    let told = answers_of(&bench.hear(1, question.clone()), 1);
-    assert_eq!(told, [[Statement::Ready, Statement::Commitment(Box::new(update(1)))]]);
-    assert_eq!(answers_of(&bench.hear(2, question.clone()), 2), [vec![]]);
+    let statement = answers_of(&bench.receive(1, question.clone()), 1);
+    assert_eq!(statement, [[Statement::Ready, Statement::Commitment(Box::new(update(1)))]]);
+    assert_eq!(answers_of(&bench.receive(2, question.clone()), 2), [vec![]]);
     // Asking is cheaper than answering.
-    assert!(answers_of(&bench.hear(1, question.clone()), 1).is_empty());
+    assert!(answers_of(&bench.receive(1, question.clone()), 1).is_empty());
     assert_eq!(drops(&bench, "question: answered a moment ago"), 1);
     // It is in the journal before a heartbeat says so, and after a restart the answer is the same.
     let effects = bench.tick(TimerId::Heartbeat, 60_000);
@@ -265,16 +265,16 @@ fn others_are_told_what_they_said_and_that_they_were_there_is_in_the_journal() {
         Body::Heartbeat(heartbeat) => Some(heartbeat.known.present.clone()),
         _ => None,
     };
-    assert_eq!(bench.story(&effects)[..2], ["persist present", "say heartbeat"]);
+    assert_eq!(bench.story(&effects)[..2], ["persist present", "send heartbeat"]);
     let present = bodies(&effects).iter().find_map(own_present);
     assert_eq!(present, Some(Bits::of(4, [0, 1].map(MemberIndex))));
     bench.boot();
-    assert_eq!(answers_of(&bench.hear(1, question), 1), [[Statement::Ready]]);
+    assert_eq!(answers_of(&bench.receive(1, question), 1), [[Statement::Ready]]);
 }
 
-/// Two that are ready but have not heard that this one is would not know it again.
+/// Two that are ready but have not received the `Ready` of this one would not know it again.
 #[test]
-fn a_round_begins_when_a_quorum_has_heard_of_this_member() {
+fn a_round_begins_when_a_quorum_lists_this_member() {
     let mut bench = Bench::new();
     let head = bench.machine.status().head;
     let Body::Heartbeat(deaf) = heartbeat(4, head) else { panic!("it is a heartbeat") };
@@ -284,8 +284,8 @@ fn a_round_begins_when_a_quorum_has_heard_of_this_member() {
     };
     for member in [1, 2, 3] {
         let deaf = Heartbeat { known: known.clone(), ..deaf.as_ref().clone() };
-        // It says its word again to whoever has not heard it.
-        let effects = bench.hear(member, Body::Heartbeat(Box::new(deaf)));
+        // It sends its `Ready` again to whoever lacks it.
+        let effects = bench.receive(member, Body::Heartbeat(Box::new(deaf)));
         assert!(bodies(&effects).contains(&Body::Ready));
     }
     assert_eq!(bench.phase(), Phase::WaitingForQuorum);
@@ -300,11 +300,11 @@ fn a_signed_record_is_remembered() {
     let entry = fedshield_protocol::wire::journal::Entry::new(Round(0), note);
     bench.journal.push(entry.encode().unwrap());
     bench.boot_in_doubt();
-    let told = own(&bench, Statement::RecordSignature(record_digest(&record)));
-    bench.hear(1, memory(&[told]));
-    let effects = bench.hear(2, memory(&[]));
+    let statement = own(&bench, Statement::RecordSignature(record_digest(&record)));
+    bench.receive(1, memory(&[statement]));
+    let effects = bench.receive(2, memory(&[]));
     // Nobody has to be there, and nothing to be done again, to say what is in the journal.
-    assert_eq!(bench.story(&effects), ["say record signature"]);
+    assert_eq!(bench.story(&effects), ["send record signature"]);
     assert_eq!(bench.phase(), Phase::Record);
     assert!(bench.machine.status().members[0].signed);
 }

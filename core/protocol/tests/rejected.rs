@@ -1,5 +1,5 @@
-//! Updates that cannot be read: who finds it out says so, f + 1 of the committee leave the update out and name its author, and
-//! neither f liars nor a broken disk do so to a good one.
+//! Updates that cannot be read: who finds it out says so, f + 1 of the committee leave the update out and name its contributor, and
+//! neither f Byzantine members nor a broken disk do so to a good one.
 
 mod fixture;
 
@@ -12,7 +12,7 @@ use fedshield_protocol::status::Phase;
 use fedshield_protocol::wire::Body;
 use fedshield_protocol::wire::evidence::{Evidence, Proof};
 use fixture::bench::{Bench, commitment_digest, update};
-use fixture::lies::{banned, drops, is_proof, said};
+use fixture::misbehaviour::{banned, drops, is_proof, sent};
 use fixture::sign;
 
 fn is_check(job: &Job) -> bool {
@@ -22,33 +22,33 @@ fn is_check(job: &Job) -> bool {
 const GOOD: JobOutput = JobOutput::Checked { valid: true };
 const BAD: JobOutput = JobOutput::Checked { valid: false };
 
-/// In the commit phase, the update of `author` is all here and not read yet. This member is in the committee.
-fn with_update_of(author: u16) -> (Bench, CommitmentDigest) {
+/// In the commit phase, the update of `contributor` is all here and not read yet. This member is in the committee.
+fn with_update_of(contributor: u16) -> (Bench, CommitmentDigest) {
     let mut bench = Bench::new();
     bench.begin();
     assert!(bench.machine.status().committee.contains(&MemberIndex(0)));
-    arrive(&mut bench, author);
-    let digest = commitment_digest(&bench, author);
+    arrive(&mut bench, contributor);
+    let digest = commitment_digest(&bench, contributor);
     (bench, digest)
 }
 
-fn arrive(bench: &mut Bench, author: u16) {
-    bench.hear(author, Body::Commitment(Box::new(update(author as u8))));
-    let body = update(author as u8);
-    for object in body.boxes.iter().flatten().chain([&body.ciphertext]) {
+fn arrive(bench: &mut Bench, contributor: u16) {
+    bench.receive(contributor, Body::Commitment(Box::new(update(contributor as u8))));
+    let body = update(contributor as u8);
+    for object in body.sealed_shares.iter().flatten().chain([&body.ciphertext]) {
         let effects = bench.handle(Event::ObjectReady(*object));
-        assert!(!says(&effects, "have updates"), "nobody has read it yet");
+        assert!(!sends(&effects, "have updates"), "nobody has read it yet");
     }
 }
 
-fn says(effects: &[Effect], kind: &str) -> bool {
-    said(effects).iter().any(|(_, body)| body.kind() == kind)
+fn sends(effects: &[Effect], kind: &str) -> bool {
+    sent(effects).iter().any(|(_, body)| body.kind() == kind)
 }
 
-/// Another member of the committee than `author`, if there is one.
-fn another_of_the_committee(bench: &Bench, author: u16) -> u16 {
+/// Another member of the committee than `contributor`, if there is one.
+fn another_of_the_committee(bench: &Bench, contributor: u16) -> u16 {
     let others = bench.others_of_the_committee();
-    others.into_iter().find(|member| *member != author).unwrap()
+    others.into_iter().find(|member| *member != contributor).unwrap()
 }
 
 /// The signatures that reject the commitment.
@@ -63,16 +63,16 @@ fn rejections(evidence: &mut Evidence) -> &mut Vec<(MemberIndex, Signature)> {
 fn an_update_is_announced_after_it_has_been_read() {
     let (mut bench, digest) = with_update_of(1);
     let effects = bench.done(is_check, GOOD);
-    assert!(said(&effects).contains(&(None, Body::HaveUpdates(vec![digest]))));
+    assert!(sent(&effects).contains(&(None, Body::HaveUpdates(vec![digest]))));
     assert!(!bench.jobs.iter().any(|(_, job)| is_check(job)), "once");
 }
 
 #[test]
-fn a_rejection_is_written_then_said_and_stays_after_a_restart() {
+fn a_rejection_is_persisted_then_sent_and_stays_after_a_restart() {
     let (mut bench, digest) = with_update_of(1);
     let effects = bench.done(is_check, BAD);
     let story = bench.story(&effects);
-    assert_eq!(story, ["persist rejection", "say rejection"]);
+    assert_eq!(story, ["persist rejection", "send rejection"]);
     let ciphertext = update(1).ciphertext;
     let serves =
         |effect: &Effect| matches!(effect, Effect::Serve { object, .. } if *object == ciphertext);
@@ -85,25 +85,25 @@ fn a_rejection_is_written_then_said_and_stays_after_a_restart() {
     assert!(!bench.jobs.iter().any(|(_, job)| is_check(job)), "it is known");
     bench.now += 10_000;
     let head = bench.machine.status().head;
-    let effects = bench.hear(3, fixture::bench::heartbeat(4, head));
+    let effects = bench.receive(3, fixture::bench::heartbeat(4, head));
     assert!(
-        said(&effects).contains(&(Some(3), Body::Rejection(digest))),
-        "said again to who lacks it"
+        sent(&effects).contains(&(Some(3), Body::Rejection(digest))),
+        "sent again to who lacks it"
     );
-    assert!(!says(&effects, "have updates"));
+    assert!(!sends(&effects, "have updates"));
 }
 
 #[test]
-fn two_of_the_committee_name_the_author_and_nobody_waits_for_the_update() {
+fn two_of_the_committee_name_the_contributor_and_nobody_waits_for_the_update() {
     for own_first in [true, false] {
         let (mut bench, bad) = with_update_of(1);
         let other = another_of_the_committee(&bench, 1);
         let mut effects = Vec::new();
         if own_first {
             effects.extend(bench.done(is_check, BAD));
-            effects.extend(bench.hear(other, Body::Rejection(bad)));
+            effects.extend(bench.receive(other, Body::Rejection(bad)));
         } else {
-            effects.extend(bench.hear(other, Body::Rejection(bad)));
+            effects.extend(bench.receive(other, Body::Rejection(bad)));
             effects.extend(bench.done(is_check, BAD));
         }
         let banned = banned(&effects);
@@ -119,17 +119,17 @@ fn two_of_the_committee_name_the_author_and_nobody_waits_for_the_update() {
         let status = bench.machine.status();
         let others = status.members.iter().enumerate().filter(|(m, other)| *m != 1 && other.here);
         let others = u16::try_from(others.count()).unwrap();
-        assert_eq!(status.attendance.contributors, others, "all but the author");
+        assert_eq!(status.attendance.contributors, others, "all but the contributor");
         // The others' updates are whole: the report does not wait for the bad one.
         let contribute = |job: &Job| matches!(job, Job::Contribute { .. });
         bench.done(contribute, JobOutput::Contribution(update(0)));
         let mut set = vec![commitment_digest(&bench, 0)];
-        for author in [2, 3] {
-            arrive(&mut bench, author);
-            let share = |job: &Job| matches!(job, Job::CheckShare { update: dealer, .. } if dealer.member.0 == author);
+        for contributor in [2, 3] {
+            arrive(&mut bench, contributor);
+            let share = |job: &Job| matches!(job, Job::CheckShare { update: dealer, .. } if dealer.member.0 == contributor);
             bench.done(share, GOOD);
             bench.done(is_check, GOOD);
-            set.push(commitment_digest(&bench, author));
+            set.push(commitment_digest(&bench, contributor));
         }
         // The own share in the own update.
         let own = |job: &Job| matches!(job, Job::CheckShare { update: dealer, .. } if dealer.member.0 == 0);
@@ -145,16 +145,16 @@ fn two_of_the_committee_name_the_author_and_nobody_waits_for_the_update() {
 fn a_rejection_of_what_one_has_announced_is_evidence_in_either_order() {
     for rejects_first in [true, false] {
         let (mut bench, digest) = with_update_of(1);
-        let liar = another_of_the_committee(&bench, 1);
+        let accused = another_of_the_committee(&bench, 1);
         let mut words = [Body::HaveUpdates(vec![digest]), Body::Rejection(digest)];
         if rejects_first {
             words.reverse();
         }
         let effects: Vec<Effect> =
-            words.into_iter().flat_map(|body| bench.hear(liar, body)).collect();
+            words.into_iter().flat_map(|body| bench.receive(accused, body)).collect();
         let banned = banned(&effects);
         let [(member, evidence)] = banned.as_slice() else { panic!("{banned:?}") };
-        assert_eq!(*member, liar);
+        assert_eq!(*member, accused);
         assert!(is_proof(&bench, evidence));
     }
 }
@@ -163,27 +163,27 @@ fn a_rejection_of_what_one_has_announced_is_evidence_in_either_order() {
 fn a_rejection_of_another_update_is_no_contradiction() {
     let (mut bench, digest) = with_update_of(1);
     let honest = another_of_the_committee(&bench, 1);
-    let mut effects = bench.hear(honest, Body::HaveUpdates(vec![digest]));
-    effects.extend(bench.hear(honest, Body::Rejection(CommitmentDigest([7; 32]))));
+    let mut effects = bench.receive(honest, Body::HaveUpdates(vec![digest]));
+    effects.extend(bench.receive(honest, Body::Rejection(CommitmentDigest([7; 32]))));
     assert!(banned(&effects).is_empty());
 }
 
 /// A check that fails for reasons of one's own accuses nobody; bytes that are gone are asked for again.
 #[test]
-fn a_check_that_could_not_be_made_says_nothing() {
+fn a_check_that_failed_to_run_rejects_nothing() {
     let (mut bench, _) = with_update_of(1);
     let position = bench.jobs.iter().position(|(_, job)| is_check(job)).unwrap();
     let (id, _) = bench.jobs.remove(position);
     let mut effects = bench.handle(Event::JobFailed(id, "the disk".into()));
     effects.extend(bench.tick(fedshield_protocol::event::TimerId::Heartbeat, 60_000));
-    assert!(!says(&effects, "rejection") && !says(&effects, "have updates"));
+    assert!(!sends(&effects, "rejection") && !sends(&effects, "have updates"));
     let ciphertext = update(1).ciphertext;
     let fetches =
         |effect: &Effect| matches!(effect, Effect::Fetch { object, .. } if *object == ciphertext);
     assert!(effects.iter().any(fetches));
     bench.handle(Event::ObjectReady(ciphertext));
     let effects = bench.done(is_check, GOOD);
-    assert!(says(&effects, "have updates"));
+    assert!(sends(&effects, "have updates"));
 }
 
 #[test]
@@ -192,11 +192,11 @@ fn rejections_are_taken_from_the_committee_only_and_are_bounded() {
     bench.begin();
     let committee = bench.machine.status().committee;
     let outsider = (1..4).find(|member| !committee.contains(&MemberIndex(*member))).unwrap();
-    bench.hear(outsider, Body::Rejection(CommitmentDigest([1; 32])));
+    bench.receive(outsider, Body::Rejection(CommitmentDigest([1; 32])));
     assert_eq!(drops(&bench, "rejection: not of the committee"), 1);
     let member = bench.others_of_the_committee()[0];
     for update in 0..20 {
-        bench.hear(member, Body::Rejection(CommitmentDigest([update; 32])));
+        bench.receive(member, Body::Rejection(CommitmentDigest([update; 32])));
     }
     assert_eq!(drops(&bench, "rejection: more than there can be updates"), 12);
 }
@@ -207,7 +207,7 @@ fn the_own_update_that_the_others_cannot_read_is_no_evidence_here() {
     let (mut bench, own) = Bench::with_an_own_update();
     let mut effects = Vec::new();
     for member in bench.others_of_the_committee() {
-        effects.extend(bench.hear(member, Body::Rejection(own)));
+        effects.extend(bench.receive(member, Body::Rejection(own)));
     }
     assert!(banned(&effects).is_empty());
     assert_eq!(drops(&bench, "rejection: the committee cannot read the own update"), 1);
@@ -219,7 +219,7 @@ fn words_of_members_about_another_commitment_prove_nothing() {
     let (mut bench, bad) = with_update_of(1);
     let other = another_of_the_committee(&bench, 1);
     let mut effects = bench.done(is_check, BAD);
-    effects.extend(bench.hear(other, Body::Rejection(bad)));
+    effects.extend(bench.receive(other, Body::Rejection(bad)));
     let (_, mut evidence) = banned(&effects).remove(0);
     let round = evidence.round;
     let about = Body::Rejection(commitment_digest(&bench, 2));

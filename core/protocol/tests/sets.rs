@@ -10,7 +10,7 @@ use fedshield_protocol::ids::{CommitmentDigest, MemberIndex, Round, SetDigest, V
 use fedshield_protocol::sign::Signature;
 use fedshield_protocol::wire::{Body, Decision, ReportBundle, UpdateSet, Vote, VoteKind};
 use fixture::bench::Bench;
-use fixture::lies::*;
+use fixture::misbehaviour::*;
 use fixture::sign;
 
 /// In the vote on the set.
@@ -29,7 +29,7 @@ fn view_of_another(bench: &mut Bench) -> (View, u16) {
         for member in [1, 2, 3] {
             for kind in [VoteKind::Prevote, VoteKind::Precommit] {
                 let vote = Vote { decision: Decision::Set, kind, view, value: None };
-                bench.hear(member, Body::Vote(vote));
+                bench.receive(member, Body::Vote(vote));
             }
         }
         while bench.machine.status().view == view {
@@ -60,16 +60,16 @@ fn ask(bench: &mut Bench, view: View, by: u16, reports: [(u16, UpdateSet); 3]) -
         })
         .collect();
     let bundle = ReportBundle::pack(&signed, bench.manifest.rules().quorum).unwrap();
-    bench.hear(by, Body::ReportBundle { view, bundle })
+    bench.receive(by, Body::ReportBundle { view, bundle })
 }
 
-fn all_say(set: &UpdateSet) -> [(u16, UpdateSet); 3] {
+fn all_report(set: &UpdateSet) -> [(u16, UpdateSet); 3] {
     [0, 1, 3].map(|member| (member, set.clone()))
 }
 
 /// Whether this member sets about adding it: it asks for the commitments, which it has not got.
 fn adds(effects: &[Effect]) -> bool {
-    said(effects).iter().any(|(_, body)| matches!(body, Body::GetCommitments(_)))
+    sent(effects).iter().any(|(_, body)| matches!(body, Body::GetCommitments(_)))
 }
 
 /// Sixteen sets used to be all that a round had room for, whoever asked for them.
@@ -78,9 +78,9 @@ fn there_is_room_for_one_set_in_each_view_for_ever() {
     let mut bench = voting();
     for kind in 10..50 {
         let (view, by) = view_of_another(&mut bench);
-        assert!(adds(&ask(&mut bench, view, by, all_say(&set(kind)))), "view {view}");
+        assert!(adds(&ask(&mut bench, view, by, all_report(&set(kind)))), "view {view}");
         // A second one in the same view has none.
-        assert!(!adds(&ask(&mut bench, view, by, all_say(&set(kind + 100)))));
+        assert!(!adds(&ask(&mut bench, view, by, all_report(&set(kind + 100)))));
     }
     assert_eq!(drops(&bench, "report bundle: a second set in one view"), 40);
 }
@@ -89,17 +89,17 @@ fn there_is_room_for_one_set_in_each_view_for_ever() {
 fn different_reports_of_one_member_inside_collections_are_evidence() {
     let mut bench = voting();
     let (view, by) = view_of_another(&mut bench);
-    let first = ask(&mut bench, view, by, all_say(&set(10)));
+    let first = ask(&mut bench, view, by, all_report(&set(10)));
     assert_eq!(banned(&first).len(), 0);
     let (view, by) = view_of_another(&mut bench);
     let other = [(0, set(10)), (1, set(10)), (3, set(11))];
-    let [(liar, evidence)] = banned(&ask(&mut bench, view, by, other)).try_into().unwrap();
-    assert_eq!(liar, 3);
+    let [(accused, evidence)] = banned(&ask(&mut bench, view, by, other)).try_into().unwrap();
+    assert_eq!(accused, 3);
     assert!(is_proof(&bench, &evidence));
-    // And one that is heard from its author.
-    let effects = bench.hear(1, Body::Report(set(12)));
-    let [(liar, evidence)] = banned(&effects).try_into().unwrap();
-    assert_eq!(liar, 1);
+    // And one that comes from its sender.
+    let effects = bench.receive(1, Body::Report(set(12)));
+    let [(accused, evidence)] = banned(&effects).try_into().unwrap();
+    assert_eq!(accused, 1);
     assert!(is_proof(&bench, &evidence));
 }
 
@@ -111,11 +111,11 @@ fn attestations_of_one_member_take_no_room_from_another() {
     let attest =
         |set: u8| Body::Attestation { set: SetDigest([set; 32]), aggregate: fixture::object(90) };
     for set in 0..40 {
-        bench.hear(others[0], attest(set));
+        bench.receive(others[0], attest(set));
     }
     assert_eq!(drops(&bench, "attestation: too many sets"), 24);
     for set in 100..110 {
-        bench.hear(others[1], attest(set));
+        bench.receive(others[1], attest(set));
     }
     assert_eq!(drops(&bench, "attestation: too many sets"), 24);
 }

@@ -11,16 +11,16 @@ use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::status::{Phase, Refusal};
 use fedshield_protocol::wire::{Body, CommitmentBody};
 use fixture::bench::{Bench, SHAPE, commitment_digest, update};
-use fixture::lies::drops;
+use fixture::misbehaviour::drops;
 
 fn misshapen() -> Vec<(Refusal, CommitmentBody)> {
     let of = |length| ObjectRef { length, ..update(1).ciphertext };
-    let mut long_box = update(1);
-    long_box.boxes[2].as_mut().unwrap().length += 1;
+    let mut long_share = update(1);
+    long_share.sealed_shares[2].as_mut().unwrap().length += 1;
     vec![
         (Refusal::Length, CommitmentBody { ciphertext: of(MAX_OBJECT_BYTES), ..update(1) }),
         (Refusal::Length, CommitmentBody { ciphertext: of(999), ..update(1) }),
-        (Refusal::Length, long_box),
+        (Refusal::Length, long_share),
         (Refusal::Layout, CommitmentBody { layout: LayoutDigest([2; 32]), ..update(1) }),
     ]
 }
@@ -35,11 +35,11 @@ fn fetched(effects: &[Effect]) -> Vec<ObjectRef> {
 
 /// This member still trains: it has no update of its own to compare with.
 #[test]
-fn an_update_of_another_shape_is_not_fetched_nor_waited_for_and_its_author_is_shown() {
+fn an_update_of_another_shape_is_not_fetched_nor_waited_for_and_its_contributor_is_shown() {
     for (why, body) in misshapen() {
         let mut bench = Bench::new();
         bench.begin();
-        let effects = bench.hear(1, Body::Commitment(Box::new(body)));
+        let effects = bench.receive(1, Body::Commitment(Box::new(body)));
         assert_eq!(fetched(&effects), []);
         let dropped = match why {
             Refusal::Layout => "commitment: another layout than the round's",
@@ -70,9 +70,9 @@ fn nothing_is_fetched_before_the_shape_is_known() {
     let mut bench = Bench::new();
     bench.prepares = false;
     bench.begin();
-    let mut effects = bench.hear(1, Body::Commitment(Box::new(update(1))));
+    let mut effects = bench.receive(1, Body::Commitment(Box::new(update(1))));
     for (member, (_, body)) in [2, 3].into_iter().zip(misshapen()) {
-        effects.extend(bench.hear(member, Body::Commitment(Box::new(body))));
+        effects.extend(bench.receive(member, Body::Commitment(Box::new(body))));
     }
     assert_eq!(fetched(&effects), []);
     effects = bench.tick(TimerId::Heartbeat, 60_000);
@@ -82,9 +82,11 @@ fn nothing_is_fetched_before_the_shape_is_known() {
     let id = bench.preparing.expect("the host has been asked");
     let effects = bench.handle(Event::JobDone(id, JobOutput::Prepared(SHAPE)));
     let update = update(1);
-    assert!(fetched(&effects).contains(&update.boxes[0].unwrap()));
+    assert!(fetched(&effects).contains(&update.sealed_shares[0].unwrap()));
     assert!(
-        fetched(&effects).iter().all(|it| it.length == SHAPE.box_bytes || *it == update.ciphertext)
+        fetched(&effects)
+            .iter()
+            .all(|it| it.length == SHAPE.sealed_share_bytes || *it == update.ciphertext)
     );
     assert_eq!(drops(&bench, "commitment: another length than the round's updates have"), 2);
 }

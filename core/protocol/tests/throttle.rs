@@ -9,8 +9,8 @@ use fedshield_protocol::job::JobOutput;
 use fedshield_protocol::limits::MAX_ANSWER_BYTES;
 use fedshield_protocol::wire::{Body, Remedy};
 use fixture::bench::{Bench, NONCE, commitment_digest, heartbeat, update};
-use fixture::lies::{complaint, is_reseal, is_reveal};
 use fixture::message;
+use fixture::misbehaviour::{complaint, is_reseal, is_reveal};
 
 /// Bytes that the effects send to members.
 fn sent(effects: &[Effect]) -> usize {
@@ -26,7 +26,7 @@ fn sent(effects: &[Effect]) -> usize {
 fn a_thousand(bench: &mut Bench, body: impl Fn(&Bench) -> Body) -> usize {
     let ask = |bench: &mut Bench| {
         let body = body(bench);
-        sent(&bench.hear(1, body))
+        sent(&bench.receive(1, body))
     };
     (0..1_000).map(|_| ask(bench)).sum()
 }
@@ -35,7 +35,7 @@ fn a_thousand(bench: &mut Bench, body: impl Fn(&Bench) -> Body) -> usize {
 fn a_thousand_wants_are_one() {
     let (mut bench, own) = Bench::with_an_own_update();
     let wanted = [own; 8].to_vec();
-    let once = sent(&bench.hear(2, Body::GetCommitments(wanted.clone())));
+    let once = sent(&bench.receive(2, Body::GetCommitments(wanted.clone())));
     assert!(once > 100);
     assert_eq!(a_thousand(&mut bench, |_| Body::GetCommitments(wanted.clone())), once);
     assert!(once <= MAX_ANSWER_BYTES);
@@ -44,12 +44,12 @@ fn a_thousand_wants_are_one() {
 #[test]
 fn a_thousand_complaints_are_one() {
     let (mut bench, own) = Bench::with_an_own_update();
-    bench.hear(1, complaint(1, own, Remedy::Reseal));
+    bench.receive(1, complaint(1, own, Remedy::Reseal));
     let sealed = bench.done(is_reseal, JobOutput::ResealedShare(Some(vec![6; 131_000])));
     assert!((131_000..132_000).contains(&sent(&sealed)));
     assert_eq!(a_thousand(&mut bench, |_| complaint(1, own, Remedy::Reseal)), 0);
     assert!(!bench.jobs.iter().any(|(_, job)| is_reseal(job)), "nothing is sealed for them");
-    bench.hear(1, complaint(1, own, Remedy::Open));
+    bench.receive(1, complaint(1, own, Remedy::Open));
     bench.done(is_reveal, JobOutput::ShareOpening(vec![7; 131_000]));
     let all = a_thousand(&mut bench, |_| complaint(1, own, Remedy::Open));
     assert!(all < 132_000, "{all} bytes");
@@ -79,8 +79,8 @@ fn what_is_repeated_by_others_is_counted_apart() {
     for _ in 0..3 {
         bench.handle(Event::Message { from: MemberIndex(3), bytes: repeated.clone() });
     }
-    assert!(sent(&bench.hear(1, Body::GetCommitments(vec![own]))) > 100, "its own question");
+    assert!(sent(&bench.receive(1, Body::GetCommitments(vec![own]))) > 100, "its own question");
     assert_eq!(commitment_digest(&bench, 0), own);
-    assert_eq!(sent(&bench.hear(1, Body::GetCommitments(vec![own]))), 0);
+    assert_eq!(sent(&bench.receive(1, Body::GetCommitments(vec![own]))), 0);
     assert_eq!(update(0).shares.len(), 1);
 }

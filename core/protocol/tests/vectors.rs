@@ -58,7 +58,7 @@ fn bodies() -> Vec<Body> {
     };
     let commitment = CommitmentBody {
         ciphertext: object(1),
-        boxes: (2..6).map(|i| (i != 3).then(|| object(i))).collect(),
+        sealed_shares: (2..6).map(|i| (i != 3).then(|| object(i))).collect(),
         shares: vec![1, 2, 3],
         layout: LayoutDigest([4; 32]),
     };
@@ -291,7 +291,11 @@ fn journal_entries_are_pinned() {
         Note::Signed(Box::new(ledger().1.swap_remove(0).record)),
         Note::Ready,
         Note::Present(vec![(MemberIndex(2), signature)]),
-        Note::Kept { author: MemberIndex(1), body: Box::new(fixture::bench::update(1)), signature },
+        Note::Kept {
+            contributor: MemberIndex(1),
+            body: Box::new(fixture::bench::update(1)),
+            signature,
+        },
         Note::Opened { key: object(7), sum: SumDigest([8; 32]) },
         Note::Reached,
         Note::Rejected(CommitmentDigest([9; 32])),

@@ -23,9 +23,10 @@ mod train;
 pub use error::{Result, TrainError};
 pub use memory::reuse_freed_memory;
 pub use train::{
-    AdamW, AdamWSettings, ComputeDevice, Evaluation, LocalSteps, OnProgress, Progress, RoundResult,
-    RoundStats, Sampling, StepGradient, StepReport, TrainSettings, Trainer, adapter_gradient,
-    adapter_logits, answer_device_probe, clip_global_norm, local_steps,
+    AdamW, AdamWSettings, Answer, AnswerEnd, ComputeDevice, Evaluation, Generation, LocalSteps,
+    OnProgress, Progress, RoundResult, RoundStats, Sampling, StepGradient, StepReport,
+    TrainSettings, Trainer, adapter_gradient, adapter_logits, answer_device_probe,
+    clip_global_norm, local_steps,
 };
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]

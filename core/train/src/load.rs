@@ -9,6 +9,9 @@ mod safetensors;
 mod stored;
 mod writer;
 
-pub use loaded::{LoadedModel, open_tokenizer};
+pub(crate) use gguf::{
+    GgufFile, Value as GgufValue, WRITTEN_SPLITTINGS, gguf_name, named_splitting,
+};
+pub use loaded::{LoadedModel, open_config, open_tokenizer};
 pub use safetensors::{SafetensorsSource, write_safetensors};
 pub use writer::{Precision, SafetensorsWriter};

@@ -1,6 +1,7 @@
 //! Tokenizers and templates.
 
 mod chat;
+mod class;
 mod first;
 mod folder;
 mod jinja;

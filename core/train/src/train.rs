@@ -14,7 +14,7 @@ mod trainer;
 
 pub use device::ComputeDevice;
 pub use evaluate::Evaluation;
-pub use generate::Sampling;
+pub use generate::{Answer, AnswerEnd, Generation, Sampling};
 pub use gradient::{StepGradient, adapter_gradient, adapter_logits};
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 pub use launches::count_launches;

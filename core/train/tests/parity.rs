@@ -3,14 +3,15 @@
 
 use std::path::{Path, PathBuf};
 
-use fedshield_train::adapter::import_peft;
-use fedshield_train::federated::{Factor, FederatedSettings, GlobalAdapter};
+use fedshield_train::adapter::{export_peft, import_peft};
+use fedshield_train::federated::{Algorithm, Factor, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::SafetensorsSource;
 use fedshield_train::model::{
     BasePrecision, Batch, Decoder, ModelConfig, TensorSource, TokenSequence,
 };
 use fedshield_train::{
     AdamW, AdamWSettings, ComputeDevice, StepGradient, adapter_gradient, adapter_logits,
+    clip_global_norm, local_steps,
 };
 use fedshield_train_tools::BaseWeights;
 
@@ -124,6 +125,7 @@ fn check(family: &str) {
         assert_same("one factor", &alone.unwrap().gradient, gradient);
     }
     assert_eq!(case.config.layers, 2);
+    leaves_as_peft_names_it(&case, family);
     // Computing a layer's activations again changes nothing, not even in the last bit.
     let mut frugal = case.decoder.clone();
     frugal.checkpoint_layers(true);
@@ -131,6 +133,47 @@ fn check(family: &str) {
     let again = again.unwrap();
     assert_same("checkpointed", &again.gradient, &gradient);
     assert_same("checkpointed loss", &[again.loss as f32], &[loss as f32]);
+}
+
+/// What is written has the names, shapes and values of the file that PEFT wrote.
+fn leaves_as_peft_names_it(case: &Case, family: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    export_peft(folder.path(), &case.adapter, "base").unwrap();
+    let file = "adapter_model.safetensors";
+    let ours = SafetensorsSource::open_file(&folder.path().join(file)).unwrap();
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity").join(family);
+    let theirs = SafetensorsSource::open_file(&place.join("adapter").join(file)).unwrap();
+    assert!(ours.names().eq(theirs.names()));
+    for name in ours.names() {
+        assert!(ours.read_any(name).unwrap() == theirs.read_any(name).unwrap(), "{name}");
+    }
+}
+
+/// A round's steps, wherever they are computed, are the gradient, the bound on its norm and AdamW.
+#[test]
+fn steps_of_a_round() {
+    let case = Case::open("llama");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/llama/adapter");
+    let settings =
+        FederatedSettings { algorithm: Algorithm::FedIt, ..FederatedSettings::default() };
+    let mut adapter = import_peft(&folder, &case.config, &settings).unwrap();
+    let (_, _, batch) = case.batch();
+    let batches = [batch.clone(), batch];
+    let (optimizer, bound) = (AdamWSettings::default(), 0.5);
+    let mut steps = local_steps(&case.decoder, &adapter, optimizer, bound);
+    let mut theta = adapter.trained_values();
+    let mut adam = AdamW::new(optimizer, theta.len());
+    for _ in 0..3 {
+        let factors = adapter.trained_factors();
+        let mut whole = adapter_gradient(&case.decoder, &adapter, factors, &batches).unwrap();
+        let norm = clip_global_norm(&mut whole.gradient, bound);
+        adam.step(&mut theta, &whole.gradient, 1e-3);
+        adapter = adapter.with_trained(&theta).unwrap();
+        let report = steps.step(&batches, 1e-3).unwrap();
+        assert_same("loss", &[report.loss as f32], &[whole.loss as f32]);
+        assert_same("norm", &[report.gradient_norm as f32], &[norm as f32]);
+    }
+    assert_same("theta", &steps.theta(), &theta);
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn export_import_export_is_the_same_to_the_bit() {
         // Written by PEFT itself.
         let theirs = PeftAdapter::open(&folder.join("adapter")).unwrap();
         let settings = |peft: &PeftAdapter| FederatedSettings {
-            adapter: peft.spec().clone(),
+            adapter: peft.spec().unwrap(),
             algorithm: Algorithm::FedIt,
             ..FederatedSettings::default()
         };

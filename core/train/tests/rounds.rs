@@ -4,7 +4,7 @@ mod fixture;
 
 use std::ops::ControlFlow;
 
-use fedshield_train::adapter::{export_model, export_peft, import_peft};
+use fedshield_train::adapter::{Adapter, export_model, export_peft, import_peft};
 use fedshield_train::data::{DataSet, DataSettings};
 use fedshield_train::federated::{Factor, GlobalAdapter, LocalMemory, UpdateSum};
 use fedshield_train::load::{LoadedModel, Precision};
@@ -148,7 +148,8 @@ fn a_base_in_few_bits_trains_and_is_the_same_base() {
         assert_eq!(trainer.base_digest(), full.base_digest());
         assert!(trainer.base_bytes() * 10 < full.base_bytes() * 6, "{base_precision}");
         let data = fixture::data(&trainer, &fixture::write_data(folder.path(), 0));
-        let loss = |global| trainer.evaluate(global, &data.train).unwrap().loss;
+        let loss =
+            |global: Option<&dyn Adapter>| trainer.evaluate(global, &data.train).unwrap().loss;
         let (base, rounded) = (full.evaluate(None, &data.train).unwrap().loss, loss(None));
         assert!((base - rounded).abs() < 0.1 * base, "{base_precision}: {base} {rounded}");
         let first = trainer.first_adapter(&settings, [1; 32]).unwrap();

@@ -33,6 +33,20 @@ fn the_index_decides() {
 }
 
 #[test]
+fn a_tensor_that_is_there_twice_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    shard(path, "model-1.safetensors", "a", 1.0);
+    shard(path, "model-2.safetensors", "a", 2.0);
+    let open = || SafetensorsSource::open_folder(path).map(|_| ()).unwrap_err().to_string();
+    let without_index = open();
+    index(path, &[("a", "model-1.safetensors"), ("b", "model-2.safetensors")]);
+    for error in [without_index, open()] {
+        assert!(error.contains("tensor a") && error.contains("model-1.safetensors"), "{error}");
+    }
+}
+
+#[test]
 fn one_file_needs_no_index() {
     let folder = tempfile::tempdir().unwrap();
     shard(folder.path(), "model.safetensors", "a", 1.0);

@@ -264,6 +264,11 @@ mod tests {
                 vec!["http.allowed_hosts", "fed.example"],
             ),
             ("training.base_precision", "q5", vec!["--set training.base_precision", "q5", "bf16"]),
+            (
+                "training.compute_precision",
+                "f16",
+                vec!["--set training.compute_precision", "f16", "tf32"],
+            ),
             ("training.trainer", "mine", vec!["--set training.trainer", "mine", "builtin"]),
             ("training.threads", "many", vec!["--set training.threads", "many", "whole number"]),
             ("http.allow_remote", "yes", vec!["--set http.allow_remote", "yes", "true or false"]),

@@ -117,12 +117,12 @@ mod tests {
         let objects = Arc::new(Objects::open(folder.path()).unwrap());
         let mut collector = Collector::new(Arc::clone(&objects), Some(Round(6)));
         let adapter = objects.put(b"adapter").unwrap();
-        let (own_box, served) = (objects.put(b"box").unwrap(), objects.put(b"sum").unwrap());
+        let (own_share, served) = (objects.put(b"box").unwrap(), objects.put(b"sum").unwrap());
         collector.serve(&served);
         let works = move || vec![adapter];
         collector.ended(Round(7), true, Some(adapter), works).unwrap().await.unwrap();
         let here = |object| objects.contains(object).unwrap();
-        assert_eq!([&own_box, &served, &adapter].map(here), [false, true, true]);
+        assert_eq!([&own_share, &served, &adapter].map(here), [false, true, true]);
     }
 
     #[tokio::test]

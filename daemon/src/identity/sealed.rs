@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_box_opens_only_with_its_key_its_context_and_all_its_bytes() {
+    fn a_secret_opens_only_with_its_key_its_context_and_all_its_bytes() {
         let key = SealKey::random().unwrap();
         let sealed = key.seal(b"secret", b"name").unwrap();
         assert_eq!(key.open(&sealed, b"name").unwrap().as_slice(), b"secret");

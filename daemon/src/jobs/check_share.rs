@@ -77,7 +77,7 @@ impl Pipeline {
 
     /// Whether there is a sealed share from `dealer`, or one that was kept before a restart.
     fn has_share_from(&self, round: Round, dealer: &Included) -> Result<bool, PipelineError> {
-        let own = dealer.body.boxes.get(self.terms.me.position()).copied().flatten();
+        let own = dealer.body.sealed_shares.get(self.terms.me.position()).copied().flatten();
         let kept = [name::share(dealer.member), name::resealed_share(dealer.member)];
         let kept = kept.map(|name| self.secrets.file_in_round(round, &name).exists());
         Ok(own.is_some() || kept.contains(&true))

@@ -5,6 +5,7 @@ use fedshield_protocol::hash::Use;
 use fedshield_protocol::ids::Round;
 use fedshield_protocol::object::ObjectRef;
 use fedshield_train::Sampling;
+use fedshield_train::adapter::Adapter;
 use fedshield_train::data::{Example, Role, TokenizedExample};
 use fedshield_train::federated::GlobalAdapter;
 use tokio_util::sync::CancellationToken;
@@ -122,15 +123,16 @@ impl Pipeline {
     ) -> Result<Option<SampleAnswer>, PipelineError> {
         let learning = &*self.learning;
         let Some(held_out) = held_out.first() else { return Ok(None) };
+        let shown = held_out.shown();
         let trainer = learning.trainer()?;
-        let answer = |adapter: Option<&GlobalAdapter>| {
+        let answer = |adapter: Option<&dyn Adapter>| {
             let greedy =
                 Sampling { max_tokens: SAMPLE_TOKENS, temperature: 0.0, top_p: 1.0, seed: 0 };
-            trainer.answer(adapter, learning.template, &held_out.example, &greedy)
+            trainer.answer(adapter, learning.template, &shown, &greedy)
         };
         Ok(Some(SampleAnswer {
-            prompt: question(&held_out.example),
-            reference: held_out.example.answer().to_owned(),
+            prompt: question(&shown),
+            reference: shown.answer().to_owned(),
             before: answer(None)?,
             after: answer(Some(federated))?,
         }))

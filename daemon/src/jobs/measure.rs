@@ -2,6 +2,7 @@
 //! round. It stays here.
 
 use fedshield_protocol::object::ObjectRef;
+use fedshield_train::adapter::Adapter;
 use fedshield_train::federated::GlobalAdapter;
 use tokio_util::sync::CancellationToken;
 
@@ -55,7 +56,10 @@ impl Pipeline {
             if cancel.is_cancelled() {
                 return Err(PipelineError::Cancelled);
             }
-            let part = self.learning.trainer()?.evaluate(adapter.as_ref(), chunk)?;
+            let part = self
+                .learning
+                .trainer()?
+                .evaluate(adapter.as_ref().map(|adapter| adapter as &dyn Adapter), chunk)?;
             sum += part.loss * part.tokens as f64;
             tokens += part.tokens;
             count += part.examples;

@@ -29,7 +29,7 @@ impl Pipeline {
             return self.open_sealed_share(round, dealer, &commitment, &sealed);
         }
         let missing = PipelineError::ShareMissing { round, member: dealer.member };
-        let object = dealer.body.boxes.get(self.terms.me.position()).copied().flatten();
+        let object = dealer.body.sealed_shares.get(self.terms.me.position()).copied().flatten();
         let sealed = Zeroizing::new(self.objects.read(&object.ok_or(missing)?)?);
         self.open_sealed_share(round, dealer, &commitment, &sealed)
     }

@@ -15,7 +15,7 @@ impl Pipeline {
         Ok(JobOutput::Prepared(UpdateShape {
             layout: self.layout_digest(&global, mask.digest()),
             ciphertext_bytes: ciphertext_len(context.preset(), mask.len() as u64)?,
-            box_bytes: sealed_len(&context) as u64,
+            sealed_share_bytes: sealed_len(&context) as u64,
         }))
     }
 }

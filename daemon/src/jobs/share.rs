@@ -44,7 +44,7 @@ impl Pipeline {
         sealing_keys: &[Option<Vec<u8>>],
     ) -> Result<JobOutput, PipelineError> {
         let dealing = self.dealing(round)?;
-        let boxes = timed(&*self.observer, round, Stage::Share, || {
+        let sealed_shares = timed(&*self.observer, round, Stage::Share, || {
             (0u16..)
                 .map(MemberIndex)
                 .zip(sealing_keys)
@@ -56,7 +56,7 @@ impl Pipeline {
                 .collect::<Result<Vec<_>, PipelineError>>()
         })?;
         let KeptDealing { ciphertext, shares, layout } = dealing;
-        Ok(JobOutput::Contribution(CommitmentBody { ciphertext, boxes, shares, layout }))
+        Ok(JobOutput::Contribution(CommitmentBody { ciphertext, sealed_shares, shares, layout }))
     }
 
     /// Seals one member's share once more, to a key that came late.

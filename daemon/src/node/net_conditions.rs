@@ -91,7 +91,7 @@ fn no_announcements(silent_for: Duration) -> Condition {
 fn one_way(health: &NetHealth, name: impl Fn(&IdentityKey) -> String) -> Option<Condition> {
     let mut parts = Vec::new();
     if !health.not_receiving.is_empty() {
-        parts.push(format!("not heard by {}", names(&health.not_receiving, &name)));
+        parts.push(format!("this node's do not arrive at {}", names(&health.not_receiving, &name)));
     }
     if !health.not_received.is_empty() {
         parts.push(format!("nothing comes from {}", names(&health.not_received, &name)));

@@ -2,15 +2,14 @@
 
 use std::path::PathBuf;
 
-use fedshield_train::adapter::PeftAdapter;
+use fedshield_train::adapter::{Adapter, PeftAdapter};
 use fedshield_train::data::{DataSet, DataSettings, Role, TokenizedExample};
-use fedshield_train::federated::GlobalAdapter;
 use fedshield_train::model::BasePrecision;
 use fedshield_train::text::Template;
 use fedshield_train::{ComputeDevice, Sampling, TrainError, TrainSettings, Trainer};
 use serde::Serialize;
 
-use super::{OfflineError, plain_settings, template};
+use super::{OfflineError, template};
 
 /// What to measure.
 #[derive(Debug, Clone)]
@@ -101,7 +100,7 @@ pub fn evaluate(question: &EvaluateQuestion) -> Result<EvaluateReport, OfflineEr
     let model = super::open_model(&question.model)?;
     let template = template(question.template.as_deref(), &model.tokenizer)?;
     let adapter = PeftAdapter::open(&question.adapter)
-        .and_then(|peft| peft.global(&model.config, &plain_settings(&peft)))
+        .and_then(|peft| peft.lora(&model.config))
         .map_err(OfflineError::Adapter)?;
     let settings = DataSettings {
         template,
@@ -140,7 +139,7 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn score(&self, adapter: Option<&GlobalAdapter>) -> Result<(Score, usize), TrainError> {
+    fn score(&self, adapter: Option<&dyn Adapter>) -> Result<(Score, usize), TrainError> {
         let evaluation = self.trainer.evaluate(adapter, self.examples)?;
         if !evaluation.loss.is_finite() {
             return Err(TrainError::NotFinite { step: 0, what: "loss" });
@@ -150,7 +149,7 @@ impl Work<'_> {
         Ok((Score { loss, perplexity, exact }, evaluation.tokens))
     }
 
-    fn exact(&self, adapter: Option<&GlobalAdapter>) -> Result<Option<AnswerScore>, TrainError> {
+    fn exact(&self, adapter: Option<&dyn Adapter>) -> Result<Option<AnswerScore>, TrainError> {
         let (mut equal, mut compared) = (0, 0);
         // One token more than a short answer has, so that one which goes on is not taken for equal.
         let greedy = Sampling { max_tokens: self.question.short_tokens + 1, ..Sampling::default() };
@@ -171,13 +170,13 @@ impl Work<'_> {
         Ok((compared > 0).then_some(AnswerScore { equal, compared }))
     }
 
-    fn samples(&self, adapter: &GlobalAdapter) -> Result<Vec<SampleAnswers>, TrainError> {
+    fn samples(&self, adapter: &dyn Adapter) -> Result<Vec<SampleAnswers>, TrainError> {
         let mut samples = Vec::new();
         for example in self.examples.iter().take(self.question.samples) {
             let shown = example.shown();
             let turns = shown.turns();
             let asked = turns.iter().rev().find(|turn| turn.role == Role::User);
-            let answer = |adapter: Option<&GlobalAdapter>| {
+            let answer = |adapter: Option<&dyn Adapter>| {
                 let sampling = &self.question.sampling;
                 self.trainer.answer(adapter, self.template, &shown, sampling)
             };

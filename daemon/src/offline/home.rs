@@ -10,6 +10,7 @@ use fedshield_train::adapter::export_peft;
 use fedshield_train::federated::GlobalAdapter;
 use tempfile::TempDir;
 
+use super::export::scratch_folder;
 use crate::adapter_export::{adapter_files, not_written};
 use crate::control::api::{ApiError, ErrorCode, EvidenceView, ExportView, RoundReport};
 use crate::durable::DiskError;
@@ -34,10 +35,7 @@ impl OfflineHome {
     /// # Errors
     /// If its files cannot be read.
     pub fn open(home: &Home) -> Result<Option<Self>, ApiError> {
-        let scratch = tempfile::Builder::new().prefix("fedshield-").tempdir().map_err(|error| {
-            ApiError::new(ErrorCode::Internal, format!("cannot make a temporary folder: {error}"))
-                .with_hint("name a folder that you may write to in TMPDIR")
-        })?;
+        let scratch = scratch_folder()?;
         let opened = Ledger::open_to_read(home, scratch.path()).map_err(not_readable)?;
         let Some(Opened { ledger, repairs, mut remarks }) = opened else { return Ok(None) };
         remarks.extend(repairs.iter().map(ToString::to_string));

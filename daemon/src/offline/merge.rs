@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fedshield_train::adapter::{PeftAdapter, export_model};
+use fedshield_train::adapter::{Adapter, GgufType, PeftAdapter, export_gguf_model, export_model};
 use fedshield_train::load::Precision;
 use serde::Serialize;
 
@@ -15,45 +15,68 @@ pub struct MergeQuestion {
     pub adapter: PathBuf,
     /// Hugging Face folder or GGUF file.
     pub model: PathBuf,
-    /// Folder for the result; new or empty.
+    /// Folder for the result, new or empty; or the GGUF file, which must not exist.
     pub out: PathBuf,
-    /// How its weights are stored.
-    pub precision: Precision,
+    /// What is written.
+    pub form: MergedForm,
+}
+
+/// Format and type of a merged model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MergedForm {
+    /// A Hugging Face folder.
+    Folder(Precision),
+    /// A GGUF file.
+    Gguf(GgufType),
 }
 
 /// What was written.
 #[derive(Debug, Clone, Serialize)]
 pub struct MergeReport {
-    /// The folder.
+    /// The folder; of a GGUF file the one it lies in.
     pub folder: PathBuf,
-    /// The files in it, by name.
+    /// The files that were written, by name.
     pub files: Vec<String>,
-    /// How the weights are stored.
-    pub precision: Precision,
+    /// How the matrices are stored.
+    pub weights: &'static str,
     /// Weights that the adapter changed.
     pub adapted: usize,
 }
 
-/// Writes a Hugging Face folder with W + alpha/rank B A in place of each adapted W.
+/// Writes a model with W + alpha/rank B A in place of each adapted W.
 ///
 /// # Errors
-/// A model or adapter that cannot be read or do not fit each other; a folder that holds files; the disk.
+/// A model or adapter that cannot be read or do not fit each other; a folder or file that is there already; a format
+/// that cannot say what the model is; the disk.
 pub fn merge(question: &MergeQuestion) -> Result<MergeReport, OfflineError> {
-    if std::fs::read_dir(&question.out).is_ok_and(|mut files| files.next().is_some()) {
-        return Err(OfflineError::NotEmpty(question.out.clone()));
+    let out = &question.out;
+    let taken = match question.form {
+        MergedForm::Folder(_) => {
+            std::fs::read_dir(out).is_ok_and(|mut files| files.next().is_some())
+        }
+        MergedForm::Gguf(_) => out.exists(),
+    };
+    if taken {
+        return Err(OfflineError::NotEmpty(out.clone()));
     }
     let model = super::open_model(&question.model)?;
     let adapter = PeftAdapter::open(&question.adapter)
-        .and_then(|peft| peft.global(&model.config, &super::plain_settings(&peft)))
+        .and_then(|peft| peft.lora(&model.config))
         .map_err(OfflineError::Adapter)?;
-    export_model(&question.out, &model, Some(&adapter), question.precision)
-        .map_err(OfflineError::Work)?;
-    Ok(MergeReport {
-        folder: question.out.clone(),
-        files: names(&question.out),
-        precision: question.precision,
-        adapted: adapter.layout().modules().len(),
-    })
+    let adapted = adapter.projections().len();
+    match question.form {
+        MergedForm::Folder(precision) => {
+            export_model(out, &model, Some(&adapter), precision).map_err(OfflineError::Work)?;
+            let (folder, weights) = (out.clone(), precision.torch_name());
+            Ok(MergeReport { folder, files: names(out), weights, adapted })
+        }
+        MergedForm::Gguf(kind) => {
+            export_gguf_model(out, &model, Some(&adapter), kind).map_err(OfflineError::Work)?;
+            let folder = out.parent().map(Path::to_path_buf).unwrap_or_default();
+            let name = out.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Ok(MergeReport { folder, files: vec![name], weights: kind.name(), adapted })
+        }
+    }
 }
 
 fn names(folder: &Path) -> Vec<String> {

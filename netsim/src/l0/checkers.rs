@@ -119,7 +119,7 @@ impl Checkers {
         }
     }
 
-    /// Evidence is only ever against faulty members, and proves what it says to whoever gets it.
+    /// Evidence is only ever against faulty members, and holds for everyone who checks it.
     fn blamed(&self, federation: &Federation, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
             Fact::Banned(member, _) if !self.blame.contains(member) => {

@@ -6,7 +6,7 @@ use super::random::Random;
 
 impl Plan {
     /// What the seed brings when members crash all the time, for `storm_ms`, and a little is lost on the way. In one run of
-    /// four up to `max_faulty` members lie as well; disks are lost as far as that leaves room.
+    /// four up to `max_faulty` members are Byzantine as well; disks are lost as far as that leaves room.
     #[must_use]
     pub fn crash_storm(seed: u64, member_count: u16, max_faulty: u16, storm_ms: u64) -> Self {
         let mut random = Random::new(seed, 3);

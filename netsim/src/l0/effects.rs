@@ -98,7 +98,7 @@ impl World {
             }
             other => {
                 if let Effect::Gossip(bytes) | Effect::Send { bytes, .. } = &other {
-                    self.note(index, "say", bytes);
+                    self.note(index, "send", bytes);
                 }
                 if let Effect::Fetch { object, purpose, .. } = &other {
                     self.observe(index, &Fact::Fetched(*object, *purpose));

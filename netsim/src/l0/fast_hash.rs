@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn every_byte_and_every_border_counts() {
-        let text = b"what is said, by whom, and where";
+        let text = b"a message, its sender, its scope";
         let mut seen = std::collections::BTreeSet::from([of(&[text])]);
         for at in 0..text.len() {
             for bit in 0..8 {

@@ -12,11 +12,11 @@ pub(super) const JOB_FAILURES: u64 = 20;
 /// How a faulty member misbehaves. At most f members do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Says nothing at all.
+    /// Sends nothing at all.
     Silent,
     /// Two instances with the same key, each talking to a part of the others: it votes, proposes and commits twice.
     Twins,
-    /// Tells every second receiver another vote.
+    /// Sends every second receiver another vote.
     Equivocating,
     /// Attests wrong sums.
     WrongSum,
@@ -32,9 +32,9 @@ pub enum Fault {
     UnopenableUpdate,
     /// Commits to bytes that are no ciphertext: no sum with them can be made.
     MalformedCiphertext,
-    /// Says of every update that it cannot be read.
+    /// Rejects every update.
     RejectsAll,
-    /// Commits to ciphertexts or boxes of another length, or to another layout.
+    /// Commits to ciphertexts or sealed shares of another length, or to another layout.
     WrongShape,
     /// Accuses honest members with what looks like evidence.
     FalseAccusations,
@@ -84,7 +84,7 @@ pub struct Absence {
     pub until_ms: u64,
 }
 
-/// A time during which two sides cannot hear each other.
+/// A time during which messages between two sides are lost.
 #[derive(Debug, Clone)]
 pub struct Partition {
     /// From when.
@@ -95,7 +95,7 @@ pub struct Partition {
     pub side: Vec<bool>,
 }
 
-/// A time during which two members cannot hear each other, while all others hear both.
+/// A time during which messages between two members are lost, while all others reach both.
 #[derive(Debug, Clone)]
 pub struct Cut {
     /// Which two.

@@ -1,5 +1,5 @@
 //! Simulated jobs, on names instead of numbers, in place of the daemon's: a round of real ones takes seconds of processor time, one
-//! here microseconds, and on names a checker can say whether what was opened is the sum of U. So training, encryption, the range
+//! here microseconds, and on names a checker can tell whether what was opened is the sum of U. So training, encryption, the range
 //! of sums and everything that can go wrong inside a job are not simulated; the daemon's tests and `tests/tests` run those.
 
 use fedshield_protocol::ids::{CommitmentDigest, LayoutDigest, MemberIndex, Round, SumDigest};
@@ -21,7 +21,11 @@ const UNOPENABLE: u32 = 1 << 31;
 /// What every update of a round looks like.
 pub(super) fn shape_of(start: &RoundStart) -> UpdateShape {
     let length = CONTENT_BYTES as u64;
-    UpdateShape { layout: layout_of(&start.beacon), ciphertext_bytes: length, box_bytes: length }
+    UpdateShape {
+        layout: layout_of(&start.beacon),
+        ciphertext_bytes: length,
+        sealed_share_bytes: length,
+    }
 }
 
 fn digests(set: &[Included]) -> Vec<CommitmentDigest> {
@@ -61,13 +65,13 @@ impl Node {
             Job::OpenShare { .. } if self.fault == Some(Fault::SplitsOutcome) => {
                 Err("does not answer complaints".into())
             }
-            Job::SealShares { round, sealing_keys } => self.seal_boxes(*round, sealing_keys),
+            Job::SealShares { round, sealing_keys } => self.seal_shares(*round, sealing_keys),
             Job::CheckShare { round, update } => self.check_share(*round, update),
             Job::ResealShare { round, member, sealing_key } => {
                 self.seal_again(*round, *member, sealing_key)
             }
             Job::CheckResealedShare { round, update, sealed } => {
-                self.check_box(*round, update, sealed)
+                self.check_resealed_share(*round, update, sealed)
             }
             Job::OpenShare { member, .. } => Ok(JobOutput::ShareOpening(vec![member.0 as u8; 4])),
             Job::CheckShareOpening { update, member, .. } => {
@@ -162,10 +166,10 @@ impl Node {
         JobOutput::Encrypted
     }
 
-    fn seal_boxes(&mut self, round: Round, keys: &[Option<Vec<u8>>]) -> Result<JobOutput, String> {
+    fn seal_shares(&mut self, round: Round, keys: &[Option<Vec<u8>>]) -> Result<JobOutput, String> {
         let (salt, ciphertext, layout) =
             *self.disk.contributions.get(&round).ok_or("nothing is encrypted")?;
-        let boxes = (0..keys.len() as u16)
+        let sealed_shares = (0..keys.len() as u16)
             .map(MemberIndex)
             .zip(keys)
             .map(|(receiver, key)| {
@@ -173,7 +177,7 @@ impl Node {
             })
             .collect();
         let shares = salt.to_le_bytes().to_vec();
-        let mut body = CommitmentBody { ciphertext, boxes, shares, layout };
+        let mut body = CommitmentBody { ciphertext, sealed_shares, shares, layout };
         if self.fault == Some(Fault::WrongShape) {
             self.distort(&mut body);
         }
@@ -187,7 +191,11 @@ impl Node {
         match self.disk.salt % 4 {
             0 => body.ciphertext = longer(&body.ciphertext, MAX_OBJECT_BYTES / 2),
             1 => body.ciphertext = longer(&body.ciphertext, 1),
-            2 => body.boxes.iter_mut().flatten().for_each(|sealed| *sealed = longer(sealed, 1)),
+            2 => body
+                .sealed_shares
+                .iter_mut()
+                .flatten()
+                .for_each(|sealed| *sealed = longer(sealed, 1)),
             _ => body.layout = LayoutDigest([0; 32]),
         }
     }
@@ -216,7 +224,7 @@ impl Node {
         Content::Share { dealer: self.member, receiver, salt, valid, key: key.to_vec() }
     }
 
-    /// Whether the box for `receiver` holds its share.
+    /// Whether the sealed share for `receiver` holds its share.
     fn deals_well_to(&self, receiver: MemberIndex, member_count: u16) -> bool {
         match self.fault {
             Some(Fault::BadShares) => receiver.0.is_multiple_of(2),
@@ -239,15 +247,15 @@ impl Node {
         if self.disk.shares.contains(&dealer.commitment) {
             return Ok(JobOutput::Checked { valid: true });
         }
-        let Some(Some(sealed)) = dealer.body.boxes.get(self.member.position()) else {
+        let Some(Some(sealed)) = dealer.body.sealed_shares.get(self.member.position()) else {
             return Ok(JobOutput::Checked { valid: false });
         };
-        let sealed = self.read(sealed).ok_or("the box is not here")?;
-        self.open_box(round, dealer, &sealed)
+        let sealed = self.read(sealed).ok_or("the sealed share is not here")?;
+        self.open_sealed_share(round, dealer, &sealed)
     }
 
     /// Opens with the key of exactly this round, and keeps the share.
-    fn open_box(
+    fn open_sealed_share(
         &mut self,
         round: Round,
         dealer: &Included,
@@ -271,15 +279,15 @@ impl Node {
         if !self.disk.objects.contains_key(ciphertext) {
             return Err("the ciphertext is not here".into());
         }
-        let by_its_author = matches!(
+        let by_its_contributor = matches!(
             self.read(ciphertext),
             Some(Content::Ciphertext { vector, .. }) if vector.member == dealer.member
         );
-        let valid = by_its_author && self.fault != Some(Fault::RejectsAll);
+        let valid = by_its_contributor && self.fault != Some(Fault::RejectsAll);
         Ok(JobOutput::Checked { valid })
     }
 
-    fn check_box(
+    fn check_resealed_share(
         &mut self,
         round: Round,
         dealer: &Included,
@@ -289,7 +297,7 @@ impl Node {
             return Ok(JobOutput::Checked { valid: false });
         }
         match Content::read(sealed) {
-            Some(sealed) => self.open_box(round, dealer, &sealed),
+            Some(sealed) => self.open_sealed_share(round, dealer, &sealed),
             None => Ok(JobOutput::Checked { valid: false }),
         }
     }

@@ -68,7 +68,7 @@ impl World {
                 split_outcome::other_answer(&content).map(|content| content.object())
             };
             match split_outcome::outgoing(&bytes, (member, to), &self.federation, other) {
-                Some(said) => bytes = said.into(),
+                Some(other) => bytes = other.into(),
                 None => return,
             }
         }

@@ -24,7 +24,7 @@ pub enum Bug {
     SpentResent,
     /// Whether a voter supports a set depends on the ciphertexts that it happens to hold.
     ValidByHolding,
-    /// A member that has started takes its journal for all that it ever said.
+    /// A member that has started relies on its journal alone and does not ask the others.
     TrustsItsDisk,
     /// Commitments of others, the opened sum and the answers are kept in memory only.
     CommitmentsNotKept,
@@ -90,7 +90,7 @@ pub struct Outcome {
     pub round_ends_ms: Vec<u64>,
     /// Who was in the decided set of each round, in the longest ledger; nobody where none was decided.
     pub sets: Vec<Vec<MemberIndex>>,
-    /// What the honest members say in the end of sums that came to nothing.
+    /// The failed rounds that the honest members report in the end.
     pub failed_rounds: Vec<FailedRounds>,
     /// Honest members that ban somebody in the end.
     pub banning: usize,

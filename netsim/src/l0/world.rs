@@ -329,7 +329,7 @@ impl World {
     /// Adds to the trace: the same seed gives the same trace.
     pub(super) fn note(&mut self, index: usize, what: &str, bytes: &[u8]) {
         self.trace.note(self.now, index, what, bytes);
-        if self.verbose && what != "say" && what != "persist" {
+        if self.verbose && what != "send" && what != "persist" {
             let mut line = format!("{:>7} node {index}: {what}", self.now);
             line.truncate(160);
             eprintln!("{line}");

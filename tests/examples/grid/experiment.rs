@@ -76,7 +76,9 @@ impl<'a> Experiment<'a> {
             seconds: begin.elapsed().as_secs_f64(),
         };
         for data in &self.data {
-            let evaluation = self.trainer.evaluate(adapter.as_ref(), &data.held_out)?;
+            let evaluation = self
+                .trainer
+                .evaluate(adapter.as_ref().map(|adapter| adapter as _), &data.held_out)?;
             result.losses.push(evaluation.loss);
             result.tokens.push(evaluation.tokens);
             result.union += evaluation.loss * evaluation.tokens as f64;

@@ -72,7 +72,7 @@ fn moved(model: &Path, adapter: &Path, moves: impl Fn(Factor) -> bool) -> Global
     let config = LoadedModel::open(model).expect("the model can be read").config;
     let peft = PeftAdapter::open(adapter).expect("the adapter can be read");
     let settings = FederatedSettings {
-        adapter: peft.spec().clone(),
+        adapter: peft.spec().expect("one rank and alpha"),
         algorithm: Algorithm::FedIt,
         ..FederatedSettings::default()
     };

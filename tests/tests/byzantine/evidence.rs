@@ -60,7 +60,7 @@ fn a_wrong_answer_is_proven_to_others_and_a_right_one_never() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let parties = parties(folder.path(), 4);
     let all = contributions(&parties, &sealing_keys(&parties));
-    all.iter().for_each(|dealer| carry_boxes(&parties, dealer));
+    all.iter().for_each(|dealer| carry_sealed_shares(&parties, dealer));
     for party in &parties {
         assert!(all.iter().all(|dealer| share_is_valid(party, dealer)));
     }
@@ -68,7 +68,7 @@ fn a_wrong_answer_is_proven_to_others_and_a_right_one_never() {
     let sum = aggregate(&parties, &included);
     let honest = answers(&parties, &included);
     let mut answers = honest.clone();
-    lie(&parties, &mut answers[2], true);
+    corrupt_answer(&parties, &mut answers[2], true);
     let Combined::Opened { key, sum: opened, culprits, .. } =
         combine(&parties[0], &included, sum, &answers)
     else {
@@ -119,15 +119,15 @@ fn a_wrong_answer_to_a_complaint_is_proven_and_a_true_one_is_not() {
         epoch: manifest.epoch(),
         round: ROUND,
     };
-    let commitment = scope.commitment(MemberIndex(1), &dealer.body).expect("it can be said");
-    let said = |body: Body| {
+    let commitment = scope.commitment(MemberIndex(1), &dealer.body).expect("it can be encoded");
+    let signed = |body: Body| {
         let signature = sign(&manifest, ROUND, 1, &body);
         (body, signature)
     };
-    let dealt = said(Body::Commitment(Box::new(dealer.body.clone()))).1;
+    let dealt = signed(Body::Commitment(Box::new(dealer.body.clone()))).1;
     let evidence = |opening: &[u8]| {
         let opening = opening.to_vec();
-        let answer = said(Body::ShareOpening { commitment, member: MemberIndex(3), opening });
+        let answer = signed(Body::ShareOpening { commitment, member: MemberIndex(3), opening });
         let found =
             Evidence::wrong_opening(MemberIndex(1), ROUND, (dealer.body.clone(), dealt), answer);
         found.encode().expect("it encodes")

@@ -37,7 +37,7 @@ fn dealt(
     let (sharing, root) = (terms.sharing.sharing(), ciphertext_digest(&ciphertext));
     let (commitment, package) =
         share(&context, me, sharing, &key, root, &mut rng).expect("it can be dealt");
-    let mut boxes = Vec::new();
+    let mut sealed_shares = Vec::new();
     for (opening, key) in package.openings().iter().zip(keys) {
         let receiver = opening.receiver();
         let (name, bytes) =
@@ -46,10 +46,10 @@ fn dealt(
         let key = SealingPublicKey::from_bytes(receiver, key).expect("a sealing key");
         let sealed =
             seal_share(&context, &commitment, opening, &key, &mut rng).expect("it can be sealed");
-        boxes.push(Some(party.objects.put(&sealed).expect("it can be kept")));
+        sealed_shares.push(Some(party.objects.put(&sealed).expect("it can be kept")));
     }
     let shares = commitment.to_bytes(&context);
-    CommitmentBody { ciphertext, boxes, shares, layout: honest.layout }
+    CommitmentBody { ciphertext, sealed_shares, shares, layout: honest.layout }
 }
 
 /// Deals a key of ones in place of the one that encrypted.
@@ -77,15 +77,15 @@ fn encrypt_under(parties: &[Party], dealer: &mut Included, coefficient: i32, key
     dealer.body = dealt(party, &dealer.body, ciphertext, key, keys);
 }
 
-/// Four members, the third of whom lies about its key: everything looks right until the end, then nothing opens anywhere, with all
+/// Four members, the third of which shares a wrong key: everything looks right until the end, then nothing opens anywhere, with all
 /// answers as with each three of them.
-fn opens_nowhere(lie: impl Fn(&[Party], &mut Included, &[Vec<u8>])) {
+fn opens_nowhere(substitute: impl Fn(&[Party], &mut Included, &[Vec<u8>])) {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let parties = parties(folder.path(), 4);
     let keys = sealing_keys(&parties);
     let mut all = contributions(&parties, &keys);
-    lie(&parties, &mut all[2], &keys);
-    all.iter().for_each(|dealer| carry_boxes(&parties, dealer));
+    substitute(&parties, &mut all[2], &keys);
+    all.iter().for_each(|dealer| carry_sealed_shares(&parties, dealer));
     for party in &parties {
         assert!(all.iter().all(|dealer| share_is_valid(party, dealer)));
     }
@@ -125,7 +125,7 @@ fn a_key_within_the_bound_of_the_sum_does_no_harm() {
     let keys = sealing_keys(&parties);
     let mut all = contributions(&parties, &keys);
     encrypt_under(&parties, &mut all[2], 43, &keys);
-    all.iter().for_each(|dealer| carry_boxes(&parties, dealer));
+    all.iter().for_each(|dealer| carry_sealed_shares(&parties, dealer));
     for party in &parties {
         assert!(all.iter().all(|dealer| share_is_valid(party, dealer)));
     }
@@ -137,12 +137,12 @@ fn a_key_within_the_bound_of_the_sum_does_no_harm() {
     assert!(matches!(&opened[0], Combined::Opened { culprits, .. } if culprits.is_empty()));
 }
 
-/// Seven members, two of them faulty, and all lies at once: dealers 5 and 6 seal rubbish to members 0 and 1 and own up when asked, so
+/// Seven members, two of them faulty, and all their faults at once: dealers 5 and 6 seal rubbish to members 0 and 1 and own up when asked, so
 /// that they stay in the set; the key of 5 does not match its ciphertext, the key of 6 is oversized; member 5 releases a wrong
-/// partial decryption. No honest member opens anything, whichever answers it has, and nobody is blamed: what proves who lied is
+/// partial decryption. No honest member opens anything, whichever answers it has, and nobody is blamed: what proves who was wrong is
 /// a polynomial through an accepted key, and there is none.
 #[test]
-fn all_lies_at_once_open_nothing_and_blame_nobody() {
+fn all_faults_at_once_open_nothing_and_blame_nobody() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let parties = parties(folder.path(), 7);
     let keys = sealing_keys(&parties);
@@ -151,9 +151,9 @@ fn all_lies_at_once_open_nothing_and_blame_nobody() {
     encrypt_under(&parties, &mut all[6], 900, &keys);
     let bad = [(5, 0), (6, 1)];
     for (dealer, victim) in bad {
-        spoil_box(&parties, &mut all[dealer], victim);
+        corrupt_sealed_share(&parties, &mut all[dealer], victim);
     }
-    all.iter().for_each(|dealer| carry_boxes(&parties, dealer));
+    all.iter().for_each(|dealer| carry_sealed_shares(&parties, dealer));
     for (dealer, victim) in bad {
         assert!(!share_is_valid(&parties[victim], &all[dealer]));
         let opening = reveal(&parties, &all[dealer], victim);
@@ -166,7 +166,7 @@ fn all_lies_at_once_open_nothing_and_blame_nobody() {
     }
     let sum = aggregate(&parties, &all);
     let mut answers = answers(&parties, &all);
-    lie(&parties, &mut answers[5], true);
+    corrupt_answer(&parties, &mut answers[5], true);
     for party in &parties[..5] {
         for answers in [&answers[..], &answers[..5], &answers[1..], &answers[2..]] {
             assert_eq!(combine(party, &all, sum, answers), Combined::NotYet);

@@ -16,13 +16,13 @@ use steps::*;
 /// Seven members, two of them faulty. At once: dealer 6 seals rubbish to member 0 and owns up when asked; dealer 5 seals
 /// rubbish to member 1 and answers the complaint with a lie; member 5 releases a wrong partial decryption.
 #[test]
-fn lies_of_contributors_and_members_at_once() {
+fn byzantine_contributors_and_members_at_once() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let parties = parties(folder.path(), 7);
     let mut all = contributions(&parties, &sealing_keys(&parties));
-    spoil_box(&parties, &mut all[6], 0);
-    spoil_box(&parties, &mut all[5], 1);
-    all.iter().for_each(|dealer| carry_boxes(&parties, dealer));
+    corrupt_sealed_share(&parties, &mut all[6], 0);
+    corrupt_sealed_share(&parties, &mut all[5], 1);
+    all.iter().for_each(|dealer| carry_sealed_shares(&parties, dealer));
 
     for (position, party) in parties.iter().enumerate() {
         for (dealer, included) in all.iter().enumerate() {
@@ -32,13 +32,13 @@ fn lies_of_contributors_and_members_at_once() {
     }
     // Complaint and answer: the true opening clears dealer 6 everywhere, a changed one clears nobody anywhere.
     let truth = reveal(&parties, &all[6], 0);
-    let mut lies = reveal(&parties, &all[5], 1);
-    let last = lies.len() - 40;
-    lies[last] ^= 1;
+    let mut wrong = reveal(&parties, &all[5], 1);
+    let last = wrong.len() - 40;
+    wrong[last] ^= 1;
     let other = reveal(&parties, &all[5], 2);
     for party in &parties {
         assert!(answer_is_valid(party, &all[6], 0, &truth));
-        assert!(!answer_is_valid(party, &all[5], 1, &lies));
+        assert!(!answer_is_valid(party, &all[5], 1, &wrong));
         assert!(!answer_is_valid(party, &all[5], 1, &other), "another member's share");
         assert!(!answer_is_valid(party, &all[5], 1, &[]), "no opening");
     }
@@ -55,7 +55,7 @@ fn lies_of_contributors_and_members_at_once() {
     };
     assert!(culprits.is_empty());
     let mut answers = honest.clone();
-    lie(&parties, &mut answers[5], true);
+    corrupt_answer(&parties, &mut answers[5], true);
     for party in &parties {
         // Five of seven are needed. Four true answers and a lie open nothing.
         let few = [&answers[..4], &answers[5..6]].concat();
@@ -65,10 +65,10 @@ fn lies_of_contributors_and_members_at_once() {
             panic!("six true answers open")
         };
         assert_eq!(opened, truth, "the sum is the sum");
-        assert_eq!(culprits, [MemberIndex(5)], "and the liar has a name");
+        assert_eq!(culprits, [MemberIndex(5)], "and the culprit is named");
     }
-    // One more answer that is none: the sum opens still, but too few agree to prove who lied.
-    lie(&parties, &mut answers[6], false);
+    // One more answer that is none: the sum opens still, but too few agree to prove who was wrong.
+    corrupt_answer(&parties, &mut answers[6], false);
     let combined = combine(&parties[2], &set, sum, &answers);
     assert!(
         matches!(&combined, Combined::Opened { sum, culprits, .. } if *sum == truth && culprits.is_empty()),

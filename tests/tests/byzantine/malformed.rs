@@ -24,7 +24,7 @@ fn is_valid(party: &Party, dealer: &Included) -> bool {
     valid
 }
 
-/// The same dealing bound to other bytes, as a liar would deal it.
+/// The same dealing bound to other bytes, as a Byzantine contributor would share it.
 fn bound_to(dealer: &Included, ciphertext: ObjectRef) -> Included {
     let mut changed = dealer.clone();
     let (old, new) = (dealer.body.ciphertext.root.0, ciphertext.root.0);
@@ -38,11 +38,11 @@ fn bound_to(dealer: &Included, ciphertext: ObjectRef) -> Included {
 
 /// The ciphertext of `dealer` after `change`, carried to all.
 fn changed(parties: &[Party], dealer: &Included, change: Change) -> Included {
-    let author = dealer.member.position();
-    let mut bytes = parties[author].objects.read(&dealer.body.ciphertext).expect("it is here");
+    let contributor = dealer.member.position();
+    let mut bytes = parties[contributor].objects.read(&dealer.body.ciphertext).expect("it is here");
     change(&mut bytes);
-    let object = parties[author].objects.put(&bytes).expect("it can be kept");
-    carry(parties, author, &object);
+    let object = parties[contributor].objects.put(&bytes).expect("it can be kept");
+    carry(parties, contributor, &object);
     bound_to(dealer, object)
 }
 

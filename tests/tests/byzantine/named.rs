@@ -10,7 +10,7 @@ fn a_named_key_opens_the_sum_without_any_answer() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let parties = parties(folder.path(), 4);
     let all = contributions(&parties, &sealing_keys(&parties));
-    all.iter().for_each(|dealer| carry_boxes(&parties, dealer));
+    all.iter().for_each(|dealer| carry_sealed_shares(&parties, dealer));
     let sum = aggregate(&parties, &all);
     let answers = answers(&parties, &all);
     let Combined::Opened { key, sum: opened, .. } = combine(&parties[0], &all, sum, &answers)

@@ -22,7 +22,12 @@ fn every_member_knows_layout_and_lengths_before_anybody_has_trained() {
         assert_eq!(update.body.layout, expected.layout);
         assert_eq!(update.body.ciphertext.length, expected.ciphertext_bytes);
         assert!(
-            update.body.boxes.iter().flatten().all(|sealed| sealed.length == expected.box_bytes)
+            update
+                .body
+                .sealed_shares
+                .iter()
+                .flatten()
+                .all(|sealed| sealed.length == expected.sealed_share_bytes)
         );
     }
 }

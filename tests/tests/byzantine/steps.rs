@@ -1,4 +1,4 @@
-//! The steps of a round as these tests take them, job by job, and what a liar changes in them.
+//! The steps of a round as these tests take them, job by job, and what a Byzantine member changes in them.
 
 use fedshield_protocol::ids::{Beacon, CommitmentDigest, MemberIndex, Round, SumDigest};
 use fedshield_protocol::job::{Combined, Included, Job, JobOutput, RoundStart};
@@ -28,19 +28,19 @@ pub(crate) fn contributions(parties: &[Party], keys: &[Vec<u8>]) -> Vec<Included
     parties.iter().enumerate().map(contribute).collect()
 }
 
-pub(crate) fn carry_boxes(parties: &[Party], dealer: &Included) {
-    for sealed in dealer.body.boxes.iter().flatten() {
+pub(crate) fn carry_sealed_shares(parties: &[Party], dealer: &Included) {
+    for sealed in dealer.body.sealed_shares.iter().flatten() {
         carry(parties, dealer.member.position(), sealed);
     }
 }
 
-/// Commits to bytes that are no box in place of the one for `victim`.
-pub(crate) fn spoil_box(parties: &[Party], dealer: &mut Included, victim: usize) {
+/// Commits to bytes that are no sealed share in place of the one for `victim`.
+pub(crate) fn corrupt_sealed_share(parties: &[Party], dealer: &mut Included, victim: usize) {
     let objects = &parties[dealer.member.position()].objects;
-    let whole = dealer.body.boxes[victim].expect("there is a box");
-    let mut sealed = objects.read(&whole).expect("the box is there");
+    let whole = dealer.body.sealed_shares[victim].expect("there is a sealed share");
+    let mut sealed = objects.read(&whole).expect("the sealed share is there");
     sealed[2000] ^= 1;
-    dealer.body.boxes[victim] = Some(objects.put(&sealed).expect("it can be kept"));
+    dealer.body.sealed_shares[victim] = Some(objects.put(&sealed).expect("it can be kept"));
 }
 
 pub(crate) fn share_is_valid(party: &Party, dealer: &Included) -> bool {
@@ -94,7 +94,11 @@ pub(crate) fn answers(parties: &[Party], set: &[Included]) -> Vec<(MemberIndex, 
 }
 
 /// Replaces a member's answer by a changed one that reads like an answer, or by one that does not.
-pub(crate) fn lie(parties: &[Party], answer: &mut (MemberIndex, ObjectRef), readable: bool) {
+pub(crate) fn corrupt_answer(
+    parties: &[Party],
+    answer: &mut (MemberIndex, ObjectRef),
+    readable: bool,
+) {
     let position = answer.0.position();
     let objects = &parties[position].objects;
     let mut bytes = objects.read(&answer.1).expect("the answer is there");

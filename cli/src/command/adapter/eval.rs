@@ -21,8 +21,7 @@ use crate::units;
 #[command(after_help = "Example:
   fedshield-cli adapter eval ./adapter --model ./SmolLM2-135M --data test.jsonl --samples 5 --temperature 0.7
 
-Losses are nats per response token. Answers that are compared are greedy; samples are drawn. Every token of an
-answer runs the whole sequence again: large values of --exact and --max-tokens take long.")]
+Losses are nats per response token. Answers that are compared are greedy; samples are drawn.")]
 pub struct EvalArgs {
     /// The adapter's PEFT folder, as `adapter export` writes it
     #[arg(value_name = "ADAPTER")]

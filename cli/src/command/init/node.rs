@@ -225,6 +225,7 @@ mod tests {
             "gradient_checkpointing = false",
             "packing = true",
             "base_precision = \"f32\"",
+            "compute_precision = \"f32\"",
             "threads = 0",
         ] {
             let at = lines.iter().position(|line| *line == setting);

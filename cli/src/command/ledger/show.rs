@@ -88,7 +88,7 @@ pub(super) struct RecordView {
 /// An update in the set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Contributor {
-    /// Its author.
+    /// Its contributor.
     pub member: String,
     /// Digest of its commitment.
     pub commitment: CommitmentDigest,

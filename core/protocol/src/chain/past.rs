@@ -15,7 +15,7 @@ pub(crate) struct Past {
     spent: Vec<u64>,
     /// The last round, if its sum was applied.
     pub(crate) applied_last: Option<Round>,
-    /// Rounds since then whose sums came to nothing.
+    /// The failed rounds since then.
     pub(crate) failed_rounds: FailedRounds,
 }
 

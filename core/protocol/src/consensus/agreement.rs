@@ -20,7 +20,7 @@ use crate::sign::Signature;
 use crate::wire::journal::VotingState;
 use crate::wire::{Certificate, Decision, Vote, VoteKind};
 
-/// What to wait for at most how long; the caller turns it into a timer.
+/// What a view waits for, and for how long at most; the caller turns it into a timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wait {
     /// timeoutPropose.
@@ -31,32 +31,33 @@ pub(crate) enum Wait {
     Precommits,
 }
 
-/// What to do next.
+/// The next step of the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Persist the state, then say this, to oneself as well ([`Agreement::vote`]).
+    /// Persist the state, then send this vote, and count it here too ([`Agreement::vote`]).
     Vote(Vote),
-    /// Persist the state, then propose this, to oneself as well ([`Agreement::on_proposal`]).
+    /// Persist the state, then send this proposal, and count it here too
+    /// ([`Agreement::on_proposal`]).
     Propose {
-        /// In which view.
+        /// Its view.
         view: View,
-        /// What.
+        /// The digest of the proposed value.
         value: ValueDigest,
         /// The prevotes of an earlier view that back it.
         polka: Option<Certificate>,
     },
     /// Set the timer; [`Agreement::timeout`] when it runs out.
     Timer(Wait, View),
-    /// It is decided, see [`Agreement::decided`].
+    /// A value is decided, see [`Agreement::decided`].
     Decide,
 }
 
 /// Two different votes of one member in one view.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Conflict {
-    /// The one that counts.
+    /// The vote that counts.
     pub first: (Vote, Signature),
-    /// The other.
+    /// The later vote.
     pub second: (Vote, Signature),
 }
 
@@ -118,7 +119,8 @@ impl Agreement {
         }
     }
 
-    /// Whether so many have voted that one of them is honest: it has come to where there is something to say.
+    /// Whether f + 1 members have voted, so that an honest one has reached a point at which it
+    /// votes.
     #[must_use]
     pub(crate) fn is_under_way(&self) -> bool {
         self.highest.len() >= self.honest_threshold
@@ -136,7 +138,7 @@ impl Agreement {
         self.state.view
     }
 
-    /// What must be persisted.
+    /// The state to be persisted before a vote is sent.
     #[must_use]
     pub(crate) const fn state(&self) -> &VotingState {
         &self.state
@@ -148,13 +150,13 @@ impl Agreement {
         self.decided.as_ref()
     }
 
-    /// Whether nothing can come of it yet: it has not begun here, and nobody has voted.
+    /// Whether there is nothing to do yet: it has not started here, and no vote has arrived.
     #[must_use]
     pub(crate) fn is_idle(&self) -> bool {
         !self.started && self.ballots.is_empty() && self.queue.is_empty() && self.decided.is_none()
     }
 
-    /// Whether there is a decision and the caller has been told.
+    /// Whether a value is decided and the caller has polled the decision.
     #[must_use]
     pub(crate) fn is_settled(&self) -> bool {
         self.decided.is_some() && self.queue.is_empty()
@@ -191,7 +193,7 @@ impl Agreement {
             || self.state.cast.get(&(vote.view, vote.kind)) == Some(&vote.value)
     }
 
-    /// The votes cast in this view and the one before, to say them again.
+    /// The votes cast in this view and the one before, to send them again.
     pub(crate) fn cast(&self) -> impl Iterator<Item = Vote> + '_ {
         self.state.cast.iter().map(|((view, kind), value)| Vote {
             decision: self.decision,
@@ -242,13 +244,14 @@ impl Agreement {
         }
     }
 
-    /// The timer ran out.
+    /// The timer has expired.
     pub(crate) fn timeout(&mut self) {
         self.expired = self.timer.is_some();
     }
 
-    /// The proposer of this view is away: as if the timer for its proposal had run out, and once a quorum has let the view
-    /// go, so that it can decide nothing any more, as if the one for its precommits had.
+    /// The proposer of this view is away, which counts like an expired timer for its proposal. Once
+    /// a quorum has precommitted nil, so that the view can decide nothing any more, it counts like
+    /// an expired timer for the precommits too.
     pub(crate) fn give_up_on_proposer(&mut self) {
         let given_up = match self.timer {
             Some(Wait::Proposal) => !self.has_proposal(),
@@ -261,8 +264,9 @@ impl Agreement {
         self.expired |= given_up;
     }
 
-    /// The votes that may still come from the other `member_count` members can make a quorum for no value any more: as if
-    /// the timer had run out. The first vote of a member counts here, so waiting longer would show nothing else.
+    /// No value can reach a quorum any more with the votes that the rest of the `member_count`
+    /// members can still cast, which counts like an expired timer. The first vote of a member
+    /// counts here, so waiting longer would change nothing.
     pub(crate) fn give_up_on_votes(&mut self, member_count: usize) {
         let kind = match self.timer {
             Some(Wait::Prevotes) => VoteKind::Prevote,

@@ -11,7 +11,7 @@ use crate::wire::VoteKind;
 pub(super) struct Ballots(BTreeMap<(VoteKind, MemberIndex), (Option<ValueDigest>, Signature)>);
 
 impl Ballots {
-    /// Keeps the first vote; returns it if the member says something else now.
+    /// Keeps the first vote. Returns it if this one differs from it.
     pub(super) fn add(
         &mut self,
         kind: VoteKind,
@@ -33,7 +33,7 @@ impl Ballots {
             .map(|((_, member), (value, signature))| (*member, *value, *signature))
     }
 
-    /// What one member has voted.
+    /// The votes of one member, with their signatures.
     pub(super) fn votes_of(
         &self,
         member: MemberIndex,
@@ -44,17 +44,17 @@ impl Ballots {
             .map(|((kind, _), (value, signature))| (*kind, *value, *signature))
     }
 
-    /// Who has voted.
+    /// The members that have cast a vote of this kind.
     pub(super) fn voters(&self, kind: VoteKind) -> impl Iterator<Item = MemberIndex> {
         self.of(kind).map(|(member, _, _)| member)
     }
 
-    /// How many have voted, for whatever.
+    /// Number of votes of this kind, nil included.
     pub(super) fn count(&self, kind: VoteKind) -> usize {
         self.of(kind).count()
     }
 
-    /// How many have voted for none.
+    /// Number of nil votes of this kind.
     pub(super) fn count_nil(&self, kind: VoteKind) -> usize {
         self.of(kind).filter(|(_, value, _)| value.is_none()).count()
     }
@@ -65,7 +65,7 @@ impl Ballots {
         counts.find(|(_, count)| *count >= quorum).map(|(value, _)| value)
     }
 
-    /// Votes for the value that has most.
+    /// Number of votes for the value that has most.
     pub(super) fn most(&self, kind: VoteKind) -> usize {
         self.counts(kind).into_values().max().unwrap_or_default()
     }

@@ -1,5 +1,5 @@
-//! One decision of the round at this member: between messages, the agreement and the journal. What
-//! the values are and when they are valid is the business of the two decisions ([`Judge`]).
+//! One decision of the round at this member: it connects messages, the agreement and the journal.
+//! Which values there are and when they are valid is defined by the two decisions ([`Judge`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use crate::wire::{
     Body, Certificate, Decided, Decision, Justification, Proposal, Value, Vote, VoteKind,
 };
 
-/// The values of one decision whose content is here.
+/// The values of one decision whose content is known here.
 #[derive(Debug, Clone)]
 pub(crate) struct Values {
     by_digest: BTreeMap<ValueDigest, Value>,
@@ -55,15 +55,15 @@ impl Values {
     }
 }
 
-/// What a decision is about, as far as the agreement asks for it.
+/// What the agreement asks of a decision.
 pub(crate) trait Judge {
-    /// What this member thinks of values at the moment.
+    /// Which values this member knows and finds valid at the moment.
     fn validity(&self, cx: &Cx, values: &mut Values) -> ValueValidity;
 
-    /// Why the own candidate is valid, if that must be shown with the proposal.
+    /// What makes the own candidate valid for others, if it must be sent with the proposal.
     fn justification(&self, cx: &Cx) -> Option<Justification>;
 
-    /// A decision is about to be written down.
+    /// Called before a decision is persisted.
     fn before_keeping(&mut self, cx: &mut Cx, value: &Value);
 }
 
@@ -136,13 +136,12 @@ impl Driver {
         self.agreement.start();
     }
 
-    /// The view's timer ran out.
+    /// The view's timer has expired.
     pub(crate) fn timeout(&mut self) {
         self.agreement.timeout();
     }
 
-    /// Votes as long as there is something to vote. What binds is persisted before anything is
-    /// sent.
+    /// Votes as long as a vote is possible. The voting state is persisted before anything is sent.
     pub(crate) fn advance(&mut self, cx: &mut Cx, members: &Members, judge: &mut dyn Judge) {
         if self.agreement.is_idle() {
             return;
@@ -217,19 +216,19 @@ impl Driver {
         Some(signature)
     }
 
-    /// Remembers the decision before anything is done about it.
+    /// Persists the decision before anything follows from it.
     fn keep_decision(&mut self, cx: &mut Cx, judge: &mut dyn Judge) {
         if core::mem::replace(&mut self.is_kept, true) {
             return;
         }
         if let Some(decided) = self.decided() {
             judge.before_keeping(cx, &decided.value);
-            // If it could not be remembered, the certificate can be had again from any member.
+            // If it could not be persisted, the certificate can be fetched again from any member.
             let _ = cx.persist(Note::Decided(Box::new(decided)));
         }
     }
 
-    /// View, votes and locks from the journal.
+    /// Restores view, votes and locks from the journal.
     pub(crate) fn recall_votes(&mut self, cx: &Cx, state: VotingState, values: Vec<Value>) {
         let mut agreement = Agreement::new(self.decision, cx.me(), cx.config.rules(), state);
         // The votes that made a decision may have been written after it.
@@ -239,14 +238,14 @@ impl Driver {
         self.values.by_digest.extend(values.into_iter().map(|value| (value.id(), value)));
     }
 
-    /// The decision from the journal.
+    /// Restores the decision from the journal.
     pub(crate) fn recall_decision(&mut self, decided: Decided) {
         self.is_kept = true;
         self.values.by_digest.insert(decided.value.id(), decided.value);
         self.agreement.adopt(decided.certificate);
     }
 
-    /// Goes on with the votes that were under way before a restart.
+    /// Counts the own votes from the journal again after a restart.
     pub(crate) fn resume(&mut self, cx: &mut Cx) {
         let votes: Vec<_> = self.agreement.cast().collect();
         for vote in votes {
@@ -267,8 +266,8 @@ impl Driver {
         }
     }
 
-    /// Whether a proposal is by its proposer, for a view that matters, and the first one there.
-    /// Makes room for it if so.
+    /// Whether a proposal is sent by the proposer of its view, is of a view that matters, and is
+    /// the first one there. Makes room for it if so.
     pub(crate) fn admits(
         &mut self,
         cx: &mut Cx,
@@ -297,7 +296,7 @@ impl Driver {
         true
     }
 
-    /// Proposals of views that are over make room, and with them the values that only they name:
+    /// Drops the proposals of views that are over, and with them the values that only they name:
     /// each proposer has one place for each of its views in the window, whatever the others have
     /// proposed.
     fn forget_proposals(&mut self) {
@@ -326,7 +325,7 @@ impl Driver {
         (matches && polka.is_valid(&cx.config.roster(), cx.round())).then_some(true)
     }
 
-    /// A proposal that holds by what it carries.
+    /// Counts a proposal that has been checked.
     pub(crate) fn on_proposal(&mut self, proposal: Proposal, signature: Signature) {
         let view = proposal.view;
         let body = Body::Proposal(Box::new(proposal.clone()));
@@ -338,7 +337,7 @@ impl Driver {
         self.agreement.on_proposal(view, id, proposal.polka.map(|polka| polka.view));
     }
 
-    /// A decision made by the others.
+    /// A decision that others have made, with its certificate.
     pub(crate) fn on_decided(&mut self, cx: &mut Cx, decided: Decided) {
         if self.agreement.decided().is_some() {
             return;

@@ -1,5 +1,5 @@
-//! Jobs that run at the host, by what they are for. A job that failed is tried again after the next
-//! status tick, a few times.
+//! Jobs that run at the host, by purpose. A failed job is tried again after the next heartbeat
+//! tick, a few times.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,25 +58,25 @@ pub(crate) struct Jobs {
     attempts: BTreeMap<Tag, u8>,
     /// Failed, and not started again yet.
     failed: BTreeSet<Tag>,
-    /// Failed since the last status tick.
-    resting: BTreeSet<Tag>,
+    /// Failed since the last heartbeat tick.
+    backing_off: BTreeSet<Tag>,
 }
 
 impl Jobs {
-    /// The host could not do the job; says what it was for.
+    /// The host could not do the job. Returns its purpose.
     pub(crate) fn failed(&mut self, id: JobId) -> Option<Tag> {
         let tag = self.running.remove(&id)?;
         self.failed.insert(tag);
-        self.resting.insert(tag);
+        self.backing_off.insert(tag);
         Some(tag)
     }
 
-    /// A status tick: what failed may be tried again.
-    pub(crate) fn rested(&mut self) {
-        self.resting.clear();
+    /// A heartbeat tick: failed jobs may be tried again.
+    pub(crate) fn end_backoff(&mut self) {
+        self.backing_off.clear();
     }
 
-    /// The host has done the job; says what it was for.
+    /// The host has done the job. Returns its purpose.
     pub(crate) fn done(&mut self, id: JobId) -> Option<Tag> {
         self.running.remove(&id)
     }
@@ -93,10 +93,10 @@ impl Jobs {
 }
 
 impl Cx {
-    /// Starts a job unless it runs, rests after a failure, or has failed too often.
+    /// Starts a job unless it is running, is backing off after a failure, or has failed too often.
     pub(crate) fn start(&mut self, tag: Tag, job: Job) {
         let jobs = &mut self.jobs;
-        if jobs.is_running(tag) || jobs.resting.contains(&tag) {
+        if jobs.is_running(tag) || jobs.backing_off.contains(&tag) {
             return;
         }
         let attempts = jobs.attempts.entry(tag).or_default();
@@ -141,7 +141,7 @@ impl Cx {
         }
         self.jobs.attempts.retain(|tag, _| tag.outlives_round());
         self.jobs.failed.retain(|tag| tag.outlives_round());
-        self.jobs.resting.retain(|tag| tag.outlives_round());
+        self.jobs.backing_off.retain(|tag| tag.outlives_round());
     }
 
     /// A job may be started again: more has arrived that it can use.

@@ -1,5 +1,5 @@
-//! Messages and the journal: sign, then announce what is small to everyone and send what is not to
-//! each.
+//! Messages and the journal: small messages are signed and gossiped, large ones are sent to each
+//! member.
 
 use super::Cx;
 use crate::effect::Effect;
@@ -21,7 +21,7 @@ impl Cx {
         }
     }
 
-    /// Signs `body` for the current round and gives it to everyone.
+    /// Signs `body` for the current round and sends it to everyone.
     pub(crate) fn broadcast(&mut self, body: Body) {
         let round = self.round();
         if let Some(signature) = self.sign(round, &body) {
@@ -29,7 +29,7 @@ impl Cx {
         }
     }
 
-    /// Signs `body` for this round or the next one and announces it to everyone.
+    /// Signs `body` for this round or the next one and gossips it.
     pub(crate) fn broadcast_in(&mut self, round: Round, body: Body) {
         let Some(signature) = self.sign(round, &body) else { return };
         if let Some(bytes) = self.envelope(self.config.me, round, body, signature) {
@@ -37,7 +37,7 @@ impl Cx {
         }
     }
 
-    /// Gives everyone what this member has signed already for the current round.
+    /// Sends a message to everyone that this member has signed for the current round.
     pub(crate) fn broadcast_signed(&mut self, body: Body, signature: Signature) {
         let Some(bytes) = self.envelope(self.config.me, self.round(), body, signature) else {
             return;
@@ -59,49 +59,49 @@ impl Cx {
         }
     }
 
-    /// Hands on what `author` signed in the current round.
+    /// Forwards a message that `sender` signed in the current round.
     pub(crate) fn forward(
         &mut self,
         to: MemberIndex,
-        author: MemberIndex,
+        sender: MemberIndex,
         body: Body,
         signature: Signature,
     ) {
-        self.forward_of(self.round(), to, (author, body, signature));
+        self.forward_of(self.round(), to, (sender, body, signature));
     }
 
-    /// Hands on what `author` signed in `round`.
+    /// Forwards a message that `sender` signed in `round`.
     pub(crate) fn forward_of(
         &mut self,
         round: Round,
         to: MemberIndex,
-        (author, body, signature): (MemberIndex, Body, Signature),
+        (sender, body, signature): (MemberIndex, Body, Signature),
     ) {
         if to == self.config.me {
             return;
         }
-        if let Some(bytes) = self.envelope(author, round, body, signature) {
+        if let Some(bytes) = self.envelope(sender, round, body, signature) {
             self.push(Effect::Send { to, bytes });
         }
     }
 
     fn envelope(
         &mut self,
-        author: MemberIndex,
+        sender: MemberIndex,
         round: Round,
         body: Body,
         signature: Signature,
     ) -> Option<Vec<u8>> {
         let scope = self.config.roster().scope(round);
-        let bytes = Signed::new(scope, author, body, signature).encode();
+        let bytes = Signed::new(scope, sender, body, signature).encode();
         if bytes.is_err() {
             self.dropped("send: too long");
         }
         bytes.ok()
     }
 
-    /// Writes `note` to the journal, before whatever is sent next. What cannot be written must not
-    /// be sent.
+    /// Appends `note` to the journal, before anything that is sent later. Returns false if it
+    /// cannot be encoded: then what depends on it must not be sent.
     #[must_use]
     pub(crate) fn persist(&mut self, note: Note) -> bool {
         match Entry::new(self.round(), note).encode() {

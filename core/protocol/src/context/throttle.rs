@@ -1,10 +1,10 @@
-//! How much this member says because others ask it to. A question of a hundred bytes may be
-//! answered with a hundred kilobytes, so every kind of question that is answered with more than it
-//! took to ask is answered once in a while for each member, and with so many bytes at most. Nothing
-//! is lost by it: who still lacks something asks again with its next heartbeat.
+//! Limits what this member sends because others ask it to. A question of a hundred bytes may be
+//! answered with a hundred kilobytes, so each kind of question whose answer is longer than itself
+//! is answered at most once in an interval for each member, and with a bounded number of bytes.
+//! Nothing is lost by it: a member that still lacks something asks again with its next heartbeat.
 //!
-//! Questions that their author handed over itself and copies that came another way are counted
-//! apart: whoever repeats another's old questions cannot use up what that one may ask.
+//! Questions that their sender delivered itself and copies that arrived from others are counted
+//! apart, so a member that replays old questions of another cannot use up the limit of that one.
 
 use std::collections::BTreeMap;
 
@@ -15,11 +15,11 @@ use crate::limits::MAX_ANSWER_BYTES;
 /// A kind of question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Question {
-    /// A heartbeat that shows what its author lacks.
+    /// A heartbeat that shows what its sender lacks.
     Heartbeat,
-    /// The same by a recovering member, whose heartbeats have no order and may be old ones.
+    /// The same, by a recovering member, whose heartbeats have no order and may be replays.
     WhileRecovering,
-    /// A heartbeat of an earlier incarnation: its author is shown its newest one.
+    /// A heartbeat of an earlier incarnation; the answer is the newest heartbeat of its sender.
     OldIncarnation,
     /// [`Body::Ping`](crate::wire::Body::Ping).
     Ping,
@@ -29,16 +29,16 @@ pub(crate) enum Question {
     GetCommitments,
     /// [`Body::Complaint`](crate::wire::Body::Complaint), answered by sealing again.
     Complaint,
-    /// The same, answered again with what was shown in clear.
+    /// The same, answered with an opening that was sent before.
     ShareInClear,
     /// [`Body::RecordsRequest`](crate::wire::Body::RecordsRequest).
     Records,
-    /// Not a question to this member but one by it: for records.
+    /// A question of this member, for records.
     Ask,
 }
 
 impl Question {
-    /// Between two answers, as a part of a heartbeat.
+    /// The interval between two answers, as a divisor of the heartbeat interval.
     const fn pause(self) -> u64 {
         match self {
             // Asked with every heartbeat and whenever somebody becomes reachable, and by a member
@@ -49,21 +49,21 @@ impl Question {
     }
 }
 
-/// What was answered since when.
+/// The bytes that were sent in the current interval.
 #[derive(Debug, Clone, Copy)]
 struct Window {
     since: Time,
     bytes: usize,
 }
 
-/// The answers to every member; whether its questions came first hand.
+/// By member, question, and whether the member delivered the question itself.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Throttle(BTreeMap<(MemberIndex, Question, bool), Window>);
 
 impl Cx {
-    /// Whether `member` is answered now: not if it was a moment ago. Counts as an answer if so. Ask
-    /// this once for each question, last of all that it depends on; then [`Self::may_send`] for
-    /// each message of the answer that can be long.
+    /// Whether `member` may be answered now, which it may not within the interval after the last
+    /// answer. Counts as an answer if so. To be called once for each question, after all other
+    /// checks; then [`Self::may_send`] for each message of the answer that can be long.
     #[must_use]
     pub(crate) fn may_answer(&mut self, member: MemberIndex, question: Question) -> bool {
         let (now, first_hand) = (self.now, self.handed_over_by == Some(member));
@@ -78,8 +78,7 @@ impl Cx {
         true
     }
 
-    /// Whether the answer under way to a question of `member` may be `bytes` longer. Counts them if
-    /// so.
+    /// Whether the answer to a question of `member` may grow by `bytes`. Counts them if so.
     #[must_use]
     pub(crate) fn may_send(
         &mut self,
@@ -98,7 +97,7 @@ impl Cx {
         true
     }
 
-    /// The next question of this kind is answered, or asked, at once.
+    /// Ends the interval: the next question of this kind is answered, or asked, at once.
     pub(crate) fn forget_answer(&mut self, member: MemberIndex, question: Question) {
         self.throttle.0.retain(|(to, of, _), _| (*to, *of) != (member, question));
     }

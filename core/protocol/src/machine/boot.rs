@@ -1,5 +1,5 @@
-//! After a start: the ledger and the journal say where this member was; it goes on from there and
-//! contradicts nothing.
+//! After a start: the ledger and the journal determine where this member continues, without
+//! contradicting what it sent before.
 
 use super::Machine;
 use crate::event::TimerId;

@@ -25,8 +25,8 @@ impl Machine {
         AntiEntropy { round, members, keys, chain }
     }
 
-    /// A heartbeat: the newest of its author, or one that has no order because its author does not
-    /// know its incarnation yet. Then its author may lack something.
+    /// A heartbeat that is the newest of its sender, or that has no order because its sender does
+    /// not know its incarnation yet. Its sender may lack messages of this member.
     pub(super) fn on_heartbeat(
         &mut self,
         sender: MemberIndex,
@@ -50,15 +50,16 @@ impl Machine {
         if heartbeat.head != self.chain.tip.head {
             return self.cx.dropped("fork: another record before this round");
         }
-        // What the journal knows may be less than what was sent before a restart: nothing until
-        // that is known.
+        // The journal may lack messages that were sent before a restart: nothing is sent until
+        // recovery is over.
         if !self.recovery.is_recovering() && self.cx.may_answer(sender, question) {
             let Self { cx, round, members, keys, chain, .. } = self;
             AntiEntropy { round, members, keys, chain }.answer(cx, sender, heartbeat);
         }
     }
 
-    /// `sender` takes part in the round. If it comes late it is shown at once that it was heard.
+    /// `sender` takes part in the round. If it is late, a heartbeat shows it at once that its
+    /// `Ready` has arrived.
     pub(super) fn on_ready(
         &mut self,
         sender: MemberIndex,
@@ -73,7 +74,7 @@ impl Machine {
         is_news
     }
 
-    /// `sender` has not heard this member for a while: perhaps announcements do not reach it.
+    /// `sender` has received nothing of this member for a while: perhaps gossip does not reach it.
     pub(super) fn on_ping(&mut self, sender: MemberIndex) {
         if !self.cx.may_answer(sender, Question::Ping) {
             return;

@@ -1,4 +1,4 @@
-//! Messages from others: decode, check bounds, check the signature, then look at what they say.
+//! Messages from others: decoded, checked for bounds and signature, then dispatched by kind.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +41,7 @@ impl Early {
 }
 
 impl Machine {
-    /// Whether anything may have become possible by it.
+    /// Returns whether anything may have become possible by the message.
     pub(super) fn receive(&mut self, bytes: &[u8]) -> bool {
         let signed = match Signed::decode(bytes) {
             Ok(signed) => signed,
@@ -155,8 +155,8 @@ impl Machine {
         true
     }
 
-    /// What `sender` has heard of this member. Once enough have answered it can take part: it has
-    /// an incarnation and announces its keys.
+    /// The statements of this member that `sender` has received. Once enough members have responded
+    /// this one can take part: it gets an incarnation and announces its keys.
     fn on_recovery_response(
         &mut self,
         sender: MemberIndex,

@@ -39,7 +39,7 @@ impl Machine {
             || round.finish.signed_before().is_some()
     }
 
-    /// Whether nothing keeps this member from saying that it takes part.
+    /// Whether nothing keeps this member from announcing that it takes part.
     pub(super) fn could_start(&self) -> bool {
         !self.is_paused()
             && !self.chain.is_done()
@@ -56,14 +56,14 @@ impl Machine {
     }
 
     /// Whether a record of this round was signed before a restart, and nothing keeps this member
-    /// from saying so.
+    /// from sending the signature again.
     fn has_signed_before(&self) -> bool {
         self.round.finish.signed_before().is_some()
             && !self.recovery.is_recovering()
             && !self.is_silent()
     }
 
-    /// Whether a member said that it is ready for this round and has heard that this one is.
+    /// Whether a member is ready for this round and its heartbeat lists this one as ready.
     pub(super) fn is_present(&self, member: MemberIndex) -> bool {
         if member == self.cx.me() {
             return self.could_start();
@@ -75,8 +75,8 @@ impl Machine {
         })
     }
 
-    /// The waiting phases: says what this member waits for, and begins the round when a quorum is
-    /// there. Who adds and who proposes follows from the beacon (`crate::election`).
+    /// The waiting phases: returns what this member waits for, and begins the round when a quorum
+    /// is present. The committee and the proposers follow from the beacon (`crate::election`).
     pub(super) fn begin_when_ready(&mut self) -> Phase {
         if self.recovery.is_behind() {
             return Phase::Sync;
@@ -129,7 +129,8 @@ impl Machine {
         }
     }
 
-    /// Says once in each round that this member does not take part, and at once when it does again.
+    /// Announces once in each round that this member does not take part, and at once when it does
+    /// again.
     pub(super) fn announce_absence(&mut self) {
         let reason = self.own_reason();
         if self.departure.announce(&mut self.cx, reason) {
@@ -145,7 +146,7 @@ impl Machine {
         self.members.is_here(member)
     }
 
-    /// Why a member is away, if it said so.
+    /// Why a member is away, if it has announced a reason.
     pub(super) fn why_away(&self, member: MemberIndex) -> Option<Leave> {
         if member == self.cx.me() {
             return self.own_reason();

@@ -80,10 +80,10 @@ impl Machine {
     fn member_status(&self, member: MemberIndex) -> MemberStatus {
         let (round, collect) = (&self.round, &self.round.collect);
         let me = member == self.cx.me();
-        let heard = self.members.newest.of(member).map(|newest| newest.round);
+        let newest = self.members.newest.of(member).map(|newest| newest.round);
         MemberStatus {
             reachable: me || self.members.is_reachable(member),
-            round: if me { Some(self.cx.round()) } else { heard },
+            round: if me { Some(self.cx.round()) } else { newest },
             committed: collect.commitments.first_of(member).is_some(),
             refused: collect.refusal_of(&self.cx, member),
             share_valid: collect.has_valid_share_of(member),
@@ -108,7 +108,7 @@ impl Machine {
         Attendance {
             here: count(&is_here),
             quorum: rules.quorum,
-            // An update that has come counts, whatever has become of its author since.
+            // An update that has arrived counts, whatever has become of its contributor since.
             contributors: count(&|member| {
                 let first = collect.commitments.first_of(member);
                 !self.is_banned(member)

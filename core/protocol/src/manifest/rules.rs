@@ -34,7 +34,7 @@ pub struct Rules {
     /// A planted bug: a voter supports only what it holds itself.
     #[cfg(feature = "planted-bugs")]
     pub vote_by_holding: bool,
-    /// A planted bug: a member that has started takes its journal for all that it ever said.
+    /// A planted bug: a member that has started relies on its journal alone and does not ask the others.
     #[cfg(feature = "planted-bugs")]
     pub trust_the_disk: bool,
 }

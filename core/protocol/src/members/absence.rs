@@ -1,20 +1,20 @@
-//! Who is away. A round need not wait for a member that has said goodbye ([`Goodbye`]: it stops, is
-//! paused, sits the round out, or does not get ready), nor for one of which nothing signed in this
-//! round or the one before has been heard for a while, by whichever path. What it needs
-//! (`min_contributors`, quorums) it waits for as ever.
+//! Who is away. A round need not wait for a member that has sent a [`Goodbye`] (it stops, is
+//! paused, sits the round out, or does not get ready), nor for one of which no signed message of
+//! this round or the one before has arrived for a while, by whichever path. It still waits for what
+//! it needs (`min_contributors`, quorums).
 //!
-//! Being away is one member's own impression and only ever ends a wait early: which updates are in
-//! the sum follows from q signed reports, as it does when a timer runs out. So one faulty member
-//! cannot have another left out:
+//! Whether a member is away is each member's local view and only ever ends a wait early: which
+//! updates are in the sum follows from q signed reports, as it does when a timer expires. So one
+//! faulty member cannot have another one left out:
 //! * it cannot sign for it;
-//! * it cannot silence it: whoever is not heard is asked directly ([`Body::Ping`]) before it counts
-//!   as away;
+//! * it cannot silence it: a silent member is pinged directly ([`Body::Ping`]) before it counts as
+//!   away;
 //! * an old goodbye that it repeats does no harm, because a goodbye only shortens the patience: it
-//!   counts once its author has not shown for one more heartbeat that it takes part, is void from
+//!   counts once its sender has not shown for one more heartbeat that it takes part, is void from
 //!   the moment it does, and then does not count again.
 //!
-//! Time is counted in own heartbeats, not in milliseconds: a machine that was suspended has heard
-//! nobody for long, and nor has it been listening.
+//! Time is counted in own heartbeats, not in milliseconds: a machine that was suspended has
+//! received nothing for long, but was not listening either.
 
 use std::collections::BTreeSet;
 
@@ -28,32 +28,32 @@ use crate::wire::{Body, Goodbye, Leave, Nonce, Signed};
 /// may take, in milliseconds: where deadlines are very short, a busy machine must not count as
 /// gone.
 const SILENCE: (u64, u64) = (3, 3_000);
-/// The same for a member that said goodbye and has not shown since that it takes part.
+/// The same for a member that has sent a goodbye and has not shown since that it takes part.
 const CONFIRMATION: (u64, u64) = (1, 500);
 /// Heartbeats without a message after which a member is asked directly.
 const BEATS_UNTIL_PING: u32 = 2;
 
-/// What is known of the comings and goings of one other member.
+/// What is known of the presence of one other member.
 #[derive(Debug, Clone, Default)]
 struct Absence {
-    /// The newest round in which it was heard: what it signed in earlier ones may be a replay.
+    /// The newest round that a message of it belongs to: one of an earlier round may be a replay.
     newest: Round,
-    /// Something signed by it was heard since the start.
-    heard: bool,
-    /// Own heartbeats since then.
-    quiet: u32,
+    /// A message signed by it has arrived since the start.
+    seen: bool,
+    /// Number of own heartbeats since its last message.
+    silent_beats: u32,
     /// Its goodbye, unless it has been ready since.
     goodbye: Option<Goodbye>,
-    /// Own heartbeats since the goodbye came.
+    /// Number of own heartbeats since the goodbye arrived.
     confirmed: u32,
     /// Goodbyes of its newest round after which it came back.
     void: BTreeSet<(Nonce, u32)>,
-    /// Kinds of messages heard in its newest round: another one of a kind may be an old one, sent
-    /// again by somebody else.
+    /// Kinds of messages that have arrived in its newest round: a further one of a kind may be a
+    /// replay by somebody else.
     kinds: BTreeSet<&'static str>,
 }
 
-/// All of them, in manifest order.
+/// The absences of all members, in manifest order.
 pub(crate) struct Absences {
     /// Own heartbeats after which [`SILENCE`] is over.
     patience: u32,
@@ -71,20 +71,20 @@ impl Absences {
         }
     }
 
-    /// Whether another member is away, by what was heard of it.
+    /// Whether another member is away, judged by its messages.
     pub(super) fn is_away(&self, member: MemberIndex) -> bool {
         self.of.get(member.position()).is_some_and(|absence| {
-            absence.quiet >= self.patience
+            absence.silent_beats >= self.patience
                 || absence.goodbye.is_some() && absence.confirmed >= self.confirmation
         })
     }
 
-    /// Whether something signed by it was heard since the start.
-    pub(super) fn was_heard(&self, member: MemberIndex) -> bool {
-        self.of.get(member.position()).is_some_and(|absence| absence.heard)
+    /// Whether a message signed by it has arrived since the start.
+    pub(super) fn was_seen(&self, member: MemberIndex) -> bool {
+        self.of.get(member.position()).is_some_and(|absence| absence.seen)
     }
 
-    /// Why another member is away, if it said so.
+    /// Why another member is away, if it has announced a reason.
     pub(crate) fn reason(&self, member: MemberIndex) -> Option<Leave> {
         let absence = self.of.get(member.position()).filter(|_| self.is_away(member))?;
         absence.goodbye.map(|goodbye| goodbye.why)
@@ -93,13 +93,13 @@ impl Absences {
     /// `signed` is by its sender, which is therefore alive. Heartbeats come here only if they are
     /// its newest.
     pub(crate) fn on_message(&mut self, cx: &Cx, signed: &Signed) {
-        // Sealing keys are sent a round early: they do not show in which one their author is.
+        // Sealing keys are sent a round early: they do not show in which one their sender is.
         if matches!(signed.body, Body::SealingKey(_)) {
             return;
         }
         let Some(absence) = self.of.get_mut(signed.sender.position()) else { return };
-        // What was signed before may be a replay; and who is far behind takes no part in this
-        // round.
+        // A message of an earlier round may be a replay, and a member that is far behind takes no
+        // part in this one.
         if signed.round < absence.newest || signed.round.next() < cx.round() {
             return;
         }
@@ -112,8 +112,8 @@ impl Absences {
         if !is_heartbeat && !absence.kinds.insert(signed.body.kind()) {
             return;
         }
-        absence.heard = true;
-        absence.quiet = 0;
+        absence.seen = true;
+        absence.silent_beats = 0;
         let takes_part = match &signed.body {
             Body::Heartbeat(heartbeat) => heartbeat.ready,
             Body::Ready => true,
@@ -138,7 +138,7 @@ impl Absences {
         if absence.void.contains(&(goodbye.incarnation, goodbye.number))
             || absence.void.len() >= MAX_GOODBYES
         {
-            return cx.dropped("goodbye: its author has come back since");
+            return cx.dropped("goodbye: its sender has come back since");
         }
         if absence.goodbye.is_none() {
             absence.confirmed = 0;
@@ -146,16 +146,16 @@ impl Absences {
         absence.goodbye = Some(goodbye);
     }
 
-    /// A status tick: one more heartbeat without those that are not heard; they are asked before
-    /// they are given up.
+    /// A heartbeat tick: counts it for all members. Silent ones are pinged before they count as
+    /// away.
     pub(crate) fn tick(&mut self, cx: &mut Cx, is_reachable: impl Fn(MemberIndex) -> bool) {
         let me = cx.me();
         let mut silent = Vec::new();
         for member in cx.config.manifest.members().filter(|m| *m != me) {
             let Some(absence) = self.of.get_mut(member.position()) else { continue };
-            absence.quiet = absence.quiet.saturating_add(1);
+            absence.silent_beats = absence.silent_beats.saturating_add(1);
             absence.confirmed = absence.confirmed.saturating_add(1);
-            if absence.quiet >= BEATS_UNTIL_PING && is_reachable(member) {
+            if absence.silent_beats >= BEATS_UNTIL_PING && is_reachable(member) {
                 silent.push(member);
             }
         }

@@ -2,12 +2,12 @@
 //! nothing is fetched from them that another has; what they vote, answer and sign counts as ever,
 //! because quorums are counted over all members.
 //!
-//! Proof reaches everybody. Who has found or checked some says so to all ([`Body::Accusations`])
-//! and gives the bytes to whoever asks; a heartbeat says against whom its author holds proof, and
-//! who sees that another lacks one tells it again: so it also reaches members that were away, in
-//! later rounds and after restarts. Nothing is believed unchecked: the proof is fetched and checked
-//! here before anything follows from it. One sender has one unchecked proof here at a time and none
-//! more in a round; a sender that has announced what proves nothing is not listened to any more.
+//! Evidence reaches everybody. A member that has found or checked evidence announces it to all
+//! ([`Body::Accusations`]) and serves its bytes; a heartbeat lists against whom its sender holds
+//! evidence, and whoever sees that another member lacks some announces it again. So it also reaches
+//! members that were away, in later rounds and after restarts. Nothing is accepted unchecked: the
+//! evidence is fetched and checked here before anything follows from it. One sender has at most one
+//! unchecked claim here at a time; a sender whose claim proved nothing is ignored from then on.
 //!
 //! A ban may begin at different members in different rounds. That isolates nobody who is honest:
 //! only proven members are left out of a sum, so two sums that differ by it differ in updates of
@@ -147,7 +147,7 @@ impl Bans {
         Bits::of(member_count, self.proven.keys().copied())
     }
 
-    /// Tells `to` of the proofs that it lacks.
+    /// Announces to `to` the evidence that it lacks.
     pub(crate) fn accuse_again(&self, cx: &mut Cx, to: MemberIndex, theirs: &Bits) {
         let lacking: Vec<Accusation> = self
             .proven
@@ -160,7 +160,7 @@ impl Bans {
         }
     }
 
-    /// Others have proof.
+    /// Others announce evidence.
     pub(crate) fn on_accusations(&mut self, cx: &mut Cx, sender: MemberIndex, list: &[Accusation]) {
         if self.unreliable.contains(&sender) {
             return cx.dropped("accusation: its sender announced before what proves nothing");
@@ -168,7 +168,7 @@ impl Bans {
         if self.claims.contains_key(&sender) {
             return;
         }
-        // Who is in a later round than this member is told again when this one is there.
+        // A sender in a later round announces it again once this member is there.
         let current = cx.round();
         let is_news = |it: &&Accusation| it.round <= current && self.is_news(it.member, it.round);
         if let Some(accusation) = list.iter().find(is_news) {
@@ -198,7 +198,7 @@ impl Bans {
         }
     }
 
-    /// The host has checked announced evidence: its bytes, if they prove what they say.
+    /// The host has checked announced evidence; `bytes` are its bytes if it proves its claim.
     pub(crate) fn on_checked(
         &mut self,
         cx: &mut Cx,

@@ -1,5 +1,5 @@
-//! What this member tells the others of its own absence, so that they need not wait for it; see
-//! `absence` for what they make of it. It is announced once in each round, again at every
+//! The announcements of the own absence, so that others need not wait for this member; see
+//! `absence` for how they use them. An absence is announced once in each round, again at every
 //! heartbeat, and taken back at once when it is over.
 
 use super::absence::whole_heartbeats;
@@ -8,8 +8,8 @@ use crate::ids::{MemberIndex, Round};
 use crate::machine::Config;
 use crate::wire::{Body, Goodbye, Leave, Nonce};
 
-/// Whole heartbeats, and milliseconds at least, until a member that does not get ready tells the
-/// others not to wait for it.
+/// Whole heartbeats, and milliseconds at least, until a member that does not get ready announces
+/// that nobody should wait for it.
 const OWN_RECOVERY: (u64, u64) = (12, 60_000);
 
 /// See the head of this file.
@@ -18,11 +18,11 @@ pub(crate) struct Departure {
     patience: u32,
     /// The nonce of this start: numbers count within it.
     nonce: Nonce,
-    /// The next goodbye.
+    /// The number of the next goodbye.
     number: u32,
     /// Own heartbeats since this member began to catch up.
     unready: u32,
-    /// What has been announced in which round.
+    /// The reason that has been announced, and its round.
     announced: Option<(Round, Leave)>,
 }
 
@@ -42,7 +42,7 @@ impl Departure {
         self.nonce = nonce;
     }
 
-    /// A status tick.
+    /// A heartbeat tick.
     pub(crate) const fn tick(&mut self, is_catching_up: bool) {
         self.unready = if is_catching_up { self.unready.saturating_add(1) } else { 0 };
     }
@@ -75,20 +75,20 @@ impl Departure {
         false
     }
 
-    /// Others may have started or not have heard it.
+    /// Others may have started since, or may not have received it.
     pub(crate) fn announce_again(&self, cx: &mut Cx) {
         if let Some(goodbye) = self.goodbye() {
             cx.broadcast(Body::Goodbye(goodbye));
         }
     }
 
-    /// What others are to know of the own absence.
+    /// The announcement of the own absence, if there is one.
     pub(crate) fn goodbye(&self) -> Option<Goodbye> {
         let (_, why) = self.announced?;
         Some(Goodbye { incarnation: self.nonce, number: self.number, why })
     }
 
-    /// The daemon ends: the last message of this machine, to everyone and to each.
+    /// The daemon stops: broadcasts and sends the last message of this machine.
     pub(crate) fn leave(&mut self, cx: &mut Cx) {
         self.number = self.number.saturating_add(1);
         let goodbye = Goodbye { incarnation: self.nonce, number: self.number, why: Leave::Stopped };

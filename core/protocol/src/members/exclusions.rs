@@ -25,7 +25,7 @@ pub(crate) struct RoundDebts {
 }
 
 impl Exclusions {
-    /// What the journal says as a round begins.
+    /// Restores the exclusions that the journal has as a round begins.
     pub(crate) fn recall(&mut self, known: Vec<(MemberIndex, MissedAnswer)>) {
         self.0 = known.into_iter().collect();
     }

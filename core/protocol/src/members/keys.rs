@@ -85,8 +85,8 @@ impl SealingKeys {
         }
     }
 
-    /// The own sealing key for `round` is on disk. Others hear of it before the round begins,
-    /// unless this member is recovering. Returns whether it is of use.
+    /// The own sealing key for `round` is on disk. It is announced before the round begins, unless
+    /// this member is recovering. Returns whether it is of use.
     pub(crate) fn on_made(
         &mut self,
         cx: &mut Cx,

@@ -1,11 +1,10 @@
-//! Which heartbeat of a member is its newest. Heartbeats bear the number of their author's
-//! incarnation and a number within it; of two the one with the greater pair is the newer, and an
-//! older one says nothing, whoever brings it and by whichever path. How an incarnation gets its
-//! number is told in `recovery::incarnation`.
+//! The newest heartbeat of each member. Heartbeats carry the number of their sender's incarnation
+//! and a sequence number within it; of two the one with the greater pair is the newer, and older
+//! ones are ignored, whoever delivers them. `recovery::incarnation` defines how an incarnation gets
+//! its number.
 //!
-//! Before an incarnation has its number its heartbeats bear none (0). They ask, and are answered,
-//! but they are not remembered and do not show that their author is there: they may be old ones,
-//! sent again.
+//! Before an incarnation has its number its heartbeats carry 0. They are answered, but they are not
+//! kept and do not show that their sender is present: they may be replays.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +28,7 @@ impl NewestHeartbeats {
         self.0.iter().filter(move |(_, newest)| newest.round > round).map(|(member, _)| *member)
     }
 
-    /// Whether `heartbeat` is newer than all that was heard of its author; it is remembered then.
+    /// Whether `heartbeat` is newer than all earlier ones of its sender; it is kept then.
     pub(crate) fn is_news(
         &mut self,
         cx: &mut Cx,
@@ -54,13 +53,13 @@ impl NewestHeartbeats {
         false
     }
 
-    /// `author` has begun again and does not know by which number: its own newest heartbeat tells
-    /// it.
-    fn show(&self, cx: &mut Cx, author: MemberIndex) {
-        let Some(newest) = self.of(author) else { return };
-        if cx.may_answer(author, Question::OldIncarnation) {
+    /// `sender` has restarted and does not know its incarnation number: it gets its own newest
+    /// heartbeat back.
+    fn show(&self, cx: &mut Cx, sender: MemberIndex) {
+        let Some(newest) = self.of(sender) else { return };
+        if cx.may_answer(sender, Question::OldIncarnation) {
             let SignedHeartbeat { round, heartbeat, signature } = newest.clone();
-            cx.forward_of(round, author, (author, Body::Heartbeat(Box::new(heartbeat)), signature));
+            cx.forward_of(round, sender, (sender, Body::Heartbeat(Box::new(heartbeat)), signature));
         }
     }
 }

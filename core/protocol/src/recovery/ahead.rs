@@ -1,11 +1,11 @@
-//! A ledger that ends before the journal: it was lost, cut, or is an older copy. What the journal
-//! says of later rounds binds this member as ever, but cannot be taken over before the ledger is
-//! there. So the entries are kept, the records between are fetched from whoever has them, and each
-//! round's entries are recalled when it is reached, as at any start.
+//! A ledger that ends before the journal: it was lost, truncated, or is an older copy. The journal
+//! entries of later rounds bind this member as ever, but cannot be restored before the ledger has
+//! reached them. So the entries are kept, the missing records are fetched from other members, and
+//! each round's entries are restored when it is reached, as at any start.
 //!
-//! Until then this member is silent, also about others: what it heard in those rounds is no longer
-//! in its journal, so that "I have heard nothing of you" would not mean what `recovery` takes it
-//! for.
+//! Until then this member sends nothing that binds it, and answers no recovery requests: what it
+//! received in those rounds is no longer in its journal, so an empty response would not mean what
+//! `recovery` takes it for.
 
 use std::collections::BTreeMap;
 

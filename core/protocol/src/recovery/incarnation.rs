@@ -6,10 +6,10 @@
 //! the own journal knows and that the answers prove. The proof is the newest heartbeat of an
 //! earlier incarnation, with the asker's own signature: nobody can drive the numbers up.
 //!
-//! Others than those that answered may have heard a newer incarnation: one that lasted for a
-//! moment, on a disk that is lost. To them the new one looks old. They show it the heartbeat that
-//! it is older than; it takes a number above that one and goes on. Nothing else depends on the
-//! numbers: a heartbeat binds nobody.
+//! Members that did not respond may know a newer incarnation: one that lasted for a moment, on a
+//! disk that is lost. To them the new incarnation looks old. They return the newer heartbeat; this
+//! member takes a number above it and continues. Nothing else depends on the numbers: a heartbeat
+//! binds nobody.
 
 use crate::context::{Cx, Question};
 use crate::wire::journal::Note;
@@ -38,7 +38,7 @@ impl Incarnation {
         self.earlier = self.earlier.max(number);
     }
 
-    /// The others have told what was sent before: this incarnation takes its number.
+    /// Recovery is over: this incarnation takes its number.
     pub(crate) fn begin(&mut self, cx: &mut Cx) {
         self.number = self.earlier.saturating_add(1);
         self.earlier = self.number;
@@ -48,7 +48,7 @@ impl Incarnation {
     /// The number is in the journal, again in every round: entries of rounds that are over go.
     pub(crate) fn keep(&self, cx: &mut Cx) {
         if self.number > 0 {
-            // Should it not be written, others know it.
+            // If it cannot be written, other members know it.
             let _ = cx.persist(Note::Incarnation(self.number));
         }
     }

@@ -1,6 +1,7 @@
 //! Readiness is a handshake of two phases: a member broadcasts `Ready`, then lists in its
-//! heartbeats whose `Ready` it has in its journal. A member begins when a quorum lists its own:
-//! whatever it sends from then on, it could be told that it was here if it forgot (see `recovery`).
+//! heartbeats the members whose `Ready` it has persisted. It begins the round once a quorum lists
+//! its own `Ready`: should it lose its disk from then on, enough others can report that it took
+//! part (see `recovery`).
 
 use std::collections::BTreeMap;
 
@@ -13,35 +14,35 @@ use crate::wire::journal::Note;
 /// Who takes part in the round.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Readiness {
-    /// The journal says that this member does.
+    /// The journal has it that this member takes part.
     is_ready: bool,
-    /// It has been broadcast since the start.
+    /// `Ready` has been broadcast since the start.
     announced: bool,
-    /// Who does by the journal.
-    heard: BTreeMap<MemberIndex, Signature>,
-    /// Who does, not in the journal yet.
-    fresh: BTreeMap<MemberIndex, Signature>,
-    /// The others know that this member has heard a quorum.
+    /// Members whose `Ready` is in the journal, with their signatures.
+    persisted: BTreeMap<MemberIndex, Signature>,
+    /// Members whose `Ready` has arrived and is not in the journal yet.
+    unpersisted: BTreeMap<MemberIndex, Signature>,
+    /// A heartbeat has shown that this member has the `Ready` of a quorum.
     echoed: bool,
 }
 
 impl Readiness {
-    /// Whether the journal says that this member takes part.
+    /// Whether the journal has it that this member takes part.
     pub(crate) const fn is_ready(&self) -> bool {
         self.is_ready
     }
 
     /// Whose `Ready` is in the journal.
-    pub(crate) fn heard(&self) -> impl Iterator<Item = MemberIndex> + '_ {
-        self.heard.keys().copied()
+    pub(crate) fn persisted(&self) -> impl Iterator<Item = MemberIndex> + '_ {
+        self.persisted.keys().copied()
     }
 
     /// The `Ready` of a member, as it was signed.
     pub(crate) fn signature_of(&self, member: MemberIndex) -> Option<Signature> {
-        self.heard.get(&member).or_else(|| self.fresh.get(&member)).copied()
+        self.persisted.get(&member).or_else(|| self.unpersisted.get(&member)).copied()
     }
 
-    /// Broadcasts that this member takes part. False if it could not be written down.
+    /// Broadcasts `Ready`, after persisting it. Returns false if it cannot be persisted.
     pub(crate) fn announce(&mut self, cx: &mut Cx) -> bool {
         if !self.is_ready {
             if !cx.persist(Note::Ready) {
@@ -56,10 +57,11 @@ impl Readiness {
         true
     }
 
-    /// Whether a quorum is ready and the others have not been told yet that this member knows: they
-    /// are now, by a heartbeat.
+    /// Whether a quorum is ready and no heartbeat has shown yet that this member knows; the caller
+    /// sends one.
     pub(crate) fn echoes(&mut self, quorum: usize) -> bool {
-        let echoes = !self.echoed && self.heard.len().saturating_add(self.fresh.len()) >= quorum;
+        let echoes =
+            !self.echoed && self.persisted.len().saturating_add(self.unpersisted.len()) >= quorum;
         self.echoed |= echoes;
         echoes
     }
@@ -68,34 +70,34 @@ impl Readiness {
     pub(crate) fn recall_own(&mut self, cx: &mut Cx) {
         self.is_ready = true;
         if let Some(signature) = cx.sign(cx.round(), &Body::Ready) {
-            self.heard.insert(cx.me(), signature);
+            self.persisted.insert(cx.me(), signature);
         }
     }
 
-    /// The journal says whom this member heard.
-    pub(crate) fn recall_others(&mut self, heard: Vec<(MemberIndex, Signature)>) {
-        self.heard.extend(heard);
+    /// The journal has the `Ready` of these members.
+    pub(crate) fn recall_others(&mut self, persisted: Vec<(MemberIndex, Signature)>) {
+        self.persisted.extend(persisted);
     }
 
-    /// `sender` takes part. Returns whether it comes late and need not wait for the next heartbeat
-    /// to see that it was heard.
+    /// Notes the `Ready` of `sender`. Returns whether it is late, so that a heartbeat should show
+    /// it at once.
     pub(crate) fn on_ready(&mut self, sender: MemberIndex, signature: Signature) -> bool {
         if self.signature_of(sender).is_some() {
             return false;
         }
-        self.fresh.insert(sender, signature);
+        self.unpersisted.insert(sender, signature);
         self.echoed
     }
 
-    /// Who was heard goes into the journal, then into heartbeats.
+    /// Persists the `Ready` of others that have arrived; from then on heartbeats list them.
     pub(crate) fn keep(&mut self, cx: &mut Cx) {
-        let fresh = core::mem::take(&mut self.fresh);
-        if fresh.is_empty() {
+        let unpersisted = core::mem::take(&mut self.unpersisted);
+        if unpersisted.is_empty() {
             return;
         }
-        let list = fresh.iter().map(|(member, signature)| (*member, *signature)).collect();
+        let list = unpersisted.iter().map(|(member, signature)| (*member, *signature)).collect();
         if cx.persist(Note::Present(list)) {
-            self.heard.extend(fresh);
+            self.persisted.extend(unpersisted);
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::wire::{Body, CommitmentBody, UpdateSet};
 use resealing::Resealing;
 use shares::Share;
 
-/// What is known of the updates of the round.
+/// The state of the updates of the round.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Collect {
     pub(crate) commitments: Commitments,
@@ -39,16 +39,16 @@ pub(crate) struct Collect {
 }
 
 impl Collect {
-    /// commit: contributes the own update and fetches those of others. True once no commitment is
-    /// waited for.
+    /// commit: contributes the own update and fetches those of others. Returns true once no
+    /// commitment is waited for.
     pub(super) fn commit(&mut self, cx: &mut Cx, members: &Members, keys: &SealingKeys) -> bool {
         self.commitments.contribute(cx, keys, true);
         self.fetch_updates(cx, members);
         self.has_all_commitments(cx, members) || cx.clock.commit_over || self.has_reported(cx)
     }
 
-    /// transfer: the same until the own report is made. The own update is only sealed any more, not
-    /// begun.
+    /// transfer: the same until this member has reported. An own update that is encrypted is still
+    /// sealed, but none is begun.
     pub(super) fn transfer(&mut self, cx: &mut Cx, members: &Members, keys: &SealingKeys) {
         self.commitments.contribute(cx, keys, false);
         self.fetch_updates(cx, members);
@@ -59,7 +59,7 @@ impl Collect {
         self.reports.of(cx.me()).is_some()
     }
 
-    /// Whether an update can be in a set, as far as is known.
+    /// Whether nothing known rules an update out of a set.
     pub(crate) fn is_eligible(&self, cx: &Cx, digest: &CommitmentDigest) -> bool {
         self.commitments.misshape_of(digest).is_none() && !self.availability.is_rejected(cx, digest)
     }
@@ -71,7 +71,7 @@ impl Collect {
         self.commitments.misshape_of(first).or_else(rejected)
     }
 
-    /// Whether the own share in the first commitment of `member` is valid.
+    /// Whether the own share of the first update of `member` is valid.
     pub(crate) fn has_valid_share_of(&self, member: MemberIndex) -> bool {
         self.commitments.first_of(member).is_some_and(|digest| self.shares.is_valid(digest))
     }
@@ -81,12 +81,12 @@ impl Collect {
     pub(crate) fn is_vouched_for(&self, cx: &Cx, digest: &CommitmentDigest) -> bool {
         let enough = usize::from(cx.config.rules().honest_threshold());
         self.shares.is_valid(digest)
-            && !self.shares.openings.is_spoiled(digest)
+            && !self.shares.openings.has_wrong_opening(digest)
             && self.availability.holders_of(&cx.election, digest).count() >= enough
     }
 
-    /// Whether no commitment is waited for: all are here, but for those of members that are away if
-    /// the rest is enough for a sum, and those that come too late.
+    /// Whether no commitment is waited for: all have arrived, except those of members that are
+    /// away, if the rest suffice for a sum, and those that would be too late.
     fn has_all_commitments(&self, cx: &Cx, members: &Members) -> bool {
         let first = self.commitments.first();
         let eligible = first.iter().filter(|(member, digest)| {
@@ -139,7 +139,7 @@ impl Collect {
         report.is_none_or(|(set, _)| set.has_commitment(digest))
     }
 
-    /// Pulls and tests the own share in an update. Returns whether it is valid.
+    /// Fetches and tests the own share of an update. Returns whether it is valid.
     pub(crate) fn fetch_share(
         &self,
         cx: &mut Cx,
@@ -149,12 +149,12 @@ impl Collect {
         self.shares.fetch(cx, digest, (&self.commitments, &self.availability), members)
     }
 
-    /// Pulls the ciphertexts of a set whose commitments are here. Returns whether all are here.
+    /// Fetches the ciphertexts of a set whose commitments are known. Returns whether all are here.
     pub(super) fn fetch_set(&self, cx: &mut Cx, members: &Members, set: &UpdateSet) -> bool {
         let mut complete = true;
-        for (author, digest) in set {
+        for (contributor, digest) in set {
             let Some(commitment) = self.commitments.get(digest) else { return false };
-            let of = (*author, commitment.body.as_ref());
+            let of = (*contributor, commitment.body.as_ref());
             complete &= self.availability.fetch_ciphertext(cx, members, digest, of);
         }
         complete
@@ -186,9 +186,10 @@ impl Collect {
         let vouched_for =
             |entry: &(MemberIndex, CommitmentDigest)| self.is_vouched_for(cx, &entry.1);
         let (listed, mut open): (Vec<_>, Vec<_>) = candidates.into_iter().partition(vouched_for);
-        open.retain(|(author, _)| !self.is_too_late(cx, *author));
-        let missing =
-            open.iter().any(|(author, digest)| !self.is_out_of_reach(cx, members, *author, digest));
+        open.retain(|(contributor, _)| !self.is_too_late(cx, *contributor));
+        let missing = open
+            .iter()
+            .any(|(contributor, digest)| !self.is_out_of_reach(cx, members, *contributor, digest));
         let too_few =
             !open.is_empty() && listed.len() < usize::from(cx.config.rules().min_contributors);
         if (missing || too_few) && !cx.clock.transfer_over {
@@ -204,21 +205,21 @@ impl Collect {
         true
     }
 
-    /// Whether nobody is here who could make good what an update lacks: its author is away, and no
-    /// other has all of it, or the own share in it is bad.
+    /// Whether nobody present could supply what an update lacks: its contributor is away, and
+    /// either no other member present has all of it or the own share is bad.
     fn is_out_of_reach(
         &self,
         cx: &Cx,
         members: &Members,
-        author: MemberIndex,
+        contributor: MemberIndex,
         digest: &CommitmentDigest,
     ) -> bool {
         let is_bad = self.shares.state(digest) == Some(Share::Bad);
         let mut holders = self.availability.holders_of(&cx.election, digest);
-        members.is_away(author) && (is_bad || holders.all(|m| members.is_away(m)))
+        members.is_away(contributor) && (is_bad || holders.all(|m| members.is_away(m)))
     }
 
-    /// A status tick: what failed may be tried again, so that all unfinished updates are looked at,
+    /// A heartbeat tick: failed fetches may be tried again, so all unfinished updates are scanned,
     /// and complaints and their answers are sent again. Once a set is decided, other updates do not
     /// matter.
     pub(crate) fn tick(
@@ -252,8 +253,8 @@ impl Collect {
         }
     }
 
-    /// The host has sealed the boxes of the own update. Comes it `in_time`, it is announced; if it
-    /// is too late, those who have reported will not list it, and the local progress is kept for
+    /// The host has sealed the shares of the own update. If it is `in_time`, it is announced; if it
+    /// is too late, members that have reported will not list it, and the local progress is kept for
     /// the next round.
     pub(super) fn on_contribution(
         &mut self,
@@ -294,14 +295,15 @@ impl Collect {
         cx: &mut Cx,
         set_commitments: &mut SetCommitments,
         decided: Option<&UpdateSet>,
-        (author, body, signature): (MemberIndex, CommitmentBody, Signature),
+        (contributor, body, signature): (MemberIndex, CommitmentBody, Signature),
     ) {
-        let Some(digest) = Commitments::digest(cx, author, &body) else { return };
+        let Some(digest) = Commitments::digest(cx, contributor, &body) else { return };
         set_commitments.recall(digest);
         if self.commitments.get(&digest).is_some() {
             return;
         }
-        let commitment = Commitment { author, body: Arc::new(body), signature, recalled: true };
+        let commitment =
+            Commitment { contributor, body: Arc::new(body), signature, recalled: true };
         self.commitments.insert(digest, commitment);
         self.inserted(cx, set_commitments, decided, &digest);
     }
@@ -311,19 +313,19 @@ impl Collect {
         cx: &mut Cx,
         set_commitments: &mut SetCommitments,
         decided: Option<&UpdateSet>,
-        (author, body, signature): (MemberIndex, CommitmentBody, Signature),
+        (contributor, body, signature): (MemberIndex, CommitmentBody, Signature),
     ) {
-        let Some(digest) = Commitments::digest(cx, author, &body) else { return };
+        let Some(digest) = Commitments::digest(cx, contributor, &body) else { return };
         if self.commitments.get(&digest).is_some() {
             return;
         }
         let is_needed = set_commitments.arrived(&digest);
-        let first = self.commitments.first_of(author).and_then(|it| self.commitments.get(it));
+        let first = self.commitments.first_of(contributor).and_then(|it| self.commitments.get(it));
         match first {
             Some(first) => {
                 let earlier = Body::Commitment(Box::new(first.body.as_ref().clone()));
                 let now = (Body::Commitment(Box::new(body.clone())), signature);
-                cx.equivocated(author, (earlier, first.signature), now);
+                cx.equivocated(contributor, (earlier, first.signature), now);
                 if !is_needed {
                     return;
                 }
@@ -333,13 +335,13 @@ impl Collect {
             }
             None => {}
         }
-        let commitment = Commitment { author, body: Arc::new(body), signature, recalled: false };
+        let commitment =
+            Commitment { contributor, body: Arc::new(body), signature, recalled: false };
         self.commitments.insert(digest, commitment);
         self.inserted(cx, set_commitments, decided, &digest);
     }
 
-    /// A commitment is known now: one of the decided set is written down, and what is wrong with it
-    /// is seen.
+    /// Handles a new commitment: one of the decided set is persisted, and defects are noticed.
     fn inserted(
         &self,
         cx: &mut Cx,
@@ -356,7 +358,7 @@ impl Collect {
         self.availability.judge(cx, &self.commitments, digest);
     }
 
-    /// The host has read a ciphertext. What the update lacks besides may be here already.
+    /// The host has read a ciphertext. The rest of the update may be here already.
     pub(crate) fn on_ciphertext_checked(
         &mut self,
         cx: &mut Cx,
@@ -369,7 +371,7 @@ impl Collect {
         }
     }
 
-    /// The host has sealed a share of the own update again for `member`.
+    /// The host has resealed a share of the own update for `member`.
     pub(crate) fn on_own_resealed(
         &mut self,
         cx: &mut Cx,

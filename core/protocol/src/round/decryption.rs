@@ -1,9 +1,9 @@
-//! decrypt: on the decision only, each member releases its partial decryption for the decided set.
-//! Once per round: it is in the journal before it is announced, and announced again, never computed
-//! for another set.
+//! decrypt: after the decision only, each member releases its partial decryption for the decided
+//! set. It does so once in a round: the release is in the journal before it is announced, may be
+//! announced again, and is never computed for another set.
 //!
-//! combine: from enough partial decryptions the key is put together and checked against the
-//! aggregate; with more of them than the threshold wrong ones are corrected and their authors
+//! combine: from enough partial decryptions the key is interpolated and checked against the
+//! aggregate. With more of them than the threshold, wrong ones are corrected and their senders
 //! named.
 
 mod named_keys;

@@ -1,8 +1,8 @@
 //! apply: the opened sum goes into the global adapter: the same arithmetic, bit for bit, at every
 //! member.
 //!
-//! record: everyone signs the decided values only, so that all honest members sign the same bytes;
-//! q signatures finish the round. Certificates are attached, not signed over.
+//! record: everyone signs the decided values only, so all honest members sign the same bytes; q
+//! signatures finish the round. Certificates are attached and not signed.
 
 use std::collections::BTreeMap;
 

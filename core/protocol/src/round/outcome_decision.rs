@@ -21,9 +21,9 @@ impl OutcomeDecision {
         Self { vote: Driver::new(cx, Decision::Outcome) }
     }
 
-    /// Takes part once there is something to say, or others have begun: without its votes for none
-    /// they might be kept in a view whose proposer has nothing to propose. Follows a decision in
-    /// any case, and returns its value.
+    /// Takes part once it can propose, or others have begun: without its nil votes they might be
+    /// kept in a view whose proposer has nothing to propose. Follows a decision in any case, and
+    /// returns its value.
     pub(super) fn advance(
         &mut self,
         cx: &mut Cx,

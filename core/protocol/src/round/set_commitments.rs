@@ -1,11 +1,11 @@
-//! Commitments that a set names: they are asked for where they are missing, and they are in the
-//! journals of those that need them, because their authors may be gone when the round ends.
+//! The commitments that a set names: missing ones are requested, and those that others may need are
+//! persisted, because their contributors may be gone when the round ends.
 //!
-//! A commitment is kept before this member vouches for it in its report, and when it is in the
-//! decided set. Every update of a set is listed by q - f reporters, so at least one honest one
-//! beside its author has it on disk: in whichever way a set is found, locked or decided, somebody
-//! can hand on what opening it takes. The key that opened the sum is kept before the first vote for
-//! it: whoever is locked on a sum can show the others that it is right (`decryption`).
+//! A commitment is persisted before this member vouches for it in its report, and when it is in the
+//! decided set. Every update of a set is listed by q - f reporters, so at least one honest member
+//! beside its contributor has it on disk: whichever set is locked or decided, some member can
+//! supply what opening it takes. The key that opened the sum is persisted before the first vote for
+//! it, so a member that is locked on a sum can show others that it is right (`decryption`).
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ pub(crate) struct SetCommitments {
 }
 
 impl SetCommitments {
-    /// Whether every commitment of `set` is here; those that are not are asked for.
+    /// Whether every commitment of `set` is known here; missing ones are requested.
     pub(crate) fn request(
         &mut self,
         cx: &mut Cx,
@@ -43,7 +43,7 @@ impl SetCommitments {
         lacking.is_empty()
     }
 
-    /// Asks everyone for what is missing; again at every status tick.
+    /// Requests the missing commitments from everyone; again at every heartbeat tick.
     pub(crate) fn ask(&self, cx: &mut Cx) {
         let missing: Vec<CommitmentDigest> =
             self.missing.iter().copied().take(MAX_REQUESTED_COMMITMENTS).collect();
@@ -52,13 +52,13 @@ impl SetCommitments {
         }
     }
 
-    /// A commitment has come. Returns whether a set needs it, however late it is.
+    /// A commitment has arrived. Returns whether a set needs it, however late it is.
     pub(super) fn arrived(&mut self, digest: &CommitmentDigest) -> bool {
         self.missing.remove(digest)
     }
 
-    /// Writes down the commitments of `set` that are here and not in the journal yet; the own one
-    /// is there as such.
+    /// Persists the commitments of `set` that are known here and not in the journal yet; the own
+    /// one is there as such.
     pub(crate) fn keep(
         &mut self,
         cx: &mut Cx,
@@ -66,15 +66,16 @@ impl SetCommitments {
         set: &[(MemberIndex, CommitmentDigest)],
     ) {
         let me = cx.me();
-        for (_, digest) in set.iter().filter(|(author, _)| *author != me) {
+        for (_, digest) in set.iter().filter(|(contributor, _)| *contributor != me) {
             if self.kept.contains(digest) {
                 continue;
             }
             let Some(known) = commitments.get(digest) else { continue };
-            let (author, signature) = (known.author, known.signature);
+            let (contributor, signature) = (known.contributor, known.signature);
             let body = Box::new(known.body.as_ref().clone());
-            // If it cannot be written it is as good as before: others may have it.
-            if cx.persist(Note::Kept { author, body, signature }) {
+            // If it cannot be written, nothing is lost but safety against absence: others may have
+            // it.
+            if cx.persist(Note::Kept { contributor, body, signature }) {
                 self.kept.insert(*digest);
             }
         }

@@ -1,6 +1,6 @@
-//! certify: all members decide what is opened, or that nothing is. A proposed aggregate of at least
-//! `min_contributors` updates is valid by what it carries: q reports from which its set follows, f
-//! + 1 equal attestations. Never by what the voter happens to have.
+//! certify: all members decide which set is opened, or that none is. A proposed aggregate of at
+//! least `min_contributors` updates is valid by what the proposal carries: q reports from which its
+//! set follows and f + 1 equal attestations. It never depends on what the voter has.
 
 mod sums;
 
@@ -129,9 +129,9 @@ impl SetDecision {
         }
     }
 
-    /// A proposer asks the committee for a sum. Returns its reports: their signatures are checked,
-    /// so they are as good as heard from their authors, and evidence if an author has told another
-    /// one something else.
+    /// A proposer requests a sum of the committee. Returns the reports of the request: their
+    /// signatures are checked, so they count as if received from their senders, and are evidence if
+    /// a sender has signed another one.
     pub(super) fn on_request(
         &mut self,
         cx: &mut Cx,
@@ -186,7 +186,7 @@ impl SetDecision {
     }
 }
 
-/// What the validity of a set rests on.
+/// The state that the validity of a set depends on.
 struct SetJudge<'a> {
     sums: &'a Sums,
     collect: &'a Collect,

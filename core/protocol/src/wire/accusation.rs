@@ -1,4 +1,4 @@
-//! That there is proof against a member, and where: the proof itself is an object.
+//! The announcement of evidence against a member; the evidence itself is an object.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,11 +9,11 @@ use crate::object::ObjectRef;
 /// The sender has checked [`Evidence`](crate::wire::evidence::Evidence) against `member`, and gives it to whoever asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Accusation {
-    /// Who is accused.
+    /// The accused member.
     pub member: MemberIndex,
-    /// Of something in which round.
+    /// The round in which it misbehaved.
     pub round: Round,
-    /// The proof's canonical bytes.
+    /// The evidence, in its canonical bytes.
     pub object: ObjectRef,
 }
 

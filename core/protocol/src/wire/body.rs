@@ -39,7 +39,7 @@ pub enum Body {
     ReportBundle {
         /// The view for which the sender is the proposer.
         view: View,
-        /// The reports with the signatures of their authors.
+        /// The reports with the signatures of their senders.
         bundle: ReportBundle,
     },
     /// aggregate: a committee member has added exactly this set. One for each member and set.
@@ -84,7 +84,7 @@ pub enum Body {
         /// The asker's newest heartbeat known to the sender, of any incarnation and round.
         heartbeat: Option<Box<SignedHeartbeat>>,
     },
-    /// The sender takes no part until it says that it is ready.
+    /// The sender takes no part until it announces that it is ready.
     Goodbye(Goodbye),
     /// Asks a member that has been silent for a heartbeat.
     Ping,

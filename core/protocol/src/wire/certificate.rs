@@ -10,13 +10,13 @@ use crate::wire::{Body, Decision, Vote, VoteKind};
 /// Votes without their envelopes; whoever checks one puts the votes together again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Certificate {
-    /// In which decision.
+    /// The decision.
     pub decision: Decision,
     /// Prevotes (a polka, which locks) or precommits (which decide).
     pub kind: VoteKind,
-    /// In which view.
+    /// The view.
     pub view: View,
-    /// For which value.
+    /// The digest of the value.
     pub value: ValueDigest,
     /// By member, ascending.
     pub votes: Vec<(MemberIndex, Signature)>,

@@ -25,15 +25,15 @@ use crate::sign::Signature;
 use crate::wire::codec::{self, CodecError};
 use crate::wire::{Body, CommitmentBody, Value, Vote};
 
-/// A statement and its author's signature.
+/// A statement and the signature of its sender.
 pub type SignedBody = (Body, Signature);
 
 /// Proof that a member has done in a round what no honest member does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// Who.
+    /// The accused member.
     pub member: MemberIndex,
-    /// In which round.
+    /// The round in which it misbehaved.
     pub round: Round,
     /// The proof.
     pub proof: Proof,
@@ -46,9 +46,9 @@ pub enum Proof {
     Equivocation(Box<[SignedBody; 2]>),
     /// A signed proposal of a set below `min_contributors`, or the reports for one.
     SetTooSmall(Box<SignedBody>),
-    /// A signed answer to a complaint that is not what the dealer's signed commitment says.
+    /// A signed answer to a complaint that contradicts the contributor's signed commitment.
     WrongOpening {
-        /// The dealer's commitment.
+        /// The contributor's commitment.
         commitment: Box<(CommitmentBody, Signature)>,
         /// The answer, a [`Body::ShareOpening`].
         answer: Box<SignedBody>,
@@ -68,11 +68,11 @@ pub enum Proof {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
-    /// Nothing is said twice in different words.
+    /// No two contradicting statements are signed in a round.
     Equivocation,
     /// A set has at least `min_contributors` updates.
     SetTooSmall,
-    /// Complaints are answered with the truth.
+    /// An opening matches the commitment.
     WrongOpening,
     /// A ciphertext has the form that the terms give it.
     MalformedCiphertext,
@@ -89,7 +89,7 @@ pub enum NotProof {
     /// A signature does not verify: forged, changed, or of another federation.
     #[error("the {what} is not signed by member {member} in this federation and round")]
     NotSigned {
-        /// What.
+        /// The kind of statement.
         what: &'static str,
         /// Who should have signed it.
         member: MemberIndex,
@@ -109,11 +109,11 @@ pub enum NotProof {
     /// Fewer signed than it takes.
     #[error("{found} {what}, {needed} are needed")]
     TooFew {
-        /// Of what.
+        /// What is counted.
         what: &'static str,
-        /// How many there are.
+        /// Number that there is.
         found: usize,
-        /// How many it takes.
+        /// Number that is needed.
         needed: usize,
     },
     /// A certificate that does not decide what it should.
@@ -151,7 +151,7 @@ impl Evidence {
         Self { member, round, proof: Proof::SetTooSmall(Box::new(statement)) }
     }
 
-    /// A wrong answer to a complaint, with the dealer's commitment.
+    /// A wrong opening, with the contributor's commitment.
     #[must_use]
     pub fn wrong_opening(
         member: MemberIndex,
@@ -166,14 +166,14 @@ impl Evidence {
     /// A ciphertext that f + 1 members have rejected.
     #[must_use]
     pub fn rejected(
-        author: MemberIndex,
+        contributor: MemberIndex,
         round: Round,
         commitment: (CommitmentBody, Signature),
         mut rejections: Vec<(MemberIndex, Signature)>,
     ) -> Self {
         rejections.sort_by_key(|(member, _)| *member);
         let commitment = Box::new(commitment);
-        Self { member: author, round, proof: Proof::Rejected { commitment, rejections } }
+        Self { member: contributor, round, proof: Proof::Rejected { commitment, rejections } }
     }
 
     /// The canonical bytes.
@@ -204,8 +204,8 @@ impl Evidence {
         }
     }
 
-    /// Whether this proves what it says, as far as signatures, certificates and the rules of messages go: all of it but for
-    /// the arithmetic of [`Proof::WrongOpening`] and [`Proof::WrongAnswer`].
+    /// Checks everything but the arithmetic of [`Proof::WrongOpening`] and [`Proof::WrongAnswer`]:
+    /// signatures, certificates and the rules of messages.
     ///
     /// # Errors
     /// Why it proves nothing.
@@ -241,19 +241,19 @@ impl Evidence {
         self.check(&Roster::new(manifest, &OnlyVerify))
     }
 
-    /// The accused has signed this commitment; its digest.
+    /// Checks that the accused has signed this commitment. Returns its digest.
     fn check_commitment(
         &self,
         roster: &Roster<'_>,
         (body, signature): &(CommitmentBody, Signature),
     ) -> Result<CommitmentDigest, NotProof> {
-        let said = Body::Commitment(Box::new(body.clone()));
-        self.check_signed(roster, &(said, *signature))?;
+        let statement = Body::Commitment(Box::new(body.clone()));
+        self.check_signed(roster, &(statement, *signature))?;
         let digest = roster.scope(self.round).commitment(self.member, body);
         digest.map_err(|_| NotProof::Impossible("commitment"))
     }
 
-    /// The accused has signed this statement, and a message can hold it.
+    /// Checks that the accused has signed this statement and that a message can hold it.
     fn check_signed(
         &self,
         roster: &Roster<'_>,
@@ -301,16 +301,16 @@ impl Evidence {
     /// What the accused has signed, as far as it is in the proof.
     #[must_use]
     pub fn statements(&self) -> Vec<SignedBody> {
-        let said = |(body, by): &(CommitmentBody, Signature)| {
+        let signed = |(body, by): &(CommitmentBody, Signature)| {
             (Body::Commitment(Box::new(body.clone())), *by)
         };
         match &self.proof {
             Proof::Equivocation(both) => both.to_vec(),
             Proof::SetTooSmall(one) => vec![one.as_ref().clone()],
             Proof::WrongOpening { commitment, answer } => {
-                vec![answer.as_ref().clone(), said(commitment)]
+                vec![answer.as_ref().clone(), signed(commitment)]
             }
-            Proof::Rejected { commitment, .. } => vec![said(commitment)],
+            Proof::Rejected { commitment, .. } => vec![signed(commitment)],
             Proof::WrongAnswer(answer) => vec![answer.accused_statement()],
         }
     }

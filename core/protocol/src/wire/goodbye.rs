@@ -18,8 +18,8 @@ pub enum Leave {
     CatchesUp,
 }
 
-/// Sent when it takes effect, never before. It binds nobody: others wait for the sender again as soon
-/// as it says that it is ready, and the same goodbye does not count a second time.
+/// Sent when it takes effect, never before. It binds nobody: others wait for the sender again as
+/// soon as it announces that it is ready, and the same goodbye does not count a second time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Goodbye {
     /// The sender's incarnation: the nonce of its start.

@@ -28,18 +28,18 @@ pub struct Heartbeat {
     pub voting: Option<(Decision, View)>,
     /// It has the proposal of that view.
     pub has_proposal: bool,
-    /// What it has, by author.
+    /// The messages that it has, by their senders.
     pub known: Known,
 }
 
-/// A heartbeat as it was signed, returned to its own author.
+/// A heartbeat as it was signed, returned to its own sender.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedHeartbeat {
     /// The round in which it was signed.
     pub round: Round,
     /// Its content.
     pub heartbeat: Heartbeat,
-    /// Its author's signature.
+    /// Its sender's signature.
     pub signature: Signature,
 }
 

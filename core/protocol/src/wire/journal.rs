@@ -60,13 +60,13 @@ pub enum Note {
     /// decided set. Its contributor may be gone when the sum is opened.
     Kept {
         /// Whose commitment it is.
-        author: MemberIndex,
+        contributor: MemberIndex,
         /// Its content.
         body: Box<CommitmentBody>,
         /// The contributor's, under [`Body::Commitment`](crate::wire::Body::Commitment).
         signature: Signature,
     },
-    /// Key and sum are on this disk: before the first vote that says so.
+    /// Key and sum are on this disk: before the first vote for them.
     Opened {
         /// The key K.
         key: ObjectRef,
@@ -88,7 +88,7 @@ pub enum Note {
     Excluded(Vec<(MemberIndex, MissedAnswer)>),
 }
 
-/// A contributor left a complaint unanswered although it was heard in time.
+/// A contributor left a complaint unanswered although it was reachable in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissedAnswer {
     /// How often in a row: its updates are excluded for 1, 2, 4, ... rounds.

@@ -21,9 +21,9 @@ pub struct Signed {
     pub epoch: Epoch,
     /// The sender's round.
     pub round: Round,
-    /// Who says it.
+    /// The member that signed it.
     pub sender: MemberIndex,
-    /// What it says.
+    /// The content.
     pub body: Body,
     /// The sender's signature.
     pub signature: Signature,

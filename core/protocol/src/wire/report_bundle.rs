@@ -14,11 +14,11 @@ use crate::sign::Signature;
 /// One packed report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BundledReport {
-    /// Its author.
+    /// Its sender.
     pub member: MemberIndex,
     /// Positions in the dictionary.
     pub listed: Bits,
-    /// The author's signature over the report.
+    /// The sender's signature over the report.
     pub signature: Signature,
 }
 
@@ -29,7 +29,7 @@ pub struct ReportBundle {
     reports: Vec<BundledReport>,
 }
 
-/// A report and its author's signature.
+/// A report and its sender's signature.
 pub type SignedReport = (UpdateSet, Signature);
 
 impl ReportBundle {
@@ -73,27 +73,27 @@ impl ReportBundle {
         })
     }
 
-    /// U: the updates listed in at least q - f of the reports; of two by one author, neither.
+    /// U: the updates listed in at least q - f of the reports; of two of one contributor, neither.
     #[must_use]
     pub fn set(&self, rules: &Rules) -> UpdateSet {
         let threshold = usize::from(rules.inclusion_threshold());
-        let mut by_author: BTreeMap<MemberIndex, Vec<CommitmentDigest>> = BTreeMap::new();
-        for (position, (author, digest)) in self.dictionary.iter().enumerate() {
+        let mut by_contributor: BTreeMap<MemberIndex, Vec<CommitmentDigest>> = BTreeMap::new();
+        for (position, (contributor, digest)) in self.dictionary.iter().enumerate() {
             let count = self.reports.iter().filter(|r| r.listed.get(position)).count();
             if count >= threshold {
-                by_author.entry(*author).or_default().push(*digest);
+                by_contributor.entry(*contributor).or_default().push(*digest);
             }
         }
-        by_author
+        by_contributor
             .into_iter()
-            .filter_map(|(author, digests)| match digests.as_slice() {
-                [only] => Some((author, *only)),
+            .filter_map(|(contributor, digests)| match digests.as_slice() {
+                [only] => Some((contributor, *only)),
                 _ => None,
             })
             .collect()
     }
 
-    /// Whether these are exactly q reports by different members, each signed by its author.
+    /// Whether these are exactly q reports by different members, each signed by its sender.
     #[must_use]
     pub fn is_valid(&self, roster: &Roster<'_>, round: crate::ids::Round) -> bool {
         self.reports.len() == usize::from(roster.rules().quorum)
@@ -110,7 +110,7 @@ impl ReportBundle {
         self.reports.len() <= n
             && self.dictionary.len() <= n * n
             && self.dictionary.is_sorted_by(|a, b| a < b)
-            && self.dictionary.iter().all(|(author, _)| author.0 < member_count)
+            && self.dictionary.iter().all(|(contributor, _)| contributor.0 < member_count)
             && self.reports.iter().all(|r| r.listed.fits(self.dictionary.len()))
             && (0..self.dictionary.len()).all(|i| self.reports.iter().any(|r| r.listed.get(i)))
     }

@@ -18,7 +18,7 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// What `sender` signs to say `body` here.
+    /// The digest that `sender` signs to send `body` in this scope.
     ///
     /// # Errors
     /// [`CodecError::TooLong`].
@@ -27,7 +27,7 @@ impl Scope {
         Ok(self.with_parts(sender, body.label(), &bytes, |parts| Use::Signature.digest(parts)))
     }
 
-    /// Gives what is signed when `sender` says here what the canonical bytes of a body say.
+    /// Computes the digest that `sender` signs, from the canonical bytes of a body.
     pub(crate) fn with_parts(
         &self,
         sender: MemberIndex,
@@ -45,13 +45,13 @@ impl Scope {
         ])
     }
 
-    /// The digest by which a commitment is known: of its body, author and place.
+    /// The digest by which a commitment is known: of its body, its contributor and the scope.
     ///
     /// # Errors
     /// [`CodecError::TooLong`].
     pub fn commitment(
         &self,
-        author: MemberIndex,
+        contributor: MemberIndex,
         body: &CommitmentBody,
     ) -> Result<CommitmentDigest, CodecError> {
         let bytes = codec::encode("commitment", body, MAX_DIRECT_BYTES)?;
@@ -59,7 +59,7 @@ impl Scope {
             self.federation.as_bytes(),
             &self.epoch.0.to_le_bytes(),
             &self.round.0.to_le_bytes(),
-            &author.0.to_le_bytes(),
+            &contributor.0.to_le_bytes(),
             &bytes,
         ]);
         Ok(CommitmentDigest(digest.0))

@@ -1,9 +1,10 @@
-//! Bounds on the content of a message, before anyone looks at what it says.
+//! Bounds on the content of a message, checked before anything of it is used.
 
 use super::{Body, Heartbeat, LedgerEntry, Proposal};
 use crate::limits::{
-    MAX_BOX_BYTES, MAX_KEY_BYTES, MAX_OPENING_BYTES, MAX_PARTIAL_BYTES, MAX_RECORD_BYTES,
-    MAX_REQUESTED_COMMITMENTS, MAX_SEALING_KEY_BYTES, MAX_SHARES_BYTES, MAX_STATEMENTS,
+    MAX_KEY_BYTES, MAX_OPENING_BYTES, MAX_PARTIAL_BYTES, MAX_RECORD_BYTES,
+    MAX_REQUESTED_COMMITMENTS, MAX_SEALED_SHARE_BYTES, MAX_SEALING_KEY_BYTES, MAX_SHARES_BYTES,
+    MAX_STATEMENTS,
 };
 use crate::object::ObjectRef;
 use crate::wire::{Certificate, CommitmentBody};
@@ -26,7 +27,7 @@ impl Body {
             }
             Self::RecordSignature(_) | Self::RecordsRequest(_) => true,
             Self::ResealedShare { member, sealed, .. } => {
-                member.0 < member_count && sealed.len() as u64 <= MAX_BOX_BYTES
+                member.0 < member_count && sealed.len() as u64 <= MAX_SEALED_SHARE_BYTES
             }
             Self::ShareOpening { member, opening, .. } => {
                 member.0 < member_count && opening.len() <= MAX_OPENING_BYTES
@@ -62,11 +63,11 @@ fn is_heartbeat(heartbeat: &Heartbeat, n: usize) -> bool {
 }
 
 fn is_commitment(body: &CommitmentBody, n: usize) -> bool {
-    let boxed = |object: &ObjectRef| (1..=MAX_BOX_BYTES).contains(&object.length);
+    let is_possible = |object: &ObjectRef| (1..=MAX_SEALED_SHARE_BYTES).contains(&object.length);
     body.ciphertext.length > 0
         && body.ciphertext.check_size().is_ok()
-        && body.boxes.len() == n
-        && body.boxes.iter().flatten().all(boxed)
+        && body.sealed_shares.len() == n
+        && body.sealed_shares.iter().flatten().all(is_possible)
         && body.shares.len() <= MAX_SHARES_BYTES
 }
 

@@ -1,4 +1,4 @@
-//! What binds its author in a round: said twice in different words, it is evidence.
+//! The statements that bind their sender in a round: two different ones of a kind are evidence.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,8 +7,9 @@ use crate::ids::{RecordDigest, SetDigest};
 use crate::object::ObjectRef;
 use crate::wire::CommitmentBody;
 
-/// A message of a round, to be shown to its own author. Proposals are not among them: a vote comes with each, and they
-/// are large. A type of its own and not [`Body`], so that messages cannot be nested in one another without end.
+/// A message of a round, returned to its own sender. Proposals are not among them: a vote comes
+/// with each, and they are large. A type of its own and not [`Body`], so that messages cannot be
+/// nested in one another without end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Statement {
     /// [`Body::Ready`].

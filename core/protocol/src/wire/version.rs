@@ -55,9 +55,9 @@ mod tests {
     fn an_unknown_version_is_refused_by_name() {
         let read = Versions { oldest: 2, newest: 3 };
         assert_eq!(read.check("message", &[3, 7]), Ok(3));
-        let said = |byte| read.check("message", &[byte]).unwrap_err().to_string();
-        assert!(said(4).contains("a later version"), "{}", said(4));
-        assert!(said(1).contains("an earlier version"), "{}", said(1));
+        let reason = |byte| read.check("message", &[byte]).unwrap_err().to_string();
+        assert!(reason(4).contains("a later version"), "{}", reason(4));
+        assert!(reason(1).contains("an earlier version"), "{}", reason(1));
         assert!(read.check("message", &[]).is_err());
     }
 }

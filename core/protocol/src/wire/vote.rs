@@ -18,7 +18,7 @@ fn value_digest(parts: &[&[u8]]) -> ValueDigest {
     ValueDigest(Use::Value.digest(parts).0)
 }
 
-/// Which decision.
+/// The two decisions of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Decision {
     /// Which set of updates is opened, if any.
@@ -76,7 +76,7 @@ impl Value {
         }
     }
 
-    /// The digest that members vote on to say that a key of this name opened this sum.
+    /// The digest that members vote on for an opened sum: of the key's name and the sum.
     #[must_use]
     pub fn opened_id(key_name: &KeyDigest, sum: &SumDigest) -> ValueDigest {
         value_digest(&[b"opened", key_name.as_bytes(), sum.as_bytes()])
@@ -107,17 +107,17 @@ pub enum VoteKind {
 /// A vote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vote {
-    /// In which decision.
+    /// The decision.
     pub decision: Decision,
-    /// First or second.
+    /// Prevote or precommit.
     pub kind: VoteKind,
-    /// In which view.
+    /// The view.
     pub view: View,
-    /// For which value; `None` is a vote for none.
+    /// The digest of the value; `None` is a vote for nil.
     pub value: Option<ValueDigest>,
 }
 
-/// What makes a proposed aggregate valid for every voter, whatever it has itself.
+/// What makes a proposed aggregate valid for every voter, whatever the voter has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Justification {
     /// q reports from which U follows.

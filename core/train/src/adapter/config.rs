@@ -1,39 +1,56 @@
-//! `adapter_config.json` as PEFT reads and writes it.
+//! `adapter_config.json` as PEFT reads and writes it. Every field is understood, without effect on a finished adapter, or
+//! refused by name; the fields are those of `LoraConfig` in PEFT 0.21 (`peft/tuners/lora/config.py`).
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::Value;
 
+use super::ordered::Ordered;
+use super::patterns::{Patterns, Targets};
+use super::refused;
 use crate::federated::AdapterSpec;
-use crate::model::Projection;
 use crate::{Result, TrainError};
 
-/// The fields we need; others are ignored, except those that would change the result.
+/// What decides which modules are adapted, with which rank and scale.
+pub(super) struct PeftConfig {
+    rank: usize,
+    alpha: f64,
+    /// rsLoRA: the scale is alpha / sqrt(rank).
+    rank_stabilised: bool,
+    ranks: Patterns<usize>,
+    alphas: Patterns<f64>,
+    targets: Targets,
+}
+
+/// A name, a number or a list of them, as PEFT takes either.
 #[derive(Deserialize)]
-struct RawAdapterConfig {
+#[serde(untagged)]
+pub(super) enum OneOrMany<T> {
+    One(T),
+    Many(Vec<T>),
+}
+
+#[derive(Deserialize)]
+struct RawConfig {
     peft_type: Option<String>,
     r: usize,
     lora_alpha: f64,
-    target_modules: Targets,
+    target_modules: Option<OneOrMany<String>>,
+    exclude_modules: Option<OneOrMany<String>>,
+    layers_to_transform: Option<OneOrMany<usize>>,
+    layers_pattern: Option<OneOrMany<String>>,
     #[serde(default)]
     use_rslora: bool,
-    #[serde(default)]
-    use_dora: bool,
-    bias: Option<String>,
-    modules_to_save: Option<Vec<String>>,
-    rank_pattern: Option<serde_json::Map<String, serde_json::Value>>,
-    alpha_pattern: Option<serde_json::Map<String, serde_json::Value>>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Targets {
-    List(Vec<String>),
-    Pattern(String),
+    rank_pattern: Option<Ordered<usize>>,
+    alpha_pattern: Option<Ordered<f64>>,
+    #[serde(flatten)]
+    rest: BTreeMap<String, Value>,
 }
 
 /// The text of an `adapter_config.json` for `spec`.
-pub(crate) fn to_json(spec: &AdapterSpec, base_model: &str) -> String {
+pub(super) fn to_json(spec: &AdapterSpec, base_model: &str) -> String {
     let mut names: Vec<&str> = spec.target_modules.iter().map(|p| p.name()).collect();
     names.sort_unstable();
     let json = serde_json::json!({
@@ -55,41 +72,65 @@ pub(crate) fn to_json(spec: &AdapterSpec, base_model: &str) -> String {
     format!("{json:#}\n")
 }
 
-/// Reads an `adapter_config.json`; `path` only appears in errors. Adapters that mean something else
-/// than `W + alpha/r B A` are refused.
-pub(crate) fn from_json(text: &str, path: &Path) -> Result<AdapterSpec> {
-    let bad = |reason: String| TrainError::format(path, reason);
-    let raw: RawAdapterConfig = serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
-    if let Some(kind) = raw.peft_type.as_deref().filter(|kind| *kind != "LORA") {
-        return Err(bad(format!("peft_type {kind:?} is not supported, only LORA")));
-    }
-    let unsupported = [
-        ("use_rslora", raw.use_rslora),
-        ("use_dora", raw.use_dora),
-        ("bias", raw.bias.is_some_and(|bias| bias != "none")),
-        ("modules_to_save", raw.modules_to_save.is_some_and(|m| !m.is_empty())),
-        ("rank_pattern", raw.rank_pattern.is_some_and(|m| !m.is_empty())),
-        ("alpha_pattern", raw.alpha_pattern.is_some_and(|m| !m.is_empty())),
-    ];
-    if let Some((name, _)) = unsupported.iter().find(|(_, set)| *set) {
-        return Err(bad(format!("{name} is not supported")));
-    }
-    let names = match raw.target_modules {
-        Targets::List(names) => names,
-        Targets::Pattern(name) if name == "all-linear" => {
-            Projection::SEPARATE.iter().map(|p| p.name().to_owned()).collect()
+/// Reads an `adapter_config.json`; `path` only appears in errors.
+///
+/// # Errors
+/// A field that makes the adapter something else than `W + scale B A`, by its name, and what to do about it.
+pub(super) fn from_json(text: &str, path: &Path) -> Result<PeftConfig> {
+    let raw: RawConfig =
+        serde_json::from_str(text).map_err(|e| TrainError::format(path, e.to_string()))?;
+    raw.understood().map_err(|reason| TrainError::format(path, reason))
+}
+
+impl RawConfig {
+    fn understood(self) -> std::result::Result<PeftConfig, String> {
+        if let Some(kind) = self.peft_type.as_deref().filter(|kind| *kind != "LORA") {
+            return Err(format!("peft_type {kind:?} is not supported, only LORA"));
         }
-        Targets::Pattern(name) => vec![name],
-    };
-    let mut target_modules = Vec::new();
-    for name in names {
-        let short = name.rsplit('.').next().unwrap_or_default();
-        let projection = Projection::parse(short)
-            .ok_or_else(|| bad(format!("target module {name:?} is not a projection")))?;
-        if !target_modules.contains(&projection) {
-            target_modules.push(projection);
+        for (name, value) in &self.rest {
+            refused::check(name, value)?;
         }
+        if !(self.lora_alpha.is_finite() && self.lora_alpha > 0.0) {
+            return Err(format!("lora_alpha is {}, not a positive number", self.lora_alpha));
+        }
+        let targets = Targets::new(
+            self.target_modules,
+            self.exclude_modules,
+            self.layers_to_transform,
+            self.layers_pattern,
+        )?;
+        let alphas = self.alpha_pattern.unwrap_or_default().0;
+        if let Some((name, alpha)) = alphas.iter().find(|(_, a)| !(a.is_finite() && *a > 0.0)) {
+            return Err(format!("alpha_pattern {name:?} is {alpha}, not a positive number"));
+        }
+        Ok(PeftConfig {
+            rank: self.r,
+            alpha: self.lora_alpha,
+            rank_stabilised: self.use_rslora,
+            ranks: Patterns::new("rank_pattern", self.rank_pattern.unwrap_or_default().0)?,
+            alphas: Patterns::new("alpha_pattern", alphas)?,
+            targets,
+        })
     }
-    target_modules.sort();
-    Ok(AdapterSpec { rank: raw.r, alpha: raw.lora_alpha, target_modules })
+}
+
+impl PeftConfig {
+    /// Whether the module of this name (without PEFT's prefix) gets an adapter.
+    ///
+    /// # Errors
+    /// A pattern that takes too long.
+    pub(super) fn is_target(&self, module: &str) -> std::result::Result<bool, String> {
+        self.targets.contain(module)
+    }
+
+    /// Rank of the module of this name, and the alpha that makes its scale alpha / rank.
+    ///
+    /// # Errors
+    /// A pattern that takes too long.
+    pub(super) fn rank_and_alpha(&self, module: &str) -> std::result::Result<(usize, f64), String> {
+        let rank = self.ranks.of(module)?.unwrap_or(self.rank);
+        let alpha = self.alphas.of(module)?.unwrap_or(self.alpha);
+        let root = if self.rank_stabilised { (rank as f64).sqrt() } else { 1.0 };
+        Ok((rank, alpha * root))
+    }
 }

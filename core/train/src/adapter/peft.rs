@@ -1,9 +1,12 @@
 //! Adapters in and out in the Hugging Face PEFT layout.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::config;
+use super::config::{self, PeftConfig};
+use super::factors::{AdaptedProjection, LoraAdapter};
+use super::stored::{self, StoredModule};
 use crate::federated::{
     AdapterLayout, AdapterSpec, Algorithm, Factor, FederatedSettings, GlobalAdapter, ModuleShape,
 };
@@ -13,6 +16,7 @@ use crate::{Result, TrainError};
 
 const CONFIG_FILE: &str = "adapter_config.json";
 const WEIGHTS_FILE: &str = "adapter_model.safetensors";
+const PICKLE_FILE: &str = "adapter_model.bin";
 
 /// Writes `adapter_config.json` and `adapter_model.safetensors` to `folder`, which is made if needed.
 /// `base_model` is what PEFT will show as the base: a path or a name.
@@ -35,42 +39,85 @@ pub fn export_peft(folder: &Path, adapter: &GlobalAdapter, base_model: &str) -> 
 
 /// A PEFT folder, read: kinds of adapter that are more than `W + alpha/r B A` are refused.
 pub struct PeftAdapter {
-    spec: AdapterSpec,
+    config: PeftConfig,
     /// The weights' file.
     path: PathBuf,
     source: SafetensorsSource,
+    /// By layer and the path inside it.
+    modules: Vec<StoredModule>,
 }
 
 impl PeftAdapter {
     /// Opens a folder with `adapter_config.json` and `adapter_model.safetensors`.
     ///
     /// # Errors
-    /// A missing file, or a kind of adapter that is more than `W + alpha/r B A`, by its field.
+    /// A missing file; a kind of adapter that is more than `W + alpha/r B A`, by its field; tensors that are not those
+    /// of the configuration, by name.
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(CONFIG_FILE);
         let text = std::fs::read_to_string(&path).map_err(TrainError::io(&path))?;
-        let spec = config::from_json(&text, &path)?;
+        let config = config::from_json(&text, &path)?;
         let path = folder.join(WEIGHTS_FILE);
+        if !path.exists() && folder.join(PICKLE_FILE).exists() {
+            let reason = "is a pickle, which can run code and is not read: load it in PEFT and \
+                          save_pretrained it, which writes adapter_model.safetensors";
+            return Err(TrainError::format(&folder.join(PICKLE_FILE), reason));
+        }
         let source = SafetensorsSource::open_file(&path)?;
-        Ok(Self { spec, path, source })
+        let modules = stored::modules(&source, &config, &path)?;
+        Ok(Self { config, path, source, modules })
     }
 
-    /// Rank, alpha and projections.
-    pub fn spec(&self) -> &AdapterSpec {
-        &self.spec
+    /// Rank, alpha and projections, as a federation has them: the same for every layer.
+    ///
+    /// # Errors
+    /// An adapter with several ranks, alphas or sets of projections, by what differs.
+    pub fn spec(&self) -> Result<AdapterSpec> {
+        const INSTEAD: &str = "a federation's adapter has one rank, one alpha and the same projections in every \
+                               layer: merge this one into the base model instead, or start without it";
+        let config = self.path.with_file_name(CONFIG_FILE);
+        let Some(first) = self.modules.first() else {
+            return Err(TrainError::format(&config, "adapts no projection"));
+        };
+        let other = |one: &&StoredModule| (one.rank, one.alpha) != (first.rank, first.alpha);
+        if let Some(other) = self.modules.iter().find(other) {
+            let shown =
+                |m: &StoredModule| format!("{}: rank {}, alpha {}", m.name(), m.rank, m.alpha);
+            let reason = format!("{}; {}; {INSTEAD}", shown(first), shown(other));
+            return Err(TrainError::format(&config, reason));
+        }
+        let mut layers: BTreeMap<usize, Vec<_>> = BTreeMap::new();
+        for module in &self.modules {
+            layers.entry(module.layer).or_default().push(module.projection);
+        }
+        let wanted = layers.get(&first.layer).cloned().unwrap_or_default();
+        for layer in 0..=self.modules.last().map_or(0, |module| module.layer) {
+            if layers.get(&layer) != Some(&wanted) {
+                let reason =
+                    format!("layer {layer} has other projections than layer {}", first.layer);
+                return Err(TrainError::format(&config, format!("{reason}; {INSTEAD}")));
+            }
+        }
+        let mut target_modules = wanted;
+        target_modules.sort();
+        Ok(AdapterSpec { rank: first.rank, alpha: first.alpha, target_modules })
     }
 
     /// Identifies what the adapter means, whatever else its files say: BLAKE3 over rank, alpha, and name, shape and
     /// f32 values of every tensor in the order of the names.
     ///
     /// # Errors
-    /// A tensor that cannot be read.
+    /// A tensor that cannot be read; what [`Self::spec`] refuses.
     pub fn digest(&self) -> Result<[u8; 32]> {
+        let spec = self.spec()?;
         let mut hasher = blake3::Hasher::new_derive_key("fedshield-train v1 first adapter");
-        hasher.update(&(self.spec.rank as u64).to_le_bytes());
-        hasher.update(&self.spec.alpha.to_bits().to_le_bytes());
-        for name in self.source.names() {
-            let (shape, values) = self.source.read_any(name)?;
+        hasher.update(&(spec.rank as u64).to_le_bytes());
+        hasher.update(&spec.alpha.to_bits().to_le_bytes());
+        let names =
+            self.modules.iter().flat_map(|one| one.peft_names().into_iter().zip(&one.tensors));
+        let names: BTreeMap<String, &String> = names.collect();
+        for (name, stored) in names {
+            let (shape, values) = self.source.read_any(stored)?;
             hasher.update(&(name.len() as u64).to_le_bytes());
             hasher.update(name.as_bytes());
             hasher.update(&(shape.len() as u64).to_le_bytes());
@@ -84,26 +131,55 @@ impl PeftAdapter {
         Ok(*hasher.finalize().as_bytes())
     }
 
+    /// The adapter as it acts on a model, with the rank and scale of each projection.
+    ///
+    /// # Errors
+    /// A missing or misshapen tensor, or one with a value that is not finite, by name; a module that the configuration
+    /// means and the file lacks, or the other way round.
+    pub fn lora(&self, model: &ModelConfig) -> Result<LoraAdapter> {
+        stored::check_targets(&self.modules, &self.config, model, &self.path)?;
+        let mut projections = Vec::with_capacity(self.modules.len());
+        for module in &self.modules {
+            let (outputs, inputs) = module.projection.shape(model);
+            let [a, b] = &module.tensors;
+            projections.push(AdaptedProjection {
+                layer: module.layer,
+                projection: module.projection,
+                rank: module.rank,
+                alpha: module.alpha,
+                a: Cow::Owned(self.values(a, [module.rank, inputs])?),
+                b: Cow::Owned(self.values(b, [outputs, module.rank])?),
+            });
+        }
+        Ok(LoraAdapter { projections })
+    }
+
     /// The adapter as the common one of a federation that has not run yet: no round has been applied, nothing has a score.
     ///
     /// # Errors
-    /// A missing or misshapen tensor, or one with a value that is not finite, by name; tensors that no module accounts
-    /// for.
+    /// What [`Self::lora`] and [`Self::spec`] refuse.
     pub fn global(
         &self,
         model: &ModelConfig,
         settings: &FederatedSettings,
     ) -> Result<GlobalAdapter> {
-        let layout = AdapterLayout::new(model, &self.spec)?;
-        let a = self.factor(&layout, Factor::A)?;
-        let b = self.factor(&layout, Factor::B)?;
+        let layout = AdapterLayout::new(model, &self.spec()?)?;
+        let lora = self.lora(model)?;
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        let mut read = lora.projections.iter();
+        for module in layout.modules() {
+            let place = (module.layer, module.projection);
+            let Some(one) = read.next().filter(|one| (one.layer, one.projection) == place) else {
+                let (name, _) = tensor_of(&layout, module, Factor::A);
+                let reason =
+                    "missing: a federation's adapter has the same projections in every layer";
+                return Err(TrainError::tensor(&self.path, &name, reason));
+            };
+            a.extend_from_slice(&one.a);
+            b.extend_from_slice(&one.b);
+        }
         if settings.algorithm == Algorithm::FedSb {
             self.check_not_zero(&layout, &b)?;
-        }
-        let (stored, read) = (self.source.names().count(), 2 * layout.modules().len());
-        if stored != read {
-            let reason = format!("{stored} tensors stored, {read} expected by {CONFIG_FILE}");
-            return Err(TrainError::format(&self.path, reason));
         }
         Ok(GlobalAdapter::from_values(layout, settings, a, b))
     }
@@ -115,7 +191,7 @@ impl PeftAdapter {
     /// What differs, by its tensor, or a tensor that cannot be read.
     pub fn check_is(&self, global: &GlobalAdapter) -> Result<()> {
         let layout = global.layout();
-        let (spec, own) = (layout.spec(), &self.spec);
+        let (spec, own) = (layout.spec(), self.spec()?);
         let mut projections = [spec.target_modules.clone(), own.target_modules.clone()];
         projections.iter_mut().for_each(|list| list.sort());
         if (spec.rank, spec.alpha) != (own.rank, own.alpha) || projections[0] != projections[1] {
@@ -155,17 +231,12 @@ impl PeftAdapter {
         Ok(())
     }
 
-    fn factor(&self, layout: &AdapterLayout, factor: Factor) -> Result<Vec<f32>> {
-        let mut values = Vec::with_capacity(layout.len(factor));
-        for module in layout.modules() {
-            let (name, shape) = tensor_of(layout, module, factor);
-            let tensor = self.source.read(&name, &shape)?;
-            if tensor.iter().any(|value| !value.is_finite()) {
-                return Err(TrainError::tensor(&self.path, &name, "holds a value not finite"));
-            }
-            values.extend(tensor);
+    fn values(&self, name: &str, shape: [usize; 2]) -> Result<Vec<f32>> {
+        let values = self.source.read(name, &shape)?;
+        match values.iter().all(|value| value.is_finite()) {
+            true => Ok(values),
+            false => Err(TrainError::tensor(&self.path, name, "holds a value not finite")),
         }
-        Ok(values)
     }
 
     /// What another program made of `global` in one round: the values of the factors trained in it, in the order of
@@ -180,8 +251,8 @@ impl PeftAdapter {
             let reason = "fed-sb trains a matrix that PEFT does not have";
             return Err(TrainError::Adapter(reason.to_owned()));
         }
-        if self.spec != layout.spec() {
-            let (found, wanted) = (&self.spec, layout.spec());
+        let (found, wanted) = (self.spec()?, layout.spec());
+        if found != wanted {
             let reason = format!("describes {found}, the round's adapter is {wanted}");
             return Err(TrainError::format(&self.path.with_file_name(CONFIG_FILE), reason));
         }

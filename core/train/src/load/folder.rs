@@ -35,6 +35,12 @@ pub(crate) fn open(folder: &Path) -> Result<LoadedModel> {
     })
 }
 
+/// The shape of a folder's model. Its weights may be missing.
+pub(crate) fn config(folder: &Path) -> Result<ModelConfig> {
+    let path = folder.join("config.json");
+    ModelConfig::from_json(&read(&path)?, &path)
+}
+
 /// The tokenizer of a folder. Its weights may be missing.
 pub(crate) fn tokenizer(folder: &Path) -> Result<TextTokenizer> {
     Ok(describe(folder)?.tokenizer)
@@ -45,13 +51,19 @@ fn describe(folder: &Path) -> Result<Described> {
     let config_text = read(&config_path)?;
     let config = ModelConfig::from_json(&config_text, &config_path)?;
     let TokenizerFolder { mut tokenizer, bytes: tokenizer_bytes } =
-        TokenizerFolder::open(folder, config.vocab_size)?;
+        TokenizerFolder::open(folder, &model_type(&config_text), config.vocab_size)?;
     for id in config.eos_token_ids.iter().copied().chain(generation_ends(folder)?) {
         if !tokenizer.eos.contains(&id) {
             tokenizer.eos.push(id);
         }
     }
     Ok(Described { config, config_text, tokenizer, tokenizer_bytes })
+}
+
+/// What `config.json` calls the model.
+fn model_type(config: &str) -> String {
+    let json: serde_json::Value = serde_json::from_str(config).unwrap_or_default();
+    json["model_type"].as_str().unwrap_or_default().to_owned()
 }
 
 /// End tokens of `generation_config.json`, where chat models list more than in `config.json`.

@@ -16,9 +16,13 @@ use std::path::Path;
 use super::digest::BaseDigest;
 use super::loaded::LoadedModel;
 use crate::Result;
+use crate::model::ModelConfig;
 use crate::text::TextTokenizer;
 use names::GgufSource;
-use reader::{GgufFile, Value};
+
+pub(crate) use names::gguf_name;
+pub(crate) use pre::{WRITTEN as WRITTEN_SPLITTINGS, splitting as named_splitting};
+pub(crate) use reader::{GgufFile, Value};
 
 /// Opens a GGUF file.
 pub(crate) fn open(path: &Path) -> Result<LoadedModel> {
@@ -33,6 +37,11 @@ pub(crate) fn open(path: &Path) -> Result<LoadedModel> {
     let warnings = pre::warning(&file).into_iter().collect();
     let weights = Box::new(GgufSource::new(file, &config)?);
     Ok(LoadedModel { config, weights, tokenizer, warnings, digest: digest.finish() })
+}
+
+/// The shape of a GGUF file's model, from metadata alone.
+pub(crate) fn config_at(path: &Path) -> Result<ModelConfig> {
+    config::read(&GgufFile::open(path)?)
 }
 
 /// The tokenizer of a GGUF file, from metadata alone.

@@ -39,6 +39,17 @@ pub fn open_tokenizer(path: &Path) -> Result<TextTokenizer> {
     }
 }
 
+/// The shape of the model at `path`, without reading a weight.
+///
+/// # Errors
+/// A model that cannot be read.
+pub fn open_config(path: &Path) -> Result<ModelConfig> {
+    match Form::of(path)? {
+        Form::Folder => super::folder::config(path),
+        Form::Gguf => super::gguf::config_at(path),
+    }
+}
+
 /// A base model: its shape, its tokenizer, and where its weights are read from.
 pub struct LoadedModel {
     /// Shape and switches.

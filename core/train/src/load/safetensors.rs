@@ -48,7 +48,10 @@ impl SafetensorsSource {
             let map = map_file(&path)?;
             let tensors = parse(&path, &map)?;
             for name in tensors.names() {
-                source.index.insert(name.to_owned(), source.files.len());
+                if let Some(other) = source.index.insert(name.to_owned(), source.files.len()) {
+                    let reason = format!("is in {} as well", source.files[other].0.display());
+                    return Err(TrainError::tensor(&path, name, reason));
+                }
             }
             drop(tensors);
             source.files.push((path, map));
@@ -73,6 +76,20 @@ impl SafetensorsSource {
             let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
             digest.part(name, map);
         }
+    }
+
+    /// The shape of a tensor.
+    ///
+    /// # Errors
+    /// If it is missing.
+    pub fn shape(&self, name: &str) -> Result<Vec<usize>> {
+        let index =
+            self.index.get(name).ok_or_else(|| TrainError::tensor(&self.path, name, "missing"))?;
+        let (path, map) = &self.files[*index];
+        let tensors = parse(path, map)?;
+        let view =
+            tensors.tensor(name).map_err(|e| TrainError::tensor(path, name, e.to_string()))?;
+        Ok(view.shape().to_vec())
     }
 
     /// Shape and values of a tensor, whatever its shape.

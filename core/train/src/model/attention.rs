@@ -67,7 +67,7 @@ impl AttentionShape {
     }
 
     /// Queries `[batch, heads, any, head_dim]`, those that share a key head one below the other.
-    fn stack(&self, q: Tensor<4>) -> Tensor<4> {
+    pub(super) fn stack(&self, q: Tensor<4>) -> Tensor<4> {
         let rows = q.dims()[2];
         q.reshape([self.batch, self.kv_heads, self.group() * rows, self.head_dim])
     }
@@ -79,6 +79,13 @@ pub(crate) struct AttentionSaved {
     k: Tensor<4>,
     v: Tensor<4>,
     weights: Weights,
+}
+
+impl AttentionSaved {
+    /// With all of the softmax.
+    pub(super) fn whole([q, k, v]: [Tensor<4>; 3], probabilities: Tensor<4>) -> Self {
+        Self { q, k, v, weights: Weights::Kept(probabilities) }
+    }
 }
 
 /// What is kept of the softmax.

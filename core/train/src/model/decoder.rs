@@ -221,15 +221,6 @@ impl Decoder {
         Ok(DecoderGradients { seconds, loss_sum, layers, embedded, norm, head: d_head })
     }
 
-    /// Logits of the token after `ids`.
-    pub(crate) fn next_logits(&self, lora: &LoraLayers, ids: &[u32]) -> Result<Vec<f32>> {
-        self.check_ids(ids, ids.len())?;
-        let pass = Pass::new(self, ids, ids.len(), Wants::default());
-        let last = pass.hidden(lora).narrow(0, ids.len().saturating_sub(1), 1);
-        let (h, _) = self.norm.forward(last);
-        Ok(super::to_vec(self.head().forward(h)))
-    }
-
     /// Logits of every position, `[sequences * len, vocab]`: for parity tests and small models.
     pub(crate) fn logits(&self, lora: &LoraLayers, ids: &[u32], len: usize) -> Tensor<2> {
         let pass = Pass::new(self, ids, len, Wants::default());
@@ -255,7 +246,7 @@ impl Decoder {
         self.check_ids(&batch.ids, batch.len)
     }
 
-    fn check_ids(&self, ids: &[u32], len: usize) -> Result<()> {
+    pub(super) fn check_ids(&self, ids: &[u32], len: usize) -> Result<()> {
         if len > self.config.context() {
             let reason = format!(
                 "a sequence of {} tokens does not fit the model's context of {}",

@@ -8,6 +8,7 @@ use super::kernels;
 use super::linear::{Linear, LinearGradients, LinearSaved, Wants};
 use super::lora::{Lora, Projection};
 use super::norm::{NormSaved, RmsNorm};
+use super::past::PastLayer;
 use super::rope::RopeTable;
 
 /// Norms of a layer: before attention, behind it, before the feed-forward block, behind it.
@@ -36,6 +37,8 @@ pub(crate) struct LayerContext<'a> {
     pub(crate) rope: Option<&'a RopeTable>,
     /// Attention window of this layer.
     pub(crate) window: Option<usize>,
+    /// Positions before this pass, for generation.
+    pub(crate) past: Option<PastLayer<'a>>,
     pub(crate) wants: Wants,
 }
 
@@ -139,7 +142,10 @@ impl Layer {
         let q = kernels::split_heads(q, shape.queries(), context.rope, shape.scale);
         let k = kernels::split_heads(k, shape.keys(), context.rope, 1.0);
         let v = kernels::split_heads(v, shape.keys(), None, 1.0);
-        let (mixed, attention) = attention::forward(shape, q, k, v, context.window);
+        let (mixed, attention) = match context.past {
+            None => attention::forward(shape, q, k, v, context.window),
+            Some(past) => past.attend(shape, [q, k, v], context.window),
+        };
         let mixed = kernels::join_heads(mixed, shape.queries(), None, 1.0);
         let out = pass.project(Projection::OProj, &mixed);
         let x = x + self.scaled(pass.norm(AFTER_ATTENTION, out));

@@ -10,6 +10,7 @@ use super::decoder::Decoder;
 use super::layer::LayerContext;
 use super::linear::Wants;
 use super::lora::LoraLayers;
+use super::past::PastLayer;
 use super::rope::RopeTable;
 
 /// Shapes and tables of one pass over a batch.
@@ -32,7 +33,7 @@ pub(super) struct Pass<'a> {
 pub(super) struct Tables(Arc<Mutex<Option<(usize, Rotary)>>>);
 
 /// The table of all layers, and that of layers with a window, where it is another one.
-type Rotary = (RopeTable, Option<RopeTable>);
+pub(super) type Rotary = (RopeTable, Option<RopeTable>);
 
 impl Tables {
     fn rotary(&self, decoder: &Decoder, len: usize) -> Rotary {
@@ -72,6 +73,30 @@ impl<'a> Pass<'a> {
         pass
     }
 
+    /// One sequence whose tokens stand behind others, with the rotary tables of their positions.
+    pub(super) fn after(
+        decoder: &'a Decoder,
+        ids: &[u32],
+        (rope, local_rope): Rotary,
+        wants: Wants,
+    ) -> Self {
+        let [ids] = Indices::put([ids], &decoder.device);
+        let none = Indices { host: Vec::new(), tensor: ids.tensor.clone() };
+        let mut shape = AttentionShape::new(&decoder.config, 1, ids.host.len());
+        shape.compute = decoder.head().compute();
+        let (rows, targets) = (none.clone(), none);
+        Self { decoder, shape, rope, local_rope, wants, ids, rows, targets }
+    }
+
+    /// The context of a layer that goes on from positions before this pass.
+    pub(super) fn context_after<'b>(
+        &'b self,
+        layer: usize,
+        past: PastLayer<'b>,
+    ) -> LayerContext<'b> {
+        LayerContext { past: Some(past), ..self.context(layer) }
+    }
+
     fn with(
         decoder: &'a Decoder,
         len: usize,
@@ -90,7 +115,7 @@ impl<'a> Pass<'a> {
         let window = config.windows[layer];
         let local = self.local_rope.as_ref().filter(|_| window.is_some());
         let rope = config.rope_layers[layer].then(|| local.unwrap_or(&self.rope));
-        LayerContext { shape: &self.shape, rope, window, wants: self.wants }
+        LayerContext { shape: &self.shape, rope, window, past: None, wants: self.wants }
     }
 
     /// Forward without keeping anything.

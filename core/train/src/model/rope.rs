@@ -60,6 +60,23 @@ impl RopeTable {
         Self { cos: cos_tensor, sin: sin_tensor, host: Arc::new((cos, sin)), half }
     }
 
+    /// Positions in the table.
+    pub(crate) fn len(&self) -> usize {
+        self.cos.dims()[2]
+    }
+
+    /// The table of `count` positions from `first` on, which become its positions from 0 on.
+    pub(crate) fn rows(&self, first: usize, count: usize) -> Self {
+        let range = first * self.half..(first + count) * self.half;
+        let (cos, sin) = &*self.host;
+        Self {
+            cos: self.cos.clone().narrow(2, first, count),
+            sin: self.sin.clone().narrow(2, first, count),
+            host: Arc::new((cos[range.clone()].to_vec(), sin[range].to_vec())),
+            half: self.half,
+        }
+    }
+
     /// Half of the coordinates that are rotated.
     pub(crate) fn half(&self) -> usize {
         self.half

@@ -6,9 +6,10 @@
 //! was thought), there is one text for each answer, in which it is the last turn: that is how the model sees it.
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::rc::Rc;
 
 use minijinja::Environment;
 use minijinja::value::Value;
@@ -24,6 +25,29 @@ use crate::{Result, TrainError};
 /// each.
 const MOST_RENDERED_BYTES: usize = 512 << 20;
 
+/// A template that is ready to be rendered.
+struct Compiled {
+    source: String,
+    environment: Environment<'static>,
+    is_marked: bool,
+}
+
+thread_local! {
+    /// The template that this thread has rendered last: a data set has one for all its lines.
+    static LAST: RefCell<Option<Rc<Compiled>>> = const { RefCell::new(None) };
+}
+
+fn compiled(source: &str) -> Result<Rc<Compiled>> {
+    if let Some(last) = LAST.with_borrow(Clone::clone).filter(|last| last.source == source) {
+        return Ok(last);
+    }
+    let (rewritten, is_marked) = marks::rewrite(source);
+    let environment = jinja::environment(rewritten).map_err(|e| bad(&e.to_string()))?;
+    let compiled = Rc::new(Compiled { source: source.to_owned(), environment, is_marked });
+    LAST.set(Some(compiled.clone()));
+    Ok(compiled)
+}
+
 /// A conversation and the template that renders it.
 pub(super) struct Conversation<'a> {
     tokenizer: &'a TextTokenizer,
@@ -34,8 +58,7 @@ pub(super) struct Conversation<'a> {
     example_tools: Option<&'a Json>,
     example_values: &'a [(String, Json)],
     source: &'a str,
-    environment: Environment<'static>,
-    is_marked: bool,
+    template: Rc<Compiled>,
     rendered_bytes: Cell<usize>,
 }
 
@@ -49,7 +72,7 @@ impl<'a> Conversation<'a> {
         };
         let tools = chat.and_then(|chat| chat.tools.as_ref());
         let source = source(tokenizer, tools.is_some())?;
-        let (rewritten, is_marked) = marks::rewrite(source);
+        let template = compiled(source)?;
         let turns = example.turns();
         let values = chat.map_or(&[][..], |chat| &chat.values[..]);
         Ok(Self {
@@ -61,15 +84,14 @@ impl<'a> Conversation<'a> {
             example_tools: tools,
             example_values: values,
             source,
-            environment: jinja::environment(rewritten).map_err(|e| bad(&e.to_string()))?,
-            is_marked,
+            template,
             rendered_bytes: Cell::new(0),
         })
     }
 
     /// Everything, with what is learned.
     pub(super) fn render(&self) -> Result<Vec<Rendered>> {
-        if self.is_marked {
+        if self.template.is_marked {
             return Ok(vec![self.marked()?]);
         }
         let whole = self.text(self.turns.len(), false)?;
@@ -81,7 +103,7 @@ impl<'a> Conversation<'a> {
 
     /// The first `limit` tokens of each part.
     pub(super) fn tokenize(&self, limit: usize) -> Result<Vec<Tokenized>> {
-        if self.is_marked {
+        if self.template.is_marked {
             return Ok(vec![self.marked()?.tokenize(self.tokenizer, limit)?]);
         }
         let whole = self.text(self.turns.len(), false)?;
@@ -104,7 +126,7 @@ impl<'a> Conversation<'a> {
 
     fn rendered(&self, text: String, learned: Vec<Range<usize>>, turns: usize) -> Rendered {
         let last_answer = text.len();
-        let marked = self.is_marked;
+        let marked = self.template.is_marked;
         Rendered { text, learned, begins: false, turns, last_answer, marked }
     }
 
@@ -220,7 +242,7 @@ impl<'a> Conversation<'a> {
         values.extend(self.values.iter().cloned());
         // A later value of a name replaces an earlier one.
         let values: BTreeMap<String, Value> = values.into_iter().collect();
-        let text = jinja::render(&self.environment, Value::from(values))
+        let text = jinja::render(&self.template.environment, Value::from(values))
             .map_err(|e| bad(&e.to_string()))?;
         let rendered = self.rendered_bytes.get().saturating_add(text.len());
         self.rendered_bytes.set(rendered);

@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
+use super::class::Class;
 use super::tokenizer::TextTokenizer;
 use crate::{Result, TrainError};
 
@@ -21,11 +22,11 @@ pub(crate) struct TokenizerFolder {
 }
 
 impl TokenizerFolder {
-    /// Opens the tokenizer of a model with `embedded` embeddings.
+    /// Opens the tokenizer of a model of this type of `config.json`, with `embedded` embeddings.
     ///
     /// # Errors
     /// A file that is missing or not what it should be; tokens that are named and not there.
-    pub(crate) fn open(folder: &Path, embedded: usize) -> Result<Self> {
+    pub(crate) fn open(folder: &Path, model_type: &str, embedded: usize) -> Result<Self> {
         let path = folder.join("tokenizer.json");
         let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
         let settings_path = folder.join("tokenizer_config.json");
@@ -35,11 +36,8 @@ impl TokenizerFolder {
             let named = object(&folder.join("special_tokens_map.json"))?.unwrap_or_default();
             settings.extend(named.into_iter().filter(|(name, _)| SPECIAL.contains(&name.as_str())));
         }
-        let class = class(&settings);
-        let text = match class {
-            Class::Llama => llama(&bytes, &settings),
-            _ => None,
-        };
+        let class = Class::of(model_type, &settings);
+        let text = class.rebuilt(&bytes, &settings);
         let mut tokenizer =
             TextTokenizer::from_bytes(text.as_deref().unwrap_or(&bytes), None, Vec::new())
                 .map_err(|e| TrainError::format(&path, e.to_string()))?;
@@ -62,47 +60,6 @@ impl TokenizerFolder {
     }
 }
 
-/// Tokenizers that transformers builds in a way of its own.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Llama,
-    Qwen2,
-    Other,
-}
-
-fn class(settings: &Map<String, Value>) -> Class {
-    let name = settings.get("tokenizer_class").and_then(Value::as_str).unwrap_or_default();
-    match name.trim_end_matches("Fast") {
-        "LlamaTokenizer" => Class::Llama,
-        "Qwen2Tokenizer" => Class::Qwen2,
-        _ => Class::Other,
-    }
-}
-
-/// `LlamaTokenizer` takes pieces and merges from the file, and how text is split from its own settings: `None` if the file
-/// splits text into bytes, which transformers opens as it is.
-fn llama(bytes: &[u8], settings: &Map<String, Value>) -> Option<Vec<u8>> {
-    let mut file: Value = serde_json::from_slice(bytes).ok()?;
-    let is_bpe = file["model"]["type"] == "BPE";
-    if !is_bpe || file["pre_tokenizer"].to_string().contains("\"ByteLevel\"") {
-        return None;
-    }
-    let flag = |name: &str| settings.get(name).and_then(Value::as_bool);
-    let scheme = match (flag("add_prefix_space"), flag("legacy")) {
-        (Some(false), _) => "never",
-        (_, Some(true)) => "always",
-        _ => "first",
-    };
-    file["normalizer"] = Value::Null;
-    file["pre_tokenizer"] = json!({
-        "type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": scheme, "split": false,
-    });
-    for (key, value) in [("fuse_unk", true), ("byte_fallback", true), ("ignore_merges", false)] {
-        file["model"][key] = value.into();
-    }
-    serde_json::to_vec(&file).ok()
-}
-
 fn object(path: &Path) -> Result<Option<Map<String, Value>>> {
     if !path.exists() {
         return Ok(None);
@@ -116,22 +73,15 @@ fn read(path: &Path) -> Result<String> {
 }
 
 /// A token's spelling, alone or inside an object.
-fn spelling(value: &Value) -> Option<&str> {
+pub(super) fn spelling(value: &Value) -> Option<&str> {
     value.as_str().or_else(|| value.get("content").and_then(Value::as_str))
 }
 
 fn special(settings: &Map<String, Value>, class: Class) -> Vec<(String, String)> {
-    let usual = |name: &str| match (class, name) {
-        (Class::Llama, "bos_token") => Some("<s>"),
-        (Class::Llama, "eos_token") => Some("</s>"),
-        (Class::Llama, "unk_token") => Some("<unk>"),
-        (Class::Qwen2, "eos_token" | "pad_token" | "unk_token") => Some("<|endoftext|>"),
-        _ => None,
-    };
     let found = SPECIAL.into_iter().filter_map(|name| {
         let spelling = match settings.get(name) {
             Some(value) => spelling(value),
-            None => usual(name),
+            None => class.usual(name),
         };
         Some((name.to_owned(), spelling?.to_owned()))
     });

@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::gradient::lora_layers;
 use super::trainer::Trainer;
 use crate::Result;
+use crate::adapter::{Adapter, check_fits};
 use crate::data::{PackedSequence, TokenizedExample};
-use crate::federated::GlobalAdapter;
 use crate::memory::LargeWork;
 use crate::model::{Batch, LoraLayers, TokenSequence};
 
@@ -33,7 +33,7 @@ impl Trainer {
     /// base and adapter. With no examples the loss is NaN.
     pub fn evaluate(
         &self,
-        adapter: Option<&GlobalAdapter>,
+        adapter: Option<&dyn Adapter>,
         examples: &[TokenizedExample],
     ) -> Result<Evaluation> {
         let _work = LargeWork;
@@ -52,11 +52,11 @@ impl Trainer {
         Ok(Evaluation { loss: sum / tokens as f64, tokens, examples: examples.len() })
     }
 
-    pub(crate) fn lora(&self, adapter: Option<&GlobalAdapter>) -> Result<LoraLayers> {
+    pub(crate) fn lora(&self, adapter: Option<&dyn Adapter>) -> Result<LoraLayers> {
         match adapter {
             None => Ok(LoraLayers::none(self.decoder.layers.len())),
             Some(adapter) => {
-                self.check_layout(adapter.layout())?;
+                check_fits(&adapter.projections(), self.config())?;
                 Ok(lora_layers(&self.decoder, adapter))
             }
         }

@@ -1,14 +1,22 @@
-//! Sampling: a look at what the model answers. Each new token runs the whole sequence again, which is
-//! slow and simple; it is for short answers, not for serving.
+//! Generation: the model's answers, token by token. What was computed of a sequence is kept, so a token costs the same at
+//! any position but for the attention over what came before.
+
+mod pick;
+mod words;
+
+use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
 use super::trainer::Trainer;
+use crate::adapter::Adapter;
 use crate::data::Example;
-use crate::federated::GlobalAdapter;
+use crate::model::{LoraLayers, Past};
 use crate::random::Stream;
 use crate::text::{Rendered, Template};
 use crate::{Result, TrainError};
+use pick::pick;
+use words::Words;
 
 /// How answers are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,93 +38,149 @@ impl Default for Sampling {
     }
 }
 
+/// Why an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerEnd {
+    /// The model gave a token that ends answers.
+    Stop,
+    /// It has as many tokens as were asked for.
+    Length,
+    /// The model's context is full.
+    Context,
+    /// The caller had enough.
+    Interrupted,
+    /// No logit was a number.
+    NotFinite,
+}
+
+/// A generated answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    /// Its text, without the token that ended it.
+    pub text: String,
+    /// Its tokens.
+    pub tokens: usize,
+    /// Tokens of the prompt.
+    pub prompt_tokens: usize,
+    /// Positions that were run through the layers for it: what is new in the prompt, and the tokens but the last.
+    pub computed: usize,
+    /// Why it ended.
+    pub end: AnswerEnd,
+}
+
+/// One sequence that goes on: a model with or without an adapter, and what it has computed so far. A prompt that begins
+/// like the sequence so far costs only its new tokens.
+pub struct Generation {
+    lora: LoraLayers,
+    past: Past,
+    /// Tokens that `past` keeps.
+    ids: Vec<u32>,
+}
+
 impl Trainer {
+    /// A sequence that has not begun.
+    ///
+    /// # Errors
+    /// An adapter for another base model.
+    pub fn generation(&self, adapter: Option<&dyn Adapter>) -> Result<Generation> {
+        let (lora, past) = (self.lora(adapter)?, Past::new(&self.decoder));
+        Ok(Generation { lora, past, ids: Vec::new() })
+    }
+
     /// The model's answer to an example's question (its answer is not shown to the model).
+    ///
+    /// # Errors
+    /// Those of [`Self::generation`] and [`Self::continue_with`].
     pub fn answer(
         &self,
-        adapter: Option<&GlobalAdapter>,
+        adapter: Option<&dyn Adapter>,
         template: Template,
         example: &Example,
         sampling: &Sampling,
     ) -> Result<String> {
-        self.complete(adapter, &template.render_prompt(example, &self.tokenizer)?, sampling)
+        let prompt = template.render_prompt(example, &self.tokenizer)?;
+        let mut generation = self.generation(adapter)?;
+        let on_text = &mut |_: &str| ControlFlow::Continue(());
+        Ok(self.continue_with(&mut generation, &prompt, sampling, on_text)?.text)
     }
 
-    /// The model's continuation of rendered text, up to an end token.
-    pub fn complete(
+    /// The model's continuation of rendered text, up to an end token. `on_text` gets each piece as soon as it is whole
+    /// characters, and may end the answer.
+    ///
+    /// # Errors
+    /// A prompt without tokens or as long as the model's context; tokens that the model does not know.
+    pub fn continue_with(
         &self,
-        adapter: Option<&GlobalAdapter>,
+        generation: &mut Generation,
         prompt: &Rendered,
         sampling: &Sampling,
-    ) -> Result<String> {
-        let lora = self.lora(adapter)?;
-        // A prompt that fills the model's window leaves no room for an answer, however long it is.
+        on_text: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<Answer> {
         let window = self.decoder.config.context();
-        let mut ids = prompt.ids(&self.tokenizer, window)?;
+        let ids = prompt.ids(&self.tokenizer, window)?;
         if ids.is_empty() {
             return Err(TrainError::setting("prompt", "it has no tokens"));
         }
-        let begin = ids.len();
-        let mut seed = [0; 32];
-        seed[..8].copy_from_slice(&sampling.seed.to_le_bytes());
-        let mut stream = Stream::new(seed, "sampling");
-        while ids.len() - begin < sampling.max_tokens && ids.len() < window {
-            let logits = self.decoder.next_logits(&lora, &ids)?;
-            let Some(next) = pick(&logits, sampling, &mut stream) else { break };
-            if self.tokenizer.is_end(next) {
-                break;
+        if ids.len() >= window {
+            // It leaves no room for an answer, however long it is.
+            let (prompt_tokens, end) = (ids.len(), AnswerEnd::Context);
+            return Ok(Answer { text: String::new(), tokens: 0, prompt_tokens, computed: 0, end });
+        }
+        let before = generation.past.computed();
+        let mut new = generation.reuse(&ids);
+        let mut words = Words::new(&self.tokenizer);
+        let mut stream = stream(sampling.seed);
+        let end = loop {
+            if words.len() == sampling.max_tokens {
+                break AnswerEnd::Length;
             }
-            ids.push(next);
+            if generation.ids.len() + new.len() >= window {
+                break AnswerEnd::Context;
+            }
+            let Generation { lora, past, ids } = &mut *generation;
+            if past.is_void(&self.decoder.config, ids.len() + new.len()) {
+                past.truncate(0);
+                new.splice(0..0, ids.drain(..));
+            }
+            let logits = self.decoder.next_logits(lora, past, &new)?;
+            ids.append(&mut new);
+            let Some(next) = pick(&logits, sampling, &mut stream) else {
+                break AnswerEnd::NotFinite;
+            };
+            if self.tokenizer.is_end(next) {
+                break AnswerEnd::Stop;
+            }
+            new.push(next);
+            let piece = words.push(next)?;
+            if !piece.is_empty() && on_text(&piece).is_break() {
+                break AnswerEnd::Interrupted;
+            }
+        };
+        let (tokens, prompt_tokens) = (words.len(), ids.len());
+        let (text, rest) = words.finish()?;
+        if !rest.is_empty() && end != AnswerEnd::Interrupted {
+            // Nothing is left to interrupt.
+            let _ = on_text(&rest);
         }
-        self.tokenizer.decode(&ids[begin..], false)
+        let computed = generation.past.computed() - before;
+        Ok(Answer { text, tokens, prompt_tokens, computed, end })
     }
 }
 
-/// The index of the next token; `None` if no logit is a number.
-fn pick(logits: &[f32], sampling: &Sampling, stream: &mut Stream) -> Option<u32> {
-    let mut order: Vec<usize> = (0..logits.len()).filter(|id| !logits[*id].is_nan()).collect();
-    if sampling.temperature <= 0.0 {
-        return order
-            .into_iter()
-            .max_by(|x, y| logits[*x].total_cmp(&logits[*y]))
-            .map(|id| id as u32);
+impl Generation {
+    /// Keeps what `ids` have in common with the sequence so far; gives the rest of them, at least one.
+    fn reuse(&mut self, ids: &[u32]) -> Vec<u32> {
+        let same = self.ids.iter().zip(ids).take_while(|(old, new)| old == new).count();
+        let same = same.min(ids.len().saturating_sub(1));
+        self.ids.truncate(same);
+        self.past.truncate(same);
+        ids[same..].to_vec()
     }
-    order.sort_by(|x, y| logits[*y].total_cmp(&logits[*x]));
-    let top = f64::from(logits[*order.first()?]);
-    let weight = |id: &usize| ((f64::from(logits[*id]) - top) / sampling.temperature).exp();
-    let total: f64 = order.iter().map(weight).sum();
-    let mut kept = 0.0;
-    let mut count = 0;
-    for id in &order {
-        kept += weight(id);
-        count += 1;
-        if kept >= sampling.top_p * total {
-            break;
-        }
-    }
-    let mut rest = stream.unit() * kept;
-    for id in &order[..count] {
-        rest -= weight(id);
-        if rest < 0.0 {
-            return Some(*id as u32);
-        }
-    }
-    order.get(count - 1).map(|id| *id as u32)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn greedy_takes_the_likeliest_and_top_p_leaves_out_the_tail() {
-        let mut stream = Stream::new([0; 32], "test");
-        let logits = [0.0, 3.0, 2.9, -50.0];
-        assert_eq!(pick(&logits, &Sampling::default(), &mut stream), Some(1));
-        let sampling = Sampling { temperature: 1.0, top_p: 0.5, ..Sampling::default() };
-        for _ in 0..50 {
-            assert_eq!(pick(&logits, &sampling, &mut stream), Some(1));
-        }
-        assert_eq!(pick(&[f32::NAN], &sampling, &mut stream), None);
-    }
+fn stream(seed: u64) -> Stream {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    Stream::new(bytes, "sampling")
 }

@@ -1,8 +1,7 @@
 //! Loss and adapter gradient of one step.
 
-use burn_tensor::Device;
-
 use crate::Result;
+use crate::adapter::Adapter;
 use crate::federated::{Factor, GlobalAdapter, gradient_of_r};
 use crate::model::{Batch, Decoder, LayerGradients, Lora, LoraLayers, StageSeconds, Wants, to_vec};
 
@@ -50,7 +49,7 @@ pub fn adapter_gradient(
 /// Logits of every position, `[ids.len(), vocab]` row-major, for sequences of `len` tokens each.
 pub fn adapter_logits(
     decoder: &Decoder,
-    adapter: &GlobalAdapter,
+    adapter: &dyn Adapter,
     ids: &[u32],
     len: usize,
 ) -> Vec<f32> {
@@ -89,18 +88,14 @@ fn flatten_one(adapter: &GlobalAdapter, factor: Factor, layers: &mut [LayerGradi
     flat
 }
 
-/// Puts the adapter's factors on the decoder's device.
-pub(crate) fn lora_layers(decoder: &Decoder, adapter: &GlobalAdapter) -> LoraLayers {
-    let layout = adapter.layout();
-    let device: &Device = &decoder.device;
-    let scaling = layout.alpha() / layout.rank() as f64;
+/// Puts the adapter's factors on the decoder's device. Its layers and sizes must be the decoder's.
+pub(crate) fn lora_layers(decoder: &Decoder, adapter: &dyn Adapter) -> LoraLayers {
     let mut lora = LoraLayers::none(decoder.layers.len());
-    let (all_a, all_b) = (adapter.values(Factor::A), adapter.lora_b());
-    for ((module, a), (_, b)) in layout.ranges(Factor::A).zip(layout.ranges(Factor::B)) {
-        let (a, b) = (&all_a[a], &all_b[b]);
-        let sizes = (layout.rank(), module.inputs, module.outputs);
-        lora.layers[module.layer][module.projection.slot()] =
-            Some(Lora::new(a, b, sizes, scaling, device));
+    for one in adapter.projections() {
+        let (outputs, inputs) = one.projection.shape(&decoder.config);
+        let sizes = (one.rank, inputs, outputs);
+        lora.layers[one.layer][one.projection.slot()] =
+            Some(Lora::new(&one.a, &one.b, sizes, one.scale(), &decoder.device));
     }
     lora
 }

@@ -4,9 +4,11 @@
 
 For each tiny family of this folder: merges the family's adapter with the command line, in f32, bf16 and f16, loads the
 result in transformers and prints the largest difference from PEFT's logits, relative to the largest logit. f32 must
-agree to 1e-5; half precision is compared with PEFT's own merge rounded to the same type, also to 1e-5.
+agree to 1e-5; half precision is compared with PEFT's own merge rounded to the same type, also to 1e-5. Then merges into
+gguf/llama.gguf: transformers must give the folder's texts SentencePiece's ids behind the first token.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -18,7 +20,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils.logging import disable_progress_bar
 
 disable_progress_bar()
@@ -66,4 +68,15 @@ with tempfile.TemporaryDirectory() as work:
             difference = ((ours - theirs).abs().max() / theirs.abs().max()).item()
             failed |= difference > BOUNDS[name]
             print(f"{family} {name}: {difference:.2e}")
+    out = os.path.join(work, "from-gguf")
+    source = os.path.join(here, "gguf", "llama.gguf")
+    command = [program, "adapter", "merge", os.path.join(here, "llama", "adapter"), "--model", source, "--out", out]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    tokenizer = AutoTokenizer.from_pretrained(out)
+    texts = json.load(open(os.path.join(here, "gguf", "texts.json")))
+    wrong = [t["text"] for t in texts if tokenizer(t["text"])["input_ids"] != [tokenizer.bos_token_id] + t["ids"]]
+    failed |= bool(wrong)
+    ends = GenerationConfig.from_pretrained(out).eos_token_id
+    failed |= ends not in (2, [2])
+    print(f"from gguf: {len(texts) - len(wrong)} of {len(texts)} texts have SentencePiece's ids; ends {ends}", *wrong)
 sys.exit(failed)

@@ -138,6 +138,17 @@ def tokenizers():
     yield "llama_first", prepend, {**llama, "legacy": False}, {}
     yield "llama_always", prepend, {**llama, "legacy": True, "add_bos_token": True}, {}
     yield "llama_never", prepend, {**llama, "add_prefix_space": False, "add_eos_token": False}, {}
+    yield "llama_class_of_mistral", prepend, {**llama, "legacy": False}, \
+        {"model_type": "mistral", "architectures": ["MistralForCausalLM"]}
+    yield "gemma_class", prepend, {"tokenizer_class": "GemmaTokenizerFast", "pad_token": "<unk>",
+        "mask_token": "<unk>"}, {}
+    digits = pre_tokenizers.Sequence([
+        pre_tokenizers.Digits(individual_digits=True),
+        pre_tokenizers.ByteLevel(add_prefix_space=False),
+    ])
+    yield "gpt2_class", trained(
+        models.BPE(), byte_level_trainer(), pre=digits, decoder=decoders.ByteLevel(),
+    ), {"tokenizer_class": "GPT2TokenizerFast", "add_prefix_space": True}, {}
     metaspace = trained(
         models.Unigram(),
         trainers.UnigramTrainer(

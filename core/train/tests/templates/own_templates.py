@@ -126,7 +126,8 @@ A:
 {{- '<|im_end|>\n' }}
 {%- endfor %}
 {%- if add_generation_prompt %}{{- '<|im_start|>assistant\n' }}{%- endif %}""",
-    "macros": """{%- macro show(message, before='> ') -%}
+    "macros": """{{- note | default('none') }}|{{ missing }}|{{ (messages | map(attribute='role') | list)[0] }}
+{%- macro show(message, before='> ') -%}
     {%- if message.content is string -%}{{ before }}{{ message.content }}
     {%- elif message.content is iterable and message.content is not mapping -%}
         {%- for part in message.content if part.type == 'text' -%}{{ before }}{{ part['text'] }}{%- endfor -%}
@@ -138,8 +139,7 @@ A:
     {%- if loop.index > 10 %}{% break %}{% endif -%}
     {{ loop.index }} {{ message.role | capitalize }} {{ show(message, before='') }}{{ '</s>' }}
 {%- endfor -%}
-{{ note | default('none') }}|{{ missing }}|{{ messages | map(attribute='role') | join(',') | length }}
-{%- if add_generation_prompt %} {{ messages | length + 1 }}{% endif %}""",
+{%- if add_generation_prompt %}{{ messages | length + 1 }} Assistant {% endif %}""",
     "values": (
         "{{ strftime_now('%d %B %Y, %H:%M') }} {{ true }} {{ none }} {{ 1.0 }} {{ [1, 'a'] }} "
         "{{ note }} {{ (messages | selectattr('role', 'equalto', 'user') | list) | length }} "

@@ -77,3 +77,31 @@ fn mistral_window() {
     let windowed = serde_json::json!({"model_type": "mistral", "sliding_window": 2});
     check_every_parameter(&config(windowed));
 }
+
+#[test]
+fn norms_behind_the_blocks_and_on_whole_queries() {
+    check_every_parameter(&config(serde_json::json!({"model_type": "olmo2"})));
+}
+
+#[test]
+fn multipliers() {
+    check_every_parameter(&config(serde_json::json!({
+        "model_type": "granite", "embedding_multiplier": 3.0, "attention_multiplier": 0.3,
+        "residual_multiplier": 0.6, "logits_scaling": 1.5,
+    })));
+}
+
+#[test]
+fn norms_on_both_sides_and_gelu() {
+    check_every_parameter(&config(serde_json::json!({
+        "model_type": "gemma3_text", "head_dim": 6, "query_pre_attn_scalar": 6, "sliding_window": 3,
+        "layer_types": ["sliding_attention", "full_attention"],
+    })));
+}
+
+#[test]
+fn fused_projections_and_half_of_each_head_rotated() {
+    check_every_parameter(&config(serde_json::json!({
+        "model_type": "phi3", "tie_word_embeddings": false, "partial_rotary_factor": 0.5,
+    })));
+}

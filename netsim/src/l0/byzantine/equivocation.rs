@@ -1,4 +1,4 @@
-//! A member that tells every second receiver another vote, properly signed.
+//! A member that sends every second receiver another vote, properly signed.
 
 use fedshield_protocol::wire::{Body, Signed, Value};
 

@@ -1,6 +1,6 @@
-//! A member that says again what others have signed. Of each of them it keeps the first heartbeat of a round, or rather one that
-//! says that its author is not ready yet, and its word that it takes part; ten times a second it says them to everyone, so that
-//! they come before and behind every newer one.
+//! A member that replays what others have signed. Of each of them it keeps the first heartbeat of a
+//! round, preferably one that is not ready yet, and its `Ready`; ten times a second it sends them
+//! to everyone, so that they arrive before and after every newer one.
 
 use std::collections::BTreeMap;
 
@@ -13,29 +13,29 @@ use crate::l0::world::World;
 /// Between two repetitions.
 const PAUSE_MS: u64 = 100;
 
-/// What it has heard, of this round and the one before.
+/// The messages that it has received, of this round and the one before.
 #[derive(Debug, Default)]
 pub(crate) struct Recorded {
-    heard: BTreeMap<(Round, MemberIndex, &'static str), Vec<u8>>,
-    /// When it said it again.
+    recorded: BTreeMap<(Round, MemberIndex, &'static str), Vec<u8>>,
+    /// When it last replayed them.
     last_ms: u64,
 }
 
 impl Recorded {
-    fn hear(&mut self, bytes: &[u8]) {
+    fn record(&mut self, bytes: &[u8]) {
         let Ok(signed) = Signed::decode(bytes) else { return };
         let place = (signed.round, signed.sender, signed.body.kind());
         match signed.body {
             Body::Heartbeat(heartbeat) => {
-                self.heard.retain(|(of, ..), _| of.next() >= signed.round);
+                self.recorded.retain(|(of, ..), _| of.next() >= signed.round);
                 if !heartbeat.ready {
-                    self.heard.insert(place, bytes.to_vec());
+                    self.recorded.insert(place, bytes.to_vec());
                 }
             }
             Body::Ready | Body::RecoveryRequest(_) | Body::GetCommitments(_) | Body::Ping => {}
             _ => return,
         }
-        self.heard.entry(place).or_insert_with(|| bytes.to_vec());
+        self.recorded.entry(place).or_insert_with(|| bytes.to_vec());
     }
 }
 
@@ -47,12 +47,12 @@ impl World {
         if node.fault != Some(Fault::ReplaysHeartbeats) || node.machine.is_none() {
             return;
         }
-        node.recorded.hear(bytes);
+        node.recorded.record(bytes);
         if now < node.recorded.last_ms + PAUSE_MS {
             return;
         }
         node.recorded.last_ms = now;
-        let again: Vec<Vec<u8>> = node.recorded.heard.values().cloned().collect();
+        let again: Vec<Vec<u8>> = node.recorded.recorded.values().cloned().collect();
         for old in again {
             self.gossip(index, &old.into());
         }

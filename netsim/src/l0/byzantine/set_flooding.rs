@@ -2,7 +2,7 @@
 //! make up, so that the set of an honest proposer finds no place, and never proposes one itself.
 //!
 //! It makes sets differ by the updates of its own kind. Each of them commits to another digest for each receiver (the same
-//! ciphertext and boxes, another published part) and announces to each that it holds what that one has. So every honest report
+//! ciphertext and sealed shares, another published part) and announces to each that it holds what that one has. So every honest report
 //! lists other updates of theirs, and the reports that they sign themselves, another one for each bundle, decide which of
 //! these are in U: with the one honest report q - f members list it.
 
@@ -137,7 +137,8 @@ impl World {
         let mut choices: Vec<Vec<(MemberIndex, CommitmentDigest)>> = vec![Vec::new()];
         for member in &byzantine {
             let sets = honest.values().flat_map(|(set, _)| set);
-            let listed: BTreeSet<_> = sets.filter(|(author, _)| author == member).collect();
+            let listed: BTreeSet<_> =
+                sets.filter(|(contributor, _)| contributor == member).collect();
             let longer = |entry| {
                 let with = |chosen: &Vec<_>| chosen.iter().chain([entry]).copied().collect();
                 choices.iter().map(with).collect::<Vec<_>>()
@@ -165,7 +166,7 @@ impl World {
         others.truncate(wanted);
         let listed = others.iter().flat_map(|(_, (set, _))| set).copied();
         let listed: BTreeSet<_> = listed
-            .filter(|(author, _)| !byzantine.contains(author))
+            .filter(|(contributor, _)| !byzantine.contains(contributor))
             .chain(chosen.iter().copied())
             .collect();
         let own: UpdateSet = listed.into_iter().collect();

@@ -28,7 +28,7 @@ impl Sum {
         };
         let mut bodies = vec![body.clone()];
         if node.fault == Some(Fault::FloodsSets) {
-            let receivers = (0..body.boxes.len() as u16).map(MemberIndex);
+            let receivers = (0..body.sealed_shares.len() as u16).map(MemberIndex);
             bodies.extend(receivers.map(|receiver| commitment_for(receiver, body)));
         }
         let digests = bodies.iter().filter_map(|body| scope.commitment(node.member, body).ok());

@@ -46,7 +46,7 @@ fn vote(kind: VoteKind, view: u32, value: Option<ValueDigest>) -> Vote {
     Vote { decision: Decision::Set, kind, view: View(view), value }
 }
 
-fn hear(agreement: &mut Agreement, from: &[u16], vote: &Vote) {
+fn receive(agreement: &mut Agreement, from: &[u16], vote: &Vote) {
     for member in from {
         assert_eq!(agreement.vote(MemberIndex(*member), vote, Signature::default()), None);
     }
@@ -63,13 +63,13 @@ fn a_proposal_a_quorum_of_prevotes_and_of_precommits_decide() {
     agreement.on_proposal(View(0), skip(), None);
     let prevote = vote(VoteKind::Prevote, 0, Some(skip()));
     assert_eq!(run(&mut agreement, None), [Action::Vote(prevote)]);
-    hear(&mut agreement, &[0, 1, 2], &prevote);
+    receive(&mut agreement, &[0, 1, 2], &prevote);
     let precommit = vote(VoteKind::Precommit, 0, Some(skip()));
     assert_eq!(run(&mut agreement, None), [Action::Vote(precommit)]);
     assert_eq!(agreement.state().locked.as_ref().map(|lock| lock.votes.len()), Some(3));
-    hear(&mut agreement, &[0, 1], &precommit);
+    receive(&mut agreement, &[0, 1], &precommit);
     assert_eq!(run(&mut agreement, None), []);
-    hear(&mut agreement, &[3], &precommit);
+    receive(&mut agreement, &[3], &precommit);
     assert_eq!(run(&mut agreement, None), [Action::Decide]);
     assert_eq!(agreement.decided().map(|c| (c.value, c.votes.len())), Some((skip(), 3)));
 }
@@ -91,9 +91,9 @@ fn a_silent_proposer_costs_one_view() {
     run(&mut agreement, None);
     agreement.timeout();
     assert_eq!(run(&mut agreement, None), [Action::Vote(vote(VoteKind::Prevote, 0, None))]);
-    hear(&mut agreement, &[0, 1, 2], &vote(VoteKind::Prevote, 0, None));
+    receive(&mut agreement, &[0, 1, 2], &vote(VoteKind::Prevote, 0, None));
     assert_eq!(run(&mut agreement, None), [Action::Vote(vote(VoteKind::Precommit, 0, None))]);
-    hear(&mut agreement, &[0, 1, 2], &vote(VoteKind::Precommit, 0, None));
+    receive(&mut agreement, &[0, 1, 2], &vote(VoteKind::Precommit, 0, None));
     assert_eq!(run(&mut agreement, None), [Action::Timer(Wait::Precommits, View(0))]);
     agreement.timeout();
     assert_eq!(run(&mut agreement, None), [Action::Timer(Wait::Proposal, View(1))]);
@@ -106,15 +106,15 @@ fn votes_that_can_make_no_quorum_any_more_are_not_waited_for() {
     run(&mut agreement, None);
     agreement.on_proposal(View(0), skip(), None);
     run(&mut agreement, None);
-    hear(&mut agreement, &[0, 1], &vote(VoteKind::Prevote, 0, Some(skip())));
-    hear(&mut agreement, &[2], &vote(VoteKind::Prevote, 0, None));
+    receive(&mut agreement, &[0, 1], &vote(VoteKind::Prevote, 0, Some(skip())));
+    receive(&mut agreement, &[2], &vote(VoteKind::Prevote, 0, None));
     assert_eq!(run(&mut agreement, None), [Action::Timer(Wait::Prevotes, View(0))]);
     agreement.give_up_on_votes(4);
     assert_eq!(run(&mut agreement, None), [], "the last one can still make a quorum");
-    hear(&mut agreement, &[3], &vote(VoteKind::Prevote, 0, None));
+    receive(&mut agreement, &[3], &vote(VoteKind::Prevote, 0, None));
     agreement.give_up_on_votes(4);
     assert_eq!(run(&mut agreement, None), [Action::Vote(vote(VoteKind::Precommit, 0, None))]);
-    hear(&mut agreement, &[0, 1, 2], &vote(VoteKind::Precommit, 0, None));
+    receive(&mut agreement, &[0, 1, 2], &vote(VoteKind::Precommit, 0, None));
     assert_eq!(run(&mut agreement, None), [Action::Timer(Wait::Precommits, View(0))]);
     agreement.give_up_on_votes(4);
     assert_eq!(run(&mut agreement, None), [Action::Timer(Wait::Proposal, View(1))]);
@@ -126,9 +126,9 @@ fn locked() -> Agreement {
     run(&mut agreement, None);
     agreement.on_proposal(View(0), skip(), None);
     run(&mut agreement, None);
-    hear(&mut agreement, &[0, 1, 2], &vote(VoteKind::Prevote, 0, Some(skip())));
+    receive(&mut agreement, &[0, 1, 2], &vote(VoteKind::Prevote, 0, Some(skip())));
     run(&mut agreement, None);
-    hear(&mut agreement, &[1, 2], &vote(VoteKind::Prevote, 1, None));
+    receive(&mut agreement, &[1, 2], &vote(VoteKind::Prevote, 1, None));
     run(&mut agreement, None);
     assert_eq!(agreement.view(), View(1));
     agreement
@@ -164,9 +164,9 @@ fn a_lock_survives_a_restart() {
 fn who_falls_behind_votes_nil_where_others_may_wait() {
     let mut agreement = member(0);
     run(&mut agreement, None);
-    hear(&mut agreement, &[1], &vote(VoteKind::Prevote, 9, None));
+    receive(&mut agreement, &[1], &vote(VoteKind::Prevote, 9, None));
     assert_eq!(run(&mut agreement, None), [], "one member alone moves nobody");
-    hear(&mut agreement, &[2], &vote(VoteKind::Prevote, 7, None));
+    receive(&mut agreement, &[2], &vote(VoteKind::Prevote, 7, None));
     let actions = run(&mut agreement, None);
     let nil = |kind| Action::Vote(vote(kind, 6, None));
     let expected =
@@ -177,7 +177,7 @@ fn who_falls_behind_votes_nil_where_others_may_wait() {
 #[test]
 fn two_votes_of_one_member_are_a_conflict_and_the_first_counts() {
     let mut agreement = member(0);
-    hear(&mut agreement, &[1], &vote(VoteKind::Prevote, 0, None));
+    receive(&mut agreement, &[1], &vote(VoteKind::Prevote, 0, None));
     let second = vote(VoteKind::Prevote, 0, Some(skip()));
     let conflict = agreement.vote(MemberIndex(1), &second, Signature::default()).unwrap();
     assert_eq!((conflict.first.0.value, conflict.second.0.value), (None, Some(skip())));

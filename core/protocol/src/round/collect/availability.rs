@@ -1,16 +1,17 @@
-//! transfer, at the committee: it fetches ciphertexts and all sealed shares and announces when it
-//! has an update whole.
+//! transfer, at the committee: its members fetch ciphertexts and all sealed shares, and announce
+//! which updates they have completely.
 //!
-//! Before a committee member counts on an update it reads it. Bytes that are no ciphertext of their
-//! author would make every sum with them fail; whoever finds them signs a rejection, and f + 1
-//! rejections leave the update out and name its author: at most f members are byzantine.
+//! A committee member reads an update before it announces it. Bytes that are no ciphertext of their
+//! contributor would make every sum with them fail; a member that finds them signs a rejection, and
+//! f + 1 rejections leave the update out and name its contributor, because at most f members are
+//! Byzantine.
 //!
 //! A rejection follows from content alone: the commitment names the bytes by their digest, and all
 //! members of a round read them by the same rules. So two honest members never contradict each
-//! other, nor does one that has forgotten what it has signed; an update is never malformed to some
-//! only. Whoever rejects an update hands its bytes on to the committee: an author that gives them
-//! to a few only gains nothing. f members that reject a good update leave nothing out: the f + 1
-//! honest ones of the committee announce it.
+//! other, nor does one that has lost what it has signed; an update is never malformed to some
+//! members only. A member that rejects an update serves its bytes to the committee, so a
+//! contributor that gives them to a few members gains nothing. f members that reject a sound update
+//! leave nothing out: the f + 1 honest ones of the committee announce it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,17 +28,17 @@ use crate::wire::evidence::Evidence;
 use crate::wire::journal::Note;
 use crate::wire::{Body, CommitmentBody};
 
-/// What the committee has of each update, and what it could not read.
+/// What each committee member has of the updates, and which ones it rejects.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Availability {
-    /// Updates that each committee member has whole, as far as it was heard.
+    /// Updates that each committee member has completely, by its announcements.
     have: BTreeMap<MemberIndex, BTreeSet<CommitmentDigest>>,
     /// The last announcement of each committee member, as it was signed.
     announced: BTreeMap<MemberIndex, (Vec<CommitmentDigest>, Signature)>,
     /// Rejected commitments by committee member.
     rejections: BTreeMap<MemberIndex, BTreeMap<CommitmentDigest, Signature>>,
     /// Whether a ciphertext that this member has read can be added: its bytes are an encryption by
-    /// its author of as many values as the round has, and fit the published part of its sharing.
+    /// its contributor of as many values as the round has, and fit the published part of its sharing.
     read: BTreeMap<CommitmentDigest, bool>,
     /// Updates that this member, of the committee, has whole.
     whole: BTreeSet<CommitmentDigest>,
@@ -106,13 +107,13 @@ impl Availability {
             .collect()
     }
 
-    /// What of the updates this member has whole, to announce it.
+    /// The announcement of the updates that this member has completely, if there are any.
     pub(super) fn own_announcement(&self, me: MemberIndex) -> Option<Body> {
         let have = self.have.get(&me).filter(|have| !have.is_empty())?;
         Some(Body::HaveUpdates(have.iter().copied().collect()))
     }
 
-    /// Pulls a whole update, for the committee: ciphertext and all boxes that there are. Returns
+    /// Fetches a whole update, for the committee: the ciphertext and all sealed shares. Returns
     /// whether it has just become whole.
     pub(super) fn fetch(
         &mut self,
@@ -126,11 +127,11 @@ impl Availability {
         if self.is_whole(digest) || !cx.election.in_committee(me) {
             return false;
         }
-        let (author, body) = (commitment.author, Arc::clone(&commitment.body));
-        let mut whole = self.fetch_ciphertext(cx, members, digest, (author, &body))
+        let (contributor, body) = (commitment.contributor, Arc::clone(&commitment.body));
+        let mut whole = self.fetch_ciphertext(cx, members, digest, (contributor, &body))
             && self.is_sound(cx, commitments, digest);
-        for sealed in body.boxes.iter().flatten() {
-            let holders = |cx: &Cx| self.holders_for(cx, members, digest, author);
+        for sealed in body.sealed_shares.iter().flatten() {
+            let holders = |cx: &Cx| self.holders_for(cx, members, digest, contributor);
             whole &= cx.request(*sealed, Purpose::Share, holders);
         }
         if whole {
@@ -141,15 +142,15 @@ impl Availability {
         whole
     }
 
-    /// Pulls the ciphertext of an update. Returns whether it is here.
+    /// Fetches the ciphertext of an update. Returns whether it is here.
     pub(crate) fn fetch_ciphertext(
         &self,
         cx: &mut Cx,
         members: &Members,
         digest: &CommitmentDigest,
-        (author, body): (MemberIndex, &CommitmentBody),
+        (contributor, body): (MemberIndex, &CommitmentBody),
     ) -> bool {
-        let holders = |cx: &Cx| self.holders_for(cx, members, digest, author);
+        let holders = |cx: &Cx| self.holders_for(cx, members, digest, contributor);
         cx.request(body.ciphertext, Purpose::Ciphertext, holders)
     }
 
@@ -159,9 +160,9 @@ impl Availability {
         cx: &Cx,
         members: &Members,
         digest: &CommitmentDigest,
-        author: MemberIndex,
+        contributor: MemberIndex,
     ) -> Vec<MemberIndex> {
-        let mut holders = vec![author];
+        let mut holders = vec![contributor];
         let committee = cx.election.committee().iter().copied();
         for member in self.holders_of(&cx.election, digest).chain(committee) {
             if !holders.contains(&member) {
@@ -171,14 +172,14 @@ impl Availability {
         members.trusted_first(holders)
     }
 
-    /// Whether a ciphertext that is here can be added; the first question starts the check. The own
-    /// one was written here, and what was rejected before a restart stays so.
+    /// Whether a ciphertext that is here can be added; the first call starts the check. The own one
+    /// was written here, and what was rejected before a restart stays rejected.
     fn is_sound(&self, cx: &mut Cx, commitments: &Commitments, digest: &CommitmentDigest) -> bool {
         let Some(known) = commitments.get(digest) else { return false };
         if let Some(sound) = self.read.get(digest) {
             return *sound;
         }
-        if known.author == cx.me() {
+        if known.contributor == cx.me() {
             return true;
         }
         if self.rejects(cx.me(), digest) {
@@ -211,8 +212,8 @@ impl Availability {
         self.judge(cx, commitments, &digest);
     }
 
-    /// The check has failed for reasons of this member's own, which says nothing of the update; its
-    /// bytes may have been lost.
+    /// The check failed to run at this member, which proves nothing of the update; its bytes may
+    /// have been lost.
     pub(crate) fn on_ciphertext_not_checked(
         cx: &mut Cx,
         commitments: &Commitments,
@@ -259,8 +260,8 @@ impl Availability {
         self.judge(cx, commitments, &digest);
     }
 
-    /// A committee member has these updates whole. It cannot have what it has rejected. Whether any
-    /// of it is news.
+    /// A committee member has these updates completely, so it cannot have rejected one of them.
+    /// Returns whether any of it is news.
     pub(crate) fn on_have_updates(
         &mut self,
         cx: &mut Cx,
@@ -289,7 +290,8 @@ impl Availability {
         is_news
     }
 
-    /// Names the author of an update that f + 1 have rejected. The first f + 1 are proof enough.
+    /// Accuses the contributor of an update that f + 1 members have rejected; the first f + 1
+    /// rejections suffice as proof.
     pub(super) fn judge(&self, cx: &mut Cx, commitments: &Commitments, digest: &CommitmentDigest) {
         let enough = usize::from(cx.config.rules().honest_threshold());
         let Some(known) = commitments.get(digest) else { return };
@@ -298,12 +300,12 @@ impl Availability {
         }
         let mut rejections = self.rejecters_of(digest);
         rejections.truncate(enough);
-        let (author, round) = (known.author, cx.round());
-        if author == cx.me() {
+        let (contributor, round) = (known.contributor, cx.round());
+        if contributor == cx.me() {
             return cx.dropped("rejection: the committee cannot read the own update");
         }
         let commitment = (known.body.as_ref().clone(), known.signature);
-        let evidence = Evidence::rejected(author, round, commitment, rejections);
+        let evidence = Evidence::rejected(contributor, round, commitment, rejections);
         cx.accuse_because(evidence, "an update that cannot be read".into());
     }
 }

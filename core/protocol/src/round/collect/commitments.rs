@@ -1,13 +1,14 @@
-//! commit: train, prune, encode, encrypt at the host; then seal the boxes, with the keys of this
-//! round that have come by then; then bind to the result. Shares and ciphertext are on disk before
-//! the commitment is, and the commitment is in the journal before it is announced: after a restart
-//! the same bytes are served, and nothing is encrypted twice under one key. Nobody waits for a
-//! sealing key: whoever has none gets no box, and asks for one later (`shares`).
+//! commit: the host trains, prunes, encodes and encrypts, then seals the shares to the sealing keys
+//! of this round that have arrived by then; then this member commits to the result. Shares and
+//! ciphertext are on disk before the commitment is, and the commitment is in the journal before it
+//! is announced: after a restart the same bytes are served, and nothing is encrypted twice under
+//! one key. Nobody waits for a sealing key: a member whose key is late gets no sealed share and
+//! asks for one later (`shares`).
 //!
-//! What an update of this round looks like is known before anything of one is fetched: layout and
-//! lengths follow from mask, preset, manifest and the adapter that the round starts from. A
-//! commitment to something else is never fetched, listed or waited for: its author could otherwise
-//! have every disk of the committee filled by a few hundred bytes.
+//! The shape of the round's updates is known before anything of one is fetched: layout and lengths
+//! follow from mask, preset, manifest and the adapter that the round starts from. A commitment to
+//! another shape is never fetched, listed or waited for: otherwise its contributor could fill the
+//! disks of the committee with a message of a few hundred bytes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,19 +26,20 @@ use crate::wire::{Body, CommitmentBody, UpdateSet};
 /// A member's commitment to its update.
 #[derive(Debug, Clone)]
 pub(crate) struct Commitment {
-    pub(crate) author: MemberIndex,
+    pub(crate) contributor: MemberIndex,
     pub(crate) body: Arc<CommitmentBody>,
     pub(crate) signature: Signature,
-    /// It comes from the journal: what of it is here has not been served since the start.
+    /// It was restored from the journal: its objects on this disk have not been served since the
+    /// start.
     pub(crate) recalled: bool,
 }
 
 /// The commitments of the round, the own one among them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Commitments {
-    /// What updates look like, once the host has said so.
+    /// The shape of the round's updates, once the host has computed it.
     shape: Option<UpdateShape>,
-    /// The own update is encrypted; its boxes are not sealed yet.
+    /// The own update is encrypted; its shares are not sealed yet.
     encrypted: bool,
     own: Option<CommitmentDigest>,
     known: BTreeMap<CommitmentDigest, Commitment>,
@@ -72,14 +74,14 @@ impl Commitments {
         &self.first
     }
 
-    /// All commitments of one author: more than one is evidence.
-    pub(crate) fn all_of(&self, author: MemberIndex) -> impl Iterator<Item = &Commitment> {
-        self.known.values().filter(move |commitment| commitment.author == author)
+    /// All commitments of one contributor: more than one is evidence.
+    pub(crate) fn all_of(&self, contributor: MemberIndex) -> impl Iterator<Item = &Commitment> {
+        self.known.values().filter(move |commitment| commitment.contributor == contributor)
     }
 
-    /// Notes a commitment of `author` that is not known yet; its first is the one that counts.
+    /// Notes a new commitment; the first one of its contributor counts.
     pub(super) fn insert(&mut self, digest: CommitmentDigest, commitment: Commitment) {
-        self.first.entry(commitment.author).or_insert(digest);
+        self.first.entry(commitment.contributor).or_insert(digest);
         self.dirty.insert(digest, &commitment.body);
         self.known.insert(digest, commitment);
     }
@@ -88,10 +90,10 @@ impl Commitments {
     /// computed.
     pub(super) fn digest(
         cx: &Cx,
-        author: MemberIndex,
+        contributor: MemberIndex,
         body: &CommitmentBody,
     ) -> Option<CommitmentDigest> {
-        cx.config.roster().scope(cx.round()).commitment(author, body).ok()
+        cx.config.roster().scope(cx.round()).commitment(contributor, body).ok()
     }
 
     /// Whether the shape of the round's updates is known; the first question asks the host.
@@ -126,11 +128,15 @@ impl Commitments {
             return Some(Refusal::Layout);
         }
         let fits = body.ciphertext.length == shape.ciphertext_bytes
-            && body.boxes.iter().flatten().all(|sealed| sealed.length == shape.box_bytes);
+            && body
+                .sealed_shares
+                .iter()
+                .flatten()
+                .all(|sealed| sealed.length == shape.sealed_share_bytes);
         (!fits).then_some(Refusal::Length)
     }
 
-    /// People see that an update was refused, and why.
+    /// Counts an update of another shape among what operators see as dropped.
     pub(super) fn count_misshapen(&self, cx: &mut Cx, digest: &CommitmentDigest) {
         match self.misshape_of(digest) {
             Some(Refusal::Layout) => cx.dropped("commitment: another layout than the round's"),
@@ -139,7 +145,7 @@ impl Commitments {
         }
     }
 
-    /// Encrypts the own update while `may_begin`, then seals its boxes.
+    /// Encrypts the own update while `may_begin`, then seals its shares.
     pub(super) fn contribute(&self, cx: &mut Cx, keys: &SealingKeys, may_begin: bool) {
         let round = cx.round();
         if self.own.is_some() {
@@ -170,32 +176,33 @@ impl Commitments {
         let digest = Self::digest(cx, me, &body);
         let signature = cx.sign(cx.round(), &message);
         let (digest, signature) = (digest?, signature?);
-        for object in body.boxes.iter().flatten().chain([&body.ciphertext]) {
+        for object in body.sealed_shares.iter().flatten().chain([&body.ciphertext]) {
             cx.objects.made(*object);
         }
         Self::serve_update(cx, &body);
         self.own = Some(digest);
         self.first.insert(me, digest);
         let body = Arc::new(body);
-        self.insert(digest, Commitment { author: me, body, signature, recalled: false });
+        self.insert(digest, Commitment { contributor: me, body, signature, recalled: false });
         Some(digest)
     }
 
-    /// Gives a ciphertext to the committee, and each sealed box to its receiver and the committee.
+    /// Serves a ciphertext to the committee, and each sealed share to its receiver and the
+    /// committee.
     pub(super) fn serve_update(cx: &mut Cx, body: &CommitmentBody) {
         let committee = cx.election.committee().to_vec();
         cx.serve(body.ciphertext, Some(committee.clone()), Purpose::Ciphertext);
         let members: Vec<MemberIndex> = cx.config.manifest.members().collect();
-        for (receiver, object) in members.into_iter().zip(&body.boxes) {
+        for (receiver, object) in members.into_iter().zip(&body.sealed_shares) {
             if let Some(object) = object {
                 cx.serve(*object, Some(audience(&committee, receiver)), Purpose::Share);
             }
         }
     }
 
-    /// Late in a round the committee gives again what it gave of the decided set before a restart:
-    /// a member that has not got its box may have nobody else to ask. Only what is on this disk:
-    /// nothing more is fetched for it.
+    /// Late in a round the committee serves again what it served of the decided set before a
+    /// restart: a member that lacks its sealed share may have nobody else to ask. Only what is on
+    /// this disk is served; nothing is fetched for it.
     pub(crate) fn serve_again(&mut self, cx: &mut Cx, set: &UpdateSet) {
         let me = cx.me();
         if !cx.election.in_committee(me) {
@@ -210,9 +217,9 @@ impl Commitments {
                 cx.serve(body.ciphertext, Some(committee.clone()), Purpose::Ciphertext);
             }
             let members: Vec<MemberIndex> = cx.config.manifest.members().collect();
-            // The own box is asked for by whoever opens it (`Shares::fetch`), from others if need
-            // be.
-            for (receiver, object) in members.into_iter().zip(&body.boxes) {
+            // The own sealed share is fetched where it is needed (`Shares::fetch`), from others if
+            // need be.
+            for (receiver, object) in members.into_iter().zip(&body.sealed_shares) {
                 let Some(object) = object.as_ref().filter(|_| receiver != me) else { continue };
                 if cx.request(*object, Purpose::Share, |_| Vec::new()) {
                     cx.serve(*object, Some(audience(&committee, receiver)), Purpose::Share);
@@ -225,7 +232,7 @@ impl Commitments {
     pub(crate) fn included(&self, set: &UpdateSet) -> Option<Vec<Included>> {
         set.iter()
             .map(|(member, digest)| {
-                self.known.get(digest).filter(|known| known.author == *member)?;
+                self.known.get(digest).filter(|known| known.contributor == *member)?;
                 self.update(digest)
             })
             .collect()
@@ -235,7 +242,7 @@ impl Commitments {
     pub(crate) fn update(&self, digest: &CommitmentDigest) -> Option<Included> {
         let known = self.known.get(digest)?;
         let body = known.body.as_ref().clone();
-        Some(Included { member: known.author, commitment: *digest, body })
+        Some(Included { member: known.contributor, commitment: *digest, body })
     }
 
     /// Updates that have changed since this was last asked.
@@ -253,7 +260,7 @@ impl Commitments {
         self.dirty.object_arrived(object);
     }
 
-    /// Hands on commitments with their authors' signatures.
+    /// Forwards commitments with their contributors' signatures.
     pub(crate) fn on_get_commitments(
         &self,
         cx: &mut Cx,
@@ -269,17 +276,17 @@ impl Commitments {
         }
         for digest in wanted {
             let Some(known) = self.known.get(&digest) else { continue };
-            let (author, signature) = (known.author, known.signature);
+            let (contributor, signature) = (known.contributor, known.signature);
             let body = Body::Commitment(Box::new(known.body.as_ref().clone()));
             let bytes = postcard::experimental::serialized_size(&body).unwrap_or(usize::MAX);
             if cx.may_send(to, Question::GetCommitments, bytes) {
-                cx.forward(to, author, body, signature);
+                cx.forward(to, contributor, body, signature);
             }
         }
     }
 }
 
-/// Who is given the sealed box of `receiver`.
+/// The members to which the sealed share of `receiver` is served.
 fn audience(committee: &[MemberIndex], receiver: MemberIndex) -> Vec<MemberIndex> {
     let mut audience = committee.to_vec();
     if !audience.contains(&receiver) {

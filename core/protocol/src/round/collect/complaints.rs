@@ -1,19 +1,20 @@
-//! Complaints in public. A bad share costs its receiver the partial decryption of every set that
-//! the update is in, so a contributor that gives f members bad shares and answers nobody can make
-//! each round fail. Whether it deserved the complaint nobody else can tell, but everyone can see
-//! whether it answers.
+//! Public complaints. A bad share costs its receiver the partial decryption of every set that the
+//! update is in, so a contributor that gives bad shares to f members and answers nobody can make
+//! each round fail. Nobody else can verify whether the complaint was justified, but everyone can
+//! see whether it is answered.
 //!
-//! Whoever hears a complaint in public hands it on to the contributor, directly, with its author's
-//! signature, at every own heartbeat until it is answered. A contributor owes an answer when in
-//! [`BEATS_UNTIL_OVERDUE`] intervals between own heartbeats, each at least one whole interval after
-//! the complaint was first handed on, a heartbeat of the contributor's came while it could be
-//! reached, and no answer. What is asked for decides what is an answer: a box, whatever is in it,
-//! or the share in clear, if it is valid.
+//! A member that receives a public complaint forwards it to the contributor directly, with the
+//! complainant's signature, at every heartbeat of its own until it is answered. A contributor owes
+//! an answer once there were [`BEATS_UNTIL_OVERDUE`] intervals between own heartbeats, each
+//! beginning at least one whole interval after the complaint was first forwarded, in which a
+//! heartbeat of the reachable contributor arrived and no answer did. What counts as an answer
+//! depends on the remedy that was asked for: any sealed share, or a valid opening.
 //!
-//! An honest contributor answers everyone with a box, and f members in clear; honest members do not
-//! ask it for more. So it owes nothing to whoever it can hear, by whichever way, and what f
-//! byzantine members say cannot make it. One that is cut off is not heard, and owes nothing. What
-//! follows for one that owes an answer when the round ends is in `members::exclusions`.
+//! An honest contributor reseals for everyone and opens the shares of f members; honest members ask
+//! it for no more. So it owes nothing to any member whose complaints reach it, by whatever path,
+//! and no statement of f Byzantine members can change that. A contributor that is cut off sends no
+//! heartbeats that arrive, and owes nothing either. What follows for a contributor that owes an
+//! answer at the end of the round is in `members::exclusions`.
 
 use std::collections::BTreeMap;
 
@@ -25,71 +26,73 @@ use crate::limits::{BEATS_UNTIL_OVERDUE, MAX_HANDED_ON};
 use crate::sign::Signature;
 use crate::wire::{Body, Complaint, Remedy};
 
-/// A complaint in public, and what has become of it.
+/// A public complaint, and what has become of it.
 #[derive(Debug, Clone)]
-struct Heard {
+struct Pending {
     contributor: MemberIndex,
     complaint: Complaint,
     signature: Signature,
-    /// Own heartbeats at which it was handed on.
+    /// Number of own heartbeats at which it was forwarded.
     beats: u32,
-    /// The contributor was heard since the last one.
-    spoke: bool,
-    /// Intervals in which it was heard and could have answered.
-    chances: u8,
-    /// A box has come.
-    boxed: bool,
+    /// A heartbeat of the contributor has arrived since the last own one.
+    contributor_seen: bool,
+    /// Number of intervals in which the contributor could have answered and did not.
+    missed: u8,
+    /// A resealed share has arrived.
+    resealed: bool,
     answered: bool,
-    /// Times that an answer was handed on.
+    /// Number of times that an answer was forwarded.
     handed_on: u8,
 }
 
-impl Heard {
+impl Pending {
     const fn new(contributor: MemberIndex, complaint: Complaint, signature: Signature) -> Self {
         Self {
             contributor,
             complaint,
             signature,
             beats: 0,
-            spoke: false,
-            chances: 0,
-            boxed: false,
+            contributor_seen: false,
+            missed: 0,
+            resealed: false,
             answered: false,
             handed_on: 0,
         }
     }
 }
 
-/// Complaints in public of one round, by commitment and author.
+/// The public complaints of one round, by commitment and complainant.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct PublicComplaints(BTreeMap<(CommitmentDigest, MemberIndex), Heard>);
+pub(crate) struct PublicComplaints(BTreeMap<(CommitmentDigest, MemberIndex), Pending>);
 
 impl PublicComplaints {
-    /// A heartbeat of `member` in this round has come.
+    /// Notes that a heartbeat of `member` in this round has arrived.
     pub(crate) fn on_heartbeat(&mut self, member: MemberIndex) {
-        for heard in self.0.values_mut().filter(|heard| heard.contributor == member) {
-            heard.spoke = true;
+        for pending in self.0.values_mut().filter(|pending| pending.contributor == member) {
+            pending.contributor_seen = true;
         }
     }
 
-    /// Contributors that owe an answer.
+    /// Contributors that owe an answer; one may occur more than once.
     pub(super) fn owing(&self) -> impl Iterator<Item = MemberIndex> + '_ {
-        let owes = |heard: &&Heard| !heard.answered && heard.chances >= BEATS_UNTIL_OVERDUE;
-        self.0.values().filter(owes).map(|heard| heard.contributor)
+        let owes = |pending: &&Pending| !pending.answered && pending.missed >= BEATS_UNTIL_OVERDUE;
+        self.0.values().filter(owes).map(|pending| pending.contributor)
     }
 
-    /// A complaint in public about another member's update, by `author`, which may be this member.
+    /// A public complaint of `complainant`, which may be this member, about another member's
+    /// update.
     pub(super) fn on_complaint(
         &mut self,
         cx: &mut Cx,
         (commitments, openings): (&Commitments, &Openings),
-        author: MemberIndex,
+        complainant: MemberIndex,
         complaint: Complaint,
         signature: Signature,
     ) {
-        let of = (complaint.commitment, author);
+        let of = (complaint.commitment, complainant);
         let known = commitments.get(&complaint.commitment);
-        let Some(contributor) = known.map(|known| known.author).filter(|member| *member != author)
+        let Some(contributor) =
+            known.map(|known| known.contributor).filter(|member| *member != complainant)
         else {
             return cx.dropped("complaint: about no update that is known");
         };
@@ -97,48 +100,50 @@ impl PublicComplaints {
             Some(first)
                 if first.complaint.remedy == Remedy::Open || complaint.remedy != Remedy::Open =>
             {
-                // Answered, as far as this member knows; its author may not have heard.
+                // Answered as far as this member knows, but the answer may not have reached the
+                // complainant.
                 if first.answered {
                     let body = Body::Complaint(Box::new(complaint));
-                    cx.forward(contributor, author, body, signature);
+                    cx.forward(contributor, complainant, body, signature);
                 }
             }
-            // The first, or it asks for more than before.
+            // The first complaint, or one that asks for more than the one before.
             _ => {
-                self.0.insert(of, Heard::new(contributor, complaint, signature));
+                self.0.insert(of, Pending::new(contributor, complaint, signature));
             }
         }
-        // An answer may have come first.
+        // The answer may have arrived before the complaint.
         self.hand_on_opening(cx, commitments, openings, of);
     }
 
-    /// A status tick: complaints that are not answered are handed on to their contributors.
+    /// A heartbeat tick: complaints without an answer are forwarded to their contributors.
     pub(super) fn tick(
         &mut self,
         cx: &mut Cx,
         (commitments, openings): (&Commitments, &Openings),
         is_reachable: impl Fn(MemberIndex) -> bool,
     ) {
-        for ((commitment, author), heard) in &mut self.0 {
-            let is_spoiled =
-                commitments.get(commitment).is_none() || openings.is_spoiled(commitment);
-            if heard.answered || is_spoiled {
+        for ((commitment, complainant), pending) in &mut self.0 {
+            let has_wrong_opening =
+                commitments.get(commitment).is_none() || openings.has_wrong_opening(commitment);
+            if pending.answered || has_wrong_opening {
                 continue;
             }
-            // Handed on at the last tick but one or before: what came since the last had a whole
+            // Forwarded at the last tick but one or before, so the contributor had a whole
             // interval.
-            let reachable = is_reachable(heard.contributor);
-            if core::mem::take(&mut heard.spoke) && reachable && heard.beats >= 2 {
-                heard.chances = heard.chances.saturating_add(1);
+            let reachable = is_reachable(pending.contributor);
+            if core::mem::take(&mut pending.contributor_seen) && reachable && pending.beats >= 2 {
+                pending.missed = pending.missed.saturating_add(1);
             }
-            heard.beats = heard.beats.saturating_add(1);
-            let body = Body::Complaint(Box::new(heard.complaint.clone()));
-            cx.forward(heard.contributor, *author, body, heard.signature);
+            pending.beats = pending.beats.saturating_add(1);
+            let body = Body::Complaint(Box::new(pending.complaint.clone()));
+            cx.forward(pending.contributor, *complainant, body, pending.signature);
         }
     }
 
-    /// The contributor has sealed the share of another member again, which may not hear it: that is
-    /// handed on. If more was asked for, at least the contributor has heard the complaint.
+    /// The contributor has resealed the share of another member, which may not have received it, so
+    /// it is forwarded. If an opening was asked for, this shows at least that the contributor has
+    /// received the complaint.
     pub(super) fn on_resealed(
         &mut self,
         cx: &mut Cx,
@@ -147,21 +152,21 @@ impl PublicComplaints {
         body: Body,
         signature: Signature,
     ) {
-        let Some(heard) = self.0.get_mut(&of).filter(|it| it.contributor == contributor) else {
+        let Some(pending) = self.0.get_mut(&of).filter(|it| it.contributor == contributor) else {
             return;
         };
-        if !heard.may_hand_on() {
+        if !pending.may_hand_on() {
             return;
         }
-        if !heard.boxed {
-            heard.boxed = true;
-            (heard.beats, heard.chances) = (0, 0);
-            heard.answered |= heard.complaint.remedy != Remedy::Open;
+        if !pending.resealed {
+            pending.resealed = true;
+            (pending.beats, pending.missed) = (0, 0);
+            pending.answered |= pending.complaint.remedy != Remedy::Open;
         }
         cx.forward(of.1, contributor, body, signature);
     }
 
-    /// An answer in clear, valid or under check, goes on to whoever complained.
+    /// Forwards an opening, which is valid or still being checked, to the complainant.
     pub(super) fn hand_on_opening(
         &mut self,
         cx: &mut Cx,
@@ -171,29 +176,30 @@ impl PublicComplaints {
     ) {
         let (commitment, member) = of;
         let Some((opening, signature)) = openings.get(&of).cloned() else { return };
-        let known = commitments.get(&commitment).filter(|_| !openings.is_spoiled(&commitment));
-        let Some(contributor) = known.map(|known| known.author) else { return };
+        let known =
+            commitments.get(&commitment).filter(|_| !openings.has_wrong_opening(&commitment));
+        let Some(contributor) = known.map(|known| known.contributor) else { return };
         if member == cx.me() || cx.jobs.is_running(Tag::CheckShareOpening(commitment, member)) {
             return;
         }
-        let Some(heard) = self.0.get_mut(&of) else { return };
-        if heard.may_hand_on() {
-            heard.answered = true;
+        let Some(pending) = self.0.get_mut(&of) else { return };
+        if pending.may_hand_on() {
+            pending.answered = true;
             let body = Body::ShareOpening { commitment, member, opening };
             cx.forward(member, contributor, body, signature);
         }
     }
 
-    /// The contributor's answer is valid.
+    /// Notes that the contributor's answer is valid.
     pub(super) fn answered(&mut self, of: (CommitmentDigest, MemberIndex)) {
-        if let Some(heard) = self.0.get_mut(&of) {
-            heard.answered = true;
+        if let Some(pending) = self.0.get_mut(&of) {
+            pending.answered = true;
         }
     }
 }
 
-impl Heard {
-    /// Whether an answer may be handed on once more to whoever complained.
+impl Pending {
+    /// Whether an answer may be forwarded to the complainant once more. Counts it if so.
     const fn may_hand_on(&mut self) -> bool {
         self.handed_on = self.handed_on.saturating_add(1);
         self.handed_on <= MAX_HANDED_ON

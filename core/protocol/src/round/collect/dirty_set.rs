@@ -18,7 +18,7 @@ pub(crate) struct DirtySet {
 impl DirtySet {
     /// A commitment has become known.
     pub(crate) fn insert(&mut self, update: CommitmentDigest, body: &CommitmentBody) {
-        for object in body.boxes.iter().flatten().chain([&body.ciphertext]) {
+        for object in body.sealed_shares.iter().flatten().chain([&body.ciphertext]) {
             self.named_by.entry(*object).or_default().insert(update);
         }
         self.updates.insert(update);
@@ -58,7 +58,7 @@ mod tests {
         let layout = LayoutDigest([0; 32]);
         CommitmentBody {
             ciphertext,
-            boxes: vec![Some(first), Some(second)],
+            sealed_shares: vec![Some(first), Some(second)],
             shares: vec![],
             layout,
         }

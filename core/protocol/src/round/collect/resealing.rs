@@ -1,7 +1,7 @@
-//! transfer, at the contributor: a complaint is answered by sealing the share again, to the key in
-//! the complaint. That shows nothing to anybody and is not counted. Only a member that asks for its
-//! share in clear after it has been sealed to again is shown it: f members at most, by the journal,
-//! because that is how many may ask for it without need.
+//! transfer, at the contributor: a complaint is answered by sealing the share again, to the key
+//! that the complaint names. That discloses nothing to anybody and is not counted. A share is
+//! opened only for a member that asks for it after its share has been resealed, and for at most f
+//! members, tracked in the journal: that many may ask without need.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,13 +13,13 @@ use crate::limits::MAX_RESEALS;
 use crate::wire::journal::Note;
 use crate::wire::{Body, Complaint, Remedy};
 
-/// What a member has been given that asked for its box again.
+/// What one complainant has been sent.
 #[derive(Debug, Clone, Default)]
 struct Resealed {
-    /// Boxes that it asked for alone, and in public.
+    /// Number of resealed shares that it asked for alone, and in public.
     alone: u8,
     in_public: u8,
-    /// The next box goes to everyone: whoever asked may not be reached.
+    /// The next resealed share is broadcast, because the complainant may not be reachable.
     to_all: bool,
 }
 
@@ -27,14 +27,14 @@ struct Resealed {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Resealing {
     resealed: BTreeMap<MemberIndex, Resealed>,
-    /// Members whose share in the own update is shown in clear, by the journal.
-    shown: BTreeSet<MemberIndex>,
+    /// Members whose share of the own update has been opened, as the journal has it.
+    opened: BTreeSet<MemberIndex>,
 }
 
 impl Resealing {
-    /// The journal says that the share of `member` is shown in clear.
-    pub(crate) fn recall_shown(&mut self, member: MemberIndex) {
-        self.shown.insert(member);
+    /// The journal has it that the share of `member` has been opened.
+    pub(crate) fn recall_opened(&mut self, member: MemberIndex) {
+        self.opened.insert(member);
     }
 
     pub(super) fn on_complaint(
@@ -47,7 +47,7 @@ impl Resealing {
         let known = self.resealed.get(&sender);
         let was_sealed = known.is_some_and(|known| known.alone > 0 || known.in_public > 0);
         if complaint.remedy == Remedy::Open && was_sealed {
-            self.show(cx, openings, (complaint.commitment, sender));
+            self.open_share(cx, openings, (complaint.commitment, sender));
         } else {
             self.reseal(cx, sender, complaint.sealing_key, complaint.remedy);
         }
@@ -62,7 +62,7 @@ impl Resealing {
         known.to_all |= in_public;
         let times = if in_public { &mut known.in_public } else { &mut known.alone };
         if *times >= MAX_RESEALS {
-            return cx.dropped("complaint: sealed again too often");
+            return cx.dropped("complaint: resealed too often");
         }
         *times = times.saturating_add(1);
         let (tag, round) = (Tag::ResealShare(member), cx.round());
@@ -70,9 +70,9 @@ impl Resealing {
         cx.start(tag, Job::ResealShare { round, member, sealing_key });
     }
 
-    /// The host has sealed a share of the own update again; `None` if nothing can be sealed to the
-    /// key that `member` named: whoever asked with such a key in public is shown its share, or the
-    /// others would think that it got no answer.
+    /// The host has resealed a share of the own update; `None` if nothing can be sealed to the key
+    /// that `member` named. Whoever asked with such a key in public gets its share opened, or the
+    /// others would conclude that it got no answer.
     pub(crate) fn on_resealed(
         &mut self,
         cx: &mut Cx,
@@ -84,13 +84,13 @@ impl Resealing {
         let to_all = core::mem::take(&mut known.to_all);
         let Some(sealed) = sealed else {
             if to_all {
-                self.show(cx, openings, (commitment, member));
+                self.open_share(cx, openings, (commitment, member));
             }
             return;
         };
         let body = Body::ResealedShare { commitment, member, sealed };
         if !body.is_within_bounds(cx.config.rules().member_count) {
-            return cx.dropped("job: an impossible box");
+            return cx.dropped("job: an impossible sealed share");
         }
         if to_all {
             cx.broadcast(body);
@@ -99,17 +99,22 @@ impl Resealing {
         }
     }
 
-    fn show(&mut self, cx: &mut Cx, openings: &Openings, of: (CommitmentDigest, MemberIndex)) {
+    fn open_share(
+        &mut self,
+        cx: &mut Cx,
+        openings: &Openings,
+        of: (CommitmentDigest, MemberIndex),
+    ) {
         let (commitment, member) = of;
         let limit = usize::from(cx.config.rules().max_faulty);
-        if !self.shown.contains(&member) {
-            if self.shown.len() >= limit {
+        if !self.opened.contains(&member) {
+            if self.opened.len() >= limit {
                 return cx.dropped("complaint: more than there can be faulty members");
             }
             if !cx.persist(Note::ShareOpened(member)) {
                 return;
             }
-            self.shown.insert(member);
+            self.opened.insert(member);
         }
         let Some((opening, signature)) = openings.get(&of).cloned() else {
             let job = Job::OpenShare { round: cx.round(), member };
@@ -119,14 +124,14 @@ impl Resealing {
             return;
         }
         let body = Body::ShareOpening { commitment, member, opening };
-        // To whoever has handed it on as well: the first time may have been lost there.
+        // Also to the member that forwarded the complaint: the first copy may have been lost there.
         let by = cx.handed_over_by.filter(|by| *by != member);
         for to in std::iter::once(member).chain(by) {
             cx.forward(to, cx.me(), body.clone(), signature);
         }
     }
 
-    /// The host has opened a share of the own update: everyone is shown it.
+    /// The host has opened a share of the own update; it is broadcast.
     pub(crate) fn on_opened(
         cx: &mut Cx,
         openings: &mut Openings,

@@ -1,10 +1,10 @@
-//! transfer: every member pulls its own sealed share of each update and tests it.
+//! transfer: every member fetches its own sealed share of each update and tests it.
 //!
-//! A member without a valid share (its box does not open, fails the test, or there is none, because
-//! its sealing key came late) asks the contributor for another box, sealed to the key that it
-//! names: the contributor alone, and after some heartbeats without an answer in public, so that
-//! others hand it on. Only if such a box does not open either it asks for the share in clear: the
-//! answer is the opening of the share's commitment, which everyone checks (`openings`).
+//! A member without a valid share (its sealed share does not open, fails the test, or does not
+//! exist because its sealing key came late) asks the contributor to seal the share again, to the
+//! key that it names: first the contributor alone, then, after some heartbeats without an answer,
+//! in public, so that others forward the complaint. Only if a resealed share does not open either
+//! it asks for the opening of the share commitment, which everyone checks (`openings`).
 
 use std::collections::BTreeMap;
 
@@ -22,31 +22,31 @@ use crate::members::{Members, SealingKeys};
 use crate::sign::Signature;
 use crate::wire::{Body, Complaint, Remedy};
 
-/// What is known of the own share in an update.
+/// State of the own share in an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Share {
     Valid,
-    /// The box does not open to its digest, or fails the test.
+    /// The sealed share does not open to the committed digest, or fails the low-degree test.
     Bad,
 }
 
-/// How a share has been asked for.
+/// What this member has asked for a share.
 #[derive(Debug, Clone, Default)]
 struct Asking {
-    /// Own heartbeats since the first time.
+    /// Number of own heartbeats since the first complaint.
     beats: u8,
-    /// Boxes that have come.
-    boxes: u8,
-    /// One of them did not open.
-    in_clear: bool,
+    /// Number of resealed shares that have arrived.
+    resealed: u8,
+    /// One of them did not open, so the opening is asked for.
+    wants_opening: bool,
 }
 
-/// The own shares in all updates, and what is said where one is bad.
+/// The own shares of all updates, and the complaints about bad ones.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shares {
-    /// Shares that have been tested.
+    /// The shares that have been tested, by update.
     tested: BTreeMap<CommitmentDigest, Share>,
-    /// Updates whose share is asked for again.
+    /// The complaints of this member, by update.
     asking: BTreeMap<CommitmentDigest, Asking>,
     pub(super) openings: Openings,
     pub(crate) complaints: PublicComplaints,
@@ -58,12 +58,12 @@ impl Shares {
         self.tested.get(update).copied()
     }
 
-    /// Whether the own share in an update is valid.
+    /// Whether the own share of an update is valid.
     pub(crate) fn is_valid(&self, update: &CommitmentDigest) -> bool {
         self.state(update) == Some(Share::Valid)
     }
 
-    /// Pulls and tests the own share. Returns whether it is valid.
+    /// Fetches and tests the own share. Returns whether it is valid.
     pub(crate) fn fetch(
         &self,
         cx: &mut Cx,
@@ -75,11 +75,12 @@ impl Shares {
         if let Some(share) = self.state(digest) {
             return share == Share::Valid;
         }
-        let sealed = commitment.body.boxes.get(cx.me().position()).copied().flatten();
-        let author = commitment.author;
-        // Without a box it may be here all the same: sealed again, before a restart.
+        let sealed = commitment.body.sealed_shares.get(cx.me().position()).copied().flatten();
+        let contributor = commitment.contributor;
+        // Without a sealed share in the commitment, a resealed one may be on disk from before a
+        // restart.
         let here = sealed.is_none_or(|sealed| {
-            let holders = |cx: &Cx| availability.holders_for(cx, members, digest, author);
+            let holders = |cx: &Cx| availability.holders_for(cx, members, digest, contributor);
             cx.request(sealed, Purpose::Share, holders)
         });
         if here && let Some(update) = commitments.update(digest) {
@@ -89,7 +90,7 @@ impl Shares {
         false
     }
 
-    /// The host has opened the own box of an update and tested the share.
+    /// The host has opened the own sealed share of an update and tested it.
     pub(crate) fn on_checked(
         &mut self,
         cx: &mut Cx,
@@ -102,13 +103,13 @@ impl Shares {
             return;
         }
         self.tested.insert(digest, if valid { Share::Valid } else { Share::Bad });
-        if !valid && commitment.author != cx.me() {
+        if !valid && commitment.contributor != cx.me() {
             self.ask(cx, commitments, keys, digest);
         }
     }
 
-    /// A status tick: complaints and answers may be lost, so a member complains until there is a
-    /// share. `is_needed` says of which updates one is.
+    /// A heartbeat tick. Complaints and answers may be lost, so a member repeats its complaint
+    /// until it has a valid share. `is_needed` tells of which updates it needs one.
     pub(crate) fn complain_again(
         &mut self,
         cx: &mut Cx,
@@ -118,10 +119,10 @@ impl Shares {
     ) {
         let me = cx.me();
         let is_open = |(digest, share): (&CommitmentDigest, &Share)| {
-            let author = commitments.get(digest).map(|known| known.author);
+            let contributor = commitments.get(digest).map(|known| known.contributor);
             *share == Share::Bad
-                && !self.openings.is_spoiled(digest)
-                && author.is_some_and(|author| author != me)
+                && !self.openings.has_wrong_opening(digest)
+                && contributor.is_some_and(|contributor| contributor != me)
                 && is_needed(cx, digest)
         };
         let open = self.tested.iter().filter(|it| is_open(*it));
@@ -141,13 +142,13 @@ impl Shares {
         commitment: CommitmentDigest,
     ) {
         let me = cx.me();
-        let Some(contributor) = commitments.get(&commitment).map(|known| known.author) else {
+        let Some(contributor) = commitments.get(&commitment).map(|known| known.contributor) else {
             return;
         };
         let Some(sealing_key) = keys.of(me, cx.round()).cloned() else { return };
         let asking = self.asking.entry(commitment).or_default();
         let remedy = match asking.beats {
-            _ if asking.in_clear => Remedy::Open,
+            _ if asking.wants_opening => Remedy::Open,
             0..=BEATS_UNTIL_PUBLIC => Remedy::Reseal,
             _ => Remedy::ResealInPublic,
         };
@@ -168,8 +169,8 @@ impl Shares {
         }
     }
 
-    /// A complaint of `sender`: about the own update it is answered, about another one it is handed
-    /// on if it is in public.
+    /// A complaint of `sender`. One about the own update is answered; a public one about another
+    /// update is forwarded.
     pub(crate) fn on_complaint(
         &mut self,
         cx: &mut Cx,
@@ -186,7 +187,7 @@ impl Shares {
         }
     }
 
-    /// A box that the contributor `sender` has sealed again.
+    /// A share that the contributor `sender` has sealed again.
     pub(crate) fn on_resealed(
         &mut self,
         cx: &mut Cx,
@@ -200,24 +201,24 @@ impl Shares {
             return self.complaints.on_resealed(cx, sender, (commitment, member), body, signature);
         }
         let known = commitments.get(&commitment);
-        if known.is_none_or(|known| known.author != sender)
+        if known.is_none_or(|known| known.contributor != sender)
             || self.state(&commitment) != Some(Share::Bad)
         {
             return cx.dropped("resealed share: not asked for");
         }
         let tag = Tag::CheckResealedShare(commitment);
         let asking = self.asking.entry(commitment).or_default();
-        if asking.boxes >= MAX_RESEALS || cx.jobs.is_running(tag) {
+        if asking.resealed >= MAX_RESEALS || cx.jobs.is_running(tag) {
             return cx.dropped("resealed share: too many");
         }
-        asking.boxes = asking.boxes.saturating_add(1);
+        asking.resealed = asking.resealed.saturating_add(1);
         let Some(update) = commitments.update(&commitment) else { return };
         let round = cx.round();
         cx.may_repeat(tag);
         cx.start(tag, Job::CheckResealedShare { round, update, sealed });
     }
 
-    /// A box that does not open proves nothing to others: what is in it is shown only in clear.
+    /// A resealed share that does not open proves nothing to others; only an opening does.
     pub(crate) fn on_resealed_checked(
         &mut self,
         cx: &mut Cx,
@@ -234,11 +235,11 @@ impl Shares {
             self.complaints.answered((digest, cx.me()));
             return;
         }
-        self.asking.entry(digest).or_default().in_clear = true;
+        self.asking.entry(digest).or_default().wants_opening = true;
         self.ask(cx, commitments, keys, digest);
     }
 
-    /// A contributor has shown a share in clear.
+    /// A contributor has opened a share.
     pub(crate) fn on_opening(
         &mut self,
         cx: &mut Cx,
@@ -250,7 +251,7 @@ impl Shares {
         self.openings.on_opening(cx, commitments, sender, of, opening);
     }
 
-    /// The host has checked a share that was shown in clear.
+    /// The host has checked an opening.
     pub(crate) fn on_opening_checked(
         &mut self,
         cx: &mut Cx,
@@ -260,7 +261,7 @@ impl Shares {
     ) {
         let Some(commitment) = commitments.get(&digest) else { return };
         if !valid {
-            return self.openings.spoil(cx, commitment, (digest, member));
+            return self.openings.accuse(cx, commitment, (digest, member));
         }
         if member == cx.me() {
             self.tested.insert(digest, Share::Valid);

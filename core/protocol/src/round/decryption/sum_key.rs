@@ -94,7 +94,7 @@ impl SumKey {
         }
     }
 
-    /// Key and sum are on this disk: it is in the journal before the first vote that says so.
+    /// Key and sum are on this disk. They are in the journal before the first vote for them.
     pub(super) fn has_opened(
         &mut self,
         cx: &mut Cx,

@@ -1,6 +1,7 @@
-//! A wrong partial decryption. One answer says nothing by itself; what shows that it is wrong are the opened key, which a
-//! quorum has accepted, and t - 1 + f other answers that lie with it on one polynomial: t - 1 of them are honest, so that
-//! polynomial is the true one ([ADR 0020](../../../../docs/adr/0020-name-culprits-only-when-proven.md)).
+//! A wrong partial decryption. One answer proves nothing by itself; it is proven wrong by the
+//! opened key, which a quorum has accepted, and t - 1 + f other answers that lie with it on one
+//! polynomial: t - 1 of them are honest, so that polynomial is the true one ([ADR
+//! 0020](../../../../docs/adr/0020-name-culprits-only-when-proven.md)).
 
 use serde::{Deserialize, Serialize};
 
@@ -12,12 +13,12 @@ use crate::roster::Roster;
 use crate::sign::Signature;
 use crate::wire::{Body, Decided, Value};
 
-/// A partial decryption with its author's signature.
+/// A partial decryption with its sender's signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedAnswer {
-    /// Its author.
+    /// Its sender.
     pub member: MemberIndex,
-    /// The author's signature under [`Body::Partial`].
+    /// The sender's signature under [`Body::Partial`].
     pub signature: Signature,
     /// The partial decryption.
     pub bytes: Vec<u8>,

@@ -9,7 +9,7 @@ pub(super) fn contradict(first: &Body, second: &Body) -> bool {
             (Body::Vote(a), Body::Vote(b)) => {
                 (a.decision, a.kind, a.view) == (b.decision, b.kind, b.view)
             }
-            // The same value with another polka is the same proposal, said again later.
+            // The same value with another polka is the same proposal, sent again later.
             (Body::Proposal(a), Body::Proposal(b)) => {
                 (a.view, a.value.decision()) == (b.view, b.value.decision()) && a.value != b.value
             }

@@ -1,4 +1,5 @@
-//! f + 1 members that reject one ciphertext: at most f lie, so one honest member has found it malformed.
+//! f + 1 members that reject one ciphertext: at most f are Byzantine, so an honest member has found
+//! it malformed.
 
 use super::NotProof;
 use crate::ids::{CommitmentDigest, MemberIndex, Round};

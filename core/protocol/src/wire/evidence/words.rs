@@ -22,20 +22,18 @@ impl Rule {
     #[must_use]
     pub const fn sentence(self) -> &'static str {
         match self {
-            Self::Equivocation => {
-                "what a member has signed in a round it does not sign again in different words"
-            }
+            Self::Equivocation => "a member signs no two contradicting statements in a round",
             Self::SetTooSmall => {
                 "a sum is proposed only if it has at least the manifest's least number of contributors"
             }
             Self::WrongOpening => {
-                "a dealer answers a complaint with the share that its commitment binds it to"
+                "a contributor answers a complaint with the share that its commitment binds it to"
             }
             Self::MalformedCiphertext => {
                 "a ciphertext has the form and length that the terms and the round's mask give it"
             }
             Self::WrongAnswer => {
-                "a partial decryption is the sum of the shares that its author holds of the decided set"
+                "a partial decryption is the sum of the shares that its sender holds of the decided set"
             }
         }
     }

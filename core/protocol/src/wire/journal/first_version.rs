@@ -21,11 +21,11 @@ struct FirstEntry {
     note: FirstNote,
 }
 
-/// A commitment when every member got a box at once.
+/// A commitment of the first version, with a sealed share for every member.
 #[derive(Serialize, Deserialize)]
 struct FirstBody {
     ciphertext: ObjectRef,
-    boxes: Vec<ObjectRef>,
+    sealed_shares: Vec<ObjectRef>,
     shares: Vec<u8>,
     layout: LayoutDigest,
 }
@@ -41,7 +41,7 @@ enum FirstNote {
     Signed(Box<Record>),
     Ready,
     Present(Vec<(MemberIndex, Signature)>),
-    Kept { author: MemberIndex, body: Box<FirstBody>, signature: Signature },
+    Kept { contributor: MemberIndex, body: Box<FirstBody>, signature: Signature },
     Opened { key: KeyDigest, sum: SumDigest, answers: Vec<(MemberIndex, ObjectRef, Signature)> },
     Reached,
 }
@@ -67,9 +67,9 @@ const fn named(key: KeyDigest) -> ObjectRef {
 
 impl FirstBody {
     fn now(self) -> Box<CommitmentBody> {
-        let Self { ciphertext, boxes, shares, layout } = self;
-        let boxes = boxes.into_iter().map(Some).collect();
-        Box::new(CommitmentBody { ciphertext, boxes, shares, layout })
+        let Self { ciphertext, sealed_shares, shares, layout } = self;
+        let sealed_shares = sealed_shares.into_iter().map(Some).collect();
+        Box::new(CommitmentBody { ciphertext, sealed_shares, shares, layout })
     }
 }
 
@@ -101,9 +101,9 @@ impl FirstNote {
             Self::Released { set, object } => Note::Released { set, object },
             Self::Signed(record) => Note::Signed(record),
             Self::Ready => Note::Ready,
-            Self::Present(heard) => Note::Present(heard),
-            Self::Kept { author, body, signature } => {
-                Note::Kept { author, body: body.now(), signature }
+            Self::Present(ready) => Note::Present(ready),
+            Self::Kept { contributor, body, signature } => {
+                Note::Kept { contributor, body: body.now(), signature }
             }
             // It is opened again: the key was not kept as an object.
             Self::Opened { key, sum, .. } => Note::Opened { key: named(key), sum },

@@ -97,7 +97,7 @@ fn unpermute(values: &[f32], rows: usize, heads: usize) -> Vec<f32> {
     out
 }
 
-fn gguf_name(name: &str, family: Family) -> Option<String> {
+pub(crate) fn gguf_name(name: &str, family: Family) -> Option<String> {
     match name {
         "model.embed_tokens.weight" => return Some("token_embd.weight".to_owned()),
         "model.norm.weight" => return Some("output_norm.weight".to_owned()),

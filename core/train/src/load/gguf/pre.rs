@@ -8,12 +8,16 @@ use serde_json::{Value as Json, json};
 use super::byte_level::bytes;
 use super::reader::{GgufFile, Value};
 
+/// Names that stand for all those of the same splitting, in files that are written.
+pub(crate) const WRITTEN: [&str; 7] =
+    ["smollm", "llama-bpe", "qwen2", "gpt-2", "tekken", "gpt-4o", "deepseek-v3"];
+
 /// How text is prepared and cut into words.
-pub(super) struct Splitting {
-    pub(super) normalizer: Json,
-    pub(super) words: Json,
+pub(crate) struct Splitting {
+    pub(crate) normalizer: Json,
+    pub(crate) words: Json,
     /// A word that is a token is taken whole, whatever the merges say.
-    pub(super) ignore_merges: bool,
+    pub(crate) ignore_merges: bool,
     /// Sequences start with the BOS token unless the file says otherwise.
     pub(super) starts: bool,
 }
@@ -22,12 +26,30 @@ const CONTRACTIONS: &str = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
 const REST: &str = "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 const CAPITALS: &str = "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]";
 const SMALL: &str = "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]";
-/// Letters that have case, as DeepSeek's first tokenizer lists them.
-const CASED: &str = "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝ\
-Ὗ-ώᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃";
+/// Letters that have case, as DeepSeek's first tokenizer lists them: not all that Unicode has.
+const CASED: &str = "\
+    \\x{41}-\\x{5a}\\x{61}-\\x{7a}\\x{b5}\\x{c0}-\\x{d6}\\x{d8}-\\x{f6}\\x{f8}-\\x{1ba}\
+    \\x{1bc}-\\x{1bf}\\x{1c4}-\\x{293}\\x{295}-\\x{2af}\\x{370}-\\x{373}\\x{376}\\x{377}\
+    \\x{37b}-\\x{37d}\\x{37f}\\x{386}\\x{388}-\\x{38a}\\x{38c}\\x{38e}-\\x{3a1}\\x{3a3}-\\x{3f5}\
+    \\x{3f7}-\\x{481}\\x{48a}-\\x{52f}\\x{531}-\\x{556}\\x{10a0}-\\x{10c5}\\x{13a0}-\\x{13f5}\
+    \\x{13f8}-\\x{13fd}\\x{1c90}-\\x{1cba}\\x{1cbd}-\\x{1cbf}\\x{1d00}-\\x{1d2b}\
+    \\x{1d6b}-\\x{1d77}\\x{1d79}-\\x{1d9a}\\x{1e00}-\\x{1f15}\\x{1f18}-\\x{1f1d}\
+    \\x{1f20}-\\x{1f45}\\x{1f48}-\\x{1f4d}\\x{1f50}-\\x{1f57}\\x{1f59}\\x{1f5b}\\x{1f5d}\
+    \\x{1f5f}-\\x{1f7d}\\x{1f80}-\\x{1fb4}\\x{1fb6}-\\x{1fbc}\\x{1fbe}\\x{1fc2}-\\x{1fc4}\
+    \\x{1fc6}-\\x{1fcc}\\x{1fd0}-\\x{1fd3}\\x{1fd6}-\\x{1fdb}\\x{1fe0}-\\x{1fec}\
+    \\x{1ff2}-\\x{1ff4}\\x{1ff6}-\\x{1ffc}\\x{2102}\\x{2107}\\x{210a}-\\x{2113}\\x{2115}\
+    \\x{2119}-\\x{211d}\\x{2124}\\x{2126}\\x{2128}\\x{212a}-\\x{212d}\\x{212f}-\\x{2134}\\x{2139}\
+    \\x{213c}-\\x{213f}\\x{2145}-\\x{2149}\\x{214e}\\x{2183}\\x{2184}\\x{2c00}-\\x{2c7b}\
+    \\x{2c7e}-\\x{2ce4}\\x{2ceb}-\\x{2cee}\\x{2cf2}\\x{2cf3}\\x{a640}-\\x{a66d}\
+    \\x{a680}-\\x{a69b}\\x{a722}-\\x{a76f}\\x{a771}-\\x{a787}\\x{a78b}-\\x{a78e}\
+    \\x{ab70}-\\x{abbf}\\x{fb00}-\\x{fb06}\\x{fb13}-\\x{fb17}\\x{ff21}-\\x{ff3a}\
+    \\x{ff41}-\\x{ff5a}\\x{10400}-\\x{1044f}\\x{104b0}-\\x{104d3}\\x{104d8}-\\x{104fb}\
+    \\x{10c80}-\\x{10cb2}\\x{10cc0}-\\x{10cf2}\\x{118a0}-\\x{118df}\\x{1e900}-\\x{1e943}";
+/// Chinese and Korean characters, as DeepSeek's first tokenizers list them.
+const EAST_ASIAN: &str = "[\\x{4e00}-\\x{9fa5}\\x{800}-\\x{4e00}\\x{ac00}-\\x{d7ff}]+";
 
 /// What a pre-tokenizer's name stands for; no name stands for llama.cpp's default.
-pub(super) fn splitting(pre: Option<&str>) -> std::result::Result<Splitting, String> {
+pub(crate) fn splitting(pre: Option<&str>) -> std::result::Result<Splitting, String> {
     let name = pre.unwrap_or("default");
     // Names that go by GPT-2's pattern, some after cutting digits one by one.
     let (gpt2, digits) = match name {
@@ -74,19 +96,20 @@ fn patterns(name: &str) -> Option<Vec<String>> {
         "deepseek-llm" => vec![
             "[\\r\\n]".to_owned(),
             format!("\\s?[{CASED}]+"),
-            "\\s?[!-/:-~！-／：-～‘-‟　-。]+".to_owned(),
+            "\\s?[!-/:-~\\x{ff01}-\\x{ff0f}\\x{ff1a}-\\x{ff5e}\\x{2018}-\\x{201f}\\x{3000}-\\x{3002}]+"
+                .to_owned(),
             "\\s+$".to_owned(),
-            "[一-龥ࠀ-一가-퟿]+".to_owned(),
+            EAST_ASIAN.to_owned(),
             "\\p{N}+".to_owned(),
         ],
         "deepseek-coder" => {
-            ["[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", "[一-龥ࠀ-一가-퟿]+", "\\p{N}"]
+            ["[\\r\\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", EAST_ASIAN, "\\p{N}"]
                 .map(str::to_owned)
                 .into()
         }
         "deepseek-v3" => vec![
             "\\p{N}{1,3}".to_owned(),
-            "[一-龥぀-ゟ゠-ヿ]+".to_owned(),
+            "[\\x{4e00}-\\x{9fa5}\\x{3040}-\\x{309f}\\x{30a0}-\\x{30ff}]+".to_owned(),
             [
                 "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+",
                 "[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+",

@@ -1,6 +1,9 @@
 //! The container: header, metadata, and where each tensor's bytes are. Every length is checked
 //! against the file before anything is read or allocated.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

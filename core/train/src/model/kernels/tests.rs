@@ -95,6 +95,22 @@ fn rotation_splits_and_joins() {
 }
 
 #[test]
+fn heads_of_which_a_part_is_rotated() {
+    let json = r#"{"model_type": "phi3", "hidden_size": 24, "intermediate_size": 8,
+        "num_hidden_layers": 1, "num_attention_heads": 3, "num_key_value_heads": 3,
+        "vocab_size": 9, "partial_rotary_factor": 0.5}"#;
+    let config = ModelConfig::from_json(json, std::path::Path::new("test")).unwrap();
+    let rope = RopeTable::new(&config, 7, &crate::cpu());
+    assert_eq!(rope.half(), 2);
+    let (shape, x) = ([2, 3, 7, 8], random([14, 24]));
+    let split = split_heads(x.clone(), shape, Some(&rope), 0.5);
+    let heads = x.clone().reshape([2, 7, 3, 8]).swap_dims(1, 2);
+    close(split.clone(), rope.rotate(heads.clone()).mul_scalar(0.5));
+    close(split.clone().narrow(3, 4, 4).mul_scalar(2.0), heads.narrow(3, 4, 4));
+    close(join_heads(split, shape, Some(&rope), 2.0), x);
+}
+
+#[test]
 fn losses_and_their_gradient() {
     let logits = random([6, 45]).mul_scalar(3.0);
     let targets = [0u32, 44, 7, 7, 13, 21];

@@ -30,7 +30,7 @@ fn texts_are_those_of_python() {
         ("{{ 'xab'.removeprefix('x') }}{{ [1, 'b'] | join('-') }}", "ab1-b"),
         ("{{ 'ab' is sequence }}{{ object is sequence }}{{ 1 is sequence }}", "TrueTrueFalse"),
         ("{{ object is iterable }}{{ 'a' is iterable }}{{ none is iterable }}", "TrueTrueFalse"),
-        ("{{ [1, 2, 3][::-1] }}{{ 'abc'[1:] }}", "[3, 2, 1]bc"),
+        ("{{ [1, 2, 3][::-1] | join(' ') }}{{ 'abc'[1:] }}", "3 2 1bc"),
     ] {
         assert_eq!(of(template), expected, "{template}");
     }

@@ -1,0 +1,135 @@
+//! `adapter export`: the common adapter, or another one, in the format of another program.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use fedshieldd::config::{Loaded, Overrides};
+use fedshieldd::control::api::{ErrorCode, ExportRequest, ExportView};
+use fedshieldd::home::Home;
+use fedshieldd::offline::{GgufAdapterReport, adapter_to_gguf, scratch_folder};
+
+use super::super::JsonFlag;
+use super::offline_failure;
+use crate::connection;
+use crate::failure::Failure;
+use crate::offline;
+use crate::screen::{Colours, Screen};
+use crate::table::facts;
+
+/// Arguments of `adapter export`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  fedshield-cli adapter export ./adapter
+  python -c 'from peft import PeftModel; PeftModel.from_pretrained(base, \"./adapter\")'
+  fedshield-cli adapter export adapter.gguf --format gguf
+  fedshield-cli adapter export adapter.gguf --format gguf --from ./adapter --model ./SmolLM2-135M
+  llama-cli -m SmolLM2-135M.gguf --lora adapter.gguf")]
+pub struct ExportArgs {
+    /// The folder, made if missing; or the new GGUF file
+    #[arg(value_name = "PATH")]
+    pub out: PathBuf,
+    /// A folder that PEFT loads, or a file that llama.cpp loads beside a GGUF file of the base model
+    #[arg(long, value_enum, default_value = "peft")]
+    pub format: AdapterFormat,
+    /// With --format gguf: this PEFT folder instead of the node's common adapter
+    #[arg(long, value_name = "DIR")]
+    pub from: Option<PathBuf>,
+    /// With --format gguf: the base model [default: that of the node's configuration]
+    #[arg(long, value_name = "PATH")]
+    pub model: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) json: JsonFlag,
+}
+
+/// `--format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AdapterFormat {
+    /// A Hugging Face PEFT folder.
+    Peft,
+    /// One file for llama.cpp.
+    Gguf,
+}
+
+/// Runs `adapter export`.
+///
+/// # Errors
+/// If no daemon answers and the home has no adapter, no round has been applied yet, or the result cannot be written.
+pub(super) async fn run(args: &ExportArgs, home: &Home) -> Result<(), Failure> {
+    let screen = Screen::new(args.json.json);
+    match args.format {
+        AdapterFormat::Peft => {
+            if args.from.is_some() || args.model.is_some() {
+                let what = "--from and --model belong to --format gguf";
+                return Err(Failure::new(ErrorCode::InvalidRequest, what).at("--format").next(
+                    "a PEFT folder is copied with `cp -r`; without them the common adapter is written",
+                ));
+            }
+            let view = common(&args.out, home, &screen).await?;
+            screen.answer(&view, render)
+        }
+        AdapterFormat::Gguf => {
+            let model = args.model.clone().or_else(|| base_model(home)).ok_or_else(|| {
+                Failure::new(ErrorCode::InvalidRequest, "no base model is configured here")
+                    .at("--model")
+                    .next("name the base model with --model")
+            })?;
+            let report = match &args.from {
+                Some(folder) => to_gguf(folder, &model, &args.out)?,
+                None => {
+                    let scratch = scratch_folder()?;
+                    common(scratch.path(), home, &screen).await?;
+                    to_gguf(scratch.path(), &model, &args.out)?
+                }
+            };
+            screen.answer(&report, render_file)
+        }
+    }
+}
+
+fn to_gguf(adapter: &Path, model: &Path, out: &Path) -> Result<GgufAdapterReport, Failure> {
+    adapter_to_gguf(adapter, model, out).map_err(|error| offline_failure(&error))
+}
+
+/// The common adapter as a PEFT folder, from the daemon or from its home.
+async fn common(folder: &Path, home: &Home, screen: &Screen) -> Result<ExportView, Failure> {
+    let request = ExportRequest { directory: absolute(folder)? };
+    Failure::unless_writable(home, &request.directory)?;
+    let answer = connection::to(home).export(&request).await;
+    let name = base_model(home).map(|path| path.display().to_string()).unwrap_or_default();
+    offline::or_home(answer, home, screen, |kept| kept.export(&request.directory, &name))
+}
+
+/// What the daemon calls the base model, too.
+fn base_model(home: &Home) -> Option<PathBuf> {
+    let loaded = Loaded::read(home, &Overrides::default()).ok();
+    loaded.and_then(|loaded| loaded.config.model.path)
+}
+
+/// The daemon has another working folder than this command.
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(|error| Failure::io("find the folder", path, &error))
+}
+
+fn render(view: &ExportView, colours: Colours) -> String {
+    let names: Vec<String> = view
+        .files
+        .iter()
+        .map(|file| file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned())
+        .collect();
+    facts(
+        colours,
+        &[
+            ("folder", view.directory.display().to_string()),
+            ("files", names.join(", ")),
+            ("adapter", view.adapter_digest.to_string()),
+            ("after round", view.round.to_string()),
+        ],
+    )
+}
+
+fn render_file(report: &GgufAdapterReport, colours: Colours) -> String {
+    facts(
+        colours,
+        &[("file", report.file.display().to_string()), ("projections", report.adapted.to_string())],
+    )
+}

@@ -1,0 +1,130 @@
+//! GGUF files for llama.cpp and what is built on it: an adapter beside its base (the layout of llama.cpp's
+//! `convert_lora_to_gguf.py`), or base and adapter as one model.
+
+mod container;
+mod description;
+mod encode;
+mod folder_vocabulary;
+#[cfg(test)]
+mod tests;
+mod vocabulary;
+
+use std::path::Path;
+
+use super::factors::{Adapter, check_fits};
+use super::merge::Deltas;
+use crate::load::{LoadedModel, gguf_name};
+use crate::model::{Family, ModelConfig, layer_name, parameter_shapes};
+use crate::{Result, TrainError};
+use container::{GgufWriter, Meta};
+pub use encode::GgufType;
+
+/// Writes an adapter as a GGUF file that llama.cpp loads beside a GGUF file of the base model. Factors are in f32; the
+/// file has one alpha, so B of a projection with another is multiplied by what differs.
+///
+/// # Errors
+/// A model family whose GGUF names are not known here, an adapter for another model, what the disk says.
+pub fn export_gguf_adapter(path: &Path, config: &ModelConfig, adapter: &dyn Adapter) -> Result<()> {
+    let architecture = description::architecture(config, path)?;
+    let projections = adapter.projections();
+    check_fits(&projections, config)?;
+    let Some(alpha) = projections.first().map(|one| one.alpha) else {
+        return Err(TrainError::Adapter("it adapts no projection".to_owned()));
+    };
+    let mut factors = Vec::with_capacity(2 * projections.len());
+    for one in &projections {
+        let name = layer_name(one.layer, &format!("{}.weight", one.projection.path()));
+        let stored = name_of(&name, config, path)?;
+        let (outputs, inputs) = one.projection.shape(config);
+        let ratio = (one.alpha / alpha) as f32;
+        let b: Vec<f32> = one.b.iter().map(|value| value * ratio).collect();
+        let b = stored_order(&name, b, outputs, config);
+        factors.push((format!("{stored}.lora_a"), vec![one.rank, inputs], one.a.to_vec()));
+        factors.push((format!("{stored}.lora_b"), vec![outputs, one.rank], b));
+    }
+    let metadata = vec![
+        ("general.architecture".to_owned(), Meta::Text(architecture.to_owned())),
+        ("general.type".to_owned(), Meta::Text("adapter".to_owned())),
+        ("general.file_type".to_owned(), Meta::U32(GgufType::F32.file_type())),
+        ("adapter.type".to_owned(), Meta::Text("lora".to_owned())),
+        ("adapter.lora.alpha".to_owned(), Meta::F32(alpha as f32)),
+    ];
+    let tensors: Vec<_> = factors
+        .iter()
+        .map(|(name, shape, _)| (name.clone(), shape.clone(), GgufType::F32))
+        .collect();
+    let mut writer = GgufWriter::create(path, &metadata, &tensors)?;
+    for (name, _, values) in &factors {
+        writer.write(name, values)?;
+    }
+    writer.finish()
+}
+
+/// Writes base model and adapter as one GGUF file: W + alpha/rank B A, computed in f32 and rounded once. Matrices are
+/// stored as `matrices`, or as F16 where a row is no whole number of blocks; vectors in f32. Memory holds one weight at
+/// a time.
+///
+/// # Errors
+/// A model or tokenizer that GGUF has no words for here, an adapter for another model, a value that the type cannot
+/// hold, what the disk says.
+pub fn export_gguf_model(
+    path: &Path,
+    model: &LoadedModel,
+    adapter: Option<&dyn Adapter>,
+    matrices: GgufType,
+) -> Result<()> {
+    let mut deltas = Deltas::new(adapter, &model.config)?;
+    let mut metadata = description::model(model, matrices, path)?;
+    metadata.extend(vocabulary::metadata(model)?);
+    let shapes = parameter_shapes(&model.config);
+    let mut tensors = Vec::with_capacity(shapes.len() + 1);
+    for (name, shape) in &shapes {
+        tensors.push((
+            name_of(name, &model.config, path)?,
+            shape.clone(),
+            matrices.for_shape(shape),
+        ));
+    }
+    let table = description::rope_table(&model.config);
+    if let Some(table) = &table {
+        tensors.push((description::ROPE_TABLE.to_owned(), vec![table.len()], GgufType::F32));
+    }
+    let mut writer = GgufWriter::create(path, &metadata, &tensors)?;
+    for ((name, shape), (stored, ..)) in shapes.iter().zip(&tensors) {
+        let mut values = model.weights.read(name, shape)?;
+        if let Some(delta) = deltas.of(name) {
+            values.iter_mut().zip(delta).for_each(|(weight, delta)| *weight += delta);
+        }
+        let rows = shape.first().copied().unwrap_or(1);
+        writer.write(stored, &stored_order(name, values, rows, &model.config))?;
+    }
+    if let Some(table) = table {
+        writer.write(description::ROPE_TABLE, &table)?;
+    }
+    writer.finish()
+}
+
+fn name_of(name: &str, config: &ModelConfig, path: &Path) -> Result<String> {
+    gguf_name(name, config.family)
+        .ok_or_else(|| TrainError::tensor(path, name, "GGUF has no name for it"))
+}
+
+/// Rows in the order that GGUF wants: those of queries and keys of Llama's architecture are interleaved, so that
+/// neighbours are rotated together. With B of an adapter as with the weight itself, and with biases.
+fn stored_order(name: &str, values: Vec<f32>, rows: usize, config: &ModelConfig) -> Vec<f32> {
+    let heads = match config.family {
+        Family::Llama | Family::Mistral if name.contains(".q_proj.") => config.heads,
+        Family::Llama | Family::Mistral if name.contains(".k_proj.") => config.kv_heads,
+        _ => return values,
+    };
+    let width = values.len() / rows;
+    let (head_dim, half) = (rows / heads, rows / heads / 2);
+    let mut out = Vec::with_capacity(values.len());
+    for head in 0..heads {
+        for row in 0..head_dim {
+            let source = head * head_dim + (row % 2) * half + row / 2;
+            out.extend_from_slice(&values[source * width..(source + 1) * width]);
+        }
+    }
+    out
+}

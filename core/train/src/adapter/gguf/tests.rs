@@ -1,0 +1,164 @@
+//! What is written reads back: by the names and values of a GGUF file, and as the same model.
+
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::adapter::{LoraAdapter, PeftAdapter};
+use crate::load::GgufFile;
+use crate::model::BasePrecision;
+use crate::{adapter_logits, cpu};
+
+fn parity(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity").join(name)
+}
+
+/// A family's tiny model with a byte-level tokenizer of 64 tokens, and an adapter.
+fn open(family: &str, work: &Path, adapter: &Path) -> (LoadedModel, LoraAdapter) {
+    let folder = work.join(family);
+    std::fs::create_dir_all(&folder).unwrap();
+    for entry in std::fs::read_dir(parity(family)).unwrap().flatten() {
+        if entry.path().is_file() {
+            std::fs::copy(entry.path(), folder.join(entry.file_name())).unwrap();
+        }
+    }
+    let tokenizer = serde_json::json!({
+        "version": "1.0", "truncation": null, "padding": null,
+        "added_tokens": [
+            {"id": 2, "content": "<|end|>", "single_word": false, "lstrip": false, "rstrip": false,
+             "normalized": false, "special": true},
+            {"id": 61, "content": "<user>", "single_word": false, "lstrip": false, "rstrip": false,
+             "normalized": false, "special": false}],
+        "normalizer": null,
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+            {"type": "Digits", "individual_digits": true},
+            {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true}]},
+        "post_processor": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false,
+            "use_regex": true},
+        "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true,
+            "use_regex": true},
+        "model": {"type": "BPE", "dropout": null, "unk_token": null,
+            "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": false,
+            "byte_fallback": false, "ignore_merges": false,
+            "vocab": {"\u{120}": 3, "a": 4, "b": 5, "c": 6, "ab": 7, "\u{120}a": 8, "1": 9, "2": 10},
+            "merges": [["a", "b"], "\u{120} a"]},
+    });
+    std::fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    let model = LoadedModel::open(&folder).unwrap();
+    let adapter = PeftAdapter::open(adapter).and_then(|peft| peft.lora(&model.config)).unwrap();
+    (model, adapter)
+}
+
+fn difference(ours: &[f32], theirs: &[f32]) -> f32 {
+    assert_eq!(ours.len(), theirs.len());
+    let largest = theirs.iter().fold(0f32, |m, v| m.max(v.abs()));
+    ours.iter().zip(theirs).fold(0f32, |m, (x, y)| m.max((x - y).abs())) / largest
+}
+
+#[test]
+fn a_merged_file_is_base_and_adapter_with_the_same_tokens() {
+    let work = tempfile::tempdir().unwrap();
+    for family in ["llama", "llama3", "qwen2", "qwen3", "llama_linear"] {
+        let (model, adapter) = open(family, work.path(), &parity(family).join("adapter"));
+        let ids: Vec<u32> = (0..24).map(|i| (i * 7 + 3) % 64).collect();
+        let decoder = model.decoder(&cpu(), BasePrecision::F32).unwrap();
+        let beside = adapter_logits(&decoder, &adapter, &ids, 24);
+        let nothing = LoraAdapter { projections: Vec::new() };
+        for (kind, bound) in [(GgufType::F32, 1e-5), (GgufType::F16, 3e-3), (GgufType::Q8_0, 0.1)] {
+            let path = work.path().join(format!("{family}-{}.gguf", kind.name()));
+            export_gguf_model(&path, &model, Some(&adapter), kind).unwrap();
+            let back = LoadedModel::open(&path).unwrap();
+            let merged = back.decoder(&cpu(), BasePrecision::F32).unwrap();
+            let inside = adapter_logits(&merged, &nothing, &ids, 24);
+            let away = difference(&inside, &beside);
+            assert!(away <= bound, "{family} {}: {away:e}", kind.name());
+            assert_eq!(back.config.tied_head, model.config.tied_head, "{family}");
+            for text in ["ab a<user>12<|end|> cab", "b b"] {
+                let encode = |model: &LoadedModel| model.tokenizer.encode(text).unwrap();
+                assert_eq!(encode(&back), encode(&model), "{family} {text}");
+            }
+            assert_eq!(back.tokenizer.eos, model.tokenizer.eos);
+        }
+    }
+}
+
+#[test]
+fn an_adapter_file_adds_what_the_merged_file_has_more() {
+    let work = tempfile::tempdir().unwrap();
+    for (family, adapter) in [
+        ("llama3", "adapters/rslora_patterns"),
+        ("llama3", "adapters/alpha_pattern"),
+        ("llama3", "adapters/rank_pattern"),
+        ("qwen2", "qwen2/adapter"),
+        ("llama_linear", "llama_linear/adapter"),
+    ] {
+        let (model, adapter) = open(family, work.path(), &parity(adapter));
+        let path = |name: &str| work.path().join(name);
+        export_gguf_model(&path("base.gguf"), &model, None, GgufType::F32).unwrap();
+        export_gguf_model(&path("merged.gguf"), &model, Some(&adapter), GgufType::F32).unwrap();
+        export_gguf_adapter(&path("lora.gguf"), &model.config, &adapter).unwrap();
+        let [base, merged, lora] = ["base.gguf", "merged.gguf", "lora.gguf"]
+            .map(|name| GgufFile::open(&path(name)).unwrap());
+        assert_eq!(lora.get("general.type").unwrap().as_str(), Some("adapter"));
+        assert_eq!(lora.get("adapter.type").unwrap().as_str(), Some("lora"));
+        let alpha = lora.get("adapter.lora.alpha").unwrap().as_f64().unwrap() as f32;
+        assert_eq!(lora.tensors.len(), 2 * adapter.projections.len());
+        for (name, _) in base.tensors.iter().filter(|(name, _)| name.starts_with("blk.")) {
+            let (_, mut expected) = base.values(name).unwrap();
+            let (_, found) = merged.values(name).unwrap();
+            if lora.tensors.contains_key(&format!("{name}.lora_a")) {
+                let (a_shape, a) = lora.values(&format!("{name}.lora_a")).unwrap();
+                let (b_shape, b) = lora.values(&format!("{name}.lora_b")).unwrap();
+                let ([rank, inputs], [outputs, same]) = (a_shape, b_shape) else { panic!() };
+                assert_eq!(rank, same);
+                // As llama.cpp computes it: alpha over the rank of this tensor.
+                for row in 0..*outputs {
+                    for (column, value) in
+                        expected[row * inputs..][..*inputs].iter_mut().enumerate()
+                    {
+                        let sum: f32 =
+                            (0..*rank).map(|k| b[row * rank + k] * a[k * inputs + column]).sum();
+                        *value += alpha / *rank as f32 * sum;
+                    }
+                }
+            }
+            assert!(difference(&found, &expected) <= 1e-5, "{family} {name}");
+        }
+        for name in ["base.gguf", "merged.gguf", "lora.gguf"] {
+            std::fs::remove_file(path(name)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_gguf_cannot_say_is_refused_by_name() {
+    let work = tempfile::tempdir().unwrap();
+    let out = work.path().join("out.gguf");
+    let refused = |model: &LoadedModel| {
+        let error = export_gguf_model(&out, model, None, GgufType::F16).unwrap_err().to_string();
+        assert!(!out.exists());
+        error
+    };
+    let (windowed, _) = open("mistral", work.path(), &parity("mistral/adapter"));
+    assert!(refused(&windowed).contains("window"), "{}", refused(&windowed));
+    let (mut model, _) = open("llama", work.path(), &parity("llama/adapter"));
+    model.config.vocab_size = 32;
+    assert!(refused(&model).contains("beyond the embedding"), "{}", refused(&model));
+    model.config.vocab_size = 64;
+    let path = work.path().join("llama/tokenizer.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    for (from, to, word) in [
+        (
+            r#""individual_digits":true"#,
+            r#""individual_digits":false"#,
+            "no name for this tokenizer",
+        ),
+        (r#""normalizer":null"#, r#""normalizer":{"type":"NFKC"}"#, "NFKC"),
+        (r#""ignore_merges":false"#, r#""ignore_merges":true"#, "no name for this tokenizer"),
+        (r#""byte_fallback":false"#, r#""byte_fallback":true"#, "no byte-level BPE"),
+        (r#""lstrip":false"#, r#""lstrip":true"#, "lstrip"),
+    ] {
+        assert!(text.contains(from), "{from}");
+        std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
+        assert!(refused(&model).contains(word), "{word}: {}", refused(&model));
+    }
+}

@@ -1,0 +1,49 @@
+//! Text from tokens as they come. A character may take several tokens, and what a token reads as may depend on the one
+//! before it, so a piece is given out only when the text so far ends in whole characters.
+
+use crate::Result;
+use crate::text::TextTokenizer;
+
+/// An answer's tokens and what was given out of its text.
+pub(super) struct Words<'a> {
+    tokenizer: &'a TextTokenizer,
+    ids: Vec<u32>,
+    /// Tokens from here on are decoded again with each new one.
+    from: usize,
+    /// Text of the tokens from `from` to `read`, which was given out.
+    read: usize,
+    given: String,
+}
+
+impl<'a> Words<'a> {
+    pub(super) fn new(tokenizer: &'a TextTokenizer) -> Self {
+        Self { tokenizer, ids: Vec::new(), from: 0, read: 0, given: String::new() }
+    }
+
+    /// Number of tokens.
+    pub(super) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Takes a token; gives the text that is whole now.
+    pub(super) fn push(&mut self, id: u32) -> Result<String> {
+        self.ids.push(id);
+        let before = self.tokenizer.decode(&self.ids[self.from..self.read], false)?;
+        let now = self.tokenizer.decode(&self.ids[self.from..], false)?;
+        // The replacement character: the last character is not whole yet.
+        let piece = match now.strip_prefix(before.as_str()) {
+            Some(piece) if !piece.is_empty() && !now.ends_with('\u{fffd}') => piece.to_owned(),
+            _ => return Ok(String::new()),
+        };
+        (self.from, self.read) = (self.read, self.ids.len());
+        self.given.push_str(&piece);
+        Ok(piece)
+    }
+
+    /// The whole text, and what was not given out of it.
+    pub(super) fn finish(self) -> Result<(String, String)> {
+        let text = self.tokenizer.decode(&self.ids, false)?;
+        let rest = text.strip_prefix(self.given.as_str()).unwrap_or_default().to_owned();
+        Ok((text, rest))
+    }
+}

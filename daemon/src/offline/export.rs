@@ -1,0 +1,52 @@
+//! A PEFT folder in another format.
+
+use std::path::{Path, PathBuf};
+
+use fedshield_train::adapter::{Adapter, PeftAdapter, export_gguf_adapter};
+use fedshield_train::load::open_config;
+use serde::Serialize;
+use tempfile::TempDir;
+
+use super::OfflineError;
+use crate::control::api::{ApiError, ErrorCode};
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GgufAdapterReport {
+    /// The file.
+    pub file: PathBuf,
+    /// Projections with an adapter.
+    pub adapted: usize,
+}
+
+/// Writes the PEFT folder `adapter`, made for the model at `model`, as a GGUF file that llama.cpp loads beside a GGUF
+/// file of that model.
+///
+/// # Errors
+/// A model or adapter that cannot be read or do not fit each other; a file that is there already; the disk.
+pub fn adapter_to_gguf(
+    adapter: &Path,
+    model: &Path,
+    file: &Path,
+) -> Result<GgufAdapterReport, OfflineError> {
+    if file.exists() {
+        return Err(OfflineError::NotEmpty(file.to_path_buf()));
+    }
+    let config = open_config(model).map_err(OfflineError::Model)?;
+    let lora = PeftAdapter::open(adapter)
+        .and_then(|peft| peft.lora(&config))
+        .map_err(OfflineError::Adapter)?;
+    export_gguf_adapter(file, &config, &lora).map_err(OfflineError::Work)?;
+    Ok(GgufAdapterReport { file: file.to_path_buf(), adapted: lora.projections().len() })
+}
+
+/// A folder for what is only needed on the way; it goes when it is dropped.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn scratch_folder() -> Result<TempDir, ApiError> {
+    tempfile::Builder::new().prefix("fedshield-").tempdir().map_err(|error| {
+        ApiError::new(ErrorCode::Internal, format!("cannot make a temporary folder: {error}"))
+            .with_hint("name a folder that you may write to in TMPDIR")
+    })
+}
