@@ -4,6 +4,7 @@ mod check;
 mod example;
 mod form;
 mod json;
+mod order;
 mod packed;
 mod reading;
 mod records;
@@ -11,15 +12,18 @@ mod repeats;
 mod report;
 mod set;
 mod source;
+mod tokenized;
 
 pub use check::{CheckProgress, OnCheck};
 pub use example::{Chat, Example, Role, Turn};
 pub use form::{FieldMap, Form};
 pub use json::Json;
+pub use order::Order;
 pub use packed::PackedSequence;
 pub use reading::{OnBadLine, Reading, Skipped, check_examples, read_examples};
 pub use records::{MAX_LINE_BYTES, Unit};
 pub use report::{
     DataReport, FileSummary, Histogram, LengthSummary, Place, Problem, Rendered, Repeat,
 };
-pub use set::{Changes, DataSet, DataSettings, Order, TokenizedExample, is_held_out};
+pub use set::{Changes, DataSet, DataSettings, is_held_out};
+pub use tokenized::TokenizedExample;

@@ -1,5 +1,8 @@
 //! Decoders of what a member keeps and of invites.
 
+use std::path::Path;
+
+use fedshield_train::data::Example;
 use fedshield_train::federated::{GlobalAdapter, LocalMemory};
 
 use super::Target;
@@ -15,6 +18,17 @@ pub(super) fn targets() -> Vec<Target> {
             name: "local_memory",
             seeds: vec![b"FSLOCAL2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec()],
             run: |b| drop(LocalMemory::from_bytes(b)),
+        },
+        Target {
+            name: "example",
+            seeds: [
+                r#"{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}"#,
+                r#"{"instruction": "q", "input": "i", "output": "a", "history": [["p", "b"]]}"#,
+                r#"{"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]}"#,
+            ]
+            .map(|line| line.as_bytes().to_vec())
+            .into(),
+            run: |b| drop(Example::parse(&String::from_utf8_lossy(b), Path::new("a.jsonl"), 1)),
         },
         Target {
             name: "invite",

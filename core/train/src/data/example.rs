@@ -1,5 +1,7 @@
 //! What a data set is made of: instructions, conversations, and plain text with its continuation.
 
+mod digest;
+
 use std::borrow::Cow;
 use std::path::Path;
 
@@ -10,6 +12,7 @@ use super::form::{FieldMap, understand};
 use super::json::Json;
 use crate::TrainError;
 use crate::text::floor_char_boundary;
+use digest::ContentDigest;
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -309,53 +312,6 @@ impl Example {
     pub fn parse(text: &str, path: &Path, line: usize) -> crate::Result<Self> {
         let understood = understand(text, &FieldMap::default());
         understood.map(|it| it.example).map_err(|reason| TrainError::data(path, line, reason))
-    }
-}
-
-/// Hashes what is said, part by part.
-struct ContentDigest(blake3::Hasher);
-
-impl ContentDigest {
-    fn new() -> Self {
-        Self(blake3::Hasher::new_derive_key("fedshield-train v1 example"))
-    }
-
-    fn said(&mut self, role: Role, parts: &[&str]) {
-        self.texts(role.name(), parts);
-    }
-
-    fn texts(&mut self, name: &str, parts: &[&str]) {
-        self.0.update(name.as_bytes());
-        let bytes: usize = parts.iter().map(|part| part.len()).sum();
-        self.0.update(&(bytes as u64).to_le_bytes());
-        for part in parts {
-            self.0.update(part.as_bytes());
-        }
-    }
-
-    /// A turn that only says something hashes to what is said.
-    fn turn(&mut self, turn: &Turn) {
-        self.said(turn.role, &[turn.said()]);
-        let texts = [
-            ("reasoning", &turn.reasoning),
-            ("tool_call_id", &turn.tool_call_id),
-            ("name", &turn.name),
-        ];
-        for (name, text) in texts {
-            text.iter().for_each(|text| self.texts(name, &[text]));
-        }
-        self.json("parts", turn.parts.as_ref());
-        self.json("tool_calls", turn.tool_calls.as_ref());
-        if !turn.trained {
-            self.texts("not trained", &[]);
-        }
-    }
-
-    fn json(&mut self, name: &str, value: Option<&Json>) {
-        // A value of texts and numbers is always written.
-        if let Some(text) = value.and_then(|value| serde_json::to_string(value).ok()) {
-            self.texts(name, &[&text]);
-        }
     }
 }
 

@@ -1,15 +1,13 @@
-//! Data sets: reading, splitting, tokenising, and the order in which examples are trained on.
+//! Data sets: reading, splitting and tokenising.
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use super::example::{Chat, Example};
+use super::example::Example;
 use super::packed::PackedSequence;
 use super::reading::{OnBadLine, Reading, Skipped};
 use super::records::each_batch;
-use crate::model::TokenSequence;
-use crate::random::Stream;
+use super::tokenized::TokenizedExample;
 use crate::text::{Template, TextTokenizer, Tokenized};
 use crate::{Result, TrainError};
 
@@ -37,41 +35,6 @@ impl Default for DataSettings {
             held_out: 0.1,
             reading: Reading::default(),
             keeps_text: true,
-        }
-    }
-}
-
-/// An example, or a part of one that ends with an answer, with its tokens.
-#[derive(Clone, Debug)]
-pub struct TokenizedExample {
-    /// The whole example; its parts share it.
-    pub example: Arc<Example>,
-    /// Turns of it that this shows.
-    pub turns: usize,
-    /// Its tokens and loss mask.
-    pub packed: PackedSequence,
-}
-
-impl TokenizedExample {
-    /// An example that is one sequence.
-    pub fn whole(example: Example, sequence: &TokenSequence) -> Self {
-        let turns = example.turns().len();
-        Self { example: Arc::new(example), turns, packed: PackedSequence::new(sequence) }
-    }
-
-    /// Its tokens and loss mask.
-    pub fn sequence(&self) -> TokenSequence {
-        self.packed.unpack()
-    }
-
-    /// The example as far as this shows it: it ends with the answer that is learned.
-    pub fn shown(&self) -> Cow<'_, Example> {
-        match &*self.example {
-            Example::Chat(chat) if chat.turns.len() > self.turns => {
-                let turns = chat.turns.iter().take(self.turns).cloned().collect();
-                Cow::Owned(Example::Chat(Chat { turns, ..chat.clone() }))
-            }
-            whole => Cow::Borrowed(whole),
         }
     }
 }
@@ -336,33 +299,4 @@ pub fn is_held_out(example: &Example, fraction: f64) -> bool {
     let mut word = [0; 8];
     word.copy_from_slice(&digest[..8]);
     ((u64::from_le_bytes(word) >> 11) as f64 / (1u64 << 53) as f64) < fraction
-}
-
-/// An endless order over `count` examples: each pass is a fresh shuffle, all from one seed.
-pub struct Order {
-    stream: Stream,
-    pass: Vec<usize>,
-    next: usize,
-}
-
-impl Order {
-    /// The order that `seed` gives for `count` examples.
-    pub fn new(count: usize, seed: [u8; 32]) -> Self {
-        let stream = Stream::new(seed, "example order");
-        Self { stream, pass: (0..count).collect(), next: count }
-    }
-
-    /// The next `size` examples; passes run on from one batch into the next.
-    pub fn take(&mut self, size: usize) -> Vec<usize> {
-        let mut picked = Vec::with_capacity(size);
-        while picked.len() < size && !self.pass.is_empty() {
-            if self.next == self.pass.len() {
-                self.stream.shuffle(&mut self.pass);
-                self.next = 0;
-            }
-            picked.push(self.pass[self.next]);
-            self.next += 1;
-        }
-        picked
-    }
 }

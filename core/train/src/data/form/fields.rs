@@ -146,8 +146,7 @@ impl<'a> Fields<'a> {
             }
         }
         match self.take("weight") {
-            None | Some(Json::Integer(1)) => {}
-            Some(Json::Float(one)) if one == 1.0 => {}
+            None | Some(Json::Integer(1) | Json::Float(1.0)) => {}
             Some(_) => {
                 let what = "`weight` of a whole example is not applied: leave the example out, or write \
                             `weight` at its answers";

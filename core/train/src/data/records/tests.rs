@@ -215,3 +215,50 @@ fn a_damaged_parquet_file_is_refused_and_panics_nowhere() {
         assert!(rows.iter().any(|(_, text)| text.is_err()), "{at}");
     }
 }
+
+/// Bytes that depend on a seed alone.
+fn noise(seed: u64) -> impl Iterator<Item = u64> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    std::iter::repeat_with(move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    })
+}
+
+#[test]
+fn whatever_the_bytes_are_each_record_is_an_example_or_an_error() {
+    let parquet = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parquet/messages.parquet");
+    let chat = r#"{"messages": [{"role": "user", "content": [{"type": "text", "text": "q\u00e9"}]},
+        {"role": "assistant", "content": "a", "tool_calls": [{"a": 1}], "weight": 0}], "tools": "[]"}"#;
+    let chat = chat.replace('\n', " ");
+    let seeds: [Vec<u8>; 5] = [
+        format!("{GOOD}\n{chat}\n").into_bytes(),
+        format!("[{GOOD}, {chat}]").into_bytes(),
+        gzip(format!("{chat}\n{GOOD}\n").as_bytes()),
+        format!("\u{feff}{GOOD}").into_bytes(),
+        std::fs::read(parquet).unwrap(),
+    ];
+    for (kind, seed) in seeds.iter().enumerate() {
+        for round in 0..100 {
+            let mut bytes = seed.clone();
+            let mut noise = noise(1000 * kind as u64 + round + 1);
+            let mut next = |below: usize| noise.next().unwrap() as usize % below.max(1);
+            for _ in 0..=next(4) {
+                let at = next(bytes.len());
+                match next(4) {
+                    0 => bytes.truncate(at),
+                    1 => drop(bytes.get_mut(at).map(|byte| *byte ^= 1 << next(8))),
+                    2 => bytes.insert(at.min(bytes.len()), br#"{}[]",:\"#[next(8)]),
+                    _ => bytes.extend_from_within(at.min(bytes.len())..),
+                }
+            }
+            for (_, text) in records_of("a", &bytes) {
+                let Ok(text) = text else { continue };
+                let read = super::super::form::understand(&text, &Default::default());
+                assert!(read.is_ok() || !read.unwrap_err().is_empty());
+            }
+        }
+    }
+}
