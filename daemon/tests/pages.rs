@@ -209,7 +209,7 @@ async fn metrics_and_health() {
 /// Names, types and labels that somebody's dashboards and alarms may ask for: none of them goes, none changes its type.
 #[tokio::test]
 async fn the_series_of_the_metrics_page_stay() {
-    const SERIES: [(&str, &str, &[&str]); 28] = [
+    const SERIES: [(&str, &str, &[&str]); 29] = [
         ("condition", "gauge", &["name", "severity"]),
         ("connections_refused_total", "counter", &[]),
         ("dropped_messages_total", "counter", &["reason"]),
@@ -236,12 +236,14 @@ async fn the_series_of_the_metrics_page_stay() {
         ("silent", "gauge", &[]),
         ("tokens_per_second", "gauge", &[]),
         ("train_loss", "gauge", &[]),
+        ("unreadable_partials_total", "counter", &["member"]),
         ("view", "gauge", &[]),
         ("waiting_for", "gauge", &[]),
     ];
     let mut full = status();
     full.conditions = vec![Condition::new("no-quorum", Severity::Blocking, "no quorum")];
     full.machine.as_mut().unwrap().dropped.insert("signature".into(), 7);
+    full.unreadable_partials.insert("eve".into(), 2);
     let answer = get(serve(full).await, "/metrics", "127.0.0.1").await;
     let (head, page) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
