@@ -14,9 +14,9 @@ fn tokenizer() -> TextTokenizer {
         "version": "1.0", "truncation": null, "padding": null, "normalizer": null,
         "added_tokens": [], "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null,
         "decoder": null,
-        "model": {"type": "WordLevel", "unk_token": "u", "vocab": {"u": 0, "a": 1}},
+        "model": {"type": "WordLevel", "unk_token": "u", "vocab": {"u": 0, "a": 1, "e": 2}},
     });
-    TextTokenizer::from_bytes(json.to_string().as_bytes(), None, Vec::new()).unwrap()
+    TextTokenizer::from_bytes(json.to_string().as_bytes(), None, vec![2]).unwrap()
 }
 
 fn line(index: usize) -> String {
