@@ -1,5 +1,7 @@
 //! Token ids and masks of conversations against transformers: `templates/make_cases.py` writes what it says.
 
+#![allow(clippy::print_stdout, reason = "the table is for people")]
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -7,6 +9,9 @@ use fedshield_train::data::{Chat, Example, Json, Role, Turn};
 use fedshield_train::load::open_tokenizer;
 use fedshield_train::text::{Template, TextTokenizer, Tokenized};
 use serde::Deserialize;
+
+/// Ids of a sequence, and the ranges of it that are learned.
+type Part = (Vec<u32>, Vec<(usize, usize)>);
 
 /// Longer than every case.
 const LIMIT: usize = 100_000;
@@ -27,7 +32,7 @@ struct Case {
     template: String,
     conversation: String,
     /// Of each sequence its ids, and where it is learned.
-    parts: Option<Vec<(Vec<u32>, Vec<(usize, usize)>)>>,
+    parts: Option<Vec<Part>>,
 }
 
 #[derive(Deserialize)]
@@ -90,7 +95,7 @@ fn example(conversation: &Json) -> Example {
 }
 
 /// What was wanted and what there is, if they are not the same.
-fn difference(found: &[Tokenized], wanted: &[(Vec<u32>, Vec<(usize, usize)>)]) -> Option<String> {
+fn difference(found: &[Tokenized], wanted: &[Part]) -> Option<String> {
     if found.len() != wanted.len() {
         return Some(format!("{} sequences instead of {}", found.len(), wanted.len()));
     }

@@ -35,6 +35,9 @@ impl StoredModule {
     }
 }
 
+/// A projection and the tensors' names of its factors A and B.
+type FactorNames = (Projection, [Option<String>; 2]);
+
 /// The adapted projections of a file, by layer and the path inside it.
 ///
 /// # Errors
@@ -45,7 +48,7 @@ pub(super) fn modules(
     config: &PeftConfig,
     path: &Path,
 ) -> Result<Vec<StoredModule>> {
-    let mut found: BTreeMap<(usize, String), (Projection, [Option<String>; 2])> = BTreeMap::new();
+    let mut found: BTreeMap<(usize, String), FactorNames> = BTreeMap::new();
     for name in source.names() {
         let bad = |reason: &str| TrainError::tensor(path, name, reason);
         let (layer, projection, factor) = parse(name).ok_or_else(|| bad(stranger(name)))?;

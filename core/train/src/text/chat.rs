@@ -140,7 +140,7 @@ impl<'a> Conversation<'a> {
         let text = self.text(index + 1, false)?;
         let start = self.start(index, &text)?;
         let end = text.len();
-        Ok(self.rendered(text, vec![start..end], index + 1))
+        Ok(self.rendered(text, Vec::from([Range { start, end }]), index + 1))
     }
 
     /// Where the answers are that begin before `reach`; `None` if the text does not show each as it is when it is last.

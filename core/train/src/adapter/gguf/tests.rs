@@ -39,7 +39,7 @@ fn open(family: &str, work: &Path, adapter: &Path) -> (LoadedModel, LoraAdapter)
         "model": {"type": "BPE", "dropout": null, "unk_token": null,
             "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": false,
             "byte_fallback": false, "ignore_merges": false,
-            "vocab": {"\u{120}": 3, "a": 4, "b": 5, "c": 6, "ab": 7, "\u{120}a": 8, "1": 9, "2": 10},
+            "vocab": {"<|end|>": 2, "<user>": 61, "\u{120}": 3, "a": 4, "b": 5, "c": 6, "ab": 7, "\u{120}a": 8, "1": 9, "2": 10},
             "merges": [["a", "b"], ["\u{120}", "a"]]},
     });
     std::fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
