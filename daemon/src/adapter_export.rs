@@ -22,7 +22,7 @@ pub(crate) fn not_written(error: &TrainError) -> ApiError {
     }
 }
 
-/// The files of an exported adapter, in order; not what else lies in the folder.
+/// The files of an exported adapter, in order; not what else is in the folder.
 pub(crate) fn adapter_files(directory: &Path) -> Vec<std::path::PathBuf> {
     let is_adapter = |path: &std::path::PathBuf| {
         path.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with("adapter_"))

@@ -158,7 +158,7 @@ impl Home {
         self.0.join(name::STORE)
     }
 
-    /// Where a copy of [`Self::store`] lies while it is read.
+    /// Where a copy of [`Self::store`] is while it is read.
     #[must_use]
     pub fn store_reading(&self) -> PathBuf {
         self.0.join(name::STORE_READING)
@@ -259,7 +259,7 @@ impl Home {
         self.0.join(name::FIRST_ADAPTER)
     }
 
-    /// Whether `path`, which need not exist, lies in the home.
+    /// Whether `path`, which need not exist, is in the home.
     #[must_use]
     pub fn contains(&self, path: &Path) -> bool {
         let whole = |path: &Path| {

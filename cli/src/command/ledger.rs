@@ -1,6 +1,6 @@
 //! `ledger show`, `ledger export` and `ledger verify`: a federation's whole history, checked without trusting anybody.
 //!
-//! A ledger file holds the records; the manifest that every founder signed lies beside it as `manifest.signed`, and the
+//! A ledger file holds the records; the manifest that every founder signed is beside it as `manifest.signed`, and the
 //! canonical bytes of the last adapter as `adapter.canonical`. Together they need nothing else: no daemon, no network, no
 //! secret.
 

@@ -1,4 +1,4 @@
-//! One daemon for each home, as the user that owns it, and nobody else reads what lies in it.
+//! One daemon for each home, as the user that owns it, and nobody else reads what is in it.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};

@@ -16,7 +16,7 @@ use crate::durable;
 const FORMAT: &str = "fedshield-identity/1";
 const LIMIT_BYTES: u64 = 64 << 10;
 
-/// How the identity lies on the disk.
+/// How the identity is stored on disk.
 #[derive(Debug, Clone)]
 pub enum Protection {
     /// Sealed: opens with this passphrase.

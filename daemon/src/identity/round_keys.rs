@@ -1,5 +1,5 @@
 //! The keys under which the secrets of rounds are wrapped, one for each round, in one file that is as long as it will ever be.
-//! A key is erased by overwriting it where it lies: with these 32 bytes everything that was kept for the round is gone,
+//! A key is erased by overwriting it in place: with these 32 bytes everything that was kept for the round is gone,
 //! whatever copies of the wrapped files a file system, a flash disk or a backup may hold.
 //!
 //! ```text
@@ -145,7 +145,7 @@ impl RoundKeys {
         Ok(parse(&bytes))
     }
 
-    /// Overwrites a slot where it lies: with `bytes`, the rest with zeros.
+    /// Overwrites a slot in place: with `bytes`, the rest with zeros.
     fn write(&self, file: &File, index: usize, bytes: &[u8]) -> Result<(), DiskError> {
         let mut block = [0; SLOT_BYTES];
         for (to, from) in block.iter_mut().zip(bytes) {

@@ -1,4 +1,4 @@
-//! This member's share from another one, wherever it lies: `check_share` tests it, `decrypt` adds
+//! This member's share from another one, wherever it is stored: `check_share` tests it, `decrypt` adds
 //! it.
 
 use fedshield_he::{KeyShare, ShareCommitment, ShareOpening, open_share};

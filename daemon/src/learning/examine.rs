@@ -115,7 +115,7 @@ impl Examination<'_> {
     }
 }
 
-/// The adapter called `wanted` that lies at `path`, for a federation with these settings.
+/// The adapter called `wanted` at `path`, for a federation with these settings.
 ///
 /// # Errors
 /// [`PipelineError::FirstAdapter`] if it is not there, another one is, or it does not go with the terms.

@@ -13,7 +13,7 @@ pub(super) struct Fingerprint(Vec<(PathBuf, Result<Look, io::ErrorKind>)>);
 type Look = [i128; 5];
 
 impl Fingerprint {
-    /// Of `paths`, and of what lies in those that are folders.
+    /// Of `paths`, and of what is in those that are folders.
     pub(super) fn of(paths: &[PathBuf]) -> Self {
         let mut all = Vec::new();
         for path in paths {

@@ -47,7 +47,7 @@ pub(super) struct Opened {
     pub(super) founding: Founding,
 }
 
-/// What lies in the home.
+/// What is in the home.
 struct Kept {
     secrets: SecretStore,
     journal: (Journal, Vec<Vec<u8>>),

@@ -1,4 +1,4 @@
-//! What is left of fetches: it lies under the round that it was fetched in, so that no crash makes it stay for longer.
+//! What is left of fetches: it is kept under the round that it was fetched in, so that no crash makes it stay for longer.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -33,7 +33,7 @@ pub enum MergedForm {
 /// What was written.
 #[derive(Debug, Clone, Serialize)]
 pub struct MergeReport {
-    /// The folder; of a GGUF file the one it lies in.
+    /// The folder; of a GGUF file the one it is in.
     pub folder: PathBuf,
     /// The files that were written, by name.
     pub files: Vec<String>,

@@ -1,6 +1,6 @@
 //! What a start need not verify again: how many records of the ledger have been verified, and the digest of the last one.
 //!
-//! It lies in the index, under a key that follows from the identity. So whoever can write the home but cannot open the
+//! It is in the index, under a key that follows from the identity. So whoever can write the home but cannot open the
 //! identity cannot make the node take records for verified that it has never seen. Such a person can change what the digests
 //! of the records do not cover (their signatures and certificates) and make the checksums anew: a start does not notice that,
 //! `ledger verify` and `doctor` do, and so does every member that is given these records.

@@ -208,7 +208,7 @@ impl Draft {
     }
 }
 
-/// A draft as it travels and lies on disk.
+/// A draft as it is sent and stored on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UncheckedDraft(Manifest);

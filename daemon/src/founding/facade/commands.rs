@@ -261,7 +261,7 @@ impl Founding {
         self.check_first_adapter(terms)
     }
 
-    /// Whether the adapter that the terms start from, if they name one, lies in the home.
+    /// Whether the adapter that the terms start from, if they name one, is in the home.
     fn check_first_adapter(&self, terms: &Terms) -> Result<(), FoundingError> {
         let Some(wanted) = terms.adapter.first else { return Ok(()) };
         let found = match FirstAdapter::of(&self.inner.home) {

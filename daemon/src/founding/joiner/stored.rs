@@ -85,7 +85,7 @@ struct FirstForm {
 }
 
 impl Joining {
-    /// What lies at `path`, if anything.
+    /// What is at `path`, if anything.
     pub(in super::super) fn read(path: &Path) -> Result<Option<Self>, FoundingError> {
         let Some(bytes) = durable::read_if_present(path, MAX_JOINING_BYTES as u64)? else {
             return Ok(None);

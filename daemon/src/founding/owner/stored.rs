@@ -1,4 +1,4 @@
-//! The owner's draft as it lies on the disk: this version's form, and the two before it.
+//! The owner's draft as it is stored on disk: this version's form, and the two before it.
 
 use std::path::Path;
 

@@ -15,7 +15,7 @@ pub struct Repair {
     pub reason: String,
     /// An append that a crash has cut short: worth a line in the log, no more.
     pub torn: bool,
-    /// Where a copy of the file as it was lies, if something was cut off that was whole once.
+    /// Where a copy of the damaged file is kept, if something was cut off that had been whole once.
     pub aside: Option<PathBuf>,
 }
 
