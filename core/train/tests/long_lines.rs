@@ -26,6 +26,19 @@ fn assets() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/base")
 }
 
+/// The tokenizer of the model that ships, with the tokens that ChatML needs.
+fn tokenizer() -> TextTokenizer {
+    let opened = open_tokenizer(&assets()).unwrap();
+    let mut json: serde_json::Value = serde_json::from_str(&opened.to_json().unwrap()).unwrap();
+    for (index, content) in ["<|im_start|>", "<|im_end|>"].into_iter().enumerate() {
+        json["added_tokens"].as_array_mut().unwrap().push(serde_json::json!({
+            "id": opened.vocab_size() + index, "content": content, "single_word": false,
+            "lstrip": false, "rstrip": false, "normalized": false, "special": true,
+        }));
+    }
+    TextTokenizer::from_bytes(json.to_string().as_bytes(), opened.bos, opened.eos).unwrap()
+}
+
 fn settings(template: Template) -> DataSettings {
     DataSettings { max_length: 512, held_out: 0.0, template, ..DataSettings::default() }
 }
@@ -64,7 +77,7 @@ fn peak_of(file: &Path) -> u64 {
 #[test]
 fn reads_the_file_that_the_environment_names() {
     let Some(file) = std::env::var_os(FILE).map(PathBuf::from) else { return };
-    let tokenizer = open_tokenizer(&assets()).unwrap();
+    let tokenizer = tokenizer();
     let settings = settings(Template::ChatMl);
     let files = [file];
     let report = DataReport::check(&files, &[], &tokenizer, &settings).unwrap();
@@ -147,7 +160,7 @@ fn whole(
 
 #[test]
 fn a_sequence_is_the_beginning_of_the_whole_one_with_every_template() {
-    let mut tokenizer = open_tokenizer(&assets()).unwrap();
+    let mut tokenizer = tokenizer();
     tokenizer.bos = Some(1);
     tokenizer.chat_template = Some(
         "{{ bos_token }}{% for m in messages %}<|{{ m.role }}|>{{ m.content.strip() }}{{ eos_token }}\n{% endfor %}\
