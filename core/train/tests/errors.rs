@@ -119,7 +119,7 @@ fn every_mistake_is_named_with_its_place() {
         (
             "token outside the vocabulary",
             |s| s.edit("tokenizer.json", "\"blue\":35", "\"blue\":9999"),
-            &["token 9999", "vocabulary"],
+            &["token \"blue\" (9999)", "beyond the 45 tokens"],
         ),
         ("no model", |s| s.model = s.folder.path().join("none"), &["none", "not found"]),
         ("no data file", |s| s.data = s.folder.path().join("none.jsonl"), &["none.jsonl"]),

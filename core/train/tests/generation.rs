@@ -39,6 +39,11 @@ fn open(family: &str, work: &Path) -> (Trainer, Decoder, LoraAdapter) {
         "decoder": null, "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "w0"},
     });
     std::fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    // transformers' classes for Qwen 2 and Gemma would name tokens that these words lack.
+    let special = ["eos_token", "bos_token", "pad_token", "unk_token"].map(|name| (name, "<end>"));
+    let named = std::collections::BTreeMap::from(special);
+    std::fs::write(folder.join("tokenizer_config.json"), serde_json::json!(named).to_string())
+        .unwrap();
     let model = LoadedModel::open(&folder).unwrap();
     let adapter =
         PeftAdapter::open(&from.join("adapter")).and_then(|peft| peft.lora(&model.config)).unwrap();

@@ -201,7 +201,7 @@ fn bad_data_is_named_by_file_and_line() {
         (format!("{good}\n\n{{\"instruction\""), "bad.jsonl:3"),
         (format!("{good}\n{{\"instruction\": \"a\"}}"), "bad.jsonl:2: no field \"output\""),
         (format!("{good}\n{{\"prompt\": \"a\"}}"), "bad.jsonl:2: no field \"completion\""),
-        (format!("{good}\n{{\"text\": \"a\"}}"), "bad.jsonl:2"),
+        (format!("{good}\n{{\"words\": \"a\"}}"), "bad.jsonl:2"),
         ("{\"messages\": [{\"role\": \"robot\", \"content\": \"a\"}]}".to_owned(), "robot"),
         (good.replace("blue", " "), "the answer is empty"),
         (String::new(), "no examples"),

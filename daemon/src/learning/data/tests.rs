@@ -12,7 +12,9 @@ use super::*;
 fn tokenizer() -> TextTokenizer {
     let json = serde_json::json!({
         "version": "1.0", "truncation": null, "padding": null, "normalizer": null,
-        "added_tokens": [], "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null,
+        "added_tokens": [{"id": 2, "content": "e", "single_word": false, "lstrip": false,
+            "rstrip": false, "normalized": false, "special": true}],
+        "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null,
         "decoder": null,
         "model": {"type": "WordLevel", "unk_token": "u", "vocab": {"u": 0, "a": 1, "e": 2}},
     });
