@@ -2,8 +2,8 @@
 //!
 //! libp2p forgets an address after one failed dial; a federation must not. Addresses from the
 //! manifest, from the operator and from a member's newest signed record are kept; those learned by
-//! identify are dropped after repeated failures. Every member that is not connected is dialled for
-//! ever, with exponential backoff.
+//! identify are dropped after repeated failures. Every member that is not connected is redialled
+//! indefinitely, with exponential backoff.
 
 mod address;
 mod entry;
@@ -25,14 +25,14 @@ use address::{Address, is_loopback, without_peer};
 pub use address::{AddressSource, check_dial};
 use entry::Entry;
 
-/// The longest reason for a failed dial that is kept, in characters.
+/// Maximum length in characters of the stored reason of a failed dial.
 const MAX_REASON: usize = 300;
 
 /// The addresses of all other members.
 #[derive(Debug)]
 pub(crate) struct AddressBook {
     local: PeerId,
-    /// The first wait before a member is dialled again, and the longest.
+    /// The first (`base`) and the longest (`cap`) backoff before a member is dialled again.
     base: Duration,
     cap: Duration,
     entries: BTreeMap<PeerId, Entry>,
@@ -63,8 +63,8 @@ impl AddressBook {
         Self { local, base, cap, entries, operator, observed, hosts_changed: false }
     }
 
-    /// Replaces the members. Entries of those who stay are kept; their addresses from the manifest
-    /// are replaced, and they are dialled at once if they are not connected.
+    /// Replaces the members. Entries of members that remain are kept; their addresses from the
+    /// manifest are replaced, and they are dialled at once if they are not connected.
     pub(crate) fn set_members(&mut self, members: Vec<(PeerId, Vec<Multiaddr>)>, now: Instant) {
         let mut old = std::mem::take(&mut self.entries);
         for (peer, addresses) in members {
@@ -145,7 +145,7 @@ impl AddressBook {
     }
 
     /// Adds an address that a member has announced by identify over a connection from `remote`;
-    /// loopback only if the connection is one over loopback.
+    /// a loopback address only if the connection itself is over loopback.
     pub(crate) fn add_identified(&mut self, peer: &PeerId, address: Multiaddr, remote: &Multiaddr) {
         if is_loopback(&address) && !is_loopback(remote) {
             return;
@@ -155,7 +155,7 @@ impl AddressBook {
         }
     }
 
-    /// What is known of a member's addresses.
+    /// A member's addresses, each with its sources and the result of its last dials.
     pub(crate) fn known(&self, peer: &PeerId) -> Vec<KnownAddress> {
         let known = |known: &Address| KnownAddress {
             address: known.address.clone(),

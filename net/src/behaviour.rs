@@ -82,7 +82,7 @@ impl MemberProtocols {
                 .with_request_timeout(limits::DIRECT_TIMEOUT)
                 .with_max_concurrent_streams(limits::MAX_DIRECT_STREAMS),
         );
-        // Without the library's own cache of addresses: they are in our address book.
+        // The library's own address cache is disabled: addresses are in our address book.
         let identify = identify::Config::new(protocols::IDENTIFY.into(), pair.public())
             .with_agent_version(concat!("fedshield/", env!("CARGO_PKG_VERSION")).into())
             .with_push_listen_addr_updates(true)

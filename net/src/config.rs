@@ -42,7 +42,7 @@ impl fmt::Debug for NetConfig {
 pub struct SecretKey(Zeroizing<[u8; 32]>);
 
 impl SecretKey {
-    /// Takes the ownership of the seed.
+    /// Takes ownership of the seed.
     #[must_use]
     pub fn new(seed: Zeroizing<[u8; 32]>) -> Self {
         Self(seed)

@@ -212,7 +212,7 @@ impl Driver {
     }
 
     /// Queues an event that may be refused, because its sender retransmits; false, and counted as
-    /// dropped, if there is no room for it.
+    /// dropped, if its queue is full.
     fn offer_event(&mut self, sender: Sender, length: usize, event: NetEvent) -> bool {
         let taken = self.inbound.offer(sender, length, self.parts.book.count(), event);
         if !taken {
@@ -233,7 +233,7 @@ impl Driver {
             self.connections.next_idle_deadline(),
         ];
         let first = always.into_iter().chain(sometimes.into_iter().flatten()).min();
-        // There is always one.
+        // Never empty: `always` has three.
         first.unwrap_or_else(Instant::now)
     }
 
@@ -251,13 +251,13 @@ impl Driver {
         }
     }
 
-    /// What only members reach.
+    /// The protocols that only members reach.
     fn member_protocols(&mut self) -> &mut MemberProtocols {
         self.parts.swarm.behaviour_mut().members.inner()
     }
 
-    /// Dials all `addresses` of `peer` concurrently, even if it is connected; the outcome comes as
-    /// an event, but for an error that is found at once.
+    /// Dials all `addresses` of `peer` concurrently, even if it is connected. An error that is
+    /// found at once is returned; any other outcome is reported by an event of the swarm.
     fn dial(
         &mut self,
         peer: PeerId,

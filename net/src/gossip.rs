@@ -87,7 +87,7 @@ fn config() -> Result<Config, StartError> {
         // Author and size are checked before anything is forwarded.
         .validate_messages()
         .message_id_fn(announcement_id)
-        // For all that is read at once; the size of each single message is checked by the driver.
+        // Bounds all that is read at once; the driver checks the size of each single message.
         .max_transmit_size(MAX_GOSSIP_BYTES + GOSSIP_ENVELOPE_BYTES + GOSSIP_READ_AHEAD_BYTES)
         .max_control_messages_sent(MAX_GOSSIP_IDS)
         .duplicate_cache_time(GOSSIP_DUPLICATE_CACHE)

@@ -24,7 +24,7 @@ pub(crate) enum Sender {
 }
 
 impl Sender {
-    /// The peer whose queue it takes room in, and the part of that queue.
+    /// The keys of its queue (the forwarder) and of the part of that queue (the author).
     const fn keys(self) -> (Option<PeerId>, Option<PeerId>) {
         match self {
             Self::Member { forwarder, author } => (Some(forwarder), Some(author)),
@@ -33,7 +33,7 @@ impl Sender {
     }
 }
 
-/// Events that wait for room in the channel to the daemon.
+/// Events that wait for capacity in the channel to the daemon.
 #[derive(Debug, Default)]
 pub(crate) struct InboundQueue {
     /// Events that must not be lost; they are delivered first.
@@ -66,8 +66,8 @@ impl InboundQueue {
         self.reliable.is_empty() && self.by_peer.is_empty()
     }
 
-    /// Queues an event of `length` bytes; false if there is no room for it. The bound on all of
-    /// them is divided evenly by the number of `members`.
+    /// Queues an event of `length` bytes; false if it exceeds a limit. Each peer may have
+    /// queued [`MAX_INBOX_BYTES`] divided by the number of `members`, or by 16 if they are fewer.
     pub(crate) fn offer(
         &mut self,
         sender: Sender,

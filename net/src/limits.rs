@@ -258,13 +258,14 @@ pub const BULK_REQUEST_RATE: Rate = Rate { burst: 1024, per_second: 512 };
 pub const COMMAND_QUEUE: usize = 256;
 /// Capacity of the channel of events to the daemon.
 pub const EVENT_QUEUE: usize = 64;
-/// Queued events that must not be lost; with as many the swarm is no longer polled.
+/// Queued events that must not be lost; at this number the swarm is no longer polled.
 pub const MAX_PENDING_EVENTS: usize = 512;
 /// Queued messages from one peer by one author.
 pub const MAX_INBOX_EVENTS_PER_AUTHOR: usize = 256;
 /// Queued messages from one peer, of all authors.
 pub const MAX_INBOX_EVENTS_PER_PEER: usize = 4096;
-/// Bytes of all queued messages, divided evenly by the number of members.
+/// Bytes of all queued messages, divided evenly by the number of members, or by 16 if they are
+/// fewer.
 pub const MAX_INBOX_BYTES: usize = 64 << 20;
 /// Bytes that each peer may have queued in any case.
 pub const MIN_INBOX_BYTES_PER_PEER: usize = 2 * MAX_DIRECT_BYTES;

@@ -31,7 +31,7 @@ const INTERFACE_PAUSE: Duration = Duration::from_millis(100);
 /// An interface with a wider scope than loopback is reported within this time, or there is none at
 /// the moment.
 const INTERFACE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Other events of the swarm that may happen meanwhile; after more the wait ends.
+/// Other events of the swarm that are kept during this wait; at this number the wait ends.
 const MAX_EARLY_EVENTS: usize = 256;
 
 type Event = SwarmEvent<BehaviourEvent>;
@@ -172,8 +172,8 @@ impl Listeners {
                     listener.on_closed(reason, Instant::now());
                 }
             }
-            // One connection could not be accepted; the listener goes on. Exhausted descriptors are
-            // the driver's.
+            // One connection could not be accepted; the listener continues. The driver handles
+            // exhausted descriptors.
             SwarmEvent::ListenerError { error, .. } if !is_exhausted(&error) => {
                 tracing::warn!(error = with_causes(&error), "a connection could not be accepted");
                 return None;

@@ -88,8 +88,8 @@ impl<B> MembersOnly<B> {
         self.connections.get(&connection).is_some_and(|known| known.member)
     }
 
-    /// Replaces the allow-list. Connections whose peer has another status now are closed: those
-    /// that left are out, those that joined connect again with all protocols.
+    /// Replaces the allow-list and closes the connections of peers whose status has changed: a peer
+    /// that left is cut off, a peer that joined connects again with all protocols.
     pub(crate) fn set_members(&mut self, members: HashSet<PeerId>) {
         for (connection, known) in &self.connections {
             if known.member != members.contains(&known.peer) {
@@ -124,9 +124,9 @@ impl<B> MembersOnly<B> {
         Ok(member)
     }
 
-    /// Whether one more non-member from `origin` may connect. If the limit is reached, the oldest
-    /// connection of the origin that has the most is closed for it, unless it is younger than
-    /// [`NON_MEMBER_GRACE`].
+    /// Whether one more non-member from `origin` may connect: not if the origin is at its own
+    /// limit. If the limit on all non-members is reached, the oldest connection of the origin that
+    /// has the most is closed for it, unless it is younger than [`NON_MEMBER_GRACE`].
     fn has_room_for_non_member(&mut self, origin: Option<Origin>) -> bool {
         let closing: HashSet<ConnectionId> = self.closing.iter().map(|(_, id)| *id).collect();
         let non_members = self
@@ -136,7 +136,7 @@ impl<B> MembersOnly<B> {
         let non_members: Vec<(ConnectionId, OpenConnection)> =
             non_members.map(|(id, it)| (*id, *it)).collect();
         let count = |origin: Option<Origin>| {
-            // Connections without a known origin are counted each for itself.
+            // Each connection without a known origin counts as an origin of its own.
             origin.map_or(1, |_| non_members.iter().filter(|(_, it)| it.origin == origin).count())
         };
         if origin.is_some() && count(origin) >= MAX_NON_MEMBERS_PER_ORIGIN.min(self.max_non_members)

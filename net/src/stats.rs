@@ -39,8 +39,8 @@ pub struct NetStats {
     /// Join requests and answers with their headers.
     pub join: Traffic,
     /// All traffic. On TCP the bytes of the socket, with Noise and Yamux; on QUIC the bytes of its
-    /// streams, without packet headers. The difference to the other fields is gossip's fan-out and
-    /// control traffic.
+    /// streams, without packet headers. The difference from the other fields is gossip's fan-out
+    /// and control traffic.
     pub transport: Traffic,
     /// Messages and records dropped: too large, over a rate limit, not from a member, or the queue
     /// was full.

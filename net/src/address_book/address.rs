@@ -28,7 +28,7 @@ pub(super) struct Address {
     pub(super) sources: Vec<AddressSource>,
     /// Failed dials in a row.
     pub(super) failures: u32,
-    /// Another node answered there the last time.
+    /// The last answer at this address came from another node.
     pub(super) wrong_peer: bool,
     /// The error of the last failed dial.
     pub(super) last_error: Option<String>,
@@ -61,7 +61,7 @@ impl Address {
     }
 }
 
-/// The address without a trailing `/p2p`: the book's key says who must answer there.
+/// The address without a trailing `/p2p`: the book is keyed by the peer that must answer there.
 pub(super) fn without_peer(address: Multiaddr) -> Multiaddr {
     address.into_iter().take_while(|part| !matches!(part, Protocol::P2p(_))).collect()
 }

@@ -31,7 +31,7 @@ impl Entry {
         Self { addresses: Vec::new(), connected_since: None, dialling: false, failures: 0, dial_at }
     }
 
-    /// Whether it is to be dialled once `dial_at` has come.
+    /// Whether the next dial is due at `dial_at`.
     pub(super) const fn is_waiting(&self) -> bool {
         self.connected_since.is_none() && !self.dialling && !self.addresses.is_empty()
     }
@@ -83,8 +83,8 @@ impl Entry {
             .retain(|known| !known.is_unconfirmed() || known.failures < MAX_IDENTIFY_FAILURES);
     }
 
-    /// Makes `addresses` all that is known from `source`; true if one among them was not known from
-    /// there.
+    /// Makes `addresses` all that is known from `source`; true if [`Self::add`] is true for one of
+    /// them.
     pub(super) fn replace(&mut self, source: AddressSource, addresses: Vec<Multiaddr>) -> bool {
         let addresses: Vec<Multiaddr> = addresses.into_iter().map(without_peer).collect();
         for known in &mut self.addresses {
@@ -99,7 +99,8 @@ impl Entry {
         is_new
     }
 
-    /// Adds one address; true if it was not known from `source` and there was room.
+    /// Adds one address. True if it is new, or newly known from a source other than identify; false
+    /// if it cannot be dialled or `source` is at its limit.
     pub(super) fn add(&mut self, address: Multiaddr, source: AddressSource) -> bool {
         let address = without_peer(address);
         if check_dial(&address).is_err() {
@@ -125,7 +126,7 @@ impl Entry {
         }
     }
 
-    /// Addresses that use up the room of `source`.
+    /// Number of addresses that count towards the limit of `source`.
     fn count(&self, source: AddressSource) -> usize {
         let counted = self.addresses.iter().filter(|known| match source {
             AddressSource::Identify => known.is_unconfirmed(),
@@ -135,7 +136,7 @@ impl Entry {
     }
 }
 
-/// Each source has room of its own, so that none can displace the addresses of another.
+/// Each source has a limit of its own, so that none can displace the addresses of another.
 const fn max_addresses(source: AddressSource) -> usize {
     match source {
         AddressSource::Operator => MAX_OPERATOR_ADDRESSES,

@@ -1,4 +1,4 @@
-//! The address book against a clock that the test moves.
+//! The address book with a clock that the test advances.
 
 use libp2p::multiaddr::Protocol;
 

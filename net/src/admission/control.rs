@@ -43,7 +43,7 @@ struct State {
 }
 
 impl AdmissionControl {
-    /// `shared`: networks, beside this machine, behind which many origins share one address, such
+    /// `shared`: networks, besides this machine, behind which many origins share one address, such
     /// as reverse proxies.
     pub(crate) fn new(limits: SlotLimits, shared: Vec<IpNetwork>, counters: Arc<Counters>) -> Self {
         let state = State {
@@ -86,8 +86,8 @@ impl AdmissionControl {
         Some(HandshakeSlot { admission: self.clone(), kind, origin, taken })
     }
 
-    /// The origin of `remote`; none behind a relay, a shared network or this machine, where
-    /// connections of different origins have one address.
+    /// The origin of `remote`; none for a relay, a shared network or this machine, where
+    /// connections of different origins share one address.
     pub(crate) fn origin(&self, remote: &Multiaddr) -> Option<Origin> {
         let ip = ip_of(remote)?;
         let shared = ip == IpAddr::from([127, 0, 0, 1])

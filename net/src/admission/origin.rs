@@ -7,8 +7,8 @@ use std::str::FromStr;
 use libp2p::Multiaddr;
 use libp2p::multiaddr::Protocol;
 
-/// An IPv4 address or an IPv6 /56, the prefix that a provider assigns to one customer: addresses
-/// inside one are free, more of them are not.
+/// An IPv4 address or an IPv6 /56, the prefix that a provider assigns to one customer: further
+/// addresses inside a prefix cost nothing, further prefixes do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Origin {
     V4(Ipv4Addr),

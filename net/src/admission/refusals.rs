@@ -16,7 +16,7 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 pub struct RefusedOrigin {
     /// An IPv4 address, or an IPv6 network.
     pub origin: String,
-    /// Number of refusals since the last pause of more than a minute between two.
+    /// Number of refusals since the last gap of more than a minute between two of them.
     pub count: u64,
 }
 

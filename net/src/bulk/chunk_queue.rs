@@ -21,7 +21,7 @@ pub(crate) enum WorkerError {
     Cancelled,
 }
 
-/// A chunk or chunk list that fails verification.
+/// The error for a chunk or chunk list that fails verification.
 pub(crate) fn invalid(error: ObjectError) -> WorkerError {
     WorkerError::Holder(HolderFault::Invalid(error.to_string()))
 }
@@ -113,6 +113,6 @@ impl ChunkQueue {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic in the daemon's store fails the worker that met it; the rest is still consistent.
+    // A panic in the daemon's store fails the worker that called it; the state is still consistent.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The table of fetches and of served objects: what the daemon's calls reach.
+//! The tables of fetches and of served objects, on which the daemon's calls operate.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,7 +46,7 @@ pub(crate) struct Bulk {
     fetches: Mutex<HashMap<ObjectRef, RunningFetch>>,
 }
 
-/// What the daemon asked for.
+/// A requested fetch: its holders, and the label that its bytes are counted under.
 struct Wanted {
     holders: Vec<IdentityKey>,
     label: Label,
@@ -63,7 +63,7 @@ struct FetchTask {
 struct RunningFetch {
     cancel: CancellationToken,
     more: mpsc::Sender<Vec<IdentityKey>>,
-    /// Requested again after it was cancelled: restarts once the cancelled one has let go of the
+    /// Requested again after it was cancelled: restarts once the cancelled one has released the
     /// store.
     again: Option<Wanted>,
 }
@@ -191,7 +191,7 @@ impl Bulk {
             Err(FetchEnd::Cancelled) => return,
         };
         tokio::select! {
-            // An error means that the daemon has dropped its receiver, and with it the interest.
+            // An error means that the daemon has dropped its receiver and wants no more events.
             _ = self.parts.events.send(event) => {}
             () = self.parts.tasks.token().cancelled() => {}
         }

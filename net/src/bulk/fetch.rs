@@ -77,7 +77,7 @@ impl Fetch {
         let queue = Arc::new(ChunkQueue::default());
         let pulling = self.pull_all(&queue, &mut workers, &mut selector, more, &stop_workers);
         let outcome = cancel.run_until_cancelled(pulling).await;
-        // A worker that is inside the store leaves it before anyone else may write there.
+        // A worker that is writing to the store finishes before anything else may write there.
         stop_workers.cancel();
         while workers.next().await.is_some() {}
         outcome.unwrap_or(Err(FetchEnd::Cancelled))?;
@@ -106,7 +106,7 @@ impl Fetch {
             if workers.is_empty() && selector.all_given_up() {
                 return Err(FetchError::NoHolderLeft { reason: selector.summary() }.into());
             }
-            // An active holder is timed by its stream; this is the time without any.
+            // The stream of an active holder has its own timeout; this bounds the time without one.
             let stall = self.parts.tuning.stall_timeout;
             let give_up_at = workers.is_empty().then(|| idle_since + stall);
             if give_up_at.is_some_and(|at| at <= Instant::now()) {
@@ -205,7 +205,7 @@ impl Fetch {
         outcome
     }
 
-    /// Keeps up to [`FETCH_WINDOW`] requests in flight, so that the line is never idle for a round
+    /// Keeps up to [`FETCH_WINDOW`] requests in flight, so that the link is never idle for a round
     /// trip.
     async fn pull_window(
         &self,

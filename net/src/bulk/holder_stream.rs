@@ -1,7 +1,7 @@
 //! The fetching side's one long-lived stream to each holder.
 //!
 //! Requests are pipelined: they are written without waiting for answers, up to a window, and
-//! answers come in the order of the requests. One round trip per chunk would leave the line idle
+//! answers come in the order of the requests. One round trip per chunk would leave the link idle
 //! most of the time.
 
 use std::collections::HashMap;
@@ -30,7 +30,7 @@ pub(crate) enum StreamError {
     /// The stream broke or stalled.
     #[error("{0}")]
     Broken(String),
-    /// The bytes that came are not a valid answer. The stream is authenticated, so the holder
+    /// The received bytes are not a valid answer. The stream is authenticated, so the holder
     /// itself sent them.
     #[error("{0}")]
     Violation(String),

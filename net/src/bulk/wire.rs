@@ -86,7 +86,7 @@ pub(crate) async fn write_frame<W: AsyncWrite + Unpin>(
     progress(stall, stream.flush()).await
 }
 
-/// Runs one operation that is progress by itself.
+/// Runs one operation, whose completion is progress, within the stall timeout.
 async fn progress<T>(
     stall: Duration,
     operation: impl Future<Output = io::Result<T>>,
@@ -94,8 +94,8 @@ async fn progress<T>(
     ProgressDeadline::new(stall, Instant::now()).bound(operation).await
 }
 
-/// Until when a transfer must make progress: [`PROGRESS_BYTES`] move the deadline, fewer bytes do
-/// not, so that a peer that trickles single bytes is found out.
+/// The time by which a transfer must make progress: [`PROGRESS_BYTES`] move the deadline, fewer
+/// bytes do not, so that a peer that trickles single bytes is detected.
 #[derive(Debug)]
 struct ProgressDeadline {
     stall: Duration,
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     const STALL: Duration = Duration::from_secs(30);
-    /// A stream on which nothing ever comes.
+    /// A stream on which no byte ever arrives.
     struct Silent;
 
     impl AsyncRead for Silent {

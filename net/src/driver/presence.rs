@@ -131,7 +131,7 @@ impl Driver {
             Outcome::Unsupported => self.connections.note_answer(connection, Instant::now()),
             Outcome::TimedOut(sent_at) => {
                 // Only suspects: a connection that is busy with objects on a slow line may answer
-                // late, and one without another beside it is left to the pings.
+                // late, and a member's only connection is left to the pings.
                 if !self.connections.is_suspect(connection) {
                     return;
                 }
@@ -157,7 +157,7 @@ impl Driver {
         let (now, presence) = (Instant::now(), &mut self.parts.presence);
         let is_news = presence.instances.lock().on_hello(connection, key, hello, sent_at, now);
         if is_news {
-            // News about duplicate instances are forwarded soon, not only in the next round.
+            // News about duplicate instances is forwarded soon, not only in the next round.
             presence.next_round = presence.next_round.min(now + presence.interval / 8);
             self.publish_health(now);
         }
@@ -213,8 +213,8 @@ impl Driver {
     }
 
     /// Finds out from whom gossip is received: from those whose subscription we have and whose last
-    /// announcement or subscription is recent. Everybody announces its subscriptions in each round,
-    /// so there always is something.
+    /// announcement or subscription is recent. Every node announces its subscriptions in each
+    /// round, so there is always something to receive.
     fn check_gossip(&mut self, now: Instant) {
         let connected: BTreeSet<PeerId> =
             self.connections.all_members().into_iter().map(|(peer, _)| peer).collect();

@@ -30,7 +30,7 @@ type RecordsEvent = exchange::Event<Vec<u8>, Answer>;
 pub(crate) struct RecordExchange {
     records: PeerRecords,
     saver: RecordSaver,
-    /// The addresses that the daemon wants to be announced; none before it has named any.
+    /// The addresses that the daemon has asked to announce; none before its first call.
     announced: Option<Vec<Multiaddr>>,
     rate: TokenBuckets<PeerId>,
     next_request: Instant,
@@ -109,8 +109,8 @@ impl Driver {
         }
     }
 
-    /// Sends our own record to a connected member, and requests the records that it has newer ones
-    /// of.
+    /// Sends our own record to a connected member, and requests the records of which it has newer
+    /// ones.
     pub(super) fn request_records(&mut self, peer: &PeerId) {
         let records = &self.parts.records.records;
         let request = RecordRequest {

@@ -34,7 +34,7 @@ pub(super) fn claim(wanted: &Socket) -> io::Result<()> {
     if wanted.udp { Ok(()) } else { claim.listen(1) }
 }
 
-/// The error for an operator, with a hint where there is a usual one.
+/// The error as shown to the operator, with a hint for common causes.
 pub(super) fn describe(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => "its port is in use by another process".into(),

@@ -21,8 +21,8 @@ pub(super) struct Listener {
 
 enum State {
     /// The socket is bound. Its addresses are reported one by one, and expire when an interface
-    /// goes down. That the one configured IP address is gone is reported by nobody, so it is
-    /// checked: the socket stays, and works again when the address is back.
+    /// goes down. No event reports that the one configured IP address is gone, so it is checked:
+    /// the socket stays bound, and works again when the address is back.
     Up {
         id: ListenerId,
         reported: Vec<Multiaddr>,
@@ -80,7 +80,8 @@ impl Listener {
         self.state = State::Down { reason, failures: 0, retry_at: now };
     }
 
-    /// Whether it is down, or has reported an address of the scope that it is waited for.
+    /// Whether it is down, or has reported its one IP address or, if it listens on all interfaces,
+    /// an address that is reachable from beyond the link.
     pub(super) fn is_settled(&self) -> bool {
         match &self.state {
             State::Down { .. } => true,

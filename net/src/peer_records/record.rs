@@ -181,7 +181,7 @@ pub(super) mod tests {
         let names = vec![format!("/dns4/{}/tcp/7", "a".repeat(250)).parse().unwrap(); 20];
         let error = SignedRecord::read(&sealed(&names)).unwrap_err();
         assert!(matches!(error, RecordError::TooLong { .. }), "{error}");
-        // Our own never is.
+        // A record that we sign is always within the limits.
         assert_eq!(
             SignedRecord::sign(&pair, 1, &many).unwrap().addresses.len(),
             MAX_RECORD_ADDRESSES
@@ -218,8 +218,7 @@ pub(super) mod tests {
             let mut record = SignedRecord::sign(&pair, 7, &[address(1)]).unwrap().bytes;
             let at = at.index(record.len());
             record[at] ^= flip;
-            // A flipped bit may be one that protobuf does not look at; then nothing may have
-            // changed.
+            // Protobuf may ignore the flipped bits; then the record must read as before.
             if let Ok(read) = SignedRecord::read(&record) {
                 prop_assert_eq!((read.seq, read.addresses), (7, vec![address(1)]));
             }

@@ -74,7 +74,7 @@ impl PeerRecords {
     ) -> Result<bool, StartError> {
         let last = self.own.as_ref().map_or(0, |own| own.seq);
         let next = SignedRecord::sign(&self.pair, now_ms.max(last.saturating_add(1)), addresses)?;
-        // An empty record helps nobody: what others have is the best there is.
+        // An empty record is useless: the older one that others have is better.
         let is_known = self.own.as_ref().is_some_and(|own| own.addresses == next.addresses);
         if is_known || next.addresses.is_empty() {
             return Ok(false);

@@ -90,7 +90,7 @@ async fn save_all(
             },
         }
         if unsaved && !stopping {
-            // Several changes come within a moment when a node starts.
+            // A starting node changes its records several times in quick succession.
             tokio::select! {
                 () = cancel.cancelled() => stopping = true,
                 () = sleep(RECORDS_SAVE_DELAY) => {}

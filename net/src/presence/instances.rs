@@ -5,10 +5,10 @@
 //!   the other was first seen. A restart after a crash is not a duplicate, because the old process
 //!   never answers again.
 //! * Each of the two has to learn of it although they are never connected, and no member may be
-//!   able to claim it of one that runs once. So it is proven: every process has a [`Challenge`]
-//!   that it renews; members forward it to other processes that use the same key, which sign it;
-//!   the signature takes the same way back. A process that finds its own challenge signed with its
-//!   own key by another process has the proof, whoever forwarded it.
+//!   able to claim it of one that runs a single process. So it is proven: every process has a
+//!   [`Challenge`] that it renews; members forward it to other processes that use the same key,
+//!   which sign it; the signature returns the same way. A process that finds its own challenge
+//!   signed with its own key by another process has the proof, whoever forwarded it.
 //! * Members that are each connected with one of the two report to one another what they are
 //!   connected with, and forward the proof. They accept it when the process whose challenge was
 //!   signed answers once more after that.

@@ -19,7 +19,7 @@ use crate::admission::{AdmissionControl, TransportKind, run_handshake};
 /// Refused connections in one poll, after which other tasks get their turn.
 const MAX_REFUSALS_PER_POLL: usize = 64;
 
-/// See the module.
+/// The transport that the swarm sees; see the module.
 pub(super) struct NodeTransport<T> {
     /// Shared with the dials that are still resolving their names.
     inner: Arc<Mutex<T>>,

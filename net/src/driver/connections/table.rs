@@ -13,7 +13,7 @@ use crate::limits::NON_MEMBER_IDLE_TIMEOUT;
 use crate::scope::{AddressScope, scope_of};
 use crate::transport::is_quic;
 
-/// What is known of the open connections.
+/// The open connections, and the dials under way.
 #[derive(Default)]
 pub(in crate::driver) struct Connections {
     members: HashMap<ConnectionId, MemberConnection>,

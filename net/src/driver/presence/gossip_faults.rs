@@ -1,5 +1,5 @@
 //! Members that gossip does not reach although they are connected: for how many rounds, and when
-//! their connections are closed so that they are made anew.
+//! their connections are closed so that they are re-established.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -29,7 +29,7 @@ struct Fault {
     not_receiving: u32,
     /// Rounds in a row in which we did not receive its gossip.
     not_received: u32,
-    /// It has reported so since the last round.
+    /// Whether it has reported since the last round that it does not receive our gossip.
     has_reported: bool,
     reconnects: u32,
     /// The earliest time of the next reconnect, by exponential backoff.

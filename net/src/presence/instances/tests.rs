@@ -145,7 +145,7 @@ fn a_restart_is_not_a_duplicate() {
     }
 }
 
-/// A byzantine member reports duplicates, sends forged, stale and foreign proofs, and replays a
+/// A Byzantine member reports duplicates, sends forged, stale and foreign proofs, and replays a
 /// member's own signatures.
 #[test]
 fn a_byzantine_member_cannot_forge_a_duplicate() {
@@ -159,8 +159,8 @@ fn a_byzantine_member_cannot_forge_a_duplicate() {
             Report { member: honest, instance: Instance([step; 16]), challenge: hello.challenge };
         let mut forged = world.processes[1].hello_to(&honest, world.now);
         forged.reports = vec![claim; 20];
-        // What the honest one signed itself for this report; and the same with the id of another
-        // process.
+        // A proof that the honest member signed for this report, and a copy of it with the id of
+        // another process.
         forged.proofs = hello.proofs.clone();
         let renamed = |proof: &Proof| Proof { instance: Instance([9; 16]), ..*proof };
         forged.proofs.extend(hello.proofs.iter().map(renamed).collect::<Vec<_>>());
