@@ -1,9 +1,11 @@
-//! L0: 4 to 10 real protocol machines under one event queue, with loss, delay, duplication, partitions, crashes and
-//! byzantine members. Everything follows from the seed; what is checked is in `checkers`, one invariant a file.
+//! L0: 4 to 10 real protocol machines under one event queue, with loss, delay, duplication,
+//! partitions, crashes and Byzantine members. A run is a function of its seed; the invariants are
+//! in `checkers`, one a file.
 //!
-//! Each member is the machine of the product with a small host (`node`) whose jobs are simulated (`content`): a
-//! ciphertext is a name, a sum is a sum of names, so that a checker can tell whether what was opened is the sum of U.
-//! Signatures are stamps here (`signatures`): the subject is the protocol, not the curve.
+//! Each member is the protocol machine of the product with a small host (`node`) whose jobs are
+//! simulated (`content`): a ciphertext is a name, a sum is a sum of names, so that a checker can
+//! tell whether what was opened is the sum of U. Signatures are placeholders (`signatures`): the
+//! protocol is under test, not the curve.
 
 mod byzantine;
 pub mod checkers;

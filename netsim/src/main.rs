@@ -1,4 +1,4 @@
-//! `fedshield-netsim l0`: runs seeds, says how fast, and names the first seed that fails.
+//! `fedshield-netsim l0`: runs seeds, reports the speed and the first seed that fails.
 
 #![warn(unreachable_pub)]
 
@@ -11,7 +11,8 @@ use std::time::Instant;
 use clap::{Parser, Subcommand};
 use fedshield_netsim::l0::{Failure, Federation, Options, Plan, run_seed};
 
-/// A tenth faster than the system's. Nothing here is secret: allocators that do not erase would matter elsewhere.
+/// Makes runs a tenth faster than the system's allocator. The simulation holds no secrets, so
+/// memory need not be erased when it is freed.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -76,7 +77,7 @@ fn main() -> ExitCode {
     l0(&arguments)
 }
 
-/// What a run of many seeds adds up to.
+/// Totals over many seeds.
 #[derive(Default)]
 struct Total {
     events: u64,

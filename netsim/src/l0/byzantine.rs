@@ -1,5 +1,5 @@
-//! What byzantine members send instead of what their machines give out, where that takes more than a wrong result of a job
-//! (`jobs`). One attack a file.
+//! Attacks of Byzantine members that replace the output of their machines, where a wrong job result
+//! (`jobs`) is not enough. One attack a file.
 
 pub(super) mod equivocation;
 pub(super) mod false_accusations;

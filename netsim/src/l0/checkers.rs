@@ -1,4 +1,5 @@
-//! One checker for each invariant. They see what honest members do, and know the rules as they should be.
+//! One checker for each invariant. They observe honest members and use the rules without any
+//! planted bug.
 
 mod agreement;
 mod applied;
@@ -27,7 +28,7 @@ use super::node::Node;
 
 /// Something that an honest member did.
 pub(super) enum Fact<'a> {
-    /// Wrote to its journal.
+    /// Persisted an entry of its journal.
     Noted(Entry),
     /// Finished a round.
     Recorded(&'a CertifiedRecord),
@@ -37,7 +38,7 @@ pub(super) enum Fact<'a> {
     Ended(&'a Job, &'a JobOutput),
     /// Has evidence against a member.
     Banned(MemberIndex, &'a [u8]),
-    /// Asks for an object.
+    /// Requested an object.
     Fetched(ObjectRef, Purpose),
 }
 
@@ -106,7 +107,7 @@ impl Checkers {
         }
     }
 
-    /// What any member encrypted, a faulty one too.
+    /// Records what a member encrypted; called for faulty members as well.
     pub(super) fn contributed(
         &mut self,
         federation: &Federation,
@@ -119,7 +120,7 @@ impl Checkers {
         }
     }
 
-    /// Evidence is only ever against faulty members, and holds for everyone who checks it.
+    /// Evidence is only against faulty members, and verifies for every member.
     fn blamed(&self, federation: &Federation, fact: &Fact<'_>) -> Result<(), String> {
         match fact {
             Fact::Banned(member, _) if !self.blame.contains(member) => {
@@ -132,7 +133,8 @@ impl Checkers {
         }
     }
 
-    /// Checks that only make sense in the end. Returns how many rounds were applied, rejected, void, skipped.
+    /// Checks that need the end of the run. Returns how many rounds were applied, rejected, void,
+    /// skipped.
     pub(super) fn finish(
         &self,
         federation: &Federation,

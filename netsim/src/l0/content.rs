@@ -1,4 +1,5 @@
-//! Simulated objects: what an object means is written in its bytes, so that jobs and checkers can read it.
+//! Simulated objects: the bytes of an object encode its meaning, so that jobs and checkers can read
+//! it.
 
 use fedshield_protocol::ids::{
     Beacon, CommitmentDigest, Digest, LayoutDigest, MemberIndex, NonceDigest, Round, SumDigest,
@@ -6,68 +7,68 @@ use fedshield_protocol::ids::{
 use fedshield_protocol::object::ObjectRef;
 use serde::{Deserialize, Serialize};
 
-/// An update before encryption. A member that keeps its progress sends the same vector again; one whose update is spent
-/// never does.
+/// An update before encryption. A member sends the same vector again in later rounds until it is
+/// spent or the disk is lost, and never afterwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Vector {
-    /// Whose.
+    /// The contributor.
     pub member: MemberIndex,
-    /// Which of its updates.
+    /// Number of this update among those of the contributor.
     pub number: u32,
 }
 
-/// Length in bytes of the contents whose length is fixed: they are padded to it.
+/// Length in bytes to which contents of fixed length are padded.
 pub(crate) const CONTENT_BYTES: usize = 64;
 
-/// What an object is.
+/// The meaning of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Content {
     /// An encrypted update; `salt` makes each encryption different.
     Ciphertext {
-        /// What is inside.
+        /// The plaintext.
         vector: Vector,
         /// Different for every encryption.
         salt: u64,
     },
     /// A sealed key share.
     Share {
-        /// Who dealt it.
+        /// The member that dealt it.
         dealer: MemberIndex,
-        /// For whom.
+        /// The member that it is sealed for.
         receiver: MemberIndex,
-        /// Of which encryption.
+        /// The salt of the encryption whose key it shares.
         salt: u64,
-        /// Whether it opens to its digest.
+        /// Whether it opens to the share that was committed to.
         valid: bool,
         /// The sealing key that it is sealed to.
         key: Vec<u8>,
     },
     /// A sum of ciphertexts.
     Aggregate {
-        /// Roots of what was added, sorted.
+        /// Roots of the ciphertexts that were added, sorted.
         parts: Vec<Digest>,
-        /// The vectors inside, sorted.
+        /// The plaintext vectors, sorted.
         vectors: Vec<Vector>,
     },
     /// A partial decryption.
     Partial {
-        /// Whose.
+        /// The member that computed it.
         member: MemberIndex,
-        /// For which set, by commitment digests.
+        /// The set that it is for, by commitment digests.
         set: Vec<CommitmentDigest>,
-        /// Whether it is right.
+        /// Whether it is correct.
         correct: bool,
     },
     /// A summed key.
     Key {
-        /// Of which set, by commitment digests.
+        /// The set whose keys were summed, by commitment digests.
         set: Vec<CommitmentDigest>,
-        /// Whether it is one.
+        /// Whether it is the correct key.
         correct: bool,
     },
     /// A global adapter.
     Adapter {
-        /// After which round.
+        /// The round that it was applied in.
         round: Round,
         /// The adapter before.
         before: Option<Digest>,
@@ -119,7 +120,7 @@ pub(crate) fn nonce_of(sum: &SumDigest) -> NonceDigest {
     NonceDigest(hash("fedshield simulation nonce", sum))
 }
 
-/// What the slots mean in a round: the same for all honest members.
+/// The layout of the slots in a round: the same for all honest members.
 #[must_use]
 pub(crate) fn layout_of(beacon: &Beacon) -> LayoutDigest {
     LayoutDigest(hash("fedshield simulation layout", beacon))

@@ -1,12 +1,14 @@
-//! Hundreds of crashes over many rounds: of one, of some, of all at once, with disks, ledgers and records lost.
+//! Hundreds of crashes over many rounds: of one, of some, of all at once, with disks, ledgers and
+//! records lost.
 
 use super::faults::{Crash, JOB_FAILURES, Plan};
 use super::loss::Loss;
 use super::random::Random;
 
 impl Plan {
-    /// What the seed brings when members crash all the time, for `storm_ms`, and a little is lost on the way. In one run of
-    /// four up to `max_faulty` members are Byzantine as well; disks are lost as far as that leaves room.
+    /// The plan of a seed in which members crash all the time for `storm_ms` and at most 5 % of the
+    /// messages are lost. In one run of four up to `max_faulty` members are Byzantine as well;
+    /// disks are lost as far as the bound on faulty members allows.
     #[must_use]
     pub fn crash_storm(seed: u64, member_count: u16, max_faulty: u16, storm_ms: u64) -> Self {
         let mut random = Random::new(seed, 3);
@@ -20,7 +22,7 @@ impl Plan {
             plan.draw_faulty(&mut random, member_count, max_faulty);
             plan.split = (0..n).map(|_| random.chance(500)).collect();
         }
-        // Some storms leave time for rounds, some hardly do.
+        // Some storms leave time to finish rounds, some hardly do.
         let gap_ms = random.between(500, 6_000);
         let mut at_ms = random.below(gap_ms);
         while at_ms < storm_ms {

@@ -1,9 +1,11 @@
-//! What a machine asks for, and how its jobs and fetches end. Effects on the network are in `network`.
+//! Executes the effects of a machine and ends its jobs and fetches. Effects on the network are in
+//! `network`.
 //!
-//! This is the contract of `fedshield_protocol::effect`, written a second time: the daemon's host runs on threads, sockets and
-//! the disk, and a run must follow from its seed. So the daemon's own host, files and connections are not simulated: crashes
-//! of real daemons are what `tests/tests/storm.rs` and `tests/tests/kill.rs` are for. Here an effect has reached the disk once it is
-//! executed, and a crash comes between two of them.
+//! This is a second implementation of the contract of `fedshield_protocol::effect`: the daemon's
+//! host runs on threads, sockets and the disk, whereas a run must be a function of its seed. So the
+//! daemon's own host, files and connections are not simulated; `tests/tests/storm.rs` and
+//! `tests/tests/kill.rs` crash real daemons. Here an effect is on disk once it is executed, and a
+//! crash happens between two effects.
 
 use std::sync::Arc;
 
@@ -144,7 +146,7 @@ impl World {
     ) {
         let Some(node) = self.nodes.get(index) else { return };
         let start = usize::try_from(from.0).unwrap_or(usize::MAX);
-        // The machine sends no more than fit; this only keeps a long ledger from being copied.
+        // The machine sends no more than fit; this only avoids the copy of a long ledger.
         let most = room_bytes / 256;
         let records = node.disk.records.get(start..).unwrap_or_default().iter().take(most).cloned();
         let records = records.collect();

@@ -1,4 +1,5 @@
-//! Evidence in the simulation: signatures and certificates are checked by the protocol, simulated arithmetic here.
+//! Evidence in the simulation: the protocol checks signatures and certificates, this module the
+//! simulated arithmetic.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +18,10 @@ use super::federation::Federation;
 /// The objects of one node.
 type Objects = BTreeMap<ObjectRef, Arc<[u8]>>;
 
-/// Whether these bytes prove something against `member`.
+/// Decodes and verifies evidence against `member`.
+///
+/// # Errors
+/// Why the bytes prove nothing against it.
 pub(super) fn check(
     federation: &Federation,
     member: MemberIndex,
@@ -31,7 +35,7 @@ pub(super) fn check(
     let roster = Roster::new(&federation.manifest, &signatures);
     evidence.check(&roster).map_err(|error| error.to_string())?;
     match &evidence.proof {
-        // Every answer to a complaint is true here.
+        // Every simulated opening of a share is correct.
         Proof::WrongOpening { .. } => Err("the answer is true".into()),
         Proof::WrongAnswer(answer) => is_wrong(answer).map(|()| evidence),
         _ => Ok(evidence),
@@ -89,7 +93,7 @@ pub(super) fn run_job(
     }
 }
 
-/// What a member knows of an opened sum.
+/// What a member needs to prove wrong partial decryptions of an opened sum.
 struct Known<'a> {
     federation: &'a Federation,
     objects: &'a Objects,

@@ -1,11 +1,11 @@
-//! A fast hash for a place without adversaries: a multiplication for every eight bytes.
+//! A fast hash without security against adversaries: one multiplication for every eight bytes.
 
 /// A running hash of 64 bits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FastHash(u64);
 
 impl Default for FastHash {
-    /// Not zero, of which zeros would make nothing.
+    /// Starts from a nonzero state: a zero state would stay zero on zeros.
     fn default() -> Self {
         Self(0x243f_6a88_85a3_08d3)
     }
@@ -18,7 +18,7 @@ impl FastHash {
         self.0 = mixed ^ (mixed >> 32);
     }
 
-    /// A string of bytes, its length included.
+    /// Adds a string of bytes and its length.
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.number(bytes.len() as u64);
         let (words, rest) = bytes.as_chunks::<8>();

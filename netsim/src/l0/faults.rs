@@ -6,7 +6,7 @@ use super::loss::Loss;
 use super::random::Random;
 use super::triggered_crash::TriggeredCrash;
 
-/// One job in fifty fails where messages are lost, per mille.
+/// Failure rate of jobs in runs that lose messages, per mille: one in fifty.
 pub(super) const JOB_FAILURES: u64 = 20;
 
 /// How a faulty member misbehaves. At most f members do.
@@ -14,55 +14,59 @@ pub(super) const JOB_FAILURES: u64 = 20;
 pub enum Fault {
     /// Sends nothing at all.
     Silent,
-    /// Two instances with the same key, each talking to a part of the others: it votes, proposes and commits twice.
+    /// Two instances with the same key, each connected with a part of the others: it votes,
+    /// proposes and commits twice.
     Twins,
-    /// Sends every second receiver another vote.
+    /// Sends every second receiver a conflicting vote.
     Equivocating,
     /// Attests wrong sums.
     WrongSum,
-    /// Deals shares that do not open, to some.
+    /// Deals shares that do not open to the members with an even index.
     BadShares,
-    /// Deals shares that do not open to f others, answers no complaint, and gives no partial decryption.
+    /// Deals shares that do not open to f others, answers no complaint, and releases no partial
+    /// decryption.
     BadSharesUnanswered,
-    /// Complains about every share that it gets, good ones too.
+    /// Complains about every share that it receives, valid ones as well.
     FalseComplaints,
-    /// Gives wrong partial decryptions.
+    /// Releases wrong partial decryptions.
     WrongPartial,
-    /// Contributes what nobody can tell from a good update until its sum does not open.
+    /// Contributes an update that looks valid, but no sum with it opens.
     UnopenableUpdate,
-    /// Commits to bytes that are no ciphertext: no sum with them can be made.
+    /// Commits to bytes that are no ciphertext and cannot be added to a sum.
     MalformedCiphertext,
     /// Rejects every update.
     RejectsAll,
-    /// Commits to ciphertexts or sealed shares of another length, or to another layout.
+    /// Commits to ciphertexts or sealed shares of a wrong length, or to a wrong layout.
     WrongShape,
-    /// Accuses honest members with what looks like evidence.
+    /// Accuses other members with invalid evidence or unrelated objects.
     FalseAccusations,
-    /// Divides the others over the opened sum: deals bad shares to just so many that its own answer is needed, answers no
-    /// complaint, gives those members another partial decryption, and keeps its second votes on the end, and all that follows
-    /// from them, to itself.
+    /// Divides the others over the opened sum: deals bad shares to just so many that its own
+    /// partial decryption is needed, answers no complaint, sends those members a wrong partial
+    /// decryption, and withholds its precommits on the outcome, its certificates of the outcome and
+    /// its records.
     SplitsOutcome,
-    /// Repeats old heartbeats of others behind their new ones.
+    /// Replays old heartbeats and requests of others after their newer messages.
     ReplaysHeartbeats,
-    /// When it is its turn, asks the committee to add as many different sets as it can make up with its kind, whose members
-    /// sign different reports inside different bundles; proposes nothing.
+    /// As proposer, asks the committee to add as many different sets as it can construct with the
+    /// other members with this fault, which sign different reports inside different bundles;
+    /// proposes nothing.
     FloodsSets,
 }
 
 /// A crash and the restart after it.
 #[derive(Debug, Clone, Copy)]
 pub struct Crash {
-    /// Which node.
+    /// Index of the node.
     pub node: usize,
-    /// From when on; it happens in the middle of the next effects.
+    /// The earliest time; it happens among the effects of the next event.
     pub at_ms: u64,
-    /// For how long.
+    /// Milliseconds until the restart.
     pub down_ms: u64,
-    /// What is gone when it comes back.
+    /// What is lost from its disk in the crash.
     pub loss: Loss,
 }
 
-/// What an honest member does when it goes.
+/// How an honest member becomes absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AbsenceKind {
     /// Its daemon is stopped in an orderly way, and started again.
@@ -71,38 +75,38 @@ pub enum AbsenceKind {
     Pause,
 }
 
-/// A member goes and comes back.
+/// A temporary absence of a member.
 #[derive(Debug, Clone, Copy)]
 pub struct Absence {
-    /// Which node.
+    /// Index of the node.
     pub node: usize,
-    /// How.
+    /// Whether it stops or pauses.
     pub kind: AbsenceKind,
-    /// From when on.
+    /// Start in virtual time.
     pub from_ms: u64,
-    /// Until when.
+    /// End in virtual time.
     pub until_ms: u64,
 }
 
 /// A time during which messages between two sides are lost.
 #[derive(Debug, Clone)]
 pub struct Partition {
-    /// From when.
+    /// Start in virtual time.
     pub from_ms: u64,
-    /// Until when.
+    /// End in virtual time, exclusive.
     pub until_ms: u64,
-    /// One side, by member.
+    /// The side of each member.
     pub side: Vec<bool>,
 }
 
 /// A time during which messages between two members are lost, while all others reach both.
 #[derive(Debug, Clone)]
 pub struct Cut {
-    /// Which two.
+    /// The two members.
     pub between: (MemberIndex, MemberIndex),
-    /// From when.
+    /// Start in virtual time.
     pub from_ms: u64,
-    /// Until when.
+    /// End in virtual time, exclusive.
     pub until_ms: u64,
 }
 
@@ -115,23 +119,24 @@ pub struct Plan {
     pub loss: u64,
     /// Jobs that fail, per mille, until `heal_ms`.
     pub job_failures: u64,
-    /// Messages delivered twice, per mille.
+    /// Messages delivered twice, per mille, until `heal_ms`.
     pub duplicates: u64,
-    /// Longest delay of a message in ms; messages overtake one another.
+    /// Longest delay of a message in ms; delays differ, so messages are reordered.
     pub delay_ms: u64,
     /// Crashes of honest members.
     pub crashes: Vec<Crash>,
-    /// Crashes at a milestone of the protocol instead of one of the clock.
+    /// Crashes at a milestone of the protocol instead of at a given time.
     pub triggered_crashes: Vec<TriggeredCrash>,
     /// Orderly stops and pauses of honest members.
     pub away: Vec<Absence>,
     /// Partitions.
     pub partitions: Vec<Partition>,
-    /// Single connections that are cut.
+    /// Cuts between two members.
     pub cuts: Vec<Cut>,
-    /// From here on nothing is lost and nobody crashes.
+    /// When the network heals: from then on no message is lost at random or duplicated and no job
+    /// fails. Drawn partitions have ended, and drawn crashes are due, by then.
     pub heal_ms: u64,
-    /// Which twin a member talks to.
+    /// Which twin each member is connected with.
     pub split: Vec<bool>,
 }
 
@@ -155,7 +160,7 @@ impl Plan {
         }
     }
 
-    /// What the seed brings.
+    /// The plan of a seed.
     #[must_use]
     pub fn draw(seed: u64, member_count: u16, max_faulty: u16) -> Self {
         let mut random = Random::new(seed, 1);
@@ -187,7 +192,7 @@ impl Plan {
             for _ in 0..random.between(1, 2) {
                 let from_ms = random.below(plan.heal_ms);
                 let until_ms = random.between(from_ms, plan.heal_ms);
-                // Sometimes the two sides are those that the twins talk to.
+                // Sometimes the two sides are those of the twins.
                 let side = if random.chance(500) {
                     plan.split.clone()
                 } else {
@@ -199,8 +204,9 @@ impl Plan {
         plan
     }
 
-    /// In some runs disks are lost. Whoever loses one counts as faulty until the round is over, so these and the
-    /// faulty ones are at most f members together; the same member may lose it more than once.
+    /// In some runs disks are lost. A member that loses its disk counts as faulty until the round
+    /// is over, so these and the faulty members are at most f together; one member may lose its
+    /// disk more than once.
     fn draw_lost_disks(&mut self, random: &mut Random, member_count: u16, max_faulty: u16) {
         let most = usize::from(max_faulty).saturating_sub(self.faulty.len());
         if most == 0 || !random.chance(500) {
@@ -221,7 +227,8 @@ impl Plan {
         }
     }
 
-    /// In some runs members stop or pause and come back. From a stream of its own: what else a seed brings stays.
+    /// In some runs members stop or pause and come back. `random` is a stream of its own, so that
+    /// the rest of the plan of a seed stays the same.
     fn draw_away(&mut self, random: &mut Random, member_count: u16) {
         if !random.chance(400) {
             return;
@@ -264,7 +271,7 @@ impl Plan {
         }
     }
 
-    /// How `member` misbehaves, if it does.
+    /// The fault of `member`; none if it is honest.
     #[must_use]
     pub fn fault_of(&self, member: MemberIndex) -> Option<Fault> {
         self.faulty.iter().find(|(m, _)| *m == member).map(|(_, fault)| *fault)

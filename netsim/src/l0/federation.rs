@@ -1,4 +1,4 @@
-//! The federation of a run: a valid manifest with fixed keys, and its rules as they should be.
+//! The federation of a run: a valid manifest with fixed keys, and its rules without a planted bug.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::signatures::{Secrets, SimSigner};
 /// A federation whose members' keys the simulation knows.
 #[derive(Clone)]
 pub struct Federation {
-    /// The manifest as it should be; checkers use this one.
+    /// The correct manifest, which checkers use.
     pub manifest: Arc<ValidManifest>,
     /// The manifest that the machines use: the same, unless a bug is planted.
     pub used: Arc<ValidManifest>,
@@ -24,7 +24,7 @@ pub struct Federation {
 }
 
 impl Federation {
-    /// A federation of `member_count` members with the usual choices.
+    /// A federation of `member_count` members with the default terms of the simulation.
     ///
     /// # Panics
     /// If `member_count` is outside what manifests allow.
@@ -65,7 +65,7 @@ impl Federation {
         self
     }
 
-    /// The rules as they should be.
+    /// The correct rules.
     #[must_use]
     pub fn rules(&self) -> &Rules {
         self.manifest.rules()
@@ -81,7 +81,8 @@ impl Federation {
         SimSigner { own: secret.copied().unwrap_or_default(), secrets: Arc::clone(&self.secrets) }
     }
 
-    /// The signature of `member` under `body`, as the others check it: over the simulation's own digest.
+    /// The signature of `member` over `body` that the others accept: over the simulation's own
+    /// digest.
     pub(crate) fn sign(&self, member: MemberIndex, round: Round, body: &Body) -> Option<Signature> {
         let signatures = self.signatures(member);
         let roster = Roster::new(&self.manifest, &signatures);

@@ -1,6 +1,7 @@
-//! Simulated jobs, on names instead of numbers, in place of the daemon's: a round of real ones takes seconds of processor time, one
-//! here microseconds, and on names a checker can tell whether what was opened is the sum of U. So training, encryption, the range
-//! of sums and everything that can go wrong inside a job are not simulated; the daemon's tests and `tests/tests` run those.
+//! Simulated jobs, on names instead of numbers, in place of the daemon's. The jobs of a real round
+//! take seconds of processor time, these take microseconds, and from names a checker can tell
+//! whether what was opened is the sum of U. So training, encryption, the range of sums and the
+//! errors inside a job are not simulated; the daemon's tests and `tests/tests` run those.
 
 use fedshield_protocol::ids::{CommitmentDigest, LayoutDigest, MemberIndex, Round, SumDigest};
 use fedshield_protocol::job::{
@@ -15,10 +16,10 @@ use super::content::{CONTENT_BYTES, Content, Vector, is_in_range, layout_of, non
 use super::faults::Fault;
 use super::node::Node;
 
-/// Vectors numbered from here on let no sum open that they are in.
+/// No sum that contains a vector with this or a greater number opens.
 const UNOPENABLE: u32 = 1 << 31;
 
-/// What every update of a round looks like.
+/// The shape of every update of a round.
 pub(super) fn shape_of(start: &RoundStart) -> UpdateShape {
     let length = CONTENT_BYTES as u64;
     UpdateShape {
@@ -37,7 +38,10 @@ fn commitments(set: &UpdateSet) -> Vec<CommitmentDigest> {
 }
 
 impl Node {
-    /// Runs a job to its end. `Err` is a failed job.
+    /// Runs a job to its end.
+    ///
+    /// # Errors
+    /// Why the job failed.
     pub(crate) fn run_job(
         &mut self,
         job: &Job,
@@ -101,7 +105,7 @@ impl Node {
                 self.set_adapter(*applied, *adapter);
                 Ok(JobOutput::Adopted)
             }
-            // About evidence: `proof`.
+            // Jobs about evidence are run by `evidence`.
             Job::CheckEvidence { .. } | Job::ProveAnswers { .. } => {
                 Err("nothing to compute".into())
             }
@@ -117,7 +121,7 @@ impl Node {
         }
     }
 
-    /// Made once for a round, and another one on another disk.
+    /// The sealing key of a round: generated once, and a different one after a loss of the disk.
     fn sealing_key(&mut self, round: Round) -> Vec<u8> {
         if let Some(key) = self.disk.keys.get(&round) {
             return key.clone();
@@ -144,7 +148,7 @@ impl Node {
         self.disk.objects.get(object).and_then(|bytes| Content::read(bytes))
     }
 
-    /// A fresh encryption each time it runs: nothing is encrypted twice under one key.
+    /// Each run is a fresh encryption: nothing is encrypted twice under one key.
     fn contribute(&mut self, start: &RoundStart) -> JobOutput {
         self.disk.salt += 1;
         let side = u64::from(self.side.unwrap_or_default());
@@ -184,7 +188,7 @@ impl Node {
         Ok(JobOutput::Contribution(body))
     }
 
-    /// Another thing is wrong each time.
+    /// Makes the commitment violate the round's shape in one of four ways, which take turns.
     fn distort(&mut self, body: &mut CommitmentBody) {
         let longer =
             |object: &ObjectRef, by: u64| ObjectRef { length: object.length + by, ..*object };
@@ -202,7 +206,7 @@ impl Node {
 
     fn seal_again(&self, round: Round, to: MemberIndex, key: &[u8]) -> Result<JobOutput, String> {
         let (salt, ..) = *self.disk.contributions.get(&round).ok_or("nothing is encrypted")?;
-        // One that deals badly at first deals well to whoever complains, unless it does not answer at all.
+        // A faulty dealer answers a complaint with a valid share, or does not answer at all.
         let content = Content::Share {
             dealer: self.member,
             receiver: to,
@@ -243,7 +247,7 @@ impl Node {
         if self.fault == Some(Fault::FalseComplaints) {
             return Ok(JobOutput::Checked { valid: false });
         }
-        // Shown in clear after a complaint, and kept.
+        // Valid before, or opened after a complaint.
         if self.disk.shares.contains(&dealer.commitment) {
             return Ok(JobOutput::Checked { valid: true });
         }
@@ -411,7 +415,7 @@ impl Node {
         Ok(JobOutput::Applied(Applied { adapter, accepted, nonce: nonce_of(&sum) }))
     }
 
-    /// The adapter after so many applied rounds; the first one needs no disk.
+    /// The adapter after `applied` rounds; the initial one, `None`, needs no disk.
     fn adapter_at(&self, applied: u64) -> Result<Option<ObjectRef>, String> {
         if applied == 0 && !self.disk.first_is_gone {
             return Ok(None);
@@ -430,7 +434,8 @@ impl Node {
         }
     }
 
-    /// Erases the round's keys and shares. A spent vector is never sent again.
+    /// Erases the round's encryption and all sealing keys up to the round. A spent vector is never
+    /// sent again, unless that bug is planted.
     fn settle(&mut self, round: Round, fate: Option<Fate>, resend_spent: bool) {
         self.disk.contributions.remove(&round);
         self.disk.keys.retain(|of, _| *of > round);

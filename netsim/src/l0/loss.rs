@@ -1,38 +1,39 @@
-//! What a crash takes with it, and how much may be taken.
+//! What a node loses in a crash, and how much it may lose.
 //!
-//! Whoever has lost its disk counts as faulty until the round is over, so one member may lose it while no more than f
-//! members in all are faulty or have lost theirs. Ledgers may be lost by everyone, as long as somebody has each record.
+//! A member that has lost its disk counts as faulty until the round is over, so a member may lose
+//! its disk only if then at most f members are faulty or have lost theirs. Every member may lose
+//! records, as long as another honest one has each of them.
 
 use std::collections::BTreeMap;
 
 use super::node::Node;
 use super::world::World;
 
-/// What is gone when a member comes back.
+/// What is missing on the disk of a member when it restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
-    /// Nothing that was on disk.
+    /// Nothing is missing.
     Nothing,
-    /// Everything.
+    /// Everything is missing.
     Disk,
-    /// The records of the ledger, but for so many of a thousand, the first ones. The journal stays.
+    /// The ledger is truncated; the journal is intact.
     Ledger {
-        /// How many of a thousand stay.
+        /// The part of the ledger that remains from its start, per mille.
         kept: u64,
     },
-    /// One record, at so many thousandths of the ledger, is damaged.
+    /// One record of the ledger is damaged.
     Record {
-        /// Where, in thousandths.
+        /// Its position in the ledger, per mille.
         at: u64,
     },
 }
 
-/// Records that a node can give.
+/// Number of valid records at the start of a node's ledger.
 fn length(node: &Node) -> u64 {
     node.disk.damaged.unwrap_or(node.disk.records.len()) as u64
 }
 
-/// Who has lost its disk in which round, and how long each ledger has ever been.
+/// The round in which each node last lost its disk, and the greatest length of its ledger since.
 #[derive(Default)]
 pub(super) struct Losses {
     disks: BTreeMap<usize, u64>,
@@ -40,7 +41,8 @@ pub(super) struct Losses {
 }
 
 impl World {
-    /// Takes `loss` from a node that is down, or nothing where that would be more than the protocol promises to bear.
+    /// Applies `loss` to the disk of a node that is down, or nothing if the protocol does not have
+    /// to tolerate it. Returns what was lost.
     pub(super) fn lose(&mut self, index: usize, loss: Loss) -> Loss {
         for (other, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.is_honest()) {
             let longest = self.losses.longest.entry(other).or_default();
@@ -81,14 +83,14 @@ impl World {
             nodes.filter(|(other, node)| *other != index && node.is_honest())
         };
         let longest = |index: usize| self.losses.longest.get(&index).copied().unwrap_or_default();
-        // What the others have now, what they have ever had, and what this one has ever had.
+        // Ledger lengths: the others' now, their greatest so far, this node's greatest so far.
         let now = honest().map(|(_, node)| length(node)).max().unwrap_or_default();
         let ever = honest().map(|(other, _)| longest(other)).max().unwrap_or_default();
         let own = longest(index);
         if loss != Loss::Disk {
             return now >= ever.max(own);
         }
-        // A round that only this one has finished the others can finish without it.
+        // The others can finish a round without this node even if only this node has recorded it.
         let slowest = self.nodes.iter().filter(|n| n.is_honest()).map(length).min();
         let lost_by_others =
             self.losses.disks.iter().filter(|(other, round)| {

@@ -1,4 +1,4 @@
-//! Messages and objects between nodes: late, lost, twice, cut.
+//! Messages and objects between nodes: delays, losses, duplicates, cuts.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::content::Content;
 use super::faults::Fault;
 use super::world::{Fetch, SimEvent, World};
 
-/// Times that a fetch goes around its holders before the host gives up.
+/// Retries of a fetch, each at all of its holders, before the host gives up.
 const FETCH_TRIES: u32 = 4;
 
 impl World {
@@ -75,7 +75,7 @@ impl World {
         self.transmit(member, to, &bytes);
     }
 
-    /// Hands bytes to the network, which loses some, and brings some twice.
+    /// Sends bytes through the network, which loses some messages and duplicates others.
     fn transmit(&mut self, member: MemberIndex, to: MemberIndex, bytes: &Arc<[u8]>) {
         let talks_to = |m: MemberIndex| self.plan.split.get(m.position()).copied();
         let receiver = self.nodes.iter().position(|node| {
@@ -95,7 +95,8 @@ impl World {
         }
     }
 
-    /// Tries to get an object for a node.
+    /// Takes an object from the node's own disk or a reachable holder; retries later if none has
+    /// it.
     pub(super) fn try_fetch(&mut self, mut fetch: Box<Fetch>) {
         let (node, object) = (fetch.node, fetch.object);
         let Some(asker) = self.nodes.get(node) else { return };
@@ -120,7 +121,7 @@ impl World {
         self.schedule(at, SimEvent::Fetch(fetch));
     }
 
-    /// Effects that concern the network.
+    /// Executes an effect on the network.
     pub(super) fn execute_network(&mut self, node: usize, effect: Effect) {
         match effect {
             Effect::Gossip(bytes) => self.gossip(node, &bytes.into()),

@@ -1,4 +1,4 @@
-//! One host: a machine, its disk, its running jobs.
+//! One host: a protocol machine, its disk and its running jobs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use super::byzantine::heartbeat_replay::Recorded;
 use super::byzantine::set_flooding::SetFlooding;
 use super::faults::{Crash, Fault};
 
-/// What survives a crash: everything that an effect or a finished job has put there.
+/// What survives a crash: everything that effects and finished jobs have written.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Disk {
     /// Entries, each with its round.
     pub(crate) journal: Vec<(Round, Vec<u8>)>,
     pub(crate) records: Vec<CertifiedRecord>,
-    /// A record that does not verify any more, until the next start finds it.
+    /// Index of a record that no longer verifies, until the next start detects it.
     pub(crate) damaged: Option<usize>,
     pub(crate) objects: BTreeMap<ObjectRef, Arc<[u8]>>,
-    /// Evidence in the order in which it came.
+    /// Evidence in the order of arrival.
     pub(crate) evidence: Vec<Vec<u8>>,
-    /// The number of the own vector that is not spent yet.
+    /// The number of this member's own vector that is not spent yet.
     pub(crate) vector: u32,
     /// Counts encryptions.
     pub(crate) salt: u64,
@@ -34,9 +34,10 @@ pub(crate) struct Disk {
     pub(crate) keys: BTreeMap<Round, Vec<u8>>,
     /// Valid shares of others' updates, by commitment.
     pub(crate) shares: BTreeSet<CommitmentDigest>,
-    /// The global adapter and the one before, with the rounds applied in each: what the daemon's pipeline keeps.
+    /// The global adapter and the one before, with the rounds applied in each: what the daemon's
+    /// pipeline keeps.
     pub(crate) adapters: [Option<(u64, ObjectRef)>; 2],
-    /// A bug has lost the first one.
+    /// A planted bug has lost the initial adapter.
     pub(crate) first_is_gone: bool,
     /// Opened sums by round.
     pub(crate) sums: BTreeMap<Round, SumDigest>,
@@ -44,8 +45,8 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// A new disk. The next update is another one, as it would be without the memory of the last, and no two encryptions
-    /// are alike.
+    /// Replaces the disk by an empty one. The number of the vector and the salt still grow:
+    /// training starts anew and gives a different update, and no two encryptions are alike.
     pub(crate) fn lose(&mut self) {
         *self = Self { vector: self.vector + 1, salt: self.salt, ..Self::default() };
     }
@@ -54,26 +55,26 @@ impl Disk {
 /// One node. Twins share a member.
 pub(crate) struct Node {
     pub(crate) member: MemberIndex,
-    /// For twins: which of the two.
+    /// Which of two twins this is; `None` for other members.
     pub(crate) side: Option<bool>,
     pub(crate) fault: Option<Fault>,
     pub(crate) disk: Disk,
     /// `None` while it is down.
     pub(crate) machine: Option<Machine>,
-    /// Counts starts: what belongs to an earlier incarnation is not delivered.
+    /// Grows with each stop: events for an earlier incarnation are not delivered.
     pub(crate) incarnation: u64,
     /// The number of the latest setting of each timer.
     pub(crate) timers: BTreeMap<TimerId, u64>,
     pub(crate) served: BTreeMap<ObjectRef, Option<Vec<MemberIndex>>>,
     pub(crate) fetching: BTreeSet<ObjectRef>,
     pub(crate) jobs: BTreeSet<u64>,
-    /// Pauses of an operator that last: a host remembers them across restarts.
+    /// Number of pauses by an operator that have not ended; kept across restarts.
     pub(crate) pauses: u32,
-    /// Crashes in the middle of the next effects.
+    /// The crash that happens among the effects of the next event.
     pub(crate) pending_crash: Option<Crash>,
-    /// What a member that repeats others has recorded.
+    /// The state of [`Fault::ReplaysHeartbeats`].
     pub(crate) recorded: Recorded,
-    /// What a member that asks for many sets makes them of.
+    /// The state of [`Fault::FloodsSets`].
     pub(crate) set_flooding: SetFlooding,
 }
 
@@ -97,7 +98,7 @@ impl Node {
         }
     }
 
-    /// What the daemon did when it knew one adapter only.
+    /// Planted bug: a host that keeps only the newest adapter.
     pub(crate) fn forget_all_but_the_newest_adapter(&mut self) {
         self.disk.first_is_gone = self.disk.adapters[0].is_some();
         self.disk.adapters[1] = None;
@@ -118,7 +119,7 @@ impl Node {
         self.fault.is_none()
     }
 
-    /// Whether it gives `object` to `member`.
+    /// Whether it is up and serves `object` to `member`.
     pub(crate) fn gives(&self, object: &ObjectRef, member: MemberIndex) -> bool {
         self.machine.is_some()
             && self.served.get(object).is_some_and(|audience| {

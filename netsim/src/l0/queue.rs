@@ -1,13 +1,14 @@
-//! What is to happen, the earliest first; of two at the same time the one that was scheduled first.
+//! The order of scheduled events: the earliest first, and among events of the same time the one
+//! that was scheduled first.
 
 use std::cmp::Ordering;
 
 use super::world::SimEvent;
 
-/// An entry of the event queue, which is a heap with its greatest entry on top.
+/// An entry of the event queue, a max-heap: the order is reversed so that the earliest is on top.
 pub(super) struct Scheduled {
     pub(super) at: u64,
-    /// Counts what has been scheduled.
+    /// Sequence number, in the order of scheduling.
     pub(super) number: u64,
     pub(super) event: SimEvent,
 }

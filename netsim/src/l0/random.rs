@@ -1,4 +1,4 @@
-//! The only source of chance in a run: splitmix64 from the seed.
+//! The only source of randomness in a run: splitmix64 from the seed.
 
 /// A seeded stream of numbers.
 #[derive(Debug, Clone)]
@@ -20,17 +20,17 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// Below `bound` (at least 1); the bias of the remainder does not matter to a simulation.
+    /// Uniform in `0..bound`, `bound` at least 1. The modulo bias does not matter in a simulation.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound.max(1)
     }
 
-    /// From `least` to `most`, both included.
+    /// Uniform in `least..=most`.
     pub(crate) fn between(&mut self, least: u64, most: u64) -> u64 {
         least + self.below(most.saturating_sub(least) + 1)
     }
 
-    /// True `per_mille` times in a thousand.
+    /// True with a probability of `per_mille` / 1000.
     pub(crate) fn chance(&mut self, per_mille: u64) -> bool {
         self.below(1000) < per_mille
     }

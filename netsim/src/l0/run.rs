@@ -1,4 +1,4 @@
-//! One run from its seed, and what it gave.
+//! One run from its seed, and its outcome.
 
 use super::faults::Plan;
 use super::federation::Federation;
@@ -9,7 +9,7 @@ use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::ledger::set_of;
 use fedshield_protocol::manifest::Rules;
 
-/// A bug planted to see whether the checkers find it.
+/// A bug planted to test whether the checkers find it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bug {
     /// A quorum is a mere majority.
@@ -24,16 +24,16 @@ pub enum Bug {
     SpentResent,
     /// Whether a voter supports a set depends on the ciphertexts that it happens to hold.
     ValidByHolding,
-    /// A member that has started relies on its journal alone and does not ask the others.
+    /// A restarted member relies on its journal alone and skips recovery.
     TrustsItsDisk,
     /// Commitments of others, the opened sum and the answers are kept in memory only.
     CommitmentsNotKept,
-    /// The host has the newest adapter only.
+    /// The host keeps only the newest adapter.
     OneAdapter,
 }
 
 impl Bug {
-    /// How the bug changes the rules, if it does.
+    /// Applies the bug to the rules, if it changes them.
     pub fn change(self, rules: &mut Rules) {
         match self {
             Self::MajorityQuorum => {
@@ -46,7 +46,7 @@ impl Bug {
             Self::ValidByHolding => rules.vote_by_holding = true,
             #[cfg(not(feature = "planted-bugs"))]
             Self::ValidByHolding => {}
-            // Otherwise the others would remind it.
+            // Otherwise it would learn its votes from the others in recovery.
             #[cfg(feature = "planted-bugs")]
             Self::TrustsItsDisk | Self::VotesNotPersisted => rules.trust_the_disk = true,
             #[cfg(not(feature = "planted-bugs"))]
@@ -56,16 +56,17 @@ impl Bug {
     }
 }
 
-/// What to run.
+/// The options of a run.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Every honest member must have this many records in the end.
     pub rounds: u64,
-    /// The bug, if one is planted; the federation's `used` manifest must have been changed accordingly.
+    /// The bug, if one is planted; the federation's `used` manifest must have been changed
+    /// accordingly.
     pub bug: Option<Bug>,
-    /// Instead of what the seed brings.
+    /// Replaces the plan of the seed.
     pub plan: Option<Plan>,
-    /// Writes what happens to standard error.
+    /// Writes the events to standard error.
     pub verbose: bool,
 }
 
@@ -84,15 +85,16 @@ pub struct Outcome {
     pub events: u64,
     /// Rounds applied, rejected, void, skipped, in the longest ledger.
     pub rounds: [u64; 4],
-    /// Honest members that another honest one left out of a report, because they left complaints unanswered.
+    /// Honest members that another honest one excluded, because they left complaints unanswered.
     pub excluded: Vec<MemberIndex>,
-    /// When each round was first recorded by anyone, in milliseconds of virtual time.
+    /// When any node first recorded each round, in milliseconds of virtual time.
     pub round_ends_ms: Vec<u64>,
-    /// Who was in the decided set of each round, in the longest ledger; nobody where none was decided.
+    /// The contributors in the decided set of each round, in the longest ledger; empty if none was
+    /// decided.
     pub sets: Vec<Vec<MemberIndex>>,
     /// The failed rounds that the honest members report in the end.
     pub failed_rounds: Vec<FailedRounds>,
-    /// Honest members that ban somebody in the end.
+    /// Number of honest members that ban another member in the end.
     pub banning: usize,
     /// Digest of the trace.
     pub trace: String,
@@ -118,19 +120,19 @@ impl World {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("seed {seed}, {members} members, at {at_ms} ms: {checker}: {reason}")]
 pub struct Failure {
-    /// Runs it again.
+    /// The seed, which reproduces the run.
     pub seed: u64,
-    /// How many members.
+    /// Number of members.
     pub members: u16,
-    /// Virtual time.
+    /// Time of the failure, in milliseconds of virtual time.
     pub at_ms: u64,
-    /// Which invariant.
+    /// The checker whose invariant failed.
     pub checker: &'static str,
-    /// What is wrong.
+    /// How it failed.
     pub reason: String,
 }
 
-/// Longest time after the network has healed, for each round.
+/// Virtual time after the network has healed, in milliseconds for each requested round.
 const PATIENCE_MS: u64 = 240_000;
 
 /// Runs one seed.

@@ -1,4 +1,5 @@
-//! Signatures of the simulation: anyone in it could make anybody's, and nobody does. A hash would cost a third of a run.
+//! Simulated signatures: they can be forged from one example, which no simulated member does. A
+//! hash would take a third of the time of a run.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,13 +12,13 @@ use super::fast_hash::FastHash;
 /// The secrets of all members.
 pub(crate) type Secrets = Arc<BTreeMap<IdentityKey, [u8; 32]>>;
 
-/// One member's way to sign and to check all others.
+/// Signs as one member and verifies the signatures of all.
 pub(crate) struct SimSigner {
     pub(crate) own: [u8; 32],
     pub(crate) secrets: Secrets,
 }
 
-/// What was signed, hidden under the secret, and the secret: different for different members and digests.
+/// The digest XORed with the secret, then the secret: distinct for distinct members and digests.
 fn tag(secret: &[u8; 32], digest: &Digest) -> Signature {
     let mut bytes = [0; 64];
     let (hidden, by) = bytes.split_at_mut(32);
@@ -29,7 +30,7 @@ fn tag(secret: &[u8; 32], digest: &Digest) -> Signature {
 }
 
 impl Signatures for SimSigner {
-    /// Nobody in the simulation looks for collisions: 64 bits tell its statements apart.
+    /// No simulated member searches for collisions, so 64 bits are enough.
     fn digest(&self, parts: &[&[u8]]) -> Digest {
         let mut hash = FastHash::default();
         parts.iter().for_each(|part| hash.bytes(part));

@@ -1,8 +1,8 @@
-//! Everything that happens in a run, in one number: the same seed gives the same trace.
+//! A hash over everything that happens in a run: the same seed gives the same trace.
 
 use super::fast_hash::FastHash;
 
-/// A running hash.
+/// The hash of the trace so far.
 #[derive(Default)]
 pub(super) struct Trace(FastHash);
 
@@ -14,7 +14,7 @@ impl Trace {
         self.0.bytes(bytes);
     }
 
-    /// So far, for people.
+    /// The hash so far, as 16 hexadecimal digits.
     pub(super) fn text(&self) -> String {
         format!("{:016x}", self.0.finish())
     }

@@ -1,4 +1,5 @@
-//! Crashes at a milestone of the protocol: so many effects after somebody has come so far, some members die at once.
+//! Crashes at a milestone of the protocol: a given number of effects after enough members have
+//! reached it, some members crash at once.
 
 use std::collections::BTreeSet;
 
@@ -12,26 +13,26 @@ use super::faults::Crash;
 use super::loss::Loss;
 use super::world::World;
 
-/// Something that a member does once in a round.
+/// A step that a member takes once in a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Milestone {
     /// It takes part.
     Ready,
     /// Its commitment is in its journal.
     Committed,
-    /// Its report is.
+    /// Its report is in its journal.
     Reported,
-    /// It has added a set, and attested the sum.
+    /// It has added the updates of a set and attested the sum.
     Attested,
-    /// It knows what was decided about the set.
+    /// It knows the decision on the set.
     SetDecided,
     /// Its partial decryption is released.
     Released,
     /// It has opened the sum.
     Opened,
-    /// It knows that it was decided that the sum is open.
+    /// It knows the decision on the outcome, opened or void.
     EndDecided,
-    /// It has applied the sum.
+    /// It has applied the sum, or rejected it by the range check.
     Applied,
     /// It has signed the record.
     Signed,
@@ -85,18 +86,18 @@ impl Milestone {
     }
 }
 
-/// Some members die at once.
+/// A crash of several members at once.
 #[derive(Debug, Clone)]
 pub struct TriggeredCrash {
-    /// In which round.
+    /// The round of the milestone.
     pub round: Round,
-    /// After which milestone.
+    /// The milestone that triggers it.
     pub milestone: Milestone,
-    /// How many members must have come so far.
+    /// Number of honest nodes that must have reached the milestone.
     pub members: usize,
-    /// How many effects of any machines later.
+    /// Number of effects, of any machines, between that and the crash.
     pub after: u64,
-    /// Who dies, and what each loses.
+    /// The nodes that crash, and what each loses.
     pub nodes: Vec<(usize, Loss)>,
     /// How long they are down, in milliseconds.
     pub down_ms: u64,
@@ -108,7 +109,7 @@ struct Armed {
     left: u64,
 }
 
-/// The triggered crashes that have not come yet.
+/// The triggered crashes that have not happened yet.
 pub(super) struct TriggeredCrashes(Vec<Armed>);
 
 impl TriggeredCrashes {
@@ -133,7 +134,7 @@ impl TriggeredCrashes {
         }
     }
 
-    /// An effect is about to be executed: the crash that comes before it.
+    /// The crash that is due before the next effect, if any. Counts down the others.
     fn due(&mut self) -> Option<TriggeredCrash> {
         let is_due = |armed: &mut Armed| {
             let counts = armed.come.len() >= armed.crash.members;
@@ -147,7 +148,7 @@ impl TriggeredCrashes {
 }
 
 impl World {
-    /// Before each effect.
+    /// Executes the triggered crashes that are due; called before each effect.
     pub(super) fn crash_if_triggered(&mut self) {
         while let Some(crash) = self.triggered_crashes.due() {
             for (node, loss) in crash.nodes {

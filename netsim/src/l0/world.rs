@@ -22,7 +22,7 @@ use super::run::Bug;
 use super::trace::Trace;
 use super::triggered_crash::TriggeredCrashes;
 
-/// Something that will happen. Kept small, because the queue moves it about: what is seldom or large is boxed.
+/// A scheduled event. Kept small, because the queue moves it: large or rare contents are boxed.
 #[derive(Debug, Clone)]
 pub(super) enum SimEvent {
     Boot(usize),
@@ -36,14 +36,14 @@ pub(super) enum SimEvent {
     Fetch(Box<Fetch>),
 }
 
-/// An object that a node asks for.
+/// A node's request for an object.
 #[derive(Debug, Clone)]
 pub(super) struct Fetch {
     pub(super) node: usize,
     pub(super) incarnation: u64,
     pub(super) object: ObjectRef,
     pub(super) holders: Vec<MemberIndex>,
-    /// How often it has asked all holders.
+    /// Number of failed attempts, each at all holders.
     pub(super) tries: u32,
 }
 
@@ -61,9 +61,9 @@ pub(super) struct World {
     pub(super) trace: Trace,
     pub(super) verbose: bool,
     pub(super) events: u64,
-    /// When each round was first recorded by anyone.
+    /// When any node first recorded each round.
     pub(super) ends: Vec<u64>,
-    /// Honest members that honest ones do not list.
+    /// Honest members that another honest one has excluded.
     pub(super) excluded: BTreeSet<MemberIndex>,
     queue: BinaryHeap<Scheduled>,
     next: u64,
@@ -132,7 +132,7 @@ impl World {
         self.queue.push(Scheduled { at, number: self.next, event });
     }
 
-    /// Lets the next thing happen; false if there is nothing more.
+    /// Executes the next event; false if none is left.
     pub(super) fn step(&mut self) -> bool {
         let Some(Scheduled { at, event, .. }) = self.queue.pop() else { return false };
         self.now = self.now.max(at);
@@ -210,7 +210,7 @@ impl World {
         }
         let member = node.member;
         let mut machine = Machine::new(self.federation.config(member));
-        // A record that is damaged takes those after it along; they are fetched again.
+        // A damaged record is dropped with all records after it; they are fetched again.
         let good = node.disk.records.iter().take_while(|record| machine.replay(record).is_ok());
         let good = good.count();
         node.disk.records.truncate(good);
@@ -245,7 +245,7 @@ impl World {
         match kind {
             AbsenceKind::Stop => {
                 self.handle(index, Event::Operator(Command::Leave));
-                // Unless it has crashed over it, and comes back on its own.
+                // It may have crashed while it handled the command; then the crash restarts it.
                 if self.nodes.get(index).is_some_and(|node| node.machine.is_some()) {
                     self.take_down(index, "stop");
                     self.schedule(until_ms.max(self.now + 1), SimEvent::Boot(index));
@@ -261,7 +261,7 @@ impl World {
         }
     }
 
-    /// A node ends; the others see its connections close.
+    /// Stops a node; the others see its connections close.
     fn take_down(&mut self, index: usize, what: &str) {
         let Some(node) = self.nodes.get_mut(index) else { return };
         node.go_down();
@@ -281,17 +281,17 @@ impl World {
     }
 
     pub(super) fn crash(&mut self, index: usize, crash: Crash) {
-        // What was not yet on the disk is gone first.
+        // What is not on disk is lost first.
         let Some(node) = self.nodes.get_mut(index) else { return };
         node.go_down();
         let lost = self.lose(index, crash.loss);
         self.take_down(index, &format!("crash, lost: {lost:?}"));
-        // Everyone is back soon after the network has healed.
+        // The latest restart is when the network heals or 200 ms from now, whichever is later.
         let back = (self.now + crash.down_ms).min(self.plan.heal_ms.max(self.now + 200));
         self.schedule(back, SimEvent::Boot(index));
     }
 
-    /// One event at one machine, then its effects, in order.
+    /// Delivers an event to a machine and executes its effects in order.
     pub(super) fn handle(&mut self, index: usize, event: Event) {
         let Some(node) = self.nodes.get_mut(index) else { return };
         let (pending_crash, incarnation) = (node.pending_crash, node.incarnation);

@@ -1,5 +1,5 @@
-//! A member that accuses honest ones: with what looks like evidence until it is checked, or with the name of an object that
-//! others need for something else.
+//! A member that accuses others: with evidence that fails verification, or with the name of an
+//! object that others need for another purpose.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,8 +11,9 @@ use fedshield_protocol::wire::{Accusation, Body, Decision, Signed, Value, Vote, 
 
 use crate::l0::federation::Federation;
 
-/// With each heartbeat: an accusation of another member, the name of what it points to, and that. Every second of such members
-/// points to one of the objects that it holds, if it holds any.
+/// For each heartbeat: a signed accusation of another member, the name of the object that it points
+/// to, and the bytes of that object. Members with an odd index point to an object that they hold,
+/// if they hold any; others to invalid evidence.
 pub(in crate::l0) fn false_accusation(
     heartbeat: &[u8],
     federation: &Federation,
@@ -28,7 +29,7 @@ pub(in crate::l0) fn false_accusation(
     let vote = |value: Option<ValueDigest>| {
         let (decision, kind) = (Decision::Set, VoteKind::Precommit);
         let body = Body::Vote(Vote { decision, kind, view: View(0), value });
-        // It can sign as itself only.
+        // It can sign only with its own key.
         let signature = federation.sign(sender, round, &body)?;
         Some((body, signature))
     };

@@ -1,6 +1,7 @@
-//! A member that replays what others have signed. Of each of them it keeps the first heartbeat of a
-//! round, preferably one that is not ready yet, and its `Ready`; ten times a second it sends them
-//! to everyone, so that they arrive before and after every newer one.
+//! A member that replays what others have signed. Of each sender and round it keeps the newest
+//! heartbeat that is not ready, else the first one, and the first `Ready`, `RecoveryRequest`,
+//! `GetCommitments` and `Ping`. Up to ten times a second it sends them to everyone, so that they
+//! arrive before and after every newer one.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use fedshield_protocol::wire::{Body, Signed};
 use crate::l0::faults::Fault;
 use crate::l0::world::World;
 
-/// Between two repetitions.
+/// Shortest time between two repetitions.
 const PAUSE_MS: u64 = 100;
 
 /// The messages that it has received, of this round and the one before.
@@ -40,7 +41,7 @@ impl Recorded {
 }
 
 impl World {
-    /// A node has been handed `bytes`.
+    /// Records `bytes`, which the node has received, and replays what it holds if that is due.
     pub(in crate::l0) fn replay(&mut self, index: usize, bytes: &[u8]) {
         let now = self.now;
         let Some(node) = self.nodes.get_mut(index) else { return };

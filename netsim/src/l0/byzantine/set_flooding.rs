@@ -1,10 +1,12 @@
-//! A proposer that fills the places for sets: when it is its turn it asks the committee to add as many different sets as it can
-//! make up, so that the set of an honest proposer finds no place, and never proposes one itself.
+//! A proposer that exhausts the committee's limit on sets: in its own views it asks the committee
+//! to add as many different sets as it can construct, so that the set of an honest proposer exceeds
+//! the limit, and it never proposes one itself.
 //!
-//! It makes sets differ by the updates of its own kind. Each of them commits to another digest for each receiver (the same
-//! ciphertext and sealed shares, another published part) and announces to each that it holds what that one has. So every honest report
-//! lists other updates of theirs, and the reports that they sign themselves, another one for each bundle, decide which of
-//! these are in U: with the one honest report q - f members list it.
+//! The sets differ in the updates of the members with this fault. Each of them sends every receiver
+//! a different commitment (the same ciphertext and sealed shares, another published part) and tells
+//! every receiver that it holds the update committed to there. So every honest report lists other
+//! updates of theirs, and the reports that they sign themselves, different in each bundle, decide
+//! which of these are in U: together with one honest report, q - f members list it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,17 +19,17 @@ use fedshield_protocol::wire::{
 use crate::l0::faults::Fault;
 use crate::l0::world::World;
 
-/// Most bundles in one view: more than the sets that a round once had room for.
+/// Most bundles in one view; more than an earlier limit on the sets of a round.
 const MOST: usize = 20;
 
 /// What such a member has sent and received in its newest round.
 #[derive(Debug, Default)]
 pub(crate) struct SetFlooding {
     round: Round,
-    /// Its own commitment, as its machine has made it.
+    /// Its own commitment, as output by its machine.
     own: Option<CommitmentBody>,
     reports: BTreeMap<MemberIndex, SignedReport>,
-    /// Whom it has asked, in which view.
+    /// The views and the members that it has sent its bundles to.
     asked: BTreeSet<(View, MemberIndex)>,
 }
 
@@ -39,7 +41,7 @@ impl SetFlooding {
     }
 }
 
-/// The commitment that `receiver` gets.
+/// The variant of the commitment `body` that is sent to `receiver`.
 pub(in crate::l0) fn commitment_for(
     receiver: MemberIndex,
     body: &CommitmentBody,
@@ -50,7 +52,7 @@ pub(in crate::l0) fn commitment_for(
 }
 
 impl World {
-    /// A node has been handed `bytes`.
+    /// Records `bytes`, which the node has received, if they are a report of its newest round.
     pub(in crate::l0) fn record_report(&mut self, index: usize, bytes: &[u8]) {
         let Some(node) = self.nodes.get_mut(index) else { return };
         if node.fault != Some(Fault::FloodsSets) {
@@ -67,7 +69,7 @@ impl World {
         }
     }
 
-    /// What the node sends to `to` instead of `bytes`.
+    /// The messages that the node sends to `to` in place of `bytes`.
     pub(in crate::l0) fn instead(
         &mut self,
         index: usize,
@@ -110,7 +112,7 @@ impl World {
         faulty.filter(|(_, fault)| *fault == Fault::FloodsSets).map(|(member, _)| *member)
     }
 
-    /// The digests of what its kind has committed to towards `receiver`.
+    /// The digests of the commitments that members with this fault have sent to `receiver`.
     fn commitments_for(&self, receiver: MemberIndex, round: Round) -> Vec<CommitmentDigest> {
         let scope = self.federation.scope(round);
         let of = |member| {
@@ -122,7 +124,7 @@ impl World {
         self.of_its_kind().filter(|member| *member != receiver).filter_map(of).collect()
     }
 
-    /// Bundles of reports from which different sets follow.
+    /// Up to [`MOST`] bundles of reports, each of which gives a different set.
     fn bundles(&self, index: usize, round: Round) -> Vec<ReportBundle> {
         let Some(node) = self.nodes.get(index) else { return Vec::new() };
         let byzantine: Vec<MemberIndex> = self.of_its_kind().collect();
@@ -133,7 +135,7 @@ impl World {
             .filter(|(member, _)| !byzantine.contains(member))
             .map(|(member, report)| (*member, report))
             .collect();
-        // Of each byzantine member no update is in the set, or one that an honest member lists.
+        // Each member with this fault has no update in the set, or one that an honest member lists.
         let mut choices: Vec<Vec<(MemberIndex, CommitmentDigest)>> = vec![Vec::new()];
         for member in &byzantine {
             let sets = honest.values().flat_map(|(set, _)| set);
@@ -150,7 +152,7 @@ impl World {
         choices.iter().skip(1).filter_map(bundle).take(MOST).collect()
     }
 
-    /// The bundle from which a set with `chosen` follows, if there is one.
+    /// A bundle that gives a set with `chosen`, if there is one.
     fn bundle(
         &self,
         round: Round,
@@ -161,7 +163,7 @@ impl World {
         let quorum = self.federation.rules().quorum;
         let wanted = usize::from(quorum).checked_sub(byzantine.len())?;
         let mut others: Vec<_> = honest.iter().collect();
-        // Those that list what is chosen come first.
+        // Reports that list a chosen update come first.
         others.sort_by_key(|(_, (set, _))| !chosen.iter().any(|entry| set.contains(entry)));
         others.truncate(wanted);
         let listed = others.iter().flat_map(|(_, (set, _))| set).copied();

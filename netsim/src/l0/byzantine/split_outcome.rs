@@ -1,5 +1,6 @@
-//! A member that divides the others over the opened sum. Its bad shares keep just so many from answering that its own answer
-//! is needed; those get another answer of it, so that they cannot open the sum that the others open with its help.
+//! A member that divides the others over the opened sum. It deals bad shares to just so many
+//! members that its own partial decryption is needed. They receive a wrong one, so that they cannot
+//! open the sum that the others open with its help.
 
 use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::object::ObjectRef;
@@ -8,8 +9,8 @@ use fedshield_protocol::wire::{Body, Decision, Signed, VoteKind};
 use crate::l0::content::Content;
 use crate::l0::federation::Federation;
 
-/// Whether `receiver` is one of those that `byzantine` keeps from the sum: so many that without its own answer there is
-/// one too few, and the last ones.
+/// Whether `byzantine` keeps `receiver` from the sum: the last n - q other members, so many that
+/// without its own partial decryption there is one too few.
 pub(in crate::l0) fn is_victim(
     byzantine: MemberIndex,
     receiver: MemberIndex,
@@ -21,7 +22,7 @@ pub(in crate::l0) fn is_victim(
     receiver != byzantine && after < usize::from(victims)
 }
 
-/// The other answer to the same question.
+/// A wrong partial decryption for the same set; `None` for other contents.
 pub(in crate::l0) fn other_answer(content: &Content) -> Option<Content> {
     match content {
         Content::Partial { member, set, .. } => {
@@ -31,7 +32,7 @@ pub(in crate::l0) fn other_answer(content: &Content) -> Option<Content> {
     }
 }
 
-/// What the byzantine member sends instead of `bytes`; `None` if that is nothing.
+/// What the Byzantine member sends in place of `bytes`; `None` if it sends nothing.
 pub(in crate::l0) fn outgoing(
     bytes: &[u8],
     (byzantine, to): (MemberIndex, MemberIndex),

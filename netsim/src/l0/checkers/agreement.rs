@@ -1,4 +1,5 @@
-//! One decision per round: all honest members decide the same set, the same end, the same record.
+//! One decision per round: all honest members decide the same set, the same outcome, the same
+//! record.
 
 use std::collections::BTreeMap;
 

@@ -1,20 +1,21 @@
-//! A federation that ends its rounds and applies nothing is of no use: once the network has healed, of so many rounds in a
-//! row at least one opens its sum. (That the members then find one in sixteen out of range is the simulation's own doing.)
+//! A federation whose rounds all fail is useless: once the network has healed, at least one of
+//! every [`OF`] rounds in a row opens its sum. (One opened sum in sixteen is then rejected as out
+//! of range, which is a choice of the simulation.)
 //!
-//! Excepted is what no rule can answer for yet: a member whose update lets no sum open that it is in, unnamed.
+//! Runs with [`Fault::UnopenableUpdate`] are excepted: no rule identifies that member yet.
 
 use fedshield_protocol::ids::Round;
 use fedshield_protocol::wire::Outcome;
 
 use crate::l0::faults::{Fault, Plan};
 
-/// Rounds in a row of which one opens its sum.
+/// Rounds in a row of which at least one must open its sum.
 const OF: u64 = 5;
 
 pub(super) struct Applied {
     excepted: bool,
     heal_ms: u64,
-    /// Rounds in a row without a sum, begun after the network had healed.
+    /// Rounds in a row without an opened sum, begun after the network had healed.
     idle: u64,
 }
 

@@ -1,5 +1,6 @@
-//! Nothing is released or opened without a certificate of a true quorum for exactly that set, nor with fewer answers than
-//! the true threshold.
+//! No partial decryption is released and no sum opened without a certificate of a quorum for
+//! exactly that set, and no sum is opened with fewer partial decryptions than the threshold, both
+//! by the rules without a planted bug.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ use crate::l0::node::Node;
 
 #[derive(Default)]
 pub(super) struct Certificate {
-    /// The set that a member knows to be decided.
+    /// The decided set of a round, by the member that has its certificate.
     decided: BTreeMap<(MemberIndex, Round), UpdateSet>,
 }
 

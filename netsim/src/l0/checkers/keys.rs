@@ -1,5 +1,5 @@
-//! A sealing key is for one round: nothing is sealed to a key of another, and when a round has been settled the disk has none
-//! of it or of an earlier one.
+//! A sealing key is for one round: nothing is sealed to a key of another round, and once a round is
+//! settled its keys and those of earlier rounds are erased from the disk.
 
 use fedshield_protocol::ids::Round;
 use fedshield_protocol::job::{Job, JobOutput};
@@ -28,7 +28,8 @@ impl Keys {
     }
 }
 
-/// The keys of simulated hosts end with their round. Those of the manifest are of round 0.
+/// Checks the round of `key`: the last eight bytes of a simulated key. Any key is accepted in
+/// round 0, whose keys are in the manifest.
 fn is_of(key: &[u8], round: Round) -> Result<(), String> {
     let end = key.len().saturating_sub(8);
     let of = key.get(end..).and_then(|end| end.try_into().ok()).map(u64::from_le_bytes);

@@ -1,8 +1,9 @@
-//! With at most f faulty members and a healed network every round ends. The run itself watches the time.
+//! With at most f faulty members and a healed network every round ends. The deadline itself is in
+//! `run`.
 
 use crate::l0::node::Node;
 
-/// Who is stuck where.
+/// Describes the honest members with fewer than `rounds` records: phase, view, awaited members.
 pub(crate) fn explain(nodes: &[Node], rounds: u64) -> String {
     let stuck: Vec<String> = nodes
         .iter()

@@ -1,4 +1,5 @@
-//! Of updates nobody fetches anything that has another length than the round's have.
+//! No honest member fetches a ciphertext or sealed share whose length differs from the round's
+//! shape.
 
 use fedshield_protocol::effect::Purpose;
 use fedshield_protocol::object::ObjectRef;
@@ -6,7 +7,7 @@ use fedshield_protocol::object::ObjectRef;
 use super::Fact;
 use crate::l0::content::CONTENT_BYTES;
 
-/// Looks at what is fetched.
+/// Checks the length of each object of an update that is fetched.
 pub(super) struct Shape;
 
 impl Shape {

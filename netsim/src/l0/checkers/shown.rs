@@ -1,5 +1,5 @@
-//! An honest dealer shows shares in clear to f members in one round, whatever restarts come in between, and writes down to
-//! whom before it does.
+//! An honest contributor opens the shares of at most f members in one round, whatever restarts come
+//! in between, and persists whose before it opens them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

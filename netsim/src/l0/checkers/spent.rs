@@ -12,7 +12,7 @@ use crate::l0::node::Node;
 
 #[derive(Default)]
 pub(super) struct Spent {
-    /// What is inside the commitments of honest members.
+    /// The plaintext vector behind each commitment of an honest member.
     vectors: BTreeMap<CommitmentDigest, Vector>,
     spent: BTreeMap<Vector, (Round, CommitmentDigest)>,
 }

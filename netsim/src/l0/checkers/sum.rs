@@ -1,4 +1,4 @@
-//! What was opened is the sum of U: of the vectors inside the ciphertexts that the decided commitments name.
+//! The opened sum is the sum over U: of the vectors in the ciphertexts of the decided commitments.
 
 use std::collections::BTreeMap;
 
@@ -14,12 +14,12 @@ use crate::l0::node::Node;
 
 #[derive(Default)]
 pub(super) struct Sum {
-    /// What is inside the ciphertext of each commitment.
+    /// The plaintext vector behind each commitment.
     vectors: BTreeMap<CommitmentDigest, Vector>,
 }
 
 impl Sum {
-    /// Looks into ciphertexts, of faulty members too.
+    /// Records the vector in a ciphertext; called for faulty members as well.
     pub(super) fn contributed(&mut self, scope: &Scope, node: &Node, output: &JobOutput) {
         let JobOutput::Contribution(body) = output else { return };
         let bytes = node.disk.objects.get(&body.ciphertext);
