@@ -91,7 +91,7 @@ impl Examples {
 /// When to check the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// In the background: a file that is being written is left for later.
+    /// At regular intervals and for each round: a file that is being written is left for later.
     WhenQuiet,
     /// At an operator's request.
     Now,
