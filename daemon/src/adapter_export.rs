@@ -1,5 +1,5 @@
-//! Exporting an adapter into a folder that somebody named: which files it became, and why it could
-//! not be written. With a daemon and without one.
+//! Exporting an adapter to a folder that the operator chose: the files written, and the error if it
+//! could not be written. Used with and without a daemon.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use fedshield_train::TrainError;
 
 use crate::control::api::{ApiError, ErrorCode};
 
-/// Why an adapter could not be written to the folder that somebody named.
+/// The error for an adapter that could not be written to the chosen folder.
 pub(crate) fn not_written(error: &TrainError) -> ApiError {
     let TrainError::Io { source, .. } = error else {
         return ApiError::new(ErrorCode::Internal, error.to_string());
@@ -22,7 +22,8 @@ pub(crate) fn not_written(error: &TrainError) -> ApiError {
     }
 }
 
-/// The files of an exported adapter, in order; not what else is in the folder.
+/// The paths of the files of an exported adapter, in a fixed order; other files in the folder are
+/// not listed.
 pub(crate) fn adapter_files(directory: &Path) -> Vec<std::path::PathBuf> {
     let is_adapter = |path: &std::path::PathBuf| {
         path.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with("adapter_"))

@@ -1,4 +1,5 @@
-//! The board on which every part of the daemon says what a person should know; see [`Condition`].
+//! The list in which every part of the daemon reports what an operator should know; see
+//! [`Condition`].
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,14 +13,15 @@ use crate::control::api::{Condition, NodeStatus, Severity};
 pub struct Conditions(Arc<watch::Sender<NodeStatus>>);
 
 impl Conditions {
-    /// The board that shows in `status`.
+    /// Conditions that are shown in `status`.
     #[must_use]
     pub const fn new(status: Arc<watch::Sender<NodeStatus>>) -> Self {
         Self(status)
     }
 
-    /// Says that `condition` holds, until it is set anew or cleared. One that holds already keeps the time of its
-    /// beginning; it is logged only when it begins or when it gets worse, so it may be set as often as it is looked at.
+    /// Reports that `condition` holds, until it is set again or cleared. A condition that already
+    /// holds keeps its start time; it is logged only when it begins or gets worse, so it may be set
+    /// on every check.
     pub fn set(&self, mut condition: Condition) {
         let mut is_new = false;
         self.0.send_if_modified(|status| {
@@ -50,7 +52,7 @@ impl Conditions {
         }
     }
 
-    /// Says that the condition of this name no longer holds.
+    /// Reports that the condition of this name no longer holds.
     pub fn clear(&self, name: &str) {
         let ended = self.0.send_if_modified(|status| {
             let before = status.conditions.len();
@@ -62,7 +64,8 @@ impl Conditions {
         }
     }
 
-    /// [`Self::set`] for `Some`, [`Self::clear`] for `None`: for a state that is looked at again and again.
+    /// [`Self::set`] for `Some`, [`Self::clear`] for `None`: for a state that is checked
+    /// repeatedly.
     pub fn show(&self, name: &str, condition: Option<Condition>) {
         match condition {
             Some(condition) => self.set(condition),
@@ -71,13 +74,13 @@ impl Conditions {
     }
 }
 
-/// Seconds since 1970 UTC by this machine's clock; 0 before that.
+/// Seconds since 1970 UTC by this machine's clock; 0 if the clock is set to an earlier time.
 #[must_use]
 pub fn unix_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// The time of day of a moment in seconds since 1970: `22:44:28 UTC`, the same in every organisation.
+/// The time of day of a moment in seconds since 1970: `22:44:28 UTC`, independent of the time zone.
 #[must_use]
 pub fn clock(unix_s: u64) -> String {
     let (hour, minute, second) = (unix_s / 3600 % 24, unix_s / 60 % 60, unix_s % 60);

@@ -1,4 +1,4 @@
-//! The configuration: flags over environment over file over defaults.
+//! The configuration. Precedence, highest first: flags, environment, file, defaults.
 
 mod error;
 mod file;

@@ -1,36 +1,36 @@
-//! How many files and connections this process may have open, and who gets how many of them.
+//! How many file descriptors this process may have open, and how they are divided.
 //!
-//! The journal, the ledger and the objects must always find a descriptor, or the node loses what it may not lose. So the
-//! limit is raised as far as the system lets us, and of what there is a part is reserved for files; connections get
-//! the rest and are refused when it is used up.
+//! The journal, the ledger and the objects must always get a descriptor, or the node loses data
+//! that it must keep. So the soft limit is raised, up to the hard limit if need be, and a part is
+//! reserved for files; connections get the rest and are refused when it is used up.
 
 use std::io;
 use std::sync::OnceLock;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// With this many nothing is ever refused for want of descriptors; more are not asked for.
+/// Enough that nothing is refused for lack of descriptors; the limit is not raised further.
 pub const ENOUGH: u64 = 4096;
-/// With fewer the reserve for files cannot be kept whole.
+/// With fewer the reserve for files cannot be kept.
 pub const FEWEST: u64 = 192;
 
-/// Who may have how many descriptors.
+/// The division of the descriptors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
     /// What the system allows this process; [`u64::MAX`] if it has no limit.
     pub limit: u64,
-    /// Files and everything else of our own.
+    /// Files and everything else of this process.
     pub own: usize,
     /// Connections of metrics and dashboard.
     pub http: usize,
     /// Connections of the control socket.
     pub control: usize,
-    /// Connections with other nodes, and listening.
+    /// Connections with other nodes, and listening sockets.
     pub net: usize,
 }
 
 impl Budget {
-    /// Divides `limit`.
+    /// Divides `limit`, of which at most [`ENOUGH`] are used.
     #[must_use]
     pub fn of(limit: u64) -> Self {
         let all = usize::try_from(limit.min(ENOUGH)).unwrap_or(usize::MAX);
@@ -47,7 +47,7 @@ pub fn budget() -> Budget {
     *BUDGET.get_or_init(|| Budget::of(raise()))
 }
 
-/// Raises the soft limit to [`ENOUGH`] or as far as the hard one allows; what it is then.
+/// Raises the soft limit to [`ENOUGH`] or to the hard limit; returns the resulting soft limit.
 fn raise() -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     // None is "no limit".
@@ -68,14 +68,14 @@ fn raise() -> u64 {
 /// How many descriptors this process has open at the moment.
 ///
 /// # Errors
-/// What the system says; that it has no descriptor to look with, above all.
+/// If `/proc/self/fd` cannot be read, most likely for lack of a descriptor.
 pub fn in_use() -> io::Result<u64> {
-    // One of them is the folder that is being read.
+    // One of them is the descriptor that reads the folder.
     let count = std::fs::read_dir("/proc/self/fd")?.count();
     Ok(count.saturating_sub(1) as u64)
 }
 
-/// Whether the system says that there is no descriptor left, for this process or for anybody.
+/// Whether the error means that no descriptor is left, in this process or in the system.
 #[must_use]
 pub fn is_exhausted(error: &io::Error) -> bool {
     use rustix::io::Errno;

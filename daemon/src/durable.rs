@@ -1,4 +1,5 @@
-//! Files that survive a crash: write, fsync, rename, fsync the folder; and disk errors that name the file.
+//! Files that survive a crash: write, fsync, rename, fsync the folder; and disk errors that name
+//! the file.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -10,10 +11,10 @@ use crate::error_code::ErrorCode;
 /// Readable and writable by the owner only: everything in the home folder.
 pub const PRIVATE_FILE: u32 = 0o600;
 pub(crate) const PRIVATE_FOLDER: u32 = 0o700;
-/// How much is written at a time when a secret is overwritten.
+/// Block size for overwriting a secret.
 const ERASE_BLOCK_BYTES: usize = 64 << 10;
 
-/// What the disk said, and about which file.
+/// A disk error with the file concerned.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
     /// No space, or over the quota.
@@ -22,32 +23,33 @@ pub enum DiskError {
         /// The file that was being written.
         path: PathBuf,
     },
-    /// Mounted read-only, by an operator or by the system after an error.
+    /// Mounted read-only, by an administrator or by the kernel after an error.
     #[error("the disk that holds {} is mounted read-only", path.display())]
     ReadOnly {
         /// The file that was to be written.
         path: PathBuf,
     },
-    /// The system could not say that what was written is on the disk. It may have dropped it: trying again would lie.
+    /// An fsync failed: the kernel may have dropped the written pages, so a retry could succeed
+    /// without the data being on the disk.
     #[error("{} could not be put on the disk for good (fsync: {source})", path.display())]
     Sync {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// Anything else.
+    /// Any other error.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl DiskError {
-    /// What happened to `path`.
+    /// Classifies an error of an operation on `path`.
     pub fn at(path: &Path, source: io::Error) -> Self {
         let path = path.to_path_buf();
         match source.kind() {
@@ -57,12 +59,12 @@ impl DiskError {
         }
     }
 
-    /// An fsync of `path` that failed, whatever the system says about the reason.
+    /// An fsync of `path` that failed, whatever the cause that the system reports.
     pub fn sync(path: &Path, source: io::Error) -> Self {
         Self::Sync { path: path.to_path_buf(), source }
     }
 
-    /// Whether the system says that there is no space, that a quota is used up, or that the disk is read-only: nothing was
+    /// Whether there is no free space, a quota is used up, or the disk is read-only: nothing was
     /// written, and the same call may succeed later.
     #[must_use]
     pub fn is_full(error: &io::Error) -> bool {
@@ -85,7 +87,7 @@ impl From<DiskError> for io::Error {
         let kind = match &error {
             DiskError::Full { .. } => io::ErrorKind::StorageFull,
             DiskError::ReadOnly { .. } => io::ErrorKind::ReadOnlyFilesystem,
-            // Never one of those that are waited for.
+            // Must not have a kind that callers wait for and retry.
             DiskError::Sync { .. } => io::ErrorKind::Other,
             DiskError::Io { source, .. } => source.kind(),
         };
@@ -96,7 +98,7 @@ impl From<DiskError> for io::Error {
 /// Makes `folder` and its parents, for the owner only.
 ///
 /// # Errors
-/// What the disk says.
+/// Disk errors.
 pub fn make_folder(folder: &Path) -> Result<(), DiskError> {
     fs::DirBuilder::new()
         .recursive(true)
@@ -108,16 +110,16 @@ pub fn make_folder(folder: &Path) -> Result<(), DiskError> {
 /// Makes what was created, renamed or removed in `folder` durable.
 ///
 /// # Errors
-/// What the disk says.
+/// Disk errors.
 pub fn sync_folder(folder: &Path) -> Result<(), DiskError> {
     let handle = File::open(folder).map_err(|error| DiskError::at(folder, error))?;
     handle.sync_all().map_err(|error| DiskError::sync(folder, error))
 }
 
-/// Replaces `path` by `bytes`, all of it or nothing, durable when this returns. The file is private.
+/// Replaces the content of `path` atomically; durable when this returns. The file is private.
 ///
 /// # Errors
-/// What the disk says; the old file is then still there.
+/// A disk error; the old file is then still there.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     let next = next_to(path);
     let written = (|| {
@@ -132,7 +134,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
         fs::rename(&next, path)
     })();
     if let Err(error) = written {
-        // The first error is the one to tell; a leftover is overwritten by the next attempt.
+        // The first error is reported; a leftover is overwritten by the next attempt.
         let _ = fs::remove_file(&next);
         return Err(DiskError::at(path, error));
     }
@@ -142,7 +144,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
 /// Reads `path`; `None` if it does not exist.
 ///
 /// # Errors
-/// What the disk says, or if the file is longer than `limit_bytes`.
+/// A disk error, or if the file is longer than `limit_bytes`.
 pub fn read_if_present(path: &Path, limit_bytes: u64) -> Result<Option<Vec<u8>>, DiskError> {
     let length = match fs::metadata(path) {
         Ok(metadata) => metadata.len(),
@@ -156,11 +158,11 @@ pub fn read_if_present(path: &Path, limit_bytes: u64) -> Result<Option<Vec<u8>>,
     fs::read(path).map(Some).map_err(|error| DiskError::at(path, error))
 }
 
-/// Overwrites a file, then removes it. On a copying file system or an SSD old blocks may survive: what is stored
-/// here is sealed for that reason. A missing file is fine.
+/// Overwrites a file, then removes it. On a copy-on-write file system or an SSD old blocks may
+/// survive: secrets are stored sealed for that reason. A missing file is not an error.
 ///
 /// # Errors
-/// What the disk says.
+/// Disk errors.
 pub fn erase(path: &Path) -> Result<(), DiskError> {
     let mut file = match OpenOptions::new().write(true).open(path) {
         Ok(file) => file,
@@ -251,7 +253,7 @@ mod tests {
             assert_eq!(at(errno).code(), ErrorCode::DiskFull, "{errno}");
         }
         assert_eq!(at(Errno::IO).code(), ErrorCode::Internal);
-        // Not even for lack of room is an fsync tried again.
+        // An fsync is not tried again, not even if it failed for lack of free space.
         let sync = DiskError::sync(Path::new("/x"), Errno::NOSPC.into());
         assert_eq!(sync.code(), ErrorCode::Internal);
         assert!(!DiskError::is_full(&io::Error::from(sync)));

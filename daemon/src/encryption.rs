@@ -8,27 +8,28 @@ use fedshield_protocol::ids::{self, MemberIndex};
 use fedshield_protocol::manifest::Rules;
 use fedshield_protocol::object::ObjectRef;
 
-/// Where a member's key shares are evaluated: its position in the manifest and one.
+/// A member's share index, the point at which its key shares are evaluated: its position in the
+/// manifest plus one.
 #[must_use]
 pub const fn share_index(member: MemberIndex) -> ShareIndex {
     ShareIndex::from_position(member.0)
 }
 
-/// The member of a share index.
+/// The member with this share index.
 #[must_use]
 pub const fn member_index(index: ShareIndex) -> MemberIndex {
     MemberIndex(index.position())
 }
 
-/// How keys are shared under these rules.
+/// The parameters of key sharing under these rules.
 ///
 /// # Errors
-/// [`fedshield_he::Error::Argument`], which the rules of no valid manifest give.
+/// [`fedshield_he::Error::Argument`], which cannot happen for the rules of a valid manifest.
 pub fn sharing(rules: &Rules) -> Result<RobustSharing, fedshield_he::Error> {
     RobustSharing::new(Sharing::new(rules.threshold, rules.member_count)?, rules.max_faulty)
 }
 
-/// The digest by which sets list a commitment: that of the signed message.
+/// The digest by which sets list a commitment: the digest of the signed message.
 #[must_use]
 pub const fn commitment_digest(commitment: ids::CommitmentDigest) -> CommitmentDigest {
     CommitmentDigest::new(commitment.0)
@@ -45,7 +46,7 @@ pub(crate) const fn sum_digest(sum: SumDigest) -> ids::SumDigest {
     ids::SumDigest(*sum.as_bytes())
 }
 
-/// The digest of the contributors' nonces, as the beacon takes it.
+/// The digest of the sum of the contributors' nonces, as the beacon uses it.
 pub(crate) const fn nonce_digest(nonce: NonceDigest) -> ids::NonceDigest {
     ids::NonceDigest(*nonce.as_bytes())
 }

@@ -1,18 +1,19 @@
-//! The stable names of what can go wrong, the same in the control API, in the CLI's exit code and in the docs.
+//! The stable names of failures, the same in the control API, in the CLI's exit code and in the
+//! docs.
 
 use serde::{Deserialize, Serialize};
 
-/// What went wrong, for programs. Operators get a message and a hint beside it.
+/// A kind of failure, for programs. Operators get a message and a hint with it.
 ///
-/// The names and the exit codes are part of the interface: they are listed in `docs/OPERATING.md` and never
-/// change their meaning.
+/// The names and the exit codes are part of the interface: they are listed in `docs/OPERATING.md`
+/// and never change their meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum ErrorCode {
-    /// A fault in the program itself, or one without a name of its own.
+    /// A fault in the program itself, or a failure without a name of its own.
     Internal,
-    /// The request makes no sense: a missing or unknown field, a value out of range.
+    /// The request is malformed: a missing or unknown field, a value out of range.
     InvalidRequest,
     /// No daemon answers on the control socket.
     NotRunning,
@@ -26,7 +27,7 @@ pub enum ErrorCode {
     InviteInvalid,
     /// The invite is past its expiry.
     InviteExpired,
-    /// Someone has used the invite.
+    /// The invite has been used already.
     InviteUsed,
     /// The owner does not know the invite, or answers for another federation.
     InviteUnknown,
@@ -60,7 +61,7 @@ pub enum ErrorCode {
     TooFewMembers,
     /// The terms that came back are not those that were accepted.
     TermsChanged,
-    /// The other side refused, and said why.
+    /// The other side refused and gave a reason.
     Refused,
     /// Not possible in the present state, for instance before the first round.
     WrongState,
@@ -68,9 +69,9 @@ pub enum ErrorCode {
     Timeout,
     /// The ledger fails its verification.
     LedgerInvalid,
-    /// A person or the system ended it with a signal.
+    /// Ended by a signal, from an operator or from the system.
     Interrupted,
-    /// The list of members is not the one that people have compared or expect.
+    /// The list of members is not the one that was compared or expected.
     ListMismatch,
 }
 
@@ -151,7 +152,8 @@ impl ErrorCode {
         }
     }
 
-    /// What to do next if nothing is known but the code. Whoever knows the cause says something better.
+    /// The default hint if nothing but the code is known. Code that knows the cause gives a better
+    /// one.
     #[must_use]
     pub const fn hint(self) -> &'static str {
         match self {
@@ -225,7 +227,7 @@ impl ErrorCode {
         }
     }
 
-    /// The HTTP status that carries it.
+    /// The HTTP status of answers with this code.
     #[must_use]
     pub const fn http_status(self) -> u16 {
         match self {

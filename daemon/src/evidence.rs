@@ -1,5 +1,5 @@
-//! Whether evidence proves what it says, arithmetic of the encryption included: one function for the node that is shown
-//! some and for whoever holds a file of it and the manifest.
+//! Whether evidence proves what it claims, including the arithmetic of the encryption: one function
+//! for nodes that receive evidence and for anyone with a file of it and the manifest.
 
 use fedshield_he::{
     Error as HeError, Fault, Preset, ReleasedAnswer, RoundContext, ShareCommitment, ShareOpening,
@@ -15,13 +15,13 @@ use crate::encryption::{self, ciphertext_digest, share_index};
 /// Why evidence proves nothing, or cannot be checked here.
 #[derive(Debug, thiserror::Error)]
 pub enum EvidenceError {
-    /// Signatures, certificates, or what they are about.
+    /// The signatures or certificates are invalid, or are about something else.
     #[error(transparent)]
     NotProof(#[from] NotProof),
-    /// What was said is right.
+    /// The accused member's statement is correct.
     #[error("{0}")]
     Right(&'static str),
-    /// The arithmetic does not bear it out.
+    /// The arithmetic does not confirm the accusation.
     #[error("the arithmetic does not show it: {0}")]
     Arithmetic(#[source] HeError),
     /// This version of the program does not know the manifest's encryption.
@@ -29,7 +29,7 @@ pub enum EvidenceError {
     Unknown(String),
 }
 
-/// Checks evidence under a manifest, with nothing else.
+/// Checks evidence against a manifest; needs no other state.
 ///
 /// # Errors
 /// [`EvidenceError`].
@@ -61,8 +61,8 @@ fn context(manifest: &ValidManifest, round: Round) -> Result<RoundContext, Evide
     Ok(RoundContext::new(manifest.digest().0, round.0, preset))
 }
 
-/// The dealer's commitment, and the share in it that it showed. Whatever is wrong with either is the dealer's fault: it has
-/// signed both.
+/// Checks the dealer's commitment and the share that it opened. Any error in either is the dealer's
+/// fault, because it has signed both.
 fn answer_to(
     context: &RoundContext,
     manifest: &ValidManifest,
@@ -99,7 +99,7 @@ fn check_answer(
     }
 }
 
-/// An answer as the encryption reads it.
+/// An answer in the types of the encryption.
 fn released(answer: &SignedAnswer) -> ReleasedAnswer<'_> {
     ReleasedAnswer { member: share_index(answer.member), bytes: &answer.bytes }
 }

@@ -1,5 +1,5 @@
-//! The adapter that a federation starts from: named by its digest in the manifest, brought as files
-//! by every member.
+//! The adapter that a federation starts from: named by its digest in the manifest, supplied as
+//! files by every member.
 
 use std::path::{Path, PathBuf};
 
@@ -12,16 +12,16 @@ use crate::durable::{self, DiskError};
 use crate::error_code::ErrorCode;
 use crate::home::Home;
 
-/// The files of a PEFT folder that mean something here.
+/// The files of a PEFT folder that are used.
 const FILES: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
 
-/// Why an adapter cannot be the one to start from.
+/// Why a federation cannot start from an adapter.
 #[derive(Debug, thiserror::Error)]
 pub enum FirstAdapterError {
     /// The folder is not an adapter that a federation can start from.
     #[error("adapter: {0}")]
     Adapter(#[source] TrainError),
-    /// The home, when it is copied there.
+    /// The copy in the home could not be written.
     #[error(transparent)]
     Disk(#[from] DiskError),
 }
@@ -44,7 +44,7 @@ pub struct FirstAdapter {
     pub folder: PathBuf,
     /// Rank, alpha and projections.
     pub spec: AdapterSpec,
-    /// Its name in a manifest.
+    /// Its digest in a manifest.
     pub digest: Digest,
 }
 
@@ -61,7 +61,7 @@ impl FirstAdapter {
         Ok(Self { folder: folder.to_owned(), spec, digest })
     }
 
-    /// The one that is kept in a home; `None` if there is none.
+    /// The first adapter stored in a home; `None` if there is none.
     ///
     /// # Errors
     /// See [`Self::open`].
@@ -70,11 +70,11 @@ impl FirstAdapter {
         if folder.exists() { Self::open(&folder).map(Some) } else { Ok(None) }
     }
 
-    /// Copies it into a home, in place of another one. A home that is in a federation keeps what it
-    /// has.
+    /// Copies it into a home, replacing an earlier one. A home that is in a federation keeps what
+    /// it has.
     ///
     /// # Errors
-    /// What the disk says.
+    /// If a file cannot be written.
     pub fn keep(&self, home: &Home) -> Result<(), FirstAdapterError> {
         if home.manifest().exists() {
             return Ok(());

@@ -1,5 +1,6 @@
-//! What operators and Prometheus look at: `/metrics`, `/healthz`, `/readyz` and the dashboard. Read-only, loopback unless
-//! configured otherwise; no password, so nothing secret is served.
+//! Pages for operators and Prometheus: `/metrics`, `/healthz`, `/readyz` and the dashboard.
+//! Read-only, on loopback unless configured otherwise; without a password, so nothing secret is
+//! served.
 
 mod metrics;
 mod server;

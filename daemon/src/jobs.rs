@@ -12,15 +12,16 @@
 //! combine            put the key together, check it, open the sum                (combine)
 //! check_key          open the sum with a key that another member found           (combine)
 //! apply              the same arithmetic at every member                         (apply)
-//! settle             spend the own update, erase the round's secrets             (record)
+//! settle             spend its own update, erase the round's secrets             (record)
 //! adopt              take over what others have recorded                         (sync)
 //! erase_secrets      no round follows soon                                       (pause, end)
 //! check_evidence, prove_answers   proof of misbehaviour                          (at any time)
 //! ```
 //!
 //! One file for each job, and for each word of the path; none of them runs another's. What several
-//! start from is in `round_inputs` and `own_share`, what they leave on disk in `durable_state`.
-//! `measure` and `evaluate` give operators numbers; no round waits for them.
+//! One file for each job and for each step of the path; no job runs another one. Inputs that
+//! several share are in `round_inputs` and `own_share`, what they leave on disk in `durable_state`.
+//! `measure` and `evaluate` are for operators; no round waits for them.
 //!
 //! Jobs of one round run beside each other (`host::jobs` has two workers): training takes no lock,
 //! so that shares are checked meanwhile; what reads or replaces adapter and local memory holds
@@ -86,9 +87,10 @@ pub struct Pipeline {
     secrets: Arc<SecretStore>,
     folder: std::path::PathBuf,
     observer: Arc<dyn Observer>,
-    /// Adapter and local memory; whoever prunes, applies or settles holds it.
+    /// Adapter and local memory; locked while a job prunes, applies or settles.
     state: Mutex<State>,
-    /// What the round under way began with; a second try of its training gets the same.
+    /// The examples that the round in progress began with; a second run of its training gets the
+    /// same.
     round_data: Mutex<Option<(Round, Arc<Examples>)>>,
 }
 
@@ -96,7 +98,7 @@ impl Pipeline {
     /// Opens or creates the pipeline's folder for the federation of `terms`.
     ///
     /// # Errors
-    /// If stored state cannot be read, or model and manifest do not fit.
+    /// If stored state cannot be read, or model and manifest do not match.
     pub fn open(
         terms: MemberTerms,
         learning: Arc<Learning>,
@@ -111,10 +113,10 @@ impl Pipeline {
         Ok(Self { terms, learning, objects, secrets, folder, observer, state, round_data })
     }
 
-    /// Runs one job to its end.
+    /// Runs one job to completion.
     ///
     /// # Errors
-    /// What went wrong, for the operator; nothing half done is left that a second run would stumble over.
+    /// The cause, for the operator; no partial result is left that would make a second run fail.
     pub fn run(&self, job: &Job, cancel: &CancellationToken) -> Result<JobOutput, PipelineError> {
         match job {
             Job::MakeSealingKey { round } => self.make_sealing_key(*round),
@@ -161,9 +163,9 @@ impl Pipeline {
         }
     }
 
-    /// Looks at the data files and reads them again if they have changed: the next round uses what
-    /// they say then, a round under way keeps what it has. What cannot be used is left aside and
-    /// reported to the observer. May take as long as reading the files does.
+    /// Checks the data files and reads them again if they have changed: the next round uses the new
+    /// content, a round in progress keeps its examples. Records that cannot be used are left out
+    /// and reported to the observer. May take as long as reading the files does.
     pub fn look_at_data(&self, when: Look) -> DataLook {
         let look = self.learning.look_at_data(when);
         self.observer.looked_at_data(&look);
@@ -185,7 +187,7 @@ impl Pipeline {
         examples
     }
 
-    /// The round is over: nobody needs what it began with.
+    /// Drops the examples of a round that is over.
     fn forget_data_of(&self, round: Round) {
         let mut kept = self.round_data.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.as_ref().is_some_and(|(of, _)| *of <= round) {
@@ -200,14 +202,14 @@ impl Pipeline {
         State::held(&self.folder)
     }
 
-    /// What the members agreed on.
+    /// The terms of the federation.
     #[must_use]
     pub fn terms(&self) -> &MemberTerms {
         &self.terms
     }
 
-    /// The state, also after a job panicked while it held it: every job leaves whole states only,
-    /// because it replaces them at its end.
+    /// The state, also after a job panicked while it held it: the state is always complete, because
+    /// every job replaces it only at its end.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

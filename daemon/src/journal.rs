@@ -1,8 +1,9 @@
-//! The journal: what this node has voted, released and promised, so that it never contradicts itself after a crash.
+//! The journal: what this node has voted, released and promised, so that it never contradicts
+//! itself after a crash.
 //!
-//! One file, only appended to, every entry on disk before anything that follows from it is sent. A crash can tear
-//! the last entry: it is cut off, nothing was sent for it. Damage anywhere else is an error, because going on without
-//! a vote would mean voting twice.
+//! One append-only file; every entry is on disk before anything that follows from it is sent. A
+//! crash can tear the last entry, which is then cut off, because nothing was sent for it. Damage
+//! anywhere else is an error, because continuing without a vote could mean voting twice.
 
 mod file;
 mod format;

@@ -32,18 +32,18 @@ pub use examine::TermsChecker;
 use examine::{Examination, Examined, named_adapter};
 pub(crate) use sample::sample_digest;
 
-/// Where model and data are, and how to read them.
+/// Where model and data are stored, and how to read them.
 #[derive(Debug, Clone, Default)]
 pub struct LearningSources {
     /// Hugging Face folder or GGUF file.
     pub model: PathBuf,
     /// Files to train on.
     pub train: Vec<PathBuf>,
-    /// Files to evaluate on; empty: a fraction of the training files.
+    /// Held-out files; if empty, `held_out_fraction` of the training examples is held out.
     pub held_out: Vec<PathBuf>,
-    /// That fraction.
+    /// The fraction that is held out if there are no held-out files.
     pub held_out_fraction: f64,
-    /// Where to compute.
+    /// The device to compute on.
     pub device: ComputeDevice,
     /// See [`TrainSettings::gradient_checkpointing`].
     pub gradient_checkpointing: bool,
@@ -51,19 +51,19 @@ pub struct LearningSources {
     pub packing: bool,
     /// How the frozen matrices are held in memory.
     pub base_precision: BasePrecision,
-    /// How exactly matrix products are computed at least.
+    /// The least precision of matrix products.
     pub compute_precision: ComputePrecision,
     /// Template to use instead of the manifest's.
     pub template: Option<String>,
     /// How records of the files are read.
     pub reading: Reading,
-    /// PEFT folder that the first round starts from, for a manifest that asks for one.
+    /// PEFT folder that the first round starts from, for a manifest that names a first adapter.
     pub first_adapter: PathBuf,
-    /// The program that trains; without one the built-in trainer does.
+    /// The trainer command; `None`: the built-in trainer.
     pub command: Option<CommandSettings>,
 }
 
-/// The model's weights, read and named; not yet on a device.
+/// The model's weights, read and hashed; not yet on a device.
 pub struct OpenedModel {
     sources: LearningSources,
     model: LoadedModel,
@@ -73,14 +73,15 @@ impl OpenedModel {
     /// Reads the model.
     ///
     /// # Errors
-    /// Names the file and the tensor that is wrong.
+    /// Names the file and the invalid tensor.
     pub fn open(sources: LearningSources) -> Result<Self, TrainError> {
         let model = LoadedModel::open(&sources.model)?;
         model.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         Ok(Self { sources, model })
     }
 
-    /// Reads the data files once, so that a record which is no example is found before anyone waits for this member.
+    /// Reads the data files once, so that an invalid record is found before other members wait for
+    /// this one.
     ///
     /// # Errors
     /// Names the file and the record.
@@ -89,7 +90,7 @@ impl OpenedModel {
         files.try_for_each(|file| check_examples(file, &self.sources.reading))
     }
 
-    /// Checks terms as [`Self::prepare`] will, as often as they change.
+    /// Checks terms as [`Self::prepare`] does; may be called repeatedly.
     #[must_use]
     pub fn checker(&self) -> TermsChecker {
         let model = &self.model;
@@ -102,7 +103,8 @@ impl OpenedModel {
         Digest(self.model.digest)
     }
 
-    /// Reads the data as the manifest says, and puts the model on the device if it is to be trained here.
+    /// Reads the data as the manifest specifies, and puts the model on the device unless a command
+    /// trains.
     ///
     /// # Errors
     /// Names the data file and line, or the setting.
@@ -154,7 +156,7 @@ impl OpenedModel {
 /// Trainer and data of one member.
 pub struct Learning {
     config: ModelConfig,
-    /// Until it is on the device.
+    /// The loaded model until it is moved to the device.
     loader: Mutex<Option<LoadedModel>>,
     trainer: OnceLock<Trainer>,
     settings: TrainSettings,
@@ -167,23 +169,23 @@ pub struct Learning {
 
 /// One training run.
 pub(crate) struct Task<'a> {
-    /// For a trainer command.
+    /// The purpose in the request of a trainer command: `round` or `local-only`.
     pub(crate) purpose: &'static str,
     /// The adapter to start from.
     pub(crate) global: &'a GlobalAdapter,
     pub(crate) settings: &'a FederatedSettings,
-    /// Decides the order of the examples.
+    /// Seed of the order of the examples.
     pub(crate) seed: [u8; 32],
 }
 
 impl Learning {
-    /// Examples to train on, at present.
+    /// Current number of training examples.
     #[must_use]
     pub fn example_count(&self) -> usize {
         self.examples().set.train.len()
     }
 
-    /// The examples at present. Whoever computes with them holds them to the end of the computation.
+    /// The current examples. A computation holds them until it ends, whatever changes meanwhile.
     pub(crate) fn examples(&self) -> Arc<Examples> {
         self.data.current()
     }
@@ -193,12 +195,13 @@ impl Learning {
         self.data.look(when)
     }
 
-    /// What PEFT files call the base model.
+    /// The name of the base model in PEFT files.
     pub(crate) fn base(&self) -> String {
         self.base.display().to_string()
     }
 
-    /// The base model on the device: put there at first use, which is the start unless a command trains.
+    /// The base model on the device: moved there at first use, which is at the start unless a
+    /// command trains.
     pub(crate) fn trainer(&self) -> Result<&Trainer, PipelineError> {
         let mut loader = self.loader.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(trainer) = self.trainer.get() {
@@ -211,7 +214,8 @@ impl Learning {
         Ok(self.trainer.get_or_init(|| trainer))
     }
 
-    /// The adapter before the first round: expanded from the federation's id, or the one that the manifest names.
+    /// The adapter before the first round: derived from the federation's id, or the one that the
+    /// manifest names.
     pub(crate) fn first_adapter(
         &self,
         terms: &MemberTerms,

@@ -1,7 +1,9 @@
-//! The FedShield daemon as a library: the one place where protocol, training, encryption and network meet.
+//! The FedShield daemon as a library: the one place where protocol, training, encryption and
+//! network meet.
 //!
-//! Read `home` (which file is what), `config`, `identity`, then what is kept (`journal`, `store`, `objects`), how a
-//! federation begins (`founding`), how operators look in (`control`, `http`, `offline`), how it runs as a service (`service`).
+//! Start with `home` (the files), `config` and `identity`, then persistent data (`journal`,
+//! `store`, `objects`), founding a federation (`founding`), the operators' interfaces (`control`,
+//! `http`, `offline`), and running as a service (`service`).
 #![warn(unreachable_pub)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg_attr(
@@ -44,14 +46,15 @@ mod users;
 pub use fedshield_train::reuse_freed_memory;
 pub use randomness::RandomnessError;
 
-/// To be called first in `main` of every program that runs a node. It may have been started by a node, to try a GPU or to
-/// end a trainer whose daemon is gone; then this does that and ends the process.
+/// Must be called first in `main` of every program that runs a node. A node may have started this
+/// process to try a GPU, or to end a trainer whose daemon is gone; then this does that and ends the
+/// process.
 pub fn answer_own_calls() {
     fedshield_train::answer_device_probe();
     learning::answer_guard();
 }
 
-/// An error and what it came from, on one line.
+/// An error and its causes, on one line.
 #[must_use]
 pub fn error_chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

@@ -1,5 +1,5 @@
-//! What needs no running daemon: reading a home, looking at data, measuring adapters, talking with them, writing them in
-//! other formats.
+//! Operations without a running daemon: reading a home, checking data, measuring adapters, chatting
+//! with them, converting them to other formats.
 
 mod chat;
 mod data;
@@ -33,32 +33,32 @@ pub use recorded::check_recorded;
 
 use crate::error_code::ErrorCode;
 
-/// Opens a model, and says on standard error what its user should know.
+/// Opens a model, and prints its warnings on standard error.
 fn open_model(path: &std::path::Path) -> Result<LoadedModel, OfflineError> {
     let model = LoadedModel::open(path).map_err(OfflineError::Model)?;
     model.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     Ok(model)
 }
 
-/// Why it cannot be done. Messages name the file and the tensor or line.
+/// Why an operation failed. Messages name the file and the tensor or line.
 #[derive(Debug, thiserror::Error)]
 pub enum OfflineError {
-    /// The base model.
+    /// The base model cannot be used.
     #[error("base model: {0}")]
     Model(#[source] TrainError),
-    /// The adapter's folder.
+    /// The adapter's folder cannot be used.
     #[error("adapter: {0}")]
     Adapter(#[source] TrainError),
-    /// The data files.
+    /// The data files cannot be used.
     #[error("data: {0}")]
     Data(#[source] TrainError),
-    /// The name of a template.
+    /// There is no template of this name.
     #[error("{0}")]
     Template(#[source] TrainError),
-    /// Computing, or writing the result.
+    /// Computing, or writing the result, failed.
     #[error("{0}")]
     Work(#[source] TrainError),
-    /// The folder for the result holds something, or the file is there.
+    /// The folder for the result is not empty, or the file exists already.
     #[error("{} is there already: name a new folder or file", .0.display())]
     NotEmpty(PathBuf),
 }
@@ -81,7 +81,7 @@ impl OfflineError {
     }
 }
 
-/// The template of this name; without one the model's own, or the plainest if it has none.
+/// The template of this name; without a name the model's own, or the plainest if it has none.
 fn template(name: Option<&str>, tokenizer: &TextTokenizer) -> Result<Template, OfflineError> {
     let named = name.map_or(Ok(Template::Model), Template::parse);
     Ok(named.map_err(OfflineError::Template)?.or_plain(tokenizer))

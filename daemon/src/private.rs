@@ -1,4 +1,4 @@
-//! Whole trees that are nobody else's: made private, or erased.
+//! Private file trees: restricting access to the owner, and erasing.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -7,16 +7,18 @@ use std::path::Path;
 
 use crate::durable::{DiskError, PRIVATE_FILE, PRIVATE_FOLDER, overwrite, parent, sync_folder};
 
-/// From here on nothing that this process or what it starts makes is readable by anybody else, whichever library makes it.
+/// From here on, no file that this process or a child process creates is accessible to other users,
+/// whichever library creates it.
 pub fn private_umask() {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
 }
 
-/// Takes `path` and everything in it from all but its owner. Links are not followed, and a file with a second name is left
-/// as it is: the other name may be somebody else's. What belongs to another user stays as it is, too.
+/// Removes the access of everyone but the owner to `path` and everything in it. Links are not
+/// followed, and a file with several hard links is left as it is, because another name may be
+/// another user's. Files of other users are left, too.
 ///
 /// # Errors
-/// What the disk says. A path that does not exist is fine.
+/// Disk errors. A path that does not exist is not an error.
 pub fn make_private(path: &Path) -> Result<(), DiskError> {
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
@@ -36,10 +38,10 @@ pub fn make_private(path: &Path) -> Result<(), DiskError> {
     Ok(())
 }
 
-/// Takes a folder, not what is in it, from all but its owner.
+/// Removes the access of everyone but the owner to a folder, not to its content.
 ///
 /// # Errors
-/// What the disk says.
+/// Disk errors.
 pub fn make_folder_private(folder: &Path) -> Result<(), DiskError> {
     let metadata = fs::metadata(folder).map_err(|error| DiskError::at(folder, error))?;
     take_from_others(folder, &metadata)
@@ -52,19 +54,19 @@ fn take_from_others(path: &Path, metadata: &fs::Metadata) -> Result<(), DiskErro
     }
     match fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o700)) {
         Ok(()) => tracing::debug!(path = %path.display(), "taken from other users"),
-        // Another user's.
+        // It belongs to another user.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
         Err(error) => return Err(DiskError::at(path, error)),
     }
     Ok(())
 }
 
-/// Erases a folder with all that is in it, or one file: every file is overwritten before. Links are removed, what they name is not
-/// touched; a file with a second name is removed and not overwritten. Goes on after an error, so that as much as possible
-/// is gone.
+/// Erases a folder with its content, or one file: every file is overwritten first. Links are
+/// removed, their targets are not touched; a file with several hard links is removed and not
+/// overwritten. Continues after an error, so that as much as possible is erased.
 ///
 /// # Errors
-/// The first thing that could not be erased. A path that does not exist is fine.
+/// The first error. A path that does not exist is not an error.
 pub fn erase_tree(path: &Path) -> Result<(), DiskError> {
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
@@ -74,7 +76,7 @@ pub fn erase_tree(path: &Path) -> Result<(), DiskError> {
     let unlink = |removed: io::Result<()>| removed.map_err(|error| DiskError::at(path, error));
     if !metadata.is_dir() {
         if metadata.is_file() && metadata.nlink() == 1 {
-            // Whoever wrote it may have made it read-only. What cannot be overwritten is removed all the same.
+            // It may be read-only. A file that cannot be overwritten is removed anyway.
             let _ = fs::set_permissions(path, fs::Permissions::from_mode(PRIVATE_FILE));
             let overwritten =
                 OpenOptions::new().write(true).open(path).map(|mut file| overwrite(&mut file));
@@ -89,10 +91,11 @@ pub fn erase_tree(path: &Path) -> Result<(), DiskError> {
     sync_folder(parent(path))
 }
 
-/// [`erase_tree`] for everything in a folder, which stays: somebody may have mounted it.
+/// [`erase_tree`] for the content of a folder; the folder itself stays, because it may be a mount
+/// point.
 ///
 /// # Errors
-/// The first thing that could not be erased.
+/// The first error.
 pub fn erase_content(folder: &Path) -> Result<(), DiskError> {
     let mut first = Ok(());
     for entry in fs::read_dir(folder).map_err(|error| DiskError::at(folder, error))? {
@@ -119,7 +122,7 @@ mod tests {
         fs::create_dir(&kept).unwrap();
         fs::write(kept.join("model"), "weights").unwrap();
         fs::write(tree.join("a/b/data"), "secret").unwrap();
-        // What a program may leave: links to files of others, read-only files and folders.
+        // What a program may leave: links to other users' files, read-only files and folders.
         fs::hard_link(kept.join("model"), tree.join("a/linked")).unwrap();
         std::os::unix::fs::symlink(&kept, tree.join("a/folder")).unwrap();
         std::os::unix::fs::symlink(kept.join("model"), tree.join("a/file")).unwrap();

@@ -1,10 +1,10 @@
-//! The operating system's randomness, and the one error for its failure.
+//! The operating system's random generator, and the one error for its failure.
 
 use fedshield_protocol::wire::Nonce;
 use zeroize::Zeroizing;
 
-/// A ChaCha20 generator seeded by the operating system. Its state and what it drew ahead are erased
-/// on drop.
+/// A ChaCha20 generator seeded by the operating system. Its state and its buffered output are
+/// erased on drop.
 pub(crate) type OsRandom = chacha20::ChaCha20Rng;
 
 /// The operating system gives no randomness.
@@ -24,8 +24,8 @@ pub(crate) fn nonce() -> Result<Nonce, RandomnessError> {
     Ok(nonce)
 }
 
-/// A fresh generator, for libraries that cannot report a failure of the operating system's: it is
-/// reported here.
+/// A freshly seeded generator, for libraries that cannot report a failure of the operating system:
+/// it is reported here.
 pub(crate) fn os_random() -> Result<OsRandom, RandomnessError> {
     let mut seed = Zeroizing::new([0u8; 32]);
     fill(seed.as_mut_slice())?;
@@ -36,7 +36,7 @@ pub(crate) fn os_random() -> Result<OsRandom, RandomnessError> {
 mod tests {
     use super::*;
 
-    /// Compiles only for a generator that erases itself; `he/tests/erasure.rs` looks into its
+    /// Compiles only for a generator that erases itself on drop; `he/tests/erasure.rs` inspects its
     /// memory.
     #[test]
     fn the_generator_erases_itself() {

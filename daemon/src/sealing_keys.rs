@@ -1,5 +1,6 @@
-//! This member's sealing keys on disk: one for each round, which ends with the other secrets of the round; before the first
-//! round one for each draft, erased when the draft is left, so that nothing sealed under a draft that was left can be opened.
+//! This member's sealing keys on disk: one for each round, erased with the other secrets of the
+//! round; before the first round one for each draft, erased when the draft is left, so that nothing
+//! sealed under that draft can be opened.
 
 use fedshield_he::{SEALING_SECRET_LEN, SealingKeyPair};
 use fedshield_protocol::ids::{Digest, Round};
@@ -10,7 +11,7 @@ use zeroize::Zeroizing;
 const DRAFT: &str = "draft-";
 const FIRST: Round = Round(0);
 
-/// The key pair of `round`, if it is still here.
+/// The key pair of `round`, if it is still stored.
 pub(crate) fn load(
     secrets: &SecretStore,
     round: Round,
@@ -23,7 +24,7 @@ fn pair(bytes: &Zeroizing<Vec<u8>>) -> Option<SealingKeyPair> {
     Some(SealingKeyPair::from_secret(secret))
 }
 
-/// The key pair for the first round of the draft with this founding id, if it has one here.
+/// The key pair for the first round of the draft with this founding id, if one is stored.
 pub(crate) fn of_draft(
     secrets: &SecretStore,
     founding_id: &Digest,
@@ -31,7 +32,8 @@ pub(crate) fn of_draft(
     Ok(secrets.get(&draft(founding_id))?.as_ref().and_then(pair))
 }
 
-/// A fresh key pair for the first round of a draft, kept when this returns; its public half stands in the draft.
+/// Generates a key pair for the first round of a draft, stored when this returns; the draft
+/// contains its public key.
 pub(crate) fn new_for_draft(
     secrets: &SecretStore,
     founding_id: &Digest,
@@ -42,8 +44,9 @@ pub(crate) fn new_for_draft(
     Ok(pair)
 }
 
-/// Makes the draft's key pair that of the first round: the draft is about to be founded. The draft's copy stays until
-/// [`erase_drafts`], so that a crash in between repeats this. Does nothing if the pair is not the one of `public`.
+/// Makes the draft's key pair that of the first round: the draft is about to be founded. The
+/// draft's copy stays until [`erase_drafts`], so that this can be repeated after a crash. Does
+/// nothing if `public` is not its public key.
 pub(crate) fn promote(
     secrets: &SecretStore,
     founding_id: &Digest,
@@ -55,8 +58,8 @@ pub(crate) fn promote(
     }
 }
 
-/// Homes of earlier versions had one first key for all drafts: makes it that of this draft, if `public` is its public half.
-/// Also takes back what [`promote`] did before a crash.
+/// Makes the first round's key pair that of this draft, if `public` is its public key: homes of
+/// earlier versions had one first key for all drafts. Also reverts a [`promote`] before a crash.
 pub(crate) fn demote(
     secrets: &SecretStore,
     founding_id: &Digest,
@@ -71,7 +74,7 @@ pub(crate) fn demote(
     }
 }
 
-/// Erases the key of one draft, if it is here.
+/// Erases the key of one draft, if it is stored.
 pub(crate) fn erase_draft(
     secrets: &SecretStore,
     founding_id: &Digest,
@@ -79,7 +82,7 @@ pub(crate) fn erase_draft(
     secrets.erase(&draft(founding_id))
 }
 
-/// Erases the keys of all drafts but `keep`.
+/// Erases the keys of all drafts except `keep`.
 pub(crate) fn erase_drafts(
     secrets: &SecretStore,
     keep: Option<&Digest>,

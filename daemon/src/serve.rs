@@ -1,8 +1,10 @@
-//! HTTP over any listener with a bound on connections: for the control socket and for metrics and dashboard.
+//! HTTP over any listener with a limit on connections: for the control socket, and for metrics and
+//! dashboard.
 //!
-//! Somebody who opens connections and says nothing must take neither the last descriptor nor the place of those who ask.
-//! So at the bound the connection that has been idle for longest makes way, a connection must have said what it wants
-//! within half a minute, and only if all are in the midst of a request is a new one refused, in words.
+//! Clients that open connections and send nothing must not use up the descriptors or keep others
+//! from being served. So at the limit the oldest connection without a request in progress is
+//! closed, a connection must send the head of a request within half a minute, and only if all have
+//! a request in progress is a new one refused, with an answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,34 +24,34 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// Time for the head of a request, also of the next one on a connection that is kept.
+/// Time for the head of a request, also of the next one on a kept-alive connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// Time for an answer under way when its connection has to make way or the daemon stops.
+/// Time for an answer in progress when its connection is closed or the daemon stops.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time to take a refusal.
+/// Time for sending a refusal.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 const REFUSAL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 47\r\n\r\n\
       too many requests at the moment: try again soon";
 
-/// A connection that is open.
+/// An open connection.
 struct Open {
     task: Id,
-    /// Requests under way.
+    /// Number of requests in progress.
     busy: Arc<AtomicUsize>,
     leave: CancellationToken,
 }
 
-/// Serves at most `most` connections at once, until `stop`; then finishes the requests under way. Accepting never fails
-/// for good: without a descriptor the listener tries again in a second. `router` gives each connection its routes, because
-/// some answers depend on who is at the other end.
+/// Serves at most `most` connections at once, until `stop`; then finishes the requests in progress.
+/// Accepting never fails for good: without a descriptor the listener tries again after a second.
+/// `router` gives each connection its routes, because some answers depend on the peer.
 pub(crate) async fn serve<L: Listener>(
     mut listener: L,
     router: impl Fn(&L::Io) -> Router,
     most: usize,
     stop: CancellationToken,
 ) {
-    // The longest open first.
+    // Ordered by age, the oldest first.
     let mut open: Vec<Open> = Vec::new();
     let mut tasks = JoinSet::new();
     loop {
@@ -78,7 +80,7 @@ pub(crate) async fn serve<L: Listener>(
     while tasks.join_next().await.is_some() {}
 }
 
-/// Ends the connection that has been there for longest without a request under way.
+/// Closes the oldest connection without a request in progress; false if there is none.
 fn make_way(open: &mut Vec<Open>) -> bool {
     let idle = open.iter().position(|connection| connection.busy.load(Ordering::Relaxed) == 0);
     let Some(connection) = idle.map(|index| open.remove(index)) else { return false };
@@ -107,7 +109,7 @@ async fn converse<I: AsyncRead + AsyncWrite + Unpin>(
         .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(io), service);
     let mut connection = std::pin::pin!(connection);
-    // What a connection ends with is the business of the other side.
+    // Errors of a connection are the client's concern.
     tokio::select! {
         _ = connection.as_mut() => return,
         () = leave.cancelled() => connection.as_mut().graceful_shutdown(),
@@ -119,13 +121,13 @@ async fn refuse<I: AsyncRead + AsyncWrite + Unpin>(mut io: I) {
     let said = async {
         io.write_all(REFUSAL).await?;
         io.shutdown().await?;
-        // A connection that is closed before its request was read is reset, and the refusal with it.
+        // Closing a connection with unread input resets it, and the refusal would be lost.
         tokio::io::copy(&mut io, &mut tokio::io::sink()).await
     };
     let _ = timeout(REFUSAL_TIMEOUT, said).await;
 }
 
-/// Counts a request until it is dropped, also if whoever asked hangs up.
+/// Counts a request until it is dropped, even if the client disconnects.
 struct UnderWay(Arc<AtomicUsize>);
 
 impl UnderWay {
@@ -182,7 +184,7 @@ mod tests {
         for _ in 0..10 {
             assert!(ask(address, "/").await.ends_with("here"));
         }
-        // All places are taken by requests under way: the next is told so.
+        // All connections have a request in progress: the next one is refused.
         let asked: Vec<_> = (0..4).map(|_| tokio::spawn(ask(address, "/slow"))).collect();
         while waiting.load(Ordering::SeqCst) < 4 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -191,7 +193,7 @@ mod tests {
         assert!(refused.contains("503") && refused.ends_with("try again soon"), "{refused}");
         let (head, body) = refused.split_once("\r\n\r\n").unwrap();
         assert!(head.contains(&format!("content-length: {}", body.len())), "{refused}");
-        // And what is under way ends well, also when the server stops.
+        // Requests in progress are finished even when the server stops.
         stop.cancel();
         go.cancel();
         for answer in asked {

@@ -1,4 +1,5 @@
-//! The manifest as one member computes with it: settings of the learner, context of the encryption.
+//! The manifest as one member computes with it: settings of the learner, parameters of the
+//! encryption.
 
 mod unusual;
 mod weights;
@@ -18,14 +19,14 @@ use crate::encryption::{self, share_index};
 use crate::jobs::PipelineError;
 pub use unusual::unusual;
 
-/// What the members agreed on, and which of them this is.
+/// The terms of a federation, and which of its members this is.
 #[derive(Debug, Clone)]
 pub struct MemberTerms {
     /// The manifest in force.
     pub manifest: Manifest,
     /// Its digest.
     pub manifest_digest: ManifestDigest,
-    /// Seeds the first factor A.
+    /// The federation's id, which seeds the first factor A.
     pub federation: FederationId,
     /// This member.
     pub me: MemberIndex,
@@ -45,7 +46,7 @@ impl MemberTerms {
     /// Reads a valid manifest.
     ///
     /// # Errors
-    /// Names the field that this build cannot honour.
+    /// Names the field that this build does not support.
     pub fn new(valid: &ValidManifest, me: MemberIndex) -> Result<Self, PipelineError> {
         let manifest = valid.manifest().clone();
         let rules = valid.rules();
@@ -66,7 +67,7 @@ impl MemberTerms {
         })
     }
 
-    /// The encryption of one round.
+    /// The encryption context of one round.
     #[must_use]
     pub fn context(&self, round: Round) -> RoundContext {
         RoundContext::new(self.manifest_digest.0, round.0, self.preset)
@@ -75,7 +76,7 @@ impl MemberTerms {
     /// The manifest in force, checked again.
     ///
     /// # Errors
-    /// None, as it was checked when it came into force; named all the same.
+    /// None in practice, as it was checked when it came into force.
     pub(crate) fn valid_manifest(&self) -> Result<ValidManifest, PipelineError> {
         ValidManifest::check(self.manifest.clone())
             .map_err(|error| PipelineError::manifest("members", error.to_string()))
@@ -88,7 +89,7 @@ impl MemberTerms {
     }
 }
 
-/// What of the terms does not depend on who the members are: the same for a draft and for the manifest that it becomes.
+/// The terms that do not depend on who the members are: the same for a draft and for its manifest.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The encryption's parameters.
@@ -103,7 +104,7 @@ impl Plan {
     /// Reads the terms for `members` members.
     ///
     /// # Errors
-    /// Names the field that this build cannot honour.
+    /// Names the field that this build does not support.
     pub fn of(terms: &TermsFields, members: u16) -> Result<Self, PipelineError> {
         if terms.weights.is_none() {
             return Err(PipelineError::Earlier);
@@ -123,16 +124,16 @@ impl Plan {
     /// Reads the terms of a draft, whose members may not be known yet.
     ///
     /// # Errors
-    /// Names the field that this build cannot honour.
+    /// Names the field that this build does not support.
     pub fn of_draft(draft: &Draft) -> Result<Self, PipelineError> {
         let members = u16::try_from(draft.members.len()).unwrap_or(u16::MAX);
         Self::of_terms(&draft.offer.terms, members)
     }
 
-    /// Reads terms of which no draft has been made yet.
+    /// Reads terms that are not in a draft yet.
     ///
     /// # Errors
-    /// Names the field that this build cannot honour.
+    /// Names the field that this build does not support.
     pub fn of_terms(terms: &manifest::Terms, members: u16) -> Result<Self, PipelineError> {
         if terms.weights.is_none() {
             let reason = "say what an update counts: \"equal\" or \"declared\"";
@@ -218,7 +219,7 @@ mod tests {
         assert!(matches!(error, PipelineError::Earlier));
         assert!(error.to_string().contains("`weights`"), "{error}");
         assert!(error.hint().contains("federation new --adapter"), "{}", error.hint());
-        // A draft is no federation yet: it lacks a setting.
+        // A draft is not a federation yet: it lacks a setting.
         let fields = TermsFields { weights: None, ..fedshield_fixtures::terms() };
         let terms = manifest::Terms::new(fields).unwrap();
         let error = Plan::of_terms(&terms, 4).unwrap_err().to_string();

@@ -1,6 +1,7 @@
-//! Users of this machine, by name.
+//! Names of this machine's users.
 
-/// The user's name; the number if nobody has it here. May ask a directory service and so take long.
+/// The user's name, or the number as text if it has none here. May query a directory service and so
+/// be slow.
 pub(crate) fn name(id: u32) -> String {
     uzers::get_user_by_uid(id)
         .map_or_else(|| format!("user {id}"), |user| user.name().to_string_lossy().into_owned())

@@ -5,25 +5,26 @@ use std::path::PathBuf;
 use crate::durable::DiskError;
 use crate::error_code::ErrorCode;
 
-/// What is wrong with the configuration, and where.
+/// An error in the configuration, with its place.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file is not TOML, has an unknown key or a value of the wrong kind; the message names line and key.
+    /// The file is not TOML, has an unknown key or a value of the wrong type; the message names
+    /// line and key.
     #[error("{}: {message}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What the parser said.
+        /// The parser's message.
         message: String,
     },
-    /// A flag or an environment variable has a value that does not fit.
+    /// The value of a flag or environment variable cannot be parsed.
     #[error("{origin}: `{value}` does not fit: {reason}")]
     Value {
         /// The flag or variable.
         origin: String,
-        /// What it was.
+        /// The value as given.
         value: String,
-        /// What is wrong with it, and which form is wanted.
+        /// What is wrong with it, and the form that is expected.
         reason: String,
     },
     /// A flag names a key that does not exist.
@@ -33,7 +34,7 @@ pub enum ConfigError {
         origin: String,
         /// The key.
         key: String,
-        /// Which there are.
+        /// Keys that exist: those of the same section, or all.
         near: String,
     },
     /// A value is out of its range.
@@ -49,10 +50,10 @@ pub enum ConfigError {
     Missing {
         /// The key.
         key: &'static str,
-        /// What to write.
+        /// What to write in the file.
         hint: &'static str,
     },
-    /// The disk.
+    /// A file could not be read or written.
     #[error(transparent)]
     Disk(#[from] DiskError),
 }

@@ -1,4 +1,5 @@
-//! What can be set. The comments in [`default_file`](super::default_file) say the same to operators.
+//! The settings. The comments in [`default_file`](super::default_file) explain the same to
+//! operators.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,20 +27,22 @@ const DEFAULT_COMMAND_TIMEOUT_S: u64 = 3600;
 /// A week.
 const MAX_COMMAND_TIMEOUT_S: u64 = 7 * 24 * 3600;
 
-/// All settings. Relative paths are relative to the home folder once [`Config::rooted`] has been called, as
-/// [`Loaded`](super::Loaded) does.
+/// All settings. Relative paths are relative to the home folder once [`Config::rooted`] has been
+/// called, as [`Loaded`](super::Loaded) does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The name other members see.
     pub name: String,
-    /// What this member's updates count, where the terms say that weights are declared; by custom its number of examples.
+    /// This member's weight in the mean, where the terms say that weights are declared; by
+    /// convention its number of examples.
     pub weight: u32,
     /// Multiaddresses to listen on.
     pub listen: Vec<String>,
     /// Multiaddresses under which others reach this node, if they differ from `listen` (NAT, port forwarding).
     pub external_addresses: Vec<String>,
-    /// IP addresses and networks of the operator's own reverse proxies: what comes from there is not one origin.
+    /// IP addresses and networks of the operator's own reverse proxies: connections from them are
+    /// not counted as one origin.
     pub shared_origins: Vec<String>,
     /// The frozen model.
     pub model: ModelConfig,
@@ -53,7 +56,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// Logs.
     pub log: LogConfig,
-    /// Multiaddresses of other members, by their names: where this node looks for them beside what they say themselves.
+    /// Multiaddresses of other members, by member name: dialled in addition to those that the
+    /// members announce.
     pub peers: BTreeMap<String, Vec<String>>,
 }
 
@@ -73,13 +77,14 @@ pub struct DataConfig {
     pub train: Vec<PathBuf>,
     /// Files of the same kind that are never trained on.
     pub held_out: Vec<PathBuf>,
-    /// Without `held_out` files: the share of `train` that is kept apart, above 0 and at most 0.5.
+    /// Without `held_out` files: the fraction of `train` that is held out, above 0 and at most 0.5.
     pub held_out_fraction: Option<f64>,
-    /// Prompt template to use instead of the manifest's when only this node's files differ in form.
+    /// Prompt template to use instead of the manifest's, if only this node's files have another
+    /// form.
     pub template: Option<String>,
     /// What is done with a record that cannot be used: `stop`, or `skip` to leave it out.
     pub on_bad_line: Option<String>,
-    /// Names of columns, by field, for files in a form of their own.
+    /// Names of columns, by field, for files with other column names.
     pub map: BTreeMap<String, String>,
 }
 
@@ -98,11 +103,11 @@ impl DataConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingConfig {
-    /// Who trains.
+    /// Which program trains.
     pub trainer: TrainerKind,
     /// With `trainer = "command"`: the program and its arguments.
     pub command: Vec<String>,
-    /// Longest run of the command, in seconds.
+    /// Longest run time of the command, in seconds.
     pub command_timeout_s: u64,
     /// `auto`, `cpu`, `wgpu` or `cuda`; the last two need a build with the feature of that name.
     pub device: String,
@@ -113,20 +118,20 @@ pub struct TrainingConfig {
     /// How the frozen matrices are held in memory: `f32`, `bf16`, `f16`, `q8`, `q4` or
     /// `stored`.
     pub base_precision: BasePrecision,
-    /// How exactly matrix products are computed at least: `f32`, `tf32` or `bf16`.
+    /// The least precision of matrix products: `f32`, `tf32` or `bf16`.
     pub compute_precision: ComputePrecision,
-    /// Threads for training and encryption; 0: as many as the machine has.
+    /// Threads for training and encryption; 0: as many as the machine has cores.
     pub threads: usize,
 }
 
-/// Who trains.
+/// Which program trains.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TrainerKind {
-    /// This program.
+    /// The built-in trainer.
     #[default]
     Builtin,
-    /// Another one, which is handed a PEFT folder and gives one back.
+    /// An external program, which is given a PEFT folder and returns one.
     Command,
 }
 
@@ -144,9 +149,10 @@ pub struct ControlConfig {
 pub struct HttpConfig {
     /// `127.0.0.1:9464`, or port 0 for any; not served without it.
     pub listen: Option<SocketAddr>,
-    /// Must be true for an address that other machines can reach: the pages have no password.
+    /// Must be true for an address that other machines can reach, because the pages have no
+    /// password.
     pub allow_remote: bool,
-    /// Names besides `localhost` under which the pages may be asked for: a browser elsewhere can be made to ask for any.
+    /// Host names besides `localhost` that requests may name: a check against DNS rebinding.
     pub allowed_hosts: Vec<String>,
 }
 
@@ -154,13 +160,13 @@ pub struct HttpConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
-    /// How lines look.
+    /// The format of the lines.
     pub format: LogFormat,
     /// `info`, or per part: `info,fedshield_net=debug`.
     pub level: String,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogFormat {
@@ -169,7 +175,7 @@ pub enum LogFormat {
     Human,
     /// One JSON object a line.
     Json,
-    /// Priorities in front, no time: systemd's journal adds its own.
+    /// Syslog priorities in front and no time: systemd's journal adds its own.
     Journald,
 }
 
@@ -229,7 +235,7 @@ impl Config {
     /// The networks of the operator's own proxies.
     ///
     /// # Errors
-    /// A text that is no network, or too many of them.
+    /// An entry that is not an address or network, or too many entries.
     pub fn shared_networks(&self) -> Result<Vec<IpNetwork>, ConfigError> {
         let key = "shared_origins";
         let refuse = |reason| ConfigError::Range { key, reason };
@@ -242,7 +248,7 @@ impl Config {
         self.shared_origins.iter().map(parse).collect()
     }
 
-    /// Refuses addresses that no waiting makes good.
+    /// Refuses addresses that cannot become valid by waiting.
     fn check_addresses(&self) -> Result<(), ConfigError> {
         let peers = self.peers.values().map(|addresses| ("peers", addresses));
         let all = [("listen", &self.listen), ("external_addresses", &self.external_addresses)];
@@ -273,7 +279,8 @@ impl Config {
         Ok(())
     }
 
-    /// Checks what types cannot say. What the settings name is looked at by [`preflight`](crate::node::preflight), not here.
+    /// Checks what types cannot express. Whether named files and devices exist is checked by
+    /// [`preflight`](crate::node::preflight), not here.
     ///
     /// # Errors
     /// The first value that is out of range.
@@ -341,7 +348,7 @@ impl Config {
     }
 }
 
-/// A name as a browser sends it, or an address.
+/// Whether `text` is a host name as a browser sends it, or an IP address.
 fn is_host_name(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     text.parse::<std::net::IpAddr>().is_ok()

@@ -1,4 +1,4 @@
-//! Reading the configuration from its four sources.
+//! Loading the configuration from flags, environment, file and defaults.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use crate::control::MAX_SOCKET_NAME_BYTES;
 use crate::durable::DiskError;
 use crate::home::Home;
 
-/// Variables that begin like settings but are read elsewhere.
+/// Variables with the prefix of settings that are read elsewhere.
 const OTHER_VARIABLES: [&str; 2] = ["FEDSHIELD_HOME", "FEDSHIELD_PASSPHRASE_FILE"];
 
 /// Settings from the command line, in order: key as in the file, and text.
@@ -23,7 +23,7 @@ pub struct Overrides(pub Vec<(String, String)>);
 pub struct Loaded {
     /// The settings.
     pub config: Config,
-    /// Worth telling the operator: variables that look like settings and are none.
+    /// Warnings for the operator: variables with the prefix of settings that name no setting.
     pub warnings: Vec<String>,
 }
 
@@ -60,7 +60,7 @@ impl Loaded {
             path: path.to_path_buf(),
             message: error.to_string().trim_end().to_owned(),
         };
-        // First as it stands: only here does the parser know lines.
+        // The unchanged text first: only here does the parser know line numbers.
         toml::from_str::<Config>(text).map_err(file)?;
         let mut table: Table = toml::from_str(text).map_err(file)?;
         let mut warnings = Vec::new();
@@ -90,7 +90,8 @@ impl Loaded {
     }
 }
 
-/// One value from outside of the file. What was there before fits, so what does not fit any more is this one.
+/// Sets one value from outside the file. The table was valid before, so an error is due to this
+/// value.
 fn set(table: &mut Table, key: &str, text: &str, origin: &str) -> Result<(), ConfigError> {
     sources::set(table, key, text, origin)?;
     Config::deserialize(table.clone()).map(drop).map_err(|error| ConfigError::Value {
@@ -100,7 +101,7 @@ fn set(table: &mut Table, key: &str, text: &str, origin: &str) -> Result<(), Con
     })
 }
 
-/// A socket's folder may have any path, but its name has a limit.
+/// The folder of a socket may have a path of any length, but the socket's name has a limit.
 fn check_socket(config: &Config, home: &Home) -> Result<(), ConfigError> {
     let socket = config.control.socket.clone().unwrap_or_else(|| home.control_socket());
     let name = socket.file_name().unwrap_or_default().len();
@@ -236,7 +237,7 @@ mod tests {
         }
     }
 
-    /// What the daemon refuses is refused here, because this is what the daemon reads.
+    /// The daemon reads the configuration with this function, so it refuses the same values.
     #[test]
     fn every_refusal_names_its_origin_its_value_and_the_form_wanted() {
         let flag = |key, value| load("name = \"a\"", &[], &[(key, value)]);

@@ -1,25 +1,26 @@
-//! Which settings exist by name, for flags (`--set data.train=a.jsonl`) and the environment (`FEDSHIELD_DATA_TRAIN`).
+//! The names of all settings, for flags (`--set data.train=a.jsonl`) and the environment
+//! (`FEDSHIELD_DATA_TRAIN`).
 
 use toml::{Table, Value};
 
 use super::ConfigError;
 
-/// What a setting's text becomes.
+/// The type that a setting's text is parsed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// As it is.
+    /// Text, taken unchanged.
     Text,
-    /// Separated by commas, or as a list is written in the file.
+    /// A list: separated by commas, or in TOML syntax as in the file.
     List,
-    /// A number without a fraction, not negative.
+    /// An integer from 0 to 2^32 - 1.
     Count,
-    /// A number.
+    /// A floating-point number.
     Number,
     /// `true` or `false`.
     Flag,
 }
 
-/// Every setting: its key in the file, and what its text becomes.
+/// Every setting: its key in the file and its type.
 pub const SETTINGS: &[(&str, Kind)] = &[
     ("name", Kind::Text),
     ("weight", Kind::Count),
@@ -80,14 +81,14 @@ pub(super) fn set(
         Some((section, field)) => {
             let section =
                 table.entry(section).or_insert_with(|| Value::Table(Table::new())).as_table_mut();
-            // The file was read before: a section that is no table was refused there.
+            // The file was parsed before, which refuses a section that is not a table.
             section.and_then(|section| section.insert(field.to_owned(), value))
         }
     };
     Ok(())
 }
 
-/// The settings that somebody may have meant: those of the same section, or all.
+/// Suggestions for an unknown key: the settings of the same section, or all.
 fn near(key: &str) -> String {
     let section = key.split_once('.').map(|(section, _)| format!("{section}."));
     let all = || SETTINGS.iter().map(|(name, _)| *name).filter(|name| *name != "log");
@@ -100,7 +101,7 @@ fn near(key: &str) -> String {
     format!("there are {}", like.join(", "))
 }
 
-/// What `text` says for a setting of this kind, or the form wanted.
+/// Parses `text` as this kind of setting; the error is the expected form.
 fn parse(kind: Kind, text: &str) -> Result<Value, String> {
     let text = if kind == Kind::Text { text } else { text.trim() };
     let expected = |form: &str| format!("it should be {form}");
@@ -116,7 +117,8 @@ fn parse(kind: Kind, text: &str) -> Result<Value, String> {
     }
 }
 
-/// `a, b`, or `["a", "b"]` as in the file; a shell takes the quotation marks out of the latter, `[a, b]` is meant as well.
+/// `a, b`, or `["a", "b"]` as in the file. A shell may strip the quotation marks of the latter, so
+/// `[a, b]` is accepted too.
 fn list(text: &str) -> Result<Value, String> {
     let inside = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let quoted = inside.unwrap_or(text).trim_start().starts_with(['"', '\'']);

@@ -1,5 +1,6 @@
-//! Unix sockets in folders with long paths. The system takes at most 107 bytes for the path of a socket; a home folder may
-//! be longer than that, so the way to it is then told through a handle of its folder.
+//! Unix sockets in folders with long paths. Linux allows at most 107 bytes for the path of a
+//! socket. A home folder may be longer; the socket is then addressed through an open descriptor of
+//! its folder.
 
 use std::fs::File;
 use std::io;
@@ -10,22 +11,22 @@ use crate::durable;
 
 /// The longest path that a socket can have, in bytes; a zero byte follows it.
 const MAX_PATH_BYTES: usize = 107;
-/// The longest name of a socket file, in bytes: with the folder's handle in front of it, it fits.
+/// The longest name of a socket file, in bytes: it fits behind the path of the folder's descriptor.
 pub const MAX_NAME_BYTES: usize = 64;
 
-/// A path to a socket that the system takes, for as long as this lives.
+/// A path to a socket that is short enough for the system, valid while this value lives.
 #[derive(Debug)]
 pub(super) struct SocketPath {
     path: PathBuf,
-    /// The folder's handle, which `path` goes through.
+    /// The folder's descriptor, which `path` refers to.
     _folder: Option<File>,
 }
 
 impl SocketPath {
-    /// The way to `path`, whose folder must exist if the path is long.
+    /// A short path for `path`, whose folder must exist if the path is long.
     ///
     /// # Errors
-    /// What the system says about the folder; [`io::ErrorKind::InvalidInput`] if the name itself is too long.
+    /// An error of opening the folder; [`io::ErrorKind::InvalidInput`] if the name itself is too long.
     pub(super) fn to(path: &Path) -> io::Result<Self> {
         if length(path) <= MAX_PATH_BYTES {
             return Ok(Self { path: path.to_path_buf(), _folder: None });

@@ -1,8 +1,10 @@
-//! The control API's JSON: what travels over `<home>/control.sock`. The CLI and the dashboard use these types.
+//! The control API's JSON: what travels over `<home>/control.sock`. The CLI and the dashboard use
+//! these types.
 //!
-//! HTTP/1.1 over a Unix socket. Bodies are JSON, except the answers of [`path::LEDGER`] and [`path::EVIDENCE_FILE`], which are bytes. Every failure is an
-//! [`ErrorBody`] with a status from [`ErrorCode::http_status`]. Fields may be added within `/v1`; none changes
-//! its meaning or goes away. Sizes are in bytes, losses in nats per token, digests and keys in lower-case hex.
+//! HTTP/1.1 over a Unix socket. Bodies are JSON, except the answers of [`path::LEDGER`] and
+//! [`path::EVIDENCE_FILE`], which are bytes. Every failure is an [`ErrorBody`] with a status from
+//! [`ErrorCode::http_status`]. Fields may be added within `/v1`; none changes its meaning or is
+//! removed. Sizes are in bytes, losses in nats per token, digests and keys in lower-case hex.
 //!
 //! | request | body | answer |
 //! |---|---|---|
@@ -25,7 +27,7 @@
 //! | `POST /v1/resume`, `/v1/stop` | `{}` | [`Done`] |
 //! | `GET /v1/ledger` | | canonical bytes, `application/octet-stream` |
 //! | `GET /v1/doctor` | | [`DoctorView`] |
-//! | `GET /v1/evidence` | | `[`[`EvidenceView`]`]`, in the order in which it came |
+//! | `GET /v1/evidence` | | `[`[`EvidenceView`]`]`, in the order in which it arrived |
 //! | `POST /v1/evidence/file` | [`EvidenceRequest`] | a file of evidence, `application/octet-stream` |
 //! | `POST /v1/evidence/lift` | [`LiftRequest`] | [`LiftView`] |
 
@@ -111,7 +113,7 @@ pub mod path {
     pub const EVIDENCE_LIFT: &str = "/v1/evidence/lift";
 }
 
-/// The word that JSON has for a plain enum value, for instance a phase: one spelling everywhere.
+/// The JSON name of a plain enum value, for instance of a phase: one spelling everywhere.
 #[must_use]
 pub fn word<T: Serialize>(value: &T) -> String {
     match serde_json::to_value(value) {
@@ -120,7 +122,7 @@ pub fn word<T: Serialize>(value: &T) -> String {
     }
 }
 
-/// The answer of a command that has nothing to say.
+/// The answer of a command that returns no data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Done {}
 
@@ -144,12 +146,12 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// An error with the hint that goes with its code.
+    /// An error with the default hint of its code.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), hint: Some(code.hint().to_owned()) }
     }
 
-    /// The same error with what to do next about this very cause.
+    /// The same error with a hint for this particular cause.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

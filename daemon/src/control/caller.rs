@@ -1,10 +1,10 @@
-//! Who is at the other end of the control socket, as the kernel says.
+//! The peer of the control socket, as the kernel reports it.
 
 use tokio::net::UnixStream;
 
 use crate::users;
 
-/// The other end's user id, if the system tells.
+/// The peer's user id, if the system reports it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Caller(Option<u32>);
 
@@ -16,7 +16,7 @@ impl Caller {
     /// The user's name.
     pub(super) async fn name(self) -> Option<String> {
         let id = self.0?;
-        // A directory service may take its time.
+        // A directory service may be slow to answer.
         tokio::task::spawn_blocking(move || users::name(id)).await.ok()
     }
 }

@@ -23,25 +23,25 @@ use super::api::{
 /// The longest answer: a ledger of a million rounds is about this long.
 const MAX_ANSWER_BYTES: usize = 1 << 30;
 
-/// Talks to the daemon behind one control socket; a connection for each call.
+/// Talks to the daemon behind one control socket; opens a connection for each call.
 #[derive(Debug, Clone)]
 pub struct ControlClient {
     socket: PathBuf,
 }
 
 impl ControlClient {
-    /// A client for the daemon behind `socket`, which need not run yet.
+    /// A client for the daemon behind `socket`, which need not be running yet.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
         Self { socket: socket.into() }
     }
 
-    /// The socket.
+    /// The path of the socket.
     #[must_use]
     pub fn socket(&self) -> &Path {
         &self.socket
     }
 
-    /// How the node is.
+    /// The node's status.
     ///
     /// # Errors
     /// [`ErrorCode::NotRunning`], or the daemon's.
@@ -89,7 +89,7 @@ impl ControlClient {
         self.exchange(Method::GET, path::LEDGER, Bytes::new()).await.map(|bytes| bytes.to_vec())
     }
 
-    /// All evidence, in the order in which it came.
+    /// All evidence, in the order in which it arrived.
     ///
     /// # Errors
     /// See [`Self::status`].
@@ -155,7 +155,7 @@ impl ControlClient {
         self.post(path::FEDERATION_DROP, body).await
     }
 
-    /// Gives the draft up.
+    /// Gives up the draft.
     ///
     /// # Errors
     /// [`ErrorCode::NotOwner`], [`ErrorCode::WrongState`] once it is founded; see [`Self::status`].
@@ -179,7 +179,7 @@ impl ControlClient {
         self.post(path::JOIN, body).await
     }
 
-    /// Looks for a member at one more address, from now on.
+    /// Adds an address at which a member is dialled from now on.
     ///
     /// # Errors
     /// [`ErrorCode::InvalidRequest`], [`ErrorCode::NoFederation`]; see [`Self::status`].
@@ -187,7 +187,7 @@ impl ControlClient {
         self.post(path::PEER_ADD, body).await
     }
 
-    /// Takes an address back that was added.
+    /// Removes an address that was added.
     ///
     /// # Errors
     /// See [`Self::peer_add`].
@@ -203,7 +203,7 @@ impl ControlClient {
         self.post(path::ADAPTER_EXPORT, body).await
     }
 
-    /// Measures held-out loss; takes a while.
+    /// Measures the held-out loss; slow.
     ///
     /// # Errors
     /// See [`Self::status`].

@@ -1,4 +1,5 @@
-//! Between the control server and the host: a bounded queue of commands one way, the node's status the other.
+//! The connection between the control server and the host: a bounded queue of commands in one
+//! direction, the node's status in the other.
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -10,7 +11,7 @@ use super::api::{
     RoundReport,
 };
 
-/// Commands that wait for the host; more get an answer that says so.
+/// Commands that may wait for the host; further ones are refused.
 pub const COMMAND_QUEUE: usize = 32;
 
 /// Where the answer to a command goes.
@@ -32,9 +33,9 @@ pub enum ControlCommand {
     Federation(Reply<FederationView>),
     /// The members, with what the machine knows of them.
     Members(Reply<Vec<MemberView>>),
-    /// Look for a member at one more address.
+    /// Add an address at which a member is dialled.
     PeerAdd(PeerRequest, Reply<PeerAddresses>),
-    /// Take an address back that was added.
+    /// Remove an address that was added.
     PeerRemove(PeerRequest, Reply<PeerAddresses>),
     /// All finished rounds.
     Rounds(Reply<Vec<RoundReport>>),
@@ -42,7 +43,7 @@ pub enum ControlCommand {
     Export(ExportRequest, Reply<ExportView>),
     /// Measure held-out loss.
     Evaluate(Reply<Evaluation>),
-    /// Take no part in rounds that have not started; who asks for it.
+    /// Take no part in rounds that have not started; with the user who asks for it.
     Pause(Option<String>, Reply<Pause>),
     /// Take part again.
     Resume(Reply<Done>),
@@ -52,19 +53,19 @@ pub enum ControlCommand {
     Doctor(Reply<DoctorView>),
     /// Stop in an orderly way; answered before it happens.
     Stop(Reply<Done>),
-    /// Founding: be no founder, or no member, any more.
+    /// Founding: stop being a founder or a member.
     Leave(LeaveRequest, Reply<LeftView>),
     /// Founding: take a founder off the draft's list.
     Drop(DropRequest, Reply<FederationView>),
-    /// Founding: give the draft up.
+    /// Founding: give up the draft.
     Abandon(Reply<LeftView>),
-    /// Founding: people have compared the phrase of the frozen list.
+    /// Founding: the organisations have compared the phrase of the frozen list.
     Confirm(ConfirmRequest, Reply<FederationView>),
     /// All evidence.
     Evidence(Reply<Vec<EvidenceView>>),
     /// One proof as a file.
     EvidenceFile(EvidenceRequest, Reply<Vec<u8>>),
-    /// Lift a member's ban; who asks for it.
+    /// Lift a member's ban; with the user who asks for it.
     Lift(LiftRequest, Option<String>, Reply<LiftView>),
 }
 
@@ -78,9 +79,9 @@ pub struct ControlPort {
 /// The host's end.
 #[derive(Debug)]
 pub struct ControlHost {
-    /// What to do, in order.
+    /// Commands to run, in order.
     pub commands: mpsc::Receiver<ControlCommand>,
-    /// The operator-visible status; `send_modify` it when something changed.
+    /// The operator-visible status; call `send_modify` on it when something changed.
     pub status: watch::Sender<NodeStatus>,
 }
 
@@ -100,10 +101,10 @@ impl ControlPort {
         self.status.borrow().clone()
     }
 
-    /// Puts a command to the host and waits for its answer.
+    /// Sends a command to the host and waits for its answer.
     ///
     /// # Errors
-    /// The host's, or that it is too busy or gone.
+    /// The host's error, or that its queue is full or it has stopped.
     pub async fn call<T>(
         &self,
         command: impl FnOnce(Reply<T>) -> ControlCommand,

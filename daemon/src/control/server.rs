@@ -29,7 +29,7 @@ use crate::serve::serve;
 
 /// The longest request: a manifest as JSON.
 const MAX_BODY_BYTES: usize = 4 << 20;
-/// A folder for binding that is older than this is a leftover.
+/// A temporary folder for binding that is older than this is a leftover.
 const LEFTOVER_AGE: Duration = Duration::from_secs(60);
 
 /// Why the control socket cannot be opened.
@@ -41,7 +41,7 @@ pub enum ControlError {
         /// The socket.
         path: PathBuf,
     },
-    /// The disk.
+    /// A file or folder could not be used.
     #[error(transparent)]
     Disk(#[from] DiskError),
 }
@@ -57,7 +57,7 @@ impl ControlError {
     }
 }
 
-/// A bound control socket. The socket file goes with it, also if it is never served.
+/// A bound control socket. The socket file is removed with it, even if it is never served.
 #[derive(Debug)]
 pub struct ControlServer {
     listener: UnixListener,
@@ -65,8 +65,8 @@ pub struct ControlServer {
 }
 
 impl ControlServer {
-    /// Binds the socket, mode 0600. What a dead daemon left behind is replaced: the socket file, and the folder in which
-    /// a socket waits for its name.
+    /// Binds the socket, mode 0600. Replaces what a killed daemon left behind: the socket file, and
+    /// the temporary folder in which a socket is bound before it is renamed.
     ///
     /// # Errors
     /// [`ControlError`].
@@ -83,7 +83,7 @@ impl ControlServer {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(disk(error).into()),
         }
-        // Bound where nobody else can look, so that it is private before it has its name.
+        // Bound in a private folder, so that its mode is set before it has its final name.
         let mut name = OsString::from(".");
         name.push(path.file_name().unwrap_or_default());
         name.push(".new");
@@ -103,16 +103,16 @@ impl ControlServer {
         Ok(Self { listener, file: RemoveSocket(path.to_path_buf()) })
     }
 
-    /// Where it listens.
+    /// The path of the socket.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.file.0
     }
 
-    /// Answers until `stop`, then finishes the requests under way.
+    /// Answers until `stop`, then finishes the requests in progress.
     ///
     /// # Errors
-    /// What the socket says.
+    /// Errors of the socket.
     pub async fn serve(self, port: ControlPort, stop: CancellationToken) -> io::Result<()> {
         let _remove = self.file;
         let router = router(port);
@@ -132,8 +132,8 @@ fn remove_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Earlier versions named that folder after the process, `.fs123`, and one that was killed there left it behind. They
-/// hold it for an instant only: an old one is nobody's any more.
+/// Earlier versions named that folder after the process, `.fs123`, and left it behind if they were
+/// killed there. They use it for an instant only, so an old one belongs to no running process.
 fn remove_old_leftovers(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -144,13 +144,13 @@ fn remove_old_leftovers(folder: &Path) {
             changed.and_then(|at| at.elapsed().ok()).is_some_and(|age| age >= LEFTOVER_AGE)
         };
         if is_ours && is_old() {
-            // In nobody's way, should it stay.
+            // A folder that cannot be removed does no harm.
             let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
 
-/// Removes a socket that nobody answers on, and nothing else.
+/// Removes a socket that nobody answers on; refuses any other kind of file.
 fn remove_stale(path: &Path) -> io::Result<()> {
     if fs::symlink_metadata(path)?.file_type().is_socket() {
         return fs::remove_file(path);

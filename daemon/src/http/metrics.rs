@@ -1,7 +1,8 @@
-//! The metrics page: what the node's status, the round reports and the network's counters say, one series after the other.
+//! The metrics page: the node's status, the round reports and the network's counters as series.
 //!
-//! The page is made anew for each scrape. It has the form that Prometheus calls text format 0.0.4, in which a counter's
-//! `TYPE` line has the suffix `_total` like its samples; the library writes the lines and escapes the labels.
+//! The page is rendered anew for each scrape, in Prometheus' text format 0.0.4, where a counter's
+//! `TYPE` line has the suffix `_total` like its samples; the library writes the lines and escapes
+//! the labels.
 
 use std::collections::BTreeMap;
 use std::fmt::Error;
@@ -19,12 +20,12 @@ use crate::control::api::{NodeStatus, RoundOutcome, RoundReport, word};
 #[derive(Debug, Clone, Default)]
 pub struct Metrics(Arc<Mutex<NetworkMetrics>>);
 
-/// What the network has counted since the start.
+/// Counters of the network since the start.
 #[derive(Debug, Clone, Default)]
 pub struct NetworkMetrics {
     /// Inbound connections that were refused.
     pub connections_refused: u64,
-    /// Messages that were dropped because too many waited.
+    /// Messages that were dropped because a queue was full.
     pub messages_dropped: u64,
     /// Each member, or whoever is connected while there is no manifest, by name.
     pub members: Vec<(String, MemberMetrics)>,
@@ -35,19 +36,19 @@ pub struct NetworkMetrics {
 pub struct MemberMetrics {
     /// Whether one of its connections is QUIC.
     pub over_quic: bool,
-    /// Messages that wait to be sent to it.
+    /// Messages queued for it.
     pub messages_waiting: u64,
     /// Messages to it that were dropped.
     pub messages_dropped: u64,
 }
 
 impl Metrics {
-    /// Shows `network` from now on.
+    /// Replaces the counters that are shown.
     pub fn set_network(&self, network: NetworkMetrics) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = network;
     }
 
-    /// The page.
+    /// Renders the page.
     #[must_use]
     pub fn page(&self, status: &NodeStatus, rounds: &[RoundReport]) -> String {
         let network = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -61,7 +62,7 @@ impl Metrics {
     }
 }
 
-/// What one page shows.
+/// The data of one page.
 #[derive(Debug)]
 struct Snapshot {
     status: NodeStatus,
@@ -160,7 +161,7 @@ fn finished(page: &mut Page<'_>, rounds: &[RoundReport]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Bytes of all rounds by what they were for.
+/// Bytes by purpose, summed over all rounds.
 fn sums(
     rounds: &[RoundReport],
     pick: fn(&RoundReport) -> &BTreeMap<String, u64>,
@@ -206,7 +207,7 @@ impl Page<'_> {
     }
 
     fn counter(&mut self, name: &str, help: &str, value: u64) -> Result<(), Error> {
-        // The library's own counters would have the suffix in their samples only.
+        // The library's own counters have the suffix in their samples only.
         self.0.encode_descriptor(name, help, None, MetricType::Counter)?.encode_gauge(&value)
     }
 

@@ -20,20 +20,20 @@ use crate::control::{ControlCommand, ControlPort};
 use crate::descriptors::budget;
 use crate::serve::serve;
 
-/// The dashboard: three files, nothing from elsewhere, no internet.
+/// The dashboard: three files, with no external resources.
 const PAGE: &str = include_str!("dashboard/index.html");
 const STYLE: &str = include_str!("dashboard/dashboard.css");
 const SCRIPT: &str = include_str!("dashboard/dashboard.js");
-/// The page may run the script and style of its own server and ask it for data, nothing else: a script in a member's
-/// name would not run even if the page forgot to treat it as text.
+/// The page may load script and style from its own server and fetch data from it, nothing else: a
+/// script in a member's name would not run even if the page failed to treat it as text.
 const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
      img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-/// On every answer.
+/// Headers of every answer.
 const HEADERS: [(HeaderName, &str); 4] = [
     (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
-    // Another version of the daemon brings another page.
+    // Another version of the daemon serves another page.
     (header::CACHE_CONTROL, "no-store"),
 ];
 
@@ -46,12 +46,12 @@ pub enum HttpError {
         /// The address.
         address: SocketAddr,
     },
-    /// Anything else.
+    /// Any other error.
     #[error("http.listen: cannot listen on {address}: {source}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -90,7 +90,8 @@ impl HttpServer {
         Self::bind_for(address, &[]).await
     }
 
-    /// The same for those who ask for one of `names`, see [`HttpConfig::allowed_hosts`](crate::config::HttpConfig).
+    /// Like [`Self::bind`], for requests that name one of `names`, see
+    /// [`HttpConfig::allowed_hosts`](crate::config::HttpConfig).
     ///
     /// # Errors
     /// [`HttpError`].
@@ -104,7 +105,7 @@ impl HttpServer {
         Ok(Self { listener, address, names: names.into() })
     }
 
-    /// Where it listens, with the port that was really taken.
+    /// The address, with the port that was actually bound.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
@@ -113,7 +114,7 @@ impl HttpServer {
     /// Serves until `stop`.
     ///
     /// # Errors
-    /// What the socket says.
+    /// Errors of the socket.
     pub async fn serve(
         self,
         port: ControlPort,
@@ -149,13 +150,14 @@ impl HttpServer {
     }
 }
 
-/// The pages that monitors ask for, some of them without saying whom.
+/// The pages that monitors request, some of them without a `Host` header.
 const HEALTH_PAGES: [&str; 2] = ["/healthz", "/readyz"];
 
-/// A page from elsewhere must not read these by giving its own name the address 127.0.0.1.
+/// Against DNS rebinding: a page from elsewhere must not read these by resolving its own name to
+/// 127.0.0.1.
 async fn check_host(State(names): State<Arc<[String]>>, request: Request, next: Next) -> Response {
     let Some(host) = request.headers().get(header::HOST) else {
-        // No browser leaves it out.
+        // Every browser sends it.
         if HEALTH_PAGES.contains(&request.uri().path()) {
             return next.run(request).await;
         }

@@ -1,4 +1,5 @@
-//! The common adapter that others have recorded: a member that was away goes on from it.
+//! Adopting the common adapter that others have recorded: a member that was absent continues from
+//! it.
 
 use fedshield_protocol::job::JobOutput;
 use fedshield_protocol::object::ObjectRef;

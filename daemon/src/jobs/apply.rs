@@ -22,8 +22,8 @@ impl Pipeline {
             return Err(PipelineError::OtherSum { round });
         }
         let mut state = self.state();
-        // After a restart that came when the adapter was written: from the one before, with the
-        // same result.
+        // After a restart between writing the adapter and the end of the round: apply to the
+        // adapter before, with the same result.
         let earlier = match state.global.applied() == applied {
             true => None,
             false => Some(self.earlier_adapter(&state, round, applied)?),

@@ -1,4 +1,4 @@
-//! transfer: the committee reads an update before it counts on it.
+//! transfer: the committee validates an update before it relies on it.
 
 use std::io::BufReader;
 
@@ -10,12 +10,13 @@ use super::{Pipeline, PipelineError};
 use crate::encryption::share_index;
 
 impl Pipeline {
-    /// Whether the update of `dealer` can be added: its ciphertext is one of this round, by its
-    /// contributor, of as many values as the round has, every word in range; and the published part
-    /// of its sharing reads, and is bound to it.
+    /// Whether the update of `dealer` can be added: its ciphertext is of this round, by its
+    /// contributor, has as many values as the round, and every word is in range; and the published
+    /// part of its sharing can be parsed and is bound to it.
     ///
     /// # Errors
-    /// Whatever is this member's own fault: an adapter or object that is not here, or bytes that its disk has changed.
+    /// Faults of this member: an adapter or object that is missing here, or bytes damaged on its
+    /// disk.
     pub(super) fn check_ciphertext(
         &self,
         start: &RoundStart,
@@ -25,8 +26,8 @@ impl Pipeline {
         match self.read_update(start, dealer, cancel) {
             Ok(()) => Ok(JobOutput::Checked { valid: true }),
             Err(PipelineError::Encryption(reason @ fedshield_he::Error::Remote { .. })) => {
-                // An accusation: the bytes that were read must be those that the contributor
-                // committed to.
+                // A rejection is an accusation: the bytes that were read must be those that the
+                // contributor committed to.
                 self.objects.check(&dealer.body.ciphertext)?;
                 let round = start.round;
                 tracing::warn!(%round, contributor = %dealer.member, %reason, "an update cannot be read");

@@ -1,4 +1,4 @@
-//! Evidence of others: whether it proves what was announced.
+//! Evidence from others: whether it proves what was announced.
 
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::job::JobOutput;

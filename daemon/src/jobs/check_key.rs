@@ -1,5 +1,5 @@
-//! check_key: a key that another member names, against the aggregate. Whoever has the two has the
-//! sum.
+//! check_key: verifying a key that another member names against the aggregate. Key and aggregate
+//! together give the sum.
 
 use std::io::BufReader;
 

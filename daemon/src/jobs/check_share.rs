@@ -1,5 +1,5 @@
-//! check_share: whether the share that another member dealt to this one is right, as it was sealed
-//! first, as it was sealed again, or as an opening of the share commitment that all may see.
+//! check_share: whether this member's share from another one is valid, as it was sealed first, as
+//! it was sealed again, or as a public opening of the share commitment.
 
 use fedshield_he::ShareOpening;
 use fedshield_protocol::ids::{MemberIndex, Round};
@@ -28,7 +28,8 @@ impl Pipeline {
         }
     }
 
-    /// A share that `dealer` has sealed again; kept if it is valid, before this member answers.
+    /// Checks a share that `dealer` has sealed again; stores it if it is valid, before this member
+    /// answers.
     pub(super) fn check_resealed_share(
         &self,
         round: Round,
@@ -75,7 +76,7 @@ impl Pipeline {
         }
     }
 
-    /// Whether there is a sealed share from `dealer`, or one that was kept before a restart.
+    /// Whether there is a sealed share from `dealer`, or one that was stored earlier.
     fn has_share_from(&self, round: Round, dealer: &Included) -> Result<bool, PipelineError> {
         let own = dealer.body.sealed_shares.get(self.terms.me.position()).copied().flatten();
         let kept = [name::share(dealer.member), name::resealed_share(dealer.member)];

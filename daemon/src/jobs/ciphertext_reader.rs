@@ -1,5 +1,4 @@
-//! Reading ciphertexts, which takes long: ahead of the arithmetic, and no longer than the job is
-//! wanted.
+//! Reading ciphertexts, which is slow: with read-ahead, and only until the job is cancelled.
 
 use std::io::{BufRead, Read};
 

@@ -41,7 +41,7 @@ impl Pipeline {
         self.observer.parsed_partials(round, &parsed);
         let reader = BufReader::new(self.objects.file(&aggregate)?);
         let sharing = self.terms.sharing;
-        // Grows with what is really read, not with what is announced.
+        // Grows with the values that are read, not with an announced length.
         let mut values = Vec::new();
         let result = timed(&*self.observer, round, Stage::Combine, || {
             combine(&context, &contributors, sharing, &answers, shape, reader, |block| {
@@ -51,8 +51,8 @@ impl Pipeline {
         });
         let combined = match result {
             Ok(combined) => combined,
-            // Too few or wrong answers: more may come. A residual is the ciphertexts' fault, and no
-            // answer mends it.
+            // Too few or wrong answers: more may arrive. A residual is caused by the ciphertexts,
+            // and no answer corrects it.
             Err(
                 reason @ (fedshield_he::Error::NotOpened { .. }
                 | fedshield_he::Error::Residual { .. }),

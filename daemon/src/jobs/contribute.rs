@@ -1,5 +1,5 @@
-//! This member's own part of a round: train, prune, encrypt and share, one after the other. Its
-//! shares are sealed after it, see `share`.
+//! This member's own part of a round: train, prune, encrypt and share, in this order. Its shares
+//! are sealed afterwards, see `share`.
 
 use fedshield_protocol::job::{JobOutput, RoundStart};
 use tokio_util::sync::CancellationToken;

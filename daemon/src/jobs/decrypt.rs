@@ -18,7 +18,8 @@ impl Pipeline {
         let context = self.terms.context(round);
         let contributors = self.contributors(round, &set_of(set))?;
         if let Some(released) = self.kept_in_round::<Released>(round, name::RELEASED)? {
-            // The released bytes are sent again, never made again, and never for another set.
+            // The stored answer is sent again; it is never computed again, and never for another
+            // set.
             return if released.set == *contributors.id().as_bytes() {
                 Ok(JobOutput::Partial(released.object))
             } else {

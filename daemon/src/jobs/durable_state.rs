@@ -5,13 +5,13 @@
 //! adapter         training  which object is the newest common adapter   the next one
 //! adapter-before  training  the one before, and its rounds applied      the next one
 //! rounds/<r>/sum  training  the opened sum of round r                   settle
-//! local-memory    secrets   what was learned and not sent               never
-//! trained         secrets   the result of training                      it is spent
+//! local-memory    secrets   what was learned and not sent               not erased
+//! trained         secrets   the result of training                      its update is spent
 //! sent            round     what this member sent                       settle
 //! dealing         round     ciphertext, published part of its sharing   settle
 //! deal-<m>        round     the opening of member m's share of the key  settle
-//! share-<m>       round     the opening of the own share from member m  settle
-//! box-<m>         round     the own share from member m, sealed again   settle
+//! share-<m>       round     opening of this node's share from member m  settle
+//! box-<m>         round     this node's share from member m, resealed   settle
 //! released        round     this member's one answer to the decision    settle
 //! sealing-key     round     its sealing key (`crate::sealing_keys`)     settle
 //! ```
@@ -62,7 +62,7 @@ pub(super) mod name {
     }
 }
 
-/// What local training gave, and from which adapter.
+/// The result of local training, and the adapter that it started from.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Trained {
     pub(super) applied: u64,
@@ -71,35 +71,35 @@ pub(super) struct Trained {
 }
 
 impl Trained {
-    /// What was kept. Earlier versions wrote the number of examples behind it.
+    /// Decodes a stored value. Earlier versions appended the number of examples.
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         postcard::take_from_bytes::<Self>(bytes).ok().map(|(trained, _)| trained)
     }
 }
 
-/// What this member sent, until it is spent.
+/// The values in this member's update, stored until the round is settled.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Sent {
-    /// Applied rounds before the round.
+    /// Number of applied rounds before this round.
     pub(super) applied: u64,
     /// Clipped values in the mask's order.
     pub(super) values: Vec<f32>,
     /// The mask, as indices into the factors that were trained.
     pub(super) indices: Vec<u32>,
-    /// How many values the factors have.
+    /// Number of values in the factors.
     pub(super) dense_len: u64,
 }
 
-/// An encrypted update whose key is shared: what its shares are sealed from, beside their openings.
+/// An encrypted update whose key is shared: with the openings, what its shares are sealed from.
 #[derive(Serialize, Deserialize)]
 pub(super) struct KeptDealing {
     pub(super) ciphertext: ObjectRef,
-    /// The published part.
+    /// The published part of the sharing.
     pub(super) shares: Vec<u8>,
     pub(super) layout: LayoutDigest,
 }
 
-/// For which set this member answered, and with what. Written before the answer leaves this folder.
+/// The set that this member answered for, and its answer. Written before the answer is sent.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Released {
     pub(super) set: [u8; 32],
@@ -123,7 +123,7 @@ impl Pipeline {
         }
     }
 
-    /// Keeps a value as a secret of `round`, on disk when this returns.
+    /// Stores a value as a secret of `round`, on disk when this returns.
     pub(super) fn keep_in_round<T: Serialize>(
         &self,
         round: Round,
@@ -136,7 +136,7 @@ impl Pipeline {
         Ok(self.secrets.put_in_round(round, name, &bytes)?)
     }
 
-    /// The value kept as a secret of `round`, if there is one.
+    /// The value stored as a secret of `round`, if there is one.
     pub(super) fn kept_in_round<T: DeserializeOwned>(
         &self,
         round: Round,
@@ -148,7 +148,7 @@ impl Pipeline {
             .map_err(|e| PipelineError::corrupt(&self.secrets.file_in_round(round, name), e))
     }
 
-    /// Keeps a value as a secret that outlives rounds, on disk when this returns.
+    /// Stores a value as a secret that outlives rounds, on disk when this returns.
     pub(super) fn keep<T: Serialize>(&self, name: &str, value: &T) -> Result<(), PipelineError> {
         let bytes = postcard::to_allocvec(value)
             .map(Zeroizing::new)

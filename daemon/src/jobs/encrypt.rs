@@ -1,4 +1,4 @@
-//! encrypt: the pruned update under a key of its own, used once.
+//! encrypt: the pruned update under a fresh key, used once.
 
 use fedshield_he::{OneTimeKey, Update, encrypt};
 use fedshield_protocol::ids::Round;

@@ -1,4 +1,4 @@
-//! The end of the secrets of all rounds: the federation is done, or this member is paused for long.
+//! Erasing the secrets of all rounds: the federation is done, or this member is paused for long.
 
 use fedshield_protocol::job::JobOutput;
 
@@ -6,8 +6,8 @@ use super::durable_state::name;
 use super::{Pipeline, PipelineError};
 
 impl Pipeline {
-    /// No round follows that needs any of it; what has been learned and not sent stays while there
-    /// are rounds to come.
+    /// Erases the secrets of all rounds, which no later round needs; the stored training result is
+    /// kept while there are rounds to come.
     pub(super) fn erase_secrets(&self) -> Result<JobOutput, PipelineError> {
         self.secrets.erase_all_rounds()?;
         if self.state().global.applied() >= self.terms.manifest.rounds {

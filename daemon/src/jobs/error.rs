@@ -1,4 +1,4 @@
-//! Why a job could not be done.
+//! Why a job failed.
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +11,10 @@ use crate::identity::SecretStoreError;
 use crate::objects::ObjectStoreError;
 use crate::randomness::RandomnessError;
 
-/// Why a job could not be done. Messages name the file, member or field and what to do.
+/// Why a job failed. Messages name the file, member or field and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
-    /// A field of the manifest that this build cannot honour.
+    /// A field of the manifest that this build does not support.
     #[error("manifest field `{field}`: {reason}")]
     Manifest {
         /// Dotted name.
@@ -28,65 +28,65 @@ pub enum PipelineError {
          that nobody had agreed to. Its history can be read and exported, but not continued"
     )]
     Earlier,
-    /// A field of the terms that makes no sense.
+    /// An invalid field of the terms.
     #[error(transparent)]
     Terms(fedshield_protocol::manifest::ManifestError),
-    /// A file of the pipeline's folder.
+    /// A file of the pipeline's folder could not be read or written.
     #[error("{path}: {source}")]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A file of the pipeline's folder that holds something else.
+    /// A file of the pipeline's folder has unexpected content.
     #[error("{path}: {reason}; remove it if the round it belongs to is over")]
     Corrupt {
-        /// Which.
+        /// The file.
         path: PathBuf,
         /// What is wrong.
         reason: String,
     },
-    /// The data files.
+    /// The data files cannot be used.
     #[error("data: {0}")]
     Data(#[source] TrainError),
-    /// Training, pruning or applying.
+    /// Training, pruning or applying failed.
     #[error(transparent)]
     Train(#[from] TrainError),
-    /// The trainer command of the configuration.
+    /// The trainer command of the configuration failed.
     #[error("trainer command `{program}`: {reason}")]
     Command {
-        /// Its first word.
+        /// The program, the first word of the command.
         program: String,
         /// What went wrong.
         reason: String,
     },
-    /// The adapter that the first round starts from is not here.
+    /// The adapter that the first round starts from is missing or another one.
     #[error(
         "the federation starts from the adapter {wanted}, and {}: {found}; get the folder from the federation's owner",
         path.display()
     )]
     FirstAdapter {
-        /// Where it belongs.
+        /// The path where it is expected.
         path: PathBuf,
         /// Its digest.
         wanted: fedshield_protocol::ids::Digest,
         /// What is there instead.
         found: String,
     },
-    /// Encrypting, sharing or opening.
+    /// Encrypting, sharing or opening failed.
     #[error(transparent)]
     Encryption(#[from] fedshield_he::Error),
-    /// A file that is written so that a crash leaves the old one or the new one.
+    /// A durable write failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// The object folder.
+    /// The object store failed.
     #[error(transparent)]
     Objects(#[from] ObjectStoreError),
-    /// The sealed secrets.
+    /// The sealed secrets cannot be read or written.
     #[error(transparent)]
     Secrets(#[from] SecretStoreError),
-    /// This member is not at the adapter that the round starts from.
+    /// This member does not have the adapter that the round starts from.
     #[error(
         "round {round} starts after {wanted} applied rounds, this member has {here}: it has to catch up first"
     )]
@@ -95,18 +95,18 @@ pub enum PipelineError {
         round: Round,
         /// Applied rounds that the round starts from.
         wanted: u64,
-        /// Applied rounds here.
+        /// Applied rounds at this member.
         here: u64,
     },
-    /// A share of a decided update is not here.
+    /// The share of a decided update is missing.
     #[error("round {round}: the key share from member {member} is missing")]
     ShareMissing {
         /// The round.
         round: Round,
-        /// Who dealt it.
+        /// Its dealer.
         member: MemberIndex,
     },
-    /// Another set was answered for already.
+    /// This member has already answered for another set in this round.
     #[error(
         "round {round}: a partial decryption for another set was made already; it is made once"
     )]
@@ -120,13 +120,13 @@ pub enum PipelineError {
         /// The round.
         round: Round,
     },
-    /// Randomness of the operating system.
+    /// The operating system gives no randomness.
     #[error(transparent)]
     Randomness(#[from] RandomnessError),
-    /// The daemon stops, or the round moved on.
+    /// The daemon stops, or the round has moved on.
     #[error("cancelled")]
     Cancelled,
-    /// Nothing to measure on.
+    /// There is no held-out data to measure on.
     #[error(
         "there is no held-out data to evaluate on: set `data.held_out` or `data.held_out_fraction`"
     )]
@@ -166,7 +166,7 @@ impl PipelineError {
         }
     }
 
-    /// What to do next about this cause.
+    /// The hint for this cause.
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
@@ -206,8 +206,8 @@ fn of_io(error: &std::io::Error) -> ErrorCode {
     if DiskError::is_full(error) { ErrorCode::DiskFull } else { ErrorCode::Internal }
 }
 
-/// The code of an error of training. Models and devices are opened before any job runs: what is
-/// wrong with one of them now has become so since.
+/// The code of a training error. Models and devices are opened before any job runs, so an error of
+/// theirs has arisen since.
 fn of_training(error: &TrainError) -> ErrorCode {
     match error {
         TrainError::Io { source, .. } => of_io(source),

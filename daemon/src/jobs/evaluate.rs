@@ -15,7 +15,7 @@ use super::observer::{Stage, TrainingStep, timed};
 use super::{Pipeline, PipelineError};
 use crate::learning::{Examples, Task};
 
-/// Mean losses on the held-out response tokens, nats per token, and one answer for the eye.
+/// Mean losses on the held-out response tokens, nats per token, and one sample answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LossComparison {
     /// The base model.
@@ -28,16 +28,17 @@ pub struct LossComparison {
     pub examples: usize,
     /// Held-out response tokens.
     pub tokens: usize,
-    /// A held-out prompt, the answer in the data, the base model's and the federation's.
+    /// A held-out prompt, the answer in the data, and the answers of the base model and of the
+    /// common adapter.
     pub sample: Option<SampleAnswer>,
 }
 
-/// One answer before and after.
+/// One answer without and with the common adapter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SampleAnswer {
-    /// What was asked.
+    /// The prompt.
     pub prompt: String,
-    /// What the data says.
+    /// The answer in the data.
     pub reference: String,
     /// The base model's greedy answer.
     pub before: String,
@@ -52,7 +53,7 @@ impl Pipeline {
     /// Compares losses; trains the local-only adapter for it.
     ///
     /// # Errors
-    /// Without held-out data; a loss that is not a finite number; or what training returns.
+    /// If there is no held-out data, a loss is not finite, or training fails.
     pub fn evaluate(&self, cancel: &CancellationToken) -> Result<LossComparison, PipelineError> {
         let learning = &*self.learning;
         let data = learning.examples();
@@ -82,7 +83,7 @@ impl Pipeline {
         })
     }
 
-    /// Writes the common adapter as a PEFT folder; gives its object.
+    /// Writes the common adapter as a PEFT folder; returns the adapter's object.
     ///
     /// # Errors
     /// If the folder cannot be written.
@@ -139,7 +140,7 @@ impl Pipeline {
     }
 }
 
-/// The last thing that a user says in an example.
+/// The last user message of an example.
 fn question(example: &Example) -> String {
     let turns = example.turns();
     let asked = turns.iter().rev().find(|turn| turn.role == Role::User);

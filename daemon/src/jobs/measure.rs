@@ -1,5 +1,5 @@
-//! The held-out loss of one adapter on a small fixed sample, cheap enough to be taken after every
-//! round. It stays here.
+//! The held-out loss of one adapter on a small fixed sample, cheap enough to measure after every
+//! round. The result is not sent to other members.
 
 use fedshield_protocol::object::ObjectRef;
 use fedshield_train::adapter::Adapter;
@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 use super::{Pipeline, PipelineError};
 use crate::learning::sample_digest;
 
-/// Examples between two looks at the cancel flag.
+/// Examples between two checks of the cancel flag.
 const EXAMPLES_AT_ONCE: usize = 4;
 
-/// A mean loss and what it was taken over.
+/// A mean loss and the sample that it was measured on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HeldOutLoss {
     /// Nats per response token.
@@ -21,23 +21,24 @@ pub struct HeldOutLoss {
     pub examples: usize,
     /// Response tokens in it.
     pub tokens: usize,
-    /// Which sample it was: only losses on the same one can be compared.
+    /// Digest of the sample: only losses on the same one can be compared.
     pub sample: [u8; 32],
 }
 
 impl Pipeline {
-    /// Whether there is anything to measure on.
+    /// Whether there is held-out data to measure on.
     #[must_use]
     pub fn has_held_out(&self) -> bool {
         !self.learning.examples().sample.is_empty()
     }
 
     /// The held-out loss of an adapter, or of the base model. The sample is the same in every round
-    /// as long as the data are, so that rounds can be compared; it takes no lock, so that it delays
-    /// no job.
+    /// while the data does not change, so that rounds can be compared. Takes no lock, so that it
+    /// delays no job.
     ///
     /// # Errors
-    /// Without held-out data; if the adapter is not here; a loss that is not a finite number; [`PipelineError::Cancelled`].
+    /// If there is no held-out data, the adapter is not stored here, or the loss is not finite;
+    /// [`PipelineError::Cancelled`].
     pub fn measure(
         &self,
         adapter: Option<&ObjectRef>,
@@ -69,10 +70,10 @@ impl Pipeline {
     }
 }
 
-/// A held-out loss, unless it is none.
+/// Checks that a held-out loss is a finite number.
 ///
 /// # Errors
-/// If it is not a finite number: the adapter or the base model computes nonsense.
+/// If it is NaN or infinite: the adapter or the base model is numerically broken.
 pub(super) fn finite(loss: f64) -> Result<f64, PipelineError> {
     match loss.is_finite() {
         true => Ok(loss),

@@ -1,18 +1,18 @@
-//! Who may watch jobs: progress for the operator, seconds for reports.
+//! Observing jobs: progress for the operator, durations for reports.
 
 use fedshield_protocol::ids::{MemberIndex, Round};
 
 use crate::control::api::Condition;
 use crate::learning::DataLook;
 
-/// The steps of the path that run here.
+/// The steps of an update's path that run at this member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
     /// Local training.
     Train,
     /// Choosing and clipping what is sent.
     Prune,
-    /// Quantising and encrypting; one pass over the values.
+    /// Quantising and encrypting, in one pass over the values.
     Encrypt,
     /// Splitting and sealing the key.
     Share,
@@ -29,7 +29,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// Its word in the path of an update, as reports, metrics and logs have it.
+    /// Its name in the path of an update, as used in reports, metrics and logs.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -51,18 +51,18 @@ impl Stage {
 pub struct TrainingStep {
     /// Steps done.
     pub step: u64,
-    /// Of how many.
+    /// Total number of steps.
     pub steps: u64,
-    /// Mean loss over the step's labelled tokens, nats.
+    /// Mean loss over the step's labelled tokens, nats per token.
     pub loss: f64,
-    /// Tokens computed per second.
+    /// Tokens processed per second.
     pub tokens_per_second: f64,
 }
 
-/// Whose partial decryption was parsed, and why it is rejected if it is.
+/// The sender of a parsed partial decryption, and the reason if it was rejected.
 pub type ParsedPartial = (MemberIndex, Option<String>);
 
-/// Receives what the pipeline does while it does it. Called from worker threads; must not block.
+/// Receives events of the pipeline as they happen. Called from worker threads; must not block.
 pub trait Observer: Send + Sync {
     /// A stage begins.
     fn begin(&self, _round: Round, _stage: Stage) {}
@@ -72,26 +72,27 @@ pub trait Observer: Send + Sync {
     fn step(&self, _round: Round, _stage: Stage, _step: TrainingStep) {}
     /// An update was encrypted.
     fn contributed(&self, _round: Round, _update: ContributionSizes) {}
-    /// The partial decryptions of a round were parsed: by member, and why those that cannot be read are rejected.
+    /// The partial decryptions of a round were parsed: by member, with the reason for those that
+    /// were rejected.
     fn parsed_partials(&self, _round: Round, _parsed: &[ParsedPartial]) {}
-    /// Somebody looked at the data files.
+    /// The data files were checked.
     fn looked_at_data(&self, _look: &DataLook) {}
-    /// What to know of records that the examples in use lack, if any.
+    /// The condition about records that were left out of the examples in use, if any.
     fn left_out(&self, _condition: Option<Condition>) {}
 }
 
 /// Sizes and loss of this member's own update.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ContributionSizes {
-    /// Values that survived pruning.
+    /// Number of values left after pruning.
     pub values: u64,
-    /// Bytes of the ciphertext with its headers.
+    /// Size of the ciphertext with its headers, in bytes.
     pub ciphertext_bytes: u64,
     /// Mean training loss over the round's steps; `None` if an earlier training was sent again.
     pub train_loss: Option<f64>,
 }
 
-/// Tells the observer how long a stage took.
+/// Runs a stage and reports its duration to the observer.
 pub(super) fn timed<T>(
     observer: &dyn Observer,
     round: Round,
@@ -103,7 +104,7 @@ pub(super) fn timed<T>(
     work()
 }
 
-/// Ends a stage also when its work fails or panics: it must not be shown for ever.
+/// Ends a stage even if its work fails or panics; otherwise it would be shown as running for ever.
 struct End<'a> {
     observer: &'a dyn Observer,
     round: Round,

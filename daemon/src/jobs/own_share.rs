@@ -1,5 +1,5 @@
-//! This member's share from another one, wherever it is stored: `check_share` tests it, `decrypt` adds
-//! it.
+//! This member's share from another one, wherever it is stored: `check_share` checks it, `decrypt`
+//! adds it.
 
 use fedshield_he::{KeyShare, ShareCommitment, ShareOpening, open_share};
 use fedshield_protocol::ids::Round;

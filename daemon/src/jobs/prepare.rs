@@ -1,4 +1,4 @@
-//! The start of a round: what every update of it looks like, before any is fetched.
+//! The start of a round: the shape of every update, before any is fetched.
 
 use fedshield_he::{ciphertext_len, sealed_len};
 use fedshield_protocol::job::{JobOutput, RoundStart, UpdateShape};
@@ -6,8 +6,8 @@ use fedshield_protocol::job::{JobOutput, RoundStart, UpdateShape};
 use super::{Pipeline, PipelineError};
 
 impl Pipeline {
-    /// Layout and lengths, the same at every member: from mask, preset, manifest and the adapter
-    /// that the round starts from.
+    /// Layout and lengths, the same at every member: derived from mask, preset, manifest and the
+    /// adapter that the round starts from.
     pub(super) fn prepare_round(&self, start: &RoundStart) -> Result<JobOutput, PipelineError> {
         let global = self.global_at(start)?;
         let mask = self.mask_of(&global, &start.beacon);

@@ -1,4 +1,4 @@
-//! Evidence made here: whose partial decryption was wrong, proven to anybody.
+//! Evidence produced here: which member's partial decryption was wrong, provable to anyone.
 
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::job::JobOutput;
@@ -10,7 +10,7 @@ use fedshield_protocol::wire::{Decided, Value};
 use super::{Pipeline, PipelineError};
 use crate::evidence;
 
-/// An opened sum, and the answers that are here.
+/// An opened sum, and the answers that have arrived.
 pub(super) struct OpenedAnswers<'a> {
     pub(super) round: Round,
     pub(super) set: &'a Decided,
@@ -20,7 +20,7 @@ pub(super) struct OpenedAnswers<'a> {
 }
 
 impl Pipeline {
-    /// What proves to anybody that these members' answers are wrong, as far as enough others agree.
+    /// Proofs that these members' answers are wrong, where enough others agree.
     pub(super) fn prove_answers(
         &self,
         opening: &OpenedAnswers<'_>,
@@ -64,8 +64,8 @@ impl Pipeline {
         Ok(JobOutput::Proven(proofs))
     }
 
-    /// As many answers as a proof needs, none of them of a culprit; `None` if there are too few. No
-    /// more: a file of evidence holds each of them.
+    /// Exactly as many answers as a proof needs, since evidence stores each of them, and none from
+    /// a culprit; `None` if there are too few.
     fn agreeing(
         &self,
         round: Round,

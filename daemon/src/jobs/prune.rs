@@ -17,7 +17,7 @@ impl Pipeline {
         let mask = self.mask_of(global, beacon);
         let clip = self.terms.settings.clip(global.applied());
         let mut state = self.state();
-        // A round that moved on while this member trained.
+        // The round has moved on while this member trained.
         if state.global.applied() != global.applied() {
             let here = state.global.applied();
             return Err(PipelineError::Behind { round, wanted: global.applied(), here });

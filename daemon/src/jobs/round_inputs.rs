@@ -1,5 +1,5 @@
-//! What several jobs of a round start from: the common adapter, the mask, the set U, the published
-//! part of a sharing.
+//! Inputs that several jobs of a round share: the common adapter, the mask, the set U, the
+//! published part of a sharing.
 
 use fedshield_he::{ContributorSet, ShareCommitment};
 use fedshield_protocol::hash::Use;
@@ -23,8 +23,8 @@ impl Pipeline {
         self.earlier_adapter(&state, round, wanted)
     }
 
-    /// The adapter of `wanted` applied rounds: this member has applied the round before a restart,
-    /// and does it again.
+    /// The adapter of `wanted` applied rounds, for a member that applied the round before a restart
+    /// and applies it again.
     pub(super) fn earlier_adapter(
         &self,
         state: &State,
@@ -33,7 +33,7 @@ impl Pipeline {
     ) -> Result<GlobalAdapter, PipelineError> {
         let here = state.global.applied();
         let behind = PipelineError::Behind { round, wanted, here };
-        // Of later rounds it has no business with this one any more.
+        // A member that is further ahead takes no part in this round any more.
         if here != wanted.saturating_add(1) {
             return Err(behind);
         }
@@ -51,12 +51,12 @@ impl Pipeline {
         Ok(self.mask_of(&global, &start.beacon).len() as u64)
     }
 
-    /// What the slots of an update mean: the adapter's layout and the mask.
+    /// Digest of the meaning of an update's slots: the adapter's layout and the mask.
     pub(super) fn layout_digest(&self, global: &GlobalAdapter, mask: [u8; 32]) -> LayoutDigest {
         LayoutDigest(Use::Layout.digest(&[&global.layout().digest(), &mask]).0)
     }
 
-    /// The set U as the encryption knows it: by the same digests by which it was decided.
+    /// The set U in the types of the encryption, with the same digests by which it was decided.
     pub(super) fn contributors(
         &self,
         round: Round,
@@ -69,7 +69,7 @@ impl Pipeline {
         Ok(ContributorSet::new(&context, self.terms.rules.min_contributors, entries)?)
     }
 
-    /// The published part of a sharing, read, bound to the ciphertext of the same commitment, and
+    /// The published part of a sharing, parsed, bound to the ciphertext of the same commitment, and
     /// under the digest by which sets list it.
     pub(super) fn commitment_of(
         &self,
@@ -92,7 +92,7 @@ impl Pipeline {
     }
 }
 
-/// U without what its commitments say.
+/// U without the content of its commitments.
 pub(super) fn set_of(set: &[Included]) -> UpdateSet {
     set.iter().map(|update| (update.member, update.commitment)).collect()
 }

@@ -1,4 +1,4 @@
-//! This member's sealing key for one round: others seal their shares to it.
+//! This member's sealing key for one round, to which others seal their shares.
 
 use fedshield_he::SealingKeyPair;
 use fedshield_protocol::ids::Round;
@@ -10,7 +10,7 @@ use crate::sealing_keys;
 
 impl Pipeline {
     pub(super) fn make_sealing_key(&self, round: Round) -> Result<JobOutput, PipelineError> {
-        // Made once: after a restart the same key is published again.
+        // Generated once: after a restart the same key is published again.
         if let Some(pair) = sealing_keys::load(&self.secrets, round)? {
             return Ok(JobOutput::SealingKey(pair.public().to_bytes()));
         }

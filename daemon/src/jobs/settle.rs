@@ -1,4 +1,4 @@
-//! settle: what a finished round means for this member's own update, and the end of its secrets.
+//! settle: accounting for this member's own update after a round, and erasing the round's secrets.
 
 use fedshield_protocol::ids::Round;
 use fedshield_protocol::job::{Fate, JobOutput};
@@ -16,8 +16,8 @@ impl Pipeline {
         if let Some(sent) = self.kept_in_round::<Sent>(round, name::SENT)? {
             self.settle_update(&sent, fate)?;
         }
-        // In this order: what was sent goes with all secrets of the round, so that a crash settles
-        // again, not never.
+        // In this order: `sent` is erased with all secrets of the round, so that after a crash
+        // settling is repeated and not skipped.
         self.remove_round_folder(round)?;
         self.forget_data_of(round);
         self.secrets.erase_rounds_up_to(round)?;

@@ -14,8 +14,8 @@ use crate::encryption::{ciphertext_digest, member_index, share_index};
 use crate::randomness::os_random;
 
 impl Pipeline {
-    /// Splits the key of an encrypted update; the shares and what is published of them are on disk
-    /// when this returns, the key is gone.
+    /// Splits the key of an encrypted update. When this returns, the shares and their published
+    /// part are on disk and the key is erased.
     pub(super) fn share(
         &self,
         round: Round,
@@ -37,7 +37,7 @@ impl Pipeline {
         self.keep_in_round(round, name::DEALING, &KeptDealing { ciphertext, shares, layout })
     }
 
-    /// Seals each member's share to its key for the round.
+    /// Seals each member's share to its sealing key for the round.
     pub(super) fn seal_shares(
         &self,
         round: Round,
@@ -59,7 +59,7 @@ impl Pipeline {
         Ok(JobOutput::Contribution(CommitmentBody { ciphertext, sealed_shares, shares, layout }))
     }
 
-    /// Seals one member's share once more, to a key that came late.
+    /// Seals one member's share again, to a key that arrived late.
     pub(super) fn reseal_share(
         &self,
         round: Round,
@@ -70,7 +70,7 @@ impl Pipeline {
         Ok(JobOutput::ResealedShare(self.seal(round, &dealing, member, sealing_key)?))
     }
 
-    /// The opening of one member's share commitment, for all to see: the member has complained.
+    /// The public opening of one member's share commitment, after that member has complained.
     pub(super) fn open_share_for_all(
         &self,
         round: Round,
@@ -88,8 +88,8 @@ impl Pipeline {
         self.kept_in_round(round, name::DEALING)?.ok_or(missing)
     }
 
-    /// The share of `member`, sealed; `None` if its key cannot be used, which must not keep others
-    /// from their shares.
+    /// The share of `member`, sealed; `None` if its key is invalid, so that the other members still
+    /// get their shares.
     fn seal(
         &self,
         round: Round,

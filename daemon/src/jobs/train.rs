@@ -1,5 +1,5 @@
-//! train: the factors of the common adapter after local training. The result stays on disk until it
-//! is spent, so that a skipped round costs no training.
+//! train: the factors of the common adapter after local training. The result stays on disk until an
+//! update made from it is spent, so that a skipped round costs no training.
 
 use fedshield_protocol::hash::Use;
 use fedshield_protocol::ids::{Beacon, Round};
@@ -11,7 +11,7 @@ use super::observer::{Stage, timed};
 use super::{Pipeline, PipelineError};
 use crate::learning::Task;
 
-/// The result of training as it goes on.
+/// The result of training, for the next step.
 pub(super) struct Learned {
     /// The trained factors, one value for each parameter.
     pub(super) theta: Vec<f32>,
@@ -37,7 +37,7 @@ impl Pipeline {
         }
         let data = self.data_of(round);
         let me = self.terms.me.0.to_le_bytes();
-        // Another order of examples at every member and in every round.
+        // A different order of examples at every member and in every round.
         let seed = Use::Batches.digest(&[beacon.as_bytes(), &me]).0;
         let result = timed(&*self.observer, round, Stage::Train, || {
             let on_step = |step| self.observer.step(round, Stage::Train, step);

@@ -26,22 +26,22 @@ pub enum JournalError {
         path: PathBuf,
         /// Where the damaged entry starts.
         offset: u64,
-        /// What does not fit.
+        /// What is wrong with it.
         reason: &'static str,
     },
-    /// Over [`MAX_ENTRY_BYTES`].
+    /// The entry is longer than [`MAX_ENTRY_BYTES`].
     #[error("a journal entry of {length} bytes is over the limit of {MAX_ENTRY_BYTES}")]
     TooLarge {
         /// Its length in bytes.
         length: usize,
     },
-    /// An earlier write failed in a way that leaves unknown what is on disk; only a restart can tell.
+    /// After an earlier failed write it is unknown what is on disk; only a restart can tell.
     #[error("the journal at {} failed before and takes nothing more until a restart", path.display())]
     Poisoned {
         /// The file.
         path: PathBuf,
     },
-    /// The disk.
+    /// The file could not be read or written.
     #[error(transparent)]
     Disk(#[from] DiskError),
 }
@@ -58,23 +58,23 @@ impl JournalError {
     }
 }
 
-/// What a start finds.
+/// The content of the journal at a start.
 #[derive(Debug, Default)]
 pub struct Replay {
     /// All entries, in the order in which they were appended.
     pub entries: Vec<StoredEntry>,
-    /// The last append was cut by a crash and has been removed: worth a warning, not an error.
+    /// The last append was torn by a crash and has been removed: a warning, not an error.
     pub torn: Option<TornTail>,
 }
 
-/// What was cut off.
+/// The part that was cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TornTail {
-    /// Where.
+    /// Its offset in the file, in bytes.
     pub offset: u64,
-    /// How many bytes.
+    /// Its length in bytes.
     pub length: u64,
-    /// What did not fit.
+    /// What was wrong with it.
     pub reason: &'static str,
 }
 
@@ -89,10 +89,10 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens or makes the journal at `path` and reads what is in it.
+    /// Opens or creates the journal at `path` and reads its entries.
     ///
     /// # Errors
-    /// [`JournalError::Damaged`], or what the disk says.
+    /// [`JournalError::Damaged`], or a disk error.
     pub fn open(path: &Path) -> Result<(Self, Replay), JournalError> {
         let disk = |error| DiskError::at(path, error);
         if !path.exists() {
@@ -119,9 +119,9 @@ impl Journal {
     /// Appends one entry; it is on disk when this returns.
     ///
     /// # Errors
-    /// [`JournalError::TooLarge`]; what the disk says, and then nothing of the entry is left behind and the same call may
-    /// be made again; [`DiskError::Sync`], after which nothing can be appended any more; or [`JournalError::Poisoned`]
-    /// after a failure that could not be undone.
+    /// [`JournalError::TooLarge`]; a disk error, after which nothing of the entry is left and the
+    /// call may be repeated; [`DiskError::Sync`], after which nothing can be appended any more; or
+    /// [`JournalError::Poisoned`] after a failure that could not be undone.
     pub fn append(&mut self, round: Round, body: &[u8]) -> Result<(), JournalError> {
         self.check_usable()?;
         if body.len() > MAX_ENTRY_BYTES {
@@ -133,7 +133,8 @@ impl Journal {
             return Err(DiskError::at(&self.path, error).into());
         }
         if let Err(error) = self.file.sync_data() {
-            // After a failed fsync the kernel may have dropped the pages: a second one would lie.
+            // After a failed fsync the kernel may have dropped the pages: a second one could
+            // succeed without them.
             self.poisoned = true;
             return Err(DiskError::sync(&self.path, error).into());
         }
@@ -141,10 +142,11 @@ impl Journal {
         Ok(())
     }
 
-    /// Forgets the entries of rounds before `before`: writes the others to a new file and puts it in place.
+    /// Drops the entries of rounds before `before`: writes the others to a new file and renames it
+    /// into place.
     ///
     /// # Errors
-    /// What the disk says; the old file is then still in use.
+    /// A disk error; the old file is then still in use.
     pub fn truncate(&mut self, before: Round) -> Result<(), JournalError> {
         self.check_usable()?;
         let old = std::fs::read(&self.path).map_err(|error| DiskError::at(&self.path, error))?;
@@ -162,7 +164,7 @@ impl Journal {
             bytes.extend_from_slice(&encoded);
         }
         durable::replace(&self.path, &bytes)?;
-        // The old handle points at a file without a name: nothing may be appended to it any more.
+        // The old handle refers to an unlinked file: nothing may be appended to it any more.
         self.poisoned = true;
         let (fresh, _) = Self::open(&self.path)?;
         *self = fresh;
@@ -176,7 +178,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Takes back what a failed write left. A disk that has become read-only takes nothing and lets nothing be cut off.
+    /// Truncates what a failed write left. A disk that has become read-only refuses both writing
+    /// and truncating, so an unchanged length needs no truncation.
     fn undo(&mut self) {
         let undone = self
             .file
@@ -207,7 +210,7 @@ fn read_header(path: &Path, bytes: &[u8]) -> Result<Format, JournalError> {
     }
 }
 
-/// All entries, and where the good part ends.
+/// All valid entries, and the offset at which they end.
 fn replay(path: &Path, format: &Format, bytes: &[u8]) -> Result<(Replay, u64), JournalError> {
     let mut replay = Replay::default();
     let mut offset = HEADER_BYTES;
@@ -230,7 +233,8 @@ fn replay(path: &Path, format: &Format, bytes: &[u8]) -> Result<(Replay, u64), J
     Ok((replay, offset as u64))
 }
 
-/// A good entry behind a bad one: the bad one was complete once, this is no torn append.
+/// Whether a valid entry follows an invalid one: then that one was complete once, and this is no
+/// torn append.
 fn entry_follows(format: &Format, bytes: &[u8], bad: usize) -> bool {
     (bad + 1..bytes.len()).any(|offset| matches!(format.parse(bytes, offset), Parsed::Entry(..)))
 }

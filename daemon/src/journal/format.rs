@@ -1,11 +1,11 @@
-//! How entries lie in the file.
+//! The layout of entries in the file.
 //!
 //! ```text
 //! file  = "FSJRNL01" | file key (16 random bytes) | entry*
 //! entry = length u32 | round u64 | check of these two, 4 bytes | check of the body, 16 bytes | body
 //! ```
-//! Little-endian; checks are keyed BLAKE3 over the offset as well, cut short. The key keeps bytes that came from a
-//! remote from looking like an entry; the offset keeps an entry from being taken for another.
+//! Little-endian; checks are truncated keyed BLAKE3, also over the offset. The key keeps bytes that
+//! a remote chose from passing as an entry; the offset keeps an entry from being taken for another.
 
 use fedshield_protocol::ids::Round;
 
@@ -13,9 +13,9 @@ use fedshield_protocol::ids::Round;
 pub(super) const MAGIC: &[u8; 8] = b"FSJRNL01";
 /// Magic and file key.
 pub(super) const HEADER_BYTES: usize = 24;
-/// What stands before a body.
+/// Length of what precedes a body.
 pub(super) const ENTRY_HEADER_BYTES: usize = 32;
-/// The longest entry.
+/// The longest body of an entry.
 pub const MAX_ENTRY_BYTES: usize = 16 << 20;
 
 /// One entry.
@@ -23,21 +23,21 @@ pub const MAX_ENTRY_BYTES: usize = 16 << 20;
 pub struct StoredEntry {
     /// The round it belongs to.
     pub round: Round,
-    /// Opaque.
+    /// The body, opaque to the journal.
     pub bytes: Vec<u8>,
 }
 
-/// Makes and checks entries of one file.
+/// Encodes and checks entries of one file.
 #[derive(Debug, Clone)]
 pub(super) struct Format {
     key: [u8; 32],
 }
 
-/// What stands at an offset.
+/// The result of parsing at an offset.
 pub(super) enum Parsed {
-    /// A whole entry of this many bytes.
+    /// A valid entry, and its length in the file in bytes.
     Entry(StoredEntry, usize),
-    /// Not an entry.
+    /// Not a valid entry, and why.
     Bad(&'static str),
 }
 

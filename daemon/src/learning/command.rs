@@ -1,5 +1,5 @@
-//! `trainer = "command"`: another program trains. It is handed a JSON file that names everything it needs, and leaves
-//! an adapter in the PEFT layout. docs/TRAINING.md describes the contract.
+//! `trainer = "command"`: an external program trains. It is given a JSON file that names everything
+//! it needs, and writes an adapter in the PEFT layout. docs/TRAINING.md describes the contract.
 //!
 //! ```text
 //! <work>/<purpose>/round.json   the request, the command's last argument
@@ -8,8 +8,8 @@
 //! <work>/<purpose>/result       where the trained adapter is expected
 //! ```
 //!
-//! The examples and the update lie there in clear, so the folder is private and is erased when the run is over, however it
-//! ends. What a killed daemon leaves is erased at its next start.
+//! The examples and the update are stored there in clear, so the folder is private and is erased
+//! after the run, however it ends. What a killed daemon leaves is erased at its next start.
 
 mod guard;
 mod lines;
@@ -36,30 +36,30 @@ use process::Process;
 pub(super) use request::RequestSettings;
 use request::{TrainerRequest, write_examples};
 
-/// Which program trains.
+/// Settings of the trainer command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandSettings {
     /// Program and arguments; the path of the request is added.
     pub program: Vec<String>,
-    /// The folder that the program is started in.
+    /// The working directory of the program.
     pub folder: PathBuf,
-    /// Where requests, examples, adapters and results lie during a run.
+    /// The folder for requests, examples, adapters and results during a run.
     pub work: PathBuf,
-    /// Longest run.
+    /// The longest run time.
     pub timeout: Duration,
 }
 
-/// The program with what every request says.
+/// The program, with the fields that all requests have in common.
 pub(super) struct CommandTrainer {
     pub(super) settings: CommandSettings,
     pub(super) request: RequestSettings,
 }
 
-/// What is asked for in one run.
+/// The input of one run.
 pub(super) struct Run<'a> {
     /// `round`, or `local-only` for the comparison on held-out data.
     pub(super) purpose: &'static str,
-    /// What to train on.
+    /// The examples to train on.
     pub(super) examples: &'a [TokenizedExample],
     pub(super) global: &'a GlobalAdapter,
     pub(super) model: &'a ModelConfig,
@@ -69,11 +69,12 @@ pub(super) struct Run<'a> {
 }
 
 impl CommandTrainer {
-    /// Runs the program to its end and takes its result.
+    /// Runs the program to completion and reads its result.
     ///
     /// # Errors
-    /// A program that cannot be started, fails, reports a loss that is not a number, or takes too long; a result with a
-    /// missing, misshapen, or not finite tensor, or a changed frozen one, by file and tensor. Nothing is sent then.
+    /// A program that cannot be started, fails, reports a loss that is not finite, or takes too
+    /// long; a result in which a tensor is missing, has a wrong shape or a value that is not
+    /// finite, or in which a frozen one has changed, by file and tensor. Nothing is sent then.
     pub(super) fn train(
         &self,
         run: &Run<'_>,
@@ -81,7 +82,7 @@ impl CommandTrainer {
         on_step: &dyn Fn(TrainingStep),
     ) -> Result<RoundResult, PipelineError> {
         let begin = Instant::now();
-        // Until the end of this function, whichever way it ends.
+        // Held until the end of this function, which erases it on every path.
         let folder = PrivateFolder::make(self.settings.work.join(run.purpose))?;
         let request = TrainerRequest::new(&self.request, run, folder.path());
         write_examples(&request.examples, run.examples)?;

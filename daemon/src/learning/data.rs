@@ -1,7 +1,8 @@
-//! This organisation's examples, and a look at their files whenever they may have changed.
+//! This organisation's examples, and checks of their files whenever they may have changed.
 //!
-//! A round holds the [`Examples`] that it began with; the next one gets what is there then. A file that is gone, broken or
-//! being written changes nothing: the examples that were read last stay in use, and the operator is told.
+//! A round keeps the [`Examples`] that it began with; the next one uses the current content. If a
+//! file is missing, invalid or being written, the examples that were read last stay in use, and the
+//! operator is told.
 
 mod stamp;
 
@@ -17,23 +18,23 @@ use super::sample::sample;
 use crate::control::api::{Condition, Severity};
 use stamp::Stamp;
 
-/// A file that was written to within this time may be written to again in a moment.
+/// A file modified within this time may still be being written.
 const QUIET: Duration = Duration::from_secs(2);
-/// A file that is never quiet is read as it is after this.
+/// A file that keeps changing is read anyway after this time.
 const LONGEST_UNREST: Duration = Duration::from_secs(60);
 
-/// The name of the condition that says that the data files cannot be used.
+/// The name of the condition for data files that cannot be used.
 pub const DATA_CONDITION: &str = "data-unreadable";
 
-/// The name of the condition that says that records are left out.
+/// The name of the condition for records that are left out.
 pub const SKIPPED_CONDITION: &str = "data-skipped";
 
-/// Which files, and how they are read.
+/// The data files and how they are read.
 pub(super) struct DataSources {
     pub(super) train: Vec<PathBuf>,
     pub(super) held_out: Vec<PathBuf>,
     pub(super) tokenizer: TextTokenizer,
-    /// `held_out` is the fraction that is kept apart where no file is named for it.
+    /// `held_out` is the fraction that is held out if no held-out files are named.
     pub(super) settings: DataSettings,
 }
 
@@ -56,7 +57,7 @@ impl DataSources {
     }
 }
 
-/// What the files said when they were read.
+/// The examples of the data files when they were read.
 pub(crate) struct Examples {
     pub(crate) set: DataSet,
     /// The part of the held-out data that is measured on after each round.
@@ -64,7 +65,7 @@ pub(crate) struct Examples {
 }
 
 impl Examples {
-    /// What a person should know of records that were left out; `None` if there are none.
+    /// The condition about records that were left out; `None` if there are none.
     pub(crate) fn skipped(&self) -> Option<Condition> {
         let skipped = &self.set.skipped;
         let named = skipped.first.iter().map(|it| format!("{}: {}", it.place, it.reason));
@@ -87,44 +88,44 @@ impl Examples {
     }
 }
 
-/// When to look.
+/// When to check the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// By itself: a file that somebody writes to at this moment is left for later.
+    /// At regular intervals and for each round: a file that is being written is left for later.
     WhenQuiet,
-    /// A person asks for it.
+    /// At an operator's request.
     Now,
 }
 
-/// What a look at the data files found.
+/// The result of checking the data files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DataLook {
-    /// They say what they said.
+    /// The content is the same.
     Unchanged,
-    /// They say something else; the next round uses it.
+    /// The content has changed; the next round uses it.
     Changed {
-        /// Lines that are new.
+        /// Number of records that are new.
         more: usize,
-        /// Lines that are gone.
+        /// Number of records that are gone.
         fewer: usize,
-        /// Examples to train on.
+        /// Number of training examples.
         train: usize,
-        /// Examples to evaluate on.
+        /// Number of held-out examples.
         held_out: usize,
     },
-    /// Somebody writes to one of them, or another look is under way.
+    /// One of them is being written, or another check is in progress.
     Busy,
     /// They cannot be used.
     Unreadable {
         /// File, line and reason.
         problem: String,
-        /// How many examples from before are trained on instead.
+        /// Number of earlier examples that are trained on instead.
         train: usize,
     },
 }
 
 impl DataLook {
-    /// What a person should know of it; `None` if nothing is wrong.
+    /// The condition that follows; `None` if nothing is wrong.
     #[must_use]
     pub fn condition(&self) -> Option<Condition> {
         let Self::Unreadable { problem, train } = self else { return None };
@@ -145,15 +146,16 @@ pub(super) struct DataFiles {
     known: Mutex<Known>,
 }
 
-/// What the looks so far have found.
+/// What the checks so far have found.
 struct Known {
-    /// How the files looked when they were last read.
+    /// The files' metadata when they were last read.
     read: Vec<Stamp>,
-    /// Whether they could still be written to without looking different: then they are read once more.
+    /// Whether unchanged metadata proves unchanged content. Otherwise, for instance if they were
+    /// modified just before they were read, they are read again at the next check.
     is_sure: bool,
-    /// What was wrong with them then.
+    /// The error of that read, if any.
     problem: Option<String>,
-    /// How they looked last, if somebody wrote to them, and since when that has gone on.
+    /// If the files are being written: their last metadata and since when.
     unrest: Option<Unrest>,
 }
 
@@ -182,12 +184,13 @@ impl DataFiles {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Looks at the files and reads them again if they have changed. Costs a `stat` of each if they have not.
+    /// Checks the files and reads them again if they have changed. Costs one `stat` per file if
+    /// they have not.
     pub(super) fn look(&self, when: Look) -> DataLook {
         let mut known = match (when, self.known.try_lock()) {
             (_, Ok(known)) => known,
             (_, Err(TryLockError::Poisoned(known))) => known.into_inner(),
-            // Nobody waits for a large file that is being read: the next round gets it.
+            // A large file may be being read: the next round gets it.
             (Look::WhenQuiet, Err(TryLockError::WouldBlock)) => return DataLook::Busy,
             (Look::Now, Err(TryLockError::WouldBlock)) => self.wait(),
         };
@@ -224,7 +227,7 @@ impl DataFiles {
                 self.replace(examples)
             }
             Err(error) => {
-                // What the disk says may change without the file.
+                // An I/O error may go away without a change of the file.
                 known.is_sure = is_old && is_steady && matches!(error, TrainError::Data { .. });
                 known.problem = Some(error.to_string());
                 self.unreadable(error.to_string())
@@ -261,8 +264,9 @@ impl DataFiles {
 }
 
 impl Known {
-    /// Whether files that were just written to are to be read all the same: nothing happened to them since the last look,
-    /// or they have not been quiet for long. The clock of the file system may be another one, so it alone does not decide.
+    /// Whether recently modified files are to be read anyway: nothing has happened to them for
+    /// [`QUIET`], or they have kept changing for [`LONGEST_UNREST`]. Measured by the local clock,
+    /// because the clock of the file system may differ.
     fn unrest_is_over(&mut self, stamps: &[Stamp]) -> bool {
         let now = Instant::now();
         let Some(unrest) = &mut self.unrest else {

@@ -1,5 +1,6 @@
-//! Whether terms can be trained on with this model, this data and this trainer: asked when somebody is about to agree to
-//! them, and again when training is prepared, by the same function, so that the two cannot differ.
+//! Whether terms can be trained on with this model, data and trainer: checked before somebody
+//! agrees to them, and again when training is prepared, by the same function, so that the two
+//! cannot differ.
 
 use std::path::Path;
 
@@ -16,7 +17,8 @@ use super::data::{DataFiles, DataSources};
 use crate::jobs::PipelineError;
 use crate::terms::Plan;
 
-/// Checks the terms of drafts against one organisation's model and data. Reads the data files each time: they may change.
+/// Checks the terms of drafts against one organisation's model and data. Reads the data files each
+/// time, because they may change.
 #[derive(Clone)]
 pub struct TermsChecker {
     config: ModelConfig,
@@ -36,7 +38,8 @@ impl TermsChecker {
     /// Refuses terms that could be agreed to and could not be trained on here. Takes as long as reading the data.
     ///
     /// # Errors
-    /// Names the field and what it may be, or the data file and line that does not go with them.
+    /// Names the field and its allowed values, or the data file and line that does not match the
+    /// terms.
     pub fn check(&self, draft: &Draft) -> Result<(), PipelineError> {
         let plan = Plan::of_draft(draft)?;
         let terms = &draft.offer.terms;
@@ -54,7 +57,8 @@ impl TermsChecker {
         Ok(())
     }
 
-    /// The same for terms that stand: only what they make of model, trainer and data here.
+    /// The same for terms that are in force: checks only whether they match model, trainer and data
+    /// here.
     ///
     /// # Errors
     /// As [`Self::check`].
@@ -70,25 +74,25 @@ impl TermsChecker {
     }
 }
 
-/// What terms are held against.
+/// What terms are checked against.
 pub(super) struct Examination<'a> {
     pub(super) config: &'a ModelConfig,
     pub(super) tokenizer: &'a TextTokenizer,
     pub(super) sources: &'a LearningSources,
 }
 
-/// What was read on the way.
+/// What the check has read.
 pub(super) struct Examined {
-    /// The terms', or the one that the configuration names instead.
+    /// The template of the terms, or the one that the configuration names instead.
     pub(super) template: Template,
-    /// Tokens after which examples are cut.
+    /// Length in tokens to which examples are truncated.
     pub(super) length: usize,
     /// This member's data under the terms.
     pub(super) data: DataFiles,
 }
 
 impl Examination<'_> {
-    /// Holds terms against model, trainer and data.
+    /// Checks terms against model, trainer and data.
     ///
     /// # Errors
     /// Names the field of the terms, the setting, or the data file and line.
@@ -105,20 +109,20 @@ impl Examination<'_> {
         }
         AdapterLayout::new(self.config, &settings.adapter)
             .map_err(|error| PipelineError::manifest("adapter", error.to_string()))?;
-        // Drafts with longer ones are refused; a federation that was founded before that was so goes on.
+        // New drafts with longer ones are refused; federations founded before that rule continue.
         let length = (training.sequence_length as usize).min(self.config.context());
         let named = self.sources.template.as_deref().map_or(Ok(template), Template::parse)?;
-        // A base model without a chat template of its own gets the plainest one.
+        // A base model without a chat template gets the plainest one.
         let template = named.or_plain(self.tokenizer);
         let data = read_data(self.sources, self.tokenizer, template, length)?;
         Ok(Examined { template, length, data })
     }
 }
 
-/// The adapter called `wanted` at `path`, for a federation with these settings.
+/// Opens the adapter with digest `wanted` at `path`, for a federation with these settings.
 ///
 /// # Errors
-/// [`PipelineError::FirstAdapter`] if it is not there, another one is, or it does not go with the terms.
+/// [`PipelineError::FirstAdapter`] if it is missing, is another one, or does not match the terms.
 pub(super) fn named_adapter(
     config: &ModelConfig,
     path: &Path,
@@ -147,7 +151,7 @@ fn read_data(
     max_length: usize,
 ) -> Result<DataFiles, PipelineError> {
     let (held_out, reading) = (sources.held_out_fraction, sources.reading.clone());
-    // Only another program is handed the text.
+    // Only a trainer command needs the text.
     let keeps_text = sources.command.is_some();
     DataFiles::open(DataSources {
         train: sources.train.clone(),

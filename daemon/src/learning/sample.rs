@@ -1,13 +1,15 @@
-//! The part of the held-out data that is measured on after each round: small, and the same as long as the data are.
+//! The part of the held-out data that is measured on after each round: small, and the same as long
+//! as the data is.
 
 use fedshield_train::data::TokenizedExample;
 
-/// Most examples in the sample.
+/// Maximum number of examples in the sample.
 const MAX_EXAMPLES: usize = 64;
-/// Most tokens in it, prompts included: a few optimiser steps' worth of forward passes.
+/// Maximum number of tokens in it, prompts included: the cost of forward passes of a few optimiser
+/// steps.
 const MAX_TOKENS: usize = 16_384;
 
-/// The digest over what is in a sample: losses on samples of the same digest can be compared.
+/// Digest of a sample: losses on samples with the same digest can be compared.
 pub(crate) fn sample_digest(sample: &[TokenizedExample]) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key("fedshield v1 held-out sample");
     for example in sample {
@@ -16,8 +18,9 @@ pub(crate) fn sample_digest(sample: &[TokenizedExample]) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-/// As many of the held-out examples as fit the limits, short ones beside short ones. Chosen by content, so that a line
-/// more or less in the files changes at most one example of the sample, and the losses stay comparable.
+/// As many of the held-out examples as fit the limits, sorted by length. Chosen by content, so that
+/// adding or removing one line changes at most one example of the sample, and the losses stay
+/// comparable.
 pub(super) fn sample(held_out: &[TokenizedExample]) -> Vec<TokenizedExample> {
     let mut order: Vec<([u8; 32], &TokenizedExample)> =
         held_out.iter().map(|example| (example.example.digest(), example)).collect();
@@ -31,11 +34,11 @@ pub(super) fn sample(held_out: &[TokenizedExample]) -> Vec<TokenizedExample> {
     chosen
 }
 
-/// Which of the examples with these lengths make the sample: the first ones that fit.
+/// Indices of the examples with these lengths that make up the sample: the first ones that fit.
 fn fitting(lengths: &[usize]) -> Vec<usize> {
     let mut tokens = 0;
     let fits = |length: usize| {
-        // The first one counts however long it is: some number is better than none.
+        // The first one is taken however long it is: a loss on one example is better than none.
         let fits = tokens == 0 || length <= MAX_TOKENS.saturating_sub(tokens);
         tokens += if fits { length } else { 0 };
         fits

@@ -1,4 +1,4 @@
-//! Talking with a model, with and without an adapter.
+//! Chatting with a model, with and without an adapter.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -12,28 +12,28 @@ use serde::Serialize;
 
 use super::{OfflineError, template};
 
-/// Whom to talk with.
+/// The settings of a conversation.
 #[derive(Debug, Clone)]
 pub struct ChatQuestion {
     /// PEFT folder; `None`: the base model alone.
     pub adapter: Option<PathBuf>,
     /// Hugging Face folder or GGUF file.
     pub model: PathBuf,
-    /// Template; the model's own without one.
+    /// Template name; `None`: the model's own.
     pub template: Option<String>,
-    /// What holds for the whole conversation.
+    /// System prompt for the whole conversation.
     pub system: Option<String>,
     /// How the base model's matrices are held in memory.
     pub base_precision: BasePrecision,
-    /// Where to compute.
+    /// The device to compute on.
     pub device: ComputeDevice,
-    /// Each question goes to the base model alone, too.
+    /// Whether each question is also put to the base model alone.
     pub compare: bool,
-    /// How answers are drawn.
+    /// How answers are sampled.
     pub sampling: Sampling,
 }
 
-/// Who answers.
+/// Which model answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Speaker {
@@ -43,19 +43,19 @@ pub enum Speaker {
     Adapted,
 }
 
-/// An answer, by whom, and to which text.
+/// An answer, the model that gave it, and its prompt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Spoken {
-    /// Who answers.
+    /// The model that answers.
     pub speaker: Speaker,
     /// The text that the model continued: the conversation as its template renders it.
     pub prompt: String,
-    /// What it said.
+    /// The generated answer.
     #[serde(flatten)]
     pub answer: Answer,
 }
 
-/// A conversation with one or two models, which each have their own turns.
+/// A conversation with one or two models, each with a history of its own.
 pub struct Chat {
     trainer: Trainer,
     template: Template,
@@ -113,15 +113,15 @@ impl Chat {
         self.template != Template::Alpaca
     }
 
-    /// Forgets what was said.
+    /// Clears the history.
     pub fn restart(&mut self) {
         let system = self.system.iter().map(|text| Turn::new(Role::System, text));
         let turns: Vec<Turn> = system.collect();
         self.sides.iter_mut().for_each(|side| side.turns.clone_from(&turns));
     }
 
-    /// Asks everyone the same, one after the other. `on_begin` says who is next, `on_text` gets each piece of an answer
-    /// and may end it.
+    /// Puts the same question to each model, one after the other. `on_begin` is told which model is
+    /// next, `on_text` gets each piece of an answer and may end it.
     ///
     /// # Errors
     /// A conversation that the template refuses or that has no tokens.

@@ -1,4 +1,4 @@
-//! Looking at data as a round would use it.
+//! Checking data as a round would use it.
 
 use std::path::PathBuf;
 
@@ -7,28 +7,28 @@ use fedshield_train::load::open_tokenizer;
 
 use super::{OfflineError, template};
 
-/// Which files, and how a round would read them.
+/// The files, and how a round would read them.
 #[derive(Debug, Clone)]
 pub struct DataQuestion {
     /// Hugging Face folder or GGUF file; only its tokenizer and template are used.
     pub model: PathBuf,
     /// Files to train on.
     pub train: Vec<PathBuf>,
-    /// Files that are held out; empty: a fraction of the others.
+    /// Held-out files; if empty, `held_out_fraction` of the training examples is held out.
     pub held_out: Vec<PathBuf>,
-    /// That fraction.
+    /// The fraction that is held out if there are no held-out files.
     pub held_out_fraction: f64,
-    /// Template; the model's own without one.
+    /// Template name; `None`: the model's own.
     pub template: Option<String>,
     /// Longest sequence in tokens.
     pub max_length: usize,
     /// How records are read.
     pub reading: Reading,
-    /// Show one example; without it the report repeats nothing of what the files say.
+    /// Whether to show one example; otherwise the report repeats no content of the files.
     pub example: bool,
 }
 
-/// Describes the files; see [`DataReport`]. `on_progress` is told now and then how far that is.
+/// Describes the files; see [`DataReport`]. `on_progress` is called from time to time.
 ///
 /// # Errors
 /// A model or file that cannot be opened. Lines that cannot be used are in the report.

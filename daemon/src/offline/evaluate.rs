@@ -1,4 +1,4 @@
-//! How good an adapter is on given examples: loss, exact answers, and some answers for the eye.
+//! The quality of an adapter on given examples: loss, exact answers, and sample answers.
 
 use std::path::PathBuf;
 
@@ -18,36 +18,36 @@ pub struct EvaluateQuestion {
     pub adapter: PathBuf,
     /// Hugging Face folder or GGUF file.
     pub model: PathBuf,
-    /// JSONL files; every example in them is evaluated.
+    /// Data files in any supported format; every example in them is evaluated.
     pub data: Vec<PathBuf>,
-    /// Template; the model's own without one.
+    /// Template name; `None`: the model's own.
     pub template: Option<String>,
     /// Longest sequence in tokens.
     pub max_length: usize,
-    /// Sequences computed at a time.
+    /// Sequences per batch.
     pub batch_size: usize,
     /// How the base model's matrices are held in memory.
     pub base_precision: BasePrecision,
-    /// Where to compute.
+    /// The device to compute on.
     pub device: ComputeDevice,
-    /// An answer counts as short up to this many tokens.
+    /// Longest answer that counts as short, in tokens.
     pub short_tokens: usize,
-    /// Short answers that are generated and compared, at most.
+    /// Maximum number of short answers that are generated and compared.
     pub exact: usize,
-    /// Answers that are drawn and shown.
+    /// Number of sample answers.
     pub samples: usize,
-    /// How they are drawn.
+    /// How they are sampled.
     pub sampling: Sampling,
 }
 
-/// What was measured.
+/// The measurements.
 #[derive(Debug, Clone, Serialize)]
 pub struct EvaluateReport {
-    /// Examples.
+    /// Number of examples.
     pub examples: usize,
-    /// Response tokens that the losses are means over.
+    /// Response tokens that the mean losses are taken over.
     pub tokens: usize,
-    /// Examples that lost their end to the longest sequence.
+    /// Number of examples that were truncated to the longest sequence.
     pub truncated: usize,
     /// Bytes of the base model's matrices in memory.
     pub base_bytes: usize,
@@ -55,36 +55,36 @@ pub struct EvaluateReport {
     pub base: Score,
     /// The base model with the adapter.
     pub adapted: Score,
-    /// Answers for the eye.
+    /// Sample answers.
     pub samples: Vec<SampleAnswers>,
 }
 
-/// How good one model is.
+/// The score of one model.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Score {
     /// Mean loss on the response tokens, nats per token.
     pub loss: f64,
     /// exp(loss).
     pub perplexity: f64,
-    /// Short answers that were given exactly; `None` if there are none.
+    /// Short answers that match exactly; `None` if there are none.
     pub exact: Option<AnswerScore>,
 }
 
-/// Greedy answers that equal the reference, apart from space around them.
+/// Greedy answers that equal the reference, apart from surrounding white space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct AnswerScore {
-    /// Equal ones.
+    /// Number of equal answers.
     pub equal: usize,
-    /// Answers compared.
+    /// Number of answers compared.
     pub compared: usize,
 }
 
 /// One question and three answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SampleAnswers {
-    /// What was asked last.
+    /// The last question of the user.
     pub question: String,
-    /// What the data says.
+    /// The answer in the data.
     pub reference: String,
     /// The base model's answer.
     pub base: String,
@@ -151,7 +151,7 @@ impl Work<'_> {
 
     fn exact(&self, adapter: Option<&dyn Adapter>) -> Result<Option<AnswerScore>, TrainError> {
         let (mut equal, mut compared) = (0, 0);
-        // One token more than a short answer has, so that one which goes on is not taken for equal.
+        // One token more than a short answer has, so that a longer one is not taken for equal.
         let greedy = Sampling { max_tokens: self.question.short_tokens + 1, ..Sampling::default() };
         for example in self.examples {
             if compared == self.question.exact {

@@ -10,20 +10,21 @@ use tempfile::TempDir;
 use super::OfflineError;
 use crate::control::api::{ApiError, ErrorCode};
 
-/// What was written.
+/// The result of an export.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GgufAdapterReport {
     /// The file.
     pub file: PathBuf,
-    /// Projections with an adapter.
+    /// Number of projections with an adapter.
     pub adapted: usize,
 }
 
-/// Writes the PEFT folder `adapter`, made for the model at `model`, as a GGUF file that llama.cpp loads beside a GGUF
-/// file of that model.
+/// Converts the PEFT folder `adapter`, made for the model at `model`, to a GGUF file that llama.cpp
+/// loads with a GGUF file of that model.
 ///
 /// # Errors
-/// A model or adapter that cannot be read or do not fit each other; a file that is there already; the disk.
+/// If a model or adapter cannot be read or they do not match, the file exists already, or the disk
+/// fails.
 pub fn adapter_to_gguf(
     adapter: &Path,
     model: &Path,
@@ -40,10 +41,10 @@ pub fn adapter_to_gguf(
     Ok(GgufAdapterReport { file: file.to_path_buf(), adapted: lora.projections().len() })
 }
 
-/// A folder for what is only needed on the way; it goes when it is dropped.
+/// A temporary folder for intermediate files; it is removed when it is dropped.
 ///
 /// # Errors
-/// If it cannot be made.
+/// If it cannot be created.
 pub fn scratch_folder() -> Result<TempDir, ApiError> {
     tempfile::Builder::new().prefix("fedshield-").tempdir().map_err(|error| {
         ApiError::new(ErrorCode::Internal, format!("cannot make a temporary folder: {error}"))

@@ -1,6 +1,6 @@
-//! A home without its daemon: the ledger, the reports, the evidence and the adapter are read.
-//! Changes nothing in the home, takes no lock and needs no index: the files are only appended to,
-//! so a daemon may start meanwhile.
+//! Reading a home without its daemon: the ledger, the reports, the evidence and the adapter.
+//! Changes nothing in the home, takes no lock and needs no index: the files are append-only, so a
+//! daemon may start meanwhile.
 
 use std::path::Path;
 
@@ -25,12 +25,12 @@ pub struct OfflineHome {
     home: Home,
     ledger: Ledger,
     remarks: Vec<String>,
-    /// Holds what was read from files of an earlier version.
+    /// Temporary files converted from those of an earlier version.
     _scratch: TempDir,
 }
 
 impl OfflineHome {
-    /// Opens `home`; `None` if no daemon has ever kept anything in it.
+    /// Opens `home`; `None` if no daemon has ever stored anything in it.
     ///
     /// # Errors
     /// If its files cannot be read.
@@ -42,8 +42,7 @@ impl OfflineHome {
         Ok(Some(Self { home: home.clone(), ledger, remarks, _scratch: scratch }))
     }
 
-    /// What a person should know about the files, for instance that the last entry is not used
-    /// because it is damaged.
+    /// Warnings about the files, for instance that the last entry is ignored because it is damaged.
     #[must_use]
     pub fn remarks(&self) -> &[String] {
         &self.remarks
@@ -52,7 +51,7 @@ impl OfflineHome {
     /// The ledger's canonical bytes.
     ///
     /// # Errors
-    /// What the store says.
+    /// Errors of the store.
     pub fn ledger(&self) -> Result<Vec<u8>, ApiError> {
         Ok(self.ledger.bytes()?)
     }
@@ -60,15 +59,15 @@ impl OfflineHome {
     /// All reports, oldest round first.
     ///
     /// # Errors
-    /// What the store says.
+    /// Errors of the store.
     pub fn rounds(&self) -> Result<Vec<RoundReport>, ApiError> {
         Ok(self.ledger.reports()?)
     }
 
-    /// All evidence, in the order in which it came.
+    /// All evidence, in the order in which it arrived.
     ///
     /// # Errors
-    /// What the store says.
+    /// Errors of the store.
     pub fn evidence(&self) -> Result<Vec<EvidenceView>, ApiError> {
         let signed = crate::node::founded(&self.home);
         let members = signed.map(|signed| signed.manifest.members).unwrap_or_default();
@@ -89,11 +88,11 @@ impl OfflineHome {
         evidence::file(&self.ledger, manifest.federation(), digest)
     }
 
-    /// Writes the ledger's last adapter as a PEFT folder; `base_model` is what PEFT will call the
-    /// base.
+    /// Writes the ledger's last adapter as a PEFT folder; `base_model` is the name of the base
+    /// model in its configuration.
     ///
     /// # Errors
-    /// If no round was applied, the adapter is not here, or the folder cannot be written.
+    /// If no round was applied, the adapter is not stored here, or the folder cannot be written.
     pub fn export(&self, directory: &Path, base_model: &str) -> Result<ExportView, ApiError> {
         let Some((round, adapter)) = self.ledger.last_applied()? else {
             return Err(ApiError::new(ErrorCode::WrongState, "no round has been applied yet")

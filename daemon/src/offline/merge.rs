@@ -1,4 +1,4 @@
-//! An adapter and its base as one model.
+//! Merging an adapter into its base model.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::OfflineError;
 
-/// What to merge, and where to.
+/// The inputs and the output of a merge.
 #[derive(Debug, Clone)]
 pub struct MergeQuestion {
     /// PEFT folder.
@@ -17,7 +17,7 @@ pub struct MergeQuestion {
     pub model: PathBuf,
     /// Folder for the result, new or empty; or the GGUF file, which must not exist.
     pub out: PathBuf,
-    /// What is written.
+    /// The format of the result.
     pub form: MergedForm,
 }
 
@@ -30,24 +30,24 @@ pub enum MergedForm {
     Gguf(GgufType),
 }
 
-/// What was written.
+/// The result of a merge.
 #[derive(Debug, Clone, Serialize)]
 pub struct MergeReport {
-    /// The folder; of a GGUF file the one it is in.
+    /// The folder; for a GGUF file the one that contains it.
     pub folder: PathBuf,
     /// The files that were written, by name.
     pub files: Vec<String>,
     /// How the matrices are stored.
     pub weights: &'static str,
-    /// Weights that the adapter changed.
+    /// Number of weights that the adapter changed.
     pub adapted: usize,
 }
 
 /// Writes a model with W + alpha/rank B A in place of each adapted W.
 ///
 /// # Errors
-/// A model or adapter that cannot be read or do not fit each other; a folder or file that is there already; a format
-/// that cannot say what the model is; the disk.
+/// If a model or adapter cannot be read or they do not match, the folder or file exists already,
+/// the format cannot represent the model, or the disk fails.
 pub fn merge(question: &MergeQuestion) -> Result<MergeReport, OfflineError> {
     let out = &question.out;
     let taken = match question.form {

@@ -1,5 +1,6 @@
-//! The way of log lines to standard error, which nobody may be reading: whoever logs never waits, lines that find the
-//! queue full are lost and counted, and the way out waits a moment at most.
+//! Writing log lines to standard error, which may not be read: logging never blocks, lines that
+//! find the queue full are dropped and counted, and the process waits only a moment for the rest at
+//! its end.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -11,24 +12,24 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that wait for a slow reader.
+/// Lines that may be queued for a slow reader.
 const QUEUE_LINES: usize = 4096;
-/// And their length together, in bytes.
+/// Total length of the queued lines, in bytes.
 const QUEUE_BYTES: usize = 4 << 20;
-/// How long the end of the process waits for lines that are still on their way.
+/// How long the end of the process waits for queued lines.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
-/// The process has one standard error.
+/// The queue of this process; there is one standard error.
 static STANDARD_ERROR: OnceLock<LogQueue> = OnceLock::new();
 
-/// Log lines of this process that were lost because nobody read them in time.
+/// Number of log lines of this process that were dropped because they were not read in time.
 #[must_use]
 pub fn lost_log_lines() -> u64 {
     STANDARD_ERROR.get().map_or(0, LogQueue::lost)
 }
 
-/// Writes the last words of a process to standard error, after the log, for as long as somebody reads it. Whoever
-/// ends a process that has logged uses this instead of `eprintln!`, which would wait for ever.
+/// Writes a final message to standard error, after the log, if it is read in time. A process that
+/// has logged uses this before it ends instead of `eprintln!`, which could block for ever.
 pub fn last_words(text: &str) {
     match standard_error() {
         Ok(queue) => {
@@ -39,12 +40,12 @@ pub fn last_words(text: &str) {
     }
 }
 
-/// The queue in front of this process's standard error.
+/// The queue for this process's standard error.
 pub(super) fn standard_error() -> io::Result<LogQueue> {
     if let Some(queue) = STANDARD_ERROR.get() {
         return Ok(queue.clone());
     }
-    // A handle of its own: one that is stuck in the middle of a write holds no lock that others need.
+    // A separate handle: a blocked write on it holds no lock that others need.
     let file = File::from(io::stderr().as_fd().try_clone_to_owned()?);
     let queue = LogQueue::start(file)?;
     Ok(STANDARD_ERROR.get_or_init(|| queue).clone())
@@ -52,7 +53,7 @@ pub(super) fn standard_error() -> io::Result<LogQueue> {
 
 enum Message {
     Line(Vec<u8>),
-    /// Everything before this has been written.
+    /// Answered when everything before it has been written.
     Flush(SyncSender<()>),
 }
 
@@ -63,14 +64,14 @@ pub(super) struct LogQueue {
     shared: Arc<Shared>,
 }
 
-/// A line that says how many were lost.
+/// Formats a line with the number of dropped lines.
 pub(super) type Notice = fn(u64) -> String;
 
 #[derive(Default)]
 struct Shared {
     bytes: AtomicUsize,
     lost: AtomicU64,
-    /// How the next line says that some were lost; set with the format.
+    /// Formats the line about dropped lines; set with the log format.
     notice: Mutex<Option<Notice>>,
 }
 
@@ -80,19 +81,19 @@ impl LogQueue {
         let (lines, receiver) = sync_channel(QUEUE_LINES);
         let shared = Arc::new(Shared::default());
         let writer = Arc::clone(&shared);
-        // Never joined: it may be stuck for good.
+        // Never joined: it may be blocked for ever.
         std::thread::Builder::new()
             .name("log".into())
             .spawn(move || write_lines(sink, &receiver, &writer))?;
         Ok(Self { lines, shared })
     }
 
-    /// Says how a gap in the log is told.
+    /// Sets how dropped lines are reported in the log.
     pub(super) fn set_notice(&self, notice: Notice) {
         *self.shared.notice.lock().unwrap_or_else(PoisonError::into_inner) = Some(notice);
     }
 
-    /// Takes a line, or counts it as lost. Never waits.
+    /// Queues a line, or counts it as dropped. Never blocks.
     pub(super) fn push(&self, line: Vec<u8>) {
         let length = line.len();
         let before = self.shared.bytes.fetch_add(length, Ordering::Relaxed);
@@ -103,7 +104,7 @@ impl LogQueue {
         }
     }
 
-    /// Waits until what was pushed is written, for `limit` at most.
+    /// Waits until the lines pushed so far are written, at most for `limit`.
     pub(super) fn flush(&self, limit: Duration) {
         let (done, written) = sync_channel(1);
         if self.lines.try_send(Message::Flush(done)).is_ok() {
@@ -124,8 +125,9 @@ fn write_lines(mut sink: impl Write, lines: &Receiver<Message>, shared: &Shared)
                 let _ = done.try_send(());
             }
             Message::Line(line) => {
-                // Lost lines are older than what comes from now on, not than this one; said at the next chance all the
-                // same. A line that cannot be written is lost: there is nobody to tell.
+                // Dropped lines belong after this one and before those queued from now on; they are
+                // reported as soon as possible. A line that cannot be written is lost, because an
+                // error could not be reported either.
                 let _ = sink.write_all(&line);
                 shared.bytes.fetch_sub(line.len(), Ordering::Relaxed);
                 let lost = shared.lost.load(Ordering::Relaxed);
@@ -139,7 +141,7 @@ fn write_lines(mut sink: impl Write, lines: &Receiver<Message>, shared: &Shared)
     }
 }
 
-/// One event's text, queued as a whole when it is complete.
+/// The text of one event, queued as a whole when it is complete.
 pub(super) struct Line {
     queue: LogQueue,
     text: Vec<u8>,
@@ -176,7 +178,7 @@ impl<'a> MakeWriter<'a> for LogQueue {
 mod tests {
     use super::*;
 
-    /// A sink that takes nothing before it is let go.
+    /// A sink that blocks until it is released.
     struct Stuck {
         go: Receiver<()>,
         went: bool,
@@ -204,7 +206,7 @@ mod tests {
         let sink = Stuck { go, went: false, written: Arc::clone(&written) };
         let queue = LogQueue::start(sink).unwrap();
         queue.set_notice(|lost| format!("{lost} lines were lost\n"));
-        // Far more than the queue takes, in number and in length; this thread must come through.
+        // Far more than the queue holds, in number and in length; this thread must not block.
         for count in 0..3 * QUEUE_LINES {
             let mut line = queue.make_writer();
             writeln!(line, "{count} {}", "x".repeat(2000)).unwrap();
@@ -213,7 +215,7 @@ mod tests {
         let lost = queue.lost();
         assert!(lost > QUEUE_LINES as u64, "{lost}");
         let_go.send(()).unwrap();
-        // The queue may still be full: a flush that finds no place is no flush.
+        // The queue may still be full, and then a flush returns at once.
         for _ in 0..1000 {
             queue.flush(FLUSH_LIMIT);
             if queue.shared.bytes.load(Ordering::Relaxed) == 0 {

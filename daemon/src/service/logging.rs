@@ -1,4 +1,5 @@
-//! Logs to standard error: for a terminal, as JSON, or with the priorities that systemd's journal reads.
+//! Logs to standard error: for a terminal, as JSON, or with the priorities that systemd's journal
+//! reads.
 
 use std::fmt;
 use std::io::IsTerminal;
@@ -14,7 +15,7 @@ use tracing_subscriber::{EnvFilter, reload};
 use super::log_writer;
 use crate::config::{LogConfig, LogFormat};
 
-/// What is wrong with a `log.level`.
+/// What is wrong with a value of `log.level`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LevelError {
     /// A part of it names no level.
@@ -26,7 +27,7 @@ pub enum LevelError {
         /// The part between commas.
         part: String,
     },
-    /// The levels are right, what stands beside them is not.
+    /// The levels are valid, but the rest of the filter is not.
     #[error("{0}")]
     Form(String),
 }
@@ -42,10 +43,10 @@ pub enum LogError {
         /// What is wrong with it.
         reason: LevelError,
     },
-    /// The process has logs already.
+    /// The process has set up logging already.
     #[error("logs were set up before")]
     Again,
-    /// No thread for the log, or no standard error.
+    /// The log thread cannot be started, or there is no standard error.
     #[error("cannot log to standard error: {0}")]
     System(#[from] std::io::Error),
 }
@@ -57,7 +58,7 @@ pub struct LogControl {
 }
 
 impl LogControl {
-    /// Takes another `log.level`.
+    /// Sets another `log.level`.
     ///
     /// # Errors
     /// [`LogError::Level`]; the old level then stays.
@@ -74,7 +75,8 @@ impl fmt::Debug for LogControl {
     }
 }
 
-/// Sends all log events of this process to standard error, as `config` says. Nobody who logs waits for it to be read.
+/// Sends all log events of this process to standard error, as `config` specifies. Logging never
+/// waits for a reader.
 ///
 /// # Errors
 /// [`LogError`].
@@ -92,7 +94,8 @@ pub fn init_logging(config: &LogConfig) -> Result<LogControl, LogError> {
         LogFormat::Journald => |lost| format!("<{}>{}\n", priority(Level::WARN), gap(lost)),
     });
     let colours = std::io::stderr().is_terminal();
-    // A line that cannot be written is lost. The default, to say so on standard error, panics when that is what is gone.
+    // A line that cannot be written is lost. By default that would be reported on standard error,
+    // which panics if standard error is gone.
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(colours && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
         .with_writer(queue)
@@ -111,7 +114,7 @@ fn gap(lost: u64) -> String {
     format!("{lost} log lines were lost here: nobody read the log in time")
 }
 
-/// What is wrong with a `log.level`, if anything: one level, or levels by part of the program.
+/// Checks a `log.level`: one level, or levels by part of the program.
 ///
 /// # Errors
 /// [`LevelError`].
@@ -122,10 +125,10 @@ pub fn check_level(level: &str) -> Result<(), LevelError> {
 fn filter(level: &str) -> Result<EnvFilter, LevelError> {
     let parts: Vec<&str> = level.split(',').map(str::trim).collect();
     for part in parts.iter().copied() {
-        // `target[span{field=value}]=level`: what stands after the last `=` outside of brackets.
+        // `target[span{field=value}]=level`: the level follows the last `=` outside of brackets.
         let named = part.rsplit_once(']').map_or(part, |(_, rest)| rest);
         let word = named.rsplit_once('=').map_or(named, |(_, word)| word).trim();
-        // On its own, EnvFilter takes any other word for a part of the program, and all else falls silent.
+        // EnvFilter alone would take any other word for a part of the program and log nothing else.
         if !LEVELS.iter().any(|known| known.eq_ignore_ascii_case(word)) {
             return Err(LevelError::Unknown { part: part.to_owned() });
         }
@@ -133,7 +136,7 @@ fn filter(level: &str) -> Result<EnvFilter, LevelError> {
     EnvFilter::try_new(parts.join(",")).map_err(|error| LevelError::Form(error.to_string()))
 }
 
-/// The levels that there are.
+/// The valid levels.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// `<6>target: fields`: the journal takes the priority from the number and adds the time itself.
@@ -157,7 +160,7 @@ where
     }
 }
 
-/// syslog's numbers.
+/// The syslog priority of a level.
 fn priority(level: Level) -> u8 {
     match level {
         Level::ERROR => 3,

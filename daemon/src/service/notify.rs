@@ -1,4 +1,4 @@
-//! Telling systemd how it goes (Type=notify, WatchdogSec). Without systemd nothing happens.
+//! Notifying systemd (Type=notify, WatchdogSec). Does nothing without systemd.
 
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -8,8 +8,8 @@ use tokio::sync::watch;
 
 use crate::control::api::{NodeStatus, Severity, word};
 
-/// Tells systemd that the daemon runs and answers on its control socket. It may still wait for something; that is what
-/// [`tell_status`] says and `/readyz` is for.
+/// Tells systemd that the daemon runs and answers on its control socket. It may still be waiting
+/// for something, which [`tell_status`] and `/readyz` report.
 pub fn notify_ready() {
     tell(|message| message.ready = true);
 }
@@ -19,7 +19,8 @@ fn notify_status(line: &str) {
     tell(|message| message.status = Some(line.to_owned()));
 }
 
-/// Tells systemd that the daemon is stopping on purpose; waits a moment at most until it has been told.
+/// Tells systemd that the daemon is stopping on purpose; waits only a moment for the notification
+/// to be sent.
 pub fn notify_stopping() {
     tell(|message| message.stopping = true);
     if let Some(Some(mailbox)) = MAILBOX.get() {
@@ -27,8 +28,8 @@ pub fn notify_stopping() {
     }
 }
 
-/// Keeps `systemctl status` up to date: what the node waits for or what is wrong, the worst first, or what it does. Ends
-/// with the node.
+/// Keeps `systemctl status` up to date: what the node waits for or what is wrong, the worst first,
+/// or what it does. Returns when the node ends.
 pub async fn tell_status(mut status: watch::Receiver<NodeStatus>) {
     if std::env::var_os("NOTIFY_SOCKET").is_none() {
         return;
@@ -53,7 +54,7 @@ fn status_line(status: &NodeStatus) -> String {
         .rev()
         .filter(|condition| condition.severity > Severity::Notice)
         .max_by_key(|condition| condition.severity);
-    // A line end would begin another field of the message.
+    // A line break would begin another field of the message.
     let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     match (worst, &status.machine) {
         (Some(condition), _) => one_line(&condition.message),
@@ -62,27 +63,28 @@ fn status_line(status: &NodeStatus) -> String {
     }
 }
 
-/// The watchdog's pulse. The host calls [`Self::beat`] from its loop; a loop that hangs is restarted by systemd.
+/// The watchdog's keep-alive. The host calls [`Self::beat`] from its loop; systemd restarts a
+/// daemon whose loop hangs.
 #[derive(Debug)]
 pub struct Watchdog {
     interval: Option<Duration>,
 }
 
 impl Watchdog {
-    /// Reads what systemd asks for.
+    /// Reads the interval that systemd has set.
     #[must_use]
     pub fn from_environment() -> Self {
-        // Half of it: one late beat must not be fatal.
+        // Half of the interval: one late beat must not be fatal.
         Self { interval: sd_notify::watchdog_enabled().map(|whole| whole / 2) }
     }
 
-    /// How often to [`Self::beat`]; `None` without a watchdog.
+    /// The interval between calls of [`Self::beat`]; `None` without a watchdog.
     #[must_use]
     pub const fn interval(&self) -> Option<Duration> {
         self.interval
     }
 
-    /// The loop is alive.
+    /// Reports that the loop is alive.
     pub fn beat(&self) {
         if self.interval.is_some() {
             tell(|message| message.watchdog = true);
@@ -90,20 +92,20 @@ impl Watchdog {
     }
 }
 
-/// How long the way out waits for a service manager that does not listen.
+/// How long stopping waits for a service manager that does not read.
 const STOPPING_LIMIT: Duration = Duration::from_secs(1);
 
 /// `None` without a service manager.
 static MAILBOX: OnceLock<Option<&'static Mailbox>> = OnceLock::new();
 
-/// Leaves word for the service manager. Whoever calls never waits: should the other end take nothing, the newest word of
-/// each kind is kept for it.
+/// Leaves a message for the service manager and never blocks: if it is not read, the newest message
+/// of each kind is kept.
 fn tell(change: impl FnOnce(&mut Message)) {
     let mailbox = MAILBOX.get_or_init(|| {
         std::env::var_os("NOTIFY_SOCKET")?;
         let mailbox: &'static Mailbox = Box::leak(Box::default());
         let send = || mailbox.deliver();
-        // Never joined: it may be stuck for good.
+        // Never joined: it may be blocked for ever.
         std::thread::Builder::new().name("notify".into()).spawn(send).ok().map(|_| mailbox)
     });
     if let Some(mailbox) = mailbox {
@@ -112,7 +114,7 @@ fn tell(change: impl FnOnce(&mut Message)) {
     }
 }
 
-/// What the service manager has not been told yet.
+/// Notifications that have not been sent yet.
 #[derive(Debug, Default, PartialEq)]
 struct Message {
     ready: bool,
@@ -124,7 +126,7 @@ struct Message {
 #[derive(Default)]
 struct Contents {
     message: Message,
-    /// One is on its way.
+    /// Whether a message is being sent.
     sending: bool,
 }
 

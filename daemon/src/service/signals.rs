@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT ask for an orderly stop, SIGHUP to read again what can be read again.
+//! SIGTERM and SIGINT request an orderly stop, SIGHUP a reload of what can be reloaded.
 
 use std::io;
 
@@ -8,18 +8,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error_code::ErrorCode;
 
-/// What signals ask of this process.
+/// Requests to this process by signals.
 #[derive(Debug)]
 pub struct Signals {
-    /// Cancelled at the first SIGTERM or SIGINT. What runs then finishes what must not be torn and returns; a second one
-    /// ends the process at once.
+    /// Cancelled at the first SIGTERM or SIGINT. Work in progress that must not be interrupted is
+    /// then finished; a second signal ends the process at once.
     pub stop: CancellationToken,
-    /// One message for each SIGHUP; several that come together are one.
+    /// One message for each SIGHUP; several in quick succession are merged.
     pub reload: mpsc::Receiver<()>,
 }
 
-/// Listens to signals. Those that this process was told to ignore when it was started (SIGHUP under `nohup`, SIGINT
-/// behind a shell's `&`) stay ignored; SIGTERM is always heard.
+/// Listens for signals. Those that were ignored when this process was started (SIGHUP under
+/// `nohup`, SIGINT after a shell's `&`) stay ignored; SIGTERM is always handled.
 ///
 /// # Errors
 /// If the system refuses the handlers.
@@ -39,7 +39,7 @@ pub fn listen_to_signals() -> io::Result<Signals> {
             }
         };
         let name = next().await;
-        // First: whatever becomes of the log must not keep the node from stopping.
+        // First, so that a problem with the log does not keep the node from stopping.
         token.cancel();
         tracing::info!(signal = name, "stopping");
         let name = next().await;
@@ -49,14 +49,14 @@ pub fn listen_to_signals() -> io::Result<Signals> {
     tokio::spawn(async move {
         loop {
             heard(&mut hangup).await;
-            // Full: the node will look anyway.
+            // If the channel is full, the node will reload anyway.
             let _ = hung_up.try_send(());
         }
     });
     Ok(Signals { stop, reload })
 }
 
-/// For ever if the signal is ignored.
+/// Waits for the signal; for ever if it is ignored.
 async fn heard(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => {
@@ -66,11 +66,11 @@ async fn heard(signal: &mut Option<Signal>) {
     }
 }
 
-/// The signals that are ignored, one bit each, the first in the lowest.
+/// The set of ignored signals, one bit each, signal 1 in the lowest.
 struct Ignored(u64);
 
 impl Ignored {
-    /// As Linux tells. Must be asked before a handler is set, because that ends it.
+    /// As Linux reports it. Must be read before a handler is set, because that ends the ignoring.
     fn by_this_process() -> Self {
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
         Self::of_status(&status)

@@ -1,21 +1,22 @@
-//! Numbers in terms that work in no federation anybody has seen. They are legal, so they are not refused: whoever agrees is told
-//! before they agree to them, because a misplaced point or a forgotten exponent shows only many rounds later.
+//! Values in terms that are outside the range that is known to work. They are legal, so they are
+//! not refused. Organisations are warned before they agree to them, because a misplaced decimal
+//! point or a missing exponent would be noticed only many rounds later.
 
 use fedshield_he::Preset;
 use fedshield_protocol::manifest::{Algorithm, ServerOptimizer, TermsFields};
 
-/// A number of the terms and where it has been seen to work.
+/// A value of the terms and the range that is known to work.
 struct Range {
     field: &'static str,
     value: f64,
     least: f64,
     most: f64,
-    /// What happens outside.
+    /// The effect of a value outside the range.
     outside: &'static str,
 }
 
-/// One sentence for each number that lies outside of what has ever worked: the published LoRA recipes and this project's
-/// own runs (`docs/results`), with room on both sides.
+/// One sentence for each value outside the range of the published LoRA recipes and this project's
+/// own runs (`docs/results`), with a margin on both sides.
 #[must_use]
 pub fn unusual(terms: &TermsFields) -> Vec<String> {
     let training = &terms.training;

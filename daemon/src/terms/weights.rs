@@ -1,5 +1,5 @@
-//! Weights, as the manifest declares them: what an update is multiplied by, what a sum is divided by, and how large a
-//! sum can be.
+//! Weights as the manifest declares them: the factor of an update, the divisor of a sum, and the
+//! bound of a sum.
 
 use fedshield_he::{SumShape, largest_value};
 use fedshield_protocol::ids::MemberIndex;
@@ -7,7 +7,8 @@ use fedshield_protocol::ids::MemberIndex;
 use super::MemberTerms;
 
 impl MemberTerms {
-    /// Quanta per unit of weight one in applied round `t`: the largest weight times the clipping bound fits the preset's bits.
+    /// Quanta per unit, at weight one, in applied round `t`: the largest weight times the clipping
+    /// bound fits the preset's bits.
     #[must_use]
     pub fn scale(&self, t: u64) -> f64 {
         let largest = u64::from(self.manifest.largest_weight());
@@ -20,13 +21,13 @@ impl MemberTerms {
         self.scale(t) * f64::from(self.manifest.weight_of(member))
     }
 
-    /// What the sum of `members`' updates is divided by.
+    /// The divisor of the sum of `members`' updates: the sum of their weights.
     pub fn weight_sum(&self, members: impl IntoIterator<Item = MemberIndex>) -> u64 {
         members.into_iter().map(|member| u64::from(self.manifest.weight_of(member))).sum()
     }
 
-    /// What the sum of `members`' updates holds in applied round `t`: so many values, each within what clipped values can
-    /// add up to, every member's with its own weight.
+    /// Shape of the sum of `members`' updates in applied round `t`: `value_count` values, each
+    /// within the sum of the members' clipping bounds, times their weights.
     pub fn sum_shape(
         &self,
         members: impl IntoIterator<Item = MemberIndex>,

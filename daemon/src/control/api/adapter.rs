@@ -1,4 +1,4 @@
-//! The common adapter: its export, and how good it is.
+//! The global adapter: its export and its evaluation.
 
 use std::path::PathBuf;
 
@@ -9,35 +9,36 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExportRequest {
-    /// Absolute path of a folder on the daemon's machine; made if missing.
+    /// Absolute path of a folder on the daemon's machine; created if missing.
     pub directory: PathBuf,
 }
 
 /// What was exported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExportView {
-    /// Where.
+    /// The folder that it was written to.
     pub directory: PathBuf,
     /// The files in it.
     pub files: Vec<PathBuf>,
     /// Root of the exported adapter.
     pub adapter_digest: Digest,
-    /// After which round.
+    /// The round after which this adapter was the global one.
     pub round: Round,
 }
 
 /// `POST /v1/evaluate`: held-out loss at this node, nats per token.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// Of the frozen model.
+    /// Loss of the frozen model.
     pub base: f64,
-    /// Of an adapter trained here alone with the same number of steps, if there is one.
+    /// Loss of an adapter trained on this node's data alone with the same number of steps, if there
+    /// is one.
     pub local: Option<f64>,
-    /// Of the global adapter; `None` before the first applied round.
+    /// Loss of the global adapter; `None` before the first applied round.
     pub federated: Option<f64>,
-    /// Held-out examples.
+    /// Number of held-out examples.
     pub examples: u64,
-    /// Held-out response tokens.
+    /// Number of held-out response tokens.
     pub tokens: u64,
     /// One prompt, answered without and with the global adapter.
     pub sample: Option<Sample>,

@@ -1,31 +1,34 @@
-//! Who is away, who paused this node, and what the round waits for.
+//! Absent members, an operator's pause, and what the round waits for.
 
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::wire::Leave;
 use serde::{Deserialize, Serialize};
 
-/// An operator's pause: the answer of `POST /v1/pause`, and part of the status until `POST /v1/resume`.
+/// An operator's pause: the answer of `POST /v1/pause`, and part of the status until `POST
+/// /v1/resume`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
-    /// Since when, in seconds since 1970 UTC.
+    /// When it began, in seconds since 1970 UTC.
     pub since_unix_s: u64,
-    /// The user who asked for it, as the operating system knows the other end of the control socket.
+    /// The user who asked for it, as the operating system identifies the peer of the control
+    /// socket.
     #[serde(default)]
     pub by: Option<String>,
-    /// It takes effect after this round, in which the node is bound by what it has said; `None` once it has.
+    /// The last round in which the node still takes part, because it is bound by its statements;
+    /// `None` once that round is over.
     #[serde(default)]
     pub after_round: Option<Round>,
 }
 
-/// A member that cannot be counted on at the moment.
+/// A member that is absent at the moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Absent {
-    /// Who.
+    /// Its index in the manifest.
     pub member: MemberIndex,
-    /// Why, if it said so; otherwise nothing has been heard of it.
+    /// The reason it gave in its goodbye; `None` if no message has arrived from it.
     #[serde(default)]
     pub why: Option<Leave>,
-    /// Since when this node has known it, in seconds since 1970 UTC.
+    /// When this node noticed, in seconds since 1970 UTC.
     pub since_unix_s: u64,
 }
 
@@ -34,9 +37,10 @@ pub struct Absent {
 pub struct Waiting {
     /// For the operator: `3 of 4 are enough`, `no quorum: 2 of 3 needed`.
     pub text: String,
-    /// When it waits no longer, in seconds since 1970 UTC; `None`: as long as it takes.
+    /// The deadline of the wait, in seconds since 1970 UTC; `None`: there is none.
     #[serde(default)]
     pub until_unix_s: Option<u64>,
-    /// Whether the round can come to a sum with the members that are here. If not, nobody knows how long it takes.
+    /// Whether the members that are present are enough to open a sum. If not, the length of the
+    /// wait is unknown.
     pub can_go_on: bool,
 }

@@ -1,21 +1,22 @@
-//! What a person should know about a running node: what it waits for, what is wrong, and what to do.
+//! What an operator should know about a running node: what it waits for, what is wrong, and what to
+//! do.
 
 use serde::{Deserialize, Serialize};
 
-/// One lasting state of affairs. It is shown by `status`, `doctor`, the dashboard, `/readyz` and the metrics until it
-/// no longer holds.
+/// One lasting state. It is shown by `status`, `doctor`, the dashboard, `/readyz` and the metrics
+/// until it no longer holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
     /// A stable name in kebab-case: `disk-full`, `model-missing`, `no-quorum`. A node has one condition of each name.
     pub name: String,
     /// How bad it is.
     pub severity: Severity,
-    /// For the operator: what is the case, who is concerned, and until when if that is known.
+    /// For the operator: the state, who is concerned, and until when if that is known.
     pub message: String,
     /// For the operator: what to do about it.
     #[serde(default)]
     pub hint: Option<String>,
-    /// Since when it has held, in seconds since 1970 UTC.
+    /// When it began, in seconds since 1970 UTC.
     pub since_unix_s: u64,
     /// When it ends by itself at the latest, in seconds since 1970 UTC.
     #[serde(default)]
@@ -26,9 +27,9 @@ pub struct Condition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// Good to know.
+    /// Information only.
     Notice,
-    /// The node takes part, but somebody should look at it.
+    /// The node takes part, but an operator should check it.
     Warning,
     /// The node cannot take part: `/readyz` answers 503.
     Blocking,

@@ -4,26 +4,27 @@ use fedshield_protocol::ids::{Digest, Round};
 use fedshield_protocol::wire::evidence::Rule;
 use serde::{Deserialize, Serialize};
 
-/// Something that was proven to this node.
+/// One piece of evidence that this node holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvidenceView {
-    /// Names the proof; the ledger's records name it too.
+    /// Digest of the proof; the ledger's records refer to it.
     pub digest: Digest,
-    /// The member's name; empty if the first version of the program has kept the evidence.
+    /// The member's name; empty for evidence stored by the first version of the program.
     pub member: String,
-    /// In which round; `None` for what an earlier version has kept.
+    /// The round of the misbehaviour; `None` for evidence stored by an earlier version.
     pub round: Option<Round>,
-    /// Which rule was broken; `None` for what an earlier version has kept: its form cannot be checked by others.
+    /// Which rule was broken; `None` for evidence stored by an earlier version: others cannot check
+    /// its form.
     pub rule: Option<Rule>,
     /// The rule, in words.
     pub rule_text: String,
     /// What the member did, in words.
     pub reason: String,
-    /// When it came to this node, in seconds since 1970 UTC.
+    /// When it reached this node, in seconds since 1970 UTC.
     pub kept_unix_s: u64,
     /// Length of the proof in bytes.
     pub bytes: u64,
-    /// It bans the member at this node.
+    /// Whether it bans the member at this node.
     pub bans: bool,
     /// When its ban was lifted here, in seconds since 1970 UTC, and by whom.
     #[serde(default)]
@@ -35,11 +36,11 @@ pub struct EvidenceView {
 pub struct LiftView {
     /// The member's name.
     pub member: String,
-    /// The last round whose evidence does not count any more.
+    /// The last round whose evidence no longer counts.
     pub through: Round,
     /// When, in seconds since 1970 UTC.
     pub at_unix_s: u64,
-    /// Which user asked for it, if the system tells.
+    /// The user who asked for it, if the system identifies it.
     pub by: Option<String>,
 }
 
@@ -47,7 +48,7 @@ pub struct LiftView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EvidenceRequest {
-    /// Which, see [`EvidenceView::digest`].
+    /// The evidence, see [`EvidenceView::digest`].
     pub digest: Digest,
 }
 

@@ -1,4 +1,4 @@
-//! The federation: its draft, its members, how one gets in.
+//! The federation: its draft, its members, and how an organisation joins.
 
 use fedshield_protocol::ids::{
     Digest, Epoch, FederationId, IdentityKey, ManifestDigest, MemberIndex,
@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConnectionView, KnownAddressView};
 
-/// The federation in short.
+/// A summary of the federation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FederationSummary {
     /// The federation id; `None` until the manifest is frozen.
     pub id: Option<FederationId>,
-    /// The random id under which the founders meet.
+    /// The random id that the founders use before there is a manifest.
     pub founding_id: Digest,
-    /// The name people see.
+    /// The name shown to operators.
     pub name: String,
-    /// Which membership list.
+    /// The number of the membership list.
     pub epoch: Epoch,
     /// Digest of the manifest in force; `None` until it is frozen.
     pub manifest_digest: Option<ManifestDigest>,
@@ -26,17 +26,19 @@ pub struct FederationSummary {
     pub members: Vec<String>,
     /// This node's position in `members`.
     pub self_index: Option<MemberIndex>,
-    /// Rounds that get an adapter before the federation is done.
+    /// Number of applied rounds after which the federation is done.
     pub rounds: u64,
-    /// Members that have confirmed the list, as far as it is known here: their signature on the manifest says so.
+    /// Members that have confirmed the list, as far as this node knows: their signatures on the
+    /// manifest have arrived.
     pub signed: Vec<String>,
-    /// The manifest's digest in 24 words, for people to compare; `None` until it is frozen.
+    /// The manifest's digest as 24 words, to be compared by the organisations; `None` until it is
+    /// frozen.
     #[serde(default)]
     pub phrase: Option<String>,
 }
 
 impl FederationSummary {
-    /// Names of the members whose signature is not here, or not known of.
+    /// Names of the members whose signature this node does not have.
     #[must_use]
     pub fn unsigned(&self) -> Vec<String> {
         self.members.iter().filter(|name| !self.signed.contains(name)).cloned().collect()
@@ -48,7 +50,7 @@ impl FederationSummary {
 pub struct MemberView {
     /// Position in the manifest.
     pub index: MemberIndex,
-    /// The name people see.
+    /// The name shown to operators.
     pub name: String,
     /// Its identity.
     pub identity_key: IdentityKey,
@@ -56,17 +58,17 @@ pub struct MemberView {
     pub addresses: Vec<String>,
     /// This node itself.
     pub is_self: bool,
-    /// Its signature on the manifest is here.
+    /// Whether this node has its signature on the manifest.
     pub signed_manifest: bool,
-    /// What the machine knows of it in the current round.
+    /// What the protocol machine knows of it in the current round.
     pub status: Option<MemberStatus>,
-    /// Its connections with this node at the moment, the oldest first.
+    /// Its current connections with this node, the oldest first.
     #[serde(default)]
     pub connections: Vec<ConnectionView>,
-    /// Where this node looks for it; empty before the federation is founded.
+    /// The addresses at which this node dials it; empty before the federation is founded.
     #[serde(default)]
     pub known_addresses: Vec<KnownAddressView>,
-    /// What its updates count, where the members declare weights.
+    /// The weight of its updates, where the members declare weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
     /// The phrase of the manifest that lists it, the same for all: [`FederationSummary::phrase`].
@@ -75,7 +77,7 @@ pub struct MemberView {
 }
 
 impl MemberView {
-    /// A member of whom nothing else is known.
+    /// A member of which nothing else is known.
     #[must_use]
     pub const fn new(index: MemberIndex, identity_key: IdentityKey) -> Self {
         Self {
@@ -98,7 +100,7 @@ impl MemberView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewFederation {
-    /// What people have chosen. The daemon adds a random founding id and the digest of its base model.
+    /// The chosen terms. The daemon adds a random founding id and the digest of its base model.
     pub terms: Terms,
 }
 
@@ -137,7 +139,7 @@ impl Listing {
         }
     }
 
-    /// The base model's digest.
+    /// Digest of the base model.
     #[must_use]
     pub const fn base_model(&self) -> Digest {
         match self {
@@ -146,7 +148,7 @@ impl Listing {
         }
     }
 
-    /// Which membership list it is; a draft is the first one.
+    /// The number of the membership list; a draft is the first one.
     #[must_use]
     pub const fn epoch(&self) -> Epoch {
         match self {
@@ -155,7 +157,7 @@ impl Listing {
         }
     }
 
-    /// What people have chosen, with the numbers that are in force if the list is final.
+    /// The chosen terms, with the values in force if the list is final.
     #[must_use]
     pub fn terms(&self) -> TermsFields {
         match self {
@@ -168,7 +170,7 @@ impl Listing {
 /// `GET /v1/federation`: the manifest or the draft.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FederationView {
-    /// In short.
+    /// The summary.
     pub summary: FederationSummary,
     /// The manifest or draft as TOML.
     pub toml: String,
@@ -179,29 +181,32 @@ pub struct FederationView {
     pub frozen: bool,
     /// True once every founder has signed and this node has stored it.
     pub founded: bool,
-    /// Members that have not come back since a frozen draft was opened again; at its owner.
+    /// Members that have not joined again since a frozen draft was reopened; known to its owner
+    /// only.
     #[serde(default)]
     pub returning: Vec<String>,
-    /// What speaks against founding now, for people: founders that are not heard or say that they cannot take part, and
-    /// terms outside of what is known to work.
+    /// Reasons not to found now, for the operator: founders that are absent or report that they
+    /// cannot take part, and terms outside the range that is known to work.
     #[serde(default)]
     pub warnings: Vec<String>,
-    /// This node's people, or what they said of whom they expect, have confirmed the frozen list.
+    /// Whether the frozen list is confirmed here, by the operators or by the list that they
+    /// expected.
     #[serde(default)]
     pub confirmed: bool,
-    /// When the list became final, in seconds since 1970, as far as this node knows.
+    /// When the list became final, in seconds since 1970 UTC, as far as this node knows.
     #[serde(default)]
     pub frozen_at_s: Option<u64>,
-    /// In what the frozen list is not the one that was expected or confirmed here, one sentence each.
+    /// The differences between the frozen list and the one expected or confirmed here, one sentence
+    /// each.
     #[serde(default)]
     pub differences: Vec<String>,
 }
 
-/// Who a member should be, said before the list is final.
+/// An expected member, named before the list is final.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExpectedMember {
-    /// The name that it must have in the list, letter for letter.
+    /// The name that it must have in the list, compared exactly.
     pub name: String,
     /// Its identity.
     pub identity_key: IdentityKey,
@@ -211,8 +216,8 @@ pub struct ExpectedMember {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FoundRequest {
-    /// All members, this node included: the draft is frozen, and confirmed here, only if it has exactly these. `None`:
-    /// it is frozen as it is, and people confirm it.
+    /// All members, this node included: the draft is frozen, and confirmed here, only if it has
+    /// exactly these. `None`: it is frozen as it is, and the operators confirm it.
     #[serde(default)]
     pub expect: Option<Vec<ExpectedMember>>,
 }
@@ -229,7 +234,7 @@ pub struct ConfirmRequest {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeaveRequest {
-    /// Because the list of members is wrong: the others are told so.
+    /// Whether the reason is a wrong list of members; the others are told.
     #[serde(default)]
     pub rejects: bool,
 }
@@ -242,18 +247,19 @@ pub struct DropRequest {
     pub name: String,
 }
 
-/// `POST /v1/federation/leave` and `POST /v1/federation/abandon`: what this node is in no more.
+/// `POST /v1/federation/leave` and `POST /v1/federation/abandon`: what this node has left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftView {
-    /// Its name.
+    /// The name of the federation.
     pub federation: String,
     /// Its owner's name.
     pub owner: String,
-    /// The owner knows. Otherwise it is told as soon as it can be reached.
+    /// Whether the owner has been told. Otherwise it is told as soon as it can be reached.
     pub owner_told: bool,
-    /// This node had signed: others may still hold the signature. It opens nothing.
+    /// Whether this node had signed: others may still hold the signature. No secret follows from
+    /// it.
     pub had_signed: bool,
-    /// The federation was founded; no round of it had ended.
+    /// Whether the federation was founded; no round of it had ended.
     pub was_founded: bool,
 }
 
@@ -272,13 +278,13 @@ pub struct InviteView {
     pub invite: String,
     /// Seconds since 1970 at which it expires.
     pub expires_at_s: u64,
-    /// Where the invited look for this node.
+    /// The addresses in the invite, at which the invited organisation dials this node.
     #[serde(default)]
     pub addresses: Vec<String>,
-    /// Addresses of this node for which the invite has no room.
+    /// Addresses of this node that do not fit into the invite.
     #[serde(default)]
     pub left_out: Vec<String>,
-    /// Why it may lead nowhere, and what to do about it.
+    /// Why this node may be unreachable at these addresses, and what to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
 }
@@ -289,13 +295,14 @@ pub struct InviteView {
 pub struct JoinRequest {
     /// `fs1...`.
     pub invite: String,
-    /// False: only fetch the terms, so that people can read them. True: accept them and join.
+    /// False: only fetch the terms, for reading. True: accept them and join.
     pub accept: bool,
-    /// With `accept`: digest of the terms that were read, [`JoinView::terms_digest`]. Joining fails if they have
-    /// changed in between. `None` accepts what the owner has now.
+    /// With `accept`: digest of the terms that were read, [`JoinView::terms_digest`]. Joining fails
+    /// if they have changed since. `None` accepts the owner's current terms.
     #[serde(default)]
     pub terms_digest: Option<Digest>,
-    /// All members, this node included: the frozen list is confirmed by the daemon if it has exactly these.
+    /// All members, this node included: the daemon confirms the frozen list if it has exactly
+    /// these.
     #[serde(default)]
     pub expect: Option<Vec<ExpectedMember>>,
 }
@@ -313,11 +320,12 @@ pub struct JoinView {
     pub owner: String,
     /// True if this node has joined; false after a preview.
     pub joined: bool,
-    /// The base model here is the one in the terms.
+    /// Whether this node's base model is the one in the terms.
     pub model_matches: bool,
-    /// The base model here.
+    /// Digest of this node's base model.
     pub base_model: Digest,
-    /// What to consider before accepting: terms outside of what is known to work, clocks that differ.
+    /// Warnings before accepting: terms outside the range that is known to work, clocks that
+    /// differ.
     #[serde(default)]
     pub warnings: Vec<String>,
     /// Why this node could not take part under these terms, and what to do; joining would fail.

@@ -1,4 +1,4 @@
-//! Where members are: how they are connected, where they are looked for, what the operator says.
+//! Members' addresses: current connections, addresses to dial, and those that the operator added.
 
 use fedshield_protocol::ids::IdentityKey;
 use serde::{Deserialize, Serialize};
@@ -6,29 +6,30 @@ use serde::{Deserialize, Serialize};
 /// One connection with a member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionView {
-    /// Where its other end is. If the member dialled, its port is one that nobody can dial.
+    /// The remote address. If the member dialled, its port is ephemeral and cannot be dialled.
     pub address: String,
     /// Whether this node dialled.
     pub dialled: bool,
-    /// Over what it runs.
+    /// Its transport.
     #[serde(default)]
     pub transport: TransportKind,
-    /// Whether its keys were agreed on by a post-quantum exchange, so that nobody who records it reads it later.
+    /// Whether its keys come from a post-quantum key exchange, so that recorded traffic stays
+    /// unreadable to a later quantum computer.
     #[serde(default)]
     pub post_quantum: bool,
 }
 
-/// Over what a member is connected.
+/// The best transport of a member's connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberTransport {
-    /// Of its connections the best.
+    /// The best transport among its connections.
     pub transport: TransportKind,
     /// As in [`ConnectionView::post_quantum`].
     pub post_quantum: bool,
 }
 
 impl MemberTransport {
-    /// What a member's connections add up to; `None` if it has none.
+    /// Summary of a member's connections; `None` if it has none.
     #[must_use]
     pub fn of(connections: &[ConnectionView]) -> Option<Self> {
         let best = connections.iter().max_by_key(|connection| connection.post_quantum)?;
@@ -36,7 +37,7 @@ impl MemberTransport {
     }
 }
 
-/// What a connection runs over.
+/// The transport of a connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TransportKind {
@@ -47,31 +48,31 @@ pub enum TransportKind {
     Tcp,
 }
 
-/// An address at which a member is looked for.
+/// An address at which this node dials a member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownAddressView {
     /// A multiaddress.
     pub address: String,
-    /// From where it is known.
+    /// The sources of this address.
     pub origins: Vec<AddressOrigin>,
-    /// Failed dials in a row.
+    /// Consecutive failed dials.
     pub failures: u32,
     /// Why the last of them failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
 }
 
-/// From where an address is known.
+/// The source of an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AddressOrigin {
-    /// This node's operator: `peer add` or `[peers]` in the configuration. Never told to others.
+    /// This node's operator: `peer add` or `[peers]` in the configuration. Never sent to others.
     Operator,
-    /// Under the member's own signature, whoever handed it on.
+    /// Signed by the member, whoever delivered it.
     Signed,
     /// The manifest.
     Manifest,
-    /// Told by the member over a connection.
+    /// Sent by the member over a connection.
     Told,
 }
 
@@ -85,13 +86,13 @@ pub struct PeerRequest {
     pub address: String,
 }
 
-/// What was added for one member.
+/// The addresses that the operator added for one member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerAddresses {
     /// The member's name.
     pub name: String,
     /// Its identity.
     pub identity_key: IdentityKey,
-    /// All that was added with `peer add` and not taken back, the newest first.
+    /// All addresses added with `peer add` and not removed, the newest first.
     pub addresses: Vec<String>,
 }

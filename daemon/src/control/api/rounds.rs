@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use fedshield_protocol::ids::{Digest, Round};
 use serde::{Deserialize, Serialize};
 
-/// How a round ended, in short.
+/// How a round ended, without details.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RoundOutcome {
@@ -19,7 +19,7 @@ pub enum RoundOutcome {
     Skipped,
 }
 
-/// `GET /v1/rounds`: one finished round, as this node saw it.
+/// `GET /v1/rounds`: one finished round, as recorded by this node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RoundReport {
     /// Which round.
@@ -30,22 +30,22 @@ pub struct RoundReport {
     pub adapter_digest: Option<Digest>,
     /// Names of the members whose updates are in the sum.
     pub contributors: Vec<String>,
-    /// Names of the members that added.
+    /// Names of the committee members, which added the ciphertexts.
     pub committee: Vec<String>,
     /// Bytes this node sent, by phase or purpose: `ciphertext`, `share`, `aggregate`, `partial`, `key`, `adapter`,
     /// `evidence`, `messages`.
     pub bytes: BTreeMap<String, u64>,
-    /// Bytes this node received, by the same words.
+    /// Bytes this node received, with the same keys.
     pub bytes_in: BTreeMap<String, u64>,
-    /// Seconds of each phase at this node.
+    /// Duration of each phase at this node, in seconds.
     pub seconds: BTreeMap<String, f64>,
     /// Mean training loss of the round's steps; `None` if this node did not train.
     pub train_loss: Option<f64>,
     /// Loss of the adapter afterwards on a fixed sample of this node's held-out data; `None` until it is measured, and
     /// for rounds without a new adapter.
     pub held_out_loss: Option<f64>,
-    /// This node's pruned update as f32: the base that traffic is compared with.
+    /// Size of this node's pruned update as f32, in bytes: the baseline for comparing traffic.
     pub update_bytes_f32: u64,
-    /// Length of this node's encrypted update with its headers, sent once.
+    /// Size of this node's encrypted update with its headers, in bytes, sent once.
     pub sent_bytes: u64,
 }

@@ -1,4 +1,4 @@
-//! Where a node stands.
+//! The status of a node.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Absent, Condition, FederationSummary, MemberTransport, Pause, Severity, Waiting};
 
-/// How far this node is on its way into and through a federation.
+/// The state of this node with respect to a federation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NodeState {
@@ -37,19 +37,20 @@ pub struct NodeStatus {
     pub name: String,
     /// This node's identity.
     pub identity_key: IdentityKey,
-    /// Multiaddresses that others can dial, with the ports that were really taken.
+    /// Multiaddresses that others can dial, with the ports that were actually bound.
     pub listen: Vec<String>,
     /// Where metrics and dashboard are served, `127.0.0.1:40123`; `None` if switched off.
     pub http: Option<String>,
-    /// How far this node is.
+    /// The state of this node.
     pub state: NodeState,
     /// The federation or the draft, if any.
     pub federation: Option<FederationSummary>,
     /// The protocol machine's own view, once the federation is founded.
     pub machine: Option<Status>,
-    /// What is computed at the moment; of several things the one that stands first in the path of an update.
+    /// The work in progress; of several tasks the one that is first in the path of an update.
     pub progress: Option<WorkProgress>,
-    /// The last thing that went wrong and was not repaired by itself, for the operator. Gone after the next applied round.
+    /// The last error that did not resolve by itself, for the operator. Cleared by the next applied
+    /// round.
     pub last_error: Option<String>,
     /// The last measurement of the common adapter on this member's own held-out data; never leaves the node.
     #[serde(default)]
@@ -58,22 +59,22 @@ pub struct NodeStatus {
     /// [`MAX_MISBEHAVIOUR`].
     #[serde(default)]
     pub misbehaviour: Vec<String>,
-    /// What holds at the moment and a person should know, in the order in which it began.
+    /// Conditions that hold at the moment, in the order in which they began.
     #[serde(default)]
     pub conditions: Vec<Condition>,
-    /// An operator's pause, also one that takes effect after the round in progress.
+    /// An operator's pause, including one that takes effect after the round in progress.
     #[serde(default)]
     pub pause: Option<Pause>,
-    /// Members that cannot be counted on at the moment, in the order of the manifest.
+    /// Members that are absent at the moment, in the order of the manifest.
     #[serde(default)]
     pub absent: Vec<Absent>,
     /// What the round waits for.
     #[serde(default)]
     pub waiting: Option<Waiting>,
-    /// In how many rounds since the start partial decryptions of a member could not be read, by name.
+    /// By member name: rounds since the start in which its partial decryptions could not be read.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unreadable_partials: BTreeMap<String, u64>,
-    /// Over what the members that are connected are, by name; looked at every few seconds.
+    /// Transports of the connected members, by name; updated every few seconds.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub transports: BTreeMap<String, MemberTransport>,
 }
@@ -82,13 +83,14 @@ pub struct NodeStatus {
 pub const MAX_MISBEHAVIOUR: usize = 16;
 
 impl NodeStatus {
-    /// Whether nothing keeps this node from taking part in rounds. If something does, nobody knows when they will be done.
+    /// Whether nothing keeps this node from taking part in rounds. Otherwise the time left cannot
+    /// be estimated.
     #[must_use]
     pub fn can_take_part(&self) -> bool {
         self.conditions.iter().all(|condition| condition.severity < Severity::Blocking)
     }
 
-    /// A node that knows nothing but itself.
+    /// The status of a node that is in no federation.
     #[must_use]
     pub fn starting(name: &str, identity_key: IdentityKey) -> Self {
         Self {
@@ -119,9 +121,9 @@ impl NodeStatus {
 pub struct HeldOut {
     /// The round whose adapter was measured.
     pub round: Round,
-    /// With that adapter.
+    /// Loss with that adapter.
     pub loss: f64,
-    /// Of the frozen model, once measured.
+    /// Loss of the frozen model, once measured.
     pub base: Option<f64>,
     /// Examples in the sample.
     pub examples: u64,
@@ -134,13 +136,13 @@ pub struct HeldOut {
 pub struct WorkProgress {
     /// The job, in the words of the path: `train`, `prune`, `encrypt`, `share`, `aggregate`, `decrypt`, `combine`, `apply`, `evaluate`.
     pub phase: String,
-    /// Optimiser steps done; 0 where the work has none.
+    /// Optimiser steps done; 0 for work without steps.
     pub step: u64,
-    /// Of how many; 0 if unknown.
+    /// Total number of steps; 0 if unknown.
     pub steps: u64,
     /// Training loss of the last step, nats per token.
     pub loss: Option<f64>,
-    /// Training speed.
+    /// Training speed, in tokens per second.
     pub tokens_per_second: Option<f64>,
     /// From 0 to 1.
     pub fraction: f64,

@@ -1,8 +1,8 @@
-//! The common adapter and this member's memory of what it has not sent.
+//! The common adapter and this member's local memory: what it has not sent.
 //!
-//! An adapter is known by t, the rounds applied in it. Applying a round makes the next one before
-//! the round has its record, and a crash may come in between: then the round goes on from the one
-//! before. So two are kept; the first needs no disk.
+//! An adapter is identified by t, the number of rounds applied in it. Applying a round produces the
+//! next adapter before the round has its record. After a crash in between, the round continues from
+//! the one before. So two are stored; the first one is derived and needs no disk.
 
 use std::path::{Path, PathBuf};
 
@@ -16,11 +16,11 @@ use crate::learning::Learning;
 use crate::objects::{ObjectStoreError, Objects};
 use crate::terms::MemberTerms;
 
-/// What outlives a round. The adapter is an object, because other members may ask for it.
+/// State that outlives a round. The adapter is an object, because other members may fetch it.
 pub(in crate::jobs) struct State {
     pub(in crate::jobs) global: GlobalAdapter,
     pub(in crate::jobs) memory: LocalMemory,
-    /// The object that `global` is; `None` for the first.
+    /// The object that holds `global`; `None` for the first adapter.
     object: Option<ObjectRef>,
     before: Option<(u64, ObjectRef)>,
     folder: PathBuf,
@@ -41,7 +41,8 @@ impl State {
             Some(global) => (global, object),
             None => (learning.first_adapter(terms)?, None),
         };
-        // Without it the adapter before is fetched from the other members, if it should be needed.
+        // Without this pointer the adapter before is fetched from the other members if it is
+        // needed.
         let before = read_value(&folder.join(name::ADAPTER_BEFORE)).ok();
         let memory = match secrets.get(name::LOCAL_MEMORY)? {
             Some(bytes) => LocalMemory::from_bytes(&bytes)?,
@@ -75,13 +76,13 @@ impl State {
         Ok(kept.filter(|adapter| adapter.applied() == t))
     }
 
-    /// Takes over another adapter, on disk first.
+    /// Replaces the current adapter, on disk first.
     pub(in crate::jobs) fn set_global(
         &mut self,
         global: GlobalAdapter,
         object: &ObjectRef,
     ) -> Result<(), PipelineError> {
-        // In this order: after a crash in between both pointers name the same adapter, and none is
+        // In this order: after a crash in between, both pointers name the same adapter, and none is
         // lost.
         if let Some(newest) = self.object.filter(|newest| newest != object) {
             let before = (self.global.applied(), newest);
@@ -93,15 +94,15 @@ impl State {
         Ok(())
     }
 
-    /// Puts the memory on disk.
+    /// Writes the local memory to disk.
     pub(in crate::jobs) fn save_memory(&self, secrets: &SecretStore) -> Result<(), PipelineError> {
         secrets.put(name::LOCAL_MEMORY, &self.memory.to_bytes())?;
         Ok(())
     }
 }
 
-/// The adapter, unless the disk has lost it: then the other members give it again before the next
-/// round.
+/// Reads the adapter; `None` if the disk has lost or damaged it, and then it is fetched from other
+/// members before the next round.
 fn read_adapter(
     objects: &Objects,
     object: &ObjectRef,

@@ -1,4 +1,4 @@
-//! The opened sum of a round on disk: `combine` or `check_key` leaves it, `apply` reads it.
+//! The opened sum of a round on disk: written by `combine` or `check_key`, read by `apply`.
 
 use fedshield_he::SumSummary;
 use fedshield_protocol::ids::{NonceDigest, Round, SumDigest};
@@ -8,21 +8,21 @@ use super::{name, read_value, write_value};
 use crate::encryption::{nonce_digest, sum_digest};
 use crate::jobs::{Pipeline, PipelineError};
 
-/// The opened sum, as every member has it.
+/// The opened sum, identical at every member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredSum {
-    /// Digest that members agreed on.
+    /// The digest that members agree on.
     pub digest: SumDigest,
     /// Sum over the contributors of `round(scale * weight_i * x_i)`, in the mask's order.
     pub values: Vec<i64>,
     /// Digest of the sum of their nonces.
     pub nonce: NonceDigest,
-    /// Slots that no honest contributors can have produced.
+    /// Number of slots with a value that honest contributors cannot have produced.
     pub out_of_range: u64,
 }
 
 impl Pipeline {
-    /// Puts an opened sum on disk; its key is there as an object. Returns its digest.
+    /// Writes an opened sum to disk; its key is stored as an object already. Returns its digest.
     pub(in crate::jobs) fn keep_sum(
         &self,
         round: Round,

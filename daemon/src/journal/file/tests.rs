@@ -1,4 +1,4 @@
-//! The journal file, torn and damaged in every way.
+//! The journal file with torn and damaged entries of every kind.
 
 use std::fs;
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::jobs::TrainingStep;
 
-/// One step, as the program reports it. A loss that is no number is NaN.
+/// One step, as the program reports it. A loss that is not a number is NaN.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct ProgressLine {
     /// Steps done.
@@ -22,12 +22,12 @@ struct Raw {
 }
 
 impl ProgressLine {
-    /// Reads a line; `None` if it is something else, which goes to the log.
+    /// Parses a line; `None` if it is not a progress line, which is logged instead.
     pub(super) fn parse(text: &str) -> Option<Self> {
         if !text.trim_start().starts_with('{') {
             return None;
         }
-        // Python writes NaN and Infinity, C writes nan and inf, and 1e999 is no number that a machine holds.
+        // Python writes NaN and Infinity, C writes nan and inf, and 1e999 overflows an f64.
         let raw: Raw =
             serde_json::from_str(text).or_else(|_| serde_json::from_str(&with_nulls(text))).ok()?;
         Some(Self {
@@ -47,7 +47,7 @@ impl ProgressLine {
     }
 }
 
-/// The line with `null` for every bare word or number that JSON does not have.
+/// The line with `null` for every bare word or number that is not valid JSON.
 fn with_nulls(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
@@ -56,7 +56,7 @@ fn with_nulls(text: &str) -> String {
         plain.push_str(before);
         rest = after;
         if before.ends_with('"') {
-            // A whole string, as it is.
+            // A whole string is copied unchanged.
             let mut escaped = false;
             let end = rest.bytes().position(|byte| {
                 let ends = byte == b'"' && !escaped;

@@ -1,18 +1,19 @@
-//! A folder for what is in clear only while a program needs it.
+//! A private folder for data that is in clear only while a program needs it.
 
 use std::path::{Path, PathBuf};
 
 use crate::durable::{self, DiskError};
 use crate::private;
 
-/// An empty folder that only its owner can look into. It is erased with all that is in it when this is dropped.
+/// An empty folder that only its owner can access. It is erased with its content when this is
+/// dropped.
 pub(super) struct PrivateFolder(PathBuf);
 
 impl PrivateFolder {
-    /// Makes the folder; what is there from an earlier run is erased first.
+    /// Creates the folder; content from an earlier run is erased first.
     ///
     /// # Errors
-    /// What the disk says.
+    /// Disk errors.
     pub(super) fn make(path: PathBuf) -> Result<Self, DiskError> {
         private::erase_tree(&path)?;
         durable::make_folder(&path)?;
@@ -26,10 +27,10 @@ impl PrivateFolder {
     /// Erases the folder now.
     ///
     /// # Errors
-    /// What the disk says.
+    /// Disk errors.
     pub(super) fn erase(self) -> Result<(), DiskError> {
         let path = self.0.clone();
-        // Dropping it afterwards finds nothing any more, or says once more that it cannot.
+        // Dropping it afterwards finds nothing, or reports the same error again.
         private::erase_tree(&path)
     }
 }

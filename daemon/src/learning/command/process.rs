@@ -1,4 +1,4 @@
-//! Runs the program in a process group of its own, so that what it starts ends with it.
+//! Runs the program in a process group of its own, so that its child processes end with it.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
@@ -14,17 +14,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::{CommandSettings, guard};
 
-/// Longest line that is kept whole, in bytes; what is longer comes in pieces.
+/// Longest line that is kept whole, in bytes; longer ones are split.
 const LINE_BYTES: u64 = 16 * 1024;
-/// Lines that wait to be handled; the program waits when there are more.
+/// Lines that may be queued; the program blocks when there are more.
 const LINES_WAITING: usize = 256;
-/// How often cancellation and time are looked at.
+/// How often cancellation and timeout are checked.
 const TICK: Duration = Duration::from_millis(50);
-/// Between asking a program to end and ending it.
+/// Time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(3);
-/// How long output may come after the end, from children that the program left.
+/// How long output is read after the end, from children that the program left.
 const DRAIN: Duration = Duration::from_secs(2);
-/// Last lines of standard error that a failure repeats.
+/// Number of lines of standard error that an error message repeats.
 const LAST_LINES: usize = 5;
 
 /// Why there is no result.
@@ -44,8 +44,8 @@ enum Line {
 }
 
 impl Process<'_> {
-    /// Waits for the program. `on_line` gets each line of its standard output and ends the program by returning false;
-    /// its standard error goes to the log.
+    /// Waits for the program. `on_line` gets each line of its standard output and ends the program
+    /// by returning false; its standard error is logged.
     pub(super) fn run(
         &self,
         cancel: &CancellationToken,
@@ -61,7 +61,7 @@ impl Process<'_> {
         }
         let mut output = Output { lines, last: VecDeque::new(), on_line };
         let result = self.wait(&mut group.child, cancel, &mut output);
-        // Also after a good end: children that stayed behind would hold memory or a GPU.
+        // Also after success: remaining children would hold memory or a GPU.
         group.end();
         let status = result?;
         output.drain();
@@ -134,7 +134,7 @@ struct Output<'a> {
 }
 
 impl Output<'_> {
-    /// Handles lines for at most `wait`, and until none is left; false if one of them ends the program.
+    /// Handles lines, waiting at most `wait` for the first; false if one of them ends the program.
     fn next(&mut self, wait: Duration) -> bool {
         let mut line = match self.lines.recv_timeout(wait) {
             Ok(line) => Some(line),
@@ -167,7 +167,7 @@ impl Output<'_> {
         }
     }
 
-    /// What was written before the end and not yet handled.
+    /// Handles the lines that were written before the end.
     fn drain(&mut self) {
         let end = Instant::now() + DRAIN;
         while let Ok(line) = self.lines.recv_timeout(end.saturating_duration_since(Instant::now()))
@@ -177,7 +177,7 @@ impl Output<'_> {
     }
 }
 
-/// Reads lines on a thread of its own, until the other side closes or nobody wants them.
+/// Reads lines on a thread of its own, until end of file or until the receiver is dropped.
 fn read(
     source: impl Read + Send + 'static,
     sender: SyncSender<Line>,
@@ -201,17 +201,17 @@ fn read(
     });
 }
 
-/// The program, what it started, and the guard.
+/// The program, its child processes, and the guard.
 struct Group {
     child: Child,
     guard: Option<Child>,
 }
 
 impl Group {
-    /// Asks the whole group to end, and ends what does not.
+    /// Sends SIGTERM to the whole group, and SIGKILL to what remains.
     fn end(mut self) {
         let leader = Pid::from_child(self.guard.as_ref().unwrap_or(&self.child));
-        // Fails only if nobody is left.
+        // Fails only if no process is left.
         let _ = kill_process_group(leader, Signal::TERM);
         let end = Instant::now() + GRACE;
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < end {
@@ -230,7 +230,7 @@ fn dismiss(guard: &mut Child) {
     let _ = guard.wait();
 }
 
-/// The group that a process leads.
+/// The id of the group that a process leads.
 fn number(leader: &Child) -> i32 {
     Pid::from_child(leader).as_raw_nonzero().get()
 }

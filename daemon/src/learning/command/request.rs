@@ -1,4 +1,4 @@
-//! What the program is told: settings in one JSON file, examples in another.
+//! The input of the program: settings in one JSON file, examples in another.
 
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,7 +13,7 @@ use super::Run;
 use crate::durable::{self, PRIVATE_FILE};
 use crate::jobs::PipelineError;
 
-/// What every request of a federation says.
+/// The fields that all requests of a federation have in common.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestSettings {
     pub(crate) model: PathBuf,
@@ -23,7 +23,7 @@ pub(crate) struct RequestSettings {
     pub(crate) train: TrainSettings,
 }
 
-/// One request; docs/TRAINING.md lists its fields. Fields may be added, none changes its meaning.
+/// One request; docs/TRAINING.md lists its fields. Fields may be added; none changes its meaning.
 #[derive(Debug, Serialize)]
 pub(super) struct TrainerRequest {
     version: u32,
@@ -33,7 +33,7 @@ pub(super) struct TrainerRequest {
     model: PathBuf,
     pub(super) adapter: PathBuf,
     pub(super) result: PathBuf,
-    /// `lora_A`, `lora_B`.
+    /// The trained factors: `lora_A`, `lora_B`.
     trained: Vec<&'static str>,
     frozen: Vec<&'static str>,
     pub(super) examples: PathBuf,
@@ -61,7 +61,7 @@ impl TrainerRequest {
         let trained = run.global.trained_factors();
         let name = |factor: Factor| match factor {
             Factor::A => "lora_A",
-            // Never asked for: `fed-sb` has no command trainer.
+            // R does not occur: `fed-sb` has no command trainer.
             Factor::B | Factor::R => "lora_B",
         };
         let factors = |wanted: bool| {
@@ -88,7 +88,7 @@ impl TrainerRequest {
             learning_rate: run.learning_rate,
             max_gradient_norm: settings.train.max_gradient_norm,
             optimizer: Optimizer { name: "adamw", settings: settings.train.optimizer },
-            // Seven bytes less three bits: every JSON reader holds 53 bits exactly.
+            // 53 bits, which every JSON reader represents exactly.
             seed: u64::from_le_bytes([a, b, c, d, e, f, g, 0]) >> 3,
         }
     }
@@ -103,14 +103,15 @@ impl TrainerRequest {
 struct Line<'a> {
     messages: &'a [Turn],
     input_ids: &'a [u32],
-    /// The token itself, or -100 where predicting it carries no loss, as transformers wants them.
+    /// The token itself, or -100 where its prediction carries no loss, as in transformers.
     labels: Vec<i64>,
 }
 
-/// Writes the examples to train on, the held-out ones left out, each as messages and as tokens with labels.
+/// Writes the training examples, without the held-out ones, each as messages and as tokens with
+/// labels.
 ///
 /// # Errors
-/// What the disk says.
+/// Disk errors.
 pub(super) fn write_examples(
     path: &Path,
     examples: &[TokenizedExample],

@@ -1,4 +1,4 @@
-//! What tells that a file has changed without reading it.
+//! Metadata that shows whether a file has changed without reading it.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use fedshield_train::TrainError;
 
-/// Which file it is, how long, and when it was last written to or given another place.
+/// Device and inode, length in bytes, and the times of the last change of content and of metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stamp {
     device: u64,
@@ -19,10 +19,10 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    /// Looks at a file.
+    /// Reads the metadata of a file.
     ///
     /// # Errors
-    /// If it is not there, or is something that cannot be read twice.
+    /// If it does not exist, or is not a regular file and so cannot be read twice.
     pub(super) fn of(path: &Path) -> Result<Self, TrainError> {
         let io = |source| TrainError::Io { path: path.to_owned(), source };
         let metadata = std::fs::metadata(path).map_err(io)?;
@@ -40,7 +40,8 @@ impl Stamp {
         })
     }
 
-    /// Whether it was last written to before that time. A time in the future, by another clock, says nothing: false.
+    /// Whether it was modified at least `age` ago; false if the time is in the future, by another
+    /// clock.
     pub(super) fn is_older_than(&self, age: Duration) -> bool {
         let since = self.written.and_then(|written| SystemTime::now().duration_since(written).ok());
         since.is_some_and(|since| since >= age)

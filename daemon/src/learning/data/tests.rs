@@ -1,4 +1,4 @@
-//! What becomes of the examples when their files change under a running member.
+//! What happens to the examples when their files change under a running member.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
@@ -29,7 +29,7 @@ fn lines(range: std::ops::Range<usize>) -> String {
     range.map(line).collect()
 }
 
-/// Files that were last written to long ago.
+/// Writes a file with a modification time long ago.
 fn write(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
     age(path);
@@ -106,7 +106,7 @@ fn lines_that_come_and_go_are_used_and_counted_and_each_keeps_its_side() {
     for question in &held_out {
         assert!(!now_trained.contains(question), "{question} has changed sides");
     }
-    // A round that began before has what it began with.
+    // A round that began before keeps its examples.
     assert_eq!(before.set.train.len() + before.set.held_out.len(), 200);
     assert_eq!(bench.files.look(Look::WhenQuiet), DataLook::Unchanged);
 }
@@ -140,7 +140,7 @@ fn broken_files_change_nothing_and_are_named_until_they_are_mended() {
     let look = bench.files.look(Look::WhenQuiet);
     assert!(problem(&look).contains("not a regular file"), "{look:?}");
     fs::remove_dir(&path).unwrap();
-    // Mended as it was: nothing has changed, and the condition ends.
+    // Restored to what it was: nothing has changed, and the condition ends.
     write(&path, &good);
     let look = bench.files.look(Look::WhenQuiet);
     assert_eq!((&look, look.condition()), (&DataLook::Unchanged, None));
@@ -153,14 +153,14 @@ fn broken_files_change_nothing_and_are_named_until_they_are_mended() {
 fn a_file_that_is_being_written_is_left_for_later_unless_a_person_asks() {
     let bench = bench(&lines(0..50), None);
     let path = bench.train();
-    // Two writes, a moment ago.
+    // Two writes just now.
     for end in [30, 60] {
         fs::write(&path, lines(0..end)).unwrap();
         assert_eq!(bench.files.look(Look::WhenQuiet), DataLook::Busy);
     }
     let look = bench.files.look(Look::Now);
     assert!(matches!(look, DataLook::Changed { more: 10, fewer: 0, .. }), "{look:?}");
-    // As long in the same moment: the time alone would not tell.
+    // The same length at the same moment: metadata alone would not show the change.
     fs::write(&path, lines(0..60).replace("question 7", "question x")).unwrap();
     let look = bench.files.look(Look::Now);
     assert!(matches!(look, DataLook::Changed { .. }), "{look:?}");
@@ -222,7 +222,7 @@ fn a_file_that_may_be_read_again_is() {
     let path = bench.train();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     let look = bench.files.look(Look::WhenQuiet);
-    // Root reads it all the same.
+    // Root can read it anyway.
     let is_root = rustix::process::geteuid().is_root();
     assert_eq!(matches!(look, DataLook::Unreadable { .. }), !is_root, "{look:?}");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
