@@ -5,10 +5,12 @@
 //! founder: preview -> join -> poll ... -> frozen: same terms? -> confirmed? sign -> poll ... -> manifest.signed
 //! ```
 //!
-//! No founder's daemon signs a list of members because its owner shows it: people confirm it by its `phrase`, which they
-//! have compared with the other organisations, or they have named beforehand whom they expect (`expected`).
+//! No founder's daemon signs a list of members merely because the draft's owner shows it. Operators
+//! confirm the list by its `phrase`, which they have compared with the other organisations, or they
+//! have listed the expected members beforehand (`expected`).
 //!
-//! Until all have signed, each can go: a founder leaves, the owner drops one or abandons the draft (`partings` keeps that).
+//! Until all have signed, each can withdraw: a founder leaves, the owner drops one or abandons the
+//! draft (`partings` records that).
 //! A frozen draft is then opened again under a fresh founding id. Each draft has its own first sealing key, erased when it
 //! is left, so a manifest that is completed without one of its founders opens nothing that was sealed to that founder.
 //!

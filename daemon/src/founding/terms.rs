@@ -6,10 +6,11 @@ use fedshield_protocol::manifest::{Draft, Member, Offer, Terms, UncheckedDraft, 
 use super::FoundingError;
 use crate::jobs::PipelineError;
 
-/// What people compare: the digest of the terms with base model and founding id, without the members.
+/// The digest that organisations compare before joining: of the terms with base model and founding
+/// id, without the members.
 #[must_use]
 pub fn terms_digest(offer: &Offer) -> Digest {
-    // No valid terms fail to encode.
+    // Encoding valid terms cannot fail.
     let bytes = offer.canonical_bytes().unwrap_or_default();
     Digest(blake3::derive_key("fedshield v1 terms", &bytes))
 }
@@ -23,7 +24,7 @@ pub(super) fn checked(draft: UncheckedDraft) -> Result<Draft, FoundingError> {
     draft.check().map_err(refused)
 }
 
-/// Why a weight cannot be in a draft.
+/// Why a member's weight is not allowed in a draft.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum EntryError {
     #[error(
@@ -63,7 +64,7 @@ mod tests {
 
     use super::*;
 
-    /// A faulty owner sends terms that its own program would not have taken.
+    /// A faulty owner sends terms that an honest owner's program would refuse.
     #[test]
     fn terms_of_a_faulty_owner_are_refused_by_the_name_of_the_field() {
         let draft = UncheckedDraft::from_form(Manifest { rounds: 0, ..manifest(1) });

@@ -1,4 +1,5 @@
-//! People confirm the frozen list, by the phrase that they have compared with the other organisations.
+//! Operators confirm the frozen list by the phrase that they have compared with the other
+//! organisations.
 
 use fedshield_protocol::manifest::ValidManifest;
 
@@ -32,7 +33,7 @@ impl Founding {
         self.federation()
     }
 
-    /// True if the owner of the draft has to learn of it.
+    /// True if the owner of the draft must be notified.
     fn take_confirmation(&self, said: &str) -> Result<bool, FoundingError> {
         let mut state = self.lock();
         if let Some(signed) = &state.founded {
