@@ -202,8 +202,8 @@ impl Host {
         Ok(host)
     }
 
-    /// Waits for something to do. Cancel-safe: nothing is consumed before [`Self::turn`] handles
-    /// it. While a write waits for free disk space, timers and finished jobs wait as well.
+    /// Waits for something to do. Cancel-safe: dropping the future loses nothing. While a write
+    /// waits for free disk space, timers and finished jobs wait as well.
     pub async fn wake(&mut self) -> Wake {
         let (room, standing) = (self.room.next_look(), Some(self.looked + LOOK_INTERVAL));
         if self.room.is_stalled() {
@@ -260,7 +260,8 @@ impl Host {
         Arc::clone(&self.parts.pipeline)
     }
 
-    /// The error that blocks all writes, for the operator; `None` if nothing does.
+    /// The error of the write that everything else waits for, for the operator; `None` if there is
+    /// none.
     #[must_use]
     pub fn waits_for(&self) -> Option<&str> {
         self.room.stalled_by()

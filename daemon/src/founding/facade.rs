@@ -154,7 +154,7 @@ impl Founding {
         self.inner.view.borrow().members(&self.inner.identity.key())
     }
 
-    /// The owner's own last step: when all have signed, the manifest goes to disk.
+    /// The owner's own last step: when all have signed, the manifest is written to disk.
     fn settle_owner(&self, state: &mut State) -> Result<(), FoundingError> {
         if state.founded.is_some() {
             return Ok(());

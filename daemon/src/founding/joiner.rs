@@ -25,7 +25,8 @@ pub(super) enum Next {
     Ask(Ask),
     /// Everybody has signed: this is the federation.
     Founded(SignedManifest),
-    /// The draft was opened again with the same terms, without those that are gone: join it with a fresh sealing key.
+    /// The draft was opened again with the same terms, without the members that have left: join it
+    /// with a fresh sealing key.
     Move(Draft, Vec<Gone>),
 }
 
@@ -97,7 +98,7 @@ impl Joiner {
         Ok(self.join_request())
     }
 
-    /// The owner's name, or a substitute if it is not known.
+    /// The owner's name, or the short form of its identity key if the name is not known.
     pub(super) fn owner_name(&self) -> String {
         let owner = self.joining.invite.owner;
         let mut members = self.joining.members().iter();

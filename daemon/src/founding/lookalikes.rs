@@ -1,6 +1,5 @@
 //! Names that can be mistaken for each other: the same letters in another case, in a compatible
-//! form, or letters of another
-//! alphabet that look alike (Unicode TR 39).
+//! form, or letters of another alphabet that look alike (Unicode TR 39).
 
 use fedshield_protocol::manifest::Member;
 use unicode_normalization::UnicodeNormalization;

@@ -77,8 +77,8 @@ pub(super) enum Reply {
     Clock { now_s: u64 },
     /// Your report was received.
     Noted,
-    /// The draft was opened again under another founding id: what was signed is void, join this. Those that are gone
-    /// since the draft began.
+    /// The draft was opened again under another founding id: what was signed is void, join this
+    /// one. `gone` lists the members that have left since the draft began.
     Moved { draft: UncheckedDraft, gone: Vec<Gone> },
 }
 

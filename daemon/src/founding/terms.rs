@@ -1,4 +1,5 @@
-//! The digest of an offer, which people compare before they join, and the entries of members in a draft of it.
+//! The digest of an offer, which organisations compare before they join, and the members' entries
+//! in a draft.
 
 use fedshield_protocol::ids::Digest;
 use fedshield_protocol::manifest::{Draft, Member, Offer, Terms, UncheckedDraft, Weights};
@@ -49,7 +50,7 @@ pub(super) fn check_weight(terms: &Terms, member: &Member) -> Result<(), EntryEr
     }
 }
 
-/// This node's entry as it goes into a draft of these terms.
+/// This node's entry for a draft of these terms.
 pub(super) fn own_entry(terms: &Terms, own: Member) -> Result<Member, FoundingError> {
     let own = terms.entry_for(own);
     own.check().map_err(|error| FoundingError::Request(error.to_string()))?;

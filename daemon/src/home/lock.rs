@@ -48,7 +48,7 @@ impl HomeError {
     }
 }
 
-/// Keeps other daemons away from a home folder until it is dropped, also after a crash.
+/// Locks a home folder against other daemons until it is dropped; a crash releases it as well.
 #[derive(Debug)]
 pub struct HomeLock(#[expect(dead_code, reason = "held for its lock")] File);
 

@@ -92,7 +92,7 @@ impl JobRunner {
                     disk_full: false,
                 }),
             };
-            // The loop is gone only when the daemon stops.
+            // Fails only when the loop has ended, which is when the daemon stops.
             let _ = finished.send(Finished { id, result }).await;
         });
     }

@@ -11,7 +11,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 use super::Passphrase;
 use crate::randomness::{self, RandomnessError};
 
-/// Sealing adds bytes: the nonce in front and the tag behind.
+/// Length of the nonce, which precedes the ciphertext.
 pub(super) const NONCE_BYTES: usize = 24;
 /// Most memory that a key file may demand, in KiB: a damaged one must not exhaust the machine.
 const MAX_MEMORY_KIB: u32 = 1 << 20;

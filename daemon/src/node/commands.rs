@@ -310,6 +310,6 @@ fn waits_for_room(reason: &str) -> ApiError {
 }
 
 pub(super) fn answer<T>(reply: Reply<T>, result: Result<T, ApiError>) {
-    // The client may be gone.
+    // The client may have disconnected.
     let _ = reply.send(result);
 }

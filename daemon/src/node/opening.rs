@@ -62,7 +62,7 @@ impl Startup {
     /// Opens all parts. May be dropped at any time without leaving a partial write.
     ///
     /// # Errors
-    /// What waiting cannot help.
+    /// Errors that waiting cannot resolve.
     pub(super) async fn open(self) -> Result<Opened, NodeError> {
         let kept = self.open_home().await?;
         self.conditions.show(DAMAGED, kept.damaged);

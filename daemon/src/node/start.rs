@@ -41,7 +41,7 @@ use crate::service::{Watchdog, notify_ready, tell_status};
 /// socket.
 ///
 /// # Errors
-/// What waiting cannot help.
+/// Errors that waiting cannot resolve.
 pub(super) async fn start(
     home: &Home,
     loaded: Loaded,

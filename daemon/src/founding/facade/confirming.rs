@@ -9,8 +9,8 @@ use super::Founding;
 use crate::control::api::{ConfirmRequest, FederationView};
 
 impl Founding {
-    /// `POST /v1/federation/confirm`: the list that has this phrase is the right one. On disk when this returns; the
-    /// signature goes to the owner at once, or as soon as it can be reached.
+    /// `POST /v1/federation/confirm`: the list that has this phrase is the right one. On disk when
+    /// this returns; the signature is sent to the owner at once, or as soon as it can be reached.
     ///
     /// # Errors
     /// [`FoundingError::Phrase`], [`FoundingError::NotFrozen`], [`FoundingError::None`]; and the owner's refusal if it
