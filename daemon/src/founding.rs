@@ -5,12 +5,14 @@
 //! founder: preview -> join -> poll ... -> frozen: same terms? -> confirmed? sign -> poll ... -> manifest.signed
 //! ```
 //!
-//! No founder's daemon signs a list of members because its owner shows it: people confirm it by its `phrase`, which they
-//! have compared with the other organisations, or they have named beforehand whom they expect (`expected`).
+//! No founder's daemon signs a list of members merely because the draft's owner shows it. Operators
+//! confirm the list by its `phrase`, which they have compared with the other organisations, or they
+//! have listed the expected members beforehand (`expected`).
 //!
-//! Until all have signed, each can go: a founder leaves, the owner drops one or abandons the draft (`partings` keeps that).
-//! A frozen draft is then opened again under a fresh founding id. Each draft has its own first sealing key, erased when it
-//! is left, so a manifest that is completed without one of its founders opens nothing that was sealed to that founder.
+//! Until all have signed, each can withdraw: a founder leaves, the owner drops one or abandons the
+//! draft (`partings` records that). A frozen draft is then opened again under a fresh founding id.
+//! Each draft has its own first sealing key, erased when it is left, so a manifest that is
+//! completed without one of its founders opens nothing that was sealed to that founder.
 //!
 //! A founder exchanges messages with the owner only, over the network's join protocol; each step is on disk before it is sent,
 //! so that a crash on either side repeats a step and never contradicts one.

@@ -1,5 +1,5 @@
-//! The home folder of one node: which file is what. Nothing else knows a name in it; what lies
-//! inside `secrets`, `objects`, `index` and `training` is known to the modules that keep it (for
+//! The home folder of one node: which file is what. Only this module knows the names in it; what is
+//! inside `secrets`, `objects`, `index` and `training` is known to the modules that own them (for
 //! `training` see `jobs::durable_state`). `lock` keeps other daemons and other users out.
 
 mod lock;
@@ -35,12 +35,12 @@ mod name {
     pub(super) const STORE: &str = "store";
     pub(super) const TRAINING: &str = "training";
     pub(super) const DAEMON_LOG: &str = "daemon.log";
-    /// Inside of [`STORE`]'s parent while files of the first version are read.
+    /// Beside [`STORE`], while files of the first version are read.
     pub(super) const STORE_READING: &str = "store.reading";
-    /// Inside of [`TRAINING`].
+    /// Inside [`TRAINING`].
     pub(super) const TRAINER_WORK: &str = "command";
 
-    /// What the node makes in its home; the rest belongs to others.
+    /// The names that the node creates in its home; other files are not its own.
     pub(super) const ALL: [&str; 22] = [
         ADDRESSES,
         CONFIG,
@@ -152,7 +152,7 @@ impl Home {
         self.0.join(name::INDEX)
     }
 
-    /// Where the first version of the program kept all of it.
+    /// Where the first version of the program kept ledger, reports and evidence.
     #[must_use]
     pub fn store(&self) -> PathBuf {
         self.0.join(name::STORE)
@@ -264,7 +264,7 @@ impl Home {
     pub fn contains(&self, path: &Path) -> bool {
         let whole = |path: &Path| {
             let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-            // The part of it that exists, without links.
+            // The longest existing prefix of the path, with links resolved.
             let there =
                 path.ancestors().find_map(|it| it.canonicalize().ok().map(|real| (it, real)));
             match there {

@@ -1,10 +1,11 @@
 //! The host of the protocol machine: turns what happens into events, executes effects in order.
 //!
-//! `effects` executes, `pending` keeps the order when a write has to wait for `room`; `network` and `jobs` turn what arrives
-//! and what is done into events; `collect` removes objects of rounds that are over; `reports` keeps the operator-visible
-//! report of each finished round; `measure` takes the held-out loss in the `low_priority` pool; `standing` shows whether this node
-//! can take part and why not, `left_out` and `unreadable` which members delay rounds; `pause` and `farewell` are about
-//! not taking part.
+//! `effects` executes, and `pending` keeps the order when a write waits for free disk space
+//! (`room`); `network` and `jobs` turn arrivals and results into events; `collect` removes objects
+//! of rounds that are over; `reports` keeps the operator-visible report of each finished round;
+//! `measure` takes the held-out loss in the `low_priority` pool; `standing` reports whether this
+//! node can take part and why not, `left_out` and `unreadable` which members delay rounds; `pause`
+//! and `farewell` handle not taking part.
 
 mod collect;
 mod data_watch;
@@ -67,23 +68,23 @@ use room::Room;
 use standing::Standing;
 use timers::{Clock, Timers};
 
-/// What a host is made of.
+/// The parts of a host.
 pub struct HostParts {
     /// The protocol machine, not booted.
     pub machine: Machine,
     /// Members' keys in manifest order.
     pub members: Vec<IdentityKey>,
-    /// Their names.
+    /// Members' names in manifest order.
     pub names: Vec<String>,
     /// The network, with the members set.
     pub net: NetHandle,
-    /// Where promises are kept.
+    /// The journal of what this node must not contradict.
     pub journal: Journal,
-    /// Where records are kept.
+    /// The ledger of certified records.
     pub ledger: Arc<Ledger>,
-    /// Where bytes are kept.
+    /// The store of ciphertexts, shares, aggregates and adapters.
     pub objects: Arc<Objects>,
-    /// Who computes.
+    /// Runs the machine's jobs: training, encryption, checks.
     pub pipeline: Arc<Pipeline>,
     /// What the jobs report while they run.
     pub progress: Arc<ProgressBoard>,
@@ -97,11 +98,11 @@ pub struct HostParts {
     pub pause: PauseFile,
     /// Fresh randomness for the machine's questions after this start.
     pub nonce: Nonce,
-    /// Under which the ledger remembers what has been verified.
+    /// Authenticates the ledger's checkpoint of verified records.
     pub checkpoint: CheckpointKey,
 }
 
-/// A finished job, a timer, or time to look whether there is room or how this node stands.
+/// A finished job, a timer, or a periodic check of free disk space or of this node's standing.
 pub struct Wake(Woken);
 
 enum Woken {
@@ -131,8 +132,8 @@ pub struct Host {
     last_applied: Option<(Round, ObjectRef)>,
     watch: LedgerWatch,
     left_out: LeftOut,
-    /// What effects of the present event led to at once: each is an event of its own, handled before anything else.
-    /// At most one for each fetch of one event.
+    /// Events that effects of the present event caused at once, handled before anything else. At
+    /// most one for each fetch of one event.
     followed: Vec<Event>,
     pending: Pending,
     room: Room,
@@ -201,8 +202,8 @@ impl Host {
         Ok(host)
     }
 
-    /// Waits for something to do. Cancel-safe: whatever it waits for stays; handling is [`Self::turn`]'s. While a write
-    /// waits for room, timers and finished jobs wait as well.
+    /// Waits for something to do. Cancel-safe: dropping the future loses nothing. While a write
+    /// waits for free disk space, timers and finished jobs wait as well.
     pub async fn wake(&mut self) -> Wake {
         let (room, standing) = (self.room.next_look(), Some(self.looked + LOOK_INTERVAL));
         if self.room.is_stalled() {
@@ -220,7 +221,7 @@ impl Host {
         })
     }
 
-    /// Handles what [`Self::wake`] waited for. Must run to its end.
+    /// Handles what [`Self::wake`] returned. Must run to its end.
     ///
     /// # Errors
     /// See [`HostError`].
@@ -246,7 +247,8 @@ impl Host {
         }
     }
 
-    /// Updates the conditions that follow from the standing of this node: they may be about nothing happening.
+    /// Updates the conditions that follow from this node's standing; some report that nothing has
+    /// happened for too long.
     fn look(&mut self) {
         self.looked = Instant::now();
         self.standing.look(self.clock.now(), unix_s());
@@ -258,14 +260,15 @@ impl Host {
         Arc::clone(&self.parts.pipeline)
     }
 
-    /// What the node waits for before it does anything else, for the operator.
+    /// The error of the write that everything else waits for, for the operator; `None` if there is
+    /// none.
     #[must_use]
     pub fn waits_for(&self) -> Option<&str> {
         self.room.stalled_by()
     }
 
-    /// Reads the data files now, without waiting for it: their content is used from the next round on, faults in them show in the
-    /// status. They are read from time to time anyway.
+    /// Starts reading the data files now and returns at once: their content is used from the next
+    /// round on, and errors in them are shown in the status. They are also read periodically.
     pub fn look_at_data(&self) {
         self.data_watch.look_now();
     }
@@ -292,7 +295,7 @@ impl Host {
     }
 }
 
-/// How often the node's standing is looked at when nothing happens.
+/// The interval between checks of the node's standing when nothing happens.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 async fn sleep_until(instant: Option<Instant>) {

@@ -1,4 +1,4 @@
-//! Who this node is: its ed25519 key, and the sealed files that hold its secrets.
+//! This node's identity: its ed25519 key, and the sealed files that hold its secrets.
 
 mod error;
 mod key;

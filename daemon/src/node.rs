@@ -36,81 +36,81 @@ use reload::Reload;
 pub use preflight::{Finding, Mended, preflight};
 pub use waiter::waits_for;
 
-/// Why a node cannot start or go on.
+/// Why a node cannot start or continue.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
-    /// The home folder.
+    /// The home folder cannot be used.
     #[error(transparent)]
     Home(#[from] crate::home::HomeError),
-    /// The identity.
+    /// The identity cannot be opened.
     #[error(transparent)]
     Identity(#[from] crate::identity::IdentityError),
-    /// A file.
+    /// A file cannot be read or written.
     #[error(transparent)]
     Disk(#[from] crate::durable::DiskError),
-    /// The sealed secrets.
+    /// The store of sealed secrets failed.
     #[error(transparent)]
     Secrets(#[from] crate::identity::SecretStoreError),
-    /// The store.
+    /// The store of records, reports and evidence failed.
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),
-    /// The journal.
+    /// The journal failed.
     #[error(transparent)]
     Journal(#[from] crate::journal::JournalError),
-    /// The objects.
+    /// The object folder failed.
     #[error(transparent)]
     Objects(#[from] crate::objects::ObjectStoreError),
     /// The configuration lacks something that a node needs.
     #[error("configuration: `{key}` {reason}")]
     Setting {
-        /// Dotted key.
+        /// The setting's dotted key.
         key: &'static str,
         /// What is wrong and what to do.
         reason: String,
     },
-    /// The network, for a reason that waiting cannot help.
+    /// The network cannot start, for a reason that waiting cannot resolve.
     #[error("the network does not start: {0}")]
     Network(#[from] StartError),
-    /// Founding or joining.
+    /// Founding or joining failed.
     #[error(transparent)]
     Founding(#[from] crate::founding::FoundingError),
-    /// The device to train on.
+    /// The training device cannot be used.
     #[error("training device: {0}")]
     Device(#[source] fedshield_train::TrainError),
-    /// The base model's files.
+    /// The base model's files cannot be read.
     #[error("base model: {0}")]
     Model(#[source] fedshield_train::TrainError),
-    /// The data files.
+    /// The data files cannot be read.
     #[error("data: {0}")]
     Data(#[source] fedshield_train::TrainError),
-    /// Model, data and manifest together.
+    /// Model, data and manifest do not fit together.
     #[error(transparent)]
     Pipeline(#[from] crate::jobs::PipelineError),
-    /// The manifest on disk.
+    /// The manifest on disk is not valid.
     #[error("the manifest on disk is not valid: {0}")]
     Manifest(#[from] fedshield_protocol::manifest::FoundingError),
-    /// A member's entry in the manifest.
+    /// A member's entry in the manifest is not usable by the network.
     #[error("members of the manifest: {0}")]
     Members(#[from] fedshield_net::MembersError),
-    /// The rounds.
+    /// The host of the rounds had to stop.
     #[error(transparent)]
     Host(#[from] crate::host::HostError),
-    /// The configuration.
+    /// The configuration is not valid.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
-    /// Logs.
+    /// Logging cannot be set up.
     #[error(transparent)]
     Log(#[from] crate::service::LogError),
-    /// Threads or signals.
+    /// The operating system refused threads or signal handlers.
     #[error("the system refuses what a daemon needs: {0}")]
     System(#[from] std::io::Error),
-    /// The control socket.
+    /// The control socket cannot be served.
     #[error(transparent)]
     Control(#[from] crate::control::ControlError),
-    /// Randomness of the operating system.
+    /// The operating system returned no random bytes.
     #[error(transparent)]
     Randomness(#[from] crate::RandomnessError),
-    /// A part of the daemon ended by itself.
+    /// A part of the daemon ended unexpectedly.
     #[error("{0} has stopped unexpectedly")]
     Gone(&'static str),
 }
@@ -144,7 +144,7 @@ impl NodeError {
             Self::Model(_) => ErrorCode::ModelUnreadable,
             Self::Data(_) => ErrorCode::DataUnreadable,
             Self::Setting { .. } | Self::Device(_) | Self::Network(_) => ErrorCode::ConfigInvalid,
-            // Both were checked before: the manifest when it was signed, the members when it was.
+            // Both were checked before, when the manifest was signed.
             Self::Manifest(_) | Self::Members(_) => ErrorCode::Internal,
             Self::Randomness(_) | Self::Gone(_) => ErrorCode::Internal,
         }
@@ -180,7 +180,7 @@ pub fn run_process(
         let reload = Reload::new(home, overrides, &loaded.config, log, signals.reload);
         run_until(home, loaded, passphrase, reload, signals.stop).await
     });
-    // A job that computes looks at its cancel flag between steps; nobody waits for it any longer than this.
+    // A running job checks its cancel flag between steps; the shutdown waits no longer than this.
     runtime.shutdown_timeout(JOB_LIMIT);
     result
 }
@@ -191,7 +191,7 @@ const JOB_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
 /// Runs a node until `stop`.
 ///
 /// # Errors
-/// See [`NodeError`]; nothing is lost, the next start goes on from what is on disk.
+/// See [`NodeError`]; nothing is lost, the next start continues from what is on disk.
 pub async fn run(
     home: &Home,
     loaded: Loaded,
@@ -237,5 +237,5 @@ async fn run_until(
     }
 }
 
-/// How long the way out waits for answers on the control socket to be taken.
+/// How long a shutdown waits for clients of the control socket to read their answers.
 const ANSWER_LIMIT: std::time::Duration = std::time::Duration::from_secs(2);

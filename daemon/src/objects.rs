@@ -1,4 +1,5 @@
-//! Big things by digest: ciphertexts, sealed shares, aggregates, partial decryptions, adapters.
+//! Content-addressed storage of large data: ciphertexts, sealed shares, aggregates, partial
+//! decryptions, adapters.
 //!
 //! ```text
 //! objects/<root>        the bytes
@@ -30,19 +31,19 @@ use crate::error_code::ErrorCode;
 /// Why an object cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectStoreError {
-    /// It is not here.
+    /// The object is not here.
     #[error("object {} is not here", root.short())]
     NotFound {
         /// Its root.
         root: Digest,
     },
-    /// Its bytes on the disk are not those that were written; it has been put away and can be fetched again.
+    /// The bytes on disk do not match the digests; the object was removed and can be fetched again.
     #[error("object {} was changed on the disk and has been removed", root.short())]
     Damaged {
         /// Its root.
         root: Digest,
     },
-    /// It is being fetched already.
+    /// The object is being fetched already.
     #[error("object {} is being fetched already", root.short())]
     Busy {
         /// Its root.
@@ -56,7 +57,7 @@ pub enum ObjectStoreError {
         /// How many.
         missing: u32,
     },
-    /// Bytes that are not the object's, or an object over the size limit.
+    /// Bytes that do not match the object's digests, or an object over the size limit.
     #[error(transparent)]
     Object(#[from] ObjectError),
     /// The folder is not usable.
@@ -64,16 +65,16 @@ pub enum ObjectStoreError {
     Folder {
         /// The folder.
         path: PathBuf,
-        /// Why.
+        /// Why it is not usable.
         reason: String,
     },
-    /// The disk, for instance that it is full.
+    /// Reading or writing failed, for instance because the disk is full.
     #[error(transparent)]
     Disk(#[from] DiskError),
 }
 
 impl ObjectStoreError {
-    /// The stable name.
+    /// The stable error code, for programs.
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {

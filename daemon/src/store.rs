@@ -1,7 +1,9 @@
-//! What a node keeps of finished rounds: the ledger, its own reports of them, evidence of misbehaviour.
+//! A node's store of finished rounds: the ledger, its own reports of them, and evidence of
+//! misbehaviour.
 //!
-//! The system of record are three append-only files (`append_file`); each entry is on disk when the call that appends it
-//! returns. sled holds an index over them (`index`), which can always be built again and stops nothing.
+//! The system of record is three append-only files (`append_file`); each entry is on disk when the
+//! call that appends it returns. sled holds an index over them (`index`), which can always be
+//! rebuilt and whose failure stops nothing.
 
 mod append_file;
 mod aside;
@@ -22,7 +24,8 @@ use std::path::{Path, PathBuf};
 use crate::durable::DiskError;
 use crate::error_code::ErrorCode;
 
-/// Why the store cannot be used. Damage is no reason: what is whole is used, the rest comes from the other members.
+/// Why the store cannot be used. Damage is not such an error: the valid part is used, the rest is
+/// fetched from the other members.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A later version of the program wrote it.
@@ -45,15 +48,15 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
-    /// What was in the file when it was opened is not there any more.
+    /// Content that the file had when it was opened is no longer there.
     #[error("{} has changed on the disk since it was opened: {reason}", path.display())]
     Changed {
         /// The file.
         path: PathBuf,
-        /// What does not fit.
+        /// What does not match.
         reason: String,
     },
-    /// A value cannot be encoded: a fault in the program.
+    /// A value cannot be encoded: a bug in the program.
     #[error("cannot encode a value for {}: {reason}", path.display())]
     Encode {
         /// The file.
@@ -61,13 +64,13 @@ pub enum StoreError {
         /// The encoder's error.
         reason: String,
     },
-    /// The disk.
+    /// Reading or writing a file failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
 }
 
 impl StoreError {
-    /// The stable name.
+    /// The stable error code, for programs.
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {

@@ -8,19 +8,20 @@ use fedshield_protocol::limits::MAX_ADDRESSES;
 
 use super::interfaces::Interfaces;
 
-/// What is announced.
+/// The addresses that this node announces.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Announced {
     /// Most useful first, at most [`MAX_ADDRESSES`].
     pub addresses: Vec<String>,
-    /// What there was no room for.
+    /// Usable addresses beyond [`MAX_ADDRESSES`], not announced.
     pub left_out: Vec<String>,
 }
 
-/// What to announce: the operator's own list, or what the node listens on. The transports of one IP address stay together;
-/// the interface of the default route comes first, bridges and containers last, and on one kind of interface what reaches
-/// farthest. Loopback is left out if there is anything better, and link-local always, because it means nothing without the
-/// name of an interface.
+/// What to announce: the operator's own list, or what the node listens on. The transports of one IP
+/// address stay together. The interface of the default route comes first, bridges and containers
+/// last; within one kind of interface, the address with the widest scope. Loopback is left out if
+/// there is anything better, and link-local always, because it is meaningless without the name of
+/// an interface.
 #[must_use]
 pub fn announced(
     listening: &[Multiaddr],
@@ -36,11 +37,12 @@ pub fn announced(
     if usable.iter().any(|(scope, ..)| *scope > AddressScope::Host) {
         usable.retain(|(scope, ..)| *scope > AddressScope::Host);
     }
-    // One that the kernel is about to give up is announced only if there is no other.
+    // An address that the kernel does not use for new connections is announced only if there is no
+    // other.
     if usable.iter().any(|(_, ip, _)| !ip.is_some_and(|ip| interfaces.is_unusable(&ip))) {
         usable.retain(|(_, ip, _)| !ip.is_some_and(|ip| interfaces.is_unusable(&ip)));
     }
-    // By IP address; among equals what the operator listens on first stays first.
+    // Grouped by IP address; among equal ranks the operator's order is kept.
     let mut groups: BTreeMap<_, Vec<String>> = BTreeMap::new();
     for (place, (scope, ip, address)) in usable.iter().enumerate() {
         let first = usable.iter().position(|(_, other, _)| other == ip).unwrap_or(place);
@@ -52,10 +54,10 @@ pub fn announced(
     }
     let mut told = Announced::default();
     for mut group in groups.into_values() {
-        // What is dialled first stands first.
+        // Others dial QUIC first, so it comes first.
         group.sort_by_key(|text| !text.ends_with("/quic-v1"));
         let room = MAX_ADDRESSES - told.addresses.len();
-        // Half a pair would exclude those that have only the other transport.
+        // Announcing half of a pair would exclude members that have only the other transport.
         let fits = group.len() <= room || told.addresses.is_empty();
         let (taken, left) = group.split_at(if fits { group.len().min(room) } else { 0 });
         told.addresses.extend_from_slice(taken);
@@ -69,7 +71,7 @@ fn ip_of(address: &Multiaddr) -> Option<IpAddr> {
     address.to_string().split('/').nth(2)?.parse().ok()
 }
 
-/// Whether none of `addresses` is of use to another machine.
+/// Whether none of `addresses` can be reached from another machine.
 #[must_use]
 pub fn are_only_here(addresses: &[String]) -> bool {
     let scope =
@@ -90,7 +92,7 @@ pub(super) fn warning(told: &Announced) -> Option<String> {
     left_out(told)
 }
 
-/// What is not announced for lack of room, and what to do about it.
+/// Which addresses exceed the limit and are not announced, and what to do about it.
 #[must_use]
 pub fn left_out(told: &Announced) -> Option<String> {
     if told.left_out.is_empty() {

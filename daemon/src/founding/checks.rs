@@ -5,7 +5,8 @@ use fedshield_protocol::manifest::Draft;
 use crate::jobs::PipelineError;
 use crate::learning::TermsChecker;
 
-/// Holds the terms of a draft against what this node has. Calls take as long as reading the data.
+/// Compares the terms of a draft with this node's model and data. Calls take as long as reading the
+/// data.
 pub trait CheckTerms: Send + Sync + 'static {
     /// Refuses terms under which training could not even begin here.
     ///

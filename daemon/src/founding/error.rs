@@ -15,19 +15,19 @@ use crate::identity::SecretStoreError;
 use crate::jobs::PipelineError;
 use crate::randomness::RandomnessError;
 
-/// What went wrong.
+/// Why a step of the founding failed.
 #[derive(Debug, thiserror::Error)]
 pub enum FoundingError {
     /// The string is not a usable invite.
     #[error(transparent)]
     Invite(#[from] InviteError),
-    /// The owner does not know it.
+    /// The owner does not know the invite.
     #[error("the owner does not know this invite")]
     InviteUnknown,
-    /// Another identity has used it.
+    /// Another identity has used the invite.
     #[error("another node has used this invite already")]
     InviteUsed,
-    /// The base model here is another one.
+    /// The base model here is not the one in the terms.
     #[error("this node's base model has digest {own}, the federation's has {expected}")]
     ModelMismatch {
         /// Digest of the model here.
@@ -51,7 +51,7 @@ pub enum FoundingError {
     /// The owner changed the terms.
     #[error("the terms are not those that were accepted: {what}")]
     TermsChanged {
-        /// What is different.
+        /// The fields that differ.
         what: String,
     },
     /// The draft takes no more members.
@@ -60,7 +60,7 @@ pub enum FoundingError {
     /// The draft was opened again, and some members have not come back to it.
     #[error("{} {} not come back to the draft since it was opened again", names.join(", "), has(names.len()))]
     Returning {
-        /// Their names.
+        /// The names of those members.
         names: Vec<String>,
     },
     /// There is no list to confirm yet.
@@ -77,14 +77,14 @@ pub enum FoundingError {
         /// One sentence each.
         differences: Vec<String>,
     },
-    /// Two names in the list that people take for one another.
+    /// Two names in the list that can be mistaken for each other.
     #[error(
         "two members have names that look alike, `{one}` and `{other}`: people could not tell them apart"
     )]
     Lookalikes {
-        /// The first of them in the list.
+        /// The name that comes first in the list.
         one: String,
-        /// The second.
+        /// The later one.
         other: String,
     },
     /// All founders have signed.
@@ -96,41 +96,42 @@ pub enum FoundingError {
     /// The owner of a draft cannot leave it or drop itself.
     #[error("this node owns the draft")]
     OwnDraft,
-    /// Nobody to drop.
+    /// There is no member of this name to drop.
     #[error(
         "no member of the draft is called `{name}`; its members besides the owner: {}",
         list(known)
     )]
     NoSuchMember {
-        /// What was asked for.
+        /// The name in the request.
         name: String,
-        /// Who is there.
+        /// The names of the members other than the owner.
         known: Vec<String>,
     },
-    /// The owner gave the draft up.
+    /// The owner has abandoned the draft.
     #[error("the owner has abandoned the draft `{federation}`")]
     Abandoned {
-        /// Its name.
+        /// The federation's name.
         federation: String,
     },
     /// The owner took this node off the list.
     #[error("the owner has dropped this node from the draft")]
     Dropped,
-    /// By the owner's records this node has left.
+    /// According to the owner's records this node has left.
     #[error("this node has left the draft")]
     LeftAlready,
-    /// Signed once under this founding id, and left then.
+    /// This node signed under this founding id and left afterwards, so it cannot join again.
     #[error(
         "this node has left the draft `{federation}` after it had signed it, so it cannot join the same draft again"
     )]
     LeftSigned {
-        /// Its name.
+        /// The federation's name.
         federation: String,
     },
-    /// Past its end, by the owner's clock or, if the owner was not asked, by this machine's.
+    /// The invite has expired, by the owner's clock or, if the owner was not asked, by this
+    /// machine's.
     #[error("{expiry}{}", unasked(unasked_because.as_ref()))]
     Expired {
-        /// When, by which clock.
+        /// The time of expiry and the clocks that it was compared with.
         expiry: Expiry,
         /// Why the owner was not asked.
         unasked_because: Option<JoinPortError>,
@@ -138,9 +139,9 @@ pub enum FoundingError {
     /// Terms under which this node could not train.
     #[error("{}: {error}", if *own { "these terms cannot be used" } else { "this node cannot take part under these terms" })]
     Terms {
-        /// What stands in the way.
+        /// Why training could not begin.
         error: PipelineError,
-        /// They are this node's own draft.
+        /// True for the terms of this node's own draft.
         own: bool,
     },
     /// Fewer than three members.
@@ -149,37 +150,37 @@ pub enum FoundingError {
         /// How many there are.
         count: usize,
     },
-    /// In a federation, or on the way into one.
+    /// This node is in a federation already, or is founding or joining one.
     #[error("this node {state} already")]
     Already {
-        /// What it does.
+        /// What this node is doing, for the message.
         state: &'static str,
     },
-    /// No draft and no federation.
+    /// This node has no draft and is in no federation.
     #[error("this node is in no federation and has no draft of one")]
     None,
-    /// Not the owner of the draft.
+    /// This node is not the owner of the draft.
     #[error("only the owner of a draft can do this")]
     NotOwner,
     /// The other side refused.
     #[error("the owner refused: {reason}")]
     Refused {
-        /// In its words.
+        /// The reason in the other side's words.
         reason: String,
     },
-    /// The other side cannot at the moment.
+    /// The other side cannot answer at the moment.
     #[error("the owner cannot do that now: {reason}")]
     Later {
-        /// In its words.
+        /// The reason in the other side's words.
         reason: String,
     },
-    /// The request itself makes no sense.
+    /// The request is malformed.
     #[error("{0}")]
     Request(String),
     /// The manifest is not valid.
     #[error(transparent)]
     Manifest(#[from] manifest::FoundingError),
-    /// The owner cannot be asked.
+    /// The owner cannot be reached.
     #[error("no answer from the owner: {0}")]
     Port(#[from] JoinPortError),
     /// The answer cannot be read or is not the owner's.
@@ -188,18 +189,18 @@ pub enum FoundingError {
     /// A file of the draft cannot be read.
     #[error("{file} cannot be read: {reason}")]
     File {
-        /// Which.
+        /// The file's path.
         file: String,
-        /// Why.
+        /// Why it cannot be read.
         reason: String,
     },
-    /// The system gives no randomness.
+    /// The operating system returned no random bytes.
     #[error(transparent)]
     Random(#[from] RandomnessError),
-    /// The sealed secrets.
+    /// The store of sealed secrets failed.
     #[error(transparent)]
     Secrets(#[from] SecretStoreError),
-    /// The disk.
+    /// Reading or writing a file failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
 }
@@ -217,7 +218,7 @@ fn unasked(because: Option<&JoinPortError>) -> String {
 }
 
 impl FoundingError {
-    /// The stable name.
+    /// The stable error code, for programs.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
@@ -265,7 +266,7 @@ impl FoundingError {
         }
     }
 
-    /// True if the owner will not have this node, so that it need not ask again.
+    /// True if the owner refuses this node for good, so that it need not ask again.
     #[must_use]
     pub const fn ends_joining(&self) -> bool {
         matches!(
@@ -294,7 +295,7 @@ impl FoundingError {
         }
     }
 
-    /// True if trying again later may help without anybody doing anything.
+    /// True if a later attempt may succeed without any action by an operator.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
         matches!(self, Self::Port(_) | Self::Later { .. } | Self::Disk(DiskError::Io { .. }))

@@ -19,7 +19,7 @@ use crate::control::api::ExpectedMember;
 /// Longest file of expected members, in bytes.
 pub const MAX_EXPECTED_BYTES: usize = 64 << 10;
 
-/// Why a list of expected members cannot be one; names the line or the entry.
+/// Why a list of expected members is not valid; names the line or the entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExpectedError {
     /// The file is longer than [`MAX_EXPECTED_BYTES`].
@@ -33,10 +33,10 @@ pub enum ExpectedError {
     Key {
         /// Counted from 1.
         number: usize,
-        /// Its beginning.
+        /// The beginning of the line.
         line: String,
     },
-    /// A line has an identity key only.
+    /// A line has an identity key and no name.
     #[error("line {number} has no name behind the identity key")]
     NoName {
         /// Counted from 1.
@@ -45,12 +45,12 @@ pub enum ExpectedError {
     /// No federation has so many members.
     #[error("{0} members are expected: 3 to {MAX_MEMBERS} can be")]
     Count(usize),
-    /// A name with a character that nobody sees.
+    /// A name with an invisible character.
     #[error("the name `{name}` has {hidden}, a character that nobody sees")]
     Hidden {
         /// The name, the character shown.
         name: String,
-        /// Its code.
+        /// The character's code point.
         hidden: String,
     },
     /// A name that is empty or too long.
@@ -59,7 +59,7 @@ pub enum ExpectedError {
         /// The name.
         name: String,
     },
-    /// One identity twice.
+    /// Two entries have the same identity.
     #[error("{one} and {other} are expected with one identity, {key}")]
     SameIdentity {
         /// The name of the first.
@@ -69,7 +69,7 @@ pub enum ExpectedError {
         /// Their identity.
         key: IdentityKey,
     },
-    /// Two names that people take for one another.
+    /// Two names that can be mistaken for each other.
     #[error("two members are expected as `{one}` and `{other}`, which look alike")]
     LookAlike {
         /// The first.
@@ -114,7 +114,8 @@ fn of_line((line, number): (&str, usize)) -> Result<ExpectedMember, ExpectedErro
     Ok(ExpectedMember { name, identity_key })
 }
 
-/// Refuses a list that no federation can have: a name or an identity twice, a name that nobody could have.
+/// Refuses a list that no federation can have: a duplicate name or identity, or a name that is not
+/// allowed.
 ///
 /// # Errors
 /// Names the entry.
@@ -144,7 +145,8 @@ pub(super) fn check(list: &[ExpectedMember]) -> Result<(), ExpectedError> {
     Ok(())
 }
 
-/// Refuses expected members that no list could be, or that are without the node `own`, or without the draft's owner.
+/// Refuses a list of expected members that is not valid, or lacks this node (`own`) or the draft's
+/// owner.
 pub(super) fn check_here(
     list: &[ExpectedMember],
     own: &Member,
@@ -173,7 +175,7 @@ pub(super) fn check_here(
     })
 }
 
-/// In what `members` are not those that are expected, one sentence each; empty if they are exactly these.
+/// How `members` differ from the expected ones, one sentence each; empty if they are exactly these.
 #[must_use]
 pub(super) fn differences(expected: &[ExpectedMember], members: &[Member]) -> Vec<String> {
     let by_key: BTreeMap<IdentityKey, &str> =
@@ -205,7 +207,8 @@ pub(super) fn differences(expected: &[ExpectedMember], members: &[Member]) -> Ve
     found
 }
 
-/// Who is in an open draft and not expected, or not as it is expected: those who are missing may still come.
+/// Members of an open draft that are not expected, or differ from their expected entry; missing
+/// members may still join.
 #[must_use]
 pub(super) fn strangers(expected: &[ExpectedMember], members: &[Member]) -> Vec<String> {
     let here: Vec<ExpectedMember> = expected

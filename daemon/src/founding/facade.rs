@@ -1,6 +1,7 @@
-//! The founding of a federation as the host drives it: what is known and kept, and founders' requests. What operators
-//! command is in `commands`, how they confirm the list in `confirming`, how they get out of a draft in `leaving`, how a founder follows its owner in `following`,
-//! how a home is read and what a crash left half done is finished in `opening`.
+//! The founding of a federation as the host drives it: its state in memory and on disk, and
+//! founders' requests. Operators' commands are in `commands`, confirming the list in `confirming`,
+//! the ways out of a draft in `leaving`, how a founder follows its owner in `following`, and in
+//! `opening` how a home is read and interrupted steps are completed after a crash.
 
 mod answers;
 mod commands;
@@ -38,7 +39,7 @@ pub struct Local {
     pub member: Member,
     /// Digest of the base model here.
     pub base_model: Digest,
-    /// Whether a program of the organisation's own trains here.
+    /// Whether training is done by the organisation's own trainer command.
     pub trainer_command: bool,
 }
 
@@ -53,7 +54,7 @@ struct Inner {
     identity: Arc<Identity>,
     local: Local,
     port: Arc<dyn JoinPort>,
-    /// The addresses of this node that others learn; changes while it runs.
+    /// The addresses that this node announces; they may change while it runs.
     told: Mutex<Announced>,
     check: Arc<dyn CheckTerms>,
     secrets: SecretStore,
@@ -74,13 +75,13 @@ struct State {
     problems: Vec<String>,
     /// Which problems were last reported to the owner, and when.
     reported: Option<(u64, Vec<String>)>,
-    /// What the operator should know of something that went as it should, until the next command.
+    /// A notice to the operator about something that succeeded, until the next command.
     remark: Option<Condition>,
     last_error: Option<String>,
 }
 
 impl Founding {
-    /// The addresses of this node that others learn.
+    /// The addresses that this node announces; they may change while it runs.
     #[must_use]
     pub fn announced(&self) -> Announced {
         self.inner.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -90,7 +91,7 @@ impl Founding {
     /// leaves the draft as it is.
     ///
     /// # Errors
-    /// If the disk does not take it.
+    /// If it cannot be written to disk.
     pub fn set_addresses(&self, told: Announced) -> Result<(), FoundingError> {
         let addresses = told.addresses.clone();
         *self.inner.told.lock().unwrap_or_else(PoisonError::into_inner) = told;
@@ -107,12 +108,12 @@ impl Founding {
         Ok(())
     }
 
-    /// This node's entry with the addresses of now, but for its sealing key.
+    /// This node's entry with its present addresses; its sealing key is ignored.
     fn own_member(&self) -> Member {
         Member { addresses: self.announced().addresses, ..self.inner.local.member.clone() }
     }
 
-    /// How far the founding is, now and whenever it changes.
+    /// The state of the founding, now and whenever it changes.
     #[must_use]
     pub fn view(&self) -> watch::Receiver<FoundingView> {
         self.inner.view.subscribe()
@@ -153,7 +154,7 @@ impl Founding {
         self.inner.view.borrow().members(&self.inner.identity.key())
     }
 
-    /// The owner's own last step: when all have signed, the manifest goes to disk.
+    /// The owner's own last step: when all have signed, the manifest is written to disk.
     fn settle_owner(&self, state: &mut State) -> Result<(), FoundingError> {
         if state.founded.is_some() {
             return Ok(());
@@ -175,7 +176,7 @@ impl Founding {
         }
         durable::replace(&self.inner.home.manifest(), &bytes)?;
         sealing_keys::erase_drafts(secrets, None)?;
-        // What was accepted is in the manifest now; the token is of no more use.
+        // The accepted terms are in the manifest now, and the token is of no more use.
         durable::erase(&self.inner.home.joining())?;
         state.joiner = None;
         state.remark = None;
@@ -183,7 +184,8 @@ impl Founding {
         Ok(())
     }
 
-    /// This node's entry in the draft of this id, with a sealing key that is made for it and for nothing else.
+    /// This node's entry in the draft of this id, with a sealing key that is used for this draft
+    /// only.
     fn own_entry(&self, founding_id: &Digest) -> Result<Member, FoundingError> {
         let mut rng = os_random()?;
         let pair = sealing_keys::new_for_draft(&self.inner.secrets, founding_id, &mut rng)?;

@@ -7,9 +7,10 @@ use std::path::Path;
 
 use fedshield_net::AddressScope;
 
-/// What IPv6 addresses the kernel has, with their flags.
+/// The kernel's list of IPv6 addresses with their flags.
 const IF_INET6: &str = "/proc/net/if_inet6";
-/// Flags of it: changes every day; not used for new connections any more, or another machine's as well.
+/// Flags in that list. Temporary: replaced every day. The others: not used for new connections any
+/// more, or a duplicate of another machine's address.
 const TEMPORARY: u32 = 0x01;
 const UNUSABLE: u32 = 0x20 | 0x08;
 
@@ -32,7 +33,7 @@ pub(super) struct Rank {
 enum Kind {
     /// The default route: the rest of the world.
     Default,
-    /// Another network, or nobody knows.
+    /// Another network, or unknown.
     Other,
     /// Machines and containers inside this one.
     Inner,
@@ -42,14 +43,15 @@ enum Kind {
 #[derive(Debug, Clone, Default)]
 pub struct Interfaces {
     names: BTreeMap<IpAddr, String>,
-    /// Names of those that a default route leads through.
+    /// Names of the interfaces with a default route.
     default: Vec<String>,
     temporary: Vec<IpAddr>,
     unusable: Vec<IpAddr>,
 }
 
 impl Interfaces {
-    /// Those that this machine has now. What cannot be found out is not known, and nothing worse.
+    /// The interfaces that this machine has now. What cannot be determined is treated as unknown,
+    /// not as an error.
     #[must_use]
     pub fn of_this_machine() -> Self {
         let listed = if_addrs::get_if_addrs().unwrap_or_default();
@@ -91,7 +93,8 @@ impl Interfaces {
     }
 }
 
-/// The own address from which `to` would be reached. Nothing is sent: `to` is an address for documentation.
+/// This machine's address from which `to` would be reached. Nothing is sent: `to` is an address
+/// reserved for documentation.
 fn route(from: SocketAddr, to: SocketAddr) -> Option<IpAddr> {
     let socket = UdpSocket::bind(from).ok()?;
     socket.connect(to).ok()?;
@@ -100,13 +103,13 @@ fn route(from: SocketAddr, to: SocketAddr) -> Option<IpAddr> {
 }
 
 fn is_inner(name: &str) -> bool {
-    // A bridge without the default route joins what lies inside.
+    // A bridge without the default route connects machines and containers inside this one.
     INNER.iter().any(|start| name.starts_with(start))
         || Path::new("/sys/class/net").join(name).join("bridge").exists()
 }
 
-/// The addresses of the kernel's list that change every day, and those that it does not use: 32 digits, index, prefix,
-/// scope, flags, name.
+/// The temporary addresses of the kernel's list, and those that it does not use. Fields of a line:
+/// 32 digits, index, prefix, scope, flags, name.
 fn flagged(list: &str) -> (Vec<IpAddr>, Vec<IpAddr>) {
     let (mut temporary, mut unusable) = (Vec::new(), Vec::new());
     for line in list.lines() {

@@ -17,7 +17,7 @@ use crate::randomness::{self, RandomnessError};
 /// What every invite of this version begins with.
 const PREFIX: &str = "fs1";
 const CHECKSUM_BYTES: usize = 4;
-/// Eight addresses of 256 bytes in base32, and room.
+/// Eight addresses of 256 bytes in base32, with a margin.
 const MAX_TEXT_BYTES: usize = 4096;
 
 /// 128 random bits that let one identity in, once.
@@ -25,17 +25,17 @@ const MAX_TEXT_BYTES: usize = 4096;
 pub struct Token([u8; 16]);
 
 impl Token {
-    /// A fresh one.
+    /// A fresh token from the system's randomness.
     ///
     /// # Errors
-    /// If the system gives no randomness.
+    /// If the operating system returns no random bytes.
     pub fn random() -> Result<Self, RandomnessError> {
         let mut bytes = [0; 16];
         randomness::fill(&mut bytes)?;
         Ok(Self(bytes))
     }
 
-    /// What the owner keeps of it: the token itself is only in the invite.
+    /// The digest that the owner stores; the token itself is only in the invite.
     #[must_use]
     pub fn fingerprint(&self) -> Digest {
         Digest(blake3::derive_key("fedshield v1 invite token", &self.0))
@@ -57,13 +57,13 @@ impl fmt::Debug for Token {
 /// The content of an invite.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invite {
-    /// The draft.
+    /// The draft's founding id.
     pub founding_id: Digest,
-    /// Who must answer under the addresses, and nobody else.
+    /// The identity that must answer at the addresses.
     pub owner: IdentityKey,
-    /// Lets one identity in.
+    /// Admits one identity, once.
     pub token: Token,
-    /// Seconds since 1970.
+    /// Expiry by the owner's clock, in seconds since 1970.
     pub expires_at_s: u64,
     /// Members in the draft when the invite was made.
     pub member_count: u16,
@@ -74,19 +74,19 @@ pub struct Invite {
 /// Why a string is not an invite.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InviteError {
-    /// It does not begin like one.
+    /// It does not begin with the prefix of an invite.
     #[error("this is not an invite: invites begin with `{PREFIX}`")]
     NotAnInvite,
-    /// A character that base32 does not have.
+    /// A character outside the base32 alphabet.
     #[error("the invite has a wrong character at position {position}")]
     Character {
-        /// From 1, the prefix included.
+        /// Its position, counted from 1, the prefix included.
         position: usize,
     },
     /// The checksum does not match.
     #[error("the invite is truncated or mistyped: its checksum does not match")]
     Checksum,
-    /// The checksum matches but the content does not make sense.
+    /// The checksum matches but the content cannot be decoded.
     #[error("the invite was made by a version that this one does not understand")]
     Content,
 }

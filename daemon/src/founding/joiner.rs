@@ -1,4 +1,5 @@
-//! The founder's side: what it accepted, and what it does with each answer of the owner. No network, no clock.
+//! The founder's side: what it accepted, and how it handles each answer of the owner. No network,
+//! no clock.
 
 mod confirming;
 mod stored;
@@ -24,15 +25,17 @@ pub(super) enum Next {
     Ask(Ask),
     /// Everybody has signed: this is the federation.
     Founded(SignedManifest),
-    /// The draft was opened again with the same terms, without those that are gone: join it with a fresh sealing key.
+    /// The draft was opened again with the same terms, without the members that have left: join it
+    /// with a fresh sealing key.
     Move(Draft, Vec<Gone>),
 }
 
-/// What was accepted, and where it is kept.
+/// The accepted offer, and the file that it is stored in.
 #[derive(Debug)]
 pub(super) struct Joiner {
     pub(super) joining: Joining,
-    /// Names of those who have not signed, once the draft is frozen, if the owner has named them since the daemon started.
+    /// Names of the members that have not signed, once the draft is frozen, if the owner has sent
+    /// them since the daemon started.
     pub(super) missing: Option<Vec<String>>,
     path: PathBuf,
 }
@@ -61,8 +64,8 @@ impl Joiner {
         Ok(joiner)
     }
 
-    /// Goes on with what an earlier run accepted. Before it has signed, its own entry may still change: the addresses of
-    /// a fresh start, for instance.
+    /// Continues with what an earlier run accepted. Before this node has signed, its entry may
+    /// still change: its addresses after a restart, for instance.
     pub(super) fn resume(
         path: &Path,
         joining: Joining,
@@ -76,8 +79,8 @@ impl Joiner {
         Ok(joiner)
     }
 
-    /// Joins the same draft under the id and with the members that it has now. What was signed under the old id binds
-    /// nobody: the sealing key that stood in it is about to be erased.
+    /// Joins the same draft under the id and with the members that it has now. What was signed
+    /// under the old id binds nobody: the sealing key in that entry is about to be erased.
     pub(super) fn follow(&mut self, draft: &Draft, own: Member) -> Result<Ask, FoundingError> {
         let own = terms::own_entry(&draft.offer.terms, own)?;
         let founding_id = draft.offer.founding_id;
@@ -95,7 +98,7 @@ impl Joiner {
         Ok(self.join_request())
     }
 
-    /// The owner's name, as far as it is known.
+    /// The owner's name, or the short form of its identity key if the name is not known.
     pub(super) fn owner_name(&self) -> String {
         let owner = self.joining.invite.owner;
         let mut members = self.joining.members().iter();
@@ -123,7 +126,7 @@ impl Joiner {
         }
     }
 
-    /// What follows from the owner's answer.
+    /// Handles the owner's answer and returns the next step.
     pub(super) fn take(
         &mut self,
         reply: Reply,
@@ -232,7 +235,7 @@ impl Joiner {
 pub(super) fn refused(refusal: Refusal, own: &Digest) -> FoundingError {
     match refusal {
         Refusal::InviteUnknown => FoundingError::InviteUnknown,
-        // Who asks with an invite compares the clocks; here nobody knows when it ended.
+        // Only a request with an invite compares the clocks; here the time of expiry is unknown.
         Refusal::InviteExpired { .. } => FoundingError::Refused {
             reason: "the invite expired before this node's request to join arrived".into(),
         },

@@ -1,17 +1,17 @@
-//! Names that people take for one another: the same letters in another case, in a compatible form, or letters of another
-//! alphabet that look alike (Unicode TR 39).
+//! Names that can be mistaken for each other: the same letters in another case, in a compatible
+//! form, or letters of another alphabet that look alike (Unicode TR 39).
 
 use fedshield_protocol::manifest::Member;
 use unicode_normalization::UnicodeNormalization;
 use unicode_security::confusable_detection::skeleton;
 
-/// Whether two names are the same or look so.
+/// Whether two names are the same or look the same.
 #[must_use]
 pub fn look_alike(one: &str, other: &str) -> bool {
     looks(one).iter().zip(looks(other)).any(|(one, other)| *one == other)
 }
 
-/// What a name looks like as it is written, and in small letters: `I` is taken for `l` and for `i`.
+/// Skeletons of a name as written and in lower case: `I` can be mistaken for `l` and for `i`.
 fn looks(name: &str) -> [String; 2] {
     let plain: String = name.nfkc().collect();
     // To capitals and back, because only in capitals `ß` becomes `ss`.

@@ -9,37 +9,37 @@ use serde::{Deserialize, Serialize};
 
 use super::Token;
 
-/// The longest request.
+/// The longest request, in bytes.
 pub const MAX_REQUEST_BYTES: usize = 64 << 10;
-/// The longest answer.
+/// The longest answer, in bytes.
 pub const MAX_REPLY_BYTES: usize = 1 << 20;
-/// 1: founders signed what they were shown.
+/// Format of requests and replies. In version 1 founders signed what they were shown.
 const VERSION: u8 = 2;
 const MAX_REASON_BYTES: usize = 500;
 
-/// A founder's question.
+/// A founder's request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Request {
     /// The draft.
     pub(super) founding_id: Digest,
-    /// Whom it is for: nobody else can use it.
+    /// The receiver: nobody else accepts the request.
     pub(super) owner: IdentityKey,
-    /// Who asks.
+    /// The founder that asks.
     pub(super) from: IdentityKey,
-    /// From the invite.
+    /// The token from the invite.
     pub(super) token: Token,
-    /// What.
+    /// What is asked for.
     pub(super) ask: Ask,
 }
 
 /// What a founder asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Ask {
-    /// The terms, to read them.
+    /// The terms, without joining.
     Terms,
     /// To be a member under these terms; again with other addresses until the draft is frozen.
     Join { member: Member, terms: Digest, base_model: Digest },
-    /// What happened since.
+    /// The present state of the draft.
     Poll,
     /// Here is a signature on the frozen manifest.
     Sign { manifest: ManifestDigest, signature: Signature },
@@ -69,27 +69,27 @@ pub(super) enum Reply {
     Signed { missing: Vec<String> },
     /// Everybody has signed.
     Founded { signed: SignedManifest },
-    /// No.
+    /// The request is refused.
     Refused { refusal: Refusal },
-    /// You are a member no more.
+    /// You are no longer a member.
     Left,
     /// The owner's clock, in seconds since 1970.
     Clock { now_s: u64 },
-    /// Your report is here.
+    /// Your report was received.
     Noted,
-    /// The draft was opened again under another founding id: what was signed is void, join this. Those that are gone
-    /// since the draft began.
+    /// The draft was opened again under another founding id: what was signed is void, join this
+    /// one. `gone` lists the members that have left since the draft began.
     Moved { draft: UncheckedDraft, gone: Vec<Gone> },
 }
 
-/// A founder that is one no more.
+/// A former founder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Gone {
     pub(super) name: String,
     pub(super) how: How,
 }
 
-/// How a founder went.
+/// How a founder left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum How {
     /// The owner took it off the list.
@@ -100,7 +100,7 @@ pub(super) enum How {
     Rejected,
 }
 
-/// Why not.
+/// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Refusal {
     InviteUnknown,
@@ -118,7 +118,7 @@ pub(super) enum Refusal {
     Other {
         reason: String,
     },
-    /// The owner has given the draft of this name up.
+    /// The owner has abandoned the draft of this name.
     Abandoned {
         federation: String,
     },
@@ -126,7 +126,7 @@ pub(super) enum Refusal {
     Dropped,
     /// The asker has left.
     Left,
-    /// Not at the moment: asking again will do.
+    /// Not possible at the moment: ask again later.
     Later {
         reason: String,
     },
@@ -139,7 +139,7 @@ impl Refusal {
     }
 }
 
-/// Bytes that cannot be read, or are not signed by whom they should be.
+/// Bytes that cannot be decoded, or lack the expected signature.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum MessageError {
     #[error("{length} bytes are over the limit of {limit}")]
@@ -168,7 +168,8 @@ pub(super) fn encode_request(
     Ok((bytes, digest))
 }
 
-/// Reads a request that came over a connection with `from`; gives also the digest for the answer.
+/// Decodes a request received over a connection with `from`; also returns the digest that the
+/// answer must name.
 pub(super) fn decode_request(
     bytes: &[u8],
     from: &IdentityKey,

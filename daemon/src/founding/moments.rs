@@ -1,11 +1,12 @@
-//! Moments and spans in words, and the error for an invite that has expired by one of two clocks.
+//! Points in time and durations as text, and the error for an invite that has expired by one of two
+//! clocks.
 
 use std::fmt;
 
-/// Clocks that differ by less than this are taken for equal.
+/// Clocks that differ by less than this are treated as equal.
 const TOLERANCE_S: u64 = 60;
 
-/// A span of time for people, in the two largest units that it has: `1 day 3 hours`, `5 minutes`, `0 seconds`.
+/// A human-readable duration in its two largest units: `1 day 3 hours`, `5 minutes`, `0 seconds`.
 #[must_use]
 pub fn in_words(seconds: u64) -> String {
     const UNITS: [(u64, &str); 4] =
@@ -26,7 +27,7 @@ pub fn in_words(seconds: u64) -> String {
     if parts.is_empty() { "0 seconds".into() } else { parts.join(" ") }
 }
 
-/// A moment in seconds since 1970 for people: `2026-11-27 00:42 UTC`.
+/// A human-readable time from seconds since 1970: `2026-11-27 00:42 UTC`.
 #[must_use]
 pub fn date(unix_s: u64) -> String {
     // Days since 0000-03-01 in the proleptic Gregorian calendar; the year begins in March, so that the odd day comes last.
@@ -54,7 +55,7 @@ pub struct Expiry {
 }
 
 impl Expiry {
-    /// How far the clocks are apart, if that is more than messages take.
+    /// The difference between the clocks, if it is more than the delay of messages explains.
     #[must_use]
     pub fn difference_s(&self) -> Option<u64> {
         self.owner_s.map(|owner| owner.abs_diff(self.here_s)).filter(|apart| *apart > TOLERANCE_S)
@@ -74,7 +75,7 @@ impl Expiry {
         }
     }
 
-    /// What to tell people of clocks that differ, when the invite is good all the same.
+    /// What to tell the operator about clocks that differ, when the invite is valid all the same.
     #[must_use]
     pub fn remark(&self) -> Option<String> {
         let (apart, owner) = (self.difference_s()?, self.owner_s?);

@@ -23,12 +23,12 @@ use concerns::Seen;
 pub(super) use stored::KeptDraft;
 use stored::{Ended, FrozenDraft, Issued};
 
-/// Invites that may be open at once.
+/// Most invites that may be open at once.
 const MAX_INVITES: usize = 256;
 /// How long an invite that has expired is kept, so that a request with it is refused with the reason.
 const EXPIRED_KEPT_S: u64 = 30 * 24 * 3600;
 
-/// The draft and where it is kept.
+/// The draft and the file that it is stored in.
 #[derive(Debug)]
 pub(super) struct Owner {
     pub(super) kept: KeptDraft,
@@ -48,7 +48,8 @@ impl Owner {
         Ok(Self { kept, key, path: path.to_path_buf(), seen: BTreeMap::new() })
     }
 
-    /// Goes on with the draft of an earlier run. The owner's own entry is brought up to date while it still can be.
+    /// Continues with the draft of an earlier run. The owner's own entry is brought up to date
+    /// while it still can be.
     pub(super) fn resume(
         path: &Path,
         kept: KeptDraft,
@@ -80,7 +81,7 @@ impl Owner {
         self.save(next)
     }
 
-    /// Issues a token that lets one identity in until `expires_at_s`.
+    /// Issues a token that admits one identity until `expires_at_s`, in seconds since 1970.
     pub(super) fn issue(&mut self, now_s: u64, expires_at_s: u64) -> Result<Token, FoundingError> {
         if self.kept.frozen.is_some() {
             return Err(FoundingError::Frozen);
@@ -204,7 +205,7 @@ impl Owner {
         }
     }
 
-    /// Compares with every invite, so that the time that it takes does not tell which one it was.
+    /// Compares with every invite, so that the time taken does not reveal which one matched.
     fn find_invite(&self, token: &Token) -> Option<usize> {
         let mut found = None;
         for (place, issued) in self.kept.invites.iter().enumerate() {
@@ -259,7 +260,7 @@ impl Owner {
         let full = members.len() >= usize::from(MAX_MEMBERS);
         let present = members.iter().position(|other| other.identity_key == from);
         match present.and_then(|at| members.get_mut(at)) {
-            // It came back with other addresses or a fresh sealing key.
+            // The member rejoined with other addresses or a fresh sealing key.
             Some(entry) => *entry = member,
             None if full => {
                 return Err(Refusal::other(format!("{MAX_MEMBERS} members are the most")));
@@ -325,13 +326,13 @@ impl Owner {
         UncheckedDraft::from(&self.kept.draft)
     }
 
-    /// Names of those who have not signed.
+    /// Names of the members that have not signed.
     pub(super) fn missing(&self) -> Vec<String> {
         let missing = self.kept.signatures().filter(|(_, signature)| signature.is_none());
         missing.map(|(member, _)| member.name.clone()).collect()
     }
 
-    /// On disk first, in force then.
+    /// Writes the new state to disk before it takes effect.
     fn save(&mut self, next: KeptDraft) -> Result<(), FoundingError> {
         next.write(&self.path)?;
         self.kept = next;

@@ -13,17 +13,17 @@ use serde::{Deserialize, Serialize};
 use super::{FoundingError, Token};
 use crate::durable;
 
-/// Tells the file from any other, and its version.
+/// Identifies the file's format and version.
 const MAGIC: &[u8] = b"fspart1\n";
 const MAX_BYTES: usize = 16 << 20;
-/// Drafts that are remembered, the newest.
+/// Most drafts that are remembered; the oldest are forgotten first.
 const MAX_LEFT: usize = 64;
 const MAX_ABANDONED: usize = 32;
 const MAX_HEARD: usize = 128;
-/// How long it is tried to notify members that cannot be reached: longer than an invite is valid.
+/// For how long unreachable members are retried, in seconds: longer than an invite is valid.
 pub(super) const FAREWELL_S: u64 = 31 * 24 * 3600;
 
-/// Everything in the file.
+/// The file's content.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Partings {
     pub(super) left: Vec<Left>,
@@ -34,9 +34,9 @@ pub(super) struct Partings {
 /// Why a draft was left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Why {
-    /// The operator wished to.
+    /// The operator chose to leave.
     Chosen,
-    /// Its owner gave it up.
+    /// The draft's owner abandoned it.
     Abandoned,
     /// Its owner took this node off the list.
     Dropped,
@@ -48,13 +48,13 @@ pub(super) enum Why {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Left {
     pub(super) founding_id: Digest,
-    /// Its name.
+    /// The federation's name.
     pub(super) federation: String,
     /// The owner's name.
     pub(super) owner: String,
     /// This node's public sealing key in it: distinguishes this attempt to join from a later one.
     pub(super) sealing_key: Vec<u8>,
-    /// Digest of the manifest that this node had signed.
+    /// Digest of the manifest that this node had signed, if any.
     pub(super) signed: Option<ManifestDigest>,
     pub(super) why: Why,
     /// What was kept for the federation's rounds is to be erased at the next start.
@@ -69,7 +69,7 @@ pub(super) struct Farewell {
     pub(super) to: IdentityKey,
     pub(super) addresses: Vec<String>,
     pub(super) token: Token,
-    /// Given up then, in seconds since 1970.
+    /// When to stop trying, in seconds since 1970.
     pub(super) until_s: u64,
 }
 
@@ -80,18 +80,19 @@ pub(super) struct Heard {
     pub(super) from: IdentityKey,
 }
 
-/// A draft that this node has given up as its owner.
+/// A draft that this node has abandoned as its owner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Abandoned {
     /// All ids that the draft has had, the last one last.
     pub(super) founding_ids: Vec<Digest>,
     pub(super) federation: String,
-    /// Of its invites: a request with one of them gets this answer.
+    /// Fingerprints of its invites: a request with one of them is told that the draft was
+    /// abandoned.
     pub(super) fingerprints: Vec<Digest>,
 }
 
 impl Partings {
-    /// What earlier runs wrote.
+    /// Reads what earlier runs wrote.
     pub(super) fn load(path: &Path) -> Result<Self, FoundingError> {
         let Some(bytes) = durable::read_if_present(path, MAX_BYTES as u64)? else {
             return Ok(Self::default());
@@ -135,18 +136,18 @@ impl Partings {
         })
     }
 
-    /// The ids of all drafts that this node is in no more.
+    /// The ids of all drafts that this node has left or abandoned.
     pub(super) fn ended(&self) -> impl Iterator<Item = Digest> {
         let left = self.left.iter().map(|left| left.founding_id);
         left.chain(self.abandoned.iter().flat_map(|it| it.founding_ids.iter().copied()))
     }
 
-    /// Whether this node has given up the draft of this id.
+    /// Whether this node has abandoned the draft of this id.
     pub(super) fn has_abandoned(&self, founding_id: &Digest) -> bool {
         self.abandoned.iter().any(|it| it.founding_ids.contains(founding_id))
     }
 
-    /// Takes note of a fellow founder's farewell; false if it is known.
+    /// Records a fellow founder's farewell; false if it was recorded before.
     pub(super) fn hear(&mut self, founding_id: Digest, from: IdentityKey) -> bool {
         let heard = Heard { founding_id, from };
         let new = !self.heard.contains(&heard);
@@ -174,7 +175,7 @@ impl Partings {
         })
     }
 
-    /// `to` knows that this node has left the draft of this id.
+    /// Records that `to` has been notified of this node's leaving the draft of this id.
     pub(super) fn told(&mut self, founding_id: &Digest, to: &IdentityKey) {
         for left in self.left.iter_mut().filter(|left| left.founding_id == *founding_id) {
             left.farewells.retain(|farewell| farewell.to != *to);
@@ -187,7 +188,7 @@ fn keep_newest<T>(list: &mut Vec<T>, most: usize) {
     list.drain(..excess);
 }
 
-/// Where the file is, for its owner.
+/// The content together with the path of its file.
 #[derive(Debug)]
 pub(super) struct PartingsFile {
     pub(super) all: Partings,
@@ -199,7 +200,7 @@ impl PartingsFile {
         Ok(Self { all: Partings::load(&path)?, path })
     }
 
-    /// Changes what is remembered, on disk first.
+    /// Changes the content, on disk first.
     pub(super) fn change<T>(
         &mut self,
         change: impl FnOnce(&mut Partings) -> T,

@@ -3,15 +3,15 @@
 use bip39::{Language, Mnemonic};
 use fedshield_protocol::ids::ManifestDigest;
 
-/// Words of a phrase.
+/// The number of words in a phrase.
 const WORDS: usize = 24;
-/// Longest text that is looked at as a phrase, in characters.
+/// Longest text that is parsed as a phrase, in characters.
 const MAX_TEXT_CHARS: usize = 1024;
 
-/// The words of `digest`, with a space between two of them.
+/// The words of `digest`, separated by spaces.
 #[must_use]
 pub fn phrase_of(digest: &ManifestDigest) -> String {
-    // 32 bytes are a length that BIP-39 knows.
+    // BIP-39 allows an entropy of 32 bytes, so this does not fail.
     Mnemonic::from_entropy(digest.as_bytes()).map(|it| it.to_string()).unwrap_or_default()
 }
 
@@ -21,36 +21,37 @@ pub enum PhraseError {
     /// Too few or too many words.
     #[error("a phrase has {WORDS} words, and these are {0}")]
     Count(usize),
-    /// A word that is on no list.
+    /// A word that is not in the word list.
     #[error(
         "word {place} of the phrase, `{word}`, is not in the word list: it was mistyped or misheard"
     )]
     Word {
-        /// From 1.
+        /// Its place, counted from 1.
         place: usize,
-        /// As it was given.
+        /// The word as typed.
         word: String,
     },
-    /// Words of the list that do not go together.
+    /// Words of the list whose checksum does not match.
     #[error(
         "the words do not go together (their checksum does not match): some were mistyped, misheard or swapped; the first \
          that differs from the phrase here is word {place}"
     )]
     Checksum {
-        /// From 1.
+        /// Its place, counted from 1.
         place: usize,
     },
-    /// The phrase of something else.
+    /// The phrase of another list.
     #[error(
         "this is the phrase of another list than the one that this node was shown: they differ from word {place} on"
     )]
     Other {
-        /// From 1.
+        /// Its place, counted from 1.
         place: usize,
     },
 }
 
-/// Whether `said`, as a person has typed it, is the phrase of `digest`. Capitals, line breaks, commas and numbers between the words do not matter.
+/// Checks that `said`, as typed, is the phrase of `digest`. Capitals, line breaks, commas and
+/// numbers between the words are ignored.
 ///
 /// # Errors
 /// What is wrong with the words.

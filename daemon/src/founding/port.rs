@@ -1,16 +1,16 @@
-//! The way to the owner: the network's join protocol, or a channel in tests.
+//! How a founder reaches the owner: the network's join protocol, or a channel in tests.
 
 use std::future::Future;
 use std::pin::Pin;
 
 use fedshield_protocol::ids::IdentityKey;
 
-/// An answer that will come.
+/// The future of an answer.
 pub type JoinAnswer = Pin<Box<dyn Future<Output = Result<Vec<u8>, JoinPortError>> + Send>>;
 
-/// Asks one node, at any of its addresses, and makes sure that it is that node which answers.
+/// Sends a request to one node, at any of its addresses, and verifies that node's identity.
 pub trait JoinPort: Send + Sync + 'static {
-    /// Sends at most [`MAX_REQUEST_BYTES`](super::MAX_REQUEST_BYTES) and gives the answer.
+    /// Sends at most [`MAX_REQUEST_BYTES`](super::MAX_REQUEST_BYTES) and returns the answer.
     fn request(&self, to: IdentityKey, addresses: Vec<String>, bytes: Vec<u8>) -> JoinAnswer;
 }
 
@@ -32,10 +32,10 @@ pub enum JoinPortError {
     /// The other side takes no more requests at the moment.
     #[error("it answers, and takes no more requests to join at the moment")]
     Busy,
-    /// This node has asked as much as it may at once.
+    /// This node has reached its own limit of concurrent requests.
     #[error("this node has too many questions of this kind under way")]
     BusyHere,
-    /// The other side answers, and has no answer to this request.
+    /// The other side is reachable and declines this request.
     #[error("it answers, and declined the request: it owns no draft, or runs another version")]
     Declined,
     /// The request was not even sent.

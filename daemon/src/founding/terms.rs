@@ -1,4 +1,5 @@
-//! The digest of an offer, which people compare before they join, and the entries of members in a draft of it.
+//! The digest of an offer, which organisations compare before they join, and the members' entries
+//! in a draft.
 
 use fedshield_protocol::ids::Digest;
 use fedshield_protocol::manifest::{Draft, Member, Offer, Terms, UncheckedDraft, Weights};
@@ -6,10 +7,11 @@ use fedshield_protocol::manifest::{Draft, Member, Offer, Terms, UncheckedDraft, 
 use super::FoundingError;
 use crate::jobs::PipelineError;
 
-/// What people compare: the digest of the terms with base model and founding id, without the members.
+/// The digest that organisations compare before joining: of the terms with base model and founding
+/// id, without the members.
 #[must_use]
 pub fn terms_digest(offer: &Offer) -> Digest {
-    // No valid terms fail to encode.
+    // Encoding valid terms cannot fail.
     let bytes = offer.canonical_bytes().unwrap_or_default();
     Digest(blake3::derive_key("fedshield v1 terms", &bytes))
 }
@@ -23,7 +25,7 @@ pub(super) fn checked(draft: UncheckedDraft) -> Result<Draft, FoundingError> {
     draft.check().map_err(refused)
 }
 
-/// Why a weight cannot be in a draft.
+/// Why a member's weight is not allowed in a draft.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum EntryError {
     #[error(
@@ -48,7 +50,7 @@ pub(super) fn check_weight(terms: &Terms, member: &Member) -> Result<(), EntryEr
     }
 }
 
-/// This node's entry as it goes into a draft of these terms.
+/// This node's entry for a draft of these terms.
 pub(super) fn own_entry(terms: &Terms, own: Member) -> Result<Member, FoundingError> {
     let own = terms.entry_for(own);
     own.check().map_err(|error| FoundingError::Request(error.to_string()))?;
@@ -63,7 +65,7 @@ mod tests {
 
     use super::*;
 
-    /// A faulty owner sends terms that its own program would not have taken.
+    /// A faulty owner sends terms that an honest owner's program would refuse.
     #[test]
     fn terms_of_a_faulty_owner_are_refused_by_the_name_of_the_field() {
         let draft = UncheckedDraft::from_form(Manifest { rounds: 0, ..manifest(1) });

@@ -1,4 +1,4 @@
-//! What people see of the founding.
+//! The founding as shown to operators.
 
 use fedshield_protocol::ids::{Digest, IdentityKey, MemberIndex};
 use fedshield_protocol::manifest::{
@@ -30,19 +30,19 @@ pub struct FoundingView {
     pub state: NodeState,
     /// The draft, the frozen manifest or the one in force.
     pub listing: Option<Listing>,
-    /// By member, in manifest order: its signature is here. Empty until frozen.
+    /// For each member, in manifest order, whether its signature is here. Empty until frozen.
     pub signed: Vec<bool>,
     /// The frozen list is confirmed at this node.
     pub confirmed: bool,
     /// When the list became final, in seconds since 1970, as far as this node knows.
     pub frozen_at_s: Option<u64>,
-    /// In what the frozen list is not the one that was expected or confirmed here.
+    /// How the frozen list differs from the one that was expected or confirmed here.
     pub differences: Vec<String>,
     /// The federation, once it is founded and on disk.
     pub founded: Option<SignedManifest>,
-    /// Why this node does not get on, for people.
+    /// Why the founding does not proceed, as text for the operator.
     pub last_error: Option<String>,
-    /// What holds and a person should know; each has one of [`FOUNDING_CONDITIONS`] as its name.
+    /// Conditions in force; each has one of [`FOUNDING_CONDITIONS`] as its name.
     pub conditions: Vec<Condition>,
 }
 
@@ -72,7 +72,7 @@ impl FoundingView {
         }
     }
 
-    /// In short, for `status`; `own` is this node.
+    /// A summary for `status`; `own` is this node.
     #[must_use]
     pub fn summary(&self, own: &IdentityKey) -> Option<FederationSummary> {
         let listing = self.listing.as_ref()?;
@@ -150,7 +150,7 @@ struct DraftToml<'a> {
     members: &'a [Member],
 }
 
-/// A draft or a manifest as TOML, with the digest that people compare.
+/// A draft or a manifest as TOML, with the digest that organisations compare.
 pub(super) fn to_toml(listing: &Listing) -> Result<String, FoundingError> {
     let (text, note, digest) = match listing {
         Listing::Draft(Draft { offer, members }) => {

@@ -1,4 +1,4 @@
-//! Leaves nothing of a federation that was left before its first round had ended.
+//! Erases all data of a federation that was left before its first round had ended.
 
 use std::fs;
 
@@ -11,9 +11,10 @@ use crate::durable::{self, DiskError};
 use crate::home::Home;
 use crate::identity::ROUND_KEYS;
 
-/// Finishes what [`leave_founded`](super::Founding::leave_founded) began: erases the secrets, then everything else that
-/// belongs to the federation, the manifest last, so that a crash in between is made good at the next start. To be called
-/// before anything in the home is opened. True if there was something to do.
+/// Completes what [`leave_founded`](super::Founding::leave_founded) began: erases the secrets, then
+/// everything else that belongs to the federation, the manifest last, so that the next start
+/// completes an erasure that a crash interrupted. Must be called before anything in the home is
+/// opened. True if there was something to do.
 ///
 /// # Errors
 /// A failure of the disk.
@@ -21,7 +22,7 @@ pub fn finish_leaving(home: &Home) -> Result<bool, FoundingError> {
     let Some(bytes) = durable::read_if_present(&home.manifest(), MAX_MANIFEST_BYTES as u64)? else {
         return Ok(false);
     };
-    // Whoever needs the manifest reports what is wrong with one that cannot be read.
+    // The code that needs the manifest reports why it cannot be read.
     let Ok(signed) = SignedManifest::decode(&bytes) else { return Ok(false) };
     let partings = Partings::load(&home.partings())?;
     let id = signed.manifest.founding_id;
@@ -32,7 +33,7 @@ pub fn finish_leaving(home: &Home) -> Result<bool, FoundingError> {
     if secrets.exists() {
         let entries = fs::read_dir(&secrets).map_err(|error| DiskError::at(&secrets, error))?;
         let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-        // The keys of the rounds first: with them all that is wrapped under them is gone.
+        // The keys of the rounds first: without them everything wrapped under them is unreadable.
         files.sort_by_key(|file| !file.ends_with(ROUND_KEYS));
         for file in files {
             durable::erase(&file)?;

@@ -1,4 +1,4 @@
-//! One daemon for each home, as the user that owns it, and nobody else reads what is in it.
+//! One daemon for each home, run by the user that owns it, and files that only this user can read.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -12,13 +12,13 @@ use crate::{private, users};
 /// Why a home folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
-    /// Another daemon runs on it.
+    /// Another daemon is using it.
     #[error("another daemon is running on {}", home.display())]
     InUse {
         /// The folder.
         home: PathBuf,
     },
-    /// It belongs to somebody else, who could not read what would be written here.
+    /// It belongs to another user, who could not read what would be written here.
     #[error(
         "{} belongs to {owner}, and this is {user}: run it as {owner}, for instance with `sudo -u {owner} ...`",
         home.display()
@@ -26,18 +26,18 @@ pub enum HomeError {
     WrongUser {
         /// The folder.
         home: PathBuf,
-        /// Whose it is: a name, or a number that has none here.
+        /// The owner's user name, or the number of a user without a name here.
         owner: String,
-        /// Who runs this.
+        /// The user that runs this process.
         user: String,
     },
-    /// The disk.
+    /// Reading or writing a file failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
 }
 
 impl HomeError {
-    /// The stable name.
+    /// The stable error code, for programs.
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
@@ -48,14 +48,13 @@ impl HomeError {
     }
 }
 
-/// Keeps other daemons away from a home folder until it is dropped, also after a crash.
+/// Locks a home folder against other daemons until it is dropped; a crash releases it as well.
 #[derive(Debug)]
 pub struct HomeLock(#[expect(dead_code, reason = "held for its lock")] File);
 
 impl Home {
-    /// Refuses to go on as another user than the one whose home it is, root included: files of root
-    /// are files that the daemon cannot read at its next start. A home that does not exist yet is
-    /// everybody's.
+    /// Refuses to run as a user other than the owner of the home, root included: the daemon could
+    /// not read files of root at its next start. A home that does not exist yet has no owner.
     ///
     /// # Errors
     /// [`HomeError::WrongUser`], or a failure of the disk.
@@ -83,7 +82,7 @@ impl Home {
         let own = |name: &str| {
             name::ALL
                 .iter()
-                // What was put aside has the name with something behind it.
+                // A file that was put aside has the original name plus a suffix.
                 .any(|own| {
                     name.strip_prefix(own)
                         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -113,7 +112,7 @@ impl Home {
             options.open(&path).map_err(|error| DiskError::at(&path, error))
         };
         let file = match open(true) {
-            // The lock of an earlier start does as well: nothing is written into it.
+            // The lock file of an earlier start suffices: nothing is written into it.
             Err(DiskError::ReadOnly { .. }) if path.exists() => open(false)?,
             file => file?,
         };
@@ -179,7 +178,7 @@ mod tests {
             (home.store().join("db"), 0o644, 0o600),
             (home.path().join("store.damaged-1"), 0o755, 0o700),
             (home.config(), 0o664, 0o600),
-            // Not the daemon's: who put it there decides.
+            // Not the daemon's file: its permissions are left as they are.
             (home.path().join("my-model"), 0o755, 0o755),
             (home.path().join("trainer.py"), 0o755, 0o755),
         ];

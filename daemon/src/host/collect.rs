@@ -1,5 +1,6 @@
-//! Removes objects whose rounds are over: leftovers of fetches that nobody finished, of rounds that were skipped, of
-//! runs that ended in the middle of one. What a round gave back in order is gone before, see `effects`.
+//! Removes objects whose rounds are over: leftovers of unfinished fetches, of skipped rounds, and
+//! of runs that ended in the middle of one. What the machine itself drops is removed at once, see
+//! `effects`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::objects::{Collected, ObjectStoreError, Objects};
 
-/// Knows what is still needed.
+/// Tracks which objects are still needed.
 pub(super) struct Collector {
     objects: Arc<Objects>,
     served: BTreeSet<Digest>,
@@ -22,26 +23,27 @@ impl Collector {
     /// New objects belong to the round after the last of `ended`.
     pub(super) fn new(objects: Arc<Objects>, ended: Option<Round>) -> Self {
         objects.set_round(ended.map_or(Round(0), |round| Round(round.0.saturating_add(1))));
-        // A crash may have kept the round before this one from being tidied up.
+        // After a crash, leftovers of the previous round may still be here.
         if let Err(error) = objects.drop_leftovers() {
             tracing::warn!(%error, "fetches of ended rounds not removed; tried again after the round");
         }
         Self { objects, served: BTreeSet::new(), busy: Arc::default() }
     }
 
-    /// Others may ask for it.
+    /// Members may fetch the object: it is kept.
     pub(super) fn serve(&mut self, object: &ObjectRef) {
         self.served.insert(object.root);
     }
 
-    /// Others are no longer given it.
+    /// The object is no longer served, so a collection may remove it.
     pub(super) fn unserve(&mut self, object: &ObjectRef) {
         self.served.remove(&object.root);
     }
 
-    /// A round is over. What was made or fetched in earlier rounds goes, unless it is served or is the `adapter` of
-    /// the federation; what belongs to this one stays for another, for members that are late, unless it is the last one.
-    /// `held` returns the adapters that this member works with; it may read the disk.
+    /// A round is over. Objects made or fetched in earlier rounds are removed, except those that
+    /// are served and the `adapter` of the federation. Objects of this round stay for one more, for
+    /// members that are late, unless it is the last one. `held` returns the adapters that this
+    /// member works with; it may read the disk.
     pub(super) fn ended(
         &self,
         round: Round,

@@ -1,4 +1,5 @@
-//! Looks at the data files from time to time, so that what has become of them is known before the next round needs it.
+//! Checks the data files periodically, so that changes and errors are known before the next round
+//! needs them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,17 +10,17 @@ use super::LowPriorityPool;
 use crate::jobs::Pipeline;
 use crate::learning::Look;
 
-/// Between two looks. A look at files that have not changed costs a `stat` of each.
+/// The pause between two checks. A check of unchanged files costs a `stat` of each.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// Looks until it is dropped.
+/// Checks the files periodically until it is dropped.
 pub(super) struct DataWatch {
     now: Arc<Notify>,
     task: tokio::task::AbortHandle,
 }
 
 impl DataWatch {
-    /// Begins to look, in the low-priority pool: rounds do not wait for files that are read.
+    /// Starts checking, in the low-priority pool: rounds do not wait for files that are read.
     pub(super) fn start(low_priority: LowPriorityPool, pipeline: Arc<Pipeline>) -> Self {
         let now = Arc::new(Notify::new());
         let asked = Arc::clone(&now);
@@ -30,7 +31,7 @@ impl DataWatch {
                     () = tokio::time::sleep(LOOK_EVERY) => Look::WhenQuiet,
                 };
                 let pipeline = Arc::clone(&pipeline);
-                // A panic in a library that reads a line must not end the looking.
+                // A panic in a library that parses a line must not end the checks.
                 if let Err(error) = low_priority.run(move || pipeline.look_at_data(when)).await {
                     tracing::error!(%error, "the data files could not be looked at");
                 }
@@ -39,7 +40,7 @@ impl DataWatch {
         Self { now, task: task.abort_handle() }
     }
 
-    /// Looks at once, also at a file that is being written.
+    /// Checks at once, also a file that is being written.
     pub(super) fn look_now(&self) {
         self.now.notify_one();
     }

@@ -1,5 +1,5 @@
-//! Tells the operator when a loss grows away from where it began: terms that were too bold make every round worse than the one
-//! before, and rounds go on being applied all the same.
+//! Warns the operator when a loss diverges from its reference: terms that are too aggressive make
+//! every round worse than the one before, and rounds are applied all the same.
 
 use std::collections::VecDeque;
 
@@ -8,28 +8,29 @@ use fedshield_protocol::ids::Round;
 use crate::conditions::Conditions;
 use crate::control::api::{Condition, RoundReport, Severity};
 
-/// Measured rounds in a row that make a direction.
+/// Consecutive measured rounds that make a trend.
 const WINDOW: usize = 3;
 const HINT: &str = "the learning rate or the server's step is probably too large: talk to the other members; an earlier \
                     adapter (`adapter export`) can be where a new federation starts (`federation new --adapter`)";
 
-/// One loss, round after round, and what it is held against.
+/// One loss over the rounds, and the reference that it is compared with.
 #[derive(Debug)]
 pub(super) struct Trend {
     /// Name of the condition.
     name: &'static str,
-    /// What grows, in words.
+    /// The name of the loss in messages.
     what: &'static str,
-    /// What it is held against, in words.
+    /// The name of the reference in messages.
     against: &'static str,
-    /// How far above it a loss counts as away, as a factor.
+    /// A loss above the reference times this factor counts as diverged.
     tolerance: f64,
     reference: Option<f64>,
     recent: VecDeque<(Round, f64)>,
 }
 
 impl Trend {
-    /// The common adapter's held-out loss against the base model's: an adapter that is worse than none.
+    /// The common adapter's held-out loss compared with the base model's: detects an adapter that
+    /// is worse than none.
     pub(super) fn held_out() -> Self {
         Self::new(
             "held-out-loss-grows",
@@ -39,8 +40,8 @@ impl Trend {
         )
     }
 
-    /// The mean training loss of a round against that of the first one. It is noisier, and all that a node without
-    /// held-out data has.
+    /// The mean training loss of a round compared with that of the first one: noisier, and all that
+    /// a node without held-out data has.
     pub(super) fn training() -> Self {
         Self::new("training-loss-grows", "the training loss here", "the first round's", 1.15)
     }
@@ -49,12 +50,12 @@ impl Trend {
         Self { name, what, against, tolerance, reference: None, recent: VecDeque::new() }
     }
 
-    /// Takes note of what the loss is held against.
+    /// Sets the reference.
     pub(super) fn against(&mut self, reference: f64) {
         self.reference = Some(reference);
     }
 
-    /// Takes note of the loss of one more round, or of a round again.
+    /// Adds the loss of a round, or replaces that of the same round.
     pub(super) fn add(&mut self, round: Round, loss: f64) {
         self.recent.retain(|(known, _)| *known != round);
         self.recent.push_back((round, loss));
@@ -63,13 +64,13 @@ impl Trend {
         }
     }
 
-    /// The same where the first loss is what the later ones are held against.
+    /// As [`Self::add`], except that the first loss becomes the reference.
     pub(super) fn first_or_next(&mut self, round: Round, loss: f64) {
         self.reference.get_or_insert(loss);
         self.add(round, loss);
     }
 
-    /// The finished rounds of earlier runs, oldest first; `loss` picks the number.
+    /// Adds the finished rounds of earlier runs, oldest first; `loss` selects the value.
     pub(super) fn recall(
         &mut self,
         reports: &[RoundReport],
@@ -82,7 +83,7 @@ impl Trend {
         }
     }
 
-    /// Shows whether it holds.
+    /// Sets or clears the condition.
     pub(super) fn show(&self, board: &Conditions) {
         board.show(self.name, self.condition());
     }
@@ -134,7 +135,7 @@ mod tests {
         for quiet in [
             &[][..],
             &[1.9, 1.8, 1.7],
-            // Worse than the base model at first, on its way back.
+            // Worse than the base model at first, and improving.
             &[3.0, 2.8, 2.6],
             &[2.01, 2.02, 2.03],
             &[2.5, 1.9, 2.6],

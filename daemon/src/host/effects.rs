@@ -13,7 +13,7 @@ use super::{Host, HostError};
 use crate::conditions::unix_s;
 use crate::store::EvidenceEntry;
 
-/// Under which label the network counts the bytes of a purpose.
+/// The label under which the network counts the bytes of a purpose.
 pub(super) fn label(purpose: Purpose) -> Label {
     let number = match purpose {
         Purpose::Ciphertext => 0,
@@ -28,12 +28,13 @@ pub(super) fn label(purpose: Purpose) -> Label {
 }
 
 impl Host {
-    /// Puts on the disk what a step has for it, all of it or nothing; gives the step that follows at once. Blocks on an
-    /// fsync.
+    /// Writes a step's data to disk, all of it or nothing; returns a step to be executed next, if
+    /// any. Blocks on an fsync.
     pub(super) fn write(&mut self, step: &Step) -> Result<Option<Step>, HostError> {
         match step {
             Step::Effect(Effect::Persist(bytes)) => {
-                // The machine made these bytes; should they not decode, they belong to no round that may be dropped.
+                // The machine encoded these bytes; if they do not decode, they are kept as of no
+                // round that may be dropped.
                 let round = Entry::decode(bytes).map_or(Round(u64::MAX), |entry| entry.round);
                 self.parts.journal.append(round, bytes)?;
             }
@@ -54,7 +55,7 @@ impl Host {
         Ok(None)
     }
 
-    /// Executes an effect that has nothing for the disk.
+    /// Executes an effect that writes nothing to disk.
     pub(super) async fn act(&mut self, effect: Effect) {
         match effect {
             Effect::ReadRecords { to, from, room_bytes } => {
@@ -96,7 +97,7 @@ impl Host {
                 self.parts.status.send_modify(|node| node.machine = Some((*status).clone()));
                 self.standing.publish(*status, self.clock.now(), unix_s());
             }
-            // For `write`.
+            // Handled by `write`.
             Effect::Persist(_)
             | Effect::Append(_)
             | Effect::Truncate { .. }
@@ -105,7 +106,7 @@ impl Host {
     }
 
     async fn gossip(&self, bytes: Vec<u8>) {
-        // That no member is connected is normal; the machine sends it again.
+        // It is normal that no member is connected; the machine sends it again.
         if let Err(reason) = self.parts.net.gossip(bytes).await {
             tracing::debug!(%reason, "announcement not sent");
         }
@@ -114,7 +115,7 @@ impl Host {
     fn send(&self, to: MemberIndex, bytes: Vec<u8>) {
         let Some(key) = self.key_of(to) else { return };
         let net = self.parts.net.clone();
-        // Not awaited here: a slow member must not hold up the machine. The network bounds what waits.
+        // Not awaited here: a slow member must not delay the machine. The network bounds its queue.
         tokio::spawn(async move {
             if let Err(reason) = net.send(key, bytes).await {
                 tracing::debug!(%to, %reason, "message not sent");
@@ -128,7 +129,7 @@ impl Host {
             return;
         }
         if let Err(reason) = self.fetches.begin(object) {
-            // The machine asks again after its next status tick; there may be room by then.
+            // The machine asks again after its next status tick, when space may be free.
             self.room.fetch_failed(&reason.to_string());
             self.followed.push(Event::ObjectFailed(object));
             return;
@@ -141,7 +142,7 @@ impl Host {
         }
     }
 
-    /// Stops giving an object out and forgets its bytes.
+    /// Stops serving an object and removes its bytes.
     fn drop_object(&mut self, object: &ObjectRef) {
         self.parts.net.unserve(object);
         self.collector.unserve(object);

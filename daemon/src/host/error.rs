@@ -1,8 +1,8 @@
-//! Why the host has to stop.
+//! Errors that stop the host.
 
 use crate::error_code::ErrorCode;
 
-/// Why the host has to stop: going on could break a promise to other members.
+/// Why the host has to stop: continuing could break a promise to other members.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// The journal cannot take what must be on disk before it is sent.
@@ -11,13 +11,13 @@ pub enum HostError {
     /// The ledger cannot take a record.
     #[error(transparent)]
     Store(#[from] crate::store::StoreError),
-    /// The network is gone.
+    /// The network task has ended.
     #[error("the network has stopped")]
     NetworkGone,
 }
 
 impl HostError {
-    /// The stable name.
+    /// The stable error code, for programs.
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {

@@ -1,4 +1,5 @@
-//! Evidence between the machine and the store: what earlier runs kept, the bytes for others, and bans that operators lift.
+//! Evidence between the machine and the store: what earlier runs kept, the bytes served to other
+//! members, and bans that operators lift.
 
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use crate::control::api::{MAX_MISBEHAVIOUR, NodeStatus};
 use crate::objects::ObjectStoreError;
 use crate::store::{KeptEvidence, Ledger, Lift, StoreError};
 
-/// Why kept evidence cannot be made an object.
+/// Why stored evidence cannot be served as an object.
 #[derive(Debug, thiserror::Error)]
 enum UnpackError {
     #[error("it is not among the evidence that was kept")]
@@ -25,7 +26,8 @@ enum UnpackError {
     Objects(#[from] ObjectStoreError),
 }
 
-/// Gives the machine what was proven before this start, and shows the operator what is not lifted.
+/// Passes the machine what was proven before this start, and shows the operator the bans that are
+/// not lifted.
 pub(super) fn recall(
     machine: &mut Machine,
     ledger: &Ledger,
@@ -54,7 +56,7 @@ pub(super) fn show(status: &mut NodeStatus, name: &str, reason: &str) {
 }
 
 impl Host {
-    /// Makes an object of kept evidence, so that others can get it.
+    /// Writes stored evidence as an object, so that other members can fetch it.
     pub(super) fn unpack_evidence(&self, object: &ObjectRef) {
         if self.parts.objects.contains(object).unwrap_or(false) {
             return;
@@ -66,28 +68,28 @@ impl Host {
             Ok(())
         };
         if let Err(reason) = tokio::task::block_in_place(unpacked) {
-            // Others may have it as well.
+            // Not fatal: other members may have it as well.
             tracing::warn!(object = %object.root.short(), %reason, "evidence cannot be given to others");
         }
     }
 
-    /// Whether there is proof against `member` that nobody has lifted.
+    /// Whether there is evidence against `member` whose ban nobody has lifted.
     #[must_use]
     pub fn is_banned(&self, member: MemberIndex) -> bool {
         self.parts.machine.is_banned(member)
     }
 
-    /// The operator lifts the ban of a member: remembered, then done. What it was proven to have done up to the round in progress
-    /// does not ban it any more.
+    /// The operator lifts the ban of a member; stored before it takes effect. Evidence up to the
+    /// round in progress no longer bans it.
     ///
     /// # Errors
-    /// See [`HostError`]; inside, if it cannot be remembered: then the ban stays.
+    /// See [`HostError`]. The inner error: it could not be stored, and the ban stays.
     pub async fn lift_ban(
         &mut self,
         member: MemberIndex,
         by: Option<String>,
     ) -> Result<Result<Lift, StoreError>, HostError> {
-        // A ledger that was lost may end before what was proven.
+        // A ledger that was lost may end before the round of the evidence.
         let through = self
             .parts
             .machine

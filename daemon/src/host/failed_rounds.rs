@@ -1,4 +1,4 @@
-//! The condition while rounds fail: nobody can be named for it, so it lists whom to ask.
+//! The condition while rounds fail: no culprit can be identified, so it lists whom to ask.
 
 use fedshield_protocol::failed_rounds::FailedRounds;
 use fedshield_protocol::ids::MemberIndex;
@@ -7,11 +7,11 @@ use crate::control::api::{Condition, Severity};
 
 /// The condition's name.
 pub(super) const SUMS_FAIL: &str = "sums-fail";
-/// One round may come to nothing because members stopped just then.
+/// A single round may fail because members stopped during it.
 const TROUBLE_ROUNDS: u64 = 2;
 
-/// Says how many sums have come to nothing since the last applied round, and who was in all of them; `names` are in
-/// manifest order.
+/// The condition with the number of sums that failed since the last applied round, and the members
+/// that were in all of them; `names` are in manifest order.
 pub(super) fn sums_fail(names: &[String], failed_rounds: &FailedRounds) -> Option<Condition> {
     let rounds = failed_rounds.rounds();
     if rounds == 0 {

@@ -1,4 +1,4 @@
-//! Goodbye to the others, so that they do not wait for a node that stops.
+//! A goodbye to the other members, so that they do not wait for a node that stops.
 
 use std::time::Duration;
 
@@ -8,14 +8,15 @@ use tokio::task::JoinSet;
 
 use super::Host;
 
-/// How long a goodbye may take: one that does not arrive costs the others three heartbeats, waiting for it costs this node.
+/// How long a goodbye may take: if it is lost, the others wait three heartbeats; waiting for it
+/// delays this node's stop.
 const LIMIT: Duration = Duration::from_secs(1);
 
 impl Host {
-    /// Says goodbye to all members that are connected and waits until their networks have it, a second at most. The machine
-    /// sends nothing after it.
+    /// Sends a goodbye to all connected members and waits until it is delivered, a second at most.
+    /// The machine sends nothing after it.
     pub async fn farewell(&mut self) {
-        // A statement of the machine is not on the disk yet: nothing may be sent after it.
+        // A statement of the machine is not on disk yet: nothing may be sent after it.
         if self.room.is_stalled() {
             return;
         }

@@ -1,5 +1,6 @@
-//! Which objects are on their way, and whether there is room for one more. What is fetched must not take the last bytes of the
-//! disk: journal and ledger need them, and without those no round proceeds.
+//! Which objects are being fetched, and whether there is free space for one more. Fetches must not
+//! take the last bytes of the disk: journal and ledger need them, and without those no round
+//! proceeds.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,13 +11,14 @@ use fedshield_protocol::object::{CHUNK_SIZE_BYTES, ObjectRef};
 
 use crate::objects::Objects;
 
-/// So much is left to everything else on the disk.
+/// Free bytes that fetches leave to everything else on the disk.
 pub(super) const RESERVE_BYTES: u64 = 8 << 20;
 
-/// The machine asks again for what was refused with each heartbeat, at least every 5 seconds.
+/// The machine repeats a refused fetch with each heartbeat, at least every 5 seconds; a refusal
+/// older than this is over.
 const REFUSAL_MEMORY: Duration = Duration::from_secs(15);
 
-/// The disk has no room for one more object.
+/// The disk has no free space for one more object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "fetching has stopped: the next object needs {} MiB, and {} MiB are free on the disk that holds {}, {} MiB of them for \
@@ -29,14 +31,15 @@ pub(super) struct NoRoom {
     needed: u64,
     /// Bytes that are free on the disk.
     free: u64,
-    /// Bytes of them that objects under way need.
+    /// Bytes of them that fetches under way need.
     promised: u64,
 }
 
 /// Fetches under way.
 pub(super) struct Fetches {
     objects: Arc<Objects>,
-    /// Of one chunk at most: there may be thousands, so that nobody looks at each of them on the disk.
+    /// Objects of one chunk at most: there may be thousands, so their files are not inspected one
+    /// by one.
     small: BTreeSet<ObjectRef>,
     small_bytes: u64,
     large: BTreeSet<ObjectRef>,
@@ -54,7 +57,7 @@ impl Fetches {
         }
     }
 
-    /// Takes note of a fetch, if the disk has room for all of it beside those that are under way.
+    /// Registers a fetch, if the disk has free space for all of it besides those under way.
     ///
     /// # Errors
     /// [`NoRoom`].
@@ -86,12 +89,13 @@ impl Fetches {
         Ok(())
     }
 
-    /// Whether something is waiting for room; that smaller objects arrive does not change it.
+    /// Whether a fetch is waiting for free space; the arrival of smaller objects does not change
+    /// this.
     pub(super) fn waits_for_room(&self) -> bool {
         self.refused.is_some_and(|at| at.elapsed() < REFUSAL_MEMORY)
     }
 
-    /// It is here, has failed or is not wanted any more.
+    /// The fetch is complete, has failed or is not wanted any more.
     pub(super) fn end(&mut self, object: &ObjectRef) {
         self.large.remove(object);
         if self.small.remove(object) {
@@ -101,7 +105,7 @@ impl Fetches {
 }
 
 fn free_bytes(folder: &Path) -> u64 {
-    // A file system that does not report free space shows that it is full when it is written to.
+    // If the file system does not report free space, a failed write will show that it is full.
     rustix::fs::statvfs(folder).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
@@ -139,7 +143,7 @@ mod tests {
         assert!(fetches.begin_with(object(5, 1), RESERVE_BYTES).is_err());
     }
 
-    /// Otherwise a fetch that is nearly through could not go on after a restart.
+    /// Otherwise a nearly complete fetch could not continue after a restart.
     #[test]
     fn what_has_been_written_already_needs_no_room_again() {
         let (_folder, mut fetches) = fetches();

@@ -12,9 +12,9 @@ use super::{Host, HostError};
 use crate::error_code::ErrorCode;
 use crate::jobs::Pipeline;
 
-/// Jobs at work at the same time. Two: a member checks others' shares while it trains.
+/// Concurrent jobs. Two: a member checks others' shares while it trains.
 const WORKERS: usize = 2;
-/// Finished jobs that wait for the loop; a worker waits when it is full.
+/// Capacity of the queue of finished jobs; a worker waits while it is full.
 const FINISHED_CAPACITY: usize = 64;
 
 /// A finished job.
@@ -23,17 +23,17 @@ pub(crate) struct Finished {
     pub(crate) result: Result<JobOutput, JobFailure>,
 }
 
-/// Why a job gave nothing.
+/// Why a job failed.
 pub(crate) struct JobFailure {
     pub(crate) reason: String,
-    /// For want of room: to be run again when there is some.
+    /// The disk was full: the job is to be run again when space is free.
     pub(crate) disk_full: bool,
 }
 
-/// A job that was asked for and has no answer yet.
+/// A job that was requested and has no result yet.
 struct Running {
     job: Arc<Job>,
-    /// The job looks at it between steps and blocks.
+    /// The job checks it between steps and blocks.
     cancel: CancellationToken,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct JobRunner {
 }
 
 impl JobRunner {
-    /// A runner and where its results arrive.
+    /// A runner, and the channel of its results.
     pub(crate) fn new(pipeline: Arc<Pipeline>) -> (Self, mpsc::Receiver<Finished>) {
         let (finished, receiver) = mpsc::channel(FINISHED_CAPACITY);
         let permits = Arc::new(Semaphore::new(WORKERS));
@@ -60,7 +60,8 @@ impl JobRunner {
         self.run(id, job, cancel);
     }
 
-    /// Runs a job once more that ended without an answer; nothing if nobody wants the answer any more.
+    /// Runs a job again that ended without a result; does nothing if the result is no longer
+    /// wanted.
     pub(crate) fn start_again(&mut self, id: JobId) {
         if let Some(Running { job, cancel }) = self.running.get(&id) {
             let (job, cancel) = (Arc::clone(job), cancel.clone());
@@ -68,7 +69,7 @@ impl JobRunner {
         }
     }
 
-    /// Whether the answer is still wanted.
+    /// Whether the result is still wanted.
     pub(crate) fn is_wanted(&self, id: JobId) -> bool {
         self.running.contains_key(&id)
     }
@@ -91,12 +92,12 @@ impl JobRunner {
                     disk_full: false,
                 }),
             };
-            // The loop is gone only when the daemon stops.
+            // Fails only when the loop has ended, which is when the daemon stops.
             let _ = finished.send(Finished { id, result }).await;
         });
     }
 
-    /// Takes note of a finished job; false if it was cancelled meanwhile, and its result is not wanted.
+    /// Removes a finished job; false if it was cancelled meanwhile and its result is not wanted.
     pub(crate) fn finish(&mut self, id: JobId) -> bool {
         self.running.remove(&id).is_some()
     }

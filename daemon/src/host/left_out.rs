@@ -1,6 +1,7 @@
-//! Members that commit to updates which are in no sum: whoever commits and then serves nobody, or is cut off, costs every round
-//! its transfer deadline. Nothing is proven by that, because a member that cannot reach the others looks the same, so the
-//! rounds go on, and a condition names the member.
+//! Members that commit to updates which are in no sum: a member that commits and then serves
+//! nobody, or is cut off, costs every round its transfer deadline. This proves no fault, because a
+//! member that cannot reach the others looks the same, so the rounds continue, and a condition
+//! names the member.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,18 +16,18 @@ use crate::control::api::{Condition, Severity};
 /// The condition's name.
 const LEFT_OUT: &str = "updates-left-out";
 
-/// So many rounds in a row are more than a bad moment.
+/// So many rounds in a row are more than a transient failure.
 const MANY: u64 = 3;
 
-/// Who has committed in vain in the last rounds, since the start of this node.
+/// Members whose latest commitments led to no sum, since the start of this node.
 pub(super) struct LeftOut {
     board: Conditions,
-    /// By position in the manifest.
+    /// Members' names in manifest order.
     names: Vec<String>,
     me: MemberIndex,
-    /// The round in progress, and whose commitments are here.
+    /// The round in progress, and the members whose commitments have arrived.
     committed: (Round, BTreeSet<MemberIndex>),
-    /// In how many rounds in a row, and in which one last.
+    /// For each such member the number of consecutive rounds, and the last of them.
     in_vain: BTreeMap<MemberIndex, (u64, Round)>,
 }
 
@@ -36,8 +37,8 @@ impl LeftOut {
         Self { board, names, me, committed, in_vain }
     }
 
-    /// Notes whose commitments are here. Members that are banned or excluded, or whose update is refused, are named with the
-    /// reason elsewhere.
+    /// Records whose commitments have arrived. Members that are banned or excluded, or whose update
+    /// is refused, are reported with the reason elsewhere.
     pub(super) fn observe(&mut self, status: &Status) {
         if self.committed.0 != status.round {
             self.committed = (status.round, BTreeSet::new());
@@ -56,7 +57,7 @@ impl LeftOut {
         }
     }
 
-    /// A round has ended. One in which no set was decided does not count for anybody.
+    /// A round has ended. If no set was decided, it counts for no member.
     pub(super) fn round_ended(&mut self, record: &Record) {
         let Some((set, _)) = set_of(&record.outcome) else { return };
         for (member, _) in set {
@@ -154,7 +155,7 @@ mod tests {
             shown.borrow().conditions.first().cloned()
         };
         assert_eq!(round(0, &[0, 1, 2, 3], Some(&[0, 1, 2, 3])), None);
-        // No set was decided: it may have been anybody.
+        // No set was decided, so any member may be the cause.
         assert_eq!(round(1, &[0, 2], None), None);
         for times in 1..=MANY {
             let it = round(1 + times, &[0, 1, 2, 3], Some(&[0, 1, 3])).unwrap();
@@ -163,7 +164,7 @@ mod tests {
             assert!(it.message.contains(&format!("eve ({times} round")), "{}", it.message);
             assert!(!it.message.contains("bob"), "{}", it.message);
         }
-        // It does not commit at all: it is as before.
+        // A round without a commitment leaves its count unchanged.
         assert!(round(5, &[0, 1, 3], Some(&[0, 1, 3])).unwrap().message.contains("eve (3 rounds"));
         assert_eq!(round(6, &[0, 1, 2, 3], Some(&[0, 2, 3])).unwrap().severity, Severity::Notice);
         assert_eq!(round(7, &[0, 1, 2, 3], Some(&[0, 1, 2])).unwrap().severity, Severity::Notice);

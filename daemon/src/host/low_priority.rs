@@ -1,5 +1,5 @@
-//! The low-priority pool: threads of the lowest priority for work that no round waits for. Where
-//! both want the processor, the scheduler of the operating system puts it behind the rounds.
+//! The low-priority pool: threads of the lowest priority for work that no round waits for. When
+//! both want the processor, the operating system's scheduler prefers the rounds.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The lowest priority that a thread can have.
 const LOWEST_PRIORITY: i32 = 19;
-/// Evaluations that operators ask for: each trains an adapter of its own, so one at a time.
+/// Concurrent evaluations: each trains an adapter of its own, so one at a time.
 const EVALUATIONS: usize = 1;
 
 /// Threads for measurements and evaluations. Cheap to clone.
@@ -19,7 +19,7 @@ pub struct LowPriorityPool {
     evaluations: Arc<Semaphore>,
 }
 
-/// Why the pool gave no result.
+/// Why the pool returned no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PoolError {
     /// An evaluation is under way already.
@@ -31,10 +31,10 @@ pub enum PoolError {
 }
 
 impl LowPriorityPool {
-    /// `threads` threads; 0 takes one for each processor.
+    /// Starts `threads` threads; 0 means one for each processor.
     ///
     /// # Errors
-    /// If the system gives no threads.
+    /// If the threads cannot be started.
     pub fn new(threads: usize) -> std::io::Result<Self> {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
@@ -74,7 +74,7 @@ impl LowPriorityPool {
         })?;
         let cancel = CancellationToken::new();
         let _cancel = cancel.clone().drop_guard();
-        // The permit goes with the work: what is cancelled still computes until it notices.
+        // The permit moves into the work: a cancelled evaluation still computes until it notices.
         self.run(move || {
             let result = work(&cancel);
             drop(permit);

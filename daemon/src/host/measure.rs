@@ -1,7 +1,8 @@
-//! Takes the held-out loss after each applied round and puts it into the round's report.
+//! Measures the held-out loss after each applied round and adds it to the round's report.
 //!
-//! Rounds never wait for it: it runs in [`LowPriorityPool`]. One measurement runs at a time and is finished; of those that
-//! wait only the newest is taken, so that a member that is always busy measures every other round instead of none.
+//! Rounds never wait for it: it runs in [`LowPriorityPool`]. One measurement at a time is run to
+//! its end; of the waiting ones only the newest is taken, so that a member that is always busy
+//! measures every other round instead of none.
 
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ pub(super) struct Measurer {
 }
 
 impl Measurer {
-    /// Shows the last measurement of earlier runs and waits for the next.
+    /// Shows the last measurement of earlier runs and starts waiting for the next.
     pub(super) fn start(
         low_priority: LowPriorityPool,
         pipeline: Arc<Pipeline>,
@@ -48,7 +49,7 @@ impl Measurer {
         Self { wanted, cancel }
     }
 
-    /// Measures `adapter` as soon as there is time, instead of what waits.
+    /// Measures `adapter` as soon as the pool is free, in place of any that is waiting.
     pub(super) fn want(&self, round: Round, adapter: ObjectRef) {
         self.wanted.send_if_modified(|wanted| {
             let new = Some((round, adapter));
@@ -75,13 +76,13 @@ struct Measuring {
     ledger: Arc<Ledger>,
     status: Arc<watch::Sender<NodeStatus>>,
     cancel: CancellationToken,
-    /// The base model's and on which sample, once measured in this run: the data may change.
+    /// The sample and the base model's loss on it, once measured in this run: the data may change.
     base: Option<([u8; 32], f64)>,
-    /// Whether it gets worse from round to round.
+    /// Detects a loss that gets worse from round to round.
     trend: Trend,
 }
 
-/// Why there is no number.
+/// Why there is no measurement.
 #[derive(Debug, thiserror::Error)]
 enum MeasureError {
     #[error(transparent)]
@@ -104,13 +105,13 @@ impl Measuring {
                 Ok(loss) => tracing::info!(%round, loss, "held-out"),
                 Err(MeasureError::Pipeline(PipelineError::Cancelled)) => return,
                 Err(MeasureError::Pipeline(PipelineError::NoHeldOut)) => {}
-                // Nothing depends on the number: the round's report goes without it.
+                // Nothing depends on the loss: the round's report is kept without it.
                 Err(error) => tracing::warn!(%round, %error, "held-out loss not measured"),
             }
         }
     }
 
-    /// Goes on from the rounds that were measured in earlier runs.
+    /// Continues the trend of the rounds that were measured in earlier runs.
     async fn recall(&mut self) {
         let ledger = Arc::clone(&self.ledger);
         let reports = tokio::task::spawn_blocking(move || ledger.reports()).await;
@@ -124,7 +125,7 @@ impl Measuring {
         self.trend.show(&Conditions::new(Arc::clone(&self.status)));
     }
 
-    /// In an earlier run; the base model's loss is then known as well.
+    /// Whether `round` was measured in an earlier run; the base model's loss is then known as well.
     async fn is_measured(&self, round: Round) -> bool {
         let ledger = Arc::clone(&self.ledger);
         let report = tokio::task::spawn_blocking(move || ledger.report(round)).await;
@@ -137,7 +138,8 @@ impl Measuring {
         adapter: ObjectRef,
     ) -> Result<f64, MeasureError> {
         let measured = self.loss_of(Some(adapter)).await?;
-        // The data may change between the two: then neither is shown beside the other.
+        // If the data change between the two measurements, the losses are not comparable and not
+        // shown together.
         self.base = self.base.filter(|(sample, _)| *sample == measured.sample);
         self.show(round, &measured).await?;
         if self.base.is_none() {

@@ -1,4 +1,4 @@
-//! Events of the network as the machine gets them.
+//! Translates the network's events for the machine.
 
 use fedshield_net::{FetchError, NetEvent};
 use fedshield_protocol::event::Event;
@@ -38,7 +38,7 @@ impl Host {
                 tracing::warn!(object = %object.root.short(), %reason, "fetch failed");
                 Some(Event::ObjectFailed(object))
             }
-            // Answered by the node, before the host.
+            // Answered by the node before the host gets it.
             NetEvent::JoinRequest { .. } => None,
         };
         match event {

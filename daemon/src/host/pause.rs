@@ -1,5 +1,6 @@
-//! An operator's pause outlives the daemon: a file of its own, written before the pause is confirmed, removed by `resume`.
-//! Not in the journal: it binds nobody but this node, and the journal forgets with every round.
+//! An operator's pause persists over restarts: a file of its own, written before the pause is
+//! confirmed and removed by `resume`. It is not in the journal, because it binds only this node and
+//! the journal is pruned with every round.
 
 use std::fs;
 use std::io;
@@ -12,10 +13,10 @@ use crate::conditions::unix_s;
 use crate::control::api::Pause;
 use crate::durable::{self, DiskError};
 
-/// The longest file that a pause can be.
+/// The longest pause file, in bytes.
 const MAX_BYTES: u64 = 4096;
 
-/// Where the pause is remembered.
+/// The path of the pause file.
 #[derive(Debug, Clone)]
 pub struct PauseFile(PathBuf);
 
@@ -25,8 +26,8 @@ impl PauseFile {
         Self(path.into())
     }
 
-    /// The pause that an earlier run was left in. A file that cannot be read is a pause too: the operator ends it with
-    /// `resume`.
+    /// The pause that an earlier run ended in. A file that cannot be read counts as a pause; the
+    /// operator ends it with `resume`.
     #[must_use]
     pub fn read(&self) -> Option<Pause> {
         let damaged = |reason: &dyn std::fmt::Display| {
@@ -40,7 +41,7 @@ impl PauseFile {
         }
     }
 
-    /// Remembers a pause.
+    /// Writes the pause to disk.
     ///
     /// # Errors
     /// A failure of the disk.
@@ -50,7 +51,7 @@ impl PauseFile {
         durable::replace(&self.0, &bytes)
     }
 
-    /// Forgets it.
+    /// Removes the file.
     ///
     /// # Errors
     /// A failure of the disk.
@@ -64,10 +65,11 @@ impl PauseFile {
 }
 
 impl Host {
-    /// An operator pauses this node: remembered, then done. A second pause changes nothing.
+    /// An operator pauses this node; stored before it takes effect. A second pause changes nothing.
     ///
     /// # Errors
-    /// See [`HostError`]; inside, if it cannot be remembered: then the node is not paused.
+    /// See [`HostError`]. The inner error: the pause could not be stored, and the node is not
+    /// paused.
     pub async fn pause(
         &mut self,
         by: Option<String>,
@@ -92,7 +94,8 @@ impl Host {
     /// An operator ends the pause.
     ///
     /// # Errors
-    /// See [`HostError`]; inside, if the disk does not let it be forgotten: then the node stays paused.
+    /// See [`HostError`]. The inner error: the file could not be removed, and the node stays
+    /// paused.
     pub async fn resume(&mut self) -> Result<Result<(), DiskError>, HostError> {
         if let Err(error) = tokio::task::block_in_place(|| self.parts.pause.clear()) {
             return Ok(Err(error));

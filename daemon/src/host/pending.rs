@@ -1,5 +1,5 @@
-//! What is still to be executed, in order. A write that finds no room stays at the front and is made again when there is
-//! some; nothing that comes after it happens before it, and the machine gets no event meanwhile.
+//! What is still to be executed, in order. A write that fails for lack of space stays at the front
+//! and is retried; nothing after it is executed before it, and the machine gets no event meanwhile.
 
 use std::collections::VecDeque;
 
@@ -12,23 +12,23 @@ use super::{Host, HostError};
 use crate::control::api::RoundReport;
 use crate::error_code::ErrorCode;
 
-/// One thing to do.
+/// One thing to execute.
 pub(super) enum Step {
-    /// What the machine asked for.
+    /// An effect that the machine asked for.
     Effect(Effect),
-    /// A record is in the ledger; what this node saw of its round is not yet.
+    /// A record is in the ledger, and this node's report of its round is still to be kept.
     Ended(Box<EndedRound>),
 }
 
 /// The end of a round as this node saw it.
 pub(super) struct EndedRound {
-    /// Which round.
+    /// The round that ended.
     pub(super) round: Round,
-    /// No round follows.
+    /// True if it is the federation's last round.
     pub(super) is_last: bool,
     /// The federation's adapter after it.
     pub(super) adapter: Option<ObjectRef>,
-    /// What the operator sees of it.
+    /// The operator-visible report of it.
     pub(super) report: RoundReport,
 }
 
@@ -38,13 +38,14 @@ pub(super) struct Pending {
     pub(super) steps: VecDeque<Step>,
     /// Events that the machine has not got yet.
     events: VecDeque<Event>,
-    /// Messages that came while nothing could be written. Others repeat what matters, as after a restart.
+    /// The number of messages dropped while nothing could be written. Others repeat what matters,
+    /// as after a restart.
     unheard: u64,
 }
 
 impl Pending {
-    /// Keeps an event until the machine may get it. With `stalled`, which may last for days, only what cannot be
-    /// learnt again is kept: the last word on each member, objects, jobs.
+    /// Queues an event until the machine may get it. While `stalled`, which may last for days, only
+    /// what cannot be learnt again is kept: the latest event on each member, objects, jobs.
     pub(super) fn push(&mut self, event: Event, stalled: bool) {
         if stalled {
             match event {
@@ -70,14 +71,15 @@ impl Pending {
         self.events.pop_front()
     }
 
-    /// How many messages went unheard since the last call.
+    /// The number of messages dropped since the last call.
     pub(super) fn take_unheard(&mut self) -> u64 {
         std::mem::take(&mut self.unheard)
     }
 }
 
 impl Host {
-    /// Executes what is due and lets the machine go on, until nothing is left or a write finds no room.
+    /// Executes steps and passes events to the machine until nothing is left or a write finds no
+    /// free space.
     pub(super) async fn advance(&mut self) -> Result<(), HostError> {
         while self.execute_pending().await? {
             let next = self.followed.pop().or_else(|| self.pending.next_event());
@@ -88,7 +90,7 @@ impl Host {
         Ok(())
     }
 
-    /// False if a write found no room: it is at the front again.
+    /// False if a write found no free space: it is at the front again.
     async fn execute_pending(&mut self) -> Result<bool, HostError> {
         while let Some(step) = self.pending.steps.pop_front() {
             match step {
@@ -108,7 +110,7 @@ impl Host {
         Ok(true)
     }
 
-    /// Tries again what found no room.
+    /// Retries the write that found no free space.
     pub(super) async fn go_on(&mut self) -> Result<(), HostError> {
         self.room.resume();
         self.advance().await?;
@@ -121,7 +123,7 @@ impl Host {
     }
 }
 
-/// Whether an effect puts something on the disk that later ones rely on.
+/// Whether an effect writes to disk something that later ones rely on.
 const fn writes(effect: &Effect) -> bool {
     matches!(
         effect,

@@ -12,7 +12,7 @@ use crate::control::api::{Condition, NodeStatus, WorkProgress};
 use crate::jobs::{ContributionSizes, Observer, ParsedPartial, Stage, TrainingStep};
 use crate::learning::{DATA_CONDITION, DataLook, SKIPPED_CONDITION};
 
-/// Bytes of one value in clear.
+/// Bytes of one unencrypted value.
 const F32_BYTES: u64 = 4;
 
 /// What was measured in one round.
@@ -22,9 +22,9 @@ pub struct RoundMeasures {
     pub seconds: BTreeMap<&'static str, f64>,
     /// Mean training loss.
     pub train_loss: Option<f64>,
-    /// The pruned update as f32.
+    /// Bytes of the pruned update as f32.
     pub update_bytes_f32: u64,
-    /// The encrypted update.
+    /// Bytes of the encrypted update.
     pub ciphertext_bytes: u64,
 }
 
@@ -40,7 +40,7 @@ pub struct ProgressBoard {
 #[derive(Default)]
 struct Inner {
     rounds: BTreeMap<Round, RoundMeasures>,
-    /// What runs now. Jobs run beside each other; the one that stands first in the path of an update is shown, and an
+    /// What runs now. Jobs run concurrently; the earliest stage of an update is shown, and an
     /// evaluation only while nothing else runs.
     running: BTreeMap<Stage, WorkProgress>,
     unreadable: UnreadablePartials,
@@ -53,7 +53,7 @@ impl ProgressBoard {
         Self { inner: Mutex::default(), status }
     }
 
-    /// Takes what was measured in `round`.
+    /// Takes out what was measured in `round`.
     pub fn take(&self, round: Round) -> RoundMeasures {
         self.lock().rounds.remove(&round).unwrap_or_default()
     }
@@ -172,7 +172,7 @@ mod tests {
         let board = ProgressBoard::new(Arc::new(status));
         let broken = DataLook::Unreadable { problem: "a.jsonl:17: no JSON".to_owned(), train: 9 };
         board.looked_at_data(&broken);
-        // It is being written at this moment: nothing is known yet.
+        // The file is being written, so nothing is known yet.
         board.looked_at_data(&DataLook::Busy);
         let shown = board.status.borrow().conditions.clone();
         assert_eq!(shown.len(), 1);

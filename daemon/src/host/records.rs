@@ -1,4 +1,5 @@
-//! The ledger's way to the machine, and to members that are behind: record by record, never all of them in memory.
+//! Passes the ledger to the machine, and to members that are behind: record by record, never all of
+//! them in memory.
 
 use std::ops::ControlFlow;
 
@@ -18,10 +19,10 @@ const DAMAGED: &str = "ledger-damaged";
 /// The condition of a ledger that ends before the journal.
 const BEHIND: &str = "ledger-behind-journal";
 
-/// Gives the machine the ledger, before it boots. Returns the first record that is not valid, if there is one: it and all
-/// later ones are cut off, with a copy put aside, and fetched from the other members again.
-///
-/// Signatures and certificates of records that were verified before are not verified again: `Ledger::verified` knows them.
+/// Passes the ledger to the machine before it boots. Returns the first invalid record, if there is
+/// one: it and all later ones are cut off, with a copy put aside, and fetched from the other
+/// members again. Signatures and certificates of records that were verified before are not verified
+/// again, see `Ledger::verified`.
 pub(super) fn replay(
     machine: &mut Machine,
     ledger: &Ledger,
@@ -54,10 +55,10 @@ pub(super) fn replay(
     Ok(Some(error))
 }
 
-/// What the operator should know of the ledger: damage that a start has found, and a journal with later rounds.
+/// Conditions of the ledger: damage that a start has found, and a journal with later rounds.
 pub(super) struct LedgerWatch {
     board: Conditions,
-    /// Members by position.
+    /// Members' names in manifest order.
     names: Vec<String>,
     damage: Option<(LedgerError, Round)>,
 }
@@ -86,7 +87,7 @@ impl LedgerWatch {
         watch
     }
 
-    /// Takes note of where the machine is.
+    /// Updates the conditions from the machine's status.
     pub(super) fn observe(&mut self, status: &Status) {
         if self.damage.as_ref().is_some_and(|(_, round)| status.round > *round) {
             self.damage = None;
@@ -107,7 +108,7 @@ impl LedgerWatch {
         self.board.show(BEHIND, behind);
     }
 
-    /// Who can give records.
+    /// The members that can send the missing records, as text.
     fn givers(&self, status: &Status) -> String {
         let gives = |member: &MemberStatus| {
             member.reachable && member.round.is_some_and(|round| round > status.round)
@@ -127,7 +128,8 @@ impl LedgerWatch {
 }
 
 impl Host {
-    /// Reads records for a member that is behind. A ledger that cannot be read does not stop this node: others may help.
+    /// Reads records for a member that is behind. A ledger that cannot be read does not stop this
+    /// node, because other members may answer.
     pub(super) fn read_records(&mut self, to: MemberIndex, from: Round, room_bytes: usize) {
         let read = || self.parts.ledger.read_from(from, room_bytes);
         match tokio::task::block_in_place(read) {
@@ -186,7 +188,7 @@ pub(super) mod tests {
         let mut machine = machine();
         let damage = replay(&mut machine, &ledger, &key).unwrap();
         assert!(damage.is_some());
-        // Cut off, with a copy put aside: its place is free for the right one.
+        // Cut off, with a copy put aside: the valid record can take its place.
         assert_eq!(ledger.count(), 0);
         let names = std::fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name());
         let aside =

@@ -1,4 +1,4 @@
-//! What one finished round looked like from here.
+//! This node's own report of each finished round.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::{Host, HostError};
 use crate::conditions::Conditions;
 use crate::control::api::{RoundOutcome, RoundReport, word};
 
-/// Bytes by purpose, in the order of the path of an update.
+/// Names of the purposes that bytes are counted by, in the order of an update's path.
 const PURPOSES: &[(&str, Purpose)] = &[
     ("ciphertext", Purpose::Ciphertext),
     ("share", Purpose::Share),
@@ -28,7 +28,7 @@ const PURPOSES: &[(&str, Purpose)] = &[
     ("evidence", Purpose::Evidence),
 ];
 
-/// Watches phases and traffic between two records.
+/// Tracks phases and traffic between two records.
 pub(super) struct Reports {
     names: Vec<String>,
     traffic: NetStats,
@@ -44,7 +44,7 @@ impl Reports {
         Self { names, traffic, phase: None, seconds, committee, silent: None }
     }
 
-    /// Takes note of a phase change.
+    /// Records a phase change.
     pub(super) fn observe(&mut self, status: &Status) {
         self.committee.insert(status.round, status.committee.clone());
         while self.committee.len() > 2 {
@@ -83,7 +83,7 @@ impl Reports {
         };
         let committee = self.committee.remove(&record.round).unwrap_or_default();
         let mut seconds = std::mem::take(&mut self.seconds);
-        // Waiting for others is what the phase took beyond this member's own work in it.
+        // The time waiting for others is the phase's duration minus this member's own work in it.
         let own: f64 = ["train", "prune", "encrypt", "share"]
             .iter()
             .filter_map(|s| measures.seconds.get(s))
@@ -123,7 +123,7 @@ impl Reports {
 }
 
 impl Host {
-    /// A record is in the ledger: what this node saw of its round.
+    /// A record is in the ledger: makes this node's report of its round.
     pub(super) fn round_ended(&mut self, record: &CertifiedRecord) -> EndedRound {
         let round = record.record.round;
         let measures = self.parts.progress.take(round);
@@ -139,7 +139,7 @@ impl Host {
         EndedRound { round, is_last, adapter: record.record.adapter, report }
     }
 
-    /// Keeps the report of a round that has ended, lets its objects go, has its adapter measured.
+    /// Stores the report of a finished round, releases its objects, and has its adapter measured.
     pub(super) fn keep_report(&mut self, ended: &EndedRound) -> Result<(), HostError> {
         let EndedRound { round, is_last, adapter, ref report } = *ended;
         self.parts.ledger.put_report(report)?;
@@ -150,7 +150,7 @@ impl Host {
         let pipeline = Arc::clone(&self.parts.pipeline);
         self.collector.ended(round, is_last, adapter, move || pipeline.held());
         if report.outcome == RoundOutcome::Applied {
-            // A round was applied: the last error is over.
+            // A round was applied, so the last error no longer holds.
             self.parts.status.send_modify(|status| status.last_error = None);
             self.last_applied = adapter.map(|adapter| (round, adapter));
             self.measure_again();
@@ -184,7 +184,7 @@ fn bytes_between(
     let messages =
         difference(&before.gossip, &after.gossip) + difference(&before.direct, &after.direct);
     bytes.insert("messages".to_owned(), messages);
-    // Noise, multiplexing, gossip's fan-out and pings: everything on the wire, to be honest about it.
+    // Everything on the wire: including Noise, multiplexing, gossip's fan-out and pings.
     bytes.insert("transport".to_owned(), difference(&before.transport, &after.transport));
     bytes
 }

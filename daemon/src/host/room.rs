@@ -1,5 +1,5 @@
-//! Waiting for room: what could not be written because the disk is full, over its quota or read-only is tried again until
-//! it succeeds, and a condition is shown meanwhile.
+//! Waiting for free space: writes that failed because the disk is full, over its quota or read-only
+//! are retried until they succeed, and a condition is shown meanwhile.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -12,26 +12,27 @@ use crate::control::api::{Condition, Severity};
 
 /// The condition's name.
 pub(crate) const DISK_FULL: &str = "disk-full";
-/// Between two attempts to write what everything else waits for, and between two looks at the disk.
+/// The pause between two attempts of a write that blocks everything else, and between two checks of
+/// the disk.
 const PAUSE: Duration = Duration::from_secs(2);
 /// The longest pause between two attempts of a job, which may compute for long before it writes.
 const JOB_PAUSE_MAX: Duration = Duration::from_secs(120);
-/// So much more free space is worth an attempt before the pause is over.
+/// An increase of free space that justifies an attempt before the pause is over, in bytes.
 const WORTH_TRYING_BYTES: u64 = 1 << 20;
-/// A fetch that found no room is forgotten if none has failed for this long.
+/// A fetch that found no free space is forgotten if none has failed for this long.
 const FETCH_MEMORY: Duration = Duration::from_secs(60);
 
-/// What waits for room.
+/// What waits for free space.
 pub(super) struct Room {
     conditions: Conditions,
     home: PathBuf,
     /// The last error of the disk.
     reason: String,
-    /// A write that everything waits for failed; it is tried again then.
+    /// When to retry a failed write that everything waits for.
     stalled: Option<Instant>,
-    /// Jobs that found no room.
+    /// Jobs that found no free space.
     jobs: BTreeSet<JobId>,
-    /// Those of them that are being tried again.
+    /// Those of them that are being retried.
     trying: BTreeSet<JobId>,
     look_at: Instant,
     jobs_at: Instant,
@@ -64,7 +65,7 @@ impl Room {
         self.failed(reason);
     }
 
-    /// The write that everything waits for is made again now.
+    /// The write that everything waits for is being retried now.
     pub(super) fn resume(&mut self) {
         self.stalled = None;
     }
@@ -78,7 +79,7 @@ impl Room {
         self.stalled.map(|_| self.reason.as_str())
     }
 
-    /// A job found no room.
+    /// A job found no free space.
     pub(super) fn job_failed(&mut self, id: JobId, reason: &str) {
         self.trying.remove(&id);
         self.jobs.insert(id);
@@ -88,7 +89,7 @@ impl Room {
         self.failed(reason);
     }
 
-    /// A job has written what it had to, or is not wanted any more.
+    /// A job has completed its writes, or is not wanted any more.
     pub(super) fn job_ended(&mut self, id: JobId) {
         if self.trying.remove(&id) | self.jobs.remove(&id) {
             self.job_pause = PAUSE;
@@ -96,26 +97,26 @@ impl Room {
         }
     }
 
-    /// An object could not be fetched for want of room; the machine asks for it again.
+    /// An object could not be fetched for lack of free space; the machine asks for it again.
     pub(super) fn fetch_failed(&mut self, reason: &str) {
         self.fetch_failed = Some(Instant::now());
         self.failed(reason);
     }
 
-    /// An object was fetched: there is room for those.
+    /// An object was fetched, so there is space for fetches again.
     pub(super) fn fetched(&mut self) {
         if self.fetch_failed.take().is_some() {
             self.show();
         }
     }
 
-    /// When to look next; `None` while there is room.
+    /// When to check next; `None` while nothing waits for free space.
     pub(super) fn next_look(&self) -> Option<Instant> {
         let waits = !self.jobs.is_empty() || self.fetch_failed.is_some();
         self.stalled.or_else(|| waits.then_some(self.look_at))
     }
 
-    /// The jobs that are worth another attempt now.
+    /// The jobs that are to be retried now.
     pub(super) fn look(&mut self) -> Vec<JobId> {
         self.look_at = Instant::now() + PAUSE;
         if self.fetch_failed.is_some_and(|at| at.elapsed() >= FETCH_MEMORY) {
@@ -130,7 +131,7 @@ impl Room {
         again.into_iter().collect()
     }
 
-    /// Clears the condition once nothing waits for room any more.
+    /// Clears the condition once nothing waits for free space any more.
     pub(super) fn show(&self) {
         let waits = self.stalled.is_some() || self.fetch_failed.is_some();
         if !waits && self.jobs.is_empty() && self.trying.is_empty() {
@@ -150,7 +151,7 @@ impl Room {
     }
 }
 
-/// The condition while something waits for room.
+/// The condition while something waits for free space.
 pub(crate) fn no_room(reason: &str) -> Condition {
     let message = format!("{reason}; the node waits and goes on by itself when it can write again");
     Condition::new(DISK_FULL, Severity::Blocking, message)

@@ -1,6 +1,6 @@
-//! Whether this node can take part, and if not, why: what the machine shows is looked at whenever it changes and each
-//! second, because what matters is often that nothing happens. Everything that shows a node's state follows from the
-//! conditions set here.
+//! Whether this node can take part, and if not, why. The machine's status is checked whenever it
+//! changes and once a second, because often what matters is that nothing happens. Every view of a
+//! node's state derives from the conditions set here.
 
 mod words;
 
@@ -32,7 +32,7 @@ const CONDITIONS: [&str; 7] = [
     "members-banned",
 ];
 
-/// What a look finds.
+/// The results of one check.
 #[derive(Debug, Clone, PartialEq)]
 struct Findings {
     conditions: Vec<Condition>,
@@ -40,7 +40,7 @@ struct Findings {
     waiting: Option<Waiting>,
 }
 
-/// What is known beyond the machine's present status: since when things have been as they are.
+/// The machine's latest status, and since when absences, recovery and waits have lasted.
 pub(super) struct Standing {
     names: Vec<String>,
     me: MemberIndex,
@@ -50,7 +50,8 @@ pub(super) struct Standing {
     pause: Option<Pause>,
     absent: Vec<Absent>,
     recovering_since: Option<Time>,
-    /// The end of the present wait on the machine's clock and on people's, so that it does not flicker.
+    /// The end of the present wait by the machine's clock and by wall-clock time, kept so that the
+    /// displayed time does not flicker.
     until: Option<(Time, u64)>,
 }
 
@@ -79,7 +80,7 @@ impl Standing {
         self.pause = pause;
     }
 
-    /// The pause as people see it.
+    /// The pause as shown to operators.
     pub(super) fn pause(&self) -> Option<Pause> {
         let machine = self.machine.as_ref();
         let in_effect = machine.is_some_and(|machine| self.is_paused(machine));
@@ -87,18 +88,19 @@ impl Standing {
         self.pause.clone().map(|pause| Pause { after_round, ..pause })
     }
 
-    /// Says whether sums have come to nothing since the last applied round. Also when all else is well.
+    /// Reports whether sums have failed since the last applied round, even when all else is well.
     pub(super) fn show_failed_rounds(&self, failed_rounds: &FailedRounds) {
         self.board.show(SUMS_FAIL, sums_fail(&self.names, failed_rounds));
     }
 
-    /// The machine has published `status`; it is `now` by its clock and `unix_s` by people's.
+    /// The machine has published `status` at `now` by its own clock and `unix_s` by wall-clock
+    /// time.
     pub(super) fn publish(&mut self, status: Status, now: Time, unix_s: u64) {
         self.machine = Some(status);
         self.look(now, unix_s);
     }
 
-    /// Says how this node stands.
+    /// Derives the conditions from the latest status and publishes them.
     pub(super) fn look(&mut self, now: Time, unix_s: u64) {
         let Some(found) = self.find(now, unix_s) else { return };
         for name in CONDITIONS {
@@ -169,7 +171,7 @@ impl Standing {
         Some(Findings { conditions, pause, waiting })
     }
 
-    /// Notes since when members are away.
+    /// Records since when members are absent.
     fn note_absent(&mut self, machine: &Status, unix_s: u64) {
         let before = std::mem::take(&mut self.absent);
         for (position, member) in machine.members.iter().enumerate() {
@@ -183,7 +185,7 @@ impl Standing {
         }
     }
 
-    /// Notes since when this node has been catching up, whatever progress it makes.
+    /// Records since when this node has been catching up, whatever progress it makes.
     fn note_recovery(&mut self, machine: &Status, now: Time) {
         let recovers = matches!(machine.phase, Phase::Recovering | Phase::Sync)
             && machine.silent_through.is_none()

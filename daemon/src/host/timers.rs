@@ -6,22 +6,22 @@ use std::time::{Duration, Instant};
 use fedshield_protocol::event::TimerId;
 use fedshield_protocol::ids::Time;
 
-/// The host's clock: milliseconds since it was made.
+/// The host's monotonic clock, in milliseconds since [`Self::start`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock(Instant);
 
 impl Clock {
-    /// Starts at 0 now.
+    /// A clock that reads 0 now.
     pub(crate) fn start() -> Self {
         Self(Instant::now())
     }
 
-    /// The time now.
+    /// The present time.
     pub(crate) fn now(&self) -> Time {
         Time(u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// When `time` will be.
+    /// The instant of `time`.
     pub(crate) fn instant(&self, time: Time) -> Instant {
         self.0 + Duration::from_millis(time.0)
     }
@@ -32,22 +32,22 @@ impl Clock {
 pub(crate) struct Timers(BTreeMap<TimerId, Time>);
 
 impl Timers {
-    /// Sets or replaces one.
+    /// Sets or replaces a timer.
     pub(crate) fn set(&mut self, id: TimerId, at: Time) {
         self.0.insert(id, at);
     }
 
-    /// Forgets one.
+    /// Removes a timer.
     pub(crate) fn cancel(&mut self, id: TimerId) {
         self.0.remove(&id);
     }
 
-    /// When the next one runs out.
+    /// When the next timer expires.
     pub(crate) fn next(&self) -> Option<Time> {
         self.0.values().min().copied()
     }
 
-    /// Takes out one that has run out by `now`, the earliest first.
+    /// Removes and returns one timer that has expired by `now`, the earliest first.
     pub(crate) fn take_due(&mut self, now: Time) -> Option<TimerId> {
         let (id, _) = self.0.iter().filter(|(_, at)| **at <= now).min_by_key(|(_, at)| **at)?;
         let id = *id;

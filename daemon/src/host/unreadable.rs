@@ -10,7 +10,7 @@ use crate::jobs::ParsedPartial;
 /// The condition's name.
 pub(super) const UNREADABLE_PARTIALS: &str = "partials-unreadable";
 
-/// Whose partial decryptions could not be read since the start of this node.
+/// Members whose partial decryptions could not be read since the start of this node.
 #[derive(Debug, Default)]
 pub(super) struct UnreadablePartials(BTreeMap<MemberIndex, Unreadable>);
 
@@ -21,13 +21,13 @@ struct Unreadable {
     reason: String,
     /// In how many rounds.
     rounds: u64,
-    /// A later one was readable.
+    /// True once a later one was readable.
     over: bool,
 }
 
 impl UnreadablePartials {
-    /// The partial decryptions of a round were parsed, perhaps not for the first time. Returns the members of whom it is news
-    /// that theirs cannot be read.
+    /// The partial decryptions of a round were parsed, perhaps not for the first time. Returns the
+    /// members newly found to have sent unreadable ones.
     pub(super) fn note(&mut self, round: Round, parsed: &[ParsedPartial]) -> Vec<MemberIndex> {
         let mut news = Vec::new();
         for (member, rejected) in parsed {
@@ -55,13 +55,13 @@ impl UnreadablePartials {
         news
     }
 
-    /// In how many rounds, by name.
+    /// The number of such rounds for each member, by name.
     pub(super) fn counts(&self, names: &[String]) -> BTreeMap<String, u64> {
         let count = |(member, it): (&MemberIndex, &Unreadable)| (name(names, *member), it.rounds);
         self.0.iter().map(count).collect()
     }
 
-    /// What an operator should know.
+    /// The condition for the operator, if any.
     pub(super) fn condition(&self, names: &[String]) -> Option<Condition> {
         let line = |(member, it): (&MemberIndex, &Unreadable)| {
             let Unreadable { last, reason, rounds, .. } = it;

@@ -9,34 +9,34 @@ use crate::randomness::RandomnessError;
 /// Why there is no identity.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// None was made yet.
+    /// No identity has been created yet.
     #[error("there is no identity at {}", path.display())]
     Missing {
-        /// Where it should be.
+        /// The file that is missing.
         path: PathBuf,
     },
-    /// One is there already; it is never overwritten.
+    /// An identity exists already; it is never overwritten.
     #[error("there is an identity at {} already", path.display())]
     Exists {
-        /// Where.
+        /// The file.
         path: PathBuf,
     },
     /// An empty passphrase protects nothing.
     #[error("the passphrase is empty")]
     EmptyPassphrase,
-    /// Sealed, and no passphrase was given.
+    /// The identity is sealed, and no passphrase was given.
     #[error("{} is sealed with a passphrase, and none was given", path.display())]
     Locked {
         /// The file.
         path: PathBuf,
     },
-    /// Sealed with another passphrase, or changed.
+    /// The file was sealed with another passphrase, or was modified.
     #[error("{} does not open: wrong passphrase, or the file was changed", path.display())]
     WrongPassphrase {
         /// The file.
         path: PathBuf,
     },
-    /// Not an identity file.
+    /// The file is not an identity file.
     #[error("{} is not an identity file: {reason}", path.display())]
     Malformed {
         /// The file.
@@ -44,16 +44,16 @@ pub enum IdentityError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The system gives no randomness.
+    /// The operating system returned no random bytes.
     #[error(transparent)]
     Random(#[from] RandomnessError),
-    /// The disk.
+    /// Reading or writing a file failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
 }
 
 impl IdentityError {
-    /// The stable name.
+    /// The stable error code, for programs.
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {

@@ -19,20 +19,20 @@ const LIMIT_BYTES: u64 = 64 << 10;
 /// How the identity is stored on disk.
 #[derive(Debug, Clone)]
 pub enum Protection {
-    /// Sealed: opens with this passphrase.
+    /// Sealed with this passphrase.
     Passphrase(Passphrase),
-    /// In clear, for trials: whoever reads the file is this node.
+    /// Unencrypted, for trials: whoever reads the file can act as this node.
     None,
 }
 
-/// This node's key. Erased when dropped, never shown.
+/// This node's key. Erased when dropped, never printed.
 pub struct Identity {
     signing: SigningKey,
     vault: SealKey,
     protected: bool,
 }
 
-/// What the file holds, sealed or in clear.
+/// The secret content of the file, sealed or in clear.
 #[derive(Zeroize, ZeroizeOnDrop)]
 struct Inside {
     seed: [u8; 32],
@@ -61,7 +61,7 @@ impl Identity {
     /// Makes a key from the system's randomness and writes it to `path`.
     ///
     /// # Errors
-    /// [`IdentityError::Exists`], [`IdentityError::EmptyPassphrase`], or what the disk says.
+    /// [`IdentityError::Exists`], [`IdentityError::EmptyPassphrase`], or a disk error.
     pub fn create(path: &Path, protection: &Protection) -> Result<Self, IdentityError> {
         if path.exists() {
             return Err(IdentityError::Exists { path: path.to_path_buf() });
@@ -155,13 +155,13 @@ impl Identity {
         Zeroizing::new(self.signing.to_bytes())
     }
 
-    /// Signs bytes that already say what they are for.
+    /// Signs bytes that already contain their own domain separation.
     #[must_use]
     pub fn sign(&self, bytes: &[u8]) -> Vec<u8> {
         self.signing.sign(bytes).to_bytes().to_vec()
     }
 
-    /// False if the file is in clear: worth a warning.
+    /// False if the file is not sealed, which deserves a warning.
     #[must_use]
     pub const fn is_protected(&self) -> bool {
         self.protected

@@ -1,4 +1,4 @@
-//! Where the passphrase comes from when nobody sits at a terminal.
+//! Sources of the passphrase when there is no terminal.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,13 @@ pub const PASSPHRASE_FILE_VARIABLE: &str = "FEDSHIELD_PASSPHRASE_FILE";
 /// Name of the systemd credential with the passphrase.
 pub const CREDENTIAL_NAME: &str = "fedshield-passphrase";
 
-/// A passphrase; erased when dropped, never shown.
+/// A passphrase; erased when dropped, never printed.
 #[derive(Clone)]
 pub struct Passphrase(Zeroizing<String>);
 
 impl Passphrase {
-    /// Takes a passphrase over. One line end is cut off, so that a file made with `echo` works.
+    /// Takes ownership of a passphrase. One trailing line break is removed, so that a file made
+    /// with `echo` works.
     #[must_use]
     pub fn new(text: Zeroizing<String>) -> Self {
         let line = text.strip_suffix('\n').unwrap_or(&text);
@@ -49,7 +50,7 @@ impl Passphrase {
             .map_err(|error| DiskError::at(path, error))
     }
 
-    /// True if nothing is left after the line end.
+    /// True if nothing is left without the line break.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,16 +1,18 @@
-//! The keys under which the secrets of rounds are wrapped, one for each round, in one file that is as long as it will ever be.
-//! A key is erased by overwriting it in place: with these 32 bytes everything that was kept for the round is gone,
-//! whatever copies of the wrapped files a file system, a flash disk or a backup may hold.
+//! The keys under which the secrets of rounds are wrapped, one for each round, in one file of
+//! constant length. A key is erased by overwriting it in place: without these 32 bytes everything
+//! that was kept for the round is unreadable, whatever copies of the wrapped files a file system, a
+//! flash disk or a backup may hold.
 //!
 //! ```text
 //! slot, every 4096 bytes    8 magic, 8 round, 24 nonce, 32 key and 16 tag, sealed under the store's key, 32 checksum
 //! empty slot                zeros
 //! ```
 //!
-//! Each slot lies in a block of its own, so that a write that is cut off damages no other. A key is used once its slot is
-//! on the disk; a slot that is neither empty nor whole is one whose write or whose erasure was cut off, and is emptied at
-//! the next start. On file systems that write elsewhere what is overwritten (copy-on-write, journaled data) and within
-//! flash disks the old block may live on for a while: nothing that a program writes can prevent that.
+//! Each slot occupies a block of its own, so that an interrupted write damages no other. A key is
+//! used once its slot is on disk; a slot that is neither empty nor whole is one whose write or
+//! erasure was interrupted, and is emptied at the next start. File systems that do not overwrite in
+//! place (copy-on-write, journaled data) and flash disks may retain the old block for a while: no
+//! program can prevent that.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -25,7 +27,7 @@ use crate::durable::{self, DiskError};
 
 /// Name of the file in the folder of secrets.
 pub(crate) const FILE: &str = "wrapping-keys";
-/// Rounds at a time: this one, the next, and those that are not settled yet.
+/// Most rounds with a key at a time: this one, the next, and those that are not settled yet.
 pub(super) const SLOTS: usize = 16;
 const SLOT_BYTES: usize = 4096;
 const MAGIC: &[u8; 8] = b"FSROUND1";
@@ -33,7 +35,7 @@ const SEALED_BYTES: usize = 24 + 32 + 16;
 const CHECKED_BYTES: usize = 8 + 8 + SEALED_BYTES;
 const USED_BYTES: usize = CHECKED_BYTES + 32;
 
-/// The file. Nothing of it is kept in memory.
+/// The file of the keys. None of its content is kept in memory.
 #[derive(Debug, Clone)]
 pub(super) struct RoundKeys {
     path: PathBuf,
@@ -49,12 +51,13 @@ enum Slot {
         round: Round,
         sealed: [u8; SEALED_BYTES],
     },
-    /// A write or an erasure was cut off.
+    /// A write or an erasure was interrupted.
     Torn,
 }
 
 impl RoundKeys {
-    /// Opens the file in `folder`, makes it if there is none, and finishes what was cut off.
+    /// Opens the file in `folder`, creates it if there is none, and empties slots whose write or
+    /// erasure was interrupted.
     pub(super) fn open(folder: &Path, vault: SealKey) -> Result<Self, SecretStoreError> {
         let keys = Self { path: folder.join(FILE), vault, lock: Arc::default() };
         let length = (SLOTS * SLOT_BYTES) as u64;
@@ -107,7 +110,7 @@ impl RoundKeys {
         Err(SecretStoreError::Slots { path: self.path.clone() })
     }
 
-    /// Erases the keys of all rounds that `which` names, for good when this returns.
+    /// Erases the keys of all rounds for which `which` is true, for good when this returns.
     pub(super) fn erase(&self, which: impl Fn(Round) -> bool) -> Result<(), SecretStoreError> {
         let _writer = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let file = self.file()?;
@@ -172,7 +175,7 @@ fn slot(round: Round, sealed: &[u8]) -> Vec<u8> {
     [&checked[..], &checksum(&checked)].concat()
 }
 
-/// Tells a slot that was written in part.
+/// Detects a slot that was written in part.
 fn checksum(checked: &[u8]) -> [u8; blake3::OUT_LEN] {
     blake3::derive_key("fedshield v1 round key slot", checked)
 }

@@ -11,9 +11,9 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 use super::Passphrase;
 use crate::randomness::{self, RandomnessError};
 
-/// Bytes that sealing adds: the nonce in front and the tag behind.
+/// Length of the nonce, which precedes the ciphertext.
 pub(super) const NONCE_BYTES: usize = 24;
-/// Most memory that a key file may ask for: a damaged one must not exhaust the machine.
+/// Most memory that a key file may demand, in KiB: a damaged one must not exhaust the machine.
 const MAX_MEMORY_KIB: u32 = 1 << 20;
 const MAX_PASSES: u32 = 64;
 
@@ -53,7 +53,7 @@ impl SealKey {
         Ok([&nonce[..], &sealed].concat())
     }
 
-    /// What was sealed.
+    /// The plaintext of `sealed`.
     pub(super) fn open(
         &self,
         sealed: &[u8],
@@ -73,7 +73,7 @@ impl fmt::Debug for SealKey {
     }
 }
 
-/// How a passphrase becomes a key: Argon2id, RFC 9106.
+/// Parameters of the key derivation from a passphrase: Argon2id, RFC 9106.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Kdf {

@@ -11,43 +11,43 @@ use crate::durable::{self, DiskError};
 use crate::error_code::ErrorCode;
 use crate::randomness::RandomnessError;
 
-/// The longest secret: the key shares of 128 members for a ring of degree 2^16.
+/// The longest secret, in bytes: the key shares of 128 members for a ring of degree 2^16.
 pub(super) const LIMIT_BYTES: u64 = 1 << 30;
 const MAX_NAME_BYTES: usize = 100;
 /// The extension of a file until it replaces another one.
 const UNFINISHED: &str = "next";
 
-/// Why a secret could not be kept or found.
+/// Why a secret could not be stored or read.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretStoreError {
     /// Names are `a-z`, `0-9`, `-`, `_` and `.`, not starting with a dot, at most 100 bytes.
     #[error("`{name}` is not a name for a secret")]
     Name {
-        /// What was asked for.
+        /// The name in the request.
         name: String,
     },
-    /// The file does not open: another identity's, or changed.
+    /// The file cannot be decrypted: it belongs to another identity, or was modified.
     #[error("{} was not sealed by this identity, or was changed", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
     },
-    /// More rounds have secrets at a time than any member works at.
+    /// More rounds have secrets at a time than a member ever works on.
     #[error("{} has no room for another round", path.display())]
     Slots {
         /// The file of the rounds' keys.
         path: PathBuf,
     },
-    /// The system gives no randomness.
+    /// The operating system returned no random bytes.
     #[error(transparent)]
     Random(#[from] RandomnessError),
-    /// The disk.
+    /// Reading or writing a file failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
 }
 
 impl SecretStoreError {
-    /// The stable name.
+    /// The stable error code, for programs.
     #[must_use]
     pub const fn code(&self) -> ErrorCode {
         match self {
@@ -68,10 +68,10 @@ pub struct SecretStore {
 }
 
 impl SecretStore {
-    /// The secrets of `identity` in `folder`, which is made if missing.
+    /// Opens the secrets of `identity` in `folder`, which is created if missing.
     ///
     /// # Errors
-    /// What the disk says, or [`SecretStoreError::Damaged`].
+    /// A disk error, or [`SecretStoreError::Damaged`].
     pub fn open(folder: &Path, identity: &Identity) -> Result<Self, SecretStoreError> {
         durable::make_folder(folder)?;
         let key = identity.vault();
@@ -83,7 +83,7 @@ impl SecretStore {
         Ok(store)
     }
 
-    /// Keeps `secret` as `name`, on disk when this returns; replaces an older one.
+    /// Stores `secret` as `name`, on disk when this returns; replaces an older one.
     ///
     /// # Errors
     /// Any of [`SecretStoreError`] but `Damaged`.
@@ -117,7 +117,7 @@ impl SecretStore {
     /// Overwrites and removes the secret called `name`, if there is one.
     ///
     /// # Errors
-    /// A wrong name, or what the disk says.
+    /// An invalid name, or a disk error.
     pub fn erase(&self, name: &str) -> Result<(), SecretStoreError> {
         Ok(durable::erase(&self.path(name)?)?)
     }
@@ -125,7 +125,7 @@ impl SecretStore {
     /// The names that begin with `prefix`, in order.
     ///
     /// # Errors
-    /// What the disk says.
+    /// A disk error.
     pub fn names(&self, prefix: &str) -> Result<Vec<String>, SecretStoreError> {
         let entries =
             std::fs::read_dir(&self.folder).map_err(|error| DiskError::at(&self.folder, error))?;

@@ -1,4 +1,5 @@
-//! Secrets of one round: files that are sealed under the round's own key (`round_keys`). They end with it.
+//! Secrets of one round: files sealed under the round's own key (`round_keys`), unreadable once it
+//! is erased.
 
 use fedshield_protocol::ids::Round;
 use zeroize::Zeroizing;
@@ -16,7 +17,8 @@ const OLD_SECRET: &str = "round-";
 pub(crate) const SEALING_KEY: &str = "sealing-key";
 
 impl SecretStore {
-    /// Keeps `secret` as `name` until the secrets of `round` are erased, on disk when this returns; replaces an older one.
+    /// Stores `secret` as `name` until the secrets of `round` are erased; on disk when this
+    /// returns; replaces an older one.
     ///
     /// # Errors
     /// Any of [`SecretStoreError`].
@@ -63,7 +65,7 @@ impl SecretStore {
     /// Erases the secrets of `round` and of all rounds before it.
     ///
     /// # Errors
-    /// What the disk says. What is erased by then cannot be read any more.
+    /// A disk error. What was erased before it is unreadable all the same.
     pub fn erase_rounds_up_to(&self, round: Round) -> Result<(), SecretStoreError> {
         self.rounds.erase(|of| of <= round)?;
         self.remove_erased()
@@ -72,13 +74,13 @@ impl SecretStore {
     /// Erases the secrets of all rounds.
     ///
     /// # Errors
-    /// What the disk says.
+    /// A disk error.
     pub fn erase_all_rounds(&self) -> Result<(), SecretStoreError> {
         self.rounds.erase(|_| true)?;
         self.remove_erased()
     }
 
-    /// Removes files that nothing opens any more.
+    /// Removes files whose key has been erased.
     pub(super) fn remove_erased(&self) -> Result<(), SecretStoreError> {
         let kept = self.rounds.rounds()?;
         for name in self.names(PREFIX)? {
@@ -96,8 +98,9 @@ impl SecretStore {
         Ok(())
     }
 
-    /// Wraps what an earlier version left of rounds that have not been settled. Each old file is overwritten and removed when
-    /// the new one is there, so a crash in between repeats it.
+    /// Wraps secrets that an earlier version left for rounds that have not been settled. Each old
+    /// file is overwritten and removed once the new one is written, so a crash in between repeats
+    /// the step.
     pub(super) fn wrap_old(&self) -> Result<(), SecretStoreError> {
         let mut old: Vec<(Round, String, String)> = Vec::new();
         for name in self.names(OLD_KEY)? {
@@ -114,7 +117,7 @@ impl SecretStore {
         old.sort();
         let mut rounds: Vec<Round> = old.iter().map(|(round, ..)| *round).collect();
         rounds.dedup();
-        // The last ones: of a round before nothing is needed any more.
+        // Only the newest rounds: secrets of earlier ones are not needed any more.
         let first = rounds.len().saturating_sub(SLOTS / 2);
         for (round, name, what) in &old {
             if rounds.get(first).is_some_and(|first| round >= first)
@@ -165,7 +168,7 @@ mod tests {
         assert!(!name.exists());
         std::fs::write(&name, copy).unwrap();
         assert_eq!(secrets.get_in_round(Round(4), "share-1").unwrap(), None);
-        // Another key for the same round opens nothing of the first.
+        // A second key for the same round opens nothing sealed under the first.
         secrets.put_in_round(Round(4), "other", b"x").unwrap();
         let opened = secrets.get_in_round(Round(4), "share-1");
         assert!(matches!(opened, Err(SecretStoreError::Damaged { .. })));

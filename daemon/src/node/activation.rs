@@ -1,4 +1,5 @@
-//! From a founded federation to a pipeline that can work: model, data and terms together. What does not fit yet is waited for.
+//! Builds the pipeline of a founded federation from model, data and terms, and waits for whichever
+//! does not fit yet.
 
 use std::sync::Arc;
 
@@ -20,13 +21,13 @@ use crate::learning::{LearningSources, OpenedModel};
 use crate::objects::Objects;
 use crate::terms::MemberTerms;
 
-/// What it takes to make a pipeline.
+/// The inputs of a pipeline.
 pub(super) struct Activation {
     pub(super) signed: SignedManifest,
     pub(super) home: Home,
     pub(super) identity: Arc<Identity>,
     pub(super) sources: LearningSources,
-    /// Read at the start; an attempt that fails uses it up.
+    /// Read at the start; a failed attempt consumes it.
     pub(super) model: Option<OpenedModel>,
     pub(super) objects: Arc<Objects>,
     pub(super) secrets: Arc<SecretStore>,
@@ -34,7 +35,7 @@ pub(super) struct Activation {
     pub(super) conditions: Conditions,
 }
 
-/// A pipeline, and what it belongs to.
+/// A pipeline, and the federation that it belongs to.
 pub(super) struct Activated {
     pub(super) signed: SignedManifest,
     pub(super) pipeline: Arc<Pipeline>,
@@ -42,10 +43,10 @@ pub(super) struct Activated {
 }
 
 impl Activation {
-    /// Makes the pipeline, however long that takes. May be dropped at any moment.
+    /// Builds the pipeline, however long that takes. May be dropped at any time.
     ///
     /// # Errors
-    /// What waiting cannot help.
+    /// Errors that waiting cannot resolve.
     pub(super) async fn run(mut self) -> Result<Activated, NodeError> {
         note_start(&self.conditions, "prepares model and data for the federation");
         let valid = Arc::new(ValidManifest::founded(self.signed.clone())?);
@@ -89,7 +90,7 @@ impl Activation {
         .await
     }
 
-    /// What an attempt reads.
+    /// The files that an attempt reads.
     fn files(&self) -> Vec<std::path::PathBuf> {
         let sources = &self.sources;
         let data = sources.train.iter().chain(&sources.held_out);

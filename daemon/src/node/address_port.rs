@@ -7,7 +7,7 @@ use fedshield_net::AddressStore;
 
 use crate::durable;
 
-/// More than the records of the largest federation take.
+/// The longest file, in bytes: more than the records of the largest federation take.
 const MAX_BYTES: u64 = 1 << 20;
 
 /// One file in the home.

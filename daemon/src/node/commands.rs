@@ -1,4 +1,4 @@
-//! What an operator asks of a running node.
+//! An operator's commands to a running node.
 
 mod adapter;
 mod views;
@@ -30,7 +30,7 @@ impl Node {
         stop: &CancellationToken,
     ) -> Result<(), NodeError> {
         match command {
-            // Founding asks other nodes: never on this loop.
+            // Founding sends requests to other nodes, so it never runs on this loop.
             ControlCommand::NewFederation(request, reply) => {
                 let founding = self.founding.clone();
                 spawn(reply, async move { Ok(founding.new_federation(request).await?) });
@@ -202,8 +202,8 @@ impl Node {
         Ok(())
     }
 
-    /// Before the founding is complete a matter of the founding alone; after it, until a round has ended, of the whole
-    /// node, which then starts anew with an empty home.
+    /// Before the founding is complete, only the founding handles it; after it, until a round has
+    /// ended, the whole node, which then restarts with an empty home.
     fn leave(&mut self, request: LeaveRequest, reply: Reply<LeftView>) {
         if self.founding.founded().is_none() {
             let founding = self.founding.clone();
@@ -216,9 +216,9 @@ impl Node {
             });
         }
         let no_round_has_ended = match &self.status.borrow().machine {
-            // Rounds that a lost ledger lacks may still be in the journal.
+            // The journal may still have rounds that a lost ledger lacks.
             Some(machine) => machine.round == Round(0) && machine.journal_round.is_none(),
-            // Nothing runs: the terms cannot be used here.
+            // No host runs, because the terms cannot be used here.
             None => self.ledger.count() == 0,
         };
         let left = if no_round_has_ended {
@@ -254,7 +254,7 @@ impl Node {
         doctor::checks(&self.home, self.identity.is_protected(), Some(&told), &status)
     }
 
-    /// Why nothing that needs a running federation can be done.
+    /// The error for commands that need a running federation.
     fn no_host(&self) -> ApiError {
         if self.founding.founded().is_none() {
             return not_founded();
@@ -291,7 +291,8 @@ fn spawn<T: Send + 'static>(
     tokio::spawn(async move { answer(reply, work.await) });
 }
 
-/// Reads the whole ledger or all reports: as long as a federation runs, they grow, and the loop must not wait.
+/// Reads the whole ledger or all reports off the loop: they grow while a federation runs, and the
+/// loop must not wait.
 pub(super) fn answer_ledger<T: Send + 'static>(
     ledger: &Arc<Ledger>,
     reply: Reply<T>,
@@ -309,6 +310,6 @@ fn waits_for_room(reason: &str) -> ApiError {
 }
 
 pub(super) fn answer<T>(reply: Reply<T>, result: Result<T, ApiError>) {
-    // The client may be gone.
+    // The client may have disconnected.
     let _ = reply.send(result);
 }

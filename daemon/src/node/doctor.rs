@@ -1,4 +1,4 @@
-//! The checks of a running node. What it waits for is among its conditions.
+//! The checks of a running node. What it waits for is in its conditions.
 
 use fedshield_protocol::ledger;
 use fedshield_protocol::manifest::SignedManifest;
@@ -8,7 +8,7 @@ use crate::founding::{Announced, are_only_here, left_out};
 use crate::home::Home;
 use crate::store::Ledger;
 
-/// Free space below which a round may not find room.
+/// Free space, in bytes, below which a round may run out of it.
 const LOW_DISK_BYTES: u64 = 1 << 30;
 
 /// The checks of a node with `status`; without `told`, the announced addresses, it does not listen yet.

@@ -1,5 +1,5 @@
-//! What a node answers while it starts: at once what is known already, later what only needs a moment, and a refusal that
-//! names what is waited for if the start does not proceed.
+//! Answers of a starting node: what is known already is answered at once, other commands are held
+//! until the node is up, and if the start does not proceed they are refused with what it waits for.
 
 use std::sync::{Arc, OnceLock};
 
@@ -18,12 +18,12 @@ use crate::home::Home;
 use crate::identity::Identity;
 use crate::store::Ledger;
 
-/// What is known before everything is open.
+/// The parts that are available before everything is open.
 pub(super) struct Early {
     home: Home,
     identity: Arc<Identity>,
     view: Option<FoundingView>,
-    /// Once it is open.
+    /// Set once the ledger is open.
     pub(super) ledger: Arc<OnceLock<Arc<Ledger>>>,
     /// Commands that wait until the node is complete, in their order.
     held: Vec<ControlCommand>,
@@ -48,7 +48,7 @@ impl Early {
         }
     }
 
-    /// Answers what can be answered, and keeps the rest unless the start is held up.
+    /// Answers what can be answered, and holds the rest unless the start is blocked.
     pub(super) fn command(
         &mut self,
         command: ControlCommand,
@@ -73,7 +73,7 @@ impl Early {
         }
     }
 
-    /// Answers from what is here; gives the command back if that is not enough.
+    /// Answers from the parts that are available; returns the command if they do not suffice.
     fn known(&self, command: ControlCommand) -> Option<ControlCommand> {
         let key = self.identity.key();
         match (command, &self.view, self.ledger.get()) {
@@ -101,7 +101,8 @@ impl Early {
         None
     }
 
-    /// To be called when the conditions have changed: commands that wait for a start that is held up are refused with the reason.
+    /// Must be called when the conditions have changed: refuses the held commands with the reason
+    /// if the start is blocked.
     pub(super) fn refuse_if_held_up(&mut self, status: &NodeStatus) {
         let too_many = self.held.len() > COMMAND_QUEUE;
         if let Some(error) = held_up(status).or_else(|| too_many.then(starting)) {
@@ -111,20 +112,21 @@ impl Early {
         }
     }
 
-    /// What waits for the complete node.
+    /// The held commands, for the complete node.
     pub(super) fn into_held(self) -> Vec<ControlCommand> {
         self.held
     }
 }
 
-/// The federation of the manifest in `home`, if it can be read. What is wrong with it is reported when the founding opens.
+/// The federation of the manifest in `home`, if it can be read. Errors in it are reported when the
+/// founding opens.
 pub(crate) fn founded(home: &Home) -> Option<SignedManifest> {
     let bytes = durable::read_if_present(&home.manifest(), MAX_MANIFEST_BYTES as u64).ok()??;
     let signed = SignedManifest::decode(&bytes).ok()?;
     ValidManifest::founded(signed.clone()).ok().map(|_| signed)
 }
 
-/// Why a node that has not come up does not get on, if it waits for something.
+/// Why the start of a node does not proceed, if it waits for something.
 pub(super) fn held_up(status: &NodeStatus) -> Option<ApiError> {
     let condition = status.conditions.iter().find(|it| it.severity == Severity::Blocking)?;
     let message = format!("the node has not come up yet, it waits: {}", condition.message);
@@ -170,7 +172,7 @@ fn refuse(command: ControlCommand, error: &ApiError) {
     }
 }
 
-/// What a start is busy with, for the operator: a note, no reason for alarm.
+/// Sets the condition that shows what a start is doing: a notice, no reason for alarm.
 pub(super) fn note_start(conditions: &Conditions, doing: &str) {
     use crate::control::api::Condition;
     conditions.set(Condition::new(
@@ -180,7 +182,7 @@ pub(super) fn note_start(conditions: &Conditions, doing: &str) {
     ));
 }
 
-/// The start is over.
+/// Clears that condition.
 pub(super) fn end_start(conditions: &Conditions) {
     conditions.clear(STARTING);
 }

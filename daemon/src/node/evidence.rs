@@ -1,4 +1,4 @@
-//! Evidence for the operator: what is kept, as a list and as files.
+//! Evidence for the operator: the stored evidence, as a list and as files.
 
 use fedshield_protocol::ids::{Digest, FederationId, MemberIndex};
 use fedshield_protocol::manifest::Manifest;

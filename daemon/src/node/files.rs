@@ -5,15 +5,16 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// How some files and folders looked at one time. Two that differ were taken before and after a change.
+/// Metadata of files and folders at one time. Two fingerprints that differ show that something
+/// changed between them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Fingerprint(Vec<(PathBuf, Result<Look, io::ErrorKind>)>);
 
-/// One file's device, number, length, and times of content and of everything else.
+/// One file's device, inode number, length, and times of modification and of metadata change.
 type Look = [i128; 5];
 
 impl Fingerprint {
-    /// Of `paths`, and of what is in those that are folders.
+    /// The fingerprint of `paths`, and of the entries of those that are folders.
     pub(super) fn of(paths: &[PathBuf]) -> Self {
         let mut all = Vec::new();
         for path in paths {

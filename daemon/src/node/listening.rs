@@ -1,4 +1,4 @@
-//! Where a node listens, for the operator and for the other members, whenever it changes.
+//! Publishes where a node listens, to the operator and to the other members, whenever it changes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,12 @@ use crate::conditions::Conditions;
 use crate::control::api::{Condition, NodeStatus, Severity};
 use crate::founding::{Founding, Interfaces, announced, are_only_here};
 
-/// Interfaces come and go by the dozen when a machine starts: they are looked at together.
+/// Many interfaces change at once when a machine starts: changes within this time are handled
+/// together.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// Routes and the flags of addresses change without a word: they are looked at again.
+/// Routes and the flags of addresses change without an event: they are checked again after this
+/// time.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// Follows the network's state until `stop` or until the network ends.
@@ -39,7 +41,8 @@ pub(super) fn follow(
                 changed
             });
             let told = announced(&now.listening, &external, &Interfaces::of_this_machine());
-            // While its network is away a node has no news: where it was is where it will most likely be again.
+            // While its network is down a node keeps announcing its last addresses: it will most
+            // likely return at them.
             let is_lost = are_only_here(&told.addresses) && !are_only_here(&last);
             if !is_lost {
                 last.clone_from(&told.addresses);
@@ -66,7 +69,7 @@ pub(super) fn follow(
     });
 }
 
-/// What a person should know of it.
+/// Sets the conditions about listening.
 fn show(board: &Conditions, state: &NetState) {
     board.show("listen", waiting(state));
     board.show("listen-repeated", repeated(state));

@@ -1,5 +1,5 @@
-//! What the network finds wrong, put on the board: a second copy of an identity, announcements that do not pass, and
-//! connections or files that find no descriptor.
+//! Conditions from problems that the network finds: a second copy of an identity, announcements
+//! that do not get through, and connections or files that fail for lack of descriptors.
 
 use std::time::{Duration, Instant};
 
@@ -14,12 +14,12 @@ use crate::control::api::{Condition, Severity};
 use crate::descriptors::{self, Budget};
 use crate::founding::FoundingView;
 
-/// Between two looks, if nothing changes.
+/// The pause between two checks, if nothing changes.
 const PAUSE: Duration = Duration::from_secs(5);
-/// A node that no announcement reaches for this long takes part in nothing.
+/// A node that has received no announcement for this long cannot take part.
 const SILENCE_BLOCKS: Duration = Duration::from_secs(60);
 
-/// Keeps the board up to date until `stop`.
+/// Keeps the conditions up to date until `stop`.
 pub(super) async fn watch(
     board: Conditions,
     mut health: watch::Receiver<NetHealth>,
@@ -122,7 +122,7 @@ fn refused(health: &NetHealth, budget: Budget) -> Condition {
     Condition::new("connections-refused", Severity::Warning, message).with_hint(hint)
 }
 
-/// Who takes places and does nothing with them, or more of them than one may.
+/// The condition that names origins whose connections were refused: idle, or more than their slots.
 fn flood(origins: &[RefusedOrigin]) -> Option<Condition> {
     if origins.is_empty() {
         return None;
@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(shown(65_536, Ok(60), true).unwrap().0, Severity::Warning);
         let full = Err(io::Error::from_raw_os_error(24));
         assert_eq!(shown(1024, full, false).unwrap().0, Severity::Blocking);
-        // Where there is no /proc, nothing is known and nothing is claimed.
+        // Without /proc the number is unknown, and no condition is set.
         assert_eq!(shown(65_536, Err(io::ErrorKind::NotFound.into()), false), None);
     }
 

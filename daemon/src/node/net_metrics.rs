@@ -1,4 +1,4 @@
-//! What the network counts, for Prometheus.
+//! The network's counters as Prometheus metrics.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::founding::FoundingView;
 use crate::http::{MemberMetrics, Metrics, NetworkMetrics};
 
-/// Between two looks.
+/// The pause between two checks.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// Keeps the metrics up to date until `stop` or until the network ends.
@@ -44,7 +44,7 @@ pub(super) async fn follow(
     }
 }
 
-/// The member's name; its key in full while there is no manifest.
+/// The member's name, or its full key while there is no manifest.
 pub(super) fn name_of(founding: &FoundingView, key: &IdentityKey) -> String {
     let members = founding.listing.iter().flat_map(|listing| listing.members());
     let mut found = members.filter(|member| member.identity_key == *key);

@@ -1,4 +1,5 @@
-//! Opens everything that a node needs, one after the other, and waits for what may come by itself.
+//! Opens everything that a node needs, one part after the other, and waits for parts that may
+//! become available.
 
 use std::sync::{Arc, OnceLock};
 
@@ -22,7 +23,7 @@ use crate::learning::{LearningSources, OpenedModel};
 use crate::objects::Objects;
 use crate::store::{self, Ledger};
 
-/// What it takes to open a node's parts.
+/// The inputs for opening a node's parts.
 pub(super) struct Startup {
     pub(super) home: Home,
     pub(super) config: Config,
@@ -30,11 +31,11 @@ pub(super) struct Startup {
     pub(super) sources: LearningSources,
     pub(super) conditions: Conditions,
     pub(super) status: Arc<watch::Sender<NodeStatus>>,
-    /// Where the ledger can be read as soon as it is open.
+    /// Set as soon as the ledger is open.
     pub(super) ledger: Arc<OnceLock<Arc<Ledger>>>,
 }
 
-/// The parts.
+/// A node's opened parts.
 pub(super) struct Opened {
     pub(super) secrets: Arc<SecretStore>,
     pub(super) journal: (Journal, Vec<Vec<u8>>),
@@ -47,27 +48,27 @@ pub(super) struct Opened {
     pub(super) founding: Founding,
 }
 
-/// What is in the home.
+/// The files of the home, opened.
 struct Kept {
     secrets: SecretStore,
     journal: (Journal, Vec<Vec<u8>>),
     ledger: Ledger,
-    /// What a person should know of damage in the ledger and beside it.
+    /// The condition about damage in the ledger and the files beside it.
     damaged: Option<Condition>,
     objects: Objects,
 }
 
 impl Startup {
-    /// Opens all parts. May be dropped at any moment: nothing is torn by it.
+    /// Opens all parts. May be dropped at any time without leaving a partial write.
     ///
     /// # Errors
-    /// What waiting cannot help.
+    /// Errors that waiting cannot resolve.
     pub(super) async fn open(self) -> Result<Opened, NodeError> {
         let kept = self.open_home().await?;
         self.conditions.show(DAMAGED, kept.damaged);
         let (secrets, ledger) = (Arc::new(kept.secrets), Arc::new(kept.ledger));
         let objects = Arc::new(kept.objects);
-        // Set once: this runs once.
+        // Cannot fail: this runs once.
         let _ = self.ledger.set(Arc::clone(&ledger));
         note_start(&self.conditions, "reads the base model");
         let model = self.open_model().await?;
@@ -185,7 +186,7 @@ impl Startup {
     }
 }
 
-/// The base model on a device that works. Blocks for as long as it takes to read it.
+/// Opens the base model on a usable device. Blocks for as long as reading it takes.
 ///
 /// # Errors
 /// [`NodeError::Setting`], [`NodeError::Device`] or [`NodeError::Model`].

@@ -26,42 +26,42 @@ use names::{is_self, member_named, nobody, usable};
 
 /// The longest file: eight addresses of each of 128 members.
 const MAX_BYTES: u64 = 1 << 20;
-/// Members of whom addresses were added.
+/// Most members with added addresses.
 const MAX_PEERS: usize = 128;
 
-/// Cheap to clone.
+/// The operator's addresses of members. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Peers(Arc<Inner>);
 
 struct Inner {
     file: PathBuf,
-    /// By name, as the configuration has them.
+    /// From the configuration, by member name.
     configured: BTreeMap<String, Vec<String>>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// With `peer add`, as on disk.
+    /// Added with `peer add`, as stored on disk.
     added: Vec<Added>,
-    /// All that is known of members whose keys are known.
+    /// All of these addresses for members whose keys are known.
     resolved: BTreeMap<IdentityKey, Vec<Multiaddr>>,
 }
 
-/// One member of whom the operator has added addresses.
+/// One member for which the operator has added addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Added {
-    /// As it was called then.
+    /// The member's name when it was added.
     name: String,
     key: IdentityKey,
     addresses: Vec<String>,
 }
 
 impl Peers {
-    /// Reads what was added before.
+    /// Reads the addresses that were added before.
     ///
     /// # Errors
-    /// If the file cannot be read, or this program has not written it.
+    /// If the file cannot be read, or was not written by this program.
     pub(super) fn open(
         file: PathBuf,
         configured: BTreeMap<String, Vec<String>>,
@@ -87,7 +87,8 @@ impl Peers {
     /// `POST /v1/peer/add`.
     ///
     /// # Errors
-    /// No such member, an address that leads nowhere, or a failure of the disk; nothing is changed then.
+    /// No such member, an address that cannot be dialled, or a failure of the disk; nothing is
+    /// changed then.
     pub(super) fn add(
         &self,
         request: &PeerRequest,
@@ -104,7 +105,7 @@ impl Peers {
                 return Err(ApiError::new(ErrorCode::InvalidRequest, text)
                     .with_hint("take one back with `fedshield-cli peer remove NAME ADDRESS`"));
             }
-            // The newest is the one that somebody has just looked up.
+            // The newest address is the most likely to be right.
             addresses.insert(0, address);
             Ok(())
         })
@@ -171,7 +172,7 @@ impl Peers {
         if !addresses.is_empty() {
             next.push(entry);
         }
-        // On disk first, in force then.
+        // Written to disk before it takes effect.
         let bytes = serde_json::to_vec_pretty(&next)
             .map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
         durable::replace(&self.0.file, &bytes)
@@ -183,8 +184,8 @@ impl Peers {
         Ok(PeerAddresses { name, identity_key, addresses })
     }
 
-    /// Resolves names to the present members. Returns the configured names that are nobody's; this node's own name counts as known,
-    /// so that all members can share one list.
+    /// Resolves names to the present members. Returns the configured names that no member has; this
+    /// node's own name counts as known, so that all members can share one list.
     fn resolve(&self, members: &[MemberView]) -> Vec<String> {
         let mut state = self.lock();
         let mut resolved: BTreeMap<IdentityKey, Vec<Multiaddr>> = BTreeMap::new();
@@ -207,7 +208,7 @@ impl Peers {
         unknown
     }
 
-    /// Passes the addresses to the network, now.
+    /// Passes the addresses to the network.
     pub(super) async fn apply(&self, net: &NetHandle) {
         let all = self.lock().resolved.clone();
         let all = all.into_iter().map(|(key, addresses)| MemberAddr { key, addresses }).collect();

@@ -1,4 +1,4 @@
-//! The network as the founding sees it.
+//! Adapts the network to the founding's [`JoinPort`].
 
 use std::time::Duration;
 
@@ -8,13 +8,14 @@ use fedshield_protocol::ids::IdentityKey;
 use super::peers::Peers;
 use crate::founding::{JoinAnswer, JoinPort, JoinPortError};
 
-/// How long one question to the owner may take.
+/// The time limit of one request to the owner.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The join protocol of the network.
 pub(super) struct NetJoinPort {
     pub(super) net: NetHandle,
-    /// An owner that has moved since the invite is found at the operator's address.
+    /// With the operator's addresses, an owner that has moved since the invite can still be
+    /// reached.
     pub(super) peers: Peers,
 }
 
@@ -33,7 +34,7 @@ impl JoinPort for NetJoinPort {
     }
 }
 
-/// Each cause keeps its name, because operators do different things about them.
+/// Causes stay distinct, because operators handle them differently.
 fn reason(error: JoinError) -> JoinPortError {
     let text = error.to_string();
     match error {

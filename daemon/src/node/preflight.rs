@@ -1,4 +1,5 @@
-//! How a daemon would start with this home and this configuration, found out by the functions of a start without starting one.
+//! Finds out how a daemon would start with this home and configuration, by the functions of a start
+//! but without starting one.
 
 use crate::config::Config;
 use crate::control::ControlClient;
@@ -17,18 +18,19 @@ use super::waiter::waits_for;
 /// When a finding has to be repaired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mended {
-    /// The daemon does not start; somebody has to change something and start it again.
+    /// The daemon does not start; the operator has to repair this and start it again.
     ByRestart,
     /// The daemon starts, waits, and continues by itself after the repair.
     WhileItWaits,
-    /// The daemon starts and takes part; only this does not work until it is repaired.
+    /// The daemon starts and takes part; only this feature does not work until it is repaired.
     Meanwhile,
 }
 
-/// One thing that is not as a daemon needs it.
+/// One problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// For programs; with [`Mended::ByRestart`] the daemon's exit code.
+    /// The stable error code, for programs; with [`Mended::ByRestart`] it determines the daemon's
+    /// exit code.
     pub code: ErrorCode,
     /// How to repair it.
     pub mended: Mended,
@@ -38,8 +40,8 @@ pub struct Finding {
     pub hint: Option<String>,
 }
 
-/// Looks at everything that a daemon looks at when it starts, apart from what other processes may change between now and
-/// then on purpose. Changes nothing. Reads the whole base model, which may take a while.
+/// Checks everything that a daemon checks when it starts, apart from what other processes may
+/// change before then. Changes nothing. Reads the whole base model, which may take a while.
 pub async fn preflight(home: &Home, config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Err(error) = Identity::public_key_at(&home.identity()) {
@@ -66,7 +68,8 @@ fn learning(home: &Home, config: &Config) -> Result<(), NodeError> {
     }
 }
 
-/// Whether the dashboard's address can be listened on, unless this home's daemon does.
+/// The problem if the dashboard's address cannot be listened on; none if this home's daemon is
+/// using it.
 async fn dashboard(home: &Home, config: &Config) -> Option<Finding> {
     let address = config.http.listen?;
     let error = HttpServer::bind(address).await.err()?;
@@ -85,7 +88,7 @@ async fn dashboard(home: &Home, config: &Config) -> Option<Finding> {
 }
 
 impl Finding {
-    /// What a daemon makes of `error` when it starts.
+    /// How a daemon would handle `error` when it starts.
     #[must_use]
     pub fn of(error: &NodeError) -> Self {
         let code = error.code();

@@ -1,4 +1,4 @@
-//! SIGHUP: reads again what can be read again while the node runs, and names what cannot.
+//! SIGHUP: reloads the settings that can change while the node runs, and names those that cannot.
 
 use tokio::sync::mpsc;
 use toml::{Table, Value};
@@ -9,7 +9,7 @@ use crate::control::api::{Condition, Severity};
 use crate::home::Home;
 use crate::service::LogControl;
 
-/// What a reload needs to know of the start.
+/// What a reload needs from the start.
 pub(super) struct Reload {
     home: Home,
     overrides: Overrides,
@@ -23,7 +23,7 @@ const UNUSABLE: &str = "configuration";
 const CHANGED: &str = "restart-needed";
 
 impl Reload {
-    /// For a process of its own: asked for by `asked`, with the command line's `overrides`.
+    /// For a daemon process: triggered by `asked`, with the command line's `overrides`.
     pub(super) fn new(
         home: &Home,
         overrides: &Overrides,
@@ -40,13 +40,13 @@ impl Reload {
         }
     }
 
-    /// For a node inside another process: nobody asks.
+    /// For a node inside another process: never triggered.
     pub(super) fn never(home: &Home, config: &Config) -> Self {
         let (home, config) = (home.clone(), config.clone());
         Self { home, overrides: Overrides::default(), config, log: None, asked: None }
     }
 
-    /// Waits until somebody asks. Cancel-safe.
+    /// Waits until a reload is requested. Cancel-safe.
     pub(super) async fn asked(&mut self) {
         let asked = match &mut self.asked {
             Some(asked) => asked.recv().await,
@@ -57,8 +57,8 @@ impl Reload {
         }
     }
 
-    /// Reads the configuration again: the log level takes effect, other changes are named. A configuration that cannot
-    /// be used changes nothing.
+    /// Reads the configuration again: the log level takes effect, other changes are reported. An
+    /// invalid configuration changes nothing.
     pub(super) fn reload(&mut self, conditions: &Conditions) {
         let new = match Loaded::read(&self.home, &self.overrides) {
             Ok(loaded) => loaded.config,

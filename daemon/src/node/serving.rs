@@ -1,4 +1,5 @@
-//! The ways in for operators: the control socket and the dashboard; and a condition when nobody reads the log.
+//! Operators' interfaces: the control socket and the dashboard; and a condition when log lines are
+//! lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,18 +18,19 @@ use crate::host::no_room;
 use crate::http::{HttpError, HttpServer, Metrics};
 use crate::service::lost_log_lines;
 
-/// Between two attempts.
+/// The pause between two attempts to listen.
 const PAUSE: Duration = Duration::from_secs(3);
-/// Between two looks at the log.
+/// The pause between two checks of the log.
 const LOG_PAUSE: Duration = Duration::from_secs(10);
-/// A gap in the log is shown for this many looks.
+/// A gap in the log is shown for this many checks.
 const LOG_LOOKS: u32 = 60;
 
-/// Answers on the control socket, from now on or as soon as its disk takes it. The task ends after `stop`, when the requests
-/// under way have their answers.
+/// Answers on the control socket, from now on or as soon as its socket file can be created. The
+/// task ends after `stop`, when the requests under way have been answered.
 ///
 /// # Errors
-/// If another daemon answers there, or the socket cannot be made for a reason that waiting cannot help.
+/// If another daemon answers there, or the socket cannot be created for a reason that waiting
+/// cannot resolve.
 pub(super) fn serve_control(
     home: &Home,
     config: &Config,
@@ -68,8 +70,8 @@ pub(super) fn serve_control(
     }))
 }
 
-/// Serves metrics and dashboard, if they are asked for, as soon as their address is there. No round waits for them. The future ends after
-/// `stop`; `None` if they are not asked for.
+/// Serves metrics and dashboard, if they are configured, as soon as their address is available. No
+/// round waits for them. The future ends after `stop`; `None` if they are not configured.
 pub(super) fn serve_http(
     config: &Config,
     port: ControlPort,
@@ -104,7 +106,7 @@ pub(super) fn serve_http(
 
 const DASHBOARD: &str = "dashboard-address";
 
-/// The condition while the dashboard's address is not there.
+/// The condition while the dashboard's address is not available.
 pub(super) fn no_dashboard(error: &HttpError) -> Condition {
     let message =
         format!("{error}; metrics, health and dashboard are not served until it can be used");
@@ -113,7 +115,7 @@ pub(super) fn no_dashboard(error: &HttpError) -> Condition {
     )
 }
 
-/// Says so when log lines were lost.
+/// Sets a condition when log lines were lost.
 pub(super) fn watch_log(conditions: &Conditions, stop: &CancellationToken) {
     let (conditions, stop) = (conditions.clone(), stop.clone());
     tokio::spawn(async move {

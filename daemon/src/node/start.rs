@@ -1,5 +1,5 @@
-//! Brings a node up. What waiting cannot help is checked first; then the control socket answers; then each part
-//! comes up when it can, see `opening`.
+//! Brings a node up. Errors that waiting cannot resolve are checked first; then the control socket
+//! answers; then each part comes up when it can, see `opening`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,7 @@ use crate::service::{Watchdog, notify_ready, tell_status};
 /// socket.
 ///
 /// # Errors
-/// What waiting cannot help.
+/// Errors that waiting cannot resolve.
 pub(super) async fn start(
     home: &Home,
     loaded: Loaded,
@@ -54,7 +54,7 @@ pub(super) async fn start(
         tracing::warn!("{warning}");
     }
     let config = loaded.config;
-    // Before anything is opened.
+    // Must precede the opening of any file.
     let budget = descriptors::budget();
     let sources = sources(&config, home)?;
     let lock = home.lock()?;
@@ -73,8 +73,8 @@ pub(super) async fn start(
     *control = Some(serving::serve_control(home, &config, port.clone(), &conditions, stop)?);
     tokio::spawn(tell_status(status.subscribe()));
     erase_left_over(home, &conditions);
-    // From here on it answers, whatever it waits for; a service manager that waits for more would end a node for the fault
-    // of a mount.
+    // From here on the node answers, whatever it waits for; if readiness waited for more, a service
+    // manager would kill a node because of a missing mount.
     note_start(&conditions, "opens its files");
     notify_ready();
     let metrics = Metrics::default();
@@ -105,7 +105,7 @@ pub(super) async fn start(
                 opened = &mut opened => break opened?,
                 command = commands.recv() => {
                     let Some(command) = command else {
-                        // On the way out everything that this loop listens to ends, in no order.
+                        // During a shutdown everything that this loop listens to ends, in no order.
                         if stop.is_cancelled() {
                             return Ok(None);
                         }
@@ -210,7 +210,7 @@ pub(super) fn sources(config: &Config, home: &Home) -> Result<LearningSources, N
 fn command(config: &Config, home: &Home) -> Option<CommandSettings> {
     let training = &config.training;
     (training.trainer == TrainerKind::Command).then(|| {
-        // The program and its requests must find each other whatever folder the daemon was started in.
+        // Absolute, so that the trainer finds its files whatever folder the daemon was started in.
         let folder = std::path::absolute(home.path()).unwrap_or_else(|_| home.path().to_path_buf());
         CommandSettings {
             program: training.command.clone(),
@@ -221,7 +221,8 @@ fn command(config: &Config, home: &Home) -> Option<CommandSettings> {
     })
 }
 
-/// Erases what a trainer command was given by a daemon that was killed: under the lock, so nobody else is using it.
+/// Erases files that a killed daemon left for its trainer command. Called under the lock, so no
+/// other daemon is using them.
 fn erase_left_over(home: &Home, conditions: &Conditions) {
     let folder = home.trainer_work();
     if !std::fs::read_dir(&folder).is_ok_and(|mut left| left.next().is_some()) {
@@ -246,7 +247,7 @@ fn device_error(error: TrainError) -> NodeError {
     NodeError::Setting { key: "training.device", reason: error.to_string() }
 }
 
-/// Part of the examples that stays out of training when no held-out file is named.
+/// Fraction of the examples that is held out of training when no held-out file is named.
 const DEFAULT_HELD_OUT: f64 = 0.1;
 
 fn use_threads(threads: usize) {
@@ -289,7 +290,7 @@ pub(super) async fn listen(
     Ok(started.await?)
 }
 
-/// This node's entry in a draft but for its sealing key, which each draft has its own.
+/// This node's entry in a draft without its sealing key, which is different for each draft.
 pub(super) fn own_entry(config: &Config, identity: &Identity, net: &NetHandle) -> Member {
     let interfaces = Interfaces::of_this_machine();
     let told = announced(&net.listen_addresses(), &config.external_addresses, &interfaces);

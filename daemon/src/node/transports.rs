@@ -1,4 +1,4 @@
-//! Over what each member is connected, for the status.
+//! The transport that each member is connected over, for the status.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::net_metrics::name_of;
 use crate::control::api::{ConnectionView, MemberTransport, NodeStatus};
 use crate::founding::FoundingView;
 
-/// Between two looks.
+/// The pause between two checks.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// Keeps the status up to date until `stop` or until the network ends.

@@ -38,13 +38,13 @@ pub(super) struct Node {
     pub(super) home: Home,
     pub(super) identity: Arc<Identity>,
     pub(super) secrets: Arc<SecretStore>,
-    /// With what earlier runs wrote; moves into the host.
+    /// The journal and the entries of earlier runs; moves into the host.
     pub(super) journal: Option<(Journal, Vec<Vec<u8>>)>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) objects: Arc<Objects>,
-    /// Where model and data are, should they have to be read again.
+    /// The paths of model and data, to read them again.
     pub(super) sources: LearningSources,
-    /// Until there is a manifest with the terms to use it under.
+    /// Held until there is a manifest with the terms to use it under.
     pub(super) model: Option<OpenedModel>,
     pub(super) net: NetHandle,
     pub(super) net_events: mpsc::Receiver<NetEvent>,
@@ -60,27 +60,27 @@ pub(super) struct Node {
     /// Where measurements and evaluations run.
     pub(super) low_priority: LowPriorityPool,
     pub(super) reload: Reload,
-    /// Pages and farewells: end after `stop`.
+    /// The tasks of HTTP pages and farewells; they end after `stop`.
     pub(super) services: TaskTracker,
-    /// What was last shown of a founding that does not get on.
+    /// The last shown error of the founding.
     pub(super) founding_error: Option<String>,
-    /// The operator has left the federation: this node is to start anew.
+    /// The operator has left the federation: this node is to restart.
     pub(super) left: bool,
     pub(super) _lock: HomeLock,
 }
 
-/// Why a node has stopped in good order.
+/// Why a node has stopped without an error.
 pub(super) enum NodeEnd {
     /// It was asked to.
     Stopped,
-    /// It has left its federation, and is to start anew with what reloads its settings.
+    /// It has left its federation, and is to restart with what reloads its settings.
     Left(Box<Reload>),
 }
 
 /// How long the services may take to finish what is under way.
 const SERVICES_LIMIT: Duration = Duration::from_secs(10);
 
-/// Between two attempts to found after one that failed for a reason that waiting cannot help.
+/// The pause before the founding is retried after an error that waiting cannot resolve.
 const FOUNDING_PAUSE: Duration = Duration::from_secs(5);
 
 /// What the loop woke up for.
@@ -97,7 +97,7 @@ enum Woken {
 }
 
 impl Node {
-    /// Runs until `stop`, then leaves in good order.
+    /// Runs until `stop`, then shuts down cleanly.
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<NodeEnd, NodeError> {
         let (founding, ends) = (self.founding.clone(), stop.clone());
         self.services.spawn(async move { founding.say_farewells(&ends).await });
@@ -115,7 +115,7 @@ impl Node {
         if !self.left {
             return Ok(NodeEnd::Stopped);
         }
-        // Whoever starts next on this home wants the same sockets.
+        // The next daemon on this home needs the same sockets.
         self.services.close();
         let _ = tokio::time::timeout(SERVICES_LIMIT, self.services.wait()).await;
         Ok(NodeEnd::Left(Box::new(self.reload)))
@@ -157,7 +157,7 @@ impl Node {
             };
             match woken {
                 Woken::Stop => return Ok(()),
-                // On the way out everything that this loop listens to ends, in no order.
+                // During a shutdown everything that this loop listens to ends, in no order.
                 _ if stop.is_cancelled() => return Ok(()),
                 Woken::Network(None) => return Err(NodeError::Gone("the network")),
                 Woken::Network(Some(event)) => self.on_network(event).await?,
@@ -217,7 +217,7 @@ impl Node {
 
     async fn on_network(&mut self, event: NetEvent) -> Result<(), NodeError> {
         if let NetEvent::JoinRequest { from, bytes, reply } = event {
-            // Dropping the reply declines.
+            // Without an answer the reply is dropped, which declines the request.
             if let Some(answer) = self.founding.answer(&from, &bytes) {
                 reply.answer(answer);
             }
@@ -229,7 +229,7 @@ impl Node {
         }
     }
 
-    /// The federation is founded: model and data are made ready for it.
+    /// The federation is founded: prepares model and data for it.
     fn activation(&mut self, signed: SignedManifest) -> Activation {
         Activation {
             signed,
@@ -244,7 +244,7 @@ impl Node {
         }
     }
 
-    /// From here on the protocol machine decides.
+    /// Starts the host: from here on the protocol machine decides.
     async fn boot(&mut self, activated: Activated) -> Result<(), NodeError> {
         let Activated { signed, pipeline, progress } = activated;
         let valid = ValidManifest::founded(signed.clone())?;
@@ -283,8 +283,8 @@ impl Node {
         Ok(())
     }
 
-    /// Terms under which nobody can train, which earlier versions let people agree to, are no reason to end: only a
-    /// running node can be told to leave.
+    /// Terms under which no member can train, which earlier versions accepted, do not end the node,
+    /// because only a running node can be told to leave.
     fn or_wait_for_leave(&self, error: NodeError) -> Result<(), NodeError> {
         let error = match error {
             NodeError::Pipeline(error) => error,
@@ -310,7 +310,7 @@ impl Node {
         self.status.send_modify(|status| {
             status.state = view.state;
             status.federation = summary;
-            // What is repaired is not shown any more; conditions that others have set since stay.
+            // Clears an error that was repaired; conditions that others have set since stay.
             if view.last_error.is_some() || (before.is_some() && status.last_error == before) {
                 status.last_error = view.last_error;
             }
@@ -322,8 +322,8 @@ impl Node {
         }
     }
 
-    /// What would keep this node from taking part is to be known to the owner of the draft before it is frozen: by name
-    /// only, because messages name files.
+    /// Reports what would keep this node from taking part to the owner of the draft before it is
+    /// frozen: by name only, because messages name files.
     fn tell_problems(&self) {
         if self.host.is_some() {
             return;
@@ -352,7 +352,7 @@ async fn wake(host: &mut Option<Host>) -> Wake {
     }
 }
 
-/// The result of the activation under way; never while there is none.
+/// The result of the activation under way; pending forever while there is none.
 async fn ended(
     activation: &mut Option<Pin<Box<impl Future<Output = Result<Activated, NodeError>>>>>,
 ) -> Result<Activated, NodeError> {

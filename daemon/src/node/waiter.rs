@@ -1,4 +1,5 @@
-//! Waiting for what may recover: which errors those are, how they are shown to the operator, and when to try again.
+//! Waiting for errors that may resolve: which ones those are, how they are shown to the operator,
+//! and when to retry.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -14,12 +15,14 @@ use crate::founding::FoundingError;
 use crate::host::no_room;
 use crate::jobs::PipelineError;
 
-/// Between two looks at what is waited for.
+/// The pause between two checks of the files that are waited for.
 const LOOK: Duration = Duration::from_secs(2);
-/// An attempt is made after this long though nothing has changed: not everything shows in a file's times.
+/// A retry is made after this long even if nothing has changed: not every change shows in a file's
+/// times.
 const TRY_ANYWAY: Duration = Duration::from_secs(30);
 
-/// What the node waits for because of `error`; `None` if waiting cannot help and the process has to end.
+/// The condition of a node that waits because of `error`; `None` if waiting cannot resolve it and
+/// the process has to end.
 ///
 /// `docs/OPERATING.md` has this as a table. `config check` asks the same.
 #[must_use]
@@ -94,12 +97,12 @@ fn blocking(name: &str, error: &NodeError, hint: &str) -> Condition {
     Condition::new(name, Severity::Blocking, message).with_hint(hint)
 }
 
-/// One thing that is tried until it succeeds.
+/// One operation that is retried until it succeeds.
 pub(super) struct Waiter<'a> {
     conditions: &'a Conditions,
-    /// Another attempt is worth it when these have changed.
+    /// A retry is made when these have changed.
     files: Vec<PathBuf>,
-    /// The condition that is shown.
+    /// The name of the condition that is shown.
     shown: Option<String>,
 }
 
@@ -108,10 +111,10 @@ impl<'a> Waiter<'a> {
         Self { conditions, files, shown: None }
     }
 
-    /// Says what is waited for and returns when another attempt is worth it.
+    /// Shows what is waited for, and returns when a retry is due.
     ///
     /// # Errors
-    /// The error itself, if waiting cannot help.
+    /// The error itself, if waiting cannot resolve it.
     pub(super) async fn wait(&mut self, error: NodeError) -> Result<(), NodeError> {
         let Some(condition) = waits_for(&error) else { return Err(error) };
         if self.shown.as_ref().is_some_and(|shown| *shown != condition.name) {
@@ -122,7 +125,8 @@ impl<'a> Waiter<'a> {
         let since = Instant::now();
         let mut seen = self.look().await;
         let failed_with = seen.clone();
-        // What changes may be in the middle of being copied: it is read when it has been quiet for one look.
+        // A changed file may still be being copied: retry only when it is unchanged between two
+        // checks.
         loop {
             tokio::time::sleep(LOOK).await;
             let now = self.look().await;
@@ -136,7 +140,7 @@ impl<'a> Waiter<'a> {
         }
     }
 
-    /// It has succeeded.
+    /// The operation has succeeded: clears the condition.
     pub(super) fn done(&mut self) {
         if let Some(shown) = self.shown.take() {
             self.conditions.clear(&shown);
@@ -145,12 +149,12 @@ impl<'a> Waiter<'a> {
 
     async fn look(&self) -> Fingerprint {
         let files = self.files.clone();
-        // A mount whose server is away answers nothing: only this waits for it.
+        // A mount whose server is offline blocks; only this thread waits for it.
         on_thread("look", move || Fingerprint::of(&files)).await.unwrap_or_default()
     }
 }
 
-/// Runs what may block for long, on a thread that nobody waits for when the process ends.
+/// Runs work that may block for long, on a thread that a process exit does not wait for.
 ///
 /// # Errors
 /// [`NodeError::Gone`] if it panics, [`NodeError::System`] if there is no thread for it.

@@ -29,7 +29,7 @@ pub struct Objects {
 pub struct Collected {
     /// How many objects and partial fetches.
     pub objects: u64,
-    /// Their length together, in bytes.
+    /// Their total length in bytes.
     pub bytes: u64,
 }
 
@@ -37,7 +37,7 @@ impl Objects {
     /// Opens or makes the folder and removes what an earlier run did not finish writing.
     ///
     /// # Errors
-    /// What the disk says.
+    /// A disk error.
     pub fn open(folder: &Path) -> Result<Self, ObjectStoreError> {
         let inner = Inner::new(folder);
         let new = inner.new_folder();
@@ -49,7 +49,7 @@ impl Objects {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// The folder as it is, for reading: nothing is made or removed.
+    /// Opens the folder read-only: nothing is created or removed.
     #[must_use]
     pub fn open_to_read(folder: &Path) -> Self {
         Self { inner: Arc::new(Inner::new(folder)) }
@@ -60,18 +60,18 @@ impl Objects {
         self.inner.round.store(round.0, Ordering::Relaxed);
     }
 
-    /// Starts an object; its name is known when it is finished.
+    /// Starts writing an object; its name is known when it is finished.
     ///
     /// # Errors
-    /// What the disk says.
+    /// A disk error.
     pub fn create(&self) -> Result<ObjectWriter, ObjectStoreError> {
         ObjectWriter::start(self.clone())
     }
 
-    /// Keeps `bytes` as an object.
+    /// Stores `bytes` as an object.
     ///
     /// # Errors
-    /// What the disk says.
+    /// A disk error.
     pub fn put(&self, bytes: &[u8]) -> Result<ObjectRef, ObjectStoreError> {
         let mut writer = self.create()?;
         writer.append(bytes)?;
@@ -81,7 +81,7 @@ impl Objects {
     /// Whether the whole object is here.
     ///
     /// # Errors
-    /// What the disk says.
+    /// A disk error.
     pub fn contains(&self, object: &ObjectRef) -> Result<bool, ObjectStoreError> {
         match self.file(object) {
             Ok(_) => Ok(true),
@@ -90,11 +90,11 @@ impl Objects {
         }
     }
 
-    /// Where a complete object's bytes are, for reading or mapping. What is read is what was written unless the disk
-    /// changed it: [`Self::check`] tells.
+    /// The path of a complete object, for reading or mapping. Disk corruption is not detected here,
+    /// but by [`Self::check`].
     ///
     /// # Errors
-    /// [`ObjectStoreError::NotFound`], or what the disk says.
+    /// [`ObjectStoreError::NotFound`], or a disk error.
     pub fn path(&self, object: &ObjectRef) -> Result<PathBuf, ObjectStoreError> {
         self.file(object)?;
         Ok(self.inner.path(&object.root))
@@ -103,7 +103,7 @@ impl Objects {
     /// Opens a complete object for reading.
     ///
     /// # Errors
-    /// [`ObjectStoreError::NotFound`], or what the disk says.
+    /// [`ObjectStoreError::NotFound`], or a disk error.
     pub fn file(&self, object: &ObjectRef) -> Result<File, ObjectStoreError> {
         let path = self.inner.path(&object.root);
         let missing = ObjectStoreError::NotFound { root: object.root };
@@ -116,10 +116,10 @@ impl Objects {
         if length == object.length { Ok(file) } else { Err(missing) }
     }
 
-    /// All bytes of a complete object, checked. For small ones: the whole of it is in memory.
+    /// All bytes of a complete object, verified. For small objects: the whole of it is in memory.
     ///
     /// # Errors
-    /// [`ObjectStoreError::NotFound`], [`ObjectStoreError::Damaged`], or what the disk says.
+    /// [`ObjectStoreError::NotFound`], [`ObjectStoreError::Damaged`], or a disk error.
     pub fn read(&self, object: &ObjectRef) -> Result<Vec<u8>, ObjectStoreError> {
         let mut bytes = Vec::new();
         for index in 0..object.chunk_count() {
@@ -132,7 +132,7 @@ impl Objects {
     /// Reads all chunks and compares them with their digests.
     ///
     /// # Errors
-    /// [`ObjectStoreError::NotFound`], [`ObjectStoreError::Damaged`], or what the disk says.
+    /// [`ObjectStoreError::NotFound`], [`ObjectStoreError::Damaged`], or a disk error.
     pub fn check(&self, object: &ObjectRef) -> Result<(), ObjectStoreError> {
         self.file(object)?;
         (0..object.chunk_count()).try_for_each(|index| self.read_chunk(object, index).map(drop))
@@ -141,7 +141,7 @@ impl Objects {
     /// The chunk list of a complete object.
     ///
     /// # Errors
-    /// [`ObjectStoreError::NotFound`], or what the disk says.
+    /// [`ObjectStoreError::NotFound`], or a disk error.
     pub fn chunk_list(&self, object: &ObjectRef) -> Result<Arc<ChunkList>, ObjectStoreError> {
         let cached = self.inner.lock().lists.get(&object.root).map(Arc::clone);
         if let Some(list) = cached.filter(|list| list.object == *object) {
@@ -162,10 +162,10 @@ impl Objects {
         Ok(list)
     }
 
-    /// One chunk of a complete object, checked against its digest.
+    /// One chunk of a complete object, verified against its digest.
     ///
     /// # Errors
-    /// [`ObjectStoreError::NotFound`], [`ObjectStoreError::Damaged`], or what the disk says.
+    /// [`ObjectStoreError::NotFound`], [`ObjectStoreError::Damaged`], or a disk error.
     pub fn read_chunk(&self, object: &ObjectRef, index: u32) -> Result<Vec<u8>, ObjectStoreError> {
         let list = self.chunk_list(object)?;
         let mut bytes = vec![0; object.chunk_length(index)];
@@ -180,18 +180,18 @@ impl Objects {
         Ok(bytes)
     }
 
-    /// Starts fetching an object or goes on where an earlier fetch stopped.
+    /// Starts fetching an object, or continues where an earlier fetch stopped.
     ///
     /// # Errors
-    /// [`ObjectStoreError::Busy`], an object over the size limit, or what the disk says.
+    /// [`ObjectStoreError::Busy`], an object over the size limit, or a disk error.
     pub fn resume(&self, list: &ChunkList) -> Result<PartialFile, ObjectStoreError> {
         PartialFile::resume(self.clone(), list)
     }
 
-    /// Keeps an object until all rounds up to `round` are over, if it was to go before.
+    /// Keeps an object at least until all rounds up to `round` are over.
     ///
     /// # Errors
-    /// [`ObjectStoreError::NotFound`], or what the disk says.
+    /// [`ObjectStoreError::NotFound`], or a disk error.
     pub fn keep(&self, object: &ObjectRef, round: Round) -> Result<(), ObjectStoreError> {
         let path = self.path(object)?;
         let mut sidecar =
@@ -206,7 +206,7 @@ impl Objects {
     /// Removes an object, if it is here.
     ///
     /// # Errors
-    /// What the disk says.
+    /// A disk error.
     pub fn remove(&self, object: &ObjectRef) -> Result<(), ObjectStoreError> {
         self.inner.lock().lists.remove(&object.root);
         let path = self.inner.path(&object.root);
@@ -214,11 +214,11 @@ impl Objects {
         remove_file(&Sidecar::path(&path))
     }
 
-    /// Removes every object that no round from `before` on needs, but those in `keep`, and what is left of fetches in
-    /// rounds that are over.
+    /// Removes every object that no round from `before` on needs, except those in `keep`, and
+    /// leftovers of fetches in rounds that are over.
     ///
     /// # Errors
-    /// What the disk says; the rest goes with the next collection.
+    /// A disk error; the rest is removed by the next collection.
     pub fn collect(
         &self,
         before: Round,
@@ -242,10 +242,10 @@ impl Objects {
         Ok(collected)
     }
 
-    /// How many complete objects are here, and their length together.
+    /// The number of complete objects, and their total length.
     ///
     /// # Errors
-    /// What the disk says.
+    /// A disk error.
     pub fn usage(&self) -> Result<Collected, ObjectStoreError> {
         let files = self.inner.named_files(&self.inner.folder)?;
         let lengths = files.iter().filter_map(|(_, path)| Some(fs::metadata(path).ok()?.len()));

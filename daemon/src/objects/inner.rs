@@ -1,4 +1,4 @@
-//! What all handles of one object folder share: where files lie, and what is under way.
+//! State shared by all handles of one object folder: the paths, and the fetches under way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -16,9 +16,9 @@ use crate::durable::{self, DiskError};
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) folder: PathBuf,
-    /// Objects made or fetched now belong to this round.
+    /// The round that objects made or fetched now belong to.
     pub(super) round: AtomicU64,
-    /// Numbers the files in `new/`.
+    /// The number of the next file in `new/`.
     next: AtomicU64,
     state: Mutex<State>,
 }
@@ -55,7 +55,7 @@ impl Inner {
         self.new_folder().join(self.next.fetch_add(1, Ordering::Relaxed).to_string())
     }
 
-    /// Makes the finished file `from` visible under the object's name, on disk when this returns.
+    /// Publishes the finished file `from` under the object's name, on disk when this returns.
     pub(super) fn publish(&self, from: &Path, list: &ChunkList) -> Result<(), ObjectStoreError> {
         let path = self.path(&list.object.root);
         // The list first: an object without one would be unreadable, a list without an object is harmless.

@@ -1,4 +1,5 @@
-//! What is left of fetches: it is kept under the round that it was fetched in, so that no crash makes it stay for longer.
+//! Leftovers of fetches: they are stored under the round of the fetch, so that no crash keeps them
+//! for longer.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -26,7 +27,8 @@ impl Inner {
         Ok(rounds.collect())
     }
 
-    /// What was fetched of an object in an earlier round goes on in `round`, for example an adapter.
+    /// Moves what was fetched of an object in an earlier round to `round`, for example of an
+    /// adapter.
     pub(super) fn take_up_partial(
         &self,
         root: &Digest,
@@ -45,10 +47,11 @@ impl Inner {
 }
 
 impl Objects {
-    /// Removes what is left of fetches in rounds that are over, but of those that are still under way. Returns of how many.
+    /// Removes leftovers of fetches in rounds that are over, except of fetches still under way.
+    /// Returns how many.
     ///
     /// # Errors
-    /// What the disk says; the rest goes the next time.
+    /// A disk error; the rest is removed the next time.
     pub fn drop_leftovers(&self) -> Result<u64, ObjectStoreError> {
         let mut dropped = 0;
         // Earlier versions had no folders for rounds.
@@ -74,7 +77,7 @@ impl Objects {
         Ok(dropped)
     }
 
-    /// How many bytes of an object the disk has still to take, if it is fetched to its end.
+    /// How many bytes a fetch of this object has still to write.
     #[must_use]
     pub fn unwritten(&self, object: &ObjectRef) -> u64 {
         let rounds = self.inner.partial_rounds().unwrap_or_default();
@@ -86,7 +89,7 @@ impl Objects {
         object.length.saturating_sub(written)
     }
 
-    /// Where the objects lie.
+    /// The path of the object folder.
     #[must_use]
     pub fn folder(&self) -> &std::path::Path {
         &self.inner.folder

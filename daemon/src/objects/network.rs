@@ -1,4 +1,4 @@
-//! The object folder as the network sees it: it serves chunks from here and fetches into here.
+//! The object folder as the network's chunk store: chunks are served from it and fetched into it.
 
 use std::io;
 
@@ -40,7 +40,7 @@ impl PartialObject for PartialFile {
     }
 }
 
-/// The network tells a missing object and a full disk from everything else.
+/// The network distinguishes a missing object and a full disk from all other errors.
 fn io_error(error: ObjectStoreError) -> io::Error {
     let kind = match &error {
         ObjectStoreError::NotFound { .. } => io::ErrorKind::NotFound,

@@ -1,4 +1,5 @@
-//! An object on its way in: a sparse file whose chunks are compared with the list when a fetch goes on.
+//! An object being fetched: a sparse file whose chunks are compared with the list when a fetch is
+//! resumed.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -57,7 +58,7 @@ impl PartialFile {
     /// Writes one chunk, after comparing it with the list.
     ///
     /// # Errors
-    /// Bytes that are not the chunk's, or what the disk says.
+    /// Bytes that do not match the chunk's digest, or a disk error.
     pub fn write_chunk(&mut self, index: u32, bytes: &[u8]) -> Result<(), ObjectStoreError> {
         self.list.check_chunk(index, bytes)?;
         let offset = u64::from(index) * CHUNK_SIZE_BYTES as u64;
@@ -71,7 +72,7 @@ impl PartialFile {
     /// All chunks are here: makes the object durable and visible under its name.
     ///
     /// # Errors
-    /// [`ObjectStoreError::Incomplete`], or what the disk says.
+    /// [`ObjectStoreError::Incomplete`], or a disk error.
     pub fn complete(self) -> Result<(), ObjectStoreError> {
         let missing = self.missing().len();
         if missing > 0 {
@@ -82,7 +83,7 @@ impl PartialFile {
             .set_len(self.list.object.length)
             .map_err(|error| DiskError::at(&self.path, error))?;
         if let Err(error) = self.file.sync_all() {
-            // What the system still shows of it may not be on the disk: the next fetch begins anew.
+            // What the page cache shows may not be on disk: the next fetch starts anew.
             let _ = std::fs::remove_file(&self.path);
             return Err(DiskError::at(&self.path, error).into());
         }
@@ -93,14 +94,15 @@ impl PartialFile {
 impl Drop for PartialFile {
     fn drop(&mut self) {
         if self.round < self.objects.inner.current_round() {
-            // If it cannot be removed, the next collection does.
+            // If it cannot be removed, the next collection removes it.
             let _ = std::fs::remove_file(&self.path);
         }
         self.objects.inner.end_fetch(&self.list.object.root);
     }
 }
 
-/// Opens the file and says which chunks in it are good. Holes and torn writes simply do not match their digests.
+/// Opens the file and returns which chunks in it are valid. Holes and torn writes do not match
+/// their digests.
 fn open(path: &PathBuf, list: &ChunkList) -> io::Result<(File, Vec<bool>)> {
     let file = OpenOptions::new()
         .read(true)

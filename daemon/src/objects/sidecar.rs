@@ -1,4 +1,4 @@
-//! What is kept beside an object's bytes: its chunk list and the last round it is needed in.
+//! The file beside each object: its chunk list and the last round it is needed in.
 
 use std::path::{Path, PathBuf};
 
@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 use super::ObjectStoreError;
 use crate::durable;
 
-/// A list of 2^16 digests and a few bytes around it.
+/// The longest file, in bytes: a list of 2^16 digests and a few bytes around it.
 const LIMIT_BYTES: u64 = (MAX_OBJECT_BYTES >> 20) * 32 + 1024;
 
 /// The file's content.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Sidecar {
     length: u64,
-    /// The object may go when all rounds up to this one are over.
+    /// The object may be removed when all rounds up to this one are over.
     pub(super) round: Round,
     digests: Vec<Digest>,
 }
@@ -27,12 +27,13 @@ impl Sidecar {
         Self { length: list.object.length, round, digests: list.digests().to_vec() }
     }
 
-    /// Where it is for an object at `path`.
+    /// The path of the file for the object at `object`.
     pub(super) fn path(object: &Path) -> PathBuf {
         object.with_extension("list")
     }
 
-    /// Reads the one beside `object`; `None` if there is none or it cannot be read: the object is then fetched again.
+    /// Reads the file beside `object`; `None` if there is none or it cannot be decoded: the object
+    /// is then fetched again.
     pub(super) fn read(object: &Path) -> Result<Option<Self>, ObjectStoreError> {
         let bytes = durable::read_if_present(&Self::path(object), LIMIT_BYTES)?;
         Ok(bytes.and_then(|bytes| postcard::from_bytes(&bytes).ok()))
@@ -46,7 +47,7 @@ impl Sidecar {
         Ok(durable::replace(&Self::path(object), &bytes)?)
     }
 
-    /// The chunk list, if it is the one of the object called `root`.
+    /// The chunk list, if its root is `root`.
     pub(super) fn list(self, root: Digest) -> Option<ChunkList> {
         ChunkList::verify(ObjectRef { root, length: self.length }, self.digests).ok()
     }

@@ -12,7 +12,8 @@ use crate::durable::{DiskError, PRIVATE_FILE};
 
 const BUFFER_BYTES: usize = 256 << 10;
 
-/// Takes an object's bytes and names it by them. Dropped before [`Self::finish`], nothing is left.
+/// Writes an object and names it by its content. If dropped before [`Self::finish`], nothing is
+/// left.
 #[derive(Debug)]
 pub struct ObjectWriter {
     objects: Objects,
@@ -36,18 +37,19 @@ impl ObjectWriter {
         Ok(Self { objects, path, file, builder: ObjectBuilder::default(), length: 0 })
     }
 
-    /// Takes the next bytes.
+    /// Appends bytes to the object.
     ///
     /// # Errors
-    /// An object over the size limit, or what the disk says.
+    /// An object over the size limit, or a disk error.
     pub fn append(&mut self, bytes: &[u8]) -> Result<(), ObjectStoreError> {
         Ok(self.write_all(bytes).map_err(|error| DiskError::at(&self.path, error))?)
     }
 
-    /// Makes the object durable and visible under its name. An object that is here already is left as it is.
+    /// Makes the object durable and visible under its name. An object that exists already is left
+    /// as it is.
     ///
     /// # Errors
-    /// What the disk says.
+    /// A disk error.
     pub fn finish(mut self) -> Result<ObjectRef, ObjectStoreError> {
         let list = std::mem::take(&mut self.builder).finish();
         if let Some(buffered) = self.file.take() {
@@ -68,7 +70,7 @@ impl ObjectWriter {
     }
 
     fn discard(&self) {
-        // Whatever is left in `new/` goes at the next start.
+        // Anything left in `new/` is removed at the next start.
         let _ = fs::remove_file(&self.path);
     }
 }

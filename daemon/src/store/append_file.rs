@@ -1,7 +1,8 @@
-//! One append-only file: read through when it is opened, appended to, read from at any place.
+//! One append-only file: scanned when it is opened, appended to, and read at any position.
 //!
-//! A crash can cut the last entry short: it is removed, because nothing has been sent that depends on it. Damage anywhere else
-//! is named by its byte. What precedes it is used; before anything is cut off, a copy of the whole file is put aside.
+//! A crash can truncate the last entry: it is removed, because nothing has been sent that depends
+//! on it. Damage anywhere else is reported with its offset. The part before it is used; before
+//! anything is cut off, a copy of the whole file is put aside.
 
 mod repair;
 mod scan;
@@ -21,16 +22,16 @@ use crate::durable::{self, DiskError, PRIVATE_FILE};
 /// Where an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Position {
-    /// Of its head, in bytes from the beginning of the file.
+    /// Offset of its head, in bytes from the beginning of the file.
     pub(super) offset: u64,
-    /// Of its body, in bytes.
+    /// Length of its body, in bytes.
     pub(super) length: u32,
 }
 
-/// Why an entry whose checksums are right is not taken.
+/// Why an entry with valid checksums is not accepted.
 #[derive(Debug)]
 pub(super) enum Unusable {
-    /// It does not follow from those before, or is not of its kind: treated as damage.
+    /// It does not follow from the entries before it, or is not of its kind: treated as damage.
     Damaged(String),
     /// A later version of the program wrote it.
     Newer(String),
@@ -50,7 +51,8 @@ pub(super) struct AppendFile {
 }
 
 impl AppendFile {
-    /// Opens or makes the file, shows every entry in it to `visit`, and cuts off what cannot be used.
+    /// Opens or creates the file, passes every entry in it to `visit`, and cuts off what cannot be
+    /// used.
     ///
     /// # Errors
     /// [`StoreError::Newer`], or a failure of the disk, after which the file is as it was.
@@ -68,7 +70,7 @@ impl AppendFile {
         let mut repair = it.scan(visit)?;
         if let Some(repair) = &mut repair {
             let reason = std::mem::take(&mut repair.reason);
-            // With the first bytes wrong, too, a torn end is no sign of a mere crash.
+            // If the first bytes are wrong as well, a torn end is not the effect of a mere crash.
             *repair = it.cut(repair.offset, reason, repair.torn && !it.bad_magic)?;
         }
         if it.bad_magic {
@@ -113,7 +115,7 @@ impl AppendFile {
         }
     }
 
-    /// Shows every entry of the good part to `visit` again.
+    /// Passes every entry of the valid part to `visit` again.
     ///
     /// # Errors
     /// [`StoreError::Changed`] if it is no longer as it was, or a failure of the disk.
@@ -133,15 +135,16 @@ impl AppendFile {
         }
     }
 
-    /// The file's name.
+    /// The file's path.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Forgets everything from `offset` on; unless it is `torn`, a copy of the file is put aside first.
+    /// Cuts off everything from `offset` on; unless it is `torn`, a copy of the file is put aside
+    /// first.
     ///
     /// # Errors
-    /// A failure of the disk; if there is no room for the copy, nothing has been changed.
+    /// A failure of the disk; if there is no space for the copy, nothing has been changed.
     pub(super) fn cut(
         &mut self,
         offset: u64,
@@ -219,7 +222,7 @@ impl AppendFile {
         Ok((kind, bytes.split_off(HEAD_BYTES)))
     }
 
-    /// The good part of the file, byte by byte.
+    /// The bytes of the valid part of the file.
     ///
     /// # Errors
     /// A failure of the disk.
@@ -246,7 +249,7 @@ impl AppendFile {
     }
 
     fn undo(&mut self) {
-        // A disk that has become read-only takes nothing and lets nothing be cut off.
+        // A disk that has become read-only accepts neither writes nor truncation.
         let is_whole = self.file.metadata().is_ok_and(|metadata| metadata.len() == self.end);
         let cut = || self.file.set_len(self.end).and_then(|()| self.file.sync_all());
         let undone = if is_whole { Ok(()) } else { cut() };
@@ -254,7 +257,8 @@ impl AppendFile {
     }
 }
 
-/// Writes a whole file at once, in place of what was there: for what an earlier version kept in another form.
+/// Replaces the file atomically with the given entries: for data that an earlier version stored in
+/// another form.
 ///
 /// # Errors
 /// A failure of the disk; the old file is then still there.

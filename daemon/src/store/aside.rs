@@ -1,4 +1,4 @@
-//! Putting a file or folder aside before it is changed: nothing that was kept is thrown away by a repair.
+//! Puts a file or folder aside before it is changed: a repair discards no stored data.
 
 use std::fs;
 use std::io;
@@ -19,7 +19,7 @@ pub(super) fn copy(path: &Path, why: &str) -> Result<PathBuf, DiskError> {
         to.sync_all()
     })();
     if let Err(error) = copied {
-        // What was written so far is worth nothing, and the disk may be full.
+        // The partial copy is useless, and the disk may be full.
         let _ = fs::remove_file(&aside);
         return Err(DiskError::at(&aside, error));
     }
@@ -35,7 +35,7 @@ pub(super) fn rename(path: &Path, why: &str) -> Result<PathBuf, DiskError> {
     Ok(aside)
 }
 
-/// `NAME.WHY-SECONDS`, with a number behind it if that is taken.
+/// `NAME.WHY-SECONDS`, with a number appended if that name is taken.
 fn free_name(path: &Path, why: &str) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let first = path.with_file_name(format!("{name}.{why}-{}", unix_s()));

@@ -1,9 +1,11 @@
-//! What a start need not verify again: how many records of the ledger have been verified, and the digest of the last one.
+//! The checkpoint of what a start need not verify again: how many records of the ledger have been
+//! verified, and the digest of the last one.
 //!
-//! It is in the index, under a key that follows from the identity. So whoever can write the home but cannot open the
-//! identity cannot make the node take records for verified that it has never seen. Such a person can change what the digests
-//! of the records do not cover (their signatures and certificates) and make the checksums anew: a start does not notice that,
-//! `ledger verify` and `doctor` do, and so does every member that is given these records.
+//! It is in the index, authenticated under a key derived from the identity. So an attacker who can
+//! write the home but cannot open the identity cannot make the node treat records as verified that
+//! it has never seen. Such an attacker can change what the digests of the records do not cover
+//! (their signatures and certificates) and recompute the checksums: a start does not notice that,
+//! but `ledger verify` and `doctor` do, and so does every member that is sent these records.
 
 use fedshield_protocol::ids::RecordDigest;
 use serde::{Deserialize, Serialize};
@@ -11,7 +13,7 @@ use zeroize::Zeroizing;
 
 const MAC_BYTES: usize = 32;
 
-/// The key under which a node remembers what it has verified.
+/// The key that authenticates a node's checkpoint.
 #[derive(Clone)]
 pub struct CheckpointKey(Zeroizing<[u8; 32]>);
 
@@ -38,7 +40,7 @@ impl CheckpointKey {
     }
 
     pub(super) fn seal(&self, checkpoint: &Checkpoint) -> Vec<u8> {
-        // Two plain numbers: this cannot fail; nothing is no checkpoint.
+        // Encoding a number and a digest cannot fail; empty bytes are no checkpoint.
         let mut bytes = postcard::to_allocvec(checkpoint).unwrap_or_default();
         let mac = self.mac(&bytes);
         bytes.extend_from_slice(mac.as_bytes());

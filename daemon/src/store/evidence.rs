@@ -1,8 +1,9 @@
-//! Evidence as a node keeps it: the proofs, which of them are kept, and whose ban the operator has lifted.
+//! Evidence as stored by a node: the proofs, which of them are kept, and whose ban the operator has
+//! lifted.
 //!
-//! Of one member in one round one proof of each rule is kept, and of one member at most [`MAX_PROOFS_PER_MEMBER`] since its
-//! ban was last lifted: the first ones, because one is enough, and because a file that is only appended to does not grow by
-//! what comes later.
+//! For each member and round one proof of each rule is kept, and for each member at most
+//! [`MAX_PROOFS_PER_MEMBER`] since its ban was last lifted: the first ones, because one is enough
+//! and so later proofs cannot grow an append-only file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,18 +18,18 @@ use crate::conditions::unix_s;
 /// Misbehaviour that was proven to this node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvidenceEntry {
-    /// The member's name; empty if the first version of the program has kept the evidence.
+    /// The member's name; empty for evidence stored by the first version of the program.
     pub member: String,
-    /// What was wrong, for the operator.
+    /// What the member did, as text for the operator.
     pub reason: String,
-    /// When it was kept, in seconds since 1970 UTC.
+    /// When it was stored, in seconds since 1970 UTC.
     pub kept_unix_s: u64,
     /// The canonical bytes of the protocol's evidence.
     pub proof: Vec<u8>,
 }
 
 impl EvidenceEntry {
-    /// Evidence that is kept from now on.
+    /// Evidence stored at the present time.
     #[must_use]
     pub fn now(member: &str, reason: &str, proof: &[u8]) -> Self {
         let (member, reason) = (member.to_owned(), reason.to_owned());
@@ -43,7 +44,7 @@ impl EvidenceEntry {
         postcard::to_allocvec(self)
     }
 
-    /// The proof's name.
+    /// The object that the proof is served as.
     #[must_use]
     pub fn object(&self) -> ObjectRef {
         ObjectRef::of(&self.proof)
@@ -54,29 +55,30 @@ impl EvidenceEntry {
     }
 }
 
-/// Evidence as it was kept.
+/// Stored evidence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptEvidence {
-    /// Whose, why, when, and the bytes.
+    /// The stored entry: member, reason, time and bytes.
     pub evidence: EvidenceEntry,
-    /// What the bytes decode to; `None` for those that an earlier version of the program has kept, which nobody else can check.
+    /// The decoded proof; `None` for one that an earlier version of the program stored, which no
+    /// other member can check.
     pub proof: Option<Evidence>,
 }
 
-/// The operator has lifted a ban: what the member was proven to have done up to then does not count any more.
+/// An operator's lifting of a ban: evidence up to that round no longer counts against the member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lift {
-    /// Whose ban.
+    /// The member whose ban is lifted.
     pub member: MemberIndex,
-    /// The last round that does not count.
+    /// The last round whose evidence does not count.
     pub through: Round,
     /// When, in seconds since 1970 UTC.
     pub at_unix_s: u64,
-    /// Which user asked for it, if the system knows.
+    /// The user that asked for it, if the operating system reports it.
     pub by: Option<String>,
 }
 
-/// What is known of the file without reading it.
+/// What is kept in memory of the file.
 #[derive(Debug, Default, Clone)]
 pub(super) struct EvidenceBook {
     kept: BTreeSet<(MemberIndex, Round, Rule)>,
@@ -99,7 +101,7 @@ impl EvidenceBook {
         self.lifts.values().cloned().collect()
     }
 
-    /// Whether one more proof is kept.
+    /// Whether `proof` would be kept under these limits.
     pub(super) fn has_room(&self, proof: &Evidence) -> bool {
         let through = self.lifts.get(&proof.member).map(|lift| lift.through);
         let counts = |(member, round, _): &&(MemberIndex, Round, Rule)| {

@@ -1,8 +1,8 @@
-//! Homes whose rounds lie in sled itself (`store/`), as the first version of the program kept them.
+//! Homes whose rounds are stored in sled itself (`store/`), as by the first version of the program.
 //!
-//! They are read from a copy, because opening a sled database changes it; with the snapshots, because without them sled
-//! does not find rows in segments that it has used again. What was read goes into the append-only files; the old folder
-//! is kept under another name.
+//! They are read from a copy, because opening a sled database changes it. Snapshots are copied too,
+//! because without them sled does not find rows in reused segments. The rows are written to the
+//! append-only files; the old folder is kept under another name.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,7 +25,8 @@ const REPORT: &[u8] = b"report/";
 const NOTE: &[u8] = b"note/";
 const HELD_OUT_NOTE: &[u8] = b"held-out";
 const EVIDENCE_NOTE: &[u8] = b"evidence-";
-/// Beside the database: what it must hold. After the magic come two states, of a row count (u64) and a digest each.
+/// Beside the database: what it must contain. After the magic come two states, of a row count (u64)
+/// and a digest each.
 const SEAL_FILE: &str = "seal.fs";
 const SEAL_AFTER_OFFSET: usize = 8 + 40;
 
@@ -42,8 +43,8 @@ pub(super) struct Found {
     failure: Option<String>,
 }
 
-/// Moves the old folder of `home` into the files that are used now; gives what a person should know. Whatever it cannot read,
-/// the old folder is kept.
+/// Migrates the old folder of `home` to the present files; returns a message for the operator. The
+/// old folder is kept in any case.
 ///
 /// # Errors
 /// A failure of the disk; the next start tries again.
@@ -54,7 +55,7 @@ pub(super) fn migrate(home: &Home) -> Result<String, StoreError> {
     Ok(found.summary(&kept))
 }
 
-/// Writes what the old folder `store` holds to files in `target`, changing nothing else.
+/// Writes the content of the old folder `store` to files in `target`, changing nothing else.
 ///
 /// # Errors
 /// A failure of the disk.
@@ -67,7 +68,7 @@ pub(super) fn read_into(store: &Path, target: &Home) -> Result<String, StoreErro
 fn read(store: &Path, work: &Path) -> Result<Found, StoreError> {
     let sealed = sealed_rows(store);
     let mut best = Found::default();
-    // The snapshots of a store that a full disk has damaged may be worth less than the log alone.
+    // If a full disk has damaged the store, its snapshots may recover less than the log alone.
     for snapshots in [true, false] {
         copy(store, work, snapshots)?;
         let found = read_copy(work);
@@ -130,7 +131,7 @@ fn read_copy(folder: &Path) -> Found {
         Ok(())
     });
     found.failure = read.err().map(|error| error.to_string());
-    // What follows a gap proves nothing.
+    // Records after a gap cannot be verified.
     for (position, (round, bytes)) in records.into_iter().enumerate() {
         let expected = Round(position as u64);
         let fits = round == expected.0.to_be_bytes()

@@ -1,8 +1,9 @@
-//! The files beside the ledger, and the kinds of their entries. The ledger's own is in `fedshield_protocol::ledger`.
+//! The formats of the files beside the ledger, and the kinds of their entries. The ledger's own is
+//! in `fedshield_protocol::ledger`.
 
 use fedshield_protocol::append_log::LogFormat;
 
-/// What this node saw of rounds.
+/// This node's reports of rounds.
 pub(super) const REPORTS_FORMAT: LogFormat =
     LogFormat { magic: b"fsrepo1\n", max_body_bytes: 1 << 20 };
 /// Misbehaviour that was proven to this node.

@@ -1,8 +1,9 @@
-//! Where the entry of a round is in its file: an index on sled over the append-only files.
+//! Maps rounds to the position of their entry: an index on sled over the append-only files.
 //!
-//! It holds nothing of its own. At every start it is compared with the files and filled anew where it differs; a
-//! database that does not open is put aside, and one that fails later is left alone, with the same map in memory in its
-//! place. So whatever sled makes of a damaged or full disk, the node goes on.
+//! It holds no data of its own. At every start it is compared with the files and refilled where it
+//! differs. A database that does not open is put aside; one that fails later is abandoned, and the
+//! same map in memory takes its place. So the node continues whatever sled does on a damaged or
+//! full disk.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -15,7 +16,8 @@ use super::append_file::Position;
 use super::aside;
 use crate::durable;
 
-/// Positions are small: sled's own default of 1 GiB is more than a whole daemon needs.
+/// sled's cache, in bytes. Positions are small: sled's default of 1 GiB is more than a whole daemon
+/// needs.
 const CACHE_BYTES: u64 = 4 << 20;
 const POSITION_BYTES: usize = 12;
 const CHECKPOINT_KEY: &[u8] = b"verified";
@@ -36,7 +38,7 @@ pub(super) enum Table {
 impl Table {
     const ALL: [Self; 3] = [Self::Records, Self::Reports, Self::Evidence];
 
-    /// This table's place among three things, one for each table.
+    /// The element for this table in an array of one for each table.
     const fn of<T>(self, [records, reports, evidence]: &mut [T; 3]) -> &mut T {
         match self {
             Self::Records => records,
@@ -65,7 +67,7 @@ enum Backing {
     Memory([Rows; 3]),
 }
 
-/// The index is of no more use: fill a new one.
+/// The index has failed: fill a new one.
 #[derive(Debug, thiserror::Error)]
 #[error("the index failed: {0}")]
 pub(super) struct IndexError(String);
@@ -77,7 +79,8 @@ impl IndexError {
 }
 
 impl Index {
-    /// Opens or makes the database in `folder`; in memory if it cannot be used at all. What went wrong is returned as text for the operator.
+    /// Opens or creates the database in `folder`, or an index in memory if it cannot be used at
+    /// all. What went wrong is returned as text for the operator.
     pub(super) fn open(folder: &Path) -> (Self, Option<String>) {
         let first = match open_unlocked(folder) {
             Ok(backing) => return (Self(Mutex::new(backing)), None),
@@ -101,12 +104,12 @@ impl Index {
         }
     }
 
-    /// An empty index without a disk.
+    /// An empty index in memory.
     pub(super) fn memory() -> Self {
         Self(Mutex::new(Backing::Memory(Default::default())))
     }
 
-    /// Makes the table exactly `rows`.
+    /// Replaces the content of the table by `rows`.
     ///
     /// # Errors
     /// [`IndexError`].
@@ -181,14 +184,15 @@ impl Index {
         })
     }
 
-    /// What was last verified, as its owner wrote it; `None` if there is nothing or it cannot be read.
+    /// The stored checkpoint, as its owner encoded it; `None` if there is none or it cannot be
+    /// read.
     pub(super) fn checkpoint(&self) -> Option<Vec<u8>> {
         let backing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Backing::Sled { checkpoint, .. } = &*backing else { return None };
         contain(|| checkpoint.get(CHECKPOINT_KEY)).ok()?.map(|value| value.to_vec())
     }
 
-    /// Remembers what was verified. If that fails the next start verifies more than it would have to.
+    /// Stores a checkpoint. If that fails, the next start verifies more than necessary.
     pub(super) fn set_checkpoint(&self, bytes: &[u8]) {
         let backing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Backing::Sled { checkpoint, .. } = &*backing
@@ -198,11 +202,11 @@ impl Index {
         }
     }
 
-    /// Goes on in memory, with all tables empty.
+    /// Continues in memory, with all tables empty.
     pub(super) fn give_up_sled(&self) {
         let mut backing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let old = std::mem::replace(&mut *backing, Backing::Memory(Default::default()));
-        // Closing it may fail the way that calling it did.
+        // Closing the database may panic as calling it did.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(old)));
     }
 
@@ -231,7 +235,8 @@ impl std::fmt::Debug for Index {
     }
 }
 
-/// Puts what did not open aside; gives where it is now.
+/// Puts the database that did not open aside and opens a new one; also returns where the old one is
+/// now.
 fn open_anew(folder: &Path, first: &IndexError) -> Result<(Backing, PathBuf), String> {
     if first.is_lock() {
         return Err("another process has it open".to_owned());
@@ -264,7 +269,8 @@ fn open_sled(folder: &Path) -> Result<Backing, IndexError> {
     })
 }
 
-/// sled 0.34 panics on some damaged files where it should return an error: here that is one.
+/// sled 0.34 panics on some damaged files where it should return an error: this turns the panic
+/// into one.
 pub(super) fn contain<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, IndexError> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),

@@ -1,5 +1,5 @@
-//! The typed side of the store. Records are here; `reports` and `proofs` are the other two files, `scans` reads all three
-//! through at a start.
+//! The typed interface of the store. Records are here; `reports` and `proofs` are the other two
+//! files, `scans` reads all three at a start.
 
 mod proofs;
 mod reports;
@@ -27,18 +27,19 @@ use crate::control::api::HeldOut;
 use crate::home::Home;
 use scans::{Scans, key};
 
-/// A ledger that was opened, and what a person should know about it.
+/// An opened ledger, and messages about it for the operator.
 #[derive(Debug)]
 pub struct Opened {
     /// The ledger.
     pub ledger: Ledger,
     /// What was cut off and put aside.
     pub repairs: Vec<Repair>,
-    /// What else happened: files of an earlier version were read, the index was built again.
+    /// What else happened: files of an earlier version were migrated, the index was rebuilt.
     pub remarks: Vec<String>,
 }
 
-/// The ledger and what belongs to it. The protocol decides whether records are valid. Calls may block on the disk.
+/// The ledger with reports and evidence. Whether records are valid is decided by the protocol.
+/// Calls may block on the disk.
 #[derive(Debug)]
 pub struct Ledger {
     records: Mutex<AppendFile>,
@@ -52,7 +53,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens or makes the ledger of `home`. Damage is repaired as far as possible, and named in the result.
+    /// Opens or creates the ledger of `home`. Damage is repaired as far as possible, and reported
+    /// in the result.
     ///
     /// # Errors
     /// [`StoreError::Newer`], or a failure of the disk.
@@ -105,7 +107,7 @@ impl Ledger {
             AppendFile::open_to_read(&home.evidence(), EVIDENCE_FORMAT, |at, kind, body| {
                 scans.evidence(at, kind, body)
             })?;
-        // A crash may have come between the making of the files.
+        // A crash may have interrupted the creation of the files.
         let (Some((reports, b)), Some((evidence, c))) = (reports, evidence) else {
             return Ok(None);
         };
@@ -135,7 +137,7 @@ impl Ledger {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Keeps the record of the next round, on disk when this returns.
+    /// Appends the record of the next round, on disk when this returns.
     ///
     /// # Errors
     /// [`StoreError::Encode`] if it is of another round, or a failure of the disk, after which nothing of it is left behind.
@@ -153,7 +155,8 @@ impl Ledger {
         self.note(Table::Records, &key(round), position)
     }
 
-    /// How many records, from the first on, were verified before and are the same still: 0 without a checkpoint under `key`.
+    /// How many records, from the first on, were verified before and are unchanged: 0 without a
+    /// checkpoint under `key`.
     ///
     /// # Errors
     /// See [`Self::record`].
@@ -162,14 +165,15 @@ impl Ledger {
             return Ok(0);
         };
         let Some(last) = checkpoint.records.checked_sub(1) else { return Ok(0) };
-        // Every record has the digest of the one before: if the last one is the same, all are.
+        // Every record contains the digest of the one before: if the last one is unchanged, all
+        // are.
         let same = self
             .record(Round(last))?
             .is_some_and(|certified| record_digest(&certified.record) == checkpoint.head);
         Ok(if same { checkpoint.records } else { 0 })
     }
 
-    /// Remembers that all records up to `last`, which is the newest, have been verified.
+    /// Stores that all records up to `last`, which is the newest, have been verified.
     pub fn set_verified(&self, key: &CheckpointKey, last: &CertifiedRecord) {
         let (records, head) = (last.record.round.0.saturating_add(1), record_digest(&last.record));
         self.index.set_checkpoint(&key.seal(&Checkpoint { records, head }));
@@ -190,7 +194,7 @@ impl Ledger {
         })
     }
 
-    /// Shows the records from `round` on to `visit`, in order, one at a time, until it breaks off.
+    /// Passes the records from `round` on to `visit`, in order, one at a time, until it breaks off.
     ///
     /// # Errors
     /// [`StoreError::Changed`], or a failure of the disk.
@@ -207,7 +211,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// The records from `round` on whose encodings together take at most `room_bytes`.
+    /// The records from `round` on, as many as fit in `room_bytes` when encoded.
     ///
     /// # Errors
     /// [`StoreError::Changed`], or a failure of the disk.
@@ -244,7 +248,8 @@ impl Ledger {
         lock(&self.records).bytes()
     }
 
-    /// Forgets the records from `round` on, because the one of that round is wrong; a copy of the file is put aside.
+    /// Cuts off the records from `round` on, because the one of that round is wrong; a copy of the
+    /// file is put aside.
     ///
     /// # Errors
     /// A failure of the disk.
@@ -261,7 +266,7 @@ impl Ledger {
         Ok(Some(repair))
     }
 
-    /// The last round that gave an adapter, and that adapter.
+    /// The last round that produced an adapter, and that adapter.
     ///
     /// # Errors
     /// See [`Self::record`].
@@ -326,14 +331,14 @@ impl Ledger {
     fn go_on_without_sled(&self, error: &IndexError, scans: &Scans) {
         tracing::warn!(%error, "the index is kept in memory until the next start");
         self.index.give_up_sled();
-        // In memory nothing fails.
+        // Filling an index in memory cannot fail.
         let _ = self.fill(scans);
     }
 
-    /// Reads the files through again, as at a start; what is wrong with them was found there.
+    /// Scans the files again, as at a start; damage in them was found there.
     fn scan_again(&self) -> Result<Scans, StoreError> {
         let mut scans = Scans::default();
-        // Whoever appends meanwhile waits: the position in the file is shared.
+        // Holds the lock, so that appends wait: the position in the file is shared.
         lock(&self.records).scan_again(|at, kind, body| scans.record(at, kind, body))?;
         lock(&self.reports).scan_again(|at, kind, body| scans.report(at, kind, body))?;
         lock(&self.evidence).scan_again(|at, kind, body| scans.evidence(at, kind, body))?;

@@ -1,4 +1,4 @@
-//! What people can do about each error of the founding.
+//! What operators can do about each error of the founding.
 
 use super::FoundingError;
 use crate::error_code::ErrorCode;

@@ -64,7 +64,7 @@ impl Founding {
         reply
     }
 
-    /// A fellow member has left before the first round; `None` if this node is none.
+    /// A fellow member has left before the first round; `None` if this node is not a member.
     fn take_farewell(
         &self,
         state: &mut State,
@@ -81,7 +81,7 @@ impl Founding {
         }
         let entry = members.iter().find(|it| it.identity_key == request.from)?;
         if entry.sealing_key != sealing_key {
-            // Of an earlier attempt to join: it has come back since.
+            // From an earlier attempt to join: the member has rejoined since.
             return Some(Ok(Reply::Left));
         }
         let (id, from) = (request.founding_id, request.from);
@@ -92,7 +92,8 @@ impl Founding {
         }))
     }
 
-    /// What a draft that is opened again begins with; its key is on disk when this returns.
+    /// The owner's entry and founding id for a draft that is opened again; its key is on disk when
+    /// this returns.
     pub(super) fn fresh(&self) -> Result<Fresh, FoundingError> {
         let founding_id = self.random_id()?;
         Ok(Fresh { founding_id, own: self.own_entry(&founding_id)? })

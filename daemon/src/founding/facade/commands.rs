@@ -18,7 +18,7 @@ use crate::control::api::{
 use crate::first_adapter::FirstAdapter;
 use crate::terms::unusual;
 
-/// Longest life of an invite: 30 days.
+/// Longest validity of an invite: 30 days.
 const MAX_INVITE_S: u64 = 30 * 24 * 3600;
 
 impl Founding {
@@ -182,12 +182,12 @@ impl Founding {
                 }
                 draft
             }
-            // Opened again since the invite was made.
+            // The draft was opened again since the invite was made.
             Ok(Reply::Moved { draft, .. }) => terms::checked(draft)?,
             Ok(Reply::Refused { refusal: Refusal::InviteExpired { seconds } }) => {
                 return expired(Some(invite.expires_at_s.saturating_add(seconds)), None);
             }
-            // An invite that nobody used is forgotten some time after its end.
+            // An owner forgets an unused invite some time after its expiry.
             Ok(Reply::Refused { refusal: Refusal::InviteUnknown }) if ended_here => {
                 return expired(None, None);
             }
@@ -201,7 +201,7 @@ impl Founding {
         let clocks = if ended_here {
             match self.ask(&invite, Ask::Clock).await {
                 Ok(Reply::Clock { now_s }) => Some(expiry(Some(now_s))),
-                // It takes the invite, so its clock is before the invite's end.
+                // The owner accepts the invite, so by its clock the invite has not expired.
                 _ => Some(expiry(Some(invite.expires_at_s))),
             }
         } else {
@@ -221,7 +221,7 @@ impl Founding {
         checked.map_err(|error| FoundingError::Terms { error, own })
     }
 
-    /// Why this node could not join under the terms, in words.
+    /// Why this node could not join under the terms, as text for the operator.
     async fn obstacle(&self, draft: &Draft) -> Option<String> {
         let here = self.check_here(&draft.offer.terms);
         let found = match here {

@@ -1,4 +1,5 @@
-//! People confirm the frozen list, by the phrase that they have compared with the other organisations.
+//! Operators confirm the frozen list by the phrase that they have compared with the other
+//! organisations.
 
 use fedshield_protocol::manifest::ValidManifest;
 
@@ -8,8 +9,8 @@ use super::Founding;
 use crate::control::api::{ConfirmRequest, FederationView};
 
 impl Founding {
-    /// `POST /v1/federation/confirm`: the list that has this phrase is the right one. On disk when this returns; the
-    /// signature goes to the owner at once, or as soon as it can be reached.
+    /// `POST /v1/federation/confirm`: the list that has this phrase is the right one. On disk when
+    /// this returns; the signature is sent to the owner at once, or as soon as it can be reached.
     ///
     /// # Errors
     /// [`FoundingError::Phrase`], [`FoundingError::NotFrozen`], [`FoundingError::None`]; and the owner's refusal if it
@@ -32,7 +33,7 @@ impl Founding {
         self.federation()
     }
 
-    /// True if the owner of the draft has to learn of it.
+    /// True if the owner of the draft must be notified.
     fn take_confirmation(&self, said: &str) -> Result<bool, FoundingError> {
         let mut state = self.lock();
         if let Some(signed) = &state.founded {

@@ -1,5 +1,6 @@
-//! Telling the others that this node has left: the owner, and after this node has signed each fellow founder, because any of
-//! them may see its name on a manifest. Said again and again until each has been reached, also after restarts.
+//! Notifies the others that this node has left: the owner and, if this node has signed, each fellow
+//! founder, because any of them may see its name on a manifest. Repeated until each has been
+//! reached, also after restarts.
 
 use std::time::Duration;
 
@@ -12,12 +13,13 @@ use super::super::partings::{Farewell, Why};
 use super::super::{FoundingError, Invite, Token};
 use super::{Founding, now_s};
 
-/// Between two rounds of farewells.
+/// The pause between two rounds of farewells.
 const FAREWELL_INTERVAL: Duration = Duration::from_secs(30);
 const FAREWELL_INTERVAL_MAX: Duration = Duration::from_secs(3600);
 
 impl Founding {
-    /// One for each member but this node and `owner`. This node has no token of theirs, so a random one stands in its place.
+    /// One for each member except this node and `owner`. This node has none of their tokens, so a
+    /// random one fills the field.
     pub(super) fn farewells(
         &self,
         members: &[Member],
@@ -39,7 +41,8 @@ impl Founding {
             .collect()
     }
 
-    /// Tells those that still have to know that this node has left, again and again until they have been reached.
+    /// Notifies the remaining members that this node has left, repeatedly until each has been
+    /// reached.
     pub async fn say_farewells(&self, stop: &CancellationToken) {
         let mut pause = FAREWELL_INTERVAL;
         loop {
@@ -75,7 +78,7 @@ impl Founding {
             let ask = Ask::Leave { sealing_key: left.sealing_key, parted: true, rejects };
             let told = match self.ask(&invite, ask).await {
                 Ok(Reply::Refused { refusal: Refusal::Later { .. } }) => false,
-                // Whoever refuses for another reason has received it.
+                // A member that refuses for another reason has received the farewell.
                 Ok(Reply::Left | Reply::Refused { .. } | Reply::Founded { .. }) => true,
                 Ok(_) | Err(_) => false,
             };

@@ -14,23 +14,24 @@ use crate::control::api::{Condition, ExpectedMember, NodeState, Severity};
 use crate::durable;
 use crate::sealing_keys;
 
-/// Between two questions to the owner; below the network's limit for joiners.
+/// The interval between two requests to the owner; the rate is below the network's limit for
+/// joiners.
 const POLL_INTERVAL: Duration = Duration::from_millis(1200);
 /// The longest pause after failures in a row.
 const POLL_INTERVAL_MAX: Duration = Duration::from_secs(30);
-/// Between two checks for founders that have stopped asking.
+/// The interval between two checks for founders that have stopped asking.
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
-/// Between two equal reports to the owner.
+/// The interval between two equal reports to the owner.
 const REPORT_INTERVAL_S: u64 = 60;
-/// Questions in one go: join again, sign, see the result.
+/// Most requests in one exchange: join again, sign, fetch the result.
 const MAX_EXCHANGES: usize = 5;
 
 impl Founding {
     /// Waits until the federation is founded, asking the owner from time to time if this node has joined a draft.
     ///
     /// # Errors
-    /// What waiting cannot help, for instance terms that changed: show it to the operator and call again, it waits for
-    /// the next command. `Ok(None)`: stopped before.
+    /// Errors that waiting cannot resolve, for instance changed terms: show the error to the
+    /// operator and call again, which waits for the next command. `Ok(None)` if stopped before.
     pub async fn run(
         &self,
         stop: &CancellationToken,
@@ -60,14 +61,15 @@ impl Founding {
                     () = stop.cancelled() => return Ok(None),
                     // The sender lives in `self`.
                     _ = view.changed() => {}
-                    // That a founder has stopped asking shows without any event.
+                    // No event reports that a founder has stopped asking.
                     () = tokio::time::sleep(LOOK_INTERVAL) => self.publish(),
                 }
             }
         }
     }
 
-    /// Asks the owner what happened, signs if it is time, and stores the federation when it is complete.
+    /// Polls the owner, signs if the list is final and confirmed, and stores the federation when it
+    /// is complete.
     ///
     /// # Errors
     /// See [`FoundingError`]; also shown in the view.
@@ -92,7 +94,7 @@ impl Founding {
         let first = joiner.join_request();
         self.begin(|state| state.joiner = Some(joiner));
         let result = self.exchange(first).await;
-        // After a lost answer the owner may have taken us in: polling finds out.
+        // After a lost answer the owner may have admitted this node: polling finds out.
         let result = self.end_joining(result);
         self.publish();
         result
@@ -143,7 +145,7 @@ impl Founding {
         }
     }
 
-    /// Asks, does what follows from the answer, and asks again while that is what follows.
+    /// Sends a request, handles the answer, and sends the next one while the answer calls for it.
     pub(super) async fn exchange(&self, first: Ask) -> Result<(), FoundingError> {
         let mut ask = first;
         for _ in 0..MAX_EXCHANGES {
@@ -164,7 +166,7 @@ impl Founding {
             if state.leaving {
                 return Ok(());
             }
-            // The answer may be to a question about a draft that was left while it was under way.
+            // The answer may belong to a draft that was left while the request was under way.
             let joiner = match &mut state.joiner {
                 Some(joiner) if joiner.joining.own.sealing_key == attempt => joiner,
                 _ => return Ok(()),
@@ -232,7 +234,8 @@ impl Founding {
             .map_err(|error| FoundingError::Answer(error.to_string()))
     }
 
-    /// What would be signed without anybody being asked any more, if this node has not signed yet.
+    /// The draft that would be signed without a further confirmation, if this node has not signed
+    /// yet.
     fn about_to_sign(&self) -> Option<Draft> {
         let state = self.lock();
         let joining = &state.joiner.as_ref()?.joining;

@@ -1,5 +1,6 @@
-//! The ways out: a founder leaves, the owner drops a founder or abandons the draft, a member leaves a federation in which
-//! no round has ended. How the others learn of it is in `farewells`, what people see of it in `notices`.
+//! The ways out: a founder leaves, the owner drops a founder or abandons the draft, a member leaves
+//! a federation in which no round has ended. How the others are notified is in `farewells`, what
+//! operators are shown in `notices`.
 //!
 //! Each way out is one replacement of `federation.left` (or of the draft); what follows from it, erasing the sealing key
 //! first, is repeated at the next start if a crash prevents it.
@@ -25,7 +26,8 @@ impl Founding {
         self.go(Why::Chosen).await
     }
 
-    /// The same because the list of members is wrong: the owner, and through it the others, learn the reason.
+    /// Leaves because the list of members is wrong: the owner, and through it the others, learn the
+    /// reason.
     ///
     /// # Errors
     /// See [`Self::leave`].
@@ -74,7 +76,7 @@ impl Founding {
             return Err(FoundingError::Complete);
         }
         let Some(joiner) = &state.joiner else {
-            // The owner gave the draft up in the same moment: that is remembered already.
+            // The owner abandoned the draft at the same time: that is recorded already.
             return Err(FoundingError::None);
         };
         let signed = joiner.joining.signed.is_some();
@@ -93,7 +95,7 @@ impl Founding {
         Ok(LeftView { federation, owner, owner_told: told, had_signed: signed, was_founded: false })
     }
 
-    /// Leaves the draft: on disk first, then the key, then what was accepted.
+    /// Leaves the draft: first records it on disk, then erases the key, then what was accepted.
     pub(super) fn part(
         &self,
         state: &mut State,
@@ -112,7 +114,8 @@ impl Founding {
                 token: joining.invite.token,
                 until_s,
             }];
-            // Without a signature nobody can complete the draft, and the others need not know.
+            // Without this node's signature nobody can complete the draft, so the others need not
+            // know.
             if joining.signed.is_some() {
                 let owner = Some(joining.invite.owner);
                 farewells.extend(self.farewells(joining.members(), owner, until_s)?);
@@ -137,8 +140,9 @@ impl Founding {
         Ok(())
     }
 
-    /// Leaves a founded federation in which no round has ended; the caller knows that. What was kept for it is erased at
-    /// the next start, by [`finish_leaving`](super::super::finish_leaving), and this node is in none then.
+    /// Leaves a founded federation in which no round has ended, which the caller has checked. The
+    /// federation's files are erased at the next start, by
+    /// [`finish_leaving`](super::super::finish_leaving), after which this node is in no federation.
     ///
     /// # Errors
     /// [`FoundingError::None`], or a failure of the disk.
@@ -191,7 +195,8 @@ impl Founding {
         self.federation()
     }
 
-    /// `POST /v1/federation/abandon`: gives the draft up. From then on founders that ask get this answer.
+    /// `POST /v1/federation/abandon`: abandons the draft. From then on founders that ask get this
+    /// answer.
     ///
     /// # Errors
     /// [`FoundingError::NotOwner`], [`FoundingError::Complete`].

@@ -1,4 +1,4 @@
-//! What people should know of a founding while it lasts, and of one that this node is in no more.
+//! Conditions for the operator during a founding, and after this node has left one.
 
 use super::super::message::{Gone, How};
 use super::super::partings::Why;
@@ -6,7 +6,7 @@ use super::State;
 use crate::control::api::{Condition, Severity};
 
 impl State {
-    /// What people should know of the founding, by the names in
+    /// The conditions of the founding, by the names in
     /// [`FOUNDING_CONDITIONS`](super::super::FOUNDING_CONDITIONS).
     pub(super) fn conditions(&self) -> Vec<Condition> {
         let mut list = Vec::new();
@@ -22,7 +22,7 @@ impl State {
         list
     }
 
-    /// Who was a founder once.
+    /// The condition that lists the former founders of this draft.
     fn departures(&self) -> Option<Condition> {
         let founded = self.founded.as_ref().map(|signed| &signed.manifest);
         let founded = founded.map(|it| (it.founding_id, it.members.as_slice()));
@@ -63,7 +63,7 @@ impl State {
         })
     }
 
-    /// Why this node is in nothing.
+    /// The condition that reports why this node is in no federation.
     fn last_parting(&self) -> Option<Condition> {
         let left = self.partings.all.left.last()?;
         let (federation, owner) = (&left.federation, &left.owner);
@@ -83,7 +83,8 @@ impl State {
         )
     }
 
-    /// Whom this node could not tell yet that it has left something that it had signed.
+    /// The condition that lists the members not yet notified that this node has left something that
+    /// it had signed.
     fn untold(&self) -> Option<Condition> {
         let left = self
             .partings
@@ -115,7 +116,7 @@ impl State {
     }
 }
 
-/// How a founder went, in words.
+/// How a founder left, as text.
 pub(super) fn how_it_went(gone: &Gone) -> String {
     let name = &gone.name;
     match gone.how {

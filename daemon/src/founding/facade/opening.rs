@@ -1,5 +1,6 @@
-//! Reads what earlier runs left in a home, and finishes what a crash left half done: a draft that was being left or given
-//! up, one that was being founded or opened again, and homes of the version that had one sealing key for all drafts.
+//! Reads what earlier runs left in a home, and completes what a crash interrupted: a draft that was
+//! being left or abandoned, founded or opened again; and homes of the version that had one sealing
+//! key for all drafts.
 
 use std::sync::{Arc, Mutex};
 
@@ -104,7 +105,7 @@ impl Founding {
     }
 }
 
-/// The sealing keys of this home, and this node's entry but for its key.
+/// The sealing keys of this home, and this node's entry without its key.
 struct Current<'a> {
     secrets: &'a SecretStore,
     own: &'a Member,
@@ -122,15 +123,16 @@ impl Current<'_> {
         Ok(sealing_keys::erase_drafts(self.secrets, None)?)
     }
 
-    /// This node's entry in the draft of this id, as `written` there or with a fresh key if that one is lost. Keys of
-    /// other drafts go.
+    /// This node's entry in the draft of this id, as `written` there or with a fresh key if that
+    /// one is lost. Keys of other drafts are erased.
     fn entry(
         &self,
         founding_id: Option<&Digest>,
         written: Option<&Member>,
     ) -> Result<Member, FoundingError> {
         let (Some(id), Some(written)) = (founding_id, written) else {
-            // One whose file is not here now may come back, from a backup for instance; what was left may not.
+            // A draft whose file is missing may come back, from a backup for instance; one that was
+            // left may not.
             for id in self.partings.ended() {
                 sealing_keys::erase_draft(self.secrets, &id)?;
             }

@@ -1,14 +1,15 @@
-//! Where a frozen list stands: who has confirmed it, who has not, since when, and what people should do about it.
+//! The state of a frozen list: who has confirmed it, who has not, since when, and what operators
+//! should do about it.
 
 use super::{State, now_s};
 use crate::conditions::date_and_clock;
 use crate::control::api::{Condition, Severity};
 
-/// Most differences that one condition lists; `federation show` has them all.
+/// Most differences that one condition lists; `federation show` lists all of them.
 const MAX_LISTED: usize = 6;
 
 impl State {
-    /// When the list became final, as far as it is known.
+    /// When the list became final, in seconds since 1970, if known.
     pub(super) fn frozen_at_s(&self) -> Option<u64> {
         match (&self.owner, &self.joiner) {
             (Some(owner), _) => owner.kept.frozen.as_ref()?.at_s,
@@ -17,7 +18,8 @@ impl State {
         }
     }
 
-    /// The list waits for this node's people, or was signed by a version that asked nobody.
+    /// The list waits for this node's operator, or was signed by a version that asked for no
+    /// confirmation.
     pub(super) fn unconfirmed(&self) -> Option<Condition> {
         let (name, frozen, confirmed, out) = match (&self.founded, &self.owner, &self.joiner) {
             (Some(_), ..) | (None, None, None) => return None,
@@ -54,7 +56,7 @@ impl State {
         Some(Condition::new("list-unconfirmed", Severity::Warning, text).with_hint(hint))
     }
 
-    /// The list, or the open draft, is not as it was expected, or confirmed.
+    /// The list, or the open draft, differs from what was expected or confirmed.
     pub(super) fn differs(&self) -> Option<Condition> {
         let joiner = self.joiner.as_ref().filter(|_| self.founded.is_none())?;
         let strangers = joiner.strangers();
@@ -76,7 +78,7 @@ impl State {
         ))
     }
 
-    /// Whose confirmation, or whose return, the draft waits for.
+    /// Which members the draft waits for, to confirm it or to rejoin it.
     pub(super) fn waits(&self) -> Option<Condition> {
         if self.founded.is_some() {
             return None;
@@ -133,7 +135,7 @@ impl State {
     }
 }
 
-/// The first of these sentences, and how many there are besides.
+/// The first [`MAX_LISTED`] of these sentences, and the number of the others.
 fn some_of(sentences: &[String]) -> String {
     let (first, more) = sentences.split_at(sentences.len().min(MAX_LISTED));
     let rest = if more.is_empty() {

@@ -1,4 +1,5 @@
-//! The frozen list: shown to people, held against what is expected, confirmed, and only then signed.
+//! The frozen list: shown to the operator, compared with the expected members, confirmed, and only
+//! then signed.
 
 use ed25519_dalek::SigningKey;
 use fedshield_protocol::ids::ManifestDigest;
@@ -10,7 +11,8 @@ use super::stored::{FrozenList, Joining, Shown};
 use super::{Joiner, Next};
 
 impl Joiner {
-    /// The owner shows a frozen manifest: signs it if its list is confirmed, or is exactly the one that is expected.
+    /// Takes a frozen manifest from the owner; signs it if its list is confirmed or is exactly the
+    /// expected one.
     pub(super) fn shown(
         &mut self,
         manifest: Manifest,
@@ -32,7 +34,7 @@ impl Joiner {
         self.sign_confirmed(key)
     }
 
-    /// People confirm the frozen list by its phrase.
+    /// The operator confirms the frozen list by its phrase.
     ///
     /// # Errors
     /// [`FoundingError::NotFrozen`], [`FoundingError::Phrase`].
@@ -48,7 +50,8 @@ impl Joiner {
         shown.is_some() && shown == self.joining.confirmed
     }
 
-    /// In what the frozen list differs from what people have expected or confirmed; empty before it is frozen.
+    /// How the frozen list differs from the expected or confirmed one, one sentence each; empty
+    /// before it is frozen.
     pub(in super::super) fn differences(&self) -> Vec<String> {
         let Some(frozen) = self.joining.frozen() else { return Vec::new() };
         let mut found = Vec::new();
@@ -64,7 +67,7 @@ impl Joiner {
         found
     }
 
-    /// Who is in the open draft and not expected; empty once it is frozen.
+    /// Members of the open draft that are not expected; empty once it is frozen.
     pub(in super::super) fn strangers(&self) -> Vec<String> {
         match (self.joining.frozen(), &self.joining.expected) {
             (None, Some(list)) => expected::strangers(list, self.joining.members()),
@@ -74,7 +77,7 @@ impl Joiner {
 
     fn is_expected(&self) -> bool {
         let members = self.joining.members();
-        // One that has confirmed another list has people who must look at this one.
+        // After another list was confirmed here, the operator must check this one.
         self.joining.confirmed.is_none()
             && self
                 .joining

@@ -19,16 +19,16 @@ const MAGIC: &[u8] = b"fsjoin2\n";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct Joining {
     pub(in super::super) invite: Invite,
-    /// What was accepted.
+    /// The offer that was accepted.
     pub(in super::super) accepted: Offer,
     /// This node's own entry, as the owner should have it.
     pub(in super::super) own: Member,
-    /// Digest of the one manifest that was signed: on disk before the signature leaves.
+    /// Digest of the one manifest that was signed; on disk before the signature is sent.
     pub(in super::super) signed: Option<ManifestDigest>,
     /// The newest list of members that the owner has shown.
     pub(in super::super) shown: Shown,
-    /// Digest of the manifest whose list was confirmed, by people or because it is the expected one: on disk before
-    /// anything is signed.
+    /// Digest of the manifest whose list was confirmed, by an operator or because it is the
+    /// expected one; on disk before anything is signed.
     pub(in super::super) confirmed: Option<ManifestDigest>,
     /// Who the members should be, if that was given when joining.
     pub(in super::super) expected: Option<Vec<ExpectedMember>>,
@@ -39,7 +39,7 @@ pub(in super::super) struct Joining {
 pub(in super::super) enum Shown {
     /// Others may still join.
     Draft(Draft),
-    /// It is final.
+    /// The list is final.
     Frozen(FrozenList),
 }
 
@@ -85,7 +85,7 @@ struct FirstForm {
 }
 
 impl Joining {
-    /// What is at `path`, if anything.
+    /// Reads the file at `path`; `None` if there is none.
     pub(in super::super) fn read(path: &Path) -> Result<Option<Self>, FoundingError> {
         let Some(bytes) = durable::read_if_present(path, MAX_JOINING_BYTES as u64)? else {
             return Ok(None);
@@ -101,7 +101,7 @@ impl Joining {
         form.joining().map(Some).map_err(|error| unreadable(error.to_string()))
     }
 
-    /// Puts it on disk.
+    /// Writes it to disk.
     pub(super) fn write(&self, path: &Path) -> Result<(), FoundingError> {
         let body = codec::encode("joining", &SecondForm::of(self), MAX_JOINING_BYTES)
             .map_err(|error| FoundingError::Request(error.to_string()))?;
@@ -157,7 +157,7 @@ impl SecondForm {
 impl From<FirstForm> for SecondForm {
     fn from(first: FirstForm) -> Self {
         let FirstForm { invite, terms, own, signed, seen } = first;
-        // What was signed stays signed; what was not waits for a confirmation.
+        // A signed list stays signed; an unsigned one waits for a confirmation.
         let frozen = signed.map(|digest| Frozen { digest, since_s: 0 });
         Self { invite, terms, own, signed, seen, frozen, confirmed: signed, expected: None }
     }

@@ -1,6 +1,7 @@
-//! Members that go before the founding is complete. While the draft is open they are taken off its list. A frozen draft
-//! is opened again under a fresh founding id: what was signed under the old one is void, and the other members come back
-//! with fresh sealing keys, by themselves, when they ask the next time.
+//! Members that leave before the founding is complete. While the draft is open they are taken off
+//! its list. A frozen draft is opened again under a fresh founding id: what was signed under the
+//! old one is void, and the other members rejoin automatically, with fresh sealing keys, at their
+//! next request.
 
 use fedshield_protocol::ids::{Digest, IdentityKey};
 use fedshield_protocol::manifest::Member;
@@ -11,12 +12,12 @@ use super::super::{FoundingError, terms};
 use super::Owner;
 use super::stored::{Ended, KeptDraft};
 
-/// Founding ids that a draft has had and that are still recognised.
+/// Most former founding ids of a draft that are still recognised.
 const MAX_FORMER: usize = 64;
-/// Departed members that are named.
+/// Most departed members that are remembered by name.
 const MAX_DEPARTED: usize = 16;
 
-/// What a draft that is opened again begins with.
+/// What a reopened draft starts with.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Fresh {
     pub(in super::super) founding_id: Digest,
@@ -57,7 +58,7 @@ impl Owner {
         Ok(was_frozen)
     }
 
-    /// A member wishes to be none any more.
+    /// Handles a member's request to leave.
     pub(super) fn let_go(
         &mut self,
         place: usize,
@@ -72,7 +73,7 @@ impl Owner {
         let mut others = next.draft.members.iter().chain(&next.returning);
         let entry = others.find(|member| member.identity_key == *from).cloned();
         if entry.as_ref().is_some_and(|entry| entry.sealing_key != sealing_key) {
-            // It has come back since it sent this.
+            // The member has rejoined since it sent this.
             return Ok(Reply::Left);
         }
         if let Some(issued) = next.invites.get_mut(place) {
@@ -87,7 +88,7 @@ impl Owner {
         Ok(Reply::Left)
     }
 
-    /// What is remembered of the draft when it is given up.
+    /// What is kept of the draft once it is abandoned.
     pub(in super::super) fn tombstone(&self) -> Abandoned {
         let kept = &self.kept;
         let mut founding_ids = kept.former.clone();

@@ -20,7 +20,8 @@ pub(super) struct Seen {
 }
 
 impl Owner {
-    /// Notes that a member has sent a request. Others that hold an invite are not noted: there may be any number of them.
+    /// Notes that a member has sent a request. Other holders of an invite are not noted, since
+    /// their number is unbounded.
     pub(super) fn note_request(&mut self, from: &IdentityKey, now_s: u64) {
         if self.is_member(from) {
             self.seen.entry(*from).or_default().at_s = now_s;
@@ -44,7 +45,7 @@ impl Owner {
             problems.iter().take(MAX_PROBLEMS).map(readable).collect();
     }
 
-    /// Why this founder may not be able to sign or to take part, for people.
+    /// Why this founder may not be able to sign or to take part, as text for the operator.
     fn concern(&self, member: &Member, now_s: u64) -> Vec<String> {
         let name = &member.name;
         let Some(seen) = self.seen.get(&member.identity_key) else {
@@ -78,7 +79,7 @@ impl Owner {
             .collect()
     }
 
-    /// Names of those who have not signed, with what is known of why.
+    /// Names of the members that have not signed, with the known reasons.
     pub(in super::super) fn missing_with_reasons(&self, now_s: u64) -> Vec<String> {
         let missing = self.kept.signatures().filter(|(_, signature)| signature.is_none());
         let missing = missing.map(|(member, _)| member);

@@ -1,4 +1,5 @@
-//! The owner's own confirmation of the list that it has frozen. Its signature in the draft is what remembers it.
+//! The owner's own confirmation of the list that it has frozen, recorded by its signature in the
+//! draft.
 
 use ed25519_dalek::SigningKey;
 use fedshield_protocol::ids::ManifestDigest;
@@ -9,7 +10,7 @@ use super::Owner;
 use crate::control::api::ExpectedMember;
 
 impl Owner {
-    /// People confirm the frozen list by its phrase: this node signs it.
+    /// The operator confirms the frozen list by its phrase: this node signs it.
     ///
     /// # Errors
     /// [`FoundingError::NotFrozen`], [`FoundingError::Phrase`], or a failure of the disk.

@@ -12,11 +12,12 @@ use super::super::FoundingError;
 use super::super::message::{Gone, How};
 use crate::durable;
 
-/// Manifest, invites and signatures of 100 members.
+/// Enough for the manifest, invites and signatures of 100 members.
 const MAX_DRAFT_BYTES: usize = 4 << 20;
 /// Begins this version's file.
 const MAGIC: &[u8] = b"fsdraft3";
-/// Began the file of the version before. The first began with the federation's name, whose length is a byte of at most 64.
+/// Begins the file of the previous version. The first version's file begins with the length of the
+/// federation's name, a byte of at most 64.
 const SECOND_MAGIC: &[u8] = b"fsdraft2";
 
 /// What the owner keeps on disk until the federation is founded, and after it for founders that poll late.
@@ -24,14 +25,14 @@ const SECOND_MAGIC: &[u8] = b"fsdraft2";
 pub(in super::super) struct KeptDraft {
     /// The offer and the members so far, the owner first.
     pub(in super::super) draft: Draft,
-    /// Its list is final.
+    /// Present once the list is final.
     pub(in super::super) frozen: Option<FrozenDraft>,
     pub(super) invites: Vec<Issued>,
     /// Ids that the draft had before it was opened again, oldest first.
     pub(super) former: Vec<Digest>,
     /// Members of the draft before it was opened again that have not come back yet.
     pub(in super::super) returning: Vec<Member>,
-    /// Names of those who were members once, oldest first.
+    /// Names of former members, oldest first.
     pub(in super::super) departed: Vec<Gone>,
 }
 
@@ -159,7 +160,7 @@ impl KeptDraft {
         form.kept().map(Some).map_err(|error| unreadable(error.to_string()))
     }
 
-    /// Puts it on disk.
+    /// Writes it to disk.
     pub(super) fn write(&self, path: &Path) -> Result<(), FoundingError> {
         let body = codec::encode("draft", &ThirdForm::of(self), MAX_DRAFT_BYTES)
             .map_err(|error| FoundingError::Request(error.to_string()))?;
@@ -226,7 +227,8 @@ impl From<FirstForm> for ThirdForm {
     fn from(first: FirstForm) -> Self {
         let FirstForm { manifest, frozen, signatures, invites } = first;
         let count = u16::try_from(manifest.members.len()).unwrap_or(u16::MAX);
-        // What was left open was not kept: a number that is the usual one was probably open.
+        // This form did not record which numbers were left open: one that equals the default was
+        // probably open.
         let open = |number: u16, usual: u16| if frozen && number == usual { 0 } else { number };
         let open_numbers = (
             open(manifest.min_contributors, Rules::default_contributors(count)),
@@ -319,7 +321,7 @@ mod tests {
         }
     }
 
-    /// Bytes with a good checksum and terms that nobody can have chosen.
+    /// The checksum matches, and the terms are ones that cannot have been chosen.
     #[test]
     fn terms_that_are_not_valid_are_refused_with_the_file_and_the_field() {
         let folder = tempfile::tempdir().unwrap();

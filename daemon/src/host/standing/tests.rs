@@ -6,7 +6,7 @@ use super::*;
 /// 2026-11-27 22:40:00 UTC.
 const NOW: u64 = 1_795_819_200;
 
-/// The third round at the first of four members, all of them here, waiting for the last.
+/// The third round at the first of four members, all of them present, waiting for the last.
 fn machine() -> Status {
     let member = MemberStatus {
         reachable: true,
@@ -77,7 +77,7 @@ fn a_full_federation_has_nothing_to_say_but_what_it_waits_for() {
         ("3 of 4 are enough", Some(NOW + 268))
     );
     assert!(waiting.can_go_on);
-    // Looked at again, the end does not move with the rounding of clocks.
+    // At the next check the end does not move with the rounding of clocks.
     standing.look(Time(1_900), NOW + 1);
     assert_eq!(receiver.borrow().waiting.clone().unwrap(), waiting);
 }
@@ -116,7 +116,7 @@ fn three_members_need_all_updates_for_a_sum() {
     assert_eq!(waiting.until_unix_s, Some(NOW + 268), "then the round is skipped");
 }
 
-/// Bans never stop a federation without a word: who is banned, and how it goes on.
+/// Bans never stop a federation silently: the condition names who is banned and how to continue.
 #[test]
 fn members_that_were_banned_are_named_and_so_is_the_way_out_when_too_few_are_left() {
     let (mut standing, receiver) = standing();
@@ -166,7 +166,7 @@ fn a_pause_says_since_when_by_whom_and_from_which_round_on() {
     assert_eq!((shown(&receiver), receiver.borrow().state), (vec![], NodeState::Active));
 }
 
-/// Nothing happens, and still the message comes: each second the standing is looked at.
+/// The message appears though nothing happens, because the standing is checked each second.
 #[test]
 fn a_recovery_of_more_than_a_minute_is_trouble_whatever_it_hangs_on() {
     let recovering = Status {
@@ -201,7 +201,7 @@ fn a_recovery_of_more_than_a_minute_is_trouble_whatever_it_hangs_on() {
     }
 }
 
-/// One member that claims to be in a far round must not make the others unfit.
+/// One member that claims to be in a much later round must not make the others unfit.
 #[test]
 fn one_member_far_ahead_is_not_believed() {
     let (mut standing, receiver) = standing();

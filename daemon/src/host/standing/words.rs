@@ -1,4 +1,4 @@
-//! How a node's standing reads.
+//! The texts of a node's conditions.
 
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::status::{Attendance, Phase, Status};
@@ -7,7 +7,7 @@ use fedshield_protocol::wire::Leave;
 use crate::conditions::date_and_clock;
 use crate::control::api::{Absent, Condition, Pause, Severity};
 
-/// Names, and who is away.
+/// Members' names, and which of them are absent or banned.
 pub(super) struct People<'a> {
     pub(super) names: &'a [String],
     pub(super) absent: &'a [Absent],
@@ -67,7 +67,7 @@ pub(super) fn silent(last: Round) -> Condition {
         .with_hint("it takes part again by itself once the others have ended that round")
 }
 
-/// Too few members are here: to decide anything, or for a sum.
+/// The condition when too few members are present, to decide anything or to open a sum.
 pub(super) fn shortage(people: &People<'_>, attendance: Attendance) -> Option<Condition> {
     if !attendance.is_quorum() {
         return Some(no_quorum(people, attendance));
@@ -107,7 +107,7 @@ fn too_few(people: &People<'_>, attendance: Attendance) -> Condition {
     Condition::new("too-few-contributors", Severity::Blocking, text).with_hint(hint)
 }
 
-/// Members whose updates this node does not list.
+/// The condition that names the members whose updates this node does not list.
 pub(super) fn banned(people: &People<'_>) -> Condition {
     let text = format!(
         "banned for proven misbehaviour: {}; rounds do not wait for it, and its updates are left out",
@@ -123,7 +123,7 @@ pub(super) fn away(people: &People<'_>) -> Condition {
     Condition::new("members-away", Severity::Notice, text).with_hint("rounds go on without them")
 }
 
-/// The round that others are in, if one honest member at least is in a later one than this node.
+/// The round that others are in, if at least one honest member is in a later one than this node.
 pub(super) fn rounds_ahead(machine: &Status) -> Option<Round> {
     let mut rounds: Vec<Round> = machine.members.iter().filter_map(|member| member.round).collect();
     rounds.sort_unstable_by(|a, b| b.cmp(a));
@@ -159,7 +159,8 @@ pub(super) fn recovering(people: &People<'_>, machine: &Status, severity: Severi
     Condition::new("recovering", severity, text).with_hint(hint)
 }
 
-/// What the round waits for, and whether it can come to a sum; `None` if it waits for nobody.
+/// What the round waits for, as text, and whether it can still lead to a sum; `None` if it waits
+/// for nobody.
 pub(super) fn waiting_text(machine: &Status) -> Option<(String, bool)> {
     let Attendance { here, quorum, contributors, min_contributors } = machine.attendance;
     if !machine.attendance.is_quorum() {

@@ -14,7 +14,8 @@ fn rounds(keys: &RoundKeys) -> Vec<u64> {
     rounds
 }
 
-/// Lets `change` happen, and calls `check` with what a crash after each byte of it leaves behind, in a folder of its own.
+/// Runs `change`, and calls `check` with the state that a crash after each byte of it leaves, in a
+/// folder of its own.
 fn cut(prepare: &dyn Fn(&RoundKeys), change: &dyn Fn(&RoundKeys), check: &dyn Fn(&Path, &SealKey)) {
     let folder = tempfile::tempdir().unwrap();
     let vault = SealKey::random().unwrap();
@@ -25,7 +26,7 @@ fn cut(prepare: &dyn Fn(&RoundKeys), change: &dyn Fn(&RoundKeys), check: &dyn Fn
     let after = bytes(folder.path());
     assert_eq!(before.len(), after.len(), "the file is as long as ever");
     let torn = tempfile::tempdir().unwrap();
-    // Only what differs matters: the bytes between are the same, whether written or not.
+    // Only bytes that differ matter: the others are the same, whether written or not.
     let differ = (0..before.len()).filter(|at| before[*at] != after[*at]);
     for at in differ.chain([before.len()]) {
         let mix = [&after[..at], &before[at..]].concat();
@@ -66,7 +67,7 @@ fn a_crash_while_a_key_is_erased_loses_no_other_and_the_next_start_finishes_it()
         let keys = open(folder, vault);
         assert!(rounds(&keys).contains(&5), "the wanted one is there");
         assert!(keys.get(Round(5)).unwrap().is_some());
-        // What the round's settling does again after the restart.
+        // As settling the round does again after the restart.
         keys.erase(|round| round <= Round(4)).unwrap();
         assert_eq!(rounds(&keys), [5]);
         let used = bytes(folder).iter().filter(|byte| **byte != 0).count();

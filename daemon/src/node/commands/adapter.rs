@@ -1,4 +1,4 @@
-//! Commands about adapters: they take long, and run beside the rounds.
+//! Commands about adapters: they are slow, and run concurrently with the rounds.
 
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use crate::node::turn::Node;
 use crate::store::Ledger;
 
 impl Node {
-    /// Trains an adapter alone and compares, at the lowest priority; ends when the client is gone.
+    /// Trains an adapter on this member's data alone and compares it, at the lowest priority;
+    /// cancelled when the client disconnects.
     pub(super) fn evaluate(&self, mut reply: Reply<Evaluation>) {
         let Some(host) = &self.host else { return answer(reply, Err(self.no_host())) };
         let (pipeline, low_priority) = (host.pipeline(), self.low_priority.clone());
@@ -27,7 +28,7 @@ impl Node {
         });
     }
 
-    /// Runs work that takes long beside the rounds.
+    /// Runs slow work concurrently with the rounds.
     pub(super) fn with_pipeline<T: Send + 'static>(
         &self,
         reply: Reply<T>,

@@ -1,4 +1,4 @@
-//! Members as the control API shows them, and errors as its clients get them.
+//! Members and errors as the control API returns them.
 
 use fedshield_net::{AddressSource, Connection, KnownAddress, NetHandle};
 

@@ -1,4 +1,4 @@
-//! Which member and which address an operator means.
+//! Resolves the member and the address in an operator's request.
 
 use fedshield_net::{Multiaddr, check_dial};
 use fedshield_protocol::ids::IdentityKey;
@@ -25,7 +25,7 @@ pub(super) fn is_self(name: &str, members: &[MemberView]) -> bool {
     members.iter().any(|member| member.is_self && member.name == name.trim())
 }
 
-/// The member with this name, or with this identity key in full.
+/// The member with this name or with this full identity key.
 pub(super) fn member_named<'a>(
     name: &str,
     members: &'a [MemberView],
@@ -55,7 +55,7 @@ pub(super) fn member_named<'a>(
     }
 }
 
-/// The address as it is kept, if it can be dialled and does not name somebody else.
+/// The address as it is stored, if it can be dialled and does not name another peer.
 pub(super) fn usable(text: &str, key: &IdentityKey) -> Result<String, ApiError> {
     let text = text.trim();
     let refuse = |reason: String| {

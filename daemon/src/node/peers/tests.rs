@@ -41,7 +41,7 @@ fn what_was_added_is_there_after_a_restart_and_can_be_taken_back() {
     assert_eq!(peers.resolve(&members), Vec::<String>::new());
     let known: Vec<String> = peers.of(&clinic).iter().map(ToString::to_string).collect();
     assert_eq!(known, [address, "/dns4/clinic.example/tcp/7000"]);
-    // By key, and with the peer id that others copy along.
+    // By key, and with the peer id that is often copied along.
     let key = clinic.to_string();
     let id = fedshield_net::peer_id_of(&clinic).unwrap();
     peers.add(&ask(&key, &format!("{address}/p2p/{id}")), &members).unwrap();
@@ -92,7 +92,7 @@ fn a_configured_name_that_nobody_has_is_reported_once_there_are_members() {
     let peers = Peers::open(folder.path().join("peers.json"), configured).unwrap();
     assert_eq!(nobody(&peers.resolve(&[]), &[]), None);
     let members = [member("bank", 1, true), member("clinic", 2, false)];
-    // One list for all members names this one as well.
+    // A list shared by all members includes this one.
     let unknown = peers.resolve(&members);
     assert_eq!(unknown, ["clinc"]);
     let condition = nobody(&unknown, &members).unwrap();

@@ -1,21 +1,21 @@
-//! What a start has found wrong with a file, and done about it.
+//! Damage that a start has found in a file, and how it was repaired.
 
 use std::path::PathBuf;
 
-/// What the end of a file was like, and what was done about it.
+/// The unusable end of a file, and how it was repaired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repair {
     /// The file.
     pub path: PathBuf,
-    /// Where the good part ends.
+    /// Where the valid part ends, in bytes from the beginning.
     pub offset: u64,
     /// How many bytes follow it.
     pub bytes: u64,
     /// What is wrong with them.
     pub reason: String,
-    /// An append that a crash has cut short: worth a line in the log, no more.
+    /// True for an append that a crash has truncated: worth no more than a line in the log.
     pub torn: bool,
-    /// Where a copy of the damaged file is kept, if something was cut off that had been whole once.
+    /// The path of a copy of the damaged file, if what was cut off had once been valid.
     pub aside: Option<PathBuf>,
 }
 

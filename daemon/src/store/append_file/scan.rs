@@ -1,4 +1,4 @@
-//! Reading a file through: where its good part ends, and what is wrong with what follows.
+//! Scanning a file: where its valid part ends, and what is wrong with the rest.
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -13,8 +13,8 @@ use crate::store::{StoreError, aside};
 const NO_MAGIC: &str = "it does not begin like a file of its kind";
 
 impl AppendFile {
-    /// Reads through the file and sets `end` to where the good part ends. What is wrong with the rest is returned and not yet
-    /// repaired.
+    /// Scans the file and sets `end` to where the valid part ends. Damage in the rest is returned
+    /// and not yet repaired.
     pub(super) fn scan(
         &mut self,
         mut visit: impl FnMut(Position, u32, &[u8]) -> Result<(), Unusable>,
@@ -27,7 +27,7 @@ impl AppendFile {
         let begin = read_up_to(&mut reader, &mut magic).map_err(disk)?;
         match self.format.check_magic(begin) {
             Ok(()) => {}
-            // The checksums of another version are others: an entry that is good here was written by this one.
+            // Other formats have other checksums: a valid entry here was written in this format.
             Err(_) if self.first_entry_is_good()? => self.bad_magic = true,
             Err(error @ MagicError::Newer(_)) => return Err(self.newer(error.to_string())),
             Err(MagicError::Other) => {
@@ -103,7 +103,8 @@ impl AppendFile {
         Ok(self.bad_magic(aside))
     }
 
-    /// Some file systems show zeros where a crash has kept the bytes of an append from reaching the disk.
+    /// Some file systems show zeros where a crash kept the bytes of an append from reaching the
+    /// disk.
     fn bad_head(&self, length: u64, reason: &str) -> Result<Repair, StoreError> {
         let disk = |error| DiskError::at(&self.path, error);
         let mut rest = &self.file;
@@ -134,7 +135,7 @@ impl AppendFile {
     }
 }
 
-/// Fills `buffer` as far as the reader has bytes; gives what was filled.
+/// Fills `buffer` as far as the reader has bytes; returns the filled part.
 fn read_up_to<'a>(reader: &mut impl Read, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {

@@ -11,10 +11,11 @@ use crate::store::formats::{LIFT_ENTRY, PROOF_ENTRY};
 use crate::store::index::Table;
 
 impl Ledger {
-    /// Keeps evidence, as far as there is room for more of its member (see `evidence`). Gives whether it was kept.
+    /// Stores evidence, unless the limits for its member are reached (see `evidence`). Returns
+    /// whether it was stored.
     ///
     /// # Errors
-    /// A failure of the disk; [`StoreError::Encode`] if it is no evidence.
+    /// A failure of the disk; [`StoreError::Encode`] if the bytes are not evidence.
     pub fn put_evidence(&self, evidence: &EvidenceEntry) -> Result<bool, StoreError> {
         let mut file = lock(&self.evidence);
         let proof = Evidence::decode(&evidence.proof)
@@ -30,7 +31,7 @@ impl Ledger {
         Ok(true)
     }
 
-    /// All evidence, in the order in which it was kept.
+    /// All evidence, in the order in which it was stored.
     ///
     /// # Errors
     /// [`StoreError::Changed`], or a failure of the disk.
@@ -66,7 +67,7 @@ impl Ledger {
         Ok(KeptEvidence { evidence, proof })
     }
 
-    /// Remembers that the operator has lifted a ban.
+    /// Stores that the operator has lifted a ban.
     ///
     /// # Errors
     /// A failure of the disk.

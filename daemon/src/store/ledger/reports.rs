@@ -12,7 +12,7 @@ use crate::store::formats::{HELD_OUT_ENTRY, REPORT_ENTRY};
 use crate::store::index::Table;
 
 impl Ledger {
-    /// Keeps what this node saw of a round, in place of an earlier report of it.
+    /// Stores this node's report of a round, in place of an earlier report of it.
     ///
     /// # Errors
     /// A failure of the disk.
@@ -41,7 +41,7 @@ impl Ledger {
         positions.into_iter().map(|position| self.read_report(position)).collect()
     }
 
-    /// Keeps the newest measurement of the common adapter.
+    /// Stores the newest measurement of the common adapter.
     ///
     /// # Errors
     /// A failure of the disk.

@@ -1,4 +1,5 @@
-//! Reading the files through, as a start does: each entry is checked, and the index is filled from what is found.
+//! Scanning the files, as a start does: each entry is checked, and the index is filled from the
+//! result.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ use crate::store::formats::{
 };
 use crate::store::index::Rows;
 
-/// Where the entries of the files are, and what is known without reading them again.
+/// The positions of the files' entries, and what is kept in memory of them.
 #[derive(Debug, Default)]
 pub(super) struct Scans {
     pub(super) records: Rows,

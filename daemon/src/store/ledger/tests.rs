@@ -1,4 +1,4 @@
-//! Damage at any place, a lost index, and what a store of any size gives back.
+//! Damage at any position, a lost index, and stores of any size.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -68,7 +68,7 @@ fn of_one_member_only_so_much_evidence_is_kept_and_a_lift_is_remembered() {
         ledger.put_evidence(&EvidenceEntry::now("ward", "two votes", &bytes)).unwrap()
     };
     for _ in 0..2 {
-        // The bound holds over restarts.
+        // The bound holds across restarts.
         let ledger = Ledger::open(&home).unwrap().ledger;
         let kept: Vec<bool> = (0..20).map(|round| put(&ledger, 1, round)).collect();
         let before = ledger.evidence().unwrap().len();
@@ -91,7 +91,8 @@ fn of_one_member_only_so_much_evidence_is_kept_and_a_lift_is_remembered() {
     assert_eq!(ledger.evidence().unwrap().len(), MAX_PROOFS_PER_MEMBER + 2);
 }
 
-/// Evidence of earlier versions is still listed with its text; it bans nobody and cannot be handed over.
+/// Evidence of earlier versions is still listed with its text; it bans nobody and cannot be sent to
+/// others.
 #[test]
 fn evidence_of_an_earlier_version_is_kept_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
@@ -190,7 +191,7 @@ fn a_record_of_another_round_is_not_taken() {
     check(&ledger, 3);
 }
 
-/// The whole of what a crash can leave: every prefix of the file, with and without zeros behind it.
+/// Everything that a crash can leave: every prefix of the file, with and without zeros after it.
 #[test]
 fn an_append_that_was_cut_short_is_forgotten() {
     let folder = tempfile::tempdir().unwrap();
@@ -228,9 +229,9 @@ fn damage_is_named_by_its_byte_and_put_aside_and_what_precedes_it_is_used() {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x10;
         fs::write(home.ledger(), &bytes).unwrap();
-        // Behind the first bytes all entries are whole.
+        // After the first bytes all entries are whole.
         let left = ends.iter().rposition(|end| *end <= at).unwrap_or(4) as u64;
-        // Looking changes nothing.
+        // Opening to read changes nothing.
         let scratch = tempfile::tempdir().unwrap();
         let looked = Ledger::open_to_read(&home, scratch.path()).unwrap().unwrap();
         check(&looked.ledger, left);
