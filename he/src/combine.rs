@@ -48,10 +48,10 @@ pub struct CombinedSum {
 /// refused; honest noise exceeds it with probability below 2^-86.
 ///
 /// At least `threshold` answers are needed, and at most `max_faulty` members may be faulty. Among
-/// `a` answers, up to `(a - threshold) / 2` arbitrarily wrong ones are tolerated, up to `a -
-/// threshold - 1` if their errors are independent, and up to `a - threshold` arbitrary ones if n is
-/// at most 16. Beyond that, opening is attempted without a guarantee. See [`Answers`] for when the
-/// culprits are named.
+/// `a` answers, up to `(a - threshold) / 2` arbitrarily wrong ones are tolerated, up to
+/// `a - threshold - 1` if their errors are independent, and up to `a - threshold` arbitrary ones if
+/// n is at most 16. Beyond that, opening is attempted without a guarantee. See [`Answers`] for when
+/// the culprits are named.
 ///
 /// # Errors
 /// [`Error::NotOpened`] when no set of answers is accepted: wait for more answers.

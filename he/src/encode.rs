@@ -1,9 +1,9 @@
 //! encode: clipped values to slots, with stochastic rounding.
 //!
-//! With `scale` the common scale times the contributor's weight, a value x becomes `floor(x * scale
-//! + (r + 1/2) / 2^16 + 2^(b-1))` in f64, where r is a uniform 16-bit word, clamped to 1 ..= 2^b -
-//! 1. Subtracting 2^(b-1) gives the quantised value in -(2^(b-1) - 1) ..= 2^(b-1) - 1. Its
-//! expectation is x * scale up to 2^-17.
+//! With `scale` the common scale times the contributor's weight, a value x becomes
+//! `floor(x * scale + (r + 1/2) / 2^16 + 2^(b-1))` in f64, where r is a uniform 16-bit word,
+//! clamped to 1 ..= 2^b - 1. Subtracting 2^(b-1) gives the quantised value in
+//! -(2^(b-1) - 1) ..= 2^(b-1) - 1. Its expectation is x * scale up to 2^-17.
 
 use crate::error::Error;
 use crate::kernel::{BlockKernel, Kernel};

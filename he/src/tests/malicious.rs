@@ -101,7 +101,7 @@ fn a_bad_share_is_a_reason_to_complain_and_its_opening_answers() {
         let package = &f.contributors[1].package;
         package.opening_for(index(receiver)).unwrap().to_bytes(&f.context)
     };
-    // The dealer seals something other to member 3 than it committed to.
+    // The dealer seals to member 3 something different from what it committed to.
     let good = opening(3);
     for at in [24, 30, 60, 500, good.len() - 1] {
         let mut bad = good.to_vec();

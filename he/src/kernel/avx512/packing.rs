@@ -14,8 +14,8 @@ pub(super) fn pack(_: Avx512, words: &[u64], bits: u32, out: &mut [u8]) {
         let mut rows_out = out.iter_mut();
         let mut emit = |held: __m512i| {
             if let Some(row) = rows_out.next() {
-                // SAFETY: the reference is valid for 64 bytes, and the store needs no alignment. The
-                // machine is little-endian.
+                // SAFETY: the reference is valid for 64 bytes, and the store needs no alignment.
+                // The machine is little-endian.
                 unsafe { _mm512_storeu_si512(row.as_mut_ptr().cast(), held) }
             }
         };

@@ -158,8 +158,8 @@ struct Roots<'a> {
 }
 
 impl<'a> Inner<'a> {
-    /// `rows` vectors of eight: the layers of stride 4, 2 and 1 have `rows`, `2 * rows` and `4 *
-    /// rows` groups.
+    /// `rows` vectors of eight words: the layers of stride 4, 2 and 1 have one, two and four times
+    /// `rows` groups.
     fn new(t: &'a Twiddles, rows: usize) -> Self {
         let layer =
             |groups: usize| (&t.values[groups..2 * groups], &t.quotients[groups..2 * groups]);
