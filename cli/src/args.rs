@@ -1,4 +1,5 @@
-//! The command line: global flags and the list of commands. Each command's own arguments stand with the command.
+//! The command line: global flags and the list of commands. Each command's own arguments are in the
+//! command's file.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! The commands, one file each: its arguments, what it does, how its answer reads.
+//! The commands, one file each: its arguments, what it does, how its answer is rendered.
 
 pub mod adapter;
 pub mod completions;

@@ -1,4 +1,4 @@
-//! The way to a running daemon.
+//! The client of a running daemon.
 
 use fedshieldd::config::{Loaded, Overrides};
 use fedshieldd::control::ControlClient;

@@ -92,7 +92,7 @@ pub async fn run(args: &DemoArgs) -> Result<(), Failure> {
     let parts = cast::parts(args)?;
     let count = u16::try_from(parts.len()).unwrap_or(u16::MAX);
     let terms = terms("demo", TermsPreset::Small, count, &demo_flags(args))?;
-    // Homes, logs and shares of the data: whatever makes them, they are for this person alone.
+    // Homes, logs and shares of the data are readable by this user alone.
     fedshieldd::private::private_umask();
     let work = WorkFolder::claim(&args.out)?;
     let screen = Screen::new(args.json.as_ref().is_some_and(|file| file.as_os_str() == "-"));
@@ -134,7 +134,7 @@ fn write_report(args: &DemoArgs, report: &DemoReport, screen: &Screen) -> Result
     std::fs::write(file, json + "\n").map_err(|error| Failure::io("write the report", file, &error))
 }
 
-/// Ctrl-C, a polite kill, or the terminal going away.
+/// Resolves on Ctrl-C, SIGTERM, or when the terminal closes.
 async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
     let (terminate, hangup) = (signal(SignalKind::terminate()), signal(SignalKind::hangup()));

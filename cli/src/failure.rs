@@ -1,4 +1,4 @@
-//! What a failed command says: what happened, where, and what to do next; and with which exit code it ends.
+//! What a failed command reports: what happened, where, what to do next, and its exit code.
 
 use std::fmt;
 use std::path::Path;
@@ -24,7 +24,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with the next step that goes with its code.
+    /// A failure with the default next step of its code.
     pub fn new(code: ErrorCode, what: impl Into<String>) -> Self {
         Self { code, what: what.into(), place: None, next: Some(code.hint().to_owned()) }
     }
@@ -36,14 +36,14 @@ impl Failure {
         self
     }
 
-    /// The same with what to do next about this very cause.
+    /// The same with the next step for this very cause.
     #[must_use]
     pub fn next(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());
         self
     }
 
-    /// A file or folder that the system refused. A full disk has its own code.
+    /// A file system operation that failed. A full disk has its own code.
     #[must_use]
     pub fn io(doing: &str, path: &Path, error: &std::io::Error) -> Self {
         let failure = |code| Self::new(code, format!("cannot {doing}: {error}")).at(path.display());
@@ -58,12 +58,12 @@ impl Failure {
             }
             std::io::ErrorKind::PermissionDenied => failure(ErrorCode::InvalidRequest)
                 .next("run the command as the owner of this path, or choose another"),
-            // The system's list is open: what is not named above has no code of its own.
+            // The system's list of errors is open: what is not named above has no code of its own.
             _ => failure(ErrorCode::Internal),
         }
     }
 
-    /// What the disk said about a file that was being written.
+    /// A file that could not be written.
     #[must_use]
     pub fn from_disk(error: &DiskError, path: &Path) -> Self {
         let failure = Self::new(error.code(), error.to_string()).at(path.display());
@@ -76,10 +76,11 @@ impl Failure {
         }
     }
 
-    /// Refuses to write into a home as another user than its owner; elsewhere the system decides.
+    /// Refuses to write into a home as another user than its owner; outside a home the system
+    /// decides.
     ///
     /// # Errors
-    /// [`ErrorCode::WrongUser`] with whom to run it as.
+    /// [`ErrorCode::WrongUser`], with the user to run it as.
     pub fn unless_writable(home: &Home, target: &Path) -> Result<(), Self> {
         if home.contains(target) {
             home.check_user()?;
@@ -93,7 +94,8 @@ impl Failure {
         self.code.exit_code()
     }
 
-    /// The text for people, without a line end. A reason may come from another organisation's node.
+    /// The human-readable text, without a line end. A reason may come from another organisation's
+    /// node.
     #[must_use]
     pub fn render(&self, colours: Colours) -> String {
         let mut text = format!("{} {}", colours.bad("error:"), harmless(&self.what));

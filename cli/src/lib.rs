@@ -1,7 +1,7 @@
 //! The FedShield command line: commands that talk to a running daemon over its control socket, the few that need
 //! none, and `demo`, which is this program several times.
 //!
-//! Read `args`, `run`, then `command/`; `demo.rs` tells the whole story of a federation.
+//! Read `args`, `run`, then `command/`; `demo.rs` runs a federation from beginning to end.
 #![warn(unreachable_pub)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg_attr(

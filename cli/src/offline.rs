@@ -1,4 +1,4 @@
-//! Reading a home whose daemon does not run: what is finished can be looked at all the same.
+//! Reads a home whose daemon does not run: finished rounds can be shown without one.
 
 use fedshieldd::control::api::{ApiError, ErrorCode};
 use fedshieldd::home::Home;
@@ -10,7 +10,7 @@ use crate::screen::Screen;
 /// The daemon's answer or, if none runs, what `read` finds in the home.
 ///
 /// # Errors
-/// The daemon's; that of the home if it cannot be read.
+/// The daemon's, or that of the home if it cannot be read.
 pub fn or_home<T>(
     answer: Result<T, ApiError>,
     home: &Home,

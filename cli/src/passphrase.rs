@@ -9,12 +9,12 @@ use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 
-/// Below this a stolen identity file can be guessed open with some patience.
+/// A shorter passphrase is within reach of guessing once an identity file is stolen.
 const SHORT: usize = 12;
 /// How often a wrong passphrase may be typed.
 const ATTEMPTS: usize = 3;
 
-/// Whether somebody is there to ask.
+/// Whether there is a terminal to ask at.
 #[must_use]
 pub fn can_ask() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
@@ -23,7 +23,7 @@ pub fn can_ask() -> bool {
 /// Asks for a new passphrase, twice.
 ///
 /// # Errors
-/// If nothing was typed, or two different things.
+/// If nothing was typed, or the two do not match.
 pub fn ask_new() -> Result<Passphrase, Failure> {
     let first = read("Passphrase that encrypts this node's identity: ")?;
     if first.is_empty() {

@@ -24,7 +24,8 @@ pub fn main() -> ExitCode {
     let json = cli.wants_json();
     match run(&cli).map_err(|failure| about_home(failure, &cli)) {
         Ok(()) => ExitCode::SUCCESS,
-        // It has logged: whoever reads its log may be stuck.
+        // The daemon has logged its failure already; standard error may be a log whose reader is
+        // stuck.
         Err(failure) if matches!(cli.command, CliCommand::Daemon(_)) => {
             last_words(&failure_text(&failure, json));
             ExitCode::from(failure.exit_code())
@@ -36,7 +37,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// That no daemon answers means something else in a home that has no node yet.
+/// Replaces "no daemon answers" by a clearer failure in a home that has no node yet.
 fn about_home(failure: Failure, cli: &Cli) -> Failure {
     let home = cli.home();
     if failure.code != ErrorCode::NotRunning {
@@ -44,7 +45,7 @@ fn about_home(failure: Failure, cli: &Cli) -> Failure {
     }
     let place = home.path().display();
     if home.identity().exists() {
-        // A hint that is more than "start it" stays, for instance about permissions.
+        // A hint other than "start it" is kept, for instance about permissions.
         let start = failure.next.as_ref().is_none_or(|hint| hint.starts_with("start"));
         let next = format!(
             "start it: `fedshield-cli --home {place} daemon`, or `systemctl start fedshieldd`"

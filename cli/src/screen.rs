@@ -1,4 +1,5 @@
-//! Where answers go: text for people or JSON for programs on standard output, everything else on standard error.
+//! Where output goes: human-readable text or JSON on standard output, everything else on standard
+//! error.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -8,7 +9,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 
-/// Whether to colour. Colours carry no meaning of their own: every word stands without them.
+/// Whether to colour. Colours carry no meaning of their own: every word is complete without them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Colours(bool);
 
@@ -27,7 +28,7 @@ impl Colours {
         Self(terminal && !set("NO_COLOR") && !dumb)
     }
 
-    /// What is painted may come from elsewhere, so it brings no escape sequences of its own.
+    /// Painted text may come from elsewhere, so its own escape sequences are neutralised.
     fn paint(self, code: &str, text: &str) -> String {
         let text = harmless(text);
         if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text }
@@ -45,19 +46,19 @@ impl Colours {
         self.paint("2", text)
     }
 
-    /// As it should be.
+    /// Good values.
     #[must_use]
     pub fn good(self, text: &str) -> String {
         self.paint("32", text)
     }
 
-    /// Should be looked at.
+    /// Values that need attention.
     #[must_use]
     pub fn odd(self, text: &str) -> String {
         self.paint("33", text)
     }
 
-    /// Wrong.
+    /// Wrong values.
     #[must_use]
     pub fn bad(self, text: &str) -> String {
         self.paint("31", text)
@@ -73,7 +74,7 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// For a command that was asked for JSON, or not.
+    /// A screen for a command with or without `--json`.
     #[must_use]
     pub fn new(json: bool) -> Self {
         let interactive = io::stdout().is_terminal();
@@ -98,10 +99,10 @@ impl Screen {
         self.colours
     }
 
-    /// Gives `value` as JSON, or what `text` makes of it.
+    /// Prints `value` as JSON, or the text that `text` makes of it.
     ///
     /// # Errors
-    /// If standard output cannot be written. A reader that has left (`| head`) is no error.
+    /// If standard output cannot be written. A reader that closed the pipe (`| head`) is no error.
     pub fn answer<T: Serialize>(
         &self,
         value: &T,
@@ -116,7 +117,7 @@ impl Screen {
         }
     }
 
-    /// One JSON value on one line, for streams of them.
+    /// Prints one JSON value on one line, for streams of them.
     ///
     /// # Errors
     /// See [`Self::answer`].
@@ -126,7 +127,7 @@ impl Screen {
         self.text(&json)
     }
 
-    /// Text on standard output, whatever was asked for.
+    /// Prints text on standard output, even with `--json`.
     ///
     /// # Errors
     /// See [`Self::answer`].
@@ -144,7 +145,8 @@ impl Screen {
         }
     }
 
-    /// A remark on standard error: never part of the answer, nothing happens if nobody can read it.
+    /// Prints a remark on standard error. It is never part of the answer, and failing to write it
+    /// is ignored.
     pub fn remark(&self, text: &str) {
         let _ = writeln!(io::stderr().lock(), "{}", harmless(text));
     }
@@ -172,7 +174,7 @@ pub struct Redraw {
 }
 
 impl Redraw {
-    /// The characters that put `text` where the last block stands.
+    /// The characters that draw `text` over the previous block.
     pub fn over(&mut self, text: &str) -> String {
         let mut out = String::new();
         if self.lines > 0 {

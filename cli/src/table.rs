@@ -1,10 +1,10 @@
-//! Aligned tables for people.
+//! Aligned, human-readable tables.
 
 use fedshield_protocol::hidden::harmless_line;
 
 use crate::screen::Colours;
 
-/// On which side of its column a cell stands. Numbers stand on the right.
+/// The alignment of a cell in its column. Numbers are right-aligned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
     /// Words.
@@ -34,8 +34,8 @@ impl Table {
         Self { columns, rows: Vec::new() }
     }
 
-    /// Adds a row. Missing cells stay empty, cells past the last heading are dropped. Cells are plain text and may come
-    /// from elsewhere: what a terminal would obey is replaced.
+    /// Adds a row. Missing cells stay empty, cells past the last heading are dropped. Cells are
+    /// plain text and may come from elsewhere: control characters are replaced.
     pub fn row<T: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = T>) {
         self.rows.push(cells.into_iter().map(|cell| harmless_line(cell.as_ref())).collect());
     }
@@ -80,8 +80,8 @@ impl Table {
     }
 }
 
-/// Label and value on each line, values under one another. Values may have colours: the caller makes those that come
-/// from elsewhere harmless.
+/// Label and value on each line, with the values aligned. Values may have colours: the caller
+/// sanitises those that come from elsewhere.
 #[must_use]
 pub fn facts(colours: Colours, list: &[(&str, String)]) -> String {
     let width = list.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);

@@ -200,7 +200,8 @@ pub fn terms(
     let steps = flags.steps.unwrap_or(base.steps);
     let rate = positive("--lr", flags.lr.unwrap_or(base.rate))?;
     let final_rate = flags.lr_final.or(flags.lr.map(|lr| lr / 10.0)).unwrap_or(base.rate_final);
-    // Adam moves a value by about the learning rate in a step: the way of a whole round clips little.
+    // Adam moves a value by about the learning rate in a step, so a clip at steps times learning
+    // rate affects few values.
     let clip = flags.clip.unwrap_or(1.0);
     let targets = flags
         .target_modules
@@ -240,7 +241,7 @@ pub fn terms(
     Terms::new(fields).map_err(|error| invalid(&error))
 }
 
-/// A field of the terms lies outside of its range.
+/// The failure for a field of the terms that is out of range.
 pub fn invalid(error: &ManifestError) -> Failure {
     Failure::new(ErrorCode::InvalidRequest, format!("the terms cannot be used: {error}"))
         .next("`fedshield-cli federation new --help` says which flag sets it")

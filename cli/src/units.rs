@@ -1,4 +1,4 @@
-//! Numbers for people: with units, as many digits as mean something, the same everywhere.
+//! Human-readable numbers: with units, as many digits as are significant, the same everywhere.
 
 use fedshield_protocol::hidden::harmless_line;
 use fedshieldd::control::api::Condition;
@@ -42,7 +42,7 @@ pub fn clock(unix_s: u64) -> String {
     fedshieldd::conditions::clock(unix_s)
 }
 
-/// What a condition says, until when, and what to do.
+/// A condition's message, until when it holds, and what to do.
 #[must_use]
 pub fn condition(condition: &Condition) -> String {
     let mut text = harmless_line(&condition.message);

@@ -14,10 +14,10 @@ use crate::pack::{STRIPE, packed_len};
 use crate::set::ContributorSet;
 use crate::sharing::ShareIndex;
 
-/// Adds the ciphertexts of exactly the set and writes the aggregate. Expected noise of the sum of
-/// n: an error of deviation 6.4 sqrt(n), and a truncation of 0 ..= n (2^l - 1); the words grow by
-/// log2 n bits. `value_count` is what the round fixes; each ciphertext has to have it. Returns the
-/// bytes written.
+/// Adds the ciphertexts of exactly the contributors of the set and writes the aggregate. Noise of a
+/// sum of n ciphertexts: an error with standard deviation 6.4 sqrt(n) and a truncation of 0 ..= n
+/// (2^l - 1); the words grow by ceil(log2 n) bits. `value_count` is fixed by the round, and every
+/// ciphertext must have it. Returns the number of bytes written.
 ///
 /// # Errors
 /// [`Error::Remote`] names the contributor whose ciphertext is missing, given twice, truncated,
@@ -61,7 +61,7 @@ pub fn aggregate<R: BufRead>(
     Ok(AGGREGATE_HEADER_LEN as u64 + layout.blocks_len(bits))
 }
 
-/// These members, ascending, are the contributors of the set, each once.
+/// Checks that these members, in ascending order, are exactly the contributors of the set.
 pub(crate) fn check_contributors(
     set: &ContributorSet,
     found: impl Iterator<Item = ShareIndex>,

@@ -1,5 +1,5 @@
-//! What measurements and tests of timing see of the inside: kernels by name, and the stages of
-//! [`encrypt`](crate::encrypt) one by one, which it does fused on each block. Behind the feature
+//! What benchmarks and timing tests need of the internals: kernels by name, and the stages of
+//! [`encrypt`](crate::encrypt) one by one, which it runs fused on each block. Behind the feature
 //! `benches`, which the daemon never enables.
 
 use crate::context::RoundContext;
@@ -40,7 +40,7 @@ pub enum BlockStage {
     Multiply,
     /// The errors.
     Sample,
-    /// Adding up and cutting.
+    /// Addition of error and message, and truncation.
     Add,
     /// Packing.
     Pack,

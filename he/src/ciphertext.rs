@@ -45,7 +45,7 @@ pub(crate) fn aggregate_header(
     bytes
 }
 
-/// Reads one ciphertext or aggregate: its header is checked, its blocks are checked one by one.
+/// Reads one ciphertext or aggregate; checks its header, then each block.
 #[derive(Debug)]
 pub(crate) struct BlockReader<R> {
     reader: R,
@@ -55,7 +55,7 @@ pub(crate) struct BlockReader<R> {
     bits: u32,
     /// Largest word that can honestly occur.
     largest: u64,
-    /// Room for one stripe, where the reader's buffer ends within it.
+    /// Buffer for a stripe that crosses the end of the reader's own buffer.
     packed: Vec<u8>,
 }
 
@@ -117,8 +117,8 @@ impl<R: BufRead> BlockReader<R> {
         self.layout
     }
 
-    /// Reads the next block, which must be `block`, and adds its words to `sum`, which has as many
-    /// words as the layout says.
+    /// Reads the next block, which must be `block`, and adds its words to `sum`, whose length is
+    /// the one that the layout gives.
     pub(crate) fn add_block(
         &mut self,
         context: &RoundContext,
@@ -129,7 +129,7 @@ impl<R: BufRead> BlockReader<R> {
     }
 
     /// Reads the next stripe, which must be of `block`, and adds its words to `sum`: [`STRIPE`]
-    /// words, or what is left of a cut block.
+    /// words, or the rest of a shortened block.
     pub(crate) fn add_stripe(
         &mut self,
         context: &RoundContext,
@@ -138,7 +138,7 @@ impl<R: BufRead> BlockReader<R> {
     ) -> Result<(), Error> {
         let (kernel, bits) = (context.kernel(), self.bits);
         let len = packed_len(sum.len(), bits);
-        // Straight out of the reader's buffer where it holds the stripe whole: a slice always does.
+        // Directly from the reader's buffer if that holds the whole stripe, as a slice always does.
         let buffered = match self.reader.fill_buf() {
             Ok(buffer) => buffer.get(..len).map(|packed| kernel.unpack_add(packed, bits, sum)),
             Err(error) if error.kind() == ErrorKind::Interrupted => None,
@@ -162,7 +162,7 @@ impl<R: BufRead> BlockReader<R> {
         Ok(())
     }
 
-    /// Refuses what follows the last block.
+    /// Refuses trailing bytes after the last block.
     pub(crate) fn end(mut self) -> Result<(), Error> {
         loop {
             match self.reader.fill_buf() {
@@ -175,7 +175,7 @@ impl<R: BufRead> BlockReader<R> {
     }
 }
 
-/// The number of values that a header announces is the one that was agreed.
+/// Checks that the header announces the agreed number of values.
 fn check_count(contributor: Option<ShareIndex>, found: u64, expected: u64) -> Result<(), Error> {
     if found == expected {
         return Ok(());

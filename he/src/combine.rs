@@ -2,10 +2,10 @@
 //!
 //! Any `threshold` answers interpolate to some K, so a K is accepted only when every coefficient is
 //! at most 42 |U| and the residuals of the opened sum lie within their bound (see `open`). The
-//! answers that decoding leaves (`decode`) are asked first; when they open nothing, sets of answers
-//! (`subsets`). The first block decides (it always has all N coefficients; docs/CRYPTO.md says how
-//! well). All later blocks are then opened and checked too, in the same pass, and a failure there
-//! is the ciphertexts' fault, not the answers'.
+//! answers that decoding (`decode`) leaves are tried first; if they open nothing, sets of answers
+//! (`subsets`) are. The first block decides (it always has all N coefficients; docs/CRYPTO.md
+//! states how reliably). All later blocks are then opened and checked too, in the same pass, and a
+//! failure there is the ciphertexts' fault, not the answers'.
 
 use std::io::BufRead;
 
@@ -26,31 +26,32 @@ use crate::shape::SumShape;
 use crate::sharing::RobustSharing;
 use crate::subsets::Subsets;
 
-/// The accepted key, the sum it opens but for the values, and what the other answers turned out to
-/// be.
+/// The accepted key, a summary of the sum that it opens (without the values), and a verdict on the
+/// other answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CombinedSum {
     /// The accepted summed key.
     pub key: OpenedKey,
-    /// What the sum holds beside its values.
+    /// What the sum holds besides its values.
     pub summary: SumSummary,
-    /// Answers that do not lie on the polynomial of the accepted ones, judged.
+    /// Verdict on the answers that do not lie on the polynomial of the accepted ones.
     pub answers: Answers,
 }
 
 /// Finds the summed key from partial decryptions, opens the whole aggregate with it and hands the
 /// sums of the values to `sink`, in order. The aggregate is read once from its beginning, and every
-/// residual is checked. What the sink got is to be used only when this returns `Ok`; it gets
-/// nothing before a key is accepted.
+/// residual is checked. The sink gets nothing before a key is accepted, and what it got must be
+/// used only if this returns `Ok`.
 ///
-/// Expected noise: the residual of a coefficient is the error of the sum, of deviation 6.4
-/// sqrt(|U|), plus its centred truncation; what exceeds [`Preset::residual_bound_x2`] is refused,
-/// which honest noise does with probability below 2^-86.
+/// Expected noise: the residual of a coefficient is the error of the sum, with standard deviation
+/// 6.4 sqrt(|U|), plus its centred truncation. Residuals above [`Preset::residual_bound_x2`] are
+/// refused; honest noise exceeds it with probability below 2^-86.
 ///
-/// `threshold` answers are needed, and `max_faulty` members may be faulty. Of a answers, `(a -
-/// threshold) / 2` may be wrong in any way, and `a - threshold - 1` whose errors are independent;
-/// up to n = 16, `a - threshold` in any way. Beyond that opening is tried and not promised. See
-/// [`Answers`] for when the culprits are named.
+/// At least `threshold` answers are needed, and at most `max_faulty` members may be faulty. Among
+/// `a` answers, up to `(a - threshold) / 2` arbitrarily wrong ones are tolerated, up to
+/// `a - threshold - 1` if their errors are independent, and up to `a - threshold` arbitrary ones if
+/// n is at most 16. Beyond that, opening is attempted without a guarantee. See [`Answers`] for when
+/// the culprits are named.
 ///
 /// # Errors
 /// [`Error::NotOpened`] when no set of answers is accepted: wait for more answers.
@@ -181,7 +182,7 @@ fn search(
         let agreeing = (0..answers.len()).filter(|p| !wrong.contains(p));
         match accept(agreeing.take(threshold).collect()) {
             Ok(opened) => return Ok(opened),
-            // Where all agree, all sets give the same key.
+            // If all answers agree, every set gives the same key.
             Err(tried) if wrong.is_empty() => return Err(refused(tried)),
             Err(_) => {}
         }

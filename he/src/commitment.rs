@@ -41,7 +41,7 @@ impl ShareCommitment {
         Self { dealer, sharing, ciphertext, share_digests, low_degree, id: None }
     }
 
-    /// The contributor that dealt.
+    /// The contributor that dealt the shares.
     pub fn dealer(&self) -> ShareIndex {
         self.dealer
     }
@@ -56,10 +56,10 @@ impl ShareCommitment {
         self.share_digests.get(usize::from(receiver.position())).copied()
     }
 
-    /// The same commitment under the digest that the caller knows it by, for instance of the
-    /// message that holds these bytes: a [`ContributorSet`](crate::ContributorSet) lists it by
-    /// that, and shares checked against this commitment answer for a set that does and for no
-    /// other.
+    /// The same commitment, identified by a digest that the caller chooses, for instance that of
+    /// the message that carries these bytes. A [`ContributorSet`](crate::ContributorSet) lists the
+    /// commitment by this digest, and shares checked against this commitment are accepted only for
+    /// a set that lists it by the same digest.
     #[must_use]
     pub fn identified_by(mut self, id: CommitmentDigest) -> Self {
         self.id = Some(id);
@@ -92,8 +92,8 @@ impl ShareCommitment {
     /// From the wire: the commitment of `dealer` in a federation with this sharing.
     ///
     /// # Errors
-    /// [`Error::Remote`] names the field; other counts than those agreed are refused, longer
-    /// polynomials of the low-degree test with them.
+    /// [`Error::Remote`] names the field. Counts other than those agreed are refused, and so are
+    /// longer polynomials of the low-degree test.
     pub fn from_bytes(
         context: &RoundContext,
         dealer: ShareIndex,

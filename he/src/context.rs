@@ -1,4 +1,5 @@
-//! What one round fixes for everybody: manifest, round number, preset; and what follows from them.
+//! What all members have in common in one round: manifest, round number, preset, and what is
+//! derived from them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,9 +9,8 @@ use crate::kernel::Kernel;
 use crate::params::Preset;
 use crate::ring::Ring;
 
-/// The round that all objects belong to. Cheap to clone. Two contexts with another manifest digest,
-/// another round or another preset have nothing in common: an object of one is refused by the
-/// other.
+/// The round that all objects belong to. Cheap to clone. Contexts that differ in manifest digest,
+/// round or preset are disjoint: an object of one is refused by the other.
 #[derive(Clone)]
 pub struct RoundContext {
     manifest_digest: [u8; 32],
@@ -67,7 +67,7 @@ impl RoundContext {
         &self.seed
     }
 
-    /// What runs the inner loops.
+    /// The implementation that runs the inner loops.
     pub(crate) fn kernel(&self) -> Kernel {
         self.ring.kernel()
     }
@@ -76,7 +76,7 @@ impl RoundContext {
         &self.ring
     }
 
-    /// Names manifest, round and preset in 32 bytes; its beginning stands in every header.
+    /// Names manifest, round and preset in 32 bytes; the first 12 are in every header.
     pub(crate) fn tag(&self) -> &[u8; 32] {
         &self.tag
     }

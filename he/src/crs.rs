@@ -26,7 +26,7 @@ impl CrsSeed {
         Self(*hasher.finalize().as_bytes())
     }
 
-    /// The seed as bytes, for vectors.
+    /// The seed as bytes, for test vectors.
     #[cfg(test)]
     pub(crate) fn as_bytes(&self) -> &[u8; 32] {
         &self.0

@@ -1,12 +1,12 @@
-//! Which members answered wrong, as far as the answers themselves prove it.
+//! Which members gave wrong answers, as far as the answers themselves prove it.
 //!
 //! K is accepted by its own check, but K alone does not fix the polynomial of the answers: two
 //! faulty members among those whose answers opened it can shift their answers together so that K
-//! stays right and honest answers of others fall off. A polynomial of degree below t through K that
-//! agrees with t - 1 honest answers is the true one. So when at least t - 1 + f answers agree, at
-//! most f of which are wrong, it is the true one, and every answer off it is wrong. With fewer,
-//! nobody can tell (both explanations need at most f faulty members), and nobody is named: ADR
-//! 0020.
+//! stays right and honest answers of others no longer fit. A polynomial of degree below t through K
+//! that agrees with t - 1 honest answers is the true one. So when at least t - 1 + f answers agree,
+//! at most f of which are wrong, it is the true one, and every answer off it is wrong. With fewer,
+//! the explanations cannot be told apart (each needs at most f faulty members), and nobody is
+//! named: ADR 0020.
 
 use crate::field::F65521;
 use crate::partial_decrypt::PartialDecryption;

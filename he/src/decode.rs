@@ -13,11 +13,11 @@
 //! 2 e <= answers - threshold - 1 + r
 //! ```
 //!
-//! Members that collude as well as they can (r = 1) are found up to half of the answers to spare,
-//! as with a single word. Members whose errors are independent (r = e) are found up to all of those
-//! but one. Nothing here is drawn at random: the columns enter through a basis of the space of
-//! their syndromes, so there is no combination of columns to prepare for. docs/CRYPTO.md has the
-//! proof.
+//! Members that collude optimally (r = 1) are found up to half of the redundant answers, as with a
+//! single word. Members whose errors are independent (r = e) are found up to all redundant answers
+//! but one. Nothing here is random: the columns enter through a basis of the space of their
+//! syndromes, so there is no combination of columns that an adversary could prepare for.
+//! docs/CRYPTO.md has the proof.
 
 use crate::field::{F65521, Field};
 use crate::params::SHARE_MODULUS;
@@ -28,10 +28,10 @@ use crate::partial_decrypt::PartialDecryption;
 pub(crate) enum Decoded {
     /// All lie on polynomials of degree below the threshold.
     Consistent,
-    /// Those at these positions, ascending, do not; all others do, and no smaller number explains
-    /// it.
+    /// The answers at these positions, ascending, do not; all others do, and no smaller number of
+    /// errors explains the answers.
     Wrong(Vec<usize>),
-    /// More are wrong than can be told apart.
+    /// More answers are wrong than decoding can locate.
     BeyondRadius,
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn decode(answers: &[&PartialDecryption], threshold: usize) -> Decode
         let Some(locator) = locator(&basis, errors) else { continue };
         let zeros: Vec<usize> =
             (0..points.len()).filter(|&i| value(&locator, points[i]) == 0).collect();
-        // Within the radius the first polynomial that there is has all its zeros among the points.
+        // Within the radius, the first locator that exists has all its zeros among the points.
         return if zeros.len() == errors { Decoded::Wrong(zeros) } else { Decoded::BeyondRadius };
     }
     Decoded::BeyondRadius
@@ -86,7 +86,7 @@ fn syndromes(answers: &[&PartialDecryption], points: &[u32], spare: usize) -> Ve
     found
 }
 
-/// Those of the vectors that are independent of the ones before them.
+/// The vectors that are linearly independent of the ones before them.
 fn independent(vectors: &[Vec<u32>]) -> Vec<&[u32]> {
     let (mut echelon, mut basis) = (Echelon::default(), Vec::new());
     for vector in vectors {
@@ -126,15 +126,15 @@ fn minus(a: u32, b: u32) -> u32 {
     F65521::reduce(a + SHARE_MODULUS - b)
 }
 
-/// Independent vectors, each with the place of its first entry that is not zero, which is one;
-/// places of earlier rows are zero in later ones.
+/// Linearly independent vectors in echelon form, each with its pivot: the position of its first
+/// non-zero entry, which is one. Later rows are zero at the pivots of earlier ones.
 #[derive(Default)]
 struct Echelon {
     rows: Vec<(usize, Vec<u32>)>,
 }
 
 impl Echelon {
-    /// Takes a vector in; false if it depends on those before.
+    /// Adds a vector; false if it is linearly dependent on the rows so far.
     fn add(&mut self, mut vector: Vec<u32>) -> bool {
         for (place, row) in &self.rows {
             let factor = vector[*place];
@@ -149,15 +149,16 @@ impl Echelon {
         true
     }
 
-    /// A vector of `width` entries, not zero, whose product with every row is zero; there are fewer
-    /// rows than entries.
+    /// A non-zero vector of `width` entries whose product with every row is zero. There must be
+    /// fewer rows than entries.
     fn solution(&self, width: usize) -> Vec<u32> {
         let free = (0..width).rev().find(|i| self.rows.iter().all(|(place, _)| place != i));
         let mut solution = vec![0; width];
         if let Some(free) = free {
             solution[free] = 1;
         }
-        // A row is zero at the places of earlier rows, so the last one comes first.
+        // Back substitution: a row is zero at the pivots of earlier rows, so the last one comes
+        // first.
         for (place, row) in self.rows.iter().rev() {
             let sum = row.iter().zip(&solution).map(|(&r, &s)| u64::from(r) * u64::from(s)).sum();
             solution[*place] = minus(0, F65521::reduce_wide(sum));
@@ -183,8 +184,8 @@ mod tests {
     use crate::sharing::ShareIndex;
     use crate::tests::rng;
 
-    /// Answers of `count` members on random polynomials, but for errors of `wrong` that span `rank`
-    /// dimensions.
+    /// Answers of `count` members on random polynomials, with errors at the positions `wrong` that
+    /// span `rank` dimensions.
     fn answers(
         rng: &mut impl Rng,
         (count, threshold, columns): (u16, usize, usize),
@@ -216,7 +217,7 @@ mod tests {
         answers
     }
 
-    /// Every number of errors and every rank of them at once: within the radius all are found.
+    /// For every number of errors and every rank, all errors within the radius are found.
     #[test]
     fn all_errors_within_the_radius_are_found_whatever_their_rank() {
         let mut rng = rng(1);
@@ -254,7 +255,7 @@ mod tests {
         // As many answers as the threshold: whatever they are, they lie on a polynomial.
         let wrong = answers(&mut rng, (6, 6, 5), &[0, 3], 2);
         assert_eq!(decoded(&wrong, 6), Decoded::Consistent);
-        // One more: that something is wrong shows, but not what.
+        // One more answer: an error is detected, but cannot be located.
         let wrong = answers(&mut rng, (7, 6, 5), &[3], 1);
         assert_eq!(decoded(&wrong, 6), Decoded::BeyondRadius);
         let all: Vec<usize> = (0..9).collect();

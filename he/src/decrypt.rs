@@ -1,4 +1,4 @@
-//! decrypt, everyone's part: exact integers from the aggregate and the accepted key.
+//! decrypt, done by every member: exact integers from the aggregate and the accepted key.
 
 use std::io::BufRead;
 
@@ -15,7 +15,7 @@ use crate::ring::Multiplier;
 use crate::set::ContributorSet;
 use crate::shape::SumShape;
 
-/// What a sum holds beside its values.
+/// What an opened sum holds besides its values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SumSummary {
     /// Number of values.
@@ -26,15 +26,15 @@ pub struct SumSummary {
     pub nonce_digest: NonceDigest,
     /// Digest of the opened sum: set, values and nonce. Equal at all members.
     pub digest: SumDigest,
-    /// Slots whose sum no honest contributors can have produced: beyond [`SumShape::largest`], or a
-    /// limb of the nonce above 255 |U|. Above zero: some contributor is malicious and the sum must
+    /// Slots whose sum cannot come from honest contributors: beyond [`SumShape::largest`], or a
+    /// limb of the nonce above 255 |U|. Above zero, some contributor is malicious and the sum must
     /// not be applied.
     pub out_of_range: u64,
 }
 
 /// Opens the aggregate under a key that was accepted before, block by block, and hands the sums of
-/// the values to `sink`, in order; every residual is checked on the way. What the sink got is to be
-/// used only when this returns `Ok`.
+/// the values to `sink`, in order; every residual is checked on the way. What the sink got must be
+/// used only if this returns `Ok`.
 ///
 /// # Errors
 /// [`Error::Residual`] when the key does not open a block; [`Error::Remote`] for a malformed
@@ -55,7 +55,7 @@ pub fn decrypt(
         .read_from(0, blocks, sink)
 }
 
-/// One key at work on the blocks of one sum.
+/// Opens the blocks of one sum with one key.
 pub(crate) struct Opener<'a> {
     context: &'a RoundContext,
     multiplier: Multiplier,
@@ -80,8 +80,8 @@ impl<'a> Opener<'a> {
         }
     }
 
-    /// Opens one block, whose sums of wire words are used up, and gives the sums of its values. To
-    /// be called in order.
+    /// Opens one block and returns the sums of its values; the wire words in `sum` are overwritten.
+    /// Blocks must be opened in order.
     pub(crate) fn block(&mut self, block: u64, sum: &mut [u64]) -> Result<&[i64], Error> {
         let (context, products) = (self.context, &mut self.products);
         if !self.opening.open(context, &self.multiplier, block, sum, products) {
@@ -110,18 +110,18 @@ impl<'a> Opener<'a> {
     }
 }
 
-/// Which slot of a message, and what its sum may be.
+/// One slot of a message, and the range that its sum must lie in.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SlotRange {
     pub(crate) shift: u32,
     pub(crate) mask: u64,
-    /// Taken off the slot.
+    /// Subtracted from the slot.
     pub(crate) offset: i64,
     /// Largest absolute value after that.
     pub(crate) limit: i64,
 }
 
-/// Takes messages apart into slots.
+/// Splits messages into slots.
 struct Unpacker {
     preset: &'static Preset,
     layout: Layout,
@@ -161,7 +161,7 @@ impl Unpacker {
         let left = self.layout.value_count().saturating_sub(self.layout.base(block));
         let values = usize::try_from(left).unwrap_or(usize::MAX).min(count * slots);
         for s in 0..slots {
-            // The highest slot keeps everything above it, so that an overflow shows.
+            // The highest slot keeps everything above it, so that an overflow is detected.
             let width = self.preset.slot_bits();
             let mask = if s + 1 == slots { u64::MAX } else { (1 << width) - 1 };
             let shift = width * s as u32;
@@ -172,7 +172,7 @@ impl Unpacker {
                 limit: self.largest,
             };
             let limb_range = SlotRange { shift, mask, offset: 0, limit: i64::MAX };
-            // The values come first; limbs follow, taken as they are.
+            // Values come first; the limbs after them are taken unchanged.
             let here = values.saturating_sub(s * count).min(count);
             let (value_messages, limb_messages) = messages.split_at(here);
             let out = &mut self.slots[s * count..][..count];

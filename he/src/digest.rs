@@ -1,4 +1,4 @@
-//! Digests, one type for each thing that a digest is of: none stands in for another.
+//! Digests, a distinct type for each kind of content, so that none can be mistaken for another.
 
 use std::fmt;
 

@@ -1,9 +1,9 @@
 //! encode: clipped values to slots, with stochastic rounding.
 //!
-//! With scale the common one times the contributor's weight, a value x becomes `floor(x * scale +
-//! (r + 1/2) / 2^16 + 2^(b-1))` in f64, r a uniform 16-bit word, clamped to 1 ..= 2^b - 1; taking
-//! 2^(b-1) off again gives the quantised value in -(2^(b-1) - 1) ..= 2^(b-1) - 1. Its expectation
-//! is x * scale but for 2^-17.
+//! With `scale` the common scale times the contributor's weight, a value x becomes
+//! `floor(x * scale + (r + 1/2) / 2^16 + 2^(b-1))` in f64, where r is a uniform 16-bit word,
+//! clamped to 1 ..= 2^b - 1. Subtracting 2^(b-1) gives the quantised value in
+//! -(2^(b-1) - 1) ..= 2^(b-1) - 1. Its expectation is x * scale up to 2^-17.
 
 use crate::error::Error;
 use crate::kernel::{BlockKernel, Kernel};
@@ -56,8 +56,8 @@ impl Quantiser {
         let exact = f64::from(value) * self.factor + dither + self.offset;
         let clamped = exact < 1.0 || exact >= self.top;
         let inside = exact.max(1.0).min(self.top - 1.0);
-        // Adding 2^52 rounds to an integer, which stands in the lowest bits of the sum. Floor from
-        // there; unlike the conversion of Rust, this has no cases and becomes vector code.
+        // Adding 2^52 rounds to an integer, which is then in the lowest bits of the sum; the floor
+        // follows from it. Unlike Rust's conversion, this has no special cases and is vectorised.
         let shifted = inside + TWO_TO_52;
         let above = u64::from(shifted - TWO_TO_52 > inside);
         ((shifted.to_bits() & LOW_BITS) - above, clamped)
@@ -125,14 +125,14 @@ impl<'a> Encoder<'a> {
         Ok(clamped)
     }
 
-    /// The values among the `count` slots from `first` on; they come first.
+    /// The values among the `count` slots from `first` on; values precede limbs.
     fn values_from(&self, first: u64, count: usize) -> &'a [f32] {
         let total = self.update.values.len();
         let start = usize::try_from(first).unwrap_or(total).min(total);
         &self.update.values[start..total.min(start + count)]
     }
 
-    /// The number in a slot after the values.
+    /// The content of a slot after the values: a byte of the nonce, or zero.
     fn limb(&self, slot: u64) -> u64 {
         let index = (slot - self.layout.value_count()) as usize;
         if index < NONCE_LIMBS { u64::from(self.update.nonce[index]) } else { 0 }

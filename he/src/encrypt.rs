@@ -30,8 +30,8 @@ impl OneTimeKey {
         &self.0
     }
 
-    /// A key that nobody drew, as only a malicious contributor has one: for tests of what others
-    /// make of it.
+    /// A key that was not sampled, as only a malicious contributor would use: for tests of how
+    /// others handle it.
     #[cfg(any(test, feature = "malicious-testing"))]
     pub fn from_coefficients(coefficients: Vec<i32>) -> Self {
         Self(Zeroizing::new(coefficients))
@@ -49,8 +49,8 @@ impl fmt::Debug for OneTimeKey {
 pub struct CiphertextSummary {
     /// Bytes written.
     pub bytes: u64,
-    /// Values that did not fit `value_bits` bits and were clamped: above zero means that scale
-    /// and clipping bound do not go together.
+    /// Values that did not fit `value_bits` bits and were clamped: above zero means that scale and
+    /// clipping bound do not match.
     pub clamped: u64,
 }
 
@@ -61,15 +61,14 @@ pub struct CiphertextSummary {
 /// (Bell-Clark et al., ePrint 2024/936) over rings (Lyubashevsky, Peikert and Regev, ePrint
 /// 2012/230): the key is a contributor's own, used once.
 ///
-/// Expected noise: each of the N coefficients of a block carries an error of deviation 6.4, at most
-/// 58, and lacks its lowest l bits, 0 ..= 2^l - 1 of it.
+/// Noise: each of the N coefficients of a block has an error with standard deviation 6.4 and
+/// absolute value at most 58, and is truncated by its lowest l bits, 0 ..= 2^l - 1.
 ///
 /// Memory beside input and output: less than half a MiB for each thread.
 ///
 /// # Errors
-/// [`Error::NotFinite`] names the first value that is no number; [`Error::Argument`] a scale or a
-/// share index that makes no sense; [`Error::Io`] a failed write. What was written before is of no
-/// use.
+/// [`Error::NotFinite`] names the first NaN or infinity; [`Error::Argument`] an invalid scale or
+/// share index; [`Error::Io`] a failed write. Output written before an error must be discarded.
 pub fn encrypt(
     context: &RoundContext,
     contributor: ShareIndex,
@@ -80,13 +79,13 @@ pub fn encrypt(
     let seed = hedged_seed(context, "fedshield-he v1 encryption seed", rng, |hasher| {
         hasher.update(&contributor.get().to_le_bytes()).update(&update.scale.to_le_bytes());
         hasher.update(update.nonce);
-        // Words, not bytes in order: the seed is this machine's own business.
+        // Words in native byte order: the seed never leaves this machine.
         hasher.update(bytemuck::cast_slice(update.values));
     });
     encrypt_from_seed(context, contributor, update, &seed, out)
 }
 
-/// Encryption as a function of its 32-byte seed, for vectors.
+/// Encryption as a function of its 32-byte seed, for test vectors.
 pub(crate) fn encrypt_from_seed(
     context: &RoundContext,
     contributor: ShareIndex,
@@ -101,7 +100,7 @@ pub(crate) fn encrypt_from_seed(
     Ok((key, summary))
 }
 
-/// What a contributor writes that draws its key as it likes.
+/// Encryption by a malicious contributor that chooses its key freely.
 ///
 /// # Errors
 /// Those of [`encrypt`].
@@ -153,7 +152,7 @@ pub fn ciphertext_len(preset: &'static Preset, value_count: u64) -> Result<u64, 
     Ok(CIPHERTEXT_HEADER_LEN as u64 + layout.blocks_len(preset.wire_bits()))
 }
 
-/// Blocks that a thread works on before they are written: 200 KiB of packed bytes.
+/// Blocks that a thread works on before they are written: about 200 KiB of packed bytes.
 const BLOCKS_PER_RUN: u64 = 8;
 
 /// The keys of the three secret streams of one encryption.
@@ -248,7 +247,7 @@ impl Work<'_> {
     }
 }
 
-/// The constants of adding errors and messages to a product, and of cutting the sum.
+/// The constants of adding errors and messages to a product, and of truncating the sum.
 #[derive(Clone, Copy)]
 pub(crate) struct BlockEncryption {
     pub(crate) modulus: u64,
@@ -266,7 +265,7 @@ impl BlockEncryption {
     }
 }
 
-/// Room for one block in work. Erased on drop: it holds errors and messages.
+/// Buffers for the block in progress. Erased on drop: they hold errors and messages.
 struct Scratch {
     product: Zeroizing<Vec<u64>>,
     error: Zeroizing<Vec<u64>>,

@@ -16,8 +16,8 @@ pub enum Error {
     /// Bytes that came from another member are wrong.
     #[error("{}: {field}: {fault}", origin(*.member))]
     Remote {
-        /// The member the bytes came from; `None` where several members made them together, as an
-        /// aggregate or an opened key.
+        /// The member the bytes came from; `None` where several members made them together, as with
+        /// an aggregate or an opened key.
         member: Option<ShareIndex>,
         /// The field that is wrong.
         field: &'static str,
@@ -32,8 +32,8 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// A set of contributors is smaller than the federation allows: its sum would show too much of
-    /// each. Whoever knows who proposed the set names the proposer beside this.
+    /// A set of contributors is smaller than the federation allows: its sum would reveal too much
+    /// of each. The caller, which knows who proposed the set, names the proposer.
     #[error("a set of {found} contributors, at least {needed} are needed")]
     TooFewContributors {
         /// Contributors in the set.
@@ -41,7 +41,7 @@ pub enum Error {
         /// Fewest that a sum may have.
         needed: u16,
     },
-    /// An input value is a NaN or an infinity. Nothing useful was written.
+    /// An input value is a NaN or an infinity. Whatever was written must be discarded.
     #[error("value {index} is not a finite number")]
     NotFinite {
         /// Position in the slice of values.
@@ -72,10 +72,10 @@ pub enum Fault {
     /// They end too early.
     #[error("truncated")]
     Truncated,
-    /// They go on after their end, or announce more than is allowed.
+    /// There are bytes after the expected end, or a length above the limit.
     #[error("oversized")]
     Oversized,
-    /// They do not begin as this kind of object does.
+    /// The header is not that of this kind of object.
     #[error("not an object of the expected kind")]
     Kind,
     /// They are of a version that this program does not read.
@@ -96,7 +96,7 @@ pub enum Fault {
     /// The same member appears twice.
     #[error("appears twice")]
     Duplicate,
-    /// A member that has to be there is not.
+    /// A required member is missing.
     #[error("missing")]
     Missing,
     /// A word lies outside its range.
@@ -153,7 +153,7 @@ impl Error {
     }
 }
 
-/// Who the bytes are from, for people.
+/// The origin of the bytes, human-readable.
 fn origin(member: Option<ShareIndex>) -> String {
     member.map_or_else(|| "all contributors".to_owned(), |member| format!("member {member}"))
 }

@@ -7,9 +7,9 @@ use zeroize::Zeroizing;
 
 use crate::params::SHARE_MODULUS as P;
 
-/// Arithmetic modulo a prime below 2^16. Sharing and low-degree test are written over this trait,
-/// so that the tests can run the same code over fields in which every polynomial can be listed. The
-/// product has one field, [`F65521`].
+/// Arithmetic modulo a prime below 2^16. Sharing and low-degree test are generic over this trait,
+/// so that the tests can run the same code over fields in which every polynomial can be listed.
+/// Production code uses one field, [`F65521`].
 pub(crate) trait Field {
     /// The prime.
     const P: u32;
@@ -71,8 +71,8 @@ pub(crate) fn to_signed(a: u32) -> i32 {
 }
 
 /// Uniform field elements from a secret 32-byte seed: little-endian 16-bit words of the ChaCha20
-/// stream with nonce zero; words of p or more are skipped. Not inlined: the check of constant time
-/// knows this function by its name, for the branch on words that are skipped.
+/// stream with nonce zero; words of p or more are skipped. Not inlined: the constant-time check
+/// identifies this function by its name, to allow the branch on skipped words.
 #[inline(never)]
 pub(crate) fn uniform(seed: &[u8; 32], count: usize) -> Zeroizing<Vec<u16>> {
     let mut stream = ChaCha20::new(seed.into(), &[0; 12].into());

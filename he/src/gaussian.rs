@@ -1,10 +1,12 @@
 //! The discrete Gaussian, sampled in constant time by inversion of a cumulative table.
 //!
-//! A 64-bit random word gives one sample: its upper 63 bits the magnitude, by counting the table
-//! entries they reach, its lowest bit the sign. Every entry is compared with every word, so neither
-//! a branch nor an address depends on a sample (inversion: Peikert, Crypto 2010, ePrint 2010/088;
-//! what the distance from the exact distribution costs: Prest, Asiacrypt 2017, ePrint 2017/480).
-//! The table and its distance from the exact distribution come from `he/scripts/gaussian_table.py`.
+//! A 64-bit random word gives one sample: its upper 63 bits give the magnitude, the number of table
+//! entries that they reach; its lowest bit gives the sign. Every word goes through the same
+//! comparisons (with every entry, or with AVX-512 a search of fixed depth within registers), so
+//! neither a branch nor an address depends on a sample (inversion: Peikert, Crypto 2010, ePrint
+//! 2010/088; what the distance from the exact distribution costs: Prest, Asiacrypt 2017, ePrint
+//! 2017/480). The table and its distance from the exact distribution come from
+//! `he/scripts/gaussian_table.py`.
 
 mod table;
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! Secret seeds that do not rest on fresh randomness alone: hedged, as in Bellare et al. (Asiacrypt
-//! 2009, doi:10.1007/978-3-642-10366-7_14).
+//! Secret seeds that do not depend on fresh randomness alone: hedged, as in Bellare et al.
+//! (Asiacrypt 2009, doi:10.1007/978-3-642-10366-7_14).
 //!
-//! A machine that goes on from a snapshot draws the same randomness again. The same key and errors
-//! under other values would show the difference of the values, the same polynomials under another
-//! key the difference of the keys, the same sealed share's key both contents. So each seed is a
-//! digest, keyed with 32 fresh bytes, of all that it is to hide: equal only where everything is
-//! equal. With good randomness the seed is uniform whatever is hashed; with none it is as hard to
-//! guess as the values.
+//! A machine that resumes from a snapshot draws the same randomness again. The same key and errors
+//! under other values would reveal the difference of the values, the same polynomials under another
+//! key the difference of the keys, the same key of a sealed share both contents. So each seed is a
+//! digest, keyed with 32 fresh bytes, of all that it has to hide: seeds are equal only if
+//! everything is equal. With good randomness the seed is uniform whatever is hashed; with none it
+//! is as hard to guess as the values.
 
 use chacha20::ChaCha20Rng;
 use rand_core::{CryptoRng, SeedableRng};
@@ -55,7 +55,7 @@ mod tests {
     fn encrypted(sender: u16, values: &[f32], scale: f64, nonce: [u8; 32]) -> (Vec<i32>, Vec<u8>) {
         let mut file = Vec::new();
         let update = Update { values, scale, nonce: &nonce };
-        // The same randomness each time, as after a machine has gone on from a snapshot twice.
+        // The same randomness each time, as when a machine resumes twice from one snapshot.
         let (key, _) = encrypt(&context(), index(sender), &update, &mut rng(1), &mut file).unwrap();
         (key.coefficients().to_vec(), file)
     }
@@ -92,7 +92,8 @@ mod tests {
             (values.to_vec(), sealed.unwrap())
         };
         let (one, two) = (dealt(1), dealt(2));
-        // On the same polynomials the shares would differ by what the keys differ by, everywhere.
+        // With the same polynomials, the shares would differ by the difference of the keys
+        // everywhere.
         let apart = |(a, b): (&u16, &u16)| i32::from(*b) - i32::from(*a);
         let differences: Vec<i32> = one.0.iter().zip(&two.0).map(apart).collect();
         let same = differences.iter().filter(|d| **d == i32::from(from_signed(1))).count();

@@ -40,8 +40,8 @@ use crate::encrypt::BlockEncryption;
 use crate::open::BlockOpening;
 use crate::ring::{Multiplier, Twiddles};
 
-/// The inner loops of a block. Slices of one call have one length, but where a method says more;
-/// rows are eight words.
+/// The inner loops of a block. All slices of one call have the same length unless a method says
+/// otherwise; a row is eight words.
 pub(crate) trait BlockKernel: Copy {
     /// Forward transform: input below 4q, output below q.
     fn ntt_forward(self, poly: &mut [u64], twiddles: &Twiddles, q: u64);
@@ -78,7 +78,7 @@ pub(crate) trait BlockKernel: Copy {
         out: &mut [u64],
     ) -> Quantised;
 
-    /// Product (below 2q) + error + message * 2^s, reduced, without its lowest l bits; in place of
+    /// Product (below 2q) + error + message * 2^s, reduced, without its lowest l bits; overwrites
     /// the product.
     fn add_noise_and_truncate(
         self,
@@ -102,7 +102,7 @@ pub(crate) trait BlockKernel: Copy {
     ) -> u64;
 }
 
-/// An implementation that this machine can run: there is no way to make one that it cannot.
+/// An implementation that this machine can run; no other can be constructed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(
     not(any(test, feature = "benches")),
@@ -164,7 +164,7 @@ impl Kernel {
     }
 }
 
-/// Calls a method of the implementation at hand; each arm is a static call.
+/// Calls a method of the selected implementation; each arm is a static call.
 macro_rules! dispatch {
     ($self:ident.$name:ident($($argument:ident),*)) => {
         match $self.0 {

@@ -62,7 +62,7 @@ impl OpenedKey {
         Ok(key)
     }
 
-    /// Reads a key whose set is not known here; the number of contributors is what it says itself.
+    /// Reads a key without knowing its set; the number of contributors is taken from its header.
     pub(crate) fn of_any_set(context: &RoundContext, bytes: &[u8]) -> Result<(u16, Self), Error> {
         let mut parser = Parser::new(bytes, None);
         let contributors = parser.header(context, Kind::OpenedKey)?;

@@ -1,4 +1,4 @@
-//! Where each number of an update stands in the blocks of its ciphertext.
+//! Where each number of an update is stored in the blocks of its ciphertext.
 //!
 //! Slots are numbered: first the values, then [`EXTRA_SLOTS`] limbs: 32 for the nonce, one byte
 //! each. A limb is 8 bits in a slot whose values have b >= 8 bits, so the sum of n limbs fits
@@ -6,7 +6,7 @@
 //! of 32 sums.
 //!
 //! A block holds S * T slots in T coefficients: coefficient i carries slot `base + s * T + i` in
-//! its s-th lowest slot. T = N, but for the last of several blocks, where T is the number of
+//! its s-th lowest slot. T = N, except in the last of several blocks, where T is the number of
 //! coefficients that are needed, rounded up to a multiple of eight; the coefficients above T are
 //! not sent. Slots after the last limb hold zero.
 
@@ -15,7 +15,7 @@ use crate::params::Preset;
 
 /// Limbs that carry the nonce.
 pub(crate) const NONCE_LIMBS: usize = 32;
-/// Slots that every update has beside its values.
+/// Slots that every update has besides its values.
 pub(crate) const EXTRA_SLOTS: u64 = NONCE_LIMBS as u64;
 /// Most values in one update: 2^40, far above any adapter, so that no length computation overflows.
 pub(crate) const MAX_VALUES: u64 = 1 << 40;

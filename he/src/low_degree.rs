@@ -6,9 +6,10 @@
 //! For each of 8 repetitions r, with independent uniform challenges g_rc (c = 1 .. N) from a BLAKE3
 //! stream over the whole commitment, the dealer publishes `h_r = mask_r + sum_c g_rc f_c`,
 //! `threshold` coefficients, and member m checks `h_r(m) = mask_r(m) + sum_c g_rc f_c(m)`. The
-//! masks are uniform polynomials, constants too, so h_r says nothing about the f_c. Values that lie
-//! on no such polynomials pass at one challenge with probability 1/p, at all with 2^-128. The
-//! published polynomials are exactly `threshold` long: longer ones would prove a higher degree.
+//! masks are uniform polynomials, including their constants, so h_r reveals nothing about the f_c.
+//! Values that lie on no such polynomials pass one repetition with probability 1/p, and all with
+//! 2^-128. The published polynomials are exactly `threshold` long: longer ones would prove a higher
+//! degree.
 
 use crate::field::{F65521, Field, uniform_public};
 

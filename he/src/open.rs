@@ -19,8 +19,8 @@ pub(crate) struct BlockOpening {
     pub(crate) undrop: Factor,
     /// floor(n (2^l - 1) / 2) + 2^(s-1).
     pub(crate) centre: u64,
-    /// Twice the lowest s bits of a word without error, exact where the truncation's centre is a
-    /// half.
+    /// Twice the lowest s bits of a word without error, exact even where the centre of the
+    /// truncation is a half-integer.
     pub(crate) rest_x2: i64,
     /// Largest residual, times two, that is accepted.
     pub(crate) bound_x2: u64,
@@ -39,8 +39,8 @@ impl BlockOpening {
         }
     }
 
-    /// Replaces the sums of wire words by messages, with `products` as room for one block. Returns
-    /// whether every residual lies within the bound.
+    /// Replaces the sums of wire words by messages, with `products` as scratch space for one block.
+    /// Returns whether every residual lies within the bound.
     pub(crate) fn open(
         &self,
         context: &RoundContext,

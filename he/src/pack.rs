@@ -10,8 +10,8 @@
 pub(crate) const LANES: usize = 8;
 
 /// Words of one stripe: 64 rows of eight, which fill whole packed words whatever their bits. A
-/// block can be packed, read and added stripe by stripe, so that what is in work stays in the
-/// first-level cache (4 KiB of words).
+/// block can be packed, read and added stripe by stripe, so that the working set (4 KiB of words)
+/// stays in the first-level cache.
 pub(crate) const STRIPE: usize = 64 * LANES;
 
 /// Bytes of `count` packed words of `bits` bits; `count` is a multiple of eight.
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
     use crate::kernel::{BlockKernel, Kernel};
 
-    /// The format word by word, as the module says it.
+    /// The format word by word, as the module documents it.
     fn plain_pack(words: &[u64], bits: u32) -> Vec<u8> {
         let mut out = vec![0u8; packed_len(words.len(), bits)];
         for (i, &word) in words.iter().enumerate() {

@@ -19,18 +19,19 @@ pub(crate) const KEY_BOUND: u32 = 42;
 /// No sampled error coefficient is larger than this in absolute value (9.2 standard deviations).
 #[cfg(test)]
 pub(crate) const ERROR_BOUND: u32 = 59;
-/// The sum of n errors stays below this many standard deviations, but for 2^-86 per coefficient.
+/// The sum of n errors stays below this many standard deviations, except with probability 2^-86 per
+/// coefficient.
 pub(crate) const ERROR_DEVIATIONS: u64 = 11;
 /// The field of the key shares: the largest prime below 2^16.
 pub(crate) const SHARE_MODULUS: u32 = 65_521;
-/// The summed key of so many members still fits the share field with a sign.
+/// Largest number of members whose summed key still fits the share field with its sign.
 pub(crate) const MAX_MEMBERS: u16 = 700;
 /// The ring degree of every preset that is meant to be used.
 pub(crate) const RING_DEGREE: usize = 4096;
 
 /// One parameter set of `rlwe-sum`, with the security that the lattice estimator (Albrecht, Player
 /// and Scott, ePrint 2015/046) gives it in docs/CRYPTO.md. Built only by the table of this crate,
-/// through the constructor that checks every bound, so a `Preset` in hand is sound.
+/// through the constructor that checks every bound, so every `Preset` is sound.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Preset {
     name: &'static str,
@@ -48,12 +49,12 @@ impl Preset {
     /// The smallest preset for values of `value_bits` bits and up to `members` members.
     ///
     /// # Errors
-    /// Says which of the two no preset can hold, and what would fit.
+    /// [`PresetError`] names what no preset can hold, and what would fit.
     pub fn for_federation(value_bits: u32, members: u16) -> Result<&'static Self, PresetError> {
         table::choose(value_bits, members)
     }
 
-    /// The preset with this name. The INSECURE ones can be had by name only.
+    /// The preset with this name. The INSECURE ones are available by name only.
     ///
     /// # Errors
     /// [`PresetError::UnknownName`] with the names there are.
@@ -69,7 +70,7 @@ impl Preset {
         bounds::check_members(self, members)
     }
 
-    /// Stable name, as it stands in the manifest, for example `rlwe-sum/b16/n16`.
+    /// Stable name, as used in the manifest, for example `rlwe-sum/b16/n16`.
     pub const fn name(&self) -> &'static str {
         self.name
     }
@@ -79,7 +80,7 @@ impl Preset {
         self.insecure
     }
 
-    /// Bits of one quantised value, the sign among them.
+    /// Bits of one quantised value, including the sign.
     pub const fn value_bits(&self) -> u32 {
         self.value_bits
     }
@@ -104,7 +105,7 @@ impl Preset {
         self.slots * self.ring_degree
     }
 
-    /// Bits of one slot: room for the sum of all members' values.
+    /// Bits of one slot: enough for the sum of all members' values.
     pub const fn slot_bits(&self) -> u32 {
         self.value_bits + ceil_log2(self.members)
     }

@@ -19,7 +19,7 @@ use crate::wire::{HEADER_LEN, Kind, Parser, header, push_elements};
 /// S_m, the sum of one member's shares over a set, N values below 65521: released once per round
 /// and public from then on.
 ///
-/// The noise that hides a partial decryption elsewhere (smudging) has no place here: the answer is
+/// The noise that hides a partial decryption elsewhere (smudging) is not needed here: the answer is
 /// a share of K, which is published, and not of a key that is used again (docs/CRYPTO.md, "Why K
 /// may be published").
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -29,9 +29,9 @@ const INFO: &[u8] = b"fedshield-he v1 sealed share";
 
 /// Bytes of a public sealing key.
 pub const SEALING_PUBLIC_LEN: usize = 1216;
-/// Bytes of the secret that a sealing key pair grows from.
+/// Bytes of the secret that a sealing key pair is derived from.
 pub const SEALING_SECRET_LEN: usize = 32;
-/// Bytes of a sealed share beside what it holds: encapsulated key and tag.
+/// Bytes of a sealed share besides its content: encapsulated key and tag.
 const SEALING_OVERHEAD: usize = 1120 + 16;
 const ENCAPSULATED_LEN: usize = 1120;
 
@@ -67,8 +67,8 @@ impl fmt::Debug for SealingPublicKey {
     }
 }
 
-/// A member's sealing key pair for one round. Erased on drop; to be dropped everywhere when the
-/// round ends, so that sealed shares stored by others stay closed.
+/// A member's sealing key pair for one round. Erased on drop. Every copy must be dropped when the
+/// round ends, so that nobody can open sealed shares that others have stored.
 pub struct SealingKeyPair {
     secret: Zeroizing<[u8; SEALING_SECRET_LEN]>,
     public: SealingPublicKey,
@@ -82,8 +82,7 @@ impl SealingKeyPair {
         Self::from_secret(&secret)
     }
 
-    /// The key pair of a secret that [`secret`](Self::secret) gave, as it was kept encrypted at
-    /// rest.
+    /// Restores the key pair from the secret that [`secret`](Self::secret) returned.
     pub fn from_secret(secret: &[u8; SEALING_SECRET_LEN]) -> Self {
         let private = private_key(secret);
         Self {
@@ -117,7 +116,7 @@ fn private_key(secret: &[u8; SEALING_SECRET_LEN]) -> <XWing as Kem>::PrivateKey 
     }
 }
 
-/// Seals an opening to its receiver: bytes that anybody may see. `commitment` is the one that the
+/// Seals an opening to its receiver; the result may be public. `commitment` is the one that the
 /// opening belongs to.
 ///
 /// # Errors
@@ -150,7 +149,7 @@ pub fn seal_share(
 /// low-degree test.
 ///
 /// # Errors
-/// [`Error::Remote`] names the dealer: reason for a complaint.
+/// [`Error::Remote`] names the dealer; it is a reason for a complaint.
 pub fn open_share(
     context: &RoundContext,
     commitment: &ShareCommitment,

@@ -20,7 +20,7 @@ impl ContributorSet {
     ///
     /// # Errors
     /// [`Error::TooFewContributors`] when the set is smaller than `min_contributors`;
-    /// [`Error::Remote`] names the member that it holds twice, or that the preset has no place for.
+    /// [`Error::Remote`] names a member that is given twice or is beyond the preset's members.
     pub fn new(
         context: &RoundContext,
         min_contributors: u16,

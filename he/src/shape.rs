@@ -1,11 +1,11 @@
-//! What a sum is to hold: how many values, and how large the sum of each may be.
+//! What a sum must hold: how many values, and how large the sum of each may be.
 
 use crate::params::Preset;
 
 /// The values of a sum, as the contributors agreed on them beforehand.
 ///
-/// The bound on a value is checked on the sum alone: the contributors of U are told from the honest
-/// by nothing else. So one of them can reach as far as all of them together.
+/// The bound on a value is checked on the sum alone, because nothing else of an update is opened.
+/// So one faulty contributor can shift a value by as much as all contributors of U together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SumShape {
     /// Number of values.
@@ -16,13 +16,13 @@ pub struct SumShape {
 }
 
 impl SumShape {
-    /// Of contributors whose values are at most these, by absolute value.
+    /// The shape of a sum whose contributors' values are at most these in absolute value.
     pub fn new(value_count: u64, largest_values: impl IntoIterator<Item = i64>) -> Self {
         let largest = largest_values.into_iter().fold(0i64, i64::saturating_add);
         Self { value_count, largest }
     }
 
-    /// Of so many contributors that use all bits of the preset.
+    /// The shape of a sum of so many contributors that use all bits of the preset.
     pub fn full(preset: &Preset, contributors: u16, value_count: u64) -> Self {
         let largest = i64::from(contributors) * preset.value_limit();
         Self { value_count, largest }
@@ -33,7 +33,7 @@ impl SumShape {
 /// `scale` quanta per unit, its weight included: `scale * clip`, and one for rounding.
 pub fn largest_value(preset: &Preset, scale: f64, clip: f32) -> i64 {
     let reach = (scale * f64::from(clip)).abs().floor();
-    // A float that is too large, or no number, becomes the nearest integer, or zero.
+    // The cast saturates, and a NaN becomes zero.
     (reach as i64).saturating_add(1).min(preset.value_limit())
 }
 

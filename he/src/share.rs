@@ -1,10 +1,10 @@
 //! share: the one-time key, split among all members with Shamir's scheme, and the commitment to the
 //! shares.
 //!
-//! For each of the N key coefficients a polynomial of degree below the threshold over F_65521, its
-//! constant the coefficient; member m gets the values at m. With them go its values of eight mask
-//! polynomials and a salt; the commitment holds the digest of that for every member, and the
-//! answers of the low-degree test (see `low_degree`).
+//! Each of the N key coefficients is the constant of a polynomial over F_65521 of degree below the
+//! threshold; member m gets the values at m, with its values of eight mask polynomials and a salt.
+//! The commitment holds the digest of these for every member, and the answers of the low-degree
+//! test (see `low_degree`).
 
 use std::fmt;
 
@@ -50,7 +50,7 @@ impl fmt::Debug for KeyShare {
 ///
 /// # Security
 ///
-/// Any `threshold` of the openings show the key, and with it the update; all are erased on drop.
+/// Any `threshold` of the openings reveal the key, and with it the update; all are erased on drop.
 /// The package MUST NOT be sent, printed, or stored other than encrypted at rest. What is published
 /// is the [`ShareCommitment`]; what each member gets is its own opening, sealed
 /// ([`seal_share`](crate::seal_share)).
@@ -79,8 +79,8 @@ impl fmt::Debug for SecretPackage {
     }
 }
 
-/// Shares a key among the members, so that any `threshold` of them can answer for it: what is
-/// published, and what is kept. `ciphertext` is the digest by which the ciphertext of the key is
+/// Shares a key among the members, so that any `threshold` of them can answer for it. Returns what
+/// is published and what is kept. `ciphertext` is the digest by which the ciphertext of the key is
 /// committed to.
 ///
 /// # Errors

@@ -21,9 +21,9 @@ use crate::wire::{HEADER_LEN, Kind, Parser, header, push_elements};
 ///
 /// # Security
 ///
-/// A secret of dealer and receiver; erased on drop. It MUST NOT be sent but sealed to the receiver
-/// ([`seal_share`](crate::seal_share)), and in clear only by its dealer, to answer a complaint of
-/// that receiver.
+/// A secret of dealer and receiver; erased on drop. It MUST be sent only sealed to the receiver
+/// ([`seal_share`](crate::seal_share)), or in clear by its dealer to answer a complaint of that
+/// receiver.
 pub struct ShareOpening {
     dealer: ShareIndex,
     receiver: ShareIndex,
@@ -109,8 +109,8 @@ impl ShareOpening {
         ShareDigest::new(*hasher.finalize().as_bytes())
     }
 
-    /// Verifies this opening against the commitment: its digest, then the low-degree test. Everyone
-    /// can run it on an opening that the dealer showed in clear: when it succeeds, the complaint is
+    /// Verifies this opening against the commitment: its digest, then the low-degree test. Any
+    /// member can run it on an opening that the dealer published: if it succeeds, the complaint is
     /// answered and the share is valid.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Who a key is shared among, and how many of them can be wrong.
+//! Among whom a key is shared, and how many of them may be faulty.
 
 use std::fmt;
 use std::num::NonZeroU16;
@@ -20,9 +20,8 @@ impl ShareIndex {
         }
     }
 
-    /// The share index of the member at this position, counted from 0: one more. The last position
-    /// of 16 bits gets the index of the one before; both are beyond every preset, so each function
-    /// refuses them.
+    /// The share index of the member at this position, counted from 0: one more. Position 65,535
+    /// gets the same index as 65,534; both are beyond every preset, so each function refuses them.
     pub const fn from_position(position: u16) -> Self {
         Self(NonZeroU16::MIN.saturating_add(position))
     }
@@ -94,8 +93,8 @@ impl Sharing {
     }
 }
 
-/// A sharing some of whose members are faulty: they answer with anything, or not at all. What
-/// robust reconstruction needs to know (McEliece and Sarwate, Communications of the ACM 24 (9),
+/// A sharing in which some members may be faulty and answer arbitrarily, or not at all: the
+/// parameters of robust reconstruction (McEliece and Sarwate, Communications of the ACM 24 (9),
 /// 1981, doi:10.1145/358746.358762).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RobustSharing {

@@ -1,4 +1,4 @@
-//! Sets of answers to try when more are wrong than decoding tells apart.
+//! Sets of answers to try when more are wrong than decoding can locate.
 
 use crate::partial_decrypt::PartialDecryption;
 
@@ -9,7 +9,7 @@ pub(crate) const MAX_SETS_TRIED: u64 = 5_000;
 /// [`MAX_SETS_TRIED`] of them, otherwise that many, drawn from a digest of the answers.
 ///
 /// Drawn sets may repeat. Everybody who has the same answers tries the same sets; a member that
-/// grinds its answer for a bad draw shifts the odds of a search that is not promised to succeed.
+/// grinds its answer for a bad draw only changes the odds of a search that has no guarantee.
 pub(crate) struct Subsets {
     count: usize,
     left: u64,

@@ -1,4 +1,4 @@
-//! Whole rounds, with access to what only faulty members would touch.
+//! Whole rounds, with access to internals that only faulty members would use.
 
 mod federation;
 mod hostile;

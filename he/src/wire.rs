@@ -6,7 +6,7 @@
 //! 5   1  kind
 //! 6   2  share index of the member that made it; in an aggregate and an opened key the number of
 //!        contributors
-//! 8   4  first bytes of BLAKE3(name of the preset)
+//! 8   4  first bytes of BLAKE3 derive-key, context `fedshield-he v1 preset name`, over that name
 //! 12  12 first bytes of the round tag: manifest, round and preset
 //! ```
 //! All numbers are little-endian.
@@ -135,7 +135,7 @@ impl<'a> Parser<'a> {
         Ok(elements)
     }
 
-    /// Refuses what follows the last field.
+    /// Refuses trailing bytes after the last field.
     pub(crate) fn end(self, field: &'static str) -> Result<(), Error> {
         if self.rest.is_empty() {
             return Ok(());

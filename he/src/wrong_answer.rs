@@ -1,10 +1,10 @@
-//! Whether an answer is wrong, for whoever was not there: from the opened key and others' answers
-//! alone, without the aggregate and without the contributors' commitments.
+//! Whether an answer is wrong, for verifiers that did not take part: from the opened key and
+//! others' answers alone, without the aggregate and without the contributors' commitments.
 //!
-//! The key is taken as given: whoever calls has a quorum's word for it. With t - 1 + f answers of
-//! different members on one polynomial of degree below t with it, t - 1 of them honest, that
-//! polynomial is the true one, and an answer off it is wrong ([`Answers`](crate::Answers) says why
-//! fewer do not do).
+//! The key is taken as given: the caller knows that a quorum has certified it. With t - 1 + f
+//! answers of different members on one polynomial of degree below t with it, t - 1 of them honest,
+//! that polynomial is the true one, and an answer off it is wrong ([`Answers`](crate::Answers) says
+//! why fewer do not suffice).
 
 use crate::context::RoundContext;
 use crate::error::{Error, Fault};

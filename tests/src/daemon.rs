@@ -13,7 +13,8 @@ use fedshieldd::home::Home;
 
 use crate::{Program, Step};
 
-/// Lines of the log that wait for the test; far more than a daemon writes in any of them.
+/// Capacity of the queue of log lines that the test has not read; far more than a daemon writes in
+/// any test.
 const MAX_UNREAD_LINES: usize = 1 << 16;
 
 /// A daemon under test; killed when dropped.
@@ -43,7 +44,7 @@ impl Daemon {
         Self::spawn(program, home, &["daemon"], &settings.collect::<Vec<_>>())
     }
 
-    /// Starts the daemon of `home` with other arguments of `daemon`.
+    /// Starts the daemon of `home` with further arguments for `daemon`.
     ///
     /// # Panics
     /// If the program cannot be started.
@@ -51,7 +52,7 @@ impl Daemon {
         Self::spawn(program, home, &["daemon"], arguments)
     }
 
-    /// The same with the `fedshieldd` program.
+    /// Starts the `fedshieldd` program on `home` with these arguments.
     ///
     /// # Panics
     /// If the program cannot be started.
@@ -102,7 +103,7 @@ impl Daemon {
         fedshield_protocol::ledger::decode(&bytes).unwrap_or_default()
     }
 
-    /// Waits for a line of the log that holds all of `words`.
+    /// Waits for a line of the log that contains all of `words`.
     ///
     /// # Panics
     /// After `limit` without it.
@@ -154,10 +155,10 @@ impl Daemon {
         }
     }
 
-    /// SIGKILL, now.
+    /// Sends SIGKILL at once.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // Fails only if it is dead already.
+            // Fails only if the process has ended already.
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -171,7 +172,8 @@ impl Daemon {
         status.code()
     }
 
-    /// The reader ends with the pipe: what was still in it when the process ended belongs to the log.
+    /// The reader ends with the pipe: lines that were still in it when the process ended belong to
+    /// the log.
     fn rest_of_log(&mut self) {
         while let Ok(line) = self.lines.recv() {
             self.log.push(line);
@@ -194,7 +196,7 @@ impl Daemon {
     /// Sends a signal by its name, for instance `TERM`.
     ///
     /// # Panics
-    /// If it does not run.
+    /// If the process does not run.
     pub fn signal(&self, name: &str) {
         let id = self.child.as_ref().expect("the daemon runs").id();
         crate::signal(id, name);
@@ -206,7 +208,7 @@ impl Daemon {
         self.log.join("\n")
     }
 
-    /// The end of the log.
+    /// The last 40 lines of the log.
     pub fn tail(&mut self) -> String {
         self.log.extend(self.lines.try_iter());
         let skip = self.log.len().saturating_sub(40);
@@ -220,7 +222,7 @@ impl Drop for Daemon {
     }
 }
 
-/// Runs one question to the control socket; `None` if there is no answer.
+/// Runs one request to the control socket; `None` if there is no answer within ten seconds.
 fn block_on<T, E>(question: impl Future<Output = Result<T, E>>) -> Option<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     runtime.block_on(async {

@@ -16,7 +16,7 @@ pub struct Terms {
     pub members: usize,
     /// Rounds that get an adapter.
     pub rounds: u64,
-    /// Milliseconds for each phase, before a member that is missing is not waited for any more.
+    /// Milliseconds for each phase, after which a missing member is not waited for any more.
     pub phase_ms: u64,
 }
 
@@ -26,7 +26,7 @@ impl Default for Terms {
     }
 }
 
-/// Daemons and their homes; everything goes when it is dropped.
+/// Daemons and their homes. Dropping it kills the daemons and deletes the homes.
 pub struct Federation {
     /// In the order of the manifest: the owner first.
     pub daemons: Vec<Daemon>,
@@ -127,7 +127,8 @@ impl Federation {
         self.freeze();
     }
 
-    /// The owner freezes the draft; every member has said whom it expects, so each confirms by itself.
+    /// The owner freezes the draft; every member has been given the list of members that it
+    /// expects, so each confirms by itself.
     ///
     /// # Panics
     /// If it is refused.
@@ -137,7 +138,8 @@ impl Federation {
         self.program.run(&self.daemons[0].home, found).ok();
     }
 
-    /// As people do: the owner freezes the draft, and each of the members that run confirms the phrase that the owner has.
+    /// As operators do: the owner freezes the draft, and each of the given members confirms the
+    /// owner's phrase.
     ///
     /// # Panics
     /// If one of them is not shown the list, or is refused.
@@ -199,7 +201,7 @@ impl Federation {
         self.program.run(owner, ["federation", "new", "--terms", &file]).ok();
     }
 
-    /// Invites one member, which joins and expects all daemons as members.
+    /// Invites one member, which joins and expects exactly these daemons as members.
     ///
     /// # Panics
     /// If either is refused.
@@ -210,10 +212,10 @@ impl Federation {
         self.program.run(&self.daemons[joiner].home, join).ok();
     }
 
-    /// Polls until `condition`.
+    /// Polls until `condition` holds.
     ///
     /// # Panics
-    /// If it does not come about; with the ends of all logs.
+    /// If it does not hold within the limit; the message has the ends of all logs.
     #[track_caller]
     pub fn wait_until(&mut self, what: &str, condition: impl Fn(&[Daemon]) -> bool) {
         if !eventually(|| condition(&self.daemons)) {
@@ -229,7 +231,7 @@ impl Federation {
         }
     }
 
-    /// Waits until every living daemon has done all rounds.
+    /// Waits until every daemon reports that all rounds are done.
     #[track_caller]
     pub fn wait_until_done(&mut self) {
         self.wait_until("all rounds are done", |daemons| {
@@ -250,13 +252,14 @@ impl Federation {
         self.daemons.iter().map(Daemon::rounds).collect()
     }
 
-    /// A folder that lives as long as the federation.
+    /// A folder that exists as long as the federation.
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }
 }
 
-/// Writes whom to expect to `folder`: what `identity` prints for each of these homes.
+/// Writes the list of expected members to `folder`: what `identity` prints for each of these homes.
+/// Returns the file's path.
 ///
 /// # Panics
 /// If one has no identity.
@@ -272,8 +275,8 @@ pub fn phrase_of(daemon: &Daemon) -> Option<String> {
     daemon.status()?.federation?.phrase
 }
 
-/// Makes a home as a user would, with a port of its own: a node that came back at another address could be found by
-/// nobody but those that it finds.
+/// Makes a home as a user would, with a fixed port of its own: if a node came back at another
+/// address, only the nodes that it dials itself could reach it.
 ///
 /// # Panics
 /// If `init` fails.
@@ -287,8 +290,8 @@ pub fn make_home(program: &Program, home: &std::path::Path, name: &str, data: &s
     program.run(home, args).ok();
 }
 
-/// A port that nobody listens on, below those that the system hands out by itself, so that none takes it by accident while
-/// its node is down. Each test process begins elsewhere.
+/// A port that nobody listens on, below the range of ephemeral ports, so that no other socket takes
+/// it by accident while its node is down. Each test process begins elsewhere.
 fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     const FIRST: u32 = 20_000;

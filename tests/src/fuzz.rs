@@ -1,4 +1,4 @@
-//! One function for every decoder of remote or stored bytes. They must return, whatever the bytes are.
+//! One function for every decoder of remote or stored bytes. They must return, whatever the input.
 //!
 //! `tests/tests/fuzz_smoke.rs` feeds them random and mutated bytes; `tests/fuzz` runs the same functions under a
 //! coverage-guided fuzzer (it takes the modules below by their paths, to build without what it does not fuzz).
@@ -13,7 +13,7 @@ pub struct Target {
     pub name: &'static str,
     /// Valid inputs to start from.
     pub seeds: Vec<Vec<u8>>,
-    /// Decodes and forgets.
+    /// Decodes the input and discards the result.
     pub run: fn(&[u8]),
 }
 

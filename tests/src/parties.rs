@@ -1,5 +1,5 @@
-//! Members as pipelines of the daemon's library, without network and protocol: a test host runs their jobs and carries
-//! their objects from one to the other.
+//! Members as pipelines of the daemon's library, without network and protocol: a test host runs
+//! their jobs and copies objects from one to the other.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,16 +21,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Work;
 
-/// Nobody watches these jobs.
+/// Ignores the progress of jobs.
 struct NoObserver;
 
 impl Observer for NoObserver {}
 
-/// One member: its pipeline and what the test host looks at.
+/// One member: its pipeline and what the test host reads.
 pub struct Party {
     /// Runs its jobs.
     pub pipeline: Pipeline,
-    /// What it holds of everybody's objects.
+    /// The objects that it stores, its own and others'.
     pub objects: Arc<Objects>,
     /// Its sealed secrets.
     pub secrets: Arc<SecretStore>,
@@ -60,7 +60,7 @@ fn manifest(base_model: Digest, count: u16) -> Manifest {
     // Three of four, five of seven.
     let quorum = count - (count - 1) / 3;
     let sealing_key = |index: usize| vec![index as u8; fedshield_he::SEALING_PUBLIC_LEN];
-    // Each counts for one more than the one before.
+    // Each member's weight is one more than that of the member before.
     let weight = |index: usize| index as u32 + 1;
     let member = |(index, member)| Member {
         sealing_key: sealing_key(index),
@@ -126,12 +126,13 @@ fn party(folder: &Path, members: u16, index: u16) -> Party {
     Party { pipeline, objects, secrets, learning, folder }
 }
 
-/// Runs one job of a member, which has to succeed.
+/// Runs one job of a member, which must succeed.
 pub fn run(party: &Party, job: Job) -> JobOutput {
     party.pipeline.run(&job, &CancellationToken::new()).expect("the job succeeds")
 }
 
-/// One's own part of a round: encrypts, then seals sealed shares to `keys`, those of the round.
+/// A member's own part of a round: encrypts its update, then seals its key shares to `keys`, the
+/// sealing keys of the round.
 pub fn contribution(party: &Party, start: &RoundStart, keys: &[Vec<u8>]) -> CommitmentBody {
     assert_eq!(run(party, Job::Contribute { start: *start }), JobOutput::Encrypted);
     let sealing_keys = keys.iter().cloned().map(Some).collect();
@@ -141,7 +142,7 @@ pub fn contribution(party: &Party, start: &RoundStart, keys: &[Vec<u8>]) -> Comm
     }
 }
 
-/// Carries an object to everybody.
+/// Copies an object to all members.
 pub fn carry(parties: &[Party], from: usize, object: &ObjectRef) {
     let bytes = parties[from].objects.read(object).expect("the object is there");
     for party in parties {

@@ -34,7 +34,7 @@ impl Program {
         self
     }
 
-    /// A call on a home folder, ready to run.
+    /// A call on a home folder, not yet run.
     pub fn command(&self, home: &Path) -> Command {
         let mut command = Command::new(&self.path);
         for (name, _) in std::env::vars_os() {
@@ -76,10 +76,10 @@ impl Run {
         self.out
     }
 
-    /// Checks a call that must fail: its exit code, and words that its message must have.
+    /// Checks a call that must fail: its exit code, and words that its message must contain.
     ///
     /// # Panics
-    /// If it succeeded, failed otherwise, or said something else.
+    /// If it succeeded, failed otherwise, or gave another message.
     #[track_caller]
     pub fn fails(self, code: u8, words: &[&str]) {
         assert_eq!(self.code, i32::from(code), "stdout:\n{}\nstderr:\n{}", self.out, self.err);

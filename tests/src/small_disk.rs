@@ -1,7 +1,7 @@
 //! A disk of a few megabytes that can be filled: a tmpfs in a mount namespace of its own.
 //!
-//! Nothing is mounted where others could see it: the namespace belongs to a process that waits, and the files are reached
-//! through `/proc/<its id>/root`. When the process goes, the disk goes.
+//! Nothing is mounted where others could see it: the namespace belongs to a process that waits, and
+//! the files are reached through `/proc/<its id>/root`. The disk vanishes with the process.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -11,7 +11,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 /// Set to `1` where namespaces are not allowed, to leave these tests out knowingly.
 const LEAVE_OUT: &str = "FEDSHIELD_NO_NAMESPACES";
 
-/// A small disk; gone when dropped.
+/// A small disk; unmounted when dropped.
 pub struct SmallDisk {
     holder: Child,
     answers: BufReader<ChildStdout>,
@@ -22,7 +22,7 @@ impl SmallDisk {
     /// A disk of `kib` KiB. `None` only if the environment says to leave these tests out.
     ///
     /// # Panics
-    /// If the system refuses it, with what to do.
+    /// If the system refuses it; the message explains what to do.
     pub fn new(kib: u32) -> Option<Self> {
         if std::env::var_os(LEAVE_OUT).is_some_and(|value| value == "1") {
             eprintln!("NOT TESTED: a full disk, because {LEAVE_OUT}=1");
@@ -34,7 +34,8 @@ impl SmallDisk {
              while read -r how; do mount -o remount,$how {folder} && echo done; done"
         );
         let mut refusals = Vec::new();
-        // An own user namespace needs no privileges; where those are switched off, root can do without.
+        // A user namespace of its own needs no privileges; where those are disabled, root can do
+        // without.
         for flags in [["--user", "--map-root-user", "--mount"].as_slice(), &["--mount"]] {
             match Self::hold(flags, &script) {
                 Ok((holder, answers)) => {
@@ -70,7 +71,8 @@ impl SmallDisk {
         Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
     }
 
-    /// Mounts it read-only, or for writing again. The system refuses the former while a file on it is open for writing.
+    /// Remounts it read-only or writable. The system refuses the former while a file on it is open
+    /// for writing.
     ///
     /// # Panics
     /// If it is refused.
@@ -101,7 +103,7 @@ impl SmallDisk {
         }
     }
 
-    /// Fills it but for so many bytes.
+    /// Fills it except for so many bytes.
     ///
     /// # Panics
     /// If it cannot be written at all.
@@ -112,7 +114,7 @@ impl SmallDisk {
         file.set_len(filled.saturating_sub(spare_bytes)).expect("it can be cut");
     }
 
-    /// Makes room again.
+    /// Frees the space again.
     ///
     /// # Panics
     /// If it was not filled.
@@ -127,7 +129,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Fails only if it is gone already.
+        // Fails only if the process has ended already.
         let _ = self.holder.kill();
         let _ = self.holder.wait();
     }

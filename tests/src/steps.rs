@@ -1,8 +1,8 @@
-//! What a daemon's log says about its rounds.
+//! The progress of rounds in a daemon's log.
 
 use serde_json::Value;
 
-/// A line of the log that speaks of a round.
+/// A line of the log about a round.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// Which round.
@@ -28,7 +28,7 @@ pub(crate) const ORDER: [&str; 12] = [
 ];
 
 impl Step {
-    /// The step of which a JSON line of the log speaks, if it speaks of one.
+    /// The step that a JSON line of the log reports, if it reports one.
     pub fn of_line(line: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(line).ok()?;
         let round = value["round"].as_str()?.parse().ok()?;

@@ -1,4 +1,4 @@
-//! Where the shipped model and data are, and small pieces of them.
+//! Where the shipped model and data are stored, and small parts of them.
 
 use std::path::{Path, PathBuf};
 

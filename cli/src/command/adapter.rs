@@ -1,4 +1,5 @@
-//! `adapter ...`: the common adapter in the formats of other programs, and what can be done with a Hugging Face PEFT folder.
+//! `adapter ...`: the common adapter in the formats of other programs, and commands on a Hugging
+//! Face PEFT folder.
 
 mod chat;
 mod eval;

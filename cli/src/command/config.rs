@@ -37,7 +37,7 @@ pub struct SetFlags {
 }
 
 impl SetFlags {
-    /// As the daemon library takes them.
+    /// The settings in the daemon library's form.
     #[must_use]
     pub fn overrides(&self) -> Overrides {
         Overrides(self.settings.clone())
@@ -80,7 +80,7 @@ pub async fn run(command: &ConfigCommand, home: &Home) -> Result<(), Failure> {
     }
 }
 
-/// The configuration of `home`, with its warnings shown.
+/// Reads the configuration of `home` and shows its warnings.
 ///
 /// # Errors
 /// [`ErrorCode::ConfigInvalid`] with key and line.
@@ -103,7 +103,7 @@ fn invalid(error: &ConfigError, home: &Home) -> Failure {
         .next("the comments in the file that `fedshield-cli init` writes explain every setting")
 }
 
-/// The failure that `findings` are, the gravest of them; the others are shown as remarks.
+/// Returns the gravest of `findings` as the failure; shows the others as remarks.
 fn judge(mut findings: Vec<Finding>, home: &Home, screen: &Screen) -> Result<(), Failure> {
     findings.sort_by_key(|finding| match finding.mended {
         Mended::ByRestart => 0,
@@ -125,7 +125,7 @@ fn judge(mut findings: Vec<Finding>, home: &Home, screen: &Screen) -> Result<(),
     Err(failure.next(next))
 }
 
-/// What the daemon makes of it.
+/// What the daemon does about the finding.
 const fn consequence(mended: Mended) -> &'static str {
     match mended {
         Mended::ByRestart => "the daemon does not start",

@@ -32,7 +32,7 @@ pub struct DaemonArgs {
     pub stop_with_stdin: bool,
 }
 
-/// How long a daemon whose starter is gone may take to hear that it should stop.
+/// How long a daemon whose starter is gone may take to accept the stop, and then again to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(200);
 
@@ -73,7 +73,7 @@ pub fn run(args: &DaemonArgs, home: &Home) -> Result<(), Failure> {
     })
 }
 
-/// The passphrase's file, or what is typed. `None`: the daemon library looks into the environment.
+/// The passphrase from the file or the terminal. `None`: the daemon library reads the environment.
 fn passphrase(args: &DaemonArgs, home: &Home) -> Result<Option<Passphrase>, Failure> {
     if let Some(file) = &args.passphrase_file {
         return Passphrase::from_file(file).map(Some).map_err(|error| {
@@ -90,7 +90,8 @@ fn passphrase(args: &DaemonArgs, home: &Home) -> Result<Option<Passphrase>, Fail
     Ok(None)
 }
 
-/// When the program that started this daemon ends, in whatever way, the other end of standard input closes.
+/// Stops the daemon when standard input closes: that happens whenever the program that started it
+/// ends, in whatever way.
 fn stop_when_stdin_ends(home: Home) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let failed = |error: std::io::Error| {

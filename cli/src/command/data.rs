@@ -1,4 +1,4 @@
-//! `data check`: what training would make of the data, before anything is trained. Needs no daemon.
+//! `data check`: how training would read the data, before anything is trained. Needs no daemon.
 
 mod bar;
 mod render;
@@ -19,9 +19,9 @@ use crate::screen::Screen;
 use bar::CheckBar;
 use render::render;
 
-/// Longest sequence if neither flag nor manifest says another.
+/// Longest sequence in tokens if neither flag nor manifest sets another.
 const DEFAULT_SEQUENCE: usize = 512;
-/// Share held out if neither flag nor configuration says another; the daemon's own default.
+/// Fraction held out if neither flag nor configuration sets another; the daemon's own default.
 const DEFAULT_HELD_OUT: f64 = 0.1;
 
 /// `data ...`.
@@ -110,7 +110,8 @@ pub fn run(command: &DataCommand, home: &Home) -> Result<(), Failure> {
     verdict(&report, args.strict)
 }
 
-/// Lines that cannot be used stop a daemon, so they are a failure here, too, unless it is told to leave them out.
+/// Lines that cannot be used stop a daemon, so they are a failure here, too, unless it is
+/// configured to skip them.
 fn verdict(report: &DataReport, strict: bool) -> Result<(), Failure> {
     let fails = |what: String, place: &Place, next: &str| {
         Err(Failure::new(ErrorCode::DataUnreadable, what).at(place).next(next))

@@ -1,4 +1,4 @@
-//! `doctor`: every pre-flight check of the running daemon, what failed and how to mend it.
+//! `doctor`: every pre-flight check of the running daemon, what failed and how to fix it.
 
 use clap::Args;
 use fedshield_protocol::hidden::harmless_line;

@@ -1,4 +1,5 @@
-//! `evidence ...`: what was proven of members, handing it over, checking it anywhere, and lifting bans.
+//! `evidence ...`: what was proven of members, exporting it, verifying it anywhere, and lifting
+//! bans.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -113,7 +114,8 @@ impl EvidenceCommand {
 /// Runs `evidence ...`.
 ///
 /// # Errors
-/// What the daemon or the home says; [`ErrorCode::LedgerInvalid`] for a file that proves nothing.
+/// What the daemon or the home reports; [`ErrorCode::LedgerInvalid`] for a file that proves
+/// nothing.
 pub async fn run(command: &EvidenceCommand, home: &Home) -> Result<(), Failure> {
     let screen = Screen::new(command.json());
     match command {
@@ -155,7 +157,7 @@ async fn all(home: &Home, screen: &Screen) -> Result<Vec<EvidenceView>, Failure>
     offline::or_home(answer, home, screen, OfflineHome::evidence)
 }
 
-/// The one whose digest begins so.
+/// The evidence whose digest begins with `digest`, if there is exactly one.
 fn find(list: Vec<EvidenceView>, digest: &str) -> Result<EvidenceView, Failure> {
     let wrong = |what: String| {
         Failure::new(ErrorCode::InvalidRequest, what)
@@ -170,7 +172,7 @@ fn find(list: Vec<EvidenceView>, digest: &str) -> Result<EvidenceView, Failure> 
     }
 }
 
-/// What a verified file says.
+/// What a verified file proves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verified {
     /// The federation's name.
@@ -187,7 +189,7 @@ pub struct Verified {
     pub rule_text: String,
     /// What the member did, in words.
     pub reason: String,
-    /// What this verification does not say, in words.
+    /// What this verification does not prove, in words.
     pub remarks: Vec<String>,
 }
 

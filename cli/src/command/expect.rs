@@ -18,10 +18,10 @@ pub struct ExpectFlag {
 }
 
 impl ExpectFlag {
-    /// What the file says, if there is one.
+    /// The expected members that the file lists, if there is a file.
     ///
     /// # Errors
-    /// If it cannot be read, or names the line or member that is wrong in it.
+    /// If it cannot be read; names the line or member that is wrong in it.
     pub fn read(&self) -> Result<Option<Vec<ExpectedMember>>, Failure> {
         self.expect.as_deref().map(read).transpose()
     }

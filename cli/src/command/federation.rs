@@ -1,5 +1,5 @@
-//! `federation new`, `show`, `found`, `confirm`: from draft terms to a list of members that people have compared; and
-//! `leave`, `reject`, `drop`, `abandon`: the ways out.
+//! `federation new`, `show`, `found`, `confirm`: from draft terms to a list of members that all
+//! founders have compared; and `leave`, `reject`, `drop`, `abandon`: the ways out.
 
 mod confirm;
 mod out;
@@ -191,7 +191,7 @@ async fn new(args: &NewArgs, home: &Home, screen: &Screen) -> Result<(), Failure
     };
     check_name(&terms.name)?;
     if args.dry_run {
-        // What needs neither model nor data is checked as the daemon will.
+        // What needs neither model nor data is checked here, as the daemon will check it.
         Plan::of_terms(&terms, MIN_MEMBERS).map_err(|error| terms_failure(&error))?;
         out::warn(screen, &unusual(&terms));
         return screen.answer(&terms, |terms, _| toml_of(terms));
@@ -210,7 +210,7 @@ async fn new(args: &NewArgs, home: &Home, screen: &Screen) -> Result<(), Failure
     })
 }
 
-/// The adapter's shape in a manifest, with its name.
+/// The adapter's shape for a manifest, with its name.
 fn adapter_terms(first: &FirstAdapter) -> Result<Adapter, Failure> {
     let (rank, alpha) = (first.spec.rank, first.spec.alpha);
     let whole = alpha.fract() == 0.0 && (1.0..=65_536.0).contains(&alpha);
@@ -227,13 +227,13 @@ fn adapter_terms(first: &FirstAdapter) -> Result<Adapter, Failure> {
     })
 }
 
-/// An adapter to start from that cannot be used.
+/// The failure for an adapter to start from that cannot be used.
 pub(super) fn adapter_failure(error: &FirstAdapterError) -> Failure {
     Failure::new(error.code(), error.to_string())
         .next("name a folder with adapter_config.json and adapter_model.safetensors (plain LoRA)")
 }
 
-/// Terms that no daemon would take.
+/// The failure for terms that every daemon would refuse.
 fn terms_failure(error: &PipelineError) -> Failure {
     Failure::new(error.code(), format!("these terms cannot be used: {error}"))
         .next("give another value: `fedshield-cli federation new --help` lists the flags")
@@ -246,7 +246,7 @@ fn toml_of(terms: &Terms) -> String {
 /// A federation's name is shown everywhere, so it must be short and readable.
 ///
 /// # Errors
-/// If it is empty, too long or has characters that nobody sees.
+/// If it is empty, too long or has invisible characters.
 pub fn check_name(name: &str) -> Result<(), Failure> {
     let refuse = |what: String, next: &str| {
         Err(Failure::new(ErrorCode::InvalidRequest, what).at("--name").next(next))

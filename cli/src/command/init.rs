@@ -102,7 +102,7 @@ pub fn run(args: &InitArgs, home: &Home) -> Result<(), Failure> {
     })
 }
 
-/// What an identity that cannot be used means for people.
+/// The failure for an identity that cannot be used, with what an operator can do.
 #[must_use]
 pub fn identity_failure(error: &IdentityError) -> Failure {
     let failure = Failure::new(error.code(), error.to_string());

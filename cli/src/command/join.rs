@@ -1,4 +1,4 @@
-//! `invite` and `join`: how an organisation gets in.
+//! `invite` and `join`: how an organisation joins a draft.
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
@@ -70,7 +70,7 @@ pub async fn invite(args: &InviteArgs, home: &Home) -> Result<(), Failure> {
     let screen = Screen::new(args.json.json);
     let quiet = args.quiet;
     if let Some(warning) = &view.warning {
-        // Beside the answer, so that a script which passes the invite on does not pass this on.
+        // On standard error, so that a script that passes the invite on does not pass this on.
         screen.remark(&format!("warning: {warning}"));
     }
     screen.answer(&view, |view: &InviteView, colours| {
@@ -88,7 +88,7 @@ pub async fn invite(args: &InviteArgs, home: &Home) -> Result<(), Failure> {
 /// Runs `join`.
 ///
 /// # Errors
-/// A broken, used or expired invite, another base model, no answer, or a person who says no.
+/// A broken, used or expired invite, another base model, no answer, or a user who declines.
 pub async fn join(args: &JoinArgs, home: &Home) -> Result<(), Failure> {
     let screen = Screen::new(args.json.json);
     let invite = if args.invite == "-" { first_line()? } else { args.invite.trim().to_owned() };
@@ -105,7 +105,7 @@ pub async fn join(args: &JoinArgs, home: &Home) -> Result<(), Failure> {
         expect: expect.clone(),
     };
     let preview = daemon.join(&request(false, None)).await?;
-    // Whoever accepts without being asked, or reads JSON, gets the warnings all the same.
+    // The warnings are shown even with `--yes` or `--json`, where nothing is asked.
     for warning in &preview.warnings {
         screen.remark(&format!("warning: {}", harmless_line(warning)));
     }
@@ -130,7 +130,8 @@ pub async fn join(args: &JoinArgs, home: &Home) -> Result<(), Failure> {
             .next("nothing was changed; tell the owner which terms you would accept"));
         }
     }
-    // Accepts what was read: if the owner has changed the terms since, joining fails.
+    // Accepts exactly the terms that were shown: if the owner has changed them since, joining
+    // fails.
     let view = daemon.join(&request(true, Some(preview.terms_digest))).await?;
     screen.answer(&view, |view, _| {
         let (name, owner) = (harmless_line(&view.draft.offer.terms.name), harmless_line(&view.owner));
@@ -170,7 +171,7 @@ fn render(view: &JoinView, colours: Colours) -> String {
 
 fn first_line() -> Result<String, Failure> {
     let mut line = String::new();
-    // An invite has a few hundred characters; more than this is not one.
+    // An invite has a few hundred characters; anything longer than this is not one.
     let mut input = std::io::Read::take(std::io::stdin(), 64 << 10);
     let read = std::io::BufReader::new(&mut input).read_line(&mut line);
     read.map_err(|error| {

@@ -99,12 +99,12 @@ impl LedgerCommand {
     }
 }
 
-/// The files of an export.
+/// The files that an export wrote.
 #[derive(Debug, Serialize)]
 struct Exported {
     ledger: PathBuf,
     manifest: PathBuf,
-    /// None before the first applied round, and while the node does not have it.
+    /// `None` before the first applied round, and while the node does not have the adapter.
     adapter: Option<PathBuf>,
 }
 
@@ -113,7 +113,7 @@ const LEDGER_FILE: &str = "ledger.fsl";
 const MANIFEST_FILE: &str = "manifest.signed";
 const ADAPTER_FILE: &str = "adapter.canonical";
 
-/// What a verified history says.
+/// What a verified history shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verified {
     /// The federation's name.
@@ -142,11 +142,11 @@ pub struct Verified {
     pub rounds: u64,
     /// A PEFT folder that holds the last adapter, bit for bit.
     pub adapter_folder: Option<PathBuf>,
-    /// What this verification does not say, in words.
+    /// What this verification does not prove, in words.
     pub remarks: Vec<String>,
 }
 
-/// A verified history, and what is behind its digests.
+/// A verified history, and the objects that its digests name.
 struct History {
     verified: Verified,
     adapter: Option<ObjectRef>,
@@ -202,7 +202,7 @@ async fn verify_as_asked(args: &VerifyArgs, home: &Home) -> Result<(), Failure> 
     screen.answer(&verified, render)
 }
 
-/// The adapter's canonical bytes, out of the home.
+/// The adapter's canonical bytes, from the home.
 fn adapter_of(home: &Home, recorded: Option<ObjectRef>) -> Result<Vec<u8>, Failure> {
     let recorded = recorded.ok_or_else(no_adapter)?;
     Ok(Objects::open_to_read(&home.objects()).read(&recorded).map_err(ApiError::from)?)
@@ -227,12 +227,12 @@ fn expect_adapter(
     })
 }
 
-/// The adapter after the last record, of a ledger that may be damaged.
+/// The adapter after the last record of a ledger that may be damaged.
 fn recorded_adapter(ledger: &[u8]) -> Option<ObjectRef> {
     ledger::decode(ledger).ok()?.last()?.record.adapter
 }
 
-/// Writes the ledger of `daemon`, and the signed manifest of its home, to `directory`; gives the
+/// Writes the ledger of `daemon`, and the signed manifest of its home, to `directory`; returns the
 /// path of the ledger.
 ///
 /// # Errors

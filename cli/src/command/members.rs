@@ -33,7 +33,7 @@ pub async fn run(args: &MembersArgs, home: &Home) -> Result<(), Failure> {
 }
 
 fn render(members: &[MemberView], long: bool, colours: Colours) -> String {
-    // Where weights are equal there is no such column.
+    // With equal weights there is no such column.
     let declared = members.iter().any(|member| member.weight.is_some());
     let mut headings = vec!["member", "identity", "reachable", ">round"];
     headings.extend(declared.then_some(">weight"));
@@ -75,14 +75,14 @@ fn render(members: &[MemberView], long: bool, colours: Colours) -> String {
     text
 }
 
-/// The address in use; or why there is none.
+/// The address in use, or why there is none.
 fn connected_by(member: &MemberView) -> String {
     let dialled = member.connections.iter().find(|connection| connection.dialled);
     match (dialled, member.connections.first()) {
         (Some(connection), _) => {
             format!("{}{}", connection.address, key_exchange(member))
         }
-        // Its port is the member's own and of one connection only.
+        // An incoming connection: the member uses this port for this connection only.
         (None, Some(connection)) => {
             format!("from {}{}", connection.address, key_exchange(member))
         }
@@ -91,12 +91,13 @@ fn connected_by(member: &MemberView) -> String {
     }
 }
 
-/// Said of those that only connections over TCP lead to.
+/// The note for members that are connected over TCP only.
 fn key_exchange(member: &MemberView) -> &'static str {
     if member.connections.iter().any(|it| it.post_quantum) { "" } else { " (not post-quantum)" }
 }
 
-/// Where the member is looked for; in full with the origin of each address and what became of the last dial.
+/// The addresses at which the member is dialled; in full with the origin of each and the error of
+/// the last dial.
 fn addresses(member: &MemberView, long: bool) -> String {
     let known = &member.known_addresses;
     let mut all: Vec<String> = if known.is_empty() {

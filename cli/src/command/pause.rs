@@ -45,7 +45,8 @@ pub async fn stop(args: &NodeCommandArgs, home: &Home) -> Result<(), Failure> {
     answer(args, done, "stopping: the daemon writes down what it must and ends")
 }
 
-/// What a pause means, since when it holds and who asked for it: it may have been somebody else, long ago.
+/// What a pause means, since when it holds and who asked for it, which may have been another
+/// operator, long ago.
 fn paused(pause: &Pause) -> String {
     let since = date_and_clock(pause.since_unix_s);
     let by = pause

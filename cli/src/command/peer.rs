@@ -1,4 +1,4 @@
-//! `peer add` and `peer remove`: where this node looks for a member that has moved.
+//! `peer add` and `peer remove`: at which addresses this node dials a member that has moved.
 
 use clap::{Args, Subcommand};
 use fedshield_protocol::hidden::harmless_line;

@@ -86,10 +86,10 @@ pub(crate) fn render(rounds: &[RoundReport], colours: Colours) -> String {
     table.render(colours)
 }
 
-/// The word under which everything on the wire is counted; the other words are parts of it.
+/// The word under which all bytes on the wire are counted; the other words are parts of it.
 pub const ON_THE_WIRE: &str = "transport";
 
-/// Everything on the wire: the parts, and what carrying them takes.
+/// All bytes on the wire: the parts and the transport's overhead.
 #[must_use]
 pub fn on_the_wire(bytes: &BTreeMap<String, u64>) -> u64 {
     bytes.get(ON_THE_WIRE).copied().unwrap_or_else(|| bytes.values().sum())

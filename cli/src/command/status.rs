@@ -85,7 +85,7 @@ pub struct Pace {
     round_seconds: Option<f64>,
 }
 
-/// Rounds that tell the pace.
+/// Number of recent rounds from which the pace is estimated.
 const PACE_ROUNDS: usize = 5;
 
 impl Pace {
@@ -95,7 +95,7 @@ impl Pace {
         if head == self.head {
             return;
         }
-        // Only an estimate hangs on it.
+        // Only an estimate depends on it.
         if let Ok(rounds) = daemon.rounds().await {
             self.head = head;
             self.round_seconds = round_seconds(&rounds);

@@ -41,7 +41,7 @@ fn assets() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/train/assets")
 }
 
-/// The base model: what `--model` says, or the shipped one.
+/// The base model: that of `--model`, or the shipped one.
 ///
 /// # Errors
 /// If it is not there.
@@ -186,7 +186,7 @@ impl Part {
     /// The training file: the given one, or this member's share of it written to `folder`.
     ///
     /// # Errors
-    /// What the disk says.
+    /// If the disk refuses to read or write.
     pub fn training_file(&self, folder: &Path) -> Result<PathBuf, Failure> {
         let (file, index, of) = match &self.train {
             Training::File(file) => return Ok(file.clone()),

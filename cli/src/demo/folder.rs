@@ -26,7 +26,7 @@ impl WorkFolder {
     /// Makes the folder, or empties it if an earlier demo made it.
     ///
     /// # Errors
-    /// If something else is there: nothing is touched then.
+    /// If something else is there; it is left untouched.
     pub fn claim(path: &Path) -> Result<Self, Failure> {
         let io = |doing| move |error| Failure::io(doing, path, &error);
         if path.exists() {
@@ -46,7 +46,7 @@ impl WorkFolder {
         Ok(Self { path })
     }
 
-    /// Where it is, absolute.
+    /// Its absolute path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -75,7 +75,7 @@ impl WorkFolder {
     /// Removes the members' homes, with their keys, stores and logs.
     ///
     /// # Errors
-    /// What the disk says.
+    /// If the disk refuses to remove them.
     pub fn drop_homes(&self) -> Result<(), Failure> {
         let homes = self.path.join("homes");
         fs::remove_dir_all(&homes).map_err(|error| Failure::io("remove the homes", &homes, &error))

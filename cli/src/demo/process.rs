@@ -1,4 +1,4 @@
-//! The demo's daemons: this program again, once for each home, stopped whatever happens to the demo.
+//! The demo's daemons: this program again, once for each home, stopped however the demo ends.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    /// None yet.
+    /// No daemons yet.
     #[must_use]
     pub fn new() -> Self {
         let (report, deaths) = mpsc::channel(64);
@@ -72,7 +72,7 @@ impl Nodes {
         let program = std::env::current_exe()
             .map_err(|error| Failure::io("find this program", Path::new("itself"), &error))?;
         let mut command = Command::new(&program);
-        // Settings of the person's own node must not change the demo's.
+        // Settings of the user's own node must not change the demo's.
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("FEDSHIELD_") {
                 command.env_remove(name);
@@ -105,7 +105,8 @@ impl Nodes {
         Ok(())
     }
 
-    /// The daemons in the order in which they were started, and what ends when one of them ends by itself.
+    /// The daemons in the order in which they were started, and a future that resolves when one of
+    /// them ends by itself.
     pub fn split(&mut self) -> (&[Node], impl Future<Output = Failure>) {
         let deaths = &mut self.deaths;
         let death = async {
@@ -148,7 +149,7 @@ impl Node {
         &self.home
     }
 
-    /// The way to its control socket.
+    /// The client of its control socket.
     #[must_use]
     pub fn connection(&self) -> ControlClient {
         connection::to(&self.home)
@@ -208,7 +209,7 @@ async fn wait(
     };
     match status {
         Ok(status) => {
-            // The daemon's exit code says what went wrong; the demo ends with the same.
+            // The daemon's exit code tells what went wrong; the demo ends with the same.
             let known =
                 ALL_CODES.into_iter().find(|c| Some(i32::from(c.exit_code())) == status.code());
             death.code = known.unwrap_or(ErrorCode::Internal);
@@ -216,7 +217,7 @@ async fn wait(
         }
         Err(error) => death.status = error.to_string(),
     }
-    // Only the first death is of interest; nobody listens while the daemons are being stopped.
+    // Only the first death matters; nobody receives while the daemons are being stopped.
     let _ = report.try_send(death);
 }
 
@@ -229,7 +230,7 @@ fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// The end of a log, for people who look for the cause.
+/// The last lines of a log, for finding the cause.
 fn last_lines(log: &Path) -> String {
     let bytes = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);

@@ -1,4 +1,4 @@
-//! What a demo run found, as JSON. `docs/CLI.md` documents it.
+//! The result of a demo run, as JSON. `docs/CLI.md` documents it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -64,7 +64,7 @@ pub struct HeldOutLoss {
     pub federated: Option<f64>,
 }
 
-/// What one member told the demo at the end.
+/// What one member returned to the demo at the end.
 #[derive(Debug, Clone)]
 pub struct MemberOutcome {
     /// Its name.
@@ -79,7 +79,7 @@ pub struct MemberOutcome {
     pub exported: Digest,
 }
 
-/// Puts the members' rounds together.
+/// Merges the members' rounds.
 ///
 /// # Errors
 /// If two members disagree about a round, or one exported another adapter than the last round's: names both.

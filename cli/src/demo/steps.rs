@@ -1,4 +1,5 @@
-//! The demo step by step, as a user would go: init, daemons, federation, rounds, measurements, export, verification.
+//! The demo step by step, as a user would do it: init, daemons, federation, rounds, measurements,
+//! export, verification.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -115,7 +116,7 @@ async fn play(
     let ledger = ledger::export(&owner.connection(), owner.home(), &folder).await?;
     let verified = ledger::verify_file(&ledger);
     let agreed = agreed_rounds(&outcomes);
-    // A report is given also when something does not verify: it is what one looks at first.
+    // The report is written even if verification fails, because it helps to find the cause.
     let (rounds, failure) = match (agreed, &verified) {
         (Ok(rounds), Ok(_)) => (rounds, None),
         (Ok(rounds), Err(failure)) => (rounds, Some(failure.clone())),
@@ -136,8 +137,9 @@ async fn play(
     Ok((report, failure))
 }
 
-/// federation new, invite and join for each other member, federation found. Everybody is told beforehand whom to expect, as
-/// with `join --expect FILE`, so that nobody has to read out words.
+/// federation new, invite and join for each other member, federation found. Every member is given
+/// the expected list beforehand, as with `join --expect FILE`, so that no phrase has to be read
+/// out.
 async fn found(owner: &Node, others: &[Node], terms: Terms) -> Result<(), Failure> {
     let mut expected = Vec::with_capacity(others.len() + 1);
     for node in std::iter::once(owner).chain(others) {
@@ -166,7 +168,7 @@ async fn found(owner: &Node, others: &[Node], terms: Terms) -> Result<(), Failur
     Ok(())
 }
 
-/// Shows the rounds until all members are done.
+/// Shows the progress until all members are done.
 async fn watch(nodes: &[Node]) -> Result<(), Failure> {
     let names: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
     let mut display: Option<RoundDisplay> = None;

@@ -1,4 +1,4 @@
-//! What a demo run found, for people.
+//! The result of a demo run, human-readable.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::screen::Colours;
 use crate::table::Table;
 use crate::units;
 
-/// The order of the path of one update; words that are not in it come last.
+/// The order of the rows, along the path of one update; other words come last.
 const WORDS: [&str; 23] = [
     "recovering",
     "waiting-for-quorum",
@@ -103,7 +103,7 @@ fn losses(report: &DemoReport, colours: Colours) -> String {
     table.render(colours)
 }
 
-/// What one phase or purpose took in all rounds.
+/// Traffic and time of one phase or purpose in all rounds.
 #[derive(Default)]
 struct PhaseSum {
     /// Bytes, of one member on average.
@@ -154,7 +154,7 @@ fn phases(report: &DemoReport, colours: Colours) -> String {
 
 fn sample(member: &DemoMember) -> Option<String> {
     let sample = member.sample.as_ref()?;
-    // A model says what it likes, escape sequences included.
+    // A model may emit anything, escape sequences included.
     let indented = |text: &str| harmless(text.trim()).replace('\n', "\n           ");
     Some(format!(
         "member     {}\nprompt     {}\nbefore     {}\nafter      {}\n",

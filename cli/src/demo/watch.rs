@@ -78,7 +78,7 @@ impl RoundDisplay {
         }
     }
 
-    /// One line for each member that went on to another phase.
+    /// Prints one line for each member that has entered another phase.
     fn print(&mut self, statuses: &[NodeStatus]) {
         for (status, last) in statuses.iter().zip(&mut self.last) {
             let line = phase_line(status);
@@ -90,7 +90,7 @@ impl RoundDisplay {
     }
 }
 
-/// A line that stays: above the bars, if there are any.
+/// Prints a line that stays: above the bars, if there are any.
 fn say(bars: Option<&Bars>, line: &str) {
     match bars {
         Some(bars) => {
@@ -136,7 +136,7 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// How far a member is.
+/// A member's progress.
 struct Place {
     round: u64,
     activity: Activity,
@@ -150,7 +150,7 @@ fn place(status: &NodeStatus) -> Option<Place> {
     Some(Place { round: machine.round.0, activity: machine.activity, position })
 }
 
-/// What a member does, for its bar.
+/// A member's activity, for its bar.
 fn member_line(status: &NodeStatus, colours: Colours) -> String {
     let Some(machine) = &status.machine else { return word(&status.state) };
     if status.state == NodeState::Done {
@@ -167,7 +167,7 @@ fn member_line(status: &NodeStatus, colours: Colours) -> String {
     line
 }
 
-/// What a member does, for a log: changes with the phase only.
+/// A member's activity, for a log: it changes with the phase only.
 fn phase_line(status: &NodeStatus) -> String {
     match &status.machine {
         Some(machine) if status.state != NodeState::Done => {

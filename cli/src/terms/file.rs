@@ -11,7 +11,8 @@ use serde::de::IgnoredAny;
 
 use crate::failure::Failure;
 
-/// The fields of terms, and those of drafts and manifests that are no terms: the daemon has its own, and the members join later.
+/// The fields of terms, and those of drafts and manifests that are not terms: the daemon has its
+/// own, and the members join later.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TermsFile {
@@ -61,10 +62,11 @@ impl TermsFile {
     }
 }
 
-/// Reads terms. Founding id, epoch, base model and members that stand in the file as well do not count.
+/// Reads terms. A founding id, epoch, base model and members in the file are ignored.
 ///
 /// # Errors
-/// If the file cannot be read or has other fields: names file and line. If a field lies outside of its range: names the field.
+/// If the file cannot be read or has other fields: names file and line. If a field is out of range:
+/// names the field.
 pub fn terms_from_file(path: &Path) -> Result<Terms, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::io("read the terms", path, &error))?;

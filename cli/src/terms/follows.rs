@@ -1,4 +1,5 @@
-//! What follows from the count of members, the rounds and the time for one: encryption, pruning schedule, deadlines.
+//! What is derived from the number of members, the rounds and the time for one: encryption, pruning
+//! schedule, deadlines.
 
 use fedshield_protocol::limits::MAX_MEMBERS;
 use fedshield_protocol::manifest::{Deadlines, Pruning, PruningRule};
@@ -7,7 +8,8 @@ use fedshieldd::control::api::ErrorCode;
 use super::{PruningName, TermsFlags, real};
 use crate::failure::Failure;
 
-/// The smallest encryption preset for values of `bits` bits and `members` members: both double from 16 on.
+/// The smallest encryption preset for values of `bits` bits and `members` members:
+/// presets hold powers of two from 16 on.
 pub(super) fn encryption_preset(bits: &str, members: u16) -> Result<String, Failure> {
     if members > MAX_MEMBERS {
         return Err(Failure::new(
@@ -44,7 +46,7 @@ pub(super) fn pruning(rounds: u64, flags: &TermsFlags) -> Result<Pruning, Failur
     })
 }
 
-/// Shares of the round's time. A phase ends sooner when nobody is missing.
+/// The deadlines as fractions of the round's time. A phase ends sooner when no member is missing.
 pub(super) fn deadlines(round_minutes: u64) -> Deadlines {
     let round_ms = round_minutes * 60_000;
     Deadlines {

@@ -41,7 +41,8 @@ pub(super) fn optimizer(flags: &TermsFlags) -> Result<ServerOptimizer, Failure> 
         );
     }
     if name == Adam && flags.server_rate.is_none() {
-        // Adam moves every value by about its rate, so that of the others would be far too large.
+        // Adam moves every value by about its rate, so the default rate of the others would be far
+        // too large.
         return refuse(
             "Adam needs a step size of its own",
             "--server-rate",

@@ -1,4 +1,4 @@
-//! Flags, presets and files, and what follows from them.
+//! Flags, presets and files, and what is derived from them.
 
 use fedshield_protocol::manifest::PruningRule;
 

@@ -1,5 +1,5 @@
-//! The sampler against the exact distribution, on every path. Limits and their false alarms: see
-//! `tests/statistics.rs`.
+//! The sampler against the exact distribution, on every path. For the limits and their false-alarm
+//! probability see `tests/statistics.rs`.
 
 use super::*;
 use crate::params::{ERROR_BOUND, KEY_BOUND};
@@ -52,8 +52,8 @@ impl Gaussian {
 const BLOCKS: u64 = 1024;
 const DEGREE: usize = 4096;
 
-/// The table against the formula: what an entry leaves of 2^63 is the weight of all larger
-/// magnitudes, to the last unit or to thirteen digits. (Its own script computes it with a hundred.)
+/// The table against the formula: 2^63 minus an entry is the weight of all larger magnitudes, to
+/// one unit or to thirteen digits. (The script that generates the table computes with a hundred.)
 #[test]
 fn the_table_is_the_cumulative_distribution() {
     for gaussian in Gaussian::both() {
@@ -65,8 +65,8 @@ fn the_table_is_the_cumulative_distribution() {
     }
 }
 
-/// Every number at which any comparison can change, on each side, with both signs: so every value
-/// of the support comes up.
+/// Both sides of every number at which a comparison changes, with both signs, so that every value
+/// of the support occurs.
 #[test]
 fn every_path_counts_the_same_entries() {
     for Gaussian { table, .. } in Gaussian::both() {
@@ -91,7 +91,7 @@ fn every_path_counts_the_same_entries() {
     }
 }
 
-/// Four million words, and all lengths at which a path ends with a part of a vector.
+/// Four million words, and all lengths that leave a partial vector at the end.
 #[test]
 fn every_path_gives_the_same_samples() {
     for gaussian in Gaussian::both() {
@@ -106,8 +106,8 @@ fn every_path_gives_the_same_samples() {
     }
 }
 
-/// Chi-squared over the support, sign by sign; at each end what is expected fewer than 20 times is
-/// one cell.
+/// Chi-squared over the support, sign by sign; the values at each end that are expected fewer than
+/// 20 times are merged into one cell.
 #[test]
 fn samples_follow_the_distribution_on_every_path() {
     for gaussian in Gaussian::both() {
@@ -128,7 +128,7 @@ fn samples_follow_the_distribution_on_every_path() {
     }
 }
 
-/// The averages of x, x^2, x^3, x^4 and x^6 within what a normal variable may stray.
+/// The averages of x, x^2, x^3, x^4 and x^6 are within the limits for a normal variable.
 #[test]
 fn moments_are_those_of_the_distribution_on_every_path() {
     for gaussian in Gaussian::both() {
@@ -171,8 +171,8 @@ fn the_tail_is_that_of_the_distribution_on_every_path() {
     }
 }
 
-/// Samples beside each other, in one lane, in one vector, in neighbouring rows and in neighbouring
-/// blocks: pairs of disjoint samples in cells of 8 x 8, by size and by the lowest bits, and their
+/// Adjacent samples, in one lane, in one vector, in neighbouring rows and in neighbouring blocks:
+/// pairs of disjoint samples in cells of 8 x 8, by size and by the lowest bits, and their
 /// correlation.
 #[test]
 fn neighbours_are_independent_on_every_path() {

@@ -1,11 +1,11 @@
 //! AVX2: the reference code, compiled once more for AVX2 and BMI2.
 //!
 //! Encoding, packing and opening become 256-bit code; the transform stays scalar but gains MULX
-//! (AVX2 has no 64-bit product, so butterflies by hand win nothing there). `loops` holds what is
-//! written by hand.
+//! (AVX2 has no 64-bit multiplication, so hand-written butterflies gain nothing). The module
+//! `loops` has the hand-written code.
 //!
 //! Safety: each method calls a function that needs the CPU features named below, and takes an
-//! [`Avx2`], which exists only where all of them were detected. Beside that only loads and stores
+//! [`Avx2`], which exists only where all of them were detected. Besides that, only loads and stores
 //! are unsafe, and they take references to arrays of the right size.
 
 #![allow(unsafe_code, reason = "CPU features that `Avx2` proves")]

@@ -22,7 +22,7 @@ use crate::ring::{Multiplier, Twiddles};
 /// Proof that this machine has AVX-512 F, DQ, BW and VL, and BMI2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Avx512 {
-    /// The 52-bit multiplier is there too.
+    /// Whether the 52-bit multiplier (IFMA) is present too.
     ifma: bool,
 }
 

@@ -1,5 +1,5 @@
-//! The reference: plain Rust, no assumption about the machine. Every implementation gives its
-//! words.
+//! The reference: plain Rust, no assumption about the machine. Every other implementation gives the
+//! same words.
 
 mod block;
 mod packing;

@@ -1,4 +1,4 @@
-//! The reference as an implementation of its own, for machines without a vector unit that we know.
+//! The reference as an implementation of its own, for machines without a supported vector unit.
 
 use super::{BlockKernel, reference};
 use crate::decrypt::SlotRange;

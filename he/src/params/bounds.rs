@@ -13,7 +13,7 @@ pub enum PresetError {
         /// All names.
         known: String,
     },
-    /// A preset that protects nothing, in a build that has none of them: they exist for tests.
+    /// A preset that protects nothing, in a build without such presets: they exist for tests.
     #[error("preset {name:?} protects nothing and is only for tests; take one of: {known}")]
     Insecure {
         /// The name asked for.

@@ -66,11 +66,11 @@ static INSECURE: &[Preset] = &[
     preset!("INSECURE-rlwe-sum/b20/n128", true, 512, 20, 128, 1, 549755731969, 12, 4),
 ];
 
-/// What is built for use has none.
+/// Production builds have none.
 #[cfg(not(any(test, feature = "insecure-presets")))]
 static INSECURE: &[Preset] = &[];
 
-/// How the name of a preset begins that protects nothing.
+/// Prefix of the names of presets that protect nothing.
 const INSECURE_PREFIX: &str = "INSECURE-";
 
 /// All presets that may be used, smallest first within each width.
@@ -191,7 +191,7 @@ mod tests {
         let small = Preset::by_name("INSECURE-rlwe-sum/b16/n16").unwrap();
         assert!(small.is_insecure());
         assert!(Preset::by_name("rlwe-sum/b16/n17").is_err());
-        // As a build without them says of all.
+        // The error that a build without INSECURE presets gives for all of them.
         let error = Preset::by_name("INSECURE-rlwe-sum/b16/n17").unwrap_err().to_string();
         assert!(
             error.contains("protects nothing") && error.contains("rlwe-sum/b16/n16"),

@@ -9,12 +9,12 @@ pub(crate) fn rng(seed: u64) -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(seed)
 }
 
-/// A share index that a test writes down.
+/// The share index `number`, which must not be 0.
 pub(crate) fn index(number: u16) -> ShareIndex {
     ShareIndex::new(number).unwrap()
 }
 
-/// A sharing that a test writes down.
+/// A sharing whose numbers must be valid.
 pub(crate) fn sharing(threshold: u16, members: u16) -> Sharing {
     Sharing::new(threshold, members).unwrap()
 }
@@ -141,7 +141,7 @@ impl Federation {
         self.contributors[0].values.len() as u64
     }
 
-    /// Contributors that use all bits of the preset.
+    /// The shape of a sum whose contributors use all bits of the preset.
     pub(super) fn shape(&self) -> SumShape {
         SumShape::full(self.context.preset(), self.contributors.len() as u16, self.value_count())
     }
@@ -176,7 +176,7 @@ impl Federation {
         partial_decrypt(&self.context, &self.set(), index(member), &shares).unwrap()
     }
 
-    /// Combines, and checks that what comes out on the way is what the key decrypts to.
+    /// Combines, and checks that the values it hands out are those that the key decrypts to.
     pub(super) fn combine(&self, answers: &[PartialDecryption]) -> Result<CombinedSum, Error> {
         let aggregate = self.aggregate()?;
         let (sharing, set) = (self.robust(), self.set());

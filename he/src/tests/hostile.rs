@@ -125,7 +125,7 @@ fn shares_of_another_round_member_or_commitment_are_refused() {
     shares[3].commitment = CommitmentDigest::new([0; 32]);
     assert_eq!(release(&shares), (4, Fault::WrongSet));
     assert_eq!(release(&f.shares(1).unwrap()[..3]), (4, Fault::Missing));
-    // The bytes themselves say which round and preset they belong to.
+    // The bytes themselves state which round and preset they belong to.
     let c = &f.contributors[0];
     for (context, fault) in elsewhere(&f) {
         let bytes = c.package.openings()[0].to_bytes(&f.context);

@@ -1,4 +1,4 @@
-//! Malicious contributors and members: nothing wrong opens, and they are named where it is proven.
+//! Malicious contributors and members: no wrong sum opens, and they are named where it is proven.
 
 use super::federation::{Federation, index, sharing};
 use crate::kernel::{BlockKernel, Kernel};
@@ -57,19 +57,19 @@ fn e_lies_are_corrected_with_threshold_plus_e_answers() {
     }
     let combined = f.combine(&answers).unwrap();
     assert_eq!(f.decrypt(&combined.key).0, f.expected());
-    // Eleven agree: five liars could have made eleven agree on another polynomial through the same
-    // key.
+    // Eleven agree: five faulty members could have made eleven agree on another polynomial through
+    // the same key.
     assert_eq!(combined.answers, Answers::Disputed((1..=5).map(index).collect()));
-    // One lie among sixteen is proven.
+    // One wrong answer among sixteen is proven.
     let mut answers = answers.split_off(5);
     answers.extend((1..=5).map(|m| f.answer(m)));
     bump(&mut answers[0], 0, 9);
     assert_eq!(f.combine(&answers).unwrap().answers, Answers::Culprits(vec![index(6)]));
 }
 
-/// Two liars among seven shift their answers along a polynomial that vanishes at 0 and at three
-/// honest members: the key stays right, and the two other honest members seem to lie. Nobody may be
-/// named.
+/// Two faulty members among seven shift their answers along a polynomial that vanishes at 0 and at
+/// three honest members: the key stays right, and the answers of the two other honest members seem
+/// wrong. Nobody may be named.
 #[test]
 fn colluding_liars_cannot_frame_honest_members() {
     let f = honest(7, 4);
@@ -87,7 +87,7 @@ fn colluding_liars_cannot_frame_honest_members() {
     assert_eq!(combined.answers, Answers::Disputed(vec![index(6), index(7)]));
 }
 
-/// What everybody makes of bytes that the dealer shows as the opening of `receiver`.
+/// How every member judges bytes that the dealer publishes as the opening of `receiver`.
 fn shown(f: &Federation, dealer: usize, receiver: u16, bytes: &[u8]) -> Result<KeyShare, Error> {
     let commitment = &f.contributors[dealer].commitment;
     ShareOpening::from_bytes(&f.context, commitment, index(receiver), bytes)?
@@ -101,7 +101,7 @@ fn a_bad_share_is_a_reason_to_complain_and_its_opening_answers() {
         let package = &f.contributors[1].package;
         package.opening_for(index(receiver)).unwrap().to_bytes(&f.context)
     };
-    // The dealer seals something else to member 3 than it committed to.
+    // The dealer seals to member 3 something different from what it committed to.
     let good = opening(3);
     for at in [24, 30, 60, 500, good.len() - 1] {
         let mut bad = good.to_vec();
@@ -120,7 +120,8 @@ fn a_bad_share_is_a_reason_to_complain_and_its_opening_answers() {
 fn shares_off_a_low_degree_polynomial_fail_the_test() {
     let mut f = honest(4, 6);
     let key = OneTimeKey::from_coefficients(vec![1; 512]);
-    // Dealt with one degree more than allowed, the published polynomials cut to the right length.
+    // Dealt with one degree more than allowed, with the published polynomials cut to the right
+    // length.
     let digest = CiphertextDigest::new([1; 32]);
     let (commitment, package) =
         share(&f.context, index(1), sharing(4, 4), &key, digest, &mut f.rng).unwrap();
@@ -131,7 +132,7 @@ fn shares_off_a_low_degree_polynomial_fail_the_test() {
         let error = opening.verify(&f.context, &cut).unwrap_err();
         assert!(matches!(error, Error::Remote { fault: Fault::LowDegree, .. }), "{error}");
     }
-    // With the right length for its degree it is refused where the threshold is checked.
+    // With the length that its degree needs, it is refused where the threshold is checked.
     let bytes = commitment.to_bytes(&f.context);
     let error =
         ShareCommitment::from_bytes(&f.context, index(1), sharing(3, 4), &bytes).unwrap_err();
@@ -153,8 +154,8 @@ fn with_key_of(coefficients: Vec<i32>) -> Federation {
     f
 }
 
-/// A contributor whose ciphertext and shares belong to different keys spoils the sum: it is void,
-/// never wrong.
+/// A contributor whose ciphertext and shares belong to different keys makes the sum fail: it is
+/// void, never wrong.
 #[test]
 fn a_key_that_does_not_match_its_ciphertext_never_opens() {
     let mut f = honest(4, 7);
@@ -167,9 +168,9 @@ fn a_key_that_does_not_match_its_ciphertext_never_opens() {
     assert!(matches!(error, Error::NotOpened { tried: 1, .. }), "{error}");
 }
 
-/// An oversized key that is the ciphertext's own opens every residual: the bound on the sum's key
-/// refuses it, for one coefficient too large as for all. What keeps within the bound of the sum
-/// does no harm: the sum is right.
+/// With an oversized key that is the ciphertext's own, every residual is in bounds: the bound on
+/// the sum's key refuses it, for one coefficient too large as for all. Keys within the bound of the
+/// sum do no harm: the sum is right.
 #[test]
 fn an_oversized_key_never_opens_though_it_matches() {
     let bound = 4 * crate::params::KEY_BOUND as i32;
@@ -207,7 +208,7 @@ fn a_ciphertext_with_one_bad_block_is_found_behind_a_good_key() {
     assert!(matches!(error, Error::Residual { block: 1 }), "{error}");
 }
 
-/// Bad share to one member, wrong answer of another, and all of it at once: the sum still opens.
+/// A bad share for one member and a wrong answer of another, both at once: the sum still opens.
 #[test]
 fn all_at_once() {
     let f = honest(7, 9);
@@ -216,7 +217,7 @@ fn all_at_once() {
     bad[100] ^= 4;
     let error = shown(&f, 6, 1, &bad).unwrap_err();
     assert_eq!(error.to_string(), "member 7: share: does not match its digest");
-    // The dealer answers the complaint in clear, so member 1 takes part; member 2 lies.
+    // The dealer answers the complaint in clear, so member 1 takes part; member 2 answers wrong.
     let mut all = answers(&f, 1..=7);
     bump(&mut all[1], 200, 12_345);
     let combined = f.combine(&all).unwrap();

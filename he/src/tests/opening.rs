@@ -1,4 +1,5 @@
-//! Many members, many liars: what they answer is told apart from the truth, whatever they agree on.
+//! Many members, many of them faulty: wrong answers are told apart from right ones, however the
+//! faulty members collude.
 
 use rand_core::Rng;
 
@@ -24,7 +25,7 @@ fn bump(answer: &mut PartialDecryption, at: usize, by: u32) {
     answer.values[at] = ((u32::from(answer.values[at]) + by) % SHARE_MODULUS) as u16;
 }
 
-/// Ways in which liars lie, alone and together.
+/// Ways in which faulty members answer wrong, alone and together.
 #[derive(Debug, Clone, Copy)]
 enum Lie {
     /// Each in the same one coefficient.
@@ -37,7 +38,7 @@ enum Lie {
     OnePolynomial,
     /// All on one other polynomial, another one in each coefficient.
     Polynomials,
-    /// The same shift at every liar.
+    /// The same shift at every faulty member.
     OneShift,
 }
 
@@ -50,7 +51,7 @@ const LIES: [Lie; 6] = [
     Lie::OneShift,
 ];
 
-/// Every third member lies, from the first on, and then the rest in turn.
+/// Every third member is faulty, from the first on, and then the rest in turn.
 fn liars(members: u16, count: usize) -> Vec<u16> {
     let mut order: Vec<u16> = (0..3).flat_map(|k| (1 + k..=members).step_by(3)).collect();
     order.truncate(count);
@@ -101,7 +102,7 @@ fn one_wrong_answer_is_corrected_and_named_among_any_number() {
     }
 }
 
-/// Half of the answers that are more than the threshold may be wrong in any way, also agreed on.
+/// Half of the redundant answers may be wrong in any way, also by collusion.
 #[test]
 fn as_many_liars_as_the_radius_are_corrected_whatever_they_agree_on() {
     for members in SIZES {
@@ -125,8 +126,8 @@ fn as_many_liars_as_the_radius_are_corrected_whatever_they_agree_on() {
     }
 }
 
-/// Liars whose errors are independent: all of them but one of those that the threshold has to
-/// spare.
+/// Faulty members whose errors are independent are corrected up to one less than the number of
+/// redundant answers.
 #[test]
 fn liars_that_do_not_collude_are_corrected_up_to_one_less_than_the_answers_to_spare() {
     for members in SIZES {
@@ -142,8 +143,7 @@ fn liars_that_do_not_collude_are_corrected_up_to_one_less_than_the_answers_to_sp
     }
 }
 
-/// With more liars than that the answers may not open, but they open nothing wrong, and who is
-/// named did lie.
+/// With more faulty members than that the answers may not open, but they never open a wrong sum.
 #[test]
 fn beyond_the_radius_nothing_wrong_opens_and_nobody_honest_is_named() {
     for members in SIZES {
@@ -165,8 +165,8 @@ fn beyond_the_radius_nothing_wrong_opens_and_nobody_honest_is_named() {
     }
 }
 
-/// One liar too many for decoding, with answers to spare: the sets of answers that are drawn open
-/// it.
+/// One faulty member too many for decoding, with redundant answers left: the sets of answers that
+/// are drawn open the sum.
 #[test]
 fn sets_of_answers_are_drawn_beyond_the_radius() {
     let (f, honest) = round(18);

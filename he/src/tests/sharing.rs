@@ -21,7 +21,7 @@ impl<const PRIME: u32> Field for Small<PRIME> {
     }
 }
 
-/// All polynomials with `threshold` coefficients and this constant, as the columns of rows of
+/// All polynomials with `threshold` coefficients and this constant: one a column, in rows of
 /// coefficients.
 fn all_polynomials<F: Field>(secret: u16, threshold: usize) -> (Vec<u16>, usize) {
     let width = (F::P as usize).pow(threshold as u32 - 1);
@@ -98,7 +98,7 @@ fn any_threshold_of_shares_opens_and_fewer_are_uniform() {
 }
 
 /// The polynomials that are published for the low-degree test change nothing: threshold - 1 members
-/// who pool their shares and mask shares with them see each possible view equally often, and the
+/// that pool their shares and mask shares with them see each possible view equally often, and the
 /// same views for every secret and all challenges.
 fn check_views<F: Field>(members: u16, threshold: usize, repetitions: usize) {
     let p = F::P as usize;

@@ -15,8 +15,8 @@ pub(crate) fn deviations() -> f64 {
 /// degree of freedom less than there are cells. The limit is that of Laurent and Massart (2000,
 /// lemma 1): P(X > k + 2 sqrt(k x) + 2 x) < e^-x.
 ///
-/// A cell should be expected at least 20 times or so: the sum of the expected counts must be that
-/// of the found ones.
+/// The expected count of a cell should be at least about 20, and the sum of the expected counts
+/// must be that of the found ones.
 pub(crate) fn chi_squared(found: &[u64], expected: &[f64]) -> (f64, f64) {
     assert_eq!(found.len(), expected.len());
     let total = (found.iter().sum::<u64>() as f64, expected.iter().sum::<f64>());

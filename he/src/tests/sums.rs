@@ -96,7 +96,7 @@ fn random_rounds_are_exact_with_every_preset() {
 
 /// As many contributors as a preset holds, all with the largest or all with the smallest values: no
 /// slot carries, no word wraps and no residual is too large. The summed key is put together from
-/// the keys themselves; dealing it to 512 members is another test's work.
+/// the keys themselves; dealing it to 512 members is left to another test.
 #[test]
 fn every_preset_is_exact_when_it_is_full() {
     for preset in presets() {

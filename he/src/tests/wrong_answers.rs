@@ -18,7 +18,7 @@ fn round(members: u16) -> (Federation, Vec<u8>, Vec<Vec<u8>>) {
     (f, key, bytes)
 }
 
-/// The others' answers, as far as they are needed.
+/// `count` answers of members other than the accused.
 fn others(answers: &[Vec<u8>], accused: u16, count: usize) -> Vec<ReleasedAnswer<'_>> {
     (1..)
         .zip(answers)
@@ -63,12 +63,12 @@ fn too_few_that_agree_or_one_that_does_not_prove_nothing() {
     };
     assert!(prove(&key, &agreeing).unwrap());
     assert!(prove(&key, &agreeing[..5]).is_err(), "five may include two liars");
-    // Another key, a changed answer, one member twice, the accused itself, a member that there is
-    // not.
+    // Another key, a changed answer, one member twice, the accused itself, a member that does not
+    // exist.
     for at in 0..key.len() {
         let mut other = key.clone();
         other[at] ^= 1;
-        // How many contributed says the digest, which the certificate names.
+        // The number of contributors is covered by the key's digest, which the certificate names.
         assert!(matches!(at, 6 | 7) || prove(&other, &agreeing).is_err(), "byte {at} of the key");
     }
     let mut changed = agreeing.clone();

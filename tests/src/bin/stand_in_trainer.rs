@@ -1,5 +1,6 @@
-//! A program for `trainer = "command"` that trains nothing: it moves every trained value by a little, or does one of the
-//! things that a program must not do. Usage: `stand-in-trainer MODE REQUEST`.
+//! A program for `trainer = "command"` that trains nothing: it adds a small constant to every
+//! trained value, or violates the contract of such programs in one way.
+//! Usage: `stand-in-trainer MODE REQUEST`.
 
 #![allow(clippy::print_stdout, reason = "progress lines go to standard output")]
 
@@ -60,7 +61,8 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Leaves a child behind, notes its id in the folder that it was started in, and waits for its own end.
+/// Leaves a child process running, writes its id to the folder that it was started in, and waits to
+/// be killed.
 fn hang() -> ! {
     let child = std::process::Command::new("sleep").arg("600").spawn().expect("sleep starts");
     std::fs::write("trainer-child", child.id().to_string()).expect("the child can be noted");
@@ -87,7 +89,7 @@ fn moved(model: &Path, adapter: &Path, moves: impl Fn(Factor) -> bool) -> Global
     global.with_trained(&values).expect("as many values")
 }
 
-/// Does to the result what the mode says.
+/// Damages the result as the mode says.
 fn spoil(mode: &str, result: &Path) {
     let path = result.join("adapter_model.safetensors");
     let mut tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)> = {

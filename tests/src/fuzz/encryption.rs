@@ -17,13 +17,13 @@ const VALUES: u64 = 10;
 const ONE: ShareIndex = ShareIndex::from_position(0);
 const TWO: ShareIndex = ShareIndex::from_position(1);
 
-/// Three of four, one of them faulty.
+/// Any three of four members open a sum; one of them may be faulty.
 fn sharing() -> RobustSharing {
     let sharing = Sharing::new(3, 4).expect("the numbers are valid");
     RobustSharing::new(sharing, 1).expect("the numbers are valid")
 }
 
-/// A round of one contributor: the decoders check what they read against it, and its objects are seeds.
+/// A round of one contributor: decoders check their input against it, and its objects are seeds.
 struct Round {
     context: RoundContext,
     set: ContributorSet,
@@ -38,7 +38,7 @@ struct Round {
 }
 
 static ROUND: LazyLock<Round> = LazyLock::new(|| {
-    // The ring of 512 coefficients: the same decoders, with inputs that a fuzzer can grasp.
+    // The ring of degree 512: the same decoders, with inputs short enough for a fuzzer.
     let preset = Preset::by_name("INSECURE-rlwe-sum/b16/n16").expect("there is such a preset");
     let context = RoundContext::new([7; 32], 3, preset);
     let mut rng = ChaCha8Rng::from_seed([5; 32]);

@@ -1,4 +1,4 @@
-//! Decoders of what a member keeps and of invites.
+//! Decoders of what a member stores, and of invites.
 
 use std::path::Path;
 

@@ -68,13 +68,13 @@ pub struct ChatArgs {
     pub(crate) json: JsonFlag,
 }
 
-/// What `--json` gives.
+/// The output of `--json`.
 #[derive(Debug, Serialize)]
 struct Answers {
     answers: Vec<Spoken>,
 }
 
-/// Whether an answer is being made, and whether it should end.
+/// Whether an answer is being generated, and whether it should end.
 #[derive(Debug, Clone, Default)]
 struct Interrupt {
     answering: Arc<AtomicBool>,
@@ -100,7 +100,8 @@ pub(super) async fn run(args: &ChatArgs) -> Result<(), Failure> {
             }
             _ = tokio::signal::ctrl_c() => {
                 if !interrupt.answering.load(Ordering::Relaxed) {
-                    // The other thread waits for a line or reads the model: neither can be called off.
+                    // The other thread waits for a line or reads the model: neither can be
+                    // cancelled.
                     std::process::exit(i32::from(ErrorCode::Interrupted.exit_code()));
                 }
                 interrupt.wanted.store(true, Ordering::Relaxed);
@@ -178,7 +179,7 @@ fn talk(
     }
 }
 
-/// Asks and shows the answers as they come.
+/// Asks and prints the answers as they are generated.
 fn ask(
     chat: &mut Chat,
     text: &str,
@@ -201,7 +202,7 @@ fn ask(
     };
     let mut unprinted = None;
     let on_text = &mut |piece: &str| {
-        // A model says what it likes, escape sequences included.
+        // A model may emit anything, escape sequences included.
         match print(&harmless(piece)) {
             Ok(()) => interrupt.check(),
             Err(failure) => {
@@ -245,7 +246,7 @@ impl Interrupt {
     }
 }
 
-/// What should be known of answers that the model did not end itself.
+/// Notes on answers that the model did not end itself.
 fn ends(spoken: &[Spoken], colours: Colours) -> String {
     let notes = spoken.iter().filter_map(|one| {
         let note = match one.answer.end {
@@ -262,7 +263,7 @@ fn ends(spoken: &[Spoken], colours: Colours) -> String {
     notes.collect()
 }
 
-/// To standard output, at once. A reader that has left ends the chat.
+/// Writes to standard output at once. A reader that has closed the pipe ends the chat.
 fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| {

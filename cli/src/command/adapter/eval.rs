@@ -147,7 +147,7 @@ fn exact(score: &Score) -> String {
 }
 
 fn shown(sample: &SampleAnswers, colours: Colours) -> String {
-    // A model says what it likes, escape sequences included.
+    // A model may emit anything, escape sequences included.
     let one_line =
         |text: &str| harmless_line(&text.split_whitespace().collect::<Vec<_>>().join(" "));
     let list = [

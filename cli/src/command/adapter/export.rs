@@ -99,13 +99,13 @@ async fn common(folder: &Path, home: &Home, screen: &Screen) -> Result<ExportVie
     offline::or_home(answer, home, screen, |kept| kept.export(&request.directory, &name))
 }
 
-/// What the daemon calls the base model, too.
+/// The base model's path as the daemon names it, too.
 fn base_model(home: &Home) -> Option<PathBuf> {
     let loaded = Loaded::read(home, &Overrides::default()).ok();
     loaded.and_then(|loaded| loaded.config.model.path)
 }
 
-/// The daemon has another working folder than this command.
+/// Makes a path absolute: the daemon has another working folder than this command.
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(path).map_err(|error| Failure::io("find the folder", path, &error))
 }

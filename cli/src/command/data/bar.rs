@@ -1,4 +1,4 @@
-//! How far `data check` is, on a terminal.
+//! Progress of `data check`, on a terminal.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// A bar over the bytes of all files. Drawn on standard error, and only if that is a terminal.
 pub(super) struct CheckBar {
     bar: ProgressBar,
-    /// Bytes of the files that were read before this one.
+    /// Bytes of the files that were read before the current one.
     before: u64,
     current: Option<std::path::PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! How the report of `data check` reads.
+//! How the report of `data check` is rendered.
 
 use fedshield_protocol::hidden::{harmless, harmless_line};
 use fedshieldd::offline::{DataReport, FileSummary, Histogram, LengthSummary, Place, Rendered};
@@ -62,7 +62,7 @@ pub(super) fn render(report: &DataReport, colours: Colours) -> String {
         let title = format!("lines that cannot be used{left_out}: {}", report.problem_count);
         text.push_str(&format!("\n{}\n", colours.bad(&title)));
         for problem in &report.problems {
-            // A reason quotes the file.
+            // A reason quotes the file, so it may contain anything.
             let line = format!("  {}: {}", problem.place, problem.reason);
             text.push_str(&format!("{}\n", harmless_line(&line)));
         }
@@ -104,7 +104,7 @@ fn forms(file: &FileSummary) -> String {
     forms.collect::<Vec<_>>().join(", ")
 }
 
-/// Fields that are not looked at.
+/// Fields that are not used.
 fn unknown(report: &DataReport, colours: Colours) -> String {
     if report.unknown.is_empty() {
         return String::new();
@@ -139,7 +139,7 @@ fn histogram(histogram: &Histogram, colours: Colours) -> String {
     let mut table = Table::new(&[">tokens before the cut", ">examples", ""]);
     for (bin, count) in histogram.counts.iter().enumerate() {
         let from = bin * histogram.width + 1;
-        // Rounded up: a bin that is not empty has a bar.
+        // Rounded up, so that a non-empty bin has a bar.
         let bar = "#".repeat((count * BAR).div_ceil(most));
         let range = format!("{from} to {}", from + histogram.width - 1);
         table.row([range, count.to_string(), bar]);

@@ -1,4 +1,5 @@
-//! `federation confirm`: people compare the list of members before anything is signed. How a phrase reads.
+//! `federation confirm`: founders compare the list of members before anything is signed. Also
+//! renders phrases.
 
 use std::io::IsTerminal;
 
@@ -42,13 +43,14 @@ pub struct ConfirmArgs {
 /// Runs `federation confirm`.
 ///
 /// # Errors
-/// If the draft is not frozen, the words are not those of its list, or nobody is here to compare them.
+/// If the draft is not frozen, the words are not those of its list, or there is no terminal to
+/// compare them on.
 pub(super) async fn run(args: &ConfirmArgs, home: &Home, screen: &Screen) -> Result<(), Failure> {
     let daemon = connection::to(home);
     let phrase = if args.phrase.is_empty() {
         let view = daemon.federation().await?;
         match &view.summary.phrase {
-            // The daemon says why there is nothing to confirm.
+            // The daemon reports why there is nothing to confirm.
             None => String::new(),
             Some(phrase) => {
                 if !view.confirmed {

@@ -1,4 +1,5 @@
-//! `federation leave`, `federation reject`, `federation drop`, `federation abandon`: the ways out of a draft; and warnings before a way in.
+//! `federation leave`, `federation reject`, `federation drop`, `federation abandon`: the ways out
+//! of a draft; and the warnings before joining one.
 
 use std::io::IsTerminal;
 
@@ -37,7 +38,7 @@ pub struct DropArgs {
     pub(crate) json: JsonFlag,
 }
 
-/// Shows warnings beside the answer; true if there are any. They may name what others have said.
+/// Shows warnings besides the answer; true if there are any. They may quote other members.
 pub(super) fn warn(screen: &Screen, warnings: &[String]) -> bool {
     for warning in warnings {
         screen.remark(&format!("warning: {}", harmless_line(warning)));
@@ -45,7 +46,7 @@ pub(super) fn warn(screen: &Screen, warnings: &[String]) -> bool {
     !warnings.is_empty()
 }
 
-/// Asks whoever sits at the terminal; where nobody does, the command itself is the answer.
+/// Asks at the terminal; without one, having given the command counts as consent.
 pub(super) fn agrees(screen: &Screen, question: &str) -> Result<bool, Failure> {
     if screen.wants_json() || !std::io::stdin().is_terminal() {
         return Ok(true);
@@ -61,10 +62,10 @@ fn unless_agreed(screen: &Screen, yes: bool, question: &str) -> Result<(), Failu
         .next("run the command again, with `--yes` to be asked nothing"))
 }
 
-/// Runs `federation leave`, or `federation reject`: the others are told that the list is wrong.
+/// Runs `federation leave`, or `federation reject`, which tells the others that the list is wrong.
 ///
 /// # Errors
-/// If this node is in nothing that it could leave, or no daemon answers.
+/// If there is no draft or federation that this node could leave, or no daemon answers.
 pub(super) async fn leave(
     args: &OutArgs,
     rejects: bool,

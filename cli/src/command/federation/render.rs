@@ -1,4 +1,4 @@
-//! How a federation and its terms read.
+//! How a federation and its terms are rendered.
 
 use fedshield_protocol::hidden::harmless_line;
 use fedshield_protocol::ids::Digest;
@@ -53,7 +53,8 @@ pub(super) fn render(view: &FederationView, colours: Colours) -> String {
     text
 }
 
-/// The terms as label and value, for people who have to agree to them, with the base model's digest and the members so far.
+/// The terms as label and value, for founders who have to agree to them, with the base model's
+/// digest and the members so far.
 #[must_use]
 pub fn terms_facts(
     terms: &TermsFields,
@@ -118,7 +119,7 @@ pub fn terms_facts(
     ]
 }
 
-/// What each member's update counts, with the members that are known.
+/// The weight of each member's update, for the members that are known.
 fn weights(terms: &TermsFields, members: &[Member]) -> String {
     match terms.weights {
         Some(Weights::Equal) => "equal: one for each member".to_owned(),

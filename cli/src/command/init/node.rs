@@ -56,7 +56,7 @@ pub fn make_node(new: &NewNode) -> Result<MadeNode, Failure> {
     durable::replace(&home.config(), text.as_bytes())
         .map_err(|error| Failure::from_disk(&error, &home.config()))?;
     let identity = Identity::create(&home.identity(), &new.protection).map_err(|error| {
-        // A home with half a node in it would refuse the next attempt.
+        // An incomplete home would refuse the next attempt.
         let _ = fs::remove_file(home.config());
         identity_failure(&error)
     })?;
@@ -68,7 +68,7 @@ pub fn make_node(new: &NewNode) -> Result<MadeNode, Failure> {
     })
 }
 
-/// Before anything is asked or made.
+/// Refuses a home that has a node already, before anything is asked or made.
 pub(super) fn refuse_a_second(home: &Home) -> Result<(), Failure> {
     for (path, what) in [(home.identity(), "an identity"), (home.config(), "a configuration")] {
         if path.exists() {
@@ -83,7 +83,8 @@ pub(super) fn refuse_a_second(home: &Home) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The files that the configuration names, absolute: it is read from another folder than this command runs in.
+/// Makes the paths in the configuration absolute: the daemon runs in another folder than this
+/// command.
 fn with_absolute_paths(config: &Config) -> Result<Config, Failure> {
     let mut config = config.clone();
     if let Some(model) = &mut config.model.path {
@@ -103,7 +104,7 @@ fn existing(path: &Path, code: ErrorCode, what: &str) -> Result<PathBuf, Failure
     })
 }
 
-/// The explained default file, where each setting stands, with those of `config` in it that differ.
+/// The commented default file, with the settings of `config` that differ in their places.
 fn config_file(config: &Config, home: &Home) -> Result<String, Failure> {
     let mut text = default_file(&config.name);
     let usual = table(&Config { name: config.name.clone(), ..Config::default() })?;

@@ -1,7 +1,8 @@
-//! How far a history has to go, and what it does not say of itself.
+//! How far a history has to go, and what a verification cannot prove.
 //!
-//! Every beginning of a history verifies as well as the whole: only somebody who remembers how far it went can tell that
-//! records are missing at the end. And whoever can make up members can make up a federation and its history.
+//! Every prefix of a history verifies as well as the whole: only somebody who remembers how far it
+//! went can tell that records are missing at the end. And whoever can make up members can make up a
+//! federation and its history.
 
 use fedshield_protocol::ids::RecordDigest;
 use fedshieldd::control::api::ErrorCode;
@@ -10,7 +11,7 @@ use super::{History, Verified};
 use crate::failure::Failure;
 use crate::units;
 
-/// Refuses a history that ends too early, or is another one.
+/// Refuses a history that ends too early or is not the expected one.
 pub(super) fn expect(
     history: &History,
     head: Option<&RecordDigest>,
@@ -49,7 +50,7 @@ fn ordinal(records: u64) -> String {
     }
 }
 
-/// What the verification does not say, for whoever reads it.
+/// What the verification does not prove, for the reader of its result.
 pub(super) fn remarks(verified: &Verified, federation: bool, pinned: bool) -> Vec<String> {
     let mut remarks = Vec::new();
     let Verified { rounds, applied, .. } = verified;

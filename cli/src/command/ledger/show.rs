@@ -1,4 +1,5 @@
-//! `ledger show`: what the records say, one line each or one in full. Nothing is verified here.
+//! `ledger show`: the content of the records, one line each or one in full. Nothing is verified
+//! here.
 
 use std::path::PathBuf;
 
@@ -57,7 +58,7 @@ pub(super) struct RecordView {
     pub outcome: RoundOutcome,
     /// Whose updates are in the set, and the digests of their commitments.
     pub contributors: Vec<Contributor>,
-    /// Who added.
+    /// The committee members that added the ciphertexts.
     pub committee: Vec<String>,
     /// Root of the certified aggregate.
     pub aggregate: Option<Digest>,
@@ -81,7 +82,7 @@ pub(super) struct RecordView {
     pub set_certificate: Option<CertificateView>,
     /// The same for the end of the round; `None` after a skip.
     pub end_certificate: Option<CertificateView>,
-    /// Evidence that came to this member in the round.
+    /// Evidence that reached this member in the round.
     pub evidence: Vec<AccusedView>,
 }
 
@@ -138,7 +139,7 @@ pub(super) async fn run(args: &ShowArgs, home: &Home) -> Result<(), Failure> {
     screen.answer(&views, |views, colours| render(views, colours))
 }
 
-/// Which of `count` records are listed.
+/// The range of positions, out of `count` records, to list.
 fn page(count: usize, from: Option<u64>, last: Option<usize>) -> (usize, usize) {
     let clamp = |round: u64| usize::try_from(round).unwrap_or(usize::MAX).min(count);
     match (from.map(clamp), last) {
@@ -213,7 +214,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Who added in the round: it follows from the beacon before it.
+    /// The committee of the round: it follows from the previous record's beacon.
     fn committee(&self, position: usize, round: Round) -> Vec<String> {
         let before = position.checked_sub(1).and_then(|before| self.records.get(before));
         let beacon = before.map_or_else(|| self.manifest.first_beacon(), |it| it.record.beacon);

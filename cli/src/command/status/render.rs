@@ -1,4 +1,4 @@
-//! How a status reads: in full, and in one line.
+//! How a status is rendered: in full, and in one line.
 
 use fedshield_protocol::hidden::harmless_line;
 use fedshield_protocol::ids::{MemberIndex, Round};
@@ -40,7 +40,8 @@ pub fn render(status: &NodeStatus, pace: &Pace, colours: Colours) -> String {
         let signed = federation.signed.len();
         if matches!(status.state, NodeState::Founding) {
             let mut text = format!("{signed} of {}", federation.members.len());
-            // A founder knows who has not signed once its owner has said so.
+            // A founder learns from the owner who has signed: while it knows of none, it lists
+            // nobody.
             if signed > 0 {
                 let missing = units::names(&federation.unsigned());
                 text.push_str(&colours.odd(&format!("; not yet: {missing}")));
@@ -117,7 +118,7 @@ fn machine_facts(
     if machine.view.0 > 0 {
         round.push_str(&format!(", view {}", machine.view));
     }
-    // Nobody knows how long it takes until enough members are back, or an operator resumes.
+    // There is no estimate until enough members are back, or an operator resumes.
     let goes_on = status.can_take_part() && status.waiting.as_ref().is_none_or(|it| it.can_go_on);
     let left = rounds.saturating_sub(machine.applied);
     if let Some(seconds) = pace.seconds_for(left).filter(|_| goes_on) {
@@ -189,7 +190,7 @@ fn member_table(machine: &Status, status: &NodeStatus) -> Table {
     table
 }
 
-/// Over what a member is connected: QUIC agrees on its keys by a post-quantum exchange, TCP does not.
+/// The transport of a member's connection: QUIC uses a post-quantum key exchange, TCP does not.
 fn transport(member: MemberIndex, status: &NodeStatus) -> &'static str {
     let members = status.federation.as_ref().map(|federation| federation.members.as_slice());
     let name = members.and_then(|names| names.get(member.position()));
@@ -200,7 +201,7 @@ fn transport(member: MemberIndex, status: &NodeStatus) -> &'static str {
     }
 }
 
-/// Whether a member's update is here, or why it is left out.
+/// Whether a member's update has arrived, or why it is left out.
 fn committed(member: &MemberStatus) -> String {
     let refused = member.refused.map(|refused| match refused {
         Refusal::Layout => "wrong layout",
@@ -210,13 +211,13 @@ fn committed(member: &MemberStatus) -> String {
     refused.unwrap_or(if member.committed { "yes" } else { "-" }).to_owned()
 }
 
-/// Whose updates this node does not report, and until when.
+/// The members whose updates this node does not report, and until which round.
 fn excluded(machine: &Status) -> Vec<(MemberIndex, Round)> {
     let members = (0..).map(MemberIndex).zip(&machine.members);
     members.filter_map(|(index, member)| Some((index, member.excluded_until?))).collect()
 }
 
-/// Whether a member can be counted on, and why not.
+/// Whether a member is present, or why not.
 const fn here(member: &MemberStatus) -> &'static str {
     match member.left {
         Some(Leave::Stopped) => "stopped",
@@ -243,7 +244,7 @@ fn waiting(machine: &Status, status: &NodeStatus) -> Option<String> {
     }
 }
 
-/// One line for logs: what changes a person would want to hear of.
+/// One line for logs, with the changes that an operator wants to see.
 #[must_use]
 pub fn one_line(status: &NodeStatus) -> String {
     let name = harmless_line(&status.name);
@@ -414,7 +415,7 @@ mod tests {
         status.transports = [("delta".to_owned(), tcp)].into();
         assert!(page(&status).contains("tcp (not post-quantum)"), "{shown}");
 
-        // Without a quorum there is no telling how long it takes.
+        // Without a quorum there is no estimate.
         let text = "no quorum: 2 of 3 needed";
         let condition = Condition::new("no-quorum", Severity::Blocking, text);
         status.conditions = vec![condition];

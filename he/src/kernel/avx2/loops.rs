@@ -1,6 +1,6 @@
-//! The two loops that are written by hand: the sampler, whose vector form the compiler does not
-//! find, and adding packed words, where its form compares as unsigned what has 63 bits and asks for
-//! shifts by 64.
+//! The two hand-written loops: the sampler, which the compiler does not vectorise, and adding
+//! packed words, where the compiler's version compares 63-bit words as unsigned and handles shifts
+//! by 64 separately.
 
 #![allow(unsafe_code, reason = "CPU features that `Avx2` proves, and loads from references")]
 
@@ -15,14 +15,14 @@ type Half = [u64; 4];
 #[inline]
 #[target_feature(enable = "avx2")]
 fn load(words: &Half) -> __m256i {
-    // SAFETY: the reference is valid for 32 bytes, and the load has no alignment.
+    // SAFETY: the reference is valid for 32 bytes, and the load needs no alignment.
     unsafe { _mm256_loadu_si256(words.as_ptr().cast()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
 fn store(words: &mut Half, value: __m256i) {
-    // SAFETY: the reference is valid for 32 bytes, and the store has no alignment.
+    // SAFETY: the reference is valid for 32 bytes, and the store needs no alignment.
     unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), value) }
 }
 
@@ -30,7 +30,7 @@ fn store(words: &mut Half, value: __m256i) {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn load_packed(row: &[[u8; 32]; 2]) -> [__m256i; 2] {
-    // SAFETY: the references are valid for 32 bytes, and the load has no alignment.
+    // SAFETY: the references are valid for 32 bytes, and the load needs no alignment.
     row.each_ref().map(|bytes| unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) })
 }
 
@@ -48,8 +48,8 @@ pub(super) fn sample_gaussian(_: Avx2, words: &mut [u64], table: &[u64]) {
     reference::sample_gaussian(rest, table);
 }
 
-/// As the reference: every entry is compared with every word. Both have 63 bits, so the signed
-/// comparison of AVX2 will do; `word >= entry` is `word > entry - 1`.
+/// As in the reference, every entry is compared with every word. Both have 63 bits, so the signed
+/// comparison of AVX2 suffices; `word >= entry` is `word > entry - 1`.
 #[target_feature(enable = "avx2")]
 fn count_entries(runs: &mut [[u64; 16]], table: &[u64]) {
     let one = _mm256_set1_epi64x(1);
@@ -81,7 +81,7 @@ pub(super) fn unpack_add(_: Avx2, packed: &[u8], bits: u32, sum: &mut [u64]) -> 
     unsafe { unpack_rows(packed.as_chunks().0, bits, sum.as_chunks_mut().0) }
 }
 
-/// As the reference; a shift by 64 gives zero, which the reference has to say.
+/// As in the reference, which has to handle a shift by 64; here it gives zero.
 #[target_feature(enable = "avx2")]
 fn unpack_rows(packed: &[[[u8; 32]; 2]], bits: u32, sum: &mut [[Half; 2]]) -> u64 {
     let mask = _mm256_set1_epi64x((u64::MAX >> (64 - bits)) as i64);
@@ -106,7 +106,7 @@ fn unpack_rows(packed: &[[[u8; 32]; 2]], bits: u32, sum: &mut [[Half; 2]]) -> u6
         for ((s, word), top) in s.iter_mut().zip(word).zip(&mut largest) {
             let word = _mm256_and_si256(word, mask);
             store(s, _mm256_add_epi64(load(s), word));
-            // Words have at most 63 bits, so the signed comparison of AVX2 will do.
+            // Words have at most 63 bits, so the signed comparison of AVX2 suffices.
             *top = _mm256_blendv_epi8(*top, word, _mm256_cmpgt_epi64(word, *top));
         }
     }

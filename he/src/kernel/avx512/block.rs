@@ -23,7 +23,7 @@ pub(super) fn quantise(
     let (rounding_rows, rounding_rest) = rounding.as_chunks::<8>();
     // SAFETY: `Avx512` exists only where the features were detected.
     let mut found = unsafe { quantise_rows(value_rows, rounding_rows, quantiser, shift, rows) };
-    // Values, rounding words and output need not end together: the shorter ones decide.
+    // Values, rounding words and output may have different lengths: the shortest decides.
     if value_rows.len() == rows.len() {
         let rounding_rest = if rounding_rows.len() == rows.len() {
             rounding_rest
@@ -52,7 +52,7 @@ fn quantise_rows(
     let shift = _mm_cvtsi64_si128(shift.into());
     let (mut clamped, mut strange) = (0, 0);
     for ((word, value), rounding) in out.iter_mut().zip(values).zip(rounding) {
-        // SAFETY: the references are valid for 32 and 16 bytes; the loads have no alignment.
+        // SAFETY: the references are valid for 32 and 16 bytes; the loads need no alignment.
         let (x, r) =
             unsafe { (_mm256_loadu_ps(value.as_ptr()), _mm_loadu_si128(rounding.as_ptr().cast())) };
         let x = _mm512_cvtps_pd(x);

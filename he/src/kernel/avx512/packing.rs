@@ -14,8 +14,8 @@ pub(super) fn pack(_: Avx512, words: &[u64], bits: u32, out: &mut [u8]) {
         let mut rows_out = out.iter_mut();
         let mut emit = |held: __m512i| {
             if let Some(row) = rows_out.next() {
-                // SAFETY: the reference is valid for 64 bytes, and the store has no alignment. The
-                // machine is little-endian.
+                // SAFETY: the reference is valid for 64 bytes, and the store needs no alignment.
+                // The machine is little-endian.
                 unsafe { _mm512_storeu_si512(row.as_mut_ptr().cast(), held) }
             }
         };
@@ -28,7 +28,7 @@ pub(super) fn pack(_: Avx512, words: &[u64], bits: u32, out: &mut [u8]) {
             if filled >= 64 {
                 emit(held);
                 filled -= 64;
-                // Shifted by its whole width when it ended on the boundary: nothing is held.
+                // A word that ended on the boundary is shifted out entirely: nothing is held.
                 held = _mm512_srl_epi64(row, _mm_cvtsi64_si128(i64::from(bits) - filled));
             }
         }
@@ -49,12 +49,12 @@ pub(super) fn unpack_add(_: Avx512, packed: &[u8], bits: u32, sum: &mut [u64]) -
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn load_bytes(bytes: &[u8; 8 * LANES]) -> __m512i {
-    // SAFETY: the reference is valid for 64 bytes, and the load has no alignment.
+    // SAFETY: the reference is valid for 64 bytes, and the load needs no alignment.
     unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
 }
 
-/// As the reference, with the shift counts in vectors: a shift by 64 gives zero, which the
-/// reference has to say. Each packed row is loaded once; it may lie across two lines of the cache.
+/// As in the reference, with the shift counts in vectors: a shift by 64 gives zero, which the
+/// reference has to handle. Each packed row is loaded once; it may straddle two cache lines.
 #[target_feature(enable = "avx512f")]
 fn unpack_rows(packed: &[[u8; 8 * LANES]], bits: u32, sum: &mut [[u64; 8]]) -> u64 {
     let mask = _mm512_set1_epi64((u64::MAX >> (64 - bits)) as i64);

@@ -16,8 +16,8 @@ pub(super) fn sample_gaussian(_: Avx512, words: &mut [u64], table: &[u64]) {
     reference::sample_gaussian(rest, table);
 }
 
-/// A sorted table of up to 63 entries, as the levels of a binary search: level k holds what is
-/// compared after k comparisons.
+/// A sorted table of up to 63 entries, as the levels of a binary search: level k holds the entries
+/// that may be compared after k comparisons.
 struct Levels {
     root: u64,
     /// Levels 1, 2 and 3 with 2, 4 and 8 entries.
@@ -30,7 +30,7 @@ struct Levels {
 
 impl Levels {
     fn new(table: &[u64]) -> Self {
-        // Beyond the table stands what no 63-bit word reaches.
+        // Positions beyond the table hold a value that no 63-bit word reaches.
         let entry = |i: usize| table.get(i).copied().unwrap_or(u64::MAX);
         let level = |k: u32, i: usize| entry((32 >> (k - 1)) * i + (16 >> (k - 1)) - 1);
         let row = |k: u32, from: usize| std::array::from_fn(|i| level(k, from + i));

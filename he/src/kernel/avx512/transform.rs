@@ -1,8 +1,8 @@
 //! Transform and pointwise product.
 //!
-//! Layers whose halves hold whole vectors run straight; the three layers inside a vector run
-//! together on two vectors at a time, with permutations between them. Below 2^51 the 52-bit
-//! multiplier is used.
+//! Layers whose halves hold whole vectors need no permutation; the three layers inside a vector are
+//! done together on two vectors at a time, with permutations between them. For moduli below 2^51
+//! the 52-bit multiplier is used.
 
 #![allow(unsafe_code, reason = "calls code compiled for CPU features that `Avx512` proves")]
 
@@ -144,7 +144,7 @@ struct Inner<'a> {
     eight: Layer<'a, 8>,
 }
 
-/// Values and quotients of one layer, as many of each for a pair of vectors.
+/// Values and quotients of one layer, `COUNT` of each for a pair of vectors.
 type Layer<'a, const COUNT: usize> = (&'a [[u64; COUNT]], &'a [[u64; COUNT]]);
 
 /// The roots for one pair of vectors.
@@ -158,7 +158,8 @@ struct Roots<'a> {
 }
 
 impl<'a> Inner<'a> {
-    /// `rows` vectors of eight: layers of stride 4, 2 and 1 have rows, 2 rows and 4 rows groups.
+    /// `rows` vectors of eight words: the layers of stride 4, 2 and 1 have one, two and four times
+    /// `rows` groups.
     fn new(t: &'a Twiddles, rows: usize) -> Self {
         let layer =
             |groups: usize| (&t.values[groups..2 * groups], &t.quotients[groups..2 * groups]);
@@ -183,7 +184,7 @@ impl<'a> Inner<'a> {
 #[target_feature(enable = "avx512f")]
 fn spread_two(words: (&[u64; 2], &[u64; 2])) -> (__m512i, __m512i) {
     let spread = _mm512_setr_epi64(0, 0, 0, 0, 1, 1, 1, 1);
-    // SAFETY: the references are valid for 16 bytes each, and the loads have no alignment.
+    // SAFETY: the references are valid for 16 bytes each, and the loads need no alignment.
     let (w, quotient) = unsafe {
         (_mm_loadu_si128(words.0.as_ptr().cast()), _mm_loadu_si128(words.1.as_ptr().cast()))
     };
@@ -196,7 +197,7 @@ fn spread_two(words: (&[u64; 2], &[u64; 2])) -> (__m512i, __m512i) {
 #[target_feature(enable = "avx512f")]
 fn spread_four(words: (&[u64; 4], &[u64; 4])) -> (__m512i, __m512i) {
     let spread = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
-    // SAFETY: the references are valid for 32 bytes each, and the loads have no alignment.
+    // SAFETY: the references are valid for 32 bytes each, and the loads need no alignment.
     let (w, quotient) = unsafe {
         (_mm256_loadu_si256(words.0.as_ptr().cast()), _mm256_loadu_si256(words.1.as_ptr().cast()))
     };
@@ -204,7 +205,7 @@ fn spread_four(words: (&[u64; 4], &[u64; 4])) -> (__m512i, __m512i) {
     (wide(w), wide(quotient))
 }
 
-/// Sixteen consecutive words to the lower and the upper members of their butterflies.
+/// Splits sixteen consecutive words into the lower and the upper inputs of their butterflies.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn split<const STRIDE: usize>(x: __m512i, y: __m512i) -> (__m512i, __m512i) {

@@ -4,19 +4,19 @@
 
 use std::arch::x86_64::*;
 
-/// Eight words.
+/// Loads eight words.
 #[inline]
 #[target_feature(enable = "avx512f")]
 pub(super) fn load(words: &[u64; 8]) -> __m512i {
-    // SAFETY: the reference is valid for 64 bytes, and the load has no alignment.
+    // SAFETY: the reference is valid for 64 bytes, and the load needs no alignment.
     unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
 }
 
-/// Eight words.
+/// Stores eight words.
 #[inline]
 #[target_feature(enable = "avx512f")]
 pub(super) fn store(words: &mut [u64; 8], value: __m512i) {
-    // SAFETY: the reference is valid for 64 bytes, and the store has no alignment.
+    // SAFETY: the reference is valid for 64 bytes, and the store needs no alignment.
     unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), value) }
 }
 

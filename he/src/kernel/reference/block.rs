@@ -75,7 +75,7 @@ pub(in crate::kernel) fn extract_slot(
         let value = ((message >> range.shift) & range.mask) as i64 - range.offset;
         outside += u64::from(value.wrapping_abs() > range.limit);
         *slot = value;
-        // 24 bits of value and 10 of members at most; what is cut here is out of range.
+        // At most 24 bits of value and 10 of members; a sum that is truncated here is out of range.
         *short = (value as i32).to_le();
     }
     outside
