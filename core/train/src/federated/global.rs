@@ -1,4 +1,4 @@
-//! The common adapter: what every member holds, bit for bit.
+//! The global adapter, which is the same at every member, bit for bit.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use super::settings::FederatedSettings;
 use crate::random::Stream;
 use crate::{Result, TrainError};
 
-/// State kept for one factor, all vectors of the factor's length.
+/// State of one factor; all vectors have the factor's length.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FactorState {
     /// The adapter's values g.
@@ -34,7 +34,7 @@ impl FactorState {
     }
 }
 
-/// The global adapter after `applied` rounds, with everything the next round is computed from.
+/// The global adapter after `applied` rounds, with all state from which the next round is computed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GlobalAdapter {
     pub(crate) layout: AdapterLayout,
@@ -42,7 +42,7 @@ pub struct GlobalAdapter {
     pub(crate) applied: u64,
     pub(crate) a: FactorState,
     pub(crate) b: FactorState,
-    /// Empty but with `fed-sb`.
+    /// State of factor R; empty except with `fed-sb`.
     pub(crate) r: FactorState,
 }
 
@@ -65,8 +65,8 @@ impl GlobalAdapter {
         Self::from_values(layout, settings, a, b)
     }
 
-    /// An adapter that continues from existing factors, for example an imported one. With `fed-sb`, R is the identity,
-    /// so that the adapter means what it did.
+    /// An adapter that continues from existing factors, for example imported ones. With `fed-sb`, R
+    /// is the identity, so that the product is unchanged.
     pub(crate) fn from_values(
         layout: AdapterLayout,
         settings: &FederatedSettings,
@@ -95,7 +95,7 @@ impl GlobalAdapter {
         }
     }
 
-    /// Modules and their order.
+    /// The modules and their order.
     pub fn layout(&self) -> &AdapterLayout {
         &self.layout
     }
@@ -110,12 +110,12 @@ impl GlobalAdapter {
         self.algorithm
     }
 
-    /// The values of a factor, in the order of the layout. R has none but with `fed-sb`.
+    /// The values of a factor, in the order of the layout. R is empty except with `fed-sb`.
     pub fn values(&self, factor: Factor) -> &[f32] {
         &self.factor(factor).values
     }
 
-    /// What stands for B in y = W x + alpha/rank B A x, and so in PEFT's files: B itself, or with `fed-sb` B R.
+    /// B in y = W x + alpha/rank B A x, and so in PEFT's files: B itself, or B R with `fed-sb`.
     pub fn lora_b(&self) -> Cow<'_, [f32]> {
         match self.algorithm {
             Algorithm::FedSb => Cow::Owned(middle::b_times_r(self)),
@@ -147,8 +147,9 @@ impl GlobalAdapter {
         Mask::choose(&settings.prune, self.applied, &scores, beacon)
     }
 
-    /// This adapter with other values for the trained factors and one round more: a local-only run, in
-    /// which nothing is pruned, sent or added. Never use it on the common adapter.
+    /// This adapter with other values of the trained factors and one more round: for local-only
+    /// runs, in which nothing is pruned, sent or added. Never use it on a federation's global
+    /// adapter.
     pub fn with_trained(&self, values: &[f32]) -> Result<Self> {
         let mut next = self.clone();
         next.set_trained(values)?;
@@ -156,7 +157,7 @@ impl GlobalAdapter {
         Ok(next)
     }
 
-    /// Replaces the values of the trained factors, leaving the count of rounds alone.
+    /// Replaces the values of the trained factors; the count of rounds is unchanged.
     pub(crate) fn set_trained(&mut self, values: &[f32]) -> Result<()> {
         if values.len() != self.trained_len() {
             let (got, want) = (values.len(), self.trained_len());
@@ -172,7 +173,7 @@ impl GlobalAdapter {
         Ok(())
     }
 
-    /// Whether `settings` describe this adapter; fails with what differs.
+    /// Checks that `settings` describe this adapter; the error says what differs.
     pub fn check_settings(&self, settings: &FederatedSettings) -> Result<()> {
         let differs = if self.algorithm != settings.algorithm {
             "algorithm"

@@ -1,4 +1,4 @@
-//! What packing gains on examples of very different lengths:
+//! Speed-up by packing on examples of very different lengths:
 //!
 //! `cargo run --release -p fedshield-train-tools --example packing -- MODEL [BATCH]`
 //!

@@ -1,4 +1,5 @@
-//! Random weights drawn when they are read, so that the peak memory is that of a decoder and not of its source.
+//! Random weights generated when read, so that the peak memory is that of the decoder and not of
+//! the source.
 
 use std::path::Path;
 
@@ -6,10 +7,11 @@ use fedshield_train::Result;
 use fedshield_train::model::TensorSource;
 use rayon::prelude::*;
 
-/// Values that are drawn one after the other; runs of them are drawn on all threads.
+/// Values generated sequentially; runs of this many values are generated on all threads.
 const RUN: usize = 1 << 16;
 
-/// Matrices near normal with standard deviation 0.02, vectors of ones; the same on every machine.
+/// Approximately normal matrices with standard deviation 0.02, and vectors of ones; the same on
+/// every machine.
 pub(crate) struct Drawn;
 
 impl TensorSource for Drawn {

@@ -1,4 +1,4 @@
-//! AdamW over every weight, with one clipping of the whole gradient.
+//! AdamW over every weight, with the norm of the whole gradient clipped.
 
 use std::collections::BTreeMap;
 
