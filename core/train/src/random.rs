@@ -6,8 +6,8 @@ use chacha20::cipher::{KeyIvInit, StreamCipher};
 
 /// A deterministic stream of random words.
 ///
-/// Key: BLAKE3 key derivation with context `fedshield-train v1 <purpose>` over the seed. Words are the
-/// ChaCha20 key stream (zero nonce) read as little-endian integers.
+/// Key: BLAKE3 key derivation with context `fedshield-train v1 <purpose>` over the seed. Words are
+/// the ChaCha20 key stream (zero nonce) read as little-endian integers.
 pub(crate) struct Stream {
     cipher: ChaCha20,
     buffer: [u8; 512],

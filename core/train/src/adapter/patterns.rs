@@ -1,8 +1,9 @@
 //! PEFT's rules for matching modules by name (`check_target_module_exists` and `get_pattern_key` of
 //! PEFT 0.21).
 //!
-//! Names are those inside the base model, for example `model.layers.0.self_attn.q_proj`. Patterns are Python's regular
-//! expressions; a file's patterns are bounded in length, in number and in the steps of one match.
+//! Names are those inside the base model, for example `model.layers.0.self_attn.q_proj`. Patterns
+//! are Python's regular expressions; a file's patterns are bounded in length, in number and in the
+//! steps of one match.
 
 use fancy_regex::{Regex, RegexBuilder};
 
@@ -34,7 +35,8 @@ enum Names {
 }
 
 impl Targets {
-    /// From the fields `target_modules`, `exclude_modules`, `layers_to_transform` and `layers_pattern`.
+    /// From the fields `target_modules`, `exclude_modules`, `layers_to_transform` and
+    /// `layers_pattern`.
     ///
     /// # Errors
     /// Values that PEFT refuses too, and patterns that are malformed or too long.

@@ -17,7 +17,8 @@ pub enum Algorithm {
     /// Both factors at once, as in the FedShield-LLM paper. Inexact: the average of A times the
     /// average of B is not the average of BA. Kept for comparison.
     FedIt,
-    /// The matrix R between two fixed factors, B R A: rank x rank values instead of rank x width. Exact.
+    /// The matrix R between two fixed factors, B R A: rank x rank values instead of rank x width.
+    /// Exact.
     #[serde(rename = "fed-sb")]
     FedSb,
 }

@@ -47,8 +47,9 @@ pub struct GlobalAdapter {
 }
 
 impl GlobalAdapter {
-    /// The adapter before the first round: A uniform in ±1/sqrt(inputs), which is PEFT's kaiming-uniform
-    /// with a = sqrt(5), expanded from `seed` (the federation id); B zero. With `fed-sb`, B is random too and R zero.
+    /// The adapter before the first round: A uniform in ±1/sqrt(inputs), which is PEFT's
+    /// kaiming-uniform with a = sqrt(5), expanded from `seed` (the federation id); B zero. With
+    /// `fed-sb`, B is random too and R zero.
     pub fn new(layout: AdapterLayout, settings: &FederatedSettings, seed: [u8; 32]) -> Self {
         let mut stream = Stream::new(seed, "first factor a");
         let mut a = Vec::with_capacity(layout.len(Factor::A));

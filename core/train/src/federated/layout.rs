@@ -73,8 +73,8 @@ impl ModuleShape {
 ///
 /// Modules are ordered by layer number, then by the bytes of the path inside the layer
 /// (`mlp.down_proj` < `mlp.gate_proj` < `mlp.up_proj` < `self_attn.k_proj` < `self_attn.o_proj` <
-/// `self_attn.q_proj` < `self_attn.v_proj`). The vector of a factor is the concatenation of that factor
-/// of every module, each row-major in PEFT's shape.
+/// `self_attn.q_proj` < `self_attn.v_proj`). The vector of a factor is the concatenation of that
+/// factor of every module, each row-major in PEFT's shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdapterLayout {
     rank: usize,
@@ -192,8 +192,8 @@ impl AdapterLayout {
             }
     }
 
-    /// Canonical bytes: rank u32, alpha f64 bits u64, count u32, then layer u32, slot u8, inputs u32,
-    /// outputs u32 for each module; little-endian.
+    /// Canonical bytes: rank u32, alpha f64 bits u64, count u32, then layer u32, slot u8, inputs
+    /// u32, outputs u32 for each module; little-endian.
     pub(crate) fn encode(&self, bytes: &mut Vec<u8>) {
         bytes.extend((self.rank as u32).to_le_bytes());
         bytes.extend(self.alpha.to_bits().to_le_bytes());

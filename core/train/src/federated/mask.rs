@@ -1,5 +1,5 @@
-//! The shared mask: which coordinates of the trained factors are sent in a round. It depends only on
-//! common state and the beacon, so every member computes the same one and no index is ever sent.
+//! The shared mask: which coordinates of the trained factors are sent in a round. It depends only
+//! on common state and the beacon, so every member computes the same one and no index is ever sent.
 
 use super::schedule::PruneSchedule;
 use crate::random::Stream;

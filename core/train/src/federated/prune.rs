@@ -105,11 +105,11 @@ impl LocalMemory {
         Ok(PrunedUpdate { mask, values, clipped })
     }
 
-    /// Prunes by the paper's rule: the fraction `rate` of the smallest weights of each tensor of
-    /// theta (plus what an earlier round left out, if this member was not in it) become zero, and x
-    /// = clip(theta - g) is sent at every coordinate. So, apart from clipping, the next adapter is
-    /// the mean of the members' pruned weights. There is no error feedback: what was pruned is
-    /// dropped once the update is spent.
+    /// Prunes by the paper's rule: of each tensor of theta (plus what an earlier round left out, if
+    /// this member was not in it) the fraction `rate` with the smallest magnitude becomes zero, and
+    /// every coordinate sends x = clip(theta - g). So, apart from clipping, the next adapter is the
+    /// mean of the members' pruned weights. There is no error feedback: what was pruned is dropped
+    /// once the update is spent.
     pub fn prune_locally(
         &mut self,
         global: &GlobalAdapter,

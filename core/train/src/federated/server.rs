@@ -1,7 +1,7 @@
 //! Applying the opened mean: a server optimiser that every member runs by itself.
 //!
-//! Deterministic: f64 additions, multiplications, divisions and square roots in a fixed order, which
-//! IEEE 754 fixes to the last bit, and one rounding to f32 for each stored value.
+//! Deterministic: f64 additions, multiplications, divisions and square roots in a fixed order,
+//! which IEEE 754 fixes to the last bit, and one rounding to f32 for each stored value.
 
 use serde::{Deserialize, Serialize};
 

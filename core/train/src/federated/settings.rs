@@ -54,7 +54,8 @@ impl FederatedSettings {
     }
 
     /// The largest scale at which `round(scale * weight * x)` fits `bits` signed bits for every
-    /// `|x| <= clip` and `weight <= largest_weight`, with one unit to spare for stochastic rounding.
+    /// `|x| <= clip` and `weight <= largest_weight`, with one unit to spare for stochastic
+    /// rounding.
     pub fn scale(&self, applied: u64, bits: u32, largest_weight: u64) -> f64 {
         let largest = ((1u64 << (bits.clamp(3, 32) - 1)) - 2) as f64;
         largest / (largest_weight.max(1) as f64 * f64::from(self.clip(applied)))

@@ -96,7 +96,8 @@ fn product(a: &[f32], b: &[f32], rank: usize, scaling: f64) -> Vec<f64> {
     out
 }
 
-/// The largest difference between the federated product and the weighted mean of the members' products.
+/// The largest difference between the federated product and the weighted mean of the members'
+/// products.
 fn inexactness(algorithm: Algorithm, rounds: u64) -> f64 {
     // A bound far above the updates, so that nothing is clipped.
     let settings =

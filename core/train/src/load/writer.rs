@@ -49,7 +49,8 @@ impl Precision {
         }
     }
 
-    /// The value rounded to nearest-even, little-endian; `None` if a finite value would become infinite.
+    /// The value rounded to nearest-even, little-endian; `None` if a finite value would become
+    /// infinite.
     fn put(self, value: f32, bytes: &mut Vec<u8>) -> Option<()> {
         let fits = |rounded: f32| (rounded.is_finite() || !value.is_finite()).then_some(());
         match self {

@@ -23,7 +23,8 @@ pub struct BaseGradients {
 }
 
 impl Decoder {
-    /// The mean loss of `batch` without an adapter, and the gradient of every base weight. The weights must be in f32.
+    /// The mean loss of `batch` without an adapter, and the gradient of every base weight. The
+    /// weights must be in f32.
     ///
     /// # Errors
     /// A sequence longer than the model's context, or a token outside its vocabulary.

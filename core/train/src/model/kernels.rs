@@ -24,7 +24,8 @@ pub(crate) fn rms_norm(x: &Tensor<2>, gamma: &Tensor<1>, eps: f64) -> (Tensor<2>
     }
 }
 
-/// The gradient of [`rms_norm`]'s input: inv * (g - xhat * mean(g * xhat)), g = dy * gamma, xhat = x * inv.
+/// The gradient of [`rms_norm`]'s input: inv * (g - xhat * mean(g * xhat)), g = dy * gamma, xhat =
+/// x * inv.
 pub(crate) fn rms_norm_backward(
     dy: &Tensor<2>,
     x: &Tensor<2>,
@@ -141,8 +142,8 @@ pub(crate) fn cross_entropy(
     }
 }
 
-/// `[batch * len, heads * head_dim]` to `[batch, heads, len, head_dim]`, rotated if there is a table, and
-/// multiplied by `scale`.
+/// `[batch * len, heads * head_dim]` to `[batch, heads, len, head_dim]`, rotated if there is a
+/// table, and multiplied by `scale`.
 pub(crate) fn split_heads(
     x: Tensor<2>,
     shape: [usize; 4],

@@ -107,8 +107,6 @@ impl Decoder {
     ///
     /// # Errors
     /// A sequence longer than the model's context, or a token outside its vocabulary.
-    /// # Errors
-    /// A sequence longer than the model's context, or a token outside its vocabulary.
     pub(crate) fn next_logits(
         &self,
         lora: &LoraLayers,

@@ -2,8 +2,9 @@
 //!
 //! `cargo run --release -p fedshield-train-tools --example packing -- MODEL [BATCH]`
 //!
-//! Trains the same examples with and without packing, five interleaved rounds, and prints the median of each in labelled
-//! tokens per second, with the share of computed tokens that were padding.
+//! Trains the same examples with and without packing, five interleaved rounds, and prints the
+//! median of each in labelled tokens per second, with the share of computed tokens that were
+//! padding.
 
 #![allow(clippy::print_stdout, reason = "an example prints")]
 

@@ -63,8 +63,9 @@ pub(crate) fn vectorised<R>(op: impl FnOnce() -> R) -> R {
     op()
 }
 
-/// Runs `work` over runs of rows on all threads. `work` gets the first row's number and the run's part of
-/// `out`, which has `width` values for each row; it is compiled for the machine's vector units.
+/// Runs `work` over runs of rows on all threads. `work` gets the first row's number and the run's
+/// part of `out`, which has `width` values for each row; it is compiled for the machine's vector
+/// units.
 pub(crate) fn for_rows(
     out: &mut [f32],
     width: usize,

@@ -35,7 +35,8 @@ impl TensorSource for Drawn {
             let mut state = mix(seed ^ run as u64);
             for value in values {
                 state = mix(state);
-                // Four uniform numbers in 0..65536: their sum has mean 131070 and standard deviation 37837.
+                // Four uniform numbers in 0..65536: their sum has mean 131070 and standard
+                // deviation 37837.
                 let sum: u32 = (0..4).map(|part| (state >> (16 * part)) as u32 & 0xffff).sum();
                 *value = (sum as f32 - 131_070.0) / 37_837.0 * 0.02;
             }

@@ -17,7 +17,8 @@ pub(crate) struct Optimizer {
 }
 
 impl Optimizer {
-    /// One step; vectors (norms and biases) do not decay. Returns the norm of the gradient before clipping.
+    /// One step; vectors (norms and biases) do not decay. Returns the norm of the gradient before
+    /// clipping.
     pub(crate) fn step(
         &mut self,
         weights: &mut BaseWeights,
